@@ -1,0 +1,3 @@
+//! The `fillbook` command.
+
+fn main() {}

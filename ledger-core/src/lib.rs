@@ -1,0 +1,34 @@
+#![doc = include_str!("../README.md")]
+
+mod amount;
+mod certainty;
+mod fact;
+mod fill;
+mod id;
+mod income;
+mod instrument;
+mod merge;
+mod order;
+mod signal;
+mod snapshot;
+mod source;
+mod time;
+
+pub use amount::{AmountError, Decimal, MathError, ParseDecimalError, Price, Quantity, SCALE_MAX};
+pub use certainty::{CertainTotal, Certainty};
+pub use fact::{AnyFact, FactKind, Statement};
+pub use fill::{Fee, Fill, FillKey, FoldKey};
+pub use id::{
+    AccountId, Asset, ClientOrderId, EngineLabel, FillId, IdError, Label, OrderId, SignalId, Symbol, TranId,
+};
+pub use income::{Income, IncomeKey};
+pub use instrument::{ContractKind, Instrument};
+pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
+pub use order::{
+    Cancel, Execution, ExitReason, IntentOutcome, IntentRole, Order, OrderClass, OrderIntent, OrderKey, OrderStatus,
+    OrderTerms,
+};
+pub use signal::{Signal, SignalKind};
+pub use snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot};
+pub use source::{IncomeType, PositionMode, PositionSide, Side, Source, UnknownName};
+pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};

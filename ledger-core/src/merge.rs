@@ -1,0 +1,239 @@
+//! How two statements about the same fact become one.
+//!
+//! Every field is a register that keeps the greatest statement under a fixed total order: finer before coarser, then
+//! the higher [`Source`] rank, then the greater content. The greatest of a set does not depend on the order or the
+//! number of times its members are seen, which makes merging commutative, associative and idempotent, so a book
+//! converges whatever the order in which files, streams and answers arrive.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `merging_is_commutative`, `merging_is_associative`, `merging_is_idempotent`, for every kind of fact.
+//! 2. `a_known_label_is_never_erased`: absent joins with a value to the value.
+//! 3. `a_conflict_is_noticed_in_every_order`: two values that cannot both be true mark the field as conflicting,
+//!    whichever comes first, and whichever wins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::amount::Decimal;
+use crate::source::Source;
+use crate::time::EventTime;
+
+/// The name of a mergeable field, as its column is called.
+pub type Field = &'static str;
+
+/// Who stated each field of a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// The best source that has stated this fact.
+    pub source: Source,
+    /// Fields that the best source did not decide, with the source that did.
+    pub exceptions: BTreeMap<Field, Source>,
+}
+
+impl Provenance {
+    /// All fields come from `source`.
+    pub fn uniform(source: Source) -> Self {
+        Self { source, exceptions: BTreeMap::new() }
+    }
+
+    /// Who stated `field`.
+    pub fn of(&self, field: Field) -> Source {
+        self.exceptions.get(field).copied().unwrap_or(self.source)
+    }
+}
+
+/// A fact with where it came from and what its sources disagree about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sourced<F> {
+    /// The fact as merged.
+    pub fact: F,
+    /// Who stated what.
+    pub provenance: Provenance,
+    /// Fields for which different values have been stated.
+    pub conflicts: BTreeSet<Field>,
+}
+
+impl<F> Sourced<F> {
+    /// A fact as one source states it.
+    pub fn new(fact: F, source: Source) -> Self {
+        Self { fact, provenance: Provenance::uniform(source), conflicts: BTreeSet::new() }
+    }
+}
+
+/// What became of a fact that was offered to the book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was new.
+    Recorded,
+    /// The book already says all of this.
+    AlreadyRecorded,
+    /// It filled in or refined these fields.
+    Merged {
+        /// The fields that changed.
+        fields: BTreeSet<Field>,
+    },
+    /// It states other values than the book for these fields. The higher-ranked source is believed; the disagreement
+    /// stays on record.
+    Conflicts {
+        /// The fields that disagree.
+        fields: BTreeSet<Field>,
+    },
+}
+
+/// A fact that several sources may state.
+pub trait Fact: Clone + Eq {
+    /// What identifies the fact within an account.
+    type Key: Clone + Ord + std::fmt::Debug;
+
+    /// The key.
+    fn key(&self) -> Self::Key;
+
+    /// Joins two statements about the same key, field by field.
+    #[must_use]
+    fn join(&self, other: &Self, joiner: &mut Joiner<'_>) -> Self;
+}
+
+/// Joins two statements of the same fact and says what the second one changed in the first.
+///
+/// The caller pairs equal keys; with different keys the result keeps the key of `book`.
+pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, Outcome) {
+    let mut joiner = Joiner {
+        left: &book.provenance,
+        right: &offered.provenance,
+        sources: BTreeMap::new(),
+        changed: BTreeSet::new(),
+        conflicts: BTreeSet::new(),
+    };
+    let fact = book.fact.join(&offered.fact, &mut joiner);
+    let Joiner { sources, changed, conflicts: found, .. } = joiner;
+    let source = book.provenance.source.max(offered.provenance.source);
+    let provenance =
+        Provenance { source, exceptions: sources.into_iter().filter(|(_, field_source)| *field_source != source).collect() };
+    let mut conflicts: BTreeSet<Field> = &book.conflicts | &offered.conflicts;
+    conflicts.extend(&found);
+    let outcome = if !found.is_empty() {
+        Outcome::Conflicts { fields: found }
+    } else if !changed.is_empty() {
+        Outcome::Merged { fields: changed }
+    } else {
+        Outcome::AlreadyRecorded
+    };
+    (Sourced { fact, provenance, conflicts }, outcome)
+}
+
+/// Decides field by field which of two statements stands, and remembers why.
+#[derive(Debug)]
+pub struct Joiner<'a> {
+    left: &'a Provenance,
+    right: &'a Provenance,
+    sources: BTreeMap<Field, Source>,
+    changed: BTreeSet<Field>,
+    conflicts: BTreeSet<Field>,
+}
+
+impl Joiner<'_> {
+    /// A field that every statement has: two different values conflict.
+    pub fn required<T: Ord + Clone>(&mut self, field: Field, left: &T, right: &T) -> T {
+        self.register(field, Some(left), Some(right), |_| 0, |a, b| a == b).unwrap_or_else(|| left.clone())
+    }
+
+    /// A field that a statement may lack: a value beats none.
+    pub fn optional<T: Ord + Clone>(&mut self, field: Field, left: Option<&T>, right: Option<&T>) -> Option<T> {
+        self.register(field, left, right, |_| 0, |a, b| a == b)
+    }
+
+    /// A number that some sources round or cut: more decimals beat fewer, and agree with them if they round to them.
+    pub fn rounded(&mut self, field: Field, left: Option<&Decimal>, right: Option<&Decimal>) -> Option<Decimal> {
+        self.register(field, left, right, |value| i64::from(value.scale()), |a, b| a.agrees_with(*b))
+    }
+
+    /// An instant: milliseconds beat seconds, and agree with them if they lie in that second.
+    pub fn time(&mut self, field: Field, left: Option<&EventTime>, right: Option<&EventTime>) -> Option<EventTime> {
+        let wrap = |time: &EventTime| (time.precision, time.at);
+        let (left, right) = (left.map(wrap), right.map(wrap));
+        let unwrap = |(precision, at)| EventTime { at, precision };
+        self.register(
+            field,
+            left.as_ref(),
+            right.as_ref(),
+            |(precision, _)| i64::from(*precision == crate::time::TimePrecision::Millisecond),
+            |a, b| unwrap(*a).agrees_with(unwrap(*b)),
+        )
+        .map(unwrap)
+    }
+
+    /// A field that moves forward: the greater value stands, and being behind is no conflict.
+    pub fn latest<T: Ord + Clone>(&mut self, field: Field, left: &T, right: &T) -> T {
+        if right > left {
+            self.changed.insert(field);
+            self.sources.insert(field, self.right.of(field));
+            right.clone()
+        } else {
+            let source = if left > right { self.left.of(field) } else { self.left.of(field).max(self.right.of(field)) };
+            self.sources.insert(field, source);
+            left.clone()
+        }
+    }
+
+    /// Several values that only make sense together, taken from the statement whose `version` is greater; equal
+    /// versions with different contents are a conflict.
+    pub fn group<T, V>(&mut self, field: Field, left: &T, right: &T, version: fn(&T) -> V) -> T
+    where
+        T: Ord + Clone,
+        V: Ord,
+    {
+        let (versions, sources) = ((version(left), version(right)), (self.left.of(field), self.right.of(field)));
+        let right_wins = match versions.1.cmp(&versions.0) {
+            std::cmp::Ordering::Equal if left == right => {
+                self.sources.insert(field, sources.0.max(sources.1));
+                return left.clone();
+            }
+            std::cmp::Ordering::Equal => {
+                self.conflicts.insert(field);
+                (sources.1, right) > (sources.0, left)
+            }
+            order => order.is_gt(),
+        };
+        if right_wins {
+            self.changed.insert(field);
+        }
+        self.sources.insert(field, if right_wins { sources.1 } else { sources.0 });
+        if right_wins { right.clone() } else { left.clone() }
+    }
+
+    /// Marks a field as stated differently although one value plainly stands.
+    pub fn conflict(&mut self, field: Field) {
+        self.conflicts.insert(field);
+    }
+
+    fn register<T: Ord + Clone>(
+        &mut self,
+        field: Field,
+        left: Option<&T>,
+        right: Option<&T>,
+        fineness: impl Fn(&T) -> i64,
+        agree: impl Fn(&T, &T) -> bool,
+    ) -> Option<T> {
+        let (left_source, right_source) = (self.left.of(field), self.right.of(field));
+        let (value, source, from_right) = match (left, right) {
+            (None, None) => return None,
+            (Some(left), None) => (left, left_source, false),
+            (None, Some(right)) => (right, right_source, true),
+            (Some(left), Some(right)) if left == right => (left, left_source.max(right_source), false),
+            (Some(left), Some(right)) => {
+                if !agree(left, right) {
+                    self.conflicts.insert(field);
+                }
+                if (fineness(right), right_source, right) > (fineness(left), left_source, left) {
+                    (right, right_source, true)
+                } else {
+                    (left, left_source, false)
+                }
+            }
+        };
+        if from_right {
+            self.changed.insert(field);
+        }
+        self.sources.insert(field, source);
+        Some(value.clone())
+    }
+}

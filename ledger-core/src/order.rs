@@ -1,0 +1,455 @@
+//! Orders and what happens to them: intents, states, cancels.
+//!
+//! An order's facts arrive from many answers in any order. Its state only moves forward (a lattice); its executed
+//! quantity only grows; its terms are those of its latest amendment.
+
+use std::fmt;
+use std::str::FromStr;
+
+use smol_str::SmolStr;
+
+use crate::amount::{Decimal, Price, Quantity};
+use crate::id::{ClientOrderId, EngineLabel, Label, OrderId, SignalId, Symbol};
+use crate::merge::{Fact, Joiner};
+use crate::source::{PositionSide, Side, UnknownName, names, valid_open_name};
+use crate::time::{EventTime, TimestampMs};
+
+/// The two id spaces of orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OrderClass {
+    /// In the order book, or done with it. Only regular orders have fills.
+    Regular,
+    /// Waiting for a trigger; when it triggers, a regular order with an id of its own takes over.
+    Conditional,
+}
+
+names!(OrderClass, "order class", { Regular = "REGULAR", Conditional = "CONDITIONAL" });
+
+/// What identifies an order within an account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OrderKey {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which id space.
+    pub class: OrderClass,
+    /// The exchange's id, unique per symbol and class.
+    pub order_id: OrderId,
+}
+
+/// Where an order stands. Values are ordered: a later one is believed over an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OrderStatus {
+    /// Known only from its fills.
+    Unknown,
+    /// Accepted, nothing executed.
+    New,
+    /// A state that this version does not know, kept as the exchange names it.
+    Other(SmolStr),
+    /// A conditional order whose trigger was hit and that is being placed.
+    Triggering,
+    /// A conditional order that became a regular one.
+    Triggered,
+    /// Some of it executed, the rest working.
+    PartiallyFilled,
+    /// Refused.
+    Rejected,
+    /// Ended by its time in force.
+    Expired,
+    /// Ended by self-trade prevention.
+    ExpiredInMatch,
+    /// Cancelled, perhaps after some of it executed.
+    Canceled,
+    /// A conditional order whose regular order is done.
+    Finished,
+    /// Executed in full.
+    Filled,
+}
+
+impl OrderStatus {
+    const NAMED: &[(Self, &str)] = &[
+        (Self::Unknown, "UNKNOWN"),
+        (Self::New, "NEW"),
+        (Self::Triggering, "TRIGGERING"),
+        (Self::Triggered, "TRIGGERED"),
+        (Self::PartiallyFilled, "PARTIALLY_FILLED"),
+        (Self::Rejected, "REJECTED"),
+        (Self::Expired, "EXPIRED"),
+        (Self::ExpiredInMatch, "EXPIRED_IN_MATCH"),
+        (Self::Canceled, "CANCELED"),
+        (Self::Finished, "FINISHED"),
+        (Self::Filled, "FILLED"),
+    ];
+
+    /// The exchange's name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Other(name) => name,
+            known => Self::NAMED.iter().find(|(status, _)| status == known).map_or("UNKNOWN", |(_, name)| name),
+        }
+    }
+
+    /// Whether nothing more can happen to the order.
+    pub fn is_terminal(&self) -> bool {
+        *self >= Self::Rejected
+    }
+}
+
+impl FromStr for OrderStatus {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        if let Some((status, _)) = Self::NAMED.iter().find(|(_, name)| *name == text) {
+            return Ok(status.clone());
+        }
+        if valid_open_name(text) {
+            return Ok(Self::Other(text.into()));
+        }
+        Err(UnknownName {
+            what: "order status",
+            text: crate::id::shorten(text),
+            expected: "a name of letters, digits and `_`, for example FILLED".into(),
+        })
+    }
+}
+
+impl fmt::Display for OrderStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Why a round trip ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ExitReason {
+    /// Nothing tells.
+    Unknown,
+    /// A take-profit order or decision.
+    TakeProfit,
+    /// A stop-loss order or decision.
+    StopLoss,
+    /// Closed by hand.
+    ManualClose,
+    /// Closed by the bot's management mode.
+    AutoExit,
+    /// Closed by the exchange for lack of margin.
+    Liquidation,
+    /// Closed by the exchange against a liquidated counterparty (auto-deleveraging).
+    Adl,
+    /// The contract was settled.
+    Settlement,
+}
+
+names!(ExitReason, "exit reason", {
+    Unknown = "unknown", TakeProfit = "take_profit", StopLoss = "stop_loss", ManualClose = "manual_close",
+    AutoExit = "auto_exit", Liquidation = "liquidation", Adl = "adl", Settlement = "settlement",
+});
+
+/// What an order asks for; replaced as a whole by an amendment.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OrderTerms {
+    /// When these terms were stated; `None` when the source does not say.
+    pub as_of: Option<TimestampMs>,
+    /// The ordered quantity; absent for "close the position" and for orders known only from fills.
+    pub qty: Option<Quantity>,
+    /// The limit price; absent for market orders.
+    pub price: Option<Price>,
+    /// The price that triggers a conditional order.
+    pub trigger_price: Option<Price>,
+}
+
+impl OrderTerms {
+    fn version(&self) -> (bool, Option<TimestampMs>, u8) {
+        let stated = [self.qty.is_some(), self.price.is_some(), self.trigger_price.is_some()];
+        (stated.contains(&true), self.as_of, stated.into_iter().map(u8::from).sum())
+    }
+}
+
+/// How far an order has been executed, as an order answer states it. It never makes a fill: it has no trade id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Execution {
+    /// The executed quantity so far, 0 included.
+    pub qty: Decimal,
+    /// The average price of that quantity, as the exchange rounds it.
+    pub avg_price: Option<Price>,
+}
+
+/// An order as the exchange knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Order {
+    /// Symbol, class and id.
+    pub key: OrderKey,
+    /// The id that the sender gave it.
+    pub client_order_id: Option<ClientOrderId>,
+    /// The direction.
+    pub side: Side,
+    /// The position it changes.
+    pub position_side: Option<PositionSide>,
+    /// The exchange's order type, for example `MARKET`; for a triggered order the type it was placed with.
+    pub order_type: Option<Label>,
+    /// The exchange's time in force, for example `GTC`.
+    pub time_in_force: Option<Label>,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// What it asks for.
+    pub terms: OrderTerms,
+    /// How far it has been executed; absent when no order answer has said.
+    pub executed: Option<Execution>,
+    /// Whether it can only make a position smaller.
+    pub reduce_only: Option<bool>,
+    /// Whether it closes the whole position.
+    pub close_position: Option<bool>,
+    /// When it was created.
+    pub created: Option<EventTime>,
+    /// When it last changed.
+    pub updated: Option<EventTime>,
+    /// The regular order that a triggered conditional order became.
+    pub triggered_order_id: Option<OrderId>,
+    /// The strategy that sent it.
+    pub engine: Option<EngineLabel>,
+    /// The signal that caused it.
+    pub signal_id: Option<SignalId>,
+    /// What it was meant to do to the position, where the sender said.
+    pub exit_reason: Option<ExitReason>,
+}
+
+impl Order {
+    /// An order of which nothing but its identity and side is known: what a fill tells about its order.
+    pub fn known_from_fill(key: OrderKey, side: Side, position_side: Option<PositionSide>) -> Self {
+        Self {
+            key,
+            client_order_id: None,
+            side,
+            position_side,
+            order_type: None,
+            time_in_force: None,
+            status: OrderStatus::Unknown,
+            terms: OrderTerms::default(),
+            executed: None,
+            reduce_only: None,
+            close_position: None,
+            created: None,
+            updated: None,
+            triggered_order_id: None,
+            engine: None,
+            signal_id: None,
+            exit_reason: None,
+        }
+    }
+}
+
+/// The executed part as a lattice element: nothing stated < less executed < more executed < same with its average.
+type Executed = Option<Execution>;
+
+fn execution_version(executed: &Executed) -> Option<(Decimal, bool, u8)> {
+    executed.as_ref().map(|e| (e.qty, e.avg_price.is_some(), e.avg_price.map_or(0, |price| price.get().scale())))
+}
+
+impl Fact for Order {
+    type Key = OrderKey;
+
+    fn key(&self) -> OrderKey {
+        self.key.clone()
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        if self.status.is_terminal() && other.status.is_terminal() && self.status != other.status {
+            j.conflict("status");
+        }
+        if let (Some(a), Some(b)) = (&self.executed, &other.executed)
+            && a.qty == b.qty
+            && let (Some(a), Some(b)) = (a.avg_price, b.avg_price)
+            && !a.get().agrees_with(b.get())
+        {
+            j.conflict("avg_price");
+        }
+        Self {
+            key: self.key.clone(),
+            client_order_id: j.optional(
+                "client_order_id",
+                self.client_order_id.as_ref(),
+                other.client_order_id.as_ref(),
+            ),
+            side: j.required("side", &self.side, &other.side),
+            position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
+            order_type: j.optional("order_type", self.order_type.as_ref(), other.order_type.as_ref()),
+            time_in_force: j.optional("time_in_force", self.time_in_force.as_ref(), other.time_in_force.as_ref()),
+            status: j.latest("status", &self.status, &other.status),
+            terms: j.group("terms", &self.terms, &other.terms, OrderTerms::version),
+            executed: j.group("executed", &self.executed, &other.executed, execution_version),
+            reduce_only: j.optional("reduce_only", self.reduce_only.as_ref(), other.reduce_only.as_ref()),
+            close_position: j.optional("close_position", self.close_position.as_ref(), other.close_position.as_ref()),
+            created: j.time("ts", self.created.as_ref(), other.created.as_ref()),
+            updated: {
+                let at = |time: &Option<EventTime>| time.map(|time| (time.at, time.precision));
+                j.latest("updated_ts", &at(&self.updated), &at(&other.updated))
+                    .map(|(at, precision)| EventTime { at, precision })
+            },
+            triggered_order_id: j.optional(
+                "triggered_order_id",
+                self.triggered_order_id.as_ref(),
+                other.triggered_order_id.as_ref(),
+            ),
+            engine: j.optional("engine", self.engine.as_ref(), other.engine.as_ref()),
+            signal_id: j.optional("signal_id", self.signal_id.as_ref(), other.signal_id.as_ref()),
+            exit_reason: j.optional("exit_reason", self.exit_reason.as_ref(), other.exit_reason.as_ref()),
+        }
+    }
+}
+
+/// What an intended order is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IntentRole {
+    /// Opens a position.
+    Entry,
+    /// Adds to a losing position (dollar-cost averaging).
+    Dca,
+    /// Closes a position.
+    Exit,
+    /// Waits to close at a profit.
+    TakeProfit,
+    /// Waits to close at a loss.
+    StopLoss,
+}
+
+names!(IntentRole, "intent role", {
+    Entry = "entry", Dca = "dca", Exit = "exit", TakeProfit = "take_profit", StopLoss = "stop_loss",
+});
+
+/// What became of an order that was sent. Unknown is resolved by asking, never assumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum IntentOutcome {
+    /// Written down, perhaps not sent yet.
+    Pending,
+    /// Sent, and the answer never came or did not tell.
+    Unknown,
+    /// The exchange refused it, or it is proven never to have arrived.
+    Rejected,
+    /// The exchange has it.
+    Accepted,
+}
+
+names!(IntentOutcome, "intent outcome", {
+    Pending = "pending", Unknown = "unknown", Rejected = "rejected", Accepted = "accepted",
+});
+
+/// An order that is about to be sent: written before sending, so that a crash cannot lose it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OrderIntent {
+    /// The id it is sent with: the key.
+    pub client_order_id: ClientOrderId,
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which id space the order will be in.
+    pub class: OrderClass,
+    /// The direction.
+    pub side: Side,
+    /// The position it is to change.
+    pub position_side: Option<PositionSide>,
+    /// What it is for.
+    pub role: IntentRole,
+    /// Which addition to the position, from 1; 0 when it is none.
+    pub dca_step: u32,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// The exchange's order type.
+    pub order_type: Label,
+    /// The quantity asked for.
+    pub qty: Option<Quantity>,
+    /// The limit price.
+    pub price: Option<Price>,
+    /// The trigger price.
+    pub trigger_price: Option<Price>,
+    /// Whether it may only reduce.
+    pub reduce_only: bool,
+    /// The signal behind it.
+    pub signal_id: Option<SignalId>,
+    /// The strategy behind it.
+    pub engine: Option<EngineLabel>,
+    /// When it was written, by the bot's clock.
+    pub created_local: TimestampMs,
+    /// What became of it.
+    pub outcome: IntentOutcome,
+}
+
+impl Fact for OrderIntent {
+    type Key = ClientOrderId;
+
+    fn key(&self) -> ClientOrderId {
+        self.client_order_id.clone()
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            client_order_id: self.client_order_id.clone(),
+            symbol: j.required("symbol", &self.symbol, &other.symbol),
+            class: j.required("order_class", &self.class, &other.class),
+            side: j.required("side", &self.side, &other.side),
+            position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
+            role: j.required("role", &self.role, &other.role),
+            dca_step: j.required("dca_step", &self.dca_step, &other.dca_step),
+            attempt: j.required("attempt", &self.attempt, &other.attempt),
+            order_type: j.required("order_type", &self.order_type, &other.order_type),
+            qty: j.optional("qty", self.qty.as_ref(), other.qty.as_ref()),
+            price: j.optional("price", self.price.as_ref(), other.price.as_ref()),
+            trigger_price: j.optional("trigger_price", self.trigger_price.as_ref(), other.trigger_price.as_ref()),
+            reduce_only: j.required("reduce_only", &self.reduce_only, &other.reduce_only),
+            signal_id: j.optional("signal_id", self.signal_id.as_ref(), other.signal_id.as_ref()),
+            engine: j.optional("engine", self.engine.as_ref(), other.engine.as_ref()),
+            created_local: j.required("created_local_ms", &self.created_local, &other.created_local),
+            outcome: j.latest("outcome", &self.outcome, &other.outcome),
+        }
+    }
+}
+
+/// The end of an order by cancellation, as a fact of its own: who did it and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Cancel {
+    /// The cancelled order.
+    pub key: OrderKey,
+    /// The order's direction, where known.
+    pub side: Option<Side>,
+    /// When, by the exchange's clock.
+    pub time: EventTime,
+    /// Why, in the words of whoever cancelled.
+    pub reason: Option<Label>,
+}
+
+impl Fact for Cancel {
+    type Key = OrderKey;
+
+    fn key(&self) -> OrderKey {
+        self.key.clone()
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            key: self.key.clone(),
+            side: j.optional("side", self.side.as_ref(), other.side.as_ref()),
+            time: j.time("ts", Some(&self.time), Some(&other.time)).unwrap_or(self.time),
+            reason: j.optional("reason", self.reason.as_ref(), other.reason.as_ref()),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+mod text_serde {
+    use super::OrderStatus;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    impl Serialize for OrderStatus {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
+        }
+    }
+    impl<'de> Deserialize<'de> for OrderStatus {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        }
+    }
+}

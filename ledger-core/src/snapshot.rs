@@ -1,0 +1,136 @@
+//! What the exchange said at an instant: positions, balances, mark prices. These are facts too; they are kept, and
+//! compared with what the fills say.
+
+use crate::amount::{Decimal, Price};
+use crate::id::{Asset, Label, Symbol};
+use crate::merge::{Fact, Joiner};
+use crate::source::PositionSide;
+use crate::time::TimestampMs;
+
+/// A position as the exchange stated it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PositionSnapshot {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which of its positions.
+    pub position_side: PositionSide,
+    /// When, by the exchange's clock.
+    pub at: TimestampMs,
+    /// Signed quantity: negative = short; 0 = flat.
+    pub qty: Decimal,
+    /// The exchange's average entry, where it has one.
+    pub entry_price: Option<Price>,
+}
+
+impl Fact for PositionSnapshot {
+    type Key = (Symbol, PositionSide, TimestampMs);
+
+    fn key(&self) -> Self::Key {
+        (self.symbol.clone(), self.position_side, self.at)
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            symbol: self.symbol.clone(),
+            position_side: self.position_side,
+            at: self.at,
+            qty: j.required("qty", &self.qty, &other.qty),
+            entry_price: j.optional("entry_price", self.entry_price.as_ref(), other.entry_price.as_ref()),
+        }
+    }
+}
+
+/// A wallet balance as the exchange stated it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct BalanceSnapshot {
+    /// The asset.
+    pub asset: Asset,
+    /// When, by the exchange's clock.
+    pub at: TimestampMs,
+    /// The wallet balance: without unrealized profit.
+    pub wallet: Decimal,
+}
+
+impl Fact for BalanceSnapshot {
+    type Key = (Asset, TimestampMs);
+
+    fn key(&self) -> Self::Key {
+        (self.asset.clone(), self.at)
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            asset: self.asset.clone(),
+            at: self.at,
+            wallet: j.rounded("wallet", Some(&self.wallet), Some(&other.wallet)).unwrap_or(self.wallet),
+        }
+    }
+}
+
+/// A mark price as the exchange stated it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PriceSnapshot {
+    /// The contract.
+    pub symbol: Symbol,
+    /// When, by the exchange's clock.
+    pub at: TimestampMs,
+    /// The mark price.
+    pub mark_price: Price,
+}
+
+impl Fact for PriceSnapshot {
+    type Key = (Symbol, TimestampMs);
+
+    fn key(&self) -> Self::Key {
+        (self.symbol.clone(), self.at)
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            symbol: self.symbol.clone(),
+            at: self.at,
+            mark_price: j.required("mark_price", &self.mark_price, &other.mark_price),
+        }
+    }
+}
+
+/// A position stated instead of derived, where no fills can be had: the beginning of covered history, or the end of a
+/// gap that the exchange no longer answers for. Never a made-up fill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Anchor {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which of its positions.
+    pub position_side: PositionSide,
+    /// The position before anything that happens from this instant on.
+    pub at: TimestampMs,
+    /// Signed quantity; 0 states that the position was flat.
+    pub qty: Decimal,
+    /// The average entry, where the exchange's statement allows it.
+    pub entry_price: Option<Price>,
+    /// How it was derived, for the reader.
+    pub derivation: Label,
+}
+
+impl Fact for Anchor {
+    type Key = (Symbol, PositionSide, TimestampMs);
+
+    fn key(&self) -> Self::Key {
+        (self.symbol.clone(), self.position_side, self.at)
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            symbol: self.symbol.clone(),
+            position_side: self.position_side,
+            at: self.at,
+            qty: j.required("qty", &self.qty, &other.qty),
+            entry_price: j.optional("entry_price", self.entry_price.as_ref(), other.entry_price.as_ref()),
+            derivation: j.required("derivation", &self.derivation, &other.derivation),
+        }
+    }
+}

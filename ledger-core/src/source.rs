@@ -1,0 +1,212 @@
+//! Where a fact came from, and who is believed when two sources differ.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// A text that is no value of an enumeration of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` is no {what}; expected one of: {expected}")]
+pub struct UnknownName {
+    /// Which enumeration.
+    pub what: &'static str,
+    /// The text, shortened.
+    pub text: String,
+    /// The accepted names.
+    pub expected: String,
+}
+
+/// Gives an enumeration fixed names: `as_str`, `ALL`, `FromStr`, `Display`, and serde as that text.
+macro_rules! names {
+    ($type:ident, $what:literal, { $($variant:ident = $name:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every value, in the order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in files, tables and output.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::source::UnknownName;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                match text {
+                    $($name => Ok(Self::$variant),)+
+                    _ => Err($crate::source::UnknownName {
+                        what: $what,
+                        text: $crate::id::shorten(text),
+                        expected: [$($name),+].join(", "),
+                    }),
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use names;
+
+/// Where a fact came from. The order is the rank: where two sources state different values, the greater one is
+/// believed. REST outranks the stream because it is the exchange's own correction of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Source {
+    /// fillbook inferred it while repairing the book.
+    Repair,
+    /// The database of the Python bot that fillbook replaces.
+    BotDatabase,
+    /// A unified object of the ccxt library.
+    Ccxt,
+    /// A CSV file exported from the exchange's web page.
+    ExchangeCsv,
+    /// A file of the exchange's bulk archive.
+    ExchangeArchive,
+    /// The bot itself, as it acted.
+    Bot,
+    /// The exchange's event stream.
+    Stream,
+    /// An answer of the exchange's REST interface.
+    Rest,
+}
+
+names!(Source, "source", {
+    Repair = "repair", BotDatabase = "bot_database", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
+    ExchangeArchive = "exchange_archive", Bot = "bot", Stream = "stream", Rest = "rest",
+});
+
+/// The direction of an order or fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// Adds to a long position or takes from a short one.
+    Buy,
+    /// The opposite.
+    Sell,
+}
+
+names!(Side, "side", { Buy = "BUY", Sell = "SELL" });
+
+impl Side {
+    /// The other direction.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Buy => Self::Sell,
+            Self::Sell => Self::Buy,
+        }
+    }
+}
+
+/// Which of the positions that a symbol can have at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PositionSide {
+    /// The only position of a symbol in one-way mode, long or short by its sign.
+    Net,
+    /// The long position in hedge mode.
+    Long,
+    /// The short position in hedge mode.
+    Short,
+}
+
+names!(PositionSide, "position side", { Net = "NET", Long = "LONG", Short = "SHORT" });
+
+/// Whether a symbol has one position or two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PositionMode {
+    /// One position a symbol.
+    OneWay,
+    /// A long and a short position a symbol, side by side.
+    Hedge,
+}
+
+names!(PositionMode, "position mode", { OneWay = "one_way", Hedge = "hedge" });
+
+/// A text of the exchange's that has known values, but where a new one is kept rather than refused.
+pub(crate) fn valid_open_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+/// The exchange's name of a kind of ledger entry, for example `FUNDING_FEE`. Unknown ones are kept as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IncomeType(smol_str::SmolStr);
+
+impl IncomeType {
+    /// Profit or loss of a closing fill, without its fee.
+    pub const REALIZED_PNL: &str = "REALIZED_PNL";
+    /// A trading fee.
+    pub const COMMISSION: &str = "COMMISSION";
+    /// A funding payment.
+    pub const FUNDING_FEE: &str = "FUNDING_FEE";
+    /// A deposit to or withdrawal from the futures wallet.
+    pub const TRANSFER: &str = "TRANSFER";
+
+    /// Whether this is `name`.
+    pub fn is(&self, name: &str) -> bool {
+        self.0 == name
+    }
+
+    /// The exchange's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IncomeType {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        if valid_open_name(text) {
+            Ok(Self(text.into()))
+        } else {
+            Err(UnknownName {
+                what: "income type",
+                text: crate::id::shorten(text),
+                expected: "letters, digits, `_` and `-`, for example FUNDING_FEE".into(),
+            })
+        }
+    }
+}
+
+impl fmt::Display for IncomeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+#[cfg(feature = "serde")]
+mod text_serde {
+    use super::IncomeType;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    impl Serialize for IncomeType {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_str(self.as_str())
+        }
+    }
+    impl<'de> Deserialize<'de> for IncomeType {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        }
+    }
+}
