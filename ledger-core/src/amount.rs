@@ -128,7 +128,10 @@ impl Decimal {
     /// The value without its sign.
     #[must_use]
     pub fn abs(self) -> Self {
-        Self { mantissa: self.mantissa.abs(), scale: self.scale }
+        Self {
+            mantissa: self.mantissa.abs(),
+            scale: self.scale,
+        }
     }
 
     /// The mantissa at `scale`, which must not be smaller than this value's own scale.
@@ -150,7 +153,10 @@ impl Decimal {
     /// [`MathError::Overflow`].
     pub fn checked_add(self, other: Self) -> Result<Self, MathError> {
         let scale = self.scale.max(other.scale);
-        let sum = self.mantissa_at(scale)?.checked_add(other.mantissa_at(scale)?).ok_or(MathError::Overflow)?;
+        let sum = self
+            .mantissa_at(scale)?
+            .checked_add(other.mantissa_at(scale)?)
+            .ok_or(MathError::Overflow)?;
         Self::new(sum, scale)
     }
 
@@ -185,6 +191,19 @@ impl Decimal {
         Self::new(mul_div_round(self.mantissa, numerator, denominator)?, scale)
     }
 
+    /// The product, rounded half to even at `scale` digits after the point.
+    ///
+    /// # Errors
+    /// [`MathError::Overflow`], [`MathError::LostDigits`] for a `scale` above [`SCALE_MAX`].
+    pub fn checked_mul_round(self, other: Self, scale: u8) -> Result<Self, MathError> {
+        let product_scale = self.scale + other.scale;
+        if product_scale <= scale {
+            return self.checked_mul(other);
+        }
+        let divisor = pow10(product_scale - scale).ok_or(MathError::Overflow)?;
+        Self::new(mul_div_round(self.mantissa, other.mantissa, divisor)?, scale)
+    }
+
     /// The value rounded half to even to `scale` digits after the point.
     #[must_use]
     pub fn round(self, scale: u8) -> Self {
@@ -199,7 +218,10 @@ impl Decimal {
     /// Whether two values agree as far as the one with fewer decimals tells: they are less than one unit in its last
     /// place apart. A value rounded or cut by some export agrees with the original.
     pub fn agrees_with(self, other: Self) -> bool {
-        let unit = Self { mantissa: 1, scale: self.scale.min(other.scale) };
+        let unit = Self {
+            mantissa: 1,
+            scale: self.scale.min(other.scale),
+        };
         self.checked_sub(other).is_ok_and(|difference| difference.abs() < unit)
     }
 }
@@ -216,7 +238,9 @@ pub(crate) fn mul_div_round(value: i128, numerator: i128, denominator: i128) -> 
     // price of 256-bit arithmetic.
     let (quotient, remainder) = div_rem(value, denominator);
     if let (Some(whole), Some(part)) = (quotient.checked_mul(numerator), remainder.checked_mul(numerator)) {
-        return whole.checked_add(div_half_even_rest(part, denominator, whole)).ok_or(MathError::Overflow);
+        return whole
+            .checked_add(div_half_even_rest(part, denominator, whole))
+            .ok_or(MathError::Overflow);
     }
     let product = I256::from(value) * I256::from(numerator);
     let wide = I256::from(denominator);
@@ -227,16 +251,18 @@ pub(crate) fn mul_div_round(value: i128, numerator: i128, denominator: i128) -> 
         Ordering::Equal => quotient % 2 != 0,
         Ordering::Greater => true,
     };
-    let away = if (product < 0) == (denominator < 0) { I256::from(1) } else { I256::from(-1) };
+    let away = if (product < 0) == (denominator < 0) {
+        I256::from(1)
+    } else {
+        I256::from(-1)
+    };
     i128::try_from(if bump { quotient + away } else { quotient }).map_err(|_| MathError::Overflow)
 }
 
 /// Quotient and remainder, truncated toward zero; in 64 bits where both fit, which is several times as fast.
 fn div_rem(value: i128, divisor: i128) -> (i128, i128) {
     match (i64::try_from(value), i64::try_from(divisor)) {
-        (Ok(value), Ok(divisor)) if value != i64::MIN => {
-            (i128::from(value / divisor), i128::from(value % divisor))
-        }
+        (Ok(value), Ok(divisor)) if value != i64::MIN => (i128::from(value / divisor), i128::from(value % divisor)),
         _ => (value.wrapping_div(divisor), value.wrapping_rem(divisor)),
     }
 }
@@ -289,13 +315,19 @@ impl std::ops::Neg for Decimal {
     type Output = Self;
 
     fn neg(self) -> Self {
-        Self { mantissa: -self.mantissa, scale: self.scale }
+        Self {
+            mantissa: -self.mantissa,
+            scale: self.scale,
+        }
     }
 }
 
 impl From<i64> for Decimal {
     fn from(value: i64) -> Self {
-        Self { mantissa: i128::from(value), scale: 0 }
+        Self {
+            mantissa: i128::from(value),
+            scale: 0,
+        }
     }
 }
 
@@ -368,9 +400,15 @@ fn parse_exponent(text: &str) -> Result<i32, ParseDecimalError> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ParseDecimalError::NotANumber);
     }
-    let error = if text.starts_with('-') { ParseDecimalError::TooPrecise } else { ParseDecimalError::TooLarge };
+    let error = if text.starts_with('-') {
+        ParseDecimalError::TooPrecise
+    } else {
+        ParseDecimalError::TooLarge
+    };
     // Beyond this no non-zero number fits, and zero does not care.
-    text.parse::<i32>().map(|exponent| exponent.clamp(-9_999, 9_999)).map_err(|_| error)
+    text.parse::<i32>()
+        .map(|exponent| exponent.clamp(-9_999, 9_999))
+        .map_err(|_| error)
 }
 
 impl fmt::Display for Decimal {
@@ -514,10 +552,26 @@ mod tests {
     #[test]
     fn canonical_form_is_unique() {
         for (text, canonical) in [
-            ("0", "0"), ("-0", "0"), ("0.000", "0"), ("0E-8", "0"), ("0e400", "0"), ("1.50", "1.5"), ("+3", "3"),
-            (".5", "0.5"), ("5.", "5"), ("1e-7", "0.0000001"), ("1E+3", "1000"), ("-0.000000000000000001", "-0.000000000000000001"),
-            ("12345678901234567890.123456789012345678", "12345678901234567890.123456789012345678"), ("100", "100"),
-            ("0001.0", "1"), ("1.5e1", "15"), ("10e-1", "1"),
+            ("0", "0"),
+            ("-0", "0"),
+            ("0.000", "0"),
+            ("0E-8", "0"),
+            ("0e400", "0"),
+            ("1.50", "1.5"),
+            ("+3", "3"),
+            (".5", "0.5"),
+            ("5.", "5"),
+            ("1e-7", "0.0000001"),
+            ("1E+3", "1000"),
+            ("-0.000000000000000001", "-0.000000000000000001"),
+            (
+                "12345678901234567890.123456789012345678",
+                "12345678901234567890.123456789012345678",
+            ),
+            ("100", "100"),
+            ("0001.0", "1"),
+            ("1.5e1", "15"),
+            ("10e-1", "1"),
         ] {
             assert_eq!(dec(text).to_string(), canonical, "{text}");
             assert_eq!(dec(text), dec(canonical));
@@ -528,10 +582,24 @@ mod tests {
     fn what_is_no_exact_decimal_is_refused() {
         use ParseDecimalError::{NotANumber, TooLarge, TooPrecise};
         for (text, error) in [
-            ("", NotANumber), ("-", NotANumber), (".", NotANumber), ("NaN", NotANumber), ("inf", NotANumber), ("1,5", NotANumber),
-            (" 1", NotANumber), ("1e", NotANumber), ("1e5.0", NotANumber), ("0x10", NotANumber), ("--1", NotANumber), ("٣", NotANumber),
-            ("1e400", TooLarge), ("1e99999999999", TooLarge), ("1e-19", TooPrecise), ("1e-99999999999", TooPrecise),
-            ("1234567890123456789012345678901234567890", TooLarge), ("0.1234567890123456789", TooPrecise),
+            ("", NotANumber),
+            ("-", NotANumber),
+            (".", NotANumber),
+            ("NaN", NotANumber),
+            ("inf", NotANumber),
+            ("1,5", NotANumber),
+            (" 1", NotANumber),
+            ("1e", NotANumber),
+            ("1e5.0", NotANumber),
+            ("0x10", NotANumber),
+            ("--1", NotANumber),
+            ("٣", NotANumber),
+            ("1e400", TooLarge),
+            ("1e99999999999", TooLarge),
+            ("1e-19", TooPrecise),
+            ("1e-99999999999", TooPrecise),
+            ("1234567890123456789012345678901234567890", TooLarge),
+            ("0.1234567890123456789", TooPrecise),
         ] {
             assert_eq!(text.parse::<Decimal>(), Err(error), "{text}");
         }
@@ -539,7 +607,10 @@ mod tests {
 
     #[test]
     fn nothing_is_rounded_unasked() {
-        assert_eq!(dec("0.000000001").checked_mul(dec("0.0000000001")), Err(MathError::LostDigits));
+        assert_eq!(
+            dec("0.000000001").checked_mul(dec("0.0000000001")),
+            Err(MathError::LostDigits)
+        );
         assert_eq!(dec("1e30").checked_mul(dec("1e30")), Err(MathError::Overflow));
         assert_eq!(dec("1e37").checked_add(dec("0.01")), Err(MathError::Overflow));
         assert_eq!(dec("1").div_round(dec("0"), 2), Err(MathError::DivisionByZero));
@@ -547,9 +618,14 @@ mod tests {
 
     #[test]
     fn rounding_is_half_to_even() {
-        for (value, scale, rounded) in
-            [("0.125", 2, "0.12"), ("0.135", 2, "0.14"), ("-0.125", 2, "-0.12"), ("-0.126", 2, "-0.13"), ("2.5", 0, "2"), ("9.99", 1, "10")]
-        {
+        for (value, scale, rounded) in [
+            ("0.125", 2, "0.12"),
+            ("0.135", 2, "0.14"),
+            ("-0.125", 2, "-0.12"),
+            ("-0.126", 2, "-0.13"),
+            ("2.5", 0, "2"),
+            ("9.99", 1, "10"),
+        ] {
             assert_eq!(dec(value).round(scale), dec(rounded), "{value}");
         }
         assert_eq!(format!("{:.2}", dec("1.5")), "1.50");
@@ -569,11 +645,15 @@ mod tests {
     }
 
     fn big(value: Decimal) -> num_rational::BigRational {
-        num_rational::BigRational::new(value.mantissa().into(), num_bigint::BigInt::from(10).pow(value.scale().into()))
+        num_rational::BigRational::new(
+            value.mantissa().into(),
+            num_bigint::BigInt::from(10).pow(value.scale().into()),
+        )
     }
 
     fn decimals() -> impl Strategy<Value = Decimal> {
-        (any::<i128>(), 0_u32..127, 0_u8..=SCALE_MAX).prop_filter_map("range", |(m, shift, s)| Decimal::new(m >> shift, s).ok())
+        (any::<i128>(), 0_u32..127, 0_u8..=SCALE_MAX)
+            .prop_filter_map("range", |(m, shift, s)| Decimal::new(m >> shift, s).ok())
     }
 
     proptest! {

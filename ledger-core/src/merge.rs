@@ -32,7 +32,10 @@ pub struct Provenance {
 impl Provenance {
     /// All fields come from `source`.
     pub fn uniform(source: Source) -> Self {
-        Self { source, exceptions: BTreeMap::new() }
+        Self {
+            source,
+            exceptions: BTreeMap::new(),
+        }
     }
 
     /// Who stated `field`.
@@ -55,7 +58,11 @@ pub struct Sourced<F> {
 impl<F> Sourced<F> {
     /// A fact as one source states it.
     pub fn new(fact: F, source: Source) -> Self {
-        Self { fact, provenance: Provenance::uniform(source), conflicts: BTreeSet::new() }
+        Self {
+            fact,
+            provenance: Provenance::uniform(source),
+            conflicts: BTreeSet::new(),
+        }
     }
 }
 
@@ -104,10 +111,20 @@ pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, O
         conflicts: BTreeSet::new(),
     };
     let fact = book.fact.join(&offered.fact, &mut joiner);
-    let Joiner { sources, changed, conflicts: found, .. } = joiner;
+    let Joiner {
+        sources,
+        changed,
+        conflicts: found,
+        ..
+    } = joiner;
     let source = book.provenance.source.max(offered.provenance.source);
-    let provenance =
-        Provenance { source, exceptions: sources.into_iter().filter(|(_, field_source)| *field_source != source).collect() };
+    let provenance = Provenance {
+        source,
+        exceptions: sources
+            .into_iter()
+            .filter(|(_, field_source)| *field_source != source)
+            .collect(),
+    };
     let mut conflicts: BTreeSet<Field> = &book.conflicts | &offered.conflicts;
     conflicts.extend(&found);
     let outcome = if !found.is_empty() {
@@ -117,7 +134,14 @@ pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, O
     } else {
         Outcome::AlreadyRecorded
     };
-    (Sourced { fact, provenance, conflicts }, outcome)
+    (
+        Sourced {
+            fact,
+            provenance,
+            conflicts,
+        },
+        outcome,
+    )
 }
 
 /// Decides field by field which of two statements stands, and remembers why.
@@ -133,7 +157,8 @@ pub struct Joiner<'a> {
 impl Joiner<'_> {
     /// A field that every statement has: two different values conflict.
     pub fn required<T: Ord + Clone>(&mut self, field: Field, left: &T, right: &T) -> T {
-        self.register(field, Some(left), Some(right), |_| 0, |a, b| a == b).unwrap_or_else(|| left.clone())
+        self.register(field, Some(left), Some(right), |_| 0, |a, b| a == b)
+            .unwrap_or_else(|| left.clone())
     }
 
     /// A field that a statement may lack: a value beats none.
@@ -143,7 +168,13 @@ impl Joiner<'_> {
 
     /// A number that some sources round or cut: more decimals beat fewer, and agree with them if they round to them.
     pub fn rounded(&mut self, field: Field, left: Option<&Decimal>, right: Option<&Decimal>) -> Option<Decimal> {
-        self.register(field, left, right, |value| i64::from(value.scale()), |a, b| a.agrees_with(*b))
+        self.register(
+            field,
+            left,
+            right,
+            |value| i64::from(value.scale()),
+            |a, b| a.agrees_with(*b),
+        )
     }
 
     /// An instant: milliseconds beat seconds, and agree with them if they lie in that second.
@@ -168,7 +199,11 @@ impl Joiner<'_> {
             self.sources.insert(field, self.right.of(field));
             right.clone()
         } else {
-            let source = if left > right { self.left.of(field) } else { self.left.of(field).max(self.right.of(field)) };
+            let source = if left > right {
+                self.left.of(field)
+            } else {
+                self.left.of(field).max(self.right.of(field))
+            };
             self.sources.insert(field, source);
             left.clone()
         }
@@ -181,7 +216,10 @@ impl Joiner<'_> {
         T: Ord + Clone,
         V: Ord,
     {
-        let (versions, sources) = ((version(left), version(right)), (self.left.of(field), self.right.of(field)));
+        let (versions, sources) = (
+            (version(left), version(right)),
+            (self.left.of(field), self.right.of(field)),
+        );
         let right_wins = match versions.1.cmp(&versions.0) {
             std::cmp::Ordering::Equal if left == right => {
                 self.sources.insert(field, sources.0.max(sources.1));
@@ -196,7 +234,8 @@ impl Joiner<'_> {
         if right_wins {
             self.changed.insert(field);
         }
-        self.sources.insert(field, if right_wins { sources.1 } else { sources.0 });
+        self.sources
+            .insert(field, if right_wins { sources.1 } else { sources.0 });
         if right_wins { right.clone() } else { left.clone() }
     }
 

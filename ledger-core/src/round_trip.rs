@@ -1,0 +1,269 @@
+//! Round trips: from flat to flat, or through a flip.
+
+use crate::amount::{Decimal, MathError};
+use crate::certainty::{CertainTotal, Certainty};
+use crate::fill::Fee;
+use crate::id::{Asset, ClientOrderId, EngineLabel, FillId, Label, Symbol};
+use crate::order::ExitReason;
+use crate::position::Value;
+use crate::source::{PositionSide, names};
+use crate::time::TimestampMs;
+
+/// Which way a position points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// Gains when the price rises.
+    Long,
+    /// Gains when the price falls.
+    Short,
+}
+
+names!(Direction, "direction", { Long = "long", Short = "short" });
+
+/// A total in one asset. Amounts in different assets are never added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct AssetTotal {
+    /// The asset.
+    pub asset: Asset,
+    /// The amount and how sure it is.
+    pub total: CertainTotal,
+}
+
+/// A position from its opening to its close, or until now while it is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Which of its positions.
+    pub position_side: PositionSide,
+    /// Counts the round trips of a symbol, from 1, in the order in which they end; open ones come last.
+    pub number: u64,
+    /// Long or short.
+    pub direction: Direction,
+    /// When it was opened; absent when the opening was never seen.
+    pub opened_at: Option<TimestampMs>,
+    /// When it was closed; absent while it is open.
+    pub closed_at: Option<TimestampMs>,
+    /// The fill that opened it; absent when that was never seen or is still missing.
+    pub opened_by: Option<FillId>,
+    /// The fill that closed it.
+    pub closed_by: Option<FillId>,
+    /// Everything that was bought into it (sold, for a short), unsigned.
+    pub entry_qty: Decimal,
+    /// The average price of the entries, rounded half to even at 12 decimals; absent when unknown.
+    pub entry_price_avg: Option<Decimal>,
+    /// Everything that was taken out of it, unsigned.
+    pub exit_qty: Decimal,
+    /// The average price of the exits, rounded half to even at 12 decimals.
+    pub exit_price_avg: Option<Decimal>,
+    /// The largest size it had.
+    pub qty_max: Decimal,
+    /// The asset that profit is paid in.
+    pub settle_asset: Asset,
+    /// Realized profit before fees and funding, in the settle asset.
+    pub gross: CertainTotal,
+    /// What the exchange itself reported as realized for these fills, where it did for every closing one. Shown beside
+    /// an unknown `gross`, never added to it.
+    pub exchange_realized_pnl: Option<Decimal>,
+    /// Fees paid, per asset: positive = paid.
+    pub fees: Vec<AssetTotal>,
+    /// Funding received, per asset: positive = received.
+    pub funding: Vec<AssetTotal>,
+    /// The strategy that opened it.
+    pub engine: Option<EngineLabel>,
+    /// Other strategies that traded in it.
+    pub other_engines: Vec<EngineLabel>,
+    /// Why it ended.
+    pub exit_reason: ExitReason,
+    /// How many fills it has.
+    pub fill_count: u64,
+    /// The weakest certainty of anything in it.
+    pub certainty: Certainty,
+}
+
+impl RoundTrip {
+    /// Gross - fees + funding, per asset, the settle asset first.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn net(&self) -> Result<Vec<AssetTotal>, MathError> {
+        let mut net = vec![AssetTotal {
+            asset: self.settle_asset.clone(),
+            total: self.gross,
+        }];
+        for fee in &self.fees {
+            let mut negative = fee.total;
+            (negative.known, negative.estimated) = (-negative.known, -negative.estimated);
+            total_of(&mut net, &fee.asset).merge(&negative)?;
+        }
+        for funding in &self.funding {
+            total_of(&mut net, &funding.asset).merge(&funding.total)?;
+        }
+        Ok(net)
+    }
+}
+
+/// The entry of `asset` in a list of totals, added when absent.
+pub(crate) fn total_of<'a>(totals: &'a mut Vec<AssetTotal>, asset: &Asset) -> &'a mut CertainTotal {
+    let at = totals
+        .iter()
+        .position(|total| total.asset == *asset)
+        .unwrap_or_else(|| {
+            totals.push(AssetTotal {
+                asset: asset.clone(),
+                total: CertainTotal::default(),
+            });
+            totals.len() - 1
+        });
+    &mut totals[at].total
+}
+
+/// What is known of the order behind a fill: who sent it and what for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OrderContext {
+    /// The strategy.
+    pub engine: Option<EngineLabel>,
+    /// What the sender said it was for.
+    pub exit_reason: Option<ExitReason>,
+    /// The id that the sender gave it.
+    pub client_order_id: Option<ClientOrderId>,
+    /// The order type it was placed with.
+    pub order_type: Option<Label>,
+}
+
+impl OrderContext {
+    /// Why a position closed by this order was closed: the exchange's own orders are told by their client order id
+    /// (prefixes documented for the order update event of Binance's futures user stream), then the sender's word
+    /// counts, then the order's type; `web_`, `ios_`, `android_` are the ids of orders placed by hand in Binance's
+    /// own clients.
+    pub fn exit_reason(&self) -> ExitReason {
+        let client_order_id = self.client_order_id.as_ref().map_or("", ClientOrderId::as_str);
+        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| client_order_id.starts_with(prefix));
+        if starts(&["adl_autoclose"]) {
+            return ExitReason::Adl;
+        }
+        if starts(&["settlement_autoclose-"]) {
+            return ExitReason::Settlement;
+        }
+        if starts(&["autoclose-"]) {
+            return ExitReason::Liquidation;
+        }
+        if let Some(reason) = self.exit_reason {
+            return reason;
+        }
+        let order_type = self.order_type.as_ref().map_or("", Label::as_str);
+        if order_type.starts_with("TAKE_PROFIT") {
+            ExitReason::TakeProfit
+        } else if order_type.starts_with("STOP") || order_type == "TRAILING_STOP_MARKET" {
+            ExitReason::StopLoss
+        } else if starts(&["web_", "ios_", "android_"]) {
+            ExitReason::ManualClose
+        } else {
+            ExitReason::Unknown
+        }
+    }
+}
+
+/// A sum at the fold's fixed scale; becomes a [`CertainTotal`] when shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Tally {
+    known: Value,
+    estimated: Value,
+    has_estimates: bool,
+    unknown_count: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, amount: Value, certainty: Certainty) -> Result<(), MathError> {
+        match certainty {
+            Certainty::Known => self.known = self.known.checked_add(amount)?,
+            Certainty::Estimated => {
+                self.estimated = self.estimated.checked_add(amount)?;
+                self.has_estimates = true;
+            }
+            Certainty::Unknown => self.unknown_count = self.unknown_count.saturating_add(1),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
+        self.known = self.known.checked_add(other.known)?;
+        self.estimated = self.estimated.checked_add(other.estimated)?;
+        self.has_estimates |= other.has_estimates;
+        self.unknown_count = self.unknown_count.saturating_add(other.unknown_count);
+        Ok(())
+    }
+
+    pub(crate) fn sum(&self) -> Result<Value, MathError> {
+        self.known.checked_add(self.estimated)
+    }
+
+    pub(crate) fn total(&self) -> Result<CertainTotal, MathError> {
+        Ok(CertainTotal {
+            known: self.known.to_decimal()?,
+            estimated: self.estimated.to_decimal()?,
+            has_estimates: self.has_estimates,
+            unknown_count: self.unknown_count,
+        })
+    }
+
+    /// Turns every part into an unknown one: the basis of the sum has proven wrong.
+    pub(crate) fn forget(&mut self, parts: u64) {
+        *self = Self {
+            unknown_count: self.unknown_count.max(parts).max(1),
+            ..Self::default()
+        };
+    }
+}
+
+/// Tallies per asset, in the order in which assets first appeared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct AssetTallies(Vec<(Asset, Tally)>);
+
+impl AssetTallies {
+    pub(crate) fn of(&mut self, asset: &Asset) -> &mut Tally {
+        let at = self.0.iter().position(|(known, _)| known == asset).unwrap_or_else(|| {
+            self.0.push((asset.clone(), Tally::default()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
+        other
+            .0
+            .iter()
+            .try_for_each(|(asset, tally)| self.of(asset).merge(tally))
+    }
+
+    /// By asset name, so that equal sums are equal whatever the order of events.
+    pub(crate) fn totals(&self) -> Result<Vec<AssetTotal>, MathError> {
+        let mut totals = self
+            .0
+            .iter()
+            .map(|(asset, tally)| {
+                Ok(AssetTotal {
+                    asset: asset.clone(),
+                    total: tally.total()?,
+                })
+            })
+            .collect::<Result<Vec<_>, MathError>>()?;
+        totals.sort_by(|a, b| a.asset.cmp(&b.asset));
+        Ok(totals)
+    }
+}
+
+/// A fee as a value with its asset; an unstated fee is an unknown amount in the settle asset.
+pub(crate) fn fee_parts<'a>(
+    fee: Option<&'a Fee>,
+    settle_asset: &'a Asset,
+    certainty: Certainty,
+) -> Result<(&'a Asset, Value, Certainty), MathError> {
+    match fee {
+        Some(fee) => Ok((&fee.asset, Value::from_decimal(fee.amount)?, certainty)),
+        None => Ok((settle_asset, Value::ZERO, Certainty::Unknown)),
+    }
+}

@@ -1,0 +1,445 @@
+//! The fold of a symbol: its fills, funding, residuals and anchors, in order, into positions and round trips.
+//!
+//! Fills are the primary fact. What the fills cannot tell is never made up: it is estimated or unknown, and says so.
+//!
+//! - A fill that, by the exchange's word, realized profit although the book holds nothing to close, or that can only
+//!   close in hedge mode, closes something that was **never seen**: its profit is unknown, and it opens nothing.
+//! - A fill larger than the position, in one-way mode, is a flip, unless the exchange's realized profit for it does
+//!   not fit: then the excess closed something never seen, too.
+//! - While nothing has proven that the book began flat, the first close whose profit does not fit what the exchange
+//!   reports makes its round trip unknown.
+//! - An order that has executed more than its fills tell has a **residual**, which counts as an estimated fill with an
+//!   unknown fee until the fills arrive.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_book_that_begins_in_the_middle_makes_nothing_up`.
+//! 2. `a_fold_can_stop_and_go_on`: a fold that was stored and loaded between any two events ends the same.
+//! 3. `round_trips_hold_all_the_money`: per asset, the sums over round trips are the sums over the fills.
+//! 4. `events_out_of_order_are_refused`.
+
+mod open_trip;
+mod trading;
+
+use thiserror::Error;
+
+use self::open_trip::OpenTrip;
+
+use crate::amount::{Decimal, MathError, Price, Quantity};
+use crate::certainty::{CertainTotal, Certainty};
+use crate::fill::{Fill, FoldKey};
+use crate::id::{Asset, FillId, OrderId, Symbol};
+use crate::income::Income;
+use crate::instrument::Instrument;
+use crate::position::{Contract, Position, Value};
+use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip, Tally};
+use crate::snapshot::Anchor;
+use crate::source::{PositionSide, Side};
+use crate::time::TimestampMs;
+
+/// Decimals of average prices in derived records.
+pub(crate) const AVERAGE_SCALE: u8 = 12;
+
+/// What an order has executed beyond its recorded fills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Residual {
+    /// The order.
+    pub order_id: OrderId,
+    /// Its direction.
+    pub side: Side,
+    /// The position it changed; `None` stands for [`PositionSide::Net`].
+    pub position_side: Option<PositionSide>,
+    /// The executed quantity that no fill accounts for.
+    pub qty: Quantity,
+    /// Its average price, from the order's average price and the fills that are there; absent when that is not
+    /// stated.
+    pub price: Option<Price>,
+    /// When the order last changed.
+    pub at: TimestampMs,
+}
+
+/// One step of the fold.
+#[derive(Debug, Clone, Copy)]
+pub enum FoldEvent<'a> {
+    /// A fill, in the order of its [`FoldKey`].
+    Fill {
+        /// The fill; its position side must be known.
+        fill: &'a Fill,
+        /// Its order, where the book has it.
+        order: Option<&'a OrderContext>,
+    },
+    /// The unaccounted part of an order. Comes before the first fill with a later time.
+    Residual {
+        /// The residual.
+        residual: &'a Residual,
+        /// Its order.
+        order: Option<&'a OrderContext>,
+    },
+    /// All funding rows of one [funding instant](crate::funding_instant). Comes before the first fill with a later
+    /// time than the instant.
+    Funding(&'a [Income]),
+    /// A stated position. Comes before the first fill at or after its time.
+    Anchor(&'a Anchor),
+}
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Step {
+    /// The round trip that it ended.
+    pub closed: Option<Box<RoundTrip>>,
+    /// What a fill realized, by the fold; absent when that is unknown or nothing was closed.
+    pub realized: Option<Value>,
+    /// Whether the exchange's realized profit for this fill differs from the fold's by more than
+    /// [`SymbolFold::pnl_tolerance`].
+    pub pnl_mismatch: bool,
+}
+
+/// Why a symbol cannot be folded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FoldError {
+    /// The event belongs to another symbol.
+    #[error("an event of {found} was given to the fold of {expected}")]
+    WrongSymbol {
+        /// The fold's symbol.
+        expected: Symbol,
+        /// The event's.
+        found: Symbol,
+    },
+    /// The fill does not come after the one before it.
+    #[error("fill {fill_id} does not come after the fill before it")]
+    OutOfOrder {
+        /// The fill.
+        fill_id: FillId,
+    },
+    /// Nothing says which position a fill changes.
+    #[error("fill {fill_id} does not say which position it changes")]
+    NoPositionSide {
+        /// The fill.
+        fill_id: FillId,
+    },
+    /// The numbers do not fit.
+    #[error("the numbers of {what} cannot be computed exactly")]
+    Math {
+        /// Which event.
+        what: String,
+        /// What went wrong.
+        #[source]
+        source: MathError,
+    },
+}
+
+/// A position as the fold knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DerivedPosition {
+    /// Which of the symbol's positions.
+    pub position_side: PositionSide,
+    /// Signed open quantity.
+    pub qty: Decimal,
+    /// The average entry, rounded half to even at 12 decimals; absent when flat or unknown.
+    pub entry_price_avg: Option<Decimal>,
+    /// The open cost at full precision; absent when unknown.
+    pub open_cost: Option<Decimal>,
+    /// How sure quantity and entry are.
+    pub certainty: Certainty,
+    /// Everything realized so far, without fees, in the settle asset.
+    pub realized: CertainTotal,
+    /// Everything paid in fees so far, per asset.
+    pub fees: Vec<AssetTotal>,
+    /// Everything received in funding so far, per asset.
+    pub funding: Vec<AssetTotal>,
+    /// The number of fills.
+    pub fill_count: u64,
+    /// When it last changed.
+    pub updated_at: Option<TimestampMs>,
+    /// The math, for an unrealized profit at some mark price; absent when the entry is unknown.
+    pub position: Option<Position>,
+}
+
+/// Whether the book is known to hold the whole history of a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+enum Beginning {
+    /// Nothing has shown yet whether the first recorded fill found a flat position.
+    #[default]
+    Assumed,
+    /// The exchange's realized profit agreed, or an anchor states it.
+    Proven,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct SideFold {
+    position: Position,
+    beginning: Beginning,
+    trip: Option<Box<OpenTrip>>,
+    /// Totals of the round trips that have ended; those of the open one are in `trip`.
+    realized: Tally,
+    fees: AssetTallies,
+    funding: AssetTallies,
+    fill_count: u64,
+    updated_at: Option<TimestampMs>,
+    /// The cash flow of the ended round trips whose profit is told.
+    cash_flow: Value,
+}
+
+/// The state of a symbol between two events. It can be stored and loaded (feature `serde`): a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SymbolFold {
+    symbol: Symbol,
+    settle_asset: Asset,
+    contract: Contract,
+    /// The price step that the exchange's own entry prices are exact to.
+    entry_rounding: Decimal,
+    net: SideFold,
+    long: SideFold,
+    short: SideFold,
+    unallocated_funding: AssetTallies,
+    closed_count: u64,
+    last_fill: Option<FoldKey>,
+}
+
+/// A trade of the fold: a fill or a residual.
+struct Trade<'a> {
+    side: Side,
+    qty: Quantity,
+    price: Option<Price>,
+    at: TimestampMs,
+    fee: Option<&'a crate::fill::Fee>,
+    reported: Option<Value>,
+    fill_id: Option<&'a FillId>,
+    certainty: Certainty,
+    order: Option<&'a OrderContext>,
+}
+
+impl SymbolFold {
+    /// An empty book of `instrument`.
+    pub fn new(instrument: &Instrument) -> Self {
+        // An exchange rounds its own average entry much finer than the price step; a thousandth of a step is what
+        // Binance USD-M shows.
+        let entry_rounding = instrument
+            .tick_size
+            .and_then(|tick| tick.checked_mul(Decimal::new(1, 3).unwrap_or_default()).ok())
+            .unwrap_or_else(|| Decimal::new(1, 8).unwrap_or_default());
+        Self {
+            symbol: instrument.symbol.clone(),
+            settle_asset: instrument.settle_asset.clone(),
+            contract: Contract::from(instrument),
+            entry_rounding,
+            net: SideFold::default(),
+            long: SideFold::default(),
+            short: SideFold::default(),
+            unallocated_funding: AssetTallies::default(),
+            closed_count: 0,
+            last_fill: None,
+        }
+    }
+
+    /// The symbol.
+    pub fn symbol(&self) -> &Symbol {
+        &self.symbol
+    }
+
+    /// The contract, for computing with [`DerivedPosition::position`].
+    pub fn contract(&self) -> Contract {
+        self.contract
+    }
+
+    /// How many round trips have ended.
+    pub fn closed_count(&self) -> u64 {
+        self.closed_count
+    }
+
+    /// The last fill that was applied.
+    pub fn last_fill(&self) -> Option<&FoldKey> {
+        self.last_fill.as_ref()
+    }
+
+    /// By how much the exchange's realized profit of closing `closed_qty` may differ from the exact one: quantity x
+    /// the rounding of its entry price, plus the rounding of the amount at 8 decimals.
+    ///
+    /// # Errors
+    /// [`MathError`] when it does not fit.
+    pub fn pnl_tolerance(&self, closed_qty: Decimal) -> Result<Decimal, MathError> {
+        let size = closed_qty.checked_mul(self.contract.multiplier().get())?;
+        let exact = size
+            .mantissa()
+            .checked_mul(self.entry_rounding.mantissa())
+            .ok_or(MathError::Overflow)?;
+        let scale = size.scale() + self.entry_rounding.scale();
+        // Rounded up where it needs more decimals than fit: a tolerance need not be exact.
+        let product = match scale
+            .checked_sub(crate::amount::SCALE_MAX)
+            .and_then(crate::amount::pow10)
+        {
+            Some(unit) => Decimal::new(exact / unit + 1, crate::amount::SCALE_MAX)?,
+            None => Decimal::new(exact, scale)?,
+        };
+        product.checked_add(Decimal::new(1, 8)?)
+    }
+
+    /// Applies the next event. After an error the fold must not be used any more.
+    ///
+    /// # Errors
+    /// [`FoldError`] for an event of another symbol, out of order, without position side, or with numbers that do not
+    /// fit.
+    pub fn apply(&mut self, event: FoldEvent<'_>) -> Result<Step, FoldError> {
+        match event {
+            FoldEvent::Fill { fill, order } => self.apply_fill(fill, order),
+            FoldEvent::Residual { residual, order } => {
+                let trade = Trade {
+                    side: residual.side,
+                    qty: residual.qty,
+                    price: residual.price,
+                    at: residual.at,
+                    fee: None,
+                    reported: None,
+                    fill_id: None,
+                    certainty: Certainty::Estimated,
+                    order,
+                };
+                self.trade(residual.position_side.unwrap_or(PositionSide::Net), &trade)
+                    .map_err(|source| FoldError::Math {
+                        what: format!("order {}", residual.order_id),
+                        source,
+                    })
+            }
+            FoldEvent::Funding(rows) => self.apply_funding(rows),
+            FoldEvent::Anchor(anchor) => {
+                self.check_symbol(&anchor.symbol)?;
+                let closed = self.anchor(anchor).map_err(|source| FoldError::Math {
+                    what: format!("the anchor at {}", anchor.at),
+                    source,
+                })?;
+                Ok(Step {
+                    closed,
+                    ..Step::default()
+                })
+            }
+        }
+    }
+
+    /// The positions that have ever been touched.
+    ///
+    /// # Errors
+    /// [`FoldError::Math`] when a sum does not fit.
+    pub fn positions(&self) -> Result<Vec<DerivedPosition>, FoldError> {
+        let sides = [
+            (PositionSide::Net, &self.net),
+            (PositionSide::Long, &self.long),
+            (PositionSide::Short, &self.short),
+        ];
+        sides
+            .into_iter()
+            .filter(|(_, side)| side.updated_at.is_some())
+            .map(|(position_side, side)| {
+                side.derived(position_side, self.contract)
+                    .map_err(|source| FoldError::Math {
+                        what: format!("the {position_side} position"),
+                        source,
+                    })
+            })
+            .collect()
+    }
+
+    /// The round trips that have not ended, numbered after those that have.
+    ///
+    /// # Errors
+    /// [`FoldError::Math`] when a sum does not fit.
+    pub fn open_trips(&self) -> Result<Vec<RoundTrip>, FoldError> {
+        let sides = [
+            (PositionSide::Net, &self.net),
+            (PositionSide::Long, &self.long),
+            (PositionSide::Short, &self.short),
+        ];
+        let mut open = Vec::new();
+        for (position_side, side) in sides {
+            let Some(trip) = &side.trip else { continue };
+            let number = self.closed_count + open.len() as u64 + 1;
+            let round_trip = trip
+                .round_trip(&self.symbol, &self.settle_asset, position_side, number, self.contract)
+                .map_err(|source| FoldError::Math {
+                    what: format!("the open {position_side} position"),
+                    source,
+                })?;
+            open.push(round_trip);
+        }
+        Ok(open)
+    }
+
+    /// Funding that could not be attributed to a position.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn unallocated_funding(&self) -> Result<Vec<AssetTotal>, MathError> {
+        self.unallocated_funding.totals()
+    }
+
+    /// Whether realized - open cost = sum of cash flows holds for everything whose entry is known.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn is_conserved(&self) -> Result<bool, MathError> {
+        for side in [&self.net, &self.long, &self.short] {
+            let told = side.trip.as_ref().filter(|trip| trip.basis != Certainty::Unknown);
+            let open = match told {
+                Some(trip) => trip.realized.sum()?.checked_sub(side.position.open_cost())? == trip.cash_flow,
+                None => true,
+            };
+            if !open || side.realized.sum()? != side.cash_flow {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn check_symbol(&self, found: &Symbol) -> Result<(), FoldError> {
+        if *found == self.symbol {
+            Ok(())
+        } else {
+            Err(FoldError::WrongSymbol {
+                expected: self.symbol.clone(),
+                found: found.clone(),
+            })
+        }
+    }
+
+    fn apply_fill(&mut self, fill: &Fill, order: Option<&OrderContext>) -> Result<Step, FoldError> {
+        self.check_symbol(&fill.key.symbol)?;
+        let key = fill.fold_key();
+        if self.last_fill.as_ref().is_some_and(|last| *last >= key) {
+            return Err(FoldError::OutOfOrder { fill_id: key.fill_id });
+        }
+        let Some(position_side) = fill.position_side else {
+            return Err(FoldError::NoPositionSide { fill_id: key.fill_id });
+        };
+        self.last_fill = Some(key);
+        let math = |source| FoldError::Math {
+            what: format!("fill {}", fill.key.fill_id),
+            source,
+        };
+        let trade = Trade {
+            side: fill.key.side,
+            qty: fill.qty,
+            price: Some(fill.price),
+            at: fill.time.at,
+            fee: fill.fee.as_ref(),
+            reported: fill
+                .exchange_realized_pnl
+                .map(Value::from_decimal)
+                .transpose()
+                .map_err(math)?,
+            fill_id: Some(&fill.key.fill_id),
+            certainty: Certainty::Known,
+            order,
+        };
+        self.trade(position_side, &trade).map_err(math)
+    }
+
+    fn side_mut(&mut self, position_side: PositionSide) -> &mut SideFold {
+        match position_side {
+            PositionSide::Net => &mut self.net,
+            PositionSide::Long => &mut self.long,
+            PositionSide::Short => &mut self.short,
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! What fills, residuals, funding and anchors do to the fold.
+
+use crate::amount::{Decimal, MathError, Price};
+use crate::certainty::Certainty;
+use crate::funding::{Share, attribute};
+use crate::income::Income;
+use crate::position::{Applied, Change, Contract, Position, Value};
+use crate::round_trip::{Direction, RoundTrip, fee_parts};
+use crate::snapshot::Anchor;
+use crate::source::{PositionSide, Side};
+
+use super::open_trip::OpenTrip;
+use super::{AVERAGE_SCALE, Beginning, DerivedPosition, FoldError, FoldEvent, SideFold, Step, SymbolFold, Trade};
+
+/// The price that stands in where none is known. Only the quantity matters then: the round trip's basis is unknown,
+/// and no amount that follows from it is ever shown.
+fn placeholder_price() -> Result<Price, MathError> {
+    Price::new(Decimal::ONE).map_err(|_| MathError::Overflow)
+}
+
+/// What a trade turns out to be, given what the book holds and what the exchange says it realized.
+enum Meaning {
+    /// It closes what was never seen opened.
+    ClosesUnseen,
+    /// It closes all that the book holds, and more that was never seen.
+    ClosesMoreThanHeld,
+    /// It does what the fills say.
+    Plain(Applied, Position),
+}
+
+impl SymbolFold {
+    pub(super) fn trade(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Step, MathError> {
+        let meaning = self.meaning(position_side, trade)?;
+        let contract = self.contract;
+        let settle_asset = self.settle_asset.clone();
+        let (fee_asset, fee, fee_certainty) = fee_parts(trade.fee, &settle_asset, trade.certainty)?;
+        let mut step = Step::default();
+        let mismatch = match &meaning {
+            Meaning::Plain(applied, _) if applied.change != Change::Increase => {
+                !self.agrees_with_exchange(trade, applied)?
+            }
+            _ => false,
+        };
+        let is_fill = u64::from(trade.fill_id.is_some());
+        let side = self.side_mut(position_side);
+        side.fill_count += is_fill;
+        side.updated_at = Some(side.updated_at.map_or(trade.at, |at| at.max(trade.at)));
+        let mut ended = None;
+        match meaning {
+            Meaning::ClosesUnseen => {
+                let direction = if trade.side == Side::Sell {
+                    Direction::Long
+                } else {
+                    Direction::Short
+                };
+                if side.trip.as_ref().is_some_and(|trip| trip.direction != direction) {
+                    ended = side.trip.take();
+                }
+                let trip = side.trip.get_or_insert_with(|| {
+                    let mut trip = OpenTrip::new(direction, Certainty::Unknown, trade.at);
+                    (trip.unseen, trip.opened_at) = (true, None);
+                    Box::new(trip)
+                });
+                trip.realized.add(Value::ZERO, Certainty::Unknown)?;
+                trip.exit(trade, contract)?;
+                trip.closed_at = Some(trade.at);
+                trip.fees.of(fee_asset).add(fee, fee_certainty)?;
+            }
+            Meaning::ClosesMoreThanHeld => {
+                if let Some(mut trip) = side.trip.take() {
+                    trip.taint();
+                    trip.exit(trade, contract)?;
+                    trip.closed_at = Some(trade.at);
+                    trip.fees.of(fee_asset).add(fee, fee_certainty)?;
+                    ended = Some(trip);
+                }
+                side.position = Position::FLAT;
+            }
+            Meaning::Plain(applied, position) => {
+                if applied.change == Change::Increase && side.trip.as_ref().is_some_and(|trip| trip.unseen) {
+                    ended = side.trip.take();
+                }
+                step.pnl_mismatch = mismatch;
+                let (closing_fee, opening_fee) = applied.split(fee)?;
+                side.position = position;
+                if applied.change != Change::Increase
+                    && let Some(trip) = side.trip.as_deref_mut()
+                {
+                    if trade.reported.is_some() && trip.basis == Certainty::Known && trade.certainty == Certainty::Known
+                    {
+                        if !mismatch {
+                            side.beginning = Beginning::Proven;
+                        } else if side.beginning == Beginning::Assumed {
+                            trip.taint();
+                        }
+                    }
+                    let certainty = trip.basis.max(trade.certainty);
+                    trip.realized.add(applied.realized, certainty)?;
+                    if certainty != Certainty::Unknown {
+                        step.realized = Some(applied.realized);
+                        // A flip's cash flow belongs to the closing part but for what it opened.
+                        let closing = applied.cash_flow.checked_add(applied.opened_cost)?;
+                        trip.cash_flow = trip.cash_flow.checked_add(closing)?;
+                    }
+                    trip.exit_part(trade, &applied)?;
+                    trip.fees.of(fee_asset).add(closing_fee, fee_certainty)?;
+                    if applied.change != Change::Reduce {
+                        trip.closed_at = Some(trade.at);
+                        ended = side.trip.take();
+                    }
+                }
+                if matches!(applied.change, Change::Increase | Change::Flip) {
+                    let direction = if trade.side == Side::Buy {
+                        Direction::Long
+                    } else {
+                        Direction::Short
+                    };
+                    let basis = if trade.price.is_some() {
+                        trade.certainty
+                    } else {
+                        Certainty::Unknown
+                    };
+                    let opening = side.trip.is_none();
+                    let trip = side
+                        .trip
+                        .get_or_insert_with(|| Box::new(OpenTrip::new(direction, basis, trade.at)));
+                    trip.enter(trade, &applied, basis, opening)?;
+                    let size = Value::from_decimal(position.qty()?.abs())?;
+                    trip.qty_max = trip.qty_max.max(size);
+                    trip.fees.of(fee_asset).add(opening_fee, fee_certainty)?;
+                }
+            }
+        }
+        if let Some(trip) = ended {
+            step.closed = Some(Box::new(self.end(position_side, &trip)?));
+        }
+        Ok(step)
+    }
+
+    fn meaning(&self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Meaning, MathError> {
+        let side = self.side(position_side);
+        let only_closes = matches!(
+            (position_side, trade.side),
+            (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy)
+        );
+        let realizes = trade.reported.is_some_and(|reported| !reported.is_zero());
+        if side.position.is_flat() && (only_closes || (realizes && position_side == PositionSide::Net)) {
+            return Ok(Meaning::ClosesUnseen);
+        }
+        let price = match trade.price {
+            Some(price) => price,
+            None => placeholder_price()?,
+        };
+        let mut position = side.position;
+        let applied = position.apply(self.contract, trade.side, trade.qty, price)?;
+        if applied.change == Change::Flip {
+            let basis = side.trip.as_ref().map_or(Certainty::Known, |trip| trip.basis);
+            let contradicted = match basis {
+                Certainty::Known => !self.agrees_with_exchange(trade, &applied)?,
+                Certainty::Estimated => false,
+                Certainty::Unknown => realizes,
+            };
+            if only_closes || contradicted {
+                return Ok(Meaning::ClosesMoreThanHeld);
+            }
+        }
+        Ok(Meaning::Plain(applied, position))
+    }
+
+    /// Whether what the exchange says a trade realized fits the fold; true when it says nothing.
+    fn agrees_with_exchange(&self, trade: &Trade<'_>, applied: &Applied) -> Result<bool, MathError> {
+        let Some(reported) = trade.reported else {
+            return Ok(true);
+        };
+        if reported == applied.realized {
+            return Ok(true);
+        }
+        let difference = applied.realized.checked_sub(reported)?.to_decimal()?.abs();
+        Ok(difference <= self.pnl_tolerance(applied.closed_qty()?)?)
+    }
+
+    pub(super) fn anchor(&mut self, anchor: &Anchor) -> Result<Option<Box<RoundTrip>>, MathError> {
+        let contract = self.contract;
+        let side = self.side_mut(anchor.position_side);
+        side.beginning = Beginning::Proven;
+        side.updated_at = Some(side.updated_at.map_or(anchor.at, |at| at.max(anchor.at)));
+        let known = side.trip.as_ref().is_none_or(|trip| trip.basis != Certainty::Unknown);
+        if known && side.position.qty()? == anchor.qty {
+            return Ok(None);
+        }
+        let ended = side.trip.take().map(|mut trip| {
+            if !trip.unseen {
+                trip.taint();
+                trip.closed_at = Some(anchor.at);
+            }
+            trip
+        });
+        let entry = match anchor.entry_price {
+            Some(entry) => entry,
+            None => placeholder_price()?,
+        };
+        side.position = Position::stated(contract, anchor.qty, entry)?;
+        if !side.position.is_flat() {
+            let direction = if anchor.qty.is_positive() {
+                Direction::Long
+            } else {
+                Direction::Short
+            };
+            let basis = if anchor.entry_price.is_some() {
+                Certainty::Estimated
+            } else {
+                Certainty::Unknown
+            };
+            let mut trip = OpenTrip::new(direction, basis, anchor.at);
+            trip.opened_at = None;
+            trip.entry_qty = Value::from_decimal(anchor.qty.abs())?;
+            trip.qty_max = trip.entry_qty;
+            trip.entry_cost = side.position.open_cost();
+            trip.cash_flow = Value::ZERO.checked_sub(trip.entry_cost)?;
+            side.trip = Some(Box::new(trip));
+        }
+        ended
+            .map(|trip| self.end(anchor.position_side, &trip).map(Box::new))
+            .transpose()
+    }
+
+    pub(super) fn apply_funding(&mut self, rows: &[Income]) -> Result<Step, FoldError> {
+        for row in rows {
+            if let Some(symbol) = &row.key.symbol {
+                self.check_symbol(symbol)?;
+            }
+        }
+        self.fund(rows).map_err(|source| FoldError::Math {
+            what: "funding".into(),
+            source,
+        })?;
+        Ok(Step::default())
+    }
+
+    fn fund(&mut self, rows: &[Income]) -> Result<(), MathError> {
+        let held = [PositionSide::Net, PositionSide::Long, PositionSide::Short]
+            .into_iter()
+            .filter(|position_side| !self.side(*position_side).position.is_flat())
+            .map(|position_side| Ok((position_side, self.side(position_side).position.qty()?)))
+            .collect::<Result<Vec<_>, MathError>>()?;
+        for Share {
+            position_side,
+            asset,
+            amount,
+            certainty,
+        } in attribute(rows, &held)?
+        {
+            let tallies = match position_side.map(|position_side| self.side_mut(position_side)) {
+                Some(SideFold { trip: Some(trip), .. }) => &mut trip.funding,
+                _ => &mut self.unallocated_funding,
+            };
+            tallies.of(&asset).add(Value::from_decimal(amount)?, certainty)?;
+        }
+        Ok(())
+    }
+
+    /// Moves an ended round trip's money into the totals.
+    fn end(&mut self, position_side: PositionSide, trip: &OpenTrip) -> Result<RoundTrip, MathError> {
+        self.closed_count += 1;
+        let number = self.closed_count;
+        let side = self.side_mut(position_side);
+        side.realized.merge(&trip.realized)?;
+        side.fees.merge(&trip.fees)?;
+        side.funding.merge(&trip.funding)?;
+        side.cash_flow = side.cash_flow.checked_add(trip.cash_flow)?;
+        trip.round_trip(&self.symbol, &self.settle_asset, position_side, number, self.contract)
+    }
+
+    pub(super) fn side(&self, position_side: PositionSide) -> &SideFold {
+        match position_side {
+            PositionSide::Net => &self.net,
+            PositionSide::Long => &self.long,
+            PositionSide::Short => &self.short,
+        }
+    }
+}
+
+impl OpenTrip {
+    fn touch(&mut self, trade: &Trade<'_>, opening: bool) {
+        self.note_engine(trade.order, opening);
+        self.fill_count += u64::from(trade.fill_id.is_some());
+        self.last_at = trade.at;
+    }
+
+    fn enter(
+        &mut self,
+        trade: &Trade<'_>,
+        applied: &Applied,
+        basis: Certainty,
+        opening: bool,
+    ) -> Result<(), MathError> {
+        if opening {
+            self.opened_by = trade.fill_id.cloned();
+        }
+        self.touch(trade, opening);
+        let qty = if applied.change == Change::Flip {
+            applied.opened_qty()?
+        } else {
+            trade.qty.get()
+        };
+        self.entry_qty = self.entry_qty.checked_add(Value::from_decimal(qty)?)?;
+        self.entry_cost = self.entry_cost.checked_add(applied.opened_cost)?;
+        if basis > self.basis {
+            if basis == Certainty::Unknown {
+                self.taint();
+            }
+            self.basis = basis;
+        }
+        if self.basis != Certainty::Unknown {
+            self.cash_flow = self.cash_flow.checked_sub(applied.opened_cost)?;
+        }
+        Ok(())
+    }
+
+    /// An exit whose money is told: the closing part of a trade.
+    fn exit_part(&mut self, trade: &Trade<'_>, applied: &Applied) -> Result<(), MathError> {
+        let qty = if applied.change == Change::Flip {
+            applied.closed_qty()?
+        } else {
+            trade.qty.get()
+        };
+        let cost = Value::ZERO
+            .checked_sub(applied.cash_flow)?
+            .checked_sub(applied.opened_cost)?;
+        self.note_exit(trade, Value::from_decimal(qty)?, cost)
+    }
+
+    /// An exit of which only quantity and price are told.
+    fn exit(&mut self, trade: &Trade<'_>, contract: Contract) -> Result<(), MathError> {
+        let price = match trade.price {
+            Some(price) => price,
+            None => placeholder_price()?,
+        };
+        let mut alone = Position::FLAT;
+        let cost = alone.apply(contract, trade.side, trade.qty, price)?.opened_cost;
+        self.note_exit(trade, Value::from_decimal(trade.qty.get())?, cost)
+    }
+
+    fn note_exit(&mut self, trade: &Trade<'_>, qty: Value, cost: Value) -> Result<(), MathError> {
+        self.touch(trade, false);
+        self.exit_qty = self.exit_qty.checked_add(qty)?;
+        self.exit_cost = self.exit_cost.checked_add(cost)?;
+        self.closed_by = trade.fill_id.cloned();
+        match trade.reported {
+            Some(reported) => self.reported = self.reported.checked_add(reported)?,
+            None => self.reported_by_all = false,
+        }
+        if let Some(order) = trade.order {
+            self.exit_reason = order.exit_reason();
+        }
+        Ok(())
+    }
+}
+
+impl SideFold {
+    pub(super) fn derived(
+        &self,
+        position_side: PositionSide,
+        contract: Contract,
+    ) -> Result<DerivedPosition, MathError> {
+        let mut realized = self.realized;
+        let (mut fees, mut funding) = (self.fees.clone(), self.funding.clone());
+        let mut certainty = Certainty::Known;
+        if let Some(trip) = &self.trip {
+            realized.merge(&trip.realized)?;
+            fees.merge(&trip.fees)?;
+            funding.merge(&trip.funding)?;
+            certainty = if trip.unseen { Certainty::Known } else { trip.basis };
+        }
+        let told = certainty != Certainty::Unknown;
+        Ok(DerivedPosition {
+            position_side,
+            qty: self.position.qty()?,
+            entry_price_avg: if told {
+                self.position.average_entry(contract, AVERAGE_SCALE)?
+            } else {
+                None
+            },
+            open_cost: told.then(|| self.position.open_cost().to_decimal()).transpose()?,
+            certainty,
+            realized: realized.total()?,
+            fees: fees.totals()?,
+            funding: funding.totals()?,
+            fill_count: self.fill_count,
+            updated_at: self.updated_at,
+            position: told.then_some(self.position),
+        })
+    }
+}
+
+/// Whether a timed event comes before a fill: see [`FoldEvent`].
+impl FoldEvent<'_> {
+    /// Whether this event is to be applied before a fill at `fill_ms` (milliseconds since 1970). Fills themselves are
+    /// ordered by their [`FoldKey`](crate::FoldKey).
+    pub fn comes_before_fill_at(&self, fill_ms: i64) -> bool {
+        match self {
+            Self::Fill { fill, .. } => fill.time.at.as_ms() < fill_ms,
+            Self::Residual { residual, .. } => residual.at.as_ms() < fill_ms,
+            Self::Funding(rows) => rows
+                .first()
+                .is_none_or(|row| crate::funding::funding_instant(row.time.at).as_ms() < fill_ms),
+            Self::Anchor(anchor) => anchor.at.as_ms() <= fill_ms,
+        }
+    }
+}
