@@ -1,1 +1,21 @@
 #![doc = include_str!("../README.md")]
+
+mod batch;
+mod error;
+mod filter;
+mod names;
+mod outcome;
+mod page;
+mod record;
+mod repository;
+
+pub use batch::{Batch, CoverageGrade, CoverageSpan, Refold, RunId, SyncCursor};
+pub use error::{BackendError, StoreError};
+pub use filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
+pub use page::{Cursor, Direction, Page, PageRequest};
+pub use record::{
+    Account, BookOrder, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy, Repair, Run,
+    RunKind, RunStatus, StoreInfo,
+};
+pub use repository::*;

@@ -1,0 +1,98 @@
+//! What is written in one go: the facts of one account, with how far they reach.
+
+use ledger_core::{AccountId, Statement, Symbol, TimestampMs};
+
+use crate::names::names;
+
+/// The number of a run in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(pub i64);
+
+/// When the positions and round trips that new facts change are recomputed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Refold {
+    /// In the transaction of the facts: for the few facts of a bot or a sync.
+    #[default]
+    Now,
+    /// Later, by [`refold_pending`](crate::refold_pending): for imports. Until then the marks say what is out of date,
+    /// and a crash does not lose them.
+    Deferred,
+}
+
+/// Facts of one account that are recorded together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Whose facts; the account must exist.
+    pub account: AccountId,
+    /// The facts, each with its source and payload.
+    pub statements: Vec<Statement>,
+    /// The run that brought them, for the journal.
+    pub run_id: Option<RunId>,
+    /// When they are recorded, by the local clock.
+    pub recorded_at: TimestampMs,
+    /// Where later queries begin.
+    pub cursors: Vec<SyncCursor>,
+    /// Which stretches of time these facts complete.
+    pub coverage: Vec<CoverageSpan>,
+    /// When derived rows follow.
+    pub refold: Refold,
+}
+
+impl Batch {
+    /// A batch of `statements`, without cursors and coverage, refolded at once.
+    pub fn new(account: AccountId, recorded_at: TimestampMs, statements: Vec<Statement>) -> Self {
+        Self {
+            account,
+            statements,
+            run_id: None,
+            recorded_at,
+            cursors: Vec::new(),
+            coverage: Vec::new(),
+            refold: Refold::Now,
+        }
+    }
+
+    /// The same batch with another time of refolding.
+    #[must_use]
+    pub fn with_refold(mut self, refold: Refold) -> Self {
+        self.refold = refold;
+        self
+    }
+}
+
+/// Where the next query of a stream of facts begins.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SyncCursor {
+    /// Which stream, for example `fills`.
+    pub stream: String,
+    /// Of which contract; `None` for streams of the whole account.
+    pub symbol: Option<Symbol>,
+    /// Where to go on, in the stream's own terms: an id or a time.
+    pub position: String,
+}
+
+/// How a stretch of time is known to be complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CoverageGrade {
+    /// Follows from something else, for example from orders that are all accounted for.
+    Inferred,
+    /// The exchange was asked for exactly this.
+    Asked,
+}
+
+names!(CoverageGrade, "coverage grade", { Inferred = "inferred", Asked = "asked" });
+
+/// A stretch of time in which the book has every fact of a stream. Touching spans of one grade become one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CoverageSpan {
+    /// Which stream, for example `fills`.
+    pub stream: String,
+    /// Of which contract; `None` for streams of the whole account.
+    pub symbol: Option<Symbol>,
+    /// How it is known.
+    pub grade: CoverageGrade,
+    /// The first instant that is covered.
+    pub since: TimestampMs,
+    /// The first instant after it that is not.
+    pub until: TimestampMs,
+}

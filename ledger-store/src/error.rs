@@ -1,0 +1,181 @@
+//! What can go wrong with a book, in terms of the book.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use ledger_core::AccountId;
+use thiserror::Error;
+
+/// An error of the database engine, as it words it.
+#[derive(Debug)]
+pub struct BackendError(String);
+
+impl BackendError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BackendError {}
+
+/// Why the book could not be opened, read or written.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// There is no file; a book has to be created first.
+    #[error("there is no book at {}", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The path is a directory.
+    #[error("{} is a directory; give the path of the book's file", path.display())]
+    IsDirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file has other content.
+    #[error("{} is not a SQLite database", path.display())]
+    NotADatabase {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A database of some other program. Nothing was changed in it.
+    #[error("{} is a SQLite database, but not a fillbook book", path.display())]
+    ForeignDatabase {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The file or its folder cannot be written. A book needs its folder too, for the write-ahead log beside it.
+    #[error("{} is read-only, so the book cannot be written; open it for reading, or make the file and its folder writable", path.display())]
+    ReadOnly {
+        /// The file or folder.
+        path: PathBuf,
+    },
+    /// The book was written by a later version.
+    #[error("{} has schema version {found}, newer than {supported}, the newest that this version knows; use a newer fillbook", path.display())]
+    NewerSchema {
+        /// The path.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest known one.
+        supported: i64,
+    },
+    /// The book was written by an earlier version and is open for reading only.
+    #[error("{} has schema version {found}; open it for writing once to bring it to version {supported}", path.display())]
+    OlderSchema {
+        /// The path.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The current one.
+        supported: i64,
+    },
+    /// The linked SQLite has known corruption bugs.
+    #[error(
+        "the linked SQLite {found} is older than {required}, which fixes a corruption bug; rebuild with the bundled one"
+    )]
+    SqliteTooOld {
+        /// The linked version.
+        found: String,
+        /// The oldest accepted one.
+        required: &'static str,
+    },
+    /// No room left. Nothing of the failed command was written.
+    #[error("the disk is full: nothing of this was recorded; free some space and repeat it")]
+    DiskFull,
+    /// Another process kept the book locked.
+    #[error("another process keeps the book locked; try again when it is done")]
+    Busy,
+    /// The file is damaged.
+    #[error("the book's file is damaged; restore it from a backup")]
+    Damaged {
+        /// What the engine says.
+        #[source]
+        source: BackendError,
+    },
+    /// A row does not hold what was written to it.
+    #[error("table {table}, row {key}: column {column} is invalid: {reason}")]
+    CorruptRow {
+        /// The table.
+        table: &'static str,
+        /// The row's key.
+        key: String,
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The account is not in the book.
+    #[error("the book has no account `{account}`")]
+    UnknownAccount {
+        /// The account asked for.
+        account: AccountId,
+    },
+    /// The account exists, as another one.
+    #[error("account `{account}` exists already, with {field} `{existing}`")]
+    AccountExists {
+        /// The account.
+        account: AccountId,
+        /// What differs.
+        field: &'static str,
+        /// What the book says.
+        existing: String,
+    },
+    /// The exchange says it is another account than the one this book was bound to.
+    #[error(
+        "account `{account}` is bound to {field} `{bound}`, but the exchange answers as `{offered}`; nothing was written"
+    )]
+    WrongAccount {
+        /// The account.
+        account: AccountId,
+        /// What differs.
+        field: &'static str,
+        /// What the book is bound to.
+        bound: String,
+        /// What the exchange says.
+        offered: String,
+    },
+    /// The run is not in the journal.
+    #[error("the book has no run {run}")]
+    UnknownRun {
+        /// The number.
+        run: i64,
+    },
+    /// A cursor that no list of this kind gave.
+    #[error("`{cursor}` is no cursor of this list")]
+    BadCursor {
+        /// The text.
+        cursor: String,
+    },
+    /// The book was opened for reading only.
+    #[error("the book is open for reading only")]
+    OpenedReadOnly,
+    /// The writer has stopped: the book is being closed, or its thread could not be started.
+    #[error("the book is closed")]
+    Closed,
+    /// Anything else the database engine says.
+    #[error("the book's database failed at: {operation}")]
+    Backend {
+        /// What was being done.
+        operation: &'static str,
+        /// What the engine says.
+        #[source]
+        source: BackendError,
+    },
+    /// The operating system refused something.
+    #[error("{} cannot be used", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it says.
+        #[source]
+        source: std::io::Error,
+    },
+}

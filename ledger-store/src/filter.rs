@@ -1,0 +1,136 @@
+//! Which facts a list is about.
+
+use ledger_core::{
+    AccountId, ClientOrderId, EngineLabel, IncomeType, OrderClass, OrderId, OrderStatus, PositionSide, SignalId,
+    Symbol, TimestampMs,
+};
+
+/// What every list can be narrowed by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// Whose facts.
+    pub account: AccountId,
+    /// Of this contract only.
+    pub symbol: Option<Symbol>,
+    /// From this instant on.
+    pub since: Option<TimestampMs>,
+    /// Before this instant.
+    pub until: Option<TimestampMs>,
+}
+
+impl Scope {
+    /// Everything of `account`.
+    pub fn account(account: AccountId) -> Self {
+        Self {
+            account,
+            symbol: None,
+            since: None,
+            until: None,
+        }
+    }
+
+    /// Everything of `symbol`.
+    pub fn symbol(account: AccountId, symbol: Symbol) -> Self {
+        Self {
+            account,
+            symbol: Some(symbol),
+            since: None,
+            until: None,
+        }
+    }
+}
+
+/// Which signals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalFilter {
+    /// Whose, of what, when.
+    pub scope: Scope,
+    /// Of this strategy only.
+    pub engine: Option<EngineLabel>,
+}
+
+/// Which orders. Orders without a creation time count as the oldest; `since` and `until` leave them out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderFilter {
+    /// Whose, of what, when created.
+    pub scope: Scope,
+    /// With this status only.
+    pub status: Option<OrderStatus>,
+    /// Only those that can still change.
+    pub open_only: bool,
+    /// Of this id space only.
+    pub class: Option<OrderClass>,
+    /// Sent with this id only.
+    pub client_order_id: Option<ClientOrderId>,
+    /// Caused by this signal only.
+    pub signal_id: Option<SignalId>,
+    /// Of this strategy only.
+    pub engine: Option<EngineLabel>,
+    /// Only those of which more was executed than their fills add up to.
+    pub residual_only: bool,
+}
+
+impl From<Scope> for OrderFilter {
+    fn from(scope: Scope) -> Self {
+        Self {
+            scope,
+            status: None,
+            open_only: false,
+            class: None,
+            client_order_id: None,
+            signal_id: None,
+            engine: None,
+            residual_only: false,
+        }
+    }
+}
+
+/// Which intents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntentFilter {
+    /// Whose, of what, when written.
+    pub scope: Scope,
+    /// Only those whose outcome is not known yet.
+    pub unresolved_only: bool,
+}
+
+/// Which fills.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FillFilter {
+    /// Whose, of what, when.
+    pub scope: Scope,
+    /// Of this order only.
+    pub order_id: Option<OrderId>,
+    /// Only those that are kept out of positions because their position side is not known.
+    pub unplaced_only: bool,
+}
+
+impl From<Scope> for FillFilter {
+    fn from(scope: Scope) -> Self {
+        Self {
+            scope,
+            order_id: None,
+            unplaced_only: false,
+        }
+    }
+}
+
+/// Which income rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomeFilter {
+    /// Whose, of what, when.
+    pub scope: Scope,
+    /// Of this type only.
+    pub income_type: Option<IncomeType>,
+}
+
+/// Which round trips.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TripFilter {
+    /// Whose, of what, when closed.
+    pub scope: Scope,
+    /// Of this strategy only.
+    pub engine: Option<EngineLabel>,
+    /// Of this position only.
+    pub position_side: Option<PositionSide>,
+}

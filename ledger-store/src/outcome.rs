@@ -1,0 +1,76 @@
+//! What became of a batch, and of a refold.
+
+use ledger_core::{AccountId, Outcome, Symbol};
+
+/// What a commit did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CommitReport {
+    /// What became of each statement, in the order of the batch.
+    pub outcomes: Vec<Outcome>,
+    /// The symbols whose derived rows were recomputed.
+    pub refolded: Vec<RefoldReport>,
+    /// The symbols whose derived rows are out of date until they are refolded.
+    pub pending: Vec<Symbol>,
+}
+
+/// Numbers of outcomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutcomeCounts {
+    /// Facts that were new.
+    pub recorded: usize,
+    /// Facts the book had already.
+    pub already_recorded: usize,
+    /// Facts that filled in or refined others.
+    pub merged: usize,
+    /// Facts that disagree with others.
+    pub conflicts: usize,
+}
+
+impl CommitReport {
+    /// How many statements had which outcome.
+    pub fn counts(&self) -> OutcomeCounts {
+        let mut counts = OutcomeCounts::default();
+        for outcome in &self.outcomes {
+            match outcome {
+                Outcome::Recorded => counts.recorded += 1,
+                Outcome::AlreadyRecorded => counts.already_recorded += 1,
+                Outcome::Merged { .. } => counts.merged += 1,
+                Outcome::Conflicts { .. } => counts.conflicts += 1,
+            }
+        }
+        counts
+    }
+}
+
+/// What recomputing one symbol did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefoldReport {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which contract.
+    pub symbol: Symbol,
+    /// How many fills were folded; those before the checkpoint it started from are not among them.
+    pub fills: u64,
+    /// Why the symbol has no derived rows now, if it could not be folded.
+    pub quarantined: Option<String>,
+}
+
+/// Derived rows that are out of date.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PendingRefold {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which contract.
+    pub symbol: Symbol,
+}
+
+/// A symbol that could not be folded. Its facts are kept; it has no derived rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Whose.
+    pub account: AccountId,
+    /// Of which contract.
+    pub symbol: Symbol,
+    /// Why.
+    pub reason: String,
+}

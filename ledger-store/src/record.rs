@@ -1,0 +1,198 @@
+//! What the book keeps besides facts: accounts, runs, repairs, discrepancies, and payloads.
+
+use ledger_core::{AccountId, Decimal, FactKind, Order, PositionMode, Source, Sourced, Symbol, TimestampMs};
+
+use crate::batch::RunId;
+use crate::names::names;
+
+/// What an exchange says about who a key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeIdentity {
+    /// The base URL of its interface.
+    pub base_url: String,
+    /// The account's name or number there, where the exchange tells.
+    pub alias: Option<String>,
+}
+
+/// An account of the book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its name in the book.
+    pub id: AccountId,
+    /// The venue, for example `binance_usdm`.
+    pub venue: String,
+    /// Who it is at the exchange; `None` before the first sync.
+    pub identity: Option<ExchangeIdentity>,
+    /// Whether it holds one position a symbol or two, where known.
+    pub position_mode: Option<PositionMode>,
+    /// When it was created, by the local clock.
+    pub created_local: TimestampMs,
+}
+
+/// An order with what its fills add up to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookOrder {
+    /// The order as merged.
+    pub order: Sourced<Order>,
+    /// The exact sum of the quantities of its fills; `None` before it was first computed or where it does not fit.
+    pub filled_qty: Option<Decimal>,
+    /// The exact sum of quantity x price of its fills.
+    pub filled_quote: Option<Decimal>,
+    /// How much more was executed than its fills add up to; `None` when nothing is missing.
+    pub residual_qty: Option<Decimal>,
+}
+
+/// A payload as received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactSource {
+    /// The kind of fact it states.
+    pub kind: FactKind,
+    /// The fact's key, as text: see [`fact_key`](crate::fact_key).
+    pub fact_key: String,
+    /// Who sent it.
+    pub source: Source,
+    /// The payload, verbatim.
+    pub payload: String,
+    /// When it was first recorded, by the local clock.
+    pub recorded_at: TimestampMs,
+    /// The run that brought it.
+    pub run_id: Option<RunId>,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RunKind {
+    /// Files were imported.
+    Import,
+    /// The book was brought in line with the exchange.
+    Sync,
+    /// The book was compared with the exchange.
+    Audit,
+    /// A bot recorded.
+    Record,
+    /// Derived rows were recomputed.
+    Rebuild,
+}
+
+names!(RunKind, "kind of run", {
+    Import = "import", Sync = "sync", Audit = "audit", Record = "record", Rebuild = "rebuild",
+});
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RunStatus {
+    /// It goes on, or was interrupted.
+    Running,
+    /// It ended well.
+    Done,
+    /// It ended with an error.
+    Failed,
+}
+
+names!(RunStatus, "run status", { Running = "running", Done = "done", Failed = "failed" });
+
+/// A run in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its number.
+    pub id: RunId,
+    /// For which account.
+    pub account: AccountId,
+    /// What it did.
+    pub kind: RunKind,
+    /// When it began, by the local clock.
+    pub started_local: TimestampMs,
+    /// When it ended; `None` while it goes on.
+    pub ended_local: Option<TimestampMs>,
+    /// How it ended.
+    pub status: RunStatus,
+    /// What it looked at and did, as JSON text.
+    pub detail_json: Option<String>,
+}
+
+/// A change that reconciling made, with why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// Its number; 0 when it is new.
+    pub id: i64,
+    /// In which account.
+    pub account: AccountId,
+    /// Of which contract, where it has one.
+    pub symbol: Option<Symbol>,
+    /// By which run.
+    pub run_id: RunId,
+    /// When, by the local clock.
+    pub at_local: TimestampMs,
+    /// What it does, for example `restore_fills`.
+    pub kind: String,
+    /// The discrepancy it repairs, where one is recorded.
+    pub discrepancy_id: Option<i64>,
+    /// Why, for the reader.
+    pub cause: String,
+    /// What it rests on, as JSON text.
+    pub evidence_json: String,
+    /// What the book said before, as JSON text.
+    pub before_json: Option<String>,
+    /// What it says now, as JSON text.
+    pub after_json: Option<String>,
+}
+
+/// How far a discrepancy is from being gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DiscrepancyStatus {
+    /// Seen, and may go by itself.
+    Pending,
+    /// Stays, and could not be repaired.
+    Unresolved,
+    /// Gone.
+    Resolved,
+}
+
+names!(DiscrepancyStatus, "discrepancy status", {
+    Pending = "pending", Unresolved = "unresolved", Resolved = "resolved",
+});
+
+/// A discrepancy to be recorded. The same fingerprint is recorded once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDiscrepancy {
+    /// In which account.
+    pub account: AccountId,
+    /// Of which contract, where it has one.
+    pub symbol: Option<Symbol>,
+    /// What differs, for example `conflicting_fact`.
+    pub kind: String,
+    /// What makes it this discrepancy and no other, within account and kind.
+    pub fingerprint: String,
+    /// How far it is from being gone.
+    pub status: DiscrepancyStatus,
+    /// The values that differ and where they stand, as JSON text.
+    pub evidence_json: String,
+    /// When it was seen, by the local clock.
+    pub seen_local: TimestampMs,
+    /// By which run.
+    pub run_id: Option<RunId>,
+}
+
+/// A discrepancy on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discrepancy {
+    /// Its number.
+    pub id: i64,
+    /// What was recorded, with the latest status and evidence; `seen_local` is the latest time.
+    pub entry: NewDiscrepancy,
+    /// When it was first seen, by the local clock.
+    pub first_seen_local: TimestampMs,
+    /// When it was found gone, by the local clock.
+    pub resolved_local: Option<TimestampMs>,
+}
+
+/// What the book's file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// The schema version.
+    pub schema_version: i64,
+    /// The linked SQLite.
+    pub sqlite_version: String,
+    /// The size of the database in bytes, without the write-ahead log.
+    pub size_bytes: i64,
+}

@@ -1,0 +1,263 @@
+//! The seam: what the rest of the workspace may ask of a book, grouped by subject.
+//!
+//! Everything here is object safe; services hold `Arc<dyn ...>`. Lists are read in pages, from a key on, so that a
+//! history of any length needs little memory. Facts come back as [`Sourced`], through the same constructors that
+//! checked them when they came in.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use ledger_core::{
+    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
+    OrderIntent, OrderKey, PositionMode, PositionSnapshot, PriceSnapshot, Signal, SignalId, Sourced, Symbol,
+    TimestampMs,
+};
+
+use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
+use crate::error::StoreError;
+use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter};
+use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
+use crate::page::{Page, PageRequest};
+use crate::record::{
+    Account, BookOrder, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy, Repair, Run,
+    RunKind, RunStatus, StoreInfo,
+};
+
+/// What a repository answers.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Writing facts, and keeping what is derived from them up to date.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LedgerWriter: Send + Sync {
+    /// Records a batch: all of it, or nothing when this fails. When it answers, the batch survives a crash.
+    ///
+    /// What the book has already, refines or contradicts is an outcome, not an error.
+    async fn commit(&self, batch: Batch) -> StoreResult<CommitReport>;
+
+    /// The symbols whose derived rows are out of date.
+    async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>>;
+
+    /// Brings the derived rows of one symbol up to date, from the last checkpoint that still holds.
+    async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport>;
+
+    /// Drops every derived row of an account and marks all its symbols as out of date. The rows come back with
+    /// [`refold`](Self::refold); [`rebuild`](crate::rebuild) does both.
+    async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>>;
+}
+
+/// The accounts of the book.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait AccountRepository: Send + Sync {
+    /// Adds an account. The same account again changes nothing; another venue is an error.
+    async fn create_account(&self, account: Account) -> StoreResult<()>;
+
+    /// An account.
+    async fn account(&self, id: &AccountId) -> StoreResult<Option<Account>>;
+
+    /// All accounts, by name.
+    async fn accounts(&self) -> StoreResult<Vec<Account>>;
+
+    /// Binds an account to its exchange identity, at the first sync; later, checks that it is still the same.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongAccount`] when it is not; nothing is changed.
+    async fn bind_identity(&self, id: &AccountId, identity: ExchangeIdentity) -> StoreResult<()>;
+
+    /// Sets whether the account holds one position a symbol or two.
+    async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()>;
+}
+
+/// Contracts.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait InstrumentRepository: Send + Sync {
+    /// A contract.
+    async fn instrument(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<Option<Sourced<Instrument>>>;
+
+    /// All contracts of an account, by symbol.
+    async fn instruments(&self, account: &AccountId) -> StoreResult<Vec<Sourced<Instrument>>>;
+
+    /// Every symbol that any fill, order, income row or snapshot of the account names, by name.
+    async fn symbols(&self, account: &AccountId) -> StoreResult<Vec<Symbol>>;
+}
+
+/// Signals.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SignalRepository: Send + Sync {
+    /// A signal.
+    async fn signal(&self, account: &AccountId, id: &SignalId) -> StoreResult<Option<Sourced<Signal>>>;
+
+    /// Signals by time.
+    async fn signals(&self, filter: &SignalFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Signal>>>;
+}
+
+/// Orders.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait OrderRepository: Send + Sync {
+    /// An order.
+    async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>>;
+
+    /// Orders by creation time.
+    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>>;
+}
+
+/// Orders about to be sent.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait IntentRepository: Send + Sync {
+    /// An intent.
+    async fn intent(&self, account: &AccountId, id: &ClientOrderId) -> StoreResult<Option<Sourced<OrderIntent>>>;
+
+    /// Intents by the time they were written.
+    async fn intents(&self, filter: &IntentFilter, page: &PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>>;
+}
+
+/// Fills.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait FillRepository: Send + Sync {
+    /// A fill.
+    async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>>;
+
+    /// Fills by time.
+    async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+
+    /// Fills of one symbol in the order in which they are folded; `filter.scope.symbol` must name it.
+    async fn fills_in_fold_order(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+
+    /// How many fills there are.
+    async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64>;
+}
+
+/// Cancels.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait CancelRepository: Send + Sync {
+    /// The cancel of an order.
+    async fn cancel(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<Sourced<Cancel>>>;
+
+    /// Cancels by time.
+    async fn cancels(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Cancel>>>;
+}
+
+/// Income.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait IncomeRepository: Send + Sync {
+    /// An income row.
+    async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>>;
+
+    /// Income by time.
+    async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>>;
+}
+
+/// What the exchange said about positions, balances and prices, and positions that are stated instead of derived.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SnapshotRepository: Send + Sync {
+    /// The exchange's latest word on every position of the account, flat ones included, by symbol.
+    async fn latest_positions(&self, account: &AccountId) -> StoreResult<Vec<Sourced<PositionSnapshot>>>;
+
+    /// Position snapshots by time.
+    async fn position_snapshots(
+        &self,
+        scope: &Scope,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Sourced<PositionSnapshot>>>;
+
+    /// Balance snapshots by time; the scope's symbol is not used.
+    async fn balance_snapshots(&self, scope: &Scope, page: &PageRequest)
+    -> StoreResult<Page<Sourced<BalanceSnapshot>>>;
+
+    /// Mark prices by time.
+    async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>>;
+
+    /// Anchors by time.
+    async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>>;
+}
+
+/// The payloads behind facts.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SourceRepository: Send + Sync {
+    /// Every payload that states a fact, by the time it was recorded. `fact_key` is what
+    /// [`fact_key`](crate::fact_key) gives.
+    async fn fact_sources(&self, account: &AccountId, kind: FactKind, fact_key: &str) -> StoreResult<Vec<FactSource>>;
+}
+
+/// The journal: runs, repairs, discrepancies, quarantined symbols.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait RunRepository: Send + Sync {
+    /// Opens a run.
+    async fn begin_run(&self, account: &AccountId, kind: RunKind, started_local: TimestampMs) -> StoreResult<RunId>;
+
+    /// Closes a run.
+    async fn end_run(
+        &self,
+        run: RunId,
+        status: RunStatus,
+        ended_local: TimestampMs,
+        detail_json: Option<String>,
+    ) -> StoreResult<()>;
+
+    /// Runs by number.
+    async fn runs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>>;
+
+    /// Journals a repair and answers its number.
+    async fn add_repair(&self, repair: Repair) -> StoreResult<i64>;
+
+    /// Repairs by number.
+    async fn repairs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Repair>>;
+
+    /// Records a discrepancy, or that one is still there, and answers its number.
+    async fn record_discrepancy(&self, discrepancy: NewDiscrepancy) -> StoreResult<i64>;
+
+    /// Sets how far a discrepancy is from being gone.
+    async fn set_discrepancy_status(
+        &self,
+        id: i64,
+        status: DiscrepancyStatus,
+        at_local: TimestampMs,
+    ) -> StoreResult<()>;
+
+    /// Discrepancies by number; resolved ones only on demand.
+    async fn discrepancies(
+        &self,
+        account: &AccountId,
+        include_resolved: bool,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Discrepancy>>;
+
+    /// The symbols that could not be folded, by symbol.
+    async fn quarantined(&self, account: &AccountId) -> StoreResult<Vec<Quarantine>>;
+}
+
+/// How far the book reaches. Cursors and coverage are written by [`LedgerWriter::commit`], with the facts.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait SyncRepository: Send + Sync {
+    /// Where each stream goes on.
+    async fn cursors(&self, account: &AccountId) -> StoreResult<Vec<SyncCursor>>;
+
+    /// Which stretches of time are complete.
+    async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>>;
+}
+
+/// The book's file.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait MaintenanceRepository: Send + Sync {
+    /// What the file is.
+    async fn info(&self) -> StoreResult<StoreInfo>;
+
+    /// What the database engine finds wrong with the file; empty when it is sound.
+    async fn integrity_check(&self) -> StoreResult<Vec<String>>;
+
+    /// Writes a consistent copy of the book to `path`, where no file may be.
+    async fn backup(&self, path: &Path) -> StoreResult<()>;
+}
