@@ -2,6 +2,7 @@
 
 use crate::amount::{Decimal, Quantity};
 use crate::id::{Asset, Symbol};
+use crate::merge::{Fact, Joiner};
 use crate::source::names;
 
 /// How a contract pays.
@@ -48,5 +49,24 @@ impl Instrument {
             tick_size: None,
             step_size: None,
         })
+    }
+}
+
+impl Fact for Instrument {
+    type Key = Symbol;
+
+    fn key(&self) -> Symbol {
+        self.symbol.clone()
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self {
+            symbol: self.symbol.clone(),
+            kind: j.required("kind", &self.kind, &other.kind),
+            multiplier: j.required("multiplier", &self.multiplier, &other.multiplier),
+            settle_asset: j.required("settle_asset", &self.settle_asset, &other.settle_asset),
+            tick_size: j.optional("tick_size", self.tick_size.as_ref(), other.tick_size.as_ref()),
+            step_size: j.optional("step_size", self.step_size.as_ref(), other.step_size.as_ref()),
+        }
     }
 }

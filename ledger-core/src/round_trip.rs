@@ -32,6 +32,7 @@ pub struct AssetTotal {
 
 /// A position from its opening to its close, or until now while it is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RoundTrip {
     /// The contract.
     pub symbol: Symbol,

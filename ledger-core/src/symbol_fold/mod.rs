@@ -129,6 +129,7 @@ pub enum FoldError {
 
 /// A position as the fold knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DerivedPosition {
     /// Which of the symbol's positions.
     pub position_side: PositionSide,
