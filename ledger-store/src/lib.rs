@@ -15,7 +15,7 @@ pub use filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, Sig
 pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use record::{
-    Account, BookOrder, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy, Repair, Run,
-    RunKind, RunStatus, StoreInfo,
+    Account, BookOrder, BookPosition, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy,
+    PnlMismatch, ReconcileStatus, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 pub use repository::*;

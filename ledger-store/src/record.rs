@@ -1,6 +1,9 @@
 //! What the book keeps besides facts: accounts, runs, repairs, discrepancies, and payloads.
 
-use ledger_core::{AccountId, Decimal, FactKind, Order, PositionMode, Source, Sourced, Symbol, TimestampMs};
+use ledger_core::{
+    AccountId, Asset, AssetTotal, Decimal, DerivedPosition, FactKind, FillKey, Order, PositionMode, PositionSnapshot,
+    PriceSnapshot, Source, Sourced, Symbol, TimestampMs,
+};
 
 use crate::batch::RunId;
 use crate::names::names;
@@ -40,6 +43,77 @@ pub struct BookOrder {
     pub filled_quote: Option<Decimal>,
     /// How much more was executed than its fills add up to; `None` when nothing is missing.
     pub residual_qty: Option<Decimal>,
+}
+
+/// How a derived position compares with the exchange's latest word on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReconcileStatus {
+    /// Both have the same quantity.
+    Matched,
+    /// They differ, but fills have come in since the exchange spoke, so the next observation may settle it.
+    Pending,
+    /// They differ.
+    Mismatch,
+    /// They differ, and a discrepancy on record says that it could not be repaired.
+    Unresolved,
+}
+
+names!(ReconcileStatus, "reconcile status", {
+    Matched = "MATCHED", Pending = "PENDING", Mismatch = "MISMATCH", Unresolved = "UNRESOLVED",
+});
+
+/// A derived position, with the latest mark price and what the exchange says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookPosition {
+    /// The contract.
+    pub symbol: Symbol,
+    /// The asset that profit is paid in.
+    pub settle_asset: Asset,
+    /// What the facts say.
+    pub position: DerivedPosition,
+    /// The latest mark price on record.
+    pub mark: Option<PriceSnapshot>,
+    /// The profit that closing at the mark price would realize, in the settle asset, without fees; absent without a
+    /// mark price and where the entry is unknown.
+    pub unreal_pnl: Option<Decimal>,
+    /// The exchange's latest word on the position.
+    pub exchange: Option<PositionSnapshot>,
+    /// How they compare; absent when the exchange has said nothing.
+    pub reconcile_status: Option<ReconcileStatus>,
+}
+
+/// What the fold says about a symbol as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SymbolBook {
+    /// The contract.
+    pub symbol: Symbol,
+    /// The asset that profit is paid in.
+    pub settle_asset: Asset,
+    /// How many fills were folded.
+    pub fill_count: u64,
+    /// Fills that are kept out of the fold because nothing says which position they changed.
+    pub unplaced_count: u64,
+    /// Round trips that have ended.
+    pub closed_count: u64,
+    /// Fills whose exchange-reported realized profit is not the fold's.
+    pub pnl_mismatch_count: u64,
+    /// Funding that belongs to no position.
+    pub unallocated_funding: Vec<AssetTotal>,
+    /// Whether realized - open cost = sum of cash flows.
+    pub is_conserved: bool,
+}
+
+/// A fill whose exchange-reported realized profit is not the fold's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PnlMismatch {
+    /// The fill.
+    pub key: FillKey,
+    /// When it was, by the exchange's clock.
+    pub at: TimestampMs,
+    /// What the fold says it realized; absent when unknown.
+    pub derived: Option<Decimal>,
+    /// What the exchange reported.
+    pub reported: Option<Decimal>,
 }
 
 /// A payload as received.

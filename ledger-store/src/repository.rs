@@ -9,18 +9,18 @@ use std::path::Path;
 use async_trait::async_trait;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    OrderIntent, OrderKey, PositionMode, PositionSnapshot, PriceSnapshot, Signal, SignalId, Sourced, Symbol,
+    OrderIntent, OrderKey, PositionMode, PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol,
     TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
-use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter};
+use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Page, PageRequest};
 use crate::record::{
-    Account, BookOrder, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy, Repair, Run,
-    RunKind, RunStatus, StoreInfo,
+    Account, BookOrder, BookPosition, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy,
+    PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 
 /// What a repository answers.
@@ -155,6 +155,31 @@ pub trait IncomeRepository: Send + Sync {
     async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>>;
 }
 
+/// Positions, as derived from the facts.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait PositionRepository: Send + Sync {
+    /// Every position the account ever had, flat ones included, by symbol and position side.
+    async fn positions(&self, account: &AccountId) -> StoreResult<Vec<BookPosition>>;
+
+    /// What the fold says about each symbol as a whole, by symbol.
+    async fn symbol_books(&self, account: &AccountId) -> StoreResult<Vec<SymbolBook>>;
+
+    /// Fills whose exchange-reported realized profit is not the fold's, by symbol and fold order.
+    async fn pnl_mismatches(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<PnlMismatch>>;
+}
+
+/// Round trips, as derived from the facts.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait TripRepository: Send + Sync {
+    /// Round trips that have ended, by closing time.
+    async fn trips(&self, filter: &TripFilter, page: &PageRequest) -> StoreResult<Page<RoundTrip>>;
+
+    /// Round trips that have not ended, by symbol and position side.
+    async fn open_trips(&self, account: &AccountId) -> StoreResult<Vec<RoundTrip>>;
+}
+
 /// What the exchange said about positions, balances and prices, and positions that are stated instead of derived.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -260,4 +285,86 @@ pub trait MaintenanceRepository: Send + Sync {
 
     /// Writes a consistent copy of the book to `path`, where no file may be.
     async fn backup(&self, path: &Path) -> StoreResult<()>;
+}
+
+/// Everything a book can be asked: what a service or a command line holds.
+pub trait Store:
+    LedgerWriter
+    + AccountRepository
+    + InstrumentRepository
+    + SignalRepository
+    + OrderRepository
+    + IntentRepository
+    + FillRepository
+    + CancelRepository
+    + IncomeRepository
+    + PositionRepository
+    + TripRepository
+    + SnapshotRepository
+    + SourceRepository
+    + RunRepository
+    + SyncRepository
+    + MaintenanceRepository
+{
+}
+
+impl<T> Store for T where
+    T: LedgerWriter
+        + AccountRepository
+        + InstrumentRepository
+        + SignalRepository
+        + OrderRepository
+        + IntentRepository
+        + FillRepository
+        + CancelRepository
+        + IncomeRepository
+        + PositionRepository
+        + TripRepository
+        + SnapshotRepository
+        + SourceRepository
+        + RunRepository
+        + SyncRepository
+        + MaintenanceRepository
+{
+}
+
+/// Recomputes everything that is out of date, symbol by symbol, each in a transaction of its own. `progress` is told
+/// of every symbol done, with how many are left.
+///
+/// # Errors
+/// [`StoreError`] from the first symbol that the store fails on; those before it are done. A symbol that cannot be
+/// folded is no error: its report says why.
+pub async fn refold_pending<W: LedgerWriter + ?Sized>(
+    writer: &W,
+    progress: &mut (dyn FnMut(&RefoldReport, usize) + Send),
+) -> StoreResult<Vec<RefoldReport>> {
+    let pending = writer.pending_refolds().await?;
+    refold_all(writer, &pending, progress).await
+}
+
+/// Drops every derived row of an account and recomputes it from the facts.
+///
+/// # Errors
+/// As [`refold_pending`]. What was not reached stays marked as out of date.
+pub async fn rebuild<W: LedgerWriter + ?Sized>(
+    writer: &W,
+    account: &AccountId,
+    progress: &mut (dyn FnMut(&RefoldReport, usize) + Send),
+) -> StoreResult<Vec<RefoldReport>> {
+    let pending = writer.drop_derived(account).await?;
+    refold_all(writer, &pending, progress).await
+}
+
+async fn refold_all<W: LedgerWriter + ?Sized>(
+    writer: &W,
+    pending: &[PendingRefold],
+    progress: &mut (dyn FnMut(&RefoldReport, usize) + Send),
+) -> StoreResult<Vec<RefoldReport>> {
+    let mut reports = Vec::with_capacity(pending.len());
+    for (done, PendingRefold { account, symbol }) in pending.iter().enumerate() {
+        let report = writer.refold(account, symbol).await?;
+        progress(&report, pending.len() - done - 1);
+        reports.push(report);
+    }
+    Ok(reports)
 }
