@@ -11,6 +11,7 @@
 //! 3. `a_conflict_is_noticed_in_every_order`: two values that cannot both be true mark the field as conflicting,
 //!    whichever comes first, and whichever wins.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amount::Decimal;
@@ -104,17 +105,19 @@ pub trait Fact: Clone + Eq {
 /// The caller pairs equal keys; with different keys the result keeps the key of `book`.
 pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, Outcome) {
     let mut joiner = Joiner {
-        left: &book.provenance,
-        right: &offered.provenance,
+        left: (&book.provenance, &book.conflicts),
+        right: (&offered.provenance, &offered.conflicts),
         sources: BTreeMap::new(),
         changed: BTreeSet::new(),
         conflicts: BTreeSet::new(),
+        settled: BTreeMap::new(),
     };
     let fact = book.fact.join(&offered.fact, &mut joiner);
     let Joiner {
         sources,
         changed,
         conflicts: found,
+        settled,
         ..
     } = joiner;
     let source = book.provenance.source.max(offered.provenance.source);
@@ -127,6 +130,13 @@ pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, O
     };
     let mut conflicts: BTreeSet<Field> = &book.conflicts | &offered.conflicts;
     conflicts.extend(&found);
+    for (field, contested) in settled {
+        if contested {
+            conflicts.insert(field);
+        } else {
+            conflicts.remove(field);
+        }
+    }
     let outcome = if !found.is_empty() {
         Outcome::Conflicts { fields: found }
     } else if !changed.is_empty() {
@@ -147,11 +157,13 @@ pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, O
 /// Decides field by field which of two statements stands, and remembers why.
 #[derive(Debug)]
 pub struct Joiner<'a> {
-    left: &'a Provenance,
-    right: &'a Provenance,
+    left: (&'a Provenance, &'a BTreeSet<Field>),
+    right: (&'a Provenance, &'a BTreeSet<Field>),
     sources: BTreeMap<Field, Source>,
     changed: BTreeSet<Field>,
     conflicts: BTreeSet<Field>,
+    /// Versioned fields, with whether the version that stands has been stated differently.
+    settled: BTreeMap<Field, bool>,
 }
 
 impl Joiner<'_> {
@@ -196,47 +208,67 @@ impl Joiner<'_> {
     pub fn latest<T: Ord + Clone>(&mut self, field: Field, left: &T, right: &T) -> T {
         if right > left {
             self.changed.insert(field);
-            self.sources.insert(field, self.right.of(field));
+            self.sources.insert(field, self.right.0.of(field));
             right.clone()
         } else {
             let source = if left > right {
-                self.left.of(field)
+                self.left.0.of(field)
             } else {
-                self.left.of(field).max(self.right.of(field))
+                self.left.0.of(field).max(self.right.0.of(field))
             };
             self.sources.insert(field, source);
             left.clone()
         }
     }
 
-    /// Several values that only make sense together, taken from the statement whose `version` is greater; equal
-    /// versions with different contents are a conflict.
+    /// Several values that only make sense together, taken from the statement whose `version` is greater. Equal
+    /// versions with different contents are a conflict, which a greater version settles.
     pub fn group<T, V>(&mut self, field: Field, left: &T, right: &T, version: fn(&T) -> V) -> T
     where
         T: Ord + Clone,
         V: Ord,
     {
-        let (versions, sources) = (
-            (version(left), version(right)),
-            (self.left.of(field), self.right.of(field)),
-        );
-        let right_wins = match versions.1.cmp(&versions.0) {
-            std::cmp::Ordering::Equal if left == right => {
-                self.sources.insert(field, sources.0.max(sources.1));
+        let (left_source, right_source) = (self.left.0.of(field), self.right.0.of(field));
+        let right_wins = match version(right).cmp(&version(left)) {
+            Ordering::Equal if left == right => {
+                self.sources.insert(field, left_source.max(right_source));
                 return left.clone();
             }
-            std::cmp::Ordering::Equal => {
+            Ordering::Equal => {
                 self.conflicts.insert(field);
-                (sources.1, right) > (sources.0, left)
+                (right_source, right) > (left_source, left)
             }
-            order => order.is_gt(),
+            order => {
+                self.supersede(field, order);
+                order.is_gt()
+            }
         };
         if right_wins {
             self.changed.insert(field);
         }
         self.sources
-            .insert(field, if right_wins { sources.1 } else { sources.0 });
+            .insert(field, if right_wins { right_source } else { left_source });
         if right_wins { right.clone() } else { left.clone() }
+    }
+
+    /// Says that the statement with the greater version (`Greater` = the right one) decides `field` whatever the
+    /// other says, so that only conflicts about that version count.
+    pub fn supersede(&mut self, field: Field, order: Ordering) {
+        let ((winner, conflicts), right) = if order.is_gt() {
+            (self.right, true)
+        } else {
+            (self.left, false)
+        };
+        self.settled.insert(field, conflicts.contains(field));
+        self.sources.insert(field, winner.of(field));
+        if right {
+            self.changed.insert(field);
+        }
+    }
+
+    /// Says that `field` is no longer stated: what it belongs to was superseded by a statement without it.
+    pub fn clear(&mut self, field: Field) {
+        self.settled.insert(field, false);
     }
 
     /// Marks a field as stated differently although one value plainly stands.
@@ -252,7 +284,7 @@ impl Joiner<'_> {
         fineness: impl Fn(&T) -> i64,
         agree: impl Fn(&T, &T) -> bool,
     ) -> Option<T> {
-        let (left_source, right_source) = (self.left.of(field), self.right.of(field));
+        let (left_source, right_source) = (self.left.0.of(field), self.right.0.of(field));
         let (value, source, from_right) = match (left, right) {
             (None, None) => return None,
             (Some(left), None) => (left, left_source, false),

@@ -248,16 +248,28 @@ impl Order {
     }
 }
 
-/// The executed part as a lattice element: nothing stated < less executed < more executed < same with its average.
-type Executed = Option<Execution>;
-
-fn execution_version(executed: &Executed) -> Option<(Decimal, bool, u8)> {
-    executed.as_ref().map(|e| {
-        (
-            e.qty,
-            e.avg_price.is_some(),
-            e.avg_price.map_or(0, |price| price.get().scale()),
-        )
+/// The larger executed quantity stands, with its own average price; only about the same quantity can averages differ.
+fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Joiner<'_>) -> Option<Execution> {
+    let qty = |executed: Option<&Execution>| executed.map(|executed| executed.qty);
+    let order = qty(right).cmp(&qty(left));
+    if order.is_ne() {
+        let winner = if order.is_gt() { right } else { left };
+        j.supersede("executed_qty", order);
+        // A field that the winner does not state has no source and no conflict.
+        if winner.is_some_and(|executed| executed.avg_price.is_some()) {
+            j.supersede("avg_price", order);
+        } else {
+            j.clear("avg_price");
+        }
+        return winner.cloned();
+    }
+    let (left, right) = (left?, right?);
+    let avg = |executed: &Execution| executed.avg_price.map(Price::get);
+    let qty = j.required("executed_qty", &left.qty, &right.qty);
+    let avg_price = j.rounded("avg_price", avg(left).as_ref(), avg(right).as_ref());
+    Some(Execution {
+        qty,
+        avg_price: avg_price.and_then(|price| Price::new(price).ok()),
     })
 }
 
@@ -271,13 +283,6 @@ impl Fact for Order {
     fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
         if self.status.is_terminal() && other.status.is_terminal() && self.status != other.status {
             j.conflict("status");
-        }
-        if let (Some(a), Some(b)) = (&self.executed, &other.executed)
-            && a.qty == b.qty
-            && let (Some(a), Some(b)) = (a.avg_price, b.avg_price)
-            && !a.get().agrees_with(b.get())
-        {
-            j.conflict("avg_price");
         }
         Self {
             key: self.key.clone(),
@@ -300,7 +305,7 @@ impl Fact for Order {
             ),
             status: j.latest("status", &self.status, &other.status),
             terms: j.group("terms", &self.terms, &other.terms, OrderTerms::version),
-            executed: j.group("executed", &self.executed, &other.executed, execution_version),
+            executed: join_executed(self.executed.as_ref(), other.executed.as_ref(), j),
             reduce_only: j.optional("reduce_only", self.reduce_only.as_ref(), other.reduce_only.as_ref()),
             close_position: j.optional(
                 "close_position",

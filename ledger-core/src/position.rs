@@ -229,7 +229,7 @@ impl Applied {
 /// assert_eq!(position.qty()?, "3".parse()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Position {
     /// Signed, at `scale`; so is `qty_base`.
     qty: i128,
@@ -378,6 +378,19 @@ impl Position {
         Ok(())
     }
 }
+
+impl PartialEq for Position {
+    /// By value: the internal scale remembers the most precise fill, which is no part of the position.
+    fn eq(&self, other: &Self) -> bool {
+        let scale = self.scale.max(other.scale);
+        let (mut a, mut b) = (*self, *other);
+        a.rescale(scale).is_ok()
+            && b.rescale(scale).is_ok()
+            && (a.qty, a.cost, a.qty_base, a.cost_base) == (b.qty, b.cost, b.qty_base, b.cost_base)
+    }
+}
+
+impl Eq for Position {}
 
 /// The sum, without `i128::MIN`, which has no negation.
 fn add_symmetric(a: i128, b: i128) -> Result<i128, MathError> {
