@@ -82,4 +82,10 @@ impl CertainTotal {
     pub fn amount(&self) -> Result<Decimal, MathError> {
         self.known.checked_add(self.estimated)
     }
+
+    /// The sum of all parts that can be told, or `None` when none can.
+    pub fn told(&self) -> Option<Decimal> {
+        let nothing = self.unknown_count > 0 && self.known.is_zero() && self.estimated.is_zero();
+        if nothing { None } else { self.amount().ok() }
+    }
 }

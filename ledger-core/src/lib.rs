@@ -11,6 +11,7 @@ mod instrument;
 mod merge;
 mod order;
 mod position;
+mod report;
 mod round_trip;
 mod signal;
 mod snapshot;
@@ -32,6 +33,7 @@ pub use order::{
     OrderTerms,
 };
 pub use position::{Applied, Change, Contract, Position, Value};
+pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip};
 pub use signal::{Signal, SignalKind};
 pub use snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot};
