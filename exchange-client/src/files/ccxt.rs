@@ -1,0 +1,316 @@
+//! Unified trades and orders of the ccxt library.
+//!
+//! Decimals are taken from `info`, the exchange's own answer within the object, because the unified numbers have been
+//! floats. Only where `info` lacks a value, the literal text of the unified one is read.
+
+use std::sync::Arc;
+
+use ledger_core::{
+    AnyFact, Asset, Cancel, EventTime, Execution, Fee, Fill, FillId, FillKey, IdError, Instrument, Order, OrderClass,
+    OrderId, OrderKey, OrderStatus, OrderTerms, Source, Statement, Symbol,
+};
+use serde_json::value::RawValue;
+
+use super::cell::Cell;
+use super::context::{Context, linear, statement};
+use super::error::{RowError, RowProblem};
+use super::json::{Object, row_error};
+
+/// A unified object and the exchange's answer within it.
+struct Unified<'a> {
+    outer: &'a Object<'a>,
+    info: Option<Object<'a>>,
+}
+
+impl Unified<'_> {
+    /// The exchange's value, else the unified one.
+    fn pick(&self, info: &[&str], unified: &[&str]) -> Option<Cell<'_>> {
+        self.info.as_ref().and_then(|object| object.first(info)).or_else(|| self.outer.first(unified))
+    }
+
+    fn required(&self, info: &[&str], unified: &'static str) -> Result<Cell<'_>, RowError> {
+        self.pick(info, &[unified]).ok_or_else(|| RowError::cell(unified, "", RowProblem::Missing))
+    }
+
+    fn in_info(&self, names: &[&str]) -> Option<Cell<'_>> {
+        self.info.as_ref().and_then(|object| object.first(names))
+    }
+}
+
+/// What an object states.
+///
+/// # Errors
+/// When it is no trade or order, or one of its values cannot be read.
+pub(super) fn parse(
+    object: &Object<'_>,
+    payload: &Arc<str>,
+    context: &mut Context,
+) -> Result<Vec<Statement>, RowError> {
+    let hint = match Shape::of(object) {
+        Shape::Trade => return parse_trade(&unify(object)?, payload, context),
+        Shape::Order => return parse_order(&unify(object)?, payload, context),
+        Shape::Position => "it looks like a ccxt position, which is derived from trades",
+        Shape::Other => "a trade has price, amount and side, an order has status and filled",
+    };
+    Err(RowError::row(RowProblem::Unrecognised { hint }))
+}
+
+/// Whether an object looks like anything of ccxt's.
+pub(super) fn is_recognised(object: &Object<'_>) -> bool {
+    !matches!(Shape::of(object), Shape::Other)
+}
+
+enum Shape {
+    Trade,
+    Order,
+    Position,
+    Other,
+}
+
+impl Shape {
+    fn of(object: &Object<'_>) -> Self {
+        let has_all = |names: &[&str]| names.iter().all(|name| object.has(name));
+        if has_all(&["symbol", "filled"]) || has_all(&["symbol", "remaining"]) || has_all(&["symbol", "status", "id"]) {
+            Self::Order
+        } else if has_all(&["symbol", "side", "price", "amount"]) {
+            Self::Trade
+        } else if has_all(&["symbol", "contracts"]) || has_all(&["symbol", "entryPrice"]) {
+            Self::Position
+        } else {
+            Self::Other
+        }
+    }
+}
+
+fn unify<'a>(outer: &'a Object<'a>) -> Result<Unified<'a>, RowError> {
+    let info = match outer.nested("info") {
+        Some(text) if text.starts_with('{') => Some(Object::parse(text, "info.")?).filter(|info| !info.is_empty()),
+        _ => None,
+    };
+    Ok(Unified { outer, info })
+}
+
+fn parse_trade(
+    trade: &Unified<'_>,
+    payload: &Arc<str>,
+    context: &mut Context,
+) -> Result<Vec<Statement>, RowError> {
+    let market = Market::of(trade)?;
+    let fill_id: FillId = exact_id(trade.required(&["id"], "id")?)?;
+    let maker = match trade.in_info(&["maker"]) {
+        Some(cell) => Some(cell.boolean()?),
+        None => trade.outer.get("takerOrMaker").map(|cell| cell.text.eq_ignore_ascii_case("maker")),
+    };
+    let fill = Fill {
+        order_id: trade.pick(&["orderId"], &["order"]).map(exact_id::<OrderId>).transpose()?,
+        time: trade.pick(&["time"], &["timestamp", "datetime"]).ok_or_else(missing_time)?.time(None)?,
+        price: trade.required(&["price"], "price")?.price()?,
+        qty: trade.required(&["qty"], "amount")?.quantity()?,
+        position_side: context.position_side(trade.in_info(&["positionSide"]))?,
+        fee: fee(trade, &market, context)?,
+        maker,
+        exchange_realized_pnl: trade.in_info(&["realizedPnl"]).map(|cell| cell.decimal()).transpose()?,
+        sequence: fill_id.as_sequence(),
+        key: FillKey { symbol: market.symbol.clone(), fill_id, side: trade.required(&["side"], "side")?.side()? },
+    };
+    Ok(context.fill_statements(fill, market.instrument, Source::Ccxt, payload))
+}
+
+fn missing_time() -> RowError {
+    RowError::cell("timestamp", "", RowProblem::Missing)
+}
+
+/// The fee as the exchange states it, else the unified `fee`, else the only one of `fees`, which repeats it.
+fn fee(trade: &Unified<'_>, market: &Market, context: &Context) -> Result<Option<Fee>, RowError> {
+    if let Some(commission) = trade.in_info(&["commission"]) {
+        let asset = trade.in_info(&["commissionAsset"]).map(|cell| cell.id::<Asset>()).transpose()?;
+        let settle = market.instrument.as_ref().map(|instrument| instrument.settle_asset.clone());
+        let asset = asset.or(settle).or_else(|| context.settle_asset(&market.symbol));
+        return commission.fee(asset.as_ref()).map(Some);
+    }
+    if let Some(text) = trade.outer.nested("fee")
+        && let Some(fee) = unified_fee(text)?
+    {
+        return Ok(Some(fee));
+    }
+    let Some(text) = trade.outer.nested("fees") else { return Ok(None) };
+    let all: Vec<&RawValue> = serde_json::from_str(text).map_err(row_error)?;
+    let mut total: Option<Fee> = None;
+    for raw in all {
+        let Some(fee) = unified_fee(raw.get())? else { continue };
+        total = Some(match total {
+            None => fee,
+            Some(sum) if sum.asset == fee.asset => {
+                let amount = sum.amount.checked_add(fee.amount);
+                Fee { amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?, ..sum }
+            }
+            Some(_) => return Err(RowError::cell("fees", "", RowProblem::FeeAssets)),
+        });
+    }
+    Ok(total)
+}
+
+fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
+    let object = Object::parse(text, "fee.")?;
+    let (Some(cost), Some(currency)) = (object.get("cost"), object.get("currency")) else { return Ok(None) };
+    Ok(Some(Fee { amount: cost.decimal()?, asset: currency.id()? }))
+}
+
+fn parse_order(
+    order: &Unified<'_>,
+    payload: &Arc<str>,
+    context: &mut Context,
+) -> Result<Vec<Statement>, RowError> {
+    let market = Market::of(order)?;
+    // Conditional orders have an id space of their own and name it `algoId`.
+    let algo_id = order.in_info(&["algoId"]);
+    let class = if algo_id.is_some() { OrderClass::Conditional } else { OrderClass::Regular };
+    let order_id = match algo_id {
+        Some(cell) => exact_id(cell)?,
+        None => exact_id(order.required(&["orderId"], "id")?)?,
+    };
+    let key = OrderKey { symbol: market.symbol.clone(), class, order_id };
+    let side = order.required(&["side"], "side")?.side()?;
+    let (created, updated) = order_times(order)?;
+    let executed_qty = match class {
+        OrderClass::Conditional => None,
+        OrderClass::Regular => {
+            order.pick(&["executedQty"], &["filled"]).map(|cell| cell.not_negative()).transpose()?
+        }
+    };
+    let avg_price = order.pick(&["avgPrice"], &["average"]).map_or(Ok(None), |cell| cell.price_unless_zero())?;
+    let status = status(order, executed_qty.is_some_and(ledger_core::Decimal::is_positive))?;
+    let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), |cell| cell.price_unless_zero());
+    let fact = Order {
+        client_order_id: order
+            .pick(&["clientOrderId", "clientAlgoId"], &["clientOrderId"])
+            .map(|cell| cell.id())
+            .transpose()?,
+        side,
+        position_side: context.position_side(order.in_info(&["positionSide"]))?,
+        order_type: order
+            .pick(&["origType", "orderType", "type"], &["type"])
+            .map(|cell| cell.label_as_name())
+            .transpose()?,
+        time_in_force: order
+            .pick(&["timeInForce"], &["timeInForce"])
+            .map(|cell| cell.label_as_name())
+            .transpose()?,
+        status: status.clone(),
+        terms: OrderTerms {
+            as_of: updated.or(created).map(|time| time.at),
+            qty: order
+                .pick(&["origQty", "quantity"], &["amount"])
+                .map_or(Ok(None), |cell| cell.quantity_unless_zero())?,
+            price: price_of(order.pick(&["price"], &["price"]))?,
+            trigger_price: price_of(order.pick(&["triggerPrice", "stopPrice"], &["triggerPrice", "stopPrice"]))?,
+        },
+        executed: executed_qty.map(|qty| Execution { qty, avg_price }),
+        reduce_only: order.pick(&["reduceOnly"], &["reduceOnly"]).map(|cell| cell.boolean()).transpose()?,
+        close_position: order.in_info(&["closePosition"]).map(|cell| cell.boolean()).transpose()?,
+        created,
+        updated,
+        triggered_order_id: order
+            .in_info(&["actualOrderId"])
+            .filter(|cell| cell.text != "0")
+            .map(exact_id::<OrderId>)
+            .transpose()?,
+        ..Order::known_from_fill(key.clone(), side, None)
+    };
+    let mut statements = vec![statement(AnyFact::Order(fact), Source::Ccxt, payload)];
+    if status == OrderStatus::Canceled
+        && let Some(time) = updated
+    {
+        let cancel = Cancel { key, side: Some(side), time, reason: None };
+        statements.push(statement(AnyFact::Cancel(cancel), Source::Ccxt, payload));
+    }
+    statements.extend(context.instrument_statement(&market.symbol, market.instrument, Source::Ccxt, payload));
+    Ok(statements)
+}
+
+/// When an order was created and last changed. ccxt's `timestamp` falls back to the time of the change, so where the
+/// exchange's answer is there, only that is asked for the creation.
+fn order_times(order: &Unified<'_>) -> Result<(Option<EventTime>, Option<EventTime>), RowError> {
+    let created = match &order.info {
+        Some(info) => info.first(&["time", "createTime"]),
+        None => order.outer.first(&["timestamp", "datetime"]),
+    };
+    let updated = order.pick(&["updateTime"], &["lastUpdateTimestamp"]);
+    let time = |cell: Option<Cell<'_>>| {
+        cell.filter(|cell| cell.text != "0").map(|cell| cell.time(None)).transpose()
+    };
+    Ok((time(created)?, time(updated)?))
+}
+
+/// The exchange's status, else what the unified one means.
+fn status(order: &Unified<'_>, is_partly_filled: bool) -> Result<OrderStatus, RowError> {
+    if let Some(cell) = order.in_info(&["status", "algoStatus"]) {
+        return cell.status();
+    }
+    let Some(cell) = order.outer.get("status") else { return Ok(OrderStatus::Unknown) };
+    match cell.text {
+        "open" if is_partly_filled => Ok(OrderStatus::PartiallyFilled),
+        "open" => Ok(OrderStatus::New),
+        "closed" => Ok(OrderStatus::Filled),
+        _ => cell.status(),
+    }
+}
+
+/// An id whose digits are all there: a number with a fraction or an exponent has been a float.
+fn exact_id<T: std::str::FromStr<Err = IdError>>(cell: Cell<'_>) -> Result<T, RowError> {
+    let is_whole = cell.text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_whole && cell.text.parse::<ledger_core::Decimal>().is_ok() {
+        return Err(cell.error(RowProblem::MangledId));
+    }
+    cell.id()
+}
+
+/// The contract that an object is about.
+struct Market {
+    symbol: Symbol,
+    instrument: Option<Instrument>,
+}
+
+impl Market {
+    fn of(unified: &Unified<'_>) -> Result<Self, RowError> {
+        let Some(cell) = unified.outer.get("symbol") else {
+            return Err(RowError::cell("symbol", "", RowProblem::Missing));
+        };
+        let own = unified.in_info(&["symbol"]).map(Cell::symbol).transpose()?;
+        if own.is_none() && unified.info.is_some() {
+            // Another venue's answer: its quantities may be contracts of any size.
+            return Err(RowError::cell("info.symbol", "", RowProblem::Missing));
+        }
+        let Some((base, rest)) = cell.text.split_once('/') else {
+            let symbol = own.map_or_else(|| cell.symbol(), Ok)?;
+            return Ok(Self { symbol, instrument: None });
+        };
+        let Some((quote, contract)) = rest.split_once(':') else {
+            // Early versions of the library named futures like spot pairs; only `info` tells them apart.
+            return match own {
+                Some(symbol) if unified.in_info(&["positionSide"]).is_some() => Ok(Self { symbol, instrument: None }),
+                _ => Err(cell.error(RowProblem::NotFutures)),
+            };
+        };
+        let (settle, expiry) = match contract.split_once('-') {
+            Some((settle, expiry)) => (settle, Some(expiry)),
+            None => (contract, None),
+        };
+        if expiry.is_some_and(|expiry| expiry.contains('-')) {
+            return Err(cell.error(RowProblem::NotFutures));
+        }
+        let is_linear = settle == quote;
+        let name = match (expiry, is_linear) {
+            (Some(expiry), _) => format!("{base}{quote}_{expiry}"),
+            (None, true) => format!("{base}{quote}"),
+            (None, false) => format!("{base}{quote}_PERP"),
+        };
+        let symbol = match own {
+            Some(symbol) => symbol,
+            None => Symbol::new(name).map_err(|problem| cell.error(problem))?,
+        };
+        let settle = Asset::new(settle).map_err(|problem| cell.error(problem))?;
+        let instrument = if is_linear { linear(&symbol, settle) } else { None };
+        Ok(Self { symbol, instrument })
+    }
+}

@@ -1,0 +1,166 @@
+//! What the rows of a file share: settings, and what earlier rows have already said.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::Arc;
+
+use ledger_core::{
+    AnyFact, Asset, Fill, Instrument, Order, OrderClass, OrderId, OrderKey, PositionSide, Side, Source, Statement,
+    Symbol,
+};
+
+use super::Options;
+use super::cell::Cell;
+use super::error::{RowError, RowProblem};
+use super::zone::Zone;
+
+/// How many keys are remembered for certain. Beyond that old ones are forgotten, and what follows from them is stated
+/// again, which changes nothing in a book.
+const REMEMBERED: usize = 1 << 14;
+
+/// A map of bounded size that forgets its oldest half.
+#[derive(Debug)]
+pub(super) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K: Eq + Hash, V: Copy> Recent<K, V> {
+    fn new() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// The value stored last for `key`, if remembered, which `value` replaces.
+    pub(super) fn replace(&mut self, key: K, value: impl FnOnce(Option<V>) -> V) -> Option<V> {
+        let earlier = self.young.get(&key).or_else(|| self.old.get(&key)).copied();
+        if self.young.len() >= REMEMBERED && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value(earlier));
+        earlier
+    }
+}
+
+/// What parsing a row needs besides the row.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) options: Options,
+    /// The zone of the present member's local times.
+    pub(super) zone: Option<Zone>,
+    /// How often each row without a transaction id has occurred.
+    pub(super) occurrences: Recent<[u8; 16], u32>,
+    instruments: Recent<Symbol, ()>,
+    orders: Recent<OrderKey, ()>,
+}
+
+impl Context {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            options,
+            zone: None,
+            occurrences: Recent::new(),
+            instruments: Recent::new(),
+            orders: Recent::new(),
+        }
+    }
+
+    /// Forgets what concerns one member of an archive only. Identical rows are counted anew: members overlap each other
+    /// more often than they cut through a second.
+    pub(super) fn begin_member(&mut self) {
+        self.occurrences = Recent::new();
+    }
+
+    /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated.
+    pub(super) fn check_account(&mut self, uid: Option<Cell<'_>>) -> Result<(), RowError> {
+        let Some(uid) = uid else { return Ok(()) };
+        match &self.options.uid {
+            None => self.options.uid = Some(uid.text.to_owned()),
+            Some(expected) if expected != uid.text => {
+                return Err(uid.error(RowProblem::OtherAccount { expected: super::error::shown(expected) }));
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A row's position side, or what stands for it where files lack one.
+    pub(super) fn position_side(&self, cell: Option<Cell<'_>>) -> Result<Option<PositionSide>, RowError> {
+        cell.map_or(Ok(self.options.position_side_when_absent), |cell| cell.position_side().map(Some))
+    }
+
+    /// The asset in which `symbol` settles, as far as its name tells, else the caller's default.
+    pub(super) fn settle_asset(&self, symbol: &Symbol) -> Option<Asset> {
+        instrument_of(symbol)
+            .map(|instrument| instrument.settle_asset)
+            .or_else(|| self.options.settle_asset_default.clone())
+    }
+
+    /// The statements of a row that tells a fill: the fill itself and, the first time, its order and its contract.
+    pub(super) fn fill_statements(
+        &mut self,
+        fill: Fill,
+        instrument: Option<Instrument>,
+        source: Source,
+        payload: &Arc<str>,
+    ) -> Vec<Statement> {
+        let mut statements = Vec::with_capacity(3);
+        let (symbol, side, position_side) = (fill.key.symbol.clone(), fill.key.side, fill.position_side);
+        let order_id = fill.order_id.clone();
+        statements.push(statement(AnyFact::Fill(fill), source, payload));
+        if let Some(order_id) = order_id {
+            statements.extend(self.order_stub(&symbol, order_id, side, position_side, source, payload));
+        }
+        statements.extend(self.instrument_statement(&symbol, instrument, source, payload));
+        statements
+    }
+
+    fn order_stub(
+        &mut self,
+        symbol: &Symbol,
+        order_id: OrderId,
+        side: Side,
+        position_side: Option<PositionSide>,
+        source: Source,
+        payload: &Arc<str>,
+    ) -> Option<Statement> {
+        let key = OrderKey { symbol: symbol.clone(), class: OrderClass::Regular, order_id };
+        if self.orders.replace(key.clone(), |_| ()).is_some() {
+            return None;
+        }
+        let order = Order::known_from_fill(key, side, position_side);
+        Some(statement(AnyFact::Order(order), source, payload))
+    }
+
+    /// The contract, the first time that its symbol occurs and if anything tells how it settles.
+    pub(super) fn instrument_statement(
+        &mut self,
+        symbol: &Symbol,
+        instrument: Option<Instrument>,
+        source: Source,
+        payload: &Arc<str>,
+    ) -> Option<Statement> {
+        if self.instruments.replace(symbol.clone(), |_| ()).is_some() {
+            return None;
+        }
+        let instrument = instrument.or_else(|| instrument_of(symbol))?;
+        Some(statement(AnyFact::Instrument(instrument), source, payload))
+    }
+}
+
+/// A fact with its source and the row it was read from.
+pub(super) fn statement(fact: AnyFact, source: Source, payload: &Arc<str>) -> Statement {
+    Statement { fact, source, payload: Some(Arc::clone(payload)) }
+}
+
+/// A linear contract of `symbol` that settles in `asset`.
+pub(super) fn linear(symbol: &Symbol, asset: Asset) -> Option<Instrument> {
+    Instrument::linear(symbol.clone(), asset).ok()
+}
+
+/// The contract as its name tells it.
+fn instrument_of(symbol: &Symbol) -> Option<Instrument> {
+    const QUOTES: [&str; 4] = ["USDT", "USDC", "FDUSD", "BUSD"];
+    let pair = symbol.as_str().split('_').next().unwrap_or_default();
+    let quote = QUOTES.into_iter().find(|quote| pair.len() > quote.len() && pair.ends_with(quote))?;
+    linear(symbol, Asset::new(quote).ok()?)
+}

@@ -1,0 +1,464 @@
+//! A file being read: recognises what it is and yields its rows.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use ledger_core::Statement;
+
+use super::container::{Container, Member, wrapping};
+use super::context::Context;
+use super::error::{FileError, Place, RowError, RowProblem, shown};
+use super::feed::{BYTE_ORDER_MARK, Feed, Line, Lines};
+use super::json::Object;
+use super::json_split::{Element, Splitter};
+use super::layout::Layout;
+use super::table::{Cells, Header};
+use super::zone::{Zone, ZoneOrigin, zone_in_name};
+use super::{Kind, Options, ROW_BYTES_MAX, Row, ccxt, ndjson};
+
+/// How far ahead a text is looked at to tell what it is.
+const SNIFFED: usize = 4_096;
+
+/// A recognised file, as an iterator over its rows.
+///
+/// An `Err` item concerns the file or one member of an archive; behind it, iteration goes on with the next member, if
+/// there is one, and ends otherwise. Rejected rows are no `Err`: they are in [`Row::result`].
+pub struct ImportFile {
+    place: Place,
+    feed: Feed,
+    context: Context,
+    text: Option<Text>,
+    kind: Kind,
+    is_json_recognised: bool,
+    zone_origin: Option<ZoneOrigin>,
+    queue: VecDeque<Result<Row, FileError>>,
+    is_zip: bool,
+    at_end: bool,
+}
+
+/// The text of a file or member.
+enum Text {
+    Table(Box<Table>),
+    JsonLines(Lines),
+    JsonElements(Splitter),
+}
+
+struct Table {
+    header: Header,
+    layout: Layout,
+    lines: Lines,
+    cells: Cells,
+}
+
+/// What reading on in a text gave.
+enum Read1 {
+    Row(Row),
+    /// A line without meaning, such as an empty one.
+    Skip,
+    End,
+}
+
+impl ImportFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`FileError`] when it cannot be opened, is empty or not recognised, or lacks a time zone.
+    pub fn open(path: &Path, options: Options) -> Result<Self, FileError> {
+        let name = path.to_string_lossy();
+        let place = || Place { file: name.as_ref().into(), member: None };
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file)));
+        match opened {
+            Ok((false, file)) => Self::from_reader(&name, file, options),
+            Ok((true, _)) => Err(FileError::Directory { place: place() }),
+            Err(source) => Err(FileError::Open { place: place(), source }),
+        }
+    }
+
+    /// Reads `input` as the file called `name`, whose time zone offset, if it has one, counts.
+    ///
+    /// # Errors
+    /// [`FileError`] as for [`ImportFile::open`].
+    pub fn from_reader(name: &str, input: impl Read + Send + 'static, options: Options) -> Result<Self, FileError> {
+        let place = Place { file: name.into(), member: None };
+        let container = Container::open(input)
+            .map_err(|source| FileError::Read { place: place.clone(), line: 0, source })?;
+        let is_zip = matches!(container, Container::Zip(_));
+        let is_database = matches!(container, Container::Sqlite);
+        let mut file = Self {
+            place,
+            feed: Feed::new(container),
+            context: Context::new(options),
+            text: None,
+            kind: if is_database { Kind::BotDatabase } else { Kind::Ccxt },
+            is_json_recognised: false,
+            zone_origin: None,
+            queue: VecDeque::new(),
+            is_zip,
+            at_end: is_database,
+        };
+        if is_zip {
+            file.begin_archive()?;
+        } else if !is_database {
+            file.begin_text()?;
+            file.prime()?;
+        }
+        Ok(file)
+    }
+
+    /// What it was recognised as; in an archive, the member being read.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The time zone of its local times and where that was taken from, once it is known; in an archive, the member's.
+    pub fn zone(&self) -> Option<(&Zone, ZoneOrigin)> {
+        self.context.zone.as_ref().zip(self.zone_origin)
+    }
+
+    /// The exchange account (`Uid`) whose rows are read, once a row has named one.
+    pub fn uid(&self) -> Option<&str> {
+        self.context.options.uid.as_deref()
+    }
+
+    /// Finds the first member that is recognised; the errors of those in front of it are yielded first.
+    fn begin_archive(&mut self) -> Result<(), FileError> {
+        while !self.at_end {
+            if self.begin_member().is_some() {
+                return Ok(());
+            }
+        }
+        match self.queue.pop_front() {
+            Some(Err(error)) => Err(error),
+            _ => Err(FileError::NoMembers { place: self.whole() }),
+        }
+    }
+
+    /// Goes to the next member; `None` when there is none or it cannot be read, which is then queued as an error.
+    fn begin_member(&mut self) -> Option<()> {
+        let member = match self.feed.next_member() {
+            Ok(Some(member)) => member,
+            Ok(None) => {
+                self.at_end = true;
+                return None;
+            }
+            Err(source) => {
+                self.at_end = true;
+                self.place.member = None;
+                let error = self.broken(0, source);
+                self.queue.push_back(Err(error));
+                return None;
+            }
+        };
+        let Member { name, unreadable } = member;
+        self.place.member = Some(name);
+        let begun = match unreadable {
+            Some(what) => Err(FileError::Zip { place: self.place.clone(), what }),
+            None => self.begin_text().and_then(|()| self.prime()),
+        };
+        begun.map_err(|error| self.queue.push_back(Err(error))).ok()
+    }
+
+    /// Reads the first row ahead, so that whoever opens the file learns at once whether it can be read at all.
+    fn prime(&mut self) -> Result<(), FileError> {
+        match self.read_in_text() {
+            Some(Ok(row)) => self.queue.push_back(Ok(row)),
+            Some(Err(error)) => return Err(error),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Tells what the text at hand is.
+    fn begin_text(&mut self) -> Result<(), FileError> {
+        self.text = None;
+        self.context.begin_member();
+        self.is_json_recognised = false;
+        let is_archive = self.feed.container().is_compressed();
+        let head = match self.feed.peek(SNIFFED) {
+            Ok(head) => head.to_vec(),
+            Err(source) => {
+                self.at_end = true;
+                return Err(self.broken(0, source));
+            }
+        };
+        let place = self.place.clone();
+        if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
+            return Err(FileError::Encoding { place, encoding: "UTF-16" });
+        }
+        if let Some(what) = wrapping(&head).filter(|_| is_archive) {
+            return Err(FileError::Nested { place, what });
+        }
+        let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).trim_ascii_start();
+        self.zone_origin = None;
+        self.context.zone = None;
+        match text.first() {
+            None if head.len() < SNIFFED => Err(FileError::Empty { place }),
+            Some(b'[') => self.begin_json(&head, true),
+            Some(b'{') => {
+                // An object that goes on behind its first line is laid out for readers, not one a line.
+                let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                self.begin_json(&head, first_line.trim_ascii() == b"{")
+            }
+            _ => self.begin_table(),
+        }
+    }
+
+    fn begin_json(&mut self, head: &[u8], as_elements: bool) -> Result<(), FileError> {
+        self.kind = Kind::Ccxt;
+        self.text = Some(if as_elements {
+            if head.starts_with(BYTE_ORDER_MARK) {
+                io::BufRead::consume(&mut self.feed, BYTE_ORDER_MARK.len());
+            }
+            Text::JsonElements(Splitter::default())
+        } else {
+            Text::JsonLines(Lines::default())
+        });
+        Ok(())
+    }
+
+    fn begin_table(&mut self) -> Result<(), FileError> {
+        let place = self.place.clone();
+        let mut lines = Lines::default();
+        let line = loop {
+            match lines.next(&mut self.feed) {
+                Ok(Some(Line::Bytes(line))) if line.trim_ascii().is_empty() => {}
+                Ok(Some(Line::Bytes(line))) => break String::from_utf8_lossy(line).into_owned(),
+                Ok(Some(Line::TooLong)) => break String::new(),
+                Ok(None) => return Err(FileError::Empty { place }),
+                Err(source) => {
+                    self.at_end = true;
+                    return Err(self.broken(0, source));
+                }
+            }
+        };
+        let recognised = Header::parse(&line).and_then(|header| Some((Layout::recognise(&header)?, header)));
+        let Some((layout, header)) = recognised else {
+            return Err(FileError::Unrecognised { place, found: shown(line.trim()) });
+        };
+        if let Some(column) = header.duplicate() {
+            return Err(FileError::DuplicateColumn { place, column: shown(column) });
+        }
+        self.kind = layout.kind();
+        self.choose_zone(&header, &layout)?;
+        self.text = Some(Text::Table(Box::new(Table { header, layout, lines, cells: Cells::default() })));
+        Ok(())
+    }
+
+    /// Takes the time zone from the name of the member or file, else from the header, else from the caller.
+    fn choose_zone(&mut self, header: &Header, layout: &Layout) -> Result<(), FileError> {
+        let in_name = |text| FileError::ZoneInName { place: self.place.clone(), text };
+        let mut named = None;
+        for name in [self.place.member.as_deref(), Some(&*self.place.file)].into_iter().flatten() {
+            if named.is_none() {
+                named = zone_in_name(name).map_err(in_name)?;
+            }
+        }
+        let stated = header.zone(layout.time_column()).map_err(in_name)?;
+        let given = self.context.options.zone.clone();
+        let chosen = if let Some(zone) = named {
+            Some((zone, ZoneOrigin::FileName))
+        } else if let Some(zone) = stated {
+            if let Some(given) = given.filter(|given| *given != zone && !(given.is_utc() && zone.is_utc())) {
+                return Err(FileError::ZoneConflict {
+                    place: self.place.clone(),
+                    header: zone.name().trim_start_matches("UTC").to_owned(),
+                    given: given.name().to_owned(),
+                });
+            }
+            Some((zone, ZoneOrigin::Header))
+        } else {
+            given.map(|zone| (zone, ZoneOrigin::Given))
+        };
+        if let Some((zone, origin)) = chosen {
+            self.context.zone = Some(zone);
+            self.zone_origin = Some(origin);
+        }
+        Ok(())
+    }
+
+    /// The next row of the text at hand; `None` behind its last.
+    fn read_in_text(&mut self) -> Option<Result<Row, FileError>> {
+        loop {
+            let mut text = self.text.take()?;
+            let read = match &mut text {
+                Text::Table(table) => self.read_record(table),
+                Text::JsonLines(lines) => self.read_json_line(lines),
+                Text::JsonElements(splitter) => self.read_json_element(splitter),
+            };
+            match read {
+                Ok(Read1::End) => return None,
+                Ok(Read1::Skip) => self.text = Some(text),
+                Ok(Read1::Row(row)) => {
+                    self.text = Some(text);
+                    return Some(Ok(row));
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    fn read_record(&mut self, table: &mut Table) -> Result<Read1, FileError> {
+        let Table { header, layout, lines, cells } = table;
+        let before = lines.number();
+        let bytes = match lines.next(&mut self.feed) {
+            Ok(None) => return Ok(Read1::End),
+            Ok(Some(Line::TooLong)) => {
+                let error = RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX });
+                return Ok(self.row(before + 1, Err(error)));
+            }
+            Ok(Some(Line::Bytes(bytes))) => bytes,
+            Err(source) => {
+                self.at_end = true;
+                return Err(self.broken(before, source));
+            }
+        };
+        if bytes.trim_ascii().is_empty() {
+            return Ok(Read1::Skip);
+        }
+        let line = match utf8(bytes) {
+            Ok(line) => line,
+            Err(error) => return Ok(self.row(before + 1, Err(error))),
+        };
+        if let Err(problem) = cells.split(line, header.separator()) {
+            return Ok(self.row(before + 1, Err(RowError::row(problem))));
+        }
+        if header.is_repeated_by(cells) || says_no_data(cells) {
+            return Ok(Read1::Skip);
+        }
+        let context = &mut self.context;
+        let parsed =
+            header.record(cells).and_then(|record| layout.parse(record, &Arc::from(line), context));
+        if let Err(RowError { problem: RowProblem::LocalTime, .. }) = parsed {
+            return Err(FileError::ZoneUnknown { place: self.place.clone() });
+        }
+        Ok(self.row(before + 1, parsed))
+    }
+
+    fn read_json_line(&mut self, lines: &mut Lines) -> Result<Read1, FileError> {
+        let before = lines.number();
+        match lines.next(&mut self.feed) {
+            Ok(None) => Ok(Read1::End),
+            Ok(Some(Line::TooLong)) => {
+                let error = RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX });
+                Ok(self.row(before + 1, Err(error)))
+            }
+            Ok(Some(Line::Bytes(bytes))) if bytes.trim_ascii().is_empty() => Ok(Read1::Skip),
+            Ok(Some(Line::Bytes(bytes))) => {
+                let parsed = self.parse_json(bytes)?;
+                Ok(self.row(before + 1, parsed))
+            }
+            Err(source) => {
+                self.at_end = true;
+                Err(self.broken(before, source))
+            }
+        }
+    }
+
+    fn read_json_element(&mut self, splitter: &mut Splitter) -> Result<Read1, FileError> {
+        let parsed = match splitter.next(&mut self.feed) {
+            Ok(None) => return Ok(Read1::End),
+            Ok(Some(Element::Unclosed)) => {
+                return Err(FileError::Unclosed { place: self.place.clone(), line: splitter.line() });
+            }
+            Ok(Some(Element::TooLong)) => Err(RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX })),
+            Ok(Some(Element::Bytes(bytes))) => self.parse_json(bytes)?,
+            Err(source) => {
+                self.at_end = true;
+                return Err(self.broken(splitter.line() - 1, source));
+            }
+        };
+        Ok(self.row(splitter.element_line(), parsed))
+    }
+
+    /// What a JSON text states. The outer error is for a file whose first objects are of no known kind at all.
+    fn parse_json(&mut self, bytes: &[u8]) -> Result<Result<Vec<Statement>, RowError>, FileError> {
+        let text = match utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => return Ok(Err(error)),
+        };
+        let object = match Object::parse(text, "") {
+            Ok(object) => object,
+            Err(RowError { problem: RowProblem::NotAnObject, .. }) if !self.is_json_recognised => {
+                return Err(FileError::Unrecognised { place: self.place.clone(), found: shown(text) });
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        let is_ours = object.get("schema").is_some_and(|schema| schema.text.starts_with(ndjson::SCHEMA_PREFIX));
+        if !is_ours && !self.is_json_recognised && !ccxt::is_recognised(&object) {
+            return Err(FileError::Unrecognised { place: self.place.clone(), found: shown(text) });
+        }
+        if !self.is_json_recognised {
+            self.is_json_recognised = true;
+            self.kind = if is_ours { Kind::Fillbook } else { Kind::Ccxt };
+        }
+        Ok(if is_ours {
+            ndjson::parse_line(text).map(|statement| vec![statement])
+        } else {
+            ccxt::parse(&object, &Arc::from(text), &mut self.context)
+        })
+    }
+
+    fn row(&self, line: u64, result: Result<Vec<Statement>, RowError>) -> Read1 {
+        Read1::Row(Row { member: self.place.member.clone(), line, result })
+    }
+
+    /// The file without its member.
+    fn whole(&self) -> Place {
+        Place { member: None, ..self.place.clone() }
+    }
+
+    /// A failed read behind `line`: damaged data if it was compressed, else the system's failure.
+    fn broken(&self, line: u64, source: io::Error) -> FileError {
+        use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        let place = self.place.clone();
+        let is_damage = matches!(source.kind(), InvalidData | InvalidInput | UnexpectedEof);
+        if is_damage && self.feed.container().is_compressed() {
+            FileError::Damaged { place, line, source }
+        } else {
+            FileError::Read { place, line, source }
+        }
+    }
+}
+
+impl Iterator for ImportFile {
+    type Item = Result<Row, FileError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.queue.pop_front() {
+                return Some(item);
+            }
+            if let Some(item) = self.read_in_text() {
+                return Some(item);
+            }
+            if self.at_end || !self.is_zip {
+                self.at_end = true;
+                return None;
+            }
+            let _queued_if_unreadable = self.begin_member();
+        }
+    }
+}
+
+impl std::fmt::Debug for ImportFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImportFile").field("place", &self.place).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, RowError> {
+    str::from_utf8(bytes).map_err(|error| RowError::row(RowProblem::NotUtf8 { byte: error.valid_up_to() + 1 }))
+}
+
+/// Exports without any row say so in a row.
+fn says_no_data(cells: &Cells) -> bool {
+    let mut present = cells.iter().map(str::trim).filter(|cell| !cell.is_empty());
+    let is_notice = present.next().is_some_and(|first| {
+        let first = first.to_ascii_lowercase();
+        first.starts_with("no data") || first.starts_with("no matching") || first.starts_with("no record")
+    });
+    is_notice && present.next().is_none()
+}

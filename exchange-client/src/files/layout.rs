@@ -1,0 +1,61 @@
+//! Which of the known tables a header begins.
+
+use std::sync::Arc;
+
+use ledger_core::Statement;
+
+use super::Kind;
+use super::context::Context;
+use super::error::RowError;
+use super::orders::OrderColumns;
+use super::table::{Column, Header, Record};
+use super::trades::TradeColumns;
+use super::transactions::TransactionColumns;
+
+/// A known table.
+#[derive(Debug)]
+pub(super) enum Layout {
+    Trades(TradeColumns),
+    Orders(OrderColumns),
+    Transactions(TransactionColumns),
+}
+
+impl Layout {
+    /// Recognises a header by the columns it has, in whatever order, and whatever else it has.
+    pub(super) fn recognise(header: &Header) -> Option<Self> {
+        // Orders first: their header would almost do for trades.
+        OrderColumns::recognise(header)
+            .map(Self::Orders)
+            .or_else(|| TradeColumns::recognise(header).map(Self::Trades))
+            .or_else(|| TransactionColumns::recognise(header).map(Self::Transactions))
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Trades(columns) => columns.kind(),
+            Self::Orders(_) => Kind::BinanceOrders,
+            Self::Transactions(_) => Kind::BinanceTransactions,
+        }
+    }
+
+    pub(super) fn time_column(&self) -> Column {
+        match self {
+            Self::Trades(columns) => columns.time,
+            Self::Orders(columns) => columns.time,
+            Self::Transactions(columns) => columns.time,
+        }
+    }
+
+    pub(super) fn parse(
+        &self,
+        row: Record<'_>,
+        payload: &Arc<str>,
+        context: &mut Context,
+    ) -> Result<Vec<Statement>, RowError> {
+        match self {
+            Self::Trades(columns) => columns.parse(row, payload, context),
+            Self::Orders(columns) => columns.parse(row, payload, context),
+            Self::Transactions(columns) => columns.parse(row, payload, context),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Files that users bring: the exchange's exports, ccxt's objects, fillbook's own NDJSON, read row by row into
+//! [`Statement`]s.
+//!
+//! A file is recognised by what is in it, never by its name; its name is looked at for one thing only, the time zone,
+//! because the exchange writes it nowhere else. Reading is streamed: memory does not grow with the file, not even with a
+//! single endless line or a zip bomb.
+//!
+//! The time zone of local times is, in this order: the offset in the file's name, as in `(UTC+3)`, because the exchange
+//! puts the truth there while some of its headers say `Time(UTC)` all the same; the header's; the one that the caller
+//! gives. A caller's zone that contradicts the header is an error: one of them is wrong and only the user can know
+//! which. A region's local time that daylight saving makes ambiguous is rejected, row by row.
+//!
+//! ```
+//! use std::io::Cursor;
+//! use exchange_client::files::{ImportFile, Options};
+//!
+//! let text = "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id\n\
+//!             7,2026-03-01 08:00:00,BTCUSDT,BUY,BOTH,60000,0.010,600,0.24USDT,0,true,false,501,9001\n";
+//! let file = ImportFile::from_reader("trades.csv", Cursor::new(text), Options::default())?;
+//! for row in file {
+//!     let row = row?;
+//!     let statements = row.result?;
+//!     assert_eq!((row.line, statements.len()), (2, 3)); // the fill, its order, its instrument
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_bad_row_never_costs_a_good_one`: whatever stands in a line of a text file, the lines around it are read.
+//! 2. `every_generation_states_the_same_facts`: the same trades in any of the formats merge without a conflict.
+//! 3. `arbitrary_bytes_never_panic`: and end.
+//! 4. `memory_is_bounded_by_the_row_limit`: a line beyond [`ROW_BYTES_MAX`] is skipped without being held.
+//! 5. `fillbook_lines_survive_a_round_trip`: what [`ndjson::write_line`] writes, [`ndjson::parse_line`] reads back equal.
+
+mod ccxt;
+mod cell;
+mod container;
+mod context;
+mod error;
+mod feed;
+mod import_file;
+mod json;
+mod json_split;
+mod layout;
+pub mod ndjson;
+mod orders;
+mod table;
+mod trades;
+mod transactions;
+mod zone;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ledger_core::{Asset, PositionSide, Statement};
+
+pub use error::{FileError, Place, RowError, RowProblem};
+pub use import_file::ImportFile;
+pub use zone::{Zone, ZoneError, ZoneOrigin};
+
+/// The longest row that is read, in bytes. Rows of real exports have a few hundred bytes, ccxt objects a few thousand.
+pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// What the files themselves may leave open.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The zone of local times in files that do not say it themselves.
+    pub zone: Option<Zone>,
+    /// The position side of fills and orders in files that have none: only set it where the account is known to be in
+    /// one-way mode for the whole time ([`PositionSide::Net`]); otherwise the fills say nothing about their position.
+    pub position_side_when_absent: Option<PositionSide>,
+    /// The asset of a fee that stands without one, for symbols whose name does not tell the settle asset.
+    pub settle_asset_default: Option<Asset>,
+    /// The exchange account (`Uid`) whose rows are wanted; by default that of the first row.
+    pub uid: Option<String>,
+}
+
+/// What a file was recognised as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Binance USD-M trade history as the web page exports it now: no position side.
+    BinanceTrades,
+    /// The web page's earlier trade history, with position side.
+    BinanceTradesLegacy,
+    /// The bulk archive's trade history.
+    BinanceTradesArchive,
+    /// Binance USD-M order history.
+    BinanceOrders,
+    /// Binance USD-M transaction history.
+    BinanceTransactions,
+    /// Unified trades and orders of the ccxt library.
+    Ccxt,
+    /// fillbook's own NDJSON.
+    Fillbook,
+    /// A SQLite database, presumably a trading bot's; it yields no rows here, the store's importer reads it.
+    BotDatabase,
+}
+
+impl Kind {
+    /// What it is, in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BinanceTrades => "Binance USD-M trades",
+            Self::BinanceTradesLegacy => "Binance USD-M trades (legacy header)",
+            Self::BinanceTradesArchive => "Binance USD-M trades (archive)",
+            Self::BinanceOrders => "Binance USD-M orders",
+            Self::BinanceTransactions => "Binance USD-M transactions",
+            Self::Ccxt => "ccxt trades and orders",
+            Self::Fillbook => "fillbook NDJSON",
+            Self::BotDatabase => "SQLite database of a bot",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One row of a file.
+#[derive(Debug)]
+pub struct Row {
+    /// The archive's member that it stands in; absent in plain and gzip files.
+    pub member: Option<Arc<str>>,
+    /// The line that it begins on, counted from 1.
+    pub line: u64,
+    /// What it states, or why it was rejected.
+    pub result: Result<Vec<Statement>, RowError>,
+}
+
+/// Opens a file and recognises what it is.
+///
+/// # Errors
+/// [`FileError`] when it cannot be opened, is empty or not recognised, or lacks a time zone.
+pub fn open(path: &Path, options: Options) -> Result<ImportFile, FileError> {
+    ImportFile::open(path, options)
+}

@@ -1,0 +1,110 @@
+//! Binance USD-M order exports: rows into orders and cancels.
+
+use std::sync::Arc;
+
+use ledger_core::{
+    AnyFact, Cancel, Execution, Order, OrderClass, OrderKey, OrderStatus, OrderTerms, Source, Statement,
+};
+
+use super::context::{Context, statement};
+use super::error::RowError;
+use super::table::{Column, Header, Record};
+
+/// Where an order export keeps what.
+#[derive(Debug)]
+pub(super) struct OrderColumns {
+    uid: Option<Column>,
+    pub(super) time: Column,
+    symbol: Column,
+    order_type: Column,
+    side: Column,
+    position_side: Option<Column>,
+    price: Column,
+    avg_price: Column,
+    qty: Column,
+    executed_qty: Column,
+    trigger_price: Option<Column>,
+    status: Column,
+    client_order_id: Option<Column>,
+    time_in_force: Option<Column>,
+    reduce_only: Option<Column>,
+    updated: Option<Column>,
+    order_id: Column,
+}
+
+impl OrderColumns {
+    /// Recognises the header.
+    pub(super) fn recognise(header: &Header) -> Option<Self> {
+        Some(Self {
+            uid: header.column(&["uid", "userid"]),
+            time: header.column(&["time", "date"])?,
+            symbol: header.column(&["symbol"])?,
+            order_type: header.column(&["type"])?,
+            side: header.column(&["side"])?,
+            position_side: header.column(&["positionside"]),
+            price: header.column(&["price"])?,
+            avg_price: header.column(&["averageprice", "avgprice"])?,
+            qty: header.column(&["amount", "quantity", "origqty"])?,
+            executed_qty: header.column(&["executedamount", "executedqty"])?,
+            trigger_price: header.column(&["stopprice", "triggerprice"]),
+            status: header.column(&["status"])?,
+            client_order_id: header.column(&["clientorderid"]),
+            time_in_force: header.column(&["timeinforce"]),
+            reduce_only: header.column(&["reduceonly"]),
+            updated: header.column(&["updatetime"]),
+            order_id: header.column(&["orderno", "orderid"])?,
+        })
+    }
+
+    /// What a row states.
+    pub(super) fn parse(
+        &self,
+        row: Record<'_>,
+        payload: &Arc<str>,
+        context: &mut Context,
+    ) -> Result<Vec<Statement>, RowError> {
+        let zone = context.zone.as_ref();
+        let key = OrderKey {
+            symbol: row.required(self.symbol)?.symbol()?,
+            class: OrderClass::Regular,
+            order_id: row.required(self.order_id)?.counted_id()?,
+        };
+        let created = row.required(self.time)?.time(zone)?;
+        let updated = row.optional(self.updated).map(|cell| cell.time(zone)).transpose()?;
+        let side = row.required(self.side)?.side()?;
+        let status = row.required(self.status)?.status()?;
+        let avg_price = row.optional(Some(self.avg_price)).map_or(Ok(None), |cell| cell.price_unless_zero())?;
+        let executed = row.optional(Some(self.executed_qty)).map(|cell| cell.not_negative()).transpose()?;
+        let order = Order {
+            client_order_id: row.optional(self.client_order_id).map(|cell| cell.id()).transpose()?,
+            side,
+            position_side: context.position_side(row.optional(self.position_side))?,
+            order_type: Some(row.required(self.order_type)?.label_as_name()?),
+            time_in_force: row.optional(self.time_in_force).map(|cell| cell.label_as_name()).transpose()?,
+            status: status.clone(),
+            terms: OrderTerms {
+                as_of: Some(updated.unwrap_or(created).at),
+                qty: row.optional(Some(self.qty)).map_or(Ok(None), |cell| cell.quantity_unless_zero())?,
+                price: row.optional(Some(self.price)).map_or(Ok(None), |cell| cell.price_unless_zero())?,
+                trigger_price: row.optional(self.trigger_price).map_or(Ok(None), |cell| cell.price_unless_zero())?,
+            },
+            executed: executed.map(|qty| Execution { qty, avg_price }),
+            reduce_only: row.optional(self.reduce_only).map(|cell| cell.boolean()).transpose()?,
+            created: Some(created),
+            updated,
+            ..Order::known_from_fill(key.clone(), side, None)
+        };
+        context.check_account(row.optional(self.uid))?;
+        let source = Source::ExchangeCsv;
+        let symbol = key.symbol.clone();
+        let mut statements = vec![statement(AnyFact::Order(order), source, payload)];
+        if status == OrderStatus::Canceled
+            && let Some(time) = updated
+        {
+            let cancel = Cancel { key, side: Some(side), time, reason: None };
+            statements.push(statement(AnyFact::Cancel(cancel), source, payload));
+        }
+        statements.extend(context.instrument_statement(&symbol, None, source, payload));
+        Ok(statements)
+    }
+}

@@ -1,0 +1,101 @@
+//! Binance USD-M trade exports: rows into fills.
+
+use std::sync::Arc;
+
+use ledger_core::{Asset, Fill, FillId, FillKey, Source, Statement};
+
+use super::Kind;
+use super::context::{Context, linear};
+use super::error::RowError;
+use super::table::{Column, Header, Record};
+
+/// Where a trade export keeps what.
+#[derive(Debug)]
+pub(super) struct TradeColumns {
+    kind: Kind,
+    uid: Option<Column>,
+    pub(super) time: Column,
+    symbol: Column,
+    side: Column,
+    position_side: Option<Column>,
+    price: Column,
+    qty: Column,
+    fee: Column,
+    fee_asset: Option<Column>,
+    margin_asset: Option<Column>,
+    realized_pnl: Option<Column>,
+    maker: Option<Column>,
+    trade_id: Column,
+    order_id: Column,
+}
+
+impl TradeColumns {
+    /// Recognises any generation of the header.
+    pub(super) fn recognise(header: &Header) -> Option<Self> {
+        let is_archive = header.has(&["symbol", "id", "orderid", "side", "price", "qty", "commission", "time"]);
+        let position_side = header.column(&["positionside"]);
+        let kind = match (is_archive, position_side) {
+            (true, _) => Kind::BinanceTradesArchive,
+            (false, Some(_)) => Kind::BinanceTradesLegacy,
+            (false, None) => Kind::BinanceTrades,
+        };
+        Some(Self {
+            kind,
+            uid: header.column(&["uid", "userid"]),
+            time: header.column(&["time", "date"])?,
+            symbol: header.column(&["symbol"])?,
+            side: header.column(&["side"])?,
+            position_side,
+            price: header.column(&["price"])?,
+            qty: header.column(if is_archive { &["qty"] } else { &["quantity"] })?,
+            fee: header.column(if is_archive { &["commission"] } else { &["fee"] })?,
+            fee_asset: header.column(&["commissionasset", "feeasset"]),
+            margin_asset: header.column(&["marginasset"]),
+            realized_pnl: header.column(&["realizedprofit", "realizedpnl"]),
+            maker: header.column(&["maker"]),
+            trade_id: header.column(if is_archive { &["id"] } else { &["tradeid"] })?,
+            order_id: header.column(&["orderid"])?,
+        })
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What a row states.
+    pub(super) fn parse(
+        &self,
+        row: Record<'_>,
+        payload: &Arc<str>,
+        context: &mut Context,
+    ) -> Result<Vec<Statement>, RowError> {
+        let symbol = row.required(self.symbol)?.symbol()?;
+        let fill_id: FillId = row.required(self.trade_id)?.counted_id()?;
+        let margin_asset = row.optional(self.margin_asset).map(|cell| cell.id::<Asset>()).transpose()?;
+        let fee_asset = match row.optional(self.fee_asset) {
+            Some(cell) => Some(cell.id()?),
+            None => margin_asset.clone().or_else(|| context.settle_asset(&symbol)),
+        };
+        let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(fee_asset.as_ref())).transpose()?;
+        let realized_pnl = row.optional(self.realized_pnl).map(|cell| cell.amount_with_unit()).transpose()?;
+        let fill = Fill {
+            order_id: Some(row.required(self.order_id)?.counted_id()?),
+            time: row.required(self.time)?.time(context.zone.as_ref())?,
+            price: row.required(self.price)?.price()?,
+            qty: row.required(self.qty)?.quantity()?,
+            position_side: context.position_side(row.optional(self.position_side))?,
+            fee,
+            maker: row.optional(self.maker).map(|cell| cell.boolean()).transpose()?,
+            exchange_realized_pnl: realized_pnl,
+            sequence: fill_id.as_sequence(),
+            key: FillKey { symbol, fill_id, side: row.required(self.side)?.side()? },
+        };
+        context.check_account(row.optional(self.uid))?;
+        let source = match self.kind {
+            Kind::BinanceTradesArchive => Source::ExchangeArchive,
+            _ => Source::ExchangeCsv,
+        };
+        let instrument = margin_asset.and_then(|asset| linear(&fill.key.symbol, asset));
+        Ok(context.fill_statements(fill, instrument, source, payload))
+    }
+}

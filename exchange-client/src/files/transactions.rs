@@ -1,0 +1,96 @@
+//! Binance USD-M transaction exports: rows into income.
+
+use std::sync::Arc;
+
+use ledger_core::{AnyFact, Asset, Decimal, EventTime, Income, IncomeKey, IncomeType, Source, Statement, Symbol, TranId};
+use sha2::{Digest, Sha256};
+
+use super::cell::Cell;
+use super::context::{Context, statement};
+use super::error::RowError;
+use super::table::{Column, Header, Record};
+
+/// Where a transaction export keeps what.
+#[derive(Debug)]
+pub(super) struct TransactionColumns {
+    uid: Option<Column>,
+    pub(super) time: Column,
+    income_type: Column,
+    amount: Column,
+    asset: Column,
+    symbol: Column,
+    tran_id: Column,
+}
+
+impl TransactionColumns {
+    /// Recognises the header.
+    pub(super) fn recognise(header: &Header) -> Option<Self> {
+        Some(Self {
+            uid: header.column(&["uid", "userid"]),
+            time: header.column(&["date", "time"])?,
+            income_type: header.column(&["type"])?,
+            amount: header.column(&["amount"])?,
+            asset: header.column(&["asset"])?,
+            symbol: header.column(&["symbol"])?,
+            tran_id: header.column(&["transactionid", "tranid"])?,
+        })
+    }
+
+    /// What a row states.
+    pub(super) fn parse(
+        &self,
+        row: Record<'_>,
+        payload: &Arc<str>,
+        context: &mut Context,
+    ) -> Result<Vec<Statement>, RowError> {
+        let income_type = income_type(row.required(self.income_type)?)?;
+        let time = row.required(self.time)?.time(context.zone.as_ref())?;
+        let amount = row.required(self.amount)?.amount_with_unit()?;
+        let asset: Asset = row.required(self.asset)?.id()?;
+        let symbol = row.optional(Some(self.symbol)).map(|cell| cell.symbol()).transpose()?;
+        let tran_id = row.optional(Some(self.tran_id)).filter(|cell| cell.text != "0");
+        let tran_id = tran_id.map(|cell| cell.counted_id()).transpose()?;
+        context.check_account(row.optional(self.uid))?;
+        let tran_id = match tran_id {
+            Some(tran_id) => tran_id,
+            None => digest_id(&income_type, time, amount, &asset, symbol.as_ref(), context)
+                .map_err(|problem| RowError::cell("Transaction ID", "", problem))?,
+        };
+        let key = IncomeKey { income_type, tran_id, symbol, asset };
+        let income = Income { key, amount, time, fill_id: None, info: None };
+        Ok(vec![statement(AnyFact::Income(income), Source::ExchangeCsv, payload)])
+    }
+}
+
+/// The API's name of an entry type that the export may word otherwise.
+fn income_type(cell: Cell<'_>) -> Result<IncomeType, RowError> {
+    let name = cell.open_name();
+    let name = match name.as_str() {
+        "REALIZED_PROFIT" | "REALISED_PNL" | "REALIZED_PROFIT_AND_LOSS" => IncomeType::REALIZED_PNL,
+        "FEE" | "TRADING_FEE" | "TRANSACTION_FEE" => IncomeType::COMMISSION,
+        "FUNDING" => IncomeType::FUNDING_FEE,
+        name => name,
+    };
+    name.parse().map_err(|problem: ledger_core::UnknownName| cell.error(problem))
+}
+
+/// An id for a row that the exchange gave none: a digest of what it says, and its number among identical rows. It is
+/// made of the values, not of their spelling, so the same row in another file gets the same id.
+fn digest_id(
+    income_type: &IncomeType,
+    time: EventTime,
+    amount: Decimal,
+    asset: &Asset,
+    symbol: Option<&Symbol>,
+    context: &mut Context,
+) -> Result<TranId, ledger_core::IdError> {
+    let symbol = symbol.map_or("", Symbol::as_str);
+    let text = format!("{income_type}|{}|{amount}|{asset}|{symbol}", time.at);
+    let digest = Sha256::digest(text.as_bytes());
+    let mut short = [0; 16];
+    for (to, from) in short.iter_mut().zip(digest.iter()) {
+        *to = *from;
+    }
+    let ordinal = context.occurrences.replace(short, |earlier| earlier.map_or(1, |count| count.saturating_add(1)));
+    TranId::new(format!("row-{:032x}-{}", u128::from_be_bytes(short), ordinal.unwrap_or(0)))
+}
