@@ -25,11 +25,15 @@ struct Unified<'a> {
 impl Unified<'_> {
     /// The exchange's value, else the unified one.
     fn pick(&self, info: &[&str], unified: &[&str]) -> Option<Cell<'_>> {
-        self.info.as_ref().and_then(|object| object.first(info)).or_else(|| self.outer.first(unified))
+        self.info
+            .as_ref()
+            .and_then(|object| object.first(info))
+            .or_else(|| self.outer.first(unified))
     }
 
     fn required(&self, info: &[&str], unified: &'static str) -> Result<Cell<'_>, RowError> {
-        self.pick(info, &[unified]).ok_or_else(|| RowError::cell(unified, "", RowProblem::Missing))
+        self.pick(info, &[unified])
+            .ok_or_else(|| RowError::cell(unified, "", RowProblem::Missing))
     }
 
     fn in_info(&self, names: &[&str]) -> Option<Cell<'_>> {
@@ -90,28 +94,37 @@ fn unify<'a>(outer: &'a Object<'a>) -> Result<Unified<'a>, RowError> {
     Ok(Unified { outer, info })
 }
 
-fn parse_trade(
-    trade: &Unified<'_>,
-    payload: &Arc<str>,
-    context: &mut Context,
-) -> Result<Vec<Statement>, RowError> {
+fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(trade)?;
     let fill_id: FillId = exact_id(trade.required(&["id"], "id")?)?;
     let maker = match trade.in_info(&["maker"]) {
         Some(cell) => Some(cell.boolean()?),
-        None => trade.outer.get("takerOrMaker").map(|cell| cell.text.eq_ignore_ascii_case("maker")),
+        None => trade
+            .outer
+            .get("takerOrMaker")
+            .map(|cell| cell.text.eq_ignore_ascii_case("maker")),
     };
     let fill = Fill {
-        order_id: trade.pick(&["orderId"], &["order"]).map(exact_id::<OrderId>).transpose()?,
-        time: trade.pick(&["time"], &["timestamp", "datetime"]).ok_or_else(missing_time)?.time(None)?,
+        order_id: trade
+            .pick(&["orderId"], &["order"])
+            .map(exact_id::<OrderId>)
+            .transpose()?,
+        time: trade
+            .pick(&["time"], &["timestamp", "datetime"])
+            .ok_or_else(missing_time)?
+            .time(None)?,
         price: trade.required(&["price"], "price")?.price()?,
         qty: trade.required(&["qty"], "amount")?.quantity()?,
         position_side: context.position_side(trade.in_info(&["positionSide"]))?,
-        fee: fee(trade, &market, context)?,
+        fee: fee(trade, &market, maker, context)?,
         maker,
         exchange_realized_pnl: trade.in_info(&["realizedPnl"]).map(|cell| cell.decimal()).transpose()?,
         sequence: fill_id.as_sequence(),
-        key: FillKey { symbol: market.symbol.clone(), fill_id, side: trade.required(&["side"], "side")?.side()? },
+        key: FillKey {
+            symbol: market.symbol.clone(),
+            fill_id,
+            side: trade.required(&["side"], "side")?.side()?,
+        },
     };
     Ok(context.fill_statements(fill, market.instrument, Source::Ccxt, payload))
 }
@@ -121,19 +134,27 @@ fn missing_time() -> RowError {
 }
 
 /// The fee as the exchange states it, else the unified `fee`, else the only one of `fees`, which repeats it.
-fn fee(trade: &Unified<'_>, market: &Market, context: &Context) -> Result<Option<Fee>, RowError> {
+fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Context) -> Result<Option<Fee>, RowError> {
     if let Some(commission) = trade.in_info(&["commission"]) {
-        let asset = trade.in_info(&["commissionAsset"]).map(|cell| cell.id::<Asset>()).transpose()?;
-        let settle = market.instrument.as_ref().map(|instrument| instrument.settle_asset.clone());
+        let asset = trade
+            .in_info(&["commissionAsset"])
+            .map(|cell| cell.id::<Asset>())
+            .transpose()?;
+        let settle = market
+            .instrument
+            .as_ref()
+            .map(|instrument| instrument.settle_asset.clone());
         let asset = asset.or(settle).or_else(|| context.settle_asset(&market.symbol));
-        return commission.fee(asset.as_ref()).map(Some);
+        return commission.fee(asset.as_ref(), maker).map(Some);
     }
     if let Some(text) = trade.outer.nested("fee")
         && let Some(fee) = unified_fee(text)?
     {
         return Ok(Some(fee));
     }
-    let Some(text) = trade.outer.nested("fees") else { return Ok(None) };
+    let Some(text) = trade.outer.nested("fees") else {
+        return Ok(None);
+    };
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(row_error)?;
     let mut total: Option<Fee> = None;
     for raw in all {
@@ -142,7 +163,10 @@ fn fee(trade: &Unified<'_>, market: &Market, context: &Context) -> Result<Option
             None => fee,
             Some(sum) if sum.asset == fee.asset => {
                 let amount = sum.amount.checked_add(fee.amount);
-                Fee { amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?, ..sum }
+                Fee {
+                    amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?,
+                    ..sum
+                }
             }
             Some(_) => return Err(RowError::cell("fees", "", RowProblem::FeeAssets)),
         });
@@ -152,33 +176,45 @@ fn fee(trade: &Unified<'_>, market: &Market, context: &Context) -> Result<Option
 
 fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
     let object = Object::parse(text, "fee.")?;
-    let (Some(cost), Some(currency)) = (object.get("cost"), object.get("currency")) else { return Ok(None) };
-    Ok(Some(Fee { amount: cost.decimal()?, asset: currency.id()? }))
+    let (Some(cost), Some(currency)) = (object.get("cost"), object.get("currency")) else {
+        return Ok(None);
+    };
+    Ok(Some(Fee {
+        amount: cost.decimal()?,
+        asset: currency.id()?,
+    }))
 }
 
-fn parse_order(
-    order: &Unified<'_>,
-    payload: &Arc<str>,
-    context: &mut Context,
-) -> Result<Vec<Statement>, RowError> {
+fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(order)?;
     // Conditional orders have an id space of their own and name it `algoId`.
     let algo_id = order.in_info(&["algoId"]);
-    let class = if algo_id.is_some() { OrderClass::Conditional } else { OrderClass::Regular };
+    let class = if algo_id.is_some() {
+        OrderClass::Conditional
+    } else {
+        OrderClass::Regular
+    };
     let order_id = match algo_id {
         Some(cell) => exact_id(cell)?,
         None => exact_id(order.required(&["orderId"], "id")?)?,
     };
-    let key = OrderKey { symbol: market.symbol.clone(), class, order_id };
+    let key = OrderKey {
+        symbol: market.symbol.clone(),
+        class,
+        order_id,
+    };
     let side = order.required(&["side"], "side")?.side()?;
     let (created, updated) = order_times(order)?;
     let executed_qty = match class {
         OrderClass::Conditional => None,
-        OrderClass::Regular => {
-            order.pick(&["executedQty"], &["filled"]).map(|cell| cell.not_negative()).transpose()?
-        }
+        OrderClass::Regular => order
+            .pick(&["executedQty"], &["filled"])
+            .map(|cell| cell.not_negative())
+            .transpose()?,
     };
-    let avg_price = order.pick(&["avgPrice"], &["average"]).map_or(Ok(None), |cell| cell.price_unless_zero())?;
+    let avg_price = order
+        .pick(&["avgPrice"], &["average"])
+        .map_or(Ok(None), |cell| cell.price_unless_zero())?;
     let status = status(order, executed_qty.is_some_and(ledger_core::Decimal::is_positive))?;
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), |cell| cell.price_unless_zero());
     let fact = Order {
@@ -206,8 +242,14 @@ fn parse_order(
             trigger_price: price_of(order.pick(&["triggerPrice", "stopPrice"], &["triggerPrice", "stopPrice"]))?,
         },
         executed: executed_qty.map(|qty| Execution { qty, avg_price }),
-        reduce_only: order.pick(&["reduceOnly"], &["reduceOnly"]).map(|cell| cell.boolean()).transpose()?,
-        close_position: order.in_info(&["closePosition"]).map(|cell| cell.boolean()).transpose()?,
+        reduce_only: order
+            .pick(&["reduceOnly"], &["reduceOnly"])
+            .map(|cell| cell.boolean())
+            .transpose()?,
+        close_position: order
+            .in_info(&["closePosition"])
+            .map(|cell| cell.boolean())
+            .transpose()?,
         created,
         updated,
         triggered_order_id: order
@@ -221,7 +263,12 @@ fn parse_order(
     if status == OrderStatus::Canceled
         && let Some(time) = updated
     {
-        let cancel = Cancel { key, side: Some(side), time, reason: None };
+        let cancel = Cancel {
+            key,
+            side: Some(side),
+            time,
+            reason: None,
+        };
         statements.push(statement(AnyFact::Cancel(cancel), Source::Ccxt, payload));
     }
     statements.extend(context.instrument_statement(&market.symbol, market.instrument, Source::Ccxt, payload));
@@ -237,7 +284,9 @@ fn order_times(order: &Unified<'_>) -> Result<(Option<EventTime>, Option<EventTi
     };
     let updated = order.pick(&["updateTime"], &["lastUpdateTimestamp"]);
     let time = |cell: Option<Cell<'_>>| {
-        cell.filter(|cell| cell.text != "0").map(|cell| cell.time(None)).transpose()
+        cell.filter(|cell| cell.text != "0")
+            .map(|cell| cell.time(None))
+            .transpose()
     };
     Ok((time(created)?, time(updated)?))
 }
@@ -247,7 +296,9 @@ fn status(order: &Unified<'_>, is_partly_filled: bool) -> Result<OrderStatus, Ro
     if let Some(cell) = order.in_info(&["status", "algoStatus"]) {
         return cell.status();
     }
-    let Some(cell) = order.outer.get("status") else { return Ok(OrderStatus::Unknown) };
+    let Some(cell) = order.outer.get("status") else {
+        return Ok(OrderStatus::Unknown);
+    };
     match cell.text {
         "open" if is_partly_filled => Ok(OrderStatus::PartiallyFilled),
         "open" => Ok(OrderStatus::New),
@@ -283,12 +334,18 @@ impl Market {
         }
         let Some((base, rest)) = cell.text.split_once('/') else {
             let symbol = own.map_or_else(|| cell.symbol(), Ok)?;
-            return Ok(Self { symbol, instrument: None });
+            return Ok(Self {
+                symbol,
+                instrument: None,
+            });
         };
         let Some((quote, contract)) = rest.split_once(':') else {
             // Early versions of the library named futures like spot pairs; only `info` tells them apart.
             return match own {
-                Some(symbol) if unified.in_info(&["positionSide"]).is_some() => Ok(Self { symbol, instrument: None }),
+                Some(symbol) if unified.in_info(&["positionSide"]).is_some() => Ok(Self {
+                    symbol,
+                    instrument: None,
+                }),
                 _ => Err(cell.error(RowProblem::NotFutures)),
             };
         };

@@ -13,6 +13,7 @@ use super::Options;
 use super::cell::Cell;
 use super::error::{RowError, RowProblem};
 use super::zone::Zone;
+use crate::binance_usdm::instrument_from_symbol;
 
 /// How many keys are remembered for certain. Beyond that old ones are forgotten, and what follows from them is stated
 /// again, which changes nothing in a book.
@@ -27,7 +28,10 @@ pub(super) struct Recent<K, V> {
 
 impl<K: Eq + Hash, V: Copy> Recent<K, V> {
     fn new() -> Self {
-        Self { young: HashMap::new(), old: HashMap::new() }
+        Self {
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
     }
 
     /// The value stored last for `key`, if remembered, which `value` replaces.
@@ -76,7 +80,9 @@ impl Context {
         match &self.options.uid {
             None => self.options.uid = Some(uid.text.to_owned()),
             Some(expected) if expected != uid.text => {
-                return Err(uid.error(RowProblem::OtherAccount { expected: super::error::shown(expected) }));
+                return Err(uid.error(RowProblem::OtherAccount {
+                    expected: super::error::shown(expected),
+                }));
             }
             Some(_) => {}
         }
@@ -85,12 +91,14 @@ impl Context {
 
     /// A row's position side, or what stands for it where files lack one.
     pub(super) fn position_side(&self, cell: Option<Cell<'_>>) -> Result<Option<PositionSide>, RowError> {
-        cell.map_or(Ok(self.options.position_side_when_absent), |cell| cell.position_side().map(Some))
+        cell.map_or(Ok(self.options.position_side_when_absent), |cell| {
+            cell.position_side().map(Some)
+        })
     }
 
     /// The asset in which `symbol` settles, as far as its name tells, else the caller's default.
     pub(super) fn settle_asset(&self, symbol: &Symbol) -> Option<Asset> {
-        instrument_of(symbol)
+        instrument_from_symbol(symbol)
             .map(|instrument| instrument.settle_asset)
             .or_else(|| self.options.settle_asset_default.clone())
     }
@@ -123,7 +131,11 @@ impl Context {
         source: Source,
         payload: &Arc<str>,
     ) -> Option<Statement> {
-        let key = OrderKey { symbol: symbol.clone(), class: OrderClass::Regular, order_id };
+        let key = OrderKey {
+            symbol: symbol.clone(),
+            class: OrderClass::Regular,
+            order_id,
+        };
         if self.orders.replace(key.clone(), |_| ()).is_some() {
             return None;
         }
@@ -142,25 +154,21 @@ impl Context {
         if self.instruments.replace(symbol.clone(), |_| ()).is_some() {
             return None;
         }
-        let instrument = instrument.or_else(|| instrument_of(symbol))?;
+        let instrument = instrument.or_else(|| instrument_from_symbol(symbol))?;
         Some(statement(AnyFact::Instrument(instrument), source, payload))
     }
 }
 
 /// A fact with its source and the row it was read from.
 pub(super) fn statement(fact: AnyFact, source: Source, payload: &Arc<str>) -> Statement {
-    Statement { fact, source, payload: Some(Arc::clone(payload)) }
+    Statement {
+        fact,
+        source,
+        payload: Some(Arc::clone(payload)),
+    }
 }
 
 /// A linear contract of `symbol` that settles in `asset`.
 pub(super) fn linear(symbol: &Symbol, asset: Asset) -> Option<Instrument> {
     Instrument::linear(symbol.clone(), asset).ok()
-}
-
-/// The contract as its name tells it.
-fn instrument_of(symbol: &Symbol) -> Option<Instrument> {
-    const QUOTES: [&str; 4] = ["USDT", "USDC", "FDUSD", "BUSD"];
-    let pair = symbol.as_str().split('_').next().unwrap_or_default();
-    let quote = QUOTES.into_iter().find(|quote| pair.len() > quote.len() && pair.ends_with(quote))?;
-    linear(symbol, Asset::new(quote).ok()?)
 }

@@ -73,20 +73,34 @@ impl OrderColumns {
         let updated = row.optional(self.updated).map(|cell| cell.time(zone)).transpose()?;
         let side = row.required(self.side)?.side()?;
         let status = row.required(self.status)?.status()?;
-        let avg_price = row.optional(Some(self.avg_price)).map_or(Ok(None), |cell| cell.price_unless_zero())?;
-        let executed = row.optional(Some(self.executed_qty)).map(|cell| cell.not_negative()).transpose()?;
+        let avg_price = row
+            .optional(Some(self.avg_price))
+            .map_or(Ok(None), |cell| cell.price_unless_zero())?;
+        let executed = row
+            .optional(Some(self.executed_qty))
+            .map(|cell| cell.not_negative())
+            .transpose()?;
         let order = Order {
             client_order_id: row.optional(self.client_order_id).map(|cell| cell.id()).transpose()?,
             side,
             position_side: context.position_side(row.optional(self.position_side))?,
             order_type: Some(row.required(self.order_type)?.label_as_name()?),
-            time_in_force: row.optional(self.time_in_force).map(|cell| cell.label_as_name()).transpose()?,
+            time_in_force: row
+                .optional(self.time_in_force)
+                .map(|cell| cell.label_as_name())
+                .transpose()?,
             status: status.clone(),
             terms: OrderTerms {
                 as_of: Some(updated.unwrap_or(created).at),
-                qty: row.optional(Some(self.qty)).map_or(Ok(None), |cell| cell.quantity_unless_zero())?,
-                price: row.optional(Some(self.price)).map_or(Ok(None), |cell| cell.price_unless_zero())?,
-                trigger_price: row.optional(self.trigger_price).map_or(Ok(None), |cell| cell.price_unless_zero())?,
+                qty: row
+                    .optional(Some(self.qty))
+                    .map_or(Ok(None), |cell| cell.quantity_unless_zero())?,
+                price: row
+                    .optional(Some(self.price))
+                    .map_or(Ok(None), |cell| cell.price_unless_zero())?,
+                trigger_price: row
+                    .optional(self.trigger_price)
+                    .map_or(Ok(None), |cell| cell.price_unless_zero())?,
             },
             executed: executed.map(|qty| Execution { qty, avg_price }),
             reduce_only: row.optional(self.reduce_only).map(|cell| cell.boolean()).transpose()?,
@@ -101,7 +115,12 @@ impl OrderColumns {
         if status == OrderStatus::Canceled
             && let Some(time) = updated
         {
-            let cancel = Cancel { key, side: Some(side), time, reason: None };
+            let cancel = Cancel {
+                key,
+                side: Some(side),
+                time,
+                reason: None,
+            };
             statements.push(statement(AnyFact::Cancel(cancel), source, payload));
         }
         statements.extend(context.instrument_statement(&symbol, None, source, payload));

@@ -71,13 +71,23 @@ impl TradeColumns {
     ) -> Result<Vec<Statement>, RowError> {
         let symbol = row.required(self.symbol)?.symbol()?;
         let fill_id: FillId = row.required(self.trade_id)?.counted_id()?;
-        let margin_asset = row.optional(self.margin_asset).map(|cell| cell.id::<Asset>()).transpose()?;
+        let margin_asset = row
+            .optional(self.margin_asset)
+            .map(|cell| cell.id::<Asset>())
+            .transpose()?;
         let fee_asset = match row.optional(self.fee_asset) {
             Some(cell) => Some(cell.id()?),
             None => margin_asset.clone().or_else(|| context.settle_asset(&symbol)),
         };
-        let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(fee_asset.as_ref())).transpose()?;
-        let realized_pnl = row.optional(self.realized_pnl).map(|cell| cell.amount_with_unit()).transpose()?;
+        let maker = row.optional(self.maker).map(|cell| cell.boolean()).transpose()?;
+        let fee = row
+            .optional(Some(self.fee))
+            .map(|cell| cell.fee(fee_asset.as_ref(), maker))
+            .transpose()?;
+        let realized_pnl = row
+            .optional(self.realized_pnl)
+            .map(|cell| cell.amount_with_unit())
+            .transpose()?;
         let fill = Fill {
             order_id: Some(row.required(self.order_id)?.counted_id()?),
             time: row.required(self.time)?.time(context.zone.as_ref())?,
@@ -85,10 +95,14 @@ impl TradeColumns {
             qty: row.required(self.qty)?.quantity()?,
             position_side: context.position_side(row.optional(self.position_side))?,
             fee,
-            maker: row.optional(self.maker).map(|cell| cell.boolean()).transpose()?,
+            maker,
             exchange_realized_pnl: realized_pnl,
             sequence: fill_id.as_sequence(),
-            key: FillKey { symbol, fill_id, side: row.required(self.side)?.side()? },
+            key: FillKey {
+                symbol,
+                fill_id,
+                side: row.required(self.side)?.side()?,
+            },
         };
         context.check_account(row.optional(self.uid))?;
         let source = match self.kind {
