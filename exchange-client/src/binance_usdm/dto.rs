@@ -1,0 +1,142 @@
+//! Payloads as they come: every field optional, every value text. What is missing or wrong is said by [`super::parse`],
+//! which knows the field's name.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+
+/// A scalar as text, whether it came as JSON string, number or boolean. Numbers keep their digits: they never pass
+/// through a float, so ids above 2^53 and decimals stay exact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scalar {
+    /// The text of a string, number or boolean.
+    Text(String),
+    /// An object or list.
+    Compound,
+}
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        match raw.get().as_bytes().first() {
+            Some(b'"') => serde_json::from_str(raw.get())
+                .map(Self::Text)
+                .map_err(de::Error::custom),
+            Some(b'{' | b'[') => Ok(Self::Compound),
+            _ => Ok(Self::Text(raw.get().to_owned())),
+        }
+    }
+}
+
+/// A field that may be absent or `null`.
+pub(super) type Field = Option<Scalar>;
+
+/// Unknown fields are ignored; known ones keep their names on the wire.
+macro_rules! payload {
+    ($(#[$doc:meta])* $name:ident { $($field:ident $(= $wire:literal)?),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Deserialize)]
+        #[serde(rename_all = "camelCase", default)]
+        pub(super) struct $name {
+            $($(#[serde(rename = $wire)])? pub(super) $field: Field),+
+        }
+    };
+}
+
+payload!(
+    /// An element of `userTrades`.
+    UserTradeRow {
+        symbol, id, order_id, side, position_side, price, qty, commission, commission_asset, maker, realized_pnl, time,
+    }
+);
+payload!(
+    /// An order, wherever one is answered.
+    OrderRow {
+        symbol, order_id, client_order_id, side, position_side, kind = "type", orig_type, time_in_force, status,
+        orig_qty, price, stop_price, executed_qty, avg_price, reduce_only, close_position, time, update_time,
+    }
+);
+payload!(
+    /// An element of `income`.
+    IncomeRow { symbol, income_type, income, asset, info, time, tran_id, trade_id }
+);
+payload!(
+    /// An element of `positionRisk`.
+    PositionRow { symbol, position_side, position_amt, entry_price }
+);
+payload!(
+    /// An element of `balance`.
+    BalanceRow { account_alias, asset, balance }
+);
+payload!(
+    /// An element of `premiumIndex`.
+    MarkPriceRow { symbol, mark_price, time }
+);
+payload!(
+    /// The answer of `time`.
+    ServerTimeRow { server_time }
+);
+payload!(
+    /// The answer of `positionSide/dual`.
+    PositionModeRow { dual_side_position }
+);
+payload!(
+    /// The answer to what has no other answer, and to what is refused.
+    NoticeRow { code, msg }
+);
+payload!(
+    /// A filter of a contract.
+    FilterRow { filter_type, tick_size, step_size }
+);
+
+/// The part of `exchangeInfo` that is read.
+#[derive(Debug, Deserialize)]
+pub(super) struct ExchangeInfo {
+    /// The contracts, verbatim.
+    pub(super) symbols: Vec<Box<RawValue>>,
+}
+
+/// A contract of `exchangeInfo`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ContractRow {
+    /// Its name.
+    pub(super) symbol: Field,
+    /// What profit is paid in.
+    pub(super) margin_asset: Field,
+    /// Its rules.
+    pub(super) filters: Vec<FilterRow>,
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Compound => f.write_str("(compound)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scalars_keep_every_digit_in_whatever_form_they_come() {
+        let trade: UserTradeRow = serde_json::from_str(
+            r#"{"id": 8389765568816714211, "orderId": "9007199254740993", "price": 0.10000000000000000001,
+                "qty": "1\u002e5", "maker": true, "side": null, "commission": [1], "unknown": {"a": 1}}"#,
+        )
+        .unwrap();
+        let text = |field: Field| field.map(|scalar| scalar.to_string());
+        assert_eq!(text(trade.id).unwrap(), "8389765568816714211");
+        assert_eq!(text(trade.order_id).unwrap(), "9007199254740993");
+        assert_eq!(text(trade.price).unwrap(), "0.10000000000000000001");
+        assert_eq!(text(trade.qty).unwrap(), "1.5");
+        assert_eq!(text(trade.maker).unwrap(), "true");
+        assert_eq!(trade.side, None);
+        assert_eq!(trade.commission, Some(Scalar::Compound));
+        assert_eq!(trade.time, None);
+    }
+}

@@ -1,0 +1,275 @@
+//! How an answer of one page leads to the next question.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `every_walk_ends_and_sees_everything`: whatever the page size and however many rows share a millisecond.
+//! 2. `a_page_full_within_one_millisecond_is_an_error`, not an end.
+
+use ledger_core::{Fill, FillId, TimestampMs};
+
+use super::facts::VENUE;
+use crate::api::{Stated, TimeWindow, TradeQuery, WindowQuery};
+use crate::venue::PagedFacts;
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TradeRequest {
+    /// The first page of a window.
+    Window(TimeWindow),
+    /// A page from a trade id on.
+    FromId(FillId),
+    /// A page of one order.
+    Order(ledger_core::OrderId),
+}
+
+/// Why a walk cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stuck(pub(super) String);
+
+pub(super) fn trade_request(query: &TradeQuery) -> TradeRequest {
+    match query {
+        TradeQuery::Window(window) => TradeRequest::Window(window.head(VENUE.trades.window_ms_max)),
+        TradeQuery::FromId(id) | TradeQuery::Resume { from: id, .. } => TradeRequest::FromId(id.clone()),
+        TradeQuery::Order(order_id) => TradeRequest::Order(order_id.clone()),
+    }
+}
+
+/// The question after a page of fills, given in ascending order of their ids.
+///
+/// On a full page the walk goes on by trade id, never by time: more than a page can share a millisecond.
+pub(super) fn next_trades(
+    query: &TradeQuery,
+    rows: &[Stated<Fill>],
+    row_count: usize,
+) -> Result<Option<TradeQuery>, Stuck> {
+    let full = row_count >= VENUE.trades.page_rows_max;
+    let after_last = || match rows.last().and_then(|row| row.entity.sequence) {
+        Some(last) if last < i64::MAX => FillId::new((last + 1).to_string()).map_err(|error| Stuck(error.to_string())),
+        _ => Err(Stuck("a full page without a usable trade id".into())),
+    };
+    let rest = |step: TimeWindow, until: TimestampMs| -> Option<TradeQuery> {
+        let whole = TimeWindow::new(step.since(), until).ok()?;
+        // One millisecond of overlap: whether the bounds of a window are inclusive is not documented.
+        let rest = whole.after(step)?;
+        TimeWindow::new(step.until(), rest.until()).ok().map(TradeQuery::Window)
+    };
+    match query {
+        TradeQuery::Window(window) => {
+            let step = window.head(VENUE.trades.window_ms_max);
+            if full {
+                let from = after_last()?;
+                Ok(Some(TradeQuery::Resume {
+                    from,
+                    step,
+                    until: window.until(),
+                }))
+            } else {
+                Ok(rest(step, window.until()))
+            }
+        }
+        TradeQuery::Resume { from, step, until } => {
+            let beyond_step = rows.last().is_some_and(|row| row.entity.time.at > step.until());
+            if full && !beyond_step {
+                let next = after_last()?;
+                if next.as_sequence() <= from.as_sequence() {
+                    return Err(Stuck(format!(
+                        "trades after id {from} were asked for, older ones answered"
+                    )));
+                }
+                Ok(Some(TradeQuery::Resume {
+                    from: next,
+                    step: *step,
+                    until: *until,
+                }))
+            } else {
+                Ok(rest(*step, *until))
+            }
+        }
+        TradeQuery::FromId(from) if full => {
+            let next = after_last()?;
+            if next.as_sequence() <= from.as_sequence() {
+                return Err(Stuck(format!(
+                    "trades after id {from} were asked for, older ones answered"
+                )));
+            }
+            Ok(Some(TradeQuery::FromId(next)))
+        }
+        // An order's trades cannot be paged; all trades from there on include the rest of them.
+        TradeQuery::Order(_) if full => after_last().map(|from| Some(TradeQuery::FromId(from))),
+        TradeQuery::FromId(_) | TradeQuery::Order(_) => Ok(None),
+    }
+}
+
+/// The part of a window that one request asks for.
+pub(super) fn window_step(query: &WindowQuery, limits: PagedFacts) -> TimeWindow {
+    query.window.head(query.step_ms.min(limits.window_ms_max))
+}
+
+/// What follows a page of a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum WindowAnswer {
+    /// The page holds all of its step.
+    Complete(Option<WindowQuery>),
+    /// There may be more rows than the page holds, and nothing tells which ones are missing: ask for half the span.
+    Overflowed(WindowQuery),
+}
+
+pub(super) fn next_window(query: &WindowQuery, row_count: usize, limits: PagedFacts) -> Result<WindowAnswer, Stuck> {
+    let step = window_step(query, limits);
+    if row_count < limits.page_rows_max {
+        // After a crowded stretch the steps grow again.
+        let step_ms = query.step_ms.saturating_mul(2);
+        return Ok(WindowAnswer::Complete(
+            query.window.after(step).map(|window| WindowQuery { window, step_ms }),
+        ));
+    }
+    if step.length_ms() == 1 {
+        return Err(Stuck(format!(
+            "{row_count} rows, a full page, lie within the millisecond {}; there is no way to ask for the others",
+            step.since()
+        )));
+    }
+    Ok(WindowAnswer::Overflowed(WindowQuery {
+        window: query.window,
+        step_ms: step.length_ms() / 2,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ledger_core::{EventTime, FillKey, Side, Symbol};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START_MS: i64 = 1_780_000_000_000;
+
+    fn at(ms: i64) -> TimestampMs {
+        TimestampMs::new(START_MS + ms).unwrap()
+    }
+
+    fn fill(id: i64, ms: i64) -> Stated<Fill> {
+        let entity = Fill {
+            key: FillKey {
+                symbol: Symbol::new("BTCUSDT").unwrap(),
+                fill_id: FillId::new(id.to_string()).unwrap(),
+                side: Side::Buy,
+            },
+            order_id: None,
+            time: EventTime::ms(at(ms)),
+            price: "1".parse().unwrap(),
+            qty: "1".parse().unwrap(),
+            position_side: None,
+            fee: None,
+            maker: None,
+            exchange_realized_pnl: None,
+            sequence: Some(id),
+        };
+        Stated {
+            entity,
+            payload: "{}".into(),
+        }
+    }
+
+    /// What a venue with the real page size would answer.
+    fn answer(history: &[Stated<Fill>], request: &TradeRequest) -> Vec<Stated<Fill>> {
+        let wanted = |row: &&Stated<Fill>| match request {
+            TradeRequest::Window(window) => {
+                assert!(window.length_ms() <= VENUE.trades.window_ms_max);
+                window.contains(row.entity.time.at)
+            }
+            TradeRequest::FromId(id) => row.entity.sequence >= id.as_sequence(),
+            TradeRequest::Order(_) => true,
+        };
+        history
+            .iter()
+            .filter(wanted)
+            .take(VENUE.trades.page_rows_max)
+            .cloned()
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn every_walk_ends_and_sees_everything(
+            // Gaps of 0 make many share a millisecond, gaps of days make windows empty.
+            gaps in proptest::collection::vec(prop_oneof![6 => Just(0_i64), 3 => 1_i64..50, 1 => 0_i64..900_000_000], 0..4_000),
+        ) {
+            let mut now = 0;
+            let history: Vec<_> = gaps.iter().enumerate().map(|(index, gap)| {
+                now += gap;
+                fill(700_000 + i64::try_from(index).unwrap() * 3, now)
+            }).collect();
+            let window = TimeWindow::new(at(0), at(now)).unwrap();
+            let mut seen = BTreeSet::new();
+            let mut next = Some(TradeQuery::Window(window));
+            let mut requests = 0;
+            while let Some(query) = next {
+                requests += 1;
+                prop_assert!(requests < 10_000);
+                let rows = answer(&history, &trade_request(&query));
+                seen.extend(rows.iter().map(|row| row.entity.key.fill_id.clone()));
+                next = next_trades(&query, &rows, rows.len()).unwrap();
+            }
+            prop_assert_eq!(seen.len(), history.len());
+        }
+
+        #[test]
+        fn bisected_windows_cover_every_row_once(times in proptest::collection::vec(0_i64..2_000_000_000, 0..60), crowd in 0_usize..6) {
+            let limits = PagedFacts { page_rows_max: 7, window_ms_max: 600_000_000, retention_ms: 0 };
+            let mut times = times;
+            times.extend(std::iter::repeat_n(1_234_567, crowd));
+            let rows: Vec<_> = times.iter().map(|ms| at(*ms)).collect();
+            let mut seen = 0;
+            let mut requests = 0;
+            let mut next = Some(WindowQuery::new(TimeWindow::new(at(0), at(2_000_000_000)).unwrap()));
+            while let Some(query) = next {
+                requests += 1;
+                prop_assert!(requests < 10_000);
+                let step = window_step(&query, limits);
+                prop_assert!(step.length_ms() <= limits.window_ms_max);
+                let count = rows.iter().filter(|at| step.contains(**at)).count().min(limits.page_rows_max);
+                next = match next_window(&query, count, limits).unwrap() {
+                    WindowAnswer::Complete(next) => { seen += count; next }
+                    WindowAnswer::Overflowed(narrower) => Some(narrower),
+                };
+            }
+            prop_assert_eq!(seen, rows.len());
+        }
+    }
+
+    #[test]
+    fn a_page_full_within_one_millisecond_is_an_error() {
+        let limits = PagedFacts {
+            page_rows_max: 5,
+            window_ms_max: 1_000,
+            retention_ms: 0,
+        };
+        let mut query = WindowQuery::new(TimeWindow::new(at(0), at(5_000)).unwrap());
+        let stuck = loop {
+            match next_window(&query, 5, limits) {
+                Ok(WindowAnswer::Overflowed(narrower)) => query = narrower,
+                Ok(WindowAnswer::Complete(next)) => panic!("went on to {next:?}"),
+                Err(Stuck(message)) => break message,
+            }
+        };
+        assert!(
+            stuck.contains("full page") && stuck.contains(&START_MS.to_string()),
+            "{stuck}"
+        );
+    }
+
+    #[test]
+    fn a_page_that_does_not_advance_is_an_error() {
+        let rows: Vec<_> = (0..1_000).map(|id| fill(id, 0)).collect();
+        assert!(next_trades(&TradeQuery::FromId(FillId::new("5000").unwrap()), &rows, rows.len()).is_err());
+        let followed = next_trades(
+            &TradeQuery::Order(ledger_core::OrderId::new("1").unwrap()),
+            &rows,
+            rows.len(),
+        );
+        assert_eq!(followed, Ok(Some(TradeQuery::FromId(FillId::new("1000").unwrap()))));
+    }
+}

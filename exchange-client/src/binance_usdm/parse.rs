@@ -1,0 +1,320 @@
+//! From payload to entity. Every refusal names the field.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `what_is_missing_is_refused_by_name`, and `what_is_unknown_is_tolerated`.
+//! 2. `an_order_never_makes_a_fill`: its answers only say how far it has been executed.
+//! 3. `fees_are_positive_when_paid`, in every form that the exchange has stated them in.
+//! 4. `zero_stands_for_nothing_where_the_exchange_means_nothing`: prices, averages and triggers of 0 are absent.
+
+use std::str::FromStr;
+
+use ledger_core::{
+    Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Income,
+    IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode, PositionSide,
+    PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
+};
+use sha2::{Digest, Sha256};
+
+use super::dto::{self, Field, Scalar};
+use super::sign::hex;
+use crate::error::FieldProblem;
+
+/// A field's name on the wire, and what is wrong with it.
+pub(super) type Unusable = (&'static str, FieldProblem);
+type Parsed<T> = Result<T, Unusable>;
+
+/// The text, if the field is there and not empty.
+fn text<'a>(name: &'static str, field: &'a Field) -> Parsed<Option<&'a str>> {
+    match field {
+        None => Ok(None),
+        Some(Scalar::Compound) => Err((name, FieldProblem::NotScalar)),
+        Some(Scalar::Text(text)) if text.is_empty() => Ok(None),
+        Some(Scalar::Text(text)) => Ok(Some(text)),
+    }
+}
+
+fn required<'a>(name: &'static str, field: &'a Field) -> Parsed<&'a str> {
+    text(name, field)?.ok_or((name, FieldProblem::Missing))
+}
+
+fn read<T: FromStr>(name: &'static str, text: &str) -> Parsed<T>
+where
+    FieldProblem: From<T::Err>,
+{
+    text.parse().map_err(|error: T::Err| (name, FieldProblem::from(error)))
+}
+
+fn get<T: FromStr>(name: &'static str, field: &Field) -> Parsed<T>
+where
+    FieldProblem: From<T::Err>,
+{
+    read(name, required(name, field)?)
+}
+
+fn get_optional<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
+where
+    FieldProblem: From<T::Err>,
+{
+    text(name, field)?.map(|text| read(name, text)).transpose()
+}
+
+fn boolean(name: &'static str, field: &Field) -> Parsed<Option<bool>> {
+    match text(name, field)? {
+        None => Ok(None),
+        Some("true") => Ok(Some(true)),
+        Some("false") => Ok(Some(false)),
+        Some(_) => Err((name, FieldProblem::NotBoolean)),
+    }
+}
+
+fn integer(name: &'static str, field: &Field) -> Parsed<i64> {
+    required(name, field)?
+        .parse()
+        .map_err(|_| (name, FieldProblem::NotInteger))
+}
+
+fn instant(name: &'static str, field: &Field) -> Parsed<TimestampMs> {
+    TimestampMs::new(integer(name, field)?).map_err(|error| (name, error.into()))
+}
+
+/// Absent and 0 both mean "never".
+fn optional_instant(name: &'static str, field: &Field) -> Parsed<Option<TimestampMs>> {
+    match text(name, field)? {
+        None | Some("0") => Ok(None),
+        Some(_) => instant(name, field).map(Some),
+    }
+}
+
+/// Absent and 0 both mean "none".
+fn optional_price(name: &'static str, field: &Field) -> Parsed<Option<Price>> {
+    match get_optional::<Decimal>(name, field)? {
+        Some(value) if !value.is_zero() => Price::new(value).map(Some).map_err(|error| (name, error.into())),
+        _ => Ok(None),
+    }
+}
+
+fn position_side(field: &Field) -> Parsed<Option<PositionSide>> {
+    const NAME: &str = "positionSide";
+    match text(NAME, field)? {
+        None => Ok(None),
+        Some("BOTH") => Ok(Some(PositionSide::Net)),
+        Some(text) => read(NAME, text).map(Some),
+    }
+}
+
+/// A fee as the book keeps it, positive = paid, from a `commission` as the exchange states it beside a trade.
+///
+/// The exchange itself states charges as positive numbers; its documentation, and answers of earlier years, show a
+/// taker's charge as a negative one, the way the wallet sees it. Rebates exist for makers only, so a taker's negative
+/// commission is a charge, while a maker's (or one where nobody says) is what it looks like: a rebate.
+pub fn fee_from_commission(commission: Decimal, maker: Option<bool>) -> Decimal {
+    if commission.is_negative() && maker == Some(false) {
+        -commission
+    } else {
+        commission
+    }
+}
+
+pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
+    let fill_id: FillId = get("id", &row.id)?;
+    let sequence = fill_id.as_sequence().ok_or(("id", FieldProblem::NotInteger))?;
+    let maker = boolean("maker", &row.maker)?;
+    let commission: Option<Decimal> = get_optional("commission", &row.commission)?;
+    let fee = match (
+        commission,
+        get_optional::<Asset>("commissionAsset", &row.commission_asset)?,
+    ) {
+        (Some(commission), Some(asset)) => Some(Fee {
+            amount: fee_from_commission(commission, maker),
+            asset,
+        }),
+        (Some(_), None) => return Err(("commissionAsset", FieldProblem::Missing)),
+        (None, _) => return Err(("commission", FieldProblem::Missing)),
+    };
+    Ok(Fill {
+        key: FillKey {
+            symbol: get("symbol", &row.symbol)?,
+            fill_id,
+            side: get("side", &row.side)?,
+        },
+        order_id: Some(get("orderId", &row.order_id)?),
+        time: EventTime::ms(instant("time", &row.time)?),
+        price: get("price", &row.price)?,
+        qty: get("qty", &row.qty)?,
+        position_side: Some(position_side(&row.position_side)?.ok_or(("positionSide", FieldProblem::Missing))?),
+        fee,
+        maker,
+        exchange_realized_pnl: Some(get("realizedPnl", &row.realized_pnl)?),
+        sequence: Some(sequence),
+    })
+}
+
+pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
+    let updated = optional_instant("updateTime", &row.update_time)?;
+    let created = optional_instant("time", &row.time)?;
+    let quantity = match get::<Decimal>("origQty", &row.orig_qty)? {
+        ordered if ordered.is_zero() => None,
+        ordered => Some(Quantity::new(ordered).map_err(|error| ("origQty", error.into()))?),
+    };
+    let executed_qty: Decimal = get("executedQty", &row.executed_qty)?;
+    // A triggered order changes its type; the one that it was placed with tells what it was for.
+    let order_type = match get_optional::<Label>("origType", &row.orig_type)? {
+        Some(placed_as) => Some(placed_as),
+        None => get_optional("type", &row.kind)?,
+    };
+    Ok(Order {
+        key: OrderKey {
+            symbol: get("symbol", &row.symbol)?,
+            class: OrderClass::Regular,
+            order_id: get::<OrderId>("orderId", &row.order_id)?,
+        },
+        client_order_id: get_optional::<ClientOrderId>("clientOrderId", &row.client_order_id)?,
+        side: get::<Side>("side", &row.side)?,
+        position_side: position_side(&row.position_side)?,
+        order_type,
+        time_in_force: get_optional("timeInForce", &row.time_in_force)?,
+        status: get("status", &row.status)?,
+        terms: OrderTerms {
+            as_of: updated.or(created),
+            qty: quantity,
+            price: optional_price("price", &row.price)?,
+            trigger_price: optional_price("stopPrice", &row.stop_price)?,
+        },
+        executed: Some(Execution {
+            qty: executed_qty,
+            avg_price: optional_price("avgPrice", &row.avg_price)?,
+        }),
+        reduce_only: boolean("reduceOnly", &row.reduce_only)?,
+        close_position: boolean("closePosition", &row.close_position)?,
+        created: created.map(EventTime::ms),
+        updated: updated.map(EventTime::ms),
+        triggered_order_id: None,
+        engine: None,
+        signal_id: None,
+        exit_reason: None,
+    })
+}
+
+/// A ledger entry; one without a transaction id gets `ordinal` among identical rows into its made-up one.
+pub(super) fn income(row: &dto::IncomeRow, ordinal: usize) -> Parsed<Income> {
+    let tran_id = match get_optional::<TranId>("tranId", &row.tran_id)? {
+        Some(tran_id) => tran_id,
+        None => {
+            TranId::new(format!("digest:{}:{ordinal}", income_digest(row))).map_err(|error| ("tranId", error.into()))?
+        }
+    };
+    Ok(Income {
+        key: IncomeKey {
+            income_type: get("incomeType", &row.income_type)?,
+            tran_id,
+            symbol: get_optional("symbol", &row.symbol)?,
+            asset: get("asset", &row.asset)?,
+        },
+        amount: get("income", &row.income)?,
+        time: EventTime::ms(instant("time", &row.time)?),
+        fill_id: get_optional("tradeId", &row.trade_id)?,
+        info: get_optional("info", &row.info)?,
+    })
+}
+
+/// What two rows without a transaction id have in common exactly when nothing tells them apart.
+pub(super) fn income_digest(row: &dto::IncomeRow) -> String {
+    let mut hash = Sha256::new();
+    for field in [
+        &row.symbol,
+        &row.income_type,
+        &row.income,
+        &row.asset,
+        &row.info,
+        &row.time,
+        &row.trade_id,
+    ] {
+        let text = field.as_ref().map(ToString::to_string).unwrap_or_default();
+        // A length before each value, so that no two lists of values read the same.
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    }
+    hex(hash.finalize().get(..16).unwrap_or_default())
+}
+
+pub(super) fn lacks_tran_id(row: &dto::IncomeRow) -> bool {
+    matches!(text("tranId", &row.tran_id), Ok(None))
+}
+
+/// A position. `at` is when it was asked for: the row's own `updateTime` is that of its last change.
+pub(super) fn position(row: &dto::PositionRow, at: TimestampMs) -> Parsed<PositionSnapshot> {
+    Ok(PositionSnapshot {
+        symbol: get("symbol", &row.symbol)?,
+        position_side: position_side(&row.position_side)?.ok_or(("positionSide", FieldProblem::Missing))?,
+        at,
+        qty: get("positionAmt", &row.position_amt)?,
+        entry_price: optional_price("entryPrice", &row.entry_price)?,
+    })
+}
+
+/// A wallet balance, as of when it was asked for.
+pub(super) fn balance(row: &dto::BalanceRow, at: TimestampMs) -> Parsed<BalanceSnapshot> {
+    Ok(BalanceSnapshot {
+        asset: get("asset", &row.asset)?,
+        at,
+        wallet: get("balance", &row.balance)?,
+    })
+}
+
+pub(super) fn account_alias(row: &dto::BalanceRow) -> Parsed<String> {
+    required("accountAlias", &row.account_alias).map(ToOwned::to_owned)
+}
+
+pub(super) fn mark_price(row: &dto::MarkPriceRow) -> Parsed<PriceSnapshot> {
+    Ok(PriceSnapshot {
+        symbol: get("symbol", &row.symbol)?,
+        at: instant("time", &row.time)?,
+        mark_price: get("markPrice", &row.mark_price)?,
+    })
+}
+
+pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {
+    let symbol: Symbol = get("symbol", &row.symbol)?;
+    let settle_asset = get("marginAsset", &row.margin_asset)?;
+    let mut instrument = Instrument::linear(symbol, settle_asset).map_err(|error| ("symbol", error.into()))?;
+    for filter in &row.filters {
+        match text("filterType", &filter.filter_type)? {
+            Some("PRICE_FILTER") => instrument.tick_size = step("tickSize", &filter.tick_size)?,
+            Some("LOT_SIZE") => instrument.step_size = step("stepSize", &filter.step_size)?,
+            _ => {}
+        }
+    }
+    Ok(instrument)
+}
+
+fn step(name: &'static str, field: &Field) -> Parsed<Option<Decimal>> {
+    Ok(get_optional::<Decimal>(name, field)?.filter(|step| step.is_positive()))
+}
+
+pub(super) fn server_time(row: &dto::ServerTimeRow) -> Parsed<TimestampMs> {
+    instant("serverTime", &row.server_time)
+}
+
+pub(super) fn position_mode(row: &dto::PositionModeRow) -> Parsed<PositionMode> {
+    const NAME: &str = "dualSidePosition";
+    let hedge = boolean(NAME, &row.dual_side_position)?.ok_or((NAME, FieldProblem::Missing))?;
+    Ok(if hedge {
+        PositionMode::Hedge
+    } else {
+        PositionMode::OneWay
+    })
+}
+
+/// The exchange's error code and words, if this is a notice at all.
+pub(super) fn notice(row: &dto::NoticeRow) -> Option<(i64, String)> {
+    let code = integer("code", &row.code).ok()?;
+    let message = text("msg", &row.msg).ok().flatten().unwrap_or("(no message)");
+    Some((
+        code,
+        message
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(200)
+            .collect(),
+    ))
+}

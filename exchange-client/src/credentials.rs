@@ -1,0 +1,118 @@
+//! The key and secret of an exchange account. They can be used, never shown.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `credentials_are_never_shown`: `Debug` prints no character of them, and there is no `Display`.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// Why a text is no key or secret. The text itself is not repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum CredentialError {
+    /// Nothing was given.
+    #[error("the {what} is empty: set it to what the exchange showed when the key was created")]
+    Empty {
+        /// `API key` or `API secret`.
+        what: &'static str,
+    },
+    /// White space, control or non-ASCII characters: probably a copying accident.
+    #[error("the {what} contains a space, line break or other character that no key has: copy it again")]
+    Character {
+        /// `API key` or `API secret`.
+        what: &'static str,
+    },
+}
+
+fn check(what: &'static str, text: &str) -> Result<(), CredentialError> {
+    if text.is_empty() {
+        return Err(CredentialError::Empty { what });
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(CredentialError::Character { what });
+    }
+    Ok(())
+}
+
+macro_rules! secret_text {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Checks and keeps `text`.
+            ///
+            /// # Errors
+            /// [`CredentialError`] when it is empty or has a character that no key has.
+            pub fn new(text: impl Into<String>) -> Result<Self, CredentialError> {
+                let text = text.into();
+                check($what, &text)?;
+                Ok(Self(text))
+            }
+
+            pub(crate) fn expose(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(hidden)"))
+            }
+        }
+    };
+}
+
+secret_text!(
+    /// The public half of an API credential; it travels in a header.
+    ApiKey, "API key"
+);
+secret_text!(
+    /// The secret half: it signs and never travels.
+    ApiSecret, "API secret"
+);
+
+/// What proves who is asking.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// Names the account.
+    pub key: ApiKey,
+    /// Signs the requests.
+    pub secret: ApiSecret,
+}
+
+impl Credentials {
+    /// Checks and keeps a key with its secret.
+    ///
+    /// # Errors
+    /// [`CredentialError`] for whichever is unusable.
+    pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Result<Self, CredentialError> {
+        Ok(Self {
+            key: ApiKey::new(key)?,
+            secret: ApiSecret::new(secret)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_never_shown() {
+        let credentials = Credentials::new("K3y-abcdef", "S3cret-uvwxyz").unwrap();
+        let shown = format!("{credentials:?} {credentials:#?}");
+        assert!(
+            !shown.contains("K3y") && !shown.contains("S3cret") && shown.contains("hidden"),
+            "{shown}"
+        );
+        let error = Credentials::new("K3y abcdef", "S3cret").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("K3y"));
+        assert_eq!(
+            ApiSecret::new("").unwrap_err(),
+            CredentialError::Empty { what: "API secret" }
+        );
+        assert!(ApiKey::new("key\n").is_err());
+    }
+}

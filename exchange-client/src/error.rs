@@ -1,0 +1,431 @@
+//! What can go wrong when talking to an exchange, told so that a caller can decide: which endpoint, which code, which
+//! field, and whether what was sent may have taken effect.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `only_a_plain_refusal_is_a_rejection`: an order whose fate the answer does not tell is unknown, never rejected.
+
+use std::fmt;
+
+use ledger_core::{AmountError, IdError, MathError, ParseDecimalError, Symbol, TimeError, TimestampMs, UnknownName};
+use thiserror::Error;
+
+use crate::transport::{Method, TransportError};
+
+/// What was asked: for messages, and for the weight that it costs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: &'static str,
+    /// The contract asked about, where it was one.
+    pub symbol: Option<Symbol>,
+}
+
+impl Endpoint {
+    /// An endpoint, asked about one contract or none in particular.
+    pub fn new(method: Method, path: &'static str, symbol: Option<&Symbol>) -> Self {
+        Self {
+            method,
+            path,
+            symbol: symbol.cloned(),
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)?;
+        match &self.symbol {
+            Some(symbol) => write!(f, " for {symbol}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a field of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FieldProblem {
+    /// It is not there, or `null`, although nothing can be made of the row without it.
+    #[error("it is missing")]
+    Missing,
+    /// It is an object or a list.
+    #[error("it is neither text nor a number")]
+    NotScalar,
+    /// Not a decimal number, or not one that can be held exactly.
+    #[error(transparent)]
+    Decimal(#[from] ParseDecimalError),
+    /// A price or quantity out of range.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+    /// The exact result cannot be held.
+    #[error(transparent)]
+    Math(#[from] MathError),
+    /// Not an identifier.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// Not a whole number of 64 bits.
+    #[error("it is not a whole number of 64 bits")]
+    NotInteger,
+    /// Not an instant.
+    #[error(transparent)]
+    Time(#[from] TimeError),
+    /// Not a known name, where only known ones make sense.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
+    /// Neither `true` nor `false`.
+    #[error("it is neither true nor false")]
+    NotBoolean,
+    /// A row about something that was not asked for.
+    #[error("it is not what was asked for")]
+    NotAskedFor,
+}
+
+/// Why an exchange did not answer what was asked.
+#[derive(Debug, Error)]
+pub enum ExchangeError {
+    /// No connection came about; nothing was sent.
+    #[error("{endpoint}: the exchange cannot be reached; check the network and the base URL")]
+    Unreachable {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The network's complaint.
+        #[source]
+        source: TransportError,
+    },
+    /// The request may have arrived, but its answer is lost.
+    #[error("{endpoint}: the answer was lost on its way")]
+    AnswerLost {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The network's complaint.
+        #[source]
+        source: TransportError,
+    },
+    /// The exchange understood and said no.
+    #[error("{endpoint}: the exchange refused with code {code} (HTTP {status}): {message}")]
+    Refused {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// The exchange's error code.
+        code: i64,
+        /// The exchange's words.
+        message: String,
+    },
+    /// Too many requests, or banned for them. Nothing was executed.
+    #[error("{endpoint}: the exchange asks to slow down (HTTP {status}{}); nothing is sent until then", until_text(*.until))]
+    Throttled {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status: 429, or 418 for a ban.
+        status: u16,
+        /// When requests are welcome again, by our clock, where the exchange said.
+        until: Option<TimestampMs>,
+    },
+    /// An HTTP error status without a code of the exchange: its firewall, a proxy, an overload.
+    #[error("{endpoint}: HTTP {status} instead of an answer: {body_start}")]
+    Http {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// How the body begins.
+        body_start: String,
+    },
+    /// The exchange says that it does not know whether it did what was asked.
+    #[error("{endpoint}: the exchange does not know the outcome (HTTP {status}): {message}")]
+    OutcomeUnknown {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// The exchange's words.
+        message: String,
+    },
+    /// The answer is not JSON of the expected shape: cut off, HTML, something else altogether.
+    #[error("{endpoint}: the answer cannot be read; it begins with: {body_start}")]
+    Unreadable {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// How the body begins.
+        body_start: String,
+        /// The reader's complaint.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A field of the answer is missing or makes no sense.
+    #[error("{endpoint}: row {row} of the answer has an unusable field `{field}`")]
+    Malformed {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// Which row, from 0.
+        row: usize,
+        /// Which field.
+        field: &'static str,
+        /// What is wrong with it.
+        #[source]
+        problem: Box<FieldProblem>,
+    },
+    /// The exchange holds more than it lets us page through.
+    #[error("{endpoint}: the answer is incomplete: {detail}")]
+    Incomplete {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// Why.
+        detail: String,
+    },
+    /// The adapter cannot do this.
+    #[error("{what} is not supported for this exchange")]
+    Unsupported {
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The base URL would send credentials in the clear, or is no URL.
+    #[error("`{base_url}` is no usable base URL: it must be https://host, or http:// on a loopback address")]
+    BaseUrl {
+        /// What was given.
+        base_url: String,
+    },
+}
+
+fn until_text(until: Option<TimestampMs>) -> String {
+    until.map_or_else(String::new, |until| format!(", until {until} ms"))
+}
+
+/// What kind of trouble an [`ExchangeError`] is, for exit codes and decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ErrorClass {
+    /// Not reached, answer lost, overloaded: trying again later may help.
+    Unavailable,
+    /// Slow down first.
+    Throttled,
+    /// Key, secret, permission or address allow-list.
+    Authentication,
+    /// Our clock is wrong.
+    Clock,
+    /// No such contract, or closed for good.
+    Symbol,
+    /// No such order; no proof that there never was one.
+    NotFound,
+    /// Anything else that the exchange refuses.
+    Refused,
+    /// The answer makes no sense to us.
+    Malformed,
+    /// The answer is knowingly incomplete.
+    Incomplete,
+    /// A mistake on our side of the wire.
+    Unsupported,
+}
+
+impl ExchangeError {
+    /// The exchange's error code, where it gave one.
+    pub fn code(&self) -> Option<i64> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Which kind of trouble this is.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Http { status: 401 | 403, .. } => ErrorClass::Authentication,
+            Self::Unreachable { .. } | Self::AnswerLost { .. } | Self::OutcomeUnknown { .. } | Self::Http { .. } => {
+                ErrorClass::Unavailable
+            }
+            Self::Throttled { .. } => ErrorClass::Throttled,
+            Self::Refused { code, .. } => match code {
+                -1002 | -1022 | -1099 | -2014 | -2015 | -4109 => ErrorClass::Authentication,
+                -1021 | -5028 => ErrorClass::Clock,
+                -1121 | -4141 => ErrorClass::Symbol,
+                -2013 => ErrorClass::NotFound,
+                -1008 => ErrorClass::Unavailable,
+                -1003 | -1015 => ErrorClass::Throttled,
+                _ => ErrorClass::Refused,
+            },
+            Self::Unreadable { .. } | Self::Malformed { .. } => ErrorClass::Malformed,
+            Self::Incomplete { .. } => ErrorClass::Incomplete,
+            Self::Unsupported { .. } | Self::BaseUrl { .. } => ErrorClass::Unsupported,
+        }
+    }
+
+    /// Whether a request that changes something may have taken effect although it ended in this error.
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::AnswerLost { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Unreadable { .. }
+            | Self::Malformed { .. }
+            | Self::Incomplete { .. } => true,
+            // Below 500 an intermediary refused; 408 is the backend's own timeout.
+            Self::Http { status, .. } => *status >= 500 || *status == 408 || *status < 400,
+            Self::Unreachable { .. }
+            | Self::Refused { .. }
+            | Self::Throttled { .. }
+            | Self::Unsupported { .. }
+            | Self::BaseUrl { .. } => false,
+        }
+    }
+}
+
+/// What became of something that was sent to the exchange. Unknown is resolved by asking, never assumed.
+#[derive(Debug)]
+#[must_use]
+pub enum SendOutcome<T> {
+    /// The exchange did it.
+    Done(T),
+    /// The exchange surely did not do it.
+    Rejected(ExchangeError),
+    /// It may or may not have done it.
+    Unknown(ExchangeError),
+}
+
+impl<T> SendOutcome<T> {
+    /// Sorts a result by what it says about the outcome.
+    pub fn from_result(result: Result<T, ExchangeError>) -> Self {
+        match result {
+            Ok(answer) => Self::Done(answer),
+            Err(error) if error.may_have_taken_effect() => Self::Unknown(error),
+            Err(error) => Self::Rejected(error),
+        }
+    }
+
+    /// The answer, if it was done.
+    pub fn done(self) -> Option<T> {
+        match self {
+            Self::Done(answer) => Some(answer),
+            Self::Rejected(_) | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// The beginning of a body, fit for a message: one line, no control characters.
+pub(crate) fn body_start(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..400).unwrap_or(body));
+    let mut shown: String = text
+        .split_whitespace()
+        .flat_map(|word| word.chars().chain([' ']))
+        .filter(|character| !character.is_control())
+        .take(120)
+        .collect();
+    let end = shown.trim_end().len();
+    shown.truncate(end);
+    if shown.is_empty() { "(nothing)".into() } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new(Method::Post, "/fapi/v1/order", Some(&Symbol::new("BTCUSDT").unwrap()))
+    }
+
+    fn outcome(error: ExchangeError) -> &'static str {
+        match SendOutcome::<()>::from_result(Err(error)) {
+            SendOutcome::Done(()) => "done",
+            SendOutcome::Rejected(_) => "rejected",
+            SendOutcome::Unknown(_) => "unknown",
+        }
+    }
+
+    #[test]
+    fn only_a_plain_refusal_is_a_rejection() {
+        let http = |status| ExchangeError::Http {
+            endpoint: endpoint(),
+            status,
+            body_start: String::new(),
+        };
+        let broken = || serde_json::from_str::<()>("{").unwrap_err();
+        for (error, expected) in [
+            (
+                ExchangeError::Unreachable {
+                    endpoint: endpoint(),
+                    source: TransportError::NotSent("x".into()),
+                },
+                "rejected",
+            ),
+            (
+                ExchangeError::AnswerLost {
+                    endpoint: endpoint(),
+                    source: TransportError::Lost("x".into()),
+                },
+                "unknown",
+            ),
+            (
+                ExchangeError::Refused {
+                    endpoint: endpoint(),
+                    status: 400,
+                    code: -2019,
+                    message: String::new(),
+                },
+                "rejected",
+            ),
+            (
+                ExchangeError::Throttled {
+                    endpoint: endpoint(),
+                    status: 429,
+                    until: None,
+                },
+                "rejected",
+            ),
+            (
+                ExchangeError::OutcomeUnknown {
+                    endpoint: endpoint(),
+                    status: 503,
+                    message: String::new(),
+                },
+                "unknown",
+            ),
+            (
+                ExchangeError::Unreadable {
+                    endpoint: endpoint(),
+                    body_start: String::new(),
+                    source: broken(),
+                },
+                "unknown",
+            ),
+            (
+                ExchangeError::Malformed {
+                    endpoint: endpoint(),
+                    row: 0,
+                    field: "orderId",
+                    problem: Box::new(FieldProblem::Missing),
+                },
+                "unknown",
+            ),
+            (http(403), "rejected"),
+            (http(408), "unknown"),
+            (http(500), "unknown"),
+            (http(302), "unknown"),
+        ] {
+            let shown = error.to_string();
+            assert_eq!(outcome(error), expected, "{shown}");
+        }
+    }
+
+    #[test]
+    fn messages_say_where_and_do_not_repeat_their_source() {
+        let error = ExchangeError::Malformed {
+            endpoint: endpoint(),
+            row: 3,
+            field: "price",
+            problem: Box::new(FieldProblem::Decimal(ParseDecimalError::NotANumber)),
+        };
+        assert_eq!(
+            error.to_string(),
+            "POST /fapi/v1/order for BTCUSDT: row 3 of the answer has an unusable field `price`"
+        );
+        assert_eq!(
+            std::error::Error::source(&error).unwrap().to_string(),
+            "not a decimal number"
+        );
+        assert_eq!(
+            body_start(b"<html>\n\t<h1>\x1b[31mBad  gateway"),
+            "<html> <h1>[31mBad gateway"
+        );
+        assert_eq!(body_start(b""), "(nothing)");
+    }
+}

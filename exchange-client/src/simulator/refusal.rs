@@ -1,0 +1,134 @@
+//! How the simulator says no: with the real exchange's statuses, codes and words.
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) code: i64,
+    pub(super) message: String,
+}
+
+fn refuse(status: u16, code: i64, message: impl Into<String>) -> Refusal {
+    Refusal {
+        status,
+        code,
+        message: message.into(),
+    }
+}
+
+impl Refusal {
+    pub(super) fn too_many_requests() -> Self {
+        refuse(
+            429,
+            -1003,
+            "Too many requests; current limit is 2400 requests per minute.",
+        )
+    }
+    pub(super) fn timestamp() -> Self {
+        refuse(400, -1021, "Timestamp for this request is outside of the recvWindow.")
+    }
+    pub(super) fn signature() -> Self {
+        refuse(400, -1022, "Signature for this request is not valid.")
+    }
+    pub(super) fn missing(name: &str) -> Self {
+        refuse(
+            400,
+            -1102,
+            format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."),
+        )
+    }
+    pub(super) fn not_required(name: &str) -> Self {
+        refuse(400, -1106, format!("Parameter '{name}' sent when not required."))
+    }
+    pub(super) fn precision() -> Self {
+        refuse(400, -1111, "Precision is over the maximum defined for this asset.")
+    }
+    pub(super) fn order_type() -> Self {
+        refuse(400, -1116, "Invalid orderType.")
+    }
+    pub(super) fn side() -> Self {
+        refuse(400, -1117, "Invalid side.")
+    }
+    pub(super) fn symbol() -> Self {
+        refuse(400, -1121, "Invalid symbol.")
+    }
+    pub(super) fn window_too_long() -> Self {
+        refuse(
+            400,
+            -1127,
+            "Lookup interval is too big. More than 7 days between startTime and endTime.",
+        )
+    }
+    pub(super) fn combination() -> Self {
+        refuse(400, -1128, "Combination of optional parameters invalid.")
+    }
+    pub(super) fn invalid(name: &str) -> Self {
+        refuse(400, -1130, format!("Data sent for parameter '{name}' is not valid."))
+    }
+    pub(super) fn unknown_order_to_cancel() -> Self {
+        refuse(400, -2011, "Unknown order sent.")
+    }
+    pub(super) fn no_such_order() -> Self {
+        refuse(400, -2013, "Order does not exist.")
+    }
+    pub(super) fn key_format() -> Self {
+        refuse(401, -2014, "API-key format invalid.")
+    }
+    pub(super) fn key() -> Self {
+        refuse(401, -2015, "Invalid API-key, IP, or permissions for action.")
+    }
+    pub(super) fn margin() -> Self {
+        refuse(400, -2019, "Margin is insufficient.")
+    }
+    pub(super) fn reduce_only() -> Self {
+        refuse(400, -2022, "ReduceOnly Order is rejected.")
+    }
+    pub(super) fn quantity_too_small() -> Self {
+        refuse(400, -4003, "Quantity less than or equal to zero.")
+    }
+    pub(super) fn quantity_too_large() -> Self {
+        refuse(400, -4005, "Quantity greater than max quantity.")
+    }
+    pub(super) fn tick_size() -> Self {
+        refuse(400, -4014, "Price not increased by tick size.")
+    }
+    pub(super) fn client_order_id() -> Self {
+        refuse(400, -4015, "Client order id is not valid.")
+    }
+    pub(super) fn mode_unchanged() -> Self {
+        refuse(400, -4059, "No need to change position side.")
+    }
+    pub(super) fn position_side() -> Self {
+        refuse(400, -4061, "Order's position side does not match user's setting.")
+    }
+    pub(super) fn mode_with_orders() -> Self {
+        refuse(
+            400,
+            -4067,
+            "Position side cannot be changed if there exists open orders.",
+        )
+    }
+    pub(super) fn mode_with_positions() -> Self {
+        refuse(400, -4068, "Position side cannot be changed if there exists position.")
+    }
+    pub(super) fn duplicate_client_order_id() -> Self {
+        refuse(400, -4116, "ClientOrderId is duplicated.")
+    }
+    pub(super) fn algo_endpoint() -> Self {
+        refuse(
+            400,
+            -4120,
+            "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.",
+        )
+    }
+    pub(super) fn notional() -> Self {
+        refuse(
+            400,
+            -4164,
+            "Order's notional must be no smaller than 5.0 (unless you choose reduce only).",
+        )
+    }
+    pub(super) fn no_such_path() -> Self {
+        refuse(404, -1100, "Path not found.")
+    }
+}

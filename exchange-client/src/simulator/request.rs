@@ -1,0 +1,156 @@
+//! A request to the simulator: its parameters, and the proof of who sent it.
+
+use hmac::{Hmac, Mac};
+use percent_encoding::percent_decode_str;
+use sha2::Sha256;
+
+use super::books::PositionSide;
+use super::fixed::parse_e8;
+use super::refusal::Refusal;
+
+/// A request as the simulator takes it, from the wire or from the same process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Incoming<'a> {
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) query: &'a str,
+    pub(super) body: &'a str,
+    pub(super) api_key: Option<&'a str>,
+}
+
+/// The parameters of a request, decoded, those of the body last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub(super) fn read(incoming: &Incoming<'_>) -> Self {
+        let pairs = incoming
+            .query
+            .split('&')
+            .chain(incoming.body.split('&'))
+            .filter(|pair| !pair.is_empty());
+        let decode = |text: &str| {
+            percent_decode_str(&text.replace('+', " "))
+                .decode_utf8_lossy()
+                .into_owned()
+        };
+        Self(
+            pairs
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(n, v)| (decode(n), decode(v)))
+                .collect(),
+        )
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
+        self.get(name).ok_or_else(|| Refusal::missing(name))
+    }
+
+    pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        self.get(name)
+            .map(|text| text.parse().map_err(|_| Refusal::missing(name)))
+            .transpose()
+    }
+
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Refusal> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("true" | "TRUE") => Ok(Some(true)),
+            Some("false" | "FALSE") => Ok(Some(false)),
+            Some(_) => Err(Refusal::missing(name)),
+        }
+    }
+
+    /// A decimal; more digits than the exchange keeps are refused like on the real one.
+    pub(super) fn decimal_e8(&self, name: &str) -> Result<Option<i128>, Refusal> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let digits_only = text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+        match parse_e8(text) {
+            Some(value) => Ok(Some(value)),
+            None if digits_only => Err(Refusal::precision()),
+            None => Err(Refusal::missing(name)),
+        }
+    }
+
+    /// The page size: `default` unless said, at most `max`.
+    pub(super) fn limit(&self, default: usize, max: usize) -> Result<usize, Refusal> {
+        match self.integer("limit")? {
+            None => Ok(default),
+            Some(limit) => usize::try_from(limit)
+                .ok()
+                .filter(|l| (1..=max).contains(l))
+                .ok_or_else(|| Refusal::invalid("limit")),
+        }
+    }
+
+    pub(super) fn position_side(&self) -> Result<PositionSide, Refusal> {
+        match self.get("positionSide") {
+            None | Some("BOTH") => Ok(PositionSide::Both),
+            Some("LONG") => Ok(PositionSide::Long),
+            Some("SHORT") => Ok(PositionSide::Short),
+            Some(_) => Err(Refusal::invalid("positionSide")),
+        }
+    }
+}
+
+/// Checks the signature over everything before it, and that the request is fresh.
+pub(super) fn check_signed(
+    incoming: &Incoming<'_>,
+    params: &Params,
+    secret: &str,
+    server_ms: i64,
+) -> Result<(), Refusal> {
+    const RECEIVE_WINDOW_DEFAULT_MS: i64 = 5_000;
+    let timestamp_ms = params
+        .integer("timestamp")?
+        .ok_or_else(|| Refusal::missing("timestamp"))?;
+    let window_ms = params.integer("recvWindow")?.unwrap_or(RECEIVE_WINDOW_DEFAULT_MS);
+    let signature = params.required("signature")?;
+    let payload = format!(
+        "{}{}",
+        without_signature(incoming.query),
+        without_signature(incoming.body)
+    );
+    let genuine = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
+        .ok()
+        .zip(unhex(signature))
+        .is_some_and(|(mut mac, signature)| {
+            mac.update(payload.as_bytes());
+            mac.verify_slice(&signature).is_ok()
+        });
+    if !genuine {
+        return Err(Refusal::signature());
+    }
+    let age_ms = server_ms.saturating_sub(timestamp_ms);
+    if age_ms > window_ms.clamp(0, 60_000) || age_ms <= -1_000 {
+        return Err(Refusal::timestamp());
+    }
+    Ok(())
+}
+
+fn without_signature(part: &str) -> &str {
+    if part.starts_with("signature=") {
+        return "";
+    }
+    part.split_once("&signature=").map_or(part, |(signed, _)| signed)
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
+        .collect()
+}

@@ -1,0 +1,110 @@
+//! What a venue promises and limits, as data: page sizes, windows, retention, weights.
+
+use ledger_core::{IncomeType, Symbol};
+
+use crate::transport::Method;
+
+/// Milliseconds in a minute.
+pub(crate) const MINUTE_MS: i64 = 60_000;
+/// Milliseconds in a day.
+pub(crate) const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+
+/// The limits of an endpoint that answers a time window in pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PagedFacts {
+    /// The most rows of an answer.
+    pub page_rows_max: usize,
+    /// The longest window of one request, in ms.
+    pub window_ms_max: i64,
+    /// How far back the venue answers, in ms.
+    pub retention_ms: i64,
+}
+
+/// What the trade ids of a venue mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TradeIdOrder {
+    /// Whole numbers that grow with time within a symbol: the best order to fold fills in.
+    CountUpPerSymbol,
+    /// Names without an order.
+    Opaque,
+}
+
+/// What a kind of income does to the wallet balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WalletEffect {
+    /// The amount is added to the wallet.
+    Added,
+    /// Not documented: footing a span with such a row is not checkable.
+    Undocumented,
+}
+
+/// The weight of an endpoint: what a request costs of the budget of a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointWeight {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: &'static str,
+    /// With a symbol.
+    pub one_symbol: u32,
+    /// Without.
+    pub all_symbols: u32,
+}
+
+/// A venue's facts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VenueFacts {
+    /// The venue's name, as accounts are bound to it.
+    pub name: &'static str,
+    /// Where its production interface lives.
+    pub base_url: &'static str,
+    /// A user's trades.
+    pub trades: PagedFacts,
+    /// A user's orders.
+    pub orders: PagedFacts,
+    /// The ledger.
+    pub income: PagedFacts,
+    /// How long an order that ended without a fill can still be asked for, in ms.
+    pub unfilled_order_retention_ms: i64,
+    /// How long after the fact the venue's answers may still lack it, in ms. Coverage ends this long before the
+    /// server's time at the start of a request.
+    pub settle_lag_ms: i64,
+    /// How long a signed request stays valid, in ms.
+    pub receive_window_ms: i64,
+    /// What trade ids mean.
+    pub trade_id_order: TradeIdOrder,
+    /// The digits after the point that an average entry price is rounded to when the venue states it.
+    pub entry_price_scale: u8,
+    /// The weight that all requests from one address may cost in a minute.
+    pub weight_1m_max: u32,
+    /// The weights of the endpoints.
+    pub weights: &'static [EndpointWeight],
+    /// The kinds of income whose amount is known to be added to the wallet.
+    pub wallet_income_types: &'static [&'static str],
+}
+
+impl VenueFacts {
+    /// What a request costs; 1 for an endpoint that is not listed.
+    pub fn weight(&self, method: Method, path: &str, symbol: Option<&Symbol>) -> u32 {
+        let listed = self
+            .weights
+            .iter()
+            .find(|weight| weight.method == method && weight.path == path);
+        listed.map_or(1, |weight| {
+            if symbol.is_some() {
+                weight.one_symbol
+            } else {
+                weight.all_symbols
+            }
+        })
+    }
+
+    /// What income of this type does to the wallet.
+    pub fn wallet_effect(&self, income_type: &IncomeType) -> WalletEffect {
+        if self.wallet_income_types.iter().any(|name| income_type.is(name)) {
+            WalletEffect::Added
+        } else {
+            WalletEffect::Undocumented
+        }
+    }
+}
