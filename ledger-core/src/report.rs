@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use crate::amount::{Decimal, MathError};
-use crate::certainty::{CertainTotal, Certainty};
+use crate::certainty::Certainty;
 use crate::id::Asset;
 use crate::income::Income;
 use crate::round_trip::{AssetTotal, RoundTrip, total_of};
@@ -297,6 +297,7 @@ impl ReportBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certainty::CertainTotal;
     use crate::id::{EngineLabel, Symbol};
     use crate::order::ExitReason;
     use crate::round_trip::Direction;
