@@ -41,10 +41,15 @@ pub(crate) struct Share {
 
 /// Distributes the rows of one instant over the positions held then (side, signed quantity; none of them flat).
 ///
-/// A single position gets everything. A long and a short get their own row each when signs and sizes fit only one
+/// A single position gets everything, with the certainty that `single` states; of a hedge only as an estimate when
+/// there is more than one row, because the other position then has one, too. A long and a short get their own row each when signs and sizes fit only one
 /// way; otherwise the sum is split by signed quantity, as an estimate; where even that is impossible the payment
 /// stays unallocated. The shares of an asset add up to its rows.
-pub(crate) fn attribute(rows: &[Income], held: &[(PositionSide, Decimal)]) -> Result<Vec<Share>, MathError> {
+pub(crate) fn attribute(
+    rows: &[Income],
+    held: &[(PositionSide, Decimal)],
+    single: Certainty,
+) -> Result<Vec<Share>, MathError> {
     let mut by_asset: BTreeMap<&Asset, Vec<Decimal>> = BTreeMap::new();
     for row in rows {
         by_asset.entry(&row.key.asset).or_default().push(row.amount);
@@ -60,13 +65,19 @@ pub(crate) fn attribute(rows: &[Income], held: &[(PositionSide, Decimal)]) -> Re
         match held {
             [] => shares.extend(amounts.iter().map(|amount| share(None, *amount, Certainty::Known))),
             [(position_side, _)] => {
+                let certainty = if *position_side != PositionSide::Net && amounts.len() > 1 {
+                    single.max(Certainty::Estimated)
+                } else {
+                    single
+                };
                 shares.extend(
                     amounts
                         .iter()
-                        .map(|amount| share(Some(*position_side), *amount, Certainty::Known)),
+                        .map(|amount| share(Some(*position_side), *amount, certainty)),
                 );
             }
-            [a, b] if let Some((of_a, of_b)) = matched(&amounts, a.1, b.1)? => {
+            // Numbers that cannot be compared exactly match nothing.
+            [a, b] if let Some((of_a, of_b)) = matched(&amounts, a.1, b.1).unwrap_or(None) => {
                 shares.push(share(Some(a.0), of_a, Certainty::Known));
                 shares.push(share(Some(b.0), of_b, Certainty::Known));
             }
@@ -149,6 +160,12 @@ mod tests {
             (&["-0.5"], &[(net, "2")], "NET:-0.5:known"),
             (&["-0.5"], &[(long, "2")], "LONG:-0.5:known"),
             (&["-0.5"], &[], "-:-0.5:known"),
+            // Two rows for one side of a hedge: the book does not see the other.
+            (
+                &["-0.5", "0.1"],
+                &[(long, "2")],
+                "LONG:-0.5:estimated LONG:0.1:estimated",
+            ),
             // Sizes 3 and 1 at one rate: the larger amount is the long's, whichever row comes first.
             (
                 &["0.1", "-0.3"],
@@ -187,7 +204,7 @@ mod tests {
                 .map(|(i, a)| row(a, &i.to_string()))
                 .collect();
             let held: Vec<_> = held.iter().map(|(side, qty)| (*side, qty.parse().unwrap())).collect();
-            let shares = attribute(&rows, &held).unwrap();
+            let shares = attribute(&rows, &held, Certainty::Known).unwrap();
             let shown: Vec<String> = shares
                 .iter()
                 .map(|s| {

@@ -198,6 +198,11 @@ impl Applied {
         Decimal::new(self.qty - self.closed_qty, self.scale)
     }
 
+    /// The cash that the closing part moved.
+    pub(crate) fn closing_cash_flow(&self) -> Result<Value, MathError> {
+        self.cash_flow.checked_add(self.opened_cost)
+    }
+
     /// Splits an amount by quantity into (closing part, opening part): the closing part is rounded half to even at 18
     /// decimals, the opening part is the rest, so both add up to the whole.
     ///
@@ -273,6 +278,16 @@ impl Position {
     /// Never in practice: quantities come from decimals.
     pub fn qty(&self) -> Result<Decimal, MathError> {
         Decimal::new(self.qty, self.scale)
+    }
+
+    /// The open quantity, unsigned, at the scale of values.
+    pub(crate) fn size(&self) -> Result<Value, MathError> {
+        let factor = SCALE_MAX
+            .checked_sub(self.scale)
+            .and_then(pow10)
+            .ok_or(MathError::LostDigits)?;
+        let size = self.qty.abs().checked_mul(factor).ok_or(MathError::Overflow)?;
+        Ok(Value(size))
     }
 
     /// Whether `side` would make the position larger (or open it).
@@ -418,6 +433,8 @@ mod text_serde {
 
     #[derive(Serialize, Deserialize)]
     struct Parts {
+        /// Part of the state: it decides when numbers overflow.
+        scale: u8,
         qty: Decimal,
         cost: Value,
         qty_base: Decimal,
@@ -428,6 +445,7 @@ mod text_serde {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let decimal = |mantissa| Decimal::new(mantissa, self.scale).map_err(S::Error::custom);
             Parts {
+                scale: self.scale,
                 qty: decimal(self.qty)?,
                 cost: Value(self.cost),
                 qty_base: decimal(self.qty_base)?,
@@ -439,7 +457,10 @@ mod text_serde {
     impl<'de> Deserialize<'de> for Position {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             let parts = Parts::deserialize(deserializer)?;
-            let scale = parts.qty.scale().max(parts.qty_base.scale());
+            let scale = parts.scale;
+            if scale > super::SCALE_MAX {
+                return Err(D::Error::custom("a position has a scale of at most 18"));
+            }
             let mantissa = |value: Decimal| value.mantissa_at(scale).map_err(D::Error::custom);
             Ok(Position {
                 qty: mantissa(parts.qty)?,

@@ -6,7 +6,7 @@ use crate::fill::Fee;
 use crate::id::{Asset, ClientOrderId, EngineLabel, FillId, Label, Symbol};
 use crate::order::ExitReason;
 use crate::position::Value;
-use crate::source::{PositionSide, names};
+use crate::source::{PositionSide, Side, names};
 use crate::time::TimestampMs;
 
 /// Which way a position points.
@@ -19,6 +19,21 @@ pub enum Direction {
 }
 
 names!(Direction, "direction", { Long = "long", Short = "short" });
+
+impl Direction {
+    /// Where a trade on `side` leads from flat.
+    pub(crate) fn opened_by(side: Side) -> Self {
+        match side {
+            Side::Buy => Self::Long,
+            Side::Sell => Self::Short,
+        }
+    }
+
+    /// What a trade on `side` closes.
+    pub(crate) fn closed_by(side: Side) -> Self {
+        Self::opened_by(side.opposite())
+    }
+}
 
 /// A total in one asset. Amounts in different assets are never added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +94,8 @@ pub struct RoundTrip {
     pub exit_reason: ExitReason,
     /// How many fills it has.
     pub fill_count: u64,
-    /// The weakest certainty of anything in it.
+    /// How sure its extent, its entries and its gross profit are: the weakest of them. Fees and funding carry their own
+    /// certainty, in their totals.
     pub certainty: Certainty,
 }
 

@@ -2,14 +2,20 @@
 //!
 //! Fills are the primary fact. What the fills cannot tell is never made up: it is estimated or unknown, and says so.
 //!
-//! - A fill that, by the exchange's word, realized profit although the book holds nothing to close, or that can only
-//!   close in hedge mode, closes something that was **never seen**: its profit is unknown, and it opens nothing.
+//! - **Where the book begins.** That the first recorded fill found a flat position is an assumption, and what rests on
+//!   it is estimated, until it is proven: by an anchor, or by the exchange's realized profit agreeing twice, at entries
+//!   and exits so far apart that nothing unseen could hide in both. Profit that the exchange confirms is known
+//!   even before that; where the round trip began and ended is not.
+//! - A fill that, by the exchange's word, realized profit although the book holds nothing for it to close, or that can
+//!   only close in hedge mode, closes something that was **never seen**: its profit is unknown, and it opens nothing.
+//!   What is left of the unseen position is unknown, until a fill that realizes nothing opens the next round trip.
 //! - A fill larger than the position, in one-way mode, is a flip, unless the exchange's realized profit for it does
 //!   not fit: then the excess closed something never seen, too.
-//! - While nothing has proven that the book began flat, the first close whose profit does not fit what the exchange
-//!   reports makes its round trip unknown.
+//! - A close whose profit does not fit what the exchange reports makes its round trip unknown while the beginning is
+//!   not proven, and estimated after that: fills are missing in between.
 //! - An order that has executed more than its fills tell has a **residual**, which counts as an estimated fill with an
-//!   unknown fee until the fills arrive.
+//!   unknown fee until the fills arrive; without a stated price, its money is unknown. What follows it is estimated
+//!   until it is proven again.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_book_that_begins_in_the_middle_makes_nothing_up`.
@@ -17,11 +23,13 @@
 //! 3. `round_trips_hold_all_the_money`: per asset, the sums over round trips are the sums over the fills.
 //! 4. `events_out_of_order_are_refused`.
 
+mod beginning;
 mod open_trip;
 mod trading;
 
 use thiserror::Error;
 
+use self::beginning::Beginning;
 use self::open_trip::OpenTrip;
 
 use crate::amount::{Decimal, MathError, Price, Quantity};
@@ -29,7 +37,7 @@ use crate::certainty::{CertainTotal, Certainty};
 use crate::fill::{Fill, FoldKey};
 use crate::id::{Asset, FillId, OrderId, Symbol};
 use crate::income::Income;
-use crate::instrument::Instrument;
+use crate::instrument::{ContractKind, Instrument};
 use crate::position::{Contract, Position, Value};
 use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip, Tally};
 use crate::snapshot::Anchor;
@@ -155,17 +163,6 @@ pub struct DerivedPosition {
     pub position: Option<Position>,
 }
 
-/// Whether the book is known to hold the whole history of a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-enum Beginning {
-    /// Nothing has shown yet whether the first recorded fill found a flat position.
-    #[default]
-    Assumed,
-    /// The exchange's realized profit agreed, or an anchor states it.
-    Proven,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct SideFold {
@@ -191,6 +188,8 @@ pub struct SymbolFold {
     contract: Contract,
     /// The price step that the exchange's own entry prices are exact to.
     entry_rounding: Decimal,
+    /// The smallest quantity that can be held, where known.
+    step_size: Option<Decimal>,
     net: SideFold,
     long: SideFold,
     short: SideFold,
@@ -226,6 +225,7 @@ impl SymbolFold {
             settle_asset: instrument.settle_asset.clone(),
             contract: Contract::from(instrument),
             entry_rounding,
+            step_size: instrument.step_size.filter(|step| step.is_positive()),
             net: SideFold::default(),
             long: SideFold::default(),
             short: SideFold::default(),
@@ -255,12 +255,16 @@ impl SymbolFold {
         self.last_fill.as_ref()
     }
 
-    /// By how much the exchange's realized profit of closing `closed_qty` may differ from the exact one: quantity x
-    /// the rounding of its entry price, plus the rounding of the amount at 8 decimals.
+    /// By how much the exchange's realized profit of closing `closed_qty` may differ from the exact one: for a linear
+    /// contract quantity x the rounding of its entry price, plus the rounding of the amount at 8 decimals; for an
+    /// inverse one, where the entry price is a divisor and its rounding vanishes, two units of the 8th decimal.
     ///
     /// # Errors
     /// [`MathError`] when it does not fit.
     pub fn pnl_tolerance(&self, closed_qty: Decimal) -> Result<Decimal, MathError> {
+        if self.contract.kind() == ContractKind::Inverse {
+            return Decimal::new(2, 8);
+        }
         let size = closed_qty.checked_mul(self.contract.multiplier().get())?;
         let exact = size
             .mantissa()
@@ -278,7 +282,9 @@ impl SymbolFold {
         product.checked_add(Decimal::new(1, 8)?)
     }
 
-    /// Applies the next event. After an error the fold must not be used any more.
+    /// Applies the next event. An event that is refused ([`FoldError::WrongSymbol`], [`FoldError::OutOfOrder`],
+    /// [`FoldError::NoPositionSide`]) changes nothing. After [`FoldError::Math`] a part of the event may have been
+    /// applied, and the fold must not be used any more: go back to a checkpoint.
     ///
     /// # Errors
     /// [`FoldError`] for an event of another symbol, out of order, without position side, or with numbers that do not
@@ -357,7 +363,7 @@ impl SymbolFold {
             let Some(trip) = &side.trip else { continue };
             let number = self.closed_count + open.len() as u64 + 1;
             let round_trip = trip
-                .round_trip(&self.symbol, &self.settle_asset, position_side, number, self.contract)
+                .round_trip(self, position_side, number, side.beginning.certainty())
                 .map_err(|source| FoldError::Math {
                     what: format!("the open {position_side} position"),
                     source,
@@ -434,13 +440,5 @@ impl SymbolFold {
             order,
         };
         self.trade(position_side, &trade).map_err(math)
-    }
-
-    fn side_mut(&mut self, position_side: PositionSide) -> &mut SideFold {
-        match position_side {
-            PositionSide::Net => &mut self.net,
-            PositionSide::Long => &mut self.long,
-            PositionSide::Short => &mut self.short,
-        }
     }
 }

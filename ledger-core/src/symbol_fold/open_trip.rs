@@ -2,14 +2,14 @@
 
 use crate::amount::{Decimal, MathError};
 use crate::certainty::Certainty;
-use crate::id::{Asset, EngineLabel, FillId, Symbol};
+use crate::id::{EngineLabel, FillId};
 use crate::order::ExitReason;
-use crate::position::{Contract, Value};
+use crate::position::Value;
 use crate::round_trip::{AssetTallies, Direction, OrderContext, RoundTrip, Tally};
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
-use super::AVERAGE_SCALE;
+use super::{AVERAGE_SCALE, SymbolFold};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -29,6 +29,8 @@ pub(super) struct OpenTrip {
     pub(super) entry_cost: Value,
     pub(super) exit_qty: Value,
     pub(super) exit_cost: Value,
+    /// Whether the price of every exit is known.
+    pub(super) exits_priced: bool,
     pub(super) qty_max: Value,
     pub(super) realized: Tally,
     pub(super) cash_flow: Value,
@@ -57,6 +59,7 @@ impl OpenTrip {
             entry_cost: Value::ZERO,
             exit_qty: Value::ZERO,
             exit_cost: Value::ZERO,
+            exits_priced: true,
             qty_max: Value::ZERO,
             realized: Tally::default(),
             cash_flow: Value::ZERO,
@@ -89,14 +92,22 @@ impl OpenTrip {
         self.cash_flow = Value::ZERO;
     }
 
+    /// What is open has no known cost: what was realized so far stands, what closing the rest realizes is unknown.
+    pub(super) fn lose_entry(&mut self) -> Result<(), MathError> {
+        self.basis = Certainty::Unknown;
+        self.cash_flow = self.realized.sum()?;
+        Ok(())
+    }
+
+    /// The record, no surer than `beginning` is.
     pub(super) fn round_trip(
         &self,
-        symbol: &Symbol,
-        settle_asset: &Asset,
+        fold: &SymbolFold,
         position_side: PositionSide,
         number: u64,
-        contract: Contract,
+        beginning: Certainty,
     ) -> Result<RoundTrip, MathError> {
+        let contract = fold.contract;
         let average = |qty: Value, cost: Value| -> Result<Option<Decimal>, MathError> {
             if qty.is_zero() || cost.is_zero() {
                 return Ok(None);
@@ -112,7 +123,7 @@ impl OpenTrip {
         let mut other_engines = self.other_engines.clone();
         other_engines.sort();
         Ok(RoundTrip {
-            symbol: symbol.clone(),
+            symbol: fold.symbol.clone(),
             position_side,
             number,
             direction: self.direction,
@@ -123,9 +134,13 @@ impl OpenTrip {
             entry_qty: self.entry_qty.to_decimal()?,
             entry_price_avg,
             exit_qty: self.exit_qty.to_decimal()?,
-            exit_price_avg: average(self.exit_qty, self.exit_cost)?,
+            exit_price_avg: if self.exits_priced {
+                average(self.exit_qty, self.exit_cost)?
+            } else {
+                None
+            },
             qty_max: self.qty_max.to_decimal()?,
-            settle_asset: settle_asset.clone(),
+            settle_asset: fold.settle_asset.clone(),
             gross,
             exchange_realized_pnl: match (self.reported_by_all, self.exit_qty.is_zero()) {
                 (true, false) => Some(self.reported.to_decimal()?),
@@ -137,7 +152,7 @@ impl OpenTrip {
             other_engines,
             exit_reason: self.exit_reason,
             fill_count: self.fill_count,
-            certainty: self.basis.max(gross.certainty()),
+            certainty: self.basis.max(gross.certainty()).max(beginning),
         })
     }
 }

@@ -4,13 +4,15 @@ use crate::amount::{Decimal, MathError, Price};
 use crate::certainty::Certainty;
 use crate::funding::{Share, attribute};
 use crate::income::Income;
+use crate::order::ExitReason;
 use crate::position::{Applied, Change, Contract, Position, Value};
-use crate::round_trip::{Direction, RoundTrip, fee_parts};
+use crate::round_trip::{Direction, OrderContext, RoundTrip, fee_parts};
 use crate::snapshot::Anchor;
 use crate::source::{PositionSide, Side};
 
+use super::beginning::{Agreement, Beginning};
 use super::open_trip::OpenTrip;
-use super::{AVERAGE_SCALE, Beginning, DerivedPosition, FoldError, FoldEvent, SideFold, Step, SymbolFold, Trade};
+use super::{AVERAGE_SCALE, DerivedPosition, FoldError, FoldEvent, SideFold, Step, SymbolFold, Trade};
 
 /// The price that stands in where none is known. Only the quantity matters then: the round trip's basis is unknown,
 /// and no amount that follows from it is ever shown.
@@ -25,37 +27,46 @@ enum Meaning {
     /// It closes all that the book holds, and more that was never seen.
     ClosesMoreThanHeld,
     /// It does what the fills say.
-    Plain(Applied, Position),
+    Plain {
+        applied: Applied,
+        position: Position,
+        /// Whether the exchange says that it realized something else.
+        mismatch: bool,
+    },
 }
 
 impl SymbolFold {
     pub(super) fn trade(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Step, MathError> {
         let meaning = self.meaning(position_side, trade)?;
         let contract = self.contract;
-        let settle_asset = self.settle_asset.clone();
-        let (fee_asset, fee, fee_certainty) = fee_parts(trade.fee, &settle_asset, trade.certainty)?;
-        let mut step = Step::default();
-        let mismatch = match &meaning {
-            Meaning::Plain(applied, _) if applied.change != Change::Increase => {
-                !self.agrees_with_exchange(trade, applied)?
-            }
-            _ => false,
+        let agreement = match &meaning {
+            Meaning::Plain {
+                applied,
+                mismatch: false,
+                ..
+            } => self.agreement(position_side, trade, applied),
+            _ => None,
         };
-        let is_fill = u64::from(trade.fill_id.is_some());
-        let side = self.side_mut(position_side);
-        side.fill_count += is_fill;
+        let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
+        let (fee_asset, fee, fee_certainty) = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
+        let mut step = Step::default();
+        side.fill_count += u64::from(trade.fill_id.is_some());
         side.updated_at = Some(side.updated_at.map_or(trade.at, |at| at.max(trade.at)));
         let mut ended = None;
         match meaning {
             Meaning::ClosesUnseen => {
-                let direction = if trade.side == Side::Sell {
-                    Direction::Long
-                } else {
-                    Direction::Short
-                };
-                if side.trip.as_ref().is_some_and(|trip| trip.direction != direction) {
-                    ended = side.trip.take();
+                let direction = Direction::closed_by(trade.side);
+                if let Some(mut trip) = side.trip.take_if(|trip| !trip.unseen || trip.direction != direction) {
+                    if !trip.unseen {
+                        // The book held the opposite of what the exchange closed.
+                        step.pnl_mismatch = true;
+                        trip.taint();
+                        trip.closed_at = Some(trade.at);
+                    }
+                    ended = Some(trip);
                 }
+                side.position = Position::FLAT;
+                side.beginning = Beginning::Lost;
                 let trip = side.trip.get_or_insert_with(|| {
                     let mut trip = OpenTrip::new(direction, Certainty::Unknown, trade.at);
                     (trip.unseen, trip.opened_at) = (true, None);
@@ -67,6 +78,7 @@ impl SymbolFold {
                 trip.fees.of(fee_asset).add(fee, fee_certainty)?;
             }
             Meaning::ClosesMoreThanHeld => {
+                step.pnl_mismatch = trade.reported.is_some();
                 if let Some(mut trip) = side.trip.take() {
                     trip.taint();
                     trip.exit(trade, contract)?;
@@ -75,33 +87,32 @@ impl SymbolFold {
                     ended = Some(trip);
                 }
                 side.position = Position::FLAT;
+                side.beginning = Beginning::Lost;
             }
-            Meaning::Plain(applied, position) => {
+            Meaning::Plain {
+                applied,
+                position,
+                mismatch,
+            } => {
                 if applied.change == Change::Increase && side.trip.as_ref().is_some_and(|trip| trip.unseen) {
                     ended = side.trip.take();
                 }
                 step.pnl_mismatch = mismatch;
+                if trade.certainty != Certainty::Known {
+                    side.beginning.doubt();
+                }
+                if mismatch {
+                    side.contradict(&applied);
+                } else if let Some(agreement) = agreement {
+                    side.beginning
+                        .agree(agreement, self.step_size.unwrap_or(agreement.finest));
+                }
                 let (closing_fee, opening_fee) = applied.split(fee)?;
                 side.position = position;
                 if applied.change != Change::Increase
                     && let Some(trip) = side.trip.as_deref_mut()
                 {
-                    if trade.reported.is_some() && trip.basis == Certainty::Known && trade.certainty == Certainty::Known
-                    {
-                        if !mismatch {
-                            side.beginning = Beginning::Proven;
-                        } else if side.beginning == Beginning::Assumed {
-                            trip.taint();
-                        }
-                    }
-                    let certainty = trip.basis.max(trade.certainty);
-                    trip.realized.add(applied.realized, certainty)?;
-                    if certainty != Certainty::Unknown {
-                        step.realized = Some(applied.realized);
-                        // A flip's cash flow belongs to the closing part but for what it opened.
-                        let closing = applied.cash_flow.checked_add(applied.opened_cost)?;
-                        trip.cash_flow = trip.cash_flow.checked_add(closing)?;
-                    }
+                    step.realized = trip.realize(trade, &applied, mismatch, side.beginning)?;
                     trip.exit_part(trade, &applied)?;
                     trip.fees.of(fee_asset).add(closing_fee, fee_certainty)?;
                     if applied.change != Change::Reduce {
@@ -110,23 +121,21 @@ impl SymbolFold {
                     }
                 }
                 if matches!(applied.change, Change::Increase | Change::Flip) {
-                    let direction = if trade.side == Side::Buy {
-                        Direction::Long
-                    } else {
-                        Direction::Short
-                    };
                     let basis = if trade.price.is_some() {
                         trade.certainty
                     } else {
                         Certainty::Unknown
                     };
                     let opening = side.trip.is_none();
-                    let trip = side
-                        .trip
-                        .get_or_insert_with(|| Box::new(OpenTrip::new(direction, basis, trade.at)));
+                    if opening && side.beginning == Beginning::Lost && !mismatch {
+                        // It realized nothing: whatever was unseen is taken to be gone.
+                        side.beginning = Beginning::Assumed;
+                    }
+                    let trip = side.trip.get_or_insert_with(|| {
+                        Box::new(OpenTrip::new(Direction::opened_by(trade.side), basis, trade.at))
+                    });
                     trip.enter(trade, &applied, basis, opening)?;
-                    let size = Value::from_decimal(position.qty()?.abs())?;
-                    trip.qty_max = trip.qty_max.max(size);
+                    trip.qty_max = trip.qty_max.max(position.size()?);
                     trip.fees.of(fee_asset).add(opening_fee, fee_certainty)?;
                 }
             }
@@ -144,7 +153,9 @@ impl SymbolFold {
             (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy)
         );
         let realizes = trade.reported.is_some_and(|reported| !reported.is_zero());
-        if side.position.is_flat() && (only_closes || (realizes && position_side == PositionSide::Net)) {
+        // No opening realizes anything, so what the book takes for one is the close of something it never saw.
+        let opens = side.position.is_increased_by(trade.side);
+        if opens && (only_closes || (realizes && position_side == PositionSide::Net)) {
             return Ok(Meaning::ClosesUnseen);
         }
         let price = match trade.price {
@@ -153,10 +164,14 @@ impl SymbolFold {
         };
         let mut position = side.position;
         let applied = position.apply(self.contract, trade.side, trade.qty, price)?;
+        let mismatch = match applied.change {
+            Change::Increase => realizes,
+            _ => !self.agrees_with_exchange(trade, &applied)?,
+        };
         if applied.change == Change::Flip {
             let basis = side.trip.as_ref().map_or(Certainty::Known, |trip| trip.basis);
             let contradicted = match basis {
-                Certainty::Known => !self.agrees_with_exchange(trade, &applied)?,
+                Certainty::Known => mismatch,
                 Certainty::Estimated => false,
                 Certainty::Unknown => realizes,
             };
@@ -164,7 +179,11 @@ impl SymbolFold {
                 return Ok(Meaning::ClosesMoreThanHeld);
             }
         }
-        Ok(Meaning::Plain(applied, position))
+        Ok(Meaning::Plain {
+            applied,
+            position,
+            mismatch,
+        })
     }
 
     /// Whether what the exchange says a trade realized fits the fold; true when it says nothing.
@@ -179,13 +198,40 @@ impl SymbolFold {
         Ok(difference <= self.pnl_tolerance(applied.closed_qty()?)?)
     }
 
+    /// What a close whose profit agrees says about the beginning. Only profit or loss that cannot be rounding says
+    /// anything (an opening realizes nothing, too), and a flip leaves open how much of it closed.
+    fn agreement(&self, position_side: PositionSide, trade: &Trade<'_>, applied: &Applied) -> Option<Agreement> {
+        let side = self.side(position_side);
+        let trip = side.trip.as_ref()?;
+        let closes = matches!(applied.change, Change::Reduce | Change::Close);
+        if side.beginning == Beginning::Proven || !closes || trip.basis.max(trade.certainty) != Certainty::Known {
+            return None;
+        }
+        let reported = trade.reported?.to_decimal().ok()?;
+        let closed = applied.closed_qty().ok()?;
+        let tolerance = self.pnl_tolerance(closed).ok()?;
+        if reported.abs() <= tolerance {
+            return None;
+        }
+        let size = trip.qty_max.to_decimal().ok()?;
+        Agreement::new(&side.position, applied, tolerance, size).ok()
+    }
+
     pub(super) fn anchor(&mut self, anchor: &Anchor) -> Result<Option<Box<RoundTrip>>, MathError> {
         let contract = self.contract;
+        let entry_rounding = self.entry_rounding;
         let side = self.side_mut(anchor.position_side);
-        side.beginning = Beginning::Proven;
-        side.updated_at = Some(side.updated_at.map_or(anchor.at, |at| at.max(anchor.at)));
         let known = side.trip.as_ref().is_none_or(|trip| trip.basis != Certainty::Unknown);
+        side.updated_at = Some(side.updated_at.map_or(anchor.at, |at| at.max(anchor.at)));
         if known && side.position.qty()? == anchor.qty {
+            side.beginning = Beginning::Proven;
+            let entry = side.position.average_entry(contract, AVERAGE_SCALE)?;
+            if let (Some(trip), Some(stated), Some(derived)) = (&mut side.trip, anchor.entry_price, entry)
+                && derived.checked_sub(stated.get())?.abs() > entry_rounding
+            {
+                // The same quantity at another price: it was closed and opened again, or the statement is rough.
+                trip.basis = trip.basis.max(Certainty::Estimated);
+            }
             return Ok(None);
         }
         let ended = side.trip.take().map(|mut trip| {
@@ -199,6 +245,7 @@ impl SymbolFold {
             Some(entry) => entry,
             None => placeholder_price()?,
         };
+        side.beginning = Beginning::Proven;
         side.position = Position::stated(contract, anchor.qty, entry)?;
         if !side.position.is_flat() {
             let direction = if anchor.qty.is_positive() {
@@ -213,10 +260,12 @@ impl SymbolFold {
             };
             let mut trip = OpenTrip::new(direction, basis, anchor.at);
             trip.opened_at = None;
-            trip.entry_qty = Value::from_decimal(anchor.qty.abs())?;
+            trip.entry_qty = side.position.size()?;
             trip.qty_max = trip.entry_qty;
             trip.entry_cost = side.position.open_cost();
-            trip.cash_flow = Value::ZERO.checked_sub(trip.entry_cost)?;
+            if basis != Certainty::Unknown {
+                trip.cash_flow = Value::ZERO.checked_sub(trip.entry_cost)?;
+            }
             side.trip = Some(Box::new(trip));
         }
         ended
@@ -243,12 +292,18 @@ impl SymbolFold {
             .filter(|position_side| !self.side(*position_side).position.is_flat())
             .map(|position_side| Ok((position_side, self.side(position_side).position.qty()?)))
             .collect::<Result<Vec<_>, MathError>>()?;
+        let certainty_of_single = match held.as_slice() {
+            // Of the other position of a hedge it is not known whether it is flat.
+            [(PositionSide::Long, _)] => self.short.beginning.single_holder(),
+            [(PositionSide::Short, _)] => self.long.beginning.single_holder(),
+            _ => Certainty::Known,
+        };
         for Share {
             position_side,
             asset,
             amount,
             certainty,
-        } in attribute(rows, &held)?
+        } in attribute(rows, &held, certainty_of_single)?
         {
             let tallies = match position_side.map(|position_side| self.side_mut(position_side)) {
                 Some(SideFold { trip: Some(trip), .. }) => &mut trip.funding,
@@ -263,12 +318,17 @@ impl SymbolFold {
     fn end(&mut self, position_side: PositionSide, trip: &OpenTrip) -> Result<RoundTrip, MathError> {
         self.closed_count += 1;
         let number = self.closed_count;
-        let side = self.side_mut(position_side);
+        let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
+        let beginning = side.beginning.certainty();
         side.realized.merge(&trip.realized)?;
         side.fees.merge(&trip.fees)?;
         side.funding.merge(&trip.funding)?;
         side.cash_flow = side.cash_flow.checked_add(trip.cash_flow)?;
-        trip.round_trip(&self.symbol, &self.settle_asset, position_side, number, self.contract)
+        trip.round_trip(self, position_side, number, beginning)
+    }
+
+    pub(super) fn side_mut(&mut self, position_side: PositionSide) -> &mut SideFold {
+        side_mut(&mut self.net, &mut self.long, &mut self.short, position_side)
     }
 
     pub(super) fn side(&self, position_side: PositionSide) -> &SideFold {
@@ -305,16 +365,48 @@ impl OpenTrip {
         };
         self.entry_qty = self.entry_qty.checked_add(Value::from_decimal(qty)?)?;
         self.entry_cost = self.entry_cost.checked_add(applied.opened_cost)?;
-        if basis > self.basis {
-            if basis == Certainty::Unknown {
-                self.taint();
-            }
-            self.basis = basis;
+        if basis == Certainty::Unknown && self.basis != basis {
+            self.lose_entry()?;
         }
+        self.basis = self.basis.max(basis);
         if self.basis != Certainty::Unknown {
             self.cash_flow = self.cash_flow.checked_sub(applied.opened_cost)?;
         }
         Ok(())
+    }
+
+    /// Takes in what closing a part realized; the answer is `None` when that is unknown.
+    fn realize(
+        &mut self,
+        trade: &Trade<'_>,
+        applied: &Applied,
+        mismatch: bool,
+        beginning: Beginning,
+    ) -> Result<Option<Value>, MathError> {
+        // The exchange's own word for the same amount settles it, whatever the book begins with.
+        let confirmed = trade.reported.is_some() && !mismatch;
+        let assumed = if confirmed {
+            Certainty::Known
+        } else {
+            beginning.certainty()
+        };
+        let certainty = if trade.price.is_none() {
+            Certainty::Unknown
+        } else {
+            self.basis.max(trade.certainty).max(assumed)
+        };
+        self.realized.add(applied.realized, certainty)?;
+        if self.basis == Certainty::Unknown {
+            return Ok(None);
+        }
+        if certainty == Certainty::Unknown {
+            // What was closed leaves at cost: the rest stays balanced, and nothing is claimed for it.
+            let released = applied.closing_cash_flow()?.checked_sub(applied.realized)?;
+            self.cash_flow = self.cash_flow.checked_add(released)?;
+            return Ok(None);
+        }
+        self.cash_flow = self.cash_flow.checked_add(applied.closing_cash_flow()?)?;
+        Ok(Some(applied.realized))
     }
 
     /// An exit whose money is told: the closing part of a trade.
@@ -324,9 +416,7 @@ impl OpenTrip {
         } else {
             trade.qty.get()
         };
-        let cost = Value::ZERO
-            .checked_sub(applied.cash_flow)?
-            .checked_sub(applied.opened_cost)?;
+        let cost = Value::ZERO.checked_sub(applied.closing_cash_flow()?)?;
         self.note_exit(trade, Value::from_decimal(qty)?, cost)
     }
 
@@ -345,19 +435,54 @@ impl OpenTrip {
         self.touch(trade, false);
         self.exit_qty = self.exit_qty.checked_add(qty)?;
         self.exit_cost = self.exit_cost.checked_add(cost)?;
+        self.exits_priced &= trade.price.is_some();
         self.closed_by = trade.fill_id.cloned();
         match trade.reported {
             Some(reported) => self.reported = self.reported.checked_add(reported)?,
             None => self.reported_by_all = false,
         }
-        if let Some(order) = trade.order {
-            self.exit_reason = order.exit_reason();
-        }
+        // The last exit tells why it ended: an earlier part's reason says nothing about it.
+        self.exit_reason = trade.order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
         Ok(())
     }
 }
 
+fn side_mut<'a>(
+    net: &'a mut SideFold,
+    long: &'a mut SideFold,
+    short: &'a mut SideFold,
+    position_side: PositionSide,
+) -> &'a mut SideFold {
+    match position_side {
+        PositionSide::Net => net,
+        PositionSide::Long => long,
+        PositionSide::Short => short,
+    }
+}
+
 impl SideFold {
+    /// The exchange says that a trade realized something else than the book.
+    fn contradict(&mut self, applied: &Applied) {
+        let Some(trip) = self.trip.as_deref_mut() else {
+            self.beginning.doubt();
+            return;
+        };
+        match (trip.basis, self.beginning) {
+            // Fills are missing somewhere in between.
+            (Certainty::Known, Beginning::Proven) => {
+                trip.basis = Certainty::Estimated;
+                self.beginning.doubt();
+            }
+            (Certainty::Known, _) => {
+                trip.taint();
+                self.beginning = Beginning::Lost;
+            }
+            // An estimated entry need not fit, but a flip leaves more or less than the book thinks.
+            _ if applied.change == Change::Flip => self.beginning.doubt(),
+            _ => {}
+        }
+    }
+
     pub(super) fn derived(
         &self,
         position_side: PositionSide,
@@ -365,12 +490,12 @@ impl SideFold {
     ) -> Result<DerivedPosition, MathError> {
         let mut realized = self.realized;
         let (mut fees, mut funding) = (self.fees.clone(), self.funding.clone());
-        let mut certainty = Certainty::Known;
+        let mut certainty = self.beginning.certainty();
         if let Some(trip) = &self.trip {
             realized.merge(&trip.realized)?;
             fees.merge(&trip.fees)?;
             funding.merge(&trip.funding)?;
-            certainty = if trip.unseen { Certainty::Known } else { trip.basis };
+            certainty = certainty.max(trip.basis);
         }
         let told = certainty != Certainty::Unknown;
         Ok(DerivedPosition {

@@ -1,0 +1,260 @@
+//! Books written as text: one event a line, and what the fold makes of them.
+//!
+//! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [type order-type]`,
+//! `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`, `funding amount asset [amount asset]...`
+
+use crate::support::{at, dec, fill, symbol};
+use ledger_core::{
+    Anchor, Asset, AssetTotal, CertainTotal, EngineLabel, EventTime, Fee, Fill, FillId, FoldEvent, Income, IncomeKey,
+    Instrument, Label, OrderContext, OrderId, PositionSide, Price, Residual, RoundTrip, Step, SymbolFold, TimestampMs,
+    TranId,
+};
+
+pub struct Book {
+    pub fold: SymbolFold,
+    pub closed: Vec<RoundTrip>,
+    fill_count: usize,
+    event_count: i64,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self::of(&Instrument::linear(symbol(), Asset::new("USDT").unwrap()).unwrap())
+    }
+}
+
+/// The words of a line, taken off from the left.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn next(&mut self) -> Option<&'a str> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+
+    fn parse<T: std::str::FromStr<Err: std::fmt::Debug>>(&mut self) -> T {
+        self.next().unwrap().parse().unwrap()
+    }
+
+    /// What follows `word`, when that comes next.
+    fn after<T: std::str::FromStr<Err: std::fmt::Debug>>(&mut self, word: &str) -> Option<T> {
+        if self.0.first() != Some(&word) {
+            return None;
+        }
+        self.next();
+        Some(self.parse())
+    }
+
+    fn position_side(&mut self) -> PositionSide {
+        match self.0.first().and_then(|word| word.parse().ok()) {
+            Some(side) => {
+                self.next();
+                side
+            }
+            None => PositionSide::Net,
+        }
+    }
+}
+
+pub fn funding_row(amount: &str, asset: &str, number: usize) -> Income {
+    Income {
+        key: IncomeKey {
+            income_type: "FUNDING_FEE".parse().unwrap(),
+            tran_id: TranId::new(number.to_string()).unwrap(),
+            symbol: Some(symbol()),
+            asset: Asset::new(asset).unwrap(),
+        },
+        amount: dec(amount),
+        time: EventTime::ms(at(0)),
+        fill_id: None,
+        info: None,
+    }
+}
+
+impl Book {
+    pub fn of(instrument: &Instrument) -> Self {
+        Self {
+            fold: SymbolFold::new(instrument),
+            closed: Vec::new(),
+            fill_count: 0,
+            event_count: 0,
+        }
+    }
+
+    /// Counts fills that were not recorded, so that ids are those of the true history.
+    pub fn skip(&mut self, fills: usize) {
+        self.fill_count += fills;
+    }
+
+    fn now(&mut self) -> TimestampMs {
+        self.event_count += 1;
+        at(self.event_count * 1_000)
+    }
+
+    pub fn next_fill(&mut self, text: &str) -> Fill {
+        self.fill_and_order(text).0
+    }
+
+    fn fill_and_order(&mut self, text: &str) -> (Fill, Option<OrderContext>) {
+        let mut words = Words(text.split_whitespace().collect());
+        self.fill_count += 1;
+        let mut fill = fill(&self.fill_count.to_string(), "1", "1");
+        fill.key.fill_id = FillId::new(self.fill_count.to_string()).unwrap();
+        fill.sequence = i64::try_from(self.fill_count).ok();
+        fill.time = EventTime::ms(self.now());
+        fill.position_side = Some(words.position_side());
+        fill.key.side = words.parse();
+        fill.qty = words.parse();
+        fill.price = words.after("@").unwrap();
+        fill.fee = words.after("fee").map(|amount| Fee {
+            amount,
+            asset: words.parse(),
+        });
+        fill.exchange_realized_pnl = words.after("pnl");
+        let engine: Option<EngineLabel> = words.after("engine");
+        let order_type: Option<Label> = words.after("type");
+        assert!(words.0.is_empty(), "`{text}` has more than is understood");
+        let order = (engine.is_some() || order_type.is_some()).then(|| OrderContext {
+            engine,
+            order_type,
+            ..OrderContext::default()
+        });
+        (fill, order)
+    }
+
+    pub fn apply(&mut self, event: &FoldEvent<'_>) -> Step {
+        let step = self.fold.apply(*event).unwrap();
+        self.closed.extend(step.closed.as_deref().cloned());
+        step
+    }
+
+    /// Applies every line; the answer is the last step.
+    pub fn run(&mut self, events: &str) -> Step {
+        let mut last = Step::default();
+        for line in events.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            last = self.line(line);
+        }
+        last
+    }
+
+    fn line(&mut self, line: &str) -> Step {
+        let mut words = Words(line.split_whitespace().collect());
+        match words.0[0] {
+            "anchor" => {
+                words.next();
+                let anchor = Anchor {
+                    symbol: symbol(),
+                    position_side: words.position_side(),
+                    at: self.now(),
+                    qty: words.parse(),
+                    entry_price: words.after::<Price>("@"),
+                    derivation: Label::new("stated").unwrap(),
+                };
+                self.apply(&FoldEvent::Anchor(&anchor))
+            }
+            "residual" => {
+                words.next();
+                let residual = Residual {
+                    order_id: OrderId::new("1").unwrap(),
+                    position_side: Some(words.position_side()),
+                    side: words.parse(),
+                    qty: words.parse(),
+                    price: words.after("@"),
+                    at: self.now(),
+                };
+                self.apply(&FoldEvent::Residual {
+                    residual: &residual,
+                    order: None,
+                })
+            }
+            "funding" => {
+                let rows: Vec<Income> = words.0[1..]
+                    .chunks(2)
+                    .enumerate()
+                    .map(|(number, pair)| funding_row(pair[0], pair[1], number))
+                    .collect();
+                self.apply(&FoldEvent::Funding(&rows))
+            }
+            _ => {
+                let (fill, order) = self.fill_and_order(line);
+                self.apply(&FoldEvent::Fill {
+                    fill: &fill,
+                    order: order.as_ref(),
+                })
+            }
+        }
+    }
+}
+
+fn total(total: &CertainTotal) -> String {
+    format!("{} {}", total.amount().unwrap(), total.certainty())
+}
+
+fn totals(all: &[AssetTotal]) -> String {
+    let shown: Vec<String> = all
+        .iter()
+        .map(|entry| format!("{} {}", entry.asset, total(&entry.total)))
+        .collect();
+    if shown.is_empty() { "-".into() } else { shown.join(", ") }
+}
+
+fn or_dash<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "-".into(), |value| value.to_string())
+}
+
+/// Everything that the fold derives, one line a round trip (closed, then open), one a position, one for unallocated
+/// funding.
+pub fn shown(book: &Book) -> Vec<String> {
+    let open = book.fold.open_trips().unwrap();
+    let trip = |trip: &RoundTrip| {
+        let exchange = trip
+            .exchange_realized_pnl
+            .map(|pnl| format!(" (exchange {pnl})"))
+            .unwrap_or_default();
+        let others: String = trip.other_engines.iter().map(|engine| format!("+{engine}")).collect();
+        format!(
+            "{} #{} {} in {} @ {} out {} @ {} max {} gross {}{exchange} | fees {} | funding {} | {}{} | {} | {} | {}..{}",
+            trip.position_side,
+            trip.number,
+            trip.direction,
+            trip.entry_qty,
+            or_dash(trip.entry_price_avg),
+            trip.exit_qty,
+            or_dash(trip.exit_price_avg),
+            trip.qty_max,
+            total(&trip.gross),
+            totals(&trip.fees),
+            totals(&trip.funding),
+            or_dash(trip.engine.as_ref()),
+            if others.is_empty() {
+                String::new()
+            } else {
+                format!(" {others}")
+            },
+            trip.exit_reason,
+            trip.certainty,
+            or_dash(trip.opened_by.as_ref()),
+            // The last exit so far, and the end only when it ended.
+            if trip.closed_at.is_some() {
+                or_dash(trip.closed_by.as_ref())
+            } else {
+                "-".into()
+            },
+        )
+    };
+    let mut lines: Vec<String> = book.closed.iter().chain(&open).map(trip).collect();
+    for position in book.fold.positions().unwrap() {
+        lines.push(format!(
+            "{} {} @ {} {} realized {}",
+            position.position_side,
+            position.qty,
+            or_dash(position.entry_price_avg),
+            position.certainty,
+            total(&position.realized)
+        ));
+    }
+    let unallocated = book.fold.unallocated_funding().unwrap();
+    if !unallocated.is_empty() {
+        lines.push(format!("unallocated funding {}", totals(&unallocated)));
+    }
+    lines
+}
