@@ -118,7 +118,7 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         position_side: context.position_side(trade.in_info(&["positionSide"]))?,
         fee: fee(trade, &market, maker, context)?,
         maker,
-        exchange_realized_pnl: trade.in_info(&["realizedPnl"]).map(|cell| cell.decimal()).transpose()?,
+        exchange_realized_pnl: trade.in_info(&["realizedPnl"]).map(Cell::decimal).transpose()?,
         sequence: fill_id.as_sequence(),
         key: FillKey {
             symbol: market.symbol.clone(),
@@ -136,10 +136,7 @@ fn missing_time() -> RowError {
 /// The fee as the exchange states it, else the unified `fee`, else the only one of `fees`, which repeats it.
 fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Context) -> Result<Option<Fee>, RowError> {
     if let Some(commission) = trade.in_info(&["commission"]) {
-        let asset = trade
-            .in_info(&["commissionAsset"])
-            .map(|cell| cell.id::<Asset>())
-            .transpose()?;
+        let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
         let settle = market
             .instrument
             .as_ref()
@@ -209,47 +206,44 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         OrderClass::Conditional => None,
         OrderClass::Regular => order
             .pick(&["executedQty"], &["filled"])
-            .map(|cell| cell.not_negative())
+            .map(Cell::not_negative)
             .transpose()?,
     };
     let avg_price = order
         .pick(&["avgPrice"], &["average"])
-        .map_or(Ok(None), |cell| cell.price_unless_zero())?;
+        .map_or(Ok(None), Cell::price_unless_zero)?;
     let status = status(order, executed_qty.is_some_and(ledger_core::Decimal::is_positive))?;
-    let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), |cell| cell.price_unless_zero());
+    let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = Order {
         client_order_id: order
             .pick(&["clientOrderId", "clientAlgoId"], &["clientOrderId"])
-            .map(|cell| cell.id())
+            .map(Cell::id)
             .transpose()?,
         side,
         position_side: context.position_side(order.in_info(&["positionSide"]))?,
         order_type: order
             .pick(&["origType", "orderType", "type"], &["type"])
-            .map(|cell| cell.label_as_name())
+            .map(Cell::label_as_name)
             .transpose()?,
         time_in_force: order
             .pick(&["timeInForce"], &["timeInForce"])
-            .map(|cell| cell.label_as_name())
+            .map(Cell::label_as_name)
             .transpose()?,
         status: status.clone(),
         terms: OrderTerms {
             as_of: updated.or(created).map(|time| time.at),
             qty: order
                 .pick(&["origQty", "quantity"], &["amount"])
-                .map_or(Ok(None), |cell| cell.quantity_unless_zero())?,
+                .map_or(Ok(None), Cell::quantity_unless_zero)?,
             price: price_of(order.pick(&["price"], &["price"]))?,
             trigger_price: price_of(order.pick(&["triggerPrice", "stopPrice"], &["triggerPrice", "stopPrice"]))?,
         },
         executed: executed_qty.map(|qty| Execution { qty, avg_price }),
         reduce_only: order
             .pick(&["reduceOnly"], &["reduceOnly"])
-            .map(|cell| cell.boolean())
+            .map(Cell::boolean)
             .transpose()?,
-        close_position: order
-            .in_info(&["closePosition"])
-            .map(|cell| cell.boolean())
-            .transpose()?,
+        close_position: order.in_info(&["closePosition"]).map(Cell::boolean).transpose()?,
         created,
         updated,
         triggered_order_id: order

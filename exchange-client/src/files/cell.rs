@@ -177,7 +177,11 @@ impl<'a> Cell<'a> {
 
     /// A number behind which its asset may stand.
     pub(super) fn amount_with_unit(self) -> Result<Decimal, RowError> {
-        let (number, _) = split_unit(self.text);
+        let (number, unit) = split_unit(self.text);
+        if !unit.is_empty() {
+            // Anything else behind the digits means that they are not the whole number, as in `1,234.5`.
+            Asset::new(unit).map_err(|_| self.error(ledger_core::ParseDecimalError::NotANumber))?;
+        }
         number
             .parse()
             .map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))

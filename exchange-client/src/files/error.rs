@@ -21,11 +21,18 @@ NDJSON; a trading bot's SQLite database; each of the texts also as zip or gzip";
 /// `text` cut to a length that fits a message, with everything escaped that could disturb a terminal.
 pub(super) fn shown(text: &str) -> String {
     const SHOWN_MAX: usize = 60;
-    let mut shown: String = text.chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    let mut shown: String = text.chars().take(SHOWN_MAX).flat_map(escaped).collect();
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');
     }
     shown
+}
+
+/// A character as it may be printed. Quotes disturb nothing.
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let plain = matches!(character, '"' | '\'').then_some(character);
+    let escape = plain.is_none().then(|| character.escape_debug());
+    plain.into_iter().chain(escape.into_iter().flatten())
 }
 
 /// A file, or a member of an archive.
@@ -39,7 +46,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let escape = |text: &str| text.chars().flat_map(char::escape_debug).collect::<String>();
+        let escape = |text: &str| text.chars().flat_map(escaped).collect::<String>();
         match &self.member {
             None => write!(f, "`{}`", escape(&self.file)),
             Some(member) => write!(f, "`{}` (in `{}`)", escape(member), escape(&self.file)),
@@ -77,10 +84,9 @@ pub enum FileError {
         #[source]
         source: io::Error,
     },
-    /// Compressed data that ends too early or does not decompress.
-    #[error(
-        "{place} is damaged behind line {line}: the lines up to there were read, the rest is lost; fetch the file again"
-    )]
+    /// Compressed data that ends too early, does not decompress, or does not match its checksum. The rows in front of the
+    /// damage have been yielded; where it is the checksum that differs, any of them may be wrong.
+    #[error("{place} is damaged: reading ended behind line {line}; fetch the file again and import it anew")]
     Damaged {
         /// Which file.
         place: Place,

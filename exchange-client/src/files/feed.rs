@@ -9,6 +9,8 @@ use super::container::{Container, Member};
 pub(super) struct Feed {
     head: Vec<u8>,
     head_at: usize,
+    /// An error that the look ahead met behind the bytes it got.
+    pending: Option<io::Error>,
     inner: BufReader<Container>,
 }
 
@@ -17,6 +19,7 @@ impl Feed {
         Self {
             head: Vec::new(),
             head_at: 0,
+            pending: None,
             inner: BufReader::with_capacity(1 << 16, container),
         }
     }
@@ -29,6 +32,9 @@ impl Feed {
     pub(super) fn next_member(&mut self) -> io::Result<Option<Member>> {
         self.head.clear();
         self.head_at = 0;
+        if let Some(error) = self.pending.take() {
+            return Err(error);
+        }
         io::copy(&mut self.inner, &mut io::sink())?;
         match self.inner.get_mut() {
             Container::Zip(zip) => zip.next_member(),
@@ -36,12 +42,17 @@ impl Feed {
         }
     }
 
-    /// The first `length` bytes of what is left, or fewer at its end, without consuming them.
+    /// The first `length` bytes of what is left, or fewer at its end, without consuming them. An error behind the first
+    /// byte waits until the bytes in front of it have been read.
     pub(super) fn peek(&mut self, length: usize) -> io::Result<&[u8]> {
         self.head.drain(..self.head_at);
         self.head_at = 0;
         let missing = length.saturating_sub(self.head.len());
-        self.inner.by_ref().take(missing as u64).read_to_end(&mut self.head)?;
+        match self.inner.by_ref().take(missing as u64).read_to_end(&mut self.head) {
+            Err(error) if self.head.is_empty() => return Err(error),
+            Err(error) => self.pending = Some(error),
+            Ok(_) => {}
+        }
         Ok(&self.head)
     }
 }
@@ -62,6 +73,9 @@ impl BufRead for Feed {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.head_at < self.head.len() {
             return Ok(self.head.get(self.head_at..).unwrap_or_default());
+        }
+        if let Some(error) = self.pending.take() {
+            return Err(error);
         }
         self.inner.fill_buf()
     }
@@ -98,6 +112,12 @@ impl Lines {
     /// The number of the line that was read last, counted from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How much memory is held for lines.
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.line.capacity()
     }
 
     /// The next line, or `None` at the end. An error leaves the number at the last complete line.

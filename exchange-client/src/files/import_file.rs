@@ -22,6 +22,9 @@ use super::{Kind, Options, ROW_BYTES_MAX, Row, ccxt, ndjson};
 /// How far ahead a text is looked at to tell what it is.
 const SNIFFED: usize = 4_096;
 
+/// How many objects of no known kind may stand at the beginning of a JSON file that is recognised later.
+const PRIMED: usize = 100;
+
 /// A recognised file, as an iterator over its rows.
 ///
 /// An `Err` item concerns the file or one member of an archive; behind it, iteration goes on with the next member, if
@@ -32,7 +35,8 @@ pub struct ImportFile {
     context: Context,
     text: Option<Text>,
     kind: Kind,
-    is_json_recognised: bool,
+    is_recognised: bool,
+    begins_with: String,
     zone_origin: Option<ZoneOrigin>,
     queue: VecDeque<Result<Row, FileError>>,
     is_zip: bool,
@@ -102,7 +106,8 @@ impl ImportFile {
             context: Context::new(options),
             text: None,
             kind: if is_database { Kind::BotDatabase } else { Kind::Ccxt },
-            is_json_recognised: false,
+            is_recognised: false,
+            begins_with: String::new(),
             zone_origin: None,
             queue: VecDeque::new(),
             is_zip,
@@ -173,13 +178,41 @@ impl ImportFile {
         begun.map_err(|error| self.queue.push_back(Err(error))).ok()
     }
 
-    /// Reads the first row ahead, so that whoever opens the file learns at once whether it can be read at all.
+    /// Reads ahead until a row tells that the file is what it seems to be, so that whoever opens it learns at once
+    /// whether it can be read at all. One bad line at the beginning does not condemn a file.
     fn prime(&mut self) -> Result<(), FileError> {
-        match self.read_in_text() {
-            Some(Ok(row)) => self.queue.push_back(Ok(row)),
-            Some(Err(error)) => return Err(error),
-            None => {}
+        let mut rows = VecDeque::new();
+        while rows.len() < PRIMED {
+            match self.read_in_text() {
+                Some(Ok(row)) => rows.push_back(Ok(row)),
+                Some(Err(error)) if rows.is_empty() => return Err(error),
+                Some(Err(error)) => {
+                    rows.push_back(Err(error));
+                    break;
+                }
+                None => break,
+            }
+            if self.is_recognised {
+                break;
+            }
         }
+        // Objects that cannot be parsed say nothing about what the file is; others do.
+        let is_foreign = |item: &Result<Row, FileError>| {
+            let problem = item
+                .as_ref()
+                .ok()
+                .and_then(|row| row.result.as_ref().err())
+                .map(|error| &error.problem);
+            matches!(problem, Some(RowProblem::Unrecognised { .. } | RowProblem::NotAnObject))
+        };
+        if !self.is_recognised && rows.iter().any(is_foreign) {
+            self.text = None;
+            return Err(FileError::Unrecognised {
+                place: self.place.clone(),
+                found: self.begins_with.clone(),
+            });
+        }
+        self.queue.append(&mut rows);
         Ok(())
     }
 
@@ -187,7 +220,7 @@ impl ImportFile {
     fn begin_text(&mut self) -> Result<(), FileError> {
         self.text = None;
         self.context.begin_member();
-        self.is_json_recognised = false;
+        self.is_recognised = false;
         let is_archive = self.feed.container().is_compressed();
         let head = match self.feed.peek(SNIFFED) {
             Ok(head) => head.to_vec(),
@@ -209,20 +242,23 @@ impl ImportFile {
         let text = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&head).trim_ascii_start();
         self.zone_origin = None;
         self.context.zone = None;
-        match text.first() {
-            None if head.len() < SNIFFED => Err(FileError::Empty { place }),
-            Some(b'[') => self.begin_json(&head, true),
+        let as_elements = match text.first() {
+            None if head.len() < SNIFFED => return Err(FileError::Empty { place }),
+            Some(b'[') => true,
             Some(b'{') => {
                 // An object that goes on behind its first line is laid out for readers, not one a line.
                 let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-                self.begin_json(&head, first_line.trim_ascii() == b"{")
+                first_line.trim_ascii() == b"{"
             }
-            _ => self.begin_table(),
-        }
+            _ => return self.begin_table(),
+        };
+        self.begin_json(&head, as_elements);
+        Ok(())
     }
 
-    fn begin_json(&mut self, head: &[u8], as_elements: bool) -> Result<(), FileError> {
+    fn begin_json(&mut self, head: &[u8], as_elements: bool) {
         self.kind = Kind::Ccxt;
+        self.begins_with = shown(String::from_utf8_lossy(head).trim());
         self.text = Some(if as_elements {
             if head.starts_with(BYTE_ORDER_MARK) {
                 io::BufRead::consume(&mut self.feed, BYTE_ORDER_MARK.len());
@@ -231,7 +267,6 @@ impl ImportFile {
         } else {
             Text::JsonLines(Lines::default())
         });
-        Ok(())
     }
 
     fn begin_table(&mut self) -> Result<(), FileError> {
@@ -263,6 +298,7 @@ impl ImportFile {
             });
         }
         self.kind = layout.kind();
+        self.is_recognised = true;
         self.choose_zone(&header, &layout)?;
         self.text = Some(Text::Table(Box::new(Table {
             header,
@@ -391,7 +427,7 @@ impl ImportFile {
             }
             Ok(Some(Line::Bytes(bytes))) if bytes.trim_ascii().is_empty() => Ok(Read1::Skip),
             Ok(Some(Line::Bytes(bytes))) => {
-                let parsed = self.parse_json(bytes)?;
+                let parsed = self.parse_json(bytes);
                 Ok(self.row(before + 1, parsed))
             }
             Err(source) => {
@@ -411,7 +447,7 @@ impl ImportFile {
                 });
             }
             Ok(Some(Element::TooLong)) => Err(RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX })),
-            Ok(Some(Element::Bytes(bytes))) => self.parse_json(bytes)?,
+            Ok(Some(Element::Bytes(bytes))) => self.parse_json(bytes),
             Err(source) => {
                 self.at_end = true;
                 return Err(self.broken(splitter.line() - 1, source));
@@ -420,43 +456,21 @@ impl ImportFile {
         Ok(self.row(splitter.element_line(), parsed))
     }
 
-    /// What a JSON text states. The outer error is for a file whose first objects are of no known kind at all.
-    fn parse_json(&mut self, bytes: &[u8]) -> Result<Result<Vec<Statement>, RowError>, FileError> {
-        let text = match utf8(bytes) {
-            Ok(text) => text,
-            Err(error) => return Ok(Err(error)),
-        };
-        let object = match Object::parse(text, "") {
-            Ok(object) => object,
-            Err(RowError {
-                problem: RowProblem::NotAnObject,
-                ..
-            }) if !self.is_json_recognised => {
-                return Err(FileError::Unrecognised {
-                    place: self.place.clone(),
-                    found: shown(text),
-                });
-            }
-            Err(error) => return Ok(Err(error)),
-        };
+    /// What a JSON text states.
+    fn parse_json(&mut self, bytes: &[u8]) -> Result<Vec<Statement>, RowError> {
+        let text = utf8(bytes)?;
+        let object = Object::parse(text, "")?;
         let is_ours = object
             .get("schema")
             .is_some_and(|schema| schema.text.starts_with(ndjson::SCHEMA_PREFIX));
-        if !is_ours && !self.is_json_recognised && !ccxt::is_recognised(&object) {
-            return Err(FileError::Unrecognised {
-                place: self.place.clone(),
-                found: shown(text),
-            });
-        }
-        if !self.is_json_recognised {
-            self.is_json_recognised = true;
+        if !self.is_recognised && (is_ours || ccxt::is_recognised(&object)) {
+            self.is_recognised = true;
             self.kind = if is_ours { Kind::Fillbook } else { Kind::Ccxt };
         }
-        Ok(if is_ours {
-            ndjson::parse_line(text).map(|statement| vec![statement])
-        } else {
-            ccxt::parse(&object, &Arc::from(text), &mut self.context)
-        })
+        if is_ours {
+            return ndjson::parse_line(text).map(|statement| vec![statement]);
+        }
+        ccxt::parse(&object, &Arc::from(text), &mut self.context)
     }
 
     fn row(&self, line: u64, result: Result<Vec<Statement>, RowError>) -> Read1 {

@@ -30,10 +30,19 @@ pub(super) struct Splitter {
     element_column: usize,
     in_array: bool,
     depth: usize,
-    in_string: bool,
-    is_escaped: bool,
+    string: StringState,
     resync: Option<usize>,
     at_end: bool,
+}
+
+/// Whether the position is within a JSON string.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum StringState {
+    #[default]
+    Outside,
+    Inside,
+    /// Behind a backslash.
+    Escaped,
 }
 
 /// What a byte does to the element that is being collected.
@@ -117,14 +126,14 @@ impl Splitter {
     }
 
     fn step(&mut self, byte: u8) -> Step {
-        if self.in_string {
+        if self.string != StringState::Outside {
             return self.step_in_string(byte);
         }
         if self.length == 0 {
             return self.step_between(byte);
         }
         match byte {
-            b'"' => self.in_string = true,
+            b'"' => self.string = StringState::Inside,
             b'{' | b'[' => self.depth += 1,
             b'}' | b']' if self.depth > 0 => {
                 self.depth -= 1;
@@ -164,7 +173,7 @@ impl Splitter {
                 return Step::Drop;
             }
             b'{' | b'[' => self.depth = 1,
-            b'"' => self.in_string = true,
+            b'"' => self.string = StringState::Inside,
             _ => {}
         }
         self.element_line = self.line + 1;
@@ -174,19 +183,16 @@ impl Splitter {
 
     fn step_in_string(&mut self, byte: u8) -> Step {
         if byte == b'\n' {
-            self.in_string = false;
-            self.is_escaped = false;
+            self.string = StringState::Outside;
             self.depth = 0;
             self.resync = Some(self.element_column);
             return Step::Ended;
         }
-        if self.is_escaped {
-            self.is_escaped = false;
-        } else if byte == b'\\' {
-            self.is_escaped = true;
-        } else if byte == b'"' {
-            self.in_string = false;
-        }
+        self.string = match (self.string, byte) {
+            (StringState::Inside, b'\\') => StringState::Escaped,
+            (StringState::Inside, b'"') => StringState::Outside,
+            _ => StringState::Inside,
+        };
         Step::Keep
     }
 }

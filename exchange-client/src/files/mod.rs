@@ -45,6 +45,8 @@ mod layout;
 pub mod ndjson;
 mod orders;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trades;
 mod transactions;
 mod zone;

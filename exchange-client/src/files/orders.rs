@@ -6,6 +6,7 @@ use ledger_core::{
     AnyFact, Cancel, Execution, Order, OrderClass, OrderKey, OrderStatus, OrderTerms, Source, Statement,
 };
 
+use super::cell::Cell;
 use super::context::{Context, statement};
 use super::error::RowError;
 use super::table::{Column, Header, Record};
@@ -75,35 +76,32 @@ impl OrderColumns {
         let status = row.required(self.status)?.status()?;
         let avg_price = row
             .optional(Some(self.avg_price))
-            .map_or(Ok(None), |cell| cell.price_unless_zero())?;
+            .map_or(Ok(None), Cell::price_unless_zero)?;
         let executed = row
             .optional(Some(self.executed_qty))
-            .map(|cell| cell.not_negative())
+            .map(Cell::not_negative)
             .transpose()?;
         let order = Order {
-            client_order_id: row.optional(self.client_order_id).map(|cell| cell.id()).transpose()?,
+            client_order_id: row.optional(self.client_order_id).map(Cell::id).transpose()?,
             side,
             position_side: context.position_side(row.optional(self.position_side))?,
             order_type: Some(row.required(self.order_type)?.label_as_name()?),
-            time_in_force: row
-                .optional(self.time_in_force)
-                .map(|cell| cell.label_as_name())
-                .transpose()?,
+            time_in_force: row.optional(self.time_in_force).map(Cell::label_as_name).transpose()?,
             status: status.clone(),
             terms: OrderTerms {
                 as_of: Some(updated.unwrap_or(created).at),
                 qty: row
                     .optional(Some(self.qty))
-                    .map_or(Ok(None), |cell| cell.quantity_unless_zero())?,
+                    .map_or(Ok(None), Cell::quantity_unless_zero)?,
                 price: row
                     .optional(Some(self.price))
-                    .map_or(Ok(None), |cell| cell.price_unless_zero())?,
+                    .map_or(Ok(None), Cell::price_unless_zero)?,
                 trigger_price: row
                     .optional(self.trigger_price)
-                    .map_or(Ok(None), |cell| cell.price_unless_zero())?,
+                    .map_or(Ok(None), Cell::price_unless_zero)?,
             },
             executed: executed.map(|qty| Execution { qty, avg_price }),
-            reduce_only: row.optional(self.reduce_only).map(|cell| cell.boolean()).transpose()?,
+            reduce_only: row.optional(self.reduce_only).map(Cell::boolean).transpose()?,
             created: Some(created),
             updated,
             ..Order::known_from_fill(key.clone(), side, None)

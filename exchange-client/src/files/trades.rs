@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ledger_core::{Asset, Fill, FillId, FillKey, Source, Statement};
 
 use super::Kind;
+use super::cell::Cell;
 use super::context::{Context, linear};
 use super::error::RowError;
 use super::table::{Column, Header, Record};
@@ -71,22 +72,19 @@ impl TradeColumns {
     ) -> Result<Vec<Statement>, RowError> {
         let symbol = row.required(self.symbol)?.symbol()?;
         let fill_id: FillId = row.required(self.trade_id)?.counted_id()?;
-        let margin_asset = row
-            .optional(self.margin_asset)
-            .map(|cell| cell.id::<Asset>())
-            .transpose()?;
+        let margin_asset = row.optional(self.margin_asset).map(Cell::id::<Asset>).transpose()?;
         let fee_asset = match row.optional(self.fee_asset) {
             Some(cell) => Some(cell.id()?),
             None => margin_asset.clone().or_else(|| context.settle_asset(&symbol)),
         };
-        let maker = row.optional(self.maker).map(|cell| cell.boolean()).transpose()?;
+        let maker = row.optional(self.maker).map(Cell::boolean).transpose()?;
         let fee = row
             .optional(Some(self.fee))
             .map(|cell| cell.fee(fee_asset.as_ref(), maker))
             .transpose()?;
         let realized_pnl = row
             .optional(self.realized_pnl)
-            .map(|cell| cell.amount_with_unit())
+            .map(Cell::amount_with_unit)
             .transpose()?;
         let fill = Fill {
             order_id: Some(row.required(self.order_id)?.counted_id()?),

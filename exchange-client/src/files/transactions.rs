@@ -49,9 +49,9 @@ impl TransactionColumns {
         let time = row.required(self.time)?.time(context.zone.as_ref())?;
         let amount = row.required(self.amount)?.amount_with_unit()?;
         let asset: Asset = row.required(self.asset)?.id()?;
-        let symbol = row.optional(Some(self.symbol)).map(|cell| cell.symbol()).transpose()?;
+        let symbol = row.optional(Some(self.symbol)).map(Cell::symbol).transpose()?;
         let tran_id = row.optional(Some(self.tran_id)).filter(|cell| cell.text != "0");
-        let tran_id = tran_id.map(|cell| cell.counted_id()).transpose()?;
+        let tran_id = tran_id.map(Cell::counted_id).transpose()?;
         context.check_account(row.optional(self.uid))?;
         let tran_id = match tran_id {
             Some(tran_id) => tran_id,

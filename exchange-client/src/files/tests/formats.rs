@@ -1,0 +1,590 @@
+//! Every format that is read, with values checked by hand and against each other.
+
+use ledger_core::{
+    AnyFact, EventTime, Fill, Income, Order, OrderClass, OrderStatus, PositionSide, Side, Source, TimePrecision,
+    TimestampMs,
+};
+
+use super::*;
+use crate::files::{Zone, ZoneOrigin};
+
+const CURRENT: &str = "one-way/Export Trade History(UTC+3)-part1-of1.csv";
+const TRADE_FILES: [&str; 7] = [
+    CURRENT,
+    "one-way/trades-legacy.csv",
+    "one-way/trades-legacy.csv.gz",
+    "one-way/trades-archive.csv",
+    "one-way/trades-in-parts.zip",
+    "one-way/ccxt-trades.json",
+    "one-way/ccxt-trades-without-info.ndjson",
+];
+const OTHER_FILES: [&str; 4] = [
+    "one-way/orders.csv",
+    "one-way/transactions.csv",
+    "one-way/ccxt-orders.ndjson",
+    "one-way/fillbook.ndjson",
+];
+
+fn fills(found: &Found) -> Vec<Fill> {
+    let only_fills = |fact| {
+        if let AnyFact::Fill(fill) = fact {
+            Some(fill)
+        } else {
+            None
+        }
+    };
+    found.facts().into_iter().filter_map(only_fills).collect()
+}
+
+fn orders(found: &Found) -> Vec<Order> {
+    let only_orders = |fact| {
+        if let AnyFact::Order(order) = fact {
+            Some(order)
+        } else {
+            None
+        }
+    };
+    found.facts().into_iter().filter_map(only_orders).collect()
+}
+
+fn incomes(found: &Found) -> Vec<Income> {
+    let only_incomes = |fact| {
+        if let AnyFact::Income(income) = fact {
+            Some(income)
+        } else {
+            None
+        }
+    };
+    found.facts().into_iter().filter_map(only_incomes).collect()
+}
+
+fn at(ms: i64) -> TimestampMs {
+    TimestampMs::new(ms).unwrap()
+}
+
+/// 2026-03-01 09:12:44.871 UTC.
+const TAKE_PROFIT_MS: i64 = 1_772_356_364_871;
+
+fn fill_530(found: &Found) -> Fill {
+    fills(found)
+        .into_iter()
+        .find(|fill| fill.key.fill_id.as_str() == "530")
+        .unwrap()
+}
+
+#[test]
+fn the_current_export_is_read_in_the_zone_of_its_file_name() {
+    let file = open(&fixture(CURRENT), Options::default()).unwrap();
+    assert_eq!(
+        file.zone().map(|(zone, origin)| (zone.name().to_owned(), origin)),
+        Some(("UTC+3".to_owned(), ZoneOrigin::FileName))
+    );
+    let found = drain(file).clean();
+    assert_eq!((found.kind, found.rows), (Some(Kind::BinanceTrades), 15));
+    let fill = fill_530(&found);
+    assert_eq!(fill.time, EventTime::seconds(at(TAKE_PROFIT_MS)));
+    assert_eq!(fill.key.symbol.as_str(), "BTCUSDT");
+    assert_eq!(fill.key.side, Side::Sell);
+    assert_eq!(fill.price.get().to_string(), "60500");
+    assert_eq!(fill.qty.get().to_string(), "0.012");
+    let fee = fill.fee.unwrap();
+    assert_eq!(
+        (fee.amount.to_string().as_str(), fee.asset.as_str()),
+        ("0.1452", "USDT")
+    );
+    assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "5.976");
+    assert_eq!(
+        (fill.maker, fill.sequence, fill.position_side),
+        (Some(true), Some(530), None)
+    );
+    assert_eq!(fill.order_id.unwrap().as_str(), "8389765568816714230");
+    let payload = found.statements.last().unwrap().payload.as_deref().unwrap();
+    assert!(
+        payload.starts_with("70031177,2026-03-01 09:00:01,BTCUSDT,BUY,60000.0,0.010,"),
+        "{payload}"
+    );
+}
+
+#[test]
+fn the_legacy_export_has_position_sides_and_short_years() {
+    let found = read("one-way/trades-legacy.csv").clean();
+    assert_eq!((found.kind, found.rows), (Some(Kind::BinanceTradesLegacy), 15));
+    let fill = fill_530(&found);
+    assert_eq!(fill.time, EventTime::seconds(at(TAKE_PROFIT_MS)));
+    assert_eq!(fill.position_side, Some(PositionSide::Net));
+    let rebate = fills(&found)
+        .into_iter()
+        .find(|fill| fill.key.fill_id.as_str() == "88001")
+        .unwrap();
+    let fee = rebate.fee.unwrap();
+    assert_eq!(
+        (fee.amount.to_string().as_str(), fee.asset.as_str()),
+        ("-0.075", "USDC")
+    );
+    let bnb = fills(&found)
+        .into_iter()
+        .find(|fill| fill.key.fill_id.as_str() == "507")
+        .unwrap()
+        .fee
+        .unwrap();
+    assert_eq!(
+        (bnb.amount.to_string().as_str(), bnb.asset.as_str()),
+        ("0.00162656", "BNB")
+    );
+}
+
+#[test]
+fn the_archive_knows_milliseconds_and_the_margin_asset() {
+    let found = read("one-way/trades-archive.csv").clean();
+    assert_eq!((found.kind, found.rows), (Some(Kind::BinanceTradesArchive), 15));
+    assert_eq!(fill_530(&found).time, EventTime::ms(at(TAKE_PROFIT_MS)));
+    assert!(
+        found
+            .statements
+            .iter()
+            .all(|statement| statement.source == Source::ExchangeArchive)
+    );
+    let settled: Vec<String> = found
+        .facts()
+        .into_iter()
+        .filter_map(|fact| match fact {
+            AnyFact::Instrument(instrument) => Some(format!("{} {}", instrument.symbol, instrument.settle_asset)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(settled, ["BTCUSDT USDT", "ETHUSDT USDT", "SOLUSDC USDC"]);
+}
+
+#[test]
+fn hedge_mode_keeps_both_sides_of_a_self_trade() {
+    for name in ["hedge/trades-legacy.csv", "hedge/trades-archive.csv"] {
+        let found = read(name).clean();
+        let twins: Vec<_> = fills(&found)
+            .into_iter()
+            .filter(|fill| fill.key.fill_id.as_str() == "9020")
+            .map(|fill| (fill.key.side, fill.position_side))
+            .collect();
+        let expected = [
+            (Side::Buy, Some(PositionSide::Short)),
+            (Side::Sell, Some(PositionSide::Long)),
+        ];
+        assert_eq!(twins, expected, "{name}");
+    }
+}
+
+#[test]
+fn one_order_is_stated_once_however_many_fills_it_has() {
+    let found = read("one-way/trades-legacy.csv").clean();
+    let orders = orders(&found);
+    assert_eq!(orders.len(), 14);
+    assert!(
+        orders
+            .iter()
+            .all(|order| order.status == OrderStatus::Unknown && order.executed.is_none())
+    );
+}
+
+#[test]
+fn the_order_export_gives_states_terms_and_cancels() {
+    let found = read("one-way/orders.csv").clean();
+    assert_eq!((found.kind, found.rows), (Some(Kind::BinanceOrders), 16));
+    let orders = orders(&found);
+    let cancelled = orders
+        .iter()
+        .find(|order| order.key.order_id.as_str() == "8389765568816714230")
+        .unwrap();
+    assert_eq!(cancelled.status, OrderStatus::Canceled);
+    assert_eq!(cancelled.client_order_id.as_ref().unwrap().as_str(), "atlas_TP_1");
+    assert_eq!(cancelled.terms.qty.unwrap().get().to_string(), "0.02");
+    assert_eq!(cancelled.terms.price.unwrap().get().to_string(), "60500");
+    let executed = cancelled.executed.as_ref().unwrap();
+    assert_eq!(executed.qty.to_string(), "0.012");
+    assert_eq!(executed.avg_price.unwrap().get().to_string(), "60500");
+    assert_eq!(cancelled.position_side, Some(PositionSide::Net));
+    assert_eq!(cancelled.time_in_force.as_ref().unwrap().as_str(), "GTC");
+    // 2026-03-01 09:30:12 UTC, as the only cancel of that symbol and id.
+    let cancels: Vec<_> = found
+        .facts()
+        .into_iter()
+        .filter_map(|fact| match fact {
+            AnyFact::Cancel(cancel) => Some((cancel.key.order_id.to_string(), cancel.time)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(cancels.len(), 2);
+    assert_eq!(
+        cancels[0],
+        (
+            "8389765568816714230".to_owned(),
+            EventTime::seconds(at(1_772_357_412_000))
+        )
+    );
+    let stop = orders
+        .iter()
+        .find(|order| order.key.order_id.as_str() == "8389765568816714400")
+        .unwrap();
+    assert_eq!(stop.order_type.as_ref().unwrap().as_str(), "STOP_MARKET");
+    assert_eq!(
+        (
+            stop.terms.price,
+            stop.terms.trigger_price.unwrap().get().to_string().as_str()
+        ),
+        (None, "59050")
+    );
+    let unfilled = orders
+        .iter()
+        .find(|order| order.status == OrderStatus::Expired)
+        .unwrap();
+    let executed = unfilled.executed.as_ref().unwrap();
+    assert!(executed.qty.is_zero() && executed.avg_price.is_none());
+}
+
+#[test]
+fn the_transaction_export_gives_income() {
+    let found = read("one-way/transactions.csv").clean();
+    assert_eq!((found.kind, found.rows), (Some(Kind::BinanceTransactions), 31));
+    let incomes = incomes(&found);
+    let text = |income: &Income| {
+        let symbol = income.key.symbol.as_ref().map_or("-", |symbol| symbol.as_str());
+        format!(
+            "{} {} {} {symbol} {}",
+            income.key.income_type, income.amount, income.key.asset, income.key.tran_id
+        )
+    };
+    assert_eq!(text(&incomes[0]), "TRANSFER 10000 USDT - 300000000001");
+    assert_eq!(text(&incomes[5]), "FUNDING_FEE -0.180144 USDT BTCUSDT 500000000001");
+    assert_eq!(incomes[5].time, EventTime::seconds(at(1_772_352_000_000)));
+    let ids: std::collections::BTreeSet<_> = incomes.iter().map(|income| income.key.clone()).collect();
+    assert_eq!(ids.len(), 31, "two identical rows without an id are two facts");
+}
+
+#[test]
+fn rows_without_a_transaction_id_keep_theirs_across_files_and_spellings() {
+    let long = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n2026-03-02 03:00:00,REFERRAL_KICKBACK,0.01250000,USDT,,\n2026-03-02 03:00:00,REFERRAL_KICKBACK,0.01250000,USDT,,\n";
+    let short =
+        "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n26-03-02 03:00:00,Referral Kickback,0.0125,USDT,-,\n";
+    let (long, short) = (read_text("a.csv", long).clean(), read_text("b.csv", short).clean());
+    assert_eq!(incomes(&long)[0], incomes(&short)[0]);
+    assert_ne!(incomes(&long)[1].key, incomes(&short)[0].key);
+}
+
+#[test]
+fn ccxt_takes_decimals_and_ids_from_info() {
+    let found = read("one-way/ccxt-trades.json").clean();
+    assert_eq!((found.kind, found.rows), (Some(Kind::Ccxt), 15));
+    let fill = fill_530(&found);
+    assert_eq!(fill.time, EventTime::ms(at(TAKE_PROFIT_MS)));
+    assert_eq!(fill.position_side, Some(PositionSide::Net));
+    assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "5.976");
+    assert_eq!(fill.key.symbol.as_str(), "BTCUSDT");
+    // The unified amount is what floats make of it; the exchange's own is exact.
+    let text = r#"[{"symbol":"BTC/USDT:USDT","side":"buy","price":0.1,"amount":0.30000000000000004,"id":"1","order":"2","timestamp":1772356364871,
+        "info":{"symbol":"BTCUSDT","id":8389765568816714211,"orderId":8389765568816714212,"price":"0.1","qty":"0.3","commission":"0.1","commissionAsset":"USDT","time":"1772356364871","maker":false,"positionSide":"LONG"}}]"#;
+    let fill = fills(&read_text("x.json", text).clean()).remove(0);
+    assert_eq!(fill.qty.get().to_string(), "0.3");
+    assert_eq!(fill.key.fill_id.as_str(), "8389765568816714211");
+    assert_eq!(fill.sequence, Some(8_389_765_568_816_714_211));
+    assert_eq!(fill.order_id.unwrap().as_str(), "8389765568816714212");
+    assert_eq!(fill.position_side, Some(PositionSide::Long));
+}
+
+#[test]
+fn ccxt_without_info_is_read_by_the_digits_it_has() {
+    let found = read("one-way/ccxt-trades-without-info.ndjson").clean();
+    assert_eq!(found.rows, 15);
+    let fill = fill_530(&found);
+    assert_eq!(
+        (fill.qty.get().to_string().as_str(), fill.position_side),
+        ("0.012", None)
+    );
+    assert_eq!(fill.maker, Some(true));
+    let line = r#"{"symbol":"BTC/USDT:USDT-260626","side":"sell","price":1e-7,"amount":12345678901234567890.123456789,"id":9007199254740993,"order":null,"datetime":"2026-03-01T09:12:44.871Z","fee":null,"fees":[{"cost":1,"currency":"USDT"},{"cost":0.5,"currency":"USDT"}]}"#;
+    let fill = fills(&read_text("x.json", line).clean()).remove(0);
+    assert_eq!(fill.key.symbol.as_str(), "BTCUSDT_260626");
+    assert_eq!(fill.key.fill_id.as_str(), "9007199254740993");
+    assert_eq!(fill.qty.get().to_string(), "12345678901234567890.123456789");
+    assert_eq!(fill.price.get().to_string(), "0.0000001");
+    assert_eq!(fill.fee.unwrap().amount.to_string(), "1.5");
+    assert_eq!(fill.order_id, None);
+    assert_eq!(fill.time, EventTime::ms(at(TAKE_PROFIT_MS)));
+}
+
+#[test]
+fn ccxt_orders_of_both_classes_are_read() {
+    let found = read("one-way/ccxt-orders.ndjson").clean();
+    let orders = orders(&found);
+    assert_eq!(orders.len(), 17);
+    let regular = orders
+        .iter()
+        .find(|order| order.key.order_id.as_str() == "8389765568816714400")
+        .unwrap();
+    assert_eq!(
+        (regular.key.class, regular.status.clone()),
+        (OrderClass::Regular, OrderStatus::Filled)
+    );
+    assert_eq!(regular.order_type.as_ref().unwrap().as_str(), "STOP_MARKET");
+    assert_eq!(regular.reduce_only, Some(true));
+    let conditional = orders
+        .iter()
+        .find(|order| order.key.class == OrderClass::Conditional)
+        .unwrap();
+    assert_eq!(conditional.status, OrderStatus::Finished);
+    assert_eq!(conditional.triggered_order_id, Some(regular.key.order_id.clone()));
+    assert_eq!(conditional.executed, None, "the regular order alone has fills");
+    let unified = r#"{"id":"7","clientOrderId":null,"symbol":"BTC/USDT:USDT","status":"open","filled":0.1,"remaining":0.2,"amount":0.3,"side":"buy","type":"limit","price":100.5,"average":100.4,"timestamp":1772356364871}"#;
+    let found = read_text("x.json", unified).clean();
+    let order = super::formats::orders(&found).remove(0);
+    assert_eq!(order.status, OrderStatus::PartiallyFilled);
+    assert_eq!(order.terms.price.unwrap().get().to_string(), "100.5");
+}
+
+#[test]
+fn every_generation_states_the_same_facts() {
+    let found: Vec<Found> = TRADE_FILES
+        .iter()
+        .chain(&OTHER_FILES)
+        .map(|name| read(name).clean())
+        .collect();
+    // What was written down independently of any export, in fillbook's own lines.
+    let mut expected = Book::default();
+    expected.record_all(&found.last().unwrap().statements);
+    assert_eq!(
+        (expected.fills.len(), expected.orders.len(), expected.cancels.len()),
+        (15, 16, 2)
+    );
+
+    for (name, found) in TRADE_FILES.iter().zip(&found) {
+        let mut book = Book::default();
+        book.record_all(&found.statements);
+        assert_eq!(
+            book.fills.keys().collect::<Vec<_>>(),
+            expected.fills.keys().collect::<Vec<_>>(),
+            "{name}"
+        );
+        book.record_all(&read("one-way/fillbook.ndjson").statements);
+        assert_eq!(book.conflicts, Vec::<String>::new(), "{name}");
+    }
+
+    let everything_but_ours = &found[..found.len() - 1];
+    let mut forwards = Book::default();
+    everything_but_ours
+        .iter()
+        .for_each(|found| forwards.record_all(&found.statements));
+    let mut backwards = Book::default();
+    everything_but_ours.iter().rev().for_each(|found| {
+        found
+            .statements
+            .iter()
+            .rev()
+            .for_each(|statement| backwards.record(statement));
+    });
+    assert_eq!(forwards.conflicts, Vec::<String>::new());
+    assert_eq!(forwards, backwards);
+    for (key, fill) in &forwards.fills {
+        assert_eq!(fill.fact, expected.fills[key].fact);
+    }
+    for (key, order) in expected.orders.iter() {
+        assert_eq!(forwards.orders[key].fact, order.fact);
+    }
+    for (key, cancel) in &expected.cancels {
+        assert_eq!(forwards.cancels[key].fact, cancel.fact);
+    }
+    for (key, income) in &expected.incomes {
+        let read = &forwards.incomes[key].fact;
+        assert_eq!(read.amount, income.fact.amount);
+        assert!(read.time.agrees_with(income.fact.time));
+    }
+}
+
+#[test]
+fn columns_are_found_by_name() {
+    let text = "Maker;realized profit;FEE;Extra;trade id;ORDER_ID;quantity;Price;side;symbol;Time (UTC)\nY;-1,5;;x;1;2;3;4;buy;BTCUSDT;2026-03-01 00:00:00\nY;\"-1.5\";1USDT;\"a;b\";1;2;3;4;buy;BTCUSDT;2026-03-01 00:00:00;;\n";
+    let found = read_text("x.csv", text);
+    assert_eq!(found.rejected.len(), 1);
+    let fill = fills(&found).remove(0);
+    assert_eq!(
+        (
+            fill.price.get().to_string().as_str(),
+            fill.qty.get().to_string().as_str()
+        ),
+        ("4", "3")
+    );
+    assert_eq!((fill.key.side, fill.maker), (Side::Buy, Some(true)));
+    assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "-1.5");
+}
+
+const NO_ZONE: &str = "Time,Symbol,Side,Price,Quantity,Fee,Realized Profit,Trade ID,Order ID\n2026-03-29 02:30:00,BTCUSDT,BUY,1,1,0USDT,0,1,1\n2026-10-25 02:30:00,BTCUSDT,BUY,1,1,0USDT,0,2,1\n2026-07-01 00:00:00,BTCUSDT,BUY,1,1,0USDT,0,3,1\n";
+
+fn in_zone(zone: &str) -> Options {
+    Options {
+        zone: Some(zone.parse().unwrap()),
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_zone_is_needed_and_may_be_given() {
+    let error = from_text("trades.csv", NO_ZONE, Options::default()).unwrap_err();
+    assert!(matches!(error, FileError::ZoneUnknown { .. }), "{error}");
+    assert!(error.to_string().contains("--tz UTC+3"), "{error}");
+    let found = drain(from_text("trades.csv", NO_ZONE, in_zone("Asia/Seoul")).unwrap()).clean();
+    // 2026-07-01 00:00 in Seoul is 15:00 UTC of the day before.
+    assert_eq!(fills(&found)[2].time, EventTime::seconds(at(1_782_831_600_000)));
+    // The file's own name is more precise than what is given for many files.
+    let found = drain(from_text("trades(UTC--6).csv", NO_ZONE, in_zone("Asia/Seoul")).unwrap()).clean();
+    assert_eq!(fills(&found)[2].time, EventTime::seconds(at(1_782_885_600_000)));
+    assert_eq!(found.statements[0].source, Source::ExchangeCsv);
+}
+
+#[test]
+fn local_times_that_daylight_saving_skips_or_repeats_are_rejected() {
+    let found = drain(from_text("trades.csv", NO_ZONE, in_zone("Europe/Berlin")).unwrap());
+    let reasons: Vec<_> = found
+        .rejected
+        .iter()
+        .map(|(line, reason)| (*line, reason.as_str()))
+        .collect();
+    assert_eq!(reasons.len(), 2);
+    assert!(
+        reasons[0].0 == 2 && reasons[0].1.contains("does not exist in Europe/Berlin"),
+        "{reasons:?}"
+    );
+    assert!(
+        reasons[1].0 == 3 && reasons[1].1.contains("occurs twice in Europe/Berlin"),
+        "{reasons:?}"
+    );
+    assert_eq!(fills(&found).len(), 1);
+    let found = drain(from_text("trades.csv", NO_ZONE, in_zone("UTC+1")).unwrap()).clean();
+    assert_eq!(fills(&found).len(), 3);
+}
+
+#[test]
+fn the_name_of_a_file_outranks_its_header_and_a_contradiction_is_refused() {
+    let text = NO_ZONE.replacen("Time", "Time(UTC)", 1);
+    let time = |file: ImportFile| fills(&drain(file).clean())[2].time.at.as_ms();
+    let plain = time(from_text("trades.csv", text.clone(), Options::default()).unwrap());
+    assert_eq!(plain, 1_782_864_000_000);
+    let named = time(from_text("dir(UTC-9)/trades (UTC+3) (1).csv", text.clone(), Options::default()).unwrap());
+    assert_eq!(plain - named, 3 * 3_600_000);
+    assert_eq!(
+        time(from_text("trades.csv", text.clone(), in_zone("UTC")).unwrap()),
+        plain
+    );
+    let error = from_text("trades.csv", text.clone(), in_zone("UTC+9")).unwrap_err();
+    assert!(matches!(error, FileError::ZoneConflict { .. }), "{error}");
+    let error = from_text("trades(UTC+x).csv", text, Options::default()).unwrap_err();
+    assert!(matches!(error, FileError::ZoneInName { .. }), "{error}");
+}
+
+#[test]
+fn zones_are_read_in_every_usual_spelling() {
+    for (text, name) in [
+        ("UTC", "UTC"),
+        ("utc+0", "UTC"),
+        ("Z", "UTC"),
+        ("UTC+3", "UTC+3"),
+        ("UTC--6", "UTC-6"),
+        ("GMT-05:30", "UTC-5:30"),
+        ("+0900", "UTC+9"),
+        ("Asia/Seoul", "Asia/Seoul"),
+        ("europe/berlin", "Europe/Berlin"),
+    ] {
+        assert_eq!(text.parse::<Zone>().unwrap().name(), name, "{text}");
+    }
+    for text in [
+        "",
+        "UTC+",
+        "UTC+25",
+        "UTC+5:7",
+        "+1:99",
+        "Mars/Olympus",
+        "\u{1b}[2J",
+        "UTC+3:",
+        "3",
+    ] {
+        let error = text.parse::<Zone>().unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}'), "{error}");
+    }
+}
+
+#[test]
+fn times_are_read_in_every_form_of_the_exports() {
+    for (text, ms, precision) in [
+        ("2026-05-29 18:25:01", 1_780_079_101_000, TimePrecision::Second),
+        ("26-03-17 09:34:12", 1_773_740_052_000, TimePrecision::Second),
+        ("2026-05-29T18:25:01Z", 1_780_079_101_000, TimePrecision::Second),
+        (
+            "2026-05-29T18:25:01.250+03:00",
+            1_780_068_301_250,
+            TimePrecision::Millisecond,
+        ),
+        ("2026-05-29 18:25:01.5", 1_780_079_101_500, TimePrecision::Millisecond),
+        ("1780079101250", 1_780_079_101_250, TimePrecision::Millisecond),
+        ("1780079101250999", 1_780_079_101_250, TimePrecision::Millisecond),
+    ] {
+        let time = super::super::zone::parse_time(text, Some(&Zone::utc())).unwrap();
+        assert_eq!((time.at.as_ms(), time.precision), (ms, precision), "{text}");
+    }
+    for text in [
+        "",
+        "1780079101",
+        "2026-02-30 00:00:00",
+        "2026-05-29",
+        "2026-05-29 25:00:00",
+        "29.05.2026 18:25:01",
+        "2026-05-29 18:25",
+        "2026-05-29 18:25:01 PM",
+        "0026-05-29 18:25:01",
+        "2026-05-29 18:25:01.",
+        "٢٠٢٦-05-29 18:25:01",
+        "2026-05-29 18:25:0é",
+        "99999999999999999999",
+    ] {
+        assert!(
+            super::super::zone::parse_time(text, Some(&Zone::utc())).is_err(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_is_left_to_others() {
+    let mut database = b"SQLite format 3\0".to_vec();
+    database.extend([0; 4_080]);
+    let found = read_text("bot.db", database);
+    assert_eq!((found.kind, found.rows), (Some(Kind::BotDatabase), 0));
+}
+
+#[test]
+fn a_position_side_stands_in_only_where_the_file_has_none() {
+    let options = Options {
+        position_side_when_absent: Some(PositionSide::Net),
+        ..Options::default()
+    };
+    let found = drain(open(&fixture(CURRENT), options.clone()).unwrap()).clean();
+    assert!(
+        fills(&found)
+            .iter()
+            .all(|fill| fill.position_side == Some(PositionSide::Net))
+    );
+    let found = drain(open(&fixture("hedge/trades-legacy.csv"), options).unwrap()).clean();
+    assert!(
+        fills(&found)
+            .iter()
+            .all(|fill| fill.position_side != Some(PositionSide::Net))
+    );
+}
+
+#[test]
+fn a_bare_fee_takes_the_settle_asset() {
+    let text = "Time(UTC),Symbol,Side,Price,Quantity,Fee,Realized Profit,Trade ID,Order ID\n2026-07-01 00:00:00,ETHUSDC,BUY,1,1,0.5,0,3,1\n2026-07-01 00:00:00,ODDLING,BUY,1,1,0.5,0,3,1\n";
+    let found = read_text("x.csv", text);
+    assert_eq!(fills(&found)[0].fee.as_ref().unwrap().asset.as_str(), "USDC");
+    assert!(found.rejected[0].1.contains("settle asset"), "{:?}", found.rejected);
+    let options = Options {
+        settle_asset_default: Some("USD1".parse().unwrap()),
+        ..Options::default()
+    };
+    let found = drain(from_text("x.csv", text, options).unwrap()).clean();
+    assert_eq!(fills(&found)[1].fee.as_ref().unwrap().asset.as_str(), "USD1");
+}
