@@ -148,6 +148,12 @@ pub enum StoreError {
         /// The number.
         run: i64,
     },
+    /// The discrepancy is not on record.
+    #[error("the book has no discrepancy {id}")]
+    UnknownDiscrepancy {
+        /// The number.
+        id: i64,
+    },
     /// A cursor that no list of this kind gave.
     #[error("`{cursor}` is no cursor of this list")]
     BadCursor {

@@ -8,6 +8,7 @@ mod outcome;
 mod page;
 mod record;
 mod repository;
+mod sqlite;
 
 pub use batch::{Batch, CoverageGrade, CoverageSpan, Refold, RunId, SyncCursor};
 pub use error::{BackendError, StoreError};
@@ -19,3 +20,4 @@ pub use record::{
     PnlMismatch, ReconcileStatus, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 pub use repository::*;
+pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};

@@ -21,6 +21,12 @@ impl Cursor {
         })
     }
 
+    /// The cursor of a list that runs by row number.
+    pub(crate) fn id(&self) -> Result<i64, StoreError> {
+        let [id] = self.parts()?;
+        self.number(id)
+    }
+
     pub(crate) fn number(&self, part: &str) -> Result<i64, StoreError> {
         part.parse().map_err(|_| StoreError::BadCursor {
             cursor: self.to_string(),
@@ -82,6 +88,31 @@ impl PageRequest {
             limit,
             direction: Direction::NewestFirst,
         }
+    }
+
+    /// One row more than asked for tells whether there is a next page.
+    pub(crate) fn limit_rows(&self) -> i64 {
+        i64::from(self.limit.max(1)) + 1
+    }
+
+    /// Makes a page of at most `limit_rows` rows.
+    pub(crate) fn finish<R, T>(
+        &self,
+        mut rows: Vec<R>,
+        cursor: impl Fn(&R) -> Cursor,
+        decode: impl FnMut(R) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, StoreError> {
+        let limit = usize::try_from(self.limit.max(1)).unwrap_or(usize::MAX);
+        let next = if rows.len() > limit {
+            rows.truncate(limit);
+            rows.last().map(cursor)
+        } else {
+            None
+        };
+        Ok(Page {
+            items: rows.into_iter().map(decode).collect::<Result<_, _>>()?,
+            next,
+        })
     }
 
     /// The page after `cursor` of the same list.

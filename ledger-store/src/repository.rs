@@ -126,8 +126,14 @@ pub trait FillRepository: Send + Sync {
     /// Fills by time.
     async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
 
-    /// Fills of one symbol in the order in which they are folded; `filter.scope.symbol` must name it.
-    async fn fills_in_fold_order(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+    /// Fills of one symbol in the order in which they are folded, from the first on; those that are kept out of the
+    /// fold are left out. The direction of `page` is not used.
+    async fn fills_in_fold_order(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Sourced<Fill>>>;
 
     /// How many fills there are.
     async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64>;

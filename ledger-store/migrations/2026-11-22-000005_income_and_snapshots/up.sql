@@ -1,0 +1,74 @@
+-- An income row without a contract has the symbol ''.
+CREATE TABLE income (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    income_type TEXT NOT NULL,
+    tran_id TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    amount TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    ts_precision TEXT NOT NULL CONSTRAINT income_ts_precision CHECK (ts_precision IN ('s', 'ms')),
+    fill_id TEXT,
+    info TEXT,
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, income_type, tran_id, symbol, asset)
+) STRICT;
+CREATE INDEX income_ts_symbol ON income (ts, symbol, account_id);
+CREATE INDEX income_fill ON income (account_id, symbol, fill_id) WHERE fill_id IS NOT NULL;
+CREATE INDEX income_funding ON income (account_id, symbol, ts, tran_id, asset) WHERE income_type = 'FUNDING_FEE';
+
+CREATE TABLE position_snapshots (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    position_side TEXT NOT NULL
+        CONSTRAINT position_snapshots_position_side CHECK (position_side IN ('NET', 'LONG', 'SHORT')),
+    ts INTEGER NOT NULL,
+    qty TEXT NOT NULL,
+    entry_price TEXT,
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, symbol, position_side, ts)
+) STRICT;
+CREATE INDEX position_snapshots_ts_symbol ON position_snapshots (ts, symbol, account_id);
+
+CREATE TABLE balance_snapshots (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    asset TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    wallet TEXT NOT NULL,
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, asset, ts)
+) STRICT;
+CREATE INDEX balance_snapshots_ts ON balance_snapshots (ts, account_id);
+
+CREATE TABLE price_snapshots (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    mark_price TEXT NOT NULL,
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, symbol, ts)
+) STRICT;
+CREATE INDEX price_snapshots_ts_symbol ON price_snapshots (ts, symbol, account_id);
+
+CREATE TABLE anchors (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    position_side TEXT NOT NULL CONSTRAINT anchors_position_side CHECK (position_side IN ('NET', 'LONG', 'SHORT')),
+    ts INTEGER NOT NULL,
+    qty TEXT NOT NULL,
+    entry_price TEXT,
+    derivation TEXT NOT NULL,
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, symbol, position_side, ts)
+) STRICT;
+CREATE INDEX anchors_ts_symbol ON anchors (ts, symbol, account_id);

@@ -1,0 +1,109 @@
+-- Everything here is recomputed from the facts at any time; refold_marks says what is out of date.
+CREATE TABLE positions (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    position_side TEXT NOT NULL CONSTRAINT positions_position_side CHECK (position_side IN ('NET', 'LONG', 'SHORT')),
+    ts INTEGER,
+    side TEXT NOT NULL CONSTRAINT positions_side CHECK (side IN ('long', 'short', 'flat')),
+    qty TEXT NOT NULL,
+    avg_entry TEXT,
+    unreal_pnl TEXT,
+    realized_pnl TEXT,
+    certainty TEXT NOT NULL CONSTRAINT positions_certainty CHECK (certainty IN ('known', 'estimated', 'unknown')),
+    settle_asset TEXT NOT NULL,
+    mark_price TEXT,
+    mark_ts INTEGER,
+    exchange_qty TEXT,
+    exchange_entry TEXT,
+    exchange_ts INTEGER,
+    reconcile_status TEXT CONSTRAINT positions_reconcile_status
+        CHECK (reconcile_status IN ('MATCHED', 'PENDING', 'MISMATCH', 'UNRESOLVED')),
+    source TEXT NOT NULL CONSTRAINT positions_source CHECK (source = 'fold'),
+    detail_json TEXT NOT NULL,
+    CONSTRAINT positions_key UNIQUE (account_id, symbol, position_side)
+) STRICT;
+CREATE INDEX positions_ts_symbol ON positions (ts, symbol, account_id);
+
+CREATE TABLE round_trips (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    trip_no INTEGER NOT NULL,
+    position_side TEXT NOT NULL CONSTRAINT round_trips_position_side CHECK (position_side IN ('NET', 'LONG', 'SHORT')),
+    direction TEXT NOT NULL CONSTRAINT round_trips_direction CHECK (direction IN ('long', 'short')),
+    opened_ts INTEGER,
+    closed_ts INTEGER,
+    qty_max TEXT NOT NULL,
+    avg_entry TEXT,
+    avg_exit TEXT,
+    gross TEXT,
+    settle_asset TEXT NOT NULL,
+    engine TEXT,
+    exit_reason TEXT NOT NULL,
+    certainty TEXT NOT NULL CONSTRAINT round_trips_certainty CHECK (certainty IN ('known', 'estimated', 'unknown')),
+    detail_json TEXT NOT NULL,
+    PRIMARY KEY (account_id, symbol, trip_no)
+) STRICT;
+CREATE INDEX round_trips_closed ON round_trips (closed_ts, symbol, account_id);
+CREATE INDEX round_trips_open ON round_trips (account_id, symbol) WHERE closed_ts IS NULL;
+
+-- Realized PnL per round trip, before fees and funding; absent where it cannot be known.
+CREATE VIEW pnl_realized AS
+SELECT account_id, closed_ts AS ts, symbol, position_side, direction AS side, trip_no, gross AS realized_pnl,
+    settle_asset AS asset, certainty
+FROM round_trips
+WHERE closed_ts IS NOT NULL;
+
+-- Fills whose exchange-reported realized PnL is not the fold's. fill_no counts the fills of the symbol in fold order.
+CREATE TABLE pnl_mismatches (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    fill_no INTEGER NOT NULL,
+    fill_id TEXT NOT NULL,
+    side TEXT NOT NULL CONSTRAINT pnl_mismatches_side CHECK (side IN ('BUY', 'SELL')),
+    ts INTEGER NOT NULL,
+    derived_pnl TEXT,
+    exchange_pnl TEXT,
+    PRIMARY KEY (account_id, symbol, fill_no)
+) STRICT;
+
+CREATE TABLE symbol_books (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    settle_asset TEXT NOT NULL,
+    fill_count INTEGER NOT NULL,
+    closed_count INTEGER NOT NULL,
+    unallocated_funding_json TEXT NOT NULL,
+    is_conserved INTEGER NOT NULL CONSTRAINT symbol_books_is_conserved CHECK (is_conserved IN (0, 1)),
+    PRIMARY KEY (account_id, symbol)
+) STRICT;
+
+-- fold_key and fills_seen: the last fill in the state; ts_max: the latest time of any fill in it.
+CREATE TABLE fold_checkpoints (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    fills_seen INTEGER NOT NULL,
+    is_head INTEGER NOT NULL CONSTRAINT fold_checkpoints_is_head CHECK (is_head IN (0, 1)),
+    ts_max INTEGER NOT NULL,
+    fold_key TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (account_id, symbol, fills_seen)
+) STRICT;
+
+-- From where a symbol has to be folded again: from_key for fills, from_ts for everything that has a time only. Neither:
+-- only what the exchange says has changed. from_start: everything.
+CREATE TABLE refold_marks (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    from_start INTEGER NOT NULL CONSTRAINT refold_marks_from_start CHECK (from_start IN (0, 1)),
+    from_key TEXT,
+    from_ts INTEGER,
+    PRIMARY KEY (account_id, symbol)
+) STRICT;
+
+CREATE TABLE quarantine (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (account_id, symbol)
+) STRICT;

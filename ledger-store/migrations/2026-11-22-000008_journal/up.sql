@@ -1,0 +1,62 @@
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES accounts,
+    kind TEXT NOT NULL CONSTRAINT runs_kind CHECK (kind IN ('import', 'sync', 'audit', 'record', 'rebuild')),
+    started_local_ms INTEGER NOT NULL,
+    ended_local_ms INTEGER,
+    status TEXT NOT NULL CONSTRAINT runs_status CHECK (status IN ('running', 'done', 'failed')),
+    detail_json TEXT
+) STRICT;
+CREATE INDEX runs_account ON runs (account_id, id);
+
+CREATE TABLE discrepancies (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT,
+    kind TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status TEXT NOT NULL CONSTRAINT discrepancies_status CHECK (status IN ('pending', 'unresolved', 'resolved')),
+    evidence_json TEXT NOT NULL,
+    first_seen_local_ms INTEGER NOT NULL,
+    last_seen_local_ms INTEGER NOT NULL,
+    resolved_local_ms INTEGER,
+    run_id INTEGER REFERENCES runs,
+    CONSTRAINT discrepancies_key UNIQUE (account_id, kind, fingerprint)
+) STRICT;
+CREATE INDEX discrepancies_open ON discrepancies (account_id, symbol) WHERE status <> 'resolved';
+
+CREATE TABLE repairs (
+    id INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT,
+    run_id INTEGER NOT NULL REFERENCES runs,
+    at_local_ms INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    discrepancy_id INTEGER REFERENCES discrepancies,
+    cause TEXT NOT NULL,
+    evidence_json TEXT NOT NULL,
+    before_json TEXT,
+    after_json TEXT
+) STRICT;
+CREATE INDEX repairs_account ON repairs (account_id, id);
+
+-- Streams of the whole account have the symbol ''.
+CREATE TABLE sync_cursors (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    stream TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    position TEXT NOT NULL,
+    updated_local_ms INTEGER NOT NULL,
+    PRIMARY KEY (account_id, stream, symbol)
+) STRICT;
+
+CREATE TABLE coverage (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    stream TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    grade TEXT NOT NULL CONSTRAINT coverage_grade CHECK (grade IN ('inferred', 'asked')),
+    since_ts INTEGER NOT NULL,
+    until_ts INTEGER NOT NULL,
+    PRIMARY KEY (account_id, stream, symbol, grade, since_ts),
+    CONSTRAINT coverage_forward CHECK (until_ts > since_ts)
+) STRICT;

@@ -1,0 +1,149 @@
+//! The table `accounts`.
+
+use diesel::prelude::*;
+use ledger_core::{AccountId, PositionMode};
+
+use super::codec::RowReader;
+use super::effects::Mark;
+use super::failure::failed;
+use super::mark;
+use super::schema::{accounts, orders};
+use crate::error::StoreError;
+use crate::record::{Account, ExchangeIdentity};
+use crate::repository::StoreResult;
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = accounts, treat_none_as_default_value = false)]
+struct AccountRow {
+    account_id: String,
+    venue: String,
+    base_url: Option<String>,
+    alias: Option<String>,
+    position_mode: Option<String>,
+    created_local_ms: i64,
+}
+
+fn decode(row: AccountRow) -> StoreResult<Account> {
+    let key = row.account_id.clone();
+    let reader = RowReader {
+        table: "accounts",
+        key: || key.clone(),
+    };
+    Ok(Account {
+        id: reader.text("account_id", &row.account_id)?,
+        venue: row.venue,
+        identity: row.base_url.map(|base_url| ExchangeIdentity {
+            base_url,
+            alias: row.alias,
+        }),
+        position_mode: reader.optional("position_mode", row.position_mode.as_deref())?,
+        created_local: reader.instant("created_local_ms", row.created_local_ms)?,
+    })
+}
+
+pub(super) fn get(conn: &mut SqliteConnection, id: &AccountId) -> StoreResult<Option<Account>> {
+    let row = accounts::table
+        .find(id.as_str())
+        .select(AccountRow::as_select())
+        .first(conn)
+        .optional()
+        .map_err(failed("read the account"))?;
+    row.map(decode).transpose()
+}
+
+pub(super) fn list(conn: &mut SqliteConnection) -> StoreResult<Vec<Account>> {
+    let rows = accounts::table
+        .order(accounts::account_id)
+        .select(AccountRow::as_select())
+        .load(conn)
+        .map_err(failed("read accounts"))?;
+    rows.into_iter().map(decode).collect()
+}
+
+pub(super) fn create(conn: &mut SqliteConnection, account: &Account) -> StoreResult<()> {
+    if let Some(existing) = get(conn, &account.id)? {
+        if existing.venue != account.venue {
+            return Err(StoreError::AccountExists {
+                account: account.id.clone(),
+                field: "venue",
+                existing: existing.venue,
+            });
+        }
+        return Ok(());
+    }
+    let row = AccountRow {
+        account_id: account.id.as_str().to_owned(),
+        venue: account.venue.clone(),
+        base_url: account.identity.as_ref().map(|identity| identity.base_url.clone()),
+        alias: account.identity.as_ref().and_then(|identity| identity.alias.clone()),
+        position_mode: account.position_mode.map(|mode| mode.as_str().to_owned()),
+        created_local_ms: account.created_local.as_ms(),
+    };
+    diesel::insert_into(accounts::table)
+        .values(&row)
+        .execute(conn)
+        .map_err(failed("create the account"))?;
+    Ok(())
+}
+
+pub(super) fn bind(conn: &mut SqliteConnection, id: &AccountId, offered: &ExchangeIdentity) -> StoreResult<()> {
+    let account = get(conn, id)?.ok_or_else(|| StoreError::UnknownAccount { account: id.clone() })?;
+    let wrong = |field, bound: &str, offered: &str| StoreError::WrongAccount {
+        account: id.clone(),
+        field,
+        bound: bound.to_owned(),
+        offered: offered.to_owned(),
+    };
+    if let Some(bound) = &account.identity {
+        if bound.base_url != offered.base_url {
+            return Err(wrong("base URL", &bound.base_url, &offered.base_url));
+        }
+        match (&bound.alias, &offered.alias) {
+            (Some(bound), Some(offered)) if bound != offered => return Err(wrong("alias", bound, offered)),
+            // What is known of the account is not forgotten because one answer lacks it.
+            (Some(_), _) => return Ok(()),
+            (None, _) => {}
+        }
+    }
+    diesel::update(accounts::table.find(id.as_str()))
+        .set((
+            accounts::base_url.eq(Some(&offered.base_url)),
+            accounts::alias.eq(offered.alias.as_deref()),
+        ))
+        .execute(conn)
+        .map_err(failed("bind the account"))?;
+    Ok(())
+}
+
+/// Sets the mode, and marks the symbols where it decides which position an order changed.
+pub(super) fn set_position_mode(conn: &mut SqliteConnection, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
+    let account = get(conn, id)?.ok_or_else(|| StoreError::UnknownAccount { account: id.clone() })?;
+    if account.position_mode == Some(mode) {
+        return Ok(());
+    }
+    diesel::update(accounts::table.find(id.as_str()))
+        .set(accounts::position_mode.eq(Some(mode.as_str())))
+        .execute(conn)
+        .map_err(failed("set the position mode"))?;
+    let symbols: Vec<String> = orders::table
+        .filter(orders::account_id.eq(id.as_str()))
+        .filter(orders::residual_qty.is_not_null())
+        .filter(orders::position_side.is_null())
+        .select(orders::symbol)
+        .distinct()
+        .load(conn)
+        .map_err(failed("read orders"))?;
+    let reader = RowReader {
+        table: "orders",
+        key: || id.to_string(),
+    };
+    let mark = Mark {
+        from_start: true,
+        ..Mark::default()
+    };
+    let marks = symbols
+        .iter()
+        .map(|symbol| Ok((reader.text("symbol", symbol)?, mark.clone())))
+        .collect::<StoreResult<_>>()?;
+    mark::write(conn, id, &marks)
+}

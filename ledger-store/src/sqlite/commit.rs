@@ -1,0 +1,131 @@
+//! Applying a batch: facts first, then what they make out of date, in one transaction.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use ledger_core::{AccountId, Outcome};
+
+use super::effects::Effects;
+use super::encoded::{Conflict, EncodedBatch, Facts};
+use super::fact_table::{FactTable, ROWS_MAX};
+use super::failure::failed;
+use super::schema::accounts;
+use super::{discrepancy, fact_source, mark, order_sums, refold, sync};
+use crate::batch::Refold;
+use crate::error::StoreError;
+use crate::outcome::CommitReport;
+use crate::repository::StoreResult;
+
+pub(super) fn require_account(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<()> {
+    let found: i64 = accounts::table
+        .filter(accounts::account_id.eq(account.as_str()))
+        .count()
+        .get_result(conn)
+        .map_err(failed("look up the account"))?;
+    if found == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::UnknownAccount {
+            account: account.clone(),
+        })
+    }
+}
+
+pub(super) fn apply(
+    conn: &mut SqliteConnection,
+    batch: &EncodedBatch,
+    checkpoint_every: u64,
+) -> StoreResult<CommitReport> {
+    require_account(conn, &batch.account)?;
+    let mut recorder = Recorder {
+        account: &batch.account,
+        outcomes: vec![Outcome::AlreadyRecorded; batch.statement_count],
+        conflicts: Vec::new(),
+        effects: Effects::default(),
+    };
+    recorder.record(conn, &batch.instruments)?;
+    recorder.record(conn, &batch.signals)?;
+    recorder.record(conn, &batch.intents)?;
+    recorder.record(conn, &batch.orders)?;
+    recorder.record(conn, &batch.fills)?;
+    recorder.record(conn, &batch.cancels)?;
+    recorder.record(conn, &batch.income)?;
+    recorder.record(conn, &batch.positions)?;
+    recorder.record(conn, &batch.balances)?;
+    recorder.record(conn, &batch.prices)?;
+    recorder.record(conn, &batch.anchors)?;
+    let Recorder {
+        outcomes,
+        conflicts,
+        mut effects,
+        ..
+    } = recorder;
+
+    fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
+    discrepancy::record_conflicts(conn, batch, &conflicts)?;
+    order_sums::update(conn, &batch.account, &mut effects)?;
+    mark::write(conn, &batch.account, &effects.marks)?;
+    sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
+    sync::write_coverage(conn, &batch.account, &batch.coverage)?;
+
+    let mut report = CommitReport {
+        outcomes,
+        ..CommitReport::default()
+    };
+    for symbol in effects.marks.into_keys() {
+        match batch.refold {
+            Refold::Now => report
+                .refolded
+                .push(refold::refold(conn, &batch.account, &symbol, checkpoint_every)?),
+            Refold::Deferred => report.pending.push(symbol),
+        }
+    }
+    Ok(report)
+}
+
+struct Recorder<'a> {
+    account: &'a AccountId,
+    outcomes: Vec<Outcome>,
+    conflicts: Vec<Conflict>,
+    effects: Effects,
+}
+
+impl Recorder<'_> {
+    fn record<F: FactTable>(&mut self, conn: &mut SqliteConnection, facts: &Facts<F>) -> StoreResult<()> {
+        for (groups, rows) in facts.groups.chunks(ROWS_MAX).zip(facts.rows.chunks(ROWS_MAX)) {
+            let row_id_max = F::row_id_max(conn).map_err(failed("record facts"))?;
+            let inserted = F::insert(conn, rows).map_err(failed("record facts"))?;
+            let mut book = BTreeMap::new();
+            if inserted < rows.len() {
+                // Some keys were there already; rows that this statement added have larger row ids.
+                let keys: Vec<_> = groups.iter().map(|group| group.first.fact.key()).collect();
+                for row in F::existing(conn, self.account, &keys, row_id_max).map_err(failed("read facts"))? {
+                    let sourced = F::decode(&row)?;
+                    book.insert(sourced.fact.key(), sourced);
+                }
+            }
+            for group in groups {
+                let before = book.get(&group.first.fact.key());
+                if before.is_none() && group.rest.is_empty() {
+                    if let Some(slot) = self.outcomes.get_mut(group.index) {
+                        *slot = Outcome::Recorded;
+                    }
+                    F::note_effects(None, &group.first.fact, &mut self.effects);
+                    continue;
+                }
+                let merged = group.merge_into(before, &mut self.outcomes, &mut self.conflicts);
+                match before {
+                    None => F::note_effects(None, &merged.fact, &mut self.effects),
+                    Some(before) if *before != merged => {
+                        F::update(conn, &F::encode(self.account, &merged)).map_err(failed("merge a fact"))?;
+                        if before.fact != merged.fact {
+                            F::note_effects(Some(&before.fact), &merged.fact, &mut self.effects);
+                        }
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}

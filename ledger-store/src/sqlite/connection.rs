@@ -1,0 +1,259 @@
+//! Opening the book's file: nothing is changed in a file before it is known to be a book.
+
+use std::path::{Path, PathBuf};
+
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::failure::{failed, not_a_book, not_opened};
+use crate::error::{BackendError, StoreError};
+use crate::repository::StoreResult;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The number of migrations: the schema version that this version of fillbook writes and reads.
+pub(super) const SCHEMA_VERSION: i64 = 8;
+
+/// "fbok": marks a SQLite file as a book.
+const APPLICATION_ID: i64 = 0x6662_6f6b;
+
+/// SQLite 3.7.0 to 3.51.2 can corrupt a write-ahead log that two connections write or checkpoint at once.
+const SQLITE_VERSION_MIN: (&str, i32) = ("3.51.3", 3_051_003);
+
+/// How connections are opened.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    /// `None` is a book in memory.
+    pub(super) path: Option<PathBuf>,
+    pub(super) busy_timeout_ms: u32,
+    pub(super) pages_max: Option<u32>,
+}
+
+/// The path as a SQLite URI, so that names with `?` or `#`, and names that begin with `file:`, stay names.
+fn uri(path: &Path, mode: &str) -> StoreResult<String> {
+    let text = path.to_str().ok_or_else(|| StoreError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not valid UTF-8"),
+    })?;
+    let mut uri = String::from("file:");
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-') || !byte.is_ascii() {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri.push_str("?mode=");
+    uri.push_str(mode);
+    Ok(uri)
+}
+
+fn pragma(conn: &mut SqliteConnection, query: &str) -> QueryResult<i64> {
+    // `select * from pragma_x` is the form of a pragma that can be queried like a table.
+    diesel::select(sql::<BigInt>(query)).first(conn)
+}
+
+pub(super) fn sqlite_version(conn: &mut SqliteConnection) -> StoreResult<String> {
+    diesel::select(sql::<Text>("sqlite_version()"))
+        .first(conn)
+        .map_err(failed("read the version"))
+}
+
+pub(super) fn schema_version(conn: &mut SqliteConnection) -> StoreResult<i64> {
+    pragma(conn, "(SELECT user_version FROM pragma_user_version)").map_err(failed("read the schema version"))
+}
+
+pub(super) fn size_bytes(conn: &mut SqliteConnection) -> StoreResult<i64> {
+    let pages = pragma(conn, "(SELECT page_count FROM pragma_page_count)").map_err(failed("read the size"))?;
+    let page_size = pragma(conn, "(SELECT page_size FROM pragma_page_size)").map_err(failed("read the size"))?;
+    Ok(pages.saturating_mul(page_size))
+}
+
+/// What SQLite finds wrong with the file, and rows that point nowhere.
+pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Finding {
+        #[diesel(sql_type = Text)]
+        finding: String,
+    }
+    let findings: Vec<Finding> = diesel::sql_query(
+        "SELECT integrity_check AS finding FROM pragma_integrity_check WHERE integrity_check <> 'ok'
+         UNION ALL SELECT 'row ' || rowid || ' of ' || \"table\" || ' points to no row of ' || parent
+         FROM pragma_foreign_key_check",
+    )
+    .load(conn)
+    .map_err(failed("check the file"))?;
+    Ok(findings.into_iter().map(|finding| finding.finding).collect())
+}
+
+fn check_linked_version(conn: &mut SqliteConnection) -> StoreResult<()> {
+    let found = sqlite_version(conn)?;
+    let mut parts = found.split('.').map(|part| part.parse::<i32>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let number = next() * 1_000_000 + next() * 1_000 + next();
+    if number >= SQLITE_VERSION_MIN.1 {
+        Ok(())
+    } else {
+        Err(StoreError::SqliteTooOld {
+            found,
+            required: SQLITE_VERSION_MIN.0,
+        })
+    }
+}
+
+impl Target {
+    fn shown(&self) -> PathBuf {
+        self.path.clone().unwrap_or_else(|| PathBuf::from(":memory:"))
+    }
+
+    fn connect(&self, mode: &str) -> StoreResult<SqliteConnection> {
+        let url = match &self.path {
+            None => ":memory:".to_owned(),
+            Some(path) => uri(path, mode)?,
+        };
+        let mut conn = SqliteConnection::establish(&url).map_err(|error| not_opened(self.shown(), &error))?;
+        // First of all, so that everything after it waits for other processes instead of failing.
+        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout_ms))
+            .map_err(failed("open"))?;
+        Ok(conn)
+    }
+
+    /// What the file is, before anything is written to it; `Ok(None)` for an empty one.
+    fn identify(&self, conn: &mut SqliteConnection) -> StoreResult<Option<i64>> {
+        let path = self.shown();
+        let tables = pragma(conn, "(SELECT count(*) FROM sqlite_master)").map_err(not_a_book(path.clone()))?;
+        let application = pragma(conn, "(SELECT application_id FROM pragma_application_id)").map_err(failed("open"))?;
+        let version = schema_version(conn)?;
+        if application == APPLICATION_ID && version > SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema {
+                path,
+                found: version,
+                supported: SCHEMA_VERSION,
+            });
+        }
+        match (application, tables) {
+            (APPLICATION_ID, _) => Ok(Some(version)),
+            (0, 0) if version == 0 => Ok(None),
+            _ => Err(StoreError::ForeignDatabase { path }),
+        }
+    }
+
+    /// What can be told about the path without SQLite.
+    fn check_path(&self, create: bool, write: bool) -> StoreResult<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Err(StoreError::IsDirectory { path: path.clone() }),
+            // SQLite would open it for reading and fail at the first write.
+            Ok(found) if write && found.permissions().readonly() => {
+                return Err(StoreError::ReadOnly { path: path.clone() });
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if !create {
+                    return Err(StoreError::Missing { path: path.clone() });
+                }
+                let found = std::fs::metadata(folder);
+                if let Err(source) = found {
+                    return Err(StoreError::Io {
+                        path: folder.to_owned(),
+                        source,
+                    });
+                }
+            }
+            Err(source) => {
+                return Err(StoreError::Io {
+                    path: path.clone(),
+                    source,
+                });
+            }
+        }
+        if write && std::fs::metadata(folder).is_ok_and(|found| found.permissions().readonly()) {
+            return Err(StoreError::ReadOnly {
+                path: folder.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// A connection that writes, to a book with the current schema.
+    pub(super) fn open_writer(&self, create: bool) -> StoreResult<SqliteConnection> {
+        self.check_path(create, true)?;
+        let mut conn = self.connect(if create { "rwc" } else { "rw" })?;
+        check_linked_version(&mut conn)?;
+        let version = self.identify(&mut conn)?;
+        if version.is_none() && !create {
+            return Err(StoreError::ForeignDatabase { path: self.shown() });
+        }
+        conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
+            .map_err(not_a_book(self.shown()))?;
+        if version != Some(SCHEMA_VERSION) {
+            self.migrate(&mut conn)?;
+        }
+        if let Some(pages) = self.pages_max {
+            conn.batch_execute(&format!("PRAGMA max_page_count = {pages}"))
+                .map_err(failed("open"))?;
+        }
+        Ok(conn)
+    }
+
+    /// A connection that cannot write.
+    pub(super) fn open_reader(&self) -> StoreResult<SqliteConnection> {
+        self.check_path(false, false)?;
+        let mut conn = self.connect("ro")?;
+        check_linked_version(&mut conn)?;
+        match self.identify(&mut conn)? {
+            None => return Err(StoreError::ForeignDatabase { path: self.shown() }),
+            Some(found) if found < SCHEMA_VERSION => {
+                return Err(StoreError::OlderSchema {
+                    path: self.shown(),
+                    found,
+                    supported: SCHEMA_VERSION,
+                });
+            }
+            Some(_) => {}
+        }
+        conn.batch_execute("PRAGMA query_only = ON; PRAGMA foreign_keys = ON;")
+            .map_err(failed("open"))?;
+        Ok(conn)
+    }
+
+    /// Brings the schema up to date. The exclusive transaction makes a second process wait here and then find nothing
+    /// left to do.
+    fn migrate(&self, conn: &mut SqliteConnection) -> StoreResult<()> {
+        let outcome = conn.exclusive_transaction(|conn| -> Result<(), MigrationFailure> {
+            self.identify(conn)?;
+            conn.run_pending_migrations(MIGRATIONS)
+                .map_err(|error| StoreError::Backend {
+                    operation: "migrate",
+                    source: BackendError::new(error.to_string()),
+                })?;
+            conn.batch_execute(&format!(
+                "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
+            ))?;
+            Ok(())
+        });
+        outcome.map_err(|failure| failure.0)
+    }
+}
+
+/// Carries both kinds of errors out of a Diesel transaction.
+struct MigrationFailure(StoreError);
+
+impl From<StoreError> for MigrationFailure {
+    fn from(error: StoreError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<diesel::result::Error> for MigrationFailure {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(failed("migrate")(error))
+    }
+}

@@ -1,0 +1,267 @@
+//! A batch made ready for the writer, on the caller's thread: grouped by kind and key, merged, and as rows.
+
+use ledger_core::{
+    AccountId, Anchor, AnyFact, BalanceSnapshot, Cancel, Fact, FactKind, Fill, Income, Instrument, Order, OrderIntent,
+    Outcome, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement, TimestampMs, merge,
+};
+use sha2::{Digest, Sha256};
+
+use super::fact_source::FactSourceRow;
+use super::fact_table::FactTable;
+use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor};
+
+/// Everything the batch states under one key.
+pub(super) struct Group<F> {
+    /// Where the outcome of the first statement goes.
+    pub(super) index: usize,
+    pub(super) first: Sourced<F>,
+    /// Further statements under the same key, in the order of the batch.
+    pub(super) rest: Vec<(usize, Sourced<F>)>,
+}
+
+/// Two statements that cannot both be true.
+pub(super) struct Conflict {
+    pub(super) kind: FactKind,
+    pub(super) fact_key: String,
+    pub(super) symbol: Option<String>,
+    pub(super) field: &'static str,
+    pub(super) evidence_json: String,
+}
+
+/// The facts of one kind, and the rows for the case that all of them are new.
+pub(super) struct Facts<F: FactTable> {
+    pub(super) groups: Vec<Group<F>>,
+    pub(super) rows: Vec<F::Row>,
+}
+
+impl<F> Group<F>
+where
+    F: FactTable,
+{
+    /// Merges the statements one after the other into `book`, and tells what became of each.
+    pub(super) fn merge_into(
+        &self,
+        book: Option<&Sourced<F>>,
+        outcomes: &mut [Outcome],
+        conflicts: &mut Vec<Conflict>,
+    ) -> Sourced<F> {
+        let mut merged = match book {
+            None => {
+                set(outcomes, self.index, Outcome::Recorded);
+                self.first.clone()
+            }
+            Some(book) => step(book, self.index, &self.first, outcomes, conflicts),
+        };
+        for (index, statement) in &self.rest {
+            merged = step(&merged, *index, statement, outcomes, conflicts);
+        }
+        merged
+    }
+}
+
+fn step<F: FactTable>(
+    book: &Sourced<F>,
+    index: usize,
+    offered: &Sourced<F>,
+    outcomes: &mut [Outcome],
+    conflicts: &mut Vec<Conflict>,
+) -> Sourced<F> {
+    let (merged, outcome) = merge(book, offered);
+    if let Outcome::Conflicts { fields } = &outcome {
+        let statement = |sourced: &Sourced<F>, field| serde_json::json!({ "source": sourced.provenance.of(field).as_str(), "fact": sourced.fact });
+        for field in fields {
+            let evidence = serde_json::json!({
+                "kind": F::KIND.as_str(),
+                "key": book.fact.fact_key(),
+                "field": field,
+                "book": statement(book, field),
+                "offered": statement(offered, field),
+            });
+            conflicts.push(Conflict {
+                kind: F::KIND,
+                fact_key: book.fact.fact_key(),
+                symbol: evidence.pointer("/book/fact").and_then(symbol_in),
+                field,
+                evidence_json: evidence.to_string(),
+            });
+        }
+    }
+    set(outcomes, index, outcome);
+    merged
+}
+
+/// The contract that a fact is about, wherever its kind keeps it.
+fn symbol_in(fact: &serde_json::Value) -> Option<String> {
+    fact.get("symbol")
+        .or_else(|| fact.get("key")?.get("symbol"))?
+        .as_str()
+        .map(str::to_owned)
+}
+
+fn set(outcomes: &mut [Outcome], index: usize, outcome: Outcome) {
+    if let Some(slot) = outcomes.get_mut(index) {
+        *slot = outcome;
+    }
+}
+
+struct Collector<F> {
+    statements: Vec<(usize, Sourced<F>)>,
+}
+
+impl<F> Default for Collector<F> {
+    fn default() -> Self {
+        Self { statements: Vec::new() }
+    }
+}
+
+impl<F: FactTable> Collector<F> {
+    fn push(&mut self, index: usize, fact: F, source: Source) {
+        self.statements.push((index, Sourced::new(fact, source)));
+    }
+
+    fn finish(self, account: &AccountId) -> Facts<F> {
+        // A stable sort by key: statements under one key stay in the order of the batch.
+        let mut keyed: Vec<_> = self
+            .statements
+            .into_iter()
+            .map(|(index, statement)| (statement.fact.key(), index, statement))
+            .collect();
+        keyed.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut groups: Vec<Group<F>> = Vec::with_capacity(keyed.len());
+        let mut key_last: Option<<F as Fact>::Key> = None;
+        for (key, index, statement) in keyed {
+            match groups.last_mut() {
+                Some(group) if key_last.as_ref() == Some(&key) => group.rest.push((index, statement)),
+                _ => groups.push(Group {
+                    index,
+                    first: statement,
+                    rest: Vec::new(),
+                }),
+            }
+            key_last = Some(key);
+        }
+        let rows = groups
+            .iter()
+            .map(|group| {
+                if group.rest.is_empty() {
+                    F::encode(account, &group.first)
+                } else {
+                    F::encode(account, &group.merge_into(None, &mut [], &mut Vec::new()))
+                }
+            })
+            .collect();
+        Facts { groups, rows }
+    }
+}
+
+/// A batch in the writer's terms. It can be applied more than once, should the first transaction be lost.
+pub(super) struct EncodedBatch {
+    pub(super) account: AccountId,
+    pub(super) run_id: Option<RunId>,
+    pub(super) recorded_at: TimestampMs,
+    pub(super) refold: Refold,
+    pub(super) cursors: Vec<SyncCursor>,
+    pub(super) coverage: Vec<CoverageSpan>,
+    pub(super) statement_count: usize,
+    pub(super) instruments: Facts<Instrument>,
+    pub(super) signals: Facts<Signal>,
+    pub(super) intents: Facts<OrderIntent>,
+    pub(super) orders: Facts<Order>,
+    pub(super) fills: Facts<Fill>,
+    pub(super) cancels: Facts<Cancel>,
+    pub(super) income: Facts<Income>,
+    pub(super) positions: Facts<PositionSnapshot>,
+    pub(super) balances: Facts<BalanceSnapshot>,
+    pub(super) prices: Facts<PriceSnapshot>,
+    pub(super) anchors: Facts<Anchor>,
+    pub(super) payloads: Vec<FactSourceRow>,
+}
+
+/// The key of a fact in `fact_sources`, by which its payloads are found.
+pub(super) fn fact_key_of(fact: &AnyFact) -> String {
+    match fact {
+        AnyFact::Instrument(fact) => fact.fact_key(),
+        AnyFact::Signal(fact) => fact.fact_key(),
+        AnyFact::Intent(fact) => fact.fact_key(),
+        AnyFact::Order(fact) => fact.fact_key(),
+        AnyFact::Fill(fact) => fact.fact_key(),
+        AnyFact::Cancel(fact) => fact.fact_key(),
+        AnyFact::Income(fact) => fact.fact_key(),
+        AnyFact::Position(fact) => fact.fact_key(),
+        AnyFact::Balance(fact) => fact.fact_key(),
+        AnyFact::Price(fact) => fact.fact_key(),
+        AnyFact::Anchor(fact) => fact.fact_key(),
+    }
+}
+
+fn payload_row(batch: &Batch, statement: &Statement) -> Option<FactSourceRow> {
+    let payload = statement.payload.as_ref()?;
+    let hash = Sha256::digest(payload.as_bytes());
+    Some(FactSourceRow {
+        account_id: batch.account.as_str().to_owned(),
+        kind: statement.fact.kind().as_str().to_owned(),
+        fact_key: fact_key_of(&statement.fact),
+        source: statement.source.as_str().to_owned(),
+        hash: hash.iter().take(16).copied().collect(),
+        payload: payload.to_string(),
+        recorded_local_ms: batch.recorded_at.as_ms(),
+        run_id: batch.run_id.map(|run| run.0),
+    })
+}
+
+impl EncodedBatch {
+    pub(super) fn new(mut batch: Batch) -> Self {
+        let mut payloads: Vec<_> = batch
+            .statements
+            .iter()
+            .filter_map(|statement| payload_row(&batch, statement))
+            .collect();
+        // In the order of the table, which is clustered by key: neighbours land on the same page.
+        payloads.sort_by(|a, b| (&a.kind, &a.fact_key, &a.source).cmp(&(&b.kind, &b.fact_key, &b.source)));
+        let (mut instruments, mut signals, mut intents) =
+            (Collector::default(), Collector::default(), Collector::default());
+        let (mut orders, mut fills, mut cancels) = (Collector::default(), Collector::default(), Collector::default());
+        let (mut income, mut anchors) = (Collector::default(), Collector::default());
+        let (mut positions, mut balances, mut prices) =
+            (Collector::default(), Collector::default(), Collector::default());
+        let statements = std::mem::take(&mut batch.statements);
+        let statement_count = statements.len();
+        for (index, Statement { fact, source, .. }) in statements.into_iter().enumerate() {
+            match fact {
+                AnyFact::Instrument(fact) => instruments.push(index, fact, source),
+                AnyFact::Signal(fact) => signals.push(index, fact, source),
+                AnyFact::Intent(fact) => intents.push(index, fact, source),
+                AnyFact::Order(fact) => orders.push(index, fact, source),
+                AnyFact::Fill(fact) => fills.push(index, fact, source),
+                AnyFact::Cancel(fact) => cancels.push(index, fact, source),
+                AnyFact::Income(fact) => income.push(index, fact, source),
+                AnyFact::Position(fact) => positions.push(index, fact, source),
+                AnyFact::Balance(fact) => balances.push(index, fact, source),
+                AnyFact::Price(fact) => prices.push(index, fact, source),
+                AnyFact::Anchor(fact) => anchors.push(index, fact, source),
+            }
+        }
+        let account = batch.account;
+        Self {
+            instruments: instruments.finish(&account),
+            signals: signals.finish(&account),
+            intents: intents.finish(&account),
+            orders: orders.finish(&account),
+            fills: fills.finish(&account),
+            cancels: cancels.finish(&account),
+            income: income.finish(&account),
+            positions: positions.finish(&account),
+            balances: balances.finish(&account),
+            prices: prices.finish(&account),
+            anchors: anchors.finish(&account),
+            payloads,
+            statement_count,
+            account,
+            run_id: batch.run_id,
+            recorded_at: batch.recorded_at,
+            refold: batch.refold,
+            cursors: batch.cursors,
+            coverage: batch.coverage,
+        }
+    }
+}

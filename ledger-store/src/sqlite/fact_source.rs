@@ -1,0 +1,72 @@
+//! The table `fact_sources`: every payload received, verbatim, once.
+
+use diesel::prelude::*;
+use ledger_core::{AccountId, FactKind};
+
+use super::codec::RowReader;
+use super::fact_table::{QueryResult, ROWS_MAX};
+use super::failure::failed;
+use super::schema::fact_sources;
+use crate::batch::RunId;
+use crate::record::FactSource;
+use crate::repository::StoreResult;
+
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = fact_sources, treat_none_as_default_value = false)]
+pub(super) struct FactSourceRow {
+    pub(super) account_id: String,
+    pub(super) kind: String,
+    pub(super) fact_key: String,
+    pub(super) source: String,
+    pub(super) hash: Vec<u8>,
+    pub(super) payload: String,
+    pub(super) recorded_local_ms: i64,
+    pub(super) run_id: Option<i64>,
+}
+
+/// Keeps payloads that are new; the first time and run of the others stand.
+pub(super) fn insert(conn: &mut SqliteConnection, rows: &[FactSourceRow]) -> QueryResult<()> {
+    for chunk in rows.chunks(ROWS_MAX) {
+        diesel::insert_into(fact_sources::table)
+            .values(chunk)
+            .on_conflict_do_nothing()
+            .execute(conn)?;
+    }
+    Ok(())
+}
+
+pub(super) fn list(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    kind: FactKind,
+    fact_key: &str,
+) -> StoreResult<Vec<FactSource>> {
+    let rows: Vec<FactSourceRow> = fact_sources::table
+        .filter(fact_sources::account_id.eq(account.as_str()))
+        .filter(fact_sources::kind.eq(kind.as_str()))
+        .filter(fact_sources::fact_key.eq(fact_key))
+        .order((
+            fact_sources::recorded_local_ms,
+            fact_sources::source,
+            fact_sources::hash,
+        ))
+        .select(FactSourceRow::as_select())
+        .load(conn)
+        .map_err(failed("read payloads"))?;
+    rows.into_iter()
+        .map(|row| {
+            let reader = RowReader {
+                table: "fact_sources",
+                key: || format!("{}/{}/{}", row.account_id, row.kind, row.fact_key),
+            };
+            Ok(FactSource {
+                kind: reader.text("kind", &row.kind)?,
+                source: reader.text("source", &row.source)?,
+                recorded_at: reader.instant("recorded_local_ms", row.recorded_local_ms)?,
+                run_id: row.run_id.map(RunId),
+                fact_key: row.fact_key.clone(),
+                payload: row.payload.clone(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,474 @@
+//! Lists of facts, in pages by (time, key).
+//!
+//! Within one instant rows run by their key as text, in the same form as in `fact_sources`; an index on the time makes
+//! a page cost the same wherever it lies.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool, Text};
+use ledger_core::{
+    AccountId, Anchor, BalanceSnapshot, Cancel, Fill, FoldKey, Income, OrderIntent, PositionSnapshot, PriceSnapshot,
+    RoundTrip, Signal, Sourced, Symbol,
+};
+
+use super::anchor::AnchorRow;
+use super::cancel::CancelRow;
+use super::derived::{TripRow, decode_trip};
+use super::fact_table::FactTable;
+use super::failure::failed;
+use super::fill::FillRow;
+use super::income::IncomeRow;
+use super::intent::IntentRow;
+use super::order::{OrderRow, OrderSumsRow, decode_book_order};
+use super::refold::page_of_fills;
+use super::schema::{
+    anchors, balance_snapshots, cancels, engine_signals, fills, income, order_intents, orders, position_snapshots,
+    price_snapshots, round_trips,
+};
+use super::signal::SignalRow;
+use super::snapshot::{BalanceSnapshotRow, PositionSnapshotRow, PriceSnapshotRow};
+use crate::error::StoreError;
+use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::page::{Cursor, Direction, Page, PageRequest};
+use crate::record::BookOrder;
+use crate::repository::StoreResult;
+
+/// Where a page begins: time and key of the last row before it.
+fn position(page: &PageRequest) -> StoreResult<Option<(i64, String)>> {
+    page.after
+        .as_ref()
+        .map(|cursor| {
+            let [ms, key] = cursor.parts()?;
+            Ok((cursor.number(ms)?, key.clone()))
+        })
+        .transpose()
+}
+
+/// A boxed query of a table's rows within a scope.
+macro_rules! scoped {
+    ($table:ident, $row:ty, $ts:expr, $scope:expr) => {{
+        let mut query = scoped!($table, $row, $ts, $scope, without symbol);
+        if let Some(symbol) = &$scope.symbol {
+            query = query.filter($table::symbol.eq(symbol.as_str()));
+        }
+        query
+    }};
+    ($table:ident, $row:ty, $ts:expr, $scope:expr, without symbol) => {{
+        let mut query = $table::table
+            .filter($table::account_id.eq($scope.account.as_str()))
+            .select(<$row>::as_select())
+            .into_boxed();
+        if let Some(since) = $scope.since {
+            query = query.filter($ts.ge(since.as_ms()));
+        }
+        if let Some(until) = $scope.until {
+            query = query.filter($ts.lt(until.as_ms()));
+        }
+        query
+    }};
+}
+
+/// The rows of a page of a boxed query, one more than asked for.
+macro_rules! page_rows {
+    ($conn:expr, $query:expr, $page:expr, $ts:expr, $key:literal) => {{
+        let mut query = $query;
+        if let Some((ms, key)) = position($page)? {
+            query = match $page.direction {
+                Direction::OldestFirst => query
+                    .filter($ts.ge(ms))
+                    .filter($ts.gt(ms).or(sql::<Bool>(concat!($key, " > ")).bind::<Text, _>(key))),
+                Direction::NewestFirst => query
+                    .filter($ts.le(ms))
+                    .filter($ts.lt(ms).or(sql::<Bool>(concat!($key, " < ")).bind::<Text, _>(key))),
+            };
+        }
+        query = match $page.direction {
+            Direction::OldestFirst => query.order(($ts.asc(), sql::<Text>($key))),
+            Direction::NewestFirst => query.order(($ts.desc(), sql::<Text>(concat!($key, " DESC")))),
+        };
+        query
+            .limit($page.limit_rows())
+            .load($conn)
+            .map_err(failed("read a page"))?
+    }};
+}
+
+fn cursor(ms: i64, key: String) -> Cursor {
+    Cursor::new(vec![ms.to_string(), key])
+}
+
+pub(super) fn signals(
+    conn: &mut SqliteConnection,
+    filter: &SignalFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<Signal>>> {
+    let mut query = scoped!(engine_signals, SignalRow, engine_signals::ts, filter.scope);
+    if let Some(engine) = &filter.engine {
+        query = query.filter(engine_signals::engine.eq(engine.as_str()));
+    }
+    let rows: Vec<SignalRow> = page_rows!(conn, query, page, engine_signals::ts, "engine_signals.signal_id");
+    page.finish(
+        rows,
+        |row| cursor(row.ts, row.signal_id.clone()),
+        |row| Signal::decode(&row),
+    )
+}
+
+pub(super) fn intents(
+    conn: &mut SqliteConnection,
+    filter: &IntentFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<OrderIntent>>> {
+    let mut query = scoped!(order_intents, IntentRow, order_intents::created_local_ms, filter.scope);
+    if filter.unresolved_only {
+        query = query.filter(sql::<Bool>("outcome IN ('pending', 'unknown')"));
+    }
+    let rows: Vec<IntentRow> = page_rows!(
+        conn,
+        query,
+        page,
+        order_intents::created_local_ms,
+        "order_intents.client_order_id"
+    );
+    page.finish(
+        rows,
+        |row| cursor(row.created_local_ms, row.client_order_id.clone()),
+        |row| OrderIntent::decode(&row),
+    )
+}
+
+/// Orders without a creation time have no place in the index by time, and come before all others.
+const NO_TIME: &str = "none";
+
+pub(super) fn orders(
+    conn: &mut SqliteConnection,
+    filter: &OrderFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<BookOrder>> {
+    let mut query = orders::table
+        .filter(orders::account_id.eq(filter.scope.account.as_str()))
+        .select((OrderRow::as_select(), OrderSumsRow::as_select()))
+        .into_boxed();
+    if let Some(symbol) = &filter.scope.symbol {
+        query = query.filter(orders::symbol.eq(symbol.as_str()));
+    }
+    if let Some(since) = filter.scope.since {
+        query = query.filter(orders::ts.ge(since.as_ms()));
+    }
+    if let Some(until) = filter.scope.until {
+        query = query.filter(orders::ts.lt(until.as_ms()));
+    }
+    if let Some(status) = &filter.status {
+        query = query.filter(orders::status.eq(status.as_str()));
+    }
+    if filter.open_only {
+        query = query.filter(sql::<Bool>(
+            "orders.status NOT IN ('REJECTED', 'EXPIRED', 'EXPIRED_IN_MATCH', 'CANCELED', 'FINISHED', 'FILLED')",
+        ));
+    }
+    if let Some(class) = filter.class {
+        query = query.filter(orders::order_class.eq(class.as_str()));
+    }
+    if let Some(id) = &filter.client_order_id {
+        query = query.filter(orders::client_order_id.eq(id.as_str()));
+    }
+    if let Some(id) = &filter.signal_id {
+        query = query.filter(orders::signal_id.eq(id.as_str()));
+    }
+    if let Some(engine) = &filter.engine {
+        query = query.filter(orders::engine.eq(engine.as_str()));
+    }
+    if filter.residual_only {
+        query = query.filter(orders::residual_qty.is_not_null());
+    }
+    if let Some(after) = &page.after {
+        let [ms, key] = after.parts()?;
+        let beyond = |comparison: &str| sql::<Bool>(&format!("{ORDER_KEY} {comparison} ")).bind::<Text, _>(key.clone());
+        query = match (page.direction, ms.as_str()) {
+            (Direction::OldestFirst, NO_TIME) => query.filter(orders::ts.is_not_null().or(beyond(">"))),
+            (Direction::NewestFirst, NO_TIME) => query.filter(orders::ts.is_null()).filter(beyond("<")),
+            (Direction::OldestFirst, ms) => {
+                let ms = after.number(ms)?;
+                query.filter(orders::ts.ge(ms)).filter(
+                    sql::<Bool>("(orders.ts > ")
+                        .bind::<BigInt, _>(ms)
+                        .sql(" OR ")
+                        .sql(ORDER_KEY)
+                        .sql(" > ")
+                        .bind::<Text, _>(key.clone())
+                        .sql(")"),
+                )
+            }
+            (Direction::NewestFirst, ms) => {
+                let ms = after.number(ms)?;
+                query.filter(
+                    sql::<Bool>("(orders.ts IS NULL OR orders.ts < ")
+                        .bind::<BigInt, _>(ms)
+                        .sql(" OR (orders.ts = ")
+                        .bind::<BigInt, _>(ms)
+                        .sql(" AND ")
+                        .sql(ORDER_KEY)
+                        .sql(" < ")
+                        .bind::<Text, _>(key.clone())
+                        .sql("))"),
+                )
+            }
+        };
+    }
+    query = match page.direction {
+        Direction::OldestFirst => query.order((orders::ts.asc(), sql::<Text>(ORDER_KEY))),
+        Direction::NewestFirst => query.order((orders::ts.desc(), sql::<Text>(&format!("{ORDER_KEY} DESC")))),
+    };
+    let rows: Vec<(OrderRow, OrderSumsRow)> = query
+        .limit(page.limit_rows())
+        .load(conn)
+        .map_err(failed("read orders"))?;
+    page.finish(
+        rows,
+        |(row, _)| {
+            let ms = row.ts.map_or_else(|| NO_TIME.to_owned(), |ms| ms.to_string());
+            Cursor::new(vec![ms, format!("{}|{}|{}", row.symbol, row.order_class, row.order_id)])
+        },
+        |row| decode_book_order(&row),
+    )
+}
+
+const ORDER_KEY: &str = "orders.symbol || '|' || orders.order_class || '|' || orders.order_id";
+
+/// The conditions of a fill filter on a boxed query.
+macro_rules! fill_conditions {
+    ($query:expr, $filter:expr) => {{
+        let mut query = $query;
+        if let Some(order_id) = &$filter.order_id {
+            query = query.filter(fills::order_id.eq(order_id.as_str()));
+        }
+        if $filter.unplaced_only {
+            query = query.filter(fills::position_side.is_null());
+        }
+        query
+    }};
+}
+
+pub(super) fn fills(
+    conn: &mut SqliteConnection,
+    filter: &FillFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<Fill>>> {
+    let query = fill_conditions!(scoped!(fills, FillRow, fills::ts, filter.scope), filter);
+    let rows: Vec<FillRow> = page_rows!(
+        conn,
+        query,
+        page,
+        fills::ts,
+        "fills.symbol || '|' || fills.side || '|' || fills.fill_id"
+    );
+    page.finish(
+        rows,
+        |row| cursor(row.ts, format!("{}|{}|{}", row.symbol, row.side, row.fill_id)),
+        |row| Fill::decode(&row),
+    )
+}
+
+pub(super) fn fill_count(conn: &mut SqliteConnection, filter: &FillFilter) -> StoreResult<u64> {
+    let scope = &filter.scope;
+    let mut query = fills::table
+        .filter(fills::account_id.eq(scope.account.as_str()))
+        .select(diesel::dsl::count_star())
+        .into_boxed();
+    if let Some(symbol) = &scope.symbol {
+        query = query.filter(fills::symbol.eq(symbol.as_str()));
+    }
+    if let Some(since) = scope.since {
+        query = query.filter(fills::ts.ge(since.as_ms()));
+    }
+    if let Some(until) = scope.until {
+        query = query.filter(fills::ts.lt(until.as_ms()));
+    }
+    let count: i64 = fill_conditions!(query, filter)
+        .first(conn)
+        .map_err(failed("count fills"))?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Placed fills of one symbol, always from the first on.
+pub(super) fn fills_in_fold_order(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<Fill>>> {
+    let after: Option<FoldKey> = page
+        .after
+        .as_ref()
+        .map(|cursor| {
+            let [key] = cursor.parts()?;
+            serde_json::from_str(key).map_err(|_| StoreError::BadCursor {
+                cursor: cursor.to_string(),
+            })
+        })
+        .transpose()?;
+    let rows = page_of_fills(conn, account, symbol, after.as_ref(), page.limit_rows()).map_err(failed("read fills"))?;
+    let decoded = rows
+        .iter()
+        .map(|(row, _)| Fill::decode(row))
+        .collect::<StoreResult<Vec<_>>>()?;
+    page.finish(
+        decoded,
+        |fill| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]),
+        Ok,
+    )
+}
+
+pub(super) fn cancels(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<Cancel>>> {
+    let query = scoped!(cancels, CancelRow, cancels::ts, scope);
+    let rows: Vec<CancelRow> = page_rows!(
+        conn,
+        query,
+        page,
+        cancels::ts,
+        "cancels.symbol || '|' || cancels.order_class || '|' || cancels.order_id"
+    );
+    page.finish(
+        rows,
+        |row| cursor(row.ts, format!("{}|{}|{}", row.symbol, row.order_class, row.order_id)),
+        |row| Cancel::decode(&row),
+    )
+}
+
+pub(super) fn income(
+    conn: &mut SqliteConnection,
+    filter: &IncomeFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<Income>>> {
+    let mut query = scoped!(income, IncomeRow, income::ts, filter.scope);
+    if let Some(income_type) = &filter.income_type {
+        query = query.filter(income::income_type.eq(income_type.as_str()));
+    }
+    let rows: Vec<IncomeRow> = page_rows!(
+        conn,
+        query,
+        page,
+        income::ts,
+        "income.income_type || '|' || income.asset || '|' || income.symbol || '|' || income.tran_id"
+    );
+    page.finish(
+        rows,
+        |row| {
+            cursor(
+                row.ts,
+                format!("{}|{}|{}|{}", row.income_type, row.asset, row.symbol, row.tran_id),
+            )
+        },
+        |row| Income::decode(&row),
+    )
+}
+
+pub(super) fn position_snapshots(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<PositionSnapshot>>> {
+    let query = scoped!(position_snapshots, PositionSnapshotRow, position_snapshots::ts, scope);
+    let rows: Vec<PositionSnapshotRow> = page_rows!(
+        conn,
+        query,
+        page,
+        position_snapshots::ts,
+        "position_snapshots.symbol || '|' || position_snapshots.position_side"
+    );
+    page.finish(
+        rows,
+        |row| cursor(row.ts, format!("{}|{}", row.symbol, row.position_side)),
+        |row| PositionSnapshot::decode(&row),
+    )
+}
+
+pub(super) fn balance_snapshots(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<BalanceSnapshot>>> {
+    let query = scoped!(balance_snapshots, BalanceSnapshotRow, balance_snapshots::ts, scope, without symbol);
+    let rows: Vec<BalanceSnapshotRow> = page_rows!(conn, query, page, balance_snapshots::ts, "balance_snapshots.asset");
+    page.finish(
+        rows,
+        |row| cursor(row.ts, row.asset.clone()),
+        |row| BalanceSnapshot::decode(&row),
+    )
+}
+
+pub(super) fn price_snapshots(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
+    let query = scoped!(price_snapshots, PriceSnapshotRow, price_snapshots::ts, scope);
+    let rows: Vec<PriceSnapshotRow> = page_rows!(conn, query, page, price_snapshots::ts, "price_snapshots.symbol");
+    page.finish(
+        rows,
+        |row| cursor(row.ts, row.symbol.clone()),
+        |row| PriceSnapshot::decode(&row),
+    )
+}
+
+pub(super) fn anchors(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<Anchor>>> {
+    let query = scoped!(anchors, AnchorRow, anchors::ts, scope);
+    let rows: Vec<AnchorRow> = page_rows!(
+        conn,
+        query,
+        page,
+        anchors::ts,
+        "anchors.symbol || '|' || anchors.position_side"
+    );
+    page.finish(
+        rows,
+        |row| cursor(row.ts, format!("{}|{}", row.symbol, row.position_side)),
+        |row| Anchor::decode(&row),
+    )
+}
+
+/// The closing time, which the lists of ended round trips run by.
+fn closed_ts() -> diesel::expression::SqlLiteral<BigInt> {
+    sql::<BigInt>("round_trips.closed_ts")
+}
+
+pub(super) fn trips(
+    conn: &mut SqliteConnection,
+    filter: &TripFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<RoundTrip>> {
+    let mut query =
+        scoped!(round_trips, TripRow, closed_ts(), filter.scope).filter(round_trips::closed_ts.is_not_null());
+    if let Some(engine) = &filter.engine {
+        query = query.filter(round_trips::engine.eq(engine.as_str()));
+    }
+    if let Some(side) = filter.position_side {
+        query = query.filter(round_trips::position_side.eq(side.as_str()));
+    }
+    // Numbers count up within a symbol; zeros in front make their order as text the same.
+    let rows: Vec<TripRow> = page_rows!(
+        conn,
+        query,
+        page,
+        closed_ts(),
+        "round_trips.symbol || '|' || printf('%019d', round_trips.trip_no)"
+    );
+    page.finish(
+        rows,
+        |row| {
+            cursor(
+                row.closed_ts.unwrap_or_default(),
+                format!("{}|{:019}", row.symbol, row.trip_no),
+            )
+        },
+        |row| decode_trip(&row),
+    )
+}

@@ -1,0 +1,258 @@
+//! Single rows, and lists that are short by nature: one row a symbol, position or contract.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use ledger_core::{AccountId, Fact, FillKey, Instrument, OrderKey, PositionSnapshot, RoundTrip, Sourced, Symbol};
+
+use super::codec::RowReader;
+use super::derived::{MismatchRow, PositionRow, TripRow, decode_position, decode_trip};
+use super::fact_table::FactTable;
+use super::failure::failed;
+use super::instrument::InstrumentRow;
+use super::order::{OrderRow, OrderSumsRow, decode_book_order};
+use super::schema::{
+    fills, instruments, orders, pnl_mismatches, position_snapshots, positions, refold_marks, round_trips, symbol_books,
+};
+use super::snapshot::PositionSnapshotRow;
+use crate::page::{Cursor, Direction, Page, PageRequest};
+use crate::record::{BookOrder, BookPosition, PnlMismatch, SymbolBook};
+use crate::repository::StoreResult;
+
+/// A fact by its key.
+pub(super) fn fact<F: FactTable>(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    key: <F as Fact>::Key,
+) -> StoreResult<Option<Sourced<F>>> {
+    let rows = F::existing(conn, account, std::slice::from_ref(&key), i64::MAX).map_err(failed("read a fact"))?;
+    let mut found = None;
+    for row in rows {
+        // A lookup by part of the key may find its neighbours, too.
+        let sourced = F::decode(&row)?;
+        if sourced.fact.key() == key {
+            found = Some(sourced);
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn order(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    key: &OrderKey,
+) -> StoreResult<Option<BookOrder>> {
+    let row: Option<(OrderRow, OrderSumsRow)> = orders::table
+        .find((
+            account.as_str(),
+            key.symbol.as_str(),
+            key.class.as_str(),
+            key.order_id.as_str(),
+        ))
+        .select((OrderRow::as_select(), OrderSumsRow::as_select()))
+        .first(conn)
+        .optional()
+        .map_err(failed("read an order"))?;
+    row.map(|row| decode_book_order(&row)).transpose()
+}
+
+pub(super) fn instruments(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<Sourced<Instrument>>> {
+    let rows: Vec<InstrumentRow> = instruments::table
+        .filter(instruments::account_id.eq(account.as_str()))
+        .order(instruments::symbol)
+        .select(InstrumentRow::as_select())
+        .load(conn)
+        .map_err(failed("read contracts"))?;
+    rows.iter().map(Instrument::decode).collect()
+}
+
+pub(super) fn symbols(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<Symbol>> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        symbol: String,
+    }
+    let names: Vec<Name> = diesel::sql_query(
+        "SELECT symbol FROM instruments WHERE account_id = ?1
+         UNION SELECT symbol FROM fills WHERE account_id = ?1
+         UNION SELECT symbol FROM orders WHERE account_id = ?1
+         UNION SELECT symbol FROM income WHERE account_id = ?1 AND symbol <> ''
+         UNION SELECT symbol FROM position_snapshots WHERE account_id = ?1
+         UNION SELECT symbol FROM engine_signals WHERE account_id = ?1
+         ORDER BY symbol",
+    )
+    .bind::<Text, _>(account.as_str())
+    .load(conn)
+    .map_err(failed("read symbols"))?;
+    let reader = RowReader {
+        table: "fills",
+        key: || account.to_string(),
+    };
+    names.iter().map(|name| reader.text("symbol", &name.symbol)).collect()
+}
+
+pub(super) fn latest_positions(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+) -> StoreResult<Vec<Sourced<PositionSnapshot>>> {
+    let rows: Vec<PositionSnapshotRow> = position_snapshots::table
+        .filter(position_snapshots::account_id.eq(account.as_str()))
+        .filter(sql::<diesel::sql_types::Bool>(
+            "ts = (SELECT max(later.ts) FROM position_snapshots later
+                   WHERE later.account_id = position_snapshots.account_id
+                       AND later.symbol = position_snapshots.symbol
+                       AND later.position_side = position_snapshots.position_side)",
+        ))
+        .order((position_snapshots::symbol, position_snapshots::position_side))
+        .select(PositionSnapshotRow::as_select())
+        .load(conn)
+        .map_err(failed("read position snapshots"))?;
+    rows.iter().map(PositionSnapshot::decode).collect()
+}
+
+pub(super) fn positions(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<BookPosition>> {
+    let rows: Vec<PositionRow> = positions::table
+        .filter(positions::account_id.eq(account.as_str()))
+        .order((positions::symbol, positions::position_side))
+        .select(PositionRow::as_select())
+        .load(conn)
+        .map_err(failed("read positions"))?;
+    rows.iter().map(decode_position).collect()
+}
+
+pub(super) fn open_trips(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<RoundTrip>> {
+    let rows: Vec<TripRow> = round_trips::table
+        .filter(round_trips::account_id.eq(account.as_str()))
+        .filter(round_trips::closed_ts.is_null())
+        .order((round_trips::symbol, round_trips::trip_no))
+        .select(TripRow::as_select())
+        .load(conn)
+        .map_err(failed("read round trips"))?;
+    rows.iter().map(decode_trip).collect()
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = symbol_books)]
+struct SymbolBookRow {
+    symbol: String,
+    settle_asset: String,
+    fill_count: i64,
+    closed_count: i64,
+    unallocated_funding_json: String,
+    is_conserved: bool,
+}
+
+pub(super) fn symbol_books(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<SymbolBook>> {
+    let rows: Vec<SymbolBookRow> = symbol_books::table
+        .filter(symbol_books::account_id.eq(account.as_str()))
+        .order(symbol_books::symbol)
+        .select(SymbolBookRow::as_select())
+        .load(conn)
+        .map_err(failed("read the symbols' books"))?;
+    let mut books = Vec::with_capacity(rows.len());
+    for row in rows {
+        let unplaced_count: i64 = fills::table
+            .filter(fills::account_id.eq(account.as_str()))
+            .filter(fills::symbol.eq(&row.symbol))
+            .filter(fills::position_side.is_null())
+            .count()
+            .get_result(conn)
+            .map_err(failed("count fills"))?;
+        let pnl_mismatch_count: i64 = pnl_mismatches::table
+            .filter(pnl_mismatches::account_id.eq(account.as_str()))
+            .filter(pnl_mismatches::symbol.eq(&row.symbol))
+            .count()
+            .get_result(conn)
+            .map_err(failed("count mismatches"))?;
+        let reader = RowReader {
+            table: "symbol_books",
+            key: || format!("{account}/{}", row.symbol),
+        };
+        books.push(SymbolBook {
+            symbol: reader.text("symbol", &row.symbol)?,
+            settle_asset: reader.text("settle_asset", &row.settle_asset)?,
+            fill_count: reader.number("fill_count", row.fill_count)?,
+            unplaced_count: reader.number("fill_count", unplaced_count)?,
+            closed_count: reader.number("closed_count", row.closed_count)?,
+            pnl_mismatch_count: reader.number("closed_count", pnl_mismatch_count)?,
+            unallocated_funding: reader.json("unallocated_funding_json", &row.unallocated_funding_json)?,
+            is_conserved: row.is_conserved,
+        });
+    }
+    Ok(books)
+}
+
+pub(super) fn pnl_mismatches(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    page: &PageRequest,
+) -> StoreResult<Page<PnlMismatch>> {
+    let mut query = pnl_mismatches::table
+        .filter(pnl_mismatches::account_id.eq(account.as_str()))
+        .select(MismatchRow::as_select())
+        .into_boxed();
+    if let Some(cursor) = &page.after {
+        let [symbol, fill_no] = cursor.parts()?;
+        let row = |comparison: &str| sql::<diesel::sql_types::Bool>(&format!("(symbol, fill_no) {comparison} ("));
+        let comparison = if page.direction == Direction::OldestFirst {
+            ">"
+        } else {
+            "<"
+        };
+        query = query.filter(
+            row(comparison)
+                .bind::<Text, _>(symbol.clone())
+                .sql(", ")
+                .bind::<BigInt, _>(cursor.number(fill_no)?)
+                .sql(")"),
+        );
+    }
+    query = match page.direction {
+        Direction::OldestFirst => query.order((pnl_mismatches::symbol.asc(), pnl_mismatches::fill_no.asc())),
+        Direction::NewestFirst => query.order((pnl_mismatches::symbol.desc(), pnl_mismatches::fill_no.desc())),
+    };
+    let rows: Vec<MismatchRow> = query
+        .limit(page.limit_rows())
+        .load(conn)
+        .map_err(failed("read mismatches"))?;
+    page.finish(
+        rows,
+        |row| Cursor::new(vec![row.symbol.clone(), row.fill_no.to_string()]),
+        |row| {
+            let reader = RowReader {
+                table: "pnl_mismatches",
+                key: || format!("{account}/{}/{}", row.symbol, row.fill_no),
+            };
+            Ok(PnlMismatch {
+                key: FillKey {
+                    symbol: reader.text("symbol", &row.symbol)?,
+                    fill_id: reader.text("fill_id", &row.fill_id)?,
+                    side: reader.text("side", &row.side)?,
+                },
+                at: reader.instant("ts", row.ts)?,
+                derived: reader.optional("derived_pnl", row.derived_pnl.as_deref())?,
+                reported: reader.optional("exchange_pnl", row.exchange_pnl.as_deref())?,
+            })
+        },
+    )
+}
+
+/// Every symbol of an account that has anything to derive from, or anything derived.
+pub(super) fn foldable_symbols(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<Symbol>> {
+    let mut names = symbols(conn, account)?;
+    let marked: Vec<String> = refold_marks::table
+        .filter(refold_marks::account_id.eq(account.as_str()))
+        .select(refold_marks::symbol)
+        .load(conn)
+        .map_err(failed("read refold marks"))?;
+    let reader = RowReader {
+        table: "refold_marks",
+        key: || account.to_string(),
+    };
+    for symbol in marked {
+        names.push(reader.text("symbol", &symbol)?);
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}

@@ -1,0 +1,54 @@
+//! A book in a SQLite file.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `what_was_acknowledged_survives`: an answered commit is in the file, whatever happens to the process.
+//! 2. `a_failed_batch_leaves_nothing`: facts, marks, cursors and coverage of a batch go together.
+//! 3. `any_order_and_repetition_gives_the_same_book`.
+//! 4. `a_rebuild_gives_the_same_derived_rows`.
+
+mod account;
+mod anchor;
+mod cancel;
+mod checkpoint;
+mod codec;
+mod commit;
+mod connection;
+mod derived;
+mod discrepancy;
+mod effects;
+mod encoded;
+mod fact_source;
+mod fact_table;
+mod failure;
+mod fill;
+mod income;
+mod instrument;
+mod intent;
+mod list;
+mod look_up;
+mod mark;
+mod order;
+mod order_sums;
+mod refold;
+mod repositories;
+mod run;
+mod schema;
+mod signal;
+mod snapshot;
+mod store;
+mod sync;
+mod timeline;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use ledger_core::AnyFact;
+
+pub use store::{OpenOptions, SqliteStore, WriterMode};
+
+/// The key of a fact as text, by which its payloads are found: see
+/// [`SourceRepository`](crate::SourceRepository).
+pub fn fact_key(fact: &AnyFact) -> String {
+    encoded::fact_key_of(fact)
+}

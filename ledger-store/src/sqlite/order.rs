@@ -1,0 +1,249 @@
+//! The table `orders`.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Bool};
+use ledger_core::{
+    AccountId, EventTime, Execution, FactKind, Field, Order, OrderClass, OrderKey, OrderTerms, Sourced, TimestampMs,
+};
+
+use super::codec::{RowReader, precision_text, provenance_columns};
+use super::effects::Effects;
+use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
+use super::schema::orders;
+use crate::record::BookOrder;
+use crate::repository::StoreResult;
+
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = orders, treat_none_as_default_value = false, treat_none_as_null = true)]
+#[diesel(primary_key(account_id, symbol, order_class, order_id))]
+pub(super) struct OrderRow {
+    pub(super) account_id: String,
+    pub(super) symbol: String,
+    pub(super) order_class: String,
+    pub(super) order_id: String,
+    pub(super) client_order_id: Option<String>,
+    pub(super) side: String,
+    pub(super) position_side: Option<String>,
+    pub(super) order_type: Option<String>,
+    pub(super) time_in_force: Option<String>,
+    pub(super) status: String,
+    pub(super) terms_ts: Option<i64>,
+    pub(super) qty: Option<String>,
+    pub(super) price: Option<String>,
+    pub(super) trigger_price: Option<String>,
+    pub(super) executed_qty: Option<String>,
+    pub(super) avg_price: Option<String>,
+    pub(super) reduce_only: Option<bool>,
+    pub(super) close_position: Option<bool>,
+    pub(super) ts: Option<i64>,
+    pub(super) ts_precision: Option<String>,
+    pub(super) updated_ts: Option<i64>,
+    pub(super) updated_ts_precision: Option<String>,
+    pub(super) triggered_order_id: Option<String>,
+    pub(super) engine: Option<String>,
+    pub(super) signal_id: Option<String>,
+    pub(super) exit_reason: Option<String>,
+    pub(super) source: String,
+    pub(super) field_sources: Option<String>,
+    pub(super) conflicts: Option<String>,
+}
+
+/// The derived columns.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = orders)]
+pub(super) struct OrderSumsRow {
+    filled_qty: Option<String>,
+    filled_quote: Option<String>,
+    residual_qty: Option<String>,
+}
+
+fn owned(text: &impl AsRef<str>) -> String {
+    text.as_ref().to_owned()
+}
+
+/// When an order counts as last changed.
+pub(super) fn event_time(order: &Order) -> Option<TimestampMs> {
+    order.updated.or(order.created).map(|time| time.at)
+}
+
+pub(super) fn decode_book_order((row, sums): &(OrderRow, OrderSumsRow)) -> StoreResult<BookOrder> {
+    let reader = RowReader {
+        table: "orders",
+        key: || format!("{}/{}/{}/{}", row.account_id, row.symbol, row.order_class, row.order_id),
+    };
+    Ok(BookOrder {
+        order: Order::decode(row)?,
+        filled_qty: reader.optional("filled_qty", sums.filled_qty.as_deref())?,
+        filled_quote: reader.optional("filled_quote", sums.filled_quote.as_deref())?,
+        residual_qty: reader.optional("residual_qty", sums.residual_qty.as_deref())?,
+    })
+}
+
+impl FactTable for Order {
+    const KIND: FactKind = FactKind::Order;
+    const FIELDS: &'static [Field] = &[
+        "client_order_id",
+        "side",
+        "position_side",
+        "order_type",
+        "time_in_force",
+        "status",
+        "terms",
+        "executed",
+        "avg_price",
+        "reduce_only",
+        "close_position",
+        "ts",
+        "updated_ts",
+        "triggered_order_id",
+        "engine",
+        "signal_id",
+        "exit_reason",
+    ];
+    type Row = OrderRow;
+
+    table_statements!(orders, [account_id, symbol, order_class, order_id]);
+
+    fn encode(account: &AccountId, sourced: &Sourced<Self>) -> OrderRow {
+        let (source, field_sources, conflicts) = provenance_columns(sourced);
+        let order = &sourced.fact;
+        let executed = order.executed.as_ref();
+        OrderRow {
+            account_id: account.as_str().to_owned(),
+            symbol: order.key.symbol.as_str().to_owned(),
+            order_class: order.key.class.as_str().to_owned(),
+            order_id: order.key.order_id.as_str().to_owned(),
+            client_order_id: order.client_order_id.as_ref().map(owned),
+            side: order.side.as_str().to_owned(),
+            position_side: order.position_side.map(|side| side.as_str().to_owned()),
+            order_type: order.order_type.as_ref().map(owned),
+            time_in_force: order.time_in_force.as_ref().map(owned),
+            status: order.status.as_str().to_owned(),
+            terms_ts: order.terms.as_of.map(TimestampMs::as_ms),
+            qty: order.terms.qty.map(|qty| qty.to_string()),
+            price: order.terms.price.map(|price| price.to_string()),
+            trigger_price: order.terms.trigger_price.map(|price| price.to_string()),
+            executed_qty: executed.map(|executed| executed.qty.to_string()),
+            avg_price: executed
+                .and_then(|executed| executed.avg_price)
+                .map(|price| price.to_string()),
+            reduce_only: order.reduce_only,
+            close_position: order.close_position,
+            ts: order.created.map(|time| time.at.as_ms()),
+            ts_precision: order.created.map(|time| precision_text(time.precision).to_owned()),
+            updated_ts: order.updated.map(|time| time.at.as_ms()),
+            updated_ts_precision: order.updated.map(|time| precision_text(time.precision).to_owned()),
+            triggered_order_id: order.triggered_order_id.as_ref().map(owned),
+            engine: order.engine.as_ref().map(owned),
+            signal_id: order.signal_id.as_ref().map(owned),
+            exit_reason: order.exit_reason.map(|reason| reason.as_str().to_owned()),
+            source,
+            field_sources,
+            conflicts,
+        }
+    }
+
+    fn decode(row: &OrderRow) -> StoreResult<Sourced<Self>> {
+        let reader = RowReader {
+            table: "orders",
+            key: || format!("{}/{}/{}/{}", row.account_id, row.symbol, row.order_class, row.order_id),
+        };
+        let time = |column, ms: Option<i64>, precision: &Option<String>| -> StoreResult<Option<EventTime>> {
+            match (ms, precision) {
+                (Some(ms), Some(precision)) => reader.time(column, ms, precision).map(Some),
+                _ => Ok(None),
+            }
+        };
+        let executed = match &row.executed_qty {
+            Some(qty) => Some(Execution {
+                qty: reader.text("executed_qty", qty)?,
+                avg_price: reader.optional("avg_price", row.avg_price.as_deref())?,
+            }),
+            None => None,
+        };
+        let order = Order {
+            key: OrderKey {
+                symbol: reader.text("symbol", &row.symbol)?,
+                class: reader.text("order_class", &row.order_class)?,
+                order_id: reader.text("order_id", &row.order_id)?,
+            },
+            client_order_id: reader.optional("client_order_id", row.client_order_id.as_deref())?,
+            side: reader.text("side", &row.side)?,
+            position_side: reader.optional("position_side", row.position_side.as_deref())?,
+            order_type: reader.optional("order_type", row.order_type.as_deref())?,
+            time_in_force: reader.optional("time_in_force", row.time_in_force.as_deref())?,
+            status: reader.text("status", &row.status)?,
+            terms: OrderTerms {
+                as_of: row.terms_ts.map(|ms| reader.instant("terms_ts", ms)).transpose()?,
+                qty: reader.optional("qty", row.qty.as_deref())?,
+                price: reader.optional("price", row.price.as_deref())?,
+                trigger_price: reader.optional("trigger_price", row.trigger_price.as_deref())?,
+            },
+            executed,
+            reduce_only: row.reduce_only,
+            close_position: row.close_position,
+            created: time("ts", row.ts, &row.ts_precision)?,
+            updated: time("updated_ts", row.updated_ts, &row.updated_ts_precision)?,
+            triggered_order_id: reader.optional("triggered_order_id", row.triggered_order_id.as_deref())?,
+            engine: reader.optional("engine", row.engine.as_deref())?,
+            signal_id: reader.optional("signal_id", row.signal_id.as_deref())?,
+            exit_reason: reader.optional("exit_reason", row.exit_reason.as_deref())?,
+        };
+        reader.sourced(
+            order,
+            Self::FIELDS,
+            &row.source,
+            row.field_sources.as_deref(),
+            row.conflicts.as_deref(),
+        )
+    }
+
+    fn fact_key(&self) -> String {
+        format!("{}|{}|{}", self.key.symbol, self.key.class, self.key.order_id)
+    }
+
+    fn existing(
+        conn: &mut SqliteConnection,
+        account: &AccountId,
+        keys: &[OrderKey],
+        row_id_max: i64,
+    ) -> QueryResult<Vec<OrderRow>> {
+        let mut rows = Vec::with_capacity(keys.len());
+        for ((symbol, class), keys) in grouped(keys, |key| (key.symbol.clone(), key.class)) {
+            rows.extend(
+                orders::table
+                    .filter(orders::account_id.eq(account.as_str()))
+                    .filter(orders::symbol.eq(symbol.as_str()))
+                    .filter(orders::order_class.eq(class.as_str()))
+                    .filter(orders::order_id.eq_any(keys.iter().map(|key| key.order_id.as_str())))
+                    .filter(sql::<Bool>("orders.rowid <= ").bind::<BigInt, _>(row_id_max))
+                    .select(OrderRow::as_select())
+                    .load(conn)?,
+            );
+        }
+        Ok(rows)
+    }
+
+    fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
+        if after.key.class != OrderClass::Regular {
+            return;
+        }
+        let context = |order: &Self| {
+            (
+                order.engine.clone(),
+                order.exit_reason,
+                order.client_order_id.clone(),
+                order.order_type.clone(),
+            )
+        };
+        let touched = effects.order(&after.key.symbol, &after.key.order_id);
+        touched.restated = true;
+        touched.context_changed |= before.map_or((None, None, None, None), context) != context(after);
+        touched.event_before = touched
+            .event_before
+            .into_iter()
+            .chain(before.and_then(event_time))
+            .min();
+    }
+}

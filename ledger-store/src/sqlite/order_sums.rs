@@ -1,0 +1,220 @@
+//! The derived columns of `orders`: what an order's fills add up to, and what is still missing of what it executed.
+//!
+//! Recomputed for the orders that a batch touches, and for them only.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use ledger_core::{AccountId, Decimal, FoldKey, MathError, Order, OrderClass, OrderId, Symbol};
+
+use super::codec::RowReader;
+use super::effects::{Effects, Mark, TouchedOrder};
+use super::fact_table::ROWS_MAX;
+use super::failure::failed;
+use super::schema::{fills, orders};
+use crate::repository::StoreResult;
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = orders)]
+struct SumsRow {
+    order_id: String,
+    executed_qty: Option<String>,
+    ts: Option<i64>,
+    updated_ts: Option<i64>,
+    filled_qty: Option<String>,
+    filled_quote: Option<String>,
+    residual_qty: Option<String>,
+}
+
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = fills)]
+struct PartRow {
+    order_id: Option<String>,
+    fill_id: String,
+    side: String,
+    sequence: Option<i64>,
+    ts: i64,
+    qty: String,
+    price: String,
+}
+
+/// What an order's fills add up to.
+#[derive(Debug, Clone)]
+struct Sums {
+    qty: Result<Decimal, MathError>,
+    quote: Result<Decimal, MathError>,
+    first: Option<FoldKey>,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self {
+            qty: Ok(Decimal::ZERO),
+            quote: Ok(Decimal::ZERO),
+            first: None,
+        }
+    }
+}
+
+pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: &mut Effects) -> StoreResult<()> {
+    for (symbol, touched) in std::mem::take(&mut effects.orders) {
+        let touched: Vec<_> = touched.into_iter().collect();
+        for chunk in touched.chunks(ROWS_MAX) {
+            update_chunk(conn, account, &symbol, chunk, effects)?;
+        }
+    }
+    Ok(())
+}
+
+fn update_chunk(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    touched: &[(OrderId, TouchedOrder)],
+    effects: &mut Effects,
+) -> StoreResult<()> {
+    let known: Vec<SumsRow> = orders::table
+        .filter(orders::account_id.eq(account.as_str()))
+        .filter(orders::symbol.eq(symbol.as_str()))
+        .filter(orders::order_class.eq(OrderClass::Regular.as_str()))
+        .filter(orders::order_id.eq_any(touched.iter().map(|(order_id, _)| order_id.as_str())))
+        .select(SumsRow::as_select())
+        .load(conn)
+        .map_err(failed("read orders"))?;
+    if known.is_empty() {
+        return Ok(());
+    }
+    let sums = add_fills(conn, account, symbol, &known)?;
+    let touched: BTreeMap<&str, &TouchedOrder> = touched.iter().map(|(id, order)| (id.as_str(), order)).collect();
+    let mut mark = Mark::default();
+    for row in known {
+        let sums = sums.get(&row.order_id).cloned().unwrap_or_default();
+        let Some(order) = touched.get(row.order_id.as_str()) else {
+            continue;
+        };
+        update_order(conn, account, symbol, &row, &sums, order, &mut mark)?;
+    }
+    // An empty mark would recompute what the exchange says for nothing.
+    if mark != Mark::default() {
+        effects.mark(symbol).join(mark);
+    }
+    Ok(())
+}
+
+fn add_fills(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    known: &[SumsRow],
+) -> StoreResult<BTreeMap<String, Sums>> {
+    let parts: Vec<PartRow> = fills::table
+        .filter(fills::order_id.eq_any(known.iter().map(|row| row.order_id.as_str())))
+        .filter(fills::symbol.eq(symbol.as_str()))
+        .filter(fills::account_id.eq(account.as_str()))
+        .select(PartRow::as_select())
+        .load(conn)
+        .map_err(failed("read fills"))?;
+    let mut by_order = BTreeMap::<String, Sums>::new();
+    for part in parts {
+        let Some(order_id) = part.order_id else { continue };
+        let reader = RowReader {
+            table: "fills",
+            key: || format!("{account}/{symbol}/{}/{}", part.fill_id, part.side),
+        };
+        let qty: Decimal = reader.text("qty", &part.qty)?;
+        let price: Decimal = reader.text("price", &part.price)?;
+        let key = FoldKey {
+            sequence: part.sequence,
+            at_ms: part.ts,
+            fill_id: reader.text("fill_id", &part.fill_id)?,
+            side: reader.text("side", &part.side)?,
+        };
+        let sums = by_order.entry(order_id).or_default();
+        sums.qty = sums.qty.and_then(|sum| sum.checked_add(qty));
+        sums.quote = sums.quote.and_then(|sum| sum.checked_add(qty.checked_mul(price)?));
+        sums.first = sums.first.take().into_iter().chain([key]).min();
+    }
+    Ok(by_order)
+}
+
+fn update_order(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    row: &SumsRow,
+    sums: &Sums,
+    touched: &TouchedOrder,
+    mark: &mut Mark,
+) -> StoreResult<()> {
+    let reader = RowReader {
+        table: "orders",
+        key: || format!("{account}/{symbol}/{}", row.order_id),
+    };
+    let executed: Option<Decimal> = reader.optional("executed_qty", row.executed_qty.as_deref())?;
+    // A sum that does not fit leaves the columns empty; the fold meets the same numbers and says so.
+    let residual = match (executed, sums.qty) {
+        (Some(executed), Ok(filled)) if executed > filled => executed.checked_sub(filled).ok(),
+        _ => None,
+    };
+    let (filled_qty, filled_quote) = (
+        sums.qty.ok().map(|sum| sum.to_string()),
+        sums.quote.ok().map(|sum| sum.to_string()),
+    );
+    let residual_qty = residual.map(|residual| residual.to_string());
+    let residual_matters = row.residual_qty.is_some() || residual_qty.is_some();
+    let sums_changed = filled_qty != row.filled_qty || filled_quote != row.filled_quote;
+    if residual_matters && (touched.restated || sums_changed || residual_qty != row.residual_qty) {
+        let at = row
+            .updated_ts
+            .or(row.ts)
+            .map(|ms| reader.instant("updated_ts", ms))
+            .transpose()?;
+        for at in at.into_iter().chain(touched.event_before) {
+            mark.instant(at);
+        }
+    }
+    if touched.context_changed
+        && let Some(first) = sums.first.clone()
+    {
+        mark.fill(first);
+    }
+    if sums_changed || residual_qty != row.residual_qty {
+        diesel::update(orders::table.find((
+            account.as_str(),
+            symbol.as_str(),
+            OrderClass::Regular.as_str(),
+            row.order_id.as_str(),
+        )))
+        .set((
+            orders::filled_qty.eq(filled_qty),
+            orders::filled_quote.eq(filled_quote),
+            orders::residual_qty.eq(residual_qty),
+        ))
+        .execute(conn)
+        .map_err(failed("update an order"))?;
+    }
+    Ok(())
+}
+
+/// What an order executed beyond its fills: quantity, and price where the order's average price tells.
+pub(super) fn residual_price(order: &Order, residual_qty: Decimal, filled_quote: Option<Decimal>) -> Option<Decimal> {
+    let executed = order.executed.as_ref()?;
+    let average = executed.avg_price?.get();
+    let exact = executed
+        .qty
+        .checked_mul(average)
+        .ok()
+        .zip(filled_quote)
+        .and_then(|(quote, filled)| {
+            quote
+                .checked_sub(filled)
+                .ok()?
+                .div_round(residual_qty, RESIDUAL_PRICE_SCALE)
+                .ok()
+        });
+    // Rounding in the average price can leave nothing or less for a small rest; the average itself is then nearer.
+    exact.filter(|price| price.is_positive()).or(Some(average))
+}
+
+/// Decimals of a residual's price: it is an estimate, and more of them would overflow with large quotes.
+const RESIDUAL_PRICE_SCALE: u8 = 8;

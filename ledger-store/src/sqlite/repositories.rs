@@ -1,0 +1,439 @@
+//! The traits, on the SQLite book: each method is one command or one query.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use diesel::prelude::*;
+use ledger_core::{
+    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
+    OrderIntent, OrderKey, PositionMode, PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol,
+    TimestampMs,
+};
+
+use super::effects::Mark;
+use super::encoded::EncodedBatch;
+use super::failure::failed;
+use super::store::SqliteStore;
+use super::{account, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, refold, run, sync};
+use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
+use crate::error::StoreError;
+use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
+use crate::page::{Page, PageRequest};
+use crate::record::{
+    Account, BookOrder, BookPosition, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy,
+    PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
+};
+use crate::repository::{
+    AccountRepository, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
+    LedgerWriter, MaintenanceRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository,
+    SnapshotRepository, SourceRepository, StoreResult, SyncRepository, TripRepository,
+};
+
+#[async_trait]
+impl LedgerWriter for SqliteStore {
+    async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
+        let checkpoint_every = self.checkpoint_every();
+        let batch = EncodedBatch::new(batch);
+        self.write(move |conn| commit::apply(conn, &batch, checkpoint_every))
+            .await
+    }
+
+    async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
+        self.read(mark::pending).await
+    }
+
+    async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
+        let (account, symbol, every) = (account.clone(), symbol.clone(), self.checkpoint_every());
+        self.write(move |conn| refold::refold(conn, &account, &symbol, every))
+            .await
+    }
+
+    async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
+        let account = account.clone();
+        self.write(move |conn| {
+            commit::require_account(conn, &account)?;
+            let symbols = look_up::foldable_symbols(conn, &account)?;
+            for symbol in &symbols {
+                derived::drop_symbol(conn, &account, symbol)?;
+                derived::set_quarantine(conn, &account, symbol, None)?;
+            }
+            let from_start = Mark {
+                from_start: true,
+                ..Mark::default()
+            };
+            let marks = symbols
+                .iter()
+                .map(|symbol| (symbol.clone(), from_start.clone()))
+                .collect();
+            mark::write(conn, &account, &marks)?;
+            Ok(symbols
+                .into_iter()
+                .map(|symbol| PendingRefold {
+                    account: account.clone(),
+                    symbol,
+                })
+                .collect())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl AccountRepository for SqliteStore {
+    async fn create_account(&self, account: Account) -> StoreResult<()> {
+        self.write(move |conn| account::create(conn, &account)).await
+    }
+
+    async fn account(&self, id: &AccountId) -> StoreResult<Option<Account>> {
+        let id = id.clone();
+        self.read(move |conn| account::get(conn, &id)).await
+    }
+
+    async fn accounts(&self) -> StoreResult<Vec<Account>> {
+        self.read(account::list).await
+    }
+
+    async fn bind_identity(&self, id: &AccountId, identity: ExchangeIdentity) -> StoreResult<()> {
+        let id = id.clone();
+        self.write(move |conn| account::bind(conn, &id, &identity)).await
+    }
+
+    async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
+        let id = id.clone();
+        self.write(move |conn| account::set_position_mode(conn, &id, mode))
+            .await
+    }
+}
+
+#[async_trait]
+impl InstrumentRepository for SqliteStore {
+    async fn instrument(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<Option<Sourced<Instrument>>> {
+        let (account, symbol) = (account.clone(), symbol.clone());
+        self.read(move |conn| look_up::fact::<Instrument>(conn, &account, symbol))
+            .await
+    }
+
+    async fn instruments(&self, account: &AccountId) -> StoreResult<Vec<Sourced<Instrument>>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::instruments(conn, &account)).await
+    }
+
+    async fn symbols(&self, account: &AccountId) -> StoreResult<Vec<Symbol>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::symbols(conn, &account)).await
+    }
+}
+
+#[async_trait]
+impl SignalRepository for SqliteStore {
+    async fn signal(&self, account: &AccountId, id: &SignalId) -> StoreResult<Option<Sourced<Signal>>> {
+        let (account, id) = (account.clone(), id.clone());
+        self.read(move |conn| look_up::fact::<Signal>(conn, &account, id)).await
+    }
+
+    async fn signals(&self, filter: &SignalFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Signal>>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| list::signals(conn, &filter, &page)).await
+    }
+}
+
+#[async_trait]
+impl OrderRepository for SqliteStore {
+    async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>> {
+        let (account, key) = (account.clone(), key.clone());
+        self.read(move |conn| look_up::order(conn, &account, &key)).await
+    }
+
+    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| list::orders(conn, &filter, &page)).await
+    }
+}
+
+#[async_trait]
+impl IntentRepository for SqliteStore {
+    async fn intent(&self, account: &AccountId, id: &ClientOrderId) -> StoreResult<Option<Sourced<OrderIntent>>> {
+        let (account, id) = (account.clone(), id.clone());
+        self.read(move |conn| look_up::fact::<OrderIntent>(conn, &account, id))
+            .await
+    }
+
+    async fn intents(&self, filter: &IntentFilter, page: &PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| list::intents(conn, &filter, &page)).await
+    }
+}
+
+#[async_trait]
+impl FillRepository for SqliteStore {
+    async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>> {
+        let (account, key) = (account.clone(), key.clone());
+        self.read(move |conn| look_up::fact::<Fill>(conn, &account, key)).await
+    }
+
+    async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| list::fills(conn, &filter, &page)).await
+    }
+
+    async fn fills_in_fold_order(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Sourced<Fill>>> {
+        let (account, symbol, page) = (account.clone(), symbol.clone(), page.clone());
+        self.read(move |conn| list::fills_in_fold_order(conn, &account, &symbol, &page))
+            .await
+    }
+
+    async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64> {
+        let filter = filter.clone();
+        self.read(move |conn| list::fill_count(conn, &filter)).await
+    }
+}
+
+#[async_trait]
+impl CancelRepository for SqliteStore {
+    async fn cancel(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<Sourced<Cancel>>> {
+        let (account, key) = (account.clone(), key.clone());
+        self.read(move |conn| look_up::fact::<Cancel>(conn, &account, key))
+            .await
+    }
+
+    async fn cancels(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Cancel>>> {
+        let (scope, page) = (scope.clone(), page.clone());
+        self.read(move |conn| list::cancels(conn, &scope, &page)).await
+    }
+}
+
+#[async_trait]
+impl IncomeRepository for SqliteStore {
+    async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>> {
+        let (account, key) = (account.clone(), key.clone());
+        self.read(move |conn| look_up::fact::<Income>(conn, &account, key))
+            .await
+    }
+
+    async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| list::income(conn, &filter, &page)).await
+    }
+}
+
+#[async_trait]
+impl PositionRepository for SqliteStore {
+    async fn positions(&self, account: &AccountId) -> StoreResult<Vec<BookPosition>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::positions(conn, &account)).await
+    }
+
+    async fn symbol_books(&self, account: &AccountId) -> StoreResult<Vec<SymbolBook>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::symbol_books(conn, &account)).await
+    }
+
+    async fn pnl_mismatches(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<PnlMismatch>> {
+        let (account, page) = (account.clone(), page.clone());
+        self.read(move |conn| look_up::pnl_mismatches(conn, &account, &page))
+            .await
+    }
+}
+
+#[async_trait]
+impl TripRepository for SqliteStore {
+    async fn trips(&self, filter: &TripFilter, page: &PageRequest) -> StoreResult<Page<RoundTrip>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| list::trips(conn, &filter, &page)).await
+    }
+
+    async fn open_trips(&self, account: &AccountId) -> StoreResult<Vec<RoundTrip>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::open_trips(conn, &account)).await
+    }
+}
+
+#[async_trait]
+impl SnapshotRepository for SqliteStore {
+    async fn latest_positions(&self, account: &AccountId) -> StoreResult<Vec<Sourced<PositionSnapshot>>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::latest_positions(conn, &account)).await
+    }
+
+    async fn position_snapshots(
+        &self,
+        scope: &Scope,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Sourced<PositionSnapshot>>> {
+        let (scope, page) = (scope.clone(), page.clone());
+        self.read(move |conn| list::position_snapshots(conn, &scope, &page))
+            .await
+    }
+
+    async fn balance_snapshots(
+        &self,
+        scope: &Scope,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Sourced<BalanceSnapshot>>> {
+        let (scope, page) = (scope.clone(), page.clone());
+        self.read(move |conn| list::balance_snapshots(conn, &scope, &page))
+            .await
+    }
+
+    async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
+        let (scope, page) = (scope.clone(), page.clone());
+        self.read(move |conn| list::price_snapshots(conn, &scope, &page)).await
+    }
+
+    async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>> {
+        let (scope, page) = (scope.clone(), page.clone());
+        self.read(move |conn| list::anchors(conn, &scope, &page)).await
+    }
+}
+
+#[async_trait]
+impl SourceRepository for SqliteStore {
+    async fn fact_sources(&self, account: &AccountId, kind: FactKind, fact_key: &str) -> StoreResult<Vec<FactSource>> {
+        let (account, fact_key) = (account.clone(), fact_key.to_owned());
+        self.read(move |conn| fact_source::list(conn, &account, kind, &fact_key))
+            .await
+    }
+}
+
+#[async_trait]
+impl RunRepository for SqliteStore {
+    async fn begin_run(&self, account: &AccountId, kind: RunKind, started_local: TimestampMs) -> StoreResult<RunId> {
+        let account = account.clone();
+        self.write(move |conn| run::begin(conn, &account, kind, started_local))
+            .await
+    }
+
+    async fn end_run(
+        &self,
+        run: RunId,
+        status: RunStatus,
+        ended_local: TimestampMs,
+        detail_json: Option<String>,
+    ) -> StoreResult<()> {
+        self.write(move |conn| run::end(conn, run, status, ended_local, detail_json.as_deref()))
+            .await
+    }
+
+    async fn runs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>> {
+        let (account, page) = (account.clone(), page.clone());
+        self.read(move |conn| run::list(conn, &account, &page)).await
+    }
+
+    async fn add_repair(&self, repair: Repair) -> StoreResult<i64> {
+        self.write(move |conn| run::add_repair(conn, &repair)).await
+    }
+
+    async fn repairs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Repair>> {
+        let (account, page) = (account.clone(), page.clone());
+        self.read(move |conn| run::repairs(conn, &account, &page)).await
+    }
+
+    async fn record_discrepancy(&self, discrepancy: NewDiscrepancy) -> StoreResult<i64> {
+        let every = self.checkpoint_every();
+        self.write(move |conn| {
+            commit::require_account(conn, &discrepancy.account)?;
+            let id = discrepancy::record(conn, &discrepancy)?;
+            if let Some(symbol) = &discrepancy.symbol {
+                refresh(conn, &discrepancy.account, symbol, every)?;
+            }
+            Ok(id)
+        })
+        .await
+    }
+
+    async fn set_discrepancy_status(
+        &self,
+        id: i64,
+        status: DiscrepancyStatus,
+        at_local: TimestampMs,
+    ) -> StoreResult<()> {
+        let every = self.checkpoint_every();
+        self.write(move |conn| {
+            let about = discrepancy::set_status(conn, id, status, at_local)?;
+            if let Some((account, symbol)) = about {
+                refresh(conn, &account, &symbol, every)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn discrepancies(
+        &self,
+        account: &AccountId,
+        include_resolved: bool,
+        page: &PageRequest,
+    ) -> StoreResult<Page<Discrepancy>> {
+        let (account, page) = (account.clone(), page.clone());
+        self.read(move |conn| discrepancy::list(conn, &account, include_resolved, &page))
+            .await
+    }
+
+    async fn quarantined(&self, account: &AccountId) -> StoreResult<Vec<Quarantine>> {
+        let account = account.clone();
+        self.read(move |conn| derived::quarantined(conn, &account)).await
+    }
+}
+
+/// Brings a symbol's reconcile status in line with its discrepancies.
+fn refresh(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol, every: u64) -> StoreResult<()> {
+    mark::write(conn, account, &[(symbol.clone(), Mark::default())].into())?;
+    refold::refold(conn, account, symbol, every).map(|_| ())
+}
+
+#[async_trait]
+impl SyncRepository for SqliteStore {
+    async fn cursors(&self, account: &AccountId) -> StoreResult<Vec<SyncCursor>> {
+        let account = account.clone();
+        self.read(move |conn| sync::cursors(conn, &account)).await
+    }
+
+    async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>> {
+        let account = account.clone();
+        self.read(move |conn| sync::coverage(conn, &account)).await
+    }
+}
+
+#[async_trait]
+impl MaintenanceRepository for SqliteStore {
+    async fn info(&self) -> StoreResult<StoreInfo> {
+        self.read(|conn| {
+            Ok(StoreInfo {
+                schema_version: connection::schema_version(conn)?,
+                sqlite_version: connection::sqlite_version(conn)?,
+                size_bytes: connection::size_bytes(conn)?,
+            })
+        })
+        .await
+    }
+
+    async fn integrity_check(&self) -> StoreResult<Vec<String>> {
+        self.read(connection::integrity_check).await
+    }
+
+    async fn backup(&self, path: &Path) -> StoreResult<()> {
+        let path = path.to_owned();
+        if path.exists() {
+            let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "there is a file already");
+            return Err(StoreError::Io { path, source });
+        }
+        let text = path.to_str().map(str::to_owned).ok_or_else(|| StoreError::Io {
+            path: path.clone(),
+            source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not valid UTF-8"),
+        })?;
+        self.maintain(move |conn| {
+            diesel::sql_query("VACUUM INTO ?")
+                .bind::<diesel::sql_types::Text, _>(text)
+                .execute(conn)
+                .map_err(failed("back up"))?;
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,156 @@
+//! One writer. Commands that wait at the same time share a transaction and its one flush to disk; each has a savepoint
+//! of its own, so a failed one rolls back only itself. Nothing is acknowledged before COMMIT.
+
+use diesel::connection::SimpleConnection;
+use diesel::sqlite::SqliteConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::failure::describe;
+use crate::error::StoreError;
+use crate::repository::StoreResult;
+
+/// The most commands of one transaction, so that the first of them does not wait for too many others.
+const GROUP_MAX: usize = 64;
+/// The most commands in the queue; beyond it callers wait.
+const QUEUE_MAX: usize = 64;
+
+/// A command. It can run again when the transaction of its group is lost through another command.
+pub(super) trait Command: Send {
+    /// Runs inside a savepoint; answers whether to keep what it did.
+    fn run(&mut self, conn: &mut SqliteConnection) -> bool;
+    /// Answers the caller; `failure` says why a successful run could not be committed.
+    fn finish(self: Box<Self>, failure: Option<StoreError>);
+}
+
+struct Job<T, F> {
+    work: F,
+    result: Option<StoreResult<T>>,
+    reply: oneshot::Sender<StoreResult<T>>,
+}
+
+impl<T, F> Command for Job<T, F>
+where
+    T: Send,
+    F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send,
+{
+    fn run(&mut self, conn: &mut SqliteConnection) -> bool {
+        let result = (self.work)(conn);
+        let is_ok = result.is_ok();
+        self.result = Some(result);
+        is_ok
+    }
+
+    fn finish(self: Box<Self>, failure: Option<StoreError>) {
+        let answer = match (self.result, failure) {
+            (Some(Err(error)), _) | (_, Some(error)) => Err(error),
+            (Some(result), None) => result,
+            (None, None) => Err(StoreError::Closed),
+        };
+        // A caller that no longer waits does not need the answer; what was committed stays.
+        let _ = self.reply.send(answer);
+    }
+}
+
+/// A command and where its answer arrives.
+pub(super) fn command<T, F>(work: F) -> (Box<dyn Command>, oneshot::Receiver<StoreResult<T>>)
+where
+    T: Send + 'static,
+    F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
+{
+    let (reply, answer) = oneshot::channel();
+    (
+        Box::new(Job {
+            work,
+            result: None,
+            reply,
+        }),
+        answer,
+    )
+}
+
+/// Runs commands in one transaction and answers them.
+pub(super) fn execute(conn: &mut SqliteConnection, mut commands: Vec<Box<dyn Command>>) {
+    match transact(conn, &mut commands) {
+        Ok(()) => commands.into_iter().for_each(|command| command.finish(None)),
+        Err(failure) if commands.len() == 1 => {
+            commands
+                .into_iter()
+                .take(1)
+                .zip([failure])
+                .for_each(|(command, failure)| command.finish(Some(failure)));
+        }
+        // The transaction is lost, through one command or the machine: each gets one of its own.
+        Err(_) => commands.into_iter().for_each(|command| execute(conn, vec![command])),
+    }
+}
+
+fn transact(conn: &mut SqliteConnection, commands: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
+    let control = |conn: &mut SqliteConnection, statement: &'static str| {
+        conn.batch_execute(statement)
+            .map_err(|error| describe(statement, &error))
+    };
+    // IMMEDIATE: a transaction that begins by reading and then writes can fail in a way that waiting does not cure.
+    control(conn, "BEGIN IMMEDIATE")?;
+    let outcome = commands
+        .iter_mut()
+        .try_for_each(|command| {
+            control(conn, "SAVEPOINT command")?;
+            if !command.run(conn) {
+                // Fails when SQLite has rolled back everything already, as it may when the disk is full.
+                control(conn, "ROLLBACK TO command")?;
+            }
+            control(conn, "RELEASE command")
+        })
+        .and_then(|()| control(conn, "COMMIT"));
+    if outcome.is_err() {
+        // Fails when there is nothing left to roll back.
+        let _ = conn.batch_execute("ROLLBACK");
+    }
+    outcome
+}
+
+/// The writer's thread.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Command>>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(mut conn: SqliteConnection) -> StoreResult<Self> {
+        let (queue, mut waiting) = mpsc::channel::<Box<dyn Command>>(QUEUE_MAX);
+        let thread = std::thread::Builder::new()
+            .name("fillbook-writer".to_owned())
+            .spawn(move || {
+                while let Some(first) = waiting.blocking_recv() {
+                    let mut group = vec![first];
+                    while group.len() < GROUP_MAX
+                        && let Ok(next) = waiting.try_recv()
+                    {
+                        group.push(next);
+                    }
+                    execute(&mut conn, group);
+                }
+            })
+            .map_err(|_| StoreError::Closed)?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    pub(super) async fn send(&self, command: Box<dyn Command>) -> StoreResult<()> {
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(command).await.map_err(|_| StoreError::Closed)
+    }
+}
+
+impl Drop for Writer {
+    /// Waits until what is in the queue is written, so that dropping a store is closing it.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic in the writer was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
