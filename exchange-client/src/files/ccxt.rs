@@ -25,15 +25,11 @@ struct Unified<'a> {
 impl Unified<'_> {
     /// The exchange's value, else the unified one.
     fn pick(&self, info: &[&str], unified: &[&str]) -> Option<Cell<'_>> {
-        self.info
-            .as_ref()
-            .and_then(|object| object.first(info))
-            .or_else(|| self.outer.first(unified))
+        self.info.as_ref().and_then(|object| object.first(info)).or_else(|| self.outer.first(unified))
     }
 
     fn required(&self, info: &[&str], unified: &'static str) -> Result<Cell<'_>, RowError> {
-        self.pick(info, &[unified])
-            .ok_or_else(|| RowError::cell(unified, "", RowProblem::Missing))
+        self.pick(info, &[unified]).ok_or_else(|| RowError::cell(unified, "", RowProblem::Missing))
     }
 
     fn in_info(&self, names: &[&str]) -> Option<Cell<'_>> {
@@ -99,20 +95,11 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
     let fill_id: FillId = exact_id(trade.required(&["id"], "id")?)?;
     let maker = match trade.in_info(&["maker"]) {
         Some(cell) => Some(cell.boolean()?),
-        None => trade
-            .outer
-            .get("takerOrMaker")
-            .map(|cell| cell.text.eq_ignore_ascii_case("maker")),
+        None => trade.outer.get("takerOrMaker").map(|cell| cell.text.eq_ignore_ascii_case("maker")),
     };
     let fill = Fill {
-        order_id: trade
-            .pick(&["orderId"], &["order"])
-            .map(exact_id::<OrderId>)
-            .transpose()?,
-        time: trade
-            .pick(&["time"], &["timestamp", "datetime"])
-            .ok_or_else(missing_time)?
-            .time(None)?,
+        order_id: trade.pick(&["orderId"], &["order"]).map(exact_id::<OrderId>).transpose()?,
+        time: trade.pick(&["time"], &["timestamp", "datetime"]).ok_or_else(missing_time)?.time(None)?,
         price: trade.required(&["price"], "price")?.price()?,
         qty: trade.required(&["qty"], "amount")?.quantity()?,
         position_side: context.position_side(trade.in_info(&["positionSide"]))?,
@@ -120,11 +107,7 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         maker,
         exchange_realized_pnl: trade.in_info(&["realizedPnl"]).map(Cell::decimal).transpose()?,
         sequence: fill_id.as_sequence(),
-        key: FillKey {
-            symbol: market.symbol.clone(),
-            fill_id,
-            side: trade.required(&["side"], "side")?.side()?,
-        },
+        key: FillKey { symbol: market.symbol.clone(), fill_id, side: trade.required(&["side"], "side")?.side()? },
     };
     Ok(context.fill_statements(fill, market.instrument, Source::Ccxt, payload))
 }
@@ -137,10 +120,7 @@ fn missing_time() -> RowError {
 fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Context) -> Result<Option<Fee>, RowError> {
     if let Some(commission) = trade.in_info(&["commission"]) {
         let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
-        let settle = market
-            .instrument
-            .as_ref()
-            .map(|instrument| instrument.settle_asset.clone());
+        let settle = market.instrument.as_ref().map(|instrument| instrument.settle_asset.clone());
         let asset = asset.or(settle).or_else(|| context.settle_asset(&market.symbol));
         return commission.fee(asset.as_ref(), maker).map(Some);
     }
@@ -160,10 +140,7 @@ fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Cont
             None => fee,
             Some(sum) if sum.asset == fee.asset => {
                 let amount = sum.amount.checked_add(fee.amount);
-                Fee {
-                    amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?,
-                    ..sum
-                }
+                Fee { amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?, ..sum }
             }
             Some(_) => return Err(RowError::cell("fees", "", RowProblem::FeeAssets)),
         });
@@ -176,42 +153,26 @@ fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
     let (Some(cost), Some(currency)) = (object.get("cost"), object.get("currency")) else {
         return Ok(None);
     };
-    Ok(Some(Fee {
-        amount: cost.decimal()?,
-        asset: currency.id()?,
-    }))
+    Ok(Some(Fee { amount: cost.decimal()?, asset: currency.id()? }))
 }
 
 fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(order)?;
     // Conditional orders have an id space of their own and name it `algoId`.
     let algo_id = order.in_info(&["algoId"]);
-    let class = if algo_id.is_some() {
-        OrderClass::Conditional
-    } else {
-        OrderClass::Regular
-    };
+    let class = if algo_id.is_some() { OrderClass::Conditional } else { OrderClass::Regular };
     let order_id = match algo_id {
         Some(cell) => exact_id(cell)?,
         None => exact_id(order.required(&["orderId"], "id")?)?,
     };
-    let key = OrderKey {
-        symbol: market.symbol.clone(),
-        class,
-        order_id,
-    };
+    let key = OrderKey { symbol: market.symbol.clone(), class, order_id };
     let side = order.required(&["side"], "side")?.side()?;
     let (created, updated) = order_times(order)?;
     let executed_qty = match class {
         OrderClass::Conditional => None,
-        OrderClass::Regular => order
-            .pick(&["executedQty"], &["filled"])
-            .map(Cell::not_negative)
-            .transpose()?,
+        OrderClass::Regular => order.pick(&["executedQty"], &["filled"]).map(Cell::not_negative).transpose()?,
     };
-    let avg_price = order
-        .pick(&["avgPrice"], &["average"])
-        .map_or(Ok(None), Cell::price_unless_zero)?;
+    let avg_price = order.pick(&["avgPrice"], &["average"]).map_or(Ok(None), Cell::price_unless_zero)?;
     let status = status(order, executed_qty.is_some_and(ledger_core::Decimal::is_positive))?;
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = Order {
@@ -221,28 +182,17 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
             .transpose()?,
         side,
         position_side: context.position_side(order.in_info(&["positionSide"]))?,
-        order_type: order
-            .pick(&["origType", "orderType", "type"], &["type"])
-            .map(Cell::label_as_name)
-            .transpose()?,
-        time_in_force: order
-            .pick(&["timeInForce"], &["timeInForce"])
-            .map(Cell::label_as_name)
-            .transpose()?,
+        order_type: order.pick(&["origType", "orderType", "type"], &["type"]).map(Cell::label_as_name).transpose()?,
+        time_in_force: order.pick(&["timeInForce"], &["timeInForce"]).map(Cell::label_as_name).transpose()?,
         status: status.clone(),
         terms: OrderTerms {
             as_of: updated.or(created).map(|time| time.at),
-            qty: order
-                .pick(&["origQty", "quantity"], &["amount"])
-                .map_or(Ok(None), Cell::quantity_unless_zero)?,
+            qty: order.pick(&["origQty", "quantity"], &["amount"]).map_or(Ok(None), Cell::quantity_unless_zero)?,
             price: price_of(order.pick(&["price"], &["price"]))?,
             trigger_price: price_of(order.pick(&["triggerPrice", "stopPrice"], &["triggerPrice", "stopPrice"]))?,
         },
         executed: executed_qty.map(|qty| Execution { qty, avg_price }),
-        reduce_only: order
-            .pick(&["reduceOnly"], &["reduceOnly"])
-            .map(Cell::boolean)
-            .transpose()?,
+        reduce_only: order.pick(&["reduceOnly"], &["reduceOnly"]).map(Cell::boolean).transpose()?,
         close_position: order.in_info(&["closePosition"]).map(Cell::boolean).transpose()?,
         created,
         updated,
@@ -257,12 +207,7 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
     if status == OrderStatus::Canceled
         && let Some(time) = updated
     {
-        let cancel = Cancel {
-            key,
-            side: Some(side),
-            time,
-            reason: None,
-        };
+        let cancel = Cancel { key, side: Some(side), time, reason: None };
         statements.push(statement(AnyFact::Cancel(cancel), Source::Ccxt, payload));
     }
     statements.extend(context.instrument_statement(&market.symbol, market.instrument, Source::Ccxt, payload));
@@ -277,11 +222,7 @@ fn order_times(order: &Unified<'_>) -> Result<(Option<EventTime>, Option<EventTi
         None => order.outer.first(&["timestamp", "datetime"]),
     };
     let updated = order.pick(&["updateTime"], &["lastUpdateTimestamp"]);
-    let time = |cell: Option<Cell<'_>>| {
-        cell.filter(|cell| cell.text != "0")
-            .map(|cell| cell.time(None))
-            .transpose()
-    };
+    let time = |cell: Option<Cell<'_>>| cell.filter(|cell| cell.text != "0").map(|cell| cell.time(None)).transpose();
     Ok((time(created)?, time(updated)?))
 }
 
@@ -328,18 +269,12 @@ impl Market {
         }
         let Some((base, rest)) = cell.text.split_once('/') else {
             let symbol = own.map_or_else(|| cell.symbol(), Ok)?;
-            return Ok(Self {
-                symbol,
-                instrument: None,
-            });
+            return Ok(Self { symbol, instrument: None });
         };
         let Some((quote, contract)) = rest.split_once(':') else {
             // Early versions of the library named futures like spot pairs; only `info` tells them apart.
             return match own {
-                Some(symbol) if unified.in_info(&["positionSide"]).is_some() => Ok(Self {
-                    symbol,
-                    instrument: None,
-                }),
+                Some(symbol) if unified.in_info(&["positionSide"]).is_some() => Ok(Self { symbol, instrument: None }),
                 _ => Err(cell.error(RowProblem::NotFutures)),
             };
         };

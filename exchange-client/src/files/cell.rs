@@ -21,10 +21,7 @@ pub(super) struct Cell<'a> {
 
 impl<'a> Cell<'a> {
     pub(super) fn new(column: &'a str, text: &'a str) -> Self {
-        Self {
-            column,
-            text: text.trim(),
-        }
+        Self { column, text: text.trim() }
     }
 
     /// Whether it stands for no value.
@@ -43,19 +40,13 @@ impl<'a> Cell<'a> {
     }
 
     pub(super) fn decimal(self) -> Result<Decimal, RowError> {
-        self.text
-            .parse()
-            .map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))
+        self.text.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))
     }
 
     /// A number that cannot be below zero.
     pub(super) fn not_negative(self) -> Result<Decimal, RowError> {
         let value = self.decimal()?;
-        if value.is_negative() {
-            Err(self.error(RowProblem::Negative))
-        } else {
-            Ok(value)
-        }
+        if value.is_negative() { Err(self.error(RowProblem::Negative)) } else { Ok(value) }
     }
 
     pub(super) fn price(self) -> Result<Price, RowError> {
@@ -68,20 +59,12 @@ impl<'a> Cell<'a> {
 
     /// A price where 0 means none.
     pub(super) fn price_unless_zero(self) -> Result<Option<Price>, RowError> {
-        if self.decimal()?.is_zero() {
-            Ok(None)
-        } else {
-            self.price().map(Some)
-        }
+        if self.decimal()?.is_zero() { Ok(None) } else { self.price().map(Some) }
     }
 
     /// A quantity where 0 means none.
     pub(super) fn quantity_unless_zero(self) -> Result<Option<Quantity>, RowError> {
-        if self.decimal()?.is_zero() {
-            Ok(None)
-        } else {
-            self.quantity().map(Some)
-        }
+        if self.decimal()?.is_zero() { Ok(None) } else { self.quantity().map(Some) }
     }
 
     /// An identifier of any type.
@@ -103,10 +86,7 @@ impl<'a> Cell<'a> {
     }
 
     pub(super) fn side(self) -> Result<Side, RowError> {
-        self.text
-            .to_ascii_uppercase()
-            .parse()
-            .map_err(|problem: ledger_core::UnknownName| self.error(problem))
+        self.text.to_ascii_uppercase().parse().map_err(|problem: ledger_core::UnknownName| self.error(problem))
     }
 
     /// The exchange's `BOTH` is the one position of one-way mode.
@@ -115,9 +95,7 @@ impl<'a> Cell<'a> {
         if upper == "BOTH" {
             return Ok(PositionSide::Net);
         }
-        upper
-            .parse()
-            .map_err(|problem: ledger_core::UnknownName| self.error(problem))
+        upper.parse().map_err(|problem: ledger_core::UnknownName| self.error(problem))
     }
 
     pub(super) fn boolean(self) -> Result<bool, RowError> {
@@ -139,8 +117,7 @@ impl<'a> Cell<'a> {
             "PARTIAL_FILLED" | "PARTIALLYFILLED" => "PARTIALLY_FILLED".to_owned(),
             name => name.to_owned(),
         };
-        name.parse()
-            .map_err(|problem: ledger_core::UnknownName| self.error(problem))
+        name.parse().map_err(|problem: ledger_core::UnknownName| self.error(problem))
     }
 
     /// A name such as an order type, in the exchange's spelling: `Stop Market` is `STOP_MARKET`.
@@ -150,29 +127,20 @@ impl<'a> Cell<'a> {
 
     /// The text in capitals with `_` between its words.
     pub(super) fn open_name(self) -> String {
-        self.text
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join("_")
-            .to_ascii_uppercase()
+        self.text.split_whitespace().collect::<Vec<_>>().join("_").to_ascii_uppercase()
     }
 
     /// A fee such as `0.0368USDT`, `0.28 BNB`, or a bare number in `asset_when_absent`. Positive = paid; a taker has no
     /// rebates, so what a taker paid is positive however it is written.
     pub(super) fn fee(self, asset_when_absent: Option<&Asset>, maker: Option<bool>) -> Result<Fee, RowError> {
         let (number, unit) = split_unit(self.text);
-        let amount: Decimal = number
-            .parse()
-            .map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))?;
+        let amount: Decimal = number.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))?;
         let asset = match (unit, asset_when_absent) {
             ("", Some(asset)) => asset.clone(),
             ("", None) => return Err(self.error(RowProblem::FeeAsset)),
             (unit, _) => Asset::new(unit).map_err(|problem| self.error(problem))?,
         };
-        Ok(Fee {
-            amount: fee_from_commission(amount, maker),
-            asset,
-        })
+        Ok(Fee { amount: fee_from_commission(amount, maker), asset })
     }
 
     /// A number behind which its asset may stand.
@@ -182,9 +150,7 @@ impl<'a> Cell<'a> {
             // Anything else behind the digits means that they are not the whole number, as in `1,234.5`.
             Asset::new(unit).map_err(|_| self.error(ledger_core::ParseDecimalError::NotANumber))?;
         }
-        number
-            .parse()
-            .map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))
+        number.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))
     }
 }
 
@@ -228,28 +194,12 @@ mod tests {
             ("0", "0", "USDT"),
         ] {
             let fee = Cell::new("Fee", text).fee(Some(&usdt), None).unwrap();
-            assert_eq!(
-                (fee.amount.to_string().as_str(), fee.asset.as_str()),
-                (amount, asset),
-                "{text}"
-            );
+            assert_eq!((fee.amount.to_string().as_str(), fee.asset.as_str()), (amount, asset), "{text}");
         }
-        for text in [
-            "USDT",
-            "",
-            ".",
-            "0.1 US DT",
-            "0.1\u{1b}[31m",
-            "1,5USDT",
-            "NaN",
-            "0.1=cmd",
-        ] {
+        for text in ["USDT", "", ".", "0.1 US DT", "0.1\u{1b}[31m", "1,5USDT", "NaN", "0.1=cmd"] {
             assert!(Cell::new("Fee", text).fee(Some(&usdt), None).is_err(), "{text:?}");
         }
-        assert!(matches!(
-            Cell::new("Fee", "0.1").fee(None, None).unwrap_err().problem,
-            RowProblem::FeeAsset
-        ));
+        assert!(matches!(Cell::new("Fee", "0.1").fee(None, None).unwrap_err().problem, RowProblem::FeeAsset));
     }
 
     #[test]
@@ -263,26 +213,11 @@ mod tests {
 
     #[test]
     fn names_are_read_in_the_spelling_of_the_api() {
-        assert_eq!(
-            Cell::new("Status", "Partially Filled").status().unwrap(),
-            OrderStatus::PartiallyFilled
-        );
-        assert_eq!(
-            Cell::new("Status", "Cancelled").status().unwrap(),
-            OrderStatus::Canceled
-        );
-        assert_eq!(
-            Cell::new("Status", "EXPIRED_IN_MATCH").status().unwrap(),
-            OrderStatus::ExpiredInMatch
-        );
-        assert_eq!(
-            Cell::new("Type", "Stop Market").label_as_name().unwrap().as_str(),
-            "STOP_MARKET"
-        );
-        assert_eq!(
-            Cell::new("Position Side", "Both").position_side().unwrap(),
-            PositionSide::Net
-        );
+        assert_eq!(Cell::new("Status", "Partially Filled").status().unwrap(), OrderStatus::PartiallyFilled);
+        assert_eq!(Cell::new("Status", "Cancelled").status().unwrap(), OrderStatus::Canceled);
+        assert_eq!(Cell::new("Status", "EXPIRED_IN_MATCH").status().unwrap(), OrderStatus::ExpiredInMatch);
+        assert_eq!(Cell::new("Type", "Stop Market").label_as_name().unwrap().as_str(), "STOP_MARKET");
+        assert_eq!(Cell::new("Position Side", "Both").position_side().unwrap(), PositionSide::Net);
         assert!(Cell::new("Side", "HOLD").side().is_err());
     }
 }

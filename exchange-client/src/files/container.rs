@@ -113,12 +113,7 @@ const HAS_DESCRIPTOR: u16 = 1 << 3;
 
 impl ZipStream {
     fn new(raw: Raw) -> Self {
-        Self {
-            state: ZipState::Between(raw),
-            crc: Crc::new(),
-            expected: Expected::default(),
-            inflated: 0,
-        }
+        Self { state: ZipState::Between(raw), crc: Crc::new(), expected: Expected::default(), inflated: 0 }
     }
 
     /// Skips to the next file, passing over directories and what operating systems add; `None` behind the last one.
@@ -140,10 +135,7 @@ impl ZipStream {
                 || header.name.starts_with("__MACOSX/")
                 || header.name.ends_with(".DS_Store")
                 || header.name.is_empty());
-            let member = Member {
-                name: header.name.into(),
-                unreadable,
-            };
+            let member = Member { name: header.name.into(), unreadable };
             if unreadable.is_some() {
                 // Without a size nobody knows where it ends, so nothing behind it can be found either.
                 if !header.expected.in_descriptor {
@@ -190,18 +182,11 @@ impl ZipStream {
                 word = read_array::<4>(&mut raw)?;
             }
             expected = u32::from_le_bytes(word);
-            let sizes = if self.expected.zip64 || self.inflated > u64::from(u32::MAX) {
-                16
-            } else {
-                8
-            };
+            let sizes = if self.expected.zip64 || self.inflated > u64::from(u32::MAX) { 16 } else { 8 };
             io::copy(&mut raw.by_ref().take(sizes), &mut io::sink())?;
         }
         if expected != self.crc.sum() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the archive's checksum does not match",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the archive's checksum does not match"));
         }
         self.state = ZipState::Between(raw);
         Ok(())
@@ -260,19 +245,9 @@ impl LocalHeader {
             Some((_, compressed)) if compressed_size == u32::MAX => compressed,
             _ => u64::from(compressed_size),
         };
-        let expected = Expected {
-            crc,
-            in_descriptor: flags & HAS_DESCRIPTOR != 0,
-            zip64: sizes64.is_some(),
-        };
+        let expected = Expected { crc, in_descriptor: flags & HAS_DESCRIPTOR != 0, zip64: sizes64.is_some() };
         let name = String::from_utf8_lossy(&name).into_owned();
-        Ok(Some(Self {
-            name,
-            method,
-            flags,
-            compressed_size,
-            expected,
-        }))
+        Ok(Some(Self { name, method, flags, compressed_size, expected }))
     }
 
     fn unreadable(&self) -> Option<&'static str> {

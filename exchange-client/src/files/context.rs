@@ -28,10 +28,7 @@ pub(super) struct Recent<K, V> {
 
 impl<K: Eq + Hash, V: Copy> Recent<K, V> {
     fn new() -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-        }
+        Self { young: HashMap::new(), old: HashMap::new() }
     }
 
     /// The value stored last for `key`, if remembered, which `value` replaces.
@@ -59,13 +56,7 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            zone: None,
-            occurrences: Recent::new(),
-            instruments: Recent::new(),
-            orders: Recent::new(),
-        }
+        Self { options, zone: None, occurrences: Recent::new(), instruments: Recent::new(), orders: Recent::new() }
     }
 
     /// Forgets what concerns one member of an archive only. Identical rows are counted anew: members overlap each other
@@ -80,9 +71,7 @@ impl Context {
         match &self.options.uid {
             None => self.options.uid = Some(uid.text.to_owned()),
             Some(expected) if expected != uid.text => {
-                return Err(uid.error(RowProblem::OtherAccount {
-                    expected: super::error::shown(expected),
-                }));
+                return Err(uid.error(RowProblem::OtherAccount { expected: super::error::shown(expected) }));
             }
             Some(_) => {}
         }
@@ -91,9 +80,7 @@ impl Context {
 
     /// A row's position side, or what stands for it where files lack one.
     pub(super) fn position_side(&self, cell: Option<Cell<'_>>) -> Result<Option<PositionSide>, RowError> {
-        cell.map_or(Ok(self.options.position_side_when_absent), |cell| {
-            cell.position_side().map(Some)
-        })
+        cell.map_or(Ok(self.options.position_side_when_absent), |cell| cell.position_side().map(Some))
     }
 
     /// The asset in which `symbol` settles, as far as its name tells, else the caller's default.
@@ -131,11 +118,7 @@ impl Context {
         source: Source,
         payload: &Arc<str>,
     ) -> Option<Statement> {
-        let key = OrderKey {
-            symbol: symbol.clone(),
-            class: OrderClass::Regular,
-            order_id,
-        };
+        let key = OrderKey { symbol: symbol.clone(), class: OrderClass::Regular, order_id };
         if self.orders.replace(key.clone(), |_| ()).is_some() {
             return None;
         }
@@ -161,11 +144,7 @@ impl Context {
 
 /// A fact with its source and the row it was read from.
 pub(super) fn statement(fact: AnyFact, source: Source, payload: &Arc<str>) -> Statement {
-    Statement {
-        fact,
-        source,
-        payload: Some(Arc::clone(payload)),
-    }
+    Statement { fact, source, payload: Some(Arc::clone(payload)) }
 }
 
 /// A linear contract of `symbol` that settles in `asset`.

@@ -236,21 +236,13 @@ impl fmt::Display for RowError {
 impl RowError {
     /// A problem with the row as a whole.
     pub(super) fn row(problem: impl Into<RowProblem>) -> Self {
-        Self {
-            column: None,
-            value: None,
-            problem: problem.into(),
-        }
+        Self { column: None, value: None, problem: problem.into() }
     }
 
     /// A problem with the value of a column.
     pub(super) fn cell(column: &str, value: &str, problem: impl Into<RowProblem>) -> Self {
         let value = if value.is_empty() { None } else { Some(shown(value)) };
-        Self {
-            column: Some(shown(column)),
-            value,
-            problem: problem.into(),
-        }
+        Self { column: Some(shown(column)), value, problem: problem.into() }
     }
 }
 

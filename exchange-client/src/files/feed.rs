@@ -16,12 +16,7 @@ pub(super) struct Feed {
 
 impl Feed {
     pub(super) fn new(container: Container) -> Self {
-        Self {
-            head: Vec::new(),
-            head_at: 0,
-            pending: None,
-            inner: BufReader::with_capacity(1 << 16, container),
-        }
+        Self { head: Vec::new(), head_at: 0, pending: None, inner: BufReader::with_capacity(1 << 16, container) }
     }
 
     pub(super) fn container(&self) -> &Container {

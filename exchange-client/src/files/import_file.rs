@@ -72,10 +72,7 @@ impl ImportFile {
     /// [`FileError`] when it cannot be opened, is empty or not recognised, or lacks a time zone.
     pub fn open(path: &Path, options: Options) -> Result<Self, FileError> {
         let name = path.to_string_lossy();
-        let place = || Place {
-            file: name.as_ref().into(),
-            member: None,
-        };
+        let place = || Place { file: name.as_ref().into(), member: None };
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file)));
         match opened {
             Ok((false, file)) => Self::from_reader(&name, file, options),
@@ -89,15 +86,9 @@ impl ImportFile {
     /// # Errors
     /// [`FileError`] as for [`ImportFile::open`].
     pub fn from_reader(name: &str, input: impl Read + Send + 'static, options: Options) -> Result<Self, FileError> {
-        let place = Place {
-            file: name.into(),
-            member: None,
-        };
-        let container = Container::open(input).map_err(|source| FileError::Read {
-            place: place.clone(),
-            line: 0,
-            source,
-        })?;
+        let place = Place { file: name.into(), member: None };
+        let container =
+            Container::open(input).map_err(|source| FileError::Read { place: place.clone(), line: 0, source })?;
         let is_zip = matches!(container, Container::Zip(_));
         let is_database = matches!(container, Container::Sqlite);
         let mut file = Self {
@@ -169,10 +160,7 @@ impl ImportFile {
         let Member { name, unreadable } = member;
         self.place.member = Some(name);
         let begun = match unreadable {
-            Some(what) => Err(FileError::Zip {
-                place: self.place.clone(),
-                what,
-            }),
+            Some(what) => Err(FileError::Zip { place: self.place.clone(), what }),
             None => self.begin_text().and_then(|()| self.prime()),
         };
         begun.map_err(|error| self.queue.push_back(Err(error))).ok()
@@ -198,19 +186,12 @@ impl ImportFile {
         }
         // Objects that cannot be parsed say nothing about what the file is; others do.
         let is_foreign = |item: &Result<Row, FileError>| {
-            let problem = item
-                .as_ref()
-                .ok()
-                .and_then(|row| row.result.as_ref().err())
-                .map(|error| &error.problem);
+            let problem = item.as_ref().ok().and_then(|row| row.result.as_ref().err()).map(|error| &error.problem);
             matches!(problem, Some(RowProblem::Unrecognised { .. } | RowProblem::NotAnObject))
         };
         if !self.is_recognised && rows.iter().any(is_foreign) {
             self.text = None;
-            return Err(FileError::Unrecognised {
-                place: self.place.clone(),
-                found: self.begins_with.clone(),
-            });
+            return Err(FileError::Unrecognised { place: self.place.clone(), found: self.begins_with.clone() });
         }
         self.queue.append(&mut rows);
         Ok(())
@@ -231,10 +212,7 @@ impl ImportFile {
         };
         let place = self.place.clone();
         if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
-            return Err(FileError::Encoding {
-                place,
-                encoding: "UTF-16",
-            });
+            return Err(FileError::Encoding { place, encoding: "UTF-16" });
         }
         if let Some(what) = wrapping(&head).filter(|_| is_archive) {
             return Err(FileError::Nested { place, what });
@@ -286,40 +264,23 @@ impl ImportFile {
         };
         let recognised = Header::parse(&line).and_then(|header| Some((Layout::recognise(&header)?, header)));
         let Some((layout, header)) = recognised else {
-            return Err(FileError::Unrecognised {
-                place,
-                found: shown(line.trim()),
-            });
+            return Err(FileError::Unrecognised { place, found: shown(line.trim()) });
         };
         if let Some(column) = header.duplicate() {
-            return Err(FileError::DuplicateColumn {
-                place,
-                column: shown(column),
-            });
+            return Err(FileError::DuplicateColumn { place, column: shown(column) });
         }
         self.kind = layout.kind();
         self.is_recognised = true;
         self.choose_zone(&header, &layout)?;
-        self.text = Some(Text::Table(Box::new(Table {
-            header,
-            layout,
-            lines,
-            cells: Cells::default(),
-        })));
+        self.text = Some(Text::Table(Box::new(Table { header, layout, lines, cells: Cells::default() })));
         Ok(())
     }
 
     /// Takes the time zone from the name of the member or file, else from the header, else from the caller.
     fn choose_zone(&mut self, header: &Header, layout: &Layout) -> Result<(), FileError> {
-        let in_name = |text| FileError::ZoneInName {
-            place: self.place.clone(),
-            text,
-        };
+        let in_name = |text| FileError::ZoneInName { place: self.place.clone(), text };
         let mut named = None;
-        for name in [self.place.member.as_deref(), Some(&*self.place.file)]
-            .into_iter()
-            .flatten()
-        {
+        for name in [self.place.member.as_deref(), Some(&*self.place.file)].into_iter().flatten() {
             if named.is_none() {
                 named = zone_in_name(name).map_err(in_name)?;
             }
@@ -369,12 +330,7 @@ impl ImportFile {
     }
 
     fn read_record(&mut self, table: &mut Table) -> Result<Read1, FileError> {
-        let Table {
-            header,
-            layout,
-            lines,
-            cells,
-        } = table;
+        let Table { header, layout, lines, cells } = table;
         let before = lines.number();
         let bytes = match lines.next(&mut self.feed) {
             Ok(None) => return Ok(Read1::End),
@@ -402,17 +358,9 @@ impl ImportFile {
             return Ok(Read1::Skip);
         }
         let context = &mut self.context;
-        let parsed = header
-            .record(cells)
-            .and_then(|record| layout.parse(record, &Arc::from(line), context));
-        if let Err(RowError {
-            problem: RowProblem::LocalTime,
-            ..
-        }) = parsed
-        {
-            return Err(FileError::ZoneUnknown {
-                place: self.place.clone(),
-            });
+        let parsed = header.record(cells).and_then(|record| layout.parse(record, &Arc::from(line), context));
+        if let Err(RowError { problem: RowProblem::LocalTime, .. }) = parsed {
+            return Err(FileError::ZoneUnknown { place: self.place.clone() });
         }
         Ok(self.row(before + 1, parsed))
     }
@@ -441,10 +389,7 @@ impl ImportFile {
         let parsed = match splitter.next(&mut self.feed) {
             Ok(None) => return Ok(Read1::End),
             Ok(Some(Element::Unclosed)) => {
-                return Err(FileError::Unclosed {
-                    place: self.place.clone(),
-                    line: splitter.line(),
-                });
+                return Err(FileError::Unclosed { place: self.place.clone(), line: splitter.line() });
             }
             Ok(Some(Element::TooLong)) => Err(RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX })),
             Ok(Some(Element::Bytes(bytes))) => self.parse_json(bytes),
@@ -460,9 +405,7 @@ impl ImportFile {
     fn parse_json(&mut self, bytes: &[u8]) -> Result<Vec<Statement>, RowError> {
         let text = utf8(bytes)?;
         let object = Object::parse(text, "")?;
-        let is_ours = object
-            .get("schema")
-            .is_some_and(|schema| schema.text.starts_with(ndjson::SCHEMA_PREFIX));
+        let is_ours = object.get("schema").is_some_and(|schema| schema.text.starts_with(ndjson::SCHEMA_PREFIX));
         if !self.is_recognised && (is_ours || ccxt::is_recognised(&object)) {
             self.is_recognised = true;
             self.kind = if is_ours { Kind::Fillbook } else { Kind::Ccxt };
@@ -474,19 +417,12 @@ impl ImportFile {
     }
 
     fn row(&self, line: u64, result: Result<Vec<Statement>, RowError>) -> Read1 {
-        Read1::Row(Row {
-            member: self.place.member.clone(),
-            line,
-            result,
-        })
+        Read1::Row(Row { member: self.place.member.clone(), line, result })
     }
 
     /// The file without its member.
     fn whole(&self) -> Place {
-        Place {
-            member: None,
-            ..self.place.clone()
-        }
+        Place { member: None, ..self.place.clone() }
     }
 
     /// A failed read behind `line`: damaged data if it was compressed, else the system's failure.
@@ -524,19 +460,12 @@ impl Iterator for ImportFile {
 
 impl std::fmt::Debug for ImportFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ImportFile")
-            .field("place", &self.place)
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("ImportFile").field("place", &self.place).field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, RowError> {
-    str::from_utf8(bytes).map_err(|error| {
-        RowError::row(RowProblem::NotUtf8 {
-            byte: error.valid_up_to() + 1,
-        })
-    })
+    str::from_utf8(bytes).map_err(|error| RowError::row(RowProblem::NotUtf8 { byte: error.valid_up_to() + 1 }))
 }
 
 /// Exports without any row say so in a row.

@@ -52,9 +52,7 @@ impl<'a> Object<'a> {
 
     /// The value of a field, unless it is absent or blank.
     pub(super) fn get(&self, name: &str) -> Option<Cell<'_>> {
-        self.scalars
-            .get(name)
-            .and_then(|scalar| Cell::new(&scalar.path, &scalar.text).present())
+        self.scalars.get(name).and_then(|scalar| Cell::new(&scalar.path, &scalar.text).present())
     }
 
     /// The value of the first of these fields that has one.

@@ -229,16 +229,7 @@ mod tests {
         for buffer in 1..20 {
             let found = all(tricky, buffer);
             let texts: Vec<&str> = found.iter().map(|(_, text)| text.as_str()).collect();
-            assert_eq!(
-                texts,
-                [
-                    r#"{"a":"}],{\"\\"}"#,
-                    r#"{"b":[1,[2,{"c":"]"}]]}"#,
-                    "7",
-                    r#""x,]""#,
-                    "{}"
-                ]
-            );
+            assert_eq!(texts, [r#"{"a":"}],{\"\\"}"#, r#"{"b":[1,[2,{"c":"]"}]]}"#, "7", r#""x,]""#, "{}"]);
             assert_eq!(found[4].0, 2);
         }
     }

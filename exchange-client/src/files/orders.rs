@@ -74,13 +74,8 @@ impl OrderColumns {
         let updated = row.optional(self.updated).map(|cell| cell.time(zone)).transpose()?;
         let side = row.required(self.side)?.side()?;
         let status = row.required(self.status)?.status()?;
-        let avg_price = row
-            .optional(Some(self.avg_price))
-            .map_or(Ok(None), Cell::price_unless_zero)?;
-        let executed = row
-            .optional(Some(self.executed_qty))
-            .map(Cell::not_negative)
-            .transpose()?;
+        let avg_price = row.optional(Some(self.avg_price)).map_or(Ok(None), Cell::price_unless_zero)?;
+        let executed = row.optional(Some(self.executed_qty)).map(Cell::not_negative).transpose()?;
         let order = Order {
             client_order_id: row.optional(self.client_order_id).map(Cell::id).transpose()?,
             side,
@@ -90,15 +85,9 @@ impl OrderColumns {
             status: status.clone(),
             terms: OrderTerms {
                 as_of: Some(updated.unwrap_or(created).at),
-                qty: row
-                    .optional(Some(self.qty))
-                    .map_or(Ok(None), Cell::quantity_unless_zero)?,
-                price: row
-                    .optional(Some(self.price))
-                    .map_or(Ok(None), Cell::price_unless_zero)?,
-                trigger_price: row
-                    .optional(self.trigger_price)
-                    .map_or(Ok(None), Cell::price_unless_zero)?,
+                qty: row.optional(Some(self.qty)).map_or(Ok(None), Cell::quantity_unless_zero)?,
+                price: row.optional(Some(self.price)).map_or(Ok(None), Cell::price_unless_zero)?,
+                trigger_price: row.optional(self.trigger_price).map_or(Ok(None), Cell::price_unless_zero)?,
             },
             executed: executed.map(|qty| Execution { qty, avg_price }),
             reduce_only: row.optional(self.reduce_only).map(Cell::boolean).transpose()?,
@@ -113,12 +102,7 @@ impl OrderColumns {
         if status == OrderStatus::Canceled
             && let Some(time) = updated
         {
-            let cancel = Cancel {
-                key,
-                side: Some(side),
-                time,
-                reason: None,
-            };
+            let cancel = Cancel { key, side: Some(side), time, reason: None };
             statements.push(statement(AnyFact::Cancel(cancel), source, payload));
         }
         statements.extend(context.instrument_statement(&symbol, None, source, payload));

@@ -22,15 +22,8 @@ impl Cells {
 
     /// The cell at `index`, empty beyond the last.
     pub(super) fn get(&self, index: usize) -> &str {
-        let start = index
-            .checked_sub(1)
-            .and_then(|before| self.ends.get(before))
-            .copied()
-            .unwrap_or(0);
-        self.ends
-            .get(index)
-            .and_then(|end| self.text.get(start..*end))
-            .unwrap_or("")
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(index).and_then(|end| self.text.get(start..*end)).unwrap_or("")
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
@@ -99,11 +92,7 @@ pub(super) struct Column(usize);
 /// A column's name as it is compared: without case, spaces and a time zone in brackets.
 fn key(name: &str) -> String {
     let plain = name.split('(').next().unwrap_or(name);
-    plain
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect()
+    plain.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 impl Header {
@@ -126,10 +115,7 @@ impl Header {
 
     /// The column that goes by one of `keys`.
     pub(super) fn column(&self, keys: &[&str]) -> Option<Column> {
-        self.keys
-            .iter()
-            .position(|key| keys.contains(&key.as_str()))
-            .map(Column)
+        self.keys.iter().position(|key| keys.contains(&key.as_str())).map(Column)
     }
 
     /// Whether it has all of these columns.
@@ -155,10 +141,7 @@ impl Header {
         let first = cells.get(0).trim_start_matches('\u{feff}');
         self.keys.first().is_some_and(|expected| key(first) == *expected)
             && cells.len() == self.keys.len()
-            && cells
-                .iter()
-                .zip(&self.keys)
-                .all(|(cell, expected)| key(cell) == *expected)
+            && cells.iter().zip(&self.keys).all(|(cell, expected)| key(cell) == *expected)
     }
 
     /// The cells as a record of this table.
@@ -170,10 +153,7 @@ impl Header {
         let expected = self.names.len();
         let is_surplus_blank = (expected..cells.len()).all(|index| cells.get(index).trim().is_empty());
         if cells.len() < expected || !is_surplus_blank {
-            return Err(RowError::row(RowProblem::Cells {
-                expected,
-                found: cells.len(),
-            }));
+            return Err(RowError::row(RowProblem::Cells { expected, found: cells.len() }));
         }
         Ok(Record { header: self, cells })
     }
@@ -202,9 +182,6 @@ impl<'a> Record<'a> {
     }
 
     fn cell(self, Column(index): Column) -> Cell<'a> {
-        Cell::new(
-            self.header.names.get(index).map_or("", String::as_str),
-            self.cells.get(index),
-        )
+        Cell::new(self.header.names.get(index).map_or("", String::as_str), self.cells.get(index))
     }
 }

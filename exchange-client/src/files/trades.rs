@@ -78,14 +78,8 @@ impl TradeColumns {
             None => margin_asset.clone().or_else(|| context.settle_asset(&symbol)),
         };
         let maker = row.optional(self.maker).map(Cell::boolean).transpose()?;
-        let fee = row
-            .optional(Some(self.fee))
-            .map(|cell| cell.fee(fee_asset.as_ref(), maker))
-            .transpose()?;
-        let realized_pnl = row
-            .optional(self.realized_pnl)
-            .map(Cell::amount_with_unit)
-            .transpose()?;
+        let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(fee_asset.as_ref(), maker)).transpose()?;
+        let realized_pnl = row.optional(self.realized_pnl).map(Cell::amount_with_unit).transpose()?;
         let fill = Fill {
             order_id: Some(row.required(self.order_id)?.counted_id()?),
             time: row.required(self.time)?.time(context.zone.as_ref())?,
@@ -96,11 +90,7 @@ impl TradeColumns {
             maker,
             exchange_realized_pnl: realized_pnl,
             sequence: fill_id.as_sequence(),
-            key: FillKey {
-                symbol,
-                fill_id,
-                side: row.required(self.side)?.side()?,
-            },
+            key: FillKey { symbol, fill_id, side: row.required(self.side)?.side()? },
         };
         context.check_account(row.optional(self.uid))?;
         let source = match self.kind {

@@ -58,19 +58,8 @@ impl TransactionColumns {
             None => digest_id(&income_type, time, amount, &asset, symbol.as_ref(), context)
                 .map_err(|problem| RowError::cell("Transaction ID", "", problem))?,
         };
-        let key = IncomeKey {
-            income_type,
-            tran_id,
-            symbol,
-            asset,
-        };
-        let income = Income {
-            key,
-            amount,
-            time,
-            fill_id: None,
-            info: None,
-        };
+        let key = IncomeKey { income_type, tran_id, symbol, asset };
+        let income = Income { key, amount, time, fill_id: None, info: None };
         Ok(vec![statement(AnyFact::Income(income), Source::ExchangeCsv, payload)])
     }
 }
@@ -84,8 +73,7 @@ fn income_type(cell: Cell<'_>) -> Result<IncomeType, RowError> {
         "FUNDING" => IncomeType::FUNDING_FEE,
         name => name,
     };
-    name.parse()
-        .map_err(|problem: ledger_core::UnknownName| cell.error(problem))
+    name.parse().map_err(|problem: ledger_core::UnknownName| cell.error(problem))
 }
 
 /// An id for a row that the exchange gave none: a digest of what it says, and its number among identical rows. It is
@@ -105,12 +93,6 @@ fn digest_id(
     for (to, from) in short.iter_mut().zip(digest.iter()) {
         *to = *from;
     }
-    let ordinal = context
-        .occurrences
-        .replace(short, |earlier| earlier.map_or(1, |count| count.saturating_add(1)));
-    TranId::new(format!(
-        "digest:{:032x}:{}",
-        u128::from_be_bytes(short),
-        ordinal.unwrap_or(0)
-    ))
+    let ordinal = context.occurrences.replace(short, |earlier| earlier.map_or(1, |count| count.saturating_add(1)));
+    TranId::new(format!("digest:{:032x}:{}", u128::from_be_bytes(short), ordinal.unwrap_or(0)))
 }

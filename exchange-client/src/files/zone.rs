@@ -39,10 +39,7 @@ pub enum ZoneOrigin {
 impl Zone {
     /// UTC.
     pub fn utc() -> Self {
-        Self {
-            zone: TimeZone::UTC,
-            name: "UTC".to_owned(),
-        }
+        Self { zone: TimeZone::UTC, name: "UTC".to_owned() }
     }
 
     /// A fixed offset from UTC in minutes, east positive; `None` beyond 18 hours.
@@ -56,15 +53,8 @@ impl Zone {
         let offset = Offset::from_seconds(minutes * 60).ok()?;
         let (hours, rest) = (minutes.abs() / 60, minutes.abs() % 60);
         let sign = if minutes < 0 { '-' } else { '+' };
-        let name = if rest == 0 {
-            format!("UTC{sign}{hours}")
-        } else {
-            format!("UTC{sign}{hours}:{rest:02}")
-        };
-        Some(Self {
-            zone: offset.to_time_zone(),
-            name,
-        })
+        let name = if rest == 0 { format!("UTC{sign}{hours}") } else { format!("UTC{sign}{hours}:{rest:02}") };
+        Some(Self { zone: offset.to_time_zone(), name })
     }
 
     /// Its name, for example `UTC+3` or `Asia/Seoul`.
@@ -90,20 +80,13 @@ impl Zone {
         let offset = match self.zone.to_ambiguous_timestamp(local).offset() {
             AmbiguousOffset::Unambiguous { offset } => offset,
             AmbiguousOffset::Gap { .. } => {
-                return Err(RowProblem::TimeSkipped {
-                    zone: self.name.clone(),
-                });
+                return Err(RowProblem::TimeSkipped { zone: self.name.clone() });
             }
             AmbiguousOffset::Fold { .. } => {
-                return Err(RowProblem::TimeRepeated {
-                    zone: self.name.clone(),
-                });
+                return Err(RowProblem::TimeRepeated { zone: self.name.clone() });
             }
         };
-        offset
-            .to_timestamp(local)
-            .map(jiff::Timestamp::as_millisecond)
-            .map_err(|_| RowProblem::NoSuchTime)
+        offset.to_timestamp(local).map(jiff::Timestamp::as_millisecond).map_err(|_| RowProblem::NoSuchTime)
     }
 }
 
@@ -207,18 +190,12 @@ pub(super) fn parse_time(text: &str, zone: Option<&Zone>) -> Result<EventTime, R
         "Z" | "z" => Zone::utc().instant_ms(local)?,
         offset => {
             let name = offset.strip_prefix("UTC").unwrap_or(offset);
-            let zone = offset_minutes(name)
-                .and_then(Zone::from_offset_minutes)
-                .ok_or(RowProblem::NotATime)?;
+            let zone = offset_minutes(name).and_then(Zone::from_offset_minutes).ok_or(RowProblem::NotATime)?;
             zone.instant_ms(local)?
         }
     };
     let at = TimestampMs::new(ms)?;
-    Ok(if has_fraction {
-        EventTime::ms(at)
-    } else {
-        EventTime::seconds(at)
-    })
+    Ok(if has_fraction { EventTime::ms(at) } else { EventTime::seconds(at) })
 }
 
 /// Splits `2026-05-29 18:25:01.250Z` into its local time, whether it has a fraction, and what follows. `None` when it
@@ -237,11 +214,7 @@ fn parse_local(text: &str) -> Option<Local<'_>> {
     let clock = clock.trim_start();
     let (hms, mut rest) = clock.split_at_checked(8)?;
     let mut hms = hms.splitn(3, ':');
-    let (hour, minute, second) = (
-        two_digits(hms.next()?)?,
-        two_digits(hms.next()?)?,
-        two_digits(hms.next()?)?,
-    );
+    let (hour, minute, second) = (two_digits(hms.next()?)?, two_digits(hms.next()?)?, two_digits(hms.next()?)?);
     let mut nanosecond = 0;
     let fraction = rest.strip_prefix('.');
     if let Some(behind) = fraction {
@@ -259,9 +232,7 @@ fn parse_local(text: &str) -> Option<Local<'_>> {
 }
 
 fn number(text: &str) -> Option<i16> {
-    text.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| text.parse().ok())?
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn two_digits(text: &str) -> Option<i8> {

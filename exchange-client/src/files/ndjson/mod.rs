@@ -61,23 +61,11 @@ pub fn write_line(out: &mut impl Write, statement: &Statement) -> io::Result<()>
 pub fn parse_line(text: &str) -> Result<Statement, RowError> {
     let head: line::Head = serde_json::from_str(text).map_err(row_error)?;
     let schema_cell = Cell::new("schema", &head.schema);
-    let kind = FactKind::ALL
-        .iter()
-        .find(|kind| schema(**kind) == head.schema)
-        .copied()
-        .ok_or_else(|| {
-            let known = FactKind::ALL
-                .iter()
-                .map(|kind| schema(*kind))
-                .collect::<Vec<_>>()
-                .join(", ");
-            schema_cell.error(RowProblem::Schema { known })
-        })?;
+    let kind = FactKind::ALL.iter().find(|kind| schema(**kind) == head.schema).copied().ok_or_else(|| {
+        let known = FactKind::ALL.iter().map(|kind| schema(*kind)).collect::<Vec<_>>().join(", ");
+        schema_cell.error(RowProblem::Schema { known })
+    })?;
     let source: Source = read::name(Cell::new("source", &head.source))?;
     let fact = read::fact(kind, text)?;
-    Ok(Statement {
-        fact,
-        source,
-        payload: Some(Arc::from(text)),
-    })
+    Ok(Statement { fact, source, payload: Some(Arc::from(text)) })
 }

@@ -75,19 +75,10 @@ fn time(column: &str, ms: i64, precision: Option<&String>) -> Result<EventTime, 
     let at = instant(column, ms)?;
     match precision.map(String::as_str) {
         None | Some("ms") => Ok(EventTime::ms(at)),
-        Some("s") => Ok(EventTime {
-            at: EventTime::seconds(at).at,
-            precision: TimePrecision::Second,
-        }),
+        Some("s") => Ok(EventTime { at: EventTime::seconds(at).at, precision: TimePrecision::Second }),
         Some(other) => {
             let column = format!("{column}_precision");
-            Err(RowError::cell(
-                &column,
-                other,
-                RowProblem::JsonType {
-                    expected: "`s` or `ms`",
-                },
-            ))
+            Err(RowError::cell(&column, other, RowProblem::JsonType { expected: "`s` or `ms`" }))
         }
     }
 }
@@ -102,16 +93,13 @@ fn fill(line: &FillLine) -> Result<Fill, RowError> {
         (None, _) => None,
         (Some(amount), asset) => {
             let amount = cell("fee", amount).decimal()?;
-            Some(Fee {
-                amount,
-                asset: id("fee_asset", needed("fee_asset", asset.as_ref())?)?,
-            })
+            Some(Fee { amount, asset: id("fee_asset", needed("fee_asset", asset.as_ref())?)? })
         }
     };
-    let sequence = line.sequence.as_ref().map(|text| {
-        text.parse()
-            .map_err(|_| RowError::cell("sequence", text, RowProblem::Integer))
-    });
+    let sequence = line
+        .sequence
+        .as_ref()
+        .map(|text| text.parse().map_err(|_| RowError::cell("sequence", text, RowProblem::Integer)));
     Ok(Fill {
         key: FillKey {
             symbol: id("symbol", &line.symbol)?,
@@ -125,11 +113,7 @@ fn fill(line: &FillLine) -> Result<Fill, RowError> {
         position_side: name_of("position_side", line.position_side.as_ref())?,
         fee,
         maker: line.maker,
-        exchange_realized_pnl: read(
-            "exchange_realized_pnl",
-            line.exchange_realized_pnl.as_ref(),
-            Cell::decimal,
-        )?,
+        exchange_realized_pnl: read("exchange_realized_pnl", line.exchange_realized_pnl.as_ref(), Cell::decimal)?,
         sequence: sequence.transpose()?,
     })
 }
@@ -150,14 +134,8 @@ fn order(line: &OrderLine) -> Result<Order, RowError> {
             avg_price: read("avg_price", avg_price.as_ref(), Cell::price)?,
         }),
     };
-    let created = line
-        .ts
-        .map(|ms| time("ts", ms, line.ts_precision.as_ref()))
-        .transpose()?;
-    let updated = line
-        .updated_ts
-        .map(|ms| time("updated_ts", ms, line.updated_ts_precision.as_ref()))
-        .transpose()?;
+    let created = line.ts.map(|ms| time("ts", ms, line.ts_precision.as_ref())).transpose()?;
+    let updated = line.updated_ts.map(|ms| time("updated_ts", ms, line.updated_ts_precision.as_ref())).transpose()?;
     Ok(Order {
         key: order_key(&line.symbol, &line.order_class, &line.order_id)?,
         client_order_id: id_of("client_order_id", line.client_order_id.as_ref())?,

@@ -20,10 +20,7 @@ struct Head {
 }
 
 pub(super) fn write(out: &mut impl Write, statement: &Statement) -> io::Result<()> {
-    let head = Head {
-        schema: super::schema(statement.fact.kind()),
-        source: statement.source.as_str().to_owned(),
-    };
+    let head = Head { schema: super::schema(statement.fact.kind()), source: statement.source.as_str().to_owned() };
     match &statement.fact {
         AnyFact::Instrument(fact) => json(out, &instrument(head, fact)),
         AnyFact::Signal(fact) => json(out, &signal(head, fact)),
@@ -209,13 +206,7 @@ fn position(Head { schema, source }: Head, fact: &PositionSnapshot) -> PositionL
 }
 
 fn balance(Head { schema, source }: Head, fact: &BalanceSnapshot) -> BalanceLine {
-    BalanceLine {
-        schema,
-        source,
-        asset: text(&fact.asset),
-        ts: fact.at.as_ms(),
-        wallet: text(&fact.wallet),
-    }
+    BalanceLine { schema, source, asset: text(&fact.asset), ts: fact.at.as_ms(), wallet: text(&fact.wallet) }
 }
 
 fn price(Head { schema, source }: Head, fact: &PriceSnapshot) -> PriceLine {

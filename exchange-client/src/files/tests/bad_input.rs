@@ -32,10 +32,7 @@ fn every_bad_row_is_named_and_every_good_one_arrives() {
     let expected = [
         (3, "Price is `NaN`: not a decimal number"),
         (5, "Price is `1e400`: the number is too large"),
-        (
-            7,
-            "Price is `60000.00000000000000000000000000000000000001`: too many digits",
-        ),
+        (7, "Price is `60000.00000000000000000000000000000000000001`: too many digits"),
         (9, "Quantity is `-0.010`: a quantity must be above zero"),
         (11, "Side is `HOLD`: `HOLD` is no side; expected one of: BUY, SELL"),
         (13, "Time(UTC) is `26-13-01 06:00:01`: there is no such date"),
@@ -43,10 +40,7 @@ fn every_bad_row_is_named_and_every_good_one_arrives() {
         (17, "the row cannot be read: it has 9 cells where the header has 14"),
         (19, "Symbol is `=cmd|'/c calc'!A1`: symbol"),
         (21, "Symbol is `BTC\\u{1b}[31mUSDT`: symbol"),
-        (
-            23,
-            "Order Id is `8.38977E+18`: an id is a whole number; was the file saved by a spreadsheet program",
-        ),
+        (23, "Order Id is `8.38977E+18`: an id is a whole number; was the file saved by a spreadsheet program"),
         (25, "Maker is `perhaps`: it is neither true nor false"),
         (27, "the row cannot be read: a quoted cell is not closed on its line"),
         (30, "the row cannot be read: byte 31 of the row is not valid UTF-8"),
@@ -76,31 +70,14 @@ fn files_without_rows_are_told_apart() {
 
 #[test]
 fn an_unknown_header_lists_what_is_recognised() {
-    let error = open(&fixture("bad/unknown-header.csv"), Options::default())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("unknown-header.csv` is not recognised; it begins with `Date(UTC),Pair,Side,"),
-        "{error}"
-    );
-    for kind in [
-        "trade history",
-        "order history",
-        "transaction history",
-        "ccxt",
-        "NDJSON",
-        "SQLite",
-    ] {
+    let error = open(&fixture("bad/unknown-header.csv"), Options::default()).unwrap_err().to_string();
+    assert!(error.contains("unknown-header.csv` is not recognised; it begins with `Date(UTC),Pair,Side,"), "{error}");
+    for kind in ["trade history", "order history", "transaction history", "ccxt", "NDJSON", "SQLite"] {
         assert!(error.contains(kind), "{error}");
     }
-    for text in [
-        "{\"hello\":1}",
-        "[1,2,3]",
-        "{\n \"key\": \"value\"\n}\n",
-        "\u{1b}[31m,x\ny\n",
-        "\0\u{1}\u{2}",
-        "[[1]]",
-    ] {
+    for text in
+        ["{\"hello\":1}", "[1,2,3]", "{\n \"key\": \"value\"\n}\n", "\u{1b}[31m,x\ny\n", "\0\u{1}\u{2}", "[[1]]"]
+    {
         let error = from_text("x", text, Options::default()).unwrap_err();
         assert!(matches!(error, FileError::Unrecognised { .. }), "{error}");
         assert!(!error.to_string().contains('\u{1b}'), "{error}");
@@ -126,19 +103,11 @@ fn a_cut_off_archive_yields_what_precedes_the_cut() {
     let whole = fill_ids(&read("one-way/trades-legacy.csv"));
     for name in ["bad/cut-off.csv.gz", "bad/cut-off.zip"] {
         let found = read(name);
-        assert!(
-            matches!(found.errors[..], [FileError::Damaged { .. }]),
-            "{name}: {:?}",
-            found.errors
-        );
+        assert!(matches!(found.errors[..], [FileError::Damaged { .. }]), "{name}: {:?}", found.errors);
         let ids = fill_ids(&found);
         assert!(!ids.is_empty() && ids.len() < whole.len(), "{name}: {}", ids.len());
         assert_eq!(ids, whole[..ids.len()], "{name}");
-        assert!(
-            found.rejected.is_empty(),
-            "{name}: half a line is no row: {:?}",
-            found.rejected
-        );
+        assert!(found.rejected.is_empty(), "{name}: half a line is no row: {:?}", found.rejected);
     }
 }
 
@@ -146,11 +115,7 @@ fn a_cut_off_archive_yields_what_precedes_the_cut() {
 fn a_cut_off_json_array_yields_what_precedes_the_cut() {
     let text = std::fs::read(fixture("one-way/ccxt-trades.json")).unwrap();
     let found = read_text("x.json", &text[..text.len() / 2]);
-    assert!(
-        matches!(found.errors[..], [FileError::Unclosed { .. }]),
-        "{:?}",
-        found.errors
-    );
+    assert!(matches!(found.errors[..], [FileError::Unclosed { .. }]), "{:?}", found.errors);
     assert_eq!(fill_ids(&found).len(), 7);
 }
 
@@ -159,17 +124,11 @@ fn memory_is_bounded_by_the_row_limit() {
     // 100 MB without a line end, which are never there at once: they come from a repeating reader.
     let endless = || io::repeat(b'7').take(100_000_000);
     let text = |text: String| io::Cursor::new(text.into_bytes());
-    let input = text(HEADER.to_owned() + &good(1))
-        .chain(endless())
-        .chain(text("\n".to_owned() + &good(2)));
+    let input = text(HEADER.to_owned() + &good(1)).chain(endless()).chain(text("\n".to_owned() + &good(2)));
     let found = drain(ImportFile::from_reader("x.csv", input, Options::default()).unwrap());
     assert_eq!(fill_ids(&found), ["1", "2"]);
     assert_eq!(found.rejected.len(), 1);
-    assert!(
-        found.rejected[0].1.contains("longer than 1048576 bytes"),
-        "{:?}",
-        found.rejected
-    );
+    assert!(found.rejected[0].1.contains("longer than 1048576 bytes"), "{:?}", found.rejected);
     let mut lines = crate::files::feed::Lines::default();
     let mut input = io::BufReader::new(endless());
     assert_eq!(lines.next(&mut input).unwrap(), Some(crate::files::feed::Line::TooLong));
@@ -223,11 +182,7 @@ fn one_bad_member_never_stops_the_others() {
         let expected = ["readme.txt", "empty.csv", "inner.zip", "bot.db"].map(|name| format!("`{name}` (in `x.zip`)"));
         assert_eq!(errors, expected);
     }
-    let none = from_text(
-        "x.zip",
-        zip_of(&members[..1], zip::CompressionMethod::Stored),
-        Options::default(),
-    );
+    let none = from_text("x.zip", zip_of(&members[..1], zip::CompressionMethod::Stored), Options::default());
     assert!(matches!(none.unwrap_err(), FileError::Unrecognised { .. }));
     let nothing = from_text("x.zip", zip_of(&[], zip::CompressionMethod::Stored), Options::default());
     assert!(matches!(nothing.unwrap_err(), FileError::NoMembers { .. }));
@@ -240,11 +195,7 @@ fn a_changed_byte_in_an_archive_is_noticed() {
     let at = bytes.windows(5).position(|window| window == b"60000").unwrap();
     bytes[at] = b'9';
     let found = read_text("x.zip", bytes);
-    assert!(
-        matches!(found.errors[..], [FileError::Damaged { .. }]),
-        "{:?}",
-        found.errors
-    );
+    assert!(matches!(found.errors[..], [FileError::Damaged { .. }]), "{:?}", found.errors);
 }
 
 #[test]
@@ -252,15 +203,8 @@ fn rows_of_another_exchange_account_are_refused() {
     let text = HEADER.to_owned() + &good(1) + &good(2).replacen('7', "8", 1) + &good(3);
     let found = read_text("x.csv", text.clone());
     assert_eq!(fill_ids(&found), ["1", "3"]);
-    assert!(
-        found.rejected[0].1.starts_with("Uid is `8`: the rows before it belong"),
-        "{:?}",
-        found.rejected
-    );
-    let options = Options {
-        uid: Some("8".to_owned()),
-        ..Options::default()
-    };
+    assert!(found.rejected[0].1.starts_with("Uid is `8`: the rows before it belong"), "{:?}", found.rejected);
+    let options = Options { uid: Some("8".to_owned()), ..Options::default() };
     assert_eq!(fill_ids(&drain(from_text("x.csv", text, options).unwrap())), ["2"]);
 }
 
@@ -291,11 +235,7 @@ fn json_values_of_other_types_are_refused() {
         ("\"id\":\"3\"", "\"id\":\"a\\u001bb\"", "character"),
         ("\"side\":\"buy\"", "\"side\":\"\\ud800\"", "not valid JSON"),
         ("BTC/USDT:USDT", "BTC/USDT", "not a linear or inverse futures contract"),
-        (
-            "BTC/USDT:USDT",
-            "BTC/USDT:USDT-260626-50000-C",
-            "not a linear or inverse futures contract",
-        ),
+        ("BTC/USDT:USDT", "BTC/USDT:USDT-260626-50000-C", "not a linear or inverse futures contract"),
         ("BTC/USDT:USDT", "=cmd/USDT:USDT", "character"),
         ("1772356364871", "1772356364", "no plausible time"),
         ("1772356364871", "1772356364871.5", "not a time"),
@@ -304,11 +244,7 @@ fn json_values_of_other_types_are_refused() {
             "\"fee\":null,\"fees\":[{\"cost\":1,\"currency\":\"BNB\"},{\"cost\":1,\"currency\":\"USDT\"}],\"x\":",
             "more than one asset",
         ),
-        (
-            "\"price\":1",
-            "\"info\":{\"instId\":\"BTC-USDT-SWAP\"},\"price\":1",
-            "missing",
-        ),
+        ("\"price\":1", "\"info\":{\"instId\":\"BTC-USDT-SWAP\"},\"price\":1", "missing"),
     ] {
         let reason_found = {
             let error = rejection(&trade(from, to));
@@ -328,4 +264,35 @@ fn a_json_file_may_begin_with_a_bad_line() {
         let found = read_text("x.json", format!("{bad}\n{good}\n{bad}\n{good}\n"));
         assert_eq!((fill_ids(&found).len(), found.rejected.len()), (2, 2), "{bad}");
     }
+}
+
+#[test]
+fn archives_of_other_programs_are_read() {
+    let text = HEADER.to_owned() + &good(1);
+    // Written to a pipe: sizes and checksums stand behind the data.
+    let mut piped = zip::ZipWriter::new_stream(Vec::new());
+    for name in ["a.csv", "b.csv"] {
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        piped.start_file(name, options).unwrap();
+        piped.write_all(text.as_bytes()).unwrap();
+    }
+    let piped = piped.finish().unwrap().into_inner();
+    assert_eq!(fill_ids(&read_text("x.zip", piped).clean()), ["1", "1"]);
+    // With sizes of 64 bits.
+    let mut large = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method).large_file(true);
+        large.start_file(format!("{method}.csv"), options).unwrap();
+        large.write_all(text.as_bytes()).unwrap();
+    }
+    let large = large.finish().unwrap().into_inner();
+    assert_eq!(fill_ids(&read_text("x.zip", large).clean()), ["1", "1"]);
+    // Several gzip files one behind the other are one.
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let both = [gzip(&text), gzip(&good(2))].concat();
+    assert_eq!(fill_ids(&read_text("x.csv.gz", both).clean()), ["1", "2"]);
 }

@@ -41,10 +41,7 @@ fn garbage() -> impl Strategy<Value = Vec<u8>> {
 /// The lines of a fixture with garbage put between them.
 fn with_garbage(name: &str, garbage: &[(prop::sample::Index, Vec<u8>)]) -> Vec<u8> {
     let text = std::fs::read(fixture(name)).unwrap();
-    let mut lines: Vec<&[u8]> = text
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-        .collect();
+    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
     for (index, line) in garbage {
         let at = 1 + index.index(lines.len());
         lines.insert(at, line);

@@ -31,12 +31,7 @@ impl Found {
     }
 
     fn clean(self) -> Self {
-        assert!(
-            self.rejected.is_empty() && self.errors.is_empty(),
-            "{:?} {:?}",
-            self.rejected,
-            self.errors
-        );
+        assert!(self.rejected.is_empty() && self.errors.is_empty(), "{:?} {:?}", self.rejected, self.errors);
         self
     }
 }
@@ -58,10 +53,7 @@ fn from_text(name: &str, text: impl Into<Vec<u8>>, options: Options) -> Result<I
 }
 
 fn drain(file: ImportFile) -> Found {
-    let mut found = Found {
-        kind: Some(file.kind()),
-        ..Found::default()
-    };
+    let mut found = Found { kind: Some(file.kind()), ..Found::default() };
     for item in file {
         match item {
             Ok(row) => {
@@ -92,9 +84,7 @@ fn chain(error: &dyn Error) -> String {
 /// The only row of a text, which is rejected.
 fn rejection(text: &str) -> RowError {
     let rows: Vec<_> = from_text("x(UTC).csv", text, Options::default()).unwrap().collect();
-    let [Ok(row)] = <[_; 1]>::try_from(rows).unwrap() else {
-        panic!("not one row: {text}")
-    };
+    let [Ok(row)] = <[_; 1]>::try_from(rows).unwrap() else { panic!("not one row: {text}") };
     row.result.unwrap_err()
 }
 

@@ -17,10 +17,7 @@ fn written(statement: &Statement) -> String {
 }
 
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![
-        "[A-Za-z0-9_:/.-]{1,30}",
-        "[a-zé币\"\\\\' ]{1,12}".prop_map(|text| format!("x{}x", text))
-    ]
+    prop_oneof!["[A-Za-z0-9_:/.-]{1,30}", "[a-zé币\"\\\\' ]{1,12}".prop_map(|text| format!("x{text}x"))]
 }
 
 fn id<T>() -> impl Strategy<Value = T>
@@ -60,13 +57,7 @@ fn instant() -> impl Strategy<Value = TimestampMs> {
 }
 
 fn time() -> impl Strategy<Value = EventTime> {
-    (instant(), any::<bool>()).prop_map(|(at, fine)| {
-        if fine {
-            EventTime::ms(at)
-        } else {
-            EventTime::seconds(at)
-        }
-    })
+    (instant(), any::<bool>()).prop_map(|(at, fine)| if fine { EventTime::ms(at) } else { EventTime::seconds(at) })
 }
 
 fn one_of<T: Clone + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
@@ -78,11 +69,7 @@ fn maybe<T: Clone + std::fmt::Debug>(some: impl Strategy<Value = T>) -> impl Str
 }
 
 fn order_key() -> impl Strategy<Value = OrderKey> {
-    (named(), one_of(OrderClass::ALL), id()).prop_map(|(symbol, class, order_id)| OrderKey {
-        symbol,
-        class,
-        order_id,
-    })
+    (named(), one_of(OrderClass::ALL), id()).prop_map(|(symbol, class, order_id)| OrderKey { symbol, class, order_id })
 }
 
 fn fill() -> impl Strategy<Value = AnyFact> {
@@ -115,110 +102,61 @@ fn fill() -> impl Strategy<Value = AnyFact> {
 }
 
 fn order() -> impl Strategy<Value = AnyFact> {
-    let terms = (maybe(instant()), maybe(qty()), maybe(price()), maybe(price())).prop_map(
-        |(as_of, qty, price, trigger_price)| OrderTerms {
-            as_of,
-            qty,
-            price,
-            trigger_price,
-        },
-    );
+    let terms = (maybe(instant()), maybe(qty()), maybe(price()), maybe(price()))
+        .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms { as_of, qty, price, trigger_price });
     let executed = (positive(), maybe(price())).prop_map(|(qty, avg_price)| Execution { qty, avg_price });
     (
         order_key(),
-        (
-            maybe(id()),
-            one_of(Side::ALL),
-            maybe(one_of(PositionSide::ALL)),
-            maybe(id()),
-            maybe(id()),
-        ),
+        (maybe(id()), one_of(Side::ALL), maybe(one_of(PositionSide::ALL)), maybe(id()), maybe(id())),
         "[A-Z_]{1,20}",
         (terms, maybe(executed)),
         any::<(Option<bool>, Option<bool>)>(),
         (maybe(time()), maybe(time())),
         (maybe(id()), maybe(id()), maybe(id()), maybe(one_of(ExitReason::ALL))),
     )
-        .prop_map(
-            |(key, who, status, (terms, executed), flags, (created, updated), links)| {
-                let (client_order_id, side, position_side, order_type, time_in_force) = who;
-                let (triggered_order_id, engine, signal_id, exit_reason) = links;
-                AnyFact::Order(Order {
-                    key,
-                    client_order_id,
-                    side,
-                    position_side,
-                    order_type,
-                    time_in_force,
-                    status: status.parse().unwrap(),
-                    terms,
-                    executed,
-                    reduce_only: flags.0,
-                    close_position: flags.1,
-                    created,
-                    updated,
-                    triggered_order_id,
-                    engine,
-                    signal_id,
-                    exit_reason,
-                })
-            },
-        )
-}
-
-fn cancel() -> impl Strategy<Value = AnyFact> {
-    (order_key(), maybe(one_of(Side::ALL)), time(), maybe(id())).prop_map(|(key, side, time, reason)| {
-        AnyFact::Cancel(Cancel {
-            key,
-            side,
-            time,
-            reason,
-        })
-    })
-}
-
-fn income() -> impl Strategy<Value = AnyFact> {
-    (
-        ("[A-Z_]{1,20}", id(), maybe(named()), named()),
-        decimal(),
-        time(),
-        maybe(id()),
-        maybe(id()),
-    )
-        .prop_map(|((income_type, tran_id, symbol, asset), amount, time, fill_id, info)| {
-            let key = IncomeKey {
-                income_type: income_type.parse().unwrap(),
-                tran_id,
-                symbol,
-                asset,
-            };
-            AnyFact::Income(Income {
+        .prop_map(|(key, who, status, (terms, executed), flags, (created, updated), links)| {
+            let (client_order_id, side, position_side, order_type, time_in_force) = who;
+            let (triggered_order_id, engine, signal_id, exit_reason) = links;
+            AnyFact::Order(Order {
                 key,
-                amount,
-                time,
-                fill_id,
-                info,
+                client_order_id,
+                side,
+                position_side,
+                order_type,
+                time_in_force,
+                status: status.parse().unwrap(),
+                terms,
+                executed,
+                reduce_only: flags.0,
+                close_position: flags.1,
+                created,
+                updated,
+                triggered_order_id,
+                engine,
+                signal_id,
+                exit_reason,
             })
         })
 }
 
+fn cancel() -> impl Strategy<Value = AnyFact> {
+    (order_key(), maybe(one_of(Side::ALL)), time(), maybe(id()))
+        .prop_map(|(key, side, time, reason)| AnyFact::Cancel(Cancel { key, side, time, reason }))
+}
+
+fn income() -> impl Strategy<Value = AnyFact> {
+    (("[A-Z_]{1,20}", id(), maybe(named()), named()), decimal(), time(), maybe(id()), maybe(id())).prop_map(
+        |((income_type, tran_id, symbol, asset), amount, time, fill_id, info)| {
+            let key = IncomeKey { income_type: income_type.parse().unwrap(), tran_id, symbol, asset };
+            AnyFact::Income(Income { key, amount, time, fill_id, info })
+        },
+    )
+}
+
 fn signal() -> impl Strategy<Value = AnyFact> {
     (
-        (
-            id(),
-            time(),
-            any::<Option<i64>>(),
-            named(),
-            one_of(Side::ALL),
-            one_of(SignalKind::ALL),
-        ),
-        (
-            maybe(id()),
-            maybe(id()),
-            maybe(id()),
-            maybe("\\PC{0,20}".boxed()),
-            any::<bool>(),
-        ),
+        (id(), time(), any::<Option<i64>>(), named(), one_of(Side::ALL), one_of(SignalKind::ALL)),
+        (maybe(id()), maybe(id()), maybe(id()), maybe("\\PC{0,20}".boxed()), any::<bool>()),
     )
         .prop_map(
             |((signal_id, time, skew_ms, symbol, side, kind), (engine, reason, skipped, meta_json, restored))| {
@@ -241,13 +179,7 @@ fn signal() -> impl Strategy<Value = AnyFact> {
 
 fn intent() -> impl Strategy<Value = AnyFact> {
     (
-        (
-            id(),
-            named(),
-            one_of(OrderClass::ALL),
-            one_of(Side::ALL),
-            maybe(one_of(PositionSide::ALL)),
-        ),
+        (id(), named(), one_of(OrderClass::ALL), one_of(Side::ALL), maybe(one_of(PositionSide::ALL))),
         (one_of(IntentRole::ALL), any::<u32>(), any::<u32>(), id()),
         (maybe(qty()), maybe(price()), maybe(price()), any::<bool>()),
         (maybe(id()), maybe(id()), instant(), one_of(IntentOutcome::ALL)),
@@ -285,13 +217,7 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
     prop_oneof![
         (named(), position_side(), instant(), decimal(), maybe(price())).prop_map(
             |(symbol, position_side, at, qty, entry_price)| {
-                AnyFact::Position(PositionSnapshot {
-                    symbol,
-                    position_side,
-                    at,
-                    qty,
-                    entry_price,
-                })
+                AnyFact::Position(PositionSnapshot { symbol, position_side, at, qty, entry_price })
             }
         ),
         (named(), instant(), decimal()).prop_map(|(asset, at, wallet)| AnyFact::Balance(BalanceSnapshot {
@@ -304,34 +230,14 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
             at,
             mark_price
         })),
-        (
-            named(),
-            position_side(),
-            instant(),
-            decimal(),
-            maybe(price()),
-            derivation
-        )
-            .prop_map(|(symbol, position_side, at, qty, entry_price, derivation)| {
-                AnyFact::Anchor(Anchor {
-                    symbol,
-                    position_side,
-                    at,
-                    qty,
-                    entry_price,
-                    derivation,
-                })
-            }),
+        (named(), position_side(), instant(), decimal(), maybe(price()), derivation).prop_map(
+            |(symbol, position_side, at, qty, entry_price, derivation)| {
+                AnyFact::Anchor(Anchor { symbol, position_side, at, qty, entry_price, derivation })
+            }
+        ),
         (named(), qty(), named(), maybe(positive())).prop_map(|(symbol, multiplier, settle_asset, tick_size)| {
             let kind = ledger_core::ContractKind::Inverse;
-            AnyFact::Instrument(Instrument {
-                symbol,
-                kind,
-                multiplier,
-                settle_asset,
-                tick_size,
-                step_size: tick_size,
-            })
+            AnyFact::Instrument(Instrument { symbol, kind, multiplier, settle_asset, tick_size, step_size: tick_size })
         }),
     ]
 }
@@ -373,11 +279,7 @@ fn lines_that_do_not_follow_the_layout_are_refused_by_field() {
     let line = r#"{"schema":"fillbook.fill/1","source":"rest","symbol":"BTCUSDT","fill_id":"1","side":"BUY","ts":1772344801137,"price":"1","qty":"2","fee":"3","fee_asset":"BNB","later":{"field":1}}"#;
     assert!(parse_line(line).is_ok(), "fields of later versions are passed over");
     for (from, to, reason) in [
-        (
-            "fill/1",
-            "fill/2",
-            "schema is `fillbook.fill/2`: this schema is not known; known are fillbook.instrument/1",
-        ),
+        ("fill/1", "fill/2", "schema is `fillbook.fill/2`: this schema is not known; known are fillbook.instrument/1"),
         ("\"rest\"", "\"hearsay\"", "source is `hearsay`"),
         ("\"1\",\"qty", "\"-1\",\"qty", "price is `-1`"),
         (
@@ -386,18 +288,10 @@ fn lines_that_do_not_follow_the_layout_are_refused_by_field() {
             "not valid JSON for this place: invalid type: integer `1`, expected a string",
         ),
         ("\"qty\":\"2\",", "", "missing field `qty`"),
-        (
-            "\"fee_asset\":\"BNB\",",
-            "",
-            "fee_asset cannot be used: the value is missing",
-        ),
+        ("\"fee_asset\":\"BNB\",", "", "fee_asset cannot be used: the value is missing"),
         ("1772344801137", "1772344801137.0", "not valid JSON"),
         ("1772344801137", "1", "ts is `1`"),
-        (
-            "\"ts\"",
-            "\"ts_precision\":\"h\",\"ts\"",
-            "ts_precision is `h`: it is not `s` or `ms`",
-        ),
+        ("\"ts\"", "\"ts_precision\":\"h\",\"ts\"", "ts_precision is `h`: it is not `s` or `ms`"),
         ("\"qty\"", "\"sequence\":\"1.5\",\"qty\"", "sequence is `1.5`"),
         ("\"qty\"", "\"price\":\"3\",\"qty\"", "duplicate field"),
     ] {
