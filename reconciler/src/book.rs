@@ -1,0 +1,61 @@
+//! The book as the reconciler sees it: a handful of repository traits, so that each can be replaced in a test.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ledger_store::{
+    AccountRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository, LedgerWriter,
+    OrderRepository, PositionRepository, RunRepository, SnapshotRepository, Store, SyncRepository,
+};
+
+/// The parts of a book that reconciling and recording need.
+#[derive(Clone)]
+pub struct Book {
+    /// Records facts.
+    pub writer: Arc<dyn LedgerWriter>,
+    /// Accounts.
+    pub accounts: Arc<dyn AccountRepository>,
+    /// Contracts.
+    pub instruments: Arc<dyn InstrumentRepository>,
+    /// Orders.
+    pub orders: Arc<dyn OrderRepository>,
+    /// Orders about to be sent.
+    pub intents: Arc<dyn IntentRepository>,
+    /// Fills.
+    pub fills: Arc<dyn FillRepository>,
+    /// Income.
+    pub income: Arc<dyn IncomeRepository>,
+    /// Derived positions.
+    pub positions: Arc<dyn PositionRepository>,
+    /// What the exchange said earlier.
+    pub snapshots: Arc<dyn SnapshotRepository>,
+    /// The journal.
+    pub runs: Arc<dyn RunRepository>,
+    /// Cursors and coverage.
+    pub sync: Arc<dyn SyncRepository>,
+}
+
+impl Book {
+    /// All parts from one store.
+    pub fn of<S: Store + 'static>(store: &Arc<S>) -> Self {
+        Self {
+            writer: Arc::clone(store) as Arc<dyn LedgerWriter>,
+            accounts: Arc::clone(store) as Arc<dyn AccountRepository>,
+            instruments: Arc::clone(store) as Arc<dyn InstrumentRepository>,
+            orders: Arc::clone(store) as Arc<dyn OrderRepository>,
+            intents: Arc::clone(store) as Arc<dyn IntentRepository>,
+            fills: Arc::clone(store) as Arc<dyn FillRepository>,
+            income: Arc::clone(store) as Arc<dyn IncomeRepository>,
+            positions: Arc::clone(store) as Arc<dyn PositionRepository>,
+            snapshots: Arc::clone(store) as Arc<dyn SnapshotRepository>,
+            runs: Arc::clone(store) as Arc<dyn RunRepository>,
+            sync: Arc::clone(store) as Arc<dyn SyncRepository>,
+        }
+    }
+}
+
+impl fmt::Debug for Book {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Book").finish_non_exhaustive()
+    }
+}

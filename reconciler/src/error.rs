@@ -1,0 +1,57 @@
+//! Why a cycle could not run at all. What is wrong with a single symbol is a finding, not an error.
+
+use exchange_client::ExchangeError;
+use ledger_core::{AccountId, MathError};
+use ledger_store::StoreError;
+use thiserror::Error;
+
+/// Why the book could not be compared with the exchange.
+#[derive(Debug, Error)]
+pub enum ReconcileError {
+    /// The account is not in the book.
+    #[error("the book has no account `{account}`; create it first")]
+    UnknownAccount {
+        /// The account.
+        account: AccountId,
+    },
+    /// The exchange answers as another account than the one the book is bound to.
+    #[error(
+        "account `{account}` is bound to {bound}, but the exchange answers as {offered}; nothing was written. Use the \
+         credentials of the bound account, or another book account"
+    )]
+    WrongAccount {
+        /// The account.
+        account: AccountId,
+        /// What the book says.
+        bound: String,
+        /// What the exchange says.
+        offered: String,
+    },
+    /// The exchange did not say who and how the account is.
+    #[error("the exchange could not be asked about the account")]
+    Exchange(#[source] ExchangeError),
+    /// The book could not be read or written. What was committed before stays.
+    #[error("the book failed while {doing}")]
+    Store {
+        /// What was being done.
+        doing: &'static str,
+        /// The book's complaint.
+        #[source]
+        source: StoreError,
+    },
+    /// A sum of the book does not fit.
+    #[error("a sum over the book cannot be held exactly")]
+    Math(#[source] MathError),
+}
+
+/// Says what was being done when the book failed.
+pub(crate) trait Doing<T> {
+    /// Names the step.
+    fn doing(self, doing: &'static str) -> Result<T, ReconcileError>;
+}
+
+impl<T> Doing<T> for Result<T, StoreError> {
+    fn doing(self, doing: &'static str) -> Result<T, ReconcileError> {
+        self.map_err(|source| ReconcileError::Store { doing, source })
+    }
+}

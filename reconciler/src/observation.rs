@@ -1,0 +1,171 @@
+//! What was seen at the exchange and in the book, as a value that planning is a pure function of.
+//!
+//! A question that failed is an error in its place, never an empty answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange_client::{AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, VenueFacts};
+use ledger_core::{
+    BalanceSnapshot, Decimal, Fill, FillKey, Income, IncomeKey, Instrument, Order, OrderIntent, OrderKey, PositionMode,
+    PositionSide, PositionSnapshot, PriceSnapshot, Sourced, Symbol, TimestampMs,
+};
+use ledger_store::{Account, BookOrder, BookPosition};
+
+/// What the exchange answered to a question, or why it did not.
+pub type Asked<T> = Result<T, ExchangeError>;
+
+/// All rows of a window, collected page by page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk<T> {
+    /// The rows.
+    pub rows: Vec<Stated<T>>,
+    /// What was asked for.
+    pub window: TimeWindow,
+    /// The server's time when the walk began: what happened later may be missing.
+    pub asked_at: TimestampMs,
+}
+
+/// The fills of a symbol: those of a window, and those of orders that were asked for by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FillWalk {
+    /// The fills, each once.
+    pub rows: BTreeMap<FillKey, Stated<Fill>>,
+    /// The window in which they are complete.
+    pub window: TimeWindow,
+    /// The server's time when the walk began.
+    pub asked_at: TimestampMs,
+}
+
+/// What was seen of a symbol that was looked at closely.
+#[derive(Debug)]
+pub struct SymbolObservation {
+    /// Its fills at the exchange.
+    pub fills: Asked<FillWalk>,
+    /// Those of them that the book has, as the book has them.
+    pub book_fills: BTreeMap<FillKey, Sourced<Fill>>,
+    /// Its positions, asked between two looks at the fills.
+    pub positions: Asked<Answer<PositionSnapshot>>,
+    /// Orders asked for one by one; `Ok(None)`: the exchange does not know them (any more).
+    pub orders: Vec<(OrderRef, Asked<Option<Stated<Order>>>)>,
+}
+
+/// The book's side.
+#[derive(Debug, Clone)]
+pub struct BookView {
+    /// The account.
+    pub account: Account,
+    /// Derived positions.
+    pub positions: Vec<BookPosition>,
+    /// The book's state of every order that the exchange mentioned, that is open, or that lacks fills.
+    pub orders: BTreeMap<OrderKey, BookOrder>,
+    /// Orders whose outcome nobody knows.
+    pub unresolved_intents: Vec<Sourced<OrderIntent>>,
+    /// The income rows mentioned by the exchange that the book has.
+    pub known_income: BTreeSet<IncomeKey>,
+    /// The exchange's latest word on positions that is on record.
+    pub latest_positions: Vec<Sourced<PositionSnapshot>>,
+    /// The latest balances on record.
+    pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
+    /// The contracts on record.
+    pub instruments: BTreeSet<Symbol>,
+}
+
+impl BookView {
+    /// The book's signed quantity of a position.
+    pub fn qty(&self, symbol: &Symbol, side: PositionSide) -> Decimal {
+        let mut positions = self.positions.iter();
+        let found = positions.find(|held| held.symbol == *symbol && held.position.position_side == side);
+        found.map_or(Decimal::ZERO, |held| held.position.qty)
+    }
+}
+
+/// Everything that was seen.
+#[derive(Debug)]
+pub struct Observation {
+    /// The venue's promises and limits.
+    pub venue: &'static VenueFacts,
+    /// The only symbols to look at and change; all when empty.
+    pub scope: BTreeSet<Symbol>,
+    /// Who answers.
+    pub identity: AccountIdentity,
+    /// One-way or hedge mode.
+    pub position_mode: PositionMode,
+    /// All open positions.
+    pub positions: Asked<Answer<PositionSnapshot>>,
+    /// All working orders.
+    pub open_orders: Asked<Answer<Order>>,
+    /// Wallet balances.
+    pub balances: Asked<Answer<BalanceSnapshot>>,
+    /// Mark prices.
+    pub mark_prices: Asked<Answer<PriceSnapshot>>,
+    /// Orders of all symbols since the last cursor.
+    pub orders: Asked<Walk<Order>>,
+    /// The ledger since the last cursor.
+    pub income: Asked<Walk<Income>>,
+    /// Contracts; asked only when the book lacks one that matters.
+    pub instruments: Option<Asked<Answer<Instrument>>>,
+    /// The book.
+    pub book: BookView,
+    /// The symbols that were looked at closely.
+    pub symbols: BTreeMap<Symbol, SymbolObservation>,
+}
+
+impl Observation {
+    /// Whether a symbol may be looked at and changed.
+    pub fn is_in_scope(&self, symbol: &Symbol) -> bool {
+        self.scope.is_empty() || self.scope.contains(symbol)
+    }
+
+    /// The exchange's word on a symbol's positions: the closer look where there was one. `None` when neither was
+    /// answered.
+    pub fn exchange_positions(&self, symbol: &Symbol) -> Option<&Answer<PositionSnapshot>> {
+        match self.symbols.get(symbol) {
+            Some(close) => close.positions.as_ref().ok(),
+            None => self.positions.as_ref().ok(),
+        }
+    }
+
+    /// The exchange's quantity of a position: a position that a successful answer does not list is flat. `None` when
+    /// there was no answer.
+    pub fn exchange_qty(&self, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
+        let answer = self.exchange_positions(symbol)?;
+        let mut rows = answer.rows.iter().map(|row| &row.entity);
+        let found = rows.find(|position| position.symbol == *symbol && position.position_side == side);
+        Some(found.map_or(Decimal::ZERO, |position| position.qty))
+    }
+
+    /// Every position that either side knows of.
+    pub fn position_keys(&self) -> BTreeSet<(Symbol, PositionSide)> {
+        let listed = self.positions.iter().chain(self.symbols.values().flat_map(|close| close.positions.iter()));
+        let listed =
+            listed.flat_map(|answer| &answer.rows).map(|row| (row.entity.symbol.clone(), row.entity.position_side));
+        let booked = self.book.positions.iter().map(|held| (held.symbol.clone(), held.position.position_side));
+        listed.chain(booked).collect()
+    }
+
+    /// The questions that failed, with why.
+    pub fn failed_queries(&self) -> Vec<(Option<Symbol>, String, &ExchangeError)> {
+        let mut failed: Vec<(Option<Symbol>, String, &ExchangeError)> = Vec::new();
+        let wide: [(&str, Option<&ExchangeError>); 7] = [
+            ("positions", self.positions.as_ref().err()),
+            ("open orders", self.open_orders.as_ref().err()),
+            ("balances", self.balances.as_ref().err()),
+            ("mark prices", self.mark_prices.as_ref().err()),
+            ("orders", self.orders.as_ref().err()),
+            ("income", self.income.as_ref().err()),
+            ("instruments", self.instruments.as_ref().and_then(|asked| asked.as_ref().err())),
+        ];
+        failed.extend(wide.into_iter().filter_map(|(what, error)| error.map(|error| (None, what.to_owned(), error))));
+        for (symbol, close) in &self.symbols {
+            let fills = close.fills.as_ref().err().map(|error| (format!("fills of {symbol}"), error));
+            let positions = close.positions.as_ref().err().map(|error| (format!("positions of {symbol}"), error));
+            let orders = close
+                .orders
+                .iter()
+                .filter_map(|(order, asked)| asked.as_ref().err().map(|error| (format!("{order} of {symbol}"), error)));
+            let all = fills.into_iter().chain(positions).chain(orders);
+            failed.extend(all.map(|(what, error)| (Some(symbol.clone()), what, error)));
+        }
+        failed
+    }
+}
