@@ -1,1 +1,149 @@
 #![doc = include_str!("../README.md")]
+
+pub mod args;
+pub mod commands;
+pub mod config;
+pub mod error;
+pub mod output;
+pub mod times;
+mod wiring;
+
+use std::ffi::OsString;
+use std::io::{BufWriter, IsTerminal, Write};
+use std::sync::Arc;
+
+use clap::Parser;
+use exchange_client::Clock;
+use exchange_client::files::Zone;
+
+use crate::args::{Cli, Command, GlobalArgs};
+use crate::config::Settings;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Format, Output};
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Context {
+    /// The settings in force.
+    pub settings: Settings,
+    /// Where output goes.
+    pub output: Output,
+    /// The local clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Runs the command line of this process and answers its exit code.
+pub fn main() -> std::process::ExitCode {
+    let stdout = std::io::stdout();
+    let terminal = stdout.is_terminal();
+    let surroundings = Surroundings {
+        stdout: Box::new(BufWriter::new(stdout)),
+        stderr: Box::new(std::io::stderr()),
+        live: std::io::stderr().is_terminal(),
+        width: wiring::terminal_width(terminal),
+        clock: wiring::system_clock(),
+    };
+    let code = run(std::env::args_os(), surroundings);
+    std::process::ExitCode::from(code.as_u8())
+}
+
+/// What surrounds a command: its streams and its clock.
+pub struct Surroundings {
+    /// Standard output.
+    pub stdout: Box<dyn Write>,
+    /// Standard error.
+    pub stderr: Box<dyn Write>,
+    /// Whether standard error is a terminal, so that progress can be shown.
+    pub live: bool,
+    /// The terminal's width; `None` when standard output is no terminal.
+    pub width: Option<u16>,
+    /// The local clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").field("live", &self.live).field("width", &self.width).finish_non_exhaustive()
+    }
+}
+
+/// Runs a command line.
+pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors and go to standard output; clap knows which is which.
+            let printed = error.print();
+            return if error.use_stderr() {
+                ExitCode::Usage
+            } else if printed.is_ok() {
+                ExitCode::Fine
+            } else {
+                ExitCode::Error
+            };
+        }
+    };
+    let mut stderr = surroundings.stderr;
+    let settings = match config::settings(&cli.global) {
+        Ok(settings) => settings,
+        Err(error) => {
+            let _ = writeln!(stderr, "{error}");
+            return error.exit_code;
+        }
+    };
+    wiring::init_tracing(cli.global.verbose);
+    let zone = settings.zone.clone().unwrap_or_else(Zone::utc);
+    let mut output = Output::new(format(&cli.global), zone, surroundings.stdout, stderr);
+    output.quiet = cli.global.quiet;
+    output.live = surroundings.live;
+    output.width = surroundings.width;
+    let mut context = Context { settings, output, clock: surroundings.clock };
+    let runtime = match wiring::runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            context.output.complain(&format!("error: the asynchronous runtime cannot be started\n  because: {error}"));
+            return ExitCode::Error;
+        }
+    };
+    let result = runtime.block_on(dispatch(cli.command, &mut context));
+    let result = result.and_then(|code| context.output.flush().map(|()| code).map_err(CommandError::from));
+    match result {
+        Ok(code) => code,
+        Err(error) if error.broken_pipe => ExitCode::Fine,
+        Err(error) => {
+            // What was printed before the error stays visible.
+            let _ = context.output.flush();
+            context.output.complain(&error.to_string());
+            error.exit_code
+        }
+    }
+}
+
+fn format(args: &GlobalArgs) -> Format {
+    if args.json {
+        Format::Json
+    } else if args.csv {
+        Format::Csv
+    } else {
+        Format::Table
+    }
+}
+
+async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, CommandError> {
+    match command {
+        Command::Demo(args) => commands::demo::run(&args, context).await,
+        Command::Init(args) => commands::init::run(&args, context).await,
+        Command::Import(args) => commands::import::run(&args, context).await,
+        Command::Status => commands::status::run(context).await,
+        Command::Signals(args) => commands::signals::run(&args, context).await,
+        Command::Orders(args) => commands::orders::run(&args, context).await,
+        Command::Fills(args) => commands::fills::run(&args, context).await,
+        Command::Cancels(args) => commands::cancels::run(&args, context).await,
+        Command::Positions(args) => commands::positions::run(&args, context).await,
+        Command::Trips(args) => commands::trips::run(&args, context).await,
+        Command::Income(args) => commands::income::run(&args, context).await,
+        Command::Report(args) => commands::report::run(&args, context).await,
+        Command::Verify => commands::verify::run(context).await,
+        Command::Rebuild => commands::rebuild::run(context).await,
+    }
+}

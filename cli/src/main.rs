@@ -1,3 +1,7 @@
 //! The `fillbook` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    fillbook::main()
+}

@@ -1,1 +1,6 @@
-//! One integration binary over the whole workspace.
+//! One integration binary over the whole workspace: the real command, on real files.
+
+mod bad_input;
+mod command_line;
+mod import;
+mod support;

@@ -1,0 +1,246 @@
+//! The command line: what can be asked, and with which options.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use exchange_client::files::Zone;
+use ledger_core::{AccountId, EngineLabel, GroupBy, OrderStatus, PositionMode, Symbol};
+
+use crate::times::{TimeArgument, parse_time};
+
+/// The book of record for trading bots on crypto futures exchanges.
+///
+/// Fills are the primary fact: positions, round trips and reports are recomputed from them, exactly, and nothing is
+/// made up where facts are missing.
+#[derive(Debug, Parser)]
+#[command(name = "fillbook", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 fine; 1 error; 2 usage; 3 confirmed discrepancies; 4 authentication or wrong \
+    account; 5 exchange unreachable; 6 book corrupt or not balancing.\n\nTry it: `fillbook demo`")]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command. Flags beat the environment, the environment beats the configuration file.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// The book's file [default: fillbook.db]
+    #[arg(long, global = true, env = "FILLBOOK_DB", value_name = "PATH")]
+    pub db: Option<PathBuf>,
+    /// A configuration file; without this, fillbook.toml is read if it is there
+    #[arg(long, global = true, env = "FILLBOOK_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The account in the book [default: main]
+    #[arg(long, global = true, env = "FILLBOOK_ACCOUNT", value_name = "ID")]
+    pub account: Option<AccountId>,
+    /// Print JSON, one object a line
+    #[arg(long, global = true, conflicts_with = "csv")]
+    pub json: bool,
+    /// Print CSV
+    #[arg(long, global = true)]
+    pub csv: bool,
+    /// The time zone in which times are shown and days begin, as in UTC+9 or Asia/Seoul [default: UTC]
+    #[arg(long, global = true, env = "FILLBOOK_TZ", value_name = "ZONE")]
+    pub tz: Option<Zone>,
+    /// No progress and no remarks on standard error
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More detail on standard error; twice for even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show in small what fillbook is for: a session, its losses, and their repair
+    Demo(DemoArgs),
+    /// Create a book, or add an account to it
+    Init(InitArgs),
+    /// Read files of exchanges and bots into the book
+    Import(ImportArgs),
+    /// What the book holds, and what needs attention
+    Status,
+    /// What the strategies decided
+    Signals(ListArgs),
+    /// Orders, with what their fills add up to
+    Orders(OrderArgs),
+    /// Executions: the primary fact
+    Fills(ListArgs),
+    /// Cancelled orders
+    Cancels(ListArgs),
+    /// Positions, recomputed from the fills
+    Positions(PositionArgs),
+    /// Round trips: positions from opening to close
+    Trips(TripArgs),
+    /// The exchange's own ledger entries
+    Income(IncomeArgs),
+    /// What was earned, paid and moved
+    Report(ReportArgs),
+    /// Prove that the book balances
+    Verify,
+    /// Drop everything derived and recompute it from the facts
+    Rebuild,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Varies prices, trades and losses
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Whether the account holds one position a symbol (`one-way`) or a long and a short (`hedge`). Say so only if it held
+    /// for the whole history: exports without a position side are placed by it
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub position_mode: Option<PositionMode>,
+    /// The venue the account is at
+    #[arg(long, value_enum, default_value_t = Venue::BinanceUsdm)]
+    pub venue: Venue,
+}
+
+/// The venues that fillbook knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Venue {
+    /// Binance USD-M futures
+    BinanceUsdm,
+    /// Any other, by ccxt objects or fillbook's own lines
+    Other,
+}
+
+impl Venue {
+    /// The name in the book.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BinanceUsdm => "binance_usdm",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Arguments of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Exports of Binance USD-M (CSV, also zip or gzip), ccxt trades and orders (JSON), a bot's SQLite database, or
+    /// fillbook's own lines; recognised by what is in them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Say what would happen, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The asset of fees that stand without one, where the symbol does not tell
+    #[arg(long, value_name = "ASSET")]
+    pub settle_asset: Option<ledger_core::Asset>,
+    /// The exchange account (Uid) to take from files that hold several
+    #[arg(long, value_name = "UID")]
+    pub uid: Option<String>,
+}
+
+/// What narrows a list.
+#[derive(Debug, Clone, Args)]
+pub struct ScopeArgs {
+    /// Of this contract only
+    #[arg(long)]
+    pub symbol: Option<Symbol>,
+    /// From this time on: 2026-03-01, 2026-03-01T08:00, or milliseconds
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<TimeArgument>,
+    /// Before this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub until: Option<TimeArgument>,
+}
+
+/// Arguments of plain lists.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// What it is about.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+    /// Only the latest N; 0 for all [default: 50 in a table, else all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Arguments of `orders`.
+#[derive(Debug, Clone, Args)]
+pub struct OrderArgs {
+    /// What it is about.
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// With this status only, for example FILLED
+    #[arg(long)]
+    pub status: Option<OrderStatus>,
+    /// Only orders that can still change
+    #[arg(long)]
+    pub open: bool,
+    /// Of this strategy only
+    #[arg(long)]
+    pub engine: Option<EngineLabel>,
+    /// Only orders of which more was executed than their fills tell
+    #[arg(long)]
+    pub missing_fills: bool,
+}
+
+/// Arguments of `positions`.
+#[derive(Debug, Clone, Args)]
+pub struct PositionArgs {
+    /// Flat positions too
+    #[arg(long)]
+    pub all: bool,
+    /// Of this contract only
+    #[arg(long)]
+    pub symbol: Option<Symbol>,
+}
+
+/// Arguments of `trips`.
+#[derive(Debug, Clone, Args)]
+pub struct TripArgs {
+    /// What it is about; times are closing times.
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// Of this strategy only
+    #[arg(long)]
+    pub engine: Option<EngineLabel>,
+    /// Only round trips that have not ended
+    #[arg(long, conflicts_with_all = ["since", "until"])]
+    pub open: bool,
+}
+
+/// Arguments of `income`.
+#[derive(Debug, Clone, Args)]
+pub struct IncomeArgs {
+    /// What it is about.
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// Of this type only, for example `FUNDING_FEE`
+    #[arg(long = "type", value_name = "TYPE")]
+    pub income_type: Option<ledger_core::IncomeType>,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Clone, Args)]
+pub struct ReportArgs {
+    /// What a row stands for: engine, symbol, day or side
+    #[arg(long, default_value = "engine", value_parser = parse_group)]
+    pub by: GroupBy,
+    /// What it is about; times are closing times of trips and times of ledger entries.
+    #[command(flatten)]
+    pub scope: ScopeArgs,
+}
+
+fn parse_mode(text: &str) -> Result<PositionMode, ledger_core::UnknownName> {
+    text.replace('-', "_").parse()
+}
+
+fn parse_group(text: &str) -> Result<GroupBy, ledger_core::UnknownName> {
+    text.parse()
+}

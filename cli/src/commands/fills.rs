@@ -1,0 +1,60 @@
+//! `fillbook fills`
+
+use ledger_core::{Fill, Sourced};
+use ledger_store::FillFilter;
+
+use super::{at, conflicts, maybe, print_list, scope, source, text};
+use crate::Context;
+use crate::args::ListArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Cell, Column, Listing};
+
+const LISTING: Listing<Sourced<Fill>> = Listing {
+    schema: "fillbook.list.fill/1",
+    plural: "fills",
+    columns: &[
+        Column { key: "ts", title: "Time", rank: 0, value: |f| at(&f.fact.time) },
+        Column { key: "symbol", title: "Symbol", rank: 0, value: |f| text(&f.fact.key.symbol) },
+        Column { key: "side", title: "Side", rank: 0, value: |f| text(f.fact.key.side) },
+        Column { key: "position_side", title: "Position", rank: 3, value: |f| maybe(f.fact.position_side.as_ref()) },
+        Column { key: "qty", title: "Quantity", rank: 0, value: |f| f.fact.qty.get().into() },
+        Column { key: "price", title: "Price", rank: 0, value: |f| f.fact.price.get().into() },
+        Column { key: "fee", title: "Fee", rank: 2, value: |f| f.fact.fee.as_ref().map(|fee| fee.amount).into() },
+        Column {
+            key: "fee_asset",
+            title: "Asset",
+            rank: 2,
+            value: |f| maybe(f.fact.fee.as_ref().map(|fee| &fee.asset)),
+        },
+        Column {
+            key: "exchange_realized_pnl",
+            title: "Realized*",
+            rank: 4,
+            value: |f| f.fact.exchange_realized_pnl.into(),
+        },
+        Column { key: "maker", title: "Maker", rank: 7, value: |f| f.fact.maker.into() },
+        Column { key: "order_id", title: "Order", rank: 5, value: |f| maybe(f.fact.order_id.as_ref()) },
+        Column { key: "fill_id", title: "Fill", rank: 1, value: |f| text(&f.fact.key.fill_id) },
+        Column { key: "source", title: "Source", rank: 6, value: source },
+        Column { key: "conflicts", title: "Conflicts", rank: 1, value: conflicts },
+        Column { key: "ts_precision", title: "", rank: 9, value: |f| precision(&f.fact) },
+    ],
+};
+
+/// Only said in JSON and CSV: a table has no room for what the time shows anyway.
+fn precision(fill: &Fill) -> Cell {
+    match fill.time.precision {
+        ledger_core::TimePrecision::Second => "second".into(),
+        ledger_core::TimePrecision::Millisecond => Cell::Empty,
+    }
+}
+
+/// Lists fills by time.
+///
+/// # Errors
+/// When the book cannot be read or the output not be written.
+pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let filter = FillFilter::from(scope(&args.scope, context)?);
+    print_list(context, &LISTING, args.limit, async |page| store.fills(&filter, page).await).await
+}

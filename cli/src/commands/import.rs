@@ -1,0 +1,411 @@
+//! `fillbook import`
+//!
+//! Files are read row by row and recorded in batches, so a file of any size needs little memory. Good rows arrive
+//! whatever stands beside them; bad ones are named with file and line. Positions and round trips are recomputed once,
+//! at the end.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use exchange_client::files::{self, FileError, Kind, Options};
+use ledger_core::{
+    AccountId, AnyFact, FactKind, FillKey, OrderClass, OrderKey, Outcome, PositionMode, PositionSide, Statement,
+    TimestampMs,
+};
+use ledger_store::{Batch, FillFilter, PageRequest, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
+use serde_json::json;
+
+use super::rebuild::count;
+use super::{PAGE, text};
+use crate::Context;
+use crate::args::ImportArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Column, Format, Listing, Output};
+
+/// How many facts are recorded in one transaction.
+const BATCH: usize = 10_000;
+/// How many rejected or conflicting rows of a file are named for a person; a program gets all of them.
+const NAMED_MAX: u64 = 20;
+
+/// What became of the facts of one kind in one file.
+#[derive(Debug)]
+struct Line {
+    file: String,
+    what: String,
+    counts: Counts,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    recorded: u64,
+    already_recorded: u64,
+    merged: u64,
+    conflicts: u64,
+    rejected: u64,
+}
+
+const LISTING: Listing<Line> = Listing {
+    schema: "fillbook.import/1",
+    plural: "facts",
+    columns: &[
+        Column { key: "file", title: "File", rank: 0, value: |l| text(&l.file) },
+        Column { key: "what", title: "What", rank: 0, value: |l| text(&l.what) },
+        Column { key: "new", title: "New", rank: 0, value: |l| l.counts.recorded.into() },
+        Column { key: "already_there", title: "Already there", rank: 0, value: |l| l.counts.already_recorded.into() },
+        Column { key: "merged", title: "Merged", rank: 0, value: |l| l.counts.merged.into() },
+        Column { key: "conflicting", title: "Conflicting", rank: 0, value: |l| l.counts.conflicts.into() },
+        Column { key: "rejected", title: "Rejected", rank: 0, value: |l| l.counts.rejected.into() },
+    ],
+};
+
+/// Where in a file a statement stands.
+#[derive(Debug, Clone)]
+struct Origin {
+    member: Option<std::sync::Arc<str>>,
+    line: u64,
+}
+
+/// An import under way.
+struct Import<'a> {
+    store: &'a dyn Store,
+    output: &'a mut Output,
+    account: AccountId,
+    recorded_at: TimestampMs,
+    run_id: RunId,
+    file: String,
+    kinds: BTreeMap<FactKind, Counts>,
+    rejected: u64,
+    conflicting: u64,
+    rows: u64,
+    pending: Vec<Statement>,
+    origins: Vec<Origin>,
+}
+
+/// Reads files into the book.
+///
+/// # Errors
+/// When the book cannot be opened or written. What is wrong with files is reported, and tells in the exit code.
+pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let account_id = context.settings.account.clone();
+    let real = crate::wiring::open(&context.settings)?;
+    let Some(account) = real.account(&account_id).await? else {
+        return Err(StoreError::UnknownAccount { account: account_id }.into());
+    };
+    // A dry run is a real import into a copy of the book, so that its answers are the real ones.
+    let scratch =
+        if args.dry_run { Some(crate::wiring::scratch_copy(real.as_ref(), &context.settings).await?) } else { None };
+    let store = scratch.as_ref().map_or(&real, |scratch| &scratch.store);
+    let options = Options {
+        zone: context.settings.zone.clone(),
+        position_side_when_absent: (account.position_mode == Some(PositionMode::OneWay)).then_some(PositionSide::Net),
+        settle_asset_default: args.settle_asset.clone(),
+        uid: args.uid.clone(),
+    };
+    let started = context.clock.now();
+    let run_id = store.begin_run(&account_id, RunKind::Import, started).await?;
+    let mut code = ExitCode::Fine;
+    let mut lines = Vec::new();
+    for path in &args.files {
+        let mut import = Import {
+            store: store.as_ref(),
+            output: &mut context.output,
+            account: account_id.clone(),
+            recorded_at: started,
+            run_id,
+            file: path.display().to_string(),
+            kinds: BTreeMap::new(),
+            rejected: 0,
+            conflicting: 0,
+            rows: 0,
+            pending: Vec::new(),
+            origins: Vec::new(),
+        };
+        import.file(path, &options).await?;
+        if import.rejected > 0 {
+            code = code.worst(ExitCode::Error);
+        }
+        if import.conflicting > 0 {
+            code = code.worst(ExitCode::Discrepancies);
+        }
+        lines.extend(import.lines());
+    }
+    let placed = place_by_orders(store.as_ref(), &account_id, started, run_id).await?;
+    let quarantined = refold(store.as_ref(), &account_id, &mut context.output).await?;
+    let unplaced =
+        store.fill_count(&FillFilter { unplaced_only: true, ..Scope::account(account_id.clone()).into() }).await?;
+    let detail: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            json!({ "file": line.file, "what": line.what, "new": line.counts.recorded, "merged": line.counts.merged,
+            "conflicting": line.counts.conflicts, "rejected": line.counts.rejected })
+        })
+        .collect();
+    store.end_run(run_id, RunStatus::Done, context.clock.now(), Some(json!(detail).to_string())).await?;
+    let output = &mut context.output;
+    output.list(&LISTING, &lines)?;
+    if placed > 0 {
+        output.remark(&format!("{} took the position side from the order.", count(placed, "fill")));
+    }
+    for (symbol, reason) in &quarantined {
+        output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
+        code = code.worst(ExitCode::Discrepancies);
+    }
+    if unplaced > 0 {
+        let (are, change) = if unplaced == 1 { ("is", "it") } else { ("are", "they") };
+        output.remark(&format!(
+            "{} {are} kept, but in no position: nothing says which one {change} changed. If the account was in one-way mode \
+             all the time, `fillbook init --position-mode one-way` says so; then import the file again. If not, an export \
+             with a position side, or the orders' export, tells.",
+            count(unplaced, "fill")
+        ));
+    }
+    if args.dry_run {
+        output.remark("A dry run: nothing was changed.");
+    } else if output.format == Format::Table && code == ExitCode::Fine {
+        output.remark("Next: `fillbook positions`, `fillbook report`, `fillbook verify`.");
+    }
+    Ok(code)
+}
+
+impl Import<'_> {
+    /// Reads one file. Only a failing store ends it early.
+    async fn file(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
+        let mut file = match files::open(path, options.clone()) {
+            Ok(file) => file,
+            Err(error) => return self.file_error(&error),
+        };
+        if file.kind() == Kind::BotDatabase {
+            return self.bot_database(path, options).await;
+        }
+        for row in file.by_ref() {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    self.file_error(&error)?;
+                    continue;
+                }
+            };
+            self.rows += 1;
+            let origin = Origin { member: row.member, line: row.line };
+            match row.result {
+                Ok(statements) => self.take(statements, &origin).await?,
+                Err(error) => self.reject(&origin, &error)?,
+            }
+        }
+        self.commit().await
+    }
+
+    async fn bot_database(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
+        let rows = match crate::wiring::bot_rows(path, options) {
+            Ok(rows) => rows,
+            Err(error) => return self.file_error(&error),
+        };
+        for row in rows {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    self.file_error(&error)?;
+                    break;
+                }
+            };
+            self.rows += 1;
+            let origin = Origin { member: Some(row.table.into()), line: row.row };
+            match row.statements {
+                Ok(statements) => self.take(statements, &origin).await?,
+                Err(error) => self.reject(&origin, error.as_ref())?,
+            }
+        }
+        self.commit().await
+    }
+
+    async fn take(&mut self, statements: Vec<Statement>, origin: &Origin) -> Result<(), CommandError> {
+        self.origins.extend(statements.iter().map(|_| origin.clone()));
+        self.pending.extend(statements);
+        if self.pending.len() >= BATCH {
+            self.commit().await?;
+            self.output.progress(&format!("{}: {} rows", self.file, self.rows));
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), CommandError> {
+        let statements = std::mem::take(&mut self.pending);
+        let origins = std::mem::take(&mut self.origins);
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
+        let mut batch = Batch::new(self.account.clone(), self.recorded_at, statements).with_refold(Refold::Deferred);
+        batch.run_id = Some(self.run_id);
+        let report = self.store.commit(batch).await?;
+        for ((outcome, (kind, fact)), origin) in report.outcomes.iter().zip(facts).zip(origins) {
+            let counts = self.kinds.entry(kind).or_default();
+            match outcome {
+                Outcome::Recorded => counts.recorded += 1,
+                Outcome::AlreadyRecorded => counts.already_recorded += 1,
+                Outcome::Merged { .. } => counts.merged += 1,
+                Outcome::Conflicts { fields } => {
+                    counts.conflicts += 1;
+                    self.conflicting += 1;
+                    let fields = fields.iter().copied().collect::<Vec<_>>().join(", ");
+                    self.name(
+                        "conflicting",
+                        self.conflicting,
+                        &origin,
+                        &format!("{fact} has another {fields} than the book"),
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, origin: &Origin, error: &(dyn std::error::Error + 'static)) -> Result<(), CommandError> {
+        self.rejected += 1;
+        let story = story(error);
+        self.name("rejected", self.rejected, origin, &story)
+    }
+
+    fn file_error(&mut self, error: &FileError) -> Result<(), CommandError> {
+        self.rejected += 1;
+        let story = story(error);
+        if self.output.format == Format::Json {
+            self.output
+                .json(&json!({ "schema": "fillbook.import.file_error/1", "file": self.file, "reason": story }))?;
+        }
+        self.output.complain(&story);
+        Ok(())
+    }
+
+    /// Names a row: to a program always, to a person up to a number that can be read.
+    fn name(&mut self, what: &str, nth: u64, origin: &Origin, story: &str) -> Result<(), CommandError> {
+        let Origin { member, line } = origin;
+        if self.output.format == Format::Json {
+            self.output.json(&json!({
+                "schema": format!("fillbook.import.{what}/1"), "file": self.file, "member": member.as_deref(), "line": line,
+                "reason": story,
+            }))?;
+        }
+        if nth <= NAMED_MAX {
+            let member = member.as_deref().map_or(String::new(), |member| format!("[{}]", member.escape_debug()));
+            self.output.complain(&format!("{}{member}:{line}: {what}: {story}", self.file));
+        } else if nth == NAMED_MAX + 1 {
+            self.output.complain(&format!("{}: more {what} rows follow; --json names them all", self.file));
+        }
+        Ok(())
+    }
+
+    fn lines(self) -> Vec<Line> {
+        let mut lines: Vec<Line> = self
+            .kinds
+            .into_iter()
+            .filter(|(kind, _)| *kind != FactKind::Instrument)
+            .map(|(kind, counts)| Line { file: self.file.clone(), what: plural(kind).to_owned(), counts })
+            .collect();
+        if self.rejected > 0 || lines.is_empty() {
+            let counts = Counts { rejected: self.rejected, ..Counts::default() };
+            lines.push(Line { file: self.file, what: "rows".to_owned(), counts });
+        }
+        lines
+    }
+}
+
+/// An error with its causes, on one line.
+fn story(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut story = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        story.push_str(": ");
+        story.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    story
+}
+
+fn plural(kind: FactKind) -> &'static str {
+    match kind {
+        FactKind::Instrument => "instruments",
+        FactKind::Signal => "signals",
+        FactKind::Intent => "intents",
+        FactKind::Order => "orders",
+        FactKind::Fill => "fills",
+        FactKind::Cancel => "cancels",
+        FactKind::Income => "income rows",
+        FactKind::Position => "position snapshots",
+        FactKind::Balance => "balance snapshots",
+        FactKind::Price => "price snapshots",
+        FactKind::Anchor => "anchors",
+    }
+}
+
+/// A fact in a few words.
+fn describe(fact: &AnyFact) -> String {
+    match fact {
+        AnyFact::Fill(fill) => {
+            let FillKey { symbol, fill_id, side } = &fill.key;
+            format!("fill {fill_id} ({symbol} {side})")
+        }
+        AnyFact::Order(order) => format!("order {} ({})", order.key.order_id, order.key.symbol),
+        AnyFact::Cancel(cancel) => format!("the cancel of order {} ({})", cancel.key.order_id, cancel.key.symbol),
+        AnyFact::Signal(signal) => format!("signal {}", signal.signal_id),
+        AnyFact::Intent(intent) => format!("intent {}", intent.client_order_id),
+        AnyFact::Income(income) => format!("{} {}", income.key.income_type, income.key.tran_id),
+        other => format!("the {}", other.kind()),
+    }
+}
+
+/// Gives fills that do not say which position they changed the position side of their order, which is the same.
+async fn place_by_orders(
+    store: &dyn Store,
+    account: &AccountId,
+    recorded_at: TimestampMs,
+    run_id: RunId,
+) -> Result<u64, CommandError> {
+    let filter = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
+    let mut request = PageRequest::first(PAGE);
+    let mut placed = 0;
+    loop {
+        let page = store.fills(&filter, &request).await?;
+        let mut statements = Vec::new();
+        for fill in page.items {
+            let Some(order_id) = fill.fact.order_id.clone() else {
+                continue;
+            };
+            let key = OrderKey { symbol: fill.fact.key.symbol.clone(), class: OrderClass::Regular, order_id };
+            let Some(order) = store.order(account, &key).await? else {
+                continue;
+            };
+            let Some(position_side) = order.order.fact.position_side else {
+                continue;
+            };
+            // Stated by whoever stated less of it, so that the fill's own source keeps its rank.
+            let source = fill.provenance.source.min(order.order.provenance.of("position_side"));
+            let mut fact = fill.fact;
+            fact.position_side = Some(position_side);
+            statements.push(Statement { fact: AnyFact::Fill(fact), source, payload: None });
+        }
+        placed += statements.len() as u64;
+        if !statements.is_empty() {
+            let mut batch = Batch::new(account.clone(), recorded_at, statements).with_refold(Refold::Deferred);
+            batch.run_id = Some(run_id);
+            store.commit(batch).await?;
+        }
+        let Some(next) = page.next else { return Ok(placed) };
+        request = request.after(next);
+    }
+}
+
+/// Recomputes what the import made out of date, and answers the symbols that cannot be computed.
+async fn refold(
+    store: &dyn Store,
+    account: &AccountId,
+    output: &mut Output,
+) -> Result<Vec<(String, String)>, CommandError> {
+    let pending = store.pending_refolds().await?;
+    for (done, next) in pending.iter().enumerate() {
+        output.progress(&format!("recomputing {} ({} of {})", next.symbol, done + 1, pending.len()));
+        store.refold(&next.account, &next.symbol).await?;
+    }
+    let quarantined = store.quarantined(account).await?;
+    Ok(quarantined.into_iter().map(|entry| (entry.symbol.to_string(), entry.reason)).collect())
+}

@@ -1,0 +1,55 @@
+//! `fillbook init`
+
+use ledger_core::PositionMode;
+use ledger_store::Account;
+use serde_json::json;
+
+use crate::Context;
+use crate::args::InitArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::Format;
+
+/// Creates the book where there is none, and the account in it.
+///
+/// # Errors
+/// When the book cannot be created, or has an account of that name at another venue.
+pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let settings = &context.settings;
+    let store = crate::wiring::create(settings)?;
+    let known = store.account(&settings.account).await?;
+    store
+        .create_account(Account {
+            id: settings.account.clone(),
+            venue: args.venue.as_str().to_owned(),
+            identity: None,
+            position_mode: None,
+            created_local: context.clock.now(),
+        })
+        .await?;
+    if let Some(mode) = args.position_mode {
+        store.set_position_mode(&settings.account, mode).await?;
+    }
+    let mode = args.position_mode.or(known.as_ref().and_then(|account| account.position_mode));
+    if context.output.format == Format::Json {
+        let created = json!({
+            "schema": "fillbook.init/1",
+            "db": settings.db.display().to_string(),
+            "account": settings.account.as_str(),
+            "venue": args.venue.as_str(),
+            "position_mode": mode.map(PositionMode::as_str),
+            "created": known.is_none(),
+        });
+        context.output.json(&created)?;
+    } else {
+        let verb = if known.is_some() { "is there already in" } else { "is ready in" };
+        let mode = mode.map_or(String::new(), |mode| format!(", position mode {mode}"));
+        context.output.line(&format!(
+            "Account {} ({}{mode}) {verb} {}.",
+            settings.account,
+            args.venue.as_str(),
+            settings.db.display()
+        ))?;
+        context.output.remark("Next: `fillbook import FILE...` reads exports into it.");
+    }
+    Ok(ExitCode::Fine)
+}

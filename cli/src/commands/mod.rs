@@ -1,0 +1,129 @@
+//! The commands, one file each.
+
+pub mod cancels;
+pub mod demo;
+pub mod fills;
+pub mod import;
+pub mod income;
+pub mod init;
+pub mod orders;
+pub mod positions;
+pub mod rebuild;
+pub mod report;
+pub mod signals;
+pub mod status;
+pub mod trips;
+pub mod verify;
+
+use ledger_core::{AccountId, EventTime, Sourced};
+use ledger_store::{Page, PageRequest, Scope, Store, StoreError};
+
+use crate::Context;
+use crate::args::ScopeArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Cell, Format, Listing, Output};
+
+/// How many items are read at once.
+const PAGE: u32 = 1_000;
+/// How many items a table shows unless told otherwise.
+const TABLE_LIMIT: u64 = 50;
+
+/// Where, of what and when a list is about, in the store's terms.
+fn scope(args: &ScopeArgs, context: &Context) -> Result<Scope, CommandError> {
+    let zone = &context.output.zone;
+    Ok(Scope {
+        account: context.settings.account.clone(),
+        symbol: args.symbol.clone(),
+        since: args.since.map(|since| since.instant(zone)).transpose()?,
+        until: args.until.map(|until| until.instant(zone)).transpose()?,
+    })
+}
+
+/// Prints a list page by page: all of it from the oldest on, or the latest `limit` items.
+async fn print_list<T>(
+    context: &mut Context,
+    listing: &Listing<T>,
+    limit: Option<u64>,
+    fetch: impl AsyncFn(&PageRequest) -> Result<Page<T>, StoreError>,
+) -> Result<ExitCode, CommandError> {
+    let default = if context.output.format == Format::Table { TABLE_LIMIT } else { 0 };
+    let limit = limit.unwrap_or(default);
+    let mut shown = 0_u64;
+    if limit == 0 {
+        let mut request = PageRequest::first(PAGE);
+        loop {
+            let page = fetch(&request).await?;
+            shown += page.items.len() as u64;
+            context.output.list(listing, &page.items)?;
+            let Some(next) = page.next else { break };
+            request = request.after(next);
+        }
+    } else {
+        let mut items: Vec<T> = Vec::new();
+        let mut request = PageRequest::newest(u32::try_from(limit).map_or(PAGE, |limit| limit.min(PAGE)));
+        let more = loop {
+            let page = fetch(&request).await?;
+            items.extend(page.items);
+            match page.next {
+                Some(_) if items.len() as u64 >= limit => break true,
+                Some(next) => request = request.after(next),
+                None => break false,
+            }
+        };
+        items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        items.reverse();
+        shown = items.len() as u64;
+        context.output.list(listing, &items)?;
+        if more {
+            context.output.remark(&format!("The latest {shown} {}; -n 0 shows all.", listing.plural));
+        }
+    }
+    if shown == 0 {
+        context.output.remark(&format!("No {}.", listing.plural));
+    }
+    Ok(ExitCode::Fine)
+}
+
+/// Says on standard error when derived rows do not reflect all facts yet.
+async fn warn_if_pending(store: &dyn Store, account: &AccountId, output: &mut Output) -> Result<(), CommandError> {
+    let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
+    if pending > 0 {
+        output.complain(&format!(
+            "warning: {} out of date, because an import was interrupted; `fillbook rebuild` recomputes",
+            rebuild::count(pending as u64, "symbol")
+        ));
+    }
+    Ok(())
+}
+
+/// The instant of an event.
+fn at(time: &EventTime) -> Cell {
+    Cell::Time(time.at)
+}
+
+/// The best source that stated a fact.
+fn source<T>(fact: &Sourced<T>) -> Cell {
+    fact.provenance.source.as_str().into()
+}
+
+/// What the sources of a fact disagree about.
+fn conflicts<T>(fact: &Sourced<T>) -> Cell {
+    if fact.conflicts.is_empty() {
+        return Cell::Empty;
+    }
+    Cell::Text(fact.conflicts.iter().copied().collect::<Vec<_>>().join(" "))
+}
+
+/// A displayable value as text.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better in lists of columns, where most values are copies or references"
+)]
+fn text(value: impl ToString) -> Cell {
+    Cell::Text(value.to_string())
+}
+
+/// An optional displayable value as text.
+fn maybe(value: Option<&impl ToString>) -> Cell {
+    value.map(ToString::to_string).into()
+}

@@ -1,0 +1,96 @@
+//! `fillbook orders`
+
+use ledger_store::{BookOrder, OrderFilter};
+
+use super::{conflicts, maybe, print_list, scope, source, text};
+use crate::Context;
+use crate::args::OrderArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Column, Listing};
+
+const LISTING: Listing<BookOrder> = Listing {
+    schema: "fillbook.list.order/1",
+    plural: "orders",
+    columns: &[
+        Column { key: "ts", title: "Created", rank: 0, value: |o| o.order.fact.created.map(|time| time.at).into() },
+        Column { key: "symbol", title: "Symbol", rank: 0, value: |o| text(&o.order.fact.key.symbol) },
+        Column { key: "order_class", title: "Class", rank: 9, value: |o| text(o.order.fact.key.class) },
+        Column { key: "order_id", title: "Order", rank: 0, value: |o| text(&o.order.fact.key.order_id) },
+        Column { key: "side", title: "Side", rank: 0, value: |o| text(o.order.fact.side) },
+        Column {
+            key: "position_side",
+            title: "Position",
+            rank: 6,
+            value: |o| maybe(o.order.fact.position_side.as_ref()),
+        },
+        Column { key: "order_type", title: "Type", rank: 4, value: |o| maybe(o.order.fact.order_type.as_ref()) },
+        Column { key: "status", title: "Status", rank: 0, value: |o| text(&o.order.fact.status) },
+        Column {
+            key: "qty",
+            title: "Quantity",
+            rank: 1,
+            value: |o| o.order.fact.terms.qty.map(ledger_core::Quantity::get).into(),
+        },
+        Column {
+            key: "price",
+            title: "Price",
+            rank: 5,
+            value: |o| o.order.fact.terms.price.map(ledger_core::Price::get).into(),
+        },
+        Column {
+            key: "trigger_price",
+            title: "Trigger",
+            rank: 5,
+            value: |o| o.order.fact.terms.trigger_price.map(ledger_core::Price::get).into(),
+        },
+        Column {
+            key: "executed_qty",
+            title: "Executed",
+            rank: 1,
+            value: |o| o.order.fact.executed.as_ref().map(|e| e.qty).into(),
+        },
+        Column {
+            key: "avg_price",
+            title: "Average",
+            rank: 3,
+            value: |o| o.order.fact.executed.as_ref().and_then(|e| e.avg_price).map(ledger_core::Price::get).into(),
+        },
+        Column { key: "filled_qty", title: "Filled", rank: 2, value: |o| o.filled_qty.into() },
+        Column { key: "missing_qty", title: "Missing", rank: 1, value: |o| o.residual_qty.into() },
+        Column { key: "reduce_only", title: "Reduce", rank: 9, value: |o| o.order.fact.reduce_only.into() },
+        Column { key: "close_position", title: "Close", rank: 9, value: |o| o.order.fact.close_position.into() },
+        Column { key: "time_in_force", title: "TIF", rank: 9, value: |o| maybe(o.order.fact.time_in_force.as_ref()) },
+        Column {
+            key: "updated_ts",
+            title: "Updated",
+            rank: 8,
+            value: |o| o.order.fact.updated.map(|time| time.at).into(),
+        },
+        Column { key: "engine", title: "Engine", rank: 2, value: |o| maybe(o.order.fact.engine.as_ref()) },
+        Column { key: "signal_id", title: "Signal", rank: 8, value: |o| maybe(o.order.fact.signal_id.as_ref()) },
+        Column {
+            key: "client_order_id",
+            title: "Client id",
+            rank: 7,
+            value: |o| maybe(o.order.fact.client_order_id.as_ref()),
+        },
+        Column { key: "source", title: "Source", rank: 8, value: |o| source(&o.order) },
+        Column { key: "conflicts", title: "Conflicts", rank: 1, value: |o| conflicts(&o.order) },
+    ],
+};
+
+/// Lists orders by creation time.
+///
+/// # Errors
+/// When the book cannot be read or the output not be written.
+pub async fn run(args: &OrderArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let filter = OrderFilter {
+        status: args.status.clone(),
+        open_only: args.open,
+        engine: args.engine.clone(),
+        residual_only: args.missing_fills,
+        ..OrderFilter::from(scope(&args.list.scope, context)?)
+    };
+    print_list(context, &LISTING, args.list.limit, async |page| store.orders(&filter, page).await).await
+}

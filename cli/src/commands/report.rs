@@ -1,0 +1,173 @@
+//! `fillbook report`
+
+use ledger_core::{CashLine, GroupBy, Report, ReportBuilder, ReportRow};
+use ledger_store::{IncomeFilter, PageRequest, Store, StoreError, TripFilter};
+use serde_json::json;
+
+use super::{PAGE, scope, text};
+use crate::Context;
+use crate::args::ReportArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Cell, Column, Format, Listing};
+use crate::times::show_day;
+
+macro_rules! trips_listing {
+    ($name:ident, $title:literal) => {
+        const $name: Listing<ReportRow> = Listing {
+            schema: "fillbook.report.group/1",
+            plural: "groups",
+            columns: &[
+                Column { key: "group", title: $title, rank: 0, value: |r| text(&r.group) },
+                Column { key: "trips", title: "Trips", rank: 0, value: |r| r.stats.trip_count.into() },
+                Column { key: "wins", title: "Won", rank: 8, value: |r| r.stats.win_count.into() },
+                Column { key: "losses", title: "Lost", rank: 8, value: |r| r.stats.loss_count.into() },
+                Column { key: "unknown", title: "Unknown", rank: 9, value: |r| r.stats.unknown_count.into() },
+                Column {
+                    key: "win_rate",
+                    title: "Win rate",
+                    rank: 2,
+                    value: |r| r.stats.win_rate().map_or(Cell::Empty, Cell::Share),
+                },
+                Column {
+                    key: "profit_factor",
+                    title: "Profit factor",
+                    rank: 5,
+                    value: |r| Cell::PerAsset(r.stats.profit_factor()),
+                },
+                Column { key: "gross", title: "Gross", rank: 1, value: |r| Cell::Assets(r.stats.gross.clone()) },
+                Column { key: "fees", title: "Fees", rank: 1, value: |r| Cell::Assets(r.stats.fees.clone()) },
+                Column { key: "funding", title: "Funding", rank: 3, value: |r| Cell::Assets(r.stats.funding.clone()) },
+                Column { key: "net", title: "Net", rank: 0, value: |r| Cell::Assets(r.stats.net.clone()) },
+                Column {
+                    key: "drawdown_max",
+                    title: "Drawdown",
+                    rank: 4,
+                    value: |r| Cell::PerAsset(r.stats.drawdown_max.clone()),
+                },
+                Column { key: "certainty", title: "Certainty", rank: 6, value: |r| text(r.stats.certainty()) },
+            ],
+        };
+    };
+}
+trips_listing!(BY_ENGINE, "Engine");
+trips_listing!(BY_SYMBOL, "Symbol");
+trips_listing!(BY_DAY, "Day");
+trips_listing!(BY_SIDE, "Side");
+
+const CASH: Listing<CashLine> = Listing {
+    schema: "fillbook.report.cash/1",
+    plural: "ledger entries",
+    columns: &[
+        Column { key: "asset", title: "Asset", rank: 0, value: |c| text(&c.asset) },
+        Column { key: "income_type", title: "What", rank: 0, value: |c| text(&c.income_type) },
+        Column { key: "amount", title: "Amount", rank: 0, value: |c| c.amount.into() },
+        Column { key: "rows", title: "Rows", rank: 0, value: |c| c.row_count.into() },
+    ],
+};
+
+/// Prints what was earned, paid and moved.
+///
+/// # Errors
+/// When the book cannot be read or the output not be written.
+pub async fn run(args: &ReportArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let store = crate::wiring::open_for_reading(&context.settings)?;
+    if store.account(&context.settings.account).await?.is_none() {
+        return Err(StoreError::UnknownAccount { account: context.settings.account.clone() }.into());
+    }
+    super::warn_if_pending(store.as_ref(), &context.settings.account, &mut context.output).await?;
+    let report = build(store.as_ref(), args, context).await?;
+    print(&report, args.by, context)
+}
+
+/// Builds the report from the book, page by page.
+pub(super) async fn build(store: &dyn Store, args: &ReportArgs, context: &Context) -> Result<Report, CommandError> {
+    let scope = scope(&args.scope, context)?;
+    let zone = context.output.zone.clone();
+    let mut builder = ReportBuilder::new(args.by, Box::new(move |at| show_day(at, &zone)));
+    let filter = TripFilter { scope: scope.clone(), engine: None, position_side: None };
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.trips(&filter, &request).await?;
+        page.items.iter().try_for_each(|trip| builder.add_trip(trip))?;
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    let filter = IncomeFilter { scope, income_type: None };
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.income(&filter, &request).await?;
+        page.items.iter().try_for_each(|income| builder.add_income(&income.fact))?;
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    Ok(builder.finish()?)
+}
+
+/// Prints a report.
+pub(super) fn print(report: &Report, by: GroupBy, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let listing = match by {
+        GroupBy::Engine => &BY_ENGINE,
+        GroupBy::Symbol => &BY_SYMBOL,
+        GroupBy::Day => &BY_DAY,
+        GroupBy::Side => &BY_SIDE,
+    };
+    let total = ReportRow { group: "all".to_owned(), stats: report.total.clone() };
+    let output = &mut context.output;
+    match output.format {
+        Format::Table => {
+            if report.rows.is_empty() {
+                output.line("No round trip closed in this period.")?;
+            } else {
+                let mut rows = report.rows.clone();
+                if rows.len() > 1 {
+                    rows.push(total);
+                }
+                output.list(listing, &rows)?;
+                if let Some(remark) = uncertainty(report) {
+                    output.line(&remark)?;
+                }
+            }
+            output.line("")?;
+            if report.cash.is_empty() {
+                output.line(
+                    "Wallet: no ledger entries of the exchange are on record, so its movements cannot be told.",
+                )?;
+            } else {
+                output.line("Wallet, by the exchange's ledger:")?;
+                output.list(&CASH, &report.cash)?;
+                let sums: Vec<_> = report.cash_total.iter().map(|(asset, sum)| format!("{sum} {asset}")).collect();
+                output.line(&format!("Sum: {}", sums.join(", ")))?;
+            }
+        }
+        Format::Json => {
+            output.list(listing, &report.rows)?;
+            let mut line = serde_json::to_value(json!({ "schema": "fillbook.report.total/1" })).unwrap_or_default();
+            for column in listing.columns.iter().filter(|column| column.key != "group") {
+                line[column.key] = (column.value)(&total).json();
+            }
+            output.json(&line)?;
+            output.list(&CASH, &report.cash)?;
+        }
+        // One table a file: the cash section is the sum of `income --csv`.
+        Format::Csv => output.list(listing, &report.rows)?,
+    }
+    Ok(ExitCode::Fine)
+}
+
+/// What keeps the figures from being certain, in words.
+fn uncertainty(report: &Report) -> Option<String> {
+    let stats = &report.total;
+    let estimated =
+        [&stats.gross, &stats.fees, &stats.funding].into_iter().flatten().any(|total| total.total.has_estimates);
+    let mut remarks = Vec::new();
+    if estimated {
+        remarks.push("~ contains estimates.".to_owned());
+    }
+    if stats.unknown_count > 0 {
+        remarks.push(format!(
+            "? contains unknown amounts: {} of {} round trips opened before the book begins, or miss fills.",
+            stats.unknown_count, stats.trip_count
+        ));
+    }
+    (!remarks.is_empty()).then(|| remarks.join(" "))
+}

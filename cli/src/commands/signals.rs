@@ -1,0 +1,39 @@
+//! `fillbook signals`
+
+use ledger_core::{Signal, Sourced};
+use ledger_store::SignalFilter;
+
+use super::{at, conflicts, maybe, print_list, scope, source, text};
+use crate::Context;
+use crate::args::ListArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::{Column, Listing};
+
+const LISTING: Listing<Sourced<Signal>> = Listing {
+    schema: "fillbook.list.signal/1",
+    plural: "signals",
+    columns: &[
+        Column { key: "ts", title: "Time", rank: 0, value: |s| at(&s.fact.time) },
+        Column { key: "symbol", title: "Symbol", rank: 0, value: |s| text(&s.fact.symbol) },
+        Column { key: "side", title: "Side", rank: 0, value: |s| text(s.fact.side) },
+        Column { key: "kind", title: "Kind", rank: 1, value: |s| text(s.fact.kind) },
+        Column { key: "engine", title: "Engine", rank: 0, value: |s| maybe(s.fact.engine.as_ref()) },
+        Column { key: "reason", title: "Reason", rank: 2, value: |s| maybe(s.fact.reason.as_ref()) },
+        Column { key: "skipped", title: "Skipped", rank: 2, value: |s| maybe(s.fact.skipped.as_ref()) },
+        Column { key: "restored", title: "Restored", rank: 3, value: |s| s.fact.restored.into() },
+        Column { key: "signal_id", title: "Signal", rank: 4, value: |s| text(&s.fact.signal_id) },
+        Column { key: "source", title: "Source", rank: 5, value: source },
+        Column { key: "conflicts", title: "Conflicts", rank: 1, value: conflicts },
+        Column { key: "meta_json", title: "Meta", rank: 9, value: |s| maybe(s.fact.meta_json.as_ref()) },
+    ],
+};
+
+/// Lists signals by time.
+///
+/// # Errors
+/// When the book cannot be read or the output not be written.
+pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let filter = SignalFilter { scope: scope(&args.scope, context)?, engine: None };
+    print_list(context, &LISTING, args.limit, async |page| store.signals(&filter, page).await).await
+}

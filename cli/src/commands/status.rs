@@ -1,0 +1,149 @@
+//! `fillbook status`
+
+use ledger_core::{PositionMode, TimestampMs};
+use ledger_store::{FillFilter, PageRequest, Scope, Store, StoreError};
+use serde_json::json;
+
+use super::rebuild::count;
+use crate::Context;
+use crate::error::{CommandError, ExitCode};
+use crate::output::Format;
+use crate::times::show_time;
+
+/// What the book holds of one account.
+struct Summary {
+    fill_count: u64,
+    first_fill: Option<TimestampMs>,
+    last_fill: Option<TimestampMs>,
+    symbol_count: usize,
+    open_count: usize,
+    closed_trip_count: u64,
+    /// What needs attention, in words.
+    attention: Vec<String>,
+}
+
+/// Says what the book holds, and what needs attention.
+///
+/// # Errors
+/// When the book cannot be read or the output not be written.
+pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
+    let settings = context.settings.clone();
+    let store = crate::wiring::open_for_reading(&settings)?;
+    let info = store.info().await?;
+    let accounts = store.accounts().await?;
+    let Some(account) = accounts.iter().find(|account| account.id == settings.account) else {
+        let names: Vec<_> = accounts.iter().map(|account| account.id.as_str()).collect();
+        let error = CommandError::from(StoreError::UnknownAccount { account: settings.account.clone() });
+        return Err(if names.is_empty() {
+            error
+        } else {
+            error.hint(format!("--account with one of: {}", names.join(", ")))
+        });
+    };
+    let summary = summarize(store.as_ref(), context).await?;
+    let output = &mut context.output;
+    let mode = account.position_mode.map_or("position mode not known", PositionMode::as_str);
+    let bound = account.identity.as_ref().map_or_else(
+        || "not bound to an exchange account".to_owned(),
+        |identity| match &identity.alias {
+            Some(alias) => format!("bound to {alias} at {}", identity.base_url),
+            None => format!("bound to {}", identity.base_url),
+        },
+    );
+    if output.format == Format::Json {
+        output.json(&json!({
+            "schema": "fillbook.status/1",
+            "db": settings.db.display().to_string(),
+            "schema_version": info.schema_version,
+            "size_bytes": info.size_bytes,
+            "account": account.id.as_str(),
+            "venue": account.venue,
+            "position_mode": account.position_mode.map(PositionMode::as_str),
+            "accounts": accounts.iter().map(|account| account.id.as_str()).collect::<Vec<_>>(),
+            "fills": summary.fill_count,
+            "first_fill_ts": summary.first_fill.map(TimestampMs::as_ms),
+            "last_fill_ts": summary.last_fill.map(TimestampMs::as_ms),
+            "symbols": summary.symbol_count,
+            "open_positions": summary.open_count,
+            "closed_trips": summary.closed_trip_count,
+            "attention": summary.attention,
+        }))?;
+        return Ok(ExitCode::Fine);
+    }
+    let size = info.size_bytes / 1_024;
+    output.line(&format!("Book       {} (schema {}, {size} KiB)", settings.db.display(), info.schema_version))?;
+    output.line(&format!("Account    {} ({}, {mode}), {bound}", account.id, account.venue))?;
+    if accounts.len() > 1 {
+        let others: Vec<_> =
+            accounts.iter().filter(|other| other.id != account.id).map(|other| other.id.as_str()).collect();
+        output.line(&format!("           also in this book: {}", others.join(", ")))?;
+    }
+    let period = match (summary.first_fill, summary.last_fill) {
+        (Some(first), Some(last)) => {
+            format!(", {} to {}", show_time(first, &output.zone), show_time(last, &output.zone))
+        }
+        _ => String::new(),
+    };
+    let symbols = count(summary.symbol_count as u64, "symbol");
+    output.line(&format!("Fills      {} in {symbols}{period}", summary.fill_count))?;
+    output.line(&format!(
+        "Derived    {}, {} closed",
+        count(summary.open_count as u64, "open position"),
+        count(summary.closed_trip_count, "round trip")
+    ))?;
+    if summary.attention.is_empty() {
+        output.line("Attention  nothing")?;
+    }
+    for (at, remark) in summary.attention.iter().enumerate() {
+        output.line(&format!("{} {remark}", if at == 0 { "Attention " } else { "          " }))?;
+    }
+    Ok(ExitCode::Fine)
+}
+
+async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, CommandError> {
+    let account = &context.settings.account;
+    let all = FillFilter::from(Scope::account(account.clone()));
+    let edge = |page: ledger_store::Page<ledger_core::Sourced<ledger_core::Fill>>| {
+        page.items.first().map(|fill| fill.fact.time.at)
+    };
+    let books = store.symbol_books(account).await?;
+    let positions = store.positions(account).await?;
+    let mut attention = Vec::new();
+    let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
+    if pending > 0 {
+        attention.push(format!("{} out of date: `fillbook rebuild`", count(pending as u64, "symbol")));
+    }
+    for entry in store.quarantined(account).await? {
+        attention.push(format!("{} cannot be computed: {}", entry.symbol, entry.reason));
+    }
+    let unplaced = store.fill_count(&FillFilter { unplaced_only: true, ..all.clone() }).await?;
+    if unplaced > 0 {
+        attention.push(format!("{} in no position: nothing says which one", count(unplaced, "fill")));
+    }
+    let mismatches: u64 = books.iter().map(|book| book.pnl_mismatch_count).sum();
+    if mismatches > 0 {
+        attention.push(format!(
+            "{} with another profit than the exchange reports: `fillbook verify`",
+            count(mismatches, "fill")
+        ));
+    }
+    let discrepancies = store.discrepancies(account, false, &PageRequest::first(super::PAGE)).await?;
+    let open = discrepancies.items.len();
+    if open > 0 {
+        let more = if discrepancies.next.is_some() { "more than " } else { "" };
+        attention.push(format!("{more}{} on record", count_discrepancies(open)));
+    }
+    Ok(Summary {
+        fill_count: store.fill_count(&all).await?,
+        first_fill: edge(store.fills(&all, &PageRequest::first(1)).await?),
+        last_fill: edge(store.fills(&all, &PageRequest::newest(1)).await?),
+        symbol_count: books.len(),
+        open_count: positions.iter().filter(|position| !position.position.qty.is_zero()).count(),
+        closed_trip_count: books.iter().map(|book| book.closed_count).sum(),
+        attention,
+    })
+}
+
+fn count_discrepancies(number: usize) -> String {
+    if number == 1 { "1 discrepancy".to_owned() } else { format!("{number} discrepancies") }
+}

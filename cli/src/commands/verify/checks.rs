@@ -1,0 +1,413 @@
+//! The checks.
+
+use std::collections::BTreeMap;
+
+use ledger_core::{
+    AccountId, Asset, Decimal, Fill, FillId, FillKey, Income, IncomeType, MathError, Side, Symbol, TimestampMs,
+};
+use ledger_store::{FillFilter, IncomeFilter, OrderFilter, PageRequest, Scope, SignalFilter, Store};
+
+use super::super::PAGE;
+use super::super::rebuild::count;
+use crate::error::{CommandError, ExitCode};
+use crate::output::Output;
+
+/// How many examples a failed check names.
+const EXAMPLES: usize = 3;
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pass,
+    Fail,
+    NotCheckable,
+}
+
+impl Verdict {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::NotCheckable => "not checkable",
+        }
+    }
+}
+
+/// A check and what it found.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) name: &'static str,
+    pub(crate) verdict: Verdict,
+    pub(crate) detail: String,
+    /// The exit code if it failed.
+    pub(crate) failure: ExitCode,
+}
+
+impl Check {
+    fn pass(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Pass, detail: detail.into(), failure: ExitCode::Fine }
+    }
+
+    fn not_checkable(name: &'static str, why: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::NotCheckable, detail: why.into(), failure: ExitCode::Fine }
+    }
+
+    fn fail(name: &'static str, failure: ExitCode, detail: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Fail, detail: detail.into(), failure }
+    }
+}
+
+/// Faults of one kind: how many, and a few of them in words.
+#[derive(Debug, Default)]
+struct Faults {
+    number: u64,
+    examples: Vec<String>,
+}
+
+impl Faults {
+    fn add(&mut self, example: impl FnOnce() -> String) {
+        self.number += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(example());
+        }
+    }
+
+    fn story(&self, what: &str) -> String {
+        let more = if self.number > self.examples.len() as u64 { "; ..." } else { "" };
+        format!("{}: {}{more}", count(self.number, what), self.examples.join("; "))
+    }
+}
+
+/// Runs every check.
+pub(crate) async fn all(
+    store: &dyn Store,
+    account: &AccountId,
+    output: &mut Output,
+) -> Result<Vec<Check>, CommandError> {
+    let mut checks = Vec::new();
+    output.progress("checking the file");
+    checks.push(schema(store).await?);
+    output.progress("checking what is derived");
+    checks.push(derived(store, account).await?);
+    checks.push(conservation(store, account).await?);
+    output.progress("checking orders");
+    checks.push(executed(store, account).await?);
+    checks.push(foreign(store, account).await?);
+    checks.push(realized(store, account).await?);
+    output.progress("checking income");
+    checks.push(income(store, account).await?);
+    checks.push(footing(store, account).await?);
+    Ok(checks)
+}
+
+/// The database engine finds the file sound, and its schema is this version's.
+async fn schema(store: &dyn Store) -> Result<Check, CommandError> {
+    let info = store.info().await?;
+    let problems = store.integrity_check().await?;
+    Ok(match problems.first() {
+        None => Check::pass("schema", format!("version {}, file sound", info.schema_version)),
+        Some(first) => Check::fail("schema", ExitCode::Corrupt, format!("the file is damaged: {first}")),
+    })
+}
+
+/// Everything derived is up to date, and every symbol could be folded.
+async fn derived(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
+    if pending > 0 {
+        let why = format!("{} out of date; `fillbook rebuild` recomputes", count(pending as u64, "symbol"));
+        return Ok(Check::fail("derived rows", ExitCode::Discrepancies, why));
+    }
+    let mut faults = Faults::default();
+    for entry in store.quarantined(account).await? {
+        faults.add(|| format!("{}: {}", entry.symbol, entry.reason));
+    }
+    let unplaced = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
+    let unplaced = store.fill_count(&unplaced).await?;
+    if faults.number > 0 {
+        return Ok(Check::fail("derived rows", ExitCode::Discrepancies, faults.story("symbol")));
+    }
+    if unplaced > 0 {
+        let why = format!("{} in no position: nothing says which one", count(unplaced, "fill"));
+        return Ok(Check::fail("derived rows", ExitCode::Discrepancies, why));
+    }
+    Ok(Check::pass("derived rows", "every fill is in a position"))
+}
+
+/// Realized - open cost = sum of cash flows, per symbol.
+async fn conservation(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    let books = store.symbol_books(account).await?;
+    let mut faults = Faults::default();
+    for book in books.iter().filter(|book| !book.is_conserved) {
+        faults.add(|| book.symbol.to_string());
+    }
+    let fills: u64 = books.iter().map(|book| book.fill_count).sum();
+    Ok(if faults.number > 0 {
+        Check::fail("conservation", ExitCode::Corrupt, faults.story("symbol"))
+    } else if fills == 0 {
+        Check::not_checkable("conservation", "no fills")
+    } else {
+        let detail = format!("{} in {}, to the last digit", count(fills, "fill"), count(books.len() as u64, "symbol"));
+        Check::pass("conservation", detail)
+    })
+}
+
+/// Every order's executed quantity is the sum of its fills.
+async fn executed(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    const NAME: &str = "executed against fills";
+    let filter = OrderFilter::from(Scope::account(account.clone()));
+    let (mut faults, mut checked) = (Faults::default(), 0);
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.orders(&filter, &request).await?;
+        for order in page.items {
+            let fact = &order.order.fact;
+            let Some(executed) = &fact.executed else { continue };
+            if fact.key.class != ledger_core::OrderClass::Regular {
+                continue;
+            }
+            checked += 1;
+            let filled = order.filled_qty.unwrap_or_default();
+            if filled != executed.qty {
+                faults.add(|| {
+                    format!("{} order {} executed {}, fills {filled}", fact.key.symbol, fact.key.order_id, executed.qty)
+                });
+            }
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    Ok(if faults.number > 0 {
+        Check::fail(NAME, ExitCode::Discrepancies, faults.story("order"))
+    } else if checked == 0 {
+        Check::not_checkable(NAME, "no order says how much was executed")
+    } else {
+        Check::pass(NAME, count(checked, "order"))
+    })
+}
+
+/// Which fills no signal of the book explains: trades by hand, or of another bot. They count like all others.
+async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    const NAME: &str = "foreign facts";
+    let signals = SignalFilter { scope: Scope::account(account.clone()), engine: None };
+    if store.signals(&signals, &PageRequest::first(1)).await?.items.is_empty() {
+        return Ok(Check::not_checkable(NAME, "no signals on record"));
+    }
+    let filter = OrderFilter::from(Scope::account(account.clone()));
+    let (mut own, mut foreign) = (0_u64, 0_u64);
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.orders(&filter, &request).await?;
+        for order in page.items {
+            if order.filled_qty.is_none_or(Decimal::is_zero) {
+                continue;
+            }
+            let fact = &order.order.fact;
+            *if fact.signal_id.is_some() || fact.engine.is_some() { &mut own } else { &mut foreign } += 1;
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    Ok(Check::pass(
+        NAME,
+        format!(
+            "{} with fills are the bot's, {foreign} are not (by hand, or another bot); all count",
+            count(own, "order")
+        ),
+    ))
+}
+
+/// What the exchange reports as realized for each fill is what the fold says.
+async fn realized(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    const NAME: &str = "realized PnL against exchange";
+    let books = store.symbol_books(account).await?;
+    let number: u64 = books.iter().map(|book| book.pnl_mismatch_count).sum();
+    if number > 0 {
+        let page = store.pnl_mismatches(account, &PageRequest::first(PAGE)).await?;
+        let mut faults = Faults::default();
+        for mismatch in page.items {
+            let told = |amount: Option<Decimal>| {
+                amount.map_or_else(|| "unknown".to_owned(), |amount| amount.round(8).to_string())
+            };
+            faults.add(|| {
+                let FillKey { symbol, fill_id, .. } = &mismatch.key;
+                format!(
+                    "{symbol} fill {fill_id} realized {}, the exchange says {}",
+                    told(mismatch.derived),
+                    told(mismatch.reported)
+                )
+            });
+        }
+        faults.number = number;
+        return Ok(Check::fail(NAME, ExitCode::Discrepancies, faults.story("fill")));
+    }
+    let reported =
+        any_fill(store, account, |fill| fill.exchange_realized_pnl.is_some_and(|pnl| !pnl.is_zero())).await?;
+    Ok(if reported {
+        Check::pass(NAME, "every closing fill agrees")
+    } else {
+        Check::not_checkable(NAME, "no fill says what the exchange realized")
+    })
+}
+
+async fn any_fill(store: &dyn Store, account: &AccountId, holds: fn(&Fill) -> bool) -> Result<bool, CommandError> {
+    let filter = FillFilter::from(Scope::account(account.clone()));
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.fills(&filter, &request).await?;
+        if page.items.iter().any(|fill| holds(&fill.fact)) {
+            return Ok(true);
+        }
+        let Some(next) = page.next else { return Ok(false) };
+        request = request.after(next);
+    }
+}
+
+/// The ledger rows of one fill, type and asset: the first row's time and the sum of their amounts. A fill can have
+/// several rows, and both sides of a self-trade share an id.
+type IncomeGroups = BTreeMap<(Symbol, FillId, IncomeType, Asset), (TimestampMs, Decimal)>;
+
+/// Every realized profit and commission in the ledger has its fill, with the same amount.
+async fn income(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    const NAME: &str = "income against fills";
+    let filter = IncomeFilter { scope: Scope::account(account.clone()), income_type: None };
+    let (mut faults, mut checked, mut nameless) = (Faults::default(), 0_u64, 0_u64);
+    let mut groups = IncomeGroups::new();
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.income(&filter, &request).await?;
+        let read_to = page.items.last().map(|row| row.fact.time.at);
+        for row in page.items {
+            let Income { key, amount, time, fill_id, .. } = row.fact;
+            if !key.income_type.is(IncomeType::REALIZED_PNL) && !key.income_type.is(IncomeType::COMMISSION) {
+                continue;
+            }
+            let (Some(symbol), Some(fill_id)) = (key.symbol, fill_id) else {
+                nameless += 1;
+                continue;
+            };
+            let (_, sum) =
+                groups.entry((symbol, fill_id, key.income_type, key.asset)).or_insert((time.at, Decimal::ZERO));
+            *sum = sum.checked_add(amount)?;
+        }
+        // The rows of a fill share its time, so those of earlier times are complete.
+        let complete = match (&page.next, read_to) {
+            (Some(_), Some(read_to)) => groups.extract_if(.., |_, (at, _)| *at < read_to).collect(),
+            _ => std::mem::take(&mut groups),
+        };
+        for ((symbol, fill_id, income_type, asset), (_, amount)) in complete {
+            checked += 1;
+            let fills = fills_of(store, account, &symbol, &fill_id).await?;
+            if fills.is_empty() {
+                faults.add(|| format!("{symbol} fill {fill_id} is missing ({income_type} {amount} {asset})"));
+                continue;
+            }
+            match expected(&fills, &income_type, &asset)? {
+                Some(expected) if expected != amount => {
+                    faults.add(|| {
+                        format!("{symbol} fill {fill_id}: {income_type} {amount} {asset}, the fill says {expected}")
+                    });
+                }
+                _ => {}
+            }
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    let rest = if nameless > 0 { format!(" ({} name no fill)", count(nameless, "row")) } else { String::new() };
+    Ok(if faults.number > 0 {
+        Check::fail(NAME, ExitCode::Discrepancies, faults.story("row"))
+    } else if checked == 0 && nameless > 0 {
+        Check::not_checkable(NAME, format!("none of {} names its fill", count(nameless, "row")))
+    } else if checked == 0 {
+        Check::not_checkable(NAME, "no income on record")
+    } else {
+        Check::pass(NAME, format!("{}{rest}", count(checked, "row")))
+    })
+}
+
+async fn fills_of(
+    store: &dyn Store,
+    account: &AccountId,
+    symbol: &Symbol,
+    fill_id: &FillId,
+) -> Result<Vec<Fill>, CommandError> {
+    let mut fills = Vec::new();
+    for side in [Side::Buy, Side::Sell] {
+        let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
+        fills.extend(store.fill(account, &key).await?.map(|fill| fill.fact));
+    }
+    Ok(fills)
+}
+
+/// What the ledger should say for these fills; `None` when they do not say it themselves.
+fn expected(fills: &[Fill], income_type: &IncomeType, asset: &Asset) -> Result<Option<Decimal>, MathError> {
+    let mut sum = Decimal::ZERO;
+    for fill in fills {
+        if income_type.is(IncomeType::COMMISSION) {
+            let Some(fee) = &fill.fee else { return Ok(None) };
+            if fee.asset == *asset {
+                sum = sum.checked_sub(fee.amount)?;
+            }
+        } else {
+            let Some(realized) = fill.exchange_realized_pnl else {
+                return Ok(None);
+            };
+            sum = sum.checked_add(realized)?;
+        }
+    }
+    Ok(Some(sum))
+}
+
+/// Between the first and the last balance on record, each asset moved by the sum of its ledger entries.
+async fn footing(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    const NAME: &str = "footing";
+    let scope = Scope::account(account.clone());
+    let mut edges: BTreeMap<Asset, [(TimestampMs, Decimal); 2]> = BTreeMap::new();
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.balance_snapshots(&scope, &request).await?;
+        for balance in page.items {
+            let point = (balance.fact.at, balance.fact.wallet);
+            edges.entry(balance.fact.asset).or_insert([point; 2])[1] = point;
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    edges.retain(|_, [first, last]| first.0 < last.0);
+    if edges.is_empty() {
+        return Ok(Check::not_checkable(NAME, "fewer than two balances on record"));
+    }
+    let mut moved: BTreeMap<Asset, Decimal> = BTreeMap::new();
+    let filter = IncomeFilter { scope, income_type: None };
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.income(&filter, &request).await?;
+        for row in page.items {
+            let Some([first, last]) = edges.get(&row.fact.key.asset) else {
+                continue;
+            };
+            if row.fact.time.at > first.0 && row.fact.time.at <= last.0 {
+                let sum = moved.entry(row.fact.key.asset).or_default();
+                *sum = sum.checked_add(row.fact.amount)?;
+            }
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    let mut faults = Faults::default();
+    let mut shown = Vec::new();
+    for (asset, [first, last]) in &edges {
+        let change = last.1.checked_sub(first.1)?;
+        let sum = moved.get(asset).copied().unwrap_or_default();
+        if change == sum {
+            shown.push(format!("{change} {asset}"));
+        } else {
+            faults.add(|| format!("{asset} moved by {change}, its ledger entries sum to {sum}"));
+        }
+    }
+    Ok(if faults.number > 0 {
+        Check::fail(NAME, ExitCode::Corrupt, faults.story("asset"))
+    } else {
+        Check::pass(NAME, format!("wallet moved by {}, as its ledger entries sum to", shown.join(", ")))
+    })
+}

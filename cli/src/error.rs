@@ -1,0 +1,166 @@
+//! Errors of commands, and the exit codes they lead to.
+
+use std::fmt;
+use std::io;
+
+use ledger_store::StoreError;
+
+/// Exit codes. When several apply, the worst wins: 6 > 4 > 5 > 3 > 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ExitCode {
+    /// 0: all is well.
+    Fine,
+    /// 1: an error, for example rejected rows.
+    Error,
+    /// 2: the command line is not understood.
+    Usage,
+    /// 3: confirmed discrepancies.
+    Discrepancies,
+    /// 4: authentication or permission failed, or it is another account.
+    Authentication,
+    /// 5: the exchange cannot be reached.
+    Unreachable,
+    /// 6: the book is corrupt or does not balance.
+    Corrupt,
+}
+
+impl ExitCode {
+    /// The number.
+    pub fn as_u8(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Error => 1,
+            Self::Usage => 2,
+            Self::Discrepancies => 3,
+            Self::Authentication => 4,
+            Self::Unreachable => 5,
+            Self::Corrupt => 6,
+        }
+    }
+
+    /// The worse of both.
+    #[must_use]
+    pub fn worst(self, other: Self) -> Self {
+        let severity = |code| match code {
+            Self::Fine => 0,
+            Self::Error => 1,
+            Self::Usage => 2,
+            Self::Discrepancies => 3,
+            Self::Unreachable => 4,
+            Self::Authentication => 5,
+            Self::Corrupt => 6,
+        };
+        if severity(other) > severity(self) { other } else { self }
+    }
+}
+
+/// Why a command ended early: what happened, and what to do about it.
+#[derive(Debug)]
+pub struct CommandError {
+    /// The exit code.
+    pub exit_code: ExitCode,
+    /// What happened and where; its causes are its sources.
+    pub error: Box<dyn std::error::Error + Send + Sync>,
+    /// What to do next.
+    pub hints: Vec<String>,
+    /// Whether the reader of standard output went away, which is no error.
+    pub broken_pipe: bool,
+}
+
+impl CommandError {
+    /// An error with an exit code.
+    pub fn new(exit_code: ExitCode, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { exit_code, error: error.into(), hints: Vec::new(), broken_pipe: false }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for CommandError {
+    /// The whole story on a few lines: the error, its causes, the hints.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.error)?;
+        let mut source = self.error.source();
+        while let Some(cause) = source {
+            write!(f, "\n  because: {cause}")?;
+            source = cause.source();
+        }
+        for hint in &self.hints {
+            write!(f, "\n  try: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        let hint = match &error {
+            StoreError::Missing { .. } => Some("`fillbook init` creates a book; --db names another one"),
+            StoreError::UnknownAccount { .. } => {
+                Some("`fillbook init --account NAME` adds an account; `fillbook status` lists those there are")
+            }
+            StoreError::NotADatabase { .. } | StoreError::ForeignDatabase { .. } => {
+                Some("to read it into a book, `fillbook import FILE`; --db names the book itself")
+            }
+            _ => None,
+        };
+        let exit_code = match &error {
+            StoreError::WrongAccount { .. } => ExitCode::Authentication,
+            StoreError::Damaged { .. } | StoreError::CorruptRow { .. } => ExitCode::Corrupt,
+            _ => ExitCode::Error,
+        };
+        let error = Self::new(exit_code, error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl From<io::Error> for CommandError {
+    fn from(error: io::Error) -> Self {
+        let broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        let exit_code = if broken_pipe { ExitCode::Fine } else { ExitCode::Error };
+        Self { broken_pipe, ..Self::new(exit_code, WriteFailed(error)) }
+    }
+}
+
+/// Standard output could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("the output could not be written")]
+struct WriteFailed(#[source] io::Error);
+
+impl From<ledger_core::MathError> for CommandError {
+    fn from(error: ledger_core::MathError) -> Self {
+        Self::new(ExitCode::Error, error)
+    }
+}
+
+impl From<crate::times::TimeArgumentError> for CommandError {
+    fn from(error: crate::times::TimeArgumentError) -> Self {
+        Self::new(ExitCode::Usage, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_exit_code_wins() {
+        use ExitCode::{Authentication, Corrupt, Discrepancies, Error, Fine, Unreachable};
+        let by_severity = [Fine, Error, Discrepancies, Unreachable, Authentication, Corrupt];
+        for (at, code) in by_severity.into_iter().enumerate() {
+            for other in &by_severity[..=at] {
+                assert_eq!(code.worst(*other), code);
+                assert_eq!(other.worst(code), code);
+            }
+        }
+        assert_eq!(by_severity.map(ExitCode::as_u8), [0, 1, 3, 5, 4, 6]);
+    }
+}

@@ -1,0 +1,184 @@
+//! Output: one description of a list, three formats.
+//!
+//! A list is described once, as columns with a key, a title and a value. A table shows it to a person, JSON and CSV
+//! give it to a program. Data goes to standard output, everything else to standard error. A reader that goes away (a
+//! broken pipe) is no error.
+
+mod cell;
+mod json;
+mod table;
+
+use std::io::{self, Write};
+
+use exchange_client::files::Zone;
+
+pub use cell::{Cell, certain};
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// A column of a list.
+pub struct Column<T> {
+    /// Its name in JSON and CSV.
+    pub key: &'static str,
+    /// Its title in a table.
+    pub title: &'static str,
+    /// When a table is too wide, columns with a higher number are left out first; 0 always stays.
+    pub rank: u8,
+    /// Its value.
+    pub value: fn(&T) -> Cell,
+}
+
+/// A kind of list.
+pub struct Listing<T: 'static> {
+    /// The name and version of its JSON objects, for example `fillbook.fill/1`.
+    pub schema: &'static str,
+    /// What its items are called, in the plural.
+    pub plural: &'static str,
+    /// The columns, in order.
+    pub columns: &'static [Column<T>],
+}
+
+/// Where output goes and how it looks.
+pub struct Output {
+    /// How data is printed.
+    pub format: Format,
+    /// No remarks and no progress.
+    pub quiet: bool,
+    /// The reader's time zone.
+    pub zone: Zone,
+    /// How wide a table may be; `None` = as wide as it gets.
+    pub width: Option<u16>,
+    /// Whether progress can be shown by rewriting a line.
+    pub live: bool,
+    stdout: Box<dyn Write>,
+    stderr: Box<dyn Write>,
+    csv_header_of: Option<&'static str>,
+    progress_shown: bool,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("format", &self.format).field("quiet", &self.quiet).finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// Output to the given streams.
+    pub fn new(format: Format, zone: Zone, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
+        Self {
+            format,
+            quiet: false,
+            zone,
+            width: None,
+            live: false,
+            stdout,
+            stderr,
+            csv_header_of: None,
+            progress_shown: false,
+        }
+    }
+
+    /// Prints a part of a list. Several parts of one list make one CSV file and one JSON stream; a table gets a header
+    /// each time.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn list<T>(&mut self, listing: &Listing<T>, items: &[T]) -> io::Result<()> {
+        self.clear_progress();
+        match self.format {
+            Format::Table if items.is_empty() => Ok(()),
+            Format::Table => {
+                let text = table::render(listing, items, self.width, &self.zone);
+                self.stdout.write_all(text.as_bytes())
+            }
+            Format::Json => {
+                for item in items {
+                    let line = json::object(listing, item);
+                    writeln!(self.stdout, "{line}")?;
+                }
+                Ok(())
+            }
+            Format::Csv => {
+                let mut bytes = Vec::new();
+                {
+                    let mut writer = csv::Writer::from_writer(&mut bytes);
+                    if self.csv_header_of != Some(listing.schema) {
+                        writer.write_record(listing.columns.iter().map(|column| column.key))?;
+                        self.csv_header_of = Some(listing.schema);
+                    }
+                    for item in items {
+                        writer.write_record(listing.columns.iter().map(|column| (column.value)(item).csv()))?;
+                    }
+                    writer.flush()?;
+                }
+                self.stdout.write_all(&bytes)
+            }
+        }
+    }
+
+    /// Prints one JSON object.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn json(&mut self, value: &serde_json::Value) -> io::Result<()> {
+        self.clear_progress();
+        writeln!(self.stdout, "{value}")
+    }
+
+    /// Prints a line of text that belongs to the data of the table format.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        self.clear_progress();
+        writeln!(self.stdout, "{text}")
+    }
+
+    /// A remark for the person at the terminal, on standard error; not with `--quiet`.
+    pub fn remark(&mut self, text: &str) {
+        self.clear_progress();
+        if !self.quiet {
+            // Nothing can be done about an unwritable standard error, and the data matters more.
+            let _ = writeln!(self.stderr, "{text}");
+        }
+    }
+
+    /// A complaint, on standard error, also with `--quiet`.
+    pub fn complain(&mut self, text: &str) {
+        self.clear_progress();
+        let _ = writeln!(self.stderr, "{text}");
+    }
+
+    /// How far a long work is; rewritten in place on a terminal, not shown elsewhere.
+    pub fn progress(&mut self, text: &str) {
+        if self.live && !self.quiet {
+            let _ = write!(self.stderr, "\r\x1b[K{text}");
+            let _ = self.stderr.flush();
+            self.progress_shown = true;
+        }
+    }
+
+    fn clear_progress(&mut self) {
+        if std::mem::take(&mut self.progress_shown) {
+            let _ = write!(self.stderr, "\r\x1b[K");
+        }
+    }
+
+    /// Writes out what is buffered.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.clear_progress();
+        self.stdout.flush()
+    }
+}

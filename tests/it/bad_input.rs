@@ -1,0 +1,143 @@
+//! Input that no book should swallow: every bad row is named, every good one arrives, and the exit code tells.
+
+use std::io::Write as _;
+
+use crate::support::{Run, Sandbox, fixture};
+
+const HEADER: &str =
+    "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id";
+const GOOD: &str = "7,2026-03-01 08:00:00,BTCUSDT,BUY,BOTH,60000,0.010,600,0.24USDT,0,true,false,1,9001";
+
+/// A trade row with one cell replaced.
+fn row(id: u32, column: &str, value: &str) -> String {
+    let at = HEADER.split(',').position(|name| name == column).unwrap();
+    let id = id.to_string();
+    GOOD.split(',')
+        .enumerate()
+        .map(|(cell, text)| {
+            if cell == at {
+                value
+            } else if cell == 12 {
+                id.as_str()
+            } else {
+                text
+            }
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Imports `bad` between two good rows and answers the run; the good rows must arrive.
+#[track_caller]
+fn between_good_rows(bad: &[u8]) -> (Sandbox, Run) {
+    let sandbox = Sandbox::with_book(&[]);
+    let mut file = format!("{HEADER}\n{GOOD}\n").into_bytes();
+    file.extend_from_slice(bad);
+    file.extend_from_slice(format!("\n{}\n", row(3, "Price", "60001")).as_bytes());
+    sandbox.write("trades.csv", file);
+    let run = sandbox.run(&["import", "trades.csv"]).exits(1);
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 2, "{}", run.transcript());
+    (sandbox, run)
+}
+
+#[test]
+fn a_bad_row_is_named_and_its_neighbours_arrive() {
+    for (column, value, reason) in [
+        ("Price", "NaN", "not a decimal number"),
+        ("Price", "1e400", "too large"),
+        ("Price", "1234567890123456789012345678901234567890", "too large"),
+        ("Price", "0", "above zero"),
+        ("Quantity", "-0.010", "above zero"),
+        ("Quantity", "0.1234567890123456789", "too many digits"),
+        ("Side", "HOLD", "HOLD"),
+        ("Time(UTC)", "yesterday", "not a time"),
+        ("Time(UTC)", "2026-02-30 08:00:00", "no such date"),
+        ("Symbol", "=cmd|'/c calc'!A1", "character"),
+        ("Symbol", "BTC\u{1b}[31mUSDT", "character"),
+        ("Trade Id", "8.38977E+18", "whole number"),
+        ("Fee", "much USDT", "number"),
+    ] {
+        let (_, run) = between_good_rows(row(2, column, value).as_bytes());
+        let named = run.stderr.lines().find(|line| line.starts_with("trades.csv:3: rejected:"));
+        let named = named.unwrap_or_else(|| panic!("{column} {value}: not named\n{}", run.transcript()));
+        assert!(named.contains(reason), "{column} {value}: {named}");
+        assert!(
+            !run.stderr.contains('\u{1b}') && !run.stdout.contains('\u{1b}'),
+            "{column} {value:?} reaches the terminal"
+        );
+    }
+    for (bad, reason) in [
+        (&b"7,2026-03-01 08:00:00,BTCUSDT,BUY"[..], "4 cells"),
+        (&b"7,2026-03-01 08:00:00,BTC\xff\xfeUSDT,BUY,BOTH,60000,0.010,600,0.24USDT,0,true,false,2,9001"[..], "UTF-8"),
+        (&b"\x00\x01\x02\x03\x7f\x80\x81junk"[..], ""),
+    ] {
+        let (_, run) = between_good_rows(bad);
+        let named = run.stderr.lines().find(|line| line.starts_with("trades.csv:3: rejected:"));
+        assert!(named.is_some_and(|named| named.contains(reason)), "{reason}: {}", run.transcript());
+    }
+}
+
+#[test]
+fn a_line_of_100_mb_is_skipped_without_being_held() {
+    let sandbox = Sandbox::with_book(&[]);
+    let mut file = std::io::BufWriter::new(std::fs::File::create(sandbox.path().join("trades.csv")).unwrap());
+    writeln!(file, "{HEADER}\n{GOOD}").unwrap();
+    for _ in 0..100 {
+        file.write_all(&[b'x'; 1 << 20]).unwrap();
+    }
+    writeln!(file, "\n{}", row(3, "Price", "60001")).unwrap();
+    drop(file);
+    let run = sandbox.run(&["import", "trades.csv"]).exits(1);
+    assert!(run.stderr.contains("trades.csv:3: rejected:"), "{}", run.transcript());
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 2);
+}
+
+#[test]
+fn files_that_are_no_export_are_told_apart() {
+    let sandbox = Sandbox::with_book(&[]);
+    for (name, reason) in [
+        ("empty.csv", "is empty"),
+        ("unknown-header.csv", "Recognised are"),
+        ("no-zone.csv", "--tz"),
+        ("utf16.csv", "UTF-16"),
+        ("cut-off.csv.gz", "damaged"),
+        ("cut-off.zip", "damaged"),
+    ] {
+        let run = sandbox.run(&["import", &fixture(&format!("import/bad/{name}"))]).exits(1);
+        assert!(run.stderr.contains(reason), "{name}: {}", run.transcript());
+    }
+    // No row at all is no error: an account without trades exports just that.
+    for name in ["header-only.csv", "no-data.csv"] {
+        sandbox.run(&["import", &fixture(&format!("import/bad/{name}"))]).exits(0);
+    }
+    sandbox.run(&["import", "."]).exits(1);
+    let missing = sandbox.run(&["import", "nowhere.csv"]).exits(1);
+    assert!(missing.stderr.contains("nowhere.csv"), "{}", missing.transcript());
+}
+
+/// The same trade id with another price: both statements are kept, the book stays as it was, the exit code tells.
+#[test]
+fn the_same_id_with_another_price_is_a_conflict() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("one.csv", format!("{HEADER}\n{GOOD}\n"));
+    sandbox.write("other.csv", format!("{HEADER}\n{}\n", row(1, "Price", "59999")));
+    sandbox.run(&["import", "one.csv"]).exits(0);
+    let run = sandbox.run(&["import", "other.csv"]).exits(3);
+    assert!(
+        run.stderr.contains("other.csv:2: conflicting: fill 1 (BTCUSDT BUY) has another price than the book"),
+        "{}",
+        run.transcript()
+    );
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    assert_eq!((fills.len(), &fills[0]["conflicts"]), (1, &"price".into()));
+}
+
+#[test]
+fn one_bad_file_does_not_stop_the_others() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("good.csv", format!("{HEADER}\n{GOOD}\n"));
+    sandbox.write("junk.bin", [0_u8, 159, 146, 150].repeat(64));
+    let run = sandbox.run(&["import", "junk.bin", "good.csv"]).exits(1);
+    assert!(run.stderr.contains("junk.bin"), "{}", run.transcript());
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
+}

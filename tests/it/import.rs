@@ -1,0 +1,230 @@
+//! Importing files that exchanges and bots really produce, through the real command.
+
+use std::collections::BTreeMap;
+
+use ledger_core::Decimal;
+use serde_json::Value;
+
+use crate::support::{Sandbox, fixture};
+
+const ONE_WAY: [&str; 8] = [
+    "Export Trade History(UTC+3)-part1-of1.csv",
+    "trades-legacy.csv",
+    "trades-legacy.csv.gz",
+    "trades-archive.csv",
+    "trades-in-parts.zip",
+    "ccxt-trades.json",
+    "ccxt-trades-without-info.ndjson",
+    "fillbook.ndjson",
+];
+
+fn one_way(name: &str) -> String {
+    fixture(&format!("import/one-way/{name}"))
+}
+
+/// What the fixtures' own generator says the books must be.
+fn expected() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(fixture("import/expected.json")).unwrap()).unwrap()
+}
+
+fn decimal(value: &Value) -> Decimal {
+    value.as_str().unwrap_or_else(|| panic!("no decimal: {value}")).parse().unwrap()
+}
+
+/// Checks quantities, open costs and realized profits of every position against `expected.json`.
+#[track_caller]
+fn check_positions(sandbox: &Sandbox, account: &str, remark: &str) {
+    let expected = expected();
+    let expected = expected[account]["positions"].as_object().unwrap();
+    let positions = sandbox.run(&["positions", "--all", "--json"]).exits(0).json();
+    assert_eq!(positions.len(), expected.len(), "{remark}: {positions:?}");
+    for position in positions {
+        let side = position["position_side"].as_str().unwrap().replace("NET", "BOTH");
+        let name = format!("{} {side}", position["symbol"].as_str().unwrap());
+        let truth = &expected[&name];
+        assert_eq!(decimal(&position["qty"]), decimal(&truth["qty"]), "{remark}: {name}");
+        assert_eq!(decimal(&position["open_cost"]).round(8), decimal(&truth["open_cost"]), "{remark}: {name}");
+        assert_eq!(
+            decimal(&position["realized_pnl"]["amount"]).round(8),
+            decimal(&truth["realized_pnl"]),
+            "{remark}: {name}"
+        );
+        assert_eq!(position["realized_pnl"]["certainty"], "known", "{remark}: {name}");
+    }
+}
+
+/// Everything a book says, without who said it: the logical book.
+fn logical_book(sandbox: &Sandbox) -> BTreeMap<String, Vec<String>> {
+    let lists: [&[&str]; 7] =
+        [&["signals"], &["orders"], &["fills"], &["cancels"], &["income"], &["positions", "--all"], &["trips"]];
+    lists
+        .into_iter()
+        .map(|list| {
+            let mut lines: Vec<String> = sandbox
+                .run(&[list, &["--json"]].concat())
+                .exits(0)
+                .json()
+                .into_iter()
+                .map(|mut line| {
+                    line.as_object_mut().unwrap().remove("source");
+                    line.to_string()
+                })
+                .collect();
+            // Facts of one instant are listed in key order, which says nothing about the book.
+            lines.sort();
+            (list[0].to_owned(), lines)
+        })
+        .collect()
+}
+
+#[test]
+fn every_format_of_the_same_trades_gives_the_same_positions() {
+    for name in ONE_WAY {
+        let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+        sandbox.run(&["import", &one_way(name)]).exits(0);
+        check_positions(&sandbox, "one-way", name);
+        let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+        assert_eq!(fills.len() as u64, expected()["one-way"]["fills"].as_u64().unwrap(), "{name}");
+        let verify = sandbox.run(&["verify"]);
+        assert!(!verify.stdout.contains("FAIL"), "{name}:\n{}", verify.transcript());
+    }
+}
+
+#[test]
+fn hedge_mode_keeps_long_and_short_apart() {
+    for name in ["trades-legacy.csv", "trades-archive.csv"] {
+        let sandbox = Sandbox::with_book(&[]);
+        sandbox.run(&["import", &fixture(&format!("import/hedge/{name}"))]).exits(0);
+        check_positions(&sandbox, "hedge", name);
+    }
+}
+
+#[test]
+fn importing_twice_changes_nothing() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let names = ["trades-legacy.csv", "orders.csv", "transactions.csv", "ccxt-orders.ndjson"].map(one_way);
+    let args: Vec<&str> = ["import", "--json"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    sandbox.run(&args).exits(0);
+    let before = logical_book(&sandbox);
+    for line in sandbox.run(&args).exits(0).json() {
+        assert_eq!((&line["new"], &line["merged"], &line["rejected"]), (&0.into(), &0.into(), &0.into()), "{line}");
+        assert_ne!(line["already_there"], 0, "{line}");
+    }
+    assert_eq!(before, logical_book(&sandbox));
+}
+
+#[test]
+fn overlapping_files_give_the_same_book_in_any_order() {
+    let names = [
+        "trades-legacy.csv",
+        "Export Trade History(UTC+3)-part1-of1.csv",
+        "orders.csv",
+        "trades-archive.csv",
+        "ccxt-trades.json",
+        "ccxt-orders.ndjson",
+        "transactions.csv",
+    ];
+    let book = |order: &[usize], one_run: bool| {
+        let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+        let files: Vec<String> = order.iter().map(|at| one_way(names[*at])).collect();
+        if one_run {
+            let args: Vec<&str> = std::iter::once("import").chain(files.iter().map(String::as_str)).collect();
+            sandbox.run(&args).exits(0);
+        } else {
+            for file in &files {
+                sandbox.run(&["import", file]).exits(0);
+            }
+        }
+        check_positions(&sandbox, "one-way", &format!("{order:?}"));
+        logical_book(&sandbox)
+    };
+    let first = book(&[0, 1, 2, 3, 4, 5, 6], true);
+    for (order, one_run) in
+        [(&[6, 5, 4, 3, 2, 1, 0], true), (&[3, 0, 6, 2, 5, 1, 4], false), (&[2, 5, 0, 4, 1, 6, 3], false)]
+    {
+        assert_eq!(first, book(order, one_run), "{order:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_happen_and_changes_nothing() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let file = one_way("trades-legacy.csv");
+    let before = std::fs::read(sandbox.path().join("fillbook.db")).unwrap();
+    let dry = sandbox.run(&["import", "--dry-run", "--json", &file]).exits(0);
+    assert_eq!(std::fs::read(sandbox.path().join("fillbook.db")).unwrap(), before);
+    assert!(sandbox.run(&["fills", "--json"]).exits(0).stdout.is_empty());
+    let real = sandbox.run(&["import", "--json", &file]).exits(0);
+    assert_eq!(dry.stdout, real.stdout);
+}
+
+/// The file's first fill closes a position that it never shows being opened.
+#[test]
+fn a_file_that_begins_in_a_position_makes_nothing_up() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    sandbox.run(&["import", &fixture("import/odd/begins-in-a-position.csv")]).exits(0);
+    let trips = sandbox.run(&["trips", "--json"]).exits(0).json();
+    let unknown: Vec<&Value> = trips.iter().filter(|trip| trip["certainty"] == "unknown").collect();
+    assert!(!unknown.is_empty(), "{trips:?}");
+    for trip in unknown {
+        assert_eq!(trip["gross"]["amount"], Value::Null, "{trip}");
+        assert_eq!(trip["opened_ts"], Value::Null, "{trip}");
+    }
+    let table = sandbox.run(&["report"]).exits(0).stdout;
+    assert!(table.contains("? contains unknown amounts"), "{table}");
+}
+
+/// The current trade export has no position side: without a word that the account is in one-way mode its fills are kept
+/// out of positions, and said so; the word, or the orders' export, places them.
+#[test]
+fn fills_without_a_position_side_are_placed_only_on_evidence() {
+    let file = one_way("Export Trade History(UTC+3)-part1-of1.csv");
+    let sandbox = Sandbox::with_book(&[]);
+    let import = sandbox.run(&["import", &file]).exits(0);
+    assert!(import.stderr.contains("15 fills are kept, but in no position"), "{}", import.transcript());
+    assert!(sandbox.run(&["positions", "--all", "--json"]).exits(0).stdout.is_empty());
+    assert!(sandbox.run(&["verify"]).exits(3).stdout.contains("15 fills in no position"));
+    sandbox.run(&["init", "--position-mode", "one-way"]).exits(0);
+    sandbox.run(&["import", &file]).exits(0);
+    check_positions(&sandbox, "one-way", "after the word");
+
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.run(&["import", &file]).exits(0);
+    sandbox.run(&["import", &one_way("orders.csv")]).exits(0);
+    check_positions(&sandbox, "one-way", "after the orders");
+}
+
+/// The ledger's sums are those of the fixtures' generator, per type and asset.
+#[test]
+fn the_cash_section_foots_to_the_ledger() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    sandbox.run(&["import", &one_way("transactions.csv"), &one_way("trades-archive.csv")]).exits(0);
+    let mut found: BTreeMap<(String, String), Decimal> = BTreeMap::new();
+    for line in sandbox.run(&["report", "--json"]).exits(0).json() {
+        if line["schema"] == "fillbook.report.cash/1" {
+            let key = (line["income_type"].as_str().unwrap().to_owned(), line["asset"].as_str().unwrap().to_owned());
+            found.insert(key, decimal(&line["amount"]));
+        }
+    }
+    let mut truth = BTreeMap::new();
+    for (income_type, assets) in expected()["one-way"]["income_by_type"].as_object().unwrap() {
+        for (asset, amount) in assets.as_object().unwrap() {
+            truth.insert((income_type.clone(), asset.clone()), decimal(amount));
+        }
+    }
+    assert_eq!(found, truth);
+    let fees: BTreeMap<String, Decimal> = sandbox
+        .run(&["positions", "--all", "--json"])
+        .exits(0)
+        .json()
+        .iter()
+        .flat_map(|position| position["fees"].as_object().unwrap().clone())
+        .fold(BTreeMap::new(), |mut sums, (asset, fee)| {
+            let sum: &mut Decimal = sums.entry(asset).or_default();
+            *sum = sum.checked_add(decimal(&fee["amount"])).unwrap();
+            sums
+        });
+    for (asset, fee) in expected()["one-way"]["fees"].as_object().unwrap() {
+        assert_eq!(fees[asset], decimal(fee), "{asset}");
+    }
+}
