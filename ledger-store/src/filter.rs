@@ -21,22 +21,12 @@ pub struct Scope {
 impl Scope {
     /// Everything of `account`.
     pub fn account(account: AccountId) -> Self {
-        Self {
-            account,
-            symbol: None,
-            since: None,
-            until: None,
-        }
+        Self { account, symbol: None, since: None, until: None }
     }
 
     /// Everything of `symbol`.
     pub fn symbol(account: AccountId, symbol: Symbol) -> Self {
-        Self {
-            account,
-            symbol: Some(symbol),
-            since: None,
-            until: None,
-        }
+        Self { account, symbol: Some(symbol), since: None, until: None }
     }
 }
 
@@ -107,11 +97,7 @@ pub struct FillFilter {
 
 impl From<Scope> for FillFilter {
     fn from(scope: Scope) -> Self {
-        Self {
-            scope,
-            order_id: None,
-            unplaced_only: false,
-        }
+        Self { scope, order_id: None, unplaced_only: false }
     }
 }
 

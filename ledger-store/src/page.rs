@@ -16,9 +16,7 @@ impl Cursor {
 
     /// The parts, if there are `N`.
     pub(crate) fn parts<const N: usize>(&self) -> Result<&[String; N], StoreError> {
-        self.0.as_slice().try_into().map_err(|_| StoreError::BadCursor {
-            cursor: self.to_string(),
-        })
+        self.0.as_slice().try_into().map_err(|_| StoreError::BadCursor { cursor: self.to_string() })
     }
 
     /// The cursor of a list that runs by row number.
@@ -28,9 +26,7 @@ impl Cursor {
     }
 
     pub(crate) fn number(&self, part: &str) -> Result<i64, StoreError> {
-        part.parse().map_err(|_| StoreError::BadCursor {
-            cursor: self.to_string(),
-        })
+        part.parse().map_err(|_| StoreError::BadCursor { cursor: self.to_string() })
     }
 }
 
@@ -44,9 +40,9 @@ impl FromStr for Cursor {
     type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        serde_json::from_str(text).map(Self).map_err(|_| StoreError::BadCursor {
-            cursor: text.chars().take(80).collect(),
-        })
+        serde_json::from_str(text)
+            .map(Self)
+            .map_err(|_| StoreError::BadCursor { cursor: text.chars().take(80).collect() })
     }
 }
 
@@ -74,20 +70,12 @@ pub struct PageRequest {
 impl PageRequest {
     /// The first `limit` items, oldest first.
     pub fn first(limit: u32) -> Self {
-        Self {
-            after: None,
-            limit,
-            direction: Direction::OldestFirst,
-        }
+        Self { after: None, limit, direction: Direction::OldestFirst }
     }
 
     /// The last `limit` items, newest first.
     pub fn newest(limit: u32) -> Self {
-        Self {
-            after: None,
-            limit,
-            direction: Direction::NewestFirst,
-        }
+        Self { after: None, limit, direction: Direction::NewestFirst }
     }
 
     /// One row more than asked for tells whether there is a next page.
@@ -109,19 +97,13 @@ impl PageRequest {
         } else {
             None
         };
-        Ok(Page {
-            items: rows.into_iter().map(decode).collect::<Result<_, _>>()?,
-            next,
-        })
+        Ok(Page { items: rows.into_iter().map(decode).collect::<Result<_, _>>()?, next })
     }
 
     /// The page after `cursor` of the same list.
     #[must_use]
     pub fn after(&self, cursor: Cursor) -> Self {
-        Self {
-            after: Some(cursor),
-            ..self.clone()
-        }
+        Self { after: Some(cursor), ..self.clone() }
     }
 }
 

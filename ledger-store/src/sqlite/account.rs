@@ -25,17 +25,11 @@ struct AccountRow {
 
 fn decode(row: AccountRow) -> StoreResult<Account> {
     let key = row.account_id.clone();
-    let reader = RowReader {
-        table: "accounts",
-        key: || key.clone(),
-    };
+    let reader = RowReader { table: "accounts", key: || key.clone() };
     Ok(Account {
         id: reader.text("account_id", &row.account_id)?,
         venue: row.venue,
-        identity: row.base_url.map(|base_url| ExchangeIdentity {
-            base_url,
-            alias: row.alias,
-        }),
+        identity: row.base_url.map(|base_url| ExchangeIdentity { base_url, alias: row.alias }),
         position_mode: reader.optional("position_mode", row.position_mode.as_deref())?,
         created_local: reader.instant("created_local_ms", row.created_local_ms)?,
     })
@@ -79,10 +73,7 @@ pub(super) fn create(conn: &mut SqliteConnection, account: &Account) -> StoreRes
         position_mode: account.position_mode.map(|mode| mode.as_str().to_owned()),
         created_local_ms: account.created_local.as_ms(),
     };
-    diesel::insert_into(accounts::table)
-        .values(&row)
-        .execute(conn)
-        .map_err(failed("create the account"))?;
+    diesel::insert_into(accounts::table).values(&row).execute(conn).map_err(failed("create the account"))?;
     Ok(())
 }
 
@@ -106,10 +97,7 @@ pub(super) fn bind(conn: &mut SqliteConnection, id: &AccountId, offered: &Exchan
         }
     }
     diesel::update(accounts::table.find(id.as_str()))
-        .set((
-            accounts::base_url.eq(Some(&offered.base_url)),
-            accounts::alias.eq(offered.alias.as_deref()),
-        ))
+        .set((accounts::base_url.eq(Some(&offered.base_url)), accounts::alias.eq(offered.alias.as_deref())))
         .execute(conn)
         .map_err(failed("bind the account"))?;
     Ok(())
@@ -133,17 +121,9 @@ pub(super) fn set_position_mode(conn: &mut SqliteConnection, id: &AccountId, mod
         .distinct()
         .load(conn)
         .map_err(failed("read orders"))?;
-    let reader = RowReader {
-        table: "orders",
-        key: || id.to_string(),
-    };
-    let mark = Mark {
-        from_start: true,
-        ..Mark::default()
-    };
-    let marks = symbols
-        .iter()
-        .map(|symbol| Ok((reader.text("symbol", symbol)?, mark.clone())))
-        .collect::<StoreResult<_>>()?;
+    let reader = RowReader { table: "orders", key: || id.to_string() };
+    let mark = Mark { is_whole: true, ..Mark::default() };
+    let marks =
+        symbols.iter().map(|symbol| Ok((reader.text("symbol", symbol)?, mark.clone()))).collect::<StoreResult<_>>()?;
     mark::write(conn, id, &marks)
 }

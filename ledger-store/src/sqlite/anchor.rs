@@ -64,13 +64,7 @@ impl FactTable for Anchor {
             entry_price: reader.optional("entry_price", row.entry_price.as_deref())?,
             derivation: reader.text("derivation", &row.derivation)?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {

@@ -68,13 +68,7 @@ impl FactTable for Cancel {
             time: reader.time("ts", row.ts, &row.ts_precision)?,
             reason: reader.optional("reason", row.reason.as_deref())?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {

@@ -42,7 +42,7 @@ pub(super) fn latest_valid(
     symbol: &Symbol,
     mark: &Mark,
 ) -> StoreResult<Option<Checkpoint>> {
-    if mark.from_start {
+    if mark.is_whole {
         return Ok(None);
     }
     let mut before = i64::MAX;
@@ -59,13 +59,10 @@ pub(super) fn latest_valid(
             .map_err(failed("read checkpoints"))?;
         let Some(row) = row else { return Ok(None) };
         before = row.fills_seen;
-        let reader = RowReader {
-            table: "fold_checkpoints",
-            key: || format!("{account}/{symbol}/{}", row.fills_seen),
-        };
+        let reader = RowReader { table: "fold_checkpoints", key: || format!("{account}/{symbol}/{}", row.fills_seen) };
         let fold_key: FoldKey = reader.json("fold_key", &row.fold_key)?;
-        let key_holds = mark.from_key.as_ref().is_none_or(|from| fold_key < *from);
-        let time_holds = mark.from_ts.is_none_or(|from| row.ts_max < from);
+        let key_holds = mark.key.as_ref().is_none_or(|from| fold_key < *from);
+        let time_holds = mark.since_ms.is_none_or(|from| row.ts_max < from);
         if key_holds && time_holds {
             return Ok(Some(Checkpoint {
                 fills_seen: reader.number("fills_seen", row.fills_seen)?,
@@ -86,11 +83,7 @@ pub(super) fn write(
     is_head: bool,
 ) -> StoreResult<()> {
     let corrupt = |column: &'static str, error: serde_json::Error| {
-        RowReader {
-            table: "fold_checkpoints",
-            key: || format!("{account}/{symbol}"),
-        }
-        .corrupt(column, error)
+        RowReader { table: "fold_checkpoints", key: || format!("{account}/{symbol}") }.corrupt(column, error)
     };
     let row = CheckpointRow {
         account_id: account.as_str().to_owned(),
@@ -101,10 +94,7 @@ pub(super) fn write(
         fold_key: serde_json::to_string(&checkpoint.fold_key).map_err(|error| corrupt("fold_key", error))?,
         state: serde_json::to_string(&checkpoint.state).map_err(|error| corrupt("state", error))?,
     };
-    diesel::replace_into(fold_checkpoints::table)
-        .values(&row)
-        .execute(conn)
-        .map_err(failed("write a checkpoint"))?;
+    diesel::replace_into(fold_checkpoints::table).values(&row).execute(conn).map_err(failed("write a checkpoint"))?;
     diesel::delete(
         fold_checkpoints::table
             .filter(fold_checkpoints::account_id.eq(account.as_str()))

@@ -21,10 +21,8 @@ pub(super) fn provenance_columns<F>(fact: &Sourced<F>) -> (String, Option<String
     let exceptions = &fact.provenance.exceptions;
     let quoted = |text: &str| format!("\"{text}\"");
     let field_sources = (!exceptions.is_empty()).then(|| {
-        let pairs: Vec<_> = exceptions
-            .iter()
-            .map(|(field, source)| format!("{}:{}", quoted(field), quoted(source.as_str())))
-            .collect();
+        let pairs: Vec<_> =
+            exceptions.iter().map(|(field, source)| format!("{}:{}", quoted(field), quoted(source.as_str()))).collect();
         format!("{{{}}}", pairs.join(","))
     });
     let conflicts = (!fact.conflicts.is_empty()).then(|| {
@@ -42,12 +40,7 @@ pub(super) struct RowReader<K> {
 
 impl<K: Fn() -> String> RowReader<K> {
     pub(super) fn corrupt(&self, column: &'static str, reason: impl Display) -> StoreError {
-        StoreError::CorruptRow {
-            table: self.table,
-            key: (self.key)(),
-            column,
-            reason: reason.to_string(),
-        }
+        StoreError::CorruptRow { table: self.table, key: (self.key)(), column, reason: reason.to_string() }
     }
 
     pub(super) fn text<T>(&self, column: &'static str, text: &str) -> StoreResult<T>
@@ -114,10 +107,6 @@ impl<K: Fn() -> String> RowReader<K> {
                 conflicting.insert(field("conflicts", &name)?);
             }
         }
-        Ok(Sourced {
-            fact,
-            provenance,
-            conflicts: conflicting,
-        })
+        Ok(Sourced { fact, provenance, conflicts: conflicting })
     }
 }

@@ -22,13 +22,7 @@ pub(super) fn require_account(conn: &mut SqliteConnection, account: &AccountId) 
         .count()
         .get_result(conn)
         .map_err(failed("look up the account"))?;
-    if found == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::UnknownAccount {
-            account: account.clone(),
-        })
-    }
+    if found == 1 { Ok(()) } else { Err(StoreError::UnknownAccount { account: account.clone() }) }
 }
 
 pub(super) fn apply(
@@ -54,12 +48,7 @@ pub(super) fn apply(
     recorder.record(conn, &batch.balances)?;
     recorder.record(conn, &batch.prices)?;
     recorder.record(conn, &batch.anchors)?;
-    let Recorder {
-        outcomes,
-        conflicts,
-        mut effects,
-        ..
-    } = recorder;
+    let Recorder { outcomes, conflicts, mut effects, .. } = recorder;
 
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
     discrepancy::record_conflicts(conn, batch, &conflicts)?;
@@ -68,15 +57,10 @@ pub(super) fn apply(
     sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
     sync::write_coverage(conn, &batch.account, &batch.coverage)?;
 
-    let mut report = CommitReport {
-        outcomes,
-        ..CommitReport::default()
-    };
+    let mut report = CommitReport { outcomes, ..CommitReport::default() };
     for symbol in effects.marks.into_keys() {
         match batch.refold {
-            Refold::Now => report
-                .refolded
-                .push(refold::refold(conn, &batch.account, &symbol, checkpoint_every)?),
+            Refold::Now => report.refolded.push(refold::refold(conn, &batch.account, &symbol, checkpoint_every)?),
             Refold::Deferred => report.pending.push(symbol),
         }
     }

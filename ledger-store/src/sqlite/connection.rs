@@ -1,5 +1,6 @@
 //! Opening the book's file: nothing is changed in a file before it is known to be a book.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
@@ -40,10 +41,11 @@ fn uri(path: &Path, mode: &str) -> StoreResult<String> {
     })?;
     let mut uri = String::from("file:");
     for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-') || !byte.is_ascii() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-') {
             uri.push(char::from(byte));
         } else {
-            uri.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(uri, "%{byte:02X}");
         }
     }
     uri.push_str("?mode=");
@@ -57,9 +59,7 @@ fn pragma(conn: &mut SqliteConnection, query: &str) -> QueryResult<i64> {
 }
 
 pub(super) fn sqlite_version(conn: &mut SqliteConnection) -> StoreResult<String> {
-    diesel::select(sql::<Text>("sqlite_version()"))
-        .first(conn)
-        .map_err(failed("read the version"))
+    diesel::select(sql::<Text>("sqlite_version()")).first(conn).map_err(failed("read the version"))
 }
 
 pub(super) fn schema_version(conn: &mut SqliteConnection) -> StoreResult<i64> {
@@ -97,10 +97,7 @@ fn check_linked_version(conn: &mut SqliteConnection) -> StoreResult<()> {
     if number >= SQLITE_VERSION_MIN.1 {
         Ok(())
     } else {
-        Err(StoreError::SqliteTooOld {
-            found,
-            required: SQLITE_VERSION_MIN.0,
-        })
+        Err(StoreError::SqliteTooOld { found, required: SQLITE_VERSION_MIN.0 })
     }
 }
 
@@ -116,8 +113,7 @@ impl Target {
         };
         let mut conn = SqliteConnection::establish(&url).map_err(|error| not_opened(self.shown(), &error))?;
         // First of all, so that everything after it waits for other processes instead of failing.
-        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout_ms))
-            .map_err(failed("open"))?;
+        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout_ms)).map_err(failed("open"))?;
         Ok(conn)
     }
 
@@ -128,11 +124,7 @@ impl Target {
         let application = pragma(conn, "(SELECT application_id FROM pragma_application_id)").map_err(failed("open"))?;
         let version = schema_version(conn)?;
         if application == APPLICATION_ID && version > SCHEMA_VERSION {
-            return Err(StoreError::NewerSchema {
-                path,
-                found: version,
-                supported: SCHEMA_VERSION,
-            });
+            return Err(StoreError::NewerSchema { path, found: version, supported: SCHEMA_VERSION });
         }
         match (application, tables) {
             (APPLICATION_ID, _) => Ok(Some(version)),
@@ -144,10 +136,7 @@ impl Target {
     /// What can be told about the path without SQLite.
     fn check_path(&self, create: bool, write: bool) -> StoreResult<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(StoreError::IsDirectory { path: path.clone() }),
             // SQLite would open it for reading and fail at the first write.
@@ -161,23 +150,15 @@ impl Target {
                 }
                 let found = std::fs::metadata(folder);
                 if let Err(source) = found {
-                    return Err(StoreError::Io {
-                        path: folder.to_owned(),
-                        source,
-                    });
+                    return Err(StoreError::Io { path: folder.to_owned(), source });
                 }
             }
             Err(source) => {
-                return Err(StoreError::Io {
-                    path: path.clone(),
-                    source,
-                });
+                return Err(StoreError::Io { path: path.clone(), source });
             }
         }
         if write && std::fs::metadata(folder).is_ok_and(|found| found.permissions().readonly()) {
-            return Err(StoreError::ReadOnly {
-                path: folder.to_owned(),
-            });
+            return Err(StoreError::ReadOnly { path: folder.to_owned() });
         }
         Ok(())
     }
@@ -197,8 +178,7 @@ impl Target {
             self.migrate(&mut conn)?;
         }
         if let Some(pages) = self.pages_max {
-            conn.batch_execute(&format!("PRAGMA max_page_count = {pages}"))
-                .map_err(failed("open"))?;
+            conn.batch_execute(&format!("PRAGMA max_page_count = {pages}")).map_err(failed("open"))?;
         }
         Ok(conn)
     }
@@ -211,16 +191,11 @@ impl Target {
         match self.identify(&mut conn)? {
             None => return Err(StoreError::ForeignDatabase { path: self.shown() }),
             Some(found) if found < SCHEMA_VERSION => {
-                return Err(StoreError::OlderSchema {
-                    path: self.shown(),
-                    found,
-                    supported: SCHEMA_VERSION,
-                });
+                return Err(StoreError::OlderSchema { path: self.shown(), found, supported: SCHEMA_VERSION });
             }
             Some(_) => {}
         }
-        conn.batch_execute("PRAGMA query_only = ON; PRAGMA foreign_keys = ON;")
-            .map_err(failed("open"))?;
+        conn.batch_execute("PRAGMA query_only = ON; PRAGMA foreign_keys = ON;").map_err(failed("open"))?;
         Ok(conn)
     }
 
@@ -229,11 +204,10 @@ impl Target {
     fn migrate(&self, conn: &mut SqliteConnection) -> StoreResult<()> {
         let outcome = conn.exclusive_transaction(|conn| -> Result<(), MigrationFailure> {
             self.identify(conn)?;
-            conn.run_pending_migrations(MIGRATIONS)
-                .map_err(|error| StoreError::Backend {
-                    operation: "migrate",
-                    source: BackendError::new(error.to_string()),
-                })?;
+            conn.run_pending_migrations(MIGRATIONS).map_err(|error| StoreError::Backend {
+                operation: "migrate",
+                source: BackendError::new(error.to_string()),
+            })?;
             conn.batch_execute(&format!(
                 "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
             ))?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use ledger_core::{
     AccountId, CertainTotal, Certainty, Decimal, DerivedPosition, Instrument, PositionSide, PositionSnapshot, Price,
-    PriceSnapshot, RoundTrip, Symbol, SymbolFold,
+    PriceSnapshot, RoundTrip, Symbol, SymbolFold, TimestampMs,
 };
 
 use super::codec::RowReader;
@@ -84,11 +84,7 @@ pub(super) struct MismatchRow {
 
 /// A total as one number; absent when part of it is unknown.
 fn amount_column(total: &CertainTotal) -> Option<String> {
-    if total.certainty() == Certainty::Unknown {
-        None
-    } else {
-        total.amount().ok().map(|amount| amount.to_string())
-    }
+    if total.certainty() == Certainty::Unknown { None } else { total.amount().ok().map(|amount| amount.to_string()) }
 }
 
 fn number(count: u64) -> i64 {
@@ -109,8 +105,8 @@ pub(super) fn write_trips(conn: &mut SqliteConnection, account: &AccountId, trip
                 trip_no: number(trip.number),
                 position_side: trip.position_side.as_str().to_owned(),
                 direction: trip.direction.as_str().to_owned(),
-                opened_ts: trip.opened_at.map(|at| at.as_ms()),
-                closed_ts: trip.closed_at.map(|at| at.as_ms()),
+                opened_ts: trip.opened_at.map(TimestampMs::as_ms),
+                closed_ts: trip.closed_at.map(TimestampMs::as_ms),
                 qty_max: trip.qty_max.to_string(),
                 avg_entry: trip.entry_price_avg.map(|price| price.to_string()),
                 avg_exit: trip.exit_price_avg.map(|price| price.to_string()),
@@ -124,20 +120,14 @@ pub(super) fn write_trips(conn: &mut SqliteConnection, account: &AccountId, trip
         })
         .collect::<Result<Vec<_>, Stop>>()?;
     for chunk in rows.chunks(ROWS_MAX) {
-        diesel::insert_into(round_trips::table)
-            .values(chunk)
-            .execute(conn)
-            .map_err(failed("write round trips"))?;
+        diesel::insert_into(round_trips::table).values(chunk).execute(conn).map_err(failed("write round trips"))?;
     }
     Ok(())
 }
 
 pub(super) fn write_mismatches(conn: &mut SqliteConnection, rows: &[MismatchRow]) -> StoreResult<()> {
     for chunk in rows.chunks(ROWS_MAX) {
-        diesel::insert_into(pnl_mismatches::table)
-            .values(chunk)
-            .execute(conn)
-            .map_err(failed("write mismatches"))?;
+        diesel::insert_into(pnl_mismatches::table).values(chunk).execute(conn).map_err(failed("write mismatches"))?;
     }
     Ok(())
 }
@@ -167,13 +157,9 @@ pub(super) fn drop_after(
     )
     .execute(conn)
     .map_err(failed("drop mismatches"))?;
-    diesel::delete(
-        positions::table
-            .filter(positions::account_id.eq(account))
-            .filter(positions::symbol.eq(symbol)),
-    )
-    .execute(conn)
-    .map_err(failed("drop positions"))?;
+    diesel::delete(positions::table.filter(positions::account_id.eq(account)).filter(positions::symbol.eq(symbol)))
+        .execute(conn)
+        .map_err(failed("drop positions"))?;
     diesel::delete(symbol_books::table.find((account, symbol)))
         .execute(conn)
         .map_err(failed("drop a symbol's book"))?;
@@ -235,15 +221,8 @@ pub(super) fn quarantined(conn: &mut SqliteConnection, account: &AccountId) -> S
         .map_err(failed("read quarantined symbols"))?;
     rows.into_iter()
         .map(|(symbol, reason)| {
-            let reader = RowReader {
-                table: "quarantine",
-                key: || format!("{account}/{symbol}"),
-            };
-            Ok(Quarantine {
-                account: account.clone(),
-                symbol: reader.text("symbol", &symbol)?,
-                reason,
-            })
+            let reader = RowReader { table: "quarantine", key: || format!("{account}/{symbol}") };
+            Ok(Quarantine { account: account.clone(), symbol: reader.text("symbol", &symbol)?, reason })
         })
         .collect()
 }
@@ -348,9 +327,7 @@ pub(super) fn write_symbol(
             _ => None,
         };
         let exchange = exchange.remove(&position.position_side);
-        let status = exchange
-            .as_ref()
-            .map(|exchange| compare(&position, exchange, unresolved > 0));
+        let status = exchange.as_ref().map(|exchange| compare(&position, exchange, unresolved > 0));
         let side = if position.qty.is_zero() {
             "flat"
         } else if position.qty.is_negative() {
@@ -362,7 +339,7 @@ pub(super) fn write_symbol(
             account_id: account.as_str().to_owned(),
             symbol: symbol.as_str().to_owned(),
             position_side: position.position_side.as_str().to_owned(),
-            ts: position.updated_at.map(|at| at.as_ms()),
+            ts: position.updated_at.map(TimestampMs::as_ms),
             side: side.to_owned(),
             qty: position.qty.to_string(),
             avg_entry: position.entry_price_avg.map(|price| price.to_string()),
@@ -373,20 +350,14 @@ pub(super) fn write_symbol(
             mark_price: mark.as_ref().map(|mark| mark.mark_price.to_string()),
             mark_ts: mark.as_ref().map(|mark| mark.at.as_ms()),
             exchange_qty: exchange.as_ref().map(|exchange| exchange.qty.to_string()),
-            exchange_entry: exchange
-                .as_ref()
-                .and_then(|exchange| exchange.entry_price)
-                .map(|price| price.to_string()),
+            exchange_entry: exchange.as_ref().and_then(|exchange| exchange.entry_price).map(|price| price.to_string()),
             exchange_ts: exchange.as_ref().map(|exchange| exchange.at.as_ms()),
             reconcile_status: status.map(|status| status.as_str().to_owned()),
             source: "fold".to_owned(),
             detail_json: serde_json::to_string(&position).map_err(not_serialized("positions"))?,
         });
     }
-    diesel::insert_into(positions::table)
-        .values(&rows)
-        .execute(conn)
-        .map_err(failed("write positions"))?;
+    diesel::insert_into(positions::table).values(&rows).execute(conn).map_err(failed("write positions"))?;
     let unallocated = serde_json::to_string(&state.unallocated_funding()?).map_err(not_serialized("symbol_books"))?;
     diesel::insert_into(symbol_books::table)
         .values((
@@ -404,27 +375,21 @@ pub(super) fn write_symbol(
 }
 
 pub(super) fn decode_trip(row: &TripRow) -> StoreResult<RoundTrip> {
-    let reader = RowReader {
-        table: "round_trips",
-        key: || format!("{}/{}/{}", row.account_id, row.symbol, row.trip_no),
-    };
+    let reader =
+        RowReader { table: "round_trips", key: || format!("{}/{}/{}", row.account_id, row.symbol, row.trip_no) };
     reader.json("detail_json", &row.detail_json)
 }
 
 pub(super) fn decode_position(row: &PositionRow) -> StoreResult<BookPosition> {
-    let reader = RowReader {
-        table: "positions",
-        key: || format!("{}/{}/{}", row.account_id, row.symbol, row.position_side),
-    };
+    let reader =
+        RowReader { table: "positions", key: || format!("{}/{}/{}", row.account_id, row.symbol, row.position_side) };
     let symbol: Symbol = reader.text("symbol", &row.symbol)?;
     let position: DerivedPosition = reader.json("detail_json", &row.detail_json)?;
     let mark_price: Option<Price> = reader.optional("mark_price", row.mark_price.as_deref())?;
     let mark = match (mark_price, row.mark_ts) {
-        (Some(mark_price), Some(ms)) => Some(PriceSnapshot {
-            symbol: symbol.clone(),
-            at: reader.instant("mark_ts", ms)?,
-            mark_price,
-        }),
+        (Some(mark_price), Some(ms)) => {
+            Some(PriceSnapshot { symbol: symbol.clone(), at: reader.instant("mark_ts", ms)?, mark_price })
+        }
         _ => None,
     };
     let exchange_qty: Option<Decimal> = reader.optional("exchange_qty", row.exchange_qty.as_deref())?;

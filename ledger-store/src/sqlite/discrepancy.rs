@@ -69,7 +69,7 @@ pub(super) fn record(conn: &mut SqliteConnection, new: &NewDiscrepancy) -> Store
         .optional()
         .map_err(failed("read discrepancies"))?;
     let latest = (
-        discrepancies::symbol.eq(new.symbol.as_ref().map(|symbol| symbol.as_str())),
+        discrepancies::symbol.eq(new.symbol.as_ref().map(Symbol::as_str)),
         discrepancies::status.eq(new.status.as_str()),
         discrepancies::evidence_json.eq(&new.evidence_json),
         discrepancies::last_seen_local_ms.eq(seen),
@@ -115,29 +115,18 @@ pub(super) fn set_status(
         .optional()
         .map_err(failed("update a discrepancy"))?
         .ok_or(StoreError::UnknownDiscrepancy { id })?;
-    let reader = RowReader {
-        table: "discrepancies",
-        key: || id.to_string(),
-    };
+    let reader = RowReader { table: "discrepancies", key: || id.to_string() };
     let account = reader.text("account_id", &account)?;
-    Ok(reader
-        .optional("symbol", symbol.as_deref())?
-        .map(|symbol| (account, symbol)))
+    Ok(reader.optional("symbol", symbol.as_deref())?.map(|symbol| (account, symbol)))
 }
 
 fn decode(row: DiscrepancyRow) -> StoreResult<Discrepancy> {
     let id = row.id;
-    let reader = RowReader {
-        table: "discrepancies",
-        key: || id.to_string(),
-    };
+    let reader = RowReader { table: "discrepancies", key: || id.to_string() };
     Ok(Discrepancy {
         id,
         first_seen_local: reader.instant("first_seen_local_ms", row.first_seen_local_ms)?,
-        resolved_local: row
-            .resolved_local_ms
-            .map(|ms| reader.instant("resolved_local_ms", ms))
-            .transpose()?,
+        resolved_local: row.resolved_local_ms.map(|ms| reader.instant("resolved_local_ms", ms)).transpose()?,
         entry: NewDiscrepancy {
             account: reader.text("account_id", &row.account_id)?,
             symbol: reader.optional("symbol", row.symbol.as_deref())?,
@@ -174,9 +163,6 @@ pub(super) fn list(
         Direction::OldestFirst => query.order(discrepancies::id.asc()),
         Direction::NewestFirst => query.order(discrepancies::id.desc()),
     };
-    let rows = query
-        .limit(page.limit_rows())
-        .load(conn)
-        .map_err(failed("read discrepancies"))?;
+    let rows = query.limit(page.limit_rows()).load(conn).map_err(failed("read discrepancies"))?;
     page.finish(rows, |row| Cursor::new(vec![row.id.to_string()]), decode)
 }

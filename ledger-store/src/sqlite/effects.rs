@@ -8,31 +8,31 @@ use ledger_core::{FoldKey, OrderId, Symbol, TimestampMs};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Mark {
     /// From the very beginning: the contract itself changed.
-    pub(super) from_start: bool,
+    pub(super) is_whole: bool,
     /// From this fill on.
-    pub(super) from_key: Option<FoldKey>,
+    pub(super) key: Option<FoldKey>,
     /// From this instant on, for events that have no place but their time.
-    pub(super) from_ts: Option<i64>,
+    pub(super) since_ms: Option<i64>,
 }
 
 impl Mark {
     pub(super) fn fill(&mut self, key: FoldKey) {
-        if self.from_key.as_ref().is_none_or(|from| key < *from) {
-            self.from_key = Some(key);
+        if self.key.as_ref().is_none_or(|first| key < *first) {
+            self.key = Some(key);
         }
     }
 
     pub(super) fn instant(&mut self, at: TimestampMs) {
         let ms = at.as_ms();
-        self.from_ts = Some(self.from_ts.map_or(ms, |from| from.min(ms)));
+        self.since_ms = Some(self.since_ms.map_or(ms, |from| from.min(ms)));
     }
 
     pub(super) fn join(&mut self, other: Self) {
-        self.from_start |= other.from_start;
-        if let Some(key) = other.from_key {
+        self.is_whole |= other.is_whole;
+        if let Some(key) = other.key {
             self.fill(key);
         }
-        self.from_ts = self.from_ts.into_iter().chain(other.from_ts).min();
+        self.since_ms = self.since_ms.into_iter().chain(other.since_ms).min();
     }
 }
 
@@ -61,10 +61,6 @@ impl Effects {
     }
 
     pub(super) fn order(&mut self, symbol: &Symbol, order_id: &OrderId) -> &mut TouchedOrder {
-        self.orders
-            .entry(symbol.clone())
-            .or_default()
-            .entry(order_id.clone())
-            .or_default()
+        self.orders.entry(symbol.clone()).or_default().entry(order_id.clone()).or_default()
     }
 }

@@ -92,10 +92,7 @@ fn step<F: FactTable>(
 
 /// The contract that a fact is about, wherever its kind keeps it.
 fn symbol_in(fact: &serde_json::Value) -> Option<String> {
-    fact.get("symbol")
-        .or_else(|| fact.get("key")?.get("symbol"))?
-        .as_str()
-        .map(str::to_owned)
+    fact.get("symbol").or_else(|| fact.get("key")?.get("symbol"))?.as_str().map(str::to_owned)
 }
 
 fn set(outcomes: &mut [Outcome], index: usize, outcome: Outcome) {
@@ -121,22 +118,15 @@ impl<F: FactTable> Collector<F> {
 
     fn finish(self, account: &AccountId) -> Facts<F> {
         // A stable sort by key: statements under one key stay in the order of the batch.
-        let mut keyed: Vec<_> = self
-            .statements
-            .into_iter()
-            .map(|(index, statement)| (statement.fact.key(), index, statement))
-            .collect();
+        let mut keyed: Vec<_> =
+            self.statements.into_iter().map(|(index, statement)| (statement.fact.key(), index, statement)).collect();
         keyed.sort_by(|a, b| a.0.cmp(&b.0));
         let mut groups: Vec<Group<F>> = Vec::with_capacity(keyed.len());
         let mut key_last: Option<<F as Fact>::Key> = None;
         for (key, index, statement) in keyed {
             match groups.last_mut() {
                 Some(group) if key_last.as_ref() == Some(&key) => group.rest.push((index, statement)),
-                _ => groups.push(Group {
-                    index,
-                    first: statement,
-                    rest: Vec::new(),
-                }),
+                _ => groups.push(Group { index, first: statement, rest: Vec::new() }),
             }
             key_last = Some(key);
         }
@@ -211,11 +201,8 @@ fn payload_row(batch: &Batch, statement: &Statement) -> Option<FactSourceRow> {
 
 impl EncodedBatch {
     pub(super) fn new(mut batch: Batch) -> Self {
-        let mut payloads: Vec<_> = batch
-            .statements
-            .iter()
-            .filter_map(|statement| payload_row(&batch, statement))
-            .collect();
+        let mut payloads: Vec<_> =
+            batch.statements.iter().filter_map(|statement| payload_row(&batch, statement)).collect();
         // In the order of the table, which is clustered by key: neighbours land on the same page.
         payloads.sort_by(|a, b| (&a.kind, &a.fact_key, &a.source).cmp(&(&b.kind, &b.fact_key, &b.source)));
         let (mut instruments, mut signals, mut intents) =

@@ -27,10 +27,7 @@ pub(super) struct FactSourceRow {
 /// Keeps payloads that are new; the first time and run of the others stand.
 pub(super) fn insert(conn: &mut SqliteConnection, rows: &[FactSourceRow]) -> QueryResult<()> {
     for chunk in rows.chunks(ROWS_MAX) {
-        diesel::insert_into(fact_sources::table)
-            .values(chunk)
-            .on_conflict_do_nothing()
-            .execute(conn)?;
+        diesel::insert_into(fact_sources::table).values(chunk).on_conflict_do_nothing().execute(conn)?;
     }
     Ok(())
 }
@@ -45,11 +42,7 @@ pub(super) fn list(
         .filter(fact_sources::account_id.eq(account.as_str()))
         .filter(fact_sources::kind.eq(kind.as_str()))
         .filter(fact_sources::fact_key.eq(fact_key))
-        .order((
-            fact_sources::recorded_local_ms,
-            fact_sources::source,
-            fact_sources::hash,
-        ))
+        .order((fact_sources::recorded_local_ms, fact_sources::source, fact_sources::hash))
         .select(FactSourceRow::as_select())
         .load(conn)
         .map_err(failed("read payloads"))?;

@@ -30,14 +30,9 @@ pub(super) fn describe(operation: &'static str, error: &Error) -> StoreError {
     } else if message.contains(READ_ONLY) {
         StoreError::OpenedReadOnly
     } else if MALFORMED.iter().any(|text| message.contains(text)) {
-        StoreError::Damaged {
-            source: BackendError::new(message),
-        }
+        StoreError::Damaged { source: BackendError::new(message) }
     } else {
-        StoreError::Backend {
-            operation,
-            source: BackendError::new(message),
-        }
+        StoreError::Backend { operation, source: BackendError::new(message) }
     }
 }
 
@@ -52,10 +47,7 @@ pub(super) fn not_opened(path: PathBuf, error: &ConnectionError) -> StoreError {
     if message.contains("unable to open database file") && !path.exists() {
         return StoreError::Missing { path };
     }
-    StoreError::Backend {
-        operation: "open",
-        source: BackendError::new(message),
-    }
+    StoreError::Backend { operation: "open", source: BackendError::new(message) }
 }
 
 /// As [`failed`], for the first statements on a file that may be anything.

@@ -37,17 +37,8 @@ pub(super) struct FillRow {
 
 impl FactTable for Fill {
     const KIND: FactKind = FactKind::Fill;
-    const FIELDS: &'static [Field] = &[
-        "order_id",
-        "ts",
-        "price",
-        "qty",
-        "position_side",
-        "fee",
-        "maker",
-        "exchange_realized_pnl",
-        "sequence",
-    ];
+    const FIELDS: &'static [Field] =
+        &["order_id", "ts", "price", "qty", "position_side", "fee", "maker", "exchange_realized_pnl", "sequence"];
     type Row = FillRow;
 
     table_statements!(fills, [account_id, symbol, fill_id, side]);
@@ -83,10 +74,9 @@ impl FactTable for Fill {
             key: || format!("{}/{}/{}/{}", row.account_id, row.symbol, row.fill_id, row.side),
         };
         let fee = match (&row.fee, &row.fee_asset) {
-            (Some(amount), Some(asset)) => Some(Fee {
-                amount: reader.text("fee", amount)?,
-                asset: reader.text("fee_asset", asset)?,
-            }),
+            (Some(amount), Some(asset)) => {
+                Some(Fee { amount: reader.text("fee", amount)?, asset: reader.text("fee_asset", asset)? })
+            }
             _ => None,
         };
         let fill = Fill {
@@ -105,13 +95,7 @@ impl FactTable for Fill {
             exchange_realized_pnl: reader.optional("exchange_realized_pnl", row.exchange_realized_pnl.as_deref())?,
             sequence: row.sequence,
         };
-        reader.sourced(
-            fill,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fill, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {

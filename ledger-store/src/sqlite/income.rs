@@ -60,12 +60,7 @@ impl FactTable for Income {
     fn decode(row: &IncomeRow) -> StoreResult<Sourced<Self>> {
         let reader = RowReader {
             table: "income",
-            key: || {
-                format!(
-                    "{}/{}/{}/{}/{}",
-                    row.account_id, row.income_type, row.tran_id, row.symbol, row.asset
-                )
-            },
+            key: || format!("{}/{}/{}/{}/{}", row.account_id, row.income_type, row.tran_id, row.symbol, row.asset),
         };
         let fact = Income {
             key: IncomeKey {
@@ -79,13 +74,7 @@ impl FactTable for Income {
             fill_id: reader.optional("fill_id", row.fill_id.as_deref())?,
             info: reader.optional("info", row.info.as_deref())?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -116,11 +105,7 @@ impl FactTable for Income {
     }
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        let Some(symbol) = after
-            .key
-            .symbol
-            .as_ref()
-            .filter(|_| after.key.income_type.is(IncomeType::FUNDING_FEE))
+        let Some(symbol) = after.key.symbol.as_ref().filter(|_| after.key.income_type.is(IncomeType::FUNDING_FEE))
         else {
             return;
         };

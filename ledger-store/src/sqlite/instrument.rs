@@ -52,10 +52,7 @@ impl FactTable for Instrument {
     }
 
     fn decode(row: &InstrumentRow) -> StoreResult<Sourced<Self>> {
-        let reader = RowReader {
-            table: "instruments",
-            key: || format!("{}/{}", row.account_id, row.symbol),
-        };
+        let reader = RowReader { table: "instruments", key: || format!("{}/{}", row.account_id, row.symbol) };
         let fact = Instrument {
             symbol: reader.text("symbol", &row.symbol)?,
             kind: reader.text("kind", &row.kind)?,
@@ -64,13 +61,7 @@ impl FactTable for Instrument {
             tick_size: reader.optional("tick_size", row.tick_size.as_deref())?,
             step_size: reader.optional("step_size", row.step_size.as_deref())?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -85,13 +76,13 @@ impl FactTable for Instrument {
     ) -> QueryResult<Vec<InstrumentRow>> {
         instruments::table
             .filter(instruments::account_id.eq(account.as_str()))
-            .filter(instruments::symbol.eq_any(keys.iter().map(|key| key.as_str())))
+            .filter(instruments::symbol.eq_any(keys.iter().map(Symbol::as_str)))
             .filter(sql::<Bool>("instruments.rowid <= ").bind::<BigInt, _>(row_id_max))
             .select(InstrumentRow::as_select())
             .load(conn)
     }
 
     fn note_effects(_before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        effects.mark(&after.symbol).from_start = true;
+        effects.mark(&after.symbol).is_whole = true;
     }
 }

@@ -91,10 +91,8 @@ impl FactTable for OrderIntent {
     }
 
     fn decode(row: &IntentRow) -> StoreResult<Sourced<Self>> {
-        let reader = RowReader {
-            table: "order_intents",
-            key: || format!("{}/{}", row.account_id, row.client_order_id),
-        };
+        let reader =
+            RowReader { table: "order_intents", key: || format!("{}/{}", row.account_id, row.client_order_id) };
         let fact = OrderIntent {
             client_order_id: reader.text("client_order_id", &row.client_order_id)?,
             symbol: reader.text("symbol", &row.symbol)?,
@@ -114,13 +112,7 @@ impl FactTable for OrderIntent {
             created_local: reader.instant("created_local_ms", row.created_local_ms)?,
             outcome: reader.text("outcome", &row.outcome)?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -135,7 +127,7 @@ impl FactTable for OrderIntent {
     ) -> QueryResult<Vec<IntentRow>> {
         order_intents::table
             .filter(order_intents::account_id.eq(account.as_str()))
-            .filter(order_intents::client_order_id.eq_any(keys.iter().map(|key| key.as_str())))
+            .filter(order_intents::client_order_id.eq_any(keys.iter().map(ClientOrderId::as_str)))
             .filter(sql::<Bool>("order_intents.rowid <= ").bind::<BigInt, _>(row_id_max))
             .select(IntentRow::as_select())
             .load(conn)

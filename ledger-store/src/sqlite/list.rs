@@ -86,10 +86,7 @@ macro_rules! page_rows {
             Direction::OldestFirst => query.order(($ts.asc(), sql::<Text>($key))),
             Direction::NewestFirst => query.order(($ts.desc(), sql::<Text>(concat!($key, " DESC")))),
         };
-        query
-            .limit($page.limit_rows())
-            .load($conn)
-            .map_err(failed("read a page"))?
+        query.limit($page.limit_rows()).load($conn).map_err(failed("read a page"))?
     }};
 }
 
@@ -107,11 +104,7 @@ pub(super) fn signals(
         query = query.filter(engine_signals::engine.eq(engine.as_str()));
     }
     let rows: Vec<SignalRow> = page_rows!(conn, query, page, engine_signals::ts, "engine_signals.signal_id");
-    page.finish(
-        rows,
-        |row| cursor(row.ts, row.signal_id.clone()),
-        |row| Signal::decode(&row),
-    )
+    page.finish(rows, |row| cursor(row.ts, row.signal_id.clone()), |row| Signal::decode(&row))
 }
 
 pub(super) fn intents(
@@ -123,18 +116,9 @@ pub(super) fn intents(
     if filter.unresolved_only {
         query = query.filter(sql::<Bool>("outcome IN ('pending', 'unknown')"));
     }
-    let rows: Vec<IntentRow> = page_rows!(
-        conn,
-        query,
-        page,
-        order_intents::created_local_ms,
-        "order_intents.client_order_id"
-    );
-    page.finish(
-        rows,
-        |row| cursor(row.created_local_ms, row.client_order_id.clone()),
-        |row| OrderIntent::decode(&row),
-    )
+    let rows: Vec<IntentRow> =
+        page_rows!(conn, query, page, order_intents::created_local_ms, "order_intents.client_order_id");
+    page.finish(rows, |row| cursor(row.created_local_ms, row.client_order_id.clone()), |row| OrderIntent::decode(&row))
 }
 
 /// Orders without a creation time have no place in the index by time, and come before all others.
@@ -219,10 +203,8 @@ pub(super) fn orders(
         Direction::OldestFirst => query.order((orders::ts.asc(), sql::<Text>(ORDER_KEY))),
         Direction::NewestFirst => query.order((orders::ts.desc(), sql::<Text>(&format!("{ORDER_KEY} DESC")))),
     };
-    let rows: Vec<(OrderRow, OrderSumsRow)> = query
-        .limit(page.limit_rows())
-        .load(conn)
-        .map_err(failed("read orders"))?;
+    let rows: Vec<(OrderRow, OrderSumsRow)> =
+        query.limit(page.limit_rows()).load(conn).map_err(failed("read orders"))?;
     page.finish(
         rows,
         |(row, _)| {
@@ -255,13 +237,8 @@ pub(super) fn fills(
     page: &PageRequest,
 ) -> StoreResult<Page<Sourced<Fill>>> {
     let query = fill_conditions!(scoped!(fills, FillRow, fills::ts, filter.scope), filter);
-    let rows: Vec<FillRow> = page_rows!(
-        conn,
-        query,
-        page,
-        fills::ts,
-        "fills.symbol || '|' || fills.side || '|' || fills.fill_id"
-    );
+    let rows: Vec<FillRow> =
+        page_rows!(conn, query, page, fills::ts, "fills.symbol || '|' || fills.side || '|' || fills.fill_id");
     page.finish(
         rows,
         |row| cursor(row.ts, format!("{}|{}|{}", row.symbol, row.side, row.fill_id)),
@@ -284,9 +261,7 @@ pub(super) fn fill_count(conn: &mut SqliteConnection, filter: &FillFilter) -> St
     if let Some(until) = scope.until {
         query = query.filter(fills::ts.lt(until.as_ms()));
     }
-    let count: i64 = fill_conditions!(query, filter)
-        .first(conn)
-        .map_err(failed("count fills"))?;
+    let count: i64 = fill_conditions!(query, filter).first(conn).map_err(failed("count fills"))?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
@@ -302,21 +277,12 @@ pub(super) fn fills_in_fold_order(
         .as_ref()
         .map(|cursor| {
             let [key] = cursor.parts()?;
-            serde_json::from_str(key).map_err(|_| StoreError::BadCursor {
-                cursor: cursor.to_string(),
-            })
+            serde_json::from_str(key).map_err(|_| StoreError::BadCursor { cursor: cursor.to_string() })
         })
         .transpose()?;
     let rows = page_of_fills(conn, account, symbol, after.as_ref(), page.limit_rows()).map_err(failed("read fills"))?;
-    let decoded = rows
-        .iter()
-        .map(|(row, _)| Fill::decode(row))
-        .collect::<StoreResult<Vec<_>>>()?;
-    page.finish(
-        decoded,
-        |fill| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]),
-        Ok,
-    )
+    let decoded = rows.iter().map(|(row, _)| Fill::decode(row)).collect::<StoreResult<Vec<_>>>()?;
+    page.finish(decoded, |fill| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]), Ok)
 }
 
 pub(super) fn cancels(
@@ -357,12 +323,7 @@ pub(super) fn income(
     );
     page.finish(
         rows,
-        |row| {
-            cursor(
-                row.ts,
-                format!("{}|{}|{}|{}", row.income_type, row.asset, row.symbol, row.tran_id),
-            )
-        },
+        |row| cursor(row.ts, format!("{}|{}|{}|{}", row.income_type, row.asset, row.symbol, row.tran_id)),
         |row| Income::decode(&row),
     )
 }
@@ -394,11 +355,7 @@ pub(super) fn balance_snapshots(
 ) -> StoreResult<Page<Sourced<BalanceSnapshot>>> {
     let query = scoped!(balance_snapshots, BalanceSnapshotRow, balance_snapshots::ts, scope, without symbol);
     let rows: Vec<BalanceSnapshotRow> = page_rows!(conn, query, page, balance_snapshots::ts, "balance_snapshots.asset");
-    page.finish(
-        rows,
-        |row| cursor(row.ts, row.asset.clone()),
-        |row| BalanceSnapshot::decode(&row),
-    )
+    page.finish(rows, |row| cursor(row.ts, row.asset.clone()), |row| BalanceSnapshot::decode(&row))
 }
 
 pub(super) fn price_snapshots(
@@ -408,11 +365,7 @@ pub(super) fn price_snapshots(
 ) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
     let query = scoped!(price_snapshots, PriceSnapshotRow, price_snapshots::ts, scope);
     let rows: Vec<PriceSnapshotRow> = page_rows!(conn, query, page, price_snapshots::ts, "price_snapshots.symbol");
-    page.finish(
-        rows,
-        |row| cursor(row.ts, row.symbol.clone()),
-        |row| PriceSnapshot::decode(&row),
-    )
+    page.finish(rows, |row| cursor(row.ts, row.symbol.clone()), |row| PriceSnapshot::decode(&row))
 }
 
 pub(super) fn anchors(
@@ -421,18 +374,9 @@ pub(super) fn anchors(
     page: &PageRequest,
 ) -> StoreResult<Page<Sourced<Anchor>>> {
     let query = scoped!(anchors, AnchorRow, anchors::ts, scope);
-    let rows: Vec<AnchorRow> = page_rows!(
-        conn,
-        query,
-        page,
-        anchors::ts,
-        "anchors.symbol || '|' || anchors.position_side"
-    );
-    page.finish(
-        rows,
-        |row| cursor(row.ts, format!("{}|{}", row.symbol, row.position_side)),
-        |row| Anchor::decode(&row),
-    )
+    let rows: Vec<AnchorRow> =
+        page_rows!(conn, query, page, anchors::ts, "anchors.symbol || '|' || anchors.position_side");
+    page.finish(rows, |row| cursor(row.ts, format!("{}|{}", row.symbol, row.position_side)), |row| Anchor::decode(&row))
 }
 
 /// The closing time, which the lists of ended round trips run by.
@@ -454,21 +398,11 @@ pub(super) fn trips(
         query = query.filter(round_trips::position_side.eq(side.as_str()));
     }
     // Numbers count up within a symbol; zeros in front make their order as text the same.
-    let rows: Vec<TripRow> = page_rows!(
-        conn,
-        query,
-        page,
-        closed_ts(),
-        "round_trips.symbol || '|' || printf('%019d', round_trips.trip_no)"
-    );
+    let rows: Vec<TripRow> =
+        page_rows!(conn, query, page, closed_ts(), "round_trips.symbol || '|' || printf('%019d', round_trips.trip_no)");
     page.finish(
         rows,
-        |row| {
-            cursor(
-                row.closed_ts.unwrap_or_default(),
-                format!("{}|{:019}", row.symbol, row.trip_no),
-            )
-        },
+        |row| cursor(row.closed_ts.unwrap_or_default(), format!("{}|{:019}", row.symbol, row.trip_no)),
         |row| decode_trip(&row),
     )
 }

@@ -23,14 +23,14 @@ use crate::repository::StoreResult;
 pub(super) fn fact<F: FactTable>(
     conn: &mut SqliteConnection,
     account: &AccountId,
-    key: <F as Fact>::Key,
+    key: &<F as Fact>::Key,
 ) -> StoreResult<Option<Sourced<F>>> {
-    let rows = F::existing(conn, account, std::slice::from_ref(&key), i64::MAX).map_err(failed("read a fact"))?;
+    let rows = F::existing(conn, account, std::slice::from_ref(key), i64::MAX).map_err(failed("read a fact"))?;
     let mut found = None;
     for row in rows {
         // A lookup by part of the key may find its neighbours, too.
         let sourced = F::decode(&row)?;
-        if sourced.fact.key() == key {
+        if sourced.fact.key() == *key {
             found = Some(sourced);
         }
     }
@@ -43,12 +43,7 @@ pub(super) fn order(
     key: &OrderKey,
 ) -> StoreResult<Option<BookOrder>> {
     let row: Option<(OrderRow, OrderSumsRow)> = orders::table
-        .find((
-            account.as_str(),
-            key.symbol.as_str(),
-            key.class.as_str(),
-            key.order_id.as_str(),
-        ))
+        .find((account.as_str(), key.symbol.as_str(), key.class.as_str(), key.order_id.as_str()))
         .select((OrderRow::as_select(), OrderSumsRow::as_select()))
         .first(conn)
         .optional()
@@ -84,10 +79,7 @@ pub(super) fn symbols(conn: &mut SqliteConnection, account: &AccountId) -> Store
     .bind::<Text, _>(account.as_str())
     .load(conn)
     .map_err(failed("read symbols"))?;
-    let reader = RowReader {
-        table: "fills",
-        key: || account.to_string(),
-    };
+    let reader = RowReader { table: "fills", key: || account.to_string() };
     names.iter().map(|name| reader.text("symbol", &name.symbol)).collect()
 }
 
@@ -164,10 +156,7 @@ pub(super) fn symbol_books(conn: &mut SqliteConnection, account: &AccountId) -> 
             .count()
             .get_result(conn)
             .map_err(failed("count mismatches"))?;
-        let reader = RowReader {
-            table: "symbol_books",
-            key: || format!("{account}/{}", row.symbol),
-        };
+        let reader = RowReader { table: "symbol_books", key: || format!("{account}/{}", row.symbol) };
         books.push(SymbolBook {
             symbol: reader.text("symbol", &row.symbol)?,
             settle_asset: reader.text("settle_asset", &row.settle_asset)?,
@@ -194,11 +183,7 @@ pub(super) fn pnl_mismatches(
     if let Some(cursor) = &page.after {
         let [symbol, fill_no] = cursor.parts()?;
         let row = |comparison: &str| sql::<diesel::sql_types::Bool>(&format!("(symbol, fill_no) {comparison} ("));
-        let comparison = if page.direction == Direction::OldestFirst {
-            ">"
-        } else {
-            "<"
-        };
+        let comparison = if page.direction == Direction::OldestFirst { ">" } else { "<" };
         query = query.filter(
             row(comparison)
                 .bind::<Text, _>(symbol.clone())
@@ -211,18 +196,13 @@ pub(super) fn pnl_mismatches(
         Direction::OldestFirst => query.order((pnl_mismatches::symbol.asc(), pnl_mismatches::fill_no.asc())),
         Direction::NewestFirst => query.order((pnl_mismatches::symbol.desc(), pnl_mismatches::fill_no.desc())),
     };
-    let rows: Vec<MismatchRow> = query
-        .limit(page.limit_rows())
-        .load(conn)
-        .map_err(failed("read mismatches"))?;
+    let rows: Vec<MismatchRow> = query.limit(page.limit_rows()).load(conn).map_err(failed("read mismatches"))?;
     page.finish(
         rows,
         |row| Cursor::new(vec![row.symbol.clone(), row.fill_no.to_string()]),
         |row| {
-            let reader = RowReader {
-                table: "pnl_mismatches",
-                key: || format!("{account}/{}/{}", row.symbol, row.fill_no),
-            };
+            let reader =
+                RowReader { table: "pnl_mismatches", key: || format!("{account}/{}/{}", row.symbol, row.fill_no) };
             Ok(PnlMismatch {
                 key: FillKey {
                     symbol: reader.text("symbol", &row.symbol)?,
@@ -245,10 +225,7 @@ pub(super) fn foldable_symbols(conn: &mut SqliteConnection, account: &AccountId)
         .select(refold_marks::symbol)
         .load(conn)
         .map_err(failed("read refold marks"))?;
-    let reader = RowReader {
-        table: "refold_marks",
-        key: || account.to_string(),
-    };
+    let reader = RowReader { table: "refold_marks", key: || account.to_string() };
     for symbol in marked {
         names.push(reader.text("symbol", &symbol)?);
     }

@@ -31,18 +31,11 @@ pub(super) fn read(conn: &mut SqliteConnection, account: &AccountId, symbol: &Sy
         .optional()
         .map_err(failed("read refold marks"))?;
     let Some(row) = row else { return Ok(None) };
-    let reader = RowReader {
-        table: "refold_marks",
-        key: || format!("{}/{}", row.account_id, row.symbol),
-    };
+    let reader = RowReader { table: "refold_marks", key: || format!("{}/{}", row.account_id, row.symbol) };
     Ok(Some(Mark {
-        from_start: row.from_start,
-        from_key: row
-            .from_key
-            .as_deref()
-            .map(|key| reader.json("from_key", key))
-            .transpose()?,
-        from_ts: row.from_ts,
+        is_whole: row.from_start,
+        key: row.from_key.as_deref().map(|key| reader.json("from_key", key)).transpose()?,
+        since_ms: row.from_ts,
     }))
 }
 
@@ -60,15 +53,12 @@ pub(super) fn write(
         let row = MarkRow {
             account_id: account.as_str().to_owned(),
             symbol: symbol.as_str().to_owned(),
-            from_start: joined.from_start,
+            from_start: joined.is_whole,
             // Plain strings and numbers always serialize.
-            from_key: joined.from_key.as_ref().and_then(|key| serde_json::to_string(key).ok()),
-            from_ts: joined.from_ts,
+            from_key: joined.key.as_ref().and_then(|key| serde_json::to_string(key).ok()),
+            from_ts: joined.since_ms,
         };
-        diesel::replace_into(refold_marks::table)
-            .values(&row)
-            .execute(conn)
-            .map_err(failed("mark for refolding"))?;
+        diesel::replace_into(refold_marks::table).values(&row).execute(conn).map_err(failed("mark for refolding"))?;
     }
     Ok(())
 }
@@ -88,14 +78,8 @@ pub(super) fn pending(conn: &mut SqliteConnection) -> StoreResult<Vec<PendingRef
         .map_err(failed("read refold marks"))?;
     rows.iter()
         .map(|(account, symbol)| {
-            let reader = RowReader {
-                table: "refold_marks",
-                key: || format!("{account}/{symbol}"),
-            };
-            Ok(PendingRefold {
-                account: reader.text("account_id", account)?,
-                symbol: reader.text("symbol", symbol)?,
-            })
+            let reader = RowReader { table: "refold_marks", key: || format!("{account}/{symbol}") };
+            Ok(PendingRefold { account: reader.text("account_id", account)?, symbol: reader.text("symbol", symbol)? })
         })
         .collect()
 }

@@ -90,7 +90,7 @@ impl FactTable for Order {
         "time_in_force",
         "status",
         "terms",
-        "executed",
+        "executed_qty",
         "avg_price",
         "reduce_only",
         "close_position",
@@ -125,9 +125,7 @@ impl FactTable for Order {
             price: order.terms.price.map(|price| price.to_string()),
             trigger_price: order.terms.trigger_price.map(|price| price.to_string()),
             executed_qty: executed.map(|executed| executed.qty.to_string()),
-            avg_price: executed
-                .and_then(|executed| executed.avg_price)
-                .map(|price| price.to_string()),
+            avg_price: executed.and_then(|executed| executed.avg_price).map(|price| price.to_string()),
             reduce_only: order.reduce_only,
             close_position: order.close_position,
             ts: order.created.map(|time| time.at.as_ms()),
@@ -190,13 +188,7 @@ impl FactTable for Order {
             signal_id: reader.optional("signal_id", row.signal_id.as_deref())?,
             exit_reason: reader.optional("exit_reason", row.exit_reason.as_deref())?,
         };
-        reader.sourced(
-            order,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(order, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -230,20 +222,11 @@ impl FactTable for Order {
             return;
         }
         let context = |order: &Self| {
-            (
-                order.engine.clone(),
-                order.exit_reason,
-                order.client_order_id.clone(),
-                order.order_type.clone(),
-            )
+            (order.engine.clone(), order.exit_reason, order.client_order_id.clone(), order.order_type.clone())
         };
         let touched = effects.order(&after.key.symbol, &after.key.order_id);
         touched.restated = true;
         touched.context_changed |= before.map_or((None, None, None, None), context) != context(after);
-        touched.event_before = touched
-            .event_before
-            .into_iter()
-            .chain(before.and_then(event_time))
-            .min();
+        touched.event_before = touched.event_before.into_iter().chain(before.and_then(event_time)).min();
     }
 }

@@ -48,11 +48,7 @@ struct Sums {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self {
-            qty: Ok(Decimal::ZERO),
-            quote: Ok(Decimal::ZERO),
-            first: None,
-        }
+        Self { qty: Ok(Decimal::ZERO), quote: Ok(Decimal::ZERO), first: None }
     }
 }
 
@@ -117,10 +113,7 @@ fn add_fills(
     let mut by_order = BTreeMap::<String, Sums>::new();
     for part in parts {
         let Some(order_id) = part.order_id else { continue };
-        let reader = RowReader {
-            table: "fills",
-            key: || format!("{account}/{symbol}/{}/{}", part.fill_id, part.side),
-        };
+        let reader = RowReader { table: "fills", key: || format!("{account}/{symbol}/{}/{}", part.fill_id, part.side) };
         let qty: Decimal = reader.text("qty", &part.qty)?;
         let price: Decimal = reader.text("price", &part.price)?;
         let key = FoldKey {
@@ -146,29 +139,20 @@ fn update_order(
     touched: &TouchedOrder,
     mark: &mut Mark,
 ) -> StoreResult<()> {
-    let reader = RowReader {
-        table: "orders",
-        key: || format!("{account}/{symbol}/{}", row.order_id),
-    };
+    let reader = RowReader { table: "orders", key: || format!("{account}/{symbol}/{}", row.order_id) };
     let executed: Option<Decimal> = reader.optional("executed_qty", row.executed_qty.as_deref())?;
     // A sum that does not fit leaves the columns empty; the fold meets the same numbers and says so.
     let residual = match (executed, sums.qty) {
         (Some(executed), Ok(filled)) if executed > filled => executed.checked_sub(filled).ok(),
         _ => None,
     };
-    let (filled_qty, filled_quote) = (
-        sums.qty.ok().map(|sum| sum.to_string()),
-        sums.quote.ok().map(|sum| sum.to_string()),
-    );
+    let (filled_qty, filled_quote) =
+        (sums.qty.ok().map(|sum| sum.to_string()), sums.quote.ok().map(|sum| sum.to_string()));
     let residual_qty = residual.map(|residual| residual.to_string());
     let residual_matters = row.residual_qty.is_some() || residual_qty.is_some();
     let sums_changed = filled_qty != row.filled_qty || filled_quote != row.filled_quote;
     if residual_matters && (touched.restated || sums_changed || residual_qty != row.residual_qty) {
-        let at = row
-            .updated_ts
-            .or(row.ts)
-            .map(|ms| reader.instant("updated_ts", ms))
-            .transpose()?;
+        let at = row.updated_ts.or(row.ts).map(|ms| reader.instant("updated_ts", ms)).transpose()?;
         for at in at.into_iter().chain(touched.event_before) {
             mark.instant(at);
         }
@@ -200,17 +184,9 @@ fn update_order(
 pub(super) fn residual_price(order: &Order, residual_qty: Decimal, filled_quote: Option<Decimal>) -> Option<Decimal> {
     let executed = order.executed.as_ref()?;
     let average = executed.avg_price?.get();
-    let exact = executed
-        .qty
-        .checked_mul(average)
-        .ok()
-        .zip(filled_quote)
-        .and_then(|(quote, filled)| {
-            quote
-                .checked_sub(filled)
-                .ok()?
-                .div_round(residual_qty, RESIDUAL_PRICE_SCALE)
-                .ok()
+    let exact =
+        executed.qty.checked_mul(average).ok().zip(filled_quote).and_then(|(quote, filled)| {
+            quote.checked_sub(filled).ok()?.div_round(residual_qty, RESIDUAL_PRICE_SCALE).ok()
         });
     // Rounding in the average price can leave nothing or less for a small rest; the average itself is then nearer.
     exact.filter(|price| price.is_positive()).or(Some(average))

@@ -72,12 +72,7 @@ pub(super) fn refold(
     symbol: &Symbol,
     checkpoint_every: u64,
 ) -> StoreResult<RefoldReport> {
-    let mut report = RefoldReport {
-        account: account.clone(),
-        symbol: symbol.clone(),
-        fills: 0,
-        quarantined: None,
-    };
+    let mut report = RefoldReport { account: account.clone(), symbol: symbol.clone(), fills: 0, quarantined: None };
     let Some(mark) = mark::read(conn, account, symbol)? else {
         report.quarantined = derived::quarantine_reason(conn, account, symbol)?;
         return Ok(report);
@@ -133,28 +128,12 @@ fn fold(
 ) -> Result<u64, Stop> {
     let instrument = instrument(conn, account, symbol)?;
     let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
-    let mut timeline = Timeline::open(
-        conn,
-        account,
-        symbol,
-        start.as_ref().map(|checkpoint| checkpoint.ts_max),
-    )?;
+    let mut timeline = Timeline::open(conn, account, symbol, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
     let mut after = start.as_ref().map(|checkpoint| checkpoint.fold_key.clone());
     let mut driver = match start {
-        Some(Checkpoint {
-            fills_seen,
-            ts_max,
-            state,
-            ..
-        }) => Driver {
-            account,
-            symbol,
-            state,
-            fills_seen,
-            ts_max,
-            trips: Vec::new(),
-            mismatches: Vec::new(),
-        },
+        Some(Checkpoint { fills_seen, ts_max, state, .. }) => {
+            Driver { account, symbol, state, fills_seen, ts_max, trips: Vec::new(), mismatches: Vec::new() }
+        }
         None => Driver {
             account,
             symbol,
@@ -205,10 +184,7 @@ impl Driver<'_> {
         }
         let fill = Fill::decode(row)?.fact;
         let context = context.map(ContextRow::decode).transpose()?;
-        let step = self.state.apply(FoldEvent::Fill {
-            fill: &fill,
-            order: context.as_ref(),
-        })?;
+        let step = self.state.apply(FoldEvent::Fill { fill: &fill, order: context.as_ref() })?;
         self.fills_seen += 1;
         self.ts_max = self.ts_max.max(row.ts);
         self.trips.extend(step.closed.map(|trip| *trip));
@@ -234,10 +210,9 @@ impl Driver<'_> {
     fn timed(&mut self, event: &TimedEvent) -> Result<(), Stop> {
         let step = match event {
             TimedEvent::Anchor(anchor) => self.state.apply(FoldEvent::Anchor(anchor))?,
-            TimedEvent::Residual(residual, context) => self.state.apply(FoldEvent::Residual {
-                residual,
-                order: Some(context),
-            })?,
+            TimedEvent::Residual(residual, context) => {
+                self.state.apply(FoldEvent::Residual { residual, order: Some(context) })?
+            }
             TimedEvent::Funding(rows) => self.state.apply(FoldEvent::Funding(rows))?,
         };
         self.trips.extend(step.closed.map(|trip| *trip));
@@ -256,12 +231,8 @@ impl Driver<'_> {
         let Some(fold_key) = self.state.last_fill().cloned() else {
             return Ok(());
         };
-        let checkpoint = Checkpoint {
-            fills_seen: self.fills_seen,
-            ts_max: self.ts_max,
-            fold_key,
-            state: self.state.clone(),
-        };
+        let checkpoint =
+            Checkpoint { fills_seen: self.fills_seen, ts_max: self.ts_max, fold_key, state: self.state.clone() };
         checkpoint::write(conn, self.account, self.symbol, &checkpoint, is_head)
     }
 }
@@ -278,10 +249,7 @@ pub(super) struct ContextRow {
 
 impl ContextRow {
     fn decode(&self) -> StoreResult<OrderContext> {
-        let reader = RowReader {
-            table: "orders",
-            key: || self.order_id.clone(),
-        };
+        let reader = RowReader { table: "orders", key: || self.order_id.clone() };
         Ok(OrderContext {
             engine: reader.optional("engine", self.engine.as_deref())?,
             exit_reason: reader.optional("exit_reason", self.exit_reason.as_deref())?,
@@ -333,11 +301,8 @@ fn phase(
         .limit(limit)
         .select((FillRow::as_select(), Option::<ContextRow>::as_select()))
         .into_boxed();
-    query = if sequenced {
-        query.filter(fills::sequence.is_not_null())
-    } else {
-        query.filter(fills::sequence.is_null())
-    };
+    query =
+        if sequenced { query.filter(fills::sequence.is_not_null()) } else { query.filter(fills::sequence.is_null()) };
     if let Some(after) = after {
         let (at_ms, fill_id, side) = (after.at_ms, after.fill_id.as_str(), after.side.as_str());
         query = match after.sequence {

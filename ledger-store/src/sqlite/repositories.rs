@@ -35,8 +35,7 @@ impl LedgerWriter for SqliteStore {
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
         let checkpoint_every = self.checkpoint_every();
         let batch = EncodedBatch::new(batch);
-        self.write(move |conn| commit::apply(conn, &batch, checkpoint_every))
-            .await
+        self.write(move |conn| commit::apply(conn, &batch, checkpoint_every)).await
     }
 
     async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
@@ -45,8 +44,7 @@ impl LedgerWriter for SqliteStore {
 
     async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
         let (account, symbol, every) = (account.clone(), symbol.clone(), self.checkpoint_every());
-        self.write(move |conn| refold::refold(conn, &account, &symbol, every))
-            .await
+        self.write(move |conn| refold::refold(conn, &account, &symbol, every)).await
     }
 
     async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
@@ -58,22 +56,10 @@ impl LedgerWriter for SqliteStore {
                 derived::drop_symbol(conn, &account, symbol)?;
                 derived::set_quarantine(conn, &account, symbol, None)?;
             }
-            let from_start = Mark {
-                from_start: true,
-                ..Mark::default()
-            };
-            let marks = symbols
-                .iter()
-                .map(|symbol| (symbol.clone(), from_start.clone()))
-                .collect();
+            let whole = Mark { is_whole: true, ..Mark::default() };
+            let marks = symbols.iter().map(|symbol| (symbol.clone(), whole.clone())).collect();
             mark::write(conn, &account, &marks)?;
-            Ok(symbols
-                .into_iter()
-                .map(|symbol| PendingRefold {
-                    account: account.clone(),
-                    symbol,
-                })
-                .collect())
+            Ok(symbols.into_iter().map(|symbol| PendingRefold { account: account.clone(), symbol }).collect())
         })
         .await
     }
@@ -101,8 +87,7 @@ impl AccountRepository for SqliteStore {
 
     async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
         let id = id.clone();
-        self.write(move |conn| account::set_position_mode(conn, &id, mode))
-            .await
+        self.write(move |conn| account::set_position_mode(conn, &id, mode)).await
     }
 }
 
@@ -110,8 +95,7 @@ impl AccountRepository for SqliteStore {
 impl InstrumentRepository for SqliteStore {
     async fn instrument(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<Option<Sourced<Instrument>>> {
         let (account, symbol) = (account.clone(), symbol.clone());
-        self.read(move |conn| look_up::fact::<Instrument>(conn, &account, symbol))
-            .await
+        self.read(move |conn| look_up::fact::<Instrument>(conn, &account, &symbol)).await
     }
 
     async fn instruments(&self, account: &AccountId) -> StoreResult<Vec<Sourced<Instrument>>> {
@@ -129,7 +113,7 @@ impl InstrumentRepository for SqliteStore {
 impl SignalRepository for SqliteStore {
     async fn signal(&self, account: &AccountId, id: &SignalId) -> StoreResult<Option<Sourced<Signal>>> {
         let (account, id) = (account.clone(), id.clone());
-        self.read(move |conn| look_up::fact::<Signal>(conn, &account, id)).await
+        self.read(move |conn| look_up::fact::<Signal>(conn, &account, &id)).await
     }
 
     async fn signals(&self, filter: &SignalFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Signal>>> {
@@ -155,8 +139,7 @@ impl OrderRepository for SqliteStore {
 impl IntentRepository for SqliteStore {
     async fn intent(&self, account: &AccountId, id: &ClientOrderId) -> StoreResult<Option<Sourced<OrderIntent>>> {
         let (account, id) = (account.clone(), id.clone());
-        self.read(move |conn| look_up::fact::<OrderIntent>(conn, &account, id))
-            .await
+        self.read(move |conn| look_up::fact::<OrderIntent>(conn, &account, &id)).await
     }
 
     async fn intents(&self, filter: &IntentFilter, page: &PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>> {
@@ -169,7 +152,7 @@ impl IntentRepository for SqliteStore {
 impl FillRepository for SqliteStore {
     async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>> {
         let (account, key) = (account.clone(), key.clone());
-        self.read(move |conn| look_up::fact::<Fill>(conn, &account, key)).await
+        self.read(move |conn| look_up::fact::<Fill>(conn, &account, &key)).await
     }
 
     async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
@@ -184,8 +167,7 @@ impl FillRepository for SqliteStore {
         page: &PageRequest,
     ) -> StoreResult<Page<Sourced<Fill>>> {
         let (account, symbol, page) = (account.clone(), symbol.clone(), page.clone());
-        self.read(move |conn| list::fills_in_fold_order(conn, &account, &symbol, &page))
-            .await
+        self.read(move |conn| list::fills_in_fold_order(conn, &account, &symbol, &page)).await
     }
 
     async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64> {
@@ -198,8 +180,7 @@ impl FillRepository for SqliteStore {
 impl CancelRepository for SqliteStore {
     async fn cancel(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<Sourced<Cancel>>> {
         let (account, key) = (account.clone(), key.clone());
-        self.read(move |conn| look_up::fact::<Cancel>(conn, &account, key))
-            .await
+        self.read(move |conn| look_up::fact::<Cancel>(conn, &account, &key)).await
     }
 
     async fn cancels(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Cancel>>> {
@@ -212,8 +193,7 @@ impl CancelRepository for SqliteStore {
 impl IncomeRepository for SqliteStore {
     async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>> {
         let (account, key) = (account.clone(), key.clone());
-        self.read(move |conn| look_up::fact::<Income>(conn, &account, key))
-            .await
+        self.read(move |conn| look_up::fact::<Income>(conn, &account, &key)).await
     }
 
     async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
@@ -236,8 +216,7 @@ impl PositionRepository for SqliteStore {
 
     async fn pnl_mismatches(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<PnlMismatch>> {
         let (account, page) = (account.clone(), page.clone());
-        self.read(move |conn| look_up::pnl_mismatches(conn, &account, &page))
-            .await
+        self.read(move |conn| look_up::pnl_mismatches(conn, &account, &page)).await
     }
 }
 
@@ -267,8 +246,7 @@ impl SnapshotRepository for SqliteStore {
         page: &PageRequest,
     ) -> StoreResult<Page<Sourced<PositionSnapshot>>> {
         let (scope, page) = (scope.clone(), page.clone());
-        self.read(move |conn| list::position_snapshots(conn, &scope, &page))
-            .await
+        self.read(move |conn| list::position_snapshots(conn, &scope, &page)).await
     }
 
     async fn balance_snapshots(
@@ -277,8 +255,7 @@ impl SnapshotRepository for SqliteStore {
         page: &PageRequest,
     ) -> StoreResult<Page<Sourced<BalanceSnapshot>>> {
         let (scope, page) = (scope.clone(), page.clone());
-        self.read(move |conn| list::balance_snapshots(conn, &scope, &page))
-            .await
+        self.read(move |conn| list::balance_snapshots(conn, &scope, &page)).await
     }
 
     async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
@@ -296,8 +273,7 @@ impl SnapshotRepository for SqliteStore {
 impl SourceRepository for SqliteStore {
     async fn fact_sources(&self, account: &AccountId, kind: FactKind, fact_key: &str) -> StoreResult<Vec<FactSource>> {
         let (account, fact_key) = (account.clone(), fact_key.to_owned());
-        self.read(move |conn| fact_source::list(conn, &account, kind, &fact_key))
-            .await
+        self.read(move |conn| fact_source::list(conn, &account, kind, &fact_key)).await
     }
 }
 
@@ -305,8 +281,7 @@ impl SourceRepository for SqliteStore {
 impl RunRepository for SqliteStore {
     async fn begin_run(&self, account: &AccountId, kind: RunKind, started_local: TimestampMs) -> StoreResult<RunId> {
         let account = account.clone();
-        self.write(move |conn| run::begin(conn, &account, kind, started_local))
-            .await
+        self.write(move |conn| run::begin(conn, &account, kind, started_local)).await
     }
 
     async fn end_run(
@@ -316,8 +291,7 @@ impl RunRepository for SqliteStore {
         ended_local: TimestampMs,
         detail_json: Option<String>,
     ) -> StoreResult<()> {
-        self.write(move |conn| run::end(conn, run, status, ended_local, detail_json.as_deref()))
-            .await
+        self.write(move |conn| run::end(conn, run, status, ended_local, detail_json.as_deref())).await
     }
 
     async fn runs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>> {
@@ -371,8 +345,7 @@ impl RunRepository for SqliteStore {
         page: &PageRequest,
     ) -> StoreResult<Page<Discrepancy>> {
         let (account, page) = (account.clone(), page.clone());
-        self.read(move |conn| discrepancy::list(conn, &account, include_resolved, &page))
-            .await
+        self.read(move |conn| discrepancy::list(conn, &account, include_resolved, &page)).await
     }
 
     async fn quarantined(&self, account: &AccountId) -> StoreResult<Vec<Quarantine>> {

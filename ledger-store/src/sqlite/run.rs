@@ -1,7 +1,7 @@
 //! The tables `runs` and `repairs`: the journal.
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, TimestampMs};
+use ledger_core::{AccountId, Symbol, TimestampMs};
 
 use super::codec::RowReader;
 use super::failure::failed;
@@ -75,11 +75,7 @@ pub(super) fn end(
         ))
         .execute(conn)
         .map_err(failed("close a run"))?;
-    if changed == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::UnknownRun { run: run.0 })
-    }
+    if changed == 1 { Ok(()) } else { Err(StoreError::UnknownRun { run: run.0 }) }
 }
 
 /// The part of a list that a page asks for, by row number.
@@ -100,28 +96,19 @@ macro_rules! by_id {
 }
 
 pub(super) fn list(conn: &mut SqliteConnection, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>> {
-    let query = runs::table
-        .filter(runs::account_id.eq(account.as_str()))
-        .select(RunRow::as_select())
-        .into_boxed();
+    let query = runs::table.filter(runs::account_id.eq(account.as_str())).select(RunRow::as_select()).into_boxed();
     let rows = by_id!(query, page, runs::id).load(conn).map_err(failed("read runs"))?;
     page.finish(
         rows,
         |row| Cursor::new(vec![row.id.to_string()]),
         |row| {
-            let reader = RowReader {
-                table: "runs",
-                key: || row.id.to_string(),
-            };
+            let reader = RowReader { table: "runs", key: || row.id.to_string() };
             Ok(Run {
                 id: RunId(row.id),
                 account: reader.text("account_id", &row.account_id)?,
                 kind: reader.text("kind", &row.kind)?,
                 started_local: reader.instant("started_local_ms", row.started_local_ms)?,
-                ended_local: row
-                    .ended_local_ms
-                    .map(|ms| reader.instant("ended_local_ms", ms))
-                    .transpose()?,
+                ended_local: row.ended_local_ms.map(|ms| reader.instant("ended_local_ms", ms)).transpose()?,
                 status: reader.text("status", &row.status)?,
                 detail_json: row.detail_json.clone(),
             })
@@ -133,7 +120,7 @@ pub(super) fn add_repair(conn: &mut SqliteConnection, repair: &Repair) -> StoreR
     diesel::insert_into(repairs::table)
         .values((
             repairs::account_id.eq(repair.account.as_str()),
-            repairs::symbol.eq(repair.symbol.as_ref().map(|symbol| symbol.as_str())),
+            repairs::symbol.eq(repair.symbol.as_ref().map(Symbol::as_str)),
             repairs::run_id.eq(repair.run_id.0),
             repairs::at_local_ms.eq(repair.at_local.as_ms()),
             repairs::kind.eq(&repair.kind),
@@ -153,22 +140,15 @@ pub(super) fn repairs(
     account: &AccountId,
     page: &PageRequest,
 ) -> StoreResult<Page<Repair>> {
-    let query = repairs::table
-        .filter(repairs::account_id.eq(account.as_str()))
-        .select(RepairRow::as_select())
-        .into_boxed();
-    let rows = by_id!(query, page, repairs::id)
-        .load(conn)
-        .map_err(failed("read repairs"))?;
+    let query =
+        repairs::table.filter(repairs::account_id.eq(account.as_str())).select(RepairRow::as_select()).into_boxed();
+    let rows = by_id!(query, page, repairs::id).load(conn).map_err(failed("read repairs"))?;
     page.finish(
         rows,
         |row| Cursor::new(vec![row.id.to_string()]),
         |row| {
             let id = row.id;
-            let reader = RowReader {
-                table: "repairs",
-                key: || id.to_string(),
-            };
+            let reader = RowReader { table: "repairs", key: || id.to_string() };
             Ok(Repair {
                 id,
                 account: reader.text("account_id", &row.account_id)?,

@@ -35,18 +35,8 @@ pub(super) struct SignalRow {
 
 impl FactTable for Signal {
     const KIND: FactKind = FactKind::Signal;
-    const FIELDS: &'static [Field] = &[
-        "ts",
-        "skew_ms",
-        "symbol",
-        "side",
-        "kind",
-        "engine",
-        "reason",
-        "skipped",
-        "meta_json",
-        "restored",
-    ];
+    const FIELDS: &'static [Field] =
+        &["ts", "skew_ms", "symbol", "side", "kind", "engine", "reason", "skipped", "meta_json", "restored"];
     type Row = SignalRow;
 
     table_statements!(engine_signals, [account_id, signal_id]);
@@ -75,10 +65,7 @@ impl FactTable for Signal {
     }
 
     fn decode(row: &SignalRow) -> StoreResult<Sourced<Self>> {
-        let reader = RowReader {
-            table: "engine_signals",
-            key: || format!("{}/{}", row.account_id, row.signal_id),
-        };
+        let reader = RowReader { table: "engine_signals", key: || format!("{}/{}", row.account_id, row.signal_id) };
         let fact = Signal {
             signal_id: reader.text("signal_id", &row.signal_id)?,
             time: reader.time("ts", row.ts, &row.ts_precision)?,
@@ -92,13 +79,7 @@ impl FactTable for Signal {
             meta_json: row.meta_json.clone(),
             restored: row.restored,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -113,7 +94,7 @@ impl FactTable for Signal {
     ) -> QueryResult<Vec<SignalRow>> {
         engine_signals::table
             .filter(engine_signals::account_id.eq(account.as_str()))
-            .filter(engine_signals::signal_id.eq_any(keys.iter().map(|key| key.as_str())))
+            .filter(engine_signals::signal_id.eq_any(keys.iter().map(SignalId::as_str)))
             .filter(sql::<Bool>("engine_signals.rowid <= ").bind::<BigInt, _>(row_id_max))
             .select(SignalRow::as_select())
             .load(conn)

@@ -64,13 +64,7 @@ impl FactTable for PositionSnapshot {
             qty: reader.text("qty", &row.qty)?,
             entry_price: reader.optional("entry_price", row.entry_price.as_deref())?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -139,22 +133,14 @@ impl FactTable for BalanceSnapshot {
     }
 
     fn decode(row: &BalanceSnapshotRow) -> StoreResult<Sourced<Self>> {
-        let reader = RowReader {
-            table: "balance_snapshots",
-            key: || format!("{}/{}/{}", row.account_id, row.asset, row.ts),
-        };
+        let reader =
+            RowReader { table: "balance_snapshots", key: || format!("{}/{}/{}", row.account_id, row.asset, row.ts) };
         let fact = BalanceSnapshot {
             asset: reader.text("asset", &row.asset)?,
             at: reader.instant("ts", row.ts)?,
             wallet: reader.text("wallet", &row.wallet)?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
@@ -220,22 +206,14 @@ impl FactTable for PriceSnapshot {
     }
 
     fn decode(row: &PriceSnapshotRow) -> StoreResult<Sourced<Self>> {
-        let reader = RowReader {
-            table: "price_snapshots",
-            key: || format!("{}/{}/{}", row.account_id, row.symbol, row.ts),
-        };
+        let reader =
+            RowReader { table: "price_snapshots", key: || format!("{}/{}/{}", row.account_id, row.symbol, row.ts) };
         let fact = PriceSnapshot {
             symbol: reader.text("symbol", &row.symbol)?,
             at: reader.instant("ts", row.ts)?,
             mark_price: reader.text("mark_price", &row.mark_price)?,
         };
-        reader.sourced(
-            fact,
-            Self::FIELDS,
-            &row.source,
-            row.field_sources.as_deref(),
-            row.conflicts.as_deref(),
-        )
+        reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {

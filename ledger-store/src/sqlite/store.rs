@@ -54,27 +54,17 @@ impl Default for OpenOptions {
 impl OpenOptions {
     /// Creates the file where there is none.
     pub fn creating() -> Self {
-        Self {
-            create: true,
-            ..Self::default()
-        }
+        Self { create: true, ..Self::default() }
     }
 
     /// Opens for reading only.
     pub fn reading() -> Self {
-        Self {
-            read_only: true,
-            ..Self::default()
-        }
+        Self { read_only: true, ..Self::default() }
     }
 
     /// Creates the file where there is none, and writes on the caller's thread.
     pub fn inline() -> Self {
-        Self {
-            create: true,
-            writer: WriterMode::Inline,
-            ..Self::default()
-        }
+        Self { create: true, writer: WriterMode::Inline, ..Self::default() }
     }
 }
 
@@ -82,10 +72,7 @@ enum Access {
     /// One connection for everything.
     Inline(Mutex<SqliteConnection>),
     /// Query-only connections, and the writer unless the book is open for reading only.
-    Pooled {
-        readers: Arc<Readers>,
-        writer: Option<Writer>,
-    },
+    Pooled { readers: Arc<Readers>, writer: Option<Writer> },
 }
 
 struct Readers {
@@ -119,8 +106,7 @@ fn in_snapshot<T>(
 ) -> StoreResult<T> {
     use diesel::connection::SimpleConnection;
     let control = |conn: &mut SqliteConnection, statement: &'static str| {
-        conn.batch_execute(statement)
-            .map_err(|error| describe(statement, &error))
+        conn.batch_execute(statement).map_err(|error| describe(statement, &error))
     };
     control(conn, "BEGIN")?;
     let result = work(conn);
@@ -141,9 +127,7 @@ impl std::fmt::Debug for SqliteStore {
             Access::Pooled { writer: Some(_), .. } => "threaded",
             Access::Pooled { writer: None, .. } => "read-only",
         };
-        f.debug_struct("SqliteStore")
-            .field("access", &access)
-            .finish_non_exhaustive()
+        f.debug_struct("SqliteStore").field("access", &access).finish_non_exhaustive()
     }
 }
 
@@ -158,30 +142,16 @@ impl SqliteStore {
             busy_timeout_ms: options.busy_timeout_ms,
             pages_max: options.pages_max,
         };
-        let idle = if options.read_only {
-            vec![target.open_reader()?]
-        } else {
-            Vec::new()
-        };
-        let writer = if options.read_only {
-            None
-        } else {
-            Some(target.open_writer(options.create)?)
-        };
+        let idle = if options.read_only { vec![target.open_reader()?] } else { Vec::new() };
+        let writer = if options.read_only { None } else { Some(target.open_writer(options.create)?) };
         let access = match (writer, options.writer) {
             (Some(conn), WriterMode::Inline) => Access::Inline(Mutex::new(conn)),
             (writer, _) => Access::Pooled {
-                readers: Arc::new(Readers {
-                    target,
-                    idle: Mutex::new(idle),
-                }),
+                readers: Arc::new(Readers { target, idle: Mutex::new(idle) }),
                 writer: writer.map(Writer::start).transpose()?,
             },
         };
-        Ok(Self {
-            access,
-            checkpoint_every: u64::from(options.checkpoint_every),
-        })
+        Ok(Self { access, checkpoint_every: u64::from(options.checkpoint_every) })
     }
 
     /// A book in memory, written on the caller's thread; gone when it is dropped.
@@ -189,11 +159,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when memory runs out.
     pub fn in_memory(options: &OpenOptions) -> StoreResult<Self> {
-        let target = Target {
-            path: None,
-            busy_timeout_ms: options.busy_timeout_ms,
-            pages_max: options.pages_max,
-        };
+        let target = Target { path: None, busy_timeout_ms: options.busy_timeout_ms, pages_max: options.pages_max };
         Ok(Self {
             access: Access::Inline(Mutex::new(target.open_writer(true)?)),
             checkpoint_every: u64::from(options.checkpoint_every),
@@ -214,12 +180,10 @@ impl SqliteStore {
             Access::Inline(conn) => work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner)),
             Access::Pooled { readers, .. } => {
                 let readers = Arc::clone(readers);
-                tokio::task::spawn_blocking(move || readers.with(work))
-                    .await
-                    .map_err(|error| StoreError::Backend {
-                        operation: "read",
-                        source: BackendError::new(error.to_string()),
-                    })?
+                tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|error| StoreError::Backend {
+                    operation: "read",
+                    source: BackendError::new(error.to_string()),
+                })?
             }
         }
     }
@@ -235,9 +199,7 @@ impl SqliteStore {
             Access::Inline(conn) => {
                 writer::execute(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), vec![command]);
             }
-            Access::Pooled {
-                writer: Some(writer), ..
-            } => writer.send(command).await?,
+            Access::Pooled { writer: Some(writer), .. } => writer.send(command).await?,
             Access::Pooled { writer: None, .. } => return Err(StoreError::OpenedReadOnly),
         }
         answer.await.map_err(|_| StoreError::Closed)?
@@ -253,12 +215,9 @@ impl SqliteStore {
             Access::Inline(conn) => work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner)),
             Access::Pooled { readers, .. } => {
                 let target = readers.target.clone();
-                tokio::task::spawn_blocking(move || work(&mut target.open_reader()?))
-                    .await
-                    .map_err(|error| StoreError::Backend {
-                        operation: "maintenance",
-                        source: BackendError::new(error.to_string()),
-                    })?
+                tokio::task::spawn_blocking(move || work(&mut target.open_reader()?)).await.map_err(|error| {
+                    StoreError::Backend { operation: "maintenance", source: BackendError::new(error.to_string()) }
+                })?
             }
         }
     }

@@ -45,16 +45,9 @@ pub(super) fn cursors(conn: &mut SqliteConnection, account: &AccountId) -> Store
         .map_err(failed("read cursors"))?;
     rows.into_iter()
         .map(|(stream, symbol, position)| {
-            let reader = RowReader {
-                table: "sync_cursors",
-                key: || format!("{account}/{stream}/{symbol}"),
-            };
+            let reader = RowReader { table: "sync_cursors", key: || format!("{account}/{stream}/{symbol}") };
             let symbol = reader.optional("symbol", Some(symbol.as_str()).filter(|text| !text.is_empty()))?;
-            Ok(SyncCursor {
-                symbol,
-                position,
-                stream: stream.clone(),
-            })
+            Ok(SyncCursor { symbol, position, stream: stream.clone() })
         })
         .collect()
 }
@@ -65,10 +58,7 @@ pub(super) fn write_coverage(
     account: &AccountId,
     spans: &[CoverageSpan],
 ) -> StoreResult<()> {
-    let lanes: BTreeSet<_> = spans
-        .iter()
-        .map(|span| (&span.stream, &span.symbol, span.grade))
-        .collect();
+    let lanes: BTreeSet<_> = spans.iter().map(|span| (&span.stream, &span.symbol, span.grade)).collect();
     for (stream, symbol, grade) in lanes {
         let symbol_text = symbol_column(symbol.as_ref());
         let lane = coverage::table
@@ -76,10 +66,8 @@ pub(super) fn write_coverage(
             .filter(coverage::stream.eq(stream))
             .filter(coverage::symbol.eq(symbol_text))
             .filter(coverage::grade.eq(grade.as_str()));
-        let mut all: Vec<(i64, i64)> = lane
-            .select((coverage::since_ts, coverage::until_ts))
-            .load(conn)
-            .map_err(failed("read coverage"))?;
+        let mut all: Vec<(i64, i64)> =
+            lane.select((coverage::since_ts, coverage::until_ts)).load(conn).map_err(failed("read coverage"))?;
         all.extend(
             spans
                 .iter()
@@ -121,21 +109,12 @@ pub(super) fn coverage(conn: &mut SqliteConnection, account: &AccountId) -> Stor
     let rows: Vec<(String, String, String, i64, i64)> = coverage::table
         .filter(coverage::account_id.eq(account.as_str()))
         .order((coverage::stream, coverage::symbol, coverage::since_ts, coverage::grade))
-        .select((
-            coverage::stream,
-            coverage::symbol,
-            coverage::grade,
-            coverage::since_ts,
-            coverage::until_ts,
-        ))
+        .select((coverage::stream, coverage::symbol, coverage::grade, coverage::since_ts, coverage::until_ts))
         .load(conn)
         .map_err(failed("read coverage"))?;
     rows.into_iter()
         .map(|(stream, symbol, grade, since, until)| {
-            let reader = RowReader {
-                table: "coverage",
-                key: || format!("{account}/{stream}/{symbol}/{since}"),
-            };
+            let reader = RowReader { table: "coverage", key: || format!("{account}/{stream}/{symbol}/{since}") };
             let symbol = reader.optional("symbol", Some(symbol.as_str()).filter(|text| !text.is_empty()))?;
             Ok(CoverageSpan {
                 symbol,

@@ -77,10 +77,7 @@ impl<'a> Timeline<'a> {
             query = query.filter(anchors::ts.gt(ts_max));
         }
         let rows: Vec<AnchorRow> = query.load(conn).map_err(failed("read anchors"))?;
-        let anchors = rows
-            .iter()
-            .map(|row| Ok(Anchor::decode(row)?.fact))
-            .collect::<StoreResult<_>>()?;
+        let anchors = rows.iter().map(|row| Ok(Anchor::decode(row)?.fact)).collect::<StoreResult<_>>()?;
         let mode: Option<String> = accounts::table
             .find(account.as_str())
             .select(accounts::position_mode)
@@ -117,28 +114,16 @@ impl<'a> Timeline<'a> {
         let Some((at, lane)) = anchor.into_iter().chain(residual).chain(funding).min() else {
             return Ok(None);
         };
-        let is_due = fill_ms.is_none_or(|fill_ms| {
-            if lane == 0 {
-                at.as_ms() <= fill_ms
-            } else {
-                at.as_ms() < fill_ms
-            }
-        });
+        let is_due = fill_ms.is_none_or(|fill_ms| if lane == 0 { at.as_ms() <= fill_ms } else { at.as_ms() < fill_ms });
         if !is_due {
             return Ok(None);
         }
         Ok(match lane {
             0 => self.anchors.pop_front().map(TimedEvent::Anchor),
-            1 => self
-                .residuals
-                .pop_front()
-                .map(|(_, residual, context)| TimedEvent::Residual(residual, context)),
+            1 => self.residuals.pop_front().map(|(_, residual, context)| TimedEvent::Residual(residual, context)),
             _ => {
-                let rows_of_instant = self
-                    .funding
-                    .iter()
-                    .take_while(|income| funding_instant(income.time.at) == at)
-                    .count();
+                let rows_of_instant =
+                    self.funding.iter().take_while(|income| funding_instant(income.time.at) == at).count();
                 let mut rows: Vec<Income> = self.funding.drain(..rows_of_instant).collect();
                 // Rows of one instant may have been posted in any order.
                 rows.sort_by_key(Fact::key);
@@ -179,10 +164,7 @@ impl<'a> Timeline<'a> {
                 let Some(position_side) = order.position_side.or(self.position_side_default) else {
                     continue;
                 };
-                let reader = RowReader {
-                    table: "orders",
-                    key: || format!("{}", order.key.order_id),
-                };
+                let reader = RowReader { table: "orders", key: || format!("{}", order.key.order_id) };
                 let qty = Quantity::new(residual_qty).map_err(|error| reader.corrupt("residual_qty", error))?;
                 let price =
                     residual_price(order, residual_qty, book.filled_quote).and_then(|price| Price::new(price).ok());
@@ -208,9 +190,7 @@ impl<'a> Timeline<'a> {
         };
         while !self.funding_done && !is_complete(&self.funding) {
             let (ms, tran_id, asset) =
-                self.funding_last
-                    .clone()
-                    .unwrap_or((self.from_ms, String::new(), String::new()));
+                self.funding_last.clone().unwrap_or((self.from_ms, String::new(), String::new()));
             let rows: Vec<IncomeRow> = income::table
                 .filter(income::account_id.eq(self.account.as_str()))
                 .filter(income::symbol.eq(self.symbol.as_str()))

@@ -58,14 +58,7 @@ where
     F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
 {
     let (reply, answer) = oneshot::channel();
-    (
-        Box::new(Job {
-            work,
-            result: None,
-            reply,
-        }),
-        answer,
-    )
+    (Box::new(Job { work, result: None, reply }), answer)
 }
 
 /// Runs commands in one transaction and answers them.
@@ -73,11 +66,7 @@ pub(super) fn execute(conn: &mut SqliteConnection, mut commands: Vec<Box<dyn Com
     match transact(conn, &mut commands) {
         Ok(()) => commands.into_iter().for_each(|command| command.finish(None)),
         Err(failure) if commands.len() == 1 => {
-            commands
-                .into_iter()
-                .take(1)
-                .zip([failure])
-                .for_each(|(command, failure)| command.finish(Some(failure)));
+            commands.into_iter().take(1).zip([failure]).for_each(|(command, failure)| command.finish(Some(failure)));
         }
         // The transaction is lost, through one command or the machine: each gets one of its own.
         Err(_) => commands.into_iter().for_each(|command| execute(conn, vec![command])),
@@ -86,8 +75,7 @@ pub(super) fn execute(conn: &mut SqliteConnection, mut commands: Vec<Box<dyn Com
 
 fn transact(conn: &mut SqliteConnection, commands: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
     let control = |conn: &mut SqliteConnection, statement: &'static str| {
-        conn.batch_execute(statement)
-            .map_err(|error| describe(statement, &error))
+        conn.batch_execute(statement).map_err(|error| describe(statement, &error))
     };
     // IMMEDIATE: a transaction that begins by reading and then writes can fail in a way that waiting does not cure.
     control(conn, "BEGIN IMMEDIATE")?;
@@ -132,10 +120,7 @@ impl Writer {
                 }
             })
             .map_err(|_| StoreError::Closed)?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-        })
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     pub(super) async fn send(&self, command: Box<dyn Command>) -> StoreResult<()> {

@@ -10,7 +10,7 @@ struct Column {
     #[diesel(sql_type = Text)]
     table_name: String,
     #[diesel(sql_type = Text)]
-    column_name: String,
+    name: String,
     #[diesel(sql_type = Text)]
     sql_type: String,
     #[diesel(sql_type = BigInt)]
@@ -23,7 +23,7 @@ async fn migrated() -> Vec<String> {
     let columns: Vec<Column> = store
         .read(|conn| {
             Ok(diesel::sql_query(
-                "SELECT m.name AS table_name, c.name AS column_name, c.type AS sql_type,
+                "SELECT m.name AS table_name, c.name AS name, c.type AS sql_type,
                     (c.\"notnull\" = 1 OR c.pk > 0) AS required
                  FROM sqlite_master m JOIN pragma_table_info(m.name) c
                  WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite%' AND m.name NOT LIKE '\\_\\_diesel%' ESCAPE '\\'
@@ -42,12 +42,8 @@ async fn migrated() -> Vec<String> {
                 "BLOB" => "Binary",
                 _ => "Integer",
             };
-            let sql_type = if column.required == 1 {
-                inner.to_owned()
-            } else {
-                format!("Nullable<{inner}>")
-            };
-            format!("{} {} {sql_type}", column.table_name, column.column_name)
+            let sql_type = if column.required == 1 { inner.to_owned() } else { format!("Nullable<{inner}>") };
+            format!("{} {} {sql_type}", column.table_name, column.name)
         })
         .collect()
 }
@@ -59,10 +55,8 @@ fn declared() -> Vec<String> {
     for line in include_str!("../schema.rs").lines() {
         let line = line.trim();
         if let Some((column, sql_type)) = line.trim_end_matches(',').split_once(" -> ") {
-            columns.push(format!(
-                "{table} {column} {}",
-                sql_type.replace("BigInt", "Integer").replace("Bool", "Integer")
-            ));
+            columns
+                .push(format!("{table} {column} {}", sql_type.replace("BigInt", "Integer").replace("Bool", "Integer")));
         } else if let Some((name, _)) = line.split_once(" (") {
             table = name;
         }

@@ -68,11 +68,7 @@ async fn smoke() {
         assert_eq!(report.counts().already_recorded, 5);
         let trips = store
             .trips(
-                &TripFilter {
-                    scope: Scope::account(account.clone()),
-                    engine: None,
-                    position_side: None,
-                },
+                &TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None },
                 &PageRequest::first(10),
             )
             .await
@@ -81,16 +77,10 @@ async fn smoke() {
         assert_eq!(store.open_trips(&account).await.unwrap().len(), 1);
         let positions = store.positions(&account).await.unwrap();
         assert_eq!(positions[0].position.qty, "3".parse().unwrap());
-        let fills = store
-            .fills(&Scope::account(account.clone()).into(), &PageRequest::newest(3))
-            .await
-            .unwrap();
+        let fills = store.fills(&Scope::account(account.clone()).into(), &PageRequest::newest(3)).await.unwrap();
         assert_eq!(fills.items.len(), 3);
         let rest = store
-            .fills(
-                &Scope::account(account.clone()).into(),
-                &PageRequest::newest(3).after(fills.next.unwrap()),
-            )
+            .fills(&Scope::account(account.clone()).into(), &PageRequest::newest(3).after(fills.next.unwrap()))
             .await
             .unwrap();
         assert_eq!(rest.items.len(), 1);
