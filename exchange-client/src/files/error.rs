@@ -165,8 +165,8 @@ pub enum FileError {
         /// Which file.
         place: Place,
     },
-    /// A time zone in the file name that cannot be read.
-    #[error("the name of {place} contains `{text}`, which is no UTC offset; rename the file, as in `(UTC+3)`")]
+    /// A time zone in the file name or header that cannot be read.
+    #[error("the name or time column of {place} says `{text}`, which is no UTC offset; correct it, as in `(UTC+3)`")]
     ZoneInName {
         /// Which file.
         place: Place,

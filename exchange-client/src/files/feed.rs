@@ -148,11 +148,16 @@ impl Lines {
             self.line = Vec::new();
             return Ok(Some(Line::TooLong));
         }
+        Ok(Some(Line::Bytes(self.last())))
+    }
+
+    /// The line that was read last, unless it was too long.
+    pub(super) fn last(&self) -> &[u8] {
         let mut line = self.line.as_slice();
         if self.number == 1 {
             line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
         }
-        Ok(Some(Line::Bytes(line.strip_suffix(b"\r").unwrap_or(line))))
+        line.strip_suffix(b"\r").unwrap_or(line)
     }
 }
 

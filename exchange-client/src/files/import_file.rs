@@ -4,20 +4,16 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
-
-use ledger_core::Statement;
 
 use super::container::{Container, Member, wrapping};
 use super::context::Context;
-use super::error::{FileError, Place, RowError, RowProblem, shown};
+use super::error::{FileError, Place, RowProblem, shown};
 use super::feed::{BYTE_ORDER_MARK, Feed, Line, Lines};
-use super::json::Object;
-use super::json_split::{Element, Splitter};
 use super::layout::Layout;
-use super::table::{Cells, Header};
+use super::table::Header;
+use super::text::{JsonElements, JsonLines, Stop, Table, Text, TextRow};
 use super::zone::{Zone, ZoneOrigin, zone_in_name};
-use super::{Kind, Options, ROW_BYTES_MAX, Row, ccxt, ndjson};
+use super::{Kind, Options, Row};
 
 /// How far ahead a text is looked at to tell what it is.
 const SNIFFED: usize = 4_096;
@@ -35,34 +31,11 @@ pub struct ImportFile {
     context: Context,
     text: Option<Text>,
     kind: Kind,
-    is_recognised: bool,
     begins_with: String,
     zone_origin: Option<ZoneOrigin>,
     queue: VecDeque<Result<Row, FileError>>,
     is_zip: bool,
     at_end: bool,
-}
-
-/// The text of a file or member.
-enum Text {
-    Table(Box<Table>),
-    JsonLines(Lines),
-    JsonElements(Splitter),
-}
-
-struct Table {
-    header: Header,
-    layout: Layout,
-    lines: Lines,
-    cells: Cells,
-}
-
-/// What reading on in a text gave.
-enum Read1 {
-    Row(Row),
-    /// A line without meaning, such as an empty one.
-    Skip,
-    End,
 }
 
 impl ImportFile {
@@ -97,7 +70,6 @@ impl ImportFile {
             context: Context::new(options),
             text: None,
             kind: if is_database { Kind::BotDatabase } else { Kind::Ccxt },
-            is_recognised: false,
             begins_with: String::new(),
             zone_origin: None,
             queue: VecDeque::new(),
@@ -170,26 +142,21 @@ impl ImportFile {
     /// whether it can be read at all. One bad line at the beginning does not condemn a file.
     fn prime(&mut self) -> Result<(), FileError> {
         let mut rows = VecDeque::new();
+        let mut is_foreign = false;
         while rows.len() < PRIMED {
             match self.read_in_text() {
-                Some(Ok(row)) => rows.push_back(Ok(row)),
                 Some(Err(error)) if rows.is_empty() => return Err(error),
-                Some(Err(error)) => {
-                    rows.push_back(Err(error));
-                    break;
-                }
+                Some(item) => rows.push_back(item),
                 None => break,
             }
-            if self.is_recognised {
+            if self.is_recognised() {
+                is_foreign = false;
                 break;
             }
+            // Objects that cannot be parsed say nothing about what the file is; others do.
+            is_foreign |= rows.back().is_some_and(is_of_no_known_kind);
         }
-        // Objects that cannot be parsed say nothing about what the file is; others do.
-        let is_foreign = |item: &Result<Row, FileError>| {
-            let problem = item.as_ref().ok().and_then(|row| row.result.as_ref().err()).map(|error| &error.problem);
-            matches!(problem, Some(RowProblem::Unrecognised { .. } | RowProblem::NotAnObject))
-        };
-        if !self.is_recognised && rows.iter().any(is_foreign) {
+        if is_foreign {
             self.text = None;
             return Err(FileError::Unrecognised { place: self.place.clone(), found: self.begins_with.clone() });
         }
@@ -197,11 +164,15 @@ impl ImportFile {
         Ok(())
     }
 
+    /// Whether the text at hand has told what it is.
+    fn is_recognised(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| text.kind().is_some())
+    }
+
     /// Tells what the text at hand is.
     fn begin_text(&mut self) -> Result<(), FileError> {
         self.text = None;
         self.context.begin_member();
-        self.is_recognised = false;
         let is_archive = self.feed.container().is_compressed();
         let head = match self.feed.peek(SNIFFED) {
             Ok(head) => head.to_vec(),
@@ -241,9 +212,9 @@ impl ImportFile {
             if head.starts_with(BYTE_ORDER_MARK) {
                 io::BufRead::consume(&mut self.feed, BYTE_ORDER_MARK.len());
             }
-            Text::JsonElements(Splitter::default())
+            Text::JsonElements(JsonElements::default())
         } else {
-            Text::JsonLines(Lines::default())
+            Text::JsonLines(JsonLines::default())
         });
     }
 
@@ -270,9 +241,8 @@ impl ImportFile {
             return Err(FileError::DuplicateColumn { place, column: shown(column) });
         }
         self.kind = layout.kind();
-        self.is_recognised = true;
         self.choose_zone(&header, &layout)?;
-        self.text = Some(Text::Table(Box::new(Table { header, layout, lines, cells: Cells::default() })));
+        self.text = Some(Text::Table(Box::new(Table::new(header, layout, lines))));
         Ok(())
     }
 
@@ -310,114 +280,26 @@ impl ImportFile {
 
     /// The next row of the text at hand; `None` behind its last.
     fn read_in_text(&mut self) -> Option<Result<Row, FileError>> {
-        loop {
-            let mut text = self.text.take()?;
-            let read = match &mut text {
-                Text::Table(table) => self.read_record(table),
-                Text::JsonLines(lines) => self.read_json_line(lines),
-                Text::JsonElements(splitter) => self.read_json_element(splitter),
-            };
-            match read {
-                Ok(Read1::End) => return None,
-                Ok(Read1::Skip) => self.text = Some(text),
-                Ok(Read1::Row(row)) => {
-                    self.text = Some(text);
-                    return Some(Ok(row));
-                }
-                Err(error) => return Some(Err(error)),
+        let text = self.text.as_mut()?;
+        let next = text.next(&mut self.feed, &mut self.context);
+        self.kind = text.kind().unwrap_or(self.kind);
+        let stop = match next {
+            Ok(TextRow { line, result }) => {
+                return Some(Ok(Row { member: self.place.member.clone(), line, result }));
             }
-        }
-    }
-
-    fn read_record(&mut self, table: &mut Table) -> Result<Read1, FileError> {
-        let Table { header, layout, lines, cells } = table;
-        let before = lines.number();
-        let bytes = match lines.next(&mut self.feed) {
-            Ok(None) => return Ok(Read1::End),
-            Ok(Some(Line::TooLong)) => {
-                let error = RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX });
-                return Ok(self.row(before + 1, Err(error)));
-            }
-            Ok(Some(Line::Bytes(bytes))) => bytes,
-            Err(source) => {
-                self.at_end = true;
-                return Err(self.broken(before, source));
-            }
+            Err(stop) => stop,
         };
-        if bytes.trim_ascii().is_empty() {
-            return Ok(Read1::Skip);
-        }
-        let line = match utf8(bytes) {
-            Ok(line) => line,
-            Err(error) => return Ok(self.row(before + 1, Err(error))),
-        };
-        if let Err(problem) = cells.split(line, header.separator()) {
-            return Ok(self.row(before + 1, Err(RowError::row(problem))));
-        }
-        if header.is_repeated_by(cells) || says_no_data(cells) {
-            return Ok(Read1::Skip);
-        }
-        let context = &mut self.context;
-        let parsed = header.record(cells).and_then(|record| layout.parse(record, &Arc::from(line), context));
-        if let Err(RowError { problem: RowProblem::LocalTime, .. }) = parsed {
-            return Err(FileError::ZoneUnknown { place: self.place.clone() });
-        }
-        Ok(self.row(before + 1, parsed))
-    }
-
-    fn read_json_line(&mut self, lines: &mut Lines) -> Result<Read1, FileError> {
-        let before = lines.number();
-        match lines.next(&mut self.feed) {
-            Ok(None) => Ok(Read1::End),
-            Ok(Some(Line::TooLong)) => {
-                let error = RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX });
-                Ok(self.row(before + 1, Err(error)))
-            }
-            Ok(Some(Line::Bytes(bytes))) if bytes.trim_ascii().is_empty() => Ok(Read1::Skip),
-            Ok(Some(Line::Bytes(bytes))) => {
-                let parsed = self.parse_json(bytes);
-                Ok(self.row(before + 1, parsed))
-            }
-            Err(source) => {
+        self.text = None;
+        let place = self.place.clone();
+        match stop {
+            Stop::End => None,
+            Stop::Unclosed { line } => Some(Err(FileError::Unclosed { place, line })),
+            Stop::ZoneUnknown => Some(Err(FileError::ZoneUnknown { place })),
+            Stop::Failed { line, source } => {
                 self.at_end = true;
-                Err(self.broken(before, source))
+                Some(Err(self.broken(line, source)))
             }
         }
-    }
-
-    fn read_json_element(&mut self, splitter: &mut Splitter) -> Result<Read1, FileError> {
-        let parsed = match splitter.next(&mut self.feed) {
-            Ok(None) => return Ok(Read1::End),
-            Ok(Some(Element::Unclosed)) => {
-                return Err(FileError::Unclosed { place: self.place.clone(), line: splitter.line() });
-            }
-            Ok(Some(Element::TooLong)) => Err(RowError::row(RowProblem::TooLong { limit: ROW_BYTES_MAX })),
-            Ok(Some(Element::Bytes(bytes))) => self.parse_json(bytes),
-            Err(source) => {
-                self.at_end = true;
-                return Err(self.broken(splitter.line() - 1, source));
-            }
-        };
-        Ok(self.row(splitter.element_line(), parsed))
-    }
-
-    /// What a JSON text states.
-    fn parse_json(&mut self, bytes: &[u8]) -> Result<Vec<Statement>, RowError> {
-        let text = utf8(bytes)?;
-        let object = Object::parse(text, "")?;
-        let is_ours = object.get("schema").is_some_and(|schema| schema.text.starts_with(ndjson::SCHEMA_PREFIX));
-        if !self.is_recognised && (is_ours || ccxt::is_recognised(&object)) {
-            self.is_recognised = true;
-            self.kind = if is_ours { Kind::Fillbook } else { Kind::Ccxt };
-        }
-        if is_ours {
-            return ndjson::parse_line(text).map(|statement| vec![statement]);
-        }
-        ccxt::parse(&object, &Arc::from(text), &mut self.context)
-    }
-
-    fn row(&self, line: u64, result: Result<Vec<Statement>, RowError>) -> Read1 {
-        Read1::Row(Row { member: self.place.member.clone(), line, result })
     }
 
     /// The file without its member.
@@ -464,16 +346,8 @@ impl std::fmt::Debug for ImportFile {
     }
 }
 
-fn utf8(bytes: &[u8]) -> Result<&str, RowError> {
-    str::from_utf8(bytes).map_err(|error| RowError::row(RowProblem::NotUtf8 { byte: error.valid_up_to() + 1 }))
-}
-
-/// Exports without any row say so in a row.
-fn says_no_data(cells: &Cells) -> bool {
-    let mut present = cells.iter().map(str::trim).filter(|cell| !cell.is_empty());
-    let is_notice = present.next().is_some_and(|first| {
-        let first = first.to_ascii_lowercase();
-        first.starts_with("no data") || first.starts_with("no matching") || first.starts_with("no record")
-    });
-    is_notice && present.next().is_none()
+/// Whether a row is well formed, but nothing that is known.
+fn is_of_no_known_kind(item: &Result<Row, FileError>) -> bool {
+    let problem = item.as_ref().ok().and_then(|row| row.result.as_ref().err()).map(|error| &error.problem);
+    matches!(problem, Some(RowProblem::Unrecognised { .. } | RowProblem::NotAnObject))
 }

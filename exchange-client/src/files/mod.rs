@@ -47,6 +47,7 @@ mod orders;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod trades;
 mod transactions;
 mod zone;
