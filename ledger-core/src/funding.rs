@@ -22,11 +22,7 @@ const POSTING_DELAY_MS_MAX: i64 = 60_000;
 /// taken at its own time. Later rows never have an earlier instant.
 pub fn funding_instant(at: TimestampMs) -> TimestampMs {
     let late = at.as_ms().rem_euclid(HOUR_MS);
-    if late <= POSTING_DELAY_MS_MAX {
-        at.saturating_add_ms(-late)
-    } else {
-        at
-    }
+    if late <= POSTING_DELAY_MS_MAX { at.saturating_add_ms(-late) } else { at }
 }
 
 /// A part of a funding payment.
@@ -56,12 +52,7 @@ pub(crate) fn attribute(
     }
     let mut shares = Vec::new();
     for (asset, amounts) in by_asset {
-        let share = |position_side, amount, certainty| Share {
-            position_side,
-            asset: asset.clone(),
-            amount,
-            certainty,
-        };
+        let share = |position_side, amount, certainty| Share { position_side, asset: asset.clone(), amount, certainty };
         match held {
             [] => shares.extend(amounts.iter().map(|amount| share(None, *amount, Certainty::Known))),
             [(position_side, _)] => {
@@ -70,11 +61,7 @@ pub(crate) fn attribute(
                 } else {
                     single
                 };
-                shares.extend(
-                    amounts
-                        .iter()
-                        .map(|amount| share(Some(*position_side), *amount, certainty)),
-                );
+                shares.extend(amounts.iter().map(|amount| share(Some(*position_side), *amount, certainty)));
             }
             // Numbers that cannot be compared exactly match nothing.
             [a, b] if let Some((of_a, of_b)) = matched(&amounts, a.1, b.1).unwrap_or(None) => {
@@ -82,12 +69,8 @@ pub(crate) fn attribute(
                 shares.push(share(Some(b.0), of_b, Certainty::Known));
             }
             _ => {
-                let total = amounts
-                    .iter()
-                    .try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))?;
-                let weight = held
-                    .iter()
-                    .try_fold(Decimal::ZERO, |sum, (_, qty)| sum.checked_add(*qty))?;
+                let total = amounts.iter().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))?;
+                let weight = held.iter().try_fold(Decimal::ZERO, |sum, (_, qty)| sum.checked_add(*qty))?;
                 if weight.is_zero() {
                     shares.push(share(None, total, Certainty::Known));
                     continue;
@@ -152,69 +135,36 @@ mod tests {
         }
     }
 
+    type Case<'a> = (&'a [&'a str], &'a [(PositionSide, &'a str)], &'a str);
+
     /// Rows, positions (side, quantity), and the shares as `side:amount:certainty`.
     #[test]
     fn funding_goes_to_who_held_the_position() {
         let (net, long, short) = (PositionSide::Net, PositionSide::Long, PositionSide::Short);
-        let table: &[(&[&str], &[(PositionSide, &str)], &str)] = &[
+        let table: &[Case<'_>] = &[
             (&["-0.5"], &[(net, "2")], "NET:-0.5:known"),
             (&["-0.5"], &[(long, "2")], "LONG:-0.5:known"),
             (&["-0.5"], &[], "-:-0.5:known"),
             // Two rows for one side of a hedge: the book does not see the other.
-            (
-                &["-0.5", "0.1"],
-                &[(long, "2")],
-                "LONG:-0.5:estimated LONG:0.1:estimated",
-            ),
+            (&["-0.5", "0.1"], &[(long, "2")], "LONG:-0.5:estimated LONG:0.1:estimated"),
             // Sizes 3 and 1 at one rate: the larger amount is the long's, whichever row comes first.
-            (
-                &["0.1", "-0.3"],
-                &[(long, "3"), (short, "-1")],
-                "LONG:-0.3:known SHORT:0.1:known",
-            ),
-            (
-                &["-0.3", "0.1"],
-                &[(long, "3"), (short, "-1")],
-                "LONG:-0.3:known SHORT:0.1:known",
-            ),
-            (
-                &["0.30000001", "-0.1"],
-                &[(long, "3"), (short, "-1")],
-                "LONG:0.30000001:known SHORT:-0.1:known",
-            ),
+            (&["0.1", "-0.3"], &[(long, "3"), (short, "-1")], "LONG:-0.3:known SHORT:0.1:known"),
+            (&["-0.3", "0.1"], &[(long, "3"), (short, "-1")], "LONG:-0.3:known SHORT:0.1:known"),
+            (&["0.30000001", "-0.1"], &[(long, "3"), (short, "-1")], "LONG:0.30000001:known SHORT:-0.1:known"),
             // Equal sizes: the amounts do not tell which is which, and their sum is nothing.
             (&["0.1", "-0.1"], &[(long, "1"), (short, "-1")], "-:0:known"),
             // One netted row of 3 - 1.
-            (
-                &["-0.2"],
-                &[(long, "3"), (short, "-1")],
-                "LONG:-0.3:estimated SHORT:0.1:estimated",
-            ),
+            (&["-0.2"], &[(long, "3"), (short, "-1")], "LONG:-0.3:estimated SHORT:0.1:estimated"),
             // Sizes that do not fit: the sum is kept, split as an estimate.
-            (
-                &["-0.5", "0.1"],
-                &[(long, "3"), (short, "-1")],
-                "LONG:-0.6:estimated SHORT:0.2:estimated",
-            ),
+            (&["-0.5", "0.1"], &[(long, "3"), (short, "-1")], "LONG:-0.6:estimated SHORT:0.2:estimated"),
         ];
         for (amounts, held, expected) in table {
-            let rows: Vec<Income> = amounts
-                .iter()
-                .enumerate()
-                .map(|(i, a)| row(a, &i.to_string()))
-                .collect();
+            let rows: Vec<Income> = amounts.iter().enumerate().map(|(i, a)| row(a, &i.to_string())).collect();
             let held: Vec<_> = held.iter().map(|(side, qty)| (*side, qty.parse().unwrap())).collect();
             let shares = attribute(&rows, &held, Certainty::Known).unwrap();
             let shown: Vec<String> = shares
                 .iter()
-                .map(|s| {
-                    format!(
-                        "{}:{}:{}",
-                        s.position_side.map_or("-", PositionSide::as_str),
-                        s.amount,
-                        s.certainty
-                    )
-                })
+                .map(|s| format!("{}:{}:{}", s.position_side.map_or("-", PositionSide::as_str), s.amount, s.certainty))
                 .collect();
             assert_eq!(shown.join(" "), *expected, "{amounts:?} {held:?}");
         }

@@ -15,7 +15,7 @@
 //! 3. `long_and_short_mirror_each_other`.
 //! 4. `a_flip_is_a_close_and_an_open`.
 
-use crate::amount::{Decimal, MathError, Price, Quantity, SCALE_MAX, mul_div_round, pow10};
+use crate::amount::{Decimal, MathError, Price, Quantity, SCALE_MAX, mul, mul_div_round, pow10};
 use crate::instrument::{ContractKind, Instrument};
 use crate::source::Side;
 
@@ -31,6 +31,7 @@ impl Value {
     ///
     /// # Errors
     /// [`MathError::Overflow`] beyond about 1.7e20.
+    #[inline]
     pub fn from_decimal(amount: Decimal) -> Result<Self, MathError> {
         amount.mantissa_at(SCALE_MAX).map(Self)
     }
@@ -39,6 +40,7 @@ impl Value {
     ///
     /// # Errors
     /// Never in practice: every value that arithmetic produces is a decimal.
+    #[inline]
     pub fn to_decimal(self) -> Result<Decimal, MathError> {
         Decimal::new(self.0, SCALE_MAX)
     }
@@ -47,6 +49,7 @@ impl Value {
     ///
     /// # Errors
     /// [`MathError::Overflow`].
+    #[inline]
     pub fn checked_add(self, other: Self) -> Result<Self, MathError> {
         add_symmetric(self.0, other.0).map(Self)
     }
@@ -55,15 +58,18 @@ impl Value {
     ///
     /// # Errors
     /// [`MathError::Overflow`].
+    #[inline]
     pub fn checked_sub(self, other: Self) -> Result<Self, MathError> {
         add_symmetric(self.0, -other.0).map(Self)
     }
 
     /// Whether this is nothing.
+    #[inline]
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
 
+    #[inline]
     fn signed(magnitude: i128, positive: bool) -> Self {
         Self(if positive { magnitude } else { -magnitude })
     }
@@ -89,28 +95,27 @@ impl Contract {
     }
 
     /// The unsigned value of `qty` at `price` in the settle asset.
+    #[inline]
     fn value(self, qty: Quantity, price: Price) -> Result<i128, MathError> {
         let (qty, price, multiplier) = (qty.get(), price.get(), self.multiplier.get());
-        let size = qty
-            .mantissa()
-            .checked_mul(multiplier.mantissa())
-            .ok_or(MathError::Overflow)?;
+        if self.kind == ContractKind::Linear && multiplier == Decimal::ONE {
+            // Nearly every contract and fill: one multiplication, one shift to the fixed scale.
+            let shift = SCALE_MAX.checked_sub(qty.scale() + price.scale()).and_then(pow10);
+            if let (Some(product), Some(factor)) = (mul(qty.mantissa(), price.mantissa()), shift) {
+                return mul(product, factor).ok_or(MathError::Overflow);
+            }
+        }
+        let size = mul(qty.mantissa(), multiplier.mantissa()).ok_or(MathError::Overflow)?;
         let size_scale = qty.scale() + multiplier.scale();
         match self.kind {
             ContractKind::Linear => {
-                let product = size.checked_mul(price.mantissa()).ok_or(MathError::Overflow)?;
+                let product = mul(size, price.mantissa()).ok_or(MathError::Overflow)?;
                 let scale = size_scale + price.scale();
                 if let Some(shift) = SCALE_MAX.checked_sub(scale) {
-                    return pow10(shift)
-                        .and_then(|factor| product.checked_mul(factor))
-                        .ok_or(MathError::Overflow);
+                    return pow10(shift).and_then(|factor| mul(product, factor)).ok_or(MathError::Overflow);
                 }
                 let unit = pow10(scale - SCALE_MAX).ok_or(MathError::LostDigits)?;
-                if product % unit == 0 {
-                    Ok(product / unit)
-                } else {
-                    Err(MathError::LostDigits)
-                }
+                if product % unit == 0 { Ok(product / unit) } else { Err(MathError::LostDigits) }
             }
             ContractKind::Inverse => {
                 // size / price at scale 18 = size x 10^(18 + price scale) / (price x 10^size scale)
@@ -124,6 +129,7 @@ impl Contract {
     }
 
     /// The cost that buying or selling `qty` at `price` adds; its negative is the cash flow.
+    #[inline]
     fn cost(self, side: Side, qty: Quantity, price: Price) -> Result<Value, MathError> {
         let positive = (side == Side::Buy) == (self.kind == ContractKind::Linear);
         Ok(Value::signed(self.value(qty, price)?, positive))
@@ -134,6 +140,12 @@ impl Contract {
     /// # Errors
     /// [`MathError::DivisionByZero`] for a quantity or inverse cost of zero; [`MathError::Overflow`].
     pub fn average_price(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
+        if self.kind == ContractKind::Linear
+            && self.multiplier.get() == Decimal::ONE
+            && let (Some(unit), Ok(size)) = (pow10(scale), qty.mantissa_at(SCALE_MAX))
+        {
+            return Decimal::new(mul_div_round(cost.0.abs(), unit, size.abs())?, scale);
+        }
         let size = qty.abs().checked_mul(self.multiplier.get())?;
         let cost = cost.to_decimal()?.abs();
         match self.kind {
@@ -145,10 +157,7 @@ impl Contract {
 
 impl From<&Instrument> for Contract {
     fn from(instrument: &Instrument) -> Self {
-        Self {
-            kind: instrument.kind,
-            multiplier: instrument.multiplier,
-        }
+        Self { kind: instrument.kind, multiplier: instrument.multiplier }
     }
 }
 
@@ -186,6 +195,7 @@ impl Applied {
     ///
     /// # Errors
     /// Never in practice: it is at most the fill's quantity.
+    #[inline]
     pub fn closed_qty(&self) -> Result<Decimal, MathError> {
         Decimal::new(self.closed_qty, self.scale)
     }
@@ -194,11 +204,13 @@ impl Applied {
     ///
     /// # Errors
     /// Never in practice: it is at most the fill's quantity.
+    #[inline]
     pub fn opened_qty(&self) -> Result<Decimal, MathError> {
         Decimal::new(self.qty - self.closed_qty, self.scale)
     }
 
     /// The cash that the closing part moved.
+    #[inline]
     pub(crate) fn closing_cash_flow(&self) -> Result<Value, MathError> {
         self.cash_flow.checked_add(self.opened_cost)
     }
@@ -208,6 +220,7 @@ impl Applied {
     ///
     /// # Errors
     /// [`MathError::Overflow`].
+    #[inline]
     pub fn split(&self, amount: Value) -> Result<(Value, Value), MathError> {
         if self.closed_qty == 0 {
             return Ok((Value::ZERO, amount));
@@ -246,13 +259,7 @@ pub struct Position {
 
 impl Position {
     /// Nothing open.
-    pub const FLAT: Self = Self {
-        qty: 0,
-        cost: 0,
-        qty_base: 0,
-        cost_base: 0,
-        scale: 0,
-    };
+    pub const FLAT: Self = Self { qty: 0, cost: 0, qty_base: 0, cost_base: 0, scale: 0 };
 
     /// A position that is stated rather than built up: `qty` (signed) entered at `entry`.
     ///
@@ -268,6 +275,7 @@ impl Position {
     }
 
     /// Whether nothing is open.
+    #[inline]
     pub fn is_flat(&self) -> bool {
         self.qty == 0
     }
@@ -281,16 +289,15 @@ impl Position {
     }
 
     /// The open quantity, unsigned, at the scale of values.
+    #[inline]
     pub(crate) fn size(&self) -> Result<Value, MathError> {
-        let factor = SCALE_MAX
-            .checked_sub(self.scale)
-            .and_then(pow10)
-            .ok_or(MathError::LostDigits)?;
-        let size = self.qty.abs().checked_mul(factor).ok_or(MathError::Overflow)?;
+        let factor = SCALE_MAX.checked_sub(self.scale).and_then(pow10).ok_or(MathError::LostDigits)?;
+        let size = mul(self.qty.abs(), factor).ok_or(MathError::Overflow)?;
         Ok(Value(size))
     }
 
     /// Whether `side` would make the position larger (or open it).
+    #[inline]
     pub fn is_increased_by(&self, side: Side) -> bool {
         match side {
             Side::Buy => self.qty >= 0,
@@ -299,6 +306,7 @@ impl Position {
     }
 
     /// The open cost; see the module's sign conventions.
+    #[inline]
     pub fn open_cost(&self) -> Value {
         Value(self.cost)
     }
@@ -333,6 +341,7 @@ impl Position {
     /// # Errors
     /// [`MathError`] when a result does not fit or a linear cost needs more than 18 decimals; the position is
     /// unchanged.
+    #[inline]
     pub fn apply(&mut self, contract: Contract, side: Side, qty: Quantity, price: Price) -> Result<Applied, MathError> {
         let mut next = *self;
         next.rescale(qty.get().scale())?;
@@ -376,12 +385,14 @@ impl Position {
         Ok(result)
     }
 
+    #[inline]
     fn increase(&mut self, qty: i128, cost: i128) {
         (self.qty, self.cost) = (qty, cost);
         (self.qty_base, self.cost_base) = (qty, cost);
     }
 
     /// Makes room for quantities with `scale` decimals. Ratios of quantities, all that is ever used, do not change.
+    #[inline]
     fn rescale(&mut self, scale: u8) -> Result<(), MathError> {
         let Some(shift) = scale.checked_sub(self.scale).filter(|shift| *shift > 0) else {
             return Ok(());
@@ -408,10 +419,9 @@ impl PartialEq for Position {
 impl Eq for Position {}
 
 /// The sum, without `i128::MIN`, which has no negation.
+#[inline]
 fn add_symmetric(a: i128, b: i128) -> Result<i128, MathError> {
-    a.checked_add(b)
-        .filter(|sum| *sum != i128::MIN)
-        .ok_or(MathError::Overflow)
+    a.checked_add(b).filter(|sum| *sum != i128::MIN).ok_or(MathError::Overflow)
 }
 
 #[cfg(feature = "serde")]

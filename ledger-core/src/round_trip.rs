@@ -105,10 +105,7 @@ impl RoundTrip {
     /// # Errors
     /// [`MathError`] when a sum does not fit.
     pub fn net(&self) -> Result<Vec<AssetTotal>, MathError> {
-        let mut net = vec![AssetTotal {
-            asset: self.settle_asset.clone(),
-            total: self.gross,
-        }];
+        let mut net = vec![AssetTotal { asset: self.settle_asset.clone(), total: self.gross }];
         for fee in &self.fees {
             let mut negative = fee.total;
             (negative.known, negative.estimated) = (-negative.known, -negative.estimated);
@@ -123,16 +120,10 @@ impl RoundTrip {
 
 /// The entry of `asset` in a list of totals, added when absent.
 pub(crate) fn total_of<'a>(totals: &'a mut Vec<AssetTotal>, asset: &Asset) -> &'a mut CertainTotal {
-    let at = totals
-        .iter()
-        .position(|total| total.asset == *asset)
-        .unwrap_or_else(|| {
-            totals.push(AssetTotal {
-                asset: asset.clone(),
-                total: CertainTotal::default(),
-            });
-            totals.len() - 1
-        });
+    let at = totals.iter().position(|total| total.asset == *asset).unwrap_or_else(|| {
+        totals.push(AssetTotal { asset: asset.clone(), total: CertainTotal::default() });
+        totals.len() - 1
+    });
     &mut totals[at].total
 }
 
@@ -193,6 +184,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    #[inline]
     pub(crate) fn add(&mut self, amount: Value, certainty: Certainty) -> Result<(), MathError> {
         match certainty {
             Certainty::Known => self.known = self.known.checked_add(amount)?,
@@ -228,10 +220,7 @@ impl Tally {
 
     /// Turns every part into an unknown one: the basis of the sum has proven wrong.
     pub(crate) fn forget(&mut self, parts: u64) {
-        *self = Self {
-            unknown_count: self.unknown_count.max(parts).max(1),
-            ..Self::default()
-        };
+        *self = Self { unknown_count: self.unknown_count.max(parts).max(1), ..Self::default() };
     }
 }
 
@@ -241,6 +230,7 @@ impl Tally {
 pub(crate) struct AssetTallies(Vec<(Asset, Tally)>);
 
 impl AssetTallies {
+    #[inline]
     pub(crate) fn of(&mut self, asset: &Asset) -> &mut Tally {
         let at = self.0.iter().position(|(known, _)| known == asset).unwrap_or_else(|| {
             self.0.push((asset.clone(), Tally::default()));
@@ -250,10 +240,7 @@ impl AssetTallies {
     }
 
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
-        other
-            .0
-            .iter()
-            .try_for_each(|(asset, tally)| self.of(asset).merge(tally))
+        other.0.iter().try_for_each(|(asset, tally)| self.of(asset).merge(tally))
     }
 
     /// By asset name, so that equal sums are equal whatever the order of events.
@@ -261,12 +248,7 @@ impl AssetTallies {
         let mut totals = self
             .0
             .iter()
-            .map(|(asset, tally)| {
-                Ok(AssetTotal {
-                    asset: asset.clone(),
-                    total: tally.total()?,
-                })
-            })
+            .map(|(asset, tally)| Ok(AssetTotal { asset: asset.clone(), total: tally.total()? }))
             .collect::<Result<Vec<_>, MathError>>()?;
         totals.sort_by(|a, b| a.asset.cmp(&b.asset));
         Ok(totals)
@@ -274,6 +256,7 @@ impl AssetTallies {
 }
 
 /// A fee as a value with its asset; an unstated fee is an unknown amount in the settle asset.
+#[inline]
 pub(crate) fn fee_parts<'a>(
     fee: Option<&'a Fee>,
     settle_asset: &'a Asset,

@@ -1,5 +1,11 @@
 //! Laws of position math and merging, against models that share no code with the crate.
 
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "helpers fail like the tests that use them, and belong to this binary alone"
+)]
+
 mod support;
 
 use ledger_core::{
@@ -24,10 +30,7 @@ type Raw = (i64, i64);
 
 fn raw_fills(count: usize) -> impl Strategy<Value = Vec<Raw>> {
     prop::collection::vec(
-        (
-            (-5_000_i64..5_000).prop_filter("no fill of nothing", |q| *q != 0),
-            1_i64..200_000,
-        ),
+        ((-5_000_i64..5_000).prop_filter("no fill of nothing", |q| *q != 0), 1_i64..200_000),
         1..count,
     )
 }
@@ -35,11 +38,7 @@ fn raw_fills(count: usize) -> impl Strategy<Value = Vec<Raw>> {
 fn parts((qty, price): Raw) -> (Side, Quantity, Price) {
     let side = if qty > 0 { Side::Buy } else { Side::Sell };
     let qty = Quantity::new(Decimal::new(i128::from(qty.abs()), 3).unwrap()).unwrap();
-    (
-        side,
-        qty,
-        Price::new(Decimal::new(i128::from(price), 2).unwrap()).unwrap(),
-    )
+    (side, qty, Price::new(Decimal::new(i128::from(price), 2).unwrap()).unwrap())
 }
 
 /// The textbook's average-cost book, in exact fractions.
@@ -210,25 +209,16 @@ fn conservation_is_exact() {
             realized = realized.checked_add(applied.realized.to_decimal().unwrap()).unwrap();
             reductions += usize::from(applied.change == ledger_core::Change::Reduce);
             flips += usize::from(applied.change == ledger_core::Change::Flip);
-            let (qty, price) = (
-                BigRational::new(raw.0.into(), 1_000.into()),
-                BigRational::new(raw.1.into(), 100.into()),
-            );
+            let (qty, price) =
+                (BigRational::new(raw.0.into(), 1_000.into()), BigRational::new(raw.1.into(), 100.into()));
             cash += match kind {
                 ContractKind::Linear => -qty * price,
                 // The one rounding that the rules allow: the base value, half to even at 18 decimals.
                 ContractKind::Inverse => support::half_even(&(qty / price), 18),
             };
         }
-        assert!(
-            reductions > 10_000 && flips > 10_000,
-            "{reductions} reductions, {flips} flips"
-        );
-        assert_eq!(
-            big(realized) - big(position.open_cost().to_decimal().unwrap()),
-            cash,
-            "{kind}"
-        );
+        assert!(reductions > 10_000 && flips > 10_000, "{reductions} reductions, {flips} flips");
+        assert_eq!(big(realized) - big(position.open_cost().to_decimal().unwrap()), cash, "{kind}");
     }
 }
 
@@ -248,42 +238,19 @@ fn known_numbers() {
     for (side, qty, price, open, cost, realized) in [
         (Side::Buy, "12", "100", "12", "1200", "0"),
         (Side::Buy, "17", "99", "29", "2883", "0"),
-        (
-            Side::Sell,
-            "9",
-            "101",
-            "20",
-            "1988.275862068965517241",
-            "14.275862068965517241",
-        ),
-        (
-            Side::Sell,
-            "4",
-            "105",
-            "16",
-            "1590.620689655172413793",
-            "22.344827586206896552",
-        ),
+        (Side::Sell, "9", "101", "20", "1988.275862068965517241", "14.275862068965517241"),
+        (Side::Sell, "4", "105", "16", "1590.620689655172413793", "22.344827586206896552"),
         (Side::Buy, "3", "103", "19", "1899.620689655172413793", "0"),
     ] {
-        let applied = position
-            .apply(contract, side, qty.parse().unwrap(), price.parse().unwrap())
-            .unwrap();
+        let applied = position.apply(contract, side, qty.parse().unwrap(), price.parse().unwrap()).unwrap();
         assert_eq!(position.qty().unwrap(), dec(open));
         assert_eq!(position.open_cost().to_decimal().unwrap(), dec(cost));
         assert_eq!(applied.realized.to_decimal().unwrap(), dec(realized));
     }
-    assert_eq!(
-        position.average_entry(contract, 12).unwrap(),
-        Some(dec("99.980036297641"))
-    );
+    assert_eq!(position.average_entry(contract, 12).unwrap(), Some(dec("99.980036297641")));
     // 19 x 102 - 1899.62068965...
     assert_eq!(
-        position
-            .unrealized(contract, "102".parse().unwrap())
-            .unwrap()
-            .to_decimal()
-            .unwrap(),
+        position.unrealized(contract, "102".parse().unwrap()).unwrap().to_decimal().unwrap(),
         dec("38.379310344827586207")
     );
 }
@@ -294,23 +261,12 @@ fn known_numbers() {
 fn known_numbers_inverse() {
     let contract = contract(ContractKind::Inverse, "100");
     let mut position = Position::FLAT;
-    position
-        .apply(contract, Side::Buy, "10".parse().unwrap(), "50000".parse().unwrap())
-        .unwrap();
+    position.apply(contract, Side::Buy, "10".parse().unwrap(), "50000".parse().unwrap()).unwrap();
     assert_eq!(position.average_entry(contract, 12).unwrap(), Some(dec("50000")));
-    let closed = position
-        .apply(contract, Side::Sell, "4".parse().unwrap(), "40000".parse().unwrap())
-        .unwrap();
+    let closed = position.apply(contract, Side::Sell, "4".parse().unwrap(), "40000".parse().unwrap()).unwrap();
     assert_eq!(closed.realized.to_decimal().unwrap(), dec("-0.002"));
     // 6 x 100 / 60000 = 0.01 against 0.012 at entry: a gain of 0.002.
-    assert_eq!(
-        position
-            .unrealized(contract, "60000".parse().unwrap())
-            .unwrap()
-            .to_decimal()
-            .unwrap(),
-        dec("0.002")
-    );
+    assert_eq!(position.unrealized(contract, "60000".parse().unwrap()).unwrap().to_decimal().unwrap(), dec("0.002"));
 }
 
 #[test]
@@ -318,15 +274,9 @@ fn overflow_is_a_typed_error() {
     let contract = contract(ContractKind::Linear, "1");
     let mut position = Position::FLAT;
     let huge: Quantity = "1e12".parse().unwrap();
-    assert_eq!(
-        position.apply(contract, Side::Buy, huge, "1e12".parse().unwrap()),
-        Err(MathError::Overflow)
-    );
+    assert_eq!(position.apply(contract, Side::Buy, huge, "1e12".parse().unwrap()), Err(MathError::Overflow));
     let precise = ("0.0000000001".parse().unwrap(), "0.0000000003".parse().unwrap());
-    assert_eq!(
-        position.apply(contract, Side::Buy, precise.0, precise.1),
-        Err(MathError::LostDigits)
-    );
+    assert_eq!(position.apply(contract, Side::Buy, precise.0, precise.1), Err(MathError::LostDigits));
     assert!(position.is_flat());
 }
 
@@ -343,11 +293,7 @@ mod merging {
         prop_assert_eq!(join(&ab, b), ab.clone(), "absorbing");
         // Offering again what is already merged in changes nothing, and says so unless it lost a conflict.
         let again = merge(&ab, b).1;
-        prop_assert!(
-            matches!(again, Outcome::AlreadyRecorded | Outcome::Conflicts { .. }),
-            "{:?}",
-            again
-        );
+        prop_assert!(matches!(again, Outcome::AlreadyRecorded | Outcome::Conflicts { .. }), "{:?}", again);
         Ok(())
     }
 
@@ -392,7 +338,7 @@ mod merging {
             let mut shuffled = facts.clone();
             let mut random = support::Random(seed);
             for at in (1..shuffled.len()).rev() {
-                let other = usize::try_from(random.below(at as i64 + 1)).unwrap();
+                let other = usize::try_from(random.below(i64::try_from(at).unwrap() + 1)).unwrap();
                 shuffled.swap(at, other);
             }
             let (one, two) = (fold(&facts), fold(&shuffled));
@@ -418,29 +364,17 @@ mod merging {
         let csv = support::fill("1", "7819.01", "0.002");
         let mut coarse = csv.clone();
         coarse.time = ledger_core::EventTime::seconds(csv.time.at);
-        let (merged, outcome) = merge(
-            &Sourced::new(coarse, Source::ExchangeCsv),
-            &Sourced::new(csv.clone(), Source::Ccxt),
-        );
+        let (merged, outcome) =
+            merge(&Sourced::new(coarse, Source::ExchangeCsv), &Sourced::new(csv.clone(), Source::Ccxt));
         assert_eq!(merged.fact.time, csv.time);
         assert_eq!(outcome, Outcome::Merged { fields: ["ts"].into() });
         let mut other = csv.clone();
         other.price = "7819.02".parse().unwrap();
-        let (merged, outcome) = merge(
-            &Sourced::new(csv.clone(), Source::Stream),
-            &Sourced::new(other.clone(), Source::Rest),
-        );
+        let (merged, outcome) =
+            merge(&Sourced::new(csv.clone(), Source::Stream), &Sourced::new(other.clone(), Source::Rest));
         assert_eq!(merged.fact.price, other.price);
-        assert_eq!(
-            outcome,
-            Outcome::Conflicts {
-                fields: ["price"].into()
-            }
-        );
-        let (merged, _) = merge(
-            &Sourced::new(other.clone(), Source::Rest),
-            &Sourced::new(csv, Source::Stream),
-        );
+        assert_eq!(outcome, Outcome::Conflicts { fields: ["price"].into() });
+        let (merged, _) = merge(&Sourced::new(other.clone(), Source::Rest), &Sourced::new(csv, Source::Stream));
         assert_eq!(merged.fact.price, other.price);
     }
 }

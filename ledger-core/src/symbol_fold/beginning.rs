@@ -64,23 +64,15 @@ impl Agreement {
         let resolution = tolerance.div_round(closed, SCALE)?.checked_add(unit)?;
         let slack = resolution.checked_mul_round(size, SCALE)?.checked_add(unit)?;
         let finest = Decimal::new(1, closed.scale().max(held.scale()).max(size.scale()))?;
-        Ok(Self {
-            entry,
-            exit,
-            slack,
-            finest,
-        })
+        Ok(Self { entry, exit, slack, finest })
     }
 
     /// Whether no quantity of `step` or more can have been unseen at both agreements.
     fn excludes_unseen(&self, other: &Self, step: Decimal) -> Result<bool, MathError> {
         let slack = self.slack.checked_add(other.slack)?;
-        for (before, after) in [
-            (self.entry, other.entry),
-            (self.entry, other.exit),
-            (self.exit, other.entry),
-            (self.exit, other.exit),
-        ] {
+        for (before, after) in
+            [(self.entry, other.entry), (self.entry, other.exit), (self.exit, other.entry), (self.exit, other.exit)]
+        {
             let apart = before.checked_sub(after)?.abs();
             if apart.checked_mul_round(step, SCALE)? <= slack {
                 return Ok(false);

@@ -266,16 +266,10 @@ impl SymbolFold {
             return Decimal::new(2, 8);
         }
         let size = closed_qty.checked_mul(self.contract.multiplier().get())?;
-        let exact = size
-            .mantissa()
-            .checked_mul(self.entry_rounding.mantissa())
-            .ok_or(MathError::Overflow)?;
+        let exact = size.mantissa().checked_mul(self.entry_rounding.mantissa()).ok_or(MathError::Overflow)?;
         let scale = size.scale() + self.entry_rounding.scale();
         // Rounded up where it needs more decimals than fit: a tolerance need not be exact.
-        let product = match scale
-            .checked_sub(crate::amount::SCALE_MAX)
-            .and_then(crate::amount::pow10)
-        {
+        let product = match scale.checked_sub(crate::amount::SCALE_MAX).and_then(crate::amount::pow10) {
             Some(unit) => Decimal::new(exact / unit + 1, crate::amount::SCALE_MAX)?,
             None => Decimal::new(exact, scale)?,
         };
@@ -305,22 +299,15 @@ impl SymbolFold {
                     order,
                 };
                 self.trade(residual.position_side.unwrap_or(PositionSide::Net), &trade)
-                    .map_err(|source| FoldError::Math {
-                        what: format!("order {}", residual.order_id),
-                        source,
-                    })
+                    .map_err(|source| FoldError::Math { what: format!("order {}", residual.order_id), source })
             }
             FoldEvent::Funding(rows) => self.apply_funding(rows),
             FoldEvent::Anchor(anchor) => {
                 self.check_symbol(&anchor.symbol)?;
-                let closed = self.anchor(anchor).map_err(|source| FoldError::Math {
-                    what: format!("the anchor at {}", anchor.at),
-                    source,
-                })?;
-                Ok(Step {
-                    closed,
-                    ..Step::default()
-                })
+                let closed = self
+                    .anchor(anchor)
+                    .map_err(|source| FoldError::Math { what: format!("the anchor at {}", anchor.at), source })?;
+                Ok(Step { closed, ..Step::default() })
             }
         }
     }
@@ -330,20 +317,14 @@ impl SymbolFold {
     /// # Errors
     /// [`FoldError::Math`] when a sum does not fit.
     pub fn positions(&self) -> Result<Vec<DerivedPosition>, FoldError> {
-        let sides = [
-            (PositionSide::Net, &self.net),
-            (PositionSide::Long, &self.long),
-            (PositionSide::Short, &self.short),
-        ];
+        let sides =
+            [(PositionSide::Net, &self.net), (PositionSide::Long, &self.long), (PositionSide::Short, &self.short)];
         sides
             .into_iter()
             .filter(|(_, side)| side.updated_at.is_some())
             .map(|(position_side, side)| {
                 side.derived(position_side, self.contract)
-                    .map_err(|source| FoldError::Math {
-                        what: format!("the {position_side} position"),
-                        source,
-                    })
+                    .map_err(|source| FoldError::Math { what: format!("the {position_side} position"), source })
             })
             .collect()
     }
@@ -353,21 +334,15 @@ impl SymbolFold {
     /// # Errors
     /// [`FoldError::Math`] when a sum does not fit.
     pub fn open_trips(&self) -> Result<Vec<RoundTrip>, FoldError> {
-        let sides = [
-            (PositionSide::Net, &self.net),
-            (PositionSide::Long, &self.long),
-            (PositionSide::Short, &self.short),
-        ];
+        let sides =
+            [(PositionSide::Net, &self.net), (PositionSide::Long, &self.long), (PositionSide::Short, &self.short)];
         let mut open = Vec::new();
         for (position_side, side) in sides {
             let Some(trip) = &side.trip else { continue };
             let number = self.closed_count + open.len() as u64 + 1;
             let round_trip = trip
                 .round_trip(self, position_side, number, side.beginning.certainty())
-                .map_err(|source| FoldError::Math {
-                    what: format!("the open {position_side} position"),
-                    source,
-                })?;
+                .map_err(|source| FoldError::Math { what: format!("the open {position_side} position"), source })?;
             open.push(round_trip);
         }
         Ok(open)
@@ -399,17 +374,16 @@ impl SymbolFold {
         Ok(true)
     }
 
+    #[inline]
     fn check_symbol(&self, found: &Symbol) -> Result<(), FoldError> {
         if *found == self.symbol {
             Ok(())
         } else {
-            Err(FoldError::WrongSymbol {
-                expected: self.symbol.clone(),
-                found: found.clone(),
-            })
+            Err(FoldError::WrongSymbol { expected: self.symbol.clone(), found: found.clone() })
         }
     }
 
+    #[inline]
     fn apply_fill(&mut self, fill: &Fill, order: Option<&OrderContext>) -> Result<Step, FoldError> {
         self.check_symbol(&fill.key.symbol)?;
         let key = fill.fold_key();
@@ -420,21 +394,14 @@ impl SymbolFold {
             return Err(FoldError::NoPositionSide { fill_id: key.fill_id });
         };
         self.last_fill = Some(key);
-        let math = |source| FoldError::Math {
-            what: format!("fill {}", fill.key.fill_id),
-            source,
-        };
+        let math = |source| FoldError::Math { what: format!("fill {}", fill.key.fill_id), source };
         let trade = Trade {
             side: fill.key.side,
             qty: fill.qty,
             price: Some(fill.price),
             at: fill.time.at,
             fee: fill.fee.as_ref(),
-            reported: fill
-                .exchange_realized_pnl
-                .map(Value::from_decimal)
-                .transpose()
-                .map_err(math)?,
+            reported: fill.exchange_realized_pnl.map(Value::from_decimal).transpose().map_err(math)?,
             fill_id: Some(&fill.key.fill_id),
             certainty: Certainty::Known,
             order,

@@ -114,11 +114,8 @@ impl OpenTrip {
             }
             contract.average_price(qty.to_decimal()?, cost, AVERAGE_SCALE).map(Some)
         };
-        let entry_price_avg = if self.basis == Certainty::Unknown {
-            None
-        } else {
-            average(self.entry_qty, self.entry_cost)?
-        };
+        let entry_price_avg =
+            if self.basis == Certainty::Unknown { None } else { average(self.entry_qty, self.entry_cost)? };
         let gross = self.realized.total()?;
         let mut other_engines = self.other_engines.clone();
         other_engines.sort();
@@ -134,11 +131,7 @@ impl OpenTrip {
             entry_qty: self.entry_qty.to_decimal()?,
             entry_price_avg,
             exit_qty: self.exit_qty.to_decimal()?,
-            exit_price_avg: if self.exits_priced {
-                average(self.exit_qty, self.exit_cost)?
-            } else {
-                None
-            },
+            exit_price_avg: if self.exits_priced { average(self.exit_qty, self.exit_cost)? } else { None },
             qty_max: self.qty_max.to_decimal()?,
             settle_asset: fold.settle_asset.clone(),
             gross,

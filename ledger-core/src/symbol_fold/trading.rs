@@ -40,11 +40,7 @@ impl SymbolFold {
         let meaning = self.meaning(position_side, trade)?;
         let contract = self.contract;
         let agreement = match &meaning {
-            Meaning::Plain {
-                applied,
-                mismatch: false,
-                ..
-            } => self.agreement(position_side, trade, applied),
+            Meaning::Plain { applied, mismatch: false, .. } => self.agreement(position_side, trade, applied),
             _ => None,
         };
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
@@ -89,11 +85,7 @@ impl SymbolFold {
                 side.position = Position::FLAT;
                 side.beginning = Beginning::Lost;
             }
-            Meaning::Plain {
-                applied,
-                position,
-                mismatch,
-            } => {
+            Meaning::Plain { applied, position, mismatch } => {
                 if applied.change == Change::Increase && side.trip.as_ref().is_some_and(|trip| trip.unseen) {
                     ended = side.trip.take();
                 }
@@ -104,8 +96,7 @@ impl SymbolFold {
                 if mismatch {
                     side.contradict(&applied);
                 } else if let Some(agreement) = agreement {
-                    side.beginning
-                        .agree(agreement, self.step_size.unwrap_or(agreement.finest));
+                    side.beginning.agree(agreement, self.step_size.unwrap_or(agreement.finest));
                 }
                 let (closing_fee, opening_fee) = applied.split(fee)?;
                 side.position = position;
@@ -121,11 +112,7 @@ impl SymbolFold {
                     }
                 }
                 if matches!(applied.change, Change::Increase | Change::Flip) {
-                    let basis = if trade.price.is_some() {
-                        trade.certainty
-                    } else {
-                        Certainty::Unknown
-                    };
+                    let basis = if trade.price.is_some() { trade.certainty } else { Certainty::Unknown };
                     let opening = side.trip.is_none();
                     if opening && side.beginning == Beginning::Lost && !mismatch {
                         // It realized nothing: whatever was unseen is taken to be gone.
@@ -146,12 +133,11 @@ impl SymbolFold {
         Ok(step)
     }
 
+    #[inline]
     fn meaning(&self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Meaning, MathError> {
         let side = self.side(position_side);
-        let only_closes = matches!(
-            (position_side, trade.side),
-            (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy)
-        );
+        let only_closes =
+            matches!((position_side, trade.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy));
         let realizes = trade.reported.is_some_and(|reported| !reported.is_zero());
         // No opening realizes anything, so what the book takes for one is the close of something it never saw.
         let opens = side.position.is_increased_by(trade.side);
@@ -179,14 +165,11 @@ impl SymbolFold {
                 return Ok(Meaning::ClosesMoreThanHeld);
             }
         }
-        Ok(Meaning::Plain {
-            applied,
-            position,
-            mismatch,
-        })
+        Ok(Meaning::Plain { applied, position, mismatch })
     }
 
     /// Whether what the exchange says a trade realized fits the fold; true when it says nothing.
+    #[inline]
     fn agrees_with_exchange(&self, trade: &Trade<'_>, applied: &Applied) -> Result<bool, MathError> {
         let Some(reported) = trade.reported else {
             return Ok(true);
@@ -200,6 +183,7 @@ impl SymbolFold {
 
     /// What a close whose profit agrees says about the beginning. Only profit or loss that cannot be rounding says
     /// anything (an opening realizes nothing, too), and a flip leaves open how much of it closed.
+    #[inline]
     fn agreement(&self, position_side: PositionSide, trade: &Trade<'_>, applied: &Applied) -> Option<Agreement> {
         let side = self.side(position_side);
         let trip = side.trip.as_ref()?;
@@ -248,16 +232,8 @@ impl SymbolFold {
         side.beginning = Beginning::Proven;
         side.position = Position::stated(contract, anchor.qty, entry)?;
         if !side.position.is_flat() {
-            let direction = if anchor.qty.is_positive() {
-                Direction::Long
-            } else {
-                Direction::Short
-            };
-            let basis = if anchor.entry_price.is_some() {
-                Certainty::Estimated
-            } else {
-                Certainty::Unknown
-            };
+            let direction = if anchor.qty.is_positive() { Direction::Long } else { Direction::Short };
+            let basis = if anchor.entry_price.is_some() { Certainty::Estimated } else { Certainty::Unknown };
             let mut trip = OpenTrip::new(direction, basis, anchor.at);
             trip.opened_at = None;
             trip.entry_qty = side.position.size()?;
@@ -268,9 +244,7 @@ impl SymbolFold {
             }
             side.trip = Some(Box::new(trip));
         }
-        ended
-            .map(|trip| self.end(anchor.position_side, &trip).map(Box::new))
-            .transpose()
+        ended.map(|trip| self.end(anchor.position_side, &trip).map(Box::new)).transpose()
     }
 
     pub(super) fn apply_funding(&mut self, rows: &[Income]) -> Result<Step, FoldError> {
@@ -279,10 +253,7 @@ impl SymbolFold {
                 self.check_symbol(symbol)?;
             }
         }
-        self.fund(rows).map_err(|source| FoldError::Math {
-            what: "funding".into(),
-            source,
-        })?;
+        self.fund(rows).map_err(|source| FoldError::Math { what: "funding".into(), source })?;
         Ok(Step::default())
     }
 
@@ -298,13 +269,7 @@ impl SymbolFold {
             [(PositionSide::Short, _)] => self.long.beginning.single_holder(),
             _ => Certainty::Known,
         };
-        for Share {
-            position_side,
-            asset,
-            amount,
-            certainty,
-        } in attribute(rows, &held, certainty_of_single)?
-        {
+        for Share { position_side, asset, amount, certainty } in attribute(rows, &held, certainty_of_single)? {
             let tallies = match position_side.map(|position_side| self.side_mut(position_side)) {
                 Some(SideFold { trip: Some(trip), .. }) => &mut trip.funding,
                 _ => &mut self.unallocated_funding,
@@ -341,12 +306,14 @@ impl SymbolFold {
 }
 
 impl OpenTrip {
+    #[inline]
     fn touch(&mut self, trade: &Trade<'_>, opening: bool) {
         self.note_engine(trade.order, opening);
         self.fill_count += u64::from(trade.fill_id.is_some());
         self.last_at = trade.at;
     }
 
+    #[inline]
     fn enter(
         &mut self,
         trade: &Trade<'_>,
@@ -358,11 +325,7 @@ impl OpenTrip {
             self.opened_by = trade.fill_id.cloned();
         }
         self.touch(trade, opening);
-        let qty = if applied.change == Change::Flip {
-            applied.opened_qty()?
-        } else {
-            trade.qty.get()
-        };
+        let qty = if applied.change == Change::Flip { applied.opened_qty()? } else { trade.qty.get() };
         self.entry_qty = self.entry_qty.checked_add(Value::from_decimal(qty)?)?;
         self.entry_cost = self.entry_cost.checked_add(applied.opened_cost)?;
         if basis == Certainty::Unknown && self.basis != basis {
@@ -385,16 +348,9 @@ impl OpenTrip {
     ) -> Result<Option<Value>, MathError> {
         // The exchange's own word for the same amount settles it, whatever the book begins with.
         let confirmed = trade.reported.is_some() && !mismatch;
-        let assumed = if confirmed {
-            Certainty::Known
-        } else {
-            beginning.certainty()
-        };
-        let certainty = if trade.price.is_none() {
-            Certainty::Unknown
-        } else {
-            self.basis.max(trade.certainty).max(assumed)
-        };
+        let assumed = if confirmed { Certainty::Known } else { beginning.certainty() };
+        let certainty =
+            if trade.price.is_none() { Certainty::Unknown } else { self.basis.max(trade.certainty).max(assumed) };
         self.realized.add(applied.realized, certainty)?;
         if self.basis == Certainty::Unknown {
             return Ok(None);
@@ -410,12 +366,9 @@ impl OpenTrip {
     }
 
     /// An exit whose money is told: the closing part of a trade.
+    #[inline]
     fn exit_part(&mut self, trade: &Trade<'_>, applied: &Applied) -> Result<(), MathError> {
-        let qty = if applied.change == Change::Flip {
-            applied.closed_qty()?
-        } else {
-            trade.qty.get()
-        };
+        let qty = if applied.change == Change::Flip { applied.closed_qty()? } else { trade.qty.get() };
         let cost = Value::ZERO.checked_sub(applied.closing_cash_flow()?)?;
         self.note_exit(trade, Value::from_decimal(qty)?, cost)
     }
@@ -431,6 +384,7 @@ impl OpenTrip {
         self.note_exit(trade, Value::from_decimal(trade.qty.get())?, cost)
     }
 
+    #[inline]
     fn note_exit(&mut self, trade: &Trade<'_>, qty: Value, cost: Value) -> Result<(), MathError> {
         self.touch(trade, false);
         self.exit_qty = self.exit_qty.checked_add(qty)?;
@@ -501,11 +455,7 @@ impl SideFold {
         Ok(DerivedPosition {
             position_side,
             qty: self.position.qty()?,
-            entry_price_avg: if told {
-                self.position.average_entry(contract, AVERAGE_SCALE)?
-            } else {
-                None
-            },
+            entry_price_avg: if told { self.position.average_entry(contract, AVERAGE_SCALE)? } else { None },
             open_cost: told.then(|| self.position.open_cost().to_decimal()).transpose()?,
             certainty,
             realized: realized.total()?,
@@ -526,9 +476,9 @@ impl FoldEvent<'_> {
         match self {
             Self::Fill { fill, .. } => fill.time.at.as_ms() < fill_ms,
             Self::Residual { residual, .. } => residual.at.as_ms() < fill_ms,
-            Self::Funding(rows) => rows
-                .first()
-                .is_none_or(|row| crate::funding::funding_instant(row.time.at).as_ms() < fill_ms),
+            Self::Funding(rows) => {
+                rows.first().is_none_or(|row| crate::funding::funding_instant(row.time.at).as_ms() < fill_ms)
+            }
             Self::Anchor(anchor) => anchor.at.as_ms() <= fill_ms,
         }
     }

@@ -72,12 +72,7 @@ pub fn funding_row(amount: &str, asset: &str, number: usize) -> Income {
 
 impl Book {
     pub fn of(instrument: &Instrument) -> Self {
-        Self {
-            fold: SymbolFold::new(instrument),
-            closed: Vec::new(),
-            fill_count: 0,
-            event_count: 0,
-        }
+        Self { fold: SymbolFold::new(instrument), closed: Vec::new(), fill_count: 0, event_count: 0 }
     }
 
     /// Counts fills that were not recorded, so that ids are those of the true history.
@@ -105,10 +100,7 @@ impl Book {
         fill.key.side = words.parse();
         fill.qty = words.parse();
         fill.price = words.after("@").unwrap();
-        fill.fee = words.after("fee").map(|amount| Fee {
-            amount,
-            asset: words.parse(),
-        });
+        fill.fee = words.after("fee").map(|amount| Fee { amount, asset: words.parse() });
         fill.exchange_realized_pnl = words.after("pnl");
         let engine: Option<EngineLabel> = words.after("engine");
         let order_type: Option<Label> = words.after("type");
@@ -161,10 +153,7 @@ impl Book {
                     price: words.after("@"),
                     at: self.now(),
                 };
-                self.apply(&FoldEvent::Residual {
-                    residual: &residual,
-                    order: None,
-                })
+                self.apply(&FoldEvent::Residual { residual: &residual, order: None })
             }
             "funding" => {
                 let rows: Vec<Income> = words.0[1..]
@@ -176,10 +165,7 @@ impl Book {
             }
             _ => {
                 let (fill, order) = self.fill_and_order(line);
-                self.apply(&FoldEvent::Fill {
-                    fill: &fill,
-                    order: order.as_ref(),
-                })
+                self.apply(&FoldEvent::Fill { fill: &fill, order: order.as_ref() })
             }
         }
     }
@@ -190,10 +176,7 @@ fn total(total: &CertainTotal) -> String {
 }
 
 fn totals(all: &[AssetTotal]) -> String {
-    let shown: Vec<String> = all
-        .iter()
-        .map(|entry| format!("{} {}", entry.asset, total(&entry.total)))
-        .collect();
+    let shown: Vec<String> = all.iter().map(|entry| format!("{} {}", entry.asset, total(&entry.total))).collect();
     if shown.is_empty() { "-".into() } else { shown.join(", ") }
 }
 
@@ -206,13 +189,13 @@ fn or_dash<T: ToString>(value: Option<T>) -> String {
 pub fn shown(book: &Book) -> Vec<String> {
     let open = book.fold.open_trips().unwrap();
     let trip = |trip: &RoundTrip| {
-        let exchange = trip
-            .exchange_realized_pnl
-            .map(|pnl| format!(" (exchange {pnl})"))
-            .unwrap_or_default();
-        let others: String = trip.other_engines.iter().map(|engine| format!("+{engine}")).collect();
+        let exchange = trip.exchange_realized_pnl.map(|pnl| format!(" (exchange {pnl})")).unwrap_or_default();
+        let engines: Vec<String> = [or_dash(trip.engine.as_ref())]
+            .into_iter()
+            .chain(trip.other_engines.iter().map(ToString::to_string))
+            .collect();
         format!(
-            "{} #{} {} in {} @ {} out {} @ {} max {} gross {}{exchange} | fees {} | funding {} | {}{} | {} | {} | {}..{}",
+            "{} #{} {} in {} @ {} out {} @ {} max {} gross {}{exchange} | fees {} | funding {} | {} | {} | {} | {}..{}",
             trip.position_side,
             trip.number,
             trip.direction,
@@ -224,21 +207,12 @@ pub fn shown(book: &Book) -> Vec<String> {
             total(&trip.gross),
             totals(&trip.fees),
             totals(&trip.funding),
-            or_dash(trip.engine.as_ref()),
-            if others.is_empty() {
-                String::new()
-            } else {
-                format!(" {others}")
-            },
+            engines.join("+"),
             trip.exit_reason,
             trip.certainty,
             or_dash(trip.opened_by.as_ref()),
             // The last exit so far, and the end only when it ended.
-            if trip.closed_at.is_some() {
-                or_dash(trip.closed_by.as_ref())
-            } else {
-                "-".into()
-            },
+            if trip.closed_at.is_some() { or_dash(trip.closed_by.as_ref()) } else { "-".into() },
         )
     };
     let mut lines: Vec<String> = book.closed.iter().chain(&open).map(trip).collect();

@@ -49,9 +49,7 @@ pub struct Exchange {
 
 fn text(value: &BigRational, scale: u8) -> String {
     let scaled = value * BigRational::from_integer(10_i64.pow(scale.into()).into());
-    Decimal::new(half_even(&scaled, 0).to_integer().to_i128().unwrap(), scale)
-        .unwrap()
-        .to_string()
+    Decimal::new(half_even(&scaled, 0).to_integer().to_i128().unwrap(), scale).unwrap().to_string()
 }
 
 impl Exchange {
@@ -79,10 +77,7 @@ impl Exchange {
         } else {
             BigRational::new((5_000 + random.below(price_steps)).into(), 100.into())
         };
-        let held = (&self.qty * BigRational::from_integer(1_000.into()))
-            .to_integer()
-            .to_i64()
-            .unwrap();
+        let held = (&self.qty * BigRational::from_integer(1_000.into())).to_integer().to_i64().unwrap();
         let size = (1 + random.below(5_000 / qty_step)) * qty_step;
         let thousandths = if held == 0 {
             match self.position_side {
@@ -108,12 +103,7 @@ impl Exchange {
         let realized = self.fill(&BigRational::new(thousandths.into(), 1_000.into()), &price, number);
         let qty = Decimal::new(thousandths.abs().into(), 3).unwrap();
         let way = if thousandths > 0 { "BUY" } else { "SELL" };
-        format!(
-            "{} {way} {qty} @ {} fee 0.01 USDT pnl {}",
-            self.position_side,
-            text(&price, 2),
-            text(&realized, 8)
-        )
+        format!("{} {way} {qty} @ {} fee 0.01 USDT pnl {}", self.position_side, text(&price, 2), text(&realized, 8))
     }
 
     fn fill(&mut self, qty: &BigRational, price: &BigRational, number: usize) -> BigRational {
@@ -129,11 +119,7 @@ impl Exchange {
         self.qty += &closing;
         if !closing.is_zero() && self.qty.is_zero() {
             self.trips.push(Truth {
-                direction: if closing.is_negative() {
-                    Direction::Long
-                } else {
-                    Direction::Short
-                },
+                direction: if closing.is_negative() { Direction::Long } else { Direction::Short },
                 opened_by: self.opened_by,
                 closed_by: number,
                 entered: self.entered.clone(),

@@ -1,5 +1,4 @@
 //! Generators and plain-number helpers for the law tests.
-#![expect(dead_code, reason = "each test binary uses a part of it")]
 
 use ledger_core::{
     Asset, Cancel, ClientOrderId, Decimal, EngineLabel, EventTime, Execution, Fee, Fill, FillId, FillKey, Income,
@@ -31,7 +30,7 @@ pub fn half_even(value: &BigRational, scale: u32) -> BigRational {
     BigRational::new(rounded, unit)
 }
 
-/// A small generator (SplitMix64) so that long runs are cheap and repeatable.
+/// A small generator (`SplitMix64`) so that long runs are cheap and repeatable.
 pub struct Random(pub u64);
 
 impl Random {
@@ -58,11 +57,7 @@ pub fn symbol() -> Symbol {
 
 pub fn fill(id: &str, price: &str, qty: &str) -> Fill {
     Fill {
-        key: FillKey {
-            symbol: symbol(),
-            fill_id: FillId::new(id).unwrap(),
-            side: Side::Buy,
-        },
+        key: FillKey { symbol: symbol(), fill_id: FillId::new(id).unwrap(), side: Side::Buy },
         order_id: None,
         time: EventTime::ms(at(20)),
         price: price.parse().unwrap(),
@@ -76,11 +71,7 @@ pub fn fill(id: &str, price: &str, qty: &str) -> Fill {
 }
 
 pub fn order(id: &str) -> Order {
-    let key = OrderKey {
-        symbol: symbol(),
-        class: OrderClass::Regular,
-        order_id: OrderId::new(id).unwrap(),
-    };
+    let key = OrderKey { symbol: symbol(), class: OrderClass::Regular, order_id: OrderId::new(id).unwrap() };
     Order::known_from_fill(key, Side::Buy, None)
 }
 
@@ -95,11 +86,7 @@ fn quantity() -> impl Strategy<Value = Quantity> {
 fn event_time() -> impl Strategy<Value = EventTime> {
     (0_i64..3_000, any::<bool>()).prop_map(|(ms, exact)| {
         let ms = ms / 400 * 400;
-        if exact {
-            EventTime::ms(at(ms))
-        } else {
-            EventTime::seconds(at(ms))
-        }
+        if exact { EventTime::ms(at(ms)) } else { EventTime::seconds(at(ms)) }
     })
 }
 
@@ -110,10 +97,7 @@ fn maybe<T: Clone + std::fmt::Debug + 'static>(values: Vec<T>) -> impl Strategy<
 /// Fills of one key, from few values, so that agreement, refinement and conflict all happen.
 pub fn fills() -> impl Strategy<Value = Fill> {
     let asset = Asset::new("USDT").unwrap();
-    let fees = [-1_i128, 1, 2].map(|fee| Fee {
-        amount: Decimal::new(fee, 2).unwrap(),
-        asset: asset.clone(),
-    });
+    let fees = [-1_i128, 1, 2].map(|fee| Fee { amount: Decimal::new(fee, 2).unwrap(), asset: asset.clone() });
     (
         event_time(),
         price(),
@@ -125,8 +109,8 @@ pub fn fills() -> impl Strategy<Value = Fill> {
         maybe(vec![7_i64]),
         maybe(vec![OrderId::new("1").unwrap(), OrderId::new("2").unwrap()]),
     )
-        .prop_map(
-            |(time, price, qty, position_side, fee, maker, exchange_realized_pnl, sequence, order_id)| Fill {
+        .prop_map(|(time, price, qty, position_side, fee, maker, exchange_realized_pnl, sequence, order_id)| {
+            Fill {
                 time,
                 price,
                 qty,
@@ -137,37 +121,21 @@ pub fn fills() -> impl Strategy<Value = Fill> {
                 sequence,
                 order_id,
                 ..fill("1", "1", "1")
-            },
-        )
+            }
+        })
 }
 
 pub fn orders() -> impl Strategy<Value = Order> {
-    let statuses = [
-        "UNKNOWN",
-        "NEW",
-        "WHATEVER",
-        "PARTIALLY_FILLED",
-        "EXPIRED",
-        "CANCELED",
-        "FILLED",
-    ];
+    let statuses = ["UNKNOWN", "NEW", "WHATEVER", "PARTIALLY_FILLED", "EXPIRED", "CANCELED", "FILLED"];
     let terms = (
         prop::option::of((0_i64..3).prop_map(at)),
         prop::option::of(quantity()),
         prop::option::of(price()),
         prop::option::of(price()),
     )
-        .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms {
-            as_of,
-            qty,
-            price,
-            trigger_price,
-        });
+        .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms { as_of, qty, price, trigger_price });
     let executed = prop::option::of((0_i128..3, prop::option::of(price()))).prop_map(|executed| {
-        executed.map(|(qty, avg_price)| Execution {
-            qty: Decimal::new(qty, 1).unwrap(),
-            avg_price,
-        })
+        executed.map(|(qty, avg_price)| Execution { qty: Decimal::new(qty, 1).unwrap(), avg_price })
     });
     (
         prop::sample::select(statuses.to_vec()).prop_map(|status| status.parse::<OrderStatus>().unwrap()),
@@ -177,24 +145,19 @@ pub fn orders() -> impl Strategy<Value = Order> {
         prop::option::of(event_time()),
         maybe(vec![EngineLabel::new("a").unwrap(), EngineLabel::new("b").unwrap()]),
         prop::option::of(any::<bool>()),
-        maybe(vec![
-            ClientOrderId::new("c1").unwrap(),
-            ClientOrderId::new("c2").unwrap(),
-        ]),
+        maybe(vec![ClientOrderId::new("c1").unwrap(), ClientOrderId::new("c2").unwrap()]),
     )
-        .prop_map(
-            |(status, terms, executed, created, updated, engine, reduce_only, client_order_id)| Order {
-                status,
-                terms,
-                executed,
-                created,
-                updated,
-                engine,
-                reduce_only,
-                client_order_id,
-                ..order("1")
-            },
-        )
+        .prop_map(|(status, terms, executed, created, updated, engine, reduce_only, client_order_id)| Order {
+            status,
+            terms,
+            executed,
+            created,
+            updated,
+            engine,
+            reduce_only,
+            client_order_id,
+            ..order("1")
+        })
 }
 
 pub fn signals() -> impl Strategy<Value = Signal> {
@@ -222,14 +185,8 @@ pub fn signals() -> impl Strategy<Value = Signal> {
 }
 
 pub fn intents() -> impl Strategy<Value = OrderIntent> {
-    (
-        quantity(),
-        prop::option::of(price()),
-        prop::sample::select(IntentOutcome::ALL),
-        0_u32..2,
-        any::<bool>(),
-    )
-        .prop_map(|(qty, price, outcome, dca_step, reduce_only)| OrderIntent {
+    (quantity(), prop::option::of(price()), prop::sample::select(IntentOutcome::ALL), 0_u32..2, any::<bool>()).prop_map(
+        |(qty, price, outcome, dca_step, reduce_only)| OrderIntent {
             client_order_id: ClientOrderId::new("c").unwrap(),
             symbol: symbol(),
             class: OrderClass::Regular,
@@ -247,7 +204,8 @@ pub fn intents() -> impl Strategy<Value = OrderIntent> {
             engine: None,
             created_local: at(0),
             outcome,
-        })
+        },
+    )
 }
 
 pub fn cancels() -> impl Strategy<Value = Cancel> {
@@ -256,12 +214,7 @@ pub fn cancels() -> impl Strategy<Value = Cancel> {
         prop::option::of(prop::sample::select(Side::ALL)),
         maybe(vec![Label::new("x").unwrap(), Label::new("y").unwrap()]),
     )
-        .prop_map(|(time, side, reason)| Cancel {
-            key: order("1").key,
-            side,
-            time,
-            reason,
-        })
+        .prop_map(|(time, side, reason)| Cancel { key: order("1").key, side, time, reason })
 }
 
 pub fn incomes() -> impl Strategy<Value = Income> {
