@@ -1,8 +1,9 @@
 //! Cuts a JSON array, or JSON objects in sequence, into their elements without holding more than one of them.
 //!
-//! Only brackets, strings and commas are understood here; each element is parsed by itself afterwards. A JSON string
-//! cannot contain a line end, so one that does is broken: the element ends there, and reading goes on at the next line
-//! that begins like the broken element did.
+//! Only brackets, strings, commas and colons are understood here; each element is parsed by itself afterwards. A broken
+//! element must not swallow the ones behind it, so it ends where JSON cannot go on: at a bracket that cannot stand there,
+//! at a line end within a string, and at a line that begins like an element although one is open. A file on a single line
+//! can still lose what follows a broken string, and then says that its array is never closed.
 
 use std::io::{self, BufRead};
 
@@ -29,10 +30,62 @@ pub(super) struct Splitter {
     column: usize,
     element_column: usize,
     in_array: bool,
-    depth: usize,
+    open: Brackets,
+    before: u8,
     string: StringState,
+    line_state: LineState,
+    elements: Elements,
     resync: Option<usize>,
     at_end: bool,
+}
+
+/// The brackets that are open within an element.
+#[derive(Debug, Default)]
+struct Brackets {
+    kinds: Vec<u8>,
+    /// Those beyond the row limit, which are counted only.
+    beyond: usize,
+}
+
+impl Brackets {
+    fn push(&mut self, bracket: u8) {
+        if self.kinds.len() < ROW_BYTES_MAX {
+            self.kinds.push(bracket);
+        } else {
+            self.beyond += 1;
+        }
+    }
+
+    /// Closes the innermost one; whether `bracket` is its counterpart.
+    fn pop(&mut self, bracket: u8) -> bool {
+        if self.beyond > 0 {
+            self.beyond -= 1;
+            return true;
+        }
+        let expected = if bracket == b'}' { b'{' } else { b'[' };
+        self.kinds.pop() == Some(expected)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Whether anything but white space stands in front of the position on its line.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum LineState {
+    #[default]
+    Start,
+    Within,
+}
+
+/// How the elements so far were laid out.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Elements {
+    #[default]
+    NoneYet,
+    OneALine,
+    OverLines,
 }
 
 /// Whether the position is within a JSON string.
@@ -55,6 +108,8 @@ enum Step {
     Last,
     /// It ended the element in front of it.
     Ended,
+    /// It begins the next element, and the one in front of it is broken.
+    Next,
 }
 
 impl Splitter {
@@ -91,14 +146,14 @@ impl Splitter {
             let mut consumed = 0;
             let mut is_done = false;
             for byte in available {
-                consumed += 1;
                 let step = self.step(*byte);
-                if *byte == b'\n' {
-                    self.line += 1;
-                    self.column = 0;
-                } else {
-                    self.column += 1;
+                if matches!(step, Step::Next) {
+                    self.open.clear();
+                    is_done = true;
+                    break;
                 }
+                consumed += 1;
+                self.advance(*byte);
                 if matches!(step, Step::Keep | Step::Last) {
                     if self.length < ROW_BYTES_MAX {
                         self.element.push(*byte);
@@ -125,6 +180,21 @@ impl Splitter {
         Element::Bytes(self.element.trim_ascii_end())
     }
 
+    /// Counts lines and columns.
+    fn advance(&mut self, byte: u8) {
+        if byte == b'\n' {
+            self.line += 1;
+            self.column = 0;
+            self.line_state = LineState::Start;
+            return;
+        }
+        self.column += 1;
+        if !byte.is_ascii_whitespace() {
+            self.line_state = LineState::Within;
+            self.before = byte;
+        }
+    }
+
     fn step(&mut self, byte: u8) -> Step {
         if self.string != StringState::Outside {
             return self.step_in_string(byte);
@@ -132,12 +202,23 @@ impl Splitter {
         if self.length == 0 {
             return self.step_between(byte);
         }
+        let is_outermost = self.open.kinds.is_empty();
         match byte {
             b'"' => self.string = StringState::Inside,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' if self.depth > 0 => {
-                self.depth -= 1;
-                if self.depth == 0 {
+            b'{' | b'[' if self.is_misplaced(byte) => return Step::Next,
+            b'{' | b'[' => self.open.push(byte),
+            b'}' | b']' if !is_outermost => {
+                let matches = self.open.pop(byte);
+                if !matches {
+                    self.open.clear();
+                    return Step::Last;
+                }
+                if self.open.kinds.is_empty() {
+                    let is_on_one_line = self.line + 1 == self.element_line;
+                    self.elements = match (self.elements, is_on_one_line) {
+                        (Elements::NoneYet | Elements::OneALine, true) => Elements::OneALine,
+                        _ => Elements::OverLines,
+                    };
                     return Step::Last;
                 }
             }
@@ -145,18 +226,30 @@ impl Splitter {
                 self.in_array = false;
                 return Step::Ended;
             }
-            b',' if self.depth == 0 && self.in_array => return Step::Ended,
-            b'\n' if self.depth == 0 && !self.in_array => return Step::Ended,
+            b',' if is_outermost && self.in_array => return Step::Ended,
+            b'\n' if is_outermost && !self.in_array => return Step::Ended,
             _ => {}
         }
         Step::Keep
     }
 
+    /// Whether an opening bracket cannot belong to the element that is being collected.
+    fn is_misplaced(&self, bracket: u8) -> bool {
+        let is_in_object = self.open.kinds.last() == Some(&b'{');
+        let follows_well = if is_in_object { self.before == b':' } else { matches!(self.before, b'[' | b',') };
+        // What is laid out like an element is one, unless all elements begin at the margin and so may what is in them.
+        let is_like_element =
+            bracket == b'{' && self.line_state == LineState::Start && self.column == self.element_column;
+        let can_tell = is_in_object || self.element_column > 0 || self.elements == Elements::OneALine;
+        !follows_well || (is_like_element && can_tell)
+    }
+
     fn step_between(&mut self, byte: u8) -> Step {
         if let Some(column) = self.resync {
             // Pass over the rest of a broken element, up to a line that begins as it did.
-            let is_like_start = matches!(byte, b'{' | b'[') && self.column == column;
-            let is_array_end = byte == b']' && self.column == 0 && self.in_array;
+            let is_at_start = self.line_state == LineState::Start;
+            let is_like_start = is_at_start && matches!(byte, b'{' | b'[') && self.column == column;
+            let is_array_end = is_at_start && byte == b']' && self.in_array && self.column < column.max(1);
             if !is_like_start && !is_array_end {
                 return Step::Drop;
             }
@@ -172,7 +265,7 @@ impl Splitter {
                 self.in_array = false;
                 return Step::Drop;
             }
-            b'{' | b'[' => self.depth = 1,
+            b'{' | b'[' => self.open.push(byte),
             b'"' => self.string = StringState::Inside,
             _ => {}
         }
@@ -184,7 +277,7 @@ impl Splitter {
     fn step_in_string(&mut self, byte: u8) -> Step {
         if byte == b'\n' {
             self.string = StringState::Outside;
-            self.depth = 0;
+            self.open.clear();
             self.resync = Some(self.element_column);
             return Step::Ended;
         }
@@ -253,6 +346,40 @@ mod tests {
         assert_eq!(texts(text), ["{\"a\": \"x},", "{\"a\": 2}", "{\"a\": 3}"]);
         let pretty = "[\n  {\n    \"a\": \"x,\n    \"b\": {\n    }\n  },\n  {\n    \"a\": 2\n  }\n]\n";
         assert_eq!(texts(pretty).len(), 2);
+    }
+
+    #[test]
+    fn a_broken_element_costs_only_itself() {
+        for (broken, kept) in [
+            ("{\"a\":1", 3),
+            ("{\"a\":1,", 3),
+            ("{\"a\":", 3),
+            ("{\"a\":[", 3),
+            ("{\"a\":[1},", 3),
+            ("{\"a\":{\"b\":1},", 3),
+            ("{\"a\":\"x},", 3),
+            ("}},", 3),
+            ("{{{{,", 3),
+        ] {
+            let good = |n: u8| format!("{{\"n\":{n},\"fees\":[{{\"c\":1}}]}}");
+            for indent in ["", "  "] {
+                let text =
+                    format!("[\n{indent}{},\n{indent}{broken}\n{indent}{},\n{indent}{}\n]", good(1), good(2), good(3));
+                let found = texts(&text);
+                let good_found = found.iter().filter(|text| text.starts_with("{\"n\"") && text.ends_with('}')).count();
+                assert_eq!(good_found, kept, "{text}: {found:?}");
+            }
+        }
+        // On a single line as well, unless it is a string that is broken.
+        assert_eq!(texts("[{\"a\":{\"b\":1,{\"n\":2},{\"n\":3}]"), ["{\"a\":{\"b\":1,", "{\"n\":2}", "{\"n\":3}"]);
+    }
+
+    #[test]
+    fn every_usual_layout_is_cut_alike() {
+        let margin = "[\n{\n\"a\": [\n{\n\"b\": 1\n},\n{\n\"b\": 2\n}\n]\n},\n{\n\"a\": []\n}\n]";
+        assert_eq!(texts(margin).len(), 2);
+        let indented = "[\n {\n  \"a\": [\n   {\n    \"b\": 1\n   }\n  ]\n },\n {\n  \"a\": []\n }\n]";
+        assert_eq!(texts(indented).len(), 2);
     }
 
     #[test]

@@ -26,7 +26,9 @@
 //! ```
 //!
 //! Invariants, each with a test of the same name:
-//! 1. `a_bad_row_never_costs_a_good_one`: whatever stands in a line of a text file, the lines around it are read.
+//! 1. `a_bad_row_never_costs_a_good_one`: whatever stands in a line, the lines around it are read. In a JSON array with an
+//!    element a line, `a_bad_element_never_costs_a_good_one`; in an array on a single line, a broken string can cost what
+//!    follows, and then the file is said to end inside its array.
 //! 2. `every_generation_states_the_same_facts`: the same trades in any of the formats merge without a conflict.
 //! 3. `arbitrary_bytes_never_panic`: and end.
 //! 4. `memory_is_bounded_by_the_row_limit`: a line beyond [`ROW_BYTES_MAX`] is skipped without being held.

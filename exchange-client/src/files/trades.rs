@@ -81,7 +81,7 @@ impl TradeColumns {
         let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(fee_asset.as_ref(), maker)).transpose()?;
         let realized_pnl = row.optional(self.realized_pnl).map(Cell::amount_with_unit).transpose()?;
         let fill = Fill {
-            order_id: Some(row.required(self.order_id)?.counted_id()?),
+            order_id: row.optional(Some(self.order_id)).map(Cell::counted_id).transpose()?,
             time: row.required(self.time)?.time(context.zone.as_ref())?,
             price: row.required(self.price)?.price()?,
             qty: row.required(self.qty)?.quantity()?,

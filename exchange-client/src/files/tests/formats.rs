@@ -430,3 +430,39 @@ fn a_bare_fee_takes_the_settle_asset() {
     let found = drain(from_text("x.csv", text, options).unwrap()).clean();
     assert_eq!(fills(&found)[1].fee.as_ref().unwrap().asset.as_str(), "USD1");
 }
+
+#[test]
+fn fees_are_positive_when_paid_whoever_writes_them() {
+    let line = |commission: &str, maker: bool| {
+        format!(
+            r#"{{"symbol":"BTC/USDT:USDT","side":"sell","info":{{"symbol":"BTCUSDT","id":"1","orderId":"2","side":"SELL","price":"1","qty":"1","commission":"{commission}","commissionAsset":"USDT","time":"1772356364871","maker":{maker}}},"price":1,"amount":1}}"#
+        )
+    };
+    let amount = |commission: &str, maker| {
+        let found = read_text("x.json", line(commission, maker)).clean();
+        fills(&found)[0].fee.as_ref().unwrap().amount.to_string()
+    };
+    // What was charged is stated as a positive number, or as the wallet sees it; only makers have rebates.
+    assert_eq!(amount("0.07819010", false), "0.0781901");
+    assert_eq!(amount("-0.07819010", false), "0.0781901");
+    assert_eq!(amount("-0.07819010", true), "-0.0781901");
+}
+
+#[test]
+fn symbols_in_any_script_are_read() {
+    let text = "symbol,id,orderId,side,positionSide,price,qty,quoteQty,commission,commissionAsset,marginAsset,realizedPnl,maker,time\n币安人生USDT,1,,BUY,LONG,0.25,100,25,0.01,BNFCR,USDT,0,N,1772356364871\n";
+    let found = read_text("x.csv", text).clean();
+    let fill = fills(&found).remove(0);
+    assert_eq!(fill.key.symbol.as_str(), "币安人生USDT");
+    assert_eq!((fill.order_id, fill.maker), (None, Some(false)));
+    assert_eq!(fill.fee.unwrap().asset.as_str(), "BNFCR");
+    assert_eq!(found.statements.len(), 2, "the fill and its contract; there is no order to tell of");
+}
+
+#[test]
+fn a_file_that_begins_in_a_position_says_so_by_its_first_profit() {
+    let found = read("odd/begins-in-a-position.csv").clean();
+    let first = fills(&found).remove(0);
+    assert_eq!(first.key.side, Side::Sell);
+    assert_eq!(first.exchange_realized_pnl.unwrap().to_string(), "5.976");
+}

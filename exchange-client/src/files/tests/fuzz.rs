@@ -97,6 +97,33 @@ proptest! {
     }
 
     #[test]
+    fn a_bad_element_never_costs_a_good_one(
+        which in 1..15_usize,
+        cut in any::<prop::sample::Index>(),
+        indent in 0..4_usize,
+        separated in any::<bool>(),
+    ) {
+        let text = std::fs::read_to_string(fixture("one-way/ccxt-trades-without-info.ndjson")).unwrap();
+        let mut expected = facts(&read_text("x.json", text.clone()).clean().statements);
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        // Everything on the line behind the cut is lost, the separator perhaps as well.
+        let broken = &mut lines[which];
+        let lost = facts(&read_text("x.json", broken.clone()).clean().statements);
+        let kept = 1 + cut.index(broken.len() - 1);
+        broken.truncate(kept);
+        expected.retain(|fact| Some(fact) != lost.first());
+        let joint = |line: usize| if line == which && !separated { "\n" } else { ",\n" };
+        let last = lines.len() - 1;
+        let laid_out = lines.iter().enumerate().map(|(number, line)| {
+            format!("{:indent$}{line}{}", "", if number == last { "\n]" } else { joint(number) })
+        });
+        let array = format!("[\n{}", laid_out.collect::<String>());
+        let found = read_text("x.json", array);
+        let fills = |facts: Vec<AnyFact>| facts.into_iter().filter(|f| matches!(f, AnyFact::Fill(_))).collect::<Vec<_>>();
+        prop_assert_eq!(fills(facts(&found.statements)), fills(expected));
+    }
+
+    #[test]
     fn cells_are_those_that_a_csv_library_wrote(row in prop::collection::vec("[a-z \",;'é]{0,8}", 1..8)) {
         let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
         writer.write_record(&row).unwrap();
