@@ -68,6 +68,8 @@ pub struct BookView {
     pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
     /// The contracts on record.
     pub instruments: BTreeSet<Symbol>,
+    /// The symbols of facts on record whose contract is not: the book cannot derive their positions.
+    pub unfolded: BTreeSet<Symbol>,
 }
 
 impl BookView {
@@ -102,7 +104,7 @@ pub struct Observation {
     pub orders: Asked<Walk<Order>>,
     /// The ledger since the last cursor.
     pub income: Asked<Walk<Income>>,
-    /// Contracts; asked only when the book lacks one that matters.
+    /// Contracts; asked only when the book lacks one that its facts or suspects name.
     pub instruments: Option<Asked<Answer<Instrument>>>,
     /// The book.
     pub book: BookView,
@@ -134,13 +136,18 @@ impl Observation {
         Some(found.map_or(Decimal::ZERO, |position| position.qty))
     }
 
-    /// Every position that either side knows of.
+    /// Every position that either side knows of, or would know of if it could be derived.
     pub fn position_keys(&self) -> BTreeSet<(Symbol, PositionSide)> {
         let listed = self.positions.iter().chain(self.symbols.values().flat_map(|close| close.positions.iter()));
         let listed =
             listed.flat_map(|answer| &answer.rows).map(|row| (row.entity.symbol.clone(), row.entity.position_side));
         let booked = self.book.positions.iter().map(|held| (held.symbol.clone(), held.position.position_side));
-        listed.chain(booked).collect()
+        let sides: &[PositionSide] = match self.position_mode {
+            PositionMode::OneWay => &[PositionSide::Net],
+            PositionMode::Hedge => &[PositionSide::Long, PositionSide::Short],
+        };
+        let unfolded = self.book.unfolded.iter().flat_map(|symbol| sides.iter().map(|side| (symbol.clone(), *side)));
+        listed.chain(booked).chain(unfolded).collect()
     }
 
     /// The questions that failed, with why.

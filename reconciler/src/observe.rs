@@ -103,8 +103,9 @@ pub async fn observe(
         complete(exchange, book, account_id, &mut view, &symbol, &mut close).await?;
         symbols.insert(symbol, close);
     }
-    let known = |symbol: &Symbol| view.instruments.contains(symbol);
-    let instruments = if symbols.keys().all(known) { None } else { Some(exchange.fetch_instruments().await) };
+    let mut named = view.unfolded.iter().chain(symbols.keys());
+    let needs_contracts = named.any(|symbol| options.wants(symbol) && !view.instruments.contains(symbol));
+    let instruments = if needs_contracts { Some(exchange.fetch_instruments().await) } else { None };
     Ok(Observation {
         venue,
         scope: options.symbols.clone(),
@@ -192,9 +193,12 @@ async fn read_book(book: &Book, account: Account, id: &AccountId) -> Result<Book
         latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
         latest_balances: Vec::new(),
         instruments: BTreeSet::new(),
+        unfolded: BTreeSet::new(),
     };
     let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
     view.instruments = instruments.into_iter().map(|instrument| instrument.fact.symbol).collect();
+    let named = book.instruments.symbols(id).await.doing("reading the symbols")?;
+    view.unfolded = named.into_iter().filter(|symbol| !view.instruments.contains(symbol)).collect();
     let open = OrderFilter { open_only: true, ..OrderFilter::from(Scope::account(id.clone())) };
     let residual = OrderFilter { residual_only: true, ..OrderFilter::from(Scope::account(id.clone())) };
     for filter in [open, residual] {

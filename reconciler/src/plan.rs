@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ExchangeError, OrderRef, Stated};
 use ledger_core::{
-    AnyFact, Decimal, Fill, IntentOutcome, MathError, Order, OrderClass, OrderIntent, OrderKey, Outcome, PositionMode,
-    PositionSide, Source, Sourced, Statement, Symbol, TimestampMs, merge,
+    AnyFact, Decimal, ExitReason, Fill, IntentOutcome, IntentRole, MathError, Order, OrderClass, OrderIntent, OrderKey,
+    Outcome, PositionMode, PositionSide, Source, Sourced, Statement, Symbol, TimestampMs, merge,
 };
 use ledger_store::{BookOrder, CoverageGrade, CoverageSpan, SyncCursor};
 use serde_json::{Value, json};
@@ -168,7 +168,9 @@ fn plan_account(observation: &Observation, plan: &mut Plan) {
     if let Some(Ok(answer)) = &observation.instruments {
         let wanted = answer.rows.iter().filter(|row| {
             let symbol = &row.entity.symbol;
-            observation.symbols.contains_key(symbol) && !observation.book.instruments.contains(symbol)
+            let book = &observation.book;
+            let is_named = observation.symbols.contains_key(symbol) || book.unfolded.contains(symbol);
+            is_named && observation.is_in_scope(symbol) && !book.instruments.contains(symbol)
         });
         plan.instruments.extend(wanted.map(Stated::statement));
     }
@@ -483,6 +485,12 @@ pub(crate) fn accepted(intent: &OrderIntent, order: &Order) -> [Statement; 2] {
     labelled.client_order_id = Some(intent.client_order_id.clone());
     labelled.engine.clone_from(&intent.engine);
     labelled.signal_id.clone_from(&intent.signal_id);
+    labelled.exit_reason = match intent.role {
+        IntentRole::Entry | IntentRole::Dca => None,
+        IntentRole::Exit => Some(ExitReason::AutoExit),
+        IntentRole::TakeProfit => Some(ExitReason::TakeProfit),
+        IntentRole::StopLoss => Some(ExitReason::StopLoss),
+    };
     let resolved = OrderIntent { outcome: IntentOutcome::Accepted, ..intent.clone() };
     [AnyFact::Order(labelled), AnyFact::Intent(resolved)].map(|fact| Statement {
         fact,
@@ -500,7 +508,10 @@ fn plan_positions(observation: &Observation, now: TimestampMs, plan: &mut Plan) 
             continue;
         }
         let position = if side == PositionSide::Net { symbol.to_string() } else { format!("{symbol} {side}") };
-        let evidence = format!("{position}: the exchange holds {stated}, the book {booked}");
+        let mut evidence = format!("{position}: the exchange holds {stated}, the book {booked}");
+        if observation.book.unfolded.contains(&symbol) {
+            evidence.push_str(" (its contract is not on record, so its fills could not be added up)");
+        }
         let latest = observation.symbols.get(&symbol).and_then(|close| close.fills.as_ref().ok());
         let latest = latest.and_then(|walk| walk.rows.values().map(|row| row.entity.time.at).max());
         let is_fresh = latest.is_some_and(|at| at.saturating_add_ms(observation.venue.settle_lag_ms) >= now);

@@ -7,10 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use exchange_client::{Clock, ExchangeTrader, NewOrder, OrderRef, SendOutcome, Stated};
+use exchange_client::{Clock, ExchangeReader, ExchangeTrader, NewOrder, OrderRef, SendOutcome, Stated};
 use ledger_core::{
-    AccountId, AnyFact, Cancel, EventTime, Fill, IntentOutcome, Label, Order, OrderIntent, OrderKey, Outcome, Signal,
-    Source, Statement,
+    AccountId, AnyFact, Cancel, EventTime, Fill, Instrument, IntentOutcome, Label, Order, OrderIntent, OrderKey,
+    Outcome, Signal, Source, Statement,
 };
 use ledger_store::{Batch, CommitReport, RunId};
 
@@ -54,6 +54,21 @@ impl Recorder {
         let mut batch = Batch::new(self.account.clone(), self.clock.now(), statements);
         batch.run_id = self.run;
         self.book.writer.commit(batch).await.doing("recording")
+    }
+
+    /// Records the exchange's contracts: `wanted` says which. Without its contract a symbol's fills are kept, but no
+    /// position can be derived from them.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Exchange`] when the exchange does not list its contracts, [`ReconcileError::Store`].
+    pub async fn instruments(
+        &self,
+        exchange: &dyn ExchangeReader,
+        wanted: impl Fn(&Instrument) -> bool + Send,
+    ) -> Result<CommitReport, ReconcileError> {
+        let listed = exchange.fetch_instruments().await.map_err(ReconcileError::Exchange)?;
+        let wanted = listed.rows.iter().filter(|row| wanted(&row.entity));
+        self.record(wanted.map(Stated::statement).collect()).await
     }
 
     /// A strategy decided.

@@ -1,0 +1,437 @@
+//! Whole cycles: a bot trades on the simulator and records as it goes, records get lost, the reconciler restores them,
+//! and the simulator's own books say whether it got everything.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exchange_client::binance_usdm::BinanceUsdm;
+use exchange_client::simulator::{MarketSpec, Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
+use exchange_client::{
+    Clock, Credentials, ExchangeReader, ManualClock, Request, Response, SendOutcome, TradeQuery, Transport,
+    TransportError,
+};
+use ledger_core::{
+    AccountId, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, OrderClass,
+    OrderIntent, PositionMode, PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
+};
+use ledger_store::{
+    Account, AccountRepository, DiscrepancyStatus, FillFilter, FillRepository, IntentRepository, OpenOptions,
+    OrderFilter, OrderRepository, PageRequest, PositionRepository, ReconcileStatus, RunRepository, Scope, SqliteStore,
+};
+use reconciler::{Book, CycleReport, DiscrepancyKind, ReconcileError, Reconciler, ReconcilerConfig, Recorder, Verdict};
+
+const START_MS: i64 = 1_780_000_000_000;
+
+struct House {
+    simulator: Arc<Simulator>,
+    clock: Arc<ManualClock>,
+    exchange: Arc<BinanceUsdm>,
+    store: Arc<SqliteStore>,
+    folder: tempfile::TempDir,
+    account: AccountId,
+}
+
+impl House {
+    async fn new(seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::new(TimestampMs::new(START_MS).unwrap()));
+        let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
+        let simulator = Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap());
+        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
+        let exchange = Arc::new(adapter(transport, &clock));
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap());
+        let account = AccountId::new("main").unwrap();
+        let entry = Account {
+            id: account.clone(),
+            venue: "binance_usdm".into(),
+            identity: None,
+            position_mode: None,
+            created_local: clock.now(),
+        };
+        store.create_account(entry).await.unwrap();
+        Self { simulator, clock, exchange, store, folder, account }
+    }
+
+    fn recorder(&self) -> Recorder {
+        Recorder::new(Book::of(&self.store), self.account.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>)
+    }
+
+    fn reconciler(&self) -> Reconciler {
+        self.reconciler_over(Arc::clone(&self.exchange) as Arc<dyn ExchangeReader>)
+    }
+
+    fn reconciler_over(&self, exchange: Arc<dyn ExchangeReader>) -> Reconciler {
+        Reconciler {
+            exchange,
+            book: Book::of(&self.store),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            config: ReconcilerConfig::new(self.account.clone()),
+        }
+    }
+
+    /// A bot's order, recorded from signal to fills; `lose` says which of its fills are lost, by ordinal.
+    async fn trade(&self, number: usize, name: &str, side: Side, qty: &str, lose: impl Fn(usize) -> bool) {
+        self.simulator.step(Duration::from_secs(7_400));
+        let recorder = self.recorder();
+        let symbol = Symbol::new(name).unwrap();
+        let engine = Some(EngineLabel::new("swing").unwrap());
+        let signal_id = SignalId::new(format!("s-{number}")).unwrap();
+        let signal = Signal {
+            signal_id: signal_id.clone(),
+            time: EventTime::ms(self.clock.now()),
+            skew_ms: None,
+            symbol: symbol.clone(),
+            side,
+            kind: SignalKind::Entry,
+            engine: engine.clone(),
+            reason: None,
+            skipped: None,
+            meta_json: None,
+            restored: false,
+        };
+        recorder.signal(signal).await.unwrap();
+        let intent = self.intent(number, &symbol, side, qty, Some(signal_id), engine);
+        let outcome = recorder.send(&*self.exchange, &intent).await.unwrap().unwrap();
+        let order = outcome.done().unwrap();
+        let query = TradeQuery::Order(order.entity.key.order_id.clone());
+        let fills = self.exchange.fetch_my_trades(symbol, query).await.unwrap().rows;
+        let kept: Vec<_> =
+            fills.into_iter().enumerate().filter(|(index, _)| !lose(*index)).map(|(_, fill)| fill).collect();
+        recorder.fills(&kept).await.unwrap();
+    }
+
+    fn intent(
+        &self,
+        number: usize,
+        symbol: &Symbol,
+        side: Side,
+        qty: &str,
+        signal_id: Option<SignalId>,
+        engine: Option<EngineLabel>,
+    ) -> OrderIntent {
+        OrderIntent {
+            client_order_id: ClientOrderId::new(format!("bot-{number}")).unwrap(),
+            symbol: symbol.clone(),
+            class: OrderClass::Regular,
+            side,
+            position_side: Some(PositionSide::Net),
+            role: IntentRole::Entry,
+            dca_step: 0,
+            attempt: 1,
+            order_type: Label::new("MARKET").unwrap(),
+            qty: Some(qty.parse().unwrap()),
+            price: None,
+            trigger_price: None,
+            reduce_only: false,
+            signal_id,
+            engine,
+            created_local: self.clock.now(),
+            outcome: IntentOutcome::Pending,
+        }
+    }
+
+    /// A session on several contracts: opened, added to, closed, flipped.
+    async fn session(&self, lose: impl Fn(usize, usize) -> bool) {
+        let plan = [
+            ("BTCUSDT", Side::Buy, "0.05"),
+            ("ETHUSDT", Side::Sell, "1.5"),
+            ("币安人生USDT", Side::Buy, "700"),
+            ("BTCUSDT", Side::Buy, "0.013"),
+            ("ETHUSDC", Side::Buy, "0.4"),
+            ("BTCUSDT", Side::Sell, "0.1"),
+            ("ETHUSDT", Side::Buy, "1.5"),
+            ("SOLUSDT", Side::Buy, "9"),
+        ];
+        for (number, (name, side, qty)) in plan.into_iter().enumerate() {
+            self.trade(number, name, side, qty, |index| lose(number, index)).await;
+        }
+        self.simulator.step(Duration::from_secs(60));
+    }
+
+    async fn book_fills(&self) -> Vec<Fill> {
+        let filter = FillFilter::from(Scope::account(self.account.clone()));
+        let page = self.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
+        page.items.into_iter().map(|fill| fill.fact).collect()
+    }
+
+    /// The book says exactly what the simulator's books say.
+    async fn assert_book_equals_exchange(&self) {
+        let books = self.simulator.books();
+        let truth = &books.accounts[0];
+        let mut fills = self.book_fills().await;
+        fills.sort_by_key(|fill| (fill.key.symbol.clone(), fill.sequence));
+        assert_eq!(fills.len(), truth.trades.len());
+        for (fill, known) in fills.iter().zip(&truth.trades) {
+            assert_eq!((fill.key.symbol.as_str(), fill.sequence), (known.symbol.as_str(), Some(known.id)));
+            assert_eq!((fill.price.get(), fill.qty.get()), (known.price, known.qty));
+            assert_eq!(fill.fee.as_ref().unwrap().amount, known.fee);
+        }
+        let tolerance: Decimal = "0.00000001".parse().unwrap();
+        let mut realized: BTreeMap<String, Decimal> = BTreeMap::new();
+        let mut open = 0;
+        for held in self.store.positions(&self.account).await.unwrap() {
+            let position = &held.position;
+            let total = realized.entry(held.settle_asset.to_string()).or_default();
+            *total = total.checked_add(position.realized.amount().unwrap()).unwrap();
+            let known = truth.positions.iter().find(|known| known.symbol == held.symbol.as_str());
+            assert_eq!(position.qty, known.map_or(Decimal::ZERO, |known| known.qty), "{}", held.symbol);
+            if let Some(known) = known {
+                let difference = position.entry_price_avg.unwrap().checked_sub(known.entry_price).unwrap();
+                assert!(difference.abs() <= tolerance, "{}: {difference}", held.symbol);
+                assert_eq!(held.reconcile_status, Some(ReconcileStatus::Matched), "{}", held.symbol);
+                open += 1;
+            }
+        }
+        assert_eq!(open, truth.positions.len());
+        // Realized profit: the exchange rounds each trade's to 8 decimals.
+        for (asset, total) in truth.income_total("REALIZED_PNL").unwrap() {
+            let slack = tolerance.checked_mul(Decimal::from(i64::try_from(truth.trades.len()).unwrap())).unwrap();
+            let difference = realized[&asset].checked_sub(total).unwrap();
+            assert!(difference.abs() <= slack, "{asset}: {difference}");
+        }
+    }
+}
+
+fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>) -> BinanceUsdm {
+    let credentials = SimulatorAccount::standard().credentials().unwrap();
+    BinanceUsdm::new(transport, Arc::clone(clock) as Arc<dyn Clock>, "http://127.0.0.1:1", credentials).unwrap()
+}
+
+fn kinds(report: &CycleReport) -> BTreeMap<DiscrepancyKind, usize> {
+    let mut kinds = BTreeMap::new();
+    for finding in &report.findings {
+        *kinds.entry(finding.finding.kind).or_default() += 1;
+    }
+    kinds
+}
+
+fn assert_all_pass(report: &CycleReport) {
+    for check in &report.verification.checks {
+        assert!(matches!(check.verdict, Verdict::Pass { .. }), "{check:?}");
+    }
+}
+
+#[tokio::test]
+async fn lost_fills_are_found_shown_and_restored() {
+    let house = House::new(7).await;
+    // The last part of every second order is lost, and one order's fills altogether.
+    house.session(|order, fill| order == 5 || (order % 2 == 1 && fill == 0)).await;
+    let before = house.book_fills().await.len();
+    let audit = house.reconciler().audit().await.unwrap();
+    assert_eq!(kinds(&audit).get(&DiscrepancyKind::MissingFills), Some(&4), "{:#?}", audit.findings);
+    assert!(audit.unresolved().count() >= 4);
+    assert!(!audit.verification.is_clean());
+    assert_eq!(house.book_fills().await.len(), before);
+
+    let sync = house.reconciler().sync().await.unwrap();
+    assert!(sync.findings.iter().all(|finding| finding.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
+    assert_eq!(sync.repairs.iter().filter(|repair| repair.kind == "restore_fills").count(), 4);
+    assert!(sync.counts.recorded > 4 && sync.counts.conflicts == 0, "{:?}", sync.counts);
+    assert_all_pass(&sync);
+    house.assert_book_equals_exchange().await;
+    // Each repair is in the journal, with its finding and evidence.
+    let repairs = house.store.repairs(&house.account, &PageRequest::first(100)).await.unwrap().items;
+    assert_eq!(repairs.len(), sync.repairs.len());
+    assert!(repairs.iter().all(|repair| repair.discrepancy_id.is_some() && repair.evidence_json.contains("order")));
+    // The bot's labels survived the restoring.
+    let filter = OrderFilter::from(Scope::account(house.account.clone()));
+    let orders = house.store.orders(&filter, &PageRequest::first(100)).await.unwrap().items;
+    assert_eq!(orders.len(), 8);
+    assert!(orders.iter().all(|order| order.order.fact.engine.is_some() && order.order.fact.signal_id.is_some()));
+}
+
+#[tokio::test]
+async fn audit_writes_nothing() {
+    let house = House::new(21).await;
+    house.session(|order, _| order == 3).await;
+    let bytes = || {
+        let mut files: Vec<_> =
+            std::fs::read_dir(house.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.retain(|path| !path.to_string_lossy().ends_with("-shm"));
+        files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect::<Vec<_>>()
+    };
+    let before = bytes();
+    let audit = house.reconciler().audit().await.unwrap();
+    assert!(!audit.findings.is_empty() && audit.run.is_none() && !audit.repairs.is_empty());
+    assert_eq!(bytes(), before);
+}
+
+#[tokio::test]
+async fn a_warm_second_run_changes_nothing() {
+    let house = House::new(3).await;
+    house.session(|order, _| order == 1).await;
+    let first = house.reconciler().sync().await.unwrap();
+    assert!(first.counts.recorded > 0);
+    house.simulator.step(Duration::from_secs(20));
+    let second = house.reconciler().sync().await.unwrap();
+    // Mark prices of what is held move on; nothing else is news.
+    let held = house.simulator.books().accounts[0].positions.len();
+    assert_eq!((second.findings.as_slice(), second.repairs.as_slice(), second.income_new), (&[][..], &[][..], 0));
+    assert_eq!((second.counts.recorded, second.counts.merged, second.counts.conflicts), (held, 0, 0));
+    assert_eq!(second.symbols_looked_at, 0);
+    assert_all_pass(&second);
+    // With the clock standing still there is nothing at all to write.
+    let third = house.reconciler().sync().await.unwrap();
+    assert_eq!(third.counts.recorded, 0, "{:?}", third.counts);
+    // A warm cycle asks for a few things only, whatever the number of symbols.
+    assert!(second.requests <= 10, "{}", second.requests);
+    house.assert_book_equals_exchange().await;
+}
+
+#[tokio::test]
+async fn an_empty_book_is_filled_from_history() {
+    let house = House::new(99).await;
+    house.session(|_, _| false).await;
+    // Another book that never saw the session.
+    let fresh = House {
+        simulator: Arc::clone(&house.simulator),
+        clock: Arc::clone(&house.clock),
+        exchange: Arc::clone(&house.exchange),
+        ..House::new(99).await
+    };
+    let sync = fresh.reconciler().sync().await.unwrap();
+    assert_eq!(kinds(&sync).get(&DiscrepancyKind::UnknownOrder), Some(&8));
+    assert!(sync.findings.iter().all(|finding| finding.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
+    assert_all_pass(&sync);
+    fresh.assert_book_equals_exchange().await;
+    let account = fresh.store.account(&fresh.account).await.unwrap().unwrap();
+    assert_eq!(account.position_mode, Some(PositionMode::OneWay));
+    assert_eq!(account.identity.unwrap().alias.as_deref(), Some("sim-main"));
+}
+
+#[tokio::test]
+async fn a_resting_order_that_fills_unseen_is_asked_for_by_name() {
+    let house = House::new(3).await;
+    let symbol = Symbol::new("ETHUSDT").unwrap();
+    let mut intent = house.intent(1, &symbol, Side::Buy, "2", None, None);
+    intent.order_type = Label::new("LIMIT").unwrap();
+    intent.price = Some("3100".parse().unwrap());
+    let sent = house.recorder().send(&*house.exchange, &intent).await.unwrap().unwrap().done().unwrap();
+    assert!(house.reconciler().sync().await.unwrap().findings.is_empty());
+    // Days later, long behind every cursor, the price comes by.
+    house.simulator.step(Duration::from_hours(24 * 20));
+    let sync = house.reconciler().sync().await.unwrap();
+    let behind = sync.findings.iter().find(|finding| finding.finding.kind == DiscrepancyKind::OrderBehind).unwrap();
+    assert!(behind.finding.evidence.contains(sent.entity.key.order_id.as_str()), "{}", behind.finding.evidence);
+    assert!(behind.finding.evidence.contains("FILLED"));
+    assert_all_pass(&sync);
+    house.assert_book_equals_exchange().await;
+}
+
+/// Loses the answer to the next order, which is executed all the same.
+struct LosesAnswers<T>(T);
+
+#[async_trait]
+impl<T: Transport> Transport for LosesAnswers<T> {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let is_order = request.method == exchange_client::Method::Post;
+        let response = self.0.send(request).await?;
+        if is_order { Err(TransportError::Lost("connection reset".into())) } else { Ok(response) }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_resolved_by_asking() {
+    let house = House::new(5).await;
+    let trader = adapter(Arc::new(LosesAnswers(SimulatorTransport::new(Arc::clone(&house.simulator)))), &house.clock);
+    let symbol = Symbol::new("SOLUSDT").unwrap();
+    let signal_id = Some(SignalId::new("s-9").unwrap());
+    let intent = house.intent(9, &symbol, Side::Buy, "3", signal_id.clone(), Some(EngineLabel::new("swing").unwrap()));
+    let outcome = house.recorder().send(&trader, &intent).await.unwrap().unwrap();
+    assert!(matches!(outcome, SendOutcome::Unknown(_)));
+    let recorded =
+        || async { house.store.intent(&house.account, &intent.client_order_id).await.unwrap().unwrap().fact.outcome };
+    assert_eq!(recorded().await, IntentOutcome::Unknown);
+    house.simulator.step(Duration::from_secs(60));
+    let sync = house.reconciler().sync().await.unwrap();
+    let found = sync.findings.iter().find(|finding| finding.finding.kind == DiscrepancyKind::UnresolvedIntent).unwrap();
+    assert!(found.finding.evidence.contains("bot-9") && found.status == DiscrepancyStatus::Resolved, "{found:?}");
+    assert_eq!(recorded().await, IntentOutcome::Accepted);
+    let filter = OrderFilter { signal_id, ..OrderFilter::from(Scope::account(house.account.clone())) };
+    let orders = house.store.orders(&filter, &PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(orders.len(), 1);
+    assert_eq!(orders[0].order.fact.engine.as_ref().unwrap().as_str(), "swing");
+    house.assert_book_equals_exchange().await;
+}
+
+#[tokio::test]
+async fn with_another_account_nothing_is_written() {
+    let house = House::new(4).await;
+    house.session(|_, _| false).await;
+    house.reconciler().sync().await.unwrap();
+    let mut config = SimulatorConfig::new(8);
+    config.accounts[0].alias = "somebody-else".into();
+    config.accounts[0].api_key = "other-key".into();
+    let other = Arc::new(Simulator::new(config, Arc::clone(&house.clock)).unwrap());
+    let credentials = Credentials::new("other-key", exchange_client::simulator::TEST_API_SECRET).unwrap();
+    let transport = Arc::new(SimulatorTransport::new(other));
+    let clock = Arc::clone(&house.clock) as Arc<dyn Clock>;
+    let exchange = BinanceUsdm::new(transport, clock, "http://127.0.0.1:1", credentials).unwrap();
+    let runs = house.store.runs(&house.account, &PageRequest::first(100)).await.unwrap().items.len();
+    let reconciler = house.reconciler_over(Arc::new(exchange));
+    for result in [reconciler.audit().await, reconciler.sync().await] {
+        match result.unwrap_err() {
+            ReconcileError::WrongAccount { bound, offered, .. } => {
+                assert!(bound.contains("sim-main") && offered.contains("somebody-else"), "{bound} / {offered}");
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(house.store.runs(&house.account, &PageRequest::first(100)).await.unwrap().items.len(), runs);
+}
+
+/// Answers errors for one symbol's trades, for ever.
+struct OneBadSymbol<T>(T, &'static str);
+
+#[async_trait]
+impl<T: Transport> Transport for OneBadSymbol<T> {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.path.ends_with("userTrades") && request.query.contains(self.1) {
+            let body = bytes_of(r#"{"code":-4141,"msg":"Symbol is closed."}"#);
+            return Ok(Response { status: 400, headers: Vec::new(), body });
+        }
+        self.0.send(request).await
+    }
+}
+
+fn bytes_of(text: &str) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(text.as_bytes())
+}
+
+#[tokio::test]
+async fn one_bad_symbol_never_stops_the_others() {
+    let house = House::new(6).await;
+    house.session(|order, _| order < 4).await;
+    let exchange =
+        adapter(Arc::new(OneBadSymbol(SimulatorTransport::new(Arc::clone(&house.simulator)), "ETHUSDT")), &house.clock);
+    let sync = house.reconciler_over(Arc::new(exchange)).sync().await.unwrap();
+    let (bad, good): (Vec<_>, Vec<_>) =
+        sync.findings.iter().partition(|found| found.finding.symbol.as_ref().is_some_and(|s| s.as_str() == "ETHUSDT"));
+    assert!(bad.iter().any(|found| found.finding.kind == DiscrepancyKind::QueryFailed), "{bad:#?}");
+    assert!(bad.iter().any(|found| found.finding.evidence.contains("-4141")));
+    assert!(good.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{good:#?}");
+    assert!(!sync.verification.is_clean());
+    // Once the exchange answers again, nothing is left.
+    let sync = house.reconciler().sync().await.unwrap();
+    assert!(sync.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
+    house.assert_book_equals_exchange().await;
+    let left = house.store.discrepancies(&house.account, false, &PageRequest::first(100)).await.unwrap().items;
+    assert!(left.is_empty(), "{left:#?}");
+}
+
+#[tokio::test]
+async fn every_seed_ends_with_a_book_that_equals_the_exchanges() {
+    for seed in 100..112 {
+        let house = House::new(seed).await;
+        house.session(|order, fill| (order + fill + usize::try_from(seed).unwrap()).is_multiple_of(3)).await;
+        let sync = house.reconciler().sync().await.unwrap();
+        assert_all_pass(&sync);
+        house.assert_book_equals_exchange().await;
+        assert!(MarketSpec::standard().len() >= 6);
+    }
+}
