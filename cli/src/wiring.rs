@@ -1,16 +1,20 @@
 //! The one place where concrete parts are put together.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::files::{FileError, Options};
-use exchange_client::{Clock, SystemClock};
-use ledger_core::Statement;
+use exchange_client::simulator::{Simulator, SimulatorConfig, serve};
+use exchange_client::{
+    Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, SystemClock,
+};
+use ledger_core::{Statement, TimestampMs};
 use ledger_store::{OpenOptions, SqliteStore, Store};
 
 use crate::config::Settings;
-use crate::error::CommandError;
+use crate::error::{CommandError, ExitCode};
 
 /// The real clock.
 pub(crate) fn system_clock() -> Arc<dyn Clock> {
@@ -89,4 +93,58 @@ pub(crate) struct BotRow {
 pub(crate) fn bot_rows(path: &Path, options: &Options) -> Result<Vec<Result<BotRow, FileError>>, FileError> {
     let _ = (path, options);
     Ok(Vec::new())
+}
+
+/// The demo's world: a simulated exchange behind HTTP, and a book.
+pub(crate) struct DemoWorld {
+    /// The exchange itself, for stepping its clock and comparing its books.
+    pub(crate) simulator: Arc<Simulator>,
+    /// Its clock.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where it answers.
+    pub(crate) base_url: String,
+    /// The adapter that asks it.
+    pub(crate) reader: Arc<dyn ExchangeReader>,
+    /// The adapter that trades there.
+    pub(crate) trader: Arc<dyn ExchangeTrader>,
+    /// The book.
+    pub(crate) store: Arc<SqliteStore>,
+    /// Its file.
+    pub(crate) db: PathBuf,
+    stop: tokio::sync::oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl DemoWorld {
+    /// Stops the exchange; the book stays.
+    pub(crate) async fn stop(self) {
+        // Both fail only when the server has stopped already.
+        let _ = self.stop.send(());
+        let _ = self.server.await;
+    }
+}
+
+/// Builds the demo's world: the exchange on a free port of this machine, the book in a new folder for temporary files.
+pub(crate) async fn demo_world(seed: u64, begins: TimestampMs) -> Result<DemoWorld, CommandError> {
+    fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+        CommandError::new(ExitCode::Error, error)
+    }
+    let config = SimulatorConfig::new(seed);
+    let account = config.accounts.first().ok_or_else(|| failed("the simulator has no account"))?;
+    let credentials = account.credentials().map_err(failed)?;
+    let clock = Arc::new(ManualClock::new(begins));
+    let simulator = Arc::new(Simulator::new(config, clock.clone()).map_err(failed)?);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+    let base_url = format!("http://{}", listener.local_addr().map_err(failed)?);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(serve(simulator.clone(), listener, async {
+        let _ = stopped.await;
+    }));
+    let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
+    let adapter = BinanceUsdm::new(Arc::new(transport), clock.clone(), &base_url, credentials).map_err(failed)?;
+    let adapter = Arc::new(adapter);
+    let folder = tempfile::Builder::new().prefix("fillbook-demo-").tempdir().map_err(failed)?;
+    let db = folder.keep().join("demo.db");
+    let store = Arc::new(SqliteStore::open(&db, &OpenOptions::creating())?);
+    Ok(DemoWorld { simulator, clock, base_url, reader: adapter.clone(), trader: adapter, store, db, stop, server })
 }

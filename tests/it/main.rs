@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod command_line;
+mod demo;
 mod import;
 mod support;

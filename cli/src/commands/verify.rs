@@ -2,7 +2,7 @@
 //!
 //! Named checks, each of which passes, fails, or cannot be made, with the reason. None of them writes.
 
-mod checks;
+pub(super) mod checks;
 
 use ledger_store::StoreError;
 
@@ -40,7 +40,6 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
 pub(super) fn report(checks: &[Check], context: &mut Context) -> Result<ExitCode, CommandError> {
     context.output.list(&LISTING, checks)?;
     let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail);
-    let code = failed.clone().fold(ExitCode::Fine, |code, check| code.worst(check.failure));
     if context.output.format == Format::Table {
         let passed = checks.iter().filter(|check| check.verdict == Verdict::Pass).count();
         let unchecked = checks.iter().filter(|check| check.verdict == Verdict::NotCheckable).count();
@@ -54,5 +53,10 @@ pub(super) fn report(checks: &[Check], context: &mut Context) -> Result<ExitCode
         };
         context.output.line(&format!("\n{verdict}"))?;
     }
-    Ok(code)
+    Ok(worst(checks))
+}
+
+/// The exit code of the worst failed check.
+pub(super) fn worst(checks: &[Check]) -> ExitCode {
+    checks.iter().fold(ExitCode::Fine, |code, check| code.worst(check.failure))
 }
