@@ -130,22 +130,25 @@ impl ZipStream {
             self.crc = Crc::new();
             self.inflated = 0;
             self.expected = header.expected;
-            let unreadable = header.unreadable();
+            let mut unreadable = header.unreadable();
             let is_wanted = !(header.name.ends_with('/')
                 || header.name.starts_with("__MACOSX/")
                 || header.name.ends_with(".DS_Store")
                 || header.name.is_empty());
-            let member = Member { name: header.name.into(), unreadable };
+            let name: Arc<str> = header.name.into();
             if unreadable.is_some() {
                 // Without a size nobody knows where it ends, so nothing behind it can be found either.
-                if !header.expected.in_descriptor {
+                if header.expected.in_descriptor {
+                    unreadable =
+                        Some("cannot be unpacked here and does not say where it ends: what follows is lost too");
+                } else {
                     let skipped = io::copy(&mut raw.by_ref().take(header.compressed_size), &mut io::sink())?;
                     if skipped < header.compressed_size {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
                     self.state = ZipState::Between(raw);
                 }
-                return Ok(Some(member));
+                return Ok(Some(Member { name, unreadable }));
             }
             self.state = if header.method == 8 {
                 ZipState::Deflated(Box::new(DeflateDecoder::new(raw)))
@@ -153,7 +156,7 @@ impl ZipStream {
                 ZipState::Stored(raw.take(header.compressed_size))
             };
             if is_wanted {
-                return Ok(Some(member));
+                return Ok(Some(Member { name, unreadable: None }));
             }
         }
     }

@@ -14,6 +14,7 @@ use super::table::{Column, Header, Record};
 /// Where an order export keeps what.
 #[derive(Debug)]
 pub(super) struct OrderColumns {
+    source: Source,
     uid: Option<Column>,
     pub(super) time: Column,
     symbol: Column,
@@ -29,6 +30,7 @@ pub(super) struct OrderColumns {
     client_order_id: Option<Column>,
     time_in_force: Option<Column>,
     reduce_only: Option<Column>,
+    close_position: Option<Column>,
     updated: Option<Column>,
     order_id: Column,
 }
@@ -36,11 +38,14 @@ pub(super) struct OrderColumns {
 impl OrderColumns {
     /// Recognises the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
+        // The archive names its columns as the API does.
+        let is_archive = header.has(&["origqty", "executedqty"]);
         Some(Self {
+            source: if is_archive { Source::ExchangeArchive } else { Source::ExchangeCsv },
             uid: header.column(&["uid", "userid"]),
             time: header.column(&["time", "date"])?,
             symbol: header.column(&["symbol"])?,
-            order_type: header.column(&["type"])?,
+            order_type: header.column(&["origtype"]).or_else(|| header.column(&["type"]))?,
             side: header.column(&["side"])?,
             position_side: header.column(&["positionside"]),
             price: header.column(&["price"])?,
@@ -52,6 +57,7 @@ impl OrderColumns {
             client_order_id: header.column(&["clientorderid"]),
             time_in_force: header.column(&["timeinforce"]),
             reduce_only: header.column(&["reduceonly"]),
+            close_position: header.column(&["closeposition"]),
             updated: header.column(&["updatetime"]),
             order_id: header.column(&["orderno", "orderid"])?,
         })
@@ -91,12 +97,13 @@ impl OrderColumns {
             },
             executed: executed.map(|qty| Execution { qty, avg_price }),
             reduce_only: row.optional(self.reduce_only).map(Cell::boolean).transpose()?,
+            close_position: row.optional(self.close_position).map(Cell::boolean).transpose()?,
             created: Some(created),
             updated,
             ..Order::known_from_fill(key.clone(), side, None)
         };
         context.check_account(row.optional(self.uid))?;
-        let source = Source::ExchangeCsv;
+        let source = self.source;
         let symbol = key.symbol.clone();
         let mut statements = vec![statement(AnyFact::Order(order), source, payload)];
         if status == OrderStatus::Canceled

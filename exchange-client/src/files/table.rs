@@ -3,6 +3,8 @@
 //! A row never spans lines here, although CSV allows line ends within quotes: no exchange writes them, and reading them
 //! would let one stray quote swallow the rest of a file.
 
+use std::collections::HashSet;
+
 use super::cell::Cell;
 use super::error::{RowError, RowProblem};
 use super::zone::{Zone, zone_in_brackets};
@@ -125,10 +127,9 @@ impl Header {
 
     /// A column whose name occurs twice.
     pub(super) fn duplicate(&self) -> Option<&str> {
-        let mut names = self.keys.iter().zip(&self.names).enumerate();
-        names
-            .find(|(index, (key, _))| !key.is_empty() && self.keys.iter().take(*index).any(|earlier| earlier == *key))
-            .map(|(_, (_, name))| name.as_str())
+        let mut seen = HashSet::new();
+        let mut names = self.keys.iter().zip(&self.names).filter(|(key, _)| !key.is_empty());
+        names.find(|(key, _)| !seen.insert(key.as_str())).map(|(_, name)| name.as_str())
     }
 
     /// The time zone in the name of a column, as in `Time(UTC)`.

@@ -15,6 +15,7 @@ use super::table::{Column, Header, Record};
 /// Where a transaction export keeps what.
 #[derive(Debug)]
 pub(super) struct TransactionColumns {
+    source: Source,
     uid: Option<Column>,
     pub(super) time: Column,
     income_type: Column,
@@ -22,19 +23,26 @@ pub(super) struct TransactionColumns {
     asset: Column,
     symbol: Column,
     tran_id: Column,
+    fill_id: Option<Column>,
+    info: Option<Column>,
 }
 
 impl TransactionColumns {
     /// Recognises the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
+        // The archive names its columns as the API does.
+        let is_archive = header.has(&["incometype", "income"]);
         Some(Self {
+            source: if is_archive { Source::ExchangeArchive } else { Source::ExchangeCsv },
             uid: header.column(&["uid", "userid"]),
             time: header.column(&["date", "time"])?,
-            income_type: header.column(&["type"])?,
-            amount: header.column(&["amount"])?,
+            income_type: header.column(&["type", "incometype"])?,
+            amount: header.column(&["amount", "income"])?,
             asset: header.column(&["asset"])?,
             symbol: header.column(&["symbol"])?,
             tran_id: header.column(&["transactionid", "tranid"])?,
+            fill_id: header.column(&["tradeid"]),
+            info: header.column(&["info"]),
         })
     }
 
@@ -52,6 +60,8 @@ impl TransactionColumns {
         let symbol = row.optional(Some(self.symbol)).map(Cell::symbol).transpose()?;
         let tran_id = row.optional(Some(self.tran_id)).filter(|cell| cell.text != "0");
         let tran_id = tran_id.map(Cell::counted_id).transpose()?;
+        let fill_id = row.optional(self.fill_id).filter(|cell| cell.text != "0").map(Cell::counted_id).transpose()?;
+        let info = row.optional(self.info).map(Cell::id).transpose()?;
         context.check_account(row.optional(self.uid))?;
         let tran_id = match tran_id {
             Some(tran_id) => tran_id,
@@ -59,8 +69,8 @@ impl TransactionColumns {
                 .map_err(|problem| RowError::cell("Transaction ID", "", problem))?,
         };
         let key = IncomeKey { income_type, tran_id, symbol, asset };
-        let income = Income { key, amount, time, fill_id: None, info: None };
-        Ok(vec![statement(AnyFact::Income(income), Source::ExchangeCsv, payload)])
+        let income = Income { key, amount, time, fill_id, info };
+        Ok(vec![statement(AnyFact::Income(income), self.source, payload)])
     }
 }
 

@@ -296,3 +296,16 @@ fn archives_of_other_programs_are_read() {
     let both = [gzip(&text), gzip(&good(2))].concat();
     assert_eq!(fill_ids(&read_text("x.csv.gz", both).clean()), ["1", "2"]);
 }
+
+#[test]
+fn deep_and_wide_texts_are_refused_without_harm() {
+    let deep = format!("{{\"symbol\":{}", "[".repeat(ROW_BYTES_MAX / 2));
+    let found = read_text("x.json", format!("{deep}\n{deep}\n"));
+    assert_eq!(found.rejected.len(), 2);
+    let closed = format!("[{{\"symbol\":{}{}}}]", "[".repeat(400_000), "]".repeat(400_000));
+    let error = from_text("x.json", closed, Options::default()).unwrap_err();
+    assert!(matches!(error, FileError::Unrecognised { .. }), "{error}");
+    let wide = (0..100_000).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+    let found = read_text("x.csv", HEADER.trim_end().to_owned() + "," + &wide + "\n" + &good(1));
+    assert_eq!(found.rejected.len(), 1);
+}

@@ -466,3 +466,18 @@ fn a_file_that_begins_in_a_position_says_so_by_its_first_profit() {
     assert_eq!(first.key.side, Side::Sell);
     assert_eq!(first.exchange_realized_pnl.unwrap().to_string(), "5.976");
 }
+
+#[test]
+fn columns_may_be_named_as_the_api_does() {
+    let orders_text = "orderId,symbol,status,clientOrderId,price,avgPrice,origQty,executedQty,cumQuote,timeInForce,type,reduceOnly,closePosition,side,positionSide,stopPrice,origType,time,updateTime\n5,BTCUSDT,CANCELED,c1,0,0.00000,0.5,0,0,GTC,MARKET,true,false,SELL,SHORT,59000,STOP_MARKET,1772356364871,1772356364999\n";
+    let found = read_text("x.csv", orders_text).clean();
+    let order = orders(&found).remove(0);
+    assert_eq!(order.order_type.unwrap().as_str(), "STOP_MARKET");
+    assert_eq!((order.reduce_only, order.close_position), (Some(true), Some(false)));
+    assert_eq!(order.updated, Some(EventTime::ms(at(1_772_356_364_999))));
+    let income_text = "symbol,incomeType,income,asset,info,time,tranId,tradeId\nBTCUSDT,COMMISSION,-0.25,USDT,530,1772356364871,9689322392,530\n,TRANSFER,7,USDT,TRANSFER,1772356364871,9689322393,\n";
+    let found = read_text("x.csv", income_text).clean();
+    assert_eq!(incomes(&found)[0].fill_id.as_ref().unwrap().as_str(), "530");
+    assert_eq!(incomes(&found)[1].fill_id, None);
+    assert!(found.statements.iter().all(|statement| statement.source == Source::ExchangeArchive));
+}
