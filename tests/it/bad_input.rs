@@ -82,8 +82,9 @@ fn a_line_of_100_mb_is_skipped_without_being_held() {
     let sandbox = Sandbox::with_book(&[]);
     let mut file = std::io::BufWriter::new(std::fs::File::create(sandbox.path().join("trades.csv")).unwrap());
     writeln!(file, "{HEADER}\n{GOOD}").unwrap();
+    let chunk = vec![b'x'; 1 << 20];
     for _ in 0..100 {
-        file.write_all(&[b'x'; 1 << 20]).unwrap();
+        file.write_all(&chunk).unwrap();
     }
     writeln!(file, "\n{}", row(3, "Price", "60001")).unwrap();
     drop(file);

@@ -1,4 +1,5 @@
 //! One integration binary over the whole workspace: the real command, on real files.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
 mod command_line;

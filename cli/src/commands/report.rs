@@ -1,6 +1,8 @@
 //! `fillbook report`
 
-use ledger_core::{CashLine, GroupBy, Report, ReportBuilder, ReportRow};
+use ledger_core::{
+    Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, TripStats,
+};
 use ledger_store::{IncomeFilter, PageRequest, Store, StoreError, TripFilter};
 use serde_json::json;
 
@@ -11,48 +13,137 @@ use crate::error::{CommandError, ExitCode};
 use crate::output::{Cell, Column, Format, Listing};
 use crate::times::show_day;
 
-macro_rules! trips_listing {
+/// A group, as a program gets it: amounts per asset in one object.
+const GROUPS: Listing<ReportRow> = Listing {
+    schema: "fillbook.report.group/1",
+    plural: "groups",
+    columns: &[
+        Column { key: "group", title: "Group", rank: 0, value: |r| text(&r.group) },
+        Column { key: "trips", title: "Trips", rank: 0, value: |r| r.stats.trip_count.into() },
+        Column { key: "wins", title: "Won", rank: 0, value: |r| r.stats.win_count.into() },
+        Column { key: "losses", title: "Lost", rank: 0, value: |r| r.stats.loss_count.into() },
+        Column { key: "unknown", title: "Unknown", rank: 0, value: |r| r.stats.unknown_count.into() },
+        Column {
+            key: "win_rate",
+            title: "Win rate",
+            rank: 0,
+            value: |r| r.stats.win_rate().map_or(Cell::Empty, Cell::Share),
+        },
+        Column {
+            key: "profit_factor",
+            title: "Profit factor",
+            rank: 0,
+            value: |r| Cell::PerAsset(r.stats.profit_factor()),
+        },
+        Column { key: "gross", title: "Gross", rank: 0, value: |r| Cell::Assets(r.stats.gross.clone()) },
+        Column { key: "fees", title: "Fees", rank: 0, value: |r| Cell::Assets(r.stats.fees.clone()) },
+        Column { key: "funding", title: "Funding", rank: 0, value: |r| Cell::Assets(r.stats.funding.clone()) },
+        Column { key: "net", title: "Net", rank: 0, value: |r| Cell::Assets(r.stats.net.clone()) },
+        Column {
+            key: "drawdown_max",
+            title: "Drawdown",
+            rank: 0,
+            value: |r| Cell::PerAsset(r.stats.drawdown_max.clone()),
+        },
+        Column { key: "certainty", title: "Certainty", rank: 0, value: |r| text(r.stats.certainty()) },
+    ],
+};
+
+/// A group and one of its assets, as a person reads it: amounts in different assets stand in different lines.
+struct Line {
+    /// Name and counts, in the first line of a group.
+    group: Option<(String, TripStats)>,
+    asset: Asset,
+    profit_factor: Option<Decimal>,
+    gross: Option<CertainTotal>,
+    fees: Option<CertainTotal>,
+    funding: Option<CertainTotal>,
+    net: Option<CertainTotal>,
+    drawdown: Option<Decimal>,
+}
+
+impl Line {
+    fn of(row: &ReportRow) -> Vec<Self> {
+        let stats = &row.stats;
+        let find = |totals: &[AssetTotal], asset: &Asset| {
+            totals.iter().find(|total| total.asset == *asset).map(|total| total.total)
+        };
+        let number = |numbers: &[(Asset, Decimal)], asset: &Asset| {
+            numbers.iter().find(|(known, _)| known == asset).map(|(_, number)| *number)
+        };
+        // What profit is paid in first, what only fees are paid in after it.
+        let (own, other): (Vec<_>, Vec<_>) =
+            stats.net.iter().map(|total| &total.asset).partition(|asset| find(&stats.gross, asset).is_some());
+        let assets = own.into_iter().chain(other).enumerate();
+        assets
+            .map(|(at, asset)| Self {
+                group: (at == 0).then(|| (row.group.clone(), stats.clone())),
+                asset: asset.clone(),
+                profit_factor: number(&stats.profit_factor(), asset),
+                gross: find(&stats.gross, asset),
+                fees: find(&stats.fees, asset),
+                funding: find(&stats.funding, asset),
+                net: find(&stats.net, asset),
+                drawdown: number(&stats.drawdown_max, asset),
+            })
+            .collect()
+    }
+}
+
+fn of_group(line: &Line, value: fn(&TripStats) -> Cell) -> Cell {
+    line.group.as_ref().map_or(Cell::Empty, |(_, stats)| value(stats))
+}
+
+macro_rules! lines_listing {
     ($name:ident, $title:literal) => {
-        const $name: Listing<ReportRow> = Listing {
-            schema: "fillbook.report.group/1",
-            plural: "groups",
+        const $name: Listing<Line> = Listing {
+            schema: "fillbook.report.line/1",
+            plural: "lines",
             columns: &[
-                Column { key: "group", title: $title, rank: 0, value: |r| text(&r.group) },
-                Column { key: "trips", title: "Trips", rank: 0, value: |r| r.stats.trip_count.into() },
-                Column { key: "wins", title: "Won", rank: 8, value: |r| r.stats.win_count.into() },
-                Column { key: "losses", title: "Lost", rank: 8, value: |r| r.stats.loss_count.into() },
-                Column { key: "unknown", title: "Unknown", rank: 9, value: |r| r.stats.unknown_count.into() },
+                Column {
+                    key: "group",
+                    title: $title,
+                    rank: 0,
+                    value: |l| l.group.as_ref().map(|(name, _)| name.clone()).into(),
+                },
+                Column {
+                    key: "trips",
+                    title: "Trips",
+                    rank: 0,
+                    value: |l| of_group(l, |stats| stats.trip_count.into()),
+                },
                 Column {
                     key: "win_rate",
                     title: "Win rate",
                     rank: 2,
-                    value: |r| r.stats.win_rate().map_or(Cell::Empty, Cell::Share),
+                    value: |l| of_group(l, |s| s.win_rate().map_or(Cell::Empty, Cell::Share)),
                 },
+                Column { key: "profit_factor", title: "Factor", rank: 3, value: |l| l.profit_factor.into() },
+                Column { key: "gross", title: "Gross", rank: 0, value: |l| l.gross.map_or(Cell::Empty, Cell::Certain) },
+                Column { key: "fees", title: "Fees", rank: 0, value: |l| l.fees.map_or(Cell::Empty, Cell::Certain) },
                 Column {
-                    key: "profit_factor",
-                    title: "Profit factor",
+                    key: "funding",
+                    title: "Funding",
+                    rank: 1,
+                    value: |l| l.funding.map_or(Cell::Empty, Cell::Certain),
+                },
+                Column { key: "net", title: "Net", rank: 0, value: |l| l.net.map_or(Cell::Empty, Cell::Certain) },
+                Column { key: "asset", title: "Asset", rank: 0, value: |l| text(&l.asset) },
+                Column { key: "drawdown_max", title: "Drawdown", rank: 4, value: |l| l.drawdown.into() },
+                Column {
+                    key: "certainty",
+                    title: "Certainty",
                     rank: 5,
-                    value: |r| Cell::PerAsset(r.stats.profit_factor()),
+                    value: |l| of_group(l, |s| text(s.certainty())),
                 },
-                Column { key: "gross", title: "Gross", rank: 1, value: |r| Cell::Assets(r.stats.gross.clone()) },
-                Column { key: "fees", title: "Fees", rank: 1, value: |r| Cell::Assets(r.stats.fees.clone()) },
-                Column { key: "funding", title: "Funding", rank: 3, value: |r| Cell::Assets(r.stats.funding.clone()) },
-                Column { key: "net", title: "Net", rank: 0, value: |r| Cell::Assets(r.stats.net.clone()) },
-                Column {
-                    key: "drawdown_max",
-                    title: "Drawdown",
-                    rank: 4,
-                    value: |r| Cell::PerAsset(r.stats.drawdown_max.clone()),
-                },
-                Column { key: "certainty", title: "Certainty", rank: 6, value: |r| text(r.stats.certainty()) },
             ],
         };
     };
 }
-trips_listing!(BY_ENGINE, "Engine");
-trips_listing!(BY_SYMBOL, "Symbol");
-trips_listing!(BY_DAY, "Day");
-trips_listing!(BY_SIDE, "Side");
+lines_listing!(BY_ENGINE, "Engine");
+lines_listing!(BY_SYMBOL, "Symbol");
+lines_listing!(BY_DAY, "Day");
+lines_listing!(BY_SIDE, "Side");
 
 const CASH: Listing<CashLine> = Listing {
     schema: "fillbook.report.cash/1",
@@ -122,7 +213,8 @@ pub(super) fn print(report: &Report, by: GroupBy, context: &mut Context) -> Resu
                 if rows.len() > 1 {
                     rows.push(total);
                 }
-                output.list(listing, &rows)?;
+                let lines: Vec<_> = rows.iter().flat_map(Line::of).collect();
+                output.list(listing, &lines)?;
                 if let Some(remark) = uncertainty(report) {
                     output.line(&remark)?;
                 }
@@ -140,16 +232,16 @@ pub(super) fn print(report: &Report, by: GroupBy, context: &mut Context) -> Resu
             }
         }
         Format::Json => {
-            output.list(listing, &report.rows)?;
+            output.list(&GROUPS, &report.rows)?;
             let mut line = serde_json::to_value(json!({ "schema": "fillbook.report.total/1" })).unwrap_or_default();
-            for column in listing.columns.iter().filter(|column| column.key != "group") {
+            for column in GROUPS.columns.iter().filter(|column| column.key != "group") {
                 line[column.key] = (column.value)(&total).json();
             }
             output.json(&line)?;
             output.list(&CASH, &report.cash)?;
         }
         // One table a file: the cash section is the sum of `income --csv`.
-        Format::Csv => output.list(listing, &report.rows)?,
+        Format::Csv => output.list(&GROUPS, &report.rows)?,
     }
     Ok(ExitCode::Fine)
 }

@@ -30,22 +30,39 @@ pub(super) fn render<T>(listing: &Listing<T>, items: &[T], width: Option<u16>, z
                     left_out.push(columns.remove(at).0.title);
                 }
             }
-            (false, None) => return note(lay_out(&columns, width), &left_out),
-            (true, _) => return note(text, &left_out),
+            (false, None) => return note(lay_out(&columns, width), &left_out, width),
+            (true, _) => return note(text, &left_out, width),
         }
     }
 }
 
-fn note(mut text: String, left_out: &[&str]) -> String {
+fn note(mut text: String, left_out: &[&str], width: Option<u16>) -> String {
     text.push('\n');
     if !left_out.is_empty() {
         let mut titles = left_out.to_vec();
         titles.reverse();
-        text.push_str("Left out for want of room: ");
-        text.push_str(&titles.join(", "));
-        text.push_str(". A wider terminal, --csv or --json has them.\n");
+        let remark =
+            format!("Left out for want of room: {}; a wider terminal, --csv or --json has them.", titles.join(", "));
+        text.push_str(&wrap(&remark, width));
+        text.push('\n');
     }
     text
+}
+
+/// Breaks a remark between words so that it fits.
+fn wrap(text: &str, width: Option<u16>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if visible_width(line) + 1 + visible_width(word) <= usize::from(width) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 fn lay_out<T>(columns: &[(&Column<T>, Vec<String>, bool)], width: Option<u16>) -> String {

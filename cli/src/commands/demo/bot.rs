@@ -146,29 +146,21 @@ impl<'a> Bot<'a> {
 
     /// Signals, sends and records an order and its fills, but for what is lost.
     async fn order(&mut self, wish: Wish<'_>, loss: Loss) -> Result<(), CommandError> {
-        let placed = match loss {
-            Loss::Everything => {
-                let by_hand = format!("web_{}", self.random.below(1 << 40));
-                let placed = self.place(&wish, &by_hand).await?;
-                self.session
-                    .losses
-                    .push(format!("Somebody closed a {} position by hand, on the web page.", wish.symbol));
-                placed
-            }
-            _ => {
-                let intent = self.decide(&wish).await?;
-                if loss == Loss::Answer {
-                    self.recorder.intent(intent).await.map_err(super::failed)?;
-                    self.session
-                        .losses
-                        .push(format!("The bot crashed right after sending an order for {}.", wish.symbol));
-                    self.place(&wish, &wish.name).await?
-                } else {
-                    match self.recorder.send(self.world.trader.as_ref(), &intent).await.map_err(super::failed)? {
-                        Some(SendOutcome::Done(order)) => order,
-                        Some(SendOutcome::Rejected(error) | SendOutcome::Unknown(error)) => return Err(refused(error)),
-                        None => return Ok(()),
-                    }
+        let placed = if loss == Loss::Everything {
+            self.session.losses.push(format!("Somebody closed a {} position by hand, on the web page.", wish.symbol));
+            let by_hand = format!("web_{}", self.random.below(1 << 40));
+            self.place(&wish, &by_hand).await?
+        } else {
+            let intent = self.decide(&wish).await?;
+            if loss == Loss::Answer {
+                self.recorder.intent(intent).await.map_err(super::failed)?;
+                self.session.losses.push(format!("The bot crashed right after sending an order for {}.", wish.symbol));
+                self.place(&wish, &wish.name).await?
+            } else {
+                match self.recorder.send(self.world.trader.as_ref(), &intent).await.map_err(super::failed)? {
+                    Some(SendOutcome::Done(order)) => order,
+                    Some(SendOutcome::Rejected(error) | SendOutcome::Unknown(error)) => return Err(refused(error)),
+                    None => return Ok(()),
                 }
             }
         };

@@ -110,7 +110,7 @@ async fn tell(args: &DemoArgs, world: &DemoWorld, context: &mut Context) -> Resu
     if differences.is_empty() {
         narrator.say(
             context,
-            "The exchange's own books say the same: every fill, position, profit, fee and ledger entry.",
+            "The exchange's own books say the same: every fill, position, profit, fee and\nledger entry.",
         )?;
     }
     for difference in &differences {

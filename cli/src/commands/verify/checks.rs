@@ -207,13 +207,7 @@ async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Check, Comman
         let Some(next) = page.next else { break };
         request = request.after(next);
     }
-    Ok(Check::pass(
-        NAME,
-        format!(
-            "{} with fills are the bot's, {foreign} are not (by hand, or another bot); all count",
-            count(own, "order")
-        ),
-    ))
+    Ok(Check::pass(NAME, format!("{} of the bot, {foreign} by hand or of another bot", count(own, "executed order"))))
 }
 
 /// What the exchange reports as realized for each fill is what the fold says.
