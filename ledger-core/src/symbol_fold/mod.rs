@@ -31,13 +31,14 @@ use thiserror::Error;
 
 use self::beginning::Beginning;
 use self::open_trip::OpenTrip;
+use self::trading::Tolerance;
 
 use crate::amount::{Decimal, MathError, Price, Quantity};
 use crate::certainty::{CertainTotal, Certainty};
 use crate::fill::{Fill, FoldKey};
 use crate::id::{Asset, FillId, OrderId, Symbol};
 use crate::income::Income;
-use crate::instrument::{ContractKind, Instrument};
+use crate::instrument::Instrument;
 use crate::position::{Contract, Position, Value};
 use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip, Tally};
 use crate::snapshot::Anchor;
@@ -262,18 +263,7 @@ impl SymbolFold {
     /// # Errors
     /// [`MathError`] when it does not fit.
     pub fn pnl_tolerance(&self, closed_qty: Decimal) -> Result<Decimal, MathError> {
-        if self.contract.kind() == ContractKind::Inverse {
-            return Decimal::new(2, 8);
-        }
-        let size = closed_qty.checked_mul(self.contract.multiplier().get())?;
-        let exact = size.mantissa().checked_mul(self.entry_rounding.mantissa()).ok_or(MathError::Overflow)?;
-        let scale = size.scale() + self.entry_rounding.scale();
-        // Rounded up where it needs more decimals than fit: a tolerance need not be exact.
-        let product = match scale.checked_sub(crate::amount::SCALE_MAX).and_then(crate::amount::pow10) {
-            Some(unit) => Decimal::new(exact / unit + 1, crate::amount::SCALE_MAX)?,
-            None => Decimal::new(exact, scale)?,
-        };
-        product.checked_add(Decimal::new(1, 8)?)
+        Tolerance { contract: self.contract, entry_rounding: self.entry_rounding }.of(closed_qty)
     }
 
     /// Applies the next event. An event that is refused ([`FoldError::WrongSymbol`], [`FoldError::OutOfOrder`],

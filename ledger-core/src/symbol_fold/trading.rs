@@ -1,9 +1,11 @@
 //! What fills, residuals, funding and anchors do to the fold.
 
-use crate::amount::{Decimal, MathError, Price};
+use crate::amount::{Decimal, MathError, Price, SCALE_MAX, pow10};
 use crate::certainty::Certainty;
 use crate::funding::{Share, attribute};
+use crate::id::Asset;
 use crate::income::Income;
+use crate::instrument::ContractKind;
 use crate::order::ExitReason;
 use crate::position::{Applied, Change, Contract, Position, Value};
 use crate::round_trip::{Direction, OrderContext, RoundTrip, fee_parts};
@@ -20,185 +22,52 @@ fn placeholder_price() -> Result<Price, MathError> {
     Price::new(Decimal::ONE).map_err(|_| MathError::Overflow)
 }
 
-/// What a trade turns out to be, given what the book holds and what the exchange says it realized.
-enum Meaning {
-    /// It closes what was never seen opened.
-    ClosesUnseen,
-    /// It closes all that the book holds, and more that was never seen.
-    ClosesMoreThanHeld,
-    /// It does what the fills say.
-    Plain {
-        applied: Applied,
-        position: Position,
-        /// Whether the exchange says that it realized something else.
-        mismatch: bool,
-    },
-}
-
 impl SymbolFold {
     pub(super) fn trade(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Step, MathError> {
-        let meaning = self.meaning(position_side, trade)?;
-        let contract = self.contract;
-        let agreement = match &meaning {
-            Meaning::Plain { applied, mismatch: false, .. } => self.agreement(position_side, trade, applied),
-            _ => None,
-        };
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
-        let (fee_asset, fee, fee_certainty) = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
-        let mut step = Step::default();
         side.fill_count += u64::from(trade.fill_id.is_some());
         side.updated_at = Some(side.updated_at.map_or(trade.at, |at| at.max(trade.at)));
-        let mut ended = None;
-        match meaning {
-            Meaning::ClosesUnseen => {
-                let direction = Direction::closed_by(trade.side);
-                if let Some(mut trip) = side.trip.take_if(|trip| !trip.unseen || trip.direction != direction) {
-                    if !trip.unseen {
-                        // The book held the opposite of what the exchange closed.
-                        step.pnl_mismatch = true;
-                        trip.taint();
-                        trip.closed_at = Some(trade.at);
-                    }
-                    ended = Some(trip);
-                }
-                side.position = Position::FLAT;
-                side.beginning = Beginning::Lost;
-                let trip = side.trip.get_or_insert_with(|| {
-                    let mut trip = OpenTrip::new(direction, Certainty::Unknown, trade.at);
-                    (trip.unseen, trip.opened_at) = (true, None);
-                    Box::new(trip)
-                });
-                trip.realized.add(Value::ZERO, Certainty::Unknown)?;
-                trip.exit(trade, contract)?;
-                trip.closed_at = Some(trade.at);
-                trip.fees.of(fee_asset).add(fee, fee_certainty)?;
-            }
-            Meaning::ClosesMoreThanHeld => {
-                step.pnl_mismatch = trade.reported.is_some();
-                if let Some(mut trip) = side.trip.take() {
-                    trip.taint();
-                    trip.exit(trade, contract)?;
-                    trip.closed_at = Some(trade.at);
-                    trip.fees.of(fee_asset).add(fee, fee_certainty)?;
-                    ended = Some(trip);
-                }
-                side.position = Position::FLAT;
-                side.beginning = Beginning::Lost;
-            }
-            Meaning::Plain { applied, position, mismatch } => {
-                if applied.change == Change::Increase && side.trip.as_ref().is_some_and(|trip| trip.unseen) {
-                    ended = side.trip.take();
-                }
-                step.pnl_mismatch = mismatch;
-                if trade.certainty != Certainty::Known {
-                    side.beginning.doubt();
-                }
-                if mismatch {
-                    side.contradict(&applied);
-                } else if let Some(agreement) = agreement {
-                    side.beginning.agree(agreement, self.step_size.unwrap_or(agreement.finest));
-                }
-                let (closing_fee, opening_fee) = applied.split(fee)?;
-                side.position = position;
-                if applied.change != Change::Increase
-                    && let Some(trip) = side.trip.as_deref_mut()
-                {
-                    step.realized = trip.realize(trade, &applied, mismatch, side.beginning)?;
-                    trip.exit_part(trade, &applied)?;
-                    trip.fees.of(fee_asset).add(closing_fee, fee_certainty)?;
-                    if applied.change != Change::Reduce {
-                        trip.closed_at = Some(trade.at);
-                        ended = side.trip.take();
-                    }
-                }
-                if matches!(applied.change, Change::Increase | Change::Flip) {
-                    let basis = if trade.price.is_some() { trade.certainty } else { Certainty::Unknown };
-                    let opening = side.trip.is_none();
-                    if opening && side.beginning == Beginning::Lost && !mismatch {
-                        // It realized nothing: whatever was unseen is taken to be gone.
-                        side.beginning = Beginning::Assumed;
-                    }
-                    let trip = side.trip.get_or_insert_with(|| {
-                        Box::new(OpenTrip::new(Direction::opened_by(trade.side), basis, trade.at))
-                    });
-                    trip.enter(trade, &applied, basis, opening)?;
-                    trip.qty_max = trip.qty_max.max(position.size()?);
-                    trip.fees.of(fee_asset).add(opening_fee, fee_certainty)?;
-                }
-            }
-        }
-        if let Some(trip) = ended {
-            step.closed = Some(Box::new(self.end(position_side, &trip)?));
-        }
-        Ok(step)
-    }
-
-    #[inline]
-    fn meaning(&self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Meaning, MathError> {
-        let side = self.side(position_side);
+        let fee = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
         let only_closes =
             matches!((position_side, trade.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy));
         let realizes = trade.reported.is_some_and(|reported| !reported.is_zero());
         // No opening realizes anything, so what the book takes for one is the close of something it never saw.
-        let opens = side.position.is_increased_by(trade.side);
-        if opens && (only_closes || (realizes && position_side == PositionSide::Net)) {
-            return Ok(Meaning::ClosesUnseen);
-        }
-        let price = match trade.price {
-            Some(price) => price,
-            None => placeholder_price()?,
-        };
-        let mut position = side.position;
-        let applied = position.apply(self.contract, trade.side, trade.qty, price)?;
-        let mismatch = match applied.change {
-            Change::Increase => realizes,
-            _ => !self.agrees_with_exchange(trade, &applied)?,
-        };
-        if applied.change == Change::Flip {
-            let basis = side.trip.as_ref().map_or(Certainty::Known, |trip| trip.basis);
-            let contradicted = match basis {
-                Certainty::Known => mismatch,
-                Certainty::Estimated => false,
-                Certainty::Unknown => realizes,
+        let mut step = Step::default();
+        let ended = if side.position.is_increased_by(trade.side)
+            && (only_closes || (realizes && position_side == PositionSide::Net))
+        {
+            side.close_unseen(trade, self.contract, fee)?
+        } else {
+            let price = match trade.price {
+                Some(price) => price,
+                None => placeholder_price()?,
             };
-            if only_closes || contradicted {
-                return Ok(Meaning::ClosesMoreThanHeld);
+            let before = side.position;
+            let applied = side.position.apply(self.contract, trade.side, trade.qty, price)?;
+            let tolerance = Tolerance { contract: self.contract, entry_rounding: self.entry_rounding };
+            let mismatch = match applied.change {
+                Change::Increase => realizes,
+                _ => !tolerance.agrees(trade, &applied)?,
+            };
+            if applied.change == Change::Flip && (only_closes || side.is_no_flip(mismatch, realizes)) {
+                side.close_more_than_held(trade, self.contract, fee)?
+            } else {
+                if trade.certainty != Certainty::Known {
+                    side.beginning.doubt();
+                }
+                if mismatch {
+                    step.pnl_mismatch = true;
+                    side.contradict(&applied);
+                } else if let Some(agreement) = side.agreement(tolerance, &before, trade, &applied) {
+                    side.beginning.agree(agreement, self.step_size.unwrap_or(agreement.finest));
+                }
+                side.follow(trade, &applied, mismatch, fee, &mut step)?
             }
-        }
-        Ok(Meaning::Plain { applied, position, mismatch })
-    }
-
-    /// Whether what the exchange says a trade realized fits the fold; true when it says nothing.
-    #[inline]
-    fn agrees_with_exchange(&self, trade: &Trade<'_>, applied: &Applied) -> Result<bool, MathError> {
-        let Some(reported) = trade.reported else {
-            return Ok(true);
         };
-        if reported == applied.realized {
-            return Ok(true);
+        if let Some(trip) = ended {
+            step.closed = Some(Box::new(self.end(position_side, &trip)?));
         }
-        let difference = applied.realized.checked_sub(reported)?.to_decimal()?.abs();
-        Ok(difference <= self.pnl_tolerance(applied.closed_qty()?)?)
-    }
-
-    /// What a close whose profit agrees says about the beginning. Only profit or loss that cannot be rounding says
-    /// anything (an opening realizes nothing, too), and a flip leaves open how much of it closed.
-    #[inline]
-    fn agreement(&self, position_side: PositionSide, trade: &Trade<'_>, applied: &Applied) -> Option<Agreement> {
-        let side = self.side(position_side);
-        let trip = side.trip.as_ref()?;
-        let closes = matches!(applied.change, Change::Reduce | Change::Close);
-        if side.beginning == Beginning::Proven || !closes || trip.basis.max(trade.certainty) != Certainty::Known {
-            return None;
-        }
-        let reported = trade.reported?.to_decimal().ok()?;
-        let closed = applied.closed_qty().ok()?;
-        let tolerance = self.pnl_tolerance(closed).ok()?;
-        if reported.abs() <= tolerance {
-            return None;
-        }
-        let size = trip.qty_max.to_decimal().ok()?;
-        Agreement::new(&side.position, applied, tolerance, size).ok()
+        Ok(step)
     }
 
     pub(super) fn anchor(&mut self, anchor: &Anchor) -> Result<Option<Box<RoundTrip>>, MathError> {
@@ -414,7 +283,169 @@ fn side_mut<'a>(
     }
 }
 
+/// How closely an exchange's realized profit has to fit.
+#[derive(Clone, Copy)]
+pub(super) struct Tolerance {
+    pub(super) contract: Contract,
+    pub(super) entry_rounding: Decimal,
+}
+
+impl Tolerance {
+    /// See [`SymbolFold::pnl_tolerance`].
+    pub(super) fn of(self, closed_qty: Decimal) -> Result<Decimal, MathError> {
+        if self.contract.kind() == ContractKind::Inverse {
+            return Decimal::new(2, 8);
+        }
+        let size = closed_qty.checked_mul(self.contract.multiplier().get())?;
+        let exact = size.mantissa().checked_mul(self.entry_rounding.mantissa()).ok_or(MathError::Overflow)?;
+        let scale = size.scale() + self.entry_rounding.scale();
+        // Rounded up where it needs more decimals than fit: a tolerance need not be exact.
+        let product = match scale.checked_sub(SCALE_MAX).and_then(pow10) {
+            Some(unit) => Decimal::new(exact / unit + 1, SCALE_MAX)?,
+            None => Decimal::new(exact, scale)?,
+        };
+        product.checked_add(Decimal::new(1, 8)?)
+    }
+
+    /// Whether what the exchange says a trade realized fits the fold; true when it says nothing.
+    #[inline]
+    fn agrees(self, trade: &Trade<'_>, applied: &Applied) -> Result<bool, MathError> {
+        let Some(reported) = trade.reported else {
+            return Ok(true);
+        };
+        if reported == applied.realized {
+            return Ok(true);
+        }
+        let difference = applied.realized.checked_sub(reported)?.to_decimal()?.abs();
+        Ok(difference <= self.of(applied.closed_qty()?)?)
+    }
+}
+
+/// A trade's fee: asset, amount, certainty.
+type FeeParts<'a> = (&'a Asset, Value, Certainty);
+
 impl SideFold {
+    /// The trade closes what was never seen opened. Answers the round trip that it ended, if any.
+    #[cold]
+    fn close_unseen(
+        &mut self,
+        trade: &Trade<'_>,
+        contract: Contract,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        let direction = Direction::closed_by(trade.side);
+        let mut ended = self.trip.take_if(|trip| !trip.unseen || trip.direction != direction);
+        if let Some(trip) = ended.as_mut().filter(|trip| !trip.unseen) {
+            // The book held the opposite of what the exchange closed.
+            trip.taint();
+            trip.closed_at = Some(trade.at);
+        }
+        self.position = Position::FLAT;
+        self.beginning = Beginning::Lost;
+        let trip = self.trip.get_or_insert_with(|| {
+            let mut trip = OpenTrip::new(direction, Certainty::Unknown, trade.at);
+            (trip.unseen, trip.opened_at) = (true, None);
+            Box::new(trip)
+        });
+        trip.realized.add(Value::ZERO, Certainty::Unknown)?;
+        trip.exit(trade, contract)?;
+        trip.closed_at = Some(trade.at);
+        trip.fees.of(fee_asset).add(fee, fee_certainty)?;
+        Ok(ended)
+    }
+
+    /// Whether a trade larger than the position is no flip, because the exchange says that it closed more.
+    fn is_no_flip(&self, mismatch: bool, realizes: bool) -> bool {
+        match self.trip.as_ref().map_or(Certainty::Known, |trip| trip.basis) {
+            Certainty::Known => mismatch,
+            Certainty::Estimated => false,
+            Certainty::Unknown => realizes,
+        }
+    }
+
+    /// The trade closes all that the book holds, and more that was never seen.
+    #[cold]
+    fn close_more_than_held(
+        &mut self,
+        trade: &Trade<'_>,
+        contract: Contract,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        self.position = Position::FLAT;
+        self.beginning = Beginning::Lost;
+        let mut ended = self.trip.take();
+        if let Some(trip) = &mut ended {
+            trip.taint();
+            trip.exit(trade, contract)?;
+            trip.closed_at = Some(trade.at);
+            trip.fees.of(fee_asset).add(fee, fee_certainty)?;
+        }
+        Ok(ended)
+    }
+
+    /// The trade does what the fills say; the position has changed already.
+    #[inline]
+    fn follow(
+        &mut self,
+        trade: &Trade<'_>,
+        applied: &Applied,
+        mismatch: bool,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        step: &mut Step,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        let mut ended = None;
+        let (closing_fee, opening_fee) = applied.split(fee)?;
+        if applied.change == Change::Increase {
+            ended = self.trip.take_if(|trip| trip.unseen);
+        } else if let Some(trip) = self.trip.as_deref_mut() {
+            step.realized = trip.realize(trade, applied, mismatch, self.beginning)?;
+            trip.exit_part(trade, applied)?;
+            trip.fees.of(fee_asset).add(closing_fee, fee_certainty)?;
+            if applied.change != Change::Reduce {
+                trip.closed_at = Some(trade.at);
+                ended = self.trip.take();
+            }
+        }
+        if matches!(applied.change, Change::Increase | Change::Flip) {
+            let basis = if trade.price.is_some() { trade.certainty } else { Certainty::Unknown };
+            let opening = self.trip.is_none();
+            if opening && self.beginning == Beginning::Lost && !mismatch {
+                // It realized nothing: whatever was unseen is taken to be gone.
+                self.beginning = Beginning::Assumed;
+            }
+            let trip = self
+                .trip
+                .get_or_insert_with(|| Box::new(OpenTrip::new(Direction::opened_by(trade.side), basis, trade.at)));
+            trip.enter(trade, applied, basis, opening)?;
+            trip.qty_max = trip.qty_max.max(self.position.size()?);
+            trip.fees.of(fee_asset).add(opening_fee, fee_certainty)?;
+        }
+        Ok(ended)
+    }
+
+    /// What a close whose profit agrees says about the beginning. Only profit or loss that cannot be rounding says
+    /// anything (an opening realizes nothing, too), and a flip leaves open how much of it closed.
+    #[inline]
+    fn agreement(
+        &self,
+        tolerance: Tolerance,
+        before: &Position,
+        trade: &Trade<'_>,
+        applied: &Applied,
+    ) -> Option<Agreement> {
+        let closes = matches!(applied.change, Change::Reduce | Change::Close);
+        if self.beginning == Beginning::Proven || !closes {
+            return None;
+        }
+        let reported = trade.reported?.to_decimal().ok()?;
+        let trip = self.trip.as_ref().filter(|trip| trip.basis.max(trade.certainty) == Certainty::Known)?;
+        let tolerance = tolerance.of(applied.closed_qty().ok()?).ok()?;
+        if reported.abs() <= tolerance {
+            return None;
+        }
+        Agreement::new(before, applied, tolerance, trip.qty_max.to_decimal().ok()?).ok()
+    }
+
     /// The exchange says that a trade realized something else than the book.
     fn contradict(&mut self, applied: &Applied) {
         let Some(trip) = self.trip.as_deref_mut() else {

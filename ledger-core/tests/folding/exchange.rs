@@ -35,13 +35,16 @@ impl Truth {
 pub struct Exchange {
     pub position_side: PositionSide,
     pub qty: BigRational,
+    /// Whether profit is paid in the base asset: quantity x (1/entry - 1/exit).
+    inverse: bool,
+    /// The average of what a unit cost: the price, or for an inverse contract -1/price.
     average: BigRational,
     opened_by: usize,
     entered: BigRational,
     qty_max: BigRational,
     gross: BigRational,
     pub trips: Vec<Truth>,
-    /// Per fill: the exact profit, and the position after it.
+    /// Per fill: the exact profit, the position after it, and its average entry price (the last one while flat).
     pub realized: Vec<BigRational>,
     pub qty_after: Vec<BigRational>,
     pub average_after: Vec<BigRational>,
@@ -53,10 +56,11 @@ fn text(value: &BigRational, scale: u8) -> String {
 }
 
 impl Exchange {
-    pub fn new(position_side: PositionSide) -> Self {
+    pub fn new(position_side: PositionSide, inverse: bool) -> Self {
         Self {
             position_side,
             qty: BigRational::zero(),
+            inverse,
             average: BigRational::zero(),
             opened_by: 0,
             entered: BigRational::zero(),
@@ -114,7 +118,8 @@ impl Exchange {
         } else {
             -self.qty.clone()
         };
-        let realized = &closing * (&self.average - price);
+        let unit = if self.inverse { -price.recip() } else { price.clone() };
+        let realized = &closing * (&self.average - &unit);
         self.gross += &realized;
         self.qty += &closing;
         if !closing.is_zero() && self.qty.is_zero() {
@@ -133,14 +138,15 @@ impl Exchange {
                 (self.opened_by, self.entered, self.qty_max) = (number, BigRational::zero(), BigRational::zero());
             }
             let held = &self.qty + &opening;
-            self.average = (&self.qty * &self.average + &opening * price) / &held;
+            self.average = (&self.qty * &self.average + &opening * &unit) / &held;
             self.entered += opening.abs();
             self.qty_max = self.qty_max.clone().max(held.abs());
             self.qty = held;
         }
         self.realized.push(realized.clone());
         self.qty_after.push(self.qty.clone());
-        self.average_after.push(self.average.clone());
+        let entry = if self.inverse { -self.average.recip() } else { self.average.clone() };
+        self.average_after.push(entry);
         realized
     }
 }
