@@ -173,19 +173,6 @@ pub enum FileError {
         /// The text in the name.
         text: String,
     },
-    /// The header and the caller name different time zones.
-    #[error(
-        "the header of {place} says that its times are UTC{header}, but the time zone given is {given}: import it \
-         without a time zone if the header is right, else put the true one into the file's name, as in `(UTC+3)`"
-    )]
-    ZoneConflict {
-        /// Which file.
-        place: Place,
-        /// The header's offset, empty for UTC itself.
-        header: String,
-        /// The caller's zone.
-        given: String,
-    },
 }
 
 impl FileError {
@@ -205,8 +192,7 @@ impl FileError {
             | Self::Zip { place, .. }
             | Self::NoMembers { place }
             | Self::ZoneUnknown { place }
-            | Self::ZoneInName { place, .. }
-            | Self::ZoneConflict { place, .. } => place,
+            | Self::ZoneInName { place, .. } => place,
         }
     }
 }

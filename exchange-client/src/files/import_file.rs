@@ -257,20 +257,10 @@ impl ImportFile {
         }
         let stated = header.zone(layout.time_column()).map_err(in_name)?;
         let given = self.context.options.zone.clone();
-        let chosen = if let Some(zone) = named {
-            Some((zone, ZoneOrigin::FileName))
-        } else if let Some(zone) = stated {
-            if let Some(given) = given.filter(|given| *given != zone && !(given.is_utc() && zone.is_utc())) {
-                return Err(FileError::ZoneConflict {
-                    place: self.place.clone(),
-                    header: zone.name().trim_start_matches("UTC").to_owned(),
-                    given: given.name().to_owned(),
-                });
-            }
-            Some((zone, ZoneOrigin::Header))
-        } else {
-            given.map(|zone| (zone, ZoneOrigin::Given))
-        };
+        let chosen = named
+            .map(|zone| (zone, ZoneOrigin::FileName))
+            .or(stated.map(|zone| (zone, ZoneOrigin::Header)))
+            .or(given.map(|zone| (zone, ZoneOrigin::Given)));
         if let Some((zone, origin)) = chosen {
             self.context.zone = Some(zone);
             self.zone_origin = Some(origin);

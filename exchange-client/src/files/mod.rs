@@ -7,8 +7,9 @@
 //!
 //! The time zone of local times is, in this order: the offset in the file's name, as in `(UTC+3)`, because the exchange
 //! puts the truth there while some of its headers say `Time(UTC)` all the same; the header's; the one that the caller
-//! gives. A caller's zone that contradicts the header is an error: one of them is wrong and only the user can know
-//! which. A region's local time that daylight saving makes ambiguous is rejected, row by row.
+//! gives, which is meant for many files at once and knows least about each of them. [`ImportFile::zone`] tells which was
+//! taken and from where. A file that was renamed and whose header is wrong needs its offset back in its name. A region's
+//! local time that daylight saving skips or repeats is rejected, row by row.
 //!
 //! ```
 //! use std::io::Cursor;

@@ -67,11 +67,6 @@ impl Zone {
         &self.zone
     }
 
-    /// Whether this is UTC by definition, not merely by its present offset.
-    pub fn is_utc(&self) -> bool {
-        self.zone.to_fixed_offset().is_ok_and(Offset::is_zero)
-    }
-
     /// The instant of a local time, in milliseconds.
     ///
     /// # Errors

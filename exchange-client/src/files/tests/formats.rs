@@ -335,7 +335,7 @@ fn local_times_that_daylight_saving_skips_or_repeats_are_rejected() {
 }
 
 #[test]
-fn the_name_of_a_file_outranks_its_header_and_a_contradiction_is_refused() {
+fn the_name_of_a_file_outranks_its_header_and_both_outrank_what_is_given() {
     let text = NO_ZONE.replacen("Time", "Time(UTC)", 1);
     let time = |file: ImportFile| fills(&drain(file).clean())[2].time.at.as_ms();
     let plain = time(from_text("trades.csv", text.clone(), Options::default()).unwrap());
@@ -343,8 +343,9 @@ fn the_name_of_a_file_outranks_its_header_and_a_contradiction_is_refused() {
     let named = time(from_text("dir(UTC-9)/trades (UTC+3) (1).csv", text.clone(), Options::default()).unwrap());
     assert_eq!(plain - named, 3 * 3_600_000);
     assert_eq!(time(from_text("trades.csv", text.clone(), in_zone("UTC")).unwrap()), plain);
-    let error = from_text("trades.csv", text.clone(), in_zone("UTC+9")).unwrap_err();
-    assert!(matches!(error, FileError::ZoneConflict { .. }), "{error}");
+    let file = from_text("trades.csv", text.clone(), in_zone("UTC+9")).unwrap();
+    assert_eq!(file.zone().map(|(_, origin)| origin), Some(ZoneOrigin::Header));
+    assert_eq!(time(file), plain);
     let error = from_text("trades(UTC+x).csv", text, Options::default()).unwrap_err();
     assert!(matches!(error, FileError::ZoneInName { .. }), "{error}");
 }
