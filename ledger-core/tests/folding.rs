@@ -17,7 +17,7 @@ use book::{Book, shown};
 use exchange::Exchange;
 use ledger_core::{
     Asset, CertainTotal, Certainty, ClientOrderId, Decimal, ExitReason, FoldError, FoldEvent, Instrument, Label,
-    OrderContext, PositionSide, SymbolFold,
+    OrderContext, PositionSide,
 };
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};
@@ -508,7 +508,7 @@ proptest! {
         for event in &events {
             through.run(event);
             let stored = serde_json::to_string(&stopping.fold).unwrap();
-            let loaded: SymbolFold = serde_json::from_str(&stored).unwrap();
+            let loaded: ledger_core::SymbolFold = serde_json::from_str(&stored).unwrap();
             prop_assert_eq!(&loaded, &stopping.fold);
             stopping.fold = loaded;
             stopping.run(event);

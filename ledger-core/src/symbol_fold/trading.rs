@@ -1,26 +1,19 @@
 //! What fills, residuals, funding and anchors do to the fold.
 
-use crate::amount::{Decimal, MathError, Price, SCALE_MAX, pow10};
+use crate::amount::{Decimal, MathError, SCALE_MAX, pow10};
 use crate::certainty::Certainty;
 use crate::funding::{Share, attribute};
 use crate::id::Asset;
 use crate::income::Income;
 use crate::instrument::ContractKind;
-use crate::order::ExitReason;
 use crate::position::{Applied, Change, Contract, Position, Value};
-use crate::round_trip::{Direction, OrderContext, RoundTrip, fee_parts};
+use crate::round_trip::{Direction, RoundTrip, fee_parts};
 use crate::snapshot::Anchor;
 use crate::source::{PositionSide, Side};
 
 use super::beginning::{Agreement, Beginning};
-use super::open_trip::OpenTrip;
+use super::open_trip::{OpenTrip, placeholder_price};
 use super::{AVERAGE_SCALE, DerivedPosition, FoldError, FoldEvent, SideFold, Step, SymbolFold, Trade};
-
-/// The price that stands in where none is known. Only the quantity matters then: the round trip's basis is unknown,
-/// and no amount that follows from it is ever shown.
-fn placeholder_price() -> Result<Price, MathError> {
-    Price::new(Decimal::ONE).map_err(|_| MathError::Overflow)
-}
 
 impl SymbolFold {
     pub(super) fn trade(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Step, MathError> {
@@ -171,102 +164,6 @@ impl SymbolFold {
             PositionSide::Long => &self.long,
             PositionSide::Short => &self.short,
         }
-    }
-}
-
-impl OpenTrip {
-    #[inline]
-    fn touch(&mut self, trade: &Trade<'_>, opening: bool) {
-        self.note_engine(trade.order, opening);
-        self.fill_count += u64::from(trade.fill_id.is_some());
-        self.last_at = trade.at;
-    }
-
-    #[inline]
-    fn enter(
-        &mut self,
-        trade: &Trade<'_>,
-        applied: &Applied,
-        basis: Certainty,
-        opening: bool,
-    ) -> Result<(), MathError> {
-        if opening {
-            self.opened_by = trade.fill_id.cloned();
-        }
-        self.touch(trade, opening);
-        let qty = if applied.change == Change::Flip { applied.opened_qty()? } else { trade.qty.get() };
-        self.entry_qty = self.entry_qty.checked_add(Value::from_decimal(qty)?)?;
-        self.entry_cost = self.entry_cost.checked_add(applied.opened_cost)?;
-        if basis == Certainty::Unknown && self.basis != basis {
-            self.lose_entry()?;
-        }
-        self.basis = self.basis.max(basis);
-        if self.basis != Certainty::Unknown {
-            self.cash_flow = self.cash_flow.checked_sub(applied.opened_cost)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in what closing a part realized; the answer is `None` when that is unknown.
-    fn realize(
-        &mut self,
-        trade: &Trade<'_>,
-        applied: &Applied,
-        mismatch: bool,
-        beginning: Beginning,
-    ) -> Result<Option<Value>, MathError> {
-        // The exchange's own word for the same amount settles it, whatever the book begins with.
-        let confirmed = trade.reported.is_some() && !mismatch;
-        let assumed = if confirmed { Certainty::Known } else { beginning.certainty() };
-        let certainty =
-            if trade.price.is_none() { Certainty::Unknown } else { self.basis.max(trade.certainty).max(assumed) };
-        self.realized.add(applied.realized, certainty)?;
-        if self.basis == Certainty::Unknown {
-            return Ok(None);
-        }
-        if certainty == Certainty::Unknown {
-            // What was closed leaves at cost: the rest stays balanced, and nothing is claimed for it.
-            let released = applied.closing_cash_flow()?.checked_sub(applied.realized)?;
-            self.cash_flow = self.cash_flow.checked_add(released)?;
-            return Ok(None);
-        }
-        self.cash_flow = self.cash_flow.checked_add(applied.closing_cash_flow()?)?;
-        Ok(Some(applied.realized))
-    }
-
-    /// An exit whose money is told: the closing part of a trade.
-    #[inline]
-    fn exit_part(&mut self, trade: &Trade<'_>, applied: &Applied) -> Result<(), MathError> {
-        let qty = if applied.change == Change::Flip { applied.closed_qty()? } else { trade.qty.get() };
-        let cost = Value::ZERO.checked_sub(applied.closing_cash_flow()?)?;
-        self.note_exit(trade, Value::from_decimal(qty)?, cost)
-    }
-
-    /// An exit of which only quantity and price are told.
-    fn exit(&mut self, trade: &Trade<'_>, contract: Contract) -> Result<(), MathError> {
-        let price = match trade.price {
-            Some(price) => price,
-            None => placeholder_price()?,
-        };
-        let mut alone = Position::FLAT;
-        let cost = alone.apply(contract, trade.side, trade.qty, price)?.opened_cost;
-        self.note_exit(trade, Value::from_decimal(trade.qty.get())?, cost)
-    }
-
-    #[inline]
-    fn note_exit(&mut self, trade: &Trade<'_>, qty: Value, cost: Value) -> Result<(), MathError> {
-        self.touch(trade, false);
-        self.exit_qty = self.exit_qty.checked_add(qty)?;
-        self.exit_cost = self.exit_cost.checked_add(cost)?;
-        self.exits_priced &= trade.price.is_some();
-        self.closed_by = trade.fill_id.cloned();
-        match trade.reported {
-            Some(reported) => self.reported = self.reported.checked_add(reported)?,
-            None => self.reported_by_all = false,
-        }
-        // The last exit tells why it ended: an earlier part's reason says nothing about it.
-        self.exit_reason = trade.order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
-        Ok(())
     }
 }
 
