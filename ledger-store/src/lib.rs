@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod error;
 mod filter;
 mod names;

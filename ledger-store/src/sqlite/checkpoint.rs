@@ -59,19 +59,23 @@ pub(super) fn latest_valid(
             .map_err(failed("read checkpoints"))?;
         let Some(row) = row else { return Ok(None) };
         before = row.fills_seen;
-        let reader = RowReader { table: "fold_checkpoints", key: || format!("{account}/{symbol}/{}", row.fills_seen) };
-        let fold_key: FoldKey = reader.json("fold_key", &row.fold_key)?;
-        let key_holds = mark.key.as_ref().is_none_or(|from| fold_key < *from);
+        // A state that an earlier version wrote, and this one cannot read, is no state: fold from further back.
+        let Some(checkpoint) = decode(&row) else { continue };
+        let key_holds = mark.key.as_ref().is_none_or(|from| checkpoint.fold_key < *from);
         let time_holds = mark.since_ms.is_none_or(|from| row.ts_max < from);
         if key_holds && time_holds {
-            return Ok(Some(Checkpoint {
-                fills_seen: reader.number("fills_seen", row.fills_seen)?,
-                ts_max: row.ts_max,
-                fold_key,
-                state: reader.json("state", &row.state)?,
-            }));
+            return Ok(Some(checkpoint));
         }
     }
+}
+
+fn decode(row: &CheckpointRow) -> Option<Checkpoint> {
+    Some(Checkpoint {
+        fills_seen: u64::try_from(row.fills_seen).ok()?,
+        ts_max: row.ts_max,
+        fold_key: serde_json::from_str(&row.fold_key).ok()?,
+        state: serde_json::from_str(&row.state).ok()?,
+    })
 }
 
 /// Keeps a state. A head replaces the head before it; others stay for late facts.

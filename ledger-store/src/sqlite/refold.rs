@@ -94,19 +94,39 @@ pub(super) fn refold(
     Ok(report)
 }
 
-fn instrument(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> Result<Instrument, Stop> {
+/// The contract; `None` where the book does not know it and has nothing that needs it either.
+fn instrument(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> Result<Option<Instrument>, Stop> {
     let row: Option<InstrumentRow> = instruments::table
         .find((account.as_str(), symbol.as_str()))
         .select(InstrumentRow::as_select())
         .first(conn)
         .optional()
         .map_err(failed("read the contract"))?;
-    let Some(row) = row else {
-        return Err(Stop::Quarantine(format!(
-            "the book does not know the contract {symbol}, so its money cannot be computed"
-        )));
-    };
-    Ok(Instrument::decode(&row)?.fact)
+    if let Some(row) = row {
+        return Ok(Some(Instrument::decode(&row)?.fact));
+    }
+    let has_money: bool = diesel::select(
+        sql::<Bool>("EXISTS (SELECT 1 FROM fills WHERE account_id = ")
+            .bind::<Text, _>(account.as_str())
+            .sql(" AND symbol = ")
+            .bind::<Text, _>(symbol.as_str())
+            .sql(") OR EXISTS (SELECT 1 FROM income WHERE income_type = 'FUNDING_FEE' AND account_id = ")
+            .bind::<Text, _>(account.as_str())
+            .sql(" AND symbol = ")
+            .bind::<Text, _>(symbol.as_str())
+            .sql(") OR EXISTS (SELECT 1 FROM orders WHERE residual_qty IS NOT NULL AND account_id = ")
+            .bind::<Text, _>(account.as_str())
+            .sql(" AND symbol = ")
+            .bind::<Text, _>(symbol.as_str())
+            .sql(")"),
+    )
+    .first(conn)
+    .map_err(failed("read facts"))?;
+    if has_money {
+        let reason = format!("the book does not know the contract {symbol}, so its money cannot be computed");
+        return Err(Stop::Quarantine(reason));
+    }
+    Ok(None)
 }
 
 struct Driver<'a> {
@@ -126,7 +146,7 @@ fn fold(
     mark: &super::effects::Mark,
     checkpoint_every: u64,
 ) -> Result<u64, Stop> {
-    let instrument = instrument(conn, account, symbol)?;
+    let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
     let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
     let mut timeline = Timeline::open(conn, account, symbol, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
     let mut after = start.as_ref().map(|checkpoint| checkpoint.fold_key.clone());

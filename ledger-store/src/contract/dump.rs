@@ -1,0 +1,213 @@
+//! The whole logical book as text, and an independent computation of its derived part.
+
+use std::collections::BTreeMap;
+
+use ledger_core::{
+    AccountId, Decimal, Fill, FoldEvent, Income, IncomeType, OrderClass, OrderContext, Quantity, Residual, RoundTrip,
+    Symbol, SymbolFold, TimestampMs, funding_instant,
+};
+
+use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::page::{Page, PageRequest};
+use crate::repository::Store;
+
+/// Reads all pages of a list.
+macro_rules! all {
+    ($list:expr) => {{
+        let mut items = Vec::new();
+        let mut page = PageRequest::first(97);
+        loop {
+            let list = $list;
+            let Page { items: more, next } = list(page.clone()).await.unwrap();
+            items.extend(more);
+            match next {
+                Some(cursor) => page = page.after(cursor),
+                None => break items,
+            }
+        }
+    }};
+}
+
+/// Every fact as merged and everything derived from them, one line each: what any two ways to the same facts must
+/// agree on.
+pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
+    let scope = Scope::account(account.clone());
+    let mut lines = Vec::new();
+    let mut add = |what: &str, item: String| lines.push(format!("{what} {item}"));
+    for item in store.instruments(account).await.unwrap() {
+        add("instrument", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    let filter = SignalFilter { scope: scope.clone(), engine: None };
+    for item in all!(async |page| store.signals(&filter, &page).await) {
+        add("signal", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    let filter = IntentFilter { scope: scope.clone(), unresolved_only: false };
+    for item in all!(async |page| store.intents(&filter, &page).await) {
+        add("intent", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    let filter = OrderFilter::from(scope.clone());
+    for item in all!(async |page| store.orders(&filter, &page).await) {
+        let sums = (item.filled_qty, item.filled_quote, item.residual_qty);
+        add("order", format!("{:?} {:?} {sums:?}", item.order.fact, item.order.conflicts));
+    }
+    let filter = FillFilter::from(scope.clone());
+    for item in all!(async |page| store.fills(&filter, &page).await) {
+        add("fill", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    for item in all!(async |page| store.cancels(&scope, &page).await) {
+        add("cancel", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    let filter = IncomeFilter { scope: scope.clone(), income_type: None };
+    for item in all!(async |page| store.income(&filter, &page).await) {
+        add("income", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    for item in all!(async |page| store.position_snapshots(&scope, &page).await) {
+        add("position snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    for item in all!(async |page| store.balance_snapshots(&scope, &page).await) {
+        add("balance snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    for item in all!(async |page| store.price_snapshots(&scope, &page).await) {
+        add("price snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    for item in all!(async |page| store.anchors(&scope, &page).await) {
+        add("anchor", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
+    lines.extend(dump_derived(store, account).await);
+    lines
+}
+
+/// The derived part of [`dump`].
+pub(super) async fn dump_derived(store: &dyn Store, account: &AccountId) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |what: &str, item: String| lines.push(format!("{what} {item}"));
+    for item in store.positions(account).await.unwrap() {
+        add("position", format!("{item:?}"));
+    }
+    for item in store.symbol_books(account).await.unwrap() {
+        add("book", format!("{item:?}"));
+    }
+    let filter = TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None };
+    for item in all!(async |page| store.trips(&filter, &page).await) {
+        add("trip", format!("{item:?}"));
+    }
+    for item in store.open_trips(account).await.unwrap() {
+        add("open trip", format!("{item:?}"));
+    }
+    for item in all!(async |page| store.pnl_mismatches(account, &page).await) {
+        add("mismatch", format!("{item:?}"));
+    }
+    for item in store.quarantined(account).await.unwrap() {
+        add("quarantine", format!("{item:?}"));
+    }
+    lines
+}
+
+enum Event {
+    Residual(Residual, OrderContext),
+    Funding(Vec<Income>),
+    Anchor(ledger_core::Anchor),
+}
+
+/// The round trips and positions of a symbol, computed from the store's facts in memory: everything is read, sorted
+/// and folded at once, without checkpoints, marks, pages or stored sums.
+pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> Vec<String> {
+    let scope = Scope::symbol(account.clone(), symbol.clone());
+    let filter = FillFilter::from(scope.clone());
+    let mut fills: Vec<Fill> =
+        all!(async |page| store.fills(&filter, &page).await).into_iter().map(|fill| fill.fact).collect();
+    fills.sort_by_key(Fill::fold_key);
+    let filter = OrderFilter::from(scope.clone());
+    let orders = all!(async |page| store.orders(&filter, &page).await);
+    let mut contexts = BTreeMap::new();
+    let mut events: Vec<((TimestampMs, u8, String), Event)> = Vec::new();
+    for order in orders.iter().map(|order| &order.order.fact).filter(|order| order.key.class == OrderClass::Regular) {
+        let context = OrderContext {
+            engine: order.engine.clone(),
+            exit_reason: order.exit_reason,
+            client_order_id: order.client_order_id.clone(),
+            order_type: order.order_type.clone(),
+        };
+        contexts.insert(order.key.order_id.clone(), context.clone());
+        let own = fills.iter().filter(|fill| fill.order_id.as_ref() == Some(&order.key.order_id));
+        let (mut qty, mut quote) = (Decimal::ZERO, Decimal::ZERO);
+        for fill in own {
+            qty = qty.checked_add(fill.qty.get()).unwrap();
+            quote = quote.checked_add(fill.qty.get().checked_mul(fill.price.get()).unwrap()).unwrap();
+        }
+        let Some(executed) = &order.executed else { continue };
+        let Ok(rest) = Quantity::new(executed.qty.checked_sub(qty).unwrap()) else { continue };
+        let (Some(at), Some(position_side)) = (order.updated.or(order.created), order.position_side) else { continue };
+        let price = executed.avg_price.map(|average| {
+            let rest_quote = executed.qty.checked_mul(average.get()).unwrap().checked_sub(quote).unwrap();
+            let price = rest_quote.div_round(rest.get(), 8).unwrap();
+            if price.is_positive() { ledger_core::Price::new(price).unwrap() } else { average }
+        });
+        let residual = Residual {
+            order_id: order.key.order_id.clone(),
+            side: order.side,
+            position_side: Some(position_side),
+            qty: rest,
+            price,
+            at: at.at,
+        };
+        events.push(((at.at, 1, order.key.order_id.to_string()), Event::Residual(residual, context)));
+    }
+    let filter = IncomeFilter { scope: scope.clone(), income_type: Some(IncomeType::FUNDING_FEE.parse().unwrap()) };
+    let mut instants = BTreeMap::<TimestampMs, Vec<Income>>::new();
+    for income in all!(async |page| store.income(&filter, &page).await) {
+        instants.entry(funding_instant(income.fact.time.at)).or_default().push(income.fact);
+    }
+    events.extend(instants.into_iter().map(|(at, rows)| ((at, 2, String::new()), Event::Funding(rows))));
+    for anchor in all!(async |page| store.anchors(&scope, &page).await) {
+        let anchor = anchor.fact;
+        events.push(((anchor.at, 0, anchor.position_side.to_string()), Event::Anchor(anchor)));
+    }
+    events.sort_by(|a, b| a.0.cmp(&b.0));
+    let instrument = store.instrument(account, symbol).await.unwrap().unwrap().fact;
+    let mut fold = SymbolFold::new(&instrument);
+    let mut trips: Vec<RoundTrip> = Vec::new();
+    let mut events = events.into_iter().peekable();
+    let mut apply =
+        |fold: &mut SymbolFold, event: FoldEvent<'_>| trips.extend(fold.apply(event).unwrap().closed.map(|trip| *trip));
+    let timed = |fold: &mut SymbolFold, event: Event, apply: &mut dyn FnMut(&mut SymbolFold, FoldEvent<'_>)| match event
+    {
+        Event::Residual(residual, context) => {
+            apply(fold, FoldEvent::Residual { residual: &residual, order: Some(&context) });
+        }
+        Event::Funding(rows) => apply(fold, FoldEvent::Funding(&rows)),
+        Event::Anchor(anchor) => apply(fold, FoldEvent::Anchor(&anchor)),
+    };
+    for fill in fills.iter().filter(|fill| fill.position_side.is_some()) {
+        while let Some((_, event)) =
+            events.next_if(|((at, rank, _), _)| if *rank == 0 { *at <= fill.time.at } else { *at < fill.time.at })
+        {
+            timed(&mut fold, event, &mut apply);
+        }
+        let order = fill.order_id.as_ref().and_then(|id| contexts.get(id));
+        apply(&mut fold, FoldEvent::Fill { fill, order });
+    }
+    for (_, event) in events {
+        timed(&mut fold, event, &mut apply);
+    }
+    trips.extend(fold.open_trips().unwrap());
+    trips.sort_by_key(|trip| trip.number);
+    let mut lines: Vec<String> = trips.iter().map(|trip| format!("trip {trip:?}")).collect();
+    lines.extend(fold.positions().unwrap().iter().map(|position| format!("position {position:?}")));
+    lines
+}
+
+/// The stored counterpart of [`oracle`].
+pub(super) async fn stored(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> Vec<String> {
+    let filter =
+        TripFilter { scope: Scope::symbol(account.clone(), symbol.clone()), engine: None, position_side: None };
+    let mut trips = all!(async |page| store.trips(&filter, &page).await);
+    trips.extend(store.open_trips(account).await.unwrap().into_iter().filter(|trip| trip.symbol == *symbol));
+    trips.sort_by_key(|trip| trip.number);
+    let mut lines: Vec<String> = trips.iter().map(|trip| format!("trip {trip:?}")).collect();
+    let positions = store.positions(account).await.unwrap();
+    let of_symbol =
+        positions.iter().filter(|position| position.symbol == *symbol && position.position.updated_at.is_some());
+    lines.extend(of_symbol.map(|position| format!("position {:?}", position.position)));
+    lines
+}

@@ -1,0 +1,193 @@
+//! Facts for the cases, short to write.
+
+use ledger_core::{
+    AccountId, Anchor, AnyFact, Asset, Certainty, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Income,
+    IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderStatus, PositionSide, PositionSnapshot,
+    PriceSnapshot, Side, Source, Statement, Symbol, TimestampMs, TranId,
+};
+
+use crate::batch::Batch;
+use crate::filter::{Scope, TripFilter};
+use crate::outcome::CommitReport;
+use crate::page::PageRequest;
+use crate::record::Account;
+use crate::repository::Store;
+
+/// An instant `ms` after some midnight.
+pub fn at(ms: i64) -> TimestampMs {
+    TimestampMs::new(1_767_225_600_000 + ms).unwrap()
+}
+
+/// The account of most cases.
+pub fn main_account() -> AccountId {
+    AccountId::new("main").unwrap()
+}
+
+/// A symbol.
+pub fn symbol(text: &str) -> Symbol {
+    Symbol::new(text).unwrap()
+}
+
+/// A decimal.
+pub fn dec(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+/// An account without identity and mode.
+pub fn new_account(id: &str) -> Account {
+    Account {
+        id: AccountId::new(id).unwrap(),
+        venue: "binance_usdm".to_owned(),
+        identity: None,
+        position_mode: None,
+        created_local: at(0),
+    }
+}
+
+/// A linear contract in USDT.
+pub fn linear(name: &str) -> Instrument {
+    let mut instrument = Instrument::linear(symbol(name), Asset::new("USDT").unwrap()).unwrap();
+    instrument.tick_size = Some(dec("0.01"));
+    instrument
+}
+
+/// A REST fill in one-way mode: trade id, which is its sequence, too, direction, quantity, price. It happens at `id`
+/// seconds.
+pub fn fill(name: &str, id: i64, side: Side, qty: &str, price: &str) -> Fill {
+    Fill {
+        key: FillKey { symbol: symbol(name), fill_id: FillId::new(id.to_string()).unwrap(), side },
+        order_id: None,
+        time: EventTime::ms(at(id * 1_000)),
+        price: price.parse().unwrap(),
+        qty: qty.parse().unwrap(),
+        position_side: Some(PositionSide::Net),
+        fee: Some(usdt("0")),
+        maker: Some(false),
+        exchange_realized_pnl: None,
+        sequence: Some(id),
+    }
+}
+
+/// A fee in USDT.
+pub fn usdt(amount: &str) -> Fee {
+    Fee { amount: dec(amount), asset: Asset::new("USDT").unwrap() }
+}
+
+/// The same fill, with what the exchange says it realized; 0 proves an opening fill to be one.
+#[must_use]
+pub fn realizing(mut fill: Fill, pnl: &str) -> Fill {
+    fill.exchange_realized_pnl = Some(dec(pnl));
+    fill
+}
+
+/// The same fill, of an order.
+#[must_use]
+pub fn of_order(mut fill: Fill, order_id: &str) -> Fill {
+    fill.order_id = Some(OrderId::new(order_id).unwrap());
+    fill
+}
+
+/// A regular order that executed `executed` at `avg_price`, last changed at `second`.
+pub fn order(name: &str, id: &str, side: Side, executed: &str, avg_price: &str, second: i64) -> Order {
+    let key = OrderKey { symbol: symbol(name), class: OrderClass::Regular, order_id: OrderId::new(id).unwrap() };
+    let mut order = Order::known_from_fill(key, side, Some(PositionSide::Net));
+    order.status = OrderStatus::Filled;
+    order.executed = Some(Execution { qty: dec(executed), avg_price: Some(avg_price.parse().unwrap()) });
+    order.created = Some(EventTime::ms(at(second * 1_000 - 1)));
+    order.updated = Some(EventTime::ms(at(second * 1_000)));
+    order
+}
+
+/// A funding payment at `second`.
+pub fn funding(name: &str, tran_id: &str, amount: &str, second: i64) -> Income {
+    Income {
+        key: IncomeKey {
+            income_type: "FUNDING_FEE".parse().unwrap(),
+            tran_id: TranId::new(tran_id).unwrap(),
+            symbol: Some(symbol(name)),
+            asset: Asset::new("USDT").unwrap(),
+        },
+        amount: dec(amount),
+        time: EventTime::ms(at(second * 1_000)),
+        fill_id: None,
+        info: None,
+    }
+}
+
+/// The statement that a one-way position was flat at `second`: what proves where a book begins.
+pub fn flat(name: &str, second: i64) -> Statement {
+    by(
+        Source::Repair,
+        AnyFact::Anchor(Anchor {
+            symbol: symbol(name),
+            position_side: PositionSide::Net,
+            at: at(second * 1_000),
+            qty: Decimal::ZERO,
+            entry_price: None,
+            derivation: Label::new("the exchange stated no position").unwrap(),
+        }),
+    )
+}
+
+/// What the exchange says of a one-way position.
+pub fn said(name: &str, qty: &str, second: i64) -> PositionSnapshot {
+    PositionSnapshot {
+        symbol: symbol(name),
+        position_side: PositionSide::Net,
+        at: at(second * 1_000),
+        qty: dec(qty),
+        entry_price: None,
+    }
+}
+
+/// A mark price.
+pub fn mark_price(name: &str, price: &str, second: i64) -> PriceSnapshot {
+    PriceSnapshot { symbol: symbol(name), at: at(second * 1_000), mark_price: price.parse().unwrap() }
+}
+
+/// A fact by REST, with a payload.
+pub fn rest(fact: AnyFact) -> Statement {
+    by(Source::Rest, fact)
+}
+
+/// A fact by some source, with a payload.
+pub fn by(source: Source, fact: AnyFact) -> Statement {
+    let payload = format!("{{\"by\":\"{source}\",\"fact\":{:?}}}", format!("{fact:?}"));
+    Statement { fact, source, payload: Some(payload.into()) }
+}
+
+/// Fills by REST.
+pub fn fills(fills: impl IntoIterator<Item = Fill>) -> Vec<Statement> {
+    fills.into_iter().map(|fill| rest(AnyFact::Fill(fill))).collect()
+}
+
+/// A batch of the main account.
+pub fn batch(statements: Vec<Statement>) -> Batch {
+    Batch::new(main_account(), at(86_400_000), statements)
+}
+
+/// Creates the main account with the given contracts.
+pub async fn prepare(store: &dyn Store, instruments: &[&str]) {
+    store.create_account(new_account("main")).await.unwrap();
+    let statements = instruments.iter().map(|name| rest(AnyFact::Instrument(linear(name)))).collect();
+    commit(store, statements).await;
+}
+
+/// Commits to the main account.
+pub async fn commit(store: &dyn Store, statements: Vec<Statement>) -> CommitReport {
+    store.commit(batch(statements)).await.unwrap()
+}
+
+/// The quantity and certainty of the only position of a symbol.
+pub async fn position_of(store: &dyn Store, name: &str) -> (Decimal, Certainty) {
+    let positions = store.positions(&main_account()).await.unwrap();
+    let found: Vec<_> = positions.iter().filter(|position| position.symbol == symbol(name)).collect();
+    assert_eq!(found.len(), 1, "{name}: {positions:?}");
+    found.first().map(|found| (found.position.qty, found.position.certainty)).unwrap()
+}
+
+/// The ended round trips of the main account.
+pub async fn trips_of(store: &dyn Store) -> Vec<ledger_core::RoundTrip> {
+    let filter = TripFilter { scope: Scope::account(main_account()), engine: None, position_side: None };
+    store.trips(&filter, &PageRequest::first(10_000)).await.unwrap().items
+}

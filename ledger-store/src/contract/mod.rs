@@ -1,0 +1,105 @@
+//! What every book must do, whatever it is kept in: a suite of cases against the traits.
+//!
+//! A backend runs it in its own tests, where `open` makes an empty book each time:
+//!
+//! ```ignore
+//! ledger_store::contract_tests!(open);
+//!
+//! fn open() -> ledger_store::contract::Book {
+//!     ledger_store::contract::Book::new(MyStore::default(), ())
+//! }
+//! ```
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are tests: a failed step is a failed case")]
+
+mod convergence;
+mod derived;
+mod dump;
+mod facts;
+mod fixtures;
+mod history;
+mod journal;
+mod pages;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use crate::repository::Store;
+
+pub use convergence::*;
+pub use derived::*;
+pub use dump::{dump, oracle};
+pub use facts::*;
+pub use fixtures::*;
+pub use history::History;
+pub use journal::*;
+pub use pages::*;
+
+/// An empty book, with whatever must live as long as it.
+pub struct Book {
+    /// The book.
+    pub store: Arc<dyn Store>,
+    _guard: Box<dyn Any + Send + Sync>,
+}
+
+impl Book {
+    /// A book, and a guard that is dropped after it: a temporary directory, for example.
+    pub fn new(store: impl Store + 'static, guard: impl Any + Send + Sync) -> Self {
+        Self { store: Arc::new(store), _guard: Box::new(guard) }
+    }
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").finish_non_exhaustive()
+    }
+}
+
+/// Makes an empty book.
+pub type Open<'a> = &'a (dyn Fn() -> Book + Send + Sync);
+
+/// Makes one test of every case of the suite. The argument is a function that opens an empty
+/// [`Book`](crate::contract::Book).
+#[macro_export]
+macro_rules! contract_tests {
+    ($open:expr) => {
+        $crate::contract_tests!(@each $open;
+            every_fact_comes_back_as_it_went_in,
+            recording_again_changes_nothing,
+            a_finer_statement_refines_a_coarser_one,
+            a_conflict_is_recorded_once_with_both_values,
+            statements_under_one_key_in_one_batch_are_merged,
+            payloads_are_kept_verbatim_and_once,
+            an_unknown_account_is_refused,
+            accounts_do_not_mix,
+            a_worked_example_comes_out_to_the_last_digit,
+            a_reported_profit_that_does_not_fit_is_listed,
+            fills_without_position_side_are_kept_out_and_counted,
+            what_an_order_executed_beyond_its_fills_is_estimated,
+            what_an_order_tells_reaches_its_round_trips,
+            a_symbol_that_cannot_be_folded_stops_no_other,
+            a_contract_that_comes_late_heals_its_symbol,
+            deferred_refolds_stay_marked_until_done,
+            positions_are_compared_with_what_the_exchange_says,
+            funding_and_anchors_take_their_place,
+            any_order_and_repetition_gives_the_same_book,
+            the_book_is_that_of_a_fold_in_memory,
+            a_late_fill_changes_what_it_must,
+            a_rebuild_gives_the_same_derived_rows,
+            every_list_gives_every_item_once,
+            lists_can_be_narrowed,
+            a_cursor_of_another_list_is_refused,
+            an_account_is_bound_to_one_identity,
+            runs_and_repairs_are_journaled,
+            a_discrepancy_is_recorded_once,
+            cursors_and_coverage_are_kept,
+        );
+    };
+    (@each $open:expr; $($case:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                $crate::contract::$case(&$open).await;
+            }
+        )+
+    };
+}

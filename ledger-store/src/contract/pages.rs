@@ -1,0 +1,151 @@
+//! Cases about lists.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use ledger_core::{AnyFact, ClientOrderId, EngineLabel, OrderStatus, Side};
+
+use super::Open;
+use super::fixtures::{at, commit, fill, fills, main_account, new_account, of_order, order, prepare, rest, symbol};
+use super::history::History;
+use crate::error::StoreError;
+use crate::filter::{FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::page::{Direction, Page, PageRequest};
+use crate::repository::StoreResult;
+
+/// Reads a list in pages of `limit`, forwards and backwards, and compares it with itself in one page.
+async fn check<T: Debug, F>(what: &str, list: F)
+where
+    F: AsyncFn(PageRequest) -> StoreResult<Page<T>>,
+{
+    let whole: Vec<String> =
+        list(PageRequest::first(100_000)).await.unwrap().items.iter().map(|item| format!("{item:?}")).collect();
+    assert!(!whole.is_empty(), "{what}: the history says nothing about it");
+    let distinct: BTreeSet<_> = whole.iter().collect();
+    assert_eq!(distinct.len(), whole.len(), "{what}");
+    for direction in [Direction::OldestFirst, Direction::NewestFirst] {
+        for limit in [1, 2, 7] {
+            let mut request = PageRequest { after: None, limit, direction };
+            let mut items = Vec::new();
+            loop {
+                let page = list(request.clone()).await.unwrap();
+                assert!(page.items.len() <= usize::try_from(limit).unwrap());
+                items.extend(page.items.iter().map(|item| format!("{item:?}")));
+                match page.next {
+                    // Through its text, as a command line would hand it on.
+                    Some(next) => request = request.after(next.to_string().parse().unwrap()),
+                    None => break,
+                }
+            }
+            if direction == Direction::NewestFirst {
+                items.reverse();
+            }
+            assert_eq!(items, whole, "{what}, {direction:?}, pages of {limit}");
+        }
+    }
+}
+
+/// Pages neither repeat nor skip anything, in both directions, whatever their size.
+pub async fn every_list_gives_every_item_once(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    store.create_account(new_account("main")).await.unwrap();
+    let mut statements = History::new(7).statements(90);
+    let mut untimed = order("ETHUSDT", "none1", Side::Buy, "0", "1", 0);
+    (untimed.created, untimed.updated) = (None, None);
+    let mut second = untimed.clone();
+    second.key.order_id = "none2".parse().unwrap();
+    statements.extend([rest(AnyFact::Order(untimed)), rest(AnyFact::Order(second))]);
+    commit(store, statements).await;
+    let scope = Scope::account(main_account());
+    let signals = SignalFilter { scope: scope.clone(), engine: None };
+    check("signals", async |page| store.signals(&signals, &page).await).await;
+    let orders = OrderFilter::from(scope.clone());
+    check("orders", async |page| store.orders(&orders, &page).await).await;
+    let all_fills = FillFilter::from(scope.clone());
+    check("fills", async |page| store.fills(&all_fills, &page).await).await;
+    check("cancels", async |page| store.cancels(&scope, &page).await).await;
+    let income = IncomeFilter { scope: scope.clone(), income_type: None };
+    check("income", async |page| store.income(&income, &page).await).await;
+    check("position snapshots", async |page| store.position_snapshots(&scope, &page).await).await;
+    check("balance snapshots", async |page| store.balance_snapshots(&scope, &page).await).await;
+    check("price snapshots", async |page| store.price_snapshots(&scope, &page).await).await;
+    let trips = TripFilter { scope: scope.clone(), engine: None, position_side: None };
+    check("trips", async |page| store.trips(&trips, &page).await).await;
+    check("discrepancies", async |page| store.discrepancies(&main_account(), true, &page).await).await;
+    for name in ["ETHUSDT", "BTCUSDT"] {
+        let forwards = async |page: PageRequest| store.fills_in_fold_order(&main_account(), &symbol(name), &page).await;
+        let whole = forwards(PageRequest::first(1_000)).await.unwrap();
+        assert!(whole.next.is_none());
+        let keys: Vec<_> = whole.items.iter().map(|fill| fill.fact.fold_key()).collect();
+        assert!(keys.is_sorted() && !keys.is_empty());
+        let (mut request, mut paged) = (PageRequest::first(3), Vec::new());
+        loop {
+            let page = forwards(request.clone()).await.unwrap();
+            paged.extend(page.items.iter().map(|fill| fill.fact.fold_key()));
+            let Some(next) = page.next else { break };
+            request = request.after(next);
+        }
+        assert_eq!(paged, keys);
+    }
+}
+
+/// Filters leave in what they name and nothing else.
+pub async fn lists_can_be_narrowed(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT", "BTCUSDT"]).await;
+    let mut open_order = order("ETHUSDT", "1", Side::Buy, "0", "1", 5);
+    open_order.status = OrderStatus::New;
+    open_order.client_order_id = Some(ClientOrderId::new("mine").unwrap());
+    let mut done = order("BTCUSDT", "2", Side::Buy, "1", "1", 6);
+    done.engine = Some(EngineLabel::new("dca").unwrap());
+    let mut statements = vec![rest(AnyFact::Order(open_order)), rest(AnyFact::Order(done))];
+    statements.extend(fills([
+        of_order(fill("ETHUSDT", 1, Side::Buy, "1", "100"), "1"),
+        fill("ETHUSDT", 2, Side::Sell, "1", "100"),
+        fill("BTCUSDT", 3, Side::Buy, "1", "100"),
+    ]));
+    commit(store, statements).await;
+    let (account, page) = (main_account(), PageRequest::first(10));
+    let ids = async |filter: OrderFilter| {
+        let page = store.orders(&filter, &page).await.unwrap();
+        page.items.iter().map(|order| order.order.fact.key.order_id.to_string()).collect::<Vec<_>>()
+    };
+    let everything = || OrderFilter::from(Scope::account(account.clone()));
+    assert_eq!(ids(everything()).await, ["1", "2"]);
+    assert_eq!(ids(OrderFilter { open_only: true, ..everything() }).await, ["1"]);
+    assert_eq!(ids(OrderFilter { status: Some(OrderStatus::Filled), ..everything() }).await, ["2"]);
+    assert_eq!(
+        ids(OrderFilter { client_order_id: Some(ClientOrderId::new("mine").unwrap()), ..everything() }).await,
+        ["1"]
+    );
+    assert_eq!(ids(OrderFilter { engine: Some(EngineLabel::new("dca").unwrap()), ..everything() }).await, ["2"]);
+    assert_eq!(ids(OrderFilter { residual_only: true, ..everything() }).await, ["2"]);
+    assert_eq!(ids(OrderFilter::from(Scope::symbol(account.clone(), symbol("ETHUSDT")))).await, ["1"]);
+    let count = async |filter: FillFilter| store.fill_count(&filter).await.unwrap();
+    let all = || FillFilter::from(Scope::account(account.clone()));
+    assert_eq!(count(all()).await, 3);
+    assert_eq!(count(Scope::symbol(account.clone(), symbol("ETHUSDT")).into()).await, 2);
+    assert_eq!(count(FillFilter { order_id: Some("1".parse().unwrap()), ..all() }).await, 1);
+    // From the second fill on, and before the third.
+    let between = Scope { since: Some(at(2_000)), until: Some(at(3_000)), ..Scope::account(account.clone()) };
+    assert_eq!(count(between.clone().into()).await, 1);
+    let listed = store.fills(&between.into(), &page).await.unwrap();
+    assert_eq!(listed.items.len(), 1);
+    assert_eq!(store.symbols(&account).await.unwrap(), [symbol("BTCUSDT"), symbol("ETHUSDT")]);
+}
+
+/// A cursor that does not fit is an error, not an empty or wrong page.
+pub async fn a_cursor_of_another_list_is_refused(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT"]).await;
+    commit(store, fills((1..4).map(|id| fill("ETHUSDT", id, Side::Buy, "1", "100")))).await;
+    let filter = FillFilter::from(Scope::account(main_account()));
+    let next = store.fills(&filter, &PageRequest::first(1)).await.unwrap().next.unwrap();
+    let request = PageRequest::first(1).after(next);
+    let error = store.runs(&main_account(), &request).await.unwrap_err();
+    assert!(matches!(error, StoreError::BadCursor { .. }), "{error:?}");
+    assert!("12".parse::<crate::page::Cursor>().is_err());
+}
