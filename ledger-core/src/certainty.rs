@@ -53,10 +53,7 @@ impl CertainTotal {
     /// # Errors
     /// [`MathError`] when a sum does not fit; the total is unchanged.
     pub fn merge(&mut self, other: &Self) -> Result<(), MathError> {
-        let (known, estimated) = (
-            self.known.checked_add(other.known)?,
-            self.estimated.checked_add(other.estimated)?,
-        );
+        let (known, estimated) = (self.known.checked_add(other.known)?, self.estimated.checked_add(other.estimated)?);
         self.known = known;
         self.estimated = estimated;
         self.has_estimates |= other.has_estimates;

@@ -12,10 +12,7 @@ use crate::source::{Source, names};
 
 /// A fact of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lists of facts are short-lived and mostly of the large kinds"
-)]
+#[expect(clippy::large_enum_variant, reason = "lists of facts are short-lived and mostly of the large kinds")]
 pub enum AnyFact {
     /// A contract.
     Instrument(Instrument),

@@ -103,11 +103,7 @@ impl Fact for Fill {
             time: j.time("ts", Some(&self.time), Some(&other.time)).unwrap_or(self.time),
             price: j.required("price", &self.price, &other.price),
             qty: j.required("qty", &self.qty, &other.qty),
-            position_side: j.optional(
-                "position_side",
-                self.position_side.as_ref(),
-                other.position_side.as_ref(),
-            ),
+            position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
             fee: j.optional("fee", self.fee.as_ref(), other.fee.as_ref()),
             maker: j.optional("maker", self.maker.as_ref(), other.maker.as_ref()),
             exchange_realized_pnl: j.rounded(

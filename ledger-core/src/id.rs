@@ -63,8 +63,7 @@ fn plain(text: &str) -> bool {
 /// Letters and digits of any script (some symbols are Chinese) and the separators that venues use; no spreadsheet
 /// formula, shell or terminal syntax.
 fn symbol_like(text: &str) -> bool {
-    text.chars()
-        .all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | ':' | '.'))
+    text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | ':' | '.'))
         && text.starts_with(|c: char| c.is_alphanumeric())
 }
 
@@ -203,43 +202,23 @@ mod tests {
 
     #[test]
     fn ids_refuse_what_could_harm_a_reader() {
-        for text in [
-            "=cmd|'/c calc'!A1",
-            "+1",
-            "-1",
-            "@x",
-            "BTC\u{1b}[31mUSDT",
-            "BTC USDT",
-            "",
-            "a\u{202e}b",
-            "BTC\nUSDT",
-        ] {
+        for text in
+            ["=cmd|'/c calc'!A1", "+1", "-1", "@x", "BTC\u{1b}[31mUSDT", "BTC USDT", "", "a\u{202e}b", "BTC\nUSDT"]
+        {
             assert!(Symbol::new(text).is_err(), "{text:?}");
         }
-        for text in [
-            "BTCUSDT",
-            "1000PEPEUSDT",
-            "币安人生USDT",
-            "BTC/USDT:USDT",
-            "BTCUSDT_260626",
-            "BTC-PERP",
-        ] {
+        for text in ["BTCUSDT", "1000PEPEUSDT", "币安人生USDT", "BTC/USDT:USDT", "BTCUSDT_260626", "BTC-PERP"] {
             assert_eq!(Symbol::new(text).unwrap().as_str(), text);
         }
         assert!(OrderId::new("\u{1b}]0;owned\u{7}").is_err());
         assert!(Symbol::new("A".repeat(65)).is_err());
-        let message = ClientOrderId::new(format!("{}\u{1b}", "x".repeat(100)))
-            .unwrap_err()
-            .to_string();
+        let message = ClientOrderId::new(format!("{}\u{1b}", "x".repeat(100))).unwrap_err().to_string();
         assert!(!message.contains('\u{1b}') && message.len() < 120, "{message}");
     }
 
     #[test]
     fn a_sequence_is_exact_beyond_2_to_the_53() {
-        assert_eq!(
-            FillId::new("8389765568816714211").unwrap().as_sequence(),
-            Some(8_389_765_568_816_714_211)
-        );
+        assert_eq!(FillId::new("8389765568816714211").unwrap().as_sequence(), Some(8_389_765_568_816_714_211));
         assert_eq!(FillId::new("-5").unwrap().as_sequence(), None);
         assert_eq!(FillId::new("a7").unwrap().as_sequence(), None);
     }

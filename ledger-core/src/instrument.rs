@@ -41,14 +41,7 @@ impl Instrument {
     /// Never in practice: the multiplier 1 is valid.
     pub fn linear(symbol: Symbol, settle_asset: Asset) -> Result<Self, crate::amount::AmountError> {
         let multiplier = Quantity::new(Decimal::ONE)?;
-        Ok(Self {
-            symbol,
-            kind: ContractKind::Linear,
-            multiplier,
-            settle_asset,
-            tick_size: None,
-            step_size: None,
-        })
+        Ok(Self { symbol, kind: ContractKind::Linear, multiplier, settle_asset, tick_size: None, step_size: None })
     }
 }
 

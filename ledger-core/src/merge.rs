@@ -33,10 +33,7 @@ pub struct Provenance {
 impl Provenance {
     /// All fields come from `source`.
     pub fn uniform(source: Source) -> Self {
-        Self {
-            source,
-            exceptions: BTreeMap::new(),
-        }
+        Self { source, exceptions: BTreeMap::new() }
     }
 
     /// Who stated `field`.
@@ -59,11 +56,7 @@ pub struct Sourced<F> {
 impl<F> Sourced<F> {
     /// A fact as one source states it.
     pub fn new(fact: F, source: Source) -> Self {
-        Self {
-            fact,
-            provenance: Provenance::uniform(source),
-            conflicts: BTreeSet::new(),
-        }
+        Self { fact, provenance: Provenance::uniform(source), conflicts: BTreeSet::new() }
     }
 }
 
@@ -113,20 +106,11 @@ pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, O
         settled: BTreeMap::new(),
     };
     let fact = book.fact.join(&offered.fact, &mut joiner);
-    let Joiner {
-        sources,
-        changed,
-        conflicts: found,
-        settled,
-        ..
-    } = joiner;
+    let Joiner { sources, changed, conflicts: found, settled, .. } = joiner;
     let source = book.provenance.source.max(offered.provenance.source);
     let provenance = Provenance {
         source,
-        exceptions: sources
-            .into_iter()
-            .filter(|(_, field_source)| *field_source != source)
-            .collect(),
+        exceptions: sources.into_iter().filter(|(_, field_source)| *field_source != source).collect(),
     };
     let mut conflicts: BTreeSet<Field> = &book.conflicts | &offered.conflicts;
     conflicts.extend(&found);
@@ -144,14 +128,7 @@ pub fn merge<F: Fact>(book: &Sourced<F>, offered: &Sourced<F>) -> (Sourced<F>, O
     } else {
         Outcome::AlreadyRecorded
     };
-    (
-        Sourced {
-            fact,
-            provenance,
-            conflicts,
-        },
-        outcome,
-    )
+    (Sourced { fact, provenance, conflicts }, outcome)
 }
 
 /// Decides field by field which of two statements stands, and remembers why.
@@ -169,8 +146,7 @@ pub struct Joiner<'a> {
 impl Joiner<'_> {
     /// A field that every statement has: two different values conflict.
     pub fn required<T: Ord + Clone>(&mut self, field: Field, left: &T, right: &T) -> T {
-        self.register(field, Some(left), Some(right), |_| 0, |a, b| a == b)
-            .unwrap_or_else(|| left.clone())
+        self.register(field, Some(left), Some(right), |_| 0, |a, b| a == b).unwrap_or_else(|| left.clone())
     }
 
     /// A field that a statement may lack: a value beats none.
@@ -180,13 +156,7 @@ impl Joiner<'_> {
 
     /// A number that some sources round or cut: more decimals beat fewer, and agree with them if they round to them.
     pub fn rounded(&mut self, field: Field, left: Option<&Decimal>, right: Option<&Decimal>) -> Option<Decimal> {
-        self.register(
-            field,
-            left,
-            right,
-            |value| i64::from(value.scale()),
-            |a, b| a.agrees_with(*b),
-        )
+        self.register(field, left, right, |value| i64::from(value.scale()), |a, b| a.agrees_with(*b))
     }
 
     /// An instant: milliseconds beat seconds, and agree with them if they lie in that second.
@@ -211,11 +181,8 @@ impl Joiner<'_> {
             self.sources.insert(field, self.right.0.of(field));
             right.clone()
         } else {
-            let source = if left > right {
-                self.left.0.of(field)
-            } else {
-                self.left.0.of(field).max(self.right.0.of(field))
-            };
+            let source =
+                if left > right { self.left.0.of(field) } else { self.left.0.of(field).max(self.right.0.of(field)) };
             self.sources.insert(field, source);
             left.clone()
         }
@@ -246,19 +213,14 @@ impl Joiner<'_> {
         if right_wins {
             self.changed.insert(field);
         }
-        self.sources
-            .insert(field, if right_wins { right_source } else { left_source });
+        self.sources.insert(field, if right_wins { right_source } else { left_source });
         if right_wins { right.clone() } else { left.clone() }
     }
 
     /// Says that the statement with the greater version (`Greater` = the right one) decides `field` whatever the
     /// other says, so that only conflicts about that version count.
     pub fn supersede(&mut self, field: Field, order: Ordering) {
-        let ((winner, conflicts), right) = if order.is_gt() {
-            (self.right, true)
-        } else {
-            (self.left, false)
-        };
+        let ((winner, conflicts), right) = if order.is_gt() { (self.right, true) } else { (self.left, false) };
         self.settled.insert(field, conflicts.contains(field));
         self.sources.insert(field, winner.of(field));
         if right {

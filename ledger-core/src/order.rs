@@ -85,10 +85,7 @@ impl OrderStatus {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(name) => name,
-            known => Self::NAMED
-                .iter()
-                .find(|(status, _)| status == known)
-                .map_or("UNKNOWN", |(_, name)| name),
+            known => Self::NAMED.iter().find(|(status, _)| status == known).map_or("UNKNOWN", |(_, name)| name),
         }
     }
 
@@ -165,11 +162,7 @@ pub struct OrderTerms {
 impl OrderTerms {
     fn version(&self) -> (bool, Option<TimestampMs>, u8) {
         let stated = [self.qty.is_some(), self.price.is_some(), self.trigger_price.is_some()];
-        (
-            stated.contains(&true),
-            self.as_of,
-            stated.into_iter().map(u8::from).sum(),
-        )
+        (stated.contains(&true), self.as_of, stated.into_iter().map(u8::from).sum())
     }
 }
 
@@ -267,10 +260,7 @@ fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Jo
     let avg = |executed: &Execution| executed.avg_price.map(Price::get);
     let qty = j.required("executed_qty", &left.qty, &right.qty);
     let avg_price = j.rounded("avg_price", avg(left).as_ref(), avg(right).as_ref());
-    Some(Execution {
-        qty,
-        avg_price: avg_price.and_then(|price| Price::new(price).ok()),
-    })
+    Some(Execution { qty, avg_price: avg_price.and_then(|price| Price::new(price).ok()) })
 }
 
 impl Fact for Order {
@@ -292,26 +282,14 @@ impl Fact for Order {
                 other.client_order_id.as_ref(),
             ),
             side: j.required("side", &self.side, &other.side),
-            position_side: j.optional(
-                "position_side",
-                self.position_side.as_ref(),
-                other.position_side.as_ref(),
-            ),
+            position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
             order_type: j.optional("order_type", self.order_type.as_ref(), other.order_type.as_ref()),
-            time_in_force: j.optional(
-                "time_in_force",
-                self.time_in_force.as_ref(),
-                other.time_in_force.as_ref(),
-            ),
+            time_in_force: j.optional("time_in_force", self.time_in_force.as_ref(), other.time_in_force.as_ref()),
             status: j.latest("status", &self.status, &other.status),
             terms: j.group("terms", &self.terms, &other.terms, OrderTerms::version),
             executed: join_executed(self.executed.as_ref(), other.executed.as_ref(), j),
             reduce_only: j.optional("reduce_only", self.reduce_only.as_ref(), other.reduce_only.as_ref()),
-            close_position: j.optional(
-                "close_position",
-                self.close_position.as_ref(),
-                other.close_position.as_ref(),
-            ),
+            close_position: j.optional("close_position", self.close_position.as_ref(), other.close_position.as_ref()),
             created: j.time("ts", self.created.as_ref(), other.created.as_ref()),
             updated: {
                 let at = |time: &Option<EventTime>| time.map(|time| (time.at, time.precision));
@@ -419,22 +397,14 @@ impl Fact for OrderIntent {
             symbol: j.required("symbol", &self.symbol, &other.symbol),
             class: j.required("order_class", &self.class, &other.class),
             side: j.required("side", &self.side, &other.side),
-            position_side: j.optional(
-                "position_side",
-                self.position_side.as_ref(),
-                other.position_side.as_ref(),
-            ),
+            position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
             role: j.required("role", &self.role, &other.role),
             dca_step: j.required("dca_step", &self.dca_step, &other.dca_step),
             attempt: j.required("attempt", &self.attempt, &other.attempt),
             order_type: j.required("order_type", &self.order_type, &other.order_type),
             qty: j.optional("qty", self.qty.as_ref(), other.qty.as_ref()),
             price: j.optional("price", self.price.as_ref(), other.price.as_ref()),
-            trigger_price: j.optional(
-                "trigger_price",
-                self.trigger_price.as_ref(),
-                other.trigger_price.as_ref(),
-            ),
+            trigger_price: j.optional("trigger_price", self.trigger_price.as_ref(), other.trigger_price.as_ref()),
             reduce_only: j.required("reduce_only", &self.reduce_only, &other.reduce_only),
             signal_id: j.optional("signal_id", self.signal_id.as_ref(), other.signal_id.as_ref()),
             engine: j.optional("engine", self.engine.as_ref(), other.engine.as_ref()),
@@ -487,9 +457,7 @@ mod text_serde {
     }
     impl<'de> Deserialize<'de> for OrderStatus {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            std::borrow::Cow::<'de, str>::deserialize(deserializer)?
-                .parse()
-                .map_err(D::Error::custom)
+            std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
         }
     }
 }

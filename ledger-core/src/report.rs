@@ -74,9 +74,7 @@ struct Curve {
 impl TripStats {
     /// Round trips won / (won + lost + even), rounded half to even at 4 decimals; `None` when none can be told.
     pub fn win_rate(&self) -> Option<Decimal> {
-        let told = i64::try_from(self.trip_count - self.unknown_count)
-            .ok()
-            .filter(|told| *told > 0)?;
+        let told = i64::try_from(self.trip_count - self.unknown_count).ok().filter(|told| *told > 0)?;
         let won = i64::try_from(self.win_count).ok()?;
         Decimal::from(won).div_round(Decimal::from(told), 4).ok()
     }
@@ -85,10 +83,7 @@ impl TripStats {
     /// where nothing was lost.
     pub fn profit_factor(&self) -> Vec<(Asset, Decimal)> {
         let amount = |totals: &[AssetTotal], asset: &Asset| {
-            totals
-                .iter()
-                .find(|total| total.asset == *asset)
-                .and_then(|total| total.total.amount().ok())
+            totals.iter().find(|total| total.asset == *asset).and_then(|total| total.total.amount().ok())
         };
         self.losses
             .iter()
@@ -103,12 +98,7 @@ impl TripStats {
     /// The weakest certainty of any amount.
     pub fn certainty(&self) -> Certainty {
         let totals = [&self.gross, &self.fees, &self.funding];
-        totals
-            .into_iter()
-            .flatten()
-            .map(|total| total.total.certainty())
-            .max()
-            .unwrap_or_default()
+        totals.into_iter().flatten().map(|total| total.total.certainty()).max().unwrap_or_default()
     }
 
     fn add(&mut self, trip: &RoundTrip) -> Result<(), MathError> {
@@ -141,17 +131,12 @@ impl TripStats {
         for totals in [&mut self.gross, &mut self.fees, &mut self.funding, &mut self.net] {
             totals.sort_by(|a, b| a.asset.cmp(&b.asset));
         }
-        self.drawdown_max = self
-            .curves
-            .iter()
-            .map(|(asset, curve)| (asset.clone(), curve.drawdown))
-            .collect();
+        self.drawdown_max = self.curves.iter().map(|(asset, curve)| (asset.clone(), curve.drawdown)).collect();
     }
 }
 
 fn add_all(to: &mut Vec<AssetTotal>, from: &[AssetTotal]) -> Result<(), MathError> {
-    from.iter()
-        .try_for_each(|total| total_of(to, &total.asset).merge(&total.total))
+    from.iter().try_for_each(|total| total_of(to, &total.asset).merge(&total.total))
 }
 
 /// A row of a report.
@@ -208,23 +193,14 @@ pub struct ReportBuilder {
 
 impl std::fmt::Debug for ReportBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReportBuilder")
-            .field("by", &self.by)
-            .field("groups", &self.groups)
-            .finish_non_exhaustive()
+        f.debug_struct("ReportBuilder").field("by", &self.by).field("groups", &self.groups).finish_non_exhaustive()
     }
 }
 
 impl ReportBuilder {
     /// An empty report. `day_of` names the day of an instant in the reader's time zone, such that names sort by date.
     pub fn new(by: GroupBy, day_of: Box<dyn Fn(TimestampMs) -> String + Send>) -> Self {
-        Self {
-            by,
-            day_of,
-            groups: BTreeMap::new(),
-            total: TripStats::default(),
-            cash: BTreeMap::new(),
-        }
+        Self { by, day_of, groups: BTreeMap::new(), total: TripStats::default(), cash: BTreeMap::new() }
     }
 
     /// Adds a round trip that has closed; one that is open is left out. Round trips come in closing order.
@@ -234,11 +210,7 @@ impl ReportBuilder {
     pub fn add_trip(&mut self, trip: &RoundTrip) -> Result<(), MathError> {
         let Some(closed_at) = trip.closed_at else { return Ok(()) };
         let group = match self.by {
-            GroupBy::Engine => trip
-                .engine
-                .as_ref()
-                .map_or(NO_ENGINE, |engine| engine.as_str())
-                .to_owned(),
+            GroupBy::Engine => trip.engine.as_ref().map_or(NO_ENGINE, |engine| engine.as_str()).to_owned(),
             GroupBy::Symbol => trip.symbol.as_str().to_owned(),
             GroupBy::Day => (self.day_of)(closed_at),
             GroupBy::Side => trip.direction.as_str().to_owned(),
@@ -270,12 +242,7 @@ impl ReportBuilder {
         for ((asset, income_type), (amount, row_count)) in self.cash {
             let sum = cash_total.entry(asset.clone()).or_default();
             *sum = sum.checked_add(amount)?;
-            cash.push(CashLine {
-                asset,
-                income_type,
-                amount,
-                row_count,
-            });
+            cash.push(CashLine { asset, income_type, amount, row_count });
         }
         let rows = self
             .groups
@@ -285,12 +252,7 @@ impl ReportBuilder {
                 ReportRow { group, stats }
             })
             .collect();
-        Ok(Report {
-            rows,
-            total: self.total,
-            cash,
-            cash_total: cash_total.into_iter().collect(),
-        })
+        Ok(Report { rows, total: self.total, cash, cash_total: cash_total.into_iter().collect() })
     }
 }
 
@@ -327,10 +289,7 @@ mod tests {
             settle_asset: asset.clone(),
             gross: total(gross, certainty),
             exchange_realized_pnl: None,
-            fees: vec![AssetTotal {
-                asset,
-                total: total(fee, Certainty::Known),
-            }],
+            fees: vec![AssetTotal { asset, total: total(fee, Certainty::Known) }],
             funding: Vec::new(),
             engine: EngineLabel::new(engine).ok(),
             other_engines: Vec::new(),
@@ -342,7 +301,9 @@ mod tests {
 
     fn report(by: GroupBy, trips: &[RoundTrip]) -> Report {
         let mut builder = ReportBuilder::new(by, Box::new(|at| format!("{:013}", at.as_ms() / 86_400_000)));
-        trips.iter().for_each(|trip| builder.add_trip(trip).unwrap());
+        for trip in trips {
+            builder.add_trip(trip).unwrap();
+        }
         builder.finish().unwrap()
     }
 
@@ -362,10 +323,7 @@ mod tests {
 
     #[test]
     fn an_unknown_trip_is_neither_won_nor_lost() {
-        let trips = [
-            trip("a", 1, "10", "0.5", Certainty::Known),
-            trip("a", 2, "99", "0.5", Certainty::Unknown),
-        ];
+        let trips = [trip("a", 1, "10", "0.5", Certainty::Known), trip("a", 2, "99", "0.5", Certainty::Unknown)];
         let total = report(GroupBy::Engine, &trips).total;
         assert_eq!((total.trip_count, total.win_count, total.unknown_count), (2, 1, 1));
         assert_eq!(total.win_rate(), Some(Decimal::ONE));
@@ -384,18 +342,11 @@ mod tests {
         for by in GroupBy::ALL {
             let report = report(*by, &trips);
             let mut sum = CertainTotal::default();
-            report
-                .rows
-                .iter()
-                .for_each(|row| sum.merge(&row.stats.net[0].total).unwrap());
+            report.rows.iter().for_each(|row| sum.merge(&row.stats.net[0].total).unwrap());
             assert_eq!(sum, report.total.net[0].total);
             assert_eq!(report.rows.iter().map(|row| row.stats.trip_count).sum::<u64>(), 3);
         }
-        let names: Vec<_> = report(GroupBy::Engine, &trips)
-            .rows
-            .into_iter()
-            .map(|row| row.group)
-            .collect();
+        let names: Vec<_> = report(GroupBy::Engine, &trips).rows.into_iter().map(|row| row.group).collect();
         assert_eq!(names, [NO_ENGINE, "a", "b"]);
     }
 }

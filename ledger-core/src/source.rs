@@ -144,11 +144,7 @@ names!(PositionMode, "position mode", { OneWay = "one_way", Hedge = "hedge" });
 
 /// A text of the exchange's that has known values, but where a new one is kept rather than refused.
 pub(crate) fn valid_open_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 64
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 /// The exchange's name of a kind of ledger entry, for example `FUNDING_FEE`. Unknown ones are kept as they are.
@@ -210,9 +206,7 @@ mod text_serde {
     }
     impl<'de> Deserialize<'de> for IncomeType {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            std::borrow::Cow::<'de, str>::deserialize(deserializer)?
-                .parse()
-                .map_err(D::Error::custom)
+            std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
         }
     }
 }

@@ -6,11 +6,7 @@ use thiserror::Error;
 
 /// An instant, UTC, in milliseconds since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(try_from = "i64", into = "i64")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(try_from = "i64", into = "i64"))]
 pub struct TimestampMs(i64);
 
 /// An instant outside 2000-01-01 .. 2200-01-01: surely seconds taken for milliseconds, or garbage.
@@ -29,11 +25,7 @@ impl TimestampMs {
     /// # Errors
     /// [`TimeError`] outside the years 2000 to 2199.
     pub fn new(ms: i64) -> Result<Self, TimeError> {
-        if (Self::MIN.0..=Self::MAX.0).contains(&ms) {
-            Ok(Self(ms))
-        } else {
-            Err(TimeError(ms))
-        }
+        if (Self::MIN.0..=Self::MAX.0).contains(&ms) { Ok(Self(ms)) } else { Err(TimeError(ms)) }
     }
 
     /// Milliseconds since 1970-01-01 UTC.
@@ -70,11 +62,7 @@ impl fmt::Display for TimestampMs {
 
 /// How exactly an [`EventTime`] is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Serialize, serde::Deserialize),
-    serde(rename_all = "lowercase")
-)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum TimePrecision {
     /// Only the second is known: spreadsheets and exports.
     Second,
@@ -95,19 +83,13 @@ pub struct EventTime {
 impl EventTime {
     /// An instant known to the millisecond.
     pub fn ms(at: TimestampMs) -> Self {
-        Self {
-            at,
-            precision: TimePrecision::Millisecond,
-        }
+        Self { at, precision: TimePrecision::Millisecond }
     }
 
     /// An instant of which only the second is known.
     pub fn seconds(at: TimestampMs) -> Self {
         let at = at.saturating_add_ms(-at.as_ms().rem_euclid(1_000));
-        Self {
-            at,
-            precision: TimePrecision::Second,
-        }
+        Self { at, precision: TimePrecision::Second }
     }
 
     /// Whether both can be the same instant, as far as the coarser one tells.
