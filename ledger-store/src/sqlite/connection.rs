@@ -167,8 +167,8 @@ impl Target {
     pub(super) fn open_writer(&self, create: bool) -> StoreResult<SqliteConnection> {
         self.check_path(create, true)?;
         let mut conn = self.connect(if create { "rwc" } else { "rw" })?;
-        check_linked_version(&mut conn)?;
         let version = self.identify(&mut conn)?;
+        check_linked_version(&mut conn)?;
         if version.is_none() && !create {
             return Err(StoreError::ForeignDatabase { path: self.shown() });
         }
@@ -187,8 +187,9 @@ impl Target {
     pub(super) fn open_reader(&self) -> StoreResult<SqliteConnection> {
         self.check_path(false, false)?;
         let mut conn = self.connect("ro")?;
+        let version = self.identify(&mut conn)?;
         check_linked_version(&mut conn)?;
-        match self.identify(&mut conn)? {
+        match version {
             None => return Err(StoreError::ForeignDatabase { path: self.shown() }),
             Some(found) if found < SCHEMA_VERSION => {
                 return Err(StoreError::OlderSchema { path: self.shown(), found, supported: SCHEMA_VERSION });

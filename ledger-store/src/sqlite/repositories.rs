@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use async_trait::async_trait;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
@@ -401,6 +402,8 @@ impl MaintenanceRepository for SqliteStore {
             source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not valid UTF-8"),
         })?;
         self.maintain(move |conn| {
+            // A query-only connection refuses even this, which writes another file and nothing to the book.
+            conn.batch_execute("PRAGMA query_only = OFF").map_err(failed("back up"))?;
             diesel::sql_query("VACUUM INTO ?")
                 .bind::<diesel::sql_types::Text, _>(text)
                 .execute(conn)
