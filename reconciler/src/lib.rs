@@ -9,6 +9,8 @@ mod observation;
 mod observe;
 mod plan;
 mod recorder;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use apply::{Applied, apply};

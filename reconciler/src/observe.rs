@@ -153,13 +153,8 @@ fn window_since(
     let reached = cursor.and_then(|cursor| TimestampMs::new(cursor.position.parse().ok()?).ok());
     // A little inside of the venue's limit, which moves on while we ask.
     let oldest = now.saturating_add_ms(60_000 - retention_ms);
-    let begin = since.or(reached.map(|at| at.saturating_add_ms(-OVERLAP_MS))).unwrap_or(oldest).clamp(oldest, now);
-    // `begin` is not after `now`.
-    TimeWindow::new(begin, now).unwrap_or_else(|_| at_once(now))
-}
-
-fn at_once(now: TimestampMs) -> TimeWindow {
-    TimeWindow::new(now, now).unwrap_or_else(|error| at_once(error.since))
+    let begin = since.or(reached.map(|at| at.saturating_add_ms(-OVERLAP_MS))).unwrap_or(oldest);
+    TimeWindow::up_to(now, begin.max(oldest))
 }
 
 async fn walk_orders(exchange: &dyn ExchangeReader, window: TimeWindow, now: TimestampMs) -> Asked<Walk<Order>> {

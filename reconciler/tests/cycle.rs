@@ -1,7 +1,7 @@
 //! Whole cycles: a bot trades on the simulator and records as it goes, records get lost, the reconciler restores them,
 //! and the simulator's own books say whether it got everything.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail the test")]
+#![expect(clippy::unwrap_used, reason = "helpers fail like the tests that use them")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -149,7 +149,7 @@ impl House {
         for (number, (name, side, qty)) in plan.into_iter().enumerate() {
             self.trade(number, name, side, qty, |index| lose(number, index)).await;
         }
-        self.simulator.step(Duration::from_secs(60));
+        self.simulator.step(Duration::from_mins(1));
     }
 
     async fn book_fills(&self) -> Vec<Fill> {
@@ -347,7 +347,7 @@ async fn an_unknown_outcome_is_resolved_by_asking() {
     let recorded =
         || async { house.store.intent(&house.account, &intent.client_order_id).await.unwrap().unwrap().fact.outcome };
     assert_eq!(recorded().await, IntentOutcome::Unknown);
-    house.simulator.step(Duration::from_secs(60));
+    house.simulator.step(Duration::from_mins(1));
     let sync = house.reconciler().sync().await.unwrap();
     let found = sync.findings.iter().find(|finding| finding.finding.kind == DiscrepancyKind::UnresolvedIntent).unwrap();
     assert!(found.finding.evidence.contains("bot-9") && found.status == DiscrepancyStatus::Resolved, "{found:?}");

@@ -35,6 +35,12 @@ impl TimeWindow {
         }
     }
 
+    /// From `since` to `until`, or just the instant `until` when `since` is later.
+    #[must_use]
+    pub fn up_to(until: TimestampMs, since: TimestampMs) -> Self {
+        Self { since: since.min(until), until }
+    }
+
     /// The first instant.
     pub fn since(self) -> TimestampMs {
         self.since
@@ -144,6 +150,7 @@ mod tests {
         assert_eq!(window.after(window), None);
         assert_eq!(window.head(0).length_ms(), 1);
         assert!(TimeWindow::new(at(1), at(0)).is_err());
+        assert_eq!(TimeWindow::up_to(at(0), at(1)).length_ms(), 1);
         let edge = TimeWindow::new(TimestampMs::MAX, TimestampMs::MAX).unwrap();
         assert_eq!(edge.after(edge), None);
     }
