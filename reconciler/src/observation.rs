@@ -23,6 +23,8 @@ pub struct Walk<T> {
     pub window: TimeWindow,
     /// The server's time when the walk began: what happened later may be missing.
     pub asked_at: TimestampMs,
+    /// Whether nothing lies unread between the end of the previous walk and this one, so that the cursor may move.
+    pub is_contiguous: bool,
 }
 
 /// The fills of a symbol: those of a window, and those of orders that were asked for by name.
@@ -34,6 +36,8 @@ pub struct FillWalk {
     pub window: TimeWindow,
     /// The server's time when the walk began.
     pub asked_at: TimestampMs,
+    /// Whether nothing lies unread between the end of the previous walk and this one, so that the cursor may move.
+    pub is_contiguous: bool,
 }
 
 /// What was seen of a symbol that was looked at closely.

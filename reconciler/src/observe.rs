@@ -78,8 +78,8 @@ pub async fn observe(
     };
     let positions = exchange.fetch_positions(None).await;
     let open_orders = exchange.fetch_open_orders(None).await;
-    let orders = walk_orders(exchange, window(ORDERS, None, venue.orders.retention_ms), now).await;
-    let income = walk_income(exchange, window(INCOME, None, venue.income.retention_ms), now).await;
+    let orders = walk_orders(exchange, window(ORDERS, None, venue.orders.retention_ms)).await;
+    let income = walk_income(exchange, window(INCOME, None, venue.income.retention_ms)).await;
     let balances = exchange.fetch_balances().await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
@@ -99,7 +99,7 @@ pub async fn observe(
         } else {
             window(FILLS, Some(&symbol), venue.trades.retention_ms)
         };
-        let mut close = look_closely(exchange, &symbol, &suspect, fills_window, now).await;
+        let mut close = look_closely(exchange, &symbol, &suspect, fills_window).await;
         complete(exchange, book, account_id, &mut view, &symbol, &mut close).await?;
         symbols.insert(symbol, close);
     }
@@ -148,33 +148,43 @@ fn window_since(
     since: Option<TimestampMs>,
     now: TimestampMs,
     retention_ms: i64,
-) -> TimeWindow {
+) -> Span {
     let cursor = cursors.iter().find(|cursor| cursor.stream == stream && cursor.symbol.as_ref() == symbol);
     let reached = cursor.and_then(|cursor| TimestampMs::new(cursor.position.parse().ok()?).ok());
     // A little inside of the venue's limit, which moves on while we ask.
     let oldest = now.saturating_add_ms(60_000 - retention_ms);
     let begin = since.or(reached.map(|at| at.saturating_add_ms(-OVERLAP_MS))).unwrap_or(oldest);
-    TimeWindow::up_to(now, begin.max(oldest))
+    // Told to begin later than where the last walk ended, the cursor has to stay, or the time between is never read.
+    let is_contiguous = begin <= reached.unwrap_or(oldest);
+    Span { window: TimeWindow::up_to(now, begin.max(oldest)), now, is_contiguous }
 }
 
-async fn walk_orders(exchange: &dyn ExchangeReader, window: TimeWindow, now: TimestampMs) -> Asked<Walk<Order>> {
-    let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(window)));
+/// What to walk through.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    window: TimeWindow,
+    now: TimestampMs,
+    is_contiguous: bool,
+}
+
+async fn walk_orders(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Order>> {
+    let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
         let Page { rows: page, next: following, .. } = exchange.fetch_orders(None, query).await?;
         rows.extend(page);
         next = following;
     }
-    Ok(Walk { rows, window, asked_at: now })
+    Ok(Walk { rows, window: span.window, asked_at: span.now, is_contiguous: span.is_contiguous })
 }
 
-async fn walk_income(exchange: &dyn ExchangeReader, window: TimeWindow, now: TimestampMs) -> Asked<Walk<Income>> {
-    let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(window)));
+async fn walk_income(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Income>> {
+    let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
         let Page { rows: page, next: following, .. } = exchange.fetch_income(query).await?;
         rows.extend(page);
         next = following;
     }
-    Ok(Walk { rows, window, asked_at: now })
+    Ok(Walk { rows, window: span.window, asked_at: span.now, is_contiguous: span.is_contiguous })
 }
 
 async fn read_book(book: &Book, account: Account, id: &AccountId) -> Result<BookView, ReconcileError> {
@@ -352,14 +362,13 @@ async fn look_closely(
     exchange: &dyn ExchangeReader,
     symbol: &Symbol,
     suspect: &Suspect,
-    window: TimeWindow,
-    now: TimestampMs,
+    span: Span,
 ) -> SymbolObservation {
     let mut orders = Vec::new();
     for order in &suspect.orders {
         orders.push((order.clone(), exchange.fetch_order(symbol.clone(), order.clone()).await));
     }
-    let (fills, positions) = match fills_around_positions(exchange, symbol, suspect, window, now).await {
+    let (fills, positions) = match fills_around_positions(exchange, symbol, suspect, span).await {
         Ok((fills, positions)) => (Ok(fills), positions),
         Err(error) => (Err(error), exchange.fetch_positions(Some(symbol.clone())).await),
     };
@@ -372,11 +381,10 @@ async fn fills_around_positions(
     exchange: &dyn ExchangeReader,
     symbol: &Symbol,
     suspect: &Suspect,
-    window: TimeWindow,
-    now: TimestampMs,
+    span: Span,
 ) -> Result<(FillWalk, Asked<Answer<PositionSnapshot>>), ExchangeError> {
     let mut rows = BTreeMap::new();
-    collect_fills(exchange, symbol, TradeQuery::Window(window), &mut rows).await?;
+    collect_fills(exchange, symbol, TradeQuery::Window(span.window), &mut rows).await?;
     for order_id in &suspect.unfilled_orders {
         collect_fills(exchange, symbol, TradeQuery::Order(order_id.clone()), &mut rows).await?;
     }
@@ -385,14 +393,14 @@ async fn fills_around_positions(
         let before = rows.len();
         let last = rows.values().filter_map(|row: &Stated<Fill>| row.entity.sequence).max();
         let next = last.and_then(|last| FillId::new(last.checked_add(1)?.to_string()).ok());
-        let again = next.map_or(TradeQuery::Window(window), TradeQuery::FromId);
+        let again = next.map_or(TradeQuery::Window(span.window), TradeQuery::FromId);
         collect_fills(exchange, symbol, again, &mut rows).await?;
         if rows.len() == before {
             break;
         }
         positions = exchange.fetch_positions(Some(symbol.clone())).await;
     }
-    Ok((FillWalk { rows, window, asked_at: now }, positions))
+    Ok((FillWalk { rows, window: span.window, asked_at: span.now, is_contiguous: span.is_contiguous }, positions))
 }
 
 async fn collect_fills(

@@ -148,18 +148,18 @@ fn plan_account(observation: &Observation, plan: &mut Plan) {
     let venue = observation.venue;
     // What happened in the last moments may still be missing from the answers.
     let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
-    let mut reach = |stream: &str, since: TimestampMs, until: TimestampMs| {
-        plan.account_cursors.push(cursor(stream, None, until));
+    let mut reach = |stream: &str, since: TimestampMs, until: TimestampMs, is_contiguous: bool| {
+        plan.account_cursors.extend(is_contiguous.then(|| cursor(stream, None, until)));
         plan.account_coverage.extend(coverage(stream, None, since, until));
     };
     // Orders of symbols out of scope are not recorded, so the stream of all symbols is not read that far.
     if let Ok(walk) = &observation.orders
         && observation.scope.is_empty()
     {
-        reach(ORDERS, walk.window.since(), settled(walk.asked_at));
+        reach(ORDERS, walk.window.since(), settled(walk.asked_at), walk.is_contiguous);
     }
     if let Ok(walk) = &observation.income {
-        reach(INCOME, walk.window.since(), settled(walk.asked_at));
+        reach(INCOME, walk.window.since(), settled(walk.asked_at), walk.is_contiguous);
         let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
         let before = plan.account_statements.len();
         plan.account_statements.extend(new.map(Stated::statement));
@@ -331,7 +331,7 @@ fn plan_fills(
     let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
     let mut missing: BTreeMap<OrderKey, Vec<&Fill>> = BTreeMap::new();
     let symbol_plan = plan.symbol(symbol);
-    symbol_plan.cursors.push(cursor(FILLS, Some(symbol), settled));
+    symbol_plan.cursors.extend(walk.is_contiguous.then(|| cursor(FILLS, Some(symbol), settled)));
     symbol_plan.coverage.extend(coverage(FILLS, Some(symbol), walk.window.since(), settled));
     for row in walk.rows.values() {
         if let Some(known) = close.book_fills.get(&row.entity.key) {

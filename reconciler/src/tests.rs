@@ -51,7 +51,7 @@ fn answer<T>(entities: Vec<T>) -> Answer<T> {
 
 fn walk<T>(entities: Vec<T>) -> Walk<T> {
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
-    Walk { rows: entities.into_iter().map(stated).collect(), window, asked_at: at(0) }
+    Walk { rows: entities.into_iter().map(stated).collect(), window, asked_at: at(0), is_contiguous: true }
 }
 
 fn fill(id: i64, order_id: &str, qty: &str) -> Fill {
@@ -156,7 +156,7 @@ fn half_known() -> Observation {
     let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
     let close = SymbolObservation {
-        fills: Ok(FillWalk { rows, window, asked_at: at(0) }),
+        fills: Ok(FillWalk { rows, window, asked_at: at(0), is_contiguous: true }),
         book_fills: [(first.fact.key.clone(), first)].into(),
         positions: Ok(answer(vec![held("0.05")])),
         orders: vec![],
@@ -249,6 +249,28 @@ fn out_of_scope_stays_as_it_is_and_no_stream_moves_on() {
     let plan = plan(&seen, at(0)).unwrap();
     assert!(plan.findings().all(|finding| finding.kind != DiscrepancyKind::UnknownOrder));
     assert!(plan.account_cursors.iter().all(|cursor| cursor.stream != "orders"));
+}
+
+#[tokio::test]
+async fn a_later_beginning_does_not_move_the_cursors() {
+    let cursor = |stream: &str| ledger_store::SyncCursor {
+        stream: stream.into(),
+        symbol: None,
+        position: at(-50_000_000).as_ms().to_string(),
+    };
+    for (since, moved) in [(None, 2), (Some(at(-60_000_000)), 2), (Some(at(-1_000)), 0)] {
+        let mut mocks = Mocks::empty();
+        mocks.sync = MockSyncRepository::new();
+        mocks.sync.expect_cursors().returning(move |_| Ok(vec![cursor("orders"), cursor("income")]));
+        let exchange = exchange_with(|| Ok(answer(vec![])));
+        let options = ObserveOptions { since, ..ObserveOptions::default() };
+        let seen = observe(&exchange, &mocks.book(), &account_id(), &options).await.unwrap();
+        let plan = plan(&seen, at(0)).unwrap();
+        assert_eq!(plan.account_cursors.len(), moved, "{since:?}");
+        let window = seen.orders.unwrap().window;
+        // Without being told, it begins some time before where the last walk ended.
+        assert!(since.map_or(window.since() < at(-50_000_000), |since| window.since() == since));
+    }
 }
 
 struct Mocks {

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{MarketSpec, Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
 use exchange_client::{
-    Clock, Credentials, ExchangeReader, ManualClock, Request, Response, SendOutcome, TradeQuery, Transport,
-    TransportError,
+    Clock, Credentials, ExchangeReader, ExchangeTrader, ManualClock, NewOrder, OrderKind, Request, Response,
+    SendOutcome, TradeQuery, Transport, TransportError,
 };
 use ledger_core::{
     AccountId, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, OrderClass,
@@ -172,12 +172,22 @@ impl House {
         }
         let tolerance: Decimal = "0.00000001".parse().unwrap();
         let mut realized: BTreeMap<String, Decimal> = BTreeMap::new();
+        let mut paid: BTreeMap<(&str, String), Decimal> = BTreeMap::new();
         let mut open = 0;
         for held in self.store.positions(&self.account).await.unwrap() {
             let position = &held.position;
             let total = realized.entry(held.settle_asset.to_string()).or_default();
             *total = total.checked_add(position.realized.amount().unwrap()).unwrap();
-            let known = truth.positions.iter().find(|known| known.symbol == held.symbol.as_str());
+            for (what, totals) in [("fees", &position.fees), ("funding", &position.funding)] {
+                for line in totals {
+                    let sum = paid.entry((what, line.asset.to_string())).or_default();
+                    *sum = sum.checked_add(line.total.amount().unwrap()).unwrap();
+                }
+            }
+            let known = truth
+                .positions
+                .iter()
+                .find(|known| known.symbol == held.symbol.as_str() && known.position_side == position.position_side);
             assert_eq!(position.qty, known.map_or(Decimal::ZERO, |known| known.qty), "{}", held.symbol);
             if let Some(known) = known {
                 let difference = position.entry_price_avg.unwrap().checked_sub(known.entry_price).unwrap();
@@ -187,6 +197,13 @@ impl House {
             }
         }
         assert_eq!(open, truth.positions.len());
+        // Fees and funding to the last digit. A payment that no position was held for would be missing here.
+        for (asset, total) in truth.income_total("COMMISSION").unwrap() {
+            assert_eq!(paid.get(&("fees", asset.clone())), Some(&-total), "{asset}");
+        }
+        for (asset, total) in truth.income_total("FUNDING_FEE").unwrap() {
+            assert_eq!(paid.get(&("funding", asset.clone())), Some(&total), "{asset}");
+        }
         // Realized profit: the exchange rounds each trade's to 8 decimals.
         for (asset, total) in truth.income_total("REALIZED_PNL").unwrap() {
             let slack = tolerance.checked_mul(Decimal::from(i64::try_from(truth.trades.len()).unwrap())).unwrap();
@@ -302,6 +319,39 @@ async fn an_empty_book_is_filled_from_history() {
     let account = fresh.store.account(&fresh.account).await.unwrap().unwrap();
     assert_eq!(account.position_mode, Some(PositionMode::OneWay));
     assert_eq!(account.identity.unwrap().alias.as_deref(), Some("sim-main"));
+}
+
+#[tokio::test]
+async fn both_positions_of_hedge_mode_are_restored_side_by_side() {
+    let house = House::new(17).await;
+    assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+    let plan = [
+        (PositionSide::Long, Side::Buy, "0.4"),
+        (PositionSide::Short, Side::Sell, "0.7"),
+        (PositionSide::Long, Side::Buy, "0.2"),
+        (PositionSide::Short, Side::Buy, "0.7"),
+        (PositionSide::Short, Side::Sell, "0.3"),
+        (PositionSide::Long, Side::Sell, "0.1"),
+    ];
+    for (number, (position_side, side, qty)) in plan.into_iter().enumerate() {
+        house.simulator.step(Duration::from_mins(200));
+        let order = NewOrder {
+            client_order_id: ClientOrderId::new(format!("h-{number}")).unwrap(),
+            symbol: Symbol::new("ETHUSDT").unwrap(),
+            side,
+            position_side,
+            kind: OrderKind::Market,
+            qty: qty.parse().unwrap(),
+            reduce_only: false,
+        };
+        assert!(house.exchange.create_order(order).await.done().is_some());
+    }
+    house.simulator.step(Duration::from_mins(1));
+    let sync = house.reconciler().sync().await.unwrap();
+    assert!(sync.findings.iter().all(|finding| finding.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
+    assert_all_pass(&sync);
+    assert_eq!(house.simulator.books().accounts[0].positions.len(), 2);
+    house.assert_book_equals_exchange().await;
 }
 
 #[tokio::test]
