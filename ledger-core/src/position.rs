@@ -140,18 +140,23 @@ impl Contract {
     /// # Errors
     /// [`MathError::DivisionByZero`] for a quantity or inverse cost of zero; [`MathError::Overflow`].
     pub fn average_price(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
-        if self.kind == ContractKind::Linear
-            && self.multiplier.get() == Decimal::ONE
-            && let (Some(unit), Ok(size)) = (pow10(scale), qty.mantissa_at(SCALE_MAX))
-        {
-            return Decimal::new(mul_div_round(cost.0.abs(), unit, size.abs())?, scale);
-        }
         let size = qty.abs().checked_mul(self.multiplier.get())?;
         let cost = cost.to_decimal()?.abs();
         match self.kind {
             ContractKind::Linear => cost.div_round(size, scale),
             ContractKind::Inverse => size.div_round(cost, scale),
         }
+    }
+
+    /// [`Contract::average_price`] of a quantity at the scale of values.
+    pub(crate) fn average_of(self, qty: Value, cost: Value, scale: u8) -> Result<Decimal, MathError> {
+        if self.kind == ContractKind::Linear
+            && self.multiplier.get() == Decimal::ONE
+            && let Some(unit) = pow10(scale)
+        {
+            return Decimal::new(mul_div_round(cost.0.abs(), unit, qty.0.abs())?, scale);
+        }
+        self.average_price(qty.to_decimal()?, cost, scale)
     }
 }
 

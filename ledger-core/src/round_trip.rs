@@ -224,32 +224,42 @@ impl Tally {
     }
 }
 
-/// Tallies per asset, in the order in which assets first appeared.
+/// Tallies per asset, in the order in which assets first appeared. Nearly always there is one, which needs no memory of
+/// its own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct AssetTallies(Vec<(Asset, Tally)>);
+pub(crate) struct AssetTallies {
+    first: Option<(Asset, Tally)>,
+    others: Vec<(Asset, Tally)>,
+}
 
 impl AssetTallies {
     #[inline]
     pub(crate) fn of(&mut self, asset: &Asset) -> &mut Tally {
-        let at = self.0.iter().position(|(known, _)| known == asset).unwrap_or_else(|| {
-            self.0.push((asset.clone(), Tally::default()));
-            self.0.len() - 1
+        if self.first.as_ref().is_none_or(|(first, _)| first == asset) {
+            return &mut self.first.get_or_insert_with(|| (asset.clone(), Tally::default())).1;
+        }
+        let at = self.others.iter().position(|(known, _)| known == asset).unwrap_or_else(|| {
+            self.others.push((asset.clone(), Tally::default()));
+            self.others.len() - 1
         });
-        &mut self.0[at].1
+        &mut self.others[at].1
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(Asset, Tally)> {
+        self.first.iter().chain(&self.others)
     }
 
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
-        other.0.iter().try_for_each(|(asset, tally)| self.of(asset).merge(tally))
+        other.iter().try_for_each(|(asset, tally)| self.of(asset).merge(tally))
     }
 
     /// By asset name, so that equal sums are equal whatever the order of events.
     pub(crate) fn totals(&self) -> Result<Vec<AssetTotal>, MathError> {
-        let mut totals = self
-            .0
-            .iter()
-            .map(|(asset, tally)| Ok(AssetTotal { asset: asset.clone(), total: tally.total()? }))
-            .collect::<Result<Vec<_>, MathError>>()?;
+        let mut totals = Vec::with_capacity(usize::from(self.first.is_some()) + self.others.len());
+        for (asset, tally) in self.iter() {
+            totals.push(AssetTotal { asset: asset.clone(), total: tally.total()? });
+        }
         totals.sort_by(|a, b| a.asset.cmp(&b.asset));
         Ok(totals)
     }

@@ -113,7 +113,7 @@ impl OpenTrip {
             if qty.is_zero() || cost.is_zero() {
                 return Ok(None);
             }
-            contract.average_price(qty.to_decimal()?, cost, AVERAGE_SCALE).map(Some)
+            contract.average_of(qty, cost, AVERAGE_SCALE).map(Some)
         };
         let entry_price_avg =
             if self.basis == Certainty::Unknown { None } else { average(self.entry_qty, self.entry_cost)? };
