@@ -1,0 +1,90 @@
+//! What concerns the account as a whole: the ledger, contracts, balances, the exchange's word on positions and prices.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange_client::Stated;
+use ledger_core::{AnyFact, Decimal, Source, Statement, TimestampMs};
+
+use super::{Plan, coverage, cursor};
+use crate::observation::Observation;
+use crate::observe::{INCOME, ORDERS};
+
+pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
+    let venue = observation.venue;
+    // What happened in the last moments may still be missing from the answers.
+    let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
+    let mut reach = |stream: &str, since: TimestampMs, until: TimestampMs, is_contiguous: bool| {
+        plan.account_cursors.extend(is_contiguous.then(|| cursor(stream, None, until)));
+        plan.account_coverage.extend(coverage(stream, None, since, until));
+    };
+    // Orders of symbols out of scope are not recorded, so the stream of all symbols is not read that far.
+    if let Ok(walk) = &observation.orders
+        && observation.scope.is_empty()
+    {
+        reach(ORDERS, walk.window.since(), settled(walk.asked_at), walk.is_contiguous);
+    }
+    if let Ok(walk) = &observation.income {
+        reach(INCOME, walk.window.since(), settled(walk.asked_at), walk.is_contiguous);
+        let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
+        let before = plan.account_statements.len();
+        plan.account_statements.extend(new.map(Stated::statement));
+        plan.income_new = plan.account_statements.len() - before;
+    }
+    if let Some(Ok(answer)) = &observation.instruments {
+        let wanted = answer.rows.iter().filter(|row| {
+            let symbol = &row.entity.symbol;
+            let book = &observation.book;
+            let is_named = observation.symbols.contains_key(symbol) || book.unfolded.contains(symbol);
+            is_named && observation.is_in_scope(symbol) && !book.instruments.contains(symbol)
+        });
+        plan.instruments.extend(wanted.map(Stated::statement));
+    }
+    if let Ok(answer) = &observation.balances {
+        // Only what says something new is kept: a balance that did not move is on record.
+        let latest: BTreeMap<_, _> =
+            observation.book.latest_balances.iter().map(|known| (&known.fact.asset, known.fact.wallet)).collect();
+        let moved = answer.rows.iter().filter(|row| latest.get(&row.entity.asset) != Some(&row.entity.wallet));
+        plan.account_statements.extend(moved.map(Stated::statement));
+    }
+    let mut stated = BTreeSet::new();
+    for (symbol, side) in observation.position_keys() {
+        let Some(answer) = observation.exchange_positions(&symbol) else { continue };
+        let mut known = observation.book.latest_positions.iter().map(|known| &known.fact);
+        let known = known.rfind(|known| known.symbol == symbol && known.position_side == side);
+        let mut rows = answer.rows.iter();
+        match rows.find(|row| row.entity.symbol == symbol && row.entity.position_side == side) {
+            Some(row) => {
+                stated.insert(symbol.clone());
+                let is_news = known
+                    .is_none_or(|known| (known.qty, known.entry_price) != (row.entity.qty, row.entity.entry_price));
+                if is_news {
+                    plan.account_statements.push(row.statement());
+                }
+            }
+            // Not listed by an answer that succeeded: flat, as of then.
+            None if known.is_none_or(|known| !known.qty.is_zero()) => {
+                let flat = ledger_core::PositionSnapshot {
+                    symbol,
+                    position_side: side,
+                    at: answer.asked_at,
+                    qty: Decimal::ZERO,
+                    entry_price: None,
+                };
+                plan.account_statements.push(Statement {
+                    fact: AnyFact::Position(flat),
+                    source: Source::Rest,
+                    payload: None,
+                });
+            }
+            None => {}
+        }
+    }
+    if let Ok(answer) = &observation.mark_prices {
+        let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.symbol));
+        let on_record = |row: &&Stated<ledger_core::PriceSnapshot>| {
+            let mut marks = observation.book.positions.iter().filter_map(|held| held.mark.as_ref());
+            !marks.any(|mark| mark.symbol == row.entity.symbol && mark.at == row.entity.at)
+        };
+        plan.account_statements.extend(held.filter(on_record).map(Stated::statement));
+    }
+}
