@@ -51,6 +51,14 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// A database that is not a bot's.
+    #[error(
+        "{} has none of the tables of a bot's database: engine_signals, orders, fills, positions, cancels", path.display()
+    )]
+    NotABotDatabase {
+        /// The path.
+        path: PathBuf,
+    },
     /// The file or its folder cannot be written. A book needs its folder too, for the write-ahead log beside it.
     #[error("{} is read-only, so the book cannot be written; open it for reading, or make the file and its folder writable", path.display())]
     ReadOnly {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+pub mod bot_database;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;

@@ -172,8 +172,11 @@ impl Target {
         if version.is_none() && !create {
             return Err(StoreError::ForeignDatabase { path: self.shown() });
         }
-        conn.batch_execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;")
-            .map_err(not_a_book(self.shown()))?;
+        // 64 MiB of cache: the indexes of a large table are written all over, and would be read again and again.
+        conn.batch_execute(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536;",
+        )
+        .map_err(not_a_book(self.shown()))?;
         if version != Some(SCHEMA_VERSION) {
             self.migrate(&mut conn)?;
         }
@@ -216,6 +219,15 @@ impl Target {
         });
         outcome.map_err(|failure| failure.0)
     }
+}
+
+/// A connection that reads a file of some other program.
+pub(crate) fn open_foreign(path: &Path) -> StoreResult<SqliteConnection> {
+    let target = Target { path: Some(path.to_owned()), busy_timeout_ms: 5_000, pages_max: None };
+    target.check_path(false, false)?;
+    let mut conn = target.connect("ro")?;
+    pragma(&mut conn, "(SELECT count(*) FROM sqlite_master)").map_err(not_a_book(path.to_owned()))?;
+    Ok(conn)
 }
 
 /// Carries both kinds of errors out of a Diesel transaction.

@@ -45,6 +45,7 @@ mod tests;
 
 use ledger_core::AnyFact;
 
+pub(crate) use connection::open_foreign;
 pub use store::{OpenOptions, SqliteStore, WriterMode};
 
 /// The key of a fact as text, by which its payloads are found: see

@@ -1,0 +1,244 @@
+//! What a row states.
+
+use ledger_core::{
+    AnyFact, Asset, Cancel, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order, OrderClass,
+    OrderId, OrderKey, OrderStatus, PositionSide, Price, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
+};
+
+use super::cells::{Cells, parse, parse_optional};
+use super::{BotRow, BotTable, time};
+
+/// The note on `fills` rows that are none.
+pub(super) const NO_TRADE: &str =
+    "made from an order's answer, not from a trade: read as what the order executed, not as a fill";
+const DERIVED: &str = "the bot's own positions are not read: positions are computed from the fills";
+
+type Read<T> = Result<T, String>;
+
+pub(super) fn read(cells: &Cells) -> BotRow {
+    let (parsed, note) = match cells.table {
+        BotTable::EngineSignals => (signal(cells).map(|fact| vec![AnyFact::Signal(fact)]), None),
+        BotTable::Orders => (order(cells).map(|fact| vec![AnyFact::Order(fact)]), None),
+        BotTable::Fills if is_order_answer(cells) => {
+            (executed_order(cells).map(|fact| vec![AnyFact::Order(fact)]), Some(NO_TRADE))
+        }
+        BotTable::Fills => (fill(cells).map(|fact| vec![AnyFact::Fill(fact)]), None),
+        BotTable::Positions => (Ok(Vec::new()), Some(DERIVED)),
+        BotTable::Cancels => (cancel(cells).map(|fact| vec![AnyFact::Cancel(fact)]), None),
+    };
+    let parsed = parsed.map(|facts| {
+        facts
+            .into_iter()
+            .map(|fact| Statement { fact, source: Source::BotDatabase, payload: Some(cells.payload().into()) })
+            .collect()
+    });
+    BotRow { table: cells.table, rowid: cells.rowid, parsed, note }
+}
+
+/// The exchange's own symbol: `BTC/USDT:USDT` is the library's name for `BTCUSDT`.
+fn symbol(cells: &Cells) -> Read<Symbol> {
+    if let Some(own) = cells.exchange("symbol").filter(|own| !own.contains('/')) {
+        return parse("symbol", &own);
+    }
+    let text = cells.required("symbol")?;
+    let pair = text.split_once(':').map_or(text, |(pair, settle)| if settle.contains('-') { text } else { pair });
+    parse("symbol", &pair.replace('/', ""))
+}
+
+/// `long` opens by buying and `short` by selling; the exchange's own word counts more.
+fn side(cells: &Cells) -> Read<Side> {
+    let own = cells.exchange("side").filter(|_| cells.table != BotTable::EngineSignals);
+    side_of(own.as_deref().map_or_else(|| cells.required("side"), Ok)?)
+}
+
+fn side_of(text: &str) -> Read<Side> {
+    match text.to_ascii_lowercase().as_str() {
+        "buy" | "long" => Ok(Side::Buy),
+        "sell" | "short" => Ok(Side::Sell),
+        _ => {
+            Err(format!("side: `{}` is neither buy nor sell", text.chars().take(20).collect::<String>().escape_debug()))
+        }
+    }
+}
+
+fn position_side(cells: &Cells) -> Read<Option<PositionSide>> {
+    match cells.exchange("positionSide").as_deref() {
+        None => Ok(None),
+        Some("BOTH") => Ok(Some(PositionSide::Net)),
+        Some(other) => parse("positionSide", other).map(Some),
+    }
+}
+
+fn event_time(cells: &Cells) -> Read<EventTime> {
+    time::read(cells.required("ts")?).map_err(|reason| format!("ts: {reason}"))
+}
+
+/// A number that may be written as 0 for "none".
+fn positive(what: &str, text: Option<&str>) -> Read<Option<Price>> {
+    let number: Option<Decimal> = parse_optional(what, text)?;
+    Ok(number.and_then(|number| Price::new(number).ok()))
+}
+
+/// Bots without a stream of trades fill the table from order answers: those repeat the order's id, or are orders.
+fn is_order_answer(cells: &Cells) -> bool {
+    let id = cells.column("fill_id");
+    let order_fields = ["executedQty", "origQty", "cumQuote", "clientOrderId"];
+    (id.is_some() && id == cells.column("order_id"))
+        || order_fields.iter().any(|field| cells.exchange(field).is_some())
+        || (cells.unified("filled").is_some() && cells.unified("status").is_some())
+}
+
+fn fill(cells: &Cells) -> Read<Fill> {
+    let either = |own: &str, column: &'static str| match cells.exchange(own) {
+        Some(text) => Ok(text),
+        None => cells.required(column).map(str::to_owned),
+    };
+    let fill_id: FillId = parse("fill_id", cells.required("fill_id")?)?;
+    let order_id = cells.exchange("orderId").or_else(|| cells.column("order_id").map(str::to_owned));
+    let amount = cells.exchange("commission").or_else(|| cells.column("fee").map(str::to_owned));
+    let asset = cells.exchange("commissionAsset").or_else(|| cells.column("fee_asset").map(str::to_owned));
+    let fee = match (amount, asset) {
+        (Some(amount), Some(asset)) => {
+            Some(Fee { amount: parse("fee", &amount)?, asset: parse::<Asset>("fee_asset", &asset)? })
+        }
+        _ => None,
+    };
+    let maker = match (cells.exchange("maker").as_deref(), cells.unified("takerOrMaker").as_deref()) {
+        (Some("true"), _) | (None, Some("maker")) => Some(true),
+        (Some("false"), _) | (None, Some("taker")) => Some(false),
+        _ => None,
+    };
+    Ok(Fill {
+        order_id: parse_optional("order_id", order_id.as_deref())?,
+        time: match cells.exchange("time") {
+            Some(own) => time::read(&own).map_err(|reason| format!("time: {reason}"))?,
+            None => event_time(cells)?,
+        },
+        price: parse("price", &either("price", "price")?)?,
+        qty: parse("qty", &either("qty", "qty")?)?,
+        position_side: position_side(cells)?,
+        fee,
+        maker,
+        exchange_realized_pnl: parse_optional("realizedPnl", cells.exchange("realizedPnl").as_deref())?,
+        sequence: fill_id.as_sequence(),
+        key: FillKey { symbol: symbol(cells)?, fill_id, side: side(cells)? },
+    })
+}
+
+/// The order that a row is about, with nothing but its identity.
+fn bare_order(cells: &Cells) -> Read<Order> {
+    let own = ["algoId", "orderId"].into_iter().find_map(|field| Some((field, cells.exchange(field)?)));
+    let (class, order_id) = match &own {
+        Some(("algoId", id)) => (OrderClass::Conditional, id.as_str()),
+        Some((_, id)) => (OrderClass::Regular, id.as_str()),
+        None => (OrderClass::Regular, cells.required("order_id")?),
+    };
+    let order_id: OrderId = parse("order_id", order_id)?;
+    let key = OrderKey { symbol: symbol(cells)?, class, order_id };
+    Ok(Order::known_from_fill(key, side(cells)?, position_side(cells)?))
+}
+
+fn status(text: &str) -> Read<OrderStatus> {
+    let name = match text {
+        "open" => "NEW",
+        "closed" => "FILLED",
+        other => &other.to_ascii_uppercase(),
+    };
+    parse("status", name)
+}
+
+/// What a raw order says it executed.
+fn execution(cells: &Cells) -> Read<Option<Execution>> {
+    let own = cells.exchange("executedQty");
+    let (qty, average) = match own {
+        Some(qty) => (Some(qty), cells.exchange("avgPrice")),
+        None => (cells.unified("filled"), cells.unified("average")),
+    };
+    let Some(qty) = parse_optional::<Decimal>("executed quantity", qty.as_deref())? else { return Ok(None) };
+    if qty.is_negative() {
+        return Err("executed quantity: it is negative".to_owned());
+    }
+    Ok(Some(Execution { qty, avg_price: positive("average price", average.as_deref())? }))
+}
+
+fn executed_order(cells: &Cells) -> Read<Order> {
+    let mut order = bare_order(cells)?;
+    let stated = cells.exchange("status").or_else(|| cells.unified("status"));
+    if let Some(text) = stated {
+        order.status = status(&text)?;
+    }
+    order.executed = match execution(cells)? {
+        Some(execution) => Some(execution),
+        None => Some(Execution {
+            qty: parse::<ledger_core::Quantity>("qty", cells.required("qty")?)?.get(),
+            avg_price: positive("price", cells.column("price"))?,
+        }),
+    };
+    order.updated = Some(event_time(cells)?);
+    Ok(order)
+}
+
+fn order(cells: &Cells) -> Read<Order> {
+    let mut order = bare_order(cells)?;
+    let created = event_time(cells)?;
+    if let Some(text) = cells.column("status") {
+        order.status = status(text)?;
+    }
+    let own_type = cells.exchange("origType").or_else(|| cells.exchange("type"));
+    let order_type = own_type.or_else(|| cells.column("order_type").map(str::to_owned));
+    order.order_type = parse_optional("order_type", order_type.map(|text| text.to_ascii_uppercase()).as_deref())?;
+    order.time_in_force = parse_optional("timeInForce", cells.exchange("timeInForce").as_deref())?;
+    order.client_order_id = parse_optional("client_order_id", cells.column("client_order_id"))?;
+    order.engine = parse_optional("engine", cells.column("engine"))?;
+    order.created = Some(created);
+    order.terms.as_of = Some(created.at);
+    let qty = cells.exchange("origQty").or_else(|| cells.column("qty").map(str::to_owned));
+    order.terms.qty =
+        parse_optional::<Decimal>("qty", qty.as_deref())?.and_then(|qty| ledger_core::Quantity::new(qty).ok());
+    let price = cells.exchange("price").or_else(|| cells.column("price").map(str::to_owned));
+    order.terms.price = positive("price", price.as_deref())?;
+    let trigger = cells.exchange("triggerPrice").or_else(|| cells.exchange("stopPrice"));
+    order.terms.trigger_price = positive("trigger price", trigger.as_deref())?;
+    order.executed = execution(cells)?;
+    order.reduce_only = parse_optional("reduceOnly", cells.exchange("reduceOnly").as_deref())?;
+    Ok(order)
+}
+
+fn signal(cells: &Cells) -> Read<Signal> {
+    let reason: Option<Label> = parse_optional("reason", cells.column("reason"))?;
+    let kind = match reason.as_ref().map(Label::as_str) {
+        Some("auto_exit") => SignalKind::AutoExit,
+        Some("manual_close") => SignalKind::ManualClose,
+        _ => SignalKind::Entry,
+    };
+    Ok(Signal {
+        signal_id: parse::<SignalId>("id", cells.required("id")?)?,
+        time: event_time(cells)?,
+        skew_ms: None,
+        symbol: symbol(cells)?,
+        side: side(cells)?,
+        kind,
+        engine: parse_optional("engine", cells.column("engine"))?,
+        reason,
+        skipped: None,
+        meta_json: cells.column("meta_json").map(str::to_owned),
+        restored: false,
+    })
+}
+
+fn cancel(cells: &Cells) -> Read<Cancel> {
+    let order = bare_order_of_cancel(cells)?;
+    Ok(Cancel {
+        key: order,
+        side: cells.column("side").map(side_of).transpose()?,
+        time: event_time(cells)?,
+        reason: parse_optional("reason", cells.column("reason"))?,
+    })
+}
+
+fn bare_order_of_cancel(cells: &Cells) -> Read<OrderKey> {
+    let class = if cells.exchange("algoId").is_some() { OrderClass::Conditional } else { OrderClass::Regular };
+    let id = cells.exchange("algoId").or_else(|| cells.column("order_id").map(str::to_owned));
+    let id = id.ok_or_else(|| "order_id is missing".to_owned())?;
+    Ok(OrderKey { symbol: symbol(cells)?, class, order_id: parse("order_id", &id)? })
+}

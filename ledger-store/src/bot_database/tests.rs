@@ -1,0 +1,156 @@
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use ledger_core::{AnyFact, Decimal, OrderClass, OrderStatus, PositionSide, Side, SignalKind, Source, TimePrecision};
+
+use super::{BotDatabase, BotRow, BotTable};
+use crate::{OpenOptions, SqliteStore, StoreError};
+
+const SCHEMA: &str = "
+    CREATE TABLE engine_signals (id INTEGER PRIMARY KEY, ts REAL, symbol TEXT, side TEXT, engine TEXT, reason TEXT, meta_json TEXT);
+    CREATE TABLE orders (order_id TEXT PRIMARY KEY, ts INTEGER, symbol TEXT, side TEXT, order_type TEXT, status TEXT,
+        price REAL, qty REAL, engine TEXT, client_order_id TEXT, raw_json TEXT);
+    CREATE TABLE fills (fill_id TEXT PRIMARY KEY, ts INTEGER, order_id TEXT, symbol TEXT, side TEXT, price REAL, qty REAL,
+        fee REAL, fee_asset TEXT, raw_json TEXT);
+    CREATE TABLE positions (id INTEGER PRIMARY KEY, ts INTEGER, symbol TEXT, side TEXT, qty REAL);
+    CREATE TABLE cancels (id INTEGER PRIMARY KEY, ts TEXT, order_id INTEGER, symbol TEXT, side TEXT, reason TEXT);";
+
+fn bot(statements: &str) -> (tempfile::TempDir, BotDatabase) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bot.db");
+    let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    conn.batch_execute(SCHEMA).unwrap();
+    conn.batch_execute(statements).unwrap();
+    drop(conn);
+    let database = BotDatabase::open(path).unwrap();
+    (folder, database)
+}
+
+fn only(rows: &[BotRow]) -> &AnyFact {
+    let [BotRow { parsed: Ok(statements), .. }] = rows else { panic!("{rows:?}") };
+    let [statement] = statements.as_slice() else { panic!("{statements:?}") };
+    assert_eq!(statement.source, Source::BotDatabase);
+    &statement.fact
+}
+
+fn dec(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+#[test]
+fn large_ids_and_decimals_are_exact() {
+    let (_folder, mut bot) = bot(
+        "INSERT INTO fills VALUES ('9007199254740993', 1767225600123, '8389765568816714211', 'BTC/USDT:USDT', 'buy',
+            0.1, 0.30000000000000004, 0.00000001, 'BNB', NULL);",
+    );
+    let rows = bot.rows(BotTable::Fills, None, 10).unwrap();
+    let AnyFact::Fill(fill) = only(&rows) else { panic!("{rows:?}") };
+    assert_eq!(fill.key.fill_id.as_str(), "9007199254740993");
+    assert_eq!(fill.order_id.as_ref().unwrap().as_str(), "8389765568816714211");
+    assert_eq!(fill.key.symbol.as_str(), "BTCUSDT");
+    assert_eq!((fill.price.get(), fill.qty.get()), (dec("0.1"), dec("0.30000000000000004")));
+    assert_eq!(fill.fee.as_ref().unwrap().amount, dec("0.00000001"));
+    assert_eq!((fill.position_side, fill.sequence), (None, Some(9_007_199_254_740_993)));
+}
+
+#[test]
+fn decimals_of_the_raw_payload_are_preferred() {
+    let (_folder, mut bot) = bot(
+        r#"INSERT INTO fills VALUES ('77', 1767225600, '5', 'ETH/USDT:USDT', 'long', 2000.1, 0.1, 0.08, 'USDT',
+            '{"id":"77","amount":0.1,"takerOrMaker":"taker","info":{"symbol":"ETHUSDT","id":"77","orderId":"5","side":"SELL",
+            "price":"2000.10","qty":"0.100","realizedPnl":"-1.50","commission":"0.08000400","commissionAsset":"USDT",
+            "positionSide":"LONG","maker":false,"time":"1767225600123"}}');"#,
+    );
+    let rows = bot.rows(BotTable::Fills, None, 10).unwrap();
+    let AnyFact::Fill(fill) = only(&rows) else { panic!("{rows:?}") };
+    assert_eq!(fill.fee.as_ref().unwrap().amount, dec("0.080004"));
+    assert_eq!(fill.exchange_realized_pnl, Some(dec("-1.5")));
+    assert_eq!((fill.key.side, fill.position_side, fill.maker), (Side::Sell, Some(PositionSide::Long), Some(false)));
+    assert_eq!((fill.time.at.as_ms(), fill.time.precision), (1_767_225_600_123, TimePrecision::Millisecond));
+}
+
+#[test]
+fn an_order_answer_makes_no_fill() {
+    let answers = [
+        "('5', 1767225600123, '5', 'ETHUSDT', 'BUY', 2000.5, 0.3, NULL, NULL, NULL)",
+        r#"('x1', 1767225600123, '5', 'ETHUSDT', 'BUY', 1, 1, NULL, NULL,
+            '{"info":{"orderId":"5","symbol":"ETHUSDT","side":"BUY","status":"FILLED","executedQty":"0.3","avgPrice":"2000.5"}}')"#,
+        r#"('x2', 1767225600123, '5', 'ETHUSDT', 'BUY', 1, 1, NULL, NULL,
+            '{"id":"5","status":"closed","filled":0.3,"average":2000.5,"side":"buy"}')"#,
+    ];
+    for answer in answers {
+        let (_folder, mut bot) = bot(&format!("INSERT INTO fills VALUES {answer};"));
+        let rows = bot.rows(BotTable::Fills, None, 10).unwrap();
+        assert!(rows.first().unwrap().note.unwrap().contains("not as a fill"));
+        let AnyFact::Order(order) = only(&rows) else { panic!("{rows:?}") };
+        assert_eq!((order.key.order_id.as_str(), order.key.class), ("5", OrderClass::Regular));
+        let executed = order.executed.as_ref().unwrap();
+        assert_eq!((executed.qty, executed.avg_price.unwrap().get()), (dec("0.3"), dec("2000.5")));
+    }
+}
+
+#[test]
+fn orders_signals_and_cancels_are_read() {
+    let (_folder, mut bot) = bot(
+        r#"INSERT INTO orders VALUES ('5', 1767225600123, 'ETH/USDT:USDT', 'sell', 'limit', 'closed', 2000.5, 0.3, 'dca', 'x-1',
+            '{"info":{"orderId":5,"executedQty":"0.30","avgPrice":"2000.40","origQty":"0.30","reduceOnly":true,"type":"LIMIT"}}');
+        INSERT INTO engine_signals VALUES (1, 1767225600.25, 'ETHUSDT', 'short', 'dca', 'ema', '{"a":1}');
+        INSERT INTO cancels VALUES (1, '2026-01-01T00:00:00Z', 6, 'ETHUSDT', NULL, 'timeout');
+        INSERT INTO positions VALUES (1, 1767225600123, 'ETHUSDT', 'long', 5);"#,
+    );
+    assert_eq!(bot.tables(), BotTable::ALL);
+    let rows = bot.rows(BotTable::Orders, None, 10).unwrap();
+    let AnyFact::Order(order) = only(&rows) else { panic!("{rows:?}") };
+    assert_eq!((&order.status, order.reduce_only), (&OrderStatus::Filled, Some(true)));
+    assert_eq!(order.terms.price.unwrap().get(), dec("2000.5"));
+    assert_eq!(order.executed.as_ref().unwrap().avg_price.unwrap().get(), dec("2000.4"));
+    assert_eq!(order.client_order_id.as_ref().unwrap().as_str(), "x-1");
+    let rows = bot.rows(BotTable::EngineSignals, None, 10).unwrap();
+    let AnyFact::Signal(signal) = only(&rows) else { panic!("{rows:?}") };
+    assert_eq!((signal.kind, signal.side, signal.time.at.as_ms()), (SignalKind::Entry, Side::Sell, 1_767_225_600_250));
+    let rows = bot.rows(BotTable::Cancels, None, 10).unwrap();
+    let AnyFact::Cancel(cancel) = only(&rows) else { panic!("{rows:?}") };
+    assert_eq!((cancel.key.order_id.as_str(), cancel.side), ("6", None));
+    let rows = bot.rows(BotTable::Positions, None, 10).unwrap();
+    assert!(matches!(rows.as_slice(), [BotRow { parsed: Ok(facts), note: Some(_), .. }] if facts.is_empty()));
+}
+
+#[test]
+fn a_bad_row_is_named_and_stops_no_other() {
+    let (_folder, mut bot) =
+        bot("INSERT INTO fills VALUES ('1', 1767225600123, '9', 'ETHUSDT', 'buy', 'NaN', 1, NULL, NULL, NULL);
+         INSERT INTO fills VALUES ('2', 1767225600123, '9', 'ETHUSDT', 'sideways', 1, 1, NULL, NULL, NULL);
+         INSERT INTO fills VALUES ('3', NULL, '9', 'ETHUSDT', 'buy', 1, 1, NULL, NULL, NULL);
+         INSERT INTO fills VALUES ('4', 1767225600123, '9', 'ETHUSDT', 'buy', x'00ff', 1, NULL, NULL, '{not json');
+         INSERT INTO fills VALUES ('6', 1767225600123, '9', '=cmd|x', 'buy', 1, 1, NULL, NULL, NULL);
+         INSERT INTO fills VALUES ('7', 1767225600123, '9', 'ETHUSDT', 'buy', 1, -1, NULL, NULL, NULL);
+         INSERT INTO fills VALUES ('8', 1767225600123, '9', 'ETHUSDT', 'buy', 1, 1, NULL, NULL, NULL);");
+    let mut rows = Vec::new();
+    // In pages, as a large file is read.
+    while let Some(last) = {
+        let page = bot.rows(BotTable::Fills, rows.last().map(|row: &BotRow| row.rowid), 2).unwrap();
+        rows.extend(page.iter().cloned());
+        page.last().cloned()
+    } {
+        assert_eq!(last.table, BotTable::Fills);
+    }
+    let reasons: Vec<_> = rows.iter().map(|row| row.parsed.as_ref().err().map_or("", String::as_str)).collect();
+    let expected = ["price: ", "side: ", "ts is missing", "price: ", "symbol: ", "qty: ", ""];
+    assert_eq!(reasons.len(), expected.len());
+    for (reason, expected) in reasons.iter().zip(expected) {
+        assert!(reason.starts_with(expected) && reason.is_empty() == expected.is_empty(), "{reason} / {expected}");
+    }
+}
+
+#[test]
+fn other_files_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    drop(SqliteStore::open(path("book.db"), &OpenOptions::creating()).unwrap());
+    assert!(matches!(BotDatabase::open(path("book.db")).unwrap_err(), StoreError::NotABotDatabase { .. }));
+    std::fs::write(path("text"), "not a database at all, but long enough to have a header".repeat(9)).unwrap();
+    assert!(matches!(BotDatabase::open(path("text")).unwrap_err(), StoreError::NotADatabase { .. }));
+    assert!(matches!(BotDatabase::open(path("nothing")).unwrap_err(), StoreError::Missing { .. }));
+    let mut conn = SqliteConnection::establish(path("other").to_str().unwrap()).unwrap();
+    conn.batch_execute("CREATE TABLE t (a)").unwrap();
+    assert!(matches!(BotDatabase::open(path("other")).unwrap_err(), StoreError::NotABotDatabase { .. }));
+}
