@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,8 +20,9 @@ use ledger_core::{
     OrderIntent, PositionMode, PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
 };
 use ledger_store::{
-    Account, AccountRepository, DiscrepancyStatus, FillFilter, FillRepository, IntentRepository, OpenOptions,
-    OrderFilter, OrderRepository, PageRequest, PositionRepository, ReconcileStatus, RunRepository, Scope, SqliteStore,
+    Account, AccountRepository, Batch, CommitReport, DiscrepancyStatus, FillFilter, FillRepository, IntentRepository,
+    LedgerWriter, OpenOptions, OrderFilter, OrderRepository, PageRequest, PendingRefold, PositionRepository,
+    ReconcileStatus, RefoldReport, RunRepository, Scope, SqliteStore, StoreError, StoreResult, SyncRepository,
 };
 use reconciler::{Book, CycleReport, DiscrepancyKind, ReconcileError, Reconciler, ReconcilerConfig, Recorder, Verdict};
 
@@ -472,6 +474,57 @@ async fn one_bad_symbol_never_stops_the_others() {
     house.assert_book_equals_exchange().await;
     let left = house.store.discrepancies(&house.account, false, &PageRequest::first(100)).await.unwrap().items;
     assert!(left.is_empty(), "{left:#?}");
+}
+
+/// Passes on a number of commits and fails from then on, as if the process had been killed there.
+struct DiesAfter {
+    store: Arc<SqliteStore>,
+    commits_left: AtomicUsize,
+}
+
+#[async_trait]
+impl LedgerWriter for DiesAfter {
+    async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
+        let left = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if left.is_err() {
+            return Err(StoreError::Closed);
+        }
+        self.store.commit(batch).await
+    }
+
+    async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
+        self.store.pending_refolds().await
+    }
+
+    async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
+        self.store.refold(account, symbol).await
+    }
+
+    async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
+        self.store.drop_derived(account).await
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_dies_between_transactions_is_made_good_by_the_next() {
+    for commits in 0..8 {
+        let house = House::new(31).await;
+        house.session(|order, _| order != 2).await;
+        let mut reconciler = house.reconciler();
+        reconciler.book.writer =
+            Arc::new(DiesAfter { store: Arc::clone(&house.store), commits_left: AtomicUsize::new(commits) });
+        let first = reconciler.sync().await;
+        // However far it came, the account-wide cursors have not moved unless everything was written.
+        let cursors = house.store.cursors(&house.account).await.unwrap();
+        let has_moved = cursors.iter().any(|cursor| cursor.symbol.is_none());
+        assert_eq!(has_moved, first.is_ok(), "{commits}");
+        let sync = house.reconciler().sync().await.unwrap();
+        assert!(sync.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
+        assert_all_pass(&sync);
+        house.assert_book_equals_exchange().await;
+        let left = house.store.discrepancies(&house.account, false, &PageRequest::first(100)).await.unwrap().items;
+        assert!(left.is_empty(), "{commits}: {left:#?}");
+    }
 }
 
 #[tokio::test]
