@@ -27,9 +27,8 @@ impl Clock for SystemClock {
         reason = "this is the one place that reads the machine's clock; everything else is handed a `Clock`"
     )]
     fn now(&self) -> TimestampMs {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch =
+            std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
         // A clock set before 2000 or after 2199 is kept at the edge; the exchange then refuses the timestamp.
         TimestampMs::MIN.saturating_add_ms(duration_ms(since_epoch).saturating_sub(TimestampMs::MIN.as_ms()))
     }
@@ -44,21 +43,14 @@ pub struct ManualClock {
 impl ManualClock {
     /// A clock that shows `start`.
     pub fn new(start: TimestampMs) -> Self {
-        Self {
-            now_ms: AtomicI64::new(start.as_ms()),
-        }
+        Self { now_ms: AtomicI64::new(start.as_ms()) }
     }
 
     /// Moves the clock forward and returns the new time, which stops at [`TimestampMs::MAX`].
     pub fn advance(&self, by: Duration) -> TimestampMs {
         let by_ms = duration_ms(by);
-        let moved = |now_ms| {
-            Some(
-                TimestampMs::MIN
-                    .saturating_add_ms(now_ms - TimestampMs::MIN.as_ms() + by_ms)
-                    .as_ms(),
-            )
-        };
+        let moved =
+            |now_ms| Some(TimestampMs::MIN.saturating_add_ms(now_ms - TimestampMs::MIN.as_ms() + by_ms).as_ms());
         // The closure always answers `Some`, so the update cannot fail; either way `now` is read afresh.
         let _previous = self.now_ms.fetch_update(Ordering::SeqCst, Ordering::SeqCst, moved);
         self.now()
@@ -79,9 +71,7 @@ impl Clock for ManualClock {
 
 /// Whole milliseconds, capped where a plausible instant plus the duration could overflow.
 pub(crate) fn duration_ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis())
-        .unwrap_or(i64::MAX)
-        .min(TimestampMs::MAX.as_ms())
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(TimestampMs::MAX.as_ms())
 }
 
 #[cfg(test)]
@@ -93,10 +83,7 @@ mod tests {
         let start = TimestampMs::new(1_780_000_000_000).unwrap();
         let clock = ManualClock::new(start);
         assert_eq!((clock.now(), clock.now()), (start, start));
-        assert_eq!(
-            clock.advance(Duration::from_micros(1_500_999)).as_ms(),
-            1_780_000_001_500
-        );
+        assert_eq!(clock.advance(Duration::from_micros(1_500_999)).as_ms(), 1_780_000_001_500);
         clock.set(start);
         assert_eq!(clock.now(), start);
         assert_eq!(clock.advance(Duration::MAX), TimestampMs::MAX);

@@ -88,10 +88,7 @@ impl Credentials {
     /// # Errors
     /// [`CredentialError`] for whichever is unusable.
     pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Result<Self, CredentialError> {
-        Ok(Self {
-            key: ApiKey::new(key)?,
-            secret: ApiSecret::new(secret)?,
-        })
+        Ok(Self { key: ApiKey::new(key)?, secret: ApiSecret::new(secret)? })
     }
 }
 
@@ -103,16 +100,10 @@ mod tests {
     fn credentials_are_never_shown() {
         let credentials = Credentials::new("K3y-abcdef", "S3cret-uvwxyz").unwrap();
         let shown = format!("{credentials:?} {credentials:#?}");
-        assert!(
-            !shown.contains("K3y") && !shown.contains("S3cret") && shown.contains("hidden"),
-            "{shown}"
-        );
+        assert!(!shown.contains("K3y") && !shown.contains("S3cret") && shown.contains("hidden"), "{shown}");
         let error = Credentials::new("K3y abcdef", "S3cret").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("K3y"));
-        assert_eq!(
-            ApiSecret::new("").unwrap_err(),
-            CredentialError::Empty { what: "API secret" }
-        );
+        assert_eq!(ApiSecret::new("").unwrap_err(), CredentialError::Empty { what: "API secret" });
         assert!(ApiKey::new("key\n").is_err());
     }
 }

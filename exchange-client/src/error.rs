@@ -25,11 +25,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint, asked about one contract or none in particular.
     pub fn new(method: Method, path: &'static str, symbol: Option<&Symbol>) -> Self {
-        Self {
-            method,
-            path,
-            symbol: symbol.cloned(),
-        }
+        Self { method, path, symbol: symbol.cloned() }
     }
 }
 
@@ -333,58 +329,22 @@ mod tests {
 
     #[test]
     fn only_a_plain_refusal_is_a_rejection() {
-        let http = |status| ExchangeError::Http {
-            endpoint: endpoint(),
-            status,
-            body_start: String::new(),
-        };
+        let http = |status| ExchangeError::Http { endpoint: endpoint(), status, body_start: String::new() };
         let broken = || serde_json::from_str::<()>("{").unwrap_err();
         for (error, expected) in [
             (
-                ExchangeError::Unreachable {
-                    endpoint: endpoint(),
-                    source: TransportError::NotSent("x".into()),
-                },
+                ExchangeError::Unreachable { endpoint: endpoint(), source: TransportError::NotSent("x".into()) },
                 "rejected",
             ),
+            (ExchangeError::AnswerLost { endpoint: endpoint(), source: TransportError::Lost("x".into()) }, "unknown"),
             (
-                ExchangeError::AnswerLost {
-                    endpoint: endpoint(),
-                    source: TransportError::Lost("x".into()),
-                },
-                "unknown",
-            ),
-            (
-                ExchangeError::Refused {
-                    endpoint: endpoint(),
-                    status: 400,
-                    code: -2019,
-                    message: String::new(),
-                },
+                ExchangeError::Refused { endpoint: endpoint(), status: 400, code: -2019, message: String::new() },
                 "rejected",
             ),
+            (ExchangeError::Throttled { endpoint: endpoint(), status: 429, until: None }, "rejected"),
+            (ExchangeError::OutcomeUnknown { endpoint: endpoint(), status: 503, message: String::new() }, "unknown"),
             (
-                ExchangeError::Throttled {
-                    endpoint: endpoint(),
-                    status: 429,
-                    until: None,
-                },
-                "rejected",
-            ),
-            (
-                ExchangeError::OutcomeUnknown {
-                    endpoint: endpoint(),
-                    status: 503,
-                    message: String::new(),
-                },
-                "unknown",
-            ),
-            (
-                ExchangeError::Unreadable {
-                    endpoint: endpoint(),
-                    body_start: String::new(),
-                    source: broken(),
-                },
+                ExchangeError::Unreadable { endpoint: endpoint(), body_start: String::new(), source: broken() },
                 "unknown",
             ),
             (
@@ -418,14 +378,8 @@ mod tests {
             error.to_string(),
             "POST /fapi/v1/order for BTCUSDT: row 3 of the answer has an unusable field `price`"
         );
-        assert_eq!(
-            std::error::Error::source(&error).unwrap().to_string(),
-            "not a decimal number"
-        );
-        assert_eq!(
-            body_start(b"<html>\n\t<h1>\x1b[31mBad  gateway"),
-            "<html> <h1>[31mBad gateway"
-        );
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "not a decimal number");
+        assert_eq!(body_start(b"<html>\n\t<h1>\x1b[31mBad  gateway"), "<html> <h1>[31mBad gateway");
         assert_eq!(body_start(b""), "(nothing)");
     }
 }

@@ -86,17 +86,8 @@ pub struct VenueFacts {
 impl VenueFacts {
     /// What a request costs; 1 for an endpoint that is not listed.
     pub fn weight(&self, method: Method, path: &str, symbol: Option<&Symbol>) -> u32 {
-        let listed = self
-            .weights
-            .iter()
-            .find(|weight| weight.method == method && weight.path == path);
-        listed.map_or(1, |weight| {
-            if symbol.is_some() {
-                weight.one_symbol
-            } else {
-                weight.all_symbols
-            }
-        })
+        let listed = self.weights.iter().find(|weight| weight.method == method && weight.path == path);
+        listed.map_or(1, |weight| if symbol.is_some() { weight.one_symbol } else { weight.all_symbols })
     }
 
     /// What income of this type does to the wallet.

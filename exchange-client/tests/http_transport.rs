@@ -107,7 +107,8 @@ async fn a_refused_connection_was_not_sent_and_a_broken_one_is_lost() {
 
 #[tokio::test]
 async fn an_endless_body_is_not_read_to_its_end() {
-    let (base_url, _) = server("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n0123456789012345678901234567890123456789").await;
+    let (base_url, _) =
+        server("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n0123456789012345678901234567890123456789").await;
     let config = HttpTransportConfig { body_bytes_max: 20, ..HttpTransportConfig::default() };
     assert!(matches!(send(&base_url, config).await, Err(TransportError::TooLarge { limit_bytes: 20 })));
 }

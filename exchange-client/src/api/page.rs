@@ -28,11 +28,7 @@ impl TimeWindow {
     /// # Errors
     /// [`WindowError`] when `until` lies before `since`.
     pub fn new(since: TimestampMs, until: TimestampMs) -> Result<Self, WindowError> {
-        if until < since {
-            Err(WindowError { since, until })
-        } else {
-            Ok(Self { since, until })
-        }
+        if until < since { Err(WindowError { since, until }) } else { Ok(Self { since, until }) }
     }
 
     /// From `since` to `until`, or just the instant `until` when `since` is later.
@@ -60,17 +56,12 @@ impl TimeWindow {
     #[must_use]
     pub fn head(self, length_ms: i64) -> Self {
         let until = self.since.saturating_add_ms(length_ms.max(1) - 1).min(self.until);
-        Self {
-            since: self.since,
-            until,
-        }
+        Self { since: self.since, until }
     }
 
     /// What is left behind `head`, or `None` when nothing is.
     pub fn after(self, head: Self) -> Option<Self> {
-        Self::new(head.until.saturating_add_ms(1), self.until)
-            .ok()
-            .filter(|rest| rest.since > head.until)
+        Self::new(head.until.saturating_add_ms(1), self.until).ok().filter(|rest| rest.since > head.until)
     }
 
     /// Whether `at` lies inside.
@@ -91,10 +82,7 @@ pub struct WindowQuery {
 impl WindowQuery {
     /// All of `window`, in steps as large as the venue allows.
     pub fn new(window: TimeWindow) -> Self {
-        Self {
-            window,
-            step_ms: i64::MAX,
-        }
+        Self { window, step_ms: i64::MAX }
     }
 }
 

@@ -20,9 +20,7 @@ impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         match raw.get().as_bytes().first() {
-            Some(b'"') => serde_json::from_str(raw.get())
-                .map(Self::Text)
-                .map_err(de::Error::custom),
+            Some(b'"') => serde_json::from_str(raw.get()).map(Self::Text).map_err(de::Error::custom),
             Some(b'{' | b'[') => Ok(Self::Compound),
             _ => Ok(Self::Text(raw.get().to_owned())),
         }

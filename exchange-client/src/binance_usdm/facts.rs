@@ -16,43 +16,21 @@ pub(super) const USER_TRADES: &str = "/fapi/v1/userTrades";
 pub(super) const INCOME: &str = "/fapi/v1/income";
 
 const fn same(method: Method, path: &'static str, weight: u32) -> EndpointWeight {
-    EndpointWeight {
-        method,
-        path,
-        one_symbol: weight,
-        all_symbols: weight,
-    }
+    EndpointWeight { method, path, one_symbol: weight, all_symbols: weight }
 }
 
 const fn split(path: &'static str, one_symbol: u32, all_symbols: u32) -> EndpointWeight {
-    EndpointWeight {
-        method: Method::Get,
-        path,
-        one_symbol,
-        all_symbols,
-    }
+    EndpointWeight { method: Method::Get, path, one_symbol, all_symbols }
 }
 
 /// What Binance documents about its USD-M futures, as of November 2026.
 pub static VENUE: VenueFacts = VenueFacts {
     name: "binance_usdm",
     base_url: "https://fapi.binance.com",
-    trades: PagedFacts {
-        page_rows_max: 1_000,
-        window_ms_max: 7 * DAY_MS,
-        retention_ms: 90 * DAY_MS,
-    },
+    trades: PagedFacts { page_rows_max: 1_000, window_ms_max: 7 * DAY_MS, retention_ms: 90 * DAY_MS },
     // A window must be shorter than 7 days, not just as long.
-    orders: PagedFacts {
-        page_rows_max: 1_000,
-        window_ms_max: 7 * DAY_MS - 1_000,
-        retention_ms: 90 * DAY_MS,
-    },
-    income: PagedFacts {
-        page_rows_max: 1_000,
-        window_ms_max: 7 * DAY_MS,
-        retention_ms: 90 * DAY_MS,
-    },
+    orders: PagedFacts { page_rows_max: 1_000, window_ms_max: 7 * DAY_MS - 1_000, retention_ms: 90 * DAY_MS },
+    income: PagedFacts { page_rows_max: 1_000, window_ms_max: 7 * DAY_MS, retention_ms: 90 * DAY_MS },
     unfilled_order_retention_ms: 3 * DAY_MS,
     // Fills have been seen to lag their order's status by seconds.
     settle_lag_ms: 10_000,

@@ -56,9 +56,7 @@ pub struct BinanceUsdm {
 
 impl fmt::Debug for BinanceUsdm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BinanceUsdm")
-            .field("base_url", &self.rest.base_url())
-            .finish_non_exhaustive()
+        f.debug_struct("BinanceUsdm").field("base_url", &self.rest.base_url()).finish_non_exhaustive()
     }
 }
 
@@ -73,9 +71,7 @@ impl BinanceUsdm {
         base_url: &str,
         credentials: Credentials,
     ) -> Result<Self, ExchangeError> {
-        Ok(Self {
-            rest: RestClient::new(transport, clock, base_url, credentials)?,
-        })
+        Ok(Self { rest: RestClient::new(transport, clock, base_url, credentials)? })
     }
 
     async fn rows(&self, endpoint: &Endpoint, query: Query) -> Result<Vec<Box<RawValue>>, ExchangeError> {
@@ -96,10 +92,7 @@ fn stated<D: DeserializeOwned, T>(
         source,
     })?;
     let entity = parse(&dto).map_err(|unusable| malformed(endpoint, row, unusable))?;
-    Ok(Stated {
-        entity,
-        payload: raw.get().into(),
-    })
+    Ok(Stated { entity, payload: raw.get().into() })
 }
 
 fn all_stated<D: DeserializeOwned, T>(
@@ -107,10 +100,7 @@ fn all_stated<D: DeserializeOwned, T>(
     rows: &[Box<RawValue>],
     parse: impl Fn(&D) -> Result<T, parse::Unusable>,
 ) -> Result<Vec<Stated<T>>, ExchangeError> {
-    rows.iter()
-        .enumerate()
-        .map(|(index, raw)| stated(endpoint, index, raw, &parse))
-        .collect()
+    rows.iter().enumerate().map(|(index, raw)| stated(endpoint, index, raw, &parse)).collect()
 }
 
 /// Refuses rows about another contract than the one asked for, and puts the others in order, each once.
@@ -122,11 +112,7 @@ fn in_order<T: PartialEq, K: Ord>(
 ) -> Result<Vec<Stated<T>>, ExchangeError> {
     let mut sorted = BTreeMap::new();
     for (index, row) in rows.into_iter().enumerate() {
-        if endpoint
-            .symbol
-            .as_ref()
-            .is_some_and(|asked| asked != symbol_of(&row.entity))
-        {
+        if endpoint.symbol.as_ref().is_some_and(|asked| asked != symbol_of(&row.entity)) {
             return Err(malformed(endpoint, index, ("symbol", FieldProblem::NotAskedFor)));
         }
         sorted.insert(key_of(&row.entity), row);
@@ -135,16 +121,11 @@ fn in_order<T: PartialEq, K: Ord>(
 }
 
 fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {
-    ExchangeError::Incomplete {
-        endpoint: endpoint.clone(),
-        detail,
-    }
+    ExchangeError::Incomplete { endpoint: endpoint.clone(), detail }
 }
 
 fn with_window(query: Query, window: TimeWindow) -> Query {
-    query
-        .with("startTime", window.since().as_ms().to_string())
-        .with("endTime", window.until().as_ms().to_string())
+    query.with("startTime", window.since().as_ms().to_string()).with("endTime", window.until().as_ms().to_string())
 }
 
 fn with_symbol(query: Query, symbol: Option<&Symbol>) -> Query {
@@ -155,9 +136,7 @@ fn with_order_ref(query: Query, order: &OrderRef) -> Result<Query, ExchangeError
     match order {
         OrderRef::Id(OrderClass::Regular, id) => Ok(query.with("orderId", id)),
         OrderRef::Client(id) => Ok(query.with("origClientOrderId", id)),
-        OrderRef::Id(OrderClass::Conditional, _) => Err(ExchangeError::Unsupported {
-            what: "a conditional order",
-        }),
+        OrderRef::Id(OrderClass::Conditional, _) => Err(ExchangeError::Unsupported { what: "a conditional order" }),
     }
 }
 
@@ -187,9 +166,7 @@ impl ExchangeReader for BinanceUsdm {
     async fn account_identity(&self) -> Result<AccountIdentity, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
         let rows = self.rows(&endpoint, Query::new()).await?;
-        let first = rows
-            .first()
-            .ok_or_else(|| malformed(&endpoint, 0, ("accountAlias", FieldProblem::Missing)))?;
+        let first = rows.first().ok_or_else(|| malformed(&endpoint, 0, ("accountAlias", FieldProblem::Missing)))?;
         let alias = stated::<dto::BalanceRow, _>(&endpoint, 0, first, parse::account_alias)?.entity;
         Ok(AccountIdentity {
             venue: VENUE.name.to_owned(),
@@ -208,10 +185,7 @@ impl ExchangeReader for BinanceUsdm {
         let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
         let asked_at = self.rest.server_now().await?;
         let answer: dto::ExchangeInfo = self.rest.read_public(&endpoint, Query::new()).await?;
-        Ok(Answer {
-            rows: all_stated(&endpoint, &answer.symbols, parse::instrument)?,
-            asked_at,
-        })
+        Ok(Answer { rows: all_stated(&endpoint, &answer.symbols, parse::instrument)?, asked_at })
     }
 
     async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError> {
@@ -225,10 +199,7 @@ impl ExchangeReader for BinanceUsdm {
             self.rest.read_public(&endpoint, query).await?
         };
         let rows = all_stated(&endpoint, &rows, parse::mark_price)?;
-        Ok(Answer {
-            rows: in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?,
-            asked_at,
-        })
+        Ok(Answer { rows: in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?, asked_at })
     }
 
     async fn fetch_positions(&self, symbol: Option<Symbol>) -> Result<Answer<PositionSnapshot>, ExchangeError> {
@@ -236,12 +207,7 @@ impl ExchangeReader for BinanceUsdm {
         let asked_at = self.rest.server_now().await?;
         let rows = self.rows(&endpoint, with_symbol(Query::new(), symbol.as_ref())).await?;
         let rows = all_stated(&endpoint, &rows, |row| parse::position(row, asked_at))?;
-        let rows = in_order(
-            &endpoint,
-            rows,
-            |row| &row.symbol,
-            |row| (row.symbol.clone(), row.position_side),
-        )?;
+        let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| (row.symbol.clone(), row.position_side))?;
         Ok(Answer { rows, asked_at })
     }
 
@@ -249,10 +215,7 @@ impl ExchangeReader for BinanceUsdm {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
         let asked_at = self.rest.server_now().await?;
         let rows = self.rows(&endpoint, Query::new()).await?;
-        Ok(Answer {
-            rows: all_stated(&endpoint, &rows, |row| parse::balance(row, asked_at))?,
-            asked_at,
-        })
+        Ok(Answer { rows: all_stated(&endpoint, &rows, |row| parse::balance(row, asked_at))?, asked_at })
     }
 
     async fn fetch_open_orders(&self, symbol: Option<Symbol>) -> Result<Answer<Order>, ExchangeError> {
@@ -260,10 +223,7 @@ impl ExchangeReader for BinanceUsdm {
         let asked_at = self.rest.server_now().await?;
         let rows = self.rows(&endpoint, with_symbol(Query::new(), symbol.as_ref())).await?;
         let rows = all_stated(&endpoint, &rows, parse::order)?;
-        Ok(Answer {
-            rows: in_order(&endpoint, rows, |row| &row.key.symbol, |row| row.key.clone())?,
-            asked_at,
-        })
+        Ok(Answer { rows: in_order(&endpoint, rows, |row| &row.key.symbol, |row| row.key.clone())?, asked_at })
     }
 
     async fn fetch_order(&self, symbol: Symbol, order: OrderRef) -> Result<Option<Stated<Order>>, ExchangeError> {
@@ -294,11 +254,7 @@ impl ExchangeReader for BinanceUsdm {
         let rows = in_order(&endpoint, rows, |row| &row.key.symbol, |row| row.key.clone())?;
         Ok(match next {
             WindowAnswer::Complete(next) => Page { rows, asked_at, next },
-            WindowAnswer::Overflowed(narrower) => Page {
-                rows,
-                asked_at,
-                next: Some(narrower),
-            },
+            WindowAnswer::Overflowed(narrower) => Page { rows, asked_at, next: Some(narrower) },
         })
     }
 
@@ -318,12 +274,7 @@ impl ExchangeReader for BinanceUsdm {
         let parameters = parameters.with("limit", VENUE.trades.page_rows_max.to_string());
         let raw = self.rows(&endpoint, parameters).await?;
         let rows = all_stated(&endpoint, &raw, parse::fill)?;
-        let rows = in_order(
-            &endpoint,
-            rows,
-            |row| &row.key.symbol,
-            |row| (row.sequence, row.key.clone()),
-        )?;
+        let rows = in_order(&endpoint, rows, |row| &row.key.symbol, |row| (row.sequence, row.key.clone()))?;
         let next = paging::next_trades(&query, &rows, raw.len()).map_err(|stuck| incomplete(&endpoint, stuck))?;
         Ok(Page { rows, asked_at, next })
     }
@@ -335,18 +286,10 @@ impl ExchangeReader for BinanceUsdm {
         let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
         let raw = self.rows(&endpoint, parameters).await?;
         match paging::next_window(&query, raw.len(), VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))? {
-            WindowAnswer::Complete(next) => Ok(Page {
-                rows: income_rows(&endpoint, &raw)?,
-                asked_at,
-                next,
-            }),
+            WindowAnswer::Complete(next) => Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next }),
             // The milliseconds at the page's edge may be cut, and with them the ordinals of identical rows: these rows
             // come again.
-            WindowAnswer::Overflowed(narrower) => Ok(Page {
-                rows: Vec::new(),
-                asked_at,
-                next: Some(narrower),
-            }),
+            WindowAnswer::Overflowed(narrower) => Ok(Page { rows: Vec::new(), asked_at, next: Some(narrower) }),
         }
     }
 }
@@ -365,13 +308,7 @@ fn income_rows(endpoint: &Endpoint, raw: &[Box<RawValue>]) -> Result<Vec<Stated<
             0
         };
         let entity = parse::income(&row.entity, ordinal).map_err(|unusable| malformed(endpoint, index, unusable))?;
-        rows.insert(
-            (entity.time.at, entity.key.clone()),
-            Stated {
-                entity,
-                payload: row.payload,
-            },
-        );
+        rows.insert((entity.time.at, entity.key.clone()), Stated { entity, payload: row.payload });
     }
     Ok(rows.into_values().collect())
 }
@@ -387,20 +324,14 @@ impl ExchangeTrader for BinanceUsdm {
             .with("newClientOrderId", &order.client_order_id);
         let query = match order.kind {
             OrderKind::Market => query.with("type", "MARKET"),
-            OrderKind::Limit { price } => query
-                .with("type", "LIMIT")
-                .with("timeInForce", "GTC")
-                .with("price", price.to_string()),
+            OrderKind::Limit { price } => {
+                query.with("type", "LIMIT").with("timeInForce", "GTC").with("price", price.to_string())
+            }
         };
         // In hedge mode the parameter is refused even when false.
-        let query = if order.reduce_only {
-            query.with("reduceOnly", "true")
-        } else {
-            query
-        };
+        let query = if order.reduce_only { query.with("reduceOnly", "true") } else { query };
         // RESULT: a market order is answered when it is done, not when it arrived.
-        self.order_answer(endpoint, query.with("newOrderRespType", "RESULT"))
-            .await
+        self.order_answer(endpoint, query.with("newOrderRespType", "RESULT")).await
     }
 
     async fn cancel_order(&self, symbol: Symbol, order: OrderRef) -> SendOutcome<Stated<Order>> {
@@ -414,10 +345,7 @@ impl ExchangeTrader for BinanceUsdm {
     async fn set_position_mode(&self, mode: PositionMode) -> SendOutcome<()> {
         const NO_CHANGE_NEEDED: i64 = -4059;
         let endpoint = Endpoint::new(Method::Post, POSITION_MODE, None);
-        let query = Query::new().with(
-            "dualSidePosition",
-            if mode == PositionMode::Hedge { "true" } else { "false" },
-        );
+        let query = Query::new().with("dualSidePosition", if mode == PositionMode::Hedge { "true" } else { "false" });
         if let Err(error) = self.rest.server_now().await {
             return SendOutcome::Rejected(error);
         }

@@ -57,11 +57,7 @@ pub(super) fn next_trades(
             let step = window.head(VENUE.trades.window_ms_max);
             if full {
                 let from = after_last()?;
-                Ok(Some(TradeQuery::Resume {
-                    from,
-                    step,
-                    until: window.until(),
-                }))
+                Ok(Some(TradeQuery::Resume { from, step, until: window.until() }))
             } else {
                 Ok(rest(step, window.until()))
             }
@@ -71,15 +67,9 @@ pub(super) fn next_trades(
             if full && !beyond_step {
                 let next = after_last()?;
                 if next.as_sequence() <= from.as_sequence() {
-                    return Err(Stuck(format!(
-                        "trades after id {from} were asked for, older ones answered"
-                    )));
+                    return Err(Stuck(format!("trades after id {from} were asked for, older ones answered")));
                 }
-                Ok(Some(TradeQuery::Resume {
-                    from: next,
-                    step: *step,
-                    until: *until,
-                }))
+                Ok(Some(TradeQuery::Resume { from: next, step: *step, until: *until }))
             } else {
                 Ok(rest(*step, *until))
             }
@@ -87,9 +77,7 @@ pub(super) fn next_trades(
         TradeQuery::FromId(from) if full => {
             let next = after_last()?;
             if next.as_sequence() <= from.as_sequence() {
-                return Err(Stuck(format!(
-                    "trades after id {from} were asked for, older ones answered"
-                )));
+                return Err(Stuck(format!("trades after id {from} were asked for, older ones answered")));
             }
             Ok(Some(TradeQuery::FromId(next)))
         }
@@ -118,9 +106,7 @@ pub(super) fn next_window(query: &WindowQuery, row_count: usize, limits: PagedFa
     if row_count < limits.page_rows_max {
         // After a crowded stretch the steps grow again.
         let step_ms = query.step_ms.saturating_mul(2);
-        return Ok(WindowAnswer::Complete(
-            query.window.after(step).map(|window| WindowQuery { window, step_ms }),
-        ));
+        return Ok(WindowAnswer::Complete(query.window.after(step).map(|window| WindowQuery { window, step_ms })));
     }
     if step.length_ms() == 1 {
         return Err(Stuck(format!(
@@ -128,10 +114,7 @@ pub(super) fn next_window(query: &WindowQuery, row_count: usize, limits: PagedFa
             step.since()
         )));
     }
-    Ok(WindowAnswer::Overflowed(WindowQuery {
-        window: query.window,
-        step_ms: step.length_ms() / 2,
-    }))
+    Ok(WindowAnswer::Overflowed(WindowQuery { window: query.window, step_ms: step.length_ms() / 2 }))
 }
 
 #[cfg(test)]
@@ -166,10 +149,7 @@ mod tests {
             exchange_realized_pnl: None,
             sequence: Some(id),
         };
-        Stated {
-            entity,
-            payload: "{}".into(),
-        }
+        Stated { entity, payload: "{}".into() }
     }
 
     /// What a venue with the real page size would answer.
@@ -182,12 +162,7 @@ mod tests {
             TradeRequest::FromId(id) => row.entity.sequence >= id.as_sequence(),
             TradeRequest::Order(_) => true,
         };
-        history
-            .iter()
-            .filter(wanted)
-            .take(VENUE.trades.page_rows_max)
-            .cloned()
-            .collect()
+        history.iter().filter(wanted).take(VENUE.trades.page_rows_max).cloned().collect()
     }
 
     proptest! {
@@ -242,11 +217,7 @@ mod tests {
 
     #[test]
     fn a_page_full_within_one_millisecond_is_an_error() {
-        let limits = PagedFacts {
-            page_rows_max: 5,
-            window_ms_max: 1_000,
-            retention_ms: 0,
-        };
+        let limits = PagedFacts { page_rows_max: 5, window_ms_max: 1_000, retention_ms: 0 };
         let mut query = WindowQuery::new(TimeWindow::new(at(0), at(5_000)).unwrap());
         let stuck = loop {
             match next_window(&query, 5, limits) {
@@ -255,21 +226,14 @@ mod tests {
                 Err(Stuck(message)) => break message,
             }
         };
-        assert!(
-            stuck.contains("full page") && stuck.contains(&START_MS.to_string()),
-            "{stuck}"
-        );
+        assert!(stuck.contains("full page") && stuck.contains(&START_MS.to_string()), "{stuck}");
     }
 
     #[test]
     fn a_page_that_does_not_advance_is_an_error() {
         let rows: Vec<_> = (0..1_000).map(|id| fill(id, 0)).collect();
         assert!(next_trades(&TradeQuery::FromId(FillId::new("5000").unwrap()), &rows, rows.len()).is_err());
-        let followed = next_trades(
-            &TradeQuery::Order(ledger_core::OrderId::new("1").unwrap()),
-            &rows,
-            rows.len(),
-        );
+        let followed = next_trades(&TradeQuery::Order(ledger_core::OrderId::new("1").unwrap()), &rows, rows.len());
         assert_eq!(followed, Ok(Some(TradeQuery::FromId(FillId::new("1000").unwrap()))));
     }
 }

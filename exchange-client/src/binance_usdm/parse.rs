@@ -68,9 +68,7 @@ fn boolean(name: &'static str, field: &Field) -> Parsed<Option<bool>> {
 }
 
 fn integer(name: &'static str, field: &Field) -> Parsed<i64> {
-    required(name, field)?
-        .parse()
-        .map_err(|_| (name, FieldProblem::NotInteger))
+    required(name, field)?.parse().map_err(|_| (name, FieldProblem::NotInteger))
 }
 
 fn instant(name: &'static str, field: &Field) -> Parsed<TimestampMs> {
@@ -108,11 +106,7 @@ fn position_side(field: &Field) -> Parsed<Option<PositionSide>> {
 /// taker's charge as a negative one, the way the wallet sees it. Rebates exist for makers only, so a taker's negative
 /// commission is a charge, while a maker's (or one where nobody says) is what it looks like: a rebate.
 pub fn fee_from_commission(commission: Decimal, maker: Option<bool>) -> Decimal {
-    if commission.is_negative() && maker == Some(false) {
-        -commission
-    } else {
-        commission
-    }
+    if commission.is_negative() && maker == Some(false) { -commission } else { commission }
 }
 
 pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
@@ -120,23 +114,13 @@ pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
     let sequence = fill_id.as_sequence().ok_or(("id", FieldProblem::NotInteger))?;
     let maker = boolean("maker", &row.maker)?;
     let commission: Option<Decimal> = get_optional("commission", &row.commission)?;
-    let fee = match (
-        commission,
-        get_optional::<Asset>("commissionAsset", &row.commission_asset)?,
-    ) {
-        (Some(commission), Some(asset)) => Some(Fee {
-            amount: fee_from_commission(commission, maker),
-            asset,
-        }),
+    let fee = match (commission, get_optional::<Asset>("commissionAsset", &row.commission_asset)?) {
+        (Some(commission), Some(asset)) => Some(Fee { amount: fee_from_commission(commission, maker), asset }),
         (Some(_), None) => return Err(("commissionAsset", FieldProblem::Missing)),
         (None, _) => return Err(("commission", FieldProblem::Missing)),
     };
     Ok(Fill {
-        key: FillKey {
-            symbol: get("symbol", &row.symbol)?,
-            fill_id,
-            side: get("side", &row.side)?,
-        },
+        key: FillKey { symbol: get("symbol", &row.symbol)?, fill_id, side: get("side", &row.side)? },
         order_id: Some(get("orderId", &row.order_id)?),
         time: EventTime::ms(instant("time", &row.time)?),
         price: get("price", &row.price)?,
@@ -180,10 +164,7 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
             price: optional_price("price", &row.price)?,
             trigger_price: optional_price("stopPrice", &row.stop_price)?,
         },
-        executed: Some(Execution {
-            qty: executed_qty,
-            avg_price: optional_price("avgPrice", &row.avg_price)?,
-        }),
+        executed: Some(Execution { qty: executed_qty, avg_price: optional_price("avgPrice", &row.avg_price)? }),
         reduce_only: boolean("reduceOnly", &row.reduce_only)?,
         close_position: boolean("closePosition", &row.close_position)?,
         created: created.map(EventTime::ms),
@@ -220,15 +201,7 @@ pub(super) fn income(row: &dto::IncomeRow, ordinal: usize) -> Parsed<Income> {
 /// What two rows without a transaction id have in common exactly when nothing tells them apart.
 pub(super) fn income_digest(row: &dto::IncomeRow) -> String {
     let mut hash = Sha256::new();
-    for field in [
-        &row.symbol,
-        &row.income_type,
-        &row.income,
-        &row.asset,
-        &row.info,
-        &row.time,
-        &row.trade_id,
-    ] {
+    for field in [&row.symbol, &row.income_type, &row.income, &row.asset, &row.info, &row.time, &row.trade_id] {
         let text = field.as_ref().map(ToString::to_string).unwrap_or_default();
         // A length before each value, so that no two lists of values read the same.
         hash.update(text.len().to_le_bytes());
@@ -254,11 +227,7 @@ pub(super) fn position(row: &dto::PositionRow, at: TimestampMs) -> Parsed<Positi
 
 /// A wallet balance, as of when it was asked for.
 pub(super) fn balance(row: &dto::BalanceRow, at: TimestampMs) -> Parsed<BalanceSnapshot> {
-    Ok(BalanceSnapshot {
-        asset: get("asset", &row.asset)?,
-        at,
-        wallet: get("balance", &row.balance)?,
-    })
+    Ok(BalanceSnapshot { asset: get("asset", &row.asset)?, at, wallet: get("balance", &row.balance)? })
 }
 
 pub(super) fn account_alias(row: &dto::BalanceRow) -> Parsed<String> {
@@ -298,23 +267,12 @@ pub(super) fn server_time(row: &dto::ServerTimeRow) -> Parsed<TimestampMs> {
 pub(super) fn position_mode(row: &dto::PositionModeRow) -> Parsed<PositionMode> {
     const NAME: &str = "dualSidePosition";
     let hedge = boolean(NAME, &row.dual_side_position)?.ok_or((NAME, FieldProblem::Missing))?;
-    Ok(if hedge {
-        PositionMode::Hedge
-    } else {
-        PositionMode::OneWay
-    })
+    Ok(if hedge { PositionMode::Hedge } else { PositionMode::OneWay })
 }
 
 /// The exchange's error code and words, if this is a notice at all.
 pub(super) fn notice(row: &dto::NoticeRow) -> Option<(i64, String)> {
     let code = integer("code", &row.code).ok()?;
     let message = text("msg", &row.msg).ok().flatten().unwrap_or("(no message)");
-    Some((
-        code,
-        message
-            .chars()
-            .filter(|character| !character.is_control())
-            .take(200)
-            .collect(),
-    ))
+    Some((code, message.chars().filter(|character| !character.is_control()).take(200).collect()))
 }

@@ -143,11 +143,7 @@ impl RestClient {
         let blocked_until_ms = self.blocked_until_ms.load(Ordering::Relaxed);
         if self.clock.now().as_ms() < blocked_until_ms {
             let until = TimestampMs::new(blocked_until_ms).ok();
-            return Err(ExchangeError::Throttled {
-                endpoint: endpoint.clone(),
-                status: 429,
-                until,
-            });
+            return Err(ExchangeError::Throttled { endpoint: endpoint.clone(), status: 429, until });
         }
         let request = Request {
             method: endpoint.method,
@@ -160,19 +156,12 @@ impl RestClient {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.weight.fetch_add(u64::from(weight), Ordering::Relaxed);
         let response = self.transport.send(request).await.map_err(|source| match source {
-            TransportError::NotSent(_) => ExchangeError::Unreachable {
-                endpoint: endpoint.clone(),
-                source,
-            },
-            TransportError::Lost(_) | TransportError::TooLarge { .. } => ExchangeError::AnswerLost {
-                endpoint: endpoint.clone(),
-                source,
-            },
+            TransportError::NotSent(_) => ExchangeError::Unreachable { endpoint: endpoint.clone(), source },
+            TransportError::Lost(_) | TransportError::TooLarge { .. } => {
+                ExchangeError::AnswerLost { endpoint: endpoint.clone(), source }
+            }
         })?;
-        if let Some(used) = response
-            .header("x-mbx-used-weight-1m")
-            .and_then(|text| text.parse::<u32>().ok())
-        {
+        if let Some(used) = response.header("x-mbx-used-weight-1m").and_then(|text| text.parse::<u32>().ok()) {
             self.weight_1m.store(u64::from(used), Ordering::Relaxed);
         }
         if !(200..300).contains(&response.status) {
@@ -197,11 +186,7 @@ impl RestClient {
         let throttled = matches!(status, 418 | 429) || matches!(&notice, Some((-1003, _)));
         if throttled {
             let until = Some(self.block(status, response));
-            return ExchangeError::Throttled {
-                endpoint: endpoint.clone(),
-                status,
-                until,
-            };
+            return ExchangeError::Throttled { endpoint: endpoint.clone(), status, until };
         }
         match notice {
             Some((code, message)) => refused(endpoint, status, code, message),
@@ -212,10 +197,7 @@ impl RestClient {
     /// Remembers how long to keep quiet. Without a word from the exchange: a minute, its own interval of counting; two
     /// for a ban, its shortest.
     fn block(&self, status: u16, response: &Response) -> TimestampMs {
-        let stated = response
-            .header("retry-after")
-            .and_then(|text| text.parse::<u64>().ok())
-            .map(Duration::from_secs);
+        let stated = response.header("retry-after").and_then(|text| text.parse::<u64>().ok()).map(Duration::from_secs);
         let wait = stated.unwrap_or(Duration::from_secs(if status == 418 { 120 } else { 60 }));
         let until = self.clock.now().saturating_add_ms(duration_ms(wait));
         self.blocked_until_ms.fetch_max(until.as_ms(), Ordering::Relaxed);
@@ -224,61 +206,33 @@ impl RestClient {
 }
 
 fn notice(response: &Response) -> Option<(i64, String)> {
-    serde_json::from_slice::<dto::NoticeRow>(&response.body)
-        .ok()
-        .and_then(|row| parse::notice(&row))
+    serde_json::from_slice::<dto::NoticeRow>(&response.body).ok().and_then(|row| parse::notice(&row))
 }
 
 fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> ExchangeError {
     let endpoint = endpoint.clone();
     match code {
         // "Unexpected response, execution status unknown", and the backend's timeout.
-        -1006 | -1007 => ExchangeError::OutcomeUnknown {
-            endpoint,
-            status,
-            message,
-        },
-        _ if status == 503 && execution_unknown(&message) => ExchangeError::OutcomeUnknown {
-            endpoint,
-            status,
-            message,
-        },
+        -1006 | -1007 => ExchangeError::OutcomeUnknown { endpoint, status, message },
+        _ if status == 503 && execution_unknown(&message) => {
+            ExchangeError::OutcomeUnknown { endpoint, status, message }
+        }
         // Other trouble of the exchange's own: it does not say that nothing was done, save for shed load.
-        -1000 | -1001 if status >= 500 && !surely_failed(&message) => ExchangeError::OutcomeUnknown {
-            endpoint,
-            status,
-            message,
-        },
-        _ => ExchangeError::Refused {
-            endpoint,
-            status,
-            code,
-            message,
-        },
+        -1000 | -1001 if status >= 500 && !surely_failed(&message) => {
+            ExchangeError::OutcomeUnknown { endpoint, status, message }
+        }
+        _ => ExchangeError::Refused { endpoint, status, code, message },
     }
 }
 
 fn without_code(endpoint: &Endpoint, status: u16, body_start: String) -> ExchangeError {
     let endpoint = endpoint.clone();
     if status == 503 && execution_unknown(&body_start) {
-        ExchangeError::OutcomeUnknown {
-            endpoint,
-            status,
-            message: body_start,
-        }
+        ExchangeError::OutcomeUnknown { endpoint, status, message: body_start }
     } else if status == 503 && surely_failed(&body_start) {
-        ExchangeError::Refused {
-            endpoint,
-            status,
-            code: -1008,
-            message: body_start,
-        }
+        ExchangeError::Refused { endpoint, status, code: -1008, message: body_start }
     } else {
-        ExchangeError::Http {
-            endpoint,
-            status,
-            body_start,
-        }
+        ExchangeError::Http { endpoint, status, body_start }
     }
 }
 
@@ -291,31 +245,20 @@ fn surely_failed(message: &str) -> bool {
 }
 
 pub(super) fn malformed(endpoint: &Endpoint, row: usize, (field, problem): parse::Unusable) -> ExchangeError {
-    ExchangeError::Malformed {
-        endpoint: endpoint.clone(),
-        row,
-        field,
-        problem: Box::new(problem),
-    }
+    ExchangeError::Malformed { endpoint: endpoint.clone(), row, field, problem: Box::new(problem) }
 }
 
 /// Credentials travel with every request, so only TLS or the own machine will do.
 fn checked_base_url(base_url: &str) -> Result<String, ExchangeError> {
-    let refused = || ExchangeError::BaseUrl {
-        base_url: base_url.chars().filter(|c| !c.is_control()).take(120).collect(),
-    };
+    let refused =
+        || ExchangeError::BaseUrl { base_url: base_url.chars().filter(|c| !c.is_control()).take(120).collect() };
     let trimmed = base_url.trim_end_matches('/');
     let uri: http::Uri = trimmed.parse().map_err(|_| refused())?;
     let host = uri.host().ok_or_else(refused)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = bare == "localhost"
-        || bare
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
+    let loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     let scheme_fits = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
-    let user_info = uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'));
+    let user_info = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     if !scheme_fits || user_info || uri.query().is_some() || !matches!(uri.path(), "" | "/") {
         return Err(refused());
     }

@@ -63,13 +63,8 @@ pub(super) fn hmac_sha256_hex(secret: &str, payload: &str) -> String {
 
 /// Lower-case hex.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = [
-        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
-    ];
-    bytes
-        .iter()
-        .flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
-        .collect()
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
 }
 
 #[cfg(test)]
@@ -105,9 +100,7 @@ mod tests {
 
     #[test]
     fn values_are_encoded_before_they_are_signed() {
-        let query = Query::new()
-            .with("symbol", "币安人生USDT")
-            .with_some("newClientOrderId", Some("a:b/c.d_e-f"));
+        let query = Query::new().with("symbol", "币安人生USDT").with_some("newClientOrderId", Some("a:b/c.d_e-f"));
         assert_eq!(
             query.with_some("x", None::<&str>).into_text(),
             "symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&newClientOrderId=a%3Ab%2Fc.d_e-f"

@@ -24,9 +24,7 @@ pub fn instrument_from_symbol(symbol: &Symbol) -> Option<Instrument> {
         Some((pair, delivery)) if delivery.len() == 6 && delivery.bytes().all(|byte| byte.is_ascii_digit()) => pair,
         Some(_) => return None,
     };
-    let quote = QUOTE_ASSETS
-        .iter()
-        .find(|quote| pair.strip_suffix(**quote).is_some_and(base_asset_like))?;
+    let quote = QUOTE_ASSETS.iter().find(|quote| pair.strip_suffix(**quote).is_some_and(base_asset_like))?;
     Instrument::linear(symbol.clone(), Asset::new(quote).ok()?).ok()
 }
 

@@ -29,15 +29,8 @@ impl Script {
     }
 
     fn then_with(self, status: u16, body: &str, headers: &[(&str, &str)]) -> Self {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        let response = Response {
-            status,
-            headers,
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        };
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let response = Response { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) };
         self.answers.lock().unwrap().push_back(Ok(response));
         self
     }
@@ -54,10 +47,7 @@ impl Script {
 
     fn asked(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
-        asked
-            .iter()
-            .map(|request| format!("{} {}?{}", request.method, request.path, request.query))
-            .collect()
+        asked.iter().map(|request| format!("{} {}?{}", request.method, request.path, request.query)).collect()
     }
 }
 
@@ -75,13 +65,9 @@ fn adapter(script: Script) -> (BinanceUsdm, Arc<Script>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
     let credentials = Credentials::new("the-key", "the-secret").unwrap();
     let transport = Arc::clone(&script) as Arc<dyn Transport>;
-    let exchange = BinanceUsdm::new(
-        transport,
-        Arc::clone(&clock) as Arc<dyn Clock>,
-        "https://fapi.binance.com",
-        credentials,
-    )
-    .unwrap();
+    let exchange =
+        BinanceUsdm::new(transport, Arc::clone(&clock) as Arc<dyn Clock>, "https://fapi.binance.com", credentials)
+            .unwrap();
     (exchange, script, clock)
 }
 
@@ -126,32 +112,19 @@ async fn trade_error(row: &str) -> ExchangeError {
 
 async fn fill_of(row: &str) -> Fill {
     let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
-    exchange
-        .fetch_my_trades(btc(), from_id("1"))
-        .await
-        .unwrap()
-        .rows
-        .remove(0)
-        .entity
+    exchange.fetch_my_trades(btc(), from_id("1")).await.unwrap().rows.remove(0).entity
 }
 
 async fn order_of(row: &str) -> Order {
     let (exchange, ..) = adapter(Script::timed().then(200, row));
-    exchange
-        .fetch_order(btc(), OrderRef::Client(ClientOrderId::new("abc").unwrap()))
-        .await
-        .unwrap()
-        .unwrap()
-        .entity
+    exchange.fetch_order(btc(), OrderRef::Client(ClientOrderId::new("abc").unwrap())).await.unwrap().unwrap().entity
 }
 
 #[tokio::test]
 async fn entities_carry_their_payload_verbatim() {
     let (exchange, script, _) = adapter(Script::timed().then(200, &format!("[ {TRADE} ]")));
     let page = exchange.fetch_my_trades(btc(), from_id("700")).await.unwrap();
-    let [row] = page.rows.as_slice() else {
-        panic!("one row, not {}", page.rows.len())
-    };
+    let [row] = page.rows.as_slice() else { panic!("one row, not {}", page.rows.len()) };
     assert_eq!(&*row.payload, TRADE);
     let fill = &row.entity;
     assert_eq!(fill.key.fill_id.as_str(), "8389765568816714211");
@@ -171,10 +144,7 @@ async fn entities_carry_their_payload_verbatim() {
         "symbol=BTCUSDT&fromId=700&limit=1000&recvWindow=5000&timestamp=1780000000000",
     );
     assert!(asked[1].ends_with(&signature));
-    assert_eq!(
-        script.asked.lock().unwrap()[1].headers,
-        [("x-mbx-apikey", "the-key".to_owned())]
-    );
+    assert_eq!(script.asked.lock().unwrap()[1].headers, [("x-mbx-apikey", "the-key".to_owned())]);
     assert!(!format!("{exchange:?}").contains("the-"));
 }
 
@@ -195,12 +165,7 @@ async fn what_is_missing_is_refused_by_name() {
     ] {
         let without = TRADE.replace(&format!("\"{field}\":"), "\"other\":");
         match trade_error(&without).await {
-            ExchangeError::Malformed {
-                field: named,
-                row: 0,
-                problem,
-                ..
-            } => {
+            ExchangeError::Malformed { field: named, row: 0, problem, .. } => {
                 assert_eq!((named, *problem), (field, FieldProblem::Missing));
             }
             other => panic!("{field}: {other}"),
@@ -224,35 +189,23 @@ async fn what_is_missing_is_refused_by_name() {
         }
     }
     let (exchange, ..) = adapter(Script::timed().then(200, &ORDER_ROW.replace("executedQty", "other")));
-    let error = exchange
-        .fetch_order(btc(), OrderRef::Client(ClientOrderId::new("abc").unwrap()))
-        .await
-        .unwrap_err();
+    let error = exchange.fetch_order(btc(), OrderRef::Client(ClientOrderId::new("abc").unwrap())).await.unwrap_err();
     assert!(error.to_string().contains("`executedQty`"), "{error}");
 }
 
 #[tokio::test]
 async fn what_is_unknown_is_tolerated() {
-    assert_eq!(
-        order_of(&ORDER_ROW.replace("\"NEW\"", "\"PAUSED\"")).await.status,
-        OrderStatus::Other("PAUSED".into())
-    );
+    assert_eq!(order_of(&ORDER_ROW.replace("\"NEW\"", "\"PAUSED\"")).await.status, OrderStatus::Other("PAUSED".into()));
     // A number where a text belongs is read from its digits.
-    let numeric = TRADE
-        .replace("\"64250.50\"", "64250.50")
-        .replace("8389765568816714211", "\"8389765568816714211\"");
+    let numeric = TRADE.replace("\"64250.50\"", "64250.50").replace("8389765568816714211", "\"8389765568816714211\"");
     let fill = fill_of(&numeric).await;
-    assert_eq!(
-        (fill.price.to_string().as_str(), fill.sequence),
-        ("64250.5", Some(8_389_765_568_816_714_211))
-    );
+    assert_eq!((fill.price.to_string().as_str(), fill.sequence), ("64250.5", Some(8_389_765_568_816_714_211)));
 }
 
 #[tokio::test]
 async fn an_order_never_makes_a_fill() {
-    let filled = ORDER_ROW
-        .replace("\"NEW\"", "\"FILLED\"")
-        .replace("\"executedQty\":\"0\"", "\"executedQty\":\"0.40\"");
+    let filled =
+        ORDER_ROW.replace("\"NEW\"", "\"FILLED\"").replace("\"executedQty\":\"0\"", "\"executedQty\":\"0.40\"");
     // The answer to placing has no average price any more.
     let (exchange, script, _) = adapter(Script::timed().then(200, &filled.replace("\"avgPrice\":\"0.00000\",", "")));
     let order = exchange.create_order(new_order()).await.done().unwrap();
@@ -277,14 +230,8 @@ async fn fees_are_positive_when_paid() {
     let negative = TRADE.replace("\"0.05140040\"", "\"-0.05140040\"");
     assert_eq!(fee(negative.clone()).await, "0.0514004");
     // A maker's negative commission is a rebate and stays one.
-    assert_eq!(
-        fee(negative.replace("\"maker\":false", "\"maker\":true")).await,
-        "-0.0514004"
-    );
-    assert_eq!(
-        fee_from_commission("-1".parse::<Decimal>().unwrap(), None).to_string(),
-        "-1"
-    );
+    assert_eq!(fee(negative.replace("\"maker\":false", "\"maker\":true")).await, "-0.0514004");
+    assert_eq!(fee_from_commission("-1".parse::<Decimal>().unwrap(), None).to_string(), "-1");
     // In the ledger a charge is negative, for that is what it does to the wallet.
     let row = r#"[{"symbol":"BTCUSDT","incomeType":"COMMISSION","income":"-0.05140040","asset":"BNB","info":"COMMISSION",
         "time":1779999999000,"tranId":9689322392,"tradeId":"8389765568816714211"}]"#;
@@ -297,29 +244,21 @@ async fn fees_are_positive_when_paid() {
 #[tokio::test]
 async fn zero_stands_for_nothing_where_the_exchange_means_nothing() {
     let order = order_of(ORDER_ROW).await;
-    assert_eq!(
-        (order.terms.price, order.executed.as_ref().unwrap().avg_price),
-        (None, None)
-    );
+    assert_eq!((order.terms.price, order.executed.as_ref().unwrap().avg_price), (None, None));
     assert_eq!(order.terms.trigger_price.unwrap().to_string(), "9300");
     assert_eq!(order.terms.qty.unwrap().to_string(), "0.4");
     assert_eq!(order.order_type.unwrap().as_str(), "STOP_MARKET");
     assert_eq!(order.position_side, Some(PositionSide::Short));
     assert_eq!(order.key.order_id.as_str(), "8389765568816714212");
     // Closing "the whole position" has no quantity.
-    let closing = ORDER_ROW
-        .replace("\"0.40\"", "\"0\"")
-        .replace("\"closePosition\":false", "\"closePosition\":true");
+    let closing = ORDER_ROW.replace("\"0.40\"", "\"0\"").replace("\"closePosition\":false", "\"closePosition\":true");
     let order = order_of(&closing).await;
     assert_eq!((order.terms.qty, order.close_position), (None, Some(true)));
     let rows =
         r#"[{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"-0.100","entryPrice":"0.0","updateTime":0}]"#;
     let (exchange, ..) = adapter(Script::timed().then(200, rows));
     let position = exchange.fetch_positions(None).await.unwrap().rows.remove(0).entity;
-    assert_eq!(
-        (position.qty.to_string().as_str(), position.entry_price),
-        ("-0.1", None)
-    );
+    assert_eq!((position.qty.to_string().as_str(), position.entry_price), ("-0.1", None));
     assert_eq!(position.at.as_ms(), NOW_MS);
 }
 
@@ -341,21 +280,12 @@ async fn ledger_rows_without_an_id_are_told_apart() {
     let ids = |answer: String| async move {
         let (exchange, ..) = adapter(Script::timed().then(200, &answer));
         let rows = exchange.fetch_income(window()).await.unwrap().rows;
-        assert!(
-            rows.iter()
-                .all(|row| row.entity.key.symbol.is_none() && row.entity.fill_id.is_none())
-        );
-        rows.into_iter()
-            .map(|row| row.entity.key.tran_id.to_string())
-            .collect::<Vec<_>>()
+        assert!(rows.iter().all(|row| row.entity.key.symbol.is_none() && row.entity.fill_id.is_none()));
+        rows.into_iter().map(|row| row.entity.key.tran_id.to_string()).collect::<Vec<_>>()
     };
     let first = ids(answer.clone()).await;
     assert_eq!(first.len(), 5);
-    assert_eq!(
-        first.iter().collect::<std::collections::BTreeSet<_>>().len(),
-        5,
-        "{first:?}"
-    );
+    assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "{first:?}");
     assert_eq!(&first[3..], ["7", "8"]);
     // The same answer another time gives the same ids.
     assert_eq!(ids(answer).await, first);
@@ -374,11 +304,7 @@ async fn a_duplicate_or_unsorted_page_is_put_right() {
 #[tokio::test]
 async fn rows_that_were_not_asked_for_are_refused() {
     match trade_error(&TRADE.replace("\"BTCUSDT\"", "\"ETHUSDT\"")).await {
-        ExchangeError::Malformed {
-            field: "symbol",
-            problem,
-            ..
-        } => assert_eq!(*problem, FieldProblem::NotAskedFor),
+        ExchangeError::Malformed { field: "symbol", problem, .. } => assert_eq!(*problem, FieldProblem::NotAskedFor),
         other => panic!("{other}"),
     }
 }
@@ -396,33 +322,18 @@ async fn an_answer_of_any_other_shape_is_an_error() {
         (302, "<html>moved</html>", ErrorClass::Unavailable),
         (400, r#"{"code":-1121,"msg":"Invalid symbol."}"#, ErrorClass::Symbol),
         (400, r#"{"code":-4141,"msg":"Symbol is closed."}"#, ErrorClass::Symbol),
-        (
-            401,
-            r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#,
-            ErrorClass::Authentication,
-        ),
+        (401, r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#, ErrorClass::Authentication),
         (403, "<html>firewall</html>", ErrorClass::Authentication),
         (408, "", ErrorClass::Unavailable),
         (418, "", ErrorClass::Throttled),
-        (
-            429,
-            r#"{"code":-1003,"msg":"Too many requests."}"#,
-            ErrorClass::Throttled,
-        ),
+        (429, r#"{"code":-1003,"msg":"Too many requests."}"#, ErrorClass::Throttled),
         (502, "<html>bad gateway</html>", ErrorClass::Unavailable),
-        (
-            503,
-            r#"{"code":-1008,"msg":"Server is currently overloaded."}"#,
-            ErrorClass::Unavailable,
-        ),
+        (503, r#"{"code":-1008,"msg":"Server is currently overloaded."}"#, ErrorClass::Unavailable),
     ] {
         let (exchange, script, _) = adapter(Script::timed().then(status, body));
         let error = exchange.fetch_my_trades(btc(), from_id("1")).await.unwrap_err();
         assert_eq!(error.class(), class, "{status} {body}: {error}");
-        assert!(
-            error.to_string().starts_with("GET /fapi/v1/userTrades for BTCUSDT: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("GET /fapi/v1/userTrades for BTCUSDT: "), "{error}");
         // Nothing was repeated: the time, and the one request.
         assert_eq!(script.asked().len(), 2, "{status} {body}");
     }
@@ -444,14 +355,8 @@ async fn a_sent_order_is_done_rejected_or_unknown() {
     let unknown_text = r#"{"code":-1000,"msg":"Unknown error, please check your request or try again later."}"#;
     for (script, expected) in [
         (Script::timed().then(200, ORDER_ROW), "done"),
-        (
-            Script::timed().then(400, r#"{"code":-2019,"msg":"Margin is insufficient."}"#),
-            "rejected",
-        ),
-        (
-            Script::timed().then(400, r#"{"code":-1021,"msg":"Timestamp for this request"}"#),
-            "rejected",
-        ),
+        (Script::timed().then(400, r#"{"code":-2019,"msg":"Margin is insufficient."}"#), "rejected"),
+        (Script::timed().then(400, r#"{"code":-1021,"msg":"Timestamp for this request"}"#), "rejected"),
         (Script::timed().then(429, ""), "rejected"),
         (Script::timed().then(403, "<html>"), "rejected"),
         (Script::timed().then(503, "Service Unavailable."), "rejected"),
@@ -462,39 +367,21 @@ async fn a_sent_order_is_done_rejected_or_unknown() {
             ),
             "rejected",
         ),
-        (
-            Script::timed().then(503, r#"{"code":-1008,"msg":"overloaded"}"#),
-            "rejected",
-        ),
+        (Script::timed().then(503, r#"{"code":-1008,"msg":"overloaded"}"#), "rejected"),
         (Script::timed().then(503, unknown_text), "unknown"),
-        (
-            Script::timed().then(503, "Unknown error, please check your request or try again later."),
-            "unknown",
-        ),
+        (Script::timed().then(503, "Unknown error, please check your request or try again later."), "unknown"),
         (Script::timed().then(504, "<html>"), "unknown"),
         (
-            Script::timed().then(
-                400,
-                r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#,
-            ),
+            Script::timed().then(400, r#"{"code":-1007,"msg":"Timeout waiting for response from backend server."}"#),
             "unknown",
         ),
         (Script::timed().then(408, ""), "unknown"),
         (Script::timed().then(200, "{\"orderId\":123"), "unknown"),
         (Script::timed().then(200, "<html>"), "unknown"),
-        (
-            Script::timed().then_fails(TransportError::NotSent("refused".into())),
-            "rejected",
-        ),
-        (
-            Script::timed().then_fails(TransportError::Lost("reset".into())),
-            "unknown",
-        ),
+        (Script::timed().then_fails(TransportError::NotSent("refused".into())), "rejected"),
+        (Script::timed().then_fails(TransportError::Lost("reset".into())), "unknown"),
         // The question for the time was lost: the order itself was never sent.
-        (
-            Script::default().then_fails(TransportError::Lost("reset".into())),
-            "rejected",
-        ),
+        (Script::default().then_fails(TransportError::Lost("reset".into())), "rejected"),
     ] {
         let last = format!("{:?}", script.answers.lock().unwrap().back());
         assert_eq!(outcome(script).await, expected, "{last}");
@@ -514,16 +401,9 @@ async fn a_wrong_clock_is_measured_and_the_read_repeated_once() {
         .then(400, wrong);
     let (exchange, script, _) = adapter(script);
     assert!(exchange.fetch_positions(None).await.unwrap().rows.is_empty());
-    assert!(
-        script.asked()[3].contains(&format!("timestamp={ahead_ms}")),
-        "{:?}",
-        script.asked()
-    );
+    assert!(script.asked()[3].contains(&format!("timestamp={ahead_ms}")), "{:?}", script.asked());
     // Still wrong: an error, no endless repetition.
-    assert_eq!(
-        exchange.fetch_positions(None).await.unwrap_err().class(),
-        ErrorClass::Clock
-    );
+    assert_eq!(exchange.fetch_positions(None).await.unwrap_err().class(), ErrorClass::Clock);
     assert_eq!(script.asked().len(), 7);
 }
 
@@ -544,10 +424,7 @@ async fn nothing_is_sent_while_the_exchange_asks_to_wait() {
             other => panic!("{other}"),
         }
         clock.advance(Duration::from_millis(u64::try_from(wait_secs).unwrap() * 1_000 - 1));
-        assert_eq!(
-            exchange.fetch_positions(None).await.unwrap_err().class(),
-            ErrorClass::Throttled
-        );
+        assert_eq!(exchange.fetch_positions(None).await.unwrap_err().class(), ErrorClass::Throttled);
         assert_eq!(script.asked().len(), 2);
         clock.advance(Duration::from_millis(1));
         assert!(exchange.fetch_positions(None).await.is_ok());
@@ -563,10 +440,7 @@ async fn an_order_that_is_not_found_is_no_error_and_no_change_needed_is_done() {
         adapter(Script::timed().then(400, r#"{"code":-4059,"msg":"No need to change position side."}"#));
     assert!(exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
     let conditional = OrderRef::Id(OrderClass::Conditional, OrderId::new("1").unwrap());
-    assert_eq!(
-        exchange.fetch_order(btc(), conditional).await.unwrap_err().class(),
-        ErrorClass::Unsupported
-    );
+    assert_eq!(exchange.fetch_order(btc(), conditional).await.unwrap_err().class(), ErrorClass::Unsupported);
 }
 
 #[tokio::test]
@@ -577,17 +451,9 @@ async fn a_crowded_ledger_is_bisected_and_the_cut_rows_come_again() {
         )
     };
     let page = |rows: std::ops::Range<i64>| {
-        format!(
-            "[{}]",
-            rows.map(|tran| row(tran, NOW_MS - 10_000 + tran))
-                .collect::<Vec<_>>()
-                .join(",")
-        )
+        format!("[{}]", rows.map(|tran| row(tran, NOW_MS - 10_000 + tran)).collect::<Vec<_>>().join(","))
     };
-    let script = Script::timed()
-        .then(200, &page(0..1_000))
-        .then(200, &page(0..700))
-        .then(200, &page(700..1_400));
+    let script = Script::timed().then(200, &page(0..1_000)).then(200, &page(0..700)).then(200, &page(700..1_400));
     let (exchange, script, _) = adapter(script);
     let mut next = Some(window());
     let mut seen = 0;

@@ -46,20 +46,12 @@ pub(super) struct Position {
 impl Position {
     /// What `qty_e8` (unsigned) of the position cost.
     fn cost_e16(&self, qty_e8: i128) -> i128 {
-        if self.entry_qty_e8 == 0 {
-            0
-        } else {
-            mul_div(self.entry_cost_e16, qty_e8, self.entry_qty_e8)
-        }
+        if self.entry_qty_e8 == 0 { 0 } else { mul_div(self.entry_cost_e16, qty_e8, self.entry_qty_e8) }
     }
 
     /// The average entry price; 0 when flat.
     pub(super) fn entry_price_e8(&self) -> i128 {
-        if self.qty_e8 == 0 || self.entry_qty_e8 == 0 {
-            0
-        } else {
-            mul_div(self.entry_cost_e16, 1, self.entry_qty_e8)
-        }
+        if self.qty_e8 == 0 || self.entry_qty_e8 == 0 { 0 } else { mul_div(self.entry_cost_e16, 1, self.entry_qty_e8) }
     }
 
     /// What closing at `price_e8` would earn.
@@ -71,11 +63,7 @@ impl Position {
     /// Trades, and answers what that realized.
     fn trade(&mut self, signed_qty_e8: i128, price_e8: i128) -> i128 {
         let opposed = self.qty_e8.signum() * signed_qty_e8.signum() < 0;
-        let closed_e8 = if opposed {
-            self.qty_e8.abs().min(signed_qty_e8.abs())
-        } else {
-            0
-        };
+        let closed_e8 = if opposed { self.qty_e8.abs().min(signed_qty_e8.abs()) } else { 0 };
         let realized_e16 = self.qty_e8.signum() * (closed_e8 * price_e8 - self.cost_e16(closed_e8));
         let opened_e8 = signed_qty_e8.abs() - closed_e8;
         if opened_e8 > 0 {
@@ -135,9 +123,7 @@ pub(super) struct AccountBook {
 impl AccountBook {
     /// The signed quantity of a position.
     pub(super) fn qty_e8(&self, symbol: &str, side: PositionSide) -> i128 {
-        self.positions
-            .get(&(symbol.to_owned(), side))
-            .map_or(0, |position| position.qty_e8)
+        self.positions.get(&(symbol.to_owned(), side)).map_or(0, |position| position.qty_e8)
     }
 }
 
@@ -154,11 +140,7 @@ impl Books {
     /// Books of `count` empty accounts.
     pub(super) fn new(count: usize) -> Self {
         // Beyond 2^53: whoever reads ids into a float shall notice.
-        Self {
-            accounts: vec![AccountBook::default(); count],
-            next_tran_id: 9_007_199_254_740_993,
-            ..Self::default()
-        }
+        Self { accounts: vec![AccountBook::default(); count], next_tran_id: 9_007_199_254_740_993, ..Self::default() }
     }
 
     /// Moves money between an account and the exchange, with the row that says why.
@@ -179,10 +161,7 @@ impl Books {
             return;
         };
         let signed_qty_e8 = if trade.buy { trade.qty_e8 } else { -trade.qty_e8 };
-        let position = book
-            .positions
-            .entry((trade.symbol.clone(), trade.position_side))
-            .or_default();
+        let position = book.positions.entry((trade.symbol.clone(), trade.position_side)).or_default();
         trade.realized_e8 = position.trade(signed_qty_e8, trade.price_e8);
         position.updated_ms = trade.time_ms;
         *self.exchange_positions_e8.entry(trade.symbol.clone()).or_default() -= signed_qty_e8;
@@ -212,12 +191,8 @@ impl Books {
     pub(super) fn fund(&mut self, symbol: &str, settle_asset: &str, price_e8: i128, rate_e8: i128, time_ms: i64) {
         for account in 0..self.accounts.len() {
             let payments: Vec<i128> = self.accounts.get(account).map_or_else(Vec::new, |book| {
-                let held = book
-                    .positions
-                    .iter()
-                    .filter(|((of, _), position)| of == symbol && position.qty_e8 != 0);
-                held.map(|(_, position)| -mul_div(to_e8(position.qty_e8 * price_e8), rate_e8, ONE_E8))
-                    .collect()
+                let held = book.positions.iter().filter(|((of, _), position)| of == symbol && position.qty_e8 != 0);
+                held.map(|(_, position)| -mul_div(to_e8(position.qty_e8 * price_e8), rate_e8, ONE_E8)).collect()
             });
             for amount_e8 in payments.into_iter().filter(|amount_e8| *amount_e8 != 0) {
                 let row = Income {

@@ -71,10 +71,7 @@ impl Engine {
         let accounts = config
             .accounts
             .iter()
-            .map(|account| Account {
-                hedge: account.hedge_mode,
-                orders: BTreeMap::new(),
-            })
+            .map(|account| Account { hedge: account.hedge_mode, orders: BTreeMap::new() })
             .collect();
         Ok(Self {
             now_ms: start_ms,
@@ -100,13 +97,7 @@ impl Engine {
             if at_ms % self.funding_interval_ms == 0 {
                 for market in self.markets.values_mut() {
                     let spec = &market.spec;
-                    self.books.fund(
-                        &spec.symbol,
-                        &spec.quote_asset,
-                        market.price_e8,
-                        market.funding_rate_e8,
-                        at_ms,
-                    );
+                    self.books.fund(&spec.symbol, &spec.quote_asset, market.price_e8, market.funding_rate_e8, at_ms);
                     market.draw_funding_rate();
                 }
             }
@@ -184,11 +175,8 @@ impl Engine {
                 return Err(Refusal::duplicate_client_order_id());
             }
         }
-        let held_e8 = self
-            .books
-            .accounts
-            .get(account)
-            .map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
+        let held_e8 =
+            self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
         let signed_e8 = if ticket.buy { ticket.qty_e8 } else { -ticket.qty_e8 };
         let closes = match ticket.position_side {
             PositionSide::Both => held_e8.signum() * signed_e8.signum() < 0,
@@ -224,11 +212,7 @@ impl Engine {
         };
         let mut available_e8 = book.wallets_e8.get(asset).copied().unwrap_or(0);
         for ((symbol, _), position) in &book.positions {
-            if let Some(market) = self
-                .markets
-                .get(symbol)
-                .filter(|market| market.spec.quote_asset == asset)
-            {
+            if let Some(market) = self.markets.get(symbol).filter(|market| market.spec.quote_asset == asset) {
                 available_e8 += position.unrealized_e8(market.price_e8);
                 available_e8 -= to_e8(position.qty_e8.abs() * market.price_e8) / LEVERAGE;
             }
@@ -246,11 +230,7 @@ impl Engine {
             return;
         };
         let steps = order.remaining_e8() / market.step_e8;
-        let parts = if maker {
-            1
-        } else {
-            i128::from(self.execution.between(1, 3)).min(steps).max(1)
-        };
+        let parts = if maker { 1 } else { i128::from(self.execution.between(1, 3)).min(steps).max(1) };
         for part in 0..parts {
             let remaining_e8 = order.remaining_e8();
             let qty_e8 = if maker && steps > 1 && self.execution.between(0, 1) == 0 {
@@ -288,11 +268,7 @@ impl Engine {
             order.executed_e8 += qty_e8;
             order.quote_e16 += value_e16;
         }
-        order.status = if order.remaining_e8() == 0 {
-            Status::Filled
-        } else {
-            Status::PartiallyFilled
-        };
+        order.status = if order.remaining_e8() == 0 { Status::Filled } else { Status::PartiallyFilled };
         order.updated_ms = self.now_ms;
         self.store(account, key, order);
     }
@@ -305,11 +281,7 @@ impl Engine {
                 let (Kind::Limit { price_e8 }, Some(market)) = (order.ticket.kind, self.markets.get(&key.0)) else {
                     continue;
                 };
-                if if order.ticket.buy {
-                    market.price_e8 <= price_e8
-                } else {
-                    market.price_e8 >= price_e8
-                } {
+                if if order.ticket.buy { market.price_e8 <= price_e8 } else { market.price_e8 >= price_e8 } {
                     reached.push((index, key.clone()));
                 }
             }
@@ -346,9 +318,7 @@ impl Engine {
     }
 
     pub(super) fn cancel(&mut self, account: usize, symbol: &str, lookup: &Lookup) -> Result<Order, Refusal> {
-        let found = self
-            .find(account, symbol, lookup)
-            .filter(|order| order.status.is_open());
+        let found = self.find(account, symbol, lookup).filter(|order| order.status.is_open());
         let mut order = found.cloned().ok_or_else(Refusal::unknown_order_to_cancel)?;
         order.status = Status::Canceled;
         order.updated_ms = self.now_ms;
@@ -369,11 +339,7 @@ impl Engine {
     }
 
     pub(super) fn set_hedge(&mut self, account: usize, hedge: bool) -> Result<(), Refusal> {
-        let holds = self
-            .books
-            .accounts
-            .get(account)
-            .is_some_and(|book| book.positions.values().any(|p| p.qty_e8 != 0));
+        let holds = self.books.accounts.get(account).is_some_and(|book| book.positions.values().any(|p| p.qty_e8 != 0));
         let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
         if standing.hedge == hedge {
             return Err(Refusal::mode_unchanged());

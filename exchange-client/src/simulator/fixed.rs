@@ -31,11 +31,7 @@ pub(super) fn show_e8(value_e8: i128, decimals: usize) -> String {
     while fraction.len() > decimals && fraction.ends_with('0') {
         fraction.pop();
     }
-    if fraction.is_empty() {
-        format!("{sign}{whole}")
-    } else {
-        format!("{sign}{whole}.{fraction}")
-    }
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
 /// `value x numerator / denominator`, rounded, ties to the even neighbour. The denominator must be above 0.
@@ -65,9 +61,9 @@ impl Random {
     /// A generator for one purpose: the same seed and purpose give the same numbers.
     pub(super) fn new(seed: u64, purpose: &str) -> Self {
         // FNV-1a over the purpose, then mixed by the first steps of the generator.
-        let hash = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = purpose
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
         let mut random = Self(seed ^ hash);
         random.next();
         random
@@ -95,27 +91,12 @@ mod tests {
 
     #[test]
     fn text_and_number_agree() {
-        for (text, value) in [
-            ("0", 0),
-            ("0.00000001", 1),
-            ("-1.5", -150_000_000),
-            ("007", 700_000_000),
-            (".5", 50_000_000),
-        ] {
+        for (text, value) in
+            [("0", 0), ("0.00000001", 1), ("-1.5", -150_000_000), ("007", 700_000_000), (".5", 50_000_000)]
+        {
             assert_eq!(parse_e8(text), Some(value), "{text}");
         }
-        for text in [
-            "",
-            ".",
-            "-",
-            "1e5",
-            "NaN",
-            "0.000000001",
-            "1234567890123",
-            "+1",
-            "1.2.3",
-            "--1",
-        ] {
+        for text in ["", ".", "-", "1e5", "NaN", "0.000000001", "1234567890123", "+1", "1.2.3", "--1"] {
             assert_eq!(parse_e8(text), None, "{text}");
         }
         assert_eq!(show_e8(-150_000_000, 0), "-1.5");
@@ -125,20 +106,10 @@ mod tests {
 
     #[test]
     fn division_rounds_ties_to_even() {
-        for (value, numerator, denominator, expected) in [
-            (5, 1, 2, 2),
-            (7, 1, 2, 4),
-            (-5, 1, 2, -2),
-            (-7, 1, 2, -4),
-            (10, 3, 4, 8),
-            (2, 2, 3, 1),
-            (-2, 2, 3, -1),
-        ] {
-            assert_eq!(
-                mul_div(value, numerator, denominator),
-                expected,
-                "{value} x {numerator} / {denominator}"
-            );
+        for (value, numerator, denominator, expected) in
+            [(5, 1, 2, 2), (7, 1, 2, 4), (-5, 1, 2, -2), (-7, 1, 2, -4), (10, 3, 4, 8), (2, 2, 3, 1), (-2, 2, 3, -1)]
+        {
+            assert_eq!(mul_div(value, numerator, denominator), expected, "{value} x {numerator} / {denominator}");
         }
     }
 }

@@ -91,9 +91,7 @@ async fn respond(simulator: &Simulator, request: hyper::Request<IncomingBody>) -
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    response
-        .body(Full::new(Bytes::from(answer.body)))
-        .unwrap_or_else(|_| plain(500))
+    response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|_| plain(500))
 }
 
 fn plain(status: u16) -> hyper::Response<Full<Bytes>> {

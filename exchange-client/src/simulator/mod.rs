@@ -154,10 +154,7 @@ pub struct Simulator {
 
 impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator")
-            .field("seed", &self.config.seed)
-            .field("clock", &self.clock)
-            .finish_non_exhaustive()
+        f.debug_struct("Simulator").field("seed", &self.config.seed).field("clock", &self.clock).finish_non_exhaustive()
     }
 }
 
@@ -177,15 +174,7 @@ impl Simulator {
     pub fn new(config: SimulatorConfig, clock: impl Into<SimulatorClock>) -> Result<Self, SimulatorError> {
         let clock = clock.into();
         let engine = Engine::new(&config, clock_now_ms(&clock))?;
-        Ok(Self {
-            config,
-            clock,
-            state: Mutex::new(State {
-                engine,
-                weight_minute: 0,
-                weight_used: 0,
-            }),
-        })
+        Ok(Self { config, clock, state: Mutex::new(State { engine, weight_minute: 0, weight_used: 0 }) })
     }
 
     /// What it was made of.
@@ -205,10 +194,7 @@ impl Simulator {
     pub fn books(&self) -> BooksSnapshot {
         let mut state = self.state();
         state.engine.advance(clock_now_ms(&self.clock));
-        snapshot::take(
-            &state.engine,
-            self.config.accounts.iter().map(|account| account.alias.clone()),
-        )
+        snapshot::take(&state.engine, self.config.accounts.iter().map(|account| account.alias.clone()))
     }
 
     fn handle(&self, incoming: &Incoming<'_>) -> Outgoing {
@@ -232,16 +218,10 @@ impl Simulator {
             routes::answer(self, &mut state.engine, incoming, &params)
         };
         match answered {
-            Ok(value) => Outgoing {
-                status: 200,
-                headers,
-                body: value.to_string(),
-            },
-            Err(Refusal { status, code, message }) => Outgoing {
-                status,
-                headers,
-                body: serde_json::json!({ "code": code, "msg": message }).to_string(),
-            },
+            Ok(value) => Outgoing { status: 200, headers, body: value.to_string() },
+            Err(Refusal { status, code, message }) => {
+                Outgoing { status, headers, body: serde_json::json!({ "code": code, "msg": message }).to_string() }
+            }
         }
     }
 
@@ -253,10 +233,7 @@ impl Simulator {
     }
 
     fn alias(&self, account: usize) -> &str {
-        self.config
-            .accounts
-            .get(account)
-            .map_or("", |account| account.alias.as_str())
+        self.config.accounts.get(account).map_or("", |account| account.alias.as_str())
     }
 
     /// A panic elsewhere leaves the books as they are; they are plain data.

@@ -9,20 +9,12 @@ pub(super) struct Refusal {
 }
 
 fn refuse(status: u16, code: i64, message: impl Into<String>) -> Refusal {
-    Refusal {
-        status,
-        code,
-        message: message.into(),
-    }
+    Refusal { status, code, message: message.into() }
 }
 
 impl Refusal {
     pub(super) fn too_many_requests() -> Self {
-        refuse(
-            429,
-            -1003,
-            "Too many requests; current limit is 2400 requests per minute.",
-        )
+        refuse(429, -1003, "Too many requests; current limit is 2400 requests per minute.")
     }
     pub(super) fn timestamp() -> Self {
         refuse(400, -1021, "Timestamp for this request is outside of the recvWindow.")
@@ -31,11 +23,7 @@ impl Refusal {
         refuse(400, -1022, "Signature for this request is not valid.")
     }
     pub(super) fn missing(name: &str) -> Self {
-        refuse(
-            400,
-            -1102,
-            format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."),
-        )
+        refuse(400, -1102, format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."))
     }
     pub(super) fn not_required(name: &str) -> Self {
         refuse(400, -1106, format!("Parameter '{name}' sent when not required."))
@@ -53,11 +41,7 @@ impl Refusal {
         refuse(400, -1121, "Invalid symbol.")
     }
     pub(super) fn window_too_long() -> Self {
-        refuse(
-            400,
-            -1127,
-            "Lookup interval is too big. More than 7 days between startTime and endTime.",
-        )
+        refuse(400, -1127, "Lookup interval is too big. More than 7 days between startTime and endTime.")
     }
     pub(super) fn combination() -> Self {
         refuse(400, -1128, "Combination of optional parameters invalid.")
@@ -102,11 +86,7 @@ impl Refusal {
         refuse(400, -4061, "Order's position side does not match user's setting.")
     }
     pub(super) fn mode_with_orders() -> Self {
-        refuse(
-            400,
-            -4067,
-            "Position side cannot be changed if there exists open orders.",
-        )
+        refuse(400, -4067, "Position side cannot be changed if there exists open orders.")
     }
     pub(super) fn mode_with_positions() -> Self {
         refuse(400, -4068, "Position side cannot be changed if there exists position.")
@@ -122,11 +102,7 @@ impl Refusal {
         )
     }
     pub(super) fn notional() -> Self {
-        refuse(
-            400,
-            -4164,
-            "Order's notional must be no smaller than 5.0 (unless you choose reduce only).",
-        )
+        refuse(400, -4164, "Order's notional must be no smaller than 5.0 (unless you choose reduce only).")
     }
     pub(super) fn no_such_path() -> Self {
         refuse(404, -1100, "Path not found.")

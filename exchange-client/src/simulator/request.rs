@@ -24,21 +24,10 @@ pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
     pub(super) fn read(incoming: &Incoming<'_>) -> Self {
-        let pairs = incoming
-            .query
-            .split('&')
-            .chain(incoming.body.split('&'))
-            .filter(|pair| !pair.is_empty());
-        let decode = |text: &str| {
-            percent_decode_str(&text.replace('+', " "))
-                .decode_utf8_lossy()
-                .into_owned()
-        };
+        let pairs = incoming.query.split('&').chain(incoming.body.split('&')).filter(|pair| !pair.is_empty());
+        let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         Self(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(n, v)| (decode(n), decode(v)))
-                .collect(),
+            pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (decode(n), decode(v))).collect(),
         )
     }
 
@@ -55,9 +44,7 @@ impl Params {
     }
 
     pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
-        self.get(name)
-            .map(|text| text.parse().map_err(|_| Refusal::missing(name)))
-            .transpose()
+        self.get(name).map(|text| text.parse().map_err(|_| Refusal::missing(name))).transpose()
     }
 
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Refusal> {
@@ -72,9 +59,7 @@ impl Params {
     /// A decimal; more digits than the exchange keeps are refused like on the real one.
     pub(super) fn decimal_e8(&self, name: &str) -> Result<Option<i128>, Refusal> {
         let Some(text) = self.get(name) else { return Ok(None) };
-        let digits_only = text
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
+        let digits_only = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
         match parse_e8(text) {
             Some(value) => Ok(Some(value)),
             None if digits_only => Err(Refusal::precision()),
@@ -86,10 +71,9 @@ impl Params {
     pub(super) fn limit(&self, default: usize, max: usize) -> Result<usize, Refusal> {
         match self.integer("limit")? {
             None => Ok(default),
-            Some(limit) => usize::try_from(limit)
-                .ok()
-                .filter(|l| (1..=max).contains(l))
-                .ok_or_else(|| Refusal::invalid("limit")),
+            Some(limit) => {
+                usize::try_from(limit).ok().filter(|l| (1..=max).contains(l)).ok_or_else(|| Refusal::invalid("limit"))
+            }
         }
     }
 
@@ -111,23 +95,16 @@ pub(super) fn check_signed(
     server_ms: i64,
 ) -> Result<(), Refusal> {
     const RECEIVE_WINDOW_DEFAULT_MS: i64 = 5_000;
-    let timestamp_ms = params
-        .integer("timestamp")?
-        .ok_or_else(|| Refusal::missing("timestamp"))?;
+    let timestamp_ms = params.integer("timestamp")?.ok_or_else(|| Refusal::missing("timestamp"))?;
     let window_ms = params.integer("recvWindow")?.unwrap_or(RECEIVE_WINDOW_DEFAULT_MS);
     let signature = params.required("signature")?;
-    let payload = format!(
-        "{}{}",
-        without_signature(incoming.query),
-        without_signature(incoming.body)
-    );
-    let genuine = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
-        .ok()
-        .zip(unhex(signature))
-        .is_some_and(|(mut mac, signature)| {
+    let payload = format!("{}{}", without_signature(incoming.query), without_signature(incoming.body));
+    let genuine = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok().zip(unhex(signature)).is_some_and(
+        |(mut mac, signature)| {
             mac.update(payload.as_bytes());
             mac.verify_slice(&signature).is_ok()
-        });
+        },
+    );
     if !genuine {
         return Err(Refusal::signature());
     }
@@ -149,8 +126,5 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect()
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }

@@ -39,10 +39,7 @@ pub(super) fn answer(simulator: &Simulator, engine: &mut Engine, incoming: &Inco
         ("GET", "/fapi/v1/exchangeInfo") => Ok(exchange_info(engine)),
         ("GET", "/fapi/v1/premiumIndex") => premium_index(engine, params),
         _ => {
-            let key = incoming
-                .api_key
-                .filter(|key| !key.is_empty())
-                .ok_or_else(Refusal::key_format)?;
+            let key = incoming.api_key.filter(|key| !key.is_empty()).ok_or_else(Refusal::key_format)?;
             let (account, secret) = simulator.account_of_key(key).ok_or_else(Refusal::key)?;
             check_signed(incoming, params, secret, engine.now_ms)?;
             signed(simulator, engine, account, incoming, params)
@@ -64,9 +61,7 @@ fn signed(
             Ok(json!({ "dualSidePosition": engine.accounts.get(account).is_some_and(|standing| standing.hedge) }))
         }
         ("POST", "/fapi/v1/positionSide/dual") => {
-            let hedge = params
-                .boolean("dualSidePosition")?
-                .ok_or_else(|| Refusal::missing("dualSidePosition"))?;
+            let hedge = params.boolean("dualSidePosition")?.ok_or_else(|| Refusal::missing("dualSidePosition"))?;
             engine.set_hedge(account, hedge)?;
             Ok(json!({ "code": 200, "msg": "success" }))
         }
@@ -74,12 +69,8 @@ fn signed(
         ("GET", "/fapi/v1/allOrders") => all_orders(engine, account, params),
         ("GET", "/fapi/v1/order") => {
             let (symbol, lookup) = (known_symbol(engine, params)?, lookup(params)?);
-            let found = engine
-                .find(account, symbol, &lookup)
-                .filter(|order| is_kept(order, engine.now_ms));
-            found
-                .map(|order| order_json(order, true))
-                .ok_or_else(Refusal::no_such_order)
+            let found = engine.find(account, symbol, &lookup).filter(|order| is_kept(order, engine.now_ms));
+            found.map(|order| order_json(order, true)).ok_or_else(Refusal::no_such_order)
         }
         ("POST", "/fapi/v1/order") => {
             let ticket = ticket(engine, params)?;
@@ -99,11 +90,7 @@ fn signed(
 
 fn known_symbol<'a>(engine: &Engine, params: &'a Params) -> Result<&'a str, Refusal> {
     let symbol = params.required("symbol")?;
-    if engine.markets.contains_key(symbol) {
-        Ok(symbol)
-    } else {
-        Err(Refusal::symbol())
-    }
+    if engine.markets.contains_key(symbol) { Ok(symbol) } else { Err(Refusal::symbol()) }
 }
 
 fn optional_symbol<'a>(engine: &Engine, params: &'a Params) -> Result<Option<&'a str>, Refusal> {
@@ -132,9 +119,7 @@ fn ticket(engine: &Engine, params: &Params) -> Result<Ticket, Refusal> {
             if params.required("timeInForce")? != "GTC" {
                 return Err(Refusal::invalid("timeInForce"));
             }
-            Kind::Limit {
-                price_e8: params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))?,
-            }
+            Kind::Limit { price_e8: params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))? }
         }
         "STOP" | "STOP_MARKET" | "TAKE_PROFIT" | "TAKE_PROFIT_MARKET" | "TRAILING_STOP_MARKET" => {
             return Err(Refusal::algo_endpoint());
@@ -143,10 +128,7 @@ fn ticket(engine: &Engine, params: &Params) -> Result<Ticket, Refusal> {
     };
     let client_order_id = params.get("newClientOrderId").map(str::to_owned);
     let valid = |id: &str| {
-        id.len() <= 36
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'/' | b'_' | b'-'))
+        id.len() <= 36 && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'/' | b'_' | b'-'))
     };
     if client_order_id.as_deref().is_some_and(|id| !valid(id)) {
         return Err(Refusal::client_order_id());
@@ -161,9 +143,7 @@ fn ticket(engine: &Engine, params: &Params) -> Result<Ticket, Refusal> {
         buy,
         position_side,
         kind,
-        qty_e8: params
-            .decimal_e8("quantity")?
-            .ok_or_else(|| Refusal::missing("quantity"))?,
+        qty_e8: params.decimal_e8("quantity")?.ok_or_else(|| Refusal::missing("quantity"))?,
         reduce_only: reduce_only.unwrap_or(false),
         client_order_id,
     })
@@ -306,27 +286,17 @@ fn all_orders(engine: &Engine, account: usize, params: &Params) -> Answered {
         .values()
         .filter(|order| wanted.is_none_or(|wanted| wanted == order.ticket.symbol) && is_kept(order, engine.now_ms));
     if let Some(id) = params.integer("orderId")? {
-        return Ok(kept
-            .filter(|order| order.id >= id)
-            .take(limit)
-            .map(|order| order_json(order, true))
-            .collect());
+        return Ok(kept.filter(|order| order.id >= id).take(limit).map(|order| order_json(order, true)).collect());
     }
     let (since, until) = window(params, engine.now_ms)?;
     if until - since >= WINDOW_MS_MAX {
         return Err(Refusal::window_too_long());
     }
-    let mut orders: Vec<&Order> = kept
-        .filter(|order| (since..=until).contains(&order.created_ms))
-        .collect();
+    let mut orders: Vec<&Order> = kept.filter(|order| (since..=until).contains(&order.created_ms)).collect();
     orders.sort_by_key(|order| (order.created_ms, order.id));
     // The most recent ones, oldest first.
     let skipped = orders.len().saturating_sub(limit);
-    Ok(orders
-        .into_iter()
-        .skip(skipped)
-        .map(|order| order_json(order, true))
-        .collect())
+    Ok(orders.into_iter().skip(skipped).map(|order| order_json(order, true)).collect())
 }
 
 fn order_json(order: &Order, stored: bool) -> Value {
@@ -346,16 +316,9 @@ fn order_json(order: &Order, stored: bool) -> Value {
     });
     if let Some(fields) = row.as_object_mut() {
         if stored {
-            let average_e8 = if order.executed_e8 == 0 {
-                0
-            } else {
-                mul_div(order.quote_e16, 1, order.executed_e8)
-            };
+            let average_e8 = if order.executed_e8 == 0 { 0 } else { mul_div(order.quote_e16, 1, order.executed_e8) };
             fields.insert("avgPrice".into(), show_e8(average_e8, 5).into());
-            fields.insert(
-                "cumQuote".into(),
-                show_e8(super::fixed::to_e8(order.quote_e16), 0).into(),
-            );
+            fields.insert("cumQuote".into(), show_e8(super::fixed::to_e8(order.quote_e16), 0).into());
             fields.insert("time".into(), order.created_ms.into());
         } else {
             // The answer to placing or cancelling no longer tells an average price.
@@ -379,11 +342,7 @@ fn user_trades(engine: &Engine, account: usize, params: &Params) -> Answered {
     let timed = params.get("startTime").is_some() || params.get("endTime").is_some();
     match params.integer("fromId")? {
         Some(_) if timed => Err(Refusal::combination()),
-        Some(from) => Ok(kept
-            .filter(|trade| trade.id >= from)
-            .take(limit)
-            .map(trade_json)
-            .collect()),
+        Some(from) => Ok(kept.filter(|trade| trade.id >= from).take(limit).map(trade_json).collect()),
         None if order_id.is_some() && !timed => Ok(kept.take(limit).map(trade_json).collect()),
         None => {
             let (since, until) = window(params, engine.now_ms)?;

@@ -115,10 +115,7 @@ fn decimal(value_e8: i128) -> Decimal {
 }
 
 fn decimals(values_e8: &BTreeMap<String, i128>) -> BTreeMap<String, Decimal> {
-    values_e8
-        .iter()
-        .map(|(name, value)| (name.clone(), decimal(*value)))
-        .collect()
+    values_e8.iter().map(|(name, value)| (name.clone(), decimal(*value))).collect()
 }
 
 fn side(side: books::PositionSide) -> PositionSide {
@@ -133,9 +130,7 @@ pub(super) fn take(engine: &Engine, aliases: impl Iterator<Item = String>) -> Bo
     let accounts = engine.books.accounts.iter().zip(&engine.accounts).zip(aliases);
     BooksSnapshot {
         at_ms: engine.now_ms,
-        accounts: accounts
-            .map(|((book, standing), alias)| account(book, standing.orders.len(), alias))
-            .collect(),
+        accounts: accounts.map(|((book, standing), alias)| account(book, standing.orders.len(), alias)).collect(),
         exchange_wallets: decimals(&engine.books.exchange_wallets_e8),
         exchange_positions: decimals(&engine.books.exchange_positions_e8),
     }

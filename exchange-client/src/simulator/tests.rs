@@ -27,10 +27,7 @@ fn simulator(config: SimulatorConfig) -> (Arc<Simulator>, Arc<ManualClock>) {
 }
 
 fn generous(seed: u64) -> SimulatorConfig {
-    SimulatorConfig {
-        weight_1m_max: None,
-        ..SimulatorConfig::new(seed)
-    }
+    SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) }
 }
 
 fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>, base_url: &str) -> BinanceUsdm {
@@ -39,11 +36,7 @@ fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>, base_url: &s
 }
 
 fn in_process(simulator: &Arc<Simulator>, clock: &Arc<ManualClock>) -> BinanceUsdm {
-    adapter(
-        Arc::new(SimulatorTransport::new(Arc::clone(simulator))),
-        clock,
-        "http://127.0.0.1:1",
-    )
+    adapter(Arc::new(SimulatorTransport::new(Arc::clone(simulator))), clock, "http://127.0.0.1:1")
 }
 
 fn symbol(name: &str) -> Symbol {
@@ -83,9 +76,7 @@ async fn trade(simulator: &Simulator, exchange: &BinanceUsdm) {
     ];
     for (index, (name, side, qty)) in plan.into_iter().enumerate() {
         simulator.step(Duration::from_secs(3_700 * 2));
-        let placed = exchange
-            .create_order(order(name, side, qty, &format!("plan-{index}")))
-            .await;
+        let placed = exchange.create_order(order(name, side, qty, &format!("plan-{index}"))).await;
         assert_eq!(placed.done().unwrap().entity.status, OrderStatus::Filled);
     }
     simulator.step(Duration::from_secs(20));
@@ -130,15 +121,8 @@ async fn everything(exchange: &BinanceUsdm) -> String {
         exchange.fetch_open_orders(None).await.unwrap(),
     );
     for spec in MarketSpec::standard() {
-        let orders = exchange
-            .fetch_orders(Some(symbol(&spec.symbol)), history())
-            .await
-            .unwrap();
-        seen = format!(
-            "{seen}{:?}\n{:?}\n",
-            all_trades(exchange, &spec.symbol).await,
-            orders.rows
-        );
+        let orders = exchange.fetch_orders(Some(symbol(&spec.symbol)), history()).await.unwrap();
+        seen = format!("{seen}{:?}\n{:?}\n", all_trades(exchange, &spec.symbol).await, orders.rows);
     }
     format!("{seen}{:?}", all_income(exchange).await)
 }
@@ -158,18 +142,8 @@ async fn the_wire_and_the_shortcut_answer_alike() {
     assert_eq!(over_the_wire, everything(&direct).await);
     assert!(over_the_wire.contains("币安人生USDT") && over_the_wire.len() > 10_000);
     // An order over the wire ends up in the same books.
-    let placed = wired
-        .create_order(order("SOLUSDT", Side::Buy, "3", "wired:1/a"))
-        .await
-        .done()
-        .unwrap()
-        .entity;
-    let found = direct
-        .fetch_order(
-            symbol("SOLUSDT"),
-            OrderRef::Client(ClientOrderId::new("wired:1/a").unwrap()),
-        )
-        .await;
+    let placed = wired.create_order(order("SOLUSDT", Side::Buy, "3", "wired:1/a")).await.done().unwrap().entity;
+    let found = direct.fetch_order(symbol("SOLUSDT"), OrderRef::Client(ClientOrderId::new("wired:1/a").unwrap())).await;
     assert_eq!(found.unwrap().unwrap().entity.key, placed.key);
     // Clean shutdown: with a connection still open in the client's pool.
     stop.send(()).unwrap();
@@ -189,11 +163,7 @@ async fn the_adapter_reads_what_the_books_hold() {
         for row in all_trades(&exchange, &spec.symbol).await {
             let fill = row.entity;
             let id: i64 = fill.key.fill_id.as_str().parse().unwrap();
-            let known = truth
-                .trades
-                .iter()
-                .find(|trade| trade.symbol == spec.symbol && trade.id == id)
-                .unwrap();
+            let known = truth.trades.iter().find(|trade| trade.symbol == spec.symbol && trade.id == id).unwrap();
             assert_eq!((fill.price.get(), fill.qty.get()), (known.price, known.qty));
             let fee = fill.fee.unwrap();
             assert_eq!((fee.amount, fee.asset.as_str()), (known.fee, known.fee_asset.as_str()));
@@ -207,10 +177,7 @@ async fn the_adapter_reads_what_the_books_hold() {
     let positions = exchange.fetch_positions(None).await.unwrap().rows;
     assert_eq!(positions.len(), truth.positions.len());
     for (row, known) in positions.iter().zip(&truth.positions) {
-        assert_eq!(
-            (row.entity.symbol.as_str(), row.entity.qty),
-            (known.symbol.as_str(), known.qty)
-        );
+        assert_eq!((row.entity.symbol.as_str(), row.entity.qty), (known.symbol.as_str(), known.qty));
         assert_eq!(row.entity.entry_price.map(Price::get), Some(known.entry_price));
     }
     for row in exchange.fetch_balances().await.unwrap().rows {
@@ -232,26 +199,16 @@ async fn resting_orders_fill_in_parts_or_are_cancelled() {
     let (simulator, clock) = simulator(generous(3));
     let exchange = in_process(&simulator, &clock);
     let mut bid = order("ETHUSDT", Side::Buy, "2", "bid");
-    bid.kind = OrderKind::Limit {
-        price: "3100".parse().unwrap(),
-    };
+    bid.kind = OrderKind::Limit { price: "3100".parse().unwrap() };
     let resting = exchange.create_order(bid.clone()).await.done().unwrap().entity;
-    assert_eq!(
-        (resting.status.clone(), resting.executed.unwrap().qty),
-        (OrderStatus::New, Decimal::ZERO)
-    );
+    assert_eq!((resting.status.clone(), resting.executed.unwrap().qty), (OrderStatus::New, Decimal::ZERO));
     assert_eq!(exchange.fetch_open_orders(None).await.unwrap().rows.len(), 1);
     assert_eq!(refused(exchange.create_order(bid.clone()).await), -4116);
     let reference = OrderRef::Id(OrderClass::Regular, resting.key.order_id.clone());
     let mut seen = vec![];
     for _ in 0..20_000 {
         simulator.step(Duration::from_secs(5));
-        let now = exchange
-            .fetch_order(symbol("ETHUSDT"), reference.clone())
-            .await
-            .unwrap()
-            .unwrap()
-            .entity;
+        let now = exchange.fetch_order(symbol("ETHUSDT"), reference.clone()).await.unwrap().unwrap().entity;
         if seen.last() != Some(&now.status) {
             seen.push(now.status);
         }
@@ -259,48 +216,20 @@ async fn resting_orders_fill_in_parts_or_are_cancelled() {
             break;
         }
     }
-    assert_eq!(
-        seen,
-        [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]
-    );
+    assert_eq!(seen, [OrderStatus::New, OrderStatus::PartiallyFilled, OrderStatus::Filled]);
     let fills = all_trades(&exchange, "ETHUSDT").await;
     assert!(fills.len() > 1 && fills.iter().all(|row| row.entity.maker == Some(true)));
     bid.client_order_id = ClientOrderId::new("bid-2").unwrap();
-    bid.kind = OrderKind::Limit {
-        price: "1000".parse().unwrap(),
-    };
-    assert_eq!(
-        exchange.create_order(bid).await.done().unwrap().entity.status,
-        OrderStatus::New
-    );
+    bid.kind = OrderKind::Limit { price: "1000".parse().unwrap() };
+    assert_eq!(exchange.create_order(bid).await.done().unwrap().entity.status, OrderStatus::New);
     let by_client = OrderRef::Client(ClientOrderId::new("bid-2").unwrap());
-    let canceled = exchange
-        .cancel_order(symbol("ETHUSDT"), by_client.clone())
-        .await
-        .done()
-        .unwrap()
-        .entity;
+    let canceled = exchange.cancel_order(symbol("ETHUSDT"), by_client.clone()).await.done().unwrap().entity;
     assert_eq!(canceled.status, OrderStatus::Canceled);
-    assert_eq!(
-        refused(exchange.cancel_order(symbol("ETHUSDT"), by_client.clone()).await),
-        -2011
-    );
+    assert_eq!(refused(exchange.cancel_order(symbol("ETHUSDT"), by_client.clone()).await), -2011);
     // Cancelled without a fill, it is forgotten after three days.
-    assert!(
-        exchange
-            .fetch_order(symbol("ETHUSDT"), by_client.clone())
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(exchange.fetch_order(symbol("ETHUSDT"), by_client.clone()).await.unwrap().is_some());
     simulator.step(Duration::from_hours(96));
-    assert!(
-        exchange
-            .fetch_order(symbol("ETHUSDT"), by_client)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(exchange.fetch_order(symbol("ETHUSDT"), by_client).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -312,30 +241,13 @@ async fn refusals_are_those_of_the_real_exchange() {
     assert_eq!(refused(send(order("BTCUSDT", Side::Buy, "0.0001", "a")).await), -1111);
     assert_eq!(refused(send(order("DOGEUSDT", Side::Buy, "1", "a")).await), -4164);
     assert_eq!(refused(send(order("BTCUSDT", Side::Buy, "500", "a")).await), -2019);
-    assert_eq!(
-        refused(send(order("BTCUSDT", Side::Buy, "1", "no spaces")).await),
-        -4015
-    );
-    let reduce_only = NewOrder {
-        reduce_only: true,
-        ..order("BTCUSDT", Side::Buy, "1", "a")
-    };
+    assert_eq!(refused(send(order("BTCUSDT", Side::Buy, "1", "no spaces")).await), -4015);
+    let reduce_only = NewOrder { reduce_only: true, ..order("BTCUSDT", Side::Buy, "1", "a") };
     assert_eq!(refused(send(reduce_only).await), -2022);
-    let hedged = NewOrder {
-        position_side: PositionSide::Long,
-        ..order("BTCUSDT", Side::Buy, "1", "a")
-    };
+    let hedged = NewOrder { position_side: PositionSide::Long, ..order("BTCUSDT", Side::Buy, "1", "a") };
     assert_eq!(refused(send(hedged.clone()).await), -4061);
-    let off_tick = NewOrder {
-        kind: OrderKind::Limit {
-            price: "1.23".parse().unwrap(),
-        },
-        ..hedged.clone()
-    };
-    let off_tick = NewOrder {
-        position_side: PositionSide::Net,
-        ..off_tick
-    };
+    let off_tick = NewOrder { kind: OrderKind::Limit { price: "1.23".parse().unwrap() }, ..hedged.clone() };
+    let off_tick = NewOrder { position_side: PositionSide::Net, ..off_tick };
     assert_eq!(refused(send(off_tick).await), -4014);
     assert!(simulator.books().accounts[0].trades.is_empty());
     // Hedge mode: switching twice is fine, two positions side by side, and no closing of more than there is.
@@ -344,46 +256,20 @@ async fn refusals_are_those_of_the_real_exchange() {
     }
     assert_eq!(exchange.fetch_position_mode().await.unwrap(), PositionMode::Hedge);
     assert!(
-        send(NewOrder {
-            client_order_id: ClientOrderId::new("l").unwrap(),
-            ..hedged.clone()
-        })
-        .await
-        .done()
-        .is_some()
+        send(NewOrder { client_order_id: ClientOrderId::new("l").unwrap(), ..hedged.clone() }).await.done().is_some()
     );
-    let short = NewOrder {
-        position_side: PositionSide::Short,
-        side: Side::Sell,
-        ..hedged.clone()
-    };
+    let short = NewOrder { position_side: PositionSide::Short, side: Side::Sell, ..hedged.clone() };
     assert!(send(short.clone()).await.done().is_some());
     let positions = exchange.fetch_positions(None).await.unwrap().rows;
-    let held: Vec<_> = positions
-        .iter()
-        .map(|row| (row.entity.position_side, row.entity.qty))
-        .collect();
-    assert_eq!(
-        held,
-        [(PositionSide::Long, Decimal::ONE), (PositionSide::Short, -Decimal::ONE)]
-    );
-    let too_much = NewOrder {
-        side: Side::Buy,
-        qty: "2".parse().unwrap(),
-        ..short
-    };
+    let held: Vec<_> = positions.iter().map(|row| (row.entity.position_side, row.entity.qty)).collect();
+    assert_eq!(held, [(PositionSide::Long, Decimal::ONE), (PositionSide::Short, -Decimal::ONE)]);
+    let too_much = NewOrder { side: Side::Buy, qty: "2".parse().unwrap(), ..short };
     assert_eq!(refused(send(too_much).await), -2022);
     assert_eq!(refused(exchange.set_position_mode(PositionMode::OneWay).await), -4068);
 }
 
 fn ask(simulator: &Simulator, method: &str, path: &str, query: &str, key: Option<&str>) -> (u16, serde_json::Value) {
-    let answer = simulator.handle(&Incoming {
-        method,
-        path,
-        query,
-        body: "",
-        api_key: key,
-    });
+    let answer = simulator.handle(&Incoming { method, path, query, body: "", api_key: key });
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
 
@@ -393,9 +279,7 @@ fn signed(query: &str, secret: &str) -> String {
     let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(query.as_bytes());
     let digest = mac.finalize().into_bytes();
-    let hex = digest
-        .iter()
-        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    let hex = digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     format!("{query}&signature={hex}")
 }
 
@@ -408,19 +292,10 @@ fn requests_must_prove_who_they_are_from_and_be_fresh() {
     let key = Some(TEST_API_KEY);
     assert_eq!(code(&signed(&now, TEST_API_SECRET), key).0, 200);
     assert_eq!(refusal(code(&signed(&now, TEST_API_SECRET), None)), (401, -2014));
-    assert_eq!(
-        refusal(code(&signed(&now, TEST_API_SECRET), Some("other"))),
-        (401, -2015)
-    );
+    assert_eq!(refusal(code(&signed(&now, TEST_API_SECRET), Some("other"))), (401, -2015));
     assert_eq!(refusal(code(&signed(&now, "other"), key)), (400, -1022));
-    assert_eq!(
-        refusal(code(&format!("{}0", signed(&now, TEST_API_SECRET)), key)),
-        (400, -1022)
-    );
-    assert_eq!(
-        refusal(code(&format!("x=1&{}", signed(&now, TEST_API_SECRET)), key)),
-        (400, -1022)
-    );
+    assert_eq!(refusal(code(&format!("{}0", signed(&now, TEST_API_SECRET)), key)), (400, -1022));
+    assert_eq!(refusal(code(&format!("x=1&{}", signed(&now, TEST_API_SECRET)), key)), (400, -1022));
     assert_eq!(refusal(code(&now, key)), (400, -1102));
     for (skew_ms, fresh) in [(0, true), (-5_000, true), (-5_001, false), (999, true), (1_000, false)] {
         let query = signed(&format!("timestamp={}", START_MS + skew_ms), TEST_API_SECRET);
@@ -444,29 +319,17 @@ fn pages_windows_and_types_are_limited_as_on_the_real_exchange() {
     assert_eq!(get("/fapi/v1/allOrders", &window(week_ms - 1)), None);
     assert_eq!(get("/fapi/v1/allOrders", &window(week_ms)), Some(-1127));
     assert_eq!(get("/fapi/v1/userTrades", "symbol=BTCUSDT&limit=1001"), Some(-1130));
-    assert_eq!(
-        get("/fapi/v1/userTrades", "symbol=BTCUSDT&fromId=1&startTime=1"),
-        Some(-1128)
-    );
+    assert_eq!(get("/fapi/v1/userTrades", "symbol=BTCUSDT&fromId=1&startTime=1"), Some(-1128));
     assert_eq!(get("/fapi/v1/userTrades", "limit=5"), Some(-1102));
     assert_eq!(get("/fapi/v1/order", "symbol=BTCUSDT&orderId=1"), Some(-2013));
     let query = format!("symbol=BTCUSDT&side=SELL&type=STOP_MARKET&quantity=1&stopPrice=1&timestamp={START_MS}");
-    let (_, body) = ask(
-        &simulator,
-        "POST",
-        "/fapi/v1/order",
-        &signed(&query, TEST_API_SECRET),
-        Some(TEST_API_KEY),
-    );
+    let (_, body) = ask(&simulator, "POST", "/fapi/v1/order", &signed(&query, TEST_API_SECRET), Some(TEST_API_KEY));
     assert_eq!(body["code"].as_i64(), Some(-4120));
 }
 
 #[tokio::test]
 async fn weights_are_counted_and_their_limit_is_obeyed() {
-    let (simulator, clock) = simulator(SimulatorConfig {
-        weight_1m_max: Some(100),
-        ..SimulatorConfig::new(1)
-    });
+    let (simulator, clock) = simulator(SimulatorConfig { weight_1m_max: Some(100), ..SimulatorConfig::new(1) });
     let exchange = in_process(&simulator, &clock);
     for _ in 0..3 {
         exchange.fetch_income(history()).await.unwrap();
@@ -485,42 +348,16 @@ async fn weights_are_counted_and_their_limit_is_obeyed() {
 /// A walk through the engine without its wire: what to do, on which account and contract.
 #[derive(Debug, Clone)]
 enum Action {
-    Market {
-        account: usize,
-        market: usize,
-        buy: bool,
-        steps: i64,
-    },
-    Limit {
-        account: usize,
-        market: usize,
-        buy: bool,
-        steps: i64,
-        off_ticks: i64,
-    },
-    Pass {
-        secs: u64,
-    },
+    Market { account: usize, market: usize, buy: bool, steps: i64 },
+    Limit { account: usize, market: usize, buy: bool, steps: i64, off_ticks: i64 },
+    Pass { secs: u64 },
 }
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
-    let market = (0_usize..2, 0_usize..6, any::<bool>(), 1_i64..3_000).prop_map(|(account, market, buy, steps)| {
-        Action::Market {
-            account,
-            market,
-            buy,
-            steps,
-        }
-    });
-    let limit = (0_usize..2, 0_usize..6, any::<bool>(), 1_i64..3_000, 0_i64..40).prop_map(
-        |(account, market, buy, steps, off_ticks)| Action::Limit {
-            account,
-            market,
-            buy,
-            steps,
-            off_ticks,
-        },
-    );
+    let market = (0_usize..2, 0_usize..6, any::<bool>(), 1_i64..3_000)
+        .prop_map(|(account, market, buy, steps)| Action::Market { account, market, buy, steps });
+    let limit = (0_usize..2, 0_usize..6, any::<bool>(), 1_i64..3_000, 0_i64..40)
+        .prop_map(|(account, market, buy, steps, off_ticks)| Action::Limit { account, market, buy, steps, off_ticks });
     let pass = (1_u64..20_000).prop_map(|secs| Action::Pass { secs });
     proptest::collection::vec(prop_oneof![4 => market, 2 => limit, 2 => pass], 0..60)
 }
@@ -547,26 +384,15 @@ fn run(config: SimulatorConfig, actions: &[Action]) -> (Arc<Simulator>, BooksSna
                 simulator.step(Duration::from_secs(*secs));
                 continue;
             }
-            Action::Market {
-                account,
-                market,
-                buy,
-                steps,
-            } => (*account, *market, *buy, *steps, None),
-            Action::Limit {
-                account,
-                market,
-                buy,
-                steps,
-                off_ticks,
-            } => (*account, *market, *buy, *steps, Some(*off_ticks)),
+            Action::Market { account, market, buy, steps } => (*account, *market, *buy, *steps, None),
+            Action::Limit { account, market, buy, steps, off_ticks } => {
+                (*account, *market, *buy, *steps, Some(*off_ticks))
+            }
         };
         let mut state = simulator.state();
         let market = state.engine.markets.values().nth(market).unwrap().clone();
         let off = off_ticks.map(|ticks| i128::from(ticks) * market.tick_e8 * if buy { -1 } else { 1 });
-        let kind = off.map_or(Kind::Market, |off| Kind::Limit {
-            price_e8: market.price_e8 + off,
-        });
+        let kind = off.map_or(Kind::Market, |off| Kind::Limit { price_e8: market.price_e8 + off });
         let hedge = state.engine.accounts[account].hedge;
         let ticket = Ticket {
             symbol: market.spec.symbol.clone(),

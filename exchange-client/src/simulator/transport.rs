@@ -30,19 +30,11 @@ impl Transport for SimulatorTransport {
             path: &request.path,
             query: &request.query,
             body: "",
-            api_key: request
-                .headers
-                .iter()
-                .find(|(name, _)| *name == "x-mbx-apikey")
-                .map(|(_, key)| key.as_str()),
+            api_key: request.headers.iter().find(|(name, _)| *name == "x-mbx-apikey").map(|(_, key)| key.as_str()),
         });
         Ok(Response {
             status: answer.status,
-            headers: answer
-                .headers
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
+            headers: answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
             body: Bytes::from(answer.body),
         })
     }

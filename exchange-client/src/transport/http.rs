@@ -57,10 +57,7 @@ impl HttpTransport {
             .user_agent(concat!("fillbook/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| TransportError::NotSent(error.into()))?;
-        Ok(Self {
-            client,
-            body_bytes_max: config.body_bytes_max,
-        })
+        Ok(Self { client, body_bytes_max: config.body_bytes_max })
     }
 }
 
@@ -92,17 +89,11 @@ impl Transport for HttpTransport {
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(classify)? {
             if body.len() + chunk.len() > self.body_bytes_max {
-                return Err(TransportError::TooLarge {
-                    limit_bytes: self.body_bytes_max,
-                });
+                return Err(TransportError::TooLarge { limit_bytes: self.body_bytes_max });
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Response {
-            status,
-            headers,
-            body: body.freeze(),
-        })
+        Ok(Response { status, headers, body: body.freeze() })
     }
 }
 
@@ -110,9 +101,5 @@ fn classify(error: reqwest::Error) -> TransportError {
     let not_sent = error.is_connect() || error.is_builder();
     // The address carries the signature of the request.
     let error = Box::new(error.without_url());
-    if not_sent {
-        TransportError::NotSent(error)
-    } else {
-        TransportError::Lost(error)
-    }
+    if not_sent { TransportError::NotSent(error) } else { TransportError::Lost(error) }
 }

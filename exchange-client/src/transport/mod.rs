@@ -64,10 +64,7 @@ pub struct Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let query = self
-            .query
-            .split_once("signature=")
-            .map_or(self.query.as_str(), |(signed, _)| signed);
+        let query = self.query.split_once("signature=").map_or(self.query.as_str(), |(signed, _)| signed);
         let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("Request")
             .field("method", &self.method)
@@ -93,10 +90,7 @@ pub struct Response {
 impl Response {
     /// The value of the first header named `name` (in lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 }
 
