@@ -27,6 +27,11 @@ pub(super) struct FactSourceRow {
 /// Keeps payloads that are new; the first time and run of the others stand.
 pub(super) fn insert(conn: &mut SqliteConnection, rows: &[FactSourceRow]) -> QueryResult<()> {
     for chunk in rows.chunks(ROWS_MAX) {
+        // As for facts: full statements are prepared once.
+        if let Ok(full) = <&[FactSourceRow; ROWS_MAX]>::try_from(chunk) {
+            diesel::insert_into(fact_sources::table).values(full).on_conflict_do_nothing().execute(conn)?;
+            continue;
+        }
         diesel::insert_into(fact_sources::table).values(chunk).on_conflict_do_nothing().execute(conn)?;
     }
     Ok(())

@@ -64,6 +64,13 @@ macro_rules! table_statements {
             rows: &[Self::Row],
         ) -> crate::sqlite::fact_table::QueryResult<usize> {
             use diesel::prelude::*;
+            // Statements of one size only are worth preparing once: those of a full array.
+            if let Ok(full) = <&[Self::Row; crate::sqlite::fact_table::ROWS_MAX]>::try_from(rows) {
+                return diesel::insert_into(crate::sqlite::schema::$table::table)
+                    .values(full)
+                    .on_conflict_do_nothing()
+                    .execute(conn);
+            }
             diesel::insert_into(crate::sqlite::schema::$table::table).values(rows).on_conflict_do_nothing().execute(conn)
         }
 

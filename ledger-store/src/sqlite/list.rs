@@ -20,7 +20,7 @@ use super::fill::FillRow;
 use super::income::IncomeRow;
 use super::intent::IntentRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order};
-use super::refold::page_of_fills;
+use super::refold;
 use super::schema::{
     anchors, balance_snapshots, cancels, engine_signals, fills, income, order_intents, orders, position_snapshots,
     price_snapshots, round_trips,
@@ -280,8 +280,9 @@ pub(super) fn fills_in_fold_order(
             serde_json::from_str(key).map_err(|_| StoreError::BadCursor { cursor: cursor.to_string() })
         })
         .transpose()?;
-    let rows = page_of_fills(conn, account, symbol, after.as_ref(), page.limit_rows()).map_err(failed("read fills"))?;
-    let decoded = rows.iter().map(|(row, _)| Fill::decode(row)).collect::<StoreResult<Vec<_>>>()?;
+    let rows = refold::fills_in_fold_order(conn, account, symbol, after.as_ref(), page.limit_rows())
+        .map_err(failed("read fills"))?;
+    let decoded = rows.iter().map(Fill::decode).collect::<StoreResult<Vec<_>>>()?;
     page.finish(decoded, |fill| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]), Ok)
 }
 

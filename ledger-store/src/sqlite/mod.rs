@@ -29,6 +29,7 @@ mod look_up;
 mod mark;
 mod order;
 mod order_sums;
+mod parsed;
 mod refold;
 mod repositories;
 mod run;

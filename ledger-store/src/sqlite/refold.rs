@@ -3,14 +3,15 @@
 //! Fills are read in pages, in fold order; everything derived is written as it appears, so memory does not grow with
 //! the history.
 
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error as _;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{
-    AccountId, Fill, FoldError, FoldEvent, FoldKey, Instrument, MathError, OrderClass, OrderContext, RoundTrip, Symbol,
-    SymbolFold,
+    AccountId, Asset, Decimal, EventTime, Fee, Fill, FillId, FillKey, FoldError, FoldEvent, FoldKey, Instrument,
+    MathError, OrderClass, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Symbol, SymbolFold,
 };
 
 use super::checkpoint::{self, Checkpoint};
@@ -21,6 +22,7 @@ use super::failure::failed;
 use super::fill::FillRow;
 use super::instrument::InstrumentRow;
 use super::mark;
+use super::parsed::Parsed;
 use super::schema::{fills, instruments, orders};
 use super::timeline::{TimedEvent, Timeline};
 use crate::error::StoreError;
@@ -168,11 +170,14 @@ fn fold(
     derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
     loop {
-        let page = page_of_fills(conn, account, symbol, after.as_ref(), PAGE_ROWS).map_err(failed("read fills"))?;
-        let Some((last, _)) = page.last() else { break };
-        after = Some(Fill::decode(last)?.fact.fold_key());
-        for (row, context) in &page {
-            driver.fill(conn, &mut timeline, row, context.as_ref())?;
+        let rows = fold_rows(conn, account, symbol, after.as_ref()).map_err(failed("read fills"))?;
+        let page = rows.into_iter().map(|row| row.decode(account, symbol)).collect::<StoreResult<Vec<Fill>>>()?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.fold_key());
+        let contexts = contexts_of(conn, account, symbol, &page)?;
+        for fill in &page {
+            let context = fill.order_id.as_ref().and_then(|id| contexts.get(id));
+            driver.fill(conn, &mut timeline, fill, context)?;
             if driver.fills_seen.is_multiple_of(checkpoint_every.max(1)) {
                 driver.checkpoint(conn, false)?;
             }
@@ -196,17 +201,16 @@ impl Driver<'_> {
         &mut self,
         conn: &mut SqliteConnection,
         timeline: &mut Timeline<'_>,
-        row: &FillRow,
-        context: Option<&ContextRow>,
+        fill: &Fill,
+        context: Option<&OrderContext>,
     ) -> Result<(), Stop> {
-        while let Some(event) = timeline.next_before(conn, Some(row.ts))? {
+        let ms = fill.time.at.as_ms();
+        while let Some(event) = timeline.next_before(conn, Some(ms))? {
             self.timed(&event)?;
         }
-        let fill = Fill::decode(row)?.fact;
-        let context = context.map(ContextRow::decode).transpose()?;
-        let step = self.state.apply(FoldEvent::Fill { fill: &fill, order: context.as_ref() })?;
+        let step = self.state.apply(FoldEvent::Fill { fill, order: context })?;
         self.fills_seen += 1;
-        self.ts_max = self.ts_max.max(row.ts);
+        self.ts_max = self.ts_max.max(ms);
         self.trips.extend(step.closed.map(|trip| *trip));
         if step.pnl_mismatch {
             let derived_pnl = step.realized.map(ledger_core::Value::to_decimal).transpose()?;
@@ -214,11 +218,11 @@ impl Driver<'_> {
                 account_id: self.account.as_str().to_owned(),
                 symbol: self.symbol.as_str().to_owned(),
                 fill_no: i64::try_from(self.fills_seen).unwrap_or(i64::MAX),
-                fill_id: row.fill_id.clone(),
-                side: row.side.clone(),
-                ts: row.ts,
+                fill_id: fill.key.fill_id.as_str().to_owned(),
+                side: fill.key.side.as_str().to_owned(),
+                ts: ms,
                 derived_pnl: derived_pnl.map(|pnl| pnl.to_string()),
-                exchange_pnl: row.exchange_realized_pnl.clone(),
+                exchange_pnl: fill.exchange_realized_pnl.map(|pnl| pnl.to_string()),
             });
         }
         if self.trips.len() >= FLUSH_ROWS || self.mismatches.len() >= FLUSH_ROWS {
@@ -257,9 +261,68 @@ impl Driver<'_> {
     }
 }
 
+/// What a fold needs to know of a fill.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = fills)]
+struct FoldRow {
+    fill_id: Parsed<FillId>,
+    side: Parsed<Side>,
+    order_id: Option<Parsed<OrderId>>,
+    ts: i64,
+    price: Parsed<Price>,
+    qty: Parsed<Quantity>,
+    position_side: Option<Parsed<PositionSide>>,
+    fee: Option<Parsed<Decimal>>,
+    fee_asset: Option<Parsed<Asset>>,
+    exchange_realized_pnl: Option<Parsed<Decimal>>,
+    sequence: Option<i64>,
+}
+
+impl FoldRow {
+    fn decode(self, account: &AccountId, symbol: &Symbol) -> StoreResult<Fill> {
+        let fill_id = self.fill_id.0;
+        let reader = RowReader {
+            table: "fills",
+            key: || format!("{account}/{symbol}/{}", fill_id.as_ref().map_or("", |fill_id| fill_id.as_str())),
+        };
+        let fee = match (self.fee, self.fee_asset) {
+            (Some(amount), Some(asset)) => Some(Fee {
+                amount: amount.0.map_err(|error| reader.corrupt("fee", error))?,
+                asset: asset.0.map_err(|error| reader.corrupt("fee_asset", error))?,
+            }),
+            _ => None,
+        };
+        let (side, order_id) = (self.side.0, self.order_id.map(|id| id.0).transpose());
+        Ok(Fill {
+            key: FillKey {
+                symbol: symbol.clone(),
+                fill_id: fill_id.clone().map_err(|error| reader.corrupt("fill_id", error))?,
+                side: side.map_err(|error| reader.corrupt("side", error))?,
+            },
+            order_id: order_id.map_err(|error| reader.corrupt("order_id", error))?,
+            time: EventTime::ms(reader.instant("ts", self.ts)?),
+            price: self.price.0.map_err(|error| reader.corrupt("price", error))?,
+            qty: self.qty.0.map_err(|error| reader.corrupt("qty", error))?,
+            position_side: self
+                .position_side
+                .map(|side| side.0)
+                .transpose()
+                .map_err(|error| reader.corrupt("position_side", error))?,
+            fee,
+            maker: None,
+            exchange_realized_pnl: self
+                .exchange_realized_pnl
+                .map(|pnl| pnl.0)
+                .transpose()
+                .map_err(|error| reader.corrupt("exchange_realized_pnl", error))?,
+            sequence: self.sequence,
+        })
+    }
+}
+
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = orders)]
-pub(super) struct ContextRow {
+struct ContextRow {
     order_id: String,
     engine: Option<String>,
     exit_reason: Option<String>,
@@ -267,86 +330,110 @@ pub(super) struct ContextRow {
     order_type: Option<String>,
 }
 
-impl ContextRow {
-    fn decode(&self) -> StoreResult<OrderContext> {
-        let reader = RowReader { table: "orders", key: || self.order_id.clone() };
-        Ok(OrderContext {
-            engine: reader.optional("engine", self.engine.as_deref())?,
-            exit_reason: reader.optional("exit_reason", self.exit_reason.as_deref())?,
-            client_order_id: reader.optional("client_order_id", self.client_order_id.as_deref())?,
-            order_type: reader.optional("order_type", self.order_type.as_deref())?,
+type Contexts = HashMap<OrderId, OrderContext>;
+
+/// What the orders of a page of fills tell, each read once however many fills it has.
+fn contexts_of(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    page: &[Fill],
+) -> StoreResult<Contexts> {
+    let order_ids: BTreeSet<&str> =
+        page.iter().filter_map(|fill| fill.order_id.as_ref()).map(OrderId::as_str).collect();
+    let rows: Vec<ContextRow> = orders::table
+        .filter(orders::account_id.eq(account.as_str()))
+        .filter(orders::symbol.eq(symbol.as_str()))
+        .filter(orders::order_class.eq(OrderClass::Regular.as_str()))
+        .filter(orders::order_id.eq_any(order_ids))
+        .select(ContextRow::as_select())
+        .load(conn)
+        .map_err(failed("read orders"))?;
+    rows.into_iter()
+        .map(|row| {
+            let reader = RowReader { table: "orders", key: || format!("{account}/{symbol}/{}", row.order_id) };
+            let context = OrderContext {
+                engine: reader.optional("engine", row.engine.as_deref())?,
+                exit_reason: reader.optional("exit_reason", row.exit_reason.as_deref())?,
+                client_order_id: reader.optional("client_order_id", row.client_order_id.as_deref())?,
+                order_type: reader.optional("order_type", row.order_type.as_deref())?,
+            };
+            Ok((reader.text("order_id", &row.order_id)?, context))
         })
-    }
+        .collect()
 }
 
-/// The next fills in fold order, with what their orders tell. Fills without a sequence come first: a row comparison
-/// with NULL is never true, so the two kinds are read one after the other.
-pub(super) fn page_of_fills(
-    conn: &mut SqliteConnection,
-    account: &AccountId,
-    symbol: &Symbol,
-    after: Option<&FoldKey>,
-    limit: i64,
-) -> QueryResult<Vec<(FillRow, Option<ContextRow>)>> {
-    if after.is_none_or(|key| key.sequence.is_none()) {
-        let page = phase(conn, account, symbol, after, false, limit)?;
-        if !page.is_empty() {
-            return Ok(page);
+/// Rows of placed fills in fold order. Fills without a sequence come first: a row comparison with NULL is never true,
+/// so the two kinds are read one after the other.
+macro_rules! rows_in_fold_order {
+    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr) => {{
+        let after: Option<&FoldKey> = $after;
+        let is_sequenced = after.is_some_and(|key| key.sequence.is_some());
+        let mut rows = Vec::new();
+        for (sequenced, after) in [(false, after.filter(|_| !is_sequenced)), (true, after.filter(|_| is_sequenced))] {
+            if !rows.is_empty() || (is_sequenced && !sequenced) {
+                continue;
+            }
+            let mut query = fills::table
+                .filter(fills::account_id.eq($account.as_str()))
+                .filter(fills::symbol.eq($symbol.as_str()))
+                .filter(fills::position_side.is_not_null())
+                .order((fills::sequence, fills::ts, fills::fill_id, fills::side))
+                .limit($limit)
+                .select(<$row>::as_select())
+                .into_boxed();
+            query = if sequenced {
+                query.filter(fills::sequence.is_not_null())
+            } else {
+                query.filter(fills::sequence.is_null())
+            };
+            if let Some(after) = after {
+                let (at_ms, fill_id, side) = (after.at_ms, after.fill_id.as_str(), after.side.as_str());
+                query = match after.sequence {
+                    Some(sequence) => query.filter(
+                        sql::<Bool>("(fills.sequence, fills.ts, fills.fill_id, fills.side) > (")
+                            .bind::<BigInt, _>(sequence)
+                            .sql(", ")
+                            .bind::<BigInt, _>(at_ms)
+                            .sql(", ")
+                            .bind::<Text, _>(fill_id)
+                            .sql(", ")
+                            .bind::<Text, _>(side)
+                            .sql(")"),
+                    ),
+                    None => query.filter(
+                        sql::<Bool>("(fills.ts, fills.fill_id, fills.side) > (")
+                            .bind::<BigInt, _>(at_ms)
+                            .sql(", ")
+                            .bind::<Text, _>(fill_id)
+                            .sql(", ")
+                            .bind::<Text, _>(side)
+                            .sql(")"),
+                    ),
+                };
+            }
+            rows = query.load::<$row>($conn)?;
         }
-        return phase(conn, account, symbol, None, true, limit);
-    }
-    phase(conn, account, symbol, after, true, limit)
+        Ok(rows)
+    }};
 }
 
-fn phase(
+/// Whole fills in fold order, for lists.
+pub(super) fn fills_in_fold_order(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
     after: Option<&FoldKey>,
-    sequenced: bool,
     limit: i64,
-) -> QueryResult<Vec<(FillRow, Option<ContextRow>)>> {
-    let mut query = fills::table
-        .left_join(
-            orders::table.on(orders::account_id
-                .eq(fills::account_id)
-                .and(orders::symbol.eq(fills::symbol))
-                .and(orders::order_class.eq(OrderClass::Regular.as_str()))
-                .and(orders::order_id.nullable().eq(fills::order_id))),
-        )
-        .filter(fills::account_id.eq(account.as_str()))
-        .filter(fills::symbol.eq(symbol.as_str()))
-        .filter(fills::position_side.is_not_null())
-        .order((fills::sequence, fills::ts, fills::fill_id, fills::side))
-        .limit(limit)
-        .select((FillRow::as_select(), Option::<ContextRow>::as_select()))
-        .into_boxed();
-    query =
-        if sequenced { query.filter(fills::sequence.is_not_null()) } else { query.filter(fills::sequence.is_null()) };
-    if let Some(after) = after {
-        let (at_ms, fill_id, side) = (after.at_ms, after.fill_id.as_str(), after.side.as_str());
-        query = match after.sequence {
-            Some(sequence) => query.filter(
-                sql::<Bool>("(fills.sequence, fills.ts, fills.fill_id, fills.side) > (")
-                    .bind::<BigInt, _>(sequence)
-                    .sql(", ")
-                    .bind::<BigInt, _>(at_ms)
-                    .sql(", ")
-                    .bind::<Text, _>(fill_id)
-                    .sql(", ")
-                    .bind::<Text, _>(side)
-                    .sql(")"),
-            ),
-            None => query.filter(
-                sql::<Bool>("(fills.ts, fills.fill_id, fills.side) > (")
-                    .bind::<BigInt, _>(at_ms)
-                    .sql(", ")
-                    .bind::<Text, _>(fill_id)
-                    .sql(", ")
-                    .bind::<Text, _>(side)
-                    .sql(")"),
-            ),
-        };
-    }
-    query.load(conn)
+) -> QueryResult<Vec<FillRow>> {
+    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit)
+}
+
+fn fold_rows(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    after: Option<&FoldKey>,
+) -> QueryResult<Vec<FoldRow>> {
+    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS)
 }

@@ -400,5 +400,3 @@ diesel::table! {
         updated_local_ms -> BigInt,
     }
 }
-
-diesel::allow_tables_to_appear_in_same_query!(fills, orders);
