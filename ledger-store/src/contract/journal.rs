@@ -4,7 +4,8 @@ use ledger_core::PositionMode;
 
 use super::Open;
 use super::fixtures::{at, batch, main_account, new_account, symbol};
-use crate::batch::{CoverageGrade, CoverageSpan, SyncCursor};
+use crate::batch::CoverageGrade::{self, Asked, Inferred};
+use crate::batch::{CoverageSpan, SyncCursor};
 use crate::error::StoreError;
 use crate::page::PageRequest;
 use crate::record::{DiscrepancyStatus, ExchangeIdentity, NewDiscrepancy, Repair, RunKind, RunStatus};
@@ -16,7 +17,7 @@ pub async fn an_account_is_bound_to_one_identity(open: Open<'_>) {
     store.create_account(new_account("main")).await.unwrap();
     store.create_account(new_account("main")).await.unwrap();
     let mut elsewhere = new_account("main");
-    elsewhere.venue = "other_venue".to_owned();
+    elsewhere.venue.push_str("_elsewhere");
     assert!(matches!(store.create_account(elsewhere).await.unwrap_err(), StoreError::AccountExists { .. }));
     let identity = |base_url: &str, alias: Option<&str>| ExchangeIdentity {
         base_url: base_url.to_owned(),
@@ -116,14 +117,13 @@ pub async fn cursors_and_coverage_are_kept(open: Open<'_>) {
         symbol: Some(symbol("ETHUSDT")),
         position: position.to_owned(),
     };
-    let span = |since, until, grade| CoverageSpan {
+    let span = |since, until, grade: CoverageGrade| CoverageSpan {
         stream: "income".to_owned(),
         symbol: None,
         grade,
         since: at(since),
         until: at(until),
     };
-    use CoverageGrade::{Asked, Inferred};
     for (position, spans) in [
         ("10", vec![span(0, 10, Asked), span(20, 30, Asked)]),
         ("12", vec![span(5, 8, Asked), span(30, 40, Asked), span(0, 100, Inferred)]),

@@ -9,7 +9,12 @@
 //!     ledger_store::contract::Book::new(MyStore::default(), ())
 //! }
 //! ```
-#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "these are tests: a failed step is a failed case")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::unreachable,
+    clippy::missing_panics_doc,
+    reason = "these are tests: a failed step is a failed case"
+)]
 
 mod convergence;
 mod derived;

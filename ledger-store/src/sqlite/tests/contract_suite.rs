@@ -4,18 +4,18 @@
 use crate::contract::Book;
 use crate::{OpenOptions, SqliteStore};
 
-fn on_file(options: OpenOptions) -> Book {
+fn on_file(options: &OpenOptions) -> Book {
     let directory = tempfile::tempdir().unwrap();
-    let options = OpenOptions { checkpoint_every: 7, ..options };
+    let options = OpenOptions { checkpoint_every: 7, ..options.clone() };
     Book::new(SqliteStore::open(directory.path().join("book.db"), &options).unwrap(), directory)
 }
 
 mod threaded {
-    crate::contract_tests!(|| super::on_file(crate::OpenOptions::creating()));
+    crate::contract_tests!(|| super::on_file(&crate::OpenOptions::creating()));
 }
 
 mod inline {
-    crate::contract_tests!(|| super::on_file(crate::OpenOptions::inline()));
+    crate::contract_tests!(|| super::on_file(&crate::OpenOptions::inline()));
 }
 
 mod in_memory {

@@ -281,7 +281,7 @@ async fn commands_that_wait_together_fail_alone() {
     let mut results = Vec::new();
     // Polled together, so that the writer finds several in its queue.
     for chunk in waiting.chunks_mut(4) {
-        let [a, b, c, d] = chunk else { unreachable!() };
+        let [a, b, c, d] = chunk else { panic!("chunks of four") };
         let (a, b, c, d) = tokio::join!(a.take().unwrap(), b.take().unwrap(), c.take().unwrap(), d.take().unwrap());
         results.extend([a, b, c, d].map(|result| result.is_ok()));
     }
