@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use exchange_client::binance_usdm::BinanceUsdm;
-use exchange_client::files::{FileError, Options};
 use exchange_client::simulator::{Simulator, SimulatorConfig, serve};
 use exchange_client::{
     Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, SystemClock,
 };
-use ledger_core::{Statement, TimestampMs};
-use ledger_store::{OpenOptions, SqliteStore, Store};
+use ledger_core::TimestampMs;
+use ledger_store::bot_database::BotDatabase;
+use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
 
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
@@ -79,20 +79,9 @@ pub(crate) async fn scratch_copy(store: &dyn Store, settings: &Settings) -> Resu
     Ok(ScratchCopy { store: open(&copy)?, _folder: folder })
 }
 
-/// A row of a bot's database.
-pub(crate) struct BotRow {
-    /// The table.
-    pub(crate) table: String,
-    /// The row's number in it.
-    pub(crate) row: u64,
-    /// What it states, or why it was rejected.
-    pub(crate) statements: Result<Vec<Statement>, Box<dyn std::error::Error + Send + Sync>>,
-}
-
-/// Reads a bot's database.
-pub(crate) fn bot_rows(path: &Path, options: &Options) -> Result<Vec<Result<BotRow, FileError>>, FileError> {
-    let _ = (path, options);
-    Ok(Vec::new())
+/// Opens a bot's own database for importing.
+pub(crate) fn open_bot_database(path: &Path) -> Result<BotDatabase, StoreError> {
+    BotDatabase::open(path)
 }
 
 /// The demo's world: a simulated exchange behind HTTP, and a book.

@@ -231,3 +231,27 @@ fn the_cash_section_foots_to_the_ledger() {
         assert_eq!(fees[asset], decimal(fee), "{asset}");
     }
 }
+
+/// A Python bot's own database: REAL money, trade ids that collide between symbols, an order's answer taken for a fill,
+/// and a row that makes no sense.
+#[test]
+fn a_bots_own_database_is_read_for_what_it_is() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let run = sandbox.run(&["import", &fixture("import/bot/bot.sqlite3")]).exits(1);
+    assert!(run.stderr.contains("[fills]:15: noted: made from an order's answer"), "{}", run.transcript());
+    assert!(run.stderr.contains("[fills]:16: rejected: side: `sideways`"), "{}", run.transcript());
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    assert!(fills.iter().all(|fill| fill["fill_id"] != "555001"), "an order's answer is no fill");
+    let btc = sandbox.run(&["positions", "--all", "--json", "--symbol", "BTCUSDT"]).exits(0).json().pop().unwrap();
+    let truth = &expected()["one-way"]["positions"]["BTCUSDT BOTH"];
+    assert_eq!(decimal(&btc["realized_pnl"]["amount"]), decimal(&truth["realized_pnl"]));
+    // What the answer says was executed is missing as fills, and said so.
+    let missing = sandbox.run(&["orders", "--missing-fills", "--json"]).exits(0).json();
+    assert!(missing.iter().any(|order| order["order_id"] == "555001" && order["missing_qty"] == "0.2"), "{missing:?}");
+    sandbox.run(&["verify"]).exits(3);
+    // The exchange's export brings what the bot's table lost, without a conflict.
+    sandbox.run(&["import", &one_way("trades-archive.csv")]).exits(0);
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    assert_eq!(fills.len() as u64, expected()["one-way"]["fills"].as_u64().unwrap());
+    assert_eq!(sandbox.run(&["trips", "--json"]).exits(0).json()[0]["engine"], "breaker");
+}

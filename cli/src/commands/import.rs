@@ -4,13 +4,14 @@
 //! whatever stands beside them; bad ones are named with file and line. Positions and round trips are recomputed once,
 //! at the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use exchange_client::files::{self, FileError, Kind, Options};
+use exchange_client::binance_usdm::instrument_from_symbol;
+use exchange_client::files::{self, Kind, Options, ZoneOrigin};
 use ledger_core::{
-    AccountId, AnyFact, FactKind, FillKey, OrderClass, OrderKey, Outcome, PositionMode, PositionSide, Statement,
-    TimestampMs,
+    AccountId, AnyFact, FactKind, FillKey, OrderClass, OrderKey, Outcome, PositionMode, PositionSide, Source,
+    Statement, Symbol, TimestampMs,
 };
 use ledger_store::{Batch, FillFilter, PageRequest, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
 use serde_json::json;
@@ -76,6 +77,7 @@ struct Import<'a> {
     kinds: BTreeMap<FactKind, Counts>,
     rejected: u64,
     conflicting: u64,
+    notes: u64,
     rows: u64,
     pending: Vec<Statement>,
     origins: Vec<Origin>,
@@ -116,6 +118,7 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
             kinds: BTreeMap::new(),
             rejected: 0,
             conflicting: 0,
+            notes: 0,
             rows: 0,
             pending: Vec::new(),
             origins: Vec::new(),
@@ -172,7 +175,7 @@ impl Import<'_> {
     async fn file(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
         let mut file = match files::open(path, options.clone()) {
             Ok(file) => file,
-            Err(error) => return self.file_error(&error),
+            Err(error) => return self.complain(&error),
         };
         if file.kind() == Kind::BotDatabase {
             return self.bot_database(path, options).await;
@@ -181,7 +184,7 @@ impl Import<'_> {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
-                    self.file_error(&error)?;
+                    self.complain(&error)?;
                     continue;
                 }
             };
@@ -192,27 +195,52 @@ impl Import<'_> {
                 Err(error) => self.reject(&origin, &error)?,
             }
         }
+        if let Some((zone, origin)) = file.zone()
+            && origin != ZoneOrigin::Header
+        {
+            let by = if origin == ZoneOrigin::FileName { "by its name" } else { "as given" };
+            self.output.remark(&format!("{}: times read as {zone}, {by}", self.file));
+        }
         self.commit().await
     }
 
     async fn bot_database(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
-        let rows = match crate::wiring::bot_rows(path, options) {
-            Ok(rows) => rows,
-            Err(error) => return self.file_error(&error),
+        let mut database = match crate::wiring::open_bot_database(path) {
+            Ok(database) => database,
+            Err(error) => return self.complain(&error),
         };
-        for row in rows {
-            let row = match row {
-                Ok(row) => row,
-                Err(error) => {
-                    self.file_error(&error)?;
-                    break;
+        let mut symbols = BTreeSet::new();
+        for table in database.tables() {
+            let mut after = None;
+            loop {
+                let rows = match database.rows(table, after, PAGE) {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        self.complain(&error)?;
+                        break;
+                    }
+                };
+                let Some(last) = rows.last() else { break };
+                after = Some(last.rowid);
+                for row in rows {
+                    self.rows += 1;
+                    let line = u64::try_from(row.rowid).unwrap_or_default();
+                    let origin = Origin { member: Some(table.as_str().into()), line };
+                    if let Some(note) = row.note {
+                        self.notes += 1;
+                        self.name("noted", self.notes, &origin, note)?;
+                    }
+                    match row.parsed {
+                        Ok(mut statements) => {
+                            complete(&mut statements, options, &mut symbols);
+                            self.take(statements, &origin).await?;
+                        }
+                        Err(reason) => {
+                            self.rejected += 1;
+                            self.name("rejected", self.rejected, &origin, &reason)?;
+                        }
+                    }
                 }
-            };
-            self.rows += 1;
-            let origin = Origin { member: Some(row.table.into()), line: row.row };
-            match row.statements {
-                Ok(statements) => self.take(statements, &origin).await?,
-                Err(error) => self.reject(&origin, error.as_ref())?,
             }
         }
         self.commit().await
@@ -266,7 +294,8 @@ impl Import<'_> {
         self.name("rejected", self.rejected, origin, &story)
     }
 
-    fn file_error(&mut self, error: &FileError) -> Result<(), CommandError> {
+    /// A file that cannot be read, or not be read further.
+    fn complain(&mut self, error: &(dyn std::error::Error + 'static)) -> Result<(), CommandError> {
         self.rejected += 1;
         let story = story(error);
         if self.output.format == Format::Json {
@@ -308,6 +337,34 @@ impl Import<'_> {
         }
         lines
     }
+}
+
+/// Adds to a bot's rows what only the rest of the world knows: the contracts of their symbols, and the position side of
+/// an account that is in one-way mode.
+fn complete(statements: &mut Vec<Statement>, options: &Options, symbols: &mut BTreeSet<Symbol>) {
+    let mut contracts = Vec::new();
+    for statement in statements.iter_mut() {
+        let symbol = match &mut statement.fact {
+            AnyFact::Fill(fill) => {
+                fill.position_side = fill.position_side.or(options.position_side_when_absent);
+                &fill.key.symbol
+            }
+            AnyFact::Order(order) => {
+                order.position_side = order.position_side.or(options.position_side_when_absent);
+                &order.key.symbol
+            }
+            _ => continue,
+        };
+        if symbols.insert(symbol.clone()) {
+            contracts.extend(instrument_from_symbol(symbol));
+        }
+    }
+    let source = Source::BotDatabase;
+    statements.extend(contracts.into_iter().map(|contract| Statement {
+        fact: AnyFact::Instrument(contract),
+        source,
+        payload: None,
+    }));
 }
 
 /// An error with its causes, on one line.
