@@ -35,10 +35,10 @@ pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Sends what the parts log to standard error: warnings, or more with `-v`.
+/// Sends what the parts log to standard error: errors, or more with `-v`. What a command has to say it says itself.
 pub(crate) fn init_tracing(verbose: u8) {
     let level = match verbose {
-        0 => tracing::Level::WARN,
+        0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,

@@ -4,14 +4,14 @@
 //! whatever stands beside them; bad ones are named with file and line. Positions and round trips are recomputed once,
 //! at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use exchange_client::binance_usdm::instrument_from_symbol;
 use exchange_client::files::{self, Kind, Options, ZoneOrigin};
 use ledger_core::{
     AccountId, AnyFact, FactKind, FillKey, OrderClass, OrderKey, Outcome, PositionMode, PositionSide, Source,
-    Statement, Symbol, TimestampMs,
+    Statement, TimestampMs,
 };
 use ledger_store::{Batch, FillFilter, PageRequest, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
 use serde_json::json;
@@ -133,6 +133,7 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
         lines.extend(import.lines());
     }
     let placed = place_by_orders(store.as_ref(), &account_id, started, run_id).await?;
+    infer_contracts(store.as_ref(), &account_id, started, run_id).await?;
     let quarantined = refold(store.as_ref(), &account_id, &mut context.output).await?;
     let unplaced =
         store.fill_count(&FillFilter { unplaced_only: true, ..Scope::account(account_id.clone()).into() }).await?;
@@ -209,7 +210,6 @@ impl Import<'_> {
             Ok(database) => database,
             Err(error) => return self.complain(&error),
         };
-        let mut symbols = BTreeSet::new();
         for table in database.tables() {
             let mut after = None;
             loop {
@@ -232,7 +232,7 @@ impl Import<'_> {
                     }
                     match row.parsed {
                         Ok(mut statements) => {
-                            complete(&mut statements, options, &mut symbols);
+                            complete(&mut statements, options);
                             self.take(statements, &origin).await?;
                         }
                         Err(reason) => {
@@ -339,32 +339,40 @@ impl Import<'_> {
     }
 }
 
-/// Adds to a bot's rows what only the rest of the world knows: the contracts of their symbols, and the position side of
-/// an account that is in one-way mode.
-fn complete(statements: &mut Vec<Statement>, options: &Options, symbols: &mut BTreeSet<Symbol>) {
-    let mut contracts = Vec::new();
-    for statement in statements.iter_mut() {
-        let symbol = match &mut statement.fact {
-            AnyFact::Fill(fill) => {
-                fill.position_side = fill.position_side.or(options.position_side_when_absent);
-                &fill.key.symbol
-            }
-            AnyFact::Order(order) => {
-                order.position_side = order.position_side.or(options.position_side_when_absent);
-                &order.key.symbol
-            }
-            _ => continue,
-        };
-        if symbols.insert(symbol.clone()) {
-            contracts.extend(instrument_from_symbol(symbol));
+/// Gives a bot's rows the position side of an account that is in one-way mode.
+fn complete(statements: &mut [Statement], options: &Options) {
+    for statement in statements {
+        match &mut statement.fact {
+            AnyFact::Fill(fill) => fill.position_side = fill.position_side.or(options.position_side_when_absent),
+            AnyFact::Order(order) => order.position_side = order.position_side.or(options.position_side_when_absent),
+            _ => {}
         }
     }
-    let source = Source::BotDatabase;
-    statements.extend(contracts.into_iter().map(|contract| Statement {
-        fact: AnyFact::Instrument(contract),
-        source,
-        payload: None,
-    }));
+}
+
+/// Adds the contracts that no file stated but whose names tell what they are.
+async fn infer_contracts(
+    store: &dyn Store,
+    account: &AccountId,
+    recorded_at: TimestampMs,
+    run_id: RunId,
+) -> Result<(), CommandError> {
+    let mut statements = Vec::new();
+    for pending in store.pending_refolds().await? {
+        if pending.account == *account && store.instrument(account, &pending.symbol).await?.is_none() {
+            statements.extend(instrument_from_symbol(&pending.symbol).map(|contract| Statement {
+                fact: AnyFact::Instrument(contract),
+                source: Source::Repair,
+                payload: None,
+            }));
+        }
+    }
+    if !statements.is_empty() {
+        let mut batch = Batch::new(account.clone(), recorded_at, statements).with_refold(Refold::Deferred);
+        batch.run_id = Some(run_id);
+        store.commit(batch).await?;
+    }
+    Ok(())
 }
 
 /// An error with its causes, on one line.
