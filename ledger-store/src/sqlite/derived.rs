@@ -120,6 +120,11 @@ pub(super) fn write_trips(conn: &mut SqliteConnection, account: &AccountId, trip
         })
         .collect::<Result<Vec<_>, Stop>>()?;
     for chunk in rows.chunks(ROWS_MAX) {
+        // As for facts: full statements are prepared once.
+        if let Ok(full) = <&[TripRow; ROWS_MAX]>::try_from(chunk) {
+            diesel::insert_into(round_trips::table).values(full).execute(conn).map_err(failed("write round trips"))?;
+            continue;
+        }
         diesel::insert_into(round_trips::table).values(chunk).execute(conn).map_err(failed("write round trips"))?;
     }
     Ok(())

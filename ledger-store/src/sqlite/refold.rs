@@ -17,7 +17,7 @@ use ledger_core::{
 use super::checkpoint::{self, Checkpoint};
 use super::codec::RowReader;
 use super::derived::{self, MismatchRow};
-use super::fact_table::{FactTable, QueryResult};
+use super::fact_table::{FactTable, QueryResult, ROWS_MAX};
 use super::failure::failed;
 use super::fill::FillRow;
 use super::instrument::InstrumentRow;
@@ -30,7 +30,6 @@ use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
 
 const PAGE_ROWS: i64 = 4_096;
-const FLUSH_ROWS: usize = 500;
 
 /// Why a fold stopped: the store failed, or the symbol's own facts cannot be folded.
 pub(super) enum Stop {
@@ -169,12 +168,13 @@ fn fold(
     let fills_before = driver.fills_seen;
     derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
+    let has_orders = has_orders(conn, account, symbol)?;
     loop {
         let rows = fold_rows(conn, account, symbol, after.as_ref()).map_err(failed("read fills"))?;
         let page = rows.into_iter().map(|row| row.decode(account, symbol)).collect::<StoreResult<Vec<Fill>>>()?;
         let Some(last) = page.last() else { break };
         after = Some(last.fold_key());
-        let contexts = contexts_of(conn, account, symbol, &page)?;
+        let contexts = if has_orders { contexts_of(conn, account, symbol, &page)? } else { Contexts::new() };
         for fill in &page {
             let context = fill.order_id.as_ref().and_then(|id| contexts.get(id));
             driver.fill(conn, &mut timeline, fill, context)?;
@@ -225,7 +225,7 @@ impl Driver<'_> {
                 exchange_pnl: fill.exchange_realized_pnl.map(|pnl| pnl.to_string()),
             });
         }
-        if self.trips.len() >= FLUSH_ROWS || self.mismatches.len() >= FLUSH_ROWS {
+        if self.trips.len() >= ROWS_MAX || self.mismatches.len() >= ROWS_MAX {
             self.flush(conn)?;
         }
         Ok(())
@@ -331,6 +331,15 @@ struct ContextRow {
 }
 
 type Contexts = HashMap<OrderId, OrderContext>;
+
+/// Whether there is any order to look up; books made from trade exports have none.
+fn has_orders(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> StoreResult<bool> {
+    let of_symbol = orders::table
+        .filter(orders::account_id.eq(account.as_str()))
+        .filter(orders::symbol.eq(symbol.as_str()))
+        .filter(orders::order_class.eq(OrderClass::Regular.as_str()));
+    diesel::select(diesel::dsl::exists(of_symbol)).get_result(conn).map_err(failed("read orders"))
+}
 
 /// What the orders of a page of fills tell, each read once however many fills it has.
 fn contexts_of(
