@@ -28,7 +28,7 @@ const LISTING: Listing<Sourced<Fill>> = Listing {
         },
         Column {
             key: "exchange_realized_pnl",
-            title: "Realized*",
+            title: "Exchange PnL",
             rank: 4,
             value: |f| f.fact.exchange_realized_pnl.into(),
         },

@@ -325,15 +325,19 @@ impl Import<'_> {
     }
 
     fn lines(self) -> Vec<Line> {
+        // The name is enough to tell the files of one import apart; messages about rows have the whole path.
+        let name = Path::new(&self.file)
+            .file_name()
+            .map_or_else(|| self.file.clone(), |name| name.to_string_lossy().into_owned());
         let mut lines: Vec<Line> = self
             .kinds
             .into_iter()
             .filter(|(kind, _)| *kind != FactKind::Instrument)
-            .map(|(kind, counts)| Line { file: self.file.clone(), what: plural(kind).to_owned(), counts })
+            .map(|(kind, counts)| Line { file: name.clone(), what: plural(kind).to_owned(), counts })
             .collect();
         if self.rejected > 0 || lines.is_empty() {
             let counts = Counts { rejected: self.rejected, ..Counts::default() };
-            lines.push(Line { file: self.file, what: "rows".to_owned(), counts });
+            lines.push(Line { file: name, what: "rows".to_owned(), counts });
         }
         lines
     }

@@ -61,6 +61,7 @@ async fn tell(args: &DemoArgs, world: &DemoWorld, context: &mut Context) -> Resu
     // A service compares once when it starts: it binds the book to the exchange account and finds nothing yet.
     reconciler.sync().await.map_err(failed)?;
 
+    narrator.say(context, &format!("The demo of fillbook, seed {}. Nothing leaves this machine.", args.seed))?;
     narrator.heading(context, "1. A bot trades")?;
     narrator.say(
         context,
