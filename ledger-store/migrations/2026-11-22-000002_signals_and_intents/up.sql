@@ -18,7 +18,7 @@ CREATE TABLE engine_signals (
     conflicts TEXT,
     CONSTRAINT engine_signals_key UNIQUE (account_id, signal_id)
 ) STRICT;
-CREATE INDEX engine_signals_ts_symbol ON engine_signals (ts, symbol, account_id);
+CREATE INDEX engine_signals_ts_symbol ON engine_signals (account_id, ts, symbol);
 
 CREATE TABLE order_intents (
     account_id TEXT NOT NULL REFERENCES accounts,
@@ -46,7 +46,7 @@ CREATE TABLE order_intents (
     conflicts TEXT,
     PRIMARY KEY (account_id, client_order_id)
 ) STRICT;
-CREATE INDEX order_intents_created ON order_intents (created_local_ms, symbol, account_id);
+CREATE INDEX order_intents_created ON order_intents (account_id, created_local_ms, symbol);
 CREATE INDEX order_intents_signal ON order_intents (account_id, signal_id) WHERE signal_id IS NOT NULL;
 CREATE INDEX order_intents_unresolved ON order_intents (account_id, created_local_ms)
     WHERE outcome IN ('pending', 'unknown');

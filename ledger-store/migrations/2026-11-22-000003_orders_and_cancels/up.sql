@@ -37,7 +37,7 @@ CREATE TABLE orders (
     CONSTRAINT orders_ts_complete CHECK ((ts IS NULL) = (ts_precision IS NULL)),
     CONSTRAINT orders_updated_ts_complete CHECK ((updated_ts IS NULL) = (updated_ts_precision IS NULL))
 ) STRICT;
-CREATE INDEX orders_ts_symbol ON orders (ts, symbol, account_id);
+CREATE INDEX orders_ts_symbol ON orders (account_id, ts, symbol, order_class, order_id);
 CREATE INDEX orders_symbol_status ON orders (symbol, status, account_id);
 CREATE INDEX orders_client_order_id ON orders (account_id, client_order_id) WHERE client_order_id IS NOT NULL;
 CREATE INDEX orders_signal ON orders (account_id, signal_id) WHERE signal_id IS NOT NULL;
@@ -59,4 +59,4 @@ CREATE TABLE cancels (
     conflicts TEXT,
     CONSTRAINT cancels_key UNIQUE (account_id, symbol, order_class, order_id)
 ) STRICT;
-CREATE INDEX cancels_ts_symbol ON cancels (ts, symbol, account_id);
+CREATE INDEX cancels_ts_symbol ON cancels (account_id, ts, symbol);

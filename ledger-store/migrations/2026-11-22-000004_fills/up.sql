@@ -21,7 +21,7 @@ CREATE TABLE fills (
     PRIMARY KEY (account_id, symbol, fill_id, side),
     CONSTRAINT fills_fee_complete CHECK ((fee IS NULL) = (fee_asset IS NULL))
 ) STRICT;
-CREATE INDEX fills_ts_symbol ON fills (ts, symbol, account_id);
+CREATE INDEX fills_ts_symbol ON fills (account_id, ts, symbol);
 CREATE INDEX fills_order_id ON fills (order_id, symbol, account_id);
 -- The order in which fills are folded: see ledger_core::FoldKey.
 CREATE INDEX fills_fold_order ON fills (account_id, symbol, sequence, ts, fill_id, side);

@@ -15,7 +15,7 @@ CREATE TABLE income (
     conflicts TEXT,
     PRIMARY KEY (account_id, income_type, tran_id, symbol, asset)
 ) STRICT;
-CREATE INDEX income_ts_symbol ON income (ts, symbol, account_id);
+CREATE INDEX income_ts_symbol ON income (account_id, ts, symbol);
 CREATE INDEX income_fill ON income (account_id, symbol, fill_id) WHERE fill_id IS NOT NULL;
 CREATE INDEX income_funding ON income (account_id, symbol, ts, tran_id, asset) WHERE income_type = 'FUNDING_FEE';
 
@@ -32,7 +32,7 @@ CREATE TABLE position_snapshots (
     conflicts TEXT,
     PRIMARY KEY (account_id, symbol, position_side, ts)
 ) STRICT;
-CREATE INDEX position_snapshots_ts_symbol ON position_snapshots (ts, symbol, account_id);
+CREATE INDEX position_snapshots_ts_symbol ON position_snapshots (account_id, ts, symbol);
 
 CREATE TABLE balance_snapshots (
     account_id TEXT NOT NULL REFERENCES accounts,
@@ -44,7 +44,7 @@ CREATE TABLE balance_snapshots (
     conflicts TEXT,
     PRIMARY KEY (account_id, asset, ts)
 ) STRICT;
-CREATE INDEX balance_snapshots_ts ON balance_snapshots (ts, account_id);
+CREATE INDEX balance_snapshots_ts ON balance_snapshots (account_id, ts);
 
 CREATE TABLE price_snapshots (
     account_id TEXT NOT NULL REFERENCES accounts,
@@ -56,7 +56,7 @@ CREATE TABLE price_snapshots (
     conflicts TEXT,
     PRIMARY KEY (account_id, symbol, ts)
 ) STRICT;
-CREATE INDEX price_snapshots_ts_symbol ON price_snapshots (ts, symbol, account_id);
+CREATE INDEX price_snapshots_ts_symbol ON price_snapshots (account_id, ts, symbol);
 
 CREATE TABLE anchors (
     account_id TEXT NOT NULL REFERENCES accounts,
@@ -71,4 +71,4 @@ CREATE TABLE anchors (
     conflicts TEXT,
     PRIMARY KEY (account_id, symbol, position_side, ts)
 ) STRICT;
-CREATE INDEX anchors_ts_symbol ON anchors (ts, symbol, account_id);
+CREATE INDEX anchors_ts_symbol ON anchors (account_id, ts, symbol);

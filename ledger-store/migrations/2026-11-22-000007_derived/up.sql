@@ -23,7 +23,7 @@ CREATE TABLE positions (
     detail_json TEXT NOT NULL,
     CONSTRAINT positions_key UNIQUE (account_id, symbol, position_side)
 ) STRICT;
-CREATE INDEX positions_ts_symbol ON positions (ts, symbol, account_id);
+CREATE INDEX positions_ts_symbol ON positions (account_id, ts, symbol);
 
 CREATE TABLE round_trips (
     account_id TEXT NOT NULL REFERENCES accounts,
@@ -44,7 +44,7 @@ CREATE TABLE round_trips (
     detail_json TEXT NOT NULL,
     PRIMARY KEY (account_id, symbol, trip_no)
 ) STRICT;
-CREATE INDEX round_trips_closed ON round_trips (closed_ts, symbol, account_id);
+CREATE INDEX round_trips_closed ON round_trips (account_id, closed_ts, symbol);
 CREATE INDEX round_trips_open ON round_trips (account_id, symbol) WHERE closed_ts IS NULL;
 
 -- Realized PnL per round trip, before fees and funding; absent where it cannot be known.

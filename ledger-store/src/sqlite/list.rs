@@ -49,7 +49,10 @@ macro_rules! scoped {
     ($table:ident, $row:ty, $ts:expr, $scope:expr) => {{
         let mut query = scoped!($table, $row, $ts, $scope, without symbol);
         if let Some(symbol) = &$scope.symbol {
-            query = query.filter($table::symbol.eq(symbol.as_str()));
+            // The plus sign keeps SQLite from reading by symbol and then sorting all of it for every page.
+            query = query.filter(
+                sql::<Bool>(concat!("+", stringify!($table), ".symbol = ")).bind::<Text, _>(symbol.as_str().to_owned()),
+            );
         }
         query
     }};
@@ -124,17 +127,78 @@ pub(super) fn intents(
 /// Orders without a creation time have no place in the index by time, and come before all others.
 const NO_TIME: &str = "none";
 
+/// The two parts of a list of orders: those known only from their fills have no time, and count as the oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OrderPart {
+    Untimed,
+    Timed,
+}
+
+/// Where a page of orders begins.
+struct OrderPosition {
+    /// `None` within the untimed part.
+    ms: Option<i64>,
+    symbol: String,
+    class: String,
+    id: String,
+}
+
+fn order_position(page: &PageRequest) -> StoreResult<Option<OrderPosition>> {
+    let Some(after) = &page.after else { return Ok(None) };
+    let [ms, symbol, class, id] = after.parts()?;
+    let ms = if ms == NO_TIME { None } else { Some(after.number(ms)?) };
+    Ok(Some(OrderPosition { ms, symbol: symbol.clone(), class: class.clone(), id: id.clone() }))
+}
+
 pub(super) fn orders(
     conn: &mut SqliteConnection,
     filter: &OrderFilter,
     page: &PageRequest,
 ) -> StoreResult<Page<BookOrder>> {
+    let position = order_position(page)?;
+    let parts = match page.direction {
+        Direction::OldestFirst => [OrderPart::Untimed, OrderPart::Timed],
+        Direction::NewestFirst => [OrderPart::Timed, OrderPart::Untimed],
+    };
+    let mut rows = Vec::new();
+    let mut begun = position.is_none();
+    for part in parts {
+        let within = position.as_ref().filter(|position| position.ms.is_some() == (part == OrderPart::Timed));
+        begun |= within.is_some();
+        let limit = page.limit_rows() - i64::try_from(rows.len()).unwrap_or(i64::MAX);
+        if begun && limit > 0 {
+            rows.extend(order_rows(conn, filter, page.direction, part, within, limit)?);
+        }
+    }
+    page.finish(
+        rows,
+        |(row, _)| {
+            let ms = row.ts.map_or_else(|| NO_TIME.to_owned(), |ms| ms.to_string());
+            Cursor::new(vec![ms, row.symbol.clone(), row.order_class.clone(), row.order_id.clone()])
+        },
+        |row| decode_book_order(&row),
+    )
+}
+
+/// Rows of one part, in the order of the index `orders_ts_symbol`, so that nothing is sorted.
+fn order_rows(
+    conn: &mut SqliteConnection,
+    filter: &OrderFilter,
+    direction: Direction,
+    part: OrderPart,
+    after: Option<&OrderPosition>,
+    limit: i64,
+) -> StoreResult<Vec<(OrderRow, OrderSumsRow)>> {
     let mut query = orders::table
         .filter(orders::account_id.eq(filter.scope.account.as_str()))
         .select((OrderRow::as_select(), OrderSumsRow::as_select()))
         .into_boxed();
+    query = match part {
+        OrderPart::Untimed => query.filter(orders::ts.is_null()),
+        OrderPart::Timed => query.filter(orders::ts.is_not_null()),
+    };
     if let Some(symbol) = &filter.scope.symbol {
-        query = query.filter(orders::symbol.eq(symbol.as_str()));
+        query = query.filter(sql::<Bool>("+orders.symbol = ").bind::<Text, _>(symbol.as_str().to_owned()));
     }
     if let Some(since) = filter.scope.since {
         query = query.filter(orders::ts.ge(since.as_ms()));
@@ -165,57 +229,35 @@ pub(super) fn orders(
     if filter.residual_only {
         query = query.filter(orders::residual_qty.is_not_null());
     }
-    if let Some(after) = &page.after {
-        let [ms, key] = after.parts()?;
-        let beyond = |comparison: &str| sql::<Bool>(&format!("{ORDER_KEY} {comparison} ")).bind::<Text, _>(key.clone());
-        query = match (page.direction, ms.as_str()) {
-            (Direction::OldestFirst, NO_TIME) => query.filter(orders::ts.is_not_null().or(beyond(">"))),
-            (Direction::NewestFirst, NO_TIME) => query.filter(orders::ts.is_null()).filter(beyond("<")),
-            (Direction::OldestFirst, ms) => {
-                let ms = after.number(ms)?;
-                query.filter(orders::ts.ge(ms)).filter(
-                    sql::<Bool>("(orders.ts > ")
-                        .bind::<BigInt, _>(ms)
-                        .sql(" OR ")
-                        .sql(ORDER_KEY)
-                        .sql(" > ")
-                        .bind::<Text, _>(key.clone())
-                        .sql(")"),
-                )
+    if let Some(OrderPosition { ms, symbol, class, id }) = after {
+        let comparison = match direction {
+            Direction::OldestFirst => ">",
+            Direction::NewestFirst => "<",
+        };
+        let beyond = sql::<Bool>(&format!("(orders.symbol, orders.order_class, orders.order_id) {comparison} ("))
+            .bind::<Text, _>(symbol.clone())
+            .sql(", ")
+            .bind::<Text, _>(class.clone())
+            .sql(", ")
+            .bind::<Text, _>(id.clone())
+            .sql(")");
+        query = match (ms, direction) {
+            (None, _) => query.filter(beyond),
+            (Some(ms), Direction::OldestFirst) => {
+                query.filter(orders::ts.ge(*ms)).filter(orders::ts.assume_not_null().gt(*ms).or(beyond))
             }
-            (Direction::NewestFirst, ms) => {
-                let ms = after.number(ms)?;
-                query.filter(
-                    sql::<Bool>("(orders.ts IS NULL OR orders.ts < ")
-                        .bind::<BigInt, _>(ms)
-                        .sql(" OR (orders.ts = ")
-                        .bind::<BigInt, _>(ms)
-                        .sql(" AND ")
-                        .sql(ORDER_KEY)
-                        .sql(" < ")
-                        .bind::<Text, _>(key.clone())
-                        .sql("))"),
-                )
+            (Some(ms), Direction::NewestFirst) => {
+                query.filter(orders::ts.le(*ms)).filter(orders::ts.assume_not_null().lt(*ms).or(beyond))
             }
         };
     }
-    query = match page.direction {
-        Direction::OldestFirst => query.order((orders::ts.asc(), sql::<Text>(ORDER_KEY))),
-        Direction::NewestFirst => query.order((orders::ts.desc(), sql::<Text>(&format!("{ORDER_KEY} DESC")))),
+    let key = (orders::symbol, orders::order_class, orders::order_id);
+    query = match direction {
+        Direction::OldestFirst => query.order((orders::ts.asc(), key.0.asc(), key.1.asc(), key.2.asc())),
+        Direction::NewestFirst => query.order((orders::ts.desc(), key.0.desc(), key.1.desc(), key.2.desc())),
     };
-    let rows: Vec<(OrderRow, OrderSumsRow)> =
-        query.limit(page.limit_rows()).load(conn).map_err(failed("read orders"))?;
-    page.finish(
-        rows,
-        |(row, _)| {
-            let ms = row.ts.map_or_else(|| NO_TIME.to_owned(), |ms| ms.to_string());
-            Cursor::new(vec![ms, format!("{}|{}|{}", row.symbol, row.order_class, row.order_id)])
-        },
-        |row| decode_book_order(&row),
-    )
+    query.limit(limit).load(conn).map_err(failed("read orders"))
 }
-
-const ORDER_KEY: &str = "orders.symbol || '|' || orders.order_class || '|' || orders.order_id";
 
 /// The conditions of a fill filter on a boxed query.
 macro_rules! fill_conditions {
