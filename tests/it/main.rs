@@ -5,5 +5,6 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod import;
+mod processes;
 mod readme;
 mod support;
