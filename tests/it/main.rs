@@ -8,3 +8,4 @@ mod import;
 mod processes;
 mod readme;
 mod support;
+mod verify;
