@@ -106,7 +106,7 @@ impl Fact for Fill {
             position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
             fee: j.optional("fee", self.fee.as_ref(), other.fee.as_ref()),
             maker: j.optional("maker", self.maker.as_ref(), other.maker.as_ref()),
-            exchange_realized_pnl: j.rounded(
+            exchange_realized_pnl: j.amount(
                 "exchange_realized_pnl",
                 self.exchange_realized_pnl.as_ref(),
                 other.exchange_realized_pnl.as_ref(),

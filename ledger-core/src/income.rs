@@ -46,7 +46,7 @@ impl Fact for Income {
     fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
         Self {
             key: self.key.clone(),
-            amount: j.rounded("amount", Some(&self.amount), Some(&other.amount)).unwrap_or(self.amount),
+            amount: j.amount("amount", Some(&self.amount), Some(&other.amount)).unwrap_or(self.amount),
             time: j.time("ts", Some(&self.time), Some(&other.time)).unwrap_or(self.time),
             fill_id: j.optional("fill_id", self.fill_id.as_ref(), other.fill_id.as_ref()),
             info: j.optional("info", self.info.as_ref(), other.info.as_ref()),

@@ -18,6 +18,9 @@ use crate::amount::Decimal;
 use crate::source::Source;
 use crate::time::EventTime;
 
+/// The decimals in which exchanges state amounts of money.
+const AMOUNT_SCALE: u8 = 8;
+
 /// The name of a mergeable field, as its column is called.
 pub type Field = &'static str;
 
@@ -154,9 +157,11 @@ impl Joiner<'_> {
         self.register(field, left, right, |_| 0, |a, b| a == b)
     }
 
-    /// A number that some sources round or cut: more decimals beat fewer, and agree with them if they round to them.
-    pub fn rounded(&mut self, field: Field, left: Option<&Decimal>, right: Option<&Decimal>) -> Option<Decimal> {
-        self.register(field, left, right, |value| i64::from(value.scale()), |a, b| a.agrees_with(*b))
+    /// An amount or average that the exchange states with at most 8 decimals and a lesser source may have computed in
+    /// more: two agree when they are equal at 8 decimals. How many decimals a value shows says nothing about how exact it is,
+    /// so that only rank and content decide which one stands.
+    pub fn amount(&mut self, field: Field, left: Option<&Decimal>, right: Option<&Decimal>) -> Option<Decimal> {
+        self.register(field, left, right, |_| 0, |a, b| a.round(AMOUNT_SCALE) == b.round(AMOUNT_SCALE))
     }
 
     /// An instant: milliseconds beat seconds, and agree with them if they lie in that second.

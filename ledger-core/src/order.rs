@@ -259,7 +259,7 @@ fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Jo
     let (left, right) = (left?, right?);
     let avg = |executed: &Execution| executed.avg_price.map(Price::get);
     let qty = j.required("executed_qty", &left.qty, &right.qty);
-    let avg_price = j.rounded("avg_price", avg(left).as_ref(), avg(right).as_ref());
+    let avg_price = j.amount("avg_price", avg(left).as_ref(), avg(right).as_ref());
     Some(Execution { qty, avg_price: avg_price.and_then(|price| Price::new(price).ok()) })
 }
 

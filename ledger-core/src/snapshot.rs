@@ -64,7 +64,7 @@ impl Fact for BalanceSnapshot {
         Self {
             asset: self.asset.clone(),
             at: self.at,
-            wallet: j.rounded("wallet", Some(&self.wallet), Some(&other.wallet)).unwrap_or(self.wallet),
+            wallet: j.amount("wallet", Some(&self.wallet), Some(&other.wallet)).unwrap_or(self.wallet),
         }
     }
 }

@@ -282,6 +282,8 @@ fn overflow_is_a_typed_error() {
 
 mod merging {
     use super::*;
+    use std::collections::BTreeSet;
+
     use ledger_core::{Fact, Fill, Order};
 
     fn laws<F: Fact + std::fmt::Debug>(a: &Sourced<F>, b: &Sourced<F>, c: &Sourced<F>) -> Result<(), TestCaseError> {
@@ -334,18 +336,37 @@ mod merging {
 
         #[test]
         fn a_conflict_is_noticed_in_every_order(facts in prop::collection::vec(sourced(support::fills()), 2..5), seed in any::<u64>()) {
-            let fold = |facts: &[Sourced<Fill>]| facts[1..].iter().fold(facts[0].clone(), |book, offered| merge(&book, offered).0);
-            let mut shuffled = facts.clone();
-            let mut random = support::Random(seed);
-            for at in (1..shuffled.len()).rev() {
-                let other = usize::try_from(random.below(i64::try_from(at).unwrap() + 1)).unwrap();
-                shuffled.swap(at, other);
-            }
-            let (one, two) = (fold(&facts), fold(&shuffled));
-            prop_assert_eq!(&one, &two);
-            let prices: std::collections::BTreeSet<_> = facts.iter().map(|f| f.fact.price).collect();
+            let one = in_any_order(&facts, seed)?;
+            let prices: BTreeSet<_> = facts.iter().map(|f| f.fact.price).collect();
             prop_assert_eq!(one.conflicts.contains("price"), prices.len() > 1);
+            let stated: BTreeSet<_> = facts.iter().filter_map(|f| f.fact.exchange_realized_pnl).map(|pnl| pnl.round(8)).collect();
+            prop_assert_eq!(one.conflicts.contains("exchange_realized_pnl"), stated.len() > 1);
         }
+
+        #[test]
+        fn a_conflict_of_amounts_is_noticed_in_every_order(facts in prop::collection::vec(sourced(support::incomes()), 2..5), seed in any::<u64>()) {
+            let one = in_any_order(&facts, seed)?;
+            let amounts: BTreeSet<_> = facts.iter().map(|f| f.fact.amount.round(8)).collect();
+            prop_assert_eq!(one.conflicts.contains("amount"), amounts.len() > 1);
+            // The best source is believed, however many decimals another one shows.
+            let best = facts.iter().map(|f| f.provenance.source).max();
+            let said: Vec<_> = facts.iter().filter(|f| Some(f.provenance.source) == best).map(|f| f.fact.amount).collect();
+            prop_assert!(said.contains(&one.fact.amount));
+        }
+    }
+
+    /// Merges facts in the given and in a shuffled order; both must be equal.
+    fn in_any_order<F: Fact + std::fmt::Debug>(facts: &[Sourced<F>], seed: u64) -> Result<Sourced<F>, TestCaseError> {
+        let fold =
+            |facts: &[Sourced<F>]| facts[1..].iter().fold(facts[0].clone(), |book, offered| merge(&book, offered).0);
+        let mut shuffled = facts.to_vec();
+        let mut random = support::Random(seed);
+        for at in (1..shuffled.len()).rev() {
+            shuffled.swap(at, usize::try_from(random.below(i64::try_from(at).unwrap() + 1)).unwrap());
+        }
+        let (one, two) = (fold(facts), fold(&shuffled));
+        prop_assert_eq!(&one, &two);
+        Ok(one)
     }
 
     #[test]

@@ -105,7 +105,7 @@ pub fn fills() -> impl Strategy<Value = Fill> {
         maybe(vec![PositionSide::Net, PositionSide::Long]),
         maybe(fees.to_vec()),
         prop::option::of(any::<bool>()),
-        maybe(vec![dec("0"), dec("0.33"), dec("0.333"), dec("0.335")]),
+        maybe(vec![dec("0"), dec("0.33"), dec("0.330000002"), dec("0.333"), dec("0.335")]),
         maybe(vec![7_i64]),
         maybe(vec![OrderId::new("1").unwrap(), OrderId::new("2").unwrap()]),
     )
@@ -220,7 +220,16 @@ pub fn cancels() -> impl Strategy<Value = Cancel> {
 pub fn incomes() -> impl Strategy<Value = Income> {
     (
         event_time(),
-        prop::sample::select(vec![dec("-0.1"), dec("-0.12"), dec("-0.123"), dec("0.5")]),
+        prop::sample::select(vec![
+            dec("-0.1"),
+            dec("-0.15"),
+            dec("-0.2"),
+            dec("-0.100000001"),
+            dec("-0.100000004"),
+            dec("0.5"),
+            dec("12"),
+            dec("12.9"),
+        ]),
         maybe(vec![FillId::new("1").unwrap(), FillId::new("2").unwrap()]),
     )
         .prop_map(|(time, amount, fill_id)| Income {
