@@ -6,6 +6,7 @@ mod clock;
 mod credentials;
 mod error;
 pub mod files;
+mod income_id;
 #[cfg(feature = "simulator")]
 pub mod simulator;
 mod transport;

@@ -6,6 +6,7 @@
 //! 1. `entities_carry_their_payload_verbatim`.
 //! 2. `a_duplicate_or_unsorted_page_is_put_right`.
 //! 3. `rows_that_were_not_asked_for_are_refused`.
+//! 4. `a_ledger_row_without_an_id_has_one_id_wherever_pages_begin`.
 
 mod dto;
 mod facts;
@@ -46,6 +47,7 @@ use crate::api::{
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::error::{Endpoint, ErrorClass, ExchangeError, FieldProblem, SendOutcome};
+use crate::income_id::IncomeDigest;
 use crate::transport::{Method, Transport};
 use crate::venue::VenueFacts;
 
@@ -282,32 +284,75 @@ impl ExchangeReader for BinanceUsdm {
     async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, INCOME, None);
         let asked_at = self.rest.server_now().await?;
+        // Rows without a transaction id are numbered within a second, so no page may begin or end in the middle of one.
+        let query = paging::in_whole_seconds(query, VENUE.income);
         let step = paging::window_step(&query, VENUE.income);
-        let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
-        let raw = self.rows(&endpoint, parameters).await?;
+        let raw = self.income_page(&endpoint, step).await?;
         match paging::next_window(&query, raw.len(), VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))? {
             WindowAnswer::Complete(next) => Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next }),
-            // The milliseconds at the page's edge may be cut, and with them the ordinals of identical rows: these rows
-            // come again.
-            WindowAnswer::Overflowed(narrower) => Ok(Page { rows: Vec::new(), asked_at, next: Some(narrower) }),
+            WindowAnswer::Overflowed(narrower) if narrower.step_ms >= paging::SECOND_MS => {
+                // What the page lacks may belong into any of its seconds: these rows come again.
+                Ok(Page { rows: Vec::new(), asked_at, next: Some(narrower) })
+            }
+            // A second holds more than a page.
+            WindowAnswer::Overflowed(narrower) => {
+                let raw = self.crowded_income(&endpoint, step, narrower.step_ms).await?;
+                let rest = query.window.after(step);
+                let next = rest.map(|window| WindowQuery { window, step_ms: paging::SECOND_MS });
+                Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next })
+            }
         }
     }
 }
 
-/// Ledger rows; those without a transaction id are told apart by their ordinal among identical ones.
+impl BinanceUsdm {
+    async fn income_page(&self, endpoint: &Endpoint, step: TimeWindow) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+        let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
+        self.rows(endpoint, parameters).await
+    }
+
+    /// All rows of a window that holds more than a page, however short it is.
+    async fn crowded_income(
+        &self,
+        endpoint: &Endpoint,
+        window: TimeWindow,
+        step_ms: i64,
+    ) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+        let mut rows = Vec::new();
+        let mut next = Some(WindowQuery { window, step_ms });
+        while let Some(query) = next {
+            let page = self.income_page(endpoint, paging::window_step(&query, VENUE.income)).await?;
+            let followed = paging::next_window(&query, page.len(), VENUE.income);
+            next = match followed.map_err(|stuck| incomplete(endpoint, stuck))? {
+                WindowAnswer::Complete(next) => {
+                    rows.extend(page);
+                    next
+                }
+                WindowAnswer::Overflowed(narrower) => Some(narrower),
+            };
+        }
+        Ok(rows)
+    }
+}
+
+/// Ledger rows of whole seconds; those without a transaction id are told apart by their ordinal among identical ones.
 fn income_rows(endpoint: &Endpoint, raw: &[Box<RawValue>]) -> Result<Vec<Stated<Income>>, ExchangeError> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut rows = BTreeMap::new();
+    let mut sorted = Vec::with_capacity(raw.len());
     for (index, raw) in raw.iter().enumerate() {
-        let row = stated::<dto::IncomeRow, _>(endpoint, index, raw, |row| Ok(row.clone()))?;
-        let ordinal = if parse::lacks_tran_id(&row.entity) {
-            let count = seen.entry(parse::income_digest(&row.entity)).or_default();
+        let row = stated::<dto::IncomeRow, _>(endpoint, index, raw, |row| Ok((parse::income_time(row)?, row.clone())))?;
+        sorted.push((index, row));
+    }
+    // Rows of one millisecond stay as they came.
+    sorted.sort_by_key(|(_, row)| row.entity.0);
+    let mut seen: BTreeMap<IncomeDigest, u32> = BTreeMap::new();
+    let mut rows = BTreeMap::new();
+    for (index, row) in sorted {
+        let ordinal = |digest| {
+            let count = seen.entry(digest).or_default();
             *count += 1;
             *count - 1
-        } else {
-            0
         };
-        let entity = parse::income(&row.entity, ordinal).map_err(|unusable| malformed(endpoint, index, unusable))?;
+        let entity = parse::income(&row.entity.1, ordinal).map_err(|unusable| malformed(endpoint, index, unusable))?;
         rows.insert((entity.time.at, entity.key.clone()), Stated { entity, payload: row.payload });
     }
     Ok(rows.into_values().collect())

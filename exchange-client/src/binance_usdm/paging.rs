@@ -87,6 +87,18 @@ pub(super) fn next_trades(
     }
 }
 
+/// Milliseconds in a second.
+pub(super) const SECOND_MS: i64 = 1_000;
+
+/// The same question, from the beginning of its first second on and in steps that end where a second ends.
+pub(super) fn in_whole_seconds(query: WindowQuery, limits: PagedFacts) -> WindowQuery {
+    let since = query.window.since();
+    let since = since.saturating_add_ms(-since.as_ms().rem_euclid(SECOND_MS));
+    let step_ms = query.step_ms.min(limits.window_ms_max);
+    let step_ms = (step_ms - step_ms.rem_euclid(SECOND_MS)).max(SECOND_MS);
+    WindowQuery { window: TimeWindow::up_to(query.window.until(), since), step_ms }
+}
+
 /// The part of a window that one request asks for.
 pub(super) fn window_step(query: &WindowQuery, limits: PagedFacts) -> TimeWindow {
     query.window.head(query.step_ms.min(limits.window_ms_max))

@@ -13,11 +13,10 @@ use ledger_core::{
     IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode, PositionSide,
     PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
 };
-use sha2::{Digest, Sha256};
 
 use super::dto::{self, Field, Scalar};
-use super::sign::hex;
 use crate::error::FieldProblem;
+use crate::income_id::{IncomeDigest, is_no_id};
 
 /// A field's name on the wire, and what is wrong with it.
 pub(super) type Unusable = (&'static str, FieldProblem);
@@ -176,42 +175,38 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
     })
 }
 
-/// A ledger entry; one without a transaction id gets `ordinal` among identical rows into its made-up one.
-pub(super) fn income(row: &dto::IncomeRow, ordinal: usize) -> Parsed<Income> {
-    let tran_id = match get_optional::<TranId>("tranId", &row.tran_id)? {
-        Some(tran_id) => tran_id,
-        None => {
-            TranId::new(format!("digest:{}:{ordinal}", income_digest(row))).map_err(|error| ("tranId", error.into()))?
-        }
+/// A ledger entry; one without a transaction id gets one of its digest and the `ordinal` of that among identical rows.
+pub(super) fn income(row: &dto::IncomeRow, ordinal: impl FnOnce(IncomeDigest) -> u32) -> Parsed<Income> {
+    let income_type = get("incomeType", &row.income_type)?;
+    let symbol: Option<Symbol> = get_optional("symbol", &row.symbol)?;
+    let asset = get("asset", &row.asset)?;
+    let amount = get("income", &row.income)?;
+    let at = income_time(row)?;
+    let tran_id = if let Some(tran_id) = optional_id::<TranId>("tranId", &row.tran_id)? {
+        tran_id
+    } else {
+        let digest = IncomeDigest::new(&income_type, at, amount, &asset, symbol.as_ref());
+        digest.tran_id(ordinal(digest)).map_err(|error| ("tranId", error.into()))?
     };
     Ok(Income {
-        key: IncomeKey {
-            income_type: get("incomeType", &row.income_type)?,
-            tran_id,
-            symbol: get_optional("symbol", &row.symbol)?,
-            asset: get("asset", &row.asset)?,
-        },
-        amount: get("income", &row.income)?,
-        time: EventTime::ms(instant("time", &row.time)?),
-        fill_id: get_optional("tradeId", &row.trade_id)?,
+        key: IncomeKey { income_type, tran_id, symbol, asset },
+        amount,
+        time: EventTime::ms(at),
+        fill_id: optional_id("tradeId", &row.trade_id)?,
         info: get_optional("info", &row.info)?,
     })
 }
 
-/// What two rows without a transaction id have in common exactly when nothing tells them apart.
-pub(super) fn income_digest(row: &dto::IncomeRow) -> String {
-    let mut hash = Sha256::new();
-    for field in [&row.symbol, &row.income_type, &row.income, &row.asset, &row.info, &row.time, &row.trade_id] {
-        let text = field.as_ref().map(ToString::to_string).unwrap_or_default();
-        // A length before each value, so that no two lists of values read the same.
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    }
-    hex(hash.finalize().get(..16).unwrap_or_default())
+pub(super) fn income_time(row: &dto::IncomeRow) -> Parsed<TimestampMs> {
+    instant("time", &row.time)
 }
 
-pub(super) fn lacks_tran_id(row: &dto::IncomeRow) -> bool {
-    matches!(text("tranId", &row.tran_id), Ok(None))
+/// Absent, empty and 0 all mean "none".
+fn optional_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
+where
+    FieldProblem: From<T::Err>,
+{
+    text(name, field)?.filter(|text| !is_no_id(text)).map(|text| read(name, text)).transpose()
 }
 
 /// A position. `at` is when it was asked for: the row's own `updateTime` is that of its last change.

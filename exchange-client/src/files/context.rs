@@ -14,6 +14,7 @@ use super::cell::Cell;
 use super::error::{RowError, RowProblem};
 use super::zone::Zone;
 use crate::binance_usdm::instrument_from_symbol;
+use crate::income_id::IncomeDigest;
 
 /// How many keys are remembered for certain. Beyond that old ones are forgotten, and what follows from them is stated
 /// again, which changes nothing in a book.
@@ -49,7 +50,7 @@ pub(super) struct Context {
     /// The zone of the present member's local times.
     pub(super) zone: Option<Zone>,
     /// How often each row without a transaction id has occurred.
-    pub(super) occurrences: Recent<[u8; 16], u32>,
+    pub(super) occurrences: Recent<IncomeDigest, u32>,
     instruments: Recent<Symbol, ()>,
     orders: Recent<OrderKey, ()>,
 }

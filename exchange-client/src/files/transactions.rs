@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use ledger_core::{
-    AnyFact, Asset, Decimal, EventTime, Income, IncomeKey, IncomeType, Source, Statement, Symbol, TranId,
-};
-use sha2::{Digest, Sha256};
+use ledger_core::{AnyFact, Asset, Income, IncomeKey, IncomeType, Source, Statement, TranId};
 
 use super::cell::Cell;
 use super::context::{Context, statement};
 use super::error::RowError;
 use super::table::{Column, Header, Record};
+use crate::income_id::{IncomeDigest, is_no_id};
 
 /// Where a transaction export keeps what.
 #[derive(Debug)]
@@ -58,15 +56,19 @@ impl TransactionColumns {
         let amount = row.required(self.amount)?.amount_with_unit()?;
         let asset: Asset = row.required(self.asset)?.id()?;
         let symbol = row.optional(Some(self.symbol)).map(Cell::symbol).transpose()?;
-        let tran_id = row.optional(Some(self.tran_id)).filter(|cell| cell.text != "0");
-        let tran_id = tran_id.map(Cell::counted_id).transpose()?;
-        let fill_id = row.optional(self.fill_id).filter(|cell| cell.text != "0").map(Cell::counted_id).transpose()?;
+        let tran_id = row.optional(Some(self.tran_id)).filter(|cell| !is_no_id(cell.text));
+        let tran_id: Option<TranId> = tran_id.map(Cell::counted_id).transpose()?;
+        let fill_id = row.optional(self.fill_id).filter(|cell| !is_no_id(cell.text));
+        let fill_id = fill_id.map(Cell::counted_id).transpose()?;
         let info = row.optional(self.info).map(Cell::id).transpose()?;
         context.check_account(row.optional(self.uid))?;
-        let tran_id = match tran_id {
-            Some(tran_id) => tran_id,
-            None => digest_id(&income_type, time, amount, &asset, symbol.as_ref(), context)
-                .map_err(|problem| RowError::cell("Transaction ID", "", problem))?,
+        let tran_id = if let Some(tran_id) = tran_id {
+            tran_id
+        } else {
+            let digest = IncomeDigest::new(&income_type, time.at, amount, &asset, symbol.as_ref());
+            let earlier = context.occurrences.replace(digest, |earlier| earlier.unwrap_or(0).saturating_add(1));
+            let made_up = digest.tran_id(earlier.unwrap_or(0));
+            made_up.map_err(|problem| RowError::cell("Transaction ID", "", problem))?
         };
         let key = IncomeKey { income_type, tran_id, symbol, asset };
         let income = Income { key, amount, time, fill_id, info };
@@ -84,25 +86,4 @@ fn income_type(cell: Cell<'_>) -> Result<IncomeType, RowError> {
         name => name,
     };
     name.parse().map_err(|problem: ledger_core::UnknownName| cell.error(problem))
-}
-
-/// An id for a row that the exchange gave none: a digest of what it says, and its number among identical rows. It is
-/// made of the values, not of their spelling, so the same row in another file gets the same id.
-fn digest_id(
-    income_type: &IncomeType,
-    time: EventTime,
-    amount: Decimal,
-    asset: &Asset,
-    symbol: Option<&Symbol>,
-    context: &mut Context,
-) -> Result<TranId, ledger_core::IdError> {
-    let symbol = symbol.map_or("", Symbol::as_str);
-    let text = format!("{income_type}|{}|{amount}|{asset}|{symbol}", time.at);
-    let digest = Sha256::digest(text.as_bytes());
-    let mut short = [0; 16];
-    for (to, from) in short.iter_mut().zip(digest.iter()) {
-        *to = *from;
-    }
-    let ordinal = context.occurrences.replace(short, |earlier| earlier.map_or(1, |count| count.saturating_add(1)));
-    TranId::new(format!("digest:{:032x}:{}", u128::from_be_bytes(short), ordinal.unwrap_or(0)))
 }
