@@ -38,5 +38,5 @@ pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip};
 pub use signal::{Signal, SignalKind};
 pub use snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot};
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source, UnknownName};
-pub use symbol_fold::{DerivedPosition, FoldError, FoldEvent, Residual, Step, SymbolFold};
+pub use symbol_fold::{DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};

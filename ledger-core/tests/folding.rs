@@ -408,6 +408,67 @@ fn events_out_of_order_are_refused() {
     assert_eq!(fold, before, "what is refused changes nothing");
 }
 
+#[test]
+fn a_fill_that_was_passed_over_leaves_nothing_known() {
+    // Profit that rests on it is estimated, until the exchange states what is held.
+    check(
+        "anchor 0
+         BUY 2 @ 100 fee 0 USDT
+         unplaced
+         SELL 2 @ 110 fee 0 USDT
+         BUY 1 @ 100 fee 0 USDT
+         anchor 1
+         SELL 1 @ 105 fee 0 USDT
+         BUY 1 @ 100 fee 0 USDT",
+        "NET #1 long in 2 @ 100 out 2 @ 110 max 2 gross 20 estimated | fees USDT 0 known | funding - | - | unknown | estimated | 1..3
+         NET #2 long in 1 @ 100 out 1 @ 105 max 1 gross 5 known | fees USDT 0 known | funding - | - | unknown | known | 4..5
+         NET #3 long in 1 @ 100 out 0 @ - max 1 gross 0 known | fees USDT 0 known | funding - | - | unknown | known | 6..-
+         NET 1 @ 100 known realized 25 estimated",
+    );
+    // Either position of a hedge can be the one; what was unknown stays so, and what ended before it stays known.
+    check(
+        "anchor LONG 0
+         anchor SHORT 0
+         LONG BUY 1 @ 100 fee 0 USDT
+         LONG SELL 1 @ 104 fee 0 USDT
+         LONG BUY 2 @ 100 fee 0 USDT
+         anchor SHORT -3
+         unplaced",
+        "LONG #1 long in 1 @ 100 out 1 @ 104 max 1 gross 4 known | fees USDT 0 known | funding - | - | unknown | known | 1..2
+         LONG #2 long in 2 @ 100 out 0 @ - max 2 gross 0 known | fees USDT 0 known | funding - | - | unknown | estimated | 3..-
+         SHORT #3 short in 3 @ - out 0 @ - max 3 gross 0 known | fees - | funding - | - | unknown | unknown | -..-
+         LONG 2 @ 100 estimated realized 4 known
+         SHORT -3 @ - unknown realized 0 known",
+    );
+    // A flat position is as doubtful as an open one.
+    check(
+        "anchor 0
+         unplaced",
+        "NET 0 @ - estimated realized 0 known",
+    );
+}
+
+#[test]
+fn fills_with_and_without_a_sequence_have_no_order() {
+    let mut book = Book::default();
+    let (numbered, mut bare) = (book.next_fill("BUY 1 @ 100"), book.next_fill("SELL 1 @ 100"));
+    bare.sequence = None;
+    for (first, second) in [(&numbered, &bare), (&bare, &numbered)] {
+        let mut fold = book.fold.clone();
+        fold.apply(FoldEvent::Fill { fill: first, order: None }).unwrap();
+        let before = fold.clone();
+        let error = fold.apply(FoldEvent::Fill { fill: second, order: None }).unwrap_err();
+        assert_eq!(error, FoldError::MixedSequences { fill_id: second.key.fill_id.clone() });
+        assert_eq!(fold, before, "what is refused changes nothing");
+    }
+    let mut later = bare.clone();
+    (later.key.fill_id, later.time) = ("9".parse().unwrap(), ledger_core::EventTime::ms(support::at(9_000)));
+    let mut fold = book.fold.clone();
+    for fill in [&bare, &later] {
+        fold.apply(FoldEvent::Fill { fill, order: None }).unwrap();
+    }
+}
+
 /// Random events of all kinds as text, so that a failing case can be read.
 fn events() -> impl Strategy<Value = Vec<String>> {
     let sides = prop::sample::select(vec!["", "LONG ", "SHORT "]);
@@ -433,7 +494,10 @@ fn events() -> impl Strategy<Value = Vec<String>> {
                 format!("{text} {} {asset}", Decimal::new(amount.into(), 2).unwrap())
             })
         });
-    prop::collection::vec(prop_oneof![12 => fill, 1 => residual, 1 => anchor, 2 => funding], 1..60)
+    prop::collection::vec(
+        prop_oneof![12 => fill, 1 => residual, 1 => anchor, 2 => funding, 1 => Just("unplaced".to_owned())],
+        1..60,
+    )
 }
 
 /// What fees and funding rows say, summed from the text itself, in integers of thousandths.
@@ -487,7 +551,7 @@ proptest! {
             let fees: Vec<_> = positions.iter().filter_map(|position| of(&position.fees)).collect();
             prop_assert_eq!(thousandths(fees.iter()), sums_of(&events, "fee", asset));
         }
-        let fills = events.iter().filter(|event| !event.starts_with(['a', 'f', 'r'])).count() as u64;
+        let fills = events.iter().filter(|event| !event.starts_with(['a', 'f', 'r', 'u'])).count() as u64;
         prop_assert_eq!(positions.iter().map(|position| position.fill_count).sum::<u64>(), fills);
         // The gross of positions is that of their round trips.
         for position in &positions {

@@ -16,12 +16,18 @@
 //! - An order that has executed more than its fills tell has a **residual**, which counts as an estimated fill with an
 //!   unknown fee until the fills arrive; without a stated price, its money is unknown. What follows it is estimated
 //!   until it is proven again.
+//! - A fill that **nothing places** (which of a hedge's positions it changed is not told) is passed over, and what
+//!   follows it is estimated until it is proven again.
+//! - Fills are ordered by the venue's sequence or by time, never by both: a symbol where only some fills have a
+//!   sequence has no order, and is refused.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_book_that_begins_in_the_middle_makes_nothing_up`.
 //! 2. `a_fold_can_stop_and_go_on`: a fold that was stored and loaded between any two events ends the same.
 //! 3. `round_trips_hold_all_the_money`: per asset, the sums over round trips are the sums over the fills.
 //! 4. `events_out_of_order_are_refused`.
+//! 5. `a_fill_that_was_passed_over_leaves_nothing_known`.
+//! 6. `fills_with_and_without_a_sequence_have_no_order`.
 
 mod beginning;
 mod open_trip;
@@ -44,6 +50,11 @@ use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip, Tally
 use crate::snapshot::Anchor;
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
+
+/// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
+/// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
+/// keeps this number with them, and folds again from the start where it differs.
+pub const FOLD_VERSION: u32 = 1;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
@@ -123,6 +134,15 @@ pub enum FoldError {
     #[error("fill {fill_id} does not say which position it changes")]
     NoPositionSide {
         /// The fill.
+        fill_id: FillId,
+    },
+    /// Some fills of the symbol have a sequence number and some have none, so that nothing tells which came first.
+    #[error(
+        "fill {fill_id} and the fills before it cannot be put in order, because some have a sequence number and some \
+         have none: record the fills of this symbol again from a source that numbers all of them"
+    )]
+    MixedSequences {
+        /// The first fill in fold order that is of the other kind.
         fill_id: FillId,
     },
     /// The numbers do not fit.
@@ -267,12 +287,12 @@ impl SymbolFold {
     }
 
     /// Applies the next event. An event that is refused ([`FoldError::WrongSymbol`], [`FoldError::OutOfOrder`],
-    /// [`FoldError::NoPositionSide`]) changes nothing. After [`FoldError::Math`] a part of the event may have been
+    /// [`FoldError::MixedSequences`], [`FoldError::NoPositionSide`]) changes nothing. After [`FoldError::Math`] a part of the event may have been
     /// applied, and the fold must not be used any more: go back to a checkpoint.
     ///
     /// # Errors
-    /// [`FoldError`] for an event of another symbol, out of order, without position side, or with numbers that do not
-    /// fit.
+    /// [`FoldError`] for an event of another symbol, out of order, without a place in the order, without position side,
+    /// or with numbers that do not fit.
     pub fn apply(&mut self, event: FoldEvent<'_>) -> Result<Step, FoldError> {
         match event {
             FoldEvent::Fill { fill, order } => self.apply_fill(fill, order),
@@ -298,6 +318,18 @@ impl SymbolFold {
                     .anchor(anchor)
                     .map_err(|source| FoldError::Math { what: format!("the anchor at {}", anchor.at), source })?;
                 Ok(Step { closed, ..Step::default() })
+            }
+        }
+    }
+
+    /// A fill that nothing places was passed over: it changed one of the positions, and which one is not known. Nothing
+    /// that follows is [known](Certainty::Known) until it is proven again, and an open round trip is
+    /// [estimated](Certainty::Estimated) at best.
+    pub fn doubt(&mut self) {
+        for side in [&mut self.net, &mut self.long, &mut self.short] {
+            side.beginning.doubt();
+            if let Some(trip) = side.trip.as_deref_mut() {
+                trip.basis = trip.basis.max(Certainty::Estimated);
             }
         }
     }
@@ -377,8 +409,13 @@ impl SymbolFold {
     fn apply_fill(&mut self, fill: &Fill, order: Option<&OrderContext>) -> Result<Step, FoldError> {
         self.check_symbol(&fill.key.symbol)?;
         let key = fill.fold_key();
-        if self.last_fill.as_ref().is_some_and(|last| *last >= key) {
-            return Err(FoldError::OutOfOrder { fill_id: key.fill_id });
+        if let Some(last) = &self.last_fill {
+            if last.sequence.is_some() != key.sequence.is_some() {
+                return Err(FoldError::MixedSequences { fill_id: key.fill_id });
+            }
+            if *last >= key {
+                return Err(FoldError::OutOfOrder { fill_id: key.fill_id });
+            }
         }
         let Some(position_side) = fill.position_side else {
             return Err(FoldError::NoPositionSide { fill_id: key.fill_id });

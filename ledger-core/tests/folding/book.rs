@@ -1,7 +1,8 @@
 //! Books written as text: one event a line, and what the fold makes of them.
 //!
 //! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [type order-type]`,
-//! `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`, `funding amount asset [amount asset]...`
+//! `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`, `funding amount asset [amount asset]...`,
+//! `unplaced`
 
 use crate::support::{at, dec, fill, symbol};
 use ledger_core::{
@@ -162,6 +163,11 @@ impl Book {
                     .map(|(number, pair)| funding_row(pair[0], pair[1], number))
                     .collect();
                 self.apply(&FoldEvent::Funding(&rows))
+            }
+            "unplaced" => {
+                self.skip(1);
+                self.fold.doubt();
+                Step::default()
             }
             _ => {
                 let (fill, order) = self.fill_and_order(line);
