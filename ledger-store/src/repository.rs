@@ -65,7 +65,8 @@ pub trait AccountRepository: Send + Sync {
     /// [`StoreError::WrongAccount`] when it is not; nothing is changed.
     async fn bind_identity(&self, id: &AccountId, identity: ExchangeIdentity) -> StoreResult<()>;
 
-    /// Sets whether the account holds one position a symbol or two.
+    /// Sets whether the account holds one position a symbol or two. What follows from that is up to date when this
+    /// answers.
     async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()>;
 }
 

@@ -75,10 +75,12 @@ CREATE TABLE symbol_books (
     closed_count INTEGER NOT NULL,
     unallocated_funding_json TEXT NOT NULL,
     is_conserved INTEGER NOT NULL CONSTRAINT symbol_books_is_conserved CHECK (is_conserved IN (0, 1)),
+    fold_version INTEGER NOT NULL,
     PRIMARY KEY (account_id, symbol)
 ) STRICT;
 
--- fold_key and fills_seen: the last fill in the state; ts_max: the latest time of any fill in it.
+-- fold_key and fills_seen: the last fill that the state has seen, those that nothing places included; ts_max: the latest
+-- time of any of them. fold_version, here and elsewhere: by which version of the fold's rules the row was made.
 CREATE TABLE fold_checkpoints (
     account_id TEXT NOT NULL REFERENCES accounts,
     symbol TEXT NOT NULL,
@@ -86,6 +88,7 @@ CREATE TABLE fold_checkpoints (
     is_head INTEGER NOT NULL CONSTRAINT fold_checkpoints_is_head CHECK (is_head IN (0, 1)),
     ts_max INTEGER NOT NULL,
     fold_key TEXT NOT NULL,
+    fold_version INTEGER NOT NULL,
     state TEXT NOT NULL,
     PRIMARY KEY (account_id, symbol, fills_seen)
 ) STRICT;
@@ -105,5 +108,6 @@ CREATE TABLE quarantine (
     account_id TEXT NOT NULL REFERENCES accounts,
     symbol TEXT NOT NULL,
     reason TEXT NOT NULL,
+    fold_version INTEGER NOT NULL,
     PRIMARY KEY (account_id, symbol)
 ) STRICT;

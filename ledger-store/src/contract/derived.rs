@@ -1,7 +1,8 @@
 //! Cases about what is derived from facts.
 
 use ledger_core::{
-    Anchor, AnyFact, Certainty, EngineLabel, ExitReason, Fill, Label, PositionSide, Side, Source, Statement,
+    Anchor, AnyFact, Certainty, EngineLabel, ExitReason, Fill, Label, PositionMode, PositionSide, PositionSnapshot,
+    Side, Source, Statement,
 };
 
 use super::Open;
@@ -93,6 +94,78 @@ pub async fn fills_without_position_side_are_kept_out_and_counted(open: Open<'_>
     commit(store, vec![by(Source::Stream, AnyFact::Fill(placed))]).await;
     assert_eq!(position_of(store, "ETHUSDT").await.0, dec("6"));
     assert_eq!(store.fill_count(&filter).await.unwrap(), 0);
+}
+
+/// A fill that says no position leaves none of its symbol known, wherever it stands and whatever is folded when, until
+/// it says one.
+pub async fn a_fill_that_nothing_places_leaves_nothing_known(open: Open<'_>) {
+    let placed: Vec<_> = (1..=20).map(|id| fill("ETHUSDT", id * 10, Side::Buy, "1", "100")).collect();
+    for late in [5, 75, 105, 500] {
+        let book = open();
+        let store = &*book.store;
+        prepare(store, &["ETHUSDT"]).await;
+        commit(store, vec![flat("ETHUSDT", 0)]).await;
+        for part in placed.chunks(7) {
+            commit(store, fills(part.to_vec())).await;
+        }
+        assert_eq!(position_of(store, "ETHUSDT").await, (dec("20"), Certainty::Known));
+        let unplaced = Fill { position_side: None, ..fill("ETHUSDT", late, Side::Sell, "5", "100") };
+        commit(store, fills([unplaced.clone()])).await;
+        assert_eq!(position_of(store, "ETHUSDT").await, (dec("20"), Certainty::Estimated), "at {late}");
+        let open_trips = store.open_trips(&main_account()).await.unwrap();
+        assert_eq!(open_trips.iter().map(|trip| trip.certainty).collect::<Vec<_>>(), [Certainty::Estimated]);
+        assert_eq!(store.symbol_books(&main_account()).await.unwrap().first().unwrap().fill_count, 20);
+        commit(store, fills([fill("ETHUSDT", 600, Side::Buy, "1", "100")])).await;
+        assert_eq!(position_of(store, "ETHUSDT").await, (dec("21"), Certainty::Estimated), "at {late}");
+        // A position that the book never saw may be where it went.
+        let said_long = PositionSnapshot { position_side: PositionSide::Long, ..said("ETHUSDT", "1", 700) };
+        commit(store, vec![rest(AnyFact::Position(said_long))]).await;
+        let positions = store.positions(&main_account()).await.unwrap();
+        assert_eq!(positions.iter().filter(|it| it.position.certainty == Certainty::Known).count(), 0, "{positions:?}");
+        let placed = Fill { position_side: Some(PositionSide::Net), ..unplaced };
+        commit(store, vec![by(Source::Stream, AnyFact::Fill(placed))]).await;
+        let positions = store.positions(&main_account()).await.unwrap();
+        let net = positions.iter().find(|it| it.position.position_side == PositionSide::Net).unwrap();
+        // Sold before anything was bought, it opens a short position and makes the first purchases close it.
+        assert_eq!((net.position.qty, net.position.certainty), (dec("16"), Certainty::Known), "at {late}");
+    }
+}
+
+/// Fills of which only some are numbered have no order: the symbol waits until all of them are.
+pub async fn fills_with_and_without_a_sequence_are_not_folded(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT"]).await;
+    let numbered = [fill("ETHUSDT", 1, Side::Buy, "1", "100"), fill("ETHUSDT", 3, Side::Buy, "1", "102")];
+    commit(store, fills(numbered)).await;
+    for position_side in [Some(PositionSide::Net), None] {
+        let id = if position_side.is_some() { 2 } else { 4 };
+        let bare = Fill { sequence: None, position_side, ..fill("ETHUSDT", id, Side::Sell, "1", "101") };
+        let report = commit(store, fills([bare.clone()])).await;
+        let reason = report.refolded.first().and_then(|report| report.quarantined.clone()).unwrap();
+        assert!(reason.contains("some have a sequence number and some have none"), "{reason}");
+        assert!(store.positions(&main_account()).await.unwrap().is_empty());
+        let complete = Fill { sequence: Some(id), position_side: Some(PositionSide::Net), ..bare };
+        commit(store, vec![by(Source::Stream, AnyFact::Fill(complete))]).await;
+        assert!(store.quarantined(&main_account()).await.unwrap().is_empty());
+    }
+    assert_eq!(position_of(store, "ETHUSDT").await.0, dec("0"));
+}
+
+/// Knowing that the account is in one-way mode tells at once which position an order changed.
+pub async fn a_position_mode_places_what_orders_executed(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT", "BTCUSDT"]).await;
+    let mut bare = order("ETHUSDT", "7", Side::Buy, "3", "100", 5);
+    bare.position_side = None;
+    commit(store, vec![rest(AnyFact::Order(bare))]).await;
+    assert!(store.positions(&main_account()).await.unwrap().is_empty());
+    store.set_position_mode(&main_account(), PositionMode::OneWay).await.unwrap();
+    assert!(store.pending_refolds().await.unwrap().is_empty());
+    assert_eq!(position_of(store, "ETHUSDT").await, (dec("3"), Certainty::Estimated));
+    store.set_position_mode(&main_account(), PositionMode::Hedge).await.unwrap();
+    assert!(store.positions(&main_account()).await.unwrap().is_empty());
 }
 
 /// An order's answer makes no fill; what it says beyond the fills is an estimate until they arrive.

@@ -178,14 +178,17 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         Event::Funding(rows) => apply(fold, FoldEvent::Funding(&rows)),
         Event::Anchor(anchor) => apply(fold, FoldEvent::Anchor(&anchor)),
     };
-    for fill in fills.iter().filter(|fill| fill.position_side.is_some()) {
+    for fill in &fills {
         while let Some((_, event)) =
             events.next_if(|((at, rank, _), _)| if *rank == 0 { *at <= fill.time.at } else { *at < fill.time.at })
         {
             timed(&mut fold, event, &mut apply);
         }
         let order = fill.order_id.as_ref().and_then(|id| contexts.get(id));
-        apply(&mut fold, FoldEvent::Fill { fill, order });
+        match fill.position_side {
+            Some(_) => apply(&mut fold, FoldEvent::Fill { fill, order }),
+            None => fold.doubt(),
+        }
     }
     for (_, event) in events {
         timed(&mut fold, event, &mut apply);

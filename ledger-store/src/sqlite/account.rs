@@ -1,13 +1,15 @@
 //! The table `accounts`.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
-use ledger_core::{AccountId, PositionMode};
+use ledger_core::{AccountId, PositionMode, Symbol};
 
 use super::codec::RowReader;
 use super::effects::Mark;
 use super::failure::failed;
-use super::mark;
 use super::schema::{accounts, orders};
+use super::{mark, refold};
 use crate::error::StoreError;
 use crate::record::{Account, ExchangeIdentity};
 use crate::repository::StoreResult;
@@ -103,8 +105,13 @@ pub(super) fn bind(conn: &mut SqliteConnection, id: &AccountId, offered: &Exchan
     Ok(())
 }
 
-/// Sets the mode, and marks the symbols where it decides which position an order changed.
-pub(super) fn set_position_mode(conn: &mut SqliteConnection, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
+/// Sets the mode, and folds the symbols again where it decides which position an order changed.
+pub(super) fn set_position_mode(
+    conn: &mut SqliteConnection,
+    id: &AccountId,
+    mode: PositionMode,
+    checkpoint_every: u64,
+) -> StoreResult<()> {
     let account = get(conn, id)?.ok_or_else(|| StoreError::UnknownAccount { account: id.clone() })?;
     if account.position_mode == Some(mode) {
         return Ok(());
@@ -123,7 +130,11 @@ pub(super) fn set_position_mode(conn: &mut SqliteConnection, id: &AccountId, mod
         .map_err(failed("read orders"))?;
     let reader = RowReader { table: "orders", key: || id.to_string() };
     let mark = Mark { is_whole: true, ..Mark::default() };
-    let marks =
+    let marks: BTreeMap<Symbol, Mark> =
         symbols.iter().map(|symbol| Ok((reader.text("symbol", symbol)?, mark.clone()))).collect::<StoreResult<_>>()?;
-    mark::write(conn, id, &marks)
+    mark::write(conn, id, &marks)?;
+    for symbol in marks.keys() {
+        refold::refold(conn, id, symbol, checkpoint_every)?;
+    }
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! The table `fold_checkpoints`: states to fold on from.
 //!
 //! A checkpoint is taken right after a fill: it holds every timed event before the latest fill's time, and none after.
+//! It holds for the version of the fold's rules that made it, and for no other.
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, FoldKey, Symbol, SymbolFold};
+use ledger_core::{AccountId, FOLD_VERSION, FoldKey, Symbol, SymbolFold};
 
 use super::codec::RowReader;
 use super::effects::Mark;
@@ -20,13 +21,14 @@ struct CheckpointRow {
     is_head: bool,
     ts_max: i64,
     fold_key: String,
+    fold_version: i64,
     state: String,
 }
 
 /// The state after some fill.
 #[derive(Debug, Clone)]
 pub(super) struct Checkpoint {
-    /// How many fills are in it.
+    /// How many fills it has seen, those that nothing places included.
     pub(super) fills_seen: u64,
     /// The latest time of any of them.
     pub(super) ts_max: i64,
@@ -51,6 +53,7 @@ pub(super) fn latest_valid(
         let row: Option<CheckpointRow> = fold_checkpoints::table
             .filter(fold_checkpoints::account_id.eq(account.as_str()))
             .filter(fold_checkpoints::symbol.eq(symbol.as_str()))
+            .filter(fold_checkpoints::fold_version.eq(i64::from(FOLD_VERSION)))
             .filter(fold_checkpoints::fills_seen.lt(before))
             .order(fold_checkpoints::fills_seen.desc())
             .select(CheckpointRow::as_select())
@@ -59,7 +62,7 @@ pub(super) fn latest_valid(
             .map_err(failed("read checkpoints"))?;
         let Some(row) = row else { return Ok(None) };
         before = row.fills_seen;
-        // A state that an earlier version wrote, and this one cannot read, is no state: fold from further back.
+        // A state that cannot be read is no state: fold from further back.
         let Some(checkpoint) = decode(&row) else { continue };
         let key_holds = mark.key.as_ref().is_none_or(|from| checkpoint.fold_key < *from);
         let time_holds = mark.since_ms.is_none_or(|from| row.ts_max < from);
@@ -96,6 +99,7 @@ pub(super) fn write(
         is_head,
         ts_max: checkpoint.ts_max,
         fold_key: serde_json::to_string(&checkpoint.fold_key).map_err(|error| corrupt("fold_key", error))?,
+        fold_version: i64::from(FOLD_VERSION),
         state: serde_json::to_string(&checkpoint.state).map_err(|error| corrupt("state", error))?,
     };
     diesel::replace_into(fold_checkpoints::table).values(&row).execute(conn).map_err(failed("write a checkpoint"))?;

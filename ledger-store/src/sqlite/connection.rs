@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::failure::{failed, not_a_book, not_opened};
+use super::mark;
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
 
@@ -180,6 +181,7 @@ impl Target {
         if version != Some(SCHEMA_VERSION) {
             self.migrate(&mut conn)?;
         }
+        mark::outdated(&mut conn).map_err(failed("compare the version of the rules"))?;
         if let Some(pages) = self.pages_max {
             conn.batch_execute(&format!("PRAGMA max_page_count = {pages}")).map_err(failed("open"))?;
         }

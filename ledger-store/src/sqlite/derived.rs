@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use ledger_core::{
-    AccountId, CertainTotal, Certainty, Decimal, DerivedPosition, Instrument, PositionSide, PositionSnapshot, Price,
-    PriceSnapshot, RoundTrip, Symbol, SymbolFold, TimestampMs,
+    AccountId, CertainTotal, Certainty, Decimal, DerivedPosition, FOLD_VERSION, Instrument, PositionSide,
+    PositionSnapshot, Price, PriceSnapshot, RoundTrip, Symbol, SymbolFold, TimestampMs,
 };
 
 use super::codec::RowReader;
@@ -196,6 +196,7 @@ pub(super) fn set_quarantine(
                 quarantine::account_id.eq(account.as_str()),
                 quarantine::symbol.eq(symbol.as_str()),
                 quarantine::reason.eq(reason),
+                quarantine::fold_version.eq(i64::from(FOLD_VERSION)),
             ))
             .execute(conn),
         None => diesel::delete(quarantine::table.find((account.as_str(), symbol.as_str()))).execute(conn),
@@ -273,13 +274,13 @@ fn latest_mark(
 }
 
 /// What the book says of a position that it knows nothing of.
-fn unknown_to_the_book(position_side: PositionSide) -> DerivedPosition {
+fn unknown_to_the_book(position_side: PositionSide, certainty: Certainty) -> DerivedPosition {
     DerivedPosition {
         position_side,
         qty: Decimal::ZERO,
         entry_price_avg: None,
         open_cost: Some(Decimal::ZERO),
-        certainty: Certainty::Known,
+        certainty,
         realized: CertainTotal::default(),
         fees: Vec::new(),
         funding: Vec::new(),
@@ -301,13 +302,14 @@ fn compare(position: &DerivedPosition, exchange: &PositionSnapshot, has_unresolv
     }
 }
 
-/// Writes the positions and the book of a symbol as `state` has them.
+/// Writes the positions and the book of a symbol as `state` has them after `fills_seen` fills, those that nothing places
+/// included.
 pub(super) fn write_symbol(
     conn: &mut SqliteConnection,
     account: &AccountId,
     instrument: &Instrument,
     state: &SymbolFold,
-    fill_count: u64,
+    fills_seen: u64,
 ) -> Result<(), Stop> {
     let symbol = &instrument.symbol;
     let mark = latest_mark(conn, account, symbol)?;
@@ -320,9 +322,12 @@ pub(super) fn write_symbol(
         .get_result(conn)
         .map_err(failed("read discrepancies"))?;
     let mut book = state.positions()?;
+    let fill_count = book.iter().map(|position| position.fill_count).sum();
+    // A fill that nothing places may have changed any of them.
+    let untouched = if fills_seen > fill_count { Certainty::Estimated } else { Certainty::Known };
     for (side, snapshot) in &exchange {
         if !snapshot.qty.is_zero() && book.iter().all(|position| position.position_side != *side) {
-            book.push(unknown_to_the_book(*side));
+            book.push(unknown_to_the_book(*side, untouched));
         }
     }
     let mut rows = Vec::with_capacity(book.len());
@@ -373,6 +378,7 @@ pub(super) fn write_symbol(
             symbol_books::closed_count.eq(number(state.closed_count())),
             symbol_books::unallocated_funding_json.eq(unallocated),
             symbol_books::is_conserved.eq(state.is_conserved()?),
+            symbol_books::fold_version.eq(i64::from(FOLD_VERSION)),
         ))
         .execute(conn)
         .map_err(failed("write a symbol's book"))?;

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, Symbol};
+use ledger_core::{AccountId, FOLD_VERSION, Symbol};
 
 use super::codec::RowReader;
 use super::effects::Mark;
 use super::failure::failed;
-use super::schema::refold_marks;
+use super::schema::{quarantine, refold_marks, symbol_books};
 use crate::outcome::PendingRefold;
 use crate::repository::StoreResult;
 
@@ -50,15 +50,34 @@ pub(super) fn write(
         if let Some(before) = read(conn, account, symbol)? {
             joined.join(before);
         }
+        let reader = RowReader { table: "refold_marks", key: || format!("{account}/{symbol}") };
+        let from_key = joined.key.as_ref().map(serde_json::to_string).transpose();
         let row = MarkRow {
             account_id: account.as_str().to_owned(),
             symbol: symbol.as_str().to_owned(),
             from_start: joined.is_whole,
-            // Plain strings and numbers always serialize.
-            from_key: joined.key.as_ref().and_then(|key| serde_json::to_string(key).ok()),
+            from_key: from_key.map_err(|error| reader.corrupt("from_key", error))?,
             from_ts: joined.since_ms,
         };
         diesel::replace_into(refold_marks::table).values(&row).execute(conn).map_err(failed("mark for refolding"))?;
+    }
+    Ok(())
+}
+
+/// Marks every symbol whose derived rows were made by an earlier version of the fold's rules.
+pub(super) fn outdated(conn: &mut SqliteConnection) -> QueryResult<()> {
+    let version = i64::from(FOLD_VERSION);
+    let of_books = symbol_books::table
+        .filter(symbol_books::fold_version.lt(version))
+        .select((symbol_books::account_id, symbol_books::symbol));
+    let of_quarantine = quarantine::table
+        .filter(quarantine::fold_version.lt(version))
+        .select((quarantine::account_id, quarantine::symbol));
+    let outdated: Vec<(String, String)> = of_books.union(of_quarantine).load(conn)?;
+    for (account_id, symbol) in outdated {
+        // Whatever else the mark says, everything is more.
+        let row = MarkRow { account_id, symbol, from_start: true, from_key: None, from_ts: None };
+        diesel::replace_into(refold_marks::table).values(&row).execute(conn)?;
     }
     Ok(())
 }

@@ -11,7 +11,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{
     AccountId, Asset, Decimal, EventTime, Fee, Fill, FillId, FillKey, FoldError, FoldEvent, FoldKey, Instrument,
-    MathError, OrderClass, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Symbol, SymbolFold,
+    MathError, OrderClass, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Step, Symbol,
+    SymbolFold,
 };
 
 use super::checkpoint::{self, Checkpoint};
@@ -134,8 +135,10 @@ struct Driver<'a> {
     account: &'a AccountId,
     symbol: &'a Symbol,
     state: SymbolFold,
+    /// Those that nothing places included.
     fills_seen: u64,
     ts_max: i64,
+    last: Option<FoldKey>,
     trips: Vec<RoundTrip>,
     mismatches: Vec<MismatchRow>,
 }
@@ -150,30 +153,22 @@ fn fold(
     let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
     let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
     let mut timeline = Timeline::open(conn, account, symbol, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
-    let mut after = start.as_ref().map(|checkpoint| checkpoint.fold_key.clone());
-    let mut driver = match start {
-        Some(Checkpoint { fills_seen, ts_max, state, .. }) => {
-            Driver { account, symbol, state, fills_seen, ts_max, trips: Vec::new(), mismatches: Vec::new() }
-        }
-        None => Driver {
-            account,
-            symbol,
-            state: SymbolFold::new(&instrument),
-            fills_seen: 0,
-            ts_max: i64::MIN,
-            trips: Vec::new(),
-            mismatches: Vec::new(),
-        },
+    let (fills_seen, ts_max, last, state) = match start {
+        Some(Checkpoint { fills_seen, ts_max, fold_key, state }) => (fills_seen, ts_max, Some(fold_key), state),
+        None => (0, i64::MIN, None, SymbolFold::new(&instrument)),
     };
+    let mut driver =
+        Driver { account, symbol, state, fills_seen, ts_max, last, trips: Vec::new(), mismatches: Vec::new() };
     let fills_before = driver.fills_seen;
     derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
     let has_orders = has_orders(conn, account, symbol)?;
     loop {
-        let rows = fold_rows(conn, account, symbol, after.as_ref()).map_err(failed("read fills"))?;
+        let rows = fold_rows(conn, account, symbol, driver.last.as_ref()).map_err(failed("read fills"))?;
         let page = rows.into_iter().map(|row| row.decode(account, symbol)).collect::<StoreResult<Vec<Fill>>>()?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.fold_key());
+        if page.is_empty() {
+            break;
+        }
         let contexts = if has_orders { contexts_of(conn, account, symbol, &page)? } else { Contexts::new() };
         for fill in &page {
             let context = fill.order_id.as_ref().and_then(|id| contexts.get(id));
@@ -208,7 +203,18 @@ impl Driver<'_> {
         while let Some(event) = timeline.next_before(conn, Some(ms))? {
             self.timed(&event)?;
         }
-        let step = self.state.apply(FoldEvent::Fill { fill, order: context })?;
+        let key = fill.fold_key();
+        if self.last.as_ref().is_some_and(|last| last.sequence.is_some() != key.sequence.is_some()) {
+            // Of a fill that is passed over, too, it must be told what came before it.
+            return Err(FoldError::MixedSequences { fill_id: key.fill_id }.into());
+        }
+        let step = if fill.position_side.is_some() {
+            self.state.apply(FoldEvent::Fill { fill, order: context })?
+        } else {
+            self.state.doubt();
+            Step::default()
+        };
+        self.last = Some(key);
         self.fills_seen += 1;
         self.ts_max = self.ts_max.max(ms);
         self.trips.extend(step.closed.map(|trip| *trip));
@@ -252,7 +258,7 @@ impl Driver<'_> {
     }
 
     fn checkpoint(&self, conn: &mut SqliteConnection, is_head: bool) -> StoreResult<()> {
-        let Some(fold_key) = self.state.last_fill().cloned() else {
+        let Some(fold_key) = self.last.clone() else {
             return Ok(());
         };
         let checkpoint =
@@ -372,10 +378,10 @@ fn contexts_of(
         .collect()
 }
 
-/// Rows of placed fills in fold order. Fills without a sequence come first: a row comparison with NULL is never true,
-/// so the two kinds are read one after the other.
+/// Rows of fills in fold order, with those that nothing places or without. Fills without a sequence come first: a row
+/// comparison with NULL is never true, so the two kinds are read one after the other.
 macro_rules! rows_in_fold_order {
-    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr) => {{
+    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr, $placed_only:literal) => {{
         let after: Option<&FoldKey> = $after;
         let is_sequenced = after.is_some_and(|key| key.sequence.is_some());
         let mut rows = Vec::new();
@@ -386,11 +392,13 @@ macro_rules! rows_in_fold_order {
             let mut query = fills::table
                 .filter(fills::account_id.eq($account.as_str()))
                 .filter(fills::symbol.eq($symbol.as_str()))
-                .filter(fills::position_side.is_not_null())
                 .order((fills::sequence, fills::ts, fills::fill_id, fills::side))
                 .limit($limit)
                 .select(<$row>::as_select())
                 .into_boxed();
+            if $placed_only {
+                query = query.filter(fills::position_side.is_not_null());
+            }
             query = if sequenced {
                 query.filter(fills::sequence.is_not_null())
             } else {
@@ -427,7 +435,7 @@ macro_rules! rows_in_fold_order {
     }};
 }
 
-/// Whole fills in fold order, for lists.
+/// Whole placed fills in fold order, for lists.
 pub(super) fn fills_in_fold_order(
     conn: &mut SqliteConnection,
     account: &AccountId,
@@ -435,7 +443,7 @@ pub(super) fn fills_in_fold_order(
     after: Option<&FoldKey>,
     limit: i64,
 ) -> QueryResult<Vec<FillRow>> {
-    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit)
+    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit, true)
 }
 
 fn fold_rows(
@@ -444,5 +452,5 @@ fn fold_rows(
     symbol: &Symbol,
     after: Option<&FoldKey>,
 ) -> QueryResult<Vec<FoldRow>> {
-    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS)
+    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS, false)
 }

@@ -87,8 +87,8 @@ impl AccountRepository for SqliteStore {
     }
 
     async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
-        let id = id.clone();
-        self.write(move |conn| account::set_position_mode(conn, &id, mode)).await
+        let (id, every) = (id.clone(), self.checkpoint_every());
+        self.write(move |conn| account::set_position_mode(conn, &id, mode, every)).await
     }
 }
 

@@ -148,6 +148,7 @@ diesel::table! {
         is_head -> Bool,
         ts_max -> BigInt,
         fold_key -> Text,
+        fold_version -> BigInt,
         state -> Text,
     }
 }
@@ -317,6 +318,7 @@ diesel::table! {
         account_id -> Text,
         symbol -> Text,
         reason -> Text,
+        fold_version -> BigInt,
     }
 }
 
@@ -388,6 +390,7 @@ diesel::table! {
         closed_count -> BigInt,
         unallocated_funding_json -> Text,
         is_conserved -> Bool,
+        fold_version -> BigInt,
     }
 }
 
