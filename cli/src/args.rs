@@ -44,8 +44,9 @@ pub struct GlobalArgs {
     /// Print CSV
     #[arg(long, global = true)]
     pub csv: bool,
-    /// The time zone in which times are shown and days begin, as in UTC+9 or Asia/Seoul [default: UTC]
-    #[arg(long, global = true, env = "FILLBOOK_TZ", value_name = "ZONE")]
+    /// The time zone in which times are shown and days begin, as in UTC+9 or Asia/Seoul [env: `FILLBOOK_TZ`] [default: UTC].
+    /// Given here, it is also that of imported files that do not say theirs
+    #[arg(long, global = true, value_name = "ZONE")]
     pub tz: Option<Zone>,
     /// No progress and no remarks on standard error
     #[arg(short, long, global = true)]

@@ -36,6 +36,9 @@ pub struct Settings {
     pub account: AccountId,
     /// The reader's time zone, where given.
     pub zone: Option<Zone>,
+    /// The time zone given on the command line itself: only that may date files, because a setting made long ago was
+    /// not made for the file at hand.
+    pub zone_flag: Option<Zone>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,11 @@ enum ConfigError {
         #[source]
         source: toml::de::Error,
     },
+    #[error("the environment variable FILLBOOK_TZ names an unknown time zone")]
+    ZoneVariable {
+        #[source]
+        source: exchange_client::files::ZoneError,
+    },
     #[error("the configuration file {} names an unknown time zone", path.display())]
     Zone {
         path: PathBuf,
@@ -60,12 +68,12 @@ enum ConfigError {
     },
 }
 
-/// Joins flags and environment (already in `args`) with the configuration file. A relative path in the file is meant
+/// Joins flags and environment (already in `args`, but for the time zone) with the configuration file. A relative path in the file is meant
 /// from the file's folder.
 ///
 /// # Errors
 /// When the file that was named cannot be read, or one that is there is not valid.
-pub fn settings(args: &GlobalArgs) -> Result<Settings, CommandError> {
+pub fn settings(args: &GlobalArgs, zone_variable: Option<&str>) -> Result<Settings, CommandError> {
     let path = args.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |error: ConfigError| CommandError::new(ExitCode::Error, error);
     let file = match std::fs::read_to_string(&path) {
@@ -73,12 +81,13 @@ pub fn settings(args: &GlobalArgs) -> Result<Settings, CommandError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.config.is_none() => ConfigFile::default(),
         Err(source) => return Err(fail(ConfigError::Read { path, source })),
     };
-    let zone = match (&args.tz, &file.tz) {
-        (Some(zone), _) => Some(zone.clone()),
-        (None, Some(text)) => {
+    let zone = match (&args.tz, zone_variable.filter(|text| !text.is_empty()), &file.tz) {
+        (Some(zone), ..) => Some(zone.clone()),
+        (None, Some(text), _) => Some(text.parse().map_err(|source| fail(ConfigError::ZoneVariable { source }))?),
+        (None, None, Some(text)) => {
             Some(text.parse().map_err(|source| fail(ConfigError::Zone { path: path.clone(), source }))?)
         }
-        (None, None) => None,
+        (None, None, None) => None,
     };
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let account = match args.account.clone().or(file.account) {
@@ -87,5 +96,5 @@ pub fn settings(args: &GlobalArgs) -> Result<Settings, CommandError> {
     };
     let db =
         args.db.clone().or_else(|| file.db.map(|db| folder.join(db))).unwrap_or_else(|| PathBuf::from("fillbook.db"));
-    Ok(Settings { db, account, zone })
+    Ok(Settings { db, account, zone, zone_flag: args.tz.clone() })
 }

@@ -42,6 +42,7 @@ pub fn main() -> std::process::ExitCode {
         live: std::io::stderr().is_terminal(),
         width: wiring::terminal_width(terminal),
         clock: wiring::system_clock(),
+        zone_variable: wiring::zone_variable(),
     };
     let code = run(std::env::args_os(), surroundings);
     std::process::ExitCode::from(code.as_u8())
@@ -59,6 +60,8 @@ pub struct Surroundings {
     pub width: Option<u16>,
     /// The local clock.
     pub clock: Arc<dyn Clock>,
+    /// The value of `FILLBOOK_TZ`.
+    pub zone_variable: Option<String>,
 }
 
 impl std::fmt::Debug for Surroundings {
@@ -84,7 +87,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
         }
     };
     let mut stderr = surroundings.stderr;
-    let settings = match config::settings(&cli.global) {
+    let settings = match config::settings(&cli.global, surroundings.zone_variable.as_deref()) {
         Ok(settings) => settings,
         Err(error) => {
             let _ = writeln!(stderr, "{error}");
@@ -106,7 +109,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
         }
     };
     let result = runtime.block_on(dispatch(cli.command, &mut context));
-    let result = result.and_then(|code| context.output.flush().map(|()| code).map_err(CommandError::from));
+    let result = result.and_then(|code| match context.output.flush().map_err(CommandError::from) {
+        Ok(()) => Ok(code),
+        // What the command found out counts, even when nobody reads it any more.
+        Err(error) if error.broken_pipe => Ok(code),
+        Err(error) => Err(error),
+    });
     match result {
         Ok(code) => code,
         Err(error) if error.broken_pipe => ExitCode::Fine,

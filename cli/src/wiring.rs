@@ -22,12 +22,18 @@ pub(crate) fn system_clock() -> Arc<dyn Clock> {
 }
 
 /// How wide a table may be: what `COLUMNS` says, else the terminal's width; `None` when nothing limits it.
-#[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
 pub(crate) fn terminal_width(is_terminal: bool) -> Option<u16> {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
     columns.or_else(|| {
         is_terminal.then(|| terminal_size::terminal_size().map_or(80, |(terminal_size::Width(width), _)| width))
     })
+}
+
+/// The reader's time zone by the environment.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+pub(crate) fn zone_variable() -> Option<String> {
+    std::env::var("FILLBOOK_TZ").ok()
 }
 
 /// The runtime that commands run on.

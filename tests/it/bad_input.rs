@@ -142,3 +142,43 @@ fn one_bad_file_does_not_stop_the_others() {
     assert!(run.stderr.contains("junk.bin"), "{}", run.transcript());
     assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
 }
+
+/// A reader that goes away while an import names bad rows does not stop the import.
+#[test]
+fn an_import_outlives_its_reader() {
+    use std::process::{Command, Stdio};
+    let sandbox = Sandbox::with_book(&[]);
+    let bad: String = (10..3_000).map(|id| row(id, "Price", "NaN") + "\n").collect();
+    sandbox.write("trades.csv", format!("{HEADER}\n{bad}{GOOD}\n"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_fillbook-under-test"))
+        .current_dir(sandbox.path())
+        .args(["import", "--json", "trades.csv"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "rows were rejected, whoever reads it");
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
+}
+
+/// Two people's trades in one book would make round trips of nobody.
+#[test]
+fn two_exchange_accounts_are_not_mixed() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("mine.csv", format!("{HEADER}\n{GOOD}\n"));
+    sandbox.write("yours.csv", format!("{HEADER}\n{}\n", row(2, "Uid", "8")));
+    let run = sandbox.run(&["import", "mine.csv", "yours.csv"]).exits(1);
+    assert!(run.stderr.contains("yours.csv:2: rejected"), "{}", run.transcript());
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
+}
+
+/// A zone that was set long ago was not meant for this file.
+#[test]
+fn only_the_command_line_dates_files() {
+    let sandbox = Sandbox::with_book(&[]);
+    let file = fixture("import/bad/no-zone.csv");
+    let run = sandbox.command(&["import", &file], &[("FILLBOOK_TZ", "Asia/Seoul")]).exits(1);
+    assert!(run.stderr.contains("--tz"), "{}", run.transcript());
+    sandbox.run(&["import", &file, "--tz", "Asia/Seoul"]).exits(0);
+}

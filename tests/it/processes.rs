@@ -57,7 +57,7 @@ fn an_import_that_is_killed_loses_nothing_that_was_recorded() {
     let sandbox = Sandbox::with_book(&[]);
     let header = "symbol,id,orderId,side,positionSide,price,qty,quoteQty,commission,commissionAsset,marginAsset,realizedPnl,maker,time\n";
     let row = |id: u32| {
-        let (side, ms) = (if id % 2 == 0 { "SELL" } else { "BUY" }, 1_772_344_800_000 + u64::from(id));
+        let (side, ms) = (if id.is_multiple_of(2) { "SELL" } else { "BUY" }, 1_772_344_800_000 + u64::from(id));
         format!("BTCUSDT,{id},{},{side},BOTH,60000.0,0.010,600,0.24,USDT,USDT,0,false,{ms}\n", id / 2)
     };
     let all: String = std::iter::once(header.to_owned()).chain((1..=30_000).map(row)).collect();

@@ -121,3 +121,42 @@ fn each_check_fails_when_its_part_is_wrong() {
         assert_eq!(exit, code, "{what}: {failed:?}");
     }
 }
+
+/// Whatever is changed in the file by hand, in facts or in what follows from them, is noticed.
+#[test]
+fn tampering_is_noticed() {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    for (statement, check, code) in [
+        ("DELETE FROM positions", "recomputation", 6),
+        ("DELETE FROM round_trips", "recomputation", 6),
+        ("DELETE FROM symbol_books", "recomputation", 6),
+        ("UPDATE orders SET filled_qty = '7' WHERE order_id = '91'", "recomputation", 6),
+        ("UPDATE orders SET residual_qty = '5' WHERE order_id = '91'", "recomputation", 6),
+        ("UPDATE fills SET price = '90' WHERE fill_id = '1'", "recomputation", 6),
+        ("UPDATE fills SET qty = '1' WHERE fill_id = '1'", "recomputation", 6),
+        ("UPDATE fills SET fee = '0' WHERE fill_id = '1'", "income against fills", 6),
+        ("DELETE FROM fills WHERE fill_id = '1'", "recomputation", 6),
+        ("DELETE FROM income WHERE tran_id = '11'", "footing", 6),
+        ("UPDATE instruments SET multiplier = '10'", "recomputation", 6),
+    ] {
+        let sandbox = Sandbox::with_book(&[]);
+        sandbox.write("facts.ndjson", lines().join("\n"));
+        sandbox.run(&["import", "facts.ndjson", "--quiet"]).exits(0);
+        let path = sandbox.path().join("fillbook.db");
+        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        connection.batch_execute(statement).unwrap();
+        drop(connection);
+        let run = sandbox.run(&["verify", "--json"]);
+        let failed: Vec<Value> = run.json().into_iter().filter(|line| line["verdict"] == "FAIL").collect();
+        assert!(failed.iter().any(|line| line["check"] == check), "{statement}: {failed:?}\n{}", run.stderr);
+        assert_eq!(run.code, code, "{statement}: {failed:?}");
+        // What is derived heals; what the facts say stays wrong until the exchange is asked.
+        sandbox.run(&["rebuild"]);
+        let again = sandbox.run(&["verify", "--json"]).json();
+        assert!(
+            again.iter().all(|line| line["check"] != "recomputation" || line["verdict"] == "pass"),
+            "{statement}: {again:?}"
+        );
+    }
+}

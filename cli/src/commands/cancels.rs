@@ -28,7 +28,7 @@ const LISTING: Listing<Sourced<Cancel>> = Listing {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let scope = scope(&args.scope, context)?;
     print_list(context, &LISTING, args.limit, async |page| store.cancels(&scope, page).await).await
 }

@@ -37,7 +37,7 @@ const LISTING: Listing<Sourced<Fill>> = Listing {
         Column { key: "fill_id", title: "Fill", rank: 1, value: |f| text(&f.fact.key.fill_id) },
         Column { key: "source", title: "Source", rank: 6, value: source },
         Column { key: "conflicts", title: "Conflicts", rank: 1, value: conflicts },
-        Column { key: "ts_precision", title: "", rank: 9, value: |f| precision(&f.fact) },
+        Column { key: "ts_precision", title: "Precision", rank: 9, value: |f| precision(&f.fact) },
     ],
 };
 
@@ -54,7 +54,7 @@ fn precision(fill: &Fill) -> Cell {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let filter = FillFilter::from(scope(&args.scope, context)?);
     print_list(context, &LISTING, args.limit, async |page| store.fills(&filter, page).await).await
 }

@@ -5,7 +5,7 @@
 //! at the end.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use exchange_client::binance_usdm::instrument_from_symbol;
 use exchange_client::files::{self, Kind, Options, ZoneOrigin};
@@ -13,7 +13,9 @@ use ledger_core::{
     AccountId, AnyFact, FactKind, FillKey, OrderClass, OrderKey, Outcome, PositionMode, PositionSide, Source,
     Statement, TimestampMs,
 };
-use ledger_store::{Batch, FillFilter, PageRequest, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
+use ledger_store::{
+    Batch, CommitReport, FillFilter, PageRequest, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError,
+};
 use serde_json::json;
 
 use super::rebuild::count;
@@ -68,11 +70,8 @@ struct Origin {
 
 /// An import under way.
 struct Import<'a> {
-    store: &'a dyn Store,
+    to: &'a Recording<'a>,
     output: &'a mut Output,
-    account: AccountId,
-    recorded_at: TimestampMs,
-    run_id: RunId,
     file: String,
     kinds: BTreeMap<FactKind, Counts>,
     rejected: u64,
@@ -98,88 +97,193 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
         if args.dry_run { Some(crate::wiring::scratch_copy(real.as_ref(), &context.settings).await?) } else { None };
     let store = scratch.as_ref().map_or(&real, |scratch| &scratch.store);
     let options = Options {
-        zone: context.settings.zone.clone(),
+        zone: context.settings.zone_flag.clone(),
         position_side_when_absent: (account.position_mode == Some(PositionMode::OneWay)).then_some(PositionSide::Net),
         settle_asset_default: args.settle_asset.clone(),
         uid: args.uid.clone(),
     };
     let started = context.clock.now();
     let run_id = store.begin_run(&account_id, RunKind::Import, started).await?;
-    let mut code = ExitCode::Fine;
-    let mut lines = Vec::new();
-    for path in &args.files {
-        let mut import = Import {
-            store: store.as_ref(),
-            output: &mut context.output,
-            account: account_id.clone(),
-            recorded_at: started,
-            run_id,
-            file: path.display().to_string(),
-            kinds: BTreeMap::new(),
-            rejected: 0,
-            conflicting: 0,
-            notes: 0,
-            rows: 0,
-            pending: Vec::new(),
-            origins: Vec::new(),
-        };
-        import.file(path, &options).await?;
-        if import.rejected > 0 {
-            code = code.worst(ExitCode::Error);
+    context.output.hold_errors();
+    let recording = Recording { store: store.as_ref(), account: account_id, recorded_at: started, run_id };
+    let result = recording.read_all(&args.files, &options, &mut context.output).await;
+    let (status, detail) = match &result {
+        Ok(read) => (RunStatus::Done, read.detail()),
+        Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() })),
+    };
+    store.end_run(run_id, status, context.clock.now(), Some(detail.to_string())).await?;
+    let read = result?;
+    read.print(&mut context.output)?;
+    if args.dry_run {
+        context.output.remark("A dry run: nothing was changed.");
+    } else if context.output.format == Format::Table && read.code == ExitCode::Fine {
+        context.output.remark("Next: `fillbook positions`, `fillbook report`, `fillbook verify`.");
+    }
+    Ok(read.code)
+}
+
+/// What an import found and did.
+struct Read {
+    lines: Vec<Line>,
+    placed: u64,
+    unplaced: u64,
+    quarantined: Vec<(String, String)>,
+    code: ExitCode,
+}
+
+impl Read {
+    fn detail(&self) -> serde_json::Value {
+        let lines = self.lines.iter().map(|Line { file, what, counts }| {
+            json!({ "file": file, "what": what, "new": counts.recorded, "merged": counts.merged,
+                "conflicting": counts.conflicts, "rejected": counts.rejected })
+        });
+        lines.collect::<Vec<_>>().into()
+    }
+
+    fn print(&self, output: &mut Output) -> Result<(), CommandError> {
+        output.list(&LISTING, &self.lines)?;
+        if self.placed > 0 {
+            output.remark(&format!("{} took the position side from the order.", count(self.placed, "fill")));
         }
-        if import.conflicting > 0 {
+        for (symbol, reason) in &self.quarantined {
+            output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
+        }
+        if self.unplaced > 0 {
+            let (are, change) = if self.unplaced == 1 { ("is", "it") } else { ("are", "they") };
+            output.remark(&format!(
+                "{} {are} kept, but in no position: nothing says which one {change} changed. If the account was in one-way mode \
+                 all the time, `fillbook init --position-mode one-way` says so; then import the file again. If not, an \
+                 export with a position side, or the orders' export, tells.",
+                count(self.unplaced, "fill")
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Where an import writes, and under which run.
+struct Recording<'a> {
+    store: &'a dyn Store,
+    account: AccountId,
+    recorded_at: TimestampMs,
+    run_id: RunId,
+}
+
+impl Recording<'_> {
+    async fn read_all(&self, files: &[PathBuf], options: &Options, output: &mut Output) -> Result<Read, CommandError> {
+        let mut code = ExitCode::Fine;
+        let mut lines = Vec::new();
+        let mut options = options.clone();
+        for path in files {
+            let mut import = Import {
+                to: self,
+                output: &mut *output,
+                file: path.display().to_string(),
+                kinds: BTreeMap::new(),
+                rejected: 0,
+                conflicting: 0,
+                notes: 0,
+                rows: 0,
+                pending: Vec::new(),
+                origins: Vec::new(),
+            };
+            let uid = import.file(path, &options).await?;
+            // One account a book: what the first file says holds for the others.
+            options.uid = options.uid.or(uid);
+            if import.rejected > 0 {
+                code = code.worst(ExitCode::Error);
+            }
+            if import.conflicting > 0 {
+                code = code.worst(ExitCode::Discrepancies);
+            }
+            lines.extend(import.lines());
+        }
+        let placed = self.place_by_orders().await?;
+        self.infer_contracts().await?;
+        let quarantined = self.refold(output).await?;
+        if !quarantined.is_empty() {
             code = code.worst(ExitCode::Discrepancies);
         }
-        lines.extend(import.lines());
+        let unplaced = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
+        let unplaced = self.store.fill_count(&unplaced).await?;
+        Ok(Read { lines, placed, unplaced, quarantined, code })
     }
-    let placed = place_by_orders(store.as_ref(), &account_id, started, run_id).await?;
-    infer_contracts(store.as_ref(), &account_id, started, run_id).await?;
-    let quarantined = refold(store.as_ref(), &account_id, &mut context.output).await?;
-    let unplaced =
-        store.fill_count(&FillFilter { unplaced_only: true, ..Scope::account(account_id.clone()).into() }).await?;
-    let detail: Vec<_> = lines
-        .iter()
-        .map(|line| {
-            json!({ "file": line.file, "what": line.what, "new": line.counts.recorded, "merged": line.counts.merged,
-            "conflicting": line.counts.conflicts, "rejected": line.counts.rejected })
-        })
-        .collect();
-    store.end_run(run_id, RunStatus::Done, context.clock.now(), Some(json!(detail).to_string())).await?;
-    let output = &mut context.output;
-    output.list(&LISTING, &lines)?;
-    if placed > 0 {
-        output.remark(&format!("{} took the position side from the order.", count(placed, "fill")));
+
+    async fn commit(&self, statements: Vec<Statement>) -> Result<CommitReport, StoreError> {
+        let mut batch = Batch::new(self.account.clone(), self.recorded_at, statements).with_refold(Refold::Deferred);
+        batch.run_id = Some(self.run_id);
+        self.store.commit(batch).await
     }
-    for (symbol, reason) in &quarantined {
-        output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
-        code = code.worst(ExitCode::Discrepancies);
+
+    /// Gives fills that do not say which position they changed the position side of their order, which is the same.
+    async fn place_by_orders(&self) -> Result<u64, CommandError> {
+        let filter = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
+        let mut request = PageRequest::first(PAGE);
+        let mut placed = 0;
+        loop {
+            let page = self.store.fills(&filter, &request).await?;
+            let mut statements = Vec::new();
+            for fill in page.items {
+                let Some(order_id) = fill.fact.order_id.clone() else { continue };
+                let key = OrderKey { symbol: fill.fact.key.symbol.clone(), class: OrderClass::Regular, order_id };
+                let Some(order) = self.store.order(&self.account, &key).await? else { continue };
+                let Some(position_side) = order.order.fact.position_side else { continue };
+                // Stated by whoever stated less of it, so that the fill's own source keeps its rank.
+                let source = fill.provenance.source.min(order.order.provenance.of("position_side"));
+                let mut fact = fill.fact;
+                fact.position_side = Some(position_side);
+                statements.push(Statement { fact: AnyFact::Fill(fact), source, payload: None });
+            }
+            placed += statements.len() as u64;
+            if !statements.is_empty() {
+                self.commit(statements).await?;
+            }
+            let Some(next) = page.next else { return Ok(placed) };
+            request = request.after(next);
+        }
     }
-    if unplaced > 0 {
-        let (are, change) = if unplaced == 1 { ("is", "it") } else { ("are", "they") };
-        output.remark(&format!(
-            "{} {are} kept, but in no position: nothing says which one {change} changed. If the account was in one-way mode \
-             all the time, `fillbook init --position-mode one-way` says so; then import the file again. If not, an export \
-             with a position side, or the orders' export, tells.",
-            count(unplaced, "fill")
-        ));
+
+    /// Adds the contracts that no file stated but whose names tell what they are.
+    async fn infer_contracts(&self) -> Result<(), CommandError> {
+        let mut statements = Vec::new();
+        for pending in self.store.pending_refolds().await? {
+            let ours = pending.account == self.account;
+            if ours && self.store.instrument(&self.account, &pending.symbol).await?.is_none() {
+                statements.extend(instrument_from_symbol(&pending.symbol).map(|contract| Statement {
+                    fact: AnyFact::Instrument(contract),
+                    source: Source::Repair,
+                    payload: None,
+                }));
+            }
+        }
+        if !statements.is_empty() {
+            self.commit(statements).await?;
+        }
+        Ok(())
     }
-    if args.dry_run {
-        output.remark("A dry run: nothing was changed.");
-    } else if output.format == Format::Table && code == ExitCode::Fine {
-        output.remark("Next: `fillbook positions`, `fillbook report`, `fillbook verify`.");
+
+    /// Recomputes what the import made out of date, and answers the symbols that cannot be computed.
+    async fn refold(&self, output: &mut Output) -> Result<Vec<(String, String)>, CommandError> {
+        let pending = self.store.pending_refolds().await?;
+        for (done, next) in pending.iter().enumerate() {
+            output.progress(&format!("recomputing {} ({} of {})", next.symbol, done + 1, pending.len()));
+            self.store.refold(&next.account, &next.symbol).await?;
+        }
+        let quarantined = self.store.quarantined(&self.account).await?;
+        Ok(quarantined.into_iter().map(|entry| (entry.symbol.to_string(), entry.reason)).collect())
     }
-    Ok(code)
 }
 
 impl Import<'_> {
-    /// Reads one file. Only a failing store ends it early.
-    async fn file(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
+    /// Reads one file, and answers the exchange account that its rows belong to, where they say. Only a failing store ends
+    /// it early.
+    async fn file(&mut self, path: &Path, options: &Options) -> Result<Option<String>, CommandError> {
         let mut file = match files::open(path, options.clone()) {
             Ok(file) => file,
-            Err(error) => return self.complain(&error),
+            Err(error) => return self.complain(&error).map(|()| None),
         };
         if file.kind() == Kind::BotDatabase {
-            return self.bot_database(path, options).await;
+            return self.bot_database(path, options).await.map(|()| None);
         }
         for row in file.by_ref() {
             let row = match row {
@@ -202,7 +306,8 @@ impl Import<'_> {
             let by = if origin == ZoneOrigin::FileName { "by its name" } else { "as given" };
             self.output.remark(&format!("{}: times read as {zone}, {by}", self.file));
         }
-        self.commit().await
+        self.commit().await?;
+        Ok(file.uid().map(str::to_owned))
     }
 
     async fn bot_database(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
@@ -263,9 +368,7 @@ impl Import<'_> {
             return Ok(());
         }
         let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
-        let mut batch = Batch::new(self.account.clone(), self.recorded_at, statements).with_refold(Refold::Deferred);
-        batch.run_id = Some(self.run_id);
-        let report = self.store.commit(batch).await?;
+        let report = self.to.commit(statements).await?;
         for ((outcome, (kind, fact)), origin) in report.outcomes.iter().zip(facts).zip(origins) {
             let counts = self.kinds.entry(kind).or_default();
             match outcome {
@@ -354,31 +457,6 @@ fn complete(statements: &mut [Statement], options: &Options) {
     }
 }
 
-/// Adds the contracts that no file stated but whose names tell what they are.
-async fn infer_contracts(
-    store: &dyn Store,
-    account: &AccountId,
-    recorded_at: TimestampMs,
-    run_id: RunId,
-) -> Result<(), CommandError> {
-    let mut statements = Vec::new();
-    for pending in store.pending_refolds().await? {
-        if pending.account == *account && store.instrument(account, &pending.symbol).await?.is_none() {
-            statements.extend(instrument_from_symbol(&pending.symbol).map(|contract| Statement {
-                fact: AnyFact::Instrument(contract),
-                source: Source::Repair,
-                payload: None,
-            }));
-        }
-    }
-    if !statements.is_empty() {
-        let mut batch = Batch::new(account.clone(), recorded_at, statements).with_refold(Refold::Deferred);
-        batch.run_id = Some(run_id);
-        store.commit(batch).await?;
-    }
-    Ok(())
-}
-
 /// An error with its causes, on one line.
 fn story(error: &(dyn std::error::Error + 'static)) -> String {
     let mut story = error.to_string();
@@ -421,60 +499,4 @@ fn describe(fact: &AnyFact) -> String {
         AnyFact::Income(income) => format!("{} {}", income.key.income_type, income.key.tran_id),
         other => format!("the {}", other.kind()),
     }
-}
-
-/// Gives fills that do not say which position they changed the position side of their order, which is the same.
-async fn place_by_orders(
-    store: &dyn Store,
-    account: &AccountId,
-    recorded_at: TimestampMs,
-    run_id: RunId,
-) -> Result<u64, CommandError> {
-    let filter = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
-    let mut request = PageRequest::first(PAGE);
-    let mut placed = 0;
-    loop {
-        let page = store.fills(&filter, &request).await?;
-        let mut statements = Vec::new();
-        for fill in page.items {
-            let Some(order_id) = fill.fact.order_id.clone() else {
-                continue;
-            };
-            let key = OrderKey { symbol: fill.fact.key.symbol.clone(), class: OrderClass::Regular, order_id };
-            let Some(order) = store.order(account, &key).await? else {
-                continue;
-            };
-            let Some(position_side) = order.order.fact.position_side else {
-                continue;
-            };
-            // Stated by whoever stated less of it, so that the fill's own source keeps its rank.
-            let source = fill.provenance.source.min(order.order.provenance.of("position_side"));
-            let mut fact = fill.fact;
-            fact.position_side = Some(position_side);
-            statements.push(Statement { fact: AnyFact::Fill(fact), source, payload: None });
-        }
-        placed += statements.len() as u64;
-        if !statements.is_empty() {
-            let mut batch = Batch::new(account.clone(), recorded_at, statements).with_refold(Refold::Deferred);
-            batch.run_id = Some(run_id);
-            store.commit(batch).await?;
-        }
-        let Some(next) = page.next else { return Ok(placed) };
-        request = request.after(next);
-    }
-}
-
-/// Recomputes what the import made out of date, and answers the symbols that cannot be computed.
-async fn refold(
-    store: &dyn Store,
-    account: &AccountId,
-    output: &mut Output,
-) -> Result<Vec<(String, String)>, CommandError> {
-    let pending = store.pending_refolds().await?;
-    for (done, next) in pending.iter().enumerate() {
-        output.progress(&format!("recomputing {} ({} of {})", next.symbol, done + 1, pending.len()));
-        store.refold(&next.account, &next.symbol).await?;
-    }
-    let quarantined = store.quarantined(account).await?;
-    Ok(quarantined.into_iter().map(|entry| (entry.symbol.to_string(), entry.reason)).collect())
 }

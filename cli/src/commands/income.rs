@@ -31,7 +31,7 @@ const LISTING: Listing<Sourced<Income>> = Listing {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &IncomeArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let filter = IncomeFilter { scope: scope(&args.list.scope, context)?, income_type: args.income_type.clone() };
     print_list(context, &LISTING, args.list.limit, async |page| store.income(&filter, page).await).await
 }

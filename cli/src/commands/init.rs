@@ -28,6 +28,7 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
         .await?;
     if let Some(mode) = args.position_mode {
         store.set_position_mode(&settings.account, mode).await?;
+        ledger_store::refold_pending(store.as_ref(), &mut |_, _| {}).await?;
     }
     let mode = args.position_mode.or(known.as_ref().and_then(|account| account.position_mode));
     if context.output.format == Format::Json {
@@ -41,7 +42,7 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
         });
         context.output.json(&created)?;
     } else {
-        let verb = if known.is_some() { "is there already in" } else { "is ready in" };
+        let verb = if known.is_some() { "is in" } else { "is ready in" };
         let mode = mode.map_or(String::new(), |mode| format!(", position mode {mode}"));
         context.output.line(&format!(
             "Account {} ({}{mode}) {verb} {}.",

@@ -15,8 +15,10 @@ pub mod status;
 pub mod trips;
 pub mod verify;
 
+use std::sync::Arc;
+
 use ledger_core::{AccountId, EventTime, Sourced};
-use ledger_store::{Page, PageRequest, Scope, Store, StoreError};
+use ledger_store::{FillFilter, Page, PageRequest, Scope, Store, StoreError};
 
 use crate::Context;
 use crate::args::ScopeArgs;
@@ -75,7 +77,7 @@ async fn print_list<T>(
         shown = items.len() as u64;
         context.output.list(listing, &items)?;
         if more {
-            context.output.remark(&format!("The latest {shown} {}; -n 0 shows all.", listing.plural));
+            context.output.remark(&format!("Only the latest {shown} of the {} shown; -n 0 shows all.", listing.plural));
         }
     }
     if shown == 0 {
@@ -84,14 +86,43 @@ async fn print_list<T>(
     Ok(ExitCode::Fine)
 }
 
-/// Says on standard error when derived rows do not reflect all facts yet.
-async fn warn_if_pending(store: &dyn Store, account: &AccountId, output: &mut Output) -> Result<(), CommandError> {
+/// Opens the book for reading, and makes sure that the account is in it: nothing about an account that does not exist is
+/// not an empty answer.
+async fn open_account(context: &Context) -> Result<Arc<dyn Store>, CommandError> {
+    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let account = &context.settings.account;
+    if store.account(account).await?.is_some() {
+        return Ok(store);
+    }
+    let names: Vec<_> = store.accounts().await?.iter().map(|account| account.id.to_string()).collect();
+    let error = CommandError::from(StoreError::UnknownAccount { account: account.clone() });
+    Err(if names.is_empty() { error } else { error.hint(format!("--account with one of: {}", names.join(", "))) })
+}
+
+/// What derived rows leave out, in words: facts that are not folded yet, cannot be folded, or name no position.
+async fn left_out(store: &dyn Store, account: &AccountId) -> Result<Vec<String>, CommandError> {
+    let mut left_out = Vec::new();
     let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
     if pending > 0 {
-        output.complain(&format!(
-            "warning: {} out of date, because an import was interrupted; `fillbook rebuild` recomputes",
-            rebuild::count(pending as u64, "symbol")
-        ));
+        let symbols = rebuild::count(pending as u64, "symbol");
+        left_out
+            .push(format!("{symbols} out of date, because a command was interrupted; `fillbook rebuild` recomputes"));
+    }
+    for entry in store.quarantined(account).await? {
+        left_out.push(format!("{} cannot be computed: {}", entry.symbol, entry.reason));
+    }
+    let unplaced = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
+    let unplaced = store.fill_count(&unplaced).await?;
+    if unplaced > 0 {
+        left_out.push(format!("{} in no position: nothing says which one", rebuild::count(unplaced, "fill")));
+    }
+    Ok(left_out)
+}
+
+/// Says on standard error what derived rows leave out.
+async fn warn_of_left_out(store: &dyn Store, account: &AccountId, output: &mut Output) -> Result<(), CommandError> {
+    for what in left_out(store, account).await? {
+        output.complain(&format!("warning: {what}"));
     }
     Ok(())
 }

@@ -84,7 +84,7 @@ const LISTING: Listing<BookOrder> = Listing {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &OrderArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let filter = OrderFilter {
         status: args.status.clone(),
         open_only: args.open,

@@ -51,9 +51,9 @@ fn certainty(position: &BookPosition) -> Cell {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &PositionArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let account = &context.settings.account;
-    super::warn_if_pending(store.as_ref(), account, &mut context.output).await?;
+    super::warn_of_left_out(store.as_ref(), account, &mut context.output).await?;
     let mut positions = store.positions(account).await?;
     if let Some(symbol) = &args.symbol {
         positions.retain(|position| position.symbol == *symbol);

@@ -1,9 +1,9 @@
 //! `fillbook report`
 
 use ledger_core::{
-    Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, TripStats,
+    Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, Symbol, TripStats,
 };
-use ledger_store::{IncomeFilter, PageRequest, Store, StoreError, TripFilter};
+use ledger_store::{IncomeFilter, PageRequest, Store, TripFilter};
 use serde_json::json;
 
 use super::{PAGE, scope, text};
@@ -161,13 +161,11 @@ const CASH: Listing<CashLine> = Listing {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &ReportArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
-    if store.account(&context.settings.account).await?.is_none() {
-        return Err(StoreError::UnknownAccount { account: context.settings.account.clone() }.into());
-    }
-    super::warn_if_pending(store.as_ref(), &context.settings.account, &mut context.output).await?;
+    let store = super::open_account(context).await?;
+    super::warn_of_left_out(store.as_ref(), &context.settings.account, &mut context.output).await?;
     let report = build(store.as_ref(), args, context).await?;
-    print(&report, args.by, context)
+    let rest = rest(store.as_ref(), args, context).await?;
+    print(&report, &rest, args.by, context)
 }
 
 /// Builds the report from the book, page by page.
@@ -194,8 +192,69 @@ pub(super) async fn build(store: &dyn Store, args: &ReportArgs, context: &Contex
     Ok(builder.finish()?)
 }
 
+/// What belongs to no round trip that has closed: the money of open ones, and funding of no position. Sums of the whole
+/// history; a period says nothing about them.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    open_count: usize,
+    open: TripStats,
+    unallocated: Vec<AssetTotal>,
+}
+
+/// What a report over the whole history leaves beside its round trips.
+pub(super) async fn rest(store: &dyn Store, args: &ReportArgs, context: &Context) -> Result<Rest, CommandError> {
+    let account = &context.settings.account;
+    let mut rest = Rest::default();
+    if args.scope.since.is_some() || args.scope.until.is_some() {
+        return Ok(rest);
+    }
+    let wanted = |symbol: &Symbol| args.scope.symbol.as_ref().is_none_or(|wanted| wanted == symbol);
+    for trip in store.open_trips(account).await?.iter().filter(|trip| wanted(&trip.symbol)) {
+        rest.open_count += 1;
+        rest.open.add(trip)?;
+    }
+    for book in store.symbol_books(account).await?.iter().filter(|book| wanted(&book.symbol)) {
+        for total in &book.unallocated_funding {
+            match rest.unallocated.iter_mut().find(|known| known.asset == total.asset) {
+                Some(known) => known.total.merge(&total.total)?,
+                None => rest.unallocated.push(total.clone()),
+            }
+        }
+    }
+    rest.unallocated.retain(|total| total.total.told() != Some(Decimal::ZERO));
+    Ok(rest)
+}
+
+impl Rest {
+    fn lines(&self) -> Vec<String> {
+        let amounts = |totals: &[AssetTotal]| match Cell::Assets(totals.to_vec()).csv() {
+            none if none.is_empty() => "0".to_owned(),
+            some => some,
+        };
+        let mut lines = Vec::new();
+        if self.open_count > 0 {
+            lines.push(format!(
+                "Not in it: {}, so far gross {}, fees {}, funding {}.",
+                super::rebuild::count(self.open_count as u64, "open round trip"),
+                amounts(&self.open.gross),
+                amounts(&self.open.fees),
+                amounts(&self.open.funding)
+            ));
+        }
+        if !self.unallocated.is_empty() {
+            lines.push(format!("Not in it: funding of no position on record, {}.", amounts(&self.unallocated)));
+        }
+        lines
+    }
+}
+
 /// Prints a report.
-pub(super) fn print(report: &Report, by: GroupBy, context: &mut Context) -> Result<ExitCode, CommandError> {
+pub(super) fn print(
+    report: &Report,
+    rest: &Rest,
+    by: GroupBy,
+    context: &mut Context,
+) -> Result<ExitCode, CommandError> {
     let listing = match by {
         GroupBy::Engine => &BY_ENGINE,
         GroupBy::Symbol => &BY_SYMBOL,
@@ -216,14 +275,15 @@ pub(super) fn print(report: &Report, by: GroupBy, context: &mut Context) -> Resu
                 let lines: Vec<_> = rows.iter().flat_map(Line::of).collect();
                 output.list(listing, &lines)?;
                 if let Some(remark) = uncertainty(report) {
-                    output.line(&remark)?;
+                    output.paragraph(&remark)?;
                 }
+            }
+            for line in rest.lines() {
+                output.paragraph(&line)?;
             }
             output.line("")?;
             if report.cash.is_empty() {
-                output.line(
-                    "Wallet: no ledger entries of the exchange are on record, so its movements cannot be told.",
-                )?;
+                output.line("Wallet: no ledger entries of the exchange are on record for this.")?;
             } else {
                 output.line("Wallet, by the exchange's ledger:")?;
                 output.list(&CASH, &report.cash)?;
@@ -238,6 +298,16 @@ pub(super) fn print(report: &Report, by: GroupBy, context: &mut Context) -> Resu
                 line[column.key] = (column.value)(&total).json();
             }
             output.json(&line)?;
+            let open = ReportRow { group: "open".to_owned(), stats: rest.open.clone() };
+            let cell = |cell: Cell| cell.json();
+            output.json(&json!({
+                "schema": "fillbook.report.rest/1",
+                "open_trips": rest.open_count,
+                "open_gross": cell(Cell::Assets(open.stats.gross.clone())),
+                "open_fees": cell(Cell::Assets(open.stats.fees.clone())),
+                "open_funding": cell(Cell::Assets(open.stats.funding.clone())),
+                "unallocated_funding": cell(Cell::Assets(rest.unallocated.clone())),
+            }))?;
             output.list(&CASH, &report.cash)?;
         }
         // One table a file: the cash section is the sum of `income --csv`.

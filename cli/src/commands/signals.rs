@@ -33,7 +33,7 @@ const LISTING: Listing<Sourced<Signal>> = Listing {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let filter = SignalFilter { scope: scope(&args.scope, context)?, engine: None };
     print_list(context, &LISTING, args.limit, async |page| store.signals(&filter, page).await).await
 }

@@ -1,7 +1,7 @@
 //! `fillbook status`
 
 use ledger_core::{PositionMode, TimestampMs};
-use ledger_store::{FillFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
 use serde_json::json;
 
 use super::rebuild::count;
@@ -28,17 +28,11 @@ struct Summary {
 /// When the book cannot be read or the output not be written.
 pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let settings = context.settings.clone();
-    let store = crate::wiring::open_for_reading(&settings)?;
+    let store = super::open_account(context).await?;
     let info = store.info().await?;
     let accounts = store.accounts().await?;
     let Some(account) = accounts.iter().find(|account| account.id == settings.account) else {
-        let names: Vec<_> = accounts.iter().map(|account| account.id.as_str()).collect();
-        let error = CommandError::from(StoreError::UnknownAccount { account: settings.account.clone() });
-        return Err(if names.is_empty() {
-            error
-        } else {
-            error.hint(format!("--account with one of: {}", names.join(", ")))
-        });
+        return Err(StoreError::UnknownAccount { account: settings.account.clone() }.into());
     };
     let summary = summarize(store.as_ref(), context).await?;
     let output = &mut context.output;
@@ -108,17 +102,21 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
     };
     let books = store.symbol_books(account).await?;
     let positions = store.positions(account).await?;
-    let mut attention = Vec::new();
-    let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
-    if pending > 0 {
-        attention.push(format!("{} out of date: `fillbook rebuild`", count(pending as u64, "symbol")));
+    let mut attention = super::left_out(store, account).await?;
+    let missing = OrderFilter { residual_only: true, ..Scope::account(account.clone()).into() };
+    let missing = store.orders(&missing, &PageRequest::first(super::PAGE)).await?;
+    if !missing.items.is_empty() {
+        let more = if missing.next.is_some() { "more than " } else { "" };
+        let orders = count(missing.items.len() as u64, "order");
+        attention
+            .push(format!("{more}{orders} executed more than their fills tell: `fillbook orders --missing-fills`"));
     }
-    for entry in store.quarantined(account).await? {
-        attention.push(format!("{} cannot be computed: {}", entry.symbol, entry.reason));
-    }
-    let unplaced = store.fill_count(&FillFilter { unplaced_only: true, ..all.clone() }).await?;
-    if unplaced > 0 {
-        attention.push(format!("{} in no position: nothing says which one", count(unplaced, "fill")));
+    for book in &books {
+        for total in &book.unallocated_funding {
+            if let Some(amount) = total.total.told().filter(|amount| !amount.is_zero()) {
+                attention.push(format!("{amount} {} of {} funding belong to no position", total.asset, book.symbol));
+            }
+        }
     }
     let mismatches: u64 = books.iter().map(|book| book.pnl_mismatch_count).sum();
     if mismatches > 0 {

@@ -57,9 +57,9 @@ fn other_engines(trip: &RoundTrip) -> Cell {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &TripArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = super::open_account(context).await?;
     let account = context.settings.account.clone();
-    super::warn_if_pending(store.as_ref(), &account, &mut context.output).await?;
+    super::warn_of_left_out(store.as_ref(), &account, &mut context.output).await?;
     let scope = scope(&args.list.scope, context)?;
     if args.open {
         let mut trips = store.open_trips(&account).await?;

@@ -4,8 +4,6 @@
 
 pub(super) mod checks;
 
-use ledger_store::StoreError;
-
 use self::checks::{Check, Verdict};
 use super::text;
 use crate::Context;
@@ -28,11 +26,10 @@ const LISTING: Listing<Check> = Listing {
 /// When the book cannot be read or the output not be written. Failed checks tell in the exit code.
 pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let account = context.settings.account.clone();
-    let store = crate::wiring::open_for_reading(&context.settings)?;
-    if store.account(&account).await?.is_none() {
-        return Err(StoreError::UnknownAccount { account }.into());
-    }
-    let checks = checks::all(store.as_ref(), &account, &mut context.output).await?;
+    let store = super::open_account(context).await?;
+    // What is derived is proven by deriving it again, in a copy that may be changed.
+    let scratch = crate::wiring::scratch_copy(store.as_ref(), &context.settings).await?;
+    let checks = checks::all(store.as_ref(), scratch.store.as_ref(), &account, &mut context.output).await?;
     report(&checks, context)
 }
 

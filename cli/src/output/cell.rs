@@ -172,7 +172,7 @@ impl Cell {
     }
 
     /// As a spreadsheet reads it. A text that a spreadsheet would take for a formula gets an apostrophe in front.
-    pub(super) fn csv(&self) -> String {
+    pub(crate) fn csv(&self) -> String {
         match self {
             Self::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
             Self::Text(text) => text.clone(),

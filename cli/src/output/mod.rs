@@ -47,6 +47,14 @@ pub struct Listing<T: 'static> {
     pub columns: &'static [Column<T>],
 }
 
+/// What becomes of errors of standard output.
+enum Errors {
+    /// They end the command.
+    Told,
+    /// Work is done that must not end because nobody reads: the first one is told at the end.
+    Held(Option<io::Error>),
+}
+
 /// Where output goes and how it looks.
 pub struct Output {
     /// How data is printed.
@@ -63,6 +71,7 @@ pub struct Output {
     stderr: Box<dyn Write>,
     csv_header_of: Option<&'static str>,
     progress_shown: bool,
+    errors: Errors,
 }
 
 impl std::fmt::Debug for Output {
@@ -84,6 +93,7 @@ impl Output {
             stderr,
             csv_header_of: None,
             progress_shown: false,
+            errors: Errors::Told,
         }
     }
 
@@ -94,6 +104,11 @@ impl Output {
     /// When standard output cannot be written.
     pub fn list<T>(&mut self, listing: &Listing<T>, items: &[T]) -> io::Result<()> {
         self.clear_progress();
+        let result = self.write_list(listing, items);
+        self.held(result)
+    }
+
+    fn write_list<T>(&mut self, listing: &Listing<T>, items: &[T]) -> io::Result<()> {
         match self.format {
             Format::Table if items.is_empty() => Ok(()),
             Format::Table => {
@@ -131,7 +146,8 @@ impl Output {
     /// When standard output cannot be written.
     pub fn json(&mut self, value: &serde_json::Value) -> io::Result<()> {
         self.clear_progress();
-        writeln!(self.stdout, "{value}")
+        let result = writeln!(self.stdout, "{value}");
+        self.held(result)
     }
 
     /// Prints a line of text that belongs to the data of the table format.
@@ -140,12 +156,24 @@ impl Output {
     /// When standard output cannot be written.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         self.clear_progress();
-        writeln!(self.stdout, "{text}")
+        let result = writeln!(self.stdout, "{text}");
+        self.held(result)
+    }
+
+    /// Prints a paragraph of text that belongs to the data of the table format, wrapped to the terminal.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn paragraph(&mut self, text: &str) -> io::Result<()> {
+        let wrapped = table::wrap(text, self.width);
+        self.line(&wrapped)
     }
 
     /// A remark for the person at the terminal, on standard error; not with `--quiet`.
     pub fn remark(&mut self, text: &str) {
         self.clear_progress();
+        // What a remark is about comes before it. A failure shows when the data itself is written.
+        let _ = self.stdout.flush();
         if !self.quiet {
             // Nothing can be done about an unwritable standard error, and the data matters more.
             let _ = writeln!(self.stderr, "{text}");
@@ -155,6 +183,7 @@ impl Output {
     /// A complaint, on standard error, also with `--quiet`.
     pub fn complain(&mut self, text: &str) {
         self.clear_progress();
+        let _ = self.stdout.flush();
         let _ = writeln!(self.stderr, "{text}");
     }
 
@@ -173,12 +202,31 @@ impl Output {
         }
     }
 
+    /// From now on a reader that goes away stops nothing: the book is being written, and that must come to its end. The
+    /// error is told by [`flush`](Self::flush).
+    pub fn hold_errors(&mut self) {
+        self.errors = Errors::Held(None);
+    }
+
+    fn held(&mut self, result: io::Result<()>) -> io::Result<()> {
+        match (&mut self.errors, result) {
+            (Errors::Held(first), Err(error)) => {
+                first.get_or_insert(error);
+                Ok(())
+            }
+            (_, result) => result,
+        }
+    }
+
     /// Writes out what is buffered.
     ///
     /// # Errors
     /// When standard output cannot be written.
     pub fn flush(&mut self) -> io::Result<()> {
         self.clear_progress();
-        self.stdout.flush()
+        match std::mem::replace(&mut self.errors, Errors::Told) {
+            Errors::Held(Some(error)) => Err(error),
+            Errors::Held(None) | Errors::Told => self.stdout.flush(),
+        }
     }
 }

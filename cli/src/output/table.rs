@@ -50,7 +50,7 @@ fn note(mut text: String, left_out: &[&str], width: Option<u16>) -> String {
 }
 
 /// Breaks a remark between words so that it fits.
-fn wrap(text: &str, width: Option<u16>) -> String {
+pub(super) fn wrap(text: &str, width: Option<u16>) -> String {
     let Some(width) = width else { return text.to_owned() };
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {

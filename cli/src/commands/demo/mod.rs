@@ -99,12 +99,15 @@ async fn tell(args: &DemoArgs, world: &DemoWorld, context: &mut Context) -> Resu
     narrator.heading(context, "5. The report, from the fills")?;
     let report_args = ReportArgs { by: GroupBy::Engine, scope: ScopeArgs { symbol: None, since: None, until: None } };
     let report = super::report::build(world.store.as_ref(), &report_args, context).await?;
+    let rest = super::report::rest(world.store.as_ref(), &report_args, context).await?;
     if narrator.prose {
-        super::report::print(&report, report_args.by, context)?;
+        super::report::print(&report, &rest, report_args.by, context)?;
     }
 
     narrator.heading(context, "6. The proof")?;
-    let checks = super::verify::checks::all(world.store.as_ref(), &account, &mut context.output).await?;
+    let scratch = crate::wiring::scratch_copy(world.store.as_ref(), &context.settings).await?;
+    let (book, copy) = (world.store.as_ref(), scratch.store.as_ref());
+    let checks = super::verify::checks::all(book, copy, &account, &mut context.output).await?;
     let mut code =
         if narrator.prose { super::verify::report(&checks, context)? } else { super::verify::worst(&checks) };
     let differences = proof::compare(world, &account).await?;
