@@ -1,7 +1,7 @@
 //! How two statements about the same fact become one.
 //!
 //! Every field is a register that keeps the greatest statement under a fixed total order: finer before coarser, then
-//! the higher [`Source`] rank, then the greater content. The greatest of a set does not depend on the order or the
+//! the higher [`Source`] rank, then the greater content; what fillbook itself inferred gives way to all of them. The greatest of a set does not depend on the order or the
 //! number of times its members are seen, which makes merging commutative, associative and idempotent, so a book
 //! converges whatever the order in which files, streams and answers arrive.
 //!
@@ -258,10 +258,12 @@ impl Joiner<'_> {
             (None, Some(right)) => (right, right_source, true),
             (Some(left), Some(right)) if left == right => (left, left_source.max(right_source), false),
             (Some(left), Some(right)) => {
-                if !agree(left, right) {
+                // What fillbook inferred gives way to what anybody states, and is no other side of a dispute.
+                let stated = [left_source, right_source].map(|source| source != Source::Repair);
+                if !agree(left, right) && stated == [true, true] {
                     self.conflicts.insert(field);
                 }
-                if (fineness(right), right_source, right) > (fineness(left), left_source, left) {
+                if (stated[1], fineness(right), right_source, right) > (stated[0], fineness(left), left_source, left) {
                     (right, right_source, true)
                 } else {
                     (left, left_source, false)

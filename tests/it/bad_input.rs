@@ -182,3 +182,17 @@ fn only_the_command_line_dates_files() {
     assert!(run.stderr.contains("--tz"), "{}", run.transcript());
     sandbox.run(&["import", &file, "--tz", "Asia/Seoul"]).exits(0);
 }
+
+/// A coin-margined contract pays otherwise; its fills are kept, and no money is made of them.
+#[test]
+fn a_coin_margined_contract_is_not_taken_for_a_linear_one() {
+    let sandbox = Sandbox::with_book(&[]);
+    let header = "symbol,id,orderId,side,positionSide,price,qty,quoteQty,commission,commissionAsset,marginAsset,realizedPnl,maker,time";
+    let row = "BTCUSD_PERP,1,11,BUY,BOTH,50000,1,0.002,0.0000008,BTC,BTC,0,false,1772344800000";
+    sandbox.write("coin.csv", format!("{header}\n{row}\n"));
+    let run = sandbox.run(&["import", "coin.csv"]).exits(3);
+    assert!(run.stderr.contains("BTCUSD_PERP: positions cannot be computed"), "{}", run.transcript());
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
+    let positions = sandbox.run(&["positions", "--all"]).exits(0);
+    assert!(positions.stderr.contains("warning: BTCUSD_PERP cannot be computed"), "{}", positions.transcript());
+}

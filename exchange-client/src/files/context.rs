@@ -127,7 +127,8 @@ impl Context {
         Some(statement(AnyFact::Order(order), source, payload))
     }
 
-    /// The contract, the first time that its symbol occurs and if anything tells how it settles.
+    /// The contract, the first time that its symbol occurs, if the row or the symbol's name tells how it settles. A guess
+    /// from the name is marked as one.
     pub(super) fn instrument_statement(
         &mut self,
         symbol: &Symbol,
@@ -138,7 +139,10 @@ impl Context {
         if self.instruments.replace(symbol.clone(), |_| ()).is_some() {
             return None;
         }
-        let instrument = instrument.or_else(|| instrument_from_symbol(symbol))?;
+        let (instrument, source) = match instrument {
+            Some(stated) => (stated, source),
+            None => (instrument_from_symbol(symbol)?, Source::Repair),
+        };
         Some(statement(AnyFact::Instrument(instrument), source, payload))
     }
 }

@@ -9,6 +9,7 @@ use super::cell::Cell;
 use super::context::{Context, linear};
 use super::error::RowError;
 use super::table::{Column, Header, Record};
+use crate::binance_usdm::instrument_from_symbol;
 
 /// Where a trade export keeps what.
 #[derive(Debug)]
@@ -97,7 +98,9 @@ impl TradeColumns {
             Kind::BinanceTradesArchive => Source::ExchangeArchive,
             _ => Source::ExchangeCsv,
         };
-        let instrument = margin_asset.and_then(|asset| linear(&fill.key.symbol, asset));
+        // The margin asset says what a linear contract settles in, not that the contract is linear: COIN-M's are not.
+        let is_linear = instrument_from_symbol(&fill.key.symbol).is_some();
+        let instrument = margin_asset.filter(|_| is_linear).and_then(|asset| linear(&fill.key.symbol, asset));
         Ok(context.fill_statements(fill, instrument, source, payload))
     }
 }
