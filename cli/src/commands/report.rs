@@ -1,5 +1,6 @@
 //! `fillbook report`
 
+use exchange_client::files::Zone;
 use ledger_core::{
     Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, Symbol, TripStats,
 };
@@ -130,12 +131,7 @@ macro_rules! lines_listing {
                 Column { key: "net", title: "Net", rank: 0, value: |l| l.net.map_or(Cell::Empty, Cell::Certain) },
                 Column { key: "asset", title: "Asset", rank: 0, value: |l| text(&l.asset) },
                 Column { key: "drawdown_max", title: "Drawdown", rank: 4, value: |l| l.drawdown.into() },
-                Column {
-                    key: "certainty",
-                    title: "Certainty",
-                    rank: 5,
-                    value: |l| of_group(l, |s| text(s.certainty())),
-                },
+                Column { key: "certainty", title: "Amounts", rank: 5, value: |l| of_group(l, |s| text(s.certainty())) },
             ],
         };
     };
@@ -227,9 +223,9 @@ pub(super) async fn rest(store: &dyn Store, args: &ReportArgs, context: &Context
 
 impl Rest {
     fn lines(&self) -> Vec<String> {
-        let amounts = |totals: &[AssetTotal]| match Cell::Assets(totals.to_vec()).csv() {
+        let amounts = |totals: &[AssetTotal]| match Cell::Assets(totals.to_vec()).table(&Zone::utc()) {
             none if none.is_empty() => "0".to_owned(),
-            some => some,
+            some => some.replace('\n', " and "),
         };
         let mut lines = Vec::new();
         if self.open_count > 0 {

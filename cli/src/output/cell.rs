@@ -122,7 +122,7 @@ impl Cell {
     }
 
     /// As a person reads it.
-    pub(super) fn table(&self, zone: &Zone) -> String {
+    pub(crate) fn table(&self, zone: &Zone) -> String {
         match self {
             Self::Empty => String::new(),
             Self::Text(text) => harmless(text),
@@ -172,7 +172,7 @@ impl Cell {
     }
 
     /// As a spreadsheet reads it. A text that a spreadsheet would take for a formula gets an apostrophe in front.
-    pub(crate) fn csv(&self) -> String {
+    pub(super) fn csv(&self) -> String {
         match self {
             Self::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => format!("'{text}"),
             Self::Text(text) => text.clone(),

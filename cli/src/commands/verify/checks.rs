@@ -552,6 +552,6 @@ async fn footing(store: &dyn Store, account: &AccountId) -> Result<Check, Comman
     } else if faults.number > 0 {
         Check::fail(NAME, ExitCode::Corrupt, faults.story("asset"))
     } else {
-        Check::pass(NAME, format!("wallet moved by {}, as its ledger entries sum to", shown.join(", ")))
+        Check::pass(NAME, format!("wallet and ledger both moved by {}", shown.join(", ")))
     })
 }
