@@ -42,7 +42,8 @@ pub trait LedgerWriter: Send + Sync {
     async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport>;
 
     /// Drops every derived row of an account and marks all its symbols as out of date. The rows come back with
-    /// [`refold`](Self::refold); [`rebuild`](crate::rebuild) does both.
+    /// [`refold`](Self::refold), which then recomputes what the fills of each order add up to, too;
+    /// [`rebuild`](crate::rebuild) does both.
     async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>>;
 }
 

@@ -66,9 +66,19 @@ impl BotTable {
                 "client_order_id",
                 "raw_json",
             ],
-            Self::Fills => {
-                &["fill_id", "ts", "order_id", "symbol", "side", "price", "qty", "fee", "fee_asset", "raw_json"]
-            }
+            Self::Fills => &[
+                "fill_id",
+                "ts",
+                "order_id",
+                "symbol",
+                "side",
+                "price",
+                "qty",
+                "fee",
+                "fee_asset",
+                "status",
+                "raw_json",
+            ],
             Self::Positions => &["id", "ts", "symbol", "side", "qty"],
             Self::Cancels => &["id", "ts", "order_id", "symbol", "side", "reason", "raw_json"],
         }

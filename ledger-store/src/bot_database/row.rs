@@ -11,6 +11,9 @@ use super::{BotRow, BotTable, time};
 /// The note on `fills` rows that are none.
 pub(super) const NO_TRADE: &str =
     "made from an order's answer, not from a trade: read as what the order executed, not as a fill";
+/// The note on those that do not say what executed, either.
+pub(super) const NOTHING_EXECUTED: &str = "made from an order's answer that does not say what the order executed: read \
+    as the order alone, not as a fill; its trades have to come from elsewhere";
 const DERIVED: &str = "the bot's own positions are not read: positions are computed from the fills";
 
 type Read<T> = Result<T, String>;
@@ -20,7 +23,9 @@ pub(super) fn read(cells: &Cells) -> BotRow {
         BotTable::EngineSignals => (signal(cells).map(|fact| vec![AnyFact::Signal(fact)]), None),
         BotTable::Orders => (order(cells).map(|fact| vec![AnyFact::Order(fact)]), None),
         BotTable::Fills if is_order_answer(cells) => {
-            (executed_order(cells).map(|fact| vec![AnyFact::Order(fact)]), Some(NO_TRADE))
+            let order = executed_order(cells);
+            let told = order.as_ref().map_or(true, |order| order.executed.is_some());
+            (order.map(|fact| vec![AnyFact::Order(fact)]), Some(if told { NO_TRADE } else { NOTHING_EXECUTED }))
         }
         BotTable::Fills => (fill(cells).map(|fact| vec![AnyFact::Fill(fact)]), None),
         BotTable::Positions => (Ok(Vec::new()), Some(DERIVED)),
@@ -164,15 +169,17 @@ fn execution(cells: &Cells) -> Read<Option<Execution>> {
 fn executed_order(cells: &Cells) -> Read<Order> {
     let mut order = bare_order(cells)?;
     let stated = cells.exchange("status").or_else(|| cells.unified("status"));
-    if let Some(text) = stated {
-        order.status = status(&text)?;
+    if let Some(text) = stated.as_deref().or_else(|| cells.column("status")) {
+        order.status = status(text)?;
     }
     order.executed = match execution(cells)? {
         Some(execution) => Some(execution),
-        None => Some(Execution {
+        // The columns hold what was ordered, and at which price: it is what executed once all of it has.
+        None if order.status == OrderStatus::Filled => Some(Execution {
             qty: parse::<ledger_core::Quantity>("qty", cells.required("qty")?)?.get(),
-            avg_price: positive("price", cells.column("price"))?,
+            avg_price: None,
         }),
+        None => None,
     };
     order.updated = Some(event_time(cells)?);
     Ok(order)

@@ -1,6 +1,8 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use ledger_core::{AnyFact, Decimal, OrderClass, OrderStatus, PositionSide, Side, SignalKind, Source, TimePrecision};
+use ledger_core::{
+    AnyFact, Decimal, Execution, OrderClass, OrderStatus, PositionSide, Side, SignalKind, Source, TimePrecision,
+};
 
 use super::{BotDatabase, BotRow, BotTable};
 use crate::{OpenOptions, SqliteStore, StoreError};
@@ -71,7 +73,6 @@ fn decimals_of_the_raw_payload_are_preferred() {
 #[test]
 fn an_order_answer_makes_no_fill() {
     let answers = [
-        "('5', 1767225600123, '5', 'ETHUSDT', 'BUY', 2000.5, 0.3, NULL, NULL, NULL)",
         r#"('x1', 1767225600123, '5', 'ETHUSDT', 'BUY', 1, 1, NULL, NULL,
             '{"info":{"orderId":"5","symbol":"ETHUSDT","side":"BUY","status":"FILLED","executedQty":"0.3","avgPrice":"2000.5"}}')"#,
         r#"('x2', 1767225600123, '5', 'ETHUSDT', 'BUY', 1, 1, NULL, NULL,
@@ -85,6 +86,38 @@ fn an_order_answer_makes_no_fill() {
         assert_eq!((order.key.order_id.as_str(), order.key.class), ("5", OrderClass::Regular));
         let executed = order.executed.as_ref().unwrap();
         assert_eq!((executed.qty, executed.avg_price.unwrap().get()), (dec("0.3"), dec("2000.5")));
+    }
+}
+
+#[test]
+fn an_order_answer_without_payload_executed_nothing_unless_filled() {
+    let executed = |statements: &str| {
+        let (_folder, mut bot) = bot(&format!("ALTER TABLE fills ADD COLUMN status TEXT; {statements}"));
+        let rows = bot.rows(BotTable::Fills, None, 10).unwrap();
+        let AnyFact::Order(order) = only(&rows) else { panic!("{rows:?}") };
+        assert_eq!(order.key.order_id.as_str(), "5");
+        let note = rows.first().unwrap().note.unwrap();
+        assert!(note.contains("not as a fill"), "{note}");
+        assert_eq!(note.contains("does not say what the order executed"), order.executed.is_none(), "{note}");
+        order.executed.clone()
+    };
+    for (status, payload) in [
+        ("NULL", "NULL"),
+        ("'NEW'", "NULL"),
+        ("'open'", "NULL"),
+        ("'canceled'", "NULL"),
+        ("'PARTIALLY_FILLED'", "NULL"),
+        ("'NEW'", "'{\"clientOrderId\":\"x\"}'"),
+        ("'FILLED'", "'{\"status\":\"CANCELED\"}'"),
+    ] {
+        let row = format!("('5', 1767225600123, '5', 'ETHUSDT', 'BUY', 2000.5, 0.3, NULL, NULL, {payload}, {status})");
+        assert_eq!(executed(&format!("INSERT INTO fills VALUES {row};")), None, "{status} {payload}");
+    }
+    for (status, payload) in [("'closed'", "NULL"), ("'FILLED'", "NULL"), ("NULL", "'{\"status\":\"FILLED\"}'")] {
+        let row = format!("('5', 1767225600123, '5', 'ETHUSDT', 'BUY', 2000.5, 0.3, NULL, NULL, {payload}, {status})");
+        // The price is the limit, which need not be what was paid.
+        let all = Execution { qty: dec("0.3"), avg_price: None };
+        assert_eq!(executed(&format!("INSERT INTO fills VALUES {row};")), Some(all), "{status} {payload}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The derived columns of `orders`: what an order's fills add up to, and what is still missing of what it executed.
 //!
-//! Recomputed for the orders that a batch touches, and for them only.
+//! Recomputed for the orders that a batch touches, and for them only; and for all orders of a symbol that is folded
+//! from its beginning, so that a rebuild starts from facts alone.
 
 use std::collections::BTreeMap;
 
@@ -77,23 +78,75 @@ fn update_chunk(
         .select(SumsRow::as_select())
         .load(conn)
         .map_err(failed("read orders"))?;
-    if known.is_empty() {
-        return Ok(());
-    }
-    let sums = add_fills(conn, account, symbol, &known)?;
     let touched: BTreeMap<&str, &TouchedOrder> = touched.iter().map(|(id, order)| (id.as_str(), order)).collect();
-    let mut mark = Mark::default();
-    for row in known {
-        let sums = sums.get(&row.order_id).cloned().unwrap_or_default();
-        let Some(order) = touched.get(row.order_id.as_str()) else {
-            continue;
-        };
-        update_order(conn, account, symbol, &row, &sums, order, &mut mark)?;
-    }
+    let mark = update_known(conn, account, symbol, &known, &touched)?;
     // An empty mark would recompute what the exchange says for nothing.
     if mark != Mark::default() {
         effects.mark(symbol).join(mark);
     }
+    Ok(())
+}
+
+/// Recomputes the columns of orders that are there. Answers from where what changed has to be folded again.
+fn update_known(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    known: &[SumsRow],
+    touched: &BTreeMap<&str, &TouchedOrder>,
+) -> StoreResult<Mark> {
+    let mut mark = Mark::default();
+    if known.is_empty() {
+        return Ok(mark);
+    }
+    let sums = add_fills(conn, account, symbol, known)?;
+    let untouched = TouchedOrder::default();
+    for row in known {
+        let sums = sums.get(&row.order_id).cloned().unwrap_or_default();
+        let touched = touched.get(row.order_id.as_str()).copied().unwrap_or(&untouched);
+        update_order(conn, account, symbol, row, &sums, touched, &mut mark)?;
+    }
+    Ok(mark)
+}
+
+/// Recomputes the columns of every order of a symbol, whatever they say, page by page.
+pub(super) fn recompute(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> StoreResult<()> {
+    let mut after = String::new();
+    loop {
+        let known: Vec<SumsRow> = orders::table
+            .filter(orders::account_id.eq(account.as_str()))
+            .filter(orders::symbol.eq(symbol.as_str()))
+            .filter(orders::order_class.eq(OrderClass::Regular.as_str()))
+            .filter(orders::order_id.gt(&after))
+            .order(orders::order_id)
+            .limit(i64::try_from(ROWS_MAX).unwrap_or(i64::MAX))
+            .select(SumsRow::as_select())
+            .load(conn)
+            .map_err(failed("read orders"))?;
+        let Some(last) = known.last() else { break };
+        after.clone_from(&last.order_id);
+        update_known(conn, account, symbol, &known, &BTreeMap::new())?;
+    }
+    // No other order owns fills.
+    diesel::update(
+        orders::table
+            .filter(orders::account_id.eq(account.as_str()))
+            .filter(orders::symbol.eq(symbol.as_str()))
+            .filter(orders::order_class.ne(OrderClass::Regular.as_str()))
+            .filter(
+                orders::filled_qty
+                    .is_not_null()
+                    .or(orders::filled_quote.is_not_null())
+                    .or(orders::residual_qty.is_not_null()),
+            ),
+    )
+    .set((
+        orders::filled_qty.eq(None::<String>),
+        orders::filled_quote.eq(None::<String>),
+        orders::residual_qty.eq(None::<String>),
+    ))
+    .execute(conn)
+    .map_err(failed("update orders"))?;
     Ok(())
 }
 

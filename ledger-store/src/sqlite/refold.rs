@@ -22,10 +22,10 @@ use super::fact_table::{FactTable, QueryResult, ROWS_MAX};
 use super::failure::failed;
 use super::fill::FillRow;
 use super::instrument::InstrumentRow;
-use super::mark;
 use super::parsed::Parsed;
 use super::schema::{fills, instruments, orders};
 use super::timeline::{TimedEvent, Timeline};
+use super::{mark, order_sums};
 use crate::error::StoreError;
 use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
@@ -150,6 +150,10 @@ fn fold(
     mark: &super::effects::Mark,
     checkpoint_every: u64,
 ) -> Result<u64, Stop> {
+    if mark.is_whole {
+        // The residuals are part of what is folded, and derived themselves.
+        order_sums::recompute(conn, account, symbol)?;
+    }
     let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
     let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
     let mut timeline = Timeline::open(conn, account, symbol, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::{AnyFact, Side};
+use ledger_core::{AnyFact, OrderClass, Side};
 
-use crate::contract::{batch, commit, fill, fills, linear, main_account, new_account, position_of, prepare, rest};
+use crate::contract::{
+    History, batch, commit, dump, fill, fills, linear, main_account, new_account, order, position_of, prepare, rest,
+};
 use crate::sqlite::connection::Target;
 use crate::*;
 
@@ -316,6 +318,88 @@ async fn a_checkpoint_that_cannot_be_read_is_done_without() {
     let report = commit(&store, fills([fill("ETHUSDT", 6, Side::Buy, "1", "100")])).await;
     assert_eq!(report.refolded.iter().map(|report| report.fills).collect::<Vec<_>>(), [4]);
     assert_eq!(position_of(&store, "ETHUSDT").await.0, "6".parse().unwrap());
+}
+
+/// What is derived of orders, too: the fold builds on it.
+#[tokio::test]
+async fn a_rebuild_trusts_nothing_derived() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    store.create_account(new_account("main")).await.unwrap();
+    let mut statements = History::new(77).statements(300);
+    // More orders than are read at once, some without fills and some that executed nothing.
+    for id in 10_000..11_100 {
+        let executed = if id % 7 == 0 { "0.5" } else { "0" };
+        statements.push(rest(AnyFact::Order(order("ETHUSDT", &id.to_string(), Side::Buy, executed, "100", id / 30))));
+    }
+    let mut conditional = order("ETHUSDT", "1", Side::Buy, "2", "100", 5);
+    conditional.key.class = OrderClass::Conditional;
+    statements.push(rest(AnyFact::Order(conditional)));
+    commit(&store, statements).await;
+    let before = dump(&store, &main_account()).await;
+    for corruption in [
+        "UPDATE orders SET residual_qty = '7'",
+        "UPDATE orders SET residual_qty = NULL",
+        "UPDATE orders SET filled_qty = NULL, filled_quote = '1', residual_qty = '3' WHERE order_class <> 'REGULAR'",
+        "UPDATE orders SET filled_qty = '123', filled_quote = NULL, residual_qty = filled_qty WHERE rowid % 2 = 0",
+    ] {
+        execute(&folder.book(), corruption);
+        assert!(dump(&store, &main_account()).await != before, "{corruption}");
+        rebuild(&store, &main_account(), &mut |_, _| {}).await.unwrap();
+        assert!(dump(&store, &main_account()).await == before, "{corruption}");
+    }
+}
+
+/// Other rules make other states: theirs are not folded on from.
+#[tokio::test]
+async fn a_checkpoint_of_other_rules_is_done_without() {
+    let folder = Folder::new();
+    let options = OpenOptions { checkpoint_every: 2, ..OpenOptions::creating() };
+    let store = SqliteStore::open(folder.book(), &options).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    commit(&store, fills((1..=5).map(|id| fill("ETHUSDT", id, Side::Buy, "1", "100")))).await;
+    // A state that would be believed, but for its version.
+    execute(
+        &folder.book(),
+        "UPDATE fold_checkpoints SET fold_version = fold_version + 1, state = (
+        SELECT state FROM fold_checkpoints WHERE fills_seen = 2) WHERE fills_seen > 2;",
+    );
+    let report = commit(&store, fills([fill("ETHUSDT", 6, Side::Buy, "1", "100")])).await;
+    assert_eq!(report.refolded.iter().map(|report| report.fills).collect::<Vec<_>>(), [4]);
+    assert_eq!(position_of(&store, "ETHUSDT").await.0, "6".parse().unwrap());
+}
+
+/// A book that an earlier version left is out of date as a whole, quarantined symbols included.
+#[tokio::test]
+async fn other_rules_make_a_book_out_of_date() {
+    let folder = Folder::new();
+    let open = || SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    let store = open();
+    prepare(&store, &["ETHUSDT", "BTCUSDT"]).await;
+    let all = ["ETHUSDT", "BTCUSDT", "NOSUCHUSDT"].map(|name| fill(name, 1, Side::Buy, "1", "100"));
+    commit(&store, fills(all)).await;
+    drop(store);
+    let store = open();
+    assert!(store.pending_refolds().await.unwrap().is_empty());
+    drop(store);
+    execute(
+        &folder.book(),
+        "UPDATE symbol_books SET fold_version = fold_version - 1 WHERE symbol = 'ETHUSDT';
+         UPDATE quarantine SET fold_version = fold_version - 1;
+         UPDATE positions SET qty = '9', detail_json = replace(detail_json, '\"qty\":\"1\"', '\"qty\":\"9\"');",
+    );
+    let reader = SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap();
+    assert!(reader.pending_refolds().await.unwrap().is_empty(), "a reader changes nothing");
+    drop(reader);
+    let store = open();
+    let pending = store.pending_refolds().await.unwrap();
+    assert_eq!(pending.iter().map(|pending| pending.symbol.as_str()).collect::<Vec<_>>(), ["ETHUSDT", "NOSUCHUSDT"]);
+    assert_eq!(position_of(&store, "ETHUSDT").await.0, "9".parse().unwrap());
+    let reports = refold_pending(&store, &mut |_, _| {}).await.unwrap();
+    assert_eq!(reports.iter().map(|report| report.fills).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(position_of(&store, "ETHUSDT").await.0, "1".parse().unwrap());
+    drop(store);
+    assert!(open().pending_refolds().await.unwrap().is_empty());
 }
 
 #[tokio::test]
