@@ -1,5 +1,7 @@
 //! The reconciler with both seams mocked: what it asks, what it concludes, what it writes, in which order.
 
+mod checks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 

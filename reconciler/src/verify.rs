@@ -2,17 +2,21 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_check_without_an_answer_is_not_checkable`, never passed.
+//! 2. `a_check_that_compared_nothing_is_not_checkable`, and what a check counts is what it compared.
+//! 3. `the_ledger_and_the_fills_agree_to_the_last_digit`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use ledger_core::{AccountId, Decimal, FillKey, IncomeType, MathError, OrderKey, PositionSide, Side, Symbol};
-use ledger_store::{OrderFilter, PageRequest, Scope};
+use ledger_core::{
+    AccountId, Asset, Decimal, FillId, FillKey, IncomeType, MathError, OrderKey, PositionSide, Side, Symbol,
+};
+use ledger_store::{BookOrder, OrderFilter, PageRequest, Scope};
 
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
-use crate::plan::residual_text;
+use crate::plan::{describe_order, residual_text};
 
 /// What is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,6 +105,8 @@ impl Verification {
 
 const SHOWN_MAX: usize = 10;
 const BOOK_PAGE_ROWS: u32 = 1_000;
+/// The digits after the point that ledger amounts have.
+const LEDGER_SCALE: u8 = 8;
 
 #[derive(Default)]
 struct Tally {
@@ -120,10 +126,14 @@ impl Tally {
         }
     }
 
-    fn check(self, name: CheckName) -> Check {
+    /// The verdict; `nothing` says why there was nothing to compare, should that be so.
+    fn check(self, name: CheckName, nothing: &str) -> Check {
         let Self { compared, count, differences } = self;
-        let verdict =
-            if count == 0 { Verdict::Pass { compared } } else { Verdict::Fail { compared, differences, count } };
+        let verdict = match (compared, count) {
+            (0, _) => Verdict::NotCheckable { reason: nothing.to_owned() },
+            (_, 0) => Verdict::Pass { compared },
+            _ => Verdict::Fail { compared, differences, count },
+        };
         Check { name, verdict }
     }
 }
@@ -202,8 +212,10 @@ async fn check_positions(
             return Ok(());
         }
     }
-    verification.checks.push(quantity.check(CheckName::Quantity));
-    verification.checks.push(entry.check(CheckName::AverageEntry));
+    let none = "neither the exchange nor the book knows of a position";
+    verification.checks.push(quantity.check(CheckName::Quantity, none));
+    let none = "no position is held on which both sides agree";
+    verification.checks.push(entry.check(CheckName::AverageEntry, none));
     Ok(())
 }
 
@@ -213,23 +225,30 @@ async fn check_executed(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut tally = Tally { compared: observation.book.orders.len(), ..Tally::default() };
+    // The orders that this cycle knows of, as the book has them now.
+    let wide = observation.orders.iter().flat_map(|walk| &walk.rows);
+    let open = observation.open_orders.iter().flat_map(|answer| &answer.rows);
+    let stated = wide.chain(open).map(|row| &row.entity.key);
+    let keys: BTreeSet<&OrderKey> = observation.book.orders.keys().chain(stated).collect();
+    let mut tally = Tally::default();
+    for key in keys {
+        let known = book.orders.order(account, key).await.doing("reading an order")?;
+        let is_told = |order: &BookOrder| order.order.fact.executed.is_some() && order.filled_qty.is_some();
+        if observation.is_in_scope(&key.symbol)
+            && known.is_some_and(|order| is_told(&order) && order.residual_qty.is_none())
+        {
+            tally.compared += 1;
+        }
+    }
     let filter = OrderFilter { residual_only: true, ..OrderFilter::from(Scope::account(account.clone())) };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = book.orders.orders(&filter, &request).await.doing("reading the orders")?;
         for order in &page.items {
             let key = &order.order.fact.key;
-            if !observation.is_in_scope(&key.symbol) {
-                continue;
-            }
-            verification.unfilled_orders.insert(key.clone());
-            if !observation.book.orders.contains_key(key) {
-                tally.compared += 1;
-            }
-            tally.count += 1;
-            if tally.differences.len() < SHOWN_MAX {
-                tally.differences.extend(residual_text(order));
+            if observation.is_in_scope(&key.symbol) {
+                verification.unfilled_orders.insert(key.clone());
+                tally.compare(false, || residual_text(order).unwrap_or_else(|| describe_order(&order.order.fact)));
             }
         }
         match page.next {
@@ -237,8 +256,27 @@ async fn check_executed(
             None => break,
         }
     }
-    verification.checks.push(tally.check(CheckName::ExecutedQuantity));
+    let none = "no order says how much of it was executed";
+    verification.checks.push(tally.check(CheckName::ExecutedQuantity, none));
     Ok(())
+}
+
+/// How many of the fills that were folded say what the exchange takes them to have realized.
+async fn count_reported(book: &Book, account: &AccountId) -> Result<usize, ReconcileError> {
+    let mut reported = 0;
+    for symbol_book in book.positions.symbol_books(account).await.doing("reading the symbols")? {
+        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+        loop {
+            let page = book.fills.fills_in_fold_order(account, &symbol_book.symbol, &request).await;
+            let page = page.doing("reading the fills")?;
+            reported += page.items.iter().filter(|fill| fill.fact.exchange_realized_pnl.is_some()).count();
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => break,
+            }
+        }
+    }
+    Ok(reported)
 }
 
 async fn check_realized(
@@ -246,11 +284,7 @@ async fn check_realized(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let fills: u64 = {
-        let books = book.positions.symbol_books(account).await.doing("reading the symbols")?;
-        books.iter().map(|book| book.fill_count).sum()
-    };
-    let mut tally = Tally { compared: usize::try_from(fills).unwrap_or(usize::MAX), ..Tally::default() };
+    let mut tally = Tally { compared: count_reported(book, account).await?, ..Tally::default() };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = book.positions.pnl_mismatches(account, &request).await.doing("reading the realized profits")?;
@@ -272,11 +306,17 @@ async fn check_realized(
             None => break,
         }
     }
-    verification.checks.push(tally.check(CheckName::RealizedPnl));
+    // Every mismatch is a fill that was compared.
+    tally.compared = tally.compared.max(tally.count);
+    let none = "no fill in the book says what the exchange takes it to have realized";
+    verification.checks.push(tally.check(CheckName::RealizedPnl, none));
     Ok(())
 }
 
 /// The best detector of missing fills: the ledger lists every trade's profit and fee.
+///
+/// Both sides of a self-trade share an id, and a trade can have several rows of a type, so sums are compared: all rows
+/// of a trade, type and asset against all of its fills.
 async fn check_income(
     observation: &Observation,
     book: &Book,
@@ -288,38 +328,47 @@ async fn check_income(
         verification.checks.push(not_checkable(CheckName::IncomeHasFills, reason));
         return Ok(());
     };
-    let mut tally = Tally::default();
+    let mut seen = BTreeSet::new();
+    let mut sums: BTreeMap<(&Symbol, &FillId, &IncomeType, &Asset), Decimal> = BTreeMap::new();
     for row in &walk.rows {
         let income = &row.entity;
         let kind = &income.key.income_type;
-        let is_fee = kind.is(IncomeType::COMMISSION);
         let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { continue };
-        if !(is_fee || kind.is(IncomeType::REALIZED_PNL)) || !observation.is_in_scope(symbol) {
-            continue;
+        let is_about_trades = kind.is(IncomeType::COMMISSION) || kind.is(IncomeType::REALIZED_PNL);
+        if is_about_trades && observation.is_in_scope(symbol) && seen.insert(&income.key) {
+            let sum = sums.entry((symbol, fill_id, kind, &income.key.asset)).or_default();
+            *sum = sum.checked_add(income.amount)?;
         }
-        // Both sides of a self-trade share an id; one of them has this amount.
-        let mut fills = Vec::new();
+    }
+    let mut tally = Tally::default();
+    for ((symbol, fill_id, kind, asset), stated) in sums {
+        let mut has_fill = false;
+        let mut booked: Option<Decimal> = None;
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
-            fills.extend(book.fills.fill(account, &key).await.doing("reading a fill")?);
+            let Some(fill) = book.fills.fill(account, &key).await.doing("reading a fill")? else { continue };
+            has_fill = true;
+            let amount = if kind.is(IncomeType::COMMISSION) {
+                fill.fact.fee.filter(|fee| fee.asset == *asset).map(|fee| -fee.amount)
+            } else {
+                fill.fact.exchange_realized_pnl
+            };
+            if let Some(amount) = amount {
+                booked = Some(booked.unwrap_or_default().checked_add(amount)?);
+            }
         }
-        let amounts = || {
-            fills.iter().filter_map(|fill| match (&fill.fact.fee, is_fee) {
-                (Some(fee), true) => (fee.asset == income.key.asset).then_some(-fee.amount),
-                (None, true) => None,
-                (_, false) => fill.fact.exchange_realized_pnl,
-            })
-        };
-        tally.compare(amounts().any(|amount| amount.agrees_with(income.amount)), || {
-            let what = format!("{kind} {} {} of {symbol} trade {fill_id}", income.amount, income.key.asset);
-            match (fills.is_empty(), amounts().next()) {
-                (true, _) => format!("{what}: the book has no such fill"),
-                (false, Some(amount)) => format!("{what}: the book's fill says {amount}"),
-                (false, None) => format!("{what}: the book's fill says nothing"),
+        let agrees = booked.is_some_and(|booked| booked.round(LEDGER_SCALE) == stated.round(LEDGER_SCALE));
+        tally.compare(agrees, || {
+            let what = format!("{kind} {stated} {asset} of {symbol} trade {fill_id}");
+            match (has_fill, booked) {
+                (false, _) => format!("{what}: the book has no such fill"),
+                (true, Some(amount)) => format!("{what}: the book's fill says {amount}"),
+                (true, None) => format!("{what}: the book's fill says nothing"),
             }
         });
     }
-    verification.checks.push(tally.check(CheckName::IncomeHasFills));
+    let none = "no row of the ledger since the last look is about a trade";
+    verification.checks.push(tally.check(CheckName::IncomeHasFills, none));
     Ok(())
 }
 

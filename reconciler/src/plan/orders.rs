@@ -89,7 +89,7 @@ pub(super) fn plan_order(observation: &Observation, key: &OrderKey, rows: &[&Sta
     symbol_plan.findings.push(finding);
 }
 
-pub(super) fn describe_order(order: &Order) -> String {
+pub(crate) fn describe_order(order: &Order) -> String {
     let mut what = format!("order {} ({} ", order.key.order_id, order.side);
     if let Some(qty) = order.terms.qty {
         what = format!("{what}{qty} ");

@@ -1,0 +1,145 @@
+//! What the checks compare, and what they say when there is nothing to compare.
+
+use ledger_core::{Asset, Fee, Income, IncomeKey, IncomeType, TranId};
+use ledger_store::SymbolBook;
+
+use super::*;
+use crate::Verification;
+
+fn verdict(verification: &Verification, name: CheckName) -> &Verdict {
+    &verification.checks.iter().find(|check| check.name == name).unwrap().verdict
+}
+
+fn dec(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+fn usdt() -> Asset {
+    Asset::new("USDT").unwrap()
+}
+
+fn income(kind: &str, tran_id: usize, amount: &str) -> Income {
+    Income {
+        key: IncomeKey {
+            income_type: kind.parse().unwrap(),
+            tran_id: TranId::new(tran_id.to_string()).unwrap(),
+            symbol: Some(symbol("BTCUSDT")),
+            asset: usdt(),
+        },
+        amount: dec(amount),
+        time: EventTime::ms(at(-500_000)),
+        fill_id: Some(FillId::new("5").unwrap()),
+        info: None,
+    }
+}
+
+/// A book with up to two sides of trade 5: their sides, fees and reported profits.
+fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
+    let fills: Vec<_> = sides
+        .iter()
+        .map(|(side, fee, reported)| {
+            let mut fill = fill(5, "77", "0.05");
+            fill.key.side = *side;
+            fill.fee = Some(Fee { amount: dec(fee), asset: usdt() });
+            fill.exchange_realized_pnl = reported.map(dec);
+            Sourced::new(fill, Source::Rest)
+        })
+        .collect();
+    let mut mocks = Mocks::empty();
+    let symbol_book = SymbolBook {
+        symbol: symbol("BTCUSDT"),
+        settle_asset: usdt(),
+        fill_count: u64::try_from(fills.len()).unwrap(),
+        unplaced_count: 0,
+        closed_count: 0,
+        pnl_mismatch_count: 0,
+        unallocated_funding: vec![],
+        is_conserved: true,
+    };
+    mocks.positions = MockPositionRepository::new();
+    mocks.positions.expect_positions().returning(|_| Ok(vec![]));
+    mocks.positions.expect_symbol_books().returning(move |_| Ok(vec![symbol_book.clone()]));
+    let no_mismatch = || ledger_store::Page { items: Vec::new(), next: None };
+    mocks.positions.expect_pnl_mismatches().returning(move |_, _| Ok(no_mismatch()));
+    let by_key = fills.clone();
+    mocks.fills = MockFillRepository::new();
+    mocks
+        .fills
+        .expect_fill()
+        .returning(move |_, key| Ok(by_key.iter().find(|fill: &&Sourced<Fill>| fill.fact.key == *key).cloned()));
+    mocks
+        .fills
+        .expect_fills_in_fold_order()
+        .returning(move |_, _, _| Ok(ledger_store::Page { items: fills.clone(), next: None }));
+    mocks.book()
+}
+
+#[tokio::test]
+async fn the_ledger_and_the_fills_agree_to_the_last_digit() {
+    let (buy, sell) = (Side::Buy, Side::Sell);
+    for (sides, kind, amounts, agrees) in [
+        (&[(buy, "0.1", None)][..], IncomeType::COMMISSION, &["-0.10000000"][..], true),
+        (&[(buy, "2", None)], IncomeType::COMMISSION, &["-2.9"], false),
+        (&[(buy, "2.9", None)], IncomeType::COMMISSION, &["-2"], false),
+        (&[(buy, "0.12345678", None)], IncomeType::COMMISSION, &["-0.12345679"], false),
+        // Beyond the ledger's own digits nothing can differ.
+        (&[(buy, "0.1234567801", None)], IncomeType::COMMISSION, &["-0.12345678"], true),
+        // A self-trade: one row a side, in either order.
+        (&[(buy, "0.1", None), (sell, "0.2", None)], IncomeType::COMMISSION, &["-0.2", "-0.1"], true),
+        (&[(buy, "0.1", None), (sell, "0.2", None)], IncomeType::COMMISSION, &["-0.1", "-0.1"], false),
+        (&[(buy, "0.1", None), (sell, "0.2", None)], IncomeType::COMMISSION, &["-0.1"], false),
+        // One fill in several rows.
+        (&[(buy, "0.3", None)], IncomeType::COMMISSION, &["-0.1", "-0.2"], true),
+        (&[(sell, "0", Some("1.5"))], IncomeType::REALIZED_PNL, &["1.5"], true),
+        (&[(sell, "0", Some("1.5"))], IncomeType::REALIZED_PNL, &["1.6"], false),
+        (&[(sell, "0", None)], IncomeType::REALIZED_PNL, &["1.5"], false),
+        (&[], IncomeType::COMMISSION, &["-0.1"], false),
+    ] {
+        let rows = amounts.iter().enumerate().map(|(index, amount)| income(kind, index + 1, amount)).collect();
+        let seen = Observation { income: Ok(walk(rows)), ..quiet() };
+        let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
+        match verdict(&verification, CheckName::IncomeHasFills) {
+            Verdict::Pass { compared: 1 } => assert!(agrees, "{sides:?} against {amounts:?}"),
+            Verdict::Fail { compared: 1, count: 1, .. } => assert!(!agrees, "{sides:?} against {amounts:?}"),
+            other => panic!("{sides:?} against {amounts:?}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_compared_nothing_is_not_checkable() {
+    // Fills that say nothing about profits, a ledger that speaks of no trade, orders that say nothing of their state.
+    let mut seen = quiet();
+    let mut untold = order("77", OrderStatus::Unknown, "0");
+    untold.executed = None;
+    let known = booked(untold, "0.05");
+    seen.book.orders.insert(known.order.fact.key.clone(), known);
+    let transfer = Income { fill_id: None, ..income("TRANSFER", 1, "100") };
+    seen.income = Ok(walk(vec![transfer]));
+    let verification = verify(&seen, &book_of(&[(Side::Buy, "0.1", None)]), &account_id()).await.unwrap();
+    assert_eq!(verification.checks.len(), 5);
+    for check in &verification.checks {
+        assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
+    }
+    // Of two fills one says what it realized: that one was compared.
+    let book = book_of(&[(Side::Buy, "0.1", None), (Side::Sell, "0.1", Some("0"))]);
+    let verification = verify(&quiet(), &book, &account_id()).await.unwrap();
+    assert_eq!(*verdict(&verification, CheckName::RealizedPnl), Verdict::Pass { compared: 1 });
+}
+
+#[tokio::test]
+async fn only_orders_that_say_what_was_executed_are_counted() {
+    let mut seen = quiet();
+    let told = order("77", OrderStatus::Filled, "0.05");
+    let untold = Order { executed: None, ..order("78", OrderStatus::Unknown, "0") };
+    seen.orders = Ok(walk(vec![told.clone(), untold.clone()]));
+    let mut mocks = Mocks::empty();
+    mocks.orders = MockOrderRepository::new();
+    mocks.orders.expect_orders().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
+    mocks.orders.expect_order().returning(move |_, key| {
+        let found = [booked(told.clone(), "0.05"), BookOrder { filled_qty: None, ..booked(untold.clone(), "0") }];
+        Ok(found.into_iter().find(|known| known.order.fact.key == *key))
+    });
+    let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
+    assert_eq!(*verdict(&verification, CheckName::ExecutedQuantity), Verdict::Pass { compared: 1 });
+}
