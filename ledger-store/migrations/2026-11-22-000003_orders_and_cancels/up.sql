@@ -38,6 +38,9 @@ CREATE TABLE orders (
     CONSTRAINT orders_updated_ts_complete CHECK ((updated_ts IS NULL) = (updated_ts_precision IS NULL))
 ) STRICT;
 CREATE INDEX orders_ts_symbol ON orders (account_id, ts, symbol, order_class, order_id);
+-- In the order of lists, as orders_ts_symbol. The condition is that of the query, word for word.
+CREATE INDEX orders_open ON orders (account_id, ts, symbol, order_class, order_id)
+    WHERE status NOT IN ('REJECTED', 'EXPIRED', 'EXPIRED_IN_MATCH', 'CANCELED', 'FINISHED', 'FILLED');
 CREATE INDEX orders_symbol_status ON orders (symbol, status, account_id);
 CREATE INDEX orders_client_order_id ON orders (account_id, client_order_id) WHERE client_order_id IS NOT NULL;
 CREATE INDEX orders_signal ON orders (account_id, signal_id) WHERE signal_id IS NOT NULL;

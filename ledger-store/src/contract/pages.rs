@@ -68,6 +68,14 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
     let income = IncomeFilter { scope: scope.clone(), income_type: None };
     check("income", async |page| store.income(&income, &page).await).await;
     check("position snapshots", async |page| store.position_snapshots(&scope, &page).await).await;
+    // The latest of each position, among all of them.
+    let mut latest = std::collections::BTreeMap::new();
+    for snapshot in store.position_snapshots(&scope, &PageRequest::first(100_000)).await.unwrap().items {
+        latest.insert((snapshot.fact.symbol.clone(), snapshot.fact.position_side.to_string()), snapshot);
+    }
+    let latest: Vec<_> = latest.into_values().collect();
+    assert!(latest.len() > 2, "{latest:?}");
+    assert_eq!(store.latest_positions(&main_account()).await.unwrap(), latest);
     check("balance snapshots", async |page| store.balance_snapshots(&scope, &page).await).await;
     check("price snapshots", async |page| store.price_snapshots(&scope, &page).await).await;
     let trips = TripFilter { scope: scope.clone(), engine: None, position_side: None };

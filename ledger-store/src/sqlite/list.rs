@@ -6,6 +6,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sqlite::Sqlite;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, Fill, FoldKey, Income, OrderIntent, PositionSnapshot, PriceSnapshot,
     RoundTrip, Signal, Sourced, Symbol,
@@ -167,7 +168,8 @@ pub(super) fn orders(
         begun |= within.is_some();
         let limit = page.limit_rows() - i64::try_from(rows.len()).unwrap_or(i64::MAX);
         if begun && limit > 0 {
-            rows.extend(order_rows(conn, filter, page.direction, part, within, limit)?);
+            let query = order_query(filter, page.direction, part, within, limit);
+            rows.extend(query.load::<(OrderRow, OrderSumsRow)>(conn).map_err(failed("read orders"))?);
         }
     }
     page.finish(
@@ -180,19 +182,27 @@ pub(super) fn orders(
     )
 }
 
-/// Rows of one part, in the order of the index `orders_ts_symbol`, so that nothing is sorted.
-fn order_rows(
-    conn: &mut SqliteConnection,
-    filter: &OrderFilter,
+type OrderQuery<'a> = diesel::helper_types::IntoBoxed<
+    'a,
+    diesel::dsl::Select<
+        orders::table,
+        (diesel::dsl::AsSelect<OrderRow, Sqlite>, diesel::dsl::AsSelect<OrderSumsRow, Sqlite>),
+    >,
+    Sqlite,
+>;
+
+/// Rows of one part, in the order of the indexes `orders_ts_symbol` and `orders_open`, so that nothing is sorted.
+fn order_query<'a>(
+    filter: &'a OrderFilter,
     direction: Direction,
     part: OrderPart,
     after: Option<&OrderPosition>,
     limit: i64,
-) -> StoreResult<Vec<(OrderRow, OrderSumsRow)>> {
+) -> OrderQuery<'a> {
     let mut query = orders::table
-        .filter(orders::account_id.eq(filter.scope.account.as_str()))
         .select((OrderRow::as_select(), OrderSumsRow::as_select()))
-        .into_boxed();
+        .into_boxed()
+        .filter(orders::account_id.eq(filter.scope.account.as_str()));
     query = match part {
         OrderPart::Untimed => query.filter(orders::ts.is_null()),
         OrderPart::Timed => query.filter(orders::ts.is_not_null()),
@@ -256,7 +266,7 @@ fn order_rows(
         Direction::OldestFirst => query.order((orders::ts.asc(), key.0.asc(), key.1.asc(), key.2.asc())),
         Direction::NewestFirst => query.order((orders::ts.desc(), key.0.desc(), key.1.desc(), key.2.desc())),
     };
-    query.limit(limit).load(conn).map_err(failed("read orders"))
+    query.limit(limit)
 }
 
 /// The conditions of a fill filter on a boxed query.
@@ -448,4 +458,39 @@ pub(super) fn trips(
         |row| cursor(row.closed_ts.unwrap_or_default(), format!("{}|{:019}", row.symbol, row.trip_no)),
         |row| decode_trip(&row),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::main_account;
+    use crate::sqlite::connection::Target;
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// Neither walks all orders of the account, nor sorts.
+    #[test]
+    fn a_list_of_open_orders_follows_its_index() {
+        let mut conn = Target { path: None, busy_timeout_ms: 0, pages_max: None }.open_writer(true).unwrap();
+        let after = OrderPosition { ms: Some(5), symbol: "ETHUSDT".into(), class: "REGULAR".into(), id: "7".into() };
+        for open_only in [true, false] {
+            let filter = OrderFilter { open_only, ..OrderFilter::from(Scope::account(main_account())) };
+            for direction in [Direction::OldestFirst, Direction::NewestFirst] {
+                for (part, after) in
+                    [(OrderPart::Untimed, None), (OrderPart::Timed, None), (OrderPart::Timed, Some(&after))]
+                {
+                    let query = order_query(&filter, direction, part, after, 10);
+                    let text = format!("EXPLAIN QUERY PLAN {}", diesel::debug_query::<Sqlite, _>(&query));
+                    let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
+                    let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
+                    let index = if open_only { "INDEX orders_open (" } else { "INDEX orders_ts_symbol (" };
+                    assert!(matches!(plan.as_slice(), [step] if step.contains(index)), "{plan:?}");
+                }
+            }
+        }
+    }
 }

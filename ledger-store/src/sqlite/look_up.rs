@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{AccountId, Fact, FillKey, Instrument, OrderKey, PositionSnapshot, RoundTrip, Sourced, Symbol};
 
 use super::codec::RowReader;
@@ -67,15 +67,28 @@ pub(super) fn symbols(conn: &mut SqliteConnection, account: &AccountId) -> Store
         #[diesel(sql_type = Text)]
         symbol: String,
     }
-    let names: Vec<Name> = diesel::sql_query(
+    // Where a key begins with account and symbol, one seek a symbol: its rows may be millions.
+    let seek = |table: &str| {
+        format!(
+            "SELECT symbol FROM (
+                WITH RECURSIVE each (symbol) AS (
+                    SELECT min(symbol) FROM {table} WHERE account_id = ?1
+                    UNION ALL SELECT (SELECT min(symbol) FROM {table} WHERE account_id = ?1 AND symbol > each.symbol)
+                    FROM each WHERE each.symbol IS NOT NULL
+                ) SELECT symbol FROM each WHERE symbol IS NOT NULL
+            )"
+        )
+    };
+    let names: Vec<Name> = diesel::sql_query(format!(
         "SELECT symbol FROM instruments WHERE account_id = ?1
-         UNION SELECT symbol FROM fills WHERE account_id = ?1
-         UNION SELECT symbol FROM orders WHERE account_id = ?1
+         UNION {} UNION {} UNION {}
          UNION SELECT symbol FROM income WHERE account_id = ?1 AND symbol <> ''
-         UNION SELECT symbol FROM position_snapshots WHERE account_id = ?1
          UNION SELECT symbol FROM engine_signals WHERE account_id = ?1
          ORDER BY symbol",
-    )
+        seek("fills"),
+        seek("orders"),
+        seek("position_snapshots"),
+    ))
     .bind::<Text, _>(account.as_str())
     .load(conn)
     .map_err(failed("read symbols"))?;
@@ -87,19 +100,35 @@ pub(super) fn latest_positions(
     conn: &mut SqliteConnection,
     account: &AccountId,
 ) -> StoreResult<Vec<Sourced<PositionSnapshot>>> {
-    let rows: Vec<PositionSnapshotRow> = position_snapshots::table
-        .filter(position_snapshots::account_id.eq(account.as_str()))
-        .filter(sql::<diesel::sql_types::Bool>(
-            "ts = (SELECT max(later.ts) FROM position_snapshots later
-                   WHERE later.account_id = position_snapshots.account_id
-                       AND later.symbol = position_snapshots.symbol
-                       AND later.position_side = position_snapshots.position_side)",
-        ))
-        .order((position_snapshots::symbol, position_snapshots::position_side))
-        .select(PositionSnapshotRow::as_select())
-        .load(conn)
-        .map_err(failed("read position snapshots"))?;
-    rows.iter().map(PositionSnapshot::decode).collect()
+    let mut latest = Vec::new();
+    let mut before: Option<(String, String)> = None;
+    // Backwards through the key (symbol, position side, time), one seek a position: the first row met is its latest.
+    loop {
+        let mut query = position_snapshots::table
+            .filter(position_snapshots::account_id.eq(account.as_str()))
+            .order((
+                position_snapshots::symbol.desc(),
+                position_snapshots::position_side.desc(),
+                position_snapshots::ts.desc(),
+            ))
+            .select(PositionSnapshotRow::as_select())
+            .into_boxed();
+        if let Some((symbol, position_side)) = before {
+            query = query.filter(
+                sql::<Bool>("(symbol, position_side) < (")
+                    .bind::<Text, _>(symbol)
+                    .sql(", ")
+                    .bind::<Text, _>(position_side)
+                    .sql(")"),
+            );
+        }
+        let row = query.first(conn).optional().map_err(failed("read position snapshots"))?;
+        let Some(row) = row else { break };
+        latest.push(PositionSnapshot::decode(&row)?);
+        before = Some((row.symbol, row.position_side));
+    }
+    latest.reverse();
+    Ok(latest)
 }
 
 pub(super) fn positions(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<BookPosition>> {
@@ -182,7 +211,7 @@ pub(super) fn pnl_mismatches(
         .into_boxed();
     if let Some(cursor) = &page.after {
         let [symbol, fill_no] = cursor.parts()?;
-        let row = |comparison: &str| sql::<diesel::sql_types::Bool>(&format!("(symbol, fill_no) {comparison} ("));
+        let row = |comparison: &str| sql::<Bool>(&format!("(symbol, fill_no) {comparison} ("));
         let comparison = if page.direction == Direction::OldestFirst { ">" } else { "<" };
         query = query.filter(
             row(comparison)
