@@ -3,14 +3,15 @@
 //! Invariants, each with a test of the same name:
 //! 1. `an_order_is_written_down_before_it_is_sent`: a crash in between leaves an intent to be asked about.
 //! 2. `an_unknown_outcome_is_recorded_as_unknown`, never as rejected, and nothing is sent again.
+//! 3. `a_cancel_without_a_time_is_the_orders_state_only`.
 
 use std::fmt;
 use std::sync::Arc;
 
 use exchange_client::{Clock, ExchangeReader, ExchangeTrader, NewOrder, OrderRef, SendOutcome, Stated};
 use ledger_core::{
-    AccountId, AnyFact, Cancel, EventTime, Fill, Instrument, IntentOutcome, Label, Order, OrderIntent, OrderKey,
-    Outcome, Signal, Source, Statement,
+    AccountId, AnyFact, Cancel, Fill, Instrument, IntentOutcome, Label, Order, OrderIntent, OrderKey, Outcome, Signal,
+    Source, Statement,
 };
 use ledger_store::{Batch, CommitReport, RunId};
 
@@ -120,15 +121,18 @@ impl Recorder {
         self.record(fills.iter().map(Stated::statement).collect()).await
     }
 
-    /// An order was cancelled, and why.
+    /// An order was cancelled, and why. An answer that does not say when is recorded as the order's state only: the time
+    /// of a fact is the exchange's, never the local clock's. The reason is then not on record.
     ///
     /// # Errors
     /// [`ReconcileError::Store`].
     pub async fn cancel(&self, order: &Stated<Order>, reason: Option<Label>) -> Result<CommitReport, ReconcileError> {
-        let time = order.entity.updated.unwrap_or_else(|| EventTime::ms(self.clock.now()));
-        let cancel = Cancel { key: order.entity.key.clone(), side: Some(order.entity.side), time, reason };
-        let cancel = Statement { fact: AnyFact::Cancel(cancel), source: Source::Bot, payload: None };
-        self.record(vec![order.statement(), cancel]).await
+        let mut statements = vec![order.statement()];
+        statements.extend(order.entity.updated.map(|time| {
+            let cancel = Cancel { key: order.entity.key.clone(), side: Some(order.entity.side), time, reason };
+            Statement { fact: AnyFact::Cancel(cancel), source: Source::Bot, payload: None }
+        }));
+        self.record(statements).await
     }
 
     /// Writes an order down, sends it once, and records what became of it. An unknown outcome is not an error: the next

@@ -18,11 +18,12 @@ use ledger_core::{
 use ledger_store::{
     Account, BookOrder, CommitReport, MockAccountRepository, MockFillRepository, MockIncomeRepository,
     MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockOrderRepository, MockPositionRepository,
-    MockRunRepository, MockSnapshotRepository, MockSyncRepository,
+    MockRunRepository, MockSnapshotRepository, MockSyncRepository, PendingRefold, RefoldReport, RunId,
 };
+use mockall::Sequence;
 
 use crate::observation::{BookView, FillWalk, Observation, SymbolObservation, Walk};
-use crate::{Book, CheckName, DiscrepancyKind, ObserveOptions, Recorder, Verdict, observe, plan, verify};
+use crate::{Book, CheckName, DiscrepancyKind, ObserveOptions, Plan, Recorder, Verdict, apply, observe, plan, verify};
 
 const NOW_MS: i64 = 1_780_000_000_000;
 
@@ -489,4 +490,38 @@ async fn an_unknown_outcome_is_recorded_as_unknown() {
     let conditional = OrderIntent { class: OrderClass::Conditional, ..intent() };
     assert!(recorder.send(&trader, &conditional).await.unwrap().is_none());
     assert!(log.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_cancel_without_a_time_is_the_orders_state_only() {
+    let (recorder, _, log) = stage(|| SendOutcome::Unknown(lost()), 0);
+    let cancelled = order("77", OrderStatus::Canceled, "0");
+    recorder.cancel(&stated(cancelled.clone()), None).await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["order", "cancel"]);
+    log.lock().unwrap().clear();
+    recorder.cancel(&stated(Order { updated: None, ..cancelled }), None).await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["order"]);
+}
+
+#[tokio::test]
+async fn nothing_is_left_out_of_date() {
+    let mut mocks = Mocks::none();
+    let mut order = Sequence::new();
+    mocks.accounts.expect_set_position_mode().times(1).in_sequence(&mut order).returning(|_, _| Ok(()));
+    let pending =
+        |account: &str, name: &str| PendingRefold { account: AccountId::new(account).unwrap(), symbol: symbol(name) };
+    mocks.writer.expect_pending_refolds().times(1).in_sequence(&mut order).returning(move || {
+        Ok(vec![pending("main", "BTCUSDT"), pending("other", "BTCUSDT"), pending("main", "ETHUSDT")])
+    });
+    for name in ["BTCUSDT", "ETHUSDT"] {
+        let refold = mocks.writer.expect_refold().times(1).in_sequence(&mut order);
+        refold.withf(move |account, refolded| *account == account_id() && *refolded == symbol(name)).returning(
+            |_, symbol| {
+                let symbol = symbol.clone();
+                Ok(RefoldReport { account: account_id(), symbol, fills: 0, quarantined: None })
+            },
+        );
+    }
+    let plan = Plan { position_mode: Some(PositionMode::Hedge), ..Plan::default() };
+    apply(&plan, &mocks.book(), &account_id(), RunId(1), at(0)).await.unwrap();
 }

@@ -16,8 +16,9 @@ use exchange_client::{
     SendOutcome, TradeQuery, Transport, TransportError,
 };
 use ledger_core::{
-    AccountId, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, OrderClass,
-    OrderIntent, PositionMode, PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
+    AccountId, AnyFact, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label,
+    OrderClass, OrderIntent, PositionMode, PositionSide, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
+    TimestampMs,
 };
 use ledger_store::{
     Account, AccountRepository, Batch, CommitReport, DiscrepancyStatus, FillFilter, FillRepository, IntentRepository,
@@ -435,6 +436,45 @@ async fn with_another_account_nothing_is_written() {
         }
     }
     assert_eq!(house.store.runs(&house.account, &PageRequest::first(100)).await.unwrap().items.len(), runs);
+}
+
+#[tokio::test]
+async fn a_book_that_drifts_from_an_unchanged_exchange_is_told_so() {
+    let house = House::new(13).await;
+    house.session(|_, _| false).await;
+    house.reconciler().sync().await.unwrap();
+    let status = || async {
+        let held = house.store.positions(&house.account).await.unwrap();
+        held.into_iter().find(|held| held.symbol.as_str() == "SOLUSDT").unwrap().reconcile_status.unwrap()
+    };
+    assert_eq!(status().await, ReconcileStatus::Matched);
+    // Somebody records a fill that never was; the exchange says what it has said before.
+    house.simulator.step(Duration::from_secs(30));
+    let mut fill = house.book_fills().await.into_iter().find(|fill| fill.key.symbol.as_str() == "SOLUSDT").unwrap();
+    fill.key.fill_id = ledger_core::FillId::new("999999999").unwrap();
+    fill.sequence = Some(999_999_999);
+    fill.time = EventTime::ms(house.clock.now());
+    let statement = |fill: &Fill| Statement { fact: AnyFact::Fill(fill.clone()), source: Source::Bot, payload: None };
+    house.recorder().record(vec![statement(&fill)]).await.unwrap();
+    assert_eq!(status().await, ReconcileStatus::Pending);
+    house.simulator.step(Duration::from_secs(30));
+    let sync = house.reconciler().sync().await.unwrap();
+    assert!(!sync.verification.is_clean());
+    let found = status().await;
+    assert!(matches!(found, ReconcileStatus::Mismatch | ReconcileStatus::Unresolved), "{found:?}");
+    // Undone by another, in a book that has moved on: both agree as of today.
+    house.simulator.step(Duration::from_secs(30));
+    fill.key.fill_id = ledger_core::FillId::new("1000000000").unwrap();
+    fill.key.side = if fill.key.side == Side::Buy { Side::Sell } else { Side::Buy };
+    fill.sequence = Some(1_000_000_000);
+    fill.time = EventTime::ms(house.clock.now());
+    house.recorder().record(vec![statement(&fill)]).await.unwrap();
+    house.simulator.step(Duration::from_secs(30));
+    house.reconciler().sync().await.unwrap();
+    let held = house.store.positions(&house.account).await.unwrap();
+    let held = held.into_iter().find(|held| held.symbol.as_str() == "SOLUSDT").unwrap();
+    assert_eq!(held.reconcile_status, Some(ReconcileStatus::Matched));
+    assert!(held.exchange.unwrap().at > fill.time.at);
 }
 
 /// Answers errors for one symbol's trades, for ever.

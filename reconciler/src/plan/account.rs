@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::Stated;
-use ledger_core::{AnyFact, Decimal, Source, Statement, TimestampMs};
+use ledger_core::{AnyFact, Decimal, PositionSnapshot, Source, Statement, TimestampMs};
 
 use super::{Plan, coverage, cursor};
 use crate::observation::Observation;
 use crate::observe::{INCOME, ORDERS};
 
+/// Runs last: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
 pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
     let venue = observation.venue;
     // What happened in the last moments may still be missing from the answers.
@@ -51,19 +52,23 @@ pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
         let Some(answer) = observation.exchange_positions(&symbol) else { continue };
         let mut known = observation.book.latest_positions.iter().map(|known| &known.fact);
         let known = known.rfind(|known| known.symbol == symbol && known.position_side == side);
+        // The exchange's word counts as of when it was given: a book that has moved on since, moves on now or says
+        // otherwise is compared with what the exchange says today, even if that is what it said before.
+        let is_outdated = known.is_none_or(|known| has_moved_on(observation, plan, known))
+            || observation.exchange_qty(&symbol, side) != Some(observation.book.qty(&symbol, side));
         let mut rows = answer.rows.iter();
         match rows.find(|row| row.entity.symbol == symbol && row.entity.position_side == side) {
             Some(row) => {
                 stated.insert(symbol.clone());
-                let is_news = known
-                    .is_none_or(|known| (known.qty, known.entry_price) != (row.entity.qty, row.entity.entry_price));
-                if is_news {
+                let says = |snapshot: &PositionSnapshot| (snapshot.qty, snapshot.entry_price);
+                if is_outdated || known.map(says) != Some(says(&row.entity)) {
                     plan.account_statements.push(row.statement());
                 }
             }
-            // Not listed by an answer that succeeded: flat, as of then.
-            None if known.is_none_or(|known| !known.qty.is_zero()) => {
-                let flat = ledger_core::PositionSnapshot {
+            // Not listed by an answer that succeeded: flat, as of then. It has no payload: what it follows from is that
+            // no row of the answer speaks of it.
+            None if is_outdated || known.is_none_or(|known| !known.qty.is_zero()) => {
+                let flat = PositionSnapshot {
                     symbol,
                     position_side: side,
                     at: answer.asked_at,
@@ -87,4 +92,13 @@ pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
         };
         plan.account_statements.extend(held.filter(on_record).map(Stated::statement));
     }
+}
+
+/// Whether the book's side of a position has changed since the exchange's word on record, or is about to.
+fn has_moved_on(observation: &Observation, plan: &Plan, known: &PositionSnapshot) -> bool {
+    let mut held = observation.book.positions.iter().filter(|held| held.symbol == known.symbol);
+    let held = held.find(|held| held.position.position_side == known.position_side);
+    let statements = plan.symbols.get(&known.symbol).map_or(&[][..], |symbol| symbol.statements.as_slice());
+    held.is_some_and(|held| held.position.updated_at.is_some_and(|updated| updated > known.at))
+        || statements.iter().any(|statement| matches!(statement.fact, AnyFact::Fill(_)))
 }

@@ -111,7 +111,6 @@ pub fn plan(observation: &Observation, now: TimestampMs) -> Result<Plan, Reconci
         plan.position_mode = Some(observation.position_mode);
     }
     plan_failed_queries(observation, &mut plan);
-    plan_account(observation, &mut plan);
     plan_orders(observation, &mut plan);
     for (symbol, close) in &observation.symbols {
         plan_intents(observation, symbol, close, &mut plan);
@@ -120,6 +119,7 @@ pub fn plan(observation: &Observation, now: TimestampMs) -> Result<Plan, Reconci
         }
     }
     plan_positions(observation, now, &mut plan);
+    plan_account(observation, &mut plan);
     Ok(plan)
 }
 
