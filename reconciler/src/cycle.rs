@@ -184,8 +184,7 @@ impl Reconciler {
         let before = self.exchange.usage();
         let config = &self.config;
         let observation = observe(&*self.exchange, &self.book, &config.account, &config.observe).await?;
-        let now = observed_at(&observation).unwrap_or_else(|| self.clock.now());
-        let plan = plan(&observation, now)?;
+        let plan = plan(&observation, observed_at(&observation))?;
         let after = self.exchange.usage();
         let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
         tracing::info!(
@@ -227,7 +226,8 @@ impl Reconciler {
             let page =
                 self.book.runs.discrepancies(account, false, &request).await.doing("reading the discrepancies")?;
             for known in &page.items {
-                let ours = DiscrepancyKind::ALL.iter().any(|kind| kind.as_str() == known.entry.kind);
+                let mut ours = DiscrepancyKind::ALL.iter().filter(|kind| **kind != DiscrepancyKind::HistoryExpired);
+                let ours = ours.any(|kind| kind.as_str() == known.entry.kind);
                 let found = findings.iter().any(|finding| finding.id == Some(known.id));
                 if ours && !found {
                     let gone = DiscrepancyStatus::Resolved;
@@ -246,7 +246,7 @@ impl Reconciler {
 /// What became of a finding once everything planned is recorded.
 fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
     let is_gone = match (&finding.kind, &finding.subject) {
-        (DiscrepancyKind::QueryFailed, _) => false,
+        (DiscrepancyKind::QueryFailed | DiscrepancyKind::HistoryExpired, _) => false,
         (DiscrepancyKind::UnresolvedIntent, _) => !finding.may_settle,
         (DiscrepancyKind::MissingFills, Subject::Order(key)) => !verification.unfilled_orders.contains(key),
         (DiscrepancyKind::PositionMismatch, Subject::Position(symbol, side)) => {
@@ -274,11 +274,7 @@ fn repairs(plan: &Plan, ids: &[i64]) -> Vec<RepairReport> {
 }
 
 /// The exchange's time of the observation.
-fn observed_at(observation: &Observation) -> Option<ledger_core::TimestampMs> {
-    let walks = [
-        observation.orders.as_ref().ok().map(|walk| walk.asked_at),
-        observation.income.as_ref().ok().map(|walk| walk.asked_at),
-    ];
-    let positions = observation.positions.as_ref().ok().map(|answer| answer.asked_at);
-    walks.into_iter().chain([positions]).flatten().max()
+fn observed_at(observation: &Observation) -> ledger_core::TimestampMs {
+    let positions = observation.positions.as_ref().map_or(observation.asked_at, |answer| answer.asked_at);
+    positions.max(observation.asked_at)
 }

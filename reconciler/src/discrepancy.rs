@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ledger_core::{ClientOrderId, OrderKey, PositionSide, Symbol};
+use ledger_core::{ClientOrderId, OrderKey, PositionSide, Symbol, TimestampMs};
 use serde_json::{Value, json};
 
 /// The kinds of discrepancies that are looked for.
@@ -20,6 +20,9 @@ pub enum DiscrepancyKind {
     UnresolvedIntent,
     /// The exchange did not answer: nothing can be said about its subject.
     QueryFailed,
+    /// The book was last brought up to date so long ago that the exchange does not answer for all of the time since.
+    /// Stays on record: nothing that is read later can show that nothing was missed.
+    HistoryExpired,
 }
 
 impl DiscrepancyKind {
@@ -31,6 +34,7 @@ impl DiscrepancyKind {
         Self::PositionMismatch,
         Self::UnresolvedIntent,
         Self::QueryFailed,
+        Self::HistoryExpired,
     ];
 
     /// The name in the journal.
@@ -42,6 +46,7 @@ impl DiscrepancyKind {
             Self::PositionMismatch => "position_mismatch",
             Self::UnresolvedIntent => "unresolved_intent",
             Self::QueryFailed => "query_failed",
+            Self::HistoryExpired => "history_expired",
         }
     }
 }
@@ -63,6 +68,8 @@ pub enum Subject {
     Intent(ClientOrderId),
     /// A question to the exchange.
     Query(String),
+    /// What could have been read from this instant on.
+    History(String, TimestampMs),
 }
 
 impl fmt::Display for Subject {
@@ -72,6 +79,7 @@ impl fmt::Display for Subject {
             Self::Position(symbol, side) => write!(f, "{symbol}/{side}"),
             Self::Intent(client_order_id) => write!(f, "{client_order_id}"),
             Self::Query(query) => f.write_str(query),
+            Self::History(stream, since) => write!(f, "{stream}/{since}"),
         }
     }
 }

@@ -39,6 +39,17 @@ pub enum ReconcileError {
         #[source]
         source: StoreError,
     },
+    /// A cursor of the book is no time.
+    #[error(
+        "the book's cursor of {stream} is `{position}`, which is no time in ms, so nothing tells how far it was read; \
+         restore the book from a backup, or import its facts into a new one"
+    )]
+    Cursor {
+        /// Of which stream.
+        stream: &'static str,
+        /// What the book has.
+        position: String,
+    },
     /// A sum of the book does not fit.
     #[error("a sum over the book cannot be held exactly")]
     Math(#[source] MathError),

@@ -18,7 +18,7 @@ pub use book::Book;
 pub use cycle::{CycleReport, FindingReport, Reconciler, ReconcilerConfig, RepairReport};
 pub use discrepancy::{DiscrepancyKind, Finding, Subject};
 pub use error::ReconcileError;
-pub use observation::{Asked, BookView, FillWalk, Observation, SymbolObservation, Walk};
+pub use observation::{Asked, BookView, Continuity, FillWalk, Observation, SymbolObservation, Walk};
 pub use observe::{ObserveOptions, observe};
 pub use plan::{Plan, PlannedRepair, SymbolPlan, plan};
 pub use recorder::Recorder;

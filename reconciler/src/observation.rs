@@ -14,6 +14,31 @@ use ledger_store::{Account, BookOrder, BookPosition};
 /// What the exchange answered to a question, or why it did not.
 pub type Asked<T> = Result<T, ExchangeError>;
 
+/// How a walk joins on to the previous one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuity {
+    /// Nothing was walked before: it began as far back as the venue answers.
+    First,
+    /// Nothing lies unread between the two.
+    Resumed,
+    /// It was told to begin later: what lies between is still to be read.
+    Apart,
+    /// The previous walk ended so long ago that the venue does not answer for the time up to this one any more.
+    Expired(TimeWindow),
+}
+
+impl Continuity {
+    /// Whether the cursor may move to the end of this walk, because waiting would bring nothing.
+    pub fn moves_cursor(self) -> bool {
+        self != Self::Apart
+    }
+
+    /// The time that can no longer be read.
+    pub fn expired(self) -> Option<TimeWindow> {
+        if let Self::Expired(gap) = self { Some(gap) } else { None }
+    }
+}
+
 /// All rows of a window, collected page by page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Walk<T> {
@@ -23,8 +48,8 @@ pub struct Walk<T> {
     pub window: TimeWindow,
     /// The server's time when the walk began: what happened later may be missing.
     pub asked_at: TimestampMs,
-    /// Whether nothing lies unread between the end of the previous walk and this one, so that the cursor may move.
-    pub is_contiguous: bool,
+    /// How it joins on to the previous walk.
+    pub continuity: Continuity,
 }
 
 /// The fills of a symbol: those of a window, and those of orders that were asked for by name.
@@ -36,8 +61,8 @@ pub struct FillWalk {
     pub window: TimeWindow,
     /// The server's time when the walk began.
     pub asked_at: TimestampMs,
-    /// Whether nothing lies unread between the end of the previous walk and this one, so that the cursor may move.
-    pub is_contiguous: bool,
+    /// How it joins on to the previous walk.
+    pub continuity: Continuity,
 }
 
 /// What was seen of a symbol that was looked at closely.
@@ -68,7 +93,7 @@ pub struct BookView {
     pub known_income: BTreeSet<IncomeKey>,
     /// The exchange's latest word on positions that is on record.
     pub latest_positions: Vec<Sourced<PositionSnapshot>>,
-    /// The latest balances on record.
+    /// The latest balances on record, of the assets that the exchange states.
     pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
     /// The contracts on record.
     pub instruments: BTreeSet<Symbol>,
@@ -94,6 +119,8 @@ pub struct Observation {
     pub scope: BTreeSet<Symbol>,
     /// Who answers.
     pub identity: AccountIdentity,
+    /// The server's time when the looking began.
+    pub asked_at: TimestampMs,
     /// One-way or hedge mode.
     pub position_mode: PositionMode,
     /// All open positions.

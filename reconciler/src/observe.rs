@@ -3,6 +3,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `a_failed_query_is_kept_as_an_error`, and the other questions are asked all the same.
 //! 2. `only_suspect_symbols_are_looked_at_closely`.
+//! 3. `time_that_the_venue_has_forgotten_is_never_taken_for_read`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +11,14 @@ use exchange_client::{
     Answer, ExchangeError, ExchangeReader, OrderRef, Page, Stated, TimeWindow, TradeQuery, WindowQuery,
 };
 use ledger_core::{
-    AccountId, Fill, FillId, FillKey, Income, Order, OrderClass, OrderId, OrderKey, PositionSnapshot, Side, Symbol,
-    TimestampMs,
+    AccountId, Asset, BalanceSnapshot, Fill, FillId, FillKey, Income, Order, OrderClass, OrderId, OrderKey,
+    PositionSnapshot, Side, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{Account, BookOrder, ExchangeIdentity, IntentFilter, OrderFilter, PageRequest, Scope, SyncCursor};
 
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
-use crate::observation::{Asked, BookView, FillWalk, Observation, SymbolObservation, Walk};
+use crate::observation::{Asked, BookView, Continuity, FillWalk, Observation, SymbolObservation, Walk};
 
 /// The stream of orders, account-wide.
 pub(crate) const ORDERS: &str = "orders";
@@ -73,17 +74,20 @@ pub async fn observe(
     let cursors = book.sync.cursors(account_id).await.doing("reading the cursors")?;
 
     let venue = exchange.venue();
-    let window = |stream: &str, symbol: Option<&Symbol>, retention_ms: i64| {
-        window_since(&cursors, stream, symbol, options.since, now, retention_ms)
+    let window = |stream: &'static str, symbol: Option<&Symbol>, retention_ms: i64| {
+        let reached = reached(&cursors, stream, symbol)?;
+        Ok::<_, ReconcileError>(span(reached, options.since.or(reached.map(overlap)), now, retention_ms))
     };
     let positions = exchange.fetch_positions(None).await;
     let open_orders = exchange.fetch_open_orders(None).await;
-    let orders = walk_orders(exchange, window(ORDERS, None, venue.orders.retention_ms)).await;
-    let income = walk_income(exchange, window(INCOME, None, venue.income.retention_ms)).await;
+    let orders = walk_orders(exchange, window(ORDERS, None, venue.orders.retention_ms)?).await;
+    let income = walk_income(exchange, window(INCOME, None, venue.income.retention_ms)?).await;
     let balances = exchange.fetch_balances().await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
     let mut view = read_book(book, account, account_id).await?;
+    let assets = balances.iter().flat_map(|answer| &answer.rows).map(|row| row.entity.asset.clone()).collect();
+    view.latest_balances = latest_balances(book, account_id, assets).await?;
     let listed = orders.iter().flat_map(|walk| &walk.rows).chain(open_orders.iter().flat_map(|answer| &answer.rows));
     for row in listed {
         learn_order(book, account_id, &mut view, &row.entity.key).await?;
@@ -95,9 +99,9 @@ pub async fn observe(
     for (symbol, suspect) in suspects.into_iter().filter(|(symbol, _)| options.wants(symbol)) {
         // A position that differs may rest on a hole anywhere, so all of history is read again.
         let fills_window = if suspect.position_differs {
-            window_since(&[], FILLS, Some(&symbol), options.since, now, venue.trades.retention_ms)
+            span(reached(&cursors, FILLS, Some(&symbol))?, options.since, now, venue.trades.retention_ms)
         } else {
-            window(FILLS, Some(&symbol), venue.trades.retention_ms)
+            window(FILLS, Some(&symbol), venue.trades.retention_ms)?
         };
         let mut close = look_closely(exchange, &symbol, &suspect, fills_window).await;
         complete(exchange, book, account_id, &mut view, &symbol, &mut close).await?;
@@ -110,6 +114,7 @@ pub async fn observe(
         venue,
         scope: options.symbols.clone(),
         identity,
+        asked_at: now,
         position_mode,
         positions,
         open_orders,
@@ -140,23 +145,37 @@ fn check_identity(account: &Account, identity: &exchange_client::AccountIdentity
     Err(ReconcileError::WrongAccount { account: account.id.clone(), bound, offered: identity.to_string() })
 }
 
-/// From the cursor with some overlap, else from as far back as the venue answers.
-fn window_since(
+/// Where the previous walk of a stream ended.
+fn reached(
     cursors: &[SyncCursor],
-    stream: &str,
+    stream: &'static str,
     symbol: Option<&Symbol>,
-    since: Option<TimestampMs>,
-    now: TimestampMs,
-    retention_ms: i64,
-) -> Span {
-    let cursor = cursors.iter().find(|cursor| cursor.stream == stream && cursor.symbol.as_ref() == symbol);
-    let reached = cursor.and_then(|cursor| TimestampMs::new(cursor.position.parse().ok()?).ok());
+) -> Result<Option<TimestampMs>, ReconcileError> {
+    let Some(cursor) = cursors.iter().find(|cursor| cursor.stream == stream && cursor.symbol.as_ref() == symbol) else {
+        return Ok(None);
+    };
+    let at = cursor.position.parse().ok().and_then(|ms| TimestampMs::new(ms).ok());
+    at.map(Some).ok_or_else(|| ReconcileError::Cursor { stream, position: cursor.position.clone() })
+}
+
+/// Where to begin so that what was late the last time is read again.
+fn overlap(reached: TimestampMs) -> TimestampMs {
+    reached.saturating_add_ms(-OVERLAP_MS)
+}
+
+/// From `begin` on, or as far back as the venue answers.
+fn span(reached: Option<TimestampMs>, begin: Option<TimestampMs>, now: TimestampMs, retention_ms: i64) -> Span {
     // A little inside of the venue's limit, which moves on while we ask.
     let oldest = now.saturating_add_ms(60_000 - retention_ms);
-    let begin = since.or(reached.map(|at| at.saturating_add_ms(-OVERLAP_MS))).unwrap_or(oldest);
-    // Told to begin later than where the last walk ended, the cursor has to stay, or the time between is never read.
-    let is_contiguous = begin <= reached.unwrap_or(oldest);
-    Span { window: TimeWindow::up_to(now, begin.max(oldest)), now, is_contiguous }
+    let since = begin.map_or(oldest, |begin| begin.max(oldest));
+    let continuity = match reached {
+        None if since == oldest => Continuity::First,
+        Some(reached) if since <= reached => Continuity::Resumed,
+        Some(reached) if since == oldest => Continuity::Expired(TimeWindow::up_to(oldest, reached)),
+        // Told to begin later than where the last walk ended, the cursor has to stay, or the time between is never read.
+        _ => Continuity::Apart,
+    };
+    Span { window: TimeWindow::up_to(now, since), now, continuity }
 }
 
 /// What to walk through.
@@ -164,7 +183,7 @@ fn window_since(
 struct Span {
     window: TimeWindow,
     now: TimestampMs,
-    is_contiguous: bool,
+    continuity: Continuity,
 }
 
 async fn walk_orders(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Order>> {
@@ -174,7 +193,7 @@ async fn walk_orders(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Or
         rows.extend(page);
         next = following;
     }
-    Ok(Walk { rows, window: span.window, asked_at: span.now, is_contiguous: span.is_contiguous })
+    Ok(Walk { rows, window: span.window, asked_at: span.now, continuity: span.continuity })
 }
 
 async fn walk_income(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Income>> {
@@ -184,7 +203,7 @@ async fn walk_income(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<In
         rows.extend(page);
         next = following;
     }
-    Ok(Walk { rows, window: span.window, asked_at: span.now, is_contiguous: span.is_contiguous })
+    Ok(Walk { rows, window: span.window, asked_at: span.now, continuity: span.continuity })
 }
 
 async fn read_book(book: &Book, account: Account, id: &AccountId) -> Result<BookView, ReconcileError> {
@@ -227,14 +246,29 @@ async fn read_book(book: &Book, account: Account, id: &AccountId) -> Result<Book
             None => break,
         }
     }
-    // The newest page holds the latest balance of every asset, unless there are more assets than rows.
-    let newest = PageRequest::newest(BOOK_PAGE_ROWS);
-    let balances = book.snapshots.balance_snapshots(&Scope::account(id.clone()), &newest).await;
-    let mut seen = BTreeSet::new();
-    let mut balances = balances.doing("reading the balances")?.items;
-    balances.retain(|balance| seen.insert(balance.fact.asset.clone()));
-    view.latest_balances = balances;
     Ok(view)
+}
+
+/// The latest balance on record of each of these assets. One that has not moved for long lies far behind those that
+/// move all the time, so pages are read until all are found; an asset that was never recorded is sought once, for then
+/// it will be.
+async fn latest_balances(
+    book: &Book,
+    account: &AccountId,
+    mut assets: BTreeSet<Asset>,
+) -> Result<Vec<Sourced<BalanceSnapshot>>, ReconcileError> {
+    let scope = Scope::account(account.clone());
+    let mut latest = Vec::new();
+    let mut request = PageRequest::newest(BOOK_PAGE_ROWS);
+    while !assets.is_empty() {
+        let page = book.snapshots.balance_snapshots(&scope, &request).await.doing("reading the balances")?;
+        latest.extend(page.items.into_iter().filter(|balance| assets.remove(&balance.fact.asset)));
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => break,
+        }
+    }
+    Ok(latest)
 }
 
 async fn learn_order(
@@ -400,7 +434,7 @@ async fn fills_around_positions(
         }
         positions = exchange.fetch_positions(Some(symbol.clone())).await;
     }
-    Ok((FillWalk { rows, window: span.window, asked_at: span.now, is_contiguous: span.is_contiguous }, positions))
+    Ok((FillWalk { rows, window: span.window, asked_at: span.now, continuity: span.continuity }, positions))
 }
 
 async fn collect_fills(

@@ -1,6 +1,7 @@
 //! The reconciler with both seams mocked: what it asks, what it concludes, what it writes, in which order.
 
 mod checks;
+mod looking;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ use ledger_store::{
 };
 use mockall::Sequence;
 
-use crate::observation::{BookView, FillWalk, Observation, SymbolObservation, Walk};
+use crate::observation::{BookView, Continuity, FillWalk, Observation, SymbolObservation, Walk};
 use crate::{Book, CheckName, DiscrepancyKind, ObserveOptions, Plan, Recorder, Verdict, apply, observe, plan, verify};
 
 const NOW_MS: i64 = 1_780_000_000_000;
@@ -54,7 +55,7 @@ fn answer<T>(entities: Vec<T>) -> Answer<T> {
 
 fn walk<T>(entities: Vec<T>) -> Walk<T> {
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
-    Walk { rows: entities.into_iter().map(stated).collect(), window, asked_at: at(0), is_contiguous: true }
+    Walk { rows: entities.into_iter().map(stated).collect(), window, asked_at: at(0), continuity: Continuity::Resumed }
 }
 
 fn fill(id: i64, order_id: &str, qty: &str) -> Fill {
@@ -124,6 +125,7 @@ fn quiet() -> Observation {
         venue: &VENUE,
         scope: BTreeSet::new(),
         identity: identity(),
+        asked_at: at(0),
         position_mode: PositionMode::OneWay,
         positions: Ok(answer(vec![])),
         open_orders: Ok(answer(vec![])),
@@ -159,7 +161,7 @@ fn half_known() -> Observation {
     let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
     let close = SymbolObservation {
-        fills: Ok(FillWalk { rows, window, asked_at: at(0), is_contiguous: true }),
+        fills: Ok(FillWalk { rows, window, asked_at: at(0), continuity: Continuity::Resumed }),
         book_fills: [(first.fact.key.clone(), first)].into(),
         positions: Ok(answer(vec![held("0.05")])),
         orders: vec![],
@@ -351,17 +353,24 @@ impl Mocks {
 /// An exchange whose account-wide answers are empty, save for the positions.
 fn exchange_with(positions: fn() -> Result<Answer<PositionSnapshot>, ExchangeError>) -> MockExchangeReader {
     let mut exchange = MockExchangeReader::new();
+    exchange.expect_fetch_balances().times(..=1).returning(|| Ok(answer(vec![])));
+    answering(exchange, positions)
+}
+
+fn answering(
+    mut exchange: MockExchangeReader,
+    positions: fn() -> Result<Answer<PositionSnapshot>, ExchangeError>,
+) -> MockExchangeReader {
     exchange.expect_venue().return_const(&VENUE);
     exchange.expect_usage().returning(Usage::default);
     exchange.expect_account_identity().returning(|| Ok(identity()));
     exchange.expect_fetch_position_mode().returning(|| Ok(PositionMode::OneWay));
     exchange.expect_server_time().returning(|| Ok(at(0)));
     exchange.expect_fetch_positions().returning(move |_| positions());
-    exchange.expect_fetch_open_orders().times(1).returning(|_| Ok(answer(vec![])));
+    exchange.expect_fetch_open_orders().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange.expect_fetch_orders().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
     exchange.expect_fetch_income().returning(|_| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
-    exchange.expect_fetch_balances().times(1).returning(|| Ok(answer(vec![])));
-    exchange.expect_fetch_mark_prices().times(1).returning(|_| Ok(answer(vec![])));
+    exchange.expect_fetch_mark_prices().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange
 }
 

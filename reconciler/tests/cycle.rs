@@ -477,6 +477,32 @@ async fn a_book_that_drifts_from_an_unchanged_exchange_is_told_so() {
     assert!(held.exchange.unwrap().at > fill.time.at);
 }
 
+#[tokio::test]
+async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
+    let house = House::new(23).await;
+    house.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
+    house.trade(2, "ETHUSDT", Side::Sell, "1", |_| false).await;
+    house.simulator.step(Duration::from_mins(1));
+    assert!(house.reconciler().sync().await.unwrap().findings.is_empty());
+    let left_at = house.store.cursors(&house.account).await.unwrap();
+    house.simulator.step(Duration::from_hours(24 * 120));
+    let sync = house.reconciler().sync().await.unwrap();
+    assert_eq!(kinds(&sync), BTreeMap::from([(DiscrepancyKind::HistoryExpired, 2)]), "{:#?}", sync.findings);
+    assert_eq!(sync.unresolved().count(), 2);
+    for cursor in left_at.iter().filter(|cursor| cursor.symbol.is_none()) {
+        assert!(sync.findings.iter().any(|found| found.finding.evidence.contains(&cursor.position)));
+        let coverage = house.store.coverage(&house.account).await.unwrap();
+        let spans: Vec<_> =
+            coverage.iter().filter(|span| span.stream == cursor.stream && span.symbol.is_none()).collect();
+        assert_eq!(spans.len(), 2, "{spans:#?}");
+    }
+    // It is told once, and stays on record.
+    house.simulator.step(Duration::from_mins(1));
+    assert!(house.reconciler().sync().await.unwrap().findings.is_empty());
+    let left = house.store.discrepancies(&house.account, false, &PageRequest::first(100)).await.unwrap().items;
+    assert_eq!(left.len(), 2, "{left:#?}");
+}
+
 /// Answers errors for one symbol's trades, for ever.
 struct OneBadSymbol<T>(T, &'static str);
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use exchange_client::Stated;
 use ledger_core::{AnyFact, Decimal, PositionSnapshot, Source, Statement, TimestampMs};
 
-use super::{Plan, coverage, cursor};
-use crate::observation::Observation;
+use super::{Plan, coverage, cursor, history_expired};
+use crate::observation::{Continuity, Observation};
 use crate::observe::{INCOME, ORDERS};
 
 /// Runs last: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
@@ -14,18 +14,19 @@ pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
     let venue = observation.venue;
     // What happened in the last moments may still be missing from the answers.
     let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
-    let mut reach = |stream: &str, since: TimestampMs, until: TimestampMs, is_contiguous: bool| {
-        plan.account_cursors.extend(is_contiguous.then(|| cursor(stream, None, until)));
+    let mut reach = |stream: &str, since: TimestampMs, until: TimestampMs, continuity: Continuity| {
+        plan.account_cursors.extend(continuity.moves_cursor().then(|| cursor(stream, None, until)));
         plan.account_coverage.extend(coverage(stream, None, since, until));
+        plan.account_findings.extend(continuity.expired().map(|gap| history_expired(stream, None, gap)));
     };
     // Orders of symbols out of scope are not recorded, so the stream of all symbols is not read that far.
     if let Ok(walk) = &observation.orders
         && observation.scope.is_empty()
     {
-        reach(ORDERS, walk.window.since(), settled(walk.asked_at), walk.is_contiguous);
+        reach(ORDERS, walk.window.since(), settled(walk.asked_at), walk.continuity);
     }
     if let Ok(walk) = &observation.income {
-        reach(INCOME, walk.window.since(), settled(walk.asked_at), walk.is_contiguous);
+        reach(INCOME, walk.window.since(), settled(walk.asked_at), walk.continuity);
         let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
         let before = plan.account_statements.len();
         plan.account_statements.extend(new.map(Stated::statement));

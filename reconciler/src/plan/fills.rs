@@ -6,9 +6,9 @@ use ledger_core::{Decimal, Fill, MathError, OrderClass, OrderKey, Source, Source
 use serde_json::{Value, json};
 
 use super::orders::describe_order;
-use super::{Plan, PlannedRepair, coverage, cursor};
+use super::{Plan, PlannedRepair, coverage, cursor, history_expired};
 use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
-use crate::observation::{FillWalk, Observation, SymbolObservation};
+use crate::observation::{Continuity, FillWalk, Observation, SymbolObservation};
 use crate::observe::FILLS;
 
 pub(super) fn plan_fills(
@@ -22,7 +22,12 @@ pub(super) fn plan_fills(
     let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
     let mut missing: BTreeMap<OrderKey, Vec<&Fill>> = BTreeMap::new();
     let symbol_plan = plan.symbol(symbol);
-    symbol_plan.cursors.extend(walk.is_contiguous.then(|| cursor(FILLS, Some(symbol), settled)));
+    symbol_plan.cursors.extend(walk.continuity.moves_cursor().then(|| cursor(FILLS, Some(symbol), settled)));
+    // Fills are only asked for where something seems missing. The ledger names every trade of all symbols, so as long as
+    // that was read without a gap, nothing was missed in the meantime.
+    let is_watched = observation.income.as_ref().is_ok_and(|walk| walk.continuity == Continuity::Resumed);
+    let expired = walk.continuity.expired().filter(|_| !is_watched);
+    symbol_plan.findings.extend(expired.map(|gap| history_expired(FILLS, Some(symbol), gap)));
     symbol_plan.coverage.extend(coverage(FILLS, Some(symbol), walk.window.since(), settled));
     for row in walk.rows.values() {
         if let Some(known) = close.book_fills.get(&row.entity.key) {
@@ -97,20 +102,18 @@ fn missing_fills(
         evidence: format!("{what}: {book_says}; {exchange_says}"),
         may_settle: fills.is_empty() && is_fresh,
     };
-    let repair = (!fills.is_empty()).then(|| {
-        let after = filled.checked_add(restored);
-        PlannedRepair {
-            kind: "restore_fills",
-            finding: (finding.kind, finding.fingerprint()),
-            cause: finding.evidence.clone(),
-            evidence_json: json!({
-                "evidence": finding.evidence,
-                "fills": fills.iter().map(|fill| fill_json(fill)).collect::<Vec<_>>(),
-            })
-            .to_string(),
-            before_json: Some(json!({ "filled_qty": filled.to_string() }).to_string()),
-            after_json: after.ok().map(|after| json!({ "filled_qty": after.to_string() }).to_string()),
-        }
+    let after = filled.checked_add(restored)?;
+    let repair = (!fills.is_empty()).then(|| PlannedRepair {
+        kind: "restore_fills",
+        finding: (finding.kind, finding.fingerprint()),
+        cause: finding.evidence.clone(),
+        evidence_json: json!({
+            "evidence": finding.evidence,
+            "fills": fills.iter().map(|fill| fill_json(fill)).collect::<Vec<_>>(),
+        })
+        .to_string(),
+        before_json: Some(json!({ "filled_qty": filled.to_string() }).to_string()),
+        after_json: Some(json!({ "filled_qty": after.to_string() }).to_string()),
     });
     Ok((finding, repair))
 }

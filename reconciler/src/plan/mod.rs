@@ -13,7 +13,7 @@ mod orders;
 
 use std::collections::BTreeMap;
 
-use exchange_client::ExchangeError;
+use exchange_client::{ExchangeError, TimeWindow};
 use ledger_core::{PositionMode, PositionSide, Statement, Symbol, TimestampMs};
 use ledger_store::{BookOrder, CoverageGrade, CoverageSpan, SyncCursor};
 
@@ -173,6 +173,22 @@ fn plan_positions(observation: &Observation, now: TimestampMs, plan: &mut Plan) 
             evidence,
             may_settle: is_fresh,
         });
+    }
+}
+
+/// What lies between the previous walk of a stream and the oldest that the venue still answers for.
+fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Finding {
+    let what = symbol.map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
+    let (since, until) = (gap.since(), gap.until());
+    Finding {
+        kind: DiscrepancyKind::HistoryExpired,
+        symbol: symbol.cloned(),
+        evidence: format!(
+            "{what} from {since} to {until} ms were not read in time and the exchange does not answer for them any \
+             more; import its export files of that time"
+        ),
+        subject: Subject::History(what, since),
+        may_settle: false,
     }
 }
 

@@ -1,0 +1,100 @@
+//! How far back the looking reaches, into the exchange's history and the book's.
+
+use ledger_core::{Asset, BalanceSnapshot};
+use ledger_store::{CoverageSpan, SyncCursor};
+
+use super::*;
+use crate::Observation;
+
+const DAY_MS: i64 = 86_400_000;
+
+async fn look_with_cursors(cursors: Vec<SyncCursor>) -> Result<Observation, crate::ReconcileError> {
+    let mut mocks = Mocks::empty();
+    mocks.sync = MockSyncRepository::new();
+    mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
+    let exchange = exchange_with(|| Ok(answer(vec![])));
+    observe(&exchange, &mocks.book(), &account_id(), &ObserveOptions::default()).await
+}
+
+fn cursor(stream: &str, position: &str) -> SyncCursor {
+    SyncCursor { stream: stream.into(), symbol: None, position: position.to_string() }
+}
+
+#[tokio::test]
+async fn time_that_the_venue_has_forgotten_is_never_taken_for_read() {
+    let (long_ago, lately) = (at(-200 * DAY_MS), at(-DAY_MS));
+    let seen = look_with_cursors(vec![cursor("orders", &long_ago.to_string()), cursor("income", &lately.to_string())])
+        .await
+        .unwrap();
+    let plan = plan(&seen, at(0)).unwrap();
+    let [finding] = plan.account_findings.as_slice() else { panic!("{:#?}", plan.account_findings) };
+    assert_eq!((finding.kind, finding.may_settle), (DiscrepancyKind::HistoryExpired, false));
+    let oldest = seen.orders.as_ref().unwrap().window.since();
+    assert!(finding.evidence.contains(&format!("orders from {long_ago} to {oldest} ms")), "{}", finding.evidence);
+    // Covered is what was read, and nothing in front of it.
+    let covered: Vec<&CoverageSpan> = plan.account_coverage.iter().filter(|span| span.stream == "orders").collect();
+    assert_eq!(covered.iter().map(|span| span.since).collect::<Vec<_>>(), [oldest]);
+    assert!(oldest > at(-VENUE.orders.retention_ms));
+    // Waiting would bring nothing, so the next cycle goes on from here.
+    assert_eq!(plan.account_cursors.len(), 2);
+}
+
+#[test]
+fn forgotten_fills_are_told_unless_the_ledger_was_watched_all_along() {
+    let gap = TimeWindow::new(at(-200 * DAY_MS), at(-90 * DAY_MS)).unwrap();
+    for (ledger, told) in [
+        (Continuity::Resumed, false),
+        (Continuity::First, true),
+        (Continuity::Apart, true),
+        (Continuity::Expired(gap), true),
+    ] {
+        let mut seen = half_known();
+        seen.income.as_mut().unwrap().continuity = ledger;
+        seen.symbols.get_mut(&symbol("BTCUSDT")).unwrap().fills.as_mut().unwrap().continuity = Continuity::Expired(gap);
+        let plan = plan(&seen, at(0)).unwrap();
+        let found = &plan.symbols[&symbol("BTCUSDT")].findings;
+        let found = found.iter().find(|finding| finding.kind == DiscrepancyKind::HistoryExpired);
+        assert_eq!(found.is_some(), told, "{ledger:?}");
+        assert!(found.is_none_or(|finding| finding.evidence.starts_with("fills of BTCUSDT from ")));
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_no_time_is_an_error() {
+    for position in ["", "soon", "17800000000000000000000", "-5"] {
+        let error = look_with_cursors(vec![cursor("income", position)]).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("cursor of income is `{position}`")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
+    let balance = |asset: &str, ms: i64, wallet: &str| {
+        let wallet = wallet.parse().unwrap();
+        BalanceSnapshot { asset: Asset::new(asset).unwrap(), at: at(ms), wallet }
+    };
+    let mut mocks = Mocks::empty();
+    mocks.snapshots = MockSnapshotRepository::new();
+    mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
+    mocks.snapshots.expect_balance_snapshots().times(2).returning(move |_, request| {
+        let is_first = *request == ledger_store::PageRequest::newest(1_000);
+        let rows: Vec<_> = if is_first {
+            (1..=1_000).map(|back| balance("USDT", -back, &back.to_string())).collect()
+        } else {
+            vec![balance("BNB", -9_000, "3"), balance("USDT", -9_001, "7"), balance("BNB", -9_002, "2")]
+        };
+        let items = rows.into_iter().map(|balance| Sourced::new(balance, Source::Rest)).collect();
+        Ok(ledger_store::Page { items, next: Some(r#"["1"]"#.parse().unwrap()) })
+    });
+    let mut exchange = MockExchangeReader::new();
+    exchange
+        .expect_fetch_balances()
+        .times(1)
+        .returning(move || Ok(answer(vec![balance("USDT", 0, "1"), balance("BNB", 0, "3")])));
+    let exchange = answering(exchange, || Ok(answer(vec![])));
+    let seen = observe(&exchange, &mocks.book(), &account_id(), &ObserveOptions::default()).await.unwrap();
+    let known: Vec<_> = seen.book.latest_balances.iter().map(|known| known.fact.clone()).collect();
+    assert_eq!(known, [balance("USDT", -1, "1"), balance("BNB", -9_000, "3")]);
+    // Both are what the exchange says: nothing is news.
+    assert!(!plan(&seen, at(0)).unwrap().changes_anything());
+}
