@@ -197,6 +197,16 @@ fn only_the_missing_fill_is_planned() {
 }
 
 #[test]
+fn a_sum_that_the_book_lacks_is_not_taken_for_zero() {
+    let mut seen = half_known();
+    seen.book.orders.values_mut().for_each(|known| known.filled_qty = None);
+    let plan = plan(&seen, at(0)).unwrap();
+    let btc = &plan.symbols[&symbol("BTCUSDT")];
+    assert!(btc.findings[0].evidence.contains("fills for an unknown quantity of 0.05"), "{}", btc.findings[0].evidence);
+    assert_eq!((&btc.repairs[0].before_json, &btc.repairs[0].after_json), (&None, &None));
+}
+
+#[test]
 fn every_finding_has_its_evidence_in_one_line() {
     let mut seen = half_known();
     seen.open_orders = Ok(answer(vec![order("78", OrderStatus::New, "0")]));

@@ -67,7 +67,9 @@ fn missing_fills(
     now: TimestampMs,
 ) -> Result<(Finding, Option<PlannedRepair>), MathError> {
     let booked = observation.book.orders.get(key);
-    let filled = booked.and_then(|booked| booked.filled_qty).unwrap_or_default();
+    // An order that the book does not know has no fills there; one whose fills do not add up has nobody knows how many.
+    let filled = booked.map_or(Some(Decimal::ZERO), |booked| booked.filled_qty);
+    let shown = filled.map_or_else(|| "an unknown quantity".to_owned(), |filled| filled.to_string());
     let executed = booked.and_then(|booked| booked.order.fact.executed.as_ref()).map(|executed| executed.qty);
     let mut restored = Decimal::ZERO;
     for fill in fills {
@@ -75,8 +77,8 @@ fn missing_fills(
     }
     let book_says = match (booked, executed) {
         (None, _) => "the book does not know the order".to_owned(),
-        (Some(_), Some(executed)) => format!("the book has fills for {filled} of {executed} executed"),
-        (Some(_), None) => format!("the book has fills for {filled}"),
+        (Some(_), Some(executed)) => format!("the book has fills for {shown} of {executed} executed"),
+        (Some(_), None) => format!("the book has fills for {shown}"),
     };
     let exchange_says = if fills.is_empty() {
         "the exchange shows no further fill".to_owned()
@@ -102,7 +104,7 @@ fn missing_fills(
         evidence: format!("{what}: {book_says}; {exchange_says}"),
         may_settle: fills.is_empty() && is_fresh,
     };
-    let after = filled.checked_add(restored)?;
+    let after = filled.map(|filled| filled.checked_add(restored)).transpose()?;
     let repair = (!fills.is_empty()).then(|| PlannedRepair {
         kind: "restore_fills",
         finding: (finding.kind, finding.fingerprint()),
@@ -112,10 +114,14 @@ fn missing_fills(
             "fills": fills.iter().map(|fill| fill_json(fill)).collect::<Vec<_>>(),
         })
         .to_string(),
-        before_json: Some(json!({ "filled_qty": filled.to_string() }).to_string()),
-        after_json: Some(json!({ "filled_qty": after.to_string() }).to_string()),
+        before_json: filled.map(filled_json),
+        after_json: after.map(filled_json),
     });
     Ok((finding, repair))
+}
+
+fn filled_json(filled: Decimal) -> String {
+    json!({ "filled_qty": filled.to_string() }).to_string()
 }
 
 fn fill_json(fill: &Fill) -> Value {
