@@ -101,7 +101,11 @@ impl TripStats {
         totals.into_iter().flatten().map(|total| total.total.certainty()).max().unwrap_or_default()
     }
 
-    fn add(&mut self, trip: &RoundTrip) -> Result<(), MathError> {
+    /// Adds a round trip, whether it has closed or not.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn add(&mut self, trip: &RoundTrip) -> Result<(), MathError> {
         self.trip_count += 1;
         total_of(&mut self.gross, &trip.settle_asset).merge(&trip.gross)?;
         add_all(&mut self.fees, &trip.fees)?;
