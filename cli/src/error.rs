@@ -107,6 +107,10 @@ impl From<StoreError> for CommandError {
             StoreError::NotADatabase { .. } | StoreError::ForeignDatabase { .. } => {
                 Some("to read it into a book, `fillbook import FILE`; --db names the book itself")
             }
+            StoreError::CorruptRow {
+                table: "positions" | "round_trips" | "symbol_books" | "pnl_mismatches", ..
+            } => Some("`fillbook rebuild` recomputes what is derived"),
+            StoreError::CorruptRow { .. } => Some("restore the book from a backup, or import the facts into a new one"),
             _ => None,
         };
         let exit_code = match &error {

@@ -255,3 +255,25 @@ fn a_bots_own_database_is_read_for_what_it_is() {
     assert_eq!(fills.len() as u64, expected()["one-way"]["fills"].as_u64().unwrap());
     assert_eq!(sandbox.run(&["trips", "--json"]).exits(0).json()[0]["engine"], "breaker");
 }
+
+/// A close in the very second of the funding came after it: the round trip paid.
+#[test]
+fn funding_of_the_closing_second_belongs_to_what_was_closed() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write(
+        "trades.csv",
+        "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id\n\
+         7,2026-03-01 07:00:00,BTCUSDT,BUY,BOTH,100,1,100,0.04USDT,0,TRUE,FALSE,1,11\n\
+         7,2026-03-01 08:00:00,BTCUSDT,SELL,BOTH,110,1,110,0.04USDT,10,FALSE,FALSE,2,12\n",
+    );
+    sandbox.write(
+        "transactions.csv",
+        "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n2026-03-01 08:00:00,FUNDING_FEE,-0.5,USDT,BTCUSDT,900\n",
+    );
+    for files in [["trades.csv", "transactions.csv"], ["transactions.csv", "trades.csv"]] {
+        sandbox.run(&["import", files[0], files[1]]).exits(0);
+        let trip = sandbox.run(&["trips", "--json"]).exits(0).json().pop().unwrap();
+        assert_eq!(trip["funding"]["USDT"]["amount"], "-0.5", "{trip}");
+        assert_eq!(trip["net"]["USDT"]["amount"], "9.42", "{trip}");
+    }
+}

@@ -94,8 +94,8 @@ pub enum FoldEvent<'a> {
         /// Its order.
         order: Option<&'a OrderContext>,
     },
-    /// All funding rows of one [funding instant](crate::funding_instant). Comes before the first fill with a later
-    /// time than the instant.
+    /// All funding rows of one [funding instant](crate::funding_instant). Comes before the first fill at or after the
+    /// instant: of a fill whose time says only the full hour's second, nearly all of that second lies behind it.
     Funding(&'a [Income]),
     /// A stated position. Comes before the first fill at or after its time.
     Anchor(&'a Anchor),

@@ -405,7 +405,7 @@ impl FoldEvent<'_> {
             Self::Fill { fill, .. } => fill.time.at.as_ms() < fill_ms,
             Self::Residual { residual, .. } => residual.at.as_ms() < fill_ms,
             Self::Funding(rows) => {
-                rows.first().is_none_or(|row| crate::funding::funding_instant(row.time.at).as_ms() < fill_ms)
+                rows.first().is_none_or(|row| crate::funding::funding_instant(row.time.at).as_ms() <= fill_ms)
             }
             Self::Anchor(anchor) => anchor.at.as_ms() <= fill_ms,
         }

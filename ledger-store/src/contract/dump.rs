@@ -151,14 +151,14 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
             price,
             at: at.at,
         };
-        events.push(((at.at, 1, order.key.order_id.to_string()), Event::Residual(residual, context)));
+        events.push(((at.at, 2, order.key.order_id.to_string()), Event::Residual(residual, context)));
     }
     let filter = IncomeFilter { scope: scope.clone(), income_type: Some(IncomeType::FUNDING_FEE.parse().unwrap()) };
     let mut instants = BTreeMap::<TimestampMs, Vec<Income>>::new();
     for income in all!(async |page| store.income(&filter, &page).await) {
         instants.entry(funding_instant(income.fact.time.at)).or_default().push(income.fact);
     }
-    events.extend(instants.into_iter().map(|(at, rows)| ((at, 2, String::new()), Event::Funding(rows))));
+    events.extend(instants.into_iter().map(|(at, rows)| ((at, 1, String::new()), Event::Funding(rows))));
     for anchor in all!(async |page| store.anchors(&scope, &page).await) {
         let anchor = anchor.fact;
         events.push(((anchor.at, 0, anchor.position_side.to_string()), Event::Anchor(anchor)));
@@ -180,7 +180,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
     };
     for fill in &fills {
         while let Some((_, event)) =
-            events.next_if(|((at, rank, _), _)| if *rank == 0 { *at <= fill.time.at } else { *at < fill.time.at })
+            events.next_if(|((at, rank, _), _)| if *rank < 2 { *at <= fill.time.at } else { *at < fill.time.at })
         {
             timed(&mut fold, event, &mut apply);
         }

@@ -24,7 +24,7 @@ use crate::outcome::Quarantine;
 use crate::record::{BookPosition, DiscrepancyStatus, ReconcileStatus};
 use crate::repository::StoreResult;
 
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = round_trips, treat_none_as_default_value = false)]
 pub(super) struct TripRow {
     pub(super) account_id: String,
@@ -95,28 +95,33 @@ fn not_serialized(table: &'static str) -> impl Fn(serde_json::Error) -> Stop {
     move |error| Stop::Quarantine(format!("a row of {table} cannot be written: {error}"))
 }
 
+fn trip_row(account: &str, trip: &RoundTrip, detail_json: String) -> TripRow {
+    TripRow {
+        account_id: account.to_owned(),
+        symbol: trip.symbol.as_str().to_owned(),
+        trip_no: number(trip.number),
+        position_side: trip.position_side.as_str().to_owned(),
+        direction: trip.direction.as_str().to_owned(),
+        opened_ts: trip.opened_at.map(TimestampMs::as_ms),
+        closed_ts: trip.closed_at.map(TimestampMs::as_ms),
+        qty_max: trip.qty_max.to_string(),
+        avg_entry: trip.entry_price_avg.map(|price| price.to_string()),
+        avg_exit: trip.exit_price_avg.map(|price| price.to_string()),
+        gross: amount_column(&trip.gross),
+        settle_asset: trip.settle_asset.as_str().to_owned(),
+        engine: trip.engine.as_ref().map(|engine| engine.as_str().to_owned()),
+        exit_reason: trip.exit_reason.as_str().to_owned(),
+        certainty: trip.certainty.as_str().to_owned(),
+        detail_json,
+    }
+}
+
 pub(super) fn write_trips(conn: &mut SqliteConnection, account: &AccountId, trips: &[RoundTrip]) -> Result<(), Stop> {
     let rows = trips
         .iter()
         .map(|trip| {
-            Ok(TripRow {
-                account_id: account.as_str().to_owned(),
-                symbol: trip.symbol.as_str().to_owned(),
-                trip_no: number(trip.number),
-                position_side: trip.position_side.as_str().to_owned(),
-                direction: trip.direction.as_str().to_owned(),
-                opened_ts: trip.opened_at.map(TimestampMs::as_ms),
-                closed_ts: trip.closed_at.map(TimestampMs::as_ms),
-                qty_max: trip.qty_max.to_string(),
-                avg_entry: trip.entry_price_avg.map(|price| price.to_string()),
-                avg_exit: trip.exit_price_avg.map(|price| price.to_string()),
-                gross: amount_column(&trip.gross),
-                settle_asset: trip.settle_asset.as_str().to_owned(),
-                engine: trip.engine.as_ref().map(|engine| engine.as_str().to_owned()),
-                exit_reason: trip.exit_reason.as_str().to_owned(),
-                certainty: trip.certainty.as_str().to_owned(),
-                detail_json: serde_json::to_string(trip).map_err(not_serialized("round_trips"))?,
-            })
+            let detail_json = serde_json::to_string(trip).map_err(not_serialized("round_trips"))?;
+            Ok(trip_row(account.as_str(), trip, detail_json))
         })
         .collect::<Result<Vec<_>, Stop>>()?;
     for chunk in rows.chunks(ROWS_MAX) {
@@ -388,7 +393,12 @@ pub(super) fn write_symbol(
 pub(super) fn decode_trip(row: &TripRow) -> StoreResult<RoundTrip> {
     let reader =
         RowReader { table: "round_trips", key: || format!("{}/{}/{}", row.account_id, row.symbol, row.trip_no) };
-    reader.json("detail_json", &row.detail_json)
+    let trip: RoundTrip = reader.json("detail_json", &row.detail_json)?;
+    // Whoever queries by hand sees the columns: they must say what the record says.
+    if trip_row(&row.account_id, &trip, row.detail_json.clone()) != *row {
+        return Err(reader.corrupt("detail_json", "the other columns say otherwise"));
+    }
+    Ok(trip)
 }
 
 pub(super) fn decode_position(row: &PositionRow) -> StoreResult<BookPosition> {
@@ -396,6 +406,17 @@ pub(super) fn decode_position(row: &PositionRow) -> StoreResult<BookPosition> {
         RowReader { table: "positions", key: || format!("{}/{}/{}", row.account_id, row.symbol, row.position_side) };
     let symbol: Symbol = reader.text("symbol", &row.symbol)?;
     let position: DerivedPosition = reader.json("detail_json", &row.detail_json)?;
+    let told = (
+        position.updated_at.map(TimestampMs::as_ms),
+        position.qty.to_string(),
+        position.entry_price_avg.map(|price| price.to_string()),
+        amount_column(&position.realized),
+        position.certainty.as_str(),
+    );
+    let columns = (row.ts, row.qty.clone(), row.avg_entry.clone(), row.realized_pnl.clone(), row.certainty.as_str());
+    if told != columns {
+        return Err(reader.corrupt("detail_json", "the other columns say otherwise"));
+    }
     let mark_price: Option<Price> = reader.optional("mark_price", row.mark_price.as_deref())?;
     let mark = match (mark_price, row.mark_ts) {
         (Some(mark_price), Some(ms)) => {

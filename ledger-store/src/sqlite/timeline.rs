@@ -1,7 +1,7 @@
 //! The events of a symbol that have no place among its fills but their time: anchors, residuals, funding.
 //!
-//! Read in pages and merged in the order in which the fold wants them. At one instant, an anchor comes before the
-//! fills, then residuals, then funding, which pays for what is held after them.
+//! Read in pages and merged in the order in which the fold wants them. At one instant, an anchor and then funding come
+//! before the fills, residuals after them.
 
 use std::collections::VecDeque;
 
@@ -47,6 +47,8 @@ pub(super) struct Timeline<'a> {
     symbol: &'a Symbol,
     /// Events before this are in the checkpoint already.
     from_ms: i64,
+    /// So are anchors and funding up to this, which come before the fills of their instant.
+    seen_to: Option<i64>,
     anchors: VecDeque<Anchor>,
     residuals: VecDeque<(TimestampMs, Residual, OrderContext)>,
     residual_last: Option<(i64, String)>,
@@ -89,6 +91,7 @@ impl<'a> Timeline<'a> {
             account,
             symbol,
             from_ms,
+            seen_to: ts_max,
             anchors,
             residuals: VecDeque::new(),
             residual_last: None,
@@ -108,19 +111,19 @@ impl<'a> Timeline<'a> {
     ) -> StoreResult<Option<TimedEvent>> {
         self.load_residuals(conn)?;
         self.load_funding(conn)?;
-        let anchor = self.anchors.front().map(|anchor| (anchor.at, 0_u8));
-        let residual = self.residuals.front().map(|(at, _, _)| (*at, 1));
-        let funding = self.funding.front().map(|income| (funding_instant(income.time.at), 2));
+        let anchor = self.anchors.front().map(|anchor| (anchor.at, 0));
+        let residual = self.residuals.front().map(|(at, _, _)| (*at, 2));
+        let funding = self.funding.front().map(|income| (funding_instant(income.time.at), 1_u8));
         let Some((at, lane)) = anchor.into_iter().chain(residual).chain(funding).min() else {
             return Ok(None);
         };
-        let is_due = fill_ms.is_none_or(|fill_ms| if lane == 0 { at.as_ms() <= fill_ms } else { at.as_ms() < fill_ms });
+        let is_due = fill_ms.is_none_or(|fill_ms| if lane < 2 { at.as_ms() <= fill_ms } else { at.as_ms() < fill_ms });
         if !is_due {
             return Ok(None);
         }
         Ok(match lane {
             0 => self.anchors.pop_front().map(TimedEvent::Anchor),
-            1 => self.residuals.pop_front().map(|(_, residual, context)| TimedEvent::Residual(residual, context)),
+            2 => self.residuals.pop_front().map(|(_, residual, context)| TimedEvent::Residual(residual, context)),
             _ => {
                 let rows_of_instant =
                     self.funding.iter().take_while(|income| funding_instant(income.time.at) == at).count();
@@ -213,7 +216,7 @@ impl<'a> Timeline<'a> {
             for row in rows {
                 self.funding_last = Some((row.ts, row.tran_id.clone(), row.asset.clone()));
                 let Sourced { fact, .. } = Income::decode(&row)?;
-                if funding_instant(fact.time.at).as_ms() >= self.from_ms
+                if self.seen_to.is_none_or(|seen_to| funding_instant(fact.time.at).as_ms() > seen_to)
                     && fact.key.income_type.is(IncomeType::FUNDING_FEE)
                 {
                     self.funding.push_back(fact);
