@@ -213,13 +213,6 @@ impl Decimal {
         let (mantissa, scale) = trim(div_half_even(self.mantissa, divisor), scale);
         Self { mantissa, scale }
     }
-
-    /// Whether two values agree as far as the one with fewer decimals tells: they are less than one unit in its last
-    /// place apart. A value rounded or cut by some export agrees with the original.
-    pub fn agrees_with(self, other: Self) -> bool {
-        let unit = Self { mantissa: 1, scale: self.scale.min(other.scale) };
-        self.checked_sub(other).is_ok_and(|difference| difference.abs() < unit)
-    }
 }
 
 /// `value x numerator / denominator`, rounded half to even, with an exact intermediate product.
@@ -644,14 +637,6 @@ mod tests {
         assert_eq!(format!("{:.3}", dec("-0.05")), "-0.050");
         assert_eq!(dec("-7").div_round(dec("0.2"), 0).unwrap(), dec("-35"));
         assert_eq!(dec("2").div_round(dec("3"), 4).unwrap(), dec("0.6667"));
-    }
-
-    #[test]
-    fn agreement_goes_as_far_as_the_coarser_value_tells() {
-        assert!(dec("100.33").agrees_with(dec("100.33333")));
-        assert!(dec("100.33333").agrees_with(dec("100.34")));
-        assert!(!dec("100.33").agrees_with(dec("100.35")));
-        assert!(!dec("3").agrees_with(dec("4.5")));
     }
 
     fn big(value: Decimal) -> num_rational::BigRational {

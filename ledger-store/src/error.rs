@@ -53,7 +53,7 @@ pub enum StoreError {
     },
     /// A database that is not a bot's.
     #[error(
-        "{} has none of the tables of a bot's database: engine_signals, orders, fills, positions, cancels", path.display()
+        "{} is a fillbook book or another program's database: it has none of a bot's tables (engine_signals, orders, fills, positions, cancels) in a bot's form", path.display()
     )]
     NotABotDatabase {
         /// The path.
@@ -95,8 +95,10 @@ pub enum StoreError {
         /// The oldest accepted one.
         required: &'static str,
     },
-    /// No room left. Nothing of the failed command was written.
-    #[error("the disk is full: nothing of this was recorded; free some space and repeat it")]
+    /// No room left. Nothing of the failed transaction was written.
+    #[error(
+        "the disk is full: what was answered before is recorded, the rest is not; free some space and repeat the command, which does no harm"
+    )]
     DiskFull,
     /// Another process kept the book locked.
     #[error("another process keeps the book locked; try again when it is done")]
