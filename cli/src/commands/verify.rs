@@ -3,6 +3,7 @@
 //! Named checks, each of which passes, fails, or cannot be made, with the reason. None of them writes.
 
 pub(super) mod checks;
+mod derived;
 
 use self::checks::{Check, Verdict};
 use super::text;
