@@ -1,6 +1,6 @@
 //! How two statements about the same fact become one.
 //!
-//! Every field is a register that keeps the greatest statement under a fixed total order: finer before coarser, then
+//! Every field is a register that keeps the greatest statement under a fixed total order: for times the finer, then
 //! the higher [`Source`] rank, then the greater content; what fillbook itself inferred gives way to all of them. The greatest of a set does not depend on the order or the
 //! number of times its members are seen, which makes merging commutative, associative and idempotent, so a book
 //! converges whatever the order in which files, streams and answers arrive.
