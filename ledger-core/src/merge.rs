@@ -1,12 +1,13 @@
 //! How two statements about the same fact become one.
 //!
 //! Every field is a register that keeps the greatest statement under a fixed total order: for times the finer, then
-//! the higher [`Source`] rank, then the greater content; what fillbook itself inferred gives way to all of them. The greatest of a set does not depend on the order or the
-//! number of times its members are seen, which makes merging commutative, associative and idempotent, so a book
-//! converges whatever the order in which files, streams and answers arrive.
+//! the higher [`Source`] rank, then the greater content; what fillbook itself inferred gives way to all of them. The
+//! greatest of a set does not depend on the order or the number of times its members are seen, which makes merging
+//! commutative, associative and idempotent, so a book converges whatever the order in which files, streams and answers
+//! arrive.
 //!
-//! Invariants, each with a test of the same name:
-//! 1. `merging_is_commutative`, `merging_is_associative`, `merging_is_idempotent`, for every kind of fact.
+//! Invariants, with their tests in `tests/laws.rs`:
+//! 1. Merging is commutative, associative and idempotent: one test a kind of fact, named after it.
 //! 2. `a_known_label_is_never_erased`: absent joins with a value to the value.
 //! 3. `a_conflict_is_noticed_in_every_order`: two values that cannot both be true mark the field as conflicting,
 //!    whichever comes first, and whichever wins.
