@@ -68,7 +68,7 @@ pub enum Command {
     /// What the book holds, and what needs attention
     Status,
     /// What the strategies decided
-    Signals(ListArgs),
+    Signals(SignalArgs),
     /// Orders, with what their fills add up to
     Orders(OrderArgs),
     /// Executions: the primary fact
@@ -169,6 +169,17 @@ pub struct ListArgs {
     /// Only the latest N; 0 for all [default: 50 in a table, else all]
     #[arg(long, short = 'n', value_name = "N")]
     pub limit: Option<u64>,
+}
+
+/// Arguments of `signals`.
+#[derive(Debug, Clone, Args)]
+pub struct SignalArgs {
+    /// What it is about.
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// Of this strategy only
+    #[arg(long)]
+    pub engine: Option<EngineLabel>,
 }
 
 /// Arguments of `orders`.

@@ -32,6 +32,9 @@ struct ConfigFile {
 pub struct Settings {
     /// The book's file.
     pub db: PathBuf,
+    /// The book's file as named on the command line itself: what makes a new book (the demo) must not take the book that
+    /// the environment or the configuration names.
+    pub db_flag: Option<PathBuf>,
     /// The account.
     pub account: AccountId,
     /// The reader's time zone, where given.
@@ -73,7 +76,7 @@ enum ConfigError {
 ///
 /// # Errors
 /// When the file that was named cannot be read, or one that is there is not valid.
-pub fn settings(args: &GlobalArgs, zone_variable: Option<&str>) -> Result<Settings, CommandError> {
+pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>) -> Result<Settings, CommandError> {
     let path = args.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |error: ConfigError| CommandError::new(ExitCode::Error, error);
     let file = match std::fs::read_to_string(&path) {
@@ -96,5 +99,6 @@ pub fn settings(args: &GlobalArgs, zone_variable: Option<&str>) -> Result<Settin
     };
     let db =
         args.db.clone().or_else(|| file.db.map(|db| folder.join(db))).unwrap_or_else(|| PathBuf::from("fillbook.db"));
-    Ok(Settings { db, account, zone, zone_flag: args.tz.clone() })
+    let db_flag = args.db.clone().filter(|_| db_is_flag);
+    Ok(Settings { db, db_flag, account, zone, zone_flag: args.tz.clone() })
 }

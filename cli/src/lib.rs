@@ -12,7 +12,8 @@ use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use exchange_client::Clock;
 use exchange_client::files::Zone;
 
@@ -72,7 +73,8 @@ impl std::fmt::Debug for Surroundings {
 
 /// Runs a command line.
 pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let parsed = Cli::command().try_get_matches_from(args);
+    let cli = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, db_is_flag(&matches)))) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors and go to standard output; clap knows which is which.
@@ -86,8 +88,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
             };
         }
     };
+    let (cli, db_is_flag) = cli;
     let mut stderr = surroundings.stderr;
-    let settings = match config::settings(&cli.global, surroundings.zone_variable.as_deref()) {
+    let settings = match config::settings(&cli.global, db_is_flag, surroundings.zone_variable.as_deref()) {
         Ok(settings) => settings,
         Err(error) => {
             let _ = writeln!(stderr, "{error}");
@@ -125,6 +128,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
             error.exit_code
         }
     }
+}
+
+/// Whether the book was named on the command line itself.
+fn db_is_flag(matches: &ArgMatches) -> bool {
+    matches.value_source("db") == Some(ValueSource::CommandLine)
+        || matches.subcommand().is_some_and(|(_, matches)| db_is_flag(matches))
 }
 
 fn format(args: &GlobalArgs) -> Format {

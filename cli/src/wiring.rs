@@ -119,8 +119,45 @@ impl DemoWorld {
     }
 }
 
-/// Builds the demo's world: the exchange on a free port of this machine, the book in a new folder for temporary files.
-pub(crate) async fn demo_world(seed: u64, begins: TimestampMs) -> Result<DemoWorld, CommandError> {
+/// Why the demo's book cannot be made where it was asked for.
+#[derive(Debug, thiserror::Error)]
+enum DemoBookError {
+    #[error("{} exists already, and the demo makes a book of its own", path.display())]
+    Exists { path: PathBuf },
+    #[error("the demo's book cannot be made at {}", path.display())]
+    Create {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A file for the demo's book: `wanted`, where there must be none yet, else one in a new folder for temporary files.
+fn demo_book(wanted: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let Some(path) = wanted.map(Path::to_owned) else {
+        let folder = tempfile::Builder::new().prefix("fillbook-demo-").tempdir();
+        let folder = folder.map_err(|source| DemoBookError::Create { path: std::env::temp_dir(), source });
+        let folder = folder.map_err(|error| {
+            CommandError::new(ExitCode::Error, error).hint("`fillbook demo --db PATH` makes it somewhere else")
+        })?;
+        return Ok(folder.keep().join("demo.db"));
+    };
+    // Taken for ourselves at once: nobody else's file can come in between.
+    match std::fs::File::create_new(&path) {
+        Ok(_) => Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Err(CommandError::new(ExitCode::Error, DemoBookError::Exists { path }).hint(
+                "name a file that does not exist, or leave out --db: then the book is made in a temporary folder",
+            ))
+        }
+        Err(source) => Err(CommandError::new(ExitCode::Error, DemoBookError::Create { path, source })
+            .hint("name a file in a folder that exists and can be written")),
+    }
+}
+
+/// Builds the demo's world: the exchange on a free port of this machine, and a new book.
+pub(crate) async fn demo_world(seed: u64, begins: TimestampMs, db: Option<&Path>) -> Result<DemoWorld, CommandError> {
+    let db = demo_book(db)?;
     fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
         CommandError::new(ExitCode::Error, error)
     }
@@ -138,8 +175,6 @@ pub(crate) async fn demo_world(seed: u64, begins: TimestampMs) -> Result<DemoWor
     let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
     let adapter = BinanceUsdm::new(Arc::new(transport), clock.clone(), &base_url, credentials).map_err(failed)?;
     let adapter = Arc::new(adapter);
-    let folder = tempfile::Builder::new().prefix("fillbook-demo-").tempdir().map_err(failed)?;
-    let db = folder.keep().join("demo.db");
     let store = Arc::new(SqliteStore::open(&db, &OpenOptions::creating())?);
     Ok(DemoWorld { simulator, clock, base_url, reader: adapter.clone(), trader: adapter, store, db, stop, server })
 }

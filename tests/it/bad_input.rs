@@ -196,3 +196,81 @@ fn a_coin_margined_contract_is_not_taken_for_a_linear_one() {
     let positions = sandbox.run(&["positions", "--all"]).exits(0);
     assert!(positions.stderr.contains("warning: BTCUSD_PERP cannot be computed"), "{}", positions.transcript());
 }
+
+/// A library's object whose two halves say different things is rejected, not read by half; fees in two assets are no fee
+/// of a fill, and named where they belong to an order.
+#[test]
+fn a_ccxt_object_that_contradicts_itself_is_rejected() {
+    let sandbox = Sandbox::with_book(&[]);
+    let trade = |id: u32, side: &str, amount: &str, more: &str| {
+        format!(
+            r#"{{"info":{{"symbol":"BTCUSDT","id":{id},"orderId":9,"side":"BUY","price":"60000.1","qty":"0.3","realizedPnl":"0","positionSide":"BOTH","maker":false,"time":1772344801100{more}}},"id":"{id}","order":"9","timestamp":1772344801100,"symbol":"BTC/USDT:USDT","side":"{side}","price":60000.1,"amount":{amount},"fee":{{"cost":0.1,"currency":"USDT"}},"fees":[{{"cost":0.1,"currency":"USDT"}}]}}"#
+        )
+    };
+    let order = |id: u32, side: &str, fees: &str| {
+        format!(
+            r#"{{"info":{{"symbol":"BTCUSDT","orderId":{id},"side":"SELL","status":"FILLED","origQty":"0.3","executedQty":"0.3","avgPrice":"60000.1","type":"MARKET","positionSide":"BOTH","time":1772344801100,"updateTime":1772344801100}},"id":"{id}","symbol":"BTC/USDT:USDT","side":"{side}","status":"closed","amount":0.3,"filled":0.3,"remaining":0,"fees":[{fees}]}}"#
+        )
+    };
+    let two_assets = r#"{"cost":0.1,"currency":"USDT"},{"cost":0.001,"currency":"BNB"}"#;
+    let rows = [
+        // A float beside its exact value is no contradiction.
+        trade(1, "buy", "0.30000000000000004", ""),
+        trade(2, "sell", "0.3", ""),
+        trade(3, "buy", "0.2", ""),
+        trade(4, "buy", "0.3", "").replace(r#""fees":["#, &format!(r#""fees":[{two_assets},"#)),
+        order(21, "sell", ""),
+        order(22, "buy", ""),
+        order(23, "sell", two_assets),
+    ];
+    sandbox.write("bot.ndjson", rows.join("\n"));
+    let run = sandbox.run(&["import", "bot.ndjson"]).exits(1);
+    for (line, told) in [
+        (2, "rejected: side is `sell`: `info.side` says BUY"),
+        (3, "rejected: amount is `0.2`: `info.qty` says 0.3"),
+        (4, "rejected: fees cannot be used: the fees are in more than one asset"),
+        (6, "rejected: side is `buy`: `info.side` says SELL"),
+        (7, "noted: its fees are in more than one asset"),
+    ] {
+        assert!(run.stderr.contains(&format!("bot.ndjson:{line}: {told}")), "{line}: {}", run.transcript());
+    }
+    let ids = |list: &str, key: &str| -> Vec<String> {
+        let rows = sandbox.run(&[list, "--json"]).exits(0).json();
+        rows.iter().map(|row| row[key].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids("fills", "fill_id"), ["1"]);
+    let mut orders = ids("orders", "order_id");
+    orders.sort();
+    assert_eq!(orders, ["21", "23", "9"]);
+}
+
+/// A REAL column holds doubles: 0.1 + 0.2 is 0.30000000000000004 there. The exchange's exact 0.3 is the same trade's, not
+/// a conflict, and the exact value counts.
+#[test]
+fn a_double_of_a_bot_is_no_conflict_with_the_exact_value() {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let path = sandbox.path().join("bot.sqlite3");
+    let mut bot = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    bot.batch_execute(
+        "CREATE TABLE fills (fill_id INTEGER PRIMARY KEY, ts INTEGER, order_id INTEGER, symbol TEXT, side TEXT, price REAL,
+            qty REAL, fee REAL, fee_asset TEXT, raw_json TEXT);
+         INSERT INTO fills VALUES (1, 1772344800000, 9001, 'BTCUSDT', 'buy', 60000.1, 0.1 + 0.2, 7.2000120000000001, 'USDT',
+            NULL);",
+    )
+    .unwrap();
+    drop(bot);
+    sandbox.write(
+        "trades.csv",
+        format!("{HEADER}\n7,2026-03-01 06:00:00,BTCUSDT,BUY,BOTH,60000.10,0.300,18000.03,7.200012USDT,0,true,false,1,9001\n"),
+    );
+    for files in [["bot.sqlite3", "trades.csv"], ["trades.csv", "bot.sqlite3"]] {
+        let book = format!("{}.db", files[0]);
+        sandbox.run(&["init", "--db", &book, "--position-mode", "one-way"]).exits(0);
+        sandbox.run(&["import", "--db", &book, files[0], files[1]]).exits(0);
+        let fills = sandbox.run(&["fills", "--db", &book, "--json"]).exits(0).json();
+        assert_eq!((&fills[0]["qty"], &fills[0]["fee"]), (&"0.3".into(), &"7.200012".into()), "{files:?}: {fills:?}");
+        assert_eq!((fills.len(), &fills[0]["conflicts"]), (1, &serde_json::Value::Null), "{files:?}: {fills:?}");
+    }
+}

@@ -38,3 +38,23 @@ fn the_demo_is_readable() {
     let widest = run.stdout.lines().filter(|line| !line.contains(&folder)).map(|line| line.chars().count()).max();
     assert!(widest <= Some(100), "{}", run.stdout);
 }
+
+/// `--db` names the demo's book. A file that is there already is somebody's: it is refused, and stays as it is. What the
+/// environment names is the user's own book, not the demo's.
+#[test]
+fn the_demo_takes_no_existing_file() {
+    let sandbox = Sandbox::with_book(&[]);
+    let folder = sandbox.path().to_str().unwrap().to_owned();
+    let before = std::fs::read(sandbox.path().join("fillbook.db")).unwrap();
+    let run = sandbox.run(&["demo", "--db", "fillbook.db"]).exits(1);
+    assert!(run.stderr.contains("exists already") && run.stderr.contains("try:"), "{}", run.transcript());
+    assert!(run.stdout.is_empty(), "{}", run.transcript());
+    let run = sandbox.run(&["--db", "nowhere/demo.db", "demo"]).exits(1);
+    assert!(run.stderr.contains("nowhere/demo.db"), "{}", run.transcript());
+    let environment = [("FILLBOOK_DB", "fillbook.db"), ("TMPDIR", folder.as_str())];
+    let run = sandbox.command(&["--db", "demo.db", "demo", "--json"], &environment).exits(0);
+    assert_eq!(run.json().pop().unwrap()["db"], "demo.db");
+    assert!(!sandbox.run(&["trips", "--db", "demo.db", "--json"]).exits(0).stdout.is_empty());
+    sandbox.command(&["demo", "--json"], &environment).exits(0);
+    assert_eq!(std::fs::read(sandbox.path().join("fillbook.db")).unwrap(), before);
+}

@@ -5,6 +5,7 @@ mod bad_input;
 mod command_line;
 mod demo;
 mod import;
+mod lists;
 mod processes;
 mod readme;
 mod support;

@@ -2,6 +2,7 @@
 
 use ledger_core::{Cancel, Sourced};
 
+use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
 use crate::args::ListArgs;
@@ -30,5 +31,7 @@ const LISTING: Listing<Sourced<Cancel>> = Listing {
 pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let scope = scope(&args.scope, context)?;
-    print_list(context, &LISTING, args.limit, async |page| store.cancels(&scope, page).await).await
+    let asked = Asked { symbol: args.scope.symbol.as_ref(), ..Asked::default() };
+    print_list(context, store.as_ref(), asked, &LISTING, args.limit, async |page| store.cancels(&scope, page).await)
+        .await
 }

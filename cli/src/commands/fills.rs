@@ -3,6 +3,7 @@
 use ledger_core::{Fill, Sourced};
 use ledger_store::FillFilter;
 
+use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
 use crate::args::ListArgs;
@@ -56,5 +57,7 @@ fn precision(fill: &Fill) -> Cell {
 pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let filter = FillFilter::from(scope(&args.scope, context)?);
-    print_list(context, &LISTING, args.limit, async |page| store.fills(&filter, page).await).await
+    let asked = Asked { symbol: args.scope.symbol.as_ref(), ..Asked::default() };
+    print_list(context, store.as_ref(), asked, &LISTING, args.limit, async |page| store.fills(&filter, page).await)
+        .await
 }

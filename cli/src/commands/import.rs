@@ -295,6 +295,10 @@ impl Import<'_> {
             };
             self.rows += 1;
             let origin = Origin { member: row.member, line: row.line };
+            if let Some(note) = row.note {
+                self.notes += 1;
+                self.name("noted", self.notes, &origin, note)?;
+            }
             match row.result {
                 Ok(statements) => self.take(statements, &origin).await?,
                 Err(error) => self.reject(&origin, &error)?,

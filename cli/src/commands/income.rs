@@ -3,6 +3,7 @@
 use ledger_core::{Income, Sourced};
 use ledger_store::IncomeFilter;
 
+use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
 use crate::args::IncomeArgs;
@@ -33,5 +34,9 @@ const LISTING: Listing<Sourced<Income>> = Listing {
 pub async fn run(args: &IncomeArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let filter = IncomeFilter { scope: scope(&args.list.scope, context)?, income_type: args.income_type.clone() };
-    print_list(context, &LISTING, args.list.limit, async |page| store.income(&filter, page).await).await
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: None, income_type: args.income_type.as_ref() };
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
+        store.income(&filter, page).await
+    })
+    .await
 }

@@ -13,6 +13,7 @@ pub mod report;
 pub mod signals;
 pub mod status;
 pub mod trips;
+mod unseen;
 pub mod verify;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use ledger_core::{AccountId, EventTime, Sourced};
 use ledger_store::{FillFilter, Page, PageRequest, Scope, Store, StoreError};
 
+use self::unseen::Asked;
 use crate::Context;
 use crate::args::ScopeArgs;
 use crate::error::{CommandError, ExitCode};
@@ -44,6 +46,8 @@ fn scope(args: &ScopeArgs, context: &Context) -> Result<Scope, CommandError> {
 /// Prints a list page by page: all of it from the oldest on, or the latest `limit` items.
 async fn print_list<T>(
     context: &mut Context,
+    store: &dyn Store,
+    asked: Asked<'_>,
     listing: &Listing<T>,
     limit: Option<u64>,
     fetch: impl AsyncFn(&PageRequest) -> Result<Page<T>, StoreError>,
@@ -82,6 +86,7 @@ async fn print_list<T>(
     }
     if shown == 0 {
         context.output.remark(&format!("No {}.", listing.plural));
+        unseen::explain(store, &context.settings.account, asked, &mut context.output).await?;
     }
     Ok(ExitCode::Fine)
 }

@@ -2,6 +2,7 @@
 
 use ledger_store::{BookOrder, OrderFilter};
 
+use super::unseen::Asked;
 use super::{conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
 use crate::args::OrderArgs;
@@ -92,5 +93,9 @@ pub async fn run(args: &OrderArgs, context: &mut Context) -> Result<ExitCode, Co
         residual_only: args.missing_fills,
         ..OrderFilter::from(scope(&args.list.scope, context)?)
     };
-    print_list(context, &LISTING, args.list.limit, async |page| store.orders(&filter, page).await).await
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
+        store.orders(&filter, page).await
+    })
+    .await
 }

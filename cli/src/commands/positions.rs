@@ -3,6 +3,7 @@
 use ledger_core::Certainty;
 use ledger_store::BookPosition;
 
+use super::unseen::{self, Asked};
 use super::{maybe, text};
 use crate::Context;
 use crate::args::PositionArgs;
@@ -26,7 +27,7 @@ pub(super) const LISTING: Listing<BookPosition> = Listing {
         },
         Column { key: "unrealized_pnl", title: "Unrealized", rank: 2, value: |p| p.unreal_pnl.into() },
         Column { key: "realized_pnl", title: "Realized", rank: 0, value: |p| Cell::Certain(p.position.realized) },
-        Column { key: "settle_asset", title: "Asset", rank: 1, value: |p| text(&p.settle_asset) },
+        Column { key: "settle_asset", title: "Asset", rank: 0, value: |p| text(&p.settle_asset) },
         Column { key: "fees", title: "Fees", rank: 2, value: |p| Cell::Assets(p.position.fees.clone()) },
         Column { key: "funding", title: "Funding", rank: 3, value: |p| Cell::Assets(p.position.funding.clone()) },
         Column { key: "fill_count", title: "Fills", rank: 5, value: |p| p.position.fill_count.into() },
@@ -71,7 +72,11 @@ pub async fn run(args: &PositionArgs, context: &mut Context) -> Result<ExitCode,
         count => format!(" {count} positions are flat; --all shows them."),
     };
     match (positions.is_empty(), flat.is_empty()) {
-        (true, true) => context.output.remark("No positions."),
+        (true, true) => {
+            context.output.remark("No positions.");
+            let asked = Asked { symbol: args.symbol.as_ref(), ..Asked::default() };
+            unseen::explain(store.as_ref(), account, asked, &mut context.output).await?;
+        }
         (true, false) => context.output.remark(&format!("No open positions.{flat}")),
         (false, false) => context.output.remark(flat.trim_start()),
         (false, true) => {}

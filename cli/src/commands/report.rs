@@ -1,5 +1,7 @@
 //! `fillbook report`
 
+mod csv;
+
 use exchange_client::files::Zone;
 use ledger_core::{
     Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, Symbol, TripStats,
@@ -7,6 +9,7 @@ use ledger_core::{
 use ledger_store::{IncomeFilter, PageRequest, Store, TripFilter};
 use serde_json::json;
 
+use super::unseen::{self, Asked};
 use super::{PAGE, scope, text};
 use crate::Context;
 use crate::args::ReportArgs;
@@ -161,7 +164,12 @@ pub async fn run(args: &ReportArgs, context: &mut Context) -> Result<ExitCode, C
     super::warn_of_left_out(store.as_ref(), &context.settings.account, &mut context.output).await?;
     let report = build(store.as_ref(), args, context).await?;
     let rest = rest(store.as_ref(), args, context).await?;
-    print(&report, &rest, args.by, context)
+    let code = print(&report, &rest, args.by, context)?;
+    if report.rows.is_empty() && report.cash.is_empty() {
+        let asked = Asked { symbol: args.scope.symbol.as_ref(), ..Asked::default() };
+        unseen::explain(store.as_ref(), &context.settings.account, asked, &mut context.output).await?;
+    }
+    Ok(code)
 }
 
 /// Builds the report from the book, page by page.
@@ -279,12 +287,12 @@ pub(super) fn print(
             }
             output.line("")?;
             if report.cash.is_empty() {
-                output.line("Wallet: no ledger entries of the exchange are on record for this.")?;
+                output.paragraph("Wallet: no ledger entries of the exchange are on record for this.")?;
             } else {
                 output.line("Wallet, by the exchange's ledger:")?;
                 output.list(&CASH, &report.cash)?;
                 let sums: Vec<_> = report.cash_total.iter().map(|(asset, sum)| format!("{sum} {asset}")).collect();
-                output.line(&format!("Sum: {}", sums.join(", ")))?;
+                output.paragraph(&format!("Sum: {}", sums.join(", ")))?;
             }
         }
         Format::Json => {
@@ -306,8 +314,7 @@ pub(super) fn print(
             }))?;
             output.list(&CASH, &report.cash)?;
         }
-        // One table a file: the cash section is the sum of `income --csv`.
-        Format::Csv => output.list(&GROUPS, &report.rows)?,
+        Format::Csv => csv::print(report, rest, output)?,
     }
     Ok(ExitCode::Fine)
 }

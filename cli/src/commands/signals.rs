@@ -3,9 +3,10 @@
 use ledger_core::{Signal, Sourced};
 use ledger_store::SignalFilter;
 
+use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
-use crate::args::ListArgs;
+use crate::args::SignalArgs;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Column, Listing};
 
@@ -32,8 +33,12 @@ const LISTING: Listing<Sourced<Signal>> = Listing {
 ///
 /// # Errors
 /// When the book cannot be read or the output not be written.
-pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+pub async fn run(args: &SignalArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
-    let filter = SignalFilter { scope: scope(&args.scope, context)?, engine: None };
-    print_list(context, &LISTING, args.limit, async |page| store.signals(&filter, page).await).await
+    let filter = SignalFilter { scope: scope(&args.list.scope, context)?, engine: args.engine.clone() };
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
+        store.signals(&filter, page).await
+    })
+    .await
 }

@@ -3,6 +3,7 @@
 use ledger_core::RoundTrip;
 use ledger_store::TripFilter;
 
+use super::unseen::{self, Asked};
 use super::{maybe, print_list, scope, text};
 use crate::Context;
 use crate::args::TripArgs;
@@ -61,6 +62,7 @@ pub async fn run(args: &TripArgs, context: &mut Context) -> Result<ExitCode, Com
     let account = context.settings.account.clone();
     super::warn_of_left_out(store.as_ref(), &account, &mut context.output).await?;
     let scope = scope(&args.list.scope, context)?;
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
     if args.open {
         let mut trips = store.open_trips(&account).await?;
         trips.retain(|trip| scope.symbol.as_ref().is_none_or(|symbol| trip.symbol == *symbol));
@@ -68,9 +70,11 @@ pub async fn run(args: &TripArgs, context: &mut Context) -> Result<ExitCode, Com
         context.output.list(&LISTING, &trips)?;
         if trips.is_empty() {
             context.output.remark("No open round trips.");
+            unseen::explain(store.as_ref(), &account, asked, &mut context.output).await?;
         }
         return Ok(ExitCode::Fine);
     }
     let filter = TripFilter { scope, engine: args.engine.clone(), position_side: None };
-    print_list(context, &LISTING, args.list.limit, async |page| store.trips(&filter, page).await).await
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| store.trips(&filter, page).await)
+        .await
 }

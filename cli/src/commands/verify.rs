@@ -49,7 +49,8 @@ pub(super) fn report(checks: &[Check], context: &mut Context) -> Result<ExitCode
             ),
             failed => format!("{failed} of {} checks failed, {passed} passed.", checks.len()),
         };
-        context.output.line(&format!("\n{verdict}"))?;
+        context.output.line("")?;
+        context.output.paragraph(&verdict)?;
     }
     Ok(worst(checks))
 }

@@ -1,19 +1,22 @@
 //! Unified trades and orders of the ccxt library.
 //!
 //! Decimals are taken from `info`, the exchange's own answer within the object, because the unified numbers have been
-//! floats. Only where `info` lacks a value, the literal text of the unified one is read.
+//! floats. Only where `info` lacks a value, the literal text of the unified one is read. An object whose two halves
+//! contradict each other is rejected: taking either half would record something that nobody said.
+//!
+//! The fees of an order are not read: fees belong to fills, and trades carry them.
 
 use std::sync::Arc;
 
 use ledger_core::{
-    AnyFact, Asset, Cancel, EventTime, Execution, Fee, Fill, FillId, FillKey, IdError, Instrument, Order, OrderClass,
-    OrderId, OrderKey, OrderStatus, OrderTerms, Source, Statement, Symbol,
+    AnyFact, Asset, Cancel, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, IdError, Instrument, Order,
+    OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms, Source, Statement, Symbol,
 };
 use serde_json::value::RawValue;
 
 use super::cell::Cell;
 use super::context::{Context, linear, statement};
-use super::error::{RowError, RowProblem};
+use super::error::{RowError, RowProblem, shown};
 use super::json::{Object, row_error};
 
 /// A unified object and the exchange's answer within it.
@@ -30,6 +33,15 @@ impl Unified<'_> {
 
     fn required(&self, info: &[&str], unified: &'static str) -> Result<Cell<'_>, RowError> {
         self.pick(info, &[unified]).ok_or_else(|| RowError::cell(unified, "", RowProblem::Missing))
+    }
+
+    /// Checks that a unified value says what the exchange says, where both speak. `same` compares their texts.
+    fn agrees(&self, info: &[&str], unified: &str, same: fn(&str, &str) -> bool) -> Result<(), RowError> {
+        let (Some(own), Some(outer)) = (self.in_info(info), self.outer.get(unified)) else { return Ok(()) };
+        if same(own.text, outer.text) {
+            return Ok(());
+        }
+        Err(outer.error(RowProblem::Contradicts { info: own.column.to_owned(), found: shown(own.text) }))
     }
 
     fn in_info(&self, names: &[&str]) -> Option<Cell<'_>> {
@@ -92,6 +104,11 @@ fn unify<'a>(outer: &'a Object<'a>) -> Result<Unified<'a>, RowError> {
 
 fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(trade)?;
+    trade.agrees(&["id"], "id", same_text)?;
+    trade.agrees(&["orderId"], "order", same_text)?;
+    trade.agrees(&["side"], "side", same_text)?;
+    trade.agrees(&["price"], "price", same_number)?;
+    trade.agrees(&["qty"], "amount", same_number)?;
     let fill_id: FillId = exact_id(trade.required(&["id"], "id")?)?;
     let maker = match trade.in_info(&["maker"]) {
         Some(cell) => Some(cell.boolean()?),
@@ -112,12 +129,30 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
     Ok(context.fill_statements(fill, market.instrument, Source::Ccxt, payload))
 }
 
+/// Whether two texts are the same name or id.
+fn same_text(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
+/// Whether a number that has been a float stands for an exact one: they differ by no more than a billionth. What is no
+/// number is complained about where it is read.
+fn same_number(exact: &str, float: &str) -> bool {
+    let (Ok(exact), Ok(float)) = (exact.parse::<Decimal>(), float.parse::<Decimal>()) else { return true };
+    let billion = Decimal::from(1_000_000_000);
+    let apart = exact.checked_sub(float).and_then(|difference| difference.abs().checked_mul(billion));
+    apart.is_ok_and(|apart| apart <= exact.abs().max(float.abs()))
+}
+
 fn missing_time() -> RowError {
     RowError::cell("timestamp", "", RowProblem::Missing)
 }
 
 /// The fee as the exchange states it, else the unified `fee`, else the only one of `fees`, which repeats it.
 fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Context) -> Result<Option<Fee>, RowError> {
+    let listed = trade.outer.nested("fees").map_or(Ok(Fees::None), summed_fees)?;
+    if listed == Fees::SeveralAssets {
+        return Err(RowError::cell("fees", "", RowProblem::FeeAssets));
+    }
     if let Some(commission) = trade.in_info(&["commission"]) {
         let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
         let settle = market.instrument.as_ref().map(|instrument| instrument.settle_asset.clone());
@@ -129,9 +164,21 @@ fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Cont
     {
         return Ok(Some(fee));
     }
-    let Some(text) = trade.outer.nested("fees") else {
-        return Ok(None);
-    };
+    Ok(if let Fees::Of(fee) = listed { Some(fee) } else { None })
+}
+
+/// What a list of unified fees comes to.
+#[derive(Debug, PartialEq, Eq)]
+enum Fees {
+    /// Nothing is said.
+    None,
+    /// The sum, in one asset.
+    Of(Fee),
+    /// More than one asset, so that there is no sum.
+    SeveralAssets,
+}
+
+fn summed_fees(text: &str) -> Result<Fees, RowError> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(row_error)?;
     let mut total: Option<Fee> = None;
     for raw in all {
@@ -142,10 +189,10 @@ fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Cont
                 let amount = sum.amount.checked_add(fee.amount);
                 Fee { amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?, ..sum }
             }
-            Some(_) => return Err(RowError::cell("fees", "", RowProblem::FeeAssets)),
+            Some(_) => return Ok(Fees::SeveralAssets),
         });
     }
-    Ok(total)
+    Ok(total.map_or(Fees::None, Fees::Of))
 }
 
 fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
@@ -158,6 +205,15 @@ fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
 
 fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(order)?;
+    order.agrees(&["algoId", "orderId"], "id", same_text)?;
+    order.agrees(&["side"], "side", same_text)?;
+    order.agrees(&["origQty", "quantity"], "amount", same_number)?;
+    order.agrees(&["executedQty"], "filled", same_number)?;
+    if let Some(text) = order.outer.nested("fees")
+        && summed_fees(text)? == Fees::SeveralAssets
+    {
+        context.note = Some("its fees are in more than one asset; they are read from its trades only");
+    }
     // Conditional orders have an id space of their own and name it `algoId`.
     let algo_id = order.in_info(&["algoId"]);
     let class = if algo_id.is_some() { OrderClass::Conditional } else { OrderClass::Regular };
@@ -173,7 +229,7 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         OrderClass::Regular => order.pick(&["executedQty"], &["filled"]).map(Cell::not_negative).transpose()?,
     };
     let avg_price = order.pick(&["avgPrice"], &["average"]).map_or(Ok(None), Cell::price_unless_zero)?;
-    let status = status(order, executed_qty.is_some_and(ledger_core::Decimal::is_positive))?;
+    let status = status(order, executed_qty.is_some_and(Decimal::is_positive))?;
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = Order {
         client_order_id: order
@@ -245,7 +301,7 @@ fn status(order: &Unified<'_>, is_partly_filled: bool) -> Result<OrderStatus, Ro
 /// An id whose digits are all there: a number with a fraction or an exponent has been a float.
 fn exact_id<T: std::str::FromStr<Err = IdError>>(cell: Cell<'_>) -> Result<T, RowError> {
     let is_whole = cell.text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_whole && cell.text.parse::<ledger_core::Decimal>().is_ok() {
+    if !is_whole && cell.text.parse::<Decimal>().is_ok() {
         return Err(cell.error(RowProblem::MangledId));
     }
     cell.id()

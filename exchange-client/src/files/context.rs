@@ -51,13 +51,22 @@ pub(super) struct Context {
     pub(super) zone: Option<Zone>,
     /// How often each row without a transaction id has occurred.
     pub(super) occurrences: Recent<IncomeDigest, u32>,
+    /// What the reader should know of how the present row was read.
+    pub(super) note: Option<&'static str>,
     instruments: Recent<Symbol, ()>,
     orders: Recent<OrderKey, ()>,
 }
 
 impl Context {
     pub(super) fn new(options: Options) -> Self {
-        Self { options, zone: None, occurrences: Recent::new(), instruments: Recent::new(), orders: Recent::new() }
+        Self {
+            options,
+            zone: None,
+            occurrences: Recent::new(),
+            note: None,
+            instruments: Recent::new(),
+            orders: Recent::new(),
+        }
     }
 
     /// Forgets what concerns one member of an archive only. Identical rows are counted anew: members overlap each other

@@ -319,6 +319,14 @@ pub enum RowProblem {
     /// Fees in more than one asset.
     #[error("the fees are in more than one asset, which a fill cannot carry")]
     FeeAssets,
+    /// A unified value that the exchange's own answer in the same object contradicts.
+    #[error("`{info}` says {found}: the library's object and the exchange's answer within it are not of one thing")]
+    Contradicts {
+        /// The field of the exchange's answer.
+        info: String,
+        /// What it holds, shortened and escaped.
+        found: String,
+    },
     /// A row of another exchange account.
     #[error("the rows before it belong to the exchange account {expected}; import one account's rows at a time")]
     OtherAccount {

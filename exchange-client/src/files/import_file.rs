@@ -275,7 +275,8 @@ impl ImportFile {
         self.kind = text.kind().unwrap_or(self.kind);
         let stop = match next {
             Ok(TextRow { line, result }) => {
-                return Some(Ok(Row { member: self.place.member.clone(), line, result }));
+                let note = self.context.note.take();
+                return Some(Ok(Row { member: self.place.member.clone(), line, result, note }));
             }
             Err(stop) => stop,
         };

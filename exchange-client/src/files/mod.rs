@@ -133,6 +133,8 @@ pub struct Row {
     pub line: u64,
     /// What it states, or why it was rejected.
     pub result: Result<Vec<Statement>, RowError>,
+    /// What the reader should know of how it was read.
+    pub note: Option<&'static str>,
 }
 
 /// Opens a file and recognises what it is.

@@ -2,8 +2,8 @@
 //! statements of [`Source::BotDatabase`](ledger_core::Source::BotDatabase).
 //!
 //! The file is opened for reading only. Columns may be missing, and values may be TEXT, INTEGER or REAL. A REAL is
-//! read as the shortest decimal that names the same float, which is what the bot's own `repr` shows; exact decimals
-//! of the raw payload are preferred to it.
+//! read as the shortest decimal that names the same float, which is what the bot's own `repr` shows, and money to the
+//! 15 digits that a double holds faithfully; exact decimals of the raw payload are preferred to it.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `an_order_answer_makes_no_fill`: a `fills` row without a trade id of its own becomes what its order executed.

@@ -32,7 +32,7 @@ const SHOWN_MAX: usize = 6;
 /// When the simulated exchange cannot be started, or the book cannot be written.
 pub async fn run(args: &DemoArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let begins = TimestampMs::new(BEGINNING_MS).map_err(|error| CommandError::new(ExitCode::Error, error))?;
-    let world = demo_world(args.seed, begins).await?;
+    let world = demo_world(args.seed, begins, context.settings.db_flag.as_deref()).await?;
     let result = tell(args, &world, context).await;
     world.stop().await;
     result

@@ -1,0 +1,113 @@
+//! The whole report as one CSV table, a row a section, group and asset, so that every amount is a number of one column.
+//!
+//! `section` says what a row is: `group` (one of the groups), `total` (all of them), `open` (round trips that have not
+//! closed), `unallocated_funding` (of no position on record), `cash` (ledger entries of one type, named in `group`),
+//! `cash_total` (their sum). Counts stand in every row of their group, because a group has a row per asset.
+
+use std::io;
+
+use ledger_core::{Asset, Decimal, Report, ReportRow, TripStats};
+
+use super::{Line, Rest, text};
+use crate::output::{Cell, Column, Listing, Output};
+
+/// A row of the file.
+struct Row {
+    section: &'static str,
+    group: String,
+    asset: Option<Asset>,
+    stats: Option<TripStats>,
+    line: Option<Line>,
+    amount: Cell,
+    rows: Option<u64>,
+}
+
+impl Row {
+    fn cash(section: &'static str, group: &str, asset: &Asset, amount: Decimal, rows: Option<u64>) -> Self {
+        let (group, asset) = (group.to_owned(), Some(asset.clone()));
+        Self { section, group, asset, stats: None, line: None, amount: amount.into(), rows }
+    }
+}
+
+const LISTING: Listing<Row> = Listing {
+    schema: "fillbook.report/1",
+    plural: "rows",
+    columns: &[
+        Column { key: "section", title: "Section", rank: 0, value: |r| text(r.section) },
+        Column { key: "group", title: "Group", rank: 0, value: |r| text(&r.group) },
+        Column { key: "asset", title: "Asset", rank: 0, value: |r| super::super::maybe(r.asset.as_ref()) },
+        Column { key: "trips", title: "Trips", rank: 0, value: |r| stat(r, |stats| stats.trip_count.into()) },
+        Column { key: "wins", title: "Won", rank: 0, value: |r| stat(r, |stats| stats.win_count.into()) },
+        Column { key: "losses", title: "Lost", rank: 0, value: |r| stat(r, |stats| stats.loss_count.into()) },
+        Column { key: "unknown", title: "Unknown", rank: 0, value: |r| stat(r, |stats| stats.unknown_count.into()) },
+        Column {
+            key: "win_rate",
+            title: "Win rate",
+            rank: 0,
+            value: |r| stat(r, |stats| stats.win_rate().map_or(Cell::Empty, Cell::Share)),
+        },
+        Column { key: "profit_factor", title: "Factor", rank: 0, value: |r| line(r, |line| line.profit_factor.into()) },
+        Column {
+            key: "gross",
+            title: "Gross",
+            rank: 0,
+            value: |r| line(r, |line| line.gross.map(Cell::Certain).into()),
+        },
+        Column { key: "fees", title: "Fees", rank: 0, value: |r| line(r, |line| line.fees.map(Cell::Certain).into()) },
+        Column {
+            key: "funding",
+            title: "Funding",
+            rank: 0,
+            value: |r| line(r, |line| line.funding.map(Cell::Certain).into()),
+        },
+        Column { key: "net", title: "Net", rank: 0, value: |r| line(r, |line| line.net.map(Cell::Certain).into()) },
+        Column { key: "drawdown_max", title: "Drawdown", rank: 0, value: |r| line(r, |line| line.drawdown.into()) },
+        Column { key: "certainty", title: "Certainty", rank: 0, value: |r| stat(r, |stats| text(stats.certainty())) },
+        Column { key: "amount", title: "Amount", rank: 0, value: |r| r.amount.clone() },
+        Column { key: "rows", title: "Rows", rank: 0, value: |r| r.rows.into() },
+    ],
+};
+
+fn stat(row: &Row, value: fn(&TripStats) -> Cell) -> Cell {
+    row.stats.as_ref().map_or(Cell::Empty, value)
+}
+
+fn line(row: &Row, value: fn(&Line) -> Cell) -> Cell {
+    row.line.as_ref().map_or(Cell::Empty, value)
+}
+
+/// Prints the report.
+pub(super) fn print(report: &Report, rest: &Rest, output: &mut Output) -> io::Result<()> {
+    let mut rows: Vec<Row> = report.rows.iter().flat_map(|row| group("group", row)).collect();
+    rows.extend(group("total", &ReportRow { group: "all".to_owned(), stats: report.total.clone() }));
+    if rest.open_count > 0 {
+        rows.extend(group("open", &ReportRow { group: "open".to_owned(), stats: rest.open.clone() }));
+    }
+    rows.extend(rest.unallocated.iter().map(|total| Row {
+        amount: Cell::Certain(total.total),
+        ..Row::cash("unallocated_funding", "", &total.asset, Decimal::ZERO, None)
+    }));
+    let cash = report.cash.iter();
+    rows.extend(
+        cash.map(|entry| {
+            Row::cash("cash", entry.income_type.as_str(), &entry.asset, entry.amount, Some(entry.row_count))
+        }),
+    );
+    rows.extend(report.cash_total.iter().map(|(asset, sum)| Row::cash("cash_total", "all", asset, *sum, None)));
+    output.list(&LISTING, &rows)
+}
+
+/// A group's rows: one an asset, or a single one when no money moved.
+fn group(section: &'static str, row: &ReportRow) -> Vec<Row> {
+    let filled = |line: Option<Line>| Row {
+        section,
+        group: row.group.clone(),
+        asset: line.as_ref().map(|line| line.asset.clone()),
+        stats: Some(row.stats.clone()),
+        line,
+        amount: Cell::Empty,
+        rows: None,
+    };
+    let lines = Line::of(row);
+    if lines.is_empty() { vec![filled(None)] } else { lines.into_iter().map(|line| filled(Some(line))).collect() }
+}
