@@ -155,12 +155,13 @@ fn demo_book(wanted: Option<&Path>) -> Result<PathBuf, CommandError> {
     }
 }
 
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
+    CommandError::new(ExitCode::Error, error)
+}
+
 /// Builds the demo's world: the exchange on a free port of this machine, and a new book.
 pub(crate) async fn demo_world(seed: u64, begins: TimestampMs, db: Option<&Path>) -> Result<DemoWorld, CommandError> {
     let db = demo_book(db)?;
-    fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
-        CommandError::new(ExitCode::Error, error)
-    }
     let config = SimulatorConfig::new(seed);
     let account = config.accounts.first().ok_or_else(|| failed("the simulator has no account"))?;
     let credentials = account.credentials().map_err(failed)?;
