@@ -1,8 +1,9 @@
-//! What is written in one go: the facts of one account, with how far they reach.
+//! What is written in one go: the facts of one account, with how far they reach, and what the journal says of them.
 
 use ledger_core::{AccountId, Statement, Symbol, TimestampMs};
 
 use crate::names::names;
+use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
 
 /// The number of a run in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ pub struct Batch {
     pub account: AccountId,
     /// The facts, each with its source and payload.
     pub statements: Vec<Statement>,
-    /// The run that brought them, for the journal.
+    /// The run that brought them, for the journal. Repairs need one.
     pub run_id: Option<RunId>,
     /// When they are recorded, by the local clock.
     pub recorded_at: TimestampMs,
@@ -34,12 +35,19 @@ pub struct Batch {
     pub cursors: Vec<SyncCursor>,
     /// Which stretches of time these facts complete.
     pub coverage: Vec<CoverageSpan>,
+    /// What was seen to differ: opened, or still there.
+    pub discrepancies: Vec<NewDiscrepancy>,
+    /// What was seen to differ no longer. One that is in `discrepancies`, too, was found and is settled by this batch;
+    /// those that the book does not have or that are gone already stay as they are.
+    pub settled: Vec<DiscrepancyKey>,
+    /// What this batch changes, for the journal.
+    pub repairs: Vec<NewRepair>,
     /// When derived rows follow.
     pub refold: Refold,
 }
 
 impl Batch {
-    /// A batch of `statements`, without cursors and coverage, refolded at once.
+    /// A batch of `statements` and nothing else, refolded at once.
     pub fn new(account: AccountId, recorded_at: TimestampMs, statements: Vec<Statement>) -> Self {
         Self {
             account,
@@ -48,6 +56,9 @@ impl Batch {
             recorded_at,
             cursors: Vec::new(),
             coverage: Vec::new(),
+            discrepancies: Vec::new(),
+            settled: Vec::new(),
+            repairs: Vec::new(),
             refold: Refold::Now,
         }
     }

@@ -159,11 +159,20 @@ pub enum StoreError {
         run: i64,
     },
     /// The discrepancy is not on record.
-    #[error("the book has no discrepancy {id}")]
+    #[error("the book has no discrepancy {which} of this account")]
     UnknownDiscrepancy {
+        /// The number, or kind and fingerprint.
+        which: String,
+    },
+    /// The discrepancy is gone, so there is nothing to acknowledge.
+    #[error("discrepancy {id} is resolved already; there is nothing to acknowledge")]
+    DiscrepancyResolved {
         /// The number.
         id: i64,
     },
+    /// A repair can only be journaled under a run.
+    #[error("a batch that repairs something has to name its run")]
+    RepairWithoutRun,
     /// A cursor that no list of this kind gave.
     #[error("`{cursor}` is no cursor of this list")]
     BadCursor {

@@ -5,6 +5,9 @@ use ledger_core::{
     Symbol, TimestampMs,
 };
 
+use crate::batch::RunId;
+use crate::record::{DiscrepancyStatus, RunKind, RunStatus};
+
 /// What every list can be narrowed by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
@@ -119,4 +122,80 @@ pub struct TripFilter {
     pub engine: Option<EngineLabel>,
     /// Of this position only.
     pub position_side: Option<PositionSide>,
+}
+
+/// Which runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFilter {
+    /// Whose.
+    pub account: AccountId,
+    /// Of this kind only.
+    pub kind: Option<RunKind>,
+    /// That ended like this only.
+    pub status: Option<RunStatus>,
+    /// That began at or after this instant of the local clock.
+    pub since: Option<TimestampMs>,
+}
+
+impl From<AccountId> for RunFilter {
+    fn from(account: AccountId) -> Self {
+        Self { account, kind: None, status: None, since: None }
+    }
+}
+
+/// Which repairs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairFilter {
+    /// Whose.
+    pub account: AccountId,
+    /// Of this contract only.
+    pub symbol: Option<Symbol>,
+    /// Of this kind only.
+    pub kind: Option<String>,
+    /// Of this run only.
+    pub run_id: Option<RunId>,
+    /// Of this discrepancy only.
+    pub discrepancy_id: Option<i64>,
+    /// Made at or after this instant of the local clock.
+    pub since: Option<TimestampMs>,
+}
+
+impl From<AccountId> for RepairFilter {
+    fn from(account: AccountId) -> Self {
+        Self { account, symbol: None, kind: None, run_id: None, discrepancy_id: None, since: None }
+    }
+}
+
+/// Which discrepancies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscrepancyFilter {
+    /// Whose.
+    pub account: AccountId,
+    /// Of this contract only.
+    pub symbol: Option<Symbol>,
+    /// Of this kind only.
+    pub kind: Option<String>,
+    /// With one of these only; empty for any.
+    pub statuses: Vec<DiscrepancyStatus>,
+    /// Last seen at or after this instant of the local clock.
+    pub since: Option<TimestampMs>,
+}
+
+impl DiscrepancyFilter {
+    /// Those that still ask for something: neither gone nor acknowledged.
+    pub fn open(account: AccountId) -> Self {
+        let statuses = vec![DiscrepancyStatus::Pending, DiscrepancyStatus::Unresolved];
+        Self { statuses, ..Self::all(account) }
+    }
+
+    /// Those that are not gone, acknowledged ones included.
+    pub fn standing(account: AccountId) -> Self {
+        let statuses = vec![DiscrepancyStatus::Pending, DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged];
+        Self { statuses, ..Self::all(account) }
+    }
+
+    /// Everything that was ever recorded.
+    pub fn all(account: AccountId) -> Self {
+        Self { account, symbol: None, kind: None, statuses: Vec::new(), since: None }
+    }
 }

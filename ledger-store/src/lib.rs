@@ -15,12 +15,16 @@ mod sqlite;
 
 pub use batch::{Batch, CoverageGrade, CoverageSpan, Refold, RunId, SyncCursor};
 pub use error::{BackendError, StoreError};
-pub use filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+pub use filter::{
+    DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
+    SignalFilter, TripFilter,
+};
 pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use record::{
-    Account, BookOrder, BookPosition, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy,
-    PnlMismatch, ReconcileStatus, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
+    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, DiscrepancyKey, DiscrepancyStatus,
+    ExchangeIdentity, FactSource, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus, Repair, Run, RunKind,
+    RunStatus, StoreInfo, SymbolBook,
 };
 pub use repository::*;
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};

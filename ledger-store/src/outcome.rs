@@ -7,6 +7,12 @@ use ledger_core::{AccountId, Outcome, Symbol};
 pub struct CommitReport {
     /// What became of each statement, in the order of the batch.
     pub outcomes: Vec<Outcome>,
+    /// The numbers of the batch's discrepancies, in its order.
+    pub discrepancy_ids: Vec<i64>,
+    /// The numbers of the batch's settled discrepancies, in its order; `None` for those that were not on record.
+    pub settled_ids: Vec<Option<i64>>,
+    /// The numbers of the batch's repairs, in its order.
+    pub repair_ids: Vec<i64>,
     /// The symbols whose derived rows were recomputed.
     pub refolded: Vec<RefoldReport>,
     /// The symbols whose derived rows are out of date until they are refolded.

@@ -146,10 +146,13 @@ pub enum RunKind {
     Record,
     /// Derived rows were recomputed.
     Rebuild,
+    /// An operator decided something by hand.
+    Correct,
 }
 
 names!(RunKind, "kind of run", {
     Import = "import", Sync = "sync", Audit = "audit", Record = "record", Rebuild = "rebuild",
+    Correct = "correct",
 });
 
 /// How a run ended.
@@ -184,10 +187,30 @@ pub struct Run {
     pub detail_json: Option<String>,
 }
 
-/// A change that reconciling made, with why.
+/// A change to be journaled, with why. Goes into the book with the facts it brings, in a
+/// [`Batch`](crate::Batch), which says in which account, by which run and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRepair {
+    /// Of which contract, where it has one.
+    pub symbol: Option<Symbol>,
+    /// What it does, for example `restore_fills`.
+    pub kind: String,
+    /// The discrepancy that it repairs: one of the same batch, or one on record.
+    pub discrepancy: Option<DiscrepancyKey>,
+    /// Why, for the reader.
+    pub cause: String,
+    /// What it rests on, as JSON text.
+    pub evidence_json: String,
+    /// What the book said before, as JSON text.
+    pub before_json: Option<String>,
+    /// What it says now, as JSON text.
+    pub after_json: Option<String>,
+}
+
+/// A change that was made, with why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repair {
-    /// Its number; 0 when it is new.
+    /// Its number.
     pub id: i64,
     /// In which account.
     pub account: AccountId,
@@ -199,7 +222,7 @@ pub struct Repair {
     pub at_local: TimestampMs,
     /// What it does, for example `restore_fills`.
     pub kind: String,
-    /// The discrepancy it repairs, where one is recorded.
+    /// The number of the discrepancy it repairs, where one is recorded.
     pub discrepancy_id: Option<i64>,
     /// Why, for the reader.
     pub cause: String,
@@ -218,33 +241,39 @@ pub enum DiscrepancyStatus {
     Pending,
     /// Stays, and could not be repaired.
     Unresolved,
+    /// Stays, and somebody has said that it may.
+    Acknowledged,
     /// Gone.
     Resolved,
 }
 
 names!(DiscrepancyStatus, "discrepancy status", {
-    Pending = "pending", Unresolved = "unresolved", Resolved = "resolved",
+    Pending = "pending", Unresolved = "unresolved", Acknowledged = "acknowledged", Resolved = "resolved",
 });
 
-/// A discrepancy to be recorded. The same fingerprint is recorded once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewDiscrepancy {
-    /// In which account.
-    pub account: AccountId,
-    /// Of which contract, where it has one.
-    pub symbol: Option<Symbol>,
+/// What makes a discrepancy this one and no other, within an account.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DiscrepancyKey {
     /// What differs, for example `conflicting_fact`.
     pub kind: String,
-    /// What makes it this discrepancy and no other, within account and kind.
+    /// About what, in words that stay the same for as long as it is there.
     pub fingerprint: String,
+}
+
+/// A discrepancy that was seen, for the first time or again.
+///
+/// One that was resolved is open again. One that somebody acknowledged stays acknowledged for as long as the evidence
+/// is the same: what is seen now is then no more than what they have accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDiscrepancy {
+    /// Which.
+    pub key: DiscrepancyKey,
+    /// Of which contract, where it has one.
+    pub symbol: Option<Symbol>,
     /// How far it is from being gone.
     pub status: DiscrepancyStatus,
     /// The values that differ and where they stand, as JSON text.
     pub evidence_json: String,
-    /// When it was seen, by the local clock.
-    pub seen_local: TimestampMs,
-    /// By which run.
-    pub run_id: Option<RunId>,
 }
 
 /// A discrepancy on record.
@@ -252,12 +281,35 @@ pub struct NewDiscrepancy {
 pub struct Discrepancy {
     /// Its number.
     pub id: i64,
-    /// What was recorded, with the latest status and evidence; `seen_local` is the latest time.
+    /// In which account.
+    pub account: AccountId,
+    /// What was seen, with the latest status and evidence.
     pub entry: NewDiscrepancy,
     /// When it was first seen, by the local clock.
     pub first_seen_local: TimestampMs,
+    /// When it was last seen, by the local clock.
+    pub last_seen_local: TimestampMs,
     /// When it was found gone, by the local clock.
     pub resolved_local: Option<TimestampMs>,
+    /// The run that saw it last.
+    pub run_id: Option<RunId>,
+}
+
+/// Somebody's word that a discrepancy may stay as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// In which account.
+    pub account: AccountId,
+    /// The discrepancy's number.
+    pub discrepancy_id: i64,
+    /// The run under which it is journaled.
+    pub run_id: RunId,
+    /// When, by the local clock.
+    pub at_local: TimestampMs,
+    /// Who says so.
+    pub by: String,
+    /// Why it may stay.
+    pub reason: String,
 }
 
 /// What the book's file is.

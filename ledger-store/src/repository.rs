@@ -15,12 +15,15 @@ use ledger_core::{
 
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
-use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::filter::{
+    DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
+    SignalFilter, TripFilter,
+};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Page, PageRequest};
 use crate::record::{
-    Account, BookOrder, BookPosition, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy,
-    PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
+    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, PnlMismatch, Repair,
+    Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 
 /// What a repository answers.
@@ -30,7 +33,8 @@ pub type StoreResult<T> = Result<T, StoreError>;
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait LedgerWriter: Send + Sync {
-    /// Records a batch: all of it, or nothing when this fails. When it answers, the batch survives a crash.
+    /// Records a batch with what the journal says of it: all of it, or nothing when this fails. When it answers, the
+    /// batch survives a crash.
     ///
     /// What the book has already, refines or contradicts is an outcome, not an error.
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport>;
@@ -222,7 +226,8 @@ pub trait SourceRepository: Send + Sync {
     async fn fact_sources(&self, account: &AccountId, kind: FactKind, fact_key: &str) -> StoreResult<Vec<FactSource>>;
 }
 
-/// The journal: runs, repairs, discrepancies, quarantined symbols.
+/// The journal: runs, repairs, discrepancies, quarantined symbols. Repairs and discrepancies are written by
+/// [`LedgerWriter::commit`], with the facts.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
 pub trait RunRepository: Send + Sync {
@@ -239,32 +244,21 @@ pub trait RunRepository: Send + Sync {
     ) -> StoreResult<()>;
 
     /// Runs by number.
-    async fn runs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>>;
-
-    /// Journals a repair and answers its number.
-    async fn add_repair(&self, repair: Repair) -> StoreResult<i64>;
+    async fn runs(&self, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>>;
 
     /// Repairs by number.
-    async fn repairs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Repair>>;
+    async fn repairs(&self, filter: &RepairFilter, page: &PageRequest) -> StoreResult<Page<Repair>>;
 
-    /// Records a discrepancy, or that one is still there, and answers its number.
-    async fn record_discrepancy(&self, discrepancy: NewDiscrepancy) -> StoreResult<i64>;
+    /// Discrepancies by number.
+    async fn discrepancies(&self, filter: &DiscrepancyFilter, page: &PageRequest) -> StoreResult<Page<Discrepancy>>;
 
-    /// Sets how far a discrepancy is from being gone.
-    async fn set_discrepancy_status(
-        &self,
-        id: i64,
-        status: DiscrepancyStatus,
-        at_local: TimestampMs,
-    ) -> StoreResult<()>;
-
-    /// Discrepancies by number; resolved ones only on demand.
-    async fn discrepancies(
-        &self,
-        account: &AccountId,
-        include_resolved: bool,
-        page: &PageRequest,
-    ) -> StoreResult<Page<Discrepancy>>;
+    /// Takes somebody's word that a discrepancy may stay, journals it as a repair of the kind `acknowledge`, and
+    /// answers the repair's number.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownDiscrepancy`] when the account has none of this number;
+    /// [`StoreError::DiscrepancyResolved`] when it is gone already.
+    async fn acknowledge_discrepancy(&self, acknowledgement: Acknowledgement) -> StoreResult<i64>;
 
     /// The symbols that could not be folded, by symbol.
     async fn quarantined(&self, account: &AccountId) -> StoreResult<Vec<Quarantine>>;

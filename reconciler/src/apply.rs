@@ -7,9 +7,10 @@
 //! 1. `nothing_is_left_out_of_date`.
 
 use ledger_core::{Statement, TimestampMs};
-use ledger_store::{Batch, CoverageSpan, DiscrepancyStatus, NewDiscrepancy, OutcomeCounts, Repair, RunId, SyncCursor};
+use ledger_store::{Batch, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair, OutcomeCounts, RunId};
 
 use crate::book::Book;
+use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
 use crate::plan::{Plan, PlannedRepair, SymbolPlan};
 
@@ -40,14 +41,20 @@ pub async fn apply(
     if let Some(mode) = plan.position_mode {
         book.accounts.set_position_mode(account, mode).await.doing("recording the position mode")?;
     }
-    journal.commit(&plan.instruments, &[], &[], &mut applied).await?;
-    for finding in &plan.account_findings {
-        applied.discrepancy_ids.push(journal.discrepancy(finding).await?);
-    }
+    let first = Batch {
+        discrepancies: plan.account_findings.iter().map(|finding| seen(finding, DiscrepancyStatus::Pending)).collect(),
+        ..journal.batch(&plan.instruments)
+    };
+    journal.commit(first, &mut applied).await?;
     for symbol_plan in plan.symbols.values() {
         journal.symbol(symbol_plan, &mut applied).await?;
     }
-    journal.commit(&plan.account_statements, &plan.account_cursors, &plan.account_coverage, &mut applied).await?;
+    let last = Batch {
+        cursors: plan.account_cursors.clone(),
+        coverage: plan.account_coverage.clone(),
+        ..journal.batch(&plan.account_statements)
+    };
+    journal.commit(last, &mut applied).await?;
     // The position mode decides which position a fill changed, so setting it can leave derived rows out of date. What
     // is verified next has to rest on all that is recorded.
     for pending in book.writer.pending_refolds().await.doing("reading which symbols are out of date")? {
@@ -58,6 +65,16 @@ pub async fn apply(
     Ok(applied)
 }
 
+/// A finding as the journal keeps it.
+pub(crate) fn seen(finding: &Finding, status: DiscrepancyStatus) -> NewDiscrepancy {
+    NewDiscrepancy {
+        key: finding.key(),
+        symbol: finding.symbol.clone(),
+        status,
+        evidence_json: finding.evidence_json(),
+    }
+}
+
 struct Journal<'a> {
     book: &'a Book,
     account: &'a ledger_core::AccountId,
@@ -66,79 +83,56 @@ struct Journal<'a> {
 }
 
 impl Journal<'_> {
+    /// Findings, facts and repairs of a symbol go together.
     async fn symbol(&self, plan: &SymbolPlan, applied: &mut Applied) -> Result<(), ReconcileError> {
-        // The findings first: after a crash in between they say what was about to be repaired.
-        let mut ids = Vec::new();
-        for finding in &plan.findings {
-            let id = self.discrepancy(finding).await?;
-            ids.push(((finding.kind, finding.fingerprint()), id));
-            applied.discrepancy_ids.push(id);
-        }
-        self.commit(&plan.statements, &plan.cursors, &plan.coverage, applied).await?;
-        for repair in &plan.repairs {
-            let discrepancy_id = ids.iter().find(|(finding, _)| *finding == repair.finding).map(|(_, id)| *id);
-            let symbol = plan.findings.iter().find_map(|finding| finding.symbol.clone());
-            applied.repair_ids.push(self.repair(repair, symbol, discrepancy_id).await?);
-        }
-        Ok(())
+        let symbol = plan.findings.iter().find_map(|finding| finding.symbol.clone());
+        let batch = Batch {
+            cursors: plan.cursors.clone(),
+            coverage: plan.coverage.clone(),
+            discrepancies: plan.findings.iter().map(|finding| seen(finding, DiscrepancyStatus::Pending)).collect(),
+            repairs: plan.repairs.iter().map(|repair| journaled(repair, symbol.clone())).collect(),
+            ..self.batch(&plan.statements)
+        };
+        self.commit(batch, applied).await
     }
 
-    async fn commit(
-        &self,
-        statements: &[Statement],
-        cursors: &[SyncCursor],
-        coverage: &[CoverageSpan],
-        applied: &mut Applied,
-    ) -> Result<(), ReconcileError> {
-        if statements.is_empty() && cursors.is_empty() && coverage.is_empty() {
-            return Ok(());
-        }
+    fn batch(&self, statements: &[Statement]) -> Batch {
         let mut batch = Batch::new(self.account.clone(), self.at_local, statements.to_vec());
         batch.run_id = Some(self.run);
-        batch.cursors = cursors.to_vec();
-        batch.coverage = coverage.to_vec();
-        let counts = self.book.writer.commit(batch).await.doing("recording what the exchange says")?.counts();
+        batch
+    }
+
+    async fn commit(&self, batch: Batch, applied: &mut Applied) -> Result<(), ReconcileError> {
+        let is_empty = batch.statements.is_empty()
+            && batch.cursors.is_empty()
+            && batch.coverage.is_empty()
+            && batch.discrepancies.is_empty()
+            && batch.repairs.is_empty();
+        if is_empty {
+            return Ok(());
+        }
+        let report = self.book.writer.commit(batch).await.doing("recording what the exchange says")?;
+        let counts = report.counts();
         let total = &mut applied.counts;
         total.recorded += counts.recorded;
         total.already_recorded += counts.already_recorded;
         total.merged += counts.merged;
         total.conflicts += counts.conflicts;
+        applied.discrepancy_ids.extend(report.discrepancy_ids);
+        applied.repair_ids.extend(report.repair_ids);
         Ok(())
     }
+}
 
-    async fn discrepancy(&self, finding: &crate::Finding) -> Result<i64, ReconcileError> {
-        let entry = NewDiscrepancy {
-            account: self.account.clone(),
-            symbol: finding.symbol.clone(),
-            kind: finding.kind.as_str().to_owned(),
-            fingerprint: finding.fingerprint(),
-            status: DiscrepancyStatus::Pending,
-            evidence_json: finding.evidence_json(),
-            seen_local: self.at_local,
-            run_id: Some(self.run),
-        };
-        self.book.runs.record_discrepancy(entry).await.doing("recording a discrepancy")
-    }
-
-    async fn repair(
-        &self,
-        repair: &PlannedRepair,
-        symbol: Option<ledger_core::Symbol>,
-        discrepancy_id: Option<i64>,
-    ) -> Result<i64, ReconcileError> {
-        let entry = Repair {
-            id: 0,
-            account: self.account.clone(),
-            symbol,
-            run_id: self.run,
-            at_local: self.at_local,
-            kind: repair.kind.to_owned(),
-            discrepancy_id,
-            cause: repair.cause.clone(),
-            evidence_json: repair.evidence_json.clone(),
-            before_json: repair.before_json.clone(),
-            after_json: repair.after_json.clone(),
-        };
-        self.book.runs.add_repair(entry).await.doing("journaling a repair")
+fn journaled(repair: &PlannedRepair, symbol: Option<ledger_core::Symbol>) -> NewRepair {
+    let (kind, fingerprint) = &repair.finding;
+    NewRepair {
+        symbol,
+        kind: repair.kind.to_owned(),
+        discrepancy: Some(DiscrepancyKey { kind: kind.as_str().to_owned(), fingerprint: fingerprint.clone() }),
+        cause: repair.cause.clone(),
+        evidence_json: repair.evidence_json.clone(),
+        before_json: repair.before_json.clone(),
+        after_json: repair.after_json.clone(),
     }
 }

@@ -10,10 +10,13 @@ use std::sync::Arc;
 
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::AccountId;
-use ledger_store::{DiscrepancyStatus, ExchangeIdentity, OutcomeCounts, PageRequest, RunId, RunKind, RunStatus};
+use ledger_store::{
+    Batch, DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, ExchangeIdentity, OutcomeCounts, PageRequest, RunId,
+    RunKind, RunStatus,
+};
 use serde_json::json;
 
-use crate::apply::{Applied, apply};
+use crate::apply::{Applied, apply, seen};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
 use crate::error::{Doing, ReconcileError};
@@ -204,40 +207,43 @@ impl Reconciler {
         let applied = apply(plan, &self.book, account, run, self.clock.now()).await?;
         let verification = verify(observation, &self.book, account).await?;
         let mut findings = Vec::new();
+        let mut batch = Batch::new(account.clone(), self.clock.now(), Vec::new());
+        batch.run_id = Some(run);
         for (finding, id) in plan.findings().zip(&applied.discrepancy_ids) {
             let status = judge(finding, &verification);
-            if status != DiscrepancyStatus::Pending {
-                let set = self.book.runs.set_discrepancy_status(*id, status, self.clock.now()).await;
-                set.doing("closing a discrepancy")?;
+            match status {
+                DiscrepancyStatus::Resolved => batch.settled.push(finding.key()),
+                DiscrepancyStatus::Unresolved => batch.discrepancies.push(seen(finding, status)),
+                DiscrepancyStatus::Pending | DiscrepancyStatus::Acknowledged => {}
             }
             findings.push(FindingReport { finding: finding.clone(), id: Some(*id), status });
         }
         if observation.scope.is_empty() && observation.failed_queries().is_empty() {
-            self.close_settled(&findings).await?;
+            batch.settled.extend(self.settled(&findings).await?);
+        }
+        if !batch.settled.is_empty() || !batch.discrepancies.is_empty() {
+            self.book.writer.commit(batch).await.doing("closing discrepancies")?;
         }
         Ok((applied, verification, findings))
     }
 
     /// Discrepancies of earlier runs that a complete look no longer finds are gone.
-    async fn close_settled(&self, findings: &[FindingReport]) -> Result<(), ReconcileError> {
-        let account = &self.config.account;
+    async fn settled(&self, findings: &[FindingReport]) -> Result<Vec<DiscrepancyKey>, ReconcileError> {
+        let filter = DiscrepancyFilter::standing(self.config.account.clone());
+        let mut settled = Vec::new();
         let mut request = PageRequest::first(500);
         loop {
-            let page =
-                self.book.runs.discrepancies(account, false, &request).await.doing("reading the discrepancies")?;
-            for known in &page.items {
+            let page = self.book.runs.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
+            for known in page.items {
                 let mut ours = DiscrepancyKind::ALL.iter().filter(|kind| **kind != DiscrepancyKind::HistoryExpired);
-                let ours = ours.any(|kind| kind.as_str() == known.entry.kind);
-                let found = findings.iter().any(|finding| finding.id == Some(known.id));
-                if ours && !found {
-                    let gone = DiscrepancyStatus::Resolved;
-                    let set = self.book.runs.set_discrepancy_status(known.id, gone, self.clock.now()).await;
-                    set.doing("closing a discrepancy")?;
+                let ours = ours.any(|kind| kind.as_str() == known.entry.key.kind);
+                if ours && !findings.iter().any(|finding| finding.id == Some(known.id)) {
+                    settled.push(known.entry.key);
                 }
             }
             match page.next {
                 Some(cursor) => request = request.after(cursor),
-                None => return Ok(()),
+                None => return Ok(settled),
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use ledger_core::{ClientOrderId, OrderKey, PositionSide, Symbol, TimestampMs};
+use ledger_store::DiscrepancyKey;
 use serde_json::{Value, json};
 
 /// The kinds of discrepancies that are looked for.
@@ -103,6 +104,11 @@ impl Finding {
     /// What makes it this discrepancy and no other, within account and kind.
     pub fn fingerprint(&self) -> String {
         self.subject.to_string()
+    }
+
+    /// By what the journal finds it again.
+    pub fn key(&self) -> DiscrepancyKey {
+        DiscrepancyKey { kind: self.kind.as_str().to_owned(), fingerprint: self.fingerprint() }
     }
 
     /// The evidence as the journal keeps it.

@@ -1,7 +1,7 @@
 //! `fillbook status`
 
 use ledger_core::{PositionMode, TimestampMs};
-use ledger_store::{FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{DiscrepancyFilter, FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
 use serde_json::json;
 
 use super::rebuild::count;
@@ -125,7 +125,8 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
             count(mismatches, "fill")
         ));
     }
-    let discrepancies = store.discrepancies(account, false, &PageRequest::first(super::PAGE)).await?;
+    let discrepancies =
+        store.discrepancies(&DiscrepancyFilter::open(account.clone()), &PageRequest::first(super::PAGE)).await?;
     let open = discrepancies.items.len();
     if open > 0 {
         let more = if discrepancies.next.is_some() { "more than " } else { "" };

@@ -1,7 +1,8 @@
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     account_id TEXT NOT NULL REFERENCES accounts,
-    kind TEXT NOT NULL CONSTRAINT runs_kind CHECK (kind IN ('import', 'sync', 'audit', 'record', 'rebuild')),
+    kind TEXT NOT NULL CONSTRAINT runs_kind CHECK (kind IN (
+        'import', 'sync', 'audit', 'record', 'rebuild', 'correct')),
     started_local_ms INTEGER NOT NULL,
     ended_local_ms INTEGER,
     status TEXT NOT NULL CONSTRAINT runs_status CHECK (status IN ('running', 'done', 'failed')),
@@ -15,7 +16,8 @@ CREATE TABLE discrepancies (
     symbol TEXT,
     kind TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
-    status TEXT NOT NULL CONSTRAINT discrepancies_status CHECK (status IN ('pending', 'unresolved', 'resolved')),
+    status TEXT NOT NULL CONSTRAINT discrepancies_status 
+        CHECK (status IN ('pending', 'unresolved', 'acknowledged', 'resolved')),
     evidence_json TEXT NOT NULL,
     first_seen_local_ms INTEGER NOT NULL,
     last_seen_local_ms INTEGER NOT NULL,
@@ -39,6 +41,7 @@ CREATE TABLE repairs (
     after_json TEXT
 ) STRICT;
 CREATE INDEX repairs_account ON repairs (account_id, id);
+CREATE INDEX repairs_discrepancy ON repairs (discrepancy_id) WHERE discrepancy_id IS NOT NULL;
 
 -- Streams of the whole account have the symbol ''.
 CREATE TABLE sync_cursors (

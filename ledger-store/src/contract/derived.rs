@@ -10,10 +10,10 @@ use super::fixtures::{
     at, batch, by, commit, dec, fill, fills, flat, funding, linear, main_account, mark_price, of_order, order,
     position_of, prepare, realizing, rest, said, symbol, trips_of, usdt,
 };
-use crate::batch::Refold;
+use crate::batch::{Batch, Refold};
 use crate::filter::{FillFilter, Scope};
 use crate::page::PageRequest;
-use crate::record::{DiscrepancyStatus, NewDiscrepancy, ReconcileStatus};
+use crate::record::{DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, ReconcileStatus};
 use crate::repository::{Store, refold_pending};
 
 /// 12 @ 100, 17 @ 99, -9 @ 101, -4 @ 105, +3 @ 103, each with a fee of 0.0001 x notional, worked by hand.
@@ -301,19 +301,16 @@ pub async fn positions_are_compared_with_what_the_exchange_says(open: Open<'_>) 
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Matched));
     commit(store, vec![rest(AnyFact::Position(said("ETHUSDT", "3", 12)))]).await;
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Mismatch));
+    let key = DiscrepancyKey { kind: "quantity".to_owned(), fingerprint: "ETHUSDT|NET".to_owned() };
     let discrepancy = NewDiscrepancy {
-        account: main_account(),
+        key: key.clone(),
         symbol: Some(symbol("ETHUSDT")),
-        kind: "quantity".to_owned(),
-        fingerprint: "ETHUSDT|NET".to_owned(),
         status: DiscrepancyStatus::Unresolved,
         evidence_json: "{}".to_owned(),
-        seen_local: at(13),
-        run_id: None,
     };
-    let id = store.record_discrepancy(discrepancy).await.unwrap();
+    store.commit(Batch { discrepancies: vec![discrepancy], ..batch(vec![]) }).await.unwrap();
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Unresolved));
-    store.set_discrepancy_status(id, DiscrepancyStatus::Resolved, at(14)).await.unwrap();
+    store.commit(Batch { settled: vec![key], ..batch(vec![]) }).await.unwrap();
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Mismatch));
     // A position that the book knows nothing of is there, as a difference.
     commit(store, vec![rest(AnyFact::Position(said("BTCUSDT", "-1", 12)))]).await;

@@ -12,7 +12,7 @@ use super::fixtures::{
     prepare, rest, said, symbol, usdt,
 };
 use crate::error::StoreError;
-use crate::filter::{IntentFilter, Scope, SignalFilter};
+use crate::filter::{DiscrepancyFilter, IntentFilter, Scope, SignalFilter};
 use crate::page::PageRequest;
 use crate::repository::Store;
 use crate::sqlite::fact_key;
@@ -216,11 +216,11 @@ pub async fn a_conflict_is_recorded_once_with_both_values(open: Open<'_>) {
     let merged = store.fill(&main_account(), &right.key).await.unwrap().unwrap();
     assert_eq!(merged.fact.price, right.price);
     assert!(merged.conflicts.contains("price"));
-    let page = store.discrepancies(&main_account(), false, &PageRequest::first(10)).await.unwrap();
+    let page = store.discrepancies(&DiscrepancyFilter::open(main_account()), &PageRequest::first(10)).await.unwrap();
     let found: Vec<_> = page.items.iter().map(|item| &item.entry).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     let found = found.first().unwrap();
-    assert_eq!((found.kind.as_str(), &found.symbol), ("conflicting_fact", &Some(symbol("ETHUSDT"))));
+    assert_eq!((found.key.kind.as_str(), &found.symbol), ("conflicting_fact", &Some(symbol("ETHUSDT"))));
     assert!(
         found.evidence_json.contains("\"111\"") && found.evidence_json.contains("\"100\""),
         "{}",

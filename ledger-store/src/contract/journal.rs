@@ -1,14 +1,20 @@
 //! Cases about accounts, the journal, cursors and coverage.
 
-use ledger_core::PositionMode;
+use ledger_core::{PositionMode, Side};
 
 use super::Open;
-use super::fixtures::{at, batch, main_account, new_account, symbol};
+use super::fixtures::{at, batch, dec, fill, fills, main_account, new_account, position_of, prepare, symbol};
 use crate::batch::CoverageGrade::{self, Asked, Inferred};
 use crate::batch::{CoverageSpan, SyncCursor};
 use crate::error::StoreError;
+use crate::filter::{DiscrepancyFilter, RepairFilter, RunFilter, Scope};
+use crate::outcome::CommitReport;
 use crate::page::PageRequest;
-use crate::record::{DiscrepancyStatus, ExchangeIdentity, NewDiscrepancy, Repair, RunKind, RunStatus};
+use crate::record::{
+    Acknowledgement, Discrepancy, DiscrepancyKey, DiscrepancyStatus, ExchangeIdentity, NewDiscrepancy, NewRepair,
+    RunKind, RunStatus,
+};
+use crate::repository::Store;
 
 /// The first sync binds the account; another key is told apart and changes nothing.
 pub async fn an_account_is_bound_to_one_identity(open: Open<'_>) {
@@ -56,55 +62,267 @@ pub async fn runs_and_repairs_are_journaled(open: Open<'_>) {
         store.end_run(crate::batch::RunId(999), RunStatus::Done, at(3), None).await.unwrap_err(),
         StoreError::UnknownRun { run: 999 }
     ));
-    let runs = store.runs(&main_account(), &PageRequest::newest(10)).await.unwrap().items;
+    let runs = store.runs(&main_account().into(), &PageRequest::newest(10)).await.unwrap().items;
     assert_eq!(
         runs.iter().map(|run| (run.id, run.status)).collect::<Vec<_>>(),
         [(second, RunStatus::Running), (first, RunStatus::Done)]
     );
-    let mut repair = Repair {
-        id: 0,
-        account: main_account(),
+    let repair = restored("order 7 executed 3 more than its fills", None);
+    let mut entry = batch(Vec::new());
+    (entry.run_id, entry.repairs) = (Some(first), vec![repair.clone()]);
+    let ids = store.commit(entry).await.unwrap().repair_ids;
+    let all = store.repairs(&main_account().into(), &PageRequest::first(10)).await.unwrap().items;
+    let [only] = all.as_slice() else { unreachable!("{all:?}") };
+    assert_eq!((ids.as_slice(), only.run_id, only.at_local), ([only.id].as_slice(), first, at(86_400_000)));
+    assert_eq!(
+        (&only.cause, &only.evidence_json, &only.after_json),
+        (&repair.cause, &repair.evidence_json, &repair.after_json,)
+    );
+    assert_eq!((&only.kind, only.discrepancy_id), (&repair.kind, None));
+    // Without a run, or under another account's, nothing can be journaled.
+    let mut entry = batch(Vec::new());
+    entry.repairs = vec![repair];
+    assert!(matches!(store.commit(entry.clone()).await.unwrap_err(), StoreError::RepairWithoutRun));
+    store.create_account(new_account("other")).await.unwrap();
+    entry.run_id = Some(store.begin_run(&new_account("other").id, RunKind::Sync, at(4)).await.unwrap());
+    assert!(matches!(store.commit(entry).await.unwrap_err(), StoreError::UnknownRun { .. }));
+}
+
+fn restored(cause: &str, discrepancy: Option<DiscrepancyKey>) -> NewRepair {
+    NewRepair {
         symbol: Some(symbol("ETHUSDT")),
-        run_id: first,
-        at_local: at(3),
         kind: "restore_fills".to_owned(),
-        discrepancy_id: None,
-        cause: "order 7 executed 3 more than its fills".to_owned(),
+        discrepancy,
+        cause: cause.to_owned(),
         evidence_json: "{\"order_id\":\"7\"}".to_owned(),
         before_json: None,
         after_json: Some("{}".to_owned()),
-    };
-    repair.id = store.add_repair(repair.clone()).await.unwrap();
-    assert_eq!(store.repairs(&main_account(), &PageRequest::first(10)).await.unwrap().items, [repair]);
+    }
 }
 
-/// The same discrepancy seen again is the same entry, with the latest evidence.
+fn key(kind: &str, fingerprint: &str) -> DiscrepancyKey {
+    DiscrepancyKey { kind: kind.to_owned(), fingerprint: fingerprint.to_owned() }
+}
+
+fn seen(key: &DiscrepancyKey, status: DiscrepancyStatus, evidence: &str) -> NewDiscrepancy {
+    NewDiscrepancy {
+        key: key.clone(),
+        symbol: Some(symbol("ETHUSDT")),
+        status,
+        evidence_json: format!("{{\"seen\":\"{evidence}\"}}"),
+    }
+}
+
+/// Records what was seen at `ms` and what is gone; answers the report.
+async fn sight(
+    store: &dyn Store,
+    ms: i64,
+    discrepancies: Vec<NewDiscrepancy>,
+    settled: Vec<DiscrepancyKey>,
+) -> CommitReport {
+    let mut batch = batch(Vec::new());
+    batch.recorded_at = at(ms);
+    (batch.discrepancies, batch.settled) = (discrepancies, settled);
+    store.commit(batch).await.unwrap()
+}
+
+async fn all_discrepancies(store: &dyn Store, filter: DiscrepancyFilter) -> Vec<Discrepancy> {
+    store.discrepancies(&filter, &PageRequest::first(99)).await.unwrap().items
+}
+
+/// The same discrepancy seen again is the same entry, with the latest evidence; gone and seen again it is open again.
 pub async fn a_discrepancy_is_recorded_once(open: Open<'_>) {
     let book = open();
     let store = &*book.store;
     store.create_account(new_account("main")).await.unwrap();
-    let seen = |ms, status| NewDiscrepancy {
-        account: main_account(),
-        symbol: None,
-        kind: "unknown_order".to_owned(),
-        fingerprint: "7".to_owned(),
-        status,
-        evidence_json: format!("{{\"seen\":{ms}}}"),
-        seen_local: at(ms),
-        run_id: None,
+    let order = key("unknown_order", "7");
+    let pending = seen(&order, DiscrepancyStatus::Pending, "once");
+    let unresolved = seen(&order, DiscrepancyStatus::Unresolved, "twice");
+    let first = sight(store, 1, vec![pending], vec![]).await.discrepancy_ids;
+    assert_eq!(sight(store, 2, vec![unresolved.clone()], vec![]).await.discrepancy_ids, first);
+    let only = async |filter| {
+        let found = all_discrepancies(store, filter).await;
+        assert!(found.len() <= 1, "{found:?}");
+        found.into_iter().next()
     };
-    let id = store.record_discrepancy(seen(1, DiscrepancyStatus::Pending)).await.unwrap();
-    assert_eq!(store.record_discrepancy(seen(2, DiscrepancyStatus::Unresolved)).await.unwrap(), id);
-    let all =
-        async |resolved| store.discrepancies(&main_account(), resolved, &PageRequest::first(9)).await.unwrap().items;
-    let found = all(false).await;
-    let [only] = found.as_slice() else { unreachable!("{found:?}") };
-    assert_eq!((&only.entry, only.first_seen_local), (&seen(2, DiscrepancyStatus::Unresolved), at(1)));
-    store.set_discrepancy_status(id, DiscrepancyStatus::Resolved, at(5)).await.unwrap();
-    assert!(all(false).await.is_empty());
-    assert_eq!(all(true).await.first().unwrap().resolved_local, Some(at(5)));
-    let error = store.set_discrepancy_status(999, DiscrepancyStatus::Resolved, at(5)).await.unwrap_err();
-    assert!(matches!(error, StoreError::UnknownDiscrepancy { id: 999 }));
+    let (open_ones, all) = (DiscrepancyFilter::open(main_account()), DiscrepancyFilter::all(main_account()));
+    let found = only(open_ones.clone()).await.unwrap();
+    assert_eq!((&found.entry, found.first_seen_local, found.last_seen_local), (&unresolved, at(1), at(2)));
+    let gone = sight(store, 5, vec![], vec![order.clone(), key("unknown_order", "8")]).await.settled_ids;
+    assert_eq!(gone, [Some(found.id), None]);
+    assert_eq!(only(open_ones.clone()).await, None);
+    // Settling again leaves the time at which it was settled.
+    sight(store, 6, vec![], vec![order.clone()]).await;
+    assert_eq!(only(all.clone()).await.unwrap().resolved_local, Some(at(5)));
+    sight(store, 7, vec![unresolved.clone()], vec![]).await;
+    let again = only(open_ones).await.unwrap();
+    assert_eq!((again.id, again.first_seen_local, again.resolved_local), (found.id, at(1), None));
+    // Found and repaired in one go.
+    sight(store, 8, vec![unresolved], vec![order]).await;
+    assert_eq!(only(all).await.unwrap().entry.status, DiscrepancyStatus::Resolved);
+}
+
+/// Facts, cursor, coverage, discrepancies and repairs are there together or not at all, and a repair names the
+/// discrepancy that it means.
+pub async fn a_repair_is_written_with_its_facts_or_not_at_all(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT"]).await;
+    let run = store.begin_run(&main_account(), RunKind::Sync, at(1)).await.unwrap();
+    let (missing, behind) = (key("missing_fills", "7"), key("order_behind", "7"));
+    sight(store, 1, vec![seen(&behind, DiscrepancyStatus::Pending, "earlier")], vec![]).await;
+    let mut batch = batch(fills([fill("ETHUSDT", 1, Side::Buy, "3", "100")]));
+    batch.run_id = Some(run);
+    batch.cursors = vec![SyncCursor { stream: "fills".to_owned(), symbol: None, position: "2".to_owned() }];
+    batch.coverage =
+        vec![CoverageSpan { stream: "fills".to_owned(), symbol: None, grade: Asked, since: at(0), until: at(9_000) }];
+    batch.discrepancies = vec![
+        seen(&missing, DiscrepancyStatus::Pending, "3 missing"),
+        seen(&key("missing_fills", "8"), DiscrepancyStatus::Pending, "1 missing"),
+    ];
+    batch.settled = vec![missing.clone()];
+    batch.repairs = vec![
+        restored("of one that is on record", Some(behind.clone())),
+        restored("of one of this batch", Some(missing.clone())),
+        restored("of none that anybody has seen", Some(key("missing_fills", "9"))),
+    ];
+    let error = store.commit(batch.clone()).await.unwrap_err();
+    assert!(matches!(&error, StoreError::UnknownDiscrepancy { which } if which.contains('9')), "{error:?}");
+    assert_eq!(store.fill_count(&Scope::account(main_account()).into()).await.unwrap(), 0);
+    assert!(store.cursors(&main_account()).await.unwrap().is_empty());
+    assert!(store.coverage(&main_account()).await.unwrap().is_empty());
+    assert!(store.positions(&main_account()).await.unwrap().is_empty());
+    assert_eq!(all_discrepancies(store, DiscrepancyFilter::all(main_account())).await.len(), 1);
+    assert!(store.repairs(&main_account().into(), &PageRequest::first(9)).await.unwrap().items.is_empty());
+
+    batch.repairs.pop();
+    let report = store.commit(batch).await.unwrap();
+    assert_eq!(store.fill_count(&Scope::account(main_account()).into()).await.unwrap(), 1);
+    assert_eq!(position_of(store, "ETHUSDT").await.0, dec("3"));
+    assert_eq!(store.cursors(&main_account()).await.unwrap().len(), 1);
+    let repairs = store.repairs(&main_account().into(), &PageRequest::first(9)).await.unwrap().items;
+    assert_eq!(repairs.iter().map(|repair| repair.id).collect::<Vec<_>>(), report.repair_ids);
+    let on_record = all_discrepancies(store, DiscrepancyFilter::all(main_account())).await;
+    let number = |key: &DiscrepancyKey| on_record.iter().find(|it| it.entry.key == *key).map(|it| it.id);
+    assert_eq!(
+        repairs.iter().map(|repair| repair.discrepancy_id).collect::<Vec<_>>(),
+        [number(&behind), number(&missing)]
+    );
+    let open_ones = all_discrepancies(store, DiscrepancyFilter::open(main_account())).await;
+    assert_eq!(
+        open_ones.iter().map(|it| it.entry.key.clone()).collect::<Vec<_>>(),
+        [behind, key("missing_fills", "8")]
+    );
+}
+
+/// What somebody accepts no longer asks for anything, is journaled, and stays accepted for as long as it is the same.
+pub async fn an_acknowledged_discrepancy_stays_so_while_it_is_the_same(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    store.create_account(new_account("main")).await.unwrap();
+    let run = store.begin_run(&main_account(), RunKind::Correct, at(1)).await.unwrap();
+    let order = key("unknown_order", "7");
+    let stated = |evidence| vec![seen(&order, DiscrepancyStatus::Unresolved, evidence)];
+    let ids = sight(store, 1, stated("a manual trade"), vec![]).await.discrepancy_ids;
+    let discrepancy_id = ids.first().copied().unwrap();
+    let ack = |discrepancy_id| Acknowledgement {
+        account: main_account(),
+        discrepancy_id,
+        run_id: run,
+        at_local: at(2),
+        by: "kim".to_owned(),
+        reason: "placed by hand".to_owned(),
+    };
+    let repair = store.acknowledge_discrepancy(ack(discrepancy_id)).await.unwrap();
+    let status =
+        async || all_discrepancies(store, DiscrepancyFilter::all(main_account())).await.first().unwrap().entry.status;
+    assert_eq!(status().await, DiscrepancyStatus::Acknowledged);
+    assert!(all_discrepancies(store, DiscrepancyFilter::open(main_account())).await.is_empty());
+    assert_eq!(all_discrepancies(store, DiscrepancyFilter::standing(main_account())).await.len(), 1);
+    let journal = store.repairs(&main_account().into(), &PageRequest::first(9)).await.unwrap().items;
+    let [only] = journal.as_slice() else { unreachable!("{journal:?}") };
+    assert_eq!((only.id, only.discrepancy_id, only.run_id), (repair, Some(discrepancy_id), run));
+    assert!(only.evidence_json.contains("kim") && only.cause == "placed by hand", "{only:?}");
+
+    sight(store, 3, stated("a manual trade"), vec![]).await;
+    assert_eq!(status().await, DiscrepancyStatus::Acknowledged);
+    sight(store, 4, stated("another trade"), vec![]).await;
+    assert_eq!(status().await, DiscrepancyStatus::Unresolved);
+    store.acknowledge_discrepancy(ack(discrepancy_id)).await.unwrap();
+    sight(store, 5, vec![], vec![order.clone()]).await;
+    assert_eq!(status().await, DiscrepancyStatus::Resolved);
+    assert!(all_discrepancies(store, DiscrepancyFilter::standing(main_account())).await.is_empty());
+    let error = store.acknowledge_discrepancy(ack(discrepancy_id)).await.unwrap_err();
+    assert!(matches!(error, StoreError::DiscrepancyResolved { id } if id == discrepancy_id), "{error:?}");
+    let error = store.acknowledge_discrepancy(ack(999)).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownDiscrepancy { .. }), "{error:?}");
+}
+
+/// The journal's lists can be narrowed, and give everything once, page by page.
+pub async fn the_journal_can_be_narrowed(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    store.create_account(new_account("main")).await.unwrap();
+    let mut runs = Vec::new();
+    for (index, kind) in [RunKind::Sync, RunKind::Import, RunKind::Sync, RunKind::Audit].into_iter().enumerate() {
+        let ms = i64::try_from(index).unwrap() * 10;
+        let run = store.begin_run(&main_account(), kind, at(ms)).await.unwrap();
+        if index < 2 {
+            store.end_run(run, RunStatus::Done, at(ms + 1), None).await.unwrap();
+        }
+        runs.push(run);
+        let mut batch = batch(Vec::new());
+        (batch.run_id, batch.recorded_at) = (Some(run), at(ms));
+        let name = if index % 2 == 0 { "ETHUSDT" } else { "BTCUSDT" };
+        let order = key(if index < 2 { "unknown_order" } else { "order_behind" }, &index.to_string());
+        let status = if index == 0 { DiscrepancyStatus::Unresolved } else { DiscrepancyStatus::Pending };
+        let found = NewDiscrepancy { symbol: Some(symbol(name)), ..seen(&order, status, "it") };
+        let mut repair = restored("why", Some(order));
+        repair.symbol = Some(symbol(name));
+        repair.kind = if index < 3 { "restore_fills".to_owned() } else { "restore_order".to_owned() };
+        (batch.discrepancies, batch.repairs) = (vec![found], vec![repair]);
+        store.commit(batch).await.unwrap();
+    }
+    let run_ids = async |filter: RunFilter| -> Vec<usize> {
+        let page = store.runs(&filter, &PageRequest::first(9)).await.unwrap();
+        page.items.iter().map(|run| runs.iter().position(|id| *id == run.id).unwrap()).collect()
+    };
+    let any = RunFilter::from(main_account());
+    assert_eq!(run_ids(any.clone()).await, [0, 1, 2, 3]);
+    assert_eq!(run_ids(RunFilter { kind: Some(RunKind::Sync), ..any.clone() }).await, [0, 2]);
+    assert_eq!(run_ids(RunFilter { status: Some(RunStatus::Running), ..any.clone() }).await, [2, 3]);
+    assert_eq!(run_ids(RunFilter { since: Some(at(10)), ..any }).await, [1, 2, 3]);
+
+    let repairs_of = async |filter: RepairFilter| -> Vec<usize> {
+        let (mut page, mut found) = (PageRequest::first(1), Vec::new());
+        loop {
+            let list = store.repairs(&filter, &page).await.unwrap();
+            found.extend(list.items.iter().map(|it| runs.iter().position(|id| *id == it.run_id).unwrap()));
+            match list.next {
+                Some(cursor) => page = page.after(cursor),
+                None => break found,
+            }
+        }
+    };
+    let any = RepairFilter::from(main_account());
+    assert_eq!(repairs_of(any.clone()).await, [0, 1, 2, 3]);
+    assert_eq!(repairs_of(RepairFilter { symbol: Some(symbol("BTCUSDT")), ..any.clone() }).await, [1, 3]);
+    assert_eq!(repairs_of(RepairFilter { kind: Some("restore_order".to_owned()), ..any.clone() }).await, [3]);
+    assert_eq!(repairs_of(RepairFilter { run_id: runs.get(1).copied(), ..any.clone() }).await, [1]);
+    assert_eq!(repairs_of(RepairFilter { since: Some(at(20)), ..any.clone() }).await, [2, 3]);
+
+    let found = async |filter: DiscrepancyFilter| -> Vec<String> {
+        all_discrepancies(store, filter).await.into_iter().map(|it| it.entry.key.fingerprint).collect()
+    };
+    let any = DiscrepancyFilter::all(main_account());
+    let first = all_discrepancies(store, any.clone()).await.first().unwrap().id;
+    assert_eq!(repairs_of(RepairFilter { discrepancy_id: Some(first), ..main_account().into() }).await, [0]);
+    assert_eq!(found(any.clone()).await, ["0", "1", "2", "3"]);
+    assert_eq!(found(DiscrepancyFilter { symbol: Some(symbol("ETHUSDT")), ..any.clone() }).await, ["0", "2"]);
+    assert_eq!(found(DiscrepancyFilter { kind: Some("order_behind".to_owned()), ..any.clone() }).await, ["2", "3"]);
+    let unresolved = DiscrepancyFilter { statuses: vec![DiscrepancyStatus::Unresolved], ..any.clone() };
+    assert_eq!(found(unresolved).await, ["0"]);
+    assert_eq!(found(DiscrepancyFilter { since: Some(at(20)), ..any }).await, ["2", "3"]);
 }
 
 /// Cursors move; spans of one grade that touch become one.

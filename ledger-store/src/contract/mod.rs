@@ -99,6 +99,9 @@ macro_rules! contract_tests {
             an_account_is_bound_to_one_identity,
             runs_and_repairs_are_journaled,
             a_discrepancy_is_recorded_once,
+            a_repair_is_written_with_its_facts_or_not_at_all,
+            an_acknowledged_discrepancy_stays_so_while_it_is_the_same,
+            the_journal_can_be_narrowed,
             cursors_and_coverage_are_kept,
         );
     };

@@ -9,7 +9,7 @@ use super::Open;
 use super::fixtures::{at, commit, fill, fills, main_account, new_account, of_order, order, prepare, rest, symbol};
 use super::history::History;
 use crate::error::StoreError;
-use crate::filter::{FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::filter::{DiscrepancyFilter, FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, TripFilter};
 use crate::page::{Direction, Page, PageRequest};
 use crate::repository::StoreResult;
 
@@ -80,7 +80,8 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
     check("price snapshots", async |page| store.price_snapshots(&scope, &page).await).await;
     let trips = TripFilter { scope: scope.clone(), engine: None, position_side: None };
     check("trips", async |page| store.trips(&trips, &page).await).await;
-    check("discrepancies", async |page| store.discrepancies(&main_account(), true, &page).await).await;
+    check("discrepancies", async |page| store.discrepancies(&DiscrepancyFilter::all(main_account()), &page).await)
+        .await;
     for name in ["ETHUSDT", "BTCUSDT"] {
         let forwards = async |page: PageRequest| store.fills_in_fold_order(&main_account(), &symbol(name), &page).await;
         let whole = forwards(PageRequest::first(1_000)).await.unwrap();
@@ -153,7 +154,7 @@ pub async fn a_cursor_of_another_list_is_refused(open: Open<'_>) {
     let filter = FillFilter::from(Scope::account(main_account()));
     let next = store.fills(&filter, &PageRequest::first(1)).await.unwrap().next.unwrap();
     let request = PageRequest::first(1).after(next);
-    let error = store.runs(&main_account(), &request).await.unwrap_err();
+    let error = store.runs(&main_account().into(), &request).await.unwrap_err();
     assert!(matches!(error, StoreError::BadCursor { .. }), "{error:?}");
     assert!("12".parse::<crate::page::Cursor>().is_err());
 }

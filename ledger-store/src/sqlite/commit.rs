@@ -1,16 +1,17 @@
-//! Applying a batch: facts first, then what they make out of date, in one transaction.
+//! Applying a batch: facts first, then the journal, then what they make out of date, in one transaction.
 
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use ledger_core::{AccountId, Outcome};
 
+use super::discrepancy::Sighting;
 use super::effects::Effects;
 use super::encoded::{Conflict, EncodedBatch, Facts};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::schema::accounts;
-use super::{discrepancy, fact_source, mark, order_sums, refold, sync};
+use super::{discrepancy, fact_source, mark, order_sums, refold, repair, run, sync};
 use crate::batch::Refold;
 use crate::error::StoreError;
 use crate::outcome::CommitReport;
@@ -52,17 +53,39 @@ pub(super) fn apply(
 
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
     discrepancy::record_conflicts(conn, batch, &conflicts)?;
+    let mut report = journal(conn, batch, &mut effects)?;
+    report.outcomes = outcomes;
     order_sums::update(conn, &batch.account, &mut effects)?;
     mark::write(conn, &batch.account, &effects.marks)?;
     sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
     sync::write_coverage(conn, &batch.account, &batch.coverage)?;
 
-    let mut report = CommitReport { outcomes, ..CommitReport::default() };
     for symbol in effects.marks.into_keys() {
         match batch.refold {
             Refold::Now => report.refolded.push(refold::refold(conn, &batch.account, &symbol, checkpoint_every)?),
             Refold::Deferred => report.pending.push(symbol),
         }
+    }
+    Ok(report)
+}
+
+/// Writes what the journal says of the batch, and answers the numbers.
+fn journal(conn: &mut SqliteConnection, batch: &EncodedBatch, effects: &mut Effects) -> StoreResult<CommitReport> {
+    let mut report = CommitReport::default();
+    let (account, at) = (&batch.account, batch.recorded_at);
+    let seen = Sighting { account, run_id: batch.run_id, at };
+    if let Some(run) = batch.run_id {
+        run::require(conn, account, run)?;
+    }
+    for new in &batch.discrepancies {
+        report.discrepancy_ids.push(discrepancy::record(conn, seen, new, effects)?);
+    }
+    for key in &batch.settled {
+        report.settled_ids.push(discrepancy::settle(conn, seen, key, effects)?);
+    }
+    for new in &batch.repairs {
+        let run = batch.run_id.ok_or(StoreError::RepairWithoutRun)?;
+        report.repair_ids.push(repair::add(conn, account, run, at, new)?);
     }
     Ok(report)
 }

@@ -322,7 +322,10 @@ pub(super) fn write_symbol(
     let unresolved: i64 = discrepancies::table
         .filter(discrepancies::account_id.eq(account.as_str()))
         .filter(discrepancies::symbol.eq(symbol.as_str()))
-        .filter(discrepancies::status.eq(DiscrepancyStatus::Unresolved.as_str()))
+        .filter(
+            discrepancies::status
+                .eq_any([DiscrepancyStatus::Unresolved.as_str(), DiscrepancyStatus::Acknowledged.as_str()]),
+        )
         .count()
         .get_result(conn)
         .map_err(failed("read discrepancies"))?;

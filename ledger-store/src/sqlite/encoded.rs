@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::fact_source::FactSourceRow;
 use super::fact_table::FactTable;
 use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor};
+use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
 
 /// Everything the batch states under one key.
 pub(super) struct Group<F> {
@@ -152,6 +153,9 @@ pub(super) struct EncodedBatch {
     pub(super) refold: Refold,
     pub(super) cursors: Vec<SyncCursor>,
     pub(super) coverage: Vec<CoverageSpan>,
+    pub(super) discrepancies: Vec<NewDiscrepancy>,
+    pub(super) settled: Vec<DiscrepancyKey>,
+    pub(super) repairs: Vec<NewRepair>,
     pub(super) statement_count: usize,
     pub(super) instruments: Facts<Instrument>,
     pub(super) signals: Facts<Signal>,
@@ -249,6 +253,9 @@ impl EncodedBatch {
             refold: batch.refold,
             cursors: batch.cursors,
             coverage: batch.coverage,
+            discrepancies: batch.discrepancies,
+            settled: batch.settled,
+            repairs: batch.repairs,
         }
     }
 }

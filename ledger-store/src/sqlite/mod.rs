@@ -8,6 +8,7 @@
 
 mod account;
 mod anchor;
+mod by_number;
 mod cancel;
 mod checkpoint;
 mod codec;
@@ -31,6 +32,7 @@ mod order;
 mod order_sums;
 mod parsed;
 mod refold;
+mod repair;
 mod repositories;
 mod run;
 mod schema;

@@ -15,15 +15,20 @@ use super::effects::Mark;
 use super::encoded::EncodedBatch;
 use super::failure::failed;
 use super::store::SqliteStore;
-use super::{account, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, refold, run, sync};
+use super::{
+    account, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, refold, repair, run, sync,
+};
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
-use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::filter::{
+    DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
+    SignalFilter, TripFilter,
+};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Page, PageRequest};
 use crate::record::{
-    Account, BookOrder, BookPosition, Discrepancy, DiscrepancyStatus, ExchangeIdentity, FactSource, NewDiscrepancy,
-    PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
+    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, PnlMismatch, Repair,
+    Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 use crate::repository::{
     AccountRepository, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
@@ -295,70 +300,34 @@ impl RunRepository for SqliteStore {
         self.write(move |conn| run::end(conn, run, status, ended_local, detail_json.as_deref())).await
     }
 
-    async fn runs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>> {
-        let (account, page) = (account.clone(), page.clone());
-        self.read(move |conn| run::list(conn, &account, &page)).await
+    async fn runs(&self, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| run::list(conn, &filter, &page)).await
     }
 
-    async fn add_repair(&self, repair: Repair) -> StoreResult<i64> {
-        self.write(move |conn| run::add_repair(conn, &repair)).await
+    async fn repairs(&self, filter: &RepairFilter, page: &PageRequest) -> StoreResult<Page<Repair>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| repair::list(conn, &filter, &page)).await
     }
 
-    async fn repairs(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Repair>> {
-        let (account, page) = (account.clone(), page.clone());
-        self.read(move |conn| run::repairs(conn, &account, &page)).await
+    async fn discrepancies(&self, filter: &DiscrepancyFilter, page: &PageRequest) -> StoreResult<Page<Discrepancy>> {
+        let (filter, page) = (filter.clone(), page.clone());
+        self.read(move |conn| discrepancy::list(conn, &filter, &page)).await
     }
 
-    async fn record_discrepancy(&self, discrepancy: NewDiscrepancy) -> StoreResult<i64> {
-        let every = self.checkpoint_every();
+    async fn acknowledge_discrepancy(&self, acknowledgement: Acknowledgement) -> StoreResult<i64> {
         self.write(move |conn| {
-            commit::require_account(conn, &discrepancy.account)?;
-            let id = discrepancy::record(conn, &discrepancy)?;
-            if let Some(symbol) = &discrepancy.symbol {
-                refresh(conn, &discrepancy.account, symbol, every)?;
-            }
-            Ok(id)
+            commit::require_account(conn, &acknowledgement.account)?;
+            run::require(conn, &acknowledgement.account, acknowledgement.run_id)?;
+            discrepancy::acknowledge(conn, &acknowledgement)
         })
         .await
-    }
-
-    async fn set_discrepancy_status(
-        &self,
-        id: i64,
-        status: DiscrepancyStatus,
-        at_local: TimestampMs,
-    ) -> StoreResult<()> {
-        let every = self.checkpoint_every();
-        self.write(move |conn| {
-            let about = discrepancy::set_status(conn, id, status, at_local)?;
-            if let Some((account, symbol)) = about {
-                refresh(conn, &account, &symbol, every)?;
-            }
-            Ok(())
-        })
-        .await
-    }
-
-    async fn discrepancies(
-        &self,
-        account: &AccountId,
-        include_resolved: bool,
-        page: &PageRequest,
-    ) -> StoreResult<Page<Discrepancy>> {
-        let (account, page) = (account.clone(), page.clone());
-        self.read(move |conn| discrepancy::list(conn, &account, include_resolved, &page)).await
     }
 
     async fn quarantined(&self, account: &AccountId) -> StoreResult<Vec<Quarantine>> {
         let account = account.clone();
         self.read(move |conn| derived::quarantined(conn, &account)).await
     }
-}
-
-/// Brings a symbol's reconcile status in line with its discrepancies.
-fn refresh(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol, every: u64) -> StoreResult<()> {
-    mark::write(conn, account, &[(symbol.clone(), Mark::default())].into())?;
-    refold::refold(conn, account, symbol, every).map(|_| ())
 }
 
 #[async_trait]

@@ -1,15 +1,17 @@
-//! The tables `runs` and `repairs`: the journal.
+//! The table `runs`: who changed the book, or looked at it.
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, Symbol, TimestampMs};
+use ledger_core::{AccountId, TimestampMs};
 
+use super::by_number::by_number;
 use super::codec::RowReader;
 use super::failure::failed;
-use super::schema::{repairs, runs};
+use super::schema::runs;
 use crate::batch::RunId;
 use crate::error::StoreError;
-use crate::page::{Cursor, Direction, Page, PageRequest};
-use crate::record::{Repair, Run, RunKind, RunStatus};
+use crate::filter::RunFilter;
+use crate::page::{Cursor, Page, PageRequest};
+use crate::record::{Run, RunKind, RunStatus};
 use crate::repository::StoreResult;
 
 #[derive(Debug, Queryable, Selectable)]
@@ -22,22 +24,6 @@ struct RunRow {
     ended_local_ms: Option<i64>,
     status: String,
     detail_json: Option<String>,
-}
-
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = repairs)]
-struct RepairRow {
-    id: i64,
-    account_id: String,
-    symbol: Option<String>,
-    run_id: i64,
-    at_local_ms: i64,
-    kind: String,
-    discrepancy_id: Option<i64>,
-    cause: String,
-    evidence_json: String,
-    before_json: Option<String>,
-    after_json: Option<String>,
 }
 
 pub(super) fn begin(
@@ -78,90 +64,43 @@ pub(super) fn end(
     if changed == 1 { Ok(()) } else { Err(StoreError::UnknownRun { run: run.0 }) }
 }
 
-/// The part of a list that a page asks for, by row number.
-macro_rules! by_id {
-    ($query:expr, $page:expr, $id:expr) => {{
-        let after = $page.after.as_ref().map(Cursor::id).transpose()?;
-        let query = match (after, $page.direction) {
-            (None, _) => $query,
-            (Some(id), Direction::OldestFirst) => $query.filter($id.gt(id)),
-            (Some(id), Direction::NewestFirst) => $query.filter($id.lt(id)),
-        };
-        match $page.direction {
-            Direction::OldestFirst => query.order($id.asc()),
-            Direction::NewestFirst => query.order($id.desc()),
-        }
-        .limit($page.limit_rows())
-    }};
+pub(super) fn list(conn: &mut SqliteConnection, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>> {
+    let mut query =
+        runs::table.filter(runs::account_id.eq(filter.account.as_str())).select(RunRow::as_select()).into_boxed();
+    if let Some(kind) = filter.kind {
+        query = query.filter(runs::kind.eq(kind.as_str()));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(runs::status.eq(status.as_str()));
+    }
+    if let Some(since) = filter.since {
+        query = query.filter(runs::started_local_ms.ge(since.as_ms()));
+    }
+    let rows = by_number!(query, page, runs::id).load(conn).map_err(failed("read runs"))?;
+    page.finish(rows, |row| Cursor::new(vec![row.id.to_string()]), decode)
 }
 
-pub(super) fn list(conn: &mut SqliteConnection, account: &AccountId, page: &PageRequest) -> StoreResult<Page<Run>> {
-    let query = runs::table.filter(runs::account_id.eq(account.as_str())).select(RunRow::as_select()).into_boxed();
-    let rows = by_id!(query, page, runs::id).load(conn).map_err(failed("read runs"))?;
-    page.finish(
-        rows,
-        |row| Cursor::new(vec![row.id.to_string()]),
-        |row| {
-            let reader = RowReader { table: "runs", key: || row.id.to_string() };
-            Ok(Run {
-                id: RunId(row.id),
-                account: reader.text("account_id", &row.account_id)?,
-                kind: reader.text("kind", &row.kind)?,
-                started_local: reader.instant("started_local_ms", row.started_local_ms)?,
-                ended_local: row.ended_local_ms.map(|ms| reader.instant("ended_local_ms", ms)).transpose()?,
-                status: reader.text("status", &row.status)?,
-                detail_json: row.detail_json.clone(),
-            })
-        },
-    )
+fn decode(row: RunRow) -> StoreResult<Run> {
+    let id = row.id;
+    let reader = RowReader { table: "runs", key: || id.to_string() };
+    Ok(Run {
+        id: RunId(id),
+        account: reader.text("account_id", &row.account_id)?,
+        kind: reader.text("kind", &row.kind)?,
+        started_local: reader.instant("started_local_ms", row.started_local_ms)?,
+        ended_local: row.ended_local_ms.map(|ms| reader.instant("ended_local_ms", ms)).transpose()?,
+        status: reader.text("status", &row.status)?,
+        detail_json: row.detail_json,
+    })
 }
 
-pub(super) fn add_repair(conn: &mut SqliteConnection, repair: &Repair) -> StoreResult<i64> {
-    diesel::insert_into(repairs::table)
-        .values((
-            repairs::account_id.eq(repair.account.as_str()),
-            repairs::symbol.eq(repair.symbol.as_ref().map(Symbol::as_str)),
-            repairs::run_id.eq(repair.run_id.0),
-            repairs::at_local_ms.eq(repair.at_local.as_ms()),
-            repairs::kind.eq(&repair.kind),
-            repairs::discrepancy_id.eq(repair.discrepancy_id),
-            repairs::cause.eq(&repair.cause),
-            repairs::evidence_json.eq(&repair.evidence_json),
-            repairs::before_json.eq(repair.before_json.as_deref()),
-            repairs::after_json.eq(repair.after_json.as_deref()),
-        ))
-        .returning(repairs::id)
+/// Checks that `run` is one of the account's.
+pub(super) fn require(conn: &mut SqliteConnection, account: &AccountId, run: RunId) -> StoreResult<()> {
+    let found: i64 = runs::table
+        .filter(runs::id.eq(run.0))
+        .filter(runs::account_id.eq(account.as_str()))
+        .count()
         .get_result(conn)
-        .map_err(failed("journal a repair"))
-}
-
-pub(super) fn repairs(
-    conn: &mut SqliteConnection,
-    account: &AccountId,
-    page: &PageRequest,
-) -> StoreResult<Page<Repair>> {
-    let query =
-        repairs::table.filter(repairs::account_id.eq(account.as_str())).select(RepairRow::as_select()).into_boxed();
-    let rows = by_id!(query, page, repairs::id).load(conn).map_err(failed("read repairs"))?;
-    page.finish(
-        rows,
-        |row| Cursor::new(vec![row.id.to_string()]),
-        |row| {
-            let id = row.id;
-            let reader = RowReader { table: "repairs", key: || id.to_string() };
-            Ok(Repair {
-                id,
-                account: reader.text("account_id", &row.account_id)?,
-                symbol: reader.optional("symbol", row.symbol.as_deref())?,
-                run_id: RunId(row.run_id),
-                at_local: reader.instant("at_local_ms", row.at_local_ms)?,
-                kind: row.kind,
-                discrepancy_id: row.discrepancy_id,
-                cause: row.cause,
-                evidence_json: row.evidence_json,
-                before_json: row.before_json,
-                after_json: row.after_json,
-            })
-        },
-    )
+        .map_err(failed("look up the run"))?;
+    if found == 1 { Ok(()) } else { Err(StoreError::UnknownRun { run: run.0 }) }
 }

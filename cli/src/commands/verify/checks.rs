@@ -7,7 +7,7 @@ use exchange_client::binance_usdm::VENUE;
 use ledger_core::{
     AccountId, Asset, Decimal, Fill, FillId, FillKey, Income, IncomeType, MathError, Side, Symbol, TimestampMs,
 };
-use ledger_store::{FillFilter, IncomeFilter, OrderFilter, PageRequest, Scope, SignalFilter, Store};
+use ledger_store::{DiscrepancyFilter, FillFilter, IncomeFilter, OrderFilter, PageRequest, Scope, SignalFilter, Store};
 
 use super::super::PAGE;
 use super::super::rebuild::count;
@@ -123,9 +123,9 @@ async fn conflicts(store: &dyn Store, account: &AccountId) -> Result<Check, Comm
     let mut faults = Faults::default();
     let mut request = PageRequest::first(PAGE);
     loop {
-        let page = store.discrepancies(account, false, &request).await?;
-        for found in page.items.iter().filter(|found| found.entry.kind == "conflicting_fact") {
-            faults.add(|| format!("{} {}", found.entry.fingerprint, found.entry.evidence_json));
+        let page = store.discrepancies(&DiscrepancyFilter::open(account.clone()), &request).await?;
+        for found in page.items.iter().filter(|found| found.entry.key.kind == "conflicting_fact") {
+            faults.add(|| format!("{} {}", found.entry.key.fingerprint, found.entry.evidence_json));
         }
         let Some(next) = page.next else { break };
         request = request.after(next);
