@@ -6,9 +6,12 @@
 
 use std::fmt;
 
-use ledger_core::{AmountError, IdError, MathError, ParseDecimalError, Symbol, TimeError, TimestampMs, UnknownName};
+use ledger_core::{
+    AmountError, ClientOrderId, IdError, MathError, ParseDecimalError, Symbol, TimeError, TimestampMs, UnknownName,
+};
 use thiserror::Error;
 
+use crate::api::InvalidOrder;
 use crate::transport::{Method, TransportError};
 
 /// What was asked: for messages, and for the weight that it costs.
@@ -110,15 +113,53 @@ pub enum ExchangeError {
         /// The exchange's words.
         message: String,
     },
-    /// Too many requests, or banned for them. Nothing was executed.
-    #[error("{endpoint}: the exchange asks to slow down (HTTP {status}{}); nothing is sent until then", until_text(*.until))]
+    /// The exchange does not trade the contract: it was closed, or never existed. Others are not concerned.
+    #[error("{endpoint}: the exchange does not trade this contract, or no longer (code {code}): {message}")]
+    SymbolClosed {
+        /// What was asked, and about which contract.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// The exchange's error code.
+        code: i64,
+        /// The exchange's words.
+        message: String,
+    },
+    /// Too many requests, or too many orders. Nothing was executed.
+    #[error("{endpoint}: the exchange asks to slow down; nothing of the kind is sent until {until} ms")]
     Throttled {
         /// What was asked.
         endpoint: Endpoint,
-        /// The HTTP status: 429, or 418 for a ban.
+        /// When requests are welcome again, by our clock.
+        until: TimestampMs,
+    },
+    /// This address is banned for having ignored requests to slow down. Nothing was executed, nothing is sent.
+    #[error("{endpoint}: the exchange has banned this address; nothing is sent until {until} ms")]
+    Banned {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// When the ban ends, by our clock.
+        until: TimestampMs,
+    },
+    /// The exchange had too much to do and did not do it.
+    #[error("{endpoint}: the exchange was overloaded and did not execute it (HTTP {status}): {message}")]
+    Overloaded {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status.
         status: u16,
-        /// When requests are welcome again, by our clock, where the exchange said.
-        until: Option<TimestampMs>,
+        /// The exchange's words.
+        message: String,
+    },
+    /// Something answered that credentials should be sent elsewhere. They were not.
+    #[error("{endpoint}: HTTP {status} points to {location}; redirects are not followed, check the base URL")]
+    Redirected {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status.
+        status: u16,
+        /// The host that it points to; never the whole address, which may repeat a signature.
+        location: String,
     },
     /// An HTTP error status without a code of the exchange: its firewall, a proxy, an overload.
     #[error("{endpoint}: HTTP {status} instead of an answer: {body_start}")]
@@ -141,10 +182,12 @@ pub enum ExchangeError {
         message: String,
     },
     /// The answer is not JSON of the expected shape: cut off, HTML, something else altogether.
-    #[error("{endpoint}: the answer cannot be read; it begins with: {body_start}")]
+    #[error("{endpoint}: the answer ({content_type}) cannot be read; it begins with: {body_start}")]
     Unreadable {
         /// What was asked.
         endpoint: Endpoint,
+        /// What the answer says it is.
+        content_type: String,
         /// How the body begins.
         body_start: String,
         /// The reader's complaint.
@@ -178,16 +221,21 @@ pub enum ExchangeError {
         /// What was asked.
         what: &'static str,
     },
+    /// An order that makes no sense. It was not sent.
+    #[error("order {client_order_id} was not sent")]
+    InvalidOrder {
+        /// The order.
+        client_order_id: ClientOrderId,
+        /// What makes no sense.
+        #[source]
+        source: InvalidOrder,
+    },
     /// The base URL would send credentials in the clear, or is no URL.
     #[error("`{base_url}` is no usable base URL: it must be https://host, or http:// on a loopback address")]
     BaseUrl {
         /// What was given.
         base_url: String,
     },
-}
-
-fn until_text(until: Option<TimestampMs>) -> String {
-    until.map_or_else(String::new, |until| format!(", until {until} ms"))
 }
 
 /// What kind of trouble an [`ExchangeError`] is, for exit codes and decisions.
@@ -219,7 +267,7 @@ impl ExchangeError {
     /// The exchange's error code, where it gave one.
     pub fn code(&self) -> Option<i64> {
         match self {
-            Self::Refused { code, .. } => Some(*code),
+            Self::Refused { code, .. } | Self::SymbolClosed { code, .. } => Some(*code),
             _ => None,
         }
     }
@@ -228,22 +276,31 @@ impl ExchangeError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Http { status: 401 | 403, .. } => ErrorClass::Authentication,
-            Self::Unreachable { .. } | Self::AnswerLost { .. } | Self::OutcomeUnknown { .. } | Self::Http { .. } => {
-                ErrorClass::Unavailable
-            }
-            Self::Throttled { .. } => ErrorClass::Throttled,
+            Self::Unreachable { .. }
+            | Self::AnswerLost { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Overloaded { .. }
+            | Self::Redirected { .. }
+            | Self::Http { .. } => ErrorClass::Unavailable,
+            Self::Throttled { .. } | Self::Banned { .. } => ErrorClass::Throttled,
+            Self::SymbolClosed { .. } => ErrorClass::Symbol,
             Self::Refused { code, .. } => match code {
                 -1002 | -1022 | -1099 | -2014 | -2015 | -4109 => ErrorClass::Authentication,
                 -1021 | -5028 => ErrorClass::Clock,
-                -1121 | -4141 => ErrorClass::Symbol,
-                -2013 => ErrorClass::NotFound,
-                -1008 => ErrorClass::Unavailable,
-                -1003 | -1015 => ErrorClass::Throttled,
+                -2011 | -2013 => ErrorClass::NotFound,
                 _ => ErrorClass::Refused,
             },
             Self::Unreadable { .. } | Self::Malformed { .. } => ErrorClass::Malformed,
             Self::Incomplete { .. } => ErrorClass::Incomplete,
-            Self::Unsupported { .. } | Self::BaseUrl { .. } => ErrorClass::Unsupported,
+            Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } => ErrorClass::Unsupported,
+        }
+    }
+
+    /// When asking again makes sense, for errors that say so.
+    pub fn retry_at(&self) -> Option<TimestampMs> {
+        match self {
+            Self::Throttled { until, .. } | Self::Banned { until, .. } => Some(*until),
+            _ => None,
         }
     }
 
@@ -254,13 +311,19 @@ impl ExchangeError {
             | Self::OutcomeUnknown { .. }
             | Self::Unreadable { .. }
             | Self::Malformed { .. }
-            | Self::Incomplete { .. } => true,
+            | Self::Incomplete { .. }
+            // Whoever redirects may have passed the request on.
+            | Self::Redirected { .. } => true,
             // Below 500 an intermediary refused; 408 is the backend's own timeout.
             Self::Http { status, .. } => *status >= 500 || *status == 408 || *status < 400,
             Self::Unreachable { .. }
             | Self::Refused { .. }
+            | Self::SymbolClosed { .. }
             | Self::Throttled { .. }
+            | Self::Banned { .. }
+            | Self::Overloaded { .. }
             | Self::Unsupported { .. }
+            | Self::InvalidOrder { .. }
             | Self::BaseUrl { .. } => false,
         }
     }
@@ -285,6 +348,15 @@ impl<T> SendOutcome<T> {
             Ok(answer) => Self::Done(answer),
             Err(error) if error.may_have_taken_effect() => Self::Unknown(error),
             Err(error) => Self::Rejected(error),
+        }
+    }
+
+    /// The same outcome, with another answer.
+    pub fn map<U>(self, answer: impl FnOnce(T) -> U) -> SendOutcome<U> {
+        match self {
+            Self::Done(done) => SendOutcome::Done(answer(done)),
+            Self::Rejected(error) => SendOutcome::Rejected(error),
+            Self::Unknown(error) => SendOutcome::Unknown(error),
         }
     }
 
@@ -341,10 +413,18 @@ mod tests {
                 ExchangeError::Refused { endpoint: endpoint(), status: 400, code: -2019, message: String::new() },
                 "rejected",
             ),
-            (ExchangeError::Throttled { endpoint: endpoint(), status: 429, until: None }, "rejected"),
+            (ExchangeError::Throttled { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
+            (ExchangeError::Banned { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
+            (ExchangeError::Overloaded { endpoint: endpoint(), status: 503, message: String::new() }, "rejected"),
+            (ExchangeError::Redirected { endpoint: endpoint(), status: 307, location: String::new() }, "unknown"),
             (ExchangeError::OutcomeUnknown { endpoint: endpoint(), status: 503, message: String::new() }, "unknown"),
             (
-                ExchangeError::Unreadable { endpoint: endpoint(), body_start: String::new(), source: broken() },
+                ExchangeError::Unreadable {
+                    endpoint: endpoint(),
+                    content_type: String::new(),
+                    body_start: String::new(),
+                    source: broken(),
+                },
                 "unknown",
             ),
             (

@@ -13,8 +13,9 @@ mod transport;
 mod venue;
 
 pub use api::{
-    AccountIdentity, Answer, Entity, ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, Page, Stated,
-    TimeWindow, TradeQuery, Usage, WindowError, WindowQuery,
+    AccountIdentity, Amendment, Answer, CancelOutcome, Entity, ExchangeReader, ExchangeTrader, FundingRate,
+    IntentError, InvalidOrder, MarginMode, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel, Stated,
+    TimeInForce, TimeWindow, TradeQuery, Trigger, Usage, WindowError, WindowQuery, WorkingType,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use api::{MockExchangeReader, MockExchangeTrader};
@@ -28,4 +29,6 @@ pub use transport::MockTransport;
 pub use transport::{
     BoxError, HttpTransport, HttpTransportConfig, Method, Request, Response, Transport, TransportError,
 };
-pub use venue::{EndpointWeight, PagedFacts, TradeIdOrder, VenueFacts, WalletEffect};
+pub use venue::{
+    ClientOrderIdRule, EndpointWeight, IncomeTypeFacts, OrderLimits, PagedFacts, TradeIdOrder, VenueFacts, WalletEffect,
+};

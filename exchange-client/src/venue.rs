@@ -1,6 +1,6 @@
 //! What a venue promises and limits, as data: page sizes, windows, retention, weights.
 
-use ledger_core::{IncomeType, Symbol};
+use ledger_core::{IncomeType, OrderClass, Symbol};
 
 use crate::transport::Method;
 
@@ -18,6 +18,8 @@ pub struct PagedFacts {
     pub window_ms_max: i64,
     /// How far back the venue answers, in ms.
     pub retention_ms: i64,
+    /// Whether it answers about one contract at a time only.
+    pub needs_symbol: bool,
 }
 
 /// What the trade ids of a venue mean.
@@ -36,6 +38,43 @@ pub enum WalletEffect {
     Added,
     /// Not documented: footing a span with such a row is not checkable.
     Undocumented,
+}
+
+/// A kind of ledger entry that a venue is known to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IncomeTypeFacts {
+    /// The venue's name for it.
+    pub name: &'static str,
+    /// What it does to the wallet.
+    pub effect: WalletEffect,
+}
+
+/// Which client order ids a venue accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientOrderIdRule {
+    /// The most characters.
+    pub len_max: usize,
+    /// What is allowed besides ASCII letters and digits.
+    pub separators: &'static str,
+}
+
+impl ClientOrderIdRule {
+    /// Whether the venue accepts `id`.
+    pub fn accepts(&self, id: &str) -> bool {
+        let allowed = |character: char| character.is_ascii_alphanumeric() || self.separators.contains(character);
+        (1..=self.len_max).contains(&id.len()) && id.chars().all(allowed)
+    }
+}
+
+/// How many orders an account may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderLimits {
+    /// In ten seconds.
+    pub per_10s_max: u32,
+    /// In a minute.
+    pub per_1m_max: u32,
+    /// Waiting conditional orders at any time, all contracts together.
+    pub conditional_open_max: u32,
 }
 
 /// The weight of an endpoint: what a request costs of the budget of a minute.
@@ -60,10 +99,16 @@ pub struct VenueFacts {
     pub base_url: &'static str,
     /// A user's trades.
     pub trades: PagedFacts,
-    /// A user's orders.
+    /// A user's regular orders, by when they were created.
     pub orders: PagedFacts,
+    /// A user's conditional orders, by when they were created.
+    pub conditional_orders: PagedFacts,
+    /// Orders by which the exchange closed a user's positions.
+    pub force_orders: PagedFacts,
     /// The ledger.
     pub income: PagedFacts,
+    /// Funding rates.
+    pub funding_rates: PagedFacts,
     /// How long an order that ended without a fill can still be asked for, in ms.
     pub unfilled_order_retention_ms: i64,
     /// How long after the fact the venue's answers may still lack it, in ms. Coverage ends this long before the
@@ -79,8 +124,12 @@ pub struct VenueFacts {
     pub weight_1m_max: u32,
     /// The weights of the endpoints.
     pub weights: &'static [EndpointWeight],
-    /// The kinds of income whose amount is known to be added to the wallet.
-    pub wallet_income_types: &'static [&'static str],
+    /// How many orders may be sent.
+    pub order_limits: OrderLimits,
+    /// Which client order ids are accepted.
+    pub client_order_id: ClientOrderIdRule,
+    /// The kinds of income that are known. Venues add new ones without notice; those are kept as they are.
+    pub income_types: &'static [IncomeTypeFacts],
 }
 
 impl VenueFacts {
@@ -92,10 +141,15 @@ impl VenueFacts {
 
     /// What income of this type does to the wallet.
     pub fn wallet_effect(&self, income_type: &IncomeType) -> WalletEffect {
-        if self.wallet_income_types.iter().any(|name| income_type.is(name)) {
-            WalletEffect::Added
-        } else {
-            WalletEffect::Undocumented
+        let known = self.income_types.iter().find(|known| income_type.is(known.name));
+        known.map_or(WalletEffect::Undocumented, |known| known.effect)
+    }
+
+    /// The limits of the list that orders of this class are on.
+    pub fn orders_of(&self, class: OrderClass) -> PagedFacts {
+        match class {
+            OrderClass::Regular => self.orders,
+            OrderClass::Conditional => self.conditional_orders,
         }
     }
 }

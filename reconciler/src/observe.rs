@@ -189,7 +189,7 @@ struct Span {
 async fn walk_orders(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Order>> {
     let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
-        let Page { rows: page, next: following, .. } = exchange.fetch_orders(None, query).await?;
+        let Page { rows: page, next: following, .. } = exchange.fetch_orders(OrderClass::Regular, None, query).await?;
         rows.extend(page);
         next = following;
     }
@@ -387,7 +387,7 @@ fn suspects(
     }
     for intent in view.unresolved_intents.iter().filter(|intent| intent.fact.class == OrderClass::Regular) {
         let suspect = suspects.entry(intent.fact.symbol.clone()).or_default();
-        suspect.orders.insert(OrderRef::Client(intent.fact.client_order_id.clone()));
+        suspect.orders.insert(OrderRef::Client(intent.fact.class, intent.fact.client_order_id.clone()));
     }
     suspects
 }

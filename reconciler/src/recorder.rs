@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use exchange_client::{Clock, ExchangeReader, ExchangeTrader, NewOrder, OrderRef, SendOutcome, Stated};
+use exchange_client::{CancelOutcome, Clock, ExchangeReader, ExchangeTrader, NewOrder, OrderRef, SendOutcome, Stated};
 use ledger_core::{
     AccountId, AnyFact, Cancel, Fill, Instrument, IntentOutcome, Label, Order, OrderIntent, OrderKey, Outcome, Signal,
     Source, Statement,
@@ -148,14 +148,14 @@ impl Recorder {
         trader: &dyn ExchangeTrader,
         intent: &OrderIntent,
     ) -> Result<Option<SendOutcome<Stated<Order>>>, ReconcileError> {
-        let Some(order) = NewOrder::from_intent(intent) else { return Ok(None) };
+        let Ok(order) = NewOrder::from_intent(intent) else { return Ok(None) };
         self.intent(intent.clone()).await?;
         let outcome = trader.create_order(order).await;
         self.order_answer(intent, &outcome).await?;
         Ok(Some(outcome))
     }
 
-    /// Cancels an order and records that it was, if it was.
+    /// Cancels an order and records that it was, if it was and the exchange tells its state.
     ///
     /// # Errors
     /// [`ReconcileError::Store`].
@@ -164,10 +164,10 @@ impl Recorder {
         trader: &dyn ExchangeTrader,
         key: &OrderKey,
         reason: Option<Label>,
-    ) -> Result<SendOutcome<Stated<Order>>, ReconcileError> {
+    ) -> Result<CancelOutcome, ReconcileError> {
         let reference = OrderRef::Id(key.class, key.order_id.clone());
         let outcome = trader.cancel_order(key.symbol.clone(), reference).await;
-        if let SendOutcome::Done(order) = &outcome {
+        if let SendOutcome::Done(Some(order)) = &outcome {
             self.cancel(order, reason).await?;
         }
         Ok(outcome)

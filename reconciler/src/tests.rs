@@ -378,7 +378,7 @@ fn answering(
     exchange.expect_server_time().returning(|| Ok(at(0)));
     exchange.expect_fetch_positions().returning(move |_| positions());
     exchange.expect_fetch_open_orders().times(..=1).returning(|_| Ok(answer(vec![])));
-    exchange.expect_fetch_orders().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+    exchange.expect_fetch_orders().returning(|_, _, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
     exchange.expect_fetch_income().returning(|_| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
     exchange.expect_fetch_mark_prices().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange

@@ -345,7 +345,7 @@ async fn both_positions_of_hedge_mode_are_restored_side_by_side() {
             side,
             position_side,
             kind: OrderKind::Market,
-            qty: qty.parse().unwrap(),
+            size: qty.parse::<ledger_core::Quantity>().unwrap().into(),
             reduce_only: false,
         };
         assert!(house.exchange.create_order(order).await.done().is_some());

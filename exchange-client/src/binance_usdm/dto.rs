@@ -56,6 +56,21 @@ payload!(
     }
 );
 payload!(
+    /// A conditional order, wherever one is answered.
+    AlgoOrderRow {
+        symbol, algo_id, client_algo_id, order_type, side, position_side, time_in_force, quantity, algo_status,
+        actual_order_id, trigger_price, price, reduce_only, close_position, create_time, update_time,
+    }
+);
+payload!(
+    /// An element of `fundingRate`.
+    FundingRateRow { symbol, funding_time, funding_rate, mark_price }
+);
+payload!(
+    /// The answer of `leverage`.
+    LeverageRow { leverage }
+);
+payload!(
     /// An element of `income`.
     IncomeRow { symbol, income_type, income, asset, info, time, tran_id, trade_id }
 );

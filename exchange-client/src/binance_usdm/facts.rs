@@ -1,7 +1,10 @@
 //! Binance USD-M futures as data.
 
 use crate::transport::Method;
-use crate::venue::{DAY_MS, EndpointWeight, PagedFacts, TradeIdOrder, VenueFacts};
+use crate::venue::{
+    ClientOrderIdRule, DAY_MS, EndpointWeight, IncomeTypeFacts, OrderLimits, PagedFacts, TradeIdOrder, VenueFacts,
+    WalletEffect,
+};
 
 pub(super) const TIME: &str = "/fapi/v1/time";
 pub(super) const EXCHANGE_INFO: &str = "/fapi/v1/exchangeInfo";
@@ -14,6 +17,15 @@ pub(super) const ORDER: &str = "/fapi/v1/order";
 pub(super) const ALL_ORDERS: &str = "/fapi/v1/allOrders";
 pub(super) const USER_TRADES: &str = "/fapi/v1/userTrades";
 pub(super) const INCOME: &str = "/fapi/v1/income";
+pub(super) const ALL_OPEN_ORDERS: &str = "/fapi/v1/allOpenOrders";
+pub(super) const ALGO_ORDER: &str = "/fapi/v1/algoOrder";
+pub(super) const OPEN_ALGO_ORDERS: &str = "/fapi/v1/openAlgoOrders";
+pub(super) const ALL_ALGO_ORDERS: &str = "/fapi/v1/allAlgoOrders";
+pub(super) const ALGO_OPEN_ORDERS: &str = "/fapi/v1/algoOpenOrders";
+pub(super) const FORCE_ORDERS: &str = "/fapi/v1/forceOrders";
+pub(super) const FUNDING_RATE: &str = "/fapi/v1/fundingRate";
+pub(super) const LEVERAGE: &str = "/fapi/v1/leverage";
+pub(super) const MARGIN_TYPE: &str = "/fapi/v1/marginType";
 
 const fn same(method: Method, path: &'static str, weight: u32) -> EndpointWeight {
     EndpointWeight { method, path, one_symbol: weight, all_symbols: weight }
@@ -23,14 +35,33 @@ const fn split(path: &'static str, one_symbol: u32, all_symbols: u32) -> Endpoin
     EndpointWeight { method: Method::Get, path, one_symbol, all_symbols }
 }
 
+/// The longest window that is asked for where a window must be shorter than 7 days, not just as long.
+const ALMOST_7_DAYS_MS: i64 = 7 * DAY_MS - 1_000;
+
+const fn paged(page_rows_max: usize, window_ms_max: i64, retention_ms: i64, needs_symbol: bool) -> PagedFacts {
+    PagedFacts { page_rows_max, window_ms_max, retention_ms, needs_symbol }
+}
+
+const fn added(name: &'static str) -> IncomeTypeFacts {
+    IncomeTypeFacts { name, effect: WalletEffect::Added }
+}
+
+const fn undocumented(name: &'static str) -> IncomeTypeFacts {
+    IncomeTypeFacts { name, effect: WalletEffect::Undocumented }
+}
+
 /// What Binance documents about its USD-M futures, as of November 2026.
 pub static VENUE: VenueFacts = VenueFacts {
     name: "binance_usdm",
     base_url: "https://fapi.binance.com",
-    trades: PagedFacts { page_rows_max: 1_000, window_ms_max: 7 * DAY_MS, retention_ms: 90 * DAY_MS },
-    // A window must be shorter than 7 days, not just as long.
-    orders: PagedFacts { page_rows_max: 1_000, window_ms_max: 7 * DAY_MS - 1_000, retention_ms: 90 * DAY_MS },
-    income: PagedFacts { page_rows_max: 1_000, window_ms_max: 7 * DAY_MS, retention_ms: 90 * DAY_MS },
+    trades: paged(1_000, 7 * DAY_MS, 90 * DAY_MS, true),
+    orders: paged(1_000, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
+    conditional_orders: paged(1_000, ALMOST_7_DAYS_MS, 90 * DAY_MS, true),
+    // 100 rows at most; how far back they go is not documented, so no more is relied on than for the orders they are.
+    force_orders: paged(100, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
+    income: paged(1_000, 7 * DAY_MS, 90 * DAY_MS, false),
+    // No limit of the window is documented: 1000 rates every 8 hours are most of a year.
+    funding_rates: paged(1_000, 300 * DAY_MS, 3_650 * DAY_MS, true),
     unfilled_order_retention_ms: 3 * DAY_MS,
     // Fills have been seen to lag their order's status by seconds.
     settle_lag_ms: 10_000,
@@ -42,35 +73,56 @@ pub static VENUE: VenueFacts = VenueFacts {
         same(Method::Get, TIME, 1),
         same(Method::Get, EXCHANGE_INFO, 1),
         split(PREMIUM_INDEX, 1, 10),
+        same(Method::Get, FUNDING_RATE, 1),
         same(Method::Get, BALANCE, 5),
         same(Method::Get, POSITION_RISK, 5),
         same(Method::Get, POSITION_MODE, 30),
         same(Method::Post, POSITION_MODE, 1),
+        same(Method::Post, LEVERAGE, 1),
+        same(Method::Post, MARGIN_TYPE, 1),
         split(OPEN_ORDERS, 1, 40),
+        split(OPEN_ALGO_ORDERS, 1, 40),
         same(Method::Get, ORDER, 1),
         same(Method::Post, ORDER, 0),
+        same(Method::Put, ORDER, 0),
         same(Method::Delete, ORDER, 1),
+        same(Method::Get, ALGO_ORDER, 1),
+        same(Method::Post, ALGO_ORDER, 0),
+        same(Method::Delete, ALGO_ORDER, 1),
+        same(Method::Delete, ALL_OPEN_ORDERS, 1),
+        same(Method::Delete, ALGO_OPEN_ORDERS, 1),
         same(Method::Get, ALL_ORDERS, 5),
+        same(Method::Get, ALL_ALGO_ORDERS, 5),
         same(Method::Get, USER_TRADES, 5),
         same(Method::Get, INCOME, 30),
+        split(FORCE_ORDERS, 20, 50),
     ],
-    wallet_income_types: &[
-        "TRANSFER",
-        "WELCOME_BONUS",
-        "REALIZED_PNL",
-        "FUNDING_FEE",
-        "COMMISSION",
-        "INSURANCE_CLEAR",
-        "REFERRAL_KICKBACK",
-        "COMMISSION_REBATE",
-        "API_REBATE",
-        "CONTEST_REWARD",
-        "CROSS_COLLATERAL_TRANSFER",
-        "INTERNAL_TRANSFER",
-        "AUTO_EXCHANGE",
-        "DELIVERED_SETTELMENT",
-        "COIN_SWAP_DEPOSIT",
-        "COIN_SWAP_WITHDRAW",
-        "FEE_RETURN",
+    order_limits: OrderLimits { per_10s_max: 300, per_1m_max: 1_200, conditional_open_max: 200 },
+    client_order_id: ClientOrderIdRule { len_max: 36, separators: ".:/_-" },
+    income_types: &[
+        added("TRANSFER"),
+        added("WELCOME_BONUS"),
+        added("REALIZED_PNL"),
+        added("FUNDING_FEE"),
+        added("COMMISSION"),
+        added("INSURANCE_CLEAR"),
+        added("REFERRAL_KICKBACK"),
+        added("COMMISSION_REBATE"),
+        added("API_REBATE"),
+        added("CONTEST_REWARD"),
+        added("CROSS_COLLATERAL_TRANSFER"),
+        undocumented("OPTIONS_PREMIUM_FEE"),
+        undocumented("OPTIONS_SETTLE_PROFIT"),
+        added("INTERNAL_TRANSFER"),
+        added("AUTO_EXCHANGE"),
+        // The exchange's own spelling.
+        added("DELIVERED_SETTELMENT"),
+        added("COIN_SWAP_DEPOSIT"),
+        added("COIN_SWAP_WITHDRAW"),
+        undocumented("POSITION_LIMIT_INCREASE_FEE"),
+        undocumented("STRATEGY_UMFUTURES_TRANSFER"),
+        undocumented("BFUSD_REWARD"),
+        undocumented("SPECIAL_FUNDING_FEE"),
+        added("FEE_RETURN"),
     ],
 };

@@ -205,7 +205,7 @@ mod tests {
 
         #[test]
         fn bisected_windows_cover_every_row_once(times in proptest::collection::vec(0_i64..2_000_000_000, 0..60), crowd in 0_usize..6) {
-            let limits = PagedFacts { page_rows_max: 7, window_ms_max: 600_000_000, retention_ms: 0 };
+            let limits = PagedFacts { page_rows_max: 7, window_ms_max: 600_000_000, retention_ms: 0, needs_symbol: false };
             let mut times = times;
             times.extend(std::iter::repeat_n(1_234_567, crowd));
             let rows: Vec<_> = times.iter().map(|ms| at(*ms)).collect();
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_page_full_within_one_millisecond_is_an_error() {
-        let limits = PagedFacts { page_rows_max: 5, window_ms_max: 1_000, retention_ms: 0 };
+        let limits = PagedFacts { page_rows_max: 5, window_ms_max: 1_000, retention_ms: 0, needs_symbol: false };
         let mut query = WindowQuery::new(TimeWindow::new(at(0), at(5_000)).unwrap());
         let stuck = loop {
             match next_window(&query, 5, limits) {

@@ -9,12 +9,13 @@
 use std::str::FromStr;
 
 use ledger_core::{
-    Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Income,
-    IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode, PositionSide,
+    Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillId, FillKey,
+    Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode, PositionSide,
     PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
 };
 
 use super::dto::{self, Field, Scalar};
+use crate::api::FundingRate;
 use crate::error::FieldProblem;
 use crate::income_id::{IncomeDigest, is_no_id};
 
@@ -90,6 +91,14 @@ fn optional_price(name: &'static str, field: &Field) -> Parsed<Option<Price>> {
     }
 }
 
+/// Absent and 0 both mean "all of it": closing the whole position.
+fn optional_quantity(name: &'static str, field: &Field) -> Parsed<Option<Quantity>> {
+    match get_optional::<Decimal>(name, field)? {
+        Some(value) if !value.is_zero() => Quantity::new(value).map(Some).map_err(|error| (name, error.into())),
+        _ => Ok(None),
+    }
+}
+
 fn position_side(field: &Field) -> Parsed<Option<PositionSide>> {
     const NAME: &str = "positionSide";
     match text(NAME, field)? {
@@ -135,10 +144,8 @@ pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
 pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
     let updated = optional_instant("updateTime", &row.update_time)?;
     let created = optional_instant("time", &row.time)?;
-    let quantity = match get::<Decimal>("origQty", &row.orig_qty)? {
-        ordered if ordered.is_zero() => None,
-        ordered => Some(Quantity::new(ordered).map_err(|error| ("origQty", error.into()))?),
-    };
+    let client_order_id = get_optional::<ClientOrderId>("clientOrderId", &row.client_order_id)?;
+    required("origQty", &row.orig_qty)?;
     let executed_qty: Decimal = get("executedQty", &row.executed_qty)?;
     // A triggered order changes its type; the one that it was placed with tells what it was for.
     let order_type = match get_optional::<Label>("origType", &row.orig_type)? {
@@ -151,7 +158,8 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
             class: OrderClass::Regular,
             order_id: get::<OrderId>("orderId", &row.order_id)?,
         },
-        client_order_id: get_optional::<ClientOrderId>("clientOrderId", &row.client_order_id)?,
+        exit_reason: forced_exit(client_order_id.as_ref()),
+        client_order_id,
         side: get::<Side>("side", &row.side)?,
         position_side: position_side(&row.position_side)?,
         order_type,
@@ -159,7 +167,7 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
         status: get("status", &row.status)?,
         terms: OrderTerms {
             as_of: updated.or(created),
-            qty: quantity,
+            qty: optional_quantity("origQty", &row.orig_qty)?,
             price: optional_price("price", &row.price)?,
             trigger_price: optional_price("stopPrice", &row.stop_price)?,
         },
@@ -171,8 +179,53 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
         triggered_order_id: None,
         engine: None,
         signal_id: None,
+    })
+}
+
+/// A conditional order. It has no fills and no executed quantity: the regular order that it becomes has them.
+pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
+    let updated = optional_instant("updateTime", &row.update_time)?;
+    let created = optional_instant("createTime", &row.create_time)?;
+    Ok(Order {
+        key: OrderKey {
+            symbol: get("symbol", &row.symbol)?,
+            class: OrderClass::Conditional,
+            order_id: get::<OrderId>("algoId", &row.algo_id)?,
+        },
+        client_order_id: get_optional::<ClientOrderId>("clientAlgoId", &row.client_algo_id)?,
+        side: get::<Side>("side", &row.side)?,
+        position_side: position_side(&row.position_side)?,
+        order_type: get_optional("orderType", &row.order_type)?,
+        time_in_force: get_optional("timeInForce", &row.time_in_force)?,
+        status: get("algoStatus", &row.algo_status)?,
+        terms: OrderTerms {
+            as_of: updated.or(created),
+            qty: optional_quantity("quantity", &row.quantity)?,
+            price: optional_price("price", &row.price)?,
+            trigger_price: optional_price("triggerPrice", &row.trigger_price)?,
+        },
+        executed: None,
+        reduce_only: boolean("reduceOnly", &row.reduce_only)?,
+        close_position: boolean("closePosition", &row.close_position)?,
+        created: created.map(EventTime::ms),
+        updated: updated.map(EventTime::ms),
+        triggered_order_id: optional_id("actualOrderId", &row.actual_order_id)?,
+        engine: None,
+        signal_id: None,
         exit_reason: None,
     })
+}
+
+/// What the exchange names its own orders, which close positions that somebody else opened.
+fn forced_exit(client_order_id: Option<&ClientOrderId>) -> Option<ExitReason> {
+    let name = client_order_id?.as_str();
+    [
+        ("autoclose-", ExitReason::Liquidation),
+        ("adl_autoclose", ExitReason::Adl),
+        ("settlement_autoclose-", ExitReason::Settlement),
+    ]
+    .into_iter()
+    .find_map(|(prefix, reason)| name.starts_with(prefix).then_some(reason))
 }
 
 /// A ledger entry; one without a transaction id gets one of its digest and the `ordinal` of that among identical rows.
@@ -235,6 +288,19 @@ pub(super) fn mark_price(row: &dto::MarkPriceRow) -> Parsed<PriceSnapshot> {
         at: instant("time", &row.time)?,
         mark_price: get("markPrice", &row.mark_price)?,
     })
+}
+
+pub(super) fn funding_rate(row: &dto::FundingRateRow) -> Parsed<FundingRate> {
+    Ok(FundingRate {
+        symbol: get("symbol", &row.symbol)?,
+        at: instant("fundingTime", &row.funding_time)?,
+        rate: get("fundingRate", &row.funding_rate)?,
+        mark_price: optional_price("markPrice", &row.mark_price)?,
+    })
+}
+
+pub(super) fn leverage(row: &dto::LeverageRow) -> Parsed<u32> {
+    required("leverage", &row.leverage)?.parse().map_err(|_| ("leverage", FieldProblem::NotInteger))
 }
 
 pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use super::dto;
 use super::facts::{TIME, VENUE};
 use super::parse;
+use super::rows::malformed;
 use super::sign::Query;
 use crate::api::Usage;
 use crate::clock::{Clock, duration_ms};
@@ -38,6 +39,8 @@ pub(super) struct RestClient {
     requests: AtomicU64,
     weight: AtomicU64,
     weight_1m: AtomicU64,
+    orders_10s: AtomicU64,
+    orders_1m: AtomicU64,
 }
 
 impl RestClient {
@@ -57,6 +60,8 @@ impl RestClient {
             requests: AtomicU64::new(0),
             weight: AtomicU64::new(0),
             weight_1m: AtomicU64::new(NONE),
+            orders_10s: AtomicU64::new(NONE),
+            orders_1m: AtomicU64::new(NONE),
         })
     }
 
@@ -65,11 +70,13 @@ impl RestClient {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        let weight_1m = self.weight_1m.load(Ordering::Relaxed);
+        let stated = |counter: &AtomicU64| u32::try_from(counter.load(Ordering::Relaxed)).ok();
         Usage {
             requests: self.requests.load(Ordering::Relaxed),
             weight: self.weight.load(Ordering::Relaxed),
-            weight_1m: u32::try_from(weight_1m).ok(),
+            weight_1m: stated(&self.weight_1m),
+            orders_10s: stated(&self.orders_10s),
+            orders_1m: stated(&self.orders_1m),
         }
     }
 
@@ -142,8 +149,8 @@ impl RestClient {
     ) -> Result<T, ExchangeError> {
         let blocked_until_ms = self.blocked_until_ms.load(Ordering::Relaxed);
         if self.clock.now().as_ms() < blocked_until_ms {
-            let until = TimestampMs::new(blocked_until_ms).ok();
-            return Err(ExchangeError::Throttled { endpoint: endpoint.clone(), status: 429, until });
+            let until = TimestampMs::MIN.saturating_add_ms(blocked_until_ms - TimestampMs::MIN.as_ms());
+            return Err(ExchangeError::Throttled { endpoint: endpoint.clone(), until });
         }
         let request = Request {
             method: endpoint.method,
@@ -161,8 +168,14 @@ impl RestClient {
                 ExchangeError::AnswerLost { endpoint: endpoint.clone(), source }
             }
         })?;
-        if let Some(used) = response.header("x-mbx-used-weight-1m").and_then(|text| text.parse::<u32>().ok()) {
-            self.weight_1m.store(u64::from(used), Ordering::Relaxed);
+        for (name, counter) in [
+            ("x-mbx-used-weight-1m", &self.weight_1m),
+            ("x-mbx-order-count-10s", &self.orders_10s),
+            ("x-mbx-order-count-1m", &self.orders_1m),
+        ] {
+            if let Some(used) = response.header(name).and_then(|text| text.parse::<u32>().ok()) {
+                counter.store(u64::from(used), Ordering::Relaxed);
+            }
         }
         if !(200..300).contains(&response.status) {
             return Err(self.refusal(endpoint, &response));
@@ -173,6 +186,7 @@ impl RestClient {
                 Some((code, message)) if code < 0 => refused(endpoint, response.status, code, message),
                 _ => ExchangeError::Unreadable {
                     endpoint: endpoint.clone(),
+                    content_type: response.header("content-type").unwrap_or("no content type").to_owned(),
                     body_start: body_start(&response.body),
                     source,
                 },
@@ -185,8 +199,8 @@ impl RestClient {
         let notice = notice(response);
         let throttled = matches!(status, 418 | 429) || matches!(&notice, Some((-1003, _)));
         if throttled {
-            let until = Some(self.block(status, response));
-            return ExchangeError::Throttled { endpoint: endpoint.clone(), status, until };
+            let until = self.block(status, response);
+            return ExchangeError::Throttled { endpoint: endpoint.clone(), until };
         }
         match notice {
             Some((code, message)) => refused(endpoint, status, code, message),
@@ -221,6 +235,8 @@ fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> Exch
         -1000 | -1001 if status >= 500 && !surely_failed(&message) => {
             ExchangeError::OutcomeUnknown { endpoint, status, message }
         }
+        -1121 | -4141 if endpoint.symbol.is_some() => ExchangeError::SymbolClosed { endpoint, status, code, message },
+        -1008 => ExchangeError::Overloaded { endpoint, status, message },
         _ => ExchangeError::Refused { endpoint, status, code, message },
     }
 }
@@ -230,7 +246,7 @@ fn without_code(endpoint: &Endpoint, status: u16, body_start: String) -> Exchang
     if status == 503 && execution_unknown(&body_start) {
         ExchangeError::OutcomeUnknown { endpoint, status, message: body_start }
     } else if status == 503 && surely_failed(&body_start) {
-        ExchangeError::Refused { endpoint, status, code: -1008, message: body_start }
+        ExchangeError::Overloaded { endpoint, status, message: body_start }
     } else {
         ExchangeError::Http { endpoint, status, body_start }
     }
@@ -242,10 +258,6 @@ fn execution_unknown(message: &str) -> bool {
 
 fn surely_failed(message: &str) -> bool {
     message.contains("Service Unavailable") || message.contains("Internal error; unable to process your request")
-}
-
-pub(super) fn malformed(endpoint: &Endpoint, row: usize, (field, problem): parse::Unusable) -> ExchangeError {
-    ExchangeError::Malformed { endpoint: endpoint.clone(), row, field, problem: Box::new(problem) }
 }
 
 /// Credentials travel with every request, so only TLS or the own machine will do.

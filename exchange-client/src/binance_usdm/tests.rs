@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ledger_core::{
-    ClientOrderId, Decimal, FillId, OrderId, OrderStatus, PositionMode, PositionSide, Quantity, Side, Symbol,
-    TimestampMs,
+    ClientOrderId, Decimal, Fill, FillId, Order, OrderClass, OrderId, OrderStatus, PositionMode, PositionSide,
+    Quantity, Side, Symbol, TimestampMs,
 };
 
+use async_trait::async_trait;
+
 use super::*;
+use crate::api::{ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery, WindowQuery};
 use crate::clock::ManualClock;
+use crate::error::{ErrorClass, FieldProblem, SendOutcome};
 use crate::transport::{Request, Response, TransportError};
 
 const NOW_MS: i64 = 1_780_000_000_000;
@@ -91,7 +95,7 @@ fn new_order() -> NewOrder {
         side: Side::Buy,
         position_side: PositionSide::Net,
         kind: OrderKind::Market,
-        qty: "0.010".parse::<Quantity>().unwrap(),
+        size: "0.010".parse::<Quantity>().unwrap().into(),
         reduce_only: false,
     }
 }
@@ -117,7 +121,12 @@ async fn fill_of(row: &str) -> Fill {
 
 async fn order_of(row: &str) -> Order {
     let (exchange, ..) = adapter(Script::timed().then(200, row));
-    exchange.fetch_order(btc(), OrderRef::Client(ClientOrderId::new("abc").unwrap())).await.unwrap().unwrap().entity
+    exchange
+        .fetch_order(btc(), OrderRef::Client(OrderClass::Regular, ClientOrderId::new("abc").unwrap()))
+        .await
+        .unwrap()
+        .unwrap()
+        .entity
 }
 
 #[tokio::test]
@@ -189,7 +198,10 @@ async fn what_is_missing_is_refused_by_name() {
         }
     }
     let (exchange, ..) = adapter(Script::timed().then(200, &ORDER_ROW.replace("executedQty", "other")));
-    let error = exchange.fetch_order(btc(), OrderRef::Client(ClientOrderId::new("abc").unwrap())).await.unwrap_err();
+    let error = exchange
+        .fetch_order(btc(), OrderRef::Client(OrderClass::Regular, ClientOrderId::new("abc").unwrap()))
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("`executedQty`"), "{error}");
 }
 
@@ -215,7 +227,7 @@ async fn an_order_never_makes_a_fill() {
     let sent = &script.asked()[1];
     assert!(
         sent.starts_with(
-            "POST /fapi/v1/order?symbol=BTCUSDT&side=BUY&positionSide=BOTH&quantity=0.01&newClientOrderId=x-1%3Aentry&type=MARKET&newOrderRespType=RESULT&"
+            "POST /fapi/v1/order?symbol=BTCUSDT&side=BUY&positionSide=BOTH&type=MARKET&quantity=0.01&newClientOrderId=x-1%3Aentry&newOrderRespType=RESULT&"
         ),
         "{sent}"
     );
@@ -418,7 +430,7 @@ async fn nothing_is_sent_while_the_exchange_asks_to_wait() {
         let script = Script::timed().then_with(status, "", headers).then(200, "[]");
         let (exchange, script, clock) = adapter(script);
         match exchange.fetch_positions(None).await.unwrap_err() {
-            ExchangeError::Throttled { until: Some(until), .. } => {
+            ExchangeError::Throttled { until, .. } => {
                 assert_eq!(until.as_ms(), NOW_MS + wait_secs * 1_000);
             }
             other => panic!("{other}"),
@@ -439,8 +451,6 @@ async fn an_order_that_is_not_found_is_no_error_and_no_change_needed_is_done() {
     let (exchange, ..) =
         adapter(Script::timed().then(400, r#"{"code":-4059,"msg":"No need to change position side."}"#));
     assert!(exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
-    let conditional = OrderRef::Id(OrderClass::Conditional, OrderId::new("1").unwrap());
-    assert_eq!(exchange.fetch_order(btc(), conditional).await.unwrap_err().class(), ErrorClass::Unsupported);
 }
 
 #[tokio::test]

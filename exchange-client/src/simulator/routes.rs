@@ -23,9 +23,23 @@ type Answered = Result<Value, Refusal>;
 pub(super) fn weight(incoming: &Incoming<'_>, params: &Params) -> u32 {
     let one_symbol = params.get("symbol").is_some();
     match (incoming.method, incoming.path) {
-        ("GET", "/fapi/v3/balance" | "/fapi/v3/positionRisk" | "/fapi/v1/allOrders" | "/fapi/v1/userTrades") => 5,
+        (
+            "GET",
+            "/fapi/v3/balance"
+            | "/fapi/v3/positionRisk"
+            | "/fapi/v1/allOrders"
+            | "/fapi/v1/allAlgoOrders"
+            | "/fapi/v1/userTrades",
+        ) => 5,
         ("GET", "/fapi/v1/income" | "/fapi/v1/positionSide/dual") => 30,
-        ("GET", "/fapi/v1/openOrders") if !one_symbol => 40,
+        ("GET", "/fapi/v1/openOrders" | "/fapi/v1/openAlgoOrders") if !one_symbol => 40,
+        ("GET", "/fapi/v1/forceOrders") => {
+            if one_symbol {
+                20
+            } else {
+                50
+            }
+        }
         ("GET", "/fapi/v1/premiumIndex") if !one_symbol => 10,
         ("POST", "/fapi/v1/order") => 0,
         _ => 1,
@@ -82,6 +96,9 @@ fn signed(
             let order = engine.cancel(account, &symbol, &lookup)?;
             Ok(order_json(&order, false))
         }
+        // There are no conditional and no forced orders here yet.
+        ("GET", "/fapi/v1/openAlgoOrders" | "/fapi/v1/allAlgoOrders" | "/fapi/v1/forceOrders") => Ok(json!([])),
+        ("GET", "/fapi/v1/algoOrder") => Err(Refusal::no_such_order()),
         ("GET", "/fapi/v1/userTrades") => user_trades(engine, account, params),
         ("GET", "/fapi/v1/income") => income(engine, account, params),
         _ => Err(Refusal::no_such_path()),

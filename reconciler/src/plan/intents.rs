@@ -12,7 +12,7 @@ use crate::observation::{Observation, SymbolObservation};
 pub(super) fn plan_intents(observation: &Observation, symbol: &Symbol, close: &SymbolObservation, plan: &mut Plan) {
     let unresolved = observation.book.unresolved_intents.iter().map(|intent| &intent.fact);
     for intent in unresolved.filter(|intent| intent.symbol == *symbol) {
-        let reference = OrderRef::Client(intent.client_order_id.clone());
+        let reference = OrderRef::Client(intent.class, intent.client_order_id.clone());
         let answer = close.orders.iter().find(|(order, _)| *order == reference);
         let Some((_, Ok(answer))) = answer else { continue };
         let sent = format!(

@@ -229,7 +229,7 @@ impl<'a> Bot<'a> {
             side: wish.side,
             position_side: PositionSide::Net,
             kind: OrderKind::Market,
-            qty: wish.qty,
+            size: wish.qty.into(),
             reduce_only: false,
         };
         match self.world.trader.create_order(order).await {

@@ -1,0 +1,278 @@
+//! Asking Binance USD-M.
+
+use async_trait::async_trait;
+use ledger_core::{
+    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, PriceSnapshot,
+    Symbol, TimestampMs,
+};
+use serde_json::value::RawValue;
+
+use super::facts::{
+    ALL_ALGO_ORDERS, ALL_ORDERS, BALANCE, EXCHANGE_INFO, FORCE_ORDERS, FUNDING_RATE, INCOME, OPEN_ALGO_ORDERS,
+    OPEN_ORDERS, POSITION_MODE, POSITION_RISK, PREMIUM_INDEX, USER_TRADES, VENUE,
+};
+use super::paging::{self, TradeRequest, WindowAnswer};
+use super::parameters::{order_path, with_order_ref, with_window};
+use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, stated};
+use super::sign::Query;
+use super::{BinanceUsdm, dto, parse};
+use crate::api::{
+    AccountIdentity, Answer, ExchangeReader, FundingRate, OrderRef, Page, Stated, TimeWindow, TradeQuery, Usage,
+    WindowQuery,
+};
+use crate::error::{Endpoint, ErrorClass, ExchangeError, FieldProblem};
+use crate::transport::Method;
+use crate::venue::{PagedFacts, VenueFacts};
+
+#[async_trait]
+impl ExchangeReader for BinanceUsdm {
+    fn venue(&self) -> &'static VenueFacts {
+        &VENUE
+    }
+
+    fn usage(&self) -> Usage {
+        self.rest.usage()
+    }
+
+    async fn server_time(&self) -> Result<TimestampMs, ExchangeError> {
+        Ok(self.rest.measure_clock().await?.0)
+    }
+
+    async fn account_identity(&self) -> Result<AccountIdentity, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, BALANCE, None);
+        let rows = self.rows(&endpoint, Query::new()).await?;
+        let first = rows.first().ok_or_else(|| malformed(&endpoint, 0, ("accountAlias", FieldProblem::Missing)))?;
+        let alias = stated::<dto::BalanceRow, _>(&endpoint, 0, first, parse::account_alias)?.entity;
+        Ok(AccountIdentity {
+            venue: VENUE.name.to_owned(),
+            base_url: self.rest.base_url().to_owned(),
+            account_alias: alias,
+        })
+    }
+
+    async fn fetch_position_mode(&self) -> Result<PositionMode, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, POSITION_MODE, None);
+        let row: dto::PositionModeRow = self.rest.read_signed(&endpoint, Query::new()).await?;
+        parse::position_mode(&row).map_err(|unusable| malformed(&endpoint, 0, unusable))
+    }
+
+    async fn fetch_instruments(&self) -> Result<Answer<Instrument>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
+        let asked_at = self.rest.server_now().await?;
+        let answer: dto::ExchangeInfo = self.rest.read_public(&endpoint, Query::new()).await?;
+        Ok(Answer { rows: all_stated(&endpoint, &answer.symbols, parse::instrument)?, asked_at })
+    }
+
+    async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, PREMIUM_INDEX, symbol.as_ref());
+        let asked_at = self.rest.server_now().await?;
+        let query = Query::new().with_some("symbol", symbol.as_ref());
+        // One contract is answered as an object, all of them as a list.
+        let rows = if symbol.is_some() {
+            vec![self.rest.read_public::<Box<RawValue>>(&endpoint, query).await?]
+        } else {
+            self.rest.read_public(&endpoint, query).await?
+        };
+        let rows = all_stated(&endpoint, &rows, parse::mark_price)?;
+        Ok(Answer { rows: in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?, asked_at })
+    }
+
+    async fn fetch_positions(&self, symbol: Option<Symbol>) -> Result<Answer<PositionSnapshot>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, POSITION_RISK, symbol.as_ref());
+        let asked_at = self.rest.server_now().await?;
+        let rows = self.rows(&endpoint, Query::new().with_some("symbol", symbol.as_ref())).await?;
+        let rows = all_stated(&endpoint, &rows, |row| parse::position(row, asked_at))?;
+        let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| (row.symbol.clone(), row.position_side))?;
+        Ok(Answer { rows, asked_at })
+    }
+
+    async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, BALANCE, None);
+        let asked_at = self.rest.server_now().await?;
+        let rows = self.rows(&endpoint, Query::new()).await?;
+        Ok(Answer { rows: all_stated(&endpoint, &rows, |row| parse::balance(row, asked_at))?, asked_at })
+    }
+
+    async fn fetch_open_orders(&self, symbol: Option<Symbol>) -> Result<Answer<Order>, ExchangeError> {
+        let asked_at = self.rest.server_now().await?;
+        // Conditional ones first: one that triggers in between is then seen twice, as both, rather than not at all.
+        let conditional = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, symbol.as_ref());
+        let mut rows = self.listed_orders(&conditional, OrderClass::Conditional).await?;
+        let regular = Endpoint::new(Method::Get, OPEN_ORDERS, symbol.as_ref());
+        rows.extend(self.listed_orders(&regular, OrderClass::Regular).await?);
+        rows.sort_by(|left, right| left.entity.key.cmp(&right.entity.key));
+        Ok(Answer { rows, asked_at })
+    }
+
+    async fn fetch_order(&self, symbol: Symbol, order: OrderRef) -> Result<Option<Stated<Order>>, ExchangeError> {
+        let class = order.class();
+        let endpoint = Endpoint::new(Method::Get, order_path(class), Some(&symbol));
+        let query = with_order_ref(Query::new().with("symbol", &symbol), &order);
+        let raw: Box<RawValue> = match self.rest.read_signed(&endpoint, query).await {
+            Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
+            result => result?,
+        };
+        Ok(orders(&endpoint, class, &[raw])?.pop())
+    }
+
+    async fn fetch_orders(
+        &self,
+        class: OrderClass,
+        symbol: Option<Symbol>,
+        query: WindowQuery,
+    ) -> Result<Page<Order, WindowQuery>, ExchangeError> {
+        let path = match class {
+            OrderClass::Regular => ALL_ORDERS,
+            OrderClass::Conditional => ALL_ALGO_ORDERS,
+        };
+        if symbol.is_none() && VENUE.orders_of(class).needs_symbol {
+            return Err(ExchangeError::Unsupported { what: "a list of conditional orders of all contracts at once" });
+        }
+        let endpoint = Endpoint::new(Method::Get, path, symbol.as_ref());
+        self.window_page(&endpoint, query, VENUE.orders_of(class), |endpoint, rows| orders(endpoint, class, rows)).await
+    }
+
+    async fn fetch_my_trades(
+        &self,
+        symbol: Symbol,
+        query: TradeQuery,
+    ) -> Result<Page<Fill, TradeQuery>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, USER_TRADES, Some(&symbol));
+        let asked_at = self.rest.server_now().await?;
+        let parameters = Query::new().with("symbol", &symbol);
+        let parameters = match paging::trade_request(&query) {
+            TradeRequest::Window(window) => with_window(parameters, window),
+            TradeRequest::FromId(id) => parameters.with("fromId", id),
+            TradeRequest::Order(order_id) => parameters.with("orderId", order_id),
+        };
+        let parameters = parameters.with("limit", VENUE.trades.page_rows_max.to_string());
+        let raw = self.rows(&endpoint, parameters).await?;
+        let rows = all_stated(&endpoint, &raw, parse::fill)?;
+        let rows = in_order(&endpoint, rows, |row| &row.key.symbol, |row| (row.sequence, row.key.clone()))?;
+        let next = paging::next_trades(&query, &rows, raw.len()).map_err(|stuck| incomplete(&endpoint, stuck))?;
+        Ok(Page { rows, asked_at, next })
+    }
+
+    async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, INCOME, None);
+        let asked_at = self.rest.server_now().await?;
+        // Rows without a transaction id are numbered within a second, so no page may begin or end in the middle of one.
+        let query = paging::in_whole_seconds(query, VENUE.income);
+        let step = paging::window_step(&query, VENUE.income);
+        let raw = self.income_page(&endpoint, step).await?;
+        match paging::next_window(&query, raw.len(), VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))? {
+            WindowAnswer::Complete(next) => Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next }),
+            WindowAnswer::Overflowed(narrower) if narrower.step_ms >= paging::SECOND_MS => {
+                // What the page lacks may belong into any of its seconds: these rows come again.
+                Ok(Page { rows: Vec::new(), asked_at, next: Some(narrower) })
+            }
+            // A second holds more than a page.
+            WindowAnswer::Overflowed(narrower) => {
+                let raw = self.crowded_income(&endpoint, step, narrower.step_ms).await?;
+                let rest = query.window.after(step);
+                let next = rest.map(|window| WindowQuery { window, step_ms: paging::SECOND_MS });
+                Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next })
+            }
+        }
+    }
+
+    async fn fetch_force_orders(
+        &self,
+        symbol: Option<Symbol>,
+        query: WindowQuery,
+    ) -> Result<Page<Order, WindowQuery>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, FORCE_ORDERS, symbol.as_ref());
+        self.window_page(&endpoint, query, VENUE.force_orders, |endpoint, rows| {
+            orders(endpoint, OrderClass::Regular, rows)
+        })
+        .await
+    }
+
+    async fn fetch_funding_rates(
+        &self,
+        symbol: Symbol,
+        query: WindowQuery,
+    ) -> Result<Page<FundingRate, WindowQuery>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, FUNDING_RATE, Some(&symbol));
+        self.window_page(&endpoint, query, VENUE.funding_rates, |endpoint, rows| {
+            let rows = all_stated(endpoint, rows, parse::funding_rate)?;
+            in_order(endpoint, rows, |row| &row.symbol, |row| row.at)
+        })
+        .await
+    }
+}
+
+/// Orders of one class, in order of their keys, each once.
+fn orders(endpoint: &Endpoint, class: OrderClass, rows: &[Box<RawValue>]) -> Result<Vec<Stated<Order>>, ExchangeError> {
+    let rows = match class {
+        OrderClass::Regular => all_stated(endpoint, rows, parse::order)?,
+        OrderClass::Conditional => all_stated(endpoint, rows, parse::conditional_order)?,
+    };
+    in_order(endpoint, rows, |row| &row.key.symbol, |row| row.key.clone())
+}
+
+impl BinanceUsdm {
+    async fn rows(&self, endpoint: &Endpoint, query: Query) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+        self.rest.read_signed(endpoint, query).await
+    }
+
+    /// A list of open orders of one class, of the endpoint's contract or all.
+    pub(super) async fn listed_orders(
+        &self,
+        endpoint: &Endpoint,
+        class: OrderClass,
+    ) -> Result<Vec<Stated<Order>>, ExchangeError> {
+        let rows = self.rows(endpoint, Query::new().with_some("symbol", endpoint.symbol.as_ref())).await?;
+        orders(endpoint, class, &rows)
+    }
+
+    /// A step of a window. Of a full page nobody knows which rows it lacks, so its step is asked again in halves.
+    async fn window_page<T>(
+        &self,
+        endpoint: &Endpoint,
+        query: WindowQuery,
+        limits: PagedFacts,
+        parse: impl FnOnce(&Endpoint, &[Box<RawValue>]) -> Result<Vec<Stated<T>>, ExchangeError>,
+    ) -> Result<Page<T, WindowQuery>, ExchangeError> {
+        let asked_at = self.rest.server_now().await?;
+        let step = paging::window_step(&query, limits);
+        let parameters = with_window(Query::new().with_some("symbol", endpoint.symbol.as_ref()), step)
+            .with("limit", limits.page_rows_max.to_string());
+        let raw = self.rows(endpoint, parameters).await?;
+        let next = paging::next_window(&query, raw.len(), limits).map_err(|stuck| incomplete(endpoint, stuck))?;
+        let rows = parse(endpoint, &raw)?;
+        Ok(match next {
+            WindowAnswer::Complete(next) => Page { rows, asked_at, next },
+            // What came is true all the same.
+            WindowAnswer::Overflowed(narrower) => Page { rows, asked_at, next: Some(narrower) },
+        })
+    }
+
+    async fn income_page(&self, endpoint: &Endpoint, step: TimeWindow) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+        let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
+        self.rows(endpoint, parameters).await
+    }
+
+    /// All rows of a window that holds more than a page, however short it is.
+    async fn crowded_income(
+        &self,
+        endpoint: &Endpoint,
+        window: TimeWindow,
+        step_ms: i64,
+    ) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+        let mut rows = Vec::new();
+        let mut next = Some(WindowQuery { window, step_ms });
+        while let Some(query) = next {
+            let page = self.income_page(endpoint, paging::window_step(&query, VENUE.income)).await?;
+            let followed = paging::next_window(&query, page.len(), VENUE.income);
+            next = match followed.map_err(|stuck| incomplete(endpoint, stuck))? {
+                WindowAnswer::Complete(next) => {
+                    rows.extend(page);
+                    next
+                }
+                WindowAnswer::Overflowed(narrower) => Some(narrower),
+            };
+        }
+        Ok(rows)
+    }
+}

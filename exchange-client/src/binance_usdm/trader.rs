@@ -1,0 +1,163 @@
+//! Trading at Binance USD-M.
+//!
+//! Invariants, each with a test of the same name (in [`super::tests`]):
+//! 1. `a_sent_order_is_done_rejected_or_unknown`, and is sent once.
+//! 2. `no_change_needed_is_done`.
+//! 3. `each_order_of_a_side_has_an_outcome_of_its_own`.
+
+use async_trait::async_trait;
+use ledger_core::{Order, OrderClass, PositionMode, PositionSide, Side, Symbol};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::facts::{
+    ALGO_OPEN_ORDERS, ALL_OPEN_ORDERS, LEVERAGE, MARGIN_TYPE, OPEN_ALGO_ORDERS, ORDER, POSITION_MODE, VENUE,
+};
+use super::parameters::{self, order_path, with_order_ref};
+use super::rows::{malformed, stated};
+use super::sign::Query;
+use super::{BinanceUsdm, dto, parse};
+use crate::api::{
+    Amendment, CancelOutcome, ExchangeReader, ExchangeTrader, InvalidOrder, MarginMode, NewOrder, OrderRef, SideCancel,
+    Stated,
+};
+use crate::error::{Endpoint, ExchangeError, SendOutcome};
+use crate::transport::Method;
+
+const NO_NEED_TO_CHANGE_MARGIN_TYPE: i64 = -4046;
+const NO_NEED_TO_CHANGE_POSITION_MODE: i64 = -4059;
+
+#[async_trait]
+impl ExchangeTrader for BinanceUsdm {
+    async fn create_order(&self, order: NewOrder) -> SendOutcome<Stated<Order>> {
+        let acceptable = VENUE.client_order_id.accepts(order.client_order_id.as_str());
+        let named = InvalidOrder::ClientOrderId { len_max: VENUE.client_order_id.len_max };
+        if let Err(source) = order.check().and(if acceptable { Ok(()) } else { Err(named) }) {
+            let client_order_id = order.client_order_id;
+            return SendOutcome::Rejected(ExchangeError::InvalidOrder { client_order_id, source });
+        }
+        let class = order.kind.class();
+        let endpoint = Endpoint::new(Method::Post, order_path(class), Some(&order.symbol));
+        self.order_answer(&endpoint, class, parameters::new_order(&order)).await
+    }
+
+    async fn amend_order(&self, amendment: Amendment) -> SendOutcome<Stated<Order>> {
+        let class = amendment.order.class();
+        if class == OrderClass::Conditional {
+            // The algo endpoints have no such request: cancel and place anew.
+            return SendOutcome::Rejected(ExchangeError::Unsupported { what: "amending a conditional order" });
+        }
+        let endpoint = Endpoint::new(Method::Put, ORDER, Some(&amendment.symbol));
+        self.order_answer(&endpoint, class, parameters::amendment(&amendment)).await
+    }
+
+    async fn cancel_order(&self, symbol: Symbol, order: OrderRef) -> CancelOutcome {
+        let class = order.class();
+        let endpoint = Endpoint::new(Method::Delete, order_path(class), Some(&symbol));
+        let query = with_order_ref(Query::new().with("symbol", &symbol), &order);
+        let raw = match self.send::<Box<RawValue>>(&endpoint, query).await {
+            SendOutcome::Done(raw) => raw,
+            SendOutcome::Rejected(error) => return SendOutcome::Rejected(error),
+            SendOutcome::Unknown(error) => return SendOutcome::Unknown(error),
+        };
+        let notice = serde_json::from_str::<dto::NoticeRow>(raw.get()).ok().and_then(|row| parse::notice(&row));
+        if let (OrderClass::Conditional, Some((200, _))) = (class, notice) {
+            // Only that it is done. The state is worth one question; without an answer it stays untold.
+            return SendOutcome::Done(self.fetch_order(symbol, order).await.ok().flatten());
+        }
+        SendOutcome::from_result(order_state(&endpoint, class, &raw).map(Some))
+    }
+
+    async fn cancel_all_orders(&self, symbol: Symbol) -> SendOutcome<()> {
+        let endpoint = Endpoint::new(Method::Delete, ALL_OPEN_ORDERS, Some(&symbol));
+        self.acknowledged(&endpoint, Query::new().with("symbol", &symbol), None).await
+    }
+
+    async fn cancel_all_conditional_orders(&self, symbol: Symbol) -> SendOutcome<()> {
+        let endpoint = Endpoint::new(Method::Delete, ALGO_OPEN_ORDERS, Some(&symbol));
+        self.acknowledged(&endpoint, Query::new().with("symbol", &symbol), None).await
+    }
+
+    async fn cancel_conditional_by_side(
+        &self,
+        symbol: Symbol,
+        side: Side,
+        position_side: Option<PositionSide>,
+    ) -> Result<Vec<SideCancel>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, Some(&symbol));
+        let listed = self.listed_orders(&endpoint, OrderClass::Conditional).await?;
+        let wanted = |order: &Order| {
+            order.side == side && position_side.is_none_or(|wanted| order.position_side == Some(wanted))
+        };
+        let mut cancelled = Vec::new();
+        for listed in listed.into_iter().filter(|listed| wanted(&listed.entity)) {
+            let order = OrderRef::Id(OrderClass::Conditional, listed.entity.key.order_id.clone());
+            let outcome = self.cancel_order(symbol.clone(), order).await;
+            cancelled.push(SideCancel { listed, outcome });
+        }
+        Ok(cancelled)
+    }
+
+    async fn set_leverage(&self, symbol: Symbol, leverage: u32) -> SendOutcome<u32> {
+        let endpoint = Endpoint::new(Method::Post, LEVERAGE, Some(&symbol));
+        let query = Query::new().with("symbol", &symbol).with("leverage", leverage.to_string());
+        match self.send::<dto::LeverageRow>(&endpoint, query).await {
+            SendOutcome::Done(row) => {
+                SendOutcome::from_result(parse::leverage(&row).map_err(|unusable| malformed(&endpoint, 0, unusable)))
+            }
+            SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
+            SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
+        }
+    }
+
+    async fn set_margin_mode(&self, symbol: Symbol, mode: MarginMode) -> SendOutcome<()> {
+        let endpoint = Endpoint::new(Method::Post, MARGIN_TYPE, Some(&symbol));
+        let name = match mode {
+            MarginMode::Cross => "CROSSED",
+            MarginMode::Isolated => "ISOLATED",
+        };
+        let query = Query::new().with("symbol", &symbol).with("marginType", name);
+        self.acknowledged(&endpoint, query, Some(NO_NEED_TO_CHANGE_MARGIN_TYPE)).await
+    }
+
+    async fn set_position_mode(&self, mode: PositionMode) -> SendOutcome<()> {
+        let endpoint = Endpoint::new(Method::Post, POSITION_MODE, None);
+        let query = Query::new().with("dualSidePosition", if mode == PositionMode::Hedge { "true" } else { "false" });
+        self.acknowledged(&endpoint, query, Some(NO_NEED_TO_CHANGE_POSITION_MODE)).await
+    }
+}
+
+fn order_state(endpoint: &Endpoint, class: OrderClass, raw: &RawValue) -> Result<Stated<Order>, ExchangeError> {
+    match class {
+        OrderClass::Regular => stated(endpoint, 0, raw, parse::order),
+        OrderClass::Conditional => stated(endpoint, 0, raw, parse::conditional_order),
+    }
+}
+
+impl BinanceUsdm {
+    async fn send<T: DeserializeOwned>(&self, endpoint: &Endpoint, query: Query) -> SendOutcome<T> {
+        // A clock that cannot be measured leaves the request unsent, whatever happened to the question for the time.
+        if let Err(error) = self.rest.server_now().await {
+            return SendOutcome::Rejected(error);
+        }
+        SendOutcome::from_result(self.rest.send_signed(endpoint, query).await)
+    }
+
+    async fn order_answer(&self, endpoint: &Endpoint, class: OrderClass, query: Query) -> SendOutcome<Stated<Order>> {
+        match self.send::<Box<RawValue>>(endpoint, query).await {
+            SendOutcome::Done(raw) => SendOutcome::from_result(order_state(endpoint, class, &raw)),
+            SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
+            SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
+        }
+    }
+
+    /// Sends what is answered by a notice only; `fine` is the refusal that says that nothing had to be done.
+    async fn acknowledged(&self, endpoint: &Endpoint, query: Query, fine: Option<i64>) -> SendOutcome<()> {
+        match self.send::<dto::NoticeRow>(endpoint, query).await {
+            SendOutcome::Done(_) => SendOutcome::Done(()),
+            SendOutcome::Rejected(error) if fine.is_some() && error.code() == fine => SendOutcome::Done(()),
+            SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
+            SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
+        }
+    }
+}
