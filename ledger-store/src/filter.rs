@@ -40,6 +40,14 @@ pub struct SignalFilter {
     pub scope: Scope,
     /// Of this strategy only.
     pub engine: Option<EngineLabel>,
+    /// Only those that no order names.
+    pub without_order_only: bool,
+}
+
+impl From<Scope> for SignalFilter {
+    fn from(scope: Scope) -> Self {
+        Self { scope, engine: None, without_order_only: false }
+    }
 }
 
 /// Which orders. Orders without a creation time count as the oldest; `since` and `until` leave them out.

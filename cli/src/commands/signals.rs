@@ -35,7 +35,7 @@ const LISTING: Listing<Sourced<Signal>> = Listing {
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &SignalArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
-    let filter = SignalFilter { scope: scope(&args.list.scope, context)?, engine: args.engine.clone() };
+    let filter = SignalFilter { engine: args.engine.clone(), ..scope(&args.list.scope, context)?.into() };
     let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
     print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
         store.signals(&filter, page).await

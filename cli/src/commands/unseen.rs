@@ -81,7 +81,7 @@ fn likeness(one: &str, other: &str) -> usize {
 /// The strategies of all signals, orders and round trips.
 async fn engines(store: &dyn Store, account: &AccountId) -> Result<BTreeSet<String>, CommandError> {
     let mut names = BTreeSet::new();
-    let signals = SignalFilter { scope: Scope::account(account.clone()), engine: None };
+    let signals = SignalFilter::from(Scope::account(account.clone()));
     let mut request = PageRequest::first(PAGE);
     loop {
         let page = store.signals(&signals, &request).await?;

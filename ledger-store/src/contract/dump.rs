@@ -37,7 +37,7 @@ pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
     for item in store.instruments(account).await.unwrap() {
         add("instrument", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    let filter = SignalFilter { scope: scope.clone(), engine: None };
+    let filter = SignalFilter::from(scope.clone());
     for item in all!(async |page| store.signals(&filter, &page).await) {
         add("signal", format!("{:?} {:?}", item.fact, item.conflicts));
     }

@@ -306,7 +306,7 @@ pub async fn accounts_do_not_mix(open: Open<'_>) {
     assert_eq!(super::position_of(store, "ETHUSDT").await.0, dec("1"));
     let theirs = store.positions(&other).await.unwrap();
     assert_eq!(theirs.iter().map(|position| position.position.qty).collect::<Vec<_>>(), [dec("-6")]);
-    let signals = SignalFilter { scope: Scope::account(other.clone()), engine: None };
+    let signals = SignalFilter::from(Scope::account(other.clone()));
     assert!(store.signals(&signals, &PageRequest::first(1)).await.unwrap().items.is_empty());
     let intents = IntentFilter { scope: Scope::account(other), unresolved_only: true };
     assert!(store.intents(&intents, &PageRequest::first(1)).await.unwrap().items.is_empty());

@@ -55,13 +55,28 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
     (untimed.created, untimed.updated) = (None, None);
     let mut second = untimed.clone();
     second.key.order_id = "none2".parse().unwrap();
+    second.signal_id = statements.iter().find_map(|statement| match &statement.fact {
+        AnyFact::Signal(signal) => Some(signal.signal_id.clone()),
+        _ => None,
+    });
     statements.extend([rest(AnyFact::Order(untimed)), rest(AnyFact::Order(second))]);
     commit(store, statements).await;
     let scope = Scope::account(main_account());
-    let signals = SignalFilter { scope: scope.clone(), engine: None };
+    let signals = SignalFilter::from(scope.clone());
     check("signals", async |page| store.signals(&signals, &page).await).await;
     let orders = OrderFilter::from(scope.clone());
     check("orders", async |page| store.orders(&orders, &page).await).await;
+    // Signals that no order names, counted from the lists themselves.
+    let named: std::collections::BTreeSet<_> = {
+        let orders = store.orders(&orders, &PageRequest::first(100_000)).await.unwrap().items;
+        orders.into_iter().filter_map(|order| order.order.fact.signal_id).collect()
+    };
+    let all = store.signals(&signals, &PageRequest::first(100_000)).await.unwrap().items;
+    let alone: Vec<_> = all.iter().filter(|signal| !named.contains(&signal.fact.signal_id)).cloned().collect();
+    assert!(!alone.is_empty() && alone.len() < all.len(), "{} of {}", alone.len(), all.len());
+    let without_order = SignalFilter { without_order_only: true, ..signals.clone() };
+    assert_eq!(store.signals(&without_order, &PageRequest::first(100_000)).await.unwrap().items, alone);
+    check("signals without order", async |page| store.signals(&without_order, &page).await).await;
     let all_fills = FillFilter::from(scope.clone());
     check("fills", async |page| store.fills(&all_fills, &page).await).await;
     check("cancels", async |page| store.cancels(&scope, &page).await).await;

@@ -107,6 +107,12 @@ pub(super) fn signals(
     if let Some(engine) = &filter.engine {
         query = query.filter(engine_signals::engine.eq(engine.as_str()));
     }
+    if filter.without_order_only {
+        query = query.filter(sql::<Bool>(
+            "NOT EXISTS (SELECT 1 FROM orders WHERE orders.account_id = engine_signals.account_id \
+             AND orders.signal_id = engine_signals.signal_id)",
+        ));
+    }
     let rows: Vec<SignalRow> = page_rows!(conn, query, page, engine_signals::ts, "engine_signals.signal_id");
     page.finish(rows, |row| cursor(row.ts, row.signal_id.clone()), |row| Signal::decode(&row))
 }

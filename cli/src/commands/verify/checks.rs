@@ -174,7 +174,7 @@ async fn executed(store: &dyn Store, account: &AccountId) -> Result<Check, Comma
 /// Which fills no signal of the book explains: trades by hand, or of another bot. They count like all others.
 async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
     const NAME: &str = "foreign facts";
-    let signals = SignalFilter { scope: Scope::account(account.clone()), engine: None };
+    let signals = SignalFilter::from(Scope::account(account.clone()));
     if store.signals(&signals, &PageRequest::first(1)).await?.items.is_empty() {
         return Ok(Check::not_checkable(NAME, "no signals on record"));
     }
