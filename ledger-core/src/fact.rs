@@ -7,7 +7,7 @@ use crate::income::Income;
 use crate::instrument::Instrument;
 use crate::order::{Cancel, Order, OrderIntent};
 use crate::signal::Signal;
-use crate::snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot};
+use crate::snapshot::{Anchor, BalanceSnapshot, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
 use crate::source::{Source, names};
 
 /// A fact of any kind.
@@ -36,6 +36,8 @@ pub enum AnyFact {
     Price(PriceSnapshot),
     /// A stated position where no fills can be had.
     Anchor(Anchor),
+    /// The account's position mode as the exchange stated it.
+    PositionMode(PositionModeSnapshot),
 }
 
 /// The kinds of facts.
@@ -63,12 +65,14 @@ pub enum FactKind {
     Price,
     /// [`AnyFact::Anchor`].
     Anchor,
+    /// [`AnyFact::PositionMode`].
+    PositionMode,
 }
 
 names!(FactKind, "kind of fact", {
     Instrument = "instrument", Signal = "signal", Intent = "intent", Order = "order", Fill = "fill",
     Cancel = "cancel", Income = "income", Position = "position", Balance = "balance", Price = "price",
-    Anchor = "anchor",
+    Anchor = "anchor", PositionMode = "position_mode",
 });
 
 impl AnyFact {
@@ -86,6 +90,7 @@ impl AnyFact {
             Self::Balance(_) => FactKind::Balance,
             Self::Price(_) => FactKind::Price,
             Self::Anchor(_) => FactKind::Anchor,
+            Self::PositionMode(_) => FactKind::PositionMode,
         }
     }
 }

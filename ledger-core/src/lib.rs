@@ -36,7 +36,7 @@ pub use position::{Applied, Change, Contract, Position, Value};
 pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip};
 pub use signal::{Signal, SignalKind};
-pub use snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot};
+pub use snapshot::{Anchor, BalanceSnapshot, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source, UnknownName};
 pub use symbol_fold::{DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};

@@ -1,10 +1,10 @@
-//! What the exchange said at an instant: positions, balances, mark prices. These are facts too; they are kept, and
+//! What the exchange said at an instant: positions, the position mode, balances, mark prices. These are facts too; they are kept, and
 //! compared with what the fills say.
 
 use crate::amount::{Decimal, Price};
 use crate::id::{Asset, Label, Symbol};
 use crate::merge::{Fact, Joiner};
-use crate::source::PositionSide;
+use crate::source::{PositionMode, PositionSide};
 use crate::time::TimestampMs;
 
 /// A position as the exchange stated it.
@@ -38,6 +38,29 @@ impl Fact for PositionSnapshot {
             qty: j.required("qty", &self.qty, &other.qty),
             entry_price: j.optional("entry_price", self.entry_price.as_ref(), other.entry_price.as_ref()),
         }
+    }
+}
+
+/// The account's position mode as the exchange stated it. It holds at its instant; before and after, the account may
+/// have been in another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct PositionModeSnapshot {
+    /// When, by the exchange's clock.
+    pub at: TimestampMs,
+    /// One position a symbol, or two.
+    pub mode: PositionMode,
+}
+
+impl Fact for PositionModeSnapshot {
+    type Key = TimestampMs;
+
+    fn key(&self) -> TimestampMs {
+        self.at
+    }
+
+    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        Self { at: self.at, mode: j.required("mode", &self.mode, &other.mode) }
     }
 }
 
@@ -114,6 +137,10 @@ pub struct Anchor {
     pub entry_price: Option<Price>,
     /// How it was derived, for the reader.
     pub derivation: Label,
+    /// Why it no longer counts, once somebody has taken it back: fills that were found later reach further back, say.
+    /// Stating the same anchor with a reason here withdraws it, for good and in whatever order the two statements
+    /// arrive; to state another position at this instant, state it a millisecond away.
+    pub withdrawn: Option<Label>,
 }
 
 impl Fact for Anchor {
@@ -131,6 +158,7 @@ impl Fact for Anchor {
             qty: j.required("qty", &self.qty, &other.qty),
             entry_price: j.optional("entry_price", self.entry_price.as_ref(), other.entry_price.as_ref()),
             derivation: j.required("derivation", &self.derivation, &other.derivation),
+            withdrawn: j.latest("withdrawn", &self.withdrawn, &other.withdrawn),
         }
     }
 }

@@ -23,8 +23,8 @@ pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, Refold
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, DiscrepancyKey, DiscrepancyStatus,
-    ExchangeIdentity, FactSource, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus, Repair, Run, RunKind,
-    RunStatus, StoreInfo, SymbolBook,
+    ExchangeIdentity, FactSource, NewAccount, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus, Repair, Run,
+    RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 pub use repository::*;
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};

@@ -1,8 +1,8 @@
 //! What the book keeps besides facts: accounts, runs, repairs, discrepancies, and payloads.
 
 use ledger_core::{
-    AccountId, Asset, AssetTotal, Decimal, DerivedPosition, FactKind, FillKey, Order, PositionMode, PositionSnapshot,
-    PriceSnapshot, Source, Sourced, Symbol, TimestampMs,
+    AccountId, Asset, AssetTotal, Decimal, DerivedPosition, FactKind, FillKey, Order, PositionMode,
+    PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Source, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::RunId;
@@ -17,6 +17,17 @@ pub struct ExchangeIdentity {
     pub alias: Option<String>,
 }
 
+/// An account to be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAccount {
+    /// Its name in the book.
+    pub id: AccountId,
+    /// The venue, for example `binance_usdm`.
+    pub venue: String,
+    /// When it is created, by the local clock.
+    pub created_local: TimestampMs,
+}
+
 /// An account of the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -26,10 +37,20 @@ pub struct Account {
     pub venue: String,
     /// Who it is at the exchange; `None` before the first sync.
     pub identity: Option<ExchangeIdentity>,
-    /// Whether it holds one position a symbol or two, where known.
+    /// Whether it holds one position a symbol or two, as the user says: for all of its history, unless the exchange
+    /// says otherwise.
     pub position_mode: Option<PositionMode>,
+    /// What the exchange answered about that, last.
+    pub observed_mode: Option<PositionModeSnapshot>,
     /// When it was created, by the local clock.
     pub created_local: TimestampMs,
+}
+
+impl Account {
+    /// The mode that the account is in by all that is known: the exchange's last answer, else the user's word.
+    pub fn mode(&self) -> Option<PositionMode> {
+        self.observed_mode.as_ref().map(|observed| observed.mode).or(self.position_mode)
+    }
 }
 
 /// An order with what its fills add up to.

@@ -9,8 +9,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    OrderIntent, OrderKey, PositionMode, PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol,
-    TimestampMs,
+    OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal,
+    SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
@@ -22,8 +22,8 @@ use crate::filter::{
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Page, PageRequest};
 use crate::record::{
-    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, PnlMismatch, Repair,
-    Run, RunKind, RunStatus, StoreInfo, SymbolBook,
+    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
+    PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 
 /// What a repository answers.
@@ -56,7 +56,7 @@ pub trait LedgerWriter: Send + Sync {
 #[async_trait]
 pub trait AccountRepository: Send + Sync {
     /// Adds an account. The same account again changes nothing; another venue is an error.
-    async fn create_account(&self, account: Account) -> StoreResult<()>;
+    async fn create_account(&self, account: NewAccount) -> StoreResult<()>;
 
     /// An account.
     async fn account(&self, id: &AccountId) -> StoreResult<Option<Account>>;
@@ -70,9 +70,13 @@ pub trait AccountRepository: Send + Sync {
     /// [`StoreError::WrongAccount`] when it is not; nothing is changed.
     async fn bind_identity(&self, id: &AccountId, identity: ExchangeIdentity) -> StoreResult<()>;
 
-    /// Sets whether the account holds one position a symbol or two. What follows from that is up to date when this
-    /// answers.
+    /// Takes the user's word whether the account holds one position a symbol or two, in place of an earlier one. What
+    /// follows from that is up to date when this answers. What the exchange answers is a fact, recorded by
+    /// [`LedgerWriter::commit`].
     async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()>;
+
+    /// What the exchange answered about the position mode, by time.
+    async fn position_modes(&self, id: &AccountId) -> StoreResult<Vec<Sourced<PositionModeSnapshot>>>;
 }
 
 /// Contracts.

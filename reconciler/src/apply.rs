@@ -6,7 +6,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `nothing_is_left_out_of_date`.
 
-use ledger_core::{Statement, TimestampMs};
+use ledger_core::{AnyFact, Source, Statement, TimestampMs};
 use ledger_store::{Batch, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair, OutcomeCounts, RunId};
 
 use crate::book::Book;
@@ -38,12 +38,15 @@ pub async fn apply(
 ) -> Result<Applied, ReconcileError> {
     let mut applied = Applied::default();
     let journal = Journal { book, account, run, at_local };
-    if let Some(mode) = plan.position_mode {
-        book.accounts.set_position_mode(account, mode).await.doing("recording the position mode")?;
-    }
+    let mode = plan.position_mode.clone().map(|mode| Statement {
+        fact: AnyFact::PositionMode(mode),
+        source: Source::Rest,
+        payload: None,
+    });
+    let stated: Vec<_> = mode.into_iter().chain(plan.instruments.iter().cloned()).collect();
     let first = Batch {
         discrepancies: plan.account_findings.iter().map(|finding| seen(finding, DiscrepancyStatus::Pending)).collect(),
-        ..journal.batch(&plan.instruments)
+        ..journal.batch(&stated)
     };
     journal.commit(first, &mut applied).await?;
     for symbol_plan in plan.symbols.values() {

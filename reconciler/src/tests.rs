@@ -13,8 +13,8 @@ use exchange_client::{
 };
 use ledger_core::{
     AccountId, AnyFact, ClientOrderId, Decimal, EventTime, Execution, Fill, FillId, FillKey, IntentOutcome, IntentRole,
-    Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome, PositionMode, PositionSide,
-    PositionSnapshot, Side, Source, Sourced, Symbol, TimestampMs,
+    Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome, PositionMode, PositionModeSnapshot,
+    PositionSide, PositionSnapshot, Side, Source, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, BookOrder, CommitReport, MockAccountRepository, MockFillRepository, MockIncomeRepository,
@@ -110,7 +110,8 @@ fn account() -> Account {
         id: account_id(),
         venue: VENUE.name.into(),
         identity: None,
-        position_mode: Some(PositionMode::OneWay),
+        position_mode: None,
+        observed_mode: Some(PositionModeSnapshot { at: at(-9_000_000), mode: PositionMode::OneWay }),
         created_local: at(-9_000_000),
     }
 }
@@ -526,7 +527,7 @@ async fn a_cancel_without_a_time_is_the_orders_state_only() {
 async fn nothing_is_left_out_of_date() {
     let mut mocks = Mocks::none();
     let mut order = Sequence::new();
-    mocks.accounts.expect_set_position_mode().times(1).in_sequence(&mut order).returning(|_, _| Ok(()));
+    mocks.writer.expect_commit().times(1).in_sequence(&mut order).returning(|_| Ok(CommitReport::default()));
     let pending =
         |account: &str, name: &str| PendingRefold { account: AccountId::new(account).unwrap(), symbol: symbol(name) };
     mocks.writer.expect_pending_refolds().times(1).in_sequence(&mut order).returning(move || {
@@ -541,6 +542,7 @@ async fn nothing_is_left_out_of_date() {
             },
         );
     }
-    let plan = Plan { position_mode: Some(PositionMode::Hedge), ..Plan::default() };
+    let mode = PositionModeSnapshot { at: at(0), mode: PositionMode::Hedge };
+    let plan = Plan { position_mode: Some(mode), ..Plan::default() };
     apply(&plan, &mocks.book(), &account_id(), RunId(1), at(0)).await.unwrap();
 }

@@ -21,8 +21,8 @@ use ledger_core::{
     TimestampMs,
 };
 use ledger_store::{
-    Account, AccountRepository, Batch, CommitReport, DiscrepancyFilter, DiscrepancyStatus, FillFilter, FillRepository,
-    IntentRepository, LedgerWriter, OpenOptions, OrderFilter, OrderRepository, PageRequest, PendingRefold,
+    AccountRepository, Batch, CommitReport, DiscrepancyFilter, DiscrepancyStatus, FillFilter, FillRepository,
+    IntentRepository, LedgerWriter, NewAccount, OpenOptions, OrderFilter, OrderRepository, PageRequest, PendingRefold,
     PositionRepository, ReconcileStatus, RefoldReport, RunRepository, Scope, SqliteStore, StoreError, StoreResult,
     SyncRepository,
 };
@@ -49,13 +49,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap());
         let account = AccountId::new("main").unwrap();
-        let entry = Account {
-            id: account.clone(),
-            venue: "binance_usdm".into(),
-            identity: None,
-            position_mode: None,
-            created_local: clock.now(),
-        };
+        let entry = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: clock.now() };
         store.create_account(entry).await.unwrap();
         Self { simulator, clock, exchange, store, folder, account }
     }
@@ -321,7 +315,7 @@ async fn an_empty_book_is_filled_from_history() {
     assert_all_pass(&sync);
     fresh.assert_book_equals_exchange().await;
     let account = fresh.store.account(&fresh.account).await.unwrap().unwrap();
-    assert_eq!(account.position_mode, Some(PositionMode::OneWay));
+    assert_eq!((account.position_mode, account.mode()), (None, Some(PositionMode::OneWay)));
     assert_eq!(account.identity.unwrap().alias.as_deref(), Some("sim-main"));
 }
 

@@ -98,7 +98,7 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
     let store = scratch.as_ref().map_or(&real, |scratch| &scratch.store);
     let options = Options {
         zone: context.settings.zone_flag.clone(),
-        position_side_when_absent: (account.position_mode == Some(PositionMode::OneWay)).then_some(PositionSide::Net),
+        position_side_when_absent: (account.mode() == Some(PositionMode::OneWay)).then_some(PositionSide::Net),
         settle_asset_default: args.settle_asset.clone(),
         uid: args.uid.clone(),
     };
@@ -486,6 +486,7 @@ fn plural(kind: FactKind) -> &'static str {
         FactKind::Balance => "balance snapshots",
         FactKind::Price => "price snapshots",
         FactKind::Anchor => "anchors",
+        FactKind::PositionMode => "position modes",
     }
 }
 

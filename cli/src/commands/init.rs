@@ -1,7 +1,7 @@
 //! `fillbook init`
 
 use ledger_core::PositionMode;
-use ledger_store::Account;
+use ledger_store::{Account, NewAccount};
 use serde_json::json;
 
 use crate::Context;
@@ -18,11 +18,9 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
     let store = crate::wiring::create(settings)?;
     let known = store.account(&settings.account).await?;
     store
-        .create_account(Account {
+        .create_account(NewAccount {
             id: settings.account.clone(),
             venue: args.venue.as_str().to_owned(),
-            identity: None,
-            position_mode: None,
             created_local: context.clock.now(),
         })
         .await?;
@@ -30,7 +28,7 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
         store.set_position_mode(&settings.account, mode).await?;
         ledger_store::refold_pending(store.as_ref(), &mut |_, _| {}).await?;
     }
-    let mode = args.position_mode.or(known.as_ref().and_then(|account| account.position_mode));
+    let mode = args.position_mode.or(known.as_ref().and_then(Account::mode));
     if context.output.format == Format::Json {
         let created = json!({
             "schema": "fillbook.init/1",

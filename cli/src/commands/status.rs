@@ -36,7 +36,7 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     };
     let summary = summarize(store.as_ref(), context).await?;
     let output = &mut context.output;
-    let mode = account.position_mode.map_or("position mode not known", PositionMode::as_str);
+    let mode = account.mode().map_or("position mode not known", PositionMode::as_str);
     let bound = account.identity.as_ref().map_or_else(
         || "not bound to an exchange account".to_owned(),
         |identity| match &identity.alias {
@@ -52,7 +52,7 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
             "size_bytes": info.size_bytes,
             "account": account.id.as_str(),
             "venue": account.venue,
-            "position_mode": account.position_mode.map(PositionMode::as_str),
+            "position_mode": account.mode().map(PositionMode::as_str),
             "accounts": accounts.iter().map(|account| account.id.as_str()).collect::<Vec<_>>(),
             "fills": summary.fill_count,
             "first_fill_ts": summary.first_fill.map(TimestampMs::as_ms),

@@ -208,6 +208,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         qty: Decimal::ZERO,
         entry_price: None,
         derivation: Label::new("a new account")?,
+        withdrawn: None,
     };
     let mut best = [Duration::MAX; 3];
     let mut results = None;

@@ -141,6 +141,7 @@ impl Book {
                     qty: words.parse(),
                     entry_price: words.after::<Price>("@"),
                     derivation: Label::new("stated").unwrap(),
+                    withdrawn: None,
                 };
                 self.apply(&FoldEvent::Anchor(&anchor))
             }

@@ -66,9 +66,21 @@ CREATE TABLE anchors (
     qty TEXT NOT NULL,
     entry_price TEXT,
     derivation TEXT NOT NULL,
+    withdrawn TEXT,
     source TEXT NOT NULL,
     field_sources TEXT,
     conflicts TEXT,
     PRIMARY KEY (account_id, symbol, position_side, ts)
 ) STRICT;
 CREATE INDEX anchors_ts_symbol ON anchors (account_id, ts, symbol);
+
+-- What the exchange answered. What the user says is in accounts.position_mode.
+CREATE TABLE position_modes (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    ts INTEGER NOT NULL,
+    mode TEXT NOT NULL CONSTRAINT position_modes_mode CHECK (mode IN ('one_way', 'hedge')),
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, ts)
+) STRICT;

@@ -11,7 +11,7 @@ use ledger_core::{
     Source, Statement, Symbol, TimestampMs,
 };
 use ledger_store::{
-    Account, AccountRepository, Batch, LedgerWriter, OpenOptions, PositionRepository, Refold, SqliteStore, rebuild,
+    AccountRepository, Batch, LedgerWriter, NewAccount, OpenOptions, PositionRepository, Refold, SqliteStore, rebuild,
 };
 use sha2::{Digest, Sha256};
 
@@ -61,7 +61,11 @@ fn statement(index: usize) -> Result<Statement> {
     );
     Ok(Statement {
         fact: AnyFact::Fill(Fill {
-            key: FillKey { symbol: Symbol::new("BTCUSDT")?, fill_id: FillId::new((id + 100_000_000).to_string())?, side },
+            key: FillKey {
+                symbol: Symbol::new("BTCUSDT")?,
+                fill_id: FillId::new((id + 100_000_000).to_string())?,
+                side,
+            },
             order_id: Some(OrderId::new((id / 2 + 8_389_765_500_000_000_000).to_string())?),
             time: EventTime::ms(TimestampMs::new(time)?),
             price: price.to_string().parse()?,
@@ -84,11 +88,9 @@ fn batch(statements: Vec<Statement>) -> Result<Batch> {
 async fn open(path: &Path) -> Result<SqliteStore> {
     let store = SqliteStore::open(path, &OpenOptions::creating())?;
     store
-        .create_account(Account {
+        .create_account(NewAccount {
             id: account()?,
             venue: "binance_usdm".to_owned(),
-            identity: None,
-            position_mode: None,
             created_local: TimestampMs::new(START_MS)?,
         })
         .await?;
@@ -119,16 +121,34 @@ fn plain_insert(path: &Path, batches: &[Vec<Statement>]) -> Result<Duration> {
             let key = &fill.key;
             rows.push(Ready {
                 fill: vec![
-                    text("main"), text(key.symbol.as_str()), text(key.fill_id.as_str()), text(key.side.as_str()),
-                    text(fill.order_id.as_ref().map_or("", |id| id.as_str())), fill.time.at.as_ms().into(), text("ms"),
-                    text(&fill.price.to_string()), text(&fill.qty.to_string()), text("NET"),
-                    text(&fill.fee.as_ref().map(|fee| fee.amount.to_string()).unwrap_or_default()), text("USDT"),
-                    0_i64.into(), rusqlite::types::Value::Null, fill.sequence.unwrap_or_default().into(), text("rest"),
-                    rusqlite::types::Value::Null, rusqlite::types::Value::Null,
+                    text("main"),
+                    text(key.symbol.as_str()),
+                    text(key.fill_id.as_str()),
+                    text(key.side.as_str()),
+                    text(fill.order_id.as_ref().map_or("", |id| id.as_str())),
+                    fill.time.at.as_ms().into(),
+                    text("ms"),
+                    text(&fill.price.to_string()),
+                    text(&fill.qty.to_string()),
+                    text("NET"),
+                    text(&fill.fee.as_ref().map(|fee| fee.amount.to_string()).unwrap_or_default()),
+                    text("USDT"),
+                    0_i64.into(),
+                    rusqlite::types::Value::Null,
+                    fill.sequence.unwrap_or_default().into(),
+                    text("rest"),
+                    rusqlite::types::Value::Null,
+                    rusqlite::types::Value::Null,
                 ],
                 source: vec![
-                    text("main"), text("fill"), text(&format!("{}|{}|{}", key.symbol, key.side, key.fill_id)),
-                    text("rest"), hash.into(), text(payload), START_MS.into(), rusqlite::types::Value::Null,
+                    text("main"),
+                    text("fill"),
+                    text(&format!("{}|{}|{}", key.symbol, key.side, key.fill_id)),
+                    text("rest"),
+                    hash.into(),
+                    text(payload),
+                    START_MS.into(),
+                    rusqlite::types::Value::Null,
                 ],
             });
         }
@@ -173,10 +193,7 @@ async fn commit_all(store: &SqliteStore, batches: Vec<Vec<Statement>>) -> Result
 }
 
 fn batches(count: usize) -> Result<Vec<Vec<Statement>>> {
-    (0..count)
-        .step_by(BATCH)
-        .map(|first| (first..(first + BATCH).min(count)).map(statement).collect())
-        .collect()
+    (0..count).step_by(BATCH).map(|first| (first..(first + BATCH).min(count)).map(statement).collect()).collect()
 }
 
 async fn commit(count: usize) -> Result<()> {
@@ -239,7 +256,8 @@ async fn fold(count: usize) -> Result<()> {
     for _ in 0..3 {
         let (rows, whole) = plain_scan(&path, "*")?;
         assert_eq!(rows, count);
-        let folded = "fill_id, side, order_id, ts, price, qty, position_side, fee, fee_asset, exchange_realized_pnl, sequence";
+        let folded =
+            "fill_id, side, order_id, ts, price, qty, position_side, fee, fee_asset, exchange_realized_pnl, sequence";
         let (_, scan) = plain_scan(&path, folded)?;
         let start = Instant::now();
         rebuild(&store, &account()?, &mut |_, _| {}).await?;
@@ -264,7 +282,10 @@ async fn fold(count: usize) -> Result<()> {
         let start = Instant::now();
         let report = store.commit(batch).await?;
         let folded: u64 = report.refolded.iter().map(|report| report.fills).sum();
-        println!("a fill that comes late, {what}: {:.1} ms, {folded} fills folded", start.elapsed().as_secs_f64() * 1e3);
+        println!(
+            "a fill that comes late, {what}: {:.1} ms, {folded} fills folded",
+            start.elapsed().as_secs_f64() * 1e3
+        );
     }
     println!("{} positions", store.positions(&account()?).await?.len());
     Ok(())

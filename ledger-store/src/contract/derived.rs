@@ -345,6 +345,7 @@ pub async fn funding_and_anchors_take_their_place(open: Open<'_>) {
         qty: dec("-1"),
         entry_price: Some("90".parse().unwrap()),
         derivation: Label::new("first observation").unwrap(),
+        withdrawn: None,
     };
     commit(store, vec![Statement { fact: AnyFact::Anchor(anchor), source: Source::Repair, payload: None }]).await;
     // Short 1 from 90; bought at 100, sold at 110, bought at 120: flat, short again, flat.
@@ -354,4 +355,38 @@ pub async fn funding_and_anchors_take_their_place(open: Open<'_>) {
     assert_eq!(position_of(store, "ETHUSDT").await.0, dec("0"));
     let page = store.fills_in_fold_order(&main_account(), &symbol("ETHUSDT"), &PageRequest::first(2)).await.unwrap();
     assert_eq!(page.items.len(), 2);
+}
+
+/// An anchor that was taken back counts no longer, whichever of the two statements comes first; one that takes its
+/// place elsewhere does.
+pub async fn a_withdrawn_anchor_does_not_count(open: Open<'_>) {
+    let stated = |second: i64, qty: &str, withdrawn: Option<&str>| {
+        let anchor = Anchor {
+            symbol: symbol("ETHUSDT"),
+            position_side: PositionSide::Net,
+            at: at(second * 1_000),
+            qty: dec(qty),
+            entry_price: Some("90".parse().unwrap()),
+            derivation: Label::new("first observation").unwrap(),
+            withdrawn: withdrawn.map(|reason| Label::new(reason).unwrap()),
+        };
+        Statement { fact: AnyFact::Anchor(anchor), source: Source::Repair, payload: None }
+    };
+    let moved = [stated(20, "5", None), stated(20, "5", Some("older fills came")), stated(5, "-1", None)];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+        let book = open();
+        let store = &*book.store;
+        prepare(store, &["ETHUSDT"]).await;
+        commit(store, fills([fill("ETHUSDT", 10, Side::Buy, "3", "100"), fill("ETHUSDT", 30, Side::Buy, "1", "100")]))
+            .await;
+        for index in order {
+            commit(store, moved.get(index).cloned().into_iter().collect()).await;
+        }
+        // Short 1, then 3 and 1 bought; without the withdrawal it were 5 and 1.
+        assert_eq!(position_of(store, "ETHUSDT").await.0, dec("3"), "{order:?}");
+        let scope = Scope::account(main_account());
+        let kept = store.anchors(&scope, &PageRequest::first(9)).await.unwrap().items;
+        assert_eq!(kept.iter().map(|it| it.fact.withdrawn.is_some()).collect::<Vec<_>>(), [false, true], "{order:?}");
+        assert!(kept.iter().all(|it| it.conflicts.is_empty()), "{kept:?}");
+    }
 }

@@ -73,6 +73,9 @@ pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
     for item in all!(async |page| store.anchors(&scope, &page).await) {
         add("anchor", format!("{:?} {:?}", item.fact, item.conflicts));
     }
+    for item in store.position_modes(account).await.unwrap() {
+        add("position mode", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
     lines.extend(dump_derived(store, account).await);
     lines
 }
@@ -159,8 +162,8 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         instants.entry(funding_instant(income.fact.time.at)).or_default().push(income.fact);
     }
     events.extend(instants.into_iter().map(|(at, rows)| ((at, 1, String::new()), Event::Funding(rows))));
-    for anchor in all!(async |page| store.anchors(&scope, &page).await) {
-        let anchor = anchor.fact;
+    let anchors = all!(async |page| store.anchors(&scope, &page).await).into_iter().map(|anchor| anchor.fact);
+    for anchor in anchors.filter(|anchor| anchor.withdrawn.is_none()) {
         events.push(((anchor.at, 0, anchor.position_side.to_string()), Event::Anchor(anchor)));
     }
     events.sort_by(|a, b| a.0.cmp(&b.0));

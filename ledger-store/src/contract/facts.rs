@@ -2,8 +2,8 @@
 
 use ledger_core::{
     Anchor, AnyFact, Asset, BalanceSnapshot, Cancel, ClientOrderId, EngineLabel, EventTime, FactKind, Fill, FillId,
-    IntentOutcome, IntentRole, Label, OrderClass, OrderIntent, OrderKey, Outcome, PositionSide, Side, Signal, SignalId,
-    SignalKind, Source, Statement,
+    IntentOutcome, IntentRole, Label, OrderClass, OrderIntent, OrderKey, Outcome, PositionMode, PositionModeSnapshot,
+    PositionSide, Side, Signal, SignalId, SignalKind, Source, Statement,
 };
 
 use super::Open;
@@ -102,7 +102,9 @@ fn one_of_each() -> Vec<AnyFact> {
             qty: dec("0"),
             entry_price: Some("7".parse().unwrap()),
             derivation: Label::new("first observation").unwrap(),
+            withdrawn: Some(Label::new("older fills came").unwrap()),
         }),
+        AnyFact::PositionMode(PositionModeSnapshot { at: at(6), mode: PositionMode::Hedge }),
     ]
 }
 
@@ -137,6 +139,10 @@ async fn read_back(store: &dyn Store, like: &AnyFact) -> Option<AnyFact> {
         AnyFact::Anchor(_) => {
             let page = store.anchors(&scope, &first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::Anchor(it.fact))
+        }
+        AnyFact::PositionMode(_) => {
+            let modes = store.position_modes(&account).await.unwrap();
+            modes.into_iter().next().map(|it| AnyFact::PositionMode(it.fact))
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::batch::Batch;
 use crate::filter::{Scope, TripFilter};
 use crate::outcome::CommitReport;
 use crate::page::PageRequest;
-use crate::record::Account;
+use crate::record::NewAccount;
 use crate::repository::Store;
 
 /// An instant `ms` after some midnight.
@@ -33,15 +33,9 @@ pub fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-/// An account without identity and mode.
-pub fn new_account(id: &str) -> Account {
-    Account {
-        id: AccountId::new(id).unwrap(),
-        venue: "binance_usdm".to_owned(),
-        identity: None,
-        position_mode: None,
-        created_local: at(0),
-    }
+/// An account.
+pub fn new_account(id: &str) -> NewAccount {
+    NewAccount { id: AccountId::new(id).unwrap(), venue: "binance_usdm".to_owned(), created_local: at(0) }
 }
 
 /// A linear contract in USDT.
@@ -125,6 +119,7 @@ pub fn flat(name: &str, second: i64) -> Statement {
             qty: Decimal::ZERO,
             entry_price: None,
             derivation: Label::new("the exchange stated no position").unwrap(),
+            withdrawn: None,
         }),
     )
 }

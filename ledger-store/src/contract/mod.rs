@@ -89,6 +89,7 @@ macro_rules! contract_tests {
             deferred_refolds_stay_marked_until_done,
             positions_are_compared_with_what_the_exchange_says,
             funding_and_anchors_take_their_place,
+            a_withdrawn_anchor_does_not_count,
             any_order_and_repetition_gives_the_same_book,
             the_book_is_that_of_a_fold_in_memory,
             a_late_fill_changes_what_it_must,

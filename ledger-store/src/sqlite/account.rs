@@ -1,17 +1,15 @@
 //! The table `accounts`.
 
-use std::collections::BTreeMap;
-
 use diesel::prelude::*;
-use ledger_core::{AccountId, PositionMode, Symbol};
+use ledger_core::{AccountId, PositionMode};
 
 use super::codec::RowReader;
-use super::effects::Mark;
+use super::effects::Effects;
 use super::failure::failed;
 use super::schema::{accounts, orders};
-use super::{mark, refold};
+use super::{mark, position_mode, refold};
 use crate::error::StoreError;
-use crate::record::{Account, ExchangeIdentity};
+use crate::record::{Account, ExchangeIdentity, NewAccount};
 use crate::repository::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -25,11 +23,13 @@ struct AccountRow {
     created_local_ms: i64,
 }
 
-fn decode(row: AccountRow) -> StoreResult<Account> {
+fn decode(conn: &mut SqliteConnection, row: AccountRow) -> StoreResult<Account> {
     let key = row.account_id.clone();
     let reader = RowReader { table: "accounts", key: || key.clone() };
+    let id = reader.text("account_id", &row.account_id)?;
     Ok(Account {
-        id: reader.text("account_id", &row.account_id)?,
+        observed_mode: position_mode::latest(conn, &id)?,
+        id,
         venue: row.venue,
         identity: row.base_url.map(|base_url| ExchangeIdentity { base_url, alias: row.alias }),
         position_mode: reader.optional("position_mode", row.position_mode.as_deref())?,
@@ -44,19 +44,19 @@ pub(super) fn get(conn: &mut SqliteConnection, id: &AccountId) -> StoreResult<Op
         .first(conn)
         .optional()
         .map_err(failed("read the account"))?;
-    row.map(decode).transpose()
+    row.map(|row| decode(conn, row)).transpose()
 }
 
 pub(super) fn list(conn: &mut SqliteConnection) -> StoreResult<Vec<Account>> {
-    let rows = accounts::table
+    let rows: Vec<AccountRow> = accounts::table
         .order(accounts::account_id)
         .select(AccountRow::as_select())
         .load(conn)
         .map_err(failed("read accounts"))?;
-    rows.into_iter().map(decode).collect()
+    rows.into_iter().map(|row| decode(conn, row)).collect()
 }
 
-pub(super) fn create(conn: &mut SqliteConnection, account: &Account) -> StoreResult<()> {
+pub(super) fn create(conn: &mut SqliteConnection, account: &NewAccount) -> StoreResult<()> {
     if let Some(existing) = get(conn, &account.id)? {
         if existing.venue != account.venue {
             return Err(StoreError::AccountExists {
@@ -70,9 +70,9 @@ pub(super) fn create(conn: &mut SqliteConnection, account: &Account) -> StoreRes
     let row = AccountRow {
         account_id: account.id.as_str().to_owned(),
         venue: account.venue.clone(),
-        base_url: account.identity.as_ref().map(|identity| identity.base_url.clone()),
-        alias: account.identity.as_ref().and_then(|identity| identity.alias.clone()),
-        position_mode: account.position_mode.map(|mode| mode.as_str().to_owned()),
+        base_url: None,
+        alias: None,
+        position_mode: None,
         created_local_ms: account.created_local.as_ms(),
     };
     diesel::insert_into(accounts::table).values(&row).execute(conn).map_err(failed("create the account"))?;
@@ -105,7 +105,7 @@ pub(super) fn bind(conn: &mut SqliteConnection, id: &AccountId, offered: &Exchan
     Ok(())
 }
 
-/// Sets the mode, and folds the symbols again where it decides which position an order changed.
+/// Sets what the user says of the position mode, and folds again what depends on it.
 pub(super) fn set_position_mode(
     conn: &mut SqliteConnection,
     id: &AccountId,
@@ -120,6 +120,17 @@ pub(super) fn set_position_mode(
         .set(accounts::position_mode.eq(Some(mode.as_str())))
         .execute(conn)
         .map_err(failed("set the position mode"))?;
+    let mut effects = Effects::default();
+    mark_for_mode(conn, id, &mut effects)?;
+    mark::write(conn, id, &effects.marks)?;
+    for symbol in effects.marks.keys() {
+        refold::refold(conn, id, symbol, checkpoint_every)?;
+    }
+    Ok(())
+}
+
+/// Marks the symbols where the position mode decides which position an order changed.
+pub(super) fn mark_for_mode(conn: &mut SqliteConnection, id: &AccountId, effects: &mut Effects) -> StoreResult<()> {
     let symbols: Vec<String> = orders::table
         .filter(orders::account_id.eq(id.as_str()))
         .filter(orders::residual_qty.is_not_null())
@@ -129,12 +140,8 @@ pub(super) fn set_position_mode(
         .load(conn)
         .map_err(failed("read orders"))?;
     let reader = RowReader { table: "orders", key: || id.to_string() };
-    let mark = Mark { is_whole: true, ..Mark::default() };
-    let marks: BTreeMap<Symbol, Mark> =
-        symbols.iter().map(|symbol| Ok((reader.text("symbol", symbol)?, mark.clone()))).collect::<StoreResult<_>>()?;
-    mark::write(conn, id, &marks)?;
-    for symbol in marks.keys() {
-        refold::refold(conn, id, symbol, checkpoint_every)?;
+    for symbol in &symbols {
+        effects.mark(&reader.text("symbol", symbol)?).is_whole = true;
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ pub(super) struct AnchorRow {
     pub(super) qty: String,
     pub(super) entry_price: Option<String>,
     pub(super) derivation: String,
+    pub(super) withdrawn: Option<String>,
     pub(super) source: String,
     pub(super) field_sources: Option<String>,
     pub(super) conflicts: Option<String>,
@@ -29,7 +30,7 @@ pub(super) struct AnchorRow {
 
 impl FactTable for Anchor {
     const KIND: FactKind = FactKind::Anchor;
-    const FIELDS: &'static [Field] = &["qty", "entry_price", "derivation"];
+    const FIELDS: &'static [Field] = &["qty", "entry_price", "derivation", "withdrawn"];
     type Row = AnchorRow;
 
     table_statements!(anchors, [account_id, symbol, position_side, ts]);
@@ -45,6 +46,7 @@ impl FactTable for Anchor {
             qty: fact.qty.to_string(),
             entry_price: fact.entry_price.map(|value| value.to_string()),
             derivation: fact.derivation.as_str().to_owned(),
+            withdrawn: fact.withdrawn.as_ref().map(|reason| reason.as_str().to_owned()),
             source,
             field_sources,
             conflicts,
@@ -63,6 +65,7 @@ impl FactTable for Anchor {
             qty: reader.text("qty", &row.qty)?,
             entry_price: reader.optional("entry_price", row.entry_price.as_deref())?,
             derivation: reader.text("derivation", &row.derivation)?,
+            withdrawn: reader.optional("withdrawn", row.withdrawn.as_deref())?,
         };
         reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }

@@ -11,7 +11,7 @@ use super::encoded::{Conflict, EncodedBatch, Facts};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::schema::accounts;
-use super::{discrepancy, fact_source, mark, order_sums, refold, repair, run, sync};
+use super::{account, discrepancy, fact_source, mark, order_sums, refold, repair, run, sync};
 use crate::batch::Refold;
 use crate::error::StoreError;
 use crate::outcome::CommitReport;
@@ -49,6 +49,7 @@ pub(super) fn apply(
     recorder.record(conn, &batch.balances)?;
     recorder.record(conn, &batch.prices)?;
     recorder.record(conn, &batch.anchors)?;
+    recorder.record(conn, &batch.position_modes)?;
     let Recorder { outcomes, conflicts, mut effects, .. } = recorder;
 
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
@@ -56,6 +57,9 @@ pub(super) fn apply(
     let mut report = journal(conn, batch, &mut effects)?;
     report.outcomes = outcomes;
     order_sums::update(conn, &batch.account, &mut effects)?;
+    if effects.position_mode {
+        account::mark_for_mode(conn, &batch.account, &mut effects)?;
+    }
     mark::write(conn, &batch.account, &effects.marks)?;
     sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
     sync::write_coverage(conn, &batch.account, &batch.coverage)?;

@@ -51,6 +51,8 @@ pub(super) struct TouchedOrder {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) marks: BTreeMap<Symbol, Mark>,
+    /// What the exchange says about the position mode changed.
+    pub(super) position_mode: bool,
     /// Regular orders, the only ones that own fills.
     pub(super) orders: BTreeMap<Symbol, BTreeMap<OrderId, TouchedOrder>>,
 }

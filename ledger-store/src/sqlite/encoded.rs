@@ -2,7 +2,8 @@
 
 use ledger_core::{
     AccountId, Anchor, AnyFact, BalanceSnapshot, Cancel, Fact, FactKind, Fill, Income, Instrument, Order, OrderIntent,
-    Outcome, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement, TimestampMs, merge,
+    Outcome, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement, TimestampMs,
+    merge,
 };
 use sha2::{Digest, Sha256};
 
@@ -168,6 +169,7 @@ pub(super) struct EncodedBatch {
     pub(super) balances: Facts<BalanceSnapshot>,
     pub(super) prices: Facts<PriceSnapshot>,
     pub(super) anchors: Facts<Anchor>,
+    pub(super) position_modes: Facts<PositionModeSnapshot>,
     pub(super) payloads: Vec<FactSourceRow>,
 }
 
@@ -185,6 +187,7 @@ pub(super) fn fact_key_of(fact: &AnyFact) -> String {
         AnyFact::Balance(fact) => fact.fact_key(),
         AnyFact::Price(fact) => fact.fact_key(),
         AnyFact::Anchor(fact) => fact.fact_key(),
+        AnyFact::PositionMode(fact) => fact.fact_key(),
     }
 }
 
@@ -212,7 +215,8 @@ impl EncodedBatch {
         let (mut instruments, mut signals, mut intents) =
             (Collector::default(), Collector::default(), Collector::default());
         let (mut orders, mut fills, mut cancels) = (Collector::default(), Collector::default(), Collector::default());
-        let (mut income, mut anchors) = (Collector::default(), Collector::default());
+        let (mut income, mut anchors, mut position_modes) =
+            (Collector::default(), Collector::default(), Collector::default());
         let (mut positions, mut balances, mut prices) =
             (Collector::default(), Collector::default(), Collector::default());
         let statements = std::mem::take(&mut batch.statements);
@@ -230,6 +234,7 @@ impl EncodedBatch {
                 AnyFact::Balance(fact) => balances.push(index, fact, source),
                 AnyFact::Price(fact) => prices.push(index, fact, source),
                 AnyFact::Anchor(fact) => anchors.push(index, fact, source),
+                AnyFact::PositionMode(fact) => position_modes.push(index, fact, source),
             }
         }
         let account = batch.account;
@@ -245,6 +250,7 @@ impl EncodedBatch {
             balances: balances.finish(&account),
             prices: prices.finish(&account),
             anchors: anchors.finish(&account),
+            position_modes: position_modes.finish(&account),
             payloads,
             statement_count,
             account,

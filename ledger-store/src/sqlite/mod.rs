@@ -31,6 +31,7 @@ mod mark;
 mod order;
 mod order_sums;
 mod parsed;
+mod position_mode;
 mod refold;
 mod repair;
 mod repositories;

@@ -7,8 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    OrderIntent, OrderKey, PositionMode, PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol,
-    TimestampMs,
+    OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal,
+    SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use super::effects::Mark;
@@ -16,7 +16,8 @@ use super::encoded::EncodedBatch;
 use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
-    account, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, refold, repair, run, sync,
+    account, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, position_mode, refold, repair,
+    run, sync,
 };
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
@@ -27,8 +28,8 @@ use crate::filter::{
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Page, PageRequest};
 use crate::record::{
-    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, PnlMismatch, Repair,
-    Run, RunKind, RunStatus, StoreInfo, SymbolBook,
+    Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
+    PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 use crate::repository::{
     AccountRepository, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
@@ -73,7 +74,7 @@ impl LedgerWriter for SqliteStore {
 
 #[async_trait]
 impl AccountRepository for SqliteStore {
-    async fn create_account(&self, account: Account) -> StoreResult<()> {
+    async fn create_account(&self, account: NewAccount) -> StoreResult<()> {
         self.write(move |conn| account::create(conn, &account)).await
     }
 
@@ -94,6 +95,11 @@ impl AccountRepository for SqliteStore {
     async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
         let (id, every) = (id.clone(), self.checkpoint_every());
         self.write(move |conn| account::set_position_mode(conn, &id, mode, every)).await
+    }
+
+    async fn position_modes(&self, id: &AccountId) -> StoreResult<Vec<Sourced<PositionModeSnapshot>>> {
+        let id = id.clone();
+        self.read(move |conn| position_mode::list(conn, &id)).await
     }
 }
 

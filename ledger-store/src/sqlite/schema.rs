@@ -20,6 +20,7 @@ diesel::table! {
         qty -> Text,
         entry_price -> Nullable<Text>,
         derivation -> Text,
+        withdrawn -> Nullable<Text>,
         source -> Text,
         field_sources -> Nullable<Text>,
         conflicts -> Nullable<Text>,
@@ -259,6 +260,17 @@ diesel::table! {
         ts -> BigInt,
         derived_pnl -> Nullable<Text>,
         exchange_pnl -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    position_modes (account_id, ts) {
+        account_id -> Text,
+        ts -> BigInt,
+        mode -> Text,
+        source -> Text,
+        field_sources -> Nullable<Text>,
+        conflicts -> Nullable<Text>,
     }
 }
 

@@ -13,6 +13,7 @@ use ledger_core::{
     Quantity, Residual, Sourced, Symbol, TimestampMs, funding_instant,
 };
 
+use super::account;
 use super::anchor::AnchorRow;
 use super::codec::RowReader;
 use super::fact_table::FactTable;
@@ -20,7 +21,7 @@ use super::failure::failed;
 use super::income::IncomeRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order, event_time};
 use super::order_sums::residual_price;
-use super::schema::{accounts, anchors, income, orders};
+use super::schema::{anchors, income, orders};
 use crate::repository::StoreResult;
 
 const PAGE_ROWS: i64 = 512;
@@ -72,6 +73,7 @@ impl<'a> Timeline<'a> {
         let mut query = anchors::table
             .filter(anchors::account_id.eq(account.as_str()))
             .filter(anchors::symbol.eq(symbol.as_str()))
+            .filter(anchors::withdrawn.is_null())
             .order((anchors::ts, anchors::position_side))
             .select(AnchorRow::as_select())
             .into_boxed();
@@ -80,13 +82,8 @@ impl<'a> Timeline<'a> {
         }
         let rows: Vec<AnchorRow> = query.load(conn).map_err(failed("read anchors"))?;
         let anchors = rows.iter().map(|row| Ok(Anchor::decode(row)?.fact)).collect::<StoreResult<_>>()?;
-        let mode: Option<String> = accounts::table
-            .find(account.as_str())
-            .select(accounts::position_mode)
-            .first(conn)
-            .map_err(failed("read the account"))?;
-        let position_side_default =
-            (mode.as_deref() == Some(PositionMode::OneWay.as_str())).then_some(PositionSide::Net);
+        let mode = account::get(conn, account)?.and_then(|account| account.mode());
+        let position_side_default = (mode == Some(PositionMode::OneWay)).then_some(PositionSide::Net);
         Ok(Self {
             account,
             symbol,

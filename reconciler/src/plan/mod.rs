@@ -14,7 +14,7 @@ mod orders;
 use std::collections::BTreeMap;
 
 use exchange_client::{ExchangeError, TimeWindow};
-use ledger_core::{PositionMode, PositionSide, Statement, Symbol, TimestampMs};
+use ledger_core::{PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
 use ledger_store::{BookOrder, CoverageGrade, CoverageSpan, SyncCursor};
 
 use self::account::plan_account;
@@ -30,8 +30,8 @@ use crate::observation::Observation;
 /// What to change, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// Set the account's position mode, where the book does not know it yet or it changed.
-    pub position_mode: Option<PositionMode>,
+    /// What the exchange says of the position mode, where it has not said so before or said otherwise last.
+    pub position_mode: Option<PositionModeSnapshot>,
     /// Contracts that the book lacks: recorded first, for nothing can be folded without them.
     pub instruments: Vec<Statement>,
     /// What concerns the account as a whole: the ledger, balances, the exchange's word on positions. Recorded last, with
@@ -107,8 +107,8 @@ impl Plan {
 pub fn plan(observation: &Observation, now: TimestampMs) -> Result<Plan, ReconcileError> {
     let mut plan = Plan::default();
     let account = &observation.book.account;
-    if account.position_mode != Some(observation.position_mode) {
-        plan.position_mode = Some(observation.position_mode);
+    if account.observed_mode.as_ref().map(|observed| observed.mode) != Some(observation.position_mode) {
+        plan.position_mode = Some(PositionModeSnapshot { at: observation.asked_at, mode: observation.position_mode });
     }
     plan_failed_queries(observation, &mut plan);
     plan_orders(observation, &mut plan);

@@ -9,7 +9,7 @@ mod bot;
 mod proof;
 
 use ledger_core::{GroupBy, TimestampMs};
-use ledger_store::{Account, AccountRepository as _, DiscrepancyStatus, FillFilter, FillRepository as _, Scope};
+use ledger_store::{AccountRepository as _, DiscrepancyStatus, FillFilter, FillRepository as _, NewAccount, Scope};
 use reconciler::{Book, CycleReport, ReconcileError, Reconciler, ReconcilerConfig, Recorder};
 use serde_json::json;
 
@@ -43,11 +43,9 @@ async fn tell(args: &DemoArgs, world: &DemoWorld, context: &mut Context) -> Resu
     let narrator = Narrator { prose: context.output.format == Format::Table };
     world
         .store
-        .create_account(Account {
+        .create_account(NewAccount {
             id: account.clone(),
             venue: "binance_usdm".to_owned(),
-            identity: None,
-            position_mode: None,
             created_local: world.clock.now(),
         })
         .await?;

@@ -102,5 +102,10 @@ line!(
 line!(
     /// A stated position where no fills can be had.
     AnchorLine { symbol: String, position_side: String, ts: i64, qty: String, derivation: String }
-    { entry_price: String }
+    { entry_price: String, withdrawn: String }
+);
+
+line!(
+    /// The position mode as the exchange stated it.
+    PositionModeLine { ts: i64, mode: String }
 );

@@ -4,14 +4,14 @@ use std::str::FromStr;
 
 use ledger_core::{
     Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, FactKind, Fee, Fill, FillKey, IdError, Income,
-    IncomeKey, Instrument, Order, OrderIntent, OrderKey, OrderTerms, PositionSnapshot, PriceSnapshot, Signal,
-    TimePrecision, TimestampMs, UnknownName,
+    IncomeKey, Instrument, Order, OrderIntent, OrderKey, OrderTerms, PositionModeSnapshot, PositionSnapshot,
+    PriceSnapshot, Signal, TimePrecision, TimestampMs, UnknownName,
 };
 use serde::de::DeserializeOwned;
 
 use super::line::{
     AnchorLine, BalanceLine, CancelLine, FillLine, IncomeLine, InstrumentLine, IntentLine, OrderLine, PositionLine,
-    PriceLine, SignalLine,
+    PositionModeLine, PriceLine, SignalLine,
 };
 use super::{Cell, RowError, RowProblem, row_error};
 
@@ -29,6 +29,7 @@ pub(super) fn fact(kind: FactKind, text: &str) -> Result<AnyFact, RowError> {
         FactKind::Balance => AnyFact::Balance(balance(&line(text)?)?),
         FactKind::Price => AnyFact::Price(price(&line(text)?)?),
         FactKind::Anchor => AnyFact::Anchor(anchor(&line(text)?)?),
+        FactKind::PositionMode => AnyFact::PositionMode(position_mode(&line(text)?)?),
     })
 }
 
@@ -269,5 +270,10 @@ fn anchor(line: &AnchorLine) -> Result<Anchor, RowError> {
         qty: cell("qty", &line.qty).decimal()?,
         entry_price: read("entry_price", line.entry_price.as_ref(), Cell::price)?,
         derivation: id("derivation", &line.derivation)?,
+        withdrawn: id_of("withdrawn", line.withdrawn.as_ref())?,
     })
+}
+
+fn position_mode(line: &PositionModeLine) -> Result<PositionModeSnapshot, RowError> {
+    Ok(PositionModeSnapshot { at: instant("ts", line.ts)?, mode: name(cell("mode", &line.mode))? })
 }

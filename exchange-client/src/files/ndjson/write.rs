@@ -4,13 +4,13 @@ use std::io::{self, Write};
 
 use ledger_core::{
     Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, Fill, Income, Instrument, Order, OrderIntent,
-    PositionSnapshot, PriceSnapshot, Signal, Statement, TimePrecision,
+    PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Statement, TimePrecision,
 };
 use serde::Serialize;
 
 use super::line::{
     AnchorLine, BalanceLine, CancelLine, FillLine, IncomeLine, InstrumentLine, IntentLine, OrderLine, PositionLine,
-    PriceLine, SignalLine,
+    PositionModeLine, PriceLine, SignalLine,
 };
 
 /// What stands in every line.
@@ -33,6 +33,7 @@ pub(super) fn write(out: &mut impl Write, statement: &Statement) -> io::Result<(
         AnyFact::Balance(fact) => json(out, &balance(head, fact)),
         AnyFact::Price(fact) => json(out, &price(head, fact)),
         AnyFact::Anchor(fact) => json(out, &anchor(head, fact)),
+        AnyFact::PositionMode(fact) => json(out, &position_mode(head, fact)),
     }
 }
 
@@ -229,5 +230,10 @@ fn anchor(Head { schema, source }: Head, fact: &Anchor) -> AnchorLine {
         qty: text(&fact.qty),
         derivation: text(&fact.derivation),
         entry_price: fact.entry_price.map(|price| text(&price.get())),
+        withdrawn: text_of(fact.withdrawn.as_ref()),
     }
+}
+
+fn position_mode(Head { schema, source }: Head, fact: &PositionModeSnapshot) -> PositionModeLine {
+    PositionModeLine { schema, source, ts: fact.at.as_ms(), mode: text(&fact.mode) }
 }

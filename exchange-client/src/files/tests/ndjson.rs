@@ -2,8 +2,9 @@
 
 use ledger_core::{
     Anchor, BalanceSnapshot, Cancel, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillKey, Income, IncomeKey,
-    Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, OrderTerms, PositionSide,
-    PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Signal, SignalKind, Source, TimestampMs,
+    Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, OrderTerms, PositionMode,
+    PositionModeSnapshot, PositionSide, PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Signal, SignalKind,
+    Source, TimestampMs,
 };
 use proptest::prelude::*;
 
@@ -214,6 +215,7 @@ fn intent() -> impl Strategy<Value = AnyFact> {
 fn snapshots() -> impl Strategy<Value = AnyFact> {
     let position_side = || one_of(PositionSide::ALL);
     let derivation = text().prop_map(|text| Label::new(text).unwrap());
+    let withdrawn = text().prop_map(|text| Label::new(text).unwrap());
     prop_oneof![
         (named(), position_side(), instant(), decimal(), maybe(price())).prop_map(
             |(symbol, position_side, at, qty, entry_price)| {
@@ -230,11 +232,13 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
             at,
             mark_price
         })),
-        (named(), position_side(), instant(), decimal(), maybe(price()), derivation).prop_map(
-            |(symbol, position_side, at, qty, entry_price, derivation)| {
-                AnyFact::Anchor(Anchor { symbol, position_side, at, qty, entry_price, derivation })
+        (named(), position_side(), instant(), decimal(), maybe(price()), derivation, maybe(withdrawn)).prop_map(
+            |(symbol, position_side, at, qty, entry_price, derivation, withdrawn)| {
+                AnyFact::Anchor(Anchor { symbol, position_side, at, qty, entry_price, derivation, withdrawn })
             }
         ),
+        (instant(), one_of(PositionMode::ALL))
+            .prop_map(|(at, mode)| AnyFact::PositionMode(PositionModeSnapshot { at, mode })),
         (named(), qty(), named(), maybe(positive())).prop_map(|(symbol, multiplier, settle_asset, tick_size)| {
             let kind = ledger_core::ContractKind::Inverse;
             AnyFact::Instrument(Instrument { symbol, kind, multiplier, settle_asset, tick_size, step_size: tick_size })

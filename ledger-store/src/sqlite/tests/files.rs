@@ -258,7 +258,7 @@ async fn what_was_acknowledged_survives() {
     }
     let survivor = SqliteStore::open(&copy, &OpenOptions::default()).unwrap();
     assert_eq!(survivor.fill_count(&Scope::account(main_account()).into()).await.unwrap(), 2);
-    assert_eq!(survivor.account(&main_account()).await.unwrap(), Some(new_account("main")));
+    assert!(survivor.account(&main_account()).await.unwrap().is_some());
     // The mark of the refold that was left for later survived, too.
     assert_eq!(position_of(&survivor, "ETHUSDT").await.0, "1".parse().unwrap());
     assert_eq!(survivor.pending_refolds().await.unwrap().len(), 1);
