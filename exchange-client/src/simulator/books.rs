@@ -1,15 +1,19 @@
 //! The exchange's own books: wallets, positions, trades and income of every account, kept in integers.
 //!
-//! This is the oracle that the rest of the workspace is compared with, so it shares no position code with it.
+//! This is the oracle that the rest of the workspace is compared with, so it shares no position code with it. Every
+//! movement of an account's wallet has its counterpart in one of the house's: what an account gains somebody loses.
 //!
 //! Invariants, each with a test of the same name (in [`super::tests`]):
-//! 1. `nothing_comes_from_nowhere`: over all accounts, the exchange's own included, every asset and every contract adds
-//!    up to zero.
+//! 1. `nothing_comes_from_nowhere`: over all accounts, the house's included, every asset and every contract adds up to
+//!    zero.
 //! 2. `wallets_are_their_income`: every movement has an income row, and the rows add up to the wallet.
+//! 3. `the_house_is_the_other_side_of_every_trade`: what the house won or lost by trading is what its own cash and
+//!    positions say, which nobody computed from the accounts' profits.
 
 use std::collections::BTreeMap;
 
 use super::fixed::{ONE_E8, mul_div, to_e8};
+use super::position::Position;
 
 /// Which of a contract's positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,51 +36,41 @@ impl PositionSide {
     }
 }
 
-/// A position. The entry is kept as what was paid for how much at the last increase, so that closing in parts does not
-/// wear it down.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Position {
-    /// Signed: below 0 is short.
-    pub(super) qty_e8: i128,
-    entry_qty_e8: i128,
-    entry_cost_e16: i128,
-    pub(super) updated_ms: i64,
+/// The house's own wallets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum House {
+    /// The rest of the market: the other side of every trade.
+    Market,
+    /// Fees, less rebates.
+    Fees,
+    /// Passes funding on to those whom nobody simulates.
+    Funding,
+    /// Pays what liquidated accounts cannot.
+    Insurance,
+    /// Where deposits come from, and everything else.
+    Treasury,
 }
 
-impl Position {
-    /// What `qty_e8` (unsigned) of the position cost.
-    fn cost_e16(&self, qty_e8: i128) -> i128 {
-        if self.entry_qty_e8 == 0 { 0 } else { mul_div(self.entry_cost_e16, qty_e8, self.entry_qty_e8) }
-    }
-
-    /// The average entry price; 0 when flat.
-    pub(super) fn entry_price_e8(&self) -> i128 {
-        if self.qty_e8 == 0 || self.entry_qty_e8 == 0 { 0 } else { mul_div(self.entry_cost_e16, 1, self.entry_qty_e8) }
-    }
-
-    /// What closing at `price_e8` would earn.
-    pub(super) fn unrealized_e8(&self, price_e8: i128) -> i128 {
-        let value_e16 = self.qty_e8 * price_e8;
-        to_e8(value_e16 - self.qty_e8.signum() * self.cost_e16(self.qty_e8.abs()))
-    }
-
-    /// Trades, and answers what that realized.
-    fn trade(&mut self, signed_qty_e8: i128, price_e8: i128) -> i128 {
-        let opposed = self.qty_e8.signum() * signed_qty_e8.signum() < 0;
-        let closed_e8 = if opposed { self.qty_e8.abs().min(signed_qty_e8.abs()) } else { 0 };
-        let realized_e16 = self.qty_e8.signum() * (closed_e8 * price_e8 - self.cost_e16(closed_e8));
-        let opened_e8 = signed_qty_e8.abs() - closed_e8;
-        if opened_e8 > 0 {
-            // The rest after closing is flat or on the same side.
-            let kept_e8 = self.qty_e8.abs() - closed_e8;
-            self.entry_cost_e16 = self.cost_e16(kept_e8) + opened_e8 * price_e8;
-            self.entry_qty_e8 = kept_e8 + opened_e8;
+impl House {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Market => "market",
+            Self::Fees => "fees",
+            Self::Funding => "funding",
+            Self::Insurance => "insurance",
+            Self::Treasury => "treasury",
         }
-        self.qty_e8 += signed_qty_e8;
-        if self.qty_e8 == 0 {
-            (self.entry_qty_e8, self.entry_cost_e16) = (0, 0);
+    }
+
+    /// Who is on the other side of a ledger entry.
+    fn opposite(income_type: &str) -> Self {
+        match income_type {
+            "REALIZED_PNL" => Self::Market,
+            "COMMISSION" => Self::Fees,
+            "FUNDING_FEE" => Self::Funding,
+            "INSURANCE_CLEAR" => Self::Insurance,
+            _ => Self::Treasury,
         }
-        to_e8(realized_e16)
     }
 }
 
@@ -90,6 +84,7 @@ pub(super) struct Trade {
     pub(super) position_side: PositionSide,
     pub(super) price_e8: i128,
     pub(super) qty_e8: i128,
+    /// Below 0 for a rebate.
     pub(super) fee_e8: i128,
     pub(super) fee_asset: String,
     pub(super) realized_e8: i128,
@@ -100,7 +95,7 @@ pub(super) struct Trade {
 /// A movement of a wallet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Income {
-    pub(super) kind: &'static str,
+    pub(super) kind: String,
     pub(super) tran_id: i64,
     pub(super) symbol: String,
     pub(super) asset: String,
@@ -123,16 +118,43 @@ pub(super) struct AccountBook {
 impl AccountBook {
     /// The signed quantity of a position.
     pub(super) fn qty_e8(&self, symbol: &str, side: PositionSide) -> i128 {
-        self.positions.get(&(symbol.to_owned(), side)).map_or(0, |position| position.qty_e8)
+        self.position(symbol, side).map_or(0, |position| position.qty_e8)
+    }
+
+    /// A position, if there ever was one.
+    pub(super) fn position(&self, symbol: &str, side: PositionSide) -> Option<&Position> {
+        self.positions.get(&(symbol.to_owned(), side))
+    }
+
+    /// The positions that are not flat.
+    pub(super) fn open_positions(&self) -> impl Iterator<Item = (&str, PositionSide, &Position)> {
+        let open = self.positions.iter().filter(|(_, position)| position.qty_e8 != 0);
+        open.map(|((symbol, side), position)| (symbol.as_str(), *side, position))
+    }
+
+    /// A wallet, all of it.
+    pub(super) fn wallet_e8(&self, asset: &str) -> i128 {
+        self.wallets_e8.get(asset).copied().unwrap_or(0)
     }
 }
 
-/// All accounts' books, and the exchange's own: it is the other side of every trade, fee, funding payment and deposit.
+/// How a trade is settled.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settlement<'a> {
+    /// In which asset profit is paid.
+    pub(super) asset: &'a str,
+    /// By how much an opened value is divided to give the margin that is set aside, if it is.
+    pub(super) isolated_leverage: Option<i128>,
+}
+
+/// All accounts' books, and the house's: it is the other side of every trade, fee, funding payment and deposit.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Books {
     pub(super) accounts: Vec<AccountBook>,
-    pub(super) exchange_wallets_e8: BTreeMap<String, i128>,
-    pub(super) exchange_positions_e8: BTreeMap<String, i128>,
+    pub(super) house_e8: BTreeMap<(House, String), i128>,
+    pub(super) house_positions_e8: BTreeMap<String, i128>,
+    /// What the house paid and took for its positions.
+    pub(super) house_cash_e16: BTreeMap<String, i128>,
     next_tran_id: i64,
 }
 
@@ -143,7 +165,7 @@ impl Books {
         Self { accounts: vec![AccountBook::default(); count], next_tran_id: 9_007_199_254_740_993, ..Self::default() }
     }
 
-    /// Moves money between an account and the exchange, with the row that says why.
+    /// Moves money between an account and the house, with the row that says why.
     pub(super) fn post(&mut self, account: usize, mut row: Income) {
         let Some(book) = self.accounts.get_mut(account) else {
             return;
@@ -151,22 +173,35 @@ impl Books {
         row.tran_id = self.next_tran_id;
         self.next_tran_id += 1;
         *book.wallets_e8.entry(row.asset.clone()).or_default() += row.amount_e8;
-        *self.exchange_wallets_e8.entry(row.asset.clone()).or_default() -= row.amount_e8;
+        *self.house_e8.entry((House::opposite(&row.kind), row.asset.clone())).or_default() -= row.amount_e8;
         book.income.push(row);
     }
 
-    /// Settles a trade: position, realized profit, fee. `trade.realized_e8` is filled in.
-    pub(super) fn settle(&mut self, account: usize, mut trade: Trade, settle_asset: &str) {
+    /// Moves money between two of the house's wallets.
+    pub(super) fn endow(&mut self, to: House, asset: &str, amount_e8: i128) {
+        *self.house_e8.entry((to, asset.to_owned())).or_default() += amount_e8;
+        *self.house_e8.entry((House::Treasury, asset.to_owned())).or_default() -= amount_e8;
+    }
+
+    /// What one of the house's wallets holds.
+    pub(super) fn house_wallet_e8(&self, house: House, asset: &str) -> i128 {
+        self.house_e8.get(&(house, asset.to_owned())).copied().unwrap_or(0)
+    }
+
+    /// Settles a trade: position, realized profit, fee. `trade.realized_e8` is filled in and answered.
+    pub(super) fn settle(&mut self, account: usize, mut trade: Trade, settlement: Settlement<'_>) -> i128 {
         let Some(book) = self.accounts.get_mut(account) else {
-            return;
+            return 0;
         };
         let signed_qty_e8 = if trade.buy { trade.qty_e8 } else { -trade.qty_e8 };
         let position = book.positions.entry((trade.symbol.clone(), trade.position_side)).or_default();
-        trade.realized_e8 = position.trade(signed_qty_e8, trade.price_e8);
+        let realized_e8 = position.trade(signed_qty_e8, trade.price_e8, settlement.isolated_leverage);
+        trade.realized_e8 = realized_e8;
         position.updated_ms = trade.time_ms;
-        *self.exchange_positions_e8.entry(trade.symbol.clone()).or_default() -= signed_qty_e8;
-        let row = |kind, asset: &str, amount_e8| Income {
-            kind,
+        *self.house_positions_e8.entry(trade.symbol.clone()).or_default() -= signed_qty_e8;
+        *self.house_cash_e16.entry(trade.symbol.clone()).or_default() += signed_qty_e8 * trade.price_e8;
+        let row = |kind: &str, asset: &str, amount_e8| Income {
+            kind: kind.to_owned(),
             tran_id: 0,
             symbol: trade.symbol.clone(),
             asset: asset.to_owned(),
@@ -175,8 +210,8 @@ impl Books {
             time_ms: trade.time_ms,
         };
         let mut rows = Vec::with_capacity(2);
-        if trade.realized_e8 != 0 {
-            rows.push(row("REALIZED_PNL", settle_asset, trade.realized_e8));
+        if realized_e8 != 0 {
+            rows.push(row("REALIZED_PNL", settlement.asset, realized_e8));
         }
         if trade.fee_e8 != 0 {
             rows.push(row("COMMISSION", &trade.fee_asset, -trade.fee_e8));
@@ -185,18 +220,25 @@ impl Books {
         for row in rows {
             self.post(account, row);
         }
+        realized_e8
     }
 
     /// Charges or pays funding on every position of a contract: longs pay shorts at a positive rate.
     pub(super) fn fund(&mut self, symbol: &str, settle_asset: &str, price_e8: i128, rate_e8: i128, time_ms: i64) {
         for account in 0..self.accounts.len() {
-            let payments: Vec<i128> = self.accounts.get(account).map_or_else(Vec::new, |book| {
-                let held = book.positions.iter().filter(|((of, _), position)| of == symbol && position.qty_e8 != 0);
-                held.map(|(_, position)| -mul_div(to_e8(position.qty_e8 * price_e8), rate_e8, ONE_E8)).collect()
-            });
+            let mut payments: Vec<i128> = Vec::new();
+            if let Some(book) = self.accounts.get_mut(account) {
+                for ((_, _), position) in book.positions.iter_mut().filter(|((of, _), _)| of == symbol) {
+                    let amount_e8 = -mul_div(to_e8(position.qty_e8 * price_e8), rate_e8, ONE_E8);
+                    if position.isolated_e8 != 0 {
+                        position.isolated_e8 += amount_e8;
+                    }
+                    payments.push(amount_e8);
+                }
+            }
             for amount_e8 in payments.into_iter().filter(|amount_e8| *amount_e8 != 0) {
                 let row = Income {
-                    kind: "FUNDING_FEE",
+                    kind: "FUNDING_FEE".to_owned(),
                     tran_id: 0,
                     symbol: symbol.to_owned(),
                     asset: settle_asset.to_owned(),
@@ -207,33 +249,5 @@ impl Books {
                 self.post(account, row);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn known_numbers() {
-        // 12 @ 100, 17 @ 99, then 9 sold @ 101: the average entry is (1200 + 1683) / 29 = 2883/29, so the nine realize
-        // 909 - 9 x 2883/29 = 909 - 894.72413793... = 14.27586207.
-        let mut position = Position::default();
-        let e8 = |value: i128| value * ONE_E8;
-        assert_eq!(position.trade(e8(12), e8(100)), 0);
-        assert_eq!(position.trade(e8(17), e8(99)), 0);
-        assert_eq!(position.trade(e8(-9), e8(101)), 1_427_586_207);
-        // Closing in two steps earns as much as in one, up to the rounding of each to 10^-8.
-        let mut other = position.clone();
-        let at_once = other.trade(e8(-20), e8(105));
-        let in_parts = position.trade(e8(-7), e8(105)) + position.trade(e8(-13), e8(105));
-        assert!((at_once - in_parts).abs() <= 1);
-        assert_eq!((position.qty_e8, position.entry_price_e8()), (0, 0));
-        // A flip: 2 long @ 10, 5 sold @ 12: 4 realized, 3 short @ 12.
-        let mut position = Position::default();
-        position.trade(e8(2), e8(10));
-        assert_eq!(position.trade(e8(-5), e8(12)), e8(4));
-        assert_eq!((position.qty_e8, position.entry_price_e8()), (e8(-3), e8(12)));
-        assert_eq!(position.unrealized_e8(e8(11)), e8(3));
     }
 }

@@ -1,29 +1,88 @@
 //! The exchange as a state machine: time and orders go in, books change. No clock, no network, no surprise: the same
 //! seed and the same calls give the same books.
 //!
+//! Here are the accounts and the passing of time; `placing`, `matching`, `triggering` and `forced` say what becomes of
+//! orders.
+//!
 //! Invariants, each with a test of the same name (in [`super::tests`]):
 //! 1. `the_same_seed_gives_the_same_books`.
 //! 2. `prices_do_not_depend_on_how_time_is_cut`: one long step and many short ones see the same path.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::books::{Books, Income, PositionSide, Trade};
-use super::fixed::{ONE_E8, Random, mul_div, parse_e8, to_e8};
-use super::market::Market;
-use super::order::{Kind, Lookup, Order, Status, Ticket};
+use super::books::{Books, House, Income, PositionSide};
+use super::conditional::{AlgoStatus, Conditional};
+use super::fixed::{Random, parse_e8};
+use super::market::{FundingInstant, Market, MarketStatus};
+use super::order::{Lookup, Order};
 use super::refusal::Refusal;
-use super::{SimulatorConfig, SimulatorError};
+use super::{SimulatorAccount, SimulatorConfig, SimulatorError};
 
-const TAKER_FEE_E8: i128 = 40_000;
-const MAKER_FEE_E8: i128 = 20_000;
-const LEVERAGE: i128 = 20;
+/// An order's place: symbol and id.
+pub(super) type OrderKey = (String, i64);
 
 /// An account's standing.
 #[derive(Debug, Clone)]
 pub(super) struct Account {
     pub(super) hedge: bool,
-    /// By symbol and id.
-    pub(super) orders: BTreeMap<(String, i64), Order>,
+    pub(super) orders: BTreeMap<OrderKey, Order>,
+    /// Those of `orders` that are open.
+    pub(super) open: BTreeSet<OrderKey>,
+    pub(super) conditionals: BTreeMap<i64, Conditional>,
+    /// Those of `conditionals` that still wait.
+    pub(super) waiting: BTreeSet<i64>,
+    leverage: BTreeMap<String, i128>,
+    isolated: BTreeSet<String>,
+    pub(super) maker_fee_e8: i128,
+    pub(super) taker_fee_e8: i128,
+    pub(super) fees_in_bnb: bool,
+    /// Up to which drift of the prices no position can have to be liquidated.
+    pub(super) safe_drift_e5: i128,
+}
+
+impl Account {
+    /// What positions of a contract are leveraged by.
+    pub(super) fn leverage(&self, symbol: &str) -> i128 {
+        self.leverage.get(symbol).copied().unwrap_or(20)
+    }
+
+    /// Whether positions of a contract have margin of their own.
+    pub(super) fn is_isolated(&self, symbol: &str) -> bool {
+        self.isolated.contains(symbol)
+    }
+
+    /// The open orders of a contract.
+    pub(super) fn open_orders(&self, symbol: &str) -> impl Iterator<Item = &Order> {
+        let range = (symbol.to_owned(), i64::MIN)..=(symbol.to_owned(), i64::MAX);
+        self.open.range(range).filter_map(|key| self.orders.get(key))
+    }
+
+    /// The waiting conditional orders of a contract.
+    pub(super) fn waiting_conditionals(&self, symbol: &str) -> impl Iterator<Item = &Conditional> {
+        let waiting = self.waiting.iter().filter_map(|id| self.conditionals.get(id));
+        waiting.filter(move |conditional| conditional.ticket.symbol == symbol)
+    }
+
+    fn new(config: &SimulatorAccount) -> Result<Self, SimulatorError> {
+        let fee = |text: &str| {
+            parse_e8(text)
+                .filter(|fee| fee.abs() <= 10_000_000)
+                .ok_or_else(|| SimulatorError::Fee { alias: config.alias.clone() })
+        };
+        Ok(Self {
+            hedge: config.hedge_mode,
+            orders: BTreeMap::new(),
+            open: BTreeSet::new(),
+            conditionals: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            leverage: BTreeMap::new(),
+            isolated: BTreeSet::new(),
+            maker_fee_e8: fee(&config.maker_fee)?,
+            taker_fee_e8: fee(&config.taker_fee)?,
+            fees_in_bnb: config.fees_in_bnb,
+            safe_drift_e5: i128::MIN,
+        })
+    }
 }
 
 /// The exchange.
@@ -34,8 +93,13 @@ pub(super) struct Engine {
     pub(super) accounts: Vec<Account>,
     pub(super) books: Books,
     pub(super) funding_interval_ms: i64,
+    pub(super) bnb_price_e8: i128,
+    pub(super) execution: Random,
     tick_ms: i64,
-    execution: Random,
+    /// How far prices have gone altogether, at most, in 10^-5 of them.
+    pub(super) drift_e5: i128,
+    next_algo_id: i64,
+    next_forced: i64,
 }
 
 impl Engine {
@@ -43,8 +107,8 @@ impl Engine {
         let mut markets = BTreeMap::new();
         for spec in &config.markets {
             let symbol = spec.symbol.clone();
-            let market =
-                Market::new(spec.clone(), config.seed).ok_or(SimulatorError::Market { symbol: symbol.clone() })?;
+            let market = Market::new(spec.clone(), config.seed, start_ms)
+                .ok_or(SimulatorError::Market { symbol: symbol.clone() })?;
             markets.insert(symbol, market);
         }
         let mut books = Books::new(config.accounts.len());
@@ -52,35 +116,29 @@ impl Engine {
             for (asset, amount) in &account_config.deposits {
                 let amount_e8 = parse_e8(amount).filter(|amount| *amount >= 0);
                 let amount_e8 = amount_e8.ok_or_else(|| SimulatorError::Deposit { asset: asset.clone() })?;
-                let asset = asset.clone();
-                let symbol = String::new();
-                books.post(
-                    account,
-                    Income {
-                        kind: "TRANSFER",
-                        tran_id: 0,
-                        symbol,
-                        asset,
-                        amount_e8,
-                        trade_id: None,
-                        time_ms: start_ms,
-                    },
-                );
+                books.post(account, transfer(asset, amount_e8, start_ms));
             }
         }
-        let accounts = config
-            .accounts
-            .iter()
-            .map(|account| Account { hedge: account.hedge_mode, orders: BTreeMap::new() })
-            .collect();
+        let insured = parse_e8(&config.insurance_fund).filter(|amount| *amount >= 0);
+        let insured_e8 = insured.ok_or_else(|| SimulatorError::Deposit { asset: "the insurance fund".into() })?;
+        let assets: BTreeSet<&str> = config.markets.iter().map(|spec| spec.quote_asset.as_str()).collect();
+        for asset in assets {
+            books.endow(House::Insurance, asset, insured_e8);
+        }
         Ok(Self {
             now_ms: start_ms,
             markets,
-            accounts,
+            accounts: config.accounts.iter().map(Account::new).collect::<Result<_, _>>()?,
             books,
             funding_interval_ms: config.funding_interval_ms.max(1),
-            tick_ms: config.tick_ms.max(1),
+            bnb_price_e8: parse_e8(&config.bnb_price)
+                .filter(|price| *price > 0)
+                .ok_or_else(|| SimulatorError::Market { symbol: "BNB".into() })?,
             execution: Random::new(config.seed, "execution"),
+            tick_ms: config.tick_ms.max(1),
+            drift_e5: 0,
+            next_algo_id: 4_000_001_270_850_379,
+            next_forced: 1,
         })
     }
 
@@ -88,18 +146,23 @@ impl Engine {
     pub(super) fn advance(&mut self, to_ms: i64) {
         while let Some(at_ms) = self.next_event_ms(to_ms) {
             self.now_ms = at_ms;
+            let mut drift_e5 = 0;
             if at_ms % self.tick_ms == 0 {
                 for market in self.markets.values_mut() {
-                    market.wander();
+                    drift_e5 = drift_e5.max(market.wander(at_ms));
                 }
-                self.match_resting();
             }
-            if at_ms % self.funding_interval_ms == 0 {
-                for market in self.markets.values_mut() {
-                    let spec = &market.spec;
-                    self.books.fund(&spec.symbol, &spec.quote_asset, market.price_e8, market.funding_rate_e8, at_ms);
-                    market.draw_funding_rate();
+            for market in self.markets.values_mut() {
+                while let Some(due) = market.script.first_entry().filter(|entry| *entry.key() <= at_ms) {
+                    let price_e8 = due.remove();
+                    market.set_price(price_e8, at_ms);
+                    drift_e5 = i128::from(u32::MAX);
                 }
+            }
+            self.drift_e5 += drift_e5;
+            self.react();
+            if at_ms % self.funding_interval_ms == 0 {
+                self.fund();
             }
         }
         self.now_ms = self.now_ms.max(to_ms);
@@ -107,244 +170,151 @@ impl Engine {
 
     fn next_event_ms(&self, to_ms: i64) -> Option<i64> {
         let next = |every_ms: i64| (self.now_ms.div_euclid(every_ms) + 1) * every_ms;
-        Some(next(self.tick_ms).min(next(self.funding_interval_ms))).filter(|at_ms| *at_ms <= to_ms)
+        let scripted = self.markets.values().filter_map(|market| market.script.first_key_value().map(|(at, _)| *at));
+        let scripted = scripted.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
+        Some(next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted)).filter(|at_ms| *at_ms <= to_ms)
     }
 
-    pub(super) fn place(&mut self, account: usize, ticket: Ticket) -> Result<Order, Refusal> {
-        let ticket = self.checked(account, ticket)?;
-        let market = self.markets.get_mut(&ticket.symbol).ok_or_else(Refusal::symbol)?;
-        let id = market.take_order_id();
-        let key = (ticket.symbol.clone(), id);
-        let crosses = match ticket.kind {
-            Kind::Market => true,
-            Kind::Limit { price_e8 } => {
-                if ticket.buy {
-                    price_e8 >= market.price_e8
-                } else {
-                    price_e8 <= market.price_e8
+    /// Lets orders and margins answer to the current prices.
+    pub(super) fn react(&mut self) {
+        let stirred: Vec<String> = self
+            .markets
+            .iter()
+            .filter(|(_, market)| market.status == MarketStatus::Trading && market.is_stirred())
+            .map(|(symbol, _)| symbol.clone())
+            .collect();
+        for symbol in stirred {
+            self.match_resting(&symbol);
+            self.trigger_conditionals(&symbol);
+            self.find_quiet(&symbol);
+        }
+        self.liquidate_where_needed();
+    }
+
+    /// A price from outside: orders and margins answer to it at once.
+    pub(super) fn set_price(&mut self, symbol: &str, price_e8: i128) {
+        let now_ms = self.now_ms;
+        if let Some(market) = self.markets.get_mut(symbol) {
+            market.set_price(price_e8, now_ms);
+        }
+        self.drift_e5 += i128::from(u32::MAX);
+        self.react();
+    }
+
+    fn fund(&mut self) {
+        let at_ms = self.now_ms;
+        for market in self.markets.values_mut().filter(|market| market.status == MarketStatus::Trading) {
+            let (rate_e8, price_e8) = (market.funding_rate_e8, market.price_e8);
+            self.books.fund(&market.spec.symbol, &market.spec.quote_asset, price_e8, rate_e8, at_ms);
+            market.funding.push(FundingInstant { at_ms, rate_e8, price_e8 });
+            market.draw_funding_rate();
+        }
+        for account in &mut self.accounts {
+            account.safe_drift_e5 = i128::MIN;
+        }
+    }
+
+    /// Remembers between which prices nothing happens in a market.
+    fn find_quiet(&mut self, symbol: &str) {
+        let (mut low_e8, mut high_e8) = (0, i128::MAX);
+        let mut always = false;
+        for account in &self.accounts {
+            for order in account.open_orders(symbol) {
+                match order.ticket.kind.limit_e8() {
+                    Some(price_e8) if order.ticket.buy => low_e8 = low_e8.max(price_e8),
+                    Some(price_e8) => high_e8 = high_e8.min(price_e8),
+                    None => {}
                 }
             }
-        };
-        let order = Order {
-            id,
-            client_order_id: ticket.client_order_id.clone().unwrap_or_else(|| format!("sim_{id}")),
-            ticket,
-            status: Status::New,
-            executed_e8: 0,
-            quote_e16: 0,
-            created_ms: self.now_ms,
-            updated_ms: self.now_ms,
-        };
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.orders.insert(key.clone(), order);
+            for conditional in account.waiting_conditionals(symbol) {
+                match conditional.ticket.trigger_e8 {
+                    Some(trigger_e8) if conditional.ticket.callback_e8.is_none() => {
+                        if conditional.ticket.is_reached(trigger_e8 + 1) {
+                            high_e8 = high_e8.min(trigger_e8);
+                        } else {
+                            low_e8 = low_e8.max(trigger_e8);
+                        }
+                    }
+                    // A trailing stop has to see every price.
+                    _ => always = true,
+                }
+            }
         }
-        if crosses {
-            self.execute(account, &key, false);
+        if let Some(market) = self.markets.get_mut(symbol) {
+            market.quiet = if always { None } else { Some((low_e8, high_e8)) };
         }
-        self.order(account, &key).cloned().ok_or_else(Refusal::no_such_order)
     }
 
-    fn checked(&self, account: usize, mut ticket: Ticket) -> Result<Ticket, Refusal> {
-        let market = self.markets.get(&ticket.symbol).ok_or_else(Refusal::symbol)?;
-        let standing = self.accounts.get(account).ok_or_else(Refusal::key)?;
-        if standing.hedge != (ticket.position_side != PositionSide::Both) {
-            return Err(Refusal::position_side());
+    /// Keeps an order, its place among the open ones, and what depends on it.
+    pub(super) fn store(&mut self, account: usize, order: Order) {
+        if let Some(market) = self.markets.get_mut(&order.ticket.symbol) {
+            market.quiet = None;
         }
-        if ticket.reduce_only && standing.hedge {
-            return Err(Refusal::not_required("reduceonly"));
-        }
-        if ticket.qty_e8 <= 0 {
-            return Err(Refusal::quantity_too_small());
-        }
-        if ticket.qty_e8 > Market::QTY_MAX_E8 {
-            return Err(Refusal::quantity_too_large());
-        }
-        if ticket.qty_e8 % market.step_e8 != 0 {
-            return Err(Refusal::precision());
-        }
-        let price_e8 = match ticket.kind {
-            Kind::Market => market.price_e8,
-            Kind::Limit { price_e8 } => price_e8,
-        };
-        if price_e8 <= 0 || price_e8 % market.tick_e8 != 0 {
-            return Err(Refusal::tick_size());
-        }
-        if let Some(client_order_id) = &ticket.client_order_id {
-            let mut open = standing.orders.values().filter(|order| order.status.is_open());
-            if open.any(|order| order.client_order_id == *client_order_id) {
-                return Err(Refusal::duplicate_client_order_id());
-            }
-        }
-        let held_e8 =
-            self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
-        let signed_e8 = if ticket.buy { ticket.qty_e8 } else { -ticket.qty_e8 };
-        let closes = match ticket.position_side {
-            PositionSide::Both => held_e8.signum() * signed_e8.signum() < 0,
-            PositionSide::Long => !ticket.buy,
-            PositionSide::Short => ticket.buy,
-        };
-        let closable_e8 = if closes { held_e8.abs().min(ticket.qty_e8) } else { 0 };
-        if closes && ticket.position_side != PositionSide::Both && closable_e8 < ticket.qty_e8 {
-            return Err(Refusal::reduce_only());
-        }
-        if ticket.reduce_only {
-            if closable_e8 == 0 {
-                return Err(Refusal::reduce_only());
-            }
-            ticket.qty_e8 = closable_e8;
-        }
-        let opened_e8 = ticket.qty_e8 - closable_e8;
-        if opened_e8 > 0 {
-            if opened_e8 * price_e8 < Market::NOTIONAL_MIN_E16 {
-                return Err(Refusal::notional());
-            }
-            if to_e8(opened_e8 * price_e8) / LEVERAGE > self.available_e8(account, &market.spec.quote_asset) {
-                return Err(Refusal::margin());
-            }
-        }
-        Ok(ticket)
-    }
-
-    /// What can still be used as margin: wallet and unrealized profit, less the margin of open positions.
-    pub(super) fn available_e8(&self, account: usize, asset: &str) -> i128 {
-        let Some(book) = self.books.accounts.get(account) else {
-            return 0;
-        };
-        let mut available_e8 = book.wallets_e8.get(asset).copied().unwrap_or(0);
-        for ((symbol, _), position) in &book.positions {
-            if let Some(market) = self.markets.get(symbol).filter(|market| market.spec.quote_asset == asset) {
-                available_e8 += position.unrealized_e8(market.price_e8);
-                available_e8 -= to_e8(position.qty_e8.abs() * market.price_e8) / LEVERAGE;
-            }
-        }
-        available_e8
-    }
-
-    /// Executes what remains of an order: a taker all of it, in up to three parts, each a tick worse than the one
-    /// before; a maker all or half of it, in one part.
-    fn execute(&mut self, account: usize, key: &(String, i64), maker: bool) {
-        let Some(mut order) = self.order(account, key).cloned() else {
+        let Some(standing) = self.accounts.get_mut(account) else {
             return;
         };
-        let Some(market) = self.markets.get_mut(&key.0) else {
-            return;
-        };
-        let steps = order.remaining_e8() / market.step_e8;
-        let parts = if maker { 1 } else { i128::from(self.execution.between(1, 3)).min(steps).max(1) };
-        for part in 0..parts {
-            let remaining_e8 = order.remaining_e8();
-            let qty_e8 = if maker && steps > 1 && self.execution.between(0, 1) == 0 {
-                steps / 2 * market.step_e8
-            } else if part + 1 == parts {
-                remaining_e8
+        let key = (order.ticket.symbol.clone(), order.id);
+        if order.status.is_open() {
+            standing.open.insert(key.clone());
+        } else {
+            standing.open.remove(&key);
+            let conditional = order.algo_id.and_then(|id| standing.conditionals.get_mut(&id));
+            if let Some(conditional) = conditional.filter(|found| found.status == AlgoStatus::Triggered) {
+                (conditional.status, conditional.updated_ms) = (AlgoStatus::Finished, order.updated_ms);
+            }
+        }
+        standing.orders.insert(key, order);
+    }
+
+    /// Keeps a conditional order and its place among the waiting ones.
+    pub(super) fn store_conditional(&mut self, account: usize, conditional: Conditional) {
+        if let Some(market) = self.markets.get_mut(&conditional.ticket.symbol) {
+            market.quiet = None;
+        }
+        if let Some(standing) = self.accounts.get_mut(account) {
+            if conditional.status == AlgoStatus::New {
+                standing.waiting.insert(conditional.id);
             } else {
-                steps / parts * market.step_e8
-            };
-            let slip_e8 = part * market.tick_e8;
-            let price_e8 = match order.ticket.kind {
-                Kind::Limit { price_e8 } if maker => price_e8,
-                Kind::Limit { price_e8 } if order.ticket.buy => price_e8.min(market.price_e8 + slip_e8),
-                Kind::Limit { price_e8 } => price_e8.max(market.price_e8 - slip_e8),
-                Kind::Market if order.ticket.buy => market.price_e8 + slip_e8,
-                Kind::Market => (market.price_e8 - slip_e8).max(market.tick_e8),
-            };
-            let value_e16 = qty_e8 * price_e8;
-            let rate_e8 = if maker { MAKER_FEE_E8 } else { TAKER_FEE_E8 };
-            let trade = Trade {
-                symbol: key.0.clone(),
-                id: market.take_trade_id(),
-                order_id: order.id,
-                buy: order.ticket.buy,
-                position_side: order.ticket.position_side,
-                price_e8,
-                qty_e8,
-                fee_e8: to_e8(mul_div(value_e16, rate_e8, ONE_E8)),
-                fee_asset: market.spec.quote_asset.clone(),
-                realized_e8: 0,
-                maker,
-                time_ms: self.now_ms,
-            };
-            self.books.settle(account, trade, &market.spec.quote_asset);
-            order.executed_e8 += qty_e8;
-            order.quote_e16 += value_e16;
-        }
-        order.status = if order.remaining_e8() == 0 { Status::Filled } else { Status::PartiallyFilled };
-        order.updated_ms = self.now_ms;
-        self.store(account, key, order);
-    }
-
-    /// Executes the resting orders that the price has reached.
-    fn match_resting(&mut self) {
-        let mut reached = Vec::new();
-        for (index, account) in self.accounts.iter().enumerate() {
-            for (key, order) in account.orders.iter().filter(|(_, order)| order.status.is_open()) {
-                let (Kind::Limit { price_e8 }, Some(market)) = (order.ticket.kind, self.markets.get(&key.0)) else {
-                    continue;
-                };
-                if if order.ticket.buy { market.price_e8 <= price_e8 } else { market.price_e8 >= price_e8 } {
-                    reached.push((index, key.clone()));
-                }
+                standing.waiting.remove(&conditional.id);
             }
-        }
-        for (account, key) in reached {
-            let Some(order) = self.order(account, &key) else {
-                continue;
-            };
-            // The position may have changed since the order was placed.
-            let still_allowed = self.checked_again(account, &order.ticket, order.remaining_e8());
-            if still_allowed {
-                self.execute(account, &key, true);
-            } else if let Some(mut order) = self.order(account, &key).cloned() {
-                order.status = Status::Expired;
-                order.updated_ms = self.now_ms;
-                self.store(account, &key, order);
-            }
+            standing.conditionals.insert(conditional.id, conditional);
         }
     }
 
-    fn checked_again(&self, account: usize, ticket: &Ticket, remaining_e8: i128) -> bool {
-        let Some(book) = self.books.accounts.get(account) else {
-            return false;
-        };
-        let held_e8 = book.qty_e8(&ticket.symbol, ticket.position_side);
-        match ticket.position_side {
-            PositionSide::Both if !ticket.reduce_only => true,
-            PositionSide::Both => {
-                held_e8.signum() == (if ticket.buy { -1 } else { 1 }) && held_e8.abs() >= remaining_e8
-            }
-            PositionSide::Long => ticket.buy || held_e8 >= remaining_e8,
-            PositionSide::Short => !ticket.buy || -held_e8 >= remaining_e8,
-        }
+    /// The next id of a conditional order; others order meanwhile.
+    pub(super) fn take_algo_id(&mut self) -> i64 {
+        self.next_algo_id += self.execution.between(1, 40);
+        self.next_algo_id
     }
 
-    pub(super) fn cancel(&mut self, account: usize, symbol: &str, lookup: &Lookup) -> Result<Order, Refusal> {
-        let found = self.find(account, symbol, lookup).filter(|order| order.status.is_open());
-        let mut order = found.cloned().ok_or_else(Refusal::unknown_order_to_cancel)?;
-        order.status = Status::Canceled;
-        order.updated_ms = self.now_ms;
-        self.store(account, &(symbol.to_owned(), order.id), order.clone());
-        Ok(order)
+    /// A number for the client order id of an order that the exchange places.
+    pub(super) fn take_forced_number(&mut self) -> i64 {
+        self.next_forced += 1;
+        self.next_forced
+    }
+
+    pub(super) fn order(&self, account: usize, key: &OrderKey) -> Option<&Order> {
+        self.accounts.get(account)?.orders.get(key)
     }
 
     pub(super) fn find(&self, account: usize, symbol: &str, lookup: &Lookup) -> Option<&Order> {
         match lookup {
             Lookup::Id(id) => self.order(account, &(symbol.to_owned(), *id)),
             Lookup::Client(client_order_id) => {
-                let orders = self.accounts.get(account)?.orders.values().rev();
-                orders
-                    .filter(|order| order.ticket.symbol == symbol)
-                    .find(|order| order.client_order_id == *client_order_id)
+                let range = (symbol.to_owned(), i64::MIN)..=(symbol.to_owned(), i64::MAX);
+                let orders = self.accounts.get(account)?.orders.range(range).rev();
+                orders.map(|(_, order)| order).find(|order| order.client_order_id == *client_order_id)
             }
         }
     }
 
     pub(super) fn set_hedge(&mut self, account: usize, hedge: bool) -> Result<(), Refusal> {
-        let holds = self.books.accounts.get(account).is_some_and(|book| book.positions.values().any(|p| p.qty_e8 != 0));
+        let holds = self.books.accounts.get(account).is_some_and(|book| book.open_positions().next().is_some());
         let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
         if standing.hedge == hedge {
             return Err(Refusal::mode_unchanged());
         }
-        if standing.orders.values().any(|order| order.status.is_open()) {
+        if !standing.open.is_empty() || !standing.waiting.is_empty() {
             return Err(Refusal::mode_with_orders());
         }
         if holds {
@@ -354,13 +324,85 @@ impl Engine {
         Ok(())
     }
 
-    fn order(&self, account: usize, key: &(String, i64)) -> Option<&Order> {
-        self.accounts.get(account)?.orders.get(key)
+    /// Sets the leverage of a contract; answers the largest position value that it allows.
+    pub(super) fn set_leverage(&mut self, account: usize, symbol: &str, leverage: i64) -> Result<i128, Refusal> {
+        let leverage = i128::from(leverage);
+        let market = self.markets.get(symbol).ok_or_else(Refusal::symbol)?;
+        if leverage < 1 || leverage > i128::from(market.spec.leverage_max) {
+            return Err(Refusal::leverage());
+        }
+        let value_max_e8 = value_max_e8(market, leverage);
+        let held_e8 = self.books.accounts.get(account).map_or(0, |book| {
+            let held = book.open_positions().filter(|(of, _, _)| *of == symbol);
+            held.map(|(_, _, position)| position.notional_e8(market.price_e8).abs()).sum()
+        });
+        if held_e8 > value_max_e8 {
+            return Err(Refusal::position_too_large());
+        }
+        let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
+        if standing.is_isolated(symbol) && held_e8 > 0 && leverage < standing.leverage(symbol) {
+            return Err(Refusal::leverage_of_isolated());
+        }
+        let before = standing.leverage.insert(symbol.to_owned(), leverage);
+        let quote_asset = market.spec.quote_asset.clone();
+        if held_e8 > 0 && self.available_e8(account, &quote_asset) < 0 {
+            if let Some(standing) = self.accounts.get_mut(account) {
+                match before {
+                    Some(before) => standing.leverage.insert(symbol.to_owned(), before),
+                    None => standing.leverage.remove(symbol),
+                };
+            }
+            return Err(Refusal::margin());
+        }
+        Ok(value_max_e8)
     }
 
-    fn store(&mut self, account: usize, key: &(String, i64), order: Order) {
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.orders.insert(key.clone(), order);
+    pub(super) fn set_isolated(&mut self, account: usize, symbol: &str, isolated: bool) -> Result<(), Refusal> {
+        let holds =
+            self.books.accounts.get(account).is_some_and(|book| book.open_positions().any(|(of, _, _)| of == symbol));
+        let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
+        if standing.is_isolated(symbol) == isolated {
+            return Err(Refusal::margin_type_unchanged());
         }
+        if standing.open_orders(symbol).next().is_some() || standing.waiting_conditionals(symbol).next().is_some() {
+            return Err(Refusal::margin_type_with_orders());
+        }
+        if holds {
+            return Err(Refusal::margin_type_with_positions());
+        }
+        if isolated {
+            standing.isolated.insert(symbol.to_owned());
+        } else {
+            standing.isolated.remove(symbol);
+        }
+        Ok(())
+    }
+
+    /// The sides that an account's positions have.
+    pub(super) fn sides(&self, account: usize) -> &'static [PositionSide] {
+        if self.accounts.get(account).is_some_and(|standing| standing.hedge) {
+            &[PositionSide::Long, PositionSide::Short]
+        } else {
+            &[PositionSide::Both]
+        }
+    }
+}
+
+/// The largest value of a position with this leverage.
+pub(super) fn value_max_e8(market: &Market, leverage: i128) -> i128 {
+    let allowing = market.brackets.iter().filter(|bracket| bracket.leverage_max >= leverage);
+    allowing.map(|bracket| bracket.cap_e8).max().unwrap_or(0)
+}
+
+/// A deposit, or a withdrawal below 0.
+pub(super) fn transfer(asset: &str, amount_e8: i128, time_ms: i64) -> Income {
+    Income {
+        kind: "TRANSFER".to_owned(),
+        tran_id: 0,
+        symbol: String::new(),
+        asset: asset.to_owned(),
+        amount_e8,
+        trade_id: None,
+        time_ms,
     }
 }

@@ -52,6 +52,20 @@ pub(super) fn to_e8(value_e16: i128) -> i128 {
     mul_div(value_e16, 1, ONE_E8)
 }
 
+/// `value / denominator` for a denominator of either sign, rounded like [`mul_div`]; `None` when it is 0.
+pub(super) fn div_signed(value: i128, denominator: i128) -> Option<i128> {
+    match denominator.signum() {
+        1 => Some(mul_div(value, 1, denominator)),
+        -1 => Some(mul_div(-value, 1, -denominator)),
+        _ => None,
+    }
+}
+
+/// How many digits after the point a number has: 0.001 has three.
+pub(super) fn decimals_e8(value_e8: i128) -> usize {
+    show_e8(value_e8, 0).split_once('.').map_or(0, |(_, fraction)| fraction.len())
+}
+
 /// The next of a row of evenly spread numbers: a generator of its own, so that a seed means the same in every version
 /// of every library.
 #[derive(Debug, Clone)]
@@ -82,6 +96,11 @@ impl Random {
     pub(super) fn between(&mut self, low: i64, high: i64) -> i64 {
         let span = u64::try_from(high.saturating_sub(low)).unwrap_or(0).saturating_add(1);
         low.saturating_add(i64::try_from(self.next() % span).unwrap_or(0))
+    }
+
+    /// Whether something happens that happens `per_mille` times in a thousand.
+    pub(super) fn happens(&mut self, per_mille: u16) -> bool {
+        self.between(0, 999) < i64::from(per_mille)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The simulator over real HTTP, for whoever speaks the exchange's language.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Simulator;
+use super::reply::{Arrival, half};
 use super::request::Incoming;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
@@ -56,7 +59,7 @@ pub async fn serve(
 async fn connection(simulator: Arc<Simulator>, stream: TcpStream, mut stopped: watch::Receiver<bool>) {
     let service = service_fn(|request| {
         let simulator = Arc::clone(&simulator);
-        async move { Ok::<_, Infallible>(respond(&simulator, request).await) }
+        async move { respond(&simulator, request).await }
     });
     let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
@@ -74,28 +77,74 @@ async fn connection(simulator: Arc<Simulator>, stream: TcpStream, mut stopped: w
     }
 }
 
-async fn respond(simulator: &Simulator, request: hyper::Request<IncomingBody>) -> hyper::Response<Full<Bytes>> {
+/// No answer: hyper closes the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("a simulated fault broke the connection")]
+struct Broken;
+
+/// A body that ends as announced, or breaks off.
+enum Body {
+    Whole(Full<Bytes>),
+    /// What is sent before it breaks; `None` once it was.
+    CutOff(Option<Bytes>),
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Whole(body) => {
+                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+            Self::CutOff(part) => Poll::Ready(Some(part.take().map(hyper::body::Frame::data).ok_or(Broken))),
+        }
+    }
+}
+
+async fn respond(
+    simulator: &Simulator,
+    request: hyper::Request<IncomingBody>,
+) -> Result<hyper::Response<Body>, Broken> {
     let (head, body) = request.into_parts();
     let body = match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-        Err(_) => return plain(413),
+        Err(_) => return Ok(plain(413)),
     };
-    let answer = simulator.handle(&Incoming {
+    let reply = simulator.handle(&Incoming {
         method: head.method.as_str(),
         path: head.uri.path(),
         query: head.uri.query().unwrap_or_default(),
         body: &body,
         api_key: head.headers.get("x-mbx-apikey").and_then(|value| value.to_str().ok()),
     });
+    if reply.delay_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(reply.delay_ms)).await;
+    }
+    let (answer, is_cut_off) = match reply.arrival {
+        Arrival::Whole(answer) => (answer, false),
+        Arrival::CutOff(answer) => (answer, true),
+        Arrival::Lost => return Err(Broken),
+    };
     let mut response = hyper::Response::builder().status(answer.status);
     for (name, value) in answer.headers {
         response = response.header(name, value);
     }
-    response.body(Full::new(Bytes::from(answer.body))).unwrap_or_else(|_| plain(500))
+    let body = if is_cut_off {
+        response = response.header("content-length", answer.body.len());
+        Body::CutOff(Some(Bytes::from(half(&answer.body))))
+    } else {
+        Body::Whole(Full::new(Bytes::from(answer.body)))
+    };
+    Ok(response.body(body).unwrap_or_else(|_| plain(500)))
 }
 
-fn plain(status: u16) -> hyper::Response<Full<Bytes>> {
-    let mut response = hyper::Response::new(Full::new(Bytes::new()));
+fn plain(status: u16) -> hyper::Response<Body> {
+    let mut response = hyper::Response::new(Body::Whole(Full::new(Bytes::new())));
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response
 }

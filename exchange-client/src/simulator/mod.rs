@@ -1,36 +1,51 @@
-//! A stateful exchange for demos and tests. It speaks Binance USD-M's REST interface, in the same process or over HTTP.
+//! A stateful exchange for demos, tests and other people's clients. It speaks Binance USD-M's REST interface, in the same
+//! process or over HTTP, and keeps its rules: filters, margin, order types, weights, pages, windows, retention.
 //!
-//! What it does so far: several contracts with filters and a seeded price path, market and good-till-cancelled limit
-//! orders, fills in parts, fees, one-way and hedge mode, margin, funding, the ledger, page limits, windows, retention,
-//! request weights; signatures and timestamps are checked. `engine` is a pure state machine; `books` keeps its own
-//! accounts in its own arithmetic, so that it can serve as the oracle for everything else.
+//! `engine` is a pure state machine; `books` keeps its own accounts in its own arithmetic, so that it can serve as the
+//! oracle for everything else; `routes` speaks; `faults` gets in the way. [`Simulator`]'s own methods are for whoever has
+//! it in the same process: they step its clock, set prices, deposit, trade by hand, liquidate, and tell its books.
 
 mod books;
+mod conditional;
+mod control;
 mod engine;
+mod faults;
 mod fixed;
+mod forced;
 mod http;
+mod limits;
+mod margin;
 mod market;
+mod matching;
 mod order;
+mod placing;
+mod position;
 mod refusal;
+mod reply;
 mod request;
 mod routes;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod triggering;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 
+pub use self::control::{AppOrder, ControlError};
 use self::engine::Engine;
+pub use self::faults::{FaultProfile, UnknownFaultProfile};
 pub use self::http::serve;
+use self::limits::Limits;
 pub use self::market::MarketSpec;
-use self::refusal::Refusal;
-use self::request::{Incoming, Params};
-pub use self::snapshot::{AccountSnapshot, BooksSnapshot, IncomeTruth, PositionTruth, TradeTruth};
+pub use self::snapshot::{
+    AccountSnapshot, BooksSnapshot, ConditionalTruth, IncomeTruth, OrderTruth, PositionTruth, TradeTruth,
+};
 pub use self::transport::SimulatorTransport;
 use crate::clock::{Clock, ManualClock};
 use crate::credentials::{CredentialError, Credentials};
@@ -55,6 +70,12 @@ pub enum SimulatorError {
         /// The asset.
         asset: String,
     },
+    /// An account's fees.
+    #[error("the fees of account {alias} must be decimals between -0.1 and 0.1 with at most 8 decimals")]
+    Fee {
+        /// The account.
+        alias: String,
+    },
 }
 
 /// An account of the simulator.
@@ -70,6 +91,12 @@ pub struct SimulatorAccount {
     pub deposits: Vec<(String, String)>,
     /// Whether it begins in hedge mode.
     pub hedge_mode: bool,
+    /// What a resting order pays, as a share of its value; below 0 for a rebate.
+    pub maker_fee: String,
+    /// What any other order pays.
+    pub taker_fee: String,
+    /// Whether fees are paid in BNB, at nine tenths, as long as there is enough.
+    pub fees_in_bnb: bool,
 }
 
 impl SimulatorAccount {
@@ -81,6 +108,19 @@ impl SimulatorAccount {
             api_secret: TEST_API_SECRET.into(),
             deposits: vec![("USDT".into(), "100000".into()), ("USDC".into(), "50000".into())],
             hedge_mode: false,
+            maker_fee: "0.0002".into(),
+            taker_fee: "0.0004".into(),
+            fees_in_bnb: false,
+        }
+    }
+
+    /// Another account, with what the standard one has and a key of its own: `<alias>-key`, `<alias>-secret`.
+    pub fn named(alias: &str) -> Self {
+        Self {
+            alias: alias.to_owned(),
+            api_key: format!("{alias}-key"),
+            api_secret: format!("{alias}-secret"),
+            ..Self::standard()
         }
     }
 
@@ -108,6 +148,20 @@ pub struct SimulatorConfig {
     pub funding_interval_ms: i64,
     /// The weight of requests allowed in a minute; `None` for no limit.
     pub weight_1m_max: Option<u32>,
+    /// The orders of an account allowed in ten seconds; `None` for no limit.
+    pub orders_10s_max: Option<u32>,
+    /// The orders of an account allowed in a minute; `None` for no limit.
+    pub orders_1m_max: Option<u32>,
+    /// How long after their order fills and ledger entries can be asked for, in ms.
+    pub settle_lag_ms: i64,
+    /// How long a new conditional order answers "does not exist" when asked for by itself, in ms.
+    pub conditional_lag_ms: i64,
+    /// What the insurance fund holds of every asset at first, as decimal text.
+    pub insurance_fund: String,
+    /// What a BNB costs where fees are paid in it, as decimal text.
+    pub bnb_price: String,
+    /// What goes wrong.
+    pub faults: FaultProfile,
 }
 
 impl SimulatorConfig {
@@ -120,6 +174,13 @@ impl SimulatorConfig {
             tick_ms: 5_000,
             funding_interval_ms: 8 * 3_600_000,
             weight_1m_max: Some(2_400),
+            orders_10s_max: Some(300),
+            orders_1m_max: Some(1_200),
+            settle_lag_ms: 0,
+            conditional_lag_ms: 0,
+            insurance_fund: "1000000".into(),
+            bnb_price: "600".into(),
+            faults: FaultProfile::none(),
         }
     }
 }
@@ -141,8 +202,12 @@ impl From<Arc<ManualClock>> for SimulatorClock {
 
 struct State {
     engine: Engine,
-    weight_minute: i64,
-    weight_used: u32,
+    limits: Limits,
+    faults: FaultProfile,
+    /// How often each endpoint was asked.
+    asked: BTreeMap<String, u64>,
+    /// The last genuine snapshot by question, for answers that lie behind.
+    snapshots: BTreeMap<String, String>,
 }
 
 /// A stateful exchange.
@@ -158,14 +223,6 @@ impl fmt::Debug for Simulator {
     }
 }
 
-/// What the simulator answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Outgoing {
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: String,
-}
-
 impl Simulator {
     /// An exchange that begins at the clock's time.
     ///
@@ -173,8 +230,15 @@ impl Simulator {
     /// [`SimulatorError`] when a number of the configuration makes no sense.
     pub fn new(config: SimulatorConfig, clock: impl Into<SimulatorClock>) -> Result<Self, SimulatorError> {
         let clock = clock.into();
-        let engine = Engine::new(&config, clock_now_ms(&clock))?;
-        Ok(Self { config, clock, state: Mutex::new(State { engine, weight_minute: 0, weight_used: 0 }) })
+        let engine = Engine::new(&config, clock_now_ms(&clock).saturating_add(config.faults.clock_skew_ms))?;
+        let state = State {
+            engine,
+            limits: Limits::default(),
+            faults: config.faults,
+            asked: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+        };
+        Ok(Self { config, clock, state: Mutex::new(state) })
     }
 
     /// What it was made of.
@@ -187,53 +251,25 @@ impl Simulator {
         if let SimulatorClock::Manual(clock) = &self.clock {
             clock.advance(by);
         }
-        self.state().engine.advance(clock_now_ms(&self.clock));
+        drop(self.up_to_date());
     }
 
     /// What the exchange knows, for comparing.
     pub fn books(&self) -> BooksSnapshot {
-        let mut state = self.state();
-        state.engine.advance(clock_now_ms(&self.clock));
+        let state = self.up_to_date();
         snapshot::take(&state.engine, self.config.accounts.iter().map(|account| account.alias.clone()))
     }
 
-    fn handle(&self, incoming: &Incoming<'_>) -> Outgoing {
-        let params = Params::read(incoming);
+    fn account_of_key(&self, key: &str) -> Option<(usize, &SimulatorAccount)> {
+        self.config.accounts.iter().enumerate().find(|(_, account)| account.api_key == key)
+    }
+
+    /// The state at the clock's time.
+    fn up_to_date(&self) -> MutexGuard<'_, State> {
         let mut state = self.state();
-        state.engine.advance(clock_now_ms(&self.clock));
-        let minute = state.engine.now_ms.div_euclid(60_000);
-        if minute != state.weight_minute {
-            (state.weight_minute, state.weight_used) = (minute, 0);
-        }
-        state.weight_used = state.weight_used.saturating_add(routes::weight(incoming, &params));
-        let mut headers = vec![
-            ("content-type", "application/json".to_owned()),
-            ("x-mbx-used-weight-1m", state.weight_used.to_string()),
-        ];
-        let answered = if self.config.weight_1m_max.is_some_and(|max| state.weight_used > max) {
-            let wait_ms = (minute + 1) * 60_000 - state.engine.now_ms;
-            headers.push(("retry-after", (wait_ms / 1_000 + 1).to_string()));
-            Err(Refusal::too_many_requests())
-        } else {
-            routes::answer(self, &mut state.engine, incoming, &params)
-        };
-        match answered {
-            Ok(value) => Outgoing { status: 200, headers, body: value.to_string() },
-            Err(Refusal { status, code, message }) => {
-                Outgoing { status, headers, body: serde_json::json!({ "code": code, "msg": message }).to_string() }
-            }
-        }
-    }
-
-    fn account_of_key(&self, key: &str) -> Option<(usize, &str)> {
-        let mut accounts = self.config.accounts.iter().enumerate();
-        accounts
-            .find(|(_, account)| account.api_key == key)
-            .map(|(index, account)| (index, account.api_secret.as_str()))
-    }
-
-    fn alias(&self, account: usize) -> &str {
-        self.config.accounts.get(account).map_or("", |account| account.alias.as_str())
+        let now_ms = clock_now_ms(&self.clock).saturating_add(state.faults.clock_skew_ms);
+        state.engine.advance(now_ms);
+        state
     }
 
     /// A panic elsewhere leaves the books as they are; they are plain data.

@@ -2,6 +2,34 @@
 
 use super::books::PositionSide;
 
+/// How long a limit order waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeInForce {
+    /// Until it is cancelled.
+    Gtc,
+    /// Not at all: what cannot be executed at once expires.
+    Ioc,
+    /// Not at all, and all or nothing.
+    Fok,
+    /// Until it is cancelled, and never as a taker.
+    Gtx,
+}
+
+impl TimeInForce {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Gtc => "GTC",
+            Self::Ioc => "IOC",
+            Self::Fok => "FOK",
+            Self::Gtx => "GTX",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        [Self::Gtc, Self::Ioc, Self::Fok, Self::Gtx].into_iter().find(|known| known.as_str() == text)
+    }
+}
+
 /// What an order waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -11,7 +39,19 @@ pub(super) enum Kind {
     Limit {
         /// The worst price.
         price_e8: i128,
+        /// For how long.
+        time_in_force: TimeInForce,
     },
+}
+
+impl Kind {
+    /// The worst price, if there is one.
+    pub(super) fn limit_e8(self) -> Option<i128> {
+        match self {
+            Self::Market => None,
+            Self::Limit { price_e8, .. } => Some(price_e8),
+        }
+    }
 }
 
 /// Where an order stands.
@@ -40,6 +80,17 @@ impl Status {
     }
 }
 
+/// Why the exchange itself placed an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forced {
+    /// The margin was used up.
+    Liquidation,
+    /// Somebody else's liquidation could not be covered.
+    Adl,
+    /// The contract was closed.
+    Settlement,
+}
+
 /// An order to place, its texts already read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ticket {
@@ -49,6 +100,7 @@ pub(super) struct Ticket {
     pub(super) kind: Kind,
     pub(super) qty_e8: i128,
     pub(super) reduce_only: bool,
+    pub(super) close_position: bool,
     pub(super) client_order_id: Option<String>,
 }
 
@@ -63,11 +115,34 @@ pub(super) struct Order {
     pub(super) quote_e16: i128,
     pub(super) created_ms: i64,
     pub(super) updated_ms: i64,
+    pub(super) forced: Option<Forced>,
+    /// The conditional order that it came from.
+    pub(super) algo_id: Option<i64>,
 }
 
 impl Order {
+    pub(super) fn new(id: i64, ticket: Ticket, now_ms: i64) -> Self {
+        Self {
+            id,
+            client_order_id: ticket.client_order_id.clone().unwrap_or_else(|| format!("sim_{id}")),
+            ticket,
+            status: Status::New,
+            executed_e8: 0,
+            quote_e16: 0,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            forced: None,
+            algo_id: None,
+        }
+    }
+
     pub(super) fn remaining_e8(&self) -> i128 {
         self.ticket.qty_e8 - self.executed_e8
+    }
+
+    /// The average price of what was executed; 0 when nothing was.
+    pub(super) fn average_e8(&self) -> i128 {
+        if self.executed_e8 == 0 { 0 } else { super::fixed::mul_div(self.quote_e16, 1, self.executed_e8) }
     }
 }
 

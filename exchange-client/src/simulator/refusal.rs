@@ -13,8 +13,91 @@ fn refuse(status: u16, code: i64, message: impl Into<String>) -> Refusal {
 }
 
 impl Refusal {
-    pub(super) fn too_many_requests() -> Self {
-        refuse(429, -1003, "Too many requests; current limit is 2400 requests per minute.")
+    pub(super) fn too_many_requests(limit: u32) -> Self {
+        refuse(429, -1003, format!("Too many requests; current limit is {limit} requests per minute."))
+    }
+    pub(super) fn banned(until_ms: i64) -> Self {
+        refuse(
+            418,
+            -1003,
+            format!(
+                "Way too many requests; IP(127.0.0.1) banned until {until_ms}. Please use the websocket for live updates to avoid bans."
+            ),
+        )
+    }
+    pub(super) fn too_many_orders(limit: u32, interval: &str) -> Self {
+        refuse(429, -1015, format!("Too many new orders; current limit is {limit} orders per {interval}."))
+    }
+    pub(super) fn time_in_force() -> Self {
+        refuse(400, -1115, "Invalid timeInForce.")
+    }
+    pub(super) fn interval() -> Self {
+        refuse(400, -1120, "Invalid interval.")
+    }
+    pub(super) fn would_trigger() -> Self {
+        refuse(400, -2021, "Order would immediately trigger.")
+    }
+    pub(super) fn too_many_open_orders() -> Self {
+        refuse(400, -2025, "Reach max open order limit.")
+    }
+    pub(super) fn position_too_large() -> Self {
+        refuse(400, -2027, "Exceeded the maximum allowable position at current leverage.")
+    }
+    pub(super) fn price_too_small() -> Self {
+        refuse(400, -4001, "Price less than 0.")
+    }
+    pub(super) fn price_too_high() -> Self {
+        refuse(400, -4016, "Price is higher than mark price multiplier cap.")
+    }
+    pub(super) fn price_too_low() -> Self {
+        refuse(400, -4024, "Price is lower than mark price multiplier floor.")
+    }
+    pub(super) fn leverage() -> Self {
+        refuse(400, -4028, "Leverage is not valid.")
+    }
+    pub(super) fn too_many_conditionals() -> Self {
+        refuse(400, -4045, "Reach max stop order limit.")
+    }
+    pub(super) fn margin_type_unchanged() -> Self {
+        refuse(400, -4046, "No need to change margin type.")
+    }
+    pub(super) fn margin_type_with_orders() -> Self {
+        refuse(400, -4047, "Margin type cannot be changed if there exists open orders.")
+    }
+    pub(super) fn margin_type_with_positions() -> Self {
+        refuse(400, -4048, "Margin type cannot be changed if there exists position.")
+    }
+    pub(super) fn closing_twice() -> Self {
+        refuse(400, -4130, "An open stop or take profit order with GTE and closePosition in the direction is existing.")
+    }
+    pub(super) fn closing_with_limit(order_type: &str) -> Self {
+        refuse(400, -4136, format!("Target strategy invalid for orderType '{order_type}', closePosition 'true'."))
+    }
+    pub(super) fn closing_with_quantity() -> Self {
+        refuse(400, -4137, "Quantity must be zero with closePosition equals true.")
+    }
+    pub(super) fn closed() -> Self {
+        refuse(400, -4141, "Symbol is closed.")
+    }
+    pub(super) fn leverage_of_isolated() -> Self {
+        refuse(400, -4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions.")
+    }
+    pub(super) fn cannot_fill() -> Self {
+        refuse(
+            400,
+            -5021,
+            "Due to the order could not be filled immediately, the FOK order has been rejected. The order will not be recorded in the order history.",
+        )
+    }
+    pub(super) fn would_take() -> Self {
+        refuse(
+            400,
+            -5022,
+            "Due to the order could not be executed as maker, the Post Only order will be rejected. The order will not be recorded in the order history.",
+        )
+    }
+    pub(super) fn nothing_to_amend() -> Self {
+        refuse(400, -5027, "No need to modify the order.")
     }
     pub(super) fn timestamp() -> Self {
         refuse(400, -1021, "Timestamp for this request is outside of the recvWindow.")

@@ -39,6 +39,12 @@ impl Params {
             .filter(|value| !value.is_empty())
     }
 
+    /// What is asked, apart from when and by whom.
+    pub(super) fn question(&self) -> String {
+        let told = self.0.iter().filter(|(name, _)| !matches!(name.as_str(), "timestamp" | "signature" | "recvWindow"));
+        told.fold(String::new(), |question, (name, value)| question + name + "=" + value + "&")
+    }
+
     pub(super) fn required(&self, name: &str) -> Result<&str, Refusal> {
         self.get(name).ok_or_else(|| Refusal::missing(name))
     }

@@ -8,6 +8,8 @@ use ledger_core::{
 };
 use proptest::prelude::*;
 
+use super::reply::Arrival;
+use super::request::Incoming;
 use super::*;
 use crate::api::{ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery, WindowQuery};
 use crate::binance_usdm::BinanceUsdm;
@@ -270,7 +272,8 @@ async fn refusals_are_those_of_the_real_exchange() {
 }
 
 fn ask(simulator: &Simulator, method: &str, path: &str, query: &str, key: Option<&str>) -> (u16, serde_json::Value) {
-    let answer = simulator.handle(&Incoming { method, path, query, body: "", api_key: key });
+    let reply = simulator.handle(&Incoming { method, path, query, body: "", api_key: key });
+    let Arrival::Whole(answer) = reply.arrival else { panic!("a fault without a fault profile") };
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
 
@@ -377,7 +380,7 @@ fn two_accounts(seed: u64) -> SimulatorConfig {
 
 fn run(config: SimulatorConfig, actions: &[Action]) -> (Arc<Simulator>, BooksSnapshot) {
     use super::books::PositionSide;
-    use super::order::{Kind, Ticket};
+    use super::order::{Kind, Ticket, TimeInForce};
     let (simulator, _clock) = simulator(config);
     for action in actions {
         let (account, market, buy, steps, off_ticks) = match action {
@@ -393,7 +396,10 @@ fn run(config: SimulatorConfig, actions: &[Action]) -> (Arc<Simulator>, BooksSna
         let mut state = simulator.state();
         let market = state.engine.markets.values().nth(market).unwrap().clone();
         let off = off_ticks.map(|ticks| i128::from(ticks) * market.tick_e8 * if buy { -1 } else { 1 });
-        let kind = off.map_or(Kind::Market, |off| Kind::Limit { price_e8: market.price_e8 + off });
+        let kind = off.map_or(Kind::Market, |off| Kind::Limit {
+            price_e8: market.price_e8 + off,
+            time_in_force: TimeInForce::Gtc,
+        });
         let hedge = state.engine.accounts[account].hedge;
         let ticket = Ticket {
             symbol: market.spec.symbol.clone(),
@@ -402,6 +408,7 @@ fn run(config: SimulatorConfig, actions: &[Action]) -> (Arc<Simulator>, BooksSna
             kind,
             qty_e8: i128::from(steps) * market.step_e8,
             reduce_only: false,
+            close_position: false,
             client_order_id: None,
         };
         // A refusal (margin, notional, too much closed) is an answer like any other.

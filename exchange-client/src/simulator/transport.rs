@@ -1,11 +1,13 @@
 //! The simulator without a network: the real adapter in deterministic tests.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::Simulator;
+use super::reply::Arrival;
 use super::request::Incoming;
 use crate::transport::{Request, Response, Transport, TransportError};
 
@@ -25,17 +27,24 @@ impl SimulatorTransport {
 #[async_trait]
 impl Transport for SimulatorTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let answer = self.simulator.handle(&Incoming {
+        let reply = self.simulator.handle(&Incoming {
             method: request.method.as_str(),
             path: &request.path,
             query: &request.query,
             body: "",
             api_key: request.headers.iter().find(|(name, _)| *name == "x-mbx-apikey").map(|(_, key)| key.as_str()),
         });
-        Ok(Response {
-            status: answer.status,
-            headers: answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            body: Bytes::from(answer.body),
-        })
+        if reply.delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(reply.delay_ms)).await;
+        }
+        match reply.arrival {
+            Arrival::Whole(answer) => Ok(Response {
+                status: answer.status,
+                headers: answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+                body: Bytes::from(answer.body),
+            }),
+            Arrival::CutOff(_) => Err(TransportError::Lost("the connection broke in the middle of the answer".into())),
+            Arrival::Lost => Err(TransportError::Lost("the connection broke".into())),
+        }
     }
 }

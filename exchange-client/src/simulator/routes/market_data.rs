@@ -1,0 +1,255 @@
+//! What everybody may ask: time, contracts, prices, funding.
+
+use serde_json::{Value, json};
+
+use super::{Answered, Ask, DAY_MS};
+use crate::simulator::fixed::{decimals_e8, mul_div, show_e8};
+use crate::simulator::market::{Candle, Market, MarketStatus};
+use crate::simulator::refusal::Refusal;
+
+/// What the book offers at its best prices, in steps of quantity.
+const DEPTH_STEPS: i128 = 5_000;
+
+#[expect(clippy::unnecessary_wraps, reason = "the table of endpoints wants one signature")]
+pub(super) fn ping(_: &mut Ask<'_>) -> Answered {
+    Ok(json!({}))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the table of endpoints wants one signature")]
+pub(super) fn time(ask: &mut Ask<'_>) -> Answered {
+    Ok(json!({ "serverTime": ask.now_ms() }))
+}
+
+pub(super) fn exchange_info(ask: &mut Ask<'_>) -> Answered {
+    let symbols: Vec<Value> = ask.markets()?.into_iter().map(contract).collect();
+    let mut assets: Vec<&str> = ask.config.markets.iter().map(|spec| spec.quote_asset.as_str()).collect();
+    assets.push("BNB");
+    assets.sort_unstable();
+    assets.dedup();
+    let limit = |kind: &str, interval: &str, number: u32, limit: Option<u32>| json!({ "rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit.unwrap_or(u32::MAX) });
+    Ok(json!({
+        "timezone": "UTC",
+        "serverTime": ask.now_ms(),
+        "futuresType": "U_MARGINED",
+        "rateLimits": [
+            limit("REQUEST_WEIGHT", "MINUTE", 1, ask.config.weight_1m_max),
+            limit("ORDERS", "MINUTE", 1, ask.config.orders_1m_max),
+            limit("ORDERS", "SECOND", 10, ask.config.orders_10s_max),
+        ],
+        "exchangeFilters": [],
+        "assets": assets.iter().map(|asset| json!({
+            "asset": asset, "marginAvailable": *asset != "BNB", "autoAssetExchange": "0",
+        })).collect::<Value>(),
+        "symbols": symbols,
+    }))
+}
+
+fn contract(market: &Market) -> Value {
+    let spec = &market.spec;
+    let (step, qty_max) = (show_e8(market.step_e8, 0), show_e8(Market::QTY_MAX_E8, 0));
+    let rate_e8 = market.bracket(0).rate_e8;
+    json!({
+        "symbol": spec.symbol, "pair": spec.symbol, "contractType": "PERPETUAL",
+        "deliveryDate": 4_133_404_800_000_i64, "onboardDate": 1_569_398_400_000_i64,
+        "status": if market.status == MarketStatus::Trading { "TRADING" } else { "SETTLING" },
+        "maintMarginPercent": show_e8(rate_e8 * 100, 4), "requiredMarginPercent": "5.0000",
+        "baseAsset": spec.base_asset, "quoteAsset": spec.quote_asset, "marginAsset": spec.quote_asset,
+        "pricePrecision": decimals_e8(market.tick_e8), "quantityPrecision": decimals_e8(market.step_e8),
+        "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": "COIN", "underlyingSubType": ["SIM"],
+        "settlePlan": 0, "triggerProtect": "0.0500", "liquidationFee": "0.005000", "marketTakeBound": "0.05",
+        "maxMoveOrderLimit": 10_000,
+        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "permissionSets": ["GRID", "COPY"],
+        "filters": [
+            { "filterType": "PRICE_FILTER", "minPrice": spec.tick_size, "maxPrice": "10000000", "tickSize": spec.tick_size },
+            { "filterType": "LOT_SIZE", "minQty": step, "maxQty": qty_max, "stepSize": step },
+            { "filterType": "MARKET_LOT_SIZE", "minQty": step, "maxQty": qty_max, "stepSize": step },
+            { "filterType": "MAX_NUM_ORDERS", "limit": 200 },
+            { "filterType": "MAX_NUM_ALGO_ORDERS", "limit": 200 },
+            { "filterType": "MIN_NOTIONAL", "notional": "5" },
+            { "filterType": "PERCENT_PRICE", "multiplierUp": "4.0000", "multiplierDown": "0.2500", "multiplierDecimal": "4" },
+        ],
+    })
+}
+
+pub(super) fn premium_index(ask: &mut Ask<'_>) -> Answered {
+    let (now_ms, interval_ms) = (ask.now_ms(), ask.engine.funding_interval_ms);
+    ask.one_or_all(|market| {
+        let price = show_e8(market.price_e8, 8);
+        json!({
+            "symbol": market.spec.symbol, "markPrice": price, "indexPrice": price, "estimatedSettlePrice": price,
+            "lastFundingRate": show_e8(market.funding_rate_e8, 8), "interestRate": "0.00010000",
+            "nextFundingTime": (now_ms.div_euclid(interval_ms) + 1) * interval_ms, "time": now_ms,
+        })
+    })
+}
+
+pub(super) fn funding_rates(ask: &mut Ask<'_>) -> Answered {
+    let limit = ask.params.limit(100, 1_000)?;
+    let (since, until) = (ask.params.integer("startTime")?, ask.params.integer("endTime")?);
+    let mut rows = Vec::new();
+    for market in ask.markets()? {
+        let inside = market.funding.iter().filter(|instant| {
+            since.is_none_or(|since| instant.at_ms >= since) && until.is_none_or(|until| instant.at_ms <= until)
+        });
+        rows.extend(
+            inside.map(|instant| (instant.at_ms, market.spec.symbol.as_str(), instant.rate_e8, instant.price_e8)),
+        );
+    }
+    rows.sort_unstable();
+    // With a beginning the first ones, else the latest.
+    let skipped = if since.is_some() { 0 } else { rows.len().saturating_sub(limit) };
+    let row = |(at_ms, symbol, rate_e8, price_e8): (i64, &str, i128, i128)| {
+        json!({
+            "symbol": symbol, "fundingRate": show_e8(rate_e8, 8), "fundingTime": at_ms, "markPrice": show_e8(price_e8, 8),
+        })
+    };
+    Ok(rows.into_iter().skip(skipped).take(limit).map(row).collect())
+}
+
+pub(super) fn funding_info(ask: &mut Ask<'_>) -> Answered {
+    let hours = ask.engine.funding_interval_ms / 3_600_000;
+    let row = |market: &Market| {
+        json!({
+            "symbol": market.spec.symbol, "adjustedFundingRateCap": "0.02", "adjustedFundingRateFloor": "-0.02",
+            "fundingIntervalHours": hours, "disclaimer": false,
+        })
+    };
+    Ok(ask.markets()?.into_iter().map(row).collect())
+}
+
+pub(super) fn depth(ask: &mut Ask<'_>) -> Answered {
+    let (limit, now_ms) = (ask.params.limit(500, 1_000)?, ask.now_ms());
+    let market = ask.market()?;
+    let qty = show_e8(DEPTH_STEPS * market.step_e8, 0);
+    let levels = |sign: i128| -> Value {
+        let prices = (0..i128::try_from(limit).unwrap_or(5)).map(|level| {
+            // The price is what buyers pay; the best bid is a tick below.
+            let ticks = if sign > 0 { level } else { -level - 1 };
+            market.price_e8 + ticks * market.tick_e8
+        });
+        prices.filter(|price_e8| *price_e8 > 0).map(|price_e8| json!([show_e8(price_e8, 0), qty])).collect()
+    };
+    Ok(json!({ "lastUpdateId": now_ms, "E": now_ms, "T": now_ms, "bids": levels(-1), "asks": levels(1) }))
+}
+
+pub(super) fn trades(ask: &mut Ask<'_>) -> Answered {
+    let limit = ask.params.limit(500, 1_000)?;
+    let symbol = ask.symbol()?;
+    let books = ask.engine.books.accounts.iter();
+    let mut rows: Vec<_> = books.flat_map(|book| book.trades.values()).filter(|t| t.symbol == symbol).collect();
+    rows.sort_by_key(|trade| trade.id);
+    let skipped = rows.len().saturating_sub(limit);
+    let row = |trade: &&crate::simulator::books::Trade| {
+        json!({
+            "id": trade.id, "price": show_e8(trade.price_e8, 0), "qty": show_e8(trade.qty_e8, 3),
+            "quoteQty": show_e8(mul_div(trade.qty_e8, trade.price_e8, 100_000_000), 0), "time": trade.time_ms,
+            "isBuyerMaker": trade.buy == trade.maker,
+        })
+    };
+    Ok(rows.iter().skip(skipped).map(row).collect())
+}
+
+pub(super) fn klines(ask: &mut Ask<'_>) -> Answered {
+    let limit = ask.params.limit(500, 1_500)?;
+    let minutes = match ask.params.required("interval")? {
+        "1m" => 1,
+        "3m" => 3,
+        "5m" => 5,
+        "15m" => 15,
+        "30m" => 30,
+        "1h" => 60,
+        "2h" => 120,
+        "4h" => 240,
+        "6h" => 360,
+        "8h" => 480,
+        "12h" => 720,
+        "1d" => 1_440,
+        _ => return Err(Refusal::interval()),
+    };
+    let length_ms = minutes * 60_000_i64;
+    let (since, until) = (ask.params.integer("startTime")?, ask.params.integer("endTime")?);
+    let mut candles: Vec<Candle> = Vec::new();
+    for minute in &ask.market()?.candles {
+        let open_ms = minute.open_ms.div_euclid(length_ms) * length_ms;
+        match candles.last_mut().filter(|candle| candle.open_ms == open_ms) {
+            Some(candle) => {
+                candle.high_e8 = candle.high_e8.max(minute.high_e8);
+                candle.low_e8 = candle.low_e8.min(minute.low_e8);
+                candle.close_e8 = minute.close_e8;
+            }
+            None => candles.push(Candle { open_ms, ..*minute }),
+        }
+    }
+    candles.retain(|candle| {
+        since.is_none_or(|since| candle.open_ms >= since) && until.is_none_or(|until| candle.open_ms <= until)
+    });
+    let skipped = if since.is_some() { 0 } else { candles.len().saturating_sub(limit) };
+    let row = |candle: &Candle| {
+        json!([
+            candle.open_ms,
+            show_e8(candle.open_e8, 0),
+            show_e8(candle.high_e8, 0),
+            show_e8(candle.low_e8, 0),
+            show_e8(candle.close_e8, 0),
+            "0",
+            candle.open_ms + length_ms - 1,
+            "0",
+            0,
+            "0",
+            "0",
+            "0",
+        ])
+    };
+    Ok(candles.iter().skip(skipped).take(limit).map(row).collect())
+}
+
+pub(super) fn ticker_24h(ask: &mut Ask<'_>) -> Answered {
+    let now_ms = ask.now_ms();
+    ask.one_or_all(|market| {
+        let day = market.candles.iter().filter(|candle| candle.open_ms > now_ms - DAY_MS);
+        let first_e8 = day.clone().next().map_or(market.price_e8, |candle| candle.open_e8);
+        let high_e8 = day.clone().map(|candle| candle.high_e8).max().unwrap_or(market.price_e8);
+        let low_e8 = day.map(|candle| candle.low_e8).min().unwrap_or(market.price_e8);
+        let change_e8 = market.price_e8 - first_e8;
+        json!({
+            "symbol": market.spec.symbol, "priceChange": show_e8(change_e8, 2),
+            "priceChangePercent": show_e8(mul_div(change_e8, 10_000, first_e8.max(1)) * 1_000_000, 2),
+            "weightedAvgPrice": show_e8(market.price_e8, 0), "lastPrice": show_e8(market.price_e8, 0),
+            "lastQty": show_e8(market.step_e8, 0), "openPrice": show_e8(first_e8, 0), "highPrice": show_e8(high_e8, 0),
+            "lowPrice": show_e8(low_e8, 0), "volume": "0", "quoteVolume": "0", "openTime": now_ms - DAY_MS,
+            "closeTime": now_ms, "firstId": 0, "lastId": 0, "count": 0,
+        })
+    })
+}
+
+pub(super) fn ticker_price(ask: &mut Ask<'_>) -> Answered {
+    let now_ms = ask.now_ms();
+    ask.one_or_all(
+        |market| json!({ "symbol": market.spec.symbol, "price": show_e8(market.price_e8, 2), "time": now_ms }),
+    )
+}
+
+pub(super) fn book_ticker(ask: &mut Ask<'_>) -> Answered {
+    let now_ms = ask.now_ms();
+    ask.one_or_all(|market| {
+        let qty = show_e8(DEPTH_STEPS * market.step_e8, 0);
+        json!({
+            "symbol": market.spec.symbol, "bidPrice": show_e8((market.price_e8 - market.tick_e8).max(market.tick_e8), 2),
+            "bidQty": qty, "askPrice": show_e8(market.price_e8, 2), "askQty": qty, "time": now_ms,
+            "lastUpdateId": now_ms,
+        })
+    })
+}
+
+pub(super) fn open_interest(ask: &mut Ask<'_>) -> Answered {
+    let (symbol, now_ms) = (ask.symbol()?, ask.now_ms());
+    let mut long_e8 = ask.engine.books.house_positions_e8.get(&symbol).copied().unwrap_or(0).max(0);
+    for book in &ask.engine.books.accounts {
+        for (_, _, position) in book.open_positions().filter(|(of, _, _)| *of == symbol) {
+            long_e8 += position.qty_e8.max(0);
+        }
+    }
+    Ok(json!({ "symbol": symbol, "openInterest": show_e8(long_e8, 3), "time": now_ms }))
+}

@@ -1,0 +1,99 @@
+//! Placing, amending, cancelling and asking for regular orders.
+
+use serde_json::{Value, json};
+
+use super::history::is_kept;
+use super::{Answered, Ask, rows};
+use crate::simulator::books::PositionSide;
+use crate::simulator::conditional::AlgoKind;
+use crate::simulator::order::{Kind, Order, Status, Ticket, TimeInForce};
+use crate::simulator::refusal::Refusal;
+
+/// The order that the parameters describe.
+fn ticket(ask: &Ask<'_>) -> Result<Ticket, Refusal> {
+    let params = ask.params;
+    let symbol = ask.symbol()?;
+    let buy = ask.buys()?;
+    let kind = match params.required("type")? {
+        "MARKET" => Kind::Market,
+        "LIMIT" => Kind::Limit {
+            time_in_force: TimeInForce::parse(params.required("timeInForce")?).ok_or_else(Refusal::time_in_force)?,
+            price_e8: params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))?,
+        },
+        other if AlgoKind::parse(other).is_some() => return Err(Refusal::algo_endpoint()),
+        _ => return Err(Refusal::order_type()),
+    };
+    let reduce_only = params.boolean("reduceOnly")?;
+    let position_side = params.position_side()?;
+    // In hedge mode the parameter is refused even when false.
+    if reduce_only.is_some() && position_side != PositionSide::Both {
+        return Err(Refusal::not_required("reduceonly"));
+    }
+    Ok(Ticket {
+        symbol,
+        buy,
+        position_side,
+        kind,
+        qty_e8: params.decimal_e8("quantity")?.ok_or_else(|| Refusal::missing("quantity"))?,
+        reduce_only: reduce_only.unwrap_or(false),
+        close_position: false,
+        client_order_id: ask.client_id("newClientOrderId")?,
+    })
+}
+
+pub(super) fn place(ask: &mut Ask<'_>) -> Answered {
+    let ticket = ticket(ask)?;
+    let wants_result = match ask.params.get("newOrderRespType") {
+        None | Some("ACK") => false,
+        Some("RESULT") => true,
+        Some(_) => return Err(Refusal::invalid("newOrderRespType")),
+    };
+    let order = ask.engine.place(ask.account, ticket)?;
+    if wants_result {
+        return Ok(rows::order(&order, false));
+    }
+    // An acknowledgement tells that the order arrived, not what became of it.
+    let arrived = Order { status: Status::New, executed_e8: 0, quote_e16: 0, ..order };
+    Ok(rows::order(&arrived, false))
+}
+
+pub(super) fn amend(ask: &mut Ask<'_>) -> Answered {
+    let (symbol, lookup, buy) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?, ask.buys()?);
+    let qty_e8 = ask.params.decimal_e8("quantity")?.ok_or_else(|| Refusal::missing("quantity"))?;
+    let price_e8 = ask.params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))?;
+    let order = ask.engine.amend(ask.account, &symbol, &lookup, buy, qty_e8, price_e8)?;
+    Ok(rows::order(&order, false))
+}
+
+pub(super) fn cancel(ask: &mut Ask<'_>) -> Answered {
+    let (symbol, lookup) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?);
+    Ok(rows::order(&ask.engine.cancel(ask.account, &symbol, &lookup)?, false))
+}
+
+pub(super) fn cancel_all(ask: &mut Ask<'_>) -> Answered {
+    let symbol = ask.symbol()?;
+    ask.engine.cancel_all(ask.account, &symbol);
+    Ok(json!({ "code": 200, "msg": "The operation of cancel all open order is done." }))
+}
+
+pub(super) fn order(ask: &mut Ask<'_>) -> Answered {
+    let (symbol, lookup) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?);
+    let found = ask.engine.find(ask.account, &symbol, &lookup).filter(|order| is_kept(order, ask.engine.now_ms));
+    found.map(|order| rows::order(order, true)).ok_or_else(Refusal::no_such_order)
+}
+
+pub(super) fn open_order(ask: &mut Ask<'_>) -> Answered {
+    let (symbol, lookup) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?);
+    let found = ask.engine.find(ask.account, &symbol, &lookup).filter(|order| order.status.is_open());
+    found.map(|order| rows::order(order, true)).ok_or_else(Refusal::no_such_order)
+}
+
+pub(super) fn open_orders(ask: &mut Ask<'_>) -> Answered {
+    let wanted = ask.optional_symbol()?;
+    let Some(standing) = ask.engine.accounts.get(ask.account) else {
+        return Ok(Value::Array(Vec::new()));
+    };
+    let open = standing.open.iter().filter_map(|key| standing.orders.get(key));
+    let open = open.filter(|order| wanted.as_ref().is_none_or(|wanted| *wanted == order.ticket.symbol));
+    Ok(open.map(|order| rows::order(order, true)).collect())
+}
