@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use exchange_client::files::Zone;
+use ledger_store::{RunKind, RunStatus};
 use ledger_core::{AccountId, EngineLabel, GroupBy, OrderStatus, PositionMode, Symbol};
 
 use crate::times::{TimeArgument, parse_time};
@@ -15,7 +16,7 @@ use crate::times::{TimeArgument, parse_time};
 #[derive(Debug, Parser)]
 #[command(name = "fillbook", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 fine; 1 error; 2 usage; 3 confirmed discrepancies; 4 authentication or wrong \
-    account; 5 exchange unreachable; 6 book corrupt or not balancing.\n\nTry it: `fillbook demo`")]
+    account; 5 exchange unreachable; 6 book corrupt or not balancing; 130 interrupted.\n\nTry it: `fillbook demo`")]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -65,6 +66,10 @@ pub enum Command {
     Init(InitArgs),
     /// Read files of exchanges and bots into the book
     Import(ImportArgs),
+    /// Compare the book with the exchange, and fetch what is missing
+    Sync(ReconcileArgs),
+    /// Compare the book with the exchange, and change nothing
+    Audit(ReconcileArgs),
     /// What the book holds, and what needs attention
     Status,
     /// What the strategies decided
@@ -83,6 +88,12 @@ pub enum Command {
     Income(IncomeArgs),
     /// What was earned, paid and moved
     Report(ReportArgs),
+    /// The journal: what was done to the book, and when
+    Runs(RunArgs),
+    /// The journal: what was changed, and why
+    Repairs(RepairArgs),
+    /// What differs and could not be repaired (yet)
+    Discrepancies(DiscrepancyArgs),
     /// Prove that the book balances
     Verify,
     /// Drop everything derived and recompute it from the facts
@@ -144,6 +155,30 @@ pub struct ImportArgs {
     /// The exchange account (Uid) to take from files that hold several
     #[arg(long, value_name = "UID")]
     pub uid: Option<String>,
+}
+
+/// Arguments of `sync` and `audit`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "The key comes from FILLBOOK_API_KEY and FILLBOOK_API_SECRET, or from where fillbook.toml says; reading \
+    rights are enough. Without --account, all accounts of fillbook.toml.\n\nExit codes: 0 book and exchange agree; 3 they \
+    do not (audit: found; sync: left); 4 credentials, permission or another account; 5 the exchange cannot be reached; \
+    6 the book is damaged; 130 interrupted, to go on with the next run.")]
+pub struct ReconcileArgs {
+    /// Where the exchange answers [default: where it did before, else the venue's own address]
+    #[arg(long, env = "FILLBOOK_BASE_URL", value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Only this contract; can be given several times
+    #[arg(long, value_name = "SYMBOL")]
+    pub symbol: Vec<Symbol>,
+    /// Look at everything from this time on again, whatever was read before
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<TimeArgument>,
+    /// The bot's log of entries (one JSON object a line): tells which strategy an order came from
+    #[arg(long, value_name = "FILE")]
+    pub entry_events: Option<PathBuf>,
+    /// The bot's state (JSON, with `meta.reason` by symbol): tells which strategy a position came from
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
 }
 
 /// What narrows a list.
@@ -236,6 +271,75 @@ pub struct IncomeArgs {
     /// Of this type only, for example `FUNDING_FEE`
     #[arg(long = "type", value_name = "TYPE")]
     pub income_type: Option<ledger_core::IncomeType>,
+}
+
+/// Arguments of `runs`.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Of this kind only: import, sync, record, rebuild or correct
+    #[arg(long)]
+    pub kind: Option<RunKind>,
+    /// That ended like this only: running (or interrupted), done or failed
+    #[arg(long)]
+    pub status: Option<RunStatus>,
+    /// Begun from this time on
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<TimeArgument>,
+    /// Only the latest N; 0 for all [default: 50 in a table, else all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Arguments of `repairs`.
+#[derive(Debug, Clone, Args)]
+pub struct RepairArgs {
+    /// Of this contract only
+    #[arg(long)]
+    pub symbol: Option<Symbol>,
+    /// Of this kind only, for example `restore_order`
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Of this run only
+    #[arg(long, value_name = "NUMBER")]
+    pub run: Option<i64>,
+    /// Of this discrepancy only
+    #[arg(long, value_name = "NUMBER")]
+    pub discrepancy: Option<i64>,
+    /// Made from this time on
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<TimeArgument>,
+    /// Only the latest N; 0 for all [default: 50 in a table, else all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// Arguments of `discrepancies`.
+#[derive(Debug, Clone, Args)]
+pub struct DiscrepancyArgs {
+    /// Resolved ones too
+    #[arg(long)]
+    pub all: bool,
+    /// Of this contract only
+    #[arg(long)]
+    pub symbol: Option<Symbol>,
+    /// Of this kind only, for example `conflicting_fact`
+    #[arg(long)]
+    pub kind: Option<String>,
+    /// Last seen from this time on
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<TimeArgument>,
+    /// Only the latest N; 0 for all [default: 50 in a table, else all]
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<u64>,
+    /// Accept that this one stays: journaled with who and why; it is open again when its evidence changes
+    #[arg(long, value_name = "NUMBER", requires = "reason")]
+    pub acknowledge: Option<i64>,
+    /// Why it may stay
+    #[arg(long, value_name = "TEXT", requires = "acknowledge")]
+    pub reason: Option<String>,
+    /// Who says so [default: the user's name]
+    #[arg(long, value_name = "NAME", requires = "acknowledge")]
+    pub by: Option<String>,
 }
 
 /// Arguments of `report`.

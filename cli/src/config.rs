@@ -4,8 +4,19 @@
 //! db = "books/trading.db"
 //! account = "main"
 //! tz = "Asia/Seoul"
+//!
+//! [accounts.main]
+//! api_key_env = "MAIN_API_KEY"
+//! api_secret_env = "MAIN_API_SECRET"
+//!
+//! [accounts.hedge]
+//! base_url = "https://demo-fapi.binance.com"
+//! credentials_file = "hedge.key"
 //! ```
+//!
+//! Keys and secrets themselves have no place in it: an account names where its credentials are.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use exchange_client::files::Zone;
@@ -25,6 +36,80 @@ struct ConfigFile {
     db: Option<PathBuf>,
     account: Option<AccountId>,
     tz: Option<String>,
+    #[serde(default)]
+    accounts: BTreeMap<AccountId, AccountEntry>,
+}
+
+/// What the file says about an account.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AccountEntry {
+    base_url: Option<String>,
+    api_key_env: Option<String>,
+    api_secret_env: Option<String>,
+    credentials_file: Option<PathBuf>,
+    systemd_credential: Option<String>,
+}
+
+/// Where an account's credentials are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// In two environment variables.
+    Environment {
+        /// The one with the key.
+        key: String,
+        /// The one with the secret.
+        secret: String,
+    },
+    /// In a file that only its owner can read.
+    File(PathBuf),
+    /// In a credential that systemd hands to the service.
+    Systemd(String),
+}
+
+impl Default for CredentialSource {
+    fn default() -> Self {
+        Self::Environment { key: "FILLBOOK_API_KEY".to_owned(), secret: "FILLBOOK_API_SECRET".to_owned() }
+    }
+}
+
+/// An account of the book, and how its exchange is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Its name in the book.
+    pub id: AccountId,
+    /// Where its exchange answers; by default where it did before, else the venue's own address.
+    pub base_url: Option<String>,
+    /// Where its credentials are.
+    pub credentials: CredentialSource,
+    /// Whether the configuration file names it.
+    pub is_configured: bool,
+}
+
+impl AccountEntry {
+    fn settings(self, id: &AccountId, folder: &Path) -> Result<AccountSettings, AccountProblem> {
+        let Self { base_url, api_key_env, api_secret_env, credentials_file, systemd_credential } = self;
+        let environment = match (api_key_env, api_secret_env) {
+            (Some(key), Some(secret)) => Some(CredentialSource::Environment { key, secret }),
+            (None, None) => None,
+            _ => return Err(AccountProblem::HalfEnvironment),
+        };
+        let file = credentials_file.map(|file| CredentialSource::File(folder.join(file)));
+        let mut sources = environment.into_iter().chain(file).chain(systemd_credential.map(CredentialSource::Systemd));
+        let credentials = sources.next().unwrap_or_default();
+        if sources.next().is_some() {
+            return Err(AccountProblem::SeveralSources);
+        }
+        Ok(AccountSettings { id: id.clone(), base_url, credentials, is_configured: true })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AccountProblem {
+    #[error("api_key_env and api_secret_env belong together: name both variables")]
+    HalfEnvironment,
+    #[error("it names several sources of credentials: keep one of api_key_env with api_secret_env, credentials_file, systemd_credential")]
+    SeveralSources,
 }
 
 /// The settings in force.
@@ -37,6 +122,10 @@ pub struct Settings {
     pub db_flag: Option<PathBuf>,
     /// The account.
     pub account: AccountId,
+    /// Whether the account was named on the command line or in the environment.
+    pub account_is_given: bool,
+    /// The accounts of the configuration file, by name.
+    pub accounts: Vec<AccountSettings>,
     /// The reader's time zone, where given.
     pub zone: Option<Zone>,
     /// The time zone given on the command line itself: only that may date files, because a setting made long ago was
@@ -56,7 +145,14 @@ enum ConfigError {
     Parse {
         path: PathBuf,
         #[source]
-        source: toml::de::Error,
+        source: TomlError,
+    },
+    #[error("the configuration file {}: account `{account}` cannot be used", path.display())]
+    Account {
+        path: PathBuf,
+        account: AccountId,
+        #[source]
+        source: AccountProblem,
     },
     #[error("the environment variable FILLBOOK_TZ names an unknown time zone")]
     ZoneVariable {
@@ -71,6 +167,22 @@ enum ConfigError {
     },
 }
 
+/// What is wrong with the file's text. The text itself is not repeated: somebody may have put a secret there.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {message}")]
+struct TomlError {
+    line: usize,
+    message: String,
+}
+
+impl TomlError {
+    fn new(text: &str, error: &toml::de::Error) -> Self {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
+        Self { line, message: error.message().to_owned() }
+    }
+}
+
 /// Joins flags and environment (already in `args`, but for the time zone) with the configuration file. A relative path in the file is meant
 /// from the file's folder.
 ///
@@ -80,7 +192,9 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     let path = args.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |error: ConfigError| CommandError::new(ExitCode::Error, error);
     let file = match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|source| fail(ConfigError::Parse { path: path.clone(), source }))?,
+        Ok(text) => toml::from_str(&text).map_err(|error| {
+            fail(ConfigError::Parse { path: path.clone(), source: TomlError::new(&text, &error) })
+        })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.config.is_none() => ConfigFile::default(),
         Err(source) => return Err(fail(ConfigError::Read { path, source })),
     };
@@ -93,12 +207,47 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
         (None, None, None) => None,
     };
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
-    let account = match args.account.clone().or(file.account) {
+    let mut accounts = Vec::new();
+    for (id, entry) in file.accounts {
+        let settings = entry.settings(&id, folder);
+        accounts.push(
+            settings.map_err(|source| fail(ConfigError::Account { path: path.clone(), account: id, source }))?,
+        );
+    }
+    let only = match accounts.as_slice() {
+        [only] => Some(only.id.clone()),
+        _ => None,
+    };
+    let account_is_given = args.account.is_some();
+    let account = match args.account.clone().or(file.account).or(only) {
         Some(account) => account,
         None => AccountId::new("main").map_err(|error| CommandError::new(ExitCode::Error, error))?,
     };
     let db =
         args.db.clone().or_else(|| file.db.map(|db| folder.join(db))).unwrap_or_else(|| PathBuf::from("fillbook.db"));
     let db_flag = args.db.clone().filter(|_| db_is_flag);
-    Ok(Settings { db, db_flag, account, zone, zone_flag: args.tz.clone() })
+    Ok(Settings { db, db_flag, account, account_is_given, accounts, zone, zone_flag: args.tz.clone() })
+}
+
+impl Settings {
+    /// The accounts that a command over all accounts is about: the one that was named, else all of the configuration file,
+    /// else the default one.
+    pub fn targets(&self) -> Vec<AccountSettings> {
+        if !self.account_is_given && !self.accounts.is_empty() {
+            return self.accounts.clone();
+        }
+        let configured = self.accounts.iter().find(|entry| entry.id == self.account).cloned();
+        vec![configured.unwrap_or_else(|| AccountSettings {
+            id: self.account.clone(),
+            base_url: None,
+            credentials: CredentialSource::default(),
+            is_configured: false,
+        })]
+    }
+
+    /// The same settings for another account.
+    #[must_use]
+    pub fn for_account(&self, account: &AccountId) -> Self {
+        Self { account: account.clone(), ..self.clone() }
+    }
 }

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 
+use exchange_client::{ErrorClass, ExchangeError};
 use ledger_store::StoreError;
+use reconciler::ReconcileError;
 
 /// Exit codes. When several apply, the worst wins: 6 > 4 > 5 > 3 > 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,6 +24,8 @@ pub enum ExitCode {
     Unreachable,
     /// 6: the book is corrupt or does not balance.
     Corrupt,
+    /// 130: a signal ended the command before it was done. Nothing is half written.
+    Interrupted,
 }
 
 impl ExitCode {
@@ -35,6 +39,7 @@ impl ExitCode {
             Self::Authentication => 4,
             Self::Unreachable => 5,
             Self::Corrupt => 6,
+            Self::Interrupted => 130,
         }
     }
 
@@ -49,6 +54,7 @@ impl ExitCode {
             Self::Unreachable => 4,
             Self::Authentication => 5,
             Self::Corrupt => 6,
+            Self::Interrupted => 7,
         };
         if severity(other) > severity(self) { other } else { self }
     }
@@ -97,6 +103,66 @@ impl fmt::Display for CommandError {
     }
 }
 
+/// The exit code of a failing book.
+fn store_exit_code(error: &StoreError) -> ExitCode {
+    match error {
+        StoreError::WrongAccount { .. } => ExitCode::Authentication,
+        StoreError::Damaged { .. } | StoreError::CorruptRow { .. } => ExitCode::Corrupt,
+        _ => ExitCode::Error,
+    }
+}
+
+/// The exit code of an exchange that did not answer what was asked.
+pub(crate) fn exchange_exit_code(error: &ExchangeError) -> ExitCode {
+    match error.class() {
+        ErrorClass::Authentication => ExitCode::Authentication,
+        ErrorClass::Unavailable | ErrorClass::Throttled => ExitCode::Unreachable,
+        _ => ExitCode::Error,
+    }
+}
+
+/// What to do about an exchange that did not answer what was asked.
+fn exchange_hint(error: &ExchangeError) -> Option<&'static str> {
+    match error.class() {
+        ErrorClass::Authentication => {
+            Some("check key and secret, the key's permission to read futures, and its list of allowed addresses")
+        }
+        ErrorClass::Unavailable => {
+            Some("check the network, the address (--base-url) and the exchange's status page; the next run goes on where this one ended")
+        }
+        ErrorClass::Throttled => Some("wait until then: asking earlier prolongs the ban; other programs on this address count, too"),
+        ErrorClass::Clock => Some("set this machine's clock, for example with `timedatectl set-ntp true`"),
+        _ => None,
+    }
+}
+
+impl From<ExchangeError> for CommandError {
+    fn from(error: ExchangeError) -> Self {
+        let hint = exchange_hint(&error);
+        let error = Self::new(exchange_exit_code(&error), error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl From<ReconcileError> for CommandError {
+    fn from(error: ReconcileError) -> Self {
+        let (exit_code, hint) = match &error {
+            ReconcileError::Exchange(source) => (exchange_exit_code(source), exchange_hint(source)),
+            ReconcileError::WrongAccount { .. } => (ExitCode::Authentication, None),
+            ReconcileError::Store { source, .. } => (store_exit_code(source), None),
+            _ => (ExitCode::Error, None),
+        };
+        let error = Self::new(exit_code, error);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
         let hint = match &error {
@@ -113,12 +179,7 @@ impl From<StoreError> for CommandError {
             StoreError::CorruptRow { .. } => Some("restore the book from a backup, or import the facts into a new one"),
             _ => None,
         };
-        let exit_code = match &error {
-            StoreError::WrongAccount { .. } => ExitCode::Authentication,
-            StoreError::Damaged { .. } | StoreError::CorruptRow { .. } => ExitCode::Corrupt,
-            _ => ExitCode::Error,
-        };
-        let error = Self::new(exit_code, error);
+        let error = Self::new(store_exit_code(&error), error);
         match hint {
             Some(hint) => error.hint(hint),
             None => error,

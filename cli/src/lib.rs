@@ -18,6 +18,7 @@ use exchange_client::Clock;
 use exchange_client::files::Zone;
 
 use crate::args::{Cli, Command, GlobalArgs};
+use crate::commands::reconcile::Mode;
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Format, Output};
@@ -151,6 +152,8 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Demo(args) => commands::demo::run(&args, context).await,
         Command::Init(args) => commands::init::run(&args, context).await,
         Command::Import(args) => commands::import::run(&args, context).await,
+        Command::Sync(args) => commands::reconcile::run(Mode::Sync, &args, context).await,
+        Command::Audit(args) => commands::reconcile::run(Mode::Audit, &args, context).await,
         Command::Status => commands::status::run(context).await,
         Command::Signals(args) => commands::signals::run(&args, context).await,
         Command::Orders(args) => commands::orders::run(&args, context).await,
@@ -161,6 +164,9 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Income(args) => commands::income::run(&args, context).await,
         Command::Report(args) => commands::report::run(&args, context).await,
         Command::Verify => commands::verify::run(context).await,
+        Command::Runs(args) => commands::runs::run(&args, context).await,
+        Command::Repairs(args) => commands::repairs::run(&args, context).await,
+        Command::Discrepancies(args) => commands::discrepancies::run(&args, context).await,
         Command::Rebuild => commands::rebuild::run(context).await,
     }
 }

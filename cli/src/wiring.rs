@@ -7,13 +7,14 @@ use std::sync::Arc;
 use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{Simulator, SimulatorConfig, serve};
 use exchange_client::{
-    Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, SystemClock,
+    Clock, CredentialError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, SystemClock,
 };
-use ledger_core::TimestampMs;
+use ledger_core::{AccountId, TimestampMs};
 use ledger_store::bot_database::BotDatabase;
 use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
+use reconciler::Book;
 
-use crate::config::Settings;
+use crate::config::{AccountSettings, CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
 
 /// The real clock.
@@ -34,6 +35,12 @@ pub(crate) fn terminal_width(is_terminal: bool) -> Option<u16> {
 #[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
 pub(crate) fn zone_variable() -> Option<String> {
     std::env::var("FILLBOOK_TZ").ok()
+}
+
+/// What the system calls whoever runs this.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+pub(crate) fn user_name() -> Option<String> {
+    ["LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.trim().is_empty())
 }
 
 /// The runtime that commands run on.
@@ -68,6 +75,116 @@ pub(crate) fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Store>, Co
 /// Creates the book where there is none, and opens it for writing.
 pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
     Ok(Arc::new(SqliteStore::open(&settings.db, &OpenOptions::creating())?))
+}
+
+/// A book that is open, as commands and as the reconciler see it.
+pub(crate) struct OpenBook {
+    /// For commands.
+    pub(crate) store: Arc<dyn Store>,
+    /// For the reconciler.
+    pub(crate) book: Book,
+}
+
+/// How a book is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// For reading.
+    Read,
+    /// For writing.
+    Write,
+    /// For writing, and made if it is not there.
+    Create,
+}
+
+/// Opens the book for reconciling.
+pub(crate) fn open_book(settings: &Settings, access: Access) -> Result<OpenBook, StoreError> {
+    let options = match access {
+        Access::Read => OpenOptions::reading(),
+        Access::Write => OpenOptions::default(),
+        Access::Create => OpenOptions::creating(),
+    };
+    let store = Arc::new(SqliteStore::open(&settings.db, &options)?);
+    Ok(OpenBook { book: Book::of(&store), store })
+}
+
+/// Why an account's credentials cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum CredentialsProblem {
+    #[error("there is no API key for account `{account}`: the environment variable {name} is not set")]
+    Unset { account: AccountId, name: String },
+    #[error("the credentials of account `{account}` cannot be used")]
+    Unusable {
+        account: AccountId,
+        #[source]
+        source: CredentialError,
+    },
+}
+
+/// An account's credentials, from where its settings say.
+#[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
+fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
+    let failed = |problem: CredentialsProblem| CommandError::new(ExitCode::Authentication, problem);
+    let unusable = |source| failed(CredentialsProblem::Unusable { account: account.id.clone(), source });
+    match &account.credentials {
+        CredentialSource::Environment { key, secret } => {
+            let read = |name: &String| {
+                std::env::var(name).ok().filter(|text| !text.is_empty()).ok_or_else(|| {
+                    failed(CredentialsProblem::Unset { account: account.id.clone(), name: name.clone() }).hint(format!(
+                        "set {key} and {secret}, or name another source under [accounts.{}] in fillbook.toml; a key with \
+                         reading rights is enough",
+                        account.id
+                    ))
+                })
+            };
+            Credentials::new(read(key)?, read(secret)?).map_err(unusable)
+        }
+        CredentialSource::File(_) | CredentialSource::Systemd(_) => {
+            Err(CommandError::new(ExitCode::Error, "this source of credentials is not there yet"))
+        }
+    }
+}
+
+/// The exchange of an account, as its credentials see it.
+pub(crate) fn exchange(
+    account: &AccountSettings,
+    base_url: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn ExchangeReader>, CommandError> {
+    let credentials = credentials(account)?;
+    let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
+    Ok(Arc::new(BinanceUsdm::new(Arc::new(transport), clock, base_url, credentials)?))
+}
+
+/// The signals that end a command: Ctrl-C and, where there is one, the system's request to terminate.
+pub(crate) struct Interruption {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Interruption {
+    /// From now on these signals no longer end the process at once.
+    pub(crate) fn listen() -> Result<Self, CommandError> {
+        Ok(Self {
+            #[cfg(unix)]
+            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?,
+        })
+    }
+
+    /// Waits for a signal.
+    pub(crate) async fn wait(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            biased;
+            // Where signals cannot be listened for, nobody interrupts.
+            Ok(()) = tokio::signal::ctrl_c() => {}
+            Some(()) = self.terminate.recv() => {}
+            else => std::future::pending().await,
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// A copy of the book that goes when this is dropped.

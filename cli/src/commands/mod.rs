@@ -2,14 +2,19 @@
 
 pub mod cancels;
 pub mod demo;
+pub mod discrepancies;
 pub mod fills;
 pub mod import;
 pub mod income;
 pub mod init;
+mod journal;
 pub mod orders;
 pub mod positions;
 pub mod rebuild;
+pub mod reconcile;
+pub mod repairs;
 pub mod report;
+pub mod runs;
 pub mod signals;
 pub mod status;
 pub mod trips;
@@ -95,9 +100,14 @@ async fn print_list<T>(
 /// not an empty answer.
 async fn open_account(context: &Context) -> Result<Arc<dyn Store>, CommandError> {
     let store = crate::wiring::open_for_reading(&context.settings)?;
-    let account = &context.settings.account;
+    check_account(store.as_ref(), &context.settings.account).await?;
+    Ok(store)
+}
+
+/// Makes sure that the account is in the book.
+async fn check_account(store: &dyn Store, account: &AccountId) -> Result<(), CommandError> {
     if store.account(account).await?.is_some() {
-        return Ok(store);
+        return Ok(());
     }
     let names: Vec<_> = store.accounts().await?.iter().map(|account| account.id.to_string()).collect();
     let error = CommandError::from(StoreError::UnknownAccount { account: account.clone() });

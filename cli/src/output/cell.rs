@@ -27,6 +27,10 @@ pub enum Cell {
     Share(Decimal),
     /// An instant.
     Time(TimestampMs),
+    /// A length of time in ms.
+    Span(i64),
+    /// JSON text, which JSON output embeds as it is.
+    Json(String),
     /// Yes or no.
     Flag(bool),
 }
@@ -101,6 +105,24 @@ fn show_number(number: Decimal) -> String {
     number.round(8).to_string()
 }
 
+/// `12 s`, `5 min`, `3 h 20 min`, `2 d 4 h`: as exact as anybody wants to know.
+pub(crate) fn show_span(ms: i64) -> String {
+    let seconds = ms.max(0) / 1_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
+    match (seconds, minutes, hours, days) {
+        (..60, ..) => format!("{seconds} s"),
+        (_, ..60, ..) => format!("{minutes} min"),
+        (_, _, ..24, _) => match minutes % 60 {
+            0 => format!("{hours} h"),
+            rest => format!("{hours} h {rest} min"),
+        },
+        _ => match hours % 24 {
+            0 => format!("{days} d"),
+            rest => format!("{days} d {rest} h"),
+        },
+    }
+}
+
 /// Text with everything escaped that could disturb a terminal.
 fn harmless(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect::<Vec<_>>() } else { vec![c] }).collect()
@@ -113,11 +135,21 @@ fn assets(totals: &[AssetTotal]) -> impl Iterator<Item = &AssetTotal> {
 }
 
 impl Cell {
+    /// Text as JSON that output embeds.
+    pub(crate) fn into_json(self) -> Self {
+        match self {
+            Self::Text(text) => Self::Json(text),
+            other => other,
+        }
+    }
+
     /// Whether a table aligns it to the right.
     pub(super) fn is_number(&self) -> bool {
         matches!(
             self,
-            Self::Count(_) | Self::Number(_) | Self::Certain(_) | Self::Assets(_) | Self::PerAsset(_) | Self::Share(_)
+            Self::Count(_)
+                | Self::Span(_)
+                | Self::Number(_) | Self::Certain(_) | Self::Assets(_) | Self::PerAsset(_) | Self::Share(_)
         )
     }
 
@@ -144,6 +176,8 @@ impl Cell {
                 Err(_) => share.to_string(),
             },
             Self::Time(at) => show_time(*at, zone),
+            Self::Span(ms) => show_span(*ms),
+            Self::Json(text) => harmless(text),
             Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         }
     }
@@ -167,6 +201,8 @@ impl Cell {
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             Self::Time(at) => at.as_ms().into(),
+            Self::Span(ms) => (*ms).into(),
+            Self::Json(text) => serde_json::from_str(text).unwrap_or_else(|_| text.as_str().into()),
             Self::Flag(flag) => (*flag).into(),
         }
     }
@@ -194,6 +230,8 @@ impl Cell {
                 parts.join("; ")
             }
             Self::Time(at) => at.as_ms().to_string(),
+            Self::Span(ms) => ms.to_string(),
+            Self::Json(text) => Self::Text(text.clone()).csv(),
             Self::Flag(flag) => flag.to_string(),
             Self::Empty => String::new(),
             Self::Count(count) => count.to_string(),
@@ -242,6 +280,24 @@ mod tests {
             assert_eq!(cell.json().to_string(), json);
             assert_eq!(cell.csv(), table);
         }
+    }
+
+    #[test]
+    fn spans_are_shown_in_two_units_at_most() {
+        for (ms, shown) in [
+            (-5, "0 s"),
+            (59_999, "59 s"),
+            (60_000, "1 min"),
+            (3_600_000, "1 h"),
+            (12_000_000, "3 h 20 min"),
+            (86_399_999, "23 h 59 min"),
+            (187_200_000, "2 d 4 h"),
+            (8_640_000_000, "100 d"),
+        ] {
+            assert_eq!(Cell::Span(ms).table(&Zone::utc()), shown);
+        }
+        assert_eq!(Cell::Span(60_000).json(), 60_000);
+        assert_eq!(Cell::Json(r#"{"id":"9"}"#.into()).json()["id"], "9");
     }
 
     #[test]

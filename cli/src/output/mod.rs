@@ -14,6 +14,9 @@ use exchange_client::files::Zone;
 
 pub use cell::{Cell, certain};
 
+/// The rank of a column that only programs get.
+pub const NOT_IN_TABLES: u8 = u8::MAX;
+
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -31,7 +34,8 @@ pub struct Column<T> {
     pub key: &'static str,
     /// Its title in a table.
     pub title: &'static str,
-    /// When a table is too wide, columns with a higher number are left out first; 0 always stays.
+    /// When a table is too wide, columns with a higher number are left out first; 0 always stays, and
+    /// [`NOT_IN_TABLES`] is never shown.
     pub rank: u8,
     /// Its value.
     pub value: fn(&T) -> Cell,
@@ -167,6 +171,15 @@ impl Output {
     pub fn paragraph(&mut self, text: &str) -> io::Result<()> {
         let wrapped = table::wrap(text, self.width);
         self.line(&wrapped)
+    }
+
+    /// Prints `title` with a text that is wrapped beside it, as data of the table format.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn titled(&mut self, title: &str, title_width: usize, text: &str) -> io::Result<()> {
+        let laid_out = table::beside(title, title_width, text, self.width);
+        self.line(&laid_out)
     }
 
     /// A remark for the person at the terminal, on standard error; not with `--quiet`.

@@ -5,7 +5,7 @@
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 use exchange_client::files::Zone;
 
-use super::{Column, Listing};
+use super::{Column, Listing, NOT_IN_TABLES};
 
 /// Text of at least this length with a space in it is prose, which may be wrapped.
 const PROSE_CHARS_MIN: usize = 25;
@@ -47,6 +47,7 @@ pub(super) fn render<T>(listing: &Listing<T>, items: &[T], width: Option<u16>, z
     let mut columns: Vec<Laid<'_, T>> = listing
         .columns
         .iter()
+        .filter(|column| column.rank != NOT_IN_TABLES)
         .filter_map(|column| {
             let cells: Vec<_> = items.iter().map(|item| (column.value)(item)).collect();
             let is_number = cells.iter().any(super::Cell::is_number);
