@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use exchange_client::files::Zone;
-use ledger_store::{RunKind, RunStatus};
 use ledger_core::{AccountId, EngineLabel, GroupBy, OrderStatus, PositionMode, Symbol};
+use ledger_store::{RunKind, RunStatus};
 
 use crate::times::{TimeArgument, parse_time};
 
@@ -159,10 +159,12 @@ pub struct ImportArgs {
 
 /// Arguments of `sync` and `audit`.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "The key comes from FILLBOOK_API_KEY and FILLBOOK_API_SECRET, or from where fillbook.toml says; reading \
+#[command(
+    after_help = "The key comes from FILLBOOK_API_KEY and FILLBOOK_API_SECRET, or from where fillbook.toml says; reading \
     rights are enough. Without --account, all accounts of fillbook.toml.\n\nExit codes: 0 book and exchange agree; 3 they \
     do not (audit: found; sync: left); 4 credentials, permission or another account; 5 the exchange cannot be reached; \
-    6 the book is damaged; 130 interrupted, to go on with the next run.")]
+    6 the book is damaged; 130 interrupted, to go on with the next run."
+)]
 pub struct ReconcileArgs {
     /// Where the exchange answers [default: where it did before, else the venue's own address]
     #[arg(long, env = "FILLBOOK_BASE_URL", value_name = "URL")]

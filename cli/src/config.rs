@@ -108,7 +108,9 @@ impl AccountEntry {
 enum AccountProblem {
     #[error("api_key_env and api_secret_env belong together: name both variables")]
     HalfEnvironment,
-    #[error("it names several sources of credentials: keep one of api_key_env with api_secret_env, credentials_file, systemd_credential")]
+    #[error(
+        "it names several sources of credentials: keep one of api_key_env with api_secret_env, credentials_file, systemd_credential"
+    )]
     SeveralSources,
 }
 
@@ -192,9 +194,8 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     let path = args.config.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let fail = |error: ConfigError| CommandError::new(ExitCode::Error, error);
     let file = match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text).map_err(|error| {
-            fail(ConfigError::Parse { path: path.clone(), source: TomlError::new(&text, &error) })
-        })?,
+        Ok(text) => toml::from_str(&text)
+            .map_err(|error| fail(ConfigError::Parse { path: path.clone(), source: TomlError::new(&text, &error) }))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && args.config.is_none() => ConfigFile::default(),
         Err(source) => return Err(fail(ConfigError::Read { path, source })),
     };
@@ -210,9 +211,8 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     let mut accounts = Vec::new();
     for (id, entry) in file.accounts {
         let settings = entry.settings(&id, folder);
-        accounts.push(
-            settings.map_err(|source| fail(ConfigError::Account { path: path.clone(), account: id, source }))?,
-        );
+        accounts
+            .push(settings.map_err(|source| fail(ConfigError::Account { path: path.clone(), account: id, source }))?);
     }
     let only = match accounts.as_slice() {
         [only] => Some(only.id.clone()),

@@ -127,10 +127,12 @@ fn exchange_hint(error: &ExchangeError) -> Option<&'static str> {
         ErrorClass::Authentication => {
             Some("check key and secret, the key's permission to read futures, and its list of allowed addresses")
         }
-        ErrorClass::Unavailable => {
-            Some("check the network, the address (--base-url) and the exchange's status page; the next run goes on where this one ended")
+        ErrorClass::Unavailable => Some(
+            "check the network, the address (--base-url) and the exchange's status page; the next run goes on where this one ended",
+        ),
+        ErrorClass::Throttled => {
+            Some("wait until then: asking earlier prolongs the ban; other programs on this address count, too")
         }
-        ErrorClass::Throttled => Some("wait until then: asking earlier prolongs the ban; other programs on this address count, too"),
         ErrorClass::Clock => Some("set this machine's clock, for example with `timedatectl set-ntp true`"),
         _ => None,
     }

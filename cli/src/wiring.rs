@@ -7,7 +7,8 @@ use std::sync::Arc;
 use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{Simulator, SimulatorConfig, serve};
 use exchange_client::{
-    Clock, CredentialError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, SystemClock,
+    Clock, CredentialError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig,
+    ManualClock, SystemClock,
 };
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::bot_database::BotDatabase;

@@ -9,4 +9,5 @@ mod lists;
 mod processes;
 mod readme;
 mod support;
+mod sync;
 mod verify;

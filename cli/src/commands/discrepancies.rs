@@ -9,7 +9,7 @@ use super::{maybe, print_list, text};
 use crate::Context;
 use crate::args::DiscrepancyArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES};
+use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
 const LISTING: Listing<Entry<Discrepancy>> = Listing {
     schema: "fillbook.list.discrepancy/1",
@@ -19,7 +19,7 @@ const LISTING: Listing<Entry<Discrepancy>> = Listing {
         Column { key: "status", title: "Status", rank: 1, value: |d| text(d.item.entry.status) },
         Column { key: "kind", title: "Kind", rank: 0, value: |d| text(&d.item.entry.key.kind) },
         Column { key: "symbol", title: "Symbol", rank: 2, value: |d| maybe(d.item.entry.symbol.as_ref()) },
-        Column { key: "age_ms", title: "Age", rank: 0, value: |d| d.since(d.item.first_seen_local) },
+        Column { key: ONLY_IN_TABLES, title: "Age", rank: 0, value: |d| d.since(d.item.first_seen_local) },
         Column { key: "evidence", title: "Evidence", rank: 0, value: |d| evidence(&d.item.entry.evidence_json) },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |d| text(&d.item.entry.key.fingerprint) },
         Column {
@@ -28,9 +28,24 @@ const LISTING: Listing<Entry<Discrepancy>> = Listing {
             rank: NOT_IN_TABLES,
             value: |d| d.item.first_seen_local.into(),
         },
-        Column { key: "last_seen_local", title: "Last seen", rank: NOT_IN_TABLES, value: |d| d.item.last_seen_local.into() },
-        Column { key: "resolved_local", title: "Resolved", rank: NOT_IN_TABLES, value: |d| d.item.resolved_local.into() },
-        Column { key: "run", title: "Run", rank: NOT_IN_TABLES, value: |d| d.item.run_id.map_or(Cell::Empty, |run| number(run.0)) },
+        Column {
+            key: "last_seen_local",
+            title: "Last seen",
+            rank: NOT_IN_TABLES,
+            value: |d| d.item.last_seen_local.into(),
+        },
+        Column {
+            key: "resolved_local",
+            title: "Resolved",
+            rank: NOT_IN_TABLES,
+            value: |d| d.item.resolved_local.into(),
+        },
+        Column {
+            key: "run",
+            title: "Run",
+            rank: NOT_IN_TABLES,
+            value: |d| d.item.run_id.map_or(Cell::Empty, |run| number(run.0)),
+        },
         Column {
             key: "detail",
             title: "Detail",
@@ -60,12 +75,7 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
 }
 
 /// Journals that a discrepancy may stay as it is. It then fails no check any more, for as long as its evidence is the same.
-async fn acknowledge(
-    id: i64,
-    reason: &str,
-    by: Option<&str>,
-    context: &mut Context,
-) -> Result<ExitCode, CommandError> {
+async fn acknowledge(id: i64, reason: &str, by: Option<&str>, context: &mut Context) -> Result<ExitCode, CommandError> {
     let account = context.settings.account.clone();
     let store = crate::wiring::open(&context.settings)?;
     super::check_account(store.as_ref(), &account).await?;

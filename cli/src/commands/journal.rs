@@ -84,7 +84,10 @@ mod tests {
     fn the_journals_json_is_told_in_words() {
         for (json, told) in [
             (r#"{"evidence":"the book has 1, the exchange 2","subject":"BTCUSDT"}"#, "the book has 1, the exchange 2"),
-            (r#"{"findings":3,"left":0,"checks_clean":true,"symbols":["A","B"]}"#, "checks clean, findings 3, symbols A B"),
+            (
+                r#"{"findings":3,"left":0,"checks_clean":true,"symbols":["A","B"]}"#,
+                "checks clean, findings 3, symbols A B",
+            ),
             (r#"[{"file":"a","new":2,"merged":0},{"file":"b","new":3}]"#, "new 5"),
             ("not json", "not json"),
         ] {

@@ -8,7 +8,7 @@ use super::{maybe, print_list, text};
 use crate::Context;
 use crate::args::RepairArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Listing, NOT_IN_TABLES};
+use crate::output::{Cell, Column, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
 const LISTING: Listing<Entry<Repair>> = Listing {
     schema: "fillbook.list.repair/1",
@@ -16,11 +16,16 @@ const LISTING: Listing<Entry<Repair>> = Listing {
     columns: &[
         Column { key: "repair", title: "Repair", rank: 0, value: |r| number(r.item.id) },
         Column { key: "run", title: "Run", rank: 2, value: |r| number(r.item.run_id.0) },
-        Column { key: "at_local", title: "When", rank: 3, value: |r| r.item.at_local.into() },
-        Column { key: "age_ms", title: "Ago", rank: NOT_IN_TABLES, value: |r| r.since(r.item.at_local) },
+        Column { key: "at_local", title: "When", rank: 5, value: |r| r.item.at_local.into() },
+        Column { key: ONLY_IN_TABLES, title: "Ago", rank: 2, value: |r| r.since(r.item.at_local) },
         Column { key: "kind", title: "What", rank: 0, value: |r| text(&r.item.kind) },
         Column { key: "symbol", title: "Symbol", rank: 1, value: |r| maybe(r.item.symbol.as_ref()) },
-        Column { key: "discrepancy", title: "Discrepancy", rank: 4, value: |r| r.item.discrepancy_id.map_or(Cell::Empty, number) },
+        Column {
+            key: "discrepancy",
+            title: "Discrepancy",
+            rank: 4,
+            value: |r| r.item.discrepancy_id.map_or(Cell::Empty, number),
+        },
         Column { key: "cause", title: "Why", rank: 0, value: |r| text(&r.item.cause) },
         Column {
             key: "evidence",
@@ -28,8 +33,18 @@ const LISTING: Listing<Entry<Repair>> = Listing {
             rank: NOT_IN_TABLES,
             value: |r| Cell::Json(r.item.evidence_json.clone()),
         },
-        Column { key: "before", title: "Before", rank: NOT_IN_TABLES, value: |r| maybe(r.item.before_json.as_ref()).into_json() },
-        Column { key: "after", title: "After", rank: NOT_IN_TABLES, value: |r| maybe(r.item.after_json.as_ref()).into_json() },
+        Column {
+            key: "before",
+            title: "Before",
+            rank: NOT_IN_TABLES,
+            value: |r| maybe(r.item.before_json.as_ref()).into_json(),
+        },
+        Column {
+            key: "after",
+            title: "After",
+            rank: NOT_IN_TABLES,
+            value: |r| maybe(r.item.after_json.as_ref()).into_json(),
+        },
     ],
 };
 

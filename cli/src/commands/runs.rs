@@ -9,7 +9,7 @@ use super::{maybe, print_list, text};
 use crate::Context;
 use crate::args::RunArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Listing, NOT_IN_TABLES};
+use crate::output::{Cell, Column, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
 const LISTING: Listing<Entry<Run>> = Listing {
     schema: "fillbook.list.run/1",
@@ -18,7 +18,7 @@ const LISTING: Listing<Entry<Run>> = Listing {
         Column { key: "run", title: "Run", rank: 0, value: |r| number(r.item.id.0) },
         Column { key: "kind", title: "Kind", rank: 0, value: |r| text(r.item.kind) },
         Column { key: "started_local", title: "Started", rank: 0, value: |r| r.item.started_local.into() },
-        Column { key: "age_ms", title: "Ago", rank: 2, value: |r| r.since(r.item.started_local) },
+        Column { key: ONLY_IN_TABLES, title: "Ago", rank: 2, value: |r| r.since(r.item.started_local) },
         Column { key: "ended_local", title: "Ended", rank: NOT_IN_TABLES, value: |r| r.item.ended_local.into() },
         Column { key: "took_ms", title: "Took", rank: 3, value: |r| took(&r.item) },
         Column { key: "status", title: "Status", rank: 0, value: |r| text(r.item.status) },

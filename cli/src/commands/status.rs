@@ -1,13 +1,16 @@
 //! `fillbook status`
 
+mod freshness;
+
 use ledger_core::{PositionMode, TimestampMs};
-use ledger_store::{DiscrepancyFilter, FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
 use serde_json::json;
 
+use self::freshness::{Freshness, OpenDiscrepancies, Reach};
 use super::rebuild::count;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
-use crate::output::Format;
+use crate::output::{Format, Output};
 use crate::times::show_time;
 
 /// What the book holds of one account.
@@ -34,7 +37,10 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let Some(account) = accounts.iter().find(|account| account.id == settings.account) else {
         return Err(StoreError::UnknownAccount { account: settings.account.clone() }.into());
     };
-    let summary = summarize(store.as_ref(), context).await?;
+    let freshness = Freshness::of(store.as_ref(), &settings.account, context.clock.now()).await?;
+    let discrepancies = OpenDiscrepancies::of(store.as_ref(), &settings.account, context.clock.now()).await?;
+    let mut summary = summarize(store.as_ref(), context).await?;
+    summary.attention.extend(freshness.attention());
     let output = &mut context.output;
     let mode = account.mode().map_or("position mode not known", PositionMode::as_str);
     let bound = account.identity.as_ref().map_or_else(
@@ -60,17 +66,23 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
             "symbols": summary.symbol_count,
             "open_positions": summary.open_count,
             "closed_trips": summary.closed_trip_count,
+            "last_sync": freshness.last_sync.as_ref().map(|run| json!({
+                "run": run.id.0, "started_local": run.started_local.as_ms(), "status": run.status.as_str(),
+                "ended_local": run.ended_local.map(TimestampMs::as_ms),
+            })),
+            "complete": freshness.reaches.iter().map(Reach::json).collect::<Vec<_>>(),
+            "discrepancies": discrepancies.json(),
             "attention": summary.attention,
         }))?;
         return Ok(ExitCode::Fine);
     }
     let size = info.size_bytes / 1_024;
-    output.line(&format!("Book       {} (schema {}, {size} KiB)", settings.db.display(), info.schema_version))?;
-    output.line(&format!("Account    {} ({}, {mode}), {bound}", account.id, account.venue))?;
+    line(output, "Book", &format!("{} (schema {}, {size} KiB)", settings.db.display(), info.schema_version))?;
+    line(output, "Account", &format!("{} ({}, {mode}), {bound}", account.id, account.venue))?;
     if accounts.len() > 1 {
         let others: Vec<_> =
             accounts.iter().filter(|other| other.id != account.id).map(|other| other.id.as_str()).collect();
-        output.line(&format!("           also in this book: {}", others.join(", ")))?;
+        line(output, "", &format!("also in this book: {}", others.join(", ")))?;
     }
     let period = match (summary.first_fill, summary.last_fill) {
         (Some(first), Some(last)) => {
@@ -79,19 +91,25 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
         _ => String::new(),
     };
     let symbols = count(summary.symbol_count as u64, "symbol");
-    output.line(&format!("Fills      {} in {symbols}{period}", summary.fill_count))?;
-    output.line(&format!(
-        "Derived    {}, {} closed",
-        count(summary.open_count as u64, "open position"),
-        count(summary.closed_trip_count, "round trip")
-    ))?;
+    line(output, "Fills", &format!("{} in {symbols}{period}", summary.fill_count))?;
+    let open = count(summary.open_count as u64, "open position");
+    line(output, "Derived", &format!("{open}, {} closed", count(summary.closed_trip_count, "round trip")))?;
+    line(output, "Last sync", &freshness.last_sync_text())?;
+    for reach in &freshness.reaches {
+        line(output, "Complete", &reach.text(&output.zone))?;
+    }
+    line(output, "Differs", &discrepancies.text())?;
     if summary.attention.is_empty() {
-        output.line("Attention  nothing")?;
+        line(output, "Attention", "nothing")?;
     }
     for (at, remark) in summary.attention.iter().enumerate() {
-        output.line(&format!("{} {remark}", if at == 0 { "Attention " } else { "          " }))?;
+        line(output, if at == 0 { "Attention" } else { "" }, remark)?;
     }
     Ok(ExitCode::Fine)
+}
+
+fn line(output: &mut Output, title: &str, text: &str) -> Result<(), CommandError> {
+    Ok(output.titled(title, 9, text)?)
 }
 
 async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, CommandError> {
@@ -125,13 +143,6 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
             count(mismatches, "fill")
         ));
     }
-    let discrepancies =
-        store.discrepancies(&DiscrepancyFilter::open(account.clone()), &PageRequest::first(super::PAGE)).await?;
-    let open = discrepancies.items.len();
-    if open > 0 {
-        let more = if discrepancies.next.is_some() { "more than " } else { "" };
-        attention.push(format!("{more}{} on record", count_discrepancies(open)));
-    }
     Ok(Summary {
         fill_count: store.fill_count(&all).await?,
         first_fill: edge(store.fills(&all, &PageRequest::first(1)).await?),
@@ -141,8 +152,4 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
         closed_trip_count: books.iter().map(|book| book.closed_count).sum(),
         attention,
     })
-}
-
-fn count_discrepancies(number: usize) -> String {
-    if number == 1 { "1 discrepancy".to_owned() } else { format!("{number} discrepancies") }
 }

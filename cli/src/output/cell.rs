@@ -149,7 +149,11 @@ impl Cell {
             self,
             Self::Count(_)
                 | Self::Span(_)
-                | Self::Number(_) | Self::Certain(_) | Self::Assets(_) | Self::PerAsset(_) | Self::Share(_)
+                | Self::Number(_)
+                | Self::Certain(_)
+                | Self::Assets(_)
+                | Self::PerAsset(_)
+                | Self::Share(_)
         )
     }
 

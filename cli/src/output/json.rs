@@ -8,7 +8,7 @@ use super::Listing;
 pub(super) fn object<T>(listing: &Listing<T>, item: &T) -> Value {
     let mut object = Map::new();
     object.insert("schema".to_owned(), listing.schema.into());
-    for column in listing.columns {
+    for column in listing.for_programs() {
         object.insert(column.key.to_owned(), (column.value)(item).json());
     }
     Value::Object(object)

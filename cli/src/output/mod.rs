@@ -14,6 +14,9 @@ use exchange_client::files::Zone;
 
 pub use cell::{Cell, certain};
 
+/// The key of a column that only people get: an age, which is another one at every look.
+pub const ONLY_IN_TABLES: &str = "";
+
 /// The rank of a column that only programs get.
 pub const NOT_IN_TABLES: u8 = u8::MAX;
 
@@ -30,7 +33,7 @@ pub enum Format {
 
 /// A column of a list.
 pub struct Column<T> {
-    /// Its name in JSON and CSV.
+    /// Its name in JSON and CSV; [`ONLY_IN_TABLES`] where programs do not get it.
     pub key: &'static str,
     /// Its title in a table.
     pub title: &'static str,
@@ -49,6 +52,13 @@ pub struct Listing<T: 'static> {
     pub plural: &'static str,
     /// The columns, in order.
     pub columns: &'static [Column<T>],
+}
+
+impl<T> Listing<T> {
+    /// The columns of JSON and CSV.
+    fn for_programs(&self) -> impl Iterator<Item = &Column<T>> {
+        self.columns.iter().filter(|column| column.key != ONLY_IN_TABLES)
+    }
 }
 
 /// What becomes of errors of standard output.
@@ -131,11 +141,11 @@ impl Output {
                 {
                     let mut writer = csv::Writer::from_writer(&mut bytes);
                     if self.csv_header_of != Some(listing.schema) {
-                        writer.write_record(listing.columns.iter().map(|column| column.key))?;
+                        writer.write_record(listing.for_programs().map(|column| column.key))?;
                         self.csv_header_of = Some(listing.schema);
                     }
                     for item in items {
-                        writer.write_record(listing.columns.iter().map(|column| (column.value)(item).csv()))?;
+                        writer.write_record(listing.for_programs().map(|column| (column.value)(item).csv()))?;
                     }
                     writer.flush()?;
                 }

@@ -68,7 +68,7 @@ pub(super) fn render<T>(listing: &Listing<T>, items: &[T], width: Option<u16>, z
         return note(lay_out(&columns, Some(width)), &titles, Some(width));
     }
     columns.extend(left_out);
-    columns.sort_by_key(|laid| listing.columns.iter().position(|column| column.key == laid.column.key));
+    columns.sort_by_key(|laid| listing.columns.iter().position(|column| std::ptr::eq(column, laid.column)));
     let (shown, dropped): (Vec<_>, Vec<_>) = columns.into_iter().partition(|laid| laid.column.rank <= RECORD_RANK_MAX);
     let titles: Vec<_> = dropped.iter().map(|laid| laid.column.title).collect();
     note(records(&shown, items.len(), width), &titles, Some(width))

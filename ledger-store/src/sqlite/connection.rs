@@ -32,6 +32,27 @@ pub(super) struct Target {
     pub(super) path: Option<PathBuf>,
     pub(super) busy_timeout_ms: u32,
     pub(super) pages_max: Option<u32>,
+    /// How readers open the file.
+    pub(super) reading: Reading,
+}
+
+/// How a reader opens the file. Either way it cannot write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Beside a writer, which tidies up when it is closed.
+    Beside,
+    /// On its own: the last one to close takes away the write-ahead log and its index, which every reader makes. SQLite
+    /// lets only a connection that could write do so.
+    Alone,
+}
+
+impl Reading {
+    fn mode(self) -> &'static str {
+        match self {
+            Self::Beside => "ro",
+            Self::Alone => "rw",
+        }
+    }
 }
 
 /// The path as a SQLite URI, so that names with `?` or `#`, and names that begin with `file:`, stay names.
@@ -103,6 +124,19 @@ fn check_linked_version(conn: &mut SqliteConnection) -> StoreResult<()> {
 }
 
 impl Target {
+    /// The same file for a store without a writer. With a write-ahead log beside it there is a writer somewhere, or one
+    /// has crashed: then nothing but reading is safe, because closing could write the log into the file.
+    pub(super) fn for_reading(mut self) -> Self {
+        let log = self.path.as_ref().map(|path| {
+            let mut log = path.clone().into_os_string();
+            log.push("-wal");
+            PathBuf::from(log)
+        });
+        let has_log = log.is_some_and(|log| std::fs::symlink_metadata(log).is_ok());
+        self.reading = if has_log { Reading::Beside } else { Reading::Alone };
+        self
+    }
+
     fn shown(&self) -> PathBuf {
         self.path.clone().unwrap_or_else(|| PathBuf::from(":memory:"))
     }
@@ -191,7 +225,8 @@ impl Target {
     /// A connection that cannot write.
     pub(super) fn open_reader(&self) -> StoreResult<SqliteConnection> {
         self.check_path(false, false)?;
-        let mut conn = self.connect("ro")?;
+        let mut conn = self.connect(self.reading.mode())?;
+        conn.batch_execute("PRAGMA query_only = ON").map_err(not_a_book(self.shown()))?;
         let version = self.identify(&mut conn)?;
         check_linked_version(&mut conn)?;
         match version {
@@ -201,7 +236,7 @@ impl Target {
             }
             Some(_) => {}
         }
-        conn.batch_execute("PRAGMA query_only = ON; PRAGMA foreign_keys = ON;").map_err(failed("open"))?;
+        conn.batch_execute("PRAGMA foreign_keys = ON;").map_err(failed("open"))?;
         Ok(conn)
     }
 
@@ -225,7 +260,8 @@ impl Target {
 
 /// A connection that reads a file of some other program.
 pub(crate) fn open_foreign(path: &Path) -> StoreResult<SqliteConnection> {
-    let target = Target { path: Some(path.to_owned()), busy_timeout_ms: 5_000, pages_max: None };
+    let target =
+        Target { path: Some(path.to_owned()), busy_timeout_ms: 5_000, pages_max: None, reading: Reading::Beside };
     target.check_path(false, false)?;
     let mut conn = target.connect("ro")?;
     pragma(&mut conn, "(SELECT count(*) FROM sqlite_master)").map_err(not_a_book(path.to_owned()))?;

@@ -481,7 +481,14 @@ mod tests {
     /// Neither walks all orders of the account, nor sorts.
     #[test]
     fn a_list_of_open_orders_follows_its_index() {
-        let mut conn = Target { path: None, busy_timeout_ms: 0, pages_max: None }.open_writer(true).unwrap();
+        let mut conn = Target {
+            path: None,
+            busy_timeout_ms: 0,
+            pages_max: None,
+            reading: crate::sqlite::connection::Reading::Beside,
+        }
+        .open_writer(true)
+        .unwrap();
         let after = OrderPosition { ms: Some(5), symbol: "ETHUSDT".into(), class: "REGULAR".into(), id: "7".into() };
         for open_only in [true, false] {
             let filter = OrderFilter { open_only, ..OrderFilter::from(Scope::account(main_account())) };

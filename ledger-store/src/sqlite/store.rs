@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::sqlite::SqliteConnection;
 
-use super::connection::Target;
+use super::connection::{Reading, Target};
 use super::failure::describe;
 use super::writer::{self, Writer};
 use crate::error::{BackendError, StoreError};
@@ -26,7 +26,7 @@ pub enum WriterMode {
 pub struct OpenOptions {
     /// Create the file where there is none.
     pub create: bool,
-    /// Open for reading only: nothing about the file changes.
+    /// Open for reading only: nothing about the file changes, and no file beside it is left behind.
     pub read_only: bool,
     /// Where the writer runs.
     pub writer: WriterMode,
@@ -141,7 +141,9 @@ impl SqliteStore {
             path: Some(path.as_ref().to_owned()),
             busy_timeout_ms: options.busy_timeout_ms,
             pages_max: options.pages_max,
+            reading: Reading::Beside,
         };
+        let target = if options.read_only { target.for_reading() } else { target };
         let idle = if options.read_only { vec![target.open_reader()?] } else { Vec::new() };
         let writer = if options.read_only { None } else { Some(target.open_writer(options.create)?) };
         let access = match (writer, options.writer) {
@@ -159,7 +161,8 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when memory runs out.
     pub fn in_memory(options: &OpenOptions) -> StoreResult<Self> {
-        let target = Target { path: None, busy_timeout_ms: options.busy_timeout_ms, pages_max: options.pages_max };
+        let (busy_timeout_ms, pages_max) = (options.busy_timeout_ms, options.pages_max);
+        let target = Target { path: None, busy_timeout_ms, pages_max, reading: Reading::Beside };
         Ok(Self {
             access: Access::Inline(Mutex::new(target.open_writer(true)?)),
             checkpoint_every: u64::from(options.checkpoint_every),

@@ -1,7 +1,12 @@
 //! Runs the real binary in an empty folder of its own.
 
+mod exchange;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+pub(crate) use exchange::Exchange;
 
 /// A folder with a book, gone at the end of the test.
 pub(crate) struct Sandbox {
@@ -63,13 +68,22 @@ impl Sandbox {
         path
     }
 
+    /// Every file there with its bytes.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let entries = std::fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap());
+        let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+        files
+            .map(|file| (file.file_name().to_string_lossy().into_owned(), std::fs::read(file.path()).unwrap()))
+            .collect()
+    }
+
     /// Runs the command line there.
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.command(args, &[])
     }
 
-    /// Runs the command line there, with environment variables.
-    pub(crate) fn command(&self, args: &[&str], environment: &[(&str, &str)]) -> Run {
+    /// The command line there, with no environment variables of ours but these.
+    pub(crate) fn prepared(&self, args: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fillbook-under-test"));
         command.current_dir(self.path()).args(args);
         for (name, _) in std::env::vars_os() {
@@ -77,7 +91,13 @@ impl Sandbox {
                 command.env_remove(name);
             }
         }
-        let Output { status, stdout, stderr } = command.envs(environment.iter().copied()).output().unwrap();
+        command.envs(environment.iter().copied());
+        command
+    }
+
+    /// Runs the command line there, with environment variables.
+    pub(crate) fn command(&self, args: &[&str], environment: &[(&str, &str)]) -> Run {
+        let Output { status, stdout, stderr } = self.prepared(args, environment).output().unwrap();
         Run {
             code: status.code().unwrap_or(-1),
             stdout: String::from_utf8(stdout).unwrap(),

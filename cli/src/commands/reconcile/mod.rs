@@ -148,11 +148,7 @@ async fn one(
 
 /// The account as the book has it. One that the book lacks is made by a first sync if the book has none at all or the
 /// configuration names it: a mistyped name must not become an account.
-async fn known_account(
-    mode: Mode,
-    target: &AccountSettings,
-    open: &OpenBook,
-) -> Result<Option<Account>, CommandError> {
+async fn known_account(mode: Mode, target: &AccountSettings, open: &OpenBook) -> Result<Option<Account>, CommandError> {
     if let Some(account) = open.store.account(&target.id).await? {
         return Ok(Some(account));
     }
@@ -174,7 +170,8 @@ async fn create(target: &AccountSettings, open: &OpenBook, context: &mut Context
     };
     open.store.create_account(account).await?;
     let db = context.settings.db.display();
-    let made = format!("Account {} is new in {db}; its history is read as far back as the exchange answers.", target.id);
+    let made =
+        format!("Account {} is new in {db}; its history is read as far back as the exchange answers.", target.id);
     context.output.remark(&made);
     Ok(())
 }

@@ -171,8 +171,13 @@ fn tell(
             report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved).cloned().collect();
         section(output, &FINDINGS, account, &left)?;
     }
-    let failed: Vec<_> =
-        report.verification.checks.iter().filter(|check| matches!(check.verdict, Verdict::Fail { .. })).cloned().collect();
+    let failed: Vec<_> = report
+        .verification
+        .checks
+        .iter()
+        .filter(|check| matches!(check.verdict, Verdict::Fail { .. }))
+        .cloned()
+        .collect();
     section(output, &CHECKS, account, &failed)?;
     output.line("")?;
     let closely = count(report.symbols_looked_at as u64, "symbol");
@@ -181,9 +186,14 @@ fn tell(
     output.titled("Found", 9, &by_kind(report))?;
     if mode == Mode::Sync {
         let counts = &report.counts;
-        let conflicts = if counts.conflicts > 0 { format!(", {} conflicting", counts.conflicts) } else { String::new() };
+        let conflicts =
+            if counts.conflicts > 0 { format!(", {} conflicting", counts.conflicts) } else { String::new() };
         let facts = count(counts.recorded as u64, "new fact");
-        let recorded = format!("{facts}, {} completed{conflicts}; {}", counts.merged, count(report.repairs.len() as u64, "repair"));
+        let recorded = format!(
+            "{facts}, {} completed{conflicts}; {}",
+            counts.merged,
+            count(report.repairs.len() as u64, "repair")
+        );
         output.titled("Recorded", 9, &recorded)?;
     }
     output.titled("Checks", 9, &checks(report))?;

@@ -7,7 +7,7 @@ use ledger_core::{AnyFact, OrderClass, Side};
 use crate::contract::{
     History, batch, commit, dump, fill, fills, linear, main_account, new_account, order, position_of, prepare, rest,
 };
-use crate::sqlite::connection::Target;
+use crate::sqlite::connection::{Reading, Target};
 use crate::*;
 
 struct Folder {
@@ -246,7 +246,9 @@ async fn what_was_acknowledged_survives() {
     store.commit(deferred).await.unwrap();
     // What a kill leaves behind: the files as they are, with a transaction in the middle of the log.
     let mut writer =
-        Target { path: Some(folder.book()), busy_timeout_ms: 100, pages_max: None }.open_writer(false).unwrap();
+        Target { path: Some(folder.book()), busy_timeout_ms: 100, pages_max: None, reading: Reading::Beside }
+            .open_writer(false)
+            .unwrap();
     {
         use diesel::connection::SimpleConnection;
         writer.batch_execute("BEGIN IMMEDIATE; DELETE FROM fills; UPDATE accounts SET venue = 'x';").unwrap();

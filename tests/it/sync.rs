@@ -1,0 +1,263 @@
+//! `sync` and `audit` against an exchange over HTTP, and what they leave in the journal.
+
+use std::io::Read as _;
+use std::process::{Command, Stdio};
+
+use ledger_core::Side;
+
+use crate::support::{Exchange, Sandbox};
+
+/// Two symbols, one position open, one closed.
+fn traded(seed: u64) -> Exchange {
+    let exchange = Exchange::start(seed);
+    exchange.trade("fb-one", "BTCUSDT", Side::Buy, "0.02");
+    exchange.trade("fb-two", "ETHUSDT", Side::Sell, "0.5");
+    exchange.trade("fb-three", "ETHUSDT", Side::Buy, "0.5");
+    exchange
+}
+
+/// The trade ids of the exchange's own books and of the book.
+#[track_caller]
+fn assert_same_fills(exchange: &Exchange, sandbox: &Sandbox) {
+    let books = exchange.simulator.books();
+    let mut truth: Vec<String> =
+        books.accounts[0].trades.iter().map(|trade| format!("{} {} {}", trade.symbol, trade.id, trade.qty)).collect();
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    let mut found: Vec<String> = fills
+        .iter()
+        .map(|fill| {
+            let text = |key: &str| fill[key].as_str().unwrap().to_owned();
+            format!("{} {} {}", text("symbol"), text("fill_id"), text("qty"))
+        })
+        .collect();
+    truth.sort();
+    found.sort();
+    assert_eq!(truth, found);
+}
+
+/// From flags and environment alone, in an empty folder: a book with the account's history, and a second run that finds
+/// nothing.
+#[test]
+fn a_first_sync_makes_the_book() {
+    let exchange = traded(1);
+    let sandbox = Sandbox::empty();
+    let run = sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert!(run.stderr.contains("Account main is new in fillbook.db"), "{}", run.transcript());
+    assert!(run.stdout.contains("restore_order") && run.stdout.contains("Left       nothing"), "{}", run.transcript());
+    assert_same_fills(&exchange, &sandbox);
+    let status = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(status.contains(&exchange.base_url), "{status}");
+    assert!(status.contains("Last sync") && status.contains("done"), "{status}");
+
+    // The address is remembered; the book is not asked for it again.
+    let [_, key, secret] = exchange.environment();
+    let again = sandbox.command(&["sync", "--json"], &[key, secret]).exits(0);
+    let summary = again.json().pop().unwrap();
+    assert_eq!((&summary["schema"], &summary["command"]), (&"fillbook.reconcile/1".into(), &"sync".into()));
+    assert_eq!((&summary["left"], &summary["repairs"]), (&0.into(), &0.into()), "{summary}");
+    assert!(summary["requests"].as_u64().unwrap() > 0 && summary["weight"].as_u64().unwrap() > 0, "{summary}");
+    sandbox.command(&["audit"], &[key, secret]).exits(0);
+    let verify = sandbox.run(&["verify"]);
+    assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
+}
+
+/// The audit finds what the sync would repair, and not a byte of the folder changes, nor does a file come or go.
+#[test]
+fn audit_changes_nothing_and_exits_3() {
+    let exchange = traded(2);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    exchange.trade("fb-four", "SOLUSDT", Side::Buy, "12");
+    exchange.trade("fb-five", "BTCUSDT", Side::Sell, "0.02");
+    let before = sandbox.files();
+    let table = sandbox.command(&["audit"], &exchange.environment()).exits(3);
+    assert!(table.stdout.contains("nothing is changed"), "{}", table.transcript());
+    let json = sandbox.command(&["audit", "--json"], &exchange.environment()).exits(3).json();
+    let csv = sandbox.command(&["audit", "--csv"], &exchange.environment()).exits(3).stdout;
+    assert!(before == sandbox.files(), "an audit touched the folder: {:?}", sandbox.files().keys());
+    let findings: Vec<_> = json.iter().filter(|line| line["schema"] == "fillbook.reconcile.finding/1").collect();
+    assert!(findings.iter().any(|found| found["symbol"] == "SOLUSDT"), "{findings:?}");
+    assert!(findings.iter().any(|found| found["symbol"] == "BTCUSDT"), "{findings:?}");
+    assert!(findings.iter().all(|found| !found["evidence"].as_str().unwrap().is_empty()), "{findings:?}");
+    assert_eq!(csv.lines().count(), findings.len() + 1, "{csv}");
+
+    let narrow = sandbox.command(&["audit", "--json", "--symbol", "SOLUSDT"], &exchange.environment()).exits(3).json();
+    let symbols: Vec<_> = narrow.iter().filter_map(|line| line["symbol"].as_str()).collect();
+    assert!(!symbols.is_empty() && symbols.iter().all(|symbol| *symbol == "SOLUSDT"), "{narrow:?}");
+    sandbox.command(&["sync", "--symbol", "SOLUSDT"], &exchange.environment()).exits(0);
+    sandbox.command(&["audit"], &exchange.environment()).exits(3);
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert_same_fills(&exchange, &sandbox);
+}
+
+/// Every way not to get in: the exit code tells, the message says what to do, nothing is written, no secret is shown.
+#[test]
+fn what_keeps_us_out_is_told_apart() {
+    let mut exchange = traded(3);
+    let sandbox = Sandbox::empty();
+    let [url, key, secret] = exchange.environment().map(|(name, value)| (name, value.to_owned()));
+    let run = |environment: &[&(&str, String)]| {
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        sandbox.command(&["sync"], &environment)
+    };
+    let unset = run(&[&url, &key]).exits(4);
+    assert!(unset.stderr.contains("FILLBOOK_API_SECRET is not set"), "{}", unset.transcript());
+    let wrong = run(&[&url, &key, &("FILLBOOK_API_SECRET", "not-the-secret".to_owned())]).exits(4);
+    assert!(wrong.stderr.contains("-1022") && wrong.stderr.contains("try:"), "{}", wrong.transcript());
+    assert!(!wrong.stderr.contains("not-the-secret") && !wrong.stderr.contains(&key.1), "{}", wrong.transcript());
+    let plain = run(&[&("FILLBOOK_BASE_URL", "http://example.com".to_owned()), &key, &secret]).exits(1);
+    assert!(plain.stderr.contains("https"), "{}", plain.transcript());
+    let audit = sandbox.command(&["audit"], &exchange.environment()).exits(1);
+    assert!(
+        audit.stderr.contains("there is no book") && audit.stderr.contains("fillbook sync"),
+        "{}",
+        audit.transcript()
+    );
+    exchange.stop();
+    let gone = run(&[&url, &key, &secret]).exits(5);
+    assert!(gone.stderr.contains("cannot be reached"), "{}", gone.transcript());
+    assert!(sandbox.files().is_empty(), "{:?}", sandbox.files().keys());
+}
+
+/// A name that neither book nor configuration knows does not become an account of an existing book.
+#[test]
+fn a_mistyped_account_is_not_made() {
+    let exchange = traded(4);
+    let sandbox = Sandbox::with_book(&[]);
+    let run = sandbox.command(&["sync", "--account", "mian"], &exchange.environment()).exits(1);
+    assert!(run.stderr.contains("no account `mian`") && run.stderr.contains("main"), "{}", run.transcript());
+}
+
+/// All accounts of the configuration, one after the other; the one that cannot get in stops none of the others.
+#[test]
+fn one_bad_account_stops_no_other() {
+    let exchange = traded(5);
+    let sandbox = Sandbox::empty();
+    let [(_, url), (_, key), (_, secret)] = exchange.environment();
+    sandbox.write(
+        "fillbook.toml",
+        format!(
+            "[accounts.bad]\nbase_url = \"{url}\"\napi_key_env = \"BAD_KEY\"\napi_secret_env = \"BAD_SECRET\"\n\
+             [accounts.good]\nbase_url = \"{url}\"\napi_key_env = \"GOOD_KEY\"\napi_secret_env = \"GOOD_SECRET\"\n"
+        ),
+    );
+    let environment =
+        [("BAD_KEY", key), ("BAD_SECRET", "no-secret-of-mine"), ("GOOD_KEY", key), ("GOOD_SECRET", secret)];
+    let run = sandbox.command(&["sync"], &environment).exits(4);
+    assert!(run.stderr.contains("account bad: error:") && run.stderr.contains("-1022"), "{}", run.transcript());
+    assert!(run.stdout.contains("Account good at"), "{}", run.transcript());
+    assert!(!run.stderr.contains("no-secret-of-mine"), "{}", run.transcript());
+    let fills = sandbox.run(&["fills", "--account", "good", "--json"]).exits(0).json();
+    assert_eq!(fills.len(), exchange.simulator.books().accounts[0].trades.len());
+    let lines = sandbox.command(&["audit", "--json"], &environment).json();
+    assert!(lines.iter().any(|line| line["schema"] == "fillbook.reconcile.error/1" && line["account"] == "bad"));
+    sandbox.command(&["sync", "--account", "good"], &environment).exits(0);
+    let several = sandbox.command(&["sync", "--base-url", url], &environment).exits(2);
+    assert!(several.stderr.contains("--account"), "{}", several.transcript());
+}
+
+/// A secret that somebody put into the configuration is not repeated by the complaint about it.
+#[test]
+fn a_secret_in_the_configuration_is_refused_and_not_shown() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("fillbook.toml", "db = \"a.db\"\n[accounts.main]\napi_secret = \"very-secret-indeed\"\n");
+    let run = sandbox.run(&["status"]).exits(1);
+    assert!(run.stderr.contains("api_secret") && run.stderr.contains("line 3"), "{}", run.transcript());
+    assert!(!run.stderr.contains("very-secret-indeed"), "{}", run.transcript());
+}
+
+/// Ctrl-C while an exchange keeps us waiting: the book is sound, and the next run goes on.
+#[test]
+fn an_interrupted_sync_leaves_a_sound_book() {
+    let exchange = traded(6);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    exchange.trade("fb-later", "SOLUSDT", Side::Buy, "3");
+    for signal in ["-INT", "-TERM"] {
+        // Takes connections and never answers.
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let mut environment = exchange.environment();
+        environment[0].1 = &url;
+        let mut child =
+            sandbox.prepared(&["sync"], &environment).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut request = [0_u8; 64];
+        let (mut connection, _) = silent.accept().unwrap();
+        let read = connection.read(&mut request).unwrap();
+        assert!(read > 0, "it asks, so it listens for signals by now");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}: {told}");
+        assert!(told.contains("the next run goes on"), "{told}");
+    }
+    let verify = sandbox.run(&["verify"]);
+    assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert_same_fills(&exchange, &sandbox);
+}
+
+/// What was done and why is in the journal, and can be narrowed.
+#[test]
+fn the_journal_tells_what_was_done_and_why() {
+    let exchange = traded(7);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert!(runs.iter().all(|run| run["kind"] == "sync" && run["status"] == "done"), "{runs:?}");
+    assert!(runs[0]["detail"]["repairs"].as_u64().unwrap() > 0, "{runs:?}");
+    assert!(sandbox.run(&["runs", "--kind", "import", "--json"]).exits(0).stdout.is_empty());
+    let first = runs[0]["run"].to_string();
+    let repairs = sandbox.run(&["repairs", "--json"]).exits(0).json();
+    assert!(!repairs.is_empty() && repairs.iter().all(|repair| !repair["cause"].as_str().unwrap().is_empty()));
+    assert_eq!(sandbox.run(&["repairs", "--json", "--run", &first]).exits(0).json(), repairs);
+    let eth = sandbox.run(&["repairs", "--json", "--symbol", "ETHUSDT"]).exits(0).json();
+    assert!(!eth.is_empty() && eth.len() < repairs.len(), "{eth:?}");
+    let one = repairs[0]["discrepancy"].to_string();
+    assert!(!sandbox.run(&["repairs", "--json", "--discrepancy", &one]).exits(0).stdout.is_empty());
+
+    assert!(sandbox.run(&["discrepancies", "--json"]).exits(0).stdout.is_empty(), "all are resolved");
+    let all = sandbox.run(&["discrepancies", "--all", "--json"]).exits(0).json();
+    assert!(!all.is_empty() && all.iter().all(|found| found["status"] == "resolved"), "{all:?}");
+    assert!(all.iter().all(|found| found["first_seen_local"].is_i64() && found["evidence"].is_string()), "{all:?}");
+    for command in [&["runs"][..], &["repairs"], &["discrepancies", "--all"]] {
+        for width in ["40", "80", "120"] {
+            let run = sandbox.command(command, &[("COLUMNS", width)]).exits(0);
+            let widest = run.stdout.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(widest <= width.parse().unwrap(), "{command:?} at {width}:\n{}", run.stdout);
+        }
+    }
+}
+
+/// A disagreement between sources fails the check until somebody says, with a reason, that it may stay.
+#[test]
+fn a_discrepancy_can_be_acknowledged_with_a_reason() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let header = "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id";
+    for (name, price, code) in [("one.csv", "60000", 0), ("other.csv", "59999", 3)] {
+        let row = format!("7,2026-03-01 08:00:00,BTCUSDT,BUY,BOTH,{price},0.010,600,0.24USDT,0,true,false,1,9001");
+        sandbox.write(name, format!("{header}\n{row}\n"));
+        sandbox.run(&["import", name]).exits(code);
+    }
+    sandbox.run(&["verify"]).exits(3);
+    let open = sandbox.run(&["discrepancies", "--json", "--kind", "conflicting_fact"]).exits(0).json();
+    assert_eq!(open.len(), 1, "{open:?}");
+    let number = open[0]["discrepancy"].to_string();
+    sandbox.run(&["discrepancies", "--acknowledge", &number]).exits(2);
+    sandbox.run(&["discrepancies", "--acknowledge", "999", "--reason", "x"]).exits(1);
+    let word = ["discrepancies", "--acknowledge", &number, "--reason", "the support confirmed 60000", "--by", "kim"];
+    let said = sandbox.run(&word).exits(0);
+    assert!(said.stdout.contains("acknowledged by kim"), "{}", said.transcript());
+    let verify = sandbox.run(&["verify"]);
+    assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
+    let stays = sandbox.run(&["discrepancies", "--json"]).exits(0).json();
+    assert_eq!(stays[0]["status"], "acknowledged");
+    let repairs = sandbox.run(&["repairs", "--json"]).exits(0).json();
+    let journaled = repairs.last().unwrap().to_string();
+    assert!(journaled.contains("kim") && journaled.contains("the support confirmed 60000"), "{journaled}");
+    // Importing the same again changes nothing about it.
+    sandbox.run(&["import", "other.csv"]);
+    assert_eq!(sandbox.run(&["discrepancies", "--json"]).exits(0).json()[0]["status"], "acknowledged");
+}
