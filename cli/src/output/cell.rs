@@ -161,7 +161,7 @@ impl Cell {
     pub(crate) fn table(&self, zone: &Zone) -> String {
         match self {
             Self::Empty => String::new(),
-            Self::Text(text) => harmless(text),
+            Self::Text(text) | Self::Json(text) => harmless(text),
             Self::Count(count) => count.to_string(),
             Self::Number(number) => show_number(*number),
             Self::Certain(total) => show_certain(total),
@@ -181,7 +181,6 @@ impl Cell {
             },
             Self::Time(at) => show_time(*at, zone),
             Self::Span(ms) => show_span(*ms),
-            Self::Json(text) => harmless(text),
             Self::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
         }
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use exchange_client::binance_usdm::VENUE;
 use ledger_core::AccountId;
-use ledger_store::{Account, StoreError};
+use ledger_store::{Account, NewAccount, StoreError};
 use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
 use serde_json::json;
 
@@ -161,13 +161,8 @@ async fn known_account(mode: Mode, target: &AccountSettings, open: &OpenBook) ->
 }
 
 async fn create(target: &AccountSettings, open: &OpenBook, context: &mut Context) -> Result<(), CommandError> {
-    let account = Account {
-        id: target.id.clone(),
-        venue: VENUE.name.to_owned(),
-        identity: None,
-        position_mode: None,
-        created_local: context.clock.now(),
-    };
+    let (id, venue) = (target.id.clone(), VENUE.name.to_owned());
+    let account = NewAccount { id, venue, created_local: context.clock.now() };
     open.store.create_account(account).await?;
     let db = context.settings.db.display();
     let made =
