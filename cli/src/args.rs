@@ -1,9 +1,11 @@
 //! The command line: what can be asked, and with which options.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use exchange_client::files::Zone;
+use exchange_client::simulator::FaultProfile;
 use ledger_core::{AccountId, EngineLabel, GroupBy, OrderStatus, PositionMode, Symbol};
 use ledger_store::{RunKind, RunStatus};
 
@@ -98,6 +100,8 @@ pub enum Command {
     Verify,
     /// Drop everything derived and recompute it from the facts
     Rebuild,
+    /// Run a simulated exchange that bots and other clients can trade on
+    Simulator(SimulatorArgs),
 }
 
 /// Arguments of `demo`.
@@ -106,6 +110,20 @@ pub struct DemoArgs {
     /// Varies prices, trades and losses
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
+}
+
+/// Arguments of `simulator`.
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Where it listens; port 0 takes any free one. Loopback addresses only
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9555", value_parser = parse_listen)]
+    pub listen: SocketAddr,
+    /// Varies prices, funding rates, partial fills and ids
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// What goes wrong on the way: `none`, `flaky` (one request in twenty fails), `hostile` (one in four, and worse)
+    #[arg(long, value_name = "PROFILE", default_value = "none")]
+    pub faults: FaultProfile,
 }
 
 /// Arguments of `init`.
@@ -357,6 +375,13 @@ pub struct ReportArgs {
 
 fn parse_mode(text: &str) -> Result<PositionMode, ledger_core::UnknownName> {
     text.replace('-', "_").parse()
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, std::net::AddrParseError> {
+    match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse(),
+        None => text.parse(),
+    }
 }
 
 fn parse_group(text: &str) -> Result<GroupBy, ledger_core::UnknownName> {

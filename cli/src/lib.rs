@@ -168,5 +168,6 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Repairs(args) => commands::repairs::run(&args, context).await,
         Command::Discrepancies(args) => commands::discrepancies::run(&args, context).await,
         Command::Rebuild => commands::rebuild::run(context).await,
+        Command::Simulator(args) => commands::simulator::run(&args, context).await,
     }
 }

@@ -1,11 +1,13 @@
 //! The one place where concrete parts are put together.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use exchange_client::binance_usdm::BinanceUsdm;
-use exchange_client::simulator::{Simulator, SimulatorConfig, serve};
+use exchange_client::simulator::{FaultProfile, Simulator, SimulatorClock, SimulatorConfig, serve};
 use exchange_client::{
     Clock, CredentialError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig,
     ManualClock, SystemClock,
@@ -235,6 +237,84 @@ impl DemoWorld {
         let _ = self.stop.send(());
         let _ = self.server.await;
     }
+}
+
+/// A simulated exchange that runs by itself.
+pub(crate) struct SimulatedExchange {
+    /// Where it answers.
+    pub(crate) base_url: String,
+    /// The published key of its account.
+    pub(crate) api_key: String,
+    /// The published secret.
+    pub(crate) api_secret: String,
+    stop: tokio::sync::oneshot::Sender<()>,
+    server: tokio::task::JoinHandle<io::Result<()>>,
+}
+
+impl SimulatedExchange {
+    /// Lets requests under way finish, for a moment, and stops.
+    pub(crate) async fn stop(self) -> Result<(), CommandError> {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        // Fails only when the server has stopped already; then its result says why.
+        let _ = self.stop.send(());
+        match tokio::time::timeout(PATIENCE, self.server).await {
+            // A client that does not finish its request is left alone.
+            Err(_elapsed) => Ok(()),
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(failed(error)),
+            Ok(Err(error)) => Err(failed(error)),
+        }
+    }
+}
+
+/// Why the simulated exchange does not run.
+#[derive(Debug, thiserror::Error)]
+#[error("the simulated exchange cannot listen on {listen}")]
+struct ListenError {
+    listen: SocketAddr,
+    #[source]
+    source: io::Error,
+}
+
+/// Starts a simulated exchange whose prices move with the clock.
+pub(crate) async fn simulated_exchange(
+    listen: SocketAddr,
+    seed: u64,
+    faults: FaultProfile,
+    clock: Arc<dyn Clock>,
+) -> Result<SimulatedExchange, CommandError> {
+    let config = SimulatorConfig { tick_ms: 1_000, faults: faults.with_seed(seed), ..SimulatorConfig::new(seed) };
+    let account = config.accounts.first().ok_or_else(|| failed("the simulator has no account"))?;
+    let (api_key, api_secret) = (account.api_key.clone(), account.api_secret.clone());
+    let simulator = Arc::new(Simulator::new(config, SimulatorClock::Live(clock)).map_err(failed)?);
+    let bound = tokio::net::TcpListener::bind(listen).await.and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    let (listener, address) = bound.map_err(|source| {
+        failed(ListenError { listen, source }).hint("--listen 127.0.0.1:0 takes any free port, and says which")
+    })?;
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let server = tokio::spawn(serve(simulator, listener, async {
+        let _ = stopped.await;
+    }));
+    Ok(SimulatedExchange { base_url: format!("http://{address}"), api_key, api_secret, stop, server })
+}
+
+/// Waits until somebody wants the command to end: Ctrl-C, or a service manager.
+pub(crate) async fn interrupted() -> Result<(), CommandError> {
+    #[cfg(unix)]
+    {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            biased;
+            result = tokio::signal::ctrl_c() => result.map_err(failed),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
 }
 
 /// Why the demo's book cannot be made where it was asked for.

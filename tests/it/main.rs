@@ -8,6 +8,7 @@ mod import;
 mod lists;
 mod processes;
 mod readme;
+mod simulator;
 mod support;
 mod sync;
 mod verify;

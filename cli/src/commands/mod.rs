@@ -16,6 +16,7 @@ pub mod repairs;
 pub mod report;
 pub mod runs;
 pub mod signals;
+pub mod simulator;
 pub mod status;
 pub mod trips;
 mod unseen;

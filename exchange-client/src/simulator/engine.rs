@@ -107,8 +107,9 @@ impl Engine {
         let mut markets = BTreeMap::new();
         for spec in &config.markets {
             let symbol = spec.symbol.clone();
-            let market = Market::new(spec.clone(), config.seed, start_ms)
+            let mut market = Market::new(spec.clone(), config.seed, start_ms)
                 .ok_or(SimulatorError::Market { symbol: symbol.clone() })?;
+            market.held = !config.prices_wander;
             markets.insert(symbol, market);
         }
         let mut books = Books::new(config.accounts.len());

@@ -44,7 +44,8 @@ pub use self::http::serve;
 use self::limits::Limits;
 pub use self::market::MarketSpec;
 pub use self::snapshot::{
-    AccountSnapshot, BooksSnapshot, ConditionalTruth, IncomeTruth, OrderTruth, PositionTruth, TradeTruth,
+    AccountSnapshot, BooksSnapshot, ConditionalTruth, ContractSettings, IncomeTruth, MarginTruth, OrderTruth,
+    PositionTruth, TradeTruth,
 };
 pub use self::transport::SimulatorTransport;
 use crate::clock::{Clock, ManualClock};
@@ -144,6 +145,8 @@ pub struct SimulatorConfig {
     pub accounts: Vec<SimulatorAccount>,
     /// How often prices move, in ms.
     pub tick_ms: i64,
+    /// Whether they move by themselves; else they stand still until they are set.
+    pub prices_wander: bool,
     /// How often funding is paid, in ms since 1970.
     pub funding_interval_ms: i64,
     /// The weight of requests allowed in a minute; `None` for no limit.
@@ -172,6 +175,7 @@ impl SimulatorConfig {
             markets: MarketSpec::standard(),
             accounts: vec![SimulatorAccount::standard()],
             tick_ms: 5_000,
+            prices_wander: true,
             funding_interval_ms: 8 * 3_600_000,
             weight_1m_max: Some(2_400),
             orders_10s_max: Some(300),

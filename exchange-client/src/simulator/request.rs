@@ -56,8 +56,9 @@ impl Params {
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Refusal> {
         match self.get(name) {
             None => Ok(None),
-            Some("true" | "TRUE") => Ok(Some(true)),
-            Some("false" | "FALSE") => Ok(Some(false)),
+            // Clients in Python write True.
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
             Some(_) => Err(Refusal::missing(name)),
         }
     }

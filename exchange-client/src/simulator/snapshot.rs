@@ -7,6 +7,7 @@ use ledger_core::{Decimal, PositionSide};
 use super::books::{self, AccountBook};
 use super::conditional::Conditional;
 use super::engine::{Account, Engine};
+use super::fixed::{ONE_E8, to_e8};
 use super::order::{Forced, Kind, Order};
 
 /// Everything that the exchange knows about its accounts.
@@ -52,6 +53,32 @@ pub struct AccountSnapshot {
     pub conditionals: Vec<ConditionalTruth>,
     /// Movements of the wallet, as they happened.
     pub income: Vec<IncomeTruth>,
+    /// What the account can use and has tied up, by asset.
+    pub margins: BTreeMap<String, MarginTruth>,
+    /// How positions of each contract are leveraged.
+    pub settings: BTreeMap<String, ContractSettings>,
+}
+
+/// How an account stands in an asset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarginTruth {
+    /// Initial margin of positions and open orders.
+    pub initial: Decimal,
+    /// Maintenance margin of positions.
+    pub maintenance: Decimal,
+    /// Unrealized profit of positions.
+    pub unrealized: Decimal,
+    /// What new positions can be backed by; not below 0.
+    pub available: Decimal,
+}
+
+/// An account's settings of a contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContractSettings {
+    /// What positions are leveraged by.
+    pub leverage: Decimal,
+    /// Whether their margin is their own.
+    pub isolated: bool,
 }
 
 /// A position as the exchange knows it.
@@ -111,6 +138,8 @@ pub struct OrderTruth {
     pub client_order_id: String,
     /// `MARKET` or `LIMIT`.
     pub order_type: &'static str,
+    /// `GTC`, `IOC`, `FOK` or `GTX`; `GTC` for market orders, as the exchange says it.
+    pub time_in_force: &'static str,
     /// Bought or sold.
     pub buy: bool,
     /// Which position it changes.
@@ -123,6 +152,8 @@ pub struct OrderTruth {
     pub executed: Decimal,
     /// At which average price, rounded to 8 decimals; 0 when nothing executed.
     pub average_price: Decimal,
+    /// The value of what executed, rounded to 8 decimals.
+    pub quote: Decimal,
     /// Whether it may only close.
     pub reduce_only: bool,
     /// `NEW`, `PARTIALLY_FILLED`, `FILLED`, `CANCELED` or `EXPIRED`.
@@ -160,6 +191,10 @@ pub struct ConditionalTruth {
     pub qty: Decimal,
     /// Whether it closes the whole position.
     pub close_position: bool,
+    /// Whether it may only close.
+    pub reduce_only: bool,
+    /// How far a trailing stop stays behind, as a share of the best price.
+    pub callback: Option<Decimal>,
     /// `NEW`, `TRIGGERED`, `FINISHED`, `CANCELED`, `REJECTED` or `EXPIRED`.
     pub status: &'static str,
     /// The regular order that it became.
@@ -281,6 +316,25 @@ fn account(engine: &Engine, index: usize, book: &AccountBook, standing: &Account
         orders: standing.orders.values().map(order).collect(),
         conditionals: standing.conditionals.values().map(conditional).collect(),
         income: income.collect(),
+        margins: book.wallets_e8.keys().map(|asset| (asset.clone(), margin(engine, index, asset))).collect(),
+        settings: engine
+            .markets
+            .keys()
+            .map(|symbol| {
+                let leverage = decimal(standing.leverage(symbol) * ONE_E8);
+                (symbol.clone(), ContractSettings { leverage, isolated: standing.is_isolated(symbol) })
+            })
+            .collect(),
+    }
+}
+
+fn margin(engine: &Engine, account: usize, asset: &str) -> MarginTruth {
+    let margin = engine.margin(account, asset);
+    MarginTruth {
+        initial: decimal(margin.position_initial_e8 + margin.order_initial_e8),
+        maintenance: decimal(margin.maintenance_e8),
+        unrealized: decimal(margin.unrealized_e8),
+        available: decimal(margin.available_e8().max(0)),
     }
 }
 
@@ -290,12 +344,17 @@ pub(super) fn order(order: &Order) -> OrderTruth {
         id: order.id,
         client_order_id: order.client_order_id.clone(),
         order_type: if order.ticket.kind == Kind::Market { "MARKET" } else { "LIMIT" },
+        time_in_force: match order.ticket.kind {
+            Kind::Market => "GTC",
+            Kind::Limit { time_in_force, .. } => time_in_force.as_str(),
+        },
         buy: order.ticket.buy,
         position_side: side(order.ticket.position_side),
         price: order.ticket.kind.limit_e8().map(decimal),
         qty: decimal(order.ticket.qty_e8),
         executed: decimal(order.executed_e8),
         average_price: decimal(order.average_e8()),
+        quote: decimal(to_e8(order.quote_e16)),
         reduce_only: order.ticket.reduce_only,
         status: order.status.as_str(),
         forced: order.forced.map(|forced| match forced {
@@ -322,6 +381,8 @@ fn conditional(conditional: &Conditional) -> ConditionalTruth {
         price: ticket.price_e8.map(decimal),
         qty: decimal(ticket.qty_e8),
         close_position: ticket.close_position,
+        reduce_only: ticket.reduce_only,
+        callback: ticket.callback_e8.map(decimal),
         status: conditional.status.as_str(),
         order_id: conditional.order_id,
         created_ms: conditional.created_ms,

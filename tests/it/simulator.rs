@@ -1,0 +1,99 @@
+//! `fillbook simulator` as a process of its own.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+use crate::support::Sandbox;
+
+/// A running simulator, stopped at the end of the test whatever happens.
+struct Running {
+    child: Child,
+    lines: Vec<(String, String)>,
+}
+
+impl Running {
+    fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
+        let mut command = sandbox.prepared(&[&["simulator", "--listen", "127.0.0.1:0"], args].concat(), &[]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = stdout.lines().take(3).map(|line| {
+            let line = line.unwrap();
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), value.to_owned())
+        });
+        let lines = lines.collect();
+        Self { child, lines }
+    }
+
+    fn says(&self, name: &str) -> &str {
+        self.lines.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str()).unwrap()
+    }
+
+    /// What a plain HTTP client gets.
+    fn get(&self, path: &str) -> String {
+        let address = self.says("base_url").strip_prefix("http://").unwrap().to_owned();
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(mut self, signal: &str) -> (i32, String) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().code().unwrap_or(-1), stderr)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is what every passing test waits for.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn it_answers_over_http_and_stops_cleanly() {
+    let sandbox = Sandbox::empty();
+    for signal in ["-INT", "-TERM"] {
+        let running = Running::start(&sandbox, &["--seed", "11"]);
+        assert_eq!(running.says("api_key"), "fillbook-simulator-test-key");
+        assert_eq!(running.says("api_secret"), "fillbook-simulator-test-secret");
+        let time = running.get("/fapi/v1/time");
+        assert!(time.starts_with("HTTP/1.1 200 OK") && time.contains("\"serverTime\":"), "{time}");
+        assert!(running.get("/fapi/v1/exchangeInfo").contains("TRAILING_STOP_MARKET"));
+        // A connection that stays open does not keep it alive.
+        let address = running.says("base_url").strip_prefix("http://").unwrap().to_owned();
+        let idle = TcpStream::connect(address).unwrap();
+        let (code, stderr) = running.signal(signal);
+        assert_eq!(code, 0, "{stderr}");
+        assert!(stderr.contains("until Ctrl-C"), "{stderr}");
+        drop(idle);
+    }
+    assert!(std::fs::read_dir(sandbox.path()).unwrap().next().is_none(), "it leaves nothing behind");
+}
+
+#[test]
+fn it_cannot_be_reached_from_elsewhere() {
+    let sandbox = Sandbox::empty();
+    let run = sandbox.run(&["simulator", "--listen", "0.0.0.0:0"]).exits(2);
+    assert!(run.stderr.contains("loopback") && run.stderr.contains("--listen 127.0.0.1:0"), "{}", run.stderr);
+    assert!(run.stdout.is_empty());
+    assert!(sandbox.run(&["simulator", "--faults", "evil"]).exits(2).stderr.contains("none, flaky and hostile"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_port_in_use_is_named() {
+    let sandbox = Sandbox::empty();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let run = sandbox.run(&["simulator", "--listen", &address]).exits(1);
+    assert!(run.stderr.contains(&address) && run.stderr.contains("127.0.0.1:0"), "{}", run.stderr);
+}
