@@ -234,6 +234,19 @@ impl Joiner<'_> {
         }
     }
 
+    /// Says that the left (`Less`) or the right (`Greater`) statement decides `field` although it does not supersede the
+    /// other: what was in conflict stays so, and with `contradicted` they are in conflict now.
+    pub fn decide(&mut self, field: Field, order: Ordering, contradicted: bool) {
+        let (winner, right) = if order.is_gt() { (self.right.0, true) } else { (self.left.0, false) };
+        self.sources.insert(field, winner.of(field));
+        if contradicted {
+            self.conflicts.insert(field);
+        }
+        if right {
+            self.changed.insert(field);
+        }
+    }
+
     /// Says that `field` is no longer stated: what it belongs to was superseded by a statement without it.
     pub fn clear(&mut self, field: Field) {
         self.settled.insert(field, false);

@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use crate::amount::{Decimal, Price, Quantity};
 use crate::id::{ClientOrderId, EngineLabel, Label, OrderId, SignalId, Symbol};
 use crate::merge::{Fact, Joiner};
-use crate::source::{PositionSide, Side, UnknownName, names, valid_open_name};
+use crate::source::{PositionSide, Side, Source, UnknownName, names, valid_open_name};
 use crate::time::{EventTime, TimestampMs};
 
 /// The two id spaces of orders.
@@ -174,6 +174,16 @@ pub struct Execution {
     pub qty: Decimal,
     /// The average price of that quantity, as the exchange rounds it.
     pub avg_price: Option<Price>,
+    /// Whether this is the exchange's last word: REST stated it of an order that had ended. Set by
+    /// [`Order::stated_by`].
+    pub is_final: bool,
+}
+
+impl Execution {
+    /// What an answer states; not the last word.
+    pub fn new(qty: Decimal, avg_price: Option<Price>) -> Self {
+        Self { qty, avg_price, is_final: false }
+    }
 }
 
 /// An order as the exchange knows it.
@@ -217,6 +227,18 @@ pub struct Order {
 }
 
 impl Order {
+    /// The order as `source` states it. What REST says of an order that has ended is final: how much was executed no
+    /// longer changes, so a larger number of anybody else's is a mistake and not news. An answer that leaves out the
+    /// average price, as the one to placing an order does, is not that thorough.
+    #[must_use]
+    pub fn stated_by(mut self, source: Source) -> Self {
+        let has_ended = self.status.is_terminal() && source == Source::Rest;
+        if let Some(executed) = &mut self.executed {
+            executed.is_final = has_ended && (executed.qty.is_zero() || executed.avg_price.is_some());
+        }
+        self
+    }
+
     /// An order of which nothing but its identity and side is known: what a fill tells about its order.
     pub fn known_from_fill(key: OrderKey, side: Side, position_side: Option<PositionSide>) -> Self {
         Self {
@@ -242,12 +264,19 @@ impl Order {
 }
 
 /// The larger executed quantity stands, with its own average price; only about the same quantity can averages differ.
+/// The last word about an order that has ended stands against all others; a larger quantity than that is a conflict.
 fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Joiner<'_>) -> Option<Execution> {
-    let qty = |executed: Option<&Execution>| executed.map(|executed| executed.qty);
-    let order = qty(right).cmp(&qty(left));
+    let version = |executed: Option<&Execution>| executed.map(|executed| (executed.is_final, executed.qty));
+    let order = version(right).cmp(&version(left));
     if order.is_ne() {
-        let winner = if order.is_gt() { right } else { left };
-        j.supersede("executed_qty", order);
+        let (winner, loser) = if order.is_gt() { (right, left) } else { (left, right) };
+        match (winner, loser) {
+            (Some(winner), Some(loser)) if winner.is_final => {
+                j.decide("executed_qty", order, loser.is_final || loser.qty > winner.qty);
+            }
+            (Some(winner), None) if winner.is_final => j.decide("executed_qty", order, false),
+            _ => j.supersede("executed_qty", order),
+        }
         // A field that the winner does not state has no source and no conflict.
         if winner.is_some_and(|executed| executed.avg_price.is_some()) {
             j.supersede("avg_price", order);
@@ -260,7 +289,8 @@ fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Jo
     let avg = |executed: &Execution| executed.avg_price.map(Price::get);
     let qty = j.required("executed_qty", &left.qty, &right.qty);
     let avg_price = j.amount("avg_price", avg(left).as_ref(), avg(right).as_ref());
-    Some(Execution { qty, avg_price: avg_price.and_then(|price| Price::new(price).ok()) })
+    let avg_price = avg_price.and_then(|price| Price::new(price).ok());
+    Some(Execution { qty, avg_price, is_final: left.is_final })
 }
 
 impl Fact for Order {

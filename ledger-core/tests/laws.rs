@@ -307,14 +307,20 @@ mod merging {
         (fact, sources()).prop_map(|(fact, source)| Sourced::new(fact, source))
     }
 
+    /// Orders as the book takes them in: half of them by REST, whose word on an ended order is the last.
+    fn stated_orders() -> impl Strategy<Value = Sourced<Order>> {
+        (support::orders(), prop_oneof![Just(Source::Rest), sources()])
+            .prop_map(|(order, source)| Sourced::new(order.stated_by(source), source))
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(1_000))]
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
         #[test]
         fn fills(a in sourced(support::fills()), b in sourced(support::fills()), c in sourced(support::fills())) {
             laws::<Fill>(&a, &b, &c)?;
         }
         #[test]
-        fn orders(a in sourced(support::orders()), b in sourced(support::orders()), c in sourced(support::orders())) {
+        fn orders(a in stated_orders(), b in stated_orders(), c in stated_orders()) {
             laws::<Order>(&a, &b, &c)?;
         }
         #[test]
@@ -343,6 +349,27 @@ mod merging {
             prop_assert_eq!(one.conflicts.contains("price"), prices.len() > 1);
             let realized: BTreeSet<_> = stated.iter().filter_map(|f| f.fact.exchange_realized_pnl).map(|pnl| pnl.round(8)).collect();
             prop_assert_eq!(one.conflicts.contains("exchange_realized_pnl"), realized.len() > 1);
+        }
+
+        /// The largest executed quantity stands, unless REST has said how much an ended order executed; whoever says
+        /// more than that, or REST itself at another time, is in conflict with it.
+        #[test]
+        fn the_last_word_on_an_order_stands(orders in prop::collection::vec(stated_orders(), 2..6), seed in any::<u64>()) {
+            let one = in_any_order(&orders, seed)?;
+            let ended = |order: &Sourced<Order>| order.provenance.source == Source::Rest && order.fact.status.is_terminal();
+            let said = |is_last: bool| orders.iter().filter(move |order| {
+                let thorough = order.fact.executed.as_ref().is_some_and(|it| it.qty.is_zero() || it.avg_price.is_some());
+                (ended(order) && thorough) == is_last
+            }).filter_map(|order| Some(order.fact.executed.as_ref()?.qty)).collect::<BTreeSet<_>>();
+            let (last, others) = (said(true), said(false));
+            let expected = last.last().or(others.last()).copied();
+            prop_assert_eq!(one.fact.executed.as_ref().map(|it| it.qty), expected);
+            let contested = match (last.last(), others.last()) {
+                _ if last.len() > 1 => true,
+                (Some(last), Some(most)) => most > last,
+                _ => false,
+            };
+            prop_assert_eq!(one.conflicts.contains("executed_qty"), contested);
         }
 
         #[test]

@@ -78,7 +78,7 @@ fn order(id: &str, status: OrderStatus, executed: &str) -> Order {
     let mut order = Order::known_from_fill(key, Side::Buy, Some(PositionSide::Net));
     order.status = status;
     order.terms.qty = Some("0.05".parse().unwrap());
-    order.executed = Some(Execution { qty: executed.parse().unwrap(), avg_price: None });
+    order.executed = Some(Execution::new(executed.parse().unwrap(), None));
     order.updated = Some(EventTime::ms(at(-500_000)));
     order
 }

@@ -171,7 +171,7 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
             price: optional_price("price", &row.price)?,
             trigger_price: optional_price("stopPrice", &row.stop_price)?,
         },
-        executed: Some(Execution { qty: executed_qty, avg_price: optional_price("avgPrice", &row.avg_price)? }),
+        executed: Some(Execution::new(executed_qty, optional_price("avgPrice", &row.avg_price)?)),
         reduce_only: boolean("reduceOnly", &row.reduce_only)?,
         close_position: boolean("closePosition", &row.close_position)?,
         created: created.map(EventTime::ms),

@@ -247,7 +247,7 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
             price: price_of(order.pick(&["price"], &["price"]))?,
             trigger_price: price_of(order.pick(&["triggerPrice", "stopPrice"], &["triggerPrice", "stopPrice"]))?,
         },
-        executed: executed_qty.map(|qty| Execution { qty, avg_price }),
+        executed: executed_qty.map(|qty| Execution::new(qty, avg_price)),
         reduce_only: order.pick(&["reduceOnly"], &["reduceOnly"]).map(Cell::boolean).transpose()?,
         close_position: order.in_info(&["closePosition"]).map(Cell::boolean).transpose()?,
         created,

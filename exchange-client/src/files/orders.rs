@@ -95,7 +95,7 @@ impl OrderColumns {
                 price: row.optional(Some(self.price)).map_or(Ok(None), Cell::price_unless_zero)?,
                 trigger_price: row.optional(self.trigger_price).map_or(Ok(None), Cell::price_unless_zero)?,
             },
-            executed: executed.map(|qty| Execution { qty, avg_price }),
+            executed: executed.map(|qty| Execution::new(qty, avg_price)),
             reduce_only: row.optional(self.reduce_only).map(Cell::boolean).transpose()?,
             close_position: row.optional(self.close_position).map(Cell::boolean).transpose()?,
             created: Some(created),

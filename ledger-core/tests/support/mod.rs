@@ -134,9 +134,8 @@ pub fn orders() -> impl Strategy<Value = Order> {
         prop::option::of(price()),
     )
         .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms { as_of, qty, price, trigger_price });
-    let executed = prop::option::of((0_i128..3, prop::option::of(price()))).prop_map(|executed| {
-        executed.map(|(qty, avg_price)| Execution { qty: Decimal::new(qty, 1).unwrap(), avg_price })
-    });
+    let executed = prop::option::of((0_i128..3, prop::option::of(price())))
+        .prop_map(|executed| executed.map(|(qty, avg_price)| Execution::new(Decimal::new(qty, 1).unwrap(), avg_price)));
     (
         prop::sample::select(statuses.to_vec()).prop_map(|status| status.parse::<OrderStatus>().unwrap()),
         terms,

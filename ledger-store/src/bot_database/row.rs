@@ -163,7 +163,7 @@ fn execution(cells: &Cells) -> Read<Option<Execution>> {
     if qty.is_negative() {
         return Err("executed quantity: it is negative".to_owned());
     }
-    Ok(Some(Execution { qty, avg_price: positive("average price", average.as_deref())? }))
+    Ok(Some(Execution::new(qty, positive("average price", average.as_deref())?)))
 }
 
 fn executed_order(cells: &Cells) -> Read<Order> {
@@ -175,10 +175,9 @@ fn executed_order(cells: &Cells) -> Read<Order> {
     order.executed = match execution(cells)? {
         Some(execution) => Some(execution),
         // The columns hold what was ordered, and at which price: it is what executed once all of it has.
-        None if order.status == OrderStatus::Filled => Some(Execution {
-            qty: parse::<ledger_core::Quantity>("qty", cells.required("qty")?)?.get(),
-            avg_price: None,
-        }),
+        None if order.status == OrderStatus::Filled => {
+            Some(Execution::new(parse::<ledger_core::Quantity>("qty", cells.required("qty")?)?.get(), None))
+        }
         None => None,
     };
     order.updated = Some(event_time(cells)?);

@@ -117,7 +117,7 @@ fn an_order_answer_without_payload_executed_nothing_unless_filled() {
     for (status, payload) in [("'closed'", "NULL"), ("'FILLED'", "NULL"), ("NULL", "'{\"status\":\"FILLED\"}'")] {
         let row = format!("('5', 1767225600123, '5', 'ETHUSDT', 'BUY', 2000.5, 0.3, NULL, NULL, {payload}, {status})");
         // The price is the limit, which need not be what was paid.
-        let all = Execution { qty: dec("0.3"), avg_price: None };
+        let all = Execution::new(dec("0.3"), None);
         assert_eq!(executed(&format!("INSERT INTO fills VALUES {row};")), Some(all), "{status} {payload}");
     }
 }

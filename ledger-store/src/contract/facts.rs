@@ -14,6 +14,7 @@ use super::fixtures::{
 use crate::error::StoreError;
 use crate::filter::{DiscrepancyFilter, IntentFilter, Scope, SignalFilter};
 use crate::page::PageRequest;
+use crate::record::{Acknowledgement, DiscrepancyStatus, RunKind};
 use crate::repository::Store;
 use crate::sqlite::fact_key;
 
@@ -232,6 +233,74 @@ pub async fn a_conflict_is_recorded_once_with_both_values(open: Open<'_>) {
         "{}",
         found.evidence_json
     );
+}
+
+/// A conflict about something that is superseded is none any more; one about what supersedes it is open again. What
+/// somebody has accepted stays accepted whatever order the same statements come in again.
+pub async fn a_conflict_that_is_settled_is_closed(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT"]).await;
+    let stated = |source, qty: &str, second: i64| {
+        let mut order = order("ETHUSDT", "7", Side::Buy, "0", "100", 1);
+        (order.status, order.executed) = ("NEW".parse().unwrap(), None);
+        order.terms.as_of = Some(at(second * 1_000));
+        order.terms.qty = Some(qty.parse().unwrap());
+        by(source, AnyFact::Order(order))
+    };
+    let on_record = async || {
+        let page = store.discrepancies(&DiscrepancyFilter::all(main_account()), &PageRequest::first(9)).await.unwrap();
+        page.items.into_iter().map(|it| (it.id, it.entry.status)).collect::<Vec<_>>()
+    };
+    commit(store, vec![stated(Source::Rest, "3", 5)]).await;
+    commit(store, vec![stated(Source::Ccxt, "4", 5)]).await;
+    let found = on_record().await;
+    let [(id, DiscrepancyStatus::Pending)] = found.as_slice() else { unreachable!("{found:?}") };
+    commit(store, vec![stated(Source::Rest, "5", 6)]).await;
+    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Resolved)]);
+    commit(store, vec![stated(Source::Ccxt, "6", 6)]).await;
+    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Pending)]);
+    let acknowledgement = Acknowledgement {
+        account: main_account(),
+        discrepancy_id: *id,
+        run_id: store.begin_run(&main_account(), RunKind::Correct, at(0)).await.unwrap(),
+        at_local: at(0),
+        by: "kim".to_owned(),
+        reason: "the file is wrong".to_owned(),
+    };
+    store.acknowledge_discrepancy(acknowledgement).await.unwrap();
+    for again in [stated(Source::Rest, "5", 6), stated(Source::Ccxt, "6", 6)] {
+        commit(store, vec![again]).await;
+        assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Acknowledged)]);
+    }
+    commit(store, vec![stated(Source::BotDatabase, "7", 6)]).await;
+    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Pending)]);
+    // Found and settled within one batch, it was never open.
+    commit(store, vec![stated(Source::Rest, "8", 7), stated(Source::Ccxt, "9", 7), stated(Source::Rest, "5", 8)]).await;
+    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Resolved)]);
+}
+
+/// REST's word on how much an ended order executed is not overridden by a file that says more.
+pub async fn the_last_word_on_an_order_is_kept(open: Open<'_>) {
+    let last = order("ETHUSDT", "7", Side::Buy, "3", "100", 5);
+    let more = order("ETHUSDT", "7", Side::Buy, "4", "100", 5);
+    let statements = [rest(AnyFact::Order(last.clone())), by(Source::ExchangeCsv, AnyFact::Order(more))];
+    for order in [[0, 1], [1, 0]] {
+        let book = open();
+        let store = &*book.store;
+        prepare(store, &["ETHUSDT"]).await;
+        for index in order {
+            commit(store, statements.get(index).cloned().into_iter().collect()).await;
+        }
+        let kept = store.order(&main_account(), &last.key).await.unwrap().unwrap();
+        assert_eq!(kept.order.fact.executed.map(|executed| executed.qty), Some(dec("3")), "{order:?}");
+        assert_eq!(kept.residual_qty, Some(dec("3")), "{order:?}");
+        let open_ones = DiscrepancyFilter::open(main_account());
+        let found = store.discrepancies(&open_ones, &PageRequest::first(9)).await.unwrap().items;
+        let [only] = found.as_slice() else { unreachable!("{order:?}: {found:?}") };
+        assert!(only.entry.key.fingerprint.contains("executed_qty"), "{only:?}");
+        assert!(only.entry.evidence_json.contains("\"4\"") && only.entry.evidence_json.contains("\"3\""), "{only:?}");
+    }
 }
 
 /// A batch may state a fact several times; each statement gets the answer it would get alone.

@@ -86,7 +86,7 @@ pub fn order(name: &str, id: &str, side: Side, executed: &str, avg_price: &str, 
     let key = OrderKey { symbol: symbol(name), class: OrderClass::Regular, order_id: OrderId::new(id).unwrap() };
     let mut order = Order::known_from_fill(key, side, Some(PositionSide::Net));
     order.status = OrderStatus::Filled;
-    order.executed = Some(Execution { qty: dec(executed), avg_price: Some(avg_price.parse().unwrap()) });
+    order.executed = Some(Execution::new(dec(executed), Some(avg_price.parse().unwrap())));
     order.created = Some(EventTime::ms(at(second * 1_000 - 1)));
     order.updated = Some(EventTime::ms(at(second * 1_000)));
     order

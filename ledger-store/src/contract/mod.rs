@@ -72,6 +72,8 @@ macro_rules! contract_tests {
             recording_again_changes_nothing,
             a_finer_statement_refines_a_coarser_one,
             a_conflict_is_recorded_once_with_both_values,
+            a_conflict_that_is_settled_is_closed,
+            the_last_word_on_an_order_is_kept,
             statements_under_one_key_in_one_batch_are_merged,
             payloads_are_kept_verbatim_and_once,
             an_unknown_account_is_refused,

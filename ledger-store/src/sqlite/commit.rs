@@ -7,7 +7,7 @@ use ledger_core::{AccountId, Outcome};
 
 use super::discrepancy::Sighting;
 use super::effects::Effects;
-use super::encoded::{Conflict, EncodedBatch, Facts};
+use super::encoded::{Conflict, EncodedBatch, Facts, conflict_key};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::schema::accounts;
@@ -15,6 +15,7 @@ use super::{account, discrepancy, fact_source, mark, order_sums, refold, repair,
 use crate::batch::Refold;
 use crate::error::StoreError;
 use crate::outcome::CommitReport;
+use crate::record::DiscrepancyKey;
 use crate::repository::StoreResult;
 
 pub(super) fn require_account(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<()> {
@@ -36,6 +37,7 @@ pub(super) fn apply(
         account: &batch.account,
         outcomes: vec![Outcome::AlreadyRecorded; batch.statement_count],
         conflicts: Vec::new(),
+        settled: Vec::new(),
         effects: Effects::default(),
     };
     recorder.record(conn, &batch.instruments)?;
@@ -50,11 +52,10 @@ pub(super) fn apply(
     recorder.record(conn, &batch.prices)?;
     recorder.record(conn, &batch.anchors)?;
     recorder.record(conn, &batch.position_modes)?;
-    let Recorder { outcomes, conflicts, mut effects, .. } = recorder;
+    let Recorder { outcomes, conflicts, settled, mut effects, .. } = recorder;
 
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
-    discrepancy::record_conflicts(conn, batch, &conflicts)?;
-    let mut report = journal(conn, batch, &mut effects)?;
+    let mut report = journal(conn, batch, &conflicts, &settled, &mut effects)?;
     report.outcomes = outcomes;
     order_sums::update(conn, &batch.account, &mut effects)?;
     if effects.position_mode {
@@ -74,12 +75,24 @@ pub(super) fn apply(
 }
 
 /// Writes what the journal says of the batch, and answers the numbers.
-fn journal(conn: &mut SqliteConnection, batch: &EncodedBatch, effects: &mut Effects) -> StoreResult<CommitReport> {
+fn journal(
+    conn: &mut SqliteConnection,
+    batch: &EncodedBatch,
+    conflicts: &[Conflict],
+    settled: &[DiscrepancyKey],
+    effects: &mut Effects,
+) -> StoreResult<CommitReport> {
     let mut report = CommitReport::default();
     let (account, at) = (&batch.account, batch.recorded_at);
     let seen = Sighting { account, run_id: batch.run_id, at };
     if let Some(run) = batch.run_id {
         run::require(conn, account, run)?;
+    }
+    for conflict in conflicts {
+        discrepancy::record_conflict(conn, seen, conflict)?;
+    }
+    for key in settled {
+        discrepancy::settle(conn, seen, key, effects)?;
     }
     for new in &batch.discrepancies {
         report.discrepancy_ids.push(discrepancy::record(conn, seen, new, effects)?);
@@ -98,6 +111,8 @@ struct Recorder<'a> {
     account: &'a AccountId,
     outcomes: Vec<Outcome>,
     conflicts: Vec<Conflict>,
+    /// Conflicts that are none any more.
+    settled: Vec<DiscrepancyKey>,
     effects: Effects,
 }
 
@@ -124,7 +139,14 @@ impl Recorder<'_> {
                     F::note_effects(None, &group.first.fact, &mut self.effects);
                     continue;
                 }
-                let merged = group.merge_into(before, &mut self.outcomes, &mut self.conflicts);
+                let mut found = Vec::new();
+                let merged = group.merge_into(before, &mut self.outcomes, &mut found);
+                // What later statements of the batch settled was never open.
+                self.conflicts.extend(found.into_iter().filter(|conflict| merged.conflicts.contains(conflict.field)));
+                if let Some(before) = before {
+                    let settled = before.conflicts.difference(&merged.conflicts);
+                    self.settled.extend(settled.map(|field| conflict_key(&before.fact, field)));
+                }
                 match before {
                     None => F::note_effects(None, &merged.fact, &mut self.effects),
                     Some(before) if *before != merged => {

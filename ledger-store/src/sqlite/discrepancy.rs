@@ -1,12 +1,14 @@
 //! The table `discrepancies`: what was seen to differ, once each, with how far it is from being gone.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
 use ledger_core::{AccountId, Symbol, TimestampMs};
 
 use super::by_number::by_number;
 use super::codec::RowReader;
 use super::effects::Effects;
-use super::encoded::{Conflict, EncodedBatch};
+use super::encoded::Conflict;
 use super::failure::failed;
 use super::repair;
 use super::schema::discrepancies;
@@ -35,32 +37,6 @@ struct DiscrepancyRow {
 
 /// The kind under which disagreeing statements are recorded.
 pub(super) const CONFLICTING_FACT: &str = "conflicting_fact";
-
-/// Records disagreeing statements, once per fact and field: the same files imported again add nothing.
-pub(super) fn record_conflicts(
-    conn: &mut SqliteConnection,
-    batch: &EncodedBatch,
-    conflicts: &[Conflict],
-) -> StoreResult<()> {
-    for conflict in conflicts {
-        diesel::insert_into(discrepancies::table)
-            .values((
-                discrepancies::account_id.eq(batch.account.as_str()),
-                discrepancies::symbol.eq(conflict.symbol.as_deref()),
-                discrepancies::kind.eq(CONFLICTING_FACT),
-                discrepancies::fingerprint.eq(format!("{}|{}|{}", conflict.kind, conflict.field, conflict.fact_key)),
-                discrepancies::status.eq(DiscrepancyStatus::Pending.as_str()),
-                discrepancies::evidence_json.eq(&conflict.evidence_json),
-                discrepancies::first_seen_local_ms.eq(batch.recorded_at.as_ms()),
-                discrepancies::last_seen_local_ms.eq(batch.recorded_at.as_ms()),
-                discrepancies::run_id.eq(batch.run_id.map(|run| run.0)),
-            ))
-            .on_conflict_do_nothing()
-            .execute(conn)
-            .map_err(failed("record a conflict"))?;
-    }
-    Ok(())
-}
 
 /// When and by which run something was seen.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +109,33 @@ pub(super) fn record(
             .get_result(conn)
             .map_err(failed("record a discrepancy")),
     }
+}
+
+/// Records disagreeing statements, once per fact and field. The evidence is every statement that was ever in conflict
+/// with another, so that the same files imported again, in whatever order, add nothing.
+pub(super) fn record_conflict(conn: &mut SqliteConnection, seen: Sighting<'_>, conflict: &Conflict) -> StoreResult<()> {
+    let known = find(conn, seen.account, &conflict.key)?;
+    let mut statements: BTreeSet<String> = conflict.statements.iter().map(ToString::to_string).collect();
+    let before = known.as_ref().and_then(|row| serde_json::from_str::<ConflictEvidence>(&row.evidence_json).ok());
+    statements.extend(before.iter().flat_map(|evidence| &evidence.statements).map(ToString::to_string));
+    let evidence_json = format!("{{\"statements\":[{}]}}", statements.into_iter().collect::<Vec<_>>().join(","));
+    let reader = RowReader { table: "discrepancies", key: || conflict.key.fingerprint.clone() };
+    let symbol = reader.optional("symbol", conflict.symbol.as_deref())?;
+    let status = DiscrepancyStatus::Pending;
+    let is_same = known
+        .is_some_and(|row| row.evidence_json == evidence_json && row.status != DiscrepancyStatus::Resolved.as_str());
+    if !is_same {
+        let new = NewDiscrepancy { key: conflict.key.clone(), symbol, status, evidence_json };
+        // Which of the statements is believed changes nothing about what the exchange says of a position.
+        record(conn, seen, &new, &mut Effects::default())?;
+    }
+    Ok(())
+}
+
+/// The evidence of a conflict.
+#[derive(serde::Deserialize)]
+struct ConflictEvidence {
+    statements: Vec<serde_json::Value>,
 }
 
 /// Closes a discrepancy that is gone, and answers its number; `None` when it was never on record.

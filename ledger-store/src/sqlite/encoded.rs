@@ -1,12 +1,13 @@
 //! A batch made ready for the writer, on the caller's thread: grouped by kind and key, merged, and as rows.
 
 use ledger_core::{
-    AccountId, Anchor, AnyFact, BalanceSnapshot, Cancel, Fact, FactKind, Fill, Income, Instrument, Order, OrderIntent,
+    AccountId, Anchor, AnyFact, BalanceSnapshot, Cancel, Fact, Field, Fill, Income, Instrument, Order, OrderIntent,
     Outcome, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement, TimestampMs,
     merge,
 };
 use sha2::{Digest, Sha256};
 
+use super::discrepancy::CONFLICTING_FACT;
 use super::fact_source::FactSourceRow;
 use super::fact_table::FactTable;
 use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor};
@@ -23,11 +24,19 @@ pub(super) struct Group<F> {
 
 /// Two statements that cannot both be true.
 pub(super) struct Conflict {
-    pub(super) kind: FactKind,
-    pub(super) fact_key: String,
+    pub(super) key: DiscrepancyKey,
     pub(super) symbol: Option<String>,
-    pub(super) field: &'static str,
-    pub(super) evidence_json: String,
+    pub(super) field: Field,
+    /// Who states what, each as JSON with `source` and `value`.
+    pub(super) statements: [serde_json::Value; 2],
+}
+
+/// Under which key it is on record that the sources of a fact disagree about a field.
+pub(super) fn conflict_key<F: FactTable>(fact: &F, field: Field) -> DiscrepancyKey {
+    DiscrepancyKey {
+        kind: CONFLICTING_FACT.to_owned(),
+        fingerprint: format!("{}|{field}|{}", F::KIND, fact.fact_key()),
+    }
 }
 
 /// The facts of one kind, and the rows for the case that all of them are new.
@@ -70,21 +79,15 @@ fn step<F: FactTable>(
 ) -> Sourced<F> {
     let (merged, outcome) = merge(book, offered);
     if let Outcome::Conflicts { fields } = &outcome {
-        let statement = |sourced: &Sourced<F>, field| serde_json::json!({ "source": sourced.provenance.of(field).as_str(), "fact": sourced.fact });
+        let as_json = |sourced: &Sourced<F>| serde_json::to_value(&sourced.fact).unwrap_or_default();
+        let (ours, theirs) = (as_json(book), as_json(offered));
         for field in fields {
-            let evidence = serde_json::json!({
-                "kind": F::KIND.as_str(),
-                "key": book.fact.fact_key(),
-                "field": field,
-                "book": statement(book, field),
-                "offered": statement(offered, field),
-            });
+            let statement = |sourced: &Sourced<F>, fact: &serde_json::Value| serde_json::json!({ "source": sourced.provenance.of(field).as_str(), "value": value_of(fact, field) });
             conflicts.push(Conflict {
-                kind: F::KIND,
-                fact_key: book.fact.fact_key(),
-                symbol: evidence.pointer("/book/fact").and_then(symbol_in),
+                key: conflict_key(&book.fact, field),
+                symbol: symbol_in(&ours),
                 field,
-                evidence_json: evidence.to_string(),
+                statements: [statement(book, &ours), statement(offered, &theirs)],
             });
         }
     }
@@ -95,6 +98,21 @@ fn step<F: FactTable>(
 /// The contract that a fact is about, wherever its kind keeps it.
 fn symbol_in(fact: &serde_json::Value) -> Option<String> {
     fact.get("symbol").or_else(|| fact.get("key")?.get("symbol"))?.as_str().map(str::to_owned)
+}
+
+/// A field's value in a fact, under the names that serde gives it.
+fn value_of(fact: &serde_json::Value, field: Field) -> serde_json::Value {
+    let pointer = match field {
+        "ts" if fact.get("created").is_some() => "/created",
+        "ts" => "/time",
+        "updated_ts" => "/updated",
+        "created_local_ms" => "/created_local",
+        "order_class" => "/class",
+        "executed_qty" => "/executed/qty",
+        "avg_price" => "/executed/avg_price",
+        _ => return fact.get(field).unwrap_or(fact).clone(),
+    };
+    fact.pointer(pointer).unwrap_or(fact).clone()
 }
 
 fn set(outcomes: &mut [Outcome], index: usize, outcome: Outcome) {
@@ -226,7 +244,7 @@ impl EncodedBatch {
                 AnyFact::Instrument(fact) => instruments.push(index, fact, source),
                 AnyFact::Signal(fact) => signals.push(index, fact, source),
                 AnyFact::Intent(fact) => intents.push(index, fact, source),
-                AnyFact::Order(fact) => orders.push(index, fact, source),
+                AnyFact::Order(fact) => orders.push(index, fact.stated_by(source), source),
                 AnyFact::Fill(fact) => fills.push(index, fact, source),
                 AnyFact::Cancel(fact) => cancels.push(index, fact, source),
                 AnyFact::Income(fact) => income.push(index, fact, source),

@@ -4,7 +4,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use ledger_core::{
-    AccountId, EventTime, Execution, FactKind, Field, Order, OrderClass, OrderKey, OrderTerms, Sourced, TimestampMs,
+    AccountId, EventTime, Execution, FactKind, Field, Order, OrderClass, OrderKey, OrderTerms, Source, Sourced,
+    TimestampMs,
 };
 
 use super::codec::{RowReader, precision_text, provenance_columns};
@@ -80,6 +81,9 @@ pub(super) fn decode_book_order((row, sums): &(OrderRow, OrderSumsRow)) -> Store
     })
 }
 
+/// Stands in `field_sources` where the executed part is final: see [`Execution::is_final`].
+const FINAL: Field = "executed_is_final";
+
 impl FactTable for Order {
     const KIND: FactKind = FactKind::Order;
     const FIELDS: &'static [Field] = &[
@@ -100,15 +104,25 @@ impl FactTable for Order {
         "engine",
         "signal_id",
         "exit_reason",
+        FINAL,
     ];
     type Row = OrderRow;
 
     table_statements!(orders, [account_id, symbol, order_class, order_id]);
 
     fn encode(account: &AccountId, sourced: &Sourced<Self>) -> OrderRow {
-        let (source, field_sources, conflicts) = provenance_columns(sourced);
         let order = &sourced.fact;
         let executed = order.executed.as_ref();
+        let (source, field_sources, conflicts) = match executed {
+            Some(executed) if executed.is_final => {
+                // Who said the last word is kept with who said what else.
+                let mut with_final =
+                    Sourced { fact: (), provenance: sourced.provenance.clone(), conflicts: sourced.conflicts.clone() };
+                with_final.provenance.exceptions.insert(FINAL, Source::Rest);
+                provenance_columns(&with_final)
+            }
+            _ => provenance_columns(sourced),
+        };
         OrderRow {
             account_id: account.as_str().to_owned(),
             symbol: order.key.symbol.as_str().to_owned(),
@@ -157,6 +171,7 @@ impl FactTable for Order {
             Some(qty) => Some(Execution {
                 qty: reader.text("executed_qty", qty)?,
                 avg_price: reader.optional("avg_price", row.avg_price.as_deref())?,
+                is_final: false,
             }),
             None => None,
         };
@@ -188,7 +203,13 @@ impl FactTable for Order {
             signal_id: reader.optional("signal_id", row.signal_id.as_deref())?,
             exit_reason: reader.optional("exit_reason", row.exit_reason.as_deref())?,
         };
-        reader.sourced(order, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
+        let mut sourced =
+            reader.sourced(order, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())?;
+        let is_final = sourced.provenance.exceptions.remove(FINAL).is_some();
+        if let Some(executed) = &mut sourced.fact.executed {
+            executed.is_final = is_final;
+        }
+        Ok(sourced)
     }
 
     fn fact_key(&self) -> String {

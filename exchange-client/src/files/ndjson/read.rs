@@ -130,10 +130,10 @@ fn order_key(symbol: &str, class: &str, order_id: &str) -> Result<OrderKey, RowE
 fn order(line: &OrderLine) -> Result<Order, RowError> {
     let executed = match (&line.executed_qty, &line.avg_price) {
         (None, None) => None,
-        (qty, avg_price) => Some(Execution {
-            qty: cell("executed_qty", needed("executed_qty", qty.as_ref())?).not_negative()?,
-            avg_price: read("avg_price", avg_price.as_ref(), Cell::price)?,
-        }),
+        (qty, avg_price) => Some(Execution::new(
+            cell("executed_qty", needed("executed_qty", qty.as_ref())?).not_negative()?,
+            read("avg_price", avg_price.as_ref(), Cell::price)?,
+        )),
     };
     let created = line.ts.map(|ms| time("ts", ms, line.ts_precision.as_ref())).transpose()?;
     let updated = line.updated_ts.map(|ms| time("updated_ts", ms, line.updated_ts_precision.as_ref())).transpose()?;

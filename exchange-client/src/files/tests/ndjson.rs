@@ -105,7 +105,7 @@ fn fill() -> impl Strategy<Value = AnyFact> {
 fn order() -> impl Strategy<Value = AnyFact> {
     let terms = (maybe(instant()), maybe(qty()), maybe(price()), maybe(price()))
         .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms { as_of, qty, price, trigger_price });
-    let executed = (positive(), maybe(price())).prop_map(|(qty, avg_price)| Execution { qty, avg_price });
+    let executed = (positive(), maybe(price())).prop_map(|(qty, avg_price)| Execution::new(qty, avg_price));
     (
         order_key(),
         (maybe(id()), one_of(Side::ALL), maybe(one_of(PositionSide::ALL)), maybe(id()), maybe(id())),
