@@ -78,15 +78,16 @@ impl Limits {
         Wait { refusal: Refusal::banned(self.banned_until_ms), seconds: (self.banned_until_ms - now_ms) / 1_000 + 1 }
     }
 
-    /// Counts an order; answers the counts of ten seconds and a minute, and whether they are too high.
-    pub(super) fn count_order(
+    /// Counts a request for orders; answers the counts of ten seconds and a minute, and whether they are too high.
+    pub(super) fn count_orders(
         &mut self,
         now_ms: i64,
         account: usize,
+        orders: u32,
         config: &SimulatorConfig,
     ) -> ((u32, u32), Result<(), Refusal>) {
         let (ten_seconds, minute) = self.orders.entry(account).or_default();
-        let counts = (ten_seconds.add(now_ms, TEN_SECONDS_MS, 1), minute.add(now_ms, MINUTE_MS, 1));
+        let counts = (ten_seconds.add(now_ms, TEN_SECONDS_MS, orders), minute.add(now_ms, MINUTE_MS, 1));
         let result = if let Some(max) = config.orders_10s_max.filter(|max| counts.0 > *max) {
             Err(Refusal::too_many_orders(max, "10 SECOND"))
         } else if let Some(max) = config.orders_1m_max.filter(|max| counts.1 > *max) {

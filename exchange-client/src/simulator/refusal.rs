@@ -67,6 +67,9 @@ impl Refusal {
     pub(super) fn margin_type_with_positions() -> Self {
         refuse(400, -4048, "Margin type cannot be changed if there exists position.")
     }
+    pub(super) fn batch_size() -> Self {
+        refuse(400, -4082, "Invalid number of batch place orders.")
+    }
     pub(super) fn closing_twice() -> Self {
         refuse(400, -4130, "An open stop or take profit order with GTE and closePosition in the direction is existing.")
     }

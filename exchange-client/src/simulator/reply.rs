@@ -115,7 +115,7 @@ impl Simulator {
             }
         };
         if route.orders > 0 {
-            let (counts, allowed) = state.limits.count_order(now_ms, account.unwrap_or(0), &self.config);
+            let (counts, allowed) = state.limits.count_orders(now_ms, account.unwrap_or(0), route.orders, &self.config);
             headers.push(("x-mbx-order-count-10s", counts.0.to_string()));
             headers.push(("x-mbx-order-count-1m", counts.1.to_string()));
             allowed?;

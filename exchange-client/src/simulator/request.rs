@@ -31,6 +31,11 @@ impl Params {
         )
     }
 
+    /// Parameters that came another way.
+    pub(super) fn of(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(pairs.into_iter().collect())
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

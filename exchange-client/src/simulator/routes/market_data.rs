@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Answered, Ask, DAY_MS};
+use crate::simulator::books::Trade;
 use crate::simulator::fixed::{decimals_e8, mul_div, show_e8};
 use crate::simulator::market::{Candle, Market, MarketStatus};
 use crate::simulator::refusal::Refusal;
@@ -136,12 +137,9 @@ pub(super) fn depth(ask: &mut Ask<'_>) -> Answered {
 
 pub(super) fn trades(ask: &mut Ask<'_>) -> Answered {
     let limit = ask.params.limit(500, 1_000)?;
-    let symbol = ask.symbol()?;
-    let books = ask.engine.books.accounts.iter();
-    let mut rows: Vec<_> = books.flat_map(|book| book.trades.values()).filter(|t| t.symbol == symbol).collect();
-    rows.sort_by_key(|trade| trade.id);
+    let rows = traded(ask)?;
     let skipped = rows.len().saturating_sub(limit);
-    let row = |trade: &&crate::simulator::books::Trade| {
+    let row = |trade: &&Trade| {
         json!({
             "id": trade.id, "price": show_e8(trade.price_e8, 0), "qty": show_e8(trade.qty_e8, 3),
             "quoteQty": show_e8(mul_div(trade.qty_e8, trade.price_e8, 100_000_000), 0), "time": trade.time_ms,
@@ -149,6 +147,38 @@ pub(super) fn trades(ask: &mut Ask<'_>) -> Answered {
         })
     };
     Ok(rows.iter().skip(skipped).map(row).collect())
+}
+
+/// Trades with those of the same order and price together. Here each has a price of its own.
+pub(super) fn aggregate_trades(ask: &mut Ask<'_>) -> Answered {
+    let limit = ask.params.limit(500, 1_000)?;
+    let from = ask.params.integer("fromId")?;
+    let (since, until) = (ask.params.integer("startTime")?, ask.params.integer("endTime")?);
+    let mut rows = traded(ask)?;
+    rows.retain(|trade| {
+        from.is_none_or(|from| trade.id >= from)
+            && since.is_none_or(|since| trade.time_ms >= since)
+            && until.is_none_or(|until| trade.time_ms <= until)
+    });
+    // With a beginning the first ones, else the latest.
+    let skipped = if from.is_some() || since.is_some() { 0 } else { rows.len().saturating_sub(limit) };
+    let row = |trade: &&Trade| {
+        json!({
+            "a": trade.id, "p": show_e8(trade.price_e8, 0), "q": show_e8(trade.qty_e8, 3), "f": trade.id,
+            "l": trade.id, "T": trade.time_ms, "m": trade.buy == trade.maker,
+        })
+    };
+    Ok(rows.iter().skip(skipped).take(limit).map(row).collect())
+}
+
+/// What the accounts traded in a contract, by id.
+fn traded<'e>(ask: &'e Ask<'_>) -> Result<Vec<&'e Trade>, Refusal> {
+    let symbol = ask.symbol()?;
+    let books = ask.engine.books.accounts.iter();
+    let mut rows: Vec<&Trade> =
+        books.flat_map(|book| book.trades.values()).filter(|trade| trade.symbol == symbol).collect();
+    rows.sort_by_key(|trade| trade.id);
+    Ok(rows)
 }
 
 pub(super) fn klines(ask: &mut Ask<'_>) -> Answered {

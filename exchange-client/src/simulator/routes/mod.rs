@@ -2,6 +2,7 @@
 //! with their weights.
 
 mod account;
+mod batch;
 mod conditional;
 mod history;
 mod market_data;
@@ -58,7 +59,7 @@ pub(super) struct Route {
     pub(super) access: Access,
     /// Its weight when it is about one contract, and when about all.
     weights: (u32, u32),
-    /// How many orders it counts as.
+    /// How many orders it counts as in ten seconds; in a minute it is one.
     pub(super) orders: u32,
     pub(super) action: fn(&mut Ask<'_>) -> Answered,
 }
@@ -93,6 +94,11 @@ const fn order(method: &'static str, path: &'static str, action: Action) -> Rout
     Route { method, path, access: Access::Signed, weights: (0, 0), orders: 1, action }
 }
 
+/// A batch, which counts as the five orders that it may have.
+const fn several(method: &'static str, path: &'static str, action: Action) -> Route {
+    Route { method, path, access: Access::Signed, weights: (5, 5), orders: 5, action }
+}
+
 const fn split(route: Route, all: u32) -> Route {
     Route { weights: (route.weights.0, all), ..route }
 }
@@ -103,6 +109,7 @@ const ROUTES: &[Route] = &[
     open("/fapi/v1/exchangeInfo", 1, market_data::exchange_info),
     open("/fapi/v1/depth", 5, market_data::depth),
     open("/fapi/v1/trades", 5, market_data::trades),
+    open("/fapi/v1/aggTrades", 20, market_data::aggregate_trades),
     open("/fapi/v1/klines", 5, market_data::klines),
     split(open("/fapi/v1/premiumIndex", 1, market_data::premium_index), 10),
     open("/fapi/v1/fundingRate", 1, market_data::funding_rates),
@@ -138,6 +145,9 @@ const ROUTES: &[Route] = &[
     order("POST", "/fapi/v1/order", orders::place),
     order("PUT", "/fapi/v1/order", orders::amend),
     change("DELETE", "/fapi/v1/order", 1, orders::cancel),
+    several("POST", "/fapi/v1/batchOrders", batch::place),
+    several("PUT", "/fapi/v1/batchOrders", batch::amend),
+    change("DELETE", "/fapi/v1/batchOrders", 1, batch::cancel),
     change("DELETE", "/fapi/v1/allOpenOrders", 1, orders::cancel_all),
     order("POST", "/fapi/v1/algoOrder", conditional::place),
     read("/fapi/v1/algoOrder", 1, conditional::conditional),
