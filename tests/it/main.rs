@@ -9,6 +9,7 @@ mod lists;
 mod processes;
 mod readme;
 mod simulator;
+mod stranger;
 mod support;
 mod sync;
 mod verify;

@@ -1,0 +1,130 @@
+//! The simulator that the stranger trades on, served over HTTP, and the questions that a session asks meanwhile.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use exchange_client::simulator::{BooksSnapshot, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
+use exchange_client::{Clock, SystemClock};
+use ledger_core::{Price, Symbol, TimestampMs};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+
+use super::environment::Environment;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/trade.py");
+/// The account that trades in one-way mode.
+pub(super) const ONE_WAY: &str = "one-way";
+/// The account that trades in hedge mode.
+pub(super) const HEDGED: &str = "hedged";
+const YEAR_MS: i64 = 365 * 86_400_000;
+
+/// The machine's clock, ahead by what passed at a word. The stranger signs with the machine's clock, so the exchange's
+/// must run as well.
+#[derive(Debug, Default)]
+struct SteppedClock {
+    ahead_ms: AtomicI64,
+}
+
+impl Clock for SteppedClock {
+    fn now(&self) -> TimestampMs {
+        SystemClock.now().saturating_add_ms(self.ahead_ms.load(Ordering::SeqCst))
+    }
+}
+
+/// An exchange on a port of its own.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    simulator: Arc<Simulator>,
+    clock: Arc<SteppedClock>,
+    accounts: Vec<SimulatorAccount>,
+    base_url: String,
+}
+
+impl Exchange {
+    pub(super) async fn open() -> Self {
+        let mut config = SimulatorConfig::new(7);
+        let accounts = vec![account(ONE_WAY), account(HEDGED)];
+        config.accounts.clone_from(&accounts);
+        // Prices move only when the session asks, so that what is read at two moments can be compared.
+        config.tick_ms = YEAR_MS;
+        // As on the real one, what an order says is known before its fills are.
+        config.settle_lag_ms = 5_000;
+        let clock = Arc::new(SteppedClock::default());
+        let simulator = Simulator::new(config, SimulatorClock::Live(clock.clone())).unwrap();
+        let simulator = Arc::new(simulator);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(serve(simulator.clone(), listener, std::future::pending()));
+        Self { simulator, clock, accounts, base_url }
+    }
+
+    /// Runs the session and answers what it asks, until it reports.
+    pub(super) async fn trade(&self, python: &Environment) -> Value {
+        let account = |index: usize| {
+            let account = &self.accounts[index];
+            json!({ "base_url": self.base_url, "api_key": account.api_key, "api_secret": account.api_secret })
+        };
+        let accounts = json!({ "one_way": account(0), "hedged": account(1) });
+        let mut command = python.command();
+        command.arg(SCRIPT).env("STRANGER_ACCOUNTS", accounts.to_string()).env("PYTHONIOENCODING", "utf-8");
+        // Settings of whoever runs the tests are no part of the session.
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "PYTHONPATH"] {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut answers = child.stdin.take().unwrap();
+        let mut questions = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut narration = child.stderr.take().unwrap();
+        let narration = tokio::spawn(async move {
+            let mut text = String::new();
+            narration.read_to_string(&mut text).await.map(|_| text)
+        });
+        let mut report = None;
+        while let Some(line) = questions.next_line().await.unwrap() {
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            if let Some(read) = line.get("report") {
+                report = Some(read.clone());
+                continue;
+            }
+            self.obey(&line);
+            if answers.write_all(b"{\"done\": true}\n").await.is_err() {
+                // It ended meanwhile; why, is told below.
+                break;
+            }
+        }
+        let status = child.wait().await.unwrap();
+        let narration = narration.await.unwrap().unwrap();
+        assert!(status.success(), "the session ended with {status}:\n{narration}");
+        report.unwrap_or_else(|| panic!("the session reported nothing:\n{narration}"))
+    }
+
+    fn obey(&self, question: &Value) {
+        match question["ask"].as_str() {
+            Some("price") => {
+                let (symbol, price) = (question["symbol"].as_str().unwrap(), question["price"].as_str().unwrap());
+                let price = Price::new(price.parse().unwrap()).unwrap();
+                self.simulator.set_price(&Symbol::new(symbol).unwrap(), price).unwrap();
+            }
+            Some("time") => {
+                self.clock.ahead_ms.fetch_add(question["ms"].as_i64().unwrap(), Ordering::SeqCst);
+            }
+            _ => panic!("the session asks what nobody knows: {question}"),
+        }
+    }
+
+    /// What the exchange knows.
+    pub(super) fn books(&self) -> BooksSnapshot {
+        self.simulator.books()
+    }
+}
+
+fn account(alias: &str) -> SimulatorAccount {
+    SimulatorAccount {
+        alias: alias.to_owned(),
+        api_key: format!("stranger-key-{alias}"),
+        api_secret: format!("stranger-secret-{alias}"),
+        ..SimulatorAccount::standard()
+    }
+}
