@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::binance_usdm::BinanceUsdm;
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
 use exchange_client::simulator::{FaultProfile, Simulator, SimulatorClock, SimulatorConfig, serve};
 use exchange_client::{
     Clock, CredentialError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig,
@@ -372,7 +372,14 @@ pub(crate) async fn demo_world(seed: u64, begins: TimestampMs, db: Option<&Path>
         let _ = stopped.await;
     }));
     let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-    let adapter = BinanceUsdm::new(Arc::new(transport), clock.clone(), &base_url, credentials).map_err(failed)?;
+    let adapter = BinanceUsdm::with_settings(
+        Arc::new(transport),
+        clock.clone(),
+        &base_url,
+        credentials,
+        RequestSettings::SIMULATED,
+    )
+    .map_err(failed)?;
     let adapter = Arc::new(adapter);
     let store = Arc::new(SqliteStore::open(&db, &OpenOptions::creating())?);
     Ok(DemoWorld { simulator, clock, base_url, reader: adapter.clone(), trader: adapter, store, db, stop, server })

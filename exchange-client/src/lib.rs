@@ -22,7 +22,9 @@ pub use api::{MockExchangeReader, MockExchangeTrader};
 #[cfg(any(test, feature = "mock"))]
 pub use clock::MockClock;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use credentials::{ApiKey, ApiSecret, CredentialError, Credentials};
+pub use credentials::{
+    API_KEY_VARIABLE, API_SECRET_VARIABLE, ApiKey, ApiSecret, CredentialError, CredentialFileError, Credentials,
+};
 pub use error::{Endpoint, ErrorClass, ExchangeError, FieldProblem, SendOutcome};
 #[cfg(any(test, feature = "mock"))]
 pub use transport::MockTransport;

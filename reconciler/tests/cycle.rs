@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exchange_client::binance_usdm::BinanceUsdm;
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
 use exchange_client::simulator::{MarketSpec, Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
 use exchange_client::{
     Clock, Credentials, ExchangeReader, ExchangeTrader, ManualClock, NewOrder, OrderKind, Request, Response,
@@ -213,7 +213,8 @@ impl House {
 
 fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>) -> BinanceUsdm {
     let credentials = SimulatorAccount::standard().credentials().unwrap();
-    BinanceUsdm::new(transport, Arc::clone(clock) as Arc<dyn Clock>, "http://127.0.0.1:1", credentials).unwrap()
+    let clock = Arc::clone(clock) as Arc<dyn Clock>;
+    BinanceUsdm::with_settings(transport, clock, "http://127.0.0.1:1", credentials, RequestSettings::SIMULATED).unwrap()
 }
 
 fn kinds(report: &CycleReport) -> BTreeMap<DiscrepancyKind, usize> {

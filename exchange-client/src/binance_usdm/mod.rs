@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub use self::facts::VENUE;
 pub use self::parse::fee_from_commission;
 use self::rest::RestClient;
+pub use self::rest::{RequestBudget, RequestSettings, RetryPolicy};
 pub use self::symbol::instrument_from_symbol;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
@@ -57,6 +58,20 @@ impl BinanceUsdm {
         base_url: &str,
         credentials: Credentials,
     ) -> Result<Self, ExchangeError> {
-        Ok(Self { rest: RestClient::new(transport, clock, base_url, credentials)? })
+        Self::with_settings(transport, clock, base_url, credentials, RequestSettings::default())
+    }
+
+    /// The same, with a say in budget and repetitions.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_settings(
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        base_url: &str,
+        credentials: Credentials,
+        settings: RequestSettings,
+    ) -> Result<Self, ExchangeError> {
+        Ok(Self { rest: RestClient::new(transport, clock, base_url, credentials, settings)? })
     }
 }

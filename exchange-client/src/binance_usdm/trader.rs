@@ -137,10 +137,10 @@ fn order_state(endpoint: &Endpoint, class: OrderClass, raw: &RawValue) -> Result
 impl BinanceUsdm {
     async fn send<T: DeserializeOwned>(&self, endpoint: &Endpoint, query: Query) -> SendOutcome<T> {
         // A clock that cannot be measured leaves the request unsent, whatever happened to the question for the time.
-        if let Err(error) = self.rest.server_now().await {
+        if let Err(error) = self.rest.ensure_measured().await {
             return SendOutcome::Rejected(error);
         }
-        SendOutcome::from_result(self.rest.send_signed(endpoint, query).await)
+        SendOutcome::from_result(self.rest.command(endpoint, &query).await)
     }
 
     async fn order_answer(&self, endpoint: &Endpoint, class: OrderClass, query: Query) -> SendOutcome<Stated<Order>> {

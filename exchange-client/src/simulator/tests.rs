@@ -12,7 +12,7 @@ use super::reply::Arrival;
 use super::request::Incoming;
 use super::*;
 use crate::api::{ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery, WindowQuery};
-use crate::binance_usdm::BinanceUsdm;
+use crate::binance_usdm::{BinanceUsdm, RequestSettings, RetryPolicy};
 use crate::clock::ManualClock;
 use crate::error::{ErrorClass, ExchangeError, SendOutcome};
 use crate::transport::{HttpTransport, HttpTransportConfig, Transport};
@@ -34,7 +34,9 @@ fn generous(seed: u64) -> SimulatorConfig {
 
 fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>, base_url: &str) -> BinanceUsdm {
     let credentials = SimulatorAccount::standard().credentials().unwrap();
-    BinanceUsdm::new(transport, Arc::clone(clock) as Arc<dyn Clock>, base_url, credentials).unwrap()
+    // Every refusal is told at once: they are what is tested here.
+    let settings = RequestSettings { retry: RetryPolicy::NEVER, ..RequestSettings::SIMULATED };
+    BinanceUsdm::with_settings(transport, Arc::clone(clock) as Arc<dyn Clock>, base_url, credentials, settings).unwrap()
 }
 
 fn in_process(simulator: &Arc<Simulator>, clock: &Arc<ManualClock>) -> BinanceUsdm {

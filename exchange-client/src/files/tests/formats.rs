@@ -200,7 +200,7 @@ fn ccxt_takes_decimals_and_ids_from_info() {
     assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "5.976");
     assert_eq!(fill.key.symbol.as_str(), "BTCUSDT");
     // The unified amount is what floats make of it; the exchange's own is exact.
-    let text = r#"[{"symbol":"BTC/USDT:USDT","side":"buy","price":0.1,"amount":0.30000000000000004,"id":"1","order":"2","timestamp":1772356364871,
+    let text = r#"[{"symbol":"BTC/USDT:USDT","side":"buy","price":0.1,"amount":0.30000000000000004,"id":"8389765568816714211","order":"8389765568816714212","timestamp":1772356364871,
         "info":{"symbol":"BTCUSDT","id":8389765568816714211,"orderId":8389765568816714212,"price":"0.1","qty":"0.3","commission":"0.1","commissionAsset":"USDT","time":"1772356364871","maker":false,"positionSide":"LONG"}}]"#;
     let fill = fills(&read_text("x.json", text).clean()).remove(0);
     assert_eq!(fill.qty.get().to_string(), "0.3");

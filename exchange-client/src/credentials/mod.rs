@@ -3,9 +3,16 @@
 //! Invariants, each with a test of the same name:
 //! 1. `credentials_are_never_shown`: `Debug` prints no character of them, and there is no `Display`.
 
+mod secret;
+mod source;
+
 use std::fmt;
 
 use thiserror::Error;
+use zeroize::Zeroizing;
+
+pub use self::secret::ApiSecret;
+pub use self::source::{API_KEY_VARIABLE, API_SECRET_VARIABLE, CredentialFileError};
 
 /// Why a text is no key or secret. The text itself is not repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -22,6 +29,20 @@ pub enum CredentialError {
         /// `API key` or `API secret`.
         what: &'static str,
     },
+    /// A private key that is not an unencrypted Ed25519 one.
+    #[error("the API secret is a private key, but not an unencrypted Ed25519 one in PEM (PKCS#8)")]
+    PrivateKeyKind,
+    /// A private key whose base64 is broken.
+    #[error("the API secret is a private key in PEM that cannot be read: copy it again")]
+    PrivateKeyUnreadable,
+    /// One of two variables.
+    #[error("{set} is set, but {unset} is not: set both, or neither")]
+    Unset {
+        /// The one that is set.
+        set: &'static str,
+        /// The one that is not.
+        unset: &'static str,
+    },
 }
 
 fn check(what: &'static str, text: &str) -> Result<(), CredentialError> {
@@ -34,44 +55,31 @@ fn check(what: &'static str, text: &str) -> Result<(), CredentialError> {
     Ok(())
 }
 
-macro_rules! secret_text {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Clone)]
-        pub struct $name(String);
+/// The public half of an API credential; it travels in a header.
+#[derive(Clone)]
+pub struct ApiKey(Zeroizing<String>);
 
-        impl $name {
-            /// Checks and keeps `text`.
-            ///
-            /// # Errors
-            /// [`CredentialError`] when it is empty or has a character that no key has.
-            pub fn new(text: impl Into<String>) -> Result<Self, CredentialError> {
-                let text = text.into();
-                check($what, &text)?;
-                Ok(Self(text))
-            }
+impl ApiKey {
+    /// Checks and keeps `text`.
+    ///
+    /// # Errors
+    /// [`CredentialError`] when it is empty or has a character that no key has.
+    pub fn new(text: impl Into<String>) -> Result<Self, CredentialError> {
+        let text = Zeroizing::new(text.into());
+        check("API key", &text)?;
+        Ok(Self(text))
+    }
 
-            pub(crate) fn expose(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "(hidden)"))
-            }
-        }
-    };
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
-secret_text!(
-    /// The public half of an API credential; it travels in a header.
-    ApiKey, "API key"
-);
-secret_text!(
-    /// The secret half: it signs and never travels.
-    ApiSecret, "API secret"
-);
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiKey(hidden)")
+    }
+}
 
 /// What proves who is asking.
 #[derive(Debug, Clone)]

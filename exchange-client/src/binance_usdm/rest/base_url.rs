@@ -1,0 +1,54 @@
+//! Where requests may go. Credentials travel with every request, so only TLS or the own machine will do.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `credentials_only_travel_encrypted_or_within_the_machine`.
+
+use crate::error::ExchangeError;
+
+/// Scheme, host and port of `base_url`, without a slash at the end.
+pub(super) fn checked(base_url: &str) -> Result<String, ExchangeError> {
+    let refused =
+        || ExchangeError::BaseUrl { base_url: base_url.chars().filter(|c| !c.is_control()).take(120).collect() };
+    let trimmed = base_url.trim_end_matches('/');
+    let uri: http::Uri = trimmed.parse().map_err(|_| refused())?;
+    let host = uri.host().ok_or_else(refused)?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let scheme_fits = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
+    let user_info = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    if !scheme_fits || user_info || uri.query().is_some() || !matches!(uri.path(), "" | "/") {
+        return Err(refused());
+    }
+    Ok(trimmed.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_only_travel_encrypted_or_within_the_machine() {
+        for (given, kept) in [
+            ("https://fapi.binance.com/", "https://fapi.binance.com"),
+            ("http://127.0.0.1:9555", "http://127.0.0.1:9555"),
+            ("http://[::1]:9555", "http://[::1]:9555"),
+            ("http://localhost:1", "http://localhost:1"),
+        ] {
+            assert_eq!(checked(given).unwrap(), kept);
+        }
+        for given in [
+            "http://fapi.binance.com",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "https://user:pass@fapi.binance.com",
+            "http://127.0.0.1@evil.example",
+            "https://fapi.binance.com/path",
+            "https://fapi.binance.com?x=1",
+            "ftp://127.0.0.1",
+            "fapi.binance.com",
+            "",
+        ] {
+            assert!(checked(given).is_err(), "{given}");
+        }
+    }
+}

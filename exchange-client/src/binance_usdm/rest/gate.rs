@@ -1,0 +1,219 @@
+//! When a request may be sent: never while the exchange asks to keep quiet, and within our share of its budget.
+//!
+//! The exchange counts the weight of all requests from an address in each minute of its clock, and a trading bot
+//! shares the address. So reads keep to a share of the minute, and wait for the next one when others have nearly used
+//! it up; what trades never waits, but counts.
+//!
+//! The minute is the exchange's, by the measured clock. It ends when that clock says so or when as much time has
+//! passed on tokio's: a simulation may stop either of them, and neither must hold a request for ever.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `reads_keep_to_their_share_of_a_minute`.
+//! 2. `what_others_use_counts_too`.
+//! 3. `a_request_heavier_than_the_share_goes_out_alone`.
+//! 4. `a_closed_gate_opens_when_either_clock_says_so`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ledger_core::TimestampMs;
+use tokio::time::Instant;
+
+use super::verdict::Silence;
+use crate::venue::MINUTE_MS;
+
+/// How much of the venue's weight reads may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestBudget {
+    /// The share of a minute's weight that this adapter's reads use at most, in percent.
+    pub own_percent: u16,
+    /// The share at which reads wait whoever has used it, in percent: what is left is for whoever trades.
+    pub total_percent: u16,
+}
+
+impl Default for RequestBudget {
+    /// 40 % of our own, and waiting once everybody together has used 85 %.
+    fn default() -> Self {
+        Self { own_percent: 40, total_percent: 85 }
+    }
+}
+
+impl RequestBudget {
+    /// All that the venue allows: for an address that nobody shares.
+    pub const FULL: Self = Self { own_percent: 100, total_percent: 100 };
+    /// No waiting: for a simulated exchange whose clock is stepped, or whose limits are being tried.
+    pub const UNLIMITED: Self = Self { own_percent: u16::MAX, total_percent: u16::MAX };
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Minute {
+    /// Which minute of the exchange's clock.
+    index: i64,
+    ends: Instant,
+    /// The weight of our reads.
+    own: u32,
+    /// The weight that the exchange counted last, plus what was sent since.
+    total: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Closed {
+    silence: Silence,
+    until: TimestampMs,
+    opens: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    minute: Option<Minute>,
+    closed: Option<Closed>,
+    orders_closed: Option<Closed>,
+}
+
+/// Keeps the counts and the silences.
+#[derive(Debug)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+    own_max: u32,
+    total_max: u32,
+}
+
+impl Gate {
+    pub(super) fn new(budget: RequestBudget, weight_1m_max: u32) -> Self {
+        let share = |percent: u16| weight_1m_max.saturating_mul(u32::from(percent)) / 100;
+        Self { state: Mutex::default(), own_max: share(budget.own_percent), total_max: share(budget.total_percent) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics while it holds the lock, and counts that are a little off would do no harm.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What forbids sending now, and until when, by our clock.
+    pub(super) fn closed(&self, orders: bool, now: TimestampMs) -> Option<(Silence, TimestampMs)> {
+        let state = self.state();
+        let orders_closed = if orders { state.orders_closed } else { None };
+        [state.closed, orders_closed]
+            .into_iter()
+            .flatten()
+            .find(|closed| now < closed.until && Instant::now() < closed.opens)
+            .map(|closed| (closed.silence, closed.until))
+    }
+
+    /// Keeps quiet until then. A later end that is known already stands.
+    pub(super) fn close(&self, silence: Silence, until: TimestampMs, now: TimestampMs) {
+        let wait_ms = u64::try_from(until.as_ms() - now.as_ms()).unwrap_or(0);
+        let closed = Closed { silence, until, opens: Instant::now() + Duration::from_millis(wait_ms) };
+        let mut state = self.state();
+        let slot = if silence == Silence::Orders { &mut state.orders_closed } else { &mut state.closed };
+        if slot.is_none_or(|known| known.until < until || known.opens <= Instant::now()) {
+            *slot = Some(closed);
+        }
+    }
+
+    /// Counts a request that is sent whatever the budget says.
+    pub(super) fn count(&self, weight: u32, server_now: TimestampMs) {
+        let mut state = self.state();
+        let minute = Self::minute(&mut state, server_now);
+        minute.total = minute.total.saturating_add(weight);
+    }
+
+    /// Counts a read, unless it has to wait until the answered instant.
+    pub(super) fn admit(&self, weight: u32, server_now: TimestampMs) -> Result<(), Instant> {
+        let mut state = self.state();
+        let minute = Self::minute(&mut state, server_now);
+        let (own, total) = (minute.own.saturating_add(weight), minute.total.saturating_add(weight));
+        // One that is too heavy for a share goes out first of all in a minute, or it never would.
+        let over_own = own > self.own_max && minute.own > 0;
+        let over_total = total > self.total_max && (minute.own > 0 || (minute.total > 0 && weight <= self.total_max));
+        if over_own || over_total {
+            return Err(minute.ends);
+        }
+        (minute.own, minute.total) = (own, total);
+        Ok(())
+    }
+
+    /// The exchange said how much was used in this minute.
+    pub(super) fn stated(&self, used: u32, server_now: TimestampMs) {
+        Self::minute(&mut self.state(), server_now).total = used;
+    }
+
+    fn minute(state: &mut State, server_now: TimestampMs) -> &mut Minute {
+        let index = server_now.as_ms().div_euclid(MINUTE_MS);
+        let now = Instant::now();
+        if state.minute.is_some_and(|minute| minute.index != index || minute.ends <= now) {
+            state.minute = None;
+        }
+        state.minute.get_or_insert_with(|| {
+            let left_ms = MINUTE_MS - server_now.as_ms().rem_euclid(MINUTE_MS);
+            let ends = now + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+            Minute { index, ends, own: 0, total: 0 }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten seconds into a minute.
+    const START_MS: i64 = 1_780_000_000_000 - 1_780_000_000_000 % MINUTE_MS + 10_000;
+
+    fn at(seconds: i64) -> TimestampMs {
+        TimestampMs::new(START_MS + seconds * 1_000).unwrap()
+    }
+
+    fn wait(gate: &Gate, weight: u32, seconds: i64) -> Option<u64> {
+        gate.admit(weight, at(seconds)).err().map(|until| (until - Instant::now()).as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reads_keep_to_their_share_of_a_minute() {
+        let gate = Gate::new(RequestBudget { own_percent: 40, total_percent: 85 }, 100);
+        assert_eq!(wait(&gate, 30, 0), None);
+        assert_eq!(wait(&gate, 10, 0), None);
+        assert_eq!(wait(&gate, 1, 0), Some(50));
+        // The next minute, by the exchange's clock ...
+        assert_eq!(wait(&gate, 40, 50), None);
+        assert_eq!(wait(&gate, 1, 50), Some(60));
+        // ... or because that much time has passed although its clock stands still.
+        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(wait(&gate, 40, 50), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_use_counts_too() {
+        let gate = Gate::new(RequestBudget { own_percent: 40, total_percent: 85 }, 100);
+        gate.stated(80, at(0));
+        assert_eq!(wait(&gate, 5, 0), None);
+        assert_eq!(wait(&gate, 1, 0), Some(50));
+        gate.count(10, at(50));
+        gate.count(70, at(50));
+        assert_eq!(wait(&gate, 6, 50), Some(60));
+        // What was sent in the meantime is in what the exchange states.
+        gate.stated(20, at(50));
+        assert_eq!(wait(&gate, 6, 50), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_heavier_than_the_share_goes_out_alone() {
+        let gate = Gate::new(RequestBudget { own_percent: 1, total_percent: 2 }, 1_000);
+        assert_eq!(wait(&gate, 50, 0), None);
+        assert_eq!(wait(&gate, 50, 0), Some(50));
+        assert_eq!(wait(&gate, 50, 50), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_opens_when_either_clock_says_so() {
+        let gate = Gate::new(RequestBudget::default(), 100);
+        gate.close(Silence::Requests, at(20), at(0));
+        gate.close(Silence::Ban, at(10), at(0));
+        assert_eq!(gate.closed(false, at(19)), Some((Silence::Requests, at(20))));
+        assert_eq!(gate.closed(false, at(20)), None);
+        assert_eq!(gate.closed(true, at(0)), Some((Silence::Requests, at(20))));
+        tokio::time::advance(Duration::from_secs(20)).await;
+        assert_eq!(gate.closed(true, at(0)), None);
+        gate.close(Silence::Orders, at(5), at(0));
+        assert_eq!((gate.closed(false, at(0)), gate.closed(true, at(0))), (None, Some((Silence::Orders, at(5)))));
+    }
+}

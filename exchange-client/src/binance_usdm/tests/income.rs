@@ -1,0 +1,155 @@
+//! The ledger: rows without an id, and seconds that hold more than a page.
+
+use super::*;
+
+#[tokio::test]
+async fn ledger_rows_without_an_id_are_told_apart() {
+    let row = |tran: &str, time: i64| {
+        format!(
+            r#"{{"symbol":"","incomeType":"BRAND_NEW_TYPE","income":"0.5","asset":"USDT","info":"x","time":{time},"tranId":{tran},"tradeId":""}}"#
+        )
+    };
+    let page = [
+        row("\"\"", NOW_MS - 9),
+        row("\"\"", NOW_MS - 9),
+        row("\"\"", NOW_MS - 8),
+        row("7", NOW_MS - 7),
+        row("\"8\"", NOW_MS - 7),
+    ];
+    let answer = format!("[{}]", page.join(","));
+    let ids = |answer: String| async move {
+        let (exchange, ..) = adapter(Script::timed().then(200, &answer));
+        let rows = exchange.fetch_income(window()).await.unwrap().rows;
+        assert!(rows.iter().all(|row| row.entity.key.symbol.is_none() && row.entity.fill_id.is_none()));
+        rows.into_iter().map(|row| row.entity.key.tran_id.to_string()).collect::<Vec<_>>()
+    };
+    let first = ids(answer.clone()).await;
+    assert_eq!(first.len(), 5);
+    assert_eq!(first.iter().collect::<std::collections::BTreeSet<_>>().len(), 5, "{first:?}");
+    assert_eq!(&first[3..], ["7", "8"]);
+    // The same answer another time gives the same ids.
+    assert_eq!(ids(answer).await, first);
+}
+
+#[tokio::test]
+async fn a_crowded_ledger_is_bisected_and_the_cut_rows_come_again() {
+    let row = |tran: i64, time: i64| {
+        format!(
+            r#"{{"symbol":"","incomeType":"TRANSFER","income":"1","asset":"USDT","info":"","time":{time},"tranId":{tran},"tradeId":""}}"#
+        )
+    };
+    let page = |rows: std::ops::Range<i64>| {
+        format!("[{}]", rows.map(|tran| row(tran, NOW_MS - 10_000 + tran)).collect::<Vec<_>>().join(","))
+    };
+    let script = Script::timed().then(200, &page(0..1_000)).then(200, &page(0..700)).then(200, &page(700..1_400));
+    let (exchange, script, _) = adapter(script);
+    let mut next = Some(window());
+    let mut seen = 0;
+    while let Some(query) = next {
+        let page = exchange.fetch_income(query).await.unwrap();
+        seen += page.rows.len();
+        next = page.next;
+    }
+    assert_eq!(seen, 1_400);
+    assert_eq!(script.asked().len(), 4);
+    // The two halves meet without gap or overlap.
+    assert!(script.asked()[2].contains(&format!("startTime={}&endTime={}&", NOW_MS - 10_000, NOW_MS - 5_001)));
+    assert!(
+        script.asked()[3].contains(&format!("startTime={}&endTime={NOW_MS}&", NOW_MS - 5_000)),
+        "{:?}",
+        script.asked()
+    );
+}
+
+fn nameless(time: i64, amount: &str, tran: &str) -> String {
+    format!(
+        r#"{{"symbol":"","incomeType":"REFERRAL_KICKBACK","income":"{amount}","asset":"USDT","info":"x","time":{time},"tranId":{tran},"tradeId":"0"}}"#
+    )
+}
+
+#[tokio::test]
+async fn the_same_ledger_rows_have_the_same_keys_in_every_form() {
+    use crate::files::{ImportFile, Options};
+
+    // Two identical rows of one second, one of the next, another amount, and one with an id.
+    let times = [NOW_MS - 9_000, NOW_MS - 8_400, NOW_MS - 8_000, NOW_MS - 7_500];
+    let amounts = ["0.01250000", "0.0125", "0.0125", "-3"];
+    let keys = |name: &str, text: String| {
+        let file = ImportFile::from_reader(name, std::io::Cursor::new(text.into_bytes()), Options::default()).unwrap();
+        let facts = file.flat_map(|row| row.unwrap().result.unwrap()).map(|statement| statement.fact);
+        let income = |fact| if let ledger_core::AnyFact::Income(income) = fact { Some(income.key) } else { None };
+        facts.filter_map(income).collect::<Vec<_>>()
+    };
+    let mut csv = vec!["Date(UTC),type,Amount,Asset,Symbol,Transaction ID".to_owned()];
+    let mut archive = vec!["symbol,incomeType,income,asset,info,time,tranId,tradeId".to_owned()];
+    let mut rest = Vec::new();
+    for (time, amount) in times.into_iter().zip(amounts) {
+        // NOW_MS is 2026-05-28 20:26:40 UTC.
+        let second = 40 - (NOW_MS - time + 999) / 1_000;
+        csv.push(format!("2026-05-28 20:26:{second:02},REFERRAL_KICKBACK,{amount},USDT,,"));
+        archive.push(format!(",REFERRAL_KICKBACK,{amount},USDT,x,{time},0,"));
+        rest.push(nameless(time, amount, if rest.len() % 2 == 0 { "0" } else { "\"\"" }));
+    }
+    let (csv, archive) = (keys("a.csv", csv.join("\n")), keys("b.csv", archive.join("\n")));
+    assert_eq!((csv.len(), csv.iter().collect::<std::collections::BTreeSet<_>>().len()), (4, 4));
+    assert_eq!(archive, csv);
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", rest.join(","))));
+    let rows = exchange.fetch_income(window()).await.unwrap().rows;
+    assert_eq!(rows.into_iter().map(|row| row.entity.key).collect::<Vec<_>>(), csv);
+}
+
+/// Answers the ledger from a list, a page at most, as the exchange does.
+struct Ledger(Vec<i64>);
+
+#[async_trait]
+impl Transport for Ledger {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.path.ends_with("time") {
+            let body = Bytes::from(format!(r#"{{"serverTime":{NOW_MS}}}"#));
+            return Ok(Response { status: 200, headers: Vec::new(), body });
+        }
+        let bound = |name: &str| {
+            let value = request.query.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap();
+            value.parse::<i64>().unwrap()
+        };
+        let asked = bound("startTime=")..=bound("endTime=");
+        let rows = self.0.iter().filter(|time| asked.contains(time)).take(1_000);
+        let rows: Vec<_> = rows.map(|time| nameless(*time, "1", "\"\"")).collect();
+        Ok(Response { status: 200, headers: Vec::new(), body: Bytes::from(format!("[{}]", rows.join(","))) })
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_row_without_an_id_has_one_id_wherever_pages_begin() {
+    // Identical rows all over; one second holds two and a half pages.
+    let mut times: Vec<i64> = (0..40).map(|index| NOW_MS - 9_990 + index * 250).collect();
+    times.extend((0..2_500).map(|index| NOW_MS - 5_000 + index % 900));
+    times.sort_unstable();
+    let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
+    let credentials = Credentials::new("the-key", "the-secret").unwrap();
+    let ledger = Arc::new(Ledger(times.clone()));
+    let exchange = BinanceUsdm::new(ledger, clock, "https://fapi.binance.com", credentials).unwrap();
+    let walk = |since: i64| {
+        let exchange = &exchange;
+        async move {
+            let at = |ms| TimestampMs::new(NOW_MS + ms).unwrap();
+            let mut next = Some(WindowQuery::new(TimeWindow::new(at(since), at(0)).unwrap()));
+            let mut seen = std::collections::BTreeMap::new();
+            while let Some(query) = next {
+                let page = exchange.fetch_income(query).await.unwrap();
+                for row in page.rows {
+                    assert!(seen.insert(row.entity.key, row.entity.time.at.as_ms()).is_none());
+                }
+                next = page.next;
+            }
+            seen
+        }
+    };
+    let all = walk(-10_000).await;
+    assert_eq!(all.len(), times.len());
+    for since in [-9_700, -9_001, -4_999, -4_321, -1] {
+        for (key, time) in walk(since).await {
+            assert_eq!(all.get(&key), Some(&time), "{since}: {key:?}");
+        }
+    }
+}

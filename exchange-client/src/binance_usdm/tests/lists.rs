@@ -1,0 +1,197 @@
+//! Orders by list and one by one: both classes, forced ones, and what is not found.
+
+use ledger_core::{ExitReason, TimestampMs};
+
+use super::*;
+
+fn at(ms: i64) -> TimestampMs {
+    TimestampMs::new(NOW_MS + ms).unwrap()
+}
+
+/// As the exchange answers for a stop that was hit: linked to the regular order that it became.
+const FINISHED_ALGO: &str = r#"{"algoId":8389765568816714213,"clientAlgoId":"swing:sl:1","algoType":"CONDITIONAL",
+  "orderType":"STOP_MARKET","symbol":"币安人生USDT","side":"SELL","positionSide":"LONG","timeInForce":"GTC",
+  "quantity":"120","algoStatus":"FINISHED","actualOrderId":"9007199254740993","actualPrice":"0.24810","actualQty":"120",
+  "actualType":"MARKET","triggerPrice":"0.25000","price":"0.00","icebergQuantity":null,"tpTriggerPrice":"0.000",
+  "tpPrice":"0.000","slTriggerPrice":"0.000","slPrice":"0.000","tpOrderType":"","selfTradePreventionMode":"EXPIRE_MAKER",
+  "workingType":"CONTRACT_PRICE","priceMatch":"NONE","closePosition":false,"priceProtect":false,"reduceOnly":true,
+  "createTime":1779999000000,"updateTime":1779999936135,"triggerTime":1779999936114,"goodTillDate":0}"#;
+
+/// As it answers for a waiting one that closes the whole position.
+const WAITING_ALGO: &str = r#"{"algoId":2148627,"clientAlgoId":"tp","algoType":"CONDITIONAL","orderType":"TAKE_PROFIT_MARKET",
+  "symbol":"BTCUSDT","side":"SELL","positionSide":"BOTH","timeInForce":"GTE_GTC","quantity":"0.000","algoStatus":"NEW",
+  "actualOrderId":"","actualPrice":"0.00000","triggerPrice":"75000.00","price":"0.00","icebergQuantity":null,
+  "workingType":"MARK_PRICE","priceMatch":"NONE","closePosition":true,"priceProtect":true,"reduceOnly":true,
+  "createTime":1779999000000,"updateTime":1779999000000,"triggerTime":0,"goodTillDate":0}"#;
+
+/// As it lists what it closed itself.
+const FORCED: &str = r#"[
+  {"orderId":6071832819,"symbol":"BTCUSDT","status":"FILLED","clientOrderId":"autoclose-1779999107620000020",
+   "price":"60871.09","avgPrice":"60913.21000","origQty":"0.001","executedQty":"0.001","cumQuote":"60.91321",
+   "timeInForce":"IOC","type":"LIMIT","reduceOnly":false,"closePosition":false,"side":"SELL","positionSide":"BOTH",
+   "stopPrice":"0","workingType":"CONTRACT_PRICE","origType":"LIMIT","time":1779999107620,"updateTime":1779999107687},
+  {"orderId":6072734303,"symbol":"BTCUSDT","status":"FILLED","clientOrderId":"adl_autoclose","price":"61023.14",
+   "avgPrice":"60979.82000","origQty":"0.001","executedQty":"0.001","cumQuote":"60.97982","timeInForce":"GTC",
+   "type":"LIMIT","reduceOnly":false,"closePosition":false,"side":"BUY","positionSide":"SHORT","stopPrice":"0",
+   "workingType":"CONTRACT_PRICE","origType":"LIMIT","time":1779999725059,"updateTime":1779999725071}]"#;
+
+#[tokio::test]
+async fn a_conditional_order_keeps_its_own_id_and_names_the_order_that_it_became() {
+    let reference = OrderRef::Client(OrderClass::Conditional, ClientOrderId::new("swing:sl:1").unwrap());
+    let symbol = Symbol::new("币安人生USDT").unwrap();
+    let (exchange, script, _) = adapter(Script::timed().then(200, FINISHED_ALGO));
+    let found = exchange.fetch_order(symbol.clone(), reference).await.unwrap().unwrap();
+    assert_eq!(&*found.payload, FINISHED_ALGO);
+    let order = found.entity;
+    assert_eq!((order.key.class, order.key.order_id.as_str()), (OrderClass::Conditional, "8389765568816714213"));
+    assert_eq!(order.triggered_order_id.unwrap().as_str(), "9007199254740993");
+    assert_eq!(order.client_order_id.unwrap().as_str(), "swing:sl:1");
+    assert_eq!((order.status, order.order_type.unwrap().as_str()), (OrderStatus::Finished, "STOP_MARKET"));
+    assert_eq!((order.terms.trigger_price.unwrap().to_string().as_str(), order.terms.price), ("0.25", None));
+    assert_eq!((order.position_side, order.reduce_only), (Some(PositionSide::Long), Some(true)));
+    // The regular order executes, not this one.
+    assert_eq!(order.executed, None);
+    let asked = &script.asked()[1];
+    let encoded = "symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&clientAlgoId=swing%3Asl%3A1&";
+    assert!(asked.starts_with(&format!("GET /fapi/v1/algoOrder?{encoded}")), "{asked}");
+
+    for (status, expected) in [
+        ("NEW", OrderStatus::New),
+        ("CANCELED", OrderStatus::Canceled),
+        ("TRIGGERING", OrderStatus::Triggering),
+        ("TRIGGERED", OrderStatus::Triggered),
+        ("FINISHED", OrderStatus::Finished),
+        ("REJECTED", OrderStatus::Rejected),
+        ("EXPIRED", OrderStatus::Expired),
+        ("PAUSED", OrderStatus::Other("PAUSED".into())),
+    ] {
+        let row = FINISHED_ALGO.replace("FINISHED", status);
+        let (exchange, ..) = adapter(Script::timed().then(200, &row));
+        let reference = OrderRef::Id(OrderClass::Conditional, OrderId::new("8389765568816714213").unwrap());
+        let found = exchange.fetch_order(symbol.clone(), reference).await.unwrap().unwrap();
+        assert_eq!(found.entity.status, expected);
+    }
+    // The link has been seen as a number, too.
+    let row = FINISHED_ALGO.replace("\"9007199254740993\"", "9007199254740993");
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
+    let page = exchange.fetch_orders(OrderClass::Conditional, Some(symbol), window()).await.unwrap();
+    assert_eq!(page.rows[0].entity.triggered_order_id.as_ref().unwrap().as_str(), "9007199254740993");
+}
+
+#[tokio::test]
+async fn open_orders_are_those_of_both_lists_or_an_error() {
+    let regular = format!("[{ORDER_ROW}]");
+    let conditional = format!("[{WAITING_ALGO}]");
+    let (exchange, script, _) = adapter(Script::timed().then(200, &conditional).then(200, &regular));
+    let answer = exchange.fetch_open_orders(None).await.unwrap();
+    let listed: Vec<_> =
+        answer.rows.iter().map(|row| (row.entity.key.class, row.entity.key.order_id.as_str())).collect();
+    assert_eq!(listed, [(OrderClass::Regular, "8389765568816714212"), (OrderClass::Conditional, "2148627")]);
+    let waiting = &answer.rows[1].entity;
+    assert_eq!((waiting.terms.qty, waiting.close_position), (None, Some(true)));
+    assert_eq!((waiting.triggered_order_id.as_ref(), &waiting.status), (None, &OrderStatus::New));
+    assert!(script.asked()[1].starts_with("GET /fapi/v1/openAlgoOrders?recvWindow="), "{:?}", script.asked());
+    assert!(script.asked()[2].starts_with("GET /fapi/v1/openOrders?recvWindow="), "{:?}", script.asked());
+    // Half an answer is none.
+    for script in [
+        Script::timed().then(502, "").then(200, &regular),
+        Script::timed().then(200, &conditional).then(502, ""),
+        Script::timed().then(200, &conditional.replace("algoId", "other")).then(200, &regular),
+    ] {
+        let (exchange, ..) = adapter(script);
+        assert!(exchange.fetch_open_orders(None).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_found_is_no_error_and_no_proof() {
+    let notice = r#"{"code":-2013,"msg":"Order does not exist."}"#;
+    for class in [OrderClass::Regular, OrderClass::Conditional] {
+        let (exchange, script, _) = adapter(Script::timed().then(400, notice));
+        let reference = OrderRef::Id(class, OrderId::new("1").unwrap());
+        assert_eq!(exchange.fetch_order(btc(), reference).await.unwrap(), None);
+        assert_eq!(script.asked().len(), 2);
+    }
+    // Any other failure is not an absence.
+    let (exchange, ..) = adapter(Script::timed().then(503, r#"{"code":-1008,"msg":"overloaded"}"#));
+    let reference = OrderRef::Id(OrderClass::Regular, OrderId::new("1").unwrap());
+    assert!(exchange.fetch_order(btc(), reference).await.is_err());
+}
+
+#[tokio::test]
+async fn each_class_has_a_list_of_its_own() {
+    let (exchange, script, _) = adapter(Script::timed().then(200, &format!("[{ORDER_ROW}]")).then(200, "[]"));
+    let page = exchange.fetch_orders(OrderClass::Regular, None, window()).await.unwrap();
+    assert_eq!((page.rows.len(), page.next), (1, None));
+    let span = format!("startTime={}&endTime={NOW_MS}&limit=1000&", NOW_MS - 10_000);
+    assert!(script.asked()[1].starts_with(&format!("GET /fapi/v1/allOrders?{span}")), "{:?}", script.asked());
+    let page = exchange.fetch_orders(OrderClass::Conditional, Some(btc()), window()).await.unwrap();
+    assert_eq!((page.rows.len(), page.next), (0, None));
+    let expected = format!("GET /fapi/v1/allAlgoOrders?symbol=BTCUSDT&{span}");
+    assert!(script.asked()[2].starts_with(&expected), "{:?}", script.asked());
+    // The exchange answers about one contract at a time; what it is not asked it cannot answer with nothing.
+    let error = exchange.fetch_orders(OrderClass::Conditional, None, window()).await.unwrap_err();
+    assert_eq!((error.class(), script.asked().len()), (ErrorClass::Unsupported, 3));
+}
+
+#[tokio::test]
+async fn forced_orders_say_what_forced_them() {
+    let (exchange, script, _) = adapter(Script::timed().then(200, FORCED));
+    let page = exchange.fetch_force_orders(None, window()).await.unwrap();
+    let reasons: Vec<_> = page.rows.iter().map(|row| row.entity.exit_reason).collect();
+    assert_eq!(reasons, [Some(ExitReason::Liquidation), Some(ExitReason::Adl)]);
+    assert_eq!(page.rows[0].entity.executed.as_ref().unwrap().avg_price.unwrap().to_string(), "60913.21");
+    assert!(script.asked()[1].starts_with("GET /fapi/v1/forceOrders?startTime="), "{:?}", script.asked());
+    assert!(script.asked()[1].contains("&limit=100&"));
+    // Wherever such an order is answered, and for the settlement of a contract as well; nobody else's order has a reason.
+    for (client_order_id, expected) in [
+        ("settlement_autoclose-1779999107620000020", Some(ExitReason::Settlement)),
+        ("adl_autoclose", Some(ExitReason::Adl)),
+        ("my-autoclose-1", None),
+        ("web_abc", None),
+    ] {
+        let row = ORDER_ROW.replace("\"abc\"", &format!("\"{client_order_id}\""));
+        assert_eq!(order_of(&row).await.exit_reason, expected, "{client_order_id}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_list_is_asked_for_again_in_halves() {
+    let row = |id: i64| {
+        let created = NOW_MS - 10_000 + id * 50;
+        ORDER_ROW.replace("8389765568816714212", &id.to_string()).replace("1779999999000", &created.to_string())
+    };
+    let page = |ids: std::ops::Range<i64>| format!("[{}]", ids.map(row).collect::<Vec<_>>().join(","));
+    let script = Script::timed().then(200, &page(0..100)).then(200, &page(0..70)).then(200, &page(70..140));
+    let (exchange, script, _) = adapter(script);
+    let (mut next, mut seen) = (Some(window()), std::collections::BTreeSet::new());
+    while let Some(query) = next {
+        let page = exchange.fetch_force_orders(Some(btc()), query).await.unwrap();
+        seen.extend(page.rows.into_iter().map(|row| row.entity.key));
+        next = page.next;
+    }
+    assert_eq!((seen.len(), script.asked().len()), (140, 4));
+}
+
+#[tokio::test]
+async fn funding_rates_have_a_sign_and_perhaps_a_mark_price() {
+    let rows = r#"[{"symbol":"BTCUSDT","fundingTime":1779984000000,"fundingRate":"-0.00010000","markPrice":"64250.50000000"},
+        {"symbol":"BTCUSDT","fundingTime":1779955200000,"fundingRate":"0.00037120","markPrice":""}]"#;
+    let (exchange, script, _) = adapter(Script::timed().then(200, rows));
+    let query = WindowQuery::new(TimeWindow::new(at(-86_400_000), at(0)).unwrap());
+    let page = exchange.fetch_funding_rates(btc(), query).await.unwrap();
+    let rates: Vec<_> = page
+        .rows
+        .iter()
+        .map(|row| (row.entity.at.as_ms(), row.entity.rate.to_string(), row.entity.mark_price.is_some()))
+        .collect();
+    assert_eq!(
+        rates,
+        [(1_779_955_200_000, "0.0003712".to_owned(), false), (1_779_984_000_000, "-0.0001".to_owned(), true)]
+    );
+    assert!(
+        script.asked()[1].starts_with("GET /fapi/v1/fundingRate?symbol=BTCUSDT&startTime="),
+        "{:?}",
+        script.asked()
+    );
+}

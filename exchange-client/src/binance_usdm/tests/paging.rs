@@ -1,0 +1,1 @@
+//! Trades page by page.

@@ -1,0 +1,163 @@
+//! From payload to entity: as the exchange really sends them, and as it never should.
+
+use super::*;
+
+#[tokio::test]
+async fn entities_carry_their_payload_verbatim() {
+    let (exchange, script, _) = adapter(Script::timed().then(200, &format!("[ {TRADE} ]")));
+    let page = exchange.fetch_my_trades(btc(), from_id("700")).await.unwrap();
+    let [row] = page.rows.as_slice() else { panic!("one row, not {}", page.rows.len()) };
+    assert_eq!(&*row.payload, TRADE);
+    let fill = &row.entity;
+    assert_eq!(fill.key.fill_id.as_str(), "8389765568816714211");
+    assert_eq!(fill.sequence, Some(8_389_765_568_816_714_211));
+    assert_eq!(fill.order_id.as_ref().unwrap().as_str(), "9007199254740993");
+    assert_eq!((fill.position_side, fill.maker), (Some(PositionSide::Net), Some(false)));
+    assert_eq!(fill.fee.as_ref().unwrap().asset.as_str(), "BNB");
+    assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "-0.91539999");
+    assert_eq!(page.asked_at.as_ms(), NOW_MS);
+    let statement = row.statement();
+    assert_eq!(statement.payload.as_deref(), Some(TRADE));
+    let asked = script.asked();
+    let expected = "GET /fapi/v1/userTrades?symbol=BTCUSDT&fromId=700&limit=1000&recvWindow=5000&timestamp=1780000000000&signature=";
+    assert!(asked[1].starts_with(expected), "{}", asked[1]);
+    // Computed elsewhere: openssl dgst -sha256 -hmac the-secret over what stands before `&signature=`.
+    assert!(asked[1].ends_with("fc982339fd1e7c27beb8c5b913151a35d8d0fe9bb93fa4424496e823d9b137ca"), "{}", asked[1]);
+    assert_eq!(script.asked.lock().unwrap()[1].headers, [("x-mbx-apikey", "the-key".to_owned())]);
+    assert!(!format!("{exchange:?}").contains("the-"));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_refused_by_name() {
+    for field in [
+        "id",
+        "orderId",
+        "side",
+        "positionSide",
+        "price",
+        "qty",
+        "commission",
+        "commissionAsset",
+        "realizedPnl",
+        "time",
+        "symbol",
+    ] {
+        let without = TRADE.replace(&format!("\"{field}\":"), "\"other\":");
+        match trade_error(&without).await {
+            ExchangeError::Malformed { field: named, row: 0, problem, .. } => {
+                assert_eq!((named, *problem), (field, FieldProblem::Missing));
+            }
+            other => panic!("{field}: {other}"),
+        }
+    }
+    for (bad, field) in [
+        (TRADE.replace("\"64250.50\"", "\"NaN\""), "price"),
+        (TRADE.replace("\"64250.50\"", "1e400"), "price"),
+        (TRADE.replace("\"64250.50\"", "{\"x\":1}"), "price"),
+        (TRADE.replace("\"0.002\"", "\"-0.002\""), "qty"),
+        (TRADE.replace("\"SELL\"", "\"HOLD\""), "side"),
+        (TRADE.replace("1780000000000", "1780000000"), "time"),
+        (TRADE.replace("8389765568816714211", "83897655688167142119"), "id"),
+        (TRADE.replace("8389765568816714211", "1.5"), "id"),
+        (TRADE.replace("\"BOTH\"", "\"EITHER\""), "positionSide"),
+        (TRADE.replace("\"maker\":false", "\"maker\":\"perhaps\""), "maker"),
+    ] {
+        match trade_error(&bad).await {
+            ExchangeError::Malformed { field: named, .. } => assert_eq!(named, field),
+            other => panic!("{field}: {other}"),
+        }
+    }
+    let (exchange, ..) = adapter(Script::timed().then(200, &ORDER_ROW.replace("executedQty", "other")));
+    let error = exchange
+        .fetch_order(btc(), OrderRef::Client(OrderClass::Regular, ClientOrderId::new("abc").unwrap()))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("`executedQty`"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_unknown_is_tolerated() {
+    assert_eq!(order_of(&ORDER_ROW.replace("\"NEW\"", "\"PAUSED\"")).await.status, OrderStatus::Other("PAUSED".into()));
+    // A number where a text belongs is read from its digits.
+    let numeric = TRADE.replace("\"64250.50\"", "64250.50").replace("8389765568816714211", "\"8389765568816714211\"");
+    let fill = fill_of(&numeric).await;
+    assert_eq!((fill.price.to_string().as_str(), fill.sequence), ("64250.5", Some(8_389_765_568_816_714_211)));
+}
+
+#[tokio::test]
+async fn an_order_never_makes_a_fill() {
+    let filled =
+        ORDER_ROW.replace("\"NEW\"", "\"FILLED\"").replace("\"executedQty\":\"0\"", "\"executedQty\":\"0.40\"");
+    // The answer to placing has no average price any more.
+    let (exchange, script, _) = adapter(Script::timed().then(200, &filled.replace("\"avgPrice\":\"0.00000\",", "")));
+    let order = exchange.create_order(new_order()).await.done().unwrap();
+    assert!(matches!(order.statement().fact, ledger_core::AnyFact::Order(_)));
+    let executed = order.entity.executed.unwrap();
+    assert_eq!((executed.qty.to_string().as_str(), executed.avg_price), ("0.4", None));
+    let sent = &script.asked()[1];
+    assert!(
+        sent.starts_with(
+            "POST /fapi/v1/order?symbol=BTCUSDT&side=BUY&positionSide=BOTH&type=MARKET&quantity=0.01&newClientOrderId=x-1%3Aentry&newOrderRespType=RESULT&"
+        ),
+        "{sent}"
+    );
+}
+
+#[tokio::test]
+async fn fees_are_positive_when_paid() {
+    let fee = |row: String| async move { fill_of(&row).await.fee.unwrap().amount.to_string() };
+    // As captured from the exchange: a charge is positive.
+    assert_eq!(fee(TRADE.to_owned()).await, "0.0514004");
+    // As documented: a taker's charge, seen from the wallet.
+    let negative = TRADE.replace("\"0.05140040\"", "\"-0.05140040\"");
+    assert_eq!(fee(negative.clone()).await, "0.0514004");
+    // A maker's negative commission is a rebate and stays one.
+    assert_eq!(fee(negative.replace("\"maker\":false", "\"maker\":true")).await, "-0.0514004");
+    assert_eq!(fee_from_commission("-1".parse::<Decimal>().unwrap(), None).to_string(), "-1");
+    // In the ledger a charge is negative, for that is what it does to the wallet.
+    let row = r#"[{"symbol":"BTCUSDT","incomeType":"COMMISSION","income":"-0.05140040","asset":"BNB","info":"COMMISSION",
+        "time":1779999999000,"tranId":9689322392,"tradeId":"8389765568816714211"}]"#;
+    let (exchange, ..) = adapter(Script::timed().then(200, row));
+    let income = exchange.fetch_income(window()).await.unwrap().rows.remove(0).entity;
+    assert_eq!(income.amount.to_string(), "-0.0514004");
+    assert_eq!(income.fill_id.unwrap().as_str(), "8389765568816714211");
+}
+
+#[tokio::test]
+async fn zero_stands_for_nothing_where_the_exchange_means_nothing() {
+    let order = order_of(ORDER_ROW).await;
+    assert_eq!((order.terms.price, order.executed.as_ref().unwrap().avg_price), (None, None));
+    assert_eq!(order.terms.trigger_price.unwrap().to_string(), "9300");
+    assert_eq!(order.terms.qty.unwrap().to_string(), "0.4");
+    assert_eq!(order.order_type.unwrap().as_str(), "STOP_MARKET");
+    assert_eq!(order.position_side, Some(PositionSide::Short));
+    assert_eq!(order.key.order_id.as_str(), "8389765568816714212");
+    // Closing "the whole position" has no quantity.
+    let closing = ORDER_ROW.replace("\"0.40\"", "\"0\"").replace("\"closePosition\":false", "\"closePosition\":true");
+    let order = order_of(&closing).await;
+    assert_eq!((order.terms.qty, order.close_position), (None, Some(true)));
+    let rows =
+        r#"[{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"-0.100","entryPrice":"0.0","updateTime":0}]"#;
+    let (exchange, ..) = adapter(Script::timed().then(200, rows));
+    let position = exchange.fetch_positions(None).await.unwrap().rows.remove(0).entity;
+    assert_eq!((position.qty.to_string().as_str(), position.entry_price), ("-0.1", None));
+    assert_eq!(position.at.as_ms(), NOW_MS);
+}
+
+#[tokio::test]
+async fn a_duplicate_or_unsorted_page_is_put_right() {
+    let with_id = |id: i64| TRADE.replace("8389765568816714211", &id.to_string());
+    let answer = format!("[{},{},{}]", with_id(12), with_id(10), with_id(12));
+    let (exchange, ..) = adapter(Script::timed().then(200, &answer));
+    let page = exchange.fetch_my_trades(btc(), from_id("1")).await.unwrap();
+    let ids: Vec<_> = page.rows.iter().map(|row| row.entity.sequence.unwrap()).collect();
+    assert_eq!((ids, page.next), (vec![10, 12], None));
+}
+
+#[tokio::test]
+async fn rows_that_were_not_asked_for_are_refused() {
+    match trade_error(&TRADE.replace("\"BTCUSDT\"", "\"ETHUSDT\"")).await {
+        ExchangeError::Malformed { field: "symbol", problem, .. } => assert_eq!(*problem, FieldProblem::NotAskedFor),
+        other => panic!("{other}"),
+    }
+}

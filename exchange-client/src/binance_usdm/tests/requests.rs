@@ -1,0 +1,277 @@
+//! One request and its answer: bad answers, waiting, repeating.
+
+use super::*;
+
+const WRONG_CLOCK: &str = r#"{"code":-1021,"msg":"Timestamp for this request is outside of the recvWindow."}"#;
+
+fn time_answer(ms: i64) -> String {
+    format!(r#"{{"serverTime":{ms}}}"#)
+}
+
+#[tokio::test]
+async fn an_answer_of_any_other_shape_is_an_error() {
+    for (status, body, class) in [
+        (200, "", ErrorClass::Malformed),
+        (200, "<html>ok</html>", ErrorClass::Malformed),
+        (200, "[{\"symbol\":\"BTCUSDT\",", ErrorClass::Malformed),
+        (200, "{}", ErrorClass::Malformed),
+        (200, "[7]", ErrorClass::Malformed),
+        (200, "\u{0}\u{1}\u{2}", ErrorClass::Malformed),
+        (200, r#"{"code":-1121,"msg":"Invalid symbol."}"#, ErrorClass::Symbol),
+        (301, "", ErrorClass::Unavailable),
+        (302, "<html>moved</html>", ErrorClass::Unavailable),
+        (400, r#"{"code":-1121,"msg":"Invalid symbol."}"#, ErrorClass::Symbol),
+        (400, r#"{"code":-4141,"msg":"Symbol is closed."}"#, ErrorClass::Symbol),
+        (400, r#"{"code":-2013,"msg":"Order does not exist."}"#, ErrorClass::NotFound),
+        (401, r#"{"code":-2014,"msg":"API-key format invalid."}"#, ErrorClass::Authentication),
+        (401, r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#, ErrorClass::Authentication),
+        (400, r#"{"code":-1022,"msg":"Signature for this request is not valid."}"#, ErrorClass::Authentication),
+        (403, "<html>firewall</html>", ErrorClass::Authentication),
+        (408, "", ErrorClass::Unavailable),
+        (418, "", ErrorClass::Throttled),
+        (429, r#"{"code":-1003,"msg":"Too many requests."}"#, ErrorClass::Throttled),
+        (502, "<html>bad gateway</html>", ErrorClass::Unavailable),
+        (503, r#"{"code":-1008,"msg":"Server is currently overloaded."}"#, ErrorClass::Unavailable),
+    ] {
+        let (exchange, script, _) = adapter(Script::timed().then(status, body));
+        let error = exchange.fetch_my_trades(btc(), from_id("1")).await.unwrap_err();
+        assert_eq!(error.class(), class, "{status} {body}: {error}");
+        assert!(error.to_string().starts_with("GET /fapi/v1/userTrades for BTCUSDT: "), "{error}");
+        assert!(!error.to_string().contains(['\u{0}', '\u{1}', '\u{2}']), "{error}");
+        assert_eq!(script.asked().len(), 2, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_content_type_is_named_where_it_matters() {
+    let html = [("content-type", "text/html; charset=utf-8")];
+    let (exchange, ..) = adapter(Script::timed().then_with(200, "<html>login</html>", &html));
+    let error = exchange.fetch_positions(None).await.unwrap_err().to_string();
+    assert!(error.contains("text/html") && error.contains("<html>login"), "{error}");
+    // What counts are the words, not their label.
+    let (exchange, ..) = adapter(Script::timed().then_with(200, "[]", &html));
+    assert!(exchange.fetch_positions(None).await.unwrap().rows.is_empty());
+}
+
+#[tokio::test]
+async fn a_closed_symbol_is_told_from_other_refusals() {
+    for code in [-1121, -4141] {
+        let notice = format!(r#"{{"code":{code},"msg":"Symbol is closed."}}"#);
+        let (exchange, ..) = adapter(Script::timed().then(400, &notice).then(200, "[]"));
+        match exchange.fetch_my_trades(btc(), from_id("1")).await.unwrap_err() {
+            ExchangeError::SymbolClosed { endpoint, code: stated, .. } => {
+                assert_eq!((endpoint.symbol, stated), (Some(btc()), code));
+            }
+            other => panic!("{other}"),
+        }
+        // The others go on.
+        let other = Symbol::new("ETHUSDT").unwrap();
+        assert!(exchange.fetch_my_trades(other, from_id("1")).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_clock_is_measured_and_the_request_repeated_once() {
+    let ahead_ms = NOW_MS + 300_000;
+    let script = Script::timed()
+        .then(400, WRONG_CLOCK)
+        .then(200, &time_answer(ahead_ms))
+        .then(200, "[]")
+        .then(400, WRONG_CLOCK)
+        .then(200, &time_answer(ahead_ms))
+        .then(400, WRONG_CLOCK);
+    let (exchange, script, _) = adapter(script);
+    assert!(exchange.fetch_positions(None).await.unwrap().rows.is_empty());
+    assert!(script.asked()[3].contains(&format!("timestamp={ahead_ms}")), "{:?}", script.asked());
+    // Still wrong: an error, no endless repetition.
+    assert_eq!(exchange.fetch_positions(None).await.unwrap_err().class(), ErrorClass::Clock);
+    assert_eq!(script.asked().len(), 7);
+
+    // A command was refused unseen, so it may be sent anew; any other refusal ends it.
+    let script = Script::timed().then(400, WRONG_CLOCK).then(200, &time_answer(ahead_ms)).then(200, ORDER_ROW);
+    let (exchange, script, _) = adapter(script);
+    assert!(exchange.create_order(new_order()).await.done().is_some());
+    assert_eq!(script.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 2);
+    // Without the exchange's time it stays what it is: refused.
+    let script = Script::timed().then(400, WRONG_CLOCK).then_fails(TransportError::Lost("reset".into()));
+    let (exchange, script, _) = adapter(script);
+    let outcome = exchange.create_order(new_order()).await;
+    assert!(matches!(outcome, SendOutcome::Rejected(error) if error.class() == ErrorClass::Clock));
+    assert_eq!(script.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 1);
+}
+
+#[tokio::test]
+async fn the_clock_is_measured_again_now_and_then() {
+    let script = Script::timed()
+        .then(200, "[]")
+        .then(200, "[]")
+        .then(200, &time_answer(NOW_MS + 900_400))
+        .then(200, "[]")
+        .then_fails(TransportError::NotSent("down".into()))
+        .then(200, "[]");
+    let (exchange, script, clock) = adapter(script);
+    let stamp = async || {
+        exchange.fetch_positions(None).await.unwrap();
+        let last = script.asked().pop().unwrap();
+        last.split("timestamp=").nth(1).unwrap()[..13].parse::<i64>().unwrap() - NOW_MS
+    };
+    assert_eq!(stamp().await, 0);
+    clock.advance(Duration::from_millis(899_999));
+    assert_eq!(stamp().await, 899_999);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(stamp().await, 900_400);
+    // A measure that fails leaves the last one.
+    clock.advance(Duration::from_mins(15));
+    assert_eq!(stamp().await, 1_800_400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_while_the_exchange_asks_to_wait() {
+    for (headers, wait_secs) in [(&[("retry-after", "7")][..], 7), (&[], 60)] {
+        let script = Script::timed().then_with(429, "", headers).then(200, "[]");
+        let (exchange, script, clock) = adapter(script);
+        match exchange.fetch_positions(None).await.unwrap_err() {
+            ExchangeError::Throttled { until, .. } => assert_eq!(until.as_ms(), NOW_MS + wait_secs * 1_000),
+            other => panic!("{other}"),
+        }
+        clock.advance(Duration::from_millis(u64::try_from(wait_secs).unwrap() * 1_000 - 1));
+        assert_eq!(exchange.fetch_positions(None).await.unwrap_err().class(), ErrorClass::Throttled);
+        // Commands neither: that would make a ban of it.
+        let outcome = exchange.create_order(new_order()).await;
+        assert!(matches!(outcome, SendOutcome::Rejected(ExchangeError::Throttled { .. })));
+        assert_eq!(script.asked().len(), 2);
+        clock.advance(Duration::from_millis(1));
+        assert!(exchange.fetch_positions(None).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_while_banned() {
+    let banned = format!(r#"{{"code":-1003,"msg":"Way too many requests; IP banned until {}."}}"#, NOW_MS + 300_000);
+    for (body, headers, wait_secs) in
+        [("", &[][..], 120), (banned.as_str(), &[], 300), ("", &[("retry-after", "600")], 600)]
+    {
+        let script = Script::timed().then_with(418, body, headers).then(200, "[]");
+        // Repetitions are on: a ban is not waited for, however they are set.
+        let (exchange, script, clock) = adapter_with(script, RequestSettings::default());
+        for _ in 0..3 {
+            let error = exchange.fetch_positions(None).await.unwrap_err();
+            assert_eq!(error.retry_at().unwrap().as_ms(), NOW_MS + wait_secs * 1_000);
+            assert!(matches!(&error, ExchangeError::Banned { .. }) && error.to_string().contains("banned"), "{error}");
+        }
+        assert!(matches!(
+            exchange.create_order(new_order()).await,
+            SendOutcome::Rejected(ExchangeError::Banned { .. })
+        ));
+        assert!(exchange.server_time().await.is_err());
+        assert_eq!(script.asked().len(), 2);
+        clock.advance(Duration::from_secs(u64::try_from(wait_secs).unwrap()));
+        assert!(exchange.fetch_positions(None).await.is_ok());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_orders_stop_orders_only() {
+    let notice = r#"{"code":-1015,"msg":"Too many new orders; current limit is 300 orders per TEN_SECONDS."}"#;
+    let script = Script::timed().then(429, notice).then(200, "[]").then(200, ORDER_ROW).then(200, ORDER_ROW);
+    let (exchange, script, clock) = adapter(script);
+    for _ in 0..2 {
+        let outcome = exchange.create_order(new_order()).await;
+        assert!(matches!(outcome, SendOutcome::Rejected(ExchangeError::Throttled { .. })));
+    }
+    assert!(exchange.fetch_positions(None).await.is_ok());
+    // Getting out of a position must stay possible.
+    let reference = OrderRef::Id(OrderClass::Regular, OrderId::new("1").unwrap());
+    assert!(exchange.cancel_order(btc(), reference).await.done().is_some());
+    clock.advance(Duration::from_secs(10));
+    assert!(exchange.create_order(new_order()).await.done().is_some());
+    assert_eq!(script.asked().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_read_is_repeated_and_a_command_never() {
+    type Failure = fn(Script) -> Script;
+    let failures: [Failure; 8] = [
+        |script| script.then_fails(TransportError::Lost("reset".into())),
+        |script| script.then_fails(TransportError::NotSent("refused".into())),
+        |script| script.then(502, "<html>bad gateway</html>"),
+        |script| script.then(408, ""),
+        |script| script.then(503, "Unknown error, please check your request or try again later."),
+        |script| script.then(503, "Service Unavailable."),
+        |script| script.then(200, "[{\"symbol\":\"BTC"),
+        |script| script.then_with(429, "", &[("retry-after", "30")]),
+    ];
+    for (index, failing) in failures.into_iter().enumerate() {
+        // Twice in trouble, then well.
+        let script = failing(failing(Script::timed())).then(200, "[]");
+        let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+        let begun = tokio::time::Instant::now();
+        assert!(exchange.fetch_positions(None).await.is_ok(), "{index}");
+        assert_eq!(script.asked().len(), 4, "{index}");
+        let waited = begun.elapsed();
+        let expected = if index == 7 { 60_000..=60_000 } else { 750..=1_500 };
+        assert!(expected.contains(&waited.as_millis()), "{index}: {waited:?}");
+        // In trouble for good: an error after the last attempt.
+        let script = failing(failing(failing(Script::timed()))).then(200, "[]");
+        let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+        assert!(exchange.fetch_positions(None).await.is_err(), "{index}");
+        assert_eq!(script.asked().len(), 4, "{index}");
+        // A command goes out once.
+        let (exchange, script, _) =
+            adapter_with(failing(Script::timed()).then(200, ORDER_ROW), RequestSettings::default());
+        assert!(exchange.create_order(new_order()).await.done().is_none(), "{index}");
+        assert_eq!(script.asked().len(), 2, "{index}");
+    }
+    // What another attempt cannot change is told at once.
+    for (status, body) in [
+        (400, r#"{"code":-1102,"msg":"Mandatory parameter 'symbol' was not sent."}"#),
+        (401, r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#),
+        (403, "<html>firewall</html>"),
+        (302, ""),
+        (200, r#"[{"symbol":"BTCUSDT"}]"#),
+    ] {
+        let script = Script::timed().then(status, body).then(200, "[]");
+        let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+        assert!(exchange.fetch_positions(None).await.is_err(), "{status} {body}");
+        assert_eq!(script.asked().len(), 2, "{status} {body}");
+    }
+    // Asked to wait for longer than makes sense within a call.
+    let script = Script::timed().then_with(429, "", &[("retry-after", "600")]).then(200, "[]");
+    let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+    assert_eq!(exchange.fetch_positions(None).await.unwrap_err().class(), ErrorClass::Throttled);
+    assert_eq!(script.asked().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn reads_wait_for_their_share_and_commands_do_not() {
+    // 40 % of 2400 in a minute: 32 ledger pages of weight 30. The minute has 20 s left: NOW_MS is 40 s into one.
+    let mut script = Script::timed();
+    for _ in 0..33 {
+        script = script.then(200, "[]");
+    }
+    let (exchange, script, _) = adapter(script.then(200, "[]").then(200, ORDER_ROW));
+    let begun = tokio::time::Instant::now();
+    for _ in 0..32 {
+        exchange.fetch_income(window()).await.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    exchange.fetch_income(window()).await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::from_secs(20));
+    assert_eq!(script.asked().len(), 34);
+    let usage = exchange.usage();
+    assert_eq!((usage.requests, usage.weight, usage.weight_1m), (34, 33 * 30 + 1, None));
+
+    // A bot on the same address has used it up: reads wait, orders and cancels go out at once.
+    let headers = [("x-mbx-used-weight-1m", "2300"), ("x-mbx-order-count-10s", "7"), ("x-mbx-order-count-1m", "70")];
+    let script = Script::timed().then_with(200, "[]", &headers).then(200, ORDER_ROW).then(200, "[]");
+    let (exchange, script, _) = adapter(script);
+    let begun = tokio::time::Instant::now();
+    exchange.fetch_balances().await.unwrap();
+    let usage = exchange.usage();
+    assert_eq!((usage.weight_1m, usage.orders_10s, usage.orders_1m), (Some(2_300), Some(7), Some(70)));
+    assert!(exchange.create_order(new_order()).await.done().is_some());
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    exchange.fetch_balances().await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::from_secs(20));
+    assert_eq!(script.asked().len(), 4);
+}
