@@ -49,22 +49,35 @@ fn a_stranger_trades_and_reads_what_the_exchange_knows() {
 
 /// A session that did little would leave little to compare.
 fn is_worth_comparing(account: &AccountSnapshot) {
-    let has = |what: &str, found: &mut dyn Iterator<Item = &str>, wanted: &[&str]| {
-        let found: Vec<&str> = found.collect();
-        let missing: Vec<&&str> = wanted.iter().filter(|wanted| !found.contains(*wanted)).collect();
+    let has = |what: &str, found: Vec<&str>, common: &[&str], here: &[&str]| {
+        let missing: Vec<&&str> = common.iter().chain(here).filter(|wanted| !found.contains(*wanted)).collect();
         assert!(missing.is_empty(), "{}: no {what} with {missing:?} among {found:?}", account.alias);
     };
-    let kinds = account.orders.iter().map(|order| order.order_type);
+    let only = |alias: &str, wanted: &'static [&'static str]| if account.alias == alias { wanted } else { &[] };
+    let orders = || account.orders.iter();
     has(
         "order",
-        &mut kinds.chain(account.orders.iter().map(|order| order.status)),
+        orders().flat_map(|order| [order.status, order.order_type, order.time_in_force]).collect(),
         &["MARKET", "LIMIT", "NEW", "FILLED"],
+        if account.alias == ONE_WAY { &["CANCELED", "EXPIRED", "IOC", "FOK", "GTX"] } else { &["PARTIALLY_FILLED"] },
     );
-    has("conditional order", &mut account.conditionals.iter().map(|order| order.status), &["NEW", "FINISHED"]);
-    let income = account.income.iter().map(|row| row.income_type.as_str());
-    has("ledger entry", &mut income.into_iter(), &["TRANSFER", "REALIZED_PNL", "COMMISSION", "FUNDING_FEE"]);
-    let makers = account.trades.iter().map(|trade| if trade.maker { "maker" } else { "taker" });
-    has("trade", &mut makers.into_iter(), &["maker", "taker"]);
+    has("order", orders().filter_map(|order| order.forced).collect(), &[], only(ONE_WAY, &["LIQUIDATION"]));
+    let conditionals = || account.conditionals.iter();
+    has(
+        "conditional order",
+        conditionals().flat_map(|order| [order.status, order.order_type]).collect(),
+        &["NEW", "FINISHED", "STOP_MARKET"],
+        only(ONE_WAY, &["CANCELED", "STOP", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"]),
+    );
+    has(
+        "ledger entry",
+        account.income.iter().map(|row| row.income_type.as_str()).collect(),
+        &["TRANSFER", "REALIZED_PNL", "COMMISSION", "FUNDING_FEE"],
+        only(ONE_WAY, &["INSURANCE_CLEAR"]),
+    );
+    let trades = || account.trades.iter();
+    let fees = trades().flat_map(|trade| [trade.fee_asset.as_str(), if trade.maker { "maker" } else { "taker" }]);
+    has("fee", fees.collect(), &["maker", "taker", "USDT"], only(HEDGED, &["BNB", "USDC"]));
     assert!(account.positions.len() >= 2, "{}: {:?}", account.alias, account.positions);
 }
 

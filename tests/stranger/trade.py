@@ -4,6 +4,7 @@ Only documented settings are changed: base URLs, linear markets, no currency lis
 process that started this script answers its questions, one line of JSON each way on standard output and input:
 
     {"ask": "price", "symbol": "BTCUSDT", "price": "65000.1"}   the market moves
+    {"ask": "depth", "symbol": "BTCUSDT", "qty": "0.01"}        no more is executed at once; null: as at first
     {"ask": "time", "ms": 28800000}                             time passes
     {"report": {...}}                                           the end: everything that was read
 
@@ -20,6 +21,7 @@ import ccxt
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
 ETH_USDC = "ETH/USDC:USDC"
+SOL = "SOL/USDT:USDT"
 CHINESE = "币安人生/USDT:USDT"
 HOUR_MS = 3_600_000
 
@@ -51,7 +53,8 @@ def plain(value):
 class Session:
     """One account, seen through ccxt."""
 
-    def __init__(self, account):
+    def __init__(self, name, account):
+        self.name = name
         self.ccxt = ccxt.binanceusdm(
             {
                 "apiKey": account["api_key"],
@@ -72,13 +75,13 @@ class Session:
         self.markets = self.ccxt.load_markets()
 
     def say(self, what):
-        print(f"{self.ccxt.apiKey[-12:]}: {what}", file=sys.stderr, flush=True)
+        print(f"{self.name}: {what}", file=sys.stderr, flush=True)
 
     def refused(self, code, call):
         """The exchange says no, and ccxt understands why."""
         try:
             answer = call()
-        except ccxt.ExchangeError as error:
+        except ccxt.BaseError as error:
             check(f'"code":{code},' in str(error).replace(" ", ""), f"refused with {code}", str(error))
             self.refusals.append({"code": code, "error": type(error).__name__})
             self.say(f"refused as it should be: {code} {type(error).__name__}")
@@ -96,6 +99,9 @@ class Session:
 
     def move(self, symbol, price):
         ask({"ask": "price", "symbol": self.ccxt.market_id(symbol), "price": plain(price)})
+
+    def limit_depth(self, symbol, qty):
+        ask({"ask": "depth", "symbol": self.ccxt.market_id(symbol), "qty": qty})
 
     def set_clock(self):
         """As a user does whose clock is off: time passes on the exchange that did not pass here."""
@@ -227,8 +233,10 @@ def one_way(session):
     posted = session.place(BTC, "limit", "buy", 0.01, session.near(BTC, "0.97"), postOnly=True)
     check(posted["postOnly"] is True and posted["status"] == "open", "post-only rests", posted)
 
+    filled_in_part(session)
     conditional_orders(session)
     batches(session)
+    liquidation(session)
 
     # Through zero: a long of what is left becomes a short.
     held = net(session, BTC)
@@ -246,7 +254,40 @@ def one_way(session):
     session.pass_time(8 * HOUR_MS + 60_000)
     funding = exchange.fetch_funding_history()
     check({row["symbol"] for row in funding} >= {BTC, ETH, CHINESE}, "funding for each position", funding)
-    return [BTC, ETH, CHINESE]
+    return [BTC, ETH, CHINESE, SOL]
+
+
+def filled_in_part(session):
+    """A resting order of which the market takes only some."""
+    exchange = session.ccxt
+    at = session.near(BTC, "1.005")
+    resting = session.place(BTC, "limit", "sell", 0.02, at)
+    session.limit_depth(BTC, "0.008")
+    session.move(BTC, at)
+    session.limit_depth(BTC, None)
+    seen = exchange.fetch_open_order(resting["id"], BTC)
+    check(seen["info"]["status"] == "PARTIALLY_FILLED" and seen["filled"] == 0.008, "filled in part", seen)
+    check(seen["remaining"] == 0.012, "the rest waits", seen)
+    # No more than what was executed: nothing is left to wait for.
+    ended = exchange.edit_order(resting["id"], BTC, "limit", "sell", 0.008, at)
+    check(ended["status"] == "canceled" and ended["filled"] == 0.008, "amended to its end", ended)
+
+
+def liquidation(session):
+    """A position with margin of its own that is too little."""
+    exchange = session.ccxt
+    exchange.set_margin_mode("isolated", SOL)
+    exchange.set_leverage(50, SOL)
+    session.place(SOL, "market", "buy", 20)
+    (position,) = exchange.fetch_positions([SOL])
+    check(position["marginMode"] == "isolated" and position["liquidationPrice"] > 0, "isolated", position)
+    session.refused(-4048, lambda: exchange.set_margin_mode("cross", SOL))
+    check(exchange.fetch_my_liquidations(SOL) == [], "none was liquidated so far")
+    session.move(SOL, session.near(SOL, "0.97"))
+    check(exchange.fetch_positions([SOL]) == [], "the position is gone")
+    (liquidated,) = exchange.fetch_my_liquidations(SOL)
+    check(liquidated["info"]["clientOrderId"].startswith("autoclose-"), "liquidated by the exchange", liquidated)
+    session.place(SOL, "market", "buy", 3)
 
 
 def conditional_orders(session):
@@ -341,6 +382,12 @@ def hedged(session):
 
     session.place(ETH_USDC, "market", "buy", 0.5, hedged=True)
     session.place(CHINESE, "limit", "sell", 300, session.near(CHINESE, "1.05"), hedged=True)
+    at = session.near(ETH_USDC, "0.99")
+    session.place(ETH_USDC, "limit", "buy", 0.2, at, hedged=True)
+    session.limit_depth(ETH_USDC, "0.05")
+    session.move(ETH_USDC, at)
+    (waiting,) = exchange.fetch_open_orders(ETH_USDC)
+    check(waiting["filled"] == 0.05 and waiting["status"] == "open", "filled in part, and still waiting", waiting)
     session.pass_time(8 * HOUR_MS + 60_000)
     return [ETH, ETH_USDC, CHINESE]
 
@@ -349,6 +396,20 @@ def net(session, symbol):
     """The signed quantity that is held."""
     rows = session.ccxt.fetch_positions([symbol])
     return sum((decimal.Decimal(row["info"]["positionAmt"]) for row in rows), decimal.Decimal(0))
+
+
+def refused_at_the_door(account):
+    """Who cannot sign, or whose clock is off, is told so."""
+    wrong_secret = Session("wrong secret", {**account, "api_secret": "not the secret"})
+    wrong_secret.set_clock()
+    wrong_secret.refused(-1022, wrong_secret.ccxt.fetch_balance)
+    unknown = Session("unknown key", {**account, "api_key": "nobody"})
+    unknown.set_clock()
+    unknown.refused(-2015, unknown.ccxt.fetch_balance)
+    late = Session("late clock", account)
+    late.set_clock()
+    late.ccxt.options["timeDifference"] += 5 * 60_000
+    late.refused(-1021, late.ccxt.fetch_balance)
 
 
 def market_data(session):
@@ -373,11 +434,12 @@ def market_data(session):
 
 def main():
     accounts = json.loads(os.environ["STRANGER_ACCOUNTS"])
-    sessions = {name: Session(account) for name, account in accounts.items()}
-    market_data(sessions["one_way"])
+    refused_at_the_door(accounts["one_way"])
+    sessions = {name: Session(name, account) for name, account in accounts.items()}
     symbols = {}
     for name, trade in (("one_way", one_way), ("hedged", hedged)):
         sessions[name].set_clock()
+        market_data(sessions[name])
         symbols[name] = trade(sessions[name])
     report = {}
     for name, session in sessions.items():

@@ -17,13 +17,14 @@ pub(super) fn compare(reading: &Value, account: &AccountSnapshot, prices: &BTree
         read(&reading["positions"], seen_position),
         positions().map(|position| known_position(position, prices[&position.symbol])),
     );
-    same("unified positions", read(&reading["positions"], seen_unified), positions().map(known_unified));
+    let unified = || positions().map(|position| known_unified(position, &account.settings[&position.symbol]));
+    same("unified positions", read(&reading["positions"], seen_unified), unified());
     same(
         "positions of the account",
         read(&reading["positions_of_account"], seen_of_account),
         positions().map(known_of_account),
     );
-    same("positions as they were told", read(&reading["positions_v2"], seen_unified), positions().map(known_unified));
+    same("unified positions of the older endpoint", read(&reading["positions_v2"], seen_unified), unified());
 
     let assets = reading["balance"]["info"]["assets"].as_array().unwrap();
     let held = assets.iter().filter(|row| decimal(row, "walletBalance") != "0");
@@ -105,7 +106,7 @@ fn seen_settings(leverage: &Value) -> Row {
 fn known_settings((symbol, settings): (&String, &ContractSettings)) -> Row {
     row([
         ("symbol", unified_symbol(symbol)),
-        ("margin mode", if settings.isolated { "isolated" } else { "cross" }.to_owned()),
+        ("margin mode", margin_mode(settings).to_owned()),
         ("long", settings.leverage.to_string()),
         ("short", settings.leverage.to_string()),
     ])
@@ -148,14 +149,14 @@ fn seen_unified(position: &Value) -> Row {
     ])
 }
 
-fn known_unified(position: &PositionTruth) -> Row {
+fn known_unified(position: &PositionTruth, settings: &ContractSettings) -> Row {
     row([
         ("symbol", unified_symbol(&position.symbol)),
         ("side", if position.qty > Decimal::ZERO { "long" } else { "short" }.to_owned()),
         ("contracts", position.qty.abs().to_string()),
         ("entry price", position.entry_price.to_string()),
         ("unrealized", position.unrealized.to_string()),
-        ("margin mode", "cross".to_owned()),
+        ("margin mode", margin_mode(settings).to_owned()),
         ("hedged", (position.position_side != PositionSide::Net).to_string()),
     ])
 }
@@ -177,4 +178,8 @@ fn known_of_account(position: &PositionTruth) -> Row {
         ("positionAmt", position.qty.to_string()),
         ("unrealizedProfit", position.unrealized.to_string()),
     ])
+}
+
+fn margin_mode(settings: &ContractSettings) -> &'static str {
+    if settings.isolated { "isolated" } else { "cross" }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use exchange_client::simulator::{BooksSnapshot, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
 use exchange_client::{Clock, SystemClock};
-use ledger_core::{Price, Symbol, TimestampMs};
+use ledger_core::{Price, Quantity, Symbol, TimestampMs};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 
@@ -19,11 +19,19 @@ pub(super) const ONE_WAY: &str = "one-way";
 pub(super) const HEDGED: &str = "hedged";
 const YEAR_MS: i64 = 365 * 86_400_000;
 
-/// The machine's clock, ahead by what passed at a word. The stranger signs with the machine's clock, so the exchange's
-/// must run as well.
-#[derive(Debug, Default)]
+/// When the session begins: an hour after a funding, so that none falls between what is read and what is compared.
+const BEGIN_MS: i64 = 1_782_867_600_000;
+
+/// A clock that runs like the machine's, because the stranger signs with the machine's, and steps at a word.
+#[derive(Debug)]
 struct SteppedClock {
     ahead_ms: AtomicI64,
+}
+
+impl SteppedClock {
+    fn new() -> Self {
+        Self { ahead_ms: AtomicI64::new(BEGIN_MS - SystemClock.now().as_ms()) }
+    }
 }
 
 impl Clock for SteppedClock {
@@ -44,13 +52,16 @@ pub(super) struct Exchange {
 impl Exchange {
     pub(super) async fn open() -> Self {
         let mut config = SimulatorConfig::new(7);
-        let accounts = vec![account(ONE_WAY), account(HEDGED)];
+        let mut accounts = vec![SimulatorAccount::named(ONE_WAY), SimulatorAccount::named(HEDGED)];
+        // Its first fees are paid in BNB, until there is none left.
+        accounts[1].fees_in_bnb = true;
+        accounts[1].deposits.push(("BNB".to_owned(), "0.005".to_owned()));
         config.accounts.clone_from(&accounts);
         // Prices move only when the session asks, so that what is read at two moments can be compared.
         config.tick_ms = YEAR_MS;
         // As on the real one, what an order says is known before its fills are.
         config.settle_lag_ms = 5_000;
-        let clock = Arc::new(SteppedClock::default());
+        let clock = Arc::new(SteppedClock::new());
         let simulator = Simulator::new(config, SimulatorClock::Live(clock.clone())).unwrap();
         let simulator = Arc::new(simulator);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -107,6 +118,11 @@ impl Exchange {
                 let price = Price::new(price.parse().unwrap()).unwrap();
                 self.simulator.set_price(&Symbol::new(symbol).unwrap(), price).unwrap();
             }
+            Some("depth") => {
+                let symbol = Symbol::new(question["symbol"].as_str().unwrap()).unwrap();
+                let qty = question["qty"].as_str().map(|qty| Quantity::new(qty.parse().unwrap()).unwrap());
+                self.simulator.set_depth(&symbol, qty).unwrap();
+            }
             Some("time") => {
                 self.clock.ahead_ms.fetch_add(question["ms"].as_i64().unwrap(), Ordering::SeqCst);
             }
@@ -117,14 +133,5 @@ impl Exchange {
     /// What the exchange knows.
     pub(super) fn books(&self) -> BooksSnapshot {
         self.simulator.books()
-    }
-}
-
-fn account(alias: &str) -> SimulatorAccount {
-    SimulatorAccount {
-        alias: alias.to_owned(),
-        api_key: format!("stranger-key-{alias}"),
-        api_secret: format!("stranger-secret-{alias}"),
-        ..SimulatorAccount::standard()
     }
 }

@@ -18,6 +18,8 @@ pub(super) fn compare(reading: &Value, account: &AccountSnapshot) {
     same("closed orders", read(&reading["closed_orders"], seen_order), closed.map(known_order));
     let canceled = orders().filter(|order| order.status == "CANCELED");
     same("canceled orders", read(&reading["canceled_orders"], seen_order), canceled.map(known_order));
+    let liquidated = orders().filter(|order| order.forced == Some("LIQUIDATION"));
+    same("liquidations", read(&reading["liquidations"], seen_order), liquidated.map(known_order));
 
     let conditional = || account.conditionals.iter();
     same("conditional orders", read(&reading["conditional"], seen_conditional), conditional().map(known_conditional));
