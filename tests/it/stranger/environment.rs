@@ -13,6 +13,9 @@ use tokio::process::Command;
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/requirements.txt");
 
+/// How long the packages may take: a network that swallows everything is out of reach, too.
+const INSTALLING: Duration = Duration::from_secs(110);
+
 /// A Python that can import ccxt.
 #[derive(Debug)]
 pub(super) struct Environment {
@@ -45,7 +48,8 @@ impl Environment {
             if environment.folder.exists() {
                 std::fs::remove_dir_all(&environment.folder).unwrap();
             }
-            environment.make().await?;
+            let made = tokio::time::timeout(INSTALLING, environment.make()).await;
+            made.unwrap_or_else(|_| Err(format!("installing the packages took longer than {INSTALLING:?}")))?;
             std::fs::write(complete, "").unwrap();
         }
         Ok(environment)
@@ -62,7 +66,7 @@ impl Environment {
         }
         let mut pip = self.command();
         pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"]);
-        pip.args(["--require-hashes", "--only-binary=:all:", "--requirement", REQUIREMENTS]);
+        pip.args(["--require-hashes", "--only-binary=:all:", "--retries=1", "--requirement", REQUIREMENTS]);
         run(&mut pip).await.map(drop).map_err(|error| {
             // These say that the index was reached.
             let reached = ["DO NOT MATCH THE HASHES", "ResolutionImpossible", "hashes are required"];
