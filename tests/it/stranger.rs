@@ -32,9 +32,7 @@ fn a_stranger_trades_and_reads_what_the_exchange_knows() {
             Ok(environment) => environment,
             Err(reason) => return out_of_reach(&reason),
         };
-        let exchange = Exchange::open().await;
-        let report = exchange.trade(&python).await;
-        let books = exchange.books();
+        let (report, books) = Exchange::open().await.trade(&python).await;
         for (name, alias, own) in [("one_way", ONE_WAY, &IN_ONE_WAY[..]), ("hedged", HEDGED, &IN_HEDGE)] {
             let (reading, account) = (&report[name], books.account(alias).unwrap());
             has(account, &IN_BOTH);

@@ -6,17 +6,19 @@ process that started this script answers its questions, one line of JSON each wa
     {"ask": "price", "symbol": "BTCUSDT", "price": "65000.1"}   the market moves
     {"ask": "depth", "symbol": "BTCUSDT", "qty": "0.01"}        no more is executed at once; null: as at first
     {"ask": "time", "ms": 28800000}                             time passes
-    {"report": {...}}                                           the end: everything that was read
+    {"report": {...}}                                           everything that was read, for comparing
 
-Each step checks what ccxt answered. That what was read at the end is what the exchange knows is for whoever asked.
+Each step checks what ccxt answered. That what was read is what the exchange knows is for whoever started this.
 """
 
+import asyncio
 import decimal
 import json
 import os
 import sys
 
 import ccxt
+import ccxt.async_support
 
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
@@ -50,27 +52,38 @@ def plain(value):
     return value
 
 
+def settings(account):
+    """What ccxt has to be told. The rest is as it comes."""
+    return {
+        "apiKey": account["api_key"],
+        "secret": account["api_secret"],
+        # The exchange's own limits are enforced by the exchange; waiting for them would only be slow.
+        "enableRateLimit": False,
+        "options": {
+            "fetchCurrencies": False,
+            "fetchMarkets": {"types": ["linear"]},
+            "fetchOpenOrders": {"warnWithoutSymbol": False},
+        },
+    }
+
+
+def base_urls(base_url):
+    """Only the futures' interface. Without URLs for the others, nothing can go to the real exchange by mistake."""
+    versions = {"": "v1", "V2": "v2", "V3": "v3"}
+    return {
+        f"fapi{audience}{name}": f"{base_url}/fapi/{version}"
+        for audience in ("Public", "Private")
+        for name, version in versions.items()
+    }
+
+
 class Session:
     """One account, seen through ccxt."""
 
     def __init__(self, name, account):
         self.name = name
-        self.ccxt = ccxt.binanceusdm(
-            {
-                "apiKey": account["api_key"],
-                "secret": account["api_secret"],
-                # The exchange's own limits are enforced by the exchange; waiting for them would only be slow.
-                "enableRateLimit": False,
-                "options": {
-                    "fetchCurrencies": False,
-                    "fetchMarkets": {"types": ["linear"]},
-                    "fetchOpenOrders": {"warnWithoutSymbol": False},
-                },
-            }
-        )
-        for version, name in (("v1", ""), ("v2", "V2"), ("v3", "V3")):
-            for audience in ("Public", "Private"):
-                self.ccxt.urls["api"][f"fapi{audience}{name}"] = f"{account['base_url']}/fapi/{version}"
+        self.ccxt = ccxt.binanceusdm(settings(account))
+        self.ccxt.urls["api"] = base_urls(account["base_url"])
         self.refusals = []
         self.markets = self.ccxt.load_markets()
 
@@ -432,6 +445,44 @@ def market_data(session):
     check(exchange.fetch_trades(BTC) is not None, "what everybody traded")
 
 
+async def read_at_once(account, symbols):
+    """Orders and trades, read by ccxt's other half: another HTTP client, and many requests at the same time."""
+    client = ccxt.async_support.binanceusdm(settings(account))
+    client.urls["api"] = base_urls(account["base_url"])
+    try:
+        await client.load_markets()
+        await client.load_time_difference()
+        orders = asyncio.gather(*(client.fetch_orders(symbol) for symbol in symbols))
+        trades = asyncio.gather(*(client.fetch_my_trades(symbol, None, 1000) for symbol in symbols))
+        conditional = asyncio.gather(
+            *(client.fetch_orders(symbol, None, None, {"trigger": True}) for symbol in symbols)
+        )
+        positions = client.fetch_positions()
+        orders, trades, conditional, positions = await asyncio.gather(orders, trades, conditional, positions)
+        return {
+            "orders": sum(orders, []),
+            "trades": sum(trades, []),
+            "conditional": sum(conditional, []),
+            "positions": positions,
+        }
+    finally:
+        await client.close()
+
+
+def history(session, reading, symbols):
+    """Ten days later: only a week is told at once, and what is older has to be asked for with a beginning."""
+    exchange = session.ccxt
+    begin = min(trade["timestamp"] for trade in reading["trades"])
+    for symbol in symbols:
+        check(exchange.fetch_my_trades(symbol) == [], "nothing in the last week", symbol)
+        known = [trade["id"] for trade in reading["trades"] if trade["symbol"] == symbol]
+        found = [trade["id"] for trade in exchange.fetch_my_trades(symbol, begin)]
+        # An order that still waited may have gone on.
+        check(found[: len(known)] == known, "all of them since the beginning", symbol, found, known)
+    too_long = {"startTime": begin, "endTime": begin + 8 * 24 * HOUR_MS, "symbol": "BTCUSDT"}
+    session.refused(-1127, lambda: exchange.fapiPrivateGetUserTrades(too_long))
+
+
 def main():
     accounts = json.loads(os.environ["STRANGER_ACCOUNTS"])
     refused_at_the_door(accounts["one_way"])
@@ -445,7 +496,14 @@ def main():
     for name, session in sessions.items():
         session.set_clock()
         report[name] = session.read(symbols[name])
+        at_once = asyncio.run(read_at_once(accounts[name], symbols[name]))
+        for what, rows in at_once.items():
+            check(rows == report[name][what], "the same, asked for otherwise", name, what, rows, report[name][what])
     print(json.dumps({"report": plain(report)}), flush=True)
+    sessions["one_way"].pass_time(10 * 24 * HOUR_MS)
+    for name, session in sessions.items():
+        session.set_clock()
+        history(session, report[name], symbols[name])
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ impl Exchange {
         Self { simulator, clock, accounts, base_url }
     }
 
-    /// Runs the session and answers what it asks, until it reports.
-    pub(super) async fn trade(&self, python: &Environment) -> Value {
+    /// Runs the session, answers what it asks, and passes on what it reported beside what the exchange knew by then.
+    pub(super) async fn trade(&self, python: &Environment) -> (Value, BooksSnapshot) {
         let account = |index: usize| {
             let account = &self.accounts[index];
             json!({ "base_url": self.base_url, "api_key": account.api_key, "api_secret": account.api_secret })
@@ -96,7 +96,7 @@ impl Exchange {
         while let Some(line) = questions.next_line().await.unwrap() {
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
             if let Some(read) = line.get("report") {
-                report = Some(read.clone());
+                report = Some((read.clone(), self.simulator.books()));
                 continue;
             }
             self.obey(&line);
@@ -128,10 +128,5 @@ impl Exchange {
             }
             _ => panic!("the session asks what nobody knows: {question}"),
         }
-    }
-
-    /// What the exchange knows.
-    pub(super) fn books(&self) -> BooksSnapshot {
-        self.simulator.books()
     }
 }
