@@ -91,15 +91,18 @@ impl WindowQuery {
 pub enum TradeQuery {
     /// All of a window.
     Window(TimeWindow),
-    /// This trade id and all later ones.
+    /// This trade id and all later ones. The id need not exist, so an answer that the exchange silently cut to recent
+    /// days cannot be told from a complete one: ask [`After`](Self::After) a trade that is known where there is one.
     FromId(FillId),
+    /// A trade that is known to exist, and all later ones. An answer without that trade was cut, and is an error.
+    After(FillId),
     /// Those of one order.
     Order(OrderId),
-    /// In the middle of a window: go on from a trade id to the end of the step, then with the rest of the window.
+    /// In the middle of a window: go on after a trade to the end of the step, then with the rest of the window.
     /// Only ever seen as [`Page::next`].
     Resume {
-        /// The next trade id.
-        from: FillId,
+        /// The last trade that was answered.
+        after: FillId,
         /// The step that overflowed.
         step: TimeWindow,
         /// The whole window's end.
@@ -110,7 +113,8 @@ pub enum TradeQuery {
 /// A page of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T, Q> {
-    /// The rows, oldest first, each once. May contain rows outside the window asked for; they are true all the same.
+    /// The rows, oldest first, each once. May contain rows outside the window asked for, or of the page before; they are
+    /// true all the same.
     pub rows: Vec<Stated<T>>,
     /// The server's time when the request was sent.
     pub asked_at: TimestampMs,

@@ -38,6 +38,9 @@ const fn split(path: &'static str, one_symbol: u32, all_symbols: u32) -> Endpoin
 /// The longest window that is asked for where a window must be shorter than 7 days, not just as long.
 const ALMOST_7_DAYS_MS: i64 = 7 * DAY_MS - 1_000;
 
+/// Three months are 89 days at least: from February to April.
+const THREE_MONTHS_MS: i64 = 89 * DAY_MS;
+
 const fn paged(page_rows_max: usize, window_ms_max: i64, retention_ms: i64, needs_symbol: bool) -> PagedFacts {
     PagedFacts { page_rows_max, window_ms_max, retention_ms, needs_symbol }
 }
@@ -54,12 +57,12 @@ const fn undocumented(name: &'static str) -> IncomeTypeFacts {
 pub static VENUE: VenueFacts = VenueFacts {
     name: "binance_usdm",
     base_url: "https://fapi.binance.com",
-    trades: paged(1_000, 7 * DAY_MS, 90 * DAY_MS, true),
+    trades: paged(1_000, 7 * DAY_MS, THREE_MONTHS_MS, true),
     orders: paged(1_000, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
     conditional_orders: paged(1_000, ALMOST_7_DAYS_MS, 90 * DAY_MS, true),
     // 100 rows at most; how far back they go is not documented, so no more is relied on than for the orders they are.
     force_orders: paged(100, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
-    income: paged(1_000, 7 * DAY_MS, 90 * DAY_MS, false),
+    income: paged(1_000, 7 * DAY_MS, THREE_MONTHS_MS, false),
     // No limit of the window is documented: 1000 rates every 8 hours are most of a year.
     funding_rates: paged(1_000, 300 * DAY_MS, 3_650 * DAY_MS, true),
     unfilled_order_retention_ms: 3 * DAY_MS,

@@ -3,12 +3,14 @@
 //! Invariants, each with a test of the same name:
 //! 1. `every_walk_ends_and_sees_everything`: whatever the page size and however many rows share a millisecond.
 //! 2. `a_page_full_within_one_millisecond_is_an_error`, not an end.
+//! 3. `an_answer_that_was_cut_is_an_error`: a walk by trade id begins with the trade that it goes on from.
+//! 4. `what_the_exchange_has_forgotten_is_not_asked_for`.
 
 use ledger_core::{Fill, FillId, TimestampMs};
 
 use super::facts::VENUE;
 use crate::api::{Stated, TimeWindow, TradeQuery, WindowQuery};
-use crate::venue::PagedFacts;
+use crate::venue::{DAY_MS, PagedFacts};
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,23 +30,43 @@ pub(super) struct Stuck(pub(super) String);
 pub(super) fn trade_request(query: &TradeQuery) -> TradeRequest {
     match query {
         TradeQuery::Window(window) => TradeRequest::Window(window.head(VENUE.trades.window_ms_max)),
-        TradeQuery::FromId(id) | TradeQuery::Resume { from: id, .. } => TradeRequest::FromId(id.clone()),
+        TradeQuery::FromId(id) | TradeQuery::After(id) | TradeQuery::Resume { after: id, .. } => {
+            TradeRequest::FromId(id.clone())
+        }
         TradeQuery::Order(order_id) => TradeRequest::Order(order_id.clone()),
     }
 }
 
 /// The question after a page of fills, given in ascending order of their ids.
 ///
-/// On a full page the walk goes on by trade id, never by time: more than a page can share a millisecond.
+/// On a full page the walk goes on by trade id, never by time: more than a page can share a millisecond. It goes on
+/// from the last trade itself, not from the one after it: that trade has to be in the next page, or the exchange cut
+/// it; and of a self-trade, whose two rows share an id, a page may end with the first.
 pub(super) fn next_trades(
     query: &TradeQuery,
     rows: &[Stated<Fill>],
     row_count: usize,
 ) -> Result<Option<TradeQuery>, Stuck> {
     let full = row_count >= VENUE.trades.page_rows_max;
-    let after_last = || match rows.last().and_then(|row| row.entity.sequence) {
-        Some(last) if last < i64::MAX => FillId::new((last + 1).to_string()).map_err(|error| Stuck(error.to_string())),
-        _ => Err(Stuck("a full page without a usable trade id".into())),
+    if let TradeQuery::After(known) | TradeQuery::Resume { after: known, .. } = query {
+        let first = rows.first().map(|row| &row.entity.key.fill_id);
+        if first != Some(known) {
+            let first = first.map_or_else(|| "nothing".to_owned(), |first| format!("trade {first}"));
+            return Err(Stuck(format!("trades from {known} on were asked for, but the answer begins with {first}")));
+        }
+    }
+    let last = || {
+        let last = rows.last().map(|row| &row.entity.key.fill_id);
+        let last = last.ok_or_else(|| Stuck("a full page without a row".into()))?;
+        match query {
+            TradeQuery::FromId(from) if last.as_sequence() < from.as_sequence() => {
+                Err(Stuck(format!("trades from {from} on were asked for, older ones answered")))
+            }
+            TradeQuery::After(from) | TradeQuery::Resume { after: from, .. } if last == from => {
+                Err(Stuck(format!("a full page has nothing after trade {from}; there is no way to ask for more")))
+            }
+            _ => Ok(last.clone()),
+        }
     };
     let rest = |step: TimeWindow, until: TimestampMs| -> Option<TradeQuery> {
         let whole = TimeWindow::new(step.since(), until).ok()?;
@@ -56,35 +78,44 @@ pub(super) fn next_trades(
         TradeQuery::Window(window) => {
             let step = window.head(VENUE.trades.window_ms_max);
             if full {
-                let from = after_last()?;
-                Ok(Some(TradeQuery::Resume { from, step, until: window.until() }))
+                Ok(Some(TradeQuery::Resume { after: last()?, step, until: window.until() }))
             } else {
                 Ok(rest(step, window.until()))
             }
         }
-        TradeQuery::Resume { from, step, until } => {
+        TradeQuery::Resume { step, until, .. } => {
             let beyond_step = rows.last().is_some_and(|row| row.entity.time.at > step.until());
             if full && !beyond_step {
-                let next = after_last()?;
-                if next.as_sequence() <= from.as_sequence() {
-                    return Err(Stuck(format!("trades after id {from} were asked for, older ones answered")));
-                }
-                Ok(Some(TradeQuery::Resume { from: next, step: *step, until: *until }))
+                Ok(Some(TradeQuery::Resume { after: last()?, step: *step, until: *until }))
             } else {
                 Ok(rest(*step, *until))
             }
         }
-        TradeQuery::FromId(from) if full => {
-            let next = after_last()?;
-            if next.as_sequence() <= from.as_sequence() {
-                return Err(Stuck(format!("trades after id {from} were asked for, older ones answered")));
-            }
-            Ok(Some(TradeQuery::FromId(next)))
-        }
         // An order's trades cannot be paged; all trades from there on include the rest of them.
-        TradeQuery::Order(_) if full => after_last().map(|from| Some(TradeQuery::FromId(from))),
-        TradeQuery::FromId(_) | TradeQuery::Order(_) => Ok(None),
+        TradeQuery::FromId(_) | TradeQuery::After(_) | TradeQuery::Order(_) if full => {
+            last().map(|last| Some(TradeQuery::After(last)))
+        }
+        TradeQuery::FromId(_) | TradeQuery::After(_) | TradeQuery::Order(_) => Ok(None),
     }
+}
+
+/// How far before the edge of what the exchange keeps a window may begin: long walks start at the edge and wait for
+/// their budget on the way.
+const RETENTION_GRACE_MS: i64 = 3_600_000;
+
+/// Refuses a window that begins where the exchange has forgotten everything: it would answer with nothing, which is
+/// not the same as nothing having happened.
+pub(super) fn within_retention(window: TimeWindow, now: TimestampMs, limits: PagedFacts) -> Result<(), Stuck> {
+    let edge = now.saturating_add_ms(-limits.retention_ms);
+    if window.since() >= edge.saturating_add_ms(-RETENTION_GRACE_MS) {
+        return Ok(());
+    }
+    let days = limits.retention_ms / DAY_MS;
+    Err(Stuck(format!(
+        "the exchange answers for the last {days} days, since {edge} ms; from {} ms on there would be nothing, whatever \
+         there was: ask from the later time on",
+        window.since()
+    )))
 }
 
 /// Milliseconds in a second.
@@ -145,11 +176,15 @@ mod tests {
     }
 
     fn fill(id: i64, ms: i64) -> Stated<Fill> {
+        fill_of(id, ms, Side::Buy)
+    }
+
+    fn fill_of(id: i64, ms: i64, side: Side) -> Stated<Fill> {
         let entity = Fill {
             key: FillKey {
                 symbol: Symbol::new("BTCUSDT").unwrap(),
                 fill_id: FillId::new(id.to_string()).unwrap(),
-                side: Side::Buy,
+                side,
             },
             order_id: None,
             time: EventTime::ms(at(ms)),
@@ -185,10 +220,16 @@ mod tests {
             gaps in proptest::collection::vec(prop_oneof![6 => Just(0_i64), 3 => 1_i64..50, 1 => 0_i64..900_000_000], 0..4_000),
         ) {
             let mut now = 0;
-            let history: Vec<_> = gaps.iter().enumerate().map(|(index, gap)| {
+            let mut history = Vec::new();
+            for (index, gap) in gaps.iter().enumerate() {
                 now += gap;
-                fill(700_000 + i64::try_from(index).unwrap() * 3, now)
-            }).collect();
+                let id = 700_000 + i64::try_from(index).unwrap() * 3;
+                history.push(fill(id, now));
+                // Some are trades with oneself: two rows of one id, which a page may separate.
+                if gap % 7 == 3 {
+                    history.push(fill_of(id, now, Side::Sell));
+                }
+            }
             let window = TimeWindow::new(at(0), at(now)).unwrap();
             let mut seen = BTreeSet::new();
             let mut next = Some(TradeQuery::Window(window));
@@ -197,7 +238,7 @@ mod tests {
                 requests += 1;
                 prop_assert!(requests < 10_000);
                 let rows = answer(&history, &trade_request(&query));
-                seen.extend(rows.iter().map(|row| row.entity.key.fill_id.clone()));
+                seen.extend(rows.iter().map(|row| row.entity.key.clone()));
                 next = next_trades(&query, &rows, rows.len()).unwrap();
             }
             prop_assert_eq!(seen.len(), history.len());
@@ -242,10 +283,37 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_does_not_advance_is_an_error() {
+    fn an_answer_that_was_cut_is_an_error() {
+        let id = |id: &str| FillId::new(id).unwrap();
         let rows: Vec<_> = (0..1_000).map(|id| fill(id, 0)).collect();
-        assert!(next_trades(&TradeQuery::FromId(FillId::new("5000").unwrap()), &rows, rows.len()).is_err());
-        let followed = next_trades(&TradeQuery::Order(ledger_core::OrderId::new("1").unwrap()), &rows, rows.len());
-        assert_eq!(followed, Ok(Some(TradeQuery::FromId(FillId::new("1000").unwrap()))));
+        let next = |query: TradeQuery, rows: &[Stated<Fill>]| next_trades(&query, rows, rows.len());
+        // Older ones than were asked for, or nothing newer.
+        assert!(next(TradeQuery::FromId(id("5000")), &rows).is_err());
+        assert!(next(TradeQuery::After(id("999")), &rows[999..]).unwrap().is_none());
+        let same: Vec<_> = std::iter::repeat_n(fill(999, 0), 1_000).collect();
+        assert!(next(TradeQuery::After(id("999")), &same).is_err());
+        // The trade that is known is not there: the exchange has cut what lies before.
+        let step = TimeWindow::new(at(0), at(5)).unwrap();
+        for query in [TradeQuery::After(id("2")), TradeQuery::Resume { after: id("2"), step, until: at(9) }] {
+            for answer in [&rows[3..], &rows[..1], &[]] {
+                let Err(Stuck(why)) = next(query.clone(), answer) else { panic!("{query:?}") };
+                assert!(why.contains("from 2 on"), "{why}");
+            }
+            assert!(next(query, &rows[2..900]).is_ok());
+        }
+        // The trades of one order that fill a page go on with all trades.
+        let order = TradeQuery::Order(ledger_core::OrderId::new("1").unwrap());
+        assert_eq!(next(order, &rows), Ok(Some(TradeQuery::After(id("999")))));
+    }
+
+    #[test]
+    fn what_the_exchange_has_forgotten_is_not_asked_for() {
+        let limits =
+            PagedFacts { page_rows_max: 5, window_ms_max: 1_000, retention_ms: 90 * DAY_MS, needs_symbol: false };
+        let from = |ms| within_retention(TimeWindow::new(at(ms), at(0)).unwrap(), at(0), limits);
+        assert_eq!(from(-90 * DAY_MS), Ok(()));
+        assert_eq!(from(-90 * DAY_MS - RETENTION_GRACE_MS), Ok(()));
+        let Err(Stuck(why)) = from(-90 * DAY_MS - RETENTION_GRACE_MS - 1) else { panic!() };
+        assert!(why.contains("90 days") && why.contains(&(START_MS - 90 * DAY_MS).to_string()), "{why}");
     }
 }

@@ -141,7 +141,11 @@ impl ExchangeReader for BinanceUsdm {
         let asked_at = self.rest.server_now().await?;
         let parameters = Query::new().with("symbol", &symbol);
         let parameters = match paging::trade_request(&query) {
-            TradeRequest::Window(window) => with_window(parameters, window),
+            TradeRequest::Window(window) => {
+                paging::within_retention(window, asked_at, VENUE.trades)
+                    .map_err(|stuck| incomplete(&endpoint, stuck))?;
+                with_window(parameters, window)
+            }
             TradeRequest::FromId(id) => parameters.with("fromId", id),
             TradeRequest::Order(order_id) => parameters.with("orderId", order_id),
         };
@@ -156,6 +160,7 @@ impl ExchangeReader for BinanceUsdm {
     async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, INCOME, None);
         let asked_at = self.rest.server_now().await?;
+        paging::within_retention(query.window, asked_at, VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))?;
         // Rows without a transaction id are numbered within a second, so no page may begin or end in the middle of one.
         let query = paging::in_whole_seconds(query, VENUE.income);
         let step = paging::window_step(&query, VENUE.income);
@@ -235,6 +240,7 @@ impl BinanceUsdm {
         parse: impl FnOnce(&Endpoint, &[Box<RawValue>]) -> Result<Vec<Stated<T>>, ExchangeError>,
     ) -> Result<Page<T, WindowQuery>, ExchangeError> {
         let asked_at = self.rest.server_now().await?;
+        paging::within_retention(query.window, asked_at, limits).map_err(|stuck| incomplete(endpoint, stuck))?;
         let step = paging::window_step(&query, limits);
         let parameters = with_window(Query::new().with_some("symbol", endpoint.symbol.as_ref()), step)
             .with("limit", limits.page_rows_max.to_string());

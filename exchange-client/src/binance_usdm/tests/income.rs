@@ -128,7 +128,9 @@ async fn a_ledger_row_without_an_id_has_one_id_wherever_pages_begin() {
     let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
     let credentials = Credentials::new("the-key", "the-secret").unwrap();
     let ledger = Arc::new(Ledger(times.clone()));
-    let exchange = BinanceUsdm::new(ledger, clock, "https://fapi.binance.com", credentials).unwrap();
+    let settings = RequestSettings::SIMULATED;
+    let exchange =
+        BinanceUsdm::with_settings(ledger, clock, "https://fapi.binance.com", credentials, settings).unwrap();
     let walk = |since: i64| {
         let exchange = &exchange;
         async move {
@@ -152,4 +154,31 @@ async fn a_ledger_row_without_an_id_has_one_id_wherever_pages_begin() {
             assert_eq!(all.get(&key), Some(&time), "{since}: {key:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn every_kind_of_ledger_row_is_kept_known_or_not() {
+    let mut rows = Vec::new();
+    let known = VENUE.income_types.iter().map(|known| known.name);
+    assert!(known.len() >= 23);
+    for (index, name) in known.chain(["SOMETHING_NEW_2027"]).enumerate() {
+        // Ids come as numbers, texts and empty texts.
+        let tran = ["9689322392", "\"9689322393\"", "\"\"", "8389765568816714211"][index % 4];
+        let symbol = if index % 2 == 0 { "" } else { "BTCUSDT" };
+        rows.push(format!(
+            r#"{{"symbol":"{symbol}","incomeType":"{name}","income":"-0.37500000","asset":"BNFCR","info":"{name}","time":{},"tranId":{tran},"tradeId":""}}"#,
+            NOW_MS - 9_000 + i64::try_from(index).unwrap(),
+        ));
+    }
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", rows.join(","))));
+    let page = exchange.fetch_income(window()).await.unwrap();
+    assert_eq!(page.rows.len(), rows.len());
+    for (row, payload) in page.rows.iter().zip(&rows) {
+        assert_eq!(&*row.payload, payload);
+        assert_eq!((row.entity.amount.to_string().as_str(), row.entity.key.asset.as_str()), ("-0.375", "BNFCR"));
+        assert!(payload.contains(&format!("\"{}\"", row.entity.key.income_type.as_str())));
+    }
+    let effect = |index: usize| VENUE.wallet_effect(&page.rows[index].entity.key.income_type);
+    assert_eq!(effect(0), crate::venue::WalletEffect::Added);
+    assert_eq!(effect(rows.len() - 1), crate::venue::WalletEffect::Undocumented);
 }

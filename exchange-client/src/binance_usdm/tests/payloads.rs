@@ -161,3 +161,106 @@ async fn rows_that_were_not_asked_for_are_refused() {
         other => panic!("{other}"),
     }
 }
+
+/// Fills as the exchange answers them, in hedge mode and for a symbol that is not in Latin letters: the fee in another
+/// asset than the profit, which is paid in USDC. The order of the fields is the exchange's.
+const FILLS: &str = r#"[
+  {"symbol":"币安人生USDC","id":9007199254740993,"orderId":8389765568816714211,"side":"BUY","price":"0.2481000",
+   "qty":"120","realizedPnl":"0","quoteQty":"29.7720000","commission":"0.00001234","commissionAsset":"BNB",
+   "time":1779999000000,"positionSide":"LONG","buyer":true,"maker":true,"marginAsset":"USDC"},
+  {"symbol":"币安人生USDC","id":9007199254740994,"orderId":8389765568816714212,"side":"SELL","price":"0.2500000",
+   "qty":"120","realizedPnl":"0.22800000","quoteQty":"30.0000000","commission":"0.01350000","commissionAsset":"BNFCR",
+   "time":1779999000001,"positionSide":"SHORT","buyer":false,"maker":false,"marginAsset":"USDC"}]"#;
+
+#[tokio::test]
+async fn fills_of_hedge_mode_keep_side_fee_asset_and_ids() {
+    let symbol = Symbol::new("币安人生USDC").unwrap();
+    let (exchange, script, _) = adapter(Script::timed().then(200, FILLS));
+    let rows = exchange.fetch_my_trades(symbol, from_id("9007199254740993")).await.unwrap().rows;
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let fill = &row.entity;
+            let fee = fill.fee.as_ref().unwrap();
+            format!(
+                "{} {} {} {} {} {} {} {}",
+                fill.key.symbol,
+                fill.key.fill_id,
+                fill.order_id.as_ref().unwrap(),
+                fill.key.side,
+                fill.position_side.unwrap(),
+                fee.amount,
+                fee.asset,
+                fill.exchange_realized_pnl.unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "币安人生USDC 9007199254740993 8389765568816714211 BUY LONG 0.00001234 BNB 0",
+            "币安人生USDC 9007199254740994 8389765568816714212 SELL SHORT 0.0135 BNFCR 0.228",
+        ]
+    );
+    assert!(script.asked()[1].contains("symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDC&"), "{:?}", script.asked());
+}
+
+/// Fills of the exchange's own orders: a liquidation with its clearance fee, an ADL without a fee, a settlement.
+#[tokio::test]
+async fn fills_that_the_exchange_forced_are_fills_like_others() {
+    let forced = |id: i64, side: &str, commission: &str, pnl: &str, maker: bool| {
+        format!(
+            r#"{{"symbol":"BTCUSDT","id":{id},"orderId":{id}7,"side":"{side}","price":"60913.21","qty":"0.001","realizedPnl":"{pnl}","quoteQty":"60.91321","commission":"{commission}","commissionAsset":"USDT","time":1779999107687,"positionSide":"BOTH","buyer":{},"maker":{maker},"marginAsset":"USDT"}}"#,
+            side == "BUY"
+        )
+    };
+    let rows = [
+        forced(11, "SELL", "0.03045660", "-3.33729000", false),
+        forced(12, "BUY", "0", "1.20000000", true),
+        forced(13, "SELL", "0.00", "0.00000000", false),
+    ];
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", rows.join(","))));
+    let page = exchange.fetch_my_trades(btc(), from_id("11")).await.unwrap();
+    let told: Vec<_> = page
+        .rows
+        .iter()
+        .map(|row| {
+            let fee = row.entity.fee.as_ref().unwrap().amount.to_string();
+            (fee, row.entity.exchange_realized_pnl.unwrap().to_string())
+        })
+        .collect();
+    let expected =
+        [("0.0304566", "-3.33729"), ("0", "1.2"), ("0", "0")].map(|(fee, pnl)| (fee.to_owned(), pnl.to_owned()));
+    assert_eq!(told, expected);
+}
+
+/// Orders in all that their answers differ by: an ack without average, a trailing stop of the time before the algo
+/// endpoints, an order that another of the same account met.
+#[tokio::test]
+async fn orders_keep_status_type_and_ids_of_every_form() {
+    let row = |changes: &[(&str, &str)]| {
+        changes.iter().fold(ORDER_ROW.to_owned(), |row, (from, to)| {
+            assert!(row.contains(from), "{from}");
+            row.replace(from, to)
+        })
+    };
+    let met =
+        order_of(&row(&[("\"NEW\"", "\"EXPIRED_IN_MATCH\""), ("\"executedQty\":\"0\"", "\"executedQty\":\"0.1\"")]))
+            .await;
+    assert_eq!((met.status, met.executed.unwrap().qty.to_string().as_str()), (OrderStatus::ExpiredInMatch, "0.1"));
+    let trailing = order_of(&row(&[
+        (
+            "\"origType\":\"STOP_MARKET\"",
+            "\"origType\":\"TRAILING_STOP_MARKET\",\"activatePrice\":\"9020\",\"priceRate\":\"0.3\"",
+        ),
+        ("\"GTC\"", "\"GTD\""),
+    ]))
+    .await;
+    assert_eq!(trailing.order_type.unwrap().as_str(), "TRAILING_STOP_MARKET");
+    assert_eq!(trailing.time_in_force.unwrap().as_str(), "GTD");
+    // What the app names its own orders is kept, and so is an order without a name.
+    for (name, kept) in [("web_kJ3x_9", Some("web_kJ3x_9")), ("", None)] {
+        let named = order_of(&row(&[("\"abc\"", &format!("\"{name}\""))])).await;
+        assert_eq!(named.client_order_id.as_ref().map(ClientOrderId::as_str), kept);
+    }
+}

@@ -1,41 +1,11 @@
-//! The transport over the wire, against servers that behave badly.
+//! The transport by itself.
 
-#![expect(clippy::unwrap_used, reason = "helpers fail like the tests that use them")]
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use exchange_client::{HttpTransport, HttpTransportConfig, Method, Request, Response, Transport, TransportError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// Answers every connection's first request with `answer` and hangs up; counts the requests.
-async fn server(answer: &'static str) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}", listener.local_addr().unwrap());
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&requests);
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut seen = Vec::new();
-            let mut buffer = [0_u8; 4096];
-            while !seen.ends_with(b"\r\n\r\n") {
-                let read = stream.read(&mut buffer).await.unwrap_or(0);
-                if read == 0 {
-                    break;
-                }
-                seen.extend_from_slice(buffer.get(..read).unwrap_or_default());
-            }
-            if !seen.is_empty() {
-                counted.fetch_add(1, Ordering::SeqCst);
-            }
-            // Whoever has hung up does not want the answer.
-            let _sent = stream.write_all(answer.as_bytes()).await;
-        }
-    });
-    (base_url, requests)
-}
+use crate::server::Server;
 
 async fn send(base_url: &str, config: HttpTransportConfig) -> Result<Response, TransportError> {
     let transport = HttpTransport::new(config).unwrap();
@@ -61,12 +31,13 @@ fn with_sources(error: &TransportError) -> String {
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
-    let (other, other_requests) = server("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
-    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {other}/\r\ncontent-length: 0\r\n\r\n");
-    let (base_url, _) = server(answer.leak()).await;
-    let response = send(&base_url, HttpTransportConfig::default()).await.unwrap();
+    let other = Server::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    let answer =
+        format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {}/\r\ncontent-length: 0\r\n\r\n", other.base_url);
+    let server = Server::always(&answer).await;
+    let response = send(&server.base_url, HttpTransportConfig::default()).await.unwrap();
     assert_eq!(response.status, 307);
-    assert_eq!(other_requests.load(Ordering::SeqCst), 0);
+    assert!(other.asked().is_empty());
 }
 
 #[tokio::test]
@@ -78,8 +49,8 @@ async fn a_request_is_sent_once() {
         "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
         "HTTP/1.1 429 Too Many Requests\r\nretry-after: 0\r\ncontent-length: 0\r\n\r\n",
     ] {
-        let (base_url, requests) = server(answer).await;
-        let result = send(&base_url, HttpTransportConfig::default()).await;
+        let server = Server::always(answer).await;
+        let result = send(&server.base_url, HttpTransportConfig::default()).await;
         match result {
             Ok(response) => assert!(response.status >= 400, "{answer}"),
             Err(error) => {
@@ -88,7 +59,7 @@ async fn a_request_is_sent_once() {
                 assert!(!shown.contains("c0ffee") && !shown.contains("top-key"), "{shown}");
             }
         }
-        assert_eq!(requests.load(Ordering::SeqCst), 1, "{answer}");
+        assert_eq!(server.asked().len(), 1, "{answer}");
     }
 }
 
@@ -107,8 +78,8 @@ async fn a_refused_connection_was_not_sent_and_a_broken_one_is_lost() {
 
 #[tokio::test]
 async fn an_endless_body_is_not_read_to_its_end() {
-    let (base_url, _) =
-        server("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n0123456789012345678901234567890123456789").await;
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n0123456789012345678901234567890123456789";
+    let server = Server::always(answer).await;
     let config = HttpTransportConfig { body_bytes_max: 20, ..HttpTransportConfig::default() };
-    assert!(matches!(send(&base_url, config).await, Err(TransportError::TooLarge { limit_bytes: 20 })));
+    assert!(matches!(send(&server.base_url, config).await, Err(TransportError::TooLarge { limit_bytes: 20 })));
 }
