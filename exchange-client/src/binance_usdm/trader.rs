@@ -60,8 +60,7 @@ impl ExchangeTrader for BinanceUsdm {
             SendOutcome::Rejected(error) => return SendOutcome::Rejected(error),
             SendOutcome::Unknown(error) => return SendOutcome::Unknown(error),
         };
-        let notice = serde_json::from_str::<dto::NoticeRow>(raw.get()).ok().and_then(|row| parse::notice(&row));
-        if let (OrderClass::Conditional, Some((200, _))) = (class, notice) {
+        if class == OrderClass::Conditional && is_notice_only(&raw) {
             // Only that it is done. The state is worth one question; without an answer it stays untold.
             return SendOutcome::Done(self.fetch_order(symbol, order).await.ok().flatten());
         }
@@ -125,6 +124,13 @@ impl ExchangeTrader for BinanceUsdm {
         let query = Query::new().with("dualSidePosition", if mode == PositionMode::Hedge { "true" } else { "false" });
         self.acknowledged(&endpoint, query, Some(NO_NEED_TO_CHANGE_POSITION_MODE)).await
     }
+}
+
+/// Whether an answer says that something was done, and nothing about the order. It has been seen with and without.
+fn is_notice_only(raw: &RawValue) -> bool {
+    let notice = serde_json::from_str::<dto::NoticeRow>(raw.get()).ok().and_then(|row| parse::notice(&row));
+    let order = serde_json::from_str::<dto::AlgoOrderRow>(raw.get()).unwrap_or_default();
+    matches!(notice, Some((200, _))) && order.algo_status.is_none()
 }
 
 fn order_state(endpoint: &Endpoint, class: OrderClass, raw: &RawValue) -> Result<Stated<Order>, ExchangeError> {

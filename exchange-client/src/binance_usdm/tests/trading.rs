@@ -220,6 +220,7 @@ async fn a_cancelled_order_has_a_state_or_is_said_to_be_done() {
     let notice = r#"{"algoId":2146760,"clientAlgoId":"x-1:sl","code":"200","msg":"success"}"#;
     for (script, requests, told) in [
         (Script::timed().then(200, &canceled), 2, true),
+        (Script::timed().then(200, &canceled.replacen('{', "{\"code\":\"200\",\"msg\":\"success\",", 1)), 2, true),
         (Script::timed().then(200, notice).then(200, &canceled), 3, true),
         (Script::timed().then(200, notice).then(400, r#"{"code":-2013,"msg":"Order does not exist."}"#), 3, false),
         (Script::timed().then(200, notice).then_fails(TransportError::Lost("reset".into())), 3, false),
