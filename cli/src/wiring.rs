@@ -301,22 +301,6 @@ pub(crate) async fn simulated_exchange(
     Ok(SimulatedExchange { base_url: format!("http://{address}"), api_key, api_secret, stop, server })
 }
 
-/// Waits until somebody wants the command to end: Ctrl-C, or a service manager.
-pub(crate) async fn interrupted() -> Result<(), CommandError> {
-    #[cfg(unix)]
-    {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
-        tokio::select! {
-            biased;
-            result = tokio::signal::ctrl_c() => result.map_err(failed),
-            _ = terminate.recv() => Ok(()),
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await.map_err(failed)
-}
-
 /// Why the demo's book cannot be made where it was asked for.
 #[derive(Debug, thiserror::Error)]
 enum DemoBookError {

@@ -8,7 +8,7 @@ use crate::Context;
 use crate::args::SimulatorArgs;
 use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
-use crate::wiring::{interrupted, simulated_exchange};
+use crate::wiring::{Interruption, simulated_exchange};
 
 /// Runs the simulated exchange until Ctrl-C.
 ///
@@ -19,6 +19,7 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
         return Err(CommandError::new(ExitCode::Usage, NotLoopback(args.listen))
             .hint(format!("--listen 127.0.0.1:{}", args.listen.port())));
     }
+    let mut interruption = Interruption::listen()?;
     let exchange = simulated_exchange(args.listen, args.seed, args.faults, context.clock.clone()).await?;
     if context.output.format == Format::Json {
         context.output.json(&json!({
@@ -33,7 +34,7 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
     // Whoever started this waits for these lines.
     context.output.flush()?;
     context.output.remark("The exchange runs until Ctrl-C. Nothing that happens here is real; nothing of it is kept.");
-    interrupted().await?;
+    interruption.wait().await;
     exchange.stop().await?;
     Ok(ExitCode::Fine)
 }
