@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{FaultProfile, Simulator, SimulatorClock, SimulatorConfig, serve};
+use exchange_client::simulator::{
+    FaultProfile, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve,
+};
 use exchange_client::{
-    Clock, CredentialError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig,
-    ManualClock, SystemClock,
+    Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig,
+    ManualClock, SystemClock, Transport,
 };
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::bot_database::BotDatabase;
@@ -121,6 +123,16 @@ enum CredentialsProblem {
         #[source]
         source: CredentialError,
     },
+    #[error("the credentials of account `{account}` cannot be read")]
+    Unreadable {
+        account: AccountId,
+        #[source]
+        source: CredentialFileError,
+    },
+    #[error(
+        "the credentials of account `{account}` come from systemd, which has handed over none: CREDENTIALS_DIRECTORY is not set"
+    )]
+    NoSystemd { account: AccountId },
 }
 
 /// An account's credentials, from where its settings say.
@@ -128,6 +140,7 @@ enum CredentialsProblem {
 fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
     let failed = |problem: CredentialsProblem| CommandError::new(ExitCode::Authentication, problem);
     let unusable = |source| failed(CredentialsProblem::Unusable { account: account.id.clone(), source });
+    let unreadable = |source| failed(CredentialsProblem::Unreadable { account: account.id.clone(), source });
     match &account.credentials {
         CredentialSource::Environment { key, secret } => {
             let read = |name: &String| {
@@ -141,8 +154,14 @@ fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
             };
             Credentials::new(read(key)?, read(secret)?).map_err(unusable)
         }
-        CredentialSource::File(_) | CredentialSource::Systemd(_) => {
-            Err(CommandError::new(ExitCode::Error, "this source of credentials is not there yet"))
+        CredentialSource::File(path) => Credentials::from_file(path).map_err(unreadable),
+        CredentialSource::Systemd(name) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+            let folder = folder.ok_or_else(|| {
+                failed(CredentialsProblem::NoSystemd { account: account.id.clone() })
+                    .hint(format!("give the service a line `LoadCredential={name}:/path/to/file`"))
+            })?;
+            Credentials::from_systemd(Path::new(&folder), name).map_err(unreadable)
         }
     }
 }
@@ -210,32 +229,50 @@ pub(crate) fn open_bot_database(path: &Path) -> Result<BotDatabase, StoreError> 
     BotDatabase::open(path)
 }
 
-/// The demo's world: a simulated exchange behind HTTP, and a book.
+/// An account of the demo: in the book, and at the simulated exchange.
+pub(crate) struct DemoAccount {
+    /// Its name in the book.
+    pub(crate) id: AccountId,
+    /// What the exchange calls it.
+    pub(crate) alias: String,
+    /// The adapter that asks for it.
+    pub(crate) reader: Arc<dyn ExchangeReader>,
+    /// The adapter that trades for it.
+    pub(crate) trader: Arc<dyn ExchangeTrader>,
+}
+
+/// The demo's world: a simulated exchange with an account in each position mode, and a book.
 pub(crate) struct DemoWorld {
-    /// The exchange itself, for stepping its clock and comparing its books.
+    /// The exchange itself, for stepping its clock, moving its prices, and comparing its books.
     pub(crate) simulator: Arc<Simulator>,
     /// Its clock.
     pub(crate) clock: Arc<dyn Clock>,
     /// Where it answers.
     pub(crate) base_url: String,
-    /// The adapter that asks it.
-    pub(crate) reader: Arc<dyn ExchangeReader>,
-    /// The adapter that trades there.
-    pub(crate) trader: Arc<dyn ExchangeTrader>,
-    /// The book.
-    pub(crate) store: Arc<SqliteStore>,
+    /// One in one-way mode, one in hedge mode.
+    pub(crate) accounts: [DemoAccount; 2],
+    /// The book, for commands.
+    pub(crate) store: Arc<dyn Store>,
+    /// The book, for the reconciler.
+    pub(crate) book: Book,
     /// Its file.
     pub(crate) db: PathBuf,
+    server: Option<DemoServer>,
+}
+
+struct DemoServer {
     stop: tokio::sync::oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<io::Result<()>>,
+    task: tokio::task::JoinHandle<io::Result<()>>,
 }
 
 impl DemoWorld {
     /// Stops the exchange; the book stays.
     pub(crate) async fn stop(self) {
-        // Both fail only when the server has stopped already.
-        let _ = self.stop.send(());
-        let _ = self.server.await;
+        if let Some(DemoServer { stop, task }) = self.server {
+            // Both fail only when the server has stopped already.
+            let _ = stop.send(());
+            let _ = task.await;
+        }
     }
 }
 
@@ -341,30 +378,57 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Command
     CommandError::new(ExitCode::Error, error)
 }
 
-/// Builds the demo's world: the exchange on a free port of this machine, and a new book.
-pub(crate) async fn demo_world(seed: u64, begins: TimestampMs, db: Option<&Path>) -> Result<DemoWorld, CommandError> {
+/// How the demo's adapters reach its exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DemoConnection {
+    /// Over HTTP on a free port of this machine, as the real one is reached.
+    Http,
+    /// By a call: for tests of many seeds.
+    #[cfg(test)]
+    InProcess,
+}
+
+/// Builds the demo's world: the exchange, and a new book in which both accounts are.
+pub(crate) async fn demo_world(
+    seed: u64,
+    begins: TimestampMs,
+    db: Option<&Path>,
+    connection: DemoConnection,
+) -> Result<DemoWorld, CommandError> {
     let db = demo_book(db)?;
-    let config = SimulatorConfig::new(seed);
-    let account = config.accounts.first().ok_or_else(|| failed("the simulator has no account"))?;
-    let credentials = account.credentials().map_err(failed)?;
+    let one_way = SimulatorAccount::standard();
+    let hedge = SimulatorAccount { hedge_mode: true, ..SimulatorAccount::named("sim-hedge") };
+    let config = SimulatorConfig { accounts: vec![one_way.clone(), hedge.clone()], ..SimulatorConfig::new(seed) };
     let clock = Arc::new(ManualClock::new(begins));
     let simulator = Arc::new(Simulator::new(config, clock.clone()).map_err(failed)?);
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
-    let base_url = format!("http://{}", listener.local_addr().map_err(failed)?);
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let server = tokio::spawn(serve(simulator.clone(), listener, async {
-        let _ = stopped.await;
-    }));
-    let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-    let adapter = BinanceUsdm::with_settings(
-        Arc::new(transport),
-        clock.clone(),
-        &base_url,
-        credentials,
-        RequestSettings::SIMULATED,
-    )
-    .map_err(failed)?;
-    let adapter = Arc::new(adapter);
+    let (transport, base_url, server): (Arc<dyn Transport>, String, Option<DemoServer>) = match connection {
+        DemoConnection::Http => {
+            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
+            let base_url = format!("http://{}", listener.local_addr().map_err(failed)?);
+            let (stop, stopped) = tokio::sync::oneshot::channel();
+            let task = tokio::spawn(serve(simulator.clone(), listener, async {
+                let _ = stopped.await;
+            }));
+            let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
+            (Arc::new(transport), base_url, Some(DemoServer { stop, task }))
+        }
+        #[cfg(test)]
+        DemoConnection::InProcess => {
+            let transport = exchange_client::simulator::SimulatorTransport::new(simulator.clone());
+            (Arc::new(transport), "http://127.0.0.1:9".to_owned(), None)
+        }
+    };
+    let account = |id: &str, of: &SimulatorAccount| {
+        let credentials = of.credentials().map_err(failed)?;
+        let settings = RequestSettings::SIMULATED;
+        let adapter =
+            BinanceUsdm::with_settings(transport.clone(), clock.clone(), &base_url, credentials, settings).map_err(failed)?;
+        let adapter = Arc::new(adapter);
+        let id = AccountId::new(id).map_err(failed)?;
+        Ok::<_, CommandError>(DemoAccount { id, alias: of.alias.clone(), reader: adapter.clone(), trader: adapter })
+    };
+    let accounts = [account("main", &one_way)?, account("hedge", &hedge)?];
     let store = Arc::new(SqliteStore::open(&db, &OpenOptions::creating())?);
-    Ok(DemoWorld { simulator, clock, base_url, reader: adapter.clone(), trader: adapter, store, db, stop, server })
+    let book = Book::of(&store);
+    Ok(DemoWorld { simulator, clock, base_url, accounts, store, book, db, server })
 }

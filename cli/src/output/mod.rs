@@ -183,6 +183,15 @@ impl Output {
         self.line(&wrapped)
     }
 
+    /// As [`paragraph`](Self::paragraph), within a width of its own.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn paragraph_within(&mut self, text: &str, width: u16) -> io::Result<()> {
+        let wrapped = table::wrap(text, Some(width));
+        self.line(&wrapped)
+    }
+
     /// Prints `title` with a text that is wrapped beside it, as data of the table format.
     ///
     /// # Errors

@@ -1,247 +1,372 @@
-//! A small bot: it trades on the simulated exchange, records as it goes, and loses some of its records on purpose.
+//! A small bot: it trades for one account and records as it goes, except where the script takes its records away.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use exchange_client::{NewOrder, OrderKind, SendOutcome, Stated, TradeQuery};
+use exchange_client::{NewOrder, OrderRef, SendOutcome, Stated, TradeQuery};
 use ledger_core::{
     ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, Order, OrderClass,
-    OrderIntent, PositionSide, Quantity, Side, Signal, SignalId, SignalKind, Symbol,
+    OrderIntent, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Symbol,
 };
 use reconciler::Recorder;
 
+use super::random::Random;
 use crate::error::{CommandError, ExitCode};
-use crate::wiring::DemoWorld;
-
-/// What a strategy trades, and how much at a time.
-const STRATEGIES: [(&str, &str, Side, &str); 3] = [
-    ("breakout", "BTCUSDT", Side::Buy, "0.02"),
-    ("reversion", "ETHUSDT", Side::Sell, "0.5"),
-    ("breakout", "SOLUSDT", Side::Buy, "12"),
-];
-const ROUNDS: u64 = 4;
-
-/// What happened.
-pub(super) struct Session {
-    pub(super) order_count: u64,
-    pub(super) fill_count: u64,
-    /// What was lost, in words.
-    pub(super) losses: Vec<String>,
-}
-
-/// The bot.
-pub(super) struct Bot<'a> {
-    world: &'a DemoWorld,
-    recorder: Recorder,
-    random: Random,
-    session: Session,
-    dropped_fills: u64,
-}
+use crate::wiring::{DemoAccount, DemoWorld};
 
 /// What is lost of an order.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Loss {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
     /// Nothing.
     None,
     /// The fills: the stream dropped them.
     Fills,
-    /// Everything after sending: the bot crashed before it could record the answer.
+    /// Everything but the decision and the intention: the bot crashed before it could record the answer.
     Answer,
-    /// Everything: somebody traded by hand, and the bot never knew.
+    /// Everything but the decision.
+    Order,
+    /// Everything: the database could not be written, or it was not the bot that traded.
     Everything,
+    /// Who decided, and why: order and fills are on record.
+    Label,
 }
 
-/// What the bot wants to trade.
+/// A position that the bot holds, or wants to.
+#[derive(Debug, Clone)]
+pub(super) struct Holding {
+    pub(super) engine: EngineLabel,
+    pub(super) symbol: Symbol,
+    /// `Long` or `Short`, whatever the mode.
+    pub(super) direction: PositionSide,
+    pub(super) qty: Quantity,
+    /// The decision that opened it.
+    signal: Option<SignalId>,
+}
+
+/// An order that waits at the exchange.
+pub(super) struct Resting {
+    pub(super) order: Stated<Order>,
+    loss: Loss,
+}
+
+/// The bot of one account.
+pub(super) struct Bot<'a> {
+    pub(super) world: &'a DemoWorld,
+    pub(super) account: &'a DemoAccount,
+    pub(super) random: Random,
+    recorder: Recorder,
+    is_hedged: bool,
+    /// The digits after the point that prices have.
+    price_scales: BTreeMap<Symbol, u8>,
+    count: u64,
+    /// The bot's own log of entries, which outlives its database: one JSON object a line.
+    pub(super) entry_events: String,
+}
+
+/// What an order is for and what it says.
 struct Wish<'a> {
-    engine: &'a str,
-    symbol: &'a Symbol,
-    side: Side,
-    qty: Quantity,
+    holding: &'a Holding,
     role: IntentRole,
-    step: u32,
-    name: String,
+    qty: Quantity,
+    price: Option<Price>,
+    trigger: Option<Price>,
 }
 
 impl<'a> Bot<'a> {
-    pub(super) fn new(world: &'a DemoWorld, recorder: Recorder, seed: u64) -> Self {
-        let session = Session { order_count: 0, fill_count: 0, losses: Vec::new() };
-        Self { world, recorder, random: Random(seed), session, dropped_fills: 0 }
+    pub(super) async fn new(
+        world: &'a DemoWorld,
+        account: &'a DemoAccount,
+        is_hedged: bool,
+        random: Random,
+    ) -> Result<Self, CommandError> {
+        let recorder = Recorder::new(world.book.clone(), account.id.clone(), world.clock.clone());
+        let listed = account.reader.fetch_instruments().await?;
+        let scale = |tick: Option<Decimal>| tick.map_or(0, Decimal::scale);
+        let price_scales =
+            listed.rows.iter().map(|row| (row.entity.symbol.clone(), scale(row.entity.tick_size))).collect();
+        // What the bot trades it knows; without a contract on record no position can be computed.
+        recorder.record(listed.rows.iter().map(Stated::statement).collect()).await?;
+        let entry_events = String::new();
+        Ok(Self { world, account, random, recorder, is_hedged, price_scales, count: 0, entry_events })
     }
 
-    /// Trades for some hours of the exchange's time.
-    pub(super) async fn trade(mut self) -> Result<Session, CommandError> {
-        self.load_contracts().await?;
-        // Which order the crash and the hand strike; the rest of the losses is chance.
-        let (crash, hand) = (self.random.below(3), self.random.below(3));
-        for round in 0..ROUNDS {
-            for (at, (engine, symbol, side, qty)) in STRATEGIES.into_iter().enumerate() {
-                let symbol = Symbol::new(symbol).map_err(broken)?;
-                let qty: Quantity = qty.parse().map_err(broken)?;
-                let at = at as u64;
-                let entry_loss = if round == 1 && at == crash { Loss::Answer } else { self.chance() };
-                let wish = |role, side, qty, step| Wish {
-                    engine,
-                    symbol: &symbol,
-                    side,
-                    qty,
-                    role,
-                    step,
-                    name: format!("fb-{engine}-{round}-{at}-{}{step}", role.as_str()),
-                };
-                self.order(wish(IntentRole::Entry, side, qty, 0), entry_loss).await?;
-                self.pause(35);
-                let mut open = qty.get();
-                if self.random.below(2) == 0 {
-                    let loss = self.chance();
-                    self.order(wish(IntentRole::Dca, side, qty, 1), loss).await?;
-                    self.pause(25);
-                    open = open.checked_add(qty.get())?;
-                }
-                // The last position of each strategy stays open.
-                if round + 1 == ROUNDS && at != hand {
-                    continue;
-                }
-                let half = open.div_round(Decimal::from(2), 2)?;
-                let by_hand = round == 2 && at == hand;
-                let (role, loss) = match (by_hand, self.random.below(3)) {
-                    (true, _) => (IntentRole::Exit, Loss::Everything),
-                    (false, 0) => (IntentRole::TakeProfit, self.chance()),
-                    (false, 1) => (IntentRole::StopLoss, self.chance()),
-                    (false, _) => (IntentRole::Exit, self.chance()),
-                };
-                let parts = [half, open.checked_sub(half)?];
-                let parts: &[Decimal] = if by_hand || self.random.below(2) == 0 { &[open] } else { &parts };
-                for (step, part) in parts.iter().enumerate() {
-                    let part = Quantity::new(*part).map_err(broken)?;
-                    let step = u32::try_from(step).unwrap_or(u32::MAX);
-                    self.order(wish(role, side.opposite(), part, step), loss).await?;
-                    self.pause(2);
-                }
-                self.pause(20);
-            }
-        }
-        if self.dropped_fills > 0 {
-            self.session.losses.insert(0, format!("The stream dropped {} fills.", self.dropped_fills));
-        }
-        Ok(self.session)
+    /// A position to open.
+    pub(super) fn wants(
+        &self,
+        engine: &str,
+        symbol: &str,
+        direction: PositionSide,
+        qty: &str,
+    ) -> Result<Holding, CommandError> {
+        Ok(Holding {
+            engine: EngineLabel::new(engine).map_err(broken)?,
+            symbol: Symbol::new(symbol).map_err(broken)?,
+            direction,
+            qty: qty.parse().map_err(broken)?,
+            signal: None,
+        })
     }
 
-    /// Records the contracts that it is going to trade: without them the book cannot turn quantities into money.
-    async fn load_contracts(&mut self) -> Result<(), CommandError> {
-        let listed = self.world.reader.fetch_instruments().await.map_err(refused)?;
-        let traded = |symbol: &Symbol| STRATEGIES.iter().any(|(_, traded, ..)| symbol.as_str() == *traded);
-        let statements = listed.rows.iter().filter(|row| traded(&row.entity.symbol)).map(Stated::statement).collect();
-        self.recorder.record(statements).await.map_err(super::failed)?;
-        self.pause(1);
+    /// Opens a position at the market.
+    pub(super) async fn open(&mut self, mut wanted: Holding, loss: Loss) -> Result<Holding, CommandError> {
+        wanted.signal = self.decide(&wanted, opening(&wanted), SignalKind::Entry, "entry_ready", loss).await?;
+        let (qty, role) = (wanted.qty, IntentRole::Entry);
+        self.market(&wanted, role, qty, loss).await?;
+        Ok(wanted)
+    }
+
+    /// Adds to a position.
+    pub(super) async fn add(&mut self, holding: &mut Holding, loss: Loss) -> Result<(), CommandError> {
+        let qty = holding.qty;
+        self.market(holding, IntentRole::Dca, qty, loss).await?;
+        holding.qty = Quantity::new(qty.get().checked_add(qty.get())?).map_err(broken)?;
         Ok(())
     }
 
-    fn chance(&mut self) -> Loss {
-        if self.random.below(5) == 0 { Loss::Fills } else { Loss::None }
+    /// Closes a position at the market, because its strategy says so.
+    pub(super) async fn exit(&mut self, mut holding: Holding, loss: Loss) -> Result<(), CommandError> {
+        let side = opening(&holding).opposite();
+        holding.signal = self.decide(&holding, side, SignalKind::AutoExit, "exit_rule", loss).await?;
+        let qty = holding.qty;
+        self.market(&holding, IntentRole::Exit, qty, loss).await
     }
 
-    fn pause(&mut self, minutes: u64) {
+    /// Leaves an order at the exchange that closes the position at a profit or loss of `percent_e2` hundredths of a percent.
+    pub(super) async fn guard(
+        &mut self,
+        holding: &Holding,
+        role: IntentRole,
+        percent_e2: i64,
+        loss: Loss,
+    ) -> Result<Resting, CommandError> {
+        let is_up = (holding.direction == PositionSide::Long) == (role == IntentRole::TakeProfit);
+        let trigger = Some(self.price_at(&holding.symbol, if is_up { percent_e2 } else { -percent_e2 })?);
+        let wish = Wish { holding, role, qty: holding.qty, price: None, trigger };
+        let order = self.send(&wish, Loss::None).await?;
+        Ok(Resting { order, loss })
+    }
+
+    /// Rests a limit order that opens a position when the price comes `percent_e2` hundredths of a percent nearer.
+    pub(super) async fn bid(&mut self, wanted: &mut Holding, percent_e2: i64) -> Result<Resting, CommandError> {
+        let signal = self.decide(wanted, opening(wanted), SignalKind::Entry, "pullback", Loss::None).await?;
+        wanted.signal = signal;
+        let percent_e2 = if wanted.direction == PositionSide::Long { -percent_e2 } else { percent_e2 };
+        let price = Some(self.price_at(&wanted.symbol, percent_e2)?);
+        let wish = Wish { holding: wanted, role: IntentRole::Entry, qty: wanted.qty, price, trigger: None };
+        let order = self.send(&wish, Loss::None).await?;
+        Ok(Resting { order, loss: Loss::None })
+    }
+
+    /// Cancels what is left of a resting order, and answers how much of it had been executed.
+    pub(super) async fn cancel(&mut self, resting: &Resting, reason: &str) -> Result<Decimal, CommandError> {
+        let key = &resting.order.entity.key;
+        let reason = Label::new(reason).map_err(broken)?;
+        match self.recorder.send_cancel(self.account.trader.as_ref(), key, Some(reason)).await? {
+            SendOutcome::Done(order) => {
+                let executed = order.and_then(|order| order.entity.executed).map(|executed| executed.qty);
+                Ok(executed.unwrap_or_default())
+            }
+            SendOutcome::Rejected(error) | SendOutcome::Unknown(error) => Err(error.into()),
+        }
+    }
+
+    /// What the stream would tell of a resting order by now: its state, the order that it became, and the fills.
+    pub(super) async fn hear_of(&mut self, resting: &Resting) -> Result<(), CommandError> {
+        if resting.loss == Loss::Everything {
+            return Ok(());
+        }
+        let key = &resting.order.entity.key;
+        let asked = OrderRef::Id(key.class, key.order_id.clone());
+        let Some(mut order) = self.account.reader.fetch_order(key.symbol.clone(), asked).await? else {
+            return Ok(());
+        };
+        let mut heard = vec![order.statement()];
+        if let Some(became) = order.entity.triggered_order_id.clone() {
+            let asked = OrderRef::Id(OrderClass::Regular, became);
+            if let Some(regular) = self.account.reader.fetch_order(key.symbol.clone(), asked).await? {
+                heard.push(regular.statement());
+                order = regular;
+            }
+        }
+        self.recorder.record(heard).await?;
+        if resting.loss != Loss::Fills {
+            self.recorder.fills(&self.fills_of(&order.entity).await?).await?;
+        }
+        Ok(())
+    }
+
+    /// A decision that the bot did not act upon, which is no reason to look for an order.
+    pub(super) async fn skip(&mut self, wanted: &Holding, why: &str) -> Result<(), CommandError> {
+        let mut signal = self.signal(wanted, opening(wanted), SignalKind::Entry, "entry_ready")?;
+        signal.skipped = Some(Label::new(why).map_err(broken)?);
+        self.recorder.signal(signal).await?;
+        Ok(())
+    }
+
+    /// Lets time pass: this many minutes and up to ten more.
+    pub(super) fn pause(&mut self, minutes: u64) {
         let seconds = minutes * 60 + self.random.below(600);
         self.world.simulator.step(Duration::from_secs(seconds));
     }
 
-    /// Signals, sends and records an order and its fills, but for what is lost.
-    async fn order(&mut self, wish: Wish<'_>, loss: Loss) -> Result<(), CommandError> {
-        let placed = if loss == Loss::Everything {
-            self.session.losses.push(format!("Somebody closed a {} position by hand, on the web page.", wish.symbol));
-            let by_hand = format!("web_{}", self.random.below(1 << 40));
-            self.place(&wish, &by_hand).await?
-        } else {
-            let intent = self.decide(&wish).await?;
-            if loss == Loss::Answer {
-                self.recorder.intent(intent).await.map_err(super::failed)?;
-                self.session.losses.push(format!("The bot crashed right after sending an order for {}.", wish.symbol));
-                self.place(&wish, &wish.name).await?
-            } else {
-                match self.recorder.send(self.world.trader.as_ref(), &intent).await.map_err(super::failed)? {
-                    Some(SendOutcome::Done(order)) => order,
-                    Some(SendOutcome::Rejected(error) | SendOutcome::Unknown(error)) => return Err(refused(error)),
-                    None => return Ok(()),
-                }
-            }
-        };
-        self.session.order_count += 1;
+    /// Moves a contract's price by hundredths of a percent.
+    pub(super) fn move_price(&self, symbol: &Symbol, percent_e2: i64) -> Result<(), CommandError> {
+        let price = self.price_at(symbol, percent_e2)?;
+        self.world.simulator.set_price(symbol, price).map_err(broken)?;
         self.world.simulator.step(Duration::from_secs(2));
-        let fills = self.fills_of(&placed.entity).await?;
-        self.session.fill_count += fills.len() as u64;
+        Ok(())
+    }
+
+    fn price_at(&self, symbol: &Symbol, percent_e2: i64) -> Result<Price, CommandError> {
+        let price = self.world.simulator.price(symbol).unwrap_or_default();
+        let scaled = price.checked_mul(Decimal::from(10_000 + percent_e2))?;
+        let scale = self.price_scales.get(symbol).copied().unwrap_or(0);
+        Price::new(scaled.div_round(Decimal::from(10_000), scale)?).map_err(broken)
+    }
+
+    async fn market(
+        &mut self,
+        holding: &Holding,
+        role: IntentRole,
+        qty: Quantity,
+        loss: Loss,
+    ) -> Result<(), CommandError> {
+        let wish = Wish { holding, role, qty, price: None, trigger: None };
+        let order = self.send(&wish, loss).await?;
+        self.world.simulator.step(Duration::from_secs(2));
         match loss {
-            Loss::None => {
-                self.recorder.fills(&fills).await.map_err(super::failed)?;
+            Loss::None | Loss::Label => {
+                let fills = self.fills_of(&order.entity).await?;
+                self.recorder.fills(&fills).await?;
             }
-            Loss::Fills => self.dropped_fills += fills.len() as u64,
-            Loss::Answer | Loss::Everything => {}
+            Loss::Fills | Loss::Answer | Loss::Order | Loss::Everything => {}
         }
         Ok(())
     }
 
-    /// Records the decision, and answers the order that follows from it.
-    async fn decide(&mut self, wish: &Wish<'_>) -> Result<OrderIntent, CommandError> {
-        let now = self.world.clock.now();
-        let signal_id = SignalId::new(format!("{}-signal", wish.name)).map_err(broken)?;
-        let engine = EngineLabel::new(wish.engine).map_err(broken)?;
-        let opens = matches!(wish.role, IntentRole::Entry | IntentRole::Dca);
-        self.recorder
-            .signal(Signal {
-                signal_id: signal_id.clone(),
-                time: EventTime::ms(now),
-                skew_ms: Some(0),
-                symbol: wish.symbol.clone(),
-                side: wish.side,
-                kind: if opens { SignalKind::Entry } else { SignalKind::AutoExit },
-                engine: Some(engine.clone()),
-                reason: Some(Label::new(wish.role.as_str()).map_err(broken)?),
-                skipped: None,
-                meta_json: None,
-                restored: false,
-            })
-            .await
-            .map_err(super::failed)?;
+    /// Sends an order, and records of it what is not lost.
+    async fn send(&mut self, wish: &Wish<'_>, loss: Loss) -> Result<Stated<Order>, CommandError> {
+        let mut intent = self.intent(wish)?;
+        let trader = self.account.trader.as_ref();
+        let outcome = match loss {
+            Loss::None | Loss::Fills => match self.recorder.send(trader, &intent).await? {
+                Some(outcome) => outcome,
+                None => return Err(CommandError::new(ExitCode::Error, "the demo's bot wants an order that is none")),
+            },
+            Loss::Answer | Loss::Order | Loss::Everything | Loss::Label => {
+                if loss == Loss::Answer {
+                    self.recorder.intent(intent.clone()).await?;
+                } else if loss == Loss::Label {
+                    // Sent by a part of the bot that does not say in the id who it is.
+                    intent.client_order_id = ClientOrderId::new(format!("job-{}", self.count)).map_err(broken)?;
+                }
+                trader.create_order(NewOrder::from_intent(&intent).map_err(broken)?).await
+            }
+        };
+        let order = match outcome {
+            SendOutcome::Done(order) => order,
+            SendOutcome::Rejected(error) | SendOutcome::Unknown(error) => return Err(error.into()),
+        };
+        if wish.role == IntentRole::Entry {
+            self.log_entry(wish.holding, &order.entity);
+        }
+        if loss == Loss::Label {
+            self.recorder.record(vec![order.statement()]).await?;
+        }
+        Ok(order)
+    }
+
+    /// The bot's own log of entries.
+    fn log_entry(&mut self, holding: &Holding, order: &Order) {
+        let entry = serde_json::json!({
+            "ts": self.world.clock.now().as_ms(), "symbol": holding.symbol.as_str(), "side": holding.direction.as_str(),
+            "engine": holding.engine.as_str(), "reason": "entry_ready", "order_id": order.key.order_id.as_str(),
+        });
+        self.entry_events.push_str(&entry.to_string());
+        self.entry_events.push('\n');
+    }
+
+    fn intent(&mut self, wish: &Wish<'_>) -> Result<OrderIntent, CommandError> {
+        let Wish { holding, role, qty, price, trigger } = wish;
+        let opens = matches!(role, IntentRole::Entry | IntentRole::Dca);
+        let (class, order_type) = match (role, price) {
+            (IntentRole::TakeProfit, _) => (OrderClass::Conditional, "TAKE_PROFIT_MARKET"),
+            (IntentRole::StopLoss, _) => (OrderClass::Conditional, "STOP_MARKET"),
+            (_, Some(_)) => (OrderClass::Regular, "LIMIT"),
+            (_, None) => (OrderClass::Regular, "MARKET"),
+        };
+        self.count += 1;
+        let letter = role.as_str().chars().next().unwrap_or('e');
+        let client_order_id =
+            ClientOrderId::new(format!("fb:{}:{letter}:{}", holding.engine, self.count)).map_err(broken)?;
+        let side = opening(holding);
         Ok(OrderIntent {
-            client_order_id: ClientOrderId::new(&wish.name).map_err(broken)?,
-            symbol: wish.symbol.clone(),
-            class: OrderClass::Regular,
-            side: wish.side,
-            position_side: Some(PositionSide::Net),
-            role: wish.role,
-            dca_step: if wish.role == IntentRole::Dca { wish.step } else { 0 },
+            client_order_id,
+            symbol: holding.symbol.clone(),
+            class,
+            side: if opens { side } else { side.opposite() },
+            position_side: Some(if self.is_hedged { holding.direction } else { PositionSide::Net }),
+            role: *role,
+            dca_step: u32::from(*role == IntentRole::Dca),
             attempt: 1,
-            order_type: Label::new("MARKET").map_err(broken)?,
-            qty: Some(wish.qty),
-            price: None,
-            trigger_price: None,
-            reduce_only: !opens,
-            signal_id: Some(signal_id),
-            engine: Some(engine),
-            created_local: now,
+            order_type: Label::new(order_type).map_err(broken)?,
+            qty: Some(*qty),
+            price: *price,
+            trigger_price: *trigger,
+            // In hedge mode the position side says it, and the exchange accepts no more.
+            reduce_only: !opens && !self.is_hedged,
+            signal_id: holding.signal.clone(),
+            engine: Some(holding.engine.clone()),
+            created_local: self.world.clock.now(),
             outcome: IntentOutcome::Pending,
         })
     }
 
-    /// Sends an order without recording it.
-    async fn place(&self, wish: &Wish<'_>, client_order_id: &str) -> Result<Stated<Order>, CommandError> {
-        let order = NewOrder {
-            client_order_id: ClientOrderId::new(client_order_id).map_err(broken)?,
-            symbol: wish.symbol.clone(),
-            side: wish.side,
-            position_side: PositionSide::Net,
-            kind: OrderKind::Market,
-            size: wish.qty.into(),
-            reduce_only: false,
-        };
-        match self.world.trader.create_order(order).await {
-            SendOutcome::Done(order) => Ok(order),
-            SendOutcome::Rejected(error) | SendOutcome::Unknown(error) => Err(refused(error)),
+    /// Records a decision, unless it is lost.
+    async fn decide(
+        &mut self,
+        holding: &Holding,
+        side: Side,
+        kind: SignalKind,
+        reason: &str,
+        loss: Loss,
+    ) -> Result<Option<SignalId>, CommandError> {
+        let signal = self.signal(holding, side, kind, reason)?;
+        if matches!(loss, Loss::Everything | Loss::Label) {
+            return Ok(None);
         }
+        let id = signal.signal_id.clone();
+        self.recorder.signal(signal).await?;
+        Ok(Some(id))
+    }
+
+    fn signal(
+        &mut self,
+        holding: &Holding,
+        side: Side,
+        kind: SignalKind,
+        reason: &str,
+    ) -> Result<Signal, CommandError> {
+        self.count += 1;
+        Ok(Signal {
+            signal_id: SignalId::new(format!("{}-{}", holding.engine, self.count)).map_err(broken)?,
+            time: EventTime::ms(self.world.clock.now()),
+            skew_ms: Some(0),
+            symbol: holding.symbol.clone(),
+            side,
+            kind,
+            engine: Some(holding.engine.clone()),
+            reason: Some(Label::new(reason).map_err(broken)?),
+            skipped: None,
+            meta_json: None,
+            restored: false,
+        })
     }
 
     async fn fills_of(&self, order: &Order) -> Result<Vec<Stated<Fill>>, CommandError> {
         let (mut fills, mut query) = (Vec::new(), Some(TradeQuery::Order(order.key.order_id.clone())));
         while let Some(asked) = query {
-            let page = self.world.reader.fetch_my_trades(order.key.symbol.clone(), asked).await.map_err(refused)?;
+            let page = self.account.reader.fetch_my_trades(order.key.symbol.clone(), asked).await?;
             fills.extend(page.rows);
             query = page.next;
         }
@@ -249,25 +374,12 @@ impl<'a> Bot<'a> {
     }
 }
 
+/// The side of the orders that open a position.
+fn opening(holding: &Holding) -> Side {
+    if holding.direction == PositionSide::Long { Side::Buy } else { Side::Sell }
+}
+
 /// A constant of the demo that does not pass its own checks.
-fn broken(error: impl std::error::Error + Send + Sync + 'static) -> CommandError {
+pub(super) fn broken(error: impl std::error::Error + Send + Sync + 'static) -> CommandError {
     CommandError::new(ExitCode::Error, error)
-}
-
-/// The simulated exchange did not answer as it should.
-fn refused(error: exchange_client::ExchangeError) -> CommandError {
-    CommandError::new(ExitCode::Error, error)
-}
-
-/// A small generator (SplitMix64): the demo must be the same for the same seed on every machine.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound.max(1)
-    }
 }

@@ -1,141 +1,257 @@
 //! `fillbook demo`: in small, what fillbook is for.
 //!
-//! A simulated exchange runs in this process and is spoken to over HTTP, as the real one would be. A bot trades there
-//! and records as it goes, but some records are lost on purpose. Then the book is compared with the exchange, what is
-//! missing is fetched, and the result is proven, against the exchange's answers and against the simulator's own books,
-//! which share no code with fillbook's.
+//! A simulated exchange runs in this process and is spoken to over HTTP, as the real one would be. A bot trades there for
+//! two accounts, one in each position mode, and records as it goes, but some records are lost on purpose. Then the book is
+//! compared with the exchange, what is missing is fetched, and the result is proven, against the exchange's answers and
+//! against the simulator's own books, which share no code with fillbook's.
 
 mod bot;
 mod proof;
+mod random;
+mod script;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ledger_core::{GroupBy, TimestampMs};
-use ledger_store::{AccountRepository as _, DiscrepancyStatus, FillFilter, FillRepository as _, NewAccount, Scope};
-use reconciler::{Book, CycleReport, ReconcileError, Reconciler, ReconcilerConfig, Recorder};
+use ledger_store::{DiscrepancyStatus, FillFilter, NewAccount, Scope};
+use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
 use serde_json::json;
 
 use self::bot::Bot;
+use self::random::Random;
+use self::script::Lost;
 use super::rebuild::count;
 use crate::Context;
 use crate::args::{DemoArgs, ReportArgs, ScopeArgs};
 use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
-use crate::wiring::{DemoWorld, demo_world};
+use crate::wiring::{DemoAccount, DemoConnection, DemoWorld, demo_world};
 
 /// When the demo's exchange begins: a fixed day, so that the same seed tells the same story.
 const BEGINNING_MS: i64 = 1_772_434_800_000;
-/// How many findings and repairs are shown.
-const SHOWN_MAX: usize = 6;
+/// How often the exchange is looked at until nothing is left: what only an inference repairs waits for a second look.
+const LOOKS_MAX: usize = 4;
 
 /// Runs the demo.
 ///
 /// # Errors
 /// When the simulated exchange cannot be started, or the book cannot be written.
 pub async fn run(args: &DemoArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let begins = TimestampMs::new(BEGINNING_MS).map_err(|error| CommandError::new(ExitCode::Error, error))?;
-    let world = demo_world(args.seed, begins, context.settings.db_flag.as_deref()).await?;
-    let result = tell(args, &world, context).await;
+    let db = context.settings.db_flag.clone();
+    let begins = TimestampMs::new(BEGINNING_MS).map_err(bot::broken)?;
+    let world = demo_world(args.seed, begins, db.as_deref(), DemoConnection::Http).await?;
+    let result = tell(args.seed, &world, context).await;
     world.stop().await;
-    result
+    Ok(result?.exit_code)
 }
 
-async fn tell(args: &DemoArgs, world: &DemoWorld, context: &mut Context) -> Result<ExitCode, CommandError> {
-    let account = context.settings.account.clone();
-    let narrator = Narrator { prose: context.output.format == Format::Table };
-    world
-        .store
-        .create_account(NewAccount {
-            id: account.clone(),
-            venue: "binance_usdm".to_owned(),
-            created_local: world.clock.now(),
-        })
-        .await?;
-    let book = Book::of(&world.store);
-    let reconciler = Reconciler {
-        exchange: world.reader.clone(),
-        book: book.clone(),
-        clock: world.clock.clone(),
-        config: ReconcilerConfig::new(account.clone()),
-    };
-    // A service compares once when it starts: it binds the book to the exchange account and finds nothing yet.
-    reconciler.sync().await.map_err(failed)?;
+/// What came of it.
+struct Ending {
+    exit_code: ExitCode,
+}
 
-    narrator.say(context, &format!("The demo of fillbook, seed {}. Nothing leaves this machine.", args.seed))?;
+async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<Ending, CommandError> {
+    let narrator = Narrator { prose: context.output.format == Format::Table };
+    for account in &world.accounts {
+        let (id, venue) = (account.id.clone(), "binance_usdm".to_owned());
+        world.store.create_account(NewAccount { id, venue, created_local: world.clock.now() }).await?;
+        // A service compares once when it starts: it binds the book to the exchange account and finds nothing yet.
+        reconciler(world, account).sync().await?;
+    }
+    narrator.say(context, &format!("The demo of fillbook, seed {seed}. Nothing leaves this machine."))?;
     narrator.heading(context, "1. A bot trades")?;
+    let lost = trade(seed, world).await?;
+    let books = world.simulator.books();
+    let (mut fills, mut orders) = (0, 0);
+    for account in &world.accounts {
+        let truth = books.account(&account.alias);
+        fills += truth.map_or(0, |truth| truth.trades.len());
+        orders += truth.map_or(0, |truth| truth.orders.len());
+    }
+    let in_book = fills_in_book(world).await?;
     narrator.say(
         context,
         &format!(
-            "A simulated exchange answers at {}. A bot with two strategies trades there\nand records signals, orders and fills as it goes.",
+            "A simulated exchange answers at {}. A bot trades there for two accounts, main in one-way and hedge in hedge \
+             mode: entries, additions, take-profit and stop-loss orders, a limit order cancelled half-way, over two \
+             fundings. It records what it decides, sends and hears.",
             world.base_url
         ),
     )?;
-    let recorder = Recorder::new(book, account.clone(), world.clock.clone());
-    let session = Bot::new(world, recorder, args.seed).trade().await?;
-    let everything = FillFilter::from(Scope::account(account.clone()));
-    let in_book = world.store.fill_count(&everything).await?;
     narrator.say(
         context,
         &format!(
             "The exchange executed {} in {}. The book has {}.",
-            count(session.fill_count, "fill"),
-            count(session.order_count, "order"),
+            count(fills as u64, "fill"),
+            count(orders as u64, "order"),
             count(in_book, "fill")
         ),
     )?;
     narrator.heading(context, "2. What went wrong on the way, on purpose")?;
-    for loss in &session.losses {
-        narrator.say(context, &format!("- {loss}"))?;
+    for Lost { case, what } in &lost {
+        narrator.item(context, case, 2, what)?;
     }
 
     narrator.heading(context, "3. The audit compares book and exchange, and writes nothing")?;
-    let audit = reconciler.audit().await.map_err(failed)?;
-    findings(&narrator, &audit, context)?;
+    let mut audits = Vec::new();
+    for account in &world.accounts {
+        audits.push(reconciler(world, account).audit().await?);
+    }
+    let found = audits.iter().flat_map(|audit| &audit.findings);
+    let found = found.map(|found| (found.finding.kind.as_str(), found.finding.evidence.as_str()));
+    narrator.kinds(context, found)?;
+    let (requests, weight) = cost(&audits);
+    let findings: usize = audits.iter().map(|audit| audit.findings.len()).sum();
+    narrator.say(
+        context,
+        &format!("{}, each with its evidence. It cost {} of weight {weight}.", count(findings as u64, "finding"), count(requests, "request")),
+    )?;
 
-    narrator.heading(context, "4. The sync fetches what is missing, and says why")?;
-    let sync = reconciler.sync().await.map_err(failed)?;
-    repairs(&narrator, &sync, context)?;
+    narrator.heading(context, "4. The sync fetches what is missing, and journals why")?;
+    let (syncs, left) = sync(world).await?;
+    let repaired = syncs.iter().flat_map(|sync| &sync.repairs);
+    let repaired = repaired.map(|repair| (repair.kind.as_str(), repair.cause.as_str()));
+    narrator.kinds(context, repaired)?;
+    let repairs: usize = syncs.iter().map(|sync| sync.repairs.len()).sum();
+    let recorded: usize = syncs.iter().map(|sync| sync.counts.recorded).sum();
+    let left_text = if left.is_empty() { "Nothing is left".to_owned() } else { format!("{} left", left.len()) };
+    narrator.say(
+        context,
+        &format!(
+            "{}, {}, each with the exchange's own words kept. {left_text}.",
+            count(repairs as u64, "repair"),
+            count(recorded as u64, "new fact")
+        ),
+    )?;
+    for line in &left {
+        narrator.say(context, &format!("- {line}"))?;
+    }
 
     narrator.heading(context, "5. The report, from the fills")?;
     let report_args = ReportArgs { by: GroupBy::Engine, scope: ScopeArgs { symbol: None, since: None, until: None } };
-    let report = super::report::build(world.store.as_ref(), &report_args, context).await?;
-    let rest = super::report::rest(world.store.as_ref(), &report_args, context).await?;
     if narrator.prose {
-        super::report::print(&report, &rest, report_args.by, context)?;
+        for account in &world.accounts {
+            context.settings.account = account.id.clone();
+            context.output.line(&format!("Account {}:", account.id))?;
+            let report = super::report::build(world.store.as_ref(), &report_args, context).await?;
+            let rest = super::report::rest(world.store.as_ref(), &report_args, context).await?;
+            super::report::print(&report, &rest, report_args.by, context)?;
+            context.output.line("")?;
+        }
     }
 
     narrator.heading(context, "6. The proof")?;
-    let scratch = crate::wiring::scratch_copy(world.store.as_ref(), &context.settings).await?;
-    let (book, copy) = (world.store.as_ref(), scratch.store.as_ref());
-    let checks = super::verify::checks::all(book, copy, &account, &mut context.output).await?;
-    let mut code =
-        if narrator.prose { super::verify::report(&checks, context)? } else { super::verify::worst(&checks) };
-    let differences = proof::compare(world, &account).await?;
+    let mut exit_code = prove(world, &narrator, context).await?;
+    let mut differences = Vec::new();
+    for account in &world.accounts {
+        let found = proof::compare(world, account).await?;
+        differences.extend(found.into_iter().map(|difference| format!("account {}: {difference}", account.id)));
+    }
     if differences.is_empty() {
         narrator.say(
             context,
-            "The exchange's own books say the same: every fill, position, profit, fee and\nledger entry.",
+            "The exchange's own books, kept by other code, say the same of both accounts: every order and fill, position, average entry, profit, fee and ledger entry.",
         )?;
     }
     for difference in &differences {
         context.output.complain(&format!("The book differs from the exchange's own: {difference}"));
-        code = code.worst(ExitCode::Corrupt);
+        exit_code = exit_code.worst(ExitCode::Corrupt);
     }
-    if sync.unresolved().next().is_some() {
-        code = code.worst(ExitCode::Discrepancies);
+    if !left.is_empty() {
+        exit_code = exit_code.worst(ExitCode::Discrepancies);
     }
     let db = world.db.display().to_string();
     if narrator.prose {
         context.output.line(&format!(
-            "\nThe book stays at {db}. Try:\n  fillbook --db {db} trips\n  fillbook --db {db} report --by symbol\n  fillbook --db {db} status"
+            "\nThe book stays at {db}. Try:\n  fillbook --db {db} trips\n  fillbook --db {db} --account hedge positions\n  fillbook --db {db} repairs\n  fillbook --db {db} report --by symbol\n  fillbook --db {db} status"
         ))?;
     } else {
         context.output.json(&json!({
-            "schema": "fillbook.demo/1", "seed": args.seed, "db": db, "exchange_fills": session.fill_count,
-            "book_fills_before": in_book, "findings": audit.findings.len(), "repairs": sync.repairs.len(),
-            "unresolved": sync.unresolved().count(), "differences": differences, "requests": sync.requests,
-            "weight": sync.weight, "balances": code == ExitCode::Fine,
+            "schema": "fillbook.demo/1", "seed": seed, "db": db, "exchange_fills": fills, "book_fills_before": in_book,
+            "lost": lost.iter().map(|lost| json!({ "case": lost.case, "what": lost.what })).collect::<Vec<_>>(),
+            "findings": findings, "repairs": repairs, "left": left, "differences": differences,
+            "requests": requests, "weight": weight, "balances": exit_code == ExitCode::Fine,
         }))?;
     }
+    Ok(Ending { exit_code })
+}
+
+/// Trades for both accounts, and answers what was lost.
+async fn trade(seed: u64, world: &DemoWorld) -> Result<Vec<Lost>, CommandError> {
+    // Prices move when the script says so: a take-profit order must not be reached by chance.
+    for market in &world.simulator.config().markets {
+        let symbol = ledger_core::Symbol::new(&market.symbol).map_err(bot::broken)?;
+        world.simulator.hold_price(&symbol, true).map_err(bot::broken)?;
+    }
+    let [main, hedge] = &world.accounts;
+    let mut bot = Bot::new(world, main, false, Random::new(seed, 1)).await?;
+    let mut lost = script::one_way(&mut bot).await?;
+    let mut bot = Bot::new(world, hedge, true, Random::new(seed, 2)).await?;
+    lost.extend(script::hedge(&mut bot).await?);
+    // What the exchange has just executed it answers a moment later.
+    world.simulator.step(Duration::from_secs(120));
+    Ok(lost)
+}
+
+/// Brings the book in line, look by look, and answers every report with what is left after the last ones.
+async fn sync(world: &DemoWorld) -> Result<(Vec<CycleReport>, Vec<String>), CommandError> {
+    let (mut reports, mut left) = (Vec::new(), Vec::new());
+    for account in &world.accounts {
+        for look in 1..=LOOKS_MAX {
+            let report = reconciler(world, account).sync().await?;
+            let open = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved);
+            let open: Vec<_> = open.map(|found| format!("{}: {}", found.finding.kind, found.finding.evidence)).collect();
+            reports.push(report);
+            if open.is_empty() {
+                break;
+            }
+            if look == LOOKS_MAX {
+                left.extend(open);
+            }
+            world.simulator.step(Duration::from_secs(120));
+        }
+    }
+    Ok((reports, left))
+}
+
+/// The checks of `verify` for both accounts: the first one's as a table, of the other one what is not as it should be.
+async fn prove(world: &DemoWorld, narrator: &Narrator, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let mut code = ExitCode::Fine;
+    for (at, account) in world.accounts.iter().enumerate() {
+        context.settings.account = account.id.clone();
+        let scratch = crate::wiring::scratch_copy(world.store.as_ref(), &context.settings).await?;
+        let (book, copy) = (world.store.as_ref(), scratch.store.as_ref());
+        let checks = super::verify::checks::all(book, copy, &account.id, &mut context.output).await?;
+        code = code.worst(super::verify::worst(&checks));
+        if narrator.prose && (at == 0 || code != ExitCode::Fine) {
+            super::verify::report(&checks, context)?;
+        } else if narrator.prose {
+            context.output.paragraph(&format!("So does that of account {}: the same {} checks.", account.id, checks.len()))?;
+        }
+    }
     Ok(code)
+}
+
+fn reconciler(world: &DemoWorld, account: &DemoAccount) -> Reconciler {
+    Reconciler {
+        exchange: account.reader.clone(),
+        book: world.book.clone(),
+        clock: world.clock.clone(),
+        config: ReconcilerConfig::new(account.id.clone()),
+    }
+}
+
+fn cost(reports: &[CycleReport]) -> (u64, u64) {
+    reports.iter().fold((0, 0), |(requests, weight), report| (requests + report.requests, weight + report.weight))
+}
+
+async fn fills_in_book(world: &DemoWorld) -> Result<u64, CommandError> {
+    let mut number = 0;
+    for account in &world.accounts {
+        number += world.store.fill_count(&FillFilter::from(Scope::account(account.id.clone()))).await?;
+    }
+    Ok(number)
 }
 
 /// Tells the story to a person; a program gets a summary at the end.
@@ -145,57 +261,44 @@ struct Narrator {
 
 impl Narrator {
     fn heading(&self, context: &mut Context, title: &str) -> Result<(), CommandError> {
-        self.say(context, &format!("\n{title}\n"))
-    }
-
-    /// A finding or repair: what kind, and the evidence below it, wrapped.
-    fn item(&self, context: &mut Context, kind: &str, evidence: &str) -> Result<(), CommandError> {
-        let width = usize::from(context.output.width.unwrap_or(100).clamp(40, 100));
-        let mut line = format!("{kind:<18}");
-        for word in evidence.split_whitespace() {
-            if line.len() > 18 && line.chars().count() + 1 + word.chars().count() > width {
-                self.say(context, &line)?;
-                line = " ".repeat(18);
-            }
-            line.push(' ');
-            line.push_str(word);
+        if self.prose {
+            context.output.line(&format!("\n{title}\n"))?;
         }
-        self.say(context, &line)
+        Ok(())
     }
 
     fn say(&self, context: &mut Context, text: &str) -> Result<(), CommandError> {
         if self.prose {
-            context.output.line(text)?;
+            let width = context.output.width.unwrap_or(100).clamp(40, 100);
+            context.output.paragraph_within(text, width)?;
         }
         Ok(())
     }
-}
 
-fn findings(narrator: &Narrator, audit: &CycleReport, context: &mut Context) -> Result<(), CommandError> {
-    for found in audit.findings.iter().take(SHOWN_MAX) {
-        narrator.item(context, found.finding.kind.as_str(), &found.finding.evidence)?;
+    /// A text beside its title, wrapped.
+    fn item(&self, context: &mut Context, title: &str, title_width: usize, text: &str) -> Result<(), CommandError> {
+        if self.prose {
+            context.output.titled(title, title_width, text)?;
+        }
+        Ok(())
     }
-    if audit.findings.len() > SHOWN_MAX {
-        narrator.say(context, &format!("... and {} more", audit.findings.len() - SHOWN_MAX))?;
-    }
-    let cost = format!("{} of weight {}", count(audit.requests, "request"), audit.weight);
-    narrator.say(context, &format!("Findings: {}. It cost {cost}.", audit.findings.len()))
-}
 
-fn repairs(narrator: &Narrator, sync: &CycleReport, context: &mut Context) -> Result<(), CommandError> {
-    for repair in sync.repairs.iter().take(SHOWN_MAX) {
-        narrator.item(context, &repair.kind, &repair.cause)?;
+    /// Each kind once, with how often it is there and an example.
+    fn kinds<'a>(
+        &self,
+        context: &mut Context,
+        items: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), CommandError> {
+        let mut kinds: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+        for (kind, evidence) in items {
+            kinds.entry(kind).or_insert((0, evidence)).0 += 1;
+        }
+        let titles: Vec<_> = kinds.iter().map(|(kind, (number, _))| format!("{number:>2} {kind}")).collect();
+        let width = titles.iter().map(String::len).max().unwrap_or(0);
+        for (title, (number, evidence)) in titles.iter().zip(kinds.values()) {
+            let example = if *number > 1 { "for example: " } else { "" };
+            self.item(context, title, width, &format!("{example}{evidence}"))?;
+        }
+        Ok(())
     }
-    if sync.repairs.len() > SHOWN_MAX {
-        narrator.say(context, &format!("... and {} more", sync.repairs.len() - SHOWN_MAX))?;
-    }
-    let left = sync.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved).count();
-    let left = if left == 0 { "Nothing is left".to_owned() } else { format!("{left} are left") };
-    narrator
-        .say(context, &format!("{left}. {} new facts, each with the exchange's own words kept.", sync.counts.recorded))
-}
-
-/// A failed cycle, with the exit code that its cause has.
-fn failed(error: ReconcileError) -> CommandError {
-    CommandError::new(ExitCode::Error, error)
 }

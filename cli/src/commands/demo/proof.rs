@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 
 use exchange_client::simulator::AccountSnapshot;
 use ledger_core::{AccountId, Decimal, IncomeType, MathError, PositionSide, Side};
-use ledger_store::{
-    FillFilter, FillRepository as _, IncomeFilter, IncomeRepository as _, PageRequest, PositionRepository as _, Scope,
-};
+use ledger_store::{FillFilter, IncomeFilter, PageRequest, Scope};
 
 use crate::commands::PAGE;
 use crate::error::CommandError;
-use crate::wiring::DemoWorld;
+use crate::wiring::{DemoAccount, DemoWorld};
 
 /// What differs, in words; empty when the books are equal.
-pub(super) async fn compare(world: &DemoWorld, account: &AccountId) -> Result<Vec<String>, CommandError> {
+pub(super) async fn compare(world: &DemoWorld, account: &DemoAccount) -> Result<Vec<String>, CommandError> {
     let books = world.simulator.books();
-    let Some(truth) = books.accounts.first() else { return Ok(vec!["the exchange has no account".to_owned()]) };
+    let DemoAccount { id: account, alias, .. } = account;
+    let Some(truth) = books.account(alias) else { return Ok(vec!["the exchange has no account".to_owned()]) };
     let mut differences = fills(world, account, truth).await?;
     differences.extend(positions(world, account, truth).await?);
     differences.extend(income(world, account, truth).await?);
