@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{
-    FaultProfile, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve,
-};
+use exchange_client::simulator::{FaultProfile, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
 use exchange_client::{
-    Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig,
-    ManualClock, SystemClock, Transport,
+    Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport,
+    HttpTransportConfig, ManualClock, SystemClock, Transport,
 };
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::bot_database::BotDatabase;
@@ -421,8 +419,8 @@ pub(crate) async fn demo_world(
     let account = |id: &str, of: &SimulatorAccount| {
         let credentials = of.credentials().map_err(failed)?;
         let settings = RequestSettings::SIMULATED;
-        let adapter =
-            BinanceUsdm::with_settings(transport.clone(), clock.clone(), &base_url, credentials, settings).map_err(failed)?;
+        let adapter = BinanceUsdm::with_settings(transport.clone(), clock.clone(), &base_url, credentials, settings)
+            .map_err(failed)?;
         let adapter = Arc::new(adapter);
         let id = AccountId::new(id).map_err(failed)?;
         Ok::<_, CommandError>(DemoAccount { id, alias: of.alias.clone(), reader: adapter.clone(), trader: adapter })

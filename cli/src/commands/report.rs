@@ -14,7 +14,7 @@ use super::{PAGE, scope, text};
 use crate::Context;
 use crate::args::ReportArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Format, Listing};
+use crate::output::{Cell, Column, Format, Listing, Output};
 use crate::times::show_day;
 
 /// A group, as a program gets it: amounts per asset in one object.
@@ -259,32 +259,11 @@ pub(super) fn print(
     by: GroupBy,
     context: &mut Context,
 ) -> Result<ExitCode, CommandError> {
-    let listing = match by {
-        GroupBy::Engine => &BY_ENGINE,
-        GroupBy::Symbol => &BY_SYMBOL,
-        GroupBy::Day => &BY_DAY,
-        GroupBy::Side => &BY_SIDE,
-    };
     let total = ReportRow { group: "all".to_owned(), stats: report.total.clone() };
     let output = &mut context.output;
     match output.format {
         Format::Table => {
-            if report.rows.is_empty() {
-                output.line("No round trip closed in this period.")?;
-            } else {
-                let mut rows = report.rows.clone();
-                if rows.len() > 1 {
-                    rows.push(total);
-                }
-                let lines: Vec<_> = rows.iter().flat_map(Line::of).collect();
-                output.list(listing, &lines)?;
-                if let Some(remark) = uncertainty(report) {
-                    output.paragraph(&remark)?;
-                }
-            }
-            for line in rest.lines() {
-                output.paragraph(&line)?;
-            }
+            tell_groups(report, rest, by, output)?;
             output.line("")?;
             if report.cash.is_empty() {
                 output.paragraph("Wallet: no ledger entries of the exchange are on record for this.")?;
@@ -317,6 +296,33 @@ pub(super) fn print(
         Format::Csv => csv::print(report, rest, output)?,
     }
     Ok(ExitCode::Fine)
+}
+
+/// The groups with their total for a person, and what is in none of them.
+pub(super) fn tell_groups(report: &Report, rest: &Rest, by: GroupBy, output: &mut Output) -> Result<(), CommandError> {
+    let listing = match by {
+        GroupBy::Engine => &BY_ENGINE,
+        GroupBy::Symbol => &BY_SYMBOL,
+        GroupBy::Day => &BY_DAY,
+        GroupBy::Side => &BY_SIDE,
+    };
+    if report.rows.is_empty() {
+        output.line("No round trip closed in this period.")?;
+    } else {
+        let mut rows = report.rows.clone();
+        if rows.len() > 1 {
+            rows.push(ReportRow { group: "all".to_owned(), stats: report.total.clone() });
+        }
+        let lines: Vec<_> = rows.iter().flat_map(Line::of).collect();
+        output.list(listing, &lines)?;
+        if let Some(remark) = uncertainty(report) {
+            output.paragraph(&remark)?;
+        }
+    }
+    for line in rest.lines() {
+        output.paragraph(&line)?;
+    }
+    Ok(())
 }
 
 /// What keeps the figures from being certain, in words.

@@ -92,7 +92,6 @@ impl<'a> Bot<'a> {
 
     /// A position to open.
     pub(super) fn wants(
-        &self,
         engine: &str,
         symbol: &str,
         direction: PositionSide,

@@ -59,6 +59,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
         // A service compares once when it starts: it binds the book to the exchange account and finds nothing yet.
         reconciler(world, account).sync().await?;
     }
+    world.simulator.step(Duration::from_mins(1));
     narrator.say(context, &format!("The demo of fillbook, seed {seed}. Nothing leaves this machine."))?;
     narrator.heading(context, "1. A bot trades")?;
     let lost = trade(seed, world).await?;
@@ -90,7 +91,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     )?;
     narrator.heading(context, "2. What went wrong on the way, on purpose")?;
     for Lost { case, what } in &lost {
-        narrator.item(context, case, 2, what)?;
+        narrator.item(context, case, 15, what)?;
     }
 
     narrator.heading(context, "3. The audit compares book and exchange, and writes nothing")?;
@@ -105,7 +106,11 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     let findings: usize = audits.iter().map(|audit| audit.findings.len()).sum();
     narrator.say(
         context,
-        &format!("{}, each with its evidence. It cost {} of weight {weight}.", count(findings as u64, "finding"), count(requests, "request")),
+        &format!(
+            "{}, each with its evidence. It cost {} of weight {weight}.",
+            count(findings as u64, "finding"),
+            count(requests, "request")
+        ),
     )?;
 
     narrator.heading(context, "4. The sync fetches what is missing, and journals why")?;
@@ -131,13 +136,15 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     narrator.heading(context, "5. The report, from the fills")?;
     let report_args = ReportArgs { by: GroupBy::Engine, scope: ScopeArgs { symbol: None, since: None, until: None } };
     if narrator.prose {
-        for account in &world.accounts {
+        for (at, account) in world.accounts.iter().enumerate() {
             context.settings.account = account.id.clone();
+            if at > 0 {
+                context.output.line("")?;
+            }
             context.output.line(&format!("Account {}:", account.id))?;
             let report = super::report::build(world.store.as_ref(), &report_args, context).await?;
             let rest = super::report::rest(world.store.as_ref(), &report_args, context).await?;
-            super::report::print(&report, &rest, report_args.by, context)?;
-            context.output.line("")?;
+            super::report::tell_groups(&report, &rest, report_args.by, &mut context.output)?;
         }
     }
 
@@ -190,7 +197,7 @@ async fn trade(seed: u64, world: &DemoWorld) -> Result<Vec<Lost>, CommandError> 
     let mut bot = Bot::new(world, hedge, true, Random::new(seed, 2)).await?;
     lost.extend(script::hedge(&mut bot).await?);
     // What the exchange has just executed it answers a moment later.
-    world.simulator.step(Duration::from_secs(120));
+    world.simulator.step(Duration::from_mins(2));
     Ok(lost)
 }
 
@@ -201,7 +208,8 @@ async fn sync(world: &DemoWorld) -> Result<(Vec<CycleReport>, Vec<String>), Comm
         for look in 1..=LOOKS_MAX {
             let report = reconciler(world, account).sync().await?;
             let open = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved);
-            let open: Vec<_> = open.map(|found| format!("{}: {}", found.finding.kind, found.finding.evidence)).collect();
+            let open: Vec<_> =
+                open.map(|found| format!("{}: {}", found.finding.kind, found.finding.evidence)).collect();
             reports.push(report);
             if open.is_empty() {
                 break;
@@ -209,7 +217,7 @@ async fn sync(world: &DemoWorld) -> Result<(Vec<CycleReport>, Vec<String>), Comm
             if look == LOOKS_MAX {
                 left.extend(open);
             }
-            world.simulator.step(Duration::from_secs(120));
+            world.simulator.step(Duration::from_mins(2));
         }
     }
     Ok((reports, left))
@@ -227,7 +235,11 @@ async fn prove(world: &DemoWorld, narrator: &Narrator, context: &mut Context) ->
         if narrator.prose && (at == 0 || code != ExitCode::Fine) {
             super::verify::report(&checks, context)?;
         } else if narrator.prose {
-            context.output.paragraph(&format!("So does that of account {}: the same {} checks.", account.id, checks.len()))?;
+            context.output.paragraph(&format!(
+                "So does that of account {}: the same {} checks.",
+                account.id,
+                checks.len()
+            ))?;
         }
     }
     Ok(code)
@@ -300,5 +312,74 @@ impl Narrator {
             self.item(context, title, width, &format!("{example}{evidence}"))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use exchange_client::SystemClock;
+    use exchange_client::files::Zone;
+    use ledger_core::AccountId;
+
+    use super::*;
+    use crate::config::Settings;
+    use crate::output::Output;
+
+    /// Whatever the seed, everything that was lost is restored, the books balance, and they are the exchange's.
+    #[tokio::test]
+    async fn every_seed_ends_in_balance() {
+        let folder = tempfile::tempdir().unwrap();
+        let begins = TimestampMs::new(BEGINNING_MS).unwrap();
+        let mut stories = std::collections::BTreeSet::new();
+        for seed in 0..20 {
+            let settings = Settings {
+                db: folder.path().join("unused.db"),
+                db_flag: None,
+                account: AccountId::new("main").unwrap(),
+                account_is_given: false,
+                accounts: Vec::new(),
+                zone: None,
+                zone_flag: None,
+            };
+            let told = Told::default();
+            let output = Output::new(Format::Json, Zone::utc(), Box::new(told.clone()), Box::new(std::io::stderr()));
+            let mut context = Context { settings, output, clock: Arc::new(SystemClock) };
+            let db = folder.path().join(format!("{seed}.db"));
+            let world = demo_world(seed, begins, Some(&db), DemoConnection::InProcess).await.unwrap();
+            let ending = tell(seed, &world, &mut context).await.unwrap();
+            context.output.flush().unwrap();
+            let told = told.text();
+            assert_eq!(ending.exit_code, ExitCode::Fine, "seed {seed}: {told}");
+            let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+            let cases: std::collections::BTreeSet<_> =
+                told["lost"].as_array().unwrap().iter().map(|lost| lost["case"].as_str().unwrap().to_owned()).collect();
+            assert!(cases.len() >= 5, "{cases:?}");
+            let number = |key: &str| told[key].as_u64().unwrap();
+            assert!(number("book_fills_before") < number("exchange_fills") && number("repairs") > 10, "{told}");
+            stories.insert(told["lost"].to_string());
+        }
+        assert!(stories.len() > 15, "the seed must vary the story");
+    }
+
+    /// What a command printed.
+    #[derive(Clone, Default)]
+    struct Told(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Told {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl std::io::Write for Told {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 }

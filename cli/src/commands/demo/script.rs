@@ -43,7 +43,7 @@ fn shuffled(bot: &mut Bot<'_>) -> [(&'static str, &'static str); 5] {
 
 fn wanted(bot: &mut Bot<'_>, engine: &str, (symbol, qty): (&str, &str)) -> Result<Holding, CommandError> {
     let is_long = bot.random.coin();
-    bot.wants(engine, symbol, direction(is_long), qty)
+    Bot::wants(engine, symbol, direction(is_long), qty)
 }
 
 /// The account in one-way mode.
@@ -66,58 +66,68 @@ pub(super) async fn one_way(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError
     // The stream drops fills: the order is on record, what was executed of it is not.
     let wish = wanted(bot, "reversion", second)?;
     let holding = bot.open(wish, Loss::Fills).await?;
-    lost.push(Lost::new("B", format!("the stream dropped the fills of an entry in {}", holding.symbol)));
+    lost.push(Lost::new("B no fills", format!("the stream dropped the fills of an entry in {}", holding.symbol)));
     let percent_e2 = bot.random.between(40, 160);
     let guard = bot.guard(&holding, IntentRole::StopLoss, percent_e2, Loss::Fills).await?;
     bot.pause(30);
     drive(bot, &holding, -percent_e2 - 20)?;
     bot.hear_of(&guard).await?;
-    lost.push(Lost::new("B", format!("and those of the stop-loss order that closed it ({})", holding.symbol)));
+    lost.push(Lost::new("B no fills", format!("and those of the stop-loss order that closed it ({})", holding.symbol)));
 
     // A limit order that is executed in part, cancelled, and held over the funding.
     let mut wish = wanted(bot, "reversion", third)?;
-    let depth = Quantity::new(wish.qty.get().div_round(ledger_core::Decimal::from(4), 2)?).map_err(broken)?;
+    let depth = Quantity::new(wish.qty.get().div_round(ledger_core::Decimal::from(4), 3)?).map_err(broken)?;
     let bid = bot.bid(&mut wish, 30).await?;
     bot.world.simulator.set_depth(&wish.symbol, Some(depth)).map_err(broken)?;
-    drive(bot, &wish, -40)?;
+    // The price comes to the order, and a part of it executes before the bot gives up.
+    bot.move_price(&wish.symbol, if wish.direction == PositionSide::Long { -40 } else { 40 })?;
     bot.hear_of(&bid).await?;
     let executed = bot.cancel(&bid, "entry_timeout").await?;
     bot.hear_of(&bid).await?;
     bot.world.simulator.set_depth(&wish.symbol, None).map_err(broken)?;
     if let Ok(qty) = Quantity::new(executed) {
         wish.qty = qty;
-        bot.world.simulator.step(Duration::from_secs(8 * 3_600));
+        bot.world.simulator.step(Duration::from_hours(8));
         bot.exit(wish, Loss::None).await?;
     }
 
     // The bot crashes between sending and recording; when it is back it goes on as if nothing had been.
     let wish = wanted(bot, "breakout", fourth)?;
     let holding = bot.open(wish, Loss::Answer).await?;
-    lost.push(Lost::new("A", format!("a crash right after an order for {} was sent: only the intent is on record", holding.symbol)));
+    lost.push(Lost::new(
+        "A no order",
+        format!("a crash right after an order for {} was sent: only the intent is on record", holding.symbol),
+    ));
     bot.pause(40);
     let symbol = holding.symbol.clone();
     bot.exit(holding, Loss::Order).await?;
-    lost.push(Lost::new("A", format!("and of the order that closed it only the signal ({symbol})")));
+    lost.push(Lost::new("A no order", format!("and of the order that closed it only the signal ({symbol})")));
 
     // Somebody closes by hand what the bot holds.
     let wish = wanted(bot, "reversion", fifth)?;
     let holding = bot.open(wish, Loss::None).await?;
     bot.pause(35);
     bot.world.simulator.close_from_app(&bot.account.alias, &holding.symbol, PositionSide::Net).map_err(broken)?;
-    lost.push(Lost::new("D", format!("somebody closed {} by hand in the app: the book still holds it", holding.symbol)));
+    lost.push(Lost::new(
+        "D unseen close",
+        format!("somebody closed {} by hand in the app: the book still holds it", holding.symbol),
+    ));
     bot.pause(15);
 
     // Order and fills are on record, but not which strategy it was.
     let wish = wanted(bot, "breakout", first)?;
     let holding = bot.open(wish, Loss::Label).await?;
-    lost.push(Lost::new("4", format!("nothing on record says which strategy opened {}", holding.symbol)));
+    lost.push(Lost::new("E no label", format!("nothing on record says which strategy opened {}", holding.symbol)));
     bot.pause(30);
     bot.exit(holding, Loss::Label).await?;
 
     // The database could not be written: nothing at all is on record, and the position stays open.
     let wish = wanted(bot, "breakout", second)?;
     let holding = bot.open(wish, Loss::Everything).await?;
-    lost.push(Lost::new("C", format!("a position in {} was opened while the database was locked", holding.symbol)));
+    lost.push(Lost::new(
+        "C no record",
+        format!("a position in {} was opened while the database was locked", holding.symbol),
+    ));
     bot.pause(20);
 
     // Somebody else trades on the account, too.
@@ -133,7 +143,7 @@ pub(super) async fn one_way(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError
         reduce_only: false,
     };
     bot.world.simulator.trade_from_app(&bot.account.alias, &app).map_err(broken)?;
-    lost.push(Lost::new("C", format!("somebody bought or sold {} on the phone", wish.symbol)));
+    lost.push(Lost::new("C no record", format!("somebody bought or sold {} on the phone", wish.symbol)));
     Ok(lost)
 }
 
@@ -143,8 +153,8 @@ pub(super) async fn hedge(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError> 
     let mut lost = Vec::new();
 
     // A long and a short of one contract side by side; the short is taken at a profit, its fills are lost.
-    let long = bot.wants("grid", first.0, PositionSide::Long, first.1)?;
-    let short = bot.wants("grid", first.0, PositionSide::Short, first.1)?;
+    let long = Bot::wants("grid", first.0, PositionSide::Long, first.1)?;
+    let short = Bot::wants("grid", first.0, PositionSide::Short, first.1)?;
     let long = bot.open(long, Loss::None).await?;
     let short = bot.open(short, Loss::None).await?;
     let percent_e2 = bot.random.between(40, 160);
@@ -152,17 +162,23 @@ pub(super) async fn hedge(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError> 
     bot.pause(30);
     drive(bot, &short, percent_e2 + 20)?;
     bot.hear_of(&guard).await?;
-    lost.push(Lost::new("B", format!("the fills of a take-profit order in {} (short side) were dropped", short.symbol)));
+    lost.push(Lost::new(
+        "B no fills",
+        format!("the fills of a take-profit order in {} (short side) were dropped", short.symbol),
+    ));
 
     // Held over the funding, then closed by the stop-loss order while the bot was down.
     let wish = wanted(bot, "grid", second)?;
     let holding = bot.open(wish, Loss::None).await?;
     let percent_e2 = bot.random.between(40, 160);
     let guard = bot.guard(&holding, IntentRole::StopLoss, percent_e2, Loss::Everything).await?;
-    bot.world.simulator.step(Duration::from_secs(8 * 3_600));
+    bot.world.simulator.step(Duration::from_hours(8));
     drive(bot, &holding, -percent_e2 - 20)?;
     bot.hear_of(&guard).await?;
-    lost.push(Lost::new("D", format!("a stop-loss order closed {} while the bot was down", holding.symbol)));
+    lost.push(Lost::new(
+        "D unseen close",
+        format!("a stop-loss order closed {} while the bot was down", holding.symbol),
+    ));
 
     // Liquidated.
     let wish = wanted(bot, "grid", third)?;
@@ -170,13 +186,13 @@ pub(super) async fn hedge(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError> 
     bot.pause(45);
     let simulator = &bot.world.simulator;
     simulator.force_liquidation(&bot.account.alias, &holding.symbol, holding.direction).map_err(broken)?;
-    lost.push(Lost::new("D", format!("the exchange liquidated {}", holding.symbol)));
+    lost.push(Lost::new("D unseen close", format!("the exchange liquidated {}", holding.symbol)));
     bot.pause(10);
 
     // The long of the beginning goes on, with an addition of which nothing is on record.
     let mut long = long;
     bot.add(&mut long, Loss::Everything).await?;
-    lost.push(Lost::new("B", format!("an addition to {} (long side) was never recorded", long.symbol)));
+    lost.push(Lost::new("B no fills", format!("an addition to {} (long side) was never recorded", long.symbol)));
     Ok(lost)
 }
 
