@@ -1,9 +1,9 @@
-//! A stateful exchange for demos, tests and other people's clients. It speaks Binance USD-M's REST interface, in the same
-//! process or over HTTP, and keeps its rules: filters, margin, order types, weights, pages, windows, retention.
+#![doc = include_str!("README.md")]
 //!
-//! `engine` is a pure state machine; `books` keeps its own accounts in its own arithmetic, so that it can serve as the
-//! oracle for everything else; `routes` speaks; `faults` gets in the way. [`Simulator`]'s own methods are for whoever has
-//! it in the same process: they step its clock, set prices, deposit, trade by hand, liquidate, and tell its books.
+//! ## Where is what
+//!
+//! `engine` is a pure state machine, `placing`, `matching`, `triggering` and `forced` say what becomes of orders,
+//! `books` keeps the accounts, `routes` speaks, `reply` and `faults` stand between, `control` is for the owner.
 
 mod books;
 mod conditional;

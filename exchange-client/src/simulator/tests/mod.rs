@@ -2,12 +2,14 @@
 
 mod adapter;
 mod conditionals;
+mod equality;
 mod faults;
 mod forced;
 mod history;
 mod orders;
 mod properties;
 mod requests;
+mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,25 +122,6 @@ async fn all_income(exchange: &BinanceUsdm) -> Vec<crate::Stated<ledger_core::In
         next = page.next;
     }
     rows
-}
-
-/// Everything that can be read, as text.
-async fn everything(exchange: &BinanceUsdm) -> String {
-    let mut seen = format!(
-        "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n",
-        exchange.account_identity().await.unwrap().account_alias,
-        exchange.fetch_position_mode().await.unwrap(),
-        exchange.fetch_instruments().await.unwrap(),
-        exchange.fetch_positions(None).await.unwrap(),
-        exchange.fetch_balances().await.unwrap(),
-        exchange.fetch_mark_prices(None).await.unwrap(),
-        exchange.fetch_open_orders(None).await.unwrap(),
-    );
-    for spec in MarketSpec::standard() {
-        let orders = exchange.fetch_orders(OrderClass::Regular, Some(symbol(&spec.symbol)), history()).await.unwrap();
-        seen = format!("{seen}{:?}\n{:?}\n", all_trades(exchange, &spec.symbol).await, orders.rows);
-    }
-    format!("{seen}{:?}", all_income(exchange).await)
 }
 
 fn ask(simulator: &Simulator, method: &str, path: &str, query: &str, key: Option<&str>) -> (u16, serde_json::Value) {
