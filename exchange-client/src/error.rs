@@ -161,6 +161,18 @@ pub enum ExchangeError {
         /// The host that it points to; never the whole address, which may repeat a signature.
         location: String,
     },
+    /// The exchange's firewall refused, or it does not serve the place that the request came from.
+    #[error(
+        "{endpoint}: the exchange does not serve this address (HTTP {status}); check where you ask from: {body_start}"
+    )]
+    Forbidden {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// The HTTP status: 403 or 451.
+        status: u16,
+        /// How the body begins.
+        body_start: String,
+    },
     /// An HTTP error status without a code of the exchange: its firewall, a proxy, an overload.
     #[error("{endpoint}: HTTP {status} instead of an answer: {body_start}")]
     Http {
@@ -275,7 +287,7 @@ impl ExchangeError {
     /// Which kind of trouble this is.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Http { status: 401 | 403, .. } => ErrorClass::Authentication,
+            Self::Http { status: 401, .. } | Self::Forbidden { .. } => ErrorClass::Authentication,
             Self::Unreachable { .. }
             | Self::AnswerLost { .. }
             | Self::OutcomeUnknown { .. }
@@ -322,6 +334,7 @@ impl ExchangeError {
             | Self::Throttled { .. }
             | Self::Banned { .. }
             | Self::Overloaded { .. }
+            | Self::Forbidden { .. }
             | Self::Unsupported { .. }
             | Self::InvalidOrder { .. }
             | Self::BaseUrl { .. } => false,
@@ -436,7 +449,8 @@ mod tests {
                 },
                 "unknown",
             ),
-            (http(403), "rejected"),
+            (ExchangeError::Forbidden { endpoint: endpoint(), status: 403, body_start: String::new() }, "rejected"),
+            (http(404), "rejected"),
             (http(408), "unknown"),
             (http(500), "unknown"),
             (http(302), "unknown"),

@@ -96,7 +96,8 @@ pub enum TradeQuery {
     FromId(FillId),
     /// A trade that is known to exist, and all later ones. An answer without that trade was cut, and is an error.
     After(FillId),
-    /// Those of one order.
+    /// Those of one order. Exchanges may look at recent days only when asked like this: an answer that does not add up to
+    /// what the order has executed is not complete, and the rest is found by [`Window`](Self::Window).
     Order(OrderId),
     /// In the middle of a window: go on after a trade to the end of the step, then with the rest of the window.
     /// Only ever seen as [`Page::next`].

@@ -38,7 +38,8 @@ impl fmt::Display for MarginMode {
     }
 }
 
-/// Trades. Everything here has three outcomes, and nothing is ever sent twice by itself.
+/// Trades. Everything here has three outcomes. Nothing is sent again by itself, save for what the exchange refused unseen
+/// because of its timestamp.
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait ExchangeTrader: Send + Sync {

@@ -13,6 +13,7 @@ use super::facts::{
 };
 use super::paging::{self, TradeRequest, WindowAnswer};
 use super::parameters::{order_path, with_order_ref, with_window};
+use super::rest::Timed;
 use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, stated};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
@@ -40,7 +41,7 @@ impl ExchangeReader for BinanceUsdm {
 
     async fn account_identity(&self) -> Result<AccountIdentity, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
-        let rows = self.rows(&endpoint, Query::new()).await?;
+        let rows = self.rows(&endpoint, Query::new()).await?.answer;
         let first = rows.first().ok_or_else(|| malformed(&endpoint, 0, ("accountAlias", FieldProblem::Missing)))?;
         let alias = stated::<dto::BalanceRow, _>(&endpoint, 0, first, parse::account_alias)?.entity;
         Ok(AccountIdentity {
@@ -52,26 +53,27 @@ impl ExchangeReader for BinanceUsdm {
 
     async fn fetch_position_mode(&self) -> Result<PositionMode, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, POSITION_MODE, None);
-        let row: dto::PositionModeRow = self.rest.read_signed(&endpoint, Query::new()).await?;
+        let row = self.rest.read_signed::<dto::PositionModeRow>(&endpoint, Query::new()).await?.answer;
         parse::position_mode(&row).map_err(|unusable| malformed(&endpoint, 0, unusable))
     }
 
     async fn fetch_instruments(&self) -> Result<Answer<Instrument>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
-        let asked_at = self.rest.server_now().await?;
-        let answer: dto::ExchangeInfo = self.rest.read_public(&endpoint, Query::new()).await?;
-        Ok(Answer { rows: all_stated(&endpoint, &answer.symbols, parse::instrument)?, asked_at })
+        let listed = self.rest.read_public::<dto::ExchangeInfo>(&endpoint, Query::new()).await?;
+        let rows = all_stated(&endpoint, &listed.answer.symbols, parse::instrument)?;
+        Ok(Answer { rows, asked_at: listed.sent_at })
     }
 
     async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, PREMIUM_INDEX, symbol.as_ref());
-        let asked_at = self.rest.server_now().await?;
         let query = Query::new().with_some("symbol", symbol.as_ref());
         // One contract is answered as an object, all of them as a list.
-        let rows = if symbol.is_some() {
-            vec![self.rest.read_public::<Box<RawValue>>(&endpoint, query).await?]
+        let (rows, asked_at) = if symbol.is_some() {
+            let one = self.rest.read_public::<Box<RawValue>>(&endpoint, query).await?;
+            (vec![one.answer], one.sent_at)
         } else {
-            self.rest.read_public(&endpoint, query).await?
+            let all = self.rest.read_public(&endpoint, query).await?;
+            (all.answer, all.sent_at)
         };
         let rows = all_stated(&endpoint, &rows, parse::mark_price)?;
         Ok(Answer { rows: in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?, asked_at })
@@ -79,27 +81,26 @@ impl ExchangeReader for BinanceUsdm {
 
     async fn fetch_positions(&self, symbol: Option<Symbol>) -> Result<Answer<PositionSnapshot>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, POSITION_RISK, symbol.as_ref());
-        let asked_at = self.rest.server_now().await?;
-        let rows = self.rows(&endpoint, Query::new().with_some("symbol", symbol.as_ref())).await?;
-        let rows = all_stated(&endpoint, &rows, |row| parse::position(row, asked_at))?;
+        let Timed { answer, sent_at: asked_at } =
+            self.rows(&endpoint, Query::new().with_some("symbol", symbol.as_ref())).await?;
+        let rows = all_stated(&endpoint, &answer, |row| parse::position(row, asked_at))?;
         let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| (row.symbol.clone(), row.position_side))?;
         Ok(Answer { rows, asked_at })
     }
 
     async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
-        let asked_at = self.rest.server_now().await?;
-        let rows = self.rows(&endpoint, Query::new()).await?;
-        Ok(Answer { rows: all_stated(&endpoint, &rows, |row| parse::balance(row, asked_at))?, asked_at })
+        let Timed { answer, sent_at: asked_at } = self.rows(&endpoint, Query::new()).await?;
+        Ok(Answer { rows: all_stated(&endpoint, &answer, |row| parse::balance(row, asked_at))?, asked_at })
     }
 
     async fn fetch_open_orders(&self, symbol: Option<Symbol>) -> Result<Answer<Order>, ExchangeError> {
-        let asked_at = self.rest.server_now().await?;
         // Conditional ones first: one that triggers in between is then seen twice, as both, rather than not at all.
         let conditional = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, symbol.as_ref());
-        let mut rows = self.listed_orders(&conditional, OrderClass::Conditional).await?;
+        let Timed { answer: mut rows, sent_at: asked_at } =
+            self.listed_orders(&conditional, OrderClass::Conditional).await?;
         let regular = Endpoint::new(Method::Get, OPEN_ORDERS, symbol.as_ref());
-        rows.extend(self.listed_orders(&regular, OrderClass::Regular).await?);
+        rows.extend(self.listed_orders(&regular, OrderClass::Regular).await?.answer);
         rows.sort_by(|left, right| left.entity.key.cmp(&right.entity.key));
         Ok(Answer { rows, asked_at })
     }
@@ -108,9 +109,9 @@ impl ExchangeReader for BinanceUsdm {
         let class = order.class();
         let endpoint = Endpoint::new(Method::Get, order_path(class), Some(&symbol));
         let query = with_order_ref(Query::new().with("symbol", &symbol), &order);
-        let raw: Box<RawValue> = match self.rest.read_signed(&endpoint, query).await {
+        let raw = match self.rest.read_signed::<Box<RawValue>>(&endpoint, query).await {
             Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
-            result => result?,
+            result => result?.answer,
         };
         Ok(orders(&endpoint, class, &[raw])?.pop())
     }
@@ -138,11 +139,10 @@ impl ExchangeReader for BinanceUsdm {
         query: TradeQuery,
     ) -> Result<Page<Fill, TradeQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, USER_TRADES, Some(&symbol));
-        let asked_at = self.rest.server_now().await?;
         let parameters = Query::new().with("symbol", &symbol);
         let parameters = match paging::trade_request(&query) {
             TradeRequest::Window(window) => {
-                paging::within_retention(window, asked_at, VENUE.trades)
+                paging::within_retention(window, self.rest.server_now().await?, VENUE.trades)
                     .map_err(|stuck| incomplete(&endpoint, stuck))?;
                 with_window(parameters, window)
             }
@@ -150,7 +150,7 @@ impl ExchangeReader for BinanceUsdm {
             TradeRequest::Order(order_id) => parameters.with("orderId", order_id),
         };
         let parameters = parameters.with("limit", VENUE.trades.page_rows_max.to_string());
-        let raw = self.rows(&endpoint, parameters).await?;
+        let Timed { answer: raw, sent_at: asked_at } = self.rows(&endpoint, parameters).await?;
         let rows = all_stated(&endpoint, &raw, parse::fill)?;
         let rows = in_order(&endpoint, rows, |row| &row.key.symbol, |row| (row.sequence, row.key.clone()))?;
         let next = paging::next_trades(&query, &rows, raw.len()).map_err(|stuck| incomplete(&endpoint, stuck))?;
@@ -159,12 +159,12 @@ impl ExchangeReader for BinanceUsdm {
 
     async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, INCOME, None);
-        let asked_at = self.rest.server_now().await?;
-        paging::within_retention(query.window, asked_at, VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))?;
+        let now = self.rest.server_now().await?;
+        paging::within_retention(query.window, now, VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))?;
         // Rows without a transaction id are numbered within a second, so no page may begin or end in the middle of one.
         let query = paging::in_whole_seconds(query, VENUE.income);
         let step = paging::window_step(&query, VENUE.income);
-        let raw = self.income_page(&endpoint, step).await?;
+        let Timed { answer: raw, sent_at: asked_at } = self.income_page(&endpoint, step).await?;
         match paging::next_window(&query, raw.len(), VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))? {
             WindowAnswer::Complete(next) => Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next }),
             WindowAnswer::Overflowed(narrower) if narrower.step_ms >= paging::SECOND_MS => {
@@ -217,7 +217,7 @@ fn orders(endpoint: &Endpoint, class: OrderClass, rows: &[Box<RawValue>]) -> Res
 }
 
 impl BinanceUsdm {
-    async fn rows(&self, endpoint: &Endpoint, query: Query) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+    async fn rows(&self, endpoint: &Endpoint, query: Query) -> Result<Timed<Vec<Box<RawValue>>>, ExchangeError> {
         self.rest.read_signed(endpoint, query).await
     }
 
@@ -226,9 +226,10 @@ impl BinanceUsdm {
         &self,
         endpoint: &Endpoint,
         class: OrderClass,
-    ) -> Result<Vec<Stated<Order>>, ExchangeError> {
-        let rows = self.rows(endpoint, Query::new().with_some("symbol", endpoint.symbol.as_ref())).await?;
-        orders(endpoint, class, &rows)
+    ) -> Result<Timed<Vec<Stated<Order>>>, ExchangeError> {
+        let Timed { answer, sent_at } =
+            self.rows(endpoint, Query::new().with_some("symbol", endpoint.symbol.as_ref())).await?;
+        Ok(Timed { answer: orders(endpoint, class, &answer)?, sent_at })
     }
 
     /// A step of a window. Of a full page nobody knows which rows it lacks, so its step is asked again in halves.
@@ -239,12 +240,12 @@ impl BinanceUsdm {
         limits: PagedFacts,
         parse: impl FnOnce(&Endpoint, &[Box<RawValue>]) -> Result<Vec<Stated<T>>, ExchangeError>,
     ) -> Result<Page<T, WindowQuery>, ExchangeError> {
-        let asked_at = self.rest.server_now().await?;
-        paging::within_retention(query.window, asked_at, limits).map_err(|stuck| incomplete(endpoint, stuck))?;
+        let now = self.rest.server_now().await?;
+        paging::within_retention(query.window, now, limits).map_err(|stuck| incomplete(endpoint, stuck))?;
         let step = paging::window_step(&query, limits);
         let parameters = with_window(Query::new().with_some("symbol", endpoint.symbol.as_ref()), step)
             .with("limit", limits.page_rows_max.to_string());
-        let raw = self.rows(endpoint, parameters).await?;
+        let Timed { answer: raw, sent_at: asked_at } = self.rows(endpoint, parameters).await?;
         let next = paging::next_window(&query, raw.len(), limits).map_err(|stuck| incomplete(endpoint, stuck))?;
         let rows = parse(endpoint, &raw)?;
         Ok(match next {
@@ -254,7 +255,11 @@ impl BinanceUsdm {
         })
     }
 
-    async fn income_page(&self, endpoint: &Endpoint, step: TimeWindow) -> Result<Vec<Box<RawValue>>, ExchangeError> {
+    async fn income_page(
+        &self,
+        endpoint: &Endpoint,
+        step: TimeWindow,
+    ) -> Result<Timed<Vec<Box<RawValue>>>, ExchangeError> {
         let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
         self.rows(endpoint, parameters).await
     }
@@ -269,7 +274,7 @@ impl BinanceUsdm {
         let mut rows = Vec::new();
         let mut next = Some(WindowQuery { window, step_ms });
         while let Some(query) = next {
-            let page = self.income_page(endpoint, paging::window_step(&query, VENUE.income)).await?;
+            let page = self.income_page(endpoint, paging::window_step(&query, VENUE.income)).await?.answer;
             let followed = paging::next_window(&query, page.len(), VENUE.income);
             next = match followed.map_err(|stuck| incomplete(endpoint, stuck))? {
                 WindowAnswer::Complete(next) => {

@@ -84,7 +84,7 @@ impl ExchangeTrader for BinanceUsdm {
         position_side: Option<PositionSide>,
     ) -> Result<Vec<SideCancel>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, Some(&symbol));
-        let listed = self.listed_orders(&endpoint, OrderClass::Conditional).await?;
+        let listed = self.listed_orders(&endpoint, OrderClass::Conditional).await?.answer;
         let wanted = |order: &Order| {
             order.side == side && position_side.is_none_or(|wanted| order.position_side == Some(wanted))
         };

@@ -68,6 +68,14 @@ enum Purpose {
     Command,
 }
 
+/// An answer, and when it was asked for.
+pub(super) struct Timed<T> {
+    /// The answer.
+    pub(super) answer: T,
+    /// The exchange's time when the request was sent that was answered: after all waiting and repeating.
+    pub(super) sent_at: TimestampMs,
+}
+
 /// Sends requests for one account.
 pub(super) struct RestClient {
     transport: Arc<dyn Transport>,
@@ -184,12 +192,13 @@ impl RestClient {
         &self,
         endpoint: &Endpoint,
         query: Query,
-    ) -> Result<T, ExchangeError> {
+    ) -> Result<Timed<T>, ExchangeError> {
         let mut attempt = 1;
         loop {
             self.wait_for_budget(endpoint).await?;
+            let sent_at = self.server_now().await?;
             match self.exchange(endpoint, query.clone().into_text(), Vec::new()).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(Timed { answer, sent_at }),
                 Err(error) => attempt = self.wait_to_repeat(attempt, error).await?,
             }
         }
@@ -200,7 +209,7 @@ impl RestClient {
         &self,
         endpoint: &Endpoint,
         query: Query,
-    ) -> Result<T, ExchangeError> {
+    ) -> Result<Timed<T>, ExchangeError> {
         let mut attempt = 1;
         loop {
             match self.send_timed(endpoint, &query, Purpose::Read).await {
@@ -216,7 +225,7 @@ impl RestClient {
         endpoint: &Endpoint,
         query: &Query,
     ) -> Result<T, ExchangeError> {
-        self.send_timed(endpoint, query, Purpose::Command).await
+        Ok(self.send_timed(endpoint, query, Purpose::Command).await?.answer)
     }
 
     /// Sends, and once more if all that was wrong is our clock: such a request was refused unseen.
@@ -225,7 +234,7 @@ impl RestClient {
         endpoint: &Endpoint,
         query: &Query,
         purpose: Purpose,
-    ) -> Result<T, ExchangeError> {
+    ) -> Result<Timed<T>, ExchangeError> {
         match self.send_signed(endpoint, query, purpose).await {
             Err(error) if error.class() == ErrorClass::Clock => {
                 if self.measure_clock().await.is_err() {
@@ -242,13 +251,13 @@ impl RestClient {
         endpoint: &Endpoint,
         query: &Query,
         purpose: Purpose,
-    ) -> Result<T, ExchangeError> {
+    ) -> Result<Timed<T>, ExchangeError> {
         // Waiting comes before signing: the timestamp is that of sending.
         match purpose {
             Purpose::Read => self.wait_for_budget(endpoint).await?,
             Purpose::Command => self.gate.count(weight_of(endpoint), self.server_estimate()),
         }
-        let timestamp = match purpose {
+        let sent_at = match purpose {
             Purpose::Read => self.server_now().await?,
             // An order does not wait for a clock that only may have drifted.
             Purpose::Command => {
@@ -259,10 +268,10 @@ impl RestClient {
         let query = query
             .clone()
             .with("recvWindow", VENUE.receive_window_ms.to_string())
-            .with("timestamp", timestamp.as_ms().to_string())
+            .with("timestamp", sent_at.as_ms().to_string())
             .into_signed_text(&self.credentials.secret);
         let headers = vec![("x-mbx-apikey", self.credentials.key.expose().to_owned())];
-        self.exchange(endpoint, query, headers).await
+        Ok(Timed { answer: self.exchange(endpoint, query, headers).await?, sent_at })
     }
 
     async fn wait_for_budget(&self, endpoint: &Endpoint) -> Result<(), ExchangeError> {

@@ -57,6 +57,11 @@ pub(super) fn verdict(endpoint: &Endpoint, response: &Response, now: TimestampMs
     if let Some(silence) = silence {
         return Verdict::Quiet(silence, quiet_until(silence, response, notice.as_ref(), now));
     }
+    // A refusal of the exchange itself has a code; 0 is none.
+    if matches!(status, 403 | 451) && code.is_none_or(|code| code == 0) {
+        let body_start = body_start(&response.body);
+        return Verdict::Error(ExchangeError::Forbidden { endpoint: endpoint.clone(), status, body_start });
+    }
     Verdict::Error(match notice {
         Some((code, message)) => refused(endpoint, status, code, message),
         None => without_code(endpoint, status, body_start(&response.body)),
@@ -164,6 +169,7 @@ mod tests {
             (408, "", "perhaps"),
             (504, "", "perhaps"),
             (403, "<html>", "no"),
+            (451, r#"{"code":0,"msg":"Service unavailable from a restricted location."}"#, "no"),
             (404, "", "no"),
         ] {
             let Verdict::Error(error) = judged(status, body, &[]) else { panic!("{status} {body}") };

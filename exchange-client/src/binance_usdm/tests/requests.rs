@@ -275,3 +275,27 @@ async fn reads_wait_for_their_share_and_commands_do_not() {
     assert_eq!(begun.elapsed(), Duration::from_secs(20));
     assert_eq!(script.asked().len(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_dated_by_when_it_was_asked_for_in_the_end() {
+    // Every read of time is a second later.
+    #[derive(Debug)]
+    struct Ticking(ManualClock);
+    impl Clock for Ticking {
+        fn now(&self) -> TimestampMs {
+            self.0.advance(Duration::from_secs(1))
+        }
+    }
+    let row = r#"[{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"1","entryPrice":"60000"}]"#;
+    let script = Arc::new(Script::timed().then(502, "").then(502, "").then(200, row));
+    let clock = Arc::new(Ticking(ManualClock::new(TimestampMs::new(NOW_MS).unwrap())));
+    let credentials = Credentials::new("the-key", "the-secret").unwrap();
+    let transport = Arc::clone(&script) as Arc<dyn Transport>;
+    let exchange = BinanceUsdm::new(transport, clock, "https://fapi.binance.com", credentials).unwrap();
+    let answer = exchange.fetch_positions(None).await.unwrap();
+    // What it was signed with is when it was asked, and when the position was so.
+    let last = script.asked().pop().unwrap();
+    assert!(last.contains(&format!("timestamp={}&", answer.asked_at.as_ms())), "{last}");
+    assert_eq!(answer.rows[0].entity.at, answer.asked_at);
+    assert_eq!(script.asked().len(), 4);
+}
