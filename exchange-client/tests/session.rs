@@ -45,10 +45,7 @@ impl Stage {
     }
 
     async fn place(&self, order: NewOrder) -> ledger_core::Order {
-        match self.exchange.create_order(order).await {
-            SendOutcome::Done(placed) => placed.entity,
-            SendOutcome::Rejected(error) | SendOutcome::Unknown(error) => panic!("{error}: {error:?}"),
-        }
+        self.exchange.create_order(order).await.done().unwrap().entity
     }
 }
 

@@ -2,15 +2,18 @@
 //! field, and whether what was sent may have taken effect.
 //!
 //! Invariants, each with a test of the same name:
-//! 1. `only_a_plain_refusal_is_a_rejection`: an order whose fate the answer does not tell is unknown, never rejected.
+//! 1. `messages_say_where_and_do_not_repeat_their_source`.
+
+mod field;
+mod outcome;
 
 use std::fmt;
 
-use ledger_core::{
-    AmountError, ClientOrderId, IdError, MathError, ParseDecimalError, Symbol, TimeError, TimestampMs, UnknownName,
-};
+use ledger_core::{ClientOrderId, Symbol, TimestampMs};
 use thiserror::Error;
 
+pub use self::field::FieldProblem;
+pub use self::outcome::SendOutcome;
 use crate::api::InvalidOrder;
 use crate::transport::{Method, TransportError};
 
@@ -40,44 +43,6 @@ impl fmt::Display for Endpoint {
             None => Ok(()),
         }
     }
-}
-
-/// What is wrong with a field of an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FieldProblem {
-    /// It is not there, or `null`, although nothing can be made of the row without it.
-    #[error("it is missing")]
-    Missing,
-    /// It is an object or a list.
-    #[error("it is neither text nor a number")]
-    NotScalar,
-    /// Not a decimal number, or not one that can be held exactly.
-    #[error(transparent)]
-    Decimal(#[from] ParseDecimalError),
-    /// A price or quantity out of range.
-    #[error(transparent)]
-    Amount(#[from] AmountError),
-    /// The exact result cannot be held.
-    #[error(transparent)]
-    Math(#[from] MathError),
-    /// Not an identifier.
-    #[error(transparent)]
-    Id(#[from] IdError),
-    /// Not a whole number of 64 bits.
-    #[error("it is not a whole number of 64 bits")]
-    NotInteger,
-    /// Not an instant.
-    #[error(transparent)]
-    Time(#[from] TimeError),
-    /// Not a known name, where only known ones make sense.
-    #[error(transparent)]
-    Name(#[from] UnknownName),
-    /// Neither `true` nor `false`.
-    #[error("it is neither true nor false")]
-    NotBoolean,
-    /// A row about something that was not asked for.
-    #[error("it is not what was asked for")]
-    NotAskedFor,
 }
 
 /// Why an exchange did not answer what was asked.
@@ -342,46 +307,6 @@ impl ExchangeError {
     }
 }
 
-/// What became of something that was sent to the exchange. Unknown is resolved by asking, never assumed.
-#[derive(Debug)]
-#[must_use]
-pub enum SendOutcome<T> {
-    /// The exchange did it.
-    Done(T),
-    /// The exchange surely did not do it.
-    Rejected(ExchangeError),
-    /// It may or may not have done it.
-    Unknown(ExchangeError),
-}
-
-impl<T> SendOutcome<T> {
-    /// Sorts a result by what it says about the outcome.
-    pub fn from_result(result: Result<T, ExchangeError>) -> Self {
-        match result {
-            Ok(answer) => Self::Done(answer),
-            Err(error) if error.may_have_taken_effect() => Self::Unknown(error),
-            Err(error) => Self::Rejected(error),
-        }
-    }
-
-    /// The same outcome, with another answer.
-    pub fn map<U>(self, answer: impl FnOnce(T) -> U) -> SendOutcome<U> {
-        match self {
-            Self::Done(done) => SendOutcome::Done(answer(done)),
-            Self::Rejected(error) => SendOutcome::Rejected(error),
-            Self::Unknown(error) => SendOutcome::Unknown(error),
-        }
-    }
-
-    /// The answer, if it was done.
-    pub fn done(self) -> Option<T> {
-        match self {
-            Self::Done(answer) => Some(answer),
-            Self::Rejected(_) | Self::Unknown(_) => None,
-        }
-    }
-}
-
 /// The beginning of a body, fit for a message: one line, no control characters.
 pub(crate) fn body_start(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body.get(..400).unwrap_or(body));
@@ -398,66 +323,12 @@ pub(crate) fn body_start(body: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ledger_core::ParseDecimalError;
+
     use super::*;
 
     fn endpoint() -> Endpoint {
         Endpoint::new(Method::Post, "/fapi/v1/order", Some(&Symbol::new("BTCUSDT").unwrap()))
-    }
-
-    fn outcome(error: ExchangeError) -> &'static str {
-        match SendOutcome::<()>::from_result(Err(error)) {
-            SendOutcome::Done(()) => "done",
-            SendOutcome::Rejected(_) => "rejected",
-            SendOutcome::Unknown(_) => "unknown",
-        }
-    }
-
-    #[test]
-    fn only_a_plain_refusal_is_a_rejection() {
-        let http = |status| ExchangeError::Http { endpoint: endpoint(), status, body_start: String::new() };
-        let broken = || serde_json::from_str::<()>("{").unwrap_err();
-        for (error, expected) in [
-            (
-                ExchangeError::Unreachable { endpoint: endpoint(), source: TransportError::NotSent("x".into()) },
-                "rejected",
-            ),
-            (ExchangeError::AnswerLost { endpoint: endpoint(), source: TransportError::Lost("x".into()) }, "unknown"),
-            (
-                ExchangeError::Refused { endpoint: endpoint(), status: 400, code: -2019, message: String::new() },
-                "rejected",
-            ),
-            (ExchangeError::Throttled { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
-            (ExchangeError::Banned { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
-            (ExchangeError::Overloaded { endpoint: endpoint(), status: 503, message: String::new() }, "rejected"),
-            (ExchangeError::Redirected { endpoint: endpoint(), status: 307, location: String::new() }, "unknown"),
-            (ExchangeError::OutcomeUnknown { endpoint: endpoint(), status: 503, message: String::new() }, "unknown"),
-            (
-                ExchangeError::Unreadable {
-                    endpoint: endpoint(),
-                    content_type: String::new(),
-                    body_start: String::new(),
-                    source: broken(),
-                },
-                "unknown",
-            ),
-            (
-                ExchangeError::Malformed {
-                    endpoint: endpoint(),
-                    row: 0,
-                    field: "orderId",
-                    problem: Box::new(FieldProblem::Missing),
-                },
-                "unknown",
-            ),
-            (ExchangeError::Forbidden { endpoint: endpoint(), status: 403, body_start: String::new() }, "rejected"),
-            (http(404), "rejected"),
-            (http(408), "unknown"),
-            (http(500), "unknown"),
-            (http(302), "unknown"),
-        ] {
-            let shown = error.to_string();
-            assert_eq!(outcome(error), expected, "{shown}");
-        }
     }
 
     #[test]
