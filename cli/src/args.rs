@@ -193,6 +193,10 @@ pub struct ReconcileArgs {
     /// Look at everything from this time on again, whatever was read before
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<TimeArgument>,
+    /// The share of the exchange's request weight that may be used, in percent: a bot on the same address needs the rest
+    /// [default: 40]
+    #[arg(long, env = "FILLBOOK_WEIGHT_PERCENT", value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub weight_percent: Option<u16>,
     /// The bot's log of entries (one JSON object a line): tells which strategy an order came from
     #[arg(long, value_name = "FILE")]
     pub entry_events: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! db = "books/trading.db"
 //! account = "main"
 //! tz = "Asia/Seoul"
+//! weight_percent = 40
 //!
 //! [accounts.main]
 //! api_key_env = "MAIN_API_KEY"
@@ -36,6 +37,7 @@ struct ConfigFile {
     db: Option<PathBuf>,
     account: Option<AccountId>,
     tz: Option<String>,
+    weight_percent: Option<u16>,
     #[serde(default)]
     accounts: BTreeMap<AccountId, AccountEntry>,
 }
@@ -128,6 +130,8 @@ pub struct Settings {
     pub account_is_given: bool,
     /// The accounts of the configuration file, by name.
     pub accounts: Vec<AccountSettings>,
+    /// The share of the exchange's request weight that may be used, in percent, where the file says.
+    pub weight_percent: Option<u16>,
     /// The reader's time zone, where given.
     pub zone: Option<Zone>,
     /// The time zone given on the command line itself: only that may date files, because a setting made long ago was
@@ -156,6 +160,8 @@ enum ConfigError {
         #[source]
         source: AccountProblem,
     },
+    #[error("the configuration file {}: weight_percent is {percent}; it is a share from 1 to 100", path.display())]
+    Weight { path: PathBuf, percent: u16 },
     #[error("the environment variable FILLBOOK_TZ names an unknown time zone")]
     ZoneVariable {
         #[source]
@@ -208,6 +214,10 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
         (None, None, None) => None,
     };
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
+    let weight_percent = file.weight_percent;
+    if let Some(percent) = weight_percent.filter(|percent| !(1..=100).contains(percent)) {
+        return Err(fail(ConfigError::Weight { path, percent }));
+    }
     let mut accounts = Vec::new();
     for (id, entry) in file.accounts {
         let settings = entry.settings(&id, folder);
@@ -226,7 +236,7 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     let db =
         args.db.clone().or_else(|| file.db.map(|db| folder.join(db))).unwrap_or_else(|| PathBuf::from("fillbook.db"));
     let db_flag = args.db.clone().filter(|_| db_is_flag);
-    Ok(Settings { db, db_flag, account, account_is_given, accounts, zone, zone_flag: args.tz.clone() })
+    Ok(Settings { db, db_flag, account, account_is_given, accounts, weight_percent, zone, zone_flag: args.tz.clone() })
 }
 
 impl Settings {

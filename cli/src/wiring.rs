@@ -168,11 +168,17 @@ fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
 pub(crate) fn exchange(
     account: &AccountSettings,
     base_url: &str,
+    weight_percent: Option<u16>,
     clock: Arc<dyn Clock>,
 ) -> Result<Arc<dyn ExchangeReader>, CommandError> {
     let credentials = credentials(account)?;
     let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-    Ok(Arc::new(BinanceUsdm::new(Arc::new(transport), clock, base_url, credentials)?))
+    let mut settings = RequestSettings { seed: u64::from(std::process::id()), ..RequestSettings::default() };
+    if let Some(percent) = weight_percent {
+        settings.budget.own_percent = percent;
+        settings.budget.total_percent = settings.budget.total_percent.max(percent);
+    }
+    Ok(Arc::new(BinanceUsdm::with_settings(Arc::new(transport), clock, base_url, credentials, settings)?))
 }
 
 /// The signals that end a command: Ctrl-C and, where there is one, the system's request to terminate.

@@ -80,12 +80,26 @@ fn audit_changes_nothing_and_exits_3() {
     assert!(findings.iter().any(|found| found["symbol"] == "BTCUSDT"), "{findings:?}");
     assert!(findings.iter().all(|found| !found["evidence"].as_str().unwrap().is_empty()), "{findings:?}");
     assert_eq!(csv.lines().count(), findings.len() + 1, "{csv}");
+}
 
+/// `--symbol` narrows what is looked at and what is repaired; the rest waits for a whole sync.
+#[test]
+fn a_narrowed_sync_leaves_the_rest_alone() {
+    let exchange = traded(9);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    exchange.trade("fb-four", "SOLUSDT", Side::Buy, "12");
+    exchange.trade("fb-five", "BTCUSDT", Side::Sell, "0.02");
     let narrow = sandbox.command(&["audit", "--json", "--symbol", "SOLUSDT"], &exchange.environment()).exits(3).json();
     let symbols: Vec<_> = narrow.iter().filter_map(|line| line["symbol"].as_str()).collect();
     assert!(!symbols.is_empty() && symbols.iter().all(|symbol| *symbol == "SOLUSDT"), "{narrow:?}");
     sandbox.command(&["sync", "--symbol", "SOLUSDT"], &exchange.environment()).exits(0);
-    sandbox.command(&["audit"], &exchange.environment()).exits(3);
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    let of = |symbol: &str| fills.iter().filter(|fill| fill["symbol"] == symbol).count();
+    let truth = exchange.simulator.books();
+    let at_exchange = |symbol: &str| truth.accounts[0].trades.iter().filter(|trade| trade.symbol == symbol).count();
+    assert_eq!(of("SOLUSDT"), at_exchange("SOLUSDT"));
+    assert!(of("BTCUSDT") < at_exchange("BTCUSDT"), "{fills:?}");
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
     assert_same_fills(&exchange, &sandbox);
 }
@@ -154,6 +168,40 @@ fn one_bad_account_stops_no_other() {
     sandbox.command(&["sync", "--account", "good"], &environment).exits(0);
     let several = sandbox.command(&["sync", "--base-url", url], &environment).exits(2);
     assert!(several.stderr.contains("--account"), "{}", several.transcript());
+}
+
+/// Credentials from a file, which only its owner may read, and from the service manager.
+#[test]
+fn credentials_come_from_files_that_only_their_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let exchange = traded(8);
+    let sandbox = Sandbox::empty();
+    let [(_, url), (_, key), (_, secret)] = exchange.environment();
+    let file = sandbox.write("main.key", format!("api_key = {key}\napi_secret = {secret}\n"));
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    sandbox.write("fillbook.toml", format!("[accounts.main]\nbase_url = \"{url}\"\ncredentials_file = \"main.key\"\n"));
+    mode(0o644);
+    let open = sandbox.run(&["sync"]).exits(4);
+    assert!(open.stderr.contains("main.key") && open.stderr.contains("600"), "{}", open.transcript());
+    assert!(!open.stderr.contains(secret), "{}", open.transcript());
+    mode(0o600);
+    sandbox.run(&["sync"]).exits(0);
+    assert_same_fills(&exchange, &sandbox);
+
+    let service = format!("[accounts.main]\nbase_url = \"{url}\"\nsystemd_credential = \"main.key\"\n");
+    sandbox.write("fillbook.toml", service);
+    let outside = sandbox.run(&["sync"]).exits(4);
+    assert!(
+        outside.stderr.contains("CREDENTIALS_DIRECTORY") && outside.stderr.contains("LoadCredential"),
+        "{}",
+        outside.stderr
+    );
+    let folder = sandbox.path().to_str().unwrap();
+    sandbox.command(&["sync"], &[("CREDENTIALS_DIRECTORY", folder)]).exits(0);
+
+    let both = "[accounts.main]\ncredentials_file = \"main.key\"\nsystemd_credential = \"main.key\"\n";
+    sandbox.write("fillbook.toml", both);
+    assert!(sandbox.run(&["sync"]).exits(1).stderr.contains("several sources"));
 }
 
 /// A secret that somebody put into the configuration is not repeated by the complaint about it.

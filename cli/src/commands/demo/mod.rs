@@ -340,6 +340,7 @@ mod tests {
                 account: AccountId::new("main").unwrap(),
                 account_is_given: false,
                 accounts: Vec::new(),
+                weight_percent: None,
                 zone: None,
                 zone_flag: None,
             };

@@ -7,19 +7,25 @@
 mod report;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
 use ledger_core::AccountId;
 use ledger_store::{Account, NewAccount, StoreError};
 use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
 use serde_json::json;
 
+use super::rebuild::count;
 use crate::Context;
 use crate::args::ReconcileArgs;
 use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
-use crate::output::Format;
+use crate::output::{Format, Output};
 use crate::wiring::{Access, Interruption, OpenBook, exchange, open_book};
+
+/// How often it is shown how far a cycle is.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// Whether the book may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +126,8 @@ async fn one(
     let bound = account.as_ref().and_then(|account| account.identity.as_ref()).map(|known| known.base_url.clone());
     let base_url = args.base_url.clone().or_else(|| target.base_url.clone()).or(bound);
     let base_url = base_url.unwrap_or_else(|| VENUE.base_url.to_owned());
-    let exchange = exchange(target, &base_url, context.clock.clone())?;
+    let weight_percent = args.weight_percent.or(context.settings.weight_percent);
+    let exchange = exchange(target, &base_url, weight_percent, context.clock.clone())?;
     context.output.progress(&format!("account {}: asking {base_url}", target.id));
     let open = match (known, account) {
         (Some(open), Some(_)) => open,
@@ -138,12 +145,40 @@ async fn one(
     let mut config = ReconcilerConfig::new(target.id.clone());
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = args.since.map(|since| since.instant(&context.output.zone)).transpose()?;
+    let asked = exchange.clone();
     let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };
     let report: CycleReport = match mode {
-        Mode::Sync => reconciler.sync().await?,
-        Mode::Audit => reconciler.audit().await?,
+        Mode::Sync => beside(reconciler.sync(), &target.id, asked.as_ref(), &mut context.output).await?,
+        Mode::Audit => beside(reconciler.audit(), &target.id, asked.as_ref(), &mut context.output).await?,
     };
     report::print(mode, &target.id, &base_url, &report, context)
+}
+
+/// Waits for a cycle, and shows meanwhile how much was asked: a first sync of a long history takes its minutes, and one that
+/// has used its share of the exchange's budget waits for the next minute.
+async fn beside<T>(
+    cycle: impl Future<Output = T>,
+    account: &AccountId,
+    exchange: &dyn ExchangeReader,
+    output: &mut Output,
+) -> T {
+    let mut cycle = std::pin::pin!(cycle);
+    let mut before = None;
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut cycle => return done,
+            () = tokio::time::sleep(PROGRESS_EVERY) => {}
+        }
+        let usage = exchange.usage();
+        let waits = if before == Some(usage.requests) { "; waiting for the exchange" } else { "" };
+        before = Some(usage.requests);
+        output.progress(&format!(
+            "account {account}: {} of weight {}{waits}",
+            count(usage.requests, "request"),
+            usage.weight
+        ));
+    }
 }
 
 /// The account as the book has it. One that the book lacks is made by a first sync if the book has none at all or the
