@@ -1,7 +1,8 @@
 //! Contracts: their rules, and their prices, which wander as the seed says or as a script tells them to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::candles::Candles;
 use super::fixed::{ONE_E8, Random, mul_div, parse_e8};
 
 /// A contract that the simulator lists.
@@ -81,16 +82,6 @@ pub(super) struct Bracket {
     pub(super) deduction_e8: i128,
 }
 
-/// Prices of a minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Candle {
-    pub(super) open_ms: i64,
-    pub(super) open_e8: i128,
-    pub(super) high_e8: i128,
-    pub(super) low_e8: i128,
-    pub(super) close_e8: i128,
-}
-
 /// A funding payment that has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FundingInstant {
@@ -110,8 +101,7 @@ pub(super) struct Market {
     pub(super) funding_rate_e8: i128,
     pub(super) funding: Vec<FundingInstant>,
     pub(super) brackets: Vec<Bracket>,
-    /// The last day and a bit, by the minute.
-    pub(super) candles: VecDeque<Candle>,
+    pub(super) candles: Candles,
     /// Prices to come, by time.
     pub(super) script: BTreeMap<i64, i128>,
     /// Whether the price stands still between the prices of the script.
@@ -136,8 +126,6 @@ impl Market {
     pub(super) const PRICE_UP_MAX: i128 = 4;
     /// Which part of the market's price a limit price must be at least.
     pub(super) const PRICE_DOWN_MAX: i128 = 4;
-    const CANDLES_MAX: usize = 1_500;
-    const MINUTE_MS: i64 = 60_000;
 
     /// `None` when the numbers of `spec` are not positive decimals.
     pub(super) fn new(spec: MarketSpec, seed: u64, now_ms: i64) -> Option<Self> {
@@ -146,8 +134,10 @@ impl Market {
         let start_e8 = positive(&spec.start_price)?;
         let path = Random::new(seed, &format!("price path of {}", spec.symbol));
         let ids = Random::new(seed, &format!("ids of {}", spec.symbol));
-        let mut market = Self {
+        let past = Random::new(seed, &format!("past of {}", spec.symbol));
+        Some(Self {
             brackets: brackets(i128::from(spec.leverage_max.max(1))),
+            candles: Candles::new(now_ms, start_e8, tick_e8, spec.move_max_e5, past),
             spec,
             status: MarketStatus::Trading,
             tick_e8,
@@ -155,7 +145,6 @@ impl Market {
             price_e8: start_e8,
             funding_rate_e8: 10_000,
             funding: Vec::new(),
-            candles: VecDeque::new(),
             script: BTreeMap::new(),
             held: false,
             depth_e8: None,
@@ -167,9 +156,7 @@ impl Market {
             next_trade_id: 700_001,
             path,
             ids,
-        };
-        market.draw(now_ms);
-        Some(market)
+        })
     }
 
     /// One step of the price; how far it went, in 10^-5 of it.
@@ -196,24 +183,7 @@ impl Market {
     /// Sets the price, rounded down to a tick and at least one.
     pub(super) fn set_price(&mut self, price_e8: i128, now_ms: i64) {
         self.price_e8 = (price_e8 / self.tick_e8).max(1) * self.tick_e8;
-        self.draw(now_ms);
-    }
-
-    /// Keeps the price in the candle of its minute.
-    fn draw(&mut self, now_ms: i64) {
-        let open_ms = now_ms.div_euclid(Self::MINUTE_MS) * Self::MINUTE_MS;
-        let price_e8 = self.price_e8;
-        if let Some(candle) = self.candles.back_mut().filter(|candle| candle.open_ms == open_ms) {
-            candle.high_e8 = candle.high_e8.max(price_e8);
-            candle.low_e8 = candle.low_e8.min(price_e8);
-            candle.close_e8 = price_e8;
-            return;
-        }
-        let candle = Candle { open_ms, open_e8: price_e8, high_e8: price_e8, low_e8: price_e8, close_e8: price_e8 };
-        self.candles.push_back(candle);
-        if self.candles.len() > Self::CANDLES_MAX {
-            self.candles.pop_front();
-        }
+        self.candles.draw(now_ms, self.price_e8);
     }
 
     /// Whether something may execute or trigger at the current price.

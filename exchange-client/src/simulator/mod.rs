@@ -6,6 +6,7 @@
 //! `books` keeps the accounts, `routes` speaks, `reply` and `faults` stand between, `control` is for the owner.
 
 mod books;
+mod candles;
 mod conditional;
 mod control;
 mod engine;

@@ -109,7 +109,8 @@ impl Engine {
         if hedge == (side == PositionSide::Both) { Err(Refusal::position_side()) } else { Ok(()) }
     }
 
-    fn check(&self, account: usize, ticket: &Ticket) -> Result<(), Refusal> {
+    /// What an order must fulfil to be taken.
+    pub(super) fn check(&self, account: usize, ticket: &Ticket) -> Result<(), Refusal> {
         let market = self.trading_market(&ticket.symbol)?;
         let standing = self.accounts.get(account).ok_or_else(Refusal::key)?;
         self.check_side(account, ticket.position_side)?;

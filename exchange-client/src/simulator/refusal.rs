@@ -190,7 +190,7 @@ impl Refusal {
     pub(super) fn notional() -> Self {
         refuse(400, -4164, "Order's notional must be no smaller than 5.0 (unless you choose reduce only).")
     }
-    pub(super) fn no_such_path() -> Self {
-        refuse(404, -1100, "Path not found.")
+    pub(super) fn no_such_path(method: &str, path: &str) -> Self {
+        refuse(404, -5000, format!("Path {path}, Method {method} is invalid"))
     }
 }

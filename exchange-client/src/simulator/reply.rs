@@ -104,7 +104,7 @@ impl Simulator {
             headers.push(("retry-after", wait.seconds.to_string()));
             return Err(wait.refusal);
         }
-        let route = route.ok_or_else(Refusal::no_such_path)?;
+        let route = route.ok_or_else(|| Refusal::no_such_path(incoming.method, incoming.path))?;
         let account = match route.access {
             Access::Open => None,
             Access::Signed => {

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Answered, Ask, DAY_MS};
+use super::{Answered, Ask};
 use crate::simulator::books::Trade;
 use crate::simulator::fixed::{decimals_e8, mul_div, show_e8};
-use crate::simulator::market::{Candle, Market, MarketStatus};
+use crate::simulator::market::{Market, MarketStatus};
 use crate::simulator::refusal::Refusal;
 
 /// What the book offers at its best prices, in steps of quantity.
@@ -179,79 +179,6 @@ fn traded<'e>(ask: &'e Ask<'_>) -> Result<Vec<&'e Trade>, Refusal> {
         books.flat_map(|book| book.trades.values()).filter(|trade| trade.symbol == symbol).collect();
     rows.sort_by_key(|trade| trade.id);
     Ok(rows)
-}
-
-pub(super) fn klines(ask: &mut Ask<'_>) -> Answered {
-    let limit = ask.params.limit(500, 1_500)?;
-    let minutes = match ask.params.required("interval")? {
-        "1m" => 1,
-        "3m" => 3,
-        "5m" => 5,
-        "15m" => 15,
-        "30m" => 30,
-        "1h" => 60,
-        "2h" => 120,
-        "4h" => 240,
-        "6h" => 360,
-        "8h" => 480,
-        "12h" => 720,
-        "1d" => 1_440,
-        _ => return Err(Refusal::interval()),
-    };
-    let length_ms = minutes * 60_000_i64;
-    let (since, until) = (ask.params.integer("startTime")?, ask.params.integer("endTime")?);
-    let mut candles: Vec<Candle> = Vec::new();
-    for minute in &ask.market()?.candles {
-        let open_ms = minute.open_ms.div_euclid(length_ms) * length_ms;
-        match candles.last_mut().filter(|candle| candle.open_ms == open_ms) {
-            Some(candle) => {
-                candle.high_e8 = candle.high_e8.max(minute.high_e8);
-                candle.low_e8 = candle.low_e8.min(minute.low_e8);
-                candle.close_e8 = minute.close_e8;
-            }
-            None => candles.push(Candle { open_ms, ..*minute }),
-        }
-    }
-    candles.retain(|candle| {
-        since.is_none_or(|since| candle.open_ms >= since) && until.is_none_or(|until| candle.open_ms <= until)
-    });
-    let skipped = if since.is_some() { 0 } else { candles.len().saturating_sub(limit) };
-    let row = |candle: &Candle| {
-        json!([
-            candle.open_ms,
-            show_e8(candle.open_e8, 0),
-            show_e8(candle.high_e8, 0),
-            show_e8(candle.low_e8, 0),
-            show_e8(candle.close_e8, 0),
-            "0",
-            candle.open_ms + length_ms - 1,
-            "0",
-            0,
-            "0",
-            "0",
-            "0",
-        ])
-    };
-    Ok(candles.iter().skip(skipped).take(limit).map(row).collect())
-}
-
-pub(super) fn ticker_24h(ask: &mut Ask<'_>) -> Answered {
-    let now_ms = ask.now_ms();
-    ask.one_or_all(|market| {
-        let day = market.candles.iter().filter(|candle| candle.open_ms > now_ms - DAY_MS);
-        let first_e8 = day.clone().next().map_or(market.price_e8, |candle| candle.open_e8);
-        let high_e8 = day.clone().map(|candle| candle.high_e8).max().unwrap_or(market.price_e8);
-        let low_e8 = day.map(|candle| candle.low_e8).min().unwrap_or(market.price_e8);
-        let change_e8 = market.price_e8 - first_e8;
-        json!({
-            "symbol": market.spec.symbol, "priceChange": show_e8(change_e8, 2),
-            "priceChangePercent": show_e8(mul_div(change_e8, 10_000, first_e8.max(1)) * 1_000_000, 2),
-            "weightedAvgPrice": show_e8(market.price_e8, 0), "lastPrice": show_e8(market.price_e8, 0),
-            "lastQty": show_e8(market.step_e8, 0), "openPrice": show_e8(first_e8, 0), "highPrice": show_e8(high_e8, 0),
-            "lowPrice": show_e8(low_e8, 0), "volume": "0", "quoteVolume": "0", "openTime": now_ms - DAY_MS,
-            "closeTime": now_ms, "firstId": 0, "lastId": 0, "count": 0,
-        })
-    })
 }
 
 pub(super) fn ticker_price(ask: &mut Ask<'_>) -> Answered {

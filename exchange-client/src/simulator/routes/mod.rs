@@ -3,6 +3,7 @@
 
 mod account;
 mod batch;
+mod charts;
 mod conditional;
 mod history;
 mod market_data;
@@ -110,11 +111,13 @@ const ROUTES: &[Route] = &[
     open("/fapi/v1/depth", 5, market_data::depth),
     open("/fapi/v1/trades", 5, market_data::trades),
     open("/fapi/v1/aggTrades", 20, market_data::aggregate_trades),
-    open("/fapi/v1/klines", 5, market_data::klines),
+    open("/fapi/v1/klines", 5, charts::klines),
+    open("/fapi/v1/markPriceKlines", 5, charts::mark_price_klines),
+    open("/fapi/v1/indexPriceKlines", 5, charts::index_price_klines),
     split(open("/fapi/v1/premiumIndex", 1, market_data::premium_index), 10),
     open("/fapi/v1/fundingRate", 1, market_data::funding_rates),
     open("/fapi/v1/fundingInfo", 1, market_data::funding_info),
-    split(open("/fapi/v1/ticker/24hr", 1, market_data::ticker_24h), 40),
+    split(open("/fapi/v1/ticker/24hr", 1, charts::ticker_24h), 40),
     split(open("/fapi/v1/ticker/price", 1, market_data::ticker_price), 2),
     split(open("/fapi/v2/ticker/price", 1, market_data::ticker_price), 2),
     split(open("/fapi/v1/ticker/bookTicker", 2, market_data::book_ticker), 5),
@@ -143,6 +146,7 @@ const ROUTES: &[Route] = &[
     read("/fapi/v1/allOrders", 5, history::all_orders),
     read("/fapi/v1/order", 1, orders::order),
     order("POST", "/fapi/v1/order", orders::place),
+    change("POST", "/fapi/v1/order/test", 1, orders::test),
     order("PUT", "/fapi/v1/order", orders::amend),
     change("DELETE", "/fapi/v1/order", 1, orders::cancel),
     several("POST", "/fapi/v1/batchOrders", batch::place),

@@ -57,6 +57,13 @@ pub(super) fn place(ask: &mut Ask<'_>) -> Answered {
     Ok(rows::order(&arrived, false))
 }
 
+/// Whether an order would be taken; it is not placed.
+pub(super) fn test(ask: &mut Ask<'_>) -> Answered {
+    let ticket = ticket(ask)?;
+    ask.engine.check(ask.account, &ticket)?;
+    Ok(rows::order(&Order::new(0, ticket, ask.now_ms()), false))
+}
+
 pub(super) fn amend(ask: &mut Ask<'_>) -> Answered {
     let (symbol, lookup, buy) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?, ask.buys()?);
     let qty_e8 = ask.params.decimal_e8("quantity")?.ok_or_else(|| Refusal::missing("quantity"))?;
