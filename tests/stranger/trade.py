@@ -257,6 +257,10 @@ def one_way(session):
     session.place(BTC, "market", "sell", float(held) + 0.02)
     check(net(session, BTC) == decimal.Decimal("-0.02"), "now short", net(session, BTC))
     session.refused(-2019, lambda: session.place(BTC, "market", "sell", 50))
+    trial = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.01"}
+    exchange.fapiPrivatePostOrderTest(trial)
+    session.refused(-2019, lambda: exchange.fapiPrivatePostOrderTest({**trial, "quantity": "50"}))
+    check(net(session, BTC) == decimal.Decimal("-0.02"), "an order on trial is none", net(session, BTC))
 
     # What is left open for the reading at the end, over a funding.
     session.place(ETH, "market", "sell", 1.5)
@@ -433,8 +437,12 @@ def market_data(session):
     check(book["bids"][0][0] < book["asks"][0][0], "bids below asks", book)
     check(book["bids"][0][0] <= ticker["last"] <= book["asks"][0][0], "the last price lies between", ticker, book)
     check(exchange.fetch_bids_asks([BTC])[BTC]["bid"] == book["bids"][0][0], "the best bid")
-    candles = exchange.fetch_ohlcv(BTC, "1h", None, 3)
-    check(candles and all(low <= close <= high for _, _, high, low, close, _ in candles), "candles", candles)
+    candles = exchange.fetch_ohlcv(BTC, "1h", None, 100)
+    check(len(candles) == 100 and candles[-1][4] == ticker["last"], "a hundred hours up to now", candles)
+    check(all(later[0] - candle[0] == HOUR_MS for candle, later in zip(candles, candles[1:])), "hour by hour", candles)
+    check(all(low <= close <= high for _, _, high, low, close, _ in candles), "candles", candles)
+    check(candles[0][5] > 0, "others trade as well", candles[0])
+    check(exchange.fetch_mark_ohlcv(BTC, "1h", None, 1)[0][4] == ticker["last"], "the mark price's candle")
     tiers = exchange.fetch_leverage_tiers([BTC])[BTC]
     check(tiers[0]["maxLeverage"] >= 20, "leverage tiers", tiers)
     rate = exchange.fetch_funding_rate(BTC)
