@@ -50,7 +50,7 @@ fn stated<T>(entity: T) -> Stated<T> {
 }
 
 fn answer<T>(entities: Vec<T>) -> Answer<T> {
-    Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0) }
+    Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0), refused: Vec::new() }
 }
 
 fn walk<T>(entities: Vec<T>) -> Walk<T> {

@@ -16,6 +16,8 @@ use ledger_core::{
     PositionSnapshot, Price, PriceSnapshot, Source, Statement, Symbol, TimestampMs,
 };
 
+use crate::error::ExchangeError;
+
 pub use self::new_order::{
     Amendment, IntentError, InvalidOrder, NewOrder, OrderKind, OrderSize, TimeInForce, Trigger, WorkingType,
 };
@@ -69,13 +71,17 @@ impl<T: Entity> Stated<T> {
 }
 
 /// A complete answer: everything there is, at the time of asking.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Answer<T> {
     /// The rows.
     pub rows: Vec<Stated<T>>,
     /// The server's time when the request was sent: what happened before is in the answer, save for the venue's
     /// settle lag.
     pub asked_at: TimestampMs,
+    /// Rows that could not be read, where a row says nothing about the others: of contracts and of mark prices, so that
+    /// a novel one does not stop all. Where a missing row would make the answer untrue (positions, orders, balances),
+    /// one that cannot be read makes the whole answer an error, and this is empty.
+    pub refused: Vec<ExchangeError>,
 }
 
 /// Which account answers: a book is bound to it at the first sync.

@@ -14,7 +14,7 @@ use super::facts::{
 use super::paging::{self, TradeRequest, WindowAnswer};
 use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
-use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, stated};
+use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, readable, stated};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
@@ -60,8 +60,8 @@ impl ExchangeReader for BinanceUsdm {
     async fn fetch_instruments(&self) -> Result<Answer<Instrument>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
         let listed = self.rest.read_public::<dto::ExchangeInfo>(&endpoint, Query::new()).await?;
-        let rows = all_stated(&endpoint, &listed.answer.symbols, parse::instrument)?;
-        Ok(Answer { rows, asked_at: listed.sent_at })
+        let (rows, refused) = readable(&endpoint, &listed.answer.symbols, parse::instrument);
+        Ok(Answer { rows, asked_at: listed.sent_at, refused })
     }
 
     async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError> {
@@ -75,8 +75,9 @@ impl ExchangeReader for BinanceUsdm {
             let all = self.rest.read_public(&endpoint, query).await?;
             (all.answer, all.sent_at)
         };
-        let rows = all_stated(&endpoint, &rows, parse::mark_price)?;
-        Ok(Answer { rows: in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?, asked_at })
+        let (rows, refused) = readable(&endpoint, &rows, parse::mark_price);
+        let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?;
+        Ok(Answer { rows, asked_at, refused })
     }
 
     async fn fetch_positions(&self, symbol: Option<Symbol>) -> Result<Answer<PositionSnapshot>, ExchangeError> {
@@ -85,13 +86,14 @@ impl ExchangeReader for BinanceUsdm {
             self.rows(&endpoint, Query::new().with_some("symbol", symbol.as_ref())).await?;
         let rows = all_stated(&endpoint, &answer, |row| parse::position(row, asked_at))?;
         let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| (row.symbol.clone(), row.position_side))?;
-        Ok(Answer { rows, asked_at })
+        Ok(Answer { rows, asked_at, refused: Vec::new() })
     }
 
     async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
         let Timed { answer, sent_at: asked_at } = self.rows(&endpoint, Query::new()).await?;
-        Ok(Answer { rows: all_stated(&endpoint, &answer, |row| parse::balance(row, asked_at))?, asked_at })
+        let rows = all_stated(&endpoint, &answer, |row| parse::balance(row, asked_at))?;
+        Ok(Answer { rows, asked_at, refused: Vec::new() })
     }
 
     async fn fetch_open_orders(&self, symbol: Option<Symbol>) -> Result<Answer<Order>, ExchangeError> {
@@ -102,7 +104,7 @@ impl ExchangeReader for BinanceUsdm {
         let regular = Endpoint::new(Method::Get, OPEN_ORDERS, symbol.as_ref());
         rows.extend(self.listed_orders(&regular, OrderClass::Regular).await?.answer);
         rows.sort_by(|left, right| left.entity.key.cmp(&right.entity.key));
-        Ok(Answer { rows, asked_at })
+        Ok(Answer { rows, asked_at, refused: Vec::new() })
     }
 
     async fn fetch_order(&self, symbol: Symbol, order: OrderRef) -> Result<Option<Stated<Order>>, ExchangeError> {

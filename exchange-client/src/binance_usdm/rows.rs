@@ -42,6 +42,22 @@ pub(super) fn all_stated<D: DeserializeOwned, T>(
     rows.iter().enumerate().map(|(index, raw)| stated(endpoint, index, raw, &parse)).collect()
 }
 
+/// The rows that can be read, and why the others cannot.
+pub(super) fn readable<D: DeserializeOwned, T>(
+    endpoint: &Endpoint,
+    rows: &[Box<RawValue>],
+    parse: impl Fn(&D) -> Result<T, parse::Unusable>,
+) -> (Vec<Stated<T>>, Vec<ExchangeError>) {
+    let (mut read, mut refused) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (index, raw) in rows.iter().enumerate() {
+        match stated(endpoint, index, raw, &parse) {
+            Ok(row) => read.push(row),
+            Err(error) => refused.push(error),
+        }
+    }
+    (read, refused)
+}
+
 /// Refuses rows about another contract than the one asked for, and puts the others in order, each once.
 pub(super) fn in_order<T: PartialEq, K: Ord>(
     endpoint: &Endpoint,

@@ -195,3 +195,43 @@ async fn funding_rates_have_a_sign_and_perhaps_a_mark_price() {
         script.asked()
     );
 }
+
+#[tokio::test]
+async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
+    let contract = |symbol: &str, tick: &str| {
+        format!(
+            r#"{{"symbol":"{symbol}","pair":"BTCUSDT","contractType":"PERPETUAL","status":"TRADING","marginAsset":"USDT","pricePrecision":2,"filters":[{{"filterType":"PRICE_FILTER","minPrice":"556.80","maxPrice":"4529764","tickSize":"{tick}"}},{{"filterType":"LOT_SIZE","stepSize":"0.001","minQty":"0.001","maxQty":"1000"}},{{"filterType":"NEW_FILTER","limit":{{"x":1}}}}]}}"#
+        )
+    };
+    let rows = [
+        contract("BTCUSDT", "0.10"),
+        contract("ODD USDT", "0.10"),
+        contract("ETHUSDT", "NaN"),
+        contract("币安人生USDT", "0.0001000"),
+    ];
+    let info = format!(r#"{{"timezone":"UTC","rateLimits":[],"symbols":[{}]}}"#, rows.join(","));
+    let (exchange, ..) = adapter(Script::timed().then(200, &info));
+    let answer = exchange.fetch_instruments().await.unwrap();
+    let read: Vec<_> = answer
+        .rows
+        .iter()
+        .map(|row| {
+            (row.entity.symbol.as_str(), row.entity.tick_size.unwrap().to_string(), row.entity.step_size.is_some())
+        })
+        .collect();
+    assert_eq!(read, [("BTCUSDT", "0.1".to_owned(), true), ("币安人生USDT", "0.0001".to_owned(), true)]);
+    let refused: Vec<_> = answer.refused.iter().map(ToString::to_string).collect();
+    assert!(refused[0].contains("row 1") && refused[0].contains("`symbol`"), "{refused:?}");
+    assert!(refused[1].contains("row 2") && refused[1].contains("`tickSize`"), "{refused:?}");
+    assert_eq!(refused.len(), 2);
+
+    let prices = r#"[{"symbol":"BTCUSDT","markPrice":"64250.1","time":1780000000000},{"symbol":"ETHUSDT","markPrice":"","time":1780000000000}]"#;
+    let (exchange, ..) = adapter(Script::timed().then(200, prices));
+    let answer = exchange.fetch_mark_prices(None).await.unwrap();
+    assert_eq!((answer.rows.len(), answer.refused.len()), (1, 1));
+
+    // A position that cannot be read is not no position.
+    let positions = r#"[{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"1"},{"symbol":"ETHUSDT","positionSide":"BOTH","positionAmt":"NaN"}]"#;
+    let (exchange, ..) = adapter(Script::timed().then(200, positions));
+    assert!(exchange.fetch_positions(None).await.is_err());
+}

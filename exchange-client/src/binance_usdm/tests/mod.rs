@@ -1,5 +1,6 @@
 //! The adapter against scripted answers: what the exchange really sends, and what it should never send.
 
+mod broken;
 mod income;
 mod lists;
 mod paging;
@@ -64,6 +65,10 @@ impl Script {
 #[async_trait]
 impl Transport for Script {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        // Whatever is asked has a weight in the table.
+        let listed =
+            |weight: &crate::venue::EndpointWeight| (weight.method, weight.path) == (request.method, &*request.path);
+        assert!(VENUE.weights.iter().any(listed), "{request:?}");
         self.asked.lock().unwrap().push(request);
         let answer = self.answers.lock().unwrap().pop_front();
         answer.unwrap_or_else(|| Err(TransportError::NotSent("the script has ended".into())))

@@ -299,3 +299,32 @@ async fn an_answer_is_dated_by_when_it_was_asked_for_in_the_end() {
     assert_eq!(answer.rows[0].entity.at, answer.asked_at);
     assert_eq!(script.asked().len(), 4);
 }
+
+#[tokio::test]
+async fn an_ed25519_signature_is_that_of_what_stands_before_it() {
+    use base64::Engine as _;
+    use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+
+    let seed = [7; 32];
+    let mut der = vec![0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+    der.extend(seed);
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", base64.encode(der));
+    let public_key = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    let script = Arc::new(Script::timed().then(200, "[]"));
+    let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
+    let credentials = Credentials::new("the-key", pem).unwrap();
+    let transport = Arc::clone(&script) as Arc<dyn Transport>;
+    let exchange = BinanceUsdm::new(transport, clock, "https://fapi.binance.com", credentials).unwrap();
+    let symbol = Symbol::new("币安人生USDT").unwrap();
+    exchange.fetch_open_orders(Some(symbol)).await.unwrap_err();
+    let query = script.asked.lock().unwrap()[1].query.clone();
+    let (payload, signature) = query.split_once("&signature=").unwrap();
+    assert!(payload.starts_with("symbol=%E5%B8%81") && payload.ends_with(&NOW_MS.to_string()), "{payload}");
+    // What base64 has and a query may not is encoded.
+    assert!(signature.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'%'), "{signature}");
+    let signature = percent_encoding::percent_decode_str(signature).decode_utf8().unwrap();
+    let signature = base64.decode(signature.as_bytes()).unwrap();
+    let public_key = UnparsedPublicKey::new(&ED25519, public_key.public_key().as_ref());
+    public_key.verify(payload.as_bytes(), &signature).unwrap();
+}
