@@ -379,6 +379,38 @@ impl Engine {
         Ok(())
     }
 
+    /// Sets more of the wallet aside for an isolated position, or less below 0.
+    pub(super) fn move_margin(
+        &mut self,
+        account: usize,
+        symbol: &str,
+        side: PositionSide,
+        amount_e8: i128,
+    ) -> Result<(), Refusal> {
+        let market = self.markets.get(symbol).ok_or_else(Refusal::symbol)?;
+        let (price_e8, asset) = (market.price_e8, market.spec.quote_asset.clone());
+        let standing = self.accounts.get(account).ok_or_else(Refusal::key)?;
+        let position = self.books.accounts.get(account).and_then(|book| book.position(symbol, side));
+        let isolated = position.filter(|position| position.qty_e8 != 0 && standing.is_isolated(symbol));
+        let position = isolated.ok_or_else(Refusal::no_isolated_position)?;
+        let initial_e8 = position.notional_e8(price_e8).abs() / standing.leverage(symbol);
+        let losses_e8 = position.unrealized_e8(price_e8).min(0);
+        let left_e8 = position.isolated_e8 + amount_e8 + losses_e8;
+        if (amount_e8 > 0 && amount_e8 > self.available_e8(account, &asset)) || (amount_e8 < 0 && left_e8 < initial_e8)
+        {
+            return Err(Refusal::margin_amount());
+        }
+        if let Some(position) =
+            self.books.accounts.get_mut(account).and_then(|book| book.positions.get_mut(&(symbol.to_owned(), side)))
+        {
+            position.isolated_e8 += amount_e8;
+        }
+        if let Some(standing) = self.accounts.get_mut(account) {
+            standing.safe_drift_e5 = i128::MIN;
+        }
+        Ok(())
+    }
+
     /// The sides that an account's positions have.
     pub(super) fn sides(&self, account: usize) -> &'static [PositionSide] {
         if self.accounts.get(account).is_some_and(|standing| standing.hedge) {

@@ -21,6 +21,9 @@ use super::reply::{Arrival, half};
 use super::request::Incoming;
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The process, or the machine, has too many files open: the same numbers on every Unix.
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
 
 /// Answers requests on `listener` until `shutdown` is done; then lets the requests under way finish.
 ///
@@ -44,6 +47,11 @@ pub async fn serve(
                 }
                 // The peer gave up before it was accepted; the listener is fine.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Too many connections are open. Those that are will be closed, and then there is room again.
+                Err(error) if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => {
+                    tracing::warn!(%error, "the simulator cannot take another connection now");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
                 Err(error) => break Err(error),
             },
             // Finished connections are not kept.

@@ -193,4 +193,10 @@ impl Refusal {
     pub(super) fn no_such_path(method: &str, path: &str) -> Self {
         refuse(404, -5000, format!("Path {path}, Method {method} is invalid"))
     }
+    pub(super) fn margin_amount() -> Self {
+        refuse(400, -4051, "Isolated balance insufficient.")
+    }
+    pub(super) fn no_isolated_position() -> Self {
+        refuse(400, -4054, "Cannot add position margin: position is 0.")
+    }
 }

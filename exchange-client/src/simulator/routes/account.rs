@@ -325,3 +325,26 @@ pub(super) fn set_margin_type(ask: &mut Ask<'_>) -> Answered {
     ask.engine.set_isolated(ask.account, &symbol, isolated)?;
     Ok(json!({ "code": 200, "msg": "success" }))
 }
+
+pub(super) fn move_margin(ask: &mut Ask<'_>) -> Answered {
+    let symbol = ask.symbol()?;
+    let side = ask.params.position_side()?;
+    ask.engine.check_side(ask.account, side)?;
+    let amount = ask.params.required("amount")?;
+    let amount_e8 = ask.params.decimal_e8("amount")?.filter(|amount_e8| *amount_e8 > 0);
+    let amount_e8 = amount_e8.ok_or_else(|| Refusal::invalid("amount"))?;
+    let direction = match ask.params.required("type")? {
+        "1" => 1,
+        "2" => -1,
+        _ => return Err(Refusal::invalid("type")),
+    };
+    ask.engine.move_margin(ask.account, &symbol, side, direction * amount_e8)?;
+    let kind = if direction == 1 { 1 } else { 2 };
+    Ok(json!({ "amount": amount, "code": 200, "msg": "Successfully modify position margin.", "type": kind }))
+}
+
+pub(super) fn set_fee_burn(ask: &mut Ask<'_>) -> Answered {
+    let burns = ask.params.boolean("feeBurn")?.ok_or_else(|| Refusal::missing("feeBurn"))?;
+    ask.engine.accounts.get_mut(ask.account).ok_or_else(Refusal::key)?.fees_in_bnb = burns;
+    Ok(json!({ "code": 200, "msg": "success" }))
+}

@@ -104,7 +104,8 @@ const fn split(route: Route, all: u32) -> Route {
     Route { weights: (route.weights.0, all), ..route }
 }
 
-const ROUTES: &[Route] = &[
+/// Every endpoint that the simulator speaks.
+pub(super) const ROUTES: &[Route] = &[
     open("/fapi/v1/ping", 1, market_data::ping),
     open("/fapi/v1/time", 1, market_data::time),
     open("/fapi/v1/exchangeInfo", 1, market_data::exchange_info),
@@ -141,6 +142,8 @@ const ROUTES: &[Route] = &[
     change("POST", "/fapi/v1/positionSide/dual", 1, account::set_position_mode),
     change("POST", "/fapi/v1/leverage", 1, account::set_leverage),
     change("POST", "/fapi/v1/marginType", 1, account::set_margin_type),
+    change("POST", "/fapi/v1/positionMargin", 1, account::move_margin),
+    change("POST", "/fapi/v1/feeBurn", 1, account::set_fee_burn),
     split(read("/fapi/v1/openOrders", 1, orders::open_orders), 40),
     read("/fapi/v1/openOrder", 1, orders::open_order),
     read("/fapi/v1/allOrders", 5, history::all_orders),

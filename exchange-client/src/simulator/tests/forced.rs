@@ -39,6 +39,24 @@ fn an_isolated_position_loses_its_margin_and_nothing_else() {
 }
 
 #[test]
+fn margin_that_is_added_moves_the_liquidation_away() {
+    let (simulator, desk) = isolated_long();
+    let change = |kind: &str, amount: &str| format!("symbol=BTCUSDT&type={kind}&amount={amount}");
+    let before = desk.wallet("USDT");
+    desk.done("POST", "v1/positionMargin", &change("1", "99.6"));
+    // 399.6 + 0.1 (p - 60000) = 0.1 p x 0.4 %  =>  p = 56004 / 0.996.
+    assert_eq!(desk.truth().positions[0].liquidation_price, dec("56228.91566265"));
+    assert_eq!(desk.wallet("USDT"), before);
+    assert_eq!(desk.refused("POST", "v1/positionMargin", &change("2", "99.7")), -4051);
+    desk.done("POST", "v1/positionMargin", &change("2", "99.6"));
+    assert_eq!(desk.refused("POST", "v1/positionMargin", &change("1", "100000")), -4051);
+    assert_eq!(desk.refused("POST", "v1/positionMargin", &change("1", "-5")), -1130);
+    assert_eq!(desk.refused("POST", "v1/positionMargin", "symbol=ETHUSDT&type=1&amount=5"), -4054);
+    set_price(&simulator, "BTCUSDT", "57228.9");
+    assert!(desk.truth().positions.is_empty());
+}
+
+#[test]
 fn the_insurance_fund_pays_what_a_gap_takes_beyond_the_margin() {
     let (simulator, desk) = isolated_long();
     set_price(&simulator, "BTCUSDT", "50000");

@@ -1,6 +1,9 @@
 //! Signatures, clocks, pages, windows, weights.
 
+use proptest::prelude::*;
+
 use super::*;
+use crate::simulator::routes::{ROUTES, find};
 
 #[test]
 fn requests_must_prove_who_they_are_from_and_be_fresh() {
@@ -62,4 +65,140 @@ async fn weights_are_counted_and_their_limit_is_obeyed() {
     assert_eq!(exchange.usage().requests, 5);
     simulator.step(Duration::from_secs(61));
     assert!(exchange.fetch_income(history()).await.is_ok());
+}
+
+/// Values that a parameter should not have, and some that it may.
+const VALUES: &[&str] = &[
+    "",
+    "0",
+    "-1",
+    "1",
+    "0.001",
+    "5",
+    "60000",
+    "3000.01",
+    "1e5",
+    "NaN",
+    "999999999999.99999999",
+    "0.00000001",
+    "123456789012345678901234567890",
+    "-999999999999",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "BTCUSDT",
+    "ETHUSDT",
+    "NOPE",
+    "BUY",
+    "SELL",
+    "LIMIT",
+    "MARKET",
+    "STOP",
+    "STOP_MARKET",
+    "TAKE_PROFIT",
+    "TRAILING_STOP_MARKET",
+    "GTC",
+    "IOC",
+    "FOK",
+    "GTX",
+    "BOTH",
+    "LONG",
+    "SHORT",
+    "true",
+    "False",
+    "CONDITIONAL",
+    "RESULT",
+    "1m",
+    "ISOLATED",
+    "CROSSED",
+    "[1,2]",
+    "[{}]",
+    "{\"a\":[",
+    "%00",
+    "%FF%FE",
+    "\u{202e}",
+    "a&b=c",
+];
+const NAMES: &[&str] = &[
+    "symbol",
+    "side",
+    "type",
+    "quantity",
+    "price",
+    "timeInForce",
+    "positionSide",
+    "reduceOnly",
+    "closePosition",
+    "newClientOrderId",
+    "clientAlgoId",
+    "newOrderRespType",
+    "algoType",
+    "triggerPrice",
+    "activatePrice",
+    "callbackRate",
+    "workingType",
+    "priceProtect",
+    "orderId",
+    "origClientOrderId",
+    "algoId",
+    "fromId",
+    "startTime",
+    "endTime",
+    "limit",
+    "incomeType",
+    "autoCloseType",
+    "leverage",
+    "marginType",
+    "dualSidePosition",
+    "interval",
+    "recvWindow",
+    "amount",
+    "batchOrders",
+    "orderIdList",
+    "feeBurn",
+];
+
+/// What makes a request good, where nothing before it says otherwise: else nothing would get past the first check.
+const GOOD: &str = "symbol=BTCUSDT&side=BUY&quantity=0.01&algoType=CONDITIONAL&timeInForce=GTC&price=65000&orderId=1\
+    &algoId=1&leverage=5&amount=1&marginType=ISOLATED&interval=1m&dualSidePosition=false&feeBurn=true";
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn whatever_is_asked_something_is_answered(
+        asked in proptest::collection::vec(
+            (0..ROUTES.len(), any::<bool>(), proptest::collection::vec((0..NAMES.len(), 0..VALUES.len()), 0..4)), 1..80,
+        )
+    ) {
+        let (simulator, _desk) = still();
+        let now_ms = simulator.books().at_ms;
+        for (route, buys, params) in asked {
+            // Half of the time an order: they lead to more than a question does.
+            let route = &ROUTES[route];
+            let (route, kind) = match route.method {
+                "GET" if buys => (find("POST", "/fapi/v1/order").unwrap(), "type=LIMIT"),
+                _ if route.path == "/fapi/v1/algoOrder" => (route, "type=STOP&triggerPrice=65000"),
+                _ => (route, "type=LIMIT"),
+            };
+            let mut query = format!("timestamp={now_ms}");
+            for (name, value) in params {
+                query = format!("{query}&{}={}", NAMES[name], VALUES[value]);
+            }
+            let query = format!("{query}&{kind}&{GOOD}");
+            let query = signed(&query, TEST_API_SECRET);
+            let incoming = Incoming { method: route.method, path: route.path, query: &query, body: "", api_key: Some(TEST_API_KEY) };
+            let Arrival::Whole(answer) = simulator.handle(&incoming).arrival else { panic!("a fault without a profile") };
+            prop_assert!(matches!(answer.status, 200 | 400), "{} {query}: {answer:?}", route.path);
+            let body: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+            prop_assert!(answer.status == 200 || body["code"].as_i64().is_some_and(|code| code < 0), "{body}");
+        }
+        simulator.step(Duration::from_hours(9));
+    }
+}
+
+#[test]
+fn an_endpoint_that_is_not_spoken_is_named() {
+    let (_simulator, desk) = still();
+    let (status, body) = desk.ask("POST", "v1/listenKey", "");
+    assert_eq!((status, body["msg"].as_str().unwrap()), (404, "Path /fapi/v1/listenKey, Method POST is invalid"));
 }
