@@ -28,8 +28,10 @@ use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
 use crate::wiring::{DemoAccount, DemoConnection, DemoWorld, demo_world};
 
-/// When the demo's exchange begins: a fixed day, so that the same seed tells the same story.
-const BEGINNING_MS: i64 = 1_772_434_800_000;
+const DAY_MS: i64 = 24 * 3_600_000;
+/// When the demo's exchange begins, by its clock: always the same time of day, so that the same seed tells the same story,
+/// fundings included.
+const BEGINNING_OF_DAY_MS: i64 = 7 * 3_600_000;
 /// How often the exchange is looked at until nothing is left: what only an inference repairs waits for a second look.
 const LOOKS_MAX: usize = 4;
 
@@ -39,11 +41,17 @@ const LOOKS_MAX: usize = 4;
 /// When the simulated exchange cannot be started, or the book cannot be written.
 pub async fn run(args: &DemoArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let db = context.settings.db_flag.clone();
-    let begins = TimestampMs::new(BEGINNING_MS).map_err(bot::broken)?;
+    let begins = beginning(context.clock.now())?;
     let world = demo_world(args.seed, begins, db.as_deref(), DemoConnection::Http).await?;
     let result = tell(args.seed, &world, context).await;
     world.stop().await;
     Ok(result?.exit_code)
+}
+
+/// A morning two days ago: what the demo leaves behind looks as if it had just been brought up to date.
+fn beginning(now: TimestampMs) -> Result<TimestampMs, CommandError> {
+    let midnight_ms = now.as_ms() - now.as_ms().rem_euclid(DAY_MS);
+    TimestampMs::new(midnight_ms - 2 * DAY_MS + BEGINNING_OF_DAY_MS).map_err(bot::broken)
 }
 
 /// What came of it.
@@ -196,6 +204,7 @@ async fn trade(seed: u64, world: &DemoWorld) -> Result<Vec<Lost>, CommandError> 
     let mut lost = script::one_way(&mut bot).await?;
     let mut bot = Bot::new(world, hedge, true, Random::new(seed, 2)).await?;
     lost.extend(script::hedge(&mut bot).await?);
+    lost.sort_by_key(|lost| lost.case);
     // What the exchange has just executed it answers a moment later.
     world.simulator.step(Duration::from_mins(2));
     Ok(lost)
@@ -319,8 +328,8 @@ impl Narrator {
 mod tests {
     use std::sync::Arc;
 
-    use exchange_client::SystemClock;
     use exchange_client::files::Zone;
+    use exchange_client::{Clock as _, SystemClock};
     use ledger_core::AccountId;
 
     use super::*;
@@ -331,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn every_seed_ends_in_balance() {
         let folder = tempfile::tempdir().unwrap();
-        let begins = TimestampMs::new(BEGINNING_MS).unwrap();
+        let begins = beginning(SystemClock.now()).unwrap();
         let mut stories = std::collections::BTreeSet::new();
         for seed in 0..20 {
             let settings = Settings {

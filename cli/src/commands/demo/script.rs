@@ -72,7 +72,10 @@ pub(super) async fn one_way(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError
     bot.pause(30);
     drive(bot, &holding, -percent_e2 - 20)?;
     bot.hear_of(&guard).await?;
-    lost.push(Lost::new("B no fills", format!("and those of the stop-loss order that closed it ({})", holding.symbol)));
+    lost.push(Lost::new(
+        "B no fills",
+        format!("the stream dropped the fills of the stop-loss order that closed it ({})", holding.symbol),
+    ));
 
     // A limit order that is executed in part, cancelled, and held over the funding.
     let mut wish = wanted(bot, "reversion", third)?;
@@ -101,7 +104,7 @@ pub(super) async fn one_way(bot: &mut Bot<'_>) -> Result<Vec<Lost>, CommandError
     bot.pause(40);
     let symbol = holding.symbol.clone();
     bot.exit(holding, Loss::Order).await?;
-    lost.push(Lost::new("A no order", format!("and of the order that closed it only the signal ({symbol})")));
+    lost.push(Lost::new("A no order", format!("of the order that closed it only the signal is on record ({symbol})")));
 
     // Somebody closes by hand what the bot holds.
     let wish = wanted(bot, "reversion", fifth)?;
