@@ -277,3 +277,25 @@ fn funding_of_the_closing_second_belongs_to_what_was_closed() {
         assert_eq!(trip["net"]["USDT"]["amount"], "9.42", "{trip}");
     }
 }
+
+/// Two identical ledger rows without an id, and the export's parts are cut between them: two rows. The same part twice, and
+/// the same parts again, change nothing.
+#[test]
+fn identical_rows_on_both_sides_of_a_cut_are_two() {
+    let header = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID";
+    let row = "2026-03-02 03:00:00,REFERRAL_KICKBACK,0.0125,USDT,,";
+    let (before, after) = ("2026-03-02 02:00:00,FEE,-1,USDT,,", "2026-03-02 04:00:00,FEE,-1,USDT,,");
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("Export(UTC)-part1-of2.csv", format!("{header}\n{before}\n{row}\n"));
+    sandbox.write("Export(UTC)-part2-of2.csv", format!("{header}\n{row}\n{after}\n"));
+    sandbox.write("whole.csv", format!("{header}\n{before}\n{row}\n{row}\n{after}\n"));
+    let [one, two] = ["Export(UTC)-part1-of2.csv", "Export(UTC)-part2-of2.csv"];
+    let count = || sandbox.run(&["income", "--json"]).exits(0).json().len();
+    sandbox.run(&["import", one, two]).exits(0);
+    assert_eq!(count(), 4);
+    for files in [&[one, one, two][..], &[two, one], &[two], &[one, two, one], &["whole.csv"], &[one, "whole.csv", two]]
+    {
+        sandbox.run(&[&["import"], files].concat()).exits(0);
+        assert_eq!(count(), 4, "{files:?}");
+    }
+}

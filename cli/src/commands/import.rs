@@ -101,6 +101,7 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
         position_side_when_absent: (account.mode() == Some(PositionMode::OneWay)).then_some(PositionSide::Net),
         settle_asset_default: args.settle_asset.clone(),
         uid: args.uid.clone(),
+        after: None,
     };
     let started = context.clock.now();
     let run_id = store.begin_run(&account_id, RunKind::Import, started).await?;
@@ -120,6 +121,15 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
         context.output.remark("Next: `fillbook positions`, `fillbook report`, `fillbook verify`.");
     }
     Ok(read.code)
+}
+
+/// What a file says for the next one.
+#[derive(Default)]
+struct FileRead {
+    /// The exchange account that its rows belong to, where they say.
+    uid: Option<String>,
+    /// How far it was counted, if it is a part of an export.
+    parts: Option<files::Parts>,
 }
 
 /// What an import found and did.
@@ -187,9 +197,10 @@ impl Recording<'_> {
                 pending: Vec::new(),
                 origins: Vec::new(),
             };
-            let uid = import.file(path, &options).await?;
+            let read = import.file(path, &options).await?;
             // One account a book: what the first file says holds for the others.
-            options.uid = options.uid.or(uid);
+            options.uid = options.uid.or(read.uid);
+            options.after = read.parts;
             if import.rejected > 0 {
                 code = code.worst(ExitCode::Error);
             }
@@ -275,15 +286,14 @@ impl Recording<'_> {
 }
 
 impl Import<'_> {
-    /// Reads one file, and answers the exchange account that its rows belong to, where they say. Only a failing store ends
-    /// it early.
-    async fn file(&mut self, path: &Path, options: &Options) -> Result<Option<String>, CommandError> {
+    /// Reads one file, and answers what the next one has to know. Only a failing store ends it early.
+    async fn file(&mut self, path: &Path, options: &Options) -> Result<FileRead, CommandError> {
         let mut file = match files::open(path, options.clone()) {
             Ok(file) => file,
-            Err(error) => return self.complain(&error).map(|()| None),
+            Err(error) => return self.complain(&error).map(|()| FileRead::default()),
         };
         if file.kind() == Kind::BotDatabase {
-            return self.bot_database(path, options).await.map(|()| None);
+            return self.bot_database(path, options).await.map(|()| FileRead::default());
         }
         for row in file.by_ref() {
             let row = match row {
@@ -311,7 +321,7 @@ impl Import<'_> {
             self.output.remark(&format!("{}: times read as {zone}, {by}", self.file));
         }
         self.commit().await?;
-        Ok(file.uid().map(str::to_owned))
+        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts() })
     }
 
     async fn bot_database(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {

@@ -1,6 +1,6 @@
 //! What the rows of a file share: settings, and what earlier rows have already said.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::income_id::IncomeDigest;
 const REMEMBERED: usize = 1 << 14;
 
 /// A map of bounded size that forgets its oldest half.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Recent<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
@@ -43,6 +43,26 @@ impl<K: Eq + Hash, V: Copy> Recent<K, V> {
     }
 }
 
+/// How far the rows without an id of an export in several parts have been counted. Parts of one export do not overlap: of
+/// identical rows of one second the first may end one part and the second begin the next.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// The name without the part's number.
+    export: String,
+    /// The parts that were counted.
+    counted: BTreeSet<u32>,
+    occurrences: Recent<IncomeDigest, u32>,
+}
+
+/// Splits `Export(UTC+3)-part1-of2.csv` into the export's name and the number of the part.
+fn part_of(name: &str) -> Option<(String, u32)> {
+    let lower = name.to_ascii_lowercase();
+    let (before, after) = lower.rsplit_once("-part")?;
+    let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, rest) = after.split_at_checked(digits)?;
+    Some((format!("{before}-part{rest}"), number.parse().ok().filter(|_| rest.starts_with("-of"))?))
+}
+
 /// What parsing a row needs besides the row.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -51,6 +71,8 @@ pub(super) struct Context {
     pub(super) zone: Option<Zone>,
     /// How often each row without a transaction id has occurred.
     pub(super) occurrences: Recent<IncomeDigest, u32>,
+    /// The export that the present member is a part of, with its parts so far.
+    export: Option<(String, BTreeSet<u32>)>,
     /// What the reader should know of how the present row was read.
     pub(super) note: Option<&'static str>,
     instruments: Recent<Symbol, ()>,
@@ -58,21 +80,36 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(options: Options) -> Self {
-        Self {
-            options,
-            zone: None,
-            occurrences: Recent::new(),
-            note: None,
-            instruments: Recent::new(),
-            orders: Recent::new(),
-        }
+    pub(super) fn new(mut options: Options) -> Self {
+        let (export, occurrences) = match options.after.take() {
+            Some(Parts { export, counted, occurrences }) => (Some((export, counted)), occurrences),
+            None => (None, Recent::new()),
+        };
+        Self { options, zone: None, occurrences, export, note: None, instruments: Recent::new(), orders: Recent::new() }
     }
 
-    /// Forgets what concerns one member of an archive only. Identical rows are counted anew: members overlap each other
-    /// more often than they cut through a second.
-    pub(super) fn begin_member(&mut self) {
-        self.occurrences = Recent::new();
+    /// Forgets what concerns one member of an archive, or one file, only. Identical rows are counted anew, because files
+    /// overlap each other more often than they cut through a second; those of another part of the same export are counted
+    /// on.
+    pub(super) fn begin_member(&mut self, name: &str) {
+        let Some((export, part)) = part_of(name) else {
+            self.export = None;
+            self.occurrences = Recent::new();
+            return;
+        };
+        let counted = self.export.take().filter(|(known, _)| *known == export).map(|(_, counted)| counted);
+        let mut counted = counted.unwrap_or_default();
+        if counted.is_empty() || !counted.insert(part) {
+            self.occurrences = Recent::new();
+            counted = BTreeSet::from([part]);
+        }
+        self.export = Some((export, counted));
+    }
+
+    /// What the next part of the same export needs.
+    pub(super) fn parts(&self) -> Option<Parts> {
+        let (export, counted) = self.export.clone()?;
+        Some(Parts { export, counted, occurrences: self.occurrences.clone() })
     }
 
     /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated.
@@ -164,4 +201,21 @@ pub(super) fn statement(fact: AnyFact, source: Source, payload: &Arc<str>) -> St
 /// A linear contract of `symbol` that settles in `asset`.
 pub(super) fn linear(symbol: &Symbol, asset: Asset) -> Option<Instrument> {
     Instrument::linear(symbol.clone(), asset).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_an_export_are_told_by_their_names() {
+        let export = |name| part_of(name);
+        assert_eq!(export("Export Transaction History(UTC+3)-part1-of2.csv").unwrap().1, 1);
+        let (one, two) = (export("a-part1-of2.csv").unwrap(), export("A-Part2-of2.csv").unwrap());
+        assert_eq!((one.0, one.1, two.1), (two.0, 1, 2));
+        assert_ne!(export("a-part1-of2.csv").unwrap().0, export("b-part1-of2.csv").unwrap().0);
+        for name in ["transactions.csv", "a-party.csv", "a-part1.csv", "a-part-of2.csv", ""] {
+            assert_eq!(export(name), None, "{name}");
+        }
+    }
 }

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::Arc;
 
 use super::container::{Container, Member, wrapping};
-use super::context::Context;
+use super::context::{Context, Parts};
 use super::error::{FileError, Place, RowProblem, shown};
 use super::feed::{BYTE_ORDER_MARK, Feed, Line, Lines};
 use super::layout::Layout;
@@ -100,6 +101,11 @@ impl ImportFile {
         self.context.options.uid.as_deref()
     }
 
+    /// What the next file needs if it is another part of the same export: for [`Options::after`].
+    pub fn parts(&self) -> Option<Parts> {
+        self.context.parts()
+    }
+
     /// Finds the first member that is recognised; the errors of those in front of it are yielded first.
     fn begin_archive(&mut self) -> Result<(), FileError> {
         while !self.at_end {
@@ -172,7 +178,8 @@ impl ImportFile {
     /// Tells what the text at hand is.
     fn begin_text(&mut self) -> Result<(), FileError> {
         self.text = None;
-        self.context.begin_member();
+        let name = self.place.member.clone().unwrap_or_else(|| Arc::clone(&self.place.file));
+        self.context.begin_member(&name);
         let is_archive = self.feed.container().is_compressed();
         let head = match self.feed.peek(SNIFFED) {
             Ok(head) => head.to_vec(),

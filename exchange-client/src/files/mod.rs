@@ -60,6 +60,7 @@ use std::sync::Arc;
 
 use ledger_core::{Asset, PositionSide, Statement};
 
+pub use context::Parts;
 pub use error::{FileError, Place, RowError, RowProblem};
 pub use import_file::ImportFile;
 pub use zone::{Zone, ZoneError, ZoneOrigin};
@@ -79,6 +80,8 @@ pub struct Options {
     pub settle_asset_default: Option<Asset>,
     /// The exchange account (`Uid`) whose rows are wanted; by default that of the first row.
     pub uid: Option<String>,
+    /// How far the file before this one was counted, if this may be another part of the same export.
+    pub after: Option<Parts>,
 }
 
 /// What a file was recognised as.
