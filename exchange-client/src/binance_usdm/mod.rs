@@ -74,4 +74,11 @@ impl BinanceUsdm {
     ) -> Result<Self, ExchangeError> {
         Ok(Self { rest: RestClient::new(transport, clock, base_url, credentials, settings)? })
     }
+
+    /// Another account at the same exchange, asked from the same address: both share one budget, and a ban of one
+    /// silences both. `settings` say how it repeats; the budget is the common one.
+    #[must_use]
+    pub fn for_account(&self, credentials: Credentials, settings: RequestSettings) -> Self {
+        Self { rest: self.rest.for_account(credentials, settings) }
+    }
 }

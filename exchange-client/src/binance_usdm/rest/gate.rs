@@ -11,7 +11,7 @@
 //! 1. `reads_keep_to_their_share_of_a_minute`.
 //! 2. `what_others_use_counts_too`.
 //! 3. `a_request_heavier_than_the_share_goes_out_alone`.
-//! 4. `a_closed_gate_opens_when_either_clock_says_so`.
+//! 4. `a_closed_shutter_opens_when_either_clock_says_so`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,65 +63,61 @@ struct Closed {
     opens: Instant,
 }
 
+/// What nothing passes while the exchange asks to keep quiet.
 #[derive(Debug, Default)]
-struct State {
-    minute: Option<Minute>,
-    closed: Option<Closed>,
-    orders_closed: Option<Closed>,
+pub(super) struct Shutter(Mutex<Option<Closed>>);
+
+impl Shutter {
+    /// What it is closed for, and until when, by our clock.
+    pub(super) fn closed(&self, now: TimestampMs) -> Option<(Silence, TimestampMs)> {
+        let closed = (*locked(&self.0))?;
+        (now < closed.until && Instant::now() < closed.opens).then_some((closed.silence, closed.until))
+    }
+
+    /// Closes it until then. A later end that is known already stands.
+    pub(super) fn close(&self, silence: Silence, until: TimestampMs, now: TimestampMs) {
+        let wait_ms = u64::try_from(until.as_ms() - now.as_ms()).unwrap_or(0);
+        let closed = Closed { silence, until, opens: Instant::now() + Duration::from_millis(wait_ms) };
+        let mut known = locked(&self.0);
+        if known.is_none_or(|known| known.until < until || known.opens <= Instant::now()) {
+            *known = Some(closed);
+        }
+    }
 }
 
-/// Keeps the counts and the silences.
+/// Keeps the counts of an address, and whether it may send at all.
 #[derive(Debug)]
 pub(super) struct Gate {
-    state: Mutex<State>,
+    /// Closed for everything from this address.
+    pub(super) shutter: Shutter,
+    minute: Mutex<Option<Minute>>,
     own_max: u32,
     total_max: u32,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing in here panics while it holds the lock, and counts that are a little off would do no harm.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Gate {
     pub(super) fn new(budget: RequestBudget, weight_1m_max: u32) -> Self {
         let share = |percent: u16| weight_1m_max.saturating_mul(u32::from(percent)) / 100;
-        Self { state: Mutex::default(), own_max: share(budget.own_percent), total_max: share(budget.total_percent) }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics while it holds the lock, and counts that are a little off would do no harm.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What forbids sending now, and until when, by our clock.
-    pub(super) fn closed(&self, orders: bool, now: TimestampMs) -> Option<(Silence, TimestampMs)> {
-        let state = self.state();
-        let orders_closed = if orders { state.orders_closed } else { None };
-        [state.closed, orders_closed]
-            .into_iter()
-            .flatten()
-            .find(|closed| now < closed.until && Instant::now() < closed.opens)
-            .map(|closed| (closed.silence, closed.until))
-    }
-
-    /// Keeps quiet until then. A later end that is known already stands.
-    pub(super) fn close(&self, silence: Silence, until: TimestampMs, now: TimestampMs) {
-        let wait_ms = u64::try_from(until.as_ms() - now.as_ms()).unwrap_or(0);
-        let closed = Closed { silence, until, opens: Instant::now() + Duration::from_millis(wait_ms) };
-        let mut state = self.state();
-        let slot = if silence == Silence::Orders { &mut state.orders_closed } else { &mut state.closed };
-        if slot.is_none_or(|known| known.until < until || known.opens <= Instant::now()) {
-            *slot = Some(closed);
-        }
+        let (own_max, total_max) = (share(budget.own_percent), share(budget.total_percent));
+        Self { shutter: Shutter::default(), minute: Mutex::default(), own_max, total_max }
     }
 
     /// Counts a request that is sent whatever the budget says.
     pub(super) fn count(&self, weight: u32, server_now: TimestampMs) {
-        let mut state = self.state();
-        let minute = Self::minute(&mut state, server_now);
+        let mut minute = locked(&self.minute);
+        let minute = running(&mut minute, server_now);
         minute.total = minute.total.saturating_add(weight);
     }
 
     /// Counts a read, unless it has to wait until the answered instant.
     pub(super) fn admit(&self, weight: u32, server_now: TimestampMs) -> Result<(), Instant> {
-        let mut state = self.state();
-        let minute = Self::minute(&mut state, server_now);
+        let mut minute = locked(&self.minute);
+        let minute = running(&mut minute, server_now);
         let (own, total) = (minute.own.saturating_add(weight), minute.total.saturating_add(weight));
         // One that is too heavy for a share goes out first of all in a minute, or it never would.
         let over_own = own > self.own_max && minute.own > 0;
@@ -135,21 +131,22 @@ impl Gate {
 
     /// The exchange said how much was used in this minute.
     pub(super) fn stated(&self, used: u32, server_now: TimestampMs) {
-        Self::minute(&mut self.state(), server_now).total = used;
+        running(&mut locked(&self.minute), server_now).total = used;
     }
+}
 
-    fn minute(state: &mut State, server_now: TimestampMs) -> &mut Minute {
-        let index = server_now.as_ms().div_euclid(MINUTE_MS);
-        let now = Instant::now();
-        if state.minute.is_some_and(|minute| minute.index != index || minute.ends <= now) {
-            state.minute = None;
-        }
-        state.minute.get_or_insert_with(|| {
-            let left_ms = MINUTE_MS - server_now.as_ms().rem_euclid(MINUTE_MS);
-            let ends = now + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-            Minute { index, ends, own: 0, total: 0 }
-        })
+/// The minute that is running, a new one if the last is over.
+fn running(minute: &mut Option<Minute>, server_now: TimestampMs) -> &mut Minute {
+    let index = server_now.as_ms().div_euclid(MINUTE_MS);
+    let now = Instant::now();
+    if minute.is_some_and(|minute| minute.index != index || minute.ends <= now) {
+        *minute = None;
     }
+    minute.get_or_insert_with(|| {
+        let left_ms = MINUTE_MS - server_now.as_ms().rem_euclid(MINUTE_MS);
+        let ends = now + Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
+        Minute { index, ends, own: 0, total: 0 }
+    })
 }
 
 #[cfg(test)]
@@ -204,16 +201,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_opens_when_either_clock_says_so() {
-        let gate = Gate::new(RequestBudget::default(), 100);
-        gate.close(Silence::Requests, at(20), at(0));
-        gate.close(Silence::Ban, at(10), at(0));
-        assert_eq!(gate.closed(false, at(19)), Some((Silence::Requests, at(20))));
-        assert_eq!(gate.closed(false, at(20)), None);
-        assert_eq!(gate.closed(true, at(0)), Some((Silence::Requests, at(20))));
+    async fn a_closed_shutter_opens_when_either_clock_says_so() {
+        let shutter = Shutter::default();
+        assert_eq!(shutter.closed(at(0)), None);
+        shutter.close(Silence::Requests, at(20), at(0));
+        shutter.close(Silence::Ban, at(10), at(0));
+        assert_eq!(shutter.closed(at(19)), Some((Silence::Requests, at(20))));
+        assert_eq!(shutter.closed(at(20)), None);
+        assert_eq!(shutter.closed(at(0)), Some((Silence::Requests, at(20))));
         tokio::time::advance(Duration::from_secs(20)).await;
-        assert_eq!(gate.closed(true, at(0)), None);
-        gate.close(Silence::Orders, at(5), at(0));
-        assert_eq!((gate.closed(false, at(0)), gate.closed(true, at(0))), (None, Some((Silence::Orders, at(5)))));
+        assert_eq!(shutter.closed(at(0)), None);
+        // What is over does not stand against what begins.
+        shutter.close(Silence::Ban, at(5), at(0));
+        assert_eq!(shutter.closed(at(0)), Some((Silence::Ban, at(5))));
     }
 }

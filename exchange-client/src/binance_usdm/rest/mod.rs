@@ -23,8 +23,8 @@ use std::time::Duration;
 use ledger_core::TimestampMs;
 use serde::de::DeserializeOwned;
 
-use self::gate::Gate;
 pub use self::gate::RequestBudget;
+use self::gate::{Gate, Shutter};
 use self::retry::Retries;
 pub use self::retry::RetryPolicy;
 use self::verdict::{Silence, Verdict, notice, verdict};
@@ -82,7 +82,10 @@ pub(super) struct RestClient {
     clock: Arc<dyn Clock>,
     base_url: String,
     credentials: Credentials,
-    gate: Gate,
+    /// Shared by the accounts of an address: that is what the exchange counts by.
+    gate: Arc<Gate>,
+    /// Closed for new orders of this account.
+    orders_shutter: Shutter,
     retries: Retries,
     /// The exchange's clock minus ours, in ms.
     offset_ms: AtomicI64,
@@ -108,7 +111,8 @@ impl RestClient {
             clock,
             base_url: base_url::checked(base_url)?,
             credentials,
-            gate: Gate::new(settings.budget, VENUE.weight_1m_max),
+            gate: Arc::new(Gate::new(settings.budget, VENUE.weight_1m_max)),
+            orders_shutter: Shutter::default(),
             retries: Retries::new(settings.retry, settings.seed),
             offset_ms: AtomicI64::new(UNMEASURED),
             measured_at_ms: AtomicI64::new(UNMEASURED),
@@ -118,6 +122,26 @@ impl RestClient {
             orders_10s: AtomicU64::new(UNSTATED),
             orders_1m: AtomicU64::new(UNSTATED),
         })
+    }
+
+    /// A client of another account from the same address: the budget and bans are common.
+    pub(super) fn for_account(&self, credentials: Credentials, settings: RequestSettings) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            clock: Arc::clone(&self.clock),
+            base_url: self.base_url.clone(),
+            credentials,
+            gate: Arc::clone(&self.gate),
+            orders_shutter: Shutter::default(),
+            retries: Retries::new(settings.retry, settings.seed),
+            offset_ms: AtomicI64::new(self.offset_ms.load(Ordering::Relaxed)),
+            measured_at_ms: AtomicI64::new(self.measured_at_ms.load(Ordering::Relaxed)),
+            requests: AtomicU64::new(0),
+            weight: AtomicU64::new(0),
+            weight_1m: AtomicU64::new(UNSTATED),
+            orders_10s: AtomicU64::new(UNSTATED),
+            orders_1m: AtomicU64::new(UNSTATED),
+        }
     }
 
     pub(super) fn base_url(&self) -> &str {
@@ -309,7 +333,9 @@ impl RestClient {
     fn check_open(&self, endpoint: &Endpoint) -> Result<(), ExchangeError> {
         let places_orders =
             matches!(endpoint.method, Method::Post | Method::Put) && matches!(endpoint.path, ORDER | ALGO_ORDER);
-        match self.gate.closed(places_orders, self.clock.now()) {
+        let now = self.clock.now();
+        let orders_closed = if places_orders { self.orders_shutter.closed(now) } else { None };
+        match self.gate.shutter.closed(now).or(orders_closed) {
             None => Ok(()),
             Some((silence, until)) => Err(quiet(endpoint, silence, until)),
         }
@@ -338,19 +364,16 @@ impl RestClient {
             }
         })?;
         self.learn_usage(&response);
-        if !(200..300).contains(&response.status) {
-            return Err(match verdict(endpoint, &response, self.clock.now()) {
+        if !(200..300).contains(&response.status) || is_error_notice(&response) {
+            let now = self.clock.now();
+            return Err(match verdict(endpoint, &response, now) {
                 Verdict::Error(error) => error,
                 Verdict::Quiet(silence, until) => {
-                    self.gate.close(silence, until, self.clock.now());
+                    let shutter = if silence == Silence::Orders { &self.orders_shutter } else { &self.gate.shutter };
+                    shutter.close(silence, until, now);
                     quiet(endpoint, silence, until)
                 }
             });
-        }
-        // An error notice can come with a success status. It is short.
-        let notice = if response.body.len() < 4_096 { notice(&response) } else { None };
-        if let Some((code, message)) = notice.filter(|(code, _)| *code < 0) {
-            return Err(verdict::refused(endpoint, response.status, code, message));
         }
         serde_json::from_slice(&response.body).map_err(|source| ExchangeError::Unreadable {
             endpoint: endpoint.clone(),
@@ -373,6 +396,11 @@ impl RestClient {
             }
         }
     }
+}
+
+/// Whether an answer with a success status is an error notice. Those are short.
+fn is_error_notice(response: &Response) -> bool {
+    response.body.len() < 4_096 && notice(response).is_some_and(|(code, _)| code < 0)
 }
 
 fn weight_of(endpoint: &Endpoint) -> u32 {

@@ -93,8 +93,8 @@ fn redirect_host(response: &Response) -> String {
     uri.and_then(|uri| uri.host().map(ToOwned::to_owned)).unwrap_or_else(|| "another place".to_owned())
 }
 
-/// What a notice says. A code below zero can come with a success status, too.
-pub(super) fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> ExchangeError {
+/// What a notice says. It can come with a success status, too.
+fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> ExchangeError {
     let endpoint = endpoint.clone();
     if surely_failed(&message) {
         return ExchangeError::Overloaded { endpoint, status, message };
@@ -193,6 +193,7 @@ mod tests {
             (418, "<html>", &[("retry-after", "soon")], Silence::Ban, 120),
             (429, orders, &[], Silence::Orders, 10),
             (400, orders, &[("retry-after", "3")], Silence::Orders, 3),
+            (200, slow, &[], Silence::Requests, 60),
         ] {
             match judged(status, body, headers) {
                 Verdict::Quiet(found, until) => {

@@ -182,3 +182,33 @@ async fn every_kind_of_ledger_row_is_kept_known_or_not() {
     assert_eq!(effect(0), crate::venue::WalletEffect::Added);
     assert_eq!(effect(rows.len() - 1), crate::venue::WalletEffect::Undocumented);
 }
+
+#[tokio::test]
+async fn a_millisecond_that_holds_more_than_a_page_is_an_error() {
+    let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
+    let credentials = Credentials::new("the-key", "the-secret").unwrap();
+    let settings = RequestSettings::SIMULATED;
+    for (rows, fits) in [(999, true), (1_000, false), (1_001, false)] {
+        let ledger = Arc::new(Ledger(vec![NOW_MS - 4_321; rows]));
+        let transport = Arc::clone(&ledger) as Arc<dyn Transport>;
+        let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+        let base_url = "https://fapi.binance.com";
+        let exchange =
+            BinanceUsdm::with_settings(transport, shared_clock, base_url, credentials.clone(), settings).unwrap();
+        let (mut next, mut seen) = (Some(window()), 0);
+        let result = loop {
+            let Some(query) = next else { break Ok(seen) };
+            match exchange.fetch_income(query).await {
+                Ok(page) => (next, seen) = (page.next, seen + page.rows.len()),
+                Err(error) => break Err(error),
+            }
+        };
+        match result {
+            Ok(seen) => assert!(fits && seen == rows, "{seen} of {rows}"),
+            Err(error) => {
+                assert!(!fits && error.class() == ErrorClass::Incomplete, "{rows}: {error}");
+                assert!(error.to_string().contains(&(NOW_MS - 4_321).to_string()), "{error}");
+            }
+        }
+    }
+}

@@ -328,3 +328,33 @@ async fn an_ed25519_signature_is_that_of_what_stands_before_it() {
     let public_key = UnparsedPublicKey::new(&ED25519, public_key.public_key().as_ref());
     public_key.verify(payload.as_bytes(), &signature).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn accounts_of_one_address_share_budget_and_bans_but_not_their_orders() {
+    let too_many = r#"{"code":-1015,"msg":"Too many new orders."}"#;
+    let mut script = Script::timed();
+    for _ in 0..33 {
+        script = script.then(200, "[]");
+    }
+    let script = script.then(429, too_many).then(200, ORDER_ROW).then(418, "");
+    let (first, script, _) = adapter(script);
+    first.server_time().await.unwrap();
+    let credentials = Credentials::new("another-key", "another-secret").unwrap();
+    let settings = RequestSettings { retry: RetryPolicy::NEVER, ..RequestSettings::default() };
+    let second = first.for_account(credentials, settings);
+    let begun = tokio::time::Instant::now();
+    // 32 ledger pages fit into the minute, whoever asks for them.
+    for number in 0..33 {
+        let exchange = if number % 2 == 0 { &first } else { &second };
+        assert_eq!(begun.elapsed(), Duration::ZERO, "{number}");
+        exchange.fetch_income(window()).await.unwrap();
+    }
+    assert_eq!(begun.elapsed(), Duration::from_secs(20));
+    assert_eq!((first.usage().weight, second.usage().weight), (17 * 30 + 1, 16 * 30));
+    assert_eq!(script.asked.lock().unwrap()[2].headers, [("x-mbx-apikey", "another-key".to_owned())]);
+    assert!(first.create_order(new_order()).await.done().is_none());
+    assert!(second.create_order(new_order()).await.done().is_some());
+    assert!(matches!(second.fetch_positions(None).await, Err(ExchangeError::Banned { .. })));
+    assert!(matches!(first.fetch_positions(None).await, Err(ExchangeError::Banned { .. })));
+    assert_eq!(script.asked().len(), 37);
+}
