@@ -69,6 +69,11 @@ impl Clock for ManualClock {
     }
 }
 
+/// An instant as people read it: UTC, to the millisecond where it has one.
+pub(crate) fn utc(at: TimestampMs) -> String {
+    jiff::Timestamp::from_millisecond(at.as_ms()).map_or_else(|_| format!("{at} ms"), |at| at.to_string())
+}
+
 /// Whole milliseconds, capped where a plausible instant plus the duration could overflow.
 pub(crate) fn duration_ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).min(TimestampMs::MAX.as_ms())

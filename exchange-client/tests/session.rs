@@ -249,3 +249,52 @@ async fn an_answer_is_complete_or_an_error_whatever_goes_wrong() {
     }
     assert!(answered > 300 && failed > 5, "{answered} answered, {failed} failed");
 }
+
+/// The venue's table of weights and the simulator's are written down apart; every question is asked of both.
+#[tokio::test(start_paused = true)]
+async fn every_request_costs_what_the_table_says() {
+    let stage = Stage::new(SimulatorConfig { weight_1m_max: Some(1_000_000), ..config(7) });
+    let exchange = &stage.exchange;
+    let (regular, conditional) = (OrderClass::Regular, OrderClass::Conditional);
+    let by_id = |class| OrderRef::Id(class, ledger_core::OrderId::new("1").unwrap());
+    exchange.server_time().await.unwrap();
+    let mut seen = (exchange.usage().weight, 1);
+    macro_rules! costs {
+        ($($weight:literal: $question:expr),+ $(,)?) => {$(
+            let _answer = $question.await;
+            let usage = exchange.usage();
+            let by_table = usage.weight - seen.0;
+            let by_exchange = u64::from(usage.weight_1m.unwrap()) - seen.1;
+            assert_eq!((by_table, by_exchange), ($weight, $weight), stringify!($question));
+            seen = (usage.weight, seen.1 + by_exchange);
+        )+};
+    }
+    costs! {
+        1: exchange.server_time(),
+        1: exchange.fetch_instruments(),
+        1: exchange.fetch_mark_prices(Some(btc())),
+        10: exchange.fetch_mark_prices(None),
+        5: exchange.fetch_balances(),
+        5: exchange.account_identity(),
+        5: exchange.fetch_positions(None),
+        5: exchange.fetch_positions(Some(btc())),
+        30: exchange.fetch_position_mode(),
+        80: exchange.fetch_open_orders(None),
+        2: exchange.fetch_open_orders(Some(btc())),
+        1: exchange.fetch_order(btc(), by_id(regular)),
+        1: exchange.fetch_order(btc(), by_id(conditional)),
+        5: exchange.fetch_orders(regular, None, stage.lately()),
+        5: exchange.fetch_orders(conditional, Some(btc()), stage.lately()),
+        5: exchange.fetch_my_trades(btc(), TradeQuery::Window(stage.lately().window)),
+        30: exchange.fetch_income(stage.lately()),
+        20: exchange.fetch_force_orders(Some(btc()), stage.lately()),
+        50: exchange.fetch_force_orders(None, stage.lately()),
+        0: exchange.create_order(order("a", Side::Buy, OrderKind::Market)),
+        1: exchange.set_leverage(btc(), 5),
+        1: exchange.set_margin_mode(btc(), MarginMode::Cross),
+        1: exchange.cancel_order(btc(), by_id(regular)),
+        1: exchange.cancel_all_orders(btc()),
+        1: exchange.cancel_all_conditional_orders(btc()),
+    }
+    assert_eq!((exchange.usage().weight, exchange.usage().orders_10s), (seen.0, Some(1)));
+}

@@ -10,6 +10,7 @@ use ledger_core::{Fill, FillId, TimestampMs};
 
 use super::facts::VENUE;
 use crate::api::{Stated, TimeWindow, TradeQuery, WindowQuery};
+use crate::clock::utc;
 use crate::venue::{DAY_MS, PagedFacts};
 
 /// What a request asks for.
@@ -112,9 +113,10 @@ pub(super) fn within_retention(window: TimeWindow, now: TimestampMs, limits: Pag
     }
     let days = limits.retention_ms / DAY_MS;
     Err(Stuck(format!(
-        "the exchange answers for the last {days} days, since {edge} ms; from {} ms on there would be nothing, whatever \
-         there was: ask from the later time on",
-        window.since()
+        "the exchange answers for the last {days} days, since {}; from {} on there would be nothing, whatever there was: \
+         ask from the later time on",
+        utc(edge),
+        utc(window.since())
     )))
 }
 
@@ -154,7 +156,7 @@ pub(super) fn next_window(query: &WindowQuery, row_count: usize, limits: PagedFa
     if step.length_ms() == 1 {
         return Err(Stuck(format!(
             "{row_count} rows, a full page, lie within the millisecond {}; there is no way to ask for the others",
-            step.since()
+            utc(step.since())
         )));
     }
     Ok(WindowAnswer::Overflowed(WindowQuery { window: query.window, step_ms: step.length_ms() / 2 }))
@@ -279,7 +281,7 @@ mod tests {
                 Err(Stuck(message)) => break message,
             }
         };
-        assert!(stuck.contains("full page") && stuck.contains(&START_MS.to_string()), "{stuck}");
+        assert!(stuck.contains("full page") && stuck.contains(" 2026-05-28T20:26:40Z;"), "{stuck}");
     }
 
     #[test]
@@ -314,6 +316,9 @@ mod tests {
         assert_eq!(from(-90 * DAY_MS), Ok(()));
         assert_eq!(from(-90 * DAY_MS - RETENTION_GRACE_MS), Ok(()));
         let Err(Stuck(why)) = from(-90 * DAY_MS - RETENTION_GRACE_MS - 1) else { panic!() };
-        assert!(why.contains("90 days") && why.contains(&(START_MS - 90 * DAY_MS).to_string()), "{why}");
+        assert!(
+            why.contains("90 days, since 2026-02-27T20:26:40Z") && why.contains("from 2026-02-27T19:26:39.999Z"),
+            "{why}"
+        );
     }
 }

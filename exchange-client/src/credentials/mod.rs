@@ -91,7 +91,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Checks and keeps a key with its secret.
+    /// Checks and keeps a key with its secret, which is a text or an Ed25519 private key in PEM.
     ///
     /// # Errors
     /// [`CredentialError`] for whichever is unusable.

@@ -15,6 +15,7 @@ use thiserror::Error;
 pub use self::field::FieldProblem;
 pub use self::outcome::SendOutcome;
 use crate::api::InvalidOrder;
+use crate::clock::utc;
 use crate::transport::{Method, TransportError};
 
 /// What was asked: for messages, and for the weight that it costs.
@@ -91,7 +92,7 @@ pub enum ExchangeError {
         message: String,
     },
     /// Too many requests, or too many orders. Nothing was executed.
-    #[error("{endpoint}: the exchange asks to slow down; nothing of the kind is sent until {until} ms")]
+    #[error("{endpoint}: the exchange asks to slow down; nothing of the kind is sent until {}", utc(*until))]
     Throttled {
         /// What was asked.
         endpoint: Endpoint,
@@ -99,7 +100,7 @@ pub enum ExchangeError {
         until: TimestampMs,
     },
     /// This address is banned for having ignored requests to slow down. Nothing was executed, nothing is sent.
-    #[error("{endpoint}: the exchange has banned this address; nothing is sent until {until} ms")]
+    #[error("{endpoint}: the exchange has banned this address; nothing is sent until {}", utc(*until))]
     Banned {
         /// What was asked.
         endpoint: Endpoint,

@@ -19,16 +19,20 @@ pub struct HttpTransportConfig {
     pub connect_timeout: Duration,
     /// How long a request may take as a whole.
     pub request_timeout: Duration,
+    /// How long a connection is kept for the next request. Servers close theirs after a minute or less, and an order
+    /// that is sent into a closing connection has an unknown outcome.
+    pub idle_timeout: Duration,
     /// The most bytes of a body that are read.
     pub body_bytes_max: usize,
 }
 
 impl Default for HttpTransportConfig {
-    /// 5 s to connect, 20 s in all, 64 MiB: `exchangeInfo`, the largest answer, has a few MiB.
+    /// 5 s to connect, 20 s in all, 20 s idle, 64 MiB: `exchangeInfo`, the largest answer, has a few MiB.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(20),
             body_bytes_max: 64 * 1024 * 1024,
         }
     }
@@ -52,6 +56,7 @@ impl HttpTransport {
             .retry(reqwest::retry::never())
             .connect_timeout(config.connect_timeout)
             .timeout(config.request_timeout)
+            .pool_idle_timeout(config.idle_timeout)
             .no_proxy()
             .http1_only()
             .user_agent(concat!("fillbook/", env!("CARGO_PKG_VERSION")))

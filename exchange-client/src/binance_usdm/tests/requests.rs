@@ -157,7 +157,10 @@ async fn nothing_is_sent_while_banned() {
         for _ in 0..3 {
             let error = exchange.fetch_positions(None).await.unwrap_err();
             assert_eq!(error.retry_at().unwrap().as_ms(), NOW_MS + wait_secs * 1_000);
-            assert!(matches!(&error, ExchangeError::Banned { .. }) && error.to_string().contains("banned"), "{error}");
+            assert!(
+                matches!(&error, ExchangeError::Banned { .. }) && error.to_string().contains("until 2026-05-28T20:"),
+                "{error}"
+            );
         }
         assert!(matches!(
             exchange.create_order(new_order()).await,
