@@ -341,3 +341,39 @@ proptest! {
         prop_assert_eq!(piecewise.books(), at_once.books());
     }
 }
+
+#[test]
+fn a_margin_that_is_used_up_is_noticed_at_that_tick() {
+    // Accounts are not looked at every tick. Whoever looks at every tick must see nothing that was missed.
+    let mut liquidated = 0;
+    for seed in 0..12 {
+        let account =
+            SimulatorAccount { deposits: vec![("USDT".into(), "1000".into())], ..SimulatorAccount::standard() };
+        let (simulator, _clock) = simulator(SimulatorConfig { accounts: vec![account], ..generous(seed) });
+        let desk = Desk::new(&simulator, 0);
+        desk.done("POST", "v1/leverage", "symbol=SOLUSDT&leverage=40");
+        desk.done("POST", "v1/leverage", "symbol=ETHUSDT&leverage=40");
+        if seed % 2 == 0 {
+            desk.done("POST", "v1/marginType", "symbol=SOLUSDT&marginType=ISOLATED");
+        }
+        desk.order(&format!(
+            "symbol=SOLUSDT&type=MARKET&quantity=110&side={}",
+            if seed % 3 == 0 { "BUY" } else { "SELL" }
+        ));
+        desk.order("symbol=ETHUSDT&type=MARKET&quantity=3&side=BUY");
+        for _ in 0..4_000 {
+            simulator.step(Duration::from_secs(5));
+            let state = simulator.state();
+            let margin = state.engine.margin(0, "USDT");
+            assert!(margin.cross_notional_e8 == 0 || margin.cross_equity_e8() > margin.cross_maintenance_e8, "{seed}");
+            for (symbol, _, position) in state.engine.books.accounts[0].open_positions() {
+                let market = &state.engine.markets[symbol];
+                let equity_e8 = position.isolated_e8 + position.unrealized_e8(market.price_e8);
+                let maintenance_e8 = market.maintenance_e8(position.notional_e8(market.price_e8));
+                assert!(position.isolated_e8 == 0 || equity_e8 > maintenance_e8, "{seed} {symbol}");
+            }
+        }
+        liquidated += desk.truth().orders.iter().filter(|order| order.forced.is_some()).count();
+    }
+    assert!(liquidated > 4, "{liquidated}");
+}
