@@ -4,6 +4,7 @@ use crate::amount::{Decimal, Quantity};
 use crate::id::{Asset, Symbol};
 use crate::merge::{Fact, Joiner};
 use crate::source::names;
+use crate::time::TimestampMs;
 
 /// How a contract pays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,6 +33,24 @@ pub struct Instrument {
     pub tick_size: Option<Decimal>,
     /// The smallest quantity step, where known.
     pub step_size: Option<Decimal>,
+    /// When these steps were stated: exchanges change them, and the latest stand. `None` when the source does not say.
+    pub steps_as_of: Option<TimestampMs>,
+}
+
+/// The steps of a contract, which only make sense together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Steps {
+    as_of: Option<TimestampMs>,
+    tick_size: Option<Decimal>,
+    step_size: Option<Decimal>,
+}
+
+impl Steps {
+    /// Steps that are stated stand against none, later ones against earlier, both against one.
+    fn version(&self) -> (bool, Option<TimestampMs>, u8) {
+        let stated = [self.tick_size.is_some(), self.step_size.is_some()];
+        (stated.contains(&true), self.as_of, stated.into_iter().map(u8::from).sum())
+    }
 }
 
 impl Instrument {
@@ -41,7 +60,15 @@ impl Instrument {
     /// Never in practice: the multiplier 1 is valid.
     pub fn linear(symbol: Symbol, settle_asset: Asset) -> Result<Self, crate::amount::AmountError> {
         let multiplier = Quantity::new(Decimal::ONE)?;
-        Ok(Self { symbol, kind: ContractKind::Linear, multiplier, settle_asset, tick_size: None, step_size: None })
+        Ok(Self {
+            symbol,
+            kind: ContractKind::Linear,
+            multiplier,
+            settle_asset,
+            tick_size: None,
+            step_size: None,
+            steps_as_of: None,
+        })
     }
 }
 
@@ -53,13 +80,16 @@ impl Fact for Instrument {
     }
 
     fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
+        let of = |it: &Self| Steps { as_of: it.steps_as_of, tick_size: it.tick_size, step_size: it.step_size };
+        let steps = j.group("steps", &of(self), &of(other), Steps::version);
         Self {
             symbol: self.symbol.clone(),
             kind: j.required("kind", &self.kind, &other.kind),
             multiplier: j.required("multiplier", &self.multiplier, &other.multiplier),
             settle_asset: j.required("settle_asset", &self.settle_asset, &other.settle_asset),
-            tick_size: j.optional("tick_size", self.tick_size.as_ref(), other.tick_size.as_ref()),
-            step_size: j.optional("step_size", self.step_size.as_ref(), other.step_size.as_ref()),
+            tick_size: steps.tick_size,
+            step_size: steps.step_size,
+            steps_as_of: steps.as_of,
         }
     }
 }

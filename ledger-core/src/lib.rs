@@ -2,6 +2,7 @@
 
 mod amount;
 mod certainty;
+mod commission;
 mod fact;
 mod fill;
 mod funding;
@@ -11,6 +12,7 @@ mod instrument;
 mod merge;
 mod order;
 mod position;
+mod position_mode;
 mod report;
 mod round_trip;
 mod signal;
@@ -21,6 +23,7 @@ mod time;
 
 pub use amount::{AmountError, Decimal, MathError, ParseDecimalError, Price, Quantity, SCALE_MAX};
 pub use certainty::{CertainTotal, Certainty};
+pub use commission::ledger_fee;
 pub use fact::{AnyFact, FactKind, Statement};
 pub use fill::{Fee, Fill, FillKey, FoldKey};
 pub use funding::funding_instant;
@@ -33,6 +36,7 @@ pub use order::{
     OrderTerms,
 };
 pub use position::{Applied, Change, Contract, Position, Value};
+pub use position_mode::{Span, first_difference, one_way_spans};
 pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip};
 pub use signal::{Signal, SignalKind};

@@ -324,6 +324,10 @@ mod merging {
             laws::<Order>(&a, &b, &c)?;
         }
         #[test]
+        fn instruments(a in sourced(support::instruments()), b in sourced(support::instruments()), c in sourced(support::instruments())) {
+            laws(&a, &b, &c)?;
+        }
+        #[test]
         fn signals(a in sourced(support::signals()), b in sourced(support::signals()), c in sourced(support::signals())) {
             laws(&a, &b, &c)?;
         }

@@ -42,6 +42,9 @@ pub struct Batch {
     pub settled: Vec<DiscrepancyKey>,
     /// What this batch changes, for the journal.
     pub repairs: Vec<NewRepair>,
+    /// The exchange's number of the owner of these facts (`Uid` in exports), where they state it: bound to the account
+    /// with the first batch that has one; another one's batches are refused from then on.
+    pub user_id: Option<String>,
     /// When derived rows follow.
     pub refold: Refold,
 }
@@ -59,6 +62,7 @@ impl Batch {
             discrepancies: Vec::new(),
             settled: Vec::new(),
             repairs: Vec::new(),
+            user_id: None,
             refold: Refold::Now,
         }
     }

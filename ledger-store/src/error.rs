@@ -138,9 +138,9 @@ pub enum StoreError {
         /// What the book says.
         existing: String,
     },
-    /// The exchange says it is another account than the one this book was bound to.
+    /// The exchange, or an export, says it is another account than the one this book was bound to.
     #[error(
-        "account `{account}` is bound to {field} `{bound}`, but the exchange answers as `{offered}`; nothing was written"
+        "account `{account}` is bound to {field} `{bound}`, but this is of `{offered}`; nothing was written: name the account it belongs to, or keep it in another one"
     )]
     WrongAccount {
         /// The account.

@@ -37,6 +37,8 @@ pub struct Account {
     pub venue: String,
     /// Who it is at the exchange; `None` before the first sync.
     pub identity: Option<ExchangeIdentity>,
+    /// The exchange's number of its owner, as exports state it (`Uid`); `None` before the first that does.
+    pub user_id: Option<String>,
     /// Whether it holds one position a symbol or two, as the user says: for all of its history, unless the exchange
     /// says otherwise.
     pub position_mode: Option<PositionMode>,

@@ -37,6 +37,11 @@ pub trait LedgerWriter: Send + Sync {
     /// batch survives a crash.
     ///
     /// What the book has already, refines or contradicts is an outcome, not an error.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownAccount`] and [`StoreError::WrongAccount`]; [`StoreError::UnknownRun`],
+    /// [`StoreError::UnknownDiscrepancy`] and [`StoreError::RepairWithoutRun`] when the journal cannot be written; and
+    /// whatever the file fails with.
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport>;
 
     /// The symbols whose derived rows are out of date.
@@ -73,7 +78,7 @@ pub trait AccountRepository: Send + Sync {
     /// Takes the user's word whether the account holds one position a symbol or two, in place of an earlier one. What
     /// follows from that is up to date when this answers. What the exchange answers is a fact, recorded by
     /// [`LedgerWriter::commit`].
-    async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()>;
+    async fn set_position_mode(&self, id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> StoreResult<()>;
 
     /// What the exchange answered about the position mode, by time.
     async fn position_modes(&self, id: &AccountId) -> StoreResult<Vec<Sourced<PositionModeSnapshot>>>;
@@ -136,14 +141,25 @@ pub trait FillRepository: Send + Sync {
     /// Fills by time.
     async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
 
-    /// Fills of one symbol in the order in which they are folded, from the first on; those that are kept out of the
-    /// fold are left out. The direction of `page` is not used.
+    /// Fills of one symbol as they are folded, in that order, from the first on; those that are kept out of the fold are
+    /// left out. A position side that the order or the position mode tells and a fee that the exchange's ledger tells
+    /// stand in them, with [`Source::Repair`](ledger_core::Source::Repair) in their provenance. The direction of `page`
+    /// is not used.
     async fn fills_in_fold_order(
         &self,
         account: &AccountId,
         symbol: &Symbol,
         page: &PageRequest,
     ) -> StoreResult<Page<Sourced<Fill>>>;
+
+    /// Fills of one symbol as they are folded: see [`fills_in_fold_order`](Self::fills_in_fold_order). Those that are
+    /// kept out come back without a position side.
+    async fn as_folded(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        fills: Vec<Sourced<Fill>>,
+    ) -> StoreResult<Vec<Sourced<Fill>>>;
 
     /// How many fills there are.
     async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64>;

@@ -110,6 +110,7 @@ fn account() -> Account {
         id: account_id(),
         venue: VENUE.name.into(),
         identity: None,
+        user_id: None,
         position_mode: None,
         observed_mode: Some(PositionModeSnapshot { at: at(-9_000_000), mode: PositionMode::OneWay }),
         created_local: at(-9_000_000),

@@ -342,12 +342,12 @@ async fn check_income(
     }
     let mut tally = Tally::default();
     for ((symbol, fill_id, kind, asset), stated) in sums {
-        let mut has_fill = false;
+        let mut fill_count = 0;
         let mut booked: Option<Decimal> = None;
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
             let Some(fill) = book.fills.fill(account, &key).await.doing("reading a fill")? else { continue };
-            has_fill = true;
+            fill_count += 1;
             let amount = if kind.is(IncomeType::COMMISSION) {
                 fill.fact.fee.filter(|fee| fee.asset == *asset).map(|fee| -fee.amount)
             } else {
@@ -357,10 +357,13 @@ async fn check_income(
                 booked = Some(booked.unwrap_or_default().checked_add(amount)?);
             }
         }
-        let agrees = booked.is_some_and(|booked| booked.round(LEDGER_SCALE) == stated.round(LEDGER_SCALE));
+        // Sources do not agree on the sign of a fee: the ledger's counts, and the fold takes it.
+        let is_signed = fill_count > 1 || !kind.is(IncomeType::COMMISSION);
+        let shown = |amount: Decimal| if is_signed { amount } else { amount.abs() }.round(LEDGER_SCALE);
+        let agrees = booked.is_some_and(|booked| shown(booked) == shown(stated));
         tally.compare(agrees, || {
             let what = format!("{kind} {stated} {asset} of {symbol} trade {fill_id}");
-            match (has_fill, booked) {
+            match (fill_count > 0, booked) {
                 (false, _) => format!("{what}: the book has no such fill"),
                 (true, Some(amount)) => format!("{what}: the book's fill says {amount}"),
                 (true, None) => format!("{what}: the book's fill says nothing"),

@@ -162,7 +162,7 @@ fn tampering_is_noticed() {
         ("UPDATE orders SET residual_qty = '5' WHERE order_id = '91'", "recomputation", 6),
         ("UPDATE fills SET price = '90' WHERE fill_id = '1'", "recomputation", 6),
         ("UPDATE fills SET qty = '1' WHERE fill_id = '1'", "recomputation", 6),
-        ("UPDATE fills SET fee = '0' WHERE fill_id = '1'", "income against fills", 6),
+        ("UPDATE fills SET fee = '0' WHERE fill_id = '1'", "income against fills", 3),
         ("DELETE FROM fills WHERE fill_id = '1'", "recomputation", 6),
         ("DELETE FROM income WHERE tran_id = '11'", "footing", 6),
         ("UPDATE instruments SET multiplier = '10'", "recomputation", 6),

@@ -9,13 +9,8 @@ use std::path::{Path, PathBuf};
 
 use exchange_client::binance_usdm::instrument_from_symbol;
 use exchange_client::files::{self, Kind, Options, ZoneOrigin};
-use ledger_core::{
-    AccountId, AnyFact, FactKind, FillKey, OrderClass, OrderKey, Outcome, PositionMode, PositionSide, Source,
-    Statement, TimestampMs,
-};
-use ledger_store::{
-    Batch, CommitReport, FillFilter, PageRequest, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError,
-};
+use ledger_core::{AccountId, AnyFact, FactKind, FillKey, Outcome, Source, Statement, TimestampMs};
+use ledger_store::{Batch, CommitReport, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
 use serde_json::json;
 
 use super::rebuild::count;
@@ -80,6 +75,8 @@ struct Import<'a> {
     rows: u64,
     pending: Vec<Statement>,
     origins: Vec<Origin>,
+    /// The exchange account that the file's rows belong to, once one says.
+    uid: Option<String>,
 }
 
 /// Reads files into the book.
@@ -89,16 +86,15 @@ struct Import<'a> {
 pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let account_id = context.settings.account.clone();
     let real = crate::wiring::open(&context.settings)?;
-    let Some(account) = real.account(&account_id).await? else {
+    if real.account(&account_id).await?.is_none() {
         return Err(StoreError::UnknownAccount { account: account_id }.into());
-    };
+    }
     // A dry run is a real import into a copy of the book, so that its answers are the real ones.
     let scratch =
         if args.dry_run { Some(crate::wiring::scratch_copy(real.as_ref(), &context.settings).await?) } else { None };
     let store = scratch.as_ref().map_or(&real, |scratch| &scratch.store);
     let options = Options {
         zone: context.settings.zone_flag.clone(),
-        position_side_when_absent: (account.mode() == Some(PositionMode::OneWay)).then_some(PositionSide::Net),
         settle_asset_default: args.settle_asset.clone(),
         uid: args.uid.clone(),
         after: None,
@@ -135,7 +131,6 @@ struct FileRead {
 /// What an import found and did.
 struct Read {
     lines: Vec<Line>,
-    placed: u64,
     unplaced: u64,
     quarantined: Vec<(String, String)>,
     code: ExitCode,
@@ -152,9 +147,6 @@ impl Read {
 
     fn print(&self, output: &mut Output) -> Result<(), CommandError> {
         output.list(&LISTING, &self.lines)?;
-        if self.placed > 0 {
-            output.remark(&format!("{} took the position side from the order.", count(self.placed, "fill")));
-        }
         for (symbol, reason) in &self.quarantined {
             output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
         }
@@ -162,7 +154,7 @@ impl Read {
             let (are, change) = if self.unplaced == 1 { ("is", "it") } else { ("are", "they") };
             output.remark(&format!(
                 "{} {are} kept, but in no position: nothing says which one {change} changed. If the account was in one-way mode \
-                 all the time, `fillbook init --position-mode one-way` says so; then import the file again. If not, an \
+                 all the time, `fillbook init --position-mode one-way` says so. If not, an \
                  export with a position side, or the orders' export, tells.",
                 count(self.unplaced, "fill")
             ));
@@ -196,6 +188,7 @@ impl Recording<'_> {
                 rows: 0,
                 pending: Vec::new(),
                 origins: Vec::new(),
+                uid: None,
             };
             let read = import.file(path, &options).await?;
             // One account a book: what the first file says holds for the others.
@@ -209,7 +202,6 @@ impl Recording<'_> {
             }
             lines.extend(import.lines());
         }
-        let placed = self.place_by_orders().await?;
         self.infer_contracts().await?;
         let quarantined = self.refold(output).await?;
         if !quarantined.is_empty() {
@@ -217,41 +209,14 @@ impl Recording<'_> {
         }
         let unplaced = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
         let unplaced = self.store.fill_count(&unplaced).await?;
-        Ok(Read { lines, placed, unplaced, quarantined, code })
+        Ok(Read { lines, unplaced, quarantined, code })
     }
 
-    async fn commit(&self, statements: Vec<Statement>) -> Result<CommitReport, StoreError> {
+    async fn commit(&self, statements: Vec<Statement>, uid: Option<String>) -> Result<CommitReport, StoreError> {
         let mut batch = Batch::new(self.account.clone(), self.recorded_at, statements).with_refold(Refold::Deferred);
         batch.run_id = Some(self.run_id);
+        batch.user_id = uid;
         self.store.commit(batch).await
-    }
-
-    /// Gives fills that do not say which position they changed the position side of their order, which is the same.
-    async fn place_by_orders(&self) -> Result<u64, CommandError> {
-        let filter = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
-        let mut request = PageRequest::first(PAGE);
-        let mut placed = 0;
-        loop {
-            let page = self.store.fills(&filter, &request).await?;
-            let mut statements = Vec::new();
-            for fill in page.items {
-                let Some(order_id) = fill.fact.order_id.clone() else { continue };
-                let key = OrderKey { symbol: fill.fact.key.symbol.clone(), class: OrderClass::Regular, order_id };
-                let Some(order) = self.store.order(&self.account, &key).await? else { continue };
-                let Some(position_side) = order.order.fact.position_side else { continue };
-                // Stated by whoever stated less of it, so that the fill's own source keeps its rank.
-                let source = fill.provenance.source.min(order.order.provenance.of("position_side"));
-                let mut fact = fill.fact;
-                fact.position_side = Some(position_side);
-                statements.push(Statement { fact: AnyFact::Fill(fact), source, payload: None });
-            }
-            placed += statements.len() as u64;
-            if !statements.is_empty() {
-                self.commit(statements).await?;
-            }
-            let Some(next) = page.next else { return Ok(placed) };
-            request = request.after(next);
-        }
     }
 
     /// Adds the contracts that no file stated but whose names tell what they are.
@@ -268,7 +233,7 @@ impl Recording<'_> {
             }
         }
         if !statements.is_empty() {
-            self.commit(statements).await?;
+            self.commit(statements, None).await?;
         }
         Ok(())
     }
@@ -293,9 +258,9 @@ impl Import<'_> {
             Err(error) => return self.complain(&error).map(|()| FileRead::default()),
         };
         if file.kind() == Kind::BotDatabase {
-            return self.bot_database(path, options).await.map(|()| FileRead::default());
+            return self.bot_database(path).await.map(|()| FileRead::default());
         }
-        for row in file.by_ref() {
+        while let Some(row) = file.next() {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
@@ -304,6 +269,9 @@ impl Import<'_> {
                 }
             };
             self.rows += 1;
+            if self.uid.is_none() {
+                self.uid = file.uid().map(str::to_owned);
+            }
             let origin = Origin { member: row.member, line: row.line };
             if let Some(note) = row.note {
                 self.notes += 1;
@@ -324,7 +292,7 @@ impl Import<'_> {
         Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts() })
     }
 
-    async fn bot_database(&mut self, path: &Path, options: &Options) -> Result<(), CommandError> {
+    async fn bot_database(&mut self, path: &Path) -> Result<(), CommandError> {
         let mut database = match crate::wiring::open_bot_database(path) {
             Ok(database) => database,
             Err(error) => return self.complain(&error),
@@ -350,8 +318,7 @@ impl Import<'_> {
                         self.name("noted", self.notes, &origin, note)?;
                     }
                     match row.parsed {
-                        Ok(mut statements) => {
-                            complete(&mut statements, options);
+                        Ok(statements) => {
                             self.take(statements, &origin).await?;
                         }
                         Err(reason) => {
@@ -382,7 +349,7 @@ impl Import<'_> {
             return Ok(());
         }
         let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
-        let report = self.to.commit(statements).await?;
+        let report = self.to.commit(statements, self.uid.clone()).await?;
         for ((outcome, (kind, fact)), origin) in report.outcomes.iter().zip(facts).zip(origins) {
             let counts = self.kinds.entry(kind).or_default();
             match outcome {
@@ -457,17 +424,6 @@ impl Import<'_> {
             lines.push(Line { file: name, what: "rows".to_owned(), counts });
         }
         lines
-    }
-}
-
-/// Gives a bot's rows the position side of an account that is in one-way mode.
-fn complete(statements: &mut [Statement], options: &Options) {
-    for statement in statements {
-        match &mut statement.fact {
-            AnyFact::Fill(fill) => fill.position_side = fill.position_side.or(options.position_side_when_absent),
-            AnyFact::Order(order) => order.position_side = order.position_side.or(options.position_side_when_absent),
-            _ => {}
-        }
     }
 }
 

@@ -25,7 +25,7 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
         })
         .await?;
     if let Some(mode) = args.position_mode {
-        store.set_position_mode(&settings.account, mode).await?;
+        store.set_position_mode(&settings.account, mode, context.clock.now()).await?;
         ledger_store::refold_pending(store.as_ref(), &mut |_, _| {}).await?;
     }
     let mode = args.position_mode.or(known.as_ref().and_then(Account::mode));

@@ -119,7 +119,7 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         time: trade.pick(&["time"], &["timestamp", "datetime"]).ok_or_else(missing_time)?.time(None)?,
         price: trade.required(&["price"], "price")?.price()?,
         qty: trade.required(&["qty"], "amount")?.quantity()?,
-        position_side: context.position_side(trade.in_info(&["positionSide"]))?,
+        position_side: trade.in_info(&["positionSide"]).map(super::cell::Cell::position_side).transpose()?,
         fee: fee(trade, &market, maker, context)?,
         maker,
         exchange_realized_pnl: trade.in_info(&["realizedPnl"]).map(Cell::decimal).transpose()?,
@@ -237,7 +237,7 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
             .map(Cell::id)
             .transpose()?,
         side,
-        position_side: context.position_side(order.in_info(&["positionSide"]))?,
+        position_side: order.in_info(&["positionSide"]).map(super::cell::Cell::position_side).transpose()?,
         order_type: order.pick(&["origType", "orderType", "type"], &["type"]).map(Cell::label_as_name).transpose()?,
         time_in_force: order.pick(&["timeInForce"], &["timeInForce"]).map(Cell::label_as_name).transpose()?,
         status: status.clone(),

@@ -125,11 +125,6 @@ impl Context {
         Ok(())
     }
 
-    /// A row's position side, or what stands for it where files lack one.
-    pub(super) fn position_side(&self, cell: Option<Cell<'_>>) -> Result<Option<PositionSide>, RowError> {
-        cell.map_or(Ok(self.options.position_side_when_absent), |cell| cell.position_side().map(Some))
-    }
-
     /// The asset in which `symbol` settles, as far as its name tells, else the caller's default.
     pub(super) fn settle_asset(&self, symbol: &Symbol) -> Option<Asset> {
         instrument_from_symbol(symbol)

@@ -58,7 +58,7 @@ mod zone;
 use std::path::Path;
 use std::sync::Arc;
 
-use ledger_core::{Asset, PositionSide, Statement};
+use ledger_core::{Asset, Statement};
 
 pub use context::Parts;
 pub use error::{FileError, Place, RowError, RowProblem};
@@ -73,9 +73,6 @@ pub const ROW_BYTES_MAX: usize = 1 << 20;
 pub struct Options {
     /// The zone of local times in files that do not say it themselves.
     pub zone: Option<Zone>,
-    /// The position side of fills and orders in files that have none: only set it where the account is known to be in
-    /// one-way mode for the whole time ([`PositionSide::Net`]); otherwise the fills say nothing about their position.
-    pub position_side_when_absent: Option<PositionSide>,
     /// The asset of a fee that stands without one, for symbols whose name does not tell the settle asset.
     pub settle_asset_default: Option<Asset>,
     /// The exchange account (`Uid`) whose rows are wanted; by default that of the first row.

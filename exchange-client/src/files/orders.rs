@@ -85,7 +85,7 @@ impl OrderColumns {
         let order = Order {
             client_order_id: row.optional(self.client_order_id).map(Cell::id).transpose()?,
             side,
-            position_side: context.position_side(row.optional(self.position_side))?,
+            position_side: row.optional(self.position_side).map(super::cell::Cell::position_side).transpose()?,
             order_type: Some(row.required(self.order_type)?.label_as_name()?),
             time_in_force: row.optional(self.time_in_force).map(Cell::label_as_name).transpose()?,
             status: status.clone(),

@@ -86,7 +86,7 @@ impl TradeColumns {
             time: row.required(self.time)?.time(context.zone.as_ref())?,
             price: row.required(self.price)?.price()?,
             qty: row.required(self.qty)?.quantity()?,
-            position_side: context.position_side(row.optional(self.position_side))?,
+            position_side: row.optional(self.position_side).map(super::cell::Cell::position_side).transpose()?,
             fee,
             maker,
             exchange_realized_pnl: realized_pnl,

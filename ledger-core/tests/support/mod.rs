@@ -1,9 +1,10 @@
 //! Generators and plain-number helpers for the law tests.
 
 use ledger_core::{
-    Asset, Cancel, ClientOrderId, Decimal, EngineLabel, EventTime, Execution, Fee, Fill, FillId, FillKey, Income,
-    IncomeKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus,
-    OrderTerms, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs, TranId,
+    Asset, Cancel, ClientOrderId, ContractKind, Decimal, EngineLabel, EventTime, Execution, Fee, Fill, FillId, FillKey,
+    Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId, OrderIntent, OrderKey,
+    OrderStatus, OrderTerms, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
+    TranId,
 };
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -243,4 +244,18 @@ pub fn incomes() -> impl Strategy<Value = Income> {
             fill_id,
             info: None,
         })
+}
+
+/// Statements about one contract: its steps may change, the rest may not.
+pub fn instruments() -> impl Strategy<Value = Instrument> {
+    let step = || prop::option::of((1_i128..3).prop_map(|unit| Decimal::new(unit, 2).unwrap()));
+    (step(), step(), prop::option::of((0_i64..3).prop_map(at)), any::<bool>()).prop_map(
+        |(tick_size, step_size, steps_as_of, is_linear)| Instrument {
+            kind: if is_linear { ContractKind::Linear } else { ContractKind::Inverse },
+            tick_size,
+            step_size,
+            steps_as_of,
+            ..Instrument::linear(Symbol::new("X").unwrap(), Asset::new("Y").unwrap()).unwrap()
+        },
+    )
 }

@@ -3,6 +3,7 @@ CREATE TABLE accounts (
     venue TEXT NOT NULL,
     base_url TEXT,
     alias TEXT,
+    user_id TEXT,
     position_mode TEXT CONSTRAINT accounts_position_mode CHECK (position_mode IN ('one_way', 'hedge')),
     created_local_ms INTEGER NOT NULL
 ) STRICT;
@@ -15,6 +16,7 @@ CREATE TABLE instruments (
     settle_asset TEXT NOT NULL,
     tick_size TEXT,
     step_size TEXT,
+    steps_ts INTEGER,
     source TEXT NOT NULL,
     field_sources TEXT,
     conflicts TEXT,

@@ -44,6 +44,8 @@ CREATE INDEX orders_open ON orders (account_id, ts, symbol, order_class, order_i
 CREATE INDEX orders_symbol_status ON orders (symbol, status, account_id);
 CREATE INDEX orders_client_order_id ON orders (account_id, client_order_id) WHERE client_order_id IS NOT NULL;
 CREATE INDEX orders_signal ON orders (account_id, signal_id) WHERE signal_id IS NOT NULL;
+CREATE INDEX orders_triggered ON orders (account_id, symbol, triggered_order_id) WHERE triggered_order_id IS NOT NULL;
+CREATE INDEX orders_hedged ON orders (account_id, coalesce(ts, updated_ts)) WHERE position_side <> 'NET';
 CREATE INDEX orders_residual ON orders (account_id, symbol, coalesce(updated_ts, ts), order_id)
     WHERE residual_qty IS NOT NULL;
 

@@ -25,4 +25,5 @@ CREATE INDEX fills_ts_symbol ON fills (account_id, ts, symbol);
 CREATE INDEX fills_order_id ON fills (order_id, symbol, account_id);
 -- The order in which fills are folded: see ledger_core::FoldKey.
 CREATE INDEX fills_fold_order ON fills (account_id, symbol, sequence, ts, fill_id, side);
+CREATE INDEX fills_hedged ON fills (account_id, ts) WHERE position_side <> 'NET';
 CREATE INDEX fills_unplaced ON fills (account_id, symbol) WHERE position_side IS NULL;

@@ -32,6 +32,7 @@ CREATE TABLE position_snapshots (
     conflicts TEXT,
     PRIMARY KEY (account_id, symbol, position_side, ts)
 ) STRICT;
+CREATE INDEX position_snapshots_hedged ON position_snapshots (account_id, ts) WHERE position_side <> 'NET';
 CREATE INDEX position_snapshots_ts_symbol ON position_snapshots (account_id, ts, symbol);
 
 CREATE TABLE balance_snapshots (

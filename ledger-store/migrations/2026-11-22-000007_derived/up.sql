@@ -67,11 +67,34 @@ CREATE TABLE pnl_mismatches (
     PRIMARY KEY (account_id, symbol, fill_no)
 ) STRICT;
 
+-- Fills whose fee the exchange's ledger (income, type COMMISSION) states in another way than the fill, and was believed.
+CREATE TABLE ledger_fees (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    fill_no INTEGER NOT NULL,
+    fill_id TEXT NOT NULL,
+    side TEXT NOT NULL CONSTRAINT ledger_fees_side CHECK (side IN ('BUY', 'SELL')),
+    stated_fee TEXT,
+    stated_fee_asset TEXT,
+    fee TEXT NOT NULL,
+    fee_asset TEXT NOT NULL,
+    PRIMARY KEY (account_id, symbol, fill_no)
+) STRICT;
+
+-- When the account provably held one position a symbol: a fill of that time without a position side changed that one.
+CREATE TABLE one_way_spans (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    since_ts INTEGER NOT NULL,
+    until_ts INTEGER,
+    PRIMARY KEY (account_id, since_ts)
+) STRICT;
+
 CREATE TABLE symbol_books (
     account_id TEXT NOT NULL REFERENCES accounts,
     symbol TEXT NOT NULL,
     settle_asset TEXT NOT NULL,
     fill_count INTEGER NOT NULL,
+    unplaced_count INTEGER NOT NULL,
     closed_count INTEGER NOT NULL,
     unallocated_funding_json TEXT NOT NULL,
     is_conserved INTEGER NOT NULL CONSTRAINT symbol_books_is_conserved CHECK (is_conserved IN (0, 1)),

@@ -161,10 +161,10 @@ pub async fn a_position_mode_places_what_orders_executed(open: Open<'_>) {
     bare.position_side = None;
     commit(store, vec![rest(AnyFact::Order(bare))]).await;
     assert!(store.positions(&main_account()).await.unwrap().is_empty());
-    store.set_position_mode(&main_account(), PositionMode::OneWay).await.unwrap();
+    store.set_position_mode(&main_account(), PositionMode::OneWay, at(0)).await.unwrap();
     assert!(store.pending_refolds().await.unwrap().is_empty());
     assert_eq!(position_of(store, "ETHUSDT").await, (dec("3"), Certainty::Estimated));
-    store.set_position_mode(&main_account(), PositionMode::Hedge).await.unwrap();
+    store.set_position_mode(&main_account(), PositionMode::Hedge, at(0)).await.unwrap();
     assert!(store.positions(&main_account()).await.unwrap().is_empty());
 }
 

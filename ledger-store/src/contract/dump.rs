@@ -7,7 +7,9 @@ use ledger_core::{
     Symbol, SymbolFold, TimestampMs, funding_instant,
 };
 
-use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::filter::{
+    DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter,
+};
 use crate::page::{Page, PageRequest};
 use crate::repository::Store;
 
@@ -103,6 +105,20 @@ pub(super) async fn dump_derived(store: &dyn Store, account: &AccountId) -> Vec<
     for item in store.quarantined(account).await.unwrap() {
         add("quarantine", format!("{item:?}"));
     }
+    for symbol in store.symbols(account).await.unwrap() {
+        for item in all!(async |page| store.fills_in_fold_order(account, &symbol, &page).await) {
+            add("folded fill", format!("{:?} {:?}", item.fact, item.provenance.exceptions.get("fee")));
+        }
+    }
+    // Those that the book opens by itself.
+    for kind in ["conflicting_fact", "position_mode"] {
+        let filter = DiscrepancyFilter { kind: Some(kind.to_owned()), ..DiscrepancyFilter::standing(account.clone()) };
+        let mut found = all!(async |page| store.discrepancies(&filter, &page).await);
+        found.sort_by(|a, b| a.entry.key.cmp(&b.entry.key));
+        for item in found {
+            add("discrepancy", format!("{:?} {:?}", item.entry.key, item.entry.status));
+        }
+    }
     lines
 }
 
@@ -113,7 +129,8 @@ enum Event {
 }
 
 /// The round trips and positions of a symbol, computed from the store's facts in memory: everything is read, sorted
-/// and folded at once, without checkpoints, marks, pages or stored sums.
+/// and folded at once, without checkpoints, marks, pages or stored sums. It knows nothing of what is told elsewhere than
+/// in fills and regular orders: see [`History::told_elsewhere`](super::History::told_elsewhere).
 pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> Vec<String> {
     let scope = Scope::symbol(account.clone(), symbol.clone());
     let filter = FillFilter::from(scope.clone());
@@ -122,7 +139,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
     fills.sort_by_key(Fill::fold_key);
     let filter = OrderFilter::from(scope.clone());
     let orders = all!(async |page| store.orders(&filter, &page).await);
-    let mut contexts = BTreeMap::new();
+    let (mut contexts, mut sides) = (BTreeMap::new(), BTreeMap::new());
     let mut events: Vec<((TimestampMs, u8, String), Event)> = Vec::new();
     for order in orders.iter().map(|order| &order.order.fact).filter(|order| order.key.class == OrderClass::Regular) {
         let context = OrderContext {
@@ -132,6 +149,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
             order_type: order.order_type.clone(),
         };
         contexts.insert(order.key.order_id.clone(), context.clone());
+        sides.extend(order.position_side.map(|side| (order.key.order_id.clone(), side)));
         let own = fills.iter().filter(|fill| fill.order_id.as_ref() == Some(&order.key.order_id));
         let (mut qty, mut quote) = (Decimal::ZERO, Decimal::ZERO);
         for fill in own {
@@ -188,8 +206,12 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
             timed(&mut fold, event, &mut apply);
         }
         let order = fill.order_id.as_ref().and_then(|id| contexts.get(id));
-        match fill.position_side {
-            Some(_) => apply(&mut fold, FoldEvent::Fill { fill, order }),
+        let by_order = || fill.order_id.as_ref().and_then(|id| sides.get(id)).copied();
+        match fill.position_side.or_else(by_order) {
+            Some(side) => {
+                let fill = &Fill { position_side: Some(side), ..fill.clone() };
+                apply(&mut fold, FoldEvent::Fill { fill, order });
+            }
             None => fold.doubt(),
         }
     }

@@ -280,6 +280,28 @@ pub async fn a_conflict_that_is_settled_is_closed(open: Open<'_>) {
     assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Resolved)]);
 }
 
+/// An exchange changes the steps of a contract: the later ones stand, and nothing is in conflict.
+pub async fn steps_of_a_contract_have_versions(open: Open<'_>) {
+    let version = |tick: &str, second: i64| {
+        let mut contract = linear("ETHUSDT");
+        (contract.tick_size, contract.steps_as_of) = (Some(dec(tick)), Some(at(second * 1_000)));
+        rest(AnyFact::Instrument(contract))
+    };
+    let guessed = ledger_core::Instrument { tick_size: None, ..linear("ETHUSDT") };
+    let statements = [version("0.1", 5), version("0.01", 9), by(Source::Repair, AnyFact::Instrument(guessed))];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+        let book = open();
+        let store = &*book.store;
+        store.create_account(new_account("main")).await.unwrap();
+        for index in order {
+            commit(store, statements.get(index).cloned().into_iter().collect()).await;
+        }
+        let kept = store.instrument(&main_account(), &symbol("ETHUSDT")).await.unwrap().unwrap();
+        assert_eq!((kept.fact.tick_size, kept.fact.steps_as_of), (Some(dec("0.01")), Some(at(9_000))), "{order:?}");
+        assert!(kept.conflicts.is_empty(), "{order:?}: {kept:?}");
+    }
+}
+
 /// REST's word on how much an ended order executed is not overridden by a file that says more.
 pub async fn the_last_word_on_an_order_is_kept(open: Open<'_>) {
     let last = order("ETHUSDT", "7", Side::Buy, "3", "100", 5);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    Anchor, AnyFact, Asset, BalanceSnapshot, Cancel, EngineLabel, EventTime, ExitReason, Fill, FillId, FillKey, Label,
-    OrderClass, OrderKey, PositionSide, PositionSnapshot, Side, Signal, SignalId, SignalKind, Source, Statement,
+    Anchor, AnyFact, Asset, BalanceSnapshot, Cancel, ClientOrderId, EngineLabel, EventTime, ExitReason, Fill, FillId,
+    FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, PositionMode,
+    PositionModeSnapshot, PositionSide, PositionSnapshot, Side, Signal, SignalId, SignalKind, Source, Statement,
 };
 
 use super::fixtures::{at, by, dec, funding, linear, mark_price, of_order, order, rest, said, symbol, usdt};
@@ -95,6 +96,75 @@ impl History {
             ..said("BTCUSDT", "1", 100_000)
         })));
         statements
+    }
+
+    /// What others tell about the fills of a history: the exchange's ledger about their fees, conditional orders,
+    /// intents and signals about their orders, and the exchange about the position mode.
+    pub fn told_elsewhere(&mut self, statements: &mut Vec<Statement>) {
+        let fills: Vec<Fill> = statements
+            .iter()
+            .filter_map(|it| match &it.fact {
+                AnyFact::Fill(fill) if it.source == Source::Rest => Some(fill.clone()),
+                _ => None,
+            })
+            .collect();
+        for (index, fill) in fills.iter().enumerate() {
+            let name = fill.key.symbol.as_str();
+            let parts = if self.chance(3) { 1 + self.below(2) } else { 0 };
+            for part in 0..parts {
+                let amount = fill.fee.as_ref().map(|fee| if self.chance(3) { fee.amount } else { -fee.amount });
+                let mut entry = funding(name, &format!("c{index}-{part}"), "0", 1);
+                entry.key.income_type = "COMMISSION".parse().unwrap();
+                (entry.amount, entry.fill_id) = (amount.unwrap(), Some(fill.key.fill_id.clone()));
+                statements.push(rest(AnyFact::Income(entry)));
+            }
+            let Some(order_id) = fill.order_id.clone().filter(|_| self.chance(3)) else { continue };
+            let client = ClientOrderId::new(format!("c{}", self.below(9))).unwrap();
+            let mut regular = order(name, order_id.as_str(), fill.key.side, "0", "100", 9);
+            (regular.executed, regular.position_side) = (None, None);
+            regular.client_order_id = Some(client.clone());
+            statements.push(rest(AnyFact::Order(regular.clone())));
+            if self.chance(2) {
+                let mut waiting = Order { client_order_id: Some(client.clone()), ..regular };
+                waiting.key.class = OrderClass::Conditional;
+                waiting.key.order_id = format!("9{index}").parse().unwrap();
+                waiting.order_type = Some(Label::new("TAKE_PROFIT_MARKET").unwrap());
+                waiting.triggered_order_id = self.chance(2).then_some(order_id);
+                waiting.position_side = fill.position_side.filter(|_| self.chance(2));
+                waiting.engine = self.chance(2).then(|| EngineLabel::new("waiting").unwrap());
+                statements.push(rest(AnyFact::Order(waiting)));
+            }
+            let role = if self.chance(2) { IntentRole::StopLoss } else { IntentRole::Exit };
+            statements.push(by(Source::Bot, AnyFact::Intent(self.intent(name, client, role))));
+        }
+        for second in [0, 7, 1_000] {
+            if self.chance(2) {
+                let mode = if self.chance(3) { PositionMode::Hedge } else { PositionMode::OneWay };
+                statements.push(rest(AnyFact::PositionMode(PositionModeSnapshot { at: at(second * 1_000), mode })));
+            }
+        }
+    }
+
+    fn intent(&mut self, name: &str, client_order_id: ClientOrderId, role: IntentRole) -> OrderIntent {
+        OrderIntent {
+            client_order_id,
+            symbol: symbol(name),
+            class: OrderClass::Regular,
+            side: Side::Sell,
+            position_side: None,
+            role,
+            dca_step: 0,
+            attempt: 0,
+            order_type: Label::new("MARKET").unwrap(),
+            qty: None,
+            price: None,
+            trigger_price: None,
+            reduce_only: false,
+            signal_id: self.chance(2).then(|| SignalId::new(format!("s{}", self.below(60))).unwrap()),
+            engine: self.chance(3).then(|| EngineLabel::new("intent").unwrap()),
+            created_local: at(1),
+            outcome: IntentOutcome::Pending,
+        }
     }
 
     fn fill(&mut self, name: &str, id: i64, is_hedged: bool) -> Fill {

@@ -37,7 +37,7 @@ pub async fn an_account_is_bound_to_one_identity(open: Open<'_>) {
         let error = store.bind_identity(&account, wrong).await.unwrap_err();
         assert!(matches!(error, StoreError::WrongAccount { .. }), "{error:?}");
     }
-    store.set_position_mode(&account, PositionMode::OneWay).await.unwrap();
+    store.set_position_mode(&account, PositionMode::OneWay, at(0)).await.unwrap();
     let found = store.account(&account).await.unwrap().unwrap();
     assert_eq!(found.identity, Some(identity("https://a", Some("x"))));
     assert_eq!(found.position_mode, Some(PositionMode::OneWay));
@@ -48,6 +48,28 @@ pub async fn an_account_is_bound_to_one_identity(open: Open<'_>) {
         StoreError::UnknownAccount { .. }
     ));
     assert_eq!(store.account(&nobody).await.unwrap(), None);
+}
+
+/// Exports name their owner: the first binds the account, and another one's facts are refused.
+pub async fn facts_of_another_owner_are_refused(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT"]).await;
+    let of_owner = |id, user_id: Option<&str>| {
+        let mut batch = batch(fills([fill("ETHUSDT", id, Side::Buy, "1", "100")]));
+        batch.user_id = user_id.map(str::to_owned);
+        batch
+    };
+    let count = async || store.fill_count(&Scope::account(main_account()).into()).await.unwrap();
+    store.commit(of_owner(1, None)).await.unwrap();
+    store.commit(of_owner(2, Some("71"))).await.unwrap();
+    let error = store.commit(of_owner(3, Some("72"))).await.unwrap_err();
+    assert!(matches!(&error, StoreError::WrongAccount { bound, offered, .. } if bound == "71" && offered == "72"));
+    assert_eq!(count().await, 2);
+    store.commit(of_owner(3, Some("71"))).await.unwrap();
+    store.commit(of_owner(4, None)).await.unwrap();
+    assert_eq!(count().await, 4);
+    assert_eq!(store.account(&main_account()).await.unwrap().unwrap().user_id.as_deref(), Some("71"));
 }
 
 /// Runs open and close; repairs name their run and come back as written.

@@ -24,6 +24,7 @@ mod fixtures;
 mod history;
 mod journal;
 mod pages;
+mod told_elsewhere;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use fixtures::*;
 pub use history::History;
 pub use journal::*;
 pub use pages::*;
+pub use told_elsewhere::*;
 
 /// An empty book, with whatever must live as long as it.
 pub struct Book {
@@ -74,6 +76,7 @@ macro_rules! contract_tests {
             a_conflict_is_recorded_once_with_both_values,
             a_conflict_that_is_settled_is_closed,
             the_last_word_on_an_order_is_kept,
+            steps_of_a_contract_have_versions,
             statements_under_one_key_in_one_batch_are_merged,
             payloads_are_kept_verbatim_and_once,
             an_unknown_account_is_refused,
@@ -86,6 +89,11 @@ macro_rules! contract_tests {
             a_position_mode_places_what_orders_executed,
             what_an_order_executed_beyond_its_fills_is_estimated,
             what_an_order_tells_reaches_its_round_trips,
+            a_fill_takes_its_position_from_its_order,
+            a_fill_is_placed_where_the_mode_is_proven,
+            a_word_that_facts_contradict_is_a_discrepancy,
+            the_ledger_decides_the_sign_of_a_fee,
+            labels_come_through_what_an_order_was,
             a_symbol_that_cannot_be_folded_stops_no_other,
             a_contract_that_comes_late_heals_its_symbol,
             deferred_refolds_stay_marked_until_done,
@@ -100,6 +108,7 @@ macro_rules! contract_tests {
             lists_can_be_narrowed,
             a_cursor_of_another_list_is_refused,
             an_account_is_bound_to_one_identity,
+            facts_of_another_owner_are_refused,
             runs_and_repairs_are_journaled,
             a_discrepancy_is_recorded_once,
             a_repair_is_written_with_its_facts_or_not_at_all,

@@ -1,13 +1,14 @@
 //! The table `accounts`.
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, PositionMode};
+use ledger_core::{AccountId, PositionMode, TimestampMs};
 
 use super::codec::RowReader;
+use super::discrepancy::Sighting;
 use super::effects::Effects;
 use super::failure::failed;
-use super::schema::{accounts, orders};
-use super::{mark, position_mode, refold};
+use super::schema::accounts;
+use super::{mark, placement, position_mode, refold};
 use crate::error::StoreError;
 use crate::record::{Account, ExchangeIdentity, NewAccount};
 use crate::repository::StoreResult;
@@ -19,6 +20,7 @@ struct AccountRow {
     venue: String,
     base_url: Option<String>,
     alias: Option<String>,
+    user_id: Option<String>,
     position_mode: Option<String>,
     created_local_ms: i64,
 }
@@ -31,6 +33,7 @@ fn decode(conn: &mut SqliteConnection, row: AccountRow) -> StoreResult<Account> 
         observed_mode: position_mode::latest(conn, &id)?,
         id,
         venue: row.venue,
+        user_id: row.user_id,
         identity: row.base_url.map(|base_url| ExchangeIdentity { base_url, alias: row.alias }),
         position_mode: reader.optional("position_mode", row.position_mode.as_deref())?,
         created_local: reader.instant("created_local_ms", row.created_local_ms)?,
@@ -72,6 +75,7 @@ pub(super) fn create(conn: &mut SqliteConnection, account: &NewAccount) -> Store
         venue: account.venue.clone(),
         base_url: None,
         alias: None,
+        user_id: None,
         position_mode: None,
         created_local_ms: account.created_local.as_ms(),
     };
@@ -105,11 +109,30 @@ pub(super) fn bind(conn: &mut SqliteConnection, id: &AccountId, offered: &Exchan
     Ok(())
 }
 
+/// Binds the account to the user id that an export names, or checks that it is bound to that one.
+pub(super) fn bind_user(conn: &mut SqliteConnection, id: &AccountId, offered: &str) -> StoreResult<()> {
+    let account = get(conn, id)?.ok_or_else(|| StoreError::UnknownAccount { account: id.clone() })?;
+    match account.user_id {
+        Some(bound) if bound == offered => Ok(()),
+        Some(bound) => {
+            Err(StoreError::WrongAccount { account: id.clone(), field: "user id", bound, offered: offered.to_owned() })
+        }
+        None => {
+            diesel::update(accounts::table.find(id.as_str()))
+                .set(accounts::user_id.eq(Some(offered)))
+                .execute(conn)
+                .map_err(failed("bind the account"))?;
+            Ok(())
+        }
+    }
+}
+
 /// Sets what the user says of the position mode, and folds again what depends on it.
 pub(super) fn set_position_mode(
     conn: &mut SqliteConnection,
     id: &AccountId,
     mode: PositionMode,
+    at: TimestampMs,
     checkpoint_every: u64,
 ) -> StoreResult<()> {
     let account = get(conn, id)?.ok_or_else(|| StoreError::UnknownAccount { account: id.clone() })?;
@@ -120,28 +143,11 @@ pub(super) fn set_position_mode(
         .set(accounts::position_mode.eq(Some(mode.as_str())))
         .execute(conn)
         .map_err(failed("set the position mode"))?;
-    let mut effects = Effects::default();
-    mark_for_mode(conn, id, &mut effects)?;
+    let mut effects = Effects { position_mode: true, ..Effects::default() };
+    placement::update(conn, Sighting { account: id, run_id: None, at }, &mut effects)?;
     mark::write(conn, id, &effects.marks)?;
     for symbol in effects.marks.keys() {
         refold::refold(conn, id, symbol, checkpoint_every)?;
-    }
-    Ok(())
-}
-
-/// Marks the symbols where the position mode decides which position an order changed.
-pub(super) fn mark_for_mode(conn: &mut SqliteConnection, id: &AccountId, effects: &mut Effects) -> StoreResult<()> {
-    let symbols: Vec<String> = orders::table
-        .filter(orders::account_id.eq(id.as_str()))
-        .filter(orders::residual_qty.is_not_null())
-        .filter(orders::position_side.is_null())
-        .select(orders::symbol)
-        .distinct()
-        .load(conn)
-        .map_err(failed("read orders"))?;
-    let reader = RowReader { table: "orders", key: || id.to_string() };
-    for symbol in &symbols {
-        effects.mark(&reader.text("symbol", symbol)?).is_whole = true;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::encoded::{Conflict, EncodedBatch, Facts, conflict_key};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::schema::accounts;
-use super::{account, discrepancy, fact_source, mark, order_sums, refold, repair, run, sync};
+use super::{account, discrepancy, fact_source, ledger_fee, mark, order_sums, placement, refold, repair, run, sync};
 use crate::batch::Refold;
 use crate::error::StoreError;
 use crate::outcome::CommitReport;
@@ -33,6 +33,9 @@ pub(super) fn apply(
     checkpoint_every: u64,
 ) -> StoreResult<CommitReport> {
     require_account(conn, &batch.account)?;
+    if let Some(user_id) = &batch.user_id {
+        account::bind_user(conn, &batch.account, user_id)?;
+    }
     let mut recorder = Recorder {
         account: &batch.account,
         outcomes: vec![Outcome::AlreadyRecorded; batch.statement_count],
@@ -58,9 +61,9 @@ pub(super) fn apply(
     let mut report = journal(conn, batch, &conflicts, &settled, &mut effects)?;
     report.outcomes = outcomes;
     order_sums::update(conn, &batch.account, &mut effects)?;
-    if effects.position_mode {
-        account::mark_for_mode(conn, &batch.account, &mut effects)?;
-    }
+    ledger_fee::mark(conn, &batch.account, &mut effects)?;
+    let seen = Sighting { account: &batch.account, run_id: batch.run_id, at: batch.recorded_at };
+    placement::update(conn, seen, &mut effects)?;
     mark::write(conn, &batch.account, &effects.marks)?;
     sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
     sync::write_coverage(conn, &batch.account, &batch.coverage)?;

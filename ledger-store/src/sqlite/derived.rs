@@ -16,8 +16,8 @@ use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::refold::Stop;
 use super::schema::{
-    discrepancies, fold_checkpoints, pnl_mismatches, position_snapshots, positions, price_snapshots, quarantine,
-    round_trips, symbol_books,
+    discrepancies, fold_checkpoints, ledger_fees, pnl_mismatches, position_snapshots, positions, price_snapshots,
+    quarantine, round_trips, symbol_books,
 };
 use super::snapshot::{PositionSnapshotRow, PriceSnapshotRow};
 use crate::outcome::Quarantine;
@@ -159,6 +159,14 @@ pub(super) fn drop_after(
     )
     .execute(conn)
     .map_err(failed("drop round trips"))?;
+    diesel::delete(
+        ledger_fees::table
+            .filter(ledger_fees::account_id.eq(account))
+            .filter(ledger_fees::symbol.eq(symbol))
+            .filter(ledger_fees::fill_no.gt(number(fills))),
+    )
+    .execute(conn)
+    .map_err(failed("drop ledger fees"))?;
     diesel::delete(
         pnl_mismatches::table
             .filter(pnl_mismatches::account_id.eq(account))
@@ -383,6 +391,7 @@ pub(super) fn write_symbol(
             symbol_books::symbol.eq(symbol.as_str()),
             symbol_books::settle_asset.eq(instrument.settle_asset.as_str()),
             symbol_books::fill_count.eq(number(fill_count)),
+            symbol_books::unplaced_count.eq(number(fills_seen.saturating_sub(fill_count))),
             symbol_books::closed_count.eq(number(state.closed_count())),
             symbol_books::unallocated_funding_json.eq(unallocated),
             symbol_books::is_conserved.eq(state.is_conserved()?),

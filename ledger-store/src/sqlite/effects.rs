@@ -1,8 +1,8 @@
 //! What recorded facts make out of date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{FoldKey, OrderId, Symbol, TimestampMs};
+use ledger_core::{ClientOrderId, FillId, FoldKey, OrderId, PositionSide, SignalId, Symbol, TimestampMs};
 
 /// From where a symbol has to be folded again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -51,8 +51,15 @@ pub(super) struct TouchedOrder {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) marks: BTreeMap<Symbol, Mark>,
-    /// What the exchange says about the position mode changed.
+    /// What the exchange or the user says about the position mode changed.
     pub(super) position_mode: bool,
+    /// A fact names a position of a hedge.
+    pub(super) hedged: bool,
+    /// Trades with new commission entries, and whether they had any before.
+    pub(super) commissions: BTreeMap<Symbol, BTreeMap<FillId, bool>>,
+    /// Client order ids and signals of which labels arrived, to be found at regular orders.
+    pub(super) clients: BTreeSet<ClientOrderId>,
+    pub(super) signals: BTreeSet<SignalId>,
     /// Regular orders, the only ones that own fills.
     pub(super) orders: BTreeMap<Symbol, BTreeMap<OrderId, TouchedOrder>>,
 }
@@ -60,6 +67,11 @@ pub(super) struct Effects {
 impl Effects {
     pub(super) fn mark(&mut self, symbol: &Symbol) -> &mut Mark {
         self.marks.entry(symbol.clone()).or_default()
+    }
+
+    /// Notes that a fact names this position.
+    pub(super) fn side(&mut self, side: Option<PositionSide>) {
+        self.hedged |= side.is_some_and(|side| side != PositionSide::Net);
     }
 
     pub(super) fn order(&mut self, symbol: &Symbol, order_id: &OrderId) -> &mut TouchedOrder {

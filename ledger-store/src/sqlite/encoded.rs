@@ -110,6 +110,7 @@ fn value_of(fact: &serde_json::Value, field: Field) -> serde_json::Value {
         "order_class" => "/class",
         "executed_qty" => "/executed/qty",
         "avg_price" => "/executed/avg_price",
+        "steps" => "",
         _ => return fact.get(field).unwrap_or(fact).clone(),
     };
     fact.pointer(pointer).unwrap_or(fact).clone()
@@ -175,6 +176,7 @@ pub(super) struct EncodedBatch {
     pub(super) discrepancies: Vec<NewDiscrepancy>,
     pub(super) settled: Vec<DiscrepancyKey>,
     pub(super) repairs: Vec<NewRepair>,
+    pub(super) user_id: Option<String>,
     pub(super) statement_count: usize,
     pub(super) instruments: Facts<Instrument>,
     pub(super) signals: Facts<Signal>,
@@ -280,6 +282,7 @@ impl EncodedBatch {
             discrepancies: batch.discrepancies,
             settled: batch.settled,
             repairs: batch.repairs,
+            user_id: batch.user_id,
         }
     }
 }

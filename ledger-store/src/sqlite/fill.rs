@@ -3,7 +3,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, FactKind, Fee, Field, Fill, FillKey, Sourced};
+use ledger_core::{AccountId, FactKind, Fee, Field, Fill, FillKey, FoldKey, Side, Sourced};
 
 use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
@@ -125,8 +125,10 @@ impl FactTable for Fill {
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
         let symbol = &after.key.symbol;
+        effects.side(after.position_side);
         for fill in before.into_iter().chain([after]) {
-            effects.mark(symbol).fill(fill.fold_key());
+            // Of a self-trade the ledger does not tell which half it charged, so that one half changes the other.
+            effects.mark(symbol).fill(FoldKey { side: Side::Buy, ..fill.fold_key() });
             if let Some(order_id) = &fill.order_id {
                 effects.order(symbol, order_id);
             }

@@ -105,6 +105,14 @@ impl FactTable for Income {
     }
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
+        if after.key.income_type.is(IncomeType::COMMISSION)
+            && let Some(symbol) = &after.key.symbol
+        {
+            let trades = effects.commissions.entry(symbol.clone()).or_default();
+            for fill_id in before.into_iter().chain([after]).filter_map(|income| income.fill_id.clone()) {
+                *trades.entry(fill_id).or_default() |= before.is_some();
+            }
+        }
         let Some(symbol) = after.key.symbol.as_ref().filter(|_| after.key.income_type.is(IncomeType::FUNDING_FEE))
         else {
             return;

@@ -3,7 +3,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, FactKind, Field, Instrument, Sourced, Symbol};
+use ledger_core::{AccountId, FactKind, Field, Instrument, Sourced, Symbol, TimestampMs};
 
 use super::codec::{RowReader, provenance_columns};
 use super::effects::Effects;
@@ -22,6 +22,7 @@ pub(super) struct InstrumentRow {
     pub(super) settle_asset: String,
     pub(super) tick_size: Option<String>,
     pub(super) step_size: Option<String>,
+    pub(super) steps_ts: Option<i64>,
     pub(super) source: String,
     pub(super) field_sources: Option<String>,
     pub(super) conflicts: Option<String>,
@@ -29,7 +30,7 @@ pub(super) struct InstrumentRow {
 
 impl FactTable for Instrument {
     const KIND: FactKind = FactKind::Instrument;
-    const FIELDS: &'static [Field] = &["kind", "multiplier", "settle_asset", "tick_size", "step_size"];
+    const FIELDS: &'static [Field] = &["kind", "multiplier", "settle_asset", "steps"];
     type Row = InstrumentRow;
 
     table_statements!(instruments, [account_id, symbol]);
@@ -45,6 +46,7 @@ impl FactTable for Instrument {
             settle_asset: fact.settle_asset.as_str().to_owned(),
             tick_size: fact.tick_size.map(|value| value.to_string()),
             step_size: fact.step_size.map(|value| value.to_string()),
+            steps_ts: fact.steps_as_of.map(TimestampMs::as_ms),
             source,
             field_sources,
             conflicts,
@@ -60,6 +62,7 @@ impl FactTable for Instrument {
             settle_asset: reader.text("settle_asset", &row.settle_asset)?,
             tick_size: reader.optional("tick_size", row.tick_size.as_deref())?,
             step_size: reader.optional("step_size", row.step_size.as_deref())?,
+            steps_as_of: row.steps_ts.map(|ms| reader.instant("steps_ts", ms)).transpose()?,
         };
         reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }

@@ -133,5 +133,11 @@ impl FactTable for OrderIntent {
             .load(conn)
     }
 
-    fn note_effects(_before: Option<&Self>, _after: &Self, _effects: &mut Effects) {}
+    fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
+        let told =
+            |intent: &Self| (intent.symbol.clone(), intent.engine.clone(), intent.signal_id.clone(), intent.role);
+        if before.map(told) != Some(told(after)) {
+            effects.clients.insert(after.client_order_id.clone());
+        }
+    }
 }

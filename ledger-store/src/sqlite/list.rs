@@ -21,13 +21,13 @@ use super::fill::FillRow;
 use super::income::IncomeRow;
 use super::intent::IntentRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order};
-use super::refold;
 use super::schema::{
     anchors, balance_snapshots, cancels, engine_signals, fills, income, order_intents, orders, position_snapshots,
     price_snapshots, round_trips,
 };
 use super::signal::SignalRow;
 use super::snapshot::{BalanceSnapshotRow, PositionSnapshotRow, PriceSnapshotRow};
+use super::{as_folded, refold};
 use crate::error::StoreError;
 use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
 use crate::page::{Cursor, Direction, Page, PageRequest};
@@ -275,6 +275,18 @@ fn order_query<'a>(
     query.limit(limit)
 }
 
+/// Neither the order of a fill nor the position mode tells which position it changed.
+const NOTHING_PLACES: &str = "NOT EXISTS (
+        SELECT 1 FROM one_way_spans s WHERE s.account_id = fills.account_id
+            AND fills.ts >= s.since_ts AND (s.until_ts IS NULL OR fills.ts < s.until_ts)
+    ) AND NOT EXISTS (
+        SELECT 1 FROM orders o WHERE o.account_id = fills.account_id AND o.symbol = fills.symbol
+            AND o.order_class = 'REGULAR' AND o.order_id = fills.order_id AND o.position_side IS NOT NULL
+    ) AND NOT EXISTS (
+        SELECT 1 FROM orders o WHERE o.account_id = fills.account_id AND o.symbol = fills.symbol
+            AND o.order_class = 'CONDITIONAL' AND o.triggered_order_id = fills.order_id AND o.position_side IS NOT NULL
+    )";
+
 /// The conditions of a fill filter on a boxed query.
 macro_rules! fill_conditions {
     ($query:expr, $filter:expr) => {{
@@ -283,7 +295,7 @@ macro_rules! fill_conditions {
             query = query.filter(fills::order_id.eq(order_id.as_str()));
         }
         if $filter.unplaced_only {
-            query = query.filter(fills::position_side.is_null());
+            query = query.filter(fills::position_side.is_null()).filter(sql::<Bool>(NOTHING_PLACES));
         }
         query
     }};
@@ -340,8 +352,14 @@ pub(super) fn fills_in_fold_order(
         .transpose()?;
     let rows = refold::fills_in_fold_order(conn, account, symbol, after.as_ref(), page.limit_rows())
         .map_err(failed("read fills"))?;
-    let decoded = rows.iter().map(Fill::decode).collect::<StoreResult<Vec<_>>>()?;
-    page.finish(decoded, |fill| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]), Ok)
+    let stated = rows.iter().map(Fill::decode).collect::<StoreResult<Vec<_>>>()?;
+    let folded = as_folded::as_folded(conn, account, symbol, stated)?;
+    let cursor =
+        |fill: &Sourced<Fill>| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]);
+    let mut page = page.finish(folded, cursor, Ok)?;
+    // After the page is made: a page of nothing but fills that nothing places goes on, too.
+    page.items.retain(|fill| fill.fact.position_side.is_some());
+    Ok(page)
 }
 
 pub(super) fn cancels(

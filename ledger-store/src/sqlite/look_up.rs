@@ -12,7 +12,7 @@ use super::failure::failed;
 use super::instrument::InstrumentRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order};
 use super::schema::{
-    fills, instruments, orders, pnl_mismatches, position_snapshots, positions, refold_marks, round_trips, symbol_books,
+    instruments, orders, pnl_mismatches, position_snapshots, positions, refold_marks, round_trips, symbol_books,
 };
 use super::snapshot::PositionSnapshotRow;
 use crate::page::{Cursor, Direction, Page, PageRequest};
@@ -158,6 +158,7 @@ struct SymbolBookRow {
     symbol: String,
     settle_asset: String,
     fill_count: i64,
+    unplaced_count: i64,
     closed_count: i64,
     unallocated_funding_json: String,
     is_conserved: bool,
@@ -172,13 +173,6 @@ pub(super) fn symbol_books(conn: &mut SqliteConnection, account: &AccountId) -> 
         .map_err(failed("read the symbols' books"))?;
     let mut books = Vec::with_capacity(rows.len());
     for row in rows {
-        let unplaced_count: i64 = fills::table
-            .filter(fills::account_id.eq(account.as_str()))
-            .filter(fills::symbol.eq(&row.symbol))
-            .filter(fills::position_side.is_null())
-            .count()
-            .get_result(conn)
-            .map_err(failed("count fills"))?;
         let pnl_mismatch_count: i64 = pnl_mismatches::table
             .filter(pnl_mismatches::account_id.eq(account.as_str()))
             .filter(pnl_mismatches::symbol.eq(&row.symbol))
@@ -190,7 +184,7 @@ pub(super) fn symbol_books(conn: &mut SqliteConnection, account: &AccountId) -> 
             symbol: reader.text("symbol", &row.symbol)?,
             settle_asset: reader.text("settle_asset", &row.settle_asset)?,
             fill_count: reader.number("fill_count", row.fill_count)?,
-            unplaced_count: reader.number("fill_count", unplaced_count)?,
+            unplaced_count: reader.number("unplaced_count", row.unplaced_count)?,
             closed_count: reader.number("closed_count", row.closed_count)?,
             pnl_mismatch_count: reader.number("closed_count", pnl_mismatch_count)?,
             unallocated_funding: reader.json("unallocated_funding_json", &row.unallocated_funding_json)?,

@@ -8,6 +8,7 @@
 
 mod account;
 mod anchor;
+mod as_folded;
 mod by_number;
 mod cancel;
 mod checkpoint;
@@ -25,12 +26,15 @@ mod fill;
 mod income;
 mod instrument;
 mod intent;
+mod ledger_fee;
 mod list;
 mod look_up;
 mod mark;
 mod order;
+mod order_info;
 mod order_sums;
 mod parsed;
+mod placement;
 mod position_mode;
 mod refold;
 mod repair;

@@ -239,15 +239,26 @@ impl FactTable for Order {
     }
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
+        effects.side(after.position_side);
+        let symbol = &after.key.symbol;
+        let told = |order: &Self| {
+            let ids = (order.client_order_id.clone(), order.signal_id.clone(), order.triggered_order_id.clone());
+            (order.engine.clone(), order.exit_reason, order.order_type.clone(), order.position_side, ids)
+        };
+        let has_changed = before.map(told).unwrap_or_default() != told(after);
         if after.key.class != OrderClass::Regular {
+            // What it tells, it tells of the regular order that it became.
+            for order in before.into_iter().chain([after]).filter(|_| has_changed) {
+                effects.clients.extend(order.client_order_id.clone());
+                if let Some(id) = &order.triggered_order_id {
+                    effects.order(symbol, id).context_changed = true;
+                }
+            }
             return;
         }
-        let context = |order: &Self| {
-            (order.engine.clone(), order.exit_reason, order.client_order_id.clone(), order.order_type.clone())
-        };
-        let touched = effects.order(&after.key.symbol, &after.key.order_id);
+        let touched = effects.order(symbol, &after.key.order_id);
         touched.restated = true;
-        touched.context_changed |= before.map_or((None, None, None, None), context) != context(after);
+        touched.context_changed |= has_changed;
         touched.event_before = touched.event_before.into_iter().chain(before.and_then(event_time)).min();
     }
 }

@@ -3,7 +3,7 @@
 //! Recomputed for the orders that a batch touches, and for them only; and for all orders of a symbol that is folded
 //! from its beginning, so that a rebuild starts from facts alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use ledger_core::{AccountId, Decimal, FoldKey, MathError, Order, OrderClass, OrderId, Symbol};
@@ -12,6 +12,7 @@ use super::codec::RowReader;
 use super::effects::{Effects, Mark, TouchedOrder};
 use super::fact_table::ROWS_MAX;
 use super::failure::failed;
+use super::order_info;
 use super::schema::{fills, orders};
 use crate::repository::StoreResult;
 
@@ -54,6 +55,10 @@ impl Default for Sums {
 }
 
 pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: &mut Effects) -> StoreResult<()> {
+    let (clients, signals) = (std::mem::take(&mut effects.clients), std::mem::take(&mut effects.signals));
+    for (symbol, order_id) in order_info::linked_orders(conn, account, &clients, &signals)? {
+        effects.order(&symbol, &order_id).context_changed = true;
+    }
     for (symbol, touched) in std::mem::take(&mut effects.orders) {
         let touched: Vec<_> = touched.into_iter().collect();
         for chunk in touched.chunks(ROWS_MAX) {
@@ -79,7 +84,14 @@ fn update_chunk(
         .load(conn)
         .map_err(failed("read orders"))?;
     let touched: BTreeMap<&str, &TouchedOrder> = touched.iter().map(|(id, order)| (id.as_str(), order)).collect();
-    let mark = update_known(conn, account, symbol, &known, &touched)?;
+    let mut mark = update_known(conn, account, symbol, &known, &touched)?;
+    // An order that the book knows only from its fills can have become known through others, too.
+    let known: BTreeSet<&str> = known.iter().map(|row| row.order_id.as_str()).collect();
+    let mentioned: Vec<&str> =
+        touched.iter().filter(|(id, order)| order.context_changed && !known.contains(*id)).map(|(id, _)| *id).collect();
+    for sums in add_fills(conn, account, symbol, &mentioned)?.into_values() {
+        sums.first.into_iter().for_each(|first| mark.fill(first));
+    }
     // An empty mark would recompute what the exchange says for nothing.
     if mark != Mark::default() {
         effects.mark(symbol).join(mark);
@@ -99,7 +111,8 @@ fn update_known(
     if known.is_empty() {
         return Ok(mark);
     }
-    let sums = add_fills(conn, account, symbol, known)?;
+    let ids: Vec<&str> = known.iter().map(|row| row.order_id.as_str()).collect();
+    let sums = add_fills(conn, account, symbol, &ids)?;
     let untouched = TouchedOrder::default();
     for row in known {
         let sums = sums.get(&row.order_id).cloned().unwrap_or_default();
@@ -154,10 +167,13 @@ fn add_fills(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
-    known: &[SumsRow],
+    order_ids: &[&str],
 ) -> StoreResult<BTreeMap<String, Sums>> {
+    if order_ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let parts: Vec<PartRow> = fills::table
-        .filter(fills::order_id.eq_any(known.iter().map(|row| row.order_id.as_str())))
+        .filter(fills::order_id.eq_any(order_ids))
         .filter(fills::symbol.eq(symbol.as_str()))
         .filter(fills::account_id.eq(account.as_str()))
         .select(PartRow::as_select())
@@ -204,7 +220,8 @@ fn update_order(
     let residual_qty = residual.map(|residual| residual.to_string());
     let residual_matters = row.residual_qty.is_some() || residual_qty.is_some();
     let sums_changed = filled_qty != row.filled_qty || filled_quote != row.filled_quote;
-    if residual_matters && (touched.restated || sums_changed || residual_qty != row.residual_qty) {
+    let is_told_anew = touched.restated || touched.context_changed;
+    if residual_matters && (is_told_anew || sums_changed || residual_qty != row.residual_qty) {
         let at = row.updated_ts.or(row.ts).map(|ms| reader.instant("updated_ts", ms)).transpose()?;
         for at in at.into_iter().chain(touched.event_before) {
             mark.instant(at);

@@ -3,7 +3,6 @@
 //! Fills are read in pages, in fold order; everything derived is written as it appears, so memory does not grow with
 //! the history.
 
-use std::collections::{BTreeSet, HashMap};
 use std::error::Error as _;
 
 use diesel::dsl::sql;
@@ -11,10 +10,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{
     AccountId, Asset, Decimal, EventTime, Fee, Fill, FillId, FillKey, FoldError, FoldEvent, FoldKey, Instrument,
-    MathError, OrderClass, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Step, Symbol,
-    SymbolFold,
+    MathError, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Step, Symbol, SymbolFold,
 };
 
+use super::as_folded::{Completed, Completion};
 use super::checkpoint::{self, Checkpoint};
 use super::codec::RowReader;
 use super::derived::{self, MismatchRow};
@@ -22,8 +21,9 @@ use super::fact_table::{FactTable, QueryResult, ROWS_MAX};
 use super::failure::failed;
 use super::fill::FillRow;
 use super::instrument::InstrumentRow;
+use super::ledger_fee::{self, LedgerFeeRow};
 use super::parsed::Parsed;
-use super::schema::{fills, instruments, orders};
+use super::schema::{fills, instruments};
 use super::timeline::{TimedEvent, Timeline};
 use super::{mark, order_sums};
 use crate::error::StoreError;
@@ -141,6 +141,7 @@ struct Driver<'a> {
     last: Option<FoldKey>,
     trips: Vec<RoundTrip>,
     mismatches: Vec<MismatchRow>,
+    ledger_fees: Vec<LedgerFeeRow>,
 }
 
 fn fold(
@@ -156,27 +157,39 @@ fn fold(
     }
     let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
     let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
-    let mut timeline = Timeline::open(conn, account, symbol, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
+    let completion = Completion::open(conn, account, symbol)?;
+    let mut timeline = Timeline::open(conn, &completion, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
     let (fills_seen, ts_max, last, state) = match start {
         Some(Checkpoint { fills_seen, ts_max, fold_key, state }) => (fills_seen, ts_max, Some(fold_key), state),
         None => (0, i64::MIN, None, SymbolFold::new(&instrument)),
     };
-    let mut driver =
-        Driver { account, symbol, state, fills_seen, ts_max, last, trips: Vec::new(), mismatches: Vec::new() };
+    let mut driver = Driver {
+        account,
+        symbol,
+        state,
+        fills_seen,
+        ts_max,
+        last,
+        trips: Vec::new(),
+        mismatches: Vec::new(),
+        ledger_fees: Vec::new(),
+    };
     let fills_before = driver.fills_seen;
     derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
-    let has_orders = has_orders(conn, account, symbol)?;
     loop {
         let rows = fold_rows(conn, account, symbol, driver.last.as_ref()).map_err(failed("read fills"))?;
-        let page = rows.into_iter().map(|row| row.decode(account, symbol)).collect::<StoreResult<Vec<Fill>>>()?;
+        let mut page = rows.into_iter().map(|row| row.decode(account, symbol)).collect::<StoreResult<Vec<Fill>>>()?;
         if page.is_empty() {
             break;
         }
-        let contexts = if has_orders { contexts_of(conn, account, symbol, &page)? } else { Contexts::new() };
-        for fill in &page {
-            let context = fill.order_id.as_ref().and_then(|id| contexts.get(id));
+        let Completed { infos, stated_fees } = completion.complete(conn, &mut page)?;
+        for (index, fill) in page.iter().enumerate() {
+            let context = fill.order_id.as_ref().and_then(|id| infos.get(id)).map(|info| &info.context);
             driver.fill(conn, &mut timeline, fill, context)?;
+            if let Some(stated) = stated_fees.get(&index) {
+                driver.note_ledger_fee(fill, stated.as_ref());
+            }
             if driver.fills_seen.is_multiple_of(checkpoint_every.max(1)) {
                 driver.checkpoint(conn, false)?;
             }
@@ -235,10 +248,27 @@ impl Driver<'_> {
                 exchange_pnl: fill.exchange_realized_pnl.map(|pnl| pnl.to_string()),
             });
         }
-        if self.trips.len() >= ROWS_MAX || self.mismatches.len() >= ROWS_MAX {
+        let rows_max = self.trips.len().max(self.mismatches.len()).max(self.ledger_fees.len());
+        if rows_max >= ROWS_MAX {
             self.flush(conn)?;
         }
         Ok(())
+    }
+
+    /// Keeps what a fill states of its fee beside what the ledger says.
+    fn note_ledger_fee(&mut self, fill: &Fill, stated: Option<&Fee>) {
+        let Some(fee) = &fill.fee else { return };
+        self.ledger_fees.push(LedgerFeeRow {
+            account_id: self.account.as_str().to_owned(),
+            symbol: self.symbol.as_str().to_owned(),
+            fill_no: i64::try_from(self.fills_seen).unwrap_or(i64::MAX),
+            fill_id: fill.key.fill_id.as_str().to_owned(),
+            side: fill.key.side.as_str().to_owned(),
+            stated_fee: stated.map(|fee| fee.amount.to_string()),
+            stated_fee_asset: stated.map(|fee| fee.asset.as_str().to_owned()),
+            fee: fee.amount.to_string(),
+            fee_asset: fee.asset.as_str().to_owned(),
+        });
     }
 
     fn timed(&mut self, event: &TimedEvent) -> Result<(), Stop> {
@@ -256,6 +286,8 @@ impl Driver<'_> {
     fn flush(&mut self, conn: &mut SqliteConnection) -> Result<(), Stop> {
         derived::write_trips(conn, self.account, &self.trips)?;
         derived::write_mismatches(conn, &self.mismatches)?;
+        ledger_fee::write(conn, &self.ledger_fees)?;
+        self.ledger_fees.clear();
         self.trips.clear();
         self.mismatches.clear();
         Ok(())
@@ -330,62 +362,10 @@ impl FoldRow {
     }
 }
 
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = orders)]
-struct ContextRow {
-    order_id: String,
-    engine: Option<String>,
-    exit_reason: Option<String>,
-    client_order_id: Option<String>,
-    order_type: Option<String>,
-}
-
-type Contexts = HashMap<OrderId, OrderContext>;
-
-/// Whether there is any order to look up; books made from trade exports have none.
-fn has_orders(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> StoreResult<bool> {
-    let of_symbol = orders::table
-        .filter(orders::account_id.eq(account.as_str()))
-        .filter(orders::symbol.eq(symbol.as_str()))
-        .filter(orders::order_class.eq(OrderClass::Regular.as_str()));
-    diesel::select(diesel::dsl::exists(of_symbol)).get_result(conn).map_err(failed("read orders"))
-}
-
-/// What the orders of a page of fills tell, each read once however many fills it has.
-fn contexts_of(
-    conn: &mut SqliteConnection,
-    account: &AccountId,
-    symbol: &Symbol,
-    page: &[Fill],
-) -> StoreResult<Contexts> {
-    let order_ids: BTreeSet<&str> =
-        page.iter().filter_map(|fill| fill.order_id.as_ref()).map(OrderId::as_str).collect();
-    let rows: Vec<ContextRow> = orders::table
-        .filter(orders::account_id.eq(account.as_str()))
-        .filter(orders::symbol.eq(symbol.as_str()))
-        .filter(orders::order_class.eq(OrderClass::Regular.as_str()))
-        .filter(orders::order_id.eq_any(order_ids))
-        .select(ContextRow::as_select())
-        .load(conn)
-        .map_err(failed("read orders"))?;
-    rows.into_iter()
-        .map(|row| {
-            let reader = RowReader { table: "orders", key: || format!("{account}/{symbol}/{}", row.order_id) };
-            let context = OrderContext {
-                engine: reader.optional("engine", row.engine.as_deref())?,
-                exit_reason: reader.optional("exit_reason", row.exit_reason.as_deref())?,
-                client_order_id: reader.optional("client_order_id", row.client_order_id.as_deref())?,
-                order_type: reader.optional("order_type", row.order_type.as_deref())?,
-            };
-            Ok((reader.text("order_id", &row.order_id)?, context))
-        })
-        .collect()
-}
-
-/// Rows of fills in fold order, with those that nothing places or without. Fills without a sequence come first: a row
+/// Rows of fills in fold order. Fills without a sequence come first: a row
 /// comparison with NULL is never true, so the two kinds are read one after the other.
 macro_rules! rows_in_fold_order {
-    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr, $placed_only:literal) => {{
+    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr) => {{
         let after: Option<&FoldKey> = $after;
         let is_sequenced = after.is_some_and(|key| key.sequence.is_some());
         let mut rows = Vec::new();
@@ -400,9 +380,6 @@ macro_rules! rows_in_fold_order {
                 .limit($limit)
                 .select(<$row>::as_select())
                 .into_boxed();
-            if $placed_only {
-                query = query.filter(fills::position_side.is_not_null());
-            }
             query = if sequenced {
                 query.filter(fills::sequence.is_not_null())
             } else {
@@ -439,7 +416,7 @@ macro_rules! rows_in_fold_order {
     }};
 }
 
-/// Whole placed fills in fold order, for lists.
+/// Whole fills in fold order, for lists.
 pub(super) fn fills_in_fold_order(
     conn: &mut SqliteConnection,
     account: &AccountId,
@@ -447,7 +424,7 @@ pub(super) fn fills_in_fold_order(
     after: Option<&FoldKey>,
     limit: i64,
 ) -> QueryResult<Vec<FillRow>> {
-    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit, true)
+    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit)
 }
 
 fn fold_rows(
@@ -456,5 +433,5 @@ fn fold_rows(
     symbol: &Symbol,
     after: Option<&FoldKey>,
 ) -> QueryResult<Vec<FoldRow>> {
-    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS, false)
+    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS)
 }

@@ -16,8 +16,8 @@ use super::encoded::EncodedBatch;
 use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
-    account, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, position_mode, refold, repair,
-    run, sync,
+    account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, placement,
+    position_mode, refold, repair, run, sync,
 };
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
@@ -58,6 +58,7 @@ impl LedgerWriter for SqliteStore {
         let account = account.clone();
         self.write(move |conn| {
             commit::require_account(conn, &account)?;
+            placement::recompute(conn, &account)?;
             let symbols = look_up::foldable_symbols(conn, &account)?;
             for symbol in &symbols {
                 derived::drop_symbol(conn, &account, symbol)?;
@@ -92,9 +93,9 @@ impl AccountRepository for SqliteStore {
         self.write(move |conn| account::bind(conn, &id, &identity)).await
     }
 
-    async fn set_position_mode(&self, id: &AccountId, mode: PositionMode) -> StoreResult<()> {
+    async fn set_position_mode(&self, id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> StoreResult<()> {
         let (id, every) = (id.clone(), self.checkpoint_every());
-        self.write(move |conn| account::set_position_mode(conn, &id, mode, every)).await
+        self.write(move |conn| account::set_position_mode(conn, &id, mode, at_local, every)).await
     }
 
     async fn position_modes(&self, id: &AccountId) -> StoreResult<Vec<Sourced<PositionModeSnapshot>>> {
@@ -180,6 +181,16 @@ impl FillRepository for SqliteStore {
     ) -> StoreResult<Page<Sourced<Fill>>> {
         let (account, symbol, page) = (account.clone(), symbol.clone(), page.clone());
         self.read(move |conn| list::fills_in_fold_order(conn, &account, &symbol, &page)).await
+    }
+
+    async fn as_folded(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        fills: Vec<Sourced<Fill>>,
+    ) -> StoreResult<Vec<Sourced<Fill>>> {
+        let (account, symbol) = (account.clone(), symbol.clone());
+        self.read(move |conn| as_folded::as_folded(conn, &account, &symbol, fills)).await
     }
 
     async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64> {

@@ -6,6 +6,7 @@ diesel::table! {
         venue -> Text,
         base_url -> Nullable<Text>,
         alias -> Nullable<Text>,
+        user_id -> Nullable<Text>,
         position_mode -> Nullable<Text>,
         created_local_ms -> BigInt,
     }
@@ -181,9 +182,32 @@ diesel::table! {
         settle_asset -> Text,
         tick_size -> Nullable<Text>,
         step_size -> Nullable<Text>,
+        steps_ts -> Nullable<BigInt>,
         source -> Text,
         field_sources -> Nullable<Text>,
         conflicts -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    ledger_fees (account_id, symbol, fill_no) {
+        account_id -> Text,
+        symbol -> Text,
+        fill_no -> BigInt,
+        fill_id -> Text,
+        side -> Text,
+        stated_fee -> Nullable<Text>,
+        stated_fee_asset -> Nullable<Text>,
+        fee -> Text,
+        fee_asset -> Text,
+    }
+}
+
+diesel::table! {
+    one_way_spans (account_id, since_ts) {
+        account_id -> Text,
+        since_ts -> BigInt,
+        until_ts -> Nullable<BigInt>,
     }
 }
 
@@ -399,6 +423,7 @@ diesel::table! {
         symbol -> Text,
         settle_asset -> Text,
         fill_count -> BigInt,
+        unplaced_count -> BigInt,
         closed_count -> BigInt,
         unallocated_funding_json -> Text,
         is_conserved -> Bool,

@@ -100,5 +100,10 @@ impl FactTable for Signal {
             .load(conn)
     }
 
-    fn note_effects(_before: Option<&Self>, _after: &Self, _effects: &mut Effects) {}
+    fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
+        let told = |signal: &Self| (signal.engine.clone(), signal.kind);
+        if before.map(told) != Some(told(after)) {
+            effects.signals.insert(after.signal_id.clone());
+        }
+    }
 }

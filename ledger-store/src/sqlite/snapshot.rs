@@ -95,6 +95,7 @@ impl FactTable for PositionSnapshot {
 
     fn note_effects(_before: Option<&Self>, after: &Self, effects: &mut Effects) {
         effects.mark(&after.symbol);
+        effects.side(Some(after.position_side));
     }
 }
 

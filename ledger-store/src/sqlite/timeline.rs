@@ -9,12 +9,12 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{
-    AccountId, Anchor, Fact, Income, IncomeType, Order, OrderClass, OrderContext, PositionMode, PositionSide, Price,
-    Quantity, Residual, Sourced, Symbol, TimestampMs, funding_instant,
+    AccountId, Anchor, Fact, Income, IncomeType, OrderClass, OrderContext, Price, Quantity, Residual, Sourced, Symbol,
+    TimestampMs, funding_instant,
 };
 
-use super::account;
 use super::anchor::AnchorRow;
+use super::as_folded::Completion;
 use super::codec::RowReader;
 use super::fact_table::FactTable;
 use super::failure::failed;
@@ -22,6 +22,7 @@ use super::income::IncomeRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order, event_time};
 use super::order_sums::residual_price;
 use super::schema::{anchors, income, orders};
+use super::{order_info, placement};
 use crate::repository::StoreResult;
 
 const PAGE_ROWS: i64 = 512;
@@ -32,20 +33,12 @@ pub(super) enum TimedEvent {
     Funding(Vec<Income>),
 }
 
-/// What an order tells about its fills.
-pub(super) fn context_of(order: &Order) -> OrderContext {
-    OrderContext {
-        engine: order.engine.clone(),
-        exit_reason: order.exit_reason,
-        client_order_id: order.client_order_id.clone(),
-        order_type: order.order_type.clone(),
-    }
-}
-
 /// The events of one symbol from some instant on.
 pub(super) struct Timeline<'a> {
     account: &'a AccountId,
     symbol: &'a Symbol,
+    /// Tells of orders what they do not say themselves.
+    completion: &'a Completion<'a>,
     /// Events before this are in the checkpoint already.
     from_ms: i64,
     /// So are anchors and funding up to this, which come before the fills of their instant.
@@ -57,18 +50,16 @@ pub(super) struct Timeline<'a> {
     funding: VecDeque<Income>,
     funding_last: Option<(i64, String, String)>,
     funding_done: bool,
-    /// In one-way mode an order that does not name a position can only have changed the one there is.
-    position_side_default: Option<PositionSide>,
 }
 
 impl<'a> Timeline<'a> {
     /// Everything that a fold whose latest fill is at `ts_max` has not seen; with `None`, everything.
     pub(super) fn open(
         conn: &mut SqliteConnection,
-        account: &'a AccountId,
-        symbol: &'a Symbol,
+        completion: &'a Completion<'a>,
         ts_max: Option<i64>,
     ) -> StoreResult<Self> {
+        let (account, symbol) = (completion.account(), completion.symbol());
         let from_ms = ts_max.unwrap_or(TimestampMs::MIN.as_ms());
         let mut query = anchors::table
             .filter(anchors::account_id.eq(account.as_str()))
@@ -82,11 +73,10 @@ impl<'a> Timeline<'a> {
         }
         let rows: Vec<AnchorRow> = query.load(conn).map_err(failed("read anchors"))?;
         let anchors = rows.iter().map(|row| Ok(Anchor::decode(row)?.fact)).collect::<StoreResult<_>>()?;
-        let mode = account::get(conn, account)?.and_then(|account| account.mode());
-        let position_side_default = (mode == Some(PositionMode::OneWay)).then_some(PositionSide::Net);
         Ok(Self {
             account,
             symbol,
+            completion,
             from_ms,
             seen_to: ts_max,
             anchors,
@@ -96,7 +86,6 @@ impl<'a> Timeline<'a> {
             funding: VecDeque::new(),
             funding_last: None,
             funding_done: false,
-            position_side_default,
         })
     }
 
@@ -153,6 +142,9 @@ impl<'a> Timeline<'a> {
                 .load(conn)
                 .map_err(failed("read orders"))?;
             self.residuals_done = rows.is_empty();
+            let ids = rows.iter().map(|(row, _)| row.order_id.as_str()).collect();
+            let sources = self.completion.sources();
+            let mut infos = order_info::of_orders(conn, self.account, self.symbol, sources, &ids)?;
             for row in rows {
                 let order_id = row.0.order_id.clone();
                 let book = decode_book_order(&row)?;
@@ -161,7 +153,9 @@ impl<'a> Timeline<'a> {
                     continue;
                 };
                 self.residual_last = Some((at.as_ms(), order_id));
-                let Some(position_side) = order.position_side.or(self.position_side_default) else {
+                let info = infos.remove(&order.key.order_id).unwrap_or_default();
+                let by_mode = || placement::by_mode(self.completion.spans(), at);
+                let Some(position_side) = info.position_side.or_else(by_mode) else {
                     continue;
                 };
                 let reader = RowReader { table: "orders", key: || format!("{}", order.key.order_id) };
@@ -176,7 +170,7 @@ impl<'a> Timeline<'a> {
                     price,
                     at,
                 };
-                self.residuals.push_back((at, residual, context_of(order)));
+                self.residuals.push_back((at, residual, info.context));
             }
         }
         Ok(())

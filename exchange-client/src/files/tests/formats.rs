@@ -413,15 +413,6 @@ fn a_file_of_another_kind_is_left_to_others() {
 }
 
 #[test]
-fn a_position_side_stands_in_only_where_the_file_has_none() {
-    let options = Options { position_side_when_absent: Some(PositionSide::Net), ..Options::default() };
-    let found = drain(open(&fixture(CURRENT), options.clone()).unwrap()).clean();
-    assert!(fills(&found).iter().all(|fill| fill.position_side == Some(PositionSide::Net)));
-    let found = drain(open(&fixture("hedge/trades-legacy.csv"), options).unwrap()).clean();
-    assert!(fills(&found).iter().all(|fill| fill.position_side != Some(PositionSide::Net)));
-}
-
-#[test]
 fn a_bare_fee_takes_the_settle_asset() {
     let text = "Time(UTC),Symbol,Side,Price,Quantity,Fee,Realized Profit,Trade ID,Order ID\n2026-07-01 00:00:00,ETHUSDC,BUY,1,1,0.5,0,3,1\n2026-07-01 00:00:00,ODDLING,BUY,1,1,0.5,0,3,1\n";
     let found = read_text("x.csv", text);

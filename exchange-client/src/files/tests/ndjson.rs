@@ -239,10 +239,20 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
         ),
         (instant(), one_of(PositionMode::ALL))
             .prop_map(|(at, mode)| AnyFact::PositionMode(PositionModeSnapshot { at, mode })),
-        (named(), qty(), named(), maybe(positive())).prop_map(|(symbol, multiplier, settle_asset, tick_size)| {
-            let kind = ledger_core::ContractKind::Inverse;
-            AnyFact::Instrument(Instrument { symbol, kind, multiplier, settle_asset, tick_size, step_size: tick_size })
-        }),
+        (named(), qty(), named(), maybe(positive()), maybe(instant())).prop_map(
+            |(symbol, multiplier, settle_asset, tick_size, steps_as_of)| {
+                let kind = ledger_core::ContractKind::Inverse;
+                AnyFact::Instrument(Instrument {
+                    symbol,
+                    kind,
+                    multiplier,
+                    settle_asset,
+                    tick_size,
+                    step_size: tick_size,
+                    steps_as_of,
+                })
+            }
+        ),
     ]
 }
 

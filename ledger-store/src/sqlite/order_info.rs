@@ -1,0 +1,374 @@
+//! What the book knows of the order behind a fill: who sent it, what for, and which position it changes.
+//!
+//! Besides the order itself, that is told by the conditional order that became it (which points to it, or has the same
+//! client order id), by the bot's intent with that client order id, and by the signal that any of them names. The nearer
+//! one is believed; where several conditional orders could be meant, only what they agree about counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::Hash;
+
+use diesel::prelude::*;
+use ledger_core::{
+    AccountId, ClientOrderId, EngineLabel, ExitReason, IntentRole, Label, OrderClass, OrderContext, OrderId,
+    PositionSide, SignalId, SignalKind, Symbol,
+};
+
+use super::codec::RowReader;
+use super::fact_table::ROWS_MAX;
+use super::failure::failed;
+use super::schema::{engine_signals, order_intents, orders};
+use crate::repository::StoreResult;
+
+/// What is known of an order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct OrderInfo {
+    pub(super) context: OrderContext,
+    pub(super) position_side: Option<PositionSide>,
+}
+
+pub(super) type Infos = std::collections::HashMap<OrderId, OrderInfo>;
+
+/// Which tables have anything to say about the orders of a symbol, so that the others are not asked again and again.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "one a table")]
+pub(super) struct OrderSources {
+    regular: bool,
+    conditional: bool,
+    intents: bool,
+    signals: bool,
+}
+
+impl OrderSources {
+    pub(super) fn of(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> StoreResult<Self> {
+        let of_class = |class: OrderClass| {
+            orders::table
+                .filter(orders::account_id.eq(account.as_str()))
+                .filter(orders::symbol.eq(symbol.as_str()))
+                .filter(orders::order_class.eq(class.as_str()))
+        };
+        let read = failed("read orders");
+        Ok(Self {
+            regular: diesel::select(diesel::dsl::exists(of_class(OrderClass::Regular)))
+                .get_result(conn)
+                .map_err(&read)?,
+            conditional: diesel::select(diesel::dsl::exists(of_class(OrderClass::Conditional)))
+                .get_result(conn)
+                .map_err(&read)?,
+            intents: diesel::select(diesel::dsl::exists(
+                order_intents::table.filter(order_intents::account_id.eq(account.as_str())),
+            ))
+            .get_result(conn)
+            .map_err(&read)?,
+            signals: diesel::select(diesel::dsl::exists(
+                engine_signals::table.filter(engine_signals::account_id.eq(account.as_str())),
+            ))
+            .get_result(conn)
+            .map_err(&read)?,
+        })
+    }
+
+    fn any_order(self) -> bool {
+        self.regular || self.conditional
+    }
+}
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = orders)]
+struct InfoRow {
+    order_id: String,
+    client_order_id: Option<String>,
+    position_side: Option<String>,
+    order_type: Option<String>,
+    triggered_order_id: Option<String>,
+    engine: Option<String>,
+    signal_id: Option<String>,
+    exit_reason: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct IntentInfo {
+    engine: Option<EngineLabel>,
+    signal_id: Option<String>,
+    role: IntentRole,
+}
+
+#[derive(Debug, Clone)]
+struct SignalInfo {
+    engine: Option<EngineLabel>,
+    kind: SignalKind,
+}
+
+/// What is known of regular orders of a symbol, by id; those of which nothing is known are left out.
+pub(super) fn of_orders(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    sources: OrderSources,
+    ids: &BTreeSet<&str>,
+) -> StoreResult<Infos> {
+    let mut infos = Infos::new();
+    if !sources.any_order() {
+        return Ok(infos);
+    }
+    let ids: Vec<&str> = ids.iter().copied().collect();
+    for ids in ids.chunks(ROWS_MAX) {
+        Lookup { account, symbol, sources }.add(conn, ids, &mut infos)?;
+    }
+    Ok(infos)
+}
+
+struct Lookup<'a> {
+    account: &'a AccountId,
+    symbol: &'a Symbol,
+    sources: OrderSources,
+}
+
+impl Lookup<'_> {
+    fn add(&self, conn: &mut SqliteConnection, ids: &[&str], infos: &mut Infos) -> StoreResult<()> {
+        let own: BTreeMap<String, InfoRow> = if self.sources.regular {
+            let rows: Vec<InfoRow> = self
+                .orders(OrderClass::Regular)
+                .filter(orders::order_id.eq_any(ids))
+                .load(conn)
+                .map_err(failed("read orders"))?;
+            rows.into_iter().map(|row| (row.order_id.clone(), row)).collect()
+        } else {
+            BTreeMap::new()
+        };
+        let conditional = self.conditional(conn, ids, &own)?;
+        let nothing = Vec::new();
+        let all = || own.values().chain(conditional.values().flatten());
+        let clients: BTreeSet<&str> = all().filter_map(|row| row.client_order_id.as_deref()).collect();
+        let intents = self.intents(conn, &clients)?;
+        let named = intents.values().filter_map(|intent| intent.signal_id.as_deref());
+        let signals: BTreeSet<&str> = all().filter_map(|row| row.signal_id.as_deref()).chain(named).collect();
+        let signals = self.signals(conn, &signals)?;
+        for id in ids {
+            let (own, conditional) = (own.get(*id), conditional.get(*id).unwrap_or(&nothing));
+            if own.is_none() && conditional.is_empty() {
+                continue;
+            }
+            let reader = RowReader { table: "orders", key: || format!("{}/{}/{id}", self.account, self.symbol) };
+            let info = compose(&reader, own, conditional, &intents, &signals)?;
+            infos.insert(reader.text("order_id", id)?, info);
+        }
+        Ok(())
+    }
+
+    fn orders(&self, class: OrderClass) -> OrderQuery<'_> {
+        orders::table
+            .filter(orders::account_id.eq(self.account.as_str()))
+            .filter(orders::symbol.eq(self.symbol.as_str()))
+            .filter(orders::order_class.eq(class.as_str()))
+            .select(InfoRow::as_select())
+            .into_boxed()
+    }
+
+    /// The conditional orders that became each regular one: by what they point to, else by the client order id.
+    fn conditional(
+        &self,
+        conn: &mut SqliteConnection,
+        ids: &[&str],
+        own: &BTreeMap<String, InfoRow>,
+    ) -> StoreResult<BTreeMap<String, Vec<InfoRow>>> {
+        let mut found = BTreeMap::<String, Vec<InfoRow>>::new();
+        if !self.sources.conditional {
+            return Ok(found);
+        }
+        let pointing: Vec<InfoRow> = self
+            .orders(OrderClass::Conditional)
+            .filter(orders::triggered_order_id.eq_any(ids))
+            .order(orders::order_id)
+            .load(conn)
+            .map_err(failed("read orders"))?;
+        for row in pointing {
+            if let Some(id) = row.triggered_order_id.clone() {
+                found.entry(id).or_default().push(row);
+            }
+        }
+        let clients: BTreeSet<&str> = own.values().filter_map(|row| row.client_order_id.as_deref()).collect();
+        let alike: Vec<InfoRow> = self
+            .orders(OrderClass::Conditional)
+            .filter(orders::client_order_id.eq_any(clients))
+            .order(orders::order_id)
+            .load(conn)
+            .map_err(failed("read orders"))?;
+        for (id, own) in own.iter().filter(|(id, _)| !found.contains_key(*id)).collect::<Vec<_>>() {
+            // One that points elsewhere became another order.
+            let of_same_client =
+                alike.iter().filter(|row| row.client_order_id == own.client_order_id && own.client_order_id.is_some());
+            let rows: Vec<InfoRow> = of_same_client.filter(|row| row.triggered_order_id.is_none()).cloned().collect();
+            if !rows.is_empty() {
+                found.insert(id.clone(), rows);
+            }
+        }
+        Ok(found)
+    }
+
+    fn intents(
+        &self,
+        conn: &mut SqliteConnection,
+        clients: &BTreeSet<&str>,
+    ) -> StoreResult<BTreeMap<String, IntentInfo>> {
+        if !self.sources.intents || clients.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<(String, Option<String>, Option<String>, String)> = order_intents::table
+            .filter(order_intents::account_id.eq(self.account.as_str()))
+            .filter(order_intents::symbol.eq(self.symbol.as_str()))
+            .filter(order_intents::client_order_id.eq_any(clients))
+            .select((
+                order_intents::client_order_id,
+                order_intents::engine,
+                order_intents::signal_id,
+                order_intents::role,
+            ))
+            .load(conn)
+            .map_err(failed("read intents"))?;
+        rows.into_iter()
+            .map(|(client, engine, signal_id, role)| {
+                let reader = RowReader { table: "order_intents", key: || format!("{}/{client}", self.account) };
+                let (engine, role) = (reader.optional("engine", engine.as_deref())?, reader.text("role", &role)?);
+                Ok((client.clone(), IntentInfo { engine, signal_id, role }))
+            })
+            .collect()
+    }
+
+    fn signals(&self, conn: &mut SqliteConnection, ids: &BTreeSet<&str>) -> StoreResult<BTreeMap<String, SignalInfo>> {
+        if !self.sources.signals || ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let rows: Vec<(String, Option<String>, String)> = engine_signals::table
+            .filter(engine_signals::account_id.eq(self.account.as_str()))
+            .filter(engine_signals::signal_id.eq_any(ids))
+            .select((engine_signals::signal_id, engine_signals::engine, engine_signals::kind))
+            .load(conn)
+            .map_err(failed("read signals"))?;
+        rows.into_iter()
+            .map(|(id, engine, kind)| {
+                let reader = RowReader { table: "engine_signals", key: || format!("{}/{id}", self.account) };
+                let (engine, kind) = (reader.optional("engine", engine.as_deref())?, reader.text("kind", &kind)?);
+                Ok((id.clone(), SignalInfo { engine, kind }))
+            })
+            .collect()
+    }
+}
+
+type OrderQuery<'a> = diesel::helper_types::IntoBoxed<
+    'a,
+    diesel::dsl::Select<orders::table, diesel::dsl::AsSelect<InfoRow, diesel::sqlite::Sqlite>>,
+    diesel::sqlite::Sqlite,
+>;
+
+/// The value that all of those that have one agree about.
+fn agreed<T: Eq + Hash>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut only = None;
+    for value in values {
+        match &only {
+            None => only = Some(value),
+            Some(first) if *first == value => {}
+            Some(_) => return None,
+        }
+    }
+    only
+}
+
+fn compose<K: Fn() -> String>(
+    reader: &RowReader<K>,
+    own: Option<&InfoRow>,
+    conditional: &[InfoRow],
+    intents: &BTreeMap<String, IntentInfo>,
+    signals: &BTreeMap<String, SignalInfo>,
+) -> StoreResult<OrderInfo> {
+    let text = |column: fn(&InfoRow) -> Option<&str>| {
+        own.and_then(column).or_else(|| agreed(conditional.iter().filter_map(column)))
+    };
+    let client = text(|row| row.client_order_id.as_deref());
+    let intent = client.and_then(|client| intents.get(client));
+    let signal_id = text(|row| row.signal_id.as_deref()).or_else(|| intent?.signal_id.as_deref());
+    let signal = signal_id.and_then(|id| signals.get(id));
+    let engine: Option<EngineLabel> = reader.optional("engine", text(|row| row.engine.as_deref()))?;
+    let exit_reason: Option<ExitReason> = reader.optional("exit_reason", text(|row| row.exit_reason.as_deref()))?;
+    let client_order_id: Option<ClientOrderId> = reader.optional("client_order_id", client)?;
+    // What a conditional order waited for says more than what was sent when it triggered.
+    let waited_for = agreed(conditional.iter().filter_map(|row| row.order_type.as_deref()));
+    let order_type: Option<Label> = reader.optional("order_type", waited_for.or_else(|| own?.order_type.as_deref()))?;
+    let position_side = reader.optional("position_side", text(|row| row.position_side.as_deref()))?;
+    let engine = engine
+        .or_else(|| intent.and_then(|intent| intent.engine.clone()))
+        .or_else(|| signal.and_then(|signal| signal.engine.clone()));
+    let exit_reason = exit_reason
+        .or_else(|| intent.and_then(|intent| reason_of_role(intent.role)))
+        .or_else(|| signal.and_then(|signal| reason_of_signal(signal.kind)));
+    Ok(OrderInfo { context: OrderContext { engine, exit_reason, client_order_id, order_type }, position_side })
+}
+
+fn reason_of_role(role: IntentRole) -> Option<ExitReason> {
+    match role {
+        IntentRole::TakeProfit => Some(ExitReason::TakeProfit),
+        IntentRole::StopLoss => Some(ExitReason::StopLoss),
+        IntentRole::Entry | IntentRole::Dca | IntentRole::Exit => None,
+    }
+}
+
+fn reason_of_signal(kind: SignalKind) -> Option<ExitReason> {
+    match kind {
+        SignalKind::AutoExit => Some(ExitReason::AutoExit),
+        SignalKind::ManualClose => Some(ExitReason::ManualClose),
+        SignalKind::Entry => None,
+    }
+}
+
+/// Symbol, class, id, the regular order it became, client order id.
+type Linked = (String, String, String, Option<String>, Option<String>);
+
+/// Which regular orders of which symbols are meant by client order ids and signals: labels that arrived on their own.
+pub(super) fn linked_orders(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    clients: &BTreeSet<ClientOrderId>,
+    signals: &BTreeSet<SignalId>,
+) -> StoreResult<Vec<(Symbol, OrderId)>> {
+    let mut clients: BTreeSet<String> = clients.iter().map(|client| client.as_str().to_owned()).collect();
+    let signals: Vec<&str> = signals.iter().map(SignalId::as_str).collect();
+    let columns =
+        (orders::symbol, orders::order_class, orders::order_id, orders::triggered_order_id, orders::client_order_id);
+    let mut rows: Vec<Linked> = Vec::new();
+    for ids in signals.chunks(ROWS_MAX) {
+        let of_intents: Vec<String> = order_intents::table
+            .filter(order_intents::account_id.eq(account.as_str()))
+            .filter(order_intents::signal_id.eq_any(ids))
+            .select(order_intents::client_order_id)
+            .load(conn)
+            .map_err(failed("read intents"))?;
+        clients.extend(of_intents);
+        let of_orders: Vec<Linked> = orders::table
+            .filter(orders::account_id.eq(account.as_str()))
+            .filter(orders::signal_id.eq_any(ids))
+            .select(columns)
+            .load(conn)
+            .map_err(failed("read orders"))?;
+        // A conditional order is linked to its regular one by the client order id, too.
+        clients.extend(of_orders.iter().filter_map(|row| row.4.clone()));
+        rows.extend(of_orders);
+    }
+    let clients: Vec<String> = clients.into_iter().collect();
+    for ids in clients.chunks(ROWS_MAX) {
+        let found: Vec<Linked> = orders::table
+            .filter(orders::account_id.eq(account.as_str()))
+            .filter(orders::client_order_id.eq_any(ids))
+            .select(columns)
+            .load(conn)
+            .map_err(failed("read orders"))?;
+        rows.extend(found);
+    }
+    let reader = RowReader { table: "orders", key: || account.to_string() };
+    let mut linked = Vec::with_capacity(rows.len());
+    for (symbol, class, order_id, triggered, _) in rows {
+        let id = if class == OrderClass::Regular.as_str() { Some(order_id) } else { triggered };
+        if let Some(id) = id {
+            linked.push((reader.text("symbol", &symbol)?, reader.text("order_id", &id)?));
+        }
+    }
+    Ok(linked)
+}
