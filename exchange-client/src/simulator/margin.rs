@@ -3,6 +3,7 @@
 use super::books::{AccountBook, PositionSide};
 use super::engine::Engine;
 use super::fixed::{ONE_E8, div_signed, mul_div, to_e8};
+use super::order::Ticket;
 use super::position::Position;
 
 /// What an account's wallet of one asset has to carry.
@@ -78,15 +79,15 @@ impl Engine {
         for symbol in standing.open.iter().map(|(symbol, _)| symbol.as_str()).collect::<std::collections::BTreeSet<_>>()
         {
             if self.markets.get(symbol).is_some_and(|market| market.spec.quote_asset == asset) {
-                margin.order_initial_e8 += self.order_margin_e8(account, symbol);
+                margin.order_initial_e8 += self.order_margin_e8(account, symbol, None);
             }
         }
         margin
     }
 
-    /// What the open orders of a contract tie up beyond the margin of its positions: for the worse of "all buy orders
-    /// execute" and "all sell orders execute".
-    pub(super) fn order_margin_e8(&self, account: usize, symbol: &str) -> i128 {
+    /// What the open orders of a contract, and perhaps one more, tie up beyond the margin of its positions: for the worse
+    /// of "all buy orders execute" and "all sell orders execute".
+    pub(super) fn order_margin_e8(&self, account: usize, symbol: &str, one_more: Option<&Ticket>) -> i128 {
         let (Some(book), Some(standing), Some(market)) =
             (self.books.accounts.get(account), self.accounts.get(account), self.markets.get(symbol))
         else {
@@ -96,9 +97,11 @@ impl Engine {
         for side in [PositionSide::Both, PositionSide::Long, PositionSide::Short] {
             let held_e8 = book.position(symbol, side).map_or(0, |position| position.notional_e8(market.price_e8));
             let (mut bids_e8, mut asks_e8) = (0, 0);
-            for order in standing.open_orders(symbol).filter(|order| order.ticket.position_side == side) {
-                let value_e8 = to_e8(order.remaining_e8() * order.ticket.kind.limit_e8().unwrap_or(market.price_e8));
-                match (order.ticket.reduce_only, side, order.ticket.buy) {
+            let open = standing.open_orders(symbol).map(|order| (&order.ticket, order.remaining_e8()));
+            let all = open.chain(one_more.map(|ticket| (ticket, ticket.qty_e8)));
+            for (ticket, qty_e8) in all.filter(|(ticket, _)| ticket.position_side == side) {
+                let value_e8 = to_e8(qty_e8 * ticket.kind.limit_e8().unwrap_or(market.price_e8));
+                match (ticket.reduce_only, side, ticket.buy) {
                     (true, ..) | (_, PositionSide::Long, false) | (_, PositionSide::Short, true) => {}
                     (_, _, true) => bids_e8 += value_e8,
                     (_, _, false) => asks_e8 += value_e8,

@@ -156,7 +156,10 @@ impl Engine {
         }
         let leverage = self.accounts.get(account).map_or(1, |standing| standing.leverage(&ticket.symbol));
         let opened_value_e8 = to_e8(opened_e8 * price_e8);
-        if opened_value_e8 / leverage > self.available_e8(account, &market.spec.quote_asset) {
+        // A flip needs no more than the larger of what it closes and what it opens.
+        let more_e8 = self.order_margin_e8(account, &ticket.symbol, Some(ticket))
+            - self.order_margin_e8(account, &ticket.symbol, None);
+        if more_e8 > 0 && more_e8 > self.available_e8(account, &market.spec.quote_asset) {
             return Err(Refusal::margin());
         }
         let kept_e8 = held_e8.abs() - closable_e8;
@@ -241,8 +244,11 @@ impl Engine {
             return Ok(ended);
         }
         let quote_asset = market.spec.quote_asset.clone();
+        let available_before_e8 = self.available_e8(account, &quote_asset);
         self.store(account, order.clone());
-        if self.available_e8(account, &quote_asset) < 0 {
+        // Asking for less is fine even when there is too little already.
+        let available_e8 = self.available_e8(account, &quote_asset);
+        if available_e8 < 0 && available_e8 < available_before_e8 {
             self.store(account, before);
             return Err(Refusal::margin());
         }

@@ -54,7 +54,7 @@ impl Ask<'_> {
         };
         let notional_e8 = position.notional_e8(market.price_e8);
         let for_position_e8 = notional_e8.abs() / standing.leverage(symbol);
-        let for_orders_e8 = self.engine.order_margin_e8(self.account, symbol);
+        let for_orders_e8 = self.engine.order_margin_e8(self.account, symbol, None);
         (for_position_e8, for_orders_e8, market.maintenance_e8(notional_e8).max(0))
     }
 }

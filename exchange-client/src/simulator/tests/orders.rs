@@ -210,3 +210,40 @@ fn leverage_and_margin_type_have_rules() {
     // 0.1 x 64250.5 / 50.
     assert_eq!(desk.get("v3/positionRisk", "")[0]["isolatedWallet"], "128.50100000");
 }
+
+#[test]
+fn orders_tie_up_margin_for_the_worse_of_both_sides() {
+    let account = SimulatorAccount {
+        deposits: vec![("USDT".into(), "1000".into())],
+        taker_fee: "0".into(),
+        ..SimulatorAccount::standard()
+    };
+    let (simulator, desk) = still_with(SimulatorConfig { accounts: vec![account], ..SimulatorConfig::new(1) });
+    set_price(&simulator, "BTCUSDT", "50000");
+    let asset = || {
+        let account = desk.get("v3/account", "");
+        account["assets"].as_array().unwrap().iter().find(|row| row["asset"] == "USDT").unwrap().clone()
+    };
+    let free = || asset()["availableBalance"].as_str().unwrap().to_owned();
+    let limit = |side: &str, price: &str, qty: &str| {
+        format!("symbol=BTCUSDT&type=LIMIT&timeInForce=GTC&side={side}&price={price}&quantity={qty}")
+    };
+    // 0.2 x 40000 / 20 is tied up by the bid; an offer of the same value costs nothing more.
+    desk.order(&limit("BUY", "40000", "0.2"));
+    assert_eq!(free(), "600.00000000");
+    desk.order(&limit("SELL", "80000", "0.1"));
+    assert_eq!(free(), "600.00000000");
+    desk.done("DELETE", "v1/allOpenOrders", "symbol=BTCUSDT");
+    assert_eq!(free(), "1000.00000000");
+    // A position that takes nearly all of it can still be turned round at once, but not made larger.
+    desk.order("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.38");
+    assert_eq!((free(), asset()["initialMargin"].clone()), ("50.00000000".into(), "950.00000000".into()));
+    assert_eq!(desk.refused("POST", "v1/order", "symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.03"), -2019);
+    assert_eq!(desk.refused("POST", "v1/order", "symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.79"), -2019);
+    desk.order("symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.76");
+    assert_eq!(desk.truth().positions[0].qty, dec("-0.38"));
+    // Offers that close tie up nothing.
+    desk.order(&limit("BUY", "45000", "0.38"));
+    assert_eq!(free(), "50.00000000");
+    assert_eq!(asset()["maintMargin"], "76.00000000");
+}
