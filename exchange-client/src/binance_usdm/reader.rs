@@ -14,7 +14,7 @@ use super::facts::{
 use super::paging::{self, TradeRequest, WindowAnswer};
 use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
-use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, readable, stated};
+use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, readable, refuse_another, stated};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
@@ -115,7 +115,11 @@ impl ExchangeReader for BinanceUsdm {
             Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
             result => result?.answer,
         };
-        Ok(orders(&endpoint, class, &[raw])?.pop())
+        let found = orders(&endpoint, class, &[raw])?.pop();
+        if let Some(found) = &found {
+            refuse_another(&endpoint, &order, &found.entity)?;
+        }
+        Ok(found)
     }
 
     async fn fetch_orders(
@@ -154,6 +158,11 @@ impl ExchangeReader for BinanceUsdm {
         let parameters = parameters.with("limit", VENUE.trades.page_rows_max.to_string());
         let Timed { answer: raw, sent_at: asked_at } = self.rows(&endpoint, parameters).await?;
         let rows = all_stated(&endpoint, &raw, parse::fill)?;
+        if let TradeQuery::Order(asked) = &query
+            && let Some(other) = rows.iter().position(|row| row.entity.order_id.as_ref() != Some(asked))
+        {
+            return Err(malformed(&endpoint, other, ("orderId", FieldProblem::NotAskedFor)));
+        }
         let rows = in_order(&endpoint, rows, |row| &row.key.symbol, |row| (row.sequence, row.key.clone()))?;
         let next = paging::next_trades(&query, &rows, raw.len()).map_err(|stuck| incomplete(&endpoint, stuck))?;
         Ok(Page { rows, asked_at, next })

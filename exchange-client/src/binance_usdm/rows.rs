@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ledger_core::{Income, Symbol};
+use ledger_core::{Income, Order, OrderClass, Symbol};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::dto;
 use super::paging::Stuck;
 use super::parse;
-use crate::api::Stated;
+use crate::api::{OrderRef, Stated};
 use crate::error::{Endpoint, ExchangeError, FieldProblem, body_start};
 use crate::income_id::IncomeDigest;
 
@@ -77,6 +77,20 @@ pub(super) fn in_order<T: PartialEq, K: Ord>(
 
 pub(super) fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {
     ExchangeError::Incomplete { endpoint: endpoint.clone(), detail }
+}
+
+/// Refuses an order that is not the one asked for.
+pub(super) fn refuse_another(endpoint: &Endpoint, asked: &OrderRef, order: &Order) -> Result<(), ExchangeError> {
+    let (field, same) = match (asked, asked.class()) {
+        (OrderRef::Id(_, id), OrderClass::Regular) => ("orderId", order.key.order_id == *id),
+        (OrderRef::Id(_, id), OrderClass::Conditional) => ("algoId", order.key.order_id == *id),
+        (OrderRef::Client(_, id), OrderClass::Regular) => ("clientOrderId", order.client_order_id.as_ref() == Some(id)),
+        (OrderRef::Client(_, id), OrderClass::Conditional) => {
+            ("clientAlgoId", order.client_order_id.as_ref() == Some(id))
+        }
+    };
+    let field = if endpoint.symbol.as_ref().is_none_or(|asked| *asked == order.key.symbol) { field } else { "symbol" };
+    if same && field != "symbol" { Ok(()) } else { Err(malformed(endpoint, 0, (field, FieldProblem::NotAskedFor))) }
 }
 
 /// Ledger rows of whole seconds; those without a transaction id are told apart by their ordinal among identical ones.

@@ -4,6 +4,7 @@
 //! 1. `a_sent_order_is_done_rejected_or_unknown`, and is sent once.
 //! 2. `no_change_needed_is_done`.
 //! 3. `each_order_of_a_side_has_an_outcome_of_its_own`.
+//! 4. `an_answer_about_something_else_leaves_the_outcome_unknown`.
 
 use async_trait::async_trait;
 use ledger_core::{Order, OrderClass, PositionMode, PositionSide, Side, Symbol};
@@ -14,14 +15,14 @@ use super::facts::{
     ALGO_OPEN_ORDERS, ALL_OPEN_ORDERS, LEVERAGE, MARGIN_TYPE, OPEN_ALGO_ORDERS, ORDER, POSITION_MODE, VENUE,
 };
 use super::parameters::{self, order_path, with_order_ref};
-use super::rows::{malformed, stated};
+use super::rows::{malformed, refuse_another, stated};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
     Amendment, CancelOutcome, ExchangeReader, ExchangeTrader, InvalidOrder, MarginMode, NewOrder, OrderRef, SideCancel,
     Stated,
 };
-use crate::error::{Endpoint, ExchangeError, SendOutcome};
+use crate::error::{Endpoint, ExchangeError, FieldProblem, SendOutcome};
 use crate::transport::Method;
 
 const NO_NEED_TO_CHANGE_MARGIN_TYPE: i64 = -4046;
@@ -38,17 +39,17 @@ impl ExchangeTrader for BinanceUsdm {
         }
         let class = order.kind.class();
         let endpoint = Endpoint::new(Method::Post, order_path(class), Some(&order.symbol));
-        self.order_answer(&endpoint, class, parameters::new_order(&order)).await
+        let query = parameters::new_order(&order);
+        self.order_answer(&endpoint, &OrderRef::Client(class, order.client_order_id), query).await
     }
 
     async fn amend_order(&self, amendment: Amendment) -> SendOutcome<Stated<Order>> {
-        let class = amendment.order.class();
-        if class == OrderClass::Conditional {
+        if amendment.order.class() == OrderClass::Conditional {
             // The algo endpoints have no such request: cancel and place anew.
             return SendOutcome::Rejected(ExchangeError::Unsupported { what: "amending a conditional order" });
         }
         let endpoint = Endpoint::new(Method::Put, ORDER, Some(&amendment.symbol));
-        self.order_answer(&endpoint, class, parameters::amendment(&amendment)).await
+        self.order_answer(&endpoint, &amendment.order, parameters::amendment(&amendment)).await
     }
 
     async fn cancel_order(&self, symbol: Symbol, order: OrderRef) -> CancelOutcome {
@@ -64,7 +65,7 @@ impl ExchangeTrader for BinanceUsdm {
             // Only that it is done. The state is worth one question; without an answer it stays untold.
             return SendOutcome::Done(self.fetch_order(symbol, order).await.ok().flatten());
         }
-        SendOutcome::from_result(order_state(&endpoint, class, &raw).map(Some))
+        SendOutcome::from_result(order_state(&endpoint, &order, &raw).map(Some))
     }
 
     async fn cancel_all_orders(&self, symbol: Symbol) -> SendOutcome<()> {
@@ -133,11 +134,13 @@ fn is_notice_only(raw: &RawValue) -> bool {
     matches!(notice, Some((200, _))) && order.algo_status.is_none()
 }
 
-fn order_state(endpoint: &Endpoint, class: OrderClass, raw: &RawValue) -> Result<Stated<Order>, ExchangeError> {
-    match class {
-        OrderClass::Regular => stated(endpoint, 0, raw, parse::order),
-        OrderClass::Conditional => stated(endpoint, 0, raw, parse::conditional_order),
-    }
+fn order_state(endpoint: &Endpoint, asked: &OrderRef, raw: &RawValue) -> Result<Stated<Order>, ExchangeError> {
+    let order = match asked.class() {
+        OrderClass::Regular => stated(endpoint, 0, raw, parse::order)?,
+        OrderClass::Conditional => stated(endpoint, 0, raw, parse::conditional_order)?,
+    };
+    refuse_another(endpoint, asked, &order.entity)?;
+    Ok(order)
 }
 
 impl BinanceUsdm {
@@ -149,9 +152,9 @@ impl BinanceUsdm {
         SendOutcome::from_result(self.rest.command(endpoint, &query).await)
     }
 
-    async fn order_answer(&self, endpoint: &Endpoint, class: OrderClass, query: Query) -> SendOutcome<Stated<Order>> {
+    async fn order_answer(&self, endpoint: &Endpoint, asked: &OrderRef, query: Query) -> SendOutcome<Stated<Order>> {
         match self.send::<Box<RawValue>>(endpoint, query).await {
-            SendOutcome::Done(raw) => SendOutcome::from_result(order_state(endpoint, class, &raw)),
+            SendOutcome::Done(raw) => SendOutcome::from_result(order_state(endpoint, asked, &raw)),
             SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
             SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
         }
@@ -160,7 +163,10 @@ impl BinanceUsdm {
     /// Sends what is answered by a notice only; `fine` is the refusal that says that nothing had to be done.
     async fn acknowledged(&self, endpoint: &Endpoint, query: Query, fine: Option<i64>) -> SendOutcome<()> {
         match self.send::<dto::NoticeRow>(endpoint, query).await {
-            SendOutcome::Done(_) => SendOutcome::Done(()),
+            SendOutcome::Done(row) => match parse::notice(&row) {
+                Some((200, _)) => SendOutcome::Done(()),
+                _ => SendOutcome::Unknown(malformed(endpoint, 0, ("code", FieldProblem::NotAskedFor))),
+            },
             SendOutcome::Rejected(error) if fine.is_some() && error.code() == fine => SendOutcome::Done(()),
             SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
             SendOutcome::Unknown(error) => SendOutcome::Unknown(error),

@@ -64,8 +64,8 @@ proptest! {
         }
         let (exchange, ..) = adapter(script);
         runtime.block_on(async {
-            let reference = OrderRef::Id(OrderClass::Regular, OrderId::new("1").unwrap());
-            let conditional = OrderRef::Id(OrderClass::Conditional, OrderId::new("1").unwrap());
+            let reference = that_order();
+            let conditional = OrderRef::Id(OrderClass::Conditional, OrderId::new("8389765568816714212").unwrap());
             let mut shown = Vec::new();
             macro_rules! told {
                 ($($result:expr),+ $(,)?) => {$(

@@ -150,7 +150,7 @@ async fn forced_orders_say_what_forced_them() {
         ("my-autoclose-1", None),
         ("web_abc", None),
     ] {
-        let row = ORDER_ROW.replace("\"abc\"", &format!("\"{client_order_id}\""));
+        let row = ORDER_ROW.replace("\"x-1:entry\"", &format!("\"{client_order_id}\""));
         assert_eq!(order_of(&row).await.exit_reason, expected, "{client_order_id}");
     }
 }

@@ -120,7 +120,7 @@ const TRADE: &str = r#"{"symbol":"BTCUSDT","id":8389765568816714211,"orderId":90
   "positionSide":"BOTH","price":"64250.50","qty":"0.002","quoteQty":"128.501","commission":"0.05140040",
   "commissionAsset":"BNB","realizedPnl":"-0.91539999","buyer":false,"maker":false,"time":1780000000000,"new":{"x":[1]}}"#;
 
-const ORDER_ROW: &str = r#"{"orderId":8389765568816714212,"symbol":"BTCUSDT","status":"NEW","clientOrderId":"abc",
+const ORDER_ROW: &str = r#"{"orderId":8389765568816714212,"symbol":"BTCUSDT","status":"NEW","clientOrderId":"x-1:entry",
   "price":"0","avgPrice":"0.00000","origQty":"0.40","executedQty":"0","cumQuote":"0","timeInForce":"GTC","type":"MARKET",
   "origType":"STOP_MARKET","reduceOnly":false,"closePosition":false,"side":"BUY","positionSide":"SHORT","stopPrice":"9300",
   "time":1779999999000,"updateTime":1780000000000}"#;
@@ -136,11 +136,11 @@ async fn fill_of(row: &str) -> Fill {
 }
 
 async fn order_of(row: &str) -> Order {
-    let (exchange, ..) = adapter(Script::timed().then(200, row));
-    exchange
-        .fetch_order(btc(), OrderRef::Client(OrderClass::Regular, ClientOrderId::new("abc").unwrap()))
-        .await
-        .unwrap()
-        .unwrap()
-        .entity
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
+    exchange.fetch_orders(OrderClass::Regular, None, window()).await.unwrap().rows.remove(0).entity
+}
+
+/// A reference to the order of [`ORDER_ROW`].
+fn that_order() -> OrderRef {
+    OrderRef::Id(OrderClass::Regular, OrderId::new("8389765568816714212").unwrap())
 }

@@ -68,10 +68,7 @@ async fn what_is_missing_is_refused_by_name() {
         }
     }
     let (exchange, ..) = adapter(Script::timed().then(200, &ORDER_ROW.replace("executedQty", "other")));
-    let error = exchange
-        .fetch_order(btc(), OrderRef::Client(OrderClass::Regular, ClientOrderId::new("abc").unwrap()))
-        .await
-        .unwrap_err();
+    let error = exchange.fetch_order(btc(), that_order()).await.unwrap_err();
     assert!(error.to_string().contains("`executedQty`"), "{error}");
 }
 
@@ -260,7 +257,7 @@ async fn orders_keep_status_type_and_ids_of_every_form() {
     assert_eq!(trailing.time_in_force.unwrap().as_str(), "GTD");
     // What the app names its own orders is kept, and so is an order without a name.
     for (name, kept) in [("web_kJ3x_9", Some("web_kJ3x_9")), ("", None)] {
-        let named = order_of(&row(&[("\"abc\"", &format!("\"{name}\""))])).await;
+        let named = order_of(&row(&[("\"x-1:entry\"", &format!("\"{name}\""))])).await;
         assert_eq!(named.client_order_id.as_ref().map(ClientOrderId::as_str), kept);
     }
 }

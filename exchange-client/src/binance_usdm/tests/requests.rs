@@ -184,8 +184,7 @@ async fn too_many_orders_stop_orders_only() {
     }
     assert!(exchange.fetch_positions(None).await.is_ok());
     // Getting out of a position must stay possible.
-    let reference = OrderRef::Id(OrderClass::Regular, OrderId::new("1").unwrap());
-    assert!(exchange.cancel_order(btc(), reference).await.done().is_some());
+    assert!(exchange.cancel_order(btc(), that_order()).await.done().is_some());
     clock.advance(Duration::from_secs(10));
     assert!(exchange.create_order(new_order()).await.done().is_some());
     assert_eq!(script.asked().len(), 5);

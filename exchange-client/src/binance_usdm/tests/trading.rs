@@ -3,9 +3,9 @@
 use ledger_core::Price;
 
 use super::*;
-use crate::api::{Amendment, InvalidOrder, MarginMode, OrderSize, TimeInForce, Trigger, WorkingType};
+use crate::api::{Amendment, InvalidOrder, MarginMode, OrderSize, Stated, TimeInForce, Trigger, WorkingType};
 
-const ALGO_ROW: &str = r#"{"algoId":2146760,"clientAlgoId":"x-1:sl","algoType":"CONDITIONAL","orderType":"STOP_MARKET",
+const ALGO_ROW: &str = r#"{"algoId":2146760,"clientAlgoId":"x-1:entry","algoType":"CONDITIONAL","orderType":"STOP_MARKET",
   "symbol":"BTCUSDT","side":"SELL","positionSide":"BOTH","timeInForce":"GTC","quantity":"0.010","algoStatus":"NEW",
   "triggerPrice":"60000.00","price":"0.00","icebergQuantity":null,"workingType":"MARK_PRICE","closePosition":false,
   "reduceOnly":true,"activatePrice":"","callbackRate":"","createTime":1779999999000,"updateTime":1780000000000,
@@ -211,13 +211,13 @@ async fn an_order_is_amended_in_place_or_not_at_all() {
 async fn a_cancelled_order_has_a_state_or_is_said_to_be_done() {
     let by_id = |class| OrderRef::Id(class, OrderId::new("2146760").unwrap());
     let (exchange, script, _) = adapter(Script::timed().then(200, &ORDER_ROW.replace("NEW", "CANCELED")));
-    let done = exchange.cancel_order(btc(), by_id(OrderClass::Regular)).await.done().unwrap().unwrap();
+    let done = exchange.cancel_order(btc(), that_order()).await.done().unwrap().unwrap();
     assert_eq!(done.entity.status, OrderStatus::Canceled);
-    assert_eq!(sent(&script), "DELETE /fapi/v1/order?symbol=BTCUSDT&orderId=2146760");
+    assert_eq!(sent(&script), "DELETE /fapi/v1/order?symbol=BTCUSDT&orderId=8389765568816714212");
 
     // A conditional order has been seen answered both ways: with its state, and with a notice that does not tell it.
     let canceled = ALGO_ROW.replace("NEW", "CANCELED");
-    let notice = r#"{"algoId":2146760,"clientAlgoId":"x-1:sl","code":"200","msg":"success"}"#;
+    let notice = r#"{"algoId":2146760,"clientAlgoId":"x-1:entry","code":"200","msg":"success"}"#;
     for (script, requests, told) in [
         (Script::timed().then(200, &canceled), 2, true),
         (Script::timed().then(200, &canceled.replacen('{', "{\"code\":\"200\",\"msg\":\"success\",", 1)), 2, true),
@@ -305,4 +305,37 @@ async fn no_change_needed_is_done() {
     assert_eq!(exchange.set_leverage(btc(), 21).await.done(), Some(20));
     assert_eq!(sent(&script), "POST /fapi/v1/leverage?symbol=BTCUSDT&leverage=21");
     assert_eq!(name(&exchange.set_leverage(btc(), 21).await), "unknown");
+}
+
+#[tokio::test]
+async fn an_answer_about_something_else_leaves_the_outcome_unknown() {
+    let unknown = |outcome: SendOutcome<Stated<Order>>, field: &str| match outcome {
+        SendOutcome::Unknown(ExchangeError::Malformed { field: named, problem, .. }) => {
+            assert_eq!((named, *problem), (field, FieldProblem::NotAskedFor));
+        }
+        other => panic!("{field}: {other:?}"),
+    };
+    let other_id = ORDER_ROW.replace("x-1:entry", "x-2:entry");
+    let other_symbol = ORDER_ROW.replace("BTCUSDT", "ETHUSDT");
+    let (exchange, ..) = adapter(Script::timed().then(200, &other_id).then(200, &other_symbol));
+    unknown(exchange.create_order(new_order()).await, "clientOrderId");
+    unknown(exchange.create_order(new_order()).await, "symbol");
+    // Asked for by id, answered with another.
+    let (exchange, ..) = adapter(Script::timed().then(200, ORDER_ROW).then(200, ALGO_ROW).then(200, ORDER_ROW));
+    let another = |class| OrderRef::Id(class, OrderId::new("77").unwrap());
+    for (class, field) in [(OrderClass::Regular, "`orderId`"), (OrderClass::Conditional, "`algoId`")] {
+        let error = exchange.fetch_order(btc(), another(class)).await.unwrap_err().to_string();
+        assert!(error.contains(field), "{error}");
+    }
+    assert_eq!(name(&exchange.cancel_order(btc(), another(OrderClass::Regular)).await), "unknown");
+    // Trades of another order than the one asked for.
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{TRADE}]")));
+    let error = exchange.fetch_my_trades(btc(), TradeQuery::Order(OrderId::new("77").unwrap())).await.unwrap_err();
+    assert!(error.to_string().contains("`orderId`"), "{error}");
+    // Something that is no acknowledgement at all.
+    for body in ["{}", "[]", r#"{"code":0,"msg":"?"}"#, r#"{"x":1}"#] {
+        let (exchange, ..) = adapter(Script::timed().then(200, body).then(200, body));
+        assert_eq!(name(&exchange.cancel_all_orders(btc()).await), "unknown", "{body}");
+        assert_eq!(name(&exchange.set_position_mode(PositionMode::Hedge).await), "unknown", "{body}");
+    }
 }
