@@ -1,18 +1,19 @@
 //! Writing what the plan says. No choices are made here.
 //!
-//! One transaction a symbol, so that a crash leaves some symbols repaired and the others as they were; the account-wide
-//! cursors move last.
+//! One transaction a symbol, with its facts, findings, repairs, cursors and coverage: a crash leaves some symbols repaired
+//! and the others as they were. The account-wide cursors move last.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `nothing_is_left_out_of_date`.
+//! 2. `a_symbol_is_one_transaction`.
 
-use ledger_core::{AnyFact, Source, Statement, TimestampMs};
-use ledger_store::{Batch, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair, OutcomeCounts, RunId};
+use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
+use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, OutcomeCounts, RunId};
 
 use crate::book::Book;
-use crate::discrepancy::Finding;
+use crate::discrepancy::{Finding, Outlook};
 use crate::error::{Doing, ReconcileError};
-use crate::plan::{Plan, PlannedRepair, SymbolPlan};
+use crate::plan::{Plan, SymbolPlan};
 
 /// What applying did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,18 +22,18 @@ pub struct Applied {
     pub counts: OutcomeCounts,
     /// The journal's numbers of the findings, in the order of [`Plan::findings`].
     pub discrepancy_ids: Vec<i64>,
-    /// The journal's numbers of the repairs, in the order of the symbols' plans.
+    /// The journal's numbers of the repairs, in the order of [`Plan::repairs`].
     pub repair_ids: Vec<i64>,
 }
 
 /// Records the plan and journals it under `run`. `at_local` is the local time for the journal.
 ///
 /// # Errors
-/// [`ReconcileError::Store`]; the symbols before the failure are recorded, the cursors have not moved.
+/// [`ReconcileError::Store`]; the symbols before the failure are recorded, the account-wide cursors have not moved.
 pub async fn apply(
     plan: &Plan,
     book: &Book,
-    account: &ledger_core::AccountId,
+    account: &AccountId,
     run: RunId,
     at_local: TimestampMs,
 ) -> Result<Applied, ReconcileError> {
@@ -45,7 +46,8 @@ pub async fn apply(
     });
     let stated: Vec<_> = mode.into_iter().chain(plan.instruments.iter().cloned()).collect();
     let first = Batch {
-        discrepancies: plan.account_findings.iter().map(|finding| seen(finding, DiscrepancyStatus::Pending)).collect(),
+        discrepancies: plan.account_findings.iter().map(seen).collect(),
+        settled: plan.account_findings.iter().filter(|finding| is_settled(finding)).map(Finding::key).collect(),
         ..journal.batch(&stated)
     };
     journal.commit(first, &mut applied).await?;
@@ -55,6 +57,7 @@ pub async fn apply(
     let last = Batch {
         cursors: plan.account_cursors.clone(),
         coverage: plan.account_coverage.clone(),
+        settled: plan.settled.clone(),
         ..journal.batch(&plan.account_statements)
     };
     journal.commit(last, &mut applied).await?;
@@ -68,8 +71,17 @@ pub async fn apply(
     Ok(applied)
 }
 
+/// A finding as the journal keeps it before anything is verified.
+fn seen(finding: &Finding) -> NewDiscrepancy {
+    let status = match finding.outlook {
+        Outlook::Stays => DiscrepancyStatus::Unresolved,
+        Outlook::Settles | Outlook::Verify | Outlook::VerifyLagging | Outlook::Waits => DiscrepancyStatus::Pending,
+    };
+    seen_as(finding, status)
+}
+
 /// A finding as the journal keeps it.
-pub(crate) fn seen(finding: &Finding, status: DiscrepancyStatus) -> NewDiscrepancy {
+pub(crate) fn seen_as(finding: &Finding, status: DiscrepancyStatus) -> NewDiscrepancy {
     NewDiscrepancy {
         key: finding.key(),
         symbol: finding.symbol.clone(),
@@ -78,22 +90,35 @@ pub(crate) fn seen(finding: &Finding, status: DiscrepancyStatus) -> NewDiscrepan
     }
 }
 
+fn is_settled(finding: &Finding) -> bool {
+    finding.outlook == Outlook::Settles
+}
+
+/// Whether a batch would change nothing.
+pub(crate) fn is_empty(batch: &Batch) -> bool {
+    batch.statements.is_empty()
+        && batch.cursors.is_empty()
+        && batch.coverage.is_empty()
+        && batch.discrepancies.is_empty()
+        && batch.settled.is_empty()
+        && batch.repairs.is_empty()
+}
+
 struct Journal<'a> {
     book: &'a Book,
-    account: &'a ledger_core::AccountId,
+    account: &'a AccountId,
     run: RunId,
     at_local: TimestampMs,
 }
 
 impl Journal<'_> {
-    /// Findings, facts and repairs of a symbol go together.
     async fn symbol(&self, plan: &SymbolPlan, applied: &mut Applied) -> Result<(), ReconcileError> {
-        let symbol = plan.findings.iter().find_map(|finding| finding.symbol.clone());
         let batch = Batch {
             cursors: plan.cursors.clone(),
             coverage: plan.coverage.clone(),
-            discrepancies: plan.findings.iter().map(|finding| seen(finding, DiscrepancyStatus::Pending)).collect(),
-            repairs: plan.repairs.iter().map(|repair| journaled(repair, symbol.clone())).collect(),
+            discrepancies: plan.findings.iter().map(seen).collect(),
+            settled: plan.findings.iter().filter(|finding| is_settled(finding)).map(Finding::key).collect(),
+            repairs: plan.repairs.clone(),
             ..self.batch(&plan.statements)
         };
         self.commit(batch, applied).await
@@ -106,12 +131,7 @@ impl Journal<'_> {
     }
 
     async fn commit(&self, batch: Batch, applied: &mut Applied) -> Result<(), ReconcileError> {
-        let is_empty = batch.statements.is_empty()
-            && batch.cursors.is_empty()
-            && batch.coverage.is_empty()
-            && batch.discrepancies.is_empty()
-            && batch.repairs.is_empty();
-        if is_empty {
+        if is_empty(&batch) {
             return Ok(());
         }
         let report = self.book.writer.commit(batch).await.doing("recording what the exchange says")?;
@@ -124,18 +144,5 @@ impl Journal<'_> {
         applied.discrepancy_ids.extend(report.discrepancy_ids);
         applied.repair_ids.extend(report.repair_ids);
         Ok(())
-    }
-}
-
-fn journaled(repair: &PlannedRepair, symbol: Option<ledger_core::Symbol>) -> NewRepair {
-    let (kind, fingerprint) = &repair.finding;
-    NewRepair {
-        symbol,
-        kind: repair.kind.to_owned(),
-        discrepancy: Some(DiscrepancyKey { kind: kind.as_str().to_owned(), fingerprint: fingerprint.clone() }),
-        cause: repair.cause.clone(),
-        evidence_json: repair.evidence_json.clone(),
-        before_json: repair.before_json.clone(),
-        after_json: repair.after_json.clone(),
     }
 }

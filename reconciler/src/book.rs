@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ledger_store::{
     AccountRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository, LedgerWriter,
-    OrderRepository, PositionRepository, RunRepository, SnapshotRepository, Store, SyncRepository,
+    OrderRepository, PositionRepository, RunRepository, SignalRepository, SnapshotRepository, Store, SyncRepository,
+    TripRepository,
 };
 
 /// The parts of a book that reconciling and recording need.
@@ -21,12 +22,16 @@ pub struct Book {
     pub orders: Arc<dyn OrderRepository>,
     /// Orders about to be sent.
     pub intents: Arc<dyn IntentRepository>,
+    /// Strategies' decisions.
+    pub signals: Arc<dyn SignalRepository>,
     /// Fills.
     pub fills: Arc<dyn FillRepository>,
     /// Income.
     pub income: Arc<dyn IncomeRepository>,
     /// Derived positions.
     pub positions: Arc<dyn PositionRepository>,
+    /// Round trips.
+    pub trips: Arc<dyn TripRepository>,
     /// What the exchange said earlier.
     pub snapshots: Arc<dyn SnapshotRepository>,
     /// The journal.
@@ -44,9 +49,11 @@ impl Book {
             instruments: Arc::clone(store) as Arc<dyn InstrumentRepository>,
             orders: Arc::clone(store) as Arc<dyn OrderRepository>,
             intents: Arc::clone(store) as Arc<dyn IntentRepository>,
+            signals: Arc::clone(store) as Arc<dyn SignalRepository>,
             fills: Arc::clone(store) as Arc<dyn FillRepository>,
             income: Arc::clone(store) as Arc<dyn IncomeRepository>,
             positions: Arc::clone(store) as Arc<dyn PositionRepository>,
+            trips: Arc::clone(store) as Arc<dyn TripRepository>,
             snapshots: Arc::clone(store) as Arc<dyn SnapshotRepository>,
             runs: Arc::clone(store) as Arc<dyn RunRepository>,
             sync: Arc::clone(store) as Arc<dyn SyncRepository>,

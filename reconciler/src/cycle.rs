@@ -2,27 +2,27 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `audit_writes_nothing`.
-//! 2. `a_warm_second_run_changes_nothing`.
+//! 2. `a_warm_second_run_writes_nothing`.
 //! 3. `with_another_account_nothing_is_written`.
+//! 4. `a_cycle_that_is_interrupted_anywhere_is_made_good_by_the_next`.
 
 use std::fmt;
 use std::sync::Arc;
 
 use exchange_client::{Clock, ExchangeReader};
-use ledger_core::AccountId;
-use ledger_store::{
-    Batch, DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, ExchangeIdentity, OutcomeCounts, PageRequest, RunId,
-    RunKind, RunStatus,
-};
+use ledger_core::{AccountId, Symbol, TimestampMs};
+use ledger_store::{Discrepancy, DiscrepancyFilter, ExchangeIdentity, PageRequest, RunId, RunKind, RunStatus};
 use serde_json::json;
 
-use crate::apply::{Applied, apply, seen};
+use crate::apply::{Applied, apply, is_empty};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 use crate::observe::{ObserveOptions, observe};
 use crate::plan::{Plan, plan};
+use crate::policy::Policy;
+use crate::report::{CycleReport, FindingReport, RepairReport, audited, failed};
+use crate::settle::settle;
 use crate::verify::{Verification, verify};
 
 /// Which account, and what of it.
@@ -32,12 +32,14 @@ pub struct ReconcilerConfig {
     pub account: AccountId,
     /// What to look at.
     pub observe: ObserveOptions,
+    /// How to look and decide.
+    pub policy: Policy,
 }
 
 impl ReconcilerConfig {
     /// Everything of `account`.
     pub fn new(account: AccountId) -> Self {
-        Self { account, observe: ObserveOptions::default() }
+        Self { account, observe: ObserveOptions::default(), policy: Policy::default() }
     }
 }
 
@@ -48,7 +50,7 @@ pub struct Reconciler {
     pub exchange: Arc<dyn ExchangeReader>,
     /// The book.
     pub book: Book,
-    /// The local clock, for the journal.
+    /// The local clock, for the journal, and to be compared with the exchange's.
     pub clock: Arc<dyn Clock>,
     /// Which account, and what of it.
     pub config: ReconcilerConfig,
@@ -60,57 +62,8 @@ impl fmt::Debug for Reconciler {
     }
 }
 
-/// A finding, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FindingReport {
-    /// What was found.
-    pub finding: Finding,
-    /// Its number in the journal; `None` in an audit.
-    pub id: Option<i64>,
-    /// What became of it. An audit leaves confirmed findings unresolved.
-    pub status: DiscrepancyStatus,
-}
-
-/// A repair that was made, or that a sync would make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepairReport {
-    /// Its number in the journal; `None` in an audit.
-    pub id: Option<i64>,
-    /// What it does.
-    pub kind: String,
-    /// Why, with its evidence.
-    pub cause: String,
-}
-
-/// What a cycle saw and did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CycleReport {
-    /// The journal's number; `None` for an audit.
-    pub run: Option<RunId>,
-    /// How many symbols were looked at closely.
-    pub symbols_looked_at: usize,
-    /// What was found.
-    pub findings: Vec<FindingReport>,
-    /// What was repaired, or would be.
-    pub repairs: Vec<RepairReport>,
-    /// What became of the recorded statements; all zero in an audit.
-    pub counts: OutcomeCounts,
-    /// How many ledger rows were, or would be, new.
-    pub income_new: usize,
-    /// The checks: after repairing, or in an audit of the book as it is.
-    pub verification: Verification,
-    /// Requests sent.
-    pub requests: u64,
-    /// What they weighed.
-    pub weight: u64,
-}
-
-impl CycleReport {
-    /// Findings that are confirmed and not repaired: what the exit code tells.
-    pub fn unresolved(&self) -> impl Iterator<Item = &FindingReport> {
-        self.findings.iter().filter(|finding| finding.status == DiscrepancyStatus::Unresolved)
-    }
-}
+/// Requests and weight.
+type Spent = (u64, u64);
 
 impl Reconciler {
     /// Looks, decides, and checks the book as it is. Writes nothing.
@@ -120,74 +73,54 @@ impl Reconciler {
     pub async fn audit(&self) -> Result<CycleReport, ReconcileError> {
         let (observation, plan, spent) = self.look().await?;
         let verification = verify(&observation, &self.book, &self.config.account).await?;
-        let findings = plan.findings().cloned().map(|finding| {
-            let status = if finding.may_settle { DiscrepancyStatus::Pending } else { DiscrepancyStatus::Unresolved };
-            FindingReport { finding, id: None, status }
-        });
-        Ok(CycleReport {
-            run: None,
-            symbols_looked_at: observation.symbols.len(),
-            findings: findings.collect(),
-            repairs: repairs(&plan, &[]),
-            counts: OutcomeCounts::default(),
-            income_new: plan.income_new,
-            verification,
-            requests: spent.0,
-            weight: spent.1,
-        })
+        let findings = audited(&observation, &plan, &verification);
+        let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
+        let left = observation.book.discrepancies.clone();
+        self.report(&observation, &plan, spent, Outcome { run: None, findings, repairs, left, verification }).await
     }
 
-    /// Looks, decides, records what is missing, and checks the result.
+    /// Looks, decides, records what is missing, and checks the result. What is written is consistent at every moment:
+    /// stopped anywhere, the next cycle goes on.
     ///
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all, or the book failed.
     pub async fn sync(&self) -> Result<CycleReport, ReconcileError> {
         let account = &self.config.account;
         let (observation, plan, spent) = self.look().await?;
-        let identity = ExchangeIdentity {
-            base_url: observation.identity.base_url.clone(),
-            alias: Some(observation.identity.account_alias.clone()),
-        };
-        self.book.accounts.bind_identity(account, identity).await.doing("binding the account")?;
-        let started = self.clock.now();
-        let run = self.book.runs.begin_run(account, RunKind::Sync, started).await.doing("opening a run")?;
-        let result = self.repair(&observation, &plan, run).await;
-        let (status, detail) = match &result {
-            Ok((applied, verification, findings)) => {
-                let left = findings.iter().filter(|finding| finding.status != DiscrepancyStatus::Resolved).count();
-                let detail = json!({
-                    "symbols": observation.symbols.keys().map(ledger_core::Symbol::as_str).collect::<Vec<_>>(),
-                    "findings": findings.len(), "repairs": applied.repair_ids.len(), "left": left,
-                    "recorded": applied.counts.recorded, "merged": applied.counts.merged,
-                    "conflicts": applied.counts.conflicts, "requests": spent.0, "weight": spent.1,
-                    "checks_clean": verification.is_clean(),
-                });
-                (RunStatus::Done, detail)
+        if observation.book.account.identity.is_none() {
+            let identity = ExchangeIdentity {
+                base_url: observation.identity.base_url.clone(),
+                alias: Some(observation.identity.account_alias.clone()),
+            };
+            self.book.accounts.bind_identity(account, identity).await.doing("binding the account")?;
+        }
+        let mut run = None;
+        let result = self.repair(&observation, &plan, &mut run).await;
+        if let Some(run) = run {
+            let (status, detail) = match &result {
+                Ok((applied, outcome)) => (RunStatus::Done, detail_json(&observation, applied, outcome, spent)),
+                Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() }).to_string()),
+            };
+            let ended = self.book.runs.end_run(run, status, self.clock.now(), Some(detail)).await;
+            if result.is_ok() {
+                ended.doing("closing the run")?;
             }
-            Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() })),
-        };
-        let ended = self.book.runs.end_run(run, status, self.clock.now(), Some(detail.to_string())).await;
-        let (applied, verification, findings) = result?;
-        ended.doing("closing the run")?;
-        Ok(CycleReport {
-            run: Some(run),
-            symbols_looked_at: observation.symbols.len(),
-            findings,
-            repairs: repairs(&plan, &applied.repair_ids),
-            counts: applied.counts,
-            income_new: plan.income_new,
-            verification,
-            requests: spent.0,
-            weight: spent.1,
-        })
+        }
+        let (applied, outcome) = result?;
+        let mut report = self.report(&observation, &plan, spent, outcome).await?;
+        report.counts = applied.counts;
+        Ok(report)
     }
 
     /// The part that audit and sync share.
-    async fn look(&self) -> Result<(Observation, Plan, (u64, u64)), ReconcileError> {
+    async fn look(&self) -> Result<(Observation, Plan, Spent), ReconcileError> {
         let before = self.exchange.usage();
         let config = &self.config;
-        let observation = observe(&*self.exchange, &self.book, &config.account, &config.observe).await?;
-        let plan = plan(&observation, observed_at(&observation))?;
+        let (exchange, clock) = (&*self.exchange, &*self.clock);
+        let observation = observe(exchange, &self.book, clock, &config.account, &config.observe, &config.policy);
+        // A look is a long walk: it lives on the heap, not in the future of whoever waits for it.
+        let observation = Box::pin(observation).await?;
+        let plan = plan(&observation, &config.policy, observed_at(&observation))?;
         let after = self.exchange.usage();
         let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
         tracing::info!(
@@ -197,90 +130,119 @@ impl Reconciler {
         Ok((observation, plan, spent))
     }
 
+    /// Opens a run when there is something to write; a cycle that finds nothing leaves no trace.
+    async fn run(&self, run: &mut Option<RunId>) -> Result<RunId, ReconcileError> {
+        if let Some(run) = *run {
+            return Ok(run);
+        }
+        let started = self.clock.now();
+        let opened = self.book.runs.begin_run(&self.config.account, RunKind::Sync, started).await;
+        let opened = opened.doing("opening a run")?;
+        *run = Some(opened);
+        Ok(opened)
+    }
+
     async fn repair(
         &self,
         observation: &Observation,
         plan: &Plan,
-        run: RunId,
-    ) -> Result<(Applied, Verification, Vec<FindingReport>), ReconcileError> {
+        run: &mut Option<RunId>,
+    ) -> Result<(Applied, Outcome), ReconcileError> {
         let account = &self.config.account;
-        let applied = apply(plan, &self.book, account, run, self.clock.now()).await?;
+        let mut applied = Applied::default();
+        if !plan.is_empty() {
+            let opened = self.run(run).await?;
+            applied = apply(plan, &self.book, account, opened, self.clock.now()).await?;
+        }
         let verification = verify(observation, &self.book, account).await?;
-        let mut findings = Vec::new();
-        let mut batch = Batch::new(account.clone(), self.clock.now(), Vec::new());
-        batch.run_id = Some(run);
-        for (finding, id) in plan.findings().zip(&applied.discrepancy_ids) {
-            let status = judge(finding, &verification);
-            match status {
-                DiscrepancyStatus::Resolved => batch.settled.push(finding.key()),
-                DiscrepancyStatus::Unresolved => batch.discrepancies.push(seen(finding, status)),
-                DiscrepancyStatus::Pending | DiscrepancyStatus::Acknowledged => {}
-            }
-            findings.push(FindingReport { finding: finding.clone(), id: Some(*id), status });
+        let mut settlement = settle(observation, plan, &verification, account, self.clock.now());
+        let mut ids = applied.discrepancy_ids.clone();
+        if !is_empty(&settlement.batch) {
+            settlement.batch.run_id = Some(self.run(run).await?);
+            let checked = verification.findings.len();
+            let journaled = self.book.writer.commit(settlement.batch).await.doing("closing discrepancies")?;
+            // The checks' findings are the last that were journaled.
+            let first = journaled.discrepancy_ids.len().saturating_sub(checked);
+            ids.extend(journaled.discrepancy_ids.into_iter().skip(first));
         }
-        if observation.scope.is_empty() && observation.failed_queries().is_empty() {
-            batch.settled.extend(self.settled(&findings).await?);
-        }
-        if !batch.settled.is_empty() || !batch.discrepancies.is_empty() {
-            self.book.writer.commit(batch).await.doing("closing discrepancies")?;
-        }
-        Ok((applied, verification, findings))
+        let findings = settlement.findings.into_iter().zip(ids.into_iter().map(Some).chain(std::iter::repeat(None)));
+        let findings = findings.map(|((finding, status), id)| {
+            let known = observation.book.discrepancy(&finding.key());
+            FindingReport { id, status, first_seen_local: known.map(|known| known.first_seen_local), finding }
+        });
+        let findings = findings.collect();
+        let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).collect();
+        let left = self.left().await?;
+        Ok((applied, Outcome { run: *run, findings, repairs, left, verification }))
     }
 
-    /// Discrepancies of earlier runs that a complete look no longer finds are gone.
-    async fn settled(&self, findings: &[FindingReport]) -> Result<Vec<DiscrepancyKey>, ReconcileError> {
-        let filter = DiscrepancyFilter::standing(self.config.account.clone());
-        let mut settled = Vec::new();
+    /// What is on record and still asks for something.
+    async fn left(&self) -> Result<Vec<Discrepancy>, ReconcileError> {
+        let filter = DiscrepancyFilter::open(self.config.account.clone());
+        let mut left = Vec::new();
         let mut request = PageRequest::first(500);
         loop {
             let page = self.book.runs.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
-            for known in page.items {
-                let mut ours = DiscrepancyKind::ALL.iter().filter(|kind| **kind != DiscrepancyKind::HistoryExpired);
-                let ours = ours.any(|kind| kind.as_str() == known.entry.key.kind);
-                if ours && !findings.iter().any(|finding| finding.id == Some(known.id)) {
-                    settled.push(known.entry.key);
-                }
-            }
+            left.extend(page.items);
             match page.next {
                 Some(cursor) => request = request.after(cursor),
-                None => return Ok(settled),
+                None => return Ok(left),
             }
         }
     }
-}
 
-/// What became of a finding once everything planned is recorded.
-fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
-    let is_gone = match (&finding.kind, &finding.subject) {
-        (DiscrepancyKind::QueryFailed | DiscrepancyKind::HistoryExpired, _) => false,
-        (DiscrepancyKind::UnresolvedIntent, _) => !finding.may_settle,
-        (DiscrepancyKind::MissingFills, Subject::Order(key)) => !verification.unfilled_orders.contains(key),
-        (DiscrepancyKind::PositionMismatch, Subject::Position(symbol, side)) => {
-            !verification.mismatched_positions.contains(&(symbol.clone(), *side))
-        }
-        // What the exchange states about an order is recorded as it states it.
-        _ => true,
-    };
-    match (is_gone, finding.may_settle) {
-        (true, _) => DiscrepancyStatus::Resolved,
-        (false, true) => DiscrepancyStatus::Pending,
-        (false, false) => DiscrepancyStatus::Unresolved,
+    async fn report(
+        &self,
+        observation: &Observation,
+        plan: &Plan,
+        spent: Spent,
+        outcome: Outcome,
+    ) -> Result<CycleReport, ReconcileError> {
+        let account = &self.config.account;
+        let quarantined = self.book.runs.quarantined(account).await.doing("reading the quarantined symbols")?;
+        let Outcome { run, findings, repairs, left, verification } = outcome;
+        Ok(CycleReport {
+            account: account.clone(),
+            run,
+            asked_at: observation.asked_at,
+            symbols: observation.symbols.keys().cloned().collect(),
+            findings,
+            repairs,
+            left,
+            quarantined,
+            failed: failed(observation),
+            counts: ledger_store::OutcomeCounts::default(),
+            income_new: plan.income_new,
+            verification,
+            requests: spent.0,
+            weight: spent.1,
+        })
     }
 }
 
-fn repairs(plan: &Plan, ids: &[i64]) -> Vec<RepairReport> {
-    let planned = plan.symbols.values().flat_map(|symbol| &symbol.repairs).enumerate();
-    planned
-        .map(|(index, repair)| RepairReport {
-            id: ids.get(index).copied(),
-            kind: repair.kind.to_owned(),
-            cause: repair.cause.clone(),
-        })
-        .collect()
+/// What a cycle came to.
+struct Outcome {
+    run: Option<RunId>,
+    findings: Vec<FindingReport>,
+    repairs: Vec<RepairReport>,
+    left: Vec<Discrepancy>,
+    verification: Verification,
+}
+
+/// What the journal says of a run.
+fn detail_json(observation: &Observation, applied: &Applied, outcome: &Outcome, spent: Spent) -> String {
+    json!({
+        "symbols": observation.symbols.keys().map(Symbol::as_str).collect::<Vec<_>>(),
+        "findings": outcome.findings.len(), "repairs": outcome.repairs.len(), "left": outcome.left.len(),
+        "recorded": applied.counts.recorded, "merged": applied.counts.merged, "conflicts": applied.counts.conflicts,
+        "requests": spent.0, "weight": spent.1, "checks_clean": outcome.verification.is_clean(),
+    })
+    .to_string()
 }
 
 /// The exchange's time of the observation.
-fn observed_at(observation: &Observation) -> ledger_core::TimestampMs {
+fn observed_at(observation: &Observation) -> TimestampMs {
     let positions = observation.positions.as_ref().map_or(observation.asked_at, |answer| answer.asked_at);
     positions.max(observation.asked_at)
 }

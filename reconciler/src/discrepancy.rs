@@ -1,54 +1,105 @@
 //! What can differ between book and exchange, each with its evidence in one line.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `every_kind_has_a_name_of_its_own`.
 
 use std::fmt;
 
-use ledger_core::{ClientOrderId, OrderKey, PositionSide, Symbol, TimestampMs};
+use ledger_core::{
+    Asset, ClientOrderId, FillId, FillKey, IncomeType, OrderKey, PositionSide, SignalId, Symbol, TimestampMs,
+};
 use ledger_store::DiscrepancyKey;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
-/// The kinds of discrepancies that are looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum DiscrepancyKind {
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal),+ $(,)?) => {
+        /// The kinds of discrepancies that are looked for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum DiscrepancyKind {
+            $($(#[doc = $doc])+ $variant),+
+        }
+
+        impl DiscrepancyKind {
+            /// All kinds.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name in the journal.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+kinds! {
     /// The exchange has fills of an order that the book lacks, or executed more of it than the book's fills add up to.
-    MissingFills,
+    MissingFills = "missing_fills",
     /// The exchange has an order that the book does not know.
-    UnknownOrder,
+    UnknownOrder = "unknown_order",
     /// The book's state of an order is behind the exchange's.
-    OrderBehind,
+    OrderBehind = "order_behind",
+    /// The book has a working order that the exchange neither lists as working nor knows any more.
+    OrderVanished = "order_vanished",
+    /// A position is open at the exchange and the book has nothing of it.
+    UnrecordedPosition = "unrecorded_position",
+    /// A position is open in the book and flat at the exchange.
+    UnrecordedClose = "unrecorded_close",
     /// Quantities of a position differ.
-    PositionMismatch,
-    /// Nobody knew what became of an order that was sent.
-    UnresolvedIntent,
-    /// The exchange did not answer: nothing can be said about its subject.
-    QueryFailed,
+    PositionMismatch = "position_mismatch",
+    /// Average entries of a position differ by more than the exchange's rounding.
+    AverageEntryMismatch = "average_entry_mismatch",
+    /// The exchange states other values for a fill than the book.
+    ConflictingFill = "conflicting_fill",
+    /// The book has a fill in a time for which the exchange lists every fill, and the exchange does not list it.
+    UnconfirmedFill = "unconfirmed_fill",
+    /// The exchange closed a position for lack of margin.
+    Liquidation = "liquidation",
+    /// The exchange closed a position against a liquidated counterparty.
+    Adl = "adl",
+    /// The exchange settled a contract.
+    Settlement = "settlement",
+    /// Somebody else than the bot traded: a person, or another program.
+    ForeignFills = "foreign_fills",
+    /// The account was switched between one-way and hedge mode.
+    PositionModeChanged = "position_mode_changed",
     /// The book was last brought up to date so long ago that the exchange does not answer for all of the time since.
-    /// Stays on record: nothing that is read later can show that nothing was missed.
-    HistoryExpired,
+    HistoryExpired = "history_expired",
+    /// The book has not been brought up to date for so long that the exchange will soon not answer for all of it.
+    HistoryExpiring = "history_expiring",
+    /// The local clock and the exchange's differ.
+    ClockSkew = "clock_skew",
+    /// Working orders that can only close a position, where there is none.
+    OrphanOrder = "orphan_order",
+    /// The exchange did not answer: nothing can be said about its subject.
+    QueryFailed = "query_failed",
+    /// Nobody knew what became of an order that was sent.
+    UnresolvedIntent = "unresolved_intent",
+    /// A strategy decided, and no order is known to have followed.
+    SignalWithoutOrder = "signal_without_order",
+    /// A strategy decided, and several orders may be the one that followed.
+    AmbiguousSignal = "ambiguous_signal",
+    /// Nothing in the book says which strategy opened a position.
+    MissingLabel = "missing_label",
+    /// The exchange's realized profit of a fill is not the book's.
+    RealizedPnlMismatch = "realized_pnl_mismatch",
+    /// The exchange's ledger has a row about a trade that does not agree with the book's fill, or has no fill there.
+    IncomeMismatch = "income_mismatch",
+    /// A wallet changed by another amount than its ledger rows add up to.
+    FootingMismatch = "footing_mismatch",
 }
 
 impl DiscrepancyKind {
-    /// All kinds.
-    pub const ALL: &[Self] = &[
-        Self::MissingFills,
-        Self::UnknownOrder,
-        Self::OrderBehind,
-        Self::PositionMismatch,
-        Self::UnresolvedIntent,
-        Self::QueryFailed,
-        Self::HistoryExpired,
-    ];
+    /// Whether checks find it, rather than planning.
+    pub fn is_found_by_checks(self) -> bool {
+        matches!(
+            self,
+            Self::AverageEntryMismatch | Self::RealizedPnlMismatch | Self::IncomeMismatch | Self::FootingMismatch
+        )
+    }
 
-    /// The name in the journal.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingFills => "missing_fills",
-            Self::UnknownOrder => "unknown_order",
-            Self::OrderBehind => "order_behind",
-            Self::PositionMismatch => "position_mismatch",
-            Self::UnresolvedIntent => "unresolved_intent",
-            Self::QueryFailed => "query_failed",
-            Self::HistoryExpired => "history_expired",
-        }
+    /// The kind of this name, if it is one that is looked for here.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }
 
@@ -61,28 +112,58 @@ impl fmt::Display for DiscrepancyKind {
 /// What a discrepancy is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Subject {
+    /// The account as a whole.
+    Account,
     /// An order.
     Order(OrderKey),
     /// A position.
     Position(Symbol, PositionSide),
+    /// A fill.
+    Fill(FillKey),
     /// An order that was sent.
     Intent(ClientOrderId),
+    /// A strategy's decision.
+    Signal(SignalId),
     /// A question to the exchange.
     Query(String),
     /// What could have been read from this instant on.
     History(String, TimestampMs),
+    /// What the ledger says of a trade, in rows of one type.
+    Ledger(Symbol, FillId, IncomeType, Asset),
+    /// A wallet.
+    Wallet(Asset),
 }
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Account => f.write_str("account"),
             Self::Order(key) => write!(f, "{}/{}/{}", key.symbol, key.class, key.order_id),
             Self::Position(symbol, side) => write!(f, "{symbol}/{side}"),
+            Self::Fill(key) => write!(f, "{}/{}/{}", key.symbol, key.fill_id, key.side),
             Self::Intent(client_order_id) => write!(f, "{client_order_id}"),
+            Self::Signal(signal_id) => write!(f, "{signal_id}"),
             Self::Query(query) => f.write_str(query),
             Self::History(stream, since) => write!(f, "{stream}/{since}"),
+            Self::Ledger(symbol, fill_id, income_type, asset) => write!(f, "{symbol}/{fill_id}/{income_type}/{asset}"),
+            Self::Wallet(asset) => write!(f, "{asset}"),
         }
     }
+}
+
+/// What becomes of a discrepancy once the plan is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outlook {
+    /// Recording what the exchange states settles it: the book then says the same.
+    Settles,
+    /// The checks after applying tell.
+    Verify,
+    /// As [`Verify`](Self::Verify), but what still differs may go by itself: answers lag behind each other for a moment.
+    VerifyLagging,
+    /// It may go by itself, or the next look will tell more.
+    Waits,
+    /// It stays until somebody does something about it.
+    Stays,
 }
 
 /// A discrepancy that was found.
@@ -96,24 +177,65 @@ pub struct Finding {
     pub subject: Subject,
     /// The values that differ and where they stand: one line, for the reader.
     pub evidence: String,
-    /// Whether it may go by itself: the exchange's answers can lag behind each other for a moment.
-    pub may_settle: bool,
+    /// More of the evidence, for programs and for the next look.
+    pub details: Map<String, Value>,
+    /// What becomes of it.
+    pub outlook: Outlook,
 }
 
 impl Finding {
+    /// A finding without further details.
+    pub fn new(
+        kind: DiscrepancyKind,
+        symbol: Option<&Symbol>,
+        subject: Subject,
+        outlook: Outlook,
+        evidence: String,
+    ) -> Self {
+        Self { kind, symbol: symbol.cloned(), subject, evidence, details: Map::new(), outlook }
+    }
+
+    /// Adds a detail.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// What makes it this discrepancy and no other, within account and kind.
     pub fn fingerprint(&self) -> String {
         self.subject.to_string()
     }
 
-    /// By what the journal finds it again.
+    /// The same, with its kind: how the journal knows it.
     pub fn key(&self) -> DiscrepancyKey {
         DiscrepancyKey { kind: self.kind.as_str().to_owned(), fingerprint: self.fingerprint() }
     }
 
     /// The evidence as the journal keeps it.
     pub fn evidence_json(&self) -> String {
-        let symbol = self.symbol.as_ref().map_or(Value::Null, |symbol| symbol.as_str().into());
-        json!({ "evidence": self.evidence, "subject": self.subject.to_string(), "symbol": symbol }).to_string()
+        let mut object = self.details.clone();
+        object.insert("evidence".to_owned(), self.evidence.clone().into());
+        object.insert("subject".to_owned(), self.subject.to_string().into());
+        object.insert("symbol".to_owned(), self.symbol.as_ref().map_or(Value::Null, |symbol| symbol.as_str().into()));
+        Value::Object(object).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = DiscrepancyKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(names.len(), DiscrepancyKind::ALL.len());
+        for kind in DiscrepancyKind::ALL {
+            assert_eq!(DiscrepancyKind::from_name(kind.as_str()), Some(*kind));
+        }
+        // What the book itself notices is not ours to close.
+        assert_eq!(DiscrepancyKind::from_name("conflicting_fact"), None);
     }
 }

@@ -66,3 +66,9 @@ impl<T> Doing<T> for Result<T, StoreError> {
         self.map_err(|source| ReconcileError::Store { doing, source })
     }
 }
+
+impl From<MathError> for ReconcileError {
+    fn from(error: MathError) -> Self {
+        Self::Math(error)
+    }
+}

@@ -2,24 +2,37 @@
 
 mod apply;
 mod book;
+mod client_id;
 mod cycle;
 mod discrepancy;
 mod error;
+mod evidence;
+mod flow;
+mod label;
 mod observation;
 mod observe;
 mod plan;
+mod policy;
 mod recorder;
+mod report;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod verify;
 
 pub use apply::{Applied, apply};
 pub use book::Book;
-pub use cycle::{CycleReport, FindingReport, Reconciler, ReconcilerConfig, RepairReport};
-pub use discrepancy::{DiscrepancyKind, Finding, Subject};
+pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, Sender, sender};
+pub use cycle::{Reconciler, ReconcilerConfig};
+pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 pub use error::ReconcileError;
-pub use observation::{Asked, BookView, Continuity, FillWalk, Observation, SymbolObservation, Walk};
+pub use label::{
+    BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
+};
+pub use observation::{Asked, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
 pub use observe::{ObserveOptions, observe};
-pub use plan::{Plan, PlannedRepair, SymbolPlan, plan};
+pub use plan::{Plan, SymbolPlan, plan};
+pub use policy::Policy;
 pub use recorder::Recorder;
-pub use verify::{Check, CheckName, Verdict, Verification, verify};
+pub use report::{CycleReport, FailedQuery, FindingReport, RepairReport};
+pub use verify::{Check, CheckName, FootedSpan, Verdict, Verification, verify};

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, VenueFacts};
 use ledger_core::{
-    BalanceSnapshot, Decimal, Fill, FillKey, Income, IncomeKey, Instrument, Order, OrderIntent, OrderKey, PositionMode,
-    PositionSide, PositionSnapshot, PriceSnapshot, Sourced, Symbol, TimestampMs,
+    Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillKey, Income, IncomeKey, Instrument, Order, OrderIntent,
+    OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, Sourced, Symbol, TimestampMs,
 };
-use ledger_store::{Account, BookOrder, BookPosition};
+use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor};
+
+use crate::label::LabelSources;
 
 /// What the exchange answered to a question, or why it did not.
 pub type Asked<T> = Result<T, ExchangeError>;
@@ -59,10 +61,22 @@ pub struct FillWalk {
     pub rows: BTreeMap<FillKey, Stated<Fill>>,
     /// The window in which they are complete.
     pub window: TimeWindow,
+    /// Whether the venue answers for nothing before the window.
+    pub reaches_oldest: bool,
     /// The server's time when the walk began.
     pub asked_at: TimestampMs,
     /// How it joins on to the previous walk.
     pub continuity: Continuity,
+}
+
+impl FillWalk {
+    /// The fills inside the window, in fold order: with these, nothing is missing in between.
+    pub fn in_fold_order(&self) -> Vec<&Fill> {
+        let inside = self.rows.values().map(|row| &row.entity).filter(|fill| self.window.contains(fill.time.at));
+        let mut fills: Vec<&Fill> = inside.collect();
+        fills.sort_by_cached_key(|fill| fill.fold_key());
+        fills
+    }
 }
 
 /// What was seen of a symbol that was looked at closely.
@@ -70,12 +84,22 @@ pub struct FillWalk {
 pub struct SymbolObservation {
     /// Its fills at the exchange.
     pub fills: Asked<FillWalk>,
-    /// Those of them that the book has, as the book has them.
+    /// The book's fills of the same window, and those of other times that the exchange mentioned.
     pub book_fills: BTreeMap<FillKey, Sourced<Fill>>,
     /// Its positions, asked between two looks at the fills.
     pub positions: Asked<Answer<PositionSnapshot>>,
+    /// Its conditional orders; asked for where something differs.
+    pub conditional_orders: Option<Asked<Walk<Order>>>,
     /// Orders asked for one by one; `Ok(None)`: the exchange does not know them (any more).
     pub orders: Vec<(OrderRef, Asked<Option<Stated<Order>>>)>,
+}
+
+impl SymbolObservation {
+    /// What the exchange said about an order that was asked for; `None` when it was not asked or did not answer.
+    pub fn answer(&self, reference: &OrderRef) -> Option<Option<&Stated<Order>>> {
+        let (_, asked) = self.orders.iter().find(|(order, _)| order == reference)?;
+        asked.as_ref().ok().map(Option::as_ref)
+    }
 }
 
 /// The book's side.
@@ -85,10 +109,17 @@ pub struct BookView {
     pub account: Account,
     /// Derived positions.
     pub positions: Vec<BookPosition>,
-    /// The book's state of every order that the exchange mentioned, that is open, or that lacks fills.
+    /// The orders that opened the round trips that have not ended.
+    pub openers: BTreeMap<(Symbol, PositionSide), OrderKey>,
+    /// The book's state of every order that the exchange mentioned, that is open, that lacks fills, or that may have
+    /// followed a signal.
     pub orders: BTreeMap<OrderKey, BookOrder>,
-    /// Orders whose outcome nobody knows.
-    pub unresolved_intents: Vec<Sourced<OrderIntent>>,
+    /// Orders that were sent: those whose outcome nobody knows, those of orders seen, and those of signals.
+    pub intents: BTreeMap<ClientOrderId, Sourced<OrderIntent>>,
+    /// Signals without an order.
+    pub signals: Vec<Sourced<Signal>>,
+    /// Whether a bot records in this book: then what it did not record is somebody else's.
+    pub has_bot: bool,
     /// The income rows mentioned by the exchange that the book has.
     pub known_income: BTreeSet<IncomeKey>,
     /// The exchange's latest word on positions that is on record.
@@ -99,15 +130,40 @@ pub struct BookView {
     pub instruments: BTreeSet<Symbol>,
     /// The symbols of facts on record whose contract is not: the book cannot derive their positions.
     pub unfolded: BTreeSet<Symbol>,
+    /// Stated positions.
+    pub anchors: Vec<Sourced<Anchor>>,
+    /// How far each stream was read.
+    pub cursors: Vec<SyncCursor>,
+    /// Which stretches of time are complete.
+    pub coverage: Vec<CoverageSpan>,
+    /// Discrepancies on record that are not gone.
+    pub discrepancies: Vec<Discrepancy>,
 }
 
 impl BookView {
     /// The book's signed quantity of a position.
     pub fn qty(&self, symbol: &Symbol, side: PositionSide) -> Decimal {
-        let mut positions = self.positions.iter();
-        let found = positions.find(|held| held.symbol == *symbol && held.position.position_side == side);
-        found.map_or(Decimal::ZERO, |held| held.position.qty)
+        self.position(symbol, side).map_or(Decimal::ZERO, |held| held.position.qty)
     }
+
+    /// The book's position.
+    pub fn position(&self, symbol: &Symbol, side: PositionSide) -> Option<&BookPosition> {
+        self.positions.iter().find(|held| held.symbol == *symbol && held.position.position_side == side)
+    }
+
+    /// A discrepancy on record.
+    pub fn discrepancy(&self, key: &ledger_store::DiscrepancyKey) -> Option<&Discrepancy> {
+        self.discrepancies.iter().find(|known| known.entry.key == *key)
+    }
+}
+
+/// How far the local clock is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClockReading {
+    /// The local clock minus the exchange's, in ms.
+    pub skew_ms: i64,
+    /// By how much that may be wrong: half of the time that the question took.
+    pub uncertainty_ms: i64,
 }
 
 /// Everything that was seen.
@@ -121,18 +177,22 @@ pub struct Observation {
     pub identity: AccountIdentity,
     /// The server's time when the looking began.
     pub asked_at: TimestampMs,
+    /// The local clock.
+    pub clock: ClockReading,
     /// One-way or hedge mode.
-    pub position_mode: PositionMode,
+    pub position_mode: Asked<PositionMode>,
     /// All open positions.
     pub positions: Asked<Answer<PositionSnapshot>>,
-    /// All working orders.
+    /// All working orders, conditional ones included.
     pub open_orders: Asked<Answer<Order>>,
     /// Wallet balances.
     pub balances: Asked<Answer<BalanceSnapshot>>,
     /// Mark prices.
     pub mark_prices: Asked<Answer<PriceSnapshot>>,
-    /// Orders of all symbols since the last cursor.
+    /// Regular orders of all symbols since the last cursor.
     pub orders: Asked<Walk<Order>>,
+    /// Orders by which the exchange closed positions, since the last cursor.
+    pub force_orders: Asked<Walk<Order>>,
     /// The ledger since the last cursor.
     pub income: Asked<Walk<Income>>,
     /// Contracts; asked only when the book lacks one that its facts or suspects name.
@@ -141,12 +201,19 @@ pub struct Observation {
     pub book: BookView,
     /// The symbols that were looked at closely.
     pub symbols: BTreeMap<Symbol, SymbolObservation>,
+    /// What the bot's own files say.
+    pub labels: LabelSources,
 }
 
 impl Observation {
     /// Whether a symbol may be looked at and changed.
     pub fn is_in_scope(&self, symbol: &Symbol) -> bool {
         self.scope.is_empty() || self.scope.contains(symbol)
+    }
+
+    /// One-way or hedge mode: as the exchange says, else as the book has it.
+    pub fn mode(&self) -> Option<PositionMode> {
+        self.position_mode.as_ref().ok().copied().or(self.book.account.mode())
     }
 
     /// The exchange's word on a symbol's positions: the closer look where there was one. `None` when neither was
@@ -158,13 +225,17 @@ impl Observation {
         }
     }
 
-    /// The exchange's quantity of a position: a position that a successful answer does not list is flat. `None` when
-    /// there was no answer.
-    pub fn exchange_qty(&self, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
+    /// The exchange's word on a position. A position that a successful answer does not list is flat: `Some(None)`.
+    /// `None` when there was no answer.
+    pub fn exchange_position(&self, symbol: &Symbol, side: PositionSide) -> Option<Option<&PositionSnapshot>> {
         let answer = self.exchange_positions(symbol)?;
         let mut rows = answer.rows.iter().map(|row| &row.entity);
-        let found = rows.find(|position| position.symbol == *symbol && position.position_side == side);
-        Some(found.map_or(Decimal::ZERO, |position| position.qty))
+        Some(rows.find(|position| position.symbol == *symbol && position.position_side == side))
+    }
+
+    /// The exchange's quantity of a position; `None` when there was no answer.
+    pub fn exchange_qty(&self, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
+        self.exchange_position(symbol, side).map(|stated| stated.map_or(Decimal::ZERO, |stated| stated.qty))
     }
 
     /// Every position that either side knows of, or would know of if it could be derived.
@@ -173,23 +244,31 @@ impl Observation {
         let listed =
             listed.flat_map(|answer| &answer.rows).map(|row| (row.entity.symbol.clone(), row.entity.position_side));
         let booked = self.book.positions.iter().map(|held| (held.symbol.clone(), held.position.position_side));
-        let sides: &[PositionSide] = match self.position_mode {
-            PositionMode::OneWay => &[PositionSide::Net],
-            PositionMode::Hedge => &[PositionSide::Long, PositionSide::Short],
-        };
-        let unfolded = self.book.unfolded.iter().flat_map(|symbol| sides.iter().map(|side| (symbol.clone(), *side)));
+        let unfolded =
+            self.book.unfolded.iter().flat_map(|symbol| self.sides().iter().map(|side| (symbol.clone(), *side)));
         listed.chain(booked).chain(unfolded).collect()
+    }
+
+    /// The positions that a symbol can have.
+    pub fn sides(&self) -> &'static [PositionSide] {
+        match self.mode() {
+            Some(PositionMode::OneWay) => &[PositionSide::Net],
+            Some(PositionMode::Hedge) => &[PositionSide::Long, PositionSide::Short],
+            None => &[PositionSide::Net, PositionSide::Long, PositionSide::Short],
+        }
     }
 
     /// The questions that failed, with why.
     pub fn failed_queries(&self) -> Vec<(Option<Symbol>, String, &ExchangeError)> {
         let mut failed: Vec<(Option<Symbol>, String, &ExchangeError)> = Vec::new();
-        let wide: [(&str, Option<&ExchangeError>); 7] = [
+        let wide: [(&str, Option<&ExchangeError>); 9] = [
+            ("position mode", self.position_mode.as_ref().err()),
             ("positions", self.positions.as_ref().err()),
             ("open orders", self.open_orders.as_ref().err()),
             ("balances", self.balances.as_ref().err()),
             ("mark prices", self.mark_prices.as_ref().err()),
             ("orders", self.orders.as_ref().err()),
+            ("force orders", self.force_orders.as_ref().err()),
             ("income", self.income.as_ref().err()),
             ("instruments", self.instruments.as_ref().and_then(|asked| asked.as_ref().err())),
         ];
@@ -197,13 +276,27 @@ impl Observation {
         for (symbol, close) in &self.symbols {
             let fills = close.fills.as_ref().err().map(|error| (format!("fills of {symbol}"), error));
             let positions = close.positions.as_ref().err().map(|error| (format!("positions of {symbol}"), error));
+            let conditional = close.conditional_orders.as_ref().and_then(|asked| asked.as_ref().err());
+            let conditional = conditional.map(|error| (format!("conditional orders of {symbol}"), error));
             let orders = close
                 .orders
                 .iter()
                 .filter_map(|(order, asked)| asked.as_ref().err().map(|error| (format!("{order} of {symbol}"), error)));
-            let all = fills.into_iter().chain(positions).chain(orders);
+            let all = fills.into_iter().chain(positions).chain(conditional).chain(orders);
             failed.extend(all.map(|(what, error)| (Some(symbol.clone()), what, error)));
         }
         failed
+    }
+
+    /// Everything that the exchange said about orders, whoever was asked.
+    pub fn stated_orders(&self) -> impl Iterator<Item = &Stated<Order>> {
+        let wide = [&self.orders, &self.force_orders].into_iter().flatten().flat_map(|walk| &walk.rows);
+        let open = self.open_orders.iter().flat_map(|answer| &answer.rows);
+        let close = self.symbols.values().flat_map(|close| {
+            let conditional = close.conditional_orders.iter().flatten().flat_map(|walk| &walk.rows);
+            let named = close.orders.iter().filter_map(|(_, asked)| asked.as_ref().ok()?.as_ref());
+            conditional.chain(named)
+        });
+        wide.chain(open).chain(close)
     }
 }

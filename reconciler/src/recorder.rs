@@ -4,18 +4,21 @@
 //! 1. `an_order_is_written_down_before_it_is_sent`: a crash in between leaves an intent to be asked about.
 //! 2. `an_unknown_outcome_is_recorded_as_unknown`, never as rejected, and nothing is sent again.
 //! 3. `a_cancel_without_a_time_is_the_orders_state_only`.
+//! 4. `a_contract_is_learned_when_it_is_first_needed`, and asked for once.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exchange_client::{CancelOutcome, Clock, ExchangeReader, ExchangeTrader, NewOrder, OrderRef, SendOutcome, Stated};
 use ledger_core::{
-    AccountId, AnyFact, Cancel, Fill, Instrument, IntentOutcome, Label, Order, OrderIntent, OrderKey, Outcome, Signal,
-    Source, Statement,
+    AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, ExitReason, Fill, Instrument, IntentOutcome, IntentRole,
+    Label, Order, OrderIntent, OrderKey, Outcome, Signal, Source, Statement, Symbol,
 };
 use ledger_store::{Batch, CommitReport, RunId};
 
 use crate::book::Book;
+use crate::client_id::ClientIdScheme;
 use crate::error::{Doing, ReconcileError};
 use crate::plan::accepted;
 
@@ -26,6 +29,14 @@ pub struct Recorder {
     account: AccountId,
     clock: Arc<dyn Clock>,
     run: Option<RunId>,
+    scheme: ClientIdScheme,
+    contracts: Option<Arc<Contracts>>,
+}
+
+/// Where contracts are learned from, and which were.
+struct Contracts {
+    exchange: Arc<dyn ExchangeReader>,
+    known: Mutex<BTreeSet<Symbol>>,
 }
 
 impl fmt::Debug for Recorder {
@@ -37,7 +48,29 @@ impl fmt::Debug for Recorder {
 impl Recorder {
     /// A recorder for `account`, which must exist in the book.
     pub fn new(book: Book, account: AccountId, clock: Arc<dyn Clock>) -> Self {
-        Self { book, account, clock, run: None }
+        Self { book, account, clock, run: None, scheme: ClientIdScheme::default(), contracts: None }
+    }
+
+    /// The same recorder, which learns the contract of every symbol from `exchange` when it is first needed. Without it
+    /// a symbol's fills are kept, but nothing is derived from them until a sync has learned its contract.
+    #[must_use]
+    pub fn learning_contracts(mut self, exchange: Arc<dyn ExchangeReader>) -> Self {
+        self.contracts = Some(Arc::new(Contracts { exchange, known: Mutex::default() }));
+        self
+    }
+
+    /// The same recorder with another way of wording client order ids.
+    #[must_use]
+    pub fn wording_ids(mut self, scheme: ClientIdScheme) -> Self {
+        self.scheme = scheme;
+        self
+    }
+
+    /// An id for an order of `engine` that tells its engine and role again should the book lose its records; `unique`
+    /// tells it from the engine's other orders. `None` when the exchange would refuse it: see
+    /// [`ClientIdScheme::compose`].
+    pub fn client_order_id(&self, engine: &EngineLabel, role: IntentRole, unique: &str) -> Option<ClientOrderId> {
+        self.scheme.compose(engine, role, unique)
     }
 
     /// The same recorder, its records journaled under `run`.
@@ -51,10 +84,55 @@ impl Recorder {
     ///
     /// # Errors
     /// [`ReconcileError::Store`]; then nothing of them is recorded.
-    pub async fn record(&self, statements: Vec<Statement>) -> Result<CommitReport, ReconcileError> {
+    pub async fn record(&self, mut statements: Vec<Statement>) -> Result<CommitReport, ReconcileError> {
+        let contracts = self.missing_contracts(&statements).await?;
+        let learned = contracts.len();
+        statements.splice(0..0, contracts);
+        let mut report = self.commit(statements).await?;
+        report.outcomes.drain(..learned.min(report.outcomes.len()));
+        Ok(report)
+    }
+
+    async fn commit(&self, statements: Vec<Statement>) -> Result<CommitReport, ReconcileError> {
         let mut batch = Batch::new(self.account.clone(), self.clock.now(), statements);
         batch.run_id = self.run;
         self.book.writer.commit(batch).await.doing("recording")
+    }
+
+    /// The contracts of orders and fills that the book lacks. When the exchange does not answer, they are left to the
+    /// next sync: recording what happened must not wait for it.
+    async fn missing_contracts(&self, statements: &[Statement]) -> Result<Vec<Statement>, ReconcileError> {
+        let Some(contracts) = &self.contracts else { return Ok(Vec::new()) };
+        let named = statements.iter().filter_map(|statement| match &statement.fact {
+            AnyFact::Order(order) => Some(&order.key.symbol),
+            AnyFact::Fill(fill) => Some(&fill.key.symbol),
+            _ => None,
+        });
+        let mut missing: BTreeSet<Symbol> = named.cloned().collect();
+        // A panic elsewhere leaves the set as it is; it is plain data.
+        missing.retain(|symbol| !contracts.known.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol));
+        let asked = missing.clone();
+        for symbol in &asked {
+            let known = self.book.instruments.instrument(&self.account, symbol).await.doing("reading a contract")?;
+            if known.is_some() {
+                missing.remove(symbol);
+            }
+        }
+        let mut found = Vec::new();
+        if !missing.is_empty() {
+            match contracts.exchange.fetch_instruments().await {
+                Ok(listed) => {
+                    let wanted = listed.rows.iter().filter(|row| missing.contains(&row.entity.symbol));
+                    found.extend(wanted.map(Stated::statement));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the contracts could not be read; the next sync records them");
+                    return Ok(found);
+                }
+            }
+        }
+        contracts.known.lock().unwrap_or_else(PoisonError::into_inner).extend(asked);
+        Ok(found)
     }
 
     /// Records the exchange's contracts: `wanted` says which. Without its contract a symbol's fills are kept, but no
@@ -133,6 +211,16 @@ impl Recorder {
             Statement { fact: AnyFact::Cancel(cancel), source: Source::Bot, payload: None }
         }));
         self.record(statements).await
+    }
+
+    /// Why an order was sent to close its position, when the bot decides or learns it after sending.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Store`].
+    pub async fn close_reason(&self, order: &Order, reason: ExitReason) -> Result<Outcome, ReconcileError> {
+        let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+        labelled.exit_reason = Some(reason);
+        self.own(AnyFact::Order(labelled)).await
     }
 
     /// Writes an order down, sends it once, and records what became of it. An unknown outcome is not an error: the next

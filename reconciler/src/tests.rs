@@ -19,17 +19,36 @@ use ledger_core::{
 use ledger_store::{
     Account, BookOrder, CommitReport, MockAccountRepository, MockFillRepository, MockIncomeRepository,
     MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockOrderRepository, MockPositionRepository,
-    MockRunRepository, MockSnapshotRepository, MockSyncRepository, PendingRefold, RefoldReport, RunId,
+    MockRunRepository, MockSignalRepository, MockSnapshotRepository, MockSyncRepository, MockTripRepository,
+    PendingRefold, RefoldReport, RunId,
 };
 use mockall::Sequence;
 
-use crate::observation::{BookView, Continuity, FillWalk, Observation, SymbolObservation, Walk};
-use crate::{Book, CheckName, DiscrepancyKind, ObserveOptions, Plan, Recorder, Verdict, apply, observe, plan, verify};
+use crate::observation::{BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
+use crate::{
+    Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError, Recorder,
+    Verdict, apply, verify,
+};
 
 const NOW_MS: i64 = 1_780_000_000_000;
 
 fn at(ms: i64) -> TimestampMs {
     TimestampMs::new(NOW_MS + ms).unwrap()
+}
+
+/// With the default policy, as of now.
+fn plan(seen: &Observation) -> Plan {
+    crate::plan(seen, &Policy::default(), at(0)).unwrap()
+}
+
+/// With the default policy and an exact clock.
+async fn observe(
+    exchange: &MockExchangeReader,
+    book: &Book,
+    options: &ObserveOptions,
+) -> Result<Observation, ReconcileError> {
+    let clock = ManualClock::new(at(0));
+    crate::observe(exchange, book, &clock, &account_id(), options, &Policy::default()).await
 }
 
 fn account_id() -> AccountId {
@@ -128,26 +147,36 @@ fn quiet() -> Observation {
         scope: BTreeSet::new(),
         identity: identity(),
         asked_at: at(0),
-        position_mode: PositionMode::OneWay,
+        clock: ClockReading::default(),
+        position_mode: Ok(PositionMode::OneWay),
         positions: Ok(answer(vec![])),
         open_orders: Ok(answer(vec![])),
         balances: Ok(answer(vec![])),
         mark_prices: Ok(answer(vec![])),
         orders: Ok(walk(vec![])),
+        force_orders: Ok(walk(vec![])),
         income: Ok(walk(vec![])),
         instruments: None,
         book: BookView {
             account: account(),
             positions: vec![],
+            openers: BTreeMap::new(),
             orders: BTreeMap::new(),
-            unresolved_intents: vec![],
+            intents: BTreeMap::new(),
+            signals: vec![],
+            has_bot: false,
             known_income: BTreeSet::new(),
             latest_positions: vec![],
             latest_balances: vec![],
             instruments: [symbol("BTCUSDT")].into(),
             unfolded: BTreeSet::new(),
+            anchors: vec![],
+            cursors: vec![],
+            coverage: vec![],
+            discrepancies: vec![],
         },
         symbols: BTreeMap::new(),
+        labels: LabelSources::default(),
     }
 }
 
@@ -163,9 +192,10 @@ fn half_known() -> Observation {
     let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
     let close = SymbolObservation {
-        fills: Ok(FillWalk { rows, window, asked_at: at(0), continuity: Continuity::Resumed }),
+        fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
         book_fills: [(first.fact.key.clone(), first)].into(),
         positions: Ok(answer(vec![held("0.05")])),
+        conditional_orders: Some(Ok(walk(vec![]))),
         orders: vec![],
     };
     seen.symbols.insert(symbol("BTCUSDT"), close);
@@ -174,14 +204,14 @@ fn half_known() -> Observation {
 
 #[test]
 fn a_book_that_agrees_needs_nothing() {
-    let plan = plan(&quiet(), at(0)).unwrap();
+    let plan = plan(&quiet());
     assert_eq!(plan.findings().count(), 0);
-    assert!(!plan.changes_anything(), "{plan:#?}");
+    assert!(!plan.records_facts(), "{plan:#?}");
 }
 
 #[test]
 fn only_the_missing_fill_is_planned() {
-    let plan = plan(&half_known(), at(0)).unwrap();
+    let plan = plan(&half_known());
     let btc = &plan.symbols[&symbol("BTCUSDT")];
     let planned: Vec<_> = btc.statements.iter().map(|statement| &statement.fact).collect();
     assert_eq!(planned, [&AnyFact::Fill(fill(2, "77", "0.03"))]);
@@ -202,7 +232,7 @@ fn only_the_missing_fill_is_planned() {
 fn a_sum_that_the_book_lacks_is_not_taken_for_zero() {
     let mut seen = half_known();
     seen.book.orders.values_mut().for_each(|known| known.filled_qty = None);
-    let plan = plan(&seen, at(0)).unwrap();
+    let plan = plan(&seen);
     let btc = &plan.symbols[&symbol("BTCUSDT")];
     assert!(btc.findings[0].evidence.contains("fills for an unknown quantity of 0.05"), "{}", btc.findings[0].evidence);
     assert_eq!((&btc.repairs[0].before_json, &btc.repairs[0].after_json), (&None, &None));
@@ -217,7 +247,7 @@ fn every_finding_has_its_evidence_in_one_line() {
     let known = booked(order("79", OrderStatus::New, "0"), "0");
     seen.book.orders.insert(behind.key.clone(), known);
     seen.orders = Ok(walk(vec![order("77", OrderStatus::Filled, "0.05"), behind]));
-    let plan = plan(&seen, at(0)).unwrap();
+    let plan = plan(&seen);
     let kinds: BTreeSet<_> = plan.findings().map(|finding| finding.kind).collect();
     let expected = [
         DiscrepancyKind::MissingFills,
@@ -232,7 +262,7 @@ fn every_finding_has_its_evidence_in_one_line() {
         assert!(!finding.fingerprint().is_empty());
     }
     // The same observation gives the same plan.
-    assert_eq!(crate::plan(&seen, at(0)).unwrap(), plan);
+    assert_eq!(crate::plan(&seen, &Policy::default(), at(0)).unwrap(), plan);
 }
 
 #[test]
@@ -244,16 +274,21 @@ fn nothing_is_planned_from_a_failed_query() {
     seen.positions = Err(lost());
     seen.open_orders = Err(lost());
     seen.orders = Err(lost());
+    seen.force_orders = Err(lost());
     seen.income = Err(lost());
     seen.balances = Err(lost());
     seen.mark_prices = Err(lost());
     let close = seen.symbols.get_mut(&symbol("BTCUSDT")).unwrap();
     close.positions = Err(lost());
+    close.conditional_orders = Some(Err(lost()));
     close.fills = Err(lost());
-    let plan = plan(&seen, at(0)).unwrap();
-    assert!(!plan.changes_anything(), "{plan:#?}");
-    assert!(plan.findings().all(|finding| finding.kind == DiscrepancyKind::QueryFailed && finding.may_settle));
-    assert_eq!(plan.findings().count(), 8);
+    let plan = plan(&seen);
+    assert!(!plan.records_facts(), "{plan:#?}");
+    assert!(
+        plan.findings()
+            .all(|finding| finding.kind == DiscrepancyKind::QueryFailed && finding.outlook == Outlook::Waits)
+    );
+    assert_eq!(plan.findings().count(), 10);
     assert!(plan.account_cursors.is_empty() && plan.account_coverage.is_empty());
     assert!(plan.symbols.values().all(|symbol| symbol.cursors.is_empty() && symbol.coverage.is_empty()));
 }
@@ -263,7 +298,7 @@ fn out_of_scope_stays_as_it_is_and_no_stream_moves_on() {
     let mut seen = half_known();
     seen.scope = [symbol("ETHUSDT")].into();
     seen.open_orders = Ok(answer(vec![order("78", OrderStatus::New, "0")]));
-    let plan = plan(&seen, at(0)).unwrap();
+    let plan = plan(&seen);
     assert!(plan.findings().all(|finding| finding.kind != DiscrepancyKind::UnknownOrder));
     assert!(plan.account_cursors.iter().all(|cursor| cursor.stream != "orders"));
 }
@@ -275,14 +310,15 @@ async fn a_later_beginning_does_not_move_the_cursors() {
         symbol: None,
         position: at(-50_000_000).as_ms().to_string(),
     };
-    for (since, moved) in [(None, 2), (Some(at(-60_000_000)), 2), (Some(at(-1_000)), 0)] {
+    for (since, moved) in [(None, 3), (Some(at(-60_000_000)), 2), (Some(at(-1_000)), 0)] {
         let mut mocks = Mocks::empty();
         mocks.sync = MockSyncRepository::new();
+        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
         mocks.sync.expect_cursors().returning(move |_| Ok(vec![cursor("orders"), cursor("income")]));
         let exchange = exchange_with(|| Ok(answer(vec![])));
         let options = ObserveOptions { since, ..ObserveOptions::default() };
-        let seen = observe(&exchange, &mocks.book(), &account_id(), &options).await.unwrap();
-        let plan = plan(&seen, at(0)).unwrap();
+        let seen = observe(&exchange, &mocks.book(), &options).await.unwrap();
+        let plan = plan(&seen);
         assert_eq!(plan.account_cursors.len(), moved, "{since:?}");
         let window = seen.orders.unwrap().window;
         // Without being told, it begins some time before where the last walk ended.
@@ -298,6 +334,8 @@ struct Mocks {
     intents: MockIntentRepository,
     fills: MockFillRepository,
     income: MockIncomeRepository,
+    signals: MockSignalRepository,
+    trips: MockTripRepository,
     positions: MockPositionRepository,
     snapshots: MockSnapshotRepository,
     runs: MockRunRepository,
@@ -315,6 +353,8 @@ impl Mocks {
             intents: MockIntentRepository::new(),
             fills: MockFillRepository::new(),
             income: MockIncomeRepository::new(),
+            signals: MockSignalRepository::new(),
+            trips: MockTripRepository::new(),
             positions: MockPositionRepository::new(),
             snapshots: MockSnapshotRepository::new(),
             runs: MockRunRepository::new(),
@@ -335,12 +375,20 @@ impl Mocks {
         mocks.orders.expect_order().returning(|_, _| Ok(None));
         mocks.intents.expect_intents().returning(|_, _| Ok(page()));
         mocks.fills.expect_fill().returning(|_, _| Ok(None));
-        mocks.income.expect_income_row().returning(|_, _| Ok(None));
+        mocks.fills.expect_fills().returning(|_, _| Ok(page()));
+        mocks.fills.expect_fills_in_fold_order().returning(|_, _, _| Ok(page()));
+        mocks.income.expect_income().returning(|_, _| Ok(page()));
+        mocks.signals.expect_signals().returning(|_, _| Ok(page()));
+        mocks.trips.expect_open_trips().returning(|_| Ok(vec![]));
+        mocks.trips.expect_trips().returning(|_, _| Ok(page()));
         mocks.positions.expect_positions().returning(|_| Ok(vec![]));
         mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
         mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(page()));
+        mocks.snapshots.expect_anchors().returning(|_, _| Ok(page()));
+        mocks.runs.expect_discrepancies().returning(|_, _| Ok(page()));
+        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
         mocks.sync.expect_cursors().returning(|_| Ok(vec![]));
         mocks
     }
@@ -354,6 +402,8 @@ impl Mocks {
             intents: Arc::new(self.intents),
             fills: Arc::new(self.fills),
             income: Arc::new(self.income),
+            signals: Arc::new(self.signals),
+            trips: Arc::new(self.trips),
             positions: Arc::new(self.positions),
             snapshots: Arc::new(self.snapshots),
             runs: Arc::new(self.runs),
@@ -381,6 +431,7 @@ fn answering(
     exchange.expect_fetch_positions().returning(move |_| positions());
     exchange.expect_fetch_open_orders().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange.expect_fetch_orders().returning(|_, _, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+    exchange.expect_fetch_force_orders().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
     exchange.expect_fetch_income().returning(|_| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
     exchange.expect_fetch_mark_prices().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange
@@ -390,7 +441,7 @@ fn answering(
 async fn a_failed_query_is_kept_as_an_error() {
     let exchange = exchange_with(|| Err(lost()));
     let book = Mocks::empty().book();
-    let seen = observe(&exchange, &book, &account_id(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &book, &ObserveOptions::default()).await.unwrap();
     assert!(seen.positions.is_err());
     assert!(seen.open_orders.is_ok() && seen.orders.is_ok() && seen.income.is_ok() && seen.balances.is_ok());
     assert_eq!(seen.failed_queries().len(), 1);
@@ -401,7 +452,7 @@ async fn a_failed_query_is_kept_as_an_error() {
 async fn only_suspect_symbols_are_looked_at_closely() {
     // Nothing differs: no question about any symbol (the mock would fail the test).
     let exchange = exchange_with(|| Ok(answer(vec![])));
-    let seen = observe(&exchange, &Mocks::empty().book(), &account_id(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
     assert!(seen.symbols.is_empty() && seen.instruments.is_none());
     // The exchange holds something that the book does not: fills, positions, fills again, of this symbol only.
     let mut exchange = exchange_with(|| Ok(answer(vec![held("0.05")])));
@@ -413,7 +464,7 @@ async fn only_suspect_symbols_are_looked_at_closely() {
     });
     exchange.expect_fetch_order().times(1).returning(|_, _| Ok(Some(stated(order("77", OrderStatus::Filled, "0.05")))));
     exchange.expect_fetch_instruments().times(1).returning(|| Ok(answer(vec![])));
-    let seen = observe(&exchange, &Mocks::empty().book(), &account_id(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
     assert_eq!(seen.symbols.keys().collect::<Vec<_>>(), [&symbol("BTCUSDT")]);
     let asked = asked.lock().unwrap();
     assert!(asked.iter().all(|(asked, _)| *asked == symbol("BTCUSDT")));

@@ -1,36 +1,59 @@
-//! What concerns the account as a whole: the ledger, contracts, balances, the exchange's word on positions and prices.
+//! What concerns the account as a whole: its mode, the clock, the ledger, contracts, balances, the exchange's word on
+//! positions and prices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::Stated;
-use ledger_core::{AnyFact, Decimal, PositionSnapshot, Source, Statement, TimestampMs};
+use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Source, Statement};
 
-use super::{Plan, coverage, cursor, history_expired};
-use crate::observation::{Continuity, Observation};
-use crate::observe::{INCOME, ORDERS};
+use super::Plan;
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::observation::Observation;
+use crate::policy::Policy;
 
-/// Runs last: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
-pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
-    let venue = observation.venue;
-    // What happened in the last moments may still be missing from the answers.
-    let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
-    let mut reach = |stream: &str, since: TimestampMs, until: TimestampMs, continuity: Continuity| {
-        plan.account_cursors.extend(continuity.moves_cursor().then(|| cursor(stream, None, until)));
-        plan.account_coverage.extend(coverage(stream, None, since, until));
-        plan.account_findings.extend(continuity.expired().map(|gap| history_expired(stream, None, gap)));
-    };
-    // Orders of symbols out of scope are not recorded, so the stream of all symbols is not read that far.
-    if let Ok(walk) = &observation.orders
-        && observation.scope.is_empty()
-    {
-        reach(ORDERS, walk.window.since(), settled(walk.asked_at), walk.continuity);
+pub(super) fn plan_position_mode(observation: &Observation, plan: &mut Plan) {
+    let Ok(mode) = observation.position_mode else { return };
+    let account = &observation.book.account;
+    let observed = account.observed_mode.as_ref().map(|observed| observed.mode);
+    if observed == Some(mode) {
+        return;
     }
+    plan.position_mode = Some(PositionModeSnapshot { at: observation.asked_at, mode });
+    if let Some(known) = account.mode().filter(|known| *known != mode) {
+        let evidence = format!("the account is in {mode} mode at the exchange, the book has {known} mode");
+        let kind = DiscrepancyKind::PositionModeChanged;
+        plan.account_findings.push(Finding::new(kind, None, Subject::Account, Outlook::Settles, evidence));
+    }
+}
+
+pub(super) fn plan_clock(observation: &Observation, policy: &Policy, plan: &mut Plan) {
+    let reading = observation.clock;
+    // Only what the time that the question took cannot explain.
+    if reading.skew_ms.saturating_abs().saturating_sub(reading.uncertainty_ms) <= policy.skew_ms_max {
+        return;
+    }
+    let way = if reading.skew_ms > 0 { "ahead of" } else { "behind" };
+    let evidence = format!(
+        "the local clock is {} ms {way} the exchange's (give or take {} ms); signals are matched with that in mind, but set \
+         the clock",
+        reading.skew_ms.saturating_abs(),
+        reading.uncertainty_ms
+    );
+    plan.account_findings.push(Finding::new(
+        DiscrepancyKind::ClockSkew,
+        None,
+        Subject::Account,
+        Outlook::Stays,
+        evidence,
+    ));
+}
+
+/// Runs after the symbols: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
+pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
     if let Ok(walk) = &observation.income {
-        reach(INCOME, walk.window.since(), settled(walk.asked_at), walk.continuity);
         let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
-        let before = plan.account_statements.len();
         plan.account_statements.extend(new.map(Stated::statement));
-        plan.income_new = plan.account_statements.len() - before;
+        plan.income_new = plan.account_statements.len();
     }
     if let Some(Ok(answer)) = &observation.instruments {
         let wanted = answer.rows.iter().filter(|row| {
@@ -48,6 +71,11 @@ pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
         let moved = answer.rows.iter().filter(|row| latest.get(&row.entity.asset) != Some(&row.entity.wallet));
         plan.account_statements.extend(moved.map(Stated::statement));
     }
+    plan_position_words(observation, plan);
+}
+
+/// The exchange's word on positions, where it is news, and the mark prices of what is held.
+fn plan_position_words(observation: &Observation, plan: &mut Plan) {
     let mut stated = BTreeSet::new();
     for (symbol, side) in observation.position_keys() {
         let Some(answer) = observation.exchange_positions(&symbol) else { continue };
@@ -87,18 +115,17 @@ pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
     }
     if let Ok(answer) = &observation.mark_prices {
         let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.symbol));
-        let on_record = |row: &&Stated<ledger_core::PriceSnapshot>| {
+        let moved = |row: &&Stated<PriceSnapshot>| {
             let mut marks = observation.book.positions.iter().filter_map(|held| held.mark.as_ref());
-            !marks.any(|mark| mark.symbol == row.entity.symbol && mark.at == row.entity.at)
+            !marks.any(|mark| mark.symbol == row.entity.symbol && mark.mark_price == row.entity.mark_price)
         };
-        plan.account_statements.extend(held.filter(on_record).map(Stated::statement));
+        plan.account_statements.extend(held.filter(moved).map(Stated::statement));
     }
 }
 
 /// Whether the book's side of a position has changed since the exchange's word on record, or is about to.
 fn has_moved_on(observation: &Observation, plan: &Plan, known: &PositionSnapshot) -> bool {
-    let mut held = observation.book.positions.iter().filter(|held| held.symbol == known.symbol);
-    let held = held.find(|held| held.position.position_side == known.position_side);
+    let held = observation.book.position(&known.symbol, known.position_side);
     let statements = plan.symbols.get(&known.symbol).map_or(&[][..], |symbol| symbol.statements.as_slice());
     held.is_some_and(|held| held.position.updated_at.is_some_and(|updated| updated > known.at))
         || statements.iter().any(|statement| matches!(statement.fact, AnyFact::Fill(_)))

@@ -1,15 +1,21 @@
-//! Fills: those that the book lacks, and orders of which more was executed than the book's fills add up to.
+//! Fills: those that the book lacks, those about which it says something else, and orders of which more was executed than
+//! the book's fills add up to.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `only_missing_fills_are_planned`; one that differs is a discrepancy.
 
 use std::collections::BTreeMap;
 
-use ledger_core::{Decimal, Fill, MathError, OrderClass, OrderKey, Source, Sourced, Symbol, TimestampMs, merge};
+use ledger_core::{
+    Decimal, Fill, MathError, OrderClass, OrderKey, Outcome, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
+};
 use serde_json::{Value, json};
 
 use super::orders::describe_order;
-use super::{Plan, PlannedRepair, coverage, cursor, history_expired};
-use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
-use crate::observation::{Continuity, FillWalk, Observation, SymbolObservation};
-use crate::observe::FILLS;
+use super::restored::latest;
+use super::{Plan, SymbolPlan, count};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::observation::{FillWalk, Observation, SymbolObservation};
 
 pub(super) fn plan_fills(
     observation: &Observation,
@@ -19,41 +25,91 @@ pub(super) fn plan_fills(
     now: TimestampMs,
     plan: &mut Plan,
 ) -> Result<(), MathError> {
-    let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
     let mut missing: BTreeMap<OrderKey, Vec<&Fill>> = BTreeMap::new();
     let symbol_plan = plan.symbol(symbol);
-    symbol_plan.cursors.extend(walk.continuity.moves_cursor().then(|| cursor(FILLS, Some(symbol), settled)));
-    // Fills are only asked for where something seems missing. The ledger names every trade of all symbols, so as long as
-    // that was read without a gap, nothing was missed in the meantime.
-    let is_watched = observation.income.as_ref().is_ok_and(|walk| walk.continuity == Continuity::Resumed);
-    let expired = walk.continuity.expired().filter(|_| !is_watched);
-    symbol_plan.findings.extend(expired.map(|gap| history_expired(FILLS, Some(symbol), gap)));
-    symbol_plan.coverage.extend(coverage(FILLS, Some(symbol), walk.window.since(), settled));
     for row in walk.rows.values() {
-        if let Some(known) = close.book_fills.get(&row.entity.key) {
-            // The book may know it from a coarser source.
-            let (joined, _) = merge(known, &Sourced::new(row.entity.clone(), Source::Rest));
-            if joined != *known {
-                symbol_plan.statements.push(row.statement());
+        let Some(known) = close.book_fills.get(&row.entity.key) else {
+            symbol_plan.statements.push(row.statement());
+            if let Some(order_id) = &row.entity.order_id {
+                missing.entry(order_key(symbol, order_id.clone())).or_default().push(&row.entity);
             }
+            continue;
+        };
+        // The book may know it from a coarser source.
+        let (joined, outcome) = merge(known, &Sourced::new(row.entity.clone(), Source::Rest));
+        if joined == *known {
             continue;
         }
         symbol_plan.statements.push(row.statement());
-        if let Some(order_id) = &row.entity.order_id {
-            missing.entry(order_key(symbol, order_id.clone())).or_default().push(&row.entity);
+        if let Outcome::Conflicts { fields } = outcome {
+            let fields: Vec<&str> = fields.into_iter().collect();
+            conflicting(symbol_plan, &known.fact, &row.entity, &fields);
         }
     }
+    plan_unconfirmed(observation, symbol, close, walk, symbol_plan);
     // Orders of which more was executed than all known fills add up to.
     let booked = observation.book.orders.values().filter(|booked| booked.order.fact.key.symbol == *symbol);
     for booked in booked.filter(|booked| booked.residual_qty.is_some()) {
         missing.entry(booked.order.fact.key.clone()).or_default();
     }
     for (key, fills) in missing {
-        let (finding, repair) = missing_fills(observation, &key, &fills, now)?;
-        symbol_plan.repairs.extend(repair);
-        symbol_plan.findings.push(finding);
+        missing_fills(observation, &key, &fills, now, symbol_plan)?;
     }
     Ok(())
+}
+
+/// The exchange's values are recorded beside the book's; which of them counts is a matter of who said them.
+fn conflicting(symbol_plan: &mut SymbolPlan, known: &Fill, stated: &Fill, fields: &[&str]) {
+    let key = &stated.key;
+    let describe = |fill: &Fill| format!("{} @ {} at {} ms", fill.qty, fill.price, fill.time.at);
+    let evidence = format!(
+        "trade {} ({} {}): the exchange says {}, the book {}; they differ in {}",
+        key.fill_id,
+        key.side,
+        key.symbol,
+        describe(stated),
+        describe(known),
+        fields.join(", ")
+    );
+    let finding = Finding::new(
+        DiscrepancyKind::ConflictingFill,
+        Some(&key.symbol),
+        Subject::Fill(key.clone()),
+        Outlook::Settles,
+        evidence,
+    );
+    symbol_plan.repair(finding, "correct_fill", Some(fill_json(known)), Some(fill_json(stated)));
+}
+
+/// Fills of the book that a complete answer of the exchange does not have.
+fn plan_unconfirmed(
+    observation: &Observation,
+    symbol: &Symbol,
+    close: &SymbolObservation,
+    walk: &FillWalk,
+    symbol_plan: &mut SymbolPlan,
+) {
+    let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
+    for known in close.book_fills.values().filter(|known| !walk.rows.contains_key(&known.fact.key)) {
+        let fill = &known.fact;
+        let at = fill.time.at;
+        // One that is known to the second only may lie before the first millisecond of the window.
+        let is_inside = match fill.time.precision {
+            TimePrecision::Second => at > walk.window.since(),
+            TimePrecision::Millisecond => at >= walk.window.since(),
+        };
+        if !is_inside || at >= settled {
+            continue;
+        }
+        let key = &fill.key;
+        let evidence = format!(
+            "trade {} ({} {} {} @ {}): the book has it from {}, the exchange does not list it among its trades of that time",
+            key.fill_id, key.side, fill.qty, symbol, fill.price, known.provenance.source
+        );
+        let subject = Subject::Fill(key.clone());
+        let finding = Finding::new(DiscrepancyKind::UnconfirmedFill, Some(symbol), subject, Outlook::Stays, evidence);
+        symbol_plan.find(finding.with("at", at.as_ms()));
+    }
 }
 
 fn order_key(symbol: &Symbol, order_id: ledger_core::OrderId) -> OrderKey {
@@ -65,7 +121,8 @@ fn missing_fills(
     key: &OrderKey,
     fills: &[&Fill],
     now: TimestampMs,
-) -> Result<(Finding, Option<PlannedRepair>), MathError> {
+    symbol_plan: &mut SymbolPlan,
+) -> Result<(), MathError> {
     let booked = observation.book.orders.get(key);
     // An order that the book does not know has no fills there; one whose fills do not add up has nobody knows how many.
     let filled = booked.map_or(Some(Decimal::ZERO), |booked| booked.filled_qty);
@@ -92,45 +149,32 @@ fn missing_fills(
             ids.join(", ")
         )
     };
-    let what =
-        booked.map_or_else(|| format!("order {} ({})", key.order_id, key.symbol), |b| describe_order(&b.order.fact));
+    let order = latest(observation, key);
+    let what = order.map_or_else(|| format!("order {} ({})", key.order_id, key.symbol), describe_order);
     // A fill can lag behind the state of its order for a moment.
-    let changed_at = booked.and_then(|booked| booked.order.fact.updated).map(|updated| updated.at);
+    let changed_at = order.and_then(|order| order.updated).map(|updated| updated.at);
     let is_fresh = changed_at.is_some_and(|at| at.saturating_add_ms(observation.venue.settle_lag_ms) >= now);
-    let finding = Finding {
-        kind: DiscrepancyKind::MissingFills,
-        symbol: Some(key.symbol.clone()),
-        subject: Subject::Order(key.clone()),
-        evidence: format!("{what}: {book_says}; {exchange_says}"),
-        may_settle: fills.is_empty() && is_fresh,
-    };
+    let outlook = if fills.is_empty() && is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
+    let evidence = format!("{what}: {book_says}; {exchange_says}");
+    let subject = Subject::Order(key.clone());
+    let finding = Finding::new(DiscrepancyKind::MissingFills, Some(&key.symbol), subject, outlook, evidence);
+    if fills.is_empty() {
+        symbol_plan.find(finding);
+        return Ok(());
+    }
     let after = filled.map(|filled| filled.checked_add(restored)).transpose()?;
-    let repair = (!fills.is_empty()).then(|| PlannedRepair {
-        kind: "restore_fills",
-        finding: (finding.kind, finding.fingerprint()),
-        cause: finding.evidence.clone(),
-        evidence_json: json!({
-            "evidence": finding.evidence,
-            "fills": fills.iter().map(|fill| fill_json(fill)).collect::<Vec<_>>(),
-        })
-        .to_string(),
-        before_json: filled.map(filled_json),
-        after_json: after.map(filled_json),
-    });
-    Ok((finding, repair))
+    let finding = finding.with("fills", fills.iter().map(|fill| fill_json(fill)).collect::<Vec<_>>());
+    symbol_plan.repair(finding, "restore_fills", filled.map(filled_json), after.map(filled_json));
+    Ok(())
 }
 
-fn filled_json(filled: Decimal) -> String {
-    json!({ "filled_qty": filled.to_string() }).to_string()
+fn filled_json(filled: Decimal) -> Value {
+    json!({ "filled_qty": filled.to_string() })
 }
 
-fn fill_json(fill: &Fill) -> Value {
+pub(super) fn fill_json(fill: &Fill) -> Value {
     json!({
         "fill_id": fill.key.fill_id.as_str(), "side": fill.key.side.as_str(), "qty": fill.qty.to_string(),
         "price": fill.price.to_string(), "ts": fill.time.at.as_ms(),
     })
-}
-
-pub(super) fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -1,55 +1,162 @@
-//! Orders that were sent and whose outcome nobody knew.
+//! Orders that were sent and whose outcome nobody knew. The exchange has been asked for them by client order id, in both
+//! classes.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `absence_is_proven_or_it_is_unknown`: "never arrived" needs time, repeated misses in both classes, no order and no
+//!    trade that could be it, and an age at which the exchange still knows such orders.
 
-use exchange_client::OrderRef;
-use ledger_core::{AnyFact, ExitReason, IntentOutcome, IntentRole, Order, OrderIntent, Source, Statement, Symbol};
+use ledger_core::{
+    AnyFact, ExitReason, IntentOutcome, IntentRole, Order, OrderIntent, Side, Source, Statement, Symbol, TimestampMs,
+};
 use serde_json::json;
 
-use super::{Plan, PlannedRepair};
-use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
+use super::{Plan, describe_order};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::{MISSES, misses_on_record};
 use crate::observation::{Observation, SymbolObservation};
+use crate::policy::Policy;
 
-/// Orders that were sent and whose outcome nobody knew: the exchange has been asked for them by client order id.
-pub(super) fn plan_intents(observation: &Observation, symbol: &Symbol, close: &SymbolObservation, plan: &mut Plan) {
-    let unresolved = observation.book.unresolved_intents.iter().map(|intent| &intent.fact);
-    for intent in unresolved.filter(|intent| intent.symbol == *symbol) {
-        let reference = OrderRef::Client(intent.class, intent.client_order_id.clone());
-        let answer = close.orders.iter().find(|(order, _)| *order == reference);
-        let Some((_, Ok(answer))) = answer else { continue };
-        let sent = format!(
-            "{} {} {} sent with client order id {}",
-            intent.side,
-            qty_text(intent),
-            symbol,
-            intent.client_order_id
-        );
-        let subject = Subject::Intent(intent.client_order_id.clone());
-        let mut finding = Finding {
-            kind: DiscrepancyKind::UnresolvedIntent,
-            symbol: Some(symbol.clone()),
-            subject,
-            evidence: format!("{sent}: the exchange does not know it (yet), which proves nothing"),
-            may_settle: true,
-        };
-        let symbol_plan = plan.symbol(symbol);
-        if let Some(order) = answer {
-            finding.evidence = format!("{sent}: the exchange has it as order {}", order.entity.key.order_id);
-            finding.may_settle = false;
-            symbol_plan.statements.extend(accepted(intent, &order.entity));
-            symbol_plan.repairs.push(PlannedRepair {
-                kind: "resolve_intent",
-                finding: (finding.kind, finding.fingerprint()),
-                cause: finding.evidence.clone(),
-                evidence_json: finding.evidence_json(),
-                before_json: Some(json!({ "outcome": intent.outcome.as_str() }).to_string()),
-                after_json: Some(json!({ "outcome": IntentOutcome::Accepted.as_str() }).to_string()),
-            });
+pub(super) fn plan_intents(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
+    let unresolved = observation.book.intents.values().map(|intent| &intent.fact);
+    for intent in unresolved.filter(|intent| intent.outcome < IntentOutcome::Rejected) {
+        if observation.is_in_scope(&intent.symbol) {
+            plan_intent(observation, policy, intent, now, plan);
         }
-        symbol_plan.findings.push(finding);
     }
 }
 
-fn qty_text(intent: &OrderIntent) -> String {
-    intent.qty.map_or_else(|| "(whole position)".to_owned(), |qty| qty.to_string())
+fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent, now: TimestampMs, plan: &mut Plan) {
+    let symbol = &intent.symbol;
+    let qty = intent.qty.map_or_else(|| "(whole position)".to_owned(), |qty| qty.to_string());
+    let sent = format!("{} {qty} {symbol} sent with client order id {}", intent.side, intent.client_order_id);
+    let subject = Subject::Intent(intent.client_order_id.clone());
+    let found = |outlook, evidence| {
+        Finding::new(DiscrepancyKind::UnresolvedIntent, Some(symbol), subject.clone(), outlook, evidence)
+    };
+    let before = json!({ "outcome": intent.outcome.as_str() });
+    let resolved = |outcome: IntentOutcome| json!({ "outcome": outcome.as_str() });
+    if let Some(order) = order_of(observation, intent) {
+        let finding = found(Outlook::Settles, format!("{sent}: the exchange has it as {}", describe_order(order)));
+        let finding = finding.with("confidence", "known");
+        let symbol_plan = plan.symbol(symbol);
+        // Both classes may carry it, so the same label may have been planned with the order's own statement.
+        for statement in accepted(intent, order) {
+            if !symbol_plan.statements.contains(&statement) {
+                symbol_plan.statements.push(statement);
+            }
+        }
+        symbol_plan.repair(finding, "resolve_intent", Some(before), Some(resolved(IntentOutcome::Accepted)));
+        return;
+    }
+    let close = observation.symbols.get(symbol);
+    let was_asked = close.is_some_and(|close| is_missed(close, intent));
+    let earlier = misses_on_record(&observation.book, DiscrepancyKind::UnresolvedIntent, &subject);
+    let misses = earlier.saturating_add(u32::from(was_asked));
+    let sent_at = intent.created_local.saturating_add_ms(-observation.clock.skew_ms);
+    let absence = Absence::of(observation, policy, sent_at, misses, now);
+    let could_be = could_be_it(observation, policy, symbol, intent.side, sent_at);
+    if was_asked && absence == Absence::Proven && could_be.is_none() {
+        let evidence = format!(
+            "{sent}: it never arrived; its receive window is over, {misses} looks in both order classes found nothing, and \
+             no trade could be its"
+        );
+        let symbol_plan = plan.symbol(symbol);
+        let never = OrderIntent { outcome: IntentOutcome::Rejected, ..intent.clone() };
+        symbol_plan.statements.push(Statement { fact: AnyFact::Intent(never), source: Source::Repair, payload: None });
+        let finding = found(Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "known");
+        symbol_plan.repair(finding, "never_sent", Some(before), Some(resolved(IntentOutcome::Rejected)));
+        return;
+    }
+    let why = could_be.map_or_else(
+        || match absence {
+            Absence::TooOld => "and would have forgotten it by now, so it stays unknown".to_owned(),
+            _ => "(yet), which proves nothing".to_owned(),
+        },
+        |other| format!("and {other} could be it, so it stays unknown"),
+    );
+    let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
+    let finding = found(outlook, format!("{sent}: the exchange does not know it {why}")).with(MISSES, misses);
+    plan.symbol(symbol).find(finding);
+}
+
+/// The exchange's order of this intent, however it came to be mentioned; the regular one rather than the conditional one
+/// that it came of.
+fn order_of<'a>(observation: &'a Observation, intent: &OrderIntent) -> Option<&'a Order> {
+    let id = Some(&intent.client_order_id);
+    let stated = observation.stated_orders().map(|row| &row.entity);
+    let booked = observation.book.orders.values().map(|known| &known.order.fact);
+    let same = |order: &&Order| order.client_order_id.as_ref() == id && order.key.symbol == intent.symbol;
+    stated.chain(booked).filter(same).min_by_key(|order| (order.key.class != intent.class, order.key.clone()))
+}
+
+/// Whether the exchange was asked in both classes and knew nothing.
+fn is_missed(close: &SymbolObservation, intent: &OrderIntent) -> bool {
+    let references = crate::observe::by_client_id(&intent.client_order_id);
+    references.iter().all(|reference| close.answer(reference) == Some(None))
+}
+
+/// What not having found something tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absence {
+    /// It may still turn up.
+    Possible,
+    /// It was never there.
+    Proven,
+    /// The exchange would have forgotten it.
+    TooOld,
+}
+
+impl Absence {
+    /// Of something sent at `sent_at`, by the exchange's clock, and not found in `misses` cycles.
+    pub(super) fn of(
+        observation: &Observation,
+        policy: &Policy,
+        sent_at: TimestampMs,
+        misses: u32,
+        now: TimestampMs,
+    ) -> Self {
+        let age_ms = now.as_ms().saturating_sub(sent_at.as_ms());
+        let certain_after_ms = observation.venue.receive_window_ms.saturating_add(policy.absence_grace_ms);
+        if age_ms > policy.absence_age_max_ms {
+            Self::TooOld
+        } else if age_ms > certain_after_ms && misses >= policy.absence_misses_min {
+            Self::Proven
+        } else {
+            Self::Possible
+        }
+    }
+}
+
+/// An order or fill of unknown owner that could be what was sent: then absence is not proven.
+pub(super) fn could_be_it(
+    observation: &Observation,
+    policy: &Policy,
+    symbol: &Symbol,
+    side: Side,
+    sent_at: TimestampMs,
+) -> Option<String> {
+    let (since, until) = policy.signal_window_around(sent_at);
+    let in_window = |at: TimestampMs| (since..=until).contains(&at);
+    let stated = observation.stated_orders().map(|row| &row.entity);
+    let mut orders = stated.chain(observation.book.orders.values().map(|known| &known.order.fact));
+    let nameless = orders.find(|order| {
+        order.key.symbol == *symbol
+            && order.side == side
+            && order.client_order_id.is_none()
+            && order.created.or(order.updated).is_some_and(|time| in_window(time.at))
+    });
+    if let Some(order) = nameless {
+        return Some(describe_order(order));
+    }
+    let walk = observation.symbols.get(symbol)?.fills.as_ref().ok()?;
+    let mut fills = walk.rows.values().map(|row| &row.entity);
+    let orphan = fills.find(|fill| {
+        let is_of = |order: &Order| Some(&order.key.order_id) == fill.order_id.as_ref() && order.key.symbol == *symbol;
+        let has_order = observation.stated_orders().any(|row| is_of(&row.entity))
+            || observation.book.orders.values().any(|known| is_of(&known.order.fact));
+        fill.key.side == side && in_window(fill.time.at) && !has_order
+    });
+    orphan.map(|fill| format!("trade {}", fill.key.fill_id))
 }
 
 /// What an intent adds to the order that came of it, and that it is resolved.

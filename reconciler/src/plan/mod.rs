@@ -1,31 +1,49 @@
 //! Deciding: what differs, and which of the exchange's statements repair it. Pure and synchronous; the same observation
 //! gives the same plan.
 //!
+//! What the exchange itself states is recorded at once. What only follows from it by inference waits until a second look
+//! has found the same; the journal remembers the first.
+//!
 //! Invariants, each with a test of the same name:
 //! 1. `nothing_is_planned_from_a_failed_query`.
 //! 2. `a_book_that_agrees_needs_nothing`.
 //! 3. `every_finding_has_its_evidence_in_one_line`.
 
 mod account;
+mod anchor;
+mod candidates;
 mod fills;
 mod intents;
+mod labels;
 mod orders;
+mod orphans;
+mod positions;
+mod restored;
+mod signals;
+mod streams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{ExchangeError, TimeWindow};
-use ledger_core::{PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
-use ledger_store::{BookOrder, CoverageGrade, CoverageSpan, SyncCursor};
+use exchange_client::{ErrorClass, ExchangeError};
+use ledger_core::{OrderKey, PositionModeSnapshot, Statement, Symbol, TimestampMs};
+use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, NewRepair, SyncCursor};
+use serde_json::Value;
 
-use self::account::plan_account;
+use self::account::{plan_account, plan_clock, plan_position_mode};
 use self::fills::plan_fills;
 pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
+use self::labels::plan_labels;
 pub(crate) use self::orders::describe_order;
-use self::orders::plan_orders;
-use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
+use self::orders::{plan_orders, plan_vanished};
+use self::orphans::plan_orphans;
+use self::positions::plan_positions;
+use self::signals::plan_signals;
+use self::streams::plan_streams;
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
 use crate::observation::Observation;
+use crate::policy::Policy;
 
 /// What to change, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +63,8 @@ pub struct Plan {
     pub account_coverage: Vec<CoverageSpan>,
     /// Findings about no symbol in particular.
     pub account_findings: Vec<Finding>,
+    /// Discrepancies on record that are gone: the gaps in history that have been closed since.
+    pub settled: Vec<DiscrepancyKey>,
     /// The symbols, each in a transaction of its own.
     pub symbols: BTreeMap<Symbol, SymbolPlan>,
 }
@@ -57,28 +77,38 @@ pub struct SymbolPlan {
     /// What to record.
     pub statements: Vec<Statement>,
     /// What the journal will say about it.
-    pub repairs: Vec<PlannedRepair>,
-    /// How far the symbol's fills reach then.
+    pub repairs: Vec<NewRepair>,
+    /// How far the symbol's streams reach then.
     pub cursors: Vec<SyncCursor>,
     /// What they cover then.
     pub coverage: Vec<CoverageSpan>,
 }
 
-/// A repair, as the journal will tell it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedRepair {
-    /// What it does.
-    pub kind: &'static str,
-    /// The finding that it answers: its kind and fingerprint.
-    pub finding: (DiscrepancyKind, String),
-    /// Why, for the reader.
-    pub cause: String,
-    /// What it rests on.
-    pub evidence_json: String,
-    /// What the book says before.
-    pub before_json: Option<String>,
-    /// What it will say.
-    pub after_json: Option<String>,
+impl SymbolPlan {
+    /// Notes a finding and the repair that answers it.
+    fn repair(&mut self, finding: Finding, kind: &str, before: Option<Value>, after: Option<Value>) {
+        self.repairs.push(NewRepair {
+            symbol: finding.symbol.clone(),
+            kind: kind.to_owned(),
+            discrepancy: Some(finding.key()),
+            cause: finding.evidence.clone(),
+            evidence_json: finding.evidence_json(),
+            before_json: before.map(|before| before.to_string()),
+            after_json: after.map(|after| after.to_string()),
+        });
+        self.find(finding);
+    }
+
+    /// Notes a finding. The same discrepancy is noted once.
+    fn find(&mut self, finding: Finding) {
+        if !self.findings.iter().any(|known| known.key() == finding.key()) {
+            self.findings.push(finding);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Plan {
@@ -87,12 +117,27 @@ impl Plan {
         self.account_findings.iter().chain(self.symbols.values().flat_map(|symbol| &symbol.findings))
     }
 
+    /// All repairs.
+    pub fn repairs(&self) -> impl Iterator<Item = &NewRepair> {
+        self.symbols.values().flat_map(|symbol| &symbol.repairs)
+    }
+
     /// Whether it would record a fact.
-    pub fn changes_anything(&self) -> bool {
+    pub fn records_facts(&self) -> bool {
         self.position_mode.is_some()
             || !self.instruments.is_empty()
             || !self.account_statements.is_empty()
             || self.symbols.values().any(|symbol| !symbol.statements.is_empty())
+    }
+
+    /// Whether applying it would write anything at all.
+    pub fn is_empty(&self) -> bool {
+        !self.records_facts()
+            && self.account_cursors.is_empty()
+            && self.account_coverage.is_empty()
+            && self.account_findings.is_empty()
+            && self.settled.is_empty()
+            && self.symbols.values().all(SymbolPlan::is_empty)
     }
 
     fn symbol(&mut self, symbol: &Symbol) -> &mut SymbolPlan {
@@ -104,36 +149,42 @@ impl Plan {
 ///
 /// # Errors
 /// [`ReconcileError::Math`] when quantities cannot be added up.
-pub fn plan(observation: &Observation, now: TimestampMs) -> Result<Plan, ReconcileError> {
+pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Result<Plan, ReconcileError> {
     let mut plan = Plan::default();
-    let account = &observation.book.account;
-    if account.observed_mode.as_ref().map(|observed| observed.mode) != Some(observation.position_mode) {
-        plan.position_mode = Some(PositionModeSnapshot { at: observation.asked_at, mode: observation.position_mode });
-    }
+    plan_position_mode(observation, &mut plan);
+    plan_clock(observation, policy, &mut plan);
     plan_failed_queries(observation, &mut plan);
-    plan_orders(observation, &mut plan);
+    plan_orders(observation, policy, &mut plan);
+    plan_vanished(observation, policy, now, &mut plan);
+    plan_intents(observation, policy, now, &mut plan);
+    plan_signals(observation, policy, now, &mut plan);
     for (symbol, close) in &observation.symbols {
-        plan_intents(observation, symbol, close, &mut plan);
         if let Ok(walk) = &close.fills {
             plan_fills(observation, symbol, close, walk, now, &mut plan).map_err(ReconcileError::Math)?;
         }
     }
-    plan_positions(observation, now, &mut plan);
+    plan_positions(observation, policy, now, &mut plan).map_err(ReconcileError::Math)?;
+    plan_labels(observation, policy, &mut plan);
+    plan_orphans(observation, &mut plan);
     plan_account(observation, &mut plan);
+    plan_streams(observation, policy, now, &mut plan)?;
+    plan.symbols.retain(|_, symbol| !symbol.is_empty());
     Ok(plan)
 }
 
 fn plan_failed_queries(observation: &Observation, plan: &mut Plan) {
     for (symbol, what, error) in observation.failed_queries() {
-        let finding = Finding {
-            kind: DiscrepancyKind::QueryFailed,
-            symbol: symbol.clone(),
-            evidence: format!("{what} could not be read: {}", one_line(error)),
-            subject: Subject::Query(what),
-            may_settle: true,
-        };
+        let evidence = format!("{what} could not be read: {}", one_line(error));
+        let subject = Subject::Query(what);
+        let known =
+            DiscrepancyKey { kind: DiscrepancyKind::QueryFailed.as_str().to_owned(), fingerprint: subject.to_string() };
+        // Lost answers and overloads pass; a plain no, or the same trouble as the last time, stays.
+        let may_pass = matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Throttled | ErrorClass::Clock);
+        let stays = !may_pass || observation.book.discrepancy(&known).is_some();
+        let outlook = if stays { Outlook::Stays } else { Outlook::Waits };
+        let finding = Finding::new(DiscrepancyKind::QueryFailed, symbol.as_ref(), subject, outlook, evidence);
         match symbol {
-            Some(symbol) => plan.symbol(&symbol).findings.push(finding),
+            Some(symbol) => plan.symbol(&symbol).find(finding),
             None => plan.account_findings.push(finding),
         }
     }
@@ -150,64 +201,27 @@ fn one_line(error: &ExchangeError) -> String {
     text
 }
 
-fn plan_positions(observation: &Observation, now: TimestampMs, plan: &mut Plan) {
-    for (symbol, side) in observation.position_keys() {
-        // Without an answer nothing is said, and a symbol outside of what was asked for is left alone.
-        let Some(stated) = observation.exchange_qty(&symbol, side) else { continue };
-        let booked = observation.book.qty(&symbol, side);
-        if stated == booked || !observation.symbols.contains_key(&symbol) {
-            continue;
-        }
-        let position = if side == PositionSide::Net { symbol.to_string() } else { format!("{symbol} {side}") };
-        let mut evidence = format!("{position}: the exchange holds {stated}, the book {booked}");
-        if observation.book.unfolded.contains(&symbol) {
-            evidence.push_str(" (its contract is not on record, so its fills could not be added up)");
-        }
-        let latest = observation.symbols.get(&symbol).and_then(|close| close.fills.as_ref().ok());
-        let latest = latest.and_then(|walk| walk.rows.values().map(|row| row.entity.time.at).max());
-        let is_fresh = latest.is_some_and(|at| at.saturating_add_ms(observation.venue.settle_lag_ms) >= now);
-        plan.symbol(&symbol).findings.push(Finding {
-            kind: DiscrepancyKind::PositionMismatch,
-            symbol: Some(symbol.clone()),
-            subject: Subject::Position(symbol, side),
-            evidence,
-            may_settle: is_fresh,
-        });
-    }
-}
-
-/// What lies between the previous walk of a stream and the oldest that the venue still answers for.
-fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Finding {
-    let what = symbol.map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
-    let (since, until) = (gap.since(), gap.until());
-    Finding {
-        kind: DiscrepancyKind::HistoryExpired,
-        symbol: symbol.cloned(),
-        evidence: format!(
-            "{what} from {since} to {until} ms were not read in time and the exchange does not answer for them any \
-             more; import its export files of that time"
-        ),
-        subject: Subject::History(what, since),
-        may_settle: false,
-    }
-}
-
-fn cursor(stream: &str, symbol: Option<&Symbol>, reached: TimestampMs) -> SyncCursor {
-    SyncCursor { stream: stream.to_owned(), symbol: symbol.cloned(), position: reached.as_ms().to_string() }
-}
-
-fn coverage(stream: &str, symbol: Option<&Symbol>, since: TimestampMs, until: TimestampMs) -> Option<CoverageSpan> {
-    (since < until).then(|| CoverageSpan {
-        stream: stream.to_owned(),
-        symbol: symbol.cloned(),
-        grade: CoverageGrade::Asked,
-        since,
-        until,
-    })
+/// The orders of which fills are planned.
+fn orders_with_new_fills(plan: &SymbolPlan) -> BTreeSet<OrderKey> {
+    let fills = plan.statements.iter().filter_map(|statement| match &statement.fact {
+        ledger_core::AnyFact::Fill(fill) => Some(fill),
+        _ => None,
+    });
+    fills
+        .filter_map(|fill| {
+            let class = ledger_core::OrderClass::Regular;
+            Some(OrderKey { symbol: fill.key.symbol.clone(), class, order_id: fill.order_id.clone()? })
+        })
+        .collect()
 }
 
 /// The book's sum of an order's fills, for whoever shows it.
 pub(crate) fn residual_text(order: &BookOrder) -> Option<String> {
     let residual = order.residual_qty?;
     Some(format!("{} lacks fills for {residual}", describe_order(&order.order.fact)))
+}
+
+/// A number of things, in words.
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -1,36 +1,38 @@
-//! Orders: those that the book does not know, and those whose state it is behind of.
+//! Orders: those that the book does not know, those whose state it is behind of, and those that the exchange has
+//! forgotten.
 
 use std::collections::BTreeMap;
 
-use exchange_client::Stated;
-use ledger_core::{Decimal, Order, OrderKey, Outcome, Source, Sourced, merge};
+use exchange_client::{OrderRef, Stated};
+use ledger_core::{
+    AnyFact, Decimal, ExitReason, Order, OrderKey, OrderStatus, Outcome, Source, Sourced, Statement, TimestampMs, merge,
+};
 use serde_json::{Value, json};
 
-use super::{Plan, PlannedRepair};
-use crate::discrepancy::{DiscrepancyKind, Finding, Subject};
+use super::{Plan, accepted};
+use crate::client_id::{Sender, sender};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::{MISSES, misses_on_record};
 use crate::observation::Observation;
+use crate::policy::Policy;
 
 /// The exchange's statements about orders, the account-wide ones and those asked for by name.
-pub(super) fn plan_orders(observation: &Observation, plan: &mut Plan) {
-    let wide = observation.orders.iter().flat_map(|walk| &walk.rows);
-    let open = observation.open_orders.iter().flat_map(|answer| &answer.rows);
-    let named = observation.symbols.values().flat_map(|close| &close.orders);
-    let named = named.filter_map(|(_, asked)| asked.as_ref().ok()?.as_ref());
+pub(super) fn plan_orders(observation: &Observation, policy: &Policy, plan: &mut Plan) {
     // The same order may be told several times; the last state is the one with the greatest execution, so all are
     // merged first.
     let mut stated: BTreeMap<OrderKey, Vec<&Stated<Order>>> = BTreeMap::new();
-    for row in wide.chain(open).chain(named) {
+    for row in observation.stated_orders() {
         let rows = stated.entry(row.entity.key.clone()).or_default();
         if !rows.iter().any(|known| known.entity == row.entity) {
             rows.push(row);
         }
     }
     for (key, rows) in stated {
-        plan_order(observation, &key, &rows, plan);
+        plan_order(observation, policy, &key, &rows, plan);
     }
 }
 
-pub(super) fn plan_order(observation: &Observation, key: &OrderKey, rows: &[&Stated<Order>], plan: &mut Plan) {
+fn plan_order(observation: &Observation, policy: &Policy, key: &OrderKey, rows: &[&Stated<Order>], plan: &mut Plan) {
     // A symbol that was not asked for stays as it is.
     if !observation.is_in_scope(&key.symbol) {
         return;
@@ -39,58 +41,161 @@ pub(super) fn plan_order(observation: &Observation, key: &OrderKey, rows: &[&Sta
     let mut state = booked.map(|booked| booked.order.clone());
     let mut news = Vec::new();
     for row in rows {
-        let offered = Sourced::new(row.entity.clone(), Source::Rest);
-        let (joined, is_news) = match &state {
-            None => (offered, true),
-            Some(known) => {
-                let (joined, outcome) = merge(known, &offered);
-                (joined, matches!(outcome, Outcome::Recorded | Outcome::Merged { .. } | Outcome::Conflicts { .. }))
+        news.extend(joins(&mut state, row.statement(), Source::Rest));
+    }
+    let stated = state.clone();
+    // What the bot wrote down before it sent the order tells whose it is.
+    let id = stated.as_ref().and_then(|order| order.fact.client_order_id.as_ref());
+    let intent = id.and_then(|id| observation.book.intents.get(id)).map(|intent| &intent.fact);
+    let intent = intent.filter(|intent| intent.symbol == key.symbol);
+    if let (Some(intent), Some(order)) = (intent, &stated) {
+        for statement in accepted(intent, &order.fact) {
+            match &statement.fact {
+                AnyFact::Order(_) => news.extend(joins(&mut state, statement, Source::Bot)),
+                _ if intent.outcome < ledger_core::IntentOutcome::Accepted => news.push(statement),
+                _ => {}
             }
-        };
-        // A conflict that is on record already is not news.
-        if is_news && state.as_ref() != Some(&joined) {
-            news.push(row.statement());
         }
-        state = Some(joined);
     }
     let Some(after) = state.filter(|_| !news.is_empty()).map(|state| state.fact) else { return };
-    let executed = |order: &Order| order.executed.as_ref().map_or(Decimal::ZERO, |executed| executed.qty);
-    let describe = |order: &Order| format!("{} with {} executed", order.status, executed(order));
-    let what = describe_order(&after);
-    let finding = match booked.map(|booked| &booked.order.fact) {
-        None => Some((
-            DiscrepancyKind::UnknownOrder,
-            format!("{what} is {} at the exchange, unknown to the book", describe(&after)),
-        )),
-        Some(before) if before.status != after.status || executed(before) != executed(&after) => Some((
-            DiscrepancyKind::OrderBehind,
-            format!("{what} is {} at the exchange, {} in the book", describe(&after), describe(before)),
-        )),
-        Some(_) => None,
-    };
+    let finding = finding_about(booked.map(|booked| &booked.order.fact), &after);
+    if booked.is_none() {
+        let foreign = foreign(observation, policy, &after, intent.is_some());
+        plan.symbol(&key.symbol).findings.extend(foreign);
+    }
     let symbol_plan = plan.symbol(&key.symbol);
     symbol_plan.statements.extend(news);
-    let Some((kind, evidence)) = finding else { return };
-    let finding = Finding {
-        kind,
-        symbol: Some(key.symbol.clone()),
-        subject: Subject::Order(key.clone()),
-        evidence,
-        may_settle: false,
+    let Some(finding) = finding else { return };
+    let kind = if booked.is_none() { "restore_order" } else { "update_order" };
+    let before = booked.map(|booked| order_json(&booked.order.fact));
+    symbol_plan.repair(finding, kind, before, Some(order_json(&after)));
+}
+
+/// The statement, if it tells `state` anything; a conflict that is on record already is not news.
+fn joins(state: &mut Option<Sourced<Order>>, statement: Statement, source: Source) -> Option<Statement> {
+    let AnyFact::Order(order) = &statement.fact else { return None };
+    let offered = Sourced::new(order.clone(), source);
+    let joined = match &*state {
+        None => offered,
+        Some(known) => match merge(known, &offered) {
+            (_, Outcome::AlreadyRecorded) => return None,
+            (joined, _) if joined == *known => return None,
+            (joined, _) => joined,
+        },
     };
-    symbol_plan.repairs.push(PlannedRepair {
-        kind: if kind == DiscrepancyKind::UnknownOrder { "restore_order" } else { "update_order" },
-        finding: (kind, finding.fingerprint()),
-        cause: finding.evidence.clone(),
-        evidence_json: finding.evidence_json(),
-        before_json: booked.map(|booked| order_json(&booked.order.fact).to_string()),
-        after_json: Some(order_json(&after).to_string()),
-    });
-    symbol_plan.findings.push(finding);
+    *state = Some(joined);
+    Some(statement)
+}
+
+fn finding_about(before: Option<&Order>, after: &Order) -> Option<Finding> {
+    let executed = |order: &Order| order.executed.as_ref().map_or(Decimal::ZERO, |executed| executed.qty);
+    let describe = |order: &Order| format!("{} with {} executed", order.status, executed(order));
+    let what = describe_order(after);
+    let key = &after.key;
+    let found = |kind, evidence| {
+        Some(Finding::new(kind, Some(&key.symbol), Subject::Order(key.clone()), Outlook::Settles, evidence))
+    };
+    let Some(before) = before else {
+        let at = format!("is {} at the exchange, unknown to the book", describe(after));
+        return match forced(after) {
+            Some((kind, words)) => found(kind, format!("{what}, {words}, {at}")),
+            None => found(DiscrepancyKind::UnknownOrder, format!("{what} {at}")),
+        };
+    };
+    if before.status != after.status || executed(before) != executed(after) {
+        let evidence = format!("{what} is {} at the exchange, {} in the book", describe(after), describe(before));
+        return found(DiscrepancyKind::OrderBehind, evidence);
+    }
+    None
+}
+
+/// How the exchange names its own orders.
+fn forced(order: &Order) -> Option<(DiscrepancyKind, &'static str)> {
+    let by_id = match sender(order.client_order_id.as_ref(), &[]) {
+        Sender::Exchange(reason) => Some(reason),
+        _ => None,
+    };
+    match by_id.or(order.exit_reason)? {
+        ExitReason::Liquidation => Some((DiscrepancyKind::Liquidation, "a liquidation by the exchange")),
+        ExitReason::Adl => Some((DiscrepancyKind::Adl, "an auto-deleveraging by the exchange")),
+        ExitReason::Settlement => Some((DiscrepancyKind::Settlement, "a settlement by the exchange")),
+        _ => None,
+    }
+}
+
+/// In a book that a bot keeps, an executed order of which the bot wrote nothing and whose client order id is of none of
+/// its schemes is somebody else's. It is kept as every other.
+fn foreign(observation: &Observation, policy: &Policy, order: &Order, has_intent: bool) -> Option<Finding> {
+    let executed = order.executed.as_ref().map(|executed| executed.qty).unwrap_or_default();
+    if !observation.book.has_bot || has_intent || !executed.is_positive() || forced(order).is_some() {
+        return None;
+    }
+    let whose = match sender(order.client_order_id.as_ref(), &policy.schemes) {
+        Sender::Bot(_) | Sender::Exchange(_) => return None,
+        Sender::Person => "placed by hand in the exchange's own app or web page",
+        Sender::Unknown => "sent by somebody else than the bot: nothing was recorded of it before it was sent",
+    };
+    let key = &order.key;
+    let evidence = format!("{}, executed {executed}, was {whose}; its fills are kept", describe_order(order));
+    let subject = Subject::Order(key.clone());
+    Some(Finding::new(DiscrepancyKind::ForeignFills, Some(&key.symbol), subject, Outlook::Settles, evidence))
+}
+
+/// Working orders of the book that the exchange neither lists nor knows. An order that ended without a fill vanishes
+/// from the exchange: once it would have, that is what happened.
+pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
+    for (key, booked) in &observation.book.orders {
+        let Some(close) = observation.symbols.get(&key.symbol) else { continue };
+        let reference = OrderRef::Id(key.class, key.order_id.clone());
+        let order = &booked.order.fact;
+        let is_working = !order.status.is_terminal() && order.status != OrderStatus::Unknown;
+        if !is_working || close.answer(&reference) != Some(None) {
+            continue;
+        }
+        // A conditional order that triggered goes by the name of the regular order that it became.
+        if observation.stated_orders().any(|row| row.entity.key == *key) {
+            continue;
+        }
+        let subject = Subject::Order(key.clone());
+        let misses = misses_on_record(&observation.book, DiscrepancyKind::OrderVanished, &subject).saturating_add(1);
+        let changed = order.updated.or(order.created).map(|time| time.at);
+        let retention_ms = observation.venue.unfilled_order_retention_ms;
+        let has_aged = changed.is_some_and(|at| at.saturating_add_ms(retention_ms) < now);
+        let has_fills = booked.filled_qty.is_some_and(Decimal::is_positive)
+            || order.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
+        let is_gone = has_aged && !has_fills && misses >= policy.absence_misses_min;
+        let what = describe_order(order);
+        let evidence = format!(
+            "{what} is {} in the book; the exchange does not list it as working and does not know it ({}){}",
+            order.status,
+            super::count(usize::try_from(misses).unwrap_or(usize::MAX), "look"),
+            if is_gone { ": it ended without a fill and was forgotten, as such orders are" } else { "" }
+        );
+        let outlook = if is_gone { Outlook::Settles } else { Outlook::Waits };
+        let finding = Finding::new(DiscrepancyKind::OrderVanished, Some(&key.symbol), subject, outlook, evidence)
+            .with(MISSES, misses);
+        let symbol_plan = plan.symbol(&key.symbol);
+        if !is_gone {
+            symbol_plan.find(finding);
+            continue;
+        }
+        let mut ended = Order::known_from_fill(key.clone(), order.side, order.position_side);
+        ended.status = OrderStatus::Canceled;
+        symbol_plan.statements.push(Statement {
+            fact: AnyFact::Order(ended.clone()),
+            source: Source::Repair,
+            payload: None,
+        });
+        let finding = finding.with("confidence", "estimated");
+        symbol_plan.repair(finding, "end_vanished_order", Some(order_json(order)), Some(order_json(&ended)));
+    }
 }
 
 pub(crate) fn describe_order(order: &Order) -> String {
     let mut what = format!("order {} ({} ", order.key.order_id, order.side);
+    if order.key.class == ledger_core::OrderClass::Conditional {
+        what = format!("conditional {what}");
+    }
     if let Some(qty) = order.terms.qty {
         what = format!("{what}{qty} ");
     }
@@ -103,5 +208,7 @@ pub(super) fn order_json(order: &Order) -> Value {
         "order_id": order.key.order_id.as_str(),
         "status": order.status.as_str(),
         "executed_qty": order.executed.as_ref().map(|executed| executed.qty.to_string()),
+        "engine": order.engine.as_ref().map(ledger_core::EngineLabel::as_str),
+        "signal_id": order.signal_id.as_ref().map(ledger_core::SignalId::as_str),
     })
 }

@@ -117,14 +117,14 @@ async fn a_check_that_compared_nothing_is_not_checkable() {
     let transfer = Income { fill_id: None, ..income("TRANSFER", 1, "100") };
     seen.income = Ok(walk(vec![transfer]));
     let verification = verify(&seen, &book_of(&[(Side::Buy, "0.1", None)]), &account_id()).await.unwrap();
-    assert_eq!(verification.checks.len(), 5);
+    assert_eq!(verification.checks.len(), 6);
     for check in &verification.checks {
         assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
     }
-    // Of two fills one says what it realized: that one was compared.
-    let book = book_of(&[(Side::Buy, "0.1", None), (Side::Sell, "0.1", Some("0"))]);
+    // Fills that say what they realized were compared when they were folded.
+    let book = book_of(&[(Side::Buy, "0.1", Some("0")), (Side::Sell, "0.1", Some("0"))]);
     let verification = verify(&quiet(), &book, &account_id()).await.unwrap();
-    assert_eq!(*verdict(&verification, CheckName::RealizedPnl), Verdict::Pass { compared: 1 });
+    assert_eq!(*verdict(&verification, CheckName::RealizedPnl), Verdict::Pass { compared: 2 });
 }
 
 #[tokio::test]

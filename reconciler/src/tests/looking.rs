@@ -11,9 +11,10 @@ const DAY_MS: i64 = 86_400_000;
 async fn look_with_cursors(cursors: Vec<SyncCursor>) -> Result<Observation, crate::ReconcileError> {
     let mut mocks = Mocks::empty();
     mocks.sync = MockSyncRepository::new();
+    mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
     mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
     let exchange = exchange_with(|| Ok(answer(vec![])));
-    observe(&exchange, &mocks.book(), &account_id(), &ObserveOptions::default()).await
+    observe(&exchange, &mocks.book(), &ObserveOptions::default()).await
 }
 
 fn cursor(stream: &str, position: &str) -> SyncCursor {
@@ -26,9 +27,9 @@ async fn time_that_the_venue_has_forgotten_is_never_taken_for_read() {
     let seen = look_with_cursors(vec![cursor("orders", &long_ago.to_string()), cursor("income", &lately.to_string())])
         .await
         .unwrap();
-    let plan = plan(&seen, at(0)).unwrap();
+    let plan = plan(&seen);
     let [finding] = plan.account_findings.as_slice() else { panic!("{:#?}", plan.account_findings) };
-    assert_eq!((finding.kind, finding.may_settle), (DiscrepancyKind::HistoryExpired, false));
+    assert_eq!((finding.kind, finding.outlook), (DiscrepancyKind::HistoryExpired, Outlook::Stays));
     let oldest = seen.orders.as_ref().unwrap().window.since();
     assert!(finding.evidence.contains(&format!("orders from {long_ago} to {oldest} ms")), "{}", finding.evidence);
     // Covered is what was read, and nothing in front of it.
@@ -36,7 +37,7 @@ async fn time_that_the_venue_has_forgotten_is_never_taken_for_read() {
     assert_eq!(covered.iter().map(|span| span.since).collect::<Vec<_>>(), [oldest]);
     assert!(oldest > at(-VENUE.orders.retention_ms));
     // Waiting would bring nothing, so the next cycle goes on from here.
-    assert_eq!(plan.account_cursors.len(), 2);
+    assert_eq!(plan.account_cursors.len(), 3);
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn forgotten_fills_are_told_unless_the_ledger_was_watched_all_along() {
         let mut seen = half_known();
         seen.income.as_mut().unwrap().continuity = ledger;
         seen.symbols.get_mut(&symbol("BTCUSDT")).unwrap().fills.as_mut().unwrap().continuity = Continuity::Expired(gap);
-        let plan = plan(&seen, at(0)).unwrap();
+        let plan = plan(&seen);
         let found = &plan.symbols[&symbol("BTCUSDT")].findings;
         let found = found.iter().find(|finding| finding.kind == DiscrepancyKind::HistoryExpired);
         assert_eq!(found.is_some(), told, "{ledger:?}");
@@ -75,6 +76,7 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
     };
     let mut mocks = Mocks::empty();
     mocks.snapshots = MockSnapshotRepository::new();
+    mocks.snapshots.expect_anchors().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
     mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
     mocks.snapshots.expect_balance_snapshots().times(2).returning(move |_, request| {
         let is_first = *request == ledger_store::PageRequest::newest(1_000);
@@ -92,9 +94,9 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
         .times(1)
         .returning(move || Ok(answer(vec![balance("USDT", 0, "1"), balance("BNB", 0, "3")])));
     let exchange = answering(exchange, || Ok(answer(vec![])));
-    let seen = observe(&exchange, &mocks.book(), &account_id(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
     let known: Vec<_> = seen.book.latest_balances.iter().map(|known| known.fact.clone()).collect();
     assert_eq!(known, [balance("USDT", -1, "1"), balance("BNB", -9_000, "3")]);
     // Both are what the exchange says: nothing is news.
-    assert!(!plan(&seen, at(0)).unwrap().changes_anything());
+    assert!(!plan(&seen).records_facts());
 }

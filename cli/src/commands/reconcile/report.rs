@@ -110,7 +110,7 @@ pub(super) fn print(
                 "account": account.as_str(),
                 "base_url": base_url,
                 "run": report.run.map(|run| run.0),
-                "symbols_looked_at": report.symbols_looked_at,
+                "symbols_looked_at": report.symbols.len(),
                 "findings": report.findings.len(),
                 "resolved": count(DiscrepancyStatus::Resolved),
                 "pending": count(DiscrepancyStatus::Pending),
@@ -180,7 +180,7 @@ fn tell(
         .collect();
     section(output, &CHECKS, account, &failed)?;
     output.line("")?;
-    let closely = count(report.symbols_looked_at as u64, "symbol");
+    let closely = count(report.symbols.len() as u64, "symbol");
     let cost = format!("{} of weight {}", count(report.requests, "request"), report.weight);
     output.titled("Looked at", 9, &format!("the whole account, {closely} closely: {cost}"))?;
     output.titled("Found", 9, &by_kind(report))?;

@@ -1,0 +1,25 @@
+//! What earlier looks left in the journal, read back: planning remembers nothing by itself.
+
+use serde_json::Value;
+
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::observation::BookView;
+
+/// The name of the count of looks that found nothing, in a discrepancy's evidence.
+pub(crate) const MISSES: &str = "misses";
+/// The name of the orders that may be meant.
+pub(crate) const CANDIDATES: &str = "candidates";
+
+/// A detail of the evidence that is on record for a discrepancy.
+pub(crate) fn on_record(book: &BookView, kind: DiscrepancyKind, subject: &Subject, name: &str) -> Option<Value> {
+    let key = ledger_store::DiscrepancyKey { kind: kind.as_str().to_owned(), fingerprint: subject.to_string() };
+    let known = book.discrepancy(&key)?;
+    let mut evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
+    evidence.get_mut(name).map(Value::take)
+}
+
+/// In how many earlier cycles the exchange knew nothing of the subject.
+pub(crate) fn misses_on_record(book: &BookView, kind: DiscrepancyKind, subject: &Subject) -> u32 {
+    let misses = on_record(book, kind, subject, MISSES).and_then(|misses| misses.as_u64());
+    misses.and_then(|misses| u32::try_from(misses).ok()).unwrap_or(0)
+}

@@ -1,0 +1,312 @@
+//! The book's side of a look: what it has of everything that the exchange mentioned, and what it waits for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledger_core::{
+    AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Order, OrderKey, Side, Signal, Sourced, Symbol, TimestampMs,
+};
+use ledger_store::{
+    Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
+    Scope, SignalFilter, SyncCursor,
+};
+
+use crate::book::Book;
+use crate::error::{Doing, ReconcileError};
+use crate::label::LabelSources;
+use crate::observation::{BookView, Observation};
+use crate::policy::Policy;
+
+const BOOK_PAGE_ROWS: u32 = 1_000;
+/// Signals without an order are looked after up to this many, the newest first: two reads of the book each.
+const SIGNALS_MAX: u32 = 1_000;
+
+/// Reads all pages of a list.
+macro_rules! all_pages {
+    ($request:expr, |$page:ident| $read:expr) => {{
+        let mut request: PageRequest = $request;
+        let mut items = Vec::new();
+        loop {
+            let $page = &request;
+            let page: Page<_> = $read?;
+            items.extend(page.items);
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => break items,
+            }
+        }
+    }};
+}
+
+/// Reads one account's book.
+pub(super) struct BookReader<'a> {
+    pub(super) book: &'a Book,
+    pub(super) account: &'a AccountId,
+    pub(super) policy: &'a Policy,
+}
+
+impl BookReader<'_> {
+    fn scope(&self) -> Scope {
+        Scope::account(self.account.clone())
+    }
+
+    /// Of a symbol, from `since` to `until`, both included.
+    fn stretch(&self, symbol: Option<&Symbol>, since: TimestampMs, until: TimestampMs) -> Scope {
+        Scope {
+            account: self.account.clone(),
+            symbol: symbol.cloned(),
+            since: Some(since),
+            until: Some(until.saturating_add_ms(1)),
+        }
+    }
+
+    /// Every symbol that the book's facts name.
+    pub(super) async fn symbols(&self) -> Result<Vec<Symbol>, ReconcileError> {
+        self.book.instruments.symbols(self.account).await.doing("reading the symbols")
+    }
+
+    /// What does not depend on the exchange's answers.
+    pub(super) async fn read(
+        &self,
+        account: Account,
+        cursors: Vec<SyncCursor>,
+        labels: &LabelSources,
+    ) -> Result<BookView, ReconcileError> {
+        let (book, id) = (self.book, self.account);
+        let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
+        let instruments: BTreeSet<_> = instruments.into_iter().map(|instrument| instrument.fact.symbol).collect();
+        let unfolded = self.symbols().await?.into_iter().filter(|symbol| !instruments.contains(symbol)).collect();
+        let coverage: Vec<CoverageSpan> = book.sync.coverage(id).await.doing("reading the coverage")?;
+        let mut view = BookView {
+            account,
+            positions: book.positions.positions(id).await.doing("reading the positions")?,
+            openers: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            signals: Vec::new(),
+            has_bot: self.has_bot().await?,
+            known_income: BTreeSet::new(),
+            latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
+            latest_balances: Vec::new(),
+            instruments,
+            unfolded,
+            anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                book.snapshots.anchors(&self.scope(), page).await.doing("reading the anchors")
+            }),
+            cursors,
+            coverage,
+            discrepancies: Vec::new(),
+        };
+        // Those that somebody accepted go, too, once they are gone.
+        let standing = DiscrepancyFilter::standing(id.clone());
+        view.discrepancies = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            book.runs.discrepancies(&standing, page).await.doing("reading the discrepancies")
+        });
+        let open = OrderFilter { open_only: true, ..OrderFilter::from(self.scope()) };
+        let residual = OrderFilter { residual_only: true, ..OrderFilter::from(self.scope()) };
+        for filter in [open, residual] {
+            self.read_orders(&filter, &mut view).await?;
+        }
+        let unresolved = IntentFilter { scope: self.scope(), unresolved_only: true };
+        self.read_intents(&unresolved, &mut view).await?;
+        self.read_signals(&mut view).await?;
+        self.read_labelled(labels, &mut view).await?;
+        Ok(view)
+    }
+
+    async fn has_bot(&self) -> Result<bool, ReconcileError> {
+        let all = IntentFilter { scope: self.scope(), unresolved_only: false };
+        let intents = self.book.intents.intents(&all, &PageRequest::first(1)).await.doing("reading the intents")?;
+        if !intents.items.is_empty() {
+            return Ok(true);
+        }
+        let filter = SignalFilter::from(self.scope());
+        let signals = self.book.signals.signals(&filter, &PageRequest::first(50)).await.doing("reading the signals")?;
+        Ok(signals.items.iter().any(|signal| !signal.fact.restored))
+    }
+
+    async fn read_orders(&self, filter: &OrderFilter, view: &mut BookView) -> Result<(), ReconcileError> {
+        let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.orders.orders(filter, page).await.doing("reading the orders")
+        });
+        view.orders.extend(orders.into_iter().map(|order| (order.order.fact.key.clone(), order)));
+        Ok(())
+    }
+
+    async fn read_intents(&self, filter: &IntentFilter, view: &mut BookView) -> Result<(), ReconcileError> {
+        let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.intents.intents(filter, page).await.doing("reading the intents")
+        });
+        view.intents.extend(intents.into_iter().map(|intent| (intent.fact.client_order_id.clone(), intent)));
+        Ok(())
+    }
+
+    /// The signals that no order names, with the orders and intents of their moments.
+    async fn read_signals(&self, view: &mut BookView) -> Result<(), ReconcileError> {
+        let filter = SignalFilter { without_order_only: true, ..SignalFilter::from(self.scope()) };
+        let page = self.book.signals.signals(&filter, &PageRequest::newest(SIGNALS_MAX)).await;
+        let mut signals: Vec<Sourced<Signal>> = page.doing("reading the signals")?.items;
+        // One that the bot skipped says itself why no order follows; a restored one is no decision of the bot's.
+        signals.retain(|signal| signal.fact.skipped.is_none() && !signal.fact.restored);
+        for signal in &signals {
+            let (since, until) = self.policy.signal_window(&signal.fact);
+            let stretch = self.stretch(Some(&signal.fact.symbol), since, until);
+            self.read_orders(&OrderFilter::from(stretch), view).await?;
+            // Intents carry the bot's time, as the signal does.
+            let at = signal.fact.time.at;
+            let (since, until) = self.policy.signal_window_around(at);
+            let stretch = self.stretch(Some(&signal.fact.symbol), since, until);
+            self.read_intents(&IntentFilter { scope: stretch, unresolved_only: false }, view).await?;
+        }
+        view.signals = signals;
+        Ok(())
+    }
+
+    /// The orders that the bot's own files may speak of.
+    async fn read_labelled(&self, labels: &LabelSources, view: &mut BookView) -> Result<(), ReconcileError> {
+        for event in &labels.events {
+            let (since, until) = self.policy.signal_window_around(event.time.at);
+            let stretch = self.stretch(Some(&event.symbol), since, until);
+            self.read_orders(&OrderFilter::from(stretch), view).await?;
+            if let Some(order_id) = &event.order_id {
+                let key = OrderKey {
+                    symbol: event.symbol.clone(),
+                    class: ledger_core::OrderClass::Regular,
+                    order_id: order_id.clone(),
+                };
+                self.learn_order(&key, view).await?;
+            }
+        }
+        for trip in self.book.trips.open_trips(self.account).await.doing("reading the open round trips")? {
+            let Some(fill_id) = trip.opened_by else { continue };
+            let side = match trip.direction {
+                ledger_core::Direction::Long => Side::Buy,
+                ledger_core::Direction::Short => Side::Sell,
+            };
+            let key = FillKey { symbol: trip.symbol.clone(), fill_id, side };
+            let fill = self.book.fills.fill(self.account, &key).await.doing("reading a fill")?;
+            if let Some(order_id) = fill.and_then(|fill| fill.fact.order_id) {
+                let class = ledger_core::OrderClass::Regular;
+                let order = OrderKey { symbol: trip.symbol.clone(), class, order_id };
+                self.learn_order(&order, view).await?;
+                view.openers.insert((trip.symbol, trip.position_side), order);
+            }
+        }
+        Ok(())
+    }
+
+    async fn learn_order(&self, key: &OrderKey, view: &mut BookView) -> Result<(), ReconcileError> {
+        if !view.orders.contains_key(key)
+            && let Some(order) = self.book.orders.order(self.account, key).await.doing("reading an order")?
+        {
+            view.orders.insert(key.clone(), order);
+        }
+        Ok(())
+    }
+
+    async fn learn_intent(&self, id: &ClientOrderId, view: &mut BookView) -> Result<(), ReconcileError> {
+        if !view.intents.contains_key(id)
+            && let Some(intent) = self.book.intents.intent(self.account, id).await.doing("reading an intent")?
+        {
+            view.intents.insert(id.clone(), intent);
+        }
+        Ok(())
+    }
+
+    /// What the book has of every order that the exchange mentioned, and of who sent those that it has not.
+    pub(super) async fn learn_orders(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let stated: BTreeMap<OrderKey, Order> =
+            seen.stated_orders().map(|row| (row.entity.key.clone(), row.entity.clone())).collect();
+        for (key, order) in stated {
+            self.learn_order(&key, &mut seen.book).await?;
+            let is_labelled = seen.book.orders.get(&key).is_some_and(|known| known.order.fact.signal_id.is_some());
+            if let Some(id) = order.client_order_id.filter(|_| !is_labelled) {
+                self.learn_intent(&id, &mut seen.book).await?;
+            }
+            if let Some(order_id) = order.triggered_order_id {
+                let class = ledger_core::OrderClass::Regular;
+                self.learn_order(&OrderKey { symbol: key.symbol, class, order_id }, &mut seen.book).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The latest balance on record of each asset that the exchange states. One that has not moved for long lies far
+    /// behind those that move all the time, so pages are read until all are found; an asset that was never recorded is
+    /// sought once, for then it will be.
+    pub(super) async fn learn_balances(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let mut assets: BTreeSet<Asset> =
+            seen.balances.iter().flat_map(|answer| &answer.rows).map(|row| row.entity.asset.clone()).collect();
+        let mut request = PageRequest::newest(BOOK_PAGE_ROWS);
+        while !assets.is_empty() {
+            let page = self.book.snapshots.balance_snapshots(&self.scope(), &request).await;
+            let page = page.doing("reading the balances")?;
+            let latest = page.items.into_iter().filter(|balance| assets.remove(&balance.fact.asset));
+            seen.book.latest_balances.extend(latest);
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which ledger rows the book has; answers the trades that they speak of and the book lacks.
+    pub(super) async fn match_income(
+        &self,
+        seen: &mut Observation,
+    ) -> Result<BTreeSet<(Symbol, FillId)>, ReconcileError> {
+        let Ok(walk) = &seen.income else { return Ok(BTreeSet::new()) };
+        let times = walk.rows.iter().map(|row| row.entity.time.at);
+        let (Some(since), Some(until)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };
+        // The book may know some from an export, to the second.
+        let stretch = self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000));
+        let filter = IncomeFilter { scope: stretch.clone(), income_type: None };
+        let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.income.income(&filter, page).await.doing("reading the income")
+        });
+        seen.book.known_income = rows.into_iter().map(|row| row.fact.key).collect();
+        let named: BTreeSet<(Symbol, FillId)> = walk
+            .rows
+            .iter()
+            .filter_map(|row| Some((row.entity.key.symbol.clone()?, row.entity.fill_id.clone()?)))
+            .collect();
+        if named.is_empty() {
+            return Ok(named);
+        }
+        let mut unfilled = named;
+        let fills = self.fills(stretch).await?;
+        for key in fills.keys() {
+            unfilled.remove(&(key.symbol.clone(), key.fill_id.clone()));
+        }
+        Ok(unfilled)
+    }
+
+    async fn fills(&self, scope: Scope) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
+        let filter = FillFilter::from(scope);
+        let fills = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.fills.fills(&filter, page).await.doing("reading the fills")
+        });
+        Ok(fills.into_iter().map(|fill| (fill.fact.key.clone(), fill)).collect())
+    }
+
+    /// The book's fills of a symbol in a stretch of time. Those of the second that it begins in are among them: an
+    /// export knows no more.
+    pub(super) async fn fills_between(
+        &self,
+        symbol: &Symbol,
+        since: TimestampMs,
+        until: TimestampMs,
+    ) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
+        self.fills(self.stretch(Some(symbol), since.saturating_add_ms(-1_000), until)).await
+    }
+
+    /// A fill of the book.
+    pub(super) async fn fill(&self, key: &FillKey) -> Result<Option<Sourced<Fill>>, ReconcileError> {
+        self.book.fills.fill(self.account, key).await.doing("reading a fill")
+    }
+
+    /// An order of the book, kept in the view.
+    pub(super) async fn order(&self, key: &OrderKey, view: &mut BookView) -> Result<(), ReconcileError> {
+        self.learn_order(key, view).await
+    }
+}

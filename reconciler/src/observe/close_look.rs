@@ -1,0 +1,237 @@
+//! The closer look at a symbol: orders by name, then its fills, its positions, and its fills again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange_client::{Answer, ExchangeError, ExchangeReader, OrderRef, Stated, TimeWindow, TradeQuery};
+use ledger_core::{
+    Decimal, Fill, FillId, FillKey, OrderClass, OrderKey, PositionSide, PositionSnapshot, Side, Sourced, Symbol,
+    TimestampMs,
+};
+
+use super::book_view::BookReader;
+use super::suspects::Suspect;
+use super::walk::{Span, reached, span, walk_orders};
+use super::{CONDITIONAL_ORDERS, FILLS};
+use crate::error::ReconcileError;
+use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation};
+
+/// How often the fills are asked again when new ones keep coming in during the look.
+const ROUNDS_MAX: usize = 3;
+/// The stretch before now in which new fills are looked for when there were none to go on from.
+const RECENT_MS: i64 = 3_600_000;
+
+/// By how much a list may date a fill later than the fill's own list does.
+const FIRST_MARGIN_MS: i64 = 60_000;
+
+type Fills = BTreeMap<FillKey, Stated<Fill>>;
+
+pub(super) struct CloseLook<'a> {
+    pub(super) exchange: &'a dyn ExchangeReader,
+    pub(super) reader: &'a BookReader<'a>,
+    pub(super) since: Option<TimestampMs>,
+    pub(super) symbol: &'a Symbol,
+    pub(super) suspect: &'a Suspect,
+}
+
+impl CloseLook<'_> {
+    /// Looks. What the exchange does not answer is part of what was seen.
+    pub(super) async fn take(&self, seen: &Observation) -> Result<SymbolObservation, ReconcileError> {
+        let mut orders = Vec::new();
+        for order in &self.suspect.orders {
+            orders.push((order.clone(), self.exchange.fetch_order(self.symbol.clone(), order.clone()).await));
+        }
+        // One request: those that ended without triggering vanish after days, and those that triggered became regular
+        // orders, which keep their type.
+        let span = self.span(seen, CONDITIONAL_ORDERS, seen.venue.conditional_orders.window_ms_max)?;
+        let conditional = walk_orders(self.exchange, OrderClass::Conditional, Some(self.symbol), span).await;
+        let mut span = self.span(seen, FILLS, seen.venue.trades.retention_ms)?;
+        span.begin_no_earlier_than(first_mention(seen, self.symbol, &span));
+        let mut book_fills = BTreeMap::new();
+        let (fills, positions) = match self.fills_around_positions(seen, span, &mut book_fills).await? {
+            Ok((fills, positions)) => (Ok(fills), positions),
+            Err(error) => (Err(error), self.positions().await),
+        };
+        let conditional_orders = Some(conditional);
+        Ok(SymbolObservation { fills, book_fills, positions, conditional_orders, orders })
+    }
+
+    fn span(&self, seen: &Observation, stream: &'static str, retention_ms: i64) -> Result<Span, ReconcileError> {
+        let reached = reached(&seen.book.cursors, stream, Some(self.symbol))?;
+        let overlap_ms = self.reader.policy.overlap_ms;
+        let begin = self.since.or(reached.map(|reached| reached.saturating_add_ms(-overlap_ms)));
+        Ok(span(reached, begin, seen.asked_at, retention_ms))
+    }
+
+    async fn positions(&self) -> Asked<Answer<PositionSnapshot>> {
+        self.exchange.fetch_positions(Some(self.symbol.clone())).await
+    }
+
+    /// Fills, positions, fills again: when the second look at the fills finds nothing new, the positions are those that
+    /// the fills lead to. The outer error is the book's, the inner one the exchange's.
+    async fn fills_around_positions(
+        &self,
+        seen: &Observation,
+        span: Span,
+        book_fills: &mut BTreeMap<FillKey, Sourced<Fill>>,
+    ) -> Result<Asked<(FillWalk, Asked<Answer<PositionSnapshot>>)>, ReconcileError> {
+        let mut rows = Fills::new();
+        let mut window = span.window;
+        if let Err(error) = self.first_look(window, &mut rows).await {
+            return Ok(Err(error));
+        }
+        let mut positions = self.positions().await;
+        *book_fills = self.reader.fills_between(self.symbol, window.since(), TimestampMs::MAX).await?;
+        // What explains the difference may lie before everything that was read lately: one window of the venue after
+        // another, back to where the difference is explained.
+        while self.suspect.position_differs
+            && self.since.is_none()
+            && window.since() > span.oldest
+            && !is_explained(seen, self.symbol, positions.as_ref().ok(), &rows, book_fills)
+        {
+            let until = window.since().saturating_add_ms(-1);
+            let since = until.saturating_add_ms(1 - seen.venue.trades.window_ms_max).max(span.oldest);
+            let earlier = TimeWindow::up_to(until, since);
+            if let Err(error) = self.collect(TradeQuery::Window(earlier), &mut rows).await {
+                return Ok(Err(error));
+            }
+            book_fills.extend(self.reader.fills_between(self.symbol, since, until).await?);
+            window = TimeWindow::up_to(window.until(), since);
+        }
+        for _ in 0..ROUNDS_MAX {
+            let before = rows.len();
+            if let Err(error) = self.look_again(span.now, window, &mut rows).await {
+                return Ok(Err(error));
+            }
+            if rows.len() == before {
+                break;
+            }
+            positions = self.positions().await;
+        }
+        for key in rows.keys() {
+            if !book_fills.contains_key(key)
+                && let Some(fill) = self.reader.fill(key).await?
+            {
+                book_fills.insert(key.clone(), fill);
+            }
+        }
+        let reaches_oldest = window.since() <= span.oldest;
+        let walk = FillWalk { rows, window, reaches_oldest, asked_at: span.now, continuity: span.continuity };
+        Ok(Ok((walk, positions)))
+    }
+
+    async fn first_look(&self, window: TimeWindow, rows: &mut Fills) -> Result<(), ExchangeError> {
+        self.collect(TradeQuery::Window(window), rows).await?;
+        for order_id in &self.suspect.unfilled_orders {
+            self.collect(TradeQuery::Order(order_id.clone()), rows).await?;
+        }
+        Ok(())
+    }
+
+    /// What came in since: from the last trade on, where trade ids count up.
+    async fn look_again(&self, now: TimestampMs, window: TimeWindow, rows: &mut Fills) -> Result<(), ExchangeError> {
+        let last = rows.values().filter_map(|row: &Stated<Fill>| row.entity.sequence).max();
+        let next = last.and_then(|last| FillId::new(last.checked_add(1)?.to_string()).ok());
+        let recent =
+            TimeWindow::up_to(now.saturating_add_ms(RECENT_MS), now.saturating_add_ms(-RECENT_MS).max(window.since()));
+        self.collect(next.map_or(TradeQuery::Window(recent), TradeQuery::FromId), rows).await
+    }
+
+    async fn collect(&self, query: TradeQuery, rows: &mut Fills) -> Result<(), ExchangeError> {
+        let mut next = Some(query);
+        while let Some(query) = next {
+            let page = self.exchange.fetch_my_trades(self.symbol.clone(), query).await?;
+            rows.extend(page.rows.into_iter().map(|row| (row.entity.key.clone(), row)));
+            next = page.next;
+        }
+        Ok(())
+    }
+
+    /// Looks up what the book has of the orders that were answered, and asks for the orders of new fills that nobody
+    /// has mentioned.
+    pub(super) async fn ask_for_orders_of_fills(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        self.reader.learn_orders(seen).await?;
+        let Some(close) = seen.symbols.get(self.symbol) else { return Ok(()) };
+        let Ok(walk) = &close.fills else { return Ok(()) };
+        let mut unmentioned = BTreeSet::new();
+        for row in walk.rows.values().filter(|row| !close.book_fills.contains_key(&row.entity.key)) {
+            unmentioned.extend(row.entity.order_id.clone());
+        }
+        // An order that becomes a regular one tells which.
+        let stated = seen.stated_orders().map(|row| &row.entity);
+        unmentioned.extend(
+            stated
+                .filter(|order| order.key.symbol == *self.symbol)
+                .filter_map(|order| order.triggered_order_id.clone()),
+        );
+        let mut asked = Vec::new();
+        for order_id in unmentioned {
+            let key = OrderKey { symbol: self.symbol.clone(), class: OrderClass::Regular, order_id: order_id.clone() };
+            self.reader.order(&key, &mut seen.book).await?;
+            let reference = OrderRef::Id(OrderClass::Regular, order_id);
+            let is_told = seen.book.orders.contains_key(&key)
+                || seen.stated_orders().any(|row| row.entity.key == key)
+                || self.suspect.orders.contains(&reference);
+            if !is_told {
+                let answer = self.exchange.fetch_order(self.symbol.clone(), reference.clone()).await;
+                asked.push((reference, answer));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        if let Some(close) = seen.symbols.get_mut(self.symbol) {
+            close.orders.extend(asked);
+        }
+        self.reader.learn_orders(seen).await
+    }
+}
+
+/// The first that the exchange says of a symbol, where it was asked for everything that it remembers: before that there
+/// is no fill, for every fill has its order and its fee on these lists.
+fn first_mention(seen: &Observation, symbol: &Symbol, span: &Span) -> Option<TimestampMs> {
+    let (Ok(orders), Ok(income)) = (&seen.orders, &seen.income) else { return None };
+    let is_whole = |continuity: Continuity| continuity == Continuity::First;
+    if !is_whole(span.continuity) || !is_whole(orders.continuity) || !is_whole(income.continuity) {
+        return None;
+    }
+    let orders = orders.rows.iter().map(|row| &row.entity).filter(|order| order.key.symbol == *symbol);
+    let orders = orders.filter_map(|order| order.created.or(order.updated)).map(|time| time.at);
+    let income = income.rows.iter().map(|row| &row.entity);
+    let income = income.filter(|row| row.key.symbol.as_ref() == Some(symbol)).map(|row| row.time.at);
+    orders.chain(income).min().map(|first| first.saturating_add_ms(-FIRST_MARGIN_MS))
+}
+
+/// Whether the fills that the book lacks make up for what its positions lack.
+fn is_explained(
+    seen: &Observation,
+    symbol: &Symbol,
+    positions: Option<&Answer<PositionSnapshot>>,
+    rows: &Fills,
+    book_fills: &BTreeMap<FillKey, Sourced<Fill>>,
+) -> bool {
+    // Nothing says what to look for.
+    let Some(positions) = positions else { return true };
+    [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter().all(|side| {
+        let mut stated = positions.rows.iter().map(|row| &row.entity);
+        let stated = stated.find(|stated| stated.symbol == *symbol && stated.position_side == side);
+        let missing = rows.values().map(|row| &row.entity).filter(|fill| {
+            fill.position_side.unwrap_or(PositionSide::Net) == side && !book_fills.contains_key(&fill.key)
+        });
+        // What an order executed beyond its fills is in the book's position already; its fills take that place.
+        let residuals = seen.book.orders.values().filter(|known| {
+            let order = &known.order.fact;
+            order.key.symbol == *symbol && order.position_side.unwrap_or(PositionSide::Net) == side
+        });
+        let residuals = residuals.filter_map(|known| Some((known.order.fact.side, known.residual_qty?)));
+        let booked = seen.book.qty(symbol, side);
+        let mut reached = Some(booked);
+        for (side, qty) in residuals {
+            let signed = if side == Side::Buy { -qty } else { qty };
+            reached = reached.and_then(|sum| sum.checked_add(signed).ok());
+        }
+        for fill in missing {
+            reached = reached.and_then(|sum| sum.checked_add(fill.signed_qty()).ok());
+        }
+        reached == Some(stated.map_or(Decimal::ZERO, |stated| stated.qty))
+    })
+}

@@ -1,0 +1,179 @@
+//! Looking: account-wide questions first, then a closer look at the symbols where they differ from the book, and at a few
+//! others in turn.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_failed_query_is_kept_as_an_error`, and the other questions are asked all the same.
+//! 2. `only_suspect_symbols_are_looked_at_closely`.
+//! 3. `time_that_the_venue_has_forgotten_is_never_taken_for_read`.
+//! 4. `a_quiet_cycle_costs_the_same_for_any_number_of_symbols`.
+
+mod book_view;
+mod close_look;
+mod suspects;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange_client::{AccountIdentity, Clock, ExchangeReader, OrderRef};
+use ledger_core::{AccountId, OrderClass, Symbol, TimestampMs};
+use ledger_store::{Account, ExchangeIdentity, SyncCursor};
+
+use self::book_view::BookReader;
+use self::close_look::CloseLook;
+use self::suspects::{Suspect, quiet_symbols, suspects};
+pub(crate) use self::walk::reached;
+use self::walk::{span, walk_force_orders, walk_income, walk_orders};
+use crate::book::Book;
+use crate::error::{Doing, ReconcileError};
+use crate::label::LabelSources;
+use crate::observation::{ClockReading, Observation};
+use crate::policy::Policy;
+
+/// The stream of regular orders, account-wide.
+pub(crate) const ORDERS: &str = "orders";
+/// The stream of conditional orders, per symbol.
+pub(crate) const CONDITIONAL_ORDERS: &str = "conditional_orders";
+/// The stream of orders by which the exchange closed positions, account-wide.
+pub(crate) const FORCE_ORDERS: &str = "force_orders";
+/// The stream of ledger rows, account-wide.
+pub(crate) const INCOME: &str = "income";
+/// The stream of fills, per symbol.
+pub(crate) const FILLS: &str = "fills";
+
+/// What to look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObserveOptions {
+    /// These symbols only; all when empty.
+    pub symbols: BTreeSet<Symbol>,
+    /// From this instant on, whatever the cursors say.
+    pub since: Option<TimestampMs>,
+    /// What the bot's own files say about its entries.
+    pub labels: LabelSources,
+}
+
+impl ObserveOptions {
+    /// Whether a symbol is wanted.
+    pub fn wants(&self, symbol: &Symbol) -> bool {
+        self.symbols.is_empty() || self.symbols.contains(symbol)
+    }
+}
+
+/// Looks at the exchange and the book. Writes nothing.
+///
+/// # Errors
+/// [`ReconcileError`] when the account is unknown, belongs to somebody else, the exchange tells neither who nor when it
+/// is, or the book cannot be read. Whatever else the exchange does not answer is part of the observation.
+pub async fn observe(
+    exchange: &dyn ExchangeReader,
+    book: &Book,
+    clock: &dyn Clock,
+    account_id: &AccountId,
+    options: &ObserveOptions,
+    policy: &Policy,
+) -> Result<Observation, ReconcileError> {
+    let account = book.accounts.account(account_id).await.doing("reading the account")?;
+    let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
+    let identity = exchange.account_identity().await.map_err(ReconcileError::Exchange)?;
+    check_identity(&account, &identity)?;
+    let before = clock.now();
+    let now = exchange.server_time().await.map_err(ReconcileError::Exchange)?;
+    let reading = clock_reading(before, clock.now(), now);
+    let cursors = book.sync.cursors(account_id).await.doing("reading the cursors")?;
+
+    let venue = exchange.venue();
+    let window = |stream: &'static str, retention_ms: i64| {
+        let reached = reached(&cursors, stream, None)?;
+        let begin = options.since.or(reached.map(|reached| reached.saturating_add_ms(-policy.overlap_ms)));
+        Ok::<_, ReconcileError>(span(reached, begin, now, retention_ms))
+    };
+    let position_mode = exchange.fetch_position_mode().await;
+    let positions = exchange.fetch_positions(None).await;
+    let open_orders = exchange.fetch_open_orders(None).await;
+    let orders = walk_orders(exchange, OrderClass::Regular, None, window(ORDERS, venue.orders.retention_ms)?).await;
+    // Forced orders are on the list of all orders, too: one request tells which of the latest they are.
+    let force_orders = walk_force_orders(exchange, window(FORCE_ORDERS, venue.force_orders.window_ms_max)?).await;
+    let income = walk_income(exchange, window(INCOME, venue.income.retention_ms)?).await;
+    let balances = exchange.fetch_balances().await;
+    let mark_prices = exchange.fetch_mark_prices(None).await;
+
+    let reader = BookReader { book, account: account_id, policy };
+    let view = reader.read(account, cursors, &options.labels).await?;
+    let mut seen = Observation {
+        venue,
+        scope: options.symbols.clone(),
+        identity,
+        asked_at: now,
+        clock: reading,
+        position_mode,
+        positions,
+        open_orders,
+        balances,
+        mark_prices,
+        orders,
+        force_orders,
+        income,
+        instruments: None,
+        book: view,
+        symbols: BTreeMap::new(),
+        labels: options.labels.clone(),
+    };
+    reader.learn_balances(&mut seen).await?;
+    reader.learn_orders(&mut seen).await?;
+    let unfilled = reader.match_income(&mut seen).await?;
+
+    let mut suspects = suspects(&seen, policy, &unfilled);
+    suspects.retain(|symbol, _| options.wants(symbol));
+    for symbol in quiet_symbols(&seen, &reader.symbols().await?, policy)? {
+        if options.wants(&symbol) {
+            suspects.entry(symbol).or_default();
+        }
+    }
+    for (symbol, suspect) in &suspects {
+        let look = CloseLook { exchange, reader: &reader, since: options.since, symbol, suspect };
+        let close = look.take(&seen).await?;
+        seen.symbols.insert(symbol.clone(), close);
+        look.ask_for_orders_of_fills(&mut seen).await?;
+    }
+    let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
+    if named.any(|symbol| options.wants(symbol) && !seen.book.instruments.contains(symbol)) {
+        seen.instruments = Some(exchange.fetch_instruments().await);
+    }
+    Ok(seen)
+}
+
+fn check_identity(account: &Account, identity: &AccountIdentity) -> Result<(), ReconcileError> {
+    let offered = ExchangeIdentity { base_url: identity.base_url.clone(), alias: Some(identity.account_alias.clone()) };
+    let bound = account.identity.as_ref();
+    let same_venue = account.venue == identity.venue;
+    if same_venue && bound.is_none_or(|bound| *bound == offered) {
+        return Ok(());
+    }
+    let bound = match bound {
+        Some(bound) => {
+            let alias = bound.alias.as_deref().unwrap_or("an unnamed account");
+            format!("{alias} at {} ({})", bound.base_url, account.venue)
+        }
+        None => account.venue.clone(),
+    };
+    Err(ReconcileError::WrongAccount { account: account.id.clone(), bound, offered: identity.to_string() })
+}
+
+/// The exchange named its time at some moment between `before` and `after`, by the local clock.
+fn clock_reading(before: TimestampMs, after: TimestampMs, server: TimestampMs) -> ClockReading {
+    let took_ms = after.as_ms().saturating_sub(before.as_ms()).max(0);
+    let middle = before.as_ms().saturating_add(took_ms / 2);
+    ClockReading { skew_ms: middle.saturating_sub(server.as_ms()), uncertainty_ms: took_ms / 2 + 1 }
+}
+
+/// Where the previous look at a symbol ended.
+fn looked_at(cursors: &[SyncCursor], symbol: &Symbol) -> Result<Option<TimestampMs>, ReconcileError> {
+    reached(cursors, FILLS, Some(symbol))
+}
+
+/// The two ways in which the exchange may know an order by its client order id.
+pub(crate) fn by_client_id(id: &ledger_core::ClientOrderId) -> [OrderRef; 2] {
+    [OrderClass::Regular, OrderClass::Conditional].map(|class| OrderRef::Client(class, id.clone()))
+}
+
+/// Symbols with why they deserve a closer look.
+type Suspects = BTreeMap<Symbol, Suspect>;

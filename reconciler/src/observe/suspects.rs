@@ -1,0 +1,163 @@
+//! Which symbols deserve a closer look, and why.
+
+use std::collections::BTreeSet;
+
+use exchange_client::OrderRef;
+use ledger_core::{Decimal, FillId, OrderClass, OrderId, OrderIntent, OrderKey, Price, Symbol, TimestampMs};
+
+use super::{Suspects, by_client_id, looked_at};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::error::ReconcileError;
+use crate::evidence::misses_on_record;
+use crate::observation::Observation;
+use crate::policy::Policy;
+
+/// Why a symbol deserves a closer look. Nothing at all: it is its turn.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Suspect {
+    /// Quantities or entries differ: what explains that may lie anywhere in the past.
+    pub(super) position_differs: bool,
+    /// Something else differs.
+    pub(super) is_dirty: bool,
+    /// Orders whose fills are to be asked for by name.
+    pub(super) unfilled_orders: BTreeSet<OrderId>,
+    /// Orders to be asked for by name.
+    pub(super) orders: BTreeSet<OrderRef>,
+}
+
+pub(super) fn suspects(seen: &Observation, policy: &Policy, unfilled: &BTreeSet<(Symbol, FillId)>) -> Suspects {
+    let mut suspects = Suspects::new();
+    suspect_positions(seen, &mut suspects);
+    suspect_orders(seen, policy, &mut suspects);
+    suspect_sent(seen, policy, &mut suspects);
+    for (symbol, _) in unfilled {
+        suspects.entry(symbol.clone()).or_default().is_dirty = true;
+    }
+    // Whatever was not answered the last time is asked again.
+    let unanswered = DiscrepancyKind::QueryFailed.as_str();
+    for known in seen.book.discrepancies.iter().filter(|known| known.entry.key.kind == unanswered) {
+        if let Some(symbol) = &known.entry.symbol {
+            suspects.entry(symbol.clone()).or_default().is_dirty = true;
+        }
+    }
+    suspects
+}
+
+fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
+    for (symbol, side) in seen.position_keys() {
+        let Some(stated) = seen.exchange_position(&symbol, side) else { continue };
+        let booked = seen.book.position(&symbol, side);
+        let booked_qty = booked.map_or(Decimal::ZERO, |held| held.position.qty);
+        if stated.map_or(Decimal::ZERO, |stated| stated.qty) != booked_qty {
+            suspects.entry(symbol).or_default().position_differs = true;
+            continue;
+        }
+        // The same quantity at another price: a pair of fills is missing in between. Looked for once; after that the
+        // discrepancy is on record.
+        let unit = Decimal::new(1, seen.venue.entry_price_scale).unwrap_or_default();
+        let price = stated.and_then(|stated| stated.entry_price).map(Price::get);
+        let booked_price = booked.and_then(|held| held.position.entry_price_avg);
+        let differs = match (price, booked_price) {
+            (Some(price), Some(booked)) => price.checked_sub(booked).is_ok_and(|apart| apart.abs() > unit),
+            _ => false,
+        };
+        let known = ledger_store::DiscrepancyKey {
+            kind: DiscrepancyKind::AverageEntryMismatch.as_str().to_owned(),
+            fingerprint: Subject::Position(symbol.clone(), side).to_string(),
+        };
+        if differs && seen.book.discrepancy(&known).is_none() {
+            suspects.entry(symbol).or_default().position_differs = true;
+        }
+    }
+}
+
+fn suspect_orders(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
+    for row in seen.stated_orders() {
+        let order = &row.entity;
+        let booked = seen.book.orders.get(&order.key);
+        if booked.is_none() {
+            suspects.entry(order.key.symbol.clone()).or_default().is_dirty = true;
+        }
+        let executed = order.executed.as_ref().map(|executed| executed.qty).unwrap_or_default();
+        let filled = booked.and_then(|booked| booked.filled_qty).unwrap_or_default();
+        if order.key.class == OrderClass::Regular && executed > filled {
+            let suspect = suspects.entry(order.key.symbol.clone()).or_default();
+            suspect.unfilled_orders.insert(order.key.order_id.clone());
+        }
+        if let Some(order_id) = &order.triggered_order_id {
+            let class = OrderClass::Regular;
+            let key = OrderKey { symbol: order.key.symbol.clone(), class, order_id: order_id.clone() };
+            if !seen.book.orders.contains_key(&key) {
+                let suspect = suspects.entry(order.key.symbol.clone()).or_default();
+                suspect.orders.insert(OrderRef::Id(class, order_id.clone()));
+            }
+        }
+    }
+    for (key, booked) in &seen.book.orders {
+        if booked.residual_qty.is_some() && key.class == OrderClass::Regular {
+            let suspect = suspects.entry(key.symbol.clone()).or_default();
+            suspect.unfilled_orders.insert(key.order_id.clone());
+        }
+        // An old resting order that was executed today shows up in no list: it is only missing from the open ones.
+        let Ok(open) = &seen.open_orders else { continue };
+        let is_open = open.rows.iter().any(|row| row.entity.key == *key);
+        let is_unknown = booked.order.fact.status == ledger_core::OrderStatus::Unknown;
+        if !booked.order.fact.status.is_terminal() && !is_open && (!is_unknown || is_worth_asking(seen, policy, key)) {
+            let suspect = suspects.entry(key.symbol.clone()).or_default();
+            suspect.orders.insert(OrderRef::Id(key.class, key.order_id.clone()));
+        }
+    }
+}
+
+/// An order that is known only from its fills is asked for until the exchange has said often enough that it has
+/// forgotten it.
+fn is_worth_asking(seen: &Observation, policy: &Policy, key: &OrderKey) -> bool {
+    misses_on_record(&seen.book, DiscrepancyKind::OrderVanished, &Subject::Order(key.clone()))
+        < policy.absence_misses_min
+}
+
+/// What the book says was sent, and of which it has no order.
+fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
+    for intent in seen.book.intents.values().map(|intent| &intent.fact) {
+        if is_to_be_asked_for(seen, policy, intent) {
+            let suspect = suspects.entry(intent.symbol.clone()).or_default();
+            suspect.orders.extend(by_client_id(&intent.client_order_id));
+        }
+    }
+}
+
+fn is_to_be_asked_for(seen: &Observation, policy: &Policy, intent: &OrderIntent) -> bool {
+    let id = Some(&intent.client_order_id);
+    let has_order = seen.book.orders.values().any(|known| known.order.fact.client_order_id.as_ref() == id);
+    // Asked for by name even when a list shows it: the answer is what resolves it.
+    let waits = intent.outcome < ledger_core::IntentOutcome::Rejected;
+    if intent.outcome == ledger_core::IntentOutcome::Rejected || (has_order && !waits) {
+        return false;
+    }
+    let misses = misses_on_record(
+        &seen.book,
+        DiscrepancyKind::UnresolvedIntent,
+        &Subject::Intent(intent.client_order_id.clone()),
+    );
+    let age_ms = seen.asked_at.as_ms().saturating_sub(intent.created_local.as_ms());
+    // The exchange forgets orders that ended without a fill: beyond that, asking again tells nothing new.
+    misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms
+}
+
+/// Whose turn it is among the symbols to which nothing points: those that were not looked at the longest.
+pub(super) fn quiet_symbols(
+    seen: &Observation,
+    symbols: &[Symbol],
+    policy: &Policy,
+) -> Result<Vec<Symbol>, ReconcileError> {
+    let again_before = seen.asked_at.saturating_add_ms(-policy.quiet_again_after_ms);
+    let mut quiet: Vec<(Option<TimestampMs>, &Symbol)> = Vec::new();
+    for symbol in symbols {
+        let looked = looked_at(&seen.book.cursors, symbol)?;
+        if looked.is_none_or(|looked| looked < again_before) {
+            quiet.push((looked, symbol));
+        }
+    }
+    quiet.sort_unstable();
+    Ok(quiet.into_iter().take(policy.quiet_symbols_per_cycle).map(|(_, symbol)| symbol.clone()).collect())
+}

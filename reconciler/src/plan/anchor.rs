@@ -1,0 +1,151 @@
+//! Anchors: a position that is stated because the fills that made it can no longer be had.
+//!
+//! Only where the exchange answers for nothing earlier: at the beginning of covered history, or where an expired gap ends.
+//! What was held there is what the exchange holds now without every fill since; nothing is made up. A fill can lag behind
+//! the position that it made, so two looks have to say the same.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `an_anchor_is_what_the_exchange_holds_without_the_fills_since`.
+//! 2. `no_anchor_while_a_gap_can_still_be_fetched`.
+
+use ledger_core::{
+    Anchor, AnyFact, Decimal, Label, MathError, PositionMode, PositionSide, Price, Side, Source, Statement, Symbol,
+    TimestampMs,
+};
+use ledger_store::NewRepair;
+use serde_json::json;
+
+use super::{SymbolPlan, count};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::on_record;
+use crate::flow::Flow;
+use crate::observation::{Continuity, FillWalk, Observation};
+
+/// The name of the quantity that an anchor would state, in a discrepancy's evidence.
+const HELD_BEFORE: &str = "held_before";
+
+/// The kinds under which a differing position may be on record from the last look.
+const POSITION_KINDS: &[DiscrepancyKind] =
+    &[DiscrepancyKind::UnrecordedPosition, DiscrepancyKind::UnrecordedClose, DiscrepancyKind::PositionMismatch];
+
+/// What a look at a position has to go on.
+pub(super) struct AnchorBasis<'a> {
+    pub(super) observation: &'a Observation,
+    pub(super) symbol: &'a Symbol,
+    pub(super) side: PositionSide,
+    pub(super) walk: &'a FillWalk,
+    pub(super) flow: &'a Flow<'a>,
+    /// The exchange's average entry now.
+    pub(super) entry_now: Option<Price>,
+}
+
+impl AnchorBasis<'_> {
+    /// States what was held before the oldest fill that can be had, where that explains `finding`.
+    pub(super) fn plan(&self, finding: &mut Finding, symbol_plan: &mut SymbolPlan) -> Result<(), MathError> {
+        let Some(booked) = self.booked_before()? else { return Ok(()) };
+        let begin = self.walk.window.since();
+        let held = self.flow.before;
+        let subject = Subject::Position(self.symbol.clone(), self.side);
+        let said = |kind: &DiscrepancyKind| on_record(&self.observation.book, *kind, &subject, HELD_BEFORE);
+        let has_been_seen = POSITION_KINDS.iter().filter_map(said).any(|said| said == held.to_string());
+        finding.details.insert(HELD_BEFORE.to_owned(), held.to_string().into());
+        if !has_been_seen {
+            finding.evidence = format!(
+                "{}; the exchange answers for no fill before {begin} ms, when {held} were held and the book has {booked}: \
+                 that waits for a second look",
+                finding.evidence
+            );
+            finding.outlook = Outlook::VerifyLagging;
+            return Ok(());
+        }
+        self.state(booked, finding, symbol_plan)
+    }
+
+    /// What the book held when the walk began, if that is not what the exchange held, and nothing earlier can be had.
+    fn booked_before(&self) -> Result<Option<Decimal>, MathError> {
+        let Self { observation, symbol, walk, .. } = self;
+        let Some(close) = observation.symbols.get(*symbol) else { return Ok(None) };
+        let is_derived = !observation.book.unfolded.contains(*symbol) || close.book_fills.is_empty();
+        let is_placed = observation.mode() == Some(PositionMode::OneWay)
+            || close.book_fills.values().all(|known| known.fact.position_side.is_some());
+        if !walk.reaches_oldest || walk.continuity == Continuity::Apart || !is_derived || !is_placed {
+            return Ok(None);
+        }
+        let reference = self.reference();
+        let held = self.flow.moves.iter().find(|step| step.fill.time.at >= reference);
+        let held =
+            held.map_or_else(|| self.flow.moves.last().map_or(self.flow.before, |step| step.after), |step| step.before);
+        let mut booked = observation.book.qty(symbol, self.side);
+        for known in close.book_fills.values().filter(|known| known.fact.time.at >= reference) {
+            if known.fact.position_side.unwrap_or(PositionSide::Net) == self.side {
+                booked = booked.checked_sub(known.fact.signed_qty())?;
+            }
+        }
+        // What an order executed beyond its fills is part of the book's position, as an estimate.
+        for known in observation.book.orders.values() {
+            let order = &known.order.fact;
+            let is_of = order.key.symbol == **symbol && order.position_side.unwrap_or(PositionSide::Net) == self.side;
+            if let Some(residual) = known.residual_qty.filter(|_| is_of) {
+                let signed = if order.side == Side::Buy { residual } else { -residual };
+                booked = booked.checked_sub(signed)?;
+            }
+        }
+        Ok((booked != held).then_some(booked))
+    }
+
+    /// Where book and exchange are compared: after the last position that is stated already, else where the walk began.
+    fn reference(&self) -> TimestampMs {
+        let begin = self.walk.window.since();
+        let anchors = self.observation.book.anchors.iter().map(|anchor| &anchor.fact);
+        let anchors = anchors.filter(|anchor| anchor.withdrawn.is_none());
+        let ours = anchors.filter(|anchor| anchor.symbol == *self.symbol && anchor.position_side == self.side);
+        ours.map(|anchor| anchor.at).max().map_or(begin, |at| at.max(begin))
+    }
+
+    fn state(&self, booked: Decimal, finding: &mut Finding, symbol_plan: &mut SymbolPlan) -> Result<(), MathError> {
+        let Self { observation, symbol, side, walk, flow, .. } = self;
+        let begin = walk.window.since();
+        let held = flow.before;
+        let entry = flow.entry_before(self.entry_now)?.and_then(|entry| Price::new(entry).ok());
+        let now = flow.moves.last().map_or(held, |step| step.after);
+        let fills = count(flow.moves.len(), "fill");
+        let told = format!("the exchange's {now} at {} ms without {fills} since {begin} ms", walk.asked_at);
+        let Ok(derivation) = Label::new(told.clone()) else { return Ok(()) };
+        let shown = entry.map_or_else(|| "an unknown entry".to_owned(), |entry| format!("an average entry of {entry}"));
+        let cause = format!(
+            "{symbol} {side}: the exchange answers for no fill before {begin} ms, so {held} with {shown} is stated as held \
+             then: {told}"
+        );
+        let uncertainty = Decimal::new(1, observation.venue.entry_price_scale)?;
+        let evidence = json!({
+            "evidence": cause, "confidence": "estimated", "entry_price_uncertainty": uncertainty.to_string(),
+            "interval": { "since": begin.as_ms(), "until": walk.asked_at.as_ms() },
+        });
+        symbol_plan.repairs.push(NewRepair {
+            symbol: Some((*symbol).clone()),
+            kind: "state_position".to_owned(),
+            discrepancy: Some(finding.key()),
+            cause,
+            evidence_json: evidence.to_string(),
+            before_json: Some(json!({ "qty": booked.to_string() }).to_string()),
+            after_json: Some(
+                json!({
+                    "at": begin.as_ms(), "qty": held.to_string(),
+                    "entry_price": entry.map(|entry| entry.to_string()),
+                })
+                .to_string(),
+            ),
+        });
+        let anchor = Anchor {
+            symbol: (*symbol).clone(),
+            position_side: *side,
+            at: begin,
+            qty: held,
+            entry_price: entry,
+            derivation,
+            withdrawn: None,
+        };
+        symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(anchor), source: Source::Repair, payload: None });
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! Working orders that can only close a position, where there is none: the next price move could open one the wrong way,
+//! or nothing at all. They are told, never touched.
+
+use exchange_client::Stated;
+use ledger_core::{Order, PositionSide, Side};
+
+use super::{Plan, describe_order};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::observation::Observation;
+
+pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
+    let open = observation.open_orders.iter().flat_map(|answer| &answer.rows);
+    for Stated { entity: order, .. } in open {
+        let side = order.position_side.unwrap_or(PositionSide::Net);
+        let symbol = &order.key.symbol;
+        let is_flat = |qty: ledger_core::Decimal| qty.is_zero();
+        let exchange_is_flat = observation.exchange_qty(symbol, side).is_some_and(is_flat);
+        let book_is_flat = is_flat(observation.book.qty(symbol, side));
+        if !observation.is_in_scope(symbol) || !can_only_close(order, side) || !exchange_is_flat || !book_is_flat {
+            continue;
+        }
+        let subject = Subject::Order(order.key.clone());
+        let mut finding = Finding::new(
+            DiscrepancyKind::OrphanOrder,
+            Some(symbol),
+            subject,
+            Outlook::Waits,
+            format!(
+                "{} is working, and there is no position that it could close; cancel it if nobody needs it",
+                describe_order(order)
+            ),
+        );
+        // A bot cancels what is left of a position a moment after it closed.
+        if observation.book.discrepancy(&finding.key()).is_some() {
+            finding.outlook = Outlook::Stays;
+        }
+        plan.symbol(symbol).find(finding);
+    }
+}
+
+fn can_only_close(order: &Order, side: PositionSide) -> bool {
+    order.reduce_only == Some(true)
+        || order.close_position == Some(true)
+        || matches!((side, order.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
+}

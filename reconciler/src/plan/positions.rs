@@ -1,0 +1,239 @@
+//! Positions: what is open on one side only (cases C and D), what differs, and the records behind it.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_position_out_of_nowhere_is_restored_with_its_records`.
+//! 2. `a_close_that_was_missed_is_completed_with_its_reason`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledger_core::{
+    Decimal, ExitReason, MathError, Order, OrderClass, OrderKey, PositionSide, SignalKind, Symbol, TimestampMs,
+};
+use ledger_store::{DiscrepancyKey, NewRepair};
+use serde_json::json;
+
+use super::anchor::AnchorBasis;
+use super::candidates::Candidates;
+use super::labels::{Labels, by_client_id};
+use super::orders::describe_order;
+use super::restored::{Restored, exit_reason, has_signal, latest};
+use super::{Plan, SymbolPlan, orders_with_new_fills};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::flow::{Flow, Move};
+use crate::observation::{FillWalk, Observation};
+use crate::policy::Policy;
+
+pub(super) fn plan_positions(
+    observation: &Observation,
+    policy: &Policy,
+    now: TimestampMs,
+    plan: &mut Plan,
+) -> Result<(), MathError> {
+    let candidates = Candidates::new(observation, policy);
+    for (symbol, side) in position_keys(observation) {
+        // Without an answer nothing is said, and a symbol that was not looked at agrees.
+        let Some(stated) = observation.exchange_position(&symbol, side) else { continue };
+        let Some(close) = observation.symbols.get(&symbol) else { continue };
+        let stated_qty = stated.map_or(Decimal::ZERO, |stated| stated.qty);
+        let walk = close.fills.as_ref().ok();
+        let position = Position { observation, symbol: &symbol, side, stated_qty };
+        let found = position.mismatch(walk, now);
+        let symbol_plan = plan.symbol(&symbol);
+        let Some(walk) = walk else {
+            if let Some(finding) = found {
+                symbol_plan.find(finding);
+            }
+            continue;
+        };
+        let fills = walk.in_fold_order();
+        let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
+        if let Some(mut finding) = found {
+            let records = Records { observation, policy, candidates: &candidates, answers: finding.key() };
+            if position.book_has_nothing() {
+                records.restore_entries(&flow, symbol_plan);
+            } else {
+                records.restore_exits(&flow, symbol_plan);
+            }
+            let entry_now = stated.and_then(|stated| stated.entry_price);
+            let basis = AnchorBasis { observation, symbol: &symbol, side, walk, flow: &flow, entry_now };
+            basis.plan(&mut finding, symbol_plan)?;
+            symbol_plan.find(finding);
+        }
+    }
+    Ok(())
+}
+
+/// Every position that either side knows of, and those that new fills name.
+fn position_keys(observation: &Observation) -> BTreeSet<(Symbol, PositionSide)> {
+    let mut keys = observation.position_keys();
+    for (symbol, close) in &observation.symbols {
+        for row in close.fills.iter().flat_map(|walk| walk.rows.values()) {
+            keys.insert((symbol.clone(), row.entity.position_side.unwrap_or(PositionSide::Net)));
+        }
+    }
+    keys
+}
+
+struct Position<'a> {
+    observation: &'a Observation,
+    symbol: &'a Symbol,
+    side: PositionSide,
+    stated_qty: Decimal,
+}
+
+impl Position<'_> {
+    /// Neither a fill nor a stated position.
+    fn book_has_nothing(&self) -> bool {
+        let book = &self.observation.book;
+        let held = book.position(self.symbol, self.side);
+        let close = self.observation.symbols.get(self.symbol);
+        let mut fills = close.iter().flat_map(|close| close.book_fills.values());
+        let has_fills = fills.any(|known| known.fact.position_side.unwrap_or(PositionSide::Net) == self.side);
+        !has_fills && held.is_none_or(|held| held.position.fill_count == 0 && held.position.qty.is_zero())
+    }
+
+    fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Option<Finding> {
+        let Self { observation, symbol, side, stated_qty } = self;
+        let booked = observation.book.qty(symbol, *side);
+        if *stated_qty == booked {
+            return None;
+        }
+        let what = if *side == PositionSide::Net { symbol.to_string() } else { format!("{symbol} {side}") };
+        let (kind, mut evidence) = if stated_qty.is_zero() {
+            let evidence = format!("{what}: flat at the exchange, the book still holds {booked}");
+            (DiscrepancyKind::UnrecordedClose, evidence)
+        } else if self.book_has_nothing() {
+            let evidence = format!("{what}: the exchange holds {stated_qty}, the book has nothing of it");
+            (DiscrepancyKind::UnrecordedPosition, evidence)
+        } else {
+            (DiscrepancyKind::PositionMismatch, format!("{what}: the exchange holds {stated_qty}, the book {booked}"))
+        };
+        if observation.book.unfolded.contains(*symbol) {
+            evidence.push_str(" (its contract is not on record, so its fills could not be added up)");
+        }
+        let latest = walk.and_then(|walk| walk.rows.values().map(|row| row.entity.time.at).max());
+        let is_fresh = latest.is_some_and(|at| at.saturating_add_ms(observation.venue.settle_lag_ms) >= now);
+        let outlook = if is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
+        let subject = Subject::Position((*symbol).clone(), *side);
+        Some(Finding::new(kind, Some(symbol), subject, outlook, evidence))
+    }
+}
+
+/// Restores the bot's records behind missing fills, in answer to one finding.
+struct Records<'a> {
+    observation: &'a Observation,
+    policy: &'a Policy,
+    candidates: &'a Candidates<'a>,
+    answers: DiscrepancyKey,
+}
+
+impl Records<'_> {
+    /// The orders of which `chosen` moves are new to the book, each with its first such move.
+    fn orders<'f>(
+        &self,
+        moves: &'f [Move<'f>],
+        chosen: impl Fn(&Move<'f>) -> bool,
+        symbol_plan: &SymbolPlan,
+    ) -> Vec<(&Order, &'f Move<'f>)> {
+        let new = orders_with_new_fills(symbol_plan);
+        let mut first: BTreeMap<OrderKey, &'f Move<'f>> = BTreeMap::new();
+        for step in moves.iter().filter(|step| chosen(step)) {
+            let Some(order_id) = step.fill.order_id.clone() else { continue };
+            let key = OrderKey { symbol: step.fill.key.symbol.clone(), class: OrderClass::Regular, order_id };
+            if new.contains(&key) {
+                first.entry(key).or_insert(step);
+            }
+        }
+        first.into_iter().filter_map(|(key, step)| Some((latest(self.observation, &key)?, step))).collect()
+    }
+
+    /// Case C: the signals behind the position that is open.
+    fn restore_entries(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) {
+        for (order, step) in self.orders(flow.open_trip(), |step| !step.closes() || step.opens(), symbol_plan) {
+            if has_signal(self.observation, order) || self.candidates.is_wanted(&order.key) {
+                continue;
+            }
+            let label =
+                by_client_id(order, self.policy).or_else(|| Labels::new(self.observation, self.policy).of(order));
+            let restored = Restored {
+                order,
+                at: order.created.unwrap_or(step.fill.time),
+                kind: SignalKind::Entry,
+                reason: "restored: the position was open, its signal was not in the book".to_owned(),
+                confidence: label.as_ref().map_or("unknown", |label| label.confidence),
+                engine: label.map(|label| label.engine),
+                exit_reason: None,
+            };
+            self.restore(&restored, symbol_plan);
+        }
+    }
+
+    /// Case D: the signals behind the close, and why it was closed.
+    fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) {
+        for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
+            let (reason, why) = exit_reason(self.observation, self.policy, order);
+            let kind = match reason {
+                ExitReason::TakeProfit | ExitReason::StopLoss | ExitReason::AutoExit => SignalKind::AutoExit,
+                ExitReason::ManualClose => SignalKind::ManualClose,
+                // The exchange's own doing, or nobody knows whose: no strategy and no hand decided.
+                ExitReason::Liquidation | ExitReason::Adl | ExitReason::Settlement | ExitReason::Unknown => continue,
+            };
+            if has_signal(self.observation, order) || self.candidates.is_wanted(&order.key) {
+                continue;
+            }
+            let restored = Restored {
+                order,
+                at: order.created.unwrap_or(step.fill.time),
+                kind,
+                engine: by_client_id(order, self.policy).map(|label| label.engine),
+                reason: format!("restored: {reason}, {why}"),
+                exit_reason: Some(reason),
+                confidence: "estimated",
+            };
+            self.restore(&restored, symbol_plan);
+        }
+    }
+
+    fn restore(&self, restored: &Restored<'_>, symbol_plan: &mut SymbolPlan) {
+        let Some((signal_id, statements)) = restored.statements() else { return };
+        symbol_plan.statements.extend(statements);
+        let order = describe_order(restored.order);
+        let cause = format!("{order} has no signal in the book: {} signal {}", restored.kind, restored.reason);
+        symbol_plan.repairs.push(NewRepair {
+            symbol: Some(restored.order.key.symbol.clone()),
+            kind: "restore_signal".to_owned(),
+            discrepancy: Some(self.answers.clone()),
+            evidence_json: json!({ "evidence": cause, "confidence": restored.confidence }).to_string(),
+            cause,
+            before_json: None,
+            after_json: Some(
+                json!({
+                    "signal_id": signal_id.as_str(), "kind": restored.kind.as_str(), "restored": true,
+                    "order_id": restored.order.key.order_id.as_str(),
+                    "engine": restored.engine.as_ref().map(ledger_core::EngineLabel::as_str),
+                    "exit_reason": restored.exit_reason.map(ExitReason::as_str),
+                })
+                .to_string(),
+            ),
+        });
+    }
+}
+
+/// The order that opened the position that is open now: as the fills at the exchange tell, else as the book has it.
+pub(super) fn openers(observation: &Observation) -> BTreeMap<(Symbol, PositionSide), OrderKey> {
+    let mut openers = observation.book.openers.clone();
+    for (symbol, close) in &observation.symbols {
+        let Ok(walk) = &close.fills else { continue };
+        for side in [PositionSide::Net, PositionSide::Long, PositionSide::Short] {
+            let Some(qty) = observation.exchange_qty(symbol, side) else { continue };
+            let fills = walk.in_fold_order();
+            let Ok(flow) = Flow::new(fills.iter().copied(), side, qty) else { continue };
+            let opener = flow.open_trip().first().filter(|step| step.opens());
+            if let Some(order_id) = opener.and_then(|step| step.fill.order_id.clone()) {
+                let key = OrderKey { symbol: symbol.clone(), class: OrderClass::Regular, order_id };
+                openers.insert((symbol.clone(), side), key);
+            }
+        }
+    }
+    openers
+}

@@ -1,0 +1,194 @@
+//! Signals of which no order is known (case A): by what the bot noted, else by inference, else as a question.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `an_inference_waits_for_a_second_look`.
+//! 2. `an_ambiguous_signal_lists_its_candidates`, and nothing is linked.
+//! 3. `a_signal_that_was_never_sent_says_so`, once that is proven.
+
+use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Statement, TimestampMs};
+use serde_json::{Value, json};
+
+use super::candidates::{Candidates, noted_client_id, noted_order_id};
+use super::intents::{Absence, could_be_it};
+use super::{Plan, describe_order};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::{CANDIDATES, MISSES, misses_on_record, on_record};
+use crate::observation::Observation;
+use crate::policy::Policy;
+
+pub(super) fn plan_signals(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
+    let candidates = Candidates::new(observation, policy);
+    for signal in observation.book.signals.iter().map(|signal| &signal.fact) {
+        if observation.is_in_scope(&signal.symbol) {
+            plan_signal(observation, policy, &candidates, signal, now, plan);
+        }
+    }
+}
+
+fn plan_signal(
+    observation: &Observation,
+    policy: &Policy,
+    candidates: &Candidates<'_>,
+    signal: &Signal,
+    now: TimestampMs,
+    plan: &mut Plan,
+) {
+    let intents = observation.book.intents.values().map(|intent| &intent.fact);
+    let mut intents = intents.filter(|intent| intent.signal_id.as_ref() == Some(&signal.signal_id)).peekable();
+    if intents.peek().is_some() {
+        plan_sent(observation, signal, intents, plan);
+    } else if let Some(order) = noted(observation, signal) {
+        link(plan, signal, order, "the signal itself names it", "known", Source::Bot);
+    } else {
+        infer(observation, policy, candidates, signal, now, plan);
+    }
+}
+
+/// What the bot wrote down before sending tells the order; until it is found, that is the discrepancy.
+fn plan_sent<'a>(
+    observation: &Observation,
+    signal: &Signal,
+    intents: impl Iterator<Item = &'a OrderIntent>,
+    plan: &mut Plan,
+) {
+    for intent in intents.filter(|intent| intent.outcome == IntentOutcome::Accepted) {
+        let id = Some(&intent.client_order_id);
+        let stated = observation.stated_orders().map(|row| &row.entity);
+        let booked = observation.book.orders.values().map(|known| &known.order.fact);
+        let order = stated
+            .chain(booked)
+            .find(|order| order.client_order_id.as_ref() == id && order.key.symbol == signal.symbol);
+        if let Some(order) = order {
+            link(
+                plan,
+                signal,
+                order,
+                &format!("sent with client order id {}", intent.client_order_id),
+                "known",
+                Source::Bot,
+            );
+        } else {
+            let evidence = format!(
+                "{}: its order was sent with client order id {}, and neither the book nor the exchange shows it",
+                describe(signal),
+                intent.client_order_id
+            );
+            plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence));
+        }
+    }
+}
+
+/// The order that the signal's own notes name.
+fn noted<'a>(observation: &'a Observation, signal: &Signal) -> Option<&'a Order> {
+    let (client, id) = (noted_client_id(signal), noted_order_id(signal));
+    let stated = observation.stated_orders().map(|row| &row.entity);
+    let mut orders = stated.chain(observation.book.orders.values().map(|known| &known.order.fact));
+    orders.find(|order| {
+        order.key.symbol == signal.symbol
+            && ((client.is_some() && order.client_order_id == client) || id.as_ref() == Some(&order.key.order_id))
+    })
+}
+
+fn infer(
+    observation: &Observation,
+    policy: &Policy,
+    candidates: &Candidates<'_>,
+    signal: &Signal,
+    now: TimestampMs,
+    plan: &mut Plan,
+) {
+    let subject = Subject::Signal(signal.signal_id.clone());
+    let found = candidates.of(&signal.signal_id);
+    let names: Vec<Value> = found.iter().map(|order| Subject::Order(order.key.clone()).to_string().into()).collect();
+    if let Some(order) = candidates.unique(&signal.signal_id) {
+        let seen = on_record(&observation.book, DiscrepancyKind::SignalWithoutOrder, &subject, CANDIDATES);
+        if seen.as_ref() == Some(&Value::Array(names.clone())) {
+            let why = "the only order of its symbol, side and moment without another owner, in two looks";
+            link(plan, signal, order, why, "estimated", Source::Repair);
+            return;
+        }
+        let evidence = format!(
+            "{}: no order names it; {} is the only one that fits, which waits for a second look",
+            describe(signal),
+            describe_order(order)
+        );
+        plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence).with(CANDIDATES, names));
+        return;
+    }
+    if !found.is_empty() {
+        let listed: Vec<String> = found.iter().map(|order| describe_order(order)).collect();
+        let evidence = if found.len() == 1 {
+            format!("{}: {} may be its order, or that of another signal", describe(signal), listed.join(", "))
+        } else {
+            format!("{}: any of these may be its order: {}", describe(signal), listed.join(", "))
+        };
+        let is_known = on_record(&observation.book, DiscrepancyKind::AmbiguousSignal, &subject, CANDIDATES).is_some();
+        let outlook = if is_known { Outlook::Stays } else { Outlook::Waits };
+        let kind = DiscrepancyKind::AmbiguousSignal;
+        let finding = Finding::new(kind, Some(&signal.symbol), subject, outlook, evidence).with(CANDIDATES, names);
+        plan.symbol(&signal.symbol).find(finding);
+        return;
+    }
+    plan_absent(observation, policy, signal, now, plan);
+}
+
+/// Nothing fits: the bot may not have sent anything.
+fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now: TimestampMs, plan: &mut Plan) {
+    let subject = Subject::Signal(signal.signal_id.clone());
+    // Both classes and the fills of the symbol were looked through, or nothing was.
+    let was_looked = observation
+        .symbols
+        .get(&signal.symbol)
+        .is_some_and(|close| close.fills.is_ok() && matches!(&close.conditional_orders, Some(Ok(_))))
+        && observation.orders.is_ok()
+        && observation.open_orders.is_ok();
+    let earlier = misses_on_record(&observation.book, DiscrepancyKind::SignalWithoutOrder, &subject);
+    let misses = earlier.saturating_add(u32::from(was_looked));
+    let at = signal.time.at.saturating_add_ms(-signal.skew_ms.unwrap_or(0));
+    let absence = Absence::of(observation, policy, at, misses, now);
+    let could_be = could_be_it(observation, policy, &signal.symbol, signal.side, at);
+    let mut never = signal.clone();
+    never.skipped = Label::new("never_sent").ok();
+    if was_looked && absence == Absence::Proven && could_be.is_none() {
+        let evidence =
+            format!("{}: no order and no trade followed, in {misses} looks; it was never sent", describe(signal));
+        let symbol_plan = plan.symbol(&signal.symbol);
+        symbol_plan.statements.push(Statement { fact: AnyFact::Signal(never), source: Source::Repair, payload: None });
+        let finding = finding(signal, Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "known");
+        let after = json!({ "skipped": "never_sent" });
+        symbol_plan.repair(finding, "signal_never_sent", Some(json!({ "skipped": null })), Some(after));
+        return;
+    }
+    let why = match (could_be, absence) {
+        (Some(other), _) => format!("{other} could be its, so it stays unknown"),
+        (None, Absence::TooOld) => "the exchange would have forgotten an order without a fill by now".to_owned(),
+        (None, _) => "one may still turn up".to_owned(),
+    };
+    let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
+    let evidence = format!("{}: no order is known to have followed; {why}", describe(signal));
+    plan.symbol(&signal.symbol).find(finding(signal, outlook, evidence).with(MISSES, misses));
+}
+
+/// Writes the signal's name on its order.
+fn link(plan: &mut Plan, signal: &Signal, order: &Order, why: &str, confidence: &str, source: Source) {
+    let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+    labelled.signal_id = Some(signal.signal_id.clone());
+    labelled.engine.clone_from(&signal.engine);
+    let symbol_plan = plan.symbol(&signal.symbol);
+    symbol_plan.statements.push(Statement { fact: AnyFact::Order(labelled), source, payload: None });
+    let evidence = format!("{}: its order is {}: {why}", describe(signal), describe_order(order));
+    let finding = finding(signal, Outlook::Settles, evidence).with("confidence", confidence);
+    let before = json!({ "order_id": order.key.order_id.as_str(), "signal_id": null });
+    let after = json!({ "order_id": order.key.order_id.as_str(), "signal_id": signal.signal_id.as_str() });
+    symbol_plan.repair(finding, "link_signal", Some(before), Some(after));
+}
+
+fn finding(signal: &Signal, outlook: Outlook, evidence: String) -> Finding {
+    let subject = Subject::Signal(signal.signal_id.clone());
+    Finding::new(DiscrepancyKind::SignalWithoutOrder, Some(&signal.symbol), subject, outlook, evidence)
+}
+
+fn describe(signal: &Signal) -> String {
+    let engine = signal.engine.as_ref().map_or_else(String::new, |engine| format!(" by {engine}"));
+    format!("signal {} ({} {} {}{engine})", signal.signal_id, signal.kind, signal.side, signal.symbol)
+}

@@ -1,0 +1,275 @@
+//! How far each stream is read once the plan is applied, and what can no longer be read.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_later_beginning_does_not_move_the_cursors`.
+//! 2. `a_gap_in_history_closes_when_it_is_covered`.
+
+use exchange_client::TimeWindow;
+use ledger_core::{Symbol, TimestampMs};
+use ledger_store::{CoverageGrade, CoverageSpan, SyncCursor};
+use serde_json::Value;
+
+use super::Plan;
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::error::ReconcileError;
+use crate::observation::{Continuity, Observation};
+use crate::observe::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
+use crate::policy::Policy;
+
+/// What a walk adds to a stream.
+#[derive(Clone, Copy)]
+struct Reach<'a> {
+    stream: &'static str,
+    symbol: Option<&'a Symbol>,
+    since: TimestampMs,
+    /// What happened in the last moments may still be missing from the answers.
+    settled: TimestampMs,
+    continuity: Continuity,
+}
+
+/// Runs last: whether anything is written at all decides whether cursors move.
+pub(super) fn plan_streams(
+    observation: &Observation,
+    policy: &Policy,
+    now: TimestampMs,
+    plan: &mut Plan,
+) -> Result<(), ReconcileError> {
+    let venue = observation.venue;
+    let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
+    let mut wide = Vec::new();
+    // Orders of symbols out of scope are not recorded, so the streams of all symbols are not read that far.
+    if observation.scope.is_empty() {
+        for (stream, walk) in [(ORDERS, &observation.orders), (FORCE_ORDERS, &observation.force_orders)] {
+            wide.extend(walk.iter().map(|walk| Reach {
+                stream,
+                symbol: None,
+                since: walk.window.since(),
+                settled: settled(walk.asked_at),
+                continuity: walk.continuity,
+            }));
+        }
+    }
+    let income = observation.income.iter().map(|walk| Reach {
+        stream: INCOME,
+        symbol: None,
+        since: walk.window.since(),
+        settled: settled(walk.asked_at),
+        continuity: walk.continuity,
+    });
+    wide.extend(income);
+    for reach in wide {
+        // Forced orders are on the list of all orders, too.
+        let expired = reach.continuity.expired().filter(|_| reach.stream != FORCE_ORDERS);
+        plan.account_findings.extend(expired.map(|gap| history_expired(reach.stream, None, gap)));
+        if is_due(observation, policy, &reach, !plan.account_statements.is_empty())? {
+            plan.account_cursors.extend(reach.cursor());
+            plan.account_coverage.extend(reach.coverage(CoverageGrade::Asked));
+            if reach.stream == INCOME {
+                plan.account_coverage.extend(inferred_fills(observation, &reach));
+            }
+        }
+    }
+    plan_symbol_streams(observation, policy, plan)?;
+    plan_expiring(observation, policy, now, plan)?;
+    plan.settled.extend(covered_gaps(observation, plan));
+    Ok(())
+}
+
+impl Reach<'_> {
+    fn cursor(&self) -> Option<SyncCursor> {
+        self.continuity.moves_cursor().then(|| SyncCursor {
+            stream: self.stream.to_owned(),
+            symbol: self.symbol.cloned(),
+            position: self.settled.as_ms().to_string(),
+        })
+    }
+
+    fn coverage(&self, grade: CoverageGrade) -> Option<CoverageSpan> {
+        (self.since < self.settled).then(|| CoverageSpan {
+            stream: self.stream.to_owned(),
+            symbol: self.symbol.cloned(),
+            grade,
+            since: self.since,
+            until: self.settled,
+        })
+    }
+}
+
+/// Whether it is worth writing down how far a stream is read: a cycle that finds nothing writes nothing.
+fn is_due(
+    observation: &Observation,
+    policy: &Policy,
+    reach: &Reach<'_>,
+    writes_anyway: bool,
+) -> Result<bool, ReconcileError> {
+    let reached = reached(&observation.book.cursors, reach.stream, reach.symbol)?;
+    let lag_ms = reached.map_or(i64::MAX, |reached| reach.settled.as_ms().saturating_sub(reached.as_ms()));
+    Ok(lag_ms >= policy.cursor_stride_ms || (writes_anyway && lag_ms != 0) || reach.continuity == Continuity::Apart)
+}
+
+/// The ledger names every trade of all symbols: where it was read without a gap and every trade that it names is in the
+/// book or planned, the fills of all symbols are complete, without having been asked for.
+fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<CoverageSpan> {
+    let all_answered = observation.symbols.values().all(|close| close.fills.is_ok());
+    let is_whole = observation.scope.is_empty() && observation.orders.is_ok() && all_answered;
+    let fills = Reach { stream: FILLS, symbol: None, ..*income };
+    if is_whole { fills.coverage(CoverageGrade::Inferred) } else { None }
+}
+
+fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Plan) -> Result<(), ReconcileError> {
+    let venue = observation.venue;
+    for (symbol, close) in &observation.symbols {
+        let writes_anyway = plan.symbols.get(symbol).is_some_and(|symbol| !symbol.is_empty());
+        let mut reaches = Vec::new();
+        if let Ok(walk) = &close.fills {
+            let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
+            reaches.push(Reach {
+                stream: FILLS,
+                symbol: Some(symbol),
+                since: walk.window.since(),
+                settled,
+                continuity: walk.continuity,
+            });
+            // Fills are only asked for where something seems missing. The ledger names every trade of all symbols, so as
+            // long as that was read without a gap, nothing was missed in the meantime.
+            let is_watched = observation.income.as_ref().is_ok_and(|walk| walk.continuity == Continuity::Resumed);
+            let expired = walk.continuity.expired().filter(|_| !is_watched);
+            let finding = expired.map(|gap| history_expired(FILLS, Some(symbol), gap));
+            plan.symbol(symbol).findings.extend(finding);
+        }
+        if let Some(Ok(walk)) = &close.conditional_orders {
+            let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
+            reaches.push(Reach {
+                stream: CONDITIONAL_ORDERS,
+                symbol: Some(symbol),
+                since: walk.window.since(),
+                settled,
+                continuity: walk.continuity,
+            });
+        }
+        for reach in reaches {
+            if is_due(observation, policy, &reach, writes_anyway)? {
+                let symbol_plan = plan.symbol(symbol);
+                symbol_plan.cursors.extend(reach.cursor());
+                symbol_plan.coverage.extend(reach.coverage(CoverageGrade::Asked));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What lies between the previous walk of a stream and the oldest that the venue still answers for.
+fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Finding {
+    let what = symbol.map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
+    let (since, until) = (gap.since(), gap.until());
+    let evidence = format!(
+        "{what} from {since} to {until} ms were not read in time and the exchange does not answer for them any more; import \
+         its export files of that time"
+    );
+    let subject = Subject::History(what, since);
+    Finding::new(DiscrepancyKind::HistoryExpired, symbol, subject, Outlook::Stays, evidence)
+        .with("stream", stream)
+        .with("since", since.as_ms())
+        .with("until", until.as_ms())
+}
+
+/// Streams that were not read for so long that the venue will soon not answer for all of the time since.
+fn plan_expiring(
+    observation: &Observation,
+    policy: &Policy,
+    now: TimestampMs,
+    plan: &mut Plan,
+) -> Result<(), ReconcileError> {
+    let venue = observation.venue;
+    let retention_ms = |stream: &str| match stream {
+        FILLS => Some(venue.trades.retention_ms),
+        ORDERS => Some(venue.orders.retention_ms),
+        INCOME => Some(venue.income.retention_ms),
+        _ => None,
+    };
+    // The ledger watches over the fills of symbols that are not looked at.
+    let is_watched = observation.income.is_ok();
+    for cursor in &observation.book.cursors {
+        let Some(retention_ms) = retention_ms(&cursor.stream) else { continue };
+        let symbols = cursor.symbol.as_ref().and_then(|symbol| plan.symbols.get(symbol));
+        let moved = symbols.map_or(&[][..], |symbol| symbol.cursors.as_slice()).iter().chain(&plan.account_cursors);
+        let moves = moved.into_iter().any(|moved| moved.stream == cursor.stream && moved.symbol == cursor.symbol);
+        let is_failing = cursor
+            .symbol
+            .as_ref()
+            .is_some_and(|symbol| observation.symbols.get(symbol).is_some_and(|close| close.fills.is_err()));
+        if moves || (cursor.stream == FILLS && is_watched && !is_failing) {
+            continue;
+        }
+        let stream = [FILLS, ORDERS, INCOME].into_iter().find(|stream| *stream == cursor.stream).unwrap_or(FILLS);
+        let Some(at) = reached(&observation.book.cursors, stream, cursor.symbol.as_ref())? else { continue };
+        let age_ms = now.as_ms().saturating_sub(at.as_ms());
+        if age_ms < retention_ms / 100 * policy.expiring_percent || age_ms >= retention_ms {
+            continue;
+        }
+        let what = cursor.symbol.as_ref().map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
+        let left_days = (retention_ms - age_ms) / 86_400_000;
+        let evidence = format!(
+            "{what} were last read up to {at} ms; the exchange forgets what came then in {left_days} days, so find out why \
+             they are not read"
+        );
+        let subject = Subject::History(what, at);
+        let symbol = cursor.symbol.clone();
+        let finding =
+            Finding::new(DiscrepancyKind::HistoryExpiring, symbol.as_ref(), subject, Outlook::Stays, evidence);
+        match symbol {
+            Some(symbol) => plan.symbol(&symbol).find(finding),
+            None => plan.account_findings.push(finding),
+        }
+    }
+    Ok(())
+}
+
+/// The gaps on record that are covered by now: by what was imported, or by a position stated at their end.
+fn covered_gaps(observation: &Observation, plan: &Plan) -> Vec<ledger_store::DiscrepancyKey> {
+    let kind = DiscrepancyKind::HistoryExpired.as_str();
+    let gaps = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
+    gaps.filter(|known| {
+        let Ok(evidence) = serde_json::from_str::<Value>(&known.entry.evidence_json) else { return false };
+        let ms = |name: &str| evidence.get(name).and_then(Value::as_i64).and_then(|ms| TimestampMs::new(ms).ok());
+        let stream = evidence.get("stream").and_then(Value::as_str);
+        let (Some(stream), Some(since), Some(until)) = (stream, ms("since"), ms("until")) else { return false };
+        let symbol = known.entry.symbol.as_ref();
+        is_covered(&observation.book.coverage, stream, symbol, since, until)
+            || (stream == FILLS && symbol.is_some_and(|symbol| is_anchored(observation, plan, symbol, until)))
+    })
+    .map(|known| known.entry.key.clone())
+    .collect()
+}
+
+fn is_covered(
+    coverage: &[CoverageSpan],
+    stream: &str,
+    symbol: Option<&Symbol>,
+    since: TimestampMs,
+    until: TimestampMs,
+) -> bool {
+    let mut spans: Vec<&CoverageSpan> = coverage
+        .iter()
+        .filter(|span| span.stream == stream && (span.symbol.is_none() || span.symbol.as_ref() == symbol))
+        .collect();
+    spans.sort_by_key(|span| span.since);
+    let mut reached = since;
+    for span in spans {
+        if span.since <= reached {
+            reached = reached.max(span.until);
+        }
+    }
+    reached >= until
+}
+
+/// Whether what was held when the gap ended is stated.
+fn is_anchored(observation: &Observation, plan: &Plan, symbol: &Symbol, until: TimestampMs) -> bool {
+    let planned = plan.symbols.get(symbol).map_or(&[][..], |symbol| symbol.statements.as_slice());
+    let planned = planned.iter().filter_map(|statement| match &statement.fact {
+        ledger_core::AnyFact::Anchor(anchor) => Some(anchor),
+        _ => None,
+    });
+    let known = observation.book.anchors.iter().map(|anchor| &anchor.fact);
+    known.chain(planned).any(|anchor| anchor.symbol == *symbol && anchor.at >= until)
+}

@@ -1,0 +1,127 @@
+//! What a cycle saw and did, for whoever shows it.
+
+use exchange_client::ErrorClass;
+use ledger_core::{AccountId, Symbol, TimestampMs};
+use ledger_store::{Discrepancy, DiscrepancyStatus, NewRepair, OutcomeCounts, Quarantine, RunId};
+
+use crate::discrepancy::{Finding, Outlook};
+use crate::observation::Observation;
+use crate::plan::Plan;
+use crate::settle::accepted;
+use crate::verify::Verification;
+
+/// A finding, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindingReport {
+    /// What was found.
+    pub finding: Finding,
+    /// Its number in the journal; `None` in an audit of something that is not on record.
+    pub id: Option<i64>,
+    /// What became of it. An audit leaves confirmed findings unresolved.
+    pub status: DiscrepancyStatus,
+    /// When it was first seen, by the local clock; `None` when that is now.
+    pub first_seen_local: Option<TimestampMs>,
+}
+
+/// A repair that was made, or that a sync would make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepairReport {
+    /// Its number in the journal; `None` in an audit.
+    pub id: Option<i64>,
+    /// The contract.
+    pub symbol: Option<Symbol>,
+    /// What it does.
+    pub kind: String,
+    /// Why, with its evidence, in one line.
+    pub cause: String,
+}
+
+impl RepairReport {
+    pub(crate) fn new(repair: &NewRepair, id: Option<i64>) -> Self {
+        Self { id, symbol: repair.symbol.clone(), kind: repair.kind.clone(), cause: repair.cause.clone() }
+    }
+}
+
+/// A question that the exchange did not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedQuery {
+    /// About which contract; `None` for all.
+    pub symbol: Option<Symbol>,
+    /// What was asked.
+    pub what: String,
+    /// What kind of trouble it is.
+    pub class: ErrorClass,
+}
+
+/// What a cycle saw and did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CycleReport {
+    /// The account.
+    pub account: AccountId,
+    /// The journal's number; `None` for an audit, and for a sync that had nothing to write.
+    pub run: Option<RunId>,
+    /// By the exchange's clock.
+    pub asked_at: TimestampMs,
+    /// The symbols that were looked at closely.
+    pub symbols: Vec<Symbol>,
+    /// What was found.
+    pub findings: Vec<FindingReport>,
+    /// What was repaired, or would be.
+    pub repairs: Vec<RepairReport>,
+    /// What stays on record from this cycle and earlier ones, with when it was first seen.
+    pub left: Vec<Discrepancy>,
+    /// The symbols that the book could not add up, with why.
+    pub quarantined: Vec<Quarantine>,
+    /// What the exchange did not answer.
+    pub failed: Vec<FailedQuery>,
+    /// What became of the recorded statements; all zero in an audit.
+    pub counts: OutcomeCounts,
+    /// How many ledger rows were, or would be, new.
+    pub income_new: usize,
+    /// The checks: after repairing, or in an audit of the book as it is.
+    pub verification: Verification,
+    /// Requests sent.
+    pub requests: u64,
+    /// What they weighed.
+    pub weight: u64,
+}
+
+impl CycleReport {
+    /// Findings of this cycle that are confirmed and not repaired.
+    pub fn unresolved(&self) -> impl Iterator<Item = &FindingReport> {
+        self.findings.iter().filter(|finding| finding.status == DiscrepancyStatus::Unresolved)
+    }
+
+    /// Whether something confirmed is left: of this cycle or an earlier one, or a symbol that cannot be added up. What
+    /// may still settle by itself does not count, nor what somebody accepted.
+    pub fn leaves_discrepancies(&self) -> bool {
+        self.unresolved().next().is_some()
+            || self.left.iter().any(|known| known.entry.status == DiscrepancyStatus::Unresolved)
+            || !self.quarantined.is_empty()
+    }
+}
+
+/// The findings of an audit: what a sync would repair is not repaired.
+pub(crate) fn audited(observation: &Observation, plan: &Plan, verification: &Verification) -> Vec<FindingReport> {
+    let all = plan.findings().chain(&verification.findings);
+    all.map(|finding| {
+        let known = observation.book.discrepancy(&finding.key());
+        let status = match finding.outlook {
+            Outlook::Waits | Outlook::VerifyLagging => DiscrepancyStatus::Pending,
+            Outlook::Settles | Outlook::Verify | Outlook::Stays => DiscrepancyStatus::Unresolved,
+        };
+        FindingReport {
+            finding: finding.clone(),
+            id: known.map(|known| known.id),
+            status: accepted(observation, finding, status),
+            first_seen_local: known.map(|known| known.first_seen_local),
+        }
+    })
+    .collect()
+}
+
+/// What the exchange did not answer.
+pub(crate) fn failed(observation: &Observation) -> Vec<FailedQuery> {
+    let failed = observation.failed_queries().into_iter();
+    failed.map(|(symbol, what, error)| FailedQuery { symbol, what, class: error.class() }).collect()
+}

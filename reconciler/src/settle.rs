@@ -1,0 +1,128 @@
+//! What becomes of discrepancies after the checks: those of this cycle, and those of earlier ones that are gone.
+//!
+//! Gone is only what was looked for and not found; what was not looked at stays as it is.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `what_was_not_looked_at_stays_on_record`.
+
+use ledger_core::{AccountId, TimestampMs};
+use ledger_store::{Batch, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
+use serde_json::Value;
+
+use crate::apply::seen_as;
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::observation::Observation;
+use crate::plan::Plan;
+use crate::verify::Verification;
+
+/// The outcome of a cycle's findings, in the order of the plan's and then the checks'.
+pub(crate) struct Settlement {
+    /// Each finding with what became of it.
+    pub(crate) findings: Vec<(Finding, DiscrepancyStatus)>,
+    /// What the journal has to be told of that.
+    pub(crate) batch: Batch,
+}
+
+pub(crate) fn settle(
+    observation: &Observation,
+    plan: &Plan,
+    verification: &Verification,
+    account: &AccountId,
+    at_local: TimestampMs,
+) -> Settlement {
+    let mut batch = Batch::new(account.clone(), at_local, Vec::new());
+    let mut findings = Vec::new();
+    for finding in plan.findings() {
+        let status = accepted(observation, finding, judge(finding, verification));
+        let verified = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
+        match status {
+            DiscrepancyStatus::Resolved if verified => batch.settled.push(finding.key()),
+            DiscrepancyStatus::Unresolved if verified => batch.discrepancies.push(seen_as(finding, status)),
+            _ => {}
+        }
+        findings.push((finding.clone(), status));
+    }
+    for finding in &verification.findings {
+        batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
+        findings.push((finding.clone(), accepted(observation, finding, DiscrepancyStatus::Unresolved)));
+    }
+    for known in &observation.book.discrepancies {
+        let is_found = findings.iter().any(|(finding, _)| finding.key() == known.entry.key);
+        let is_settled: bool = plan.settled.contains(&known.entry.key);
+        if !is_found && !is_settled && is_gone(observation, verification, known) {
+            batch.settled.push(known.entry.key.clone());
+        }
+    }
+    Settlement { findings, batch }
+}
+
+/// What somebody said may stay, stays accepted for as long as the evidence is the same.
+pub(crate) fn accepted(observation: &Observation, finding: &Finding, status: DiscrepancyStatus) -> DiscrepancyStatus {
+    let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
+    let is_accepted = known.is_some_and(|known| {
+        known.status == DiscrepancyStatus::Acknowledged && known.evidence_json == finding.evidence_json()
+    });
+    if is_accepted && status == DiscrepancyStatus::Unresolved { DiscrepancyStatus::Acknowledged } else { status }
+}
+
+/// What became of a finding once everything planned is recorded.
+fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
+    let left = match finding.outlook {
+        Outlook::Settles => return DiscrepancyStatus::Resolved,
+        Outlook::Waits => return DiscrepancyStatus::Pending,
+        Outlook::Stays => return DiscrepancyStatus::Unresolved,
+        Outlook::Verify => DiscrepancyStatus::Unresolved,
+        Outlook::VerifyLagging => DiscrepancyStatus::Pending,
+    };
+    let is_gone = match &finding.subject {
+        Subject::Order(key) => !verification.unfilled_orders.contains(key),
+        Subject::Position(symbol, side) => !verification.mismatched_positions.contains(&(symbol.clone(), *side)),
+        _ => false,
+    };
+    if is_gone { DiscrepancyStatus::Resolved } else { left }
+}
+
+/// Whether a discrepancy that was not found was looked for.
+fn is_gone(observation: &Observation, verification: &Verification, known: &Discrepancy) -> bool {
+    let DiscrepancyKey { kind, fingerprint } = &known.entry.key;
+    // What the book itself notices is not ours to close.
+    let Some(kind) = DiscrepancyKind::from_name(kind) else { return false };
+    let symbol = known.entry.symbol.as_ref();
+    if symbol.is_some_and(|symbol| !observation.is_in_scope(symbol))
+        || (symbol.is_none() && !observation.scope.is_empty())
+    {
+        return false;
+    }
+    let failed = observation.failed_queries();
+    let close = symbol.and_then(|symbol| observation.symbols.get(symbol));
+    if kind == DiscrepancyKind::QueryFailed {
+        return symbol.is_none() || close.is_some();
+    }
+    if failed.iter().any(|(of, _, _)| of.is_none() || of.as_ref() == symbol) {
+        return false;
+    }
+    let evidence: Value = serde_json::from_str(&known.entry.evidence_json).unwrap_or_default();
+    let ms = |name: &str| evidence.get(name).and_then(Value::as_i64);
+    match kind {
+        // Planning knows when these are covered.
+        DiscrepancyKind::HistoryExpired => false,
+        DiscrepancyKind::UnconfirmedFill => {
+            let walk = close.and_then(|close| close.fills.as_ref().ok());
+            walk.is_some_and(|walk| ms("at").is_some_and(|at| walk.window.since().as_ms() <= at))
+        }
+        DiscrepancyKind::FootingMismatch => verification.footed.iter().any(|span| {
+            span.asset.as_str() == fingerprint.as_str()
+                && ms("since") == Some(span.since.as_ms())
+                && ms("until") == Some(span.until.as_ms())
+        }),
+        DiscrepancyKind::MissingLabel => {
+            let is_opener = |key: &ledger_core::OrderKey| Subject::Order(key.clone()).to_string() == *fingerprint;
+            let unlabelled = observation.book.openers.values().any(|key| {
+                let order = observation.book.orders.get(key);
+                is_opener(key) && order.is_none_or(|known| known.order.fact.engine.is_none())
+            });
+            !observation.labels.is_empty() || !unlabelled
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,144 @@
+//! Wallets: between two looks a wallet changes by what its ledger rows add up to.
+
+use std::collections::BTreeMap;
+
+use exchange_client::WalletEffect;
+use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, TimestampMs};
+use ledger_store::{IncomeFilter, PageRequest, Scope};
+
+use super::{BOOK_PAGE_ROWS, CheckName, FootedSpan, Tally, Verification};
+use crate::book::Book;
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::error::{Doing, ReconcileError};
+use crate::observation::Observation;
+
+/// How many of the latest changes of each wallet are compared.
+const SPANS_MAX: usize = 3;
+/// A wallet is stated a moment after it was asked for: rows of that moment may be in it already.
+const MOMENT_MS: i64 = 2_000;
+/// The digits after the point that ledger amounts have.
+const LEDGER_SCALE: u8 = 8;
+
+pub(super) async fn check_footing(
+    observation: &Observation,
+    book: &Book,
+    account: &AccountId,
+    verification: &mut Verification,
+) -> Result<(), ReconcileError> {
+    let Ok(walk) = &observation.income else {
+        verification.not_checkable(CheckName::Footing, "the exchange did not answer with its ledger");
+        return Ok(());
+    };
+    // The ledger's last moments may still be missing.
+    let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
+    let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
+    let scope = Scope::account(account.clone());
+    let page = book.snapshots.balance_snapshots(&scope, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+    for balance in page.doing("reading the balances")?.items {
+        let known = wallets.entry(balance.fact.asset.clone()).or_default();
+        if known.len() <= SPANS_MAX {
+            known.push(balance.fact);
+        }
+    }
+    let mut tally = Tally::default();
+    let mut undocumented: Option<String> = None;
+    for (asset, mut known) in wallets {
+        known.reverse();
+        for pair in known.windows(2) {
+            let [before, after] = pair else { continue };
+            let rows = ledger_between(book, account, before.at, after.at).await?;
+            let rows: Vec<Income> = rows.into_iter().filter(|row| row.key.asset == asset).collect();
+            let unclear = rows
+                .iter()
+                .find(|row| observation.venue.wallet_effect(&row.key.income_type) == WalletEffect::Undocumented);
+            if let Some(row) = unclear {
+                undocumented = Some(format!(
+                    "{asset} between {} and {} ms: what {} does to the wallet is not documented",
+                    before.at, after.at, row.key.income_type
+                ));
+                continue;
+            }
+            let moved = after.wallet.checked_sub(before.wallet)?;
+            let foots = foots(&rows, before.at, after.at, moved)?;
+            if !foots && after.at > settled {
+                continue;
+            }
+            let subject = Subject::Wallet(asset.clone());
+            if foots {
+                let span = FootedSpan { asset: asset.clone(), since: before.at, until: after.at };
+                verification.footed.push(span);
+            }
+            tally.compare_subject(foots, DiscrepancyKind::FootingMismatch, None, subject, || {
+                let sum = sum(rows.iter().filter(|row| row.time.at > before.at && row.time.at <= after.at));
+                let sum = sum.map_or_else(|_| "more than can be added up".to_owned(), |sum| sum.to_string());
+                format!(
+                    "{asset}: from {} to {} ms the wallet moved by {moved}, its ledger rows add up to {sum}",
+                    before.at, after.at
+                )
+            });
+            if !foots {
+                tally.detail("since", before.at.as_ms());
+                tally.detail("until", after.at.as_ms());
+            }
+        }
+    }
+    let none = undocumented.unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
+    tally.finish(CheckName::Footing, &none, verification);
+    Ok(())
+}
+
+async fn ledger_between(
+    book: &Book,
+    account: &AccountId,
+    since: TimestampMs,
+    until: TimestampMs,
+) -> Result<Vec<Income>, ReconcileError> {
+    let scope = Scope {
+        account: account.clone(),
+        symbol: None,
+        since: Some(since),
+        until: Some(until.saturating_add_ms(MOMENT_MS + 1)),
+    };
+    let filter = IncomeFilter { scope, income_type: None };
+    let mut rows = Vec::new();
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = book.income.income(&filter, &request).await.doing("reading the income")?;
+        rows.extend(page.items.into_iter().map(|row| row.fact));
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => return Ok(rows),
+        }
+    }
+}
+
+/// Whether the rows add up to the change, for a beginning and an end within the moment in which each wallet was stated.
+fn foots(rows: &[Income], since: TimestampMs, until: TimestampMs, moved: Decimal) -> Result<bool, ReconcileError> {
+    let moments = |at: TimestampMs| {
+        let end = at.saturating_add_ms(MOMENT_MS);
+        let mut moments: Vec<TimestampMs> =
+            rows.iter().map(|row| row.time.at).filter(|time| *time >= at && *time <= end).collect();
+        moments.push(at);
+        moments.push(at.saturating_add_ms(-1));
+        moments.sort_unstable();
+        moments.dedup();
+        moments
+    };
+    for begin in moments(since) {
+        for end in moments(until) {
+            let inside = rows.iter().filter(|row| row.time.at > begin && row.time.at <= end);
+            if sum(inside)?.round(LEDGER_SCALE) == moved.round(LEDGER_SCALE) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+fn sum<'a>(rows: impl Iterator<Item = &'a Income>) -> Result<Decimal, ReconcileError> {
+    let mut sum = Decimal::ZERO;
+    for row in rows {
+        sum = sum.checked_add(row.amount)?;
+    }
+    Ok(sum)
+}

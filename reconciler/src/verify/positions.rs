@@ -1,0 +1,67 @@
+//! Quantities and average entries.
+
+use std::collections::BTreeSet;
+
+use ledger_core::{AccountId, Decimal, Symbol};
+
+use super::{CheckName, Tally, Verification};
+use crate::book::Book;
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::error::{Doing, ReconcileError};
+use crate::observation::Observation;
+
+pub(super) async fn check_positions(
+    observation: &Observation,
+    book: &Book,
+    account: &AccountId,
+    verification: &mut Verification,
+) -> Result<(), ReconcileError> {
+    let (mut quantity, mut entry) = (Tally::default(), Tally::default());
+    let mut unanswered = BTreeSet::new();
+    let held = book.positions.positions(account).await.doing("reading the positions")?;
+    let unit = Decimal::new(1, observation.venue.entry_price_scale)?;
+    for (symbol, side) in observation.position_keys() {
+        if !observation.is_in_scope(&symbol) {
+            continue;
+        }
+        let Some(stated) = observation.exchange_position(&symbol, side) else {
+            unanswered.insert(symbol);
+            continue;
+        };
+        let booked = held.iter().find(|held| held.symbol == symbol && held.position.position_side == side);
+        let (stated_qty, booked_qty) =
+            (stated.map_or(Decimal::ZERO, |stated| stated.qty), booked.map_or(Decimal::ZERO, |held| held.position.qty));
+        quantity.compare(stated_qty == booked_qty, || {
+            format!("{symbol} {side}: the exchange holds {stated_qty}, the book {booked_qty}")
+        });
+        if stated_qty != booked_qty {
+            verification.mismatched_positions.insert((symbol, side));
+            continue;
+        }
+        let Some(price) = stated.and_then(|stated| stated.entry_price) else { continue };
+        let price = price.get();
+        let booked_price = booked.and_then(|held| held.position.entry_price_avg);
+        let agrees = match booked_price {
+            Some(booked) => price.checked_sub(booked)?.abs() <= unit,
+            None => false,
+        };
+        let subject = Subject::Position(symbol.clone(), side);
+        entry.compare_subject(agrees, DiscrepancyKind::AverageEntryMismatch, Some(&symbol), subject, || {
+            let shown = booked_price.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
+            format!("{symbol} {side}: the exchange's average entry is {price}, the book's {shown}")
+        });
+    }
+    let all_unanswered = observation.positions.is_err() && quantity.compared == 0;
+    // What could be compared and differs is worth more than what could not.
+    if (all_unanswered || !unanswered.is_empty()) && quantity.count == 0 {
+        let symbols: Vec<&str> = unanswered.iter().map(Symbol::as_str).collect();
+        let what = if symbols.is_empty() { "anything".to_owned() } else { symbols.join(", ") };
+        let reason = format!("the exchange did not say what it holds of {what}");
+        verification.not_checkable(CheckName::Quantity, reason.clone());
+        verification.not_checkable(CheckName::AverageEntry, reason);
+        return Ok(());
+    }
+    quantity.finish(CheckName::Quantity, "neither the exchange nor the book knows of a position", verification);
+    entry.finish(CheckName::AverageEntry, "no position is held on which both sides agree", verification);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! What each fill realized, against what the exchange says it did: the first difference of each round trip, for those
+//! after it follow from it.
+
+use std::collections::BTreeMap;
+
+use ledger_core::{AccountId, Decimal, Symbol, TimestampMs};
+use ledger_store::{PageRequest, PnlMismatch, Scope, TripFilter};
+
+use super::{BOOK_PAGE_ROWS, CheckName, Tally, Verification};
+use crate::book::Book;
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::error::{Doing, ReconcileError};
+use crate::observation::Observation;
+
+pub(super) async fn check_realized(
+    observation: &Observation,
+    book: &Book,
+    account: &AccountId,
+    verification: &mut Verification,
+) -> Result<(), ReconcileError> {
+    let mut tally = Tally::default();
+    for symbol_book in book.positions.symbol_books(account).await.doing("reading the symbols")? {
+        // A symbol's fills come from sources that say what they realized, or from others: its first one tells.
+        let first = PageRequest::first(1);
+        let fills = book.fills.fills_in_fold_order(account, &symbol_book.symbol, &first).await;
+        let fills = fills.doing("reading the fills")?;
+        if fills.items.iter().any(|fill| fill.fact.exchange_realized_pnl.is_some()) {
+            tally.compared =
+                tally.compared.saturating_add(usize::try_from(symbol_book.fill_count).unwrap_or(usize::MAX));
+        }
+    }
+    let folded = tally.compared;
+    let mut of_symbol: BTreeMap<Symbol, Vec<PnlMismatch>> = BTreeMap::new();
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = book.positions.pnl_mismatches(account, &request).await.doing("reading the realized profits")?;
+        for mismatch in page.items {
+            of_symbol.entry(mismatch.key.symbol.clone()).or_default().push(mismatch);
+        }
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => break,
+        }
+    }
+    for (symbol, mismatches) in of_symbol.into_iter().filter(|(symbol, _)| observation.is_in_scope(symbol)) {
+        for mismatch in first_of_each_trip(book, account, &symbol, mismatches).await? {
+            let shown =
+                |amount: Option<Decimal>| amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string());
+            let (reported, derived) = (shown(mismatch.reported), shown(mismatch.derived));
+            let key = mismatch.key;
+            let subject = Subject::Fill(key.clone());
+            tally.compare_subject(false, DiscrepancyKind::RealizedPnlMismatch, Some(&symbol), subject, || {
+                format!("{symbol} trade {}: the exchange reported {reported}, the fills lead to {derived}", key.fill_id)
+            });
+        }
+    }
+    // Every mismatch is a fill that was folded.
+    tally.compared = folded.max(tally.count);
+    let none = "no fill in the book says what the exchange takes it to have realized";
+    tally.finish(CheckName::RealizedPnl, none, verification);
+    Ok(())
+}
+
+/// The first mismatch of every round trip; those of the open ones count as one.
+async fn first_of_each_trip(
+    book: &Book,
+    account: &AccountId,
+    symbol: &Symbol,
+    mut mismatches: Vec<PnlMismatch>,
+) -> Result<Vec<PnlMismatch>, ReconcileError> {
+    mismatches.sort_by_key(|mismatch| mismatch.at);
+    let Some(since) = mismatches.first().map(|first| first.at) else { return Ok(mismatches) };
+    let scope = Scope { since: Some(since), ..Scope::symbol(account.clone(), symbol.clone()) };
+    let filter = TripFilter { scope, engine: None, position_side: None };
+    let mut ends: Vec<TimestampMs> = Vec::new();
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = book.trips.trips(&filter, &request).await.doing("reading the round trips")?;
+        ends.extend(page.items.iter().filter_map(|trip| trip.closed_at));
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => break,
+        }
+    }
+    ends.sort_unstable();
+    let mut last_trip = None;
+    mismatches.retain(|mismatch| {
+        let trip = ends.partition_point(|end| *end < mismatch.at);
+        last_trip.replace(trip) != Some(trip)
+    });
+    Ok(mismatches)
+}
