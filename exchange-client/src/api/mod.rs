@@ -4,6 +4,7 @@
 //! call of a paged method is one request, so that callers can store page by page and spread their requests.
 
 mod new_order;
+mod order_kind;
 mod page;
 mod reader;
 mod trader;
@@ -16,11 +17,8 @@ use ledger_core::{
     PositionSnapshot, Price, PriceSnapshot, Source, Statement, Symbol, TimestampMs,
 };
 
-use crate::error::ExchangeError;
-
-pub use self::new_order::{
-    Amendment, IntentError, InvalidOrder, NewOrder, OrderKind, OrderSize, TimeInForce, Trigger, WorkingType,
-};
+pub use self::new_order::{Amendment, IntentError, InvalidOrder, NewOrder};
+pub use self::order_kind::{OrderKind, OrderSize, TimeInForce, Trigger, WorkingType};
 pub use self::page::{Page, TimeWindow, TradeQuery, WindowError, WindowQuery};
 pub use self::reader::ExchangeReader;
 #[cfg(any(test, feature = "mock"))]
@@ -28,6 +26,7 @@ pub use self::reader::MockExchangeReader;
 #[cfg(any(test, feature = "mock"))]
 pub use self::trader::MockExchangeTrader;
 pub use self::trader::{CancelOutcome, ExchangeTrader, MarginMode, SideCancel};
+use crate::error::ExchangeError;
 
 /// An entity with the words in which it was stated.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -129,15 +129,22 @@ impl Gate {
         Ok(())
     }
 
-    /// The exchange said how much was used in this minute.
-    pub(super) fn stated(&self, used: u32, server_now: TimestampMs) {
-        running(&mut locked(&self.minute), server_now).total = used;
+    /// The exchange said how much was used in its minute, in the answer to a request that was sent at `sent_at`. Nobody
+    /// knows which minute that was when another one has begun in between.
+    pub(super) fn stated(&self, used: u32, sent_at: TimestampMs, server_now: TimestampMs) {
+        if minute_of(sent_at) == minute_of(server_now) {
+            running(&mut locked(&self.minute), server_now).total = used;
+        }
     }
+}
+
+fn minute_of(at: TimestampMs) -> i64 {
+    at.as_ms().div_euclid(MINUTE_MS)
 }
 
 /// The minute that is running, a new one if the last is over.
 fn running(minute: &mut Option<Minute>, server_now: TimestampMs) -> &mut Minute {
-    let index = server_now.as_ms().div_euclid(MINUTE_MS);
+    let index = minute_of(server_now);
     let now = Instant::now();
     if minute.is_some_and(|minute| minute.index != index || minute.ends <= now) {
         *minute = None;
@@ -181,15 +188,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_others_use_counts_too() {
         let gate = Gate::new(RequestBudget { own_percent: 40, total_percent: 85 }, 100);
-        gate.stated(80, at(0));
+        gate.stated(80, at(0), at(0));
         assert_eq!(wait(&gate, 5, 0), None);
         assert_eq!(wait(&gate, 1, 0), Some(50));
         gate.count(10, at(50));
         gate.count(70, at(50));
         assert_eq!(wait(&gate, 6, 50), Some(60));
         // What was sent in the meantime is in what the exchange states.
-        gate.stated(20, at(50));
+        gate.stated(20, at(50), at(50));
         assert_eq!(wait(&gate, 6, 50), None);
+        // An answer on its way from one minute into the next says nothing about either.
+        gate.stated(100, at(109), at(110));
+        assert_eq!(wait(&gate, 6, 110), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -357,13 +357,14 @@ impl RestClient {
         };
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.weight.fetch_add(u64::from(weight_of(endpoint)), Ordering::Relaxed);
+        let sent_at = self.server_estimate();
         let response = self.transport.send(request).await.map_err(|source| match source {
             TransportError::NotSent(_) => ExchangeError::Unreachable { endpoint: endpoint.clone(), source },
             TransportError::Lost(_) | TransportError::TooLarge { .. } => {
                 ExchangeError::AnswerLost { endpoint: endpoint.clone(), source }
             }
         })?;
-        self.learn_usage(&response);
+        self.learn_usage(&response, sent_at);
         if !(200..300).contains(&response.status) || is_error_notice(&response) {
             let now = self.clock.now();
             return Err(match verdict(endpoint, &response, now) {
@@ -383,11 +384,11 @@ impl RestClient {
         })
     }
 
-    fn learn_usage(&self, response: &Response) {
+    fn learn_usage(&self, response: &Response, sent_at: TimestampMs) {
         let stated = |name| response.header(name).and_then(|text| text.parse::<u32>().ok());
         if let Some(used) = stated("x-mbx-used-weight-1m") {
             self.weight_1m.store(u64::from(used), Ordering::Relaxed);
-            self.gate.stated(used, self.server_estimate());
+            self.gate.stated(used, sent_at, self.server_estimate());
         }
         for (name, counter) in [("x-mbx-order-count-10s", &self.orders_10s), ("x-mbx-order-count-1m", &self.orders_1m)]
         {
