@@ -112,6 +112,13 @@ impl hyper::body::Body for Body {
             Self::CutOff(part) => Poll::Ready(Some(part.take().map(hyper::body::Frame::data).ok_or(Broken))),
         }
     }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::CutOff(_) => hyper::body::SizeHint::default(),
+        }
+    }
 }
 
 async fn respond(
