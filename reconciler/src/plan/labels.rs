@@ -132,8 +132,10 @@ pub(super) fn plan_labels(observation: &Observation, policy: &Policy, plan: &mut
         }
         let opens = labels.openers.values().any(|key| *key == order.key);
         let Some(label) = labels.of(order) else {
-            // Somebody asked for labels, and none was found for what is open now.
-            if opens && !observation.labels.is_empty() {
+            // Somebody asked for labels, and none was found for what is open now. What a person opened has none.
+            let is_somebody_elses =
+                matches!(sender(order.client_order_id.as_ref(), &policy.schemes), Sender::Exchange(_) | Sender::Person);
+            if opens && !observation.labels.is_empty() && !is_somebody_elses {
                 let evidence = format!(
                     "{} opened the position that is open now: neither its client order id, nor the log of entries, nor the \
                      bot's state tells which strategy it was",
