@@ -113,8 +113,13 @@ fn store_exit_code(error: &StoreError) -> ExitCode {
 }
 
 /// The exit code of an exchange that did not answer what was asked.
-pub(crate) fn exchange_exit_code(error: &ExchangeError) -> ExitCode {
-    match error.class() {
+fn exchange_exit_code(error: &ExchangeError) -> ExitCode {
+    class_exit_code(error.class())
+}
+
+/// The exit code of a kind of trouble with an exchange.
+pub(crate) fn class_exit_code(class: ErrorClass) -> ExitCode {
+    match class {
         ErrorClass::Authentication => ExitCode::Authentication,
         ErrorClass::Unavailable | ErrorClass::Throttled => ExitCode::Unreachable,
         _ => ExitCode::Error,

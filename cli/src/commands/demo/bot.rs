@@ -8,7 +8,7 @@ use ledger_core::{
     ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, Order, OrderClass,
     OrderIntent, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Symbol,
 };
-use reconciler::Recorder;
+use reconciler::{ClientIdScheme, Recorder};
 
 use super::random::Random;
 use crate::error::{CommandError, ExitCode};
@@ -295,9 +295,9 @@ impl<'a> Bot<'a> {
             (_, None) => (OrderClass::Regular, "MARKET"),
         };
         self.count += 1;
-        let letter = role.as_str().chars().next().unwrap_or('e');
+        let id = ClientIdScheme::default().compose(&holding.engine, *role, &self.count.to_string());
         let client_order_id =
-            ClientOrderId::new(format!("fb:{}:{letter}:{}", holding.engine, self.count)).map_err(broken)?;
+            id.ok_or_else(|| CommandError::new(ExitCode::Error, "the demo's client order ids are too long"))?;
         let side = opening(holding);
         Ok(OrderIntent {
             client_order_id,

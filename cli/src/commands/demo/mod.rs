@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ledger_core::{GroupBy, TimestampMs};
 use ledger_store::{DiscrepancyStatus, FillFilter, NewAccount, Scope};
-use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
+use reconciler::{CycleReport, LabelSources, Reconciler, ReconcilerConfig, parse_entry_events};
 use serde_json::json;
 
 use self::bot::Bot;
@@ -70,7 +70,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     world.simulator.step(Duration::from_mins(1));
     narrator.say(context, &format!("The demo of fillbook, seed {seed}. Nothing leaves this machine."))?;
     narrator.heading(context, "1. A bot trades")?;
-    let lost = trade(seed, world).await?;
+    let Traded { lost, entry_events } = trade(seed, world).await?;
     let books = world.simulator.books();
     let (mut fills, mut orders) = (0, 0);
     for account in &world.accounts {
@@ -104,8 +104,8 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
 
     narrator.heading(context, "3. The audit compares book and exchange, and writes nothing")?;
     let mut audits = Vec::new();
-    for account in &world.accounts {
-        audits.push(reconciler(world, account).audit().await?);
+    for (account, labels) in world.accounts.iter().zip(&entry_events) {
+        audits.push(reconciler_with(world, account, labels).audit().await?);
     }
     let found = audits.iter().flat_map(|audit| &audit.findings);
     let found = found.map(|found| (found.finding.kind.as_str(), found.finding.evidence.as_str()));
@@ -122,7 +122,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     )?;
 
     narrator.heading(context, "4. The sync fetches what is missing, and journals why")?;
-    let (syncs, left) = sync(world).await?;
+    let (syncs, left) = sync(world, &entry_events).await?;
     let repaired = syncs.iter().flat_map(|sync| &sync.repairs);
     let repaired = repaired.map(|repair| (repair.kind.as_str(), repair.cause.as_str()));
     narrator.kinds(context, repaired)?;
@@ -192,8 +192,16 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     Ok(Ending { exit_code })
 }
 
-/// Trades for both accounts, and answers what was lost.
-async fn trade(seed: u64, world: &DemoWorld) -> Result<Vec<Lost>, CommandError> {
+/// What the bot leaves behind.
+struct Traded {
+    /// What was lost of its records.
+    lost: Vec<Lost>,
+    /// Its own log of entries, by account, which outlives its database.
+    entry_events: [LabelSources; 2],
+}
+
+/// Trades for both accounts.
+async fn trade(seed: u64, world: &DemoWorld) -> Result<Traded, CommandError> {
     // Prices move when the script says so: a take-profit order must not be reached by chance.
     for market in &world.simulator.config().markets {
         let symbol = ledger_core::Symbol::new(&market.symbol).map_err(bot::broken)?;
@@ -202,20 +210,29 @@ async fn trade(seed: u64, world: &DemoWorld) -> Result<Vec<Lost>, CommandError> 
     let [main, hedge] = &world.accounts;
     let mut bot = Bot::new(world, main, false, Random::new(seed, 1)).await?;
     let mut lost = script::one_way(&mut bot).await?;
+    let of_main = logged(&bot);
     let mut bot = Bot::new(world, hedge, true, Random::new(seed, 2)).await?;
     lost.extend(script::hedge(&mut bot).await?);
     lost.sort_by_key(|lost| lost.case);
     // What the exchange has just executed it answers a moment later.
     world.simulator.step(Duration::from_mins(2));
-    Ok(lost)
+    Ok(Traded { lost, entry_events: [of_main, logged(&bot)] })
+}
+
+fn logged(bot: &Bot<'_>) -> LabelSources {
+    let read = parse_entry_events(&bot.entry_events, &jiff::tz::TimeZone::UTC);
+    LabelSources { events: read.events, states: Vec::new() }
 }
 
 /// Brings the book in line, look by look, and answers every report with what is left after the last ones.
-async fn sync(world: &DemoWorld) -> Result<(Vec<CycleReport>, Vec<String>), CommandError> {
+async fn sync(
+    world: &DemoWorld,
+    entry_events: &[LabelSources],
+) -> Result<(Vec<CycleReport>, Vec<String>), CommandError> {
     let (mut reports, mut left) = (Vec::new(), Vec::new());
-    for account in &world.accounts {
+    for (account, labels) in world.accounts.iter().zip(entry_events) {
         for look in 1..=LOOKS_MAX {
-            let report = reconciler(world, account).sync().await?;
+            let report = reconciler_with(world, account, labels).sync().await?;
             let open = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved);
             let open: Vec<_> =
                 open.map(|found| format!("{}: {}", found.finding.kind, found.finding.evidence)).collect();
@@ -255,12 +272,14 @@ async fn prove(world: &DemoWorld, narrator: &Narrator, context: &mut Context) ->
 }
 
 fn reconciler(world: &DemoWorld, account: &DemoAccount) -> Reconciler {
-    Reconciler {
-        exchange: account.reader.clone(),
-        book: world.book.clone(),
-        clock: world.clock.clone(),
-        config: ReconcilerConfig::new(account.id.clone()),
-    }
+    reconciler_with(world, account, &LabelSources::default())
+}
+
+/// One that has the bot's own log of entries.
+fn reconciler_with(world: &DemoWorld, account: &DemoAccount, labels: &LabelSources) -> Reconciler {
+    let mut config = ReconcilerConfig::new(account.id.clone());
+    config.observe.labels = labels.clone();
+    Reconciler { exchange: account.reader.clone(), book: world.book.clone(), clock: world.clock.clone(), config }
 }
 
 fn cost(reports: &[CycleReport]) -> (u64, u64) {

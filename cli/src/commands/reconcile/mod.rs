@@ -4,6 +4,7 @@
 //! one that fails stops none of the others. A signal ends the work between two steps: what was committed stays, the rest
 //! is for the next run.
 
+mod labels;
 mod report;
 
 use std::collections::BTreeSet;
@@ -143,6 +144,7 @@ async fn one(
         }
     };
     let mut config = ReconcilerConfig::new(target.id.clone());
+    config.observe.labels = labels::read(args, &mut context.output)?;
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = args.since.map(|since| since.instant(&context.output.zone)).transpose()?;
     let asked = exchange.clone();

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ledger_core::AccountId;
-use ledger_store::DiscrepancyStatus;
+use ledger_core::{AccountId, Symbol, TimestampMs};
+use ledger_store::{Discrepancy, DiscrepancyStatus};
 use reconciler::{Check, CycleReport, FindingReport, RepairReport, Verdict};
 use serde_json::json;
 
@@ -11,16 +11,23 @@ use super::super::rebuild::count;
 use super::super::{maybe, text};
 use super::Mode;
 use crate::Context;
-use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, Output};
+use crate::error::{CommandError, ExitCode, class_exit_code};
+use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES, Output};
 
 /// How many findings or repairs are shown to a person; a program gets all of them.
 const SHOWN_MAX: usize = 40;
 
-/// A line of a list, with the account that it is about.
+/// A line of a list, with the account that it is about and the time at which it is looked at.
 struct Of<T> {
     account: AccountId,
     item: T,
+    now: TimestampMs,
+}
+
+/// How long ago it was seen first; nothing when that is now.
+fn age(found: &Of<FindingReport>) -> Cell {
+    let first = found.item.first_seen_local;
+    first.map_or(Cell::Empty, |first| Cell::Span(found.now.as_ms().saturating_sub(first.as_ms())))
 }
 
 const FINDINGS: Listing<Of<FindingReport>> = Listing {
@@ -31,6 +38,13 @@ const FINDINGS: Listing<Of<FindingReport>> = Listing {
         Column { key: "kind", title: "Found", rank: 0, value: |f| text(f.item.finding.kind) },
         Column { key: "symbol", title: "Symbol", rank: 1, value: |f| maybe(f.item.finding.symbol.as_ref()) },
         Column { key: "status", title: "Status", rank: 2, value: |f| text(f.item.status) },
+        Column { key: ONLY_IN_TABLES, title: "Age", rank: 1, value: age },
+        Column {
+            key: "first_seen_local",
+            title: "First seen",
+            rank: NOT_IN_TABLES,
+            value: |f| f.item.first_seen_local.into(),
+        },
         Column { key: "evidence", title: "Evidence", rank: 0, value: |f| text(&f.item.finding.evidence) },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |f| text(&f.item.finding.subject) },
         Column {
@@ -48,6 +62,7 @@ const REPAIRS: Listing<Of<RepairReport>> = Listing {
     columns: &[
         Column { key: "account", title: "Account", rank: NOT_IN_TABLES, value: |r| text(&r.account) },
         Column { key: "kind", title: "Repaired", rank: 0, value: |r| text(&r.item.kind) },
+        Column { key: "symbol", title: "Symbol", rank: 1, value: |r| maybe(r.item.symbol.as_ref()) },
         Column { key: "cause", title: "Because", rank: 0, value: |r| text(&r.item.cause) },
         Column {
             key: "repair",
@@ -88,6 +103,12 @@ fn detail(verdict: &Verdict) -> Cell {
     }
 }
 
+/// Which account it is about, and when it is looked at.
+struct About<'a> {
+    account: &'a AccountId,
+    now: TimestampMs,
+}
+
 /// Prints a report and answers its exit code.
 pub(super) fn print(
     mode: Mode,
@@ -97,12 +118,13 @@ pub(super) fn print(
     context: &mut Context,
 ) -> Result<ExitCode, CommandError> {
     let code = exit_code(report);
+    let of = About { account, now: context.clock.now() };
     let output = &mut context.output;
     match output.format {
         Format::Json => {
-            list(output, &FINDINGS, account, &report.findings)?;
-            list(output, &REPAIRS, account, &report.repairs)?;
-            list(output, &CHECKS, account, &report.verification.checks)?;
+            list(output, &FINDINGS, &of, &report.findings)?;
+            list(output, &REPAIRS, &of, &report.repairs)?;
+            list(output, &CHECKS, &of, &report.verification.checks)?;
             let count = |status| report.findings.iter().filter(|found| found.status == status).count();
             output.json(&json!({
                 "schema": "fillbook.reconcile/1",
@@ -114,62 +136,68 @@ pub(super) fn print(
                 "findings": report.findings.len(),
                 "resolved": count(DiscrepancyStatus::Resolved),
                 "pending": count(DiscrepancyStatus::Pending),
-                "left": report.unresolved().count(),
+                "left": left_count(report),
                 "repairs": report.repairs.len(),
                 "recorded": report.counts.recorded,
                 "merged": report.counts.merged,
                 "conflicts": report.counts.conflicts,
                 "checks_clean": report.verification.is_clean(),
+                "quarantined": report.quarantined.iter().map(|entry| json!({
+                    "symbol": entry.symbol.as_str(), "reason": entry.reason,
+                })).collect::<Vec<_>>(),
+                "not_answered": report.failed.iter().map(|failed| json!({
+                    "symbol": failed.symbol.as_ref().map(Symbol::as_str), "what": failed.what,
+                })).collect::<Vec<_>>(),
                 "requests": report.requests,
                 "weight": report.weight,
                 "exit_code": code.as_u8(),
             }))?;
         }
-        Format::Csv => list(output, &FINDINGS, account, &report.findings)?,
-        Format::Table => tell(mode, account, base_url, report, output)?,
+        Format::Csv => list(output, &FINDINGS, &of, &report.findings)?,
+        Format::Table => tell(mode, &of, base_url, report, output)?,
     }
     Ok(code)
 }
 
-/// The worst of what is left.
+/// The worst of what is left, and of what the exchange did not answer.
 fn exit_code(report: &CycleReport) -> ExitCode {
-    if report.unresolved().next().is_some() || !report.verification.is_clean() {
-        ExitCode::Discrepancies
-    } else {
-        ExitCode::Fine
-    }
+    let left = if report.leaves_discrepancies() { ExitCode::Discrepancies } else { ExitCode::Fine };
+    let failed = report.failed.iter().map(|failed| class_exit_code(failed.class));
+    failed.filter(|code| *code != ExitCode::Error).fold(left, ExitCode::worst)
 }
 
 fn list<T: Clone>(
     output: &mut Output,
     listing: &Listing<Of<T>>,
-    account: &AccountId,
+    about: &About<'_>,
     items: &[T],
 ) -> Result<(), CommandError> {
-    let items: Vec<_> = items.iter().map(|item| Of { account: account.clone(), item: item.clone() }).collect();
+    let items: Vec<_> =
+        items.iter().map(|item| Of { account: about.account.clone(), item: item.clone(), now: about.now }).collect();
     Ok(output.list(listing, &items)?)
 }
 
 /// The same for a person: what was looked at, found and done, what it cost, and what is left.
 fn tell(
     mode: Mode,
-    account: &AccountId,
+    about: &About<'_>,
     base_url: &str,
     report: &CycleReport,
     output: &mut Output,
 ) -> Result<(), CommandError> {
+    let account = about.account;
     let what = match mode {
         Mode::Sync => "",
         Mode::Audit => "; nothing is changed",
     };
     output.paragraph(&format!("Account {account} at {base_url}{what}."))?;
     if mode == Mode::Audit {
-        section(output, &FINDINGS, account, &report.findings)?;
+        section(output, &FINDINGS, about, &report.findings)?;
     } else {
-        section(output, &REPAIRS, account, &report.repairs)?;
+        section(output, &REPAIRS, about, &report.repairs)?;
         let left: Vec<_> =
             report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved).cloned().collect();
-        section(output, &FINDINGS, account, &left)?;
+        section(output, &FINDINGS, about, &left)?;
     }
     let failed: Vec<_> = report
         .verification
@@ -178,7 +206,7 @@ fn tell(
         .filter(|check| matches!(check.verdict, Verdict::Fail { .. }))
         .cloned()
         .collect();
-    section(output, &CHECKS, account, &failed)?;
+    section(output, &CHECKS, about, &failed)?;
     output.line("")?;
     let closely = count(report.symbols.len() as u64, "symbol");
     let cost = format!("{} of weight {}", count(report.requests, "request"), report.weight);
@@ -197,6 +225,9 @@ fn tell(
         output.titled("Recorded", 9, &recorded)?;
     }
     output.titled("Checks", 9, &checks(report))?;
+    for entry in &report.quarantined {
+        output.titled("Not added", 9, &format!("{}: {}", entry.symbol, entry.reason))?;
+    }
     output.titled(if mode == Mode::Sync { "Left" } else { "To do" }, 9, &left(mode, report))?;
     Ok(())
 }
@@ -205,7 +236,7 @@ fn tell(
 fn section<T: Clone>(
     output: &mut Output,
     listing: &Listing<Of<T>>,
-    account: &AccountId,
+    about: &About<'_>,
     items: &[T],
 ) -> Result<(), CommandError> {
     if items.is_empty() {
@@ -213,7 +244,7 @@ fn section<T: Clone>(
     }
     output.line("")?;
     let shown = items.get(..SHOWN_MAX).unwrap_or(items);
-    list(output, listing, account, shown)?;
+    list(output, listing, about, shown)?;
     if items.len() > shown.len() {
         output.paragraph(&format!("... and {} more; --json has all of them.", items.len() - shown.len()))?;
     }
@@ -247,9 +278,17 @@ fn checks(report: &CycleReport) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// How much is confirmed and not repaired: of this look, and what earlier ones left on record.
+fn left_count(report: &CycleReport) -> usize {
+    let known = |known: &&Discrepancy| known.entry.status == DiscrepancyStatus::Unresolved;
+    let here: Vec<_> = report.unresolved().filter_map(|found| found.id).collect();
+    let elsewhere = report.left.iter().filter(known).filter(|known| !here.contains(&known.id)).count();
+    report.unresolved().count() + elsewhere + report.quarantined.len()
+}
+
 fn left(mode: Mode, report: &CycleReport) -> String {
-    let count_of = |status| report.findings.iter().filter(|found| found.status == status).count();
-    let (unresolved, pending) = (count_of(DiscrepancyStatus::Unresolved), count_of(DiscrepancyStatus::Pending));
+    let pending = report.findings.iter().filter(|found| found.status == DiscrepancyStatus::Pending).count();
+    let unresolved = left_count(report);
     let waits = if pending > 0 { format!("; {pending} may settle by themselves") } else { String::new() };
     match (mode, unresolved) {
         (_, 0) if pending == 0 => "nothing".to_owned(),

@@ -1,0 +1,57 @@
+//! The bot's own files that tell which strategy an order or position came from.
+
+use std::path::{Path, PathBuf};
+
+use reconciler::{BadEntry, LabelSources, parse_entry_events, parse_state};
+
+use crate::args::ReconcileArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::output::Output;
+
+/// How many unusable entries of a file are named.
+const NAMED_MAX: usize = 5;
+
+#[derive(Debug, thiserror::Error)]
+#[error("{} cannot be read", path.display())]
+struct Unreadable {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Reads what the command line names. What cannot be used of a file is named; the rest of it is used.
+///
+/// # Errors
+/// When a file cannot be read at all: without it labels would be missing, and nobody would know why.
+pub(super) fn read(args: &ReconcileArgs, output: &mut Output) -> Result<LabelSources, CommandError> {
+    let mut labels = LabelSources::default();
+    if let Some(path) = &args.entry_events {
+        let read = parse_entry_events(&text(path)?, output.zone.time_zone());
+        tell(path, &read.bad, output);
+        labels.events = read.events;
+    }
+    if let Some(path) = &args.state {
+        let read = parse_state(&text(path)?);
+        tell(path, &read.bad, output);
+        labels.states = read.labels;
+    }
+    Ok(labels)
+}
+
+fn text(path: &Path) -> Result<String, CommandError> {
+    let bytes = std::fs::read(path).map_err(|source| {
+        CommandError::new(ExitCode::Error, Unreadable { path: path.to_owned(), source })
+            .hint("name the file that the bot writes, or leave the option out")
+    })?;
+    // A line that was cut off in the middle of a character is one bad line, not a bad file.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn tell(path: &Path, bad: &[BadEntry], output: &mut Output) {
+    for entry in bad.iter().take(NAMED_MAX) {
+        output.complain(&format!("warning: {}, {}: not used: {}", path.display(), entry.place, entry.reason));
+    }
+    if bad.len() > NAMED_MAX {
+        output.complain(&format!("warning: {}: {} more are not used", path.display(), bad.len() - NAMED_MAX));
+    }
+}
