@@ -173,6 +173,45 @@ fn two_exchange_accounts_are_not_mixed() {
     assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
 }
 
+/// The same over several commands: a book that has one person's trades takes nobody else's, and nothing of them is written.
+#[test]
+fn a_book_stays_with_the_exchange_account_that_it_began_with() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("mine.csv", format!("{HEADER}\n{GOOD}\n"));
+    sandbox.write("yours.csv", format!("{HEADER}\n{}\n", row(2, "Uid", "8")));
+    sandbox.run(&["import", "mine.csv"]).exits(0);
+    let run = sandbox.run(&["import", "yours.csv"]).exits(4);
+    assert!(run.stderr.contains("`7`") && run.stderr.contains("`8`"), "{}", run.transcript());
+    assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
+    sandbox.run(&["import", "mine.csv"]).exits(0);
+    sandbox.run(&["init", "--account", "yours"]).exits(0);
+    sandbox.run(&["import", "--account", "yours", "yours.csv"]).exits(0);
+}
+
+/// The user's word that the account never held a long and a short at once, and a trade of a hedge: the word is not
+/// believed silently, whichever comes first.
+#[test]
+fn a_word_about_the_position_mode_that_facts_contradict_is_told() {
+    let hedged = format!("{HEADER}\n{}\n", row(1, "Position Side", "LONG"));
+    let said_first = Sandbox::with_book(&["--position-mode", "one-way"]);
+    said_first.write("trades.csv", &hedged);
+    let run = said_first.run(&["import", "trades.csv"]).exits(3);
+    assert!(run.stderr.contains("was said to be one_way, but a fact of a hedge"), "{}", run.transcript());
+    let said_later = Sandbox::with_book(&[]);
+    said_later.write("trades.csv", &hedged);
+    said_later.run(&["import", "trades.csv"]).exits(0);
+    let run = said_later.run(&["init", "--position-mode", "one-way"]).exits(3);
+    assert!(run.stderr.contains("2026-03-01 08:00:00"), "{}", run.transcript());
+    for sandbox in [&said_first, &said_later] {
+        let verify = sandbox.run(&["verify"]).exits(3);
+        assert!(verify.stdout.contains("was said to be one_way"), "{}", verify.transcript());
+        assert_eq!(sandbox.run(&["discrepancies", "--json"]).exits(0).json()[0]["kind"], "position_mode");
+        sandbox.run(&["init", "--position-mode", "hedge"]).exits(0);
+        assert!(sandbox.run(&["discrepancies", "--json"]).exits(0).stdout.is_empty());
+        assert!(!sandbox.run(&["verify"]).stdout.contains("FAIL"));
+    }
+}
+
 /// A zone that was set long ago was not meant for this file.
 #[test]
 fn only_the_command_line_dates_files() {

@@ -133,6 +133,8 @@ struct Read {
     lines: Vec<Line>,
     unplaced: u64,
     quarantined: Vec<(String, String)>,
+    /// What contradicts the user's word about the position mode.
+    contradiction: Option<String>,
     code: ExitCode,
 }
 
@@ -149,6 +151,9 @@ impl Read {
         output.list(&LISTING, &self.lines)?;
         for (symbol, reason) in &self.quarantined {
             output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
+        }
+        if let Some(contradiction) = &self.contradiction {
+            output.complain(&format!("warning: {contradiction}; `fillbook init --position-mode` corrects the word"));
         }
         if self.unplaced > 0 {
             let (are, change) = if self.unplaced == 1 { ("is", "it") } else { ("are", "they") };
@@ -209,7 +214,11 @@ impl Recording<'_> {
         }
         let unplaced = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
         let unplaced = self.store.fill_count(&unplaced).await?;
-        Ok(Read { lines, unplaced, quarantined, code })
+        let contradiction = super::journal::mode_contradiction(self.store, &self.account).await?;
+        if contradiction.is_some() {
+            code = code.worst(ExitCode::Discrepancies);
+        }
+        Ok(Read { lines, unplaced, quarantined, contradiction, code })
     }
 
     async fn commit(&self, statements: Vec<Statement>, uid: Option<String>) -> Result<CommitReport, StoreError> {

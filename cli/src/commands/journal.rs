@@ -1,10 +1,13 @@
 //! What the lists of the journal have in common: ages, and the JSON that the journal keeps.
 
-use ledger_core::TimestampMs;
-use ledger_store::Page;
+use exchange_client::files::Zone;
+use ledger_core::{AccountId, TimestampMs};
+use ledger_store::{DiscrepancyFilter, Page, PageRequest, Store};
 use serde_json::Value;
 
+use crate::error::CommandError;
 use crate::output::Cell;
+use crate::times::show_time;
 
 /// An entry of the journal, with the time at which it is looked at.
 #[derive(Debug)]
@@ -32,10 +35,31 @@ pub(super) fn number(id: i64) -> Cell {
 
 /// The one line of evidence that is meant for a reader, else all of it.
 pub(super) fn evidence(json: &str) -> Cell {
-    let line = serde_json::from_str::<Value>(json).ok().and_then(|value| {
-        value.get("evidence").and_then(Value::as_str).map(str::to_owned).or_else(|| Some(words(&value)))
-    });
-    Cell::Text(line.unwrap_or_else(|| json.to_owned()))
+    Cell::Text(evidence_line(json))
+}
+
+pub(super) fn evidence_line(json: &str) -> String {
+    let Ok(value) = serde_json::from_str::<Value>(json) else { return json.to_owned() };
+    let line = value.get("evidence").and_then(Value::as_str).map(str::to_owned);
+    line.or_else(|| mode_story(&value)).unwrap_or_else(|| words(&value))
+}
+
+/// The user's word about the position mode against what the exchange or a fact says.
+fn mode_story(value: &Value) -> Option<String> {
+    let stated = value.get("stated")?.as_str()?;
+    let against = value.get("contradicted_by")?;
+    let (what, mode) = (against.get("what")?.as_str()?, against.get("mode")?.as_str()?);
+    let at = TimestampMs::new(against.get("ts")?.as_i64()?).ok()?;
+    let at = show_time(at, &Zone::utc());
+    Some(format!("the position mode was said to be {stated}, but {what} at {at} UTC says {mode}"))
+}
+
+/// What contradicts the user's word about the position mode, if anything does.
+pub(super) async fn mode_contradiction(store: &dyn Store, account: &AccountId) -> Result<Option<String>, CommandError> {
+    let kind = Some("position_mode".to_owned());
+    let filter = DiscrepancyFilter { kind, ..DiscrepancyFilter::open(account.clone()) };
+    let found = store.discrepancies(&filter, &PageRequest::first(1)).await?.items.pop();
+    Ok(found.map(|found| evidence_line(&found.entry.evidence_json)))
 }
 
 /// JSON of the journal in words: `findings 3, repairs 3`. Zeros and empty values are left out; objects of a list are added
@@ -89,6 +113,10 @@ mod tests {
                 "checks clean, findings 3, symbols A B",
             ),
             (r#"[{"file":"a","new":2,"merged":0},{"file":"b","new":3}]"#, "new 5"),
+            (
+                r#"{"contradicted_by":{"mode":"hedge","ts":1772352000000,"what":"a fact of a hedge"},"stated":"one_way"}"#,
+                "the position mode was said to be one_way, but a fact of a hedge at 2026-03-01 08:00:00 UTC says hedge",
+            ),
             ("not json", "not json"),
         ] {
             let Cell::Text(line) = evidence(json) else { panic!("{json}") };

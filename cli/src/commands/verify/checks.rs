@@ -97,6 +97,7 @@ pub(crate) async fn all(
     output.progress("adding up cash flows");
     checks.push(super::derived::conservation(store, account).await?);
     checks.push(conflicts(store, account).await?);
+    checks.push(position_mode(store, account).await?);
     output.progress("checking orders");
     checks.push(executed(store, account).await?);
     checks.push(foreign(store, account).await?);
@@ -134,6 +135,20 @@ async fn conflicts(store: &dyn Store, account: &AccountId) -> Result<Check, Comm
         Check::fail(NAME, ExitCode::Discrepancies, faults.story("conflict"))
     } else {
         Check::pass(NAME, "no fact is stated in two ways")
+    })
+}
+
+/// Nothing contradicts the user's word about the position mode, by which fills without a position side are placed.
+async fn position_mode(store: &dyn Store, account: &AccountId) -> Result<Check, CommandError> {
+    const NAME: &str = "position mode";
+    if let Some(contradiction) = super::super::journal::mode_contradiction(store, account).await? {
+        return Ok(Check::fail(NAME, ExitCode::Discrepancies, contradiction));
+    }
+    let account = store.account(account).await?;
+    Ok(match account.as_ref().and_then(|account| account.mode().map(|mode| (mode, account.position_mode.is_some()))) {
+        Some((mode, true)) => Check::pass(NAME, format!("{mode}, as was said; nothing contradicts it")),
+        Some((mode, false)) => Check::pass(NAME, format!("{mode}, by the exchange's answer")),
+        None => Check::not_checkable(NAME, "nobody has said it, and the exchange was not asked"),
     })
 }
 
