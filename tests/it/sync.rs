@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::process::{Command, Stdio};
 
+use exchange_client::simulator::FaultProfile;
 use ledger_core::Side;
 
 use crate::support::{Exchange, Sandbox};
@@ -212,6 +213,87 @@ fn a_secret_in_the_configuration_is_refused_and_not_shown() {
     let run = sandbox.run(&["status"]).exits(1);
     assert!(run.stderr.contains("api_secret") && run.stderr.contains("line 3"), "{}", run.transcript());
     assert!(!run.stderr.contains("very-secret-indeed"), "{}", run.transcript());
+}
+
+/// A crashed bot leaves its write-ahead log beside the book: the audit reads what is in it, and changes neither.
+#[test]
+fn an_audit_beside_a_crashed_writer_changes_nothing() {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    let exchange = traded(10);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    let book = sandbox.path().join("fillbook.db");
+    let mut writer = SqliteConnection::establish(book.to_str().unwrap()).unwrap();
+    // A fill that only the log knows of: the last one is gone.
+    writer.batch_execute("DELETE FROM fills WHERE rowid = (SELECT max(rowid) FROM fills)").unwrap();
+    let crashed = Sandbox::empty();
+    for name in ["fillbook.db", "fillbook.db-wal"] {
+        std::fs::copy(sandbox.path().join(name), crashed.path().join(name)).unwrap();
+    }
+    drop(writer);
+    let before = crashed.files();
+    assert!(!before["fillbook.db-wal"].is_empty());
+    let run = crashed.command(&["audit"], &exchange.environment()).exits(3);
+    assert!(run.stdout.contains("missing_fills"), "{}", run.transcript());
+    let after = crashed.files();
+    for name in ["fillbook.db", "fillbook.db-wal"] {
+        assert!(before[name] == after[name], "{name} changed");
+    }
+}
+
+/// Which strategy it was, from the bot's own files: its log of entries, then its state. What cannot be read of them is
+/// named, and stops nothing.
+#[test]
+fn labels_come_from_the_bots_own_files() {
+    let exchange = Exchange::start(11);
+    exchange.trade("job-1", "BTCUSDT", Side::Buy, "0.02");
+    exchange.trade("job-2", "ETHUSDT", Side::Sell, "0.5");
+    let sandbox = Sandbox::empty();
+    let engine = |symbol: &str| {
+        let orders = sandbox.run(&["orders", "--json", "--symbol", symbol]).exits(0).json();
+        orders[0]["engine"].as_str().map(str::to_owned)
+    };
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert_eq!((engine("BTCUSDT"), engine("ETHUSDT")), (None, None));
+    let order = sandbox.run(&["orders", "--json", "--symbol", "BTCUSDT"]).exits(0).json()[0]["order_id"].clone();
+    let entry = format!(
+        r#"{{"ts": 1772344800, "symbol": "BTC/USDT:USDT", "side": "LONG", "engine": "swing", "order_id": {order}}}"#
+    );
+    sandbox.write("entries.log", format!("{entry}\n{{broken\n"));
+    sandbox.write("state.json", r#"{"ETH/USDT:USDT": {"in_pos": true, "meta": {"reason": "reversal"}}}"#);
+    let missing = sandbox.command(&["sync", "--entry-events", "nowhere.log"], &exchange.environment()).exits(1);
+    assert!(missing.stderr.contains("nowhere.log"), "{}", missing.transcript());
+    let files = ["--entry-events", "entries.log", "--state", "state.json"];
+    sandbox.command(&[&["audit"], &files[..]].concat(), &exchange.environment()).exits(3);
+    let run = sandbox.command(&[&["sync"], &files[..]].concat(), &exchange.environment()).exits(0);
+    assert!(run.stderr.contains("entries.log, line 2: not used"), "{}", run.transcript());
+    assert!(run.stdout.contains("label_order"), "{}", run.transcript());
+    assert_eq!((engine("BTCUSDT").as_deref(), engine("ETHUSDT").as_deref()), (Some("swing"), Some("reversal")));
+}
+
+/// An exchange that drops, delays, throttles and garbles by chance: whatever a run could not read the next one reads, the
+/// book stays sound, and in the end it is the exchange's.
+#[test]
+fn a_bad_day_of_the_exchange_ends_well() {
+    let exchange = traded(12);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    exchange.trade("fb-four", "SOLUSDT", Side::Buy, "12");
+    exchange.simulator.set_faults(FaultProfile::flaky());
+    for _ in 0..3 {
+        let run = sandbox.command(&["sync", "--json"], &exchange.environment());
+        assert!([0, 3, 5].contains(&run.code), "{}", run.transcript());
+        // A partly answered look says so in its exit code.
+        let summary = run.json().into_iter().find(|line| line["schema"] == "fillbook.reconcile/1");
+        let unanswered = summary.is_some_and(|summary| !summary["not_answered"].as_array().unwrap().is_empty());
+        assert!(!unanswered || run.code != 0, "{}", run.transcript());
+    }
+    exchange.simulator.set_faults(FaultProfile::none());
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert_same_fills(&exchange, &sandbox);
+    let verify = sandbox.run(&["verify"]);
+    assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
 }
 
 /// Ctrl-C while an exchange keeps us waiting: the book is sound, and the next run goes on.

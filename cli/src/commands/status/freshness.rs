@@ -13,7 +13,7 @@ use super::super::journal::words;
 use super::super::rebuild::count;
 use crate::error::CommandError;
 use crate::output::Cell;
-use crate::times::show_time;
+use crate::times::{show_day, show_time};
 
 /// From this share of what the exchange keeps on, it is said that history is about to be lost.
 const EXPIRING_PERCENT: i64 = 80;
@@ -48,7 +48,7 @@ impl Reach {
             (number, None) => format!("{} of {number} symbols", self.stream),
         };
         let forgotten = match self.forgotten_at {
-            Some(at) => format!("; to be read on before {}", show_time(at, zone)),
+            Some(at) => format!("; what came next is kept there until {}", show_day(at, zone)),
             None => String::new(),
         };
         let inferred = if self.is_inferred { ", partly by inference" } else { "" };
