@@ -27,6 +27,8 @@ fn names_that_the_book_never_saw_are_told() {
         (&["report", "--symbol", "ETHUSD"], "did you mean ETHUSDT?"),
         (&["income", "--type", "FUNDING_FEES"], "never seen income type `FUNDING_FEES`; did you mean FUNDING_FEE?"),
         (&["trips", "--engine", "atlas"], "it has seen no engine at all"),
+        (&["discrepancies", "--kind", "mising_fills"], "did you mean missing_fills?"),
+        (&["repairs", "--kind", "restore_order"], "it has seen no kind of repair at all"),
         (&["signals", "--engine", "atlas", "--quiet"], "never seen engine `atlas`"),
     ] {
         for format in [&[][..], &["--json"], &["--csv"]] {

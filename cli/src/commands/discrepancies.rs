@@ -69,7 +69,7 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
     let shown = if args.all { DiscrepancyFilter::all(account) } else { DiscrepancyFilter::standing(account) };
     let filter = DiscrepancyFilter { symbol: args.symbol.clone(), kind: args.kind.clone(), since, ..shown };
     let now = context.clock.now();
-    let asked = Asked { symbol: args.symbol.as_ref(), ..Asked::default() };
+    let asked = Asked { symbol: args.symbol.as_ref(), discrepancy_kind: args.kind.as_deref(), ..Asked::default() };
     let fetch = async |page: &_| Ok(dated(store.discrepancies(&filter, page).await?, now));
     print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await
 }

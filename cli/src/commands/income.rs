@@ -34,7 +34,8 @@ const LISTING: Listing<Sourced<Income>> = Listing {
 pub async fn run(args: &IncomeArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let filter = IncomeFilter { scope: scope(&args.list.scope, context)?, income_type: args.income_type.clone() };
-    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: None, income_type: args.income_type.as_ref() };
+    let asked =
+        Asked { symbol: args.list.scope.symbol.as_ref(), income_type: args.income_type.as_ref(), ..Asked::default() };
     print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
         store.income(&filter, page).await
     })

@@ -93,7 +93,7 @@ pub async fn run(args: &OrderArgs, context: &mut Context) -> Result<ExitCode, Co
         residual_only: args.missing_fills,
         ..OrderFilter::from(scope(&args.list.scope, context)?)
     };
-    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), ..Asked::default() };
     print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
         store.orders(&filter, page).await
     })

@@ -64,7 +64,7 @@ pub async fn run(args: &RepairArgs, context: &mut Context) -> Result<ExitCode, C
         ..context.settings.account.clone().into()
     };
     let now = context.clock.now();
-    let asked = Asked { symbol: args.symbol.as_ref(), ..Asked::default() };
+    let asked = Asked { symbol: args.symbol.as_ref(), repair_kind: args.kind.as_deref(), ..Asked::default() };
     let fetch = async |page: &_| Ok(dated(store.repairs(&filter, page).await?, now));
     print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await
 }

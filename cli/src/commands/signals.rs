@@ -36,7 +36,7 @@ const LISTING: Listing<Sourced<Signal>> = Listing {
 pub async fn run(args: &SignalArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let filter = SignalFilter { engine: args.engine.clone(), ..scope(&args.list.scope, context)?.into() };
-    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), ..Asked::default() };
     print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
         store.signals(&filter, page).await
     })

@@ -62,7 +62,7 @@ pub async fn run(args: &TripArgs, context: &mut Context) -> Result<ExitCode, Com
     let account = context.settings.account.clone();
     super::warn_of_left_out(store.as_ref(), &account, &mut context.output).await?;
     let scope = scope(&args.list.scope, context)?;
-    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), income_type: None };
+    let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), ..Asked::default() };
     if args.open {
         let mut trips = store.open_trips(&account).await?;
         trips.retain(|trip| scope.symbol.as_ref().is_none_or(|symbol| trip.symbol == *symbol));

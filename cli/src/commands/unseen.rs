@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use ledger_core::{AccountId, EngineLabel, IncomeType, Symbol};
-use ledger_store::{IncomeFilter, OrderFilter, PageRequest, Scope, SignalFilter, Store, TripFilter};
+use ledger_store::{IncomeFilter, OrderFilter, PageRequest, RepairFilter, Scope, SignalFilter, Store, TripFilter};
+use reconciler::DiscrepancyKind;
 
 use super::PAGE;
 use crate::error::CommandError;
@@ -12,6 +13,8 @@ use crate::output::Output;
 
 /// How many names are listed when none is near.
 const LISTED_MAX: usize = 12;
+/// The kinds of discrepancies that the book itself notices.
+const STORE_KINDS: [&str; 2] = ["conflicting_fact", "position_mode"];
 /// From this similarity on (0 to 1) a name is taken for what was meant.
 const NEAR_MIN_PERCENT: usize = 60;
 
@@ -21,6 +24,8 @@ pub(super) struct Asked<'a> {
     pub(super) symbol: Option<&'a Symbol>,
     pub(super) engine: Option<&'a EngineLabel>,
     pub(super) income_type: Option<&'a IncomeType>,
+    pub(super) discrepancy_kind: Option<&'a str>,
+    pub(super) repair_kind: Option<&'a str>,
 }
 
 /// Says on standard error which of the names that were asked for the book has never seen, with the nearest ones that it
@@ -40,6 +45,14 @@ pub(super) async fn explain(
     }
     if let Some(income_type) = asked.income_type {
         warn("income type", income_type, &income_types(store, account).await?, output);
+    }
+    if let Some(kind) = asked.discrepancy_kind {
+        let mut known: BTreeSet<String> = DiscrepancyKind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
+        known.extend(STORE_KINDS.map(str::to_owned));
+        warn("kind of discrepancy", &kind, &known, output);
+    }
+    if let Some(kind) = asked.repair_kind {
+        warn("kind of repair", &kind, &repair_kinds(store, account).await?, output);
     }
     Ok(())
 }
@@ -102,6 +115,18 @@ async fn engines(store: &dyn Store, account: &AccountId) -> Result<BTreeSet<Stri
     loop {
         let page = store.trips(&trips, &request).await?;
         names.extend(page.items.iter().filter_map(|trip| trip.engine.as_ref()).map(ToString::to_string));
+        let Some(next) = page.next else { return Ok(names) };
+        request = request.after(next);
+    }
+}
+
+async fn repair_kinds(store: &dyn Store, account: &AccountId) -> Result<BTreeSet<String>, CommandError> {
+    let mut names = BTreeSet::new();
+    let filter = RepairFilter::from(account.clone());
+    let mut request = PageRequest::first(PAGE);
+    loop {
+        let page = store.repairs(&filter, &request).await?;
+        names.extend(page.items.into_iter().map(|repair| repair.kind));
         let Some(next) = page.next else { return Ok(names) };
         request = request.after(next);
     }
