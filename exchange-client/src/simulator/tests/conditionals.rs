@@ -74,6 +74,31 @@ fn closing_the_position_takes_what_is_there_when_triggered() {
 }
 
 #[test]
+fn a_hedged_stop_closes_no_more_than_there_is_when_triggered() {
+    let config = SimulatorConfig {
+        accounts: vec![SimulatorAccount { hedge_mode: true, ..SimulatorAccount::standard() }],
+        ..SimulatorConfig::new(1)
+    };
+    let (simulator, desk) = still_with(config);
+    set_price(&simulator, "ETHUSDT", "3000");
+    desk.order("symbol=ETHUSDT&side=SELL&positionSide=SHORT&type=MARKET&quantity=2");
+    let stop = "symbol=ETHUSDT&side=BUY&positionSide=SHORT&type=STOP_MARKET&quantity=2";
+    let first = desk.conditional(&format!("{stop}&triggerPrice=3100"));
+    desk.conditional(&format!("{stop}&triggerPrice=3200"));
+    desk.order("symbol=ETHUSDT&side=BUY&positionSide=SHORT&type=MARKET&quantity=0.5");
+    set_price(&simulator, "ETHUSDT", "3100");
+    let row = desk.get("v1/algoOrder", &format!("algoId={}", first["algoId"]));
+    assert_eq!(
+        (&row["algoStatus"], &row["quantity"], &row["actualQty"]),
+        (&"FINISHED".into(), &"2.000".into(), &"1.500".into())
+    );
+    assert!(desk.truth().positions.is_empty());
+    // The second one finds nothing left.
+    set_price(&simulator, "ETHUSDT", "3200");
+    assert_eq!(desk.truth().conditionals[1].status, "EXPIRED");
+}
+
+#[test]
 fn a_trailing_stop_sells_below_the_best_price() {
     let (simulator, desk) = still();
     set_price(&simulator, "BTCUSDT", "60000");

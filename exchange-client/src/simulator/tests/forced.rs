@@ -118,6 +118,21 @@ fn without_insurance_the_winners_are_deleveraged() {
 }
 
 #[test]
+fn with_insurance_nobody_is_deleveraged() {
+    let config = SimulatorConfig { accounts: vec![poor("loser"), poor("winner")], ..SimulatorConfig::new(1) };
+    let (simulator, loser) = still_with(config);
+    let winner = Desk::new(&simulator, 1);
+    set_price(&simulator, "BTCUSDT", "60000");
+    loser.order("symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.3");
+    winner.order("symbol=BTCUSDT&side=SELL&type=MARKET&quantity=0.2");
+    set_price(&simulator, "BTCUSDT", "50000");
+    assert_eq!((winner.truth().positions.len(), winner.truth().orders.len()), (1, 1));
+    // Lost 3000 and a fee of 6 with 992.8 there: the fund, a million at first, pays the rest.
+    assert_eq!(loser.truth().income.last().unwrap().amount, dec("2013.2"));
+    assert_eq!(simulator.books().house["insurance"]["USDT"], dec("997986.8"));
+}
+
+#[test]
 fn the_exchange_can_be_made_to_act() {
     let (simulator, desk) = still();
     let (btc, eth) = (symbol("BTCUSDT"), symbol("ETHUSDT"));
