@@ -116,8 +116,16 @@ fn is_worth_asking(seen: &Observation, policy: &Policy, key: &OrderKey) -> bool 
         < policy.absence_misses_min
 }
 
-/// What the book says was sent, and of which it has no order.
+/// What the book says was decided or sent, and of which it has no order.
 fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
+    for signal in seen.book.signals.iter().map(|signal| &signal.fact) {
+        let subject = Subject::Signal(signal.signal_id.clone());
+        let misses = misses_on_record(&seen.book, DiscrepancyKind::SignalWithoutOrder, &subject);
+        let age_ms = seen.asked_at.as_ms().saturating_sub(signal.time.at.as_ms());
+        if misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms {
+            suspects.entry(signal.symbol.clone()).or_default().is_dirty = true;
+        }
+    }
     for intent in seen.book.intents.values().map(|intent| &intent.fact) {
         if is_to_be_asked_for(seen, policy, intent) {
             let suspect = suspects.entry(intent.symbol.clone()).or_default();

@@ -37,7 +37,7 @@ pub(super) fn plan_positions(
         let stated_qty = stated.map_or(Decimal::ZERO, |stated| stated.qty);
         let walk = close.fills.as_ref().ok();
         let position = Position { observation, symbol: &symbol, side, stated_qty };
-        let found = position.mismatch(walk, now);
+        let found = position.mismatch(walk, now)?;
         let symbol_plan = plan.symbol(&symbol);
         let Some(walk) = walk else {
             if let Some(finding) = found {
@@ -92,11 +92,23 @@ impl Position<'_> {
         !has_fills && held.is_none_or(|held| held.position.fill_count == 0 && held.position.qty.is_zero())
     }
 
-    fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Option<Finding> {
+    /// What the book holds. Where its contract is not on record yet, nothing was derived: then what its fills add up to.
+    fn booked(&self) -> Result<Decimal, MathError> {
+        let book = &self.observation.book;
+        if !book.unfolded.contains(self.symbol) {
+            return Ok(book.qty(self.symbol, self.side));
+        }
+        let close = self.observation.symbols.get(self.symbol);
+        let fills = close.iter().flat_map(|close| close.book_fills.values()).map(|known| &known.fact);
+        let mut fills = fills.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == self.side);
+        fills.try_fold(Decimal::ZERO, |sum, fill| sum.checked_add(fill.signed_qty()))
+    }
+
+    fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Result<Option<Finding>, MathError> {
         let Self { observation, symbol, side, stated_qty } = self;
-        let booked = observation.book.qty(symbol, *side);
+        let booked = self.booked()?;
         if *stated_qty == booked {
-            return None;
+            return Ok(None);
         }
         let what = if *side == PositionSide::Net { symbol.to_string() } else { format!("{symbol} {side}") };
         let (kind, mut evidence) = if stated_qty.is_zero() {
@@ -109,13 +121,13 @@ impl Position<'_> {
             (DiscrepancyKind::PositionMismatch, format!("{what}: the exchange holds {stated_qty}, the book {booked}"))
         };
         if observation.book.unfolded.contains(*symbol) {
-            evidence.push_str(" (its contract is not on record, so its fills could not be added up)");
+            evidence.push_str(" (by its fills: its contract is not on record yet)");
         }
         let latest = walk.and_then(|walk| walk.rows.values().map(|row| row.entity.time.at).max());
         let is_fresh = latest.is_some_and(|at| at.saturating_add_ms(observation.venue.settle_lag_ms) >= now);
         let outlook = if is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
         let subject = Subject::Position((*symbol).clone(), *side);
-        Some(Finding::new(kind, Some(symbol), subject, outlook, evidence))
+        Ok(Some(Finding::new(kind, Some(symbol), subject, outlook, evidence)))
     }
 }
 

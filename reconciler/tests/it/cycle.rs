@@ -1,239 +1,27 @@
 //! Whole cycles: a bot trades on the simulator and records as it goes, records get lost, the reconciler restores them,
 //! and the simulator's own books say whether it got everything.
 
-#![expect(clippy::unwrap_used, reason = "helpers fail like the tests that use them")]
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{MarketSpec, Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
+use exchange_client::binance_usdm::BinanceUsdm;
+use exchange_client::simulator::{MarketSpec, Simulator, SimulatorConfig, SimulatorTransport};
 use exchange_client::{
-    Clock, Credentials, ExchangeReader, ExchangeTrader, ManualClock, NewOrder, OrderKind, Request, Response,
-    SendOutcome, TradeQuery, Transport, TransportError,
+    Clock, Credentials, ExchangeTrader, NewOrder, OrderKind, Request, Response, SendOutcome, Transport, TransportError,
 };
 use ledger_core::{
-    AccountId, AnyFact, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label,
-    OrderClass, OrderIntent, PositionMode, PositionSide, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
-    TimestampMs,
+    AnyFact, ClientOrderId, EngineLabel, EventTime, Fill, IntentOutcome, Label, PositionMode, PositionSide, Side,
+    SignalId, Source, Statement, Symbol,
 };
 use ledger_store::{
-    AccountRepository, Batch, CommitReport, DiscrepancyFilter, DiscrepancyStatus, FillFilter, FillRepository,
-    IntentRepository, LedgerWriter, NewAccount, OpenOptions, OrderFilter, OrderRepository, PageRequest, PendingRefold,
-    PositionRepository, ReconcileStatus, RefoldReport, RunRepository, Scope, SqliteStore, StoreError, StoreResult,
-    SyncRepository,
+    AccountRepository, DiscrepancyFilter, DiscrepancyStatus, IntentRepository, OrderFilter, OrderRepository,
+    PageRequest, PositionRepository, ReconcileStatus, RunRepository, Scope, SyncRepository,
 };
-use reconciler::{
-    Book, CheckName, CycleReport, DiscrepancyKind, ReconcileError, Reconciler, ReconcilerConfig, Recorder, Verdict,
-};
+use reconciler::{DiscrepancyKind, ReconcileError};
 
-const START_MS: i64 = 1_780_000_000_000;
-
-struct House {
-    simulator: Arc<Simulator>,
-    clock: Arc<ManualClock>,
-    exchange: Arc<BinanceUsdm>,
-    store: Arc<SqliteStore>,
-    folder: tempfile::TempDir,
-    account: AccountId,
-}
-
-impl House {
-    async fn new(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::new(TimestampMs::new(START_MS).unwrap()));
-        let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
-        let simulator = Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap());
-        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
-        let exchange = Arc::new(adapter(transport, &clock));
-        let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap());
-        let account = AccountId::new("main").unwrap();
-        let entry = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: clock.now() };
-        store.create_account(entry).await.unwrap();
-        Self { simulator, clock, exchange, store, folder, account }
-    }
-
-    fn recorder(&self) -> Recorder {
-        Recorder::new(Book::of(&self.store), self.account.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>)
-    }
-
-    fn reconciler(&self) -> Reconciler {
-        self.reconciler_over(Arc::clone(&self.exchange) as Arc<dyn ExchangeReader>)
-    }
-
-    fn reconciler_over(&self, exchange: Arc<dyn ExchangeReader>) -> Reconciler {
-        Reconciler {
-            exchange,
-            book: Book::of(&self.store),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            config: ReconcilerConfig::new(self.account.clone()),
-        }
-    }
-
-    /// A bot's order, recorded from signal to fills; `lose` says which of its fills are lost, by ordinal.
-    async fn trade(&self, number: usize, name: &str, side: Side, qty: &str, lose: impl Fn(usize) -> bool) {
-        self.simulator.step(Duration::from_secs(7_400));
-        let recorder = self.recorder();
-        let symbol = Symbol::new(name).unwrap();
-        let engine = Some(EngineLabel::new("swing").unwrap());
-        let signal_id = SignalId::new(format!("s-{number}")).unwrap();
-        let signal = Signal {
-            signal_id: signal_id.clone(),
-            time: EventTime::ms(self.clock.now()),
-            skew_ms: None,
-            symbol: symbol.clone(),
-            side,
-            kind: SignalKind::Entry,
-            engine: engine.clone(),
-            reason: None,
-            skipped: None,
-            meta_json: None,
-            restored: false,
-        };
-        recorder.signal(signal).await.unwrap();
-        let intent = self.intent(number, &symbol, side, qty, Some(signal_id), engine);
-        let outcome = recorder.send(&*self.exchange, &intent).await.unwrap().unwrap();
-        let order = outcome.done().unwrap();
-        let query = TradeQuery::Order(order.entity.key.order_id.clone());
-        let fills = self.exchange.fetch_my_trades(symbol, query).await.unwrap().rows;
-        let kept: Vec<_> =
-            fills.into_iter().enumerate().filter(|(index, _)| !lose(*index)).map(|(_, fill)| fill).collect();
-        recorder.fills(&kept).await.unwrap();
-    }
-
-    fn intent(
-        &self,
-        number: usize,
-        symbol: &Symbol,
-        side: Side,
-        qty: &str,
-        signal_id: Option<SignalId>,
-        engine: Option<EngineLabel>,
-    ) -> OrderIntent {
-        OrderIntent {
-            client_order_id: ClientOrderId::new(format!("bot-{number}")).unwrap(),
-            symbol: symbol.clone(),
-            class: OrderClass::Regular,
-            side,
-            position_side: Some(PositionSide::Net),
-            role: IntentRole::Entry,
-            dca_step: 0,
-            attempt: 1,
-            order_type: Label::new("MARKET").unwrap(),
-            qty: Some(qty.parse().unwrap()),
-            price: None,
-            trigger_price: None,
-            reduce_only: false,
-            signal_id,
-            engine,
-            created_local: self.clock.now(),
-            outcome: IntentOutcome::Pending,
-        }
-    }
-
-    /// A session on several contracts: opened, added to, closed, flipped.
-    async fn session(&self, lose: impl Fn(usize, usize) -> bool) {
-        let plan = [
-            ("BTCUSDT", Side::Buy, "0.05"),
-            ("ETHUSDT", Side::Sell, "1.5"),
-            ("币安人生USDT", Side::Buy, "700"),
-            ("BTCUSDT", Side::Buy, "0.013"),
-            ("ETHUSDC", Side::Buy, "0.4"),
-            ("BTCUSDT", Side::Sell, "0.1"),
-            ("ETHUSDT", Side::Buy, "1.5"),
-            ("SOLUSDT", Side::Buy, "9"),
-        ];
-        for (number, (name, side, qty)) in plan.into_iter().enumerate() {
-            self.trade(number, name, side, qty, |index| lose(number, index)).await;
-        }
-        self.simulator.step(Duration::from_mins(1));
-    }
-
-    async fn book_fills(&self) -> Vec<Fill> {
-        let filter = FillFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
-        page.items.into_iter().map(|fill| fill.fact).collect()
-    }
-
-    /// The book says exactly what the simulator's books say.
-    async fn assert_book_equals_exchange(&self) {
-        let books = self.simulator.books();
-        let truth = &books.accounts[0];
-        let mut fills = self.book_fills().await;
-        fills.sort_by_key(|fill| (fill.key.symbol.clone(), fill.sequence));
-        assert_eq!(fills.len(), truth.trades.len());
-        for (fill, known) in fills.iter().zip(&truth.trades) {
-            assert_eq!((fill.key.symbol.as_str(), fill.sequence), (known.symbol.as_str(), Some(known.id)));
-            assert_eq!((fill.price.get(), fill.qty.get()), (known.price, known.qty));
-            assert_eq!(fill.fee.as_ref().unwrap().amount, known.fee);
-        }
-        let tolerance: Decimal = "0.00000001".parse().unwrap();
-        let mut realized: BTreeMap<String, Decimal> = BTreeMap::new();
-        let mut paid: BTreeMap<(&str, String), Decimal> = BTreeMap::new();
-        let mut open = 0;
-        for held in self.store.positions(&self.account).await.unwrap() {
-            let position = &held.position;
-            let total = realized.entry(held.settle_asset.to_string()).or_default();
-            *total = total.checked_add(position.realized.amount().unwrap()).unwrap();
-            for (what, totals) in [("fees", &position.fees), ("funding", &position.funding)] {
-                for line in totals {
-                    let sum = paid.entry((what, line.asset.to_string())).or_default();
-                    *sum = sum.checked_add(line.total.amount().unwrap()).unwrap();
-                }
-            }
-            let known = truth
-                .positions
-                .iter()
-                .find(|known| known.symbol == held.symbol.as_str() && known.position_side == position.position_side);
-            assert_eq!(position.qty, known.map_or(Decimal::ZERO, |known| known.qty), "{}", held.symbol);
-            if let Some(known) = known {
-                let difference = position.entry_price_avg.unwrap().checked_sub(known.entry_price).unwrap();
-                assert!(difference.abs() <= tolerance, "{}: {difference}", held.symbol);
-                assert_eq!(held.reconcile_status, Some(ReconcileStatus::Matched), "{}", held.symbol);
-                open += 1;
-            }
-        }
-        assert_eq!(open, truth.positions.len());
-        // Fees and funding to the last digit. A payment that no position was held for would be missing here.
-        for (asset, total) in truth.income_total("COMMISSION").unwrap() {
-            assert_eq!(paid.get(&("fees", asset.clone())), Some(&-total), "{asset}");
-        }
-        for (asset, total) in truth.income_total("FUNDING_FEE").unwrap() {
-            assert_eq!(paid.get(&("funding", asset.clone())), Some(&total), "{asset}");
-        }
-        // Realized profit: the exchange rounds each trade's to 8 decimals.
-        for (asset, total) in truth.income_total("REALIZED_PNL").unwrap() {
-            let slack = tolerance.checked_mul(Decimal::from(i64::try_from(truth.trades.len()).unwrap())).unwrap();
-            let difference = realized[&asset].checked_sub(total).unwrap();
-            assert!(difference.abs() <= slack, "{asset}: {difference}");
-        }
-    }
-}
-
-fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>) -> BinanceUsdm {
-    let credentials = SimulatorAccount::standard().credentials().unwrap();
-    let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    BinanceUsdm::with_settings(transport, clock, "http://127.0.0.1:1", credentials, RequestSettings::SIMULATED).unwrap()
-}
-
-fn kinds(report: &CycleReport) -> BTreeMap<DiscrepancyKind, usize> {
-    let mut kinds = BTreeMap::new();
-    for finding in &report.findings {
-        *kinds.entry(finding.finding.kind).or_default() += 1;
-    }
-    kinds
-}
-
-fn assert_all_pass(report: &CycleReport) {
-    for check in &report.verification.checks {
-        // A first look has no earlier balance to compare with.
-        let is_first = check.name == CheckName::Footing && matches!(check.verdict, Verdict::NotCheckable { .. });
-        assert!(is_first || matches!(check.verdict, Verdict::Pass { .. }), "{check:?}");
-    }
-}
+use crate::support::*;
 
 #[tokio::test]
 async fn lost_fills_are_found_shown_and_restored() {
@@ -268,42 +56,33 @@ async fn lost_fills_are_found_shown_and_restored() {
 async fn audit_writes_nothing() {
     let house = House::new(21).await;
     house.session(|order, _| order == 3).await;
-    let bytes = || {
-        let mut files: Vec<_> =
-            std::fs::read_dir(house.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.sort();
-        files.retain(|path| !path.to_string_lossy().ends_with("-shm"));
-        files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect::<Vec<_>>()
-    };
-    let before = bytes();
+    let before = house.files();
     let audit = house.reconciler().audit().await.unwrap();
     assert!(!audit.findings.is_empty() && audit.run.is_none() && !audit.repairs.is_empty());
-    assert_eq!(bytes(), before);
+    assert!(house.files() == before, "the file has changed");
 }
 
 #[tokio::test]
-async fn a_warm_second_run_changes_nothing() {
+async fn a_warm_second_run_writes_nothing() {
     let house = House::new(3).await;
     house.session(|order, _| order == 1).await;
+    // Everything is closed, so no price moves anything.
+    for name in ["BTCUSDT", "ETHUSDC", "SOLUSDT", "币安人生USDT"] {
+        house.simulator.close_from_app("sim-main", &Symbol::new(name).unwrap(), PositionSide::Net).unwrap();
+    }
+    house.simulator.step(Duration::from_secs(60));
     let first = house.reconciler().sync().await.unwrap();
-    assert!(first.counts.recorded > 0);
-    house.simulator.step(Duration::from_secs(20));
-    let second = house.reconciler().sync().await.unwrap();
-    // Mark prices of what is held move on; nothing else is news.
-    let held = house.simulator.books().accounts[0].positions.len();
-    assert_eq!((second.findings.as_slice(), second.repairs.as_slice(), second.income_new), (&[][..], &[][..], 0));
-    assert!(
-        second.counts.recorded <= held && second.counts.merged + second.counts.conflicts == 0,
-        "{:?}",
-        second.counts
-    );
-    assert!(second.symbols.is_empty());
-    assert_all_pass(&second);
-    // With the clock standing still there is nothing at all to write.
-    let third = house.reconciler().sync().await.unwrap();
-    assert_eq!(third.counts.recorded, 0, "{:?}", third.counts);
-    // A warm cycle asks for a few things only, whatever the number of symbols.
-    assert!(second.requests <= 12, "{}", second.requests);
+    assert!(first.counts.recorded > 0 && first.run.is_some());
+    house.reconciler().sync().await.unwrap();
+    let before = house.files();
+    for _ in 0..3 {
+        house.simulator.step(Duration::from_secs(20));
+        let warm = house.reconciler().sync().await.unwrap();
+        assert_eq!((warm.run, warm.findings.as_slice(), warm.repairs.as_slice()), (None, &[][..], &[][..]));
+        assert!(warm.symbols.is_empty() && warm.requests <= 12, "{} {:?}", warm.requests, warm.symbols);
+        assert_all_pass(&warm);
+    }
+    assert!(house.files() == before, "the file has changed");
     house.assert_book_equals_exchange().await;
 }
 
@@ -557,65 +336,6 @@ async fn one_bad_symbol_never_stops_the_others() {
         .unwrap()
         .items;
     assert!(left.is_empty(), "{left:#?}");
-}
-
-/// Passes on a number of commits and fails from then on, as if the process had been killed there.
-struct DiesAfter {
-    store: Arc<SqliteStore>,
-    commits_left: AtomicUsize,
-}
-
-#[async_trait]
-impl LedgerWriter for DiesAfter {
-    async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
-        let left = self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        if left.is_err() {
-            return Err(StoreError::Closed);
-        }
-        self.store.commit(batch).await
-    }
-
-    async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
-        self.store.pending_refolds().await
-    }
-
-    async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
-        self.store.refold(account, symbol).await
-    }
-
-    async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
-        self.store.drop_derived(account).await
-    }
-}
-
-#[tokio::test]
-async fn a_run_that_dies_between_transactions_is_made_good_by_the_next() {
-    for commits in 0..8 {
-        let house = House::new(31).await;
-        house.session(|order, _| order != 2).await;
-        let mut reconciler = house.reconciler();
-        reconciler.book.writer =
-            Arc::new(DiesAfter { store: Arc::clone(&house.store), commits_left: AtomicUsize::new(commits) });
-        let first = reconciler.sync().await;
-        // However far it came, the account-wide cursors have not moved unless every fact was written.
-        let cursors = house.store.cursors(&house.account).await.unwrap();
-        let has_moved = cursors.iter().any(|cursor| cursor.symbol.is_none());
-        assert!(has_moved || first.is_err(), "{commits}");
-        if has_moved {
-            house.assert_book_equals_exchange().await;
-        }
-        let sync = house.reconciler().sync().await.unwrap();
-        assert!(sync.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
-        assert_all_pass(&sync);
-        house.assert_book_equals_exchange().await;
-        let left = house
-            .store
-            .discrepancies(&DiscrepancyFilter::open(house.account.clone()), &PageRequest::first(100))
-            .await
-            .unwrap()
-            .items;
-        assert!(left.is_empty(), "{commits}: {left:#?}");
-    }
 }
 
 #[tokio::test]

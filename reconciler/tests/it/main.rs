@@ -1,0 +1,8 @@
+//! The reconciler against the simulator, whose own books say whether it is right.
+
+#![expect(clippy::unwrap_used, reason = "helpers fail like the tests that use them")]
+
+mod cases;
+mod cycle;
+mod restart;
+mod support;
