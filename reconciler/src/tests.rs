@@ -1,6 +1,7 @@
 //! The reconciler with both seams mocked: what it asks, what it concludes, what it writes, in which order.
 
 mod checks;
+mod deciding;
 mod looking;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -573,6 +574,32 @@ async fn a_cancel_without_a_time_is_the_orders_state_only() {
     log.lock().unwrap().clear();
     recorder.cancel(&stated(Order { updated: None, ..cancelled }), None).await.unwrap();
     assert_eq!(*log.lock().unwrap(), ["order"]);
+}
+
+#[tokio::test]
+async fn a_contract_is_learned_when_it_is_first_needed() {
+    let mut mocks = Mocks::none();
+    mocks.instruments.expect_instrument().times(1).returning(|_, _| Ok(None));
+    let kinds = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&kinds);
+    mocks.writer.expect_commit().returning(move |batch| {
+        log.lock().unwrap().push(batch.statements.iter().map(|fact| fact.fact.kind().to_string()).collect::<Vec<_>>());
+        let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
+        Ok(CommitReport { outcomes, ..CommitReport::default() })
+    });
+    let mut exchange = MockExchangeReader::new();
+    let contract = |name: &str| {
+        stated(ledger_core::Instrument::linear(symbol(name), ledger_core::Asset::new("USDT").unwrap()).unwrap())
+    };
+    let listed = move || Answer { rows: vec![contract("BTCUSDT"), contract("ETHUSDT")], ..answer(vec![]) };
+    exchange.expect_fetch_instruments().times(1).returning(move || Ok(listed()));
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let recorder = Recorder::new(mocks.book(), account_id(), clock).learning_contracts(Arc::new(exchange));
+    for id in [1, 2] {
+        let report = recorder.fills(&[stated(fill(id, "77", "0.01"))]).await.unwrap();
+        assert_eq!(report.outcomes, [Outcome::Recorded], "only what was asked for is answered");
+    }
+    assert_eq!(*kinds.lock().unwrap(), [vec!["instrument", "fill"], vec!["fill"]]);
 }
 
 #[tokio::test]

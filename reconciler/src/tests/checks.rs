@@ -143,3 +143,49 @@ async fn only_orders_that_say_what_was_executed_are_counted() {
     let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
     assert_eq!(*verdict(&verification, CheckName::ExecutedQuantity), Verdict::Pass { compared: 1 });
 }
+
+/// A book with two statements of a wallet, a minute apart, and these rows of the ledger.
+async fn footing(wallets: [&str; 2], rows: Vec<Income>) -> Verdict {
+    let mut mocks = Mocks::empty();
+    mocks.snapshots = MockSnapshotRepository::new();
+    let stated = [(-60_000, wallets[0]), (-100, wallets[1])].map(|(ms, wallet)| {
+        let balance = ledger_core::BalanceSnapshot { asset: usdt(), at: at(ms - 60_000), wallet: dec(wallet) };
+        Sourced::new(balance, Source::Rest)
+    });
+    mocks
+        .snapshots
+        .expect_balance_snapshots()
+        .returning(move |_, _| Ok(ledger_store::Page { items: stated.iter().rev().cloned().collect(), next: None }));
+    mocks.income = MockIncomeRepository::new();
+    mocks.income.expect_income().returning(move |filter, _| {
+        let (since, until) = (filter.scope.since.unwrap(), filter.scope.until.unwrap());
+        let rows = rows.iter().filter(|row| row.time.at >= since && row.time.at < until);
+        Ok(ledger_store::Page { items: rows.map(|row| Sourced::new(row.clone(), Source::Rest)).collect(), next: None })
+    });
+    let verification = verify(&quiet(), &mocks.book(), &account_id()).await.unwrap();
+    verdict(&verification, CheckName::Footing).clone()
+}
+
+#[tokio::test]
+async fn a_wallet_foots_between_two_looks() {
+    let row = |kind: &str, ms: i64, amount: &str| Income {
+        time: EventTime::ms(at(ms)),
+        ..income(kind, usize::try_from(1_000_000 + ms).unwrap(), amount)
+    };
+    let moved =
+        || vec![row("REALIZED_PNL", -90_000, "5"), row("COMMISSION", -89_999, "-0.5"), row("TRANSFER", -70_000, "10")];
+    assert_eq!(footing(["100", "114.5"], moved()).await, Verdict::Pass { compared: 1 });
+    // A row is missing, or one too many is there.
+    for wallets in [["100", "115"], ["100", "104.5"]] {
+        let found = footing(wallets, moved()).await;
+        assert!(matches!(found, Verdict::Fail { compared: 1, count: 1, .. }), "{found:?}");
+    }
+    // A row of the very moment of a statement may be on either side of it.
+    let at_the_end = || moved().into_iter().chain([row("FUNDING_FEE", -60_000, "1")]).collect::<Vec<_>>();
+    assert_eq!(footing(["100", "114.5"], at_the_end()).await, Verdict::Pass { compared: 1 });
+    assert_eq!(footing(["100", "115.5"], at_the_end()).await, Verdict::Pass { compared: 1 });
+    // What nobody documents is not guessed.
+    let strange = moved().into_iter().chain([row("BFUSD_REWARD", -80_000, "1")]).collect::<Vec<_>>();
+    let found = footing(["100", "115.5"], strange).await;
+    assert!(matches!(&found, Verdict::NotCheckable { reason } if reason.contains("BFUSD_REWARD")), "{found:?}");
+}

@@ -100,3 +100,52 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
     // Both are what the exchange says: nothing is news.
     assert!(!plan(&seen).records_facts());
 }
+
+/// A book with this many symbols, all of which were looked at an hour or more ago, and how often an exchange where
+/// nothing happens is asked in a cycle.
+async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
+    let names: Vec<Symbol> = (0..symbols).map(|index| symbol(&format!("C{index}USDT"))).collect();
+    let mut mocks = Mocks::empty();
+    mocks.instruments = MockInstrumentRepository::new();
+    let listed = names.clone();
+    mocks.instruments.expect_symbols().returning(move |_| Ok(listed.clone()));
+    let contracts: Vec<_> = names
+        .iter()
+        .map(|name| {
+            let asset = Asset::new("USDT").unwrap();
+            Sourced::new(ledger_core::Instrument::linear(name.clone(), asset).unwrap(), Source::Rest)
+        })
+        .collect();
+    mocks.instruments.expect_instruments().returning(move |_| Ok(contracts.clone()));
+    let wide = ["orders", "income", "force_orders"].map(|stream| cursor(stream, &at(-3_600_000).to_string()));
+    let hour_ms = 3_600_000;
+    let of_symbols = names.iter().enumerate().map(|(index, name)| SyncCursor {
+        symbol: Some(name.clone()),
+        ..cursor("fills", &at(-hour_ms - i64::try_from(index).unwrap()).to_string())
+    });
+    let cursors: Vec<SyncCursor> = wide.into_iter().chain(of_symbols).collect();
+    mocks.sync = MockSyncRepository::new();
+    mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+    mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let mut exchange = exchange_with(|| Ok(answer(vec![])));
+    let log = Arc::clone(&asked);
+    exchange.expect_fetch_my_trades().returning(move |symbol, _| {
+        log.lock().unwrap().push(symbol);
+        Ok(Page { rows: vec![], asked_at: at(0), next: None })
+    });
+    let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+    // Those that were not looked at the longest.
+    let expected: BTreeSet<Symbol> = names.iter().rev().take(2).cloned().collect();
+    assert_eq!(seen.symbols.keys().cloned().collect::<BTreeSet<_>>(), expected);
+    let asked = asked.lock().unwrap();
+    asked.len()
+}
+
+#[tokio::test]
+async fn a_quiet_cycle_costs_the_same_for_any_number_of_symbols() {
+    let few = questions_of_a_quiet_cycle(10).await;
+    assert_eq!(questions_of_a_quiet_cycle(400).await, few);
+    // Two symbols in turn, two looks at the fills of each.
+    assert_eq!(few, 4);
+}

@@ -35,7 +35,9 @@ fn of(report: &CycleReport, kind: DiscrepancyKind) -> Option<&FindingReport> {
 
 #[track_caller]
 fn status(report: &CycleReport, kind: DiscrepancyKind) -> DiscrepancyStatus {
-    of(report, kind).unwrap_or_else(|| panic!("no {kind}: {:#?}", report.findings)).status
+    let found = of(report, kind);
+    assert!(found.is_some(), "no {kind}: {:#?}", report.findings);
+    found.unwrap().status
 }
 
 impl House {

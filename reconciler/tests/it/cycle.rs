@@ -70,7 +70,7 @@ async fn a_warm_second_run_writes_nothing() {
     for name in ["BTCUSDT", "ETHUSDC", "SOLUSDT", "币安人生USDT"] {
         house.simulator.close_from_app("sim-main", &Symbol::new(name).unwrap(), PositionSide::Net).unwrap();
     }
-    house.simulator.step(Duration::from_secs(60));
+    house.simulator.step(Duration::from_mins(1));
     let first = house.reconciler().sync().await.unwrap();
     assert!(first.counts.recorded > 0 && first.run.is_some());
     house.reconciler().sync().await.unwrap();

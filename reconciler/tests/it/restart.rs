@@ -97,7 +97,7 @@ async fn house() -> House {
     house.trade(2, "BTCUSDT", Side::Sell, "0.05", |index| index == 0).await;
     house.trade(3, "SOLUSDT", Side::Buy, "9", |_| true).await;
     house.simulator.close_from_app("sim-main", &Symbol::new("ETHUSDT").unwrap(), PositionSide::Net).unwrap();
-    house.simulator.step(Duration::from_secs(60));
+    house.simulator.step(Duration::from_mins(1));
     house
 }
 
@@ -118,7 +118,7 @@ async fn logical(house: &House) -> String {
 /// Runs a cycle that ends early. Whether it came to its end all the same.
 async fn cut_short(reconciler: &Reconciler) -> bool {
     // The clock is paused: waiting for nothing takes no time.
-    matches!(tokio::time::timeout(Duration::from_secs(3_600), reconciler.sync()).await, Ok(Ok(_)))
+    matches!(tokio::time::timeout(Duration::from_hours(1), reconciler.sync()).await, Ok(Ok(_)))
 }
 
 async fn made_good(house: &House, expected: &str, what: &str) {

@@ -12,8 +12,8 @@ use ledger_core::{
     OrderIntent, PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
 };
 use ledger_store::{
-    AccountRepository, FillFilter, FillRepository, IntentRepository, NewAccount, OpenOptions, PageRequest,
-    PositionRepository, ReconcileStatus, Scope, SqliteStore,
+    AccountRepository, FillFilter, FillRepository, NewAccount, OpenOptions, PageRequest, PositionRepository,
+    ReconcileStatus, Scope, SqliteStore,
 };
 use reconciler::{Book, CheckName, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, Recorder, Verdict};
 

@@ -1,0 +1,523 @@
+//! What is concluded from what was seen, one case at a time.
+
+use exchange_client::OrderRef;
+use ledger_core::{Anchor, EngineLabel, ExitReason, Signal, SignalId, SignalKind};
+use ledger_store::{
+    CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair,
+};
+
+use super::*;
+use crate::settle::settle;
+use crate::{Finding, StateLabel, Subject, SymbolPlan, Verification, parse_entry_events};
+
+fn btc() -> Symbol {
+    symbol("BTCUSDT")
+}
+
+/// A discrepancy that an earlier look has left.
+fn known(finding: &Finding) -> Discrepancy {
+    Discrepancy {
+        id: 1,
+        account: account_id(),
+        entry: NewDiscrepancy {
+            key: finding.key(),
+            symbol: finding.symbol.clone(),
+            status: DiscrepancyStatus::Pending,
+            evidence_json: finding.evidence_json(),
+        },
+        first_seen_local: at(-60_000),
+        last_seen_local: at(-60_000),
+        resolved_local: None,
+        run_id: None,
+    }
+}
+
+fn close_look(fills: Vec<Fill>, book: Vec<Fill>, held_now: &str) -> SymbolObservation {
+    let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
+    let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
+    SymbolObservation {
+        fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
+        book_fills: book.into_iter().map(|fill| (fill.key.clone(), Sourced::new(fill, Source::Rest))).collect(),
+        positions: Ok(answer(vec![held(held_now)])),
+        conditional_orders: Some(Ok(walk(vec![]))),
+        orders: vec![],
+    }
+}
+
+fn signal(id: &str, at_ms: i64) -> Signal {
+    Signal {
+        signal_id: SignalId::new(id).unwrap(),
+        time: EventTime::ms(at(at_ms)),
+        skew_ms: None,
+        symbol: btc(),
+        side: Side::Buy,
+        kind: SignalKind::Entry,
+        engine: Some(EngineLabel::new("swing").unwrap()),
+        reason: None,
+        skipped: None,
+        meta_json: None,
+        restored: false,
+    }
+}
+
+/// Created a second after `at_ms`.
+fn ordered(id: &str, at_ms: i64) -> Order {
+    Order { created: Some(EventTime::ms(at(at_ms + 1_000))), ..order(id, OrderStatus::Filled, "0.05") }
+}
+
+fn only(plan: &Plan, kind: DiscrepancyKind) -> &Finding {
+    let mut found = plan.findings().filter(|finding| finding.kind == kind);
+    let finding = found.next().unwrap_or_else(|| panic!("no {kind}: {plan:#?}"));
+    assert!(found.next().is_none(), "several {kind}");
+    finding
+}
+
+/// The next look, with what this one has left on record.
+fn remembering(seen: &mut Observation, plan: &Plan) {
+    seen.book.discrepancies = plan.findings().map(known).collect();
+}
+
+fn signal_ids(plan: &Plan) -> Vec<String> {
+    let statements = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+    statements
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Order(order) => order.signal_id.as_ref().map(ToString::to_string),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_inference_waits_for_a_second_look() {
+    let mut seen = quiet();
+    seen.book.signals = vec![Sourced::new(signal("s-1", -400_000), Source::Bot)];
+    let followed = booked(ordered("77", -400_000), "0.05");
+    seen.book.orders.insert(followed.order.fact.key.clone(), followed);
+    let first = plan(&seen);
+    assert_eq!(only(&first, DiscrepancyKind::SignalWithoutOrder).outlook, Outlook::Waits);
+    assert!(!first.records_facts(), "{first:#?}");
+    remembering(&mut seen, &first);
+    let second = plan(&seen);
+    assert_eq!(only(&second, DiscrepancyKind::SignalWithoutOrder).outlook, Outlook::Settles);
+    assert_eq!(signal_ids(&second), ["s-1"]);
+    let repair = second.repairs().next().unwrap();
+    assert!(repair.evidence_json.contains("estimated"), "{}", repair.evidence_json);
+    // Another candidate than the last time begins anew.
+    seen.book.orders.clear();
+    let other = booked(ordered("78", -400_000), "0.05");
+    seen.book.orders.insert(other.order.fact.key.clone(), other);
+    assert!(!plan(&seen).records_facts());
+}
+
+#[test]
+fn a_candidate_is_unique_from_both_sides() {
+    let candidates = |signals: &[i64], orders: &[Order]| {
+        let mut seen = quiet();
+        let signals = signals.iter().enumerate();
+        let signals = signals.map(|(index, ms)| Sourced::new(signal(&format!("s-{index}"), *ms), Source::Bot));
+        seen.book.signals = signals.collect();
+        for order in orders {
+            seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
+        }
+        let first = plan(&seen);
+        let kinds: Vec<_> = first.findings().map(|finding| finding.kind).collect();
+        let unique = kinds.iter().filter(|kind| **kind == DiscrepancyKind::SignalWithoutOrder).count();
+        (unique, kinds.len() - unique)
+    };
+    let near = ordered("77", -400_000);
+    assert_eq!(candidates(&[-400_000], std::slice::from_ref(&near)), (1, 0));
+    // Two orders for a signal, two signals for an order.
+    assert_eq!(candidates(&[-400_000], &[near.clone(), ordered("78", -390_000)]), (0, 1));
+    assert_eq!(candidates(&[-400_000, -399_000], std::slice::from_ref(&near)), (0, 2));
+    // Out of its window, on the other side, or somebody else's: none fits, and both signals wait for an order.
+    let listed = |plan: &Plan| plan.findings().any(|finding| finding.details.contains_key("candidates"));
+    let early = Order { created: Some(EventTime::ms(at(-402_001))), ..near.clone() };
+    let late = Order { created: Some(EventTime::ms(at(-339_999))), ..near.clone() };
+    let owned = Order { signal_id: Some(SignalId::new("s-9").unwrap()), ..near.clone() };
+    let foreign = Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..near.clone() };
+    let other_engine = Order { engine: Some(EngineLabel::new("grid").unwrap()), ..near.clone() };
+    let sold = Order { side: Side::Sell, ..near };
+    for order in [early, late, owned, foreign, other_engine, sold] {
+        let mut seen = quiet();
+        seen.book.signals = vec![Sourced::new(signal("s-1", -400_000), Source::Bot)];
+        seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
+        assert!(!listed(&plan(&seen)), "{order:?}");
+    }
+}
+
+#[test]
+fn the_bots_clock_is_set_right_before_its_signals_are_matched() {
+    let mut late = signal("s-1", -400_000 + 3_600_000);
+    late.skew_ms = Some(3_600_000);
+    let mut seen = quiet();
+    seen.book.signals = vec![Sourced::new(late, Source::Bot)];
+    let followed = booked(ordered("77", -400_000), "0.05");
+    seen.book.orders.insert(followed.order.fact.key.clone(), followed);
+    assert!(only(&plan(&seen), DiscrepancyKind::SignalWithoutOrder).details.contains_key("candidates"));
+}
+
+#[test]
+fn absence_is_proven_or_it_is_unknown() {
+    let asked = |intent: &OrderIntent, regular: bool, conditional: bool| {
+        let mut orders = Vec::new();
+        let id = || intent.client_order_id.clone();
+        if regular {
+            orders.push((OrderRef::Client(OrderClass::Regular, id()), Ok(None)));
+        }
+        if conditional {
+            orders.push((OrderRef::Client(OrderClass::Conditional, id()), Ok(None)));
+        }
+        orders
+    };
+    let day_ms = 86_400_000;
+    // Sent how long ago, known in which classes, missed how often before: settled?
+    for (age_ms, regular, conditional, earlier, proven) in [
+        (100_000, true, true, 1, true),
+        (100_000, true, true, 0, false),
+        (100_000, true, false, 5, false),
+        (100_000, false, true, 5, false),
+        (60_000, true, true, 5, false),
+        (4 * day_ms, true, true, 5, false),
+    ] {
+        let sent = OrderIntent { outcome: IntentOutcome::Unknown, created_local: at(-age_ms), ..intent() };
+        let mut seen = quiet();
+        let subject = Subject::Intent(sent.client_order_id.clone());
+        let kind = DiscrepancyKind::UnresolvedIntent;
+        let missed = Finding::new(kind, Some(&btc()), subject, Outlook::Waits, String::new()).with("misses", earlier);
+        seen.book.discrepancies = vec![known(&missed)];
+        let mut close = close_look(vec![], vec![], "0");
+        close.orders = asked(&sent, regular, conditional);
+        seen.symbols.insert(btc(), close);
+        seen.book.intents.insert(sent.client_order_id.clone(), Sourced::new(sent.clone(), Source::Bot));
+        let decided = plan(&seen);
+        let what = (age_ms, regular, conditional, earlier);
+        assert_eq!(only(&decided, kind).outlook == Outlook::Settles, proven, "{what:?}");
+        let rejected = decided.symbols[&btc()].statements.iter().any(|statement| match &statement.fact {
+            AnyFact::Intent(intent) => intent.outcome == IntentOutcome::Rejected,
+            _ => false,
+        });
+        assert_eq!(rejected, proven, "{what:?}");
+        // A trade of the moment whose order nobody knows could be it.
+        if proven {
+            let close = seen.symbols.get_mut(&btc()).unwrap();
+            let trade = Fill { time: EventTime::ms(at(-age_ms + 500)), ..fill(9, "99", "0.05") };
+            close.fills.as_mut().unwrap().rows.insert(trade.key.clone(), stated(trade));
+            assert_eq!(only(&plan(&seen), kind).outlook, Outlook::Waits);
+        }
+    }
+}
+
+#[test]
+fn only_missing_fills_are_planned() {
+    let mut seen = quiet();
+    let mut wrong = fill(1, "77", "0.02");
+    wrong.price = "59999".parse().unwrap();
+    let stray = fill(7, "76", "0.01");
+    let exchange = vec![fill(1, "77", "0.02"), fill(2, "77", "0.03"), fill(3, "77", "0.01")];
+    seen.symbols.insert(btc(), close_look(exchange, vec![wrong, fill(2, "77", "0.03"), stray], "0.06"));
+    let decided = plan(&seen);
+    let fills: Vec<i64> = decided.symbols[&btc()]
+        .statements
+        .iter()
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Fill(fill) => fill.sequence,
+            _ => None,
+        })
+        .collect();
+    // The third is missing; the first is what the exchange says against the book's word.
+    assert_eq!(fills, [1, 3]);
+    assert!(only(&decided, DiscrepancyKind::ConflictingFill).evidence.contains("differ in price"));
+    let unconfirmed = only(&decided, DiscrepancyKind::UnconfirmedFill);
+    assert!(unconfirmed.evidence.starts_with("trade 7 ") && unconfirmed.outlook == Outlook::Stays);
+}
+
+/// The exchange remembers two fills, and holds what they do not add up to.
+fn beyond_memory() -> Observation {
+    let mut seen = quiet();
+    let mut bought = fill(1, "77", "1");
+    bought.price = "110".parse().unwrap();
+    let mut sold = fill(2, "78", "1");
+    (sold.key.side, sold.price, sold.exchange_realized_pnl) =
+        (Side::Sell, "120".parse().unwrap(), Some("15".parse().unwrap()));
+    let fills = vec![bought, sold];
+    let mut close = close_look(fills.clone(), fills, "1");
+    let walk = close.fills.as_mut().unwrap();
+    (walk.reaches_oldest, walk.continuity) = (true, Continuity::First);
+    seen.symbols.insert(btc(), close);
+    seen
+}
+
+fn anchors(plan: &Plan) -> Vec<&Anchor> {
+    let statements = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+    statements
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Anchor(anchor) => Some(anchor),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn an_anchor_is_what_the_exchange_holds_without_the_fills_since() {
+    let mut seen = beyond_memory();
+    let first = plan(&seen);
+    assert!(anchors(&first).is_empty() && first.repairs().count() == 0, "{first:#?}");
+    assert_eq!(only(&first, DiscrepancyKind::PositionMismatch).outlook, Outlook::VerifyLagging);
+    remembering(&mut seen, &first);
+    let second = plan(&seen);
+    let [anchor] = anchors(&second)[..] else { panic!("{second:#?}") };
+    // 1 was held: with 1 more @ 110 the average was 105, of which 1 sold @ 120 realized 15; so it was held @ 100.
+    assert_eq!((anchor.qty, anchor.entry_price.unwrap().get()), ("1".parse().unwrap(), "100".parse().unwrap()));
+    assert_eq!(anchor.at, at(-1_000_000));
+    assert!(anchor.derivation.as_str().contains("2 fills"), "{}", anchor.derivation);
+    assert!(
+        second.repairs().any(|repair| repair.kind == "state_position" && repair.evidence_json.contains("interval"))
+    );
+    // On record, it explains everything.
+    seen.book.anchors = vec![Sourced::new(anchor.clone(), Source::Repair)];
+    seen.book.discrepancies.clear();
+    assert!(anchors(&plan(&seen)).is_empty());
+}
+
+#[test]
+fn no_anchor_while_a_gap_can_still_be_fetched() {
+    let mut seen = beyond_memory();
+    let first = plan(&seen);
+    remembering(&mut seen, &first);
+    for change in
+        [|walk: &mut FillWalk| walk.reaches_oldest = false, |walk: &mut FillWalk| walk.continuity = Continuity::Apart]
+    {
+        let mut seen = beyond_memory();
+        remembering(&mut seen, &first);
+        change(seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap());
+        assert!(anchors(&plan(&seen)).is_empty());
+    }
+}
+
+#[test]
+fn labels_come_from_the_client_id_then_the_log_then_the_state() {
+    let log = r#"{"ts": 1779999600, "symbol": "BTCUSDT", "side": "LONG", "engine": "from-log"}"#;
+    let events = parse_entry_events(log, &jiff::tz::TimeZone::UTC).events;
+    let states = vec![StateLabel { symbol: btc(), side: None, engine: EngineLabel::new("from-state").unwrap() }];
+    let label = |client: Option<&str>, events: &[crate::EntryEvent], states: &[StateLabel]| {
+        let mut seen = quiet();
+        let mut opener = ordered("77", -400_000);
+        opener.client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
+        seen.book.openers.insert((btc(), PositionSide::Net), opener.key.clone());
+        seen.book.orders.insert(opener.key.clone(), booked(opener, "0.05"));
+        seen.labels = LabelSources { events: events.to_vec(), states: states.to_vec() };
+        let decided = plan(&seen);
+        let statements = decided.symbols.values().flat_map(|symbol| &symbol.statements);
+        let mut engines = statements.filter_map(|statement| match &statement.fact {
+            AnyFact::Order(order) => order.engine.clone(),
+            _ => None,
+        });
+        let evidence: Vec<String> = decided.repairs().map(|repair| repair.evidence_json.clone()).collect();
+        (engines.next().map(|engine| engine.to_string()), evidence.concat())
+    };
+    let (engine, evidence) = label(Some("fb:from-id:e:1"), &events, &states);
+    assert!(engine.as_deref() == Some("from-id") && evidence.contains(r#""confidence":"known""#), "{evidence}");
+    let (engine, evidence) = label(None, &events, &states);
+    assert!(engine.as_deref() == Some("from-log") && evidence.contains(r#""confidence":"estimated""#), "{evidence}");
+    let (engine, evidence) = label(None, &[], &states);
+    assert!(engine.as_deref() == Some("from-state") && evidence.contains("estimated"), "{evidence}");
+    assert_eq!(label(None, &[], &[]).0, None);
+    // A person's order is no strategy's.
+    assert_eq!(label(Some("web_1"), &events, &states).0, None);
+}
+
+#[test]
+fn an_entry_that_fits_two_orders_labels_none() {
+    let log = r#"{"ts": 1779999600, "symbol": "BTCUSDT", "side": "LONG", "engine": "swing"}"#;
+    let mut seen = quiet();
+    seen.labels.events = parse_entry_events(log, &jiff::tz::TimeZone::UTC).events;
+    for id in ["77", "78"] {
+        let order = ordered(id, -400_000);
+        seen.book.orders.insert(order.key.clone(), booked(order, "0.05"));
+    }
+    assert!(!plan(&seen).records_facts());
+    // Named by its id, it is told apart.
+    let log = log.replace("\"swing\"", "\"swing\", \"order_id\": 78");
+    seen.labels.events = parse_entry_events(&log, &jiff::tz::TimeZone::UTC).events;
+    let decided = plan(&seen);
+    assert!(only(&decided, DiscrepancyKind::MissingLabel).evidence.contains("order 78"));
+}
+
+#[test]
+fn a_gap_in_history_closes_when_it_is_covered() {
+    let gap = TimeWindow::new(at(-200_000_000), at(-100_000_000)).unwrap();
+    let mut seen = half_known();
+    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().continuity = Continuity::Expired(gap);
+    seen.income.as_mut().unwrap().continuity = Continuity::First;
+    let told = plan(&seen);
+    let finding = only(&told, DiscrepancyKind::HistoryExpired).clone();
+    let mut seen = quiet();
+    seen.book.discrepancies = vec![known(&finding)];
+    let span = |since: i64, until: i64| CoverageSpan {
+        stream: "fills".into(),
+        symbol: Some(btc()),
+        grade: CoverageGrade::Asked,
+        since: at(since),
+        until: at(until),
+    };
+    seen.book.coverage = vec![span(-300_000_000, -150_000_000), span(-140_000_000, 0)];
+    assert!(plan(&seen).settled.is_empty());
+    seen.book.coverage.push(span(-160_000_000, -140_000_000));
+    assert_eq!(plan(&seen).settled, [finding.key()]);
+    // Or by what is stated to have been held at its end.
+    seen.book.coverage.clear();
+    let anchor = |ms: i64| Anchor {
+        symbol: btc(),
+        position_side: PositionSide::Net,
+        at: at(ms),
+        qty: Decimal::ZERO,
+        entry_price: None,
+        derivation: Label::new("test").unwrap(),
+        withdrawn: None,
+    };
+    seen.book.anchors = vec![Sourced::new(anchor(-150_000_000), Source::Repair)];
+    assert!(plan(&seen).settled.is_empty());
+    seen.book.anchors = vec![Sourced::new(anchor(-100_000_000), Source::Repair)];
+    assert_eq!(plan(&seen).settled, [finding.key()]);
+}
+
+#[test]
+fn what_was_not_looked_at_stays_on_record() {
+    let position = |kind| {
+        let subject = Subject::Position(btc(), PositionSide::Net);
+        known(&Finding::new(kind, Some(&btc()), subject, Outlook::Verify, "was".into()))
+    };
+    let gone = |seen: &Observation| -> Vec<DiscrepancyKey> {
+        settle(seen, &Plan::default(), &Verification::default(), &account_id(), at(0)).batch.settled
+    };
+    let mut seen = quiet();
+    seen.book.discrepancies = vec![position(DiscrepancyKind::PositionMismatch)];
+    assert_eq!(gone(&seen).len(), 1);
+    // Out of scope, or the exchange did not answer.
+    seen.scope = [symbol("ETHUSDT")].into();
+    assert!(gone(&seen).is_empty());
+    seen.scope.clear();
+    seen.positions = Err(lost());
+    assert!(gone(&seen).is_empty());
+    // Another symbol that does not answer is no reason to keep it; this one would be.
+    seen.positions = Ok(answer(vec![]));
+    let mut failing = close_look(vec![], vec![], "0");
+    failing.fills = Err(lost());
+    seen.symbols.insert(symbol("ETHUSDT"), failing);
+    assert_eq!(gone(&seen).len(), 1);
+    let mut failing = close_look(vec![], vec![], "0");
+    failing.fills = Err(lost());
+    seen.symbols.insert(btc(), failing);
+    assert!(gone(&seen).is_empty());
+    // What the book itself noticed, and what history has lost, is not ours to close here.
+    let mut seen = quiet();
+    let mut conflict = position(DiscrepancyKind::PositionMismatch);
+    conflict.entry.key.kind = "conflicting_fact".into();
+    seen.book.discrepancies = vec![conflict, position(DiscrepancyKind::HistoryExpired)];
+    assert!(gone(&seen).is_empty());
+}
+
+#[test]
+fn somebody_who_accepted_it_is_not_asked_again() {
+    let finding = |evidence: &str| {
+        let subject = Subject::Position(btc(), PositionSide::Net);
+        Finding::new(DiscrepancyKind::UnconfirmedFill, Some(&btc()), subject, Outlook::Stays, evidence.into())
+    };
+    for (now, status) in [("same", DiscrepancyStatus::Acknowledged), ("more", DiscrepancyStatus::Unresolved)] {
+        let mut seen = quiet();
+        let mut accepted = known(&finding("same"));
+        accepted.entry.status = DiscrepancyStatus::Acknowledged;
+        seen.book.discrepancies = vec![accepted];
+        let plan = Plan { account_findings: vec![finding(now)], ..Plan::default() };
+        let settled = settle(&seen, &plan, &Verification::default(), &account_id(), at(0));
+        assert_eq!(settled.findings[0].1, status, "{now}");
+    }
+}
+
+#[tokio::test]
+async fn a_symbol_is_one_transaction() {
+    let mut mocks = Mocks::none();
+    mocks.writer.expect_pending_refolds().returning(|| Ok(vec![]));
+    mocks.writer.expect_commit().times(1).returning(|batch| {
+        let sizes = (batch.statements.len(), batch.discrepancies.len(), batch.settled.len(), batch.repairs.len());
+        assert_eq!(sizes, (1, 2, 1, 1));
+        assert_eq!((batch.cursors.len(), batch.coverage.len(), batch.run_id), (1, 1, Some(RunId(7))));
+        let statuses: Vec<_> = batch.discrepancies.iter().map(|seen| seen.status).collect();
+        assert_eq!(statuses, [DiscrepancyStatus::Pending, DiscrepancyStatus::Unresolved]);
+        Ok(CommitReport { discrepancy_ids: vec![1, 2], repair_ids: vec![3], ..CommitReport::default() })
+    });
+    let subject = || Subject::Position(btc(), PositionSide::Net);
+    let settles = Finding::new(DiscrepancyKind::UnknownOrder, Some(&btc()), subject(), Outlook::Settles, String::new());
+    let stays = Finding::new(DiscrepancyKind::OrphanOrder, Some(&btc()), subject(), Outlook::Stays, String::new());
+    let repair = NewRepair {
+        symbol: Some(btc()),
+        kind: "restore_order".into(),
+        discrepancy: Some(settles.key()),
+        cause: String::new(),
+        evidence_json: "{}".into(),
+        before_json: None,
+        after_json: None,
+    };
+    let symbol_plan = SymbolPlan {
+        findings: vec![settles, stays],
+        statements: vec![stated(fill(1, "77", "1")).statement()],
+        repairs: vec![repair],
+        cursors: vec![ledger_store::SyncCursor {
+            stream: "fills".into(),
+            symbol: Some(btc()),
+            position: NOW_MS.to_string(),
+        }],
+        coverage: vec![CoverageSpan {
+            stream: "fills".into(),
+            symbol: Some(btc()),
+            grade: CoverageGrade::Asked,
+            since: at(-1),
+            until: at(0),
+        }],
+    };
+    let plan = Plan { symbols: [(btc(), symbol_plan)].into(), ..Plan::default() };
+    let applied = apply(&plan, &mocks.book(), &account_id(), RunId(7), at(0)).await.unwrap();
+    assert_eq!((applied.discrepancy_ids, applied.repair_ids), (vec![1, 2], vec![3]));
+}
+
+#[test]
+fn a_close_that_was_missed_is_completed_with_its_reason() {
+    // The book holds what an unseen order has closed since; the order says who sent it.
+    for (client, order_type, reduce_only, kind, reason) in [
+        (Some("web_1"), "MARKET", true, Some(SignalKind::ManualClose), ExitReason::ManualClose),
+        (Some("electron_1"), "MARKET", false, Some(SignalKind::ManualClose), ExitReason::ManualClose),
+        (None, "MARKET", false, Some(SignalKind::ManualClose), ExitReason::ManualClose),
+        (Some("fb:swing:x:1"), "MARKET", false, Some(SignalKind::AutoExit), ExitReason::AutoExit),
+        (Some("fb:swing:e:1"), "MARKET", true, Some(SignalKind::AutoExit), ExitReason::AutoExit),
+        (Some("any"), "STOP_MARKET", true, Some(SignalKind::AutoExit), ExitReason::StopLoss),
+        (Some("any"), "TAKE_PROFIT_MARKET", true, Some(SignalKind::AutoExit), ExitReason::TakeProfit),
+        (Some("autoclose-1"), "MARKET", false, None, ExitReason::Liquidation),
+        (Some("any"), "MARKET", false, None, ExitReason::Unknown),
+    ] {
+        let mut seen = quiet();
+        let opening = fill(1, "70", "0.05");
+        let mut closing = fill(2, "77", "0.05");
+        closing.key.side = Side::Sell;
+        let mut sent = Order { side: Side::Sell, ..ordered("77", -400_000) };
+        sent.client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
+        sent.order_type = Some(Label::new(order_type).unwrap());
+        sent.reduce_only = Some(reduce_only);
+        seen.orders = Ok(walk(vec![sent]));
+        // Without its contract on record, what the book holds is what its fills add up to.
+        seen.book.unfolded = [btc()].into();
+        seen.symbols.insert(btc(), close_look(vec![opening.clone(), closing], vec![opening], "0"));
+        let decided = plan(&seen);
+        only(&decided, DiscrepancyKind::UnrecordedClose);
+        let statements = &decided.symbols[&btc()].statements;
+        let restored = statements.iter().find_map(|statement| match &statement.fact {
+            AnyFact::Signal(signal) => Some((signal.kind, signal.restored)),
+            _ => None,
+        });
+        assert_eq!(restored, kind.map(|kind| (kind, true)), "{client:?}");
+        let said = statements.iter().find_map(|statement| match &statement.fact {
+            AnyFact::Order(order) => order.exit_reason,
+            _ => None,
+        });
+        assert_eq!(said.unwrap_or(ExitReason::Unknown), if kind.is_some() { reason } else { ExitReason::Unknown });
+    }
+}
