@@ -1,23 +1,20 @@
-//! The one place where concrete parts are put together.
+//! The one place where concrete parts are put together, and where the environment is read.
+
+mod exchange;
+mod simulated;
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{FaultProfile, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
-use exchange_client::{
-    Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, ExchangeTrader, HttpTransport,
-    HttpTransportConfig, ManualClock, SystemClock, Transport,
-};
-use ledger_core::{AccountId, TimestampMs};
+use exchange_client::{Clock, SystemClock};
 use ledger_store::bot_database::BotDatabase;
 use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
 use reconciler::Book;
 
-use crate::config::{AccountSettings, CredentialSource, Settings};
+pub(crate) use self::exchange::exchange;
+pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
+use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
 
 /// The real clock.
@@ -110,77 +107,6 @@ pub(crate) fn open_book(settings: &Settings, access: Access) -> Result<OpenBook,
     Ok(OpenBook { book: Book::of(&store), store })
 }
 
-/// Why an account's credentials cannot be used.
-#[derive(Debug, thiserror::Error)]
-enum CredentialsProblem {
-    #[error("there is no API key for account `{account}`: the environment variable {name} is not set")]
-    Unset { account: AccountId, name: String },
-    #[error("the credentials of account `{account}` cannot be used")]
-    Unusable {
-        account: AccountId,
-        #[source]
-        source: CredentialError,
-    },
-    #[error("the credentials of account `{account}` cannot be read")]
-    Unreadable {
-        account: AccountId,
-        #[source]
-        source: CredentialFileError,
-    },
-    #[error(
-        "the credentials of account `{account}` come from systemd, which has handed over none: CREDENTIALS_DIRECTORY is not set"
-    )]
-    NoSystemd { account: AccountId },
-}
-
-/// An account's credentials, from where its settings say.
-#[expect(clippy::disallowed_methods, reason = "the environment is read here and nowhere else")]
-fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
-    let failed = |problem: CredentialsProblem| CommandError::new(ExitCode::Authentication, problem);
-    let unusable = |source| failed(CredentialsProblem::Unusable { account: account.id.clone(), source });
-    let unreadable = |source| failed(CredentialsProblem::Unreadable { account: account.id.clone(), source });
-    match &account.credentials {
-        CredentialSource::Environment { key, secret } => {
-            let read = |name: &String| {
-                std::env::var(name).ok().filter(|text| !text.is_empty()).ok_or_else(|| {
-                    failed(CredentialsProblem::Unset { account: account.id.clone(), name: name.clone() }).hint(format!(
-                        "set {key} and {secret}, or name another source under [accounts.{}] in fillbook.toml; a key with \
-                         reading rights is enough",
-                        account.id
-                    ))
-                })
-            };
-            Credentials::new(read(key)?, read(secret)?).map_err(unusable)
-        }
-        CredentialSource::File(path) => Credentials::from_file(path).map_err(unreadable),
-        CredentialSource::Systemd(name) => {
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
-            let folder = folder.ok_or_else(|| {
-                failed(CredentialsProblem::NoSystemd { account: account.id.clone() })
-                    .hint(format!("give the service a line `LoadCredential={name}:/path/to/file`"))
-            })?;
-            Credentials::from_systemd(Path::new(&folder), name).map_err(unreadable)
-        }
-    }
-}
-
-/// The exchange of an account, as its credentials see it.
-pub(crate) fn exchange(
-    account: &AccountSettings,
-    base_url: &str,
-    weight_percent: Option<u16>,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn ExchangeReader>, CommandError> {
-    let credentials = credentials(account)?;
-    let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-    let mut settings = RequestSettings { seed: u64::from(std::process::id()), ..RequestSettings::default() };
-    if let Some(percent) = weight_percent {
-        settings.budget.own_percent = percent;
-        settings.budget.total_percent = settings.budget.total_percent.max(percent);
-    }
-    Ok(Arc::new(BinanceUsdm::with_settings(Arc::new(transport), clock, base_url, credentials, settings)?))
-}
-
 /// The signals that end a command: Ctrl-C and, where there is one, the system's request to terminate.
 pub(crate) struct Interruption {
     #[cfg(unix)]
@@ -233,208 +159,6 @@ pub(crate) fn open_bot_database(path: &Path) -> Result<BotDatabase, StoreError> 
     BotDatabase::open(path)
 }
 
-/// An account of the demo: in the book, and at the simulated exchange.
-pub(crate) struct DemoAccount {
-    /// Its name in the book.
-    pub(crate) id: AccountId,
-    /// What the exchange calls it.
-    pub(crate) alias: String,
-    /// The adapter that asks for it.
-    pub(crate) reader: Arc<dyn ExchangeReader>,
-    /// The adapter that trades for it.
-    pub(crate) trader: Arc<dyn ExchangeTrader>,
-}
-
-/// The demo's world: a simulated exchange with an account in each position mode, and a book.
-pub(crate) struct DemoWorld {
-    /// The exchange itself, for stepping its clock, moving its prices, and comparing its books.
-    pub(crate) simulator: Arc<Simulator>,
-    /// Its clock.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// Where it answers.
-    pub(crate) base_url: String,
-    /// One in one-way mode, one in hedge mode.
-    pub(crate) accounts: [DemoAccount; 2],
-    /// The book, for commands.
-    pub(crate) store: Arc<dyn Store>,
-    /// The book, for the reconciler.
-    pub(crate) book: Book,
-    /// Its file.
-    pub(crate) db: PathBuf,
-    server: Option<DemoServer>,
-}
-
-struct DemoServer {
-    stop: tokio::sync::oneshot::Sender<()>,
-    task: tokio::task::JoinHandle<io::Result<()>>,
-}
-
-impl DemoWorld {
-    /// Stops the exchange; the book stays.
-    pub(crate) async fn stop(self) {
-        if let Some(DemoServer { stop, task }) = self.server {
-            // Both fail only when the server has stopped already.
-            let _ = stop.send(());
-            let _ = task.await;
-        }
-    }
-}
-
-/// A simulated exchange that runs by itself.
-pub(crate) struct SimulatedExchange {
-    /// Where it answers.
-    pub(crate) base_url: String,
-    /// The published key of its account.
-    pub(crate) api_key: String,
-    /// The published secret.
-    pub(crate) api_secret: String,
-    stop: tokio::sync::oneshot::Sender<()>,
-    server: tokio::task::JoinHandle<io::Result<()>>,
-}
-
-impl SimulatedExchange {
-    /// Lets requests under way finish, for a moment, and stops.
-    pub(crate) async fn stop(self) -> Result<(), CommandError> {
-        const PATIENCE: Duration = Duration::from_secs(2);
-        // Fails only when the server has stopped already; then its result says why.
-        let _ = self.stop.send(());
-        match tokio::time::timeout(PATIENCE, self.server).await {
-            // A client that does not finish its request is left alone.
-            Err(_elapsed) => Ok(()),
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(failed(error)),
-            Ok(Err(error)) => Err(failed(error)),
-        }
-    }
-}
-
-/// Why the simulated exchange does not run.
-#[derive(Debug, thiserror::Error)]
-#[error("the simulated exchange cannot listen on {listen}")]
-struct ListenError {
-    listen: SocketAddr,
-    #[source]
-    source: io::Error,
-}
-
-/// Starts a simulated exchange whose prices move with the clock.
-pub(crate) async fn simulated_exchange(
-    listen: SocketAddr,
-    seed: u64,
-    faults: FaultProfile,
-    clock: Arc<dyn Clock>,
-) -> Result<SimulatedExchange, CommandError> {
-    let config = SimulatorConfig { tick_ms: 1_000, faults: faults.with_seed(seed), ..SimulatorConfig::new(seed) };
-    let account = config.accounts.first().ok_or_else(|| failed("the simulator has no account"))?;
-    let (api_key, api_secret) = (account.api_key.clone(), account.api_secret.clone());
-    let simulator = Arc::new(Simulator::new(config, SimulatorClock::Live(clock)).map_err(failed)?);
-    let bound = tokio::net::TcpListener::bind(listen).await.and_then(|listener| {
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    let (listener, address) = bound.map_err(|source| {
-        failed(ListenError { listen, source }).hint("--listen 127.0.0.1:0 takes any free port, and says which")
-    })?;
-    let (stop, stopped) = tokio::sync::oneshot::channel();
-    let server = tokio::spawn(serve(simulator, listener, async {
-        let _ = stopped.await;
-    }));
-    Ok(SimulatedExchange { base_url: format!("http://{address}"), api_key, api_secret, stop, server })
-}
-
-/// Why the demo's book cannot be made where it was asked for.
-#[derive(Debug, thiserror::Error)]
-enum DemoBookError {
-    #[error("{} exists already, and the demo makes a book of its own", path.display())]
-    Exists { path: PathBuf },
-    #[error("the demo's book cannot be made at {}", path.display())]
-    Create {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-}
-
-/// A file for the demo's book: `wanted`, where there must be none yet, else one in a new folder for temporary files.
-fn demo_book(wanted: Option<&Path>) -> Result<PathBuf, CommandError> {
-    let Some(path) = wanted.map(Path::to_owned) else {
-        let folder = tempfile::Builder::new().prefix("fillbook-demo-").tempdir();
-        let folder = folder.map_err(|source| DemoBookError::Create { path: std::env::temp_dir(), source });
-        let folder = folder.map_err(|error| {
-            CommandError::new(ExitCode::Error, error).hint("`fillbook demo --db PATH` makes it somewhere else")
-        })?;
-        return Ok(folder.keep().join("demo.db"));
-    };
-    // Taken for ourselves at once: nobody else's file can come in between.
-    match std::fs::File::create_new(&path) {
-        Ok(_) => Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(CommandError::new(ExitCode::Error, DemoBookError::Exists { path }).hint(
-                "name a file that does not exist, or leave out --db: then the book is made in a temporary folder",
-            ))
-        }
-        Err(source) => Err(CommandError::new(ExitCode::Error, DemoBookError::Create { path, source })
-            .hint("name a file in a folder that exists and can be written")),
-    }
-}
-
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
     CommandError::new(ExitCode::Error, error)
-}
-
-/// How the demo's adapters reach its exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DemoConnection {
-    /// Over HTTP on a free port of this machine, as the real one is reached.
-    Http,
-    /// By a call: for tests of many seeds.
-    #[cfg(test)]
-    InProcess,
-}
-
-/// Builds the demo's world: the exchange, and a new book in which both accounts are.
-pub(crate) async fn demo_world(
-    seed: u64,
-    begins: TimestampMs,
-    db: Option<&Path>,
-    connection: DemoConnection,
-) -> Result<DemoWorld, CommandError> {
-    let db = demo_book(db)?;
-    let one_way = SimulatorAccount::standard();
-    let hedge = SimulatorAccount { hedge_mode: true, ..SimulatorAccount::named("sim-hedge") };
-    // Its clock stands still between two steps of the script, so a limit by the minute would never be lifted.
-    let accounts = vec![one_way.clone(), hedge.clone()];
-    let config = SimulatorConfig { accounts, weight_1m_max: None, orders_10s_max: None, ..SimulatorConfig::new(seed) };
-    let clock = Arc::new(ManualClock::new(begins));
-    let simulator = Arc::new(Simulator::new(config, clock.clone()).map_err(failed)?);
-    let (transport, base_url, server): (Arc<dyn Transport>, String, Option<DemoServer>) = match connection {
-        DemoConnection::Http => {
-            let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
-            let base_url = format!("http://{}", listener.local_addr().map_err(failed)?);
-            let (stop, stopped) = tokio::sync::oneshot::channel();
-            let task = tokio::spawn(serve(simulator.clone(), listener, async {
-                let _ = stopped.await;
-            }));
-            let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-            (Arc::new(transport), base_url, Some(DemoServer { stop, task }))
-        }
-        #[cfg(test)]
-        DemoConnection::InProcess => {
-            let transport = exchange_client::simulator::SimulatorTransport::new(simulator.clone());
-            (Arc::new(transport), "http://127.0.0.1:9".to_owned(), None)
-        }
-    };
-    let account = |id: &str, of: &SimulatorAccount| {
-        let credentials = of.credentials().map_err(failed)?;
-        let settings = RequestSettings::SIMULATED;
-        let adapter = BinanceUsdm::with_settings(transport.clone(), clock.clone(), &base_url, credentials, settings)
-            .map_err(failed)?;
-        let adapter = Arc::new(adapter);
-        let id = AccountId::new(id).map_err(failed)?;
-        Ok::<_, CommandError>(DemoAccount { id, alias: of.alias.clone(), reader: adapter.clone(), trader: adapter })
-    };
-    let accounts = [account("main", &one_way)?, account("hedge", &hedge)?];
-    let store = Arc::new(SqliteStore::open(&db, &OpenOptions::creating())?);
-    let book = Book::of(&store);
-    Ok(DemoWorld { simulator, clock, base_url, accounts, store, book, db, server })
 }

@@ -11,7 +11,7 @@ use crate::args::DiscrepancyArgs;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
-const LISTING: Listing<Entry<Discrepancy>> = Listing {
+pub(super) const LISTING: Listing<Entry<Discrepancy>> = Listing {
     schema: "fillbook.list.discrepancy/1",
     plural: "discrepancies",
     columns: &[

@@ -4,15 +4,18 @@
 //! whatever stands beside them; bad ones are named with file and line. Positions and round trips are recomputed once,
 //! at the end.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use exchange_client::binance_usdm::instrument_from_symbol;
 use exchange_client::files::{self, Kind, Options, ZoneOrigin};
-use ledger_core::{AccountId, AnyFact, FactKind, FillKey, Outcome, Source, Statement, TimestampMs};
+use ledger_core::{AccountId, AnyFact, FactKind, Outcome, Source, Statement, TimestampMs};
 use ledger_store::{Batch, CommitReport, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
 use serde_json::json;
 
+use self::words::{describe, plural, story};
 use super::rebuild::count;
 use super::{PAGE, text};
 use crate::Context;
@@ -433,50 +436,5 @@ impl Import<'_> {
             lines.push(Line { file: name, what: "rows".to_owned(), counts });
         }
         lines
-    }
-}
-
-/// An error with its causes, on one line.
-fn story(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut story = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        story.push_str(": ");
-        story.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    story
-}
-
-fn plural(kind: FactKind) -> &'static str {
-    match kind {
-        FactKind::Instrument => "instruments",
-        FactKind::Signal => "signals",
-        FactKind::Intent => "intents",
-        FactKind::Order => "orders",
-        FactKind::Fill => "fills",
-        FactKind::Cancel => "cancels",
-        FactKind::Income => "income rows",
-        FactKind::Position => "position snapshots",
-        FactKind::Balance => "balance snapshots",
-        FactKind::Price => "price snapshots",
-        FactKind::Anchor => "anchors",
-        FactKind::PositionMode => "position modes",
-    }
-}
-
-/// A fact in a few words.
-fn describe(fact: &AnyFact) -> String {
-    match fact {
-        AnyFact::Fill(fill) => {
-            let FillKey { symbol, fill_id, side } = &fill.key;
-            format!("fill {fill_id} ({symbol} {side})")
-        }
-        AnyFact::Order(order) => format!("order {} ({})", order.key.order_id, order.key.symbol),
-        AnyFact::Cancel(cancel) => format!("the cancel of order {} ({})", cancel.key.order_id, cancel.key.symbol),
-        AnyFact::Signal(signal) => format!("signal {}", signal.signal_id),
-        AnyFact::Intent(intent) => format!("intent {}", intent.client_order_id),
-        AnyFact::Income(income) => format!("{} {}", income.key.income_type, income.key.tran_id),
-        other => format!("the {}", other.kind()),
     }
 }

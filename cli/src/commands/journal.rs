@@ -23,9 +23,16 @@ impl<T> Entry<T> {
     }
 }
 
+impl<T> Entry<T> {
+    /// Notes the time beside an item.
+    pub(super) fn new(item: T, now: TimestampMs) -> Self {
+        Self { item, now }
+    }
+}
+
 /// Notes the time beside each item of a page.
 pub(super) fn dated<T>(page: Page<T>, now: TimestampMs) -> Page<Entry<T>> {
-    Page { items: page.items.into_iter().map(|item| Entry { item, now }).collect(), next: page.next }
+    Page { items: page.items.into_iter().map(|item| Entry::new(item, now)).collect(), next: page.next }
 }
 
 /// A number of the journal.

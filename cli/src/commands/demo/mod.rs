@@ -6,11 +6,13 @@
 //! against the simulator's own books, which share no code with fillbook's.
 
 mod bot;
+mod narrator;
 mod proof;
 mod random;
 mod script;
+#[cfg(test)]
+mod tests;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ledger_core::{GroupBy, TimestampMs};
@@ -19,6 +21,7 @@ use reconciler::{CycleReport, LabelSources, Reconciler, ReconcilerConfig, parse_
 use serde_json::json;
 
 use self::bot::Bot;
+use self::narrator::Narrator;
 use self::random::Random;
 use self::script::Lost;
 use super::rebuild::count;
@@ -292,143 +295,4 @@ async fn fills_in_book(world: &DemoWorld) -> Result<u64, CommandError> {
         number += world.store.fill_count(&FillFilter::from(Scope::account(account.id.clone()))).await?;
     }
     Ok(number)
-}
-
-/// The beginning of a long piece of evidence, up to a word's end; `repairs` has all of it.
-fn shortened(evidence: &str) -> String {
-    const CHARS_MAX: usize = 110;
-    let mut shown = String::new();
-    for word in evidence.split(' ') {
-        if shown.chars().count() + word.chars().count() > CHARS_MAX {
-            return format!("{shown} ...");
-        }
-        if !shown.is_empty() {
-            shown.push(' ');
-        }
-        shown.push_str(word);
-    }
-    shown
-}
-
-/// Tells the story to a person; a program gets a summary at the end.
-struct Narrator {
-    prose: bool,
-}
-
-impl Narrator {
-    fn heading(&self, context: &mut Context, title: &str) -> Result<(), CommandError> {
-        if self.prose {
-            context.output.line(&format!("\n{title}\n"))?;
-        }
-        Ok(())
-    }
-
-    fn say(&self, context: &mut Context, text: &str) -> Result<(), CommandError> {
-        if self.prose {
-            let width = context.output.width.unwrap_or(100).clamp(40, 100);
-            context.output.paragraph_within(text, width)?;
-        }
-        Ok(())
-    }
-
-    /// A text beside its title, wrapped.
-    fn item(&self, context: &mut Context, title: &str, title_width: usize, text: &str) -> Result<(), CommandError> {
-        if self.prose {
-            context.output.titled(title, title_width, text)?;
-        }
-        Ok(())
-    }
-
-    /// Each kind once, with how often it is there and its shortest example.
-    fn kinds<'a>(
-        &self,
-        context: &mut Context,
-        items: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<(), CommandError> {
-        let mut kinds: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
-        for (kind, evidence) in items {
-            let (number, shortest) = kinds.entry(kind).or_insert((0, evidence));
-            *number += 1;
-            if evidence.len() < shortest.len() {
-                *shortest = evidence;
-            }
-        }
-        let titles: Vec<_> = kinds.iter().map(|(kind, (number, _))| format!("{number:>2} {kind}")).collect();
-        let width = titles.iter().map(String::len).max().unwrap_or(0);
-        for (title, (number, evidence)) in titles.iter().zip(kinds.values()) {
-            let example = if *number > 1 { "as in: " } else { "" };
-            self.item(context, title, width, &format!("{example}{}", shortened(evidence)))?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use exchange_client::files::Zone;
-    use exchange_client::{Clock as _, SystemClock};
-    use ledger_core::AccountId;
-
-    use super::*;
-    use crate::config::Settings;
-    use crate::output::Output;
-
-    /// Whatever the seed, everything that was lost is restored, the books balance, and they are the exchange's.
-    #[tokio::test]
-    async fn every_seed_ends_in_balance() {
-        let folder = tempfile::tempdir().unwrap();
-        let begins = beginning(SystemClock.now()).unwrap();
-        let mut stories = std::collections::BTreeSet::new();
-        for seed in 0..20 {
-            let settings = Settings {
-                db: folder.path().join("unused.db"),
-                db_flag: None,
-                account: AccountId::new("main").unwrap(),
-                account_is_given: false,
-                accounts: Vec::new(),
-                weight_percent: None,
-                zone: None,
-                zone_flag: None,
-            };
-            let told = Told::default();
-            let output = Output::new(Format::Json, Zone::utc(), Box::new(told.clone()), Box::new(std::io::stderr()));
-            let mut context = Context { settings, output, clock: Arc::new(SystemClock) };
-            let db = folder.path().join(format!("{seed}.db"));
-            let world = demo_world(seed, begins, Some(&db), DemoConnection::InProcess).await.unwrap();
-            let ending = tell(seed, &world, &mut context).await.unwrap();
-            context.output.flush().unwrap();
-            let told = told.text();
-            assert_eq!(ending.exit_code, ExitCode::Fine, "seed {seed}: {told}");
-            let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-            let cases: std::collections::BTreeSet<_> =
-                told["lost"].as_array().unwrap().iter().map(|lost| lost["case"].as_str().unwrap().to_owned()).collect();
-            assert!(cases.len() >= 5, "{cases:?}");
-            let number = |key: &str| told[key].as_u64().unwrap();
-            assert!(number("book_fills_before") < number("exchange_fills") && number("repairs") > 10, "{told}");
-            stories.insert(told["lost"].to_string());
-        }
-        assert!(stories.len() > 15, "the seed must vary the story");
-    }
-
-    /// What a command printed.
-    #[derive(Clone, Default)]
-    struct Told(Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl Told {
-        fn text(&self) -> String {
-            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    impl std::io::Write for Told {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
 }

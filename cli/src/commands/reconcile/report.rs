@@ -7,8 +7,9 @@ use ledger_store::{Discrepancy, DiscrepancyStatus};
 use reconciler::{Check, CycleReport, FindingReport, RepairReport, Verdict};
 use serde_json::json;
 
+use super::super::journal::Entry;
 use super::super::rebuild::count;
-use super::super::{maybe, text};
+use super::super::{discrepancies, maybe, text};
 use super::Mode;
 use crate::Context;
 use crate::error::{CommandError, ExitCode, class_exit_code};
@@ -199,6 +200,13 @@ fn tell(
             report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved).cloned().collect();
         section(output, &FINDINGS, about, &left)?;
     }
+    let earlier = earlier(report);
+    if !earlier.is_empty() {
+        output.line("")?;
+        output.line("On record from earlier looks:")?;
+        let entries: Vec<_> = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
+        output.list(&discrepancies::LISTING, &entries)?;
+    }
     let failed: Vec<_> = report
         .verification
         .checks
@@ -278,12 +286,17 @@ fn checks(report: &CycleReport) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
+/// What is on record and was not seen in this look.
+fn earlier(report: &CycleReport) -> Vec<&Discrepancy> {
+    let here: Vec<_> = report.findings.iter().filter_map(|found| found.id).collect();
+    report.left.iter().filter(|known| !here.contains(&known.id)).collect()
+}
+
 /// How much is confirmed and not repaired: of this look, and what earlier ones left on record.
 fn left_count(report: &CycleReport) -> usize {
-    let known = |known: &&Discrepancy| known.entry.status == DiscrepancyStatus::Unresolved;
-    let here: Vec<_> = report.unresolved().filter_map(|found| found.id).collect();
-    let elsewhere = report.left.iter().filter(known).filter(|known| !here.contains(&known.id)).count();
-    report.unresolved().count() + elsewhere + report.quarantined.len()
+    let confirmed = |known: &&Discrepancy| known.entry.status == DiscrepancyStatus::Unresolved;
+    let earlier = earlier(report).into_iter().filter(confirmed).count();
+    report.unresolved().count() + earlier + report.quarantined.len()
 }
 
 fn left(mode: Mode, report: &CycleReport) -> String {
