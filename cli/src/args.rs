@@ -148,6 +148,11 @@ pub enum Venue {
 }
 
 impl Venue {
+    /// The venue of a name in the book.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|venue| venue.as_str() == name)
+    }
+
     /// The name in the book.
     pub fn as_str(self) -> &'static str {
         match self {

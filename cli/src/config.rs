@@ -24,7 +24,7 @@ use exchange_client::files::Zone;
 use ledger_core::AccountId;
 use serde::Deserialize;
 
-use crate::args::GlobalArgs;
+use crate::args::{GlobalArgs, Venue};
 use crate::error::{CommandError, ExitCode};
 
 /// The name of the file that is read when none is given.
@@ -46,6 +46,7 @@ struct ConfigFile {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct AccountEntry {
+    venue: Option<String>,
     base_url: Option<String>,
     api_key_env: Option<String>,
     api_secret_env: Option<String>,
@@ -80,6 +81,8 @@ impl Default for CredentialSource {
 pub struct AccountSettings {
     /// Its name in the book.
     pub id: AccountId,
+    /// The venue that it is at.
+    pub venue: Venue,
     /// Where its exchange answers; by default where it did before, else the venue's own address.
     pub base_url: Option<String>,
     /// Where its credentials are.
@@ -90,7 +93,7 @@ pub struct AccountSettings {
 
 impl AccountEntry {
     fn settings(self, id: &AccountId, folder: &Path) -> Result<AccountSettings, AccountProblem> {
-        let Self { base_url, api_key_env, api_secret_env, credentials_file, systemd_credential } = self;
+        let Self { venue, base_url, api_key_env, api_secret_env, credentials_file, systemd_credential } = self;
         let environment = match (api_key_env, api_secret_env) {
             (Some(key), Some(secret)) => Some(CredentialSource::Environment { key, secret }),
             (None, None) => None,
@@ -102,7 +105,11 @@ impl AccountEntry {
         if sources.next().is_some() {
             return Err(AccountProblem::SeveralSources);
         }
-        Ok(AccountSettings { id: id.clone(), base_url, credentials, is_configured: true })
+        let venue = match venue {
+            None => Venue::BinanceUsdm,
+            Some(name) => Venue::named(&name).ok_or(AccountProblem::Venue { name })?,
+        };
+        Ok(AccountSettings { id: id.clone(), venue, base_url, credentials, is_configured: true })
     }
 }
 
@@ -114,6 +121,8 @@ enum AccountProblem {
         "it names several sources of credentials: keep one of api_key_env with api_secret_env, credentials_file, systemd_credential"
     )]
     SeveralSources,
+    #[error("its venue `{name}` is not known; known are binance_usdm and other")]
+    Venue { name: String },
 }
 
 /// The settings in force.
@@ -249,6 +258,7 @@ impl Settings {
         let configured = self.accounts.iter().find(|entry| entry.id == self.account).cloned();
         vec![configured.unwrap_or_else(|| AccountSettings {
             id: self.account.clone(),
+            venue: Venue::BinanceUsdm,
             base_url: None,
             credentials: CredentialSource::default(),
             is_configured: false,

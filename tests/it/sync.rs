@@ -169,6 +169,11 @@ fn one_bad_account_stops_no_other() {
     sandbox.command(&["sync", "--account", "good"], &environment).exits(0);
     let several = sandbox.command(&["sync", "--base-url", url], &environment).exits(2);
     assert!(several.stderr.contains("--account"), "{}", several.transcript());
+    sandbox.write("fillbook.toml", "[accounts.files]\nvenue = \"other\"\n");
+    let other = sandbox.command(&["sync"], &[("FILLBOOK_API_KEY", key), ("FILLBOOK_API_SECRET", secret)]).exits(1);
+    assert!(other.stderr.contains("fillbook import"), "{}", other.transcript());
+    sandbox.write("fillbook.toml", "[accounts.files]\nvenue = \"binance\"\n");
+    assert!(sandbox.run(&["sync"]).exits(1).stderr.contains("known are binance_usdm"));
 }
 
 /// Credentials from a file, which only its owner may read, and from the service manager.
@@ -294,6 +299,30 @@ fn a_bad_day_of_the_exchange_ends_well() {
     assert_same_fills(&exchange, &sandbox);
     let verify = sandbox.run(&["verify"]);
     assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
+}
+
+/// A contract that is gone answers with errors for ever: that is told, stays on record with its age, and stops no other.
+#[test]
+fn a_contract_that_answers_no_more_stops_no_other() {
+    let exchange = traded(13);
+    exchange.trade("fb-four", "SOLUSDT", Side::Buy, "12");
+    exchange.simulator.delist_contract(&ledger_core::Symbol::new("SOLUSDT").unwrap()).unwrap();
+    let sandbox = Sandbox::empty();
+    let run = sandbox.command(&["sync"], &exchange.environment()).exits(3);
+    assert!(run.stdout.contains("SOLUSDT") && run.stdout.contains("-4141"), "{}", run.transcript());
+    let of = |symbol: &str| {
+        let fills = sandbox.run(&["fills", "--json", "--symbol", symbol]).exits(0).json();
+        let truth = exchange.simulator.books();
+        (fills.len(), truth.accounts[0].trades.iter().filter(|trade| trade.symbol == symbol).count())
+    };
+    for symbol in ["BTCUSDT", "ETHUSDT"] {
+        let (found, truth) = of(symbol);
+        assert!(found == truth && found > 0, "{symbol}: {found} of {truth}");
+    }
+    let left = sandbox.run(&["discrepancies", "--json", "--symbol", "SOLUSDT"]).exits(0).json();
+    assert!(!left.is_empty(), "{}", run.transcript());
+    let again = sandbox.command(&["sync"], &exchange.environment()).exits(3);
+    assert!(again.stdout.contains("SOLUSDT"), "{}", again.transcript());
 }
 
 /// Ctrl-C while an exchange keeps us waiting: the book is sound, and the next run goes on.

@@ -120,8 +120,9 @@ async fn one(
         Some(open) => known_account(mode, target, open).await?,
         None => None,
     };
-    if let Some(account) = account.as_ref().filter(|account| account.venue != VENUE.name) {
-        let refusal = Refusal::NoAdapter { account: target.id.clone(), venue: account.venue.clone() };
+    let venue = account.as_ref().map_or(target.venue.as_str(), |account| account.venue.as_str());
+    if venue != VENUE.name {
+        let refusal = Refusal::NoAdapter { account: target.id.clone(), venue: venue.to_owned() };
         return Err(CommandError::new(ExitCode::Error, refusal).hint("`fillbook import FILE...` reads its exports"));
     }
     let bound = account.as_ref().and_then(|account| account.identity.as_ref()).map(|known| known.base_url.clone());
