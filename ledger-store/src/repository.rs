@@ -302,7 +302,8 @@ pub trait MaintenanceRepository: Send + Sync {
     /// What the file is.
     async fn info(&self) -> StoreResult<StoreInfo>;
 
-    /// What the database engine finds wrong with the file; empty when it is sound.
+    /// What is wrong with the file; empty when it is sound: what the database engine finds, rows that point nowhere,
+    /// migrations that are none of this program's, and payloads that are no longer what was received. Reads all of it.
     async fn integrity_check(&self) -> StoreResult<Vec<String>>;
 
     /// Writes a consistent copy of the book to `path`, where no file may be.

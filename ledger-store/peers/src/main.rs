@@ -248,19 +248,43 @@ fn plain_scan(path: &Path, columns: &str) -> Result<(usize, Duration)> {
     Ok((count, start.elapsed()))
 }
 
+/// The same fills without a round trip: every sixth to tenth one buys, too.
+fn without_trips(batches: &mut [Vec<Statement>]) {
+    for statement in batches.iter_mut().flatten() {
+        if let AnyFact::Fill(fill) = &mut statement.fact {
+            fill.key.side = Side::Buy;
+        }
+    }
+}
+
 async fn fold(count: usize) -> Result<()> {
     let folder = tempfile::tempdir()?;
+    let path = folder.path().join("bought.db");
+    let store = open(&path).await?;
+    let mut bought = batches(count)?;
+    without_trips(&mut bought);
+    commit_all(&store, bought).await?;
+    println!("without round trips:");
+    rebuilt_beside_scans(&store, &path, count).await?;
+    drop(store);
+    std::fs::remove_file(path)?;
     let path = folder.path().join("book.db");
     let store = open(&path).await?;
     commit_all(&store, batches(count)?).await?;
+    println!("with a round trip in ten fills:");
+    rebuilt_beside_scans(&store, &path, count).await?;
+    late(&store, count).await
+}
+
+async fn rebuilt_beside_scans(store: &SqliteStore, path: &Path, count: usize) -> Result<()> {
     for _ in 0..3 {
-        let (rows, whole) = plain_scan(&path, "*")?;
+        let (rows, whole) = plain_scan(path, "*")?;
         assert_eq!(rows, count);
         let folded =
             "fill_id, side, order_id, ts, price, qty, position_side, fee, fee_asset, exchange_realized_pnl, sequence";
-        let (_, scan) = plain_scan(&path, folded)?;
+        let (_, scan) = plain_scan(path, folded)?;
         let start = Instant::now();
-        rebuild(&store, &account()?, &mut |_, _| {}).await?;
+        rebuild(store, &account()?, &mut |_, _| {}).await?;
         let ours = start.elapsed();
         let ns = |took: Duration| took.as_nanos() as f64 / count as f64;
         println!(
@@ -272,6 +296,10 @@ async fn fold(count: usize) -> Result<()> {
             ours.as_secs_f64() / whole.as_secs_f64()
         );
     }
+    Ok(())
+}
+
+async fn late(store: &SqliteStore, count: usize) -> Result<()> {
     for (what, index) in [("newest", count), ("1,000 back", count - 1_000), ("in the middle", count / 2)] {
         let mut late = statement(index)?;
         if let AnyFact::Fill(fill) = &mut late.fact {

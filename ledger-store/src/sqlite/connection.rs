@@ -1,16 +1,19 @@
 //! Opening the book's file: nothing is changed in a file before it is known to be a book.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use diesel::connection::SimpleConnection;
 use diesel::dsl::sql;
+use diesel::migration::MigrationSource;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
+use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::failure::{failed, not_a_book, not_opened};
-use super::mark;
+use super::{fact_source, mark};
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
 
@@ -94,7 +97,8 @@ pub(super) fn size_bytes(conn: &mut SqliteConnection) -> StoreResult<i64> {
     Ok(pages.saturating_mul(page_size))
 }
 
-/// What SQLite finds wrong with the file, and rows that point nowhere.
+/// What SQLite finds wrong with the file, rows that point nowhere, migrations that are none of ours, and payloads that are
+/// no longer what was received.
 pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Finding {
@@ -108,7 +112,25 @@ pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<St
     )
     .load(conn)
     .map_err(failed("check the file"))?;
-    Ok(findings.into_iter().map(|finding| finding.finding).collect())
+    let mut findings: Vec<String> = findings.into_iter().map(|finding| finding.finding).collect();
+    findings.extend(unexpected_migrations(conn)?);
+    findings.extend(fact_source::altered(conn)?);
+    Ok(findings)
+}
+
+/// Migrations that were applied and are none of ours, or are ours and were not.
+fn unexpected_migrations(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
+    let failure = |error: Box<dyn std::error::Error + Send + Sync>| StoreError::Backend {
+        operation: "read the migrations",
+        source: BackendError::new(error.to_string()),
+    };
+    let applied: BTreeSet<String> =
+        conn.applied_migrations().map_err(failure)?.iter().map(ToString::to_string).collect();
+    let ours = MigrationSource::<Sqlite>::migrations(&MIGRATIONS).map_err(failure)?;
+    let ours: BTreeSet<String> = ours.iter().map(|migration| migration.name().version().to_string()).collect();
+    let unknown = applied.difference(&ours).map(|version| format!("migration {version} is none of this program's"));
+    let missing = ours.difference(&applied).map(|version| format!("migration {version} was not applied"));
+    Ok(unknown.chain(missing).collect())
 }
 
 fn check_linked_version(conn: &mut SqliteConnection) -> StoreResult<()> {

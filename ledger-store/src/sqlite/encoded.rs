@@ -5,10 +5,9 @@ use ledger_core::{
     Outcome, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement, TimestampMs,
     merge,
 };
-use sha2::{Digest, Sha256};
 
 use super::discrepancy::CONFLICTING_FACT;
-use super::fact_source::FactSourceRow;
+use super::fact_source::{self, FactSourceRow};
 use super::fact_table::FactTable;
 use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor};
 use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
@@ -213,13 +212,12 @@ pub(super) fn fact_key_of(fact: &AnyFact) -> String {
 
 fn payload_row(batch: &Batch, statement: &Statement) -> Option<FactSourceRow> {
     let payload = statement.payload.as_ref()?;
-    let hash = Sha256::digest(payload.as_bytes());
     Some(FactSourceRow {
         account_id: batch.account.as_str().to_owned(),
         kind: statement.fact.kind().as_str().to_owned(),
         fact_key: fact_key_of(&statement.fact),
         source: statement.source.as_str().to_owned(),
-        hash: hash.iter().take(16).copied().collect(),
+        hash: fact_source::hash_of(payload),
         payload: payload.to_string(),
         recorded_local_ms: batch.recorded_at.as_ms(),
         run_id: batch.run_id.map(|run| run.0),

@@ -1,7 +1,9 @@
 //! The table `fact_sources`: every payload received, verbatim, once.
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::prelude::*;
 use ledger_core::{AccountId, FactKind};
+use sha2::{Digest, Sha256};
 
 use super::codec::RowReader;
 use super::fact_table::{QueryResult, ROWS_MAX};
@@ -35,6 +37,42 @@ pub(super) fn insert(conn: &mut SqliteConnection, rows: &[FactSourceRow]) -> Que
         diesel::insert_into(fact_sources::table).values(chunk).on_conflict_do_nothing().execute(conn)?;
     }
     Ok(())
+}
+
+/// The first 16 bytes of a payload's SHA-256, by which it is told from others for the same fact.
+pub(super) fn hash_of(payload: &str) -> Vec<u8> {
+    Sha256::digest(payload.as_bytes()).iter().take(16).copied().collect()
+}
+
+/// The most altered payloads that are named.
+const ALTERED_MAX: usize = 20;
+
+/// Payloads that do not have the hash that was computed when they were received.
+pub(super) fn altered(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
+    let rows = fact_sources::table
+        .select((
+            fact_sources::account_id,
+            fact_sources::kind,
+            fact_sources::fact_key,
+            fact_sources::hash,
+            fact_sources::payload,
+        ))
+        .load_iter::<(String, String, String, Vec<u8>, String), DefaultLoadingMode>(conn)
+        .map_err(failed("read payloads"))?;
+    let (mut altered, mut count) = (Vec::new(), 0_usize);
+    for row in rows {
+        let (account, kind, fact_key, hash, payload) = row.map_err(failed("read payloads"))?;
+        if hash_of(&payload) != hash {
+            count += 1;
+            if count <= ALTERED_MAX {
+                altered.push(format!("a payload of {kind} {fact_key} of account {account} was altered"));
+            }
+        }
+    }
+    if count > ALTERED_MAX {
+        altered.push(format!("{} more payloads were altered", count - ALTERED_MAX));
+    }
+    Ok(altered)
 }
 
 pub(super) fn list(

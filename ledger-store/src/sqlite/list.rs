@@ -350,9 +350,7 @@ pub(super) fn fills_in_fold_order(
             serde_json::from_str(key).map_err(|_| StoreError::BadCursor { cursor: cursor.to_string() })
         })
         .transpose()?;
-    let rows = refold::fills_in_fold_order(conn, account, symbol, after.as_ref(), page.limit_rows())
-        .map_err(failed("read fills"))?;
-    let stated = rows.iter().map(Fill::decode).collect::<StoreResult<Vec<_>>>()?;
+    let stated = refold::fills_in_fold_order(conn, account, symbol, after.as_ref(), page.limit_rows())?;
     let folded = as_folded::as_folded(conn, account, symbol, stated)?;
     let cursor =
         |fill: &Sourced<Fill>| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]);

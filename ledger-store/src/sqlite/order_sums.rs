@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, Decimal, FoldKey, MathError, Order, OrderClass, OrderId, Symbol};
+use ledger_core::{AccountId, ContractKind, Decimal, FoldKey, MathError, Order, OrderClass, OrderId, Symbol};
 
 use super::codec::RowReader;
 use super::effects::{Effects, Mark, TouchedOrder};
@@ -250,10 +250,20 @@ fn update_order(
     Ok(())
 }
 
-/// What an order executed beyond its fills: quantity, and price where the order's average price tells.
-pub(super) fn residual_price(order: &Order, residual_qty: Decimal, filled_quote: Option<Decimal>) -> Option<Decimal> {
+/// The price of what an order executed beyond its fills, where the order's average price tells. Of an inverse contract the
+/// average is one of quantity / price, so that prices x quantities do not add up to it: the average itself stands for
+/// the rest.
+pub(super) fn residual_price(
+    order: &Order,
+    kind: ContractKind,
+    residual_qty: Decimal,
+    filled_quote: Option<Decimal>,
+) -> Option<Decimal> {
     let executed = order.executed.as_ref()?;
     let average = executed.avg_price?.get();
+    if kind == ContractKind::Inverse {
+        return Some(average);
+    }
     let exact =
         executed.qty.checked_mul(average).ok().zip(filled_quote).and_then(|(quote, filled)| {
             quote.checked_sub(filled).ok()?.div_round(residual_qty, RESIDUAL_PRICE_SCALE).ok()

@@ -5,19 +5,21 @@
 
 use std::error::Error as _;
 
+use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{
     AccountId, Asset, Decimal, EventTime, Fee, Fill, FillId, FillKey, FoldError, FoldEvent, FoldKey, Instrument,
-    MathError, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Step, Symbol, SymbolFold,
+    MathError, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Sourced, Step, Symbol,
+    SymbolFold,
 };
 
 use super::as_folded::{Completed, Completion};
 use super::checkpoint::{self, Checkpoint};
 use super::codec::RowReader;
 use super::derived::{self, MismatchRow};
-use super::fact_table::{FactTable, QueryResult, ROWS_MAX};
+use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::fill::FillRow;
 use super::instrument::InstrumentRow;
@@ -30,7 +32,8 @@ use crate::error::StoreError;
 use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
 
-const PAGE_ROWS: i64 = 4_096;
+/// Few enough that a page stays in the processor's cache between being read and being folded.
+const PAGE_ROWS: i64 = 512;
 
 /// Why a fold stopped: the store failed, or the symbol's own facts cannot be folded.
 pub(super) enum Stop {
@@ -158,7 +161,8 @@ fn fold(
     let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
     let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
     let completion = Completion::open(conn, account, symbol)?;
-    let mut timeline = Timeline::open(conn, &completion, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
+    let mut timeline =
+        Timeline::open(conn, &completion, instrument.kind, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
     let (fills_seen, ts_max, last, state) = match start {
         Some(Checkpoint { fills_seen, ts_max, fold_key, state }) => (fills_seen, ts_max, Some(fold_key), state),
         None => (0, i64::MIN, None, SymbolFold::new(&instrument)),
@@ -178,8 +182,7 @@ fn fold(
     derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
     loop {
-        let rows = fold_rows(conn, account, symbol, driver.last.as_ref()).map_err(failed("read fills"))?;
-        let mut page = rows.into_iter().map(|row| row.decode(account, symbol)).collect::<StoreResult<Vec<Fill>>>()?;
+        let mut page = fold_rows(conn, account, symbol, driver.last.as_ref())?;
         if page.is_empty() {
             break;
         }
@@ -365,7 +368,7 @@ impl FoldRow {
 /// Rows of fills in fold order. Fills without a sequence come first: a row
 /// comparison with NULL is never true, so the two kinds are read one after the other.
 macro_rules! rows_in_fold_order {
-    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr) => {{
+    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr, $decode:expr) => {{
         let after: Option<&FoldKey> = $after;
         let is_sequenced = after.is_some_and(|key| key.sequence.is_some());
         let mut rows = Vec::new();
@@ -410,7 +413,10 @@ macro_rules! rows_in_fold_order {
                     ),
                 };
             }
-            rows = query.load::<$row>($conn)?;
+            // Decoded one by one: a page of rows is as large as the page of what they become.
+            for row in query.load_iter::<$row, DefaultLoadingMode>($conn).map_err(failed("read fills"))? {
+                rows.push($decode(row.map_err(failed("read fills"))?)?);
+            }
         }
         Ok(rows)
     }};
@@ -423,8 +429,8 @@ pub(super) fn fills_in_fold_order(
     symbol: &Symbol,
     after: Option<&FoldKey>,
     limit: i64,
-) -> QueryResult<Vec<FillRow>> {
-    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit)
+) -> StoreResult<Vec<Sourced<Fill>>> {
+    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit, |row: FillRow| Fill::decode(&row))
 }
 
 fn fold_rows(
@@ -432,6 +438,6 @@ fn fold_rows(
     account: &AccountId,
     symbol: &Symbol,
     after: Option<&FoldKey>,
-) -> QueryResult<Vec<FoldRow>> {
-    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS)
+) -> StoreResult<Vec<Fill>> {
+    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS, |row: FoldRow| row.decode(account, symbol))
 }

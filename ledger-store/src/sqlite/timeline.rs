@@ -9,8 +9,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{
-    AccountId, Anchor, Fact, Income, IncomeType, OrderClass, OrderContext, Price, Quantity, Residual, Sourced, Symbol,
-    TimestampMs, funding_instant,
+    AccountId, Anchor, ContractKind, Fact, Income, IncomeType, OrderClass, OrderContext, Price, Quantity, Residual,
+    Sourced, Symbol, TimestampMs, funding_instant,
 };
 
 use super::anchor::AnchorRow;
@@ -39,6 +39,7 @@ pub(super) struct Timeline<'a> {
     symbol: &'a Symbol,
     /// Tells of orders what they do not say themselves.
     completion: &'a Completion<'a>,
+    kind: ContractKind,
     /// Events before this are in the checkpoint already.
     from_ms: i64,
     /// So are anchors and funding up to this, which come before the fills of their instant.
@@ -57,6 +58,7 @@ impl<'a> Timeline<'a> {
     pub(super) fn open(
         conn: &mut SqliteConnection,
         completion: &'a Completion<'a>,
+        kind: ContractKind,
         ts_max: Option<i64>,
     ) -> StoreResult<Self> {
         let (account, symbol) = (completion.account(), completion.symbol());
@@ -77,6 +79,7 @@ impl<'a> Timeline<'a> {
             account,
             symbol,
             completion,
+            kind,
             from_ms,
             seen_to: ts_max,
             anchors,
@@ -160,8 +163,8 @@ impl<'a> Timeline<'a> {
                 };
                 let reader = RowReader { table: "orders", key: || format!("{}", order.key.order_id) };
                 let qty = Quantity::new(residual_qty).map_err(|error| reader.corrupt("residual_qty", error))?;
-                let price =
-                    residual_price(order, residual_qty, book.filled_quote).and_then(|price| Price::new(price).ok());
+                let price = residual_price(order, self.kind, residual_qty, book.filled_quote)
+                    .and_then(|price| Price::new(price).ok());
                 let residual = Residual {
                     order_id: order.key.order_id.clone(),
                     side: order.side,

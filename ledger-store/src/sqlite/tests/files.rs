@@ -464,3 +464,25 @@ async fn the_file_can_be_queried_by_hand() {
         execute(&folder.book(), statement);
     }
 }
+
+/// What somebody changed in the file by hand, and SQLite finds nothing wrong with.
+#[tokio::test]
+async fn altered_payloads_and_foreign_migrations_are_named() {
+    use diesel::connection::SimpleConnection;
+    use diesel::{Connection, SqliteConnection};
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100"), fill("ETHUSDT", 2, Side::Buy, "1", "100")])).await;
+    assert_eq!(store.integrity_check().await.unwrap(), Vec::<String>::new());
+    let mut conn = SqliteConnection::establish(folder.book().to_str().unwrap()).unwrap();
+    conn.batch_execute(
+        "UPDATE fact_sources SET payload = payload || ' ' WHERE kind = 'fill' AND fact_key LIKE '%|2';
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('20990101000001');",
+    )
+    .unwrap();
+    let found = store.integrity_check().await.unwrap();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|it| it.contains("migration 20990101000001")), "{found:?}");
+    assert!(found.iter().any(|it| it.contains("fill ETHUSDT|BUY|2")), "{found:?}");
+}
