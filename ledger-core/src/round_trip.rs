@@ -197,6 +197,13 @@ impl Tally {
         Ok(())
     }
 
+    /// Makes an estimate of a part that was known.
+    pub(crate) fn doubt(&mut self, amount: Value) -> Result<(), MathError> {
+        let (known, estimated) = (self.known.checked_sub(amount)?, self.estimated.checked_add(amount)?);
+        (self.known, self.estimated, self.has_estimates) = (known, estimated, true);
+        Ok(())
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
         self.known = self.known.checked_add(other.known)?;
         self.estimated = self.estimated.checked_add(other.estimated)?;

@@ -409,6 +409,43 @@ fn events_out_of_order_are_refused() {
 }
 
 #[test]
+fn funding_of_a_fills_own_millisecond_is_an_estimate() {
+    let hour = ledger_core::TimestampMs::new(1_800_000_000_000).unwrap();
+    for (late_ms, certainty) in [(0, Certainty::Estimated), (1, Certainty::Known), (-1, Certainty::Known)] {
+        let mut book = Book::default();
+        let mut opening = book.next_fill("BUY 2 @ 100");
+        let mut next = book.next_fill("BUY 1 @ 100");
+        opening.time = ledger_core::EventTime::ms(hour.saturating_add_ms(-5_000));
+        next.time = ledger_core::EventTime::ms(hour.saturating_add_ms(late_ms));
+        let row = ledger_core::Income {
+            key: ledger_core::IncomeKey {
+                income_type: "FUNDING_FEE".parse().unwrap(),
+                tran_id: "1".parse().unwrap(),
+                symbol: Some(opening.key.symbol.clone()),
+                asset: Asset::new("USDT").unwrap(),
+            },
+            amount: dec("-0.5"),
+            time: ledger_core::EventTime::ms(hour.saturating_add_ms(7_000)),
+            fill_id: None,
+            info: None,
+        };
+        let rows = [row];
+        let mut fold = book.fold.clone();
+        fold.apply(FoldEvent::Fill { fill: &opening, order: None }).unwrap();
+        if late_ms < 0 {
+            fold.apply(FoldEvent::Fill { fill: &next, order: None }).unwrap();
+            fold.apply(FoldEvent::Funding(&rows)).unwrap();
+        } else {
+            fold.apply(FoldEvent::Funding(&rows)).unwrap();
+            fold.apply(FoldEvent::Fill { fill: &next, order: None }).unwrap();
+        }
+        let positions = fold.positions().unwrap();
+        let funding = positions[0].funding[0].total;
+        assert_eq!((funding.amount().unwrap(), funding.certainty()), (dec("-0.5"), certainty), "{late_ms} ms");
+    }
+}
+
+#[test]
 fn a_fill_that_was_passed_over_leaves_nothing_known() {
     // Profit that rests on it is estimated, until the exchange states what is held.
     check(

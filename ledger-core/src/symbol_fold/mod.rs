@@ -28,6 +28,7 @@
 //! 4. `events_out_of_order_are_refused`.
 //! 5. `a_fill_that_was_passed_over_leaves_nothing_known`.
 //! 6. `fills_with_and_without_a_sequence_have_no_order`.
+//! 7. `funding_of_a_fills_own_millisecond_is_an_estimate`.
 
 mod beginning;
 mod open_trip;
@@ -95,7 +96,9 @@ pub enum FoldEvent<'a> {
         order: Option<&'a OrderContext>,
     },
     /// All funding rows of one [funding instant](crate::funding_instant). Comes before the first fill at or after the
-    /// instant: of a fill whose time says only the full hour's second, nearly all of that second lies behind it.
+    /// instant: of a fill whose time says only the full hour's second, nearly all of that second lies behind it. What a
+    /// position got becomes an estimate when a fill of the very same millisecond changes it: nothing tells which of the
+    /// two came first.
     Funding(&'a [Income]),
     /// A stated position. Comes before the first fill at or after its time.
     Anchor(&'a Anchor),
@@ -217,6 +220,16 @@ pub struct SymbolFold {
     unallocated_funding: AssetTallies,
     closed_count: u64,
     last_fill: Option<FoldKey>,
+    /// The last funding that was attributed to positions for certain.
+    funded: Option<Funded>,
+}
+
+/// Funding of an instant: which position got how much, as far as that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Funded {
+    at: TimestampMs,
+    shares: Vec<(PositionSide, Asset, Value)>,
 }
 
 /// A trade of the fold: a fill or a residual.
@@ -253,6 +266,7 @@ impl SymbolFold {
             unallocated_funding: AssetTallies::default(),
             closed_count: 0,
             last_fill: None,
+            funded: None,
         }
     }
 
@@ -421,6 +435,7 @@ impl SymbolFold {
             return Err(FoldError::NoPositionSide { fill_id: key.fill_id });
         };
         self.last_fill = Some(key);
+        let is_contemporary = self.funded.as_ref().is_some_and(|funded| funded.at == fill.time.at);
         let math = |source| FoldError::Math { what: format!("fill {}", fill.key.fill_id), source };
         let trade = Trade {
             side: fill.key.side,
@@ -433,6 +448,9 @@ impl SymbolFold {
             certainty: Certainty::Known,
             order,
         };
+        if is_contemporary {
+            self.doubt_funding(position_side).map_err(math)?;
+        }
         self.trade(position_side, &trade).map_err(math)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::amount::{Decimal, MathError, SCALE_MAX, pow10};
 use crate::certainty::Certainty;
-use crate::funding::{Share, attribute};
+use crate::funding::{Share, attribute, funding_instant};
 use crate::id::Asset;
 use crate::income::Income;
 use crate::instrument::ContractKind;
@@ -13,7 +13,7 @@ use crate::source::{PositionSide, Side};
 
 use super::beginning::{Agreement, Beginning};
 use super::open_trip::{OpenTrip, placeholder_price};
-use super::{AVERAGE_SCALE, DerivedPosition, FoldError, FoldEvent, SideFold, Step, SymbolFold, Trade};
+use super::{AVERAGE_SCALE, DerivedPosition, FoldError, FoldEvent, Funded, SideFold, Step, SymbolFold, Trade};
 
 impl SymbolFold {
     pub(super) fn trade(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<Step, MathError> {
@@ -131,12 +131,32 @@ impl SymbolFold {
             [(PositionSide::Short, _)] => self.long.beginning.single_holder(),
             _ => Certainty::Known,
         };
+        let mut shares = Vec::new();
         for Share { position_side, asset, amount, certainty } in attribute(rows, &held, certainty_of_single)? {
             let tallies = match position_side.map(|position_side| self.side_mut(position_side)) {
                 Some(SideFold { trip: Some(trip), .. }) => &mut trip.funding,
                 _ => &mut self.unallocated_funding,
             };
-            tallies.of(&asset).add(Value::from_decimal(amount)?, certainty)?;
+            let amount = Value::from_decimal(amount)?;
+            tallies.of(&asset).add(amount, certainty)?;
+            if certainty == Certainty::Known
+                && let Some(position_side) = position_side
+            {
+                shares.push((position_side, asset, amount));
+            }
+        }
+        self.funded = rows.first().map(|row| Funded { at: funding_instant(row.time.at), shares });
+        Ok(())
+    }
+
+    /// A fill of the instant of the last funding changes this position: perhaps before, perhaps after it was charged.
+    #[cold]
+    pub(super) fn doubt_funding(&mut self, position_side: PositionSide) -> Result<(), MathError> {
+        let Some(funded) = &mut self.funded else { return Ok(()) };
+        let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
+        let Some(trip) = side.trip.as_deref_mut() else { return Ok(()) };
+        for (_, asset, amount) in funded.shares.extract_if(.., |(of, _, _)| *of == position_side) {
+            trip.funding.of(&asset).doubt(amount)?;
         }
         Ok(())
     }
