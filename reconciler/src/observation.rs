@@ -132,6 +132,8 @@ pub struct BookView {
     pub unfolded: BTreeSet<Symbol>,
     /// Stated positions.
     pub anchors: Vec<Sourced<Anchor>>,
+    /// What the fills before a stated position add up to, where the book has any that lie before it.
+    pub before_anchors: BTreeMap<(Symbol, PositionSide, TimestampMs), Decimal>,
     /// How far each stream was read.
     pub cursors: Vec<SyncCursor>,
     /// Which stretches of time are complete.

@@ -172,6 +172,7 @@ fn quiet() -> Observation {
             instruments: [symbol("BTCUSDT")].into(),
             unfolded: BTreeSet::new(),
             anchors: vec![],
+            before_anchors: BTreeMap::new(),
             cursors: vec![],
             coverage: vec![],
             discrepancies: vec![],

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Order, OrderKey, Side, Signal, Sourced, Symbol, TimestampMs,
+    AccountId, Asset, ClientOrderId, Decimal, Fill, FillId, FillKey, Order, OrderKey, PositionSide, Side, Signal,
+    Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -17,6 +18,8 @@ use crate::observation::{BookView, Observation};
 use crate::policy::Policy;
 
 const BOOK_PAGE_ROWS: u32 = 1_000;
+/// Fills before a stated position are added up to this many.
+const ADDED_UP_MAX: u32 = 10_000;
 /// Signals without an order are looked after up to this many, the newest first: two reads of the book each.
 const SIGNALS_MAX: u32 = 1_000;
 
@@ -92,10 +95,12 @@ impl BookReader<'_> {
             anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
                 book.snapshots.anchors(&self.scope(), page).await.doing("reading the anchors")
             }),
+            before_anchors: BTreeMap::new(),
             cursors,
             coverage,
             discrepancies: Vec::new(),
         };
+        self.add_up_to_anchors(&mut view).await?;
         // Those that somebody accepted go, too, once they are gone.
         let standing = DiscrepancyFilter::standing(id.clone());
         view.discrepancies = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
@@ -111,6 +116,26 @@ impl BookReader<'_> {
         self.read_signals(&mut view).await?;
         self.read_labelled(labels, &mut view).await?;
         Ok(view)
+    }
+
+    /// What the fills before each stated position add up to; of a history that is long by itself, nothing is said.
+    async fn add_up_to_anchors(&self, view: &mut BookView) -> Result<(), ReconcileError> {
+        let stated = view.anchors.iter().map(|anchor| &anchor.fact).filter(|anchor| anchor.withdrawn.is_none());
+        for anchor in stated {
+            let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
+            let filter = FillFilter::from(scope);
+            let page = self.book.fills.fills(&filter, &PageRequest::first(ADDED_UP_MAX)).await;
+            let page = page.doing("reading the fills")?;
+            let fills = page.items.iter().map(|fill| &fill.fact);
+            let ours: Vec<_> =
+                fills.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == anchor.position_side).collect();
+            if page.next.is_some() || ours.is_empty() {
+                continue;
+            }
+            let sum = ours.iter().try_fold(Decimal::ZERO, |sum, fill| sum.checked_add(fill.signed_qty()))?;
+            view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), sum);
+        }
+        Ok(())
     }
 
     async fn has_bot(&self) -> Result<bool, ReconcileError> {

@@ -30,6 +30,7 @@ use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, NewRepair, SyncCurso
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
+use self::anchor::plan_withdrawals;
 use self::fills::plan_fills;
 pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
@@ -164,6 +165,7 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
         }
     }
     plan_positions(observation, policy, now, &mut plan).map_err(ReconcileError::Math)?;
+    plan_withdrawals(observation, &mut plan);
     plan_labels(observation, policy, &mut plan);
     plan_orphans(observation, &mut plan);
     plan_account(observation, &mut plan);

@@ -340,6 +340,95 @@ async fn what_is_older_than_the_exchanges_memory_is_stated_after_a_second_look()
 }
 
 #[tokio::test]
+async fn what_is_stated_goes_when_older_fills_turn_up() {
+    let house = House::new(53).await;
+    house.unrecorded("old-1", Side::Buy, "3", false).await;
+    house.pass(60);
+    let old = house.exchange.fetch_my_trades(symbol(ETH), exchange_client::TradeQuery::FromId("1".parse().unwrap()));
+    let old = old.await.unwrap().rows;
+    assert!(!old.is_empty());
+    house.simulator.step(Duration::from_hours(24 * 100));
+    house.unrecorded("new-1", Side::Sell, "1", true).await;
+    house.sync().await;
+    house.sync().await;
+    let scope = Scope::account(house.account.clone());
+    let stated = || async { house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items.remove(0).fact };
+    assert!(stated().await.withdrawn.is_none());
+    // Somebody imports what the exchange has forgotten.
+    house.recorder().fills(&old).await.unwrap();
+    let report = house.sync().await;
+    assert!(report.repairs.iter().any(|repair| repair.kind == "withdraw_stated_position"), "{:#?}", report.repairs);
+    assert!(stated().await.withdrawn.is_some());
+    let report = house.sync().await;
+    assert!(report.repairs.is_empty() && !report.leaves_discrepancies(), "{:#?}", report.left);
+    // The ledger of that time stays forgotten; the fills and what they lead to are whole.
+    assert_eq!(house.book_fills().await.len(), house.simulator.books().accounts[0].trades.len());
+    assert_all_pass(&report);
+}
+
+#[tokio::test]
+async fn several_cases_at_once_over_http_in_either_mode() {
+    for mode in [PositionMode::OneWay, PositionMode::Hedge] {
+        let house = House::new(54).await;
+        if mode == PositionMode::Hedge {
+            assert!(house.exchange.set_position_mode(mode).await.done().is_some());
+        }
+        let side = |long: bool| match (mode, long) {
+            (PositionMode::OneWay, _) => PositionSide::Net,
+            (PositionMode::Hedge, true) => PositionSide::Long,
+            (PositionMode::Hedge, false) => PositionSide::Short,
+        };
+        // The bot's own session, of which the book keeps: everything, the intent, nothing.
+        let plan = [("ETHUSDT", true, "2"), ("BTCUSDT", false, "0.05"), ("SOLUSDT", true, "9")];
+        for (number, (name, long, qty)) in plan.into_iter().enumerate() {
+            house.pass(3_600);
+            let direction = if long { Side::Buy } else { Side::Sell };
+            let mut intent = house.intent(number, &symbol(name), direction, qty, None, Some(engine("swing")));
+            intent.position_side = Some(side(long));
+            intent.client_order_id =
+                ClientIdScheme::default().compose(&engine("swing"), IntentRole::Entry, &number.to_string()).unwrap();
+            if number == 0 {
+                let sent = house.recorder().send(&*house.exchange, &intent).await.unwrap().unwrap();
+                assert!(sent.done().is_some());
+                continue;
+            }
+            if number == 1 {
+                house.recorder().intent(intent.clone()).await.unwrap();
+            }
+            assert!(house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
+        }
+        house.pass(60);
+        house.simulator.close_from_app("sim-main", &symbol(ETH), side(true)).unwrap();
+        house.pass(60);
+        let (reconciler, server) = house.reconciler_over_http().await;
+        let audit = reconciler.audit().await.unwrap();
+        let kinds: std::collections::BTreeSet<_> = audit.findings.iter().map(|found| found.finding.kind).collect();
+        for kind in [
+            DiscrepancyKind::MissingFills,
+            DiscrepancyKind::UnknownOrder,
+            DiscrepancyKind::UnresolvedIntent,
+            DiscrepancyKind::UnrecordedPosition,
+            DiscrepancyKind::ForeignFills,
+        ] {
+            assert!(kinds.contains(&kind), "{mode}: no {kind} in {kinds:?}");
+        }
+        let report = reconciler.sync().await.unwrap();
+        assert!(
+            report.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved),
+            "{:#?}",
+            report.findings
+        );
+        assert_all_pass(&report);
+        house.assert_book_equals_exchange().await;
+        assert!(house.orders().await.iter().filter(|order| order.engine == Some(engine("swing"))).count() == 3);
+        house.pass(20);
+        let warm = reconciler.sync().await.unwrap();
+        assert!(warm.findings.is_empty() && warm.left.is_empty(), "{:#?}", warm.findings);
+        server.abort();
+    }
+}
+
+#[tokio::test]
 async fn orders_that_are_left_of_a_position_are_told_and_never_touched() {
     let house = House::new(50).await;
     house.trade(1, ETH, Side::Buy, "2", |_| false).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
-use exchange_client::{Clock, ExchangeReader, ManualClock, TradeQuery, Transport};
+use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport, serve};
+use exchange_client::{Clock, ExchangeReader, HttpTransport, HttpTransportConfig, ManualClock, TradeQuery, Transport};
 use ledger_core::{
     AccountId, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, OrderClass,
     OrderIntent, PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
@@ -58,6 +58,20 @@ impl House {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(self.account.clone()),
         }
+    }
+
+    /// A reconciler that asks the simulator over HTTP, and the server.
+    pub(crate) async fn reconciler_over_http(&self) -> (Reconciler, tokio::task::JoinHandle<()>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let simulator = Arc::clone(&self.simulator);
+        let server = tokio::spawn(async { serve(simulator, listener, std::future::pending()).await.unwrap() });
+        let transport = Arc::new(HttpTransport::new(HttpTransportConfig::default()).unwrap());
+        let credentials = SimulatorAccount::standard().credentials().unwrap();
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        let settings = RequestSettings::SIMULATED;
+        let exchange = BinanceUsdm::with_settings(transport, clock, &base_url, credentials, settings).unwrap();
+        (self.reconciler_over(Arc::new(exchange)), server)
     }
 
     /// A bot's order, recorded from signal to fills; `lose` says which of its fills are lost, by ordinal.
