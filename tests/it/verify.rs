@@ -166,6 +166,8 @@ fn tampering_is_noticed() {
         ("DELETE FROM fills WHERE fill_id = '1'", "recomputation", 6),
         ("DELETE FROM income WHERE tran_id = '11'", "footing", 6),
         ("UPDATE instruments SET multiplier = '10'", "recomputation", 6),
+        ("UPDATE fact_sources SET payload = replace(payload, '100', '101')", "schema", 6),
+        ("INSERT INTO __diesel_schema_migrations VALUES ('20990101000000', CURRENT_TIMESTAMP)", "schema", 6),
     ] {
         let sandbox = Sandbox::with_book(&[]);
         sandbox.write("facts.ndjson", lines().join("\n"));

@@ -108,13 +108,16 @@ pub(crate) async fn all(
     Ok(checks)
 }
 
-/// The database engine finds the file sound, and its schema is this version's.
+/// The database engine finds the file sound, its schema is this version's, and every payload is as it was received.
 async fn schema(store: &dyn Store) -> Result<Check, CommandError> {
     let info = store.info().await?;
     let problems = store.integrity_check().await?;
     Ok(match problems.first() {
-        None => Check::pass("schema", format!("version {}, file sound", info.schema_version)),
-        Some(first) => Check::fail("schema", ExitCode::Corrupt, format!("the file is damaged: {first}")),
+        None => Check::pass("schema", format!("version {}, file and payloads sound", info.schema_version)),
+        Some(first) => {
+            let more = if problems.len() > 1 { format!("; and {} more", problems.len() - 1) } else { String::new() };
+            Check::fail("schema", ExitCode::Corrupt, format!("the file is not as it was written: {first}{more}"))
+        }
     })
 }
 
