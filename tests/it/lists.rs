@@ -124,3 +124,34 @@ fn narrow_terminals_never_break_an_amount() {
         }
     }
 }
+
+/// A source that states a paid fee with the wrong sign and no position is set right by the ledger and the account's mode;
+/// the list shows what the report counts, and says which fields the fill did not say itself.
+#[test]
+fn fills_are_listed_as_they_are_counted() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let fill = |id: &str, symbol: &str, fee: &str| {
+        format!(
+            r#"{{"schema":"fillbook.fill/1","source":"rest","symbol":"{symbol}","fill_id":"{id}","side":"BUY","ts":1772344800000,"price":"100","qty":"2","order_id":"9{id}","fee":"{fee}","fee_asset":"USDT","sequence":"{id}"}}"#
+        )
+    };
+    let commission = r#"{"schema":"fillbook.income/1","source":"rest","income_type":"COMMISSION","tran_id":"11","symbol":"ETHUSDT","asset":"USDT","amount":"-0.1","ts":1772344800000,"fill_id":"1"}"#;
+    let lines = [&fill("1", "ETHUSDT", "-0.1"), &fill("1", "BTCUSDT", "-0.2"), commission];
+    sandbox.write("facts.ndjson", lines.join("\n"));
+    sandbox.run(&["import", "facts.ndjson"]).exits(0);
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    let shown: Vec<String> = fills
+        .iter()
+        .map(|fill| format!("{} {} {} {}", fill["symbol"], fill["fee"], fill["position_side"], fill["decided"]))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#""BTCUSDT" "-0.2" "NET" "position_side""#, // a rebate: no entry of the ledger says otherwise
+            r#""ETHUSDT" "0.1" "NET" "fee position_side""#,
+        ]
+    );
+    let report = sandbox.run(&["report", "--json"]).exits(0).json();
+    let open = report.iter().find(|line| line["schema"] == "fillbook.report.rest/1").unwrap();
+    assert!(open.to_string().contains(r#""-0.1""#), "-0.2 + 0.1 in fees of what is open: {open}");
+}

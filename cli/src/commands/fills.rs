@@ -1,7 +1,9 @@
-//! `fillbook fills`
+//! `fillbook fills`: each as the book counts it, so that fees and positions here add up to those of the report.
 
-use ledger_core::{Fill, Sourced};
-use ledger_store::FillFilter;
+use std::collections::BTreeMap;
+
+use ledger_core::{AccountId, Fill, Source, Sourced, Symbol};
+use ledger_store::{FillFilter, FillRepository, Page, StoreError};
 
 use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
@@ -38,6 +40,7 @@ const LISTING: Listing<Sourced<Fill>> = Listing {
         Column { key: "fill_id", title: "Fill", rank: 1, value: |f| text(&f.fact.key.fill_id) },
         Column { key: "source", title: "Source", rank: 6, value: source },
         Column { key: "conflicts", title: "Conflicts", rank: 1, value: conflicts },
+        Column { key: "decided", title: "Decided", rank: 8, value: decided },
         Column { key: "ts_precision", title: "Precision", rank: 9, value: |f| precision(&f.fact) },
     ],
 };
@@ -50,6 +53,32 @@ fn precision(fill: &Fill) -> Cell {
     }
 }
 
+/// The fields that the book took from elsewhere: the fee from the ledger's entry, the position from the order or the
+/// account's position mode.
+fn decided(fill: &Sourced<Fill>) -> Cell {
+    let exceptions = fill.provenance.exceptions.iter().filter(|(_, source)| **source == Source::Repair);
+    let fields: Vec<&str> = exceptions.map(|(field, _)| *field).collect();
+    if fields.is_empty() { Cell::Empty } else { Cell::Text(fields.join(" ")) }
+}
+
+/// The same fills in the same order, as they are folded.
+async fn as_counted(
+    store: &(impl FillRepository + ?Sized),
+    account: &AccountId,
+    fills: Vec<Sourced<Fill>>,
+) -> Result<Vec<Sourced<Fill>>, StoreError> {
+    let mut by_symbol: BTreeMap<Symbol, Vec<(usize, Sourced<Fill>)>> = BTreeMap::new();
+    for (index, fill) in fills.into_iter().enumerate() {
+        by_symbol.entry(fill.fact.key.symbol.clone()).or_default().push((index, fill));
+    }
+    let mut counted = BTreeMap::new();
+    for (symbol, fills) in by_symbol {
+        let (indices, fills): (Vec<usize>, Vec<Sourced<Fill>>) = fills.into_iter().unzip();
+        counted.extend(indices.into_iter().zip(store.as_folded(account, &symbol, fills).await?));
+    }
+    Ok(counted.into_values().collect())
+}
+
 /// Lists fills by time.
 ///
 /// # Errors
@@ -58,6 +87,10 @@ pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, Com
     let store = super::open_account(context).await?;
     let filter = FillFilter::from(scope(&args.scope, context)?);
     let asked = Asked { symbol: args.scope.symbol.as_ref(), ..Asked::default() };
-    print_list(context, store.as_ref(), asked, &LISTING, args.limit, async |page| store.fills(&filter, page).await)
-        .await
+    let account = context.settings.account.clone();
+    print_list(context, store.as_ref(), asked, &LISTING, args.limit, async |page| {
+        let page = store.fills(&filter, page).await?;
+        Ok(Page { items: as_counted(store.as_ref(), &account, page.items).await?, next: page.next })
+    })
+    .await
 }
