@@ -114,6 +114,8 @@ pub struct BookView {
     /// The book's state of every order that the exchange mentioned, that is open, that lacks fills, or that may have
     /// followed a signal.
     pub orders: BTreeMap<OrderKey, BookOrder>,
+    /// The orders and client order ids that were looked up in the book, found or not.
+    pub looked_up: (BTreeSet<OrderKey>, BTreeSet<ClientOrderId>),
     /// Orders that were sent: those whose outcome nobody knows, those of orders seen, and those of signals.
     pub intents: BTreeMap<ClientOrderId, Sourced<OrderIntent>>,
     /// Signals without an order.

@@ -5,6 +5,8 @@
 //! Invariants, each with a test of the same name:
 //! 1. `what_was_not_looked_at_stays_on_record`.
 
+use std::collections::BTreeSet;
+
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{Batch, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
 use serde_json::Value;
@@ -46,8 +48,9 @@ pub(crate) fn settle(
         batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
         findings.push((finding.clone(), accepted(observation, finding, DiscrepancyStatus::Unresolved)));
     }
+    let found: BTreeSet<DiscrepancyKey> = findings.iter().map(|(finding, _)| finding.key()).collect();
     for known in &observation.book.discrepancies {
-        let is_found = findings.iter().any(|(finding, _)| finding.key() == known.entry.key);
+        let is_found = found.contains(&known.entry.key);
         let is_settled: bool = plan.settled.contains(&known.entry.key);
         if !is_found && !is_settled && is_gone(observation, verification, known) {
             batch.settled.push(known.entry.key.clone());

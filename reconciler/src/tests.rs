@@ -163,6 +163,7 @@ fn quiet() -> Observation {
             positions: vec![],
             openers: BTreeMap::new(),
             orders: BTreeMap::new(),
+            looked_up: (BTreeSet::new(), BTreeSet::new()),
             intents: BTreeMap::new(),
             signals: vec![],
             has_bot: false,

@@ -84,6 +84,7 @@ impl BookReader<'_> {
             positions: book.positions.positions(id).await.doing("reading the positions")?,
             openers: BTreeMap::new(),
             orders: BTreeMap::new(),
+            looked_up: (BTreeSet::new(), BTreeSet::new()),
             intents: BTreeMap::new(),
             signals: Vec::new(),
             has_bot: self.has_bot().await?,
@@ -221,6 +222,7 @@ impl BookReader<'_> {
 
     async fn learn_order(&self, key: &OrderKey, view: &mut BookView) -> Result<(), ReconcileError> {
         if !view.orders.contains_key(key)
+            && view.looked_up.0.insert(key.clone())
             && let Some(order) = self.book.orders.order(self.account, key).await.doing("reading an order")?
         {
             view.orders.insert(key.clone(), order);
@@ -230,6 +232,7 @@ impl BookReader<'_> {
 
     async fn learn_intent(&self, id: &ClientOrderId, view: &mut BookView) -> Result<(), ReconcileError> {
         if !view.intents.contains_key(id)
+            && view.looked_up.1.insert(id.clone())
             && let Some(intent) = self.book.intents.intent(self.account, id).await.doing("reading an intent")?
         {
             view.intents.insert(id.clone(), intent);
@@ -237,10 +240,16 @@ impl BookReader<'_> {
         Ok(())
     }
 
-    /// What the book has of every order that the exchange mentioned, and of who sent those that it has not.
-    pub(super) async fn learn_orders(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
-        let stated: BTreeMap<OrderKey, Order> =
-            seen.stated_orders().map(|row| (row.entity.key.clone(), row.entity.clone())).collect();
+    /// What the book has of every order that the exchange mentioned, of `symbol` or of all, and of who sent those that it
+    /// has not.
+    pub(super) async fn learn_orders(
+        &self,
+        seen: &mut Observation,
+        symbol: Option<&Symbol>,
+    ) -> Result<(), ReconcileError> {
+        let stated = seen.stated_orders().map(|row| &row.entity);
+        let stated = stated.filter(|order| symbol.is_none_or(|symbol| order.key.symbol == *symbol));
+        let stated: BTreeMap<OrderKey, Order> = stated.map(|order| (order.key.clone(), order.clone())).collect();
         for (key, order) in stated {
             self.learn_order(&key, &mut seen.book).await?;
             let is_labelled = seen.book.orders.get(&key).is_some_and(|known| known.order.fact.signal_id.is_some());

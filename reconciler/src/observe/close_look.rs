@@ -149,7 +149,7 @@ impl CloseLook<'_> {
     /// Looks up what the book has of the orders that were answered, and asks for the orders of new fills that nobody
     /// has mentioned.
     pub(super) async fn ask_for_orders_of_fills(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
-        self.reader.learn_orders(seen).await?;
+        self.reader.learn_orders(seen, Some(self.symbol)).await?;
         let Some(close) = seen.symbols.get(self.symbol) else { return Ok(()) };
         let Ok(walk) = &close.fills else { return Ok(()) };
         let mut unmentioned = BTreeSet::new();
@@ -163,13 +163,15 @@ impl CloseLook<'_> {
                 .filter(|order| order.key.symbol == *self.symbol)
                 .filter_map(|order| order.triggered_order_id.clone()),
         );
+        let stated = seen.stated_orders().map(|row| &row.entity.key).filter(|key| key.symbol == *self.symbol);
+        let stated: BTreeSet<OrderKey> = stated.cloned().collect();
         let mut asked = Vec::new();
         for order_id in unmentioned {
             let key = OrderKey { symbol: self.symbol.clone(), class: OrderClass::Regular, order_id: order_id.clone() };
             self.reader.order(&key, &mut seen.book).await?;
             let reference = OrderRef::Id(OrderClass::Regular, order_id);
             let is_told = seen.book.orders.contains_key(&key)
-                || seen.stated_orders().any(|row| row.entity.key == key)
+                || stated.contains(&key)
                 || self.suspect.orders.contains(&reference);
             if !is_told {
                 let answer = self.exchange.fetch_order(self.symbol.clone(), reference.clone()).await;
@@ -182,7 +184,7 @@ impl CloseLook<'_> {
         if let Some(close) = seen.symbols.get_mut(self.symbol) {
             close.orders.extend(asked);
         }
-        self.reader.learn_orders(seen).await
+        self.reader.learn_orders(seen, Some(self.symbol)).await
     }
 }
 

@@ -118,7 +118,7 @@ pub async fn observe(
         labels: options.labels.clone(),
     };
     reader.learn_balances(&mut seen).await?;
-    reader.learn_orders(&mut seen).await?;
+    reader.learn_orders(&mut seen, None).await?;
     let unfilled = reader.match_income(&mut seen).await?;
 
     let mut suspects = suspects(&seen, policy, &unfilled);

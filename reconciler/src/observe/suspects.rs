@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use exchange_client::OrderRef;
-use ledger_core::{Decimal, FillId, OrderClass, OrderId, OrderIntent, OrderKey, Price, Symbol, TimestampMs};
+use ledger_core::{
+    ClientOrderId, Decimal, FillId, OrderClass, OrderId, OrderIntent, OrderKey, Price, Symbol, TimestampMs,
+};
 
 use super::{Suspects, by_client_id, looked_at};
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -126,8 +128,11 @@ fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
             suspects.entry(signal.symbol.clone()).or_default().is_dirty = true;
         }
     }
+    let stated = seen.stated_orders().filter_map(|row| row.entity.client_order_id.as_ref());
+    let booked = seen.book.orders.values().filter_map(|known| known.order.fact.client_order_id.as_ref());
+    let known: BTreeSet<&ClientOrderId> = stated.chain(booked).collect();
     for intent in seen.book.intents.values().map(|intent| &intent.fact) {
-        if is_to_be_asked_for(seen, policy, intent) {
+        if !known.contains(&intent.client_order_id) && is_to_be_asked_for(seen, policy, intent) {
             let suspect = suspects.entry(intent.symbol.clone()).or_default();
             suspect.orders.extend(by_client_id(&intent.client_order_id));
         }
@@ -135,11 +140,7 @@ fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
 }
 
 fn is_to_be_asked_for(seen: &Observation, policy: &Policy, intent: &OrderIntent) -> bool {
-    let id = Some(&intent.client_order_id);
-    let has_order = seen.book.orders.values().any(|known| known.order.fact.client_order_id.as_ref() == id);
-    // Asked for by name even when a list shows it: the answer is what resolves it.
-    let waits = intent.outcome < ledger_core::IntentOutcome::Rejected;
-    if intent.outcome == ledger_core::IntentOutcome::Rejected || (has_order && !waits) {
+    if intent.outcome == ledger_core::IntentOutcome::Rejected {
         return false;
     }
     let misses = misses_on_record(

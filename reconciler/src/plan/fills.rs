@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    Decimal, Fill, MathError, OrderClass, OrderKey, Outcome, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
+    Decimal, Fill, MathError, Order, OrderClass, OrderKey, Outcome, Source, Sourced, Symbol, TimePrecision,
+    TimestampMs, merge,
 };
 use serde_json::{Value, json};
 
 use super::orders::describe_order;
-use super::restored::latest;
+use super::restored::latest_of_symbol;
 use super::{Plan, SymbolPlan, count};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::{FillWalk, Observation, SymbolObservation};
@@ -26,6 +27,7 @@ pub(super) fn plan_fills(
     plan: &mut Plan,
 ) -> Result<(), MathError> {
     let mut missing: BTreeMap<OrderKey, Vec<&Fill>> = BTreeMap::new();
+    let orders = latest_of_symbol(observation, symbol);
     let symbol_plan = plan.symbol(symbol);
     for row in walk.rows.values() {
         let Some(known) = close.book_fills.get(&row.entity.key) else {
@@ -53,7 +55,7 @@ pub(super) fn plan_fills(
         missing.entry(booked.order.fact.key.clone()).or_default();
     }
     for (key, fills) in missing {
-        missing_fills(observation, &key, &fills, now, symbol_plan)?;
+        missing_fills(observation, &key, orders.get(&key).copied(), &fills, now, symbol_plan)?;
     }
     Ok(())
 }
@@ -119,6 +121,7 @@ fn order_key(symbol: &Symbol, order_id: ledger_core::OrderId) -> OrderKey {
 fn missing_fills(
     observation: &Observation,
     key: &OrderKey,
+    order: Option<&Order>,
     fills: &[&Fill],
     now: TimestampMs,
     symbol_plan: &mut SymbolPlan,
@@ -149,7 +152,6 @@ fn missing_fills(
             ids.join(", ")
         )
     };
-    let order = latest(observation, key);
     let what = order.map_or_else(|| format!("order {} ({})", key.order_id, key.symbol), describe_order);
     // A fill can lag behind the state of its order for a moment.
     let changed_at = order.and_then(|order| order.updated).map(|updated| updated.at);

@@ -5,7 +5,7 @@
 //! 1. `labels_come_from_the_client_id_then_the_log_then_the_state`.
 //! 2. `an_entry_that_fits_two_orders_labels_none`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
     AnyFact, EngineLabel, Order, OrderClass, OrderKey, PositionSide, SignalKind, Source, Statement, Symbol,
@@ -115,26 +115,34 @@ fn names(event: &EntryEvent, order: &Order) -> bool {
             || (event.client_order_id.is_some() && event.client_order_id == order.client_order_id))
 }
 
-pub(super) fn plan_labels(observation: &Observation, policy: &Policy, plan: &mut Plan) {
-    let labels = Labels::new(observation, policy);
-    let candidates = Candidates::new(observation, policy);
+pub(super) fn plan_labels(
+    observation: &Observation,
+    candidates: &Candidates<'_>,
+    labels: &Labels<'_>,
+    plan: &mut Plan,
+) {
+    let planned = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+    let planned: BTreeSet<OrderKey> = planned
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Order(order) if order.engine.is_some() => Some(order.key.clone()),
+            _ => None,
+        })
+        .collect();
     let orders: Vec<&Order> = labels.orders().filter(|order| observation.is_in_scope(&order.key.symbol)).collect();
     for order in orders {
         let symbol_plan = plan.symbol(&order.key.symbol);
-        let planned = symbol_plan.statements.iter().any(|statement| match &statement.fact {
-            AnyFact::Order(planned) => planned.key == order.key && planned.engine.is_some(),
-            _ => false,
-        });
         let booked = observation.book.orders.get(&order.key).and_then(|known| known.order.fact.engine.as_ref());
-        let is_labelled = order.engine.is_some() || booked.is_some() || planned;
+        let is_labelled = order.engine.is_some() || booked.is_some() || planned.contains(&order.key);
         if is_labelled {
             continue;
         }
         let opens = labels.openers.values().any(|key| *key == order.key);
         let Some(label) = labels.of(order) else {
             // Somebody asked for labels, and none was found for what is open now. What a person opened has none.
-            let is_somebody_elses =
-                matches!(sender(order.client_order_id.as_ref(), &policy.schemes), Sender::Exchange(_) | Sender::Person);
+            let is_somebody_elses = matches!(
+                sender(order.client_order_id.as_ref(), &labels.policy.schemes),
+                Sender::Exchange(_) | Sender::Person
+            );
             if opens && !observation.labels.is_empty() && !is_somebody_elses {
                 let evidence = format!(
                     "{} opened the position that is open now: neither its client order id, nor the log of entries, nor the \

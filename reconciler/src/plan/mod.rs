@@ -31,14 +31,15 @@ use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
 use self::anchor::plan_withdrawals;
+use self::candidates::Candidates;
 use self::fills::plan_fills;
 pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
-use self::labels::plan_labels;
+use self::labels::{Labels, plan_labels};
 pub(crate) use self::orders::describe_order;
 use self::orders::{plan_orders, plan_vanished};
 use self::orphans::plan_orphans;
-use self::positions::plan_positions;
+use self::positions::{RecordContext, plan_positions};
 use self::signals::plan_signals;
 use self::streams::plan_streams;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -102,7 +103,8 @@ impl SymbolPlan {
 
     /// Notes a finding. The same discrepancy is noted once.
     fn find(&mut self, finding: Finding) {
-        if !self.findings.iter().any(|known| known.key() == finding.key()) {
+        let is_same = |known: &Finding| known.kind == finding.kind && known.subject == finding.subject;
+        if !self.findings.iter().any(is_same) {
             self.findings.push(finding);
         }
     }
@@ -158,15 +160,18 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     plan_orders(observation, policy, &mut plan);
     plan_vanished(observation, policy, now, &mut plan);
     plan_intents(observation, policy, now, &mut plan);
-    plan_signals(observation, policy, now, &mut plan);
+    let candidates = Candidates::new(observation, policy);
+    let labels = Labels::new(observation, policy);
+    plan_signals(observation, policy, &candidates, now, &mut plan);
     for (symbol, close) in &observation.symbols {
         if let Ok(walk) = &close.fills {
             plan_fills(observation, symbol, close, walk, now, &mut plan).map_err(ReconcileError::Math)?;
         }
     }
-    plan_positions(observation, policy, now, &mut plan).map_err(ReconcileError::Math)?;
+    let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };
+    plan_positions(&context, now, &mut plan).map_err(ReconcileError::Math)?;
     plan_withdrawals(observation, &mut plan);
-    plan_labels(observation, policy, &mut plan);
+    plan_labels(observation, &candidates, &labels, &mut plan);
     plan_orphans(observation, &mut plan);
     plan_account(observation, &mut plan);
     plan_streams(observation, policy, now, &mut plan)?;

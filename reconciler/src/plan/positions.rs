@@ -23,13 +23,17 @@ use crate::flow::{Flow, Move};
 use crate::observation::{FillWalk, Observation};
 use crate::policy::Policy;
 
-pub(super) fn plan_positions(
-    observation: &Observation,
-    policy: &Policy,
-    now: TimestampMs,
-    plan: &mut Plan,
-) -> Result<(), MathError> {
-    let candidates = Candidates::new(observation, policy);
+/// What restoring a bot's records goes by.
+#[derive(Clone, Copy)]
+pub(super) struct RecordContext<'a> {
+    pub(super) observation: &'a Observation,
+    pub(super) policy: &'a Policy,
+    pub(super) candidates: &'a Candidates<'a>,
+    pub(super) labels: &'a Labels<'a>,
+}
+
+pub(super) fn plan_positions(context: &RecordContext<'_>, now: TimestampMs, plan: &mut Plan) -> Result<(), MathError> {
+    let observation = context.observation;
     for (symbol, side) in position_keys(observation) {
         // Without an answer nothing is said, and a symbol that was not looked at agrees.
         let Some(stated) = observation.exchange_position(&symbol, side) else { continue };
@@ -48,7 +52,7 @@ pub(super) fn plan_positions(
         let fills = walk.in_fold_order();
         let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
         if let Some(mut finding) = found {
-            let records = Records { observation, policy, candidates: &candidates, answers: finding.key() };
+            let records = Records { context: *context, answers: finding.key() };
             if position.book_has_nothing() {
                 records.restore_entries(&flow, symbol_plan);
             } else {
@@ -133,9 +137,7 @@ impl Position<'_> {
 
 /// Restores the bot's records behind missing fills, in answer to one finding.
 struct Records<'a> {
-    observation: &'a Observation,
-    policy: &'a Policy,
-    candidates: &'a Candidates<'a>,
+    context: RecordContext<'a>,
     answers: DiscrepancyKey,
 }
 
@@ -156,17 +158,16 @@ impl Records<'_> {
                 first.entry(key).or_insert(step);
             }
         }
-        first.into_iter().filter_map(|(key, step)| Some((latest(self.observation, &key)?, step))).collect()
+        first.into_iter().filter_map(|(key, step)| Some((latest(self.context.observation, &key)?, step))).collect()
     }
 
     /// Case C: the signals behind the position that is open.
     fn restore_entries(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) {
         for (order, step) in self.orders(flow.open_trip(), |step| !step.closes() || step.opens(), symbol_plan) {
-            if has_signal(self.observation, order) || self.candidates.is_wanted(&order.key) {
+            if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {
                 continue;
             }
-            let label =
-                by_client_id(order, self.policy).or_else(|| Labels::new(self.observation, self.policy).of(order));
+            let label = by_client_id(order, self.context.policy).or_else(|| self.context.labels.of(order));
             let restored = Restored {
                 order,
                 at: order.created.unwrap_or(step.fill.time),
@@ -183,21 +184,21 @@ impl Records<'_> {
     /// Case D: the signals behind the close, and why it was closed.
     fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) {
         for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
-            let (reason, why) = exit_reason(self.observation, self.policy, order);
+            let (reason, why) = exit_reason(self.context.observation, self.context.policy, order);
             let kind = match reason {
                 ExitReason::TakeProfit | ExitReason::StopLoss | ExitReason::AutoExit => SignalKind::AutoExit,
                 ExitReason::ManualClose => SignalKind::ManualClose,
                 // The exchange's own doing, or nobody knows whose: no strategy and no hand decided.
                 ExitReason::Liquidation | ExitReason::Adl | ExitReason::Settlement | ExitReason::Unknown => continue,
             };
-            if has_signal(self.observation, order) || self.candidates.is_wanted(&order.key) {
+            if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {
                 continue;
             }
             let restored = Restored {
                 order,
                 at: order.created.unwrap_or(step.fill.time),
                 kind,
-                engine: by_client_id(order, self.policy).map(|label| label.engine),
+                engine: by_client_id(order, self.context.policy).map(|label| label.engine),
                 reason: format!("restored: {reason}, {why}"),
                 exit_reason: Some(reason),
                 confidence: "estimated",

@@ -1,9 +1,11 @@
 //! Records that fillbook restores because the bot's own are missing: the signal behind an order, and why an order closed
 //! its position.
 
+use std::collections::BTreeMap;
+
 use ledger_core::{
     AnyFact, EngineLabel, EventTime, ExitReason, IntentRole, Label, Order, OrderClass, OrderKey, Signal, SignalId,
-    SignalKind, Source, Statement,
+    SignalKind, Source, Statement, Symbol,
 };
 use serde_json::json;
 
@@ -69,6 +71,17 @@ pub(super) fn latest<'a>(observation: &'a Observation, key: &OrderKey) -> Option
     stated
         .max_by_key(|order| order.updated.map(|time| time.at))
         .or_else(|| observation.book.orders.get(key).map(|known| &known.order.fact))
+}
+
+/// The same for every order of a symbol.
+pub(super) fn latest_of_symbol<'a>(observation: &'a Observation, symbol: &Symbol) -> BTreeMap<&'a OrderKey, &'a Order> {
+    let booked = observation.book.orders.iter().map(|(key, known)| (key, &known.order.fact));
+    let mut latest: BTreeMap<&OrderKey, &Order> = booked.filter(|(key, _)| key.symbol == *symbol).collect();
+    let mut stated: Vec<&Order> = observation.stated_orders().map(|row| &row.entity).collect();
+    stated.retain(|order| order.key.symbol == *symbol);
+    stated.sort_by_key(|order| order.updated.map(|time| time.at));
+    latest.extend(stated.into_iter().map(|order| (&order.key, order)));
+    latest
 }
 
 /// Whether the book, or what the bot wrote down, tells the signal behind an order already.

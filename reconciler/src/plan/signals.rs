@@ -16,11 +16,16 @@ use crate::evidence::{CANDIDATES, MISSES, misses_on_record, on_record};
 use crate::observation::Observation;
 use crate::policy::Policy;
 
-pub(super) fn plan_signals(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
-    let candidates = Candidates::new(observation, policy);
+pub(super) fn plan_signals(
+    observation: &Observation,
+    policy: &Policy,
+    candidates: &Candidates<'_>,
+    now: TimestampMs,
+    plan: &mut Plan,
+) {
     for signal in observation.book.signals.iter().map(|signal| &signal.fact) {
         if observation.is_in_scope(&signal.symbol) {
-            plan_signal(observation, policy, &candidates, signal, now, plan);
+            plan_signal(observation, policy, candidates, signal, now, plan);
         }
     }
 }
