@@ -301,6 +301,17 @@ fn a_bad_day_of_the_exchange_ends_well() {
     assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
 }
 
+/// The user's word about the position mode, and the exchange says otherwise: told, on record, and in the exit code.
+#[test]
+fn a_word_that_the_exchange_contradicts_is_told() {
+    let exchange = traded(14);
+    let sandbox = Sandbox::with_book(&["--position-mode", "hedge"]);
+    let run = sandbox.command(&["sync"], &exchange.environment()).exits(3);
+    assert!(run.stdout.contains("was said to be hedge, but the exchange's answer"), "{}", run.transcript());
+    sandbox.run(&["init", "--position-mode", "one-way"]).exits(0);
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+}
+
 /// A contract that is gone answers with errors for ever: that is told, stays on record with its age, and stops no other.
 #[test]
 fn a_contract_that_answers_no_more_stops_no_other() {

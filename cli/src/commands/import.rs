@@ -156,7 +156,7 @@ impl Read {
             output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
         }
         if let Some(contradiction) = &self.contradiction {
-            output.complain(&format!("warning: {contradiction}; `fillbook init --position-mode` corrects the word"));
+            output.complain(&format!("warning: {contradiction}"));
         }
         if self.unplaced > 0 {
             let (are, change) = if self.unplaced == 1 { ("is", "it") } else { ("are", "they") };

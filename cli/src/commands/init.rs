@@ -50,12 +50,14 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
             args.venue.as_str(),
             settings.db.display()
         ))?;
-        context.output.remark("Next: `fillbook import FILE...` reads exports into it.");
+        context
+            .output
+            .remark("Next: `fillbook import FILE...` reads exports into it; `fillbook sync` asks the exchange.");
     }
     Ok(match contradiction {
         Some(contradiction) => {
             context.output.complain(&format!(
-                "warning: {contradiction}; where the mode is not proven, fills without a position side stay in no position"
+                "warning: {contradiction}. Where the mode is not proven, fills without a position side stay in no position"
             ));
             ExitCode::Discrepancies
         }

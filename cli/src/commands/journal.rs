@@ -58,7 +58,10 @@ fn mode_story(value: &Value) -> Option<String> {
     let (what, mode) = (against.get("what")?.as_str()?, against.get("mode")?.as_str()?);
     let at = TimestampMs::new(against.get("ts")?.as_i64()?).ok()?;
     let at = show_time(at, &Zone::utc());
-    Some(format!("the position mode was said to be {stated}, but {what} at {at} UTC says {mode}"))
+    Some(format!(
+        "the position mode was said to be {stated}, but {what} at {at} UTC says {mode}; `fillbook init --position-mode` \
+         corrects the word"
+    ))
 }
 
 /// What contradicts the user's word about the position mode, if anything does.
@@ -122,7 +125,8 @@ mod tests {
             (r#"[{"file":"a","new":2,"merged":0},{"file":"b","new":3}]"#, "new 5"),
             (
                 r#"{"contradicted_by":{"mode":"hedge","ts":1772352000000,"what":"a fact of a hedge"},"stated":"one_way"}"#,
-                "the position mode was said to be one_way, but a fact of a hedge at 2026-03-01 08:00:00 UTC says hedge",
+                "the position mode was said to be one_way, but a fact of a hedge at 2026-03-01 08:00:00 UTC says hedge; `fillbook \
+                 init --position-mode` corrects the word",
             ),
             ("not json", "not json"),
         ] {

@@ -203,7 +203,7 @@ fn tell(
     let earlier = earlier(report);
     if !earlier.is_empty() {
         output.line("")?;
-        output.line("On record from earlier looks:")?;
+        output.line("Also on record:")?;
         let entries: Vec<_> = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
         output.list(&discrepancies::LISTING, &entries)?;
     }
