@@ -180,7 +180,7 @@ async fn a_signal_that_was_never_sent_says_so() {
 }
 
 #[tokio::test]
-async fn case_c_a_position_out_of_nowhere_is_restored_with_its_records() {
+async fn a_position_out_of_nowhere_is_restored_with_its_records() {
     let house = House::new(44).await;
     let id = ClientIdScheme::default().compose(&engine("grid"), IntentRole::Entry, "7").unwrap();
     house.unrecorded(id.as_str(), Side::Sell, "1.5", false).await;
@@ -218,6 +218,62 @@ async fn case_d_a_close_by_hand_is_completed_with_its_reason() {
     assert_eq!(restored.len(), 1);
     assert_eq!((restored[0].kind, restored[0].side), (SignalKind::ManualClose, Side::Sell));
     assert_all_pass(&report);
+    house.assert_book_equals_exchange().await;
+    assert!(house.sync().await.findings.is_empty());
+}
+
+#[tokio::test]
+async fn one_leg_of_a_hedge_is_closed_by_hand_and_the_other_stays() {
+    let house = House::new(55).await;
+    assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+    for (number, (direction, position_side)) in
+        [(Side::Buy, PositionSide::Long), (Side::Sell, PositionSide::Short)].into_iter().enumerate()
+    {
+        let mut intent = house.intent(number, &symbol(ETH), direction, "2", None, Some(engine("swing")));
+        intent.position_side = Some(position_side);
+        assert!(house.recorder().send(&*house.exchange, &intent).await.unwrap().unwrap().done().is_some());
+        house.pass(600);
+    }
+    assert!(!house.sync().await.leaves_discrepancies());
+    house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Short).unwrap();
+    let report = house.sync().await;
+    let closed = of(&report, DiscrepancyKind::UnrecordedClose).unwrap();
+    assert!(closed.finding.evidence.contains("SHORT") && closed.status == DiscrepancyStatus::Resolved, "{closed:?}");
+    let trip = house.last_trip().await;
+    assert_eq!((trip.position_side, trip.exit_reason), (PositionSide::Short, ExitReason::ManualClose));
+    assert_eq!(house.store.open_trips(&house.account).await.unwrap().len(), 1);
+    assert_all_pass(&report);
+    house.assert_book_equals_exchange().await;
+}
+
+/// A stop-loss that was recorded before it triggered, and a cancel of which the book learned nothing.
+#[tokio::test]
+async fn a_conditional_order_hands_its_label_to_the_order_that_it_became() {
+    let house = House::new(56).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    let price = house.simulator.price(&symbol(ETH)).unwrap();
+    let trigger = price.checked_sub("50".parse().unwrap()).unwrap().round(1);
+    let mut stop = house.intent(2, &symbol(ETH), Side::Sell, "2", None, Some(engine("swing")));
+    stop.role = IntentRole::StopLoss;
+    (stop.class, stop.order_type) = (OrderClass::Conditional, Label::new("STOP_MARKET").unwrap());
+    (stop.trigger_price, stop.reduce_only) = (Some(trigger.to_string().parse().unwrap()), true);
+    assert!(house.recorder().send(&*house.exchange, &stop).await.unwrap().unwrap().done().is_some());
+    let mut limit = house.intent(3, &symbol(ETH), Side::Buy, "1", None, Some(engine("swing")));
+    limit.order_type = Label::new("LIMIT").unwrap();
+    limit.price = Some("100".parse().unwrap());
+    let resting = house.recorder().send(&*house.exchange, &limit).await.unwrap().unwrap().done().unwrap().entity;
+    house.sync().await;
+    let reference = exchange_client::OrderRef::Id(OrderClass::Regular, resting.key.order_id.clone());
+    assert!(house.exchange.cancel_order(symbol(ETH), reference).await.done().is_some());
+    let beyond: ledger_core::Decimal = trigger.checked_sub("5".parse().unwrap()).unwrap();
+    house.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
+    let report = house.sync().await;
+    assert!(report.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{:#?}", report.findings);
+    let trip = house.last_trip().await;
+    assert_eq!((trip.exit_reason, trip.engine), (ExitReason::StopLoss, Some(engine("swing"))));
+    let cancelled = house.orders().await.into_iter().find(|order| order.key == resting.key).unwrap();
+    assert_eq!(cancelled.status, ledger_core::OrderStatus::Canceled);
+    assert!(of(&report, DiscrepancyKind::ForeignFills).is_none(), "the bot's own order is nobody else's");
     house.assert_book_equals_exchange().await;
     assert!(house.sync().await.findings.is_empty());
 }
