@@ -124,6 +124,22 @@ pub struct SimulatorArgs {
     /// What goes wrong on the way: `none`, `flaky` (one request in twenty fails), `hostile` (one in four, and worse)
     #[arg(long, value_name = "PROFILE", default_value = "none")]
     pub faults: FaultProfile,
+    /// How long after their order fills and ledger entries can be asked for, in ms. The real exchange says FILLED before
+    /// it lists the fills, for how long varies; 0 hides that from a bot
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(..=3_600_000))]
+    pub settle_lag: u32,
+    /// How long a new conditional order answers "does not exist" when asked for by itself, in ms. The real exchange
+    /// usually knows it at once, and on bad days not for minutes
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=3_600_000))]
+    pub conditional_lag: u32,
+    /// Begin in hedge mode: a long and a short position a symbol. Without it, and on a new account of the real exchange,
+    /// there is one. A client can change it
+    #[arg(long)]
+    pub hedge_mode: bool,
+    /// Pay fees in BNB, of which the account then has 10. Without it, and on a new account of the real exchange, fees are
+    /// paid in what the contract settles in
+    #[arg(long)]
+    pub bnb_fees: bool,
 }
 
 /// Arguments of `init`.

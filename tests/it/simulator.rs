@@ -3,6 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
+use exchange_client::simulator::SimulatorAccount;
+use exchange_client::{
+    ExchangeReader as _, ExchangeTrader as _, HttpTransport, HttpTransportConfig, NewOrder, OrderKind, OrderRef,
+    SystemClock, TradeQuery,
+};
+use ledger_core::{ClientOrderId, OrderClass, OrderStatus, PositionMode, PositionSide, Price, Quantity, Side, Symbol};
 
 use crate::support::Sandbox;
 
@@ -77,6 +86,66 @@ fn it_answers_over_http_and_stops_cleanly() {
         drop(idle);
     }
     assert!(std::fs::read_dir(sandbox.path()).unwrap().next().is_none(), "it leaves nothing behind");
+}
+
+#[test]
+fn its_flags_make_the_account_and_the_delays_that_were_asked_for() {
+    let sandbox = Sandbox::empty();
+    let told = |args: &[&str]| {
+        let running = Running::start(&sandbox, args);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(behaviour(running.says("base_url")))
+    };
+    let hour = ["--settle-lag", "3600000", "--conditional-lag", "3600000", "--hedge-mode", "--bnb-fees"];
+    let slow =
+        Behaviour { fills_are_listed: false, conditional_is_found: false, mode: PositionMode::Hedge, has_bnb: true };
+    assert_eq!(told(&hour), slow);
+    let quick =
+        Behaviour { fills_are_listed: true, conditional_is_found: true, mode: PositionMode::OneWay, has_bnb: false };
+    assert_eq!(told(&["--settle-lag", "0"]), quick);
+    let refused = sandbox.run(&["simulator", "--settle-lag", "3600001"]).exits(2);
+    assert!(refused.stderr.contains("--settle-lag"), "{}", refused.stderr);
+}
+
+/// What a client sees of the flags.
+#[derive(Debug, PartialEq, Eq)]
+struct Behaviour {
+    fills_are_listed: bool,
+    conditional_is_found: bool,
+    mode: PositionMode,
+    has_bnb: bool,
+}
+
+async fn behaviour(base_url: &str) -> Behaviour {
+    let transport = Arc::new(HttpTransport::new(HttpTransportConfig::default()).unwrap());
+    let credentials = SimulatorAccount::standard().credentials().unwrap();
+    let exchange =
+        BinanceUsdm::with_settings(transport, Arc::new(SystemClock), base_url, credentials, RequestSettings::SIMULATED)
+            .unwrap();
+    let mode = exchange.fetch_position_mode().await.unwrap();
+    let symbol = Symbol::new("ETHUSDT").unwrap();
+    let order = |client_order_id: &str, kind: OrderKind| NewOrder {
+        client_order_id: ClientOrderId::new(client_order_id).unwrap(),
+        symbol: symbol.clone(),
+        side: Side::Buy,
+        position_side: if mode == PositionMode::Hedge { PositionSide::Long } else { PositionSide::Net },
+        kind,
+        size: "0.1".parse::<Quantity>().unwrap().into(),
+        reduce_only: false,
+    };
+    let bought = exchange.create_order(order("bought", OrderKind::Market)).await.done().unwrap();
+    assert_eq!(bought.entity.status, OrderStatus::Filled);
+    let fills = exchange.fetch_my_trades(symbol.clone(), TradeQuery::Order(bought.entity.key.order_id)).await.unwrap();
+    let trigger = "9000".parse::<Price>().unwrap().into();
+    let stop = exchange.create_order(order("stop", OrderKind::StopMarket { trigger })).await.done().unwrap();
+    let by_id = OrderRef::Id(OrderClass::Conditional, stop.entity.key.order_id);
+    let balances = exchange.fetch_balances().await.unwrap();
+    Behaviour {
+        fills_are_listed: !fills.rows.is_empty(),
+        conditional_is_found: exchange.fetch_order(symbol, by_id).await.unwrap().is_some(),
+        mode,
+        has_bnb: balances.rows.iter().any(|row| row.entity.asset.as_str() == "BNB"),
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use exchange_client::simulator::{SimulatorAccount, SimulatorConfig};
 use serde_json::json;
 
 use crate::Context;
@@ -20,7 +21,7 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
             .hint(format!("--listen 127.0.0.1:{}", args.listen.port())));
     }
     let mut interruption = Interruption::listen()?;
-    let exchange = simulated_exchange(args.listen, args.seed, args.faults, context.clock.clone()).await?;
+    let exchange = simulated_exchange(args.listen, config(args), context.clock.clone()).await?;
     if context.output.format == Format::Json {
         context.output.json(&json!({
             "schema": "fillbook.simulator/1", "base_url": exchange.base_url, "api_key": exchange.api_key,
@@ -37,6 +38,23 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
     interruption.wait().await;
     exchange.stop().await?;
     Ok(ExitCode::Fine)
+}
+
+/// The exchange that the arguments describe. Its prices move every second.
+fn config(args: &SimulatorArgs) -> SimulatorConfig {
+    let mut account = SimulatorAccount { hedge_mode: args.hedge_mode, ..SimulatorAccount::standard() };
+    if args.bnb_fees {
+        account.fees_in_bnb = true;
+        account.deposits.push(("BNB".to_owned(), "10".to_owned()));
+    }
+    SimulatorConfig {
+        accounts: vec![account],
+        tick_ms: 1_000,
+        settle_lag_ms: i64::from(args.settle_lag),
+        conditional_lag_ms: i64::from(args.conditional_lag),
+        faults: args.faults.with_seed(args.seed),
+        ..SimulatorConfig::new(args.seed)
+    }
 }
 
 /// Its key and secret are published, so nobody else may reach it.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{FaultProfile, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
+use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
 use exchange_client::{
     Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, Transport,
 };
@@ -105,11 +105,9 @@ struct ListenError {
 /// Starts a simulated exchange whose prices move with the clock.
 pub(crate) async fn simulated_exchange(
     listen: SocketAddr,
-    seed: u64,
-    faults: FaultProfile,
+    config: SimulatorConfig,
     clock: Arc<dyn Clock>,
 ) -> Result<SimulatedExchange, CommandError> {
-    let config = SimulatorConfig { tick_ms: 1_000, faults: faults.with_seed(seed), ..SimulatorConfig::new(seed) };
     let account = config.accounts.first().ok_or_else(|| failed("the simulator has no account"))?;
     let (api_key, api_secret) = (account.api_key.clone(), account.api_secret.clone());
     let simulator = Arc::new(Simulator::new(config, SimulatorClock::Live(clock)).map_err(failed)?);

@@ -246,8 +246,15 @@ impl Engine {
         }
     }
 
-    /// Keeps an order, its place among the open ones, and what depends on it.
+    /// Keeps an order, its place among the open ones, and ends what lived on a position that it closed.
     pub(super) fn store(&mut self, account: usize, order: Order) {
+        let symbol = order.ticket.symbol.clone();
+        self.keep(account, order);
+        self.end_with_position(account, &symbol);
+    }
+
+    /// Keeps an order, and its place among the open ones.
+    pub(super) fn keep(&mut self, account: usize, order: Order) {
         if let Some(market) = self.markets.get_mut(&order.ticket.symbol) {
             market.quiet = None;
         }
@@ -337,7 +344,7 @@ impl Engine {
             let held = book.open_positions().filter(|(of, _, _)| *of == symbol);
             held.map(|(_, _, position)| position.notional_e8(market.price_e8).abs()).sum()
         });
-        if held_e8 > value_max_e8 {
+        if held_e8.max(self.reached_value_max_e8(account, symbol)) > value_max_e8 {
             return Err(Refusal::position_too_large());
         }
         let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;

@@ -101,7 +101,7 @@ impl Engine {
             let all = open.chain(one_more.map(|ticket| (ticket, ticket.qty_e8)));
             for (ticket, qty_e8) in all.filter(|(ticket, _)| ticket.position_side == side) {
                 let value_e8 = to_e8(qty_e8 * ticket.kind.limit_e8().unwrap_or(market.price_e8));
-                match (ticket.reduce_only, side, ticket.buy) {
+                match (ticket.only_closes(), side, ticket.buy) {
                     (true, ..) | (_, PositionSide::Long, false) | (_, PositionSide::Short, true) => {}
                     (_, _, true) => bids_e8 += value_e8,
                     (_, _, false) => asks_e8 += value_e8,

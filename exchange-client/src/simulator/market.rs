@@ -118,6 +118,8 @@ pub(super) struct Market {
 }
 
 impl Market {
+    /// The highest price of an order, and the highest that one can wait for.
+    pub(super) const PRICE_MAX_E8: i128 = 10_000_000 * ONE_E8;
     /// The largest quantity of an order.
     pub(super) const QTY_MAX_E8: i128 = 10_000_000 * ONE_E8;
     /// The smallest value of an order that opens.

@@ -209,7 +209,7 @@ struct State {
     engine: Engine,
     limits: Limits,
     faults: FaultProfile,
-    /// How often each endpoint was asked.
+    /// How often each endpoint was asked, and how often something that is none.
     asked: BTreeMap<String, u64>,
     /// The last genuine snapshot by question, for answers that lie behind.
     snapshots: BTreeMap<String, String>,

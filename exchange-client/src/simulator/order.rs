@@ -13,6 +13,8 @@ pub(super) enum TimeInForce {
     Fok,
     /// Until it is cancelled, and never as a taker.
     Gtx,
+    /// Until it is cancelled or the position that it is to close is gone. Conditional orders only.
+    GteGtc,
 }
 
 impl TimeInForce {
@@ -22,9 +24,11 @@ impl TimeInForce {
             Self::Ioc => "IOC",
             Self::Fok => "FOK",
             Self::Gtx => "GTX",
+            Self::GteGtc => "GTE_GTC",
         }
     }
 
+    /// Those that regular orders may have.
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Gtc, Self::Ioc, Self::Fok, Self::Gtx].into_iter().find(|known| known.as_str() == text)
     }
@@ -45,6 +49,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Whether it waits no longer than there is a position to close.
+    pub(super) fn is_for_a_position(self) -> bool {
+        matches!(self, Self::Limit { time_in_force: TimeInForce::GteGtc, .. })
+    }
+
     /// The worst price, if there is one.
     pub(super) fn limit_e8(self) -> Option<i128> {
         match self {
@@ -102,6 +111,13 @@ pub(super) struct Ticket {
     pub(super) reduce_only: bool,
     pub(super) close_position: bool,
     pub(super) client_order_id: Option<String>,
+}
+
+impl Ticket {
+    /// Whether it was sent as one that may only close.
+    pub(super) fn only_closes(&self) -> bool {
+        self.reduce_only || self.kind.is_for_a_position()
+    }
 }
 
 /// An order of an account.

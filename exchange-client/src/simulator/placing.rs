@@ -2,7 +2,7 @@
 
 use super::books::PositionSide;
 use super::engine::{Engine, value_max_e8};
-use super::fixed::{decimals_e8, to_e8};
+use super::fixed::{decimals_e8, mul_div, to_e8};
 use super::market::{Market, MarketStatus};
 use super::order::{Kind, Lookup, Order, Status, Ticket, TimeInForce};
 use super::refusal::Refusal;
@@ -36,8 +36,10 @@ impl Engine {
         }
         self.settle_fills(account, &mut order, fills, false);
         if order.remaining_e8() > 0 {
-            let rests =
-                matches!(order.ticket.kind, Kind::Limit { time_in_force: TimeInForce::Gtc | TimeInForce::Gtx, .. });
+            let rests = matches!(
+                order.ticket.kind,
+                Kind::Limit { time_in_force: TimeInForce::Gtc | TimeInForce::Gtx | TimeInForce::GteGtc, .. }
+            );
             if !rests || self.closable_e8(account, &order) == Some(0) {
                 order.status = Status::Expired;
             }
@@ -78,6 +80,9 @@ impl Engine {
     pub(super) fn check_price(market: &Market, price_e8: i128) -> Result<(), Refusal> {
         if price_e8 <= 0 {
             return Err(Refusal::price_too_small());
+        }
+        if price_e8 > Market::PRICE_MAX_E8 {
+            return Err(Refusal::price_above_max());
         }
         if decimals_e8(price_e8) > decimals_e8(market.tick_e8) {
             return Err(if price_e8 % market.tick_e8 == 0 { Refusal::precision() } else { Refusal::tick_size() });
@@ -131,10 +136,11 @@ impl Engine {
         if standing.open_orders(&ticket.symbol).count() >= OPEN_ORDERS_MAX {
             return Err(Refusal::too_many_open_orders());
         }
-        self.check_opening(account, ticket)
+        self.check_opening(account, ticket)?;
+        self.check_value(account, ticket, None)
     }
 
-    /// Whether an order may open what it opens.
+    /// Whether an order may open what it opens, and whether there is margin for it.
     fn check_opening(&self, account: usize, ticket: &Ticket) -> Result<(), Refusal> {
         let market = self.trading_market(&ticket.symbol)?;
         let held_e8 =
@@ -150,23 +156,89 @@ impl Engine {
         if opened_e8 <= 0 {
             return Ok(());
         }
-        let price_e8 = ticket.kind.limit_e8().unwrap_or(market.price_e8);
-        if opened_e8 * price_e8 < Market::NOTIONAL_MIN_E16 && closable_e8 == 0 {
-            return Err(Refusal::notional());
-        }
-        let leverage = self.accounts.get(account).map_or(1, |standing| standing.leverage(&ticket.symbol));
-        let opened_value_e8 = to_e8(opened_e8 * price_e8);
         // A flip needs no more than the larger of what it closes and what it opens.
         let more_e8 = self.order_margin_e8(account, &ticket.symbol, Some(ticket))
             - self.order_margin_e8(account, &ticket.symbol, None);
         if more_e8 > 0 && more_e8 > self.available_e8(account, &market.spec.quote_asset) {
             return Err(Refusal::margin());
         }
-        let kept_e8 = held_e8.abs() - closable_e8;
-        if to_e8(kept_e8 * market.price_e8) + opened_value_e8 > value_max_e8(market, leverage) {
+        Ok(())
+    }
+
+    /// Whether an order is large enough to be worth while, and whether the position may become as large as it, the open
+    /// orders and what is held would make it. An order that is amended does not count beside its new self.
+    fn check_value(&self, account: usize, ticket: &Ticket, amended: Option<&Order>) -> Result<(), Refusal> {
+        if ticket.only_closes() {
+            return Ok(());
+        }
+        let market = self.trading_market(&ticket.symbol)?;
+        let held_e8 =
+            self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
+        let price_e8 = ticket.kind.limit_e8().unwrap_or(market.price_e8);
+        check_notional(ticket.qty_e8, price_e8, closable_of(ticket, held_e8))?;
+        if !opens(ticket.position_side, ticket.buy) {
+            return Ok(());
+        }
+        let executed_e8 = amended.map_or(0, |order| order.executed_e8);
+        let asked = Ticket { qty_e8: ticket.qty_e8 - executed_e8, ..ticket.clone() };
+        let leverage = self.accounts.get(account).map_or(1, |standing| standing.leverage(&ticket.symbol));
+        let direction = Direction { symbol: &ticket.symbol, side: ticket.position_side, buy: ticket.buy };
+        let before_e8 = self.reached_value_e8(account, &direction, None, None);
+        let reached_e8 = self.reached_value_e8(account, &direction, Some(&asked), amended.map(|order| order.id));
+        // Asking for less is fine even when the price has made it too much already.
+        if reached_e8 > before_e8 && reached_e8 > value_max_e8(market, leverage) {
             return Err(Refusal::position_too_large());
         }
         Ok(())
+    }
+
+    /// What a position would be worth if all open orders of one direction executed at their limits, perhaps with one
+    /// more and without one of them; 0 when it would not be on that side.
+    fn reached_value_e8(
+        &self,
+        account: usize,
+        direction: &Direction<'_>,
+        one_more: Option<&Ticket>,
+        without: Option<i64>,
+    ) -> i128 {
+        let Direction { symbol, side, buy } = *direction;
+        let (Some(market), Some(standing)) = (self.markets.get(symbol), self.accounts.get(account)) else {
+            return 0;
+        };
+        let open = standing.open_orders(symbol).filter(|order| Some(order.id) != without);
+        let asked = open.map(|order| (&order.ticket, order.remaining_e8()));
+        let opening = asked
+            .chain(one_more.map(|ticket| (ticket, ticket.qty_e8)))
+            .filter(|(ticket, _)| ticket.position_side == side && ticket.buy == buy && !ticket.only_closes());
+        let (mut qty_e8, mut value_e16) = (0, 0);
+        for (ticket, asked_e8) in opening {
+            qty_e8 += asked_e8;
+            value_e16 += asked_e8 * ticket.kind.limit_e8().unwrap_or(market.price_e8);
+        }
+        let held_e8 = self.books.accounts.get(account).map_or(0, |book| book.qty_e8(symbol, side));
+        let towards_e8 = if buy { held_e8 } else { -held_e8 };
+        if towards_e8 >= 0 {
+            return to_e8(towards_e8 * market.price_e8 + value_e16);
+        }
+        // What they close first is not part of the new position.
+        let opened_e8 = qty_e8 + towards_e8;
+        if opened_e8 <= 0 { 0 } else { mul_div(to_e8(value_e16), opened_e8, qty_e8) }
+    }
+
+    /// What a contract's positions would be worth at most if the open orders of a direction executed.
+    pub(super) fn reached_value_max_e8(&self, account: usize, symbol: &str) -> i128 {
+        let directions = self.sides(account).iter().flat_map(|side| [(*side, true), (*side, false)]);
+        let opening = directions.filter(|(side, buy)| opens(*side, *buy));
+        let values =
+            opening.map(|(side, buy)| self.reached_value_e8(account, &Direction { symbol, side, buy }, None, None));
+        values.max().unwrap_or(0)
+    }
+
+    /// Whether what may only close still can, and no more than there is.
+    fn check_closing(&self, account: usize, order: &Order) -> Result<(), Refusal> {
+        let too_much =
+            |closable_e8| closable_e8 == 0 || (!order.ticket.reduce_only && closable_e8 < order.remaining_e8());
+        if self.closable_e8(account, order).is_some_and(too_much) { Err(Refusal::reduce_only()) } else { Ok(()) }
     }
 
     /// How much of an order may still execute because it may only close; `None` when it may open as well.
@@ -174,7 +246,8 @@ impl Engine {
         let ticket = &order.ticket;
         let held_e8 =
             self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
-        let only_closes = ticket.reduce_only || (ticket.position_side != PositionSide::Both && closes(ticket, held_e8));
+        let only_closes =
+            ticket.only_closes() || (ticket.position_side != PositionSide::Both && closes(ticket, held_e8));
         only_closes.then(|| closable_of(ticket, held_e8))
     }
 
@@ -244,14 +317,18 @@ impl Engine {
             return Ok(ended);
         }
         let quote_asset = market.spec.quote_asset.clone();
+        self.check_closing(account, &order)?;
         let available_before_e8 = self.available_e8(account, &quote_asset);
-        self.store(account, order.clone());
-        // Asking for less is fine even when there is too little already.
+        // Tried on: what is available depends on all orders that are open.
+        self.keep(account, order.clone());
         let available_e8 = self.available_e8(account, &quote_asset);
+        self.keep(account, before.clone());
+        // Asking for less is fine even when there is too little already.
         if available_e8 < 0 && available_e8 < available_before_e8 {
-            self.store(account, before);
             return Err(Refusal::margin());
         }
+        self.check_value(account, &order.ticket, Some(&before))?;
+        self.store(account, order.clone());
         if crosses {
             let fills = self.taker_fills(account, &order);
             self.settle_fills(account, &mut order, fills, false);
@@ -259,6 +336,28 @@ impl Engine {
         }
         Ok(order)
     }
+}
+
+/// A side of a contract's positions, and the way in which it is traded.
+#[derive(Debug, Clone, Copy)]
+struct Direction<'a> {
+    symbol: &'a str,
+    side: PositionSide,
+    buy: bool,
+}
+
+/// Whether trading a side this way can open something.
+fn opens(side: PositionSide, buy: bool) -> bool {
+    match side {
+        PositionSide::Both => true,
+        PositionSide::Long => buy,
+        PositionSide::Short => !buy,
+    }
+}
+
+/// An order that closes nothing must be worth something.
+pub(super) fn check_notional(qty_e8: i128, price_e8: i128, closable_e8: i128) -> Result<(), Refusal> {
+    if closable_e8 == 0 && qty_e8 * price_e8 < Market::NOTIONAL_MIN_E16 { Err(Refusal::notional()) } else { Ok(()) }
 }
 
 /// Whether an order works against a position.

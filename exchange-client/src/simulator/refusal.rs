@@ -46,6 +46,15 @@ impl Refusal {
     pub(super) fn price_too_small() -> Self {
         refuse(400, -4001, "Price less than 0.")
     }
+    pub(super) fn price_above_max() -> Self {
+        refuse(400, -4002, "Price greater than max price.")
+    }
+    pub(super) fn trigger_too_small() -> Self {
+        refuse(400, -4006, "Stop price less than zero.")
+    }
+    pub(super) fn trigger_above_max() -> Self {
+        refuse(400, -4007, "Stop price greater than max price.")
+    }
     pub(super) fn price_too_high() -> Self {
         refuse(400, -4016, "Price is higher than mark price multiplier cap.")
     }
@@ -85,6 +94,13 @@ impl Refusal {
     pub(super) fn leverage_of_isolated() -> Self {
         refuse(400, -4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions.")
     }
+    pub(super) fn nothing_to_protect() -> Self {
+        refuse(
+            400,
+            -4509,
+            "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.",
+        )
+    }
     pub(super) fn cannot_fill() -> Self {
         refuse(
             400,
@@ -107,6 +123,12 @@ impl Refusal {
     }
     pub(super) fn signature() -> Self {
         refuse(400, -1022, "Signature for this request is not valid.")
+    }
+    pub(super) fn repeated() -> Self {
+        refuse(400, -1101, "Duplicate values for a parameter detected.")
+    }
+    pub(super) fn receive_window() -> Self {
+        refuse(400, -1131, "recvWindow must be less than 60000.")
     }
     pub(super) fn missing(name: &str) -> Self {
         refuse(400, -1102, format!("Mandatory parameter '{name}' was not sent, was empty/null, or malformed."))

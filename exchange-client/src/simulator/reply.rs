@@ -105,6 +105,7 @@ impl Simulator {
             return Err(wait.refusal);
         }
         let route = route.ok_or_else(|| Refusal::no_such_path(incoming.method, incoming.path))?;
+        Params::check_unique(incoming)?;
         let account = match route.access {
             Access::Open => None,
             Access::Signed => {

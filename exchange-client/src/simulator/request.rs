@@ -1,5 +1,7 @@
 //! A request to the simulator: its parameters, and the proof of who sent it.
 
+use std::collections::BTreeSet;
+
 use hmac::{Hmac, Mac};
 use percent_encoding::percent_decode_str;
 use sha2::Sha256;
@@ -18,17 +20,42 @@ pub(super) struct Incoming<'a> {
     pub(super) api_key: Option<&'a str>,
 }
 
-/// The parameters of a request, decoded, those of the body last.
+/// The parameters of a request, decoded, those of the body last: where query and body name the same one, the query's
+/// is used, as on the real exchange.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
 impl Params {
     pub(super) fn read(incoming: &Incoming<'_>) -> Self {
-        let pairs = incoming.query.split('&').chain(incoming.body.split('&')).filter(|pair| !pair.is_empty());
+        let mut params = Self::read_part(incoming.query);
+        params.0.extend(Self::read_part(incoming.body).0);
+        params
+    }
+
+    fn read_part(part: &str) -> Self {
+        let pairs = part.split('&').filter(|pair| !pair.is_empty());
         let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         Self(
             pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(n, v)| (decode(n), decode(v))).collect(),
         )
+    }
+
+    /// No parameter comes twice in the query or in the body, and a signature only in one of them.
+    pub(super) fn check_unique(incoming: &Incoming<'_>) -> Result<(), Refusal> {
+        let (query, body) = (Self::read_part(incoming.query), Self::read_part(incoming.body));
+        if query.repeats() || body.repeats() || (query.names("signature") && body.names("signature")) {
+            return Err(Refusal::repeated());
+        }
+        Ok(())
+    }
+
+    fn repeats(&self) -> bool {
+        let mut seen = BTreeSet::new();
+        !self.0.iter().all(|(name, _)| seen.insert(name))
+    }
+
+    fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|(found, _)| found == name)
     }
 
     /// Parameters that came another way.
@@ -99,7 +126,7 @@ impl Params {
     }
 }
 
-/// Checks the signature over everything before it, and that the request is fresh.
+/// Checks that everything but the signature is signed, and that the request is fresh.
 pub(super) fn check_signed(
     incoming: &Incoming<'_>,
     params: &Params,
@@ -107,10 +134,14 @@ pub(super) fn check_signed(
     server_ms: i64,
 ) -> Result<(), Refusal> {
     const RECEIVE_WINDOW_DEFAULT_MS: i64 = 5_000;
+    const RECEIVE_WINDOW_MAX_MS: i64 = 60_000;
     let timestamp_ms = params.integer("timestamp")?.ok_or_else(|| Refusal::missing("timestamp"))?;
     let window_ms = params.integer("recvWindow")?.unwrap_or(RECEIVE_WINDOW_DEFAULT_MS);
-    let signature = params.required("signature")?;
-    let payload = format!("{}{}", without_signature(incoming.query), without_signature(incoming.body));
+    params.required("signature")?;
+    if !(0..=RECEIVE_WINDOW_MAX_MS).contains(&window_ms) {
+        return Err(Refusal::receive_window());
+    }
+    let (payload, signature) = split_signature(incoming).ok_or_else(Refusal::signature)?;
     let genuine = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok().zip(unhex(signature)).is_some_and(
         |(mut mac, signature)| {
             mac.update(payload.as_bytes());
@@ -121,17 +152,18 @@ pub(super) fn check_signed(
         return Err(Refusal::signature());
     }
     let age_ms = server_ms.saturating_sub(timestamp_ms);
-    if age_ms > window_ms.clamp(0, 60_000) || age_ms <= -1_000 {
+    if age_ms > window_ms || age_ms <= -1_000 {
         return Err(Refusal::timestamp());
     }
     Ok(())
 }
 
-fn without_signature(part: &str) -> &str {
-    if part.starts_with("signature=") {
-        return "";
-    }
-    part.split_once("&signature=").map_or(part, |(signed, _)| signed)
+/// What is signed, and the signature: the last pair of the whole request. Nothing may follow it, or that would be
+/// read without having been signed.
+fn split_signature<'a>(incoming: &Incoming<'a>) -> Option<(String, &'a str)> {
+    let (before, last) = if incoming.body.is_empty() { ("", incoming.query) } else { (incoming.query, incoming.body) };
+    let (signed, pair) = last.rsplit_once('&').unwrap_or(("", last));
+    Some((format!("{before}{signed}"), pair.strip_prefix("signature=")?))
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

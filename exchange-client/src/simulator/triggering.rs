@@ -3,7 +3,9 @@
 use super::books::PositionSide;
 use super::conditional::{AlgoStatus, AlgoTicket, Conditional};
 use super::engine::Engine;
-use super::order::{Kind, Lookup, Ticket};
+use super::market::Market;
+use super::order::{Kind, Lookup, Order, Status, Ticket, TimeInForce};
+use super::placing::check_notional;
 use super::refusal::Refusal;
 
 /// How many conditional orders of an account may wait, over all contracts.
@@ -14,14 +16,23 @@ impl Engine {
         let market = self.trading_market(&ticket.symbol)?;
         let standing = self.accounts.get(account).ok_or_else(Refusal::key)?;
         self.check_side(account, ticket.position_side)?;
-        if ticket.reduce_only && standing.hedge {
-            return Err(Refusal::not_required("reduceonly"));
+        if let Some(trigger_e8) = ticket.trigger_e8 {
+            Self::check_trigger(market, trigger_e8)?;
         }
+        if let Some(price_e8) = ticket.price_e8 {
+            Self::check_price(market, price_e8)?;
+        }
+        let against = self.held_against(account, &ticket);
         if !ticket.close_position {
             Self::check_qty(market, ticket.qty_e8)?;
+            // What it is worth when it triggers; a trailing stop without a beginning begins here.
+            let price_e8 = ticket.price_e8.or(ticket.trigger_e8).unwrap_or(market.price_e8);
+            if !ticket.reduce_only {
+                check_notional(ticket.qty_e8, price_e8, against)?;
+            }
         }
-        for price_e8 in ticket.price_e8.iter().chain(&ticket.trigger_e8) {
-            Self::check_price(market, *price_e8)?;
+        if ticket.time_in_force == TimeInForce::GteGtc && against == 0 {
+            return Err(Refusal::nothing_to_protect());
         }
         if standing.waiting.len() >= WAITING_MAX {
             return Err(Refusal::too_many_conditionals());
@@ -47,6 +58,46 @@ impl Engine {
         let conditional = Conditional::new(self.take_algo_id(), ticket, self.now_ms);
         self.store_conditional(account, conditional.clone());
         Ok(conditional)
+    }
+
+    /// The rules of prices to wait for.
+    fn check_trigger(market: &Market, trigger_e8: i128) -> Result<(), Refusal> {
+        if trigger_e8 <= 0 {
+            return Err(Refusal::trigger_too_small());
+        }
+        if trigger_e8 > Market::PRICE_MAX_E8 {
+            return Err(Refusal::trigger_above_max());
+        }
+        Self::check_price(market, trigger_e8)
+    }
+
+    /// How much an account holds that an order would close.
+    fn held_against(&self, account: usize, ticket: &AlgoTicket) -> i128 {
+        let book = self.books.accounts.get(account);
+        let held_e8 = book.map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
+        if held_e8.signum() == if ticket.buy { -1 } else { 1 } { held_e8.abs() } else { 0 }
+    }
+
+    /// Ends the orders of a contract that were to last as long as a position which is gone.
+    pub(super) fn end_with_position(&mut self, account: usize, symbol: &str) {
+        let Some(standing) = self.accounts.get(account) else {
+            return;
+        };
+        let waiting = standing.waiting_conditionals(symbol).filter(|found| {
+            found.ticket.time_in_force == TimeInForce::GteGtc && self.held_against(account, &found.ticket) == 0
+        });
+        let waiting: Vec<Conditional> = waiting.cloned().collect();
+        let resting = standing
+            .open_orders(symbol)
+            .filter(|order| order.ticket.kind.is_for_a_position() && self.closable_e8(account, order) == Some(0));
+        let resting: Vec<Order> = resting.cloned().collect();
+        for conditional in waiting {
+            self.end_conditional(account, conditional, AlgoStatus::Expired);
+        }
+        for mut order in resting {
+            (order.status, order.updated_ms) = (Status::Expired, self.now_ms);
+            self.keep(account, order);
+        }
     }
 
     /// Finds a conditional order by its id, or the latest with a client id.
@@ -90,11 +141,15 @@ impl Engine {
             return;
         };
         for account in 0..self.accounts.len() {
-            let waiting: Vec<Conditional> = self
-                .accounts
-                .get(account)
-                .map_or_else(Vec::new, |standing| standing.waiting_conditionals(symbol).cloned().collect());
-            for mut conditional in waiting {
+            let waiting: Vec<i64> = self.accounts.get(account).map_or_else(Vec::new, |standing| {
+                standing.waiting_conditionals(symbol).map(|conditional| conditional.id).collect()
+            });
+            for id in waiting {
+                let found = self.find_conditional(account, &Lookup::Id(id));
+                // One that was triggered before it may have closed what it was for.
+                let Some(mut conditional) = found.filter(|found| found.status == AlgoStatus::New).cloned() else {
+                    continue;
+                };
                 if conditional.sees(price_e8) {
                     self.trigger(account, conditional);
                 } else if conditional.ticket.callback_e8.is_some() {
@@ -108,23 +163,23 @@ impl Engine {
         conditional.triggered_ms = self.now_ms;
         conditional.updated_ms = self.now_ms;
         let from = &conditional.ticket;
-        let held_e8 = self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&from.symbol, from.position_side));
-        let against = held_e8.signum() == if from.buy { -1 } else { 1 };
+        let against_e8 = self.held_against(account, from);
         // In hedge mode an order against its position may not be larger than the position.
         let closes_only = from.close_position
             || from.reduce_only
+            || from.time_in_force == TimeInForce::GteGtc
             || match from.position_side {
                 PositionSide::Both => false,
                 PositionSide::Long => !from.buy,
                 PositionSide::Short => from.buy,
             };
-        if closes_only && !against {
+        if closes_only && against_e8 == 0 {
             self.end_conditional(account, conditional, AlgoStatus::Expired);
             return;
         }
         let qty_e8 = match (from.close_position, closes_only) {
-            (true, _) => held_e8.abs(),
-            (false, true) => from.qty_e8.min(held_e8.abs()),
+            (true, _) => against_e8,
+            (false, true) => from.qty_e8.min(against_e8),
             (false, false) => from.qty_e8,
         };
         let ticket = Ticket {

@@ -61,7 +61,10 @@ fn ticket(ask: &Ask<'_>) -> Result<AlgoTicket, Refusal> {
         None
     };
     let time_in_force = match params.get("timeInForce") {
-        None | Some("GTE_GTC") => TimeInForce::Gtc,
+        // What closes a whole position lives as long as the position does.
+        None if close_position => TimeInForce::GteGtc,
+        None => TimeInForce::Gtc,
+        Some("GTE_GTC") => TimeInForce::GteGtc,
         Some(text) => TimeInForce::parse(text).ok_or_else(Refusal::time_in_force)?,
     };
     Ok(AlgoTicket {

@@ -63,7 +63,7 @@ fn contract(market: &Market) -> Value {
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
         "permissionSets": ["GRID", "COPY"],
         "filters": [
-            { "filterType": "PRICE_FILTER", "minPrice": spec.tick_size, "maxPrice": "10000000", "tickSize": spec.tick_size },
+            { "filterType": "PRICE_FILTER", "minPrice": spec.tick_size, "maxPrice": show_e8(Market::PRICE_MAX_E8, 0), "tickSize": spec.tick_size },
             { "filterType": "LOT_SIZE", "minQty": step, "maxQty": qty_max, "stepSize": step },
             { "filterType": "MARKET_LOT_SIZE", "minQty": step, "maxQty": qty_max, "stepSize": step },
             { "filterType": "MAX_NUM_ORDERS", "limit": 200 },

@@ -57,18 +57,19 @@ fn closing_the_position_takes_what_is_there_when_triggered() {
     let (simulator, desk) = still();
     set_price(&simulator, "ETHUSDT", "3000");
     let close = "symbol=ETHUSDT&side=SELL&type=TAKE_PROFIT_MARKET&triggerPrice=3300&closePosition=True";
+    desk.order("symbol=ETHUSDT&side=BUY&type=MARKET&quantity=1");
     let first = desk.conditional(close);
     assert_eq!((&first["quantity"], &first["closePosition"]), (&"0.000".into(), &true.into()));
     assert_eq!(desk.refused("POST", "v1/algoOrder", &format!("algoType=CONDITIONAL&{close}")), -4130);
     assert_eq!(desk.refused("POST", "v1/algoOrder", &format!("algoType=CONDITIONAL&{close}&quantity=1")), -4137);
-    desk.order("symbol=ETHUSDT&side=BUY&type=MARKET&quantity=1");
     desk.order("symbol=ETHUSDT&side=BUY&type=MARKET&quantity=0.5");
     set_price(&simulator, "ETHUSDT", "3300");
     assert_eq!(desk.truth().trades.last().unwrap().qty, dec("1.5"));
     assert!(desk.truth().positions.is_empty());
-    // With nothing left to close it expires.
+    // One that is to wait for a position expires where it finds none.
     set_price(&simulator, "ETHUSDT", "3000");
-    let second = desk.conditional(close);
+    let second = desk.conditional(&format!("{close}&timeInForce=GTC"));
+    assert_eq!(second["timeInForce"], "GTC");
     set_price(&simulator, "ETHUSDT", "3400");
     assert_eq!(desk.get("v1/algoOrder", &format!("algoId={}", second["algoId"]))["algoStatus"], "EXPIRED");
 }
@@ -96,6 +97,92 @@ fn a_hedged_stop_closes_no_more_than_there_is_when_triggered() {
     // The second one finds nothing left.
     set_price(&simulator, "ETHUSDT", "3200");
     assert_eq!(desk.truth().conditionals[1].status, "EXPIRED");
+}
+
+#[test]
+fn an_order_for_a_position_ends_with_it() {
+    let (simulator, desk) = still();
+    set_price(&simulator, "SOLUSDT", "150");
+    let stop = "symbol=SOLUSDT&side=SELL&type=STOP_MARKET&triggerPrice=100";
+    let for_position = format!("{stop}&quantity=5&timeInForce=GTE_GTC");
+    let place = |query: &str| desk.refused("POST", "v1/algoOrder", &format!("algoType=CONDITIONAL&{query}"));
+    assert_eq!(place(&for_position), -4509);
+    assert_eq!(place(&format!("{stop}&closePosition=true")), -4509);
+    desk.order("symbol=SOLUSDT&side=SELL&type=MARKET&quantity=5");
+    // A short is nothing that a sale closes.
+    assert_eq!(place(&for_position), -4509);
+    desk.order("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=10");
+    let orders = [
+        desk.conditional(&for_position),
+        desk.conditional(&format!("{stop}&closePosition=true")),
+        desk.conditional(&format!("{stop}&quantity=5")),
+    ];
+    let told = orders.each_ref().map(|order| order["timeInForce"].as_str().unwrap());
+    assert_eq!(told, ["GTE_GTC", "GTE_GTC", "GTC"]);
+    let statuses = || {
+        let row = |order: &serde_json::Value| desk.get("v1/algoOrder", &format!("algoId={}", order["algoId"]));
+        orders.each_ref().map(|order| row(order)["algoStatus"].as_str().unwrap().to_owned())
+    };
+    desk.order("symbol=SOLUSDT&side=SELL&type=MARKET&quantity=4");
+    assert_eq!(statuses(), ["NEW", "NEW", "NEW"]);
+    desk.order("symbol=SOLUSDT&side=SELL&type=MARKET&quantity=1");
+    // At once, without waiting for a price.
+    assert_eq!(statuses(), ["EXPIRED", "EXPIRED", "NEW"]);
+    assert_eq!(desk.get("v1/openAlgoOrders", "").as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_order_for_a_position_still_ends_with_it_after_it_was_triggered() {
+    let (simulator, desk) = still();
+    set_price(&simulator, "ETHUSDT", "3000");
+    desk.order("symbol=ETHUSDT&side=BUY&type=MARKET&quantity=2");
+    let stop = desk
+        .conditional("symbol=ETHUSDT&side=SELL&type=STOP&triggerPrice=2950&price=2960&quantity=3&timeInForce=GTE_GTC");
+    set_price(&simulator, "ETHUSDT", "2950");
+    // No more than there is to close.
+    let resting = desk.get("v1/openOrders", "symbol=ETHUSDT")[0].clone();
+    assert_eq!((&resting["timeInForce"], &resting["origQty"]), (&"GTE_GTC".into(), &"2.000".into()));
+    desk.order("symbol=ETHUSDT&side=SELL&type=MARKET&quantity=2");
+    let ended = desk.get("v1/order", &format!("symbol=ETHUSDT&orderId={}", resting["orderId"]));
+    assert_eq!((&ended["status"], &ended["executedQty"]), (&"EXPIRED".into(), &"0.000".into()));
+    assert_eq!(desk.get("v1/algoOrder", &format!("algoId={}", stop["algoId"]))["algoStatus"], "FINISHED");
+    set_price(&simulator, "ETHUSDT", "3000");
+    assert!(desk.truth().positions.is_empty());
+}
+
+#[test]
+fn conditional_orders_obey_the_published_filters() {
+    let (simulator, desk) = still();
+    set_price(&simulator, "SOLUSDT", "150");
+    let info = desk.get("v1/exchangeInfo", "symbol=SOLUSDT");
+    let filters = &info["symbols"][0]["filters"];
+    assert_eq!((&filters[0]["maxPrice"], &filters[1]["maxQty"]), (&"10000000".into(), &"10000000".into()));
+    assert_eq!(filters[5]["notional"], "5");
+    let place = |query: &str| {
+        let (_, body) = desk.ask("POST", "v1/algoOrder", &format!("algoType=CONDITIONAL&symbol=SOLUSDT&{query}"));
+        body["code"].as_i64()
+    };
+    let buy = "side=BUY&type=STOP_MARKET";
+    assert_eq!(place(&format!("{buy}&quantity=1&triggerPrice=10000000")), None);
+    assert_eq!(place(&format!("{buy}&quantity=1&triggerPrice=10000000.01")), Some(-4007));
+    assert_eq!(place(&format!("{buy}&quantity=1&triggerPrice=999999999999")), Some(-4007));
+    assert_eq!(place(&format!("{buy}&quantity=1&triggerPrice=0")), Some(-4006));
+    assert_eq!(place(&format!("{buy}&quantity=1&triggerPrice=200.005")), Some(-4014));
+    assert_eq!(place("side=BUY&type=STOP&quantity=1&triggerPrice=200&price=10000000.01"), Some(-4002));
+    assert_eq!(place("side=BUY&type=STOP&quantity=1&triggerPrice=200&price=200.005"), Some(-4014));
+    assert_eq!(place(&format!("{buy}&quantity=10000000.01&triggerPrice=200")), Some(-4005));
+    assert_eq!(place(&format!("{buy}&quantity=0.005&triggerPrice=200")), Some(-1111));
+    let trailing = "side=SELL&type=TRAILING_STOP_MARKET&callbackRate=1";
+    assert_eq!(place(&format!("{trailing}&quantity=1&activatePrice=10000000.01")), Some(-4007));
+    // 0.02 x 200 is 4; 0.03 x 150 is 4.5. What only closes may be as small as it likes.
+    assert_eq!(place(&format!("{buy}&quantity=0.02&triggerPrice=200")), Some(-4164));
+    assert_eq!(place(&format!("{trailing}&quantity=0.03")), Some(-4164));
+    assert_eq!(place(&format!("{buy}&quantity=0.02&triggerPrice=200&reduceOnly=true")), None);
+    desk.order("symbol=SOLUSDT&side=SELL&type=MARKET&quantity=1");
+    assert_eq!(place(&format!("{buy}&quantity=0.02&triggerPrice=200")), None);
+    // Regular orders have the same highest price.
+    let sell = "symbol=SOLUSDT&side=SELL&type=LIMIT&timeInForce=GTC&quantity=1&price=10000000.01";
+    assert_eq!(desk.refused("POST", "v1/order", sell), -4002);
 }
 
 #[test]

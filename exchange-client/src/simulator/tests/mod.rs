@@ -10,6 +10,7 @@ mod orders;
 mod properties;
 mod requests;
 mod session;
+mod values;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -140,7 +140,7 @@ fn perform(engine: &mut Engine, action: &Action) {
                 trigger_e8: (!is_trailing || steps % 2 == 0).then_some(trigger_e8),
                 callback_e8: is_trailing.then_some(1_000_000),
                 price_e8: kind.has_limit().then_some(trigger_e8),
-                time_in_force: TimeInForce::Gtc,
+                time_in_force: if close_position { TimeInForce::GteGtc } else { TimeInForce::Gtc },
                 working_type: "CONTRACT_PRICE".into(),
                 price_protect: false,
                 client_algo_id: None,

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::simulator::request::Params;
 use crate::simulator::routes::{ROUTES, find};
 
 #[test]
@@ -24,6 +25,144 @@ fn requests_must_prove_who_they_are_from_and_be_fresh() {
         assert_eq!(code(&query, key).0 == 200, fresh, "{skew_ms}");
         assert!(fresh || refusal(code(&query, key)) == (400, -1021));
     }
+}
+
+/// What a request with a body is answered: the status, and the code of a refusal.
+fn send(simulator: &Simulator, query: &str, body: &str) -> (u16, Option<i64>) {
+    let incoming = Incoming { method: "POST", path: "/fapi/v1/order", query, body, api_key: Some(TEST_API_KEY) };
+    let Arrival::Whole(answer) = simulator.handle(&incoming).arrival else { panic!("a fault without a profile") };
+    let told: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    (answer.status, told["code"].as_i64())
+}
+
+#[test]
+fn nothing_is_read_that_is_not_signed() {
+    let (simulator, desk) = still();
+    let order = "symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1";
+    let now = format!("timestamp={START_MS}");
+    let whole = format!("{order}&{now}");
+    let pair = |payload: &str| signed(payload, TEST_API_SECRET).rsplit('&').next().unwrap().to_owned();
+    let own = pair(&whole);
+    let encoded = own.replace("signature", "sig%6Eature");
+    for (query, body, code) in [
+        (format!("{now}&{}&{order}", pair(&now)), String::new(), -1022),
+        (format!("{now}&{}", pair(&now)), order.to_owned(), -1022),
+        (format!("{own}&{whole}"), String::new(), -1022),
+        (whole.clone(), format!("{own}&positionSide=BOTH"), -1022),
+        (whole.clone(), format!("positionSide=BOTH&{own}"), -1022),
+        (format!("{whole}&{encoded}"), String::new(), -1022),
+        (format!("{whole}&{own}"), "signature=00&newClientOrderId=smuggled".to_owned(), -1101),
+        (format!("{whole}&{own}"), own.clone(), -1101),
+        (format!("{whole}&{own}&{own}"), String::new(), -1101),
+        (format!("{whole}&{encoded}&{own}"), String::new(), -1101),
+        (whole.clone(), String::new(), -1102),
+    ] {
+        assert_eq!(send(&simulator, &query, &body), (400, Some(code)), "{query} | {body}");
+    }
+    assert!(desk.truth().orders.is_empty());
+    // In the query, in the body, and in both, joined without anything in between, each is signed as a whole.
+    let in_both = pair(&format!("{order}{now}"));
+    for (query, body) in [
+        (format!("{whole}&{own}"), String::new()),
+        (String::new(), format!("{whole}&{own}")),
+        (order.to_owned(), format!("{now}&{in_both}")),
+        (whole.clone(), own.clone()),
+    ] {
+        assert_eq!(send(&simulator, &query, &body), (200, None), "{query} | {body}");
+    }
+    assert_eq!(desk.truth().orders.len(), 4);
+}
+
+#[test]
+fn a_parameter_is_told_once() {
+    let (simulator, desk) = still();
+    let (status, body) = ask(&simulator, "GET", "/fapi/v1/exchangeInfo", "symbol=BTCUSDT&symbol=ETHUSDT", None);
+    assert_eq!((status, &body["code"]), (400, &(-1101).into()));
+    assert_eq!(desk.refused("GET", "v1/userTrades", "symbol=SOLUSDT&symbol=BTCUSDT"), -1101);
+    // An encoded name is the same name.
+    assert_eq!(desk.refused("GET", "v1/userTrades", "symbol=SOLUSDT&s%79mbol=BTCUSDT"), -1101);
+    // Where query and body name the same, the query's is used.
+    let query = format!("symbol=SOLUSDT&side=BUY&type=MARKET&quantity=1&timestamp={START_MS}");
+    let signature = signed(&format!("{query}quantity=3"), TEST_API_SECRET);
+    let signature = signature.rsplit('&').next().unwrap();
+    assert_eq!(send(&simulator, &query, &format!("quantity=3&{signature}")), (200, None));
+    assert_eq!(desk.truth().orders[0].qty, dec("1"));
+}
+
+#[test]
+fn a_receive_window_is_at_most_a_minute() {
+    let (simulator, desk) = still();
+    simulator.step(Duration::from_hours(1));
+    let at_ms = simulator.books().at_ms;
+    for (window, age_ms, code) in [
+        ("-1", 0, Some(-1131)),
+        ("60001", 0, Some(-1131)),
+        ("9223372036854775807", 0, Some(-1131)),
+        ("x", 0, Some(-1102)),
+        ("0", 0, None),
+        ("0", 1, Some(-1021)),
+        ("60000", 60_000, None),
+        ("60000", 60_001, Some(-1021)),
+    ] {
+        let query = signed(&format!("recvWindow={window}&timestamp={}", at_ms - age_ms), &desk.secret);
+        let (_, body) = ask(&simulator, "GET", "/fapi/v3/balance", &query, Some(&desk.key));
+        assert_eq!(body["code"].as_i64(), code, "{window} {age_ms}");
+    }
+}
+
+#[test]
+fn paths_that_do_not_exist_are_not_remembered() {
+    let (simulator, _desk) = still();
+    for number in 0..50 {
+        assert_eq!(ask(&simulator, "GET", &format!("/fapi/v1/{number}"), "", None).0, 404);
+        assert_eq!(ask(&simulator, &format!("M{number}"), "/fapi/v1/time", "", None).0, 404);
+    }
+    assert_eq!(simulator.state().asked.len(), 1);
+}
+
+#[test]
+fn requests_weigh_what_they_weigh_on_the_real_exchange() {
+    // The documented weights: with a symbol, and without one.
+    for (method, path, one, all) in [
+        ("GET", "/fapi/v1/exchangeInfo", 1, 1),
+        ("GET", "/fapi/v1/time", 1, 1),
+        ("GET", "/fapi/v1/premiumIndex", 1, 10),
+        ("GET", "/fapi/v3/balance", 5, 5),
+        ("GET", "/fapi/v3/account", 5, 5),
+        ("GET", "/fapi/v3/positionRisk", 5, 5),
+        ("GET", "/fapi/v1/openOrders", 1, 40),
+        ("GET", "/fapi/v1/allOrders", 5, 5),
+        ("GET", "/fapi/v1/userTrades", 5, 5),
+        ("GET", "/fapi/v1/income", 30, 30),
+        ("GET", "/fapi/v1/forceOrders", 20, 50),
+        ("GET", "/fapi/v1/positionSide/dual", 30, 30),
+        ("GET", "/fapi/v1/leverageBracket", 1, 1),
+        ("GET", "/fapi/v1/openAlgoOrders", 1, 40),
+        ("GET", "/fapi/v1/allAlgoOrders", 5, 5),
+        ("POST", "/fapi/v1/order", 0, 0),
+        ("PUT", "/fapi/v1/order", 0, 0),
+        ("DELETE", "/fapi/v1/order", 1, 1),
+        ("DELETE", "/fapi/v1/allOpenOrders", 1, 1),
+        ("POST", "/fapi/v1/leverage", 1, 1),
+        ("POST", "/fapi/v1/marginType", 1, 1),
+        ("POST", "/fapi/v1/positionSide/dual", 1, 1),
+    ] {
+        let route = find(method, path).unwrap();
+        let named = Params::of([("symbol".to_owned(), "BTCUSDT".to_owned())]);
+        assert_eq!((route.weight(&named), route.weight(&Params::default())), (one, all), "{method} {path}");
+        let orders = u32::from(path == "/fapi/v1/order" && matches!(method, "POST" | "PUT"));
+        assert_eq!(route.orders, orders, "{method} {path}");
+    }
+    // What the header tells is what the table says: 40 for the open orders of all contracts, then 1 for those of one.
+    let (simulator, desk) = still();
+    let used = |query: &str| {
+        let query = signed(&format!("{query}timestamp={START_MS}"), &desk.secret);
+        let incoming =
+            Incoming { method: "GET", path: "/fapi/v1/openOrders", query: &query, body: "", api_key: Some(&desk.key) };
+        let Arrival::Whole(answer) = simulator.handle(&incoming).arrival else { panic!("a fault without a profile") };
+        answer.headers.into_iter().find(|(name, _)| *name == "x-mbx-used-weight-1m").unwrap().1
+    };
+    assert_eq!((used("").as_str(), used("symbol=BTCUSDT&").as_str()), ("40", "41"));
 }
 
 #[test]
@@ -180,11 +319,12 @@ proptest! {
                 _ if route.path == "/fapi/v1/algoOrder" => (route, "type=STOP&triggerPrice=65000"),
                 _ => (route, "type=LIMIT"),
             };
-            let mut query = format!("timestamp={now_ms}");
-            for (name, value) in params {
-                query = format!("{query}&{}={}", NAMES[name], VALUES[value]);
-            }
-            let query = format!("{query}&{kind}&{GOOD}");
+            let odd = params.into_iter().map(|(name, value)| (NAMES[name], VALUES[value]));
+            let good = [kind, GOOD].into_iter().flat_map(|pairs| pairs.split('&')).filter_map(|pair| pair.split_once('='));
+            // What comes twice would be all that is looked at.
+            let mut named = std::collections::BTreeSet::new();
+            let pairs = odd.chain(good).filter(|(name, _)| named.insert(*name));
+            let query = pairs.fold(format!("timestamp={now_ms}"), |query, (name, value)| format!("{query}&{name}={value}"));
             let query = signed(&query, TEST_API_SECRET);
             let incoming = Incoming { method: route.method, path: route.path, query: &query, body: "", api_key: Some(TEST_API_KEY) };
             let Arrival::Whole(answer) = simulator.handle(&incoming).arrival else { panic!("a fault without a profile") };
