@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use exchange_client::simulator::FaultProfile;
 use ledger_core::Side;
 
-use crate::support::{Exchange, Sandbox};
+use crate::support::{Exchange, Proxy, Sandbox};
 
 /// Two symbols, one position open, one closed.
 fn traded(seed: u64) -> Exchange {
@@ -365,6 +365,46 @@ fn an_interrupted_sync_leaves_a_sound_book() {
     assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
     assert_same_fills(&exchange, &sandbox);
+}
+
+/// Ctrl-C after any answer of the exchange, the last ones included, when the book is being written: what is there is
+/// sound, and the next run brings the rest.
+#[test]
+fn a_sync_can_be_interrupted_anywhere() {
+    let exchange = traded(15);
+    let proxy = Proxy::before(&exchange.base_url);
+    let mut environment = exchange.environment();
+    environment[0].1 = &proxy.base_url;
+    let whole = Sandbox::empty();
+    whole.command(&["sync"], &environment).exits(0);
+    let requests = proxy.take_count();
+    let facts = |sandbox: &Sandbox| {
+        let list = |list: &[&str]| sandbox.run(&[list, &["--json"]].concat()).exits(0).stdout;
+        (list(&["fills"]), list(&["trips"]), list(&["income"]))
+    };
+    let mut interrupted = 0;
+    let steps = (1..requests).step_by(7).chain([requests - 2, requests - 1, requests]);
+    for nth in steps {
+        let sandbox = Sandbox::empty();
+        proxy.choose(nth);
+        let mut command = sandbox.prepared(&["sync", "--quiet"], &environment);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(proxy.wait());
+        let id = child.id().to_string();
+        let _gone_by_itself = Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status().unwrap();
+        let mut told = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        let code = child.wait().unwrap().code();
+        assert!(matches!(code, Some(130 | 0)), "request {nth}: {code:?} {told}");
+        interrupted += usize::from(code == Some(130));
+        if sandbox.path().join("fillbook.db").exists() {
+            assert!(!sandbox.run(&["verify"]).stdout.contains("FAIL"), "request {nth}");
+        }
+        proxy.choose(usize::MAX);
+        sandbox.command(&["sync"], &environment).exits(0);
+        assert_eq!(facts(&sandbox), facts(&whole), "request {nth}");
+    }
+    assert!(interrupted > 3, "only {interrupted} runs were interrupted");
 }
 
 /// What was done and why is in the journal, and can be narrowed.

@@ -1,12 +1,14 @@
 //! Runs the real binary in an empty folder of its own.
 
 mod exchange;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub(crate) use exchange::Exchange;
+pub(crate) use proxy::Proxy;
 
 /// A folder with a book, gone at the end of the test.
 pub(crate) struct Sandbox {
