@@ -12,7 +12,7 @@ use ledger_store::bot_database::BotDatabase;
 use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
 use reconciler::Book;
 
-pub(crate) use self::exchange::exchange;
+pub(crate) use self::exchange::Exchanges;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};

@@ -1,4 +1,7 @@
 //! The exchange of an account: its credentials, and the adapter that they open.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `accounts_at_one_address_share_its_bans`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -67,19 +70,84 @@ fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
     }
 }
 
-/// The exchange of an account, as its credentials see it.
-pub(crate) fn exchange(
-    account: &AccountSettings,
-    base_url: &str,
-    weight_percent: Option<u16>,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn ExchangeReader>, CommandError> {
-    let credentials = credentials(account)?;
-    let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-    let mut settings = RequestSettings { seed: u64::from(std::process::id()), ..RequestSettings::default() };
-    if let Some(percent) = weight_percent {
-        settings.budget.own_percent = percent;
-        settings.budget.total_percent = settings.budget.total_percent.max(percent);
+/// The exchanges that a command asks. Accounts at one address share its budget and its bans: that is what the exchange
+/// counts by.
+#[derive(Default)]
+pub(crate) struct Exchanges {
+    /// By address; each as the first account there sees it.
+    known: Vec<(String, Arc<BinanceUsdm>)>,
+}
+
+impl Exchanges {
+    /// The exchange of an account, as its credentials see it. The first account at an address sets the budget.
+    pub(crate) fn of(
+        &mut self,
+        account: &AccountSettings,
+        base_url: &str,
+        weight_percent: Option<u16>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<dyn ExchangeReader>, CommandError> {
+        let credentials = credentials(account)?;
+        let mut settings = RequestSettings { seed: u64::from(std::process::id()), ..RequestSettings::default() };
+        if let Some(percent) = weight_percent {
+            settings.budget.own_percent = percent;
+            settings.budget.total_percent = settings.budget.total_percent.max(percent);
+        }
+        let address = base_url.trim_end_matches('/');
+        if let Some((_, known)) = self.known.iter().find(|(known, _)| known == address) {
+            return Ok(Arc::new(known.for_account(credentials, settings)));
+        }
+        let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
+        let exchange = BinanceUsdm::with_settings(Arc::new(transport), clock, base_url, credentials, settings)?;
+        let exchange = Arc::new(exchange);
+        self.known.push((address.to_owned(), exchange.clone()));
+        Ok(exchange)
     }
-    Ok(Arc::new(BinanceUsdm::with_settings(Arc::new(transport), clock, base_url, credentials, settings)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::wiring::system_clock;
+
+    #[tokio::test]
+    async fn accounts_at_one_address_share_its_bans() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut request = [0; 4096];
+                let _read = stream.read(&mut request).await;
+                let banned =
+                    b"HTTP/1.1 418 I'm a teapot\r\nretry-after: 600\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+                let _sent = stream.write_all(banned).await;
+            }
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let mut exchanges = Exchanges::default();
+        for (name, url) in [("first", base_url.clone()), ("second", format!("{base_url}/"))] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("api_key = {name}\napi_secret = {name}\n")).unwrap();
+            #[cfg(unix)]
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+            let account = AccountSettings {
+                id: AccountId::new(name).unwrap(),
+                venue: crate::args::Venue::BinanceUsdm,
+                base_url: None,
+                credentials: CredentialSource::File(path),
+                is_configured: true,
+            };
+            let exchange = exchanges.of(&account, &url, None, system_clock()).unwrap();
+            assert!(exchange.server_time().await.unwrap_err().to_string().contains("banned"), "{name}");
+        }
+        // The ban that the first account met is the second's as well.
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
 }

@@ -129,3 +129,76 @@ pub static VENUE: VenueFacts = VenueFacts {
         added("FEE_RETURN"),
     ],
 };
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::Symbol;
+
+    use super::*;
+
+    /// As documented, in words of its own: what a request costs with a symbol and without.
+    const DOCUMENTED: &str = "
+        GET     /fapi/v1/time               1   1
+        GET     /fapi/v1/exchangeInfo       1   1
+        GET     /fapi/v1/premiumIndex       1   10
+        GET     /fapi/v1/fundingRate        1   1
+        GET     /fapi/v3/balance            5   5
+        GET     /fapi/v3/positionRisk       5   5
+        GET     /fapi/v1/positionSide/dual  30  30
+        POST    /fapi/v1/positionSide/dual  1   1
+        POST    /fapi/v1/leverage           1   1
+        POST    /fapi/v1/marginType         1   1
+        GET     /fapi/v1/openOrders         1   40
+        GET     /fapi/v1/openAlgoOrders     1   40
+        GET     /fapi/v1/order              1   1
+        POST    /fapi/v1/order              0   0
+        PUT     /fapi/v1/order              0   0
+        DELETE  /fapi/v1/order              1   1
+        GET     /fapi/v1/algoOrder          1   1
+        POST    /fapi/v1/algoOrder          0   0
+        DELETE  /fapi/v1/algoOrder          1   1
+        DELETE  /fapi/v1/allOpenOrders      1   1
+        DELETE  /fapi/v1/algoOpenOrders     1   1
+        GET     /fapi/v1/allOrders          5   5
+        GET     /fapi/v1/allAlgoOrders      5   5
+        GET     /fapi/v1/userTrades         5   5
+        GET     /fapi/v1/income             30  30
+        GET     /fapi/v1/forceOrders        20  50";
+
+    #[test]
+    fn weights_are_those_documented() {
+        let symbol = Symbol::new("BTCUSDT").unwrap();
+        let mut documented = Vec::new();
+        for line in DOCUMENTED.trim().lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let [method, path, one, all] = words.as_slice() else { panic!("{line}") };
+            let known = VENUE.weights.iter().filter(|known| (known.method.as_str(), known.path) == (*method, *path));
+            let [known] = known.collect::<Vec<_>>()[..] else { panic!("{line}: not once in the table") };
+            let weights = [Some(&symbol), None].map(|symbol| VENUE.weight(known.method, path, symbol).to_string());
+            assert_eq!(weights, [*one, *all], "{line}");
+            documented.push((*method, *path));
+        }
+        for known in VENUE.weights {
+            assert!(documented.contains(&(known.method.as_str(), known.path)), "{known:?}");
+        }
+    }
+
+    #[test]
+    fn limits_are_those_documented() {
+        assert_eq!(VENUE.weight_1m_max, 2_400);
+        assert_eq!((VENUE.order_limits.per_10s_max, VENUE.order_limits.per_1m_max), (300, 1_200));
+        assert_eq!(VENUE.order_limits.conditional_open_max, 200);
+        assert_eq!(VENUE.receive_window_ms, 5_000);
+        // Nothing documents it: fills have been seen seconds after their order, and coverage that is claimed too early loses
+        // them for good.
+        assert_eq!(VENUE.settle_lag_ms, 10_000);
+        assert_eq!(VENUE.unfilled_order_retention_ms, 259_200_000);
+        let limits = |facts: PagedFacts| (facts.page_rows_max, facts.window_ms_max, facts.retention_ms / DAY_MS);
+        assert_eq!(limits(VENUE.trades), (1_000, 604_800_000, 89));
+        assert_eq!(limits(VENUE.income), (1_000, 604_800_000, 89));
+        for orders in [VENUE.orders, VENUE.conditional_orders] {
+            assert_eq!(limits(orders), (1_000, 604_799_000, 90));
+        }
+        assert_eq!(limits(VENUE.force_orders), (100, 604_799_000, 90));
+    }
+}

@@ -4,7 +4,8 @@
 //! 1. `what_is_missing_is_refused_by_name`, and `what_is_unknown_is_tolerated`.
 //! 2. `an_order_never_makes_a_fill`: its answers only say how far it has been executed.
 //! 3. `fees_are_positive_when_paid`, in every form that the exchange has stated them in.
-//! 4. `zero_stands_for_nothing_where_the_exchange_means_nothing`: prices, averages and triggers of 0 are absent.
+//! 4. `ids_are_whole_numbers_in_digits`: one that went through a float would be another order's.
+//! 5. `zero_stands_for_nothing_where_the_exchange_means_nothing`: prices, averages and triggers of 0 are absent.
 
 use std::str::FromStr;
 
@@ -71,6 +72,31 @@ fn integer(name: &'static str, field: &Field) -> Parsed<i64> {
     required(name, field)?.parse().map_err(|_| (name, FieldProblem::NotInteger))
 }
 
+/// An id of an exchange that counts: nothing but digits, as it would be asked for again.
+fn number(name: &'static str, text: &str) -> Parsed<i64> {
+    let number = text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == text);
+    number.ok_or((name, FieldProblem::NotAnId))
+}
+
+fn counted_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<T>
+where
+    FieldProblem: From<T::Err>,
+{
+    let text = required(name, field)?;
+    number(name, text)?;
+    read(name, text)
+}
+
+/// Absent, empty and 0 all mean "none".
+fn optional_counted_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
+where
+    FieldProblem: From<T::Err>,
+{
+    let Some(text) = text(name, field)?.filter(|text| !is_no_id(text)) else { return Ok(None) };
+    number(name, text)?;
+    read(name, text).map(Some)
+}
+
 fn instant(name: &'static str, field: &Field) -> Parsed<TimestampMs> {
     TimestampMs::new(integer(name, field)?).map_err(|error| (name, error.into()))
 }
@@ -118,8 +144,8 @@ pub fn fee_from_commission(commission: Decimal, maker: Option<bool>) -> Decimal 
 }
 
 pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
-    let fill_id: FillId = get("id", &row.id)?;
-    let sequence = fill_id.as_sequence().ok_or(("id", FieldProblem::NotInteger))?;
+    let fill_id: FillId = counted_id("id", &row.id)?;
+    let sequence = fill_id.as_sequence().ok_or(("id", FieldProblem::NotAnId))?;
     let maker = boolean("maker", &row.maker)?;
     let commission: Option<Decimal> = get_optional("commission", &row.commission)?;
     let fee = match (commission, get_optional::<Asset>("commissionAsset", &row.commission_asset)?) {
@@ -129,7 +155,7 @@ pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
     };
     Ok(Fill {
         key: FillKey { symbol: get("symbol", &row.symbol)?, fill_id, side: get("side", &row.side)? },
-        order_id: Some(get("orderId", &row.order_id)?),
+        order_id: Some(counted_id("orderId", &row.order_id)?),
         time: EventTime::ms(instant("time", &row.time)?),
         price: get("price", &row.price)?,
         qty: get("qty", &row.qty)?,
@@ -156,7 +182,7 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
         key: OrderKey {
             symbol: get("symbol", &row.symbol)?,
             class: OrderClass::Regular,
-            order_id: get::<OrderId>("orderId", &row.order_id)?,
+            order_id: counted_id::<OrderId>("orderId", &row.order_id)?,
         },
         exit_reason: forced_exit(client_order_id.as_ref()),
         client_order_id,
@@ -190,7 +216,7 @@ pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
         key: OrderKey {
             symbol: get("symbol", &row.symbol)?,
             class: OrderClass::Conditional,
-            order_id: get::<OrderId>("algoId", &row.algo_id)?,
+            order_id: counted_id::<OrderId>("algoId", &row.algo_id)?,
         },
         client_order_id: get_optional::<ClientOrderId>("clientAlgoId", &row.client_algo_id)?,
         side: get::<Side>("side", &row.side)?,
@@ -209,7 +235,7 @@ pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
         close_position: boolean("closePosition", &row.close_position)?,
         created: created.map(EventTime::ms),
         updated: updated.map(EventTime::ms),
-        triggered_order_id: optional_id("actualOrderId", &row.actual_order_id)?,
+        triggered_order_id: optional_counted_id("actualOrderId", &row.actual_order_id)?,
         engine: None,
         signal_id: None,
         exit_reason: None,
@@ -235,7 +261,7 @@ pub(super) fn income(row: &dto::IncomeRow, ordinal: impl FnOnce(IncomeDigest) ->
     let asset = get("asset", &row.asset)?;
     let amount = get("income", &row.income)?;
     let at = income_time(row)?;
-    let tran_id = if let Some(tran_id) = optional_id::<TranId>("tranId", &row.tran_id)? {
+    let tran_id = if let Some(tran_id) = transaction_id(&row.tran_id)? {
         tran_id
     } else {
         let digest = IncomeDigest::new(&income_type, at, amount, &asset, symbol.as_ref());
@@ -245,21 +271,25 @@ pub(super) fn income(row: &dto::IncomeRow, ordinal: impl FnOnce(IncomeDigest) ->
         key: IncomeKey { income_type, tran_id, symbol, asset },
         amount,
         time: EventTime::ms(at),
-        fill_id: optional_id("tradeId", &row.trade_id)?,
+        fill_id: optional_counted_id("tradeId", &row.trade_id)?,
         info: get_optional("info", &row.info)?,
     })
 }
 
-pub(super) fn income_time(row: &dto::IncomeRow) -> Parsed<TimestampMs> {
-    instant("time", &row.time)
+/// Absent, empty and 0 all mean "none". It is a whole number, but nothing counts on it: a kind of entry that is new may have
+/// a name instead. Not half of either, though, as a number is that went through a float.
+fn transaction_id(field: &Field) -> Parsed<Option<TranId>> {
+    const NAME: &str = "tranId";
+    let Some(text) = text(NAME, field)?.filter(|text| !is_no_id(text)) else { return Ok(None) };
+    let looks_like_a_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte));
+    if looks_like_a_number && text.parse::<i64>().is_err() {
+        return Err((NAME, FieldProblem::NotAnId));
+    }
+    read(NAME, text).map(Some)
 }
 
-/// Absent, empty and 0 all mean "none".
-fn optional_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
-where
-    FieldProblem: From<T::Err>,
-{
-    text(name, field)?.filter(|text| !is_no_id(text)).map(|text| read(name, text)).transpose()
+pub(super) fn income_time(row: &dto::IncomeRow) -> Parsed<TimestampMs> {
+    instant("time", &row.time)
 }
 
 /// A position. `at` is when it was asked for: the row's own `updateTime` is that of its last change.

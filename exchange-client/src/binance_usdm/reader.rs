@@ -14,7 +14,10 @@ use super::facts::{
 use super::paging::{self, TradeRequest, WindowAnswer};
 use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
-use super::rows::{all_stated, in_order, income_rows, incomplete, malformed, readable, refuse_another, stated};
+use super::rows::{
+    all_stated, each_once, in_order, income_rows, incomplete, malformed, order_is_of, orders, readable, refuse_another,
+    refuse_outside, stated,
+};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
@@ -61,6 +64,7 @@ impl ExchangeReader for BinanceUsdm {
         let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
         let listed = self.rest.read_public::<dto::ExchangeInfo>(&endpoint, Query::new()).await?;
         let (rows, refused) = readable(&endpoint, &listed.answer.symbols, parse::instrument);
+        let rows = each_once(&endpoint, rows, ("symbol", |row: &Instrument| row.symbol.clone()))?;
         Ok(Answer { rows, asked_at: listed.sent_at, refused })
     }
 
@@ -76,7 +80,7 @@ impl ExchangeReader for BinanceUsdm {
             (all.answer, all.sent_at)
         };
         let (rows, refused) = readable(&endpoint, &rows, parse::mark_price);
-        let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| row.symbol.clone())?;
+        let rows = in_order(&endpoint, rows, |row| &row.symbol, ("symbol", |row: &PriceSnapshot| row.symbol.clone()))?;
         Ok(Answer { rows, asked_at, refused })
     }
 
@@ -85,7 +89,8 @@ impl ExchangeReader for BinanceUsdm {
         let Timed { answer, sent_at: asked_at } =
             self.rows(&endpoint, Query::new().with_some("symbol", symbol.as_ref())).await?;
         let rows = all_stated(&endpoint, &answer, |row| parse::position(row, asked_at))?;
-        let rows = in_order(&endpoint, rows, |row| &row.symbol, |row| (row.symbol.clone(), row.position_side))?;
+        let key = |row: &PositionSnapshot| (row.symbol.clone(), row.position_side);
+        let rows = in_order(&endpoint, rows, |row| &row.symbol, ("positionSide", key))?;
         Ok(Answer { rows, asked_at, refused: Vec::new() })
     }
 
@@ -93,6 +98,7 @@ impl ExchangeReader for BinanceUsdm {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
         let Timed { answer, sent_at: asked_at } = self.rows(&endpoint, Query::new()).await?;
         let rows = all_stated(&endpoint, &answer, |row| parse::balance(row, asked_at))?;
+        let rows = each_once(&endpoint, rows, ("asset", |row: &BalanceSnapshot| row.asset.clone()))?;
         Ok(Answer { rows, asked_at, refused: Vec::new() })
     }
 
@@ -136,7 +142,12 @@ impl ExchangeReader for BinanceUsdm {
             return Err(ExchangeError::Unsupported { what: "a list of conditional orders of all contracts at once" });
         }
         let endpoint = Endpoint::new(Method::Get, path, symbol.as_ref());
-        self.window_page(&endpoint, query, VENUE.orders_of(class), |endpoint, rows| orders(endpoint, class, rows)).await
+        self.window_page(&endpoint, Access::Signed, query, VENUE.orders_of(class), |rows, step| {
+            let rows = orders(&endpoint, class, rows)?;
+            refuse_outside(&endpoint, &rows, step, ("time", order_is_of))?;
+            Ok(rows)
+        })
+        .await
     }
 
     async fn fetch_my_trades(
@@ -158,12 +169,9 @@ impl ExchangeReader for BinanceUsdm {
         let parameters = parameters.with("limit", VENUE.trades.page_rows_max.to_string());
         let Timed { answer: raw, sent_at: asked_at } = self.rows(&endpoint, parameters).await?;
         let rows = all_stated(&endpoint, &raw, parse::fill)?;
-        if let TradeQuery::Order(asked) = &query
-            && let Some(other) = rows.iter().position(|row| row.entity.order_id.as_ref() != Some(asked))
-        {
-            return Err(malformed(&endpoint, other, ("orderId", FieldProblem::NotAskedFor)));
-        }
-        let rows = in_order(&endpoint, rows, |row| &row.key.symbol, |row| (row.sequence, row.key.clone()))?;
+        refuse_other_trades(&endpoint, &query, &rows)?;
+        let key = |row: &Fill| (row.sequence, row.key.clone());
+        let rows = in_order(&endpoint, rows, |row| &row.key.symbol, ("id", key))?;
         let next = paging::next_trades(&query, &rows, raw.len()).map_err(|stuck| incomplete(&endpoint, stuck))?;
         Ok(Page { rows, asked_at, next })
     }
@@ -198,8 +206,10 @@ impl ExchangeReader for BinanceUsdm {
         query: WindowQuery,
     ) -> Result<Page<Order, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, FORCE_ORDERS, symbol.as_ref());
-        self.window_page(&endpoint, query, VENUE.force_orders, |endpoint, rows| {
-            orders(endpoint, OrderClass::Regular, rows)
+        self.window_page(&endpoint, Access::Signed, query, VENUE.force_orders, |rows, step| {
+            let rows = orders(&endpoint, OrderClass::Regular, rows)?;
+            refuse_outside(&endpoint, &rows, step, ("time", order_is_of))?;
+            Ok(rows)
         })
         .await
     }
@@ -210,21 +220,44 @@ impl ExchangeReader for BinanceUsdm {
         query: WindowQuery,
     ) -> Result<Page<FundingRate, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, FUNDING_RATE, Some(&symbol));
-        self.window_page(&endpoint, query, VENUE.funding_rates, |endpoint, rows| {
-            let rows = all_stated(endpoint, rows, parse::funding_rate)?;
-            in_order(endpoint, rows, |row| &row.symbol, |row| row.at)
+        self.window_page(&endpoint, Access::Open, query, VENUE.funding_rates, |rows, step| {
+            let rows = all_stated(&endpoint, rows, parse::funding_rate)?;
+            let is_inside = |row: &FundingRate, step: TimeWindow| step.contains(row.at);
+            refuse_outside(&endpoint, &rows, step, ("fundingTime", is_inside))?;
+            in_order(&endpoint, rows, |row| &row.symbol, ("fundingTime", |row: &FundingRate| row.at))
         })
         .await
     }
 }
 
-/// Orders of one class, in order of their keys, each once.
-fn orders(endpoint: &Endpoint, class: OrderClass, rows: &[Box<RawValue>]) -> Result<Vec<Stated<Order>>, ExchangeError> {
-    let rows = match class {
-        OrderClass::Regular => all_stated(endpoint, rows, parse::order)?,
-        OrderClass::Conditional => all_stated(endpoint, rows, parse::conditional_order)?,
+/// Refuses trades of another order, another time or before the id that was asked for. What a walk by id begins with
+/// [`paging::next_trades`] checks.
+fn refuse_other_trades(endpoint: &Endpoint, query: &TradeQuery, rows: &[Stated<Fill>]) -> Result<(), ExchangeError> {
+    let (field, other) = match query {
+        TradeQuery::Window(_) | TradeQuery::After(_) | TradeQuery::Resume { .. } => {
+            if let TradeRequest::Window(step) = paging::trade_request(query) {
+                refuse_outside(endpoint, rows, step, ("time", |row: &Fill, step| step.contains(row.time.at)))?;
+            }
+            return Ok(());
+        }
+        TradeQuery::Order(asked) => {
+            ("orderId", rows.iter().position(|row| row.entity.order_id.as_ref() != Some(asked)))
+        }
+        TradeQuery::FromId(from) => ("id", rows.iter().position(|row| row.entity.sequence < from.as_sequence())),
     };
-    in_order(endpoint, rows, |row| &row.key.symbol, |row| row.key.clone())
+    match other {
+        None => Ok(()),
+        Some(index) => Err(malformed(endpoint, index, (field, FieldProblem::NotAskedFor))),
+    }
+}
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Everybody: nothing is signed, and the key stays here.
+    Open,
+    /// The account.
+    Signed,
 }
 
 impl BinanceUsdm {
@@ -233,7 +266,7 @@ impl BinanceUsdm {
     }
 
     /// A list of open orders of one class, of the endpoint's contract or all.
-    pub(super) async fn listed_orders(
+    async fn listed_orders(
         &self,
         endpoint: &Endpoint,
         class: OrderClass,
@@ -247,18 +280,22 @@ impl BinanceUsdm {
     async fn window_page<T>(
         &self,
         endpoint: &Endpoint,
+        access: Access,
         query: WindowQuery,
         limits: PagedFacts,
-        parse: impl FnOnce(&Endpoint, &[Box<RawValue>]) -> Result<Vec<Stated<T>>, ExchangeError>,
+        parse: impl FnOnce(&[Box<RawValue>], TimeWindow) -> Result<Vec<Stated<T>>, ExchangeError>,
     ) -> Result<Page<T, WindowQuery>, ExchangeError> {
         let now = self.rest.server_now().await?;
         paging::within_retention(query.window, now, limits).map_err(|stuck| incomplete(endpoint, stuck))?;
         let step = paging::window_step(&query, limits);
         let parameters = with_window(Query::new().with_some("symbol", endpoint.symbol.as_ref()), step)
             .with("limit", limits.page_rows_max.to_string());
-        let Timed { answer: raw, sent_at: asked_at } = self.rows(endpoint, parameters).await?;
+        let Timed { answer: raw, sent_at: asked_at } = match access {
+            Access::Open => self.rest.read_public(endpoint, parameters).await?,
+            Access::Signed => self.rows(endpoint, parameters).await?,
+        };
         let next = paging::next_window(&query, raw.len(), limits).map_err(|stuck| incomplete(endpoint, stuck))?;
-        let rows = parse(endpoint, &raw)?;
+        let rows = parse(&raw, step)?;
         Ok(match next {
             WindowAnswer::Complete(next) => Page { rows, asked_at, next },
             // What came is true all the same.
@@ -272,7 +309,10 @@ impl BinanceUsdm {
         step: TimeWindow,
     ) -> Result<Timed<Vec<Box<RawValue>>>, ExchangeError> {
         let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
-        self.rows(endpoint, parameters).await
+        let page = self.rows(endpoint, parameters).await?;
+        let times = all_stated(endpoint, &page.answer, parse::income_time)?;
+        refuse_outside(endpoint, &times, step, ("time", |at: &TimestampMs, step| step.contains(*at)))?;
+        Ok(page)
     }
 
     /// All rows of a window that holds more than a page, however short it is.

@@ -1,15 +1,20 @@
 //! From an answer's rows to entities with their words.
+//!
+//! Invariants, each with a test of the same name (in [`super::tests`]):
+//! 1. `rows_that_contradict_each_other_are_an_error`, and equal ones are one.
+//! 2. `rows_outside_the_window_are_an_error`: coverage is claimed from what was asked.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use ledger_core::{Income, Order, OrderClass, Symbol};
+use ledger_core::{Income, Order, OrderClass, Side, Symbol};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::dto;
 use super::paging::Stuck;
 use super::parse;
-use crate::api::{OrderRef, Stated};
+use crate::api::{OrderRef, Stated, TimeWindow};
 use crate::error::{Endpoint, ExchangeError, FieldProblem, body_start};
 use crate::income_id::IncomeDigest;
 
@@ -63,16 +68,65 @@ pub(super) fn in_order<T: PartialEq, K: Ord>(
     endpoint: &Endpoint,
     rows: Vec<Stated<T>>,
     symbol_of: impl Fn(&T) -> &Symbol,
-    key_of: impl Fn(&T) -> K,
+    (key_name, key_of): (&'static str, impl Fn(&T) -> K),
+) -> Result<Vec<Stated<T>>, ExchangeError> {
+    let another = |row: &Stated<T>| endpoint.symbol.as_ref().is_some_and(|asked| asked != symbol_of(&row.entity));
+    if let Some(index) = rows.iter().position(another) {
+        return Err(malformed(endpoint, index, ("symbol", FieldProblem::NotAskedFor)));
+    }
+    each_once(endpoint, rows, (key_name, key_of))
+}
+
+/// In the order of their keys, each once. Two rows that say different things about one key are an error: taking either
+/// would lose the other without a word.
+pub(super) fn each_once<T: PartialEq, K: Ord>(
+    endpoint: &Endpoint,
+    rows: Vec<Stated<T>>,
+    (key_name, key_of): (&'static str, impl Fn(&T) -> K),
 ) -> Result<Vec<Stated<T>>, ExchangeError> {
     let mut sorted = BTreeMap::new();
     for (index, row) in rows.into_iter().enumerate() {
-        if endpoint.symbol.as_ref().is_some_and(|asked| asked != symbol_of(&row.entity)) {
-            return Err(malformed(endpoint, index, ("symbol", FieldProblem::NotAskedFor)));
+        match sorted.entry(key_of(&row.entity)) {
+            Entry::Vacant(place) => {
+                place.insert(row);
+            }
+            Entry::Occupied(known) if known.get().entity == row.entity => {}
+            Entry::Occupied(_) => return Err(malformed(endpoint, index, (key_name, FieldProblem::Contradicted))),
         }
-        sorted.insert(key_of(&row.entity), row);
     }
     Ok(sorted.into_values().collect())
+}
+
+/// Refuses rows of another time than the window asked for: an exchange that ignored it may have left out what lies inside.
+pub(super) fn refuse_outside<T>(
+    endpoint: &Endpoint,
+    rows: &[Stated<T>],
+    window: TimeWindow,
+    (time_name, is_inside): (&'static str, impl Fn(&T, TimeWindow) -> bool),
+) -> Result<(), ExchangeError> {
+    match rows.iter().position(|row| !is_inside(&row.entity, window)) {
+        None => Ok(()),
+        Some(index) => Err(malformed(endpoint, index, (time_name, FieldProblem::NotAskedFor))),
+    }
+}
+
+/// Whether an order is of a window, as `refuse_outside` wants it: by when it was created or by when it changed last. Which
+/// of the two a list goes by differs between the lists, and is not documented for all.
+pub(super) fn order_is_of(order: &Order, window: TimeWindow) -> bool {
+    [order.created, order.updated].into_iter().flatten().any(|time| window.contains(time.at))
+}
+
+/// Orders of one class, in order of their keys, each once.
+pub(super) fn orders(
+    endpoint: &Endpoint,
+    class: OrderClass,
+    rows: &[Box<RawValue>],
+) -> Result<Vec<Stated<Order>>, ExchangeError> {
+    let (rows, id) = match class {
+        OrderClass::Regular => (all_stated(endpoint, rows, parse::order)?, "orderId"),
+        OrderClass::Conditional => (all_stated(endpoint, rows, parse::conditional_order)?, "algoId"),
+    };
+    in_order(endpoint, rows, |row| &row.key.symbol, (id, |row: &Order| row.key.clone()))
 }
 
 pub(super) fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {
@@ -93,6 +147,29 @@ pub(super) fn refuse_another(endpoint: &Endpoint, asked: &OrderRef, order: &Orde
     if same && field != "symbol" { Ok(()) } else { Err(malformed(endpoint, 0, (field, FieldProblem::NotAskedFor))) }
 }
 
+/// Refuses an order of the other side than the one sent.
+pub(super) fn refuse_another_side(endpoint: &Endpoint, sent: Side, order: &Order) -> Result<(), ExchangeError> {
+    if order.side == sent { Ok(()) } else { Err(malformed(endpoint, 0, ("side", FieldProblem::NotAskedFor))) }
+}
+
+/// Refuses a notice that names another conditional order than the one asked for.
+pub(super) fn refuse_another_notice(
+    endpoint: &Endpoint,
+    asked: &OrderRef,
+    raw: &RawValue,
+) -> Result<(), ExchangeError> {
+    let row: dto::AlgoOrderRow = serde_json::from_str(raw.get()).unwrap_or_default();
+    let (field, named, asked) = match asked {
+        OrderRef::Id(_, id) => ("algoId", row.algo_id, id.as_str()),
+        OrderRef::Client(_, id) => ("clientAlgoId", row.client_algo_id, id.as_str()),
+    };
+    if named.is_none_or(|named| named.to_string() == asked) {
+        Ok(())
+    } else {
+        Err(malformed(endpoint, 0, (field, FieldProblem::NotAskedFor)))
+    }
+}
+
 /// Ledger rows of whole seconds; those without a transaction id are told apart by their ordinal among identical ones.
 pub(super) fn income_rows(endpoint: &Endpoint, raw: &[Box<RawValue>]) -> Result<Vec<Stated<Income>>, ExchangeError> {
     let mut sorted = Vec::with_capacity(raw.len());
@@ -103,7 +180,7 @@ pub(super) fn income_rows(endpoint: &Endpoint, raw: &[Box<RawValue>]) -> Result<
     // Rows of one millisecond stay as they came.
     sorted.sort_by_key(|(_, row)| row.entity.0);
     let mut seen: BTreeMap<IncomeDigest, u32> = BTreeMap::new();
-    let mut rows = BTreeMap::new();
+    let mut rows = Vec::with_capacity(sorted.len());
     for (index, row) in sorted {
         let ordinal = |digest| {
             let count = seen.entry(digest).or_default();
@@ -111,7 +188,9 @@ pub(super) fn income_rows(endpoint: &Endpoint, raw: &[Box<RawValue>]) -> Result<
             *count - 1
         };
         let entity = parse::income(&row.entity.1, ordinal).map_err(|unusable| malformed(endpoint, index, unusable))?;
-        rows.insert((entity.time.at, entity.key.clone()), Stated { entity, payload: row.payload });
+        rows.push(Stated { entity, payload: row.payload });
     }
-    Ok(rows.into_values().collect())
+    let mut rows = each_once(endpoint, rows, ("tranId", |row: &Income| row.key.clone()))?;
+    rows.sort_by_key(|row| row.entity.time.at);
+    Ok(rows)
 }

@@ -5,6 +5,7 @@
 //! 2. `no_change_needed_is_done`.
 //! 3. `each_order_of_a_side_has_an_outcome_of_its_own`.
 //! 4. `an_answer_about_something_else_leaves_the_outcome_unknown`.
+//! 5. `what_a_command_needs_to_know_is_asked_once_and_at_once`.
 
 use async_trait::async_trait;
 use ledger_core::{Order, OrderClass, PositionMode, PositionSide, Side, Symbol};
@@ -15,12 +16,11 @@ use super::facts::{
     ALGO_OPEN_ORDERS, ALL_OPEN_ORDERS, LEVERAGE, MARGIN_TYPE, OPEN_ALGO_ORDERS, ORDER, POSITION_MODE, VENUE,
 };
 use super::parameters::{self, order_path, with_order_ref};
-use super::rows::{malformed, refuse_another, stated};
+use super::rows::{malformed, orders, refuse_another, refuse_another_notice, refuse_another_side, stated};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
-    Amendment, CancelOutcome, ExchangeReader, ExchangeTrader, InvalidOrder, MarginMode, NewOrder, OrderRef, SideCancel,
-    Stated,
+    Amendment, CancelOutcome, ExchangeTrader, InvalidOrder, MarginMode, NewOrder, OrderRef, SideCancel, Stated,
 };
 use crate::error::{Endpoint, ExchangeError, FieldProblem, SendOutcome};
 use crate::transport::Method;
@@ -40,7 +40,7 @@ impl ExchangeTrader for BinanceUsdm {
         let class = order.kind.class();
         let endpoint = Endpoint::new(Method::Post, order_path(class), Some(&order.symbol));
         let query = parameters::new_order(&order);
-        self.order_answer(&endpoint, &OrderRef::Client(class, order.client_order_id), query).await
+        self.order_answer(&endpoint, &OrderRef::Client(class, order.client_order_id), order.side, query).await
     }
 
     async fn amend_order(&self, amendment: Amendment) -> SendOutcome<Stated<Order>> {
@@ -49,7 +49,7 @@ impl ExchangeTrader for BinanceUsdm {
             return SendOutcome::Rejected(ExchangeError::Unsupported { what: "amending a conditional order" });
         }
         let endpoint = Endpoint::new(Method::Put, ORDER, Some(&amendment.symbol));
-        self.order_answer(&endpoint, &amendment.order, parameters::amendment(&amendment)).await
+        self.order_answer(&endpoint, &amendment.order, amendment.side, parameters::amendment(&amendment)).await
     }
 
     async fn cancel_order(&self, symbol: Symbol, order: OrderRef) -> CancelOutcome {
@@ -62,8 +62,14 @@ impl ExchangeTrader for BinanceUsdm {
             SendOutcome::Unknown(error) => return SendOutcome::Unknown(error),
         };
         if class == OrderClass::Conditional && is_notice_only(&raw) {
+            if let Err(error) = refuse_another_notice(&endpoint, &order, &raw) {
+                return SendOutcome::Unknown(error);
+            }
             // Only that it is done. The state is worth one question; without an answer it stays untold.
-            return SendOutcome::Done(self.fetch_order(symbol, order).await.ok().flatten());
+            let endpoint = Endpoint::new(Method::Get, order_path(class), Some(&symbol));
+            let query = with_order_ref(Query::new().with("symbol", &symbol), &order);
+            let found = self.at_once::<Box<RawValue>>(&endpoint, query).await;
+            return SendOutcome::Done(found.and_then(|raw| order_state(&endpoint, &order, &raw)).ok());
         }
         SendOutcome::from_result(order_state(&endpoint, &order, &raw).map(Some))
     }
@@ -85,7 +91,8 @@ impl ExchangeTrader for BinanceUsdm {
         position_side: Option<PositionSide>,
     ) -> Result<Vec<SideCancel>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, Some(&symbol));
-        let listed = self.listed_orders(&endpoint, OrderClass::Conditional).await?.answer;
+        let rows = self.at_once::<Vec<Box<RawValue>>>(&endpoint, Query::new().with("symbol", &symbol)).await?;
+        let listed = orders(&endpoint, OrderClass::Conditional, &rows)?;
         let wanted = |order: &Order| {
             order.side == side && position_side.is_none_or(|wanted| order.position_side == Some(wanted))
         };
@@ -146,15 +153,30 @@ fn order_state(endpoint: &Endpoint, asked: &OrderRef, raw: &RawValue) -> Result<
 impl BinanceUsdm {
     async fn send<T: DeserializeOwned>(&self, endpoint: &Endpoint, query: Query) -> SendOutcome<T> {
         // A clock that cannot be measured leaves the request unsent, whatever happened to the question for the time.
-        if let Err(error) = self.rest.ensure_measured().await {
+        if let Err(error) = self.rest.prepare_command().await {
             return SendOutcome::Rejected(error);
         }
         SendOutcome::from_result(self.rest.command(endpoint, &query).await)
     }
 
-    async fn order_answer(&self, endpoint: &Endpoint, asked: &OrderRef, query: Query) -> SendOutcome<Stated<Order>> {
+    /// Asks what is a part of a command: without waiting for a budget, and without repeating.
+    async fn at_once<T: DeserializeOwned>(&self, endpoint: &Endpoint, query: Query) -> Result<T, ExchangeError> {
+        self.rest.prepare_command().await?;
+        self.rest.command(endpoint, &query).await
+    }
+
+    async fn order_answer(
+        &self,
+        endpoint: &Endpoint,
+        asked: &OrderRef,
+        side: Side,
+        query: Query,
+    ) -> SendOutcome<Stated<Order>> {
         match self.send::<Box<RawValue>>(endpoint, query).await {
-            SendOutcome::Done(raw) => SendOutcome::from_result(order_state(endpoint, asked, &raw)),
+            SendOutcome::Done(raw) => SendOutcome::from_result(order_state(endpoint, asked, &raw).and_then(|order| {
+                refuse_another_side(endpoint, side, &order.entity)?;
+                Ok(order)
+            })),
             SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
             SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
         }

@@ -36,6 +36,12 @@ pub enum FieldProblem {
     /// Neither `true` nor `false`.
     #[error("it is neither true nor false")]
     NotBoolean,
+    /// An id of an exchange that counts, and not a whole number above 0 in plain digits.
+    #[error("it is not an id: a whole number above 0, in digits")]
+    NotAnId,
+    /// Another row of the same answer has the same key, and says something else.
+    #[error("another row of the answer has the same, and says something else")]
+    Contradicted,
     /// A row about something that was not asked for.
     #[error("it is not what was asked for")]
     NotAskedFor,

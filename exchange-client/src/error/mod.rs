@@ -99,6 +99,15 @@ pub enum ExchangeError {
         /// When requests are welcome again, by our clock.
         until: TimestampMs,
     },
+    /// The account's orders of the running ten seconds or minute are used up, by the exchange's own count or ours. The order
+    /// was not sent.
+    #[error("{endpoint}: not sent, the orders that the exchange allows are used up until {}", utc(*until))]
+    OrdersUsedUp {
+        /// What was to be sent.
+        endpoint: Endpoint,
+        /// When orders may be sent again, by our clock.
+        until: TimestampMs,
+    },
     /// This address is banned for having ignored requests to slow down. Nothing was executed, nothing is sent.
     #[error("{endpoint}: the exchange has banned this address; nothing is sent until {}", utc(*until))]
     Banned {
@@ -129,14 +138,17 @@ pub enum ExchangeError {
     },
     /// The exchange's firewall refused, or it does not serve the place that the request came from.
     #[error(
-        "{endpoint}: the exchange does not serve this address (HTTP {status}); check where you ask from: {body_start}"
+        "{endpoint}: the exchange does not serve this address (HTTP {status}); check where you ask from; nothing is read \
+         until {}: {body_start}", utc(*until)
     )]
     Forbidden {
         /// What was asked.
         endpoint: Endpoint,
         /// The HTTP status: 403 or 451.
         status: u16,
-        /// How the body begins.
+        /// Until when no read is sent, by our clock. Commands are.
+        until: TimestampMs,
+        /// How the body begins, or that nothing was sent because of an earlier answer.
         body_start: String,
     },
     /// An HTTP error status without a code of the exchange: its firewall, a proxy, an overload.
@@ -209,9 +221,11 @@ pub enum ExchangeError {
         source: InvalidOrder,
     },
     /// The base URL would send credentials in the clear, or is no URL.
-    #[error("`{base_url}` is no usable base URL: it must be https://host, or http:// on a loopback address")]
+    #[error(
+        "`{base_url}` is no usable base URL: it must be https://host without user, path or query, or http:// on a loopback address"
+    )]
     BaseUrl {
-        /// What was given.
+        /// Scheme and host of what was given: the rest may hold a password.
         base_url: String,
     },
 }
@@ -260,7 +274,7 @@ impl ExchangeError {
             | Self::Overloaded { .. }
             | Self::Redirected { .. }
             | Self::Http { .. } => ErrorClass::Unavailable,
-            Self::Throttled { .. } | Self::Banned { .. } => ErrorClass::Throttled,
+            Self::Throttled { .. } | Self::Banned { .. } | Self::OrdersUsedUp { .. } => ErrorClass::Throttled,
             Self::SymbolClosed { .. } => ErrorClass::Symbol,
             Self::Refused { code, .. } => match code {
                 -1002 | -1022 | -1099 | -2014 | -2015 | -4109 => ErrorClass::Authentication,
@@ -277,7 +291,10 @@ impl ExchangeError {
     /// When asking again makes sense, for errors that say so.
     pub fn retry_at(&self) -> Option<TimestampMs> {
         match self {
-            Self::Throttled { until, .. } | Self::Banned { until, .. } => Some(*until),
+            Self::Throttled { until, .. }
+            | Self::Banned { until, .. }
+            | Self::OrdersUsedUp { until, .. }
+            | Self::Forbidden { until, .. } => Some(*until),
             _ => None,
         }
     }
@@ -299,6 +316,7 @@ impl ExchangeError {
             | Self::SymbolClosed { .. }
             | Self::Throttled { .. }
             | Self::Banned { .. }
+            | Self::OrdersUsedUp { .. }
             | Self::Overloaded { .. }
             | Self::Forbidden { .. }
             | Self::Unsupported { .. }

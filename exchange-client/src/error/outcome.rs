@@ -102,7 +102,16 @@ mod tests {
                 },
                 "unknown",
             ),
-            (ExchangeError::Forbidden { endpoint: endpoint(), status: 403, body_start: String::new() }, "rejected"),
+            (ExchangeError::OrdersUsedUp { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
+            (
+                ExchangeError::Forbidden {
+                    endpoint: endpoint(),
+                    status: 403,
+                    until: TimestampMs::MIN,
+                    body_start: String::new(),
+                },
+                "rejected",
+            ),
             (http(404), "rejected"),
             (http(408), "unknown"),
             (http(500), "unknown"),

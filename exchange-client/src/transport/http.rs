@@ -1,8 +1,9 @@
 //! The transport over the wire.
 //!
-//! Invariants, each with a test of the same name (in `tests/http_transport.rs`, against a server of its own):
+//! Invariants, each with a test of the same name (in `tests/http/transport.rs`, against a server of its own):
 //! 1. `redirects_are_not_followed`: credentials do not travel to another host.
-//! 2. `a_request_is_sent_once`: also when the connection breaks before or in the middle of the answer.
+//! 2. `a_request_is_sent_once`: also when the connection breaks before or in the middle of the answer; and
+//!    `a_request_into_a_kept_connection_that_dies_is_sent_once`. The library itself sends again only what it never wrote.
 //! 3. `a_refused_connection_was_not_sent_and_a_broken_one_is_lost`.
 
 use std::time::Duration;

@@ -65,7 +65,8 @@ impl Server {
     }
 }
 
-async fn read_request(stream: &mut TcpStream) -> String {
+/// The head of a request; empty when the client has hung up.
+pub(crate) async fn read_request(stream: &mut TcpStream) -> String {
     let mut seen = Vec::new();
     let mut buffer = [0_u8; 4096];
     while !seen.ends_with(b"\r\n\r\n") {

@@ -1,22 +1,26 @@
 //! The transport by itself.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use exchange_client::{HttpTransport, HttpTransportConfig, Method, Request, Response, Transport, TransportError};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use crate::server::Server;
+use crate::server::{Server, read_request};
 
 async fn send(base_url: &str, config: HttpTransportConfig) -> Result<Response, TransportError> {
-    let transport = HttpTransport::new(config).unwrap();
-    let request = Request {
+    HttpTransport::new(config).unwrap().send(request(base_url)).await
+}
+
+fn request(base_url: &str) -> Request {
+    Request {
         method: Method::Post,
         base_url: base_url.to_owned(),
         path: "/fapi/v1/order".into(),
         query: "symbol=BTCUSDT&signature=c0ffee".into(),
         headers: vec![("x-mbx-apikey", "top-key".into())],
-    };
-    transport.send(request).await
+    }
 }
 
 fn with_sources(error: &TransportError) -> String {
@@ -61,6 +65,50 @@ async fn a_request_is_sent_once() {
         }
         assert_eq!(server.asked().len(), 1, "{answer}");
     }
+}
+
+/// Keeps its first connection for as many answers as given, and answers everything on later ones; what arrives on each is
+/// counted.
+async fn keeping(answers: usize) -> (String, Arc<Mutex<Vec<usize>>>) {
+    const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let arrived = Arc::new(Mutex::new(Vec::new()));
+    let counted = Arc::clone(&arrived);
+    tokio::spawn(async move {
+        let mut left = answers;
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let connection = {
+                let mut counted = counted.lock().unwrap();
+                counted.push(0);
+                counted.len() - 1
+            };
+            while read_request(&mut stream).await.starts_with("POST") {
+                counted.lock().unwrap()[connection] += 1;
+                if left == 0 && connection == 0 {
+                    break;
+                }
+                left = left.saturating_sub(1);
+                stream.write_all(FINE).await.unwrap();
+            }
+        }
+    });
+    (base_url, arrived)
+}
+
+#[tokio::test]
+async fn a_request_into_a_kept_connection_that_dies_is_sent_once() {
+    let (base_url, arrived) = keeping(2).await;
+    let transport = HttpTransport::new(HttpTransportConfig::default()).unwrap();
+    for _ in 0..2 {
+        assert_eq!(transport.send(request(&base_url)).await.unwrap().status, 200);
+    }
+    // Read by the server, which hangs up: it may have been executed.
+    assert!(matches!(transport.send(request(&base_url)).await, Err(TransportError::Lost(_))));
+    assert_eq!(*arrived.lock().unwrap(), [3]);
+    // The next one goes out over a connection of its own.
+    assert_eq!(transport.send(request(&base_url)).await.unwrap().status, 200);
+    assert_eq!(*arrived.lock().unwrap(), [3, 1]);
 }
 
 #[tokio::test]

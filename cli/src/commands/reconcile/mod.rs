@@ -23,7 +23,7 @@ use crate::args::ReconcileArgs;
 use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Format, Output};
-use crate::wiring::{Access, Interruption, OpenBook, exchange, open_book};
+use crate::wiring::{Access, Exchanges, Interruption, OpenBook, open_book};
 
 /// How often it is shown how far a cycle is.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
@@ -65,6 +65,7 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
             .hint("name one of them with --account, or give each its base_url in the file"));
     }
     let mut interruption = Interruption::listen()?;
+    let mut exchanges = Exchanges::default();
     let mut code = ExitCode::Fine;
     for (at, target) in targets.iter().enumerate() {
         if at > 0 && context.output.format == Format::Table {
@@ -73,7 +74,7 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
         let outcome = tokio::select! {
             biased;
             () = interruption.wait() => None,
-            outcome = one(mode, target, args, context) => Some(outcome),
+            outcome = one(mode, target, args, &mut exchanges, context) => Some(outcome),
         };
         let error = match outcome {
             None => {
@@ -105,6 +106,7 @@ async fn one(
     mode: Mode,
     target: &AccountSettings,
     args: &ReconcileArgs,
+    exchanges: &mut Exchanges,
     context: &mut Context,
 ) -> Result<ExitCode, CommandError> {
     let settings = context.settings.for_account(&target.id);
@@ -129,7 +131,7 @@ async fn one(
     let base_url = args.base_url.clone().or_else(|| target.base_url.clone()).or(bound);
     let base_url = base_url.unwrap_or_else(|| VENUE.base_url.to_owned());
     let weight_percent = args.weight_percent.or(context.settings.weight_percent);
-    let exchange = exchange(target, &base_url, weight_percent, context.clock.clone())?;
+    let exchange = exchanges.of(target, &base_url, weight_percent, context.clock.clone())?;
     context.output.progress(&format!("account {}: asking {base_url}", target.id));
     let open = match (known, account) {
         (Some(open), Some(_)) => open,

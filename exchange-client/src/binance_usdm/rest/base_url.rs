@@ -2,13 +2,13 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `credentials_only_travel_encrypted_or_within_the_machine`.
+//! 2. `a_refused_address_is_shown_without_what_it_may_hide`.
 
 use crate::error::ExchangeError;
 
 /// Scheme, host and port of `base_url`, without a slash at the end.
 pub(super) fn checked(base_url: &str) -> Result<String, ExchangeError> {
-    let refused =
-        || ExchangeError::BaseUrl { base_url: base_url.chars().filter(|c| !c.is_control()).take(120).collect() };
+    let refused = || ExchangeError::BaseUrl { base_url: shown(base_url) };
     let trimmed = base_url.trim_end_matches('/');
     let uri: http::Uri = trimmed.parse().map_err(|_| refused())?;
     let host = uri.host().ok_or_else(refused)?;
@@ -20,6 +20,21 @@ pub(super) fn checked(base_url: &str) -> Result<String, ExchangeError> {
         return Err(refused());
     }
     Ok(trimmed.to_owned())
+}
+
+/// Scheme and host, for a message. A user, password, path or query is what may hold a secret.
+fn shown(base_url: &str) -> String {
+    let uri = base_url.parse::<http::Uri>().ok();
+    let Some((uri, host)) = uri.as_ref().and_then(|uri| Some((uri, uri.host()?))) else {
+        return "(no address)".to_owned();
+    };
+    let is_name = host.chars().all(|character| character.is_ascii_alphanumeric() || ".-:[]".contains(character));
+    match uri.scheme_str() {
+        Some(scheme) if is_name => format!("{scheme}://{host}"),
+        // Without a scheme anything passes for a host, a key that was pasted in the wrong place too.
+        None if is_name && host.contains('.') => host.to_owned(),
+        _ => "(no address)".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +64,23 @@ mod tests {
             "",
         ] {
             assert!(checked(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_refused_address_is_shown_without_what_it_may_hide() {
+        for (given, expected) in [
+            ("https://me:hunter2@fapi.binance.com", "`https://fapi.binance.com`"),
+            ("https://fapi.binance.com/?api_secret=hunter2", "`https://fapi.binance.com`"),
+            ("https://fapi.binance.com/hunter2", "`https://fapi.binance.com`"),
+            ("me:hunter2@fapi.binance.com", "`fapi.binance.com`"),
+            ("http://fapi.binance.com:81", "`http://fapi.binance.com`"),
+            ("https://me:hunter2 @x", "`(no address)`"),
+            ("api_secret=hunter2", "`(no address)`"),
+            ("hunter2", "`(no address)`"),
+        ] {
+            let error = checked(given).unwrap_err().to_string();
+            assert!(error.starts_with(expected) && !error.contains("hunter2"), "{given}: {error}");
         }
     }
 }

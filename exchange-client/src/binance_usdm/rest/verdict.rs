@@ -2,7 +2,8 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `both_meanings_of_503_are_told_apart`: execution unknown, or surely not executed.
-//! 2. `silence_lasts_as_long_as_the_exchange_says`.
+//! 2. `silence_lasts_as_long_as_the_exchange_says`: as long as its header or its words say, whichever is longer.
+//! 3. `a_ban_is_stated_by_the_exchanges_clock_and_kept_by_ours`.
 
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(super) enum Silence {
     Ban,
     /// Orders of this account.
     Orders,
+    /// Reads from this address, which a firewall turns away, or which the exchange does not serve: with this status.
+    Firewall(u16),
 }
 
 /// What an answer means that is no success.
@@ -39,8 +42,8 @@ pub(super) fn notice(response: &Response) -> Option<(i64, String)> {
     serde_json::from_slice::<dto::NoticeRow>(&response.body).ok().and_then(|row| parse::notice(&row))
 }
 
-/// Judges an answer; `now` is when it came, by our clock.
-pub(super) fn verdict(endpoint: &Endpoint, response: &Response, now: TimestampMs) -> Verdict {
+/// Judges an answer; `now` is when it came, by our clock, which the exchange's is `offset_ms` ahead of.
+pub(super) fn verdict(endpoint: &Endpoint, response: &Response, now: TimestampMs, offset_ms: i64) -> Verdict {
     let status = response.status;
     if (300..400).contains(&status) {
         let location = redirect_host(response);
@@ -55,12 +58,11 @@ pub(super) fn verdict(endpoint: &Endpoint, response: &Response, now: TimestampMs
         _ => None,
     };
     if let Some(silence) = silence {
-        return Verdict::Quiet(silence, quiet_until(silence, response, notice.as_ref(), now));
+        return Verdict::Quiet(silence, quiet_until(silence, response, notice.as_ref(), now, offset_ms));
     }
     // A refusal of the exchange itself has a code; 0 is none.
     if matches!(status, 403 | 451) && code.is_none_or(|code| code == 0) {
-        let body_start = body_start(&response.body);
-        return Verdict::Error(ExchangeError::Forbidden { endpoint: endpoint.clone(), status, body_start });
+        return Verdict::Quiet(Silence::Firewall(status), now);
     }
     Verdict::Error(match notice {
         Some((code, message)) => refused(endpoint, status, code, message),
@@ -68,22 +70,31 @@ pub(super) fn verdict(endpoint: &Endpoint, response: &Response, now: TimestampMs
     })
 }
 
-/// Until when to keep quiet: what the header says, else what the words say, else the interval in which the exchange
-/// counts; two minutes for a ban, its shortest.
-fn quiet_until(silence: Silence, response: &Response, notice: Option<&(i64, String)>, now: TimestampMs) -> TimestampMs {
+/// Until when to keep quiet, by our clock: what the header or the words say, whichever is later, else the interval in
+/// which the exchange counts; two minutes for a ban, its shortest.
+fn quiet_until(
+    silence: Silence,
+    response: &Response,
+    notice: Option<&(i64, String)>,
+    now: TimestampMs,
+    offset_ms: i64,
+) -> TimestampMs {
     let header = response.header("retry-after").and_then(|text| text.parse::<u64>().ok());
     let after_header = header.map(|seconds| now.saturating_add_ms(duration_ms(Duration::from_secs(seconds))));
     let said = notice.and_then(|(_, message)| {
         let (_, rest) = message.split_once("banned until ")?;
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-        TimestampMs::new(digits.parse().ok()?).ok()
+        let until = TimestampMs::new(digits.parse().ok()?).ok()?.saturating_add_ms(offset_ms.saturating_neg());
+        // A ban that is over says that our clock is wrong, not that there is none.
+        Some(until).filter(|until| *until > now)
     });
     let interval_ms = match silence {
         Silence::Ban => 120_000,
         Silence::Requests => 60_000,
         Silence::Orders => 10_000,
+        Silence::Firewall(_) => 0,
     };
-    after_header.or(said).unwrap_or_else(|| now.saturating_add_ms(interval_ms))
+    after_header.max(said).unwrap_or_else(|| now.saturating_add_ms(interval_ms))
 }
 
 /// The host that a redirect names. Not the rest of the address: it may repeat the query and with it the signature.
@@ -96,7 +107,7 @@ fn redirect_host(response: &Response) -> String {
 /// What a notice says. It can come with a success status, too.
 fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> ExchangeError {
     let endpoint = endpoint.clone();
-    if surely_failed(&message) {
+    if status == 503 && surely_failed(&message) {
         return ExchangeError::Overloaded { endpoint, status, message };
     }
     match code {
@@ -146,7 +157,7 @@ mod tests {
         let endpoint = Endpoint::new(Method::Post, "/fapi/v1/order", Some(&Symbol::new("BTCUSDT").unwrap()));
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let response = Response { status, headers, body: Bytes::copy_from_slice(body.as_bytes()) };
-        verdict(&endpoint, &response, TimestampMs::new(1_780_000_000_000).unwrap())
+        verdict(&endpoint, &response, TimestampMs::new(1_780_000_000_000).unwrap(), 0)
     }
 
     #[test]
@@ -158,6 +169,19 @@ mod tests {
             (503, r#"{"code":-1000,"msg":"Service Unavailable."}"#, "no"),
             (503, r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#, "no"),
             (503, r#"{"code":-1008,"msg":"Server is currently overloaded with other requests."}"#, "no"),
+            // The same words with another status are not documented to mean anything.
+            (
+                500,
+                r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#,
+                "perhaps",
+            ),
+            (
+                504,
+                r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#,
+                "perhaps",
+            ),
+            (504, r#"{"code":-1000,"msg":"Service Unavailable."}"#, "perhaps"),
+            (504, "Service Unavailable.", "perhaps"),
             // A proxy's page, which only says that the proxy had no answer.
             (503, "<html><title>503 Service Unavailable</title></html>", "perhaps"),
             (503, "", "perhaps"),
@@ -168,8 +192,6 @@ mod tests {
             (400, r#"{"code":-1000,"msg":"An unknown error occurred while processing the request."}"#, "perhaps"),
             (408, "", "perhaps"),
             (504, "", "perhaps"),
-            (403, "<html>", "no"),
-            (451, r#"{"code":0,"msg":"Service unavailable from a restricted location."}"#, "no"),
             (404, "", "no"),
         ] {
             let Verdict::Error(error) = judged(status, body, &[]) else { panic!("{status} {body}") };
@@ -190,6 +212,17 @@ mod tests {
             (418, "", &[], Silence::Ban, 120),
             (418, banned, &[], Silence::Ban, 300),
             (418, banned, &[("retry-after", "3600")], Silence::Ban, 3_600),
+            (418, banned, &[("retry-after", "5")], Silence::Ban, 300),
+            (418, banned, &[("retry-after", "0")], Silence::Ban, 300),
+            // How long a firewall is left alone is not its own choice.
+            (403, "<html>", &[], Silence::Firewall(403), 0),
+            (
+                451,
+                r#"{"code":0,"msg":"Service unavailable from a restricted location."}"#,
+                &[],
+                Silence::Firewall(451),
+                0,
+            ),
             (418, "<html>", &[("retry-after", "soon")], Silence::Ban, 120),
             (429, orders, &[], Silence::Orders, 10),
             (400, orders, &[("retry-after", "3")], Silence::Orders, 3),
@@ -204,6 +237,25 @@ mod tests {
                     );
                 }
                 Verdict::Error(error) => panic!("{status} {body}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_ban_is_stated_by_the_exchanges_clock_and_kept_by_ours() {
+        let endpoint = Endpoint::new(Method::Get, "/fapi/v3/balance", None);
+        let now_ms = 1_780_000_000_000;
+        for (offset_ms, stated_ms, kept_ms) in [
+            (-300_000, now_ms - 300_000 + 120_000, 120_000),
+            (300_000, now_ms + 300_000 + 180_000, 180_000),
+            // Our clock was not measured yet, and is wrong: two minutes at least.
+            (0, now_ms - 180_000, 120_000),
+        ] {
+            let body = format!(r#"{{"code":-1003,"msg":"Way too many requests; IP banned until {stated_ms}."}}"#);
+            let response = Response { status: 418, headers: Vec::new(), body: Bytes::from(body) };
+            match verdict(&endpoint, &response, TimestampMs::new(now_ms).unwrap(), offset_ms) {
+                Verdict::Quiet(_, until) => assert_eq!(until.as_ms() - now_ms, kept_ms, "{offset_ms}"),
+                Verdict::Error(error) => panic!("{error}"),
             }
         }
     }

@@ -39,7 +39,10 @@ async fn a_crowded_ledger_is_bisected_and_the_cut_rows_come_again() {
         )
     };
     let page = |rows: std::ops::Range<i64>| {
-        format!("[{}]", rows.map(|tran| row(tran, NOW_MS - 10_000 + tran)).collect::<Vec<_>>().join(","))
+        format!(
+            "[{}]",
+            rows.map(|tran| row(tran + 1, NOW_MS - 10_000 + tran * 5_000 / 700)).collect::<Vec<_>>().join(",")
+        )
     };
     let script = Script::timed().then(200, &page(0..1_000)).then(200, &page(0..700)).then(200, &page(700..1_400));
     let (exchange, script, _) = adapter(script);

@@ -8,6 +8,11 @@ fn at(ms: i64) -> TimestampMs {
     TimestampMs::new(NOW_MS + ms).unwrap()
 }
 
+/// The day before [`NOW_MS`].
+fn day() -> WindowQuery {
+    WindowQuery::new(TimeWindow::new(at(-86_400_000), at(0)).unwrap())
+}
+
 /// As the exchange answers for a stop that was hit: linked to the regular order that it became.
 const FINISHED_ALGO: &str = r#"{"algoId":8389765568816714213,"clientAlgoId":"swing:sl:1","algoType":"CONDITIONAL",
   "orderType":"STOP_MARKET","symbol":"币安人生USDT","side":"SELL","positionSide":"LONG","timeInForce":"GTC",
@@ -74,7 +79,7 @@ async fn a_conditional_order_keeps_its_own_id_and_names_the_order_that_it_became
     // The link has been seen as a number, too.
     let row = FINISHED_ALGO.replace("\"9007199254740993\"", "9007199254740993");
     let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
-    let page = exchange.fetch_orders(OrderClass::Conditional, Some(symbol), window()).await.unwrap();
+    let page = exchange.fetch_orders(OrderClass::Conditional, Some(symbol), day()).await.unwrap();
     assert_eq!(page.rows[0].entity.triggered_order_id.as_ref().unwrap().as_str(), "9007199254740993");
 }
 
@@ -137,7 +142,7 @@ async fn each_class_has_a_list_of_its_own() {
 #[tokio::test]
 async fn forced_orders_say_what_forced_them() {
     let (exchange, script, _) = adapter(Script::timed().then(200, FORCED));
-    let page = exchange.fetch_force_orders(None, window()).await.unwrap();
+    let page = exchange.fetch_force_orders(None, day()).await.unwrap();
     let reasons: Vec<_> = page.rows.iter().map(|row| row.entity.exit_reason).collect();
     assert_eq!(reasons, [Some(ExitReason::Liquidation), Some(ExitReason::Adl)]);
     assert_eq!(page.rows[0].entity.executed.as_ref().unwrap().avg_price.unwrap().to_string(), "60913.21");
@@ -159,7 +164,7 @@ async fn forced_orders_say_what_forced_them() {
 async fn a_full_list_is_asked_for_again_in_halves() {
     let row = |id: i64| {
         let created = NOW_MS - 10_000 + id * 50;
-        ORDER_ROW.replace("8389765568816714212", &id.to_string()).replace("1779999999000", &created.to_string())
+        ORDER_ROW.replace("8389765568816714212", &(id + 1).to_string()).replace("1779999999000", &created.to_string())
     };
     let page = |ids: std::ops::Range<i64>| format!("[{}]", ids.map(row).collect::<Vec<_>>().join(","));
     let script = Script::timed().then(200, &page(0..100)).then(200, &page(0..70)).then(200, &page(70..140));
@@ -178,8 +183,7 @@ async fn funding_rates_have_a_sign_and_perhaps_a_mark_price() {
     let rows = r#"[{"symbol":"BTCUSDT","fundingTime":1779984000000,"fundingRate":"-0.00010000","markPrice":"64250.50000000"},
         {"symbol":"BTCUSDT","fundingTime":1779955200000,"fundingRate":"0.00037120","markPrice":""}]"#;
     let (exchange, script, _) = adapter(Script::timed().then(200, rows));
-    let query = WindowQuery::new(TimeWindow::new(at(-86_400_000), at(0)).unwrap());
-    let page = exchange.fetch_funding_rates(btc(), query).await.unwrap();
+    let page = exchange.fetch_funding_rates(btc(), day()).await.unwrap();
     let rates: Vec<_> = page
         .rows
         .iter()
@@ -189,11 +193,11 @@ async fn funding_rates_have_a_sign_and_perhaps_a_mark_price() {
         rates,
         [(1_779_955_200_000, "0.0003712".to_owned(), false), (1_779_984_000_000, "-0.0001".to_owned(), true)]
     );
-    assert!(
-        script.asked()[1].starts_with("GET /fapi/v1/fundingRate?symbol=BTCUSDT&startTime="),
-        "{:?}",
-        script.asked()
-    );
+    let asked = &script.asked()[1];
+    assert!(asked.starts_with("GET /fapi/v1/fundingRate?symbol=BTCUSDT&startTime="), "{asked}");
+    // Everybody may know: nothing is signed, and the key stays here.
+    assert!(!asked.contains("signature") && !asked.contains("timestamp"), "{asked}");
+    assert!(script.asked.lock().unwrap()[1].headers.is_empty());
 }
 
 #[tokio::test]

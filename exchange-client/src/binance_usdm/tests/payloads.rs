@@ -159,6 +159,138 @@ async fn rows_that_were_not_asked_for_are_refused() {
     }
 }
 
+/// Whether an answer was refused for this field, and why.
+fn refused_for<T>(result: Result<T, ExchangeError>, field: &str, expected: &FieldProblem) {
+    match result {
+        Err(ExchangeError::Malformed { field: named, problem, .. }) => {
+            assert_eq!((named, &*problem), (field, expected));
+        }
+        Err(other) => panic!("{field}: {other}"),
+        Ok(_) => panic!("{field}: nothing was refused"),
+    }
+}
+
+const BALANCE: &str = r#"{"accountAlias":"a","asset":"USDT","balance":"1"}"#;
+const POSITION: &str = r#"{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"5","entryPrice":"1"}"#;
+const MARK: &str = r#"{"symbol":"BTCUSDT","markPrice":"1","time":1780000000000}"#;
+const RATE: &str = r#"{"symbol":"BTCUSDT","fundingTime":1779999999000,"fundingRate":"1","markPrice":""}"#;
+const PAID: &str = r#"{"symbol":"BTCUSDT","incomeType":"FUNDING_FEE","income":"1","asset":"USDT","time":1779999999000,"tranId":7,"tradeId":""}"#;
+const CONTRACT: &str =
+    r#"{"symbol":"BTCUSDT","marginAsset":"USDT","filters":[{"filterType":"LOT_SIZE","stepSize":"1"}]}"#;
+
+#[tokio::test]
+async fn rows_that_contradict_each_other_are_an_error() {
+    let same = |row: &str| format!("[{row},{row}]");
+    let differ = |row: &str, from: &str, to: &str| {
+        assert!(row.contains(from));
+        format!("[{row},{row},{}]", row.replace(from, to))
+    };
+    let contracts = |rows: String| format!(r#"{{"symbols":{rows}}}"#);
+    macro_rules! check {
+        ($field:literal, $same:expr, $differ:expr, |$exchange:ident| $ask:expr, $rows:ident) => {
+            let ($exchange, ..) = adapter(Script::timed().then(200, &$same));
+            assert_eq!($ask.await.unwrap().$rows.len(), 1, $field);
+            let ($exchange, ..) = adapter(Script::timed().then(200, &$differ));
+            refused_for($ask.await, $field, &FieldProblem::Contradicted);
+        };
+    }
+    check!("id", same(TRADE), differ(TRADE, "0.002", "0.9"), |e| e.fetch_my_trades(btc(), from_id("1")), rows);
+    let (one, two) = (same(ORDER_ROW), differ(ORDER_ROW, "\"NEW\"", "\"FILLED\""));
+    check!("orderId", one, two, |e| e.fetch_orders(OrderClass::Regular, None, window()), rows);
+    check!("orderId", one, two, |e| e.fetch_force_orders(None, window()), rows);
+    check!("positionSide", same(POSITION), differ(POSITION, "\"5\"", "\"-3\""), |e| e.fetch_positions(None), rows);
+    check!("asset", same(BALANCE), differ(BALANCE, "\"1\"", "\"2\""), |e| e.fetch_balances(), rows);
+    check!("symbol", same(MARK), differ(MARK, "\"1\"", "\"2\""), |e| e.fetch_mark_prices(None), rows);
+    let (one, two) = (same(RATE), differ(RATE, "\"1\"", "\"2\""));
+    check!("fundingTime", one, two, |e| e.fetch_funding_rates(btc(), window()), rows);
+    check!("tranId", same(PAID), differ(PAID, "\"1\"", "\"-3\""), |e| e.fetch_income(window()), rows);
+    // Another time is another story of the same transaction, too.
+    check!("tranId", same(PAID), differ(PAID, "1779999999000", "1779999998000"), |e| e.fetch_income(window()), rows);
+    let (one, two) = (contracts(same(CONTRACT)), contracts(differ(CONTRACT, "\"1\"", "\"2\"")));
+    check!("symbol", one, two, |e| e.fetch_instruments(), rows);
+}
+
+#[tokio::test]
+async fn rows_outside_the_window_are_an_error() {
+    // From 10 s before NOW_MS to NOW_MS, both ends included.
+    let window = window();
+    let not_asked_for = FieldProblem::NotAskedFor;
+    for (time, inside) in [(-10_001, false), (-10_000, true), (0, true), (1, false), (-86_400_000, false)] {
+        let time = (NOW_MS + time).to_string();
+        macro_rules! check {
+            ($field:literal, $row:expr, |$exchange:ident| $ask:expr) => {
+                let ($exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", $row)));
+                let result = $ask.await;
+                if inside {
+                    assert_eq!(result.unwrap().rows.len(), 1, "{} {time}", $field);
+                } else {
+                    refused_for(result, $field, &not_asked_for);
+                }
+            };
+        }
+        let trade = TRADE.replace("1780000000000", &time);
+        check!("time", trade, |e| e.fetch_my_trades(btc(), TradeQuery::Window(window.window)));
+        check!("time", PAID.replace("1779999999000", &time), |e| e.fetch_income(window));
+        check!("fundingTime", RATE.replace("1779999999000", &time), |e| e.fetch_funding_rates(btc(), window));
+        // By when it was created or changed.
+        let order = ORDER_ROW.replace("1779999999000", &time).replace("1780000000000", &time);
+        check!("time", order, |e| e.fetch_orders(OrderClass::Regular, None, window));
+        check!("time", order, |e| e.fetch_force_orders(None, window));
+        let conditional = order.replace("orderId", "algoId").replace("\"time\"", "\"createTime\"");
+        let conditional = conditional.replace("status", "algoStatus");
+        check!("time", conditional, |e| e.fetch_orders(OrderClass::Conditional, Some(btc()), window));
+    }
+    // An order that says no time at all proves nothing about a window.
+    let timeless = ORDER_ROW.replace("\"time\"", "\"x\"").replace("\"updateTime\"", "\"y\"");
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{timeless}]")));
+    refused_for(exchange.fetch_orders(OrderClass::Regular, None, window).await, "time", &not_asked_for);
+    // Trades from an id on begin there or later.
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{TRADE}]")));
+    refused_for(exchange.fetch_my_trades(btc(), from_id("8389765568816714212")).await, "id", &not_asked_for);
+}
+
+#[tokio::test]
+async fn ids_are_whole_numbers_in_digits() {
+    let not_an_id = FieldProblem::NotAnId;
+    let conditional = ORDER_ROW.replace("orderId", "algoId").replace("status", "algoStatus");
+    let conditional = conditional.replacen('{', r#"{"actualOrderId":"9007199254740993","#, 1);
+    for bad in ["9.007e15", "\"9.007e15\"", "5.0", "-5", "\"+5\"", "007", "\"007\"", "9223372036854775808", "\"x\""] {
+        // A leading zero is no JSON number; as a text it is.
+        let bad = if bad == "007" { "\"0\"" } else { bad };
+        let with = |row: &str, id: &str| row.replace(id, bad);
+        for (row, field) in [(with(TRADE, "8389765568816714211"), "id"), (with(TRADE, "9007199254740993"), "orderId")] {
+            let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
+            refused_for(exchange.fetch_my_trades(btc(), from_id("1")).await, field, &not_an_id);
+        }
+        let (exchange, ..) =
+            adapter(Script::timed().then(200, &format!("[{}]", with(ORDER_ROW, "8389765568816714212"))));
+        refused_for(exchange.fetch_orders(OrderClass::Regular, None, window()).await, "orderId", &not_an_id);
+        let (exchange, ..) = adapter(Script::timed().then(200, &with(&conditional, "8389765568816714212")));
+        refused_for(exchange.fetch_order(btc(), by_algo_id()).await, "algoId", &not_an_id);
+        // Where there may be none, 0 says so.
+        if bad != "\"0\"" {
+            let (exchange, ..) = adapter(Script::timed().then(200, &with(&conditional, "\"9007199254740993\"")));
+            refused_for(exchange.fetch_order(btc(), by_algo_id()).await, "actualOrderId", &not_an_id);
+            let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", with(PAID, "\"\""))));
+            refused_for(exchange.fetch_income(window()).await, "tradeId", &not_an_id);
+        }
+    }
+    for bad in ["9.007e15", "\"9.007e15\"", "7.0", "\"1e3\"", "92233720368547758080"] {
+        let (exchange, ..) =
+            adapter(Script::timed().then(200, &format!("[{}]", PAID.replace(":7,", &format!(":{bad},")))));
+        refused_for(exchange.fetch_income(window()).await, "tranId", &not_an_id);
+    }
+    for (good, id) in [("-7", "-7"), ("\"8389765568816714211\"", "8389765568816714211"), ("\"5e3a-b\"", "5e3a-b")] {
+        let (exchange, ..) =
+            adapter(Script::timed().then(200, &format!("[{}]", PAID.replace(":7,", &format!(":{good},")))));
+        assert_eq!(exchange.fetch_income(window()).await.unwrap().rows[0].entity.key.tran_id.as_str(), id);
+    }
+}
+
+fn by_algo_id() -> OrderRef {
+    OrderRef::Id(OrderClass::Conditional, OrderId::new("8389765568816714212").unwrap())
+}
+
 /// Fills as the exchange answers them, in hedge mode and for a symbol that is not in Latin letters: the fee in another
 /// asset than the profit, which is paid in USDC. The order of the fields is the exchange's.
 const FILLS: &str = r#"[

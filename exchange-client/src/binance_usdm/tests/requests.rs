@@ -92,6 +92,12 @@ async fn a_wrong_clock_is_measured_and_the_request_repeated_once() {
     let (exchange, script, _) = adapter(script);
     assert!(exchange.create_order(new_order()).await.done().is_some());
     assert_eq!(script.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 2);
+    // The exchange's other word for it.
+    let other = r#"{"code":-5028,"msg":"Timestamp for this request is outside of the ME recvWindow."}"#;
+    let script = Script::timed().then(400, other).then(200, &time_answer(ahead_ms)).then(200, ORDER_ROW);
+    let (exchange, script, _) = adapter(script);
+    assert!(exchange.create_order(new_order()).await.done().is_some());
+    assert!(script.asked()[3].contains(&format!("timestamp={ahead_ms}")), "{:?}", script.asked());
     // Without the exchange's time it stays what it is: refused.
     let script = Script::timed().then(400, WRONG_CLOCK).then_fails(TransportError::Lost("reset".into()));
     let (exchange, script, _) = adapter(script);
@@ -171,6 +177,150 @@ async fn nothing_is_sent_while_banned() {
         clock.advance(Duration::from_secs(u64::try_from(wait_secs).unwrap()));
         assert!(exchange.fetch_positions(None).await.is_ok());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ban_ends_when_the_exchange_said_whatever_our_clock_shows() {
+    for (ahead_ms, headers) in [(-300_000, &[][..]), (300_000, &[]), (0, &[("retry-after", "5")])] {
+        let until = NOW_MS + ahead_ms + 180_000;
+        let banned = format!(r#"{{"code":-1003,"msg":"Way too many requests; IP banned until {until}."}}"#);
+        let script = Script::default().then(200, &time_answer(NOW_MS + ahead_ms)).then_with(418, &banned, headers);
+        let (exchange, script, clock) = adapter(script.then(200, "[]"));
+        assert!(exchange.fetch_positions(None).await.is_err());
+        clock.advance(Duration::from_millis(179_999));
+        assert!(matches!(exchange.fetch_positions(None).await, Err(ExchangeError::Banned { .. })), "{ahead_ms}");
+        assert_eq!(script.asked().len(), 2, "{ahead_ms}");
+        clock.advance(Duration::from_millis(1));
+        assert!(exchange.fetch_positions(None).await.is_ok(), "{ahead_ms}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn being_told_to_wait_for_no_time_is_not_taken_literally() {
+    let mut script = Script::timed();
+    for _ in 0..3 {
+        script = script.then_with(429, "", &[("retry-after", "0")]);
+    }
+    let (exchange, script, _) = adapter_with(script.then(200, "[]"), RequestSettings::default());
+    let begun = tokio::time::Instant::now();
+    assert_eq!(exchange.fetch_positions(None).await.unwrap_err().class(), ErrorClass::Throttled);
+    // A second, then two; a third attempt is the last one, and now four must pass.
+    assert_eq!((begun.elapsed(), script.asked().len()), (Duration::from_secs(3), 4));
+    assert!(exchange.fetch_positions(None).await.is_ok());
+    assert_eq!((begun.elapsed(), script.asked().len()), (Duration::from_secs(7), 5));
+}
+
+/// A network in which nothing comes back.
+struct Void;
+
+#[async_trait]
+impl Transport for Void {
+    async fn send(&self, _request: Request) -> Result<Response, TransportError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_asks_for_the_time_once_or_is_not_sent() {
+    let slow = [("retry-after", "60")];
+    let begun = tokio::time::Instant::now();
+    let posts = |script: &Script| script.asked().iter().filter(|asked| asked.starts_with("POST")).count();
+    // Never measured, and now it cannot be.
+    for script in [
+        Script::default().then_with(429, "", &slow),
+        Script::default().then(502, ""),
+        Script::default().then_fails(TransportError::Lost("reset".into())),
+        Script::default().then(200, "<html>"),
+    ] {
+        let script = script.then(200, &time_answer(NOW_MS)).then(200, ORDER_ROW);
+        let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+        assert!(matches!(exchange.create_order(new_order()).await, SendOutcome::Rejected(_)));
+        assert_eq!((script.asked().len(), posts(&script)), (1, 0));
+    }
+    // Refused for its timestamp.
+    let script = Script::timed().then(400, WRONG_CLOCK).then_with(429, "", &slow).then(200, ORDER_ROW);
+    let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+    match exchange.create_order(new_order()).await {
+        SendOutcome::Rejected(error) => assert_eq!(error.class(), ErrorClass::Clock),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!((script.asked().len(), posts(&script)), (3, 1));
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // Nothing comes back at all.
+    let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
+    let credentials = Credentials::new("the-key", "the-secret").unwrap();
+    let exchange = BinanceUsdm::new(Arc::new(Void), clock, "https://fapi.binance.com", credentials).unwrap();
+    assert!(matches!(exchange.create_order(new_order()).await, SendOutcome::Rejected(_)));
+    assert_eq!(begun.elapsed(), Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_beyond_the_limit_are_refused_and_not_sent() {
+    // NOW_MS is 40 s into a minute.
+    let counted =
+        |ten: &'static str, minute: &'static str| [("x-mbx-order-count-10s", ten), ("x-mbx-order-count-1m", minute)];
+    for (headers, wait_secs) in [(counted("300", "700"), 8), (counted("7", "1200"), 18)] {
+        let script = Script::timed().then(200, "[]").then_with(200, ORDER_ROW, &headers);
+        let script = script.then(200, ORDER_ROW).then(200, "[]").then(200, ORDER_ROW);
+        let (exchange, script, clock) = adapter_with(script, RequestSettings::default());
+        exchange.fetch_balances().await.unwrap();
+        clock.advance(Duration::from_secs(2));
+        let begun = tokio::time::Instant::now();
+        assert!(exchange.create_order(new_order()).await.done().is_some());
+        for _ in 0..2 {
+            match exchange.create_order(new_order()).await {
+                SendOutcome::Rejected(ExchangeError::OrdersUsedUp { until, .. }) => {
+                    assert_eq!(until.as_ms(), NOW_MS + 2_000 + wait_secs * 1_000);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(script.asked().len(), 3);
+        // What does not count as an order goes out.
+        assert!(exchange.cancel_order(btc(), that_order()).await.done().is_some());
+        assert!(exchange.fetch_positions(None).await.is_ok());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        clock.advance(Duration::from_secs(wait_secs.unsigned_abs()));
+        assert!(exchange.create_order(new_order()).await.done().is_some());
+    }
+    // The exchange says nothing: what went out from here is counted here.
+    let mut script = Script::timed();
+    for _ in 0..301 {
+        script = script.then(200, ORDER_ROW);
+    }
+    let (exchange, script, _) = adapter(script);
+    for _ in 0..300 {
+        assert!(exchange.create_order(new_order()).await.done().is_some());
+    }
+    assert!(exchange.create_order(new_order()).await.done().is_none());
+    assert_eq!(script.asked().len(), 301);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_firewall_is_left_alone_by_reads() {
+    let script = Script::timed().then(403, "<html>blocked</html>").then(200, ORDER_ROW);
+    let script = script.then(451, "<html>").then(451, "").then(200, "[]").then(403, "");
+    let (exchange, script, clock) = adapter_with(script, RequestSettings::default());
+    let mut until_secs = 60;
+    let refused = async || match exchange.fetch_positions(None).await.unwrap_err() {
+        ExchangeError::Forbidden { until, status, .. } => (status, (until.as_ms() - NOW_MS) / 1_000),
+        other => panic!("{other}"),
+    };
+    assert_eq!(refused().await, (403, until_secs));
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(refused().await, (403, until_secs));
+    assert_eq!(script.asked().len(), 2);
+    // What trades is tried: it may have to get out of a position. An answer ends the row.
+    assert!(exchange.cancel_order(btc(), that_order()).await.done().is_some());
+    for (more_secs, length_secs) in [(1, 60), (60, 120)] {
+        clock.advance(Duration::from_secs(more_secs));
+        until_secs += length_secs;
+        assert_eq!(refused().await, (451, until_secs));
+    }
+    clock.advance(Duration::from_mins(2));
+    assert!(exchange.fetch_positions(None).await.is_ok());
+    assert_eq!(refused().await, (403, until_secs + 60));
+    assert_eq!(script.asked().len(), 7);
 }
 
 #[tokio::test(start_paused = true)]

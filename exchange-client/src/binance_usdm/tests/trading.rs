@@ -157,7 +157,8 @@ async fn every_kind_of_order_is_asked_for_as_documented() {
             ),
         ),
     ] {
-        let row = if order.kind.class() == OrderClass::Regular { ORDER_ROW } else { ALGO_ROW };
+        let sold = ORDER_ROW.replace("BUY", "SELL");
+        let row = if order.kind.class() == OrderClass::Regular { &sold } else { ALGO_ROW };
         let (exchange, script, _) = adapter(Script::timed().then(200, row));
         let placed = exchange.create_order(order.clone()).await.done().unwrap();
         assert_eq!(placed.entity.key.class, order.kind.class());
@@ -317,9 +318,29 @@ async fn an_answer_about_something_else_leaves_the_outcome_unknown() {
     };
     let other_id = ORDER_ROW.replace("x-1:entry", "x-2:entry");
     let other_symbol = ORDER_ROW.replace("BTCUSDT", "ETHUSDT");
-    let (exchange, ..) = adapter(Script::timed().then(200, &other_id).then(200, &other_symbol));
+    let other_side = ORDER_ROW.replace("BUY", "SELL");
+    let script = Script::timed().then(200, &other_id).then(200, &other_symbol).then(200, &other_side);
+    let (exchange, ..) = adapter(script.then(200, &other_side));
     unknown(exchange.create_order(new_order()).await, "clientOrderId");
     unknown(exchange.create_order(new_order()).await, "symbol");
+    unknown(exchange.create_order(new_order()).await, "side");
+    let amendment = Amendment {
+        symbol: btc(),
+        order: that_order(),
+        side: Side::Buy,
+        qty: "0.02".parse().unwrap(),
+        price: "58000".parse().unwrap(),
+    };
+    unknown(exchange.amend_order(amendment).await, "side");
+    // A notice that another conditional order was cancelled.
+    let notice = r#"{"algoId":2146760,"clientAlgoId":"x-1:entry","code":"200","msg":"success"}"#;
+    for reference in [
+        OrderRef::Id(OrderClass::Conditional, OrderId::new("77").unwrap()),
+        OrderRef::Client(OrderClass::Conditional, ClientOrderId::new("x-2:entry").unwrap()),
+    ] {
+        let (exchange, ..) = adapter(Script::timed().then(200, notice).then(200, ALGO_ROW));
+        assert_eq!(name(&exchange.cancel_order(btc(), reference).await), "unknown");
+    }
     // Asked for by id, answered with another.
     let (exchange, ..) = adapter(Script::timed().then(200, ORDER_ROW).then(200, ALGO_ROW).then(200, ORDER_ROW));
     let another = |class| OrderRef::Id(class, OrderId::new("77").unwrap());
@@ -338,4 +359,32 @@ async fn an_answer_about_something_else_leaves_the_outcome_unknown() {
         assert_eq!(name(&exchange.cancel_all_orders(btc()).await), "unknown", "{body}");
         assert_eq!(name(&exchange.set_position_mode(PositionMode::Hedge).await), "unknown", "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_command_needs_to_know_is_asked_once_and_at_once() {
+    let reference = || OrderRef::Id(OrderClass::Conditional, OrderId::new("2146760").unwrap());
+    let notice = r#"{"algoId":2146760,"clientAlgoId":"x-1:entry","code":"200","msg":"success"}"#;
+    let used_up = [("x-mbx-used-weight-1m", "2390")];
+    let begun = tokio::time::Instant::now();
+    // The state of what was cancelled, in trouble and with the minute's budget used up.
+    for script in [
+        Script::timed().then_with(200, "[]", &used_up).then(200, notice).then(200, ALGO_ROW),
+        Script::timed().then_with(200, "[]", &used_up).then(200, notice).then(502, ""),
+        Script::timed().then_with(200, "[]", &used_up).then(200, notice).then_with(429, "", &[("retry-after", "60")]),
+    ] {
+        let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+        exchange.fetch_balances().await.unwrap();
+        assert_eq!(name(&exchange.cancel_order(btc(), reference()).await), "done");
+        assert_eq!(script.asked().len(), 4);
+    }
+    // The list of what is to be cancelled.
+    for (status, listed) in [(200, true), (502, false), (429, false)] {
+        let script = Script::timed().then_with(200, "[]", &used_up).then(status, "[]");
+        let (exchange, script, _) = adapter_with(script, RequestSettings::default());
+        exchange.fetch_balances().await.unwrap();
+        assert_eq!(exchange.cancel_conditional_by_side(btc(), Side::Sell, None).await.is_ok(), listed);
+        assert_eq!(script.asked().len(), 3);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
 }

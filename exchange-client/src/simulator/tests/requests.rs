@@ -206,6 +206,19 @@ async fn weights_are_counted_and_their_limit_is_obeyed() {
     assert!(exchange.fetch_income(history()).await.is_ok());
 }
 
+#[test]
+fn the_adapter_counts_what_the_exchange_counts() {
+    use crate::binance_usdm::VENUE;
+
+    let named = Params::of([("symbol".to_owned(), "BTCUSDT".to_owned())]);
+    let unnamed = Params::of([]);
+    for known in VENUE.weights {
+        let route = find(known.method.as_str(), known.path).unwrap();
+        let counted = (route.weight(&named), route.weight(&unnamed));
+        assert_eq!((known.one_symbol, known.all_symbols), counted, "{} {}", known.method, known.path);
+    }
+}
+
 /// Values that a parameter should not have, and some that it may.
 const VALUES: &[&str] = &[
     "",
