@@ -1,7 +1,7 @@
 //! Positions: what is open on one side only (cases C and D), what differs, and the records behind it.
 //!
 //! Invariants, each with a test of the same name:
-//! 1. `a_position_out_of_nowhere_is_restored_with_its_records`.
+//! 1. `case_c_a_position_out_of_nowhere_is_restored_with_its_records`.
 //! 2. `a_close_that_was_missed_is_completed_with_its_reason`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -180,7 +180,7 @@ async fn a_signal_that_was_never_sent_says_so() {
 }
 
 #[tokio::test]
-async fn a_position_out_of_nowhere_is_restored_with_its_records() {
+async fn case_c_a_position_out_of_nowhere_is_restored_with_its_records() {
     let house = House::new(44).await;
     let id = ClientIdScheme::default().compose(&engine("grid"), IntentRole::Entry, "7").unwrap();
     house.unrecorded(id.as_str(), Side::Sell, "1.5", false).await;
@@ -423,7 +423,7 @@ async fn what_is_stated_goes_when_older_fills_turn_up() {
 }
 
 #[tokio::test]
-async fn several_cases_at_once_over_http_in_either_mode() {
+async fn several_cases_at_once_in_either_mode() {
     for mode in [PositionMode::OneWay, PositionMode::Hedge] {
         let house = House::new(54).await;
         if mode == PositionMode::Hedge {
@@ -456,7 +456,7 @@ async fn several_cases_at_once_over_http_in_either_mode() {
         house.pass(60);
         house.simulator.close_from_app("sim-main", &symbol(ETH), side(true)).unwrap();
         house.pass(60);
-        let (reconciler, server) = house.reconciler_over_http().await;
+        let reconciler = house.reconciler();
         let audit = reconciler.audit().await.unwrap();
         let kinds: std::collections::BTreeSet<_> = audit.findings.iter().map(|found| found.finding.kind).collect();
         for kind in [
@@ -480,7 +480,6 @@ async fn several_cases_at_once_over_http_in_either_mode() {
         house.pass(20);
         let warm = reconciler.sync().await.unwrap();
         assert!(warm.findings.is_empty() && warm.left.is_empty(), "{:#?}", warm.findings);
-        server.abort();
     }
 }
 
@@ -551,15 +550,9 @@ async fn the_mode_the_clock_and_a_fill_that_differs_are_told() {
     // Somebody tells a fill otherwise.
     let mut fill = house.book_fills().await.remove(0);
     fill.price = "1".parse().unwrap();
-    let other = House::new(52).await;
+    let other = house.with_empty_book().await;
     let told = Statement { fact: AnyFact::Fill(fill.clone()), source: Source::ExchangeCsv, payload: None };
     other.recorder().record(vec![told]).await.unwrap();
-    let other = House {
-        simulator: house.simulator.clone(),
-        exchange: house.exchange.clone(),
-        clock: house.clock.clone(),
-        ..other
-    };
     let report = other.sync().await;
     assert_eq!(status(&report, DiscrepancyKind::ConflictingFill), DiscrepancyStatus::Resolved);
     assert!(other.book_fills().await.iter().all(|known| known.price != fill.price), "REST is believed");

@@ -24,7 +24,7 @@ use reconciler::{DiscrepancyKind, ReconcileError};
 use crate::support::*;
 
 #[tokio::test]
-async fn lost_fills_are_found_shown_and_restored() {
+async fn case_b_lost_fills_are_found_shown_and_restored() {
     let house = House::new(7).await;
     // The last part of every second order is lost, and one order's fills altogether.
     house.session(|order, fill| order == 5 || (order % 2 == 1 && fill == 0)).await;
@@ -91,12 +91,7 @@ async fn an_empty_book_is_filled_from_history() {
     let house = House::new(99).await;
     house.session(|_, _| false).await;
     // Another book that never saw the session.
-    let fresh = House {
-        simulator: Arc::clone(&house.simulator),
-        clock: Arc::clone(&house.clock),
-        exchange: Arc::clone(&house.exchange),
-        ..House::new(99).await
-    };
+    let fresh = house.with_empty_book().await;
     let sync = fresh.reconciler().sync().await.unwrap();
     assert_eq!(kinds(&sync).get(&DiscrepancyKind::UnknownOrder), Some(&8));
     assert!(sync.findings.iter().all(|finding| finding.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
@@ -160,10 +155,10 @@ async fn a_resting_order_that_fills_unseen_is_asked_for_by_name() {
 }
 
 /// Loses the answer to the next order, which is executed all the same.
-struct LosesAnswers<T>(T);
+struct LosesAnswers(Arc<dyn Transport>);
 
 #[async_trait]
-impl<T: Transport> Transport for LosesAnswers<T> {
+impl Transport for LosesAnswers {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let is_order = request.method == exchange_client::Method::Post;
         let response = self.0.send(request).await?;
@@ -174,7 +169,7 @@ impl<T: Transport> Transport for LosesAnswers<T> {
 #[tokio::test]
 async fn an_unknown_outcome_is_resolved_by_asking() {
     let house = House::new(5).await;
-    let trader = adapter(Arc::new(LosesAnswers(SimulatorTransport::new(Arc::clone(&house.simulator)))), &house.clock);
+    let trader = house.adapter_over(LosesAnswers(Arc::clone(&house.transport)));
     let symbol = Symbol::new("SOLUSDT").unwrap();
     let signal_id = Some(SignalId::new("s-9").unwrap());
     let intent = house.intent(9, &symbol, Side::Buy, "3", signal_id.clone(), Some(EngineLabel::new("swing").unwrap()));
@@ -207,7 +202,7 @@ async fn with_another_account_nothing_is_written() {
     let credentials = Credentials::new("other-key", exchange_client::simulator::TEST_API_SECRET).unwrap();
     let transport = Arc::new(SimulatorTransport::new(other));
     let clock = Arc::clone(&house.clock) as Arc<dyn Clock>;
-    let exchange = BinanceUsdm::new(transport, clock, "http://127.0.0.1:1", credentials).unwrap();
+    let exchange = BinanceUsdm::new(transport, clock, &house.base_url, credentials).unwrap();
     let runs = house.store.runs(&house.account.clone().into(), &PageRequest::first(100)).await.unwrap().items.len();
     let reconciler = house.reconciler_over(Arc::new(exchange));
     for result in [reconciler.audit().await, reconciler.sync().await] {
@@ -295,10 +290,10 @@ async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
 }
 
 /// Answers errors for one symbol's trades, for ever.
-struct OneBadSymbol<T>(T, &'static str);
+struct OneBadSymbol(Arc<dyn Transport>, &'static str);
 
 #[async_trait]
-impl<T: Transport> Transport for OneBadSymbol<T> {
+impl Transport for OneBadSymbol {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         if request.path.ends_with("userTrades") && request.query.contains(self.1) {
             let body = bytes_of(r#"{"code":-4141,"msg":"Symbol is closed."}"#);
@@ -316,8 +311,7 @@ fn bytes_of(text: &str) -> bytes::Bytes {
 async fn one_bad_symbol_never_stops_the_others() {
     let house = House::new(6).await;
     house.session(|order, _| order < 4).await;
-    let exchange =
-        adapter(Arc::new(OneBadSymbol(SimulatorTransport::new(Arc::clone(&house.simulator)), "ETHUSDT")), &house.clock);
+    let exchange = house.adapter_over(OneBadSymbol(Arc::clone(&house.transport), "ETHUSDT"));
     let sync = house.reconciler_over(Arc::new(exchange)).sync().await.unwrap();
     let (bad, good): (Vec<_>, Vec<_>) =
         sync.findings.iter().partition(|found| found.finding.symbol.as_ref().is_some_and(|s| s.as_str() == "ETHUSDT"));
@@ -341,7 +335,7 @@ async fn one_bad_symbol_never_stops_the_others() {
 #[tokio::test]
 async fn every_seed_ends_with_a_book_that_equals_the_exchanges() {
     for seed in 100..112 {
-        let house = House::new(seed).await;
+        let house = House::in_process(seed).await;
         house.session(|order, fill| (order + fill + usize::try_from(seed).unwrap()).is_multiple_of(3)).await;
         let sync = house.reconciler().sync().await.unwrap();
         assert_all_pass(&sync);

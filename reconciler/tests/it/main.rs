@@ -4,5 +4,7 @@
 
 mod cases;
 mod cycle;
+mod gates;
 mod restart;
 mod support;
+mod truth;

@@ -8,20 +8,22 @@ use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
 use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport, serve};
 use exchange_client::{Clock, ExchangeReader, HttpTransport, HttpTransportConfig, ManualClock, TradeQuery, Transport};
 use ledger_core::{
-    AccountId, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, OrderClass,
-    OrderIntent, PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
+    AccountId, ClientOrderId, EngineLabel, EventTime, IntentOutcome, IntentRole, Label, OrderClass, OrderIntent,
+    PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
 };
-use ledger_store::{
-    AccountRepository, FillFilter, FillRepository, NewAccount, OpenOptions, PageRequest, PositionRepository,
-    ReconcileStatus, Scope, SqliteStore,
-};
+use ledger_store::{AccountRepository, NewAccount, OpenOptions, SqliteStore};
 use reconciler::{Book, CheckName, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, Recorder, Verdict};
 
 pub(crate) const START_MS: i64 = 1_780_000_000_000;
 
+/// An exchange that is asked over HTTP on loopback, unless a test takes more steps than that is worth.
 pub(crate) struct House {
     pub(crate) simulator: Arc<Simulator>,
     pub(crate) clock: Arc<ManualClock>,
+    /// How the simulator is reached, for tests that stand in between.
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) base_url: String,
+    _server: Option<Server>,
     pub(crate) exchange: Arc<BinanceUsdm>,
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) folder: tempfile::TempDir,
@@ -29,18 +31,73 @@ pub(crate) struct House {
 }
 
 impl House {
+    /// Over HTTP.
     pub(crate) async fn new(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::new(TimestampMs::new(START_MS).unwrap()));
-        let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
-        let simulator = Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap());
+        Self::with(SimulatorConfig::new(seed)).await
+    }
+
+    /// Over HTTP, an exchange of this kind.
+    pub(crate) async fn with(config: SimulatorConfig) -> Self {
+        let (simulator, clock) = exchange_of(config);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let served = Arc::clone(&simulator);
+        let server = tokio::spawn(async { serve(served, listener, std::future::pending()).await.unwrap() });
+        let transport = Arc::new(HttpTransport::new(HttpTransportConfig::default()).unwrap());
+        Self::build(simulator, clock, transport, base_url, Some(Server(server))).await
+    }
+
+    /// By calls into the simulator.
+    pub(crate) async fn in_process(seed: u64) -> Self {
+        let (simulator, clock) = exchange_of(SimulatorConfig::new(seed));
         let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
-        let exchange = Arc::new(adapter(transport, &clock));
+        Self::build(simulator, clock, transport, "http://127.0.0.1:1".into(), None).await
+    }
+
+    async fn build(
+        simulator: Arc<Simulator>,
+        clock: Arc<ManualClock>,
+        transport: Arc<dyn Transport>,
+        base_url: String,
+        server: Option<Server>,
+    ) -> Self {
+        let exchange = Arc::new(adapter(Arc::clone(&transport), &clock, &base_url));
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap());
         let account = AccountId::new("main").unwrap();
         let entry = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: clock.now() };
         store.create_account(entry).await.unwrap();
-        Self { simulator, clock, exchange, store, folder, account }
+        Self { simulator, clock, transport, base_url, _server: server, exchange, store, folder, account }
+    }
+
+    /// The same exchange, and another book. Lives as long as this house's server.
+    pub(crate) fn with_book(&self, folder: tempfile::TempDir, store: SqliteStore) -> Self {
+        Self {
+            simulator: Arc::clone(&self.simulator),
+            clock: Arc::clone(&self.clock),
+            transport: Arc::clone(&self.transport),
+            base_url: self.base_url.clone(),
+            _server: None,
+            exchange: Arc::clone(&self.exchange),
+            store: Arc::new(store),
+            folder,
+            account: self.account.clone(),
+        }
+    }
+
+    /// The same exchange, and a book that has seen nothing.
+    pub(crate) async fn with_empty_book(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap();
+        let entry =
+            NewAccount { id: self.account.clone(), venue: "binance_usdm".into(), created_local: self.clock.now() };
+        store.create_account(entry).await.unwrap();
+        self.with_book(folder, store)
+    }
+
+    /// The exchange with something in between.
+    pub(crate) fn adapter_over(&self, transport: impl Transport + 'static) -> BinanceUsdm {
+        adapter(Arc::new(transport), &self.clock, &self.base_url)
     }
 
     pub(crate) fn recorder(&self) -> Recorder {
@@ -58,20 +115,6 @@ impl House {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(self.account.clone()),
         }
-    }
-
-    /// A reconciler that asks the simulator over HTTP, and the server.
-    pub(crate) async fn reconciler_over_http(&self) -> (Reconciler, tokio::task::JoinHandle<()>) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
-        let simulator = Arc::clone(&self.simulator);
-        let server = tokio::spawn(async { serve(simulator, listener, std::future::pending()).await.unwrap() });
-        let transport = Arc::new(HttpTransport::new(HttpTransportConfig::default()).unwrap());
-        let credentials = SimulatorAccount::standard().credentials().unwrap();
-        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        let settings = RequestSettings::SIMULATED;
-        let exchange = BinanceUsdm::with_settings(transport, clock, &base_url, credentials, settings).unwrap();
-        (self.reconciler_over(Arc::new(exchange)), server)
     }
 
     /// A bot's order, recorded from signal to fills; `lose` says which of its fills are lost, by ordinal.
@@ -160,72 +203,27 @@ impl House {
         files.sort();
         files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
     }
+}
 
-    pub(crate) async fn book_fills(&self) -> Vec<Fill> {
-        let filter = FillFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
-        page.items.into_iter().map(|fill| fill.fact).collect()
-    }
+/// Ends with its house.
+struct Server(tokio::task::JoinHandle<()>);
 
-    /// The book says exactly what the simulator's books say.
-    pub(crate) async fn assert_book_equals_exchange(&self) {
-        let books = self.simulator.books();
-        let truth = &books.accounts[0];
-        let mut fills = self.book_fills().await;
-        fills.sort_by_key(|fill| (fill.key.symbol.clone(), fill.sequence));
-        assert_eq!(fills.len(), truth.trades.len());
-        for (fill, known) in fills.iter().zip(&truth.trades) {
-            assert_eq!((fill.key.symbol.as_str(), fill.sequence), (known.symbol.as_str(), Some(known.id)));
-            assert_eq!((fill.price.get(), fill.qty.get()), (known.price, known.qty));
-            assert_eq!(fill.fee.as_ref().unwrap().amount, known.fee);
-        }
-        let tolerance: Decimal = "0.00000001".parse().unwrap();
-        let mut realized: BTreeMap<String, Decimal> = BTreeMap::new();
-        let mut paid: BTreeMap<(&str, String), Decimal> = BTreeMap::new();
-        let mut open = 0;
-        for held in self.store.positions(&self.account).await.unwrap() {
-            let position = &held.position;
-            let total = realized.entry(held.settle_asset.to_string()).or_default();
-            *total = total.checked_add(position.realized.amount().unwrap()).unwrap();
-            for (what, totals) in [("fees", &position.fees), ("funding", &position.funding)] {
-                for line in totals {
-                    let sum = paid.entry((what, line.asset.to_string())).or_default();
-                    *sum = sum.checked_add(line.total.amount().unwrap()).unwrap();
-                }
-            }
-            let known = truth
-                .positions
-                .iter()
-                .find(|known| known.symbol == held.symbol.as_str() && known.position_side == position.position_side);
-            assert_eq!(position.qty, known.map_or(Decimal::ZERO, |known| known.qty), "{}", held.symbol);
-            if let Some(known) = known {
-                let difference = position.entry_price_avg.unwrap().checked_sub(known.entry_price).unwrap();
-                assert!(difference.abs() <= tolerance, "{}: {difference}", held.symbol);
-                assert_eq!(held.reconcile_status, Some(ReconcileStatus::Matched), "{}", held.symbol);
-                open += 1;
-            }
-        }
-        assert_eq!(open, truth.positions.len());
-        // Fees and funding to the last digit. A payment that no position was held for would be missing here.
-        for (asset, total) in truth.income_total("COMMISSION").unwrap() {
-            assert_eq!(paid.get(&("fees", asset.clone())), Some(&-total), "{asset}");
-        }
-        for (asset, total) in truth.income_total("FUNDING_FEE").unwrap() {
-            assert_eq!(paid.get(&("funding", asset.clone())), Some(&total), "{asset}");
-        }
-        // Realized profit: the exchange rounds each trade's to 8 decimals.
-        for (asset, total) in truth.income_total("REALIZED_PNL").unwrap() {
-            let slack = tolerance.checked_mul(Decimal::from(i64::try_from(truth.trades.len()).unwrap())).unwrap();
-            let difference = realized[&asset].checked_sub(total).unwrap();
-            assert!(difference.abs() <= slack, "{asset}: {difference}");
-        }
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
-pub(crate) fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>) -> BinanceUsdm {
+fn exchange_of(config: SimulatorConfig) -> (Arc<Simulator>, Arc<ManualClock>) {
+    let clock = Arc::new(ManualClock::new(TimestampMs::new(START_MS).unwrap()));
+    let config = SimulatorConfig { weight_1m_max: None, ..config };
+    (Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap()), clock)
+}
+
+fn adapter(transport: Arc<dyn Transport>, clock: &Arc<ManualClock>, base_url: &str) -> BinanceUsdm {
     let credentials = SimulatorAccount::standard().credentials().unwrap();
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    BinanceUsdm::with_settings(transport, clock, "http://127.0.0.1:1", credentials, RequestSettings::SIMULATED).unwrap()
+    BinanceUsdm::with_settings(transport, clock, base_url, credentials, RequestSettings::SIMULATED).unwrap()
 }
 
 pub(crate) fn kinds(report: &CycleReport) -> BTreeMap<DiscrepancyKind, usize> {
