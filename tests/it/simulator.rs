@@ -23,7 +23,9 @@ struct Running {
 
 impl Running {
     fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
-        let mut command = sandbox.prepared(&[&["simulator", "--listen", "127.0.0.1:0"], args].concat(), &[]);
+        let anywhere = ["--listen", "127.0.0.1:0"];
+        let listen = if args.contains(&"--listen") { &[][..] } else { &anywhere };
+        let mut command = sandbox.prepared(&[&["simulator"], listen, args].concat(), &[]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let lines = stdout.lines().take(3).map(|line| {
@@ -86,6 +88,37 @@ fn it_answers_over_http_and_stops_cleanly() {
         drop(idle);
     }
     assert!(std::fs::read_dir(sandbox.path()).unwrap().next().is_none(), "it leaves nothing behind");
+}
+
+/// Started again it is another exchange: with whatever seed, a book of the earlier one refuses it, and nothing is written.
+#[test]
+fn started_again_it_is_another_account() {
+    let sandbox = Sandbox::empty();
+    let mut listen = "127.0.0.1:0".to_owned();
+    let mut before = None;
+    for seed in ["1", "2", "2"] {
+        let running = Running::start(&sandbox, &["--listen", &listen, "--seed", seed]);
+        running.says("base_url").strip_prefix("http://").unwrap().clone_into(&mut listen);
+        let environment = ["base_url", "api_key", "api_secret"]
+            .map(|name| (format!("FILLBOOK_{}", name.to_uppercase()), running.says(name)));
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let run = sandbox.command(&["sync"], &environment);
+        match &before {
+            None => drop(run.exits(0)),
+            Some(before) => {
+                let run = run.exits(4);
+                assert!(
+                    run.stderr.contains("sim-main-1-") && run.stderr.contains("nothing was written"),
+                    "{}",
+                    run.stderr
+                );
+                assert!(*before == sandbox.files());
+            }
+        }
+        before = Some(sandbox.files());
+        let (code, stderr) = running.signal("-INT");
+        assert_eq!(code, 0, "{stderr}");
+    }
 }
 
 #[test]

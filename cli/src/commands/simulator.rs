@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use exchange_client::simulator::{SimulatorAccount, SimulatorConfig};
+use ledger_core::TimestampMs;
 use serde_json::json;
 
 use crate::Context;
@@ -21,7 +22,7 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
             .hint(format!("--listen 127.0.0.1:{}", args.listen.port())));
     }
     let mut interruption = Interruption::listen()?;
-    let exchange = simulated_exchange(args.listen, config(args), context.clock.clone()).await?;
+    let exchange = simulated_exchange(args.listen, config(args, context.clock.now()), context.clock.clone()).await?;
     if context.output.format == Format::Json {
         context.output.json(&json!({
             "schema": "fillbook.simulator/1", "base_url": exchange.base_url, "api_key": exchange.api_key,
@@ -41,8 +42,12 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
 }
 
 /// The exchange that the arguments describe. Its prices move every second.
-fn config(args: &SimulatorArgs) -> SimulatorConfig {
+///
+/// Nothing of it is kept, so its next start is another exchange, on which the same ids stand for other trades. The account
+/// is named after seed and start: a book that knows an earlier one refuses it instead of mixing both.
+fn config(args: &SimulatorArgs, starts: TimestampMs) -> SimulatorConfig {
     let mut account = SimulatorAccount { hedge_mode: args.hedge_mode, ..SimulatorAccount::standard() };
+    account.alias = format!("{}-{}-{}", account.alias, args.seed, starts.as_ms());
     if args.bnb_fees {
         account.fees_in_bnb = true;
         account.deposits.push(("BNB".to_owned(), "10".to_owned()));
