@@ -398,6 +398,8 @@ fn a_sync_can_be_interrupted_anywhere() {
         assert!(matches!(code, Some(130 | 0)), "request {nth}: {code:?} {told}");
         interrupted += usize::from(code == Some(130));
         if sandbox.path().join("fillbook.db").exists() {
+            let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+            assert!(runs.iter().all(|run| run["status"] != "running"), "request {nth}: {runs:?}");
             assert!(!sandbox.run(&["verify"]).stdout.contains("FAIL"), "request {nth}");
         }
         proxy.choose(usize::MAX);
@@ -405,6 +407,66 @@ fn a_sync_can_be_interrupted_anywhere() {
         assert_eq!(facts(&sandbox), facts(&whole), "request {nth}");
     }
     assert!(interrupted > 3, "only {interrupted} runs were interrupted");
+}
+
+/// A first sync that is interrupted while it looks has bound the account: the next one asks the same exchange, and no other
+/// with this key. Nothing was recorded, and nothing else is said.
+#[test]
+fn an_interrupted_first_sync_stays_with_its_exchange() {
+    let exchange = traded(16);
+    let proxy = Proxy::before(&exchange.base_url);
+    let [_, key, secret] = exchange.environment();
+    for made_before in [false, true] {
+        let sandbox = if made_before { Sandbox::with_book(&[]) } else { Sandbox::empty() };
+        proxy.choose(6);
+        let mut command = sandbox.prepared(&["sync", "--base-url", &proxy.base_url], &[key, secret]);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(proxy.wait());
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(130), "{told}");
+        assert!(told.contains("before anything was recorded") && !told.contains("stays"), "{told}");
+        proxy.choose(usize::MAX);
+        let next = sandbox.command(&["sync"], &[key, secret]).exits(0);
+        assert!(next.stdout.contains(&proxy.base_url), "{}", next.transcript());
+        assert_same_fills(&exchange, &sandbox);
+    }
+}
+
+/// Two accounts of a book are never one account of the exchange.
+#[test]
+fn an_exchange_account_is_bound_once() {
+    let exchange = traded(17);
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    sandbox.run(&["init", "--account", "second"]).exits(0);
+    let before = sandbox.run(&["status", "--account", "second", "--json"]).exits(0).stdout;
+    for command in ["sync", "audit"] {
+        let run = sandbox.command(&[command, "--account", "second"], &exchange.environment()).exits(4);
+        assert!(run.stderr.contains("`main`") && run.stderr.contains("try:"), "{}", run.transcript());
+    }
+    assert_eq!(sandbox.run(&["status", "--account", "second", "--json"]).exits(0).stdout, before);
+}
+
+/// A contract that neither knows is a typing error, and one that only the exchange knows is none; a time to come is one.
+#[test]
+fn what_cannot_be_looked_at_is_a_usage_error() {
+    let exchange = traded(18);
+    let sandbox = Sandbox::empty();
+    let typo = sandbox.command(&["sync", "--symbol", "BTCUSTD"], &exchange.environment()).exits(2);
+    assert!(typo.stderr.contains("did you mean BTCUSDT?"), "{}", typo.transcript());
+    assert!(sandbox.files().is_empty());
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    let before = sandbox.files();
+    for command in ["audit", "sync"] {
+        let typo = sandbox.command(&[command, "--symbol", "ETHUSTD"], &exchange.environment()).exits(2);
+        assert!(typo.stderr.contains("did you mean ETHUSDT?") && typo.stdout.is_empty(), "{}", typo.transcript());
+        let future = sandbox.command(&[command, "--since", "2100-01-01"], &exchange.environment()).exits(2);
+        assert!(future.stderr.contains("--since is 2100-01-01"), "{}", future.transcript());
+    }
+    sandbox.command(&["audit", "--symbol", "SOLUSDT"], &exchange.environment()).exits(0);
+    assert!(before == sandbox.files());
 }
 
 /// What was done and why is in the journal, and can be narrowed.

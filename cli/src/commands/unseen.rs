@@ -66,7 +66,7 @@ fn warn(what: &str, asked: &impl Display, known: &BTreeSet<String>, output: &mut
 }
 
 /// What to try instead: the nearest names, else all of them.
-fn suggestion(asked: &str, known: &BTreeSet<String>, what: &str) -> String {
+pub(super) fn suggestion(asked: &str, known: &BTreeSet<String>, what: &str) -> String {
     if known.is_empty() {
         return format!("it has seen no {what} at all");
     }

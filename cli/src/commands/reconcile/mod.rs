@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
-use ledger_core::AccountId;
-use ledger_store::{Account, NewAccount, StoreError};
+use ledger_core::{AccountId, Symbol, TimestampMs};
+use ledger_store::{Account, ExchangeIdentity, NewAccount, PageRequest, RunFilter, RunKind, RunStatus, StoreError};
 use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
 use serde_json::json;
 
@@ -23,6 +23,7 @@ use crate::args::ReconcileArgs;
 use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Format, Output};
+use crate::times::show_time;
 use crate::wiring::{Access, Exchanges, Interruption, OpenBook, open_book};
 
 /// How often it is shown how far a cycle is.
@@ -52,6 +53,15 @@ enum Refusal {
     OneAddress { count: usize },
     #[error("account `{account}` is at the venue `{venue}`, which fillbook can only import files of")]
     NoAdapter { account: AccountId, venue: String },
+    #[error(
+        "account `{account}` cannot be bound to {offered}: account `{other}` of this book is bound to it already, and every \
+         report of both together would count it twice"
+    )]
+    BoundElsewhere { account: AccountId, other: AccountId, offered: String },
+    #[error("neither the book nor the exchange knows the contract `{symbol}`; {suggestion}")]
+    UnknownSymbol { symbol: Symbol, suggestion: String },
+    #[error("--since is {since}, and it is only {now}: nothing has happened since then")]
+    Future { since: String, now: String },
 }
 
 /// Compares every account that is meant with its exchange, and prints what came of it.
@@ -71,6 +81,7 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
         if at > 0 && context.output.format == Format::Table {
             context.output.line("")?;
         }
+        let started = context.clock.now();
         let outcome = tokio::select! {
             biased;
             () = interruption.wait() => None,
@@ -78,7 +89,12 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
         };
         let error = match outcome {
             None => {
-                context.output.remark("Interrupted. What was recorded stays; the next run goes on.");
+                let has_recorded = mode == Mode::Sync && close_interrupted(target, started, context).await?;
+                context.output.remark(if has_recorded {
+                    "Interrupted. What was recorded stays; the next run goes on."
+                } else {
+                    "Interrupted before anything was recorded; the next run goes on."
+                });
                 return Ok(ExitCode::Interrupted);
             }
             Some(Ok(worst)) => {
@@ -110,6 +126,7 @@ async fn one(
     context: &mut Context,
 ) -> Result<ExitCode, CommandError> {
     let settings = context.settings.for_account(&target.id);
+    let since = since(args, context)?;
     let known = match mode {
         Mode::Audit => Some(open_book(&settings, Access::Read).map_err(|error| missing(error, target))?),
         Mode::Sync => match open_book(&settings, Access::Write) {
@@ -133,23 +150,25 @@ async fn one(
     let weight_percent = args.weight_percent.or(context.settings.weight_percent);
     let exchange = exchanges.of(target, &base_url, weight_percent, context.clock.clone())?;
     context.output.progress(&format!("account {}: asking {base_url}", target.id));
-    let open = match (known, account) {
-        (Some(open), Some(_)) => open,
-        (known, _) => {
-            // A book is made only for an exchange that answers: a mistyped key leaves no file behind.
-            exchange.account_identity().await?;
-            let open = match known {
-                Some(open) => open,
-                None => open_book(&settings, Access::Create)?,
-            };
-            create(target, &open, context).await?;
-            open
-        }
+    let is_bound = account.as_ref().is_some_and(|account| account.identity.is_some());
+    // A book is made only for an exchange that answers: a mistyped key leaves no file behind.
+    let identity = if is_bound { None } else { Some(identity(target, known.as_ref(), exchange.as_ref()).await?) };
+    check_symbols(args, target, known.as_ref(), exchange.as_ref()).await?;
+    let open = match known {
+        Some(open) => open,
+        None => open_book(&settings, Access::Create)?,
     };
+    if account.is_none() {
+        create(target, &open, context).await?;
+    }
+    if let (Some(identity), Mode::Sync) = (identity, mode) {
+        // At once: should this run be interrupted, the next one asks the same exchange with this account's key.
+        open.store.bind_identity(&target.id, identity).await?;
+    }
     let mut config = ReconcilerConfig::new(target.id.clone());
     config.observe.labels = labels::read(args, &mut context.output)?;
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
-    config.observe.since = args.since.map(|since| since.instant(&context.output.zone)).transpose()?;
+    config.observe.since = since;
     let asked = exchange.clone();
     let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };
     let report: CycleReport = match mode {
@@ -157,6 +176,86 @@ async fn one(
         Mode::Audit => beside(reconciler.audit(), &target.id, asked.as_ref(), &mut context.output).await?,
     };
     report::print(mode, &target.id, &base_url, &report, context)
+}
+
+/// From when on everything is looked at again.
+fn since(args: &ReconcileArgs, context: &Context) -> Result<Option<TimestampMs>, CommandError> {
+    let zone = &context.output.zone;
+    let Some(since) = args.since.map(|since| since.instant(zone)).transpose()? else { return Ok(None) };
+    let now = context.clock.now();
+    if since > now {
+        let refusal = Refusal::Future { since: show_time(since, zone), now: show_time(now, zone) };
+        return Err(CommandError::new(ExitCode::Usage, refusal).hint("--since with a time in the past, or without it"));
+    }
+    Ok(Some(since))
+}
+
+/// Who answers, for an account that is not bound yet. Two accounts of a book are never the same one there.
+async fn identity(
+    target: &AccountSettings,
+    known: Option<&OpenBook>,
+    exchange: &dyn ExchangeReader,
+) -> Result<ExchangeIdentity, CommandError> {
+    let answers = exchange.account_identity().await?;
+    let offered = answers.to_string();
+    let identity = ExchangeIdentity { base_url: answers.base_url, alias: Some(answers.account_alias) };
+    let accounts = match known {
+        Some(open) => open.store.accounts().await?,
+        None => Vec::new(),
+    };
+    match accounts.into_iter().find(|other| other.id != target.id && other.identity.as_ref() == Some(&identity)) {
+        None => Ok(identity),
+        Some(other) => {
+            let hint = format!("use the credentials of another account, or `--account {}`", other.id);
+            let refusal = Refusal::BoundElsewhere { account: target.id.clone(), other: other.id, offered };
+            Err(CommandError::new(ExitCode::Authentication, refusal).hint(hint))
+        }
+    }
+}
+
+/// Makes sure that every contract that was named is one: "nothing differs" about a typing error would be a lie.
+async fn check_symbols(
+    args: &ReconcileArgs,
+    target: &AccountSettings,
+    known: Option<&OpenBook>,
+    exchange: &dyn ExchangeReader,
+) -> Result<(), CommandError> {
+    let mut names: BTreeSet<Symbol> = match known {
+        Some(open) => open.store.symbols(&target.id).await?.into_iter().collect(),
+        None => BTreeSet::new(),
+    };
+    if args.symbol.iter().all(|symbol| names.contains(symbol)) {
+        return Ok(());
+    }
+    let listed = exchange.fetch_instruments().await?;
+    names.extend(listed.rows.into_iter().map(|instrument| instrument.entity.symbol));
+    let Some(symbol) = args.symbol.iter().find(|symbol| !names.contains(*symbol)).cloned() else { return Ok(()) };
+    let names = names.iter().map(ToString::to_string).collect();
+    let suggestion = super::unseen::suggestion(symbol.as_str(), &names, "symbol");
+    Err(CommandError::new(ExitCode::Usage, Refusal::UnknownSymbol { symbol, suggestion })
+        .hint("--symbol as the exchange writes it, or without it for all contracts"))
+}
+
+/// Closes the run that the interrupted command has left open, and answers whether there is one: a run begins with the
+/// first thing to record.
+async fn close_interrupted(
+    target: &AccountSettings,
+    started: TimestampMs,
+    context: &Context,
+) -> Result<bool, CommandError> {
+    let open = match open_book(&context.settings.for_account(&target.id), Access::Write) {
+        Ok(open) => open,
+        Err(StoreError::Missing { .. }) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    let since = Some(started);
+    let filter = RunFilter { kind: Some(RunKind::Sync), since, ..target.id.clone().into() };
+    let Some(run) = open.store.runs(&filter, &PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };
+    if run.status == RunStatus::Running {
+        let detail = json!({ "interrupted": true }).to_string();
+        open.store.end_run(run.id, RunStatus::Failed, context.clock.now(), Some(detail)).await?;
+    }
+    Ok(true)
 }
 
 /// Waits for a cycle, and shows meanwhile how much was asked: a first sync of a long history takes its minutes, and one that
