@@ -182,16 +182,33 @@ impl Joiner<'_> {
 
     /// A field that moves forward: the greater value stands, and being behind is no conflict.
     pub fn latest<T: Ord + Clone>(&mut self, field: Field, left: &T, right: &T) -> T {
-        if right > left {
+        self.latest_by(field, left, right, |_, _| 0)
+    }
+
+    /// A field that moves forward: the value of the greater `rank` stands, which may depend on who states it, and among
+    /// equal ranks the greater value. Being behind is no conflict.
+    pub fn latest_by<T, R>(&mut self, field: Field, left: &T, right: &T, rank: impl Fn(&T, Source) -> R) -> T
+    where
+        T: Ord + Clone,
+        R: Ord,
+    {
+        let (left_source, right_source) = self.sources(field);
+        let order = (rank(right, right_source), right).cmp(&(rank(left, left_source), left));
+        let source = match order {
+            Ordering::Greater => right_source,
+            Ordering::Equal => left_source.max(right_source),
+            Ordering::Less => left_source,
+        };
+        self.sources.insert(field, source);
+        if order.is_gt() && left != right {
             self.changed.insert(field);
-            self.sources.insert(field, self.right.0.of(field));
-            right.clone()
-        } else {
-            let source =
-                if left > right { self.left.0.of(field) } else { self.left.0.of(field).max(self.right.0.of(field)) };
-            self.sources.insert(field, source);
-            left.clone()
         }
+        if order.is_gt() { right.clone() } else { left.clone() }
+    }
+
+    /// Who states `field` on the left and on the right.
+    pub fn sources(&self, field: Field) -> (Source, Source) {
+        (self.left.0.of(field), self.right.0.of(field))
     }
 
     /// Several values that only make sense together, taken from the statement whose `version` is greater. Equal

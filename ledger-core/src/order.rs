@@ -293,6 +293,17 @@ fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Jo
     Some(Execution { qty, avg_price, is_final: left.is_final })
 }
 
+/// A status only moves forward, and two different ends cannot both be true. An end that fillbook inferred ends the order
+/// as long as nobody states another one: it gives way to any, and is no side of a dispute.
+fn join_status(left: &OrderStatus, right: &OrderStatus, j: &mut Joiner<'_>) -> OrderStatus {
+    let sources = j.sources("status");
+    let is_end = |status: &OrderStatus, source| status.is_terminal() && source != Source::Repair;
+    if left != right && is_end(left, sources.0) && is_end(right, sources.1) {
+        j.conflict("status");
+    }
+    j.latest_by("status", left, right, |status, source| (is_end(status, source), status.is_terminal()))
+}
+
 impl Fact for Order {
     type Key = OrderKey;
 
@@ -301,9 +312,6 @@ impl Fact for Order {
     }
 
     fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
-        if self.status.is_terminal() && other.status.is_terminal() && self.status != other.status {
-            j.conflict("status");
-        }
         Self {
             key: self.key.clone(),
             client_order_id: j.optional(
@@ -315,7 +323,7 @@ impl Fact for Order {
             position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
             order_type: j.optional("order_type", self.order_type.as_ref(), other.order_type.as_ref()),
             time_in_force: j.optional("time_in_force", self.time_in_force.as_ref(), other.time_in_force.as_ref()),
-            status: j.latest("status", &self.status, &other.status),
+            status: join_status(&self.status, &other.status, j),
             terms: j.group("terms", &self.terms, &other.terms, OrderTerms::version),
             executed: join_executed(self.executed.as_ref(), other.executed.as_ref(), j),
             reduce_only: j.optional("reduce_only", self.reduce_only.as_ref(), other.reduce_only.as_ref()),

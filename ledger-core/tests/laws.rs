@@ -376,6 +376,22 @@ mod merging {
             prop_assert_eq!(one.conflicts.contains("executed_qty"), contested);
         }
 
+        /// An end of an order that fillbook inferred gives way to any that is stated, is no side of a dispute, and still
+        /// ends an order of which nobody else has said that it ended.
+        #[test]
+        fn an_inferred_end_gives_way_to_a_stated_one(orders in prop::collection::vec(stated_orders(), 2..6), seed in any::<u64>()) {
+            let one = in_any_order(&orders, seed)?;
+            let ends = |inferred: bool| orders.iter().filter(move |order| {
+                order.fact.status.is_terminal() && (order.provenance.source == Source::Repair) == inferred
+            }).map(|order| order.fact.status.clone()).collect::<BTreeSet<_>>();
+            let (stated, inferred) = (ends(false), ends(true));
+            prop_assert_eq!(one.conflicts.contains("status"), stated.len() > 1);
+            match stated.last().or(inferred.last()) {
+                Some(end) => prop_assert_eq!(&one.fact.status, end),
+                None => prop_assert!(!one.fact.status.is_terminal()),
+            }
+        }
+
         #[test]
         fn a_conflict_of_amounts_is_noticed_in_every_order(facts in prop::collection::vec(sourced(support::incomes()), 2..5), seed in any::<u64>()) {
             let one = in_any_order(&facts, seed)?;

@@ -91,6 +91,7 @@ macro_rules! contract_tests {
             what_an_order_tells_reaches_its_round_trips,
             a_fill_takes_its_position_from_its_order,
             a_fill_is_placed_where_the_mode_is_proven,
+            sides_in_dispute_place_fills_as_a_rebuild_does,
             a_word_that_facts_contradict_is_a_discrepancy,
             the_ledger_decides_the_sign_of_a_fee,
             labels_come_through_what_an_order_was,

@@ -1,9 +1,9 @@
 //! Cases about what a fill does not say itself: its position, its fee, who sent its order and why.
 
 use ledger_core::{
-    AnyFact, ClientOrderId, EngineLabel, ExitReason, Fill, IntentOutcome, IntentRole, Label, Order, OrderClass,
-    OrderIntent, PositionMode, PositionModeSnapshot, PositionSide, RoundTrip, Side, Signal, SignalId, SignalKind,
-    Source, Statement,
+    AnyFact, ClientOrderId, EngineLabel, EventTime, ExitReason, Fill, IntentOutcome, IntentRole, Label, Order,
+    OrderClass, OrderIntent, PositionMode, PositionModeSnapshot, PositionSide, RoundTrip, Side, Signal, SignalId,
+    SignalKind, Source, Statement,
 };
 
 use super::Open;
@@ -108,6 +108,66 @@ pub async fn a_fill_is_placed_where_the_mode_is_proven(open: Open<'_>) {
         let found = in_every_order(open, &statements, async |store| placed(store).await).await;
         let positions: Vec<_> = positions.iter().map(ToString::to_string).collect();
         assert_eq!(found, (positions, unplaced), "{answers:?}");
+    }
+}
+
+/// Every order of `items`.
+fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    let mut all = vec![Vec::new()];
+    for (count, item) in items.iter().enumerate() {
+        let longer = all.iter().flat_map(|order: &Vec<T>| {
+            (0..=count).map(|place| {
+                let mut order = order.clone();
+                order.insert(place, item.clone());
+                order
+            })
+        });
+        all = longer.collect();
+    }
+    all
+}
+
+/// What sources say differently of a position side or a time decides the mode of a stretch by what is believed in the
+/// end, whatever was believed in between.
+pub async fn sides_in_dispute_place_fills_as_a_rebuild_does(open: Open<'_>) {
+    let one_way = PositionMode::OneWay;
+    let (of_hedge, of_net) = (Some(PositionSide::Long), Some(PositionSide::Net));
+    let disputed = |second: i64, position_side| Fill {
+        time: EventTime::ms(at(second * 1_000)),
+        position_side,
+        ..fill("ETHUSDT", 15, Side::Buy, "1", "100")
+    };
+    let ordered = |position_side| Order { position_side, ..order("ETHUSDT", "7", Side::Buy, "0", "100", 15) };
+    let csv = |fact| by(Source::ExchangeCsv, fact);
+    let cases: [([Statement; 2], &[&str]); 4] = [
+        // A hedge's by one source and nobody's by a better one.
+        ([csv(AnyFact::Fill(disputed(15, of_hedge))), rest(AnyFact::Fill(disputed(15, of_net)))], &["NET 3"]),
+        ([csv(AnyFact::Fill(disputed(15, of_net))), rest(AnyFact::Fill(disputed(15, of_hedge)))], &["LONG 1"]),
+        ([csv(AnyFact::Order(ordered(of_hedge))), rest(AnyFact::Order(ordered(of_net)))], &["NET 2"]),
+        // A hedge's by both, at times on either side of an answer.
+        (
+            [csv(AnyFact::Fill(disputed(15, of_hedge))), rest(AnyFact::Fill(disputed(25, of_hedge)))],
+            &["LONG 1", "NET 2"],
+        ),
+    ];
+    for (sources, expected) in cases {
+        let mut statements =
+            vec![answered(10, one_way), answered(20, one_way), rest(AnyFact::Fill(bare(16, Side::Buy, "2")))];
+        statements.extend(sources.clone());
+        for order in permutations(&statements) {
+            let book = open();
+            prepare(&*book.store, &["ETHUSDT"]).await;
+            for statement in &order {
+                commit(&*book.store, vec![statement.clone()]).await;
+            }
+            let mut found = placed(&*book.store).await.0;
+            found.sort();
+            assert_eq!(found, expected, "{order:?}");
+            rebuild(&*book.store, &main_account(), &mut |_, _| {}).await.unwrap();
+            let mut rebuilt = placed(&*book.store).await.0;
+            rebuilt.sort();
+            assert_eq!(rebuilt, expected, "rebuilt, {order:?}");
+        }
     }
 }
 

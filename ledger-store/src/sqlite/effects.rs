@@ -53,7 +53,7 @@ pub(super) struct Effects {
     pub(super) marks: BTreeMap<Symbol, Mark>,
     /// What the exchange or the user says about the position mode changed.
     pub(super) position_mode: bool,
-    /// A fact names a position of a hedge.
+    /// A fact names a position of a hedge, or did before.
     pub(super) hedged: bool,
     /// Trades with new commission entries, and whether they had any before.
     pub(super) commissions: BTreeMap<Symbol, BTreeMap<FillId, bool>>,
@@ -69,9 +69,17 @@ impl Effects {
         self.marks.entry(symbol.clone()).or_default()
     }
 
-    /// Notes that a fact names this position.
-    pub(super) fn side(&mut self, side: Option<PositionSide>) {
-        self.hedged |= side.is_some_and(|side| side != PositionSide::Net);
+    /// Notes which position a fact names and when, and what it said before: a fact of a hedge that is none any more, or
+    /// that lies at another time, changes where the account was in one-way mode just as a new one does.
+    pub(super) fn side<T: PartialEq>(
+        &mut self,
+        before: Option<(Option<PositionSide>, T)>,
+        after: (Option<PositionSide>, T),
+    ) {
+        if before.as_ref() != Some(&after) {
+            let named = before.and_then(|(side, _)| side).into_iter().chain(after.0);
+            self.hedged |= named.into_iter().any(|side| side != PositionSide::Net);
+        }
     }
 
     pub(super) fn order(&mut self, symbol: &Symbol, order_id: &OrderId) -> &mut TouchedOrder {

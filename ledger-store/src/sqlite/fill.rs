@@ -125,7 +125,8 @@ impl FactTable for Fill {
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
         let symbol = &after.key.symbol;
-        effects.side(after.position_side);
+        let told = |fill: &Self| (fill.position_side, fill.time.at);
+        effects.side(before.map(told), told(after));
         for fill in before.into_iter().chain([after]) {
             // Of a self-trade the ledger does not tell which half it charged, so that one half changes the other.
             effects.mark(symbol).fill(FoldKey { side: Side::Buy, ..fill.fold_key() });

@@ -239,7 +239,8 @@ impl FactTable for Order {
     }
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        effects.side(after.position_side);
+        let placed = |order: &Self| (order.position_side, order.created.or(order.updated).map(|time| time.at));
+        effects.side(before.map(placed), placed(after));
         let symbol = &after.key.symbol;
         let told = |order: &Self| {
             let ids = (order.client_order_id.clone(), order.signal_id.clone(), order.triggered_order_id.clone());

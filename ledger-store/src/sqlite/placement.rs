@@ -69,11 +69,10 @@ pub(super) fn recompute(conn: &mut SqliteConnection, account: &AccountId) -> Sto
 /// Recomputes the spans where what they rest on has changed, and marks what has to be folded again then.
 pub(super) fn update(conn: &mut SqliteConnection, seen: Sighting<'_>, effects: &mut Effects) -> StoreResult<()> {
     let account = seen.account;
-    let before = spans(conn, account)?;
-    // What is hedged can only take spans away.
-    if !effects.position_mode && (!effects.hedged || before.is_empty()) {
+    if !effects.position_mode && !effects.hedged {
         return Ok(());
     }
+    let before = spans(conn, account)?;
     let Evidence { answers, word } = Evidence::read(conn, account)?;
     let after = one_way_spans(&answers, word, |span| is_hedged(conn, account, span))?;
     if let Some(from) = first_difference(&before, &after) {

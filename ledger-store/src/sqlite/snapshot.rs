@@ -93,9 +93,10 @@ impl FactTable for PositionSnapshot {
         Ok(rows)
     }
 
-    fn note_effects(_before: Option<&Self>, after: &Self, effects: &mut Effects) {
+    fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
         effects.mark(&after.symbol);
-        effects.side(Some(after.position_side));
+        let told = |snapshot: &Self| (Some(snapshot.position_side), snapshot.at);
+        effects.side(before.map(told), told(after));
     }
 }
 
