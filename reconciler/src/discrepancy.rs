@@ -46,6 +46,8 @@ kinds! {
     UnrecordedClose = "unrecorded_close",
     /// Quantities of a position differ.
     PositionMismatch = "position_mismatch",
+    /// The quantities of a symbol do not fit: nothing can be concluded from them.
+    BeyondRange = "beyond_range",
     /// Average entries of a position differ by more than the exchange's rounding.
     AverageEntryMismatch = "average_entry_mismatch",
     /// The exchange states other values for a fill than the book.

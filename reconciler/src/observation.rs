@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, VenueFacts};
 use ledger_core::{
-    Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillKey, Income, IncomeKey, Instrument, Order, OrderIntent,
-    OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, Sourced, Symbol, TimestampMs,
+    Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order,
+    OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, Sourced, Symbol,
+    TimestampMs,
 };
 use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor};
 
@@ -124,6 +125,8 @@ pub struct BookView {
     pub has_bot: bool,
     /// The income rows mentioned by the exchange that the book has.
     pub known_income: BTreeSet<IncomeKey>,
+    /// The trades that the ledger names and the book lacks.
+    pub unfilled: BTreeSet<(Symbol, FillId)>,
     /// The exchange's latest word on positions that is on record.
     pub latest_positions: Vec<Sourced<PositionSnapshot>>,
     /// The latest balances on record, of the assets that the exchange states.
@@ -132,6 +135,8 @@ pub struct BookView {
     pub instruments: BTreeSet<Symbol>,
     /// The symbols of facts on record whose contract is not: the book cannot derive their positions.
     pub unfolded: BTreeSet<Symbol>,
+    /// The symbols whose fills the book has and cannot add up: their positions are not what the fills say.
+    pub quarantined: BTreeSet<Symbol>,
     /// Stated positions.
     pub anchors: Vec<Sourced<Anchor>>,
     /// What the fills before a stated position add up to, where the book has any that lie before it.
@@ -260,6 +265,18 @@ impl Observation {
             Some(PositionMode::Hedge) => &[PositionSide::Long, PositionSide::Short],
             None => &[PositionSide::Net, PositionSide::Long, PositionSide::Short],
         }
+    }
+
+    /// The ledger's rows about trades that neither the book has nor the exchange has listed since.
+    pub fn unfilled(&self) -> impl Iterator<Item = &Income> {
+        let rows = self.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+        rows.filter(|row| {
+            let (Some(symbol), Some(fill_id)) = (&row.key.symbol, &row.fill_id) else { return false };
+            let close = self.symbols.get(symbol);
+            let mut listed = close.iter().flat_map(|close| close.fills.iter()).flat_map(|walk| walk.rows.keys());
+            self.book.unfilled.contains(&(symbol.clone(), fill_id.clone()))
+                && !listed.any(|key| key.fill_id == *fill_id)
+        })
     }
 
     /// The questions that failed, with why.

@@ -106,6 +106,14 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
     }
     let evidence: Value = serde_json::from_str(&known.entry.evidence_json).unwrap_or_default();
     let ms = |name: &str| evidence.get(name).and_then(Value::as_i64);
+    // Nothing is said about the position of a symbol that the book cannot add up.
+    let is_position = matches!(
+        kind,
+        DiscrepancyKind::UnrecordedPosition | DiscrepancyKind::UnrecordedClose | DiscrepancyKind::PositionMismatch
+    );
+    if is_position && symbol.is_some_and(|symbol| observation.book.quarantined.contains(symbol)) {
+        return false;
+    }
     match kind {
         // Planning knows when these are covered.
         DiscrepancyKind::HistoryExpired => false,

@@ -3,6 +3,7 @@
 mod checks;
 mod deciding;
 mod looking;
+mod restraint;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -168,10 +169,12 @@ fn quiet() -> Observation {
             signals: vec![],
             has_bot: false,
             known_income: BTreeSet::new(),
+            unfilled: BTreeSet::new(),
             latest_positions: vec![],
             latest_balances: vec![],
             instruments: [symbol("BTCUSDT")].into(),
             unfolded: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
             anchors: vec![],
             before_anchors: BTreeMap::new(),
             cursors: vec![],
@@ -391,6 +394,7 @@ impl Mocks {
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_anchors().returning(|_, _| Ok(page()));
         mocks.runs.expect_discrepancies().returning(|_, _| Ok(page()));
+        mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
         mocks.sync.expect_cursors().returning(|_| Ok(vec![]));
         mocks

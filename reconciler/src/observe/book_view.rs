@@ -77,7 +77,12 @@ impl BookReader<'_> {
         let (book, id) = (self.book, self.account);
         let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
         let instruments: BTreeSet<_> = instruments.into_iter().map(|instrument| instrument.fact.symbol).collect();
-        let unfolded = self.symbols().await?.into_iter().filter(|symbol| !instruments.contains(symbol)).collect();
+        let unfolded: BTreeSet<Symbol> =
+            self.symbols().await?.into_iter().filter(|symbol| !instruments.contains(symbol)).collect();
+        let quarantined = book.runs.quarantined(id).await.doing("reading the quarantined symbols")?;
+        // Those without a contract are repaired by what their fills add up to.
+        let quarantined = quarantined.into_iter().map(|quarantine| quarantine.symbol);
+        let quarantined = quarantined.filter(|symbol| !unfolded.contains(symbol)).collect();
         let coverage: Vec<CoverageSpan> = book.sync.coverage(id).await.doing("reading the coverage")?;
         let mut view = BookView {
             account,
@@ -89,10 +94,12 @@ impl BookReader<'_> {
             signals: Vec::new(),
             has_bot: self.has_bot().await?,
             known_income: BTreeSet::new(),
+            unfilled: BTreeSet::new(),
             latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
             latest_balances: Vec::new(),
             instruments,
             unfolded,
+            quarantined,
             anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
                 book.snapshots.anchors(&self.scope(), page).await.doing("reading the anchors")
             }),
@@ -133,8 +140,10 @@ impl BookReader<'_> {
             if page.next.is_some() || ours.is_empty() {
                 continue;
             }
-            let sum = ours.iter().try_fold(Decimal::ZERO, |sum, fill| sum.checked_add(fill.signed_qty()))?;
-            view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), sum);
+            // A sum that does not fit is not the position that is stated.
+            if let Ok(sum) = ours.iter().try_fold(Decimal::ZERO, |sum, fill| sum.checked_add(fill.signed_qty())) {
+                view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), sum);
+            }
         }
         Ok(())
     }

@@ -9,7 +9,7 @@
 
 mod book_view;
 mod close_look;
-mod suspects;
+pub(crate) mod suspects;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,9 +119,9 @@ pub async fn observe(
     };
     reader.learn_balances(&mut seen).await?;
     reader.learn_orders(&mut seen, None).await?;
-    let unfilled = reader.match_income(&mut seen).await?;
+    seen.book.unfilled = reader.match_income(&mut seen).await?;
 
-    let mut suspects = suspects(&seen, policy, &unfilled);
+    let mut suspects = suspects(&seen, policy, &seen.book.unfilled);
     suspects.retain(|symbol, _| options.wants(symbol));
     for symbol in quiet_symbols(&seen, &reader.symbols().await?, policy)? {
         if options.wants(&symbol) {
@@ -176,4 +176,4 @@ pub(crate) fn by_client_id(id: &ledger_core::ClientOrderId) -> [OrderRef; 2] {
 }
 
 /// Symbols with why they deserve a closer look.
-type Suspects = BTreeMap<Symbol, Suspect>;
+pub(crate) type Suspects = BTreeMap<Symbol, Suspect>;

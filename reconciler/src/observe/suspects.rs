@@ -4,33 +4,33 @@ use std::collections::BTreeSet;
 
 use exchange_client::OrderRef;
 use ledger_core::{
-    ClientOrderId, Decimal, FillId, OrderClass, OrderId, OrderIntent, OrderKey, Price, Symbol, TimestampMs,
+    ClientOrderId, Decimal, FillId, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Price, Symbol, TimestampMs,
 };
 
 use super::{Suspects, by_client_id, looked_at};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
 use crate::evidence::misses_on_record;
-use crate::observation::Observation;
+use crate::observation::{Continuity, Observation};
 use crate::policy::Policy;
 
 /// Why a symbol deserves a closer look. Nothing at all: it is its turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Suspect {
+pub(crate) struct Suspect {
     /// Quantities or entries differ: what explains that may lie anywhere in the past.
-    pub(super) position_differs: bool,
+    pub(crate) position_differs: bool,
     /// Something else differs.
-    pub(super) is_dirty: bool,
+    pub(crate) is_dirty: bool,
     /// Orders whose fills are to be asked for by name.
-    pub(super) unfilled_orders: BTreeSet<OrderId>,
+    pub(crate) unfilled_orders: BTreeSet<OrderId>,
     /// Orders to be asked for by name.
-    pub(super) orders: BTreeSet<OrderRef>,
+    pub(crate) orders: BTreeSet<OrderRef>,
 }
 
-pub(super) fn suspects(seen: &Observation, policy: &Policy, unfilled: &BTreeSet<(Symbol, FillId)>) -> Suspects {
+pub(crate) fn suspects(seen: &Observation, policy: &Policy, unfilled: &BTreeSet<(Symbol, FillId)>) -> Suspects {
     let mut suspects = Suspects::new();
     suspect_positions(seen, &mut suspects);
-    suspect_orders(seen, policy, &mut suspects);
+    suspect_orders(seen, &mut suspects);
     suspect_sent(seen, policy, &mut suspects);
     for (symbol, _) in unfilled {
         suspects.entry(symbol.clone()).or_default().is_dirty = true;
@@ -48,6 +48,10 @@ pub(super) fn suspects(seen: &Observation, policy: &Policy, unfilled: &BTreeSet<
 fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
     for (symbol, side) in seen.position_keys() {
         let Some(stated) = seen.exchange_position(&symbol, side) else { continue };
+        // No further fill makes the book add these up.
+        if seen.book.quarantined.contains(&symbol) {
+            continue;
+        }
         let booked = seen.book.position(&symbol, side);
         let booked_qty = booked.map_or(Decimal::ZERO, |held| held.position.qty);
         if stated.map_or(Decimal::ZERO, |stated| stated.qty) != booked_qty {
@@ -73,7 +77,7 @@ fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
     }
 }
 
-fn suspect_orders(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
+fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
     for row in seen.stated_orders() {
         let order = &row.entity;
         let booked = seen.book.orders.get(&order.key);
@@ -95,6 +99,11 @@ fn suspect_orders(seen: &Observation, policy: &Policy, suspects: &mut Suspects) 
             }
         }
     }
+    let ended = seen.stated_orders().map(|row| &row.entity).filter(|order| order.status.is_terminal());
+    let ended: BTreeSet<&OrderKey> = ended.map(|order| &order.key).collect();
+    // The lists of orders hold all that the exchange remembers, and were read up to now: an order that is known from its
+    // fills alone and was never on them is forgotten.
+    let lists_are_whole = seen.orders.as_ref().is_ok_and(|walk| walk.continuity != Continuity::Apart);
     for (key, booked) in &seen.book.orders {
         if booked.residual_qty.is_some() && key.class == OrderClass::Regular {
             let suspect = suspects.entry(key.symbol.clone()).or_default();
@@ -103,19 +112,13 @@ fn suspect_orders(seen: &Observation, policy: &Policy, suspects: &mut Suspects) 
         // An old resting order that was executed today shows up in no list: it is only missing from the open ones.
         let Ok(open) = &seen.open_orders else { continue };
         let is_open = open.rows.iter().any(|row| row.entity.key == *key);
-        let is_unknown = booked.order.fact.status == ledger_core::OrderStatus::Unknown;
-        if !booked.order.fact.status.is_terminal() && !is_open && (!is_unknown || is_worth_asking(seen, policy, key)) {
+        let status = &booked.order.fact.status;
+        let is_forgotten = *status == OrderStatus::Unknown && key.class == OrderClass::Regular && lists_are_whole;
+        if !status.is_terminal() && !is_open && !is_forgotten && !ended.contains(key) {
             let suspect = suspects.entry(key.symbol.clone()).or_default();
             suspect.orders.insert(OrderRef::Id(key.class, key.order_id.clone()));
         }
     }
-}
-
-/// An order that is known only from its fills is asked for until the exchange has said often enough that it has
-/// forgotten it.
-fn is_worth_asking(seen: &Observation, policy: &Policy, key: &OrderKey) -> bool {
-    misses_on_record(&seen.book, DiscrepancyKind::OrderVanished, &Subject::Order(key.clone()))
-        < policy.absence_misses_min
 }
 
 /// What the book says was decided or sent, and of which it has no order.

@@ -2,12 +2,14 @@
 //!
 //! Only where the exchange answers for nothing earlier: at the beginning of covered history, or where an expired gap ends.
 //! What was held there is what the exchange holds now without every fill since; nothing is made up. A fill can lag behind
-//! the position that it made, so two looks have to say the same.
+//! the position that it made, so two looks, further apart than answers lag, have to say the same.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `an_anchor_is_what_the_exchange_holds_without_the_fills_since`.
 //! 2. `no_anchor_while_a_gap_can_still_be_fetched`.
 //! 3. `an_anchor_goes_when_older_fills_explain_it`.
+//! 4. `no_anchor_while_a_fill_may_lag`.
+//! 5. `nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up`.
 
 use ledger_core::{
     Anchor, AnyFact, Decimal, Label, MathError, PositionMode, PositionSide, Price, Side, Source, Statement, Symbol,
@@ -24,6 +26,9 @@ use crate::observation::{Continuity, FillWalk, Observation};
 
 /// The name of the quantity that an anchor would state, in a discrepancy's evidence.
 const HELD_BEFORE: &str = "held_before";
+
+/// The name of the exchange's time at which that quantity was first found, in a discrepancy's evidence.
+const HELD_SINCE: &str = "held_before_first_found";
 
 /// The kinds under which a differing position may be on record from the last look.
 const POSITION_KINDS: &[DiscrepancyKind] =
@@ -80,10 +85,20 @@ impl AnchorBasis<'_> {
         let begin = self.walk.window.since();
         let held = self.flow.before;
         let subject = Subject::Position(self.symbol.clone(), self.side);
-        let said = |kind: &DiscrepancyKind| on_record(&self.observation.book, *kind, &subject, HELD_BEFORE);
-        let has_been_seen = POSITION_KINDS.iter().filter_map(said).any(|said| said == held.to_string());
+        let book = &self.observation.book;
+        let said = |kind: &&DiscrepancyKind| {
+            on_record(book, **kind, &subject, HELD_BEFORE).is_some_and(|said| said == held.to_string())
+        };
+        let first_said = POSITION_KINDS.iter().find(said);
+        let first_said = first_said.and_then(|kind| on_record(book, *kind, &subject, HELD_SINCE)?.as_i64());
+        let now_ms = self.walk.asked_at.as_ms();
         finding.details.insert(HELD_BEFORE.to_owned(), held.to_string().into());
-        if !has_been_seen {
+        finding.details.insert(HELD_SINCE.to_owned(), first_said.unwrap_or(now_ms).into());
+        let lag_ms = self.observation.venue.settle_lag_ms;
+        let has_settled = first_said.is_some_and(|first| now_ms.saturating_sub(first) > lag_ms);
+        // A trade that the ledger names and that is not among the fills would be taken for something held before.
+        let lacks_a_fill = self.observation.unfilled().any(|row| row.key.symbol.as_ref() == Some(self.symbol));
+        if !has_settled || lacks_a_fill {
             finding.evidence = format!(
                 "{}; the exchange answers for no fill before {begin} ms, when {held} were held and the book has {booked}: \
                  that waits for a second look",

@@ -25,7 +25,7 @@ mod streams;
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ErrorClass, ExchangeError};
-use ledger_core::{OrderKey, PositionModeSnapshot, Statement, Symbol, TimestampMs};
+use ledger_core::{OrderKey, PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
 use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, NewRepair, SyncCursor};
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ use self::labels::{Labels, plan_labels};
 pub(crate) use self::orders::describe_order;
 use self::orders::{plan_orders, plan_vanished};
 use self::orphans::plan_orphans;
-use self::positions::{RecordContext, plan_positions};
+use self::positions::{RecordContext, beyond_range, plan_positions};
 use self::signals::plan_signals;
 use self::streams::plan_streams;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -151,7 +151,7 @@ impl Plan {
 /// Decides what differs and what to record. `now` is the exchange's time.
 ///
 /// # Errors
-/// [`ReconcileError::Math`] when quantities cannot be added up.
+/// [`ReconcileError::Cursor`] when a cursor on record cannot be read.
 pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Result<Plan, ReconcileError> {
     let mut plan = Plan::default();
     plan_position_mode(observation, &mut plan);
@@ -165,11 +165,14 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     plan_signals(observation, policy, &candidates, now, &mut plan);
     for (symbol, close) in &observation.symbols {
         if let Ok(walk) = &close.fills {
-            plan_fills(observation, symbol, close, walk, now, &mut plan).map_err(ReconcileError::Math)?;
+            // One symbol that cannot be added up does not keep the others from being reconciled.
+            if let Err(error) = plan_fills(observation, symbol, close, walk, now, &mut plan) {
+                plan.symbol(symbol).find(beyond_range(symbol, PositionSide::Net, error));
+            }
         }
     }
     let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };
-    plan_positions(&context, now, &mut plan).map_err(ReconcileError::Math)?;
+    plan_positions(&context, now, &mut plan);
     plan_withdrawals(observation, &mut plan);
     plan_labels(observation, &candidates, &labels, &mut plan);
     plan_orphans(observation, &mut plan);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use exchange_client::{OrderRef, Stated};
 use ledger_core::{
-    AnyFact, Decimal, ExitReason, Order, OrderKey, OrderStatus, Outcome, Source, Sourced, Statement, TimestampMs, merge,
+    AnyFact, Decimal, ExitReason, Order, OrderClass, OrderKey, OrderStatus, Outcome, Source, Sourced, Statement,
+    TimestampMs, merge,
 };
 use serde_json::{Value, json};
 
@@ -156,6 +157,9 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
         if observation.stated_orders().any(|row| row.entity.key == *key) {
             continue;
         }
+        if has_triggered(observation, order) {
+            continue;
+        }
         let subject = Subject::Order(key.clone());
         let misses = misses_on_record(&observation.book, DiscrepancyKind::OrderVanished, &subject).saturating_add(1);
         let changed = order.updated.or(order.created).map(|time| time.at);
@@ -191,9 +195,28 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
     }
 }
 
+/// Whether a conditional order became a regular one: that one is the order that counts, and what became of it says
+/// whether anything was executed.
+fn has_triggered(observation: &Observation, order: &Order) -> bool {
+    if order.key.class != OrderClass::Conditional {
+        return false;
+    }
+    let has_said_so = matches!(order.status, OrderStatus::Triggering | OrderStatus::Triggered | OrderStatus::Finished);
+    let stated = observation.stated_orders().map(|row| &row.entity);
+    let booked = observation.book.orders.values().map(|known| &known.order.fact);
+    // The regular order goes by the client order id of the conditional one.
+    let is_sibling = |other: &Order| {
+        other.key.class == OrderClass::Regular
+            && other.key.symbol == order.key.symbol
+            && order.client_order_id.is_some()
+            && other.client_order_id == order.client_order_id
+    };
+    has_said_so || order.triggered_order_id.is_some() || stated.chain(booked).any(is_sibling)
+}
+
 pub(crate) fn describe_order(order: &Order) -> String {
     let mut what = format!("order {} ({} ", order.key.order_id, order.side);
-    if order.key.class == ledger_core::OrderClass::Conditional {
+    if order.key.class == OrderClass::Conditional {
         what = format!("conditional {what}");
     }
     if let Some(qty) = order.terms.qty {

@@ -32,39 +32,60 @@ pub(super) struct RecordContext<'a> {
     pub(super) labels: &'a Labels<'a>,
 }
 
-pub(super) fn plan_positions(context: &RecordContext<'_>, now: TimestampMs, plan: &mut Plan) -> Result<(), MathError> {
-    let observation = context.observation;
-    for (symbol, side) in position_keys(observation) {
-        // Without an answer nothing is said, and a symbol that was not looked at agrees.
-        let Some(stated) = observation.exchange_position(&symbol, side) else { continue };
-        let Some(close) = observation.symbols.get(&symbol) else { continue };
-        let stated_qty = stated.map_or(Decimal::ZERO, |stated| stated.qty);
-        let walk = close.fills.as_ref().ok();
-        let position = Position { observation, symbol: &symbol, side, stated_qty };
-        let found = position.mismatch(walk, now)?;
-        let symbol_plan = plan.symbol(&symbol);
-        let Some(walk) = walk else {
-            if let Some(finding) = found {
-                symbol_plan.find(finding);
-            }
+pub(super) fn plan_positions(context: &RecordContext<'_>, now: TimestampMs, plan: &mut Plan) {
+    for (symbol, side) in position_keys(context.observation) {
+        // What the book makes of these is not what their fills say, so nothing follows from comparing.
+        if context.observation.book.quarantined.contains(&symbol) {
             continue;
-        };
-        let fills = walk.in_fold_order();
-        let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
-        if let Some(mut finding) = found {
-            let records = Records { context: *context, answers: finding.key() };
-            if position.book_has_nothing() {
-                records.restore_entries(&flow, symbol_plan);
-            } else {
-                records.restore_exits(&flow, symbol_plan);
-            }
-            let entry_now = stated.and_then(|stated| stated.entry_price);
-            let basis = AnchorBasis { observation, symbol: &symbol, side, walk, flow: &flow, entry_now };
-            basis.plan(&mut finding, symbol_plan)?;
-            symbol_plan.find(finding);
+        }
+        if let Err(error) = plan_position(context, &symbol, side, now, plan) {
+            plan.symbol(&symbol).find(beyond_range(&symbol, side, error));
         }
     }
+}
+
+fn plan_position(
+    context: &RecordContext<'_>,
+    symbol: &Symbol,
+    side: PositionSide,
+    now: TimestampMs,
+    plan: &mut Plan,
+) -> Result<(), MathError> {
+    let observation = context.observation;
+    // Without an answer nothing is said, and a symbol that was not looked at agrees.
+    let Some(stated) = observation.exchange_position(symbol, side) else { return Ok(()) };
+    let Some(close) = observation.symbols.get(symbol) else { return Ok(()) };
+    let stated_qty = stated.map_or(Decimal::ZERO, |stated| stated.qty);
+    let walk = close.fills.as_ref().ok();
+    let position = Position { observation, symbol, side, stated_qty };
+    let found = position.mismatch(walk, now)?;
+    let symbol_plan = plan.symbol(symbol);
+    let Some(mut finding) = found else { return Ok(()) };
+    let Some(walk) = walk else {
+        symbol_plan.find(finding);
+        return Ok(());
+    };
+    let fills = walk.in_fold_order();
+    let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
+    let records = Records { context: *context, answers: finding.key() };
+    if position.book_has_nothing() {
+        records.restore_entries(&flow, symbol_plan);
+    } else {
+        records.restore_exits(&flow, symbol_plan);
+    }
+    let entry_now = stated.and_then(|stated| stated.entry_price);
+    let basis = AnchorBasis { observation, symbol, side, walk, flow: &flow, entry_now };
+    basis.plan(&mut finding, symbol_plan)?;
+    symbol_plan.find(finding);
     Ok(())
+}
+
+/// What becomes of a symbol whose quantities do not fit: the others are reconciled all the same.
+pub(super) fn beyond_range(symbol: &Symbol, side: PositionSide, error: MathError) -> Finding {
+    let evidence =
+        format!("{symbol}: its quantities cannot be added up exactly ({error}); nothing is concluded from them");
+    let subject = Subject::Position(symbol.clone(), side);
+    Finding::new(DiscrepancyKind::BeyondRange, Some(symbol), subject, Outlook::Stays, evidence)
 }
 
 /// Every position that either side knows of, and those that new fills name.

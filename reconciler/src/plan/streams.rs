@@ -37,7 +37,8 @@ pub(super) fn plan_streams(
     let venue = observation.venue;
     let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
     let mut wide = Vec::new();
-    // Orders of symbols out of scope are not recorded, so the streams of all symbols are not read that far.
+    // Orders of symbols out of scope are not recorded, and trades of theirs that the ledger names are not asked for: the
+    // streams of all symbols are not read that far.
     if observation.scope.is_empty() {
         for (stream, walk) in [(ORDERS, &observation.orders), (FORCE_ORDERS, &observation.force_orders)] {
             wide.extend(walk.iter().map(|walk| Reach {
@@ -48,15 +49,14 @@ pub(super) fn plan_streams(
                 continuity: walk.continuity,
             }));
         }
+        wide.extend(observation.income.iter().map(|walk| Reach {
+            stream: INCOME,
+            symbol: None,
+            since: walk.window.since(),
+            settled: settled(walk.asked_at),
+            continuity: walk.continuity,
+        }));
     }
-    let income = observation.income.iter().map(|walk| Reach {
-        stream: INCOME,
-        symbol: None,
-        since: walk.window.since(),
-        settled: settled(walk.asked_at),
-        continuity: walk.continuity,
-    });
-    wide.extend(income);
     for reach in wide {
         // Forced orders are on the list of all orders, too.
         let expired = reach.continuity.expired().filter(|_| reach.stream != FORCE_ORDERS);
@@ -112,7 +112,10 @@ fn is_due(
 fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<CoverageSpan> {
     let all_answered = observation.symbols.values().all(|close| close.fills.is_ok());
     let is_whole = observation.scope.is_empty() && observation.orders.is_ok() && all_answered;
-    let fills = Reach { stream: FILLS, symbol: None, ..*income };
+    // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
+    let settled =
+        observation.unfilled().map(|row| row.time.at).min().map_or(income.settled, |at| at.min(income.settled));
+    let fills = Reach { stream: FILLS, symbol: None, settled, ..*income };
     if is_whole { fills.coverage(CoverageGrade::Inferred) } else { None }
 }
 

@@ -14,11 +14,11 @@ fn dec(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-fn usdt() -> Asset {
+pub(super) fn usdt() -> Asset {
     Asset::new("USDT").unwrap()
 }
 
-fn income(kind: &str, tran_id: usize, amount: &str) -> Income {
+pub(super) fn income(kind: &str, tran_id: usize, amount: &str) -> Income {
     Income {
         key: IncomeKey {
             income_type: kind.parse().unwrap(),

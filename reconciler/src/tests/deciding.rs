@@ -10,7 +10,7 @@ use super::*;
 use crate::settle::settle;
 use crate::{Finding, StateLabel, Subject, SymbolPlan, Verification, parse_entry_events};
 
-fn btc() -> Symbol {
+pub(super) fn btc() -> Symbol {
     symbol("BTCUSDT")
 }
 
@@ -32,7 +32,7 @@ fn known(finding: &Finding) -> Discrepancy {
     }
 }
 
-fn close_look(fills: Vec<Fill>, book: Vec<Fill>, held_now: &str) -> SymbolObservation {
+pub(super) fn close_look(fills: Vec<Fill>, book: Vec<Fill>, held_now: &str) -> SymbolObservation {
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
     let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
     SymbolObservation {
@@ -73,7 +73,7 @@ fn only(plan: &Plan, kind: DiscrepancyKind) -> &Finding {
 }
 
 /// The next look, with what this one has left on record.
-fn remembering(seen: &mut Observation, plan: &Plan) {
+pub(super) fn remembering(seen: &mut Observation, plan: &Plan) {
     seen.book.discrepancies = plan.findings().map(known).collect();
 }
 
@@ -232,7 +232,7 @@ fn only_missing_fills_are_planned() {
 }
 
 /// The exchange remembers two fills, and holds what they do not add up to.
-fn beyond_memory() -> Observation {
+pub(super) fn beyond_memory() -> Observation {
     let mut seen = quiet();
     let mut bought = fill(1, "77", "1");
     bought.price = "110".parse().unwrap();
@@ -247,7 +247,7 @@ fn beyond_memory() -> Observation {
     seen
 }
 
-fn anchors(plan: &Plan) -> Vec<&Anchor> {
+pub(super) fn anchors(plan: &Plan) -> Vec<&Anchor> {
     let statements = plan.symbols.values().flat_map(|symbol| &symbol.statements);
     statements
         .filter_map(|statement| match &statement.fact {
@@ -264,6 +264,7 @@ fn an_anchor_is_what_the_exchange_holds_without_the_fills_since() {
     assert!(anchors(&first).is_empty() && first.repairs().count() == 0, "{first:#?}");
     assert_eq!(only(&first, DiscrepancyKind::PositionMismatch).outlook, Outlook::VerifyLagging);
     remembering(&mut seen, &first);
+    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
     let second = plan(&seen);
     let [anchor] = anchors(&second)[..] else { panic!("{second:#?}") };
     // 1 was held: with 1 more @ 110 the average was 105, of which 1 sold @ 120 realized 15; so it was held @ 100.
@@ -311,7 +312,9 @@ fn no_anchor_while_a_gap_can_still_be_fetched() {
     {
         let mut seen = beyond_memory();
         remembering(&mut seen, &first);
-        change(seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap());
+        let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+        walk.asked_at = at(60_000);
+        change(walk);
         assert!(anchors(&plan(&seen)).is_empty());
     }
 }

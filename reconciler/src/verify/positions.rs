@@ -20,7 +20,10 @@ pub(super) async fn check_positions(
     let mut unanswered = BTreeSet::new();
     let held = book.positions.positions(account).await.doing("reading the positions")?;
     let unit = Decimal::new(1, observation.venue.entry_price_scale)?;
-    for (symbol, side) in observation.position_keys() {
+    // What was repaired may have opened a position that neither side knew of when it was looked at.
+    let now = held.iter().map(|held| (held.symbol.clone(), held.position.position_side));
+    let keys: BTreeSet<_> = observation.position_keys().into_iter().chain(now).collect();
+    for (symbol, side) in keys {
         if !observation.is_in_scope(&symbol) {
             continue;
         }
@@ -42,7 +45,7 @@ pub(super) async fn check_positions(
         let price = price.get();
         let booked_price = booked.and_then(|held| held.position.entry_price_avg);
         let agrees = match booked_price {
-            Some(booked) => price.checked_sub(booked)?.abs() <= unit,
+            Some(booked) => price.checked_sub(booked).is_ok_and(|apart| apart.abs() <= unit),
             None => false,
         };
         let subject = Subject::Position(symbol.clone(), side);

@@ -1,0 +1,226 @@
+//! What must not be concluded, asked or claimed.
+
+use exchange_client::OrderRef;
+use ledger_core::{Anchor, DerivedPosition};
+use ledger_store::BookPosition;
+
+use super::deciding::{anchors, beyond_memory, btc, close_look, remembering};
+use super::*;
+use crate::observe::suspects::suspects;
+
+/// The next look comes a minute later.
+fn a_minute_later(seen: &mut Observation) {
+    for close in seen.symbols.values_mut() {
+        if let Ok(walk) = &mut close.fills {
+            walk.asked_at = walk.asked_at.saturating_add_ms(60_000);
+        }
+    }
+}
+
+#[test]
+fn an_order_known_from_its_fills_alone_is_not_asked_for_by_name() {
+    let mut seen = quiet();
+    // As an import of trades leaves it.
+    let stub = Order::known_from_fill(order("77", OrderStatus::Unknown, "0").key, Side::Buy, None);
+    let reference = OrderRef::Id(OrderClass::Regular, stub.key.order_id.clone());
+    seen.book.orders.insert(stub.key.clone(), booked(stub, "0"));
+    let is_asked = |seen: &Observation| {
+        let suspects = suspects(seen, &Policy::default(), &BTreeSet::new());
+        suspects.get(&btc()).is_some_and(|suspect| suspect.orders.contains(&reference))
+    };
+    // The lists hold all that the exchange remembers, and it is not on them.
+    assert!(!is_asked(&seen));
+    // Without the lists, only its name is left.
+    seen.orders.as_mut().unwrap().continuity = Continuity::Apart;
+    assert!(is_asked(&seen));
+    seen.orders = Err(lost());
+    assert!(is_asked(&seen));
+    // One that the lists say has ended needs no second answer.
+    let ended = order("78", OrderStatus::Filled, "0.05");
+    let mut working = order("78", OrderStatus::New, "0");
+    working.executed = None;
+    seen.book.orders.clear();
+    seen.book.orders.insert(working.key.clone(), booked(working, "0"));
+    let by_name = OrderRef::Id(OrderClass::Regular, ended.key.order_id.clone());
+    let asked = |seen: &Observation| {
+        suspects(seen, &Policy::default(), &BTreeSet::new()).get(&btc()).is_some_and(|s| s.orders.contains(&by_name))
+    };
+    assert!(asked(&seen));
+    seen.orders = Ok(walk(vec![ended]));
+    assert!(!asked(&seen));
+}
+
+#[test]
+fn fills_are_not_covered_beyond_one_that_the_ledger_names_and_nobody_has() {
+    let covered = |seen: &Observation| {
+        let decided = plan(seen);
+        let span = decided.account_coverage.iter().find(|span| span.stream == "fills" && span.symbol.is_none());
+        span.map(|span| (span.since, span.until))
+    };
+    let mut seen = quiet();
+    let row = checks::income("COMMISSION", 1, "-0.1");
+    let at_row = row.time.at;
+    seen.income = Ok(walk(vec![row]));
+    seen.symbols.insert(btc(), close_look(vec![], vec![], "0"));
+    let begin = at(-1_000_000);
+    assert_eq!(covered(&seen), Some((begin, at(-VENUE.settle_lag_ms))));
+    seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
+    assert_eq!(covered(&seen), Some((begin, at_row)));
+    // Once the exchange has listed it, it is planned.
+    seen.symbols.insert(btc(), close_look(vec![fill(5, "77", "0.05")], vec![], "0.05"));
+    assert_eq!(covered(&seen), Some((begin, at(-VENUE.settle_lag_ms))));
+}
+
+#[test]
+fn a_look_at_some_symbols_moves_no_stream_of_all() {
+    let mut seen = quiet();
+    seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+    seen.symbols.insert(btc(), close_look(vec![], vec![], "0"));
+    let streams = |seen: &Observation| {
+        let decided = plan(seen);
+        let cursors = decided.account_cursors.into_iter().map(|cursor| cursor.stream);
+        cursors.chain(decided.account_coverage.into_iter().map(|span| span.stream)).collect::<BTreeSet<_>>()
+    };
+    assert!(streams(&seen).contains("income"));
+    seen.scope = [btc()].into();
+    assert!(streams(&seen).is_empty());
+}
+
+#[test]
+fn no_anchor_while_a_fill_may_lag() {
+    let mut seen = beyond_memory();
+    let first = plan(&seen);
+    remembering(&mut seen, &first);
+    // A second later, and still inside the time by which answers lag.
+    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(1_000);
+    let second = plan(&seen);
+    assert!(anchors(&second).is_empty());
+    // The first look stays the first.
+    remembering(&mut seen, &second);
+    a_minute_later(&mut seen);
+    assert_eq!(anchors(&plan(&seen)).len(), 1);
+    // A trade that the ledger names and the fills lack may be what differs.
+    seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+    seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
+    assert!(anchors(&plan(&seen)).is_empty());
+}
+
+#[test]
+fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
+    // Quarantined: the book has every fill that the exchange has, and no derived position.
+    let mut seen = quiet();
+    let fills = vec![fill(1, "77", "1"), fill(2, "78", "1")];
+    let mut close = close_look(fills.clone(), fills, "2");
+    close.fills.as_mut().unwrap().reaches_oldest = true;
+    seen.symbols.insert(btc(), close);
+    let stated = |seen: &mut Observation| {
+        let mut stated: Vec<Anchor> = Vec::new();
+        for cycle in 0..3 {
+            let decided = plan(seen);
+            stated.extend(anchors(&decided).into_iter().cloned());
+            seen.book.anchors = stated.iter().map(|anchor| Sourced::new(anchor.clone(), Source::Repair)).collect();
+            remembering(seen, &decided);
+            a_minute_later(seen);
+            // Time goes on, and with it the oldest instant that the venue answers for.
+            let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+            walk.window = TimeWindow::new(at(-1_000_000 + 60_000 * (cycle + 1)), at(0)).unwrap();
+        }
+        (stated.len(), seen.book.discrepancies.len())
+    };
+    seen.book.quarantined = [btc()].into();
+    assert_eq!(stated(&mut seen), (0, 0));
+    // Nor is the past searched for what would explain it.
+    seen.positions = Ok(answer(vec![held("2")]));
+    let asked = suspects(&seen, &Policy::default(), &BTreeSet::new());
+    assert!(asked.get(&btc()).is_none_or(|suspect| !suspect.position_differs));
+}
+
+#[test]
+fn a_conditional_order_that_triggered_did_not_end_without_a_fill() {
+    let long_ago = EventTime::ms(at(-864_000_000));
+    let ended = |status: OrderStatus, triggered: Option<&str>, sibling: bool| {
+        let mut seen = quiet();
+        let mut waiting = order("9", status, "0");
+        waiting.key.class = OrderClass::Conditional;
+        waiting.executed = None;
+        waiting.client_order_id = Some(ClientOrderId::new("sl-1").unwrap());
+        waiting.triggered_order_id = triggered.map(|id| OrderId::new(id).unwrap());
+        waiting.updated = Some(long_ago);
+        if sibling {
+            let mut regular = order("77", OrderStatus::Filled, "0.05");
+            regular.client_order_id = waiting.client_order_id.clone();
+            seen.book.orders.insert(regular.key.clone(), booked(regular, "0.05"));
+        }
+        let reference = OrderRef::Id(OrderClass::Conditional, waiting.key.order_id.clone());
+        seen.book.orders.insert(waiting.key.clone(), booked(waiting, "0"));
+        let mut close = close_look(vec![], vec![], "0");
+        close.positions = Ok(answer(vec![]));
+        close.orders = vec![(reference, Ok(None))];
+        seen.symbols.insert(btc(), close);
+        let mut ended = false;
+        for _ in 0..3 {
+            let decided = plan(&seen);
+            ended |= decided.repairs().any(|repair| repair.kind == "end_vanished_order");
+            remembering(&mut seen, &decided);
+        }
+        ended
+    };
+    assert!(ended(OrderStatus::New, None, false));
+    assert!(!ended(OrderStatus::Triggered, None, false));
+    assert!(!ended(OrderStatus::New, Some("77"), false));
+    assert!(!ended(OrderStatus::New, None, true));
+}
+
+#[tokio::test]
+async fn a_position_that_the_repair_opened_is_verified() {
+    let mut mocks = Mocks::empty();
+    mocks.positions = MockPositionRepository::new();
+    let long = BookPosition {
+        symbol: btc(),
+        settle_asset: checks::usdt(),
+        exchange: None,
+        position: DerivedPosition {
+            position_side: PositionSide::Long,
+            qty: "1".parse().unwrap(),
+            entry_price_avg: None,
+            open_cost: None,
+            certainty: ledger_core::Certainty::Known,
+            realized: ledger_core::CertainTotal::default(),
+            fees: vec![],
+            funding: vec![],
+            fill_count: 1,
+            updated_at: None,
+            position: None,
+        },
+        unreal_pnl: None,
+        mark: None,
+        reconcile_status: None,
+    };
+    mocks.positions.expect_positions().returning(move |_| Ok(vec![long.clone()]));
+    mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
+    mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
+    // Neither side knew of it when it was looked at; the exchange is flat.
+    let verification = verify(&quiet(), &mocks.book(), &account_id()).await.unwrap();
+    assert_eq!(verification.mismatched_positions, [(btc(), PositionSide::Long)].into());
+}
+
+#[test]
+fn a_symbol_that_cannot_be_added_up_leaves_the_others_to_be_reconciled() {
+    let huge = "9".repeat(38);
+    let mut seen = half_known();
+    let name = symbol("ETHUSDT");
+    let of = |id: i64| {
+        let mut fill = fill(id, "90", &huge);
+        fill.key.symbol = name.clone();
+        fill
+    };
+    let mut close = close_look(vec![of(8), of(9)], vec![], "0");
+    close.positions = Ok(answer(vec![]));
+    seen.symbols.insert(name.clone(), close);
+    let decided = plan(&seen);
+    let found: Vec<_> = decided.symbols[&name].findings.iter().map(|finding| finding.kind).collect();
+    assert!(found.contains(&DiscrepancyKind::BeyondRange), "{found:?}");
+    // What the exchange states is recorded all the same, here and of the other symbol.
+    assert_eq!(decided.symbols[&name].statements.len(), 2);
+    assert_eq!(decided.symbols[&btc()].statements.len(), 1);
+}
