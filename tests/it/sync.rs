@@ -1,6 +1,6 @@
 //! `sync` and `audit` against an exchange over HTTP, and what they leave in the journal.
 
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 use std::process::{Command, Stdio};
 
 use exchange_client::simulator::FaultProfile;
@@ -432,6 +432,21 @@ fn an_interrupted_first_sync_stays_with_its_exchange() {
         assert!(next.stdout.contains(&proxy.base_url), "{}", next.transcript());
         assert_same_fills(&exchange, &sandbox);
     }
+}
+
+/// A run that waits for the next minute's request weight says so, also where there is no terminal.
+#[test]
+fn waiting_for_request_weight_is_told() {
+    let exchange = traded(19);
+    let sandbox = Sandbox::empty();
+    let mut command = sandbox.prepared(&["sync", "--weight-percent", "1"], &exchange.environment());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let told = lines.find(|line| line.contains("waiting until"));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(told.is_some_and(|told| told.contains("for request weight")));
+    assert!(lines.all(|line| !line.contains("waiting until")), "it is told once");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 
 /// Two accounts of a book are never one account of the exchange.

@@ -156,4 +156,7 @@ pub struct Usage {
     pub orders_10s: Option<u32>,
     /// What the exchange said last about this account's orders in the running minute.
     pub orders_1m: Option<u32>,
+    /// Until when, by the local clock, the last read had to wait that the budget of a minute had no room for. Over when
+    /// it lies in the past.
+    pub waits_until: Option<TimestampMs>,
 }

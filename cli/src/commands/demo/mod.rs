@@ -125,13 +125,19 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     )?;
 
     narrator.heading(context, "4. The sync fetches what is missing, and journals why")?;
-    let (syncs, left) = sync(world, &entry_events).await?;
+    let Synced { reports: syncs, waited, left } = sync(world, &entry_events).await?;
     let repaired = syncs.iter().flat_map(|sync| &sync.repairs);
     let repaired = repaired.map(|repair| (repair.kind.as_str(), repair.cause.as_str()));
     narrator.kinds(context, repaired)?;
     let repairs: usize = syncs.iter().map(|sync| sync.repairs.len()).sum();
     let recorded: usize = syncs.iter().map(|sync| sync.counts.recorded).sum();
-    let left_text = if left.is_empty() { "Nothing is left".to_owned() } else { format!("{} left", left.len()) };
+    let left_text = match (left.len(), waited) {
+        (0, 0) => "Nothing is left".to_owned(),
+        (0, waited) => {
+            format!("{} waited for a second look, and after it nothing is left", count(waited as u64, "finding"))
+        }
+        (left, _) => format!("{left} left"),
+    };
     narrator.say(
         context,
         &format!(
@@ -227,12 +233,20 @@ fn logged(bot: &Bot<'_>) -> LabelSources {
     LabelSources { events: read.events, states: Vec::new() }
 }
 
-/// Brings the book in line, look by look, and answers every report with what is left after the last ones.
-async fn sync(
-    world: &DemoWorld,
-    entry_events: &[LabelSources],
-) -> Result<(Vec<CycleReport>, Vec<String>), CommandError> {
-    let (mut reports, mut left) = (Vec::new(), Vec::new());
+/// What came of bringing the book in line.
+#[derive(Default)]
+struct Synced {
+    /// Of every look.
+    reports: Vec<CycleReport>,
+    /// How much was left after the first looks.
+    waited: usize,
+    /// What is left after the last ones.
+    left: Vec<String>,
+}
+
+/// Brings the book in line, look by look.
+async fn sync(world: &DemoWorld, entry_events: &[LabelSources]) -> Result<Synced, CommandError> {
+    let Synced { mut reports, mut waited, mut left } = Synced::default();
     for (account, labels) in world.accounts.iter().zip(entry_events) {
         for look in 1..=LOOKS_MAX {
             let report = reconciler_with(world, account, labels).sync().await?;
@@ -243,13 +257,16 @@ async fn sync(
             if open.is_empty() {
                 break;
             }
+            if look == 1 {
+                waited += open.len();
+            }
             if look == LOOKS_MAX {
                 left.extend(open);
             }
             world.simulator.step(Duration::from_mins(2));
         }
     }
-    Ok((reports, left))
+    Ok(Synced { reports, waited, left })
 }
 
 /// The checks of `verify` for both accounts: the first one's as a table, of the other one what is not as it should be.

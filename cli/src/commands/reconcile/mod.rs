@@ -22,7 +22,7 @@ use crate::Context;
 use crate::args::ReconcileArgs;
 use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Format, Output};
+use crate::output::Format;
 use crate::times::show_time;
 use crate::wiring::{Access, Exchanges, Interruption, OpenBook, open_book};
 
@@ -172,8 +172,8 @@ async fn one(
     let asked = exchange.clone();
     let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };
     let report: CycleReport = match mode {
-        Mode::Sync => beside(reconciler.sync(), &target.id, asked.as_ref(), &mut context.output).await?,
-        Mode::Audit => beside(reconciler.audit(), &target.id, asked.as_ref(), &mut context.output).await?,
+        Mode::Sync => beside(reconciler.sync(), &target.id, asked.as_ref(), context).await?,
+        Mode::Audit => beside(reconciler.audit(), &target.id, asked.as_ref(), context).await?,
     };
     report::print(mode, &target.id, &base_url, &report, context)
 }
@@ -264,10 +264,10 @@ async fn beside<T>(
     cycle: impl Future<Output = T>,
     account: &AccountId,
     exchange: &dyn ExchangeReader,
-    output: &mut Output,
+    context: &mut Context,
 ) -> T {
     let mut cycle = std::pin::pin!(cycle);
-    let mut before = None;
+    let mut told: Option<TimestampMs> = None;
     loop {
         tokio::select! {
             biased;
@@ -275,13 +275,19 @@ async fn beside<T>(
             () = tokio::time::sleep(PROGRESS_EVERY) => {}
         }
         let usage = exchange.usage();
-        let waits = if before == Some(usage.requests) { "; waiting for the exchange" } else { "" };
-        before = Some(usage.requests);
-        output.progress(&format!(
-            "account {account}: {} of weight {}{waits}",
-            count(usage.requests, "request"),
-            usage.weight
-        ));
+        let now = context.clock.now();
+        let output = &mut context.output;
+        // Also where no terminal is: whoever reads the log must see why nothing happens. Each wait is told once; several
+        // requests wait for the same minute, measured a little apart.
+        let is_new = |until: &TimestampMs| told.is_none_or(|told| *until > told.saturating_add_ms(1_000));
+        if let Some(until) = usage.waits_until.filter(|until| *until > now).filter(is_new) {
+            told = Some(until);
+            let until = show_time(until.saturating_add_ms(999 - (until.as_ms() + 999) % 1_000), &output.zone);
+            output.remark(&format!(
+                "account {account}: waiting until {until} for request weight: this run's share of the minute is used up"
+            ));
+        }
+        output.progress(&format!("account {account}: {} of weight {}", count(usage.requests, "request"), usage.weight));
     }
 }
 

@@ -124,6 +124,8 @@ pub(super) struct RestClient {
     weight_1m: AtomicU64,
     orders_10s: AtomicU64,
     orders_1m: AtomicU64,
+    /// Until when the last read waited for its budget, by our clock.
+    waits_until_ms: AtomicI64,
 }
 
 impl RestClient {
@@ -172,6 +174,7 @@ impl RestClient {
             weight_1m: AtomicU64::new(UNSTATED),
             orders_10s: AtomicU64::new(UNSTATED),
             orders_1m: AtomicU64::new(UNSTATED),
+            waits_until_ms: AtomicI64::new(UNMEASURED),
         }
     }
 
@@ -187,6 +190,8 @@ impl RestClient {
             weight_1m: stated(&self.weight_1m),
             orders_10s: stated(&self.orders_10s),
             orders_1m: stated(&self.orders_1m),
+            // Before the first wait it holds what no clock shows.
+            waits_until: TimestampMs::new(self.waits_until_ms.load(Ordering::Relaxed)).ok(),
         }
     }
 
@@ -366,6 +371,8 @@ impl RestClient {
                 Ok(()) => return Ok(()),
                 Err(until) => {
                     let wait_ms = (until - tokio::time::Instant::now()).as_millis();
+                    let until_ms = self.clock.now().as_ms().saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX));
+                    self.waits_until_ms.store(until_ms, Ordering::Relaxed);
                     tracing::debug!(%endpoint, wait_ms, "waiting for the next minute's request budget");
                     tokio::time::sleep_until(until).await;
                 }
