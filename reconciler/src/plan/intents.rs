@@ -166,8 +166,8 @@ pub(crate) fn accepted(intent: &OrderIntent, order: &Order) -> [Statement; 2] {
     labelled.engine.clone_from(&intent.engine);
     labelled.signal_id.clone_from(&intent.signal_id);
     labelled.exit_reason = match intent.role {
-        IntentRole::Entry | IntentRole::Dca => None,
-        IntentRole::Exit => Some(ExitReason::AutoExit),
+        // Why the bot closes is its own to say, whenever it does; without its word the fold goes by the signal.
+        IntentRole::Entry | IntentRole::Dca | IntentRole::Exit => None,
         IntentRole::TakeProfit => Some(ExitReason::TakeProfit),
         IntentRole::StopLoss => Some(ExitReason::StopLoss),
     };

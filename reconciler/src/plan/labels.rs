@@ -13,6 +13,7 @@ use ledger_core::{
 use serde_json::json;
 
 use super::candidates::Candidates;
+use super::orphans::can_only_close;
 use super::positions::openers;
 use super::restored::{Restored, has_signal, latest};
 use super::{Plan, describe_order};
@@ -166,7 +167,7 @@ pub(super) fn plan_labels(
         let after = json!({ "engine": label.engine.as_str() });
         symbol_plan.repair(finding, "label_order", Some(json!({ "engine": null })), Some(after));
         let is_signalled = has_signal(observation, order) || candidates.is_wanted(&order.key);
-        if label.is_from_files && !is_signalled && !is_closing(order) {
+        if label.is_from_files && !is_signalled && !can_only_close(order) {
             restore_signal(observation, order, &label, symbol_plan);
         }
     }
@@ -188,10 +189,6 @@ fn restore_signal(observation: &Observation, order: &Order, label: &Labelled, sy
     if let Some((_, statements)) = restored.statements() {
         symbol_plan.statements.extend(statements);
     }
-}
-
-fn is_closing(order: &Order) -> bool {
-    order.reduce_only == Some(true) || order.close_position == Some(true)
 }
 
 fn finding(order: &Order, outlook: Outlook, evidence: String) -> Finding {

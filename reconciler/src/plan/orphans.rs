@@ -16,7 +16,7 @@ pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
         let is_flat = |qty: ledger_core::Decimal| qty.is_zero();
         let exchange_is_flat = observation.exchange_qty(symbol, side).is_some_and(is_flat);
         let book_is_flat = is_flat(observation.book.qty(symbol, side));
-        if !observation.is_in_scope(symbol) || !can_only_close(order, side) || !exchange_is_flat || !book_is_flat {
+        if !observation.is_in_scope(symbol) || !can_only_close(order) || !exchange_is_flat || !book_is_flat {
             continue;
         }
         let subject = Subject::Order(order.key.clone());
@@ -38,7 +38,10 @@ pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
     }
 }
 
-fn can_only_close(order: &Order, side: PositionSide) -> bool {
+/// Whether an order cannot open anything. In hedge mode no order says that it is reduce-only: its side of its position
+/// does.
+pub(super) fn can_only_close(order: &Order) -> bool {
+    let side = order.position_side.unwrap_or(PositionSide::Net);
     order.reduce_only == Some(true)
         || order.close_position == Some(true)
         || matches!((side, order.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))

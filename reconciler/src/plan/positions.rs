@@ -2,7 +2,8 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `case_c_a_position_out_of_nowhere_is_restored_with_its_records`.
-//! 2. `a_close_that_was_missed_is_completed_with_its_reason`.
+//! 2. `a_close_that_was_missed_is_completed_with_its_reason`, and so is
+//!    `a_round_trip_that_was_missed_as_a_whole`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,7 @@ use super::labels::{Labels, by_client_id};
 use super::orders::describe_order;
 use super::restored::{Restored, exit_reason, has_signal, latest};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
+use crate::client_id::{Sender, sender};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::flow::{Flow, Move};
 use crate::observation::{FillWalk, Observation};
@@ -60,19 +62,18 @@ fn plan_position(
     let position = Position { observation, symbol, side, stated_qty };
     let found = position.mismatch(walk, now)?;
     let symbol_plan = plan.symbol(symbol);
-    let Some(mut finding) = found else { return Ok(()) };
     let Some(walk) = walk else {
-        symbol_plan.find(finding);
+        if let Some(finding) = found {
+            symbol_plan.find(finding);
+        }
         return Ok(());
     };
     let fills = walk.in_fold_order();
     let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
-    let records = Records { context: *context, answers: finding.key() };
-    if position.book_has_nothing() {
-        records.restore_entries(&flow, symbol_plan);
-    } else {
-        records.restore_exits(&flow, symbol_plan);
-    }
+    let records = Records { context: *context, answers: found.as_ref().map(Finding::key) };
+    let is_out_of_nowhere = found.is_some() && position.book_has_nothing();
+    records.restore(&flow, is_out_of_nowhere, symbol_plan);
+    let Some(mut finding) = found else { return Ok(()) };
     let entry_now = stated.and_then(|stated| stated.entry_price);
     let basis = AnchorBasis { observation, symbol, side, walk, flow: &flow, entry_now };
     basis.plan(&mut finding, symbol_plan)?;
@@ -156,10 +157,11 @@ impl Position<'_> {
     }
 }
 
-/// Restores the bot's records behind missing fills, in answer to one finding.
+/// Restores the bot's records behind missing fills: of what is open, and of round trips that were missed as a whole.
 struct Records<'a> {
     context: RecordContext<'a>,
-    answers: DiscrepancyKey,
+    /// The finding about the position, if it differs.
+    answers: Option<DiscrepancyKey>,
 }
 
 impl Records<'_> {
@@ -182,10 +184,32 @@ impl Records<'_> {
         first.into_iter().filter_map(|(key, step)| Some((latest(self.context.observation, &key)?, step))).collect()
     }
 
-    /// Case C: the signals behind the position that is open.
-    fn restore_entries(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) {
-        for (order, step) in self.orders(flow.open_trip(), |step| !step.closes() || step.opens(), symbol_plan) {
-            if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {
+    fn restore(&self, flow: &Flow<'_>, is_out_of_nowhere: bool, symbol_plan: &mut SymbolPlan) {
+        let mut restored = self.restore_exits(flow, symbol_plan);
+        if is_out_of_nowhere {
+            self.restore_entries(flow.open_trip(), |_| true, &mut restored, symbol_plan);
+        }
+        // What somebody else opened in the meantime is no decision of the bot's.
+        let is_ours = |order: &Order| {
+            matches!(sender(order.client_order_id.as_ref(), &self.context.policy.schemes), Sender::Bot(_))
+        };
+        self.restore_entries(&flow.moves, is_ours, &mut restored, symbol_plan);
+    }
+
+    /// Case C: the signals behind what was opened.
+    fn restore_entries(
+        &self,
+        moves: &[Move<'_>],
+        is_wanted: impl Fn(&Order) -> bool,
+        done: &mut BTreeSet<OrderKey>,
+        symbol_plan: &mut SymbolPlan,
+    ) {
+        for (order, step) in self.orders(moves, |step| !step.closes() || step.opens(), symbol_plan) {
+            if has_signal(self.context.observation, order)
+                || self.context.candidates.is_wanted(&order.key)
+                || !is_wanted(order)
+                || !done.insert(order.key.clone())
+            {
                 continue;
             }
             let label = by_client_id(order, self.context.policy).or_else(|| self.context.labels.of(order));
@@ -198,12 +222,13 @@ impl Records<'_> {
                 engine: label.map(|label| label.engine),
                 exit_reason: None,
             };
-            self.restore(&restored, symbol_plan);
+            self.note(&restored, symbol_plan);
         }
     }
 
-    /// Case D: the signals behind the close, and why it was closed.
-    fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) {
+    /// Case D: the signals behind the closes, and why they were made. Answers the orders that have one now.
+    fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) -> BTreeSet<OrderKey> {
+        let mut done = BTreeSet::new();
         for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
             let (reason, why) = exit_reason(self.context.observation, self.context.policy, order);
             let kind = match reason {
@@ -224,11 +249,13 @@ impl Records<'_> {
                 exit_reason: Some(reason),
                 confidence: "estimated",
             };
-            self.restore(&restored, symbol_plan);
+            done.insert(order.key.clone());
+            self.note(&restored, symbol_plan);
         }
+        done
     }
 
-    fn restore(&self, restored: &Restored<'_>, symbol_plan: &mut SymbolPlan) {
+    fn note(&self, restored: &Restored<'_>, symbol_plan: &mut SymbolPlan) {
         let Some((signal_id, statements)) = restored.statements() else { return };
         symbol_plan.statements.extend(statements);
         let order = describe_order(restored.order);
@@ -236,7 +263,7 @@ impl Records<'_> {
         symbol_plan.repairs.push(NewRepair {
             symbol: Some(restored.order.key.symbol.clone()),
             kind: "restore_signal".to_owned(),
-            discrepancy: Some(self.answers.clone()),
+            discrepancy: self.answers.clone().or_else(|| missing_fills(restored.order, symbol_plan)),
             evidence_json: json!({ "evidence": cause, "confidence": restored.confidence }).to_string(),
             cause,
             before_json: None,
@@ -251,6 +278,13 @@ impl Records<'_> {
             ),
         });
     }
+}
+
+/// The finding that the book lacks an order's fills.
+fn missing_fills(order: &Order, symbol_plan: &SymbolPlan) -> Option<DiscrepancyKey> {
+    let subject = Subject::Order(order.key.clone());
+    let is_it = |finding: &&Finding| finding.kind == DiscrepancyKind::MissingFills && finding.subject == subject;
+    symbol_plan.findings.iter().find(is_it).map(Finding::key)
 }
 
 /// The order that opened the position that is open now: as the fills at the exchange tell, else as the book has it.

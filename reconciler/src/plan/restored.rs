@@ -9,6 +9,7 @@ use ledger_core::{
 };
 use serde_json::json;
 
+use super::orphans::can_only_close;
 use crate::client_id::{Sender, sender};
 use crate::observation::Observation;
 use crate::policy::Policy;
@@ -118,25 +119,33 @@ pub(super) fn exit_reason(observation: &Observation, policy: &Policy, order: &Or
     if let Some(reason) = by_type(order).or_else(|| came_of(observation, order).and_then(by_type)) {
         return (reason, "by the type of the conditional order that triggered");
     }
-    let is_reducing = order.reduce_only == Some(true) || order.close_position == Some(true);
+    let is_reducing = can_only_close(order);
     match sent {
         Sender::Bot(label) => match label.role {
             Some(IntentRole::TakeProfit) => (ExitReason::TakeProfit, "by its client order id"),
             Some(IntentRole::StopLoss) => (ExitReason::StopLoss, "by its client order id"),
             Some(IntentRole::Exit) => (ExitReason::AutoExit, "by its client order id"),
             Some(IntentRole::Entry | IntentRole::Dca) | None if is_reducing => {
-                (ExitReason::AutoExit, "reduce-only, by the bot's client order id")
+                (ExitReason::AutoExit, "it can only close, by the bot's client order id")
             }
             Some(IntentRole::Entry | IntentRole::Dca) | None => {
                 (ExitReason::Unknown, "the bot's, for a reason of its own")
             }
         },
         Sender::Person => (ExitReason::ManualClose, "by the client order id of the exchange's own apps"),
-        // Every program gives its orders an id of its own; a hand does not.
-        Sender::Unknown if order.client_order_id.is_none() => (ExitReason::ManualClose, "it has no client order id"),
-        Sender::Unknown if intent.is_some() && is_reducing => (ExitReason::AutoExit, "reduce-only, by the bot"),
+        // Every program gives its orders an id of its own; a hand does not. An order known only from its fills has none
+        // because nobody asked.
+        Sender::Unknown if order.client_order_id.is_none() && is_stated(observation, &order.key) => {
+            (ExitReason::ManualClose, "it has no client order id")
+        }
+        Sender::Unknown if intent.is_some() && is_reducing => (ExitReason::AutoExit, "it can only close, by the bot"),
         Sender::Unknown | Sender::Exchange(_) => (ExitReason::Unknown, "nothing tells who sent it"),
     }
+}
+
+/// Whether the exchange itself told of the order in this look.
+fn is_stated(observation: &Observation, key: &OrderKey) -> bool {
+    observation.stated_orders().any(|row| row.entity.key == *key)
 }
 
 fn by_type(order: &Order) -> Option<ExitReason> {

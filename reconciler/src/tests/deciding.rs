@@ -546,3 +546,111 @@ fn a_close_that_was_missed_is_completed_with_its_reason() {
         assert_eq!(said.unwrap_or(ExitReason::Unknown), if kind.is_some() { reason } else { ExitReason::Unknown });
     }
 }
+
+fn exit_reasons(plan: &Plan) -> Vec<ExitReason> {
+    let statements = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+    statements
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Order(order) => order.exit_reason,
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_round_trip_that_was_missed_as_a_whole() {
+    let mut seen = quiet();
+    let mut opening = fill(1, "70", "0.05");
+    opening.time = EventTime::ms(at(-500_000));
+    let mut closing = fill(2, "77", "0.05");
+    (closing.key.side, closing.time) = (Side::Sell, EventTime::ms(at(-400_000)));
+    let mut bought = ordered("70", -501_000);
+    bought.client_order_id = Some(ClientOrderId::new("fb:swing:e:1").unwrap());
+    let mut sold = Order { side: Side::Sell, ..ordered("77", -401_000) };
+    sold.client_order_id = Some(ClientOrderId::new("fb:swing:x:1").unwrap());
+    seen.orders = Ok(walk(vec![bought, sold]));
+    let mut close = close_look(vec![opening, closing], vec![], "0");
+    close.positions = Ok(answer(vec![]));
+    seen.symbols.insert(btc(), close);
+    let decided = plan(&seen);
+    // No position differs: both sides are flat.
+    assert!(decided.findings().all(|finding| !matches!(finding.subject, Subject::Position(..))), "{decided:#?}");
+    assert_eq!(exit_reasons(&decided), [ExitReason::AutoExit]);
+    let statements = &decided.symbols[&btc()].statements;
+    let kinds: Vec<_> = statements
+        .iter()
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Signal(signal) => Some(signal.kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kinds, [SignalKind::AutoExit, SignalKind::Entry]);
+    // Each answers the fills of its order.
+    let restoring: Vec<_> = decided.repairs().filter(|repair| repair.kind == "restore_signal").collect();
+    assert!(restoring.len() == 2 && restoring.iter().all(|repair| repair.discrepancy.is_some()), "{restoring:?}");
+}
+
+#[test]
+fn in_hedge_mode_a_close_tells_itself_by_its_sides() {
+    for (order_side, position_side, reason) in [
+        (Side::Sell, PositionSide::Long, Some(ExitReason::AutoExit)),
+        (Side::Buy, PositionSide::Short, Some(ExitReason::AutoExit)),
+        // In one-way mode the same order may be an entry.
+        (Side::Sell, PositionSide::Net, None),
+    ] {
+        let mut seen = quiet();
+        let is_net = position_side == PositionSide::Net;
+        seen.position_mode = Ok(if is_net { PositionMode::OneWay } else { PositionMode::Hedge });
+        let mut opening = fill(1, "70", "0.05");
+        let mut closing = fill(2, "77", "0.05");
+        (opening.position_side, closing.position_side) = (Some(position_side), Some(position_side));
+        (opening.key.side, closing.key.side) =
+            (if order_side == Side::Sell { Side::Buy } else { Side::Sell }, order_side);
+        let mut sent = Order { side: order_side, position_side: Some(position_side), ..ordered("77", -400_000) };
+        // The bot's id says no more than that it is the bot's; reduce-only cannot be sent in hedge mode.
+        sent.client_order_id = Some(ClientOrderId::new("fb:swing:e:1").unwrap());
+        sent.reduce_only = Some(false);
+        seen.orders = Ok(walk(vec![sent]));
+        seen.book.unfolded = [btc()].into();
+        let mut close = close_look(vec![opening.clone(), closing], vec![opening], "0");
+        close.positions = Ok(answer(vec![]));
+        seen.symbols.insert(btc(), close);
+        let decided = plan(&seen);
+        only(&decided, DiscrepancyKind::UnrecordedClose);
+        assert_eq!(exit_reasons(&decided).first().copied(), reason, "{order_side} {position_side}");
+    }
+}
+
+#[test]
+fn no_close_by_hand_is_concluded_from_a_failed_query() {
+    let opening = fill(1, "70", "0.05");
+    let mut closing = fill(2, "77", "0.05");
+    closing.key.side = Side::Sell;
+    // As an import of trades leaves it.
+    let stub = Order::known_from_fill(order("77", OrderStatus::Unknown, "0").key, Side::Sell, None);
+    for (asked, said) in [(Err(lost()), vec![]), (Ok(Some(stated(stub.clone()))), vec![ExitReason::ManualClose])] {
+        let mut seen = quiet();
+        seen.orders = Err(lost());
+        seen.book.orders.insert(stub.key.clone(), booked(stub.clone(), "0"));
+        seen.book.unfolded = [btc()].into();
+        let mut close = close_look(vec![opening.clone(), closing.clone()], vec![opening.clone()], "0");
+        close.orders = vec![(OrderRef::Id(OrderClass::Regular, stub.key.order_id.clone()), asked)];
+        seen.symbols.insert(btc(), close);
+        assert_eq!(exit_reasons(&plan(&seen)), said);
+    }
+}
+
+#[test]
+fn the_bots_own_close_reason_stands() {
+    // What an answer to an order of role exit leaves, then what the bot says of it.
+    let sent = OrderIntent { role: IntentRole::Exit, ..intent() };
+    let [answered, _] = crate::plan::accepted(&sent, &order("77", OrderStatus::Filled, "0.05"));
+    let AnyFact::Order(answered) = answered.fact else { panic!("no order") };
+    for reason in [ExitReason::StopLoss, ExitReason::TakeProfit, ExitReason::ManualClose, ExitReason::AutoExit] {
+        let said =
+            Order { exit_reason: Some(reason), ..Order::known_from_fill(answered.key.clone(), Side::Sell, None) };
+        let (joined, _) =
+            ledger_core::merge(&Sourced::new(answered.clone(), Source::Bot), &Sourced::new(said, Source::Bot));
+        assert_eq!(joined.fact.exit_reason, Some(reason));
+    }
+}
