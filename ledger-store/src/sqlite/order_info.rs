@@ -299,7 +299,9 @@ fn compose<K: Fn() -> String>(
         .or_else(|| signal.and_then(|signal| signal.engine.clone()));
     let exit_reason = exit_reason
         .or_else(|| intent.and_then(|intent| reason_of_role(intent.role)))
-        .or_else(|| signal.and_then(|signal| reason_of_signal(signal.kind)));
+        .or_else(|| signal.and_then(|signal| reason_of_signal(signal.kind)))
+        // Sent by the bot as an exit, and nobody says why.
+        .or_else(|| intent.filter(|intent| intent.role == IntentRole::Exit).map(|_| ExitReason::AutoExit));
     Ok(OrderInfo { context: OrderContext { engine, exit_reason, client_order_id, order_type }, position_side })
 }
 
