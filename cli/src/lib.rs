@@ -42,7 +42,7 @@ pub fn main() -> std::process::ExitCode {
         stdout: Box::new(BufWriter::new(stdout)),
         stderr: Box::new(std::io::stderr()),
         live: std::io::stderr().is_terminal(),
-        width: wiring::terminal_width(terminal),
+        width: Some(wiring::terminal_width(terminal)),
         clock: wiring::system_clock(),
         zone_variable: wiring::zone_variable(),
     };
@@ -58,7 +58,7 @@ pub struct Surroundings {
     pub stderr: Box<dyn Write>,
     /// Whether standard error is a terminal, so that progress can be shown.
     pub live: bool,
-    /// The terminal's width; `None` when standard output is no terminal.
+    /// How wide tables may be; `None` when nothing limits them.
     pub width: Option<u16>,
     /// The local clock.
     pub clock: Arc<dyn Clock>,

@@ -22,12 +22,19 @@ pub(crate) fn system_clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-/// How wide a table may be: what `COLUMNS` says, else the terminal's width; `None` when nothing limits it.
+/// How wide a table is where nothing says how wide it may be: a file, a pipe, a mail. Evidence is wrapped there, too.
+const WIDTH_ELSEWHERE: u16 = 200;
+
+/// How wide a table may be: what `COLUMNS` says, else the terminal's width, else [`WIDTH_ELSEWHERE`].
 #[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
-pub(crate) fn terminal_width(is_terminal: bool) -> Option<u16> {
+pub(crate) fn terminal_width(is_terminal: bool) -> u16 {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-    columns.or_else(|| {
-        is_terminal.then(|| terminal_size::terminal_size().map_or(80, |(terminal_size::Width(width), _)| width))
+    columns.unwrap_or_else(|| {
+        if is_terminal {
+            terminal_size::terminal_size().map_or(80, |(terminal_size::Width(width), _)| width)
+        } else {
+            WIDTH_ELSEWHERE
+        }
     })
 }
 

@@ -155,3 +155,20 @@ fn fills_are_listed_as_they_are_counted() {
     let open = report.iter().find(|line| line["schema"] == "fillbook.report.rest/1").unwrap();
     assert!(open.to_string().contains(r#""-0.1""#), "-0.2 + 0.1 in fees of what is open: {open}");
 }
+
+/// Without a name that the book has, its accounts are all told; a name that was given must be one of them.
+#[test]
+fn status_tells_all_accounts_where_none_was_meant() {
+    let sandbox = Sandbox::empty();
+    for account in ["one", "two"] {
+        sandbox.run(&["init", "--account", account]).exits(0);
+    }
+    let all = sandbox.run(&["status"]).exits(0).stdout;
+    assert!(all.contains("Account    one (") && all.contains("Account    two ("), "{all}");
+    let json = sandbox.run(&["status", "--json"]).exits(0).json();
+    assert_eq!(json.iter().map(|status| status["account"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
+    let one = sandbox.run(&["status", "--account", "two"]).exits(0).stdout;
+    assert!(!one.contains("Account    one ("), "{one}");
+    let typo = sandbox.run(&["status", "--account", "tow"]).exits(1);
+    assert!(typo.stderr.contains("one, two"), "{}", typo.stderr);
+}

@@ -334,6 +334,13 @@ fn a_contract_that_answers_no_more_stops_no_other() {
     assert!(!left.is_empty(), "{}", run.transcript());
     let again = sandbox.command(&["sync"], &exchange.environment()).exits(3);
     assert!(again.stdout.contains("SOLUSDT"), "{}", again.transcript());
+    // The audit promises no repair of what a sync cannot repair, and counts what it can.
+    let to_do = |audit: &str| audit.lines().find(|line| line.starts_with("To do")).unwrap().to_owned();
+    let audit = to_do(&sandbox.command(&["audit"], &exchange.environment()).exits(3).stdout);
+    assert!(audit.contains("a sync does not repair") && !audit.contains("`fillbook sync`"), "{audit}");
+    exchange.trade("fb-five", "ETHUSDT", Side::Buy, "0.5");
+    let audit = to_do(&sandbox.command(&["audit"], &exchange.environment()).exits(3).stdout);
+    assert!(audit.contains("a sync does not repair") && audit.contains("`fillbook sync` repairs"), "{audit}");
 }
 
 /// Ctrl-C while an exchange keeps us waiting: the book is sound, and the next run goes on.

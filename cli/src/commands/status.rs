@@ -3,7 +3,7 @@
 mod freshness;
 
 use ledger_core::{PositionMode, TimestampMs};
-use ledger_store::{FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{Account, FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
 use serde_json::json;
 
 use self::freshness::{Freshness, OpenDiscrepancies, Reach};
@@ -25,21 +25,39 @@ struct Summary {
     attention: Vec<String>,
 }
 
-/// Says what the book holds, and what needs attention.
+/// Says what the book holds, and what needs attention: of the account, or of all of them when none was named and the
+/// default one is not in the book.
 ///
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let settings = context.settings.clone();
-    let store = super::open_account(context).await?;
-    let info = store.info().await?;
+    let store = crate::wiring::open_for_reading(&settings)?;
     let accounts = store.accounts().await?;
+    if settings.account_is_given || accounts.is_empty() || accounts.iter().any(|known| known.id == settings.account) {
+        super::check_account(store.as_ref(), &settings.account).await?;
+        return one(store.as_ref(), &accounts, context).await;
+    }
+    for (at, account) in accounts.iter().enumerate() {
+        if at > 0 && context.output.format != Format::Json {
+            context.output.line("")?;
+        }
+        context.settings.account = account.id.clone();
+        one(store.as_ref(), &accounts, context).await?;
+    }
+    context.settings = settings;
+    Ok(ExitCode::Fine)
+}
+
+async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> Result<ExitCode, CommandError> {
+    let settings = context.settings.clone();
+    let info = store.info().await?;
     let Some(account) = accounts.iter().find(|account| account.id == settings.account) else {
         return Err(StoreError::UnknownAccount { account: settings.account.clone() }.into());
     };
-    let freshness = Freshness::of(store.as_ref(), &settings.account, context.clock.now()).await?;
-    let discrepancies = OpenDiscrepancies::of(store.as_ref(), &settings.account, context.clock.now()).await?;
-    let mut summary = summarize(store.as_ref(), context).await?;
+    let freshness = Freshness::of(store, &settings.account, context.clock.now()).await?;
+    let discrepancies = OpenDiscrepancies::of(store, &settings.account, context.clock.now()).await?;
+    let mut summary = summarize(store, context).await?;
     summary.attention.extend(freshness.attention());
     let output = &mut context.output;
     let mode = account.mode().map_or("position mode not known", PositionMode::as_str);

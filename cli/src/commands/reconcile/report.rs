@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyStatus};
-use reconciler::{Check, CycleReport, FindingReport, RepairReport, Verdict};
+use reconciler::{Check, CycleReport, FindingReport, Outlook, RepairReport, Verdict};
 use serde_json::json;
 
 use super::super::journal::Entry;
@@ -306,7 +306,15 @@ fn left(mode: Mode, report: &CycleReport) -> String {
     match (mode, unresolved) {
         (_, 0) if pending == 0 => "nothing".to_owned(),
         (_, 0) => format!("{pending} that may settle by themselves: the next sync looks again"),
-        (Mode::Audit, _) => format!("{unresolved}{waits}: `fillbook sync` repairs what can be repaired"),
+        (Mode::Audit, _) => {
+            let repairable =
+                |found: &&FindingReport| matches!(found.finding.outlook, Outlook::Settles | Outlook::Verify);
+            let repairable = report.unresolved().filter(repairable).count();
+            let stays = unresolved.saturating_sub(repairable);
+            let repaired = (repairable > 0).then(|| format!("{repairable}: `fillbook sync` repairs"));
+            let stays = (stays > 0).then(|| format!("{stays} that a sync does not repair by itself"));
+            format!("{}{waits}", [repaired, stays].into_iter().flatten().collect::<Vec<_>>().join("; "))
+        }
         (Mode::Sync, _) => format!("{unresolved}{waits}: `fillbook discrepancies` shows them with their age"),
     }
 }

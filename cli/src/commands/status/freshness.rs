@@ -109,7 +109,8 @@ impl Freshness {
         let detail = run.detail_json.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let detail = detail.map(|detail| words(&detail)).filter(|words| !words.is_empty());
         let detail = detail.map_or(String::new(), |words| format!(": {words}"));
-        format!("run {}, {ago} ago, {}{detail}", run.id.0, run.status)
+        // One that found nothing to record is in no journal.
+        format!("run {}, the last that changed the book, {ago} ago, {}{detail}", run.id.0, run.status)
     }
 
     /// What must be read soon because the exchange forgets it.
