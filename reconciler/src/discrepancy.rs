@@ -132,8 +132,8 @@ pub enum Subject {
     History(String, TimestampMs),
     /// What the ledger says of a trade, in rows of one type.
     Ledger(Symbol, FillId, IncomeType, Asset),
-    /// A wallet.
-    Wallet(Asset),
+    /// A wallet, between two statements of it.
+    Wallet(Asset, TimestampMs, TimestampMs),
 }
 
 impl fmt::Display for Subject {
@@ -148,7 +148,7 @@ impl fmt::Display for Subject {
             Self::Query(query) => f.write_str(query),
             Self::History(stream, since) => write!(f, "{stream}/{since}"),
             Self::Ledger(symbol, fill_id, income_type, asset) => write!(f, "{symbol}/{fill_id}/{income_type}/{asset}"),
-            Self::Wallet(asset) => write!(f, "{asset}"),
+            Self::Wallet(asset, since, until) => write!(f, "{asset}/{since}/{until}"),
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct Policy {
     /// A cursor that lags by less than this is not moved for its own sake, so that a cycle that finds nothing writes
     /// nothing.
     pub cursor_stride_ms: i64,
+    /// A mark price is recorded with other news, or when the last on record is this old.
+    pub price_stride_ms: i64,
     /// An order may have been created this long before its signal, by the exchange's clock.
     pub signal_window_before_ms: i64,
     /// And this long after it.
@@ -46,6 +48,7 @@ impl Default for Policy {
             quiet_symbols_per_cycle: 2,
             quiet_again_after_ms: 30 * MINUTE_MS,
             cursor_stride_ms: 10 * MINUTE_MS,
+            price_stride_ms: 60 * MINUTE_MS,
             signal_window_before_ms: 2_000,
             signal_window_after_ms: MINUTE_MS,
             absence_grace_ms: MINUTE_MS,

@@ -121,11 +121,10 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
             let walk = close.and_then(|close| close.fills.as_ref().ok());
             walk.is_some_and(|walk| ms("at").is_some_and(|at| walk.window.since().as_ms() <= at))
         }
-        DiscrepancyKind::FootingMismatch => verification.footed.iter().any(|span| {
-            span.asset.as_str() == fingerprint.as_str()
-                && ms("since") == Some(span.since.as_ms())
-                && ms("until") == Some(span.until.as_ms())
-        }),
+        DiscrepancyKind::FootingMismatch => verification
+            .footed
+            .iter()
+            .any(|span| Subject::Wallet(span.asset.clone(), span.since, span.until).to_string() == *fingerprint),
         DiscrepancyKind::MissingLabel => {
             let is_opener = |key: &ledger_core::OrderKey| Subject::Order(key.clone()).to_string() == *fingerprint;
             let unlabelled = observation.book.openers.values().any(|key| {

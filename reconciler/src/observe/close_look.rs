@@ -40,9 +40,12 @@ impl CloseLook<'_> {
         for order in &self.suspect.orders {
             orders.push((order.clone(), self.exchange.fetch_order(self.symbol.clone(), order.clone()).await));
         }
-        // One request: those that ended without triggering vanish after days, and those that triggered became regular
-        // orders, which keep their type.
-        let span = self.span(seen, CONDITIONAL_ORDERS, seen.venue.conditional_orders.window_ms_max)?;
+        // The first time one request: those that ended without triggering vanish after days, and those that triggered
+        // became regular orders, which keep their type. From then on nothing is left out.
+        let facts = &seen.venue.conditional_orders;
+        let is_first = reached(&seen.book.cursors, CONDITIONAL_ORDERS, Some(self.symbol))?.is_none();
+        let retention_ms = if is_first && self.since.is_none() { facts.window_ms_max } else { facts.retention_ms };
+        let span = self.span(seen, CONDITIONAL_ORDERS, retention_ms)?;
         let conditional = walk_orders(self.exchange, OrderClass::Conditional, Some(self.symbol), span).await;
         let mut span = self.span(seen, FILLS, seen.venue.trades.retention_ms)?;
         span.begin_no_earlier_than(first_mention(seen, self.symbol, &span));

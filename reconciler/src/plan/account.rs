@@ -49,7 +49,7 @@ pub(super) fn plan_clock(observation: &Observation, policy: &Policy, plan: &mut 
 }
 
 /// Runs after the symbols: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
-pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
+pub(super) fn plan_account(observation: &Observation, policy: &Policy, plan: &mut Plan) {
     if let Ok(walk) = &observation.income {
         let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
         plan.account_statements.extend(new.map(Stated::statement));
@@ -71,11 +71,11 @@ pub(super) fn plan_account(observation: &Observation, plan: &mut Plan) {
         let moved = answer.rows.iter().filter(|row| latest.get(&row.entity.asset) != Some(&row.entity.wallet));
         plan.account_statements.extend(moved.map(Stated::statement));
     }
-    plan_position_words(observation, plan);
+    plan_position_words(observation, policy, plan);
 }
 
 /// The exchange's word on positions, where it is news, and the mark prices of what is held.
-fn plan_position_words(observation: &Observation, plan: &mut Plan) {
+fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Plan) {
     let mut stated = BTreeSet::new();
     for (symbol, side) in observation.position_keys() {
         let Some(answer) = observation.exchange_positions(&symbol) else { continue };
@@ -115,9 +115,15 @@ fn plan_position_words(observation: &Observation, plan: &mut Plan) {
     }
     if let Ok(answer) = &observation.mark_prices {
         let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.symbol));
+        // Prices move all the time: by themselves they are worth writing down only now and then.
+        let is_news = plan.records_facts();
         let moved = |row: &&Stated<PriceSnapshot>| {
-            let mut marks = observation.book.positions.iter().filter_map(|held| held.mark.as_ref());
-            !marks.any(|mark| mark.symbol == row.entity.symbol && mark.mark_price == row.entity.mark_price)
+            let marks = observation.book.positions.iter().filter_map(|held| held.mark.as_ref());
+            let known = marks.filter(|mark| mark.symbol == row.entity.symbol).max_by_key(|mark| mark.at);
+            known.is_none_or(|known| {
+                let age_ms = row.entity.at.as_ms().saturating_sub(known.at.as_ms());
+                known.mark_price != row.entity.mark_price && (is_news || age_ms >= policy.price_stride_ms)
+            })
         };
         plan.account_statements.extend(held.filter(moved).map(Stated::statement));
     }

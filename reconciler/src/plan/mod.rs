@@ -176,7 +176,7 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     plan_withdrawals(observation, &mut plan);
     plan_labels(observation, &candidates, &labels, &mut plan);
     plan_orphans(observation, &mut plan);
-    plan_account(observation, &mut plan);
+    plan_account(observation, policy, &mut plan);
     plan_streams(observation, policy, now, &mut plan)?;
     plan.symbols.retain(|_, symbol| !symbol.is_empty());
     Ok(plan)

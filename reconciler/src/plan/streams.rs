@@ -167,7 +167,7 @@ fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Fi
     let (since, until) = (gap.since(), gap.until());
     let evidence = format!(
         "{what} from {since} to {until} ms were not read in time and the exchange does not answer for them any more; import \
-         its export files of that time"
+         its export files of that time, and acknowledge this once they are in the book"
     );
     let subject = Subject::History(what, since);
     Finding::new(DiscrepancyKind::HistoryExpired, symbol, subject, Outlook::Stays, evidence)

@@ -15,7 +15,7 @@ pub(super) fn btc() -> Symbol {
 }
 
 /// A discrepancy that an earlier look has left.
-fn known(finding: &Finding) -> Discrepancy {
+pub(super) fn known(finding: &Finding) -> Discrepancy {
     Discrepancy {
         id: 1,
         account: account_id(),

@@ -4,9 +4,36 @@ use exchange_client::OrderRef;
 use ledger_core::{Anchor, DerivedPosition};
 use ledger_store::BookPosition;
 
-use super::deciding::{anchors, beyond_memory, btc, close_look, remembering};
+use super::deciding::{anchors, beyond_memory, btc, close_look, known, remembering};
 use super::*;
 use crate::observe::suspects::suspects;
+use crate::settle::settle;
+use crate::{Finding, Subject};
+
+/// The book holds 1 BTCUSDT long.
+fn long() -> BookPosition {
+    BookPosition {
+        symbol: btc(),
+        settle_asset: checks::usdt(),
+        exchange: None,
+        position: DerivedPosition {
+            position_side: PositionSide::Long,
+            qty: "1".parse().unwrap(),
+            entry_price_avg: None,
+            open_cost: None,
+            certainty: ledger_core::Certainty::Known,
+            realized: ledger_core::CertainTotal::default(),
+            fees: vec![],
+            funding: vec![],
+            fill_count: 1,
+            updated_at: None,
+            position: None,
+        },
+        unreal_pnl: None,
+        mark: None,
+        reconcile_status: None,
+    }
+}
 
 /// The next look comes a minute later.
 fn a_minute_later(seen: &mut Observation) {
@@ -175,28 +202,7 @@ fn a_conditional_order_that_triggered_did_not_end_without_a_fill() {
 async fn a_position_that_the_repair_opened_is_verified() {
     let mut mocks = Mocks::empty();
     mocks.positions = MockPositionRepository::new();
-    let long = BookPosition {
-        symbol: btc(),
-        settle_asset: checks::usdt(),
-        exchange: None,
-        position: DerivedPosition {
-            position_side: PositionSide::Long,
-            qty: "1".parse().unwrap(),
-            entry_price_avg: None,
-            open_cost: None,
-            certainty: ledger_core::Certainty::Known,
-            realized: ledger_core::CertainTotal::default(),
-            fees: vec![],
-            funding: vec![],
-            fill_count: 1,
-            updated_at: None,
-            position: None,
-        },
-        unreal_pnl: None,
-        mark: None,
-        reconcile_status: None,
-    };
-    mocks.positions.expect_positions().returning(move |_| Ok(vec![long.clone()]));
+    mocks.positions.expect_positions().returning(|_| Ok(vec![long()]));
     mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
     mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
     // Neither side knew of it when it was looked at; the exchange is flat.
@@ -223,4 +229,59 @@ fn a_symbol_that_cannot_be_added_up_leaves_the_others_to_be_reconciled() {
     // What the exchange states is recorded all the same, here and of the other symbol.
     assert_eq!(decided.symbols[&name].statements.len(), 2);
     assert_eq!(decided.symbols[&btc()].statements.len(), 1);
+}
+
+/// The exchange's word on 1 BTCUSDT is on record, and a mark price of `mark_ms`.
+fn holding(mark_ms: i64) -> Observation {
+    let mark = |ms: i64, price: &str| ledger_core::PriceSnapshot {
+        symbol: btc(),
+        at: at(ms),
+        mark_price: price.parse().unwrap(),
+    };
+    let mut seen = quiet();
+    let mut booked = long();
+    booked.position.position_side = PositionSide::Net;
+    booked.mark = Some(mark(mark_ms, "60000"));
+    seen.book.positions = vec![booked];
+    let known = PositionSnapshot { at: at(-9_000_000), ..held("1") };
+    seen.book.latest_positions = vec![Sourced::new(known, Source::Rest)];
+    seen.positions = Ok(answer(vec![held("1")]));
+    seen.mark_prices = Ok(answer(vec![mark(0, "60001")]));
+    seen
+}
+
+#[test]
+fn a_price_that_moved_is_no_news_by_itself() {
+    assert_eq!(plan(&holding(-600_000)).account_statements, []);
+    assert_eq!(plan(&holding(-3_600_000)).account_statements.len(), 1);
+    let mut seen = holding(-600_000);
+    seen.income = Ok(walk(vec![checks::income("FUNDING_FEE", 1, "-0.1")]));
+    assert_eq!(plan(&seen).account_statements.len(), 2);
+}
+
+#[tokio::test]
+async fn a_wallet_that_did_not_foot_is_footed_again_by_itself() {
+    let unfooted = |since: i64| {
+        let subject = Subject::Wallet(checks::usdt(), at(since), at(since + 60_000));
+        let kind = DiscrepancyKind::FootingMismatch;
+        let finding = Finding::new(kind, None, subject, Outlook::Stays, String::new());
+        let finding = finding.with("since", at(since).as_ms()).with("until", at(since + 60_000).as_ms());
+        known(&finding.with("asset", "USDT").with("moved", "5"))
+    };
+    // Two stretches of the same wallet of long ago; the row that the first lacked has come.
+    let mut seen = quiet();
+    seen.book.discrepancies = vec![unfooted(-90_000_000), unfooted(-80_000_000)];
+    let mut mocks = Mocks::empty();
+    mocks.income = MockIncomeRepository::new();
+    mocks.income.expect_income().returning(|filter, _| {
+        let mut row = checks::income("TRANSFER", 1, "5");
+        row.time = EventTime::ms(at(-89_970_000));
+        let is_inside = filter.scope.since.is_none_or(|since| since <= row.time.at)
+            && filter.scope.until.is_none_or(|until| row.time.at < until);
+        let items = is_inside.then(|| Sourced::new(row, Source::Rest)).into_iter().collect();
+        Ok(ledger_store::Page { items, next: None })
+    });
+    let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
+    let settled = settle(&seen, &plan(&seen), &verification, &account_id(), at(0)).batch.settled;
+    assert_eq!(settled, [unfooted(-90_000_000).entry.key]);
 }

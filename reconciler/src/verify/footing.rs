@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use exchange_client::WalletEffect;
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, TimestampMs};
 use ledger_store::{IncomeFilter, PageRequest, Scope};
+use serde_json::Value;
 
 use super::{BOOK_PAGE_ROWS, CheckName, FootedSpan, Tally, Verification};
 use crate::book::Book;
@@ -63,7 +64,7 @@ pub(super) async fn check_footing(
             if !foots && after.at > settled {
                 continue;
             }
-            let subject = Subject::Wallet(asset.clone());
+            let subject = Subject::Wallet(asset.clone(), before.at, after.at);
             if foots {
                 let span = FootedSpan { asset: asset.clone(), since: before.at, until: after.at };
                 verification.footed.push(span);
@@ -77,14 +78,48 @@ pub(super) async fn check_footing(
                 )
             });
             if !foots {
+                tally.detail("asset", asset.as_str());
                 tally.detail("since", before.at.as_ms());
                 tally.detail("until", after.at.as_ms());
+                tally.detail("moved", moved.to_string());
+            }
+        }
+    }
+    for span in unfooted_on_record(observation) {
+        let UnfootedSpan { span, moved } = span;
+        if !verification.footed.contains(&span) {
+            let rows = ledger_between(book, account, span.since, span.until).await?;
+            let rows: Vec<Income> = rows.into_iter().filter(|row| row.key.asset == span.asset).collect();
+            if foots(&rows, span.since, span.until, moved)? {
+                verification.footed.push(span);
             }
         }
     }
     let none = undocumented.unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
     tally.finish(CheckName::Footing, &none, verification);
     Ok(())
+}
+
+/// A stretch in which a wallet did not foot when it was looked at.
+struct UnfootedSpan {
+    span: FootedSpan,
+    moved: Decimal,
+}
+
+/// Those on record, however long ago: the rows that were missing may have come since.
+fn unfooted_on_record(observation: &Observation) -> Vec<UnfootedSpan> {
+    let kind = DiscrepancyKind::FootingMismatch.as_str();
+    let known = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
+    known
+        .filter_map(|known| {
+            let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
+            let ms = |name: &str| TimestampMs::new(evidence.get(name)?.as_i64()?).ok();
+            let text = |name: &str| evidence.get(name)?.as_str();
+            let asset = Asset::new(text("asset")?).ok()?;
+            let span = FootedSpan { asset, since: ms("since")?, until: ms("until")? };
+            Some(UnfootedSpan { span, moved: text("moved")?.parse().ok()? })
+        })
+        .collect()
 }
 
 async fn ledger_between(
