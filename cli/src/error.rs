@@ -91,10 +91,15 @@ impl fmt::Display for CommandError {
     /// The whole story on a few lines: the error, its causes, the hints.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.error)?;
-        let mut source = self.error.source();
-        while let Some(cause) = source {
-            write!(f, "\n  because: {cause}")?;
-            source = cause.source();
+        let causes: Vec<_> = std::iter::successors(self.error.source(), |cause| cause.source()).collect();
+        match causes.as_slice() {
+            // A connection fails through many layers, of which the outermost and the system have something to say.
+            [first, _, .., last] if last.is::<io::Error>() => write!(f, "\n  because: {first}: {last}")?,
+            causes => {
+                for cause in causes {
+                    write!(f, "\n  because: {cause}")?;
+                }
+            }
         }
         for hint in &self.hints {
             write!(f, "\n  try: {hint}")?;

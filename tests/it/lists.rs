@@ -169,6 +169,7 @@ fn status_tells_all_accounts_where_none_was_meant() {
     assert_eq!(json.iter().map(|status| status["account"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "two"]);
     let one = sandbox.run(&["status", "--account", "two"]).exits(0).stdout;
     assert!(!one.contains("Account    one ("), "{one}");
+    assert!(sandbox.run(&["status", "--csv"]).exits(2).stderr.contains("--json"));
     let typo = sandbox.run(&["status", "--account", "tow"]).exits(1);
     assert!(typo.stderr.contains("one, two"), "{}", typo.stderr);
 }

@@ -131,6 +131,7 @@ fn what_keeps_us_out_is_told_apart() {
     exchange.stop();
     let gone = run(&[&url, &key, &secret]).exits(5);
     assert!(gone.stderr.contains("cannot be reached"), "{}", gone.transcript());
+    assert_eq!(gone.stderr.matches("because:").count(), 1, "{}", gone.stderr);
     assert!(sandbox.files().is_empty(), "{:?}", sandbox.files().keys());
 }
 
@@ -269,6 +270,11 @@ fn labels_come_from_the_bots_own_files() {
     sandbox.write("state.json", r#"{"ETH/USDT:USDT": {"in_pos": true, "meta": {"reason": "reversal"}}}"#);
     let missing = sandbox.command(&["sync", "--entry-events", "nowhere.log"], &exchange.environment()).exits(1);
     assert!(missing.stderr.contains("nowhere.log"), "{}", missing.transcript());
+    sandbox.write("other.txt", "not what was meant\n");
+    for option in ["--entry-events", "--state"] {
+        let other = sandbox.command(&["sync", option, "other.txt"], &exchange.environment()).exits(1);
+        assert!(other.stderr.contains("nothing in other.txt can be used"), "{}", other.transcript());
+    }
     let files = ["--entry-events", "entries.log", "--state", "state.json"];
     sandbox.command(&[&["audit"], &files[..]].concat(), &exchange.environment()).exits(3);
     let run = sandbox.command(&[&["sync"], &files[..]].concat(), &exchange.environment()).exits(0);

@@ -13,6 +13,11 @@ use crate::error::{CommandError, ExitCode};
 use crate::output::{Format, Output};
 use crate::times::show_time;
 
+/// A status is no table.
+#[derive(Debug, thiserror::Error)]
+#[error("status is not a list of rows, so there is no CSV of it")]
+struct NotAList;
+
 /// What the book holds of one account.
 struct Summary {
     fill_count: u64,
@@ -31,6 +36,9 @@ struct Summary {
 /// # Errors
 /// When the book cannot be read or the output not be written.
 pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
+    if context.output.format == Format::Csv {
+        return Err(CommandError::new(ExitCode::Usage, NotAList).hint("--json, or without --csv"));
+    }
     let settings = context.settings.clone();
     let store = crate::wiring::open_for_reading(&settings)?;
     let accounts = store.accounts().await?;

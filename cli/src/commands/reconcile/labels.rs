@@ -28,14 +28,31 @@ pub(super) fn read(args: &ReconcileArgs, output: &mut Output) -> Result<LabelSou
     if let Some(path) = &args.entry_events {
         let read = parse_entry_events(&text(path)?, output.zone.time_zone());
         tell(path, &read.bad, output);
+        usable(path, read.events.is_empty(), &read.bad)?;
         labels.events = read.events;
     }
     if let Some(path) = &args.state {
         let read = parse_state(&text(path)?);
         tell(path, &read.bad, output);
+        usable(path, read.labels.is_empty(), &read.bad)?;
         labels.states = read.labels;
     }
     Ok(labels)
+}
+
+/// A file of which nothing can be used is another file than was meant. One in which nothing stands yet is not.
+fn usable(path: &Path, is_empty: bool, bad: &[BadEntry]) -> Result<(), CommandError> {
+    if is_empty && !bad.is_empty() {
+        return Err(CommandError::new(ExitCode::Error, NothingUsable { path: path.to_owned() })
+            .hint("name the file that the bot writes, or leave the option out"));
+    }
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("nothing in {} can be used", path.display())]
+struct NothingUsable {
+    path: PathBuf,
 }
 
 fn text(path: &Path) -> Result<String, CommandError> {

@@ -301,7 +301,10 @@ async fn known_account(mode: Mode, target: &AccountSettings, open: &OpenBook) ->
     if mode == Mode::Sync && may_be_made {
         return Ok(None);
     }
-    super::check_account(open.store.as_ref(), &target.id).await?;
+    super::check_account(open.store.as_ref(), &target.id).await.map_err(|error| {
+        let hint = format!("`fillbook sync --account {}` makes it from the exchange's history", target.id);
+        if may_be_made { error.hint(hint) } else { error }
+    })?;
     Ok(None)
 }
 
