@@ -1,5 +1,6 @@
 //! What earlier looks left in the journal, read back: planning remembers nothing by itself.
 
+use ledger_core::Signal;
 use serde_json::Value;
 
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -9,6 +10,9 @@ use crate::observation::BookView;
 pub(crate) const MISSES: &str = "misses";
 /// The name of the orders that may be meant.
 pub(crate) const CANDIDATES: &str = "candidates";
+
+/// The name of the moment since which the same orders may be meant, by the exchange's clock.
+pub(crate) const SINCE: &str = "candidates_since";
 
 /// A detail of the evidence that is on record for a discrepancy.
 pub(crate) fn on_record(book: &BookView, kind: DiscrepancyKind, subject: &Subject, name: &str) -> Option<Value> {
@@ -22,4 +26,11 @@ pub(crate) fn on_record(book: &BookView, kind: DiscrepancyKind, subject: &Subjec
 pub(crate) fn misses_on_record(book: &BookView, kind: DiscrepancyKind, subject: &Subject) -> u32 {
     let misses = on_record(book, kind, subject, MISSES).and_then(|misses| misses.as_u64());
     misses.and_then(|misses| u32::try_from(misses).ok()).unwrap_or(0)
+}
+
+/// In how many earlier cycles nothing decided which order followed a signal.
+pub(crate) fn signal_misses(book: &BookView, signal: &Signal) -> u32 {
+    let subject = Subject::Signal(signal.signal_id.clone());
+    let kinds = [DiscrepancyKind::SignalWithoutOrder, DiscrepancyKind::AmbiguousSignal];
+    kinds.into_iter().map(|kind| misses_on_record(book, kind, &subject)).max().unwrap_or(0)
 }

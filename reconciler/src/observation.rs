@@ -133,6 +133,8 @@ pub struct BookView {
     pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
     /// The contracts on record.
     pub instruments: BTreeSet<Symbol>,
+    /// The quantity steps of those that say.
+    pub steps: BTreeMap<Symbol, Decimal>,
     /// The symbols of facts on record whose contract is not: the book cannot derive their positions.
     pub unfolded: BTreeSet<Symbol>,
     /// The symbols whose fills the book has and cannot add up: their positions are not what the fills say.

@@ -173,6 +173,7 @@ fn quiet() -> Observation {
             latest_positions: vec![],
             latest_balances: vec![],
             instruments: [symbol("BTCUSDT")].into(),
+            steps: BTreeMap::new(),
             unfolded: BTreeSet::new(),
             quarantined: BTreeSet::new(),
             anchors: vec![],

@@ -76,6 +76,8 @@ impl BookReader<'_> {
     ) -> Result<BookView, ReconcileError> {
         let (book, id) = (self.book, self.account);
         let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
+        let steps = instruments.iter().map(|instrument| &instrument.fact);
+        let steps = steps.filter_map(|fact| Some((fact.symbol.clone(), fact.step_size?))).collect();
         let instruments: BTreeSet<_> = instruments.into_iter().map(|instrument| instrument.fact.symbol).collect();
         let unfolded: BTreeSet<Symbol> =
             self.symbols().await?.into_iter().filter(|symbol| !instruments.contains(symbol)).collect();
@@ -98,6 +100,7 @@ impl BookReader<'_> {
             latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
             latest_balances: Vec::new(),
             instruments,
+            steps,
             unfolded,
             quarantined,
             anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
@@ -182,10 +185,23 @@ impl BookReader<'_> {
         let mut signals: Vec<Sourced<Signal>> = page.doing("reading the signals")?.items;
         // One that the bot skipped says itself why no order follows; a restored one is no decision of the bot's.
         signals.retain(|signal| signal.fact.skipped.is_none() && !signal.fact.restored);
-        for signal in &signals {
-            let (since, until) = self.policy.signal_window(&signal.fact);
-            let stretch = self.stretch(Some(&signal.fact.symbol), since, until);
+        // An order that was sent late is among them, for as long as absence can prove anything.
+        let mut stretches: Vec<(&Symbol, TimestampMs, TimestampMs)> = Vec::new();
+        let mut in_order: Vec<&Signal> = signals.iter().map(|signal| &signal.fact).collect();
+        in_order.sort_by_key(|signal| (&signal.symbol, self.policy.signal_window(signal).0));
+        for signal in in_order {
+            let (since, _) = self.policy.signal_window(signal);
+            let until = since.saturating_add_ms(self.policy.absence_age_max_ms);
+            match stretches.last_mut() {
+                Some((symbol, _, last)) if **symbol == signal.symbol && since <= *last => *last = until.max(*last),
+                _ => stretches.push((&signal.symbol, since, until)),
+            }
+        }
+        for (symbol, since, until) in stretches {
+            let stretch = self.stretch(Some(symbol), since, until);
             self.read_orders(&OrderFilter::from(stretch), view).await?;
+        }
+        for signal in &signals {
             // Intents carry the bot's time, as the signal does.
             let at = signal.fact.time.at;
             let (since, until) = self.policy.signal_window_around(at);

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use exchange_client::OrderRef;
 use ledger_core::{
-    ClientOrderId, Decimal, FillId, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Price, Symbol, TimestampMs,
+    ClientOrderId, Decimal, FillId, IntentOutcome, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Price,
+    Symbol, TimestampMs,
 };
 
 use super::{Suspects, by_client_id, looked_at};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
-use crate::evidence::misses_on_record;
+use crate::evidence::{misses_on_record, signal_misses};
 use crate::observation::{Continuity, Observation};
 use crate::policy::Policy;
 
@@ -124,8 +125,13 @@ fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
 /// What the book says was decided or sent, and of which it has no order.
 fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
     for signal in seen.book.signals.iter().map(|signal| &signal.fact) {
-        let subject = Subject::Signal(signal.signal_id.clone());
-        let misses = misses_on_record(&seen.book, DiscrepancyKind::SignalWithoutOrder, &subject);
+        let outcomes = seen.book.intents.values().map(|intent| &intent.fact);
+        let mut outcomes = outcomes.filter(|intent| intent.signal_id.as_ref() == Some(&signal.signal_id)).peekable();
+        // An order that was refused is nowhere to be found, and one whose outcome nobody knows is asked for by name.
+        if outcomes.peek().is_some() && outcomes.all(|intent| intent.outcome != IntentOutcome::Accepted) {
+            continue;
+        }
+        let misses = signal_misses(&seen.book, signal);
         let age_ms = seen.asked_at.as_ms().saturating_sub(signal.time.at.as_ms());
         if misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms {
             suspects.entry(signal.symbol.clone()).or_default().is_dirty = true;
@@ -143,7 +149,7 @@ fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
 }
 
 fn is_to_be_asked_for(seen: &Observation, policy: &Policy, intent: &OrderIntent) -> bool {
-    if intent.outcome == ledger_core::IntentOutcome::Rejected {
+    if intent.outcome == IntentOutcome::Rejected {
         return false;
     }
     let misses = misses_on_record(

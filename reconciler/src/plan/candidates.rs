@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{ClientOrderId, Order, OrderClass, OrderId, OrderKey, Quantity, Signal, SignalId};
+use ledger_core::{ClientOrderId, Decimal, Order, OrderClass, OrderId, OrderKey, Quantity, Signal, SignalId};
 use serde_json::Value;
 
 use super::restored::is_restored_id;
@@ -30,8 +30,9 @@ impl<'a> Candidates<'a> {
         let mut of_signal = BTreeMap::new();
         let mut contested: BTreeMap<&OrderKey, usize> = BTreeMap::new();
         for signal in observation.book.signals.iter().map(|signal| &signal.fact) {
+            let step = observation.book.steps.get(&signal.symbol).copied();
             let free = orders.iter().copied().filter(|order| is_free(observation, policy, order));
-            let mut fitting: Vec<&Order> = free.filter(|order| fits(policy, signal, order)).collect();
+            let mut fitting: Vec<&Order> = free.filter(|order| fits(policy, signal, order, step)).collect();
             // A conditional order and the regular one that it became are one.
             let regular: BTreeSet<&OrderId> = fitting
                 .iter()
@@ -70,7 +71,7 @@ impl<'a> Candidates<'a> {
 }
 
 /// Without a known owner.
-fn is_free(observation: &Observation, policy: &Policy, order: &Order) -> bool {
+pub(super) fn is_free(observation: &Observation, policy: &Policy, order: &Order) -> bool {
     if order.signal_id.as_ref().is_some_and(|id| !is_restored_id(id)) {
         return false;
     }
@@ -81,7 +82,8 @@ fn is_free(observation: &Observation, policy: &Policy, order: &Order) -> bool {
     !matches!(sender(order.client_order_id.as_ref(), &policy.schemes), Sender::Exchange(_) | Sender::Person)
 }
 
-fn fits(policy: &Policy, signal: &Signal, order: &Order) -> bool {
+/// `step` is the contract's quantity step: what is asked for is rounded to it when it is sent.
+fn fits(policy: &Policy, signal: &Signal, order: &Order, step: Option<Decimal>) -> bool {
     let (since, until) = policy.signal_window(signal);
     let at = order.created.or(order.updated).map(|time| time.at);
     let engines_agree = match (&signal.engine, &order.engine) {
@@ -89,7 +91,10 @@ fn fits(policy: &Policy, signal: &Signal, order: &Order) -> bool {
         _ => true,
     };
     let quantities_agree = match (wanted_qty(signal), order.terms.qty) {
-        (Some(wanted), Some(qty)) => wanted == qty,
+        (Some(wanted), Some(qty)) => {
+            let is_rounding = |apart: Decimal| step.is_some_and(|step| apart.abs() < step);
+            wanted == qty || wanted.get().checked_sub(qty.get()).is_ok_and(is_rounding)
+        }
         _ => true,
     };
     order.key.symbol == signal.symbol

@@ -5,11 +5,15 @@
 //! 1. `absence_is_proven_or_it_is_unknown`: "never arrived" needs time, repeated misses in both classes, no order and no
 //!    trade that could be it, and an age at which the exchange still knows such orders.
 
+use std::collections::BTreeMap;
+
 use ledger_core::{
-    AnyFact, ExitReason, IntentOutcome, IntentRole, Order, OrderIntent, Side, Source, Statement, Symbol, TimestampMs,
+    AnyFact, ExitReason, IntentOutcome, IntentRole, Order, OrderClass, OrderIntent, OrderKey, Side, Source, Statement,
+    Symbol, TimestampMs,
 };
 use serde_json::json;
 
+use super::candidates::is_free;
 use super::{Plan, describe_order};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{MISSES, misses_on_record};
@@ -54,7 +58,9 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
     let misses = earlier.saturating_add(u32::from(was_asked));
     let sent_at = intent.created_local.saturating_add_ms(-observation.clock.skew_ms);
     let absence = Absence::of(observation, policy, sent_at, misses, now);
-    let could_be = could_be_it(observation, policy, symbol, intent.side, sent_at);
+    // What carries another client order id is not this one.
+    let is_nameless = |order: &Order| order.client_order_id.is_none();
+    let could_be = could_be_it(observation, policy, symbol, intent.side, sent_at, is_nameless);
     if was_asked && absence == Absence::Proven && could_be.is_none() {
         let evidence = format!(
             "{sent}: it never arrived; its receive window is over, {misses} looks in both order classes found nothing, and \
@@ -127,34 +133,44 @@ impl Absence {
     }
 }
 
-/// An order or fill of unknown owner that could be what was sent: then absence is not proven.
+/// An order or a trade at or after `sent_at` that nobody owns and that could be what was sent: then absence is not
+/// proven. How long after makes no difference, for nothing tells how long sending took. `could_be` says which orders,
+/// in every version of them that is known.
 pub(super) fn could_be_it(
     observation: &Observation,
     policy: &Policy,
     symbol: &Symbol,
     side: Side,
     sent_at: TimestampMs,
+    could_be: impl Fn(&Order) -> bool,
 ) -> Option<String> {
-    let (since, until) = policy.signal_window_around(sent_at);
-    let in_window = |at: TimestampMs| (since..=until).contains(&at);
+    let (since, _) = policy.signal_window_around(sent_at);
     let stated = observation.stated_orders().map(|row| &row.entity);
-    let mut orders = stated.chain(observation.book.orders.values().map(|known| &known.order.fact));
-    let nameless = orders.find(|order| {
-        order.key.symbol == *symbol
-            && order.side == side
-            && order.client_order_id.is_none()
-            && order.created.or(order.updated).is_some_and(|time| in_window(time.at))
-    });
-    if let Some(order) = nameless {
+    let orders = stated.chain(observation.book.orders.values().map(|known| &known.order.fact));
+    let mut known: BTreeMap<&OrderKey, Vec<&Order>> = BTreeMap::new();
+    for order in orders.filter(|order| order.key.symbol == *symbol && order.side == side) {
+        known.entry(&order.key).or_default().push(order);
+    }
+    let is_earlier = |order: &Order| order.created.is_some_and(|time| time.at < since);
+    let fits = |order: &Order| could_be(order) && is_free(observation, policy, order) && !is_earlier(order);
+    let is_possible = |versions: &Vec<&Order>| versions.iter().all(|order| fits(order));
+    let is_after = |order: &&&Order| order.created.or(order.updated).is_some_and(|time| time.at >= since);
+    let mut possible = known.values().filter(|versions| is_possible(versions));
+    if let Some(order) = possible.find_map(|versions| versions.iter().find(is_after)) {
         return Some(describe_order(order));
     }
-    let walk = observation.symbols.get(symbol)?.fills.as_ref().ok()?;
-    let mut fills = walk.rows.values().map(|row| &row.entity);
+    let close = observation.symbols.get(symbol)?;
+    let walk = match &close.fills {
+        Ok(walk) if walk.window.since() <= since => walk,
+        _ => return Some("a trade that was not read in this look".to_owned()),
+    };
+    let booked = close.book_fills.values().map(|fill| &fill.fact);
+    let mut fills = walk.rows.values().map(|row| &row.entity).chain(booked);
     let orphan = fills.find(|fill| {
-        let is_of = |order: &Order| Some(&order.key.order_id) == fill.order_id.as_ref() && order.key.symbol == *symbol;
-        let has_order = observation.stated_orders().any(|row| is_of(&row.entity))
-            || observation.book.orders.values().any(|known| is_of(&known.order.fact));
-        fill.key.side == side && in_window(fill.time.at) && !has_order
+        let class = OrderClass::Regular;
+        let key = fill.order_id.clone().map(|order_id| OrderKey { symbol: symbol.clone(), class, order_id });
+        let versions = key.and_then(|key| known.get(&key));
+        fill.key.side == side && fill.time.at >= since && versions.is_none_or(is_possible)
     });
     orphan.map(|fill| format!("trade {}", fill.key.fill_id))
 }

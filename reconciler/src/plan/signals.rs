@@ -3,7 +3,9 @@
 //! Invariants, each with a test of the same name:
 //! 1. `an_inference_waits_for_a_second_look`.
 //! 2. `an_ambiguous_signal_lists_its_candidates`, and nothing is linked.
-//! 3. `a_signal_that_was_never_sent_says_so`, once that is proven.
+//! 3. `a_signal_that_was_never_sent_says_so`, unless any order or trade since could be its.
+//! 4. `a_rejected_order_ends_its_signal`.
+//! 5. `an_order_is_not_linked_before_its_window_is_over`.
 
 use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Statement, TimestampMs};
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use super::candidates::{Candidates, noted_client_id, noted_order_id};
 use super::intents::{Absence, could_be_it};
 use super::{Plan, describe_order};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{CANDIDATES, MISSES, misses_on_record, on_record};
+use crate::evidence::{CANDIDATES, MISSES, SINCE, on_record, signal_misses};
 use crate::observation::Observation;
 use crate::policy::Policy;
 
@@ -41,7 +43,7 @@ fn plan_signal(
     let intents = observation.book.intents.values().map(|intent| &intent.fact);
     let mut intents = intents.filter(|intent| intent.signal_id.as_ref() == Some(&signal.signal_id)).peekable();
     if intents.peek().is_some() {
-        plan_sent(observation, signal, intents, plan);
+        plan_sent(observation, policy, signal, &intents.collect::<Vec<_>>(), plan);
     } else if let Some(order) = noted(observation, signal) {
         link(plan, signal, order, "the signal itself names it", "known", Source::Bot);
     } else {
@@ -50,13 +52,18 @@ fn plan_signal(
 }
 
 /// What the bot wrote down before sending tells the order; until it is found, that is the discrepancy.
-fn plan_sent<'a>(
-    observation: &Observation,
-    signal: &Signal,
-    intents: impl Iterator<Item = &'a OrderIntent>,
-    plan: &mut Plan,
-) {
-    for intent in intents.filter(|intent| intent.outcome == IntentOutcome::Accepted) {
+fn plan_sent(observation: &Observation, policy: &Policy, signal: &Signal, intents: &[&OrderIntent], plan: &mut Plan) {
+    if intents.iter().all(|intent| intent.outcome == IntentOutcome::Rejected) {
+        let ids: Vec<&str> = intents.iter().map(|intent| intent.client_order_id.as_str()).collect();
+        let evidence = format!(
+            "{}: its order was refused or never arrived (client order id {})",
+            describe(signal),
+            ids.join(", ")
+        );
+        skip(plan, signal, "rejected", finding(signal, Outlook::Settles, evidence).with("confidence", "known"));
+        return;
+    }
+    for intent in intents.iter().filter(|intent| intent.outcome == IntentOutcome::Accepted) {
         let id = Some(&intent.client_order_id);
         let stated = observation.stated_orders().map(|row| &row.entity);
         let booked = observation.book.orders.values().map(|known| &known.order.fact);
@@ -78,7 +85,8 @@ fn plan_sent<'a>(
                 describe(signal),
                 intent.client_order_id
             );
-            plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence));
+            let misses = misses(observation, policy, signal);
+            plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence).with(MISSES, misses));
         }
     }
 }
@@ -107,7 +115,15 @@ fn infer(
     let names: Vec<Value> = found.iter().map(|order| Subject::Order(order.key.clone()).to_string().into()).collect();
     if let Some(order) = candidates.unique(&signal.signal_id) {
         let seen = on_record(&observation.book, DiscrepancyKind::SignalWithoutOrder, &subject, CANDIDATES);
-        if seen.as_ref() == Some(&Value::Array(names.clone())) {
+        let is_same = seen.as_ref() == Some(&Value::Array(names.clone()));
+        let kind = DiscrepancyKind::SignalWithoutOrder;
+        let since = on_record(&observation.book, kind, &subject, SINCE).and_then(|since| since.as_i64());
+        let since = since.filter(|_| is_same).unwrap_or(now.as_ms());
+        // Until its window is over and everything of it is listed, another order may come that fits as well.
+        let (_, until) = policy.signal_window(signal);
+        let lag_ms = observation.venue.settle_lag_ms;
+        let is_over = now > until.saturating_add_ms(lag_ms);
+        if is_same && is_over && now.as_ms().saturating_sub(since) >= lag_ms {
             let why = "the only order of its symbol, side and moment without another owner, in two looks";
             link(plan, signal, order, why, "estimated", Source::Repair);
             return;
@@ -117,7 +133,8 @@ fn infer(
             describe(signal),
             describe_order(order)
         );
-        plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence).with(CANDIDATES, names));
+        let finding = finding(signal, Outlook::Waits, evidence).with(CANDIDATES, names).with(SINCE, since);
+        plan.symbol(&signal.symbol).find(finding);
         return;
     }
     if !found.is_empty() {
@@ -131,6 +148,7 @@ fn infer(
         let outlook = if is_known { Outlook::Stays } else { Outlook::Waits };
         let kind = DiscrepancyKind::AmbiguousSignal;
         let finding = Finding::new(kind, Some(&signal.symbol), subject, outlook, evidence).with(CANDIDATES, names);
+        let finding = finding.with(MISSES, misses(observation, policy, signal));
         plan.symbol(&signal.symbol).find(finding);
         return;
     }
@@ -139,29 +157,18 @@ fn infer(
 
 /// Nothing fits: the bot may not have sent anything.
 fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now: TimestampMs, plan: &mut Plan) {
-    let subject = Subject::Signal(signal.signal_id.clone());
-    // Both classes and the fills of the symbol were looked through, or nothing was.
-    let was_looked = observation
-        .symbols
-        .get(&signal.symbol)
-        .is_some_and(|close| close.fills.is_ok() && matches!(&close.conditional_orders, Some(Ok(_))))
-        && observation.orders.is_ok()
-        && observation.open_orders.is_ok();
-    let earlier = misses_on_record(&observation.book, DiscrepancyKind::SignalWithoutOrder, &subject);
-    let misses = earlier.saturating_add(u32::from(was_looked));
+    let misses = misses(observation, policy, signal);
     let at = signal.time.at.saturating_add_ms(-signal.skew_ms.unwrap_or(0));
     let absence = Absence::of(observation, policy, at, misses, now);
-    let could_be = could_be_it(observation, policy, &signal.symbol, signal.side, at);
-    let mut never = signal.clone();
-    never.skipped = Label::new("never_sent").ok();
-    if was_looked && absence == Absence::Proven && could_be.is_none() {
-        let evidence =
-            format!("{}: no order and no trade followed, in {misses} looks; it was never sent", describe(signal));
-        let symbol_plan = plan.symbol(&signal.symbol);
-        symbol_plan.statements.push(Statement { fact: AnyFact::Signal(never), source: Source::Repair, payload: None });
-        let finding = finding(signal, Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "known");
-        let after = json!({ "skipped": "never_sent" });
-        symbol_plan.repair(finding, "signal_never_sent", Some(json!({ "skipped": null })), Some(after));
+    let could_be = could_be_it(observation, policy, &signal.symbol, signal.side, at, |_| true);
+    if was_looked(observation, signal) && absence == Absence::Proven && could_be.is_none() {
+        let evidence = format!(
+            "{}: no order and no trade of nobody's followed, in {misses} looks; it was never sent",
+            describe(signal)
+        );
+        // Nothing that the bot wrote down says so.
+        let finding = finding(signal, Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "estimated");
+        skip(plan, signal, "never_sent", finding);
         return;
     }
     let why = match (could_be, absence) {
@@ -172,6 +179,31 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
     let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
     let evidence = format!("{}: no order is known to have followed; {why}", describe(signal));
     plan.symbol(&signal.symbol).find(finding(signal, outlook, evidence).with(MISSES, misses));
+}
+
+/// Writes on the signal why no order follows.
+fn skip(plan: &mut Plan, signal: &Signal, why: &str, finding: Finding) {
+    let mut skipped = signal.clone();
+    skipped.skipped = Label::new(why).ok();
+    let symbol_plan = plan.symbol(&signal.symbol);
+    symbol_plan.statements.push(Statement { fact: AnyFact::Signal(skipped), source: Source::Repair, payload: None });
+    let (before, after) = (json!({ "skipped": null }), json!({ "skipped": why }));
+    symbol_plan.repair(finding, &format!("signal_{why}"), Some(before), Some(after));
+}
+
+/// Whether both classes of orders and the fills of the symbol were looked through.
+fn was_looked(observation: &Observation, signal: &Signal) -> bool {
+    let close = observation.symbols.get(&signal.symbol);
+    close.is_some_and(|close| close.fills.is_ok() && matches!(&close.conditional_orders, Some(Ok(_))))
+        && observation.orders.is_ok()
+        && observation.open_orders.is_ok()
+}
+
+/// In how many looks, with this one, nothing decided it. Counted as far as it matters, so that the evidence of what
+/// stays undecided stays the same.
+fn misses(observation: &Observation, policy: &Policy, signal: &Signal) -> u32 {
+    let earlier = signal_misses(&observation.book, signal);
+    earlier.saturating_add(u32::from(was_looked(observation, signal))).min(policy.absence_misses_min)
 }
 
 /// Writes the signal's name on its order.

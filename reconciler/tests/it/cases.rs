@@ -116,6 +116,10 @@ async fn case_a_a_signal_is_linked_to_its_only_order_after_a_second_look() {
     assert_eq!(status(&first, DiscrepancyKind::SignalWithoutOrder), DiscrepancyStatus::Pending);
     assert!(!first.leaves_discrepancies(), "{:#?}", first.left);
     assert!(house.orders().await.iter().all(|order| order.signal_id.is_none()));
+    // Not before its window is over.
+    let early = house.sync().await;
+    assert_eq!(status(&early, DiscrepancyKind::SignalWithoutOrder), DiscrepancyStatus::Pending);
+    house.pass(60);
     let second = house.sync().await;
     assert_eq!(status(&second, DiscrepancyKind::SignalWithoutOrder), DiscrepancyStatus::Resolved);
     let link = second.repairs.iter().find(|repair| repair.kind == "link_signal").unwrap();
