@@ -20,8 +20,6 @@ use crate::policy::Policy;
 const BOOK_PAGE_ROWS: u32 = 1_000;
 /// Fills before a stated position are added up to this many.
 const ADDED_UP_MAX: u32 = 10_000;
-/// Signals without an order are looked after up to this many, the newest first: two reads of the book each.
-const SIGNALS_MAX: u32 = 1_000;
 
 /// Reads all pages of a list.
 macro_rules! all_pages {
@@ -181,8 +179,10 @@ impl BookReader<'_> {
     /// The signals that no order names, with the orders and intents of their moments.
     async fn read_signals(&self, view: &mut BookView) -> Result<(), ReconcileError> {
         let filter = SignalFilter { without_order_only: true, ..SignalFilter::from(self.scope()) };
-        let page = self.book.signals.signals(&filter, &PageRequest::newest(SIGNALS_MAX)).await;
-        let mut signals: Vec<Sourced<Signal>> = page.doing("reading the signals")?.items;
+        // All of them: one that was not read would look as if it had its order by now.
+        let mut signals: Vec<Sourced<Signal>> = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.signals.signals(&filter, page).await.doing("reading the signals")
+        });
         // One that the bot skipped says itself why no order follows; a restored one is no decision of the bot's.
         signals.retain(|signal| signal.fact.skipped.is_none() && !signal.fact.restored);
         // An order that was sent late is among them, for as long as absence can prove anything.
