@@ -149,3 +149,34 @@ async fn a_quiet_cycle_costs_the_same_for_any_number_of_symbols() {
     // Two symbols in turn, two looks at the fills of each.
     assert_eq!(few, 4);
 }
+
+#[tokio::test]
+async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
+    let windows = |reached: Option<i64>| async move {
+        let mut mocks = Mocks::empty();
+        mocks.instruments = MockInstrumentRepository::new();
+        mocks.instruments.expect_instruments().returning(|_| Ok(vec![]));
+        mocks.instruments.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
+        mocks.sync = MockSyncRepository::new();
+        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+        mocks.sync.expect_cursors().returning(move |_| {
+            let cursor = reached.map(|reached| SyncCursor {
+                symbol: Some(symbol("BTCUSDT")),
+                ..cursor("conditional_orders", &at(reached).to_string())
+            });
+            Ok(cursor.into_iter().collect())
+        });
+        let mut exchange = exchange_with(|| Ok(answer(vec![])));
+        exchange.expect_fetch_my_trades().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+        exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
+        let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+        let close = &seen.symbols[&symbol("BTCUSDT")];
+        let walk = close.conditional_orders.as_ref().unwrap().as_ref().unwrap();
+        (walk.window.since(), walk.continuity)
+    };
+    // A month ago lies further back than one request reaches, and the exchange still answers for it.
+    let (since, continuity) = windows(Some(-30 * DAY_MS)).await;
+    assert!(since <= at(-30 * DAY_MS) && continuity == Continuity::Resumed, "{since} {continuity:?}");
+    let (since, continuity) = windows(None).await;
+    assert!(since > at(-7 * DAY_MS) && continuity == Continuity::First, "{since} {continuity:?}");
+}
