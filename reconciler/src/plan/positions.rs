@@ -3,7 +3,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `case_c_a_position_out_of_nowhere_is_restored_with_its_records`.
 //! 2. `a_close_that_was_missed_is_completed_with_its_reason`, and so is
-//!    `a_round_trip_that_was_missed_as_a_whole`.
+//!    `a_round_trip_that_was_missed_as_a_whole`, and `an_unseen_close_whose_fills_lag_is_pending_and_then_completed`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,17 +1,18 @@
-//! Wallets: between two looks a wallet changes by what its ledger rows add up to.
+//! Wallets: between two looks a wallet changes by what its ledger rows add up to, as far as the ledger was read.
 
 use std::collections::BTreeMap;
 
 use exchange_client::WalletEffect;
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, TimestampMs};
-use ledger_store::{IncomeFilter, PageRequest, Scope};
+use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 use serde_json::Value;
 
 use super::{BOOK_PAGE_ROWS, CheckName, FootedSpan, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
+use crate::observation::{Observation, Walk};
+use crate::observe::INCOME;
 
 /// How many of the latest changes of each wallet are compared.
 const SPANS_MAX: usize = 3;
@@ -41,19 +42,27 @@ pub(super) async fn check_footing(
             known.push(balance.fact);
         }
     }
+    let unread = unread_ledger(observation, walk);
     let mut tally = Tally::default();
-    let mut undocumented: Option<String> = None;
+    let mut unclear: Option<String> = None;
     for (asset, mut known) in wallets {
         known.reverse();
         for pair in known.windows(2) {
             let [before, after] = pair else { continue };
+            if let Some((since, until)) = unread.iter().find(|(since, until)| after.at > *since && before.at < *until) {
+                unclear = Some(format!(
+                    "{asset} between {} and {} ms: the ledger from {since} to {until} ms was not read in time",
+                    before.at, after.at
+                ));
+                continue;
+            }
             let rows = ledger_between(book, account, before.at, after.at).await?;
             let rows: Vec<Income> = rows.into_iter().filter(|row| row.key.asset == asset).collect();
-            let unclear = rows
+            let undocumented = rows
                 .iter()
                 .find(|row| observation.venue.wallet_effect(&row.key.income_type) == WalletEffect::Undocumented);
-            if let Some(row) = unclear {
-                undocumented = Some(format!(
+            if let Some(row) = undocumented {
+                unclear = Some(format!(
                     "{asset} between {} and {} ms: what {} does to the wallet is not documented",
                     before.at, after.at, row.key.income_type
                 ));
@@ -95,9 +104,24 @@ pub(super) async fn check_footing(
             }
         }
     }
-    let none = undocumented.unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
+    let none = unclear.unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
     tally.finish(CheckName::Footing, &none, verification);
     Ok(())
+}
+
+/// The stretches of the ledger that the exchange no longer answered for when they were asked for, unless somebody has said
+/// that they are in the book by now.
+fn unread_ledger(observation: &Observation, walk: &Walk<Income>) -> Vec<(TimestampMs, TimestampMs)> {
+    let kind = DiscrepancyKind::HistoryExpired.as_str();
+    let known = observation.book.discrepancies.iter().map(|known| &known.entry);
+    let known = known.filter(|known| known.key.kind == kind && known.status != DiscrepancyStatus::Acknowledged);
+    let known = known.filter_map(|known| {
+        let evidence: Value = serde_json::from_str(&known.evidence_json).ok()?;
+        let ms = |name: &str| evidence.get(name).and_then(Value::as_i64).and_then(|ms| TimestampMs::new(ms).ok());
+        let is_ledger = evidence.get("stream").and_then(Value::as_str) == Some(INCOME);
+        if is_ledger { Some((ms("since")?, ms("until")?)) } else { None }
+    });
+    known.chain(walk.continuity.expired().map(|gap| (gap.since(), gap.until()))).collect()
 }
 
 /// A stretch in which a wallet did not foot when it was looked at.

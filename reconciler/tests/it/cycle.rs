@@ -260,7 +260,7 @@ async fn a_book_that_drifts_from_an_unchanged_exchange_is_told_so() {
 
 #[tokio::test]
 async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
-    let house = House::new(23).await;
+    let house = House::with(for_months(23)).await;
     house.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
     house.trade(2, "ETHUSDT", Side::Sell, "1", |_| false).await;
     house.simulator.step(Duration::from_mins(1));
@@ -335,7 +335,7 @@ async fn one_bad_symbol_never_stops_the_others() {
 #[tokio::test]
 async fn every_seed_ends_with_a_book_that_equals_the_exchanges() {
     for seed in 100..112 {
-        let house = House::in_process(seed).await;
+        let house = House::in_process(SimulatorConfig::new(seed)).await;
         house.session(|order, fill| (order + fill + usize::try_from(seed).unwrap()).is_multiple_of(3)).await;
         let sync = house.reconciler().sync().await.unwrap();
         assert_all_pass(&sync);

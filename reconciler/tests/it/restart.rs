@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use exchange_client::simulator::SimulatorConfig;
 use ledger_core::{PositionSide, Side, Symbol};
 use ledger_store::{
     FillFilter, FillRepository, MaintenanceRepository, OpenOptions, OrderFilter, OrderRepository, PageRequest,
@@ -33,7 +34,7 @@ struct Scene {
 impl Scene {
     /// Several of the seed's cases at once: lost fills, and a close by hand that nobody saw.
     async fn new() -> Self {
-        let house = House::in_process(61).await;
+        let house = House::in_process(SimulatorConfig::new(61)).await;
         house.trade(1, "ETHUSDT", Side::Buy, "2", |_| false).await;
         house.trade(2, "BTCUSDT", Side::Sell, "0.05", |index| index == 0).await;
         house.simulator.close_from_app("sim-main", &Symbol::new("ETHUSDT").unwrap(), PositionSide::Net).unwrap();

@@ -48,8 +48,8 @@ impl House {
     }
 
     /// By calls into the simulator.
-    pub(crate) async fn in_process(seed: u64) -> Self {
-        let (simulator, clock) = exchange_of(SimulatorConfig::new(seed));
+    pub(crate) async fn in_process(config: SimulatorConfig) -> Self {
+        let (simulator, clock) = exchange_of(config);
         let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
         Self::build(simulator, clock, transport, "http://127.0.0.1:1".into(), None).await
     }
@@ -203,6 +203,11 @@ impl House {
         files.sort();
         files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
     }
+}
+
+/// An exchange for months: prices move every ten minutes.
+pub(crate) fn for_months(seed: u64) -> SimulatorConfig {
+    SimulatorConfig { tick_ms: 600_000, ..SimulatorConfig::new(seed) }
 }
 
 /// Ends with its house.

@@ -1,0 +1,53 @@
+//! What is asked, and what becomes of no answer.
+
+use super::*;
+
+#[tokio::test]
+async fn a_failed_query_is_kept_as_an_error() {
+    let exchange = exchange_with(|| Err(lost()));
+    let book = Mocks::empty().book();
+    let seen = observe(&exchange, &book, &ObserveOptions::default()).await.unwrap();
+    assert!(seen.positions.is_err());
+    assert!(seen.open_orders.is_ok() && seen.orders.is_ok() && seen.income.is_ok() && seen.balances.is_ok());
+    assert_eq!(seen.failed_queries().len(), 1);
+    assert_eq!(seen.exchange_qty(&symbol("BTCUSDT"), PositionSide::Net), None);
+}
+
+#[tokio::test]
+async fn only_suspect_symbols_are_looked_at_closely() {
+    // Nothing differs: no question about any symbol (the mock would fail the test).
+    let exchange = exchange_with(|| Ok(answer(vec![])));
+    let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
+    assert!(seen.symbols.is_empty() && seen.instruments.is_none());
+    // The exchange holds something that the book does not: fills, positions, fills again, of this symbol only.
+    let mut exchange = exchange_with(|| Ok(answer(vec![held("0.05")])));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    exchange.expect_fetch_my_trades().returning(move |symbol, query| {
+        log.lock().unwrap().push((symbol, format!("{query:?}")));
+        Ok(Page { rows: vec![stated(fill(5, "77", "0.05"))], asked_at: at(0), next: None })
+    });
+    exchange.expect_fetch_order().times(1).returning(|_, _| Ok(Some(stated(order("77", OrderStatus::Filled, "0.05")))));
+    exchange.expect_fetch_instruments().times(1).returning(|| Ok(answer(vec![])));
+    let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
+    assert_eq!(seen.symbols.keys().collect::<Vec<_>>(), [&symbol("BTCUSDT")]);
+    let asked = asked.lock().unwrap();
+    assert!(asked.iter().all(|(asked, _)| *asked == symbol("BTCUSDT")));
+    assert!(asked[0].1.starts_with("Window") && asked[1].1 == "FromId(\"6\")", "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_check_without_an_answer_is_not_checkable() {
+    let mut seen = quiet();
+    seen.positions = Err(lost());
+    seen.income = Err(lost());
+    let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
+    for name in [CheckName::Quantity, CheckName::AverageEntry, CheckName::IncomeHasFills] {
+        let check = verification.checks.iter().find(|check| check.name == name).unwrap();
+        assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
+    }
+    let seen = Observation { positions: Ok(answer(vec![held("0.05")])), ..quiet() };
+    let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
+    assert!(!verification.is_clean());
+    assert!(verification.mismatched_positions.contains(&(symbol("BTCUSDT"), PositionSide::Net)));
+}

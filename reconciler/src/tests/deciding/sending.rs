@@ -1,0 +1,102 @@
+//! Which order followed a signal, if any did.
+
+use super::*;
+
+fn skipped(plan: &Plan) -> Vec<String> {
+    let statements = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+    statements
+        .filter_map(|statement| match &statement.fact {
+            AnyFact::Signal(signal) => signal.skipped.as_ref().map(ToString::to_string),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn never_sent_is_not_said_while_any_order_or_trade_since_could_be_it() {
+    let ours = Order { client_order_id: Some(ClientOrderId::new("fb:swing:e:1").unwrap()), ..ordered("77", -400_000) };
+    // A minute and more late.
+    let late = Order { created: Some(EventTime::ms(at(-339_000))), ..ours.clone() };
+    let early = Order { created: Some(EventTime::ms(at(-402_001))), ..ours.clone() };
+    let foreign = Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..ours.clone() };
+    let owned = Order { signal_id: Some(SignalId::new("s-9").unwrap()), ..ours.clone() };
+    let trade = Fill { time: EventTime::ms(at(-300_000)), ..fill(1, "77", "0.05") };
+    // As an import of trades leaves it.
+    let stub = Order::known_from_fill(ours.key.clone(), Side::Buy, None);
+    for (order, fills, is_said) in [
+        (None, vec![], true),
+        (Some(&ours), vec![], false),
+        (Some(&late), vec![], false),
+        (None, vec![trade.clone()], false),
+        (Some(&stub), vec![trade.clone()], false),
+        // Somebody else's, or there before: neither can be its.
+        (Some(&early), vec![trade.clone()], true),
+        (Some(&foreign), vec![trade.clone()], true),
+        (Some(&owned), vec![trade], true),
+    ] {
+        let mut seen = quiet();
+        // Rounded to the contract's step, of which nothing is known here.
+        let noted = Signal { meta_json: Some(r#"{"qty": 0.0512}"#.into()), ..signal("s-1", -400_000) };
+        seen.book.signals = vec![Sourced::new(noted, Source::Bot)];
+        if let Some(order) = order {
+            seen.book.orders.insert(order.key.clone(), BookOrder { residual_qty: None, ..booked(order.clone(), "0") });
+        }
+        seen.symbols.insert(btc(), close_look(fills.clone(), fills, "0.05"));
+        for _ in 0..2 {
+            let decided = plan(&seen);
+            remembering(&mut seen, &decided);
+        }
+        assert_eq!(skipped(&plan(&seen)) == ["never_sent"], is_said, "{order:?}");
+        // Trades since then that were not read prove nothing.
+        let close = seen.symbols.get_mut(&btc()).unwrap();
+        close.fills.as_mut().unwrap().window = TimeWindow::new(at(-399_000), at(0)).unwrap();
+        assert!(skipped(&plan(&seen)).is_empty());
+    }
+}
+
+#[test]
+fn a_quantity_is_the_same_within_a_step() {
+    for (step, fits) in [(None, false), (Some("0.01"), true), (Some("0.001"), false)] {
+        let mut seen = quiet();
+        let noted = Signal { meta_json: Some(r#"{"qty": 0.0512}"#.into()), ..signal("s-1", -400_000) };
+        seen.book.signals = vec![Sourced::new(noted, Source::Bot)];
+        seen.book.steps = step.map(|step| (btc(), step.parse().unwrap())).into_iter().collect();
+        let followed = booked(ordered("77", -400_000), "0.05");
+        seen.book.orders.insert(followed.order.fact.key.clone(), followed);
+        let decided = plan(&seen);
+        let finding = only(&decided, DiscrepancyKind::SignalWithoutOrder);
+        assert_eq!(finding.details.contains_key("candidates"), fits, "{step:?}");
+    }
+}
+
+#[test]
+fn an_order_is_not_linked_before_its_window_is_over() {
+    let lag_ms = VENUE.settle_lag_ms;
+    let mut seen = quiet();
+    seen.book.signals = vec![Sourced::new(signal("s-1", -3_000), Source::Bot)];
+    let followed = booked(ordered("77", -3_000), "0.05");
+    seen.book.orders.insert(followed.order.fact.key.clone(), followed);
+    // Its window ends 60 s after the signal; what it holds is listed a settle lag later.
+    for (ms, is_linked) in [(0, false), (30_000, false), (57_000 + lag_ms, false), (57_001 + lag_ms, true)] {
+        let decided = crate::plan(&seen, &Policy::default(), at(ms)).unwrap();
+        remembering(&mut seen, &decided);
+        assert_eq!(signal_ids(&decided) == ["s-1"], is_linked, "{ms}");
+    }
+}
+
+#[test]
+fn a_rejected_order_ends_its_signal() {
+    let sent = |id: &str, outcome| {
+        let client_order_id = ClientOrderId::new(id).unwrap();
+        let signal_id = Some(SignalId::new("s-1").unwrap());
+        let sent = OrderIntent { client_order_id, outcome, signal_id, ..intent() };
+        (sent.client_order_id.clone(), Sourced::new(sent, Source::Bot))
+    };
+    let mut seen = quiet();
+    seen.book.signals = vec![Sourced::new(signal("s-1", -864_000_000), Source::Bot)];
+    seen.book.intents = [sent("a", IntentOutcome::Rejected), sent("b", IntentOutcome::Unknown)].into();
+    // While one may have arrived, nothing is said.
+    assert!(skipped(&plan(&seen)).is_empty());
+    seen.book.intents = [sent("a", IntentOutcome::Rejected), sent("b", IntentOutcome::Rejected)].into();
+    assert_eq!(skipped(&plan(&seen)), ["rejected"]);
+}

@@ -1,0 +1,119 @@
+//! What is written down, in which order.
+
+use super::*;
+
+/// A recorder that notes what it writes, and a trader that notes when it sends and answers with `outcome`.
+fn stage(
+    outcome: fn() -> SendOutcome<Stated<Order>>,
+    sent: usize,
+) -> (Recorder, MockExchangeTrader, Arc<Mutex<Vec<String>>>) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let mut mocks = Mocks::none();
+    let written = Arc::clone(&log);
+    mocks.writer.expect_commit().returning(move |batch| {
+        let mut log = written.lock().unwrap();
+        for statement in &batch.statements {
+            log.push(match &statement.fact {
+                AnyFact::Intent(intent) => format!("intent {}", intent.outcome),
+                fact => fact.kind().to_string(),
+            });
+        }
+        let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
+        Ok(CommitReport { outcomes, ..CommitReport::default() })
+    });
+    let mut trader = MockExchangeTrader::new();
+    let sending = Arc::clone(&log);
+    trader.expect_create_order().times(sent).returning(move |order| {
+        assert_eq!(order.client_order_id.as_str(), "bot-1");
+        sending.lock().unwrap().push("sent".into());
+        outcome()
+    });
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    (Recorder::new(mocks.book(), account_id(), clock), trader, log)
+}
+
+#[tokio::test]
+async fn an_order_is_written_down_before_it_is_sent() {
+    let done = || SendOutcome::Done(stated(order("77", OrderStatus::Filled, "0.05")));
+    let (recorder, trader, log) = stage(done, 1);
+    let outcome = recorder.send(&trader, &intent()).await.unwrap().unwrap();
+    assert!(matches!(outcome, SendOutcome::Done(_)));
+    // The exchange's words, the bot's labels, and that the intent is settled; no fill is made of the answer.
+    assert_eq!(*log.lock().unwrap(), ["intent pending", "sent", "order", "order", "intent accepted"]);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_is_recorded_as_unknown() {
+    let (recorder, trader, log) = stage(|| SendOutcome::Unknown(lost()), 1);
+    assert!(matches!(recorder.send(&trader, &intent()).await.unwrap(), Some(SendOutcome::Unknown(_))));
+    assert_eq!(*log.lock().unwrap(), ["intent pending", "sent", "intent unknown"]);
+    let (recorder, trader, log) = stage(|| SendOutcome::Rejected(lost()), 1);
+    assert!(matches!(recorder.send(&trader, &intent()).await.unwrap(), Some(SendOutcome::Rejected(_))));
+    assert_eq!(*log.lock().unwrap(), ["intent pending", "sent", "intent rejected"]);
+    // What cannot be sent is not even written down.
+    let (recorder, trader, log) = stage(|| SendOutcome::Unknown(lost()), 0);
+    let conditional = OrderIntent { class: OrderClass::Conditional, ..intent() };
+    assert!(recorder.send(&trader, &conditional).await.unwrap().is_none());
+    assert!(log.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_cancel_without_a_time_is_the_orders_state_only() {
+    let (recorder, _, log) = stage(|| SendOutcome::Unknown(lost()), 0);
+    let cancelled = order("77", OrderStatus::Canceled, "0");
+    recorder.cancel(&stated(cancelled.clone()), None).await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["order", "cancel"]);
+    log.lock().unwrap().clear();
+    recorder.cancel(&stated(Order { updated: None, ..cancelled }), None).await.unwrap();
+    assert_eq!(*log.lock().unwrap(), ["order"]);
+}
+
+#[tokio::test]
+async fn a_contract_is_learned_when_it_is_first_needed() {
+    let mut mocks = Mocks::none();
+    mocks.instruments.expect_instrument().times(1).returning(|_, _| Ok(None));
+    let kinds = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&kinds);
+    mocks.writer.expect_commit().returning(move |batch| {
+        log.lock().unwrap().push(batch.statements.iter().map(|fact| fact.fact.kind().to_string()).collect::<Vec<_>>());
+        let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
+        Ok(CommitReport { outcomes, ..CommitReport::default() })
+    });
+    let mut exchange = MockExchangeReader::new();
+    let contract = |name: &str| {
+        stated(ledger_core::Instrument::linear(symbol(name), ledger_core::Asset::new("USDT").unwrap()).unwrap())
+    };
+    let listed = move || Answer { rows: vec![contract("BTCUSDT"), contract("ETHUSDT")], ..answer(vec![]) };
+    exchange.expect_fetch_instruments().times(1).returning(move || Ok(listed()));
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let recorder = Recorder::new(mocks.book(), account_id(), clock).learning_contracts(Arc::new(exchange));
+    for id in [1, 2] {
+        let report = recorder.fills(&[stated(fill(id, "77", "0.01"))]).await.unwrap();
+        assert_eq!(report.outcomes, [Outcome::Recorded], "only what was asked for is answered");
+    }
+    assert_eq!(*kinds.lock().unwrap(), [vec!["instrument", "fill"], vec!["fill"]]);
+}
+
+#[tokio::test]
+async fn nothing_is_left_out_of_date() {
+    let mut mocks = Mocks::none();
+    let mut order = Sequence::new();
+    mocks.writer.expect_commit().times(1).in_sequence(&mut order).returning(|_| Ok(CommitReport::default()));
+    let pending =
+        |account: &str, name: &str| PendingRefold { account: AccountId::new(account).unwrap(), symbol: symbol(name) };
+    mocks.writer.expect_pending_refolds().times(1).in_sequence(&mut order).returning(move || {
+        Ok(vec![pending("main", "BTCUSDT"), pending("other", "BTCUSDT"), pending("main", "ETHUSDT")])
+    });
+    for name in ["BTCUSDT", "ETHUSDT"] {
+        let refold = mocks.writer.expect_refold().times(1).in_sequence(&mut order);
+        refold.withf(move |account, refolded| *account == account_id() && *refolded == symbol(name)).returning(
+            |_, symbol| {
+                let symbol = symbol.clone();
+                Ok(RefoldReport { account: account_id(), symbol, fills: 0, quarantined: None })
+            },
+        );
+    }
+    let mode = PositionModeSnapshot { at: at(0), mode: PositionMode::Hedge };
+    let plan = Plan { position_mode: Some(mode), ..Plan::default() };
+    apply(&plan, &mocks.book(), &account_id(), RunId(1), at(0)).await.unwrap();
+}

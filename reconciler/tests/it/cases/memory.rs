@@ -1,0 +1,153 @@
+//! What the exchange has forgotten, or is about to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exchange_client::ExchangeReader;
+use exchange_client::{Request, Response, Transport, TransportError};
+use ledger_core::Side;
+use ledger_store::{DiscrepancyStatus, PageRequest, PositionRepository, Scope, SnapshotRepository};
+use reconciler::DiscrepancyKind;
+
+use super::*;
+use crate::support::{House, assert_all_pass, for_months};
+
+#[tokio::test]
+async fn what_is_older_than_the_exchanges_memory_is_stated_after_a_second_look() {
+    let house = House::with(for_months(49)).await;
+    house.unrecorded("old-1", Side::Buy, "3", false).await;
+    house.simulator.step(Duration::from_hours(24 * 100));
+    house.unrecorded("new-1", Side::Sell, "1", true).await;
+    house.pass(3_600);
+    house.unrecorded("new-2", Side::Buy, "0.5", false).await;
+    let first = house.sync().await;
+    assert_eq!(
+        status(&first, DiscrepancyKind::UnrecordedPosition),
+        DiscrepancyStatus::Pending,
+        "{:#?}",
+        first.findings
+    );
+    let scope = Scope::account(house.account.clone());
+    assert!(house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items.is_empty());
+    let second = house.sync().await;
+    assert_eq!(
+        status(&second, DiscrepancyKind::PositionMismatch),
+        DiscrepancyStatus::Resolved,
+        "{:#?}",
+        second.findings
+    );
+    let anchors = house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(anchors.len(), 1);
+    assert_eq!(anchors[0].fact.qty, "3".parse().unwrap());
+    // The entry is the one that the old fill made, as the exchange's realized profit tells.
+    let truth = house.simulator.books();
+    let old = &truth.accounts[0].trades;
+    let cost = old.iter().filter(|trade| trade.time_ms < anchors[0].fact.at.as_ms());
+    let cost = cost.fold("0".parse::<ledger_core::Decimal>().unwrap(), |sum, trade| {
+        sum.checked_add(trade.price.checked_mul(trade.qty).unwrap()).unwrap()
+    });
+    let stated = anchors[0].fact.entry_price.unwrap().get().checked_mul("3".parse().unwrap()).unwrap();
+    assert!(stated.checked_sub(cost).unwrap().abs() < "0.0001".parse().unwrap(), "{stated} {cost}");
+    let held = house.store.positions(&house.account).await.unwrap();
+    assert_eq!(held[0].position.qty, "2.5".parse().unwrap());
+    assert!(second.verification.mismatched_positions.is_empty());
+    assert!(!second.leaves_discrepancies(), "{:#?}", second.left);
+}
+
+#[tokio::test]
+async fn what_is_stated_goes_when_older_fills_turn_up() {
+    let house = House::with(for_months(53)).await;
+    house.unrecorded("old-1", Side::Buy, "3", false).await;
+    house.pass(60);
+    let old = house.exchange.fetch_my_trades(symbol(ETH), exchange_client::TradeQuery::FromId("1".parse().unwrap()));
+    let old = old.await.unwrap().rows;
+    assert!(!old.is_empty());
+    house.simulator.step(Duration::from_hours(24 * 100));
+    house.unrecorded("new-1", Side::Sell, "1", true).await;
+    house.sync().await;
+    house.sync().await;
+    let scope = Scope::account(house.account.clone());
+    let stated = || async { house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items.remove(0).fact };
+    assert!(stated().await.withdrawn.is_none());
+    // Somebody imports what the exchange has forgotten.
+    house.recorder().fills(&old).await.unwrap();
+    let report = house.sync().await;
+    assert!(report.repairs.iter().any(|repair| repair.kind == "withdraw_stated_position"), "{:#?}", report.repairs);
+    assert!(stated().await.withdrawn.is_some());
+    let report = house.sync().await;
+    assert!(report.repairs.is_empty() && !report.leaves_discrepancies(), "{:#?}", report.left);
+    // The ledger of that time stays forgotten; the fills and what they lead to are whole.
+    assert_eq!(house.book_fills().await.len(), house.simulator.books().accounts[0].trades.len());
+    assert_all_pass(&report);
+}
+
+/// Days after the last look somebody traded, and by the next look nobody remembers.
+#[tokio::test]
+async fn what_happened_in_an_expired_gap_is_stated_where_the_gap_ends() {
+    let house = House::with(for_months(57)).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    assert!(!house.sync().await.leaves_discrepancies());
+    house.simulator.step(Duration::from_hours(24 * 2));
+    house.unrecorded("unseen-1", Side::Buy, "1", false).await;
+    house.simulator.step(Duration::from_hours(24 * 110));
+    let first = house.sync().await;
+    let expired: Vec<_> =
+        first.findings.iter().filter(|found| found.finding.kind == DiscrepancyKind::HistoryExpired).collect();
+    assert!(!expired.is_empty() && expired.iter().all(|found| found.status == DiscrepancyStatus::Unresolved));
+    assert_eq!(status(&first, DiscrepancyKind::PositionMismatch), DiscrepancyStatus::Pending, "{:#?}", first.findings);
+    let scope = Scope::account(house.account.clone());
+    let second = house.sync().await;
+    assert_eq!(
+        status(&second, DiscrepancyKind::PositionMismatch),
+        DiscrepancyStatus::Resolved,
+        "{:#?}",
+        second.findings
+    );
+    let anchors = house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(anchors.len(), 1);
+    assert_eq!(anchors[0].fact.qty, "3".parse().unwrap());
+    let held = house.store.positions(&house.account).await.unwrap().remove(0).position;
+    let known = house.simulator.books().accounts[0].positions[0].entry_price;
+    assert_eq!(held.qty, "3".parse().unwrap());
+    let difference = held.entry_price_avg.unwrap().checked_sub(known).unwrap();
+    assert!(difference.abs() < "0.0001".parse().unwrap(), "{difference}");
+    // It stays on record that the ledger of that time was never seen.
+    assert!(second.leaves_discrepancies());
+    assert!(second.left.iter().all(|left| left.entry.key.kind == "history_expired"), "{:#?}", second.left);
+}
+
+/// Does not answer with the ledger.
+struct NoLedger(Arc<dyn Transport>);
+
+#[async_trait]
+impl Transport for NoLedger {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.path.ends_with("/income") {
+            return Err(TransportError::Lost("connection reset".into()));
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn history_that_is_about_to_be_forgotten_is_told_in_time() {
+    let house = House::in_process(for_months(58)).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    house.sync().await;
+    let exchange = Arc::new(house.adapter_over(NoLedger(Arc::clone(&house.transport))));
+    let reconciler = house.reconciler_over(exchange);
+    house.simulator.step(Duration::from_hours(24 * 60));
+    let report = reconciler.sync().await.unwrap();
+    assert!(of(&report, DiscrepancyKind::HistoryExpiring).is_none(), "{:#?}", report.findings);
+    house.simulator.step(Duration::from_hours(24 * 20));
+    let report = reconciler.sync().await.unwrap();
+    let found = of(&report, DiscrepancyKind::HistoryExpiring).unwrap();
+    assert_eq!(found.status, DiscrepancyStatus::Unresolved);
+    assert!(found.finding.evidence.contains("income") && found.finding.evidence.contains(" days"), "{found:?}");
+    // Read in time, nothing is lost, and nothing is left.
+    let report = house.sync().await;
+    assert!(!report.leaves_discrepancies(), "{:#?}", report.left);
+    assert_all_pass(&report);
+    house.assert_book_equals_exchange().await;
+}

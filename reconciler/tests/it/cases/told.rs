@@ -1,0 +1,91 @@
+//! What is told, and what is never touched.
+
+use std::sync::Arc;
+
+use exchange_client::simulator::AppOrder;
+use exchange_client::{Clock, ExchangeReader, ExchangeTrader, ManualClock, NewOrder, OrderKind, OrderSize, Trigger};
+use ledger_core::{AnyFact, ClientOrderId, PositionMode, PositionSide, Side, Source, Statement};
+use ledger_store::DiscrepancyStatus;
+use reconciler::DiscrepancyKind;
+
+use super::*;
+use crate::support::House;
+
+#[tokio::test]
+async fn orders_that_are_left_of_a_position_are_told_and_never_touched() {
+    let house = House::new(50).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    let order = NewOrder {
+        client_order_id: ClientOrderId::new("sl-1").unwrap(),
+        symbol: symbol(ETH),
+        side: Side::Sell,
+        position_side: PositionSide::Net,
+        kind: OrderKind::StopMarket { trigger: Trigger::from("100".parse::<ledger_core::Price>().unwrap()) },
+        size: OrderSize::Qty("2".parse().unwrap()),
+        reduce_only: true,
+    };
+    assert!(house.exchange.create_order(order).await.done().is_some());
+    house.sync().await;
+    house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+    house.sync().await;
+    let second = house.sync().await;
+    assert_eq!(status(&second, DiscrepancyKind::OrphanOrder), DiscrepancyStatus::Pending);
+    let third = house.sync().await;
+    assert_eq!(status(&third, DiscrepancyKind::OrphanOrder), DiscrepancyStatus::Unresolved);
+    assert!(third.leaves_discrepancies());
+    assert_eq!(house.exchange.fetch_open_orders(None).await.unwrap().rows.len(), 1);
+    // Gone once somebody has cancelled it.
+    assert!(house.exchange.cancel_all_conditional_orders(symbol(ETH)).await.done().is_some());
+    let fourth = house.sync().await;
+    assert!(of(&fourth, DiscrepancyKind::OrphanOrder).is_none());
+    assert_eq!(house.open_discrepancies().await, 0);
+}
+
+#[tokio::test]
+async fn somebody_elses_trades_are_kept_and_told() {
+    let house = House::new(51).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    let wish = AppOrder {
+        prefix: "ios_",
+        symbol: symbol("BTCUSDT"),
+        side: Side::Buy,
+        position_side: PositionSide::Net,
+        qty: "0.01".parse().unwrap(),
+        price: None,
+        reduce_only: false,
+    };
+    house.simulator.trade_from_app("sim-main", &wish).unwrap();
+    let report = house.sync().await;
+    let found = of(&report, DiscrepancyKind::ForeignFills).unwrap();
+    assert!(found.finding.evidence.contains("by hand"), "{}", found.finding.evidence);
+    assert_eq!(found.finding.symbol.as_ref().unwrap().as_str(), "BTCUSDT");
+    house.assert_book_equals_exchange().await;
+    assert!(house.sync().await.findings.is_empty());
+}
+
+#[tokio::test]
+async fn the_mode_the_clock_and_a_fill_that_differs_are_told() {
+    let house = House::new(52).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    house.trade(2, ETH, Side::Sell, "2", |_| false).await;
+    house.sync().await;
+    // A local clock that is five seconds ahead.
+    let ahead = ManualClock::new(house.clock.now().saturating_add_ms(5_000));
+    let mut reconciler = house.reconciler();
+    reconciler.clock = Arc::new(ahead);
+    let report = reconciler.audit().await.unwrap();
+    assert!(of(&report, DiscrepancyKind::ClockSkew).unwrap().finding.evidence.contains("5000 ms ahead"));
+    // Somebody tells a fill otherwise.
+    let mut fill = house.book_fills().await.remove(0);
+    fill.price = "1".parse().unwrap();
+    let other = house.with_empty_book().await;
+    let told = Statement { fact: AnyFact::Fill(fill.clone()), source: Source::ExchangeCsv, payload: None };
+    other.recorder().record(vec![told]).await.unwrap();
+    let report = other.sync().await;
+    assert_eq!(status(&report, DiscrepancyKind::ConflictingFill), DiscrepancyStatus::Resolved);
+    assert!(other.book_fills().await.iter().all(|known| known.price != fill.price), "REST is believed");
+    // And the account changes its mode.
+    assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+    let report = house.sync().await;
+    assert!(of(&report, DiscrepancyKind::PositionModeChanged).unwrap().finding.evidence.contains("hedge"));
+}
