@@ -71,7 +71,7 @@ impl Effects {
 
     /// Notes which position a fact names and when, and what it said before: a fact of a hedge that is none any more, or
     /// that lies at another time, changes where the account was in one-way mode just as a new one does.
-    pub(super) fn side<T: PartialEq>(
+    pub(super) fn side<T: PartialEq + Copy>(
         &mut self,
         before: Option<(Option<PositionSide>, T)>,
         after: (Option<PositionSide>, T),
