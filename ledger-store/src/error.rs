@@ -27,7 +27,7 @@ impl std::error::Error for BackendError {}
 /// Why the book could not be opened, read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// There is no file; a book has to be created first.
+    /// There is no file, or one in which nothing has been written yet; a book has to be created first.
     #[error("there is no book at {}", path.display())]
     Missing {
         /// Where it was looked for.

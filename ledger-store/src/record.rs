@@ -92,7 +92,8 @@ pub struct BookPosition {
     pub symbol: Symbol,
     /// The asset that profit is paid in.
     pub settle_asset: Asset,
-    /// What the facts say.
+    /// What the facts say; at most estimated where the exchange says something else
+    /// ([`Mismatch`](ReconcileStatus::Mismatch), [`Unresolved`](ReconcileStatus::Unresolved)).
     pub position: DerivedPosition,
     /// The latest mark price on record.
     pub mark: Option<PriceSnapshot>,
@@ -181,15 +182,20 @@ names!(RunKind, "kind of run", {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RunStatus {
-    /// It goes on, or was interrupted.
+    /// It goes on, or was interrupted and no later one of the account has ended since.
     Running,
     /// It ended well.
     Done,
     /// It ended with an error.
     Failed,
+    /// A later one of the account has ended while this one has not: its process is gone. Should it be alive after all,
+    /// it says so when it ends.
+    Interrupted,
 }
 
-names!(RunStatus, "run status", { Running = "running", Done = "done", Failed = "failed" });
+names!(RunStatus, "run status", {
+    Running = "running", Done = "done", Failed = "failed", Interrupted = "interrupted",
+});
 
 /// A run in the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -131,7 +131,8 @@ pub struct BookView {
     pub latest_positions: Vec<Sourced<PositionSnapshot>>,
     /// The latest balances on record, of the assets that the exchange states.
     pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
-    /// The contracts on record.
+    /// The contracts on record with their steps, which exports do not tell. How exact the exchange's own numbers are
+    /// follows from them, and so how much they prove.
     pub instruments: BTreeSet<Symbol>,
     /// The quantity steps of those that say.
     pub steps: BTreeMap<Symbol, Decimal>,

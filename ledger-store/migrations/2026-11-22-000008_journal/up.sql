@@ -5,7 +5,7 @@ CREATE TABLE runs (
         'import', 'sync', 'audit', 'record', 'rebuild', 'correct')),
     started_local_ms INTEGER NOT NULL,
     ended_local_ms INTEGER,
-    status TEXT NOT NULL CONSTRAINT runs_status CHECK (status IN ('running', 'done', 'failed')),
+    status TEXT NOT NULL CONSTRAINT runs_status CHECK (status IN ('running', 'done', 'failed', 'interrupted')),
     detail_json TEXT
 ) STRICT;
 CREATE INDEX runs_account ON runs (account_id, id);

@@ -288,19 +288,28 @@ async fn status_of(store: &dyn Store, name: &str) -> Option<ReconcileStatus> {
     positions.iter().find(|position| position.symbol == symbol(name)).and_then(|position| position.reconcile_status)
 }
 
-/// Matched, pending, mismatch, unresolved, or nothing while the exchange has said nothing.
+async fn certainty_of(store: &dyn Store, name: &str) -> Option<Certainty> {
+    let positions = store.positions(&main_account()).await.unwrap();
+    positions.iter().find(|position| position.symbol == symbol(name)).map(|position| position.position.certainty)
+}
+
+/// Matched, pending, mismatch, unresolved, or nothing while the exchange has said nothing. What the exchange contradicts
+/// is not known, however sound the fold.
 pub async fn positions_are_compared_with_what_the_exchange_says(open: Open<'_>) {
     let book = open();
     let store = &*book.store;
     prepare(store, &["ETHUSDT", "BTCUSDT"]).await;
+    commit(store, vec![flat("ETHUSDT", 1)]).await;
     commit(store, fills([fill("ETHUSDT", 10, Side::Buy, "2", "100")])).await;
     assert_eq!(status_of(store, "ETHUSDT").await, None);
+    assert_eq!(certainty_of(store, "ETHUSDT").await, Some(Certainty::Known));
     commit(store, vec![rest(AnyFact::Position(said("ETHUSDT", "0", 5)))]).await;
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Pending));
     commit(store, vec![rest(AnyFact::Position(said("ETHUSDT", "2.0", 11)))]).await;
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Matched));
     commit(store, vec![rest(AnyFact::Position(said("ETHUSDT", "3", 12)))]).await;
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Mismatch));
+    assert_eq!(certainty_of(store, "ETHUSDT").await, Some(Certainty::Estimated));
     let key = DiscrepancyKey { kind: "quantity".to_owned(), fingerprint: "ETHUSDT|NET".to_owned() };
     let discrepancy = NewDiscrepancy {
         key: key.clone(),
@@ -310,6 +319,7 @@ pub async fn positions_are_compared_with_what_the_exchange_says(open: Open<'_>) 
     };
     store.commit(Batch { discrepancies: vec![discrepancy], ..batch(vec![]) }).await.unwrap();
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Unresolved));
+    assert_eq!(certainty_of(store, "ETHUSDT").await, Some(Certainty::Estimated));
     store.commit(Batch { settled: vec![key], ..batch(vec![]) }).await.unwrap();
     assert_eq!(status_of(store, "ETHUSDT").await, Some(ReconcileStatus::Mismatch));
     // A position that the book knows nothing of is there, as a difference.

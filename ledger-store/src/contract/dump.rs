@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    AccountId, Decimal, Fill, FoldEvent, Income, IncomeType, OrderClass, OrderContext, Quantity, Residual, RoundTrip,
-    Symbol, SymbolFold, TimestampMs, funding_instant,
+    AccountId, Certainty, Decimal, Fill, FoldEvent, Income, IncomeType, OrderClass, OrderContext, Quantity, Residual,
+    RoundTrip, Symbol, SymbolFold, TimestampMs, funding_instant,
 };
 
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter,
 };
 use crate::page::{Page, PageRequest};
+use crate::record::{BookPosition, ReconcileStatus};
 use crate::repository::Store;
 
 /// Reads all pages of a list.
@@ -221,7 +222,15 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
     trips.extend(fold.open_trips().unwrap());
     trips.sort_by_key(|trip| trip.number);
     let mut lines: Vec<String> = trips.iter().map(|trip| format!("trip {trip:?}")).collect();
-    lines.extend(fold.positions().unwrap().iter().map(|position| format!("position {position:?}")));
+    let shown = store.positions(account).await.unwrap();
+    for mut position in fold.positions().unwrap() {
+        let same = |it: &&BookPosition| it.symbol == *symbol && it.position.position_side == position.position_side;
+        let status = shown.iter().find(same).and_then(|it| it.reconcile_status);
+        if matches!(status, Some(ReconcileStatus::Mismatch | ReconcileStatus::Unresolved)) {
+            position.certainty = position.certainty.max(Certainty::Estimated);
+        }
+        lines.push(format!("position {position:?}"));
+    }
     lines
 }
 

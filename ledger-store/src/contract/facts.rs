@@ -255,11 +255,11 @@ pub async fn a_conflict_that_is_settled_is_closed(open: Open<'_>) {
     commit(store, vec![stated(Source::Rest, "3", 5)]).await;
     commit(store, vec![stated(Source::Ccxt, "4", 5)]).await;
     let found = on_record().await;
-    let [(id, DiscrepancyStatus::Pending)] = found.as_slice() else { unreachable!("{found:?}") };
+    let [(id, DiscrepancyStatus::Unresolved)] = found.as_slice() else { unreachable!("{found:?}") };
     commit(store, vec![stated(Source::Rest, "5", 6)]).await;
     assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Resolved)]);
     commit(store, vec![stated(Source::Ccxt, "6", 6)]).await;
-    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Pending)]);
+    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Unresolved)]);
     let acknowledgement = Acknowledgement {
         account: main_account(),
         discrepancy_id: *id,
@@ -274,7 +274,7 @@ pub async fn a_conflict_that_is_settled_is_closed(open: Open<'_>) {
         assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Acknowledged)]);
     }
     commit(store, vec![stated(Source::BotDatabase, "7", 6)]).await;
-    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Pending)]);
+    assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Unresolved)]);
     // Found and settled within one batch, it was never open.
     commit(store, vec![stated(Source::Rest, "8", 7), stated(Source::Ccxt, "9", 7), stated(Source::Rest, "5", 8)]).await;
     assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Resolved)]);

@@ -1,6 +1,6 @@
 //! Cases about accounts, the journal, cursors and coverage.
 
-use ledger_core::{PositionMode, Side};
+use ledger_core::{AccountId, PositionMode, Side};
 
 use super::Open;
 use super::fixtures::{at, batch, dec, fill, fills, main_account, new_account, position_of, prepare, symbol};
@@ -70,6 +70,31 @@ pub async fn facts_of_another_owner_are_refused(open: Open<'_>) {
     store.commit(of_owner(4, None)).await.unwrap();
     assert_eq!(count().await, 4);
     assert_eq!(store.account(&main_account()).await.unwrap().unwrap().user_id.as_deref(), Some("71"));
+}
+
+/// A run that goes on while a later one of its account ends was cut off, unless it says itself how it ended.
+pub async fn a_run_that_a_later_one_outlives_was_interrupted(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    for account in ["main", "other"] {
+        store.create_account(new_account(account)).await.unwrap();
+    }
+    let other: AccountId = "other".parse().unwrap();
+    let begin = async |account: &AccountId| store.begin_run(account, RunKind::Sync, at(1)).await.unwrap();
+    let (elsewhere, cut_off) = (begin(&other).await, begin(&main_account()).await);
+    let (later, latest) = (begin(&main_account()).await, begin(&main_account()).await);
+    let statuses = async |account: AccountId| {
+        let runs = store.runs(&account.into(), &PageRequest::first(9)).await.unwrap().items;
+        runs.into_iter().map(|run| (run.id, run.status)).collect::<Vec<_>>()
+    };
+    store.end_run(later, RunStatus::Done, at(2), None).await.unwrap();
+    assert_eq!(
+        statuses(main_account()).await,
+        [(cut_off, RunStatus::Interrupted), (later, RunStatus::Done), (latest, RunStatus::Running)]
+    );
+    assert_eq!(statuses(other).await, [(elsewhere, RunStatus::Running)]);
+    store.end_run(cut_off, RunStatus::Failed, at(3), None).await.unwrap();
+    assert_eq!(statuses(main_account()).await[0], (cut_off, RunStatus::Failed));
 }
 
 /// Runs open and close; repairs name their run and come back as written.

@@ -111,6 +111,7 @@ macro_rules! contract_tests {
             an_account_is_bound_to_one_identity,
             facts_of_another_owner_are_refused,
             runs_and_repairs_are_journaled,
+            a_run_that_a_later_one_outlives_was_interrupted,
             a_discrepancy_is_recorded_once,
             a_repair_is_written_with_its_facts_or_not_at_all,
             an_acknowledged_discrepancy_stays_so_while_it_is_the_same,

@@ -174,8 +174,13 @@ impl Target {
         Ok(conn)
     }
 
-    /// What the file is, before anything is written to it; `Ok(None)` for an empty one.
+    /// What the file is, before anything is written to it; `Ok(None)` for an empty one. All of it is read from one state
+    /// of the file: another process may be making the book.
     fn identify(&self, conn: &mut SqliteConnection) -> StoreResult<Option<i64>> {
+        conn.transaction(|conn| self.identify_in_transaction(conn).map_err(OpeningFailure)).map_err(|failure| failure.0)
+    }
+
+    fn identify_in_transaction(&self, conn: &mut SqliteConnection) -> StoreResult<Option<i64>> {
         let path = self.shown();
         let tables = pragma(conn, "(SELECT count(*) FROM sqlite_master)").map_err(not_a_book(path.clone()))?;
         let application = pragma(conn, "(SELECT application_id FROM pragma_application_id)").map_err(failed("open"))?;
@@ -227,7 +232,8 @@ impl Target {
         let version = self.identify(&mut conn)?;
         check_linked_version(&mut conn)?;
         if version.is_none() && !create {
-            return Err(StoreError::ForeignDatabase { path: self.shown() });
+            // Nobody's database: perhaps another process is about to make the book.
+            return Err(StoreError::Missing { path: self.shown() });
         }
         // 64 MiB of cache: the indexes of a large table are written all over, and would be read again and again.
         conn.batch_execute(
@@ -252,7 +258,7 @@ impl Target {
         let version = self.identify(&mut conn)?;
         check_linked_version(&mut conn)?;
         match version {
-            None => return Err(StoreError::ForeignDatabase { path: self.shown() }),
+            None => return Err(StoreError::Missing { path: self.shown() }),
             Some(found) if found < SCHEMA_VERSION => {
                 return Err(StoreError::OlderSchema { path: self.shown(), found, supported: SCHEMA_VERSION });
             }
@@ -265,8 +271,8 @@ impl Target {
     /// Brings the schema up to date. The exclusive transaction makes a second process wait here and then find nothing
     /// left to do.
     fn migrate(&self, conn: &mut SqliteConnection) -> StoreResult<()> {
-        let outcome = conn.exclusive_transaction(|conn| -> Result<(), MigrationFailure> {
-            self.identify(conn)?;
+        let outcome = conn.exclusive_transaction(|conn| -> Result<(), OpeningFailure> {
+            self.identify_in_transaction(conn)?;
             conn.run_pending_migrations(MIGRATIONS).map_err(|error| StoreError::Backend {
                 operation: "migrate",
                 source: BackendError::new(error.to_string()),
@@ -291,16 +297,16 @@ pub(crate) fn open_foreign(path: &Path) -> StoreResult<SqliteConnection> {
 }
 
 /// Carries both kinds of errors out of a Diesel transaction.
-struct MigrationFailure(StoreError);
+struct OpeningFailure(StoreError);
 
-impl From<StoreError> for MigrationFailure {
+impl From<StoreError> for OpeningFailure {
     fn from(error: StoreError) -> Self {
         Self(error)
     }
 }
 
-impl From<diesel::result::Error> for MigrationFailure {
+impl From<diesel::result::Error> for OpeningFailure {
     fn from(error: diesel::result::Error) -> Self {
-        Self(failed("migrate")(error))
+        Self(failed("open")(error))
     }
 }

@@ -12,6 +12,7 @@ use ledger_core::{
 };
 
 use super::codec::RowReader;
+use super::discrepancy::CONFLICTING_FACT;
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::refold::Stop;
@@ -330,6 +331,8 @@ pub(super) fn write_symbol(
     let unresolved: i64 = discrepancies::table
         .filter(discrepancies::account_id.eq(account.as_str()))
         .filter(discrepancies::symbol.eq(symbol.as_str()))
+        // Which of two statements is believed changes nothing about what the exchange says of a position.
+        .filter(discrepancies::kind.ne(CONFLICTING_FACT))
         .filter(
             discrepancies::status
                 .eq_any([DiscrepancyStatus::Unresolved.as_str(), DiscrepancyStatus::Acknowledged.as_str()]),
@@ -347,13 +350,17 @@ pub(super) fn write_symbol(
         }
     }
     let mut rows = Vec::with_capacity(book.len());
-    for position in book {
+    for mut position in book {
         let unreal_pnl = match (&mark, &position.position) {
             (Some(mark), Some(open)) => Some(open.unrealized(state.contract(), mark.mark_price)?.to_decimal()?),
             _ => None,
         };
         let exchange = exchange.remove(&position.position_side);
         let status = exchange.as_ref().map(|exchange| compare(&position, exchange, unresolved > 0));
+        if matches!(status, Some(ReconcileStatus::Mismatch | ReconcileStatus::Unresolved)) {
+            // However sound the fold is, something is missing in it.
+            position.certainty = position.certainty.max(Certainty::Estimated);
+        }
         let side = if position.qty.is_zero() {
             "flat"
         } else if position.qty.is_negative() {

@@ -121,7 +121,8 @@ pub(super) fn record_conflict(conn: &mut SqliteConnection, seen: Sighting<'_>, c
     let evidence_json = format!("{{\"statements\":[{}]}}", statements.into_iter().collect::<Vec<_>>().join(","));
     let reader = RowReader { table: "discrepancies", key: || conflict.key.fingerprint.clone() };
     let symbol = reader.optional("symbol", conflict.symbol.as_deref())?;
-    let status = DiscrepancyStatus::Pending;
+    // Two statements of one fact are not settled by waiting.
+    let status = DiscrepancyStatus::Unresolved;
     let is_same = known
         .is_some_and(|row| row.evidence_json == evidence_json && row.status != DiscrepancyStatus::Resolved.as_str());
     if !is_same {

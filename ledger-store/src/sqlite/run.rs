@@ -53,15 +53,25 @@ pub(super) fn end(
     ended: TimestampMs,
     detail_json: Option<&str>,
 ) -> StoreResult<()> {
-    let changed = diesel::update(runs::table.find(run.0))
+    let account: Option<String> = diesel::update(runs::table.find(run.0))
         .set((
             runs::status.eq(status.as_str()),
             runs::ended_local_ms.eq(Some(ended.as_ms())),
             runs::detail_json.eq(detail_json),
         ))
-        .execute(conn)
+        .returning(runs::account_id)
+        .get_result(conn)
+        .optional()
         .map_err(failed("close a run"))?;
-    if changed == 1 { Ok(()) } else { Err(StoreError::UnknownRun { run: run.0 }) }
+    let account = account.ok_or(StoreError::UnknownRun { run: run.0 })?;
+    diesel::update(runs::table)
+        .filter(runs::account_id.eq(account))
+        .filter(runs::id.lt(run.0))
+        .filter(runs::status.eq(RunStatus::Running.as_str()))
+        .set(runs::status.eq(RunStatus::Interrupted.as_str()))
+        .execute(conn)
+        .map_err(failed("close the runs before"))?;
+    Ok(())
 }
 
 pub(super) fn list(conn: &mut SqliteConnection, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Decimal, Fill, FillId, FillKey, Order, OrderKey, PositionSide, Side, Signal,
-    Sourced, Symbol, TimestampMs,
+    AccountId, Asset, ClientOrderId, Decimal, Fill, FillId, FillKey, Instrument, Order, OrderKey, PositionSide, Side,
+    Signal, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -76,9 +76,12 @@ impl BookReader<'_> {
         let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
         let steps = instruments.iter().map(|instrument| &instrument.fact);
         let steps = steps.filter_map(|fact| Some((fact.symbol.clone(), fact.step_size?))).collect();
-        let instruments: BTreeSet<_> = instruments.into_iter().map(|instrument| instrument.fact.symbol).collect();
+        let on_record: BTreeSet<_> = instruments.iter().map(|instrument| &instrument.fact.symbol).collect();
         let unfolded: BTreeSet<Symbol> =
-            self.symbols().await?.into_iter().filter(|symbol| !instruments.contains(symbol)).collect();
+            self.symbols().await?.into_iter().filter(|symbol| !on_record.contains(symbol)).collect();
+        let is_stated = |it: &Instrument| it.tick_size.is_some() && it.step_size.is_some();
+        let stated = instruments.into_iter().filter(|instrument| is_stated(&instrument.fact));
+        let instruments = stated.map(|instrument| instrument.fact.symbol).collect();
         let quarantined = book.runs.quarantined(id).await.doing("reading the quarantined symbols")?;
         // Those without a contract are repaired by what their fills add up to.
         let quarantined = quarantined.into_iter().map(|quarantine| quarantine.symbol);

@@ -113,7 +113,9 @@ async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
         .iter()
         .map(|name| {
             let asset = Asset::new("USDT").unwrap();
-            Sourced::new(ledger_core::Instrument::linear(name.clone(), asset).unwrap(), Source::Rest)
+            let mut contract = ledger_core::Instrument::linear(name.clone(), asset).unwrap();
+            (contract.tick_size, contract.step_size) = ("0.1".parse().ok(), "0.001".parse().ok());
+            Sourced::new(contract, Source::Rest)
         })
         .collect();
     mocks.instruments.expect_instruments().returning(move |_| Ok(contracts.clone()));
@@ -179,4 +181,37 @@ async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
     assert!(since <= at(-30 * DAY_MS) && continuity == Continuity::Resumed, "{since} {continuity:?}");
     let (since, continuity) = windows(None).await;
     assert!(since > at(-7 * DAY_MS) && continuity == Continuity::First, "{since} {continuity:?}");
+}
+
+/// An export names a contract without its steps, and how much the exchange's profits prove depends on them: whichever of
+/// the import and the sync comes first, the book has to end up with the same contract.
+#[tokio::test]
+async fn a_contract_without_its_steps_is_asked_for() {
+    for is_stated in [false, true] {
+        let mut mocks = Mocks::empty();
+        mocks.instruments = MockInstrumentRepository::new();
+        mocks.instruments.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
+        let mut contract = ledger_core::Instrument::linear(symbol("BTCUSDT"), Asset::new("USDT").unwrap()).unwrap();
+        let imported = contract.clone();
+        (contract.tick_size, contract.step_size) = ("0.1".parse().ok(), "0.001".parse().ok());
+        let on_record = if is_stated { contract.clone() } else { imported };
+        mocks
+            .instruments
+            .expect_instruments()
+            .returning(move |_| Ok(vec![Sourced::new(on_record.clone(), Source::ExchangeArchive)]));
+        let mut exchange = exchange_with(|| Ok(answer(vec![])));
+        exchange.expect_fetch_my_trades().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+        let listed = contract.clone();
+        exchange
+            .expect_fetch_instruments()
+            .times(usize::from(!is_stated))
+            .returning(move || Ok(answer(vec![listed.clone()])));
+        let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+        assert!(seen.symbols.contains_key(&symbol("BTCUSDT")) && seen.book.unfolded.is_empty());
+        let stated = plan(&seen).instruments;
+        assert_eq!(
+            stated.iter().map(|it| it.fact.clone()).collect::<Vec<_>>(),
+            if is_stated { vec![] } else { vec![AnyFact::Instrument(contract)] }
+        );
+    }
 }

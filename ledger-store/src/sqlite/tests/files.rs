@@ -45,6 +45,18 @@ fn a_missing_file_is_told_from_an_empty_book() {
         assert!(matches!(refusal(&folder.book(), &options), StoreError::Missing { .. }));
         assert!(!folder.book().exists());
     }
+    // Nor is an empty file one, nor an empty database, as another process leaves it for an instant that makes the book.
+    for contents in [None, Some("PRAGMA journal_mode = WAL;")] {
+        match contents {
+            None => std::fs::write(folder.book(), "").unwrap(),
+            Some(statements) => execute(&folder.book(), statements),
+        }
+        for options in [OpenOptions::default(), OpenOptions::reading()] {
+            assert!(matches!(refusal(&folder.book(), &options), StoreError::Missing { .. }));
+        }
+    }
+    drop(SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap());
+    drop(SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap());
     let nowhere = folder.directory.path().join("no/such/folder/book.db");
     assert!(matches!(refusal(&nowhere, &OpenOptions::creating()), StoreError::Io { .. }));
 }
@@ -167,7 +179,11 @@ fn processes_may_create_and_migrate_a_book_at_the_same_time() {
             .map(|_| {
                 scope.spawn(|| {
                     start.wait();
-                    SqliteStore::open(&path, &OpenOptions::creating()).map(drop)
+                    // As a first sync does: it looks whether there is a book, and makes one if there is none.
+                    match SqliteStore::open(&path, &OpenOptions::default()) {
+                        Err(StoreError::Missing { .. }) => SqliteStore::open(&path, &OpenOptions::creating()).map(drop),
+                        opened => opened.map(drop),
+                    }
                 })
             })
             .collect();
