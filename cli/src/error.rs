@@ -164,7 +164,7 @@ impl From<ReconcileError> for CommandError {
         let (exit_code, hint) = match &error {
             ReconcileError::Exchange(source) => (exchange_exit_code(source), exchange_hint(source)),
             ReconcileError::WrongAccount { .. } => (ExitCode::Authentication, None),
-            ReconcileError::Store { source, .. } => (store_exit_code(source), None),
+            ReconcileError::Store { source, .. } => (store_exit_code(source), store_hint(source)),
             _ => (ExitCode::Error, None),
         };
         let error = Self::new(exit_code, error);
@@ -175,22 +175,27 @@ impl From<ReconcileError> for CommandError {
     }
 }
 
+/// What to do about a failing book.
+fn store_hint(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Missing { .. } => Some("`fillbook init` creates a book; --db names another one"),
+        StoreError::UnknownAccount { .. } => {
+            Some("`fillbook init --account NAME` adds an account; `fillbook status` lists those there are")
+        }
+        StoreError::NotADatabase { .. } | StoreError::ForeignDatabase { .. } => {
+            Some("to read it into a book, `fillbook import FILE`; --db names the book itself")
+        }
+        StoreError::CorruptRow { table: "positions" | "round_trips" | "symbol_books" | "pnl_mismatches", .. } => {
+            Some("`fillbook rebuild` recomputes what is derived")
+        }
+        StoreError::CorruptRow { .. } => Some("restore the book from a backup, or import the facts into a new one"),
+        _ => None,
+    }
+}
+
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::Missing { .. } => Some("`fillbook init` creates a book; --db names another one"),
-            StoreError::UnknownAccount { .. } => {
-                Some("`fillbook init --account NAME` adds an account; `fillbook status` lists those there are")
-            }
-            StoreError::NotADatabase { .. } | StoreError::ForeignDatabase { .. } => {
-                Some("to read it into a book, `fillbook import FILE`; --db names the book itself")
-            }
-            StoreError::CorruptRow {
-                table: "positions" | "round_trips" | "symbol_books" | "pnl_mismatches", ..
-            } => Some("`fillbook rebuild` recomputes what is derived"),
-            StoreError::CorruptRow { .. } => Some("restore the book from a backup, or import the facts into a new one"),
-            _ => None,
-        };
+        let hint = store_hint(&error);
         let error = Self::new(store_exit_code(&error), error);
         match hint {
             Some(hint) => error.hint(hint),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyFilter, ExchangeIdentity, PageRequest, RunId, RunKind, RunStatus};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apply::{Applied, apply, is_empty};
 use crate::book::Book;
@@ -23,7 +23,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::report::{CycleReport, FindingReport, RepairReport, audited, failed};
 use crate::settle::settle;
-use crate::verify::{Verification, verify};
+use crate::verify::{Verdict, Verification, verify};
 
 /// Which account, and what of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,9 +236,23 @@ fn detail_json(observation: &Observation, applied: &Applied, outcome: &Outcome, 
         "symbols": observation.symbols.keys().map(Symbol::as_str).collect::<Vec<_>>(),
         "findings": outcome.findings.len(), "repairs": outcome.repairs.len(), "left": outcome.left.len(),
         "recorded": applied.counts.recorded, "merged": applied.counts.merged, "conflicts": applied.counts.conflicts,
-        "requests": spent.0, "weight": spent.1, "checks_clean": outcome.verification.is_clean(),
+        "requests": spent.0, "weight": spent.1, "checks": checks_json(&outcome.verification),
     })
     .to_string()
+}
+
+/// What the checks came to: one that could not be made is neither passed nor failed, and is named like a failed one.
+fn checks_json(verification: &Verification) -> Value {
+    let names = |wanted: fn(&Verdict) -> bool| {
+        let checks = verification.checks.iter().filter(|check| wanted(&check.verdict));
+        checks.map(|check| check.name.as_str()).collect::<Vec<_>>()
+    };
+    let counts = verification.counts();
+    json!({
+        "state": counts.state(), "passed": counts.passed,
+        "failed": names(|verdict| matches!(verdict, Verdict::Fail { .. })),
+        "not_checkable": names(|verdict| matches!(verdict, Verdict::NotCheckable { .. })),
+    })
 }
 
 /// The exchange's time of the observation.

@@ -19,6 +19,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod wording;
 
 pub use apply::{Applied, apply};
 pub use book::Book;
@@ -35,4 +36,7 @@ pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;
 pub use recorder::Recorder;
 pub use report::{CycleReport, FailedQuery, FindingReport, RepairReport};
-pub use verify::{Check, CheckName, FootedSpan, Verdict, Verification, verify};
+pub use verify::{
+    Check, CheckCounts, CheckName, FootedSpan, Severity, Verdict, Verification, WholeBook, verify, verify_book,
+};
+pub use wording::evidence_line;

@@ -3,7 +3,7 @@
 use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, RunKind, RunStatus};
 use serde_json::json;
 
-use super::journal::{Entry, dated, evidence, number};
+use super::journal::{Entry, dated, number};
 use super::unseen::Asked;
 use super::{maybe, print_list, text};
 use crate::Context;
@@ -20,7 +20,12 @@ pub(super) const LISTING: Listing<Entry<Discrepancy>> = Listing {
         Column { key: "kind", title: "Kind", rank: 0, value: |d| text(&d.item.entry.key.kind) },
         Column { key: "symbol", title: "Symbol", rank: 2, value: |d| maybe(d.item.entry.symbol.as_ref()) },
         Column { key: ONLY_IN_TABLES, title: "Age", rank: 0, value: |d| d.since(d.item.first_seen_local) },
-        Column { key: "evidence", title: "Evidence", rank: 0, value: |d| evidence(&d.item.entry.evidence_json) },
+        Column {
+            key: "evidence",
+            title: "Evidence",
+            rank: 0,
+            value: |d| text(reconciler::evidence_line(&d.item.entry)),
+        },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |d| text(&d.item.entry.key.fingerprint) },
         Column {
             key: "first_seen_local",

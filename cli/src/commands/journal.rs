@@ -1,13 +1,11 @@
 //! What the lists of the journal have in common: ages, and the JSON that the journal keeps.
 
-use exchange_client::files::Zone;
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{DiscrepancyFilter, Page, PageRequest, Store};
 use serde_json::Value;
 
 use crate::error::CommandError;
 use crate::output::Cell;
-use crate::times::show_time;
 
 /// An entry of the journal, with the time at which it is looked at.
 #[derive(Debug)]
@@ -40,36 +38,12 @@ pub(super) fn number(id: i64) -> Cell {
     u64::try_from(id).map_or(Cell::Empty, Cell::Count)
 }
 
-/// The one line of evidence that is meant for a reader, else all of it.
-pub(super) fn evidence(json: &str) -> Cell {
-    Cell::Text(evidence_line(json))
-}
-
-pub(super) fn evidence_line(json: &str) -> String {
-    let Ok(value) = serde_json::from_str::<Value>(json) else { return json.to_owned() };
-    let line = value.get("evidence").and_then(Value::as_str).map(str::to_owned);
-    line.or_else(|| mode_story(&value)).unwrap_or_else(|| words(&value))
-}
-
-/// The user's word about the position mode against what the exchange or a fact says.
-fn mode_story(value: &Value) -> Option<String> {
-    let stated = value.get("stated")?.as_str()?;
-    let against = value.get("contradicted_by")?;
-    let (what, mode) = (against.get("what")?.as_str()?, against.get("mode")?.as_str()?);
-    let at = TimestampMs::new(against.get("ts")?.as_i64()?).ok()?;
-    let at = show_time(at, &Zone::utc());
-    Some(format!(
-        "the position mode was said to be {stated}, but {what} at {at} UTC says {mode}; `fillbook init --position-mode` \
-         corrects the word"
-    ))
-}
-
 /// What contradicts the user's word about the position mode, if anything does.
 pub(super) async fn mode_contradiction(store: &dyn Store, account: &AccountId) -> Result<Option<String>, CommandError> {
     let kind = Some("position_mode".to_owned());
     let filter = DiscrepancyFilter { kind, ..DiscrepancyFilter::open(account.clone()) };
     let found = store.discrepancies(&filter, &PageRequest::first(1)).await?.items.pop();
-    Ok(found.map(|found| evidence_line(&found.entry.evidence_json)))
+    Ok(found.map(|found| reconciler::evidence_line(&found.entry)))
 }
 
 /// JSON of the journal in words: `findings 3, repairs 3`. Zeros and empty values are left out; objects of a list are added
@@ -78,6 +52,9 @@ pub(super) fn words(value: &Value) -> String {
     match value {
         Value::Object(object) => {
             let parts = object.iter().filter_map(|(name, value)| {
+                if let Some(told) = checks(name, value) {
+                    return Some(told);
+                }
                 let shown = match value {
                     Value::Null | Value::Bool(false) => return None,
                     Value::Number(number) if number.as_i64() == Some(0) => return None,
@@ -110,6 +87,24 @@ pub(super) fn words(value: &Value) -> String {
     }
 }
 
+/// The checks of a run: how many passed, which failed, and how many could not be made.
+fn checks(name: &str, value: &Value) -> Option<String> {
+    let of = value.as_object().filter(|_| name == "checks")?;
+    let names = |name: &str| {
+        let list = of.get(name).and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    let passed = of.get("passed").and_then(Value::as_u64).filter(|passed| *passed > 0);
+    let (failed, not_checkable) = (names("failed"), names("not_checkable").len());
+    let parts = [
+        passed.map(|passed| format!("{passed} pass")),
+        (!failed.is_empty()).then(|| format!("{} FAILED", failed.join(", ").replace('_', " "))),
+        (not_checkable > 0).then(|| format!("{not_checkable} not checkable")),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("checks: {}", parts.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,21 +112,18 @@ mod tests {
     #[test]
     fn the_journals_json_is_told_in_words() {
         for (json, told) in [
-            (r#"{"evidence":"the book has 1, the exchange 2","subject":"BTCUSDT"}"#, "the book has 1, the exchange 2"),
-            (
-                r#"{"findings":3,"left":0,"checks_clean":true,"symbols":["A","B"]}"#,
-                "checks clean, findings 3, symbols A B",
-            ),
+            (r#"{"findings":3,"left":0,"restored":true,"symbols":["A","B"]}"#, "findings 3, restored, symbols A B"),
             (r#"[{"file":"a","new":2,"merged":0},{"file":"b","new":3}]"#, "new 5"),
             (
-                r#"{"contradicted_by":{"mode":"hedge","ts":1772352000000,"what":"a fact of a hedge"},"stated":"one_way"}"#,
-                "the position mode was said to be one_way, but a fact of a hedge at 2026-03-01 08:00:00 UTC says hedge; `fillbook \
-                 init --position-mode` corrects the word",
+                r#"{"checks":{"state":"failed","passed":4,"failed":["footing"],"not_checkable":["quantity","average_entry"]}}"#,
+                "checks: 4 pass, footing FAILED, 2 not checkable",
             ),
-            ("not json", "not json"),
+            (
+                r#"{"checks":{"state":"clean","passed":6,"failed":[],"not_checkable":[]},"findings":1}"#,
+                "checks: 6 pass, findings 1",
+            ),
         ] {
-            let Cell::Text(line) = evidence(json) else { panic!("{json}") };
-            assert_eq!(line, told);
+            assert_eq!(words(&serde_json::from_str(json).unwrap()), told);
         }
     }
 }

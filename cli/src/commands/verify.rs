@@ -2,24 +2,76 @@
 //!
 //! Named checks, each of which passes, fails, or cannot be made, with the reason. None of them writes.
 
-pub(super) mod checks;
-mod derived;
+use ledger_core::AccountId;
+use reconciler::{Check, CheckCounts, Severity, Verdict, WholeBook, verify_book};
 
-use self::checks::{Check, Verdict};
 use super::text;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Column, Format, Listing};
+use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, Output};
+use crate::wiring::{Access, OpenBook};
 
-const LISTING: Listing<Check> = Listing {
-    schema: "fillbook.verify.check/1",
+/// A check of an account.
+pub(super) struct Made {
+    pub(super) account: AccountId,
+    pub(super) check: Check,
+}
+
+/// Checks, for whichever command made them.
+pub(super) const LISTING: Listing<Made> = Listing {
+    schema: "fillbook.check/1",
     plural: "checks",
     columns: &[
-        Column { key: "check", title: "Check", rank: 0, value: |c| text(c.name) },
-        Column { key: "verdict", title: "Verdict", rank: 0, value: |c| text(c.verdict.as_str()) },
-        Column { key: "detail", title: "Detail", rank: 0, value: |c| text(&c.detail) },
+        Column { key: "account", title: "Account", rank: NOT_IN_TABLES, value: |c| text(&c.account) },
+        Column { key: "check", title: "Check", rank: NOT_IN_TABLES, value: |c| text(c.check.name) },
+        Column { key: "title", title: "Check", rank: 0, value: |c| text(c.check.name.title()) },
+        Column {
+            key: crate::output::ONLY_IN_TABLES,
+            title: "Verdict",
+            rank: 0,
+            value: |c| text(in_words(&c.check.verdict)),
+        },
+        Column { key: "verdict", title: "Verdict", rank: NOT_IN_TABLES, value: |c| text(c.check.verdict.as_str()) },
+        Column { key: "detail", title: "Detail", rank: 0, value: |c| text(&c.check.detail) },
+        Column { key: "compared", title: "Compared", rank: NOT_IN_TABLES, value: |c| compared(&c.check.verdict) },
+        Column { key: "differing", title: "Differing", rank: NOT_IN_TABLES, value: |c| differing(&c.check.verdict) },
+        Column {
+            key: "differences",
+            title: "Differences",
+            rank: NOT_IN_TABLES,
+            value: |c| differences(&c.check.verdict),
+        },
     ],
 };
+
+fn in_words(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass { .. } => "pass",
+        Verdict::Fail { .. } => "FAIL",
+        Verdict::NotCheckable { .. } => "not checkable",
+    }
+}
+
+fn compared(verdict: &Verdict) -> Cell {
+    match verdict {
+        Verdict::Pass { compared } | Verdict::Fail { compared, .. } => Cell::Count(*compared as u64),
+        Verdict::NotCheckable { .. } => Cell::Count(0),
+    }
+}
+
+fn differing(verdict: &Verdict) -> Cell {
+    match verdict {
+        Verdict::Fail { count, .. } => Cell::Count(*count as u64),
+        _ => Cell::Count(0),
+    }
+}
+
+fn differences(verdict: &Verdict) -> Cell {
+    match verdict {
+        Verdict::Fail { differences, .. } => Cell::Json(serde_json::Value::from(differences.as_slice()).to_string()),
+        _ => Cell::Json("[]".to_owned()),
+    }
+}
 
 /// Checks that the book balances, against itself and against what the exchange says.
 ///
@@ -27,27 +79,42 @@ const LISTING: Listing<Check> = Listing {
 /// When the book cannot be read or the output not be written. Failed checks tell in the exit code.
 pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let account = context.settings.account.clone();
-    let store = super::open_account(context).await?;
+    let open = crate::wiring::open_book(&context.settings, Access::Read)?;
+    super::check_account(open.store.as_ref(), &account).await?;
     // What is derived is proven by deriving it again, in a copy that may be changed.
-    let scratch = crate::wiring::scratch_copy(store.as_ref(), &context.settings).await?;
-    let checks = checks::all(store.as_ref(), scratch.store.as_ref(), &account, &mut context.output).await?;
-    report(&checks, context)
+    let scratch = crate::wiring::scratch_copy(open.store.as_ref(), &context.settings).await?;
+    let checks = all(&open, scratch.store.as_ref(), &account, &mut context.output).await?;
+    report(&checks, &account, context)
+}
+
+/// Makes every check. `scratch` is a copy of the book that may be changed.
+pub(super) async fn all(
+    open: &OpenBook,
+    scratch: &dyn ledger_store::Store,
+    account: &AccountId,
+    output: &mut Output,
+) -> Result<Vec<Check>, CommandError> {
+    let venue = &exchange_client::binance_usdm::VENUE;
+    let whole = WholeBook { account, venue, store: open.store.as_ref(), book: &open.book, scratch };
+    let mut progress = |name: reconciler::CheckName| output.progress(&format!("checking: {}", name.title()));
+    Ok(verify_book(&whole, &mut progress).await?)
 }
 
 /// Prints checks and turns them into an exit code.
-pub(super) fn report(checks: &[Check], context: &mut Context) -> Result<ExitCode, CommandError> {
-    context.output.list(&LISTING, checks)?;
-    let failed = checks.iter().filter(|check| check.verdict == Verdict::Fail);
+pub(super) fn report(checks: &[Check], account: &AccountId, context: &mut Context) -> Result<ExitCode, CommandError> {
+    let made: Vec<_> = checks.iter().map(|check| Made { account: account.clone(), check: check.clone() }).collect();
+    context.output.list(&LISTING, &made)?;
     if context.output.format == Format::Table {
-        let passed = checks.iter().filter(|check| check.verdict == Verdict::Pass).count();
-        let unchecked = checks.iter().filter(|check| check.verdict == Verdict::NotCheckable).count();
-        let verdict = match failed.count() {
-            0 if unchecked == 0 => "The book balances.".to_owned(),
-            0 => format!(
+        let CheckCounts { passed, failed, not_checkable } = CheckCounts::of(checks);
+        let verdict = match (failed, not_checkable) {
+            (0, 0) => "The book balances.".to_owned(),
+            (0, unchecked) => format!(
                 "The book balances as far as it can be checked ({unchecked} of {} checks cannot be made).",
                 checks.len()
             ),
-            failed => format!("{failed} of {} checks failed, {passed} passed.", checks.len()),
+            (failed, unchecked) => {
+                format!("{failed} of {} checks failed, {passed} passed, {unchecked} cannot be made.", checks.len())
+            }
         };
         context.output.line("")?;
         context.output.paragraph(&verdict)?;
@@ -57,5 +124,11 @@ pub(super) fn report(checks: &[Check], context: &mut Context) -> Result<ExitCode
 
 /// The exit code of the worst failed check.
 pub(super) fn worst(checks: &[Check]) -> ExitCode {
-    checks.iter().fold(ExitCode::Fine, |code, check| code.worst(check.failure))
+    let failed = checks.iter().filter(|check| check.failed());
+    failed.fold(ExitCode::Fine, |code, check| {
+        code.worst(match check.name.severity() {
+            Severity::Discrepancy => ExitCode::Discrepancies,
+            Severity::Imbalance => ExitCode::Corrupt,
+        })
+    })
 }

@@ -40,7 +40,8 @@ fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
         .map(|(side, fee, reported)| {
             let mut fill = fill(5, "77", "0.05");
             fill.key.side = *side;
-            fill.fee = Some(Fee { amount: dec(fee), asset: usdt() });
+            let (amount, asset) = fee.split_once(' ').unwrap_or((fee, "USDT"));
+            fill.fee = (!fee.is_empty()).then(|| Fee { amount: dec(amount), asset: Asset::new(asset).unwrap() });
             fill.exchange_realized_pnl = reported.map(dec);
             Sourced::new(fill, Source::Rest)
         })
@@ -92,8 +93,9 @@ async fn the_ledger_and_the_fills_agree_to_the_last_digit() {
         (&[(buy, "0.3", None)], IncomeType::COMMISSION, &["-0.1", "-0.2"], true),
         (&[(sell, "0", Some("1.5"))], IncomeType::REALIZED_PNL, &["1.5"], true),
         (&[(sell, "0", Some("1.5"))], IncomeType::REALIZED_PNL, &["1.6"], false),
-        (&[(sell, "0", None)], IncomeType::REALIZED_PNL, &["1.5"], false),
         (&[], IncomeType::COMMISSION, &["-0.1"], false),
+        // Paid in another asset than the ledger says.
+        (&[(buy, "0 BNB", None)], IncomeType::COMMISSION, &["-0.1"], false),
     ] {
         let rows = amounts.iter().enumerate().map(|(index, amount)| income(kind, index + 1, amount)).collect();
         let seen = Observation { income: Ok(walk(rows)), ..quiet() };
@@ -104,6 +106,62 @@ async fn the_ledger_and_the_fills_agree_to_the_last_digit() {
             other => panic!("{sides:?} against {amounts:?}: {other:?}"),
         }
     }
+}
+
+/// A fill that does not say what the ledger says is nothing to compare with: the fold takes the ledger's word, and half of
+/// a self-trade says nothing of its sum.
+#[tokio::test]
+async fn a_fill_that_says_nothing_is_not_compared() {
+    for (sides, kind) in [
+        (&[(Side::Buy, "", None)][..], IncomeType::COMMISSION),
+        (&[(Side::Sell, "0", None)], IncomeType::REALIZED_PNL),
+        (&[(Side::Buy, "0.1", None), (Side::Sell, "", None)], IncomeType::COMMISSION),
+    ] {
+        let seen = Observation { income: Ok(walk(vec![income(kind, 1, "-0.1")])), ..quiet() };
+        let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
+        let found = verdict(&verification, CheckName::IncomeHasFills);
+        let reason = "the fills of 1 row say nothing of it".to_owned();
+        assert_eq!(*found, Verdict::NotCheckable { reason }, "{sides:?}");
+        assert_eq!(verification.findings, []);
+    }
+}
+
+#[tokio::test]
+async fn a_look_makes_the_checks_that_are_part_of_it() {
+    let verification = verify(&quiet(), &book_of(&[]), &account_id()).await.unwrap();
+    let made: Vec<_> = verification.checks.iter().map(|check| check.name).collect();
+    let expected: Vec<_> = CheckName::ALL.iter().copied().filter(|name| name.is_part_of_a_look()).collect();
+    assert_eq!(made, expected);
+}
+
+/// Somebody's word that a difference may stay holds for the check that finds it, and for no other evidence.
+#[tokio::test]
+async fn what_somebody_accepted_fails_no_check() {
+    let book = book_of(&[(Side::Buy, "0.1", None)]);
+    let mut seen = Observation { income: Ok(walk(vec![income(IncomeType::COMMISSION, 1, "-0.2")])), ..quiet() };
+    let before = verify(&seen, &book, &account_id()).await.unwrap();
+    assert_eq!(before.counts().failed, 1);
+    let finding = &before.findings[0];
+    seen.book.discrepancies = vec![ledger_store::Discrepancy {
+        id: 1,
+        account: account_id(),
+        entry: ledger_store::NewDiscrepancy {
+            key: finding.key(),
+            symbol: finding.symbol.clone(),
+            status: ledger_store::DiscrepancyStatus::Acknowledged,
+            evidence_json: finding.evidence_json(),
+        },
+        first_seen_local: at(0),
+        last_seen_local: at(0),
+        resolved_local: None,
+        run_id: None,
+    }];
+    let after = verify(&seen, &book, &account_id()).await.unwrap();
+    assert_eq!(*verdict(&after, CheckName::IncomeHasFills), Verdict::Pass { compared: 1 });
+    assert_eq!(after.findings, before.findings);
+    seen.book.discrepancies[0].entry.evidence_json = "{}".to_owned();
+    let other = verify(&seen, &book, &account_id()).await.unwrap();
+    assert_eq!(other.counts().failed, 1);
 }
 
 #[tokio::test]

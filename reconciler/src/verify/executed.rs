@@ -2,43 +2,45 @@
 
 use std::collections::BTreeSet;
 
-use ledger_core::{AccountId, OrderKey};
+use ledger_core::{AccountId, OrderClass, OrderKey};
 use ledger_store::{BookOrder, OrderFilter, PageRequest, Scope};
 
-use super::{BOOK_PAGE_ROWS, CheckName, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
 use crate::plan::{describe_order, residual_text};
 
 pub(super) async fn check_executed(
-    observation: &Observation,
+    extent: Extent<'_>,
     book: &Book,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    // The orders that this cycle knows of, as the book has them now.
-    let stated = observation.stated_orders().map(|row| &row.entity.key);
-    let keys: BTreeSet<&OrderKey> = observation.book.orders.keys().chain(stated).collect();
-    let mut tally = Tally::default();
-    for key in keys {
-        let known = book.orders.order(account, key).await.doing("reading an order")?;
-        let is_told = |order: &BookOrder| order.order.fact.executed.is_some() && order.filled_qty.is_some();
-        if observation.is_in_scope(&key.symbol)
-            && known.is_some_and(|order| is_told(&order) && order.residual_qty.is_none())
-        {
-            tally.compared += 1;
+    let mut tally = Tally::of("order", extent.on_record());
+    if let Extent::Look(observation) = extent {
+        // The orders that this cycle knows of, as the book has them now.
+        let stated = observation.stated_orders().map(|row| &row.entity.key);
+        let keys: BTreeSet<&OrderKey> = observation.book.orders.keys().chain(stated).collect();
+        for key in keys.into_iter().filter(|key| extent.covers(&key.symbol)) {
+            let known = book.orders.order(account, key).await.doing("reading an order")?;
+            // Those that lack fills come below, however old they are.
+            if let Some(order) = known.filter(|order| order.residual_qty.is_none()) {
+                compare(&order, &mut tally);
+            }
         }
     }
-    let filter = OrderFilter { residual_only: true, ..OrderFilter::from(Scope::account(account.clone())) };
+    let residual_only = matches!(extent, Extent::Look(_));
+    let filter = OrderFilter { residual_only, ..OrderFilter::from(Scope::account(account.clone())) };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = book.orders.orders(&filter, &request).await.doing("reading the orders")?;
         for order in &page.items {
             let key = &order.order.fact.key;
-            if observation.is_in_scope(&key.symbol) {
-                verification.unfilled_orders.insert(key.clone());
-                tally.compare(false, || residual_text(order).unwrap_or_else(|| describe_order(&order.order.fact)));
+            if extent.covers(&key.symbol) {
+                if order.residual_qty.is_some() {
+                    verification.unfilled_orders.insert(key.clone());
+                }
+                compare(order, &mut tally);
             }
         }
         match page.next {
@@ -48,4 +50,19 @@ pub(super) async fn check_executed(
     }
     tally.finish(CheckName::ExecutedQuantity, "no order says how much of it was executed", verification);
     Ok(())
+}
+
+/// Compares an order that says how much was executed of it. A conditional order has no fills: those of the order that it
+/// triggered are that one's.
+fn compare(order: &BookOrder, tally: &mut Tally<'_>) {
+    let fact = &order.order.fact;
+    if order.residual_qty.is_some() {
+        tally.compare(false, || residual_text(order).unwrap_or_else(|| describe_order(fact)));
+        return;
+    }
+    let Some(executed) = fact.executed.as_ref().filter(|_| fact.key.class == OrderClass::Regular) else { return };
+    let Some(filled) = order.filled_qty else { return };
+    tally.compare(filled == executed.qty, || {
+        format!("{}: {} was executed, its fills add up to {filled}", describe_order(fact), executed.qty)
+    });
 }

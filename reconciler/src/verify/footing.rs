@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use exchange_client::WalletEffect;
+use exchange_client::{VenueFacts, WalletEffect};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, TimestampMs};
 use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 use serde_json::Value;
 
-use super::{BOOK_PAGE_ROWS, CheckName, FootedSpan, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Extent, FootedSpan, Tally, Verification};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::observation::{Observation, Walk};
-use crate::observe::INCOME;
+use crate::observe::{INCOME, reached};
+use crate::wording::instant;
 
 /// How many of the latest changes of each wallet are compared.
 const SPANS_MAX: usize = 3;
@@ -22,17 +22,134 @@ const MOMENT_MS: i64 = 2_000;
 const LEDGER_SCALE: u8 = 8;
 
 pub(super) async fn check_footing(
-    observation: &Observation,
+    extent: Extent<'_>,
     book: &Book,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let Ok(walk) = &observation.income else {
-        verification.not_checkable(CheckName::Footing, "the exchange did not answer with its ledger");
-        return Ok(());
+    let mut unread = unread_on_record(extent);
+    let (wallets, settled) = match extent {
+        Extent::Look(observation) => {
+            let Ok(walk) = &observation.income else {
+                verification.not_checkable(CheckName::Footing, "the exchange did not answer with its ledger");
+                return Ok(());
+            };
+            unread.extend(walk.continuity.expired().map(|gap| (gap.since(), gap.until())));
+            // The ledger's last moments may still be missing.
+            let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
+            (latest_wallets(book, account).await?, Some(settled))
+        }
+        Extent::Book { .. } => {
+            let cursors = book.sync.cursors(account).await.doing("reading the cursors")?;
+            (all_wallets(book, account).await?, reached(&cursors, INCOME, None)?)
+        }
     };
-    // The ledger's last moments may still be missing.
-    let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
+    let mut footing = Footing {
+        venue: extent.venue(),
+        tally: Tally::of("wallet change", extent.on_record()),
+        unclear: Vec::new(),
+        unread,
+        settled,
+    };
+    for (asset, known) in wallets {
+        // Without a single row about an asset its ledger was not recorded: a book that was imported has that.
+        let is_unrecorded = matches!(extent, Extent::Book { .. }) && !has_rows(book, account, &asset, &known).await?;
+        if is_unrecorded {
+            footing.unclear.push(format!("no ledger entry of {asset} is on record"));
+            continue;
+        }
+        for pair in known.windows(2) {
+            let [before, after] = pair else { continue };
+            let rows = ledger_between(book, account, &asset, before.at, after.at).await?;
+            let span = FootedSpan { asset: asset.clone(), since: before.at, until: after.at };
+            let moved = after.wallet.checked_sub(before.wallet)?;
+            if footing.compare(&span, moved, &rows)? {
+                verification.footed.push(span);
+            }
+        }
+    }
+    for UnfootedSpan { span, moved } in unfooted_on_record(extent) {
+        if !verification.footed.contains(&span) {
+            let rows = ledger_between(book, account, &span.asset, span.since, span.until).await?;
+            if foots(&rows, span.since, span.until, moved)? {
+                verification.footed.push(span);
+            }
+        }
+    }
+    let Footing { mut tally, unclear, .. } = footing;
+    let none = unclear.last().cloned().unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
+    tally.beside = unclear.last().map(|last| format!("{} not checkable, the last: {last}", unclear.len()));
+    tally.finish(CheckName::Footing, &none, verification);
+    Ok(())
+}
+
+/// What is known of the ledger, and what came of comparing.
+struct Footing<'a> {
+    venue: &'static VenueFacts,
+    tally: Tally<'a>,
+    /// Why spans could not be compared.
+    unclear: Vec<String>,
+    /// The stretches of the ledger that were never read.
+    unread: Vec<(TimestampMs, TimestampMs)>,
+    /// Rows of later times may still be missing; `None` when the ledger was not read from an exchange.
+    settled: Option<TimestampMs>,
+}
+
+impl Footing<'_> {
+    /// Compares one span, and answers whether it foots.
+    fn compare(&mut self, span: &FootedSpan, moved: Decimal, rows: &[Income]) -> Result<bool, ReconcileError> {
+        let FootedSpan { asset, since, until } = span;
+        if let Some((from, to)) = self.unread.iter().find(|(from, to)| *until > *from && *since < *to) {
+            self.unclear.push(format!(
+                "{asset} between {} and {}: the ledger from {} to {} was not read in time",
+                instant(*since),
+                instant(*until),
+                instant(*from),
+                instant(*to)
+            ));
+            return Ok(false);
+        }
+        let undocumented =
+            rows.iter().find(|row| self.venue.wallet_effect(&row.key.income_type) == WalletEffect::Undocumented);
+        if let Some(row) = undocumented {
+            self.unclear.push(format!(
+                "{asset} between {} and {}: what {} does to the wallet is not documented",
+                instant(*since),
+                instant(*until),
+                row.key.income_type
+            ));
+            return Ok(false);
+        }
+        let foots = foots(rows, *since, *until, moved)?;
+        if !foots && self.settled.is_some_and(|settled| *until > settled) {
+            self.unclear
+                .push(format!("{asset} after {}: the ledger may not tell of all that time yet", instant(*since)));
+            return Ok(false);
+        }
+        self.tally.compare_finding(foots, || {
+            let sum = sum(rows.iter().filter(|row| row.time.at > *since && row.time.at <= *until));
+            let sum = sum.map_or_else(|_| "more than can be added up".to_owned(), |sum| sum.to_string());
+            let evidence = format!(
+                "{asset}: from {} to {} the wallet moved by {moved}, its ledger rows add up to {sum}",
+                instant(*since),
+                instant(*until)
+            );
+            let subject = Subject::Wallet(asset.clone(), *since, *until);
+            Finding::new(DiscrepancyKind::FootingMismatch, None, subject, Outlook::Stays, evidence)
+                .with("asset", asset.as_str())
+                .with("since", since.as_ms())
+                .with("until", until.as_ms())
+                .with("moved", moved.to_string())
+        });
+        Ok(foots)
+    }
+}
+
+/// The latest statements of each wallet, oldest first.
+async fn latest_wallets(
+    book: &Book,
+    account: &AccountId,
+) -> Result<BTreeMap<Asset, Vec<BalanceSnapshot>>, ReconcileError> {
     let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
     let scope = Scope::account(account.clone());
     let page = book.snapshots.balance_snapshots(&scope, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
@@ -42,78 +159,59 @@ pub(super) async fn check_footing(
             known.push(balance.fact);
         }
     }
-    let unread = unread_ledger(observation, walk);
-    let mut tally = Tally::default();
-    let mut unclear: Option<String> = None;
-    for (asset, mut known) in wallets {
-        known.reverse();
-        for pair in known.windows(2) {
-            let [before, after] = pair else { continue };
-            if let Some((since, until)) = unread.iter().find(|(since, until)| after.at > *since && before.at < *until) {
-                unclear = Some(format!(
-                    "{asset} between {} and {} ms: the ledger from {since} to {until} ms was not read in time",
-                    before.at, after.at
-                ));
-                continue;
-            }
-            let rows = ledger_between(book, account, before.at, after.at).await?;
-            let rows: Vec<Income> = rows.into_iter().filter(|row| row.key.asset == asset).collect();
-            let undocumented = rows
-                .iter()
-                .find(|row| observation.venue.wallet_effect(&row.key.income_type) == WalletEffect::Undocumented);
-            if let Some(row) = undocumented {
-                unclear = Some(format!(
-                    "{asset} between {} and {} ms: what {} does to the wallet is not documented",
-                    before.at, after.at, row.key.income_type
-                ));
-                continue;
-            }
-            let moved = after.wallet.checked_sub(before.wallet)?;
-            let foots = foots(&rows, before.at, after.at, moved)?;
-            if !foots && after.at > settled {
-                continue;
-            }
-            let subject = Subject::Wallet(asset.clone(), before.at, after.at);
-            if foots {
-                let span = FootedSpan { asset: asset.clone(), since: before.at, until: after.at };
-                verification.footed.push(span);
-            }
-            tally.compare_subject(foots, DiscrepancyKind::FootingMismatch, None, subject, || {
-                let sum = sum(rows.iter().filter(|row| row.time.at > before.at && row.time.at <= after.at));
-                let sum = sum.map_or_else(|_| "more than can be added up".to_owned(), |sum| sum.to_string());
-                format!(
-                    "{asset}: from {} to {} ms the wallet moved by {moved}, its ledger rows add up to {sum}",
-                    before.at, after.at
-                )
-            });
-            if !foots {
-                tally.detail("asset", asset.as_str());
-                tally.detail("since", before.at.as_ms());
-                tally.detail("until", after.at.as_ms());
-                tally.detail("moved", moved.to_string());
-            }
+    wallets.values_mut().for_each(|known| known.reverse());
+    Ok(wallets)
+}
+
+/// All statements of each wallet, oldest first.
+async fn all_wallets(
+    book: &Book,
+    account: &AccountId,
+) -> Result<BTreeMap<Asset, Vec<BalanceSnapshot>>, ReconcileError> {
+    let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
+    let scope = Scope::account(account.clone());
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = book.snapshots.balance_snapshots(&scope, &request).await.doing("reading the balances")?;
+        for balance in page.items {
+            wallets.entry(balance.fact.asset.clone()).or_default().push(balance.fact);
+        }
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => return Ok(wallets),
         }
     }
-    for span in unfooted_on_record(observation) {
-        let UnfootedSpan { span, moved } = span;
-        if !verification.footed.contains(&span) {
-            let rows = ledger_between(book, account, span.since, span.until).await?;
-            let rows: Vec<Income> = rows.into_iter().filter(|row| row.key.asset == span.asset).collect();
-            if foots(&rows, span.since, span.until, moved)? {
-                verification.footed.push(span);
-            }
+}
+
+/// Whether the ledger says anything of an asset between the first and the last statement of its wallet.
+async fn has_rows(
+    book: &Book,
+    account: &AccountId,
+    asset: &Asset,
+    known: &[BalanceSnapshot],
+) -> Result<bool, ReconcileError> {
+    let (Some(first), Some(last)) = (known.first(), known.last()) else { return Ok(false) };
+    let scope =
+        Scope { since: Some(first.at), until: Some(last.at.saturating_add_ms(1)), ..Scope::account(account.clone()) };
+    let filter = IncomeFilter { scope, income_type: None };
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = book.income.income(&filter, &request).await.doing("reading the income")?;
+        if page.items.iter().any(|row| row.fact.key.asset == *asset) {
+            return Ok(true);
+        }
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => return Ok(false),
         }
     }
-    let none = unclear.unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
-    tally.finish(CheckName::Footing, &none, verification);
-    Ok(())
 }
 
 /// The stretches of the ledger that the exchange no longer answered for when they were asked for, unless somebody has said
 /// that they are in the book by now.
-fn unread_ledger(observation: &Observation, walk: &Walk<Income>) -> Vec<(TimestampMs, TimestampMs)> {
+fn unread_on_record(extent: Extent<'_>) -> Vec<(TimestampMs, TimestampMs)> {
     let kind = DiscrepancyKind::HistoryExpired.as_str();
-    let known = observation.book.discrepancies.iter().map(|known| &known.entry);
+    let known = extent.on_record().iter().map(|known| &known.entry);
     let known = known.filter(|known| known.key.kind == kind && known.status != DiscrepancyStatus::Acknowledged);
     let known = known.filter_map(|known| {
         let evidence: Value = serde_json::from_str(&known.evidence_json).ok()?;
@@ -121,7 +219,7 @@ fn unread_ledger(observation: &Observation, walk: &Walk<Income>) -> Vec<(Timesta
         let is_ledger = evidence.get("stream").and_then(Value::as_str) == Some(INCOME);
         if is_ledger { Some((ms("since")?, ms("until")?)) } else { None }
     });
-    known.chain(walk.continuity.expired().map(|gap| (gap.since(), gap.until()))).collect()
+    known.collect()
 }
 
 /// A stretch in which a wallet did not foot when it was looked at.
@@ -131,9 +229,9 @@ struct UnfootedSpan {
 }
 
 /// Those on record, however long ago: the rows that were missing may have come since.
-fn unfooted_on_record(observation: &Observation) -> Vec<UnfootedSpan> {
+fn unfooted_on_record(extent: Extent<'_>) -> Vec<UnfootedSpan> {
     let kind = DiscrepancyKind::FootingMismatch.as_str();
-    let known = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
+    let known = extent.on_record().iter().filter(|known| known.entry.key.kind == kind);
     known
         .filter_map(|known| {
             let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
@@ -149,6 +247,7 @@ fn unfooted_on_record(observation: &Observation) -> Vec<UnfootedSpan> {
 async fn ledger_between(
     book: &Book,
     account: &AccountId,
+    asset: &Asset,
     since: TimestampMs,
     until: TimestampMs,
 ) -> Result<Vec<Income>, ReconcileError> {
@@ -163,7 +262,7 @@ async fn ledger_between(
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = book.income.income(&filter, &request).await.doing("reading the income")?;
-        rows.extend(page.items.into_iter().map(|row| row.fact));
+        rows.extend(page.items.into_iter().map(|row| row.fact).filter(|row| row.key.asset == *asset));
         match page.next {
             Some(cursor) => request = request.after(cursor),
             None => return Ok(rows),

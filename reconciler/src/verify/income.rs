@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType, Side, Symbol};
+use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType, Side, Symbol, TimestampMs};
+use ledger_store::{Discrepancy, IncomeFilter, PageRequest, Scope};
 use serde_json::Value;
 
-use super::{CheckName, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification, count};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::observation::{Observation, Walk};
 
 /// The digits after the point that ledger amounts have.
 const LEDGER_SCALE: u8 = 8;
@@ -19,60 +19,46 @@ const LEDGER_SCALE: u8 = 8;
 /// Both sides of a self-trade share an id, and a trade can have several rows of a type, so sums are compared: all rows
 /// of a trade, type and asset against all of its fills.
 pub(super) async fn check_income(
-    observation: &Observation,
+    extent: Extent<'_>,
     book: &Book,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let Ok(walk) = &observation.income else {
-        let reason = "the exchange did not answer with its ledger";
-        verification.not_checkable(CheckName::IncomeHasFills, reason);
-        return Ok(());
-    };
-    let mut told = ledger_rows(observation, walk)?;
-    // What differed before is compared again, until it agrees: its rows may lie far behind this look's.
-    for (row, stated) in on_record(observation) {
-        told.entry(row).or_insert(stated);
-    }
-    let mut tally = Tally::default();
-    for (row, stated) in told {
-        let Row { symbol, fill_id, income_type, asset } = &row;
-        let mut fill_count = 0;
-        let mut booked: Option<Decimal> = None;
-        for side in [Side::Buy, Side::Sell] {
-            let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
-            let Some(fill) = book.fills.fill(account, &key).await.doing("reading a fill")? else { continue };
-            fill_count += 1;
-            let amount = if income_type.is(IncomeType::COMMISSION) {
-                fill.fact.fee.filter(|fee| fee.asset == *asset).map(|fee| -fee.amount)
-            } else {
-                fill.fact.exchange_realized_pnl
+    let mut comparing = Comparing { book, account, tally: Tally::of("row", extent.on_record()), untold: 0 };
+    let mut nameless = 0;
+    let none = match extent {
+        Extent::Look(observation) => {
+            let Ok(walk) = &observation.income else {
+                let reason = "the exchange did not answer with its ledger";
+                verification.not_checkable(CheckName::IncomeHasFills, reason);
+                return Ok(());
             };
-            if let Some(amount) = amount {
-                booked = Some(booked.unwrap_or_default().checked_add(amount)?);
+            let mut seen = BTreeSet::new();
+            let mut told = Sums::default();
+            for row in walk.rows.iter().map(|row| &row.entity).filter(|row| seen.insert(&row.key)) {
+                nameless += told.add(row, extent)?;
             }
+            // What differed before is compared again, until it agrees: its rows may lie far behind this look's.
+            for (row, stated) in on_record(extent) {
+                told.0.entry(row).or_insert((walk.asked_at, stated));
+            }
+            for (row, (_, stated)) in told.0 {
+                comparing.compare(&row, stated).await?;
+            }
+            "no row of the ledger since the last look is about a trade"
         }
-        // Sources do not agree on the sign of a fee: the ledger's counts, and the fold takes it.
-        let is_signed = fill_count > 1 || !income_type.is(IncomeType::COMMISSION);
-        let shown = |amount: Decimal| if is_signed { amount } else { amount.abs() }.round(LEDGER_SCALE);
-        let agrees = booked.is_some_and(|booked| shown(booked) == shown(stated));
-        let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
-        tally.compare_subject(agrees, DiscrepancyKind::IncomeMismatch, Some(symbol), subject, || {
-            let what = format!("{income_type} {stated} {asset} of {symbol} trade {fill_id}");
-            match (fill_count > 0, booked) {
-                (false, _) => format!("{what}: the book has no such fill"),
-                (true, Some(amount)) => format!("{what}: the book's fill says {amount}"),
-                (true, None) => format!("{what}: the book's fill says nothing"),
-            }
-        });
-        if !agrees {
-            for (name, value) in row.details(stated) {
-                tally.detail(name, value);
-            }
+        Extent::Book { .. } => {
+            nameless = all_of(&mut comparing, extent).await?;
+            "no row of the ledger is about a trade"
         }
-    }
-    let none = "no row of the ledger since the last look is about a trade";
-    tally.finish(CheckName::IncomeHasFills, none, verification);
+    };
+    let Comparing { mut tally, untold, .. } = comparing;
+    let named = (nameless > 0).then(|| format!("{} that {} no fill", count(nameless, "row"), verb(nameless, "name")));
+    let untold = (untold > 0).then(|| format!("the fills of {} say nothing of it", count(untold, "row")));
+    let beside = [named, untold].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let none = if beside.is_empty() { none.to_owned() } else { beside.clone() };
+    tally.beside = (!beside.is_empty()).then_some(beside);
+    tally.finish(CheckName::IncomeHasFills, &none, verification);
     Ok(())
 }
 
@@ -85,55 +71,126 @@ struct Row {
     asset: Asset,
 }
 
-impl Row {
-    /// What the journal keeps, to compare it again later.
-    fn details(&self, stated: Decimal) -> [(&'static str, String); 4] {
-        [
-            ("fill_id", self.fill_id.to_string()),
-            ("income_type", self.income_type.to_string()),
-            ("asset", self.asset.to_string()),
-            ("amount", stated.to_string()),
-        ]
-    }
-}
+/// The rows' times and sums.
+#[derive(Default)]
+struct Sums(BTreeMap<Row, (TimestampMs, Decimal)>);
 
-fn ledger_rows(observation: &Observation, walk: &Walk<Income>) -> Result<BTreeMap<Row, Decimal>, ReconcileError> {
-    let mut seen = BTreeSet::new();
-    let mut sums: BTreeMap<Row, Decimal> = BTreeMap::new();
-    for row in &walk.rows {
-        let income = &row.entity;
+impl Sums {
+    /// Adds a row, and answers how many rows about trades it leaves out for want of a name: one or none.
+    fn add(&mut self, income: &Income, extent: Extent<'_>) -> Result<usize, ReconcileError> {
         let income_type = &income.key.income_type;
-        let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { continue };
-        let is_about_trades = income_type.is(IncomeType::COMMISSION) || income_type.is(IncomeType::REALIZED_PNL);
-        if is_about_trades && observation.is_in_scope(symbol) && seen.insert(&income.key) {
+        if !income_type.is(IncomeType::COMMISSION) && !income_type.is(IncomeType::REALIZED_PNL) {
+            return Ok(0);
+        }
+        let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { return Ok(1) };
+        if extent.covers(symbol) {
             let row = Row {
                 symbol: symbol.clone(),
                 fill_id: fill_id.clone(),
                 income_type: income_type.clone(),
                 asset: income.key.asset.clone(),
             };
-            let sum = sums.entry(row).or_default();
+            let (_, sum) = self.0.entry(row).or_insert((income.time.at, Decimal::ZERO));
             *sum = sum.checked_add(income.amount)?;
         }
+        Ok(0)
     }
-    Ok(sums)
+}
+
+/// Compares the whole ledger, page by page, and answers how many rows name no fill.
+async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<usize, ReconcileError> {
+    let filter = IncomeFilter { scope: Scope::account(comparing.account.clone()), income_type: None };
+    let (mut sums, mut nameless) = (Sums::default(), 0);
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = comparing.book.income.income(&filter, &request).await.doing("reading the income")?;
+        let read_to = page.items.last().map(|row| row.fact.time.at);
+        for row in &page.items {
+            nameless += sums.add(&row.fact, extent)?;
+        }
+        // The rows of a fill share its time, so those of earlier times are complete.
+        let complete = match (&page.next, read_to) {
+            (Some(_), Some(read_to)) => sums.0.extract_if(.., |_, (at, _)| *at < read_to).collect(),
+            _ => std::mem::take(&mut sums.0),
+        };
+        for (row, (_, stated)) in complete {
+            comparing.compare(&row, stated).await?;
+        }
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => return Ok(nameless),
+        }
+    }
 }
 
 /// The rows that differed at an earlier look.
-fn on_record(observation: &Observation) -> Vec<(Row, Decimal)> {
+fn on_record(extent: Extent<'_>) -> Vec<(Row, Decimal)> {
     let kind = DiscrepancyKind::IncomeMismatch.as_str();
-    let known = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
-    known
-        .filter_map(|known| {
-            let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
-            let text = |name: &str| evidence.get(name).and_then(Value::as_str);
-            let row = Row {
-                symbol: known.entry.symbol.clone().filter(|symbol| observation.is_in_scope(symbol))?,
-                fill_id: FillId::new(text("fill_id")?).ok()?,
-                income_type: text("income_type")?.parse().ok()?,
-                asset: Asset::new(text("asset")?).ok()?,
+    let row = |known: &Discrepancy| {
+        let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
+        let text = |name: &str| evidence.get(name).and_then(Value::as_str);
+        let row = Row {
+            symbol: known.entry.symbol.clone().filter(|symbol| extent.covers(symbol))?,
+            fill_id: FillId::new(text("fill_id")?).ok()?,
+            income_type: text("income_type")?.parse().ok()?,
+            asset: Asset::new(text("asset")?).ok()?,
+        };
+        Some((row, text("amount")?.parse().ok()?))
+    };
+    extent.on_record().iter().filter(|known| known.entry.key.kind == kind).filter_map(row).collect()
+}
+
+struct Comparing<'a> {
+    book: &'a Book,
+    account: &'a AccountId,
+    tally: Tally<'a>,
+    /// Rows whose fills are there and say nothing of the amount: nothing to compare with, and nothing that differs.
+    untold: usize,
+}
+
+impl Comparing<'_> {
+    async fn compare(&mut self, row: &Row, stated: Decimal) -> Result<(), ReconcileError> {
+        let Row { symbol, fill_id, income_type, asset } = row;
+        let (mut fill_count, mut booked) = (0, Decimal::ZERO);
+        for side in [Side::Buy, Side::Sell] {
+            let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
+            let Some(fill) = self.book.fills.fill(self.account, &key).await.doing("reading a fill")? else { continue };
+            fill_count += 1;
+            let amount = if income_type.is(IncomeType::COMMISSION) {
+                // A fee in another asset says that none was paid in this one.
+                fill.fact.fee.map(|fee| if fee.asset == *asset { -fee.amount } else { Decimal::ZERO })
+            } else {
+                fill.fact.exchange_realized_pnl
             };
-            Some((row, text("amount")?.parse().ok()?))
-        })
-        .collect()
+            let Some(amount) = amount else {
+                self.untold += 1;
+                return Ok(());
+            };
+            booked = booked.checked_add(amount)?;
+        }
+        // Sources do not agree on the sign of a fee: the ledger's counts, and the fold takes it.
+        let is_signed = fill_count > 1 || !income_type.is(IncomeType::COMMISSION);
+        let shown = |amount: Decimal| if is_signed { amount } else { amount.abs() }.round(LEDGER_SCALE);
+        let agrees = fill_count > 0 && shown(booked) == shown(stated);
+        self.tally.compare_finding(agrees, || {
+            let what = format!("{income_type} {stated} {asset} of {symbol} trade {fill_id}");
+            let evidence = if fill_count == 0 {
+                format!("{what}: the book has no such fill")
+            } else {
+                format!("{what}: the book's fill says {booked}")
+            };
+            let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
+            // What is needed to compare it again later.
+            Finding::new(DiscrepancyKind::IncomeMismatch, Some(symbol), subject, Outlook::Stays, evidence)
+                .with("fill_id", fill_id.to_string())
+                .with("income_type", income_type.to_string())
+                .with("asset", asset.to_string())
+                .with("amount", stated.to_string())
+        });
+        Ok(())
+    }
+}
+
+fn verb(number: usize, verb: &str) -> String {
+    if number == 1 { format!("{verb}s") } else { verb.to_owned() }
 }

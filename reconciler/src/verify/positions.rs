@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use ledger_core::{AccountId, Decimal, Symbol};
+use ledger_core::{AccountId, Decimal, PositionSide, Price, Symbol};
+use ledger_store::BookPosition;
 
 use super::{CheckName, Tally, Verification};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 
@@ -16,7 +17,8 @@ pub(super) async fn check_positions(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let (mut quantity, mut entry) = (Tally::default(), Tally::default());
+    let on_record = &observation.book.discrepancies;
+    let (mut quantity, mut entry) = (Tally::of("position", on_record), Tally::of("position", on_record));
     let mut unanswered = BTreeSet::new();
     let held = book.positions.positions(account).await.doing("reading the positions")?;
     let unit = Decimal::new(1, observation.venue.entry_price_scale)?;
@@ -42,17 +44,7 @@ pub(super) async fn check_positions(
             continue;
         }
         let Some(price) = stated.and_then(|stated| stated.entry_price) else { continue };
-        let price = price.get();
-        let booked_price = booked.and_then(|held| held.position.entry_price_avg);
-        let agrees = match booked_price {
-            Some(booked) => price.checked_sub(booked).is_ok_and(|apart| apart.abs() <= unit),
-            None => false,
-        };
-        let subject = Subject::Position(symbol.clone(), side);
-        entry.compare_subject(agrees, DiscrepancyKind::AverageEntryMismatch, Some(&symbol), subject, || {
-            let shown = booked_price.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
-            format!("{symbol} {side}: the exchange's average entry is {price}, the book's {shown}")
-        });
+        compare_entry(&mut entry, &symbol, side, price, unit, booked);
     }
     let all_unanswered = observation.positions.is_err() && quantity.compared == 0;
     // What could be compared and differs is worth more than what could not.
@@ -67,4 +59,27 @@ pub(super) async fn check_positions(
     quantity.finish(CheckName::Quantity, "neither the exchange nor the book knows of a position", verification);
     entry.finish(CheckName::AverageEntry, "no position is held on which both sides agree", verification);
     Ok(())
+}
+
+/// Compares an average entry, up to the exchange's rounding.
+pub(super) fn compare_entry(
+    tally: &mut Tally<'_>,
+    symbol: &Symbol,
+    side: PositionSide,
+    stated: Price,
+    unit: Decimal,
+    booked: Option<&BookPosition>,
+) {
+    let stated = stated.get();
+    let booked = booked.and_then(|held| held.position.entry_price_avg);
+    let agrees = match booked {
+        Some(booked) => stated.checked_sub(booked).is_ok_and(|apart| apart.abs() <= unit),
+        None => false,
+    };
+    tally.compare_finding(agrees, || {
+        let shown = booked.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
+        let evidence = format!("{symbol} {side}: the exchange's average entry is {stated}, the book's {shown}");
+        let subject = Subject::Position(symbol.clone(), side);
+        Finding::new(DiscrepancyKind::AverageEntryMismatch, Some(symbol), subject, Outlook::Stays, evidence)
+    });
 }

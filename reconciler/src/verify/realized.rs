@@ -6,20 +6,22 @@ use std::collections::BTreeMap;
 use ledger_core::{AccountId, Decimal, Symbol, TimestampMs};
 use ledger_store::{PageRequest, PnlMismatch, Scope, TripFilter};
 
-use super::{BOOK_PAGE_ROWS, CheckName, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
 
 pub(super) async fn check_realized(
-    observation: &Observation,
+    extent: Extent<'_>,
     book: &Book,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut tally = Tally::default();
+    let mut tally = Tally::of("fill", extent.on_record());
     for symbol_book in book.positions.symbol_books(account).await.doing("reading the symbols")? {
+        if !extent.covers(&symbol_book.symbol) {
+            continue;
+        }
         // A symbol's fills come from sources that say what they realized, or from others: its first one tells.
         let first = PageRequest::first(1);
         let fills = book.fills.fills_in_fold_order(account, &symbol_book.symbol, &first).await;
@@ -42,16 +44,19 @@ pub(super) async fn check_realized(
             None => break,
         }
     }
-    for (symbol, mismatches) in of_symbol.into_iter().filter(|(symbol, _)| observation.is_in_scope(symbol)) {
+    for (symbol, mismatches) in of_symbol.into_iter().filter(|(symbol, _)| extent.covers(symbol)) {
         for mismatch in first_of_each_trip(book, account, &symbol, mismatches).await? {
             let shown =
                 |amount: Option<Decimal>| amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string());
             let (reported, derived) = (shown(mismatch.reported), shown(mismatch.derived));
             let key = mismatch.key;
             let subject = Subject::Fill(key.clone());
-            tally.compare_subject(false, DiscrepancyKind::RealizedPnlMismatch, Some(&symbol), subject, || {
-                format!("{symbol} trade {}: the exchange reported {reported}, the fills lead to {derived}", key.fill_id)
-            });
+            let evidence = format!(
+                "{symbol} trade {}: the exchange reported {reported}, the fills lead to {derived}",
+                key.fill_id
+            );
+            let kind = DiscrepancyKind::RealizedPnlMismatch;
+            tally.compare_finding(false, || Finding::new(kind, Some(&symbol), subject, Outlook::Stays, evidence));
         }
     }
     // Every mismatch is a fill that was folded.

@@ -275,11 +275,11 @@ async fn prove(world: &DemoWorld, narrator: &Narrator, context: &mut Context) ->
     for (at, account) in world.accounts.iter().enumerate() {
         context.settings.account = account.id.clone();
         let scratch = crate::wiring::scratch_copy(world.store.as_ref(), &context.settings).await?;
-        let (book, copy) = (world.store.as_ref(), scratch.store.as_ref());
-        let checks = super::verify::checks::all(book, copy, &account.id, &mut context.output).await?;
+        let open = crate::wiring::OpenBook { store: world.store.clone(), book: world.book.clone() };
+        let checks = super::verify::all(&open, scratch.store.as_ref(), &account.id, &mut context.output).await?;
         code = code.worst(super::verify::worst(&checks));
         if narrator.prose && (at == 0 || code != ExitCode::Fine) {
-            super::verify::report(&checks, context)?;
+            super::verify::report(&checks, &account.id, context)?;
         } else if narrator.prose {
             context.output.paragraph(&format!(
                 "So does that of account {}: the same {} checks.",

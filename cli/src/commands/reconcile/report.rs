@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyStatus};
-use reconciler::{Check, CycleReport, FindingReport, Outlook, RepairReport, Verdict};
+use reconciler::{Check, CheckCounts, CycleReport, FindingReport, Outlook, RepairReport, Verdict};
 use serde_json::json;
 
 use super::super::journal::Entry;
 use super::super::rebuild::count;
+use super::super::verify::{self, Made};
 use super::super::{discrepancies, maybe, text};
 use super::Mode;
 use crate::Context;
@@ -74,36 +75,6 @@ const REPAIRS: Listing<Of<RepairReport>> = Listing {
     ],
 };
 
-const CHECKS: Listing<Of<Check>> = Listing {
-    schema: "fillbook.reconcile.check/1",
-    plural: "checks",
-    columns: &[
-        Column { key: "account", title: "Account", rank: NOT_IN_TABLES, value: |c| text(&c.account) },
-        Column { key: "check", title: "Check", rank: 0, value: |c| text(c.item.name) },
-        Column { key: "verdict", title: "Verdict", rank: 0, value: |c| text(verdict(&c.item.verdict)) },
-        Column { key: "detail", title: "Detail", rank: 0, value: |c| detail(&c.item.verdict) },
-    ],
-};
-
-fn verdict(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass { .. } => "pass",
-        Verdict::Fail { .. } => "FAIL",
-        Verdict::NotCheckable { .. } => "not checkable",
-    }
-}
-
-fn detail(verdict: &Verdict) -> Cell {
-    match verdict {
-        Verdict::Pass { compared } => Cell::Text(format!("{compared} compared")),
-        Verdict::Fail { differences, count, .. } => {
-            let more = if *count > differences.len() { "; ..." } else { "" };
-            Cell::Text(format!("{count}: {}{more}", differences.join("; ")))
-        }
-        Verdict::NotCheckable { reason } => text(reason),
-    }
-}
-
 /// Which account it is about, and when it is looked at.
 struct About<'a> {
     account: &'a AccountId,
@@ -125,7 +96,7 @@ pub(super) fn print(
         Format::Json => {
             list(output, &FINDINGS, &of, &report.findings)?;
             list(output, &REPAIRS, &of, &report.repairs)?;
-            list(output, &CHECKS, &of, &report.verification.checks)?;
+            checks_of(output, account, &report.verification.checks)?;
             let count = |status| report.findings.iter().filter(|found| found.status == status).count();
             output.json(&json!({
                 "schema": "fillbook.reconcile/1",
@@ -142,7 +113,7 @@ pub(super) fn print(
                 "recorded": report.counts.recorded,
                 "merged": report.counts.merged,
                 "conflicts": report.counts.conflicts,
-                "checks_clean": report.verification.is_clean(),
+                "checks": counts_json(report.verification.counts()),
                 "quarantined": report.quarantined.iter().map(|entry| json!({
                     "symbol": entry.symbol.as_str(), "reason": entry.reason,
                 })).collect::<Vec<_>>(),
@@ -158,6 +129,16 @@ pub(super) fn print(
         Format::Table => tell(mode, &of, base_url, report, output)?,
     }
     Ok(code)
+}
+
+fn counts_json(counts: CheckCounts) -> serde_json::Value {
+    let CheckCounts { passed, failed, not_checkable } = counts;
+    json!({ "state": counts.state(), "passed": passed, "failed": failed, "not_checkable": not_checkable })
+}
+
+fn checks_of(output: &mut Output, account: &AccountId, checks: &[Check]) -> Result<(), CommandError> {
+    let made: Vec<_> = checks.iter().map(|check| Made { account: account.clone(), check: check.clone() }).collect();
+    Ok(output.list(&verify::LISTING, &made)?)
 }
 
 /// The worst of what is left, and of what the exchange did not answer.
@@ -207,14 +188,11 @@ fn tell(
         let entries: Vec<_> = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
         output.list(&discrepancies::LISTING, &entries)?;
     }
-    let failed: Vec<_> = report
-        .verification
-        .checks
-        .iter()
-        .filter(|check| matches!(check.verdict, Verdict::Fail { .. }))
-        .cloned()
-        .collect();
-    section(output, &CHECKS, about, &failed)?;
+    let failed: Vec<_> = report.verification.checks.iter().filter(|check| check.failed()).cloned().collect();
+    if !failed.is_empty() {
+        output.line("")?;
+        checks_of(output, account, &failed)?;
+    }
     output.line("")?;
     let closely = count(report.symbols.len() as u64, "symbol");
     let cost = format!("{} of weight {}", count(report.requests, "request"), report.weight);
@@ -274,14 +252,14 @@ fn by_kind(report: &CycleReport) -> String {
 fn checks(report: &CycleReport) -> String {
     let verdicts = |wanted: fn(&Verdict) -> bool| {
         let checks = report.verification.checks.iter().filter(|check| wanted(&check.verdict));
-        checks.map(|check| check.name.as_str().replace('_', " ")).collect::<Vec<_>>()
+        checks.map(|check| check.name.title()).collect::<Vec<_>>()
     };
     let (passed, failed) = (
         verdicts(|verdict| matches!(verdict, Verdict::Pass { .. })),
         verdicts(|verdict| matches!(verdict, Verdict::Fail { .. })),
     );
     let not_checkable = verdicts(|verdict| matches!(verdict, Verdict::NotCheckable { .. }));
-    let part = |names: &[String], what: &str| (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")));
+    let part = |names: &[&str], what: &str| (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")));
     let parts = [part(&failed, "FAILED"), part(&passed, "pass"), part(&not_checkable, "not checkable")];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

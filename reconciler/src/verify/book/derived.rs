@@ -1,0 +1,182 @@
+//! Checks of what is derived: that it is up to date, that it follows from the facts, and that the money is conserved.
+
+use ledger_core::{AccountId, ContractKind, Decimal, Symbol};
+use ledger_store::{BookPosition, FillFilter, OrderFilter, PageRequest, Scope, Store, TripFilter, rebuild};
+
+use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
+use crate::error::{Doing, ReconcileError};
+
+/// Everything derived is up to date, and every symbol could be folded.
+pub(super) async fn derived(store: &dyn Store, account: &AccountId) -> Result<Check, ReconcileError> {
+    const NAME: CheckName = CheckName::DerivedRows;
+    let pending = store.pending_refolds().await.doing("reading what is out of date")?;
+    let pending = pending.iter().filter(|pending| pending.account == *account).count();
+    if pending > 0 {
+        let why = format!("{} out of date; `fillbook rebuild` recomputes", count(pending, "symbol"));
+        return Ok(Check::fail(NAME, why));
+    }
+    let mut tally = Tally::of("symbol", &[]);
+    for entry in store.quarantined(account).await.doing("reading the quarantined symbols")? {
+        tally.compare(false, || format!("{}: {}", entry.symbol, entry.reason));
+    }
+    if tally.count > 0 {
+        return Ok(tally.check(NAME, "").0);
+    }
+    let unplaced = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
+    let unplaced = store.fill_count(&unplaced).await.doing("counting fills")?;
+    if unplaced > 0 {
+        let unplaced = usize::try_from(unplaced).unwrap_or(usize::MAX);
+        return Ok(Check::fail(NAME, format!("{} in no position: nothing says which one", count(unplaced, "fill"))));
+    }
+    Ok(Check::pass(NAME, 1, "every fill is in a position"))
+}
+
+/// Everything derived is what a copy of the book gives when it is dropped there and recomputed from the facts.
+pub(super) async fn recomputation(
+    store: &dyn Store,
+    scratch: &dyn Store,
+    account: &AccountId,
+) -> Result<Check, ReconcileError> {
+    const NAME: CheckName = CheckName::Recomputation;
+    if store
+        .pending_refolds()
+        .await
+        .doing("reading what is out of date")?
+        .iter()
+        .any(|pending| pending.account == *account)
+    {
+        return Ok(Check::not_checkable(NAME, "what is derived is out of date"));
+    }
+    rebuild(scratch, account, &mut |_, _| {}).await.doing("recomputing a copy")?;
+    let mut faults: Vec<&str> = Vec::new();
+    if store.positions(account).await.doing("reading the positions")?
+        != scratch.positions(account).await.doing("reading the positions")?
+    {
+        faults.push("positions differ");
+    }
+    if store.open_trips(account).await.doing("reading the open round trips")?
+        != scratch.open_trips(account).await.doing("reading the open round trips")?
+    {
+        faults.push("open round trips differ");
+    }
+    if store.symbol_books(account).await.doing("reading the symbols")?
+        != scratch.symbol_books(account).await.doing("reading the symbols")?
+    {
+        faults.push("sums of symbols differ");
+    }
+    let trips = TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None };
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    let mut compared = 0;
+    loop {
+        let (page, copy) = (
+            store.trips(&trips, &request).await.doing("reading the round trips")?,
+            scratch.trips(&trips, &request).await.doing("reading the round trips")?,
+        );
+        compared += page.items.len();
+        if page != copy {
+            faults.push("round trips differ");
+            break;
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    let orders = OrderFilter::from(Scope::account(account.clone()));
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let (page, copy) = (
+            store.orders(&orders, &request).await.doing("reading the orders")?,
+            scratch.orders(&orders, &request).await.doing("reading the orders")?,
+        );
+        if page != copy {
+            faults.push("what fills add up to by order differs");
+            break;
+        }
+        let Some(next) = page.next else { break };
+        request = request.after(next);
+    }
+    Ok(if faults.is_empty() {
+        Check::pass(
+            NAME,
+            compared.max(1),
+            format!("{} and all positions are what the facts give", count(compared, "closed trip")),
+        )
+    } else {
+        Check::fail(NAME, format!("{}; `fillbook rebuild` mends it", faults.join("; ")))
+    })
+}
+
+/// Realized - open cost = sum of cash flows, per symbol, the cash flows added up here from the fills alone.
+pub(super) async fn conservation(store: &dyn Store, account: &AccountId) -> Result<Check, ReconcileError> {
+    const NAME: CheckName = CheckName::Conservation;
+    let positions = store.positions(account).await.doing("reading the positions")?;
+    let mut tally = Tally::of("symbol", &[]);
+    let (mut fills, mut untold) = (0, 0);
+    for book in store.symbol_books(account).await.doing("reading the symbols")? {
+        if !book.is_conserved {
+            tally.compare(false, || book.symbol.to_string());
+            continue;
+        }
+        let held: Vec<_> = positions.iter().filter(|position| position.symbol == book.symbol).collect();
+        let Some((cash, number)) = cash_flow(store, account, &book.symbol, &held).await? else {
+            untold += 1;
+            continue;
+        };
+        let mut derived = Decimal::ZERO;
+        for position in held {
+            let position = &position.position;
+            derived = derived.checked_add(position.realized.amount()?)?;
+            derived = derived.checked_sub(position.open_cost.unwrap_or_default())?;
+        }
+        tally.compare(derived == cash, || {
+            format!("{}: realized - open cost is {derived}, the cash flows sum to {cash}", book.symbol)
+        });
+        fills += number;
+    }
+    let none = if untold > 0 { "every symbol has something untold" } else { "no fills" };
+    if fills == 0 && tally.count == 0 {
+        return Ok(Check::not_checkable(NAME, none));
+    }
+    tally.beside = (untold > 0).then(|| format!("{} left out: not all is told, or inverse", count(untold, "symbol")));
+    tally.told = Some(format!("{} in {}, to the last digit", count(fills, "fill"), count(tally.compared, "symbol")));
+    Ok(tally.check(NAME, none).0)
+}
+
+/// The sum of the cash flows of a symbol's fills, with their number; `None` where fills are not all there is: estimated
+/// residuals, stated positions, unknown profits, or inverse contracts, whose values are rounded.
+async fn cash_flow(
+    store: &dyn Store,
+    account: &AccountId,
+    symbol: &Symbol,
+    held: &[&BookPosition],
+) -> Result<Option<(Decimal, usize)>, ReconcileError> {
+    let scope = Scope::symbol(account.clone(), symbol.clone());
+    let told = |position: &&&BookPosition| {
+        let position = &position.position;
+        position.realized.unknown_count == 0 && (position.open_cost.is_some() || position.qty.is_zero())
+    };
+    let residuals = OrderFilter { residual_only: true, ..scope.clone().into() };
+    let anchors = store.anchors(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await.doing("reading the anchors")?;
+    let Some(instrument) = store.instrument(account, symbol).await.doing("reading a contract")? else {
+        return Ok(None);
+    };
+    if held.iter().filter(told).count() < held.len()
+        || !store.orders(&residuals, &PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty()
+        || anchors.next.is_some()
+        || anchors.items.iter().any(|anchor| !anchor.fact.qty.is_zero())
+        || instrument.fact.kind == ContractKind::Inverse
+    {
+        return Ok(None);
+    }
+    let (mut cash, mut number) = (Decimal::ZERO, 0);
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = store.fills_in_fold_order(account, symbol, &request).await.doing("reading the fills")?;
+        for fill in page.items.iter().filter(|fill| fill.fact.position_side.is_some()) {
+            let size = fill.fact.signed_qty().checked_mul(instrument.fact.multiplier.get())?;
+            cash = cash.checked_sub(size.checked_mul(fill.fact.price.get())?)?;
+            number += 1;
+        }
+        let Some(next) = page.next else { return Ok(Some((cash, number))) };
+        request = request.after(next);
+    }
+}

@@ -1,0 +1,136 @@
+//! Checks of the whole book, against itself and against what is on record of the exchange. Nobody is asked.
+//!
+//! Those that a look at the exchange makes, too, are the same checks, made of all of history.
+
+mod derived;
+mod stated;
+
+use exchange_client::VenueFacts;
+use ledger_core::{AccountId, Decimal};
+use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Store};
+
+use super::{
+    BOOK_PAGE_ROWS, Check, CheckName, Extent, Tally, Verification, check_executed, check_footing, check_income,
+    check_realized,
+};
+use crate::book::Book;
+use crate::error::{Doing, ReconcileError};
+
+/// A book to check as a whole.
+pub struct WholeBook<'a> {
+    /// The account.
+    pub account: &'a AccountId,
+    /// The rules of its venue.
+    pub venue: &'static VenueFacts,
+    /// The book.
+    pub store: &'a dyn Store,
+    /// The same one.
+    pub book: &'a Book,
+    /// A copy of it that may be changed: what is derived is proven by deriving it again.
+    pub scratch: &'a dyn Store,
+}
+
+impl std::fmt::Debug for WholeBook<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WholeBook").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+/// Makes every check, in their order. `progress` is told the next one. Writes nothing but to the copy.
+///
+/// # Errors
+/// [`ReconcileError`] when the book cannot be read.
+pub async fn verify_book(
+    whole: &WholeBook<'_>,
+    progress: &mut dyn FnMut(CheckName),
+) -> Result<Vec<Check>, ReconcileError> {
+    let WholeBook { account, store, book, venue, .. } = *whole;
+    let on_record = on_record(store, account).await?;
+    let extent = Extent::Book { on_record: &on_record, venue };
+    let mut verification = Verification::default();
+    for name in CheckName::ALL {
+        progress(*name);
+        let check = match name {
+            CheckName::Schema => stated::schema(store).await?,
+            CheckName::DerivedRows => derived::derived(store, account).await?,
+            CheckName::Recomputation => derived::recomputation(store, whole.scratch, account).await?,
+            CheckName::Conservation => derived::conservation(store, account).await?,
+            CheckName::SourcesAgree => stated::sources_agree(&on_record),
+            CheckName::PositionMode => stated::position_mode(store, account, &on_record).await?,
+            CheckName::ForeignFacts => stated::foreign(store, account).await?,
+            CheckName::Quantity => quantity(store, account, &on_record).await?,
+            CheckName::AverageEntry => average_entry(whole, &on_record).await?,
+            CheckName::ExecutedQuantity => {
+                check_executed(extent, book, account, &mut verification).await?;
+                continue;
+            }
+            CheckName::RealizedPnl => {
+                check_realized(extent, book, account, &mut verification).await?;
+                continue;
+            }
+            CheckName::IncomeHasFills => {
+                check_income(extent, book, account, &mut verification).await?;
+                continue;
+            }
+            CheckName::Footing => {
+                check_footing(extent, book, account, &mut verification).await?;
+                continue;
+            }
+        };
+        verification.checks.push(check);
+    }
+    Ok(verification.checks)
+}
+
+async fn on_record(store: &dyn Store, account: &AccountId) -> Result<Vec<Discrepancy>, ReconcileError> {
+    let standing = DiscrepancyFilter::standing(account.clone());
+    let mut on_record = Vec::new();
+    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+    loop {
+        let page = store.discrepancies(&standing, &request).await.doing("reading the discrepancies")?;
+        on_record.extend(page.items);
+        match page.next {
+            Some(cursor) => request = request.after(cursor),
+            None => return Ok(on_record),
+        }
+    }
+}
+
+/// Every position against the exchange's latest word on it. Where fills came in since, nothing is compared.
+async fn quantity(store: &dyn Store, account: &AccountId, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
+    let mut tally = Tally::of("position", on_record);
+    let mut later = 0;
+    for held in store.positions(account).await.doing("reading the positions")? {
+        let Some(stated) = &held.exchange else { continue };
+        match held.reconcile_status {
+            None => {}
+            Some(ReconcileStatus::Pending) => later += 1,
+            Some(status) => tally.compare(status == ReconcileStatus::Matched, || {
+                let (symbol, side) = (&held.symbol, held.position.position_side);
+                format!("{symbol} {side}: the exchange held {}, the book {}", stated.qty, held.position.qty)
+            }),
+        }
+    }
+    tally.beside = (later > 0).then(|| format!("{later} with fills after the exchange's last word"));
+    Ok(tally.check(CheckName::Quantity, "the exchange's word on a position is not on record").0)
+}
+
+/// The average entry of every position that is held as the exchange last said.
+async fn average_entry(whole: &WholeBook<'_>, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
+    let mut tally = Tally::of("position", on_record);
+    let unit = Decimal::new(1, whole.venue.entry_price_scale)?;
+    for held in whole.store.positions(whole.account).await.doing("reading the positions")? {
+        let is_comparable = held.reconcile_status == Some(ReconcileStatus::Matched) && !held.position.qty.is_zero();
+        let stated = held.exchange.as_ref().filter(|_| is_comparable).and_then(|stated| stated.entry_price);
+        let Some(stated) = stated else { continue };
+        super::positions::compare_entry(
+            &mut tally,
+            &held.symbol,
+            held.position.position_side,
+            stated,
+            unit,
+            Some(&held),
+        );
+    }
+    Ok(tally.check(CheckName::AverageEntry, "no position is held of which the exchange's entry is on record").0)
+}

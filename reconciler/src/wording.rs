@@ -1,0 +1,103 @@
+//! The journal's evidence in one line for a reader.
+
+use jiff::Timestamp;
+use ledger_core::{Source, TimestampMs};
+use ledger_store::NewDiscrepancy;
+use serde_json::Value;
+
+/// The evidence of a discrepancy in one line. Everything stands in its JSON.
+pub fn evidence_line(entry: &NewDiscrepancy) -> String {
+    let Ok(value) = serde_json::from_str::<Value>(&entry.evidence_json) else { return entry.evidence_json.clone() };
+    let line = value.get("evidence").and_then(Value::as_str).map(str::to_owned);
+    line.or_else(|| conflict(&entry.key.fingerprint, &value))
+        .or_else(|| position_mode(&value))
+        .unwrap_or_else(|| entry.evidence_json.clone())
+}
+
+/// An instant as people read it, in UTC.
+pub(crate) fn instant(at: TimestampMs) -> String {
+    Timestamp::from_millisecond(at.as_ms())
+        .map_or_else(|_| format!("{at} ms"), |at| at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string())
+}
+
+/// Disagreeing statements of one field: who says what, and whose word counts where rank alone decides.
+fn conflict(fingerprint: &str, evidence: &Value) -> Option<String> {
+    let mut parts = fingerprint.splitn(3, '|');
+    let (kind, field, key) = (parts.next()?, parts.next()?, parts.next()?);
+    let statements: Vec<(&str, &Value)> = evidence
+        .get("statements")?
+        .as_array()?
+        .iter()
+        .filter_map(|statement| Some((statement.get("source")?.as_str()?, statement.get("value")?)))
+        .collect();
+    if statements.is_empty() {
+        return None;
+    }
+    let said = |(source, value): &(&str, &Value)| format!("{} says {}", source_in_words(source), plain(field, value));
+    let all = statements.iter().map(said).collect::<Vec<_>>().join(", ");
+    let about = format!("{} of {} {}", field.replace('_', " "), kind.replace('_', " "), key.replace('|', " "));
+    let kept = kept(kind, field, &statements)
+        .map_or_else(String::new, |source| format!("; the book keeps what {} says", source_in_words(source)));
+    Some(format!("{about}: {all}{kept}"))
+}
+
+/// Whose word counts: of a fill, that of the highest rank. Of orders, versions decide, and of times, precision.
+fn kept<'a>(kind: &str, field: &str, statements: &[(&'a str, &Value)]) -> Option<&'a str> {
+    if kind != "fill" || field.contains("time") || field == "ts" {
+        return None;
+    }
+    let ranked = statements.iter().filter_map(|(source, _)| Some((source.parse::<Source>().ok()?, *source)));
+    let mut ranked: Vec<(Source, &str)> = ranked.collect();
+    ranked.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+    match ranked.as_slice() {
+        [first, second, ..] if first.0 == second.0 => None,
+        [first, ..] => Some(first.1),
+        [] => None,
+    }
+}
+
+fn source_in_words(source: &str) -> &str {
+    match source {
+        "repair" => "fillbook",
+        "bot_database" => "the bot's database",
+        "ccxt" => "ccxt",
+        "exchange_csv" => "the exchange's export",
+        "exchange_archive" => "the exchange's archive",
+        "bot" => "the bot",
+        "stream" => "the exchange's stream",
+        "rest" => "the exchange (REST)",
+        other => other,
+    }
+}
+
+/// A value without JSON's quotes and braces.
+fn plain(field: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if field.contains("time") || field.ends_with("ts") => {
+            number.as_i64().and_then(|ms| TimestampMs::new(ms).ok()).map_or_else(|| number.to_string(), instant)
+        }
+        Value::Array(values) => values.iter().map(|value| plain(field, value)).collect::<Vec<_>>().join(" "),
+        Value::Object(object) => {
+            let parts = object.iter().filter(|(_, value)| !value.is_null());
+            parts
+                .map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(name, value)))
+                .collect::<Vec<_>>()
+                .join(", ")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The user's word about the position mode against what the exchange or a fact says.
+fn position_mode(value: &Value) -> Option<String> {
+    let stated = value.get("stated")?.as_str()?;
+    let against = value.get("contradicted_by")?;
+    let (what, mode) = (against.get("what")?.as_str()?, against.get("mode")?.as_str()?);
+    let at = instant(TimestampMs::new(against.get("ts")?.as_i64()?).ok()?);
+    Some(format!(
+        "the position mode was said to be {stated}, but {what} at {at} says {mode}; `fillbook init --position-mode` \
+         corrects the word"
+    ))
+}
