@@ -37,7 +37,7 @@ fn conflict(fingerprint: &str, evidence: &Value) -> Option<String> {
     let all = statements.iter().map(said).collect::<Vec<_>>().join(", ");
     let about = format!("{} of {} {}", field.replace('_', " "), kind.replace('_', " "), key.replace('|', " "));
     let kept = kept(kind, field, &statements)
-        .map_or_else(String::new, |source| format!("; the book keeps what {} says", source_in_words(source)));
+        .map_or_else(String::new, |source| format!("; the book goes by {}", source_in_words(source)));
     Some(format!("{about}: {all}{kept}"))
 }
 
@@ -48,7 +48,7 @@ fn kept<'a>(kind: &str, field: &str, statements: &[(&'a str, &Value)]) -> Option
     }
     let ranked = statements.iter().filter_map(|(source, _)| Some((source.parse::<Source>().ok()?, *source)));
     let mut ranked: Vec<(Source, &str)> = ranked.collect();
-    ranked.sort_unstable_by(|one, other| other.0.cmp(&one.0));
+    ranked.sort_unstable_by_key(|(rank, _)| std::cmp::Reverse(*rank));
     match ranked.as_slice() {
         [first, second, ..] if first.0 == second.0 => None,
         [first, ..] => Some(first.1),
@@ -79,6 +79,10 @@ fn plain(field: &str, value: &Value) -> String {
             number.as_i64().and_then(|ms| TimestampMs::new(ms).ok()).map_or_else(|| number.to_string(), instant)
         }
         Value::Array(values) => values.iter().map(|value| plain(field, value)).collect::<Vec<_>>().join(" "),
+        Value::Object(object) if object.len() == 2 && object.contains_key("amount") && object.contains_key("asset") => {
+            let part = |name: &str| object.get(name).map(|value| plain(name, value)).unwrap_or_default();
+            format!("{} {}", part("amount"), part("asset"))
+        }
         Value::Object(object) => {
             let parts = object.iter().filter(|(_, value)| !value.is_null());
             parts
@@ -100,4 +104,61 @@ fn position_mode(value: &Value) -> Option<String> {
         "the position mode was said to be {stated}, but {what} at {at} says {mode}; `fillbook init --position-mode` \
          corrects the word"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_store::{DiscrepancyKey, DiscrepancyStatus};
+
+    use super::*;
+
+    #[test]
+    fn evidence_is_one_line_without_json() {
+        for (fingerprint, json, told) in [
+            (
+                "BTCUSDT",
+                r#"{"evidence":"the book has 1, the exchange 2","subject":"BTCUSDT"}"#,
+                "the book has 1, the exchange 2",
+            ),
+            (
+                "fill|price|BTCUSDT|BUY|501",
+                r#"{"statements":[{"source":"exchange_csv","value":"100.2"},{"source":"rest","value":"100.1"}]}"#,
+                "price of fill BTCUSDT BUY 501: the exchange's export says 100.2, the exchange (REST) says 100.1; the book goes \
+                 by the exchange (REST)",
+            ),
+            (
+                "fill|fee|BTCUSDT|BUY|501",
+                r#"{"statements":[{"source":"ccxt","value":{"amount":"9.9","asset":"USDT"}},{"source":"exchange_archive","value":{"amount":"0.24","asset":"USDT"}}]}"#,
+                "fee of fill BTCUSDT BUY 501: ccxt says 9.9 USDT, the exchange's archive says 0.24 USDT; the book goes by the \
+                 exchange's archive",
+            ),
+            // Of two statements of one source, nothing here says which one counts.
+            (
+                "fill|price|BTCUSDT|BUY|501",
+                r#"{"statements":[{"source":"rest","value":"100.2"},{"source":"rest","value":"100.1"}]}"#,
+                "price of fill BTCUSDT BUY 501: the exchange (REST) says 100.2, the exchange (REST) says 100.1",
+            ),
+            // Of an order the greater version counts, whoever says it.
+            (
+                "order|status|BTCUSDT|REGULAR|77",
+                r#"{"statements":[{"source":"rest","value":"CANCELED"},{"source":"ccxt","value":"FILLED"}]}"#,
+                "status of order BTCUSDT REGULAR 77: the exchange (REST) says CANCELED, ccxt says FILLED",
+            ),
+            (
+                "stated",
+                r#"{"contradicted_by":{"mode":"hedge","ts":1772352000000,"what":"a fact of a hedge"},"stated":"one_way"}"#,
+                "the position mode was said to be one_way, but a fact of a hedge at 2026-03-01 08:00:00.000 UTC says hedge; \
+                 `fillbook init --position-mode` corrects the word",
+            ),
+            ("x", "not json", "not json"),
+        ] {
+            let entry = NewDiscrepancy {
+                key: DiscrepancyKey { kind: "conflicting_fact".into(), fingerprint: fingerprint.into() },
+                symbol: None,
+                status: DiscrepancyStatus::Unresolved,
+                evidence_json: json.into(),
+            };
+            assert_eq!(evidence_line(&entry), told);
+        }
+    }
 }

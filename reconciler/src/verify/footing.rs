@@ -159,7 +159,9 @@ async fn latest_wallets(
             known.push(balance.fact);
         }
     }
-    wallets.values_mut().for_each(|known| known.reverse());
+    for known in wallets.values_mut() {
+        known.reverse();
+    }
     Ok(wallets)
 }
 
