@@ -369,6 +369,9 @@ impl FromStr for Decimal {
     /// Reads `-12.50`, `+3`, `.5`, `1e-7`, `0E-8`. No spaces, separators, `NaN` or infinities.
     fn from_str(text: &str) -> Result<Self, ParseDecimalError> {
         use ParseDecimalError::{NotANumber, TooLarge, TooPrecise};
+        if let Some(short) = short_decimal(text.as_bytes()) {
+            return Ok(short);
+        }
         let (body, exponent) = match text.find(['e', 'E']) {
             None => (text, 0_i32),
             Some(at) => (&text[..at], parse_exponent(&text[at + 1..])?),
@@ -407,6 +410,33 @@ impl FromStr for Decimal {
         let value = Self::new(mantissa, scale).map_err(|_| TooPrecise)?;
         Ok(if negative { -value } else { value })
     }
+}
+
+/// What nearly every number is, in one pass: digits with at most one point among them, few enough for 64 bits. `None` for
+/// everything else, numbers or not.
+fn short_decimal(text: &[u8]) -> Option<Decimal> {
+    const DIGITS_MAX: usize = 18;
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > DIGITS_MAX {
+        return None;
+    }
+    let (mut mantissa, mut point) = (0_i64, None);
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => mantissa = mantissa * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let scale = point.map_or(0, |at| digits.len() - at - 1);
+    if digits.len() == usize::from(point.is_some()) {
+        return None;
+    }
+    let signed = if negative { -mantissa } else { mantissa };
+    Decimal::new(i128::from(signed), u8::try_from(scale).ok()?).ok()
 }
 
 fn parse_exponent(text: &str) -> Result<i32, ParseDecimalError> {

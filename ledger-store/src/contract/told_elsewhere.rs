@@ -225,8 +225,11 @@ pub async fn the_ledger_decides_the_sign_of_a_fee(open: Open<'_>) {
         rest(AnyFact::Fill(Fill { fee: fee.map(usdt), ..fill("ETHUSDT", id, side, "1", "100") }))
     };
     let buy = Side::Buy;
-    let cases: [(&[Statement], &[&str], &str); 5] = [
+    let cases: [(&[Statement], &[&str], &str); 7] = [
         (&[with_fee(1, buy, Some("-0.04")), charged("a", 1, "-0.04")], &["1 BUY 0.04!"], "0.04"),
+        // Of another size it decides the sign only: how much, the fill says itself.
+        (&[with_fee(1, buy, Some("0.05")), charged("a", 1, "-0.04")], &["1 BUY 0.05"], "0.05"),
+        (&[with_fee(1, buy, Some("-0.05")), charged("a", 1, "-0.04")], &["1 BUY 0.05!"], "0.05"),
         (&[with_fee(1, buy, Some("-0.04")), charged("a", 1, "0.04")], &["1 BUY -0.04"], "-0.04"),
         (&[with_fee(1, buy, None), charged("a", 1, "-0.04")], &["1 BUY 0.04!"], "0.04"),
         // Several entries that do not add up, and one that can mean either half of a self-trade, decide nothing.

@@ -67,8 +67,12 @@ impl<'a> Completion<'a> {
 
     /// Completes a page of fills, all of the symbol.
     pub(super) fn complete(&self, conn: &mut SqliteConnection, page: &mut [Fill]) -> StoreResult<Completed> {
-        let ids: BTreeSet<&str> = page.iter().filter_map(|fill| fill.order_id.as_ref()).map(OrderId::as_str).collect();
-        let infos = order_info::of_orders(conn, self.account, self.symbol, self.sources, &ids)?;
+        let infos = if self.sources.any_order() {
+            let ids = page.iter().filter_map(|fill| fill.order_id.as_ref()).map(OrderId::as_str).collect();
+            order_info::of_orders(conn, self.account, self.symbol, self.sources, &ids)?
+        } else {
+            Infos::new()
+        };
         for fill in page.iter_mut().filter(|fill| fill.position_side.is_none()) {
             let order = fill.order_id.as_ref().and_then(|id| infos.get(id));
             fill.position_side =

@@ -14,20 +14,20 @@ use ledger_core::{
 
 use super::anchor::AnchorRow;
 use super::cancel::CancelRow;
-use super::derived::{TripRow, decode_trip};
 use super::fact_table::FactTable;
 use super::failure::failed;
 use super::fill::FillRow;
 use super::income::IncomeRow;
 use super::intent::IntentRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order};
+use super::round_trip::{self, TripRow};
 use super::schema::{
     anchors, balance_snapshots, cancels, engine_signals, fills, income, order_intents, orders, position_snapshots,
     price_snapshots, round_trips,
 };
 use super::signal::SignalRow;
 use super::snapshot::{BalanceSnapshotRow, PositionSnapshotRow, PriceSnapshotRow};
-use super::{as_folded, refold};
+use super::{as_folded, fold_order};
 use crate::error::StoreError;
 use crate::filter::{FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter};
 use crate::page::{Cursor, Direction, Page, PageRequest};
@@ -350,7 +350,7 @@ pub(super) fn fills_in_fold_order(
             serde_json::from_str(key).map_err(|_| StoreError::BadCursor { cursor: cursor.to_string() })
         })
         .transpose()?;
-    let stated = refold::fills_in_fold_order(conn, account, symbol, after.as_ref(), page.limit_rows())?;
+    let stated = fold_order::fills_in_fold_order(conn, account, symbol, after.as_ref(), page.limit_rows())?;
     let folded = as_folded::as_folded(conn, account, symbol, stated)?;
     let cursor =
         |fill: &Sourced<Fill>| Cursor::new(vec![serde_json::to_string(&fill.fact.fold_key()).unwrap_or_default()]);
@@ -478,7 +478,7 @@ pub(super) fn trips(
     page.finish(
         rows,
         |row| cursor(row.closed_ts.unwrap_or_default(), format!("{}|{:019}", row.symbol, row.trip_no)),
-        |row| decode_trip(&row),
+        |row| round_trip::decode(&row),
     )
 }
 

@@ -6,11 +6,13 @@ use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{AccountId, Fact, FillKey, Instrument, OrderKey, PositionSnapshot, RoundTrip, Sourced, Symbol};
 
 use super::codec::RowReader;
-use super::derived::{MismatchRow, PositionRow, TripRow, decode_position, decode_trip};
+use super::derived::MismatchRow;
 use super::fact_table::FactTable;
 use super::failure::failed;
 use super::instrument::InstrumentRow;
 use super::order::{OrderRow, OrderSumsRow, decode_book_order};
+use super::position::{PositionRow, decode_position};
+use super::round_trip::{self, TripRow};
 use super::schema::{
     instruments, orders, pnl_mismatches, position_snapshots, positions, refold_marks, round_trips, symbol_books,
 };
@@ -149,7 +151,7 @@ pub(super) fn open_trips(conn: &mut SqliteConnection, account: &AccountId) -> St
         .select(TripRow::as_select())
         .load(conn)
         .map_err(failed("read round trips"))?;
-    rows.iter().map(decode_trip).collect()
+    rows.iter().map(round_trip::decode).collect()
 }
 
 #[derive(Queryable, Selectable)]

@@ -67,7 +67,8 @@ impl OrderSources {
         })
     }
 
-    fn any_order(self) -> bool {
+    /// Whether anything is known of any order.
+    pub(super) fn any_order(self) -> bool {
         self.regular || self.conditional
     }
 }

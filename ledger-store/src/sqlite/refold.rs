@@ -5,35 +5,28 @@
 
 use std::error::Error as _;
 
-use diesel::connection::DefaultLoadingMode;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{Bool, Text};
 use ledger_core::{
-    AccountId, Asset, Decimal, EventTime, Fee, Fill, FillId, FillKey, FoldError, FoldEvent, FoldKey, Instrument,
-    MathError, OrderContext, OrderId, PositionSide, Price, Quantity, RoundTrip, Side, Sourced, Step, Symbol,
+    AccountId, Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, MathError, OrderContext, RoundTrip, Step, Symbol,
     SymbolFold,
 };
 
 use super::as_folded::{Completed, Completion};
 use super::checkpoint::{self, Checkpoint};
-use super::codec::RowReader;
 use super::derived::{self, MismatchRow};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
-use super::fill::FillRow;
+use super::fold_order::fold_page;
 use super::instrument::InstrumentRow;
 use super::ledger_fee::{self, LedgerFeeRow};
-use super::parsed::Parsed;
-use super::schema::{fills, instruments};
+use super::schema::instruments;
 use super::timeline::{TimedEvent, Timeline};
-use super::{mark, order_sums};
+use super::{mark, order_sums, position, quarantine, round_trip};
 use crate::error::StoreError;
 use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
-
-/// Few enough that a page stays in the processor's cache between being read and being folded.
-const PAGE_ROWS: i64 = 512;
 
 /// Why a fold stopped: the store failed, or the symbol's own facts cannot be folded.
 pub(super) enum Stop {
@@ -79,17 +72,17 @@ pub(super) fn refold(
 ) -> StoreResult<RefoldReport> {
     let mut report = RefoldReport { account: account.clone(), symbol: symbol.clone(), fills: 0, quarantined: None };
     let Some(mark) = mark::read(conn, account, symbol)? else {
-        report.quarantined = derived::quarantine_reason(conn, account, symbol)?;
+        report.quarantined = quarantine::reason(conn, account, symbol)?;
         return Ok(report);
     };
     match fold(conn, account, symbol, &mark, checkpoint_every) {
         Ok(fills) => {
             report.fills = fills;
-            derived::set_quarantine(conn, account, symbol, None)?;
+            quarantine::set(conn, account, symbol, None)?;
         }
         Err(Stop::Quarantine(reason)) => {
             derived::drop_symbol(conn, account, symbol)?;
-            derived::set_quarantine(conn, account, symbol, Some(&reason))?;
+            quarantine::set(conn, account, symbol, Some(&reason))?;
             tracing::warn!(%account, %symbol, reason, "a symbol cannot be folded and is quarantined");
             report.quarantined = Some(reason);
         }
@@ -182,7 +175,7 @@ fn fold(
     derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
     loop {
-        let mut page = fold_rows(conn, account, symbol, driver.last.as_ref())?;
+        let mut page = fold_page(conn, account, symbol, driver.last.as_ref())?;
         if page.is_empty() {
             break;
         }
@@ -206,8 +199,8 @@ fn fold(
     }
     driver.flush(conn)?;
     let open = driver.state.open_trips()?;
-    derived::write_trips(conn, account, &open)?;
-    derived::write_symbol(conn, account, &instrument, &driver.state, driver.fills_seen)?;
+    round_trip::write(conn, account, &open)?;
+    position::write_symbol(conn, account, &instrument, &driver.state, driver.fills_seen)?;
     Ok(driver.fills_seen - fills_before)
 }
 
@@ -287,7 +280,7 @@ impl Driver<'_> {
     }
 
     fn flush(&mut self, conn: &mut SqliteConnection) -> Result<(), Stop> {
-        derived::write_trips(conn, self.account, &self.trips)?;
+        round_trip::write(conn, self.account, &self.trips)?;
         derived::write_mismatches(conn, &self.mismatches)?;
         ledger_fee::write(conn, &self.ledger_fees)?;
         self.ledger_fees.clear();
@@ -304,140 +297,4 @@ impl Driver<'_> {
             Checkpoint { fills_seen: self.fills_seen, ts_max: self.ts_max, fold_key, state: self.state.clone() };
         checkpoint::write(conn, self.account, self.symbol, &checkpoint, is_head)
     }
-}
-
-/// What a fold needs to know of a fill.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = fills)]
-struct FoldRow {
-    fill_id: Parsed<FillId>,
-    side: Parsed<Side>,
-    order_id: Option<Parsed<OrderId>>,
-    ts: i64,
-    price: Parsed<Price>,
-    qty: Parsed<Quantity>,
-    position_side: Option<Parsed<PositionSide>>,
-    fee: Option<Parsed<Decimal>>,
-    fee_asset: Option<Parsed<Asset>>,
-    exchange_realized_pnl: Option<Parsed<Decimal>>,
-    sequence: Option<i64>,
-}
-
-impl FoldRow {
-    fn decode(self, account: &AccountId, symbol: &Symbol) -> StoreResult<Fill> {
-        let fill_id = self.fill_id.0;
-        let reader = RowReader {
-            table: "fills",
-            key: || format!("{account}/{symbol}/{}", fill_id.as_ref().map_or("", |fill_id| fill_id.as_str())),
-        };
-        let fee = match (self.fee, self.fee_asset) {
-            (Some(amount), Some(asset)) => Some(Fee {
-                amount: amount.0.map_err(|error| reader.corrupt("fee", error))?,
-                asset: asset.0.map_err(|error| reader.corrupt("fee_asset", error))?,
-            }),
-            _ => None,
-        };
-        let (side, order_id) = (self.side.0, self.order_id.map(|id| id.0).transpose());
-        Ok(Fill {
-            key: FillKey {
-                symbol: symbol.clone(),
-                fill_id: fill_id.clone().map_err(|error| reader.corrupt("fill_id", error))?,
-                side: side.map_err(|error| reader.corrupt("side", error))?,
-            },
-            order_id: order_id.map_err(|error| reader.corrupt("order_id", error))?,
-            time: EventTime::ms(reader.instant("ts", self.ts)?),
-            price: self.price.0.map_err(|error| reader.corrupt("price", error))?,
-            qty: self.qty.0.map_err(|error| reader.corrupt("qty", error))?,
-            position_side: self
-                .position_side
-                .map(|side| side.0)
-                .transpose()
-                .map_err(|error| reader.corrupt("position_side", error))?,
-            fee,
-            maker: None,
-            exchange_realized_pnl: self
-                .exchange_realized_pnl
-                .map(|pnl| pnl.0)
-                .transpose()
-                .map_err(|error| reader.corrupt("exchange_realized_pnl", error))?,
-            sequence: self.sequence,
-        })
-    }
-}
-
-/// Rows of fills in fold order. Fills without a sequence come first: a row
-/// comparison with NULL is never true, so the two kinds are read one after the other.
-macro_rules! rows_in_fold_order {
-    ($row:ty, $conn:expr, $account:expr, $symbol:expr, $after:expr, $limit:expr, $decode:expr) => {{
-        let after: Option<&FoldKey> = $after;
-        let is_sequenced = after.is_some_and(|key| key.sequence.is_some());
-        let mut rows = Vec::new();
-        for (sequenced, after) in [(false, after.filter(|_| !is_sequenced)), (true, after.filter(|_| is_sequenced))] {
-            if !rows.is_empty() || (is_sequenced && !sequenced) {
-                continue;
-            }
-            let mut query = fills::table
-                .filter(fills::account_id.eq($account.as_str()))
-                .filter(fills::symbol.eq($symbol.as_str()))
-                .order((fills::sequence, fills::ts, fills::fill_id, fills::side))
-                .limit($limit)
-                .select(<$row>::as_select())
-                .into_boxed();
-            query = if sequenced {
-                query.filter(fills::sequence.is_not_null())
-            } else {
-                query.filter(fills::sequence.is_null())
-            };
-            if let Some(after) = after {
-                let (at_ms, fill_id, side) = (after.at_ms, after.fill_id.as_str(), after.side.as_str());
-                query = match after.sequence {
-                    Some(sequence) => query.filter(
-                        sql::<Bool>("(fills.sequence, fills.ts, fills.fill_id, fills.side) > (")
-                            .bind::<BigInt, _>(sequence)
-                            .sql(", ")
-                            .bind::<BigInt, _>(at_ms)
-                            .sql(", ")
-                            .bind::<Text, _>(fill_id)
-                            .sql(", ")
-                            .bind::<Text, _>(side)
-                            .sql(")"),
-                    ),
-                    None => query.filter(
-                        sql::<Bool>("(fills.ts, fills.fill_id, fills.side) > (")
-                            .bind::<BigInt, _>(at_ms)
-                            .sql(", ")
-                            .bind::<Text, _>(fill_id)
-                            .sql(", ")
-                            .bind::<Text, _>(side)
-                            .sql(")"),
-                    ),
-                };
-            }
-            // Decoded one by one: a page of rows is as large as the page of what they become.
-            for row in query.load_iter::<$row, DefaultLoadingMode>($conn).map_err(failed("read fills"))? {
-                rows.push($decode(row.map_err(failed("read fills"))?)?);
-            }
-        }
-        Ok(rows)
-    }};
-}
-
-/// Whole fills in fold order, for lists.
-pub(super) fn fills_in_fold_order(
-    conn: &mut SqliteConnection,
-    account: &AccountId,
-    symbol: &Symbol,
-    after: Option<&FoldKey>,
-    limit: i64,
-) -> StoreResult<Vec<Sourced<Fill>>> {
-    rows_in_fold_order!(FillRow, conn, account, symbol, after, limit, |row: FillRow| Fill::decode(&row))
-}
-
-fn fold_rows(
-    conn: &mut SqliteConnection,
-    account: &AccountId,
-    symbol: &Symbol,
-    after: Option<&FoldKey>,
-) -> StoreResult<Vec<Fill>> {
-    rows_in_fold_order!(FoldRow, conn, account, symbol, after, PAGE_ROWS, |row: FoldRow| row.decode(account, symbol))
 }

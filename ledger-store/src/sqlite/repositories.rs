@@ -17,7 +17,7 @@ use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
     account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, placement,
-    position_mode, refold, repair, run, sync,
+    position_mode, quarantine, refold, repair, run, sync,
 };
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
@@ -62,7 +62,7 @@ impl LedgerWriter for SqliteStore {
             let symbols = look_up::foldable_symbols(conn, &account)?;
             for symbol in &symbols {
                 derived::drop_symbol(conn, &account, symbol)?;
-                derived::set_quarantine(conn, &account, symbol, None)?;
+                quarantine::set(conn, &account, symbol, None)?;
             }
             let whole = Mark { is_whole: true, ..Mark::default() };
             let marks = symbols.iter().map(|symbol| (symbol.clone(), whole.clone())).collect();
@@ -343,7 +343,7 @@ impl RunRepository for SqliteStore {
 
     async fn quarantined(&self, account: &AccountId) -> StoreResult<Vec<Quarantine>> {
         let account = account.clone();
-        self.read(move |conn| derived::quarantined(conn, &account)).await
+        self.read(move |conn| quarantine::list(conn, &account)).await
     }
 }
 
