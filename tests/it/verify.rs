@@ -133,8 +133,7 @@ fn columns_that_contradict_their_record_are_noticed() {
     for (statement, command) in [
         ("UPDATE positions SET qty = '99'", "positions"),
         ("UPDATE positions SET realized_pnl = '1000000'", "positions"),
-        ("UPDATE round_trips SET gross = '7'", "trips"),
-        ("UPDATE round_trips SET exit_reason = 'adl'", "trips"),
+        ("UPDATE positions SET certainty = 'unknown'", "positions"),
     ] {
         let sandbox = Sandbox::with_book(&[]);
         sandbox.write("facts.ndjson", lines().join("\n"));
@@ -160,12 +159,19 @@ fn tampering_is_noticed() {
     for (statement, check, code) in [
         ("DELETE FROM positions", "recomputation", 6),
         ("DELETE FROM round_trips", "recomputation", 6),
+        ("UPDATE round_trips SET gross = '7'", "recomputation", 6),
+        ("UPDATE round_trips SET exit_reason = 'adl'", "recomputation", 6),
+        (
+            "UPDATE round_trips SET detail_json = replace(detail_json, 'entry_qty\":\"', 'entry_qty\":\"9')",
+            "recomputation",
+            6,
+        ),
         ("DELETE FROM symbol_books", "recomputation", 6),
         ("UPDATE orders SET filled_qty = '7' WHERE order_id = '91'", "recomputation", 6),
         ("UPDATE orders SET residual_qty = '5' WHERE order_id = '91'", "recomputation", 6),
         ("UPDATE fills SET price = '90' WHERE fill_id = '1'", "recomputation", 6),
         ("UPDATE fills SET qty = '1' WHERE fill_id = '1'", "recomputation", 6),
-        ("UPDATE fills SET fee = '0' WHERE fill_id = '1'", "income_has_fills", 3),
+        ("UPDATE fills SET fee = '0' WHERE fill_id = '1'", "income_has_fills", 6),
         ("DELETE FROM fills WHERE fill_id = '1'", "recomputation", 6),
         ("DELETE FROM income WHERE tran_id = '11'", "footing", 6),
         ("UPDATE instruments SET multiplier = '10'", "recomputation", 6),

@@ -83,7 +83,7 @@ struct BadColumn {
 /// One row, as its columns are asked for.
 struct Cells<'r, R>(&'r R);
 
-impl<'r, 'a, R: Row<'a, Sqlite>> Cells<'r, R> {
+impl<'a, R: Row<'a, Sqlite>> Cells<'_, R> {
     fn value(&self, index: usize, take: impl FnOnce(SqliteValue<'_, '_, '_>)) {
         if let Some(field) = self.0.get(index)
             && let Some(value) = field.value()
@@ -98,7 +98,7 @@ impl<'r, 'a, R: Row<'a, Sqlite>> Cells<'r, R> {
         number
     }
 
-    fn text<T>(&self, index: usize, column: &'static str) -> Result<Option<T>, Box<BadColumn>>
+    fn text<T>(&self, index: usize, column: &'static str) -> Result<Option<T>, BadColumn>
     where
         T: FromStr,
         T::Err: Display,
@@ -108,7 +108,7 @@ impl<'r, 'a, R: Row<'a, Sqlite>> Cells<'r, R> {
         parsed.transpose().map_err(|error| self.bad(column, &error))
     }
 
-    fn required<T>(&self, index: usize, column: &'static str) -> Result<T, Box<BadColumn>>
+    fn required<T>(&self, index: usize, column: &'static str) -> Result<T, BadColumn>
     where
         T: FromStr,
         T::Err: Display,
@@ -117,10 +117,10 @@ impl<'r, 'a, R: Row<'a, Sqlite>> Cells<'r, R> {
     }
 
     #[cold]
-    fn bad(&self, column: &'static str, reason: &dyn Display) -> Box<BadColumn> {
+    fn bad(&self, column: &'static str, reason: &dyn Display) -> BadColumn {
         let mut fill_id = String::new();
         self.value(0, |mut value| value.read_text().clone_into(&mut fill_id));
-        Box::new(BadColumn { fill_id, column, reason: reason.to_string() })
+        BadColumn { fill_id, column, reason: reason.to_string() }
     }
 }
 
@@ -167,7 +167,7 @@ impl FoldRow {
 /// A failure to read a row, told as what is wrong in the file where it is that.
 fn unreadable(account: &AccountId, symbol: &Symbol, error: Error) -> StoreError {
     if let Error::DeserializationError(inner) = &error
-        && let Some(bad) = inner.downcast_ref::<Box<BadColumn>>()
+        && let Some(bad) = inner.downcast_ref::<BadColumn>()
     {
         let (key, reason) = (format!("{account}/{symbol}/{}", bad.fill_id), bad.reason.clone());
         return StoreError::CorruptRow { table: "fills", key, column: bad.column, reason };
