@@ -28,7 +28,7 @@ impl Running {
         let mut command = sandbox.prepared(&[&["simulator"], listen, args].concat(), &[]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let lines = stdout.lines().take(3).map(|line| {
+        let lines = stdout.lines().take(4).map(|line| {
             let line = line.unwrap();
             let (name, value) = line.split_once('=').unwrap();
             (name.to_owned(), value.to_owned())
@@ -76,6 +76,7 @@ fn it_answers_over_http_and_stops_cleanly() {
         let running = Running::start(&sandbox, &["--seed", "11"]);
         assert_eq!(running.says("api_key"), "fillbook-simulator-test-key");
         assert_eq!(running.says("api_secret"), "fillbook-simulator-test-secret");
+        assert_eq!(running.says("stream_url"), running.says("base_url").replace("http://", "ws://"));
         let time = running.get("/fapi/v1/time");
         assert!(time.starts_with("HTTP/1.1 200 OK") && time.contains("\"serverTime\":"), "{time}");
         assert!(running.get("/fapi/v1/exchangeInfo").contains("TRAILING_STOP_MARKET"));

@@ -26,12 +26,13 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
     if context.output.format == Format::Json {
         context.output.json(&json!({
             "schema": "fillbook.simulator/1", "base_url": exchange.base_url, "api_key": exchange.api_key,
-            "api_secret": exchange.api_secret,
+            "api_secret": exchange.api_secret, "stream_url": exchange.stream_url,
         }))?;
     } else {
         context.output.line(&format!("base_url={}", exchange.base_url))?;
         context.output.line(&format!("api_key={}", exchange.api_key))?;
         context.output.line(&format!("api_secret={}", exchange.api_secret))?;
+        context.output.line(&format!("stream_url={}", exchange.stream_url))?;
     }
     // Whoever started this waits for these lines.
     context.output.flush()?;

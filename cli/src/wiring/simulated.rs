@@ -73,6 +73,8 @@ pub(crate) struct SimulatedExchange {
     pub(crate) api_key: String,
     /// The published secret.
     pub(crate) api_secret: String,
+    /// Where it tells, without a path.
+    pub(crate) stream_url: String,
     stop: tokio::sync::oneshot::Sender<()>,
     server: tokio::task::JoinHandle<io::Result<()>>,
 }
@@ -122,7 +124,8 @@ pub(crate) async fn simulated_exchange(
     let server = tokio::spawn(serve(simulator, listener, async {
         let _ = stopped.await;
     }));
-    Ok(SimulatedExchange { base_url: format!("http://{address}"), api_key, api_secret, stop, server })
+    let (base_url, stream_url) = (format!("http://{address}"), format!("ws://{address}"));
+    Ok(SimulatedExchange { base_url, api_key, api_secret, stream_url, stop, server })
 }
 
 /// Why the demo's book cannot be made where it was asked for.

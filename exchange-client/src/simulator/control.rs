@@ -167,7 +167,7 @@ impl Simulator {
             symbol: symbol.to_owned(),
             ..transfer(asset, amount_e8, engine.now_ms)
         };
-        engine.books.post(account, row);
+        engine.post(account, row);
         if let Some(standing) = engine.accounts.get_mut(account) {
             standing.safe_drift_e5 = i128::MIN;
         }

@@ -2,7 +2,7 @@
 //! seed and the same calls give the same books.
 //!
 //! Here are the accounts and the passing of time; `placing`, `matching`, `triggering` and `forced` say what becomes of
-//! orders.
+//! orders, `settings` what can be set, `events` what is told unasked.
 //!
 //! Invariants, each with a test of the same name (in [`super::tests`]):
 //! 1. `the_same_seed_gives_the_same_books`.
@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::books::{Books, House, Income, PositionSide};
 use super::conditional::{AlgoStatus, Conditional};
+use super::events::Told;
 use super::fixed::{Random, parse_e8};
 use super::market::{FundingInstant, Market, MarketStatus};
 use super::order::{Lookup, Order};
-use super::refusal::Refusal;
 use super::{SimulatorAccount, SimulatorConfig, SimulatorError};
 
 /// An order's place: symbol and id.
@@ -31,13 +31,15 @@ pub(super) struct Account {
     pub(super) conditionals: BTreeMap<i64, Conditional>,
     /// Those of `conditionals` that still wait.
     pub(super) waiting: BTreeSet<i64>,
-    leverage: BTreeMap<String, i128>,
-    isolated: BTreeSet<String>,
+    pub(super) leverage: BTreeMap<String, i128>,
+    pub(super) isolated: BTreeSet<String>,
     pub(super) maker_fee_e8: i128,
     pub(super) taker_fee_e8: i128,
     pub(super) fees_in_bnb: bool,
     /// Up to which drift of the prices no position can have to be liquidated.
     pub(super) safe_drift_e5: i128,
+    /// In which assets it has been told that its margin is low.
+    pub(super) warned: BTreeSet<String>,
 }
 
 impl Account {
@@ -81,6 +83,7 @@ impl Account {
             taker_fee_e8: fee(&config.taker_fee)?,
             fees_in_bnb: config.fees_in_bnb,
             safe_drift_e5: i128::MIN,
+            warned: BTreeSet::new(),
         })
     }
 }
@@ -100,6 +103,10 @@ pub(super) struct Engine {
     pub(super) drift_e5: i128,
     next_algo_id: i64,
     next_forced: i64,
+    /// Whether somebody listens; else nothing is told.
+    pub(super) listened: bool,
+    /// What is to be told, as it happened.
+    pub(super) told: Vec<Told>,
 }
 
 impl Engine {
@@ -140,6 +147,8 @@ impl Engine {
             drift_e5: 0,
             next_algo_id: 4_000_001_270_850_379,
             next_forced: 1,
+            listened: false,
+            told: Vec::new(),
         })
     }
 
@@ -204,11 +213,16 @@ impl Engine {
 
     fn fund(&mut self) {
         let at_ms = self.now_ms;
-        for market in self.markets.values_mut().filter(|market| market.status == MarketStatus::Trading) {
-            let (rate_e8, price_e8) = (market.funding_rate_e8, market.price_e8);
-            self.books.fund(&market.spec.symbol, &market.spec.quote_asset, price_e8, rate_e8, at_ms);
-            market.funding.push(FundingInstant { at_ms, rate_e8, price_e8 });
-            market.draw_funding_rate();
+        let trading = self.markets.values().filter(|market| market.status == MarketStatus::Trading);
+        for symbol in trading.map(|market| market.spec.symbol.clone()).collect::<Vec<_>>() {
+            let rows_before: Vec<usize> = self.books.accounts.iter().map(|book| book.income.len()).collect();
+            if let Some(market) = self.markets.get_mut(&symbol) {
+                let (rate_e8, price_e8) = (market.funding_rate_e8, market.price_e8);
+                self.books.fund(&symbol, &market.spec.quote_asset, price_e8, rate_e8, at_ms);
+                market.funding.push(FundingInstant { at_ms, rate_e8, price_e8 });
+                market.draw_funding_rate();
+            }
+            self.tell_funding(&symbol, &rows_before);
         }
         for account in &mut self.accounts {
             account.safe_drift_e5 = i128::MIN;
@@ -262,6 +276,7 @@ impl Engine {
             return;
         };
         let key = (order.ticket.symbol.clone(), order.id);
+        let mut finished = None;
         if order.status.is_open() {
             standing.open.insert(key.clone());
         } else {
@@ -269,9 +284,13 @@ impl Engine {
             let conditional = order.algo_id.and_then(|id| standing.conditionals.get_mut(&id));
             if let Some(conditional) = conditional.filter(|found| found.status == AlgoStatus::Triggered) {
                 (conditional.status, conditional.updated_ms) = (AlgoStatus::Finished, order.updated_ms);
+                finished = Some(conditional.clone());
             }
         }
         standing.orders.insert(key, order);
+        if let Some(conditional) = finished {
+            self.tell_conditional(account, &conditional, conditional.status.as_str());
+        }
     }
 
     /// Keeps a conditional order and its place among the waiting ones.
@@ -316,108 +335,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn set_hedge(&mut self, account: usize, hedge: bool) -> Result<(), Refusal> {
-        let holds = self.books.accounts.get(account).is_some_and(|book| book.open_positions().next().is_some());
-        let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
-        if standing.hedge == hedge {
-            return Err(Refusal::mode_unchanged());
-        }
-        if !standing.open.is_empty() || !standing.waiting.is_empty() {
-            return Err(Refusal::mode_with_orders());
-        }
-        if holds {
-            return Err(Refusal::mode_with_positions());
-        }
-        standing.hedge = hedge;
-        Ok(())
-    }
-
-    /// Sets the leverage of a contract; answers the largest position value that it allows.
-    pub(super) fn set_leverage(&mut self, account: usize, symbol: &str, leverage: i64) -> Result<i128, Refusal> {
-        let leverage = i128::from(leverage);
-        let market = self.markets.get(symbol).ok_or_else(Refusal::symbol)?;
-        if leverage < 1 || leverage > i128::from(market.spec.leverage_max) {
-            return Err(Refusal::leverage());
-        }
-        let value_max_e8 = value_max_e8(market, leverage);
-        let held_e8 = self.books.accounts.get(account).map_or(0, |book| {
-            let held = book.open_positions().filter(|(of, _, _)| *of == symbol);
-            held.map(|(_, _, position)| position.notional_e8(market.price_e8).abs()).sum()
-        });
-        if held_e8.max(self.reached_value_max_e8(account, symbol)) > value_max_e8 {
-            return Err(Refusal::position_too_large());
-        }
-        let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
-        if standing.is_isolated(symbol) && held_e8 > 0 && leverage < standing.leverage(symbol) {
-            return Err(Refusal::leverage_of_isolated());
-        }
-        let before = standing.leverage.insert(symbol.to_owned(), leverage);
-        let quote_asset = market.spec.quote_asset.clone();
-        if held_e8 > 0 && self.available_e8(account, &quote_asset) < 0 {
-            if let Some(standing) = self.accounts.get_mut(account) {
-                match before {
-                    Some(before) => standing.leverage.insert(symbol.to_owned(), before),
-                    None => standing.leverage.remove(symbol),
-                };
-            }
-            return Err(Refusal::margin());
-        }
-        Ok(value_max_e8)
-    }
-
-    pub(super) fn set_isolated(&mut self, account: usize, symbol: &str, isolated: bool) -> Result<(), Refusal> {
-        let holds =
-            self.books.accounts.get(account).is_some_and(|book| book.open_positions().any(|(of, _, _)| of == symbol));
-        let standing = self.accounts.get_mut(account).ok_or_else(Refusal::key)?;
-        if standing.is_isolated(symbol) == isolated {
-            return Err(Refusal::margin_type_unchanged());
-        }
-        if standing.open_orders(symbol).next().is_some() || standing.waiting_conditionals(symbol).next().is_some() {
-            return Err(Refusal::margin_type_with_orders());
-        }
-        if holds {
-            return Err(Refusal::margin_type_with_positions());
-        }
-        if isolated {
-            standing.isolated.insert(symbol.to_owned());
-        } else {
-            standing.isolated.remove(symbol);
-        }
-        Ok(())
-    }
-
-    /// Sets more of the wallet aside for an isolated position, or less below 0.
-    pub(super) fn move_margin(
-        &mut self,
-        account: usize,
-        symbol: &str,
-        side: PositionSide,
-        amount_e8: i128,
-    ) -> Result<(), Refusal> {
-        let market = self.markets.get(symbol).ok_or_else(Refusal::symbol)?;
-        let (price_e8, asset) = (market.price_e8, market.spec.quote_asset.clone());
-        let standing = self.accounts.get(account).ok_or_else(Refusal::key)?;
-        let position = self.books.accounts.get(account).and_then(|book| book.position(symbol, side));
-        let isolated = position.filter(|position| position.qty_e8 != 0 && standing.is_isolated(symbol));
-        let position = isolated.ok_or_else(Refusal::no_isolated_position)?;
-        let initial_e8 = position.notional_e8(price_e8).abs() / standing.leverage(symbol);
-        let losses_e8 = position.unrealized_e8(price_e8).min(0);
-        let left_e8 = position.isolated_e8 + amount_e8 + losses_e8;
-        if (amount_e8 > 0 && amount_e8 > self.available_e8(account, &asset)) || (amount_e8 < 0 && left_e8 < initial_e8)
-        {
-            return Err(Refusal::margin_amount());
-        }
-        if let Some(position) =
-            self.books.accounts.get_mut(account).and_then(|book| book.positions.get_mut(&(symbol.to_owned(), side)))
-        {
-            position.isolated_e8 += amount_e8;
-        }
-        if let Some(standing) = self.accounts.get_mut(account) {
-            standing.safe_drift_e5 = i128::MIN;
-        }
-        Ok(())
-    }
-
     /// The sides that an account's positions have.
     pub(super) fn sides(&self, account: usize) -> &'static [PositionSide] {
         if self.accounts.get(account).is_some_and(|standing| standing.hedge) {
@@ -426,12 +343,6 @@ impl Engine {
             &[PositionSide::Both]
         }
     }
-}
-
-/// The largest value of a position with this leverage.
-pub(super) fn value_max_e8(market: &Market, leverage: i128) -> i128 {
-    let allowing = market.brackets.iter().filter(|bracket| bracket.leverage_max >= leverage);
-    allowing.map(|bracket| bracket.cap_e8).max().unwrap_or(0)
 }
 
 /// A deposit, or a withdrawal below 0.

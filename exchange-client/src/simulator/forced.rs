@@ -44,6 +44,7 @@ impl Engine {
 
     fn liquidate_isolated(&mut self, account: usize, asset: &str, room_e5: &mut i128) {
         let mut falling: Vec<PositionKey> = Vec::new();
+        let mut carried = Vec::new();
         let (Some(book), Some(standing)) = (self.books.accounts.get(account), self.accounts.get(account)) else {
             return;
         };
@@ -53,12 +54,17 @@ impl Engine {
             };
             let notional_e8 = position.notional_e8(market.price_e8);
             let equity_e8 = position.isolated_e8 + position.unrealized_e8(market.price_e8);
-            let slack_e8 = equity_e8 - market.maintenance_e8(notional_e8);
+            let maintenance_e8 = market.maintenance_e8(notional_e8);
+            let slack_e8 = equity_e8 - maintenance_e8;
             if slack_e8 <= 0 {
                 falling.push((symbol.to_owned(), side));
             } else {
-                *room_e5 = (*room_e5).min(room_of(slack_e8, notional_e8.abs()));
+                carried.push((symbol.to_owned(), side, equity_e8, maintenance_e8, notional_e8.abs()));
             }
+        }
+        for (symbol, side, equity_e8, maintenance_e8, notional_e8) in carried {
+            let slack_e8 = self.warn_of_isolated(account, &symbol, side, equity_e8, maintenance_e8);
+            *room_e5 = (*room_e5).min(room_of(slack_e8, notional_e8));
         }
         for (symbol, side) in falling {
             self.cancel_all(account, &symbol);
@@ -72,6 +78,7 @@ impl Engine {
             let margin = self.margin(account, asset);
             let slack_e8 = margin.cross_equity_e8() - margin.cross_maintenance_e8;
             if margin.cross_notional_e8 == 0 || slack_e8 > 0 {
+                let slack_e8 = self.warn_of_cross(account, asset, &margin);
                 *room_e5 = (*room_e5).min(room_of(slack_e8, margin.cross_notional_e8));
                 return;
             }
@@ -162,7 +169,7 @@ impl Engine {
                 trade_id: None,
                 time_ms: self.now_ms,
             };
-            self.books.post(account, row);
+            self.post(account, row);
         }
     }
 
@@ -261,9 +268,11 @@ impl Engine {
         };
         let mut order = Order::new(market.take_order_id(), ticket, self.now_ms);
         order.forced = Some(forced);
+        self.tell_order(account, &order, "NEW");
         self.settle_fills(account, &mut order, parts, false);
         if order.status != Status::Filled {
             order.status = Status::Expired;
+            self.tell_order(account, &order, "EXPIRED");
         }
         self.store(account, order);
     }

@@ -1,9 +1,9 @@
-//! The simulator over real HTTP, for whoever speaks the exchange's language.
+//! The simulator over real HTTP, for whoever speaks the exchange's language. What asks for a stream goes on as a WebSocket.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,9 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Simulator;
 use super::reply::{Arrival, half};
 use super::request::Incoming;
+use super::websocket::{self, Upgrade};
+use super::{Simulator, StreamRefused};
 
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// The process, or the machine, has too many files open: the same numbers on every Unix.
@@ -65,23 +66,50 @@ pub async fn serve(
 }
 
 async fn connection(simulator: Arc<Simulator>, stream: TcpStream, mut stopped: watch::Receiver<bool>) {
-    let service = service_fn(|request| {
-        let simulator = Arc::clone(&simulator);
-        async move { respond(&simulator, request).await }
-    });
+    let upgraded = Mutex::new(None);
+    let service = service_fn(|request| respond_or_upgrade(&simulator, &upgraded, request));
     let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection = connection.with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         biased;
         // What it answers is a guard, which must not be held while waiting.
         () = async { drop(stopped.wait_for(|stop| *stop).await) } => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            connection.as_mut().await
         }
         ended = connection.as_mut() => ended,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection to the simulator ended early");
+        return;
+    }
+    let upgrade = upgraded.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(upgrade) = upgrade {
+        upgrade.speak(stopped).await;
+    }
+}
+
+async fn respond_or_upgrade(
+    simulator: &Arc<Simulator>,
+    upgraded: &Mutex<Option<Upgrade>>,
+    mut request: hyper::Request<IncomingBody>,
+) -> Result<hyper::Response<Body>, Broken> {
+    if !websocket::is_wanted(request.headers()) {
+        return respond(simulator, request).await;
+    }
+    match Upgrade::agree(simulator, &mut request) {
+        Ok((upgrade, accept)) => {
+            *upgraded.lock().unwrap_or_else(PoisonError::into_inner) = Some(upgrade);
+            let mut response = plain(101);
+            for (name, value) in [("connection", "Upgrade"), ("upgrade", "websocket")] {
+                response.headers_mut().insert(name, hyper::header::HeaderValue::from_static(value));
+            }
+            response.headers_mut().insert("sec-websocket-accept", accept);
+            Ok(response)
+        }
+        Err(StreamRefused { status: Some(status) }) => Ok(plain(status)),
+        Err(StreamRefused { status: None }) => Err(Broken),
     }
 }
 

@@ -109,6 +109,7 @@ impl Engine {
             order.quote_e16 += value_e16;
             order.updated_ms = self.now_ms;
             order.status = if order.remaining_e8() == 0 { Status::Filled } else { Status::PartiallyFilled };
+            self.tell_fill(account, order, trade_id);
         }
         if let Some(standing) = self.accounts.get_mut(account) {
             standing.safe_drift_e5 = i128::MIN;
@@ -158,6 +159,7 @@ impl Engine {
             // The position may have changed since the order was placed.
             if order.status.is_open() && self.closable_e8(account, &order) == Some(0) {
                 (order.status, order.updated_ms) = (Status::Expired, self.now_ms);
+                self.tell_order(account, &order, "EXPIRED");
             }
             self.store(account, order);
         }

@@ -10,6 +10,7 @@ mod candles;
 mod conditional;
 mod control;
 mod engine;
+mod events;
 mod faults;
 mod fixed;
 mod forced;
@@ -25,22 +26,27 @@ mod refusal;
 mod reply;
 mod request;
 mod routes;
+mod settings;
 mod snapshot;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod transport;
 mod triggering;
+mod websocket;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::watch;
 
 pub use self::control::{AppOrder, ControlError};
 use self::engine::Engine;
-pub use self::faults::{FaultProfile, UnknownFaultProfile};
+pub use self::faults::{FaultProfile, StreamFaults, UnknownFaultProfile};
 pub use self::http::serve;
 use self::limits::Limits;
 pub use self::market::MarketSpec;
@@ -48,6 +54,8 @@ pub use self::snapshot::{
     AccountSnapshot, BooksSnapshot, ConditionalTruth, ContractSettings, IncomeTruth, MarginTruth, OrderTruth,
     PositionTruth, TradeTruth,
 };
+use self::stream::Streams;
+pub use self::stream::{SimulatorStream, StreamMessage, StreamRefused};
 pub use self::transport::SimulatorTransport;
 use crate::clock::{Clock, ManualClock};
 use crate::credentials::{CredentialError, Credentials};
@@ -213,6 +221,7 @@ struct State {
     asked: BTreeMap<String, u64>,
     /// The last genuine snapshot by question, for answers that lie behind.
     snapshots: BTreeMap<String, String>,
+    streams: Streams,
 }
 
 /// A stateful exchange.
@@ -220,6 +229,8 @@ pub struct Simulator {
     config: SimulatorConfig,
     clock: SimulatorClock,
     state: Mutex<State>,
+    /// Changes when there may be something new on a stream.
+    woken: watch::Sender<()>,
 }
 
 impl fmt::Debug for Simulator {
@@ -242,8 +253,9 @@ impl Simulator {
             faults: config.faults,
             asked: BTreeMap::new(),
             snapshots: BTreeMap::new(),
+            streams: Streams::default(),
         };
-        Ok(Self { config, clock, state: Mutex::new(state) })
+        Ok(Self { config, clock, state: Mutex::new(state), woken: watch::Sender::new(()) })
     }
 
     /// What it was made of.
@@ -269,17 +281,60 @@ impl Simulator {
         self.config.accounts.iter().enumerate().find(|(_, account)| account.api_key == key)
     }
 
-    /// The state at the clock's time.
-    fn up_to_date(&self) -> MutexGuard<'_, State> {
+    /// The state at the clock's time. What is done with it is told to who listens when it is let go.
+    fn up_to_date(&self) -> UpToDate<'_> {
         let mut state = self.state();
         let now_ms = clock_now_ms(&self.clock).saturating_add(state.faults.clock_skew_ms);
+        let before_ms = state.engine.now_ms;
         state.engine.advance(now_ms);
-        state
+        // On a live clock, who listens looks at it by himself.
+        let time_passed = before_ms < now_ms && matches!(self.clock, SimulatorClock::Manual(_));
+        let is_news = state.tell() || time_passed;
+        UpToDate { state, simulator: self, is_news }
     }
 
     /// A panic elsewhere leaves the books as they are; they are plain data.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Passes on what has happened. Whether there is anything new.
+    fn tell(&mut self) -> bool {
+        let told = std::mem::take(&mut self.engine.told);
+        let is_news = self.streams.deliver(told, self.engine.now_ms, &self.faults);
+        self.engine.listened = self.streams.is_listened();
+        is_news
+    }
+}
+
+/// The state, at the clock's time, as long as nobody else needs it.
+struct UpToDate<'a> {
+    state: MutexGuard<'a, State>,
+    simulator: &'a Simulator,
+    is_news: bool,
+}
+
+impl Deref for UpToDate<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for UpToDate<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for UpToDate<'_> {
+    fn drop(&mut self) {
+        if self.state.tell() || self.is_news {
+            self.simulator.woken.send_replace(());
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! What an order must fulfil to be taken, and how it is changed and cancelled.
 
 use super::books::PositionSide;
-use super::engine::{Engine, value_max_e8};
+use super::engine::Engine;
 use super::fixed::{decimals_e8, mul_div, to_e8};
 use super::market::{Market, MarketStatus};
 use super::order::{Kind, Lookup, Order, Status, Ticket, TimeInForce};
 use super::refusal::Refusal;
+use super::settings::value_max_e8;
 
 /// How many orders of a contract may be open.
 const OPEN_ORDERS_MAX: usize = 200;
@@ -34,6 +35,7 @@ impl Engine {
                 return Err(Refusal::cannot_fill());
             }
         }
+        self.tell_order(account, &order, "NEW");
         self.settle_fills(account, &mut order, fills, false);
         if order.remaining_e8() > 0 {
             let rests = matches!(
@@ -42,6 +44,7 @@ impl Engine {
             );
             if !rests || self.closable_e8(account, &order) == Some(0) {
                 order.status = Status::Expired;
+                self.tell_order(account, &order, "EXPIRED");
             }
         }
         self.store(account, order.clone());
@@ -263,6 +266,7 @@ impl Engine {
         let mut order = found.cloned().ok_or_else(Refusal::unknown_order_to_cancel)?;
         order.status = Status::Canceled;
         order.updated_ms = self.now_ms;
+        self.tell_order(account, &order, "CANCELED");
         self.store(account, order.clone());
         Ok(order)
     }
@@ -313,6 +317,7 @@ impl Engine {
             // The order ends as it was.
             let mut ended = before;
             (ended.status, ended.updated_ms) = (Status::Canceled, self.now_ms);
+            self.tell_order(account, &ended, "CANCELED");
             self.store(account, ended.clone());
             return Ok(ended);
         }
@@ -328,6 +333,7 @@ impl Engine {
             return Err(Refusal::margin());
         }
         self.check_value(account, &order.ticket, Some(&before))?;
+        self.tell_order(account, &order, "AMENDMENT");
         self.store(account, order.clone());
         if crosses {
             let fills = self.taker_fills(account, &order);

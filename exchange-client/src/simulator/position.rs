@@ -13,6 +13,8 @@ pub(super) struct Position {
     pub(super) updated_ms: i64,
     /// The part of the wallet that is set aside for this position alone; 0 unless its margin is isolated.
     pub(super) isolated_e8: i128,
+    /// What closing has realized since the first trade, before fees.
+    pub(super) realized_e8: i128,
 }
 
 impl Position {
@@ -64,7 +66,9 @@ impl Position {
         if self.qty_e8 == 0 {
             (self.entry_qty_e8, self.entry_cost_e16, self.isolated_e8) = (0, 0, 0);
         }
-        to_e8(realized_e16)
+        let realized_e8 = to_e8(realized_e16);
+        self.realized_e8 += realized_e8;
+        realized_e8
     }
 }
 

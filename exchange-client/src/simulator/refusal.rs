@@ -34,6 +34,9 @@ impl Refusal {
     pub(super) fn interval() -> Self {
         refuse(400, -1120, "Invalid interval.")
     }
+    pub(super) fn listen_key() -> Self {
+        refuse(400, -1125, "This listenKey does not exist.")
+    }
     pub(super) fn would_trigger() -> Self {
         refuse(400, -2021, "Order would immediately trigger.")
     }

@@ -108,6 +108,10 @@ impl Simulator {
         Params::check_unique(incoming)?;
         let account = match route.access {
             Access::Open => None,
+            Access::Keyed => {
+                let key = incoming.api_key.filter(|key| !key.is_empty()).ok_or_else(Refusal::key_format)?;
+                Some(self.account_of_key(key).ok_or_else(Refusal::key)?.0)
+            }
             Access::Signed => {
                 let key = incoming.api_key.filter(|key| !key.is_empty()).ok_or_else(Refusal::key_format)?;
                 let (account, config) = self.account_of_key(key).ok_or_else(Refusal::key)?;
@@ -129,6 +133,7 @@ impl Simulator {
             params,
             account: account.unwrap_or(usize::MAX),
             lag,
+            streams: &mut state.streams,
         };
         let mut value = (route.action)(&mut ask)?;
         Ok(disturbed(state, route, incoming, params, fate.rows, &mut value))
@@ -165,14 +170,19 @@ impl State {
         // What is not spoken counts as one endpoint: nobody's inventions fill the memory.
         let endpoint = find(incoming.method, incoming.path)
             .map_or_else(|| "unknown".to_owned(), |route| format!("{} {}", route.method, route.path));
-        let count = self.asked.entry(endpoint.clone()).or_default();
-        *count += 1;
-        let mut fate = self.faults.draw(&endpoint, *count);
+        let mut fate = self.fate_of(&endpoint);
         let is_cancelling = incoming.method == "DELETE";
         if is_cancelling && fate.fault == Some(Fault::Overloaded) {
             fate.fault = None;
         }
         fate
+    }
+
+    /// What becomes of the next request to an endpoint.
+    pub(super) fn fate_of(&mut self, endpoint: &str) -> Fate {
+        let count = self.asked.entry(endpoint.to_owned()).or_default();
+        *count += 1;
+        self.faults.draw(endpoint, *count)
     }
 }
 

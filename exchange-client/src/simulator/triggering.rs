@@ -57,6 +57,7 @@ impl Engine {
         }
         let conditional = Conditional::new(self.take_algo_id(), ticket, self.now_ms);
         self.store_conditional(account, conditional.clone());
+        self.tell_conditional(account, &conditional, "NEW");
         Ok(conditional)
     }
 
@@ -96,6 +97,7 @@ impl Engine {
         }
         for mut order in resting {
             (order.status, order.updated_ms) = (Status::Expired, self.now_ms);
+            self.tell_order(account, &order, "EXPIRED");
             self.keep(account, order);
         }
     }
@@ -131,6 +133,7 @@ impl Engine {
     fn end_conditional(&mut self, account: usize, mut conditional: Conditional, status: AlgoStatus) -> Conditional {
         (conditional.status, conditional.updated_ms) = (status, self.now_ms);
         self.store_conditional(account, conditional.clone());
+        self.tell_conditional(account, &conditional, status.as_str());
         conditional
     }
 
@@ -194,9 +197,14 @@ impl Engine {
             close_position: from.close_position,
             client_order_id: Some(conditional.client_algo_id.clone()),
         };
+        self.tell_conditional(account, &conditional, "TRIGGERING");
         match self.place_as(account, ticket, Some(conditional.id)) {
             Ok(order) => {
                 conditional.order_id = Some(order.id);
+                if !order.status.is_open() {
+                    // It is so for an instant, and told as on the real exchange.
+                    self.tell_conditional(account, &conditional, AlgoStatus::Triggered.as_str());
+                }
                 let status = if order.status.is_open() { AlgoStatus::Triggered } else { AlgoStatus::Finished };
                 self.end_conditional(account, conditional, status);
             }

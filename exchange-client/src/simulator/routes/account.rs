@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{Answered, Ask};
 use crate::simulator::books::PositionSide;
-use crate::simulator::engine::value_max_e8;
 use crate::simulator::fixed::show_e8;
 use crate::simulator::margin::Margin;
 use crate::simulator::position::Position;
 use crate::simulator::refusal::Refusal;
+use crate::simulator::settings::value_max_e8;
 
 impl Ask<'_> {
     /// How the account stands, by asset; the assets that anything is settled in, and those that it holds.

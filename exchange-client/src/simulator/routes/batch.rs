@@ -69,6 +69,7 @@ fn each(ask: &mut Ask<'_>, legs: &[Params], action: fn(&mut Ask<'_>) -> Answered
             params: leg,
             account: ask.account,
             lag: ask.lag,
+            streams: &mut *ask.streams,
         };
         action(&mut one).unwrap_or_else(|refusal| json!({ "code": refusal.code, "msg": refusal.message }))
     });
@@ -82,6 +83,7 @@ mod tests {
     use crate::simulator::SimulatorConfig;
     use crate::simulator::engine::Engine;
     use crate::simulator::faults::FaultProfile;
+    use crate::simulator::stream::Streams;
 
     #[test]
     fn each_order_of_a_batch_stands_for_itself() {
@@ -91,7 +93,8 @@ mod tests {
             let params = Params::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
             let lag = Lag { settle_ms: 0, conditional_ms: 0 };
             let faults = FaultProfile::none();
-            action(&mut Ask { engine: &mut engine, config: &config, faults, params: &params, account: 0, lag })
+            let streams = &mut Streams::default();
+            action(&mut Ask { engine: &mut engine, config: &config, faults, params: &params, account: 0, lag, streams })
         };
         let leg = |price: &str, id: &str| {
             json!({

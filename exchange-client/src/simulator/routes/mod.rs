@@ -6,9 +6,10 @@ mod batch;
 mod charts;
 mod conditional;
 mod history;
+mod listen_key;
 mod market_data;
 mod orders;
-mod rows;
+pub(super) mod rows;
 
 use serde_json::Value;
 
@@ -19,6 +20,7 @@ use super::market::{Market, MarketStatus};
 use super::order::Lookup;
 use super::refusal::Refusal;
 use super::request::Params;
+use super::stream::Streams;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -30,6 +32,8 @@ pub(super) type Answered = Result<Value, Refusal>;
 pub(super) enum Access {
     /// Everybody.
     Open,
+    /// Who has a key.
+    Keyed,
     /// Who signs.
     Signed,
 }
@@ -50,6 +54,7 @@ pub(super) struct Ask<'a> {
     /// Who asks; none of the accounts where that does not matter.
     pub(super) account: usize,
     pub(super) lag: Lag,
+    pub(super) streams: &'a mut Streams,
 }
 
 /// An endpoint.
@@ -89,6 +94,10 @@ const fn read(path: &'static str, weight: u32, action: Action) -> Route {
 
 const fn change(method: &'static str, path: &'static str, weight: u32, action: Action) -> Route {
     Route { method, path, access: Access::Signed, weights: (weight, weight), orders: 0, action }
+}
+
+const fn keyed(method: &'static str, path: &'static str, weight: u32, action: Action) -> Route {
+    Route { method, path, access: Access::Keyed, weights: (weight, weight), orders: 0, action }
 }
 
 const fn order(method: &'static str, path: &'static str, action: Action) -> Route {
@@ -165,6 +174,9 @@ pub(super) const ROUTES: &[Route] = &[
     read("/fapi/v1/userTrades", 5, history::user_trades),
     read("/fapi/v1/income", 30, history::income),
     split(read("/fapi/v1/forceOrders", 20, history::force_orders), 50),
+    keyed("POST", "/fapi/v1/listenKey", 1, listen_key::make),
+    keyed("PUT", "/fapi/v1/listenKey", 1, listen_key::keep),
+    keyed("DELETE", "/fapi/v1/listenKey", 1, listen_key::end),
 ];
 
 impl Ask<'_> {

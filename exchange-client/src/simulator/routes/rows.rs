@@ -8,11 +8,11 @@ use crate::simulator::fixed::{show_e8, to_e8};
 use crate::simulator::order::{Kind, Order};
 
 /// BUY or SELL.
-pub(super) fn side(buy: bool) -> &'static str {
+pub(in crate::simulator) fn side(buy: bool) -> &'static str {
     if buy { "BUY" } else { "SELL" }
 }
 
-fn order_type(kind: Kind) -> (&'static str, &'static str, i128) {
+pub(in crate::simulator) fn order_type(kind: Kind) -> (&'static str, &'static str, i128) {
     match kind {
         Kind::Market => ("MARKET", "GTC", 0),
         Kind::Limit { price_e8, time_in_force } => ("LIMIT", time_in_force.as_str(), price_e8),

@@ -10,6 +10,7 @@ mod orders;
 mod properties;
 mod requests;
 mod session;
+mod stream;
 mod values;
 
 use std::collections::BTreeMap;

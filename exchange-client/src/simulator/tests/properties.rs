@@ -9,7 +9,7 @@ use crate::simulator::order::{Kind, Lookup, Ticket, TimeInForce};
 
 /// A walk through the engine without its wire: what to do, on which account and contract.
 #[derive(Debug, Clone)]
-enum Action {
+pub(super) enum Action {
     Order { account: usize, market: usize, buy: bool, steps: i64, off_ticks: Option<i64>, reduce_only: bool },
     Conditional { account: usize, market: usize, buy: bool, steps: i64, off_permille: i64, kind: usize },
     Price { market: usize, percent: i64 },
@@ -21,7 +21,7 @@ enum Action {
 
 const MARKETS: usize = 6;
 
-fn actions() -> impl Strategy<Value = Vec<Action>> {
+pub(super) fn actions() -> impl Strategy<Value = Vec<Action>> {
     let at = || (0_usize..3, 0..MARKETS);
     let order = (at(), any::<bool>(), 1_i64..3_000, proptest::option::of(-5_i64..40), any::<bool>()).prop_map(
         |((account, market), buy, steps, off_ticks, reduce_only)| Action::Order {
@@ -60,7 +60,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 }
 
 /// A rich one-way account, a hedged one, and one so poor that it is liquidated sooner or later.
-fn three_accounts(seed: u64) -> SimulatorConfig {
+pub(super) fn three_accounts(seed: u64) -> SimulatorConfig {
     let mut config = SimulatorConfig { insurance_fund: "100".into(), tick_ms: 20_000, ..generous(seed) };
     config.accounts.push(SimulatorAccount { hedge_mode: true, ..SimulatorAccount::named("hedged") });
     config.accounts.push(SimulatorAccount {
@@ -86,7 +86,7 @@ fn run(config: SimulatorConfig, actions: &[Action]) -> (Arc<Simulator>, BooksSna
 }
 
 /// A refusal (margin, notional, too much closed) is an answer like any other.
-fn perform(engine: &mut Engine, action: &Action) {
+pub(super) fn perform(engine: &mut Engine, action: &Action) {
     let market = |engine: &Engine, index: usize| engine.markets.values().nth(index).unwrap().clone();
     let side = |engine: &Engine, account: usize, buy: bool| match (engine.accounts[account].hedge, buy) {
         (false, _) => Side3::Both,

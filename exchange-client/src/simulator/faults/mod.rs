@@ -5,11 +5,15 @@
 //! 1. `the_same_seed_gives_the_same_faults`.
 //! 2. `faults_never_reach_the_books`.
 
+mod stream;
+
 use std::str::FromStr;
 
 use serde_json::Value;
 use thiserror::Error;
 
+pub(super) use self::stream::Lost;
+pub use self::stream::StreamFaults;
 use super::fixed::Random;
 
 /// How often what goes wrong: every rate is per mille of the requests.
@@ -55,6 +59,8 @@ pub struct FaultProfile {
     pub late_ms_max: u32,
     /// How far the exchange's clock is ahead of everybody's, in ms.
     pub clock_skew_ms: i64,
+    /// What goes wrong on streams. Whether one can be opened is a request like any other.
+    pub stream: StreamFaults,
     /// Decides which request meets which fault.
     pub seed: u64,
 }
@@ -102,6 +108,7 @@ impl FaultProfile {
             late: 100,
             late_ms_max: 5_000,
             clock_skew_ms: 300,
+            stream: StreamFaults::FLAKY,
             ..Self::default()
         }
     }
@@ -130,6 +137,7 @@ impl FaultProfile {
             late: 400,
             late_ms_max: 30_000,
             clock_skew_ms: -6_500,
+            stream: StreamFaults::HOSTILE,
             ..Self::default()
         }
     }
