@@ -15,7 +15,8 @@ mod venue;
 pub use api::{
     AccountIdentity, Amendment, Answer, CancelOutcome, Entity, ExchangeReader, ExchangeTrader, FundingRate,
     IntentError, InvalidOrder, MarginMode, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel, Stated,
-    TimeInForce, TimeWindow, TradeQuery, Trigger, Usage, WindowError, WindowQuery, WorkingType,
+    TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
+    speaks_of,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use api::{MockExchangeReader, MockExchangeTrader};
@@ -26,11 +27,12 @@ pub use credentials::{
     API_KEY_VARIABLE, API_SECRET_VARIABLE, ApiKey, ApiSecret, CredentialError, CredentialFileError, Credentials,
 };
 pub use error::{Endpoint, ErrorClass, ExchangeError, FieldProblem, SendOutcome};
-#[cfg(any(test, feature = "mock"))]
-pub use transport::MockTransport;
 pub use transport::{
-    BoxError, HttpTransport, HttpTransportConfig, Method, Request, Response, Transport, TransportError,
+    BoxError, HttpTransport, HttpTransportConfig, Method, Request, Response, StreamAddress, StreamConnection,
+    StreamError, StreamFrame, StreamTransport, Transport, TransportError, WebSocketTransport, WebSocketTransportConfig,
 };
+#[cfg(any(test, feature = "mock"))]
+pub use transport::{MockStreamConnection, MockStreamTransport, MockTransport};
 pub use venue::{
     ClientOrderIdRule, EndpointWeight, IncomeTypeFacts, OrderLimits, PagedFacts, TradeIdOrder, VenueFacts, WalletEffect,
 };

@@ -4,7 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, VenueFacts};
+use exchange_client::{
+    AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, UnreadableRow, VenueFacts, speaks_of,
+};
 use ledger_core::{
     Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order,
     OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, Sourced, Symbol,
@@ -43,7 +45,7 @@ impl Continuity {
 }
 
 /// All rows of a window, collected page by page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Walk<T> {
     /// The rows.
     pub rows: Vec<Stated<T>>,
@@ -51,8 +53,17 @@ pub struct Walk<T> {
     pub window: TimeWindow,
     /// The server's time when the walk began: what happened later may be missing.
     pub asked_at: TimestampMs,
+    /// Rows that could not be read: of the symbols that they are about the walk is not complete.
+    pub unreadable: Vec<UnreadableRow>,
     /// How it joins on to the previous walk.
     pub continuity: Continuity,
+}
+
+impl<T> Walk<T> {
+    /// Whether everything that the exchange said about a symbol could be read.
+    pub fn speaks_of(&self, symbol: &Symbol) -> bool {
+        speaks_of(&self.unreadable, symbol)
+    }
 }
 
 /// The fills of a symbol: those of a window, and those of orders that were asked for by name.
@@ -229,12 +240,38 @@ impl Observation {
     }
 
     /// The exchange's word on a symbol's positions: the closer look where there was one. `None` when neither was
-    /// answered.
+    /// answered, or a row about the symbol could not be read.
     pub fn exchange_positions(&self, symbol: &Symbol) -> Option<&Answer<PositionSnapshot>> {
-        match self.symbols.get(symbol) {
-            Some(close) => close.positions.as_ref().ok(),
-            None => self.positions.as_ref().ok(),
+        let asked = self.symbols.get(symbol).map_or(&self.positions, |close| &close.positions);
+        asked.as_ref().ok().filter(|answer| answer.speaks_of(symbol))
+    }
+
+    /// Whether no row about a symbol's orders was unreadable in the lists of all orders: then what they do not list is not
+    /// on them.
+    pub fn reads_orders_of(&self, symbol: &Symbol) -> bool {
+        let walks = [&self.orders, &self.force_orders].into_iter().flatten();
+        let mut rows = self.open_orders.iter().flat_map(|answer| &answer.unreadable);
+        walks.into_iter().all(|walk| walk.speaks_of(symbol)) && rows.all(|row| row.symbol.as_ref() != Some(symbol))
+    }
+
+    /// The rows that could not be read of answers about all symbols: each symbol once for each answer.
+    fn unreadable(&self) -> BTreeMap<(&Symbol, &'static str), &ExchangeError> {
+        let positions = self.positions.iter().flat_map(|answer| &answer.unreadable);
+        // The closer look has its own.
+        let positions =
+            positions.filter(|row| row.symbol.as_ref().is_none_or(|symbol| !self.symbols.contains_key(symbol)));
+        let open = self.open_orders.iter().flat_map(|answer| &answer.unreadable);
+        let orders = self.orders.iter().flat_map(|walk| &walk.unreadable);
+        let forced = self.force_orders.iter().flat_map(|walk| &walk.unreadable);
+        let all = positions.map(|row| ("positions", row)).chain(open.map(|row| ("open orders", row)));
+        let all = all.chain(orders.map(|row| ("orders", row))).chain(forced.map(|row| ("force orders", row)));
+        let mut first = BTreeMap::new();
+        for (what, row) in all {
+            if let Some(symbol) = &row.symbol {
+                first.entry((symbol, what)).or_insert(&row.error);
+            }
         }
+        first
     }
 
     /// The exchange's word on a position. A position that a successful answer does not list is flat: `Some(None)`.
@@ -297,6 +334,8 @@ impl Observation {
             ("instruments", self.instruments.as_ref().and_then(|asked| asked.as_ref().err())),
         ];
         failed.extend(wide.into_iter().filter_map(|(what, error)| error.map(|error| (None, what.to_owned(), error))));
+        let rows = self.unreadable().into_iter();
+        failed.extend(rows.map(|((symbol, what), error)| (Some(symbol.clone()), format!("{what} of {symbol}"), error)));
         for (symbol, close) in &self.symbols {
             let fills = close.fills.as_ref().err().map(|error| (format!("fills of {symbol}"), error));
             let positions = close.positions.as_ref().err().map(|error| (format!("positions of {symbol}"), error));

@@ -74,12 +74,18 @@ fn stated<T>(entity: T) -> Stated<T> {
 }
 
 fn answer<T>(entities: Vec<T>) -> Answer<T> {
-    Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0), refused: Vec::new() }
+    Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0), unreadable: Vec::new() }
+}
+
+fn page<T, Q>(entities: Vec<T>) -> Page<T, Q> {
+    let rows = entities.into_iter().map(stated).collect();
+    Page { rows, asked_at: at(0), unreadable: Vec::new(), next: None }
 }
 
 fn walk<T>(entities: Vec<T>) -> Walk<T> {
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
-    Walk { rows: entities.into_iter().map(stated).collect(), window, asked_at: at(0), continuity: Continuity::Resumed }
+    let rows = entities.into_iter().map(stated).collect();
+    Walk { rows, window, asked_at: at(0), unreadable: Vec::new(), continuity: Continuity::Resumed }
 }
 
 fn fill(id: i64, order_id: &str, qty: &str) -> Fill {
@@ -317,9 +323,9 @@ fn answering(
     exchange.expect_server_time().returning(|| Ok(at(0)));
     exchange.expect_fetch_positions().returning(move |_| positions());
     exchange.expect_fetch_open_orders().times(..=1).returning(|_| Ok(answer(vec![])));
-    exchange.expect_fetch_orders().returning(|_, _, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
-    exchange.expect_fetch_force_orders().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
-    exchange.expect_fetch_income().returning(|_| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+    exchange.expect_fetch_orders().returning(|_, _, _| Ok(page(vec![])));
+    exchange.expect_fetch_force_orders().returning(|_, _| Ok(page(vec![])));
+    exchange.expect_fetch_income().returning(|_| Ok(page(vec![])));
     exchange.expect_fetch_mark_prices().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange
 }

@@ -77,10 +77,34 @@ pub struct Answer<T> {
     /// The server's time when the request was sent: what happened before is in the answer, save for the venue's
     /// settle lag.
     pub asked_at: TimestampMs,
-    /// Rows that could not be read, where a row says nothing about the others: of contracts and of mark prices, so that
-    /// a novel one does not stop all. Where a missing row would make the answer untrue (positions, orders, balances),
-    /// one that cannot be read makes the whole answer an error, and this is empty.
-    pub refused: Vec<ExchangeError>,
+    /// Rows that could not be read. Of the contracts that they are about the answer says nothing: what it does not list of
+    /// those is not absent, and a position not flat.
+    pub unreadable: Vec<UnreadableRow>,
+}
+
+impl<T> Answer<T> {
+    /// Whether everything that the exchange said about a contract could be read.
+    pub fn speaks_of(&self, symbol: &Symbol) -> bool {
+        speaks_of(&self.unreadable, symbol)
+    }
+}
+
+/// A row of an answer that could not be read, while the others could. Of positions and orders it always says which contract
+/// it is about: one that does not makes the whole answer an error, and so does one of an answer about a single contract, or
+/// of balances.
+#[derive(Debug)]
+pub struct UnreadableRow {
+    /// The contract that it is about, where that could be read.
+    pub symbol: Option<Symbol>,
+    /// What cannot be read.
+    pub error: ExchangeError,
+    /// The payload, verbatim.
+    pub payload: Arc<str>,
+}
+
+/// Whether none of these rows is about a contract.
+pub fn speaks_of(unreadable: &[UnreadableRow], symbol: &Symbol) -> bool {
+    unreadable.iter().all(|row| row.symbol.as_ref() != Some(symbol))
 }
 
 /// Which account answers: a book is bound to it at the first sync.

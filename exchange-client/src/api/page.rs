@@ -3,7 +3,7 @@
 use ledger_core::{FillId, OrderId, TimestampMs};
 use thiserror::Error;
 
-use super::Stated;
+use super::{Stated, UnreadableRow};
 
 /// A span of time, both ends inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -112,13 +112,16 @@ pub enum TradeQuery {
 }
 
 /// A page of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Page<T, Q> {
     /// The rows, oldest first, each once. May contain rows outside the window asked for, or of the page before; they are
     /// true all the same.
     pub rows: Vec<Stated<T>>,
     /// The server's time when the request was sent.
     pub asked_at: TimestampMs,
+    /// Rows that could not be read, of lists that are about several contracts: of those that they are about the page is not
+    /// complete.
+    pub unreadable: Vec<UnreadableRow>,
     /// How to go on; `None` when the question is answered in full.
     pub next: Option<Q>,
 }

@@ -50,7 +50,8 @@ pub trait ExchangeReader: Send + Sync {
     /// [`ExchangeError`].
     async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError>;
 
-    /// Open positions of one contract or all. A position that is not listed was flat when asked.
+    /// Open positions of one contract or all. A position that is not listed was flat when asked, unless the answer does not
+    /// [speak of](Answer::speaks_of) its contract.
     ///
     /// # Errors
     /// [`ExchangeError`].
@@ -62,7 +63,9 @@ pub trait ExchangeReader: Send + Sync {
     /// [`ExchangeError`].
     async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError>;
 
-    /// Working orders of one contract or all, conditional ones included. When either list fails, so does the answer.
+    /// Working orders of one contract or all, conditional ones included. When either list fails, so does the answer. This
+    /// is the one list of conditional orders that a venue may have for all contracts at once; those that ended may only be
+    /// had contract by contract, with [`fetch_orders`](Self::fetch_orders).
     ///
     /// # Errors
     /// [`ExchangeError`].

@@ -87,6 +87,10 @@ payload!(
     MarkPriceRow { symbol, mark_price, time }
 );
 payload!(
+    /// The field that says what a row is about.
+    SymbolRow { symbol }
+);
+payload!(
     /// The answer of `time`.
     ServerTimeRow { server_time }
 );

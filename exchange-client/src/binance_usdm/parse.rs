@@ -351,6 +351,11 @@ fn step(name: &'static str, field: &Field) -> Parsed<Option<Decimal>> {
     Ok(get_optional::<Decimal>(name, field)?.filter(|step| step.is_positive()))
 }
 
+/// What a row is about, whatever else it says.
+pub(super) fn symbol(row: &dto::SymbolRow) -> Parsed<Symbol> {
+    get("symbol", &row.symbol)
+}
+
 pub(super) fn server_time(row: &dto::ServerTimeRow) -> Parsed<TimestampMs> {
     instant("serverTime", &row.server_time)
 }

@@ -15,8 +15,8 @@ use super::paging::{self, TradeRequest, WindowAnswer};
 use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
 use super::rows::{
-    all_stated, each_once, in_order, income_rows, incomplete, malformed, order_is_of, orders, readable, refuse_another,
-    refuse_outside, stated,
+    Readable, all_stated, by_contract, each_once, in_order, income_rows, incomplete, malformed, order_is_of, orders,
+    readable, refuse_another, refuse_outside, stated,
 };
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
@@ -63,9 +63,9 @@ impl ExchangeReader for BinanceUsdm {
     async fn fetch_instruments(&self) -> Result<Answer<Instrument>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
         let listed = self.rest.read_public::<dto::ExchangeInfo>(&endpoint, Query::new()).await?;
-        let (rows, refused) = readable(&endpoint, &listed.answer.symbols, parse::instrument);
+        let Readable { rows, unreadable } = readable(&endpoint, &listed.answer.symbols, parse::instrument);
         let rows = each_once(&endpoint, rows, ("symbol", |row: &Instrument| row.symbol.clone()))?;
-        Ok(Answer { rows, asked_at: listed.sent_at, refused })
+        Ok(Answer { rows, asked_at: listed.sent_at, unreadable })
     }
 
     async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError> {
@@ -79,19 +79,20 @@ impl ExchangeReader for BinanceUsdm {
             let all = self.rest.read_public(&endpoint, query).await?;
             (all.answer, all.sent_at)
         };
-        let (rows, refused) = readable(&endpoint, &rows, parse::mark_price);
+        let Readable { rows, unreadable } = readable(&endpoint, &rows, parse::mark_price);
         let rows = in_order(&endpoint, rows, |row| &row.symbol, ("symbol", |row: &PriceSnapshot| row.symbol.clone()))?;
-        Ok(Answer { rows, asked_at, refused })
+        Ok(Answer { rows, asked_at, unreadable })
     }
 
     async fn fetch_positions(&self, symbol: Option<Symbol>) -> Result<Answer<PositionSnapshot>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, POSITION_RISK, symbol.as_ref());
         let Timed { answer, sent_at: asked_at } =
             self.rows(&endpoint, Query::new().with_some("symbol", symbol.as_ref())).await?;
-        let rows = all_stated(&endpoint, &answer, |row| parse::position(row, asked_at))?;
         let key = |row: &PositionSnapshot| (row.symbol.clone(), row.position_side);
-        let rows = in_order(&endpoint, rows, |row| &row.symbol, ("positionSide", key))?;
-        Ok(Answer { rows, asked_at, refused: Vec::new() })
+        let parse = |row: &dto::PositionRow| parse::position(row, asked_at);
+        let Readable { rows, unreadable } =
+            by_contract(&endpoint, &answer, parse, |row| &row.symbol, ("positionSide", key))?;
+        Ok(Answer { rows, asked_at, unreadable })
     }
 
     async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError> {
@@ -99,18 +100,20 @@ impl ExchangeReader for BinanceUsdm {
         let Timed { answer, sent_at: asked_at } = self.rows(&endpoint, Query::new()).await?;
         let rows = all_stated(&endpoint, &answer, |row| parse::balance(row, asked_at))?;
         let rows = each_once(&endpoint, rows, ("asset", |row: &BalanceSnapshot| row.asset.clone()))?;
-        Ok(Answer { rows, asked_at, refused: Vec::new() })
+        Ok(Answer { rows, asked_at, unreadable: Vec::new() })
     }
 
     async fn fetch_open_orders(&self, symbol: Option<Symbol>) -> Result<Answer<Order>, ExchangeError> {
         // Conditional ones first: one that triggers in between is then seen twice, as both, rather than not at all.
         let conditional = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, symbol.as_ref());
-        let Timed { answer: mut rows, sent_at: asked_at } =
+        let Timed { answer: Readable { mut rows, mut unreadable }, sent_at: asked_at } =
             self.listed_orders(&conditional, OrderClass::Conditional).await?;
         let regular = Endpoint::new(Method::Get, OPEN_ORDERS, symbol.as_ref());
-        rows.extend(self.listed_orders(&regular, OrderClass::Regular).await?.answer);
+        let others = self.listed_orders(&regular, OrderClass::Regular).await?.answer;
+        rows.extend(others.rows);
+        unreadable.extend(others.unreadable);
         rows.sort_by(|left, right| left.entity.key.cmp(&right.entity.key));
-        Ok(Answer { rows, asked_at, refused: Vec::new() })
+        Ok(Answer { rows, asked_at, unreadable })
     }
 
     async fn fetch_order(&self, symbol: Symbol, order: OrderRef) -> Result<Option<Stated<Order>>, ExchangeError> {
@@ -121,7 +124,7 @@ impl ExchangeReader for BinanceUsdm {
             Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
             result => result?.answer,
         };
-        let found = orders(&endpoint, class, &[raw])?.pop();
+        let found = orders(&endpoint, class, &[raw])?.rows.pop();
         if let Some(found) = &found {
             refuse_another(&endpoint, &order, &found.entity)?;
         }
@@ -143,9 +146,9 @@ impl ExchangeReader for BinanceUsdm {
         }
         let endpoint = Endpoint::new(Method::Get, path, symbol.as_ref());
         self.window_page(&endpoint, Access::Signed, query, VENUE.orders_of(class), |rows, step| {
-            let rows = orders(&endpoint, class, rows)?;
-            refuse_outside(&endpoint, &rows, step, ("time", order_is_of))?;
-            Ok(rows)
+            let listed = orders(&endpoint, class, rows)?;
+            refuse_outside(&endpoint, &listed.rows, step, ("time", order_is_of))?;
+            Ok(listed)
         })
         .await
     }
@@ -173,7 +176,7 @@ impl ExchangeReader for BinanceUsdm {
         let key = |row: &Fill| (row.sequence, row.key.clone());
         let rows = in_order(&endpoint, rows, |row| &row.key.symbol, ("id", key))?;
         let next = paging::next_trades(&query, &rows, raw.len()).map_err(|stuck| incomplete(&endpoint, stuck))?;
-        Ok(Page { rows, asked_at, next })
+        Ok(Page { rows, asked_at, unreadable: Vec::new(), next })
     }
 
     async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError> {
@@ -185,17 +188,19 @@ impl ExchangeReader for BinanceUsdm {
         let step = paging::window_step(&query, VENUE.income);
         let Timed { answer: raw, sent_at: asked_at } = self.income_page(&endpoint, step).await?;
         match paging::next_window(&query, raw.len(), VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))? {
-            WindowAnswer::Complete(next) => Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next }),
+            WindowAnswer::Complete(next) => {
+                Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, unreadable: Vec::new(), next })
+            }
             WindowAnswer::Overflowed(narrower) if narrower.step_ms >= paging::SECOND_MS => {
                 // What the page lacks may belong into any of its seconds: these rows come again.
-                Ok(Page { rows: Vec::new(), asked_at, next: Some(narrower) })
+                Ok(Page { rows: Vec::new(), asked_at, unreadable: Vec::new(), next: Some(narrower) })
             }
             // A second holds more than a page.
             WindowAnswer::Overflowed(narrower) => {
                 let raw = self.crowded_income(&endpoint, step, narrower.step_ms).await?;
                 let rest = query.window.after(step);
                 let next = rest.map(|window| WindowQuery { window, step_ms: paging::SECOND_MS });
-                Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, next })
+                Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, unreadable: Vec::new(), next })
             }
         }
     }
@@ -207,9 +212,9 @@ impl ExchangeReader for BinanceUsdm {
     ) -> Result<Page<Order, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, FORCE_ORDERS, symbol.as_ref());
         self.window_page(&endpoint, Access::Signed, query, VENUE.force_orders, |rows, step| {
-            let rows = orders(&endpoint, OrderClass::Regular, rows)?;
-            refuse_outside(&endpoint, &rows, step, ("time", order_is_of))?;
-            Ok(rows)
+            let listed = orders(&endpoint, OrderClass::Regular, rows)?;
+            refuse_outside(&endpoint, &listed.rows, step, ("time", order_is_of))?;
+            Ok(listed)
         })
         .await
     }
@@ -224,7 +229,8 @@ impl ExchangeReader for BinanceUsdm {
             let rows = all_stated(&endpoint, rows, parse::funding_rate)?;
             let is_inside = |row: &FundingRate, step: TimeWindow| step.contains(row.at);
             refuse_outside(&endpoint, &rows, step, ("fundingTime", is_inside))?;
-            in_order(&endpoint, rows, |row| &row.symbol, ("fundingTime", |row: &FundingRate| row.at))
+            let rows = in_order(&endpoint, rows, |row| &row.symbol, ("fundingTime", |row: &FundingRate| row.at))?;
+            Ok(Readable { rows, unreadable: Vec::new() })
         })
         .await
     }
@@ -270,7 +276,7 @@ impl BinanceUsdm {
         &self,
         endpoint: &Endpoint,
         class: OrderClass,
-    ) -> Result<Timed<Vec<Stated<Order>>>, ExchangeError> {
+    ) -> Result<Timed<Readable<Order>>, ExchangeError> {
         let Timed { answer, sent_at } =
             self.rows(endpoint, Query::new().with_some("symbol", endpoint.symbol.as_ref())).await?;
         Ok(Timed { answer: orders(endpoint, class, &answer)?, sent_at })
@@ -283,7 +289,7 @@ impl BinanceUsdm {
         access: Access,
         query: WindowQuery,
         limits: PagedFacts,
-        parse: impl FnOnce(&[Box<RawValue>], TimeWindow) -> Result<Vec<Stated<T>>, ExchangeError>,
+        parse: impl FnOnce(&[Box<RawValue>], TimeWindow) -> Result<Readable<T>, ExchangeError>,
     ) -> Result<Page<T, WindowQuery>, ExchangeError> {
         let now = self.rest.server_now().await?;
         paging::within_retention(query.window, now, limits).map_err(|stuck| incomplete(endpoint, stuck))?;
@@ -295,12 +301,13 @@ impl BinanceUsdm {
             Access::Signed => self.rows(endpoint, parameters).await?,
         };
         let next = paging::next_window(&query, raw.len(), limits).map_err(|stuck| incomplete(endpoint, stuck))?;
-        let rows = parse(&raw, step)?;
-        Ok(match next {
-            WindowAnswer::Complete(next) => Page { rows, asked_at, next },
+        let Readable { rows, unreadable } = parse(&raw, step)?;
+        let next = match next {
+            WindowAnswer::Complete(next) => next,
             // What came is true all the same.
-            WindowAnswer::Overflowed(narrower) => Page { rows, asked_at, next: Some(narrower) },
-        })
+            WindowAnswer::Overflowed(narrower) => Some(narrower),
+        };
+        Ok(Page { rows, asked_at, unreadable, next })
     }
 
     async fn income_page(

@@ -1,7 +1,8 @@
 //! From an answer's rows to entities with their words.
 //!
 //! Invariants, each with a test of the same name (in [`super::tests`]):
-//! 1. `rows_that_contradict_each_other_are_an_error`, and equal ones are one.
+//! 1. `rows_that_contradict_each_other_are_an_error`, and equal ones are one. In a list of several contracts it is that of
+//!    the contract that they are about: `a_row_that_cannot_be_read_says_nothing_about_its_contract_alone`.
 //! 2. `rows_outside_the_window_are_an_error`: coverage is claimed from what was asked.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use serde_json::value::RawValue;
 use super::dto;
 use super::paging::Stuck;
 use super::parse;
-use crate::api::{OrderRef, Stated, TimeWindow};
+use crate::api::{OrderRef, Stated, TimeWindow, UnreadableRow};
 use crate::error::{Endpoint, ExchangeError, FieldProblem, body_start};
 use crate::income_id::IncomeDigest;
 
@@ -47,20 +48,67 @@ pub(super) fn all_stated<D: DeserializeOwned, T>(
     rows.iter().enumerate().map(|(index, raw)| stated(endpoint, index, raw, &parse)).collect()
 }
 
-/// The rows that can be read, and why the others cannot.
+/// The rows that can be read, and the others with what they are about.
 pub(super) fn readable<D: DeserializeOwned, T>(
     endpoint: &Endpoint,
     rows: &[Box<RawValue>],
     parse: impl Fn(&D) -> Result<T, parse::Unusable>,
-) -> (Vec<Stated<T>>, Vec<ExchangeError>) {
-    let (mut read, mut refused) = (Vec::with_capacity(rows.len()), Vec::new());
+) -> Readable<T> {
+    let mut read = Readable { rows: Vec::with_capacity(rows.len()), unreadable: Vec::new() };
     for (index, raw) in rows.iter().enumerate() {
         match stated(endpoint, index, raw, &parse) {
-            Ok(row) => read.push(row),
-            Err(error) => refused.push(error),
+            Ok(row) => read.rows.push(row),
+            Err(error) => {
+                let symbol = stated(endpoint, index, raw, parse::symbol).ok().map(|row| row.entity);
+                read.unreadable.push(UnreadableRow { symbol, error, payload: raw.get().into() });
+            }
         }
     }
-    (read, refused)
+    read
+}
+
+/// Rows of an answer, sorted by whether they can be read.
+pub(super) struct Readable<T> {
+    pub(super) rows: Vec<Stated<T>>,
+    pub(super) unreadable: Vec<UnreadableRow>,
+}
+
+/// Rows of which one that cannot be read says nothing about other contracts than its own: in order, each once. A row that
+/// does not say what it is about may be about any, so it fails the answer; so does one of an answer about one contract.
+pub(super) fn by_contract<D: DeserializeOwned, T: PartialEq, K: Ord>(
+    endpoint: &Endpoint,
+    rows: &[Box<RawValue>],
+    parse: impl Fn(&D) -> Result<T, parse::Unusable>,
+    symbol_of: impl Fn(&T) -> &Symbol,
+    (key_name, key_of): (&'static str, impl Fn(&T) -> K),
+) -> Result<Readable<T>, ExchangeError> {
+    let Readable { rows, mut unreadable } = readable(endpoint, rows, parse);
+    let is_all = |row: &UnreadableRow| row.symbol.is_none() || endpoint.symbol.is_some();
+    if let Some(index) = unreadable.iter().position(is_all) {
+        return Err(unreadable.swap_remove(index).error);
+    }
+    if endpoint.symbol.is_some() {
+        return Ok(Readable { rows: in_order(endpoint, rows, symbol_of, (key_name, key_of))?, unreadable });
+    }
+    let mut sorted: BTreeMap<K, Option<Stated<T>>> = BTreeMap::new();
+    for (index, row) in rows.into_iter().enumerate() {
+        match sorted.entry(key_of(&row.entity)) {
+            Entry::Vacant(place) => {
+                place.insert(Some(row));
+            }
+            Entry::Occupied(known) if known.get().as_ref().is_some_and(|known| known.entity == row.entity) => {}
+            // Neither of two rows that say different things about one key is to be believed.
+            Entry::Occupied(mut known) => {
+                known.insert(None);
+                unreadable.push(UnreadableRow {
+                    symbol: Some(symbol_of(&row.entity).clone()),
+                    error: malformed(endpoint, index, (key_name, FieldProblem::Contradicted)),
+                    payload: row.payload,
+                });
+            }
+        }
+    }
+    Ok(Readable { rows: sorted.into_values().flatten().collect(), unreadable })
 }
 
 /// Refuses rows about another contract than the one asked for, and puts the others in order, each once.
@@ -116,17 +164,19 @@ pub(super) fn order_is_of(order: &Order, window: TimeWindow) -> bool {
     [order.created, order.updated].into_iter().flatten().any(|time| window.contains(time.at))
 }
 
-/// Orders of one class, in order of their keys, each once.
+/// Orders of one class, in order of their keys, each once, and the rows that are none.
 pub(super) fn orders(
     endpoint: &Endpoint,
     class: OrderClass,
     rows: &[Box<RawValue>],
-) -> Result<Vec<Stated<Order>>, ExchangeError> {
-    let (rows, id) = match class {
-        OrderClass::Regular => (all_stated(endpoint, rows, parse::order)?, "orderId"),
-        OrderClass::Conditional => (all_stated(endpoint, rows, parse::conditional_order)?, "algoId"),
-    };
-    in_order(endpoint, rows, |row| &row.key.symbol, (id, |row: &Order| row.key.clone()))
+) -> Result<Readable<Order>, ExchangeError> {
+    let key = |row: &Order| row.key.clone();
+    match class {
+        OrderClass::Regular => by_contract(endpoint, rows, parse::order, |row| &row.key.symbol, ("orderId", key)),
+        OrderClass::Conditional => {
+            by_contract(endpoint, rows, parse::conditional_order, |row| &row.key.symbol, ("algoId", key))
+        }
+    }
 }
 
 pub(super) fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {

@@ -92,7 +92,7 @@ impl ExchangeTrader for BinanceUsdm {
     ) -> Result<Vec<SideCancel>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, OPEN_ALGO_ORDERS, Some(&symbol));
         let rows = self.at_once::<Vec<Box<RawValue>>>(&endpoint, Query::new().with("symbol", &symbol)).await?;
-        let listed = orders(&endpoint, OrderClass::Conditional, &rows)?;
+        let listed = orders(&endpoint, OrderClass::Conditional, &rows)?.rows;
         let wanted = |order: &Order| {
             order.side == side && position_side.is_none_or(|wanted| order.position_side == Some(wanted))
         };

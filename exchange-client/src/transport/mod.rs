@@ -1,12 +1,14 @@
-//! A request out, a response in: all that an adapter knows about the network.
+//! A request out, a response in, or a connection that the exchange talks on: all that an adapter knows about the network.
 //!
-//! Two implementations: [`HttpTransport`] over the wire, and the simulator's own, which answers in the same process, so
-//! that the real adapter runs in deterministic tests too.
+//! Two implementations each: [`HttpTransport`] and [`WebSocketTransport`] over the wire, and the simulator's own, which
+//! answer in the same process, so that the real adapter runs in deterministic tests too.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `requests_are_shown_without_key_or_signature`.
 
 mod http;
+mod stream;
+mod web_socket;
 
 use std::fmt;
 
@@ -15,6 +17,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use self::http::{HttpTransport, HttpTransportConfig};
+#[cfg(any(test, feature = "mock"))]
+pub use self::stream::{MockStreamConnection, MockStreamTransport};
+pub use self::stream::{StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
+pub use self::web_socket::{WebSocketTransport, WebSocketTransportConfig};
 
 /// An HTTP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,4 +4,5 @@
 
 mod adapter;
 mod server;
+mod stream;
 mod transport;

@@ -196,7 +196,8 @@ impl CloseLook<'_> {
 fn first_mention(seen: &Observation, symbol: &Symbol, span: &Span) -> Option<TimestampMs> {
     let (Ok(orders), Ok(income)) = (&seen.orders, &seen.income) else { return None };
     let is_whole = |continuity: Continuity| continuity == Continuity::First;
-    if !is_whole(span.continuity) || !is_whole(orders.continuity) || !is_whole(income.continuity) {
+    let is_read = orders.speaks_of(symbol);
+    if !is_read || !is_whole(span.continuity) || !is_whole(orders.continuity) || !is_whole(income.continuity) {
         return None;
     }
     let orders = orders.rows.iter().map(|row| &row.entity).filter(|order| order.key.symbol == *symbol);

@@ -105,6 +105,7 @@ fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
     // The lists of orders hold all that the exchange remembers, and were read up to now: an order that is known from its
     // fills alone and was never on them is forgotten.
     let lists_are_whole = seen.orders.as_ref().is_ok_and(|walk| walk.continuity != Continuity::Apart);
+    let is_read = |symbol: &Symbol| seen.reads_orders_of(symbol);
     for (key, booked) in &seen.book.orders {
         if booked.residual_qty.is_some() && key.class == OrderClass::Regular {
             let suspect = suspects.entry(key.symbol.clone()).or_default();
@@ -114,7 +115,10 @@ fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
         let Ok(open) = &seen.open_orders else { continue };
         let is_open = open.rows.iter().any(|row| row.entity.key == *key);
         let status = &booked.order.fact.status;
-        let is_forgotten = *status == OrderStatus::Unknown && key.class == OrderClass::Regular && lists_are_whole;
+        let is_forgotten = *status == OrderStatus::Unknown
+            && key.class == OrderClass::Regular
+            && lists_are_whole
+            && is_read(&key.symbol);
         if !status.is_terminal() && !is_open && !is_forgotten && !ended.contains(key) {
             let suspect = suspects.entry(key.symbol.clone()).or_default();
             suspect.orders.insert(OrderRef::Id(key.class, key.order_id.clone()));

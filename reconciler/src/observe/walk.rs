@@ -1,6 +1,6 @@
 //! Reading a stream from where it was read to the last time, page by page.
 
-use exchange_client::{ExchangeReader, Page, TimeWindow, WindowQuery};
+use exchange_client::{ExchangeReader, Page, Stated, TimeWindow, UnreadableRow, WindowQuery};
 use ledger_core::{Income, Order, OrderClass, Symbol, TimestampMs};
 use ledger_store::SyncCursor;
 
@@ -59,8 +59,8 @@ impl Span {
         }
     }
 
-    fn walk<T>(self, rows: Vec<exchange_client::Stated<T>>) -> Walk<T> {
-        Walk { rows, window: self.window, asked_at: self.now, continuity: self.continuity }
+    fn walk<T>(self, rows: Vec<Stated<T>>, unreadable: Vec<UnreadableRow>) -> Walk<T> {
+        Walk { rows, window: self.window, asked_at: self.now, unreadable, continuity: self.continuity }
     }
 }
 
@@ -70,23 +70,25 @@ pub(super) async fn walk_orders(
     symbol: Option<&Symbol>,
     span: Span,
 ) -> Asked<Walk<Order>> {
-    let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
+    let (mut rows, mut unreadable, mut next) = (Vec::new(), Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
-        let Page { rows: page, next: following, .. } = exchange.fetch_orders(class, symbol.cloned(), query).await?;
-        rows.extend(page);
-        next = following;
+        let page = exchange.fetch_orders(class, symbol.cloned(), query).await?;
+        rows.extend(page.rows);
+        unreadable.extend(page.unreadable);
+        next = page.next;
     }
-    Ok(span.walk(rows))
+    Ok(span.walk(rows, unreadable))
 }
 
 pub(super) async fn walk_force_orders(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Order>> {
-    let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
+    let (mut rows, mut unreadable, mut next) = (Vec::new(), Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
-        let Page { rows: page, next: following, .. } = exchange.fetch_force_orders(None, query).await?;
-        rows.extend(page);
-        next = following;
+        let page = exchange.fetch_force_orders(None, query).await?;
+        rows.extend(page.rows);
+        unreadable.extend(page.unreadable);
+        next = page.next;
     }
-    Ok(span.walk(rows))
+    Ok(span.walk(rows, unreadable))
 }
 
 pub(super) async fn walk_income(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Income>> {
@@ -96,5 +98,5 @@ pub(super) async fn walk_income(exchange: &dyn ExchangeReader, span: Span) -> As
         rows.extend(page);
         next = following;
     }
-    Ok(span.walk(rows))
+    Ok(span.walk(rows, Vec::new()))
 }

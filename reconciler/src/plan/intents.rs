@@ -144,6 +144,9 @@ pub(super) fn could_be_it(
     sent_at: TimestampMs,
     could_be: impl Fn(&Order) -> bool,
 ) -> Option<String> {
+    if !observation.reads_orders_of(symbol) {
+        return Some("an order that could not be read".to_owned());
+    }
     let (since, _) = policy.signal_window_around(sent_at);
     let stated = observation.stated_orders().map(|row| &row.entity);
     let orders = stated.chain(observation.book.orders.values().map(|known| &known.order.fact));

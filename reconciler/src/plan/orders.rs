@@ -150,7 +150,7 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
         let reference = OrderRef::Id(key.class, key.order_id.clone());
         let order = &booked.order.fact;
         let is_working = !order.status.is_terminal() && order.status != OrderStatus::Unknown;
-        if !is_working || close.answer(&reference) != Some(None) {
+        if !is_working || close.answer(&reference) != Some(None) || !observation.reads_orders_of(&key.symbol) {
             continue;
         }
         // A conditional order that triggered goes by the name of the regular order that it became.

@@ -197,6 +197,7 @@ fn was_looked(observation: &Observation, signal: &Signal) -> bool {
     close.is_some_and(|close| close.fills.is_ok() && matches!(&close.conditional_orders, Some(Ok(_))))
         && observation.orders.is_ok()
         && observation.open_orders.is_ok()
+        && observation.reads_orders_of(&signal.symbol)
 }
 
 /// In how many looks, with this one, nothing decided it. Counted as far as it matters, so that the evidence of what

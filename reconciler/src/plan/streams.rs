@@ -41,7 +41,8 @@ pub(super) fn plan_streams(
     // streams of all symbols are not read that far.
     if observation.scope.is_empty() {
         for (stream, walk) in [(ORDERS, &observation.orders), (FORCE_ORDERS, &observation.force_orders)] {
-            wide.extend(walk.iter().map(|walk| Reach {
+            // What could not be read is asked for again until it can.
+            wide.extend(walk.iter().filter(|walk| walk.unreadable.is_empty()).map(|walk| Reach {
                 stream,
                 symbol: None,
                 since: walk.window.since(),
@@ -111,7 +112,8 @@ fn is_due(
 /// book or planned, the fills of all symbols are complete, without having been asked for.
 fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<CoverageSpan> {
     let all_answered = observation.symbols.values().all(|close| close.fills.is_ok());
-    let is_whole = observation.scope.is_empty() && observation.orders.is_ok() && all_answered;
+    let orders_are_read = observation.orders.as_ref().is_ok_and(|walk| walk.unreadable.is_empty());
+    let is_whole = observation.scope.is_empty() && orders_are_read && all_answered;
     // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
     let settled =
         observation.unfilled().map(|row| row.time.at).min().map_or(income.settled, |at| at.min(income.settled));

@@ -25,7 +25,7 @@ async fn only_suspect_symbols_are_looked_at_closely() {
     let log = Arc::clone(&asked);
     exchange.expect_fetch_my_trades().returning(move |symbol, query| {
         log.lock().unwrap().push((symbol, format!("{query:?}")));
-        Ok(Page { rows: vec![stated(fill(5, "77", "0.05"))], asked_at: at(0), next: None })
+        Ok(page(vec![fill(5, "77", "0.05")]))
     });
     exchange.expect_fetch_order().times(1).returning(|_, _| Ok(Some(stated(order("77", OrderStatus::Filled, "0.05")))));
     exchange.expect_fetch_instruments().times(1).returning(|| Ok(answer(vec![])));

@@ -134,7 +134,7 @@ async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
     let log = Arc::clone(&asked);
     exchange.expect_fetch_my_trades().returning(move |symbol, _| {
         log.lock().unwrap().push(symbol);
-        Ok(Page { rows: vec![], asked_at: at(0), next: None })
+        Ok(page(vec![]))
     });
     let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
     // Those that were not looked at the longest.
@@ -169,7 +169,7 @@ async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
             Ok(cursor.into_iter().collect())
         });
         let mut exchange = exchange_with(|| Ok(answer(vec![])));
-        exchange.expect_fetch_my_trades().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+        exchange.expect_fetch_my_trades().returning(|_, _| Ok(page(vec![])));
         exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
         let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
         let close = &seen.symbols[&symbol("BTCUSDT")];
@@ -200,7 +200,7 @@ async fn a_contract_without_its_steps_is_asked_for() {
             .expect_instruments()
             .returning(move |_| Ok(vec![Sourced::new(on_record.clone(), Source::ExchangeArchive)]));
         let mut exchange = exchange_with(|| Ok(answer(vec![])));
-        exchange.expect_fetch_my_trades().returning(|_, _| Ok(Page { rows: vec![], asked_at: at(0), next: None }));
+        exchange.expect_fetch_my_trades().returning(|_, _| Ok(page(vec![])));
         let listed = contract.clone();
         exchange
             .expect_fetch_instruments()

@@ -1,6 +1,6 @@
 //! What must not be concluded, asked or claimed.
 
-use exchange_client::OrderRef;
+use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, DerivedPosition};
 use ledger_store::BookPosition;
 
@@ -33,6 +33,58 @@ fn long() -> BookPosition {
         mark: None,
         reconcile_status: None,
     }
+}
+
+fn unreadable(name: &str) -> UnreadableRow {
+    UnreadableRow { symbol: Some(symbol(name)), error: lost(), payload: "{}".into() }
+}
+
+#[test]
+fn a_symbol_of_which_a_row_cannot_be_read_was_not_answered() {
+    // The book holds a position and a working order; no list has them, but a row of each list cannot be read.
+    let mut seen = quiet();
+    seen.book.positions.push(long());
+    let mut working = order("78", OrderStatus::New, "0");
+    working.executed = None;
+    let (key, reference) = (working.key.clone(), OrderRef::Id(OrderClass::Regular, working.key.order_id.clone()));
+    seen.book.orders.insert(key.clone(), booked(working, "0"));
+    let mut close = close_look(vec![], vec![], "0");
+    close.orders.push((reference, Ok(None)));
+    let is_settled = |seen: &Observation| {
+        let plan = plan(seen);
+        let found = plan.symbols.get(&btc()).map_or(vec![], |symbol| symbol.findings.iter().map(|f| f.kind).collect());
+        (found.contains(&DiscrepancyKind::OrderVanished), found.contains(&DiscrepancyKind::QueryFailed))
+    };
+    seen.symbols.insert(btc(), close);
+    assert_eq!(is_settled(&seen), (true, false));
+    seen.open_orders.as_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
+    assert_eq!(is_settled(&seen), (true, false));
+    seen.open_orders.as_mut().unwrap().unreadable.push(unreadable("BTCUSDT"));
+    assert_eq!(is_settled(&seen), (false, true));
+
+    // A position that is not listed is flat, unless a row that may be it could not be read.
+    let mut seen = quiet();
+    seen.book.positions.push(long());
+    assert_eq!(seen.exchange_qty(&btc(), PositionSide::Long), Some(Decimal::ZERO));
+    let words = |seen: &Observation| plan(seen).account_statements.len();
+    assert_eq!(words(&seen), 1);
+    seen.positions.as_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
+    assert_eq!(words(&seen), 1);
+    let row = unreadable("BTCUSDT");
+    seen.positions.as_mut().unwrap().unreadable.push(row);
+    assert_eq!((seen.exchange_qty(&btc(), PositionSide::Long), words(&seen)), (None, 0));
+    let failed: Vec<String> = seen.failed_queries().into_iter().map(|(_, what, _)| what).collect();
+    assert_eq!(failed, ["positions of BTCUSDT", "positions of ETHUSDT"]);
+
+    // The list of orders is read again until all of it can be.
+    let mut seen = quiet();
+    let cursors = |seen: &Observation| {
+        let plan = plan(seen);
+        plan.account_cursors.iter().map(|cursor| cursor.stream.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(cursors(&seen), ["orders", "force_orders", "income"]);
+    seen.orders.as_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
+    assert_eq!(cursors(&seen), ["force_orders", "income"]);
 }
 
 /// The next look comes a minute later.

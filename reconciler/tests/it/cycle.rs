@@ -19,7 +19,7 @@ use ledger_store::{
     AccountRepository, DiscrepancyFilter, DiscrepancyStatus, IntentRepository, OrderFilter, OrderRepository,
     PageRequest, PositionRepository, ReconcileStatus, RunRepository, Scope, SyncRepository,
 };
-use reconciler::{DiscrepancyKind, ReconcileError};
+use reconciler::{DiscrepancyKind, FindingReport, ReconcileError};
 
 use crate::support::*;
 
@@ -330,6 +330,46 @@ async fn one_bad_symbol_never_stops_the_others() {
         .unwrap()
         .items;
     assert!(left.is_empty(), "{left:#?}");
+}
+
+/// Answers as the exchange does, but says nonsense about one contract in the lists of all.
+struct OneBadRow(Arc<dyn Transport>, &'static str);
+
+#[async_trait]
+impl Transport for OneBadRow {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let is_list = ["/fapi/v3/positionRisk", "/fapi/v1/openOrders", "/fapi/v1/allOrders"].contains(&&*request.path);
+        let is_about_all = is_list && !request.query.contains("symbol=");
+        let mut response = self.0.send(request).await?;
+        if is_about_all && let Ok(serde_json::Value::Array(mut rows)) = serde_json::from_slice(&response.body) {
+            for row in rows.iter_mut().filter(|row| row["symbol"] == self.1) {
+                for field in ["positionAmt", "executedQty"] {
+                    row[field] = "NaN".into();
+                }
+            }
+            response.body = bytes_of(&serde_json::Value::Array(rows).to_string());
+        }
+        Ok(response)
+    }
+}
+
+#[tokio::test]
+async fn one_unreadable_row_never_stops_the_others() {
+    let house = House::new(6).await;
+    house.session(|order, _| order < 4).await;
+    let exchange = house.adapter_over(OneBadRow(Arc::clone(&house.transport), "ETHUSDT"));
+    let sync = house.reconciler_over(Arc::new(exchange)).sync().await.unwrap();
+    let is_bad = |found: &&FindingReport| found.finding.symbol.as_ref().is_some_and(|s| s.as_str() == "ETHUSDT");
+    let (bad, good): (Vec<_>, Vec<_>) = sync.findings.iter().partition(is_bad);
+    let failed = bad.iter().filter(|found| found.finding.kind == DiscrepancyKind::QueryFailed);
+    let failed: Vec<&str> = failed.map(|found| found.finding.evidence.as_str()).collect();
+    assert!(failed.iter().any(|evidence| evidence.contains("`executedQty`")), "{bad:#?}");
+    assert!(sync.unresolved().any(|found| found.finding.kind == DiscrepancyKind::QueryFailed));
+    assert!(!good.is_empty() && good.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{good:#?}");
+    // Once the exchange makes sense again, nothing is left, and nothing was concluded in the meantime.
+    let sync = house.reconciler().sync().await.unwrap();
+    assert!(sync.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
+    house.assert_book_equals_exchange().await;
 }
 
 #[tokio::test]

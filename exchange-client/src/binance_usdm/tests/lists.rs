@@ -101,7 +101,7 @@ async fn open_orders_are_those_of_both_lists_or_an_error() {
     for script in [
         Script::timed().then(502, "").then(200, &regular),
         Script::timed().then(200, &conditional).then(502, ""),
-        Script::timed().then(200, &conditional.replace("algoId", "other")).then(200, &regular),
+        Script::timed().then(200, &conditional.replace("symbol", "other")).then(200, &regular),
     ] {
         let (exchange, ..) = adapter(script);
         assert!(exchange.fetch_open_orders(None).await.is_err());
@@ -224,7 +224,7 @@ async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
         })
         .collect();
     assert_eq!(read, [("BTCUSDT", "0.1".to_owned(), true), ("币安人生USDT", "0.0001".to_owned(), true)]);
-    let refused: Vec<_> = answer.refused.iter().map(ToString::to_string).collect();
+    let refused: Vec<_> = answer.unreadable.iter().map(|row| row.error.to_string()).collect();
     assert!(refused[0].contains("row 1") && refused[0].contains("`symbol`"), "{refused:?}");
     assert!(refused[1].contains("row 2") && refused[1].contains("`tickSize`"), "{refused:?}");
     assert_eq!(refused.len(), 2);
@@ -232,10 +232,59 @@ async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
     let prices = r#"[{"symbol":"BTCUSDT","markPrice":"64250.1","time":1780000000000},{"symbol":"ETHUSDT","markPrice":"","time":1780000000000}]"#;
     let (exchange, ..) = adapter(Script::timed().then(200, prices));
     let answer = exchange.fetch_mark_prices(None).await.unwrap();
-    assert_eq!((answer.rows.len(), answer.refused.len()), (1, 1));
+    assert_eq!((answer.rows.len(), answer.unreadable.len()), (1, 1));
+}
 
-    // A position that cannot be read is not no position.
-    let positions = r#"[{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"1"},{"symbol":"ETHUSDT","positionSide":"BOTH","positionAmt":"NaN"}]"#;
-    let (exchange, ..) = adapter(Script::timed().then(200, positions));
-    assert!(exchange.fetch_positions(None).await.is_err());
+/// What an answer says of BTCUSDT and ETHUSDT: how many rows, and whether it speaks of them.
+fn told<T>(answer: &Answer<T>, symbol_of: impl Fn(&T) -> &Symbol) -> [(usize, bool); 2] {
+    [btc(), Symbol::new("ETHUSDT").unwrap()].map(|symbol| {
+        let rows = answer.rows.iter().filter(|row| *symbol_of(&row.entity) == symbol).count();
+        (rows, answer.speaks_of(&symbol))
+    })
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_says_nothing_about_its_contract_alone() {
+    let good = r#"{"symbol":"BTCUSDT","positionSide":"BOTH","positionAmt":"1"}"#;
+    let eth = r#"{"symbol":"ETHUSDT","positionSide":"BOTH","positionAmt":"2"}"#;
+    let nan = eth.replace("\"2\"", "\"NaN\"");
+    let ask = async |rows: &[&str], symbol| {
+        let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", rows.join(","))));
+        exchange.fetch_positions(symbol).await
+    };
+    // A position that cannot be read is neither a position nor none.
+    let answer = ask(&[good, &nan], None).await.unwrap();
+    assert_eq!(told(&answer, |row| &row.symbol), [(1, true), (0, false)]);
+    let [row] = answer.unreadable.as_slice() else { panic!("{answer:?}") };
+    assert_eq!((&*row.payload, row.symbol.as_ref().unwrap().as_str()), (nan.as_str(), "ETHUSDT"));
+    assert!(row.error.to_string().contains("row 1") && row.error.to_string().contains("positionAmt"), "{}", row.error);
+    // Its other position is as true as ever, but not all that there is.
+    let long = eth.replace("BOTH", "LONG");
+    let answer = ask(&[&long, good, &nan], None).await.unwrap();
+    assert_eq!(told(&answer, |row| &row.symbol), [(1, true), (1, false)]);
+    // Of two that contradict each other neither is to be believed, however often one of them is repeated.
+    let other = eth.replace("\"2\"", "\"-3\"");
+    let answer = ask(&[eth, good, &other, eth], None).await.unwrap();
+    assert_eq!(told(&answer, |row| &row.symbol), [(1, true), (0, false)]);
+    // A row that may be about any contract makes the answer worth nothing, and so does any of one contract's.
+    let nameless =
+        [r#"{"positionSide":"BOTH","positionAmt":"1"}"#, r#"{"symbol":"\u001b","positionAmt":"1"}"#, "5", "null"];
+    for row in nameless {
+        assert!(ask(&[good, row], None).await.is_err(), "{row}");
+    }
+    for row in [nan.as_str(), &other] {
+        assert!(ask(&[eth, row], Some(Symbol::new("ETHUSDT").unwrap())).await.is_err(), "{row}");
+    }
+    // The same for orders, of both lists and page by page.
+    let waiting = WAITING_ALGO.replace("BTCUSDT", "ETHUSDT").replace("SELL", "SIDEWAYS");
+    let broken = ORDER_ROW.replace("BTCUSDT", "ETHUSDT").replace("\"0.40\"", "{}");
+    for (conditional, regular) in [(waiting.as_str(), ORDER_ROW), (WAITING_ALGO, broken.as_str())] {
+        let script = Script::timed().then(200, &format!("[{conditional}]")).then(200, &format!("[{regular}]"));
+        let (exchange, ..) = adapter(script);
+        let answer = exchange.fetch_open_orders(None).await.unwrap();
+        assert_eq!(told(&answer, |row| &row.key.symbol), [(1, true), (0, false)]);
+    }
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{broken},{ORDER_ROW}]")));
+    let page = exchange.fetch_orders(OrderClass::Regular, None, window()).await.unwrap();
+    assert_eq!((page.rows.len(), page.unreadable.len(), page.next), (1, 1, None));
 }

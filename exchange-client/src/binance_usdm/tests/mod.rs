@@ -20,7 +20,9 @@ use ledger_core::{
 };
 
 use super::*;
-use crate::api::{ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery, WindowQuery};
+use crate::api::{
+    Answer, ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery, WindowQuery,
+};
 use crate::clock::ManualClock;
 use crate::error::{ErrorClass, FieldProblem, SendOutcome};
 use crate::transport::{Request, Response, TransportError};

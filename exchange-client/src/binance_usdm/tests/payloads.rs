@@ -196,9 +196,15 @@ async fn rows_that_contradict_each_other_are_an_error() {
     }
     check!("id", same(TRADE), differ(TRADE, "0.002", "0.9"), |e| e.fetch_my_trades(btc(), from_id("1")), rows);
     let (one, two) = (same(ORDER_ROW), differ(ORDER_ROW, "\"NEW\"", "\"FILLED\""));
-    check!("orderId", one, two, |e| e.fetch_orders(OrderClass::Regular, None, window()), rows);
-    check!("orderId", one, two, |e| e.fetch_force_orders(None, window()), rows);
-    check!("positionSide", same(POSITION), differ(POSITION, "\"5\"", "\"-3\""), |e| e.fetch_positions(None), rows);
+    check!("orderId", one, two, |e| e.fetch_orders(OrderClass::Regular, Some(btc()), window()), rows);
+    check!("orderId", one, two, |e| e.fetch_force_orders(Some(btc()), window()), rows);
+    check!(
+        "positionSide",
+        same(POSITION),
+        differ(POSITION, "\"5\"", "\"-3\""),
+        |e| e.fetch_positions(Some(btc())),
+        rows
+    );
     check!("asset", same(BALANCE), differ(BALANCE, "\"1\"", "\"2\""), |e| e.fetch_balances(), rows);
     check!("symbol", same(MARK), differ(MARK, "\"1\"", "\"2\""), |e| e.fetch_mark_prices(None), rows);
     let (one, two) = (same(RATE), differ(RATE, "\"1\"", "\"2\""));
@@ -264,7 +270,7 @@ async fn ids_are_whole_numbers_in_digits() {
         }
         let (exchange, ..) =
             adapter(Script::timed().then(200, &format!("[{}]", with(ORDER_ROW, "8389765568816714212"))));
-        refused_for(exchange.fetch_orders(OrderClass::Regular, None, window()).await, "orderId", &not_an_id);
+        refused_for(exchange.fetch_orders(OrderClass::Regular, Some(btc()), window()).await, "orderId", &not_an_id);
         let (exchange, ..) = adapter(Script::timed().then(200, &with(&conditional, "8389765568816714212")));
         refused_for(exchange.fetch_order(btc(), by_algo_id()).await, "algoId", &not_an_id);
         // Where there may be none, 0 says so.

@@ -380,7 +380,7 @@ async fn a_failed_read_is_repeated_and_a_command_never() {
         (401, r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#),
         (403, "<html>firewall</html>"),
         (302, ""),
-        (200, r#"[{"symbol":"BTCUSDT"}]"#),
+        (200, r#"[{"positionAmt":"1"}]"#),
     ] {
         let script = Script::timed().then(status, body).then(200, "[]");
         let (exchange, script, _) = adapter_with(script, RequestSettings::default());
