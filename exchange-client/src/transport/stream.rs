@@ -1,4 +1,4 @@
-//! A connection on which the exchange talks: all that an adapter knows about WebSockets.
+//! A connection on which the exchange talks: what an adapter knows about messages that nobody asked for.
 //!
 //! Two implementations: [`WebSocketTransport`](super::WebSocketTransport) over the wire, and the simulator's own, which
 //! talks in the same process.
