@@ -65,6 +65,13 @@ pub enum StoreError {
         /// The file or folder.
         path: PathBuf,
     },
+    /// There is a write-ahead log, which may hold the latest commits, and it cannot be read. Without it the book would be an
+    /// earlier one.
+    #[error("{} has a write-ahead log (`-wal`) beside it that cannot be read here; copy both to a folder that can be written, and open the copy", path.display())]
+    LogNotReadable {
+        /// The book.
+        path: PathBuf,
+    },
     /// The book was written by a later version.
     #[error("{} has schema version {found}, newer than {supported}, the newest that this version knows; use a newer fillbook", path.display())]
     NewerSchema {

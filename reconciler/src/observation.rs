@@ -134,7 +134,7 @@ pub struct BookView {
     pub signals: Vec<Sourced<Signal>>,
     /// Whether a bot records in this book: then what it did not record is somebody else's.
     pub has_bot: bool,
-    /// The income rows mentioned by the exchange that the book has.
+    /// The income rows mentioned by the exchange that the book has, in no less detail.
     pub known_income: BTreeSet<IncomeKey>,
     /// The trades that the ledger names and the book lacks.
     pub unfilled: BTreeSet<(Symbol, FillId)>,

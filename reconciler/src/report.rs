@@ -76,7 +76,7 @@ pub struct CycleReport {
     pub failed: Vec<FailedQuery>,
     /// What became of the recorded statements; all zero in an audit.
     pub counts: OutcomeCounts,
-    /// How many ledger rows were, or would be, new.
+    /// How many ledger rows were, or would be, new, or told in more detail than before.
     pub income_new: usize,
     /// The checks: after repairing, or in an audit of the book as it is.
     pub verification: Verification,

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod command_line;
+mod convergence;
 mod demo;
 mod import;
 mod lists;

@@ -1,6 +1,7 @@
 //! The table `accounts`.
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use ledger_core::{AccountId, PositionMode, TimestampMs};
 
 use super::codec::RowReader;
@@ -125,6 +126,34 @@ pub(super) fn bind_user(conn: &mut SqliteConnection, id: &AccountId, offered: &s
             Ok(())
         }
     }
+}
+
+/// Accounts that are bound to the same account at the exchange: every fact of it would count twice. None is bound so; a
+/// file that was put together by hand can be.
+pub(super) fn bound_twice(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Pair {
+        #[diesel(sql_type = Text)]
+        first: String,
+        #[diesel(sql_type = Text)]
+        second: String,
+        #[diesel(sql_type = Text)]
+        at: String,
+    }
+    let pairs: Vec<Pair> = diesel::sql_query(
+        "SELECT a.account_id AS first, b.account_id AS second,
+             CASE WHEN a.alias = b.alias AND a.base_url = b.base_url THEN a.alias || ' at ' || a.base_url
+                  ELSE 'user ' || a.user_id END AS at
+         FROM accounts a JOIN accounts b ON a.account_id < b.account_id AND a.venue = b.venue
+         WHERE (a.alias = b.alias AND a.base_url = b.base_url) OR a.user_id = b.user_id
+         ORDER BY 1, 2",
+    )
+    .load(conn)
+    .map_err(failed("read accounts"))?;
+    let told = |pair: Pair| {
+        format!("accounts `{}` and `{}` are one account at the exchange ({})", pair.first, pair.second, pair.at)
+    };
+    Ok(pairs.into_iter().map(told).collect())
 }
 
 /// Sets what the user says of the position mode, and folds again what depends on it.

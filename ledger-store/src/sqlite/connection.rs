@@ -13,7 +13,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::failure::{failed, not_a_book, not_opened};
-use super::{fact_source, mark};
+use super::{account, fact_source, mark};
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
 
@@ -47,6 +47,9 @@ pub(super) enum Reading {
     /// On its own: the last one to close takes away the write-ahead log and its index, which every reader makes. SQLite
     /// lets only a connection that could write do so.
     Alone,
+    /// Without any file beside it, where none can be made: on a read-only medium, or in somebody else's folder. SQLite
+    /// takes the file as one that nobody changes, so this is for a book without a write-ahead log only.
+    Immutable,
 }
 
 impl Reading {
@@ -54,6 +57,7 @@ impl Reading {
         match self {
             Self::Beside => "ro",
             Self::Alone => "rw",
+            Self::Immutable => "ro&immutable=1",
         }
     }
 }
@@ -97,8 +101,8 @@ pub(super) fn size_bytes(conn: &mut SqliteConnection) -> StoreResult<i64> {
     Ok(pages.saturating_mul(page_size))
 }
 
-/// What SQLite finds wrong with the file, rows that point nowhere, migrations that are none of ours, and payloads that are
-/// no longer what was received.
+/// What SQLite finds wrong with the file, rows that point nowhere, migrations that are none of ours, payloads that are
+/// no longer what was received, and accounts that are one and the same at the exchange.
 pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Finding {
@@ -115,6 +119,7 @@ pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<St
     let mut findings: Vec<String> = findings.into_iter().map(|finding| finding.finding).collect();
     findings.extend(unexpected_migrations(conn)?);
     findings.extend(fact_source::altered(conn)?);
+    findings.extend(account::bound_twice(conn)?);
     Ok(findings)
 }
 
@@ -149,14 +154,15 @@ impl Target {
     /// The same file for a store without a writer. With a write-ahead log beside it there is a writer somewhere, or one
     /// has crashed: then nothing but reading is safe, because closing could write the log into the file.
     pub(super) fn for_reading(mut self) -> Self {
-        let log = self.path.as_ref().map(|path| {
-            let mut log = path.clone().into_os_string();
-            log.push("-wal");
-            PathBuf::from(log)
-        });
-        let has_log = log.is_some_and(|log| std::fs::symlink_metadata(log).is_ok());
-        self.reading = if has_log { Reading::Beside } else { Reading::Alone };
+        self.reading = if self.log_bytes().is_some() { Reading::Beside } else { Reading::Alone };
         self
+    }
+
+    /// The size of the write-ahead log beside the file, if there is one.
+    fn log_bytes(&self) -> Option<u64> {
+        let mut log = self.path.as_ref()?.clone().into_os_string();
+        log.push("-wal");
+        Some(std::fs::symlink_metadata(PathBuf::from(log)).ok()?.len())
     }
 
     fn shown(&self) -> PathBuf {
@@ -253,7 +259,18 @@ impl Target {
     /// A connection that cannot write.
     pub(super) fn open_reader(&self) -> StoreResult<SqliteConnection> {
         self.check_path(false, false)?;
-        let mut conn = self.connect(self.reading.mode())?;
+        match self.open_reading(self.reading) {
+            // Only where nothing else is left: beside a writer the file alone is not the book.
+            Err(StoreError::ReadOnly { .. }) if self.log_bytes().unwrap_or(0) == 0 => {
+                self.open_reading(Reading::Immutable)
+            }
+            Err(StoreError::ReadOnly { path }) => Err(StoreError::LogNotReadable { path }),
+            opened => opened,
+        }
+    }
+
+    fn open_reading(&self, reading: Reading) -> StoreResult<SqliteConnection> {
+        let mut conn = self.connect(reading.mode())?;
         conn.batch_execute("PRAGMA query_only = ON").map_err(not_a_book(self.shown()))?;
         let version = self.identify(&mut conn)?;
         check_linked_version(&mut conn)?;

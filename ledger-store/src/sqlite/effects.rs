@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{ClientOrderId, FillId, FoldKey, OrderId, PositionSide, SignalId, Symbol, TimestampMs};
 
+use crate::error::StoreError;
+use crate::repository::StoreResult;
+
 /// From where a symbol has to be folded again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Mark {
@@ -67,6 +70,18 @@ pub(super) struct Effects {
 impl Effects {
     pub(super) fn mark(&mut self, symbol: &Symbol) -> &mut Mark {
         self.marks.entry(symbol.clone()).or_default()
+    }
+
+    /// What follows from facts of a symbol could not be told, because one of their rows cannot be read: the fold will find
+    /// it again and quarantine the symbol. The others of a batch must not wait for that.
+    pub(super) fn despite_damage(&mut self, symbol: &Symbol, result: StoreResult<()>) -> StoreResult<()> {
+        match result {
+            Err(StoreError::CorruptRow { .. }) => {
+                self.mark(symbol).is_whole = true;
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     /// Notes which position a fact names and when, and what it said before: a fact of a hedge that is none any more, or

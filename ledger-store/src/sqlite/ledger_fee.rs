@@ -52,7 +52,8 @@ pub(super) fn mark(conn: &mut SqliteConnection, account: &AccountId, effects: &m
     for (symbol, trades) in std::mem::take(&mut effects.commissions) {
         let trades: Vec<(FillId, bool)> = trades.into_iter().collect();
         for chunk in trades.chunks(ROWS_MAX) {
-            mark_chunk(conn, account, &symbol, chunk, effects)?;
+            let marked = mark_chunk(conn, account, &symbol, chunk, effects);
+            effects.despite_damage(&symbol, marked)?;
         }
     }
     Ok(())

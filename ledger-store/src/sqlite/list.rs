@@ -107,6 +107,11 @@ pub(super) fn signals(
     if let Some(engine) = &filter.engine {
         query = query.filter(engine_signals::engine.eq(engine.as_str()));
     }
+    // What was inferred to be behind an order gives way to what its sender says: it counts as long as the order names it.
+    query = query.filter(sql::<Bool>(
+        "(engine_signals.restored = 0 OR EXISTS (SELECT 1 FROM orders \
+         WHERE orders.account_id = engine_signals.account_id AND orders.signal_id = engine_signals.signal_id))",
+    ));
     if filter.without_order_only {
         query = query.filter(sql::<Bool>(
             "NOT EXISTS (SELECT 1 FROM orders WHERE orders.account_id = engine_signals.account_id \

@@ -62,7 +62,8 @@ pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: 
     for (symbol, touched) in std::mem::take(&mut effects.orders) {
         let touched: Vec<_> = touched.into_iter().collect();
         for chunk in touched.chunks(ROWS_MAX) {
-            update_chunk(conn, account, &symbol, chunk, effects)?;
+            let updated = update_chunk(conn, account, &symbol, chunk, effects);
+            effects.despite_damage(&symbol, updated)?;
         }
     }
     Ok(())

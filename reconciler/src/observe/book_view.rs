@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Decimal, Fill, FillId, FillKey, Instrument, Order, OrderKey, PositionSide, Side,
-    Signal, Sourced, Symbol, TimestampMs,
+    AccountId, Asset, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderKey,
+    PositionSide, Side, Signal, Source, Sourced, Symbol, TimestampMs, merge,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -326,7 +326,13 @@ impl BookReader<'_> {
         let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
             self.book.income.income(&filter, page).await.doing("reading the income")
         });
-        seen.book.known_income = rows.into_iter().map(|row| row.fact.key).collect();
+        // A row that the exchange tells in more detail than an export did is news: its trade, its millisecond.
+        let told: BTreeMap<&IncomeKey, &Income> = walk.rows.iter().map(|row| (&row.entity.key, &row.entity)).collect();
+        let says_no_more = |row: &Sourced<Income>| {
+            let told = told.get(&row.fact.key).copied().cloned();
+            told.is_none_or(|told| merge(row, &Sourced::new(told, Source::Rest)).0 == *row)
+        };
+        seen.book.known_income = rows.into_iter().filter(says_no_more).map(|row| row.fact.key).collect();
         let named: BTreeSet<(Symbol, FillId)> = walk
             .rows
             .iter()

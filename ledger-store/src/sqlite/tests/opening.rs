@@ -1,0 +1,189 @@
+//! Opening a book: files that are none, that cannot be written, and what the file says to whoever looks by hand.
+
+use std::path::Path;
+
+use ledger_core::{AnyFact, Side};
+
+use super::{Folder, execute, raw, refusal};
+use crate::contract::{batch, commit, fill, fills, linear, main_account, position_of, prepare, rest};
+use crate::*;
+
+#[test]
+fn a_missing_file_is_told_from_an_empty_book() {
+    let folder = Folder::new();
+    for options in [OpenOptions::default(), OpenOptions::reading()] {
+        assert!(matches!(refusal(&folder.book(), &options), StoreError::Missing { .. }));
+        assert!(!folder.book().exists());
+    }
+    // Nor is an empty file one, nor an empty database, as another process leaves it for an instant that makes the book.
+    for contents in [None, Some("PRAGMA journal_mode = WAL;")] {
+        match contents {
+            None => std::fs::write(folder.book(), "").unwrap(),
+            Some(statements) => execute(&folder.book(), statements),
+        }
+        for options in [OpenOptions::default(), OpenOptions::reading()] {
+            assert!(matches!(refusal(&folder.book(), &options), StoreError::Missing { .. }));
+        }
+    }
+    drop(SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap());
+    drop(SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap());
+    let nowhere = folder.directory.path().join("no/such/folder/book.db");
+    assert!(matches!(refusal(&nowhere, &OpenOptions::creating()), StoreError::Io { .. }));
+}
+
+#[test]
+fn a_directory_is_refused() {
+    let folder = Folder::new();
+    for options in [OpenOptions::creating(), OpenOptions::reading()] {
+        assert!(matches!(refusal(folder.directory.path(), &options), StoreError::IsDirectory { .. }));
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    let text = "Uid,Time,Symbol,Side,Price,Quantity\n".repeat(200);
+    std::fs::write(folder.book(), &text).unwrap();
+    for options in [OpenOptions::creating(), OpenOptions::reading()] {
+        let error = refusal(&folder.book(), &options);
+        assert!(matches!(error, StoreError::NotADatabase { .. }), "{error:?}");
+    }
+    assert_eq!(std::fs::read_to_string(folder.book()).unwrap(), text);
+}
+
+#[test]
+fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    execute(&folder.book(), "CREATE TABLE fills (fill_id TEXT PRIMARY KEY); INSERT INTO fills VALUES ('1');");
+    let before = std::fs::read(folder.book()).unwrap();
+    for options in [OpenOptions::creating(), OpenOptions::default(), OpenOptions::reading()] {
+        let error = refusal(&folder.book(), &options);
+        assert!(matches!(error, StoreError::ForeignDatabase { .. }), "{error:?}");
+    }
+    assert_eq!(std::fs::read(folder.book()).unwrap(), before);
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    drop(SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap());
+    execute(&folder.book(), "PRAGMA user_version = 99;");
+    let before = std::fs::read(folder.book()).unwrap();
+    for options in [OpenOptions::creating(), OpenOptions::reading()] {
+        let error = refusal(&folder.book(), &options);
+        assert!(matches!(error, StoreError::NewerSchema { found: 99, .. }), "{error:?}");
+    }
+    assert_eq!(std::fs::read(folder.book()).unwrap(), before);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_read_only_file_or_folder_is_read_and_not_written() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")])).await;
+    drop(store);
+    let set_mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(&folder.book(), 0o444);
+    let error = refusal(&folder.book(), &OpenOptions::default());
+    assert!(matches!(&error, StoreError::ReadOnly { path } if *path == folder.book()), "{error:?}");
+    let before = std::fs::read(folder.book()).unwrap();
+    let reader = SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap();
+    assert_eq!(position_of(&reader, "ETHUSDT").await.0, "1".parse().unwrap());
+    let error = reader.commit(batch(Vec::new())).await.unwrap_err();
+    assert!(matches!(error, StoreError::OpenedReadOnly), "{error:?}");
+    drop(reader);
+    assert_eq!(std::fs::read(folder.book()).unwrap(), before);
+    set_mode(&folder.book(), 0o644);
+    set_mode(folder.directory.path(), 0o555);
+    let error = refusal(&folder.book(), &OpenOptions::default());
+    assert!(matches!(&error, StoreError::ReadOnly { path } if path == folder.directory.path()), "{error:?}");
+    set_mode(folder.directory.path(), 0o755);
+}
+
+#[tokio::test]
+async fn a_path_may_have_any_name() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a b?mode=ro#x%20.db", "장부.db", "file:x.db"] {
+        let path = directory.path().join(name);
+        let store = SqliteStore::open(&path, &OpenOptions::creating()).unwrap();
+        prepare(&store, &["ETHUSDT"]).await;
+        assert!(path.is_file(), "{name}");
+        assert_eq!(store.instruments(&main_account()).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_backup_is_a_book() {
+    let folder = Folder::new();
+    for options in [OpenOptions::creating(), OpenOptions::inline()] {
+        let name = format!("{:?}", options.writer);
+        let store = SqliteStore::open(folder.directory.path().join(&name), &options).unwrap();
+        prepare(&store, &["ETHUSDT"]).await;
+        commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")])).await;
+        let copy = folder.directory.path().join(format!("{name} copy"));
+        store.backup(&copy).await.unwrap();
+        assert!(matches!(store.backup(&copy).await.unwrap_err(), StoreError::Io { .. }));
+        commit(&store, vec![rest(AnyFact::Instrument(linear("BTCUSDT")))]).await;
+        let copy = SqliteStore::open(&copy, &OpenOptions::reading()).unwrap();
+        assert_eq!(position_of(&copy, "ETHUSDT").await.0, "1".parse().unwrap());
+        assert_eq!(copy.instruments(&main_account()).await.unwrap().len(), 1);
+        let info = copy.info().await.unwrap();
+        assert!(info.schema_version == 8 && info.size_bytes > 4_096 && info.sqlite_version.starts_with("3."));
+    }
+}
+
+/// People query the file by hand: the seed's tables and the raw payloads are there by name.
+#[tokio::test]
+async fn the_file_can_be_queried_by_hand() {
+    use diesel::prelude::*;
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        raw_json: String,
+    }
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")])).await;
+    let rows: Vec<Row> = diesel::sql_query("SELECT raw_json FROM fills_raw").load(&mut raw(&folder.book())).unwrap();
+    assert!(matches!(rows.as_slice(), [row] if row.raw_json.starts_with("{\"by\":\"rest\"")));
+    for statement in [
+        "SELECT id, ts, symbol, side, engine, reason, meta_json FROM engine_signals",
+        "SELECT order_id, ts, symbol, side, order_type, status, price, qty, engine, client_order_id, raw_json FROM orders_raw",
+        "SELECT fill_id, ts, order_id, symbol, side, price, qty, fee, fee_asset, raw_json FROM fills_raw",
+        "SELECT id, ts, symbol, side, qty, avg_entry, unreal_pnl, realized_pnl, source, reconcile_status FROM positions",
+        "SELECT id, ts, order_id, symbol, side, reason, raw_json FROM cancels_raw",
+        "SELECT * FROM balance_snapshots",
+        "SELECT * FROM pnl_realized",
+        "SELECT * FROM price_snapshots",
+    ] {
+        execute(&folder.book(), statement);
+    }
+}
+
+/// On a read-only medium, or in somebody else's folder, nothing can be put beside the file, which reading needs as well.
+/// Modes do not bind the superuser; a folder in the place of the file that SQLite wants to make does.
+#[tokio::test]
+async fn a_book_beside_which_nothing_can_be_made_is_read_alone() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")])).await;
+    drop(store);
+    let beside = |suffix: &str| folder.directory.path().join(format!("book.db-{suffix}"));
+    assert!(!beside("wal").exists());
+    std::fs::create_dir(beside("shm")).unwrap();
+    let before = std::fs::read(folder.book()).unwrap();
+    let reader = SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap();
+    assert_eq!(position_of(&reader, "ETHUSDT").await.0, "1".parse().unwrap());
+    drop(reader);
+    assert!(std::fs::read(folder.book()).unwrap() == before);
+    // With a log beside it that cannot be read the file alone may be an earlier book: that is told, not shown.
+    let _ = std::fs::remove_file(beside("wal"));
+    std::fs::create_dir(beside("wal")).unwrap();
+    let error = refusal(&folder.book(), &OpenOptions::reading());
+    assert!(matches!(&error, StoreError::LogNotReadable { path } if *path == folder.book()), "{error:?}");
+}
