@@ -1,5 +1,5 @@
 //! A stranger trades on the simulator: ccxt for Python, as it was published, on the simulator over HTTP. What it reads
-//! at the end is what the exchange's own books say.
+//! at the end is what the exchange's own books say, and so is what it was told on the stream while it traded.
 //!
 //! The session is `tests/stranger/trade.py`; README.md there tells how to run it. Python comes from the machine, and
 //! ccxt from the package index, into an environment below the target directory. Where one of them is out of reach the
@@ -10,6 +10,7 @@ mod environment;
 mod exchange;
 mod orders;
 mod rows;
+mod stream;
 mod trades;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use exchange_client::simulator::AccountSnapshot;
 
 use self::environment::Environment;
-use self::exchange::{Exchange, HEDGED, ONE_WAY};
+use self::exchange::{Exchange, HEDGED, ONE_WAY, WATCHED};
 
 /// Installing and trading together. On a fresh machine the first takes some twenty seconds, the second some five.
 const PATIENCE: Duration = Duration::from_secs(170);
@@ -32,7 +33,12 @@ fn a_stranger_trades_and_reads_what_the_exchange_knows() {
             Ok(environment) => environment,
             Err(reason) => return out_of_reach(&reason),
         };
-        let (report, books) = Exchange::open().await.trade(&python).await;
+        let seen = Exchange::open().await.trade(&python).await;
+        let (told, books) = &seen.watched;
+        let account = books.account(WATCHED).unwrap();
+        has(account, &WHILE_WATCHED);
+        stream::compare(told, account);
+        let (report, books) = &seen.read;
         for (name, alias, own) in [("one_way", ONE_WAY, &IN_ONE_WAY[..]), ("hedged", HEDGED, &IN_HEDGE)] {
             let (reading, account) = (&report[name], books.account(alias).unwrap());
             has(account, &IN_BOTH);
@@ -79,6 +85,18 @@ const IN_ONE_WAY: [&str; 11] = [
     "INSURANCE_CLEAR",
 ];
 const IN_HEDGE: [&str; 4] = ["order PARTIALLY_FILLED", "fee in BNB", "fee in USDC", "position in ETHUSDC"];
+
+const WHILE_WATCHED: [&str; 9] = [
+    "order FILLED",
+    "order CANCELED",
+    "forced order LIQUIDATION",
+    "conditional order FINISHED",
+    "trade as maker",
+    "trade as taker",
+    "REALIZED_PNL",
+    "COMMISSION",
+    "position in ETHUSDT",
+];
 
 /// The account has everything that was wanted.
 #[track_caller]

@@ -17,6 +17,8 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/trade.py");
 pub(super) const ONE_WAY: &str = "one-way";
 /// The account that trades in hedge mode.
 pub(super) const HEDGED: &str = "hedged";
+/// The account that is listened to while it trades.
+pub(super) const WATCHED: &str = "watched";
 const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// When the session begins: an hour after a funding, so that none falls between what is read and what is compared.
@@ -40,19 +42,28 @@ impl Clock for SteppedClock {
     }
 }
 
+/// What the session saw, each time beside what the exchange knew by then.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// On the stream, while it traded.
+    pub(super) watched: (Value, BooksSnapshot),
+    /// By asking, at the end.
+    pub(super) read: (Value, BooksSnapshot),
+}
+
 /// An exchange on a port of its own.
 #[derive(Debug)]
 pub(super) struct Exchange {
     simulator: Arc<Simulator>,
     clock: Arc<SteppedClock>,
     accounts: Vec<SimulatorAccount>,
-    base_url: String,
+    address: String,
 }
 
 impl Exchange {
     pub(super) async fn open() -> Self {
         let mut config = SimulatorConfig::new(7);
-        let mut accounts = vec![SimulatorAccount::named(ONE_WAY), SimulatorAccount::named(HEDGED)];
+        let mut accounts = [ONE_WAY, HEDGED, WATCHED].map(SimulatorAccount::named).to_vec();
         // Its first fees are paid in BNB, until there is none left.
         accounts[1].fees_in_bnb = true;
         accounts[1].deposits.push(("BNB".to_owned(), "0.005".to_owned()));
@@ -65,20 +76,25 @@ impl Exchange {
         let simulator = Simulator::new(config, SimulatorClock::Live(clock.clone())).unwrap();
         let simulator = Arc::new(simulator);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(serve(simulator.clone(), listener, std::future::pending()));
-        Self { simulator, clock, accounts, base_url }
+        Self { simulator, clock, accounts, address }
     }
 
     /// Runs the session, answers what it asks, and passes on what it reported beside what the exchange knew by then.
-    pub(super) async fn trade(&self, python: &Environment) -> (Value, BooksSnapshot) {
+    pub(super) async fn trade(&self, python: &Environment) -> Seen {
         let account = |index: usize| {
             let account = &self.accounts[index];
-            json!({ "base_url": self.base_url, "api_key": account.api_key, "api_secret": account.api_secret })
+            json!({
+                "base_url": format!("http://{}", self.address), "stream_url": format!("ws://{}", self.address),
+                "api_key": account.api_key, "api_secret": account.api_secret,
+            })
         };
-        let accounts = json!({ "one_way": account(0), "hedged": account(1) });
+        let accounts = json!({ "one_way": account(0), "hedged": account(1), "watched": account(2) });
         let mut command = python.command();
         command.arg(SCRIPT).env("STRANGER_ACCOUNTS", accounts.to_string()).env("PYTHONIOENCODING", "utf-8");
+        // Its files import each other, and nothing is to be left behind beside them.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         // Settings of whoever runs the tests are no part of the session.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "PYTHONPATH"] {
             command.env_remove(name);
@@ -92,9 +108,13 @@ impl Exchange {
             let mut text = String::new();
             narration.read_to_string(&mut text).await.map(|_| text)
         });
-        let mut report = None;
+        let (mut watched, mut report) = (None, None);
         while let Some(line) = questions.next_line().await.unwrap() {
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            if let Some(told) = line.get("watched") {
+                watched = Some((told.clone(), self.simulator.books()));
+                continue;
+            }
             if let Some(read) = line.get("report") {
                 report = Some((read.clone(), self.simulator.books()));
                 continue;
@@ -108,7 +128,8 @@ impl Exchange {
         let status = child.wait().await.unwrap();
         let narration = narration.await.unwrap().unwrap();
         assert!(status.success(), "the session ended with {status}:\n{narration}");
-        report.unwrap_or_else(|| panic!("the session reported nothing:\n{narration}"))
+        let reported = |seen: Option<_>| seen.unwrap_or_else(|| panic!("the session reported nothing:\n{narration}"));
+        Seen { watched: reported(watched), read: reported(report) }
     }
 
     fn obey(&self, question: &Value) {
@@ -125,6 +146,10 @@ impl Exchange {
             }
             Some("time") => {
                 self.clock.ahead_ms.fetch_add(question["ms"].as_i64().unwrap(), Ordering::SeqCst);
+            }
+            Some("deposit") => {
+                let (asset, amount) = (question["asset"].as_str().unwrap(), question["amount"].as_str().unwrap());
+                self.simulator.deposit(WATCHED, asset, amount.parse().unwrap()).unwrap();
             }
             _ => panic!("the session asks what nobody knows: {question}"),
         }

@@ -57,7 +57,7 @@ fn known_trade(trade: &TradeTruth) -> Row {
     ])
 }
 
-fn seen_unified(trade: &Value) -> Row {
+pub(super) fn seen_unified(trade: &Value) -> Row {
     row([
         ("symbol", text(trade, "symbol")),
         ("id", text(trade, "id")),
@@ -72,7 +72,7 @@ fn seen_unified(trade: &Value) -> Row {
     ])
 }
 
-fn known_unified(trade: &TradeTruth) -> Row {
+pub(super) fn known_unified(trade: &TradeTruth) -> Row {
     row([
         ("symbol", unified_symbol(&trade.symbol)),
         ("id", trade.id.to_string()),
