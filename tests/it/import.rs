@@ -299,3 +299,29 @@ fn identical_rows_on_both_sides_of_a_cut_are_two() {
         assert_eq!(count(), 4, "{files:?}");
     }
 }
+
+/// Between its rows an export of trades is complete for their contract, and the book knows: a gap in what the exchange
+/// remembers closes when a file fills it. What has no order or is of one side only proves nothing.
+#[tokio::test]
+async fn an_export_says_what_it_is_complete_for() {
+    use ledger_store::{OpenOptions, SqliteStore, SyncRepository as _};
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    sandbox.run(&["import", &one_way("transactions.csv"), &one_way("ccxt-trades.json")]).exits(0);
+    let coverage = async || {
+        let path = sandbox.path().join("fillbook.db");
+        let store = SqliteStore::open(path, &OpenOptions::reading()).unwrap();
+        store.coverage(&ledger_core::AccountId::new("main").unwrap()).await.unwrap()
+    };
+    assert_eq!(coverage().await, []);
+    sandbox.run(&["import", &one_way("trades-legacy.csv")]).exits(0);
+    let spans = coverage().await;
+    let bitcoin = spans.iter().find(|span| span.symbol.as_ref().is_some_and(|it| it.as_str() == "BTCUSDT")).unwrap();
+    assert_eq!((bitcoin.stream.as_str(), bitcoin.grade.as_str()), ("fills", "inferred"));
+    let fills = sandbox.run(&["fills", "--symbol", "BTCUSDT", "--json"]).exits(0).json();
+    let times: Vec<i64> = fills.iter().map(|fill| fill["ts"].as_i64().unwrap() / 1_000 * 1_000).collect();
+    let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+    assert_eq!((bitcoin.since.as_ms(), bitcoin.until.as_ms()), (first + 1_000, *last));
+    // Again, and nothing more is written.
+    sandbox.run(&["import", &one_way("trades-legacy.csv")]).exits(0);
+    assert_eq!(coverage().await, spans);
+}

@@ -4,6 +4,7 @@
 //! whatever stands beside them; bad ones are named with file and line. Positions and round trips are recomputed once,
 //! at the end.
 
+mod coverage;
 mod words;
 
 use std::collections::BTreeMap;
@@ -301,6 +302,7 @@ impl Import<'_> {
             self.output.remark(&format!("{}: times read as {zone}, {by}", self.file));
         }
         self.commit().await?;
+        self.to.cover(file.fills_covered()).await?;
         Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts() })
     }
 

@@ -11,6 +11,7 @@ use super::context::{Context, Parts};
 use super::error::{FileError, Place, RowProblem, shown};
 use super::feed::{BYTE_ORDER_MARK, Feed, Line, Lines};
 use super::layout::Layout;
+use super::reach::{FillsCovered, Reach};
 use super::table::Header;
 use super::text::{JsonElements, JsonLines, Stop, Table, Text, TextRow};
 use super::zone::{Zone, ZoneOrigin, zone_in_name};
@@ -37,6 +38,7 @@ pub struct ImportFile {
     queue: VecDeque<Result<Row, FileError>>,
     is_zip: bool,
     at_end: bool,
+    reach: Reach,
 }
 
 impl ImportFile {
@@ -76,6 +78,7 @@ impl ImportFile {
             queue: VecDeque::new(),
             is_zip,
             at_end: is_database,
+            reach: Reach::default(),
         };
         if is_zip {
             file.begin_archive()?;
@@ -104,6 +107,21 @@ impl ImportFile {
     /// What the next file needs if it is another part of the same export: for [`Options::after`].
     pub fn parts(&self) -> Option<Parts> {
         self.context.parts()
+    }
+
+    /// Which stretches of time an export of trades is complete for, once it was read to its end; nothing for other files.
+    pub fn fills_covered(&self) -> Vec<FillsCovered> {
+        let is_read = self.at_end && self.queue.is_empty();
+        if is_read { self.reach.covered() } else { Vec::new() }
+    }
+
+    /// Notes what an item says about how complete the file is.
+    fn note(&mut self, item: &Result<Row, FileError>) {
+        match item {
+            Ok(Row { result: Ok(statements), .. }) if self.kind.is_trades() => self.reach.note(statements),
+            Ok(Row { result: Ok(_), .. }) => {}
+            Ok(Row { result: Err(_), .. }) | Err(_) => self.reach.unreadable(),
+        }
     }
 
     /// Finds the first member that is recognised; the errors of those in front of it are yielded first.
@@ -323,10 +341,8 @@ impl Iterator for ImportFile {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(item) = self.queue.pop_front() {
-                return Some(item);
-            }
-            if let Some(item) = self.read_in_text() {
+            if let Some(item) = self.queue.pop_front().or_else(|| self.read_in_text()) {
+                self.note(&item);
                 return Some(item);
             }
             if self.at_end || !self.is_zip {

@@ -47,6 +47,7 @@ mod json_split;
 mod layout;
 pub mod ndjson;
 mod orders;
+mod reach;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ use ledger_core::{Asset, Statement};
 pub use context::Parts;
 pub use error::{FileError, Place, RowError, RowProblem};
 pub use import_file::ImportFile;
+pub use reach::FillsCovered;
 pub use zone::{Zone, ZoneError, ZoneOrigin};
 
 /// The longest row that is read, in bytes. Rows of real exports have a few hundred bytes, ccxt objects a few thousand.
@@ -103,6 +105,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it is an export of trades by the exchange.
+    pub fn is_trades(self) -> bool {
+        matches!(self, Self::BinanceTrades | Self::BinanceTradesLegacy | Self::BinanceTradesArchive)
+    }
+
     /// What it is, in words.
     pub fn as_str(self) -> &'static str {
         match self {
