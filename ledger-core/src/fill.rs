@@ -64,6 +64,7 @@ impl Fill {
     }
 
     /// The place of this fill among those of its symbol.
+    #[inline]
     pub fn fold_key(&self) -> FoldKey {
         FoldKey {
             sequence: self.sequence,
@@ -87,6 +88,25 @@ pub struct FoldKey {
     pub fill_id: FillId,
     /// The side, which separates the halves of a self-trade.
     pub side: Side,
+}
+
+impl FoldKey {
+    /// Takes the place of `fill`.
+    #[inline]
+    pub(crate) fn advance(&mut self, fill: &Fill) {
+        (self.sequence, self.at_ms, self.side) = (fill.sequence, fill.time.at.as_ms(), fill.key.side);
+        self.fill_id = fill.key.fill_id.clone();
+    }
+
+    /// Whether `fill` has a place, and it is behind this one.
+    #[inline]
+    pub(crate) fn comes_before(&self, fill: &Fill) -> bool {
+        match (self.sequence, fill.sequence) {
+            (Some(here), Some(there)) if here != there => here < there,
+            (Some(_), Some(_)) | (None, None) => *self < fill.fold_key(),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
 }
 
 impl Fact for Fill {

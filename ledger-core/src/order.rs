@@ -1,17 +1,13 @@
-//! Orders and what happens to them: intents, states, cancels.
+//! Orders and what happens to them.
 //!
 //! An order's facts arrive from many answers in any order. Its state only moves forward (a lattice); its executed
 //! quantity only grows; its terms are those of its latest amendment.
 
-use std::fmt;
-use std::str::FromStr;
-
-use smol_str::SmolStr;
-
 use crate::amount::{Decimal, Price, Quantity};
 use crate::id::{ClientOrderId, EngineLabel, Label, OrderId, SignalId, Symbol};
 use crate::merge::{Fact, Joiner};
-use crate::source::{PositionSide, Side, Source, UnknownName, names, valid_open_name};
+use crate::order_status::{OrderStatus, join_status};
+use crate::source::{PositionSide, Side, Source, names};
 use crate::time::{EventTime, TimestampMs};
 
 /// The two id spaces of orders.
@@ -35,88 +31,6 @@ pub struct OrderKey {
     pub class: OrderClass,
     /// The exchange's id, unique per symbol and class.
     pub order_id: OrderId,
-}
-
-/// Where an order stands. Values are ordered: a later one is believed over an earlier one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum OrderStatus {
-    /// Known only from its fills.
-    Unknown,
-    /// Accepted, nothing executed.
-    New,
-    /// A state that this version does not know, kept as the exchange names it.
-    Other(SmolStr),
-    /// A conditional order whose trigger was hit and that is being placed.
-    Triggering,
-    /// A conditional order that became a regular one.
-    Triggered,
-    /// Some of it executed, the rest working.
-    PartiallyFilled,
-    /// Refused.
-    Rejected,
-    /// Ended by its time in force.
-    Expired,
-    /// Ended by self-trade prevention.
-    ExpiredInMatch,
-    /// Cancelled, perhaps after some of it executed.
-    Canceled,
-    /// A conditional order whose regular order is done.
-    Finished,
-    /// Executed in full.
-    Filled,
-}
-
-impl OrderStatus {
-    const NAMED: &[(Self, &str)] = &[
-        (Self::Unknown, "UNKNOWN"),
-        (Self::New, "NEW"),
-        (Self::Triggering, "TRIGGERING"),
-        (Self::Triggered, "TRIGGERED"),
-        (Self::PartiallyFilled, "PARTIALLY_FILLED"),
-        (Self::Rejected, "REJECTED"),
-        (Self::Expired, "EXPIRED"),
-        (Self::ExpiredInMatch, "EXPIRED_IN_MATCH"),
-        (Self::Canceled, "CANCELED"),
-        (Self::Finished, "FINISHED"),
-        (Self::Filled, "FILLED"),
-    ];
-
-    /// The exchange's name.
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Other(name) => name,
-            known => Self::NAMED.iter().find(|(status, _)| status == known).map_or("UNKNOWN", |(_, name)| name),
-        }
-    }
-
-    /// Whether nothing more can happen to the order.
-    pub fn is_terminal(&self) -> bool {
-        *self >= Self::Rejected
-    }
-}
-
-impl FromStr for OrderStatus {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        if let Some((status, _)) = Self::NAMED.iter().find(|(_, name)| *name == text) {
-            return Ok(status.clone());
-        }
-        if valid_open_name(text) {
-            return Ok(Self::Other(text.into()));
-        }
-        Err(UnknownName {
-            what: "order status",
-            text: crate::id::shorten(text),
-            expected: "a name of letters, digits and `_`, for example FILLED".into(),
-        })
-    }
-}
-
-impl fmt::Display for OrderStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 /// Why a round trip ended.
@@ -293,17 +207,6 @@ fn join_executed(left: Option<&Execution>, right: Option<&Execution>, j: &mut Jo
     Some(Execution { qty, avg_price, is_final: left.is_final })
 }
 
-/// A status only moves forward, and two different ends cannot both be true. An end that fillbook inferred ends the order
-/// as long as nobody states another one: it gives way to any, and is no side of a dispute.
-fn join_status(left: &OrderStatus, right: &OrderStatus, j: &mut Joiner<'_>) -> OrderStatus {
-    let sources = j.sources("status");
-    let is_end = |status: &OrderStatus, source| status.is_terminal() && source != Source::Repair;
-    if left != right && is_end(left, sources.0) && is_end(right, sources.1) {
-        j.conflict("status");
-    }
-    j.latest_by("status", left, right, |status, source| (is_end(status, source), status.is_terminal()))
-}
-
 impl Fact for Order {
     type Key = OrderKey;
 
@@ -346,112 +249,6 @@ impl Fact for Order {
     }
 }
 
-/// What an intended order is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IntentRole {
-    /// Opens a position.
-    Entry,
-    /// Adds to a losing position (dollar-cost averaging).
-    Dca,
-    /// Closes a position.
-    Exit,
-    /// Waits to close at a profit.
-    TakeProfit,
-    /// Waits to close at a loss.
-    StopLoss,
-}
-
-names!(IntentRole, "intent role", {
-    Entry = "entry", Dca = "dca", Exit = "exit", TakeProfit = "take_profit", StopLoss = "stop_loss",
-});
-
-/// What became of an order that was sent. Unknown is resolved by asking, never assumed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum IntentOutcome {
-    /// Written down, perhaps not sent yet.
-    Pending,
-    /// Sent, and the answer never came or did not tell.
-    Unknown,
-    /// The exchange refused it, or it is proven never to have arrived.
-    Rejected,
-    /// The exchange has it.
-    Accepted,
-}
-
-names!(IntentOutcome, "intent outcome", {
-    Pending = "pending", Unknown = "unknown", Rejected = "rejected", Accepted = "accepted",
-});
-
-/// An order that is about to be sent: written before sending, so that a crash cannot lose it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct OrderIntent {
-    /// The id it is sent with: the key.
-    pub client_order_id: ClientOrderId,
-    /// The contract.
-    pub symbol: Symbol,
-    /// Which id space the order will be in.
-    pub class: OrderClass,
-    /// The direction.
-    pub side: Side,
-    /// The position it is to change.
-    pub position_side: Option<PositionSide>,
-    /// What it is for.
-    pub role: IntentRole,
-    /// Which addition to the position, from 1; 0 when it is none.
-    pub dca_step: u32,
-    /// Which try, from 1.
-    pub attempt: u32,
-    /// The exchange's order type.
-    pub order_type: Label,
-    /// The quantity asked for.
-    pub qty: Option<Quantity>,
-    /// The limit price.
-    pub price: Option<Price>,
-    /// The trigger price.
-    pub trigger_price: Option<Price>,
-    /// Whether it may only reduce.
-    pub reduce_only: bool,
-    /// The signal behind it.
-    pub signal_id: Option<SignalId>,
-    /// The strategy behind it.
-    pub engine: Option<EngineLabel>,
-    /// When it was written, by the bot's clock.
-    pub created_local: TimestampMs,
-    /// What became of it.
-    pub outcome: IntentOutcome,
-}
-
-impl Fact for OrderIntent {
-    type Key = ClientOrderId;
-
-    fn key(&self) -> ClientOrderId {
-        self.client_order_id.clone()
-    }
-
-    fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
-        Self {
-            client_order_id: self.client_order_id.clone(),
-            symbol: j.required("symbol", &self.symbol, &other.symbol),
-            class: j.required("order_class", &self.class, &other.class),
-            side: j.required("side", &self.side, &other.side),
-            position_side: j.optional("position_side", self.position_side.as_ref(), other.position_side.as_ref()),
-            role: j.required("role", &self.role, &other.role),
-            dca_step: j.required("dca_step", &self.dca_step, &other.dca_step),
-            attempt: j.required("attempt", &self.attempt, &other.attempt),
-            order_type: j.required("order_type", &self.order_type, &other.order_type),
-            qty: j.optional("qty", self.qty.as_ref(), other.qty.as_ref()),
-            price: j.optional("price", self.price.as_ref(), other.price.as_ref()),
-            trigger_price: j.optional("trigger_price", self.trigger_price.as_ref(), other.trigger_price.as_ref()),
-            reduce_only: j.required("reduce_only", &self.reduce_only, &other.reduce_only),
-            signal_id: j.optional("signal_id", self.signal_id.as_ref(), other.signal_id.as_ref()),
-            engine: j.optional("engine", self.engine.as_ref(), other.engine.as_ref()),
-            created_local: j.required("created_local_ms", &self.created_local, &other.created_local),
-            outcome: j.latest("outcome", &self.outcome, &other.outcome),
-        }
-    }
-}
-
 /// The end of an order by cancellation, as a fact of its own: who did it and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -479,23 +276,6 @@ impl Fact for Cancel {
             side: j.optional("side", self.side.as_ref(), other.side.as_ref()),
             time: j.time("ts", Some(&self.time), Some(&other.time)).unwrap_or(self.time),
             reason: j.optional("reason", self.reason.as_ref(), other.reason.as_ref()),
-        }
-    }
-}
-
-#[cfg(feature = "serde")]
-mod text_serde {
-    use super::OrderStatus;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-
-    impl Serialize for OrderStatus {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.serialize_str(self.as_str())
-        }
-    }
-    impl<'de> Deserialize<'de> for OrderStatus {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
         }
     }
 }

@@ -15,156 +15,9 @@
 //! 3. `long_and_short_mirror_each_other`.
 //! 4. `a_flip_is_a_close_and_an_open`.
 
-use crate::amount::{Decimal, MathError, Price, Quantity, SCALE_MAX, mul, mul_div_round, pow10};
-use crate::instrument::{ContractKind, Instrument};
+use crate::amount::{Decimal, MathError, Price, Quantity, Value, add_symmetric, mul_div_round, shift_left};
+use crate::contract::Contract;
 use crate::source::Side;
-
-/// An amount of the settle asset in units of 10^-18: the fixed scale that position math works at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Value(i128);
-
-impl Value {
-    /// Nothing.
-    pub const ZERO: Self = Self(0);
-
-    /// The exact value of a decimal.
-    ///
-    /// # Errors
-    /// [`MathError::Overflow`] beyond about 1.7e20.
-    #[inline]
-    pub fn from_decimal(amount: Decimal) -> Result<Self, MathError> {
-        amount.mantissa_at(SCALE_MAX).map(Self)
-    }
-
-    /// The same amount as a [`Decimal`].
-    ///
-    /// # Errors
-    /// Never in practice: every value that arithmetic produces is a decimal.
-    #[inline]
-    pub fn to_decimal(self) -> Result<Decimal, MathError> {
-        Decimal::new(self.0, SCALE_MAX)
-    }
-
-    /// The exact sum.
-    ///
-    /// # Errors
-    /// [`MathError::Overflow`].
-    #[inline]
-    pub fn checked_add(self, other: Self) -> Result<Self, MathError> {
-        add_symmetric(self.0, other.0).map(Self)
-    }
-
-    /// The exact difference.
-    ///
-    /// # Errors
-    /// [`MathError::Overflow`].
-    #[inline]
-    pub fn checked_sub(self, other: Self) -> Result<Self, MathError> {
-        add_symmetric(self.0, -other.0).map(Self)
-    }
-
-    /// Whether this is nothing.
-    #[inline]
-    pub fn is_zero(self) -> bool {
-        self.0 == 0
-    }
-
-    #[inline]
-    fn signed(magnitude: i128, positive: bool) -> Self {
-        Self(if positive { magnitude } else { -magnitude })
-    }
-}
-
-/// What position math needs to know of an instrument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Contract {
-    kind: ContractKind,
-    multiplier: Quantity,
-}
-
-impl Contract {
-    /// How the contract pays.
-    pub fn kind(self) -> ContractKind {
-        self.kind
-    }
-
-    /// The contract's size: see [`Instrument::multiplier`].
-    pub fn multiplier(self) -> Quantity {
-        self.multiplier
-    }
-
-    /// The unsigned value of `qty` at `price` in the settle asset.
-    #[inline]
-    fn value(self, qty: Quantity, price: Price) -> Result<i128, MathError> {
-        let (qty, price, multiplier) = (qty.get(), price.get(), self.multiplier.get());
-        if self.kind == ContractKind::Linear && multiplier == Decimal::ONE {
-            // Nearly every contract and fill: one multiplication, one shift to the fixed scale.
-            let shift = SCALE_MAX.checked_sub(qty.scale() + price.scale()).and_then(pow10);
-            if let (Some(product), Some(factor)) = (mul(qty.mantissa(), price.mantissa()), shift) {
-                return mul(product, factor).ok_or(MathError::Overflow);
-            }
-        }
-        let size = mul(qty.mantissa(), multiplier.mantissa()).ok_or(MathError::Overflow)?;
-        let size_scale = qty.scale() + multiplier.scale();
-        match self.kind {
-            ContractKind::Linear => {
-                let product = mul(size, price.mantissa()).ok_or(MathError::Overflow)?;
-                let scale = size_scale + price.scale();
-                if let Some(shift) = SCALE_MAX.checked_sub(scale) {
-                    return pow10(shift).and_then(|factor| mul(product, factor)).ok_or(MathError::Overflow);
-                }
-                let unit = pow10(scale - SCALE_MAX).ok_or(MathError::LostDigits)?;
-                if product % unit == 0 { Ok(product / unit) } else { Err(MathError::LostDigits) }
-            }
-            ContractKind::Inverse => {
-                // size / price at scale 18 = size x 10^(18 + price scale) / (price x 10^size scale)
-                let numerator = pow10(SCALE_MAX + price.scale()).ok_or(MathError::Overflow)?;
-                let denominator = pow10(size_scale)
-                    .and_then(|factor| price.mantissa().checked_mul(factor))
-                    .ok_or(MathError::Overflow)?;
-                mul_div_round(size, numerator, denominator)
-            }
-        }
-    }
-
-    /// The cost that buying or selling `qty` at `price` adds; its negative is the cash flow.
-    #[inline]
-    fn cost(self, side: Side, qty: Quantity, price: Price) -> Result<Value, MathError> {
-        let positive = (side == Side::Buy) == (self.kind == ContractKind::Linear);
-        Ok(Value::signed(self.value(qty, price)?, positive))
-    }
-
-    /// The average price of `qty` that cost `cost` in all, both of either sign, rounded half to even at `scale`.
-    ///
-    /// # Errors
-    /// [`MathError::DivisionByZero`] for a quantity or inverse cost of zero; [`MathError::Overflow`].
-    pub fn average_price(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
-        let size = qty.abs().checked_mul(self.multiplier.get())?;
-        let cost = cost.to_decimal()?.abs();
-        match self.kind {
-            ContractKind::Linear => cost.div_round(size, scale),
-            ContractKind::Inverse => size.div_round(cost, scale),
-        }
-    }
-
-    /// [`Contract::average_price`] of a quantity at the scale of values.
-    pub(crate) fn average_of(self, qty: Value, cost: Value, scale: u8) -> Result<Decimal, MathError> {
-        if self.kind == ContractKind::Linear
-            && self.multiplier.get() == Decimal::ONE
-            && let Some(unit) = pow10(scale)
-        {
-            return Decimal::new(mul_div_round(cost.0.abs(), unit, qty.0.abs())?, scale);
-        }
-        self.average_price(qty.to_decimal()?, cost, scale)
-    }
-}
-
-impl From<&Instrument> for Contract {
-    fn from(instrument: &Instrument) -> Self {
-        Self { kind: instrument.kind, multiplier: instrument.multiplier }
-    }
-}
 
 /// What a fill did to a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +30,17 @@ pub enum Change {
     Close,
     /// Closed all of it and opened the rest in the other direction.
     Flip,
+}
+
+/// A fill as a position sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    /// Its quantity, unsigned, in units of 10^-[`Position::scale`].
+    pub(crate) units: i128,
+    /// What it adds to the open cost.
+    pub(crate) cost: Value,
+    /// What is open after it, signed, in the same units.
+    pub(crate) open: i128,
 }
 
 /// The money side of one fill.
@@ -196,6 +60,26 @@ pub struct Applied {
 }
 
 impl Applied {
+    /// What a fill does that [increases](Position::is_increased_by) the position.
+    #[inline]
+    fn increase(part: &Part, scale: u8) -> Self {
+        Self {
+            change: Change::Increase,
+            realized: Value::ZERO,
+            cash_flow: part.cost.negated(),
+            opened_cost: part.cost,
+            closed_qty: 0,
+            qty: part.units,
+            scale,
+        }
+    }
+
+    /// Where [`Position::diminish`] writes its answer.
+    #[inline]
+    pub(crate) fn blank() -> Self {
+        Self::increase(&Part { units: 0, cost: Value::ZERO, open: 0 }, 0)
+    }
+
     /// How much of the position was closed, unsigned.
     ///
     /// # Errors
@@ -212,6 +96,24 @@ impl Applied {
     #[inline]
     pub fn opened_qty(&self) -> Result<Decimal, MathError> {
         Decimal::new(self.qty - self.closed_qty, self.scale)
+    }
+
+    /// What was closed, in units of 10^-[`Applied::scale`].
+    #[inline]
+    pub(crate) fn closed_units(&self) -> i128 {
+        self.closed_qty
+    }
+
+    /// What was opened, in units of 10^-[`Applied::scale`].
+    #[inline]
+    pub(crate) fn opened_units(&self) -> i128 {
+        self.qty - self.closed_qty
+    }
+
+    /// The scale of the position it was applied to.
+    #[inline]
+    pub(crate) fn scale(&self) -> u8 {
+        self.scale
     }
 
     /// The cash that the closing part moved.
@@ -293,12 +195,16 @@ impl Position {
         Decimal::new(self.qty, self.scale)
     }
 
-    /// The open quantity, unsigned, at the scale of values.
+    /// The open quantity, unsigned, in units of 10^-[`Position::scale`].
     #[inline]
-    pub(crate) fn size(&self) -> Result<Value, MathError> {
-        let factor = SCALE_MAX.checked_sub(self.scale).and_then(pow10).ok_or(MathError::LostDigits)?;
-        let size = mul(self.qty.abs(), factor).ok_or(MathError::Overflow)?;
-        Ok(Value(size))
+    pub(crate) fn units(&self) -> i128 {
+        self.qty.abs()
+    }
+
+    /// The scale of the finest quantity that it has seen.
+    #[inline]
+    pub(crate) fn scale(&self) -> u8 {
+        self.scale
     }
 
     /// Whether `side` would make the position larger (or open it).
@@ -348,46 +254,76 @@ impl Position {
     /// unchanged.
     #[inline]
     pub fn apply(&mut self, contract: Contract, side: Side, qty: Quantity, price: Price) -> Result<Applied, MathError> {
-        let mut next = *self;
-        next.rescale(qty.get().scale())?;
-        let size = qty.get().mantissa_at(next.scale)?;
-        let delta = if side == Side::Buy { size } else { -size };
-        let cost = contract.cost(side, qty, price)?;
-        let cash_flow = Value(-cost.0);
-        let scale = next.scale;
-        let applied = |change, realized, opened_cost, closed_qty| Applied {
-            change,
-            realized,
-            cash_flow,
-            opened_cost,
-            closed_qty,
-            qty: size,
-            scale,
-        };
-        let open = add_symmetric(next.qty, delta)?;
-        let result = if next.is_increased_by(side) {
-            next.increase(open, add_symmetric(next.cost, cost.0)?);
-            applied(Change::Increase, Value::ZERO, cost, 0)
-        } else if open == 0 {
-            let realized = cash_flow.checked_sub(Value(next.cost))?;
-            next = Self::FLAT;
-            applied(Change::Close, realized, Value::ZERO, size)
-        } else if (open > 0) == (next.qty > 0) {
-            let remaining = mul_div_round(next.cost_base, open, next.qty_base)?;
-            let realized = Value(remaining).checked_sub(Value(next.cost))?.checked_add(cash_flow)?;
-            (next.qty, next.cost) = (open, remaining);
-            applied(Change::Reduce, realized, Value::ZERO, size)
-        } else {
-            let rest = Quantity::new(Decimal::new(open.abs(), scale)?).map_err(|_| MathError::Overflow)?;
-            let opened = contract.cost(side, rest, price)?;
-            let closing = cost.checked_sub(opened)?;
-            let realized = Value(-closing.0).checked_sub(Value(next.cost))?;
-            let closed = next.qty.abs();
-            next.increase(open, opened.0);
-            applied(Change::Flip, realized, opened, closed)
-        };
-        *self = next;
-        Ok(result)
+        let part = self.measure(&contract, side, qty, price)?;
+        if self.is_increased_by(side) {
+            self.enlarge(&part)?;
+            return Ok(Applied::increase(&part, self.scale));
+        }
+        let mut applied = Applied::increase(&part, self.scale);
+        self.diminish(&contract, side, price, &part, &mut applied)?;
+        Ok(applied)
+    }
+
+    /// What a fill is to this position, which takes its scale.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call would pass all of it through memory, at the price of the arithmetic"
+    )]
+    pub(crate) fn measure(
+        &mut self,
+        contract: &Contract,
+        side: Side,
+        qty: Quantity,
+        price: Price,
+    ) -> Result<Part, MathError> {
+        self.rescale(qty.get().scale())?;
+        let units = qty.get().mantissa_at(self.scale)?;
+        let open = add_symmetric(self.qty, if side == Side::Buy { units } else { -units })?;
+        Ok(Part { units, cost: contract.cost(side, qty, price)?, open })
+    }
+
+    /// Applies a fill that [increases](Position::is_increased_by) the position.
+    #[inline]
+    pub(crate) fn enlarge(&mut self, part: &Part) -> Result<(), MathError> {
+        self.increase(part.open, add_symmetric(self.cost, part.cost.0)?);
+        Ok(())
+    }
+
+    /// Applies a fill that does not increase the position. The answer is written in place: copied out of a `Result`, it
+    /// would cost as much as the arithmetic.
+    #[inline]
+    pub(crate) fn diminish(
+        &mut self,
+        contract: &Contract,
+        side: Side,
+        price: Price,
+        part: &Part,
+        applied: &mut Applied,
+    ) -> Result<(), MathError> {
+        let &Part { units, cost, open } = part;
+        (applied.cash_flow, applied.qty, applied.scale) = (cost.negated(), units, self.scale);
+        if open != 0 && (open > 0) == (self.qty > 0) {
+            let remaining = mul_div_round(self.cost_base, open, self.qty_base)?;
+            let released = add_symmetric(remaining, -self.cost)?;
+            applied.realized = Value(add_symmetric(released, -cost.0)?);
+            (applied.change, applied.closed_qty, applied.opened_cost) = (Change::Reduce, units, Value::ZERO);
+            (self.qty, self.cost) = (open, remaining);
+            return Ok(());
+        }
+        let opened = if open == 0 { Value::ZERO } else { self.beyond(contract, side, open, price)? };
+        let closing = cost.checked_sub(opened)?;
+        applied.realized = Value(add_symmetric(-self.cost, -closing.0)?);
+        applied.change = if open == 0 { Change::Close } else { Change::Flip };
+        (applied.closed_qty, applied.opened_cost) = (self.qty.abs(), opened);
+        self.increase(open, opened.0);
+        Ok(())
+    }
+
+    /// The cost of what a flip opens.
+    fn beyond(&self, contract: &Contract, side: Side, open: i128, price: Price) -> Result<Value, MathError> {
+        let rest = Quantity::new(Decimal::new(open.abs(), self.scale)?).map_err(|_| MathError::Overflow)?;
+        contract.cost(side, rest, price)
     }
 
     #[inline]
@@ -399,13 +335,14 @@ impl Position {
     /// Makes room for quantities with `scale` decimals. Ratios of quantities, all that is ever used, do not change.
     #[inline]
     fn rescale(&mut self, scale: u8) -> Result<(), MathError> {
-        let Some(shift) = scale.checked_sub(self.scale).filter(|shift| *shift > 0) else {
-            return Ok(());
-        };
-        let factor = pow10(shift).ok_or(MathError::Overflow)?;
-        self.qty = self.qty.checked_mul(factor).ok_or(MathError::Overflow)?;
-        self.qty_base = self.qty_base.checked_mul(factor).ok_or(MathError::Overflow)?;
-        self.scale = scale;
+        if scale > self.scale { self.rescale_to(scale) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn rescale_to(&mut self, scale: u8) -> Result<(), MathError> {
+        let shift = scale - self.scale;
+        let (qty, qty_base) = (shift_left(self.qty, shift)?, shift_left(self.qty_base, shift)?);
+        (self.qty, self.qty_base, self.scale) = (qty, qty_base, scale);
         Ok(())
     }
 }
@@ -423,28 +360,11 @@ impl PartialEq for Position {
 
 impl Eq for Position {}
 
-/// The sum, without `i128::MIN`, which has no negation.
-#[inline]
-fn add_symmetric(a: i128, b: i128) -> Result<i128, MathError> {
-    a.checked_add(b).filter(|sum| *sum != i128::MIN).ok_or(MathError::Overflow)
-}
-
 #[cfg(feature = "serde")]
 mod text_serde {
     use super::{Position, Value};
-    use crate::amount::Decimal;
+    use crate::amount::{Decimal, SCALE_MAX};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
-
-    impl Serialize for Value {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            self.to_decimal().map_err(S::Error::custom)?.serialize(serializer)
-        }
-    }
-    impl<'de> Deserialize<'de> for Value {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            Value::from_decimal(Decimal::deserialize(deserializer)?).map_err(D::Error::custom)
-        }
-    }
 
     #[derive(Serialize, Deserialize)]
     struct Parts {
@@ -473,7 +393,7 @@ mod text_serde {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
             let parts = Parts::deserialize(deserializer)?;
             let scale = parts.scale;
-            if scale > super::SCALE_MAX {
+            if scale > SCALE_MAX {
                 return Err(D::Error::custom("a position has a scale of at most 18"));
             }
             let mantissa = |value: Decimal| value.mantissa_at(scale).map_err(D::Error::custom);

@@ -1,11 +1,10 @@
 //! Round trips: from flat to flat, or through a flip.
 
-use crate::amount::{Decimal, MathError};
+use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::{CertainTotal, Certainty};
 use crate::fill::Fee;
 use crate::id::{Asset, ClientOrderId, EngineLabel, FillId, Label, Symbol};
 use crate::order::ExitReason;
-use crate::position::Value;
 use crate::source::{PositionSide, Side, names};
 use crate::time::TimestampMs;
 
@@ -204,6 +203,7 @@ impl Tally {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
         self.known = self.known.checked_add(other.known)?;
         self.estimated = self.estimated.checked_add(other.estimated)?;
@@ -241,7 +241,15 @@ pub(crate) struct AssetTallies {
 }
 
 impl AssetTallies {
+    /// Adds an amount.
     #[inline]
+    pub(crate) fn add(&mut self, asset: &Asset, amount: Value, certainty: Certainty) -> Result<(), MathError> {
+        match &mut self.first {
+            Some((first, tally)) if first == asset => tally.add(amount, certainty),
+            _ => self.of(asset).add(amount, certainty),
+        }
+    }
+
     pub(crate) fn of(&mut self, asset: &Asset) -> &mut Tally {
         if self.first.as_ref().is_none_or(|(first, _)| first == asset) {
             return &mut self.first.get_or_insert_with(|| (asset.clone(), Tally::default())).1;
@@ -253,12 +261,23 @@ impl AssetTallies {
         &mut self.others[at].1
     }
 
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.first = None;
+        self.others.clear();
+    }
+
     fn iter(&self) -> impl Iterator<Item = &(Asset, Tally)> {
         self.first.iter().chain(&self.others)
     }
 
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
-        other.iter().try_for_each(|(asset, tally)| self.of(asset).merge(tally))
+        match (&mut self.first, &other.first) {
+            (Some((here, tally)), Some((there, more))) if here == there => tally.merge(more)?,
+            (_, Some((asset, more))) => self.of(asset).merge(more)?,
+            (_, None) => {}
+        }
+        other.others.iter().try_for_each(|(asset, tally)| self.of(asset).merge(tally))
     }
 
     /// By asset name, so that equal sums are equal whatever the order of events.

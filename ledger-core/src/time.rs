@@ -29,6 +29,7 @@ impl TimestampMs {
     }
 
     /// Milliseconds since 1970-01-01 UTC.
+    #[inline]
     pub fn as_ms(self) -> i64 {
         self.0
     }

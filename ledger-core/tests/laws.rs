@@ -386,10 +386,25 @@ mod merging {
             }).map(|order| order.fact.status.clone()).collect::<BTreeSet<_>>();
             let (stated, inferred) = (ends(false), ends(true));
             prop_assert_eq!(one.conflicts.contains("status"), stated.len() > 1);
-            match stated.last().or(inferred.last()) {
-                Some(end) => prop_assert_eq!(&one.fact.status, end),
-                None => prop_assert!(!one.fact.status.is_terminal()),
+            prop_assert_eq!(one.fact.status.is_terminal(), !(stated.is_empty() && inferred.is_empty()));
+            if !stated.is_empty() {
+                prop_assert!(stated.contains(&one.fact.status));
             }
+        }
+
+        /// How REST says that an order ended stands, whatever others say before or after; without that, the furthest of
+        /// what is stated.
+        #[test]
+        fn the_last_word_on_how_an_order_ended_stands(orders in prop::collection::vec(stated_orders(), 2..6), seed in any::<u64>()) {
+            let one = in_any_order(&orders, seed)?;
+            let furthest = |wanted: &dyn Fn(&Sourced<Order>) -> bool| {
+                orders.iter().filter(|order| wanted(order)).map(|order| &order.fact.status).max()
+            };
+            let by_rest = |order: &Sourced<Order>| order.provenance.source == Source::Rest;
+            let expected = furthest(&|order| order.fact.status.is_terminal() && by_rest(order))
+                .or(furthest(&|order| order.fact.status.is_terminal() && order.provenance.source != Source::Repair))
+                .or(furthest(&|_| true));
+            prop_assert_eq!(Some(&one.fact.status), expected);
         }
 
         #[test]
@@ -417,6 +432,27 @@ mod merging {
         let (one, two) = (fold(facts), fold(&shuffled));
         prop_assert_eq!(&one, &two);
         Ok(one)
+    }
+
+    /// A stream that says FILLED of an order that REST lists as cancelled is a mistake of the stream, in either order.
+    #[test]
+    fn rest_decides_how_an_order_ended() {
+        let said = |status: &str, source: Source| {
+            let mut order = support::order("1");
+            order.status = status.parse().unwrap();
+            Sourced::new(order.stated_by(source), source)
+        };
+        let (rest, stream) = (said("CANCELED", Source::Rest), said("FILLED", Source::Stream));
+        for (first, second) in [(&rest, &stream), (&stream, &rest)] {
+            let merged = merge(first, second).0;
+            assert_eq!(merged.fact.status.as_str(), "CANCELED");
+            assert_eq!(merged.provenance.of("status"), Source::Rest);
+            assert!(merged.conflicts.contains("status"));
+        }
+        // What REST says of an order that is still working is no last word.
+        let merged = merge(&said("PARTIALLY_FILLED", Source::Rest), &stream).0;
+        assert_eq!(merged.fact.status.as_str(), "FILLED");
+        assert!(merged.conflicts.is_empty());
     }
 
     #[test]

@@ -148,12 +148,42 @@ impl Bare {
 }
 
 /// The whole fold: positions, round trips, fees per asset, certainty.
-#[inline(never)]
-fn take_fills(fold: &mut SymbolFold, fills: &[Fill]) -> Result<(), Box<dyn Error>> {
-    for fill in fills {
-        black_box(fold.apply(FoldEvent::Fill { fill, order: None })?);
+struct Whole {
+    fold: SymbolFold,
+    /// Whether the record of each round trip that ends is made: averages, totals as decimals.
+    records: bool,
+    realized: Value,
+    closed: u64,
+}
+
+impl Whole {
+    fn new(instrument: &Instrument, anchor: &Anchor, records: bool) -> Result<Self, Box<dyn Error>> {
+        let mut fold = SymbolFold::new(instrument);
+        fold.apply(FoldEvent::Anchor(anchor))?;
+        Ok(Self {
+            fold,
+            records,
+            realized: Value::ZERO,
+            closed: 0,
+        })
     }
-    Ok(())
+
+    #[inline(never)]
+    fn take(&mut self, fills: &[Fill]) -> Result<(), Box<dyn Error>> {
+        for fill in fills {
+            let step = self.fold.apply(FoldEvent::Fill { fill, order: None })?;
+            if let Some(realized) = black_box(step.realized()) {
+                self.realized = self.realized.checked_add(realized)?;
+            }
+            if let Some(closed) = black_box(step.closed()) {
+                self.closed += 1;
+                if self.records {
+                    black_box(closed.record()?);
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Barter's position manager. It takes fees off the realized profit by itself.
@@ -210,7 +240,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         derivation: Label::new("a new account")?,
         withdrawn: None,
     };
-    let mut best = [Duration::MAX; 3];
+    let mut best = [Duration::MAX; 4];
     let mut results = None;
     for _ in 0..rounds {
         let mut bare = Bare {
@@ -219,17 +249,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             realized: Value::ZERO,
             fees: Value::ZERO,
         };
-        let mut fold = SymbolFold::new(&instrument);
-        fold.apply(FoldEvent::Anchor(&anchor))?;
+        let mut whole = Whole::new(&instrument, &anchor, false)?;
+        let mut recorded = Whole::new(&instrument, &anchor, true)?;
         let mut peer = Peer::default();
-        let mut spent = [Duration::ZERO; 3];
+        let mut spent = [Duration::ZERO; 4];
         for (page, raw) in raw.chunks(PAGE).enumerate() {
             let (ours, theirs) = (fills(raw, page * PAGE)?, trades(raw, page * PAGE));
             // Each starts with its page read once, so that none pays for the memory of another.
             spent[0] += timed(|| bare.take(black_box(&ours)))?;
-            spent[1] += timed(|| take_fills(&mut fold, black_box(&ours)))?;
+            spent[1] += timed(|| whole.take(black_box(&ours)))?;
+            spent[2] += timed(|| recorded.take(black_box(&ours)))?;
             black_box(theirs.iter().map(|trade| trade.quantity).sum::<PeerDecimal>());
-            spent[2] += timed(|| {
+            spent[3] += timed(|| {
                 peer.take(black_box(&theirs));
                 Ok(())
             })?;
@@ -237,15 +268,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (best, spent) in best.iter_mut().zip(spent) {
             *best = spent.min(*best);
         }
-        results = Some((bare, fold, peer));
+        results = Some((bare, whole, recorded, peer));
     }
-    let (bare, fold, peer) = results.ok_or("no rounds")?;
+    let (bare, whole, recorded, peer) = results.ok_or("no rounds")?;
     let position = bare.realized.checked_sub(bare.fees)?.to_decimal()?;
-    let positions = fold.positions()?;
+    let positions = whole.fold.positions()?;
     let derived = positions.first().ok_or("no position")?;
     let fees = derived.fees.first().ok_or("no fees")?.total.known;
-    let (round_trips, fold) = (fold.closed_count(), derived.realized.known.checked_sub(fees)?);
-    if position != fold || round_trips != peer.closed {
+    let (round_trips, fold) = (whole.closed, derived.realized.known.checked_sub(fees)?);
+    let told = whole.realized.checked_sub(bare.fees)?.to_decimal()?;
+    let recorded_alike = recorded.fold == whole.fold && recorded.closed == round_trips;
+    if position != fold || told != fold || !recorded_alike || round_trips != peer.closed {
         return Err(format!(
             "position {position} and fold {fold}, {round_trips} and {} round trips",
             peer.closed
@@ -264,7 +297,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err(format!("realized less fees: {fold} here, {barter} there").into());
     }
     println!("{count} fills, {round_trips} round trips, realized less fees {fold} (barter differs by {difference})");
-    let [position, fold, barter] = best.map(|time| nanoseconds_a_fill(time, count));
+    let [position, fold, recorded, barter] = best.map(|time| nanoseconds_a_fill(time, count));
     println!(
         "position and fees      {position:7.1} ns a fill   barter / ours {:6.1}",
         barter / position
@@ -272,6 +305,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "symbol fold            {fold:7.1} ns a fill   barter / ours {:6.1}",
         barter / fold
+    );
+    println!(
+        "  and its records      {recorded:7.1} ns a fill   barter / ours {:6.1}",
+        barter / recorded
     );
     println!("barter PositionManager {barter:7.1} ns a fill   (best of {rounds} rounds each)");
     Ok(())

@@ -11,9 +11,9 @@
 //! One agreement alone proves nothing: an unseen position entered at the very same price (a grid bot's, say) realizes
 //! the same profit per unit.
 
-use crate::amount::{Decimal, MathError};
+use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::Certainty;
-use crate::position::{Applied, Position, Value};
+use crate::position::{Applied, Position};
 
 /// Decimals of the quantities that are compared; slacks are rounded up at it.
 const SCALE: u8 = 16;

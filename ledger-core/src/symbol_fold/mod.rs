@@ -31,177 +31,42 @@
 //! 7. `funding_of_a_fills_own_millisecond_is_an_estimate`.
 
 mod beginning;
+mod closed_trip;
+mod derived_position;
+mod error;
+mod event;
 mod open_trip;
+mod side_fold;
+mod sizes;
+mod tolerance;
 mod trading;
 
-use thiserror::Error;
+pub use self::closed_trip::ClosedTrip;
+pub use self::derived_position::DerivedPosition;
+pub use self::error::FoldError;
+pub use self::event::{FoldEvent, Residual, Step};
 
-use self::beginning::Beginning;
-use self::open_trip::OpenTrip;
-use self::trading::Tolerance;
+use self::closed_trip::{Done, Shelf};
+use self::side_fold::SideFold;
+use self::tolerance::Tolerance;
 
-use crate::amount::{Decimal, MathError, Price, Quantity};
-use crate::certainty::{CertainTotal, Certainty};
-use crate::fill::{Fill, FoldKey};
-use crate::id::{Asset, FillId, OrderId, Symbol};
-use crate::income::Income;
+use crate::amount::{Decimal, MathError, Price, Quantity, Value};
+use crate::certainty::Certainty;
+use crate::contract::Contract;
+use crate::fill::{Fee, Fill, FoldKey};
+use crate::id::{Asset, FillId, Symbol};
 use crate::instrument::Instrument;
-use crate::position::{Contract, Position, Value};
-use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip, Tally};
-use crate::snapshot::Anchor;
+use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip};
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
 
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 3;
+pub const FOLD_VERSION: u32 = 4;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
-
-/// What an order has executed beyond its recorded fills.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Residual {
-    /// The order.
-    pub order_id: OrderId,
-    /// Its direction.
-    pub side: Side,
-    /// The position it changed; `None` stands for [`PositionSide::Net`].
-    pub position_side: Option<PositionSide>,
-    /// The executed quantity that no fill accounts for.
-    pub qty: Quantity,
-    /// Its average price, from the order's average price and the fills that are there; absent when that is not
-    /// stated.
-    pub price: Option<Price>,
-    /// When the order last changed.
-    pub at: TimestampMs,
-}
-
-/// One step of the fold.
-#[derive(Debug, Clone, Copy)]
-pub enum FoldEvent<'a> {
-    /// A fill, in the order of its [`FoldKey`].
-    Fill {
-        /// The fill; its position side must be known.
-        fill: &'a Fill,
-        /// Its order, where the book has it.
-        order: Option<&'a OrderContext>,
-    },
-    /// The unaccounted part of an order. Comes before the first fill with a later time.
-    Residual {
-        /// The residual.
-        residual: &'a Residual,
-        /// Its order.
-        order: Option<&'a OrderContext>,
-    },
-    /// All funding rows of one [funding instant](crate::funding_instant). Comes before the first fill at or after the
-    /// instant: of a fill whose time says only the full hour's second, nearly all of that second lies behind it. What a
-    /// position got becomes an estimate when a fill of the very same millisecond changes it: nothing tells which of the
-    /// two came first.
-    Funding(&'a [Income]),
-    /// A stated position. Comes before the first fill at or after its time.
-    Anchor(&'a Anchor),
-}
-
-/// What a step did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Step {
-    /// The round trip that it ended.
-    pub closed: Option<Box<RoundTrip>>,
-    /// What a fill realized, by the fold; absent when that is unknown or nothing was closed.
-    pub realized: Option<Value>,
-    /// Whether the exchange's realized profit for this fill differs from the fold's by more than
-    /// [`SymbolFold::pnl_tolerance`].
-    pub pnl_mismatch: bool,
-}
-
-/// Why a symbol cannot be folded.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum FoldError {
-    /// The event belongs to another symbol.
-    #[error("an event of {found} was given to the fold of {expected}")]
-    WrongSymbol {
-        /// The fold's symbol.
-        expected: Symbol,
-        /// The event's.
-        found: Symbol,
-    },
-    /// The fill does not come after the one before it.
-    #[error("fill {fill_id} does not come after the fill before it")]
-    OutOfOrder {
-        /// The fill.
-        fill_id: FillId,
-    },
-    /// Nothing says which position a fill changes.
-    #[error("fill {fill_id} does not say which position it changes")]
-    NoPositionSide {
-        /// The fill.
-        fill_id: FillId,
-    },
-    /// Some fills of the symbol have a sequence number and some have none, so that nothing tells which came first.
-    #[error(
-        "fill {fill_id} and the fills before it cannot be put in order, because some have a sequence number and some \
-         have none: record the fills of this symbol again from a source that numbers all of them"
-    )]
-    MixedSequences {
-        /// The first fill in fold order that is of the other kind.
-        fill_id: FillId,
-    },
-    /// The numbers do not fit.
-    #[error("the numbers of {what} cannot be computed exactly")]
-    Math {
-        /// Which event.
-        what: String,
-        /// What went wrong.
-        #[source]
-        source: MathError,
-    },
-}
-
-/// A position as the fold knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct DerivedPosition {
-    /// Which of the symbol's positions.
-    pub position_side: PositionSide,
-    /// Signed open quantity.
-    pub qty: Decimal,
-    /// The average entry, rounded half to even at 12 decimals; absent when flat or unknown.
-    pub entry_price_avg: Option<Decimal>,
-    /// The open cost at full precision; absent when unknown.
-    pub open_cost: Option<Decimal>,
-    /// How sure quantity and entry are.
-    pub certainty: Certainty,
-    /// Everything realized so far, without fees, in the settle asset.
-    pub realized: CertainTotal,
-    /// Everything paid in fees so far, per asset.
-    pub fees: Vec<AssetTotal>,
-    /// Everything received in funding so far, per asset.
-    pub funding: Vec<AssetTotal>,
-    /// The number of fills.
-    pub fill_count: u64,
-    /// When it last changed.
-    pub updated_at: Option<TimestampMs>,
-    /// The math, for an unrealized profit at some mark price; absent when the entry is unknown.
-    pub position: Option<Position>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct SideFold {
-    position: Position,
-    beginning: Beginning,
-    trip: Option<Box<OpenTrip>>,
-    /// Totals of the round trips that have ended; those of the open one are in `trip`.
-    realized: Tally,
-    fees: AssetTallies,
-    funding: AssetTallies,
-    fill_count: u64,
-    updated_at: Option<TimestampMs>,
-    /// The cash flow of the ended round trips whose profit is told.
-    cash_flow: Value,
-}
 
 /// The state of a symbol between two events. It can be stored and loaded (feature `serde`): a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,6 +87,10 @@ pub struct SymbolFold {
     last_fill: Option<FoldKey>,
     /// The last funding that was attributed to positions for certain.
     funded: Option<Funded>,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    shelf: Shelf,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    done: Done,
 }
 
 /// Funding of an instant: which position got how much, as far as that is known.
@@ -235,14 +104,22 @@ struct Funded {
 /// A trade of the fold: a fill or a residual.
 struct Trade<'a> {
     side: Side,
-    qty: Quantity,
-    price: Option<Price>,
+    qty: &'a Quantity,
+    price: Option<&'a Price>,
     at: TimestampMs,
-    fee: Option<&'a crate::fill::Fee>,
-    reported: Option<Value>,
+    fee: Option<&'a Fee>,
+    reported: Option<&'a Decimal>,
     fill_id: Option<&'a FillId>,
     certainty: Certainty,
     order: Option<&'a OrderContext>,
+}
+
+impl Trade<'_> {
+    /// How sure a position is that it opened.
+    #[inline]
+    fn basis(&self) -> Certainty {
+        if self.price.is_some() { self.certainty } else { Certainty::Unknown }
+    }
 }
 
 impl SymbolFold {
@@ -267,6 +144,8 @@ impl SymbolFold {
             closed_count: 0,
             last_fill: None,
             funded: None,
+            shelf: Shelf::default(),
+            done: Done::default(),
         }
     }
 
@@ -297,7 +176,7 @@ impl SymbolFold {
     /// # Errors
     /// [`MathError`] when it does not fit.
     pub fn pnl_tolerance(&self, closed_qty: Decimal) -> Result<Decimal, MathError> {
-        Tolerance { contract: self.contract, entry_rounding: self.entry_rounding }.of(closed_qty)
+        Tolerance { contract: &self.contract, entry_rounding: &self.entry_rounding }.of(closed_qty)
     }
 
     /// Applies the next event. An event that is refused ([`FoldError::WrongSymbol`], [`FoldError::OutOfOrder`],
@@ -307,14 +186,24 @@ impl SymbolFold {
     /// # Errors
     /// [`FoldError`] for an event of another symbol, out of order, without a place in the order, without position side,
     /// or with numbers that do not fit.
-    pub fn apply(&mut self, event: FoldEvent<'_>) -> Result<Step, FoldError> {
+    #[inline]
+    pub fn apply(&mut self, event: FoldEvent<'_>) -> Result<Step<'_>, FoldError> {
         match event {
             FoldEvent::Fill { fill, order } => self.apply_fill(fill, order),
+            other => self.apply_timed(other),
+        }
+    }
+
+    #[cold]
+    fn apply_timed(&mut self, event: FoldEvent<'_>) -> Result<Step<'_>, FoldError> {
+        self.done = Done::default();
+        match event {
+            FoldEvent::Fill { fill, order } => return self.apply_fill(fill, order),
             FoldEvent::Residual { residual, order } => {
                 let trade = Trade {
                     side: residual.side,
-                    qty: residual.qty,
-                    price: residual.price,
+                    qty: &residual.qty,
+                    price: residual.price.as_ref(),
                     at: residual.at,
                     fee: None,
                     reported: None,
@@ -323,17 +212,16 @@ impl SymbolFold {
                     order,
                 };
                 self.trade(residual.position_side.unwrap_or(PositionSide::Net), &trade)
-                    .map_err(|source| FoldError::Math { what: format!("order {}", residual.order_id), source })
+                    .map_err(|source| FoldError::Math { what: format!("order {}", residual.order_id), source })?;
             }
-            FoldEvent::Funding(rows) => self.apply_funding(rows),
+            FoldEvent::Funding(rows) => self.apply_funding(rows)?,
             FoldEvent::Anchor(anchor) => {
                 self.check_symbol(&anchor.symbol)?;
-                let closed = self
-                    .anchor(anchor)
+                self.anchor(anchor)
                     .map_err(|source| FoldError::Math { what: format!("the anchor at {}", anchor.at), source })?;
-                Ok(Step { closed, ..Step::default() })
             }
         }
+        Ok(Step::last_of(self))
     }
 
     /// A fill that nothing places was passed over: it changed one of the positions, and which one is not known. Nothing
@@ -400,7 +288,7 @@ impl SymbolFold {
         for side in [&self.net, &self.long, &self.short] {
             let told = side.trip.as_ref().filter(|trip| trip.basis != Certainty::Unknown);
             let open = match told {
-                Some(trip) => trip.realized.sum()?.checked_sub(side.position.open_cost())? == trip.cash_flow,
+                Some(trip) => trip.realized.sum()?.checked_sub(side.position.open_cost())? == trip.cash_flow()?,
                 None => true,
             };
             if !open || side.realized.sum()? != side.cash_flow {
@@ -420,37 +308,64 @@ impl SymbolFold {
     }
 
     #[inline]
-    fn apply_fill(&mut self, fill: &Fill, order: Option<&OrderContext>) -> Result<Step, FoldError> {
+    fn apply_fill(&mut self, fill: &Fill, order: Option<&OrderContext>) -> Result<Step<'_>, FoldError> {
         self.check_symbol(&fill.key.symbol)?;
-        let key = fill.fold_key();
-        if let Some(last) = &self.last_fill {
-            if last.sequence.is_some() != key.sequence.is_some() {
-                return Err(FoldError::MixedSequences { fill_id: key.fill_id });
-            }
-            if *last >= key {
-                return Err(FoldError::OutOfOrder { fill_id: key.fill_id });
-            }
+        if let Some(last) = &self.last_fill
+            && !last.comes_before(fill)
+        {
+            return Err(misplaced(last, fill));
         }
         let Some(position_side) = fill.position_side else {
-            return Err(FoldError::NoPositionSide { fill_id: key.fill_id });
+            return Err(FoldError::NoPositionSide { fill_id: fill.key.fill_id.clone() });
         };
-        self.last_fill = Some(key);
-        let is_contemporary = self.funded.as_ref().is_some_and(|funded| funded.at == fill.time.at);
-        let math = |source| FoldError::Math { what: format!("fill {}", fill.key.fill_id), source };
+        match &mut self.last_fill {
+            Some(last) => last.advance(fill),
+            None => self.last_fill = Some(fill.fold_key()),
+        }
+        (self.done.has_ended, self.done.pnl_mismatch, self.done.realized) = (false, false, None);
+        match self.trade_of(fill, order, position_side) {
+            Ok(()) => Ok(Step::last_of(self)),
+            Err(source) => Err(of_fill(fill, source)),
+        }
+    }
+
+    #[inline]
+    fn trade_of(
+        &mut self,
+        fill: &Fill,
+        order: Option<&OrderContext>,
+        position_side: PositionSide,
+    ) -> Result<(), MathError> {
         let trade = Trade {
             side: fill.key.side,
-            qty: fill.qty,
-            price: Some(fill.price),
+            qty: &fill.qty,
+            price: Some(&fill.price),
             at: fill.time.at,
             fee: fill.fee.as_ref(),
-            reported: fill.exchange_realized_pnl.map(Value::from_decimal).transpose().map_err(math)?,
+            reported: fill.exchange_realized_pnl.as_ref(),
             fill_id: Some(&fill.key.fill_id),
             certainty: Certainty::Known,
             order,
         };
-        if is_contemporary {
-            self.doubt_funding(position_side).map_err(math)?;
+        if self.funded.as_ref().is_some_and(|funded| funded.at == fill.time.at) {
+            self.doubt_funding(position_side)?;
         }
-        self.trade(position_side, &trade).map_err(math)
+        self.trade(position_side, &trade)
+    }
+}
+
+#[cold]
+fn of_fill(fill: &Fill, source: MathError) -> FoldError {
+    FoldError::Math { what: format!("fill {}", fill.key.fill_id), source }
+}
+
+/// Why `fill` cannot come after `last`.
+#[cold]
+fn misplaced(last: &FoldKey, fill: &Fill) -> FoldError {
+    let fill_id = fill.key.fill_id.clone();
+    if last.sequence.is_some() == fill.sequence.is_some() {
+        FoldError::OutOfOrder { fill_id }
+    } else {
+        FoldError::MixedSequences { fill_id }
     }
 }

@@ -1,15 +1,16 @@
 //! A round trip while it is being made.
 
-use crate::amount::{Decimal, MathError, Price};
+use crate::amount::{Decimal, MathError, Price, Value};
 use crate::certainty::Certainty;
+use crate::contract::Contract;
 use crate::id::{EngineLabel, FillId};
 use crate::order::ExitReason;
-use crate::position::{Applied, Change, Contract, Position, Value};
+use crate::position::{Applied, Position};
 use crate::round_trip::{AssetTallies, Direction, OrderContext, RoundTrip, Tally};
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
-use super::beginning::Beginning;
+use super::sizes::Sizes;
 use super::{AVERAGE_SCALE, SymbolFold, Trade};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,20 +22,18 @@ pub(super) struct OpenTrip {
     /// Whether its opening was never seen at all: the position is flat as far as the book knows.
     pub(super) unseen: bool,
     pub(super) opened_at: Option<TimestampMs>,
-    pub(super) last_at: TimestampMs,
     pub(super) closed_at: Option<TimestampMs>,
     pub(super) opened_by: Option<FillId>,
     pub(super) closed_by: Option<FillId>,
-    /// Quantities and costs at 18 decimals; quantities unsigned, costs signed as in position math.
-    pub(super) entry_qty: Value,
+    pub(super) sizes: Sizes,
+    /// Costs, signed as in position math.
     pub(super) entry_cost: Value,
-    pub(super) exit_qty: Value,
     pub(super) exit_cost: Value,
     /// Whether the price of every exit is known.
     pub(super) exits_priced: bool,
-    pub(super) qty_max: Value,
     pub(super) realized: Tally,
-    pub(super) cash_flow: Value,
+    /// What exits of unknown price seem to realize at the price that stands in for it.
+    pub(super) untold: Value,
     pub(super) reported: Value,
     pub(super) reported_by_all: bool,
     pub(super) fees: AssetTallies,
@@ -46,24 +45,62 @@ pub(super) struct OpenTrip {
 }
 
 impl OpenTrip {
-    pub(super) fn new(direction: Direction, basis: Certainty, at: TimestampMs) -> Self {
+    /// Begins another one in the place of one that is done with.
+    pub(super) fn begin_again(&mut self, as_direction: Direction, as_basis: Certainty, at: TimestampMs, scale: u8) {
+        // Every field is named, so that none of the old one stays.
+        let Self {
+            direction,
+            basis,
+            unseen,
+            opened_at,
+            closed_at,
+            opened_by,
+            closed_by,
+            sizes,
+            entry_cost,
+            exit_cost,
+            exits_priced,
+            realized,
+            untold,
+            reported,
+            reported_by_all,
+            fees,
+            funding,
+            engine,
+            other_engines,
+            exit_reason,
+            fill_count,
+        } = self;
+        (*direction, *basis, *unseen) = (as_direction, as_basis, false);
+        (*opened_at, *closed_at) = (Some(at), None);
+        (*opened_by, *closed_by, *engine) = (None, None, None);
+        *sizes = Sizes::none(scale);
+        for sum in [entry_cost, exit_cost, untold, reported] {
+            *sum = Value::ZERO;
+        }
+        (*exits_priced, *reported_by_all) = (true, true);
+        *realized = Tally::default();
+        fees.clear();
+        funding.clear();
+        other_engines.clear();
+        (*exit_reason, *fill_count) = (ExitReason::Unknown, 0);
+    }
+
+    pub(super) fn new(direction: Direction, basis: Certainty, at: TimestampMs, scale: u8) -> Self {
         Self {
             direction,
             basis,
             unseen: false,
             opened_at: Some(at),
-            last_at: at,
             closed_at: None,
             opened_by: None,
             closed_by: None,
-            entry_qty: Value::ZERO,
+            sizes: Sizes::none(scale),
             entry_cost: Value::ZERO,
-            exit_qty: Value::ZERO,
             exit_cost: Value::ZERO,
             exits_priced: true,
-            qty_max: Value::ZERO,
             realized: Tally::default(),
-            cash_flow: Value::ZERO,
+            untold: Value::ZERO,
             reported: Value::ZERO,
             reported_by_all: true,
             fees: AssetTallies::default(),
@@ -75,13 +112,9 @@ impl OpenTrip {
         }
     }
 
-    pub(super) fn note_engine(&mut self, order: Option<&OrderContext>, opening: bool) {
-        let Some(engine) = order.and_then(|order| order.engine.as_ref()) else {
-            return;
-        };
-        if opening {
-            self.engine = Some(engine.clone());
-        } else if self.engine.as_ref() != Some(engine) && !self.other_engines.contains(engine) {
+    /// The strategy that opened it is `engine`; others are listed.
+    fn note_engine(&mut self, engine: &EngineLabel) {
+        if self.engine.as_ref() != Some(engine) && !self.other_engines.contains(engine) {
             self.other_engines.push(engine.clone());
         }
     }
@@ -90,14 +123,16 @@ impl OpenTrip {
     pub(super) fn taint(&mut self) {
         self.basis = Certainty::Unknown;
         self.realized.forget(1);
-        self.cash_flow = Value::ZERO;
     }
 
-    /// What is open has no known cost: what was realized so far stands, what closing the rest realizes is unknown.
-    pub(super) fn lose_entry(&mut self) -> Result<(), MathError> {
-        self.basis = Certainty::Unknown;
-        self.cash_flow = self.realized.sum()?;
-        Ok(())
+    /// The cash that it moved, as far as its money is told. Where what is open has no known cost, what was realized so
+    /// far stands, and what closing the rest realizes is unknown. An exit without a price leaves at cost: the rest stays
+    /// balanced, and nothing is claimed for it.
+    pub(super) fn cash_flow(&self) -> Result<Value, MathError> {
+        if self.basis == Certainty::Unknown {
+            return self.realized.sum();
+        }
+        Ok(self.entry_cost.checked_add(self.exit_cost)?.checked_add(self.untold)?.negated())
     }
 
     /// The record, no surer than `beginning` is.
@@ -109,14 +144,15 @@ impl OpenTrip {
         beginning: Certainty,
     ) -> Result<RoundTrip, MathError> {
         let contract = fold.contract;
-        let average = |qty: Value, cost: Value| -> Result<Option<Decimal>, MathError> {
+        let average = |qty: Decimal, cost: Value| -> Result<Option<Decimal>, MathError> {
             if qty.is_zero() || cost.is_zero() {
                 return Ok(None);
             }
-            contract.average_of(qty, cost, AVERAGE_SCALE).map(Some)
+            contract.average_price(qty, cost, AVERAGE_SCALE).map(Some)
         };
+        let (entry_qty, exit_qty) = (self.sizes.entered()?, self.sizes.left()?);
         let entry_price_avg =
-            if self.basis == Certainty::Unknown { None } else { average(self.entry_qty, self.entry_cost)? };
+            if self.basis == Certainty::Unknown { None } else { average(entry_qty, self.entry_cost)? };
         let gross = self.realized.total()?;
         let mut other_engines = self.other_engines.clone();
         other_engines.sort();
@@ -129,14 +165,14 @@ impl OpenTrip {
             closed_at: self.closed_at,
             opened_by: self.opened_by.clone(),
             closed_by: self.closed_by.clone(),
-            entry_qty: self.entry_qty.to_decimal()?,
+            entry_qty,
             entry_price_avg,
-            exit_qty: self.exit_qty.to_decimal()?,
-            exit_price_avg: if self.exits_priced { average(self.exit_qty, self.exit_cost)? } else { None },
-            qty_max: self.qty_max.to_decimal()?,
+            exit_qty,
+            exit_price_avg: if self.exits_priced { average(exit_qty, self.exit_cost)? } else { None },
+            qty_max: self.sizes.max()?,
             settle_asset: fold.settle_asset.clone(),
             gross,
-            exchange_realized_pnl: match (self.reported_by_all, self.exit_qty.is_zero()) {
+            exchange_realized_pnl: match (self.reported_by_all, exit_qty.is_zero()) {
                 (true, false) => Some(self.reported.to_decimal()?),
                 _ => None,
             },
@@ -154,92 +190,76 @@ impl OpenTrip {
 /// What trades do to it.
 impl OpenTrip {
     #[inline]
-    fn touch(&mut self, trade: &Trade<'_>, opening: bool) {
-        self.note_engine(trade.order, opening);
+    fn touch(&mut self, trade: &Trade<'_>) {
+        if let Some(engine) = trade.order.and_then(|order| order.engine.as_ref()) {
+            self.note_engine(engine);
+        }
         self.fill_count += u64::from(trade.fill_id.is_some());
-        self.last_at = trade.at;
     }
 
+    /// `units` went in for `cost`, and `held` is open now.
     #[inline]
     pub(super) fn enter(
         &mut self,
         trade: &Trade<'_>,
-        applied: &Applied,
-        basis: Certainty,
-        opening: bool,
+        units: i128,
+        cost: Value,
+        held: &Position,
     ) -> Result<(), MathError> {
-        if opening {
-            self.opened_by = trade.fill_id.cloned();
-        }
-        self.touch(trade, opening);
-        let qty = if applied.change == Change::Flip { applied.opened_qty()? } else { trade.qty.get() };
-        self.entry_qty = self.entry_qty.checked_add(Value::from_decimal(qty)?)?;
-        self.entry_cost = self.entry_cost.checked_add(applied.opened_cost)?;
-        if basis == Certainty::Unknown && self.basis != basis {
-            self.lose_entry()?;
-        }
-        self.basis = self.basis.max(basis);
-        if self.basis != Certainty::Unknown {
-            self.cash_flow = self.cash_flow.checked_sub(applied.opened_cost)?;
-        }
+        self.touch(trade);
+        self.sizes.enter(units, held.units(), held.scale())?;
+        self.entry_cost = self.entry_cost.checked_add(cost)?;
+        self.basis = self.basis.max(trade.basis());
         Ok(())
     }
 
-    /// Takes in what closing a part realized; the answer is `None` when that is unknown.
+    /// Takes in what closing a part realized; answers whether that is known.
+    #[inline]
     pub(super) fn realize(
         &mut self,
         trade: &Trade<'_>,
         applied: &Applied,
         mismatch: bool,
-        beginning: Beginning,
-    ) -> Result<Option<Value>, MathError> {
+        beginning: Certainty,
+    ) -> Result<bool, MathError> {
         // The exchange's own word for the same amount settles it, whatever the book begins with.
         let confirmed = trade.reported.is_some() && !mismatch;
-        let assumed = if confirmed { Certainty::Known } else { beginning.certainty() };
+        let assumed = if confirmed { Certainty::Known } else { beginning };
         let certainty =
             if trade.price.is_none() { Certainty::Unknown } else { self.basis.max(trade.certainty).max(assumed) };
         self.realized.add(applied.realized, certainty)?;
-        if self.basis == Certainty::Unknown {
-            return Ok(None);
+        if certainty == Certainty::Unknown && self.basis != certainty {
+            self.untold = self.untold.checked_add(applied.realized)?;
         }
-        if certainty == Certainty::Unknown {
-            // What was closed leaves at cost: the rest stays balanced, and nothing is claimed for it.
-            let released = applied.closing_cash_flow()?.checked_sub(applied.realized)?;
-            self.cash_flow = self.cash_flow.checked_add(released)?;
-            return Ok(None);
-        }
-        self.cash_flow = self.cash_flow.checked_add(applied.closing_cash_flow()?)?;
-        Ok(Some(applied.realized))
+        Ok(certainty != Certainty::Unknown)
     }
 
     /// An exit whose money is told: the closing part of a trade.
     #[inline]
     pub(super) fn exit_part(&mut self, trade: &Trade<'_>, applied: &Applied) -> Result<(), MathError> {
-        let qty = if applied.change == Change::Flip { applied.closed_qty()? } else { trade.qty.get() };
-        let cost = Value::ZERO.checked_sub(applied.closing_cash_flow()?)?;
-        self.note_exit(trade, Value::from_decimal(qty)?, cost)
+        let cost = applied.closing_cash_flow()?.negated();
+        self.note_exit(trade, applied.closed_units(), applied.scale(), cost)
     }
 
     /// An exit of which only quantity and price are told.
-    pub(super) fn exit(&mut self, trade: &Trade<'_>, contract: Contract) -> Result<(), MathError> {
+    pub(super) fn exit(&mut self, trade: &Trade<'_>, contract: &Contract) -> Result<(), MathError> {
         let price = match trade.price {
-            Some(price) => price,
+            Some(price) => *price,
             None => placeholder_price()?,
         };
-        let mut alone = Position::FLAT;
-        let cost = alone.apply(contract, trade.side, trade.qty, price)?.opened_cost;
-        self.note_exit(trade, Value::from_decimal(trade.qty.get())?, cost)
+        let cost = contract.cost(trade.side, *trade.qty, price)?;
+        self.note_exit(trade, trade.qty.get().mantissa(), trade.qty.get().scale(), cost)
     }
 
     #[inline]
-    fn note_exit(&mut self, trade: &Trade<'_>, qty: Value, cost: Value) -> Result<(), MathError> {
-        self.touch(trade, false);
-        self.exit_qty = self.exit_qty.checked_add(qty)?;
+    fn note_exit(&mut self, trade: &Trade<'_>, units: i128, scale: u8, cost: Value) -> Result<(), MathError> {
+        self.touch(trade);
+        self.sizes.leave(units, scale)?;
         self.exit_cost = self.exit_cost.checked_add(cost)?;
         self.exits_priced &= trade.price.is_some();
         self.closed_by = trade.fill_id.cloned();
         match trade.reported {
-            Some(reported) => self.reported = self.reported.checked_add(reported)?,
+            Some(reported) => self.reported = self.reported.checked_add(Value::from_decimal(*reported)?)?,
             None => self.reported_by_all = false,
         }
         // The last exit tells why it ended: an earlier part's reason says nothing about it.

@@ -7,8 +7,8 @@
 use crate::support::{at, dec, fill, symbol};
 use ledger_core::{
     Anchor, Asset, AssetTotal, CertainTotal, EngineLabel, EventTime, Fee, Fill, FillId, FoldEvent, Income, IncomeKey,
-    Instrument, Label, OrderContext, OrderId, PositionSide, Price, Residual, RoundTrip, Step, SymbolFold, TimestampMs,
-    TranId,
+    Instrument, Label, OrderContext, OrderId, PositionSide, Price, Residual, RoundTrip, SymbolFold, TimestampMs,
+    TranId, Value,
 };
 
 pub struct Book {
@@ -22,6 +22,13 @@ impl Default for Book {
     fn default() -> Self {
         Self::of(&Instrument::linear(symbol(), Asset::new("USDT").unwrap()).unwrap())
     }
+}
+
+/// What an event did.
+#[derive(Debug, PartialEq, Default)]
+pub struct Seen {
+    pub realized: Option<Value>,
+    pub pnl_mismatch: bool,
 }
 
 /// The words of a line, taken off from the left.
@@ -114,22 +121,22 @@ impl Book {
         (fill, order)
     }
 
-    pub fn apply(&mut self, event: &FoldEvent<'_>) -> Step {
+    pub fn apply(&mut self, event: &FoldEvent<'_>) -> Seen {
         let step = self.fold.apply(*event).unwrap();
-        self.closed.extend(step.closed.as_deref().cloned());
-        step
+        self.closed.extend(step.closed().map(|closed| closed.record().unwrap()));
+        Seen { realized: step.realized(), pnl_mismatch: step.pnl_mismatch() }
     }
 
     /// Applies every line; the answer is the last step.
-    pub fn run(&mut self, events: &str) -> Step {
-        let mut last = Step::default();
+    pub fn run(&mut self, events: &str) -> Seen {
+        let mut last = Seen::default();
         for line in events.lines().map(str::trim).filter(|line| !line.is_empty()) {
             last = self.line(line);
         }
         last
     }
 
-    fn line(&mut self, line: &str) -> Step {
+    fn line(&mut self, line: &str) -> Seen {
         let mut words = Words(line.split_whitespace().collect());
         match words.0[0] {
             "anchor" => {
@@ -168,7 +175,7 @@ impl Book {
             "unplaced" => {
                 self.skip(1);
                 self.fold.doubt();
-                Step::default()
+                Seen::default()
             }
             _ => {
                 let (fill, order) = self.fill_and_order(line);
@@ -238,4 +245,15 @@ pub fn shown(book: &Book) -> Vec<String> {
         lines.push(format!("unallocated funding {}", totals(&unallocated)));
     }
     lines
+}
+
+/// Events as text, and the round trips and positions that they make.
+pub fn check(events: &str, expected: &str) {
+    let mut book = Book::default();
+    book.run(events);
+    let lines = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+    };
+    assert_eq!(shown(&book).join("\n"), lines(expected).join("\n"), "after\n{events}");
+    assert!(book.fold.is_conserved().unwrap());
 }

@@ -190,8 +190,9 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
     let mut fold = SymbolFold::new(&instrument);
     let mut trips: Vec<RoundTrip> = Vec::new();
     let mut events = events.into_iter().peekable();
-    let mut apply =
-        |fold: &mut SymbolFold, event: FoldEvent<'_>| trips.extend(fold.apply(event).unwrap().closed.map(|trip| *trip));
+    let mut apply = |fold: &mut SymbolFold, event: FoldEvent<'_>| {
+        trips.extend(fold.apply(event).unwrap().closed().map(|closed| closed.record().unwrap()));
+    };
     let timed = |fold: &mut SymbolFold, event: Event, apply: &mut dyn FnMut(&mut SymbolFold, FoldEvent<'_>)| match event
     {
         Event::Residual(residual, context) => {

@@ -9,7 +9,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
 use ledger_core::{
-    AccountId, Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, MathError, OrderContext, RoundTrip, Step, Symbol,
+    AccountId, Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, MathError, OrderContext, RoundTrip, Symbol,
     SymbolFold,
 };
 
@@ -221,32 +221,39 @@ impl Driver<'_> {
             // Of a fill that is passed over, too, it must be told what came before it.
             return Err(FoldError::MixedSequences { fill_id: key.fill_id }.into());
         }
-        let step = if fill.position_side.is_some() {
-            self.state.apply(FoldEvent::Fill { fill, order: context })?
-        } else {
-            self.state.doubt();
-            Step::default()
-        };
         self.last = Some(key);
         self.fills_seen += 1;
         self.ts_max = self.ts_max.max(ms);
-        self.trips.extend(step.closed.map(|trip| *trip));
-        if step.pnl_mismatch {
-            let derived_pnl = step.realized.map(ledger_core::Value::to_decimal).transpose()?;
+        if fill.position_side.is_some() {
+            self.placed(fill, context)?;
+        } else {
+            self.state.doubt();
+        }
+        let rows_max = self.trips.len().max(self.mismatches.len()).max(self.ledger_fees.len());
+        if rows_max >= ROWS_MAX {
+            self.flush(conn)?;
+        }
+        Ok(())
+    }
+
+    /// Folds a fill of which it is known which position it changed.
+    fn placed(&mut self, fill: &Fill, context: Option<&OrderContext>) -> Result<(), Stop> {
+        let step = self.state.apply(FoldEvent::Fill { fill, order: context })?;
+        if let Some(closed) = step.closed() {
+            self.trips.push(closed.record()?);
+        }
+        if step.pnl_mismatch() {
+            let derived_pnl = step.realized().map(ledger_core::Value::to_decimal).transpose()?;
             self.mismatches.push(MismatchRow {
                 account_id: self.account.as_str().to_owned(),
                 symbol: self.symbol.as_str().to_owned(),
                 fill_no: i64::try_from(self.fills_seen).unwrap_or(i64::MAX),
                 fill_id: fill.key.fill_id.as_str().to_owned(),
                 side: fill.key.side.as_str().to_owned(),
-                ts: ms,
+                ts: fill.time.at.as_ms(),
                 derived_pnl: derived_pnl.map(|pnl| pnl.to_string()),
                 exchange_pnl: fill.exchange_realized_pnl.map(|pnl| pnl.to_string()),
             });
-        }
-        let rows_max = self.trips.len().max(self.mismatches.len()).max(self.ledger_fees.len());
-        if rows_max >= ROWS_MAX {
-            self.flush(conn)?;
         }
         Ok(())
     }
@@ -275,7 +282,9 @@ impl Driver<'_> {
             }
             TimedEvent::Funding(rows) => self.state.apply(FoldEvent::Funding(rows))?,
         };
-        self.trips.extend(step.closed.map(|trip| *trip));
+        if let Some(closed) = step.closed() {
+            self.trips.push(closed.record()?);
+        }
         Ok(())
     }
 

@@ -1,0 +1,234 @@
+//! Exact integer arithmetic below the decimals.
+
+use std::cmp::Ordering;
+
+use ethnum::U256;
+use thiserror::Error;
+
+use super::decimal::SCALE_MAX;
+
+const POW10: [i128; 39] = {
+    let mut table = [1_i128; 39];
+    let mut i = 1;
+    while i < 39 {
+        table[i] = table[i - 1] * 10;
+        i += 1;
+    }
+    table
+};
+
+/// The powers of ten that one register holds.
+const POW10_SMALL: [i64; 19] = {
+    let mut table = [1_i64; 19];
+    let mut i = 1;
+    while i < 19 {
+        table[i] = table[i - 1] * 10;
+        i += 1;
+    }
+    table
+};
+
+/// `10^exponent`, or `None` beyond the range of `i128`.
+#[inline]
+pub(crate) fn pow10(exponent: u8) -> Option<i128> {
+    POW10.get(usize::from(exponent)).copied()
+}
+
+/// Why an exact result could not be produced.
+// As wide as a register: a `Result` with one byte beside 128 bits of number is taken apart and put together byte by byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[repr(u64)]
+pub enum MathError {
+    /// The result is larger than the number type holds.
+    #[error("the result is too large to hold exactly")]
+    Overflow,
+    /// The exact result needs more than [`SCALE_MAX`] digits after the point.
+    #[error("the result needs more than {SCALE_MAX} digits after the decimal point")]
+    LostDigits,
+    /// A division by zero.
+    #[error("division by zero")]
+    DivisionByZero,
+}
+
+/// The sum, without `i128::MIN`, which has no negation.
+#[inline]
+pub(crate) fn add_symmetric(a: i128, b: i128) -> Result<i128, MathError> {
+    match a.checked_add(b) {
+        Some(sum) if sum != i128::MIN => Ok(sum),
+        _ => Err(MathError::Overflow),
+    }
+}
+
+/// The value in one register, where that holds it.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "what is cut off is looked at")]
+pub(crate) fn narrow(value: i128) -> Option<i64> {
+    // Written so that a product of two of these compiles to one multiplication: after `i64::try_from` it does not.
+    let (high, low) = ((value >> 64) as i64, value as i64);
+    if high == low >> 63 { Some(low) } else { None }
+}
+
+/// The exact product; one machine multiplication where both factors are small.
+#[inline]
+pub(crate) fn mul(a: i128, b: i128) -> Option<i128> {
+    match (narrow(a), narrow(b)) {
+        (Some(a), Some(b)) => Some(i128::from(a) * i128::from(b)),
+        _ => a.checked_mul(b),
+    }
+}
+
+/// `value x 10^exponent`.
+#[inline]
+pub(crate) fn shift_left(value: i128, exponent: u8) -> Result<i128, MathError> {
+    match (narrow(value), POW10_SMALL.get(usize::from(exponent))) {
+        (Some(value), Some(factor)) => Ok(i128::from(value) * i128::from(*factor)),
+        _ => shift_left_wide(value, exponent),
+    }
+}
+
+#[cold]
+fn shift_left_wide(value: i128, exponent: u8) -> Result<i128, MathError> {
+    pow10(exponent).and_then(|factor| value.checked_mul(factor)).ok_or(MathError::Overflow)
+}
+
+/// `value x numerator / denominator`, rounded half to even, with an exact intermediate product. Never `i128::MIN`.
+///
+/// # Errors
+/// [`MathError::DivisionByZero`], or [`MathError::Overflow`] when the result does not fit.
+#[inline]
+pub(crate) fn mul_div_round(value: i128, numerator: i128, denominator: i128) -> Result<i128, MathError> {
+    let is_negative = (value < 0) != ((numerator < 0) != (denominator < 0));
+    let size = mul_div_round_unsigned(value.unsigned_abs(), numerator.unsigned_abs(), denominator.unsigned_abs())?;
+    let size = i128::try_from(size).map_err(|_| MathError::Overflow)?;
+    Ok(if is_negative { -size } else { size })
+}
+
+#[inline]
+fn mul_div_round_unsigned(value: u128, numerator: u128, denominator: u128) -> Result<u128, MathError> {
+    // The product of everything that an account really holds fits, at a fraction of the price of 256 bits.
+    let product = match u64::try_from(numerator) {
+        Ok(small) => mul_small(value, small),
+        Err(_) => value.checked_mul(numerator),
+    };
+    match product {
+        Some(product) if denominator != 0 => Ok(div_half_even_unsigned(product, denominator)),
+        _ => mul_div_round_wide(value, numerator, denominator),
+    }
+}
+
+/// The exact product with a factor of one register.
+#[inline]
+fn mul_small(value: u128, factor: u64) -> Option<u128> {
+    let [low, high] = [value & u128::from(u64::MAX), value >> 64].map(|half| half * u128::from(factor));
+    let high = high + (low >> 64);
+    (high >> 64 == 0).then_some((high << 64) | (low & u128::from(u64::MAX)))
+}
+
+#[cold]
+fn mul_div_round_wide(value: u128, numerator: u128, denominator: u128) -> Result<u128, MathError> {
+    if denominator == 0 {
+        return Err(MathError::DivisionByZero);
+    }
+    let product = U256::from(value) * U256::from(numerator);
+    let wide = U256::from(denominator);
+    let (quotient, remainder) = (product / wide, product % wide);
+    let is_odd = quotient % 2 != 0;
+    let quotient = u128::try_from(quotient).map_err(|_| MathError::Overflow)?;
+    let rounds_up = match remainder.cmp(&(wide - remainder)) {
+        Ordering::Less => false,
+        Ordering::Equal => is_odd,
+        Ordering::Greater => true,
+    };
+    quotient.checked_add(u128::from(rounds_up)).ok_or(MathError::Overflow)
+}
+
+/// The quotient rounded half to even; in 64 bits where both fit, which is several times as fast.
+#[inline]
+fn div_half_even_unsigned(value: u128, divisor: u128) -> u128 {
+    let (quotient, remainder) = if let (Ok(value), Ok(divisor)) = (u64::try_from(value), u64::try_from(divisor)) {
+        (u128::from(value / divisor), u128::from(value % divisor))
+    } else {
+        let quotient = value / divisor;
+        (quotient, value.wrapping_sub(quotient.wrapping_mul(divisor)))
+    };
+    // The remainder against the other part of the divisor, so that doubling cannot overflow.
+    let other = divisor - remainder;
+    quotient + u128::from(remainder > other || (remainder == other && quotient & 1 == 1))
+}
+
+/// The quotient by a positive divisor, rounded half to even.
+pub(super) fn div_half_even(value: i128, divisor: i128) -> i128 {
+    let size = div_half_even_unsigned(value.unsigned_abs(), divisor.unsigned_abs()).cast_signed();
+    if value < 0 { -size } else { size }
+}
+
+/// Drops trailing zeros. They go in blocks, and only where as many binary zeros allow it: a value at scale 18 has a
+/// dozen of them, and a 128-bit division each would cost more than all else that a fill needs.
+pub(super) fn trim(mantissa: i128, mut scale: u8) -> (i128, u8) {
+    if mantissa == 0 {
+        return (0, 0);
+    }
+    let mut wide = mantissa.unsigned_abs();
+    let small = loop {
+        if let Ok(small) = u64::try_from(wide) {
+            break small;
+        }
+        let blocks = [(8_u8, 100_000_000_u128), (1, 10)];
+        let shorter = blocks.into_iter().find_map(|(zeros, unit)| {
+            if scale < zeros || wide.trailing_zeros() < u32::from(zeros) {
+                return None;
+            }
+            let quotient = wide / unit;
+            (quotient * unit == wide).then_some((quotient, zeros))
+        });
+        let Some((quotient, zeros)) = shorter else {
+            return (mantissa.signum() * wide.cast_signed(), scale);
+        };
+        (wide, scale) = (quotient, scale - zeros);
+    };
+    let (small, scale) = trim_small(small, scale);
+    (if mantissa < 0 { -i128::from(small) } else { i128::from(small) }, scale)
+}
+
+/// Divisions by constants, which become multiplications.
+fn trim_small(mut small: u64, mut scale: u8) -> (u64, u8) {
+    while scale >= 8 && small.is_multiple_of(100_000_000) {
+        (small, scale) = (small / 100_000_000, scale - 8);
+    }
+    if scale >= 4 && small.is_multiple_of(10_000) {
+        (small, scale) = (small / 10_000, scale - 4);
+    }
+    while scale >= 1 && small.is_multiple_of(10) {
+        (small, scale) = (small / 10, scale - 1);
+    }
+    (small, scale)
+}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn wide_and_narrow_division_round_alike(a in any::<i128>(), n in any::<i128>(), d in any::<i128>(), s in 0_u32..127, t in 0_u32..127, u in 0_u32..127) {
+            let (a, n, d) = (a >> s, n >> t, d >> u);
+            prop_assume!(d != 0);
+            let exact = num_rational::BigRational::new(num_bigint::BigInt::from(a) * num_bigint::BigInt::from(n), d.into());
+            match mul_div_round(a, n, d) {
+                Ok(rounded) => {
+                    let two = num_rational::BigRational::from_integer(2.into());
+                    let distance = (exact - num_rational::BigRational::from_integer(rounded.into())) * two;
+                    let one = num_rational::BigRational::from_integer(1.into());
+                    prop_assert!(distance <= one && distance >= -one.clone());
+                    if distance == one || distance == -one { prop_assert_eq!(rounded % 2, 0); }
+                }
+                Err(error) => {
+                    prop_assert_eq!(error, MathError::Overflow);
+                    let limit = num_rational::BigRational::from_integer(i128::MAX.into());
+                    let limit2 = limit.clone() - num_rational::BigRational::from_integer(2.into());
+                    prop_assert!(exact > limit2 || exact < -limit2);
+                }
+            }
+        }
+    }
+}

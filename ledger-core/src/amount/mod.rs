@@ -1,0 +1,14 @@
+//! Exact decimal numbers: the only kind of number money, prices and quantities are made of.
+
+mod decimal;
+mod integer;
+mod positive;
+mod text;
+mod value;
+
+pub use self::decimal::{Decimal, SCALE_MAX};
+pub use self::integer::MathError;
+pub(crate) use self::integer::{add_symmetric, mul, mul_div_round, narrow, pow10, shift_left};
+pub use self::positive::{AmountError, Price, Quantity};
+pub use self::text::ParseDecimalError;
+pub use self::value::Value;

@@ -1,0 +1,95 @@
+//! How quantities and prices of a contract become money.
+
+use crate::amount::{
+    Decimal, MathError, Price, Quantity, SCALE_MAX, Value, mul, mul_div_round, narrow, pow10, shift_left,
+};
+use crate::instrument::{ContractKind, Instrument};
+use crate::source::Side;
+
+/// What position math needs to know of an instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Contract {
+    kind: ContractKind,
+    multiplier: Quantity,
+}
+
+impl Contract {
+    /// How the contract pays.
+    pub fn kind(self) -> ContractKind {
+        self.kind
+    }
+
+    /// The contract's size: see [`Instrument::multiplier`].
+    pub fn multiplier(self) -> Quantity {
+        self.multiplier
+    }
+
+    /// The unsigned value of `qty` at `price` in the settle asset.
+    #[inline]
+    fn value(&self, qty: Quantity, price: Price) -> Result<i128, MathError> {
+        let (size, at) = (qty.get(), price.get());
+        if self.kind == ContractKind::Linear
+            && self.multiplier.get() == Decimal::ONE
+            && let (Some(units), Some(ticks)) = (narrow(size.mantissa()), narrow(at.mantissa()))
+            && let Some(shift) = SCALE_MAX.checked_sub(size.scale() + at.scale())
+        {
+            // Nearly every contract and fill: one multiplication, one shift to the fixed scale.
+            return shift_left(i128::from(units) * i128::from(ticks), shift);
+        }
+        self.value_of_any(size, at)
+    }
+
+    #[cold]
+    fn value_of_any(&self, qty: Decimal, price: Decimal) -> Result<i128, MathError> {
+        let multiplier = self.multiplier.get();
+        let size = mul(qty.mantissa(), multiplier.mantissa()).ok_or(MathError::Overflow)?;
+        let size_scale = qty.scale() + multiplier.scale();
+        match self.kind {
+            ContractKind::Linear => {
+                let product = mul(size, price.mantissa()).ok_or(MathError::Overflow)?;
+                let scale = size_scale + price.scale();
+                if let Some(shift) = SCALE_MAX.checked_sub(scale) {
+                    return shift_left(product, shift);
+                }
+                let unit = pow10(scale - SCALE_MAX).ok_or(MathError::LostDigits)?;
+                if product % unit == 0 { Ok(product / unit) } else { Err(MathError::LostDigits) }
+            }
+            ContractKind::Inverse => {
+                // size / price at scale 18 = size x 10^(18 + price scale) / (price x 10^size scale)
+                let numerator = pow10(SCALE_MAX + price.scale()).ok_or(MathError::Overflow)?;
+                let denominator = pow10(size_scale)
+                    .and_then(|factor| price.mantissa().checked_mul(factor))
+                    .ok_or(MathError::Overflow)?;
+                mul_div_round(size, numerator, denominator)
+            }
+        }
+    }
+
+    /// The cost that buying or selling `qty` at `price` adds; its negative is the cash flow.
+    #[inline]
+    pub(crate) fn cost(&self, side: Side, qty: Quantity, price: Price) -> Result<Value, MathError> {
+        let is_positive = (side == Side::Buy) == (self.kind == ContractKind::Linear);
+        let value = Value(self.value(qty, price)?);
+        Ok(if is_positive { value } else { value.negated() })
+    }
+
+    /// The average price of `qty` that cost `cost` in all, both of either sign, rounded half to even at `scale`.
+    ///
+    /// # Errors
+    /// [`MathError::DivisionByZero`] for a quantity or inverse cost of zero; [`MathError::Overflow`].
+    pub fn average_price(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
+        let size = qty.abs().checked_mul(self.multiplier.get())?;
+        let cost = cost.to_decimal()?.abs();
+        match self.kind {
+            ContractKind::Linear => cost.div_round(size, scale),
+            ContractKind::Inverse => size.div_round(cost, scale),
+        }
+    }
+}
+
+impl From<&Instrument> for Contract {
+    fn from(instrument: &Instrument) -> Self {
+        Self { kind: instrument.kind, multiplier: instrument.multiplier }
+    }
+}

@@ -1,0 +1,214 @@
+//! One of a symbol's positions, with its round trips.
+
+use crate::amount::{MathError, Value};
+use crate::certainty::Certainty;
+use crate::contract::Contract;
+use crate::id::Asset;
+use crate::position::{Applied, Change, Part, Position};
+use crate::round_trip::{AssetTallies, Direction, Tally};
+use crate::time::TimestampMs;
+
+use super::Trade;
+use super::beginning::{Agreement, Beginning};
+use super::closed_trip::{Done, Shelf};
+use super::open_trip::OpenTrip;
+use super::tolerance::Tolerance;
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct SideFold {
+    pub(super) position: Position,
+    pub(super) beginning: Beginning,
+    pub(super) trip: Option<Box<OpenTrip>>,
+    /// Totals of the round trips that have ended; those of the open one are in `trip`.
+    pub(super) realized: Tally,
+    pub(super) fees: AssetTallies,
+    pub(super) funding: AssetTallies,
+    pub(super) fill_count: u64,
+    pub(super) updated_at: Option<TimestampMs>,
+    /// The cash flow of the ended round trips whose profit is told.
+    pub(super) cash_flow: Value,
+}
+
+/// A trade's fee: asset, amount, certainty.
+pub(super) type FeeParts<'a> = (&'a Asset, Value, Certainty);
+
+impl SideFold {
+    /// The trade closes what was never seen opened. Answers the round trip that it ended, if any.
+    #[cold]
+    pub(super) fn close_unseen(
+        &mut self,
+        trade: &Trade<'_>,
+        contract: &Contract,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        let direction = Direction::closed_by(trade.side);
+        let mut ended = self.trip.take_if(|trip| !trip.unseen || trip.direction != direction);
+        if let Some(trip) = ended.as_mut().filter(|trip| !trip.unseen) {
+            // The book held the opposite of what the exchange closed.
+            trip.taint();
+            trip.closed_at = Some(trade.at);
+        }
+        self.position = Position::FLAT;
+        self.beginning = Beginning::Lost;
+        let trip = self.trip.get_or_insert_with(|| {
+            let mut trip = OpenTrip::new(direction, Certainty::Unknown, trade.at, trade.qty.get().scale());
+            (trip.unseen, trip.opened_at) = (true, None);
+            Box::new(trip)
+        });
+        trip.realized.add(Value::ZERO, Certainty::Unknown)?;
+        trip.exit(trade, contract)?;
+        trip.closed_at = Some(trade.at);
+        trip.fees.add(fee_asset, fee, fee_certainty)?;
+        Ok(ended)
+    }
+
+    /// Whether a trade larger than the position is no flip, because the exchange says that it closed more.
+    #[inline]
+    pub(super) fn is_no_flip(&self, mismatch: bool, realizes: bool) -> bool {
+        match self.trip.as_ref().map_or(Certainty::Known, |trip| trip.basis) {
+            Certainty::Known => mismatch,
+            Certainty::Estimated => false,
+            Certainty::Unknown => realizes,
+        }
+    }
+
+    /// The trade closes all that the book holds, and more that was never seen.
+    #[cold]
+    pub(super) fn close_more_than_held(
+        &mut self,
+        trade: &Trade<'_>,
+        contract: &Contract,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        self.position = Position::FLAT;
+        self.beginning = Beginning::Lost;
+        let mut ended = self.trip.take();
+        if let Some(trip) = &mut ended {
+            trip.taint();
+            trip.exit(trade, contract)?;
+            trip.closed_at = Some(trade.at);
+            trip.fees.add(fee_asset, fee, fee_certainty)?;
+        }
+        Ok(ended)
+    }
+
+    /// The trade opened the position or made it larger. Answers the round trip that this ended: one of which only exits
+    /// were seen.
+    #[inline]
+    pub(super) fn increase(
+        &mut self,
+        trade: &Trade<'_>,
+        part: &Part,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        shelf: &mut Shelf,
+        mismatch: bool,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        if trade.certainty != Certainty::Known {
+            self.beginning.doubt();
+        }
+        if mismatch {
+            self.contradict(false);
+        }
+        let ended = self.trip.take_if(|trip| trip.unseen);
+        if self.trip.is_none() {
+            self.open(trade, mismatch, shelf);
+        }
+        if let Some(trip) = self.trip.as_deref_mut() {
+            trip.enter(trade, part.units, part.cost, &self.position)?;
+            trip.fees.add(fee_asset, fee, fee_certainty)?;
+        }
+        Ok(ended)
+    }
+
+    /// The trade closed the position or a part of it, and perhaps opened another one. Answers the round trip that it ended.
+    #[inline]
+    pub(super) fn diminish(
+        &mut self,
+        trade: &Trade<'_>,
+        applied: &Applied,
+        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        shelf: &mut Shelf,
+        done: &mut Done,
+    ) -> Result<Option<Box<OpenTrip>>, MathError> {
+        let is_flip = applied.change == Change::Flip;
+        let (closing_fee, opening_fee) = if is_flip { applied.split(fee)? } else { (fee, Value::ZERO) };
+        let Some(trip) = self.trip.as_deref_mut() else { return Ok(None) };
+        if trip.realize(trade, applied, done.pnl_mismatch, self.beginning.certainty())? {
+            done.realized = Some(applied.realized);
+        }
+        trip.exit_part(trade, applied)?;
+        trip.fees.add(fee_asset, closing_fee, fee_certainty)?;
+        if applied.change == Change::Reduce {
+            return Ok(None);
+        }
+        trip.closed_at = Some(trade.at);
+        let ended = self.trip.take();
+        if is_flip {
+            self.open(trade, done.pnl_mismatch, shelf);
+            if let Some(trip) = self.trip.as_deref_mut() {
+                trip.enter(trade, applied.opened_units(), applied.opened_cost, &self.position)?;
+                trip.fees.add(fee_asset, opening_fee, fee_certainty)?;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// A round trip begins with the trade.
+    fn open(&mut self, trade: &Trade<'_>, mismatch: bool, shelf: &mut Shelf) {
+        if matches!(self.beginning, Beginning::Lost) && !mismatch {
+            // It realized nothing: whatever was unseen is taken to be gone.
+            self.beginning = Beginning::Assumed;
+        }
+        let mut trip = shelf.trip(Direction::opened_by(trade.side), trade.basis(), trade.at, self.position.scale());
+        trip.opened_by = trade.fill_id.cloned();
+        trip.engine = trade.order.and_then(|order| order.engine.clone());
+        self.trip = Some(trip);
+    }
+
+    /// What a close whose profit agrees says about the beginning. Only profit or loss that cannot be rounding says
+    /// anything (an opening realizes nothing, too), and a flip leaves open how much of it closed.
+    #[cold]
+    pub(super) fn agreement(
+        &self,
+        tolerance: Tolerance<'_>,
+        before: &Position,
+        trade: &Trade<'_>,
+        applied: &Applied,
+    ) -> Option<Agreement> {
+        let closes = matches!(applied.change, Change::Reduce | Change::Close);
+        if !closes {
+            return None;
+        }
+        let reported = trade.reported?;
+        let trip = self.trip.as_ref().filter(|trip| trip.basis.max(trade.certainty) == Certainty::Known)?;
+        let tolerance = tolerance.of(applied.closed_qty().ok()?).ok()?;
+        if reported.abs() <= tolerance {
+            return None;
+        }
+        Agreement::new(before, applied, tolerance, trip.sizes.max().ok()?).ok()
+    }
+
+    /// The exchange says that a trade realized something else than the book.
+    #[cold]
+    pub(super) fn contradict(&mut self, is_flip: bool) {
+        let Some(trip) = self.trip.as_deref_mut() else {
+            self.beginning.doubt();
+            return;
+        };
+        match (trip.basis, self.beginning) {
+            // Fills are missing somewhere in between.
+            (Certainty::Known, Beginning::Proven) => {
+                trip.basis = Certainty::Estimated;
+                self.beginning.doubt();
+            }
+            (Certainty::Known, _) => {
+                trip.taint();
+                self.beginning = Beginning::Lost;
+            }
+            // An estimated entry need not fit, but a flip leaves more or less than the book thinks.
+            _ if is_flip => self.beginning.doubt(),
+            _ => {}
+        }
+    }
+}

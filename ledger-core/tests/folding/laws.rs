@@ -1,0 +1,184 @@
+//! Laws of the fold, over random events.
+
+use super::*;
+
+/// Random events of all kinds as text, so that a failing case can be read.
+fn events() -> impl Strategy<Value = Vec<String>> {
+    let sides = prop::sample::select(vec!["", "LONG ", "SHORT "]);
+    let way = prop::sample::select(vec!["BUY", "SELL"]);
+    let fee = prop::option::of((-50_i64..500, prop::sample::select(vec!["USDT", "BNB"])));
+    let pnl = prop::option::of(prop::sample::select(vec!["0", "1", "-3.5"]));
+    let fill =
+        (sides.clone(), way.clone(), 1_i64..9, 95_i64..105, fee, pnl).prop_map(|(side, way, qty, price, fee, pnl)| {
+            let fee = fee.map(|(fee, asset)| format!(" fee {} {asset}", Decimal::new(fee.into(), 3).unwrap()));
+            let pnl = pnl.map(|pnl| format!(" pnl {pnl}"));
+            format!("{side}{way} {qty} @ {price}{}{}", fee.unwrap_or_default(), pnl.unwrap_or_default())
+        });
+    let residual = (sides.clone(), way, 1_i64..9, prop::option::of(95_i64..105)).prop_map(|(side, way, qty, price)| {
+        format!("residual {side}{way} {qty}{}", price.map(|price| format!(" @ {price}")).unwrap_or_default())
+    });
+    let anchor = (sides, 0_i64..9, prop::option::of(95_i64..105)).prop_map(|(side, qty, price)| {
+        let qty = if side == "SHORT " { -qty } else { qty };
+        format!("anchor {side}{qty}{}", price.map(|price| format!(" @ {price}")).unwrap_or_default())
+    });
+    let funding =
+        prop::collection::vec((-40_i64..40, prop::sample::select(vec!["USDT", "BNB"])), 1..4).prop_map(|rows| {
+            rows.into_iter().fold("funding".to_owned(), |text, (amount, asset)| {
+                format!("{text} {} {asset}", Decimal::new(amount.into(), 2).unwrap())
+            })
+        });
+    prop::collection::vec(
+        prop_oneof![12 => fill, 1 => residual, 1 => anchor, 2 => funding, 1 => Just("unplaced".to_owned())],
+        1..60,
+    )
+}
+
+/// What fees and funding rows say, summed from the text itself, in integers of thousandths.
+fn sums_of(events: &[String], word: &str, asset: &str) -> i64 {
+    let mut sum = BigRational::zero();
+    for event in events {
+        let tokens: Vec<&str> = event.split_whitespace().collect();
+        let Some(start) = tokens.iter().position(|token| *token == word) else {
+            continue;
+        };
+        let pairs = if word == "funding" { tokens.len() / 2 } else { 1 };
+        for pair in tokens[start + 1..].chunks(2).take(pairs) {
+            if pair[1] == asset {
+                sum += big(dec(pair[0]));
+            }
+        }
+    }
+    i64::try_from((sum * BigRational::from_integer(1_000.into())).to_integer()).unwrap()
+}
+
+fn thousandths<'a>(totals: impl Iterator<Item = &'a CertainTotal>) -> i64 {
+    let sum: BigRational = totals.map(|total| big(total.amount().unwrap())).sum();
+    let scaled = sum * BigRational::from_integer(1_000.into());
+    assert!(scaled.is_integer());
+    i64::try_from(scaled.to_integer()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Fees and funding, per asset, whatever happens: all that came in is in some round trip, or unallocated.
+    #[test]
+    fn round_trips_hold_all_the_money(events in events()) {
+        let mut book = Book::default();
+        for event in &events {
+            book.run(event);
+            prop_assert!(book.fold.is_conserved().unwrap(), "after {}", event);
+        }
+        let open = book.fold.open_trips().unwrap();
+        let unallocated = book.fold.unallocated_funding().unwrap();
+        let positions = book.fold.positions().unwrap();
+        for asset in ["USDT", "BNB"] {
+            let of = |totals: &[ledger_core::AssetTotal]| {
+                totals.iter().find(|total| total.asset.as_str() == asset).map(|total| total.total)
+            };
+            let trips = || book.closed.iter().chain(&open);
+            let fees: Vec<_> = trips().filter_map(|trip| of(&trip.fees)).collect();
+            prop_assert_eq!(thousandths(fees.iter()), sums_of(&events, "fee", asset));
+            let funding: Vec<_> = trips().filter_map(|trip| of(&trip.funding)).chain(of(&unallocated)).collect();
+            prop_assert_eq!(thousandths(funding.iter()), sums_of(&events, "funding", asset));
+            let fees: Vec<_> = positions.iter().filter_map(|position| of(&position.fees)).collect();
+            prop_assert_eq!(thousandths(fees.iter()), sums_of(&events, "fee", asset));
+        }
+        let fills = events.iter().filter(|event| !event.starts_with(['a', 'f', 'r', 'u'])).count() as u64;
+        prop_assert_eq!(positions.iter().map(|position| position.fill_count).sum::<u64>(), fills);
+        // The gross of positions is that of their round trips.
+        for position in &positions {
+            let mut total = CertainTotal::default();
+            for trip in book.closed.iter().chain(&open).filter(|trip| trip.position_side == position.position_side) {
+                total.merge(&trip.gross).unwrap();
+            }
+            prop_assert_eq!(total.known, position.realized.known);
+            prop_assert_eq!(total.estimated, position.realized.estimated);
+        }
+    }
+
+    /// Stored and loaded between any two events, the fold ends the same.
+    #[test]
+    #[cfg(feature = "serde")]
+    fn a_fold_can_stop_and_go_on(events in events()) {
+        let (mut through, mut stopping) = (Book::default(), Book::default());
+        for event in &events {
+            through.run(event);
+            let stored = serde_json::to_string(&stopping.fold).unwrap();
+            let loaded: ledger_core::SymbolFold = serde_json::from_str(&stored).unwrap();
+            prop_assert_eq!(&loaded, &stopping.fold);
+            stopping.fold = loaded;
+            stopping.run(event);
+            prop_assert_eq!(&through.fold, &stopping.fold, "after {}", event);
+        }
+        prop_assert_eq!(&through.closed, &stopping.closed);
+        prop_assert_eq!(shown(&through), shown(&stopping));
+    }
+
+    /// Whatever the constructors let through gives a result or a typed error.
+    #[test]
+    fn no_valid_input_panics(
+        fills in prop::collection::vec((any::<bool>(), 0_usize..3, any::<i128>(), 0_u32..127, 0_u8..=18, any::<i128>(), 0_u32..127, 0_u8..=18,
+            prop::option::of((any::<i128>(), 0_u32..127, 0_u8..=18)), prop::option::of((any::<i128>(), 0_u32..127, 0_u8..=18))), 1..24),
+        inverse in any::<bool>(), tick in any::<bool>(),
+    ) {
+        let mut instrument = Instrument::linear(support::symbol(), ledger_core::Asset::new("USDT").unwrap()).unwrap();
+        if inverse { instrument.kind = ledger_core::ContractKind::Inverse; }
+        if tick { instrument.tick_size = Some(dec("0.000000000000000001")); }
+        let mut book = Book::of(&instrument);
+        let small = |(m, shift, scale): (i128, u32, u8)| Decimal::new(m >> shift, scale).ok();
+        for (buy, side, q, qs, qd, p, ps, pd, fee, pnl) in fills {
+            let mut fill = book.next_fill(if buy { "BUY 1 @ 1" } else { "SELL 1 @ 1" });
+            let qty = small((q, qs, qd)).and_then(|qty| ledger_core::Quantity::new(qty.abs()).ok());
+            let price = small((p, ps, pd)).and_then(|price| ledger_core::Price::new(price.abs()).ok());
+            let (Some(qty), Some(price)) = (qty, price) else { continue };
+            (fill.qty, fill.price) = (qty, price);
+            fill.position_side = Some(PositionSide::ALL[side]);
+            fill.fee = fee.and_then(small).map(|amount| ledger_core::Fee { amount, asset: ledger_core::Asset::new("BNB").unwrap() });
+            fill.exchange_realized_pnl = pnl.and_then(small);
+            let checkpoint = book.fold.clone();
+            match book.fold.apply(FoldEvent::Fill { fill: &fill, order: None }) {
+                Ok(_) => {
+                    let _ = (book.fold.positions(), book.fold.open_trips(), book.fold.is_conserved());
+                    let rows = [book::funding_row("-0.00000001", "USDT", 0), book::funding_row("1", "USDT", 1)];
+                    if book.fold.clone().apply(FoldEvent::Funding(&rows)).is_ok() {
+                        let _ = book.fold.unallocated_funding();
+                    }
+                }
+                Err(FoldError::Math { .. }) => book.fold = checkpoint,
+                Err(error) => prop_assert!(false, "{error}"),
+            }
+        }
+    }
+
+    /// A whole account that begins with the book: everything is known, and is what the model says.
+    #[test]
+    fn a_complete_book_is_that_of_the_model(seed in any::<u64>(), hedge in any::<bool>()) {
+        let mut random = Random(seed);
+        let mut book = Book::default();
+        let sides: &[PositionSide] = if hedge { &[PositionSide::Long, PositionSide::Short] } else { &[PositionSide::Net] };
+        let mut exchanges: Vec<Exchange> = sides.iter().map(|side| Exchange::new(*side, false)).collect();
+        for side in sides {
+            book.run(&format!("anchor {side} 0"));
+        }
+        let mut fill_count = 0;
+        for _ in 0..60 {
+            let at = usize::try_from(random.below(i64::try_from(exchanges.len()).unwrap())).unwrap();
+            fill_count += 1;
+            let text = exchanges[at].trade(&mut random, 10_000, 1, fill_count);
+            let step = book.run(&text);
+            prop_assert!(!step.pnl_mismatch, "{}", text);
+        }
+        for exchange in &exchanges {
+            for (trip, truth) in book.closed.iter().filter(|trip| trip.position_side == exchange.position_side).zip(&exchange.trips) {
+                prop_assert_eq!(trip.certainty, Certainty::Known);
+                prop_assert!(truth.is_that_of(trip), "{:?} is not {:?}", trip, truth);
+            }
+            prop_assert_eq!(book.closed.iter().filter(|trip| trip.position_side == exchange.position_side).count(), exchange.trips.len());
+            if let Some(position) = book.fold.positions().unwrap().iter().find(|p| p.position_side == exchange.position_side) {
+                prop_assert_eq!(big(position.qty), exchange.qty.clone());
+                prop_assert_eq!(position.certainty, Certainty::Known);
+            }
+        }
+    }
+}
