@@ -15,7 +15,7 @@ use super::conditional::{AlgoStatus, Conditional};
 use super::events::Told;
 use super::fixed::{Random, parse_e8};
 use super::market::{FundingInstant, Market, MarketStatus};
-use super::order::{Lookup, Order};
+use super::order::{Lookup, Order, Status};
 use super::{SimulatorAccount, SimulatorConfig, SimulatorError};
 
 /// An order's place: symbol and id.
@@ -28,6 +28,8 @@ pub(super) struct Account {
     pub(super) orders: BTreeMap<OrderKey, Order>,
     /// Those of `orders` that are open.
     pub(super) open: BTreeSet<OrderKey>,
+    /// When orders end by themselves, those included that have ended before.
+    dated: BTreeSet<(i64, OrderKey)>,
     pub(super) conditionals: BTreeMap<i64, Conditional>,
     /// Those of `conditionals` that still wait.
     pub(super) waiting: BTreeSet<i64>,
@@ -75,6 +77,7 @@ impl Account {
             hedge: config.hedge_mode,
             orders: BTreeMap::new(),
             open: BTreeSet::new(),
+            dated: BTreeSet::new(),
             conditionals: BTreeMap::new(),
             waiting: BTreeSet::new(),
             leverage: BTreeMap::new(),
@@ -170,6 +173,7 @@ impl Engine {
                 }
             }
             self.drift_e5 += drift_e5;
+            self.end_dated();
             self.react();
             if at_ms % self.funding_interval_ms == 0 {
                 self.fund();
@@ -182,7 +186,26 @@ impl Engine {
         let next = |every_ms: i64| (self.now_ms.div_euclid(every_ms) + 1) * every_ms;
         let scripted = self.markets.values().filter_map(|market| market.script.first_key_value().map(|(at, _)| *at));
         let scripted = scripted.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
-        Some(next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted)).filter(|at_ms| *at_ms <= to_ms)
+        let dated = self.accounts.iter().filter_map(|account| account.dated.first().map(|(at_ms, _)| *at_ms));
+        let dated = dated.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
+        let next_ms = next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted).min(dated);
+        Some(next_ms).filter(|at_ms| *at_ms <= to_ms)
+    }
+
+    /// Ends the orders whose time is over, before anything else happens at that time.
+    fn end_dated(&mut self) {
+        for account in 0..self.accounts.len() {
+            while let Some(standing) = self.accounts.get_mut(account)
+                && standing.dated.first().is_some_and(|(at_ms, _)| *at_ms <= self.now_ms)
+                && let Some((_, key)) = standing.dated.pop_first()
+            {
+                if let Some(mut order) = self.order(account, &key).filter(|order| order.status.is_open()).cloned() {
+                    (order.status, order.updated_ms) = (Status::Expired, self.now_ms);
+                    self.tell_order(account, &order, "EXPIRED");
+                    self.store(account, order);
+                }
+            }
+        }
     }
 
     /// Lets orders and margins answer to the current prices.
@@ -279,6 +302,10 @@ impl Engine {
         let mut finished = None;
         if order.status.is_open() {
             standing.open.insert(key.clone());
+            let until_ms = order.ticket.kind.good_till_ms();
+            if until_ms != 0 {
+                standing.dated.insert((until_ms, key.clone()));
+            }
         } else {
             standing.open.remove(&key);
             let conditional = order.algo_id.and_then(|id| standing.conditionals.get_mut(&id));

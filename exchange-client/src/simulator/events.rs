@@ -281,7 +281,7 @@ fn order_update(order: &Order, execution: &str, fill: Option<&Trade>, now_ms: i6
         "b": "0", "a": "0", "m": fill.is_some_and(|fill| fill.maker), "R": order.ticket.reduce_only,
         "wt": "CONTRACT_PRICE", "ot": order_type, "ps": order.ticket.position_side.as_str(),
         "cp": order.ticket.close_position, "rp": show_e8(fill.map_or(0, |fill| fill.realized_e8), 8), "pP": false,
-        "si": 0, "ss": 0, "V": "NONE", "pm": "NONE", "gtd": 0, "er": "0",
+        "si": 0, "ss": 0, "V": "NONE", "pm": "NONE", "gtd": order.ticket.kind.good_till_ms(), "er": "0",
     });
     if let Some(fields) = update.as_object_mut()
         && let Some(fill) = fill.filter(|fill| fill.fee_e8 != 0)

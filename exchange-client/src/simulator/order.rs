@@ -13,6 +13,8 @@ pub(super) enum TimeInForce {
     Fok,
     /// Until it is cancelled, and never as a taker.
     Gtx,
+    /// Until it is cancelled, and no longer than this.
+    Gtd { until_ms: i64 },
     /// Until it is cancelled or the position that it is to close is gone. Conditional orders only.
     GteGtc,
 }
@@ -24,11 +26,12 @@ impl TimeInForce {
             Self::Ioc => "IOC",
             Self::Fok => "FOK",
             Self::Gtx => "GTX",
+            Self::Gtd { .. } => "GTD",
             Self::GteGtc => "GTE_GTC",
         }
     }
 
-    /// Those that regular orders may have.
+    /// Those that regular orders may have, but for `GTD`, which is more than its name.
     pub(super) fn parse(text: &str) -> Option<Self> {
         [Self::Gtc, Self::Ioc, Self::Fok, Self::Gtx].into_iter().find(|known| known.as_str() == text)
     }
@@ -52,6 +55,14 @@ impl Kind {
     /// Whether it waits no longer than there is a position to close.
     pub(super) fn is_for_a_position(self) -> bool {
         matches!(self, Self::Limit { time_in_force: TimeInForce::GteGtc, .. })
+    }
+
+    /// When it ends by itself; 0 for never.
+    pub(super) fn good_till_ms(self) -> i64 {
+        match self {
+            Self::Limit { time_in_force: TimeInForce::Gtd { until_ms }, .. } => until_ms,
+            _ => 0,
+        }
     }
 
     /// The worst price, if there is one.

@@ -40,7 +40,10 @@ impl Engine {
         if order.remaining_e8() > 0 {
             let rests = matches!(
                 order.ticket.kind,
-                Kind::Limit { time_in_force: TimeInForce::Gtc | TimeInForce::Gtx | TimeInForce::GteGtc, .. }
+                Kind::Limit {
+                    time_in_force: TimeInForce::Gtc | TimeInForce::Gtx | TimeInForce::Gtd { .. } | TimeInForce::GteGtc,
+                    ..
+                }
             );
             if !rests || self.closable_e8(account, &order) == Some(0) {
                 order.status = Status::Expired;

@@ -34,6 +34,16 @@ impl Refusal {
     pub(super) fn interval() -> Self {
         refuse(400, -1120, "Invalid interval.")
     }
+    pub(super) fn price_match() -> Self {
+        refuse(400, -5037, "Invalid price match: this simulator places orders at the price that they name.")
+    }
+    pub(super) fn good_till_date() -> Self {
+        refuse(
+            400,
+            -5040,
+            "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than 253402300799000.",
+        )
+    }
     pub(super) fn listen_key() -> Self {
         refuse(400, -1125, "This listenKey does not exist.")
     }

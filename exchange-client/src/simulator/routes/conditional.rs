@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::history::{WINDOW_MS_MAX, is_conditional_kept, window};
+use super::orders::refuse_price_match;
 use super::{Answered, Ask, rows};
 use crate::simulator::books::PositionSide;
 use crate::simulator::conditional::{AlgoKind, AlgoStatus, AlgoTicket, Conditional};
@@ -19,6 +20,7 @@ fn ticket(ask: &Ask<'_>) -> Result<AlgoTicket, Refusal> {
     }
     let symbol = ask.symbol()?;
     let buy = ask.buys()?;
+    refuse_price_match(ask)?;
     let kind = AlgoKind::parse(params.required("type")?).ok_or_else(Refusal::order_type)?;
     let reduce_only = params.boolean("reduceOnly")?;
     let position_side = params.position_side()?;

@@ -9,15 +9,20 @@ use crate::simulator::conditional::AlgoKind;
 use crate::simulator::order::{Kind, Order, Status, Ticket, TimeInForce};
 use crate::simulator::refusal::Refusal;
 
+/// How far away the end of an order must be, and how far it may be.
+const GOOD_TILL_MS_MIN: i64 = 600_000;
+const GOOD_TILL_MS_MAX: i64 = 253_402_300_799_000;
+
 /// The order that the parameters describe.
 fn ticket(ask: &Ask<'_>) -> Result<Ticket, Refusal> {
     let params = ask.params;
     let symbol = ask.symbol()?;
     let buy = ask.buys()?;
+    refuse_price_match(ask)?;
     let kind = match params.required("type")? {
         "MARKET" => Kind::Market,
         "LIMIT" => Kind::Limit {
-            time_in_force: TimeInForce::parse(params.required("timeInForce")?).ok_or_else(Refusal::time_in_force)?,
+            time_in_force: time_in_force(ask)?,
             price_e8: params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))?,
         },
         other if AlgoKind::parse(other).is_some() => return Err(Refusal::algo_endpoint()),
@@ -39,6 +44,28 @@ fn ticket(ask: &Ask<'_>) -> Result<Ticket, Refusal> {
         close_position: false,
         client_order_id: ask.client_id("newClientOrderId")?,
     })
+}
+
+/// How long a limit order waits.
+fn time_in_force(ask: &Ask<'_>) -> Result<TimeInForce, Refusal> {
+    match ask.params.required("timeInForce")? {
+        "GTD" => {
+            let until_ms = ask.params.integer("goodTillDate")?.ok_or_else(|| Refusal::missing("goodTillDate"))?;
+            // To the second, as the real exchange keeps it.
+            let until_ms = until_ms - until_ms.rem_euclid(1_000);
+            let is_far = until_ms > ask.now_ms() + GOOD_TILL_MS_MIN && until_ms < GOOD_TILL_MS_MAX;
+            if is_far { Ok(TimeInForce::Gtd { until_ms }) } else { Err(Refusal::good_till_date()) }
+        }
+        other => TimeInForce::parse(other).ok_or_else(Refusal::time_in_force),
+    }
+}
+
+/// A price that follows the book is not simulated: it is refused instead of being placed at another price.
+pub(super) fn refuse_price_match(ask: &Ask<'_>) -> Result<(), Refusal> {
+    match ask.params.get("priceMatch") {
+        None | Some("NONE") => Ok(()),
+        Some(_) => Err(Refusal::price_match()),
+    }
 }
 
 pub(super) fn place(ask: &mut Ask<'_>) -> Answered {
@@ -66,6 +93,7 @@ pub(super) fn test(ask: &mut Ask<'_>) -> Answered {
 
 pub(super) fn amend(ask: &mut Ask<'_>) -> Answered {
     let (symbol, lookup, buy) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?, ask.buys()?);
+    refuse_price_match(ask)?;
     let qty_e8 = ask.params.decimal_e8("quantity")?.ok_or_else(|| Refusal::missing("quantity"))?;
     let price_e8 = ask.params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))?;
     let order = ask.engine.amend(ask.account, &symbol, &lookup, buy, qty_e8, price_e8)?;

@@ -30,7 +30,7 @@ pub(super) fn order(order: &Order, stored: bool) -> Value {
         "reduceOnly": order.ticket.reduce_only, "closePosition": order.ticket.close_position,
         "side": side(order.ticket.buy), "positionSide": order.ticket.position_side.as_str(), "stopPrice": "0",
         "workingType": "CONTRACT_PRICE", "priceProtect": false, "priceMatch": "NONE",
-        "selfTradePreventionMode": "NONE", "goodTillDate": 0, "updateTime": order.updated_ms,
+        "selfTradePreventionMode": "NONE", "goodTillDate": order.ticket.kind.good_till_ms(), "updateTime": order.updated_ms,
     });
     if let Some(fields) = row.as_object_mut() {
         if stored {

@@ -47,7 +47,7 @@ pub enum StreamMessage {
 
 /// A stream that is not opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the simulator opens no stream here (HTTP status {})", status.map_or_else(|| "missing: the connection broke".to_owned(), |status| status.to_string()))]
+#[error("the simulator opens no stream here: {}", status.map_or_else(|| "the connection broke".to_owned(), |status| format!("HTTP status {status}")))]
 pub struct StreamRefused {
     /// What HTTP answers instead; nothing when the connection broke.
     pub status: Option<u16>,

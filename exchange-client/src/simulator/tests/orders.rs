@@ -21,7 +21,7 @@ fn time_in_force_decides_what_becomes_of_the_rest() {
     assert_eq!(desk.order(&order("FOK", "60000", "0.030"))["status"], "FILLED");
     assert_eq!(desk.refused("POST", "v1/order", &order("GTX", "60000", "0.010")), -5022);
     assert_eq!(desk.order(&order("GTX", "59999.9", "0.010"))["status"], "NEW");
-    assert_eq!(desk.refused("POST", "v1/order", &order("GTD", "59999.9", "0.010")), -1115);
+    assert_eq!(desk.refused("POST", "v1/order", &order("DAY", "59999.9", "0.010")), -1115);
     // What was refused is in no list: four orders were taken, and the rests of two are open.
     assert_eq!(desk.truth().orders.len(), 5);
     assert_eq!(desk.get("v1/openOrders", "").as_array().unwrap().len(), 2);
@@ -246,4 +246,43 @@ fn orders_tie_up_margin_for_the_worse_of_both_sides() {
     desk.order(&limit("BUY", "45000", "0.38"));
     assert_eq!(free(), "50.00000000");
     assert_eq!(asset()["maintMargin"], "76.00000000");
+}
+
+#[test]
+fn an_order_with_a_date_ends_by_itself() {
+    let (simulator, desk) = still();
+    set_price(&simulator, "BTCUSDT", "60000");
+    let until_ms = START_MS + 3_600_000;
+    let limit = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTD&quantity=0.01&price=59000";
+    assert_eq!(desk.refused("POST", "v1/order", limit), -1102);
+    for date in [START_MS, START_MS + 600_000, 253_402_300_799_000] {
+        assert_eq!(desk.refused("POST", "v1/order", &format!("{limit}&goodTillDate={date}")), -5040);
+    }
+    let placed = desk.order(&format!("{limit}&goodTillDate={}", until_ms + 999));
+    assert_eq!((&placed["timeInForce"], &placed["goodTillDate"]), (&"GTD".into(), &until_ms.into()));
+    let filled = desk.order(&format!("{limit}&goodTillDate={until_ms}").replace("59000", "61000"));
+    assert_eq!(filled["status"], "FILLED");
+    simulator.step(Duration::from_millis(3_599_999));
+    let open = desk.get("v1/openOrders", "symbol=BTCUSDT");
+    assert_eq!((open.as_array().unwrap().len(), &open[0]["goodTillDate"]), (1, &until_ms.into()));
+    // Prices that come later find it gone, in however long a step.
+    let later = TimestampMs::new(until_ms + 1).unwrap();
+    simulator.script_prices(&symbol("BTCUSDT"), &[(later, "50000".parse().unwrap())]).unwrap();
+    simulator.step(Duration::from_hours(2));
+    let order = desk.get("v1/order", &format!("symbol=BTCUSDT&orderId={}", placed["orderId"]));
+    assert_eq!((&order["status"], &order["updateTime"]), (&"EXPIRED".into(), &until_ms.into()));
+    assert_eq!(order["executedQty"], "0.000");
+}
+
+#[test]
+fn a_price_that_follows_the_book_is_refused() {
+    let (_simulator, desk) = still();
+    let limit = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.01&priceMatch=QUEUE";
+    assert_eq!(desk.refused("POST", "v1/order", limit), -5037);
+    assert_eq!(desk.refused("PUT", "v1/order", &format!("{limit}&orderId=1")), -5037);
+    let stop =
+        "algoType=CONDITIONAL&symbol=BTCUSDT&side=SELL&type=STOP&triggerPrice=1000&quantity=0.01&priceMatch=OPPONENT";
+    assert_eq!(desk.refused("POST", "v1/algoOrder", stop), -5037);
+    let none = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.01&price=50000&priceMatch=NONE";
+    assert_eq!(desk.order(none)["priceMatch"], "NONE");
 }
