@@ -163,9 +163,16 @@ pub fn batch(statements: Vec<Statement>) -> Batch {
 
 /// Creates the main account with the given contracts.
 pub async fn prepare(store: &dyn Store, instruments: &[&str]) {
-    store.create_account(new_account("main")).await.unwrap();
+    prepare_account(store, "main", instruments).await;
+}
+
+/// Creates an account with the given contracts.
+pub async fn prepare_account(store: &dyn Store, name: &str, instruments: &[&str]) -> AccountId {
+    let account = new_account(name);
+    store.create_account(account.clone()).await.unwrap();
     let statements = instruments.iter().map(|name| rest(AnyFact::Instrument(linear(name)))).collect();
-    commit(store, statements).await;
+    store.commit(Batch { account: account.id.clone(), ..batch(statements) }).await.unwrap();
+    account.id
 }
 
 /// Commits to the main account.
