@@ -95,7 +95,7 @@ pub struct SimulatorAccount {
     pub alias: String,
     /// Its key; for tests, and shown on purpose.
     pub api_key: String,
-    /// Its secret; for tests, and shown on purpose.
+    /// Its secret, or its Ed25519 key in PEM (PKCS#8); for tests, and shown on purpose.
     pub api_secret: String,
     /// What is in its wallets at first: asset and decimal text.
     pub deposits: Vec<(String, String)>,

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use percent_encoding::percent_decode_str;
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use sha2::Sha256;
 
 use super::books::PositionSide;
 use super::fixed::parse_e8;
 use super::refusal::Refusal;
+
+/// How a secret shows that it is a private key.
+const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----";
 
 /// A request as the simulator takes it, from the wire or from the same process.
 #[derive(Debug, Clone, Copy)]
@@ -142,12 +148,11 @@ pub(super) fn check_signed(
         return Err(Refusal::receive_window());
     }
     let (payload, signature) = split_signature(incoming).ok_or_else(Refusal::signature)?;
-    let genuine = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok().zip(unhex(signature)).is_some_and(
-        |(mut mac, signature)| {
-            mac.update(payload.as_bytes());
-            mac.verify_slice(&signature).is_ok()
-        },
-    );
+    let genuine = if secret.contains(PRIVATE_KEY) {
+        is_signed_by_pair(secret, &payload, signature)
+    } else {
+        is_signed_by_text(secret, &payload, signature)
+    };
     if !genuine {
         return Err(Refusal::signature());
     }
@@ -156,6 +161,27 @@ pub(super) fn check_signed(
         return Err(Refusal::timestamp());
     }
     Ok(())
+}
+
+/// HMAC-SHA256 in hex.
+fn is_signed_by_text(secret: &str, payload: &str, signature: &str) -> bool {
+    Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok().zip(unhex(signature)).is_some_and(|(mut mac, signature)| {
+        mac.update(payload.as_bytes());
+        mac.verify_slice(&signature).is_ok()
+    })
+}
+
+/// Ed25519 in base64. The exchange knows the public key alone; here it is read from the private one.
+fn is_signed_by_pair(pem: &str, payload: &str, signature: &str) -> bool {
+    let body: String = pem.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    let signature = percent_decode_str(signature).decode_utf8_lossy();
+    let (Ok(der), Ok(signature)) = (STANDARD.decode(body), STANDARD.decode(signature.as_bytes())) else {
+        return false;
+    };
+    Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).is_ok_and(|pair| {
+        let public = UnparsedPublicKey::new(&ED25519, pair.public_key().as_ref());
+        public.verify(payload.as_bytes(), &signature).is_ok()
+    })
 }
 
 /// What is signed, and the signature: the last pair of the whole request. Nothing may follow it, or that would be

@@ -133,3 +133,34 @@ async fn refusals_are_those_of_the_real_exchange() {
     assert_eq!(refused(send(too_much).await), -2022);
     assert_eq!(refused(exchange.set_position_mode(PositionMode::OneWay).await), -4068);
 }
+
+#[tokio::test]
+async fn an_account_may_sign_with_a_pair_of_keys() {
+    let pem = |key: &str| format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+    let mut account = SimulatorAccount::named("paired");
+    account.api_secret = pem("MC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH");
+    let (simulator, clock) = simulator(SimulatorConfig { accounts: vec![account.clone()], ..generous(5) });
+    let exchange = |secret: &str| {
+        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
+        let credentials = crate::credentials::Credentials::new(account.api_key.clone(), secret.to_owned()).unwrap();
+        let settings = RequestSettings { retry: RetryPolicy::NEVER, ..RequestSettings::SIMULATED };
+        BinanceUsdm::with_settings(
+            transport,
+            clock.clone() as Arc<dyn Clock>,
+            "http://127.0.0.1:1",
+            credentials,
+            settings,
+        )
+        .unwrap()
+    };
+    let placed = exchange(&account.api_secret).create_order(order("BTCUSDT", Side::Buy, "0.01", "paired:1")).await;
+    assert_eq!(placed.done().unwrap().entity.status, OrderStatus::Filled);
+    // Neither another pair nor the text of the key itself will do.
+    let other = pem(&"MC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH".replace("BwcH", "CAgI"));
+    for secret in [other.as_str(), "another-secret"] {
+        let error = exchange(secret).fetch_balances().await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Authentication, "{error}");
+    }
+    let incoming = signed("timestamp=1780000000000", &account.api_secret);
+    assert_eq!(ask(&simulator, "GET", "/fapi/v3/balance", &incoming, Some(&account.api_key)).1["code"], -1022);
+}
