@@ -165,7 +165,8 @@ async fn the_file_can_be_queried_by_hand() {
 }
 
 /// On a read-only medium, or in somebody else's folder, nothing can be put beside the file, which reading needs as well.
-/// Modes do not bind the superuser; a folder in the place of the file that SQLite wants to make does.
+/// Modes do not bind the superuser; a link to nowhere in the place of the file that SQLite wants to make does.
+#[cfg(unix)]
 #[tokio::test]
 async fn a_book_beside_which_nothing_can_be_made_is_read_alone() {
     let folder = Folder::new();
@@ -175,7 +176,7 @@ async fn a_book_beside_which_nothing_can_be_made_is_read_alone() {
     drop(store);
     let beside = |suffix: &str| folder.directory.path().join(format!("book.db-{suffix}"));
     assert!(!beside("wal").exists());
-    std::fs::create_dir(beside("shm")).unwrap();
+    std::os::unix::fs::symlink("/no/such/folder/shm", beside("shm")).unwrap();
     let before = std::fs::read(folder.book()).unwrap();
     let reader = SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap();
     assert_eq!(position_of(&reader, "ETHUSDT").await.0, "1".parse().unwrap());
