@@ -18,8 +18,12 @@ pub use api::{
     TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
     speaks_of,
 };
+pub use api::{
+    AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
+    StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
+};
 #[cfg(any(test, feature = "mock"))]
-pub use api::{MockExchangeReader, MockExchangeTrader};
+pub use api::{MockExchangeReader, MockExchangeTrader, MockUserStream, MockUserStreams};
 #[cfg(any(test, feature = "mock"))]
 pub use clock::MockClock;
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -73,8 +73,6 @@ pub struct OrderLimits {
     pub per_10s_max: u32,
     /// In a minute.
     pub per_1m_max: u32,
-    /// Waiting conditional orders at any time, all contracts together.
-    pub conditional_open_max: u32,
 }
 
 /// The weight of an endpoint: what a request costs of the budget of a minute.

@@ -7,6 +7,7 @@ mod new_order;
 mod order_kind;
 mod page;
 mod reader;
+mod stream;
 mod trader;
 
 use std::fmt;
@@ -23,6 +24,12 @@ pub use self::page::{Page, TimeWindow, TradeQuery, WindowError, WindowQuery};
 pub use self::reader::ExchangeReader;
 #[cfg(any(test, feature = "mock"))]
 pub use self::reader::MockExchangeReader;
+pub use self::stream::{
+    AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
+    StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
+};
+#[cfg(any(test, feature = "mock"))]
+pub use self::stream::{MockUserStream, MockUserStreams};
 #[cfg(any(test, feature = "mock"))]
 pub use self::trader::MockExchangeTrader;
 pub use self::trader::{CancelOutcome, ExchangeTrader, MarginMode, SideCancel};

@@ -68,7 +68,7 @@ payload!(
 );
 payload!(
     /// The answer of `leverage`.
-    LeverageRow { leverage }
+    LeverageRow { symbol, leverage }
 );
 payload!(
     /// An element of `income`.
@@ -106,6 +106,135 @@ payload!(
     /// A filter of a contract.
     FilterRow { filter_type, tick_size, step_size }
 );
+
+payload!(
+    /// The answer of `listenKey`.
+    ListenKeyRow { listen_key }
+);
+payload!(
+    /// `o` of the event `ORDER_TRADE_UPDATE`.
+    OrderEventRow {
+        symbol = "s", client_order_id = "c", side = "S", kind = "o", placed_as = "ot", time_in_force = "f", qty = "q",
+        price = "p", avg_price = "ap", trigger_price = "sp", execution = "x", status = "X", order_id = "i",
+        last_qty = "l", last_price = "L", executed_qty = "z", fee = "n", fee_asset = "N", time = "T", trade_id = "t",
+        maker = "m", reduce_only = "R", close_position = "cp", position_side = "ps", realized_pnl = "rp",
+    }
+);
+payload!(
+    /// `o` of the event `ALGO_UPDATE`.
+    AlgoEventRow {
+        symbol = "s", client_algo_id = "caid", algo_id = "aid", kind = "o", side = "S", position_side = "ps",
+        time_in_force = "f", qty = "q", status = "X", order_id = "ai", trigger_price = "tp", price = "p",
+        reduce_only = "R", close_position = "cp",
+    }
+);
+payload!(
+    /// The event `TRADE_LITE`.
+    TradeEventRow {
+        symbol = "s", side = "S", last_price = "L", last_qty = "l", trade_id = "t", order_id = "i", maker = "m",
+        time = "T",
+    }
+);
+payload!(
+    /// An element of `B` of the event `ACCOUNT_UPDATE`.
+    AccountBalanceRow { asset = "a", wallet = "wb", change = "bc" }
+);
+payload!(
+    /// An element of `P` of the event `ACCOUNT_UPDATE`, and of `p` of the event `MARGIN_CALL`.
+    AccountPositionRow {
+        symbol = "s", qty = "pa", entry_price = "ep", position_side = "ps", mark_price = "mp",
+        maintenance_margin = "mm",
+    }
+);
+payload!(
+    /// `ac` of the event `ACCOUNT_CONFIG_UPDATE`.
+    LeverageEventRow { symbol = "s", leverage = "l" }
+);
+payload!(
+    /// `ai` of the event `ACCOUNT_CONFIG_UPDATE`.
+    MultiAssetsEventRow { is_on = "j" }
+);
+payload!(
+    /// `or` of the event `CONDITIONAL_ORDER_TRIGGER_REJECT`.
+    TriggerRejectRow { symbol = "s", order_id = "i", reason = "r" }
+);
+
+/// What every message of the stream begins with, alone or in an envelope.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MessageHead {
+    /// The event's name.
+    #[serde(rename = "e")]
+    pub(super) kind: Field,
+    /// When it was told.
+    #[serde(rename = "E")]
+    pub(super) told_at: Field,
+    /// When it happened.
+    #[serde(rename = "T")]
+    pub(super) happened_at: Field,
+    /// The message, where this is its envelope.
+    pub(super) data: Option<Box<RawValue>>,
+}
+
+/// Messages whose content stands under one name.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident { $field:ident: $content:ident }),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Default, Deserialize)]
+        #[serde(default)]
+        pub(super) struct $name {
+            pub(super) $field: $content
+        }
+    )+};
+}
+
+bodies!(
+    /// The event `ORDER_TRADE_UPDATE`.
+    OrderEvent { o: OrderEventRow },
+    /// The event `ALGO_UPDATE`.
+    AlgoEvent { o: AlgoEventRow },
+    /// The event `ACCOUNT_UPDATE`.
+    AccountEvent { a: AccountEventRow },
+    /// The event `CONDITIONAL_ORDER_TRIGGER_REJECT`.
+    TriggerRejectEvent { or: TriggerRejectRow },
+);
+
+/// `a` of the event `ACCOUNT_UPDATE`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AccountEventRow {
+    /// Why.
+    #[serde(rename = "m")]
+    pub(super) reason: Field,
+    /// What balances are now.
+    #[serde(rename = "B")]
+    pub(super) balances: Option<Vec<AccountBalanceRow>>,
+    /// What positions are now.
+    #[serde(rename = "P")]
+    pub(super) positions: Option<Vec<AccountPositionRow>>,
+}
+
+/// The event `ACCOUNT_CONFIG_UPDATE`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ConfigEventRow {
+    /// A contract's leverage.
+    pub(super) ac: Option<LeverageEventRow>,
+    /// The margin of all assets.
+    pub(super) ai: Option<MultiAssetsEventRow>,
+}
+
+/// The event `MARGIN_CALL`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct MarginCallRow {
+    /// The wallet of crossed positions.
+    #[serde(rename = "cw")]
+    pub(super) cross_wallet: Field,
+    /// The positions in danger.
+    #[serde(rename = "p")]
+    pub(super) positions: Option<Vec<AccountPositionRow>>,
+}
 
 /// The part of `exchangeInfo` that is read.
 #[derive(Debug, Deserialize)]

@@ -25,6 +25,7 @@ pub(super) const ALGO_OPEN_ORDERS: &str = "/fapi/v1/algoOpenOrders";
 pub(super) const FORCE_ORDERS: &str = "/fapi/v1/forceOrders";
 pub(super) const FUNDING_RATE: &str = "/fapi/v1/fundingRate";
 pub(super) const LEVERAGE: &str = "/fapi/v1/leverage";
+pub(super) const LISTEN_KEY: &str = "/fapi/v1/listenKey";
 pub(super) const MARGIN_TYPE: &str = "/fapi/v1/marginType";
 
 const fn same(method: Method, path: &'static str, weight: u32) -> EndpointWeight {
@@ -99,8 +100,10 @@ pub static VENUE: VenueFacts = VenueFacts {
         same(Method::Get, USER_TRADES, 5),
         same(Method::Get, INCOME, 30),
         split(FORCE_ORDERS, 20, 50),
+        same(Method::Post, LISTEN_KEY, 1),
+        same(Method::Put, LISTEN_KEY, 1),
     ],
-    order_limits: OrderLimits { per_10s_max: 300, per_1m_max: 1_200, conditional_open_max: 200 },
+    order_limits: OrderLimits { per_10s_max: 300, per_1m_max: 1_200 },
     client_order_id: ClientOrderIdRule { len_max: 36, separators: ".:/_-" },
     income_types: &[
         added("TRANSFER"),
@@ -158,6 +161,8 @@ mod tests {
         POST    /fapi/v1/algoOrder          0   0
         DELETE  /fapi/v1/algoOrder          1   1
         DELETE  /fapi/v1/allOpenOrders      1   1
+        POST    /fapi/v1/listenKey          1   1
+        PUT     /fapi/v1/listenKey          1   1
         DELETE  /fapi/v1/algoOpenOrders     1   1
         GET     /fapi/v1/allOrders          5   5
         GET     /fapi/v1/allAlgoOrders      5   5
@@ -187,7 +192,6 @@ mod tests {
     fn limits_are_those_documented() {
         assert_eq!(VENUE.weight_1m_max, 2_400);
         assert_eq!((VENUE.order_limits.per_10s_max, VENUE.order_limits.per_1m_max), (300, 1_200));
-        assert_eq!(VENUE.order_limits.conditional_open_max, 200);
         assert_eq!(VENUE.receive_window_ms, 5_000);
         // Nothing documents it: fills have been seen seconds after their order, and coverage that is claimed too early loses
         // them for good.

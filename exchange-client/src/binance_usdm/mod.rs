@@ -1,7 +1,7 @@
 //! Binance USD-M futures.
 //!
 //! `reader` asks and `trader` trades: `parameters` says what, `rest` sends, `sign` signs, `dto` is what comes back, `parse`
-//! makes entities of it and `rows` lists of them, `paging` knows how to go on.
+//! makes entities of it and `rows` lists of them, `paging` knows how to go on. `stream` listens.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `entities_carry_their_payload_verbatim`.
@@ -18,6 +18,7 @@ mod reader;
 mod rest;
 mod rows;
 mod sign;
+mod stream;
 mod symbol;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use self::facts::VENUE;
 pub use self::parse::fee_from_commission;
 use self::rest::RestClient;
 pub use self::rest::{RequestBudget, RequestSettings, RetryPolicy};
+pub use self::stream::{BinanceUserStreams, UserStreamSettings};
 pub use self::symbol::instrument_from_symbol;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
@@ -38,7 +40,7 @@ use crate::transport::Transport;
 
 /// One account at Binance USD-M futures, or at anything that speaks its language.
 pub struct BinanceUsdm {
-    rest: RestClient,
+    rest: Arc<RestClient>,
 }
 
 impl fmt::Debug for BinanceUsdm {
@@ -72,13 +74,13 @@ impl BinanceUsdm {
         credentials: Credentials,
         settings: RequestSettings,
     ) -> Result<Self, ExchangeError> {
-        Ok(Self { rest: RestClient::new(transport, clock, base_url, credentials, settings)? })
+        Ok(Self { rest: Arc::new(RestClient::new(transport, clock, base_url, credentials, settings)?) })
     }
 
     /// Another account at the same exchange, asked from the same address: both share one budget, and a ban of one
-    /// silences both. `settings` say how it repeats; the budget is the common one.
+    /// silences both. `settings` say how it repeats; where the two budgets differ, the stricter one holds for both.
     #[must_use]
     pub fn for_account(&self, credentials: Credentials, settings: RequestSettings) -> Self {
-        Self { rest: self.rest.for_account(credentials, settings) }
+        Self { rest: Arc::new(self.rest.for_account(credentials, settings)) }
     }
 }

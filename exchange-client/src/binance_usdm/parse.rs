@@ -22,10 +22,10 @@ use crate::income_id::{IncomeDigest, is_no_id};
 
 /// A field's name on the wire, and what is wrong with it.
 pub(super) type Unusable = (&'static str, FieldProblem);
-type Parsed<T> = Result<T, Unusable>;
+pub(super) type Parsed<T> = Result<T, Unusable>;
 
 /// The text, if the field is there and not empty.
-fn text<'a>(name: &'static str, field: &'a Field) -> Parsed<Option<&'a str>> {
+pub(super) fn text<'a>(name: &'static str, field: &'a Field) -> Parsed<Option<&'a str>> {
     match field {
         None => Ok(None),
         Some(Scalar::Compound) => Err((name, FieldProblem::NotScalar)),
@@ -34,7 +34,7 @@ fn text<'a>(name: &'static str, field: &'a Field) -> Parsed<Option<&'a str>> {
     }
 }
 
-fn required<'a>(name: &'static str, field: &'a Field) -> Parsed<&'a str> {
+pub(super) fn required<'a>(name: &'static str, field: &'a Field) -> Parsed<&'a str> {
     text(name, field)?.ok_or((name, FieldProblem::Missing))
 }
 
@@ -45,21 +45,21 @@ where
     text.parse().map_err(|error: T::Err| (name, FieldProblem::from(error)))
 }
 
-fn get<T: FromStr>(name: &'static str, field: &Field) -> Parsed<T>
+pub(super) fn get<T: FromStr>(name: &'static str, field: &Field) -> Parsed<T>
 where
     FieldProblem: From<T::Err>,
 {
     read(name, required(name, field)?)
 }
 
-fn get_optional<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
+pub(super) fn get_optional<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
 where
     FieldProblem: From<T::Err>,
 {
     text(name, field)?.map(|text| read(name, text)).transpose()
 }
 
-fn boolean(name: &'static str, field: &Field) -> Parsed<Option<bool>> {
+pub(super) fn boolean(name: &'static str, field: &Field) -> Parsed<Option<bool>> {
     match text(name, field)? {
         None => Ok(None),
         Some("true") => Ok(Some(true)),
@@ -78,7 +78,7 @@ fn number(name: &'static str, text: &str) -> Parsed<i64> {
     number.ok_or((name, FieldProblem::NotAnId))
 }
 
-fn counted_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<T>
+pub(super) fn counted_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<T>
 where
     FieldProblem: From<T::Err>,
 {
@@ -88,7 +88,7 @@ where
 }
 
 /// Absent, empty and 0 all mean "none".
-fn optional_counted_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
+pub(super) fn optional_counted_id<T: FromStr>(name: &'static str, field: &Field) -> Parsed<Option<T>>
 where
     FieldProblem: From<T::Err>,
 {
@@ -97,7 +97,7 @@ where
     read(name, text).map(Some)
 }
 
-fn instant(name: &'static str, field: &Field) -> Parsed<TimestampMs> {
+pub(super) fn instant(name: &'static str, field: &Field) -> Parsed<TimestampMs> {
     TimestampMs::new(integer(name, field)?).map_err(|error| (name, error.into()))
 }
 
@@ -110,7 +110,7 @@ fn optional_instant(name: &'static str, field: &Field) -> Parsed<Option<Timestam
 }
 
 /// Absent and 0 both mean "none".
-fn optional_price(name: &'static str, field: &Field) -> Parsed<Option<Price>> {
+pub(super) fn optional_price(name: &'static str, field: &Field) -> Parsed<Option<Price>> {
     match get_optional::<Decimal>(name, field)? {
         Some(value) if !value.is_zero() => Price::new(value).map(Some).map_err(|error| (name, error.into())),
         _ => Ok(None),
@@ -118,19 +118,18 @@ fn optional_price(name: &'static str, field: &Field) -> Parsed<Option<Price>> {
 }
 
 /// Absent and 0 both mean "all of it": closing the whole position.
-fn optional_quantity(name: &'static str, field: &Field) -> Parsed<Option<Quantity>> {
+pub(super) fn optional_quantity(name: &'static str, field: &Field) -> Parsed<Option<Quantity>> {
     match get_optional::<Decimal>(name, field)? {
         Some(value) if !value.is_zero() => Quantity::new(value).map(Some).map_err(|error| (name, error.into())),
         _ => Ok(None),
     }
 }
 
-fn position_side(field: &Field) -> Parsed<Option<PositionSide>> {
-    const NAME: &str = "positionSide";
-    match text(NAME, field)? {
+pub(super) fn position_side(name: &'static str, field: &Field) -> Parsed<Option<PositionSide>> {
+    match text(name, field)? {
         None => Ok(None),
         Some("BOTH") => Ok(Some(PositionSide::Net)),
-        Some(text) => read(NAME, text).map(Some),
+        Some(text) => read(name, text).map(Some),
     }
 }
 
@@ -159,7 +158,9 @@ pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
         time: EventTime::ms(instant("time", &row.time)?),
         price: get("price", &row.price)?,
         qty: get("qty", &row.qty)?,
-        position_side: Some(position_side(&row.position_side)?.ok_or(("positionSide", FieldProblem::Missing))?),
+        position_side: Some(
+            position_side("positionSide", &row.position_side)?.ok_or(("positionSide", FieldProblem::Missing))?,
+        ),
         fee,
         maker,
         exchange_realized_pnl: Some(get("realizedPnl", &row.realized_pnl)?),
@@ -187,7 +188,7 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
         exit_reason: forced_exit(client_order_id.as_ref()),
         client_order_id,
         side: get::<Side>("side", &row.side)?,
-        position_side: position_side(&row.position_side)?,
+        position_side: position_side("positionSide", &row.position_side)?,
         order_type,
         time_in_force: get_optional("timeInForce", &row.time_in_force)?,
         status: get("status", &row.status)?,
@@ -220,7 +221,7 @@ pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
         },
         client_order_id: get_optional::<ClientOrderId>("clientAlgoId", &row.client_algo_id)?,
         side: get::<Side>("side", &row.side)?,
-        position_side: position_side(&row.position_side)?,
+        position_side: position_side("positionSide", &row.position_side)?,
         order_type: get_optional("orderType", &row.order_type)?,
         time_in_force: get_optional("timeInForce", &row.time_in_force)?,
         status: get("algoStatus", &row.algo_status)?,
@@ -243,7 +244,7 @@ pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
 }
 
 /// What the exchange names its own orders, which close positions that somebody else opened.
-fn forced_exit(client_order_id: Option<&ClientOrderId>) -> Option<ExitReason> {
+pub(super) fn forced_exit(client_order_id: Option<&ClientOrderId>) -> Option<ExitReason> {
     let name = client_order_id?.as_str();
     [
         ("autoclose-", ExitReason::Liquidation),
@@ -296,7 +297,8 @@ pub(super) fn income_time(row: &dto::IncomeRow) -> Parsed<TimestampMs> {
 pub(super) fn position(row: &dto::PositionRow, at: TimestampMs) -> Parsed<PositionSnapshot> {
     Ok(PositionSnapshot {
         symbol: get("symbol", &row.symbol)?,
-        position_side: position_side(&row.position_side)?.ok_or(("positionSide", FieldProblem::Missing))?,
+        position_side: position_side("positionSide", &row.position_side)?
+            .ok_or(("positionSide", FieldProblem::Missing))?,
         at,
         qty: get("positionAmt", &row.position_amt)?,
         entry_price: optional_price("entryPrice", &row.entry_price)?,
@@ -329,7 +331,11 @@ pub(super) fn funding_rate(row: &dto::FundingRateRow) -> Parsed<FundingRate> {
     })
 }
 
-pub(super) fn leverage(row: &dto::LeverageRow) -> Parsed<u32> {
+/// The leverage that is in force now, of the contract `asked` for.
+pub(super) fn leverage(row: &dto::LeverageRow, asked: &Symbol) -> Parsed<u32> {
+    if get::<Symbol>("symbol", &row.symbol)? != *asked {
+        return Err(("symbol", FieldProblem::NotAskedFor));
+    }
     required("leverage", &row.leverage)?.parse().map_err(|_| ("leverage", FieldProblem::NotInteger))
 }
 
@@ -349,6 +355,14 @@ pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {
 
 fn step(name: &'static str, field: &Field) -> Parsed<Option<Decimal>> {
     Ok(get_optional::<Decimal>(name, field)?.filter(|step| step.is_positive()))
+}
+
+/// The key of the user stream; what is wrong with it is told without it.
+pub(super) fn listen_key(row: &dto::ListenKeyRow) -> Parsed<String> {
+    const NAME: &str = "listenKey";
+    let key = required(NAME, &row.listen_key)?;
+    let is_key = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_key { Ok(key.to_owned()) } else { Err((NAME, FieldProblem::NotAskedFor)) }
 }
 
 /// What a row is about, whatever else it says.

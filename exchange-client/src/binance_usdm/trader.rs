@@ -109,9 +109,9 @@ impl ExchangeTrader for BinanceUsdm {
         let endpoint = Endpoint::new(Method::Post, LEVERAGE, Some(&symbol));
         let query = Query::new().with("symbol", &symbol).with("leverage", leverage.to_string());
         match self.send::<dto::LeverageRow>(&endpoint, query).await {
-            SendOutcome::Done(row) => {
-                SendOutcome::from_result(parse::leverage(&row).map_err(|unusable| malformed(&endpoint, 0, unusable)))
-            }
+            SendOutcome::Done(row) => SendOutcome::from_result(
+                parse::leverage(&row, &symbol).map_err(|unusable| malformed(&endpoint, 0, unusable)),
+            ),
             SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
             SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
         }

@@ -222,7 +222,8 @@ pub enum ExchangeError {
     },
     /// The base URL would send credentials in the clear, or is no URL.
     #[error(
-        "`{base_url}` is no usable base URL: it must be https://host without user, path or query, or http:// on a loopback address"
+        "`{base_url}` is no usable base URL: it must be https://host (a stream's: wss://host) without user, path or query, or http:// (ws://) on a loopback \
+         address"
     )]
     BaseUrl {
         /// Scheme and host of what was given: the rest may hold a password.

@@ -6,10 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::Simulator;
 use super::reply::Arrival;
 use super::request::Incoming;
-use crate::transport::{Request, Response, Transport, TransportError};
+use super::{Simulator, SimulatorStream, StreamMessage};
+use crate::transport::{
+    Request, Response, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport, Transport,
+    TransportError,
+};
 
 /// Hands requests straight to a simulator in the same process. The base URL is not looked at.
 #[derive(Debug, Clone)]
@@ -47,4 +50,36 @@ impl Transport for SimulatorTransport {
             Arrival::Lost => Err(TransportError::Lost("the connection broke".into())),
         }
     }
+}
+
+#[async_trait]
+impl StreamTransport for SimulatorTransport {
+    async fn connect(&self, address: StreamAddress) -> Result<Box<dyn StreamConnection>, StreamError> {
+        match self.simulator.open_stream(&address.path, &address.query) {
+            Ok(stream) => Ok(Box::new(Line(stream))),
+            Err(refused) => Err(match refused.status {
+                Some(status) => StreamError::Refused { status },
+                None => StreamError::NotConnected(refused.into()),
+            }),
+        }
+    }
+}
+
+/// A stream in the same process.
+struct Line(SimulatorStream);
+
+#[async_trait]
+impl StreamConnection for Line {
+    async fn next(&mut self) -> Result<StreamFrame, StreamError> {
+        match self.0.next().await {
+            Some(StreamMessage::Text(text)) => Ok(StreamFrame::Text(text)),
+            Some(StreamMessage::Ping) => Ok(StreamFrame::Ping),
+            Some(StreamMessage::Closed { code, reason }) => {
+                Err(StreamError::Closed { code: Some(code), reason: reason.to_owned() })
+            }
+            Some(StreamMessage::Broken) | None => Err(StreamError::Broken("the connection broke".into())),
+        }
+    }
+
+    async fn close(&mut self) {}
 }

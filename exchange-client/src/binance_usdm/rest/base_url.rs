@@ -8,13 +8,22 @@ use crate::error::ExchangeError;
 
 /// Scheme, host and port of `base_url`, without a slash at the end.
 pub(super) fn checked(base_url: &str) -> Result<String, ExchangeError> {
+    checked_for(base_url, ("https", "http"))
+}
+
+/// The same for a stream.
+pub(in crate::binance_usdm) fn checked_stream_url(base_url: &str) -> Result<String, ExchangeError> {
+    checked_for(base_url, ("wss", "ws"))
+}
+
+fn checked_for(base_url: &str, (encrypted, plain): (&str, &str)) -> Result<String, ExchangeError> {
     let refused = || ExchangeError::BaseUrl { base_url: shown(base_url) };
     let trimmed = base_url.trim_end_matches('/');
     let uri: http::Uri = trimmed.parse().map_err(|_| refused())?;
     let host = uri.host().ok_or_else(refused)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    let scheme_fits = uri.scheme_str() == Some("https") || (uri.scheme_str() == Some("http") && loopback);
+    let scheme_fits = uri.scheme_str() == Some(encrypted) || (uri.scheme_str() == Some(plain) && loopback);
     let user_info = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     if !scheme_fits || user_info || uri.query().is_some() || !matches!(uri.path(), "" | "/") {
         return Err(refused());

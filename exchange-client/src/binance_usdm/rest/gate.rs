@@ -11,8 +11,10 @@
 //! 1. `reads_keep_to_their_share_of_a_minute`.
 //! 2. `what_others_use_counts_too`.
 //! 3. `a_request_heavier_than_the_share_goes_out_alone`.
-//! 4. `a_statement_never_lowers_a_minute_and_tells_nothing_at_its_edge`: answers overtake each other.
+//! 4. `the_stricter_of_two_budgets_holds_for_both`.
+//! 5. `a_statement_never_lowers_a_minute_and_tells_nothing_at_its_edge`: answers overtake each other.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,8 +66,14 @@ pub(super) struct Gate {
     /// Closed for reads from this address, which a firewall has turned away.
     pub(super) firewall: Shutter,
     minute: Mutex<Option<Minute>>,
-    own_max: u32,
-    total_max: u32,
+    own_max: AtomicU32,
+    total_max: AtomicU32,
+}
+
+/// How much weight a budget allows to us, and to everybody.
+fn shares(budget: RequestBudget, weight_1m_max: u32) -> (u32, u32) {
+    let share = |percent: u16| weight_1m_max.saturating_mul(u32::from(percent)) / 100;
+    (share(budget.own_percent), share(budget.total_percent))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -75,9 +83,21 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Gate {
     pub(super) fn new(budget: RequestBudget, weight_1m_max: u32) -> Self {
-        let share = |percent: u16| weight_1m_max.saturating_mul(u32::from(percent)) / 100;
-        let (own_max, total_max) = (share(budget.own_percent), share(budget.total_percent));
-        Self { shutter: Shutter::default(), firewall: Shutter::default(), minute: Mutex::default(), own_max, total_max }
+        let (own_max, total_max) = shares(budget, weight_1m_max);
+        Self {
+            shutter: Shutter::default(),
+            firewall: Shutter::default(),
+            minute: Mutex::default(),
+            own_max: AtomicU32::new(own_max),
+            total_max: AtomicU32::new(total_max),
+        }
+    }
+
+    /// Somebody else asks from the same address: what is stricter holds for all.
+    pub(super) fn tighten(&self, budget: RequestBudget, weight_1m_max: u32) {
+        let (own_max, total_max) = shares(budget, weight_1m_max);
+        self.own_max.fetch_min(own_max, Ordering::Relaxed);
+        self.total_max.fetch_min(total_max, Ordering::Relaxed);
     }
 
     /// Counts a request that is sent whatever the budget says.
@@ -93,8 +113,9 @@ impl Gate {
         let minute = running(&mut minute, server_now);
         let (own, total) = (minute.own.saturating_add(weight), minute.total.saturating_add(weight));
         // One that is too heavy for a share goes out first of all in a minute, or it never would.
-        let over_own = own > self.own_max && minute.own > 0;
-        let over_total = total > self.total_max && (minute.own > 0 || (minute.total > 0 && weight <= self.total_max));
+        let (own_max, total_max) = (self.own_max.load(Ordering::Relaxed), self.total_max.load(Ordering::Relaxed));
+        let over_own = own > own_max && minute.own > 0;
+        let over_total = total > total_max && (minute.own > 0 || (minute.total > 0 && weight <= total_max));
         if over_own || over_total {
             return Err(minute.ends);
         }
@@ -170,6 +191,20 @@ mod tests {
         // ... or because that much time has passed although its clock stands still.
         tokio::time::advance(Duration::from_mins(1)).await;
         assert_eq!(wait(&gate, 40, 50), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stricter_of_two_budgets_holds_for_both() {
+        let gate = Gate::new(RequestBudget { own_percent: 40, total_percent: 50 }, 100);
+        gate.tighten(RequestBudget { own_percent: 20, total_percent: 85 }, 100);
+        assert_eq!(wait(&gate, 20, 0), None);
+        assert_eq!(wait(&gate, 1, 0), Some(50));
+        gate.count(45, at(50));
+        assert_eq!(wait(&gate, 5, 50), None);
+        assert_eq!(wait(&gate, 1, 50), Some(60));
+        // A looser one changes nothing.
+        gate.tighten(RequestBudget::UNLIMITED, 100);
+        assert_eq!(wait(&gate, 1, 50), Some(60));
     }
 
     #[tokio::test(start_paused = true)]

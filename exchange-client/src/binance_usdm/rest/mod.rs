@@ -17,6 +17,7 @@
 
 mod base_url;
 mod gate;
+mod keyed;
 mod order_budget;
 mod retry;
 mod shutter;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use ledger_core::TimestampMs;
 use serde::de::DeserializeOwned;
 
+pub(super) use self::base_url::checked_stream_url;
 use self::gate::Gate;
 pub use self::gate::RequestBudget;
 use self::order_budget::OrderBudget;
@@ -144,6 +146,7 @@ impl RestClient {
     /// A client of another account from the same address: the budget and bans are common.
     pub(super) fn for_account(&self, credentials: Credentials, settings: RequestSettings) -> Self {
         let (transport, clock, gate) = (Arc::clone(&self.transport), Arc::clone(&self.clock), Arc::clone(&self.gate));
+        gate.tighten(settings.budget, VENUE.weight_1m_max);
         let other = Self::assembled(transport, clock, self.base_url.clone(), gate, credentials, settings);
         other.offset_ms.store(self.offset_ms.load(Ordering::Relaxed), Ordering::Relaxed);
         other.measured_at_ms.store(self.measured_at_ms.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -230,7 +233,7 @@ impl RestClient {
     }
 
     /// The exchange's time as far as is known without asking.
-    fn server_estimate(&self) -> TimestampMs {
+    pub(super) fn server_estimate(&self) -> TimestampMs {
         self.clock.now().saturating_add_ms(self.offset_estimate_ms())
     }
 

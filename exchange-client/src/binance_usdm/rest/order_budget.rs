@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn budget() -> OrderBudget {
-        OrderBudget::new(Some(OrderLimits { per_10s_max: 3, per_1m_max: 5, conditional_open_max: 0 }))
+        OrderBudget::new(Some(OrderLimits { per_10s_max: 3, per_1m_max: 5 }))
     }
 
     #[tokio::test(start_paused = true)]

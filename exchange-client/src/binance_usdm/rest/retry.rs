@@ -84,6 +84,11 @@ impl Retries {
         }
     }
 
+    /// The delay before an attempt under another policy, spread as all of them are.
+    pub(super) fn delay(&self, policy: &RetryPolicy, attempt: u32) -> Duration {
+        policy.delay(attempt, self.random())
+    }
+
     /// `SplitMix64`, which needs no more than a counter. Nothing secret depends on it.
     fn random(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -6,6 +6,7 @@ mod lists;
 mod paging;
 mod payloads;
 mod requests;
+mod stream;
 mod trading;
 
 use std::collections::VecDeque;

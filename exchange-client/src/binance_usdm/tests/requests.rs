@@ -493,6 +493,7 @@ async fn accounts_of_one_address_share_budget_and_bans_but_not_their_orders() {
     first.server_time().await.unwrap();
     let credentials = Credentials::new("another-key", "another-secret").unwrap();
     let settings = RequestSettings { retry: RetryPolicy::NEVER, ..RequestSettings::default() };
+    let settings = RequestSettings { budget: RequestBudget::UNLIMITED, ..settings };
     let second = first.for_account(credentials, settings);
     let begun = tokio::time::Instant::now();
     // 32 ledger pages fit into the minute, whoever asks for them.

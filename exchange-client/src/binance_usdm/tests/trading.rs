@@ -302,6 +302,11 @@ async fn no_change_needed_is_done() {
     assert_eq!(name(&exchange.set_position_mode(PositionMode::Hedge).await), "rejected");
 
     let leverage = r#"{"leverage":20,"maxNotionalValue":"1000000","symbol":"BTCUSDT"}"#;
+    // One about another contract, or about none, says nothing about this one.
+    for other in [leverage.replace("BTCUSDT", "ETHUSDT"), leverage.replace("symbol", "other")] {
+        let (exchange, ..) = adapter(Script::timed().then(200, &other));
+        assert_eq!(name(&exchange.set_leverage(btc(), 20).await), "unknown");
+    }
     let (exchange, script, _) = adapter(Script::timed().then(200, leverage).then(200, DONE));
     assert_eq!(exchange.set_leverage(btc(), 21).await.done(), Some(20));
     assert_eq!(sent(&script), "POST /fapi/v1/leverage?symbol=BTCUSDT&leverage=21");

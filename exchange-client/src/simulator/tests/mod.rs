@@ -6,6 +6,7 @@ mod equality;
 mod faults;
 mod forced;
 mod history;
+mod listening;
 mod orders;
 mod properties;
 mod requests;

@@ -1,0 +1,316 @@
+//! Keeps a user stream alive: its key, its connection, and the account of what it may have missed.
+//!
+//! A key is asked for before every connection. The exchange answers with the one that is valid, if one is, and makes it
+//! valid for another hour; with one that has expired a connection would come about and stay silent. The key is never
+//! deleted: an account has only one, and a bot on the same account listens by it as well.
+//!
+//! What is due is told by whichever clock says so first, ours or tokio's, as for silences of the REST interface.
+//!
+//! Invariants, each with a test of the same name (in [`super::super::tests::stream`]):
+//! 1. `a_lost_connection_is_a_gap_from_before_the_last_sign_of_life`, and `whoever_reads_late_is_told_of_a_longer_gap`.
+//! 2. `attempts_grow_apart_and_never_end`.
+//! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`.
+//! 4. `silence_and_age_end_a_connection`.
+//! 5. `a_message_that_cannot_be_read_does_not_end_the_stream`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ledger_core::TimestampMs;
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use super::UserStreamSettings;
+use super::event::{Heard, heard};
+use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream};
+use crate::binance_usdm::dto;
+use crate::binance_usdm::facts::{LISTEN_KEY, VENUE};
+use crate::binance_usdm::parse;
+use crate::binance_usdm::rest::RestClient;
+use crate::binance_usdm::rows::malformed;
+use crate::binance_usdm::sign::Query;
+use crate::error::{Endpoint, ExchangeError};
+use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
+
+const KEY_IS_GONE: i64 = -1125;
+/// A key that was not renewed for this long is about to expire, whatever keeps us from renewing it.
+const KEY_LIFE: Duration = Duration::from_mins(55);
+/// How long after a renewal that failed the next one is tried.
+const KEY_RETRY: Duration = Duration::from_mins(1);
+
+/// A moment, by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    ours: TimestampMs,
+    tokios: Instant,
+}
+
+impl Moment {
+    fn now(rest: &RestClient) -> Self {
+        Self { ours: rest.clock().now(), tokios: Instant::now() }
+    }
+
+    /// How long ago it was, by whichever clock says more.
+    fn age(self, rest: &RestClient) -> Duration {
+        let ours_ms = rest.clock().now().as_ms().saturating_sub(self.ours.as_ms());
+        Duration::from_millis(u64::try_from(ours_ms).unwrap_or(0)).max(self.tokios.elapsed())
+    }
+}
+
+/// Names the account's stream; whoever has it can listen.
+struct Key {
+    text: Zeroizing<String>,
+    /// When it was last known to be good for an hour.
+    renewed: Moment,
+    /// When its renewal was last tried.
+    tried: Moment,
+}
+
+struct Live {
+    connection: Box<dyn StreamConnection>,
+    key: Key,
+    opened: Moment,
+    heard: Moment,
+    /// The last sign of life, by the exchange's clock: not before then.
+    heard_at: TimestampMs,
+    /// When everything that had come was read.
+    idle_at: TimestampMs,
+}
+
+/// A user stream of Binance USD-M.
+pub(super) struct BinanceUserStream {
+    rest: Arc<RestClient>,
+    transport: Arc<dyn StreamTransport>,
+    base_url: String,
+    settings: UserStreamSettings,
+    /// A key that was asked for and not used yet.
+    fresh_key: Option<Key>,
+    live: Option<Live>,
+    /// Whether it ever stood.
+    was_open: bool,
+    /// Since when nothing is told, by the exchange's clock.
+    silent_since: Option<TimestampMs>,
+    /// How often a connection failed since the last sign of life.
+    failures: u32,
+    /// How long to wait, and since when, before the next attempt.
+    wait: Option<(Moment, Duration)>,
+}
+
+impl fmt::Debug for BinanceUserStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_live = self.live.is_some();
+        f.debug_struct("BinanceUserStream")
+            .field("base_url", &self.base_url)
+            .field("is_live", &is_live)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BinanceUserStream {
+    /// A stream that has a key and will connect.
+    pub(super) async fn open(
+        rest: Arc<RestClient>,
+        transport: Arc<dyn StreamTransport>,
+        base_url: String,
+        settings: UserStreamSettings,
+    ) -> Result<Self, ExchangeError> {
+        // Gaps are told by the exchange's clock.
+        let since = rest.server_now().await?;
+        let fresh_key = Some(new_key(&rest).await?);
+        let (live, silent_since, wait) = (None, Some(since), None);
+        let (was_open, failures) = (false, 0);
+        Ok(Self { rest, transport, base_url, settings, fresh_key, live, was_open, silent_since, failures, wait })
+    }
+
+    /// Connects, or says why not.
+    async fn connect(&mut self) -> StreamEvent {
+        if let Some((since, wait)) = self.wait {
+            tokio::time::sleep(wait.saturating_sub(since.age(&self.rest))).await;
+            self.wait = None;
+        }
+        let is_usable = |key: &Key| key.renewed.age(&self.rest) < self.settings.keep_alive_every;
+        let key = match self.fresh_key.take().filter(is_usable) {
+            Some(key) => key,
+            None => match new_key(&self.rest).await {
+                Ok(key) => key,
+                Err(error) => {
+                    let asked = error.retry_at().map(|until| until.as_ms() - self.rest.clock().now().as_ms());
+                    let asked = Duration::from_millis(asked.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0));
+                    return self.interrupted(Interruption::NoAccess(error), asked);
+                }
+            },
+        };
+        let query = Query::new().with("listenKey", key.text.as_str()).into_text();
+        let address = StreamAddress { base_url: self.base_url.clone(), path: "/private/ws".to_owned(), query };
+        match self.transport.connect(address).await {
+            Err(error) => self.interrupted(Interruption::Connection(error), Duration::ZERO),
+            Ok(connection) => {
+                let (now, at) = (Moment::now(&self.rest), self.rest.server_estimate());
+                self.live = Some(Live { connection, key, opened: now, heard: now, heard_at: at, idle_at: at });
+                let since = self.silent_since.take().unwrap_or(at);
+                if std::mem::replace(&mut self.was_open, true) {
+                    StreamEvent::Resumed(Gap { since, until: at })
+                } else {
+                    StreamEvent::Opened { at }
+                }
+            }
+        }
+    }
+
+    /// Ends the connection, if there is one; `wait` is how long to wait at least before the next.
+    fn interrupted(&mut self, cause: Interruption, wait: Duration) -> StreamEvent {
+        let now = self.rest.server_estimate();
+        let last = self.live.take().map_or(now, |live| live.heard_at);
+        // What happened just before the last sign of life may have been on its way still.
+        let since = *self.silent_since.get_or_insert(last.saturating_add_ms(-VENUE.settle_lag_ms));
+        let wait = if matches!(cause, Interruption::Renewed | Interruption::KeyExpired) {
+            wait
+        } else {
+            self.failures = self.failures.saturating_add(1);
+            // The first delay is before the second attempt.
+            let attempt = self.failures.saturating_add(1);
+            wait.max(self.rest.spread_delay(&self.settings.reconnect, attempt))
+        };
+        self.wait = Some((Moment::now(&self.rest), wait));
+        StreamEvent::Interrupted { since, cause }
+    }
+
+    /// Renews the key.
+    async fn keep_alive(&mut self) -> Option<StreamEvent> {
+        let live = self.live.as_mut()?;
+        live.key.tried = Moment::now(&self.rest);
+        let endpoint = Endpoint::new(Method::Put, LISTEN_KEY, None);
+        let is_forgotten = match self.rest.send_keyed::<dto::ListenKeyRow>(&endpoint).await {
+            // It may name the key; another one than ours names another stream.
+            Ok(row) => {
+                live.key.renewed = Moment::now(&self.rest);
+                row.listen_key.is_some_and(|named| named.to_string() != *live.key.text)
+            }
+            Err(error) if error.code() == Some(KEY_IS_GONE) => true,
+            Err(error) => {
+                tracing::debug!(%error, "the key of the user stream could not be renewed");
+                live.key.renewed.age(&self.rest) >= KEY_LIFE
+            }
+        };
+        is_forgotten.then(|| self.interrupted(Interruption::KeyExpired, Duration::ZERO))
+    }
+
+    /// What a frame says, if anything. It came at `arrived_at` or later.
+    fn told(&mut self, frame: Result<StreamFrame, StreamError>, arrived_at: TimestampMs) -> Option<StreamEvent> {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Some(self.interrupted(Interruption::Connection(error), Duration::ZERO)),
+        };
+        self.failures = 0;
+        let now = Moment::now(&self.rest);
+        let live = self.live.as_mut()?;
+        (live.heard, live.heard_at) = (now, live.heard_at.max(arrived_at));
+        match frame {
+            StreamFrame::Ping | StreamFrame::Pong => None,
+            StreamFrame::Binary(bytes) => Some(StreamEvent::Unreadable {
+                error: StreamEventError::Binary { length_bytes: bytes.len() },
+                payload: String::from_utf8_lossy(&bytes).into(),
+            }),
+            StreamFrame::Text(text) => {
+                // What is kept verbatim goes into books and logs, where the key has no place.
+                let key = live.key.text.as_str();
+                let heard = if text.contains(key) { heard(&text.replace(key, "(hidden)")) } else { heard(&text) };
+                match heard {
+                    Heard::Event(event) => Some(*event),
+                    Heard::KeyExpired => Some(self.interrupted(Interruption::KeyExpired, Duration::ZERO)),
+                }
+            }
+        }
+    }
+
+    /// What has to be done next, and in how long.
+    fn due(&self, live: &Live) -> (Duration, Due) {
+        let left = |since: Moment, after: Duration| after.saturating_sub(since.age(&self.rest));
+        let renewal = left(live.key.renewed, self.settings.keep_alive_every);
+        let is_retry = live.key.tried.tokios > live.key.renewed.tokios;
+        let retry = if is_retry { left(live.key.tried, KEY_RETRY) } else { Duration::ZERO };
+        [
+            (left(live.heard, self.settings.silence_max), Due::Silence),
+            (left(live.opened, self.settings.connection_age_max), Due::Age),
+            (renewal.max(retry), Due::Renewal),
+        ]
+        .into_iter()
+        .min_by_key(|(left, _)| *left)
+        .unwrap_or((Duration::ZERO, Due::Silence))
+    }
+}
+
+/// What has to be done from time to time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Giving up on a connection that says nothing.
+    Silence,
+    /// Ending a connection before the exchange does.
+    Age,
+    /// Renewing the key.
+    Renewal,
+}
+
+/// The account's key: the one that is valid, or a new one.
+async fn new_key(rest: &RestClient) -> Result<Key, ExchangeError> {
+    let endpoint = Endpoint::new(Method::Post, LISTEN_KEY, None);
+    let row = rest.send_keyed::<dto::ListenKeyRow>(&endpoint).await?;
+    let text = parse::listen_key(&row).map_err(|unusable| malformed(&endpoint, 0, unusable))?;
+    let now = Moment::now(rest);
+    Ok(Key { text: Zeroizing::new(text), renewed: now, tried: now })
+}
+
+#[async_trait]
+impl UserStream for BinanceUserStream {
+    async fn next(&mut self) -> StreamEvent {
+        loop {
+            let Some(live) = &self.live else { return self.connect().await };
+            let (left, due) = self.due(live);
+            if left.is_zero() {
+                let event = match due {
+                    Due::Silence => {
+                        let after = live.heard.age(&self.rest);
+                        Some(self.interrupted(Interruption::Silent { after }, Duration::ZERO))
+                    }
+                    Due::Age => Some(self.interrupted(Interruption::Renewed, Duration::ZERO)),
+                    Due::Renewal => self.keep_alive().await,
+                };
+                match event {
+                    Some(event) => return event,
+                    None => continue,
+                }
+            }
+            let Some(live) = &mut self.live else { continue };
+            // What is there already came at any time since everything was read: whoever reads late must not take it for a
+            // sign of life of now.
+            let waiting = tokio::select! {
+                biased;
+                frame = live.connection.next() => Some(frame),
+                () = std::future::ready(()) => None,
+            };
+            let (frame, arrived_at) = if let Some(frame) = waiting {
+                (frame, live.idle_at)
+            } else {
+                live.idle_at = self.rest.server_estimate();
+                let frame = tokio::select! {
+                    biased;
+                    frame = live.connection.next() => frame,
+                    () = tokio::time::sleep(left) => continue,
+                };
+                (frame, self.rest.server_estimate())
+            };
+            if let Some(event) = self.told(frame, arrived_at) {
+                return event;
+            }
+        }
+    }
+
+    async fn close(&mut self) {
+        if let Some(mut live) = self.live.take() {
+            self.silent_since.get_or_insert(live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms));
+            live.connection.close().await;
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The user stream of Binance USD-M.
+//!
+//! `event` makes events of messages; `connection` keeps the connection and its key alive.
+//!
+//! Invariants, each with a test of the same name (in [`super::tests::stream`]):
+//! 1. `a_key_travels_only_where_the_stream_is`: encrypted or within the machine, and is never shown.
+
+mod connection;
+mod event;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::connection::BinanceUserStream;
+use super::BinanceUsdm;
+use super::facts::VENUE;
+use super::rest::{RestClient, RetryPolicy, checked_stream_url};
+use crate::api::{UserStream, UserStreams};
+use crate::error::ExchangeError;
+use crate::transport::StreamTransport;
+
+/// Where Binance's own streams are. Addresses without `/private` or the like connect as well, and stay silent.
+const STREAM_BASE_URL: &str = "wss://fstream.binance.com";
+
+/// What can be set about a user stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserStreamSettings {
+    /// Scheme, host and port: `wss://host`, or `ws://` within the machine. `None`: Binance's own, or for an exchange
+    /// within the machine the address of its REST interface.
+    pub base_url: Option<String>,
+    /// How often the key is kept from expiring.
+    pub keep_alive_every: Duration,
+    /// After how long without an event or a ping the connection counts as lost.
+    pub silence_max: Duration,
+    /// How old a connection gets before it is made anew.
+    pub connection_age_max: Duration,
+    /// The delays between attempts to connect; they are made for ever.
+    pub reconnect: RetryPolicy,
+}
+
+impl Default for UserStreamSettings {
+    /// A key lives for 60 minutes and is renewed every 30. The exchange pings every 3 minutes, so 5 without one are too
+    /// many; it ends connections after 24 hours, we do after 23 and a half. Attempts are 1 s to 1 min apart.
+    fn default() -> Self {
+        Self {
+            base_url: None,
+            keep_alive_every: Duration::from_mins(30),
+            silence_max: Duration::from_mins(5),
+            connection_age_max: Duration::from_mins(23 * 60 + 30),
+            reconnect: RetryPolicy {
+                delay_first: Duration::from_secs(1),
+                delay_max: Duration::from_mins(1),
+                ..RetryPolicy::DEFAULT
+            },
+        }
+    }
+}
+
+/// Opens user streams of one account at Binance USD-M futures.
+pub struct BinanceUserStreams {
+    rest: Arc<RestClient>,
+    transport: Arc<dyn StreamTransport>,
+    pub(super) base_url: String,
+    settings: UserStreamSettings,
+}
+
+impl fmt::Debug for BinanceUserStreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BinanceUserStreams").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+impl BinanceUsdm {
+    /// The streams of this account. They share its budget of requests.
+    ///
+    /// # Errors
+    /// [`ExchangeError::BaseUrl`] when the stream's key would travel unencrypted to another machine;
+    /// [`ExchangeError::Unsupported`] when no address is set for an exchange that is neither Binance's own nor within the
+    /// machine.
+    pub fn user_streams(
+        &self,
+        transport: Arc<dyn StreamTransport>,
+        settings: UserStreamSettings,
+    ) -> Result<BinanceUserStreams, ExchangeError> {
+        let base_url = match (&settings.base_url, self.rest.base_url()) {
+            (Some(given), _) => given.clone(),
+            (None, url) if url == VENUE.base_url => STREAM_BASE_URL.to_owned(),
+            (None, url) => match url.strip_prefix("http://") {
+                Some(host) => format!("ws://{host}"),
+                None => return Err(ExchangeError::Unsupported { what: "a user stream whose address is not set" }),
+            },
+        };
+        let base_url = checked_stream_url(&base_url)?;
+        Ok(BinanceUserStreams { rest: Arc::clone(&self.rest), transport, base_url, settings })
+    }
+}
+
+#[async_trait]
+impl UserStreams for BinanceUserStreams {
+    async fn open_user_stream(&self) -> Result<Box<dyn UserStream>, ExchangeError> {
+        let (rest, transport) = (Arc::clone(&self.rest), Arc::clone(&self.transport));
+        let stream = BinanceUserStream::open(rest, transport, self.base_url.clone(), self.settings.clone()).await?;
+        Ok(Box::new(stream))
+    }
+}

@@ -1,0 +1,218 @@
+//! The life of a connection and of its key.
+
+use super::*;
+
+const SOMETHING: &str = r#"{"e":"SOMETHING","E":1}"#;
+
+fn at(seconds: i64) -> TimestampMs {
+    TimestampMs::new(NOW_MS + seconds * 1_000).unwrap()
+}
+
+fn after(seconds: u64, frame: Result<StreamFrame, StreamError>) -> (Duration, Result<StreamFrame, StreamError>) {
+    (Duration::from_secs(seconds), frame)
+}
+
+fn ping(seconds: u64) -> (Duration, Result<StreamFrame, StreamError>) {
+    after(seconds, Ok(StreamFrame::Ping))
+}
+
+/// The causes of interruptions, in short, and what else came.
+fn short(events: &[StreamEvent]) -> Vec<String> {
+    let name = |event: &StreamEvent| match event {
+        StreamEvent::Opened { .. } => "opened".to_owned(),
+        StreamEvent::Resumed(_) => "resumed".to_owned(),
+        StreamEvent::Interrupted { cause, .. } => cause.to_string(),
+        StreamEvent::Unknown { name, .. } => name.clone().unwrap_or_default(),
+        other => format!("{other:?}"),
+    };
+    events.iter().map(name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_is_a_gap_from_before_the_last_sign_of_life() {
+    let wire = Wire::default()
+        .then(vec![text(SOMETHING), ping(100), after(20, Err(hung_up()))])
+        .then_fails(StreamError::Refused { status: 503 })
+        .then(vec![text(SOMETHING)]);
+    let house = house(wire);
+    let events = house.told(6).await;
+    let [
+        StreamEvent::Opened { at: opened },
+        StreamEvent::Unknown { .. },
+        StreamEvent::Interrupted { since: first, cause: Interruption::Connection(StreamError::Closed { .. }) },
+        StreamEvent::Interrupted { since: second, cause: Interruption::Connection(StreamError::Refused { .. }) },
+        StreamEvent::Resumed(Gap { since, until }),
+        StreamEvent::Unknown { .. },
+    ] = &events[..]
+    else {
+        panic!("{events:#?}")
+    };
+    // The last sign of life was the ping; what happened shortly before it may have been on its way still.
+    assert_eq!(*opened, at(0));
+    assert_eq!((*first, *second, *since), (at(90), at(90), at(90)));
+    assert!(*until > at(120) && *until < at(125), "{until}");
+    // Every attempt asks for the key anew: one that has expired would connect and stay silent.
+    assert_eq!(house.keys.of(Method::Post).len(), 3);
+    let asked = house.wire.asked.lock().unwrap();
+    assert!(asked.iter().all(|(address, _)| address.base_url == "wss://fstream.binance.com"));
+    let (path, query) = (asked[0].0.path.as_str(), asked[0].0.query.as_str());
+    assert_eq!((path, query), ("/private/ws", "listenKey=pqia91ma19a5s61c"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_late_is_told_of_a_longer_gap() {
+    let house = house(Wire::default().then(vec![ping(20), ping(10), after(1, Err(hung_up()))]).then(vec![]));
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    told(stream.as_mut(), 1).await;
+    assert!(tokio::time::timeout(Duration::from_secs(25), stream.next()).await.is_err());
+    // The second ping and the end lie there for a minute; when they came nobody has seen.
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let StreamEvent::Interrupted { since, .. } = stream.next().await else { panic!() };
+    assert_eq!(since, at(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_grow_apart_and_never_end() {
+    let house = house(Wire::default().then(vec![text(SOMETHING), after(0, Err(hung_up()))]));
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    let events = told(stream.as_mut(), 40).await;
+    assert_eq!(short(&events[..3])[..2], ["opened", "SOMETHING"]);
+    let asked: Vec<Instant> = house.wire.asked.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    let delays: Vec<u64> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_millis().try_into().unwrap()).collect();
+    for (delay, longest) in
+        delays.iter().zip([1_000, 2_000, 4_000, 8_000, 16_000, 32_000].into_iter().chain([60_000; 40]))
+    {
+        assert!(*delay <= longest && *delay >= longest / 2, "{delays:?}");
+    }
+    assert_eq!(delays.len(), 37);
+    // They differ, or all clients of an exchange would come back at once.
+    assert!(delays[7..].iter().any(|delay| *delay != delays[7]));
+    // A connection that ends without a sign of life does not count as a success.
+    let empty = || vec![after(0, Err(hung_up()))];
+    let again = super::house(Wire::default().then(empty()).then(empty()).then(empty()).then(empty()));
+    again.told(8).await;
+    let asked = again.wire.asked.lock().unwrap();
+    assert!(asked[3].1 - asked[2].1 >= Duration::from_secs(2), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_is_kept_alive_and_a_forgotten_one_replaced() {
+    let pings = |minutes: u64| (0..minutes / 3).map(|_| ping(180)).collect::<Vec<_>>();
+    // For two and a half hours all is well, but for one renewal that is lost and repeated.
+    let house = house(Wire::default().then([pings(150), vec![text(SOMETHING)]].concat_frames()));
+    house.keys.renewals.lock().unwrap().extend([(200, "{}"), (502, ""), (200, "{}")]);
+    assert_eq!(short(&house.told(2).await), ["opened", "SOMETHING"]);
+    let renewed: Vec<u64> = house.keys.of(Method::Put).into_iter().map(|seconds| seconds / 60).collect();
+    assert_eq!(renewed, [30, 60, 61, 91, 121]);
+    assert_eq!(house.keys.of(Method::Post), [0]);
+
+    // One that the exchange does not know any more is replaced at once, and so is one that it says has expired, and one
+    // that another one was named for.
+    for (renewal, message) in [
+        (Some((400, r#"{"code":-1125,"msg":"This listenKey does not exist."}"#)), None),
+        (Some((200, r#"{"listenKey":"another"}"#)), None),
+        (None, Some(format!(r#"{{"e":"listenKeyExpired","E":1,"listenKey":"{KEY}"}}"#))),
+    ] {
+        let last = message.map(|message| text(&message));
+        let first = [pings(33), last.into_iter().collect()].concat_frames();
+        let house = super::house(Wire::default().then(first).then(vec![text(SOMETHING)]));
+        house.keys.renewals.lock().unwrap().extend(renewal);
+        let events = house.told(4).await;
+        let forgotten = "the exchange has forgotten the key of the stream";
+        assert_eq!(short(&events), ["opened", forgotten, "resumed", "SOMETHING"]);
+        assert_eq!(house.keys.of(Method::Post).len(), 2);
+        assert!(!format!("{events:?}").contains(KEY));
+    }
+    // When nothing can be renewed for an hour, the key is gone whether anybody says so or not.
+    let house = super::house(Wire::default().then(pings(90)).then(vec![text(SOMETHING)]));
+    house.keys.renewals.lock().unwrap().extend((0..60).map(|_| (502, "")));
+    assert_eq!(house.told(3).await.len(), 3);
+    let renewals = house.keys.of(Method::Put);
+    assert_eq!((renewals[0] / 60, renewals[renewals.len() - 1] / 60), (30, 55));
+}
+
+trait ConcatFrames {
+    fn concat_frames(self) -> Frames;
+}
+
+impl ConcatFrames for [Frames; 2] {
+    fn concat_frames(self) -> Frames {
+        self.into_iter().flatten().collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_and_age_end_a_connection() {
+    // A connection that says nothing more, not even a ping.
+    let house = house(Wire::default().then(vec![ping(180), ping(180)]).then(vec![text(SOMETHING)]));
+    let events = house.told(4).await;
+    assert_eq!(short(&events), ["opened", "the stream was silent for 300 s", "resumed", "SOMETHING"]);
+    let StreamEvent::Resumed(gap) = events[2] else { panic!() };
+    assert_eq!(gap.since, at(350));
+    // One that goes on pinging for days is ended before the exchange does it, without waiting.
+    let pings = (0..500).map(|_| ping(180)).collect();
+    let house = super::house(Wire::default().then(pings).then(vec![text(SOMETHING)]));
+    let events = house.told(3).await;
+    assert_eq!(short(&events)[1], "the connection of the stream was as old as the exchange lets it become");
+    let asked = house.wire.asked.lock().unwrap();
+    assert_eq!((asked[1].1 - asked[0].1).as_secs(), 23 * 3_600 + 1_800);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_cannot_be_read_does_not_end_the_stream() {
+    let garbage = ["", "{", "null", "5", "<html>", "{\"e\":\"ORDER_TRADE_UPDATE\"}", "\u{feff}{}", "{\"e\":1e400}"];
+    let deep = "[".repeat(100_000);
+    let mut frames: Frames = garbage.iter().map(|message| text(message)).collect();
+    frames.push(text(&deep));
+    frames.push(now(StreamFrame::Binary(vec![0xff, 0xfe].into())));
+    // A message that repeats the key, as an envelope does.
+    frames.push(text(&format!(r#"{{"stream":"{KEY}","data":{{"e":"SOMETHING","E":1}}}}"#)));
+    frames.push(text(&format!("{{\"listenKey\":\"{KEY}\"")));
+    frames.push(text(SOMETHING));
+    let count = frames.len();
+    let events = house(Wire::default().then(frames)).told(count + 1).await;
+    assert_eq!(short(&events[count..]), ["SOMETHING"]);
+    assert!(!events.iter().any(|event| matches!(event, StreamEvent::Interrupted { .. })), "{events:?}");
+    let binary = &events[garbage.len() + 2];
+    let StreamEvent::Unreadable { error: StreamEventError::Binary { length_bytes: 2 }, .. } = binary else {
+        panic!("{binary:?}")
+    };
+    let shown = format!("{events:?}");
+    assert!(!shown.contains(KEY) && shown.contains("hidden"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_access_there_is_no_stream_and_the_next_attempt_waits_as_asked() {
+    let house = house(Wire::default());
+    house.keys.refusals.lock().unwrap().push_back((401, r#"{"code":-2015,"msg":"Invalid API-key"}"#));
+    assert_eq!(house.streams.open_user_stream().await.err().unwrap().class(), ErrorClass::Authentication);
+    // Once it stood, it is tried again, and slowly where the exchange asks for that.
+    let again =
+        super::house(Wire::default().then(vec![text(SOMETHING), after(0, Err(hung_up()))]).then(vec![text(SOMETHING)]));
+    let mut stream = again.streams.open_user_stream().await.unwrap();
+    told(stream.as_mut(), 3).await;
+    again.keys.refusals.lock().unwrap().push_back((418, r#"{"code":-1003,"msg":"banned"}"#));
+    let events = told(stream.as_mut(), 3).await;
+    assert_eq!(short(&events), ["the exchange gives no access to the stream", "resumed", "SOMETHING"]);
+    assert!(again.keys.of(Method::Post)[2] >= 120, "{:?}", again.keys.of(Method::Post));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_a_wait_loses_nothing() {
+    let house = house(Wire::default().then(vec![after(7, Ok(StreamFrame::Text(SOMETHING.into())))]));
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    let mut seen = Vec::new();
+    // Asked for with less patience than the event takes.
+    for _ in 0..10 {
+        if let Ok(event) = tokio::time::timeout(Duration::from_secs(3), stream.next()).await {
+            seen.push(event);
+        }
+    }
+    assert_eq!(short(&seen), ["opened", "SOMETHING"]);
+    assert_eq!(house.wire.connects(), 1);
+    stream.close().await;
+    // Whoever goes on after all is told what was missed: from before the last sign of life, at 7 s.
+    house.wire.connections.lock().unwrap().push_back(Ok(vec![text(SOMETHING)]));
+    let [StreamEvent::Resumed(gap), _] = &told(stream.as_mut(), 2).await[..] else { panic!() };
+    assert_eq!((gap.since, house.wire.connects()), (at(-3), 2));
+}

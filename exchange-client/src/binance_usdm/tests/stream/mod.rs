@@ -1,0 +1,205 @@
+//! The user stream against scripted connections: what the exchange really tells, and what it should never tell.
+
+mod events;
+mod life;
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream, UserStreams};
+use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
+
+const KEY: &str = "pqia91ma19a5s61c";
+
+/// What a connection brings, after how long.
+type Frames = Vec<(Duration, Result<StreamFrame, StreamError>)>;
+
+/// Connections from a list, remembering where to they were made, and when.
+#[derive(Default)]
+struct Wire {
+    connections: Mutex<VecDeque<Result<Frames, StreamError>>>,
+    asked: Mutex<Vec<(StreamAddress, Instant)>>,
+}
+
+impl Wire {
+    fn then(self, frames: Frames) -> Self {
+        self.connections.lock().unwrap().push_back(Ok(frames));
+        self
+    }
+
+    fn then_fails(self, error: StreamError) -> Self {
+        self.connections.lock().unwrap().push_back(Err(error));
+        self
+    }
+
+    fn connects(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl StreamTransport for Wire {
+    async fn connect(&self, address: StreamAddress) -> Result<Box<dyn StreamConnection>, StreamError> {
+        self.asked.lock().unwrap().push((address, Instant::now()));
+        let next = self.connections.lock().unwrap().pop_front();
+        let frames = next.unwrap_or_else(|| Err(StreamError::NotConnected("the script has ended".into())))?;
+        Ok(Box::new(Line { frames: frames.into(), due: None }))
+    }
+}
+
+/// A connection that stays silent when its frames are used up.
+struct Line {
+    frames: VecDeque<(Duration, Result<StreamFrame, StreamError>)>,
+    /// When the next one comes, whoever has stopped waiting for it in the meantime.
+    due: Option<Instant>,
+}
+
+#[async_trait]
+impl StreamConnection for Line {
+    async fn next(&mut self) -> Result<StreamFrame, StreamError> {
+        let Some((after, _)) = self.frames.front() else { return std::future::pending().await };
+        let due = *self.due.get_or_insert_with(|| Instant::now() + *after);
+        if due > Instant::now() {
+            tokio::time::sleep_until(due).await;
+        }
+        self.due = None;
+        self.frames.pop_front().unwrap().1
+    }
+
+    async fn close(&mut self) {}
+}
+
+fn now(frame: StreamFrame) -> (Duration, Result<StreamFrame, StreamError>) {
+    (Duration::ZERO, Ok(frame))
+}
+
+fn text(message: &str) -> (Duration, Result<StreamFrame, StreamError>) {
+    now(StreamFrame::Text(message.to_owned()))
+}
+
+fn hung_up() -> StreamError {
+    StreamError::Closed { code: Some(1006), reason: "gone".into() }
+}
+
+/// A clock that goes on with tokio's.
+#[derive(Debug)]
+struct Ticking(Instant);
+
+impl Clock for Ticking {
+    fn now(&self) -> TimestampMs {
+        let passed_ms = i64::try_from(self.0.elapsed().as_millis()).unwrap();
+        TimestampMs::new(NOW_MS + passed_ms).unwrap()
+    }
+}
+
+/// Answers as the REST interface does about keys: with one key after another.
+struct Keys {
+    asked: Mutex<Vec<(Method, Duration, String)>>,
+    begun: Instant,
+    /// What renewals are answered with.
+    renewals: Mutex<VecDeque<(u16, &'static str)>>,
+    /// What the first questions for a key are answered with.
+    refusals: Mutex<VecDeque<(u16, &'static str)>>,
+}
+
+impl Keys {
+    fn of(&self, method: Method) -> Vec<u64> {
+        let asked = self.asked.lock().unwrap();
+        asked.iter().filter(|(asked, ..)| *asked == method).map(|(_, at, _)| at.as_secs()).collect()
+    }
+}
+
+#[async_trait]
+impl Transport for Keys {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let (status, body) = match (request.method, request.path.as_str()) {
+            (Method::Get, "/fapi/v1/time") => {
+                let passed_ms = i64::try_from(self.begun.elapsed().as_millis()).unwrap();
+                (200, format!(r#"{{"serverTime":{}}}"#, NOW_MS + passed_ms))
+            }
+            (method @ (Method::Post | Method::Put), "/fapi/v1/listenKey") => {
+                // The key goes along, nothing is signed.
+                assert_eq!((request.query.as_str(), &request.headers[0].1[..]), ("", "the-key"));
+                self.asked.lock().unwrap().push((method, self.begun.elapsed(), request.path));
+                let script = if method == Method::Post { &self.refusals } else { &self.renewals };
+                let fine = format!(r#"{{"listenKey":"{KEY}"}}"#);
+                script.lock().unwrap().pop_front().map_or((200, fine), |(status, body)| (status, body.to_owned()))
+            }
+            other => panic!("{other:?}"),
+        };
+        Ok(Response { status, headers: Vec::new(), body: Bytes::from(body) })
+    }
+}
+
+struct House {
+    streams: BinanceUserStreams,
+    wire: Arc<Wire>,
+    keys: Arc<Keys>,
+}
+
+fn house(wire: Wire) -> House {
+    house_with(wire, UserStreamSettings::default())
+}
+
+fn house_with(wire: Wire, settings: UserStreamSettings) -> House {
+    let begun = Instant::now();
+    let (asked, renewals, refusals) = (Mutex::default(), Mutex::default(), Mutex::default());
+    let keys = Arc::new(Keys { asked, begun, renewals, refusals });
+    let wire = Arc::new(wire);
+    let credentials = Credentials::new("the-key", "the-secret").unwrap();
+    let transport = Arc::clone(&keys) as Arc<dyn Transport>;
+    let exchange = BinanceUsdm::new(transport, Arc::new(Ticking(begun)), VENUE.base_url, credentials).unwrap();
+    let streams = exchange.user_streams(Arc::clone(&wire) as Arc<dyn StreamTransport>, settings).unwrap();
+    House { streams, wire, keys }
+}
+
+impl House {
+    /// A stream, and what it tells until it has told `count` things.
+    async fn told(&self, count: usize) -> Vec<StreamEvent> {
+        let mut stream = self.streams.open_user_stream().await.unwrap();
+        told(stream.as_mut(), count).await
+    }
+}
+
+async fn told(stream: &mut dyn UserStream, count: usize) -> Vec<StreamEvent> {
+    let mut events = Vec::new();
+    for _ in 0..count {
+        events.push(stream.next().await);
+    }
+    events
+}
+
+/// What one message tells.
+async fn told_by(message: &str) -> StreamEvent {
+    house(Wire::default().then(vec![text(message)])).told(2).await.pop().unwrap()
+}
+
+#[test]
+fn a_key_travels_only_where_the_stream_is() {
+    let streams = |rest: &str, given: Option<&str>| {
+        let credentials = Credentials::new("the-key", "the-secret").unwrap();
+        let clock = Arc::new(ManualClock::new(TimestampMs::new(NOW_MS).unwrap()));
+        let exchange = BinanceUsdm::new(Arc::new(Script::default()), clock, rest, credentials).unwrap();
+        let base_url = given.map(ToOwned::to_owned);
+        exchange.user_streams(Arc::new(Wire::default()), UserStreamSettings { base_url, ..Default::default() })
+    };
+    for (rest, given, used) in [
+        ("https://fapi.binance.com", None, "wss://fstream.binance.com"),
+        ("http://127.0.0.1:9555", None, "ws://127.0.0.1:9555"),
+        ("https://demo-fapi.binance.com", Some("wss://demo.example/"), "wss://demo.example"),
+        ("https://fapi.binance.com", Some("ws://[::1]:1"), "ws://[::1]:1"),
+    ] {
+        assert_eq!(streams(rest, given).unwrap().base_url, used);
+    }
+    for (rest, given) in [
+        // Of another exchange nobody knows where its stream is.
+        ("https://demo-fapi.binance.com", None),
+        ("https://fapi.binance.com", Some("ws://fstream.binance.com")),
+        ("https://fapi.binance.com", Some("https://fstream.binance.com")),
+        ("https://fapi.binance.com", Some("wss://fstream.binance.com/ws")),
+        ("https://fapi.binance.com", Some("wss://me:hunter2@fstream.binance.com")),
+    ] {
+        let error = streams(rest, given).unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
