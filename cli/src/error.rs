@@ -6,6 +6,7 @@ use std::io;
 use exchange_client::{ErrorClass, ExchangeError};
 use ledger_store::StoreError;
 use reconciler::ReconcileError;
+use serde_json::{Map, Value, json};
 
 /// Exit codes. When several apply, the worst wins: 6 > 4 > 5 > 3 > 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,20 @@ impl ExitCode {
             Self::Unreachable => 5,
             Self::Corrupt => 6,
             Self::Interrupted => 130,
+        }
+    }
+
+    /// What kind of trouble it stands for.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Fine => "none",
+            Self::Error => "error",
+            Self::Usage => "usage",
+            Self::Discrepancies => "discrepancies",
+            Self::Authentication => "wrong_account",
+            Self::Unreachable => "unavailable",
+            Self::Corrupt => "corrupt",
+            Self::Interrupted => "interrupted",
         }
     }
 
@@ -87,11 +102,43 @@ impl CommandError {
     }
 }
 
+impl CommandError {
+    /// The errors behind it, the outermost first.
+    fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        std::iter::successors(self.error.source(), |cause| cause.source())
+    }
+
+    /// The same for programs: what kind of trouble, where, in whose words, and what to do about it.
+    pub(crate) fn as_json(&self) -> Map<String, Value> {
+        let outermost: &(dyn std::error::Error + 'static) = &*self.error;
+        let exchange = std::iter::once(outermost).chain(self.causes()).find_map(|error| error.downcast_ref());
+        let exchange: Option<&ExchangeError> = exchange;
+        let endpoint = exchange.and_then(ExchangeError::endpoint);
+        let kind = exchange.map_or_else(|| self.exit_code.kind(), |error| error.class().as_str());
+        let object = json!({
+            "kind": kind,
+            "message": self.error.to_string(),
+            "because": self.causes().map(ToString::to_string).collect::<Vec<_>>(),
+            "hints": self.hints,
+            "symbol": endpoint.and_then(|endpoint| endpoint.symbol.as_ref()).map(ledger_core::Symbol::as_str),
+            "method": endpoint.map(|endpoint| endpoint.method.to_string()),
+            "path": endpoint.map(|endpoint| endpoint.path),
+            "code": exchange.and_then(ExchangeError::code),
+            "retry_at": exchange.and_then(ExchangeError::retry_at).map(ledger_core::TimestampMs::as_ms),
+            "exit_code": self.exit_code.as_u8(),
+        });
+        match object {
+            Value::Object(object) => object,
+            _ => Map::new(),
+        }
+    }
+}
+
 impl fmt::Display for CommandError {
     /// The whole story on a few lines: the error, its causes, the hints.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "error: {}", self.error)?;
-        let causes: Vec<_> = std::iter::successors(self.error.source(), |cause| cause.source()).collect();
+        let causes: Vec<_> = self.causes().collect();
         match causes.as_slice() {
             // A connection fails through many layers, of which the outermost and the system have something to say.
             [first, _, .., last] if last.is::<io::Error>() => write!(f, "\n  because: {first}: {last}")?,

@@ -21,7 +21,7 @@ use crate::args::{Cli, Command, GlobalArgs};
 use crate::commands::reconcile::Mode;
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Format, Output};
+use crate::output::{Detail, Format, Output};
 
 /// What a command works with.
 #[derive(Debug)]
@@ -102,6 +102,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
     let zone = settings.zone.clone().unwrap_or_else(Zone::utc);
     let mut output = Output::new(format(&cli.global), zone, surroundings.stdout, stderr);
     output.quiet = cli.global.quiet;
+    if cli.global.verbose > 0 {
+        output.detail = Detail::Each;
+    }
     output.live = surroundings.live;
     output.width = surroundings.width;
     let mut context = Context { settings, output, clock: surroundings.clock };

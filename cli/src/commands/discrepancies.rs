@@ -1,17 +1,19 @@
 //! `fillbook discrepancies`
 
-use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, RunKind, RunStatus};
+use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, PageRequest, RunKind, RunStatus};
+use reconciler::evidence_line;
 use serde_json::json;
 
 use super::journal::{Entry, dated, number};
 use super::unseen::Asked;
-use super::{maybe, print_list, text};
+use super::{PAGE, maybe, print_list, text};
 use crate::Context;
 use crate::args::DiscrepancyArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
+use crate::output::groups::{Group, grouped, id_range};
+use crate::output::{Cell, Column, Detail, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES, Output};
 
-pub(super) const LISTING: Listing<Entry<Discrepancy>> = Listing {
+const LISTING: Listing<Entry<Discrepancy>> = Listing {
     schema: "fillbook.list.discrepancy/1",
     plural: "discrepancies",
     columns: &[
@@ -20,12 +22,7 @@ pub(super) const LISTING: Listing<Entry<Discrepancy>> = Listing {
         Column { key: "kind", title: "Kind", rank: 0, value: |d| text(&d.item.entry.key.kind) },
         Column { key: "symbol", title: "Symbol", rank: 2, value: |d| maybe(d.item.entry.symbol.as_ref()) },
         Column { key: ONLY_IN_TABLES, title: "Age", rank: 0, value: |d| d.since(d.item.first_seen_local) },
-        Column {
-            key: "evidence",
-            title: "Evidence",
-            rank: 0,
-            value: |d| text(reconciler::evidence_line(&d.item.entry)),
-        },
+        Column { key: "evidence", title: "Evidence", rank: 0, value: |d| text(evidence_line(&d.item.entry)) },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |d| text(&d.item.entry.key.fingerprint) },
         Column {
             key: "first_seen_local",
@@ -60,6 +57,52 @@ pub(super) const LISTING: Listing<Entry<Discrepancy>> = Listing {
     ],
 };
 
+/// Those of one kind, symbol and status, for people.
+const GROUPS: Listing<Group<Entry<Discrepancy>>> = Listing {
+    schema: "",
+    plural: "discrepancies",
+    columns: &[
+        Column { key: ONLY_IN_TABLES, title: "No.", rank: 0, value: |g| number(g.first.item.id) },
+        Column { key: ONLY_IN_TABLES, title: "Status", rank: 1, value: |g| text(g.first.item.entry.status) },
+        Column { key: ONLY_IN_TABLES, title: "Kind", rank: 0, value: |g| text(&g.first.item.entry.key.kind) },
+        Column { key: ONLY_IN_TABLES, title: "Symbol", rank: 2, value: |g| maybe(g.first.item.entry.symbol.as_ref()) },
+        Column { key: ONLY_IN_TABLES, title: "Age", rank: 0, value: |g| oldest(g) },
+        Column {
+            key: ONLY_IN_TABLES,
+            title: "Evidence",
+            rank: 0,
+            value: |g| text(g.told(&evidence_line(&g.first.item.entry), numbers(g))),
+        },
+    ],
+};
+
+fn oldest(group: &Group<Entry<Discrepancy>>) -> Cell {
+    let first = group.items().map(|known| known.item.first_seen_local).min();
+    first.map_or(Cell::Empty, |first| group.first.since(first))
+}
+
+fn numbers(group: &Group<Entry<Discrepancy>>) -> Option<String> {
+    let ids: Vec<String> = group.items().map(|known| known.item.id.to_string()).collect();
+    id_range("No.", ids.iter().map(String::as_str))
+}
+
+/// Prints discrepancies as a table: those of one cause together, unless every one is wanted.
+pub(super) fn print(entries: Vec<Entry<Discrepancy>>, output: &mut Output) -> Result<(), CommandError> {
+    if output.detail == Detail::Each {
+        return Ok(output.list(&LISTING, &entries)?);
+    }
+    let cause = |known: &Entry<Discrepancy>| {
+        let entry = &known.item.entry;
+        (entry.key.kind.clone(), entry.symbol.clone(), entry.status)
+    };
+    let groups = grouped(entries, cause);
+    output.list(&GROUPS, &groups)?;
+    if groups.iter().any(|group| group.count() > 1) {
+        output.paragraph("Those of one cause are told together; -v and --json have each.")?;
+    }
+    Ok(())
+}
+
 /// Lists discrepancies by number, or takes somebody's word that one may stay.
 ///
 /// # Errors
@@ -75,6 +118,21 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
     let filter = DiscrepancyFilter { symbol: args.symbol.clone(), kind: args.kind.clone(), since, ..shown };
     let now = context.clock.now();
     let asked = Asked { symbol: args.symbol.as_ref(), discrepancy_kind: args.kind.as_deref(), ..Asked::default() };
+    if context.output.format == Format::Table && context.output.detail == Detail::Together && args.limit.is_none() {
+        // All of them: what is told together takes a line, however many they are.
+        let mut entries = Vec::new();
+        let mut request = PageRequest::first(PAGE);
+        loop {
+            let page = dated(store.discrepancies(&filter, &request).await?, now);
+            entries.extend(page.items);
+            let Some(next) = page.next else { break };
+            request = request.after(next);
+        }
+        if !entries.is_empty() {
+            print(entries, &mut context.output)?;
+            return Ok(ExitCode::Fine);
+        }
+    }
     let fetch = async |page: &_| Ok(dated(store.discrepancies(&filter, page).await?, now));
     print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await
 }

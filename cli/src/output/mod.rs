@@ -5,6 +5,7 @@
 //! broken pipe) is no error.
 
 mod cell;
+pub(crate) mod groups;
 mod json;
 mod table;
 
@@ -29,6 +30,15 @@ pub enum Format {
     Json,
     /// Comma-separated values with a header.
     Csv,
+}
+
+/// How tables tell items of one cause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// As one, with their number and range.
+    Together,
+    /// One by one.
+    Each,
 }
 
 /// A column of a list.
@@ -75,6 +85,8 @@ pub struct Output {
     pub format: Format,
     /// No remarks and no progress.
     pub quiet: bool,
+    /// How items of one cause are told in tables.
+    pub detail: Detail,
     /// The reader's time zone.
     pub zone: Zone,
     /// How wide a table may be; `None` = as wide as it gets.
@@ -100,6 +112,7 @@ impl Output {
         Self {
             format,
             quiet: false,
+            detail: Detail::Together,
             zone,
             width: None,
             live: false,

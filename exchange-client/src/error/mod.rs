@@ -256,7 +256,47 @@ pub enum ErrorClass {
     Unsupported,
 }
 
+impl ErrorClass {
+    /// The name for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unavailable => "unavailable",
+            Self::Throttled => "throttled",
+            Self::Authentication => "authentication",
+            Self::Clock => "clock",
+            Self::Symbol => "symbol",
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Malformed => "malformed",
+            Self::Incomplete => "incomplete",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 impl ExchangeError {
+    /// What was asked, where anything was.
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Unreachable { endpoint, .. }
+            | Self::AnswerLost { endpoint, .. }
+            | Self::Refused { endpoint, .. }
+            | Self::SymbolClosed { endpoint, .. }
+            | Self::Throttled { endpoint, .. }
+            | Self::OrdersUsedUp { endpoint, .. }
+            | Self::Banned { endpoint, .. }
+            | Self::Overloaded { endpoint, .. }
+            | Self::Redirected { endpoint, .. }
+            | Self::Forbidden { endpoint, .. }
+            | Self::Http { endpoint, .. }
+            | Self::OutcomeUnknown { endpoint, .. }
+            | Self::Unreadable { endpoint, .. }
+            | Self::Malformed { endpoint, .. }
+            | Self::Incomplete { endpoint, .. } => Some(endpoint),
+            Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } => None,
+        }
+    }
+
     /// The exchange's error code, where it gave one.
     pub fn code(&self) -> Option<i64> {
         match self {

@@ -5,10 +5,11 @@
 //! is for the next run.
 
 mod labels;
+mod lists;
 mod report;
+mod waiting;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
@@ -17,7 +18,7 @@ use ledger_store::{Account, ExchangeIdentity, NewAccount, PageRequest, RunFilter
 use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
 use serde_json::json;
 
-use super::rebuild::count;
+use self::waiting::{Question, Waiting, beside};
 use crate::Context;
 use crate::args::ReconcileArgs;
 use crate::config::AccountSettings;
@@ -25,9 +26,6 @@ use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
 use crate::times::show_time;
 use crate::wiring::{Access, Exchanges, Interruption, OpenBook, open_book};
-
-/// How often it is shown how far a cycle is.
-const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
 /// Whether the book may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,16 +101,17 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
             }
             Some(Err(error)) => error,
         };
+        if context.output.format == Format::Json && !error.broken_pipe {
+            let mut object = error.as_json();
+            object.insert("schema".to_owned(), "fillbook.reconcile.error/1".into());
+            object.insert("command".to_owned(), mode.as_str().into());
+            object.insert("account".to_owned(), target.id.as_str().into());
+            context.output.json(&object.into())?;
+        }
         if targets.len() == 1 || error.broken_pipe {
             return Err(error);
         }
         code = code.worst(error.exit_code);
-        if context.output.format == Format::Json {
-            context.output.json(&json!({
-                "schema": "fillbook.reconcile.error/1", "command": mode.as_str(), "account": target.id.as_str(),
-                "error": error.to_string(), "exit_code": error.exit_code.as_u8(),
-            }))?;
-        }
         context.output.complain(&format!("account {}: {error}", target.id));
     }
     Ok(code)
@@ -150,10 +149,18 @@ async fn one(
     let weight_percent = args.weight_percent.or(context.settings.weight_percent);
     let exchange = exchanges.of(target, &base_url, weight_percent, context.clock.clone())?;
     context.output.progress(&format!("account {}: asking {base_url}", target.id));
+    let asked = exchange.clone();
+    let about = Waiting { account: &target.id, base_url: &base_url, exchange: asked.as_ref() };
     let is_bound = account.as_ref().is_some_and(|account| account.identity.is_some());
     // A book is made only for an exchange that answers: a mistyped key leaves no file behind.
-    let identity = if is_bound { None } else { Some(identity(target, known.as_ref(), exchange.as_ref()).await?) };
-    check_symbols(args, target, known.as_ref(), exchange.as_ref()).await?;
+    let identity = if is_bound {
+        None
+    } else {
+        let asking = identity(target, known.as_ref(), exchange.as_ref());
+        Some(beside(Question::Account, asking, about, context).await?)
+    };
+    let checking = check_symbols(args, target, known.as_ref(), exchange.as_ref());
+    beside(Question::Contracts, checking, about, context).await?;
     let open = match known {
         Some(open) => open,
         None => open_book(&settings, Access::Create)?,
@@ -169,11 +176,10 @@ async fn one(
     config.observe.labels = labels::read(args, &mut context.output)?;
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = since;
-    let asked = exchange.clone();
     let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };
     let report: CycleReport = match mode {
-        Mode::Sync => beside(reconciler.sync(), &target.id, asked.as_ref(), context).await?,
-        Mode::Audit => beside(reconciler.audit(), &target.id, asked.as_ref(), context).await?,
+        Mode::Sync => beside(Question::History, reconciler.sync(), about, context).await?,
+        Mode::Audit => beside(Question::History, reconciler.audit(), about, context).await?,
     };
     report::print(mode, &target.id, &base_url, &report, context)
 }
@@ -253,42 +259,9 @@ async fn close_interrupted(
     let Some(run) = open.store.runs(&filter, &PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };
     if run.status == RunStatus::Running {
         let detail = json!({ "interrupted": true }).to_string();
-        open.store.end_run(run.id, RunStatus::Failed, context.clock.now(), Some(detail)).await?;
+        open.store.end_run(run.id, RunStatus::Interrupted, context.clock.now(), Some(detail)).await?;
     }
     Ok(true)
-}
-
-/// Waits for a cycle, and shows meanwhile how much was asked: a first sync of a long history takes its minutes, and one that
-/// has used its share of the exchange's budget waits for the next minute.
-async fn beside<T>(
-    cycle: impl Future<Output = T>,
-    account: &AccountId,
-    exchange: &dyn ExchangeReader,
-    context: &mut Context,
-) -> T {
-    let mut cycle = std::pin::pin!(cycle);
-    let mut told: Option<TimestampMs> = None;
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut cycle => return done,
-            () = tokio::time::sleep(PROGRESS_EVERY) => {}
-        }
-        let usage = exchange.usage();
-        let now = context.clock.now();
-        let output = &mut context.output;
-        // Also where no terminal is: whoever reads the log must see why nothing happens. Each wait is told once; several
-        // requests wait for the same minute, measured a little apart.
-        let is_new = |until: &TimestampMs| told.is_none_or(|told| *until > told.saturating_add_ms(1_000));
-        if let Some(until) = usage.waits_until.filter(|until| *until > now).filter(is_new) {
-            told = Some(until);
-            let until = show_time(until.saturating_add_ms(999 - (until.as_ms() + 999) % 1_000), &output.zone);
-            output.remark(&format!(
-                "account {account}: waiting until {until} for request weight: this run's share of the minute is used up"
-            ));
-        }
-        output.progress(&format!("account {account}: {} of weight {}", count(usage.requests, "request"), usage.weight));
-    }
 }
 
 /// The account as the book has it. One that the book lacks is made by a first sync if the book has none at all or the

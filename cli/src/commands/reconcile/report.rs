@@ -7,78 +7,30 @@ use ledger_store::{Discrepancy, DiscrepancyStatus};
 use reconciler::{Check, CheckCounts, CycleReport, FindingReport, Outlook, RepairReport, Verdict};
 use serde_json::json;
 
+use super::super::discrepancies;
 use super::super::journal::Entry;
 use super::super::rebuild::count;
 use super::super::verify::{self, Made};
-use super::super::{discrepancies, maybe, text};
 use super::Mode;
+use super::lists::{FINDING_GROUPS, FINDINGS, Of, REPAIR_GROUPS, REPAIRS};
 use crate::Context;
 use crate::error::{CommandError, ExitCode, class_exit_code};
-use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES, Output};
+use crate::output::groups::{Group, grouped};
+use crate::output::{Detail, Format, Listing, Output};
 
 /// How many findings or repairs are shown to a person; a program gets all of them.
 const SHOWN_MAX: usize = 40;
-
-/// A line of a list, with the account that it is about and the time at which it is looked at.
-struct Of<T> {
-    account: AccountId,
-    item: T,
-    now: TimestampMs,
-}
-
-/// How long ago it was seen first; nothing when that is now.
-fn age(found: &Of<FindingReport>) -> Cell {
-    let first = found.item.first_seen_local;
-    first.map_or(Cell::Empty, |first| Cell::Span(found.now.as_ms().saturating_sub(first.as_ms())))
-}
-
-const FINDINGS: Listing<Of<FindingReport>> = Listing {
-    schema: "fillbook.reconcile.finding/1",
-    plural: "findings",
-    columns: &[
-        Column { key: "account", title: "Account", rank: NOT_IN_TABLES, value: |f| text(&f.account) },
-        Column { key: "kind", title: "Found", rank: 0, value: |f| text(f.item.finding.kind) },
-        Column { key: "symbol", title: "Symbol", rank: 1, value: |f| maybe(f.item.finding.symbol.as_ref()) },
-        Column { key: "status", title: "Status", rank: 2, value: |f| text(f.item.status) },
-        Column { key: ONLY_IN_TABLES, title: "Age", rank: 1, value: age },
-        Column {
-            key: "first_seen_local",
-            title: "First seen",
-            rank: NOT_IN_TABLES,
-            value: |f| f.item.first_seen_local.into(),
-        },
-        Column { key: "evidence", title: "Evidence", rank: 0, value: |f| text(&f.item.finding.evidence) },
-        Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |f| text(&f.item.finding.subject) },
-        Column {
-            key: "discrepancy",
-            title: "No.",
-            rank: NOT_IN_TABLES,
-            value: |f| f.item.id.and_then(|id| u64::try_from(id).ok()).into(),
-        },
-    ],
-};
-
-const REPAIRS: Listing<Of<RepairReport>> = Listing {
-    schema: "fillbook.reconcile.repair/1",
-    plural: "repairs",
-    columns: &[
-        Column { key: "account", title: "Account", rank: NOT_IN_TABLES, value: |r| text(&r.account) },
-        Column { key: "kind", title: "Repaired", rank: 0, value: |r| text(&r.item.kind) },
-        Column { key: "symbol", title: "Symbol", rank: 1, value: |r| maybe(r.item.symbol.as_ref()) },
-        Column { key: "cause", title: "Because", rank: 0, value: |r| text(&r.item.cause) },
-        Column {
-            key: "repair",
-            title: "No.",
-            rank: NOT_IN_TABLES,
-            value: |r| r.item.id.and_then(|id| u64::try_from(id).ok()).into(),
-        },
-    ],
-};
 
 /// Which account it is about, and when it is looked at.
 struct About<'a> {
     account: &'a AccountId,
     now: TimestampMs,
+}
+
+impl About<'_> {
+    fn all<T>(&self, items: impl Iterator<Item = T>) -> Vec<Of<T>> {
+        items.map(|item| Of { account: self.account.clone(), item, now: self.now }).collect()
+    }
 }
 
 /// Prints a report and answers its exit code.
@@ -119,6 +71,7 @@ pub(super) fn print(
                 })).collect::<Vec<_>>(),
                 "not_answered": report.failed.iter().map(|failed| json!({
                     "symbol": failed.symbol.as_ref().map(Symbol::as_str), "what": failed.what,
+                    "kind": failed.class.as_str(),
                 })).collect::<Vec<_>>(),
                 "requests": report.requests,
                 "weight": report.weight,
@@ -154,9 +107,7 @@ fn list<T: Clone>(
     about: &About<'_>,
     items: &[T],
 ) -> Result<(), CommandError> {
-    let items: Vec<_> =
-        items.iter().map(|item| Of { account: about.account.clone(), item: item.clone(), now: about.now }).collect();
-    Ok(output.list(listing, &items)?)
+    Ok(output.list(listing, &about.all(items.iter().cloned()))?)
 }
 
 /// The same for a person: what was looked at, found and done, what it cost, and what is left.
@@ -174,19 +125,19 @@ fn tell(
     };
     output.paragraph(&format!("Account {account} at {base_url}{what}."))?;
     if mode == Mode::Audit {
-        section(output, &FINDINGS, about, &report.findings)?;
+        findings(output, about, report.findings.iter().cloned())?;
     } else {
-        section(output, &REPAIRS, about, &report.repairs)?;
-        let left: Vec<_> =
-            report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved).cloned().collect();
-        section(output, &FINDINGS, about, &left)?;
+        let cause = |of: &Of<RepairReport>| (of.item.kind.clone(), of.item.symbol.clone());
+        section(output, &REPAIRS, &REPAIR_GROUPS, about.all(report.repairs.iter().cloned()), cause)?;
+        let left = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved);
+        findings(output, about, left.cloned())?;
     }
     let earlier = earlier(report);
     if !earlier.is_empty() {
         output.line("")?;
         output.line("Also on record:")?;
-        let entries: Vec<_> = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
-        output.list(&discrepancies::LISTING, &entries)?;
+        let entries = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
+        discrepancies::print(entries, output)?;
     }
     let failed: Vec<_> = report.verification.checks.iter().filter(|check| check.failed()).cloned().collect();
     if !failed.is_empty() {
@@ -218,21 +169,40 @@ fn tell(
     Ok(())
 }
 
-/// A list with a blank line in front, cut to what a person can read.
-fn section<T: Clone>(
+fn findings(
     output: &mut Output,
-    listing: &Listing<Of<T>>,
     about: &About<'_>,
-    items: &[T],
+    items: impl Iterator<Item = FindingReport>,
+) -> Result<(), CommandError> {
+    let cause = |of: &Of<FindingReport>| (of.item.finding.kind, of.item.finding.symbol.clone(), of.item.status);
+    section(output, &FINDINGS, &FINDING_GROUPS, about.all(items), cause)
+}
+
+/// A list with a blank line in front: items of one cause together, and cut to what a person can read; with `--verbose`
+/// every item.
+fn section<T, K: PartialEq>(
+    output: &mut Output,
+    listing: &Listing<T>,
+    groups: &Listing<Group<T>>,
+    items: Vec<T>,
+    cause: impl Fn(&T) -> K,
 ) -> Result<(), CommandError> {
     if items.is_empty() {
         return Ok(());
     }
     output.line("")?;
-    let shown = items.get(..SHOWN_MAX).unwrap_or(items);
-    list(output, listing, about, shown)?;
-    if items.len() > shown.len() {
-        output.paragraph(&format!("... and {} more; --json has all of them.", items.len() - shown.len()))?;
+    if output.detail == Detail::Each {
+        return Ok(output.list(listing, &items)?);
+    }
+    let mut items = grouped(items, cause);
+    let more: usize = items.iter().skip(SHOWN_MAX).map(Group::count).sum();
+    items.truncate(SHOWN_MAX);
+    output.list(groups, &items)?;
+    let together: usize = items.iter().map(|group| group.rest.len()).sum();
+    if more > 0 {
+        output.paragraph(&format!("... and {more} more; -v and --json have all of them."))?;
+    } else if together > 0 {
+        output.paragraph("Those of one cause are told together; -v and --json have each.")?;
     }
     Ok(())
 }

@@ -1,0 +1,70 @@
+//! Imports that are stopped in the middle, by Ctrl-C or for good.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::support::Sandbox;
+
+/// More fills than one transaction takes.
+const FILLS: usize = 40_000;
+
+fn fills() -> String {
+    let line = |nth: usize| {
+        let (side, ts) = (if nth.is_multiple_of(2) { "BUY" } else { "SELL" }, 1_772_344_800_000 + nth);
+        format!(
+            r#"{{"schema":"fillbook.fill/1","source":"rest","symbol":"ETHUSDT","fill_id":"{}","side":"{side}","ts":{ts},"price":"100","qty":"2","position_side":"NET","fee":"0.1","fee_asset":"USDT","exchange_realized_pnl":"0","sequence":"{}"}}"#,
+            nth + 1,
+            nth + 1
+        )
+    };
+    (0..FILLS).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Begins an import and comes back when something of it is recorded, but not all.
+fn begun(sandbox: &Sandbox) -> Child {
+    let mut import = sandbox.prepared(&["import", "fills.ndjson"], &[]);
+    let child = import.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while sandbox.run(&["fills", "-n", "1", "--json", "--quiet"]).stdout.is_empty() {}
+    child
+}
+
+/// The run is on record as interrupted, the facts that were recorded are whole, and the same import again brings the rest
+/// and doubles nothing.
+fn goes_on(sandbox: &Sandbox, how: &str) {
+    let again = sandbox.run(&["import", "fills.ndjson", "--json"]).exits(0).json();
+    let (new, old) = (again[0]["new"].as_u64().unwrap(), again[0]["already_there"].as_u64().unwrap());
+    assert_eq!(new + old, FILLS as u64, "{how}: {again:?}");
+    assert!(new > 0 && old > 0, "{how}: nothing was interrupted: {again:?}");
+    let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+    let statuses: Vec<_> = runs.iter().map(|run| run["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["interrupted", "done"], "{how}");
+    let verify = sandbox.run(&["verify", "--json"]);
+    assert!(verify.json().iter().all(|check| check["verdict"] != "fail"), "{how}: {}", verify.transcript());
+}
+
+#[test]
+fn an_import_that_is_interrupted_leaves_a_sound_book_and_says_how_to_go_on() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    sandbox.write("fills.ndjson", fills());
+    let child = begun(&sandbox);
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("Interrupted") && said.contains("the same import again reads the rest"), "{said}");
+    let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+    assert_eq!(runs[0]["status"], "interrupted");
+    // Nothing derived is shown as if it were all.
+    let positions = sandbox.run(&["positions"]);
+    assert!(positions.stderr.contains("out of date"), "{}", positions.transcript());
+    goes_on(&sandbox, "Ctrl-C");
+}
+
+#[test]
+fn an_import_that_is_killed_is_made_good_by_the_next() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    sandbox.write("fills.ndjson", fills());
+    let mut child = begun(&sandbox);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    goes_on(&sandbox, "kill");
+}
