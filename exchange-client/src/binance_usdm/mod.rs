@@ -1,7 +1,8 @@
 //! Binance USD-M futures.
 //!
 //! `reader` asks and `trader` trades: `parameters` says what, `rest` sends, `sign` signs, `dto` is what comes back, `parse`
-//! makes entities of it and `rows` lists of them, `paging` knows how to go on. `stream` listens.
+//! makes entities of it and `rows` lists of them, `paging` knows how to go on and `agreement` whether an answer is about
+//! what was asked for. `stream` listens.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `entities_carry_their_payload_verbatim`.
@@ -9,6 +10,7 @@
 //! 3. `rows_that_were_not_asked_for_are_refused`.
 //! 4. `a_ledger_row_without_an_id_has_one_id_wherever_pages_begin`.
 
+mod agreement;
 mod dto;
 mod facts;
 mod paging;

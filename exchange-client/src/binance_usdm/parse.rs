@@ -331,12 +331,13 @@ pub(super) fn funding_rate(row: &dto::FundingRateRow) -> Parsed<FundingRate> {
     })
 }
 
-/// The leverage that is in force now, of the contract `asked` for.
-pub(super) fn leverage(row: &dto::LeverageRow, asked: &Symbol) -> Parsed<u32> {
+/// The leverage that is in force now, which has to be the one `sent` for this contract.
+pub(super) fn leverage(row: &dto::LeverageRow, asked: &Symbol, sent: u32) -> Parsed<u32> {
     if get::<Symbol>("symbol", &row.symbol)? != *asked {
         return Err(("symbol", FieldProblem::NotAskedFor));
     }
-    required("leverage", &row.leverage)?.parse().map_err(|_| ("leverage", FieldProblem::NotInteger))
+    let stated = required("leverage", &row.leverage)?.parse().map_err(|_| ("leverage", FieldProblem::NotInteger))?;
+    if stated == sent { Ok(stated) } else { Err(("leverage", FieldProblem::NotAskedFor)) }
 }
 
 pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {

@@ -7,6 +7,7 @@ use ledger_core::{
 };
 use serde_json::value::RawValue;
 
+use super::agreement::refuse_another;
 use super::facts::{
     ALL_ALGO_ORDERS, ALL_ORDERS, BALANCE, EXCHANGE_INFO, FORCE_ORDERS, FUNDING_RATE, INCOME, OPEN_ALGO_ORDERS,
     OPEN_ORDERS, POSITION_MODE, POSITION_RISK, PREMIUM_INDEX, USER_TRADES, VENUE,
@@ -16,7 +17,7 @@ use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
 use super::rows::{
     Readable, all_stated, by_contract, each_once, in_order, income_rows, incomplete, malformed, order_is_of, orders,
-    readable, refuse_another, refuse_outside, stated,
+    readable, refuse_outside, stated,
 };
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};

@@ -8,14 +8,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use ledger_core::{Income, Order, OrderClass, Side, Symbol};
+use ledger_core::{Income, Order, OrderClass, Symbol};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::dto;
 use super::paging::Stuck;
 use super::parse;
-use crate::api::{OrderRef, Stated, TimeWindow, UnreadableRow};
+use crate::api::{Stated, TimeWindow, UnreadableRow};
 use crate::error::{Endpoint, ExchangeError, FieldProblem, body_start};
 use crate::income_id::IncomeDigest;
 
@@ -181,43 +181,6 @@ pub(super) fn orders(
 
 pub(super) fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {
     ExchangeError::Incomplete { endpoint: endpoint.clone(), detail }
-}
-
-/// Refuses an order that is not the one asked for.
-pub(super) fn refuse_another(endpoint: &Endpoint, asked: &OrderRef, order: &Order) -> Result<(), ExchangeError> {
-    let (field, same) = match (asked, asked.class()) {
-        (OrderRef::Id(_, id), OrderClass::Regular) => ("orderId", order.key.order_id == *id),
-        (OrderRef::Id(_, id), OrderClass::Conditional) => ("algoId", order.key.order_id == *id),
-        (OrderRef::Client(_, id), OrderClass::Regular) => ("clientOrderId", order.client_order_id.as_ref() == Some(id)),
-        (OrderRef::Client(_, id), OrderClass::Conditional) => {
-            ("clientAlgoId", order.client_order_id.as_ref() == Some(id))
-        }
-    };
-    let field = if endpoint.symbol.as_ref().is_none_or(|asked| *asked == order.key.symbol) { field } else { "symbol" };
-    if same && field != "symbol" { Ok(()) } else { Err(malformed(endpoint, 0, (field, FieldProblem::NotAskedFor))) }
-}
-
-/// Refuses an order of the other side than the one sent.
-pub(super) fn refuse_another_side(endpoint: &Endpoint, sent: Side, order: &Order) -> Result<(), ExchangeError> {
-    if order.side == sent { Ok(()) } else { Err(malformed(endpoint, 0, ("side", FieldProblem::NotAskedFor))) }
-}
-
-/// Refuses a notice that names another conditional order than the one asked for.
-pub(super) fn refuse_another_notice(
-    endpoint: &Endpoint,
-    asked: &OrderRef,
-    raw: &RawValue,
-) -> Result<(), ExchangeError> {
-    let row: dto::AlgoOrderRow = serde_json::from_str(raw.get()).unwrap_or_default();
-    let (field, named, asked) = match asked {
-        OrderRef::Id(_, id) => ("algoId", row.algo_id, id.as_str()),
-        OrderRef::Client(_, id) => ("clientAlgoId", row.client_algo_id, id.as_str()),
-    };
-    if named.is_none_or(|named| named.to_string() == asked) {
-        Ok(())
-    } else {
-        Err(malformed(endpoint, 0, (field, FieldProblem::NotAskedFor)))
-    }
 }
 
 /// Ledger rows of whole seconds; those without a transaction id are told apart by their ordinal among identical ones.

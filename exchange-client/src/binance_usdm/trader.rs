@@ -5,18 +5,20 @@
 //! 2. `no_change_needed_is_done`.
 //! 3. `each_order_of_a_side_has_an_outcome_of_its_own`.
 //! 4. `an_answer_about_something_else_leaves_the_outcome_unknown`.
-//! 5. `what_a_command_needs_to_know_is_asked_once_and_at_once`.
+//! 5. `an_answer_that_contradicts_the_command_leaves_the_outcome_unknown`.
+//! 6. `what_a_command_needs_to_know_is_asked_once_and_at_once`.
 
 use async_trait::async_trait;
 use ledger_core::{Order, OrderClass, PositionMode, PositionSide, Side, Symbol};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::agreement::{refuse_another, refuse_another_notice, refuse_other_order, refuse_other_terms, refuse_working};
 use super::facts::{
     ALGO_OPEN_ORDERS, ALL_OPEN_ORDERS, LEVERAGE, MARGIN_TYPE, OPEN_ALGO_ORDERS, ORDER, POSITION_MODE, VENUE,
 };
 use super::parameters::{self, order_path, with_order_ref};
-use super::rows::{malformed, orders, refuse_another, refuse_another_notice, refuse_another_side, stated};
+use super::rows::{malformed, orders, stated};
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
@@ -39,8 +41,11 @@ impl ExchangeTrader for BinanceUsdm {
         }
         let class = order.kind.class();
         let endpoint = Endpoint::new(Method::Post, order_path(class), Some(&order.symbol));
-        let query = parameters::new_order(&order);
-        self.order_answer(&endpoint, &OrderRef::Client(class, order.client_order_id), order.side, query).await
+        let asked = OrderRef::Client(class, order.client_order_id.clone());
+        self.order_answer(&endpoint, &asked, parameters::new_order(&order), |stated| {
+            refuse_other_order(&endpoint, &order, stated)
+        })
+        .await
     }
 
     async fn amend_order(&self, amendment: Amendment) -> SendOutcome<Stated<Order>> {
@@ -49,7 +54,10 @@ impl ExchangeTrader for BinanceUsdm {
             return SendOutcome::Rejected(ExchangeError::Unsupported { what: "amending a conditional order" });
         }
         let endpoint = Endpoint::new(Method::Put, ORDER, Some(&amendment.symbol));
-        self.order_answer(&endpoint, &amendment.order, amendment.side, parameters::amendment(&amendment)).await
+        self.order_answer(&endpoint, &amendment.order, parameters::amendment(&amendment), |stated| {
+            refuse_other_terms(&endpoint, &amendment, stated)
+        })
+        .await
     }
 
     async fn cancel_order(&self, symbol: Symbol, order: OrderRef) -> CancelOutcome {
@@ -69,9 +77,9 @@ impl ExchangeTrader for BinanceUsdm {
             let endpoint = Endpoint::new(Method::Get, order_path(class), Some(&symbol));
             let query = with_order_ref(Query::new().with("symbol", &symbol), &order);
             let found = self.at_once::<Box<RawValue>>(&endpoint, query).await;
-            return SendOutcome::Done(found.and_then(|raw| order_state(&endpoint, &order, &raw)).ok());
+            return SendOutcome::Done(found.and_then(|raw| ended_state(&endpoint, &order, &raw)).ok());
         }
-        SendOutcome::from_result(order_state(&endpoint, &order, &raw).map(Some))
+        SendOutcome::from_result(ended_state(&endpoint, &order, &raw).map(Some))
     }
 
     async fn cancel_all_orders(&self, symbol: Symbol) -> SendOutcome<()> {
@@ -110,7 +118,7 @@ impl ExchangeTrader for BinanceUsdm {
         let query = Query::new().with("symbol", &symbol).with("leverage", leverage.to_string());
         match self.send::<dto::LeverageRow>(&endpoint, query).await {
             SendOutcome::Done(row) => SendOutcome::from_result(
-                parse::leverage(&row, &symbol).map_err(|unusable| malformed(&endpoint, 0, unusable)),
+                parse::leverage(&row, &symbol, leverage).map_err(|unusable| malformed(&endpoint, 0, unusable)),
             ),
             SendOutcome::Rejected(error) => SendOutcome::Rejected(error),
             SendOutcome::Unknown(error) => SendOutcome::Unknown(error),
@@ -150,6 +158,13 @@ fn order_state(endpoint: &Endpoint, asked: &OrderRef, raw: &RawValue) -> Result<
     Ok(order)
 }
 
+/// The state of an order that was cancelled.
+fn ended_state(endpoint: &Endpoint, asked: &OrderRef, raw: &RawValue) -> Result<Stated<Order>, ExchangeError> {
+    let order = order_state(endpoint, asked, raw)?;
+    refuse_working(endpoint, &order.entity)?;
+    Ok(order)
+}
+
 impl BinanceUsdm {
     async fn send<T: DeserializeOwned>(&self, endpoint: &Endpoint, query: Query) -> SendOutcome<T> {
         // A clock that cannot be measured leaves the request unsent, whatever happened to the question for the time.
@@ -169,12 +184,12 @@ impl BinanceUsdm {
         &self,
         endpoint: &Endpoint,
         asked: &OrderRef,
-        side: Side,
         query: Query,
+        agree: impl Fn(&Order) -> Result<(), ExchangeError>,
     ) -> SendOutcome<Stated<Order>> {
         match self.send::<Box<RawValue>>(endpoint, query).await {
             SendOutcome::Done(raw) => SendOutcome::from_result(order_state(endpoint, asked, &raw).and_then(|order| {
-                refuse_another_side(endpoint, side, &order.entity)?;
+                agree(&order.entity)?;
                 Ok(order)
             })),
             SendOutcome::Rejected(error) => SendOutcome::Rejected(error),

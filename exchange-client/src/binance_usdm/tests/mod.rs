@@ -1,7 +1,9 @@
 //! The adapter against scripted answers: what the exchange really sends, and what it should never send.
 
+mod agreement;
 mod broken;
 mod income;
+mod limits;
 mod lists;
 mod paging;
 mod payloads;
@@ -94,6 +96,10 @@ fn adapter_with(script: Script, settings: RequestSettings) -> (BinanceUsdm, Arc<
     (exchange, script, clock)
 }
 
+fn time_answer(ms: i64) -> String {
+    format!(r#"{{"serverTime":{ms}}}"#)
+}
+
 fn btc() -> Symbol {
     Symbol::new("BTCUSDT").unwrap()
 }
@@ -128,6 +134,17 @@ const ORDER_ROW: &str = r#"{"orderId":8389765568816714212,"symbol":"BTCUSDT","st
   "origType":"STOP_MARKET","reduceOnly":false,"closePosition":false,"side":"BUY","positionSide":"SHORT","stopPrice":"9300",
   "time":1779999999000,"updateTime":1780000000000}"#;
 
+/// What [`new_order`] is answered with.
+const PLACED: &str = r#"{"orderId":8389765568816714212,"symbol":"BTCUSDT","status":"FILLED","clientOrderId":"x-1:entry",
+  "price":"0.00","origQty":"0.010","executedQty":"0.010","cumQty":"0.010","timeInForce":"GTC","type":"MARKET",
+  "origType":"MARKET","reduceOnly":false,"closePosition":false,"side":"BUY","positionSide":"BOTH","stopPrice":"0.00",
+  "workingType":"CONTRACT_PRICE","priceProtect":false,"updateTime":1780000000000}"#;
+
+/// What cancelling [`that_order`] is answered with.
+const CANCELED: &str = r#"{"orderId":8389765568816714212,"symbol":"BTCUSDT","status":"CANCELED","clientOrderId":"x-1:entry",
+  "price":"59000.5","origQty":"0.010","executedQty":"0","cumQty":"0","timeInForce":"GTC","type":"LIMIT","origType":"LIMIT",
+  "reduceOnly":false,"closePosition":false,"side":"BUY","positionSide":"BOTH","stopPrice":"0","updateTime":1780000000000}"#;
+
 async fn trade_error(row: &str) -> ExchangeError {
     let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
     exchange.fetch_my_trades(btc(), from_id("1")).await.unwrap_err()
@@ -143,7 +160,7 @@ async fn order_of(row: &str) -> Order {
     exchange.fetch_orders(OrderClass::Regular, None, window()).await.unwrap().rows.remove(0).entity
 }
 
-/// A reference to the order of [`ORDER_ROW`].
+/// A reference to the order of [`ORDER_ROW`], [`PLACED`] and [`CANCELED`].
 fn that_order() -> OrderRef {
     OrderRef::Id(OrderClass::Regular, OrderId::new("8389765568816714212").unwrap())
 }

@@ -83,14 +83,12 @@ async fn what_is_unknown_is_tolerated() {
 
 #[tokio::test]
 async fn an_order_never_makes_a_fill() {
-    let filled =
-        ORDER_ROW.replace("\"NEW\"", "\"FILLED\"").replace("\"executedQty\":\"0\"", "\"executedQty\":\"0.40\"");
     // The answer to placing has no average price any more.
-    let (exchange, script, _) = adapter(Script::timed().then(200, &filled.replace("\"avgPrice\":\"0.00000\",", "")));
+    let (exchange, script, _) = adapter(Script::timed().then(200, PLACED));
     let order = exchange.create_order(new_order()).await.done().unwrap();
     assert!(matches!(order.statement().fact, ledger_core::AnyFact::Order(_)));
     let executed = order.entity.executed.unwrap();
-    assert_eq!((executed.qty.to_string().as_str(), executed.avg_price), ("0.4", None));
+    assert_eq!((executed.qty.to_string().as_str(), executed.avg_price), ("0.01", None));
     let sent = &script.asked()[1];
     assert!(
         sent.starts_with(
