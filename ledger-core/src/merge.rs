@@ -290,7 +290,7 @@ impl Joiner<'_> {
             (Some(left), Some(right)) if left == right => (left, left_source.max(right_source), false),
             (Some(left), Some(right)) => {
                 // What fillbook inferred gives way to what anybody states, and is no other side of a dispute.
-                let stated = [left_source, right_source].map(|source| source != Source::Repair);
+                let stated = [left_source, right_source].map(|source: Source| !source.is_inferred());
                 if !agree(left, right) && stated == [true, true] {
                     self.conflicts.insert(field);
                 }

@@ -97,7 +97,7 @@ impl fmt::Display for OrderStatus {
 /// way to any, and is no side of a dispute.
 pub(crate) fn join_status(left: &OrderStatus, right: &OrderStatus, j: &mut Joiner<'_>) -> OrderStatus {
     let sources = j.sources("status");
-    let is_end = |status: &OrderStatus, source| status.is_terminal() && source != Source::Repair;
+    let is_end = |status: &OrderStatus, source: Source| status.is_terminal() && !source.is_inferred();
     if left != right && is_end(left, sources.0) && is_end(right, sources.1) {
         j.conflict("status");
     }

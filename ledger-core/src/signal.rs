@@ -38,12 +38,28 @@ pub struct Signal {
     pub engine: Option<EngineLabel>,
     /// The strategy's reason.
     pub reason: Option<Label>,
-    /// Why no order follows, when the bot decided so.
+    /// Why no order follows, when the bot decided so; or what fillbook concluded ([`NEVER_SENT`](Self::NEVER_SENT),
+    /// [`REJECTED`](Self::REJECTED)), until facts say otherwise ([`SENT_AFTER_ALL`](Self::SENT_AFTER_ALL)).
     pub skipped: Option<Label>,
     /// Whatever the bot added, as JSON text.
     pub meta_json: Option<String>,
     /// Whether fillbook restored it because the bot's own record was missing.
     pub restored: bool,
+}
+
+impl Signal {
+    /// What fillbook writes as `skipped` when it concludes that no order was ever sent.
+    pub const NEVER_SENT: &str = "never_sent";
+    /// What it writes when every order that was sent was refused or never arrived.
+    pub const REJECTED: &str = "rejected";
+    /// What it writes when an order turned up all the same. A register that only grows takes a conclusion back by a
+    /// greater word; it counts as nothing said.
+    pub const SENT_AFTER_ALL: &str = "sent_after_all";
+
+    /// Why no order follows, unless that was taken back.
+    pub fn skip_reason(&self) -> Option<&Label> {
+        self.skipped.as_ref().filter(|said| said.as_str() != Self::SENT_AFTER_ALL)
+    }
 }
 
 impl Fact for Signal {
@@ -63,6 +79,7 @@ impl Fact for Signal {
             kind: j.required("kind", &self.kind, &other.kind),
             engine: j.optional("engine", self.engine.as_ref(), other.engine.as_ref()),
             reason: j.optional("reason", self.reason.as_ref(), other.reason.as_ref()),
+            // Among what fillbook concluded the word that takes it back is the greatest, so it stands in every order.
             skipped: j.optional("skipped", self.skipped.as_ref(), other.skipped.as_ref()),
             meta_json: j.optional("meta_json", self.meta_json.as_ref(), other.meta_json.as_ref()),
             // The bot's own record outranks a restored one, so "restored" goes once the original is found.

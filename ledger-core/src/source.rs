@@ -75,6 +75,12 @@ pub(crate) use names;
 pub enum Source {
     /// fillbook inferred it while repairing the book.
     Repair,
+    /// A label that a bot's state of its open positions gives an order: by inference.
+    BotState,
+    /// A label that a bot's log of entries gives an order.
+    BotLog,
+    /// A label that an order's client order id spells.
+    ClientOrderId,
     /// The database of the Python bot that fillbook replaces.
     BotDatabase,
     /// A unified object of the ccxt library.
@@ -92,9 +98,18 @@ pub enum Source {
 }
 
 names!(Source, "source", {
-    Repair = "repair", BotDatabase = "bot_database", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
+    Repair = "repair", BotState = "bot_state", BotLog = "bot_log", ClientOrderId = "client_order_id",
+    BotDatabase = "bot_database", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
     ExchangeArchive = "exchange_archive", Bot = "bot", Stream = "stream", Rest = "rest",
 });
+
+impl Source {
+    /// Whether fillbook concluded it from something else, however well: that gives way to whatever anybody states, is no
+    /// side of a dispute, and among such conclusions the better one stands.
+    pub fn is_inferred(self) -> bool {
+        matches!(self, Self::Repair | Self::BotState | Self::BotLog | Self::ClientOrderId)
+    }
+}
 
 /// The direction of an order or fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

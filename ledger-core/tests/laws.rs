@@ -348,7 +348,7 @@ mod merging {
         fn a_conflict_is_noticed_in_every_order(facts in prop::collection::vec(sourced(support::fills()), 2..5), seed in any::<u64>()) {
             let one = in_any_order(&facts, seed)?;
             // What fillbook inferred is no side of a dispute.
-            let stated: Vec<_> = facts.iter().filter(|f| f.provenance.source != Source::Repair).collect();
+            let stated: Vec<_> = facts.iter().filter(|f| !f.provenance.source.is_inferred()).collect();
             let prices: BTreeSet<_> = stated.iter().map(|f| f.fact.price).collect();
             prop_assert_eq!(one.conflicts.contains("price"), prices.len() > 1);
             let realized: BTreeSet<_> = stated.iter().filter_map(|f| f.fact.exchange_realized_pnl).map(|pnl| pnl.round(8)).collect();
@@ -382,7 +382,7 @@ mod merging {
         fn an_inferred_end_gives_way_to_a_stated_one(orders in prop::collection::vec(stated_orders(), 2..6), seed in any::<u64>()) {
             let one = in_any_order(&orders, seed)?;
             let ends = |inferred: bool| orders.iter().filter(move |order| {
-                order.fact.status.is_terminal() && (order.provenance.source == Source::Repair) == inferred
+                order.fact.status.is_terminal() && order.provenance.source.is_inferred() == inferred
             }).map(|order| order.fact.status.clone()).collect::<BTreeSet<_>>();
             let (stated, inferred) = (ends(false), ends(true));
             prop_assert_eq!(one.conflicts.contains("status"), stated.len() > 1);
@@ -410,7 +410,7 @@ mod merging {
         #[test]
         fn a_conflict_of_amounts_is_noticed_in_every_order(facts in prop::collection::vec(sourced(support::incomes()), 2..5), seed in any::<u64>()) {
             let one = in_any_order(&facts, seed)?;
-            let stated = facts.iter().filter(|f| f.provenance.source != Source::Repair);
+            let stated = facts.iter().filter(|f| !f.provenance.source.is_inferred());
             let amounts: BTreeSet<_> = stated.map(|f| f.fact.amount.round(8)).collect();
             prop_assert_eq!(one.conflicts.contains("amount"), amounts.len() > 1);
             // The best source is believed, however many decimals another one shows.

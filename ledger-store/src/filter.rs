@@ -42,11 +42,16 @@ pub struct SignalFilter {
     pub engine: Option<EngineLabel>,
     /// Only those that no order names.
     pub without_order_only: bool,
+    /// Only those of which fillbook concluded that no order follows ([`Signal::NEVER_SENT`](ledger_core::Signal::NEVER_SENT),
+    /// [`Signal::REJECTED`](ledger_core::Signal::REJECTED)).
+    pub concluded_only: bool,
+    /// Only those that an order names.
+    pub with_order_only: bool,
 }
 
 impl From<Scope> for SignalFilter {
     fn from(scope: Scope) -> Self {
-        Self { scope, engine: None, without_order_only: false }
+        Self { scope, engine: None, without_order_only: false, concluded_only: false, with_order_only: false }
     }
 }
 
@@ -93,6 +98,14 @@ pub struct IntentFilter {
     pub scope: Scope,
     /// Only those whose outcome is not known yet.
     pub unresolved_only: bool,
+    /// Only those that are on record as rejected although the book has their order.
+    pub contradicted_only: bool,
+}
+
+impl From<Scope> for IntentFilter {
+    fn from(scope: Scope) -> Self {
+        Self { scope, unresolved_only: false, contradicted_only: false }
+    }
 }
 
 /// Which fills.

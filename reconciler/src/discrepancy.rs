@@ -80,8 +80,10 @@ kinds! {
     SignalWithoutOrder = "signal_without_order",
     /// A strategy decided, and several orders may be the one that followed.
     AmbiguousSignal = "ambiguous_signal",
-    /// Nothing in the book says which strategy opened a position.
+    /// Nothing in the book says which strategy sent an order, or something better than what the book goes by says it.
     MissingLabel = "missing_label",
+    /// Nobody said who closed a position; what is missing lets a hand be guessed.
+    UnexplainedClose = "unexplained_close",
     /// The exchange's realized profit of a fill is not the book's.
     RealizedPnlMismatch = "realized_pnl_mismatch",
     /// The exchange's ledger has a row about a trade that does not agree with the book's fill, or has no fill there.

@@ -1,6 +1,7 @@
 //! What earlier looks left in the journal, read back: planning remembers nothing by itself.
 
-use ledger_core::Signal;
+use ledger_core::{OrderId, OrderKey, Signal};
+use ledger_store::Discrepancy;
 use serde_json::Value;
 
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -13,6 +14,21 @@ pub(crate) const CANDIDATES: &str = "candidates";
 
 /// The name of the moment since which the same orders may be meant, by the exchange's clock.
 pub(crate) const SINCE: &str = "candidates_since";
+
+/// The name of the strategy that is told, in a discrepancy's evidence.
+pub(crate) const ENGINE: &str = "engine";
+/// The name of who tells it.
+pub(crate) const TOLD_BY: &str = "told_by";
+/// The name of the exchange's time at which the same was first inferred.
+pub(crate) const FOUND_SINCE: &str = "first_found";
+
+/// The order that a discrepancy on record is about.
+pub(crate) fn order_of(known: &Discrepancy) -> Option<OrderKey> {
+    let symbol = known.entry.symbol.as_ref()?;
+    let rest = known.entry.key.fingerprint.strip_prefix(symbol.as_str())?.strip_prefix('/')?;
+    let (class, id) = rest.split_once('/')?;
+    Some(OrderKey { symbol: symbol.clone(), class: class.parse().ok()?, order_id: OrderId::new(id).ok()? })
+}
 
 /// A detail of the evidence that is on record for a discrepancy.
 pub(crate) fn on_record(book: &BookView, kind: DiscrepancyKind, subject: &Subject, name: &str) -> Option<Value> {

@@ -9,8 +9,8 @@ use exchange_client::{
 };
 use ledger_core::{
     Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order,
-    OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, Sourced, Symbol,
-    TimestampMs,
+    OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, SignalId, Sourced,
+    Symbol, TimestampMs,
 };
 use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor};
 
@@ -132,6 +132,8 @@ pub struct BookView {
     pub intents: BTreeMap<ClientOrderId, Sourced<OrderIntent>>,
     /// Signals without an order.
     pub signals: Vec<Sourced<Signal>>,
+    /// The signals that were restored for orders in view.
+    pub restored_signals: BTreeMap<SignalId, Sourced<Signal>>,
     /// Whether a bot records in this book: then what it did not record is somebody else's.
     pub has_bot: bool,
     /// The income rows mentioned by the exchange that the book has, in no less detail.

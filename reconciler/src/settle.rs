@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::apply::seen_as;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::order_of;
 use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::verify::Verification;
@@ -125,13 +126,10 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
             .footed
             .iter()
             .any(|span| Subject::Wallet(span.asset.clone(), span.since, span.until).to_string() == *fingerprint),
+        // Without the bot's files nobody looked, unless the order has its label by now.
         DiscrepancyKind::MissingLabel => {
-            let is_opener = |key: &ledger_core::OrderKey| Subject::Order(key.clone()).to_string() == *fingerprint;
-            let unlabelled = observation.book.openers.values().any(|key| {
-                let order = observation.book.orders.get(key);
-                is_opener(key) && order.is_none_or(|known| known.order.fact.engine.is_none())
-            });
-            !observation.labels.is_empty() || !unlabelled
+            let order = order_of(known).and_then(|key| observation.book.orders.get(&key));
+            !observation.labels.is_empty() || order.is_some_and(|known| known.order.fact.engine.is_some())
         }
         _ => true,
     }

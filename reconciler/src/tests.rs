@@ -176,6 +176,7 @@ fn quiet() -> Observation {
             looked_up: (BTreeSet::new(), BTreeSet::new()),
             intents: BTreeMap::new(),
             signals: vec![],
+            restored_signals: BTreeMap::new(),
             has_bot: false,
             known_income: BTreeSet::new(),
             unfilled: BTreeSet::new(),

@@ -20,7 +20,7 @@ const LISTING: Listing<Sourced<Signal>> = Listing {
         Column { key: "kind", title: "Kind", rank: 1, value: |s| text(s.fact.kind) },
         Column { key: "engine", title: "Engine", rank: 0, value: |s| maybe(s.fact.engine.as_ref()) },
         Column { key: "reason", title: "Reason", rank: 2, value: |s| maybe(s.fact.reason.as_ref()) },
-        Column { key: "skipped", title: "Skipped", rank: 2, value: |s| maybe(s.fact.skipped.as_ref()) },
+        Column { key: "skipped", title: "Skipped", rank: 2, value: |s| maybe(s.fact.skip_reason()) },
         Column { key: "restored", title: "Restored", rank: 3, value: |s| s.fact.restored.into() },
         Column { key: "signal_id", title: "Signal", rank: 4, value: |s| text(&s.fact.signal_id) },
         Column { key: "source", title: "Source", rank: 5, value: source },

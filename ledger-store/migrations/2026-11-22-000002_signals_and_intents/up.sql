@@ -19,6 +19,7 @@ CREATE TABLE engine_signals (
     CONSTRAINT engine_signals_key UNIQUE (account_id, signal_id)
 ) STRICT;
 CREATE INDEX engine_signals_ts_symbol ON engine_signals (account_id, ts, symbol);
+CREATE INDEX engine_signals_concluded ON engine_signals (account_id, ts) WHERE skipped IN ('never_sent', 'rejected');
 
 CREATE TABLE order_intents (
     account_id TEXT NOT NULL REFERENCES accounts,
@@ -50,3 +51,4 @@ CREATE INDEX order_intents_created ON order_intents (account_id, created_local_m
 CREATE INDEX order_intents_signal ON order_intents (account_id, signal_id) WHERE signal_id IS NOT NULL;
 CREATE INDEX order_intents_unresolved ON order_intents (account_id, created_local_ms)
     WHERE outcome IN ('pending', 'unknown');
+CREATE INDEX order_intents_rejected ON order_intents (account_id, created_local_ms) WHERE outcome = 'rejected';

@@ -44,7 +44,7 @@ pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
     for item in all!(async |page| store.signals(&filter, &page).await) {
         add("signal", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    let filter = IntentFilter { scope: scope.clone(), unresolved_only: false };
+    let filter = IntentFilter::from(scope.clone());
     for item in all!(async |page| store.intents(&filter, &page).await) {
         add("intent", format!("{:?} {:?}", item.fact, item.conflicts));
     }

@@ -405,6 +405,6 @@ pub async fn accounts_do_not_mix(open: Open<'_>) {
     assert_eq!(theirs.iter().map(|position| position.position.qty).collect::<Vec<_>>(), [dec("-6")]);
     let signals = SignalFilter::from(Scope::account(other.clone()));
     assert!(store.signals(&signals, &PageRequest::first(1)).await.unwrap().items.is_empty());
-    let intents = IntentFilter { scope: Scope::account(other), unresolved_only: true };
+    let intents = IntentFilter { unresolved_only: true, ..IntentFilter::from(Scope::account(other)) };
     assert!(store.intents(&intents, &PageRequest::first(1)).await.unwrap().items.is_empty());
 }

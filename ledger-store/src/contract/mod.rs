@@ -16,6 +16,7 @@
     reason = "these are tests: a failed step is a failed case"
 )]
 
+mod concluded;
 mod convergence;
 mod derived;
 mod dump;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use crate::repository::Store;
 
+pub use concluded::*;
 pub use convergence::*;
 pub use derived::*;
 pub use dump::{dump, oracle};
@@ -81,6 +83,7 @@ macro_rules! contract_tests {
             payloads_are_kept_verbatim_and_once,
             an_unknown_account_is_refused,
             accounts_do_not_mix,
+            what_is_concluded_and_contradicted_is_listed,
             a_worked_example_comes_out_to_the_last_digit,
             a_reported_profit_that_does_not_fit_is_listed,
             fills_without_position_side_are_kept_out_and_counted,

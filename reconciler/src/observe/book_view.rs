@@ -12,9 +12,12 @@ use ledger_store::{
 };
 
 use crate::book::Book;
+use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
+use crate::evidence::order_of;
 use crate::label::LabelSources;
 use crate::observation::{BookView, Observation};
+use crate::plan::{is_concluded, is_restored_id};
 use crate::policy::Policy;
 
 const BOOK_PAGE_ROWS: u32 = 1_000;
@@ -43,6 +46,8 @@ pub(super) struct BookReader<'a> {
     pub(super) book: &'a Book,
     pub(super) account: &'a AccountId,
     pub(super) policy: &'a Policy,
+    /// The exchange's time.
+    pub(super) now: TimestampMs,
 }
 
 impl BookReader<'_> {
@@ -95,6 +100,7 @@ impl BookReader<'_> {
             looked_up: (BTreeSet::new(), BTreeSet::new()),
             intents: BTreeMap::new(),
             signals: Vec::new(),
+            restored_signals: BTreeMap::new(),
             has_bot: self.has_bot().await?,
             known_income: BTreeSet::new(),
             unfilled: BTreeSet::new(),
@@ -118,13 +124,20 @@ impl BookReader<'_> {
         view.discrepancies = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
             book.runs.discrepancies(&standing, page).await.doing("reading the discrepancies")
         });
+        // What is said of them on record is said of their present state.
+        let kinds = [DiscrepancyKind::MissingLabel, DiscrepancyKind::UnexplainedClose].map(DiscrepancyKind::as_str);
+        let about = view.discrepancies.iter().filter(|known| kinds.contains(&known.entry.key.kind.as_str()));
+        for key in about.filter_map(order_of).collect::<Vec<_>>() {
+            self.learn_order(&key, &mut view).await?;
+        }
         let open = OrderFilter { open_only: true, ..OrderFilter::from(self.scope()) };
         let residual = OrderFilter { residual_only: true, ..OrderFilter::from(self.scope()) };
         for filter in [open, residual] {
             self.read_orders(&filter, &mut view).await?;
         }
-        let unresolved = IntentFilter { scope: self.scope(), unresolved_only: true };
+        let unresolved = IntentFilter { unresolved_only: true, ..IntentFilter::from(self.scope()) };
         self.read_intents(&unresolved, &mut view).await?;
+        self.read_contradicted(&mut view).await?;
         self.read_signals(&mut view).await?;
         self.read_labelled(labels, &mut view).await?;
         Ok(view)
@@ -153,7 +166,7 @@ impl BookReader<'_> {
     }
 
     async fn has_bot(&self) -> Result<bool, ReconcileError> {
-        let all = IntentFilter { scope: self.scope(), unresolved_only: false };
+        let all = IntentFilter::from(self.scope());
         let intents = self.book.intents.intents(&all, &PageRequest::first(1)).await.doing("reading the intents")?;
         if !intents.items.is_empty() {
             return Ok(true);
@@ -187,7 +200,14 @@ impl BookReader<'_> {
             self.book.signals.signals(&filter, page).await.doing("reading the signals")
         });
         // One that the bot skipped says itself why no order follows; a restored one is no decision of the bot's.
-        signals.retain(|signal| signal.fact.skipped.is_none() && !signal.fact.restored);
+        signals.retain(|signal| signal.fact.skip_reason().is_none() && !signal.fact.restored);
+        let concluded = self.read_concluded().await?;
+        for signal in &concluded {
+            let signal_id = Some(signal.fact.signal_id.clone());
+            let scope = Scope::symbol(self.account.clone(), signal.fact.symbol.clone());
+            self.read_orders(&OrderFilter { signal_id, ..OrderFilter::from(scope) }, view).await?;
+        }
+        signals.extend(concluded);
         // An order that was sent late is among them, for as long as absence can prove anything.
         let mut stretches: Vec<(&Symbol, TimestampMs, TimestampMs)> = Vec::new();
         let mut in_order: Vec<&Signal> = signals.iter().map(|signal| &signal.fact).collect();
@@ -209,10 +229,43 @@ impl BookReader<'_> {
             let at = signal.fact.time.at;
             let (since, until) = self.policy.signal_window_around(at);
             let stretch = self.stretch(Some(&signal.fact.symbol), since, until);
-            self.read_intents(&IntentFilter { scope: stretch, unresolved_only: false }, view).await?;
+            self.read_intents(&IntentFilter::from(stretch), view).await?;
         }
         view.signals = signals;
         Ok(())
+    }
+
+    /// What was taken for never sent, and its order is in the book by now: a late answer or an import brought it.
+    async fn read_contradicted(&self, view: &mut BookView) -> Result<(), ReconcileError> {
+        let filter = IntentFilter { contradicted_only: true, ..IntentFilter::from(self.scope()) };
+        let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.intents.intents(&filter, page).await.doing("reading the intents")
+        });
+        for intent in intents {
+            let client_order_id = Some(intent.fact.client_order_id.clone());
+            let scope = Scope::symbol(self.account.clone(), intent.fact.symbol.clone());
+            self.read_orders(&OrderFilter { client_order_id, ..OrderFilter::from(scope) }, view).await?;
+            view.intents.insert(intent.fact.client_order_id.clone(), intent);
+        }
+        Ok(())
+    }
+
+    /// The signals of which it was concluded that no order follows: those that an order names all the same, and those so
+    /// young that one may still turn up.
+    async fn read_concluded(&self) -> Result<Vec<Sourced<Signal>>, ReconcileError> {
+        let concluded = SignalFilter { concluded_only: true, ..SignalFilter::from(self.scope()) };
+        let named = SignalFilter { with_order_only: true, ..concluded.clone() };
+        let since = self.now.saturating_add_ms(-self.policy.absence_age_max_ms);
+        let scope = Scope { since: Some(since), ..self.scope() };
+        let young = SignalFilter { scope, without_order_only: true, ..concluded };
+        let mut signals = Vec::new();
+        for filter in [named, young] {
+            signals.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.signals.signals(&filter, page).await.doing("reading the signals")
+            }));
+        }
+        signals.retain(is_concluded);
+        Ok(signals)
     }
 
     /// The orders that the bot's own files may speak of.
@@ -243,6 +296,17 @@ impl BookReader<'_> {
                 let order = OrderKey { symbol: trip.symbol.clone(), class, order_id };
                 self.learn_order(&order, view).await?;
                 view.openers.insert((trip.symbol, trip.position_side), order);
+            }
+        }
+        Ok(())
+    }
+
+    /// The signals that were restored for the orders in view: their label follows their order's.
+    pub(super) async fn learn_restored(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let named = seen.book.orders.values().filter_map(|known| known.order.fact.signal_id.clone());
+        for id in named.filter(is_restored_id).collect::<BTreeSet<_>>() {
+            if let Some(signal) = self.book.signals.signal(self.account, &id).await.doing("reading a signal")? {
+                seen.book.restored_signals.insert(id, signal);
             }
         }
         Ok(())

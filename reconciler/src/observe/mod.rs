@@ -96,7 +96,7 @@ pub async fn observe(
     let balances = exchange.fetch_balances().await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
-    let reader = BookReader { book, account: account_id, policy };
+    let reader = BookReader { book, account: account_id, policy, now };
     let view = reader.read(account, cursors, &options.labels).await?;
     let mut seen = Observation {
         venue,
@@ -134,6 +134,7 @@ pub async fn observe(
         seen.symbols.insert(symbol.clone(), close);
         look.ask_for_orders_of_fills(&mut seen).await?;
     }
+    reader.learn_restored(&mut seen).await?;
     let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
     if named.any(|symbol| options.wants(symbol) && !seen.book.instruments.contains(symbol)) {
         seen.instruments = Some(exchange.fetch_instruments().await);

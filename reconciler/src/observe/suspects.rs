@@ -13,6 +13,7 @@ use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
 use crate::evidence::{misses_on_record, signal_misses};
 use crate::observation::{Continuity, Observation};
+use crate::plan::is_concluded;
 use crate::policy::Policy;
 
 /// Why a symbol deserves a closer look. Nothing at all: it is its turn.
@@ -128,7 +129,7 @@ fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
 
 /// What the book says was decided or sent, and of which it has no order.
 fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
-    for signal in seen.book.signals.iter().map(|signal| &signal.fact) {
+    for signal in seen.book.signals.iter().filter(|known| !is_concluded(known)).map(|known| &known.fact) {
         let outcomes = seen.book.intents.values().map(|intent| &intent.fact);
         let mut outcomes = outcomes.filter(|intent| intent.signal_id.as_ref() == Some(&signal.signal_id)).peekable();
         // An order that was refused is nowhere to be found, and one whose outcome nobody knows is asked for by name.

@@ -4,6 +4,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `absence_is_proven_or_it_is_unknown`: "never arrived" needs time, repeated misses in both classes, no order and no
 //!    trade that could be it, and an age at which the exchange still knows such orders.
+//! 2. `never_arrived_gives_way_to_an_order_that_turns_up`.
 
 use std::collections::BTreeMap;
 
@@ -21,12 +22,45 @@ use crate::observation::{Observation, SymbolObservation};
 use crate::policy::Policy;
 
 pub(super) fn plan_intents(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
-    let unresolved = observation.book.intents.values().map(|intent| &intent.fact);
-    for intent in unresolved.filter(|intent| intent.outcome < IntentOutcome::Rejected) {
-        if observation.is_in_scope(&intent.symbol) {
-            plan_intent(observation, policy, intent, now, plan);
+    let intents = observation.book.intents.values().map(|intent| &intent.fact);
+    for intent in intents.filter(|intent| observation.is_in_scope(&intent.symbol)) {
+        match intent.outcome {
+            IntentOutcome::Pending | IntentOutcome::Unknown => plan_intent(observation, policy, intent, now, plan),
+            IntentOutcome::Rejected => plan_rejected(observation, intent, plan),
+            IntentOutcome::Accepted => {}
         }
     }
+}
+
+/// What was said never to have arrived turned up: in a late answer, or in an import.
+fn plan_rejected(observation: &Observation, intent: &OrderIntent, plan: &mut Plan) {
+    let Some(order) = order_of(observation, intent) else { return };
+    let evidence = format!(
+        "{} {} sent with client order id {} was on record as rejected; it is {}, {}",
+        intent.side,
+        intent.symbol,
+        intent.client_order_id,
+        describe_order(order),
+        order.status
+    );
+    let subject = Subject::Intent(intent.client_order_id.clone());
+    let kind = DiscrepancyKind::UnresolvedIntent;
+    let finding = Finding::new(kind, Some(&intent.symbol), subject, Outlook::Settles, evidence);
+    accept(intent, order, finding.with("confidence", "known"), "sent_after_all", plan);
+}
+
+/// The exchange has the order.
+fn accept(intent: &OrderIntent, order: &Order, finding: Finding, kind: &str, plan: &mut Plan) {
+    let symbol_plan = plan.symbol(&intent.symbol);
+    // Both classes may carry it, so the same label may have been planned with the order's own statement.
+    for statement in accepted(intent, order) {
+        if !symbol_plan.statements.contains(&statement) {
+            symbol_plan.statements.push(statement);
+        }
+    }
+    let before = json!({ "outcome": intent.outcome.as_str() });
+    let after = json!({ "outcome": IntentOutcome::Accepted.as_str(), "order_id": order.key.order_id.as_str() });
+    symbol_plan.repair(finding, kind, Some(before), Some(after));
 }
 
 fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent, now: TimestampMs, plan: &mut Plan) {
@@ -37,19 +71,9 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
     let found = |outlook, evidence| {
         Finding::new(DiscrepancyKind::UnresolvedIntent, Some(symbol), subject.clone(), outlook, evidence)
     };
-    let before = json!({ "outcome": intent.outcome.as_str() });
-    let resolved = |outcome: IntentOutcome| json!({ "outcome": outcome.as_str() });
     if let Some(order) = order_of(observation, intent) {
         let finding = found(Outlook::Settles, format!("{sent}: the exchange has it as {}", describe_order(order)));
-        let finding = finding.with("confidence", "known");
-        let symbol_plan = plan.symbol(symbol);
-        // Both classes may carry it, so the same label may have been planned with the order's own statement.
-        for statement in accepted(intent, order) {
-            if !symbol_plan.statements.contains(&statement) {
-                symbol_plan.statements.push(statement);
-            }
-        }
-        symbol_plan.repair(finding, "resolve_intent", Some(before), Some(resolved(IntentOutcome::Accepted)));
+        accept(intent, order, finding.with("confidence", "known"), "resolve_intent", plan);
         return;
     }
     let close = observation.symbols.get(symbol);
@@ -70,7 +94,13 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
         let never = OrderIntent { outcome: IntentOutcome::Rejected, ..intent.clone() };
         symbol_plan.statements.push(Statement { fact: AnyFact::Intent(never), source: Source::Repair, payload: None });
         let finding = found(Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "known");
-        symbol_plan.repair(finding, "never_sent", Some(before), Some(resolved(IntentOutcome::Rejected)));
+        let before = json!({ "outcome": intent.outcome.as_str() });
+        symbol_plan.repair(
+            finding,
+            "never_sent",
+            Some(before),
+            Some(json!({ "outcome": IntentOutcome::Rejected.as_str() })),
+        );
         return;
     }
     let why = could_be.map_or_else(
@@ -87,7 +117,7 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
 
 /// The exchange's order of this intent, however it came to be mentioned; the regular one rather than the conditional one
 /// that it came of.
-fn order_of<'a>(observation: &'a Observation, intent: &OrderIntent) -> Option<&'a Order> {
+pub(super) fn order_of<'a>(observation: &'a Observation, intent: &OrderIntent) -> Option<&'a Order> {
     let id = Some(&intent.client_order_id);
     let stated = observation.stated_orders().map(|row| &row.entity);
     let booked = observation.book.orders.values().map(|known| &known.order.fact);

@@ -1,43 +1,72 @@
 //! Which strategy an order belongs to, where its record does not say (case E): by its client order id, then by the bot's
 //! log of entries, then by the bot's state.
 //!
+//! What the bot itself wrote on this very order is a statement and applied at once: its client order id, and a line of
+//! its log that names the order. A line that fits by symbol, side and moment, and a state that speaks of a position and
+//! not of an order, are inferences: they wait for a second look. Who told is kept with the label, as its source, so that
+//! a better word replaces a worse one and never the other way round.
+//!
 //! Invariants, each with a test of the same name:
 //! 1. `labels_come_from_the_client_id_then_the_log_then_the_state`.
 //! 2. `an_entry_that_fits_two_orders_labels_none`.
+//! 3. `an_inferred_label_waits_for_a_second_look`.
+//! 4. `a_better_label_replaces_a_worse_one_and_no_other`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AnyFact, EngineLabel, Order, OrderClass, OrderKey, PositionSide, SignalKind, Source, Statement, Symbol,
+    AnyFact, EngineLabel, Order, OrderClass, OrderKey, PositionSide, Signal, SignalKind, Source, Statement, Symbol,
+    TimestampMs,
 };
 use serde_json::json;
 
 use super::candidates::Candidates;
 use super::orphans::can_only_close;
 use super::positions::openers;
-use super::restored::{Restored, has_signal, latest};
-use super::{Plan, describe_order};
+use super::restored::{Restored, has_signal, latest, meta, reason};
+use super::{Plan, SymbolPlan, describe_order};
 use crate::client_id::{Sender, sender};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::{ENGINE, FOUND_SINCE, TOLD_BY, on_record};
 use crate::label::EntryEvent;
 use crate::observation::Observation;
 use crate::policy::Policy;
+
+/// How the reason of a signal begins that was restored because a file tells of it.
+const RESTORED_BY: &str = "restored by ";
 
 /// A strategy, with what tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Labelled {
     pub(super) engine: EngineLabel,
-    pub(super) confidence: &'static str,
+    /// Who tells it, which is how much it is worth.
+    pub(super) source: Source,
     why: String,
+    /// Until when what it rests on may still change; `None` when it is the bot's own word on this order.
+    inferred_until: Option<TimestampMs>,
+}
+
+impl Labelled {
+    /// Whether the bot itself wrote it on this order.
+    pub(super) fn is_statement(&self) -> bool {
+        self.inferred_until.is_none()
+    }
+
+    pub(super) fn confidence(&self) -> &'static str {
+        if self.is_statement() { "known" } else { "estimated" }
+    }
+
     /// Whether the bot's own files tell it: then they tell of a signal, too.
-    is_from_files: bool,
+    fn is_from_files(&self) -> bool {
+        matches!(self.source, Source::BotLog | Source::BotState)
+    }
 }
 
 /// What the client order id itself tells.
 pub(super) fn by_client_id(order: &Order, policy: &Policy) -> Option<Labelled> {
     let Sender::Bot(label) = sender(order.client_order_id.as_ref(), &policy.schemes) else { return None };
     let why = format!("by its client order id {}", order.client_order_id.as_ref()?);
-    Some(Labelled { engine: label.engine?, confidence: "known", why, is_from_files: false })
+    Some(Labelled { engine: label.engine?, source: Source::ClientOrderId, why, inferred_until: None })
 }
 
 /// What the bot's files tell.
@@ -52,13 +81,17 @@ impl<'a> Labels<'a> {
         Self { observation, policy, openers: openers(observation) }
     }
 
-    /// The strategy of an order that does not say.
+    /// The strategy of an order that does not say, by the best that tells.
     pub(super) fn of(&self, order: &Order) -> Option<Labelled> {
-        let somebody_elses = sender(order.client_order_id.as_ref(), &self.policy.schemes);
-        if matches!(somebody_elses, Sender::Exchange(_) | Sender::Person) {
+        if self.is_somebody_elses(order) {
             return None;
         }
         by_client_id(order, self.policy).or_else(|| self.by_log(order)).or_else(|| self.by_state(order))
+    }
+
+    fn is_somebody_elses(&self, order: &Order) -> bool {
+        let sent = sender(order.client_order_id.as_ref(), &self.policy.schemes);
+        matches!(sent, Sender::Exchange(_) | Sender::Person)
     }
 
     fn by_log(&self, order: &Order) -> Option<Labelled> {
@@ -74,7 +107,10 @@ impl<'a> Labels<'a> {
         }
         let how = if named { "which names it" } else { "the only order that fits its symbol, side and moment" };
         let why = format!("by line {} of the log of entries, {how}", event.line);
-        Some(Labelled { engine: event.engine.clone(), confidence: "estimated", why, is_from_files: true })
+        // Until its window is over and everything of it is listed, another order may come that fits as well.
+        let (_, until) = self.policy.signal_window_around(event.time.at);
+        let inferred_until = (!named).then(|| until.saturating_add_ms(self.observation.venue.settle_lag_ms));
+        Some(Labelled { engine: event.engine.clone(), source: Source::BotLog, why, inferred_until })
     }
 
     fn by_state(&self, order: &Order) -> Option<Labelled> {
@@ -83,7 +119,8 @@ impl<'a> Labels<'a> {
         let state =
             states.find(|state| state.symbol == opened.0.0 && state.side.is_none_or(|side| side == order.side))?;
         let why = "by the bot's state of the position that it opened".to_owned();
-        Some(Labelled { engine: state.engine.clone(), confidence: "estimated", why, is_from_files: true })
+        let engine = state.engine.clone();
+        Some(Labelled { engine, source: Source::BotState, why, inferred_until: Some(TimestampMs::MIN) })
     }
 
     /// Whether an entry may be of this order: the same id, else the same symbol, side and moment.
@@ -95,10 +132,7 @@ impl<'a> Labels<'a> {
         order.key.symbol == event.symbol
             && event.side.is_none_or(|side| side == order.side)
             && order.created.or(order.updated).is_some_and(|time| (since..=until).contains(&time.at))
-            && !matches!(
-                sender(order.client_order_id.as_ref(), &self.policy.schemes),
-                Sender::Exchange(_) | Sender::Person
-            )
+            && !self.is_somebody_elses(order)
     }
 
     /// All regular orders in view, each as the latest word on it says.
@@ -108,6 +142,14 @@ impl<'a> Labels<'a> {
         let all: BTreeMap<&OrderKey, &Order> = stated.chain(booked).collect();
         all.into_values().filter(|order| order.key.class == OrderClass::Regular)
     }
+
+    /// The label on record, with who told it.
+    fn on_record(&self, order: &Order) -> Option<(EngineLabel, Source)> {
+        let booked = self.observation.book.orders.get(&order.key);
+        let booked =
+            booked.and_then(|known| Some((known.order.fact.engine.clone()?, known.order.provenance.of("engine"))));
+        booked.or_else(|| Some((order.engine.clone()?, Source::Rest)))
+    }
 }
 
 fn names(event: &EntryEvent, order: &Order) -> bool {
@@ -116,10 +158,17 @@ fn names(event: &EntryEvent, order: &Order) -> bool {
             || (event.client_order_id.is_some() && event.client_order_id == order.client_order_id))
 }
 
+/// Whether a label by `offered` may stand where one by `known` stands. What the bot recorded itself is nobody's to
+/// replace; what came over from a signal that was linked gives way to the order's own id alone.
+fn is_better(offered: Source, known: Source) -> bool {
+    known.is_inferred() && offered > known && (known != Source::Repair || offered == Source::ClientOrderId)
+}
+
 pub(super) fn plan_labels(
     observation: &Observation,
     candidates: &Candidates<'_>,
     labels: &Labels<'_>,
+    now: TimestampMs,
     plan: &mut Plan,
 ) {
     let planned = plan.symbols.values().flat_map(|symbol| &symbol.statements);
@@ -131,63 +180,127 @@ pub(super) fn plan_labels(
         .collect();
     let orders: Vec<&Order> = labels.orders().filter(|order| observation.is_in_scope(&order.key.symbol)).collect();
     for order in orders {
-        let symbol_plan = plan.symbol(&order.key.symbol);
-        let booked = observation.book.orders.get(&order.key).and_then(|known| known.order.fact.engine.as_ref());
-        let is_labelled = order.engine.is_some() || booked.is_some() || planned.contains(&order.key);
-        if is_labelled {
+        if planned.contains(&order.key) {
             continue;
         }
-        let opens = labels.openers.values().any(|key| *key == order.key);
-        let Some(label) = labels.of(order) else {
-            // Somebody asked for labels, and none was found for what is open now. What a person opened has none.
-            let is_somebody_elses = matches!(
-                sender(order.client_order_id.as_ref(), &labels.policy.schemes),
-                Sender::Exchange(_) | Sender::Person
-            );
-            if opens && !observation.labels.is_empty() && !is_somebody_elses {
-                let evidence = format!(
-                    "{} opened the position that is open now: neither its client order id, nor the log of entries, nor the \
-                     bot's state tells which strategy it was",
-                    describe_order(order)
-                );
-                symbol_plan.find(finding(order, Outlook::Stays, evidence));
+        let known = labels.on_record(order);
+        let symbol_plan = plan.symbol(&order.key.symbol);
+        match (labels.of(order), &known) {
+            (None, None) => plan_unlabelled(observation, labels, order, symbol_plan),
+            (Some(label), None) => plan_label(observation, candidates, order, &label, None, now, symbol_plan),
+            (Some(label), Some((engine, source))) if label.engine != *engine && is_better(label.source, *source) => {
+                plan_label(observation, candidates, order, &label, Some((engine, *source)), now, symbol_plan);
             }
-            continue;
-        };
-        let evidence =
-            format!("{} has no strategy in the book: {}, {}", describe_order(order), label.engine, label.why);
-        let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
-        labelled.engine = Some(label.engine.clone());
-        symbol_plan.statements.push(Statement {
-            fact: AnyFact::Order(labelled),
-            source: Source::Repair,
-            payload: None,
-        });
-        let finding = finding(order, Outlook::Settles, evidence).with("confidence", label.confidence);
-        let after = json!({ "engine": label.engine.as_str() });
-        symbol_plan.repair(finding, "label_order", Some(json!({ "engine": null })), Some(after));
-        let is_signalled = has_signal(observation, order) || candidates.is_wanted(&order.key);
-        if label.is_from_files && !is_signalled && !can_only_close(order) {
-            restore_signal(observation, order, &label, symbol_plan);
+            (_, Some(_)) => {}
         }
     }
 }
 
+/// Somebody asked for labels, and none was found for what is open now. What a person opened has none.
+fn plan_unlabelled(observation: &Observation, labels: &Labels<'_>, order: &Order, symbol_plan: &mut SymbolPlan) {
+    let opens = labels.openers.values().any(|key| *key == order.key);
+    if opens && !observation.labels.is_empty() && !labels.is_somebody_elses(order) {
+        let evidence = format!(
+            "{} opened the position that is open now: neither its client order id, nor the log of entries, nor the \
+             bot's state tells which strategy it was",
+            describe_order(order)
+        );
+        symbol_plan.find(finding(order, Outlook::Stays, evidence));
+    }
+}
+
+fn plan_label(
+    observation: &Observation,
+    candidates: &Candidates<'_>,
+    order: &Order,
+    label: &Labelled,
+    known: Option<(&EngineLabel, Source)>,
+    now: TimestampMs,
+    symbol_plan: &mut SymbolPlan,
+) {
+    let subject = Subject::Order(order.key.clone());
+    let said = |name: &str| on_record(&observation.book, DiscrepancyKind::MissingLabel, &subject, name);
+    let is_same = said(ENGINE).is_some_and(|said| said == label.engine.as_str())
+        && said(TOLD_BY).is_some_and(|said| said == label.source.as_str());
+    let since = said(FOUND_SINCE).and_then(|since| since.as_i64()).filter(|_| is_same).unwrap_or(now.as_ms());
+    let lag_ms = observation.venue.settle_lag_ms;
+    let is_confirmed = match label.inferred_until {
+        None => true,
+        Some(until) => is_same && now > until && now.as_ms().saturating_sub(since) >= lag_ms,
+    };
+    let has = known.map_or_else(
+        || "has no strategy in the book".to_owned(),
+        |(engine, source)| format!("is {engine}'s in the book, by {source}"),
+    );
+    let waits = if is_confirmed { "" } else { ", which waits for a second look" };
+    let evidence = format!("{} {has}: {}, {}{waits}", describe_order(order), label.engine, label.why);
+    let outlook = if is_confirmed { Outlook::Settles } else { Outlook::Waits };
+    let mut finding = finding(order, outlook, evidence)
+        .with(ENGINE, label.engine.as_str())
+        .with(TOLD_BY, label.source.as_str())
+        .with("confidence", label.confidence());
+    if !is_confirmed {
+        finding = finding.with(FOUND_SINCE, since);
+        symbol_plan.find(finding);
+        return;
+    }
+    symbol_plan.statements.push(labelling(order, label));
+    let before = json!({
+        "engine": known.map(|(engine, _)| engine.as_str()), "told_by": known.map(|(_, source)| source.as_str()),
+    });
+    let after = json!({ "engine": label.engine.as_str(), "told_by": label.source.as_str() });
+    symbol_plan.repair(finding, "label_order", Some(before), Some(after));
+    if let Some(signal) = restored_signal(observation, order) {
+        let fact = AnyFact::Signal(relabelled(signal, order, label));
+        symbol_plan.statements.push(Statement { fact, source: label.source, payload: None });
+    }
+    let is_signalled = has_signal(observation, order) || candidates.is_wanted(&order.key);
+    if label.is_from_files() && !is_signalled && !can_only_close(order) {
+        restore_signal(observation, order, label, symbol_plan);
+    }
+}
+
+/// The label, written on its order.
+pub(super) fn labelling(order: &Order, label: &Labelled) -> Statement {
+    let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+    labelled.engine = Some(label.engine.clone());
+    Statement { fact: AnyFact::Order(labelled), source: label.source, payload: None }
+}
+
+/// The signal that was restored for an order earlier.
+fn restored_signal<'a>(observation: &'a Observation, order: &Order) -> Option<&'a Signal> {
+    let booked = observation.book.orders.get(&order.key).map(|known| &known.order.fact);
+    let id = booked.and_then(|booked| booked.signal_id.as_ref())?;
+    observation.book.restored_signals.get(id).map(|known| &known.fact)
+}
+
+/// The same signal by the same strategy as its order.
+fn relabelled(signal: &Signal, order: &Order, label: &Labelled) -> Signal {
+    let mut signal = Signal { engine: Some(label.engine.clone()), ..signal.clone() };
+    // What it said of its own label is no longer so.
+    if signal.reason.as_ref().is_some_and(|reason| reason.as_str().starts_with(RESTORED_BY)) {
+        signal.reason = reason(&format!("restored {}", label.why));
+        signal.meta_json = Some(meta(order, label.confidence()));
+    }
+    signal
+}
+
 /// The bot's files tell of an entry of which the book has no signal.
-fn restore_signal(observation: &Observation, order: &Order, label: &Labelled, symbol_plan: &mut super::SymbolPlan) {
+fn restore_signal(observation: &Observation, order: &Order, label: &Labelled, symbol_plan: &mut SymbolPlan) {
     let order = latest(observation, &order.key).unwrap_or(order);
     let Some(at) = order.created.or(order.updated) else { return };
     let restored = Restored {
         order,
         at,
         kind: SignalKind::Entry,
-        engine: Some(label.engine.clone()),
         reason: format!("restored {}", label.why),
+        label: Some(label.clone()),
         exit_reason: None,
-        confidence: label.confidence,
+        confidence: label.confidence(),
     };
     if let Some((_, statements)) = restored.statements() {
-        symbol_plan.statements.extend(statements);
+        let news: Vec<_> = statements.into_iter().filter(|said| !symbol_plan.statements.contains(said)).collect();
+        symbol_plan.statements.extend(news);
     }
 }
 

@@ -12,6 +12,7 @@
 mod account;
 mod anchor;
 mod candidates;
+mod exits;
 mod fills;
 mod intents;
 mod labels;
@@ -32,6 +33,7 @@ use serde_json::Value;
 use self::account::{plan_account, plan_clock, plan_position_mode};
 use self::anchor::plan_withdrawals;
 use self::candidates::Candidates;
+use self::exits::plan_unexplained;
 use self::fills::plan_fills;
 pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
@@ -40,6 +42,8 @@ pub(crate) use self::orders::describe_order;
 use self::orders::{plan_orders, plan_vanished};
 use self::orphans::plan_orphans;
 use self::positions::{RecordContext, beyond_range, plan_positions};
+pub(crate) use self::restored::is_restored_id;
+pub(crate) use self::signals::is_concluded;
 use self::signals::plan_signals;
 use self::streams::plan_streams;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -173,8 +177,9 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     }
     let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };
     plan_positions(&context, now, &mut plan);
+    plan_unexplained(observation, policy, &candidates, now, &mut plan);
     plan_withdrawals(observation, &mut plan);
-    plan_labels(observation, &candidates, &labels, &mut plan);
+    plan_labels(observation, &candidates, &labels, now, &mut plan);
     plan_orphans(observation, &mut plan);
     plan_account(observation, policy, &mut plan);
     plan_streams(observation, policy, now, &mut plan)?;

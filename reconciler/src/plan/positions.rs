@@ -7,17 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{
-    Decimal, ExitReason, MathError, Order, OrderClass, OrderKey, PositionSide, SignalKind, Symbol, TimestampMs,
-};
-use ledger_store::{DiscrepancyKey, NewRepair};
-use serde_json::json;
+use ledger_core::{Decimal, MathError, Order, OrderClass, OrderKey, PositionSide, SignalKind, Symbol, TimestampMs};
+use ledger_store::DiscrepancyKey;
 
 use super::anchor::AnchorBasis;
 use super::candidates::Candidates;
-use super::labels::{Labels, by_client_id};
-use super::orders::describe_order;
-use super::restored::{Restored, exit_reason, has_signal, latest};
+use super::exits::{restored_exit, unexplained};
+use super::labels::{Labelled, Labels};
+use super::restored::{Restored, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
 use crate::client_id::{Sender, sender};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -70,7 +67,7 @@ fn plan_position(
     };
     let fills = walk.in_fold_order();
     let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
-    let records = Records { context: *context, answers: found.as_ref().map(Finding::key) };
+    let records = Records { context: *context, now, answers: found.as_ref().map(Finding::key) };
     let is_out_of_nowhere = found.is_some() && position.book_has_nothing();
     records.restore(&flow, is_out_of_nowhere, symbol_plan);
     let Some(mut finding) = found else { return Ok(()) };
@@ -160,6 +157,7 @@ impl Position<'_> {
 /// Restores the bot's records behind missing fills: of what is open, and of round trips that were missed as a whole.
 struct Records<'a> {
     context: RecordContext<'a>,
+    now: TimestampMs,
     /// The finding about the position, if it differs.
     answers: Option<DiscrepancyKey>,
 }
@@ -212,17 +210,19 @@ impl Records<'_> {
             {
                 continue;
             }
-            let label = by_client_id(order, self.context.policy).or_else(|| self.context.labels.of(order));
+            // A label that is an inference comes after its second look.
+            let label = self.context.labels.of(order).filter(Labelled::is_statement);
             let restored = Restored {
                 order,
                 at: order.created.unwrap_or(step.fill.time),
                 kind: SignalKind::Entry,
                 reason: "restored: the position was open, its signal was not in the book".to_owned(),
-                confidence: label.as_ref().map_or("unknown", |label| label.confidence),
-                engine: label.map(|label| label.engine),
+                confidence: label.as_ref().map_or("unknown", Labelled::confidence),
+                label,
                 exit_reason: None,
             };
-            self.note(&restored, symbol_plan);
+            let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
+            note(&restored, answers, symbol_plan);
         }
     }
 
@@ -230,53 +230,21 @@ impl Records<'_> {
     fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) -> BTreeSet<OrderKey> {
         let mut done = BTreeSet::new();
         for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
-            let (reason, why) = exit_reason(self.context.observation, self.context.policy, order);
-            let kind = match reason {
-                ExitReason::TakeProfit | ExitReason::StopLoss | ExitReason::AutoExit => SignalKind::AutoExit,
-                ExitReason::ManualClose => SignalKind::ManualClose,
-                // The exchange's own doing, or nobody knows whose: no strategy and no hand decided.
-                ExitReason::Liquidation | ExitReason::Adl | ExitReason::Settlement | ExitReason::Unknown => continue,
-            };
+            let exit = exit(self.context.observation, self.context.policy, order);
+            let Some(kind) = exit.signal_kind() else { continue };
             if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {
                 continue;
             }
-            let restored = Restored {
-                order,
-                at: order.created.unwrap_or(step.fill.time),
-                kind,
-                engine: by_client_id(order, self.context.policy).map(|label| label.engine),
-                reason: format!("restored: {reason}, {why}"),
-                exit_reason: Some(reason),
-                confidence: "estimated",
-            };
+            if exit.is_inferred {
+                symbol_plan.find(unexplained(order, &exit, self.now.as_ms()));
+                continue;
+            }
+            let at = order.created.unwrap_or(step.fill.time);
             done.insert(order.key.clone());
-            self.note(&restored, symbol_plan);
+            let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
+            note(&restored_exit(self.context.policy, order, at, &exit, kind), answers, symbol_plan);
         }
         done
-    }
-
-    fn note(&self, restored: &Restored<'_>, symbol_plan: &mut SymbolPlan) {
-        let Some((signal_id, statements)) = restored.statements() else { return };
-        symbol_plan.statements.extend(statements);
-        let order = describe_order(restored.order);
-        let cause = format!("{order} has no signal in the book: {} signal {}", restored.kind, restored.reason);
-        symbol_plan.repairs.push(NewRepair {
-            symbol: Some(restored.order.key.symbol.clone()),
-            kind: "restore_signal".to_owned(),
-            discrepancy: self.answers.clone().or_else(|| missing_fills(restored.order, symbol_plan)),
-            evidence_json: json!({ "evidence": cause, "confidence": restored.confidence }).to_string(),
-            cause,
-            before_json: None,
-            after_json: Some(
-                json!({
-                    "signal_id": signal_id.as_str(), "kind": restored.kind.as_str(), "restored": true,
-                    "order_id": restored.order.key.order_id.as_str(),
-                    "engine": restored.engine.as_ref().map(ledger_core::EngineLabel::as_str),
-                    "exit_reason": restored.exit_reason.map(ExitReason::as_str),
-                })
-                .to_string(),
-            ),
-        });
     }
 }
 

@@ -7,9 +7,12 @@ use ledger_core::{
     AnyFact, EngineLabel, EventTime, ExitReason, IntentRole, Label, Order, OrderClass, OrderKey, Signal, SignalId,
     SignalKind, Source, Statement, Symbol,
 };
+use ledger_store::{DiscrepancyKey, NewRepair};
 use serde_json::json;
 
+use super::labels::{Labelled, labelling};
 use super::orphans::can_only_close;
+use super::{SymbolPlan, describe_order};
 use crate::client_id::{Sender, sender};
 use crate::observation::Observation;
 use crate::policy::Policy;
@@ -19,7 +22,7 @@ use crate::policy::Policy;
 const PREFIX: &str = ".restored:";
 
 /// Whether a signal's id is one that was made here.
-pub(super) fn is_restored_id(id: &SignalId) -> bool {
+pub(crate) fn is_restored_id(id: &SignalId) -> bool {
     id.as_str().starts_with(PREFIX)
 }
 
@@ -33,17 +36,20 @@ pub(super) struct Restored<'a> {
     pub(super) order: &'a Order,
     pub(super) at: EventTime,
     pub(super) kind: SignalKind,
-    pub(super) engine: Option<EngineLabel>,
+    pub(super) label: Option<Labelled>,
     pub(super) reason: String,
     pub(super) exit_reason: Option<ExitReason>,
     pub(super) confidence: &'static str,
 }
 
 impl Restored<'_> {
-    /// The signal, and the order that names it.
-    pub(super) fn statements(&self) -> Option<(SignalId, [Statement; 2])> {
+    pub(super) fn engine(&self) -> Option<&EngineLabel> {
+        self.label.as_ref().map(|label| &label.engine)
+    }
+
+    /// The signal, the order that names it, and the label of both.
+    pub(super) fn statements(&self) -> Option<(SignalId, Vec<Statement>)> {
         let signal_id = restored_id(&self.order.key)?;
-        let meta = json!({ "order_id": self.order.key.order_id.as_str(), "confidence": self.confidence });
         let signal = Signal {
             signal_id: signal_id.clone(),
             time: self.at,
@@ -51,19 +57,60 @@ impl Restored<'_> {
             symbol: self.order.key.symbol.clone(),
             side: self.order.side,
             kind: self.kind,
-            engine: self.engine.clone(),
-            reason: Label::new(self.reason.chars().take(80).collect::<String>()).ok(),
+            engine: self.engine().cloned(),
+            reason: reason(&self.reason),
             skipped: None,
-            meta_json: Some(meta.to_string()),
+            meta_json: Some(meta(self.order, self.confidence)),
             restored: true,
         };
-        let mut labelled = Order::known_from_fill(self.order.key.clone(), self.order.side, self.order.position_side);
-        labelled.signal_id = Some(signal_id.clone());
-        labelled.engine.clone_from(&self.engine);
-        labelled.exit_reason = self.exit_reason;
-        let facts = [AnyFact::Signal(signal), AnyFact::Order(labelled)];
-        Some((signal_id, facts.map(|fact| Statement { fact, source: Source::Repair, payload: None })))
+        let mut named = Order::known_from_fill(self.order.key.clone(), self.order.side, self.order.position_side);
+        named.signal_id = Some(signal_id.clone());
+        named.exit_reason = self.exit_reason;
+        // Who told the label is what it is worth; that this signal was behind this order is fillbook's own conclusion.
+        let source = self.label.as_ref().map_or(Source::Repair, |label| label.source);
+        let mut statements = vec![
+            Statement { fact: AnyFact::Signal(signal), source, payload: None },
+            Statement { fact: AnyFact::Order(named), source: Source::Repair, payload: None },
+        ];
+        statements.extend(self.label.as_ref().map(|label| labelling(self.order, label)));
+        Some((signal_id, statements))
     }
+}
+
+/// Records a restored signal, and journals it as an answer to the discrepancy.
+pub(super) fn note(restored: &Restored<'_>, answers: Option<DiscrepancyKey>, symbol_plan: &mut SymbolPlan) {
+    let Some((signal_id, statements)) = restored.statements() else { return };
+    symbol_plan.statements.extend(statements);
+    let order = describe_order(restored.order);
+    let cause = format!("{order} has no signal in the book: {} signal {}", restored.kind, restored.reason);
+    let told_by = restored.label.as_ref().map(|label| label.source.as_str());
+    symbol_plan.repairs.push(NewRepair {
+        symbol: Some(restored.order.key.symbol.clone()),
+        kind: "restore_signal".to_owned(),
+        discrepancy: answers,
+        evidence_json: json!({ "evidence": cause, "confidence": restored.confidence, "told_by": told_by }).to_string(),
+        cause,
+        before_json: None,
+        after_json: Some(
+            json!({
+                "signal_id": signal_id.as_str(), "kind": restored.kind.as_str(), "restored": true,
+                "order_id": restored.order.key.order_id.as_str(),
+                "engine": restored.engine().map(EngineLabel::as_str),
+                "exit_reason": restored.exit_reason.map(ExitReason::as_str),
+            })
+            .to_string(),
+        ),
+    });
+}
+
+/// A signal's reason, as long as reasons may be.
+pub(super) fn reason(text: &str) -> Option<Label> {
+    Label::new(text.chars().take(80).collect::<String>()).ok()
+}
+
+/// What a restored signal notes.
+pub(super) fn meta(order: &Order, confidence: &str) -> String {
+    json!({ "order_id": order.key.order_id.as_str(), "confidence": confidence }).to_string()
 }
 
 /// The latest that is known of an order: what the exchange says, else what the book has.
@@ -94,34 +141,66 @@ pub(super) fn has_signal(observation: &Observation, order: &Order) -> bool {
         || intent.is_some_and(|intent| intent.fact.signal_id.is_some())
 }
 
-/// Why an order closed its position, and what tells.
-pub(super) fn exit_reason(observation: &Observation, policy: &Policy, order: &Order) -> (ExitReason, &'static str) {
+/// Why an order closed its position, what tells, and whether that is no more than an inference.
+pub(super) struct Exit {
+    pub(super) reason: ExitReason,
+    pub(super) why: &'static str,
+    pub(super) is_inferred: bool,
+}
+
+impl Exit {
+    /// The signal behind it. The exchange's own doing, or nobody knows whose: no strategy and no hand decided.
+    pub(super) fn signal_kind(&self) -> Option<SignalKind> {
+        match self.reason {
+            ExitReason::TakeProfit | ExitReason::StopLoss | ExitReason::AutoExit => Some(SignalKind::AutoExit),
+            ExitReason::ManualClose => Some(SignalKind::ManualClose),
+            ExitReason::Liquidation | ExitReason::Adl | ExitReason::Settlement | ExitReason::Unknown => None,
+        }
+    }
+}
+
+/// Why an order closed its position.
+pub(super) fn exit(observation: &Observation, policy: &Policy, order: &Order) -> Exit {
+    if let Some((reason, why)) = stated_exit(observation, policy, order) {
+        return Exit { reason, why, is_inferred: false };
+    }
+    // Every program gives its orders an id of its own; a hand does not. An order known only from its fills has none
+    // because nobody asked.
+    let is_nameless = order.client_order_id.is_none() && is_told(observation, &order.key);
+    if is_nameless {
+        return Exit { reason: ExitReason::ManualClose, why: "it has no client order id", is_inferred: true };
+    }
+    Exit { reason: ExitReason::Unknown, why: "nothing tells who sent it", is_inferred: false }
+}
+
+/// The reason that somebody's word tells, the strongest first.
+fn stated_exit(observation: &Observation, policy: &Policy, order: &Order) -> Option<(ExitReason, &'static str)> {
     let sent = sender(order.client_order_id.as_ref(), &policy.schemes);
     if let Sender::Exchange(reason) = sent {
-        return (reason, "by the client order id that the exchange gave it");
+        return Some((reason, "by the client order id that the exchange gave it"));
     }
     let forced = observation.force_orders.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
     let forced = forced.filter(|forced| forced.key == order.key).find_map(|forced| forced.exit_reason);
     if let Some(reason) = forced {
-        return (reason, "the exchange lists it among the orders that it forced");
+        return Some((reason, "the exchange lists it among the orders that it forced"));
     }
     let booked = observation.book.orders.get(&order.key).and_then(|known| known.order.fact.exit_reason);
     if let Some(reason) = order.exit_reason.or(booked) {
-        return (reason, "as its sender said");
+        return Some((reason, "as its sender said"));
     }
     let intent = order.client_order_id.as_ref().and_then(|id| observation.book.intents.get(id));
     match intent.map(|intent| intent.fact.role) {
-        Some(IntentRole::TakeProfit) => return (ExitReason::TakeProfit, "sent as a take-profit"),
-        Some(IntentRole::StopLoss) => return (ExitReason::StopLoss, "sent as a stop-loss"),
-        Some(IntentRole::Exit) => return (ExitReason::AutoExit, "sent as an exit by the bot"),
+        Some(IntentRole::TakeProfit) => return Some((ExitReason::TakeProfit, "sent as a take-profit")),
+        Some(IntentRole::StopLoss) => return Some((ExitReason::StopLoss, "sent as a stop-loss")),
+        Some(IntentRole::Exit) => return Some((ExitReason::AutoExit, "sent as an exit by the bot")),
         Some(IntentRole::Entry | IntentRole::Dca) | None => {}
     }
     if let Some(reason) = by_type(order).or_else(|| came_of(observation, order).and_then(by_type)) {
-        return (reason, "by the type of the conditional order that triggered");
+        return Some((reason, "by the type of the conditional order that triggered"));
     }
     let is_reducing = can_only_close(order);
     match sent {
-        Sender::Bot(label) => match label.role {
+        Sender::Bot(label) => Some(match label.role {
             Some(IntentRole::TakeProfit) => (ExitReason::TakeProfit, "by its client order id"),
             Some(IntentRole::StopLoss) => (ExitReason::StopLoss, "by its client order id"),
             Some(IntentRole::Exit) => (ExitReason::AutoExit, "by its client order id"),
@@ -131,21 +210,20 @@ pub(super) fn exit_reason(observation: &Observation, policy: &Policy, order: &Or
             Some(IntentRole::Entry | IntentRole::Dca) | None => {
                 (ExitReason::Unknown, "the bot's, for a reason of its own")
             }
-        },
-        Sender::Person => (ExitReason::ManualClose, "by the client order id of the exchange's own apps"),
-        // Every program gives its orders an id of its own; a hand does not. An order known only from its fills has none
-        // because nobody asked.
-        Sender::Unknown if order.client_order_id.is_none() && is_stated(observation, &order.key) => {
-            (ExitReason::ManualClose, "it has no client order id")
+        }),
+        Sender::Person => Some((ExitReason::ManualClose, "by the client order id of the exchange's own apps")),
+        Sender::Unknown if intent.is_some() && is_reducing => {
+            Some((ExitReason::AutoExit, "it can only close, by the bot"))
         }
-        Sender::Unknown if intent.is_some() && is_reducing => (ExitReason::AutoExit, "it can only close, by the bot"),
-        Sender::Unknown | Sender::Exchange(_) => (ExitReason::Unknown, "nothing tells who sent it"),
+        Sender::Unknown | Sender::Exchange(_) => None,
     }
 }
 
-/// Whether the exchange itself told of the order in this look.
-fn is_stated(observation: &Observation, key: &OrderKey) -> bool {
+/// Whether the exchange itself told of the order, in this look or an earlier one.
+fn is_told(observation: &Observation, key: &OrderKey) -> bool {
+    let booked = observation.book.orders.get(key);
     observation.stated_orders().any(|row| row.entity.key == *key)
+        || booked.is_some_and(|known| known.order.provenance.of("status") == Source::Rest)
 }
 
 fn by_type(order: &Order) -> Option<ExitReason> {

@@ -6,12 +6,13 @@
 //! 3. `a_signal_that_was_never_sent_says_so`, unless any order or trade since could be its.
 //! 4. `a_rejected_order_ends_its_signal`.
 //! 5. `an_order_is_not_linked_before_its_window_is_over`.
+//! 6. `never_sent_gives_way_to_an_order_that_turns_up`.
 
-use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Statement, TimestampMs};
+use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Sourced, Statement, TimestampMs};
 use serde_json::{Value, json};
 
 use super::candidates::{Candidates, noted_client_id, noted_order_id};
-use super::intents::{Absence, could_be_it};
+use super::intents::{Absence, could_be_it, order_of};
 use super::{Plan, describe_order};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{CANDIDATES, MISSES, SINCE, on_record, signal_misses};
@@ -25,11 +26,64 @@ pub(super) fn plan_signals(
     now: TimestampMs,
     plan: &mut Plan,
 ) {
-    for signal in observation.book.signals.iter().map(|signal| &signal.fact) {
-        if observation.is_in_scope(&signal.symbol) {
-            plan_signal(observation, policy, candidates, signal, now, plan);
+    for known in observation.book.signals.iter().filter(|known| observation.is_in_scope(&known.fact.symbol)) {
+        if is_concluded(known) {
+            plan_concluded(observation, policy, candidates, &known.fact, now, plan);
+        } else {
+            plan_signal(observation, policy, candidates, &known.fact, now, plan);
         }
     }
+}
+
+/// Whether fillbook concluded that no order follows a signal: that gives way to facts.
+pub(crate) fn is_concluded(known: &Sourced<Signal>) -> bool {
+    let reason = known.fact.skip_reason().map(Label::as_str);
+    matches!(reason, Some(Signal::NEVER_SENT | Signal::REJECTED)) && known.provenance.of("skipped").is_inferred()
+}
+
+/// An order that names the signal, that it names, or that was sent for it takes the conclusion back at once; one that only
+/// fits does after a second look.
+fn plan_concluded(
+    observation: &Observation,
+    policy: &Policy,
+    candidates: &Candidates<'_>,
+    signal: &Signal,
+    now: TimestampMs,
+    plan: &mut Plan,
+) {
+    let named = |order: &&Order| order.signal_id.as_ref() == Some(&signal.signal_id);
+    let booked = observation.book.orders.values().map(|known| &known.order.fact);
+    let sent = observation.book.intents.values().map(|intent| &intent.fact);
+    let mut sent = sent.filter(|intent| intent.signal_id.as_ref() == Some(&signal.signal_id)).peekable();
+    let has_sent = sent.peek().is_some();
+    if let Some(order) = booked.into_iter().find(named) {
+        take_back(plan, signal, order, "which names it");
+    } else if let Some(order) = sent.find_map(|intent| order_of(observation, intent)) {
+        take_back(plan, signal, order, "which was sent for it");
+    } else if let Some(order) = noted(observation, signal) {
+        link(plan, signal, order, "the signal itself names it", "known", Source::Bot);
+        take_back(plan, signal, order, "which the signal itself names");
+    } else if !has_sent && let Some(order) = infer_order(observation, policy, candidates, signal, now, plan) {
+        take_back(plan, signal, order, "the only one that fits");
+    }
+}
+
+fn take_back(plan: &mut Plan, signal: &Signal, order: &Order, why: &str) {
+    let mut sent = signal.clone();
+    sent.skipped = Label::new(Signal::SENT_AFTER_ALL).ok();
+    let symbol_plan = plan.symbol(&signal.symbol);
+    symbol_plan.statements.push(Statement { fact: AnyFact::Signal(sent), source: Source::Repair, payload: None });
+    let said = signal.skip_reason().map(Label::as_str);
+    let evidence = format!(
+        "{}: taken for {} until its order turned up: {}, {why}",
+        describe(signal),
+        said.unwrap_or("not sent"),
+        describe_order(order)
+    );
+    let finding = finding(signal, Outlook::Settles, evidence);
+    let before = json!({ "skipped": said, "order_id": null });
+    let after = json!({ "skipped": null, "order_id": order.key.order_id.as_str() });
+    symbol_plan.repair(finding, "signal_sent_after_all", Some(before), Some(after));
 }
 
 fn plan_signal(
@@ -60,7 +114,7 @@ fn plan_sent(observation: &Observation, policy: &Policy, signal: &Signal, intent
             describe(signal),
             ids.join(", ")
         );
-        skip(plan, signal, "rejected", finding(signal, Outlook::Settles, evidence).with("confidence", "known"));
+        skip(plan, signal, Signal::REJECTED, finding(signal, Outlook::Settles, evidence).with("confidence", "known"));
         return;
     }
     for intent in intents.iter().filter(|intent| intent.outcome == IntentOutcome::Accepted) {
@@ -110,6 +164,22 @@ fn infer(
     now: TimestampMs,
     plan: &mut Plan,
 ) {
+    if candidates.of(&signal.signal_id).is_empty() {
+        plan_absent(observation, policy, signal, now, plan);
+    } else {
+        infer_order(observation, policy, candidates, signal, now, plan);
+    }
+}
+
+/// The order that was linked, if one was by now.
+fn infer_order<'a>(
+    observation: &Observation,
+    policy: &Policy,
+    candidates: &Candidates<'a>,
+    signal: &Signal,
+    now: TimestampMs,
+    plan: &mut Plan,
+) -> Option<&'a Order> {
     let subject = Subject::Signal(signal.signal_id.clone());
     let found = candidates.of(&signal.signal_id);
     let names: Vec<Value> = found.iter().map(|order| Subject::Order(order.key.clone()).to_string().into()).collect();
@@ -126,7 +196,7 @@ fn infer(
         if is_same && is_over && now.as_ms().saturating_sub(since) >= lag_ms {
             let why = "the only order of its symbol, side and moment without another owner, in two looks";
             link(plan, signal, order, why, "estimated", Source::Repair);
-            return;
+            return Some(order);
         }
         let evidence = format!(
             "{}: no order names it; {} is the only one that fits, which waits for a second look",
@@ -135,7 +205,7 @@ fn infer(
         );
         let finding = finding(signal, Outlook::Waits, evidence).with(CANDIDATES, names).with(SINCE, since);
         plan.symbol(&signal.symbol).find(finding);
-        return;
+        return None;
     }
     if !found.is_empty() {
         let listed: Vec<String> = found.iter().map(|order| describe_order(order)).collect();
@@ -150,9 +220,8 @@ fn infer(
         let finding = Finding::new(kind, Some(&signal.symbol), subject, outlook, evidence).with(CANDIDATES, names);
         let finding = finding.with(MISSES, misses(observation, policy, signal));
         plan.symbol(&signal.symbol).find(finding);
-        return;
     }
-    plan_absent(observation, policy, signal, now, plan);
+    None
 }
 
 /// Nothing fits: the bot may not have sent anything.
@@ -168,7 +237,7 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
         );
         // Nothing that the bot wrote down says so.
         let finding = finding(signal, Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "estimated");
-        skip(plan, signal, "never_sent", finding);
+        skip(plan, signal, Signal::NEVER_SENT, finding);
         return;
     }
     let why = match (could_be, absence) {

@@ -113,6 +113,16 @@ pub(super) fn signals(
              AND orders.signal_id = engine_signals.signal_id)",
         ));
     }
+    if filter.with_order_only {
+        query = query.filter(sql::<Bool>(
+            "EXISTS (SELECT 1 FROM orders WHERE orders.account_id = engine_signals.account_id \
+             AND orders.signal_id = engine_signals.signal_id)",
+        ));
+    }
+    if filter.concluded_only {
+        // In the words of the index on them.
+        query = query.filter(sql::<Bool>("skipped IN ('never_sent', 'rejected')"));
+    }
     let rows: Vec<SignalRow> = page_rows!(conn, query, page, engine_signals::ts, "engine_signals.signal_id");
     page.finish(rows, |row| cursor(row.ts, row.signal_id.clone()), |row| Signal::decode(&row))
 }
@@ -125,6 +135,12 @@ pub(super) fn intents(
     let mut query = scoped!(order_intents, IntentRow, order_intents::created_local_ms, filter.scope);
     if filter.unresolved_only {
         query = query.filter(sql::<Bool>("outcome IN ('pending', 'unknown')"));
+    }
+    if filter.contradicted_only {
+        query = query.filter(sql::<Bool>(
+            "outcome = 'rejected' AND EXISTS (SELECT 1 FROM orders WHERE orders.account_id = order_intents.account_id \
+             AND orders.client_order_id = order_intents.client_order_id AND orders.symbol = order_intents.symbol)",
+        ));
     }
     let rows: Vec<IntentRow> =
         page_rows!(conn, query, page, order_intents::created_local_ms, "order_intents.client_order_id");

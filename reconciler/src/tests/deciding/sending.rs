@@ -100,3 +100,83 @@ fn a_rejected_order_ends_its_signal() {
     seen.book.intents = [sent("a", IntentOutcome::Rejected), sent("b", IntentOutcome::Rejected)].into();
     assert_eq!(skipped(&plan(&seen)), ["rejected"]);
 }
+
+/// The signal that an earlier cycle took for never sent.
+fn concluded(source: Source) -> Sourced<Signal> {
+    let said = Signal { skipped: Some(Label::new(Signal::NEVER_SENT).unwrap()), ..signal("s-1", -400_000) };
+    let mut known = Sourced::new(said, Source::Bot);
+    known.provenance.exceptions.insert("skipped", source);
+    known
+}
+
+#[test]
+fn never_sent_gives_way_to_an_order_that_turns_up() {
+    let base = ordered("77", -400_000);
+    let names = Order { signal_id: Some(SignalId::new("s-1").unwrap()), ..base.clone() };
+    let noted = Order { client_order_id: Some(ClientOrderId::new("mine-1").unwrap()), ..base.clone() };
+    let other = Order { side: Side::Sell, ..base.clone() };
+    for (order, looks) in [(&names, Some(1)), (&noted, Some(1)), (&base, Some(2)), (&other, None)] {
+        let mut seen = quiet();
+        let mut known = concluded(Source::Repair);
+        known.fact.meta_json = Some(r#"{"client_order_id": "mine-1"}"#.into());
+        seen.book.signals = vec![known.clone()];
+        let first = plan(&seen);
+        assert!(!first.records_facts() && first.findings().count() == 0, "without news: {first:#?}");
+        seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
+        let first = plan(&seen);
+        remembering(&mut seen, &first);
+        let second = crate::plan(&seen, &Policy::default(), at(VENUE.settle_lag_ms)).unwrap();
+        let said = [skipped(&first), skipped(&second)].map(|said| said == [Signal::SENT_AFTER_ALL]);
+        assert_eq!(said, [looks == Some(1), looks.is_some()], "{order:?}");
+        let Some(looks) = looks else { continue };
+        let decided = if looks == 1 { first } else { second };
+        let repair = decided.repairs().find(|repair| repair.kind == "signal_sent_after_all").unwrap();
+        assert!(repair.before_json.as_ref().unwrap().contains("never_sent"), "{repair:?}");
+        assert!(repair.after_json.as_ref().unwrap().contains("77") && repair.discrepancy.is_some(), "{repair:?}");
+        // The register says so in either order.
+        let taken_back = decided.symbols[&btc()].statements.iter().find_map(|statement| match &statement.fact {
+            AnyFact::Signal(signal) => Some(Sourced::new(signal.clone(), statement.source)),
+            _ => None,
+        });
+        let taken_back = taken_back.unwrap();
+        for joined in [ledger_core::merge(&known, &taken_back).0, ledger_core::merge(&taken_back, &known).0] {
+            assert!(joined.fact.skip_reason().is_none() && joined.conflicts.is_empty(), "{joined:?}");
+        }
+    }
+    // What the bot itself said stands.
+    let mut seen = quiet();
+    seen.book.signals = vec![concluded(Source::Bot)];
+    seen.book.orders.insert(names.key.clone(), booked(names, "0.05"));
+    assert!(skipped(&plan(&seen)).is_empty());
+}
+
+#[test]
+fn never_arrived_gives_way_to_an_order_that_turns_up() {
+    let signal_id = Some(SignalId::new("s-1").unwrap());
+    let sent = OrderIntent { outcome: IntentOutcome::Rejected, signal_id, ..intent() };
+    let mut seen = quiet();
+    seen.book.intents.insert(sent.client_order_id.clone(), Sourced::new(sent.clone(), Source::Bot));
+    let mut rejected = concluded(Source::Repair);
+    rejected.fact.skipped = Some(Label::new(Signal::REJECTED).unwrap());
+    seen.book.signals = vec![rejected];
+    assert_eq!(plan(&seen).findings().count(), 0);
+    let order = Order { client_order_id: Some(sent.client_order_id.clone()), ..ordered("77", 0) };
+    for is_imported in [true, false] {
+        if is_imported {
+            seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
+        } else {
+            seen.book.orders.clear();
+            seen.orders = Ok(walk(vec![order.clone()]));
+        }
+        let decided = plan(&seen);
+        let outcomes = decided.symbols[&btc()].statements.iter().filter_map(|statement| match &statement.fact {
+            AnyFact::Intent(intent) => Some(intent.outcome),
+            _ => None,
+        });
+        assert_eq!(outcomes.collect::<Vec<_>>(), [IntentOutcome::Accepted]);
+        assert_eq!(skipped(&decided), [Signal::SENT_AFTER_ALL]);
+        let repair = decided.repairs().find(|repair| repair.kind == "sent_after_all").unwrap();
+        assert_eq!(repair.before_json.as_deref(), Some(r#"{"outcome":"rejected"}"#));
+        assert!(repair.after_json.as_ref().unwrap().contains("accepted"), "{repair:?}");
+    }
+}

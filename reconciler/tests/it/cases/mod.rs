@@ -1,6 +1,7 @@
 //! The seed's cases and those beyond it, each from a hole in the book to a repair, against the simulator's own books.
 
 mod forced;
+mod inferred;
 mod lag;
 mod memory;
 mod money;
