@@ -1,6 +1,6 @@
 //! What earlier looks left in the journal, read back: planning remembers nothing by itself.
 
-use ledger_core::{OrderId, OrderKey, Signal};
+use ledger_core::{Decimal, OrderId, OrderKey, Signal};
 use ledger_store::Discrepancy;
 use serde_json::Value;
 
@@ -21,6 +21,28 @@ pub(crate) const ENGINE: &str = "engine";
 pub(crate) const TOLD_BY: &str = "told_by";
 /// The name of the exchange's time at which the same was first inferred.
 pub(crate) const FOUND_SINCE: &str = "first_found";
+
+/// The name of what the exchange holds beyond the book, in the evidence of a differing position.
+pub(crate) const DIFFERENCE: &str = "difference";
+/// The name of the exchange's time at which its whole memory was first searched for what explains that.
+pub(crate) const SEARCHED: &str = "searched";
+/// The name of whether it was searched again once everything that may lag was there.
+pub(crate) const SEARCHED_AGAIN: &str = "searched_again";
+
+/// The kinds under which a differing position may be on record.
+pub(crate) const POSITION_KINDS: &[DiscrepancyKind] =
+    &[DiscrepancyKind::UnrecordedPosition, DiscrepancyKind::UnrecordedClose, DiscrepancyKind::PositionMismatch];
+
+/// Since when the exchange's whole memory has been searched in vain for what explains that it holds `difference` more
+/// than the book, and whether that was done again.
+pub(crate) fn searched(book: &BookView, subject: &Subject, difference: Decimal) -> Option<(i64, bool)> {
+    POSITION_KINDS.iter().find_map(|kind| {
+        let said = |name: &str| on_record(book, *kind, subject, name);
+        let is_same = said(DIFFERENCE).is_some_and(|said| said == difference.to_string());
+        let since = said(SEARCHED).filter(|_| is_same)?.as_i64()?;
+        Some((since, said(SEARCHED_AGAIN).is_some_and(|again| again == true)))
+    })
+}
 
 /// The order that a discrepancy on record is about.
 pub(crate) fn order_of(known: &Discrepancy) -> Option<OrderKey> {

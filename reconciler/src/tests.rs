@@ -7,6 +7,7 @@ mod looking;
 mod planning;
 mod recording;
 mod restraint;
+mod vanishing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

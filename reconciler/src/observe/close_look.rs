@@ -12,7 +12,9 @@ use super::book_view::BookReader;
 use super::suspects::Suspect;
 use super::walk::{Span, reached, span, walk_orders};
 use super::{CONDITIONAL_ORDERS, FILLS};
+use crate::discrepancy::Subject;
 use crate::error::ReconcileError;
+use crate::evidence::searched;
 use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation};
 
 /// How often the fills are asked again when new ones keep coming in during the look.
@@ -89,6 +91,7 @@ impl CloseLook<'_> {
         while self.suspect.position_differs
             && self.since.is_none()
             && window.since() > span.oldest
+            && !was_searched(seen, self.symbol, positions.as_ref().ok())
             && !is_explained(seen, self.symbol, positions.as_ref().ok(), &rows, book_fills)
         {
             let until = window.since().saturating_add_ms(-1);
@@ -205,6 +208,23 @@ fn first_mention(seen: &Observation, symbol: &Symbol, span: &Span) -> Option<Tim
     let income = income.rows.iter().map(|row| &row.entity);
     let income = income.filter(|row| row.key.symbol.as_ref() == Some(symbol)).map(|row| row.time.at);
     orders.chain(income).min().map(|first| first.saturating_add_ms(-FIRST_MARGIN_MS))
+}
+
+/// Whether all that differs was looked for in vain before, as far back as the exchange remembers: the overlap holds what
+/// is new since.
+fn was_searched(seen: &Observation, symbol: &Symbol, positions: Option<&Answer<PositionSnapshot>>) -> bool {
+    let Some(positions) = positions else { return false };
+    let mut differing = [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter().filter_map(|side| {
+        let mut stated = positions.rows.iter().map(|row| &row.entity);
+        let stated = stated.find(|stated| stated.symbol == *symbol && stated.position_side == side);
+        let stated = stated.map_or(Decimal::ZERO, |stated| stated.qty);
+        let difference = stated.checked_sub(seen.book.qty(symbol, side)).ok()?;
+        (!difference.is_zero()).then_some((side, difference))
+    });
+    differing.all(|(side, difference)| {
+        let subject = Subject::Position(symbol.clone(), side);
+        searched(&seen.book, &subject, difference).is_some_and(|(_, again)| again)
+    })
 }
 
 /// Whether the fills that the book lacks make up for what its positions lack.

@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::{Plan, SymbolPlan, count};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::on_record;
+use crate::evidence::{POSITION_KINDS, on_record};
 use crate::flow::Flow;
 use crate::observation::{Continuity, FillWalk, Observation};
 
@@ -29,10 +29,6 @@ const HELD_BEFORE: &str = "held_before";
 
 /// The name of the exchange's time at which that quantity was first found, in a discrepancy's evidence.
 const HELD_SINCE: &str = "held_before_first_found";
-
-/// The kinds under which a differing position may be on record from the last look.
-const POSITION_KINDS: &[DiscrepancyKind] =
-    &[DiscrepancyKind::UnrecordedPosition, DiscrepancyKind::UnrecordedClose, DiscrepancyKind::PositionMismatch];
 
 /// Fills that were found later, in an import for example, and that add up to what is stated: then nothing has to be
 /// stated any more, and the history reaches further back.

@@ -22,6 +22,7 @@ mod positions;
 mod restored;
 mod signals;
 mod streams;
+mod vanished;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,13 +40,14 @@ pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
 use self::labels::{Labels, plan_labels};
 pub(crate) use self::orders::describe_order;
-use self::orders::{plan_orders, plan_vanished};
+use self::orders::plan_orders;
 use self::orphans::plan_orphans;
 use self::positions::{RecordContext, beyond_range, plan_positions};
 pub(crate) use self::restored::is_restored_id;
 pub(crate) use self::signals::is_concluded;
 use self::signals::plan_signals;
 use self::streams::plan_streams;
+use self::vanished::plan_vanished;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
 use crate::observation::Observation;

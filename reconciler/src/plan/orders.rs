@@ -1,19 +1,16 @@
-//! Orders: those that the book does not know, those whose state it is behind of, and those that the exchange has
-//! forgotten.
+//! Orders: those that the book does not know, and those whose state it is behind of.
 
 use std::collections::BTreeMap;
 
-use exchange_client::{OrderRef, Stated};
+use exchange_client::Stated;
 use ledger_core::{
-    AnyFact, Decimal, ExitReason, Order, OrderClass, OrderKey, OrderStatus, Outcome, Source, Sourced, Statement,
-    TimestampMs, merge,
+    AnyFact, Decimal, ExitReason, Order, OrderClass, OrderKey, Outcome, Source, Sourced, Statement, merge,
 };
 use serde_json::{Value, json};
 
 use super::{Plan, accepted};
 use crate::client_id::{Sender, sender};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{MISSES, misses_on_record};
 use crate::observation::Observation;
 use crate::policy::Policy;
 
@@ -140,78 +137,6 @@ fn foreign(observation: &Observation, policy: &Policy, order: &Order, has_intent
     let evidence = format!("{}, executed {executed}, was {whose}; its fills are kept", describe_order(order));
     let subject = Subject::Order(key.clone());
     Some(Finding::new(DiscrepancyKind::ForeignFills, Some(&key.symbol), subject, Outlook::Settles, evidence))
-}
-
-/// Working orders of the book that the exchange neither lists nor knows. An order that ended without a fill vanishes
-/// from the exchange: once it would have, that is what happened.
-pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
-    for (key, booked) in &observation.book.orders {
-        let Some(close) = observation.symbols.get(&key.symbol) else { continue };
-        let reference = OrderRef::Id(key.class, key.order_id.clone());
-        let order = &booked.order.fact;
-        let is_working = !order.status.is_terminal() && order.status != OrderStatus::Unknown;
-        if !is_working || close.answer(&reference) != Some(None) || !observation.reads_orders_of(&key.symbol) {
-            continue;
-        }
-        // A conditional order that triggered goes by the name of the regular order that it became.
-        if observation.stated_orders().any(|row| row.entity.key == *key) {
-            continue;
-        }
-        if has_triggered(observation, order) {
-            continue;
-        }
-        let subject = Subject::Order(key.clone());
-        let misses = misses_on_record(&observation.book, DiscrepancyKind::OrderVanished, &subject).saturating_add(1);
-        let changed = order.updated.or(order.created).map(|time| time.at);
-        let retention_ms = observation.venue.unfilled_order_retention_ms;
-        let has_aged = changed.is_some_and(|at| at.saturating_add_ms(retention_ms) < now);
-        let has_fills = booked.filled_qty.is_some_and(Decimal::is_positive)
-            || order.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
-        let is_gone = has_aged && !has_fills && misses >= policy.absence_misses_min;
-        let what = describe_order(order);
-        let evidence = format!(
-            "{what} is {} in the book; the exchange does not list it as working and does not know it ({}){}",
-            order.status,
-            super::count(usize::try_from(misses).unwrap_or(usize::MAX), "look"),
-            if is_gone { ": it ended without a fill and was forgotten, as such orders are" } else { "" }
-        );
-        let outlook = if is_gone { Outlook::Settles } else { Outlook::Waits };
-        let finding = Finding::new(DiscrepancyKind::OrderVanished, Some(&key.symbol), subject, outlook, evidence)
-            .with(MISSES, misses);
-        let symbol_plan = plan.symbol(&key.symbol);
-        if !is_gone {
-            symbol_plan.find(finding);
-            continue;
-        }
-        let mut ended = Order::known_from_fill(key.clone(), order.side, order.position_side);
-        ended.status = OrderStatus::Canceled;
-        symbol_plan.statements.push(Statement {
-            fact: AnyFact::Order(ended.clone()),
-            source: Source::Repair,
-            payload: None,
-        });
-        let finding = finding.with("confidence", "estimated");
-        symbol_plan.repair(finding, "end_vanished_order", Some(order_json(order)), Some(order_json(&ended)));
-    }
-}
-
-/// Whether a conditional order became a regular one: that one is the order that counts, and what became of it says
-/// whether anything was executed.
-fn has_triggered(observation: &Observation, order: &Order) -> bool {
-    if order.key.class != OrderClass::Conditional {
-        return false;
-    }
-    let has_said_so = matches!(order.status, OrderStatus::Triggering | OrderStatus::Triggered | OrderStatus::Finished);
-    let stated = observation.stated_orders().map(|row| &row.entity);
-    let booked = observation.book.orders.values().map(|known| &known.order.fact);
-    // The regular order goes by the client order id of the conditional one.
-    let is_sibling = |other: &Order| {
-        other.key.class == OrderClass::Regular
-            && other.key.symbol == order.key.symbol
-            && order.client_order_id.is_some()
-            && other.client_order_id == order.client_order_id
-    };
-    has_said_so || order.triggered_order_id.is_some() || stated.chain(booked).any(is_sibling)
 }
 
 pub(crate) fn describe_order(order: &Order) -> String {

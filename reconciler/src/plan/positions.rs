@@ -18,6 +18,7 @@ use super::restored::{Restored, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
 use crate::client_id::{Sender, sender};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::evidence::{DIFFERENCE, SEARCHED, SEARCHED_AGAIN, searched};
 use crate::flow::{Flow, Move};
 use crate::observation::{FillWalk, Observation};
 use crate::policy::Policy;
@@ -74,6 +75,7 @@ fn plan_position(
     let entry_now = stated.and_then(|stated| stated.entry_price);
     let basis = AnchorBasis { observation, symbol, side, walk, flow: &flow, entry_now };
     basis.plan(&mut finding, symbol_plan)?;
+    position.note_search(walk, &mut finding)?;
     symbol_plan.find(finding);
     Ok(())
 }
@@ -151,6 +153,31 @@ impl Position<'_> {
         let outlook = if is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
         let subject = Subject::Position((*symbol).clone(), *side);
         Ok(Some(Finding::new(kind, Some(symbol), subject, outlook, evidence)))
+    }
+}
+
+impl Position<'_> {
+    /// Remembers that the exchange's whole memory was searched for what explains a difference: that is done twice, as
+    /// far apart as answers lag, and not again while the difference stays the same.
+    fn note_search(&self, walk: &FillWalk, finding: &mut Finding) -> Result<(), MathError> {
+        let Self { observation, symbol, .. } = self;
+        let difference = self.stated_qty.checked_sub(self.booked()?)?;
+        let now_ms = walk.asked_at.as_ms();
+        let found = match searched(&observation.book, &finding.subject, difference) {
+            None => walk.reaches_oldest.then_some((now_ms, false)),
+            Some((since, again)) => {
+                let has_settled = now_ms.saturating_sub(since) > observation.venue.settle_lag_ms;
+                // While the ledger names a trade that is on no list, there is something to look for.
+                let is_whole = !observation.unfilled().any(|row| row.key.symbol.as_ref() == Some(*symbol));
+                Some((since, again || (walk.reaches_oldest && has_settled && is_whole)))
+            }
+        };
+        if let Some((since, again)) = found {
+            finding.details.insert(DIFFERENCE.to_owned(), difference.to_string().into());
+            finding.details.insert(SEARCHED.to_owned(), since.into());
+            finding.details.insert(SEARCHED_AGAIN.to_owned(), again.into());
+        }
+        Ok(())
     }
 }
 

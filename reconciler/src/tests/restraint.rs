@@ -214,42 +214,6 @@ fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
     assert!(asked.get(&btc()).is_none_or(|suspect| !suspect.position_differs));
 }
 
-#[test]
-fn a_conditional_order_that_triggered_did_not_end_without_a_fill() {
-    let long_ago = EventTime::ms(at(-864_000_000));
-    let ended = |status: OrderStatus, triggered: Option<&str>, sibling: bool| {
-        let mut seen = quiet();
-        let mut waiting = order("9", status, "0");
-        waiting.key.class = OrderClass::Conditional;
-        waiting.executed = None;
-        waiting.client_order_id = Some(ClientOrderId::new("sl-1").unwrap());
-        waiting.triggered_order_id = triggered.map(|id| OrderId::new(id).unwrap());
-        waiting.updated = Some(long_ago);
-        if sibling {
-            let mut regular = order("77", OrderStatus::Filled, "0.05");
-            regular.client_order_id = waiting.client_order_id.clone();
-            seen.book.orders.insert(regular.key.clone(), booked(regular, "0.05"));
-        }
-        let reference = OrderRef::Id(OrderClass::Conditional, waiting.key.order_id.clone());
-        seen.book.orders.insert(waiting.key.clone(), booked(waiting, "0"));
-        let mut close = close_look(vec![], vec![], "0");
-        close.positions = Ok(answer(vec![]));
-        close.orders = vec![(reference, Ok(None))];
-        seen.symbols.insert(btc(), close);
-        let mut ended = false;
-        for _ in 0..3 {
-            let decided = plan(&seen);
-            ended |= decided.repairs().any(|repair| repair.kind == "end_vanished_order");
-            remembering(&mut seen, &decided);
-        }
-        ended
-    };
-    assert!(ended(OrderStatus::New, None, false));
-    assert!(!ended(OrderStatus::Triggered, None, false));
-    assert!(!ended(OrderStatus::New, Some("77"), false));
-    assert!(!ended(OrderStatus::New, None, true));
-}
-
 #[tokio::test]
 async fn a_position_that_the_repair_opened_is_verified() {
     let mut mocks = Mocks::empty();

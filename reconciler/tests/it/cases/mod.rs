@@ -1,5 +1,6 @@
 //! The seed's cases and those beyond it, each from a hole in the book to a repair, against the simulator's own books.
 
+mod cost;
 mod forced;
 mod inferred;
 mod lag;
