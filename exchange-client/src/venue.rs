@@ -101,8 +101,10 @@ pub struct VenueFacts {
     pub orders: PagedFacts,
     /// A user's conditional orders, by when they were created.
     pub conditional_orders: PagedFacts,
-    /// Orders by which the exchange closed a user's positions.
+    /// Orders by which the exchange closed a user's positions. How far back it answers is a guess.
     pub force_orders: PagedFacts,
+    /// How far back that list is known to reach, in ms: what it does not show of earlier times is unknown, not absent.
+    pub force_orders_certain_ms: i64,
     /// The ledger.
     pub income: PagedFacts,
     /// Funding rates.

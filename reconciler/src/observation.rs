@@ -155,8 +155,8 @@ pub struct BookView {
     pub quarantined: BTreeSet<Symbol>,
     /// Stated positions.
     pub anchors: Vec<Sourced<Anchor>>,
-    /// What the fills before a stated position add up to, where the book has any that lie before it.
-    pub before_anchors: BTreeMap<(Symbol, PositionSide, TimestampMs), Decimal>,
+    /// The book's fills of a position before it is stated, in fold order, where there are any.
+    pub before_anchors: BTreeMap<(Symbol, PositionSide, TimestampMs), Vec<Fill>>,
     /// How far each stream was read.
     pub cursors: Vec<SyncCursor>,
     /// Which stretches of time are complete.

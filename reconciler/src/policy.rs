@@ -23,6 +23,9 @@ pub struct Policy {
     pub cursor_stride_ms: i64,
     /// A mark price is recorded with other news, or when the last on record is this old.
     pub price_stride_ms: i64,
+    /// What the exchange says of a position that differs is recorded again when it was last this long ago, even if it
+    /// says the same.
+    pub position_stride_ms: i64,
     /// An order may have been created this long before its signal, by the exchange's clock.
     pub signal_window_before_ms: i64,
     /// And this long after it.
@@ -49,6 +52,7 @@ impl Default for Policy {
             quiet_again_after_ms: 30 * MINUTE_MS,
             cursor_stride_ms: 10 * MINUTE_MS,
             price_stride_ms: 60 * MINUTE_MS,
+            position_stride_ms: 60 * MINUTE_MS,
             signal_window_before_ms: 2_000,
             signal_window_after_ms: MINUTE_MS,
             absence_grace_ms: MINUTE_MS,

@@ -1,10 +1,12 @@
 //! What a cycle saw and did, for whoever shows it.
 
-use exchange_client::ErrorClass;
-use ledger_core::{AccountId, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyStatus, NewRepair, OutcomeCounts, Quarantine, RunId};
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::discrepancy::{Finding, Outlook};
+use exchange_client::ErrorClass;
+use ledger_core::{AccountId, AnyFact, FillId, OrderClass, OrderKey, Symbol, TimestampMs};
+use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewRepair, OutcomeCounts, Quarantine, RunId};
+
+use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::Observation;
 use crate::plan::Plan;
 use crate::settle::accepted;
@@ -103,21 +105,76 @@ impl CycleReport {
 
 /// The findings of an audit: what a sync would repair is not repaired.
 pub(crate) fn audited(observation: &Observation, plan: &Plan, verification: &Verification) -> Vec<FindingReport> {
-    let all = plan.findings().chain(&verification.findings);
-    all.map(|finding| {
-        let known = observation.book.discrepancy(&finding.key());
-        let status = match finding.outlook {
-            Outlook::Waits | Outlook::VerifyLagging => DiscrepancyStatus::Pending,
-            Outlook::Settles | Outlook::Verify | Outlook::Stays => DiscrepancyStatus::Unresolved,
-        };
-        FindingReport {
-            finding: finding.clone(),
-            id: known.map(|known| known.id),
-            status: accepted(observation, finding, status),
-            first_seen_local: known.map(|known| known.first_seen_local),
+    let consequences = Consequences::new(observation, plan, verification);
+    let checked = verification.findings.iter().filter(|finding| !consequences.covers(finding));
+    plan.findings()
+        .chain(checked)
+        .map(|finding| {
+            let known = observation.book.discrepancy(&finding.key());
+            let status = match finding.outlook {
+                Outlook::Waits | Outlook::VerifyLagging => DiscrepancyStatus::Pending,
+                Outlook::Settles | Outlook::Verify | Outlook::Stays => DiscrepancyStatus::Unresolved,
+            };
+            FindingReport {
+                id: known.map(|known| known.id),
+                status: accepted(observation, finding, status),
+                first_seen_local: known.map(|known| known.first_seen_local),
+                finding: consequences.of(finding),
+            }
+        })
+        .collect()
+}
+
+/// The ledger's rows about fills that the book lacks and that were found: no finding of their own, but part of that one's
+/// evidence.
+struct Consequences {
+    /// The kinds of rows, by the order whose fills are missing.
+    rows: BTreeMap<Subject, BTreeSet<String>>,
+    covered: BTreeSet<DiscrepancyKey>,
+}
+
+impl Consequences {
+    fn new(observation: &Observation, plan: &Plan, verification: &Verification) -> Self {
+        let found = plan.findings().filter(|finding| finding.kind == DiscrepancyKind::MissingFills);
+        let found: BTreeSet<&Subject> = found.map(|finding| &finding.subject).collect();
+        let statements = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+        let mut missing: BTreeMap<(&Symbol, &FillId), Subject> = BTreeMap::new();
+        for statement in statements {
+            let AnyFact::Fill(fill) = &statement.fact else { continue };
+            let close = observation.symbols.get(&fill.key.symbol);
+            if close.is_some_and(|close| close.book_fills.contains_key(&fill.key)) {
+                continue;
+            }
+            let Some(order_id) = fill.order_id.clone() else { continue };
+            let symbol = fill.key.symbol.clone();
+            let order = Subject::Order(OrderKey { symbol, class: OrderClass::Regular, order_id });
+            if found.contains(&order) {
+                missing.insert((&fill.key.symbol, &fill.key.fill_id), order);
+            }
         }
-    })
-    .collect()
+        let (mut rows, mut covered) = (BTreeMap::<Subject, BTreeSet<String>>::new(), BTreeSet::new());
+        for finding in &verification.findings {
+            let Subject::Ledger(symbol, fill_id, income_type, _) = &finding.subject else { continue };
+            if let Some(order) = missing.get(&(symbol, fill_id)) {
+                rows.entry(order.clone()).or_default().insert(income_type.to_string());
+                covered.insert(finding.key());
+            }
+        }
+        Self { rows, covered }
+    }
+
+    fn covers(&self, finding: &Finding) -> bool {
+        self.covered.contains(&finding.key())
+    }
+
+    fn of(&self, finding: &Finding) -> Finding {
+        let mut finding = finding.clone();
+        if let Some(types) = self.rows.get(&finding.subject).filter(|_| finding.kind == DiscrepancyKind::MissingFills) {
+            let types: Vec<&str> = types.iter().map(String::as_str).collect();
+            finding.evidence = format!("{}; the ledger names them ({})", finding.evidence, types.join(", "));
+        }
+        finding
+    }
 }
 
 /// What the exchange did not answer.

@@ -61,8 +61,10 @@ pub static VENUE: VenueFacts = VenueFacts {
     trades: paged(1_000, 7 * DAY_MS, THREE_MONTHS_MS, true),
     orders: paged(1_000, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
     conditional_orders: paged(1_000, ALMOST_7_DAYS_MS, 90 * DAY_MS, true),
-    // 100 rows at most; how far back they go is not documented, so no more is relied on than for the orders they are.
+    // 100 rows at most. How far back they go is not documented: orders, which these are, go back 90 days; an answer without
+    // a beginning reaches back seven, so that much is there.
     force_orders: paged(100, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
+    force_orders_certain_ms: ALMOST_7_DAYS_MS,
     income: paged(1_000, 7 * DAY_MS, THREE_MONTHS_MS, false),
     // No limit of the window is documented: 1000 rates every 8 hours are most of a year.
     funding_rates: paged(1_000, 300 * DAY_MS, 3_650 * DAY_MS, true),

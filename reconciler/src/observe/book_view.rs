@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderKey,
+    AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderKey,
     PositionSide, Side, Signal, Source, Sourced, Symbol, TimestampMs, merge,
 };
 use ledger_store::{
@@ -21,8 +21,8 @@ use crate::plan::{is_concluded, is_restored_id};
 use crate::policy::Policy;
 
 const BOOK_PAGE_ROWS: u32 = 1_000;
-/// Fills before a stated position are added up to this many.
-const ADDED_UP_MAX: u32 = 10_000;
+/// Fills before a stated position are read up to this many.
+const BEFORE_ANCHOR_MAX: u32 = 10_000;
 
 /// Reads all pages of a list.
 macro_rules! all_pages {
@@ -118,7 +118,7 @@ impl BookReader<'_> {
             coverage,
             discrepancies: Vec::new(),
         };
-        self.add_up_to_anchors(&mut view).await?;
+        self.read_before_anchors(&mut view).await?;
         // Those that somebody accepted go, too, once they are gone.
         let standing = DiscrepancyFilter::standing(id.clone());
         view.discrepancies = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
@@ -143,24 +143,22 @@ impl BookReader<'_> {
         Ok(view)
     }
 
-    /// What the fills before each stated position add up to; of a history that is long by itself, nothing is said.
-    async fn add_up_to_anchors(&self, view: &mut BookView) -> Result<(), ReconcileError> {
+    /// The fills before each stated position; of a history that is long by itself, nothing is said.
+    async fn read_before_anchors(&self, view: &mut BookView) -> Result<(), ReconcileError> {
         let stated = view.anchors.iter().map(|anchor| &anchor.fact).filter(|anchor| anchor.withdrawn.is_none());
         for anchor in stated {
             let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
             let filter = FillFilter::from(scope);
-            let page = self.book.fills.fills(&filter, &PageRequest::first(ADDED_UP_MAX)).await;
+            let page = self.book.fills.fills(&filter, &PageRequest::first(BEFORE_ANCHOR_MAX)).await;
             let page = page.doing("reading the fills")?;
-            let fills = page.items.iter().map(|fill| &fill.fact);
-            let ours: Vec<_> =
-                fills.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == anchor.position_side).collect();
+            let fills = page.items.into_iter().map(|fill| fill.fact);
+            let of_side = |fill: &Fill| fill.position_side.unwrap_or(PositionSide::Net) == anchor.position_side;
+            let mut ours: Vec<_> = fills.filter(of_side).collect();
             if page.next.is_some() || ours.is_empty() {
                 continue;
             }
-            // A sum that does not fit is not the position that is stated.
-            if let Ok(sum) = ours.iter().try_fold(Decimal::ZERO, |sum, fill| sum.checked_add(fill.signed_qty())) {
-                view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), sum);
-            }
+            ours.sort_by_cached_key(Fill::fold_key);
+            view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), ours);
         }
         Ok(())
     }

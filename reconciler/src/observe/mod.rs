@@ -90,8 +90,12 @@ pub async fn observe(
     let positions = exchange.fetch_positions(None).await;
     let open_orders = exchange.fetch_open_orders(None).await;
     let orders = walk_orders(exchange, OrderClass::Regular, None, window(ORDERS, venue.orders.retention_ms)?).await;
-    // Forced orders are on the list of all orders, too: one request tells which of the latest they are.
-    let force_orders = walk_force_orders(exchange, window(FORCE_ORDERS, venue.force_orders.window_ms_max)?).await;
+    // Forced orders are on the list of all orders, too: the first time one request tells which of the latest they are, and
+    // from then on nothing is left out, as far as the exchange answers.
+    let is_first = reached(&cursors, FORCE_ORDERS, None)?.is_none() && options.since.is_none();
+    let facts = &venue.force_orders;
+    let retention_ms = if is_first { facts.window_ms_max } else { facts.retention_ms };
+    let force_orders = walk_force_orders(exchange, window(FORCE_ORDERS, retention_ms)?).await;
     let income = walk_income(exchange, window(INCOME, venue.income.retention_ms)?).await;
     let balances = exchange.fetch_balances().await;
     let mark_prices = exchange.fetch_mark_prices(None).await;

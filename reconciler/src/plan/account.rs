@@ -81,10 +81,14 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
         let Some(answer) = observation.exchange_positions(&symbol) else { continue };
         let mut known = observation.book.latest_positions.iter().map(|known| &known.fact);
         let known = known.rfind(|known| known.symbol == symbol && known.position_side == side);
-        // The exchange's word counts as of when it was given: a book that has moved on since, moves on now or says
-        // otherwise is compared with what the exchange says today, even if that is what it said before.
-        let is_outdated = known.is_none_or(|known| has_moved_on(observation, plan, known))
-            || observation.exchange_qty(&symbol, side) != Some(observation.book.qty(&symbol, side));
+        // The exchange's word counts as of when it was given: a book that has moved on since, or moves on now, is compared
+        // with what the exchange says today, even if that is what it said before. While they differ and neither moves, its
+        // word is repeated now and then.
+        let differs = observation.exchange_qty(&symbol, side) != Some(observation.book.qty(&symbol, side));
+        let is_outdated = known.is_none_or(|known| {
+            let age_ms = answer.asked_at.as_ms().saturating_sub(known.at.as_ms());
+            has_moved_on(observation, plan, known) || (differs && age_ms >= policy.position_stride_ms)
+        });
         let mut rows = answer.rows.iter();
         match rows.find(|row| row.entity.symbol == symbol && row.entity.position_side == side) {
             Some(row) => {

@@ -7,9 +7,8 @@
 //! Invariants, each with a test of the same name:
 //! 1. `an_anchor_is_what_the_exchange_holds_without_the_fills_since`.
 //! 2. `no_anchor_while_a_gap_can_still_be_fetched`.
-//! 3. `an_anchor_goes_when_older_fills_explain_it`.
-//! 4. `no_anchor_while_a_fill_may_lag`.
-//! 5. `nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up`.
+//! 3. `no_anchor_while_a_fill_may_lag`.
+//! 4. `nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up`.
 
 use ledger_core::{
     Anchor, AnyFact, Decimal, Label, MathError, PositionMode, PositionSide, Price, Side, Source, Statement, Symbol,
@@ -18,7 +17,7 @@ use ledger_core::{
 use ledger_store::NewRepair;
 use serde_json::json;
 
-use super::{Plan, SymbolPlan, count};
+use super::{SymbolPlan, count};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{POSITION_KINDS, on_record};
 use crate::flow::Flow;
@@ -29,39 +28,6 @@ const HELD_BEFORE: &str = "held_before";
 
 /// The name of the exchange's time at which that quantity was first found, in a discrepancy's evidence.
 const HELD_SINCE: &str = "held_before_first_found";
-
-/// Fills that were found later, in an import for example, and that add up to what is stated: then nothing has to be
-/// stated any more, and the history reaches further back.
-pub(super) fn plan_withdrawals(observation: &Observation, plan: &mut Plan) {
-    let anchors = observation.book.anchors.iter().map(|anchor| &anchor.fact);
-    for anchor in anchors.filter(|anchor| anchor.withdrawn.is_none() && observation.is_in_scope(&anchor.symbol)) {
-        let key = (anchor.symbol.clone(), anchor.position_side, anchor.at);
-        if observation.book.before_anchors.get(&key) != Some(&anchor.qty) {
-            continue;
-        }
-        let cause = format!(
-            "{} {}: the fills before {} ms add up to the {} that is stated there, so it is withdrawn",
-            anchor.symbol, anchor.position_side, anchor.at, anchor.qty
-        );
-        let Ok(reason) = Label::new("older fills add up to it") else { continue };
-        let withdrawn = Anchor { withdrawn: Some(reason), ..anchor.clone() };
-        let symbol_plan = plan.symbol(&anchor.symbol);
-        symbol_plan.repairs.push(NewRepair {
-            symbol: Some(anchor.symbol.clone()),
-            kind: "withdraw_stated_position".to_owned(),
-            discrepancy: None,
-            evidence_json: json!({ "evidence": cause, "confidence": "known" }).to_string(),
-            cause,
-            before_json: Some(json!({ "at": anchor.at.as_ms(), "qty": anchor.qty.to_string() }).to_string()),
-            after_json: None,
-        });
-        symbol_plan.statements.push(Statement {
-            fact: AnyFact::Anchor(withdrawn),
-            source: Source::Repair,
-            payload: None,
-        });
-    }
-}
 
 /// What a look at a position has to go on.
 pub(super) struct AnchorBasis<'a> {

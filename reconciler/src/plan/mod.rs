@@ -16,6 +16,7 @@ mod exits;
 mod fills;
 mod intents;
 mod labels;
+mod older_fills;
 mod orders;
 mod orphans;
 mod positions;
@@ -32,13 +33,13 @@ use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, NewRepair, SyncCurso
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
-use self::anchor::plan_withdrawals;
 use self::candidates::Candidates;
 use self::exits::plan_unexplained;
 use self::fills::plan_fills;
 pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
 use self::labels::{Labels, plan_labels};
+use self::older_fills::plan_older_fills;
 pub(crate) use self::orders::describe_order;
 use self::orders::plan_orders;
 use self::orphans::plan_orphans;
@@ -180,7 +181,7 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };
     plan_positions(&context, now, &mut plan);
     plan_unexplained(observation, policy, &candidates, now, &mut plan);
-    plan_withdrawals(observation, &mut plan);
+    plan_older_fills(observation, &mut plan);
     plan_labels(observation, &candidates, &labels, now, &mut plan);
     plan_orphans(observation, &mut plan);
     plan_account(observation, policy, &mut plan);

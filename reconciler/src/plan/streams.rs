@@ -3,6 +3,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `a_later_beginning_does_not_move_the_cursors`.
 //! 2. `a_gap_in_history_closes_when_it_is_covered`.
+//! 3. `what_the_list_of_forced_orders_may_have_forgotten_is_not_covered`.
 
 use exchange_client::TimeWindow;
 use ledger_core::{Symbol, TimestampMs};
@@ -45,7 +46,13 @@ pub(super) fn plan_streams(
             wide.extend(walk.iter().filter(|walk| walk.unreadable.is_empty()).map(|walk| Reach {
                 stream,
                 symbol: None,
-                since: walk.window.since(),
+                // Beyond what the list is known to hold, nothing is claimed.
+                since: match stream {
+                    FORCE_ORDERS => {
+                        walk.window.since().max(walk.asked_at.saturating_add_ms(-venue.force_orders_certain_ms))
+                    }
+                    _ => walk.window.since(),
+                },
                 settled: settled(walk.asked_at),
                 continuity: walk.continuity,
             }));

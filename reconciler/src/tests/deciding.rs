@@ -3,6 +3,7 @@
 mod closing;
 mod journal;
 mod labelling;
+mod moving;
 mod sending;
 mod stating;
 

@@ -215,3 +215,25 @@ async fn a_contract_without_its_steps_is_asked_for() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_the_list_of_forced_orders_may_have_forgotten_is_not_covered() {
+    let window_ms = VENUE.force_orders.window_ms_max;
+    let overlap_ms = Policy::default().overlap_ms;
+    // Last read when, asked from where, covered from where.
+    for (read, asked, covered) in [
+        (None, 60_000 - window_ms, 60_000 - window_ms),
+        (Some(-window_ms + overlap_ms), -window_ms, -window_ms),
+        (Some(-window_ms + overlap_ms - 1), -window_ms - 1, -window_ms),
+        (Some(-30 * DAY_MS), -30 * DAY_MS - overlap_ms, -window_ms),
+        (Some(-200 * DAY_MS), 60_000 - 90 * DAY_MS, -window_ms),
+    ] {
+        let cursors = read.map(|ms| cursor("force_orders", &at(ms).to_string())).into_iter().collect();
+        let seen = look_with_cursors(cursors).await.unwrap();
+        assert_eq!(seen.force_orders.as_ref().unwrap().window.since(), at(asked), "{read:?}");
+        let plan = plan(&seen);
+        let spans: Vec<&CoverageSpan> =
+            plan.account_coverage.iter().filter(|span| span.stream == "force_orders").collect();
+        assert_eq!(spans.iter().map(|span| span.since).collect::<Vec<_>>(), [at(covered)], "{read:?}");
+    }
+}

@@ -275,6 +275,31 @@ fn a_price_that_moved_is_no_news_by_itself() {
     assert_eq!(plan(&seen).account_statements.len(), 2);
 }
 
+#[test]
+fn a_position_that_differs_is_no_news_every_time() {
+    let words = |known_ms: i64, known_qty: &str, says: &str, moved_ms: Option<i64>| {
+        let mut seen = holding(-600_000);
+        seen.mark_prices = Err(lost());
+        for held in &mut seen.book.positions {
+            held.position.updated_at = moved_ms.map(at);
+        }
+        let known = PositionSnapshot { at: at(known_ms), ..held(known_qty) };
+        seen.book.latest_positions = vec![Sourced::new(known, Source::Rest)];
+        seen.positions = Ok(answer(if says == "0" { vec![] } else { vec![held(says)] }));
+        plan(&seen).account_statements.len()
+    };
+    let hour = 3_600_000;
+    // The book holds 1. What the exchange has said and says again is repeated once in an hour.
+    for says in ["2", "0"] {
+        assert_eq!([words(1 - hour, says, says, None), words(-hour, says, says, None)], [0, 1], "{says}");
+        // Another word is news at once, and so is a book that has moved since.
+        assert_eq!([words(-1, "3", says, None), words(-60_000, says, says, Some(-30_000))], [1, 1], "{says}");
+        assert_eq!(words(-60_000, says, says, Some(-90_000)), 0, "{says}");
+    }
+    // What agrees is not repeated at all.
+    assert_eq!(words(-100 * hour, "1", "1", None), 0);
+}
+
 #[tokio::test]
 async fn a_wallet_that_did_not_foot_is_footed_again_by_itself() {
     let unfooted = |since: i64| {

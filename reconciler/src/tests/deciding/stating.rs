@@ -26,28 +26,6 @@ fn an_anchor_is_what_the_exchange_holds_without_the_fills_since() {
 }
 
 #[test]
-fn an_anchor_goes_when_older_fills_explain_it() {
-    let anchor = Anchor {
-        symbol: btc(),
-        position_side: PositionSide::Net,
-        at: at(-100_000_000),
-        qty: "3".parse().unwrap(),
-        entry_price: None,
-        derivation: Label::new("test").unwrap(),
-        withdrawn: None,
-    };
-    let mut seen = quiet();
-    seen.book.anchors = vec![Sourced::new(anchor.clone(), Source::Repair)];
-    let key = (btc(), PositionSide::Net, anchor.at);
-    for (before, goes) in [(None, false), (Some("2"), false), (Some("3"), true)] {
-        seen.book.before_anchors = before.map(|qty| (key.clone(), qty.parse().unwrap())).into_iter().collect();
-        let decided = plan(&seen);
-        let withdrawn = anchors(&decided).iter().any(|anchor| anchor.withdrawn.is_some());
-        assert_eq!((withdrawn, decided.repairs().count() == 1), (goes, goes), "{before:?}");
-    }
-}
-
-#[test]
 fn no_anchor_while_a_gap_can_still_be_fetched() {
     let mut seen = beyond_memory();
     let first = plan(&seen);

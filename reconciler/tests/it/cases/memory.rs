@@ -82,6 +82,52 @@ async fn what_is_stated_goes_when_older_fills_turn_up() {
     assert_all_pass(&report);
 }
 
+#[tokio::test]
+async fn what_is_stated_moves_back_in_front_of_older_fills() {
+    let house = House::with(for_months(58)).await;
+    for (id, side, qty) in [("old-1", Side::Buy, "3"), ("old-2", Side::Buy, "2"), ("old-3", Side::Sell, "1")] {
+        house.unrecorded(id, side, qty, false).await;
+        house.pass(3_600);
+    }
+    let old = house.exchange.fetch_my_trades(symbol(ETH), exchange_client::TradeQuery::FromId("1".parse().unwrap()));
+    let old = old.await.unwrap().rows;
+    house.simulator.step(Duration::from_hours(24 * 100));
+    house.unrecorded("new-1", Side::Sell, "1", true).await;
+    house.sync().await;
+    house.sync().await;
+    let scope = Scope::account(house.account.clone());
+    let live = || async {
+        let known = house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+        known.into_iter().map(|known| known.fact).filter(|anchor| anchor.withdrawn.is_none()).collect::<Vec<_>>()
+    };
+    assert_eq!(live().await[0].qty, "4".parse().unwrap());
+    // Somebody imports the later ones of what the exchange has forgotten, and then the first.
+    let is_first = |row: &exchange_client::Stated<ledger_core::Fill>| row.entity.order_id == old[0].entity.order_id;
+    let (first, later): (Vec<_>, Vec<_>) = old.iter().cloned().partition(is_first);
+    house.recorder().fills(&later).await.unwrap();
+    let report = house.sync().await;
+    assert!(report.repairs.iter().any(|repair| repair.kind == "move_stated_position"), "{:#?}", report.repairs);
+    let stated = live().await;
+    let begin = later.iter().map(|row| row.entity.time.at).min().unwrap();
+    assert_eq!((stated.len(), stated[0].qty, stated[0].at), (1, "3".parse().unwrap(), begin));
+    // The entry is the one that the first fills made, as the exchange's realized profit tells.
+    let mut cost = ledger_core::Decimal::ZERO;
+    for row in &first {
+        let fill = &row.entity;
+        cost = cost.checked_add(fill.price.get().checked_mul(fill.qty.get()).unwrap()).unwrap();
+    }
+    let said = stated[0].entry_price.unwrap().get().checked_mul("3".parse().unwrap()).unwrap();
+    assert!(said.checked_sub(cost).unwrap().abs() < "0.0001".parse().unwrap(), "{said} {cost}");
+    assert!(report.verification.mismatched_positions.is_empty());
+    let report = house.sync().await;
+    assert!(report.repairs.is_empty() && !report.leaves_discrepancies(), "{:#?}", report.left);
+    house.recorder().fills(&first).await.unwrap();
+    house.sync().await;
+    assert!(live().await.is_empty());
+    assert_eq!(house.book_fills().await.len(), house.simulator.books().accounts[0].trades.len());
+    assert_all_pass(&house.sync().await);
+}
+
 /// Days after the last look somebody traded, and by the next look nobody remembers.
 #[tokio::test]
 async fn what_happened_in_an_expired_gap_is_stated_where_the_gap_ends() {

@@ -89,3 +89,17 @@ async fn the_mode_the_clock_and_a_fill_that_differs_are_told() {
     let report = house.sync().await;
     assert!(of(&report, DiscrepancyKind::PositionModeChanged).unwrap().finding.evidence.contains("hedge"));
 }
+
+/// The ledger names a fill that the book lacks: that is part of the evidence for it, not a second finding.
+#[tokio::test]
+async fn an_audit_tells_a_missing_fill_once() {
+    let house = House::new(62).await;
+    house.trade(1, ETH, Side::Buy, "2", |_| true).await;
+    house.pass(20);
+    let report = house.reconciler().audit().await.unwrap();
+    let missing = of(&report, DiscrepancyKind::MissingFills).unwrap();
+    assert!(missing.finding.evidence.contains("the ledger names them (COMMISSION"), "{}", missing.finding.evidence);
+    assert!(of(&report, DiscrepancyKind::IncomeMismatch).is_none(), "{:#?}", report.findings);
+    // The check itself says what it saw.
+    assert!(!report.verification.is_clean());
+}

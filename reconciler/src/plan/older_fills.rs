@@ -1,0 +1,158 @@
+//! Fills that turned up before a stated position, in an import for example: what is stated moves back in front of them, or
+//! goes when they add up to it.
+//!
+//! What was held in front of them is what is stated without them. That counts only fills of the stretch that was never
+//! read: in front of what was read before, the book knows by itself what was held. Fills that contradict it (one that
+//! realized a profit, and nothing was there to close) show that something is still missing in between; then what is
+//! stated stays where it is.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `an_anchor_goes_when_older_fills_explain_it`.
+//! 2. `an_anchor_moves_back_in_front_of_older_fills`, until it is the true position before the first of them.
+//! 3. `an_anchor_stays_where_older_fills_do_not_reach_it`.
+
+use ledger_core::{
+    Anchor, AnyFact, Decimal, Fill, Label, MathError, PositionMode, PositionSide, Price, Source, Statement, Symbol,
+    TimePrecision, TimestampMs,
+};
+use ledger_store::{CoverageSpan, NewRepair};
+use serde_json::{Value, json};
+
+use super::positions::beyond_range;
+use super::{Plan, SymbolPlan, count};
+use crate::flow::Flow;
+use crate::observation::Observation;
+use crate::observe::FILLS;
+
+pub(super) fn plan_older_fills(observation: &Observation, plan: &mut Plan) {
+    for anchor in live(observation).filter(|anchor| observation.is_in_scope(&anchor.symbol)) {
+        let symbol_plan = plan.symbol(&anchor.symbol);
+        if let Err(error) = plan_anchor(observation, anchor, symbol_plan) {
+            symbol_plan.find(beyond_range(&anchor.symbol, anchor.position_side, error));
+        }
+    }
+}
+
+fn live(observation: &Observation) -> impl Iterator<Item = &Anchor> {
+    observation.book.anchors.iter().map(|known| &known.fact).filter(|anchor| anchor.withdrawn.is_none())
+}
+
+fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut SymbolPlan) -> Result<(), MathError> {
+    let key = (anchor.symbol.clone(), anchor.position_side, anchor.at);
+    let Some(fills) = observation.book.before_anchors.get(&key) else { return Ok(()) };
+    // What is stated earlier is where adding up begins.
+    let same = live(observation).filter(|other| (&other.symbol, other.position_side) == (&key.0, key.1));
+    let earlier = same.filter(|other| other.at < anchor.at).max_by_key(|other| other.at);
+    let fills: Vec<&Fill> =
+        fills.iter().filter(|fill| earlier.is_none_or(|earlier| begin(fill) >= earlier.at)).collect();
+    let is_placed = observation.mode() == Some(PositionMode::OneWay) || anchor.position_side != PositionSide::Net;
+    if fills.is_empty() || !(is_placed || fills.iter().all(|fill| fill.position_side.is_some())) {
+        return Ok(());
+    }
+    let before = Flow::new(fills.iter().copied(), anchor.position_side, anchor.qty)?.before;
+    if before == earlier.map_or(Decimal::ZERO, |earlier| earlier.qty) {
+        let cause = format!(
+            "{} {}: the fills before {} ms add up to the {} that is stated there, so it is withdrawn",
+            anchor.symbol, anchor.position_side, anchor.at, anchor.qty
+        );
+        withdraw(anchor, "older fills add up to it", "withdraw_stated_position", cause, None, symbol_plan);
+        return Ok(());
+    }
+    let unread = unread_before(&observation.book.coverage, &anchor.symbol, anchor.at);
+    let found: Vec<&Fill> = fills.into_iter().filter(|fill| unread.is_none_or(|since| begin(fill) >= since)).collect();
+    let flow = Flow::new(found.iter().copied(), anchor.position_side, anchor.qty)?;
+    let realizes = |fill: &Fill| fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
+    let Some(first) = found.iter().map(|fill| begin(fill)).min() else { return Ok(()) };
+    if flow.moves.iter().any(|step| realizes(step.fill) && !step.closes()) {
+        return Ok(());
+    }
+    let entry = flow.entry_before(anchor.entry_price)?.and_then(|entry| Price::new(entry).ok());
+    let older = count(found.len(), "older fill");
+    let Ok(derivation) = Label::new(format!("the {} stated at {} ms without {older}", anchor.qty, anchor.at)) else {
+        return Ok(());
+    };
+    let moved = Anchor {
+        at: free_instant(observation, anchor, first),
+        qty: flow.before,
+        entry_price: entry,
+        derivation,
+        withdrawn: None,
+        ..anchor.clone()
+    };
+    let cause = format!(
+        "{} {}: {older} from {first} ms on were found, so what is stated at {} ms moves in front of them: {} instead of {}",
+        anchor.symbol, anchor.position_side, anchor.at, moved.qty, anchor.qty
+    );
+    let after = json!({ "at": moved.at.as_ms(), "qty": moved.qty.to_string(), "entry_price": price_json(&moved) });
+    withdraw(anchor, "moved in front of older fills", "move_stated_position", cause, Some(after), symbol_plan);
+    symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(moved), source: Source::Repair, payload: None });
+    Ok(())
+}
+
+fn price_json(anchor: &Anchor) -> Option<String> {
+    anchor.entry_price.map(|price| price.to_string())
+}
+
+fn withdraw(
+    anchor: &Anchor,
+    reason: &str,
+    kind: &str,
+    cause: String,
+    after: Option<Value>,
+    symbol_plan: &mut SymbolPlan,
+) {
+    let Ok(reason) = Label::new(reason) else { return };
+    let confidence = if after.is_some() { "estimated" } else { "known" };
+    let before = json!({ "at": anchor.at.as_ms(), "qty": anchor.qty.to_string(), "entry_price": price_json(anchor) });
+    symbol_plan.repairs.push(NewRepair {
+        symbol: Some(anchor.symbol.clone()),
+        kind: kind.to_owned(),
+        discrepancy: None,
+        evidence_json: json!({ "evidence": cause, "confidence": confidence }).to_string(),
+        cause,
+        before_json: Some(before.to_string()),
+        after_json: after.map(|after| after.to_string()),
+    });
+    let withdrawn = Anchor { withdrawn: Some(reason), ..anchor.clone() };
+    symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(withdrawn), source: Source::Repair, payload: None });
+}
+
+/// The earliest instant at which a fill may have been.
+fn begin(fill: &Fill) -> TimestampMs {
+    match fill.time.precision {
+        TimePrecision::Millisecond => fill.time.at,
+        TimePrecision::Second => fill.time.at.saturating_add_ms(-(fill.time.at.as_ms().rem_euclid(1_000))),
+    }
+}
+
+/// What is withdrawn at an instant stays withdrawn: what is stated then stands a millisecond earlier.
+fn free_instant(observation: &Observation, anchor: &Anchor, at: TimestampMs) -> TimestampMs {
+    let mut at = at;
+    let is_taken = |at: TimestampMs| {
+        let mut known = observation.book.anchors.iter().map(|known| &known.fact);
+        known
+            .any(|known| known.at == at && known.symbol == anchor.symbol && known.position_side == anchor.position_side)
+    };
+    while is_taken(at) && at > TimestampMs::MIN {
+        at = at.saturating_add_ms(-1);
+    }
+    at
+}
+
+/// From when on the fills of a symbol were never read before `at`; `None` when nothing earlier was read at all. A stretch
+/// that was read and reaches `at` itself belongs to what came after.
+fn unread_before(coverage: &[CoverageSpan], symbol: &Symbol, at: TimestampMs) -> Option<TimestampMs> {
+    let is_ours = |span: &&CoverageSpan| {
+        span.stream == FILLS && span.symbol.as_ref().is_none_or(|of| of == symbol) && span.since < at
+    };
+    let mut spans: Vec<&CoverageSpan> = coverage.iter().filter(is_ours).collect();
+    spans.sort_by_key(|span| std::cmp::Reverse(span.until));
+    let mut reached = at;
+    for span in spans {
+        if span.until < reached {
+            return Some(span.until);
+        }
+        reached = reached.min(span.since);
+    }
+    None
+}
