@@ -402,7 +402,7 @@ mod merging {
             };
             let by_rest = |order: &Sourced<Order>| order.provenance.source == Source::Rest;
             let expected = furthest(&|order| order.fact.status.is_terminal() && by_rest(order))
-                .or(furthest(&|order| order.fact.status.is_terminal() && order.provenance.source != Source::Repair))
+                .or(furthest(&|order| order.fact.status.is_terminal() && !order.provenance.source.is_inferred()))
                 .or(furthest(&|_| true));
             prop_assert_eq!(Some(&one.fact.status), expected);
         }
