@@ -156,7 +156,7 @@ pub struct BookView {
     /// Stated positions.
     pub anchors: Vec<Sourced<Anchor>>,
     /// The book's fills of a position before it is stated, in fold order, where there are any.
-    pub before_anchors: BTreeMap<(Symbol, PositionSide, TimestampMs), Vec<Fill>>,
+    pub before_anchors: BTreeMap<(Symbol, PositionSide, TimestampMs), Vec<Sourced<Fill>>>,
     /// How far each stream was read.
     pub cursors: Vec<SyncCursor>,
     /// Which stretches of time are complete.

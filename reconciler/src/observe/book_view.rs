@@ -151,13 +151,13 @@ impl BookReader<'_> {
             let filter = FillFilter::from(scope);
             let page = self.book.fills.fills(&filter, &PageRequest::first(BEFORE_ANCHOR_MAX)).await;
             let page = page.doing("reading the fills")?;
-            let fills = page.items.into_iter().map(|fill| fill.fact);
-            let of_side = |fill: &Fill| fill.position_side.unwrap_or(PositionSide::Net) == anchor.position_side;
-            let mut ours: Vec<_> = fills.filter(of_side).collect();
+            let of_side =
+                |fill: &Sourced<Fill>| fill.fact.position_side.unwrap_or(PositionSide::Net) == anchor.position_side;
+            let mut ours: Vec<_> = page.items.into_iter().filter(of_side).collect();
             if page.next.is_some() || ours.is_empty() {
                 continue;
             }
-            ours.sort_by_cached_key(Fill::fold_key);
+            ours.sort_by_cached_key(|fill| fill.fact.fold_key());
             view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), ours);
         }
         Ok(())

@@ -4,16 +4,18 @@
 //! What was held in front of them is what is stated without them. That counts only fills of the stretch that was never
 //! read: in front of what was read before, the book knows by itself what was held. Fills that contradict it (one that
 //! realized a profit, and nothing was there to close) show that something is still missing in between; then what is
-//! stated stays where it is.
+//! stated stays where it is. So it does in front of a fill that the bot wrote down as it happened: that was known when the
+//! position was stated, and what is missing may lie on either side of it.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `an_anchor_goes_when_older_fills_explain_it`.
 //! 2. `an_anchor_moves_back_in_front_of_older_fills`, until it is the true position before the first of them.
 //! 3. `an_anchor_stays_where_older_fills_do_not_reach_it`.
+//! 4. `an_anchor_stays_behind_what_the_bot_saw_itself`.
 
 use ledger_core::{
-    Anchor, AnyFact, Decimal, Fill, Label, MathError, PositionMode, PositionSide, Price, Source, Statement, Symbol,
-    TimePrecision, TimestampMs,
+    Anchor, AnyFact, Decimal, Fill, Label, MathError, PositionMode, PositionSide, Price, Source, Sourced, Statement,
+    Symbol, TimePrecision, TimestampMs,
 };
 use ledger_store::{CoverageSpan, NewRepair};
 use serde_json::{Value, json};
@@ -43,13 +45,13 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
     // What is stated earlier is where adding up begins.
     let same = live(observation).filter(|other| (&other.symbol, other.position_side) == (&key.0, key.1));
     let earlier = same.filter(|other| other.at < anchor.at).max_by_key(|other| other.at);
-    let fills: Vec<&Fill> =
-        fills.iter().filter(|fill| earlier.is_none_or(|earlier| begin(fill) >= earlier.at)).collect();
+    let fills: Vec<&Sourced<Fill>> =
+        fills.iter().filter(|fill| earlier.is_none_or(|earlier| begin(&fill.fact) >= earlier.at)).collect();
     let is_placed = observation.mode() == Some(PositionMode::OneWay) || anchor.position_side != PositionSide::Net;
-    if fills.is_empty() || !(is_placed || fills.iter().all(|fill| fill.position_side.is_some())) {
+    if fills.is_empty() || !(is_placed || fills.iter().all(|fill| fill.fact.position_side.is_some())) {
         return Ok(());
     }
-    let before = Flow::new(fills.iter().copied(), anchor.position_side, anchor.qty)?.before;
+    let before = Flow::new(fills.iter().map(|fill| &fill.fact), anchor.position_side, anchor.qty)?.before;
     if before == earlier.map_or(Decimal::ZERO, |earlier| earlier.qty) {
         let cause = format!(
             "{} {}: the fills before {} ms add up to the {} that is stated there, so it is withdrawn",
@@ -59,7 +61,12 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
         return Ok(());
     }
     let unread = unread_before(&observation.book.coverage, &anchor.symbol, anchor.at);
-    let found: Vec<&Fill> = fills.into_iter().filter(|fill| unread.is_none_or(|since| begin(fill) >= since)).collect();
+    let unread = fills.into_iter().filter(|fill| unread.is_none_or(|since| begin(&fill.fact) >= since));
+    let found: Vec<&Sourced<Fill>> = unread.collect();
+    if found.iter().any(|fill| was_witnessed(fill)) {
+        return Ok(());
+    }
+    let found: Vec<&Fill> = found.into_iter().map(|fill| &fill.fact).collect();
     let flow = Flow::new(found.iter().copied(), anchor.position_side, anchor.qty)?;
     let realizes = |fill: &Fill| fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
     let Some(first) = found.iter().map(|fill| begin(fill)).min() else { return Ok(()) };
@@ -123,6 +130,12 @@ fn begin(fill: &Fill) -> TimestampMs {
         TimePrecision::Millisecond => fill.time.at,
         TimePrecision::Second => fill.time.at.saturating_add_ms(-(fill.time.at.as_ms().rem_euclid(1_000))),
     }
+}
+
+/// Whether the bot wrote it down as it happened: it was in the book when the position was stated, so it did not turn up
+/// later, and what is missing may lie on either side of it.
+fn was_witnessed(fill: &Sourced<Fill>) -> bool {
+    matches!(fill.provenance.source, Source::Bot | Source::Stream)
 }
 
 /// What is withdrawn at an instant stays withdrawn: what is stated then stands a millisecond earlier.

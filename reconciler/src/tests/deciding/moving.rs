@@ -30,7 +30,8 @@ fn book_of(anchors: &[Anchor], fills: &[Fill]) -> Observation {
     let mut seen = quiet();
     seen.book.anchors = anchors.iter().map(|anchor| Sourced::new(anchor.clone(), Source::Repair)).collect();
     for anchor in anchors.iter().filter(|anchor| anchor.withdrawn.is_none()) {
-        let before: Vec<Fill> = fills.iter().filter(|fill| fill.time.at < anchor.at).cloned().collect();
+        let before = fills.iter().filter(|fill| fill.time.at < anchor.at).cloned();
+        let before: Vec<_> = before.map(|fill| Sourced::new(fill, Source::ExchangeArchive)).collect();
         if !before.is_empty() {
             seen.book.before_anchors.insert((btc(), PositionSide::Net, anchor.at), before);
         }
@@ -102,6 +103,25 @@ fn an_anchor_stays_where_older_fills_do_not_reach_it() {
     let mut coarse = bought.clone();
     coarse[0].time = EventTime::seconds(at(-5_000));
     assert_eq!(says(&coarse, vec![]), vec![(coarse[0].time.at, dec("1"))]);
+}
+
+#[test]
+fn an_anchor_stays_behind_what_the_bot_saw_itself() {
+    let anchors = [stated_at(-1_000, "3", None)];
+    for (source, moves) in [(Source::Bot, 0), (Source::Stream, 0), (Source::ExchangeCsv, 1)] {
+        for (qty, kind) in [("2", "move_stated_position"), ("3", "withdraw_stated_position")] {
+            let mut seen = book_of(&anchors, &[traded(1, -5_000, Side::Buy, qty, "100", "0")]);
+            for fill in seen.book.before_anchors.values_mut().flatten() {
+                *fill = Sourced::new(fill.fact.clone(), source);
+            }
+            let decided = plan(&seen);
+            let is_whole = qty == "3";
+            // What adds up to all of it is no question of when it was found.
+            let expected = if is_whole { 1 } else { moves };
+            assert_eq!(decided.repairs().filter(|repair| repair.kind == kind).count(), expected, "{source:?} {qty}");
+            assert_eq!(decided.repairs().count(), expected, "{source:?} {qty}");
+        }
+    }
 }
 
 /// What is true before each fill: quantity and cost, from flat, by average cost.
