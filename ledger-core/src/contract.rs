@@ -25,12 +25,17 @@ impl Contract {
         self.multiplier
     }
 
+    /// Whether a unit of quantity is one unit of a linear contract: whether its value is quantity x price.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind == ContractKind::Linear && self.multiplier.get() == Decimal::ONE
+    }
+
     /// The unsigned value of `qty` at `price` in the settle asset.
     #[inline]
     fn value(&self, qty: Quantity, price: Price) -> Result<i128, MathError> {
         let (size, at) = (qty.get(), price.get());
-        if self.kind == ContractKind::Linear
-            && self.multiplier.get() == Decimal::ONE
+        if self.is_plain()
             && let (Some(units), Some(ticks)) = (narrow(size.mantissa()), narrow(at.mantissa()))
             && let Some(shift) = SCALE_MAX.checked_sub(size.scale() + at.scale())
         {

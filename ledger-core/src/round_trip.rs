@@ -62,7 +62,7 @@ pub struct RoundTrip {
     pub closed_at: Option<TimestampMs>,
     /// The fill that opened it; absent when that was never seen or is still missing.
     pub opened_by: Option<FillId>,
-    /// The fill that closed it.
+    /// The fill that closed it; absent while it is open, and where no recorded fill did: an inferred one or a statement.
     pub closed_by: Option<FillId>,
     /// Everything that was bought into it (sold, for a short), unsigned.
     pub entry_qty: Decimal,
@@ -248,6 +248,12 @@ impl AssetTallies {
             Some((first, tally)) if first == asset => tally.add(amount, certainty),
             _ => self.of(asset).add(amount, certainty),
         }
+    }
+
+    /// The tally of the first asset, where `asset` is that one.
+    #[inline]
+    pub(crate) fn first_of(&mut self, asset: &Asset) -> Option<&mut Tally> {
+        self.first.as_mut().filter(|(first, _)| first == asset).map(|(_, tally)| tally)
     }
 
     pub(crate) fn of(&mut self, asset: &Asset) -> &mut Tally {

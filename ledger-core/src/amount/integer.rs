@@ -34,6 +34,12 @@ pub(crate) fn pow10(exponent: u8) -> Option<i128> {
     POW10.get(usize::from(exponent)).copied()
 }
 
+/// `10^exponent`, or `None` beyond one register.
+#[inline]
+pub(crate) fn pow10_narrow(exponent: u8) -> Option<i64> {
+    POW10_SMALL.get(usize::from(exponent)).copied()
+}
+
 /// Why an exact result could not be produced.
 // As wide as a register: a `Result` with one byte beside 128 bits of number is taken apart and put together byte by byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -101,6 +107,22 @@ pub(crate) fn mul_div_round(value: i128, numerator: i128, denominator: i128) -> 
     let size = mul_div_round_unsigned(value.unsigned_abs(), numerator.unsigned_abs(), denominator.unsigned_abs())?;
     let size = i128::try_from(size).map_err(|_| MathError::Overflow)?;
     Ok(if is_negative { -size } else { size })
+}
+
+/// [`mul_div_round`] of a ratio above zero whose terms have the same sign and fit a register; `None` where the product
+/// does not fit.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a remainder is below its divisor, which fits a register")]
+pub(crate) fn mul_div_round_narrow(value: i128, numerator: i64, denominator: i64) -> Option<i128> {
+    let (numerator, divisor) = (numerator.unsigned_abs(), denominator.unsigned_abs());
+    let product = mul_small(value.unsigned_abs(), numerator)?;
+    let quotient = product.checked_div(u128::from(divisor))?;
+    let remainder = (product as u64).wrapping_sub((quotient as u64).wrapping_mul(divisor));
+    // The remainder against the other part of the divisor, so that doubling cannot overflow.
+    let other = divisor - remainder;
+    let rounds_up = remainder > other || (remainder == other && quotient & 1 == 1);
+    let size = i128::try_from(quotient).ok()?.checked_add(i128::from(rounds_up))?;
+    Some(if value < 0 { -size } else { size })
 }
 
 #[inline]

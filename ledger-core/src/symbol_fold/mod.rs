@@ -36,6 +36,7 @@ mod derived_position;
 mod error;
 mod event;
 mod open_trip;
+mod plain;
 mod side_fold;
 mod sizes;
 mod tolerance;
@@ -63,7 +64,7 @@ use crate::time::TimestampMs;
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 4;
+pub const FOLD_VERSION: u32 = 5;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
@@ -323,13 +324,18 @@ impl SymbolFold {
             None => self.last_fill = Some(fill.fold_key()),
         }
         (self.done.has_ended, self.done.pnl_mismatch, self.done.realized) = (false, false, None);
+        match self.apply_plain(fill, order, position_side) {
+            Ok(true) => return Ok(Step::last_of(self)),
+            Ok(false) => {}
+            Err(source) => return Err(of_fill(fill, source)),
+        }
         match self.trade_of(fill, order, position_side) {
             Ok(()) => Ok(Step::last_of(self)),
             Err(source) => Err(of_fill(fill, source)),
         }
     }
 
-    #[inline]
+    #[inline(never)]
     fn trade_of(
         &mut self,
         fill: &Fill,

@@ -112,6 +112,12 @@ impl OpenTrip {
         }
     }
 
+    /// `trade` was the last of it.
+    pub(super) fn close(&mut self, trade: &Trade<'_>) {
+        self.closed_at = Some(trade.at);
+        self.closed_by = trade.fill_id.cloned();
+    }
+
     /// The strategy that opened it is `engine`; others are listed.
     fn note_engine(&mut self, engine: &EngineLabel) {
         if self.engine.as_ref() != Some(engine) && !self.other_engines.contains(engine) {
@@ -191,10 +197,16 @@ impl OpenTrip {
 impl OpenTrip {
     #[inline]
     fn touch(&mut self, trade: &Trade<'_>) {
-        if let Some(engine) = trade.order.and_then(|order| order.engine.as_ref()) {
+        self.note_order(trade.order);
+        self.fill_count += u64::from(trade.fill_id.is_some());
+    }
+
+    /// A trade of `order` took part.
+    #[inline]
+    pub(super) fn note_order(&mut self, order: Option<&OrderContext>) {
+        if let Some(engine) = order.and_then(|order| order.engine.as_ref()) {
             self.note_engine(engine);
         }
-        self.fill_count += u64::from(trade.fill_id.is_some());
     }
 
     /// `units` went in for `cost`, and `held` is open now.
@@ -257,7 +269,6 @@ impl OpenTrip {
         self.sizes.leave(units, scale)?;
         self.exit_cost = self.exit_cost.checked_add(cost)?;
         self.exits_priced &= trade.price.is_some();
-        self.closed_by = trade.fill_id.cloned();
         match trade.reported {
             Some(reported) => self.reported = self.reported.checked_add(Value::from_decimal(*reported)?)?,
             None => self.reported_by_all = false,

@@ -3,6 +3,7 @@
 use crate::amount::{MathError, Value};
 use crate::certainty::Certainty;
 use crate::contract::Contract;
+use crate::fill::Fill;
 use crate::id::Asset;
 use crate::position::{Applied, Change, Part, Position};
 use crate::round_trip::{AssetTallies, Direction, Tally};
@@ -34,6 +35,19 @@ pub(super) struct SideFold {
 pub(super) type FeeParts<'a> = (&'a Asset, Value, Certainty);
 
 impl SideFold {
+    /// A fill changes the position.
+    #[inline]
+    pub(super) fn count(&mut self, fill: &Fill) {
+        self.fill_count += 1;
+        self.touch(fill.time.at);
+    }
+
+    /// Something changes the position at `at`.
+    #[inline]
+    pub(super) fn touch(&mut self, at: TimestampMs) {
+        self.updated_at = Some(self.updated_at.map_or(at, |before| before.max(at)));
+    }
+
     /// The trade closes what was never seen opened. Answers the round trip that it ended, if any.
     #[cold]
     pub(super) fn close_unseen(
@@ -58,7 +72,7 @@ impl SideFold {
         });
         trip.realized.add(Value::ZERO, Certainty::Unknown)?;
         trip.exit(trade, contract)?;
-        trip.closed_at = Some(trade.at);
+        trip.close(trade);
         trip.fees.add(fee_asset, fee, fee_certainty)?;
         Ok(ended)
     }
@@ -87,7 +101,7 @@ impl SideFold {
         if let Some(trip) = &mut ended {
             trip.taint();
             trip.exit(trade, contract)?;
-            trip.closed_at = Some(trade.at);
+            trip.close(trade);
             trip.fees.add(fee_asset, fee, fee_certainty)?;
         }
         Ok(ended)
@@ -142,7 +156,7 @@ impl SideFold {
         if applied.change == Change::Reduce {
             return Ok(None);
         }
-        trip.closed_at = Some(trade.at);
+        trip.close(trade);
         let ended = self.trip.take();
         if is_flip {
             self.open(trade, done.pnl_mismatch, shelf);

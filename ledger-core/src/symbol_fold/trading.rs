@@ -23,7 +23,7 @@ impl SymbolFold {
         let (done, contract) = (&mut self.done, &self.contract);
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
         side.fill_count += u64::from(trade.fill_id.is_some());
-        side.updated_at = Some(side.updated_at.map_or(trade.at, |at| at.max(trade.at)));
+        side.touch(trade.at);
         let fee = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
         let only_closes =
             matches!((position_side, trade.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy));
@@ -77,7 +77,7 @@ impl SymbolFold {
         let entry_rounding = self.entry_rounding;
         let side = self.side_mut(anchor.position_side);
         let known = side.trip.as_ref().is_none_or(|trip| trip.basis != Certainty::Unknown);
-        side.updated_at = Some(side.updated_at.map_or(anchor.at, |at| at.max(anchor.at)));
+        side.touch(anchor.at);
         if known && side.position.qty()? == anchor.qty {
             side.beginning = Beginning::Proven;
             let entry = side.position.average_entry(contract, AVERAGE_SCALE)?;
@@ -167,7 +167,7 @@ impl SymbolFold {
     }
 
     /// Moves an ended round trip's money into the totals.
-    fn end(&mut self, position_side: PositionSide, trip: Box<OpenTrip>) -> Result<(), MathError> {
+    pub(super) fn end(&mut self, position_side: PositionSide, trip: Box<OpenTrip>) -> Result<(), MathError> {
         self.closed_count += 1;
         let number = self.closed_count;
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
@@ -195,7 +195,7 @@ impl SymbolFold {
 }
 
 #[inline]
-fn side_mut<'a>(
+pub(super) fn side_mut<'a>(
     net: &'a mut SideFold,
     long: &'a mut SideFold,
     short: &'a mut SideFold,

@@ -81,7 +81,7 @@ fn anchors_state_what_fills_cannot() {
          SELL 1 @ 101 fee 0 USDT
          anchor -3 @ 99
          BUY 3 @ 98 fee 0 USDT",
-        "NET #1 long in 2 @ - out 1 @ 101 max 2 gross 0 unknown | fees USDT 0 known | funding - | - | unknown | unknown | 1..2
+        "NET #1 long in 2 @ - out 1 @ 101 max 2 gross 0 unknown | fees USDT 0 known | funding - | - | unknown | unknown | 1..-
          NET #2 short in 3 @ 99 out 3 @ 98 max 3 gross 3 estimated | fees USDT 0 known | funding - | - | unknown | estimated | -..3
          NET 0 @ - known realized 3 unknown",
     );

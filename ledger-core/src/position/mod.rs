@@ -15,130 +15,18 @@
 //! 3. `long_and_short_mirror_each_other`.
 //! 4. `a_flip_is_a_close_and_an_open`.
 
+mod applied;
+mod plain;
+#[cfg(feature = "serde")]
+mod stored;
+
+pub(crate) use self::applied::Part;
+pub use self::applied::{Applied, Change};
+pub(crate) use self::plain::{PlainPart, plain_value};
+
 use crate::amount::{Decimal, MathError, Price, Quantity, Value, add_symmetric, mul_div_round, shift_left};
 use crate::contract::Contract;
 use crate::source::Side;
-
-/// What a fill did to a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// Opened it or made it larger.
-    Increase,
-    /// Closed a part of it.
-    Reduce,
-    /// Closed all of it.
-    Close,
-    /// Closed all of it and opened the rest in the other direction.
-    Flip,
-}
-
-/// A fill as a position sees it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
-    /// Its quantity, unsigned, in units of 10^-[`Position::scale`].
-    pub(crate) units: i128,
-    /// What it adds to the open cost.
-    pub(crate) cost: Value,
-    /// What is open after it, signed, in the same units.
-    pub(crate) open: i128,
-}
-
-/// The money side of one fill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    /// What it did.
-    pub change: Change,
-    /// The profit or loss that it realized, without fees.
-    pub realized: Value,
-    /// The cash it moved: negative for what was bought (linear).
-    pub cash_flow: Value,
-    /// The cost of what it opened.
-    pub opened_cost: Value,
-    closed_qty: i128,
-    qty: i128,
-    scale: u8,
-}
-
-impl Applied {
-    /// What a fill does that [increases](Position::is_increased_by) the position.
-    #[inline]
-    fn increase(part: &Part, scale: u8) -> Self {
-        Self {
-            change: Change::Increase,
-            realized: Value::ZERO,
-            cash_flow: part.cost.negated(),
-            opened_cost: part.cost,
-            closed_qty: 0,
-            qty: part.units,
-            scale,
-        }
-    }
-
-    /// Where [`Position::diminish`] writes its answer.
-    #[inline]
-    pub(crate) fn blank() -> Self {
-        Self::increase(&Part { units: 0, cost: Value::ZERO, open: 0 }, 0)
-    }
-
-    /// How much of the position was closed, unsigned.
-    ///
-    /// # Errors
-    /// Never in practice: it is at most the fill's quantity.
-    #[inline]
-    pub fn closed_qty(&self) -> Result<Decimal, MathError> {
-        Decimal::new(self.closed_qty, self.scale)
-    }
-
-    /// How much was opened, unsigned.
-    ///
-    /// # Errors
-    /// Never in practice: it is at most the fill's quantity.
-    #[inline]
-    pub fn opened_qty(&self) -> Result<Decimal, MathError> {
-        Decimal::new(self.qty - self.closed_qty, self.scale)
-    }
-
-    /// What was closed, in units of 10^-[`Applied::scale`].
-    #[inline]
-    pub(crate) fn closed_units(&self) -> i128 {
-        self.closed_qty
-    }
-
-    /// What was opened, in units of 10^-[`Applied::scale`].
-    #[inline]
-    pub(crate) fn opened_units(&self) -> i128 {
-        self.qty - self.closed_qty
-    }
-
-    /// The scale of the position it was applied to.
-    #[inline]
-    pub(crate) fn scale(&self) -> u8 {
-        self.scale
-    }
-
-    /// The cash that the closing part moved.
-    #[inline]
-    pub(crate) fn closing_cash_flow(&self) -> Result<Value, MathError> {
-        self.cash_flow.checked_add(self.opened_cost)
-    }
-
-    /// Splits an amount by quantity into (closing part, opening part): the closing part is rounded half to even at 18
-    /// decimals, the opening part is the rest, so both add up to the whole.
-    ///
-    /// # Errors
-    /// [`MathError::Overflow`].
-    #[inline]
-    pub fn split(&self, amount: Value) -> Result<(Value, Value), MathError> {
-        if self.closed_qty == 0 {
-            return Ok((Value::ZERO, amount));
-        }
-        if self.closed_qty == self.qty {
-            return Ok((amount, Value::ZERO));
-        }
-        let closing = Value(mul_div_round(amount.0, self.closed_qty, self.qty)?);
-        Ok((closing, amount.checked_sub(closing)?))
-    }
-}
 
 /// One position: what is open and what it cost.
 ///
@@ -359,51 +247,3 @@ impl PartialEq for Position {
 }
 
 impl Eq for Position {}
-
-#[cfg(feature = "serde")]
-mod text_serde {
-    use super::{Position, Value};
-    use crate::amount::{Decimal, SCALE_MAX};
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _};
-
-    #[derive(Serialize, Deserialize)]
-    struct Parts {
-        /// Part of the state: it decides when numbers overflow.
-        scale: u8,
-        qty: Decimal,
-        cost: Value,
-        qty_base: Decimal,
-        cost_base: Value,
-    }
-
-    impl Serialize for Position {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let decimal = |mantissa| Decimal::new(mantissa, self.scale).map_err(S::Error::custom);
-            Parts {
-                scale: self.scale,
-                qty: decimal(self.qty)?,
-                cost: Value(self.cost),
-                qty_base: decimal(self.qty_base)?,
-                cost_base: Value(self.cost_base),
-            }
-            .serialize(serializer)
-        }
-    }
-    impl<'de> Deserialize<'de> for Position {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            let parts = Parts::deserialize(deserializer)?;
-            let scale = parts.scale;
-            if scale > SCALE_MAX {
-                return Err(D::Error::custom("a position has a scale of at most 18"));
-            }
-            let mantissa = |value: Decimal| value.mantissa_at(scale).map_err(D::Error::custom);
-            Ok(Position {
-                qty: mantissa(parts.qty)?,
-                cost: parts.cost.0,
-                qty_base: mantissa(parts.qty_base)?,
-                cost_base: parts.cost_base.0,
-                scale,
-            })
-        }
-    }
-}
