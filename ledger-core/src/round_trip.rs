@@ -267,6 +267,17 @@ impl AssetTallies {
         &mut self.others[at].1
     }
 
+    /// Holds `amount`, which is known, and nothing else.
+    #[inline]
+    pub(crate) fn begin(&mut self, asset: &Asset, amount: Value) {
+        let begun = Tally { known: amount, ..Tally::default() };
+        match &mut self.first {
+            Some((first, tally)) if first == asset => *tally = begun,
+            first => *first = Some((asset.clone(), begun)),
+        }
+        self.others.clear();
+    }
+
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.first = None;
@@ -277,12 +288,18 @@ impl AssetTallies {
         self.first.iter().chain(&self.others)
     }
 
+    #[inline]
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
         match (&mut self.first, &other.first) {
             (Some((here, tally)), Some((there, more))) if here == there => tally.merge(more)?,
             (_, Some((asset, more))) => self.of(asset).merge(more)?,
             (_, None) => {}
         }
+        if other.others.is_empty() { Ok(()) } else { self.merge_others(other) }
+    }
+
+    #[cold]
+    fn merge_others(&mut self, other: &Self) -> Result<(), MathError> {
         other.others.iter().try_for_each(|(asset, tally)| self.of(asset).merge(tally))
     }
 

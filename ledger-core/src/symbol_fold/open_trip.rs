@@ -45,7 +45,9 @@ pub(super) struct OpenTrip {
 }
 
 impl OpenTrip {
-    /// Begins another one in the place of one that is done with.
+    /// Begins another one in the place of one that is done with. Its fees are what they were: [begin](AssetTallies::begin)
+    /// or clear them.
+    #[inline]
     pub(super) fn begin_again(&mut self, as_direction: Direction, as_basis: Certainty, at: TimestampMs, scale: u8) {
         // Every field is named, so that none of the old one stays.
         let Self {
@@ -64,7 +66,7 @@ impl OpenTrip {
             untold,
             reported,
             reported_by_all,
-            fees,
+            fees: _,
             funding,
             engine,
             other_engines,
@@ -80,7 +82,6 @@ impl OpenTrip {
         }
         (*exits_priced, *reported_by_all) = (true, true);
         *realized = Tally::default();
-        fees.clear();
         funding.clear();
         other_engines.clear();
         (*exit_reason, *fill_count) = (ExitReason::Unknown, 0);

@@ -4,7 +4,7 @@
 //!
 //! Invariant, with a test of the same name: `the_plain_path_is_the_general_one`.
 
-use crate::amount::{MathError, Value};
+use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::Certainty;
 use crate::fill::Fill;
 use crate::order::ExitReason;
@@ -47,7 +47,7 @@ impl SymbolFold {
             trip.opened_by = Some(fill.key.fill_id.clone());
             trip.engine = order.and_then(|order| order.engine.clone());
             trip.enter_plain(&part, scale, order)?;
-            trip.fees.add(&fee.asset, paid, Certainty::Known)?;
+            trip.fees.begin(&fee.asset, paid);
             side.position.replace_by(&part, part.cost);
             side.trip = Some(trip);
             side.count(fill);
@@ -108,7 +108,7 @@ impl SymbolFold {
 fn may_open(fill: &Fill, position_side: PositionSide) -> bool {
     let only_closes =
         matches!((position_side, fill.key.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy));
-    !only_closes && fill.exchange_realized_pnl.is_none_or(|reported| reported.is_zero())
+    !only_closes && fill.exchange_realized_pnl.is_none_or(Decimal::is_zero)
 }
 
 impl OpenTrip {
@@ -134,9 +134,9 @@ impl OpenTrip {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FoldEvent, RoundTrip};
+    use super::super::{FoldError, FoldEvent, RoundTrip};
     use super::*;
-    use crate::amount::{Decimal, Price, Quantity};
+    use crate::amount::{Price, Quantity};
     use crate::fill::{Fee, FillKey};
     use crate::id::{Asset, EngineLabel, FillId, Label, Symbol};
     use crate::instrument::Instrument;
@@ -208,9 +208,9 @@ mod tests {
         fold.trade_of(fill, order, fill.position_side.unwrap())
     }
 
-    fn outcome(fold: &SymbolFold) -> (Option<Value>, bool, Option<Option<RoundTrip>>) {
+    fn outcome(fold: &SymbolFold) -> (Option<Value>, bool, Option<Result<RoundTrip, FoldError>>) {
         let step = super::super::Step::last_of(fold);
-        (step.realized(), step.pnl_mismatch(), step.closed().map(|closed| closed.record().ok()))
+        (step.realized(), step.pnl_mismatch(), step.closed().map(|closed| closed.record()))
     }
 
     proptest! {
@@ -231,7 +231,8 @@ mod tests {
                 // The exchange says nothing, mostly; or the truth, what no opening says, what no close says, nearly it.
                 let mut ahead = general.clone();
                 if apply_general(&mut ahead, &fill, order).is_err() {
-                    prop_assert_eq!(plain.apply(FoldEvent::Fill { fill: &fill, order }).is_err(), true);
+                    let refused = plain.apply(FoldEvent::Fill { fill: &fill, order }).is_err();
+                    prop_assert!(refused);
                     return Ok(());
                 }
                 let truth = ahead.done.realized.unwrap_or_default().to_decimal().unwrap();

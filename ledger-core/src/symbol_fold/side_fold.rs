@@ -175,6 +175,7 @@ impl SideFold {
             self.beginning = Beginning::Assumed;
         }
         let mut trip = shelf.trip(Direction::opened_by(trade.side), trade.basis(), trade.at, self.position.scale());
+        trip.fees.clear();
         trip.opened_by = trade.fill_id.cloned();
         trip.engine = trade.order.and_then(|order| order.engine.clone());
         self.trip = Some(trip);
