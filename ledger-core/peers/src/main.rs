@@ -311,5 +311,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         barter / recorded
     );
     println!("barter PositionManager {barter:7.1} ns a fill   (best of {rounds} rounds each)");
+    if let Ok(load) = std::fs::read_to_string("/proc/loadavg") {
+        println!("load averages and processes: {}", load.trim());
+    }
     Ok(())
 }

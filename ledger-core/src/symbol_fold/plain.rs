@@ -112,7 +112,8 @@ fn may_open(fill: &Fill, position_side: PositionSide) -> bool {
 }
 
 impl OpenTrip {
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a part of the one path")]
     fn enter_plain(&mut self, part: &PlainPart, scale: u8, order: Option<&OrderContext>) -> Result<(), MathError> {
         self.sizes.enter(i128::from(part.units), i128::from(part.open.unsigned_abs()), scale)?;
         self.entry_cost = self.entry_cost.checked_add(part.cost)?;
@@ -121,7 +122,8 @@ impl OpenTrip {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a part of the one path")]
     fn leave_plain(&mut self, part: &PlainPart, scale: u8, order: Option<&OrderContext>) -> Result<(), MathError> {
         self.sizes.leave(i128::from(part.units), scale)?;
         self.exit_cost = self.exit_cost.checked_add(part.cost)?;
