@@ -40,18 +40,26 @@ pub struct SignalFilter {
     pub scope: Scope,
     /// Of this strategy only.
     pub engine: Option<EngineLabel>,
-    /// Only those that no order names.
-    pub without_order_only: bool,
-    /// Only those of which fillbook concluded that no order follows ([`Signal::NEVER_SENT`](ledger_core::Signal::NEVER_SENT),
+    /// Only those that an order names, or only those that none does.
+    pub named_by_order: Option<bool>,
+    /// Only those of which this is known.
+    pub outlook: Option<SignalOutlook>,
+}
+
+/// What is known of the order that should follow a signal, beside the orders themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalOutlook {
+    /// An order should follow: the bot did not skip the signal, and nobody concluded that none was sent. A restored signal is
+    /// no decision of the bot's, and awaits nothing.
+    Awaited,
+    /// fillbook concluded that none follows ([`Signal::NEVER_SENT`](ledger_core::Signal::NEVER_SENT),
     /// [`Signal::REJECTED`](ledger_core::Signal::REJECTED)).
-    pub concluded_only: bool,
-    /// Only those that an order names.
-    pub with_order_only: bool,
+    Concluded,
 }
 
 impl From<Scope> for SignalFilter {
     fn from(scope: Scope) -> Self {
-        Self { scope, engine: None, without_order_only: false, concluded_only: false, with_order_only: false }
+        Self { scope, engine: None, named_by_order: None, outlook: None }
     }
 }
 

@@ -17,7 +17,7 @@ pub use batch::{Batch, CoverageGrade, CoverageSpan, Refold, RunId, SyncCursor};
 pub use error::{BackendError, StoreError};
 pub use filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
-    SignalFilter, TripFilter,
+    SignalFilter, SignalOutlook, TripFilter,
 };
 pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};

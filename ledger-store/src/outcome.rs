@@ -32,6 +32,16 @@ pub struct OutcomeCounts {
     pub conflicts: usize,
 }
 
+impl OutcomeCounts {
+    /// Counts those of another commit, too.
+    pub fn add(&mut self, other: Self) {
+        self.recorded += other.recorded;
+        self.already_recorded += other.already_recorded;
+        self.merged += other.merged;
+        self.conflicts += other.conflicts;
+    }
+}
+
 impl CommitReport {
     /// How many statements had which outcome.
     pub fn counts(&self) -> OutcomeCounts {

@@ -135,12 +135,7 @@ impl Journal<'_> {
             return Ok(());
         }
         let report = self.book.writer.commit(batch).await.doing("recording what the exchange says")?;
-        let counts = report.counts();
-        let total = &mut applied.counts;
-        total.recorded += counts.recorded;
-        total.already_recorded += counts.already_recorded;
-        total.merged += counts.merged;
-        total.conflicts += counts.conflicts;
+        applied.counts.add(report.counts());
         applied.discrepancy_ids.extend(report.discrepancy_ids);
         applied.repair_ids.extend(report.repair_ids);
         Ok(())

@@ -6,6 +6,7 @@
 //! 3. `with_another_account_nothing_is_written`.
 //! 4. `a_cycle_that_is_interrupted_anywhere_is_made_good_by_the_next`.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::apply::{Applied, apply, is_empty};
 use crate::book::Book;
+use crate::catch_up::CaughtUp;
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 use crate::observe::{ObserveOptions, observe};
@@ -23,7 +25,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::report::{CycleReport, FindingReport, RepairReport, audited, failed};
 use crate::settle::settle;
-use crate::verify::{Verdict, Verification, verify};
+use crate::verify::{CheckName, Verdict, Verification, verify};
 
 /// Which account, and what of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,26 +81,21 @@ impl Reconciler {
         self.report(&observation, &plan, spent, Outcome { run: None, findings, repairs, left, verification }).await
     }
 
-    /// Looks, decides, records what is missing, and checks the result. What is written is consistent at every moment:
-    /// stopped anywhere, the next cycle goes on.
+    /// Looks, decides, records what is missing, and checks the result. History that lies far back is recorded piece by
+    /// piece before that. What is written is consistent at every moment: stopped anywhere, the next cycle goes on.
     ///
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all, or the book failed.
     pub async fn sync(&self) -> Result<CycleReport, ReconcileError> {
-        let account = &self.config.account;
-        let (observation, plan, spent) = self.look().await?;
-        if observation.book.account.identity.is_none() {
-            let identity = ExchangeIdentity {
-                base_url: observation.identity.base_url.clone(),
-                alias: Some(observation.identity.account_alias.clone()),
-            };
-            self.book.accounts.bind_identity(account, identity).await.doing("binding the account")?;
-        }
+        let before = self.exchange.usage();
         let mut run = None;
-        let result = self.repair(&observation, &plan, &mut run).await;
+        // A cycle is a long walk: it lives on the heap, not in the future of whoever waits for it.
+        let result = Box::pin(self.sync_under(&mut run)).await;
+        let after = self.exchange.usage();
+        let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
         if let Some(run) = run {
             let (status, detail) = match &result {
-                Ok((applied, outcome)) => (RunStatus::Done, detail_json(&observation, applied, outcome, spent)),
+                Ok(synced) => (RunStatus::Done, synced.detail_json(spent)),
                 Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() }).to_string()),
             };
             let ended = self.book.runs.end_run(run, status, self.clock.now(), Some(detail)).await;
@@ -106,10 +103,42 @@ impl Reconciler {
                 ended.doing("closing the run")?;
             }
         }
-        let (applied, outcome) = result?;
+        let Synced { caught_up, observation, plan, applied, mut outcome } = result?;
+        let mut caught_up = caught_up;
+        // What the present says of a subject is its last word.
+        let last: BTreeSet<_> = outcome.findings.iter().map(|found| found.finding.key()).collect();
+        caught_up.findings.retain(|found| !last.contains(&found.finding.key()));
+        outcome.verification.add_agreed(CheckName::IncomeHasFills, caught_up.ledger_agreed);
+        outcome.findings.splice(0..0, std::mem::take(&mut caught_up.findings));
+        outcome.repairs.splice(0..0, std::mem::take(&mut caught_up.repairs));
         let mut report = self.report(&observation, &plan, spent, outcome).await?;
         report.counts = applied.counts;
+        report.counts.add(caught_up.counts);
+        report.income_new += caught_up.income_new;
+        let symbols: BTreeSet<Symbol> = report.symbols.into_iter().chain(caught_up.symbols.iter().cloned()).collect();
+        report.symbols = symbols.into_iter().collect();
+        report.history = caught_up;
         Ok(report)
+    }
+
+    async fn sync_under(&self, run: &mut Option<RunId>) -> Result<Synced, ReconcileError> {
+        let caught_up = self.catch_up(run).await?;
+        let (observation, plan, _) = self.look().await?;
+        self.bind(&observation).await?;
+        let (applied, outcome) = self.repair(&observation, &plan, run).await?;
+        Ok(Synced { caught_up, observation, plan, applied, outcome })
+    }
+
+    /// From the first word that is written on, the account is the exchange's that said it.
+    pub(crate) async fn bind(&self, observation: &Observation) -> Result<(), ReconcileError> {
+        if observation.book.account.identity.is_some() {
+            return Ok(());
+        }
+        let identity = ExchangeIdentity {
+            base_url: observation.identity.base_url.clone(),
+            alias: Some(observation.identity.account_alias.clone()),
+        };
+        self.book.accounts.bind_identity(&self.config.account, identity).await.doing("binding the account")
     }
 
     /// The part that audit and sync share.
@@ -131,7 +160,7 @@ impl Reconciler {
     }
 
     /// Opens a run when there is something to write; a cycle that finds nothing leaves no trace.
-    async fn run(&self, run: &mut Option<RunId>) -> Result<RunId, ReconcileError> {
+    pub(crate) async fn run(&self, run: &mut Option<RunId>) -> Result<RunId, ReconcileError> {
         if let Some(run) = *run {
             return Ok(run);
         }
@@ -214,6 +243,7 @@ impl Reconciler {
             failed: failed(observation),
             counts: ledger_store::OutcomeCounts::default(),
             income_new: plan.income_new,
+            history: CaughtUp::default(),
             verification,
             requests: spent.0,
             weight: spent.1,
@@ -230,15 +260,32 @@ struct Outcome {
     verification: Verification,
 }
 
-/// What the journal says of a run.
-fn detail_json(observation: &Observation, applied: &Applied, outcome: &Outcome, spent: Spent) -> String {
-    json!({
-        "symbols": observation.symbols.keys().map(Symbol::as_str).collect::<Vec<_>>(),
-        "findings": outcome.findings.len(), "repairs": outcome.repairs.len(), "left": outcome.left.len(),
-        "recorded": applied.counts.recorded, "merged": applied.counts.merged, "conflicts": applied.counts.conflicts,
-        "requests": spent.0, "weight": spent.1, "checks": checks_json(&outcome.verification),
-    })
-    .to_string()
+/// A sync that came to its end.
+struct Synced {
+    caught_up: CaughtUp,
+    observation: Observation,
+    plan: Plan,
+    applied: Applied,
+    outcome: Outcome,
+}
+
+impl Synced {
+    /// What the journal says of the run.
+    fn detail_json(&self, spent: Spent) -> String {
+        let Self { caught_up, observation, applied, outcome, .. } = self;
+        let symbols: BTreeSet<&str> =
+            observation.symbols.keys().chain(&caught_up.symbols).map(Symbol::as_str).collect();
+        let mut counts = applied.counts;
+        counts.add(caught_up.counts);
+        json!({
+            "symbols": symbols,
+            "findings": outcome.findings.len() + caught_up.finding_count,
+            "repairs": outcome.repairs.len() + caught_up.repair_count, "left": outcome.left.len(),
+            "recorded": counts.recorded, "merged": counts.merged, "conflicts": counts.conflicts,
+            "requests": spent.0, "weight": spent.1, "checks": checks_json(&outcome.verification),
+        })
+        .to_string()
+    }
 }
 
 /// What the checks came to: one that could not be made is neither passed nor failed, and is named like a failed one.

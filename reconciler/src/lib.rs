@@ -2,6 +2,7 @@
 
 mod apply;
 mod book;
+mod catch_up;
 mod client_id;
 mod cycle;
 mod discrepancy;
@@ -23,6 +24,7 @@ mod wording;
 
 pub use apply::{Applied, apply};
 pub use book::Book;
+pub use catch_up::CaughtUp;
 pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, Sender, sender};
 pub use cycle::{Reconciler, ReconcilerConfig};
 pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};

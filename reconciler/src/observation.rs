@@ -14,6 +14,7 @@ use ledger_core::{
 };
 use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor};
 
+use crate::discrepancy::DiscrepancyKind;
 use crate::label::LabelSources;
 
 /// What the exchange answered to a question, or why it did not.
@@ -174,6 +175,13 @@ impl BookView {
     /// The book's position.
     pub fn position(&self, symbol: &Symbol, side: PositionSide) -> Option<&BookPosition> {
         self.positions.iter().find(|held| held.symbol == *symbol && held.position.position_side == side)
+    }
+
+    /// Whether a question about a symbol was left without an answer.
+    pub fn has_unanswered(&self, symbol: &Symbol) -> bool {
+        let kind = DiscrepancyKind::QueryFailed.as_str();
+        let mut known = self.discrepancies.iter().map(|known| &known.entry);
+        known.any(|known| known.key.kind == kind && known.symbol.as_ref() == Some(symbol))
     }
 
     /// A discrepancy on record.

@@ -21,6 +21,12 @@ pub struct Policy {
     /// A cursor that lags by less than this is not moved for its own sake, so that a cycle that finds nothing writes
     /// nothing.
     pub cursor_stride_ms: i64,
+    /// What lies further back than this is history: it is caught up with piece by piece, each recorded before the next is
+    /// read, so that a first look holds little in memory and goes on where it was stopped. What inferences wait for has
+    /// to be younger.
+    pub history_after_ms: i64,
+    /// How many rows of a list are read of the history before what was read is recorded.
+    pub history_rows_max: usize,
     /// A mark price is recorded with other news, or when the last on record is this old.
     pub price_stride_ms: i64,
     /// What the exchange says of a position that differs is recorded again when it was last this long ago, even if it
@@ -51,6 +57,8 @@ impl Default for Policy {
             quiet_symbols_per_cycle: 2,
             quiet_again_after_ms: 30 * MINUTE_MS,
             cursor_stride_ms: 10 * MINUTE_MS,
+            history_after_ms: 7 * DAY_MS,
+            history_rows_max: 5_000,
             price_stride_ms: 60 * MINUTE_MS,
             position_stride_ms: 60 * MINUTE_MS,
             signal_window_before_ms: 2_000,

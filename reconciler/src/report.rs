@@ -6,6 +6,7 @@ use exchange_client::ErrorClass;
 use ledger_core::{AccountId, AnyFact, FillId, OrderClass, OrderKey, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewRepair, OutcomeCounts, Quarantine, RunId};
 
+use crate::catch_up::CaughtUp;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::Observation;
 use crate::plan::Plan;
@@ -80,6 +81,9 @@ pub struct CycleReport {
     pub counts: OutcomeCounts,
     /// How many ledger rows were, or would be, new, or told in more detail than before.
     pub income_new: usize,
+    /// The history that was caught up with before the present was looked at. Its first findings and repairs are among
+    /// those above; the journal has all.
+    pub history: CaughtUp,
     /// The checks: after repairing, or in an audit of the book as it is.
     pub verification: Verification,
     /// Requests sent.

@@ -116,8 +116,8 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
         return false;
     }
     match kind {
-        // Planning knows when these are covered.
-        DiscrepancyKind::HistoryExpired => false,
+        // Planning knows when these are covered, and the checks when they are filled.
+        DiscrepancyKind::HistoryExpired => verification.filled_gaps.contains(&known.entry.key),
         DiscrepancyKind::UnconfirmedFill => {
             let walk = close.and_then(|close| close.fills.as_ref().ok());
             walk.is_some_and(|walk| ms("at").is_some_and(|at| walk.window.since().as_ms() <= at))

@@ -20,6 +20,8 @@ CREATE TABLE engine_signals (
 ) STRICT;
 CREATE INDEX engine_signals_ts_symbol ON engine_signals (account_id, ts, symbol);
 CREATE INDEX engine_signals_concluded ON engine_signals (account_id, ts) WHERE skipped IN ('never_sent', 'rejected');
+CREATE INDEX engine_signals_awaited ON engine_signals (account_id, ts, signal_id)
+    WHERE restored = 0 AND (skipped IS NULL OR skipped = 'sent_after_all');
 
 CREATE TABLE order_intents (
     account_id TEXT NOT NULL REFERENCES accounts,

@@ -7,7 +7,7 @@ use ledger_core::{
 
 use super::Open;
 use super::fixtures::{at, by, commit, main_account, order, prepare, rest, symbol};
-use crate::filter::{IntentFilter, Scope, SignalFilter};
+use crate::filter::{IntentFilter, Scope, SignalFilter, SignalOutlook};
 use crate::page::PageRequest;
 
 /// Signals taken for never sent and intents on record as rejected can be listed, and those among them whose order the
@@ -81,11 +81,14 @@ pub async fn what_is_concluded_and_contradicted_is_listed(open: Open<'_>) {
         let page = store.signals(&filter, &PageRequest::first(100)).await.unwrap();
         page.items.into_iter().map(|signal| signal.fact.signal_id.to_string()).collect::<Vec<_>>()
     };
-    let concluded = SignalFilter { concluded_only: true, ..all.clone() };
+    let concluded = SignalFilter { outlook: Some(SignalOutlook::Concluded), ..all.clone() };
     assert_eq!(signals(concluded.clone()).await, ["alone", "named"]);
-    assert_eq!(signals(SignalFilter { with_order_only: true, ..concluded.clone() }).await, ["named"]);
-    assert_eq!(signals(SignalFilter { without_order_only: true, ..concluded }).await, ["alone"]);
-    assert_eq!(signals(SignalFilter { with_order_only: true, ..all }).await, ["by-bot", "named", "plain"]);
+    assert_eq!(signals(SignalFilter { named_by_order: Some(true), ..concluded.clone() }).await, ["named"]);
+    assert_eq!(signals(SignalFilter { named_by_order: Some(false), ..concluded }).await, ["alone"]);
+    assert_eq!(signals(SignalFilter { named_by_order: Some(true), ..all.clone() }).await, ["by-bot", "named", "plain"]);
+    let awaited = SignalFilter { outlook: Some(SignalOutlook::Awaited), ..all };
+    assert_eq!(signals(awaited.clone()).await, ["back", "plain"]);
+    assert_eq!(signals(SignalFilter { named_by_order: Some(false), ..awaited }).await, ["back"]);
     let filter = IntentFilter { contradicted_only: true, ..IntentFilter::from(Scope::account(main_account())) };
     let page = store.intents(&filter, &PageRequest::first(100)).await.unwrap();
     let contradicted: Vec<_> = page.items.iter().map(|intent| intent.fact.client_order_id.as_str()).collect();

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use ledger_core::{AnyFact, ClientOrderId, EngineLabel, OrderStatus, Side};
+use ledger_core::{AnyFact, ClientOrderId, EngineLabel, OrderStatus, Side, Signal, Sourced};
 
 use super::Open;
 use super::fixtures::{at, commit, fill, fills, main_account, new_account, of_order, order, prepare, rest, symbol};
 use super::history::History;
 use crate::error::StoreError;
-use crate::filter::{DiscrepancyFilter, FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, TripFilter};
+use crate::filter::{
+    DiscrepancyFilter, FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, SignalOutlook, TripFilter,
+};
 use crate::page::{Direction, Page, PageRequest};
 use crate::repository::StoreResult;
 
@@ -60,23 +62,43 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
         _ => None,
     });
     statements.extend([rest(AnyFact::Order(untimed)), rest(AnyFact::Order(second))]);
+    // A signal that the bot skipped, and one that was restored: no order is awaited after them.
+    let decided = statements.iter().find_map(|statement| match &statement.fact {
+        AnyFact::Signal(signal) => Some(signal.clone()),
+        _ => None,
+    });
+    if let Some(signal) = decided {
+        let skipped = Signal {
+            signal_id: "skipped".parse().unwrap(),
+            skipped: Some("risk".parse().unwrap()),
+            restored: false,
+            ..signal.clone()
+        };
+        let restored = Signal { signal_id: "restored".parse().unwrap(), skipped: None, restored: true, ..signal };
+        statements.extend([rest(AnyFact::Signal(skipped)), rest(AnyFact::Signal(restored))]);
+    }
     commit(store, statements).await;
     let scope = Scope::account(main_account());
     let signals = SignalFilter::from(scope.clone());
     check("signals", async |page| store.signals(&signals, &page).await).await;
     let orders = OrderFilter::from(scope.clone());
     check("orders", async |page| store.orders(&orders, &page).await).await;
-    // Signals that no order names, counted from the lists themselves.
+    // Signals that await an order, counted from the lists themselves.
     let named: std::collections::BTreeSet<_> = {
         let orders = store.orders(&orders, &PageRequest::first(100_000)).await.unwrap().items;
         orders.into_iter().filter_map(|order| order.order.fact.signal_id).collect()
     };
     let all = store.signals(&signals, &PageRequest::first(100_000)).await.unwrap().items;
-    let alone: Vec<_> = all.iter().filter(|signal| !named.contains(&signal.fact.signal_id)).cloned().collect();
+    let awaits = |signal: &&Sourced<Signal>| {
+        let fact = &signal.fact;
+        !named.contains(&fact.signal_id) && fact.skipped.is_none() && !fact.restored
+    };
+    let alone: Vec<_> = all.iter().filter(awaits).cloned().collect();
     assert!(!alone.is_empty() && alone.len() < all.len(), "{} of {}", alone.len(), all.len());
-    let without_order = SignalFilter { without_order_only: true, ..signals.clone() };
-    assert_eq!(store.signals(&without_order, &PageRequest::first(100_000)).await.unwrap().items, alone);
-    check("signals without order", async |page| store.signals(&without_order, &page).await).await;
+    let awaiting =
+        SignalFilter { named_by_order: Some(false), outlook: Some(SignalOutlook::Awaited), ..signals.clone() };
+    assert_eq!(store.signals(&awaiting, &PageRequest::first(100_000)).await.unwrap().items, alone);
+    check("signals that await an order", async |page| store.signals(&awaiting, &page).await).await;
     let all_fills = FillFilter::from(scope.clone());
     check("fills", async |page| store.fills(&all_fills, &page).await).await;
     check("cancels", async |page| store.cancels(&scope, &page).await).await;

@@ -8,7 +8,7 @@ use ledger_core::{
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
-    Scope, SignalFilter, SyncCursor,
+    Scope, SignalFilter, SignalOutlook, SyncCursor,
 };
 
 use crate::book::Book;
@@ -192,13 +192,16 @@ impl BookReader<'_> {
 
     /// The signals that no order names, with the orders and intents of their moments.
     async fn read_signals(&self, view: &mut BookView) -> Result<(), ReconcileError> {
-        let filter = SignalFilter { without_order_only: true, ..SignalFilter::from(self.scope()) };
-        // All of them: one that was not read would look as if it had its order by now.
+        let filter = SignalFilter {
+            named_by_order: Some(false),
+            outlook: Some(SignalOutlook::Awaited),
+            ..SignalFilter::from(self.scope())
+        };
+        // All of them: one that was not read would look as if it had its order by now. One that the bot skipped says itself
+        // why no order follows; a restored one is no decision of the bot's.
         let mut signals: Vec<Sourced<Signal>> = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
             self.book.signals.signals(&filter, page).await.doing("reading the signals")
         });
-        // One that the bot skipped says itself why no order follows; a restored one is no decision of the bot's.
-        signals.retain(|signal| signal.fact.skip_reason().is_none() && !signal.fact.restored);
         let concluded = self.read_concluded().await?;
         for signal in &concluded {
             let signal_id = Some(signal.fact.signal_id.clone());
@@ -251,11 +254,11 @@ impl BookReader<'_> {
     /// The signals of which it was concluded that no order follows: those that an order names all the same, and those so
     /// young that one may still turn up.
     async fn read_concluded(&self) -> Result<Vec<Sourced<Signal>>, ReconcileError> {
-        let concluded = SignalFilter { concluded_only: true, ..SignalFilter::from(self.scope()) };
-        let named = SignalFilter { with_order_only: true, ..concluded.clone() };
+        let concluded = SignalFilter { outlook: Some(SignalOutlook::Concluded), ..SignalFilter::from(self.scope()) };
+        let named = SignalFilter { named_by_order: Some(true), ..concluded.clone() };
         let since = self.now.saturating_add_ms(-self.policy.absence_age_max_ms);
         let scope = Scope { since: Some(since), ..self.scope() };
-        let young = SignalFilter { scope, without_order_only: true, ..concluded };
+        let young = SignalFilter { scope, named_by_order: Some(false), ..concluded };
         let mut signals = Vec::new();
         for filter in [named, young] {
             signals.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
@@ -428,6 +431,26 @@ impl BookReader<'_> {
         until: TimestampMs,
     ) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
         self.fills(self.stretch(Some(symbol), since.saturating_add_ms(-1_000), until)).await
+    }
+
+    /// Whether the book has any fill of a symbol.
+    pub(super) async fn has_fills(&self, symbol: &Symbol) -> Result<bool, ReconcileError> {
+        let filter = FillFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
+        let first = self.book.fills.fills(&filter, &PageRequest::first(1)).await.doing("reading the fills")?;
+        Ok(!first.items.is_empty())
+    }
+
+    /// The book's fills of a symbol after an instant, unless they are many.
+    pub(super) async fn few_fills_after(
+        &self,
+        symbol: &Symbol,
+        after: TimestampMs,
+    ) -> Result<Option<Vec<Fill>>, ReconcileError> {
+        let stretch = self.stretch(Some(symbol), after.saturating_add_ms(1), TimestampMs::MAX);
+        let page = self.book.fills.fills(&FillFilter::from(stretch), &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = page.doing("reading the fills")?;
+        let fills = page.items.into_iter().map(|fill| fill.fact).collect();
+        Ok(page.next.is_none().then_some(fills))
     }
 
     /// A fill of the book.

@@ -23,9 +23,9 @@ const ROUNDS_MAX: usize = 3;
 const RECENT_MS: i64 = 3_600_000;
 
 /// By how much a list may date a fill later than the fill's own list does.
-const FIRST_MARGIN_MS: i64 = 60_000;
+pub(super) const FIRST_MARGIN_MS: i64 = 60_000;
 
-type Fills = BTreeMap<FillKey, Stated<Fill>>;
+pub(super) type Fills = BTreeMap<FillKey, Stated<Fill>>;
 
 pub(super) struct CloseLook<'a> {
     pub(super) exchange: &'a dyn ExchangeReader,
@@ -51,6 +51,9 @@ impl CloseLook<'_> {
         let conditional = walk_orders(self.exchange, OrderClass::Conditional, Some(self.symbol), span).await;
         let mut span = self.span(seen, FILLS, seen.venue.trades.retention_ms)?;
         span.begin_no_earlier_than(first_mention(seen, self.symbol, &span));
+        if span.continuity == Continuity::First {
+            span.begin_where_covered(&seen.book.coverage, self.symbol, self.reader.policy.overlap_ms);
+        }
         let mut book_fills = BTreeMap::new();
         let (fills, positions) = match self.fills_around_positions(seen, span, &mut book_fills).await? {
             Ok((fills, positions)) => (Ok(fills), positions),
@@ -142,7 +145,7 @@ impl CloseLook<'_> {
         self.collect(next.map_or(TradeQuery::Window(recent), TradeQuery::FromId), rows).await
     }
 
-    async fn collect(&self, query: TradeQuery, rows: &mut Fills) -> Result<(), ExchangeError> {
+    pub(super) async fn collect(&self, query: TradeQuery, rows: &mut Fills) -> Result<(), ExchangeError> {
         let mut next = Some(query);
         while let Some(query) = next {
             let page = self.exchange.fetch_my_trades(self.symbol.clone(), query).await?;
@@ -243,21 +246,24 @@ fn is_explained(
         let missing = rows.values().map(|row| &row.entity).filter(|fill| {
             fill.position_side.unwrap_or(PositionSide::Net) == side && !book_fills.contains_key(&fill.key)
         });
-        // What an order executed beyond its fills is in the book's position already; its fills take that place.
-        let residuals = seen.book.orders.values().filter(|known| {
-            let order = &known.order.fact;
-            order.key.symbol == *symbol && order.position_side.unwrap_or(PositionSide::Net) == side
-        });
-        let residuals = residuals.filter_map(|known| Some((known.order.fact.side, known.residual_qty?)));
-        let booked = seen.book.qty(symbol, side);
-        let mut reached = Some(booked);
-        for (side, qty) in residuals {
-            let signed = if side == Side::Buy { -qty } else { qty };
-            reached = reached.and_then(|sum| sum.checked_add(signed).ok());
-        }
+        let mut reached = without_residuals(seen, symbol, side);
         for fill in missing {
             reached = reached.and_then(|sum| sum.checked_add(fill.signed_qty()).ok());
         }
         reached == Some(stated.map_or(Decimal::ZERO, |stated| stated.qty))
+    })
+}
+
+/// The book's position by its fills alone: what an order executed beyond its fills is in the book's position already, and
+/// its fills take that place. `None` when it does not fit.
+pub(super) fn without_residuals(seen: &Observation, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
+    let residuals = seen.book.orders.values().filter(|known| {
+        let order = &known.order.fact;
+        order.key.symbol == *symbol && order.position_side.unwrap_or(PositionSide::Net) == side
+    });
+    let mut residuals = residuals.filter_map(|known| Some((known.order.fact.side, known.residual_qty?)));
+    residuals.try_fold(seen.book.qty(symbol, side), |sum, (side, qty)| {
+        let signed = if side == Side::Buy { -qty } else { qty };
+        sum.checked_add(signed).ok()
     })
 }

@@ -9,6 +9,7 @@
 
 mod book_view;
 mod close_look;
+mod history;
 pub(crate) mod suspects;
 mod walk;
 
@@ -20,8 +21,9 @@ use ledger_store::{Account, ExchangeIdentity, SyncCursor};
 
 use self::book_view::BookReader;
 use self::close_look::CloseLook;
+pub(crate) use self::history::{HistoryLook, Stretch};
 use self::suspects::{Suspect, quiet_symbols, suspects};
-pub(crate) use self::walk::reached;
+pub(crate) use self::walk::{complete_up_to, reached};
 use self::walk::{span, walk_force_orders, walk_income, walk_orders};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
@@ -71,13 +73,7 @@ pub async fn observe(
     options: &ObserveOptions,
     policy: &Policy,
 ) -> Result<Observation, ReconcileError> {
-    let account = book.accounts.account(account_id).await.doing("reading the account")?;
-    let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
-    let identity = exchange.account_identity().await.map_err(ReconcileError::Exchange)?;
-    check_identity(&account, &identity)?;
-    let before = clock.now();
-    let now = exchange.server_time().await.map_err(ReconcileError::Exchange)?;
-    let reading = clock_reading(before, clock.now(), now);
+    let Greeting { account, identity, now, clock: reading } = greet(exchange, book, clock, account_id).await?;
     let cursors = book.sync.cursors(account_id).await.doing("reading the cursors")?;
 
     let venue = exchange.venue();
@@ -144,6 +140,30 @@ pub async fn observe(
         seen.instruments = Some(exchange.fetch_instruments().await);
     }
     Ok(seen)
+}
+
+/// Who answers, and when.
+struct Greeting {
+    account: Account,
+    identity: AccountIdentity,
+    now: TimestampMs,
+    clock: ClockReading,
+}
+
+async fn greet(
+    exchange: &dyn ExchangeReader,
+    book: &Book,
+    clock: &dyn Clock,
+    account_id: &AccountId,
+) -> Result<Greeting, ReconcileError> {
+    let account = book.accounts.account(account_id).await.doing("reading the account")?;
+    let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
+    let identity = exchange.account_identity().await.map_err(ReconcileError::Exchange)?;
+    check_identity(&account, &identity)?;
+    let before = clock.now();
+    let now = exchange.server_time().await.map_err(ReconcileError::Exchange)?;
+    let clock = clock_reading(before, clock.now(), now);
+    Ok(Greeting { account, identity, now, clock })
 }
 
 fn check_identity(account: &Account, identity: &AccountIdentity) -> Result<(), ReconcileError> {

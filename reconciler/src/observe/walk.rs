@@ -2,8 +2,9 @@
 
 use exchange_client::{ExchangeReader, Page, Stated, TimeWindow, UnreadableRow, WindowQuery};
 use ledger_core::{Income, Order, OrderClass, Symbol, TimestampMs};
-use ledger_store::SyncCursor;
+use ledger_store::{CoverageSpan, SyncCursor};
 
+use super::FILLS;
 use crate::error::ReconcileError;
 use crate::observation::{Asked, Continuity, Walk};
 
@@ -20,6 +21,19 @@ pub(crate) fn reached(
     at.map(Some).ok_or_else(|| ReconcileError::Cursor { stream, position: cursor.position.clone() })
 }
 
+/// Where what is on record as complete ends, if it begins at `since` at the latest.
+pub(crate) fn complete_up_to(
+    coverage: &[CoverageSpan],
+    stream: &str,
+    symbol: Option<&Symbol>,
+    since: TimestampMs,
+) -> TimestampMs {
+    let of_all = |span: &&CoverageSpan| span.symbol.is_none() || span.symbol.as_ref() == symbol;
+    let mut spans: Vec<_> = coverage.iter().filter(|span| span.stream == stream).filter(of_all).collect();
+    spans.sort_by_key(|span| span.since);
+    spans.into_iter().fold(since, |reached, span| if span.since <= reached { reached.max(span.until) } else { reached })
+}
+
 /// What to walk through.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
@@ -28,6 +42,8 @@ pub(super) struct Span {
     pub(super) continuity: Continuity,
     /// The oldest instant that the venue answers for.
     pub(super) oldest: TimestampMs,
+    /// After how many rows a walk stops, wherever that is.
+    pub(super) rows_max: usize,
 }
 
 /// From `begin` on, or as far back as the venue answers.
@@ -47,15 +63,45 @@ pub(super) fn span(
         // Told to begin later than where the last walk ended, the cursor has to stay, or the time between is never read.
         _ => Continuity::Apart,
     };
-    Span { window: TimeWindow::up_to(now, since), now, continuity, oldest }
+    Span { window: TimeWindow::up_to(now, since), now, continuity, oldest, rows_max: usize::MAX }
 }
 
 impl Span {
+    /// The part of it that ends at `until`, or where `rows_max` rows are reached. `None` when it begins later.
+    pub(super) fn first_part(mut self, until: TimestampMs, rows_max: usize) -> Option<Self> {
+        if self.window.since() >= until {
+            return None;
+        }
+        self.window = TimeWindow::up_to(until, self.window.since());
+        self.rows_max = rows_max;
+        Some(self)
+    }
+
+    /// Ends the walk before the next question when it has read enough. A question that begins where the walk began is one
+    /// that was too large, and is asked again in smaller steps.
+    fn ends_before(&mut self, next: &WindowQuery, row_count: usize) -> bool {
+        let ends = row_count >= self.rows_max && next.window.since() > self.window.since();
+        if ends {
+            self.window = TimeWindow::up_to(next.window.since().saturating_add_ms(-1), self.window.since());
+        }
+        ends
+    }
+
     /// Leaves out what is known to hold nothing. What lies before counts as read.
     pub(super) fn begin_no_earlier_than(&mut self, first: Option<TimestampMs>) {
         if let Some(first) = first.filter(|first| *first > self.window.since()) {
             self.window = TimeWindow::up_to(self.window.until(), first);
             self.oldest = self.window.since();
+        }
+    }
+
+    /// Begins a little before what is on record as complete ends, where it is complete from the beginning on. What lies
+    /// before can still be asked for.
+    pub(super) fn begin_where_covered(&mut self, coverage: &[CoverageSpan], symbol: &Symbol, overlap_ms: i64) {
+        let end = complete_up_to(coverage, FILLS, Some(symbol), self.window.since());
+        let since = end.saturating_add_ms(-overlap_ms);
+        if since > self.window.since() {
+            self.window = TimeWindow::up_to(self.window.until(), since);
         }
     }
 
@@ -68,10 +114,13 @@ pub(super) async fn walk_orders(
     exchange: &dyn ExchangeReader,
     class: OrderClass,
     symbol: Option<&Symbol>,
-    span: Span,
+    mut span: Span,
 ) -> Asked<Walk<Order>> {
     let (mut rows, mut unreadable, mut next) = (Vec::new(), Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
+        if span.ends_before(&query, rows.len()) {
+            break;
+        }
         let page = exchange.fetch_orders(class, symbol.cloned(), query).await?;
         rows.extend(page.rows);
         unreadable.extend(page.unreadable);
@@ -80,9 +129,12 @@ pub(super) async fn walk_orders(
     Ok(span.walk(rows, unreadable))
 }
 
-pub(super) async fn walk_force_orders(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Order>> {
+pub(super) async fn walk_force_orders(exchange: &dyn ExchangeReader, mut span: Span) -> Asked<Walk<Order>> {
     let (mut rows, mut unreadable, mut next) = (Vec::new(), Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
+        if span.ends_before(&query, rows.len()) {
+            break;
+        }
         let page = exchange.fetch_force_orders(None, query).await?;
         rows.extend(page.rows);
         unreadable.extend(page.unreadable);
@@ -91,9 +143,12 @@ pub(super) async fn walk_force_orders(exchange: &dyn ExchangeReader, span: Span)
     Ok(span.walk(rows, unreadable))
 }
 
-pub(super) async fn walk_income(exchange: &dyn ExchangeReader, span: Span) -> Asked<Walk<Income>> {
+pub(super) async fn walk_income(exchange: &dyn ExchangeReader, mut span: Span) -> Asked<Walk<Income>> {
     let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
+        if span.ends_before(&query, rows.len()) {
+            break;
+        }
         let Page { rows: page, next: following, .. } = exchange.fetch_income(query).await?;
         rows.extend(page);
         next = following;

@@ -14,6 +14,7 @@ mod anchor;
 mod candidates;
 mod exits;
 mod fills;
+mod history;
 mod intents;
 mod labels;
 mod older_fills;
@@ -36,6 +37,7 @@ use self::account::{plan_account, plan_clock, plan_position_mode};
 use self::candidates::Candidates;
 use self::exits::plan_unexplained;
 use self::fills::plan_fills;
+pub(crate) use self::history::plan_history;
 pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
 use self::labels::{Labels, plan_labels};
@@ -47,6 +49,7 @@ use self::positions::{RecordContext, beyond_range, plan_positions};
 pub(crate) use self::restored::is_restored_id;
 pub(crate) use self::signals::is_concluded;
 use self::signals::plan_signals;
+pub(crate) use self::streams::gap_on_record;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -192,20 +195,24 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
 
 fn plan_failed_queries(observation: &Observation, plan: &mut Plan) {
     for (symbol, what, error) in observation.failed_queries() {
-        let evidence = format!("{what} could not be read: {}", one_line(error));
-        let subject = Subject::Query(what);
-        let known =
-            DiscrepancyKey { kind: DiscrepancyKind::QueryFailed.as_str().to_owned(), fingerprint: subject.to_string() };
-        // Lost answers and overloads pass; a plain no, or the same trouble as the last time, stays.
-        let may_pass = matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Throttled | ErrorClass::Clock);
-        let stays = !may_pass || observation.book.discrepancy(&known).is_some();
-        let outlook = if stays { Outlook::Stays } else { Outlook::Waits };
-        let finding = Finding::new(DiscrepancyKind::QueryFailed, symbol.as_ref(), subject, outlook, evidence);
+        let finding = failed_query(observation, symbol.as_ref(), what, error);
         match symbol {
             Some(symbol) => plan.symbol(&symbol).find(finding),
             None => plan.account_findings.push(finding),
         }
     }
+}
+
+fn failed_query(observation: &Observation, symbol: Option<&Symbol>, what: String, error: &ExchangeError) -> Finding {
+    let evidence = format!("{what} could not be read: {}", one_line(error));
+    let subject = Subject::Query(what);
+    let known =
+        DiscrepancyKey { kind: DiscrepancyKind::QueryFailed.as_str().to_owned(), fingerprint: subject.to_string() };
+    // Lost answers and overloads pass; a plain no, or the same trouble as the last time, stays.
+    let may_pass = matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Throttled | ErrorClass::Clock);
+    let stays = !may_pass || observation.book.discrepancy(&known).is_some();
+    let outlook = if stays { Outlook::Stays } else { Outlook::Waits };
+    Finding::new(DiscrepancyKind::QueryFailed, symbol, subject, outlook, evidence)
 }
 
 /// An error with its sources.

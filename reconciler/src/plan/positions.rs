@@ -80,6 +80,26 @@ fn plan_position(
     Ok(())
 }
 
+/// Restores the records behind new fills of the past, where `held` is what they led to. Where the exchange realized
+/// something from what had nothing to close, something else was held: then nothing is concluded.
+pub(super) fn restore_records(
+    context: &RecordContext<'_>,
+    symbol: &Symbol,
+    side: PositionSide,
+    held: Decimal,
+    symbol_plan: &mut SymbolPlan,
+) {
+    let close = context.observation.symbols.get(symbol);
+    let Some(walk) = close.and_then(|close| close.fills.as_ref().ok()) else { return };
+    let fills = walk.in_fold_order();
+    let Ok(flow) = Flow::new(fills.iter().copied(), side, held) else { return };
+    let realizes = |step: &Move<'_>| step.fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
+    if flow.moves.iter().any(|step| realizes(step) && !step.closes()) {
+        return;
+    }
+    Records { context: *context, now: context.observation.asked_at, answers: None }.restore(&flow, false, symbol_plan);
+}
+
 /// What becomes of a symbol whose quantities do not fit: the others are reconciled all the same.
 pub(super) fn beyond_range(symbol: &Symbol, side: PositionSide, error: MathError) -> Finding {
     let evidence =

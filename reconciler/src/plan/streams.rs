@@ -14,7 +14,7 @@ use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
 use crate::observation::{Continuity, Observation};
-use crate::observe::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
+use crate::observe::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, Stretch, complete_up_to, reached};
 use crate::policy::Policy;
 
 /// What a walk adds to a stream.
@@ -118,7 +118,10 @@ fn is_due(
 /// The ledger names every trade of all symbols: where it was read without a gap and every trade that it names is in the
 /// book or planned, the fills of all symbols are complete, without having been asked for.
 fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<CoverageSpan> {
-    let all_answered = observation.symbols.values().all(|close| close.fills.is_ok());
+    let mut mentioned = observation.stated_orders().map(|row| &row.entity.key.symbol);
+    let all_answered = observation.symbols.values().all(|close| close.fills.is_ok())
+        && !mentioned
+            .any(|symbol| !observation.symbols.contains_key(symbol) && observation.book.has_unanswered(symbol));
     let orders_are_read = observation.orders.as_ref().is_ok_and(|walk| walk.unreadable.is_empty());
     let is_whole = observation.scope.is_empty() && orders_are_read && all_answered;
     // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
@@ -126,6 +129,36 @@ fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<Cover
         observation.unfilled().map(|row| row.time.at).min().map_or(income.settled, |at| at.min(income.settled));
     let fills = Reach { stream: FILLS, symbol: None, settled, ..*income };
     if is_whole { fills.coverage(CoverageGrade::Inferred) } else { None }
+}
+
+/// How far a piece of history reaches. It is read piece by piece so that stopping costs no more than one, so each moves
+/// the cursors, whatever it held.
+pub(super) fn plan_history_streams(stretch: &Stretch, plan: &mut Plan) -> Result<(), ReconcileError> {
+    let observation = &stretch.seen;
+    let until = stretch.window.until();
+    let orders = observation.orders.iter().map(|walk| (ORDERS, walk.window, walk.continuity));
+    let income = observation.income.iter().map(|walk| (INCOME, walk.window, walk.continuity));
+    for (stream, window, continuity) in orders.chain(income) {
+        let reach = Reach { stream, symbol: None, since: window.since(), settled: until, continuity };
+        plan.account_findings.extend(continuity.expired().map(|gap| history_expired(stream, None, gap)));
+        plan.account_cursors.extend(reach.cursor());
+        plan.account_coverage.extend(reach.coverage(CoverageGrade::Asked));
+        if stream == INCOME {
+            plan.account_coverage.extend(inferred_fills(observation, &reach));
+        }
+    }
+    for (symbol, close) in &observation.symbols {
+        let Ok(walk) = &close.fills else { continue };
+        let (since, continuity) = (walk.window.since(), walk.continuity);
+        let reach = Reach { stream: FILLS, symbol: Some(symbol), since, settled: until, continuity };
+        let reached = reached(&observation.book.cursors, FILLS, Some(symbol))?;
+        let symbol_plan = plan.symbol(symbol);
+        if reached.is_none_or(|reached| reached < until) {
+            symbol_plan.cursors.extend(reach.cursor());
+        }
+        symbol_plan.coverage.extend(reach.coverage(CoverageGrade::Asked));
+    }
+    Ok(())
 }
 
 fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Plan) -> Result<(), ReconcileError> {
@@ -144,8 +177,9 @@ fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Pl
             });
             // Fills are only asked for where something seems missing. The ledger names every trade of all symbols, so as
             // long as that was read without a gap, nothing was missed in the meantime.
-            let is_watched = observation.income.as_ref().is_ok_and(|walk| walk.continuity == Continuity::Resumed);
-            let expired = walk.continuity.expired().filter(|_| !is_watched);
+            let is_resumed = observation.income.as_ref().is_ok_and(|walk| walk.continuity == Continuity::Resumed);
+            let is_watched = |gap: &TimeWindow| is_resumed && !ledger_is_lost_in(observation, *gap);
+            let expired = walk.continuity.expired().filter(|gap| !is_watched(gap));
             let finding = expired.map(|gap| history_expired(FILLS, Some(symbol), gap));
             plan.symbol(symbol).findings.extend(finding);
         }
@@ -170,13 +204,30 @@ fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Pl
     Ok(())
 }
 
+/// Whether the ledger of some of this time could not be read in time, and nobody has brought it since.
+fn ledger_is_lost_in(observation: &Observation, gap: TimeWindow) -> bool {
+    let kind = DiscrepancyKind::HistoryExpired.as_str();
+    let known = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
+    known
+        .filter_map(|known| gap_on_record(&known.entry.evidence_json))
+        .any(|(stream, since, until)| stream == INCOME && since <= gap.until() && gap.since() <= until)
+}
+
+/// The stream and the stretch of time of which an earlier look said that it can no longer be read.
+pub(crate) fn gap_on_record(evidence_json: &str) -> Option<(String, TimestampMs, TimestampMs)> {
+    let evidence: Value = serde_json::from_str(evidence_json).ok()?;
+    let ms = |name: &str| TimestampMs::new(evidence.get(name)?.as_i64()?).ok();
+    Some((evidence.get("stream")?.as_str()?.to_owned(), ms("since")?, ms("until")?))
+}
+
 /// What lies between the previous walk of a stream and the oldest that the venue still answers for.
 fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Finding {
     let what = symbol.map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
     let (since, until) = (gap.since(), gap.until());
     let evidence = format!(
         "{what} from {since} to {until} ms were not read in time and the exchange does not answer for them any more; import \
-         its export files of that time, and acknowledge this once they are in the book"
+         its export files of that time: this closes once every wallet and every trade of that time adds up, else acknowledge \
+         it"
     );
     let subject = Subject::History(what, since);
     Finding::new(DiscrepancyKind::HistoryExpired, symbol, subject, Outlook::Stays, evidence)
@@ -242,37 +293,13 @@ fn covered_gaps(observation: &Observation, plan: &Plan) -> Vec<ledger_store::Dis
     let kind = DiscrepancyKind::HistoryExpired.as_str();
     let gaps = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
     gaps.filter(|known| {
-        let Ok(evidence) = serde_json::from_str::<Value>(&known.entry.evidence_json) else { return false };
-        let ms = |name: &str| evidence.get(name).and_then(Value::as_i64).and_then(|ms| TimestampMs::new(ms).ok());
-        let stream = evidence.get("stream").and_then(Value::as_str);
-        let (Some(stream), Some(since), Some(until)) = (stream, ms("since"), ms("until")) else { return false };
+        let Some((stream, since, until)) = gap_on_record(&known.entry.evidence_json) else { return false };
         let symbol = known.entry.symbol.as_ref();
-        is_covered(&observation.book.coverage, stream, symbol, since, until)
+        complete_up_to(&observation.book.coverage, &stream, symbol, since) >= until
             || (stream == FILLS && symbol.is_some_and(|symbol| is_anchored(observation, plan, symbol, until)))
     })
     .map(|known| known.entry.key.clone())
     .collect()
-}
-
-fn is_covered(
-    coverage: &[CoverageSpan],
-    stream: &str,
-    symbol: Option<&Symbol>,
-    since: TimestampMs,
-    until: TimestampMs,
-) -> bool {
-    let mut spans: Vec<&CoverageSpan> = coverage
-        .iter()
-        .filter(|span| span.stream == stream && (span.symbol.is_none() || span.symbol.as_ref() == symbol))
-        .collect();
-    spans.sort_by_key(|span| span.since);
-    let mut reached = since;
-    for span in spans {
-        if span.since <= reached {
-            reached = reached.max(span.until);
-        }
-    }
-    reached >= until
 }
 
 /// Whether what was held when the gap ended is stated.

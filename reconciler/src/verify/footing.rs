@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use exchange_client::{VenueFacts, WalletEffect};
-use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, TimestampMs};
+use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, MathError, TimestampMs};
 use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::wording::instant;
 /// How many of the latest changes of each wallet are compared.
 const SPANS_MAX: usize = 3;
 /// A wallet is stated a moment after it was asked for: rows of that moment may be in it already.
-const MOMENT_MS: i64 = 2_000;
+pub(super) const MOMENT_MS: i64 = 2_000;
 /// The digits after the point that ledger amounts have.
 const LEDGER_SCALE: u8 = 8;
 
@@ -62,8 +62,18 @@ pub(super) async fn check_footing(
             let [before, after] = pair else { continue };
             let rows = ledger_between(book, account, &asset, before.at, after.at).await?;
             let span = FootedSpan { asset: asset.clone(), since: before.at, until: after.at };
-            let moved = after.wallet.checked_sub(before.wallet)?;
-            if footing.compare(&span, moved, &rows)? {
+            // One wallet that cannot be added up keeps no other from being checked.
+            let foots = after.wallet.checked_sub(before.wallet).and_then(|moved| footing.compare(&span, moved, &rows));
+            let foots = foots.unwrap_or_else(|error| {
+                let reason = format!(
+                    "{asset} between {} and {}: its amounts cannot be added up exactly ({error})",
+                    instant(span.since),
+                    instant(span.until)
+                );
+                footing.unclear.push(reason);
+                false
+            });
+            if foots {
                 verification.footed.push(span);
             }
         }
@@ -71,7 +81,7 @@ pub(super) async fn check_footing(
     for UnfootedSpan { span, moved } in unfooted_on_record(extent) {
         if !verification.footed.contains(&span) {
             let rows = ledger_between(book, account, &span.asset, span.since, span.until).await?;
-            if foots(&rows, span.since, span.until, moved)? {
+            if foots(&rows, span.since, span.until, moved).unwrap_or(false) {
                 verification.footed.push(span);
             }
         }
@@ -97,7 +107,7 @@ struct Footing<'a> {
 
 impl Footing<'_> {
     /// Compares one span, and answers whether it foots.
-    fn compare(&mut self, span: &FootedSpan, moved: Decimal, rows: &[Income]) -> Result<bool, ReconcileError> {
+    fn compare(&mut self, span: &FootedSpan, moved: Decimal, rows: &[Income]) -> Result<bool, MathError> {
         let FootedSpan { asset, since, until } = span;
         if let Some((from, to)) = self.unread.iter().find(|(from, to)| *until > *from && *since < *to) {
             self.unclear.push(format!(
@@ -246,7 +256,7 @@ fn unfooted_on_record(extent: Extent<'_>) -> Vec<UnfootedSpan> {
         .collect()
 }
 
-async fn ledger_between(
+pub(super) async fn ledger_between(
     book: &Book,
     account: &AccountId,
     asset: &Asset,
@@ -273,7 +283,12 @@ async fn ledger_between(
 }
 
 /// Whether the rows add up to the change, for a beginning and an end within the moment in which each wallet was stated.
-fn foots(rows: &[Income], since: TimestampMs, until: TimestampMs, moved: Decimal) -> Result<bool, ReconcileError> {
+pub(super) fn foots(
+    rows: &[Income],
+    since: TimestampMs,
+    until: TimestampMs,
+    moved: Decimal,
+) -> Result<bool, MathError> {
     let moments = |at: TimestampMs| {
         let end = at.saturating_add_ms(MOMENT_MS);
         let mut moments: Vec<TimestampMs> =
@@ -295,7 +310,7 @@ fn foots(rows: &[Income], since: TimestampMs, until: TimestampMs, moved: Decimal
     Ok(false)
 }
 
-fn sum<'a>(rows: impl Iterator<Item = &'a Income>) -> Result<Decimal, ReconcileError> {
+fn sum<'a>(rows: impl Iterator<Item = &'a Income>) -> Result<Decimal, MathError> {
     let mut sum = Decimal::ZERO;
     for row in rows {
         sum = sum.checked_add(row.amount)?;

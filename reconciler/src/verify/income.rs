@@ -24,7 +24,8 @@ pub(super) async fn check_income(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut comparing = Comparing { book, account, tally: Tally::of("row", extent.on_record()), untold: 0 };
+    let mut comparing =
+        Comparing { book, account, tally: Tally::of("row", extent.on_record()), untold: 0, beyond: None };
     let mut nameless = 0;
     let none = match extent {
         Extent::Look(observation) => {
@@ -36,11 +37,11 @@ pub(super) async fn check_income(
             let mut seen = BTreeSet::new();
             let mut told = Sums::default();
             for row in walk.rows.iter().map(|row| &row.entity).filter(|row| seen.insert(&row.key)) {
-                nameless += told.add(row, extent)?;
+                nameless += told.add(row, extent);
             }
             // What differed before is compared again, until it agrees: its rows may lie far behind this look's.
             for (row, stated) in on_record(extent) {
-                told.0.entry(row).or_insert((walk.asked_at, stated));
+                told.0.entry(row).or_insert((walk.asked_at, Some(stated)));
             }
             for (row, (_, stated)) in told.0 {
                 comparing.compare(&row, stated).await?;
@@ -52,10 +53,10 @@ pub(super) async fn check_income(
             "no row of the ledger is about a trade"
         }
     };
-    let Comparing { mut tally, untold, .. } = comparing;
+    let Comparing { mut tally, untold, beyond, .. } = comparing;
     let named = (nameless > 0).then(|| format!("{} that {} no fill", count(nameless, "row"), verb(nameless, "name")));
     let untold = (untold > 0).then(|| format!("the fills of {} say nothing of it", count(untold, "row")));
-    let beside = [named, untold].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let beside = [named, untold, beyond].into_iter().flatten().collect::<Vec<_>>().join(", ");
     let none = if beside.is_empty() { none.to_owned() } else { beside.clone() };
     tally.beside = (!beside.is_empty()).then_some(beside);
     tally.finish(CheckName::IncomeHasFills, &none, verification);
@@ -71,18 +72,18 @@ struct Row {
     asset: Asset,
 }
 
-/// The rows' times and sums.
+/// The rows' times and sums; no sum where it does not fit.
 #[derive(Default)]
-struct Sums(BTreeMap<Row, (TimestampMs, Decimal)>);
+struct Sums(BTreeMap<Row, (TimestampMs, Option<Decimal>)>);
 
 impl Sums {
     /// Adds a row, and answers how many rows about trades it leaves out for want of a name: one or none.
-    fn add(&mut self, income: &Income, extent: Extent<'_>) -> Result<usize, ReconcileError> {
+    fn add(&mut self, income: &Income, extent: Extent<'_>) -> usize {
         let income_type = &income.key.income_type;
         if !income_type.is(IncomeType::COMMISSION) && !income_type.is(IncomeType::REALIZED_PNL) {
-            return Ok(0);
+            return 0;
         }
-        let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { return Ok(1) };
+        let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { return 1 };
         if extent.covers(symbol) {
             let row = Row {
                 symbol: symbol.clone(),
@@ -90,10 +91,10 @@ impl Sums {
                 income_type: income_type.clone(),
                 asset: income.key.asset.clone(),
             };
-            let (_, sum) = self.0.entry(row).or_insert((income.time.at, Decimal::ZERO));
-            *sum = sum.checked_add(income.amount)?;
+            let (_, sum) = self.0.entry(row).or_insert((income.time.at, Some(Decimal::ZERO)));
+            *sum = sum.and_then(|sum| sum.checked_add(income.amount).ok());
         }
-        Ok(0)
+        0
     }
 }
 
@@ -106,7 +107,7 @@ async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<usi
         let page = comparing.book.income.income(&filter, &request).await.doing("reading the income")?;
         let read_to = page.items.last().map(|row| row.fact.time.at);
         for row in &page.items {
-            nameless += sums.add(&row.fact, extent)?;
+            nameless += sums.add(&row.fact, extent);
         }
         // The rows of a fill share its time, so those of earlier times are complete.
         let complete = match (&page.next, read_to) {
@@ -146,11 +147,17 @@ struct Comparing<'a> {
     tally: Tally<'a>,
     /// Rows whose fills are there and say nothing of the amount: nothing to compare with, and nothing that differs.
     untold: usize,
+    /// The first row of which amounts cannot be added up exactly: one of them keeps no other from being compared.
+    beyond: Option<String>,
 }
 
 impl Comparing<'_> {
-    async fn compare(&mut self, row: &Row, stated: Decimal) -> Result<(), ReconcileError> {
+    async fn compare(&mut self, row: &Row, stated: Option<Decimal>) -> Result<(), ReconcileError> {
         let Row { symbol, fill_id, income_type, asset } = row;
+        let Some(stated) = stated else {
+            self.cannot_add_up(row);
+            return Ok(());
+        };
         let (mut fill_count, mut booked) = (0, Decimal::ZERO);
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
@@ -166,7 +173,11 @@ impl Comparing<'_> {
                 self.untold += 1;
                 return Ok(());
             };
-            booked = booked.checked_add(amount)?;
+            let Ok(sum) = booked.checked_add(amount) else {
+                self.cannot_add_up(row);
+                return Ok(());
+            };
+            booked = sum;
         }
         // Sources do not agree on the sign of a fee: the ledger's counts, and the fold takes it.
         let is_signed = fill_count > 1 || !income_type.is(IncomeType::COMMISSION);
@@ -188,6 +199,13 @@ impl Comparing<'_> {
                 .with("amount", stated.to_string())
         });
         Ok(())
+    }
+
+    fn cannot_add_up(&mut self, row: &Row) {
+        let Row { symbol, fill_id, income_type, asset } = row;
+        self.beyond.get_or_insert_with(|| {
+            format!("{income_type} in {asset} of {symbol} trade {fill_id} cannot be added up exactly")
+        });
     }
 }
 

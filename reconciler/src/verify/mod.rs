@@ -10,6 +10,7 @@ mod book;
 mod check;
 mod executed;
 mod footing;
+mod gaps;
 mod income;
 mod positions;
 mod realized;
@@ -19,12 +20,13 @@ use std::collections::BTreeSet;
 
 use exchange_client::VenueFacts;
 use ledger_core::{AccountId, Asset, OrderKey, PositionSide, Symbol, TimestampMs};
-use ledger_store::Discrepancy;
+use ledger_store::{Discrepancy, DiscrepancyKey};
 
 pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, Severity, Verdict};
 use self::executed::check_executed;
 use self::footing::check_footing;
+use self::gaps::check_gaps;
 use self::income::check_income;
 use self::positions::check_positions;
 use self::realized::check_realized;
@@ -56,6 +58,8 @@ pub struct Verification {
     pub unfilled_orders: BTreeSet<OrderKey>,
     /// The stretches in which wallets changed by what their ledger rows add up to.
     pub footed: Vec<FootedSpan>,
+    /// The gaps in history on record that the book proves to be filled by now.
+    pub filled_gaps: Vec<DiscrepancyKey>,
     /// What only checking finds: average entries, realized profits, ledger rows, wallets; the first of each check.
     pub findings: Vec<Finding>,
 }
@@ -71,6 +75,32 @@ impl Verification {
         CheckCounts::of(&self.checks)
     }
 
+    /// How many comparisons of this name found no difference.
+    pub(crate) fn agreed(&self, name: CheckName) -> usize {
+        let mut named = self.checks.iter().filter(|check| check.name == name);
+        named.next().map_or(0, |check| match &check.verdict {
+            Verdict::Pass { compared } => *compared,
+            Verdict::Fail { compared, count, .. } => compared.saturating_sub(*count),
+            Verdict::NotCheckable { .. } => 0,
+        })
+    }
+
+    /// Counts what agreed before the present was looked at. What did not agree then is compared again.
+    pub(crate) fn add_agreed(&mut self, name: CheckName, agreed: usize) {
+        for check in self.checks.iter_mut().filter(|check| check.name == name && agreed > 0) {
+            match &mut check.verdict {
+                Verdict::Pass { compared } => {
+                    *compared += agreed;
+                    check.detail = format!("{}, and {agreed} of the history", check.detail);
+                }
+                Verdict::Fail { compared, .. } => *compared += agreed,
+                Verdict::NotCheckable { .. } => {
+                    *check = Check::pass(name, agreed, format!("{agreed} of the history"));
+                }
+            }
+        }
+    }
+
     /// Whether a check of this name compared something and found no difference.
     pub fn passed(&self, name: CheckName) -> bool {
         self.checks.iter().any(|check| check.name == name && matches!(check.verdict, Verdict::Pass { .. }))
@@ -83,6 +113,17 @@ impl Verification {
     fn not_checkable(&mut self, name: CheckName, reason: impl Into<String>) {
         self.checks.push(Check::not_checkable(name, reason));
     }
+}
+
+/// Compares the ledger rows of an observation with the book's fills, and nothing else.
+pub(crate) async fn check_ledger(
+    observation: &Observation,
+    book: &Book,
+    account: &AccountId,
+) -> Result<Verification, ReconcileError> {
+    let mut verification = Verification::default();
+    check_income(Extent::Look(observation), book, account, &mut verification).await?;
+    Ok(verification)
 }
 
 /// Compares the book as it is now with what was observed. Writes nothing.
@@ -101,6 +142,7 @@ pub async fn verify(
     check_realized(extent, book, account, &mut verification).await?;
     check_income(extent, book, account, &mut verification).await?;
     check_footing(extent, book, account, &mut verification).await?;
+    check_gaps(observation, book, account, &mut verification).await?;
     Ok(verification)
 }
 

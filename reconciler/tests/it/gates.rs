@@ -52,6 +52,11 @@ impl Gate {
         self.hit.load(Ordering::SeqCst)
     }
 
+    /// How many more calls go through.
+    pub(crate) fn calls_left(&self) -> usize {
+        self.calls_left.load(Ordering::SeqCst)
+    }
+
     /// Answers once somebody waits for ever.
     pub(crate) async fn stuck(&self) {
         self.stuck.notified().await;

@@ -4,7 +4,9 @@
 
 mod cases;
 mod cycle;
+mod effort;
 mod gates;
+mod history;
 mod restart;
 mod support;
 mod truth;

@@ -95,10 +95,7 @@ impl Scene {
         let report = house.reconciler().sync().await.unwrap();
         assert!(!report.leaves_discrepancies(), "{what}: {:#?}", report.left);
         assert_all_pass(&report);
-        let found = logical(house).await;
-        let first = found.lines().zip(self.expected.lines()).position(|(found, expected)| found != expected);
-        let around = first.map(|at| found.lines().skip(at.saturating_sub(15)).take(30).collect::<Vec<_>>().join("\n"));
-        assert!(found == self.expected, "{what}: {around:?}");
+        assert_same(&logical(house).await, &self.expected, what);
         if seam != Seam::Exchange {
             assert_eq!(repairs(house).await, self.repairs, "{what}: journaled once each");
         }
@@ -106,7 +103,7 @@ impl Scene {
 }
 
 /// Everything that the book says, without numbers and times of the journal.
-async fn logical(house: &House) -> String {
+pub(crate) async fn logical(house: &House) -> String {
     let scope = Scope::account(house.account.clone());
     let all = PageRequest::first(1_000);
     let fills = house.store.fills(&FillFilter::from(scope.clone()), &all).await.unwrap().items;
@@ -120,8 +117,17 @@ async fn logical(house: &House) -> String {
     format!("{fills:#?}{orders:#?}{signals:#?}{trips:#?}{open:#?}{held:#?}")
 }
 
+/// Shows where two books part.
+#[track_caller]
+pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
+    let mut pairs = found.lines().zip(expected.lines());
+    let first = pairs.position(|(found, expected)| found != expected).unwrap_or_default();
+    let around = |text: &str| text.lines().skip(first.saturating_sub(25)).take(40).collect::<Vec<_>>().join("\n");
+    assert!(found == expected, "{what}: found\n{}\ninstead of\n{}", around(found), around(expected));
+}
+
 /// What the journal says was repaired.
-async fn repairs(house: &House) -> Vec<String> {
+pub(crate) async fn repairs(house: &House) -> Vec<String> {
     let repairs = house.store.repairs(&house.account.clone().into(), &PageRequest::first(100)).await.unwrap().items;
     let mut repairs: Vec<_> = repairs.into_iter().map(|repair| format!("{} {}", repair.kind, repair.cause)).collect();
     repairs.sort();

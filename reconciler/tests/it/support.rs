@@ -95,6 +95,11 @@ impl House {
         self.with_book(folder, store)
     }
 
+    /// Some time from now.
+    pub(crate) fn clock_at(&self, offset_ms: i64) -> TimestampMs {
+        self.clock.now().saturating_add_ms(offset_ms)
+    }
+
     /// The exchange with something in between.
     pub(crate) fn adapter_over(&self, transport: impl Transport + 'static) -> BinanceUsdm {
         adapter(Arc::new(transport), &self.clock, &self.base_url)

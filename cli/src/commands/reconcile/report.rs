@@ -148,6 +148,16 @@ fn tell(
     let closely = count(report.symbols.len() as u64, "symbol");
     let cost = format!("{} of weight {}", count(report.requests, "request"), report.weight);
     output.titled("Looked at", 9, &format!("the whole account, {closely} closely: {cost}"))?;
+    let history = &report.history;
+    if history.pieces > 1 {
+        let (found, repaired) =
+            (count(history.finding_count as u64, "finding"), count(history.repair_count as u64, "repair"));
+        let text = format!(
+            "caught up with in {} pieces, each recorded by itself: {found}, {repaired}; `fillbook repairs` has all",
+            history.pieces
+        );
+        output.titled("History", 9, &text)?;
+    }
     output.titled("Found", 9, &by_kind(report))?;
     if mode == Mode::Sync {
         let counts = &report.counts;

@@ -16,7 +16,7 @@ use super::intent::IntentRow;
 use super::round_trip::{self, TripRow};
 use super::schema::{cancels, engine_signals, income, order_intents, round_trips};
 use super::signal::SignalRow;
-use crate::filter::{IncomeFilter, IntentFilter, Scope, SignalFilter, TripFilter};
+use crate::filter::{IncomeFilter, IntentFilter, Scope, SignalFilter, SignalOutlook, TripFilter};
 use crate::page::{Cursor, Direction, Page, PageRequest};
 use crate::repository::StoreResult;
 
@@ -107,21 +107,22 @@ pub(super) fn signals(
         "(engine_signals.restored = 0 OR EXISTS (SELECT 1 FROM orders \
          WHERE orders.account_id = engine_signals.account_id AND orders.signal_id = engine_signals.signal_id))",
     ));
-    if filter.without_order_only {
-        query = query.filter(sql::<Bool>(
-            "NOT EXISTS (SELECT 1 FROM orders WHERE orders.account_id = engine_signals.account_id \
-             AND orders.signal_id = engine_signals.signal_id)",
-        ));
+    match filter.outlook {
+        // Each in the words of the index on them.
+        Some(SignalOutlook::Awaited) => {
+            query = query.filter(sql::<Bool>("restored = 0 AND (skipped IS NULL OR skipped = 'sent_after_all')"));
+        }
+        Some(SignalOutlook::Concluded) => {
+            query = query.filter(sql::<Bool>("skipped IN ('never_sent', 'rejected')"));
+        }
+        None => {}
     }
-    if filter.with_order_only {
-        query = query.filter(sql::<Bool>(
+    if let Some(named) = filter.named_by_order {
+        let is_named = sql::<Bool>(
             "EXISTS (SELECT 1 FROM orders WHERE orders.account_id = engine_signals.account_id \
              AND orders.signal_id = engine_signals.signal_id)",
-        ));
-    }
-    if filter.concluded_only {
-        // In the words of the index on them.
-        query = query.filter(sql::<Bool>("skipped IN ('never_sent', 'rejected')"));
+        );
+        query = if named { query.filter(is_named) } else { query.filter(diesel::dsl::not(is_named)) };
     }
     let rows: Vec<SignalRow> = page_rows!(conn, query, page, engine_signals::ts, "engine_signals.signal_id");
     page.finish(rows, |row| cursor(row.ts, row.signal_id.clone()), |row| Signal::decode(&row))

@@ -2,6 +2,7 @@
 
 mod cost;
 mod forced;
+mod gaps;
 mod inferred;
 mod lag;
 mod memory;
@@ -22,7 +23,7 @@ use ledger_store::{
     DiscrepancyFilter, DiscrepancyStatus, OrderFilter, OrderRepository, PageRequest, RunRepository, Scope,
     SignalFilter, SignalRepository, TripFilter, TripRepository,
 };
-use reconciler::{CycleReport, DiscrepancyKind, FindingReport};
+use reconciler::{CheckName, CycleReport, DiscrepancyKind, FindingReport, Verdict};
 
 use crate::support::House;
 

@@ -1,0 +1,161 @@
+//! Bringing a book up to the present piece by piece, before the present is looked at: each piece of history is planned,
+//! recorded with its cursors and checked before the next one is read.
+
+use std::collections::BTreeSet;
+
+use ledger_core::{Symbol, TimestampMs};
+use ledger_store::{Batch, DiscrepancyStatus, OutcomeCounts, RunId};
+
+use crate::apply::{Applied, apply, is_empty, seen_as};
+use crate::cycle::Reconciler;
+use crate::discrepancy::{Outlook, Subject};
+use crate::error::{Doing, ReconcileError};
+use crate::observe::{HistoryLook, Stretch};
+use crate::plan::{Plan, plan_history};
+use crate::report::{FindingReport, RepairReport};
+use crate::settle::accepted;
+use crate::verify::{CheckName, check_ledger};
+
+/// How many findings, and repairs, of the history a report names; the journal has all.
+const TOLD_MAX: usize = 1_000;
+
+/// What was caught up with.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CaughtUp {
+    /// In how many pieces.
+    pub pieces: usize,
+    /// From the first instant to the last; `None` when there was nothing to catch up with.
+    pub span: Option<(TimestampMs, TimestampMs)>,
+    /// The symbols whose fills were asked for.
+    pub symbols: BTreeSet<Symbol>,
+    /// What became of the recorded statements.
+    pub counts: OutcomeCounts,
+    /// How many ledger rows were new.
+    pub income_new: usize,
+    /// How many findings there were.
+    pub finding_count: usize,
+    /// How many repairs.
+    pub repair_count: usize,
+    /// How many of the ledger's sums agreed with the fills.
+    pub(crate) ledger_agreed: usize,
+    /// The first findings.
+    pub(crate) findings: Vec<FindingReport>,
+    /// The first repairs.
+    pub(crate) repairs: Vec<RepairReport>,
+}
+
+impl Reconciler {
+    /// Catches up with the history that the book lacks. A look that is narrowed to symbols or to a beginning reads only
+    /// that, and catches up with nothing.
+    pub(crate) async fn catch_up(&self, run: &mut Option<RunId>) -> Result<CaughtUp, ReconcileError> {
+        let mut caught_up = CaughtUp::default();
+        let options = &self.config.observe;
+        if !options.symbols.is_empty() || options.since.is_some() {
+            return Ok(caught_up);
+        }
+        let look = HistoryLook {
+            exchange: &*self.exchange,
+            book: &self.book,
+            clock: &*self.clock,
+            account: &self.config.account,
+            labels: &options.labels,
+            policy: &self.config.policy,
+        };
+        if !look.may_lag().await? {
+            return Ok(caught_up);
+        }
+        let mut edge = None;
+        while let Some(stretch) = Box::pin(look.next(&mut edge)).await? {
+            self.bind(&stretch.seen).await?;
+            self.record(&stretch, run, &mut caught_up).await?;
+        }
+        Ok(caught_up)
+    }
+
+    async fn record(
+        &self,
+        stretch: &Stretch,
+        run: &mut Option<RunId>,
+        caught_up: &mut CaughtUp,
+    ) -> Result<(), ReconcileError> {
+        let plan = plan_history(stretch, &self.config.policy)?;
+        let opened = self.run(run).await?;
+        let applied = apply(&plan, &self.book, &self.config.account, opened, self.clock.now()).await?;
+        let findings = self.settle_history(stretch, &plan, &applied, opened, &mut caught_up.ledger_agreed).await?;
+        let window = stretch.window;
+        tracing::info!(
+            since = window.since().as_ms(),
+            until = window.until().as_ms(),
+            recorded = applied.counts.recorded,
+            "history recorded up to {} ms",
+            window.until()
+        );
+        caught_up.pieces += 1;
+        let since = caught_up.span.map_or(window.since(), |(since, _)| since.min(window.since()));
+        caught_up.span = Some((since, window.until()));
+        caught_up.symbols.extend(stretch.seen.symbols.keys().cloned());
+        caught_up.counts.add(applied.counts);
+        caught_up.income_new += plan.income_new;
+        caught_up.finding_count += findings.len();
+        caught_up.repair_count += plan.repairs().count();
+        let room = TOLD_MAX.saturating_sub(caught_up.findings.len());
+        caught_up.findings.extend(findings.into_iter().take(room));
+        let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let room = TOLD_MAX.saturating_sub(caught_up.repairs.len());
+        let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id));
+        caught_up.repairs.extend(repairs.take(room));
+        Ok(())
+    }
+
+    /// What became of the findings. One whose subject a later piece may still settle is pending.
+    async fn settle_history(
+        &self,
+        stretch: &Stretch,
+        plan: &Plan,
+        applied: &Applied,
+        run: RunId,
+        agreed: &mut usize,
+    ) -> Result<Vec<FindingReport>, ReconcileError> {
+        let account = &self.config.account;
+        let observation = &stretch.seen;
+        let mut batch = Batch::new(account.clone(), self.clock.now(), Vec::new());
+        let mut findings = Vec::new();
+        let mut ids: Vec<Option<i64>> = applied.discrepancy_ids.iter().copied().map(Some).collect();
+        for finding in plan.findings() {
+            let status = match (finding.outlook, &finding.subject) {
+                (Outlook::Settles, _) => DiscrepancyStatus::Resolved,
+                (Outlook::Stays, _) => accepted(observation, finding, DiscrepancyStatus::Unresolved),
+                (Outlook::Verify | Outlook::VerifyLagging, Subject::Order(key)) => {
+                    let order = self.book.orders.order(account, key).await.doing("reading an order")?;
+                    let is_whole = order.is_none_or(|order| order.residual_qty.is_none());
+                    if is_whole {
+                        batch.settled.push(finding.key());
+                    }
+                    if is_whole { DiscrepancyStatus::Resolved } else { DiscrepancyStatus::Pending }
+                }
+                (Outlook::Verify | Outlook::VerifyLagging | Outlook::Waits, _) => DiscrepancyStatus::Pending,
+            };
+            findings.push((finding.clone(), status));
+        }
+        ids.resize(findings.len(), None);
+        let verification = check_ledger(observation, &self.book, account).await?;
+        *agreed += verification.agreed(CheckName::IncomeHasFills);
+        let checked = verification.findings;
+        batch.discrepancies.extend(checked.iter().map(|finding| seen_as(finding, DiscrepancyStatus::Unresolved)));
+        findings.extend(checked.into_iter().map(|finding| {
+            let status = accepted(observation, &finding, DiscrepancyStatus::Unresolved);
+            (finding, status)
+        }));
+        if !is_empty(&batch) {
+            batch.run_id = Some(run);
+            let journaled = self.book.writer.commit(batch).await.doing("closing discrepancies")?;
+            ids.extend(journaled.discrepancy_ids.into_iter().map(Some));
+        }
+        let ids = ids.into_iter().chain(std::iter::repeat(None));
+        let reports = findings.into_iter().zip(ids).map(|((finding, status), id)| {
+            let known = observation.book.discrepancy(&finding.key());
+            FindingReport { id, status, first_seen_local: known.map(|known| known.first_seen_local), finding }
+        });
+        Ok(reports.collect())
+    }
+}

@@ -1,0 +1,260 @@
+//! Catching up with history: what lies far back is read piece by piece, oldest first, and each piece is recorded with its
+//! cursors before the next one is read. A first look at a large account so holds one piece in memory instead of months,
+//! and one that is stopped goes on where it stopped.
+//!
+//! A piece ends where enough rows were read. What was held back then is not known; the exchange tells of today only.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_first_sync_goes_on_where_it_was_stopped`.
+//! 2. `a_first_sync_holds_one_piece_of_history_at_a_time`.
+//! 3. `history_that_is_caught_up_with_is_journaled_like_any_other`.
+
+use std::collections::BTreeMap;
+
+use exchange_client::{Clock, ExchangeError, ExchangeReader, TimeWindow};
+use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, TimestampMs};
+
+use super::book_view::BookReader;
+use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
+use super::suspects::Suspect;
+use super::walk::{Span, reached, span, walk_income, walk_orders};
+use super::{Greeting, INCOME, ORDERS, greet};
+use crate::book::Book;
+use crate::error::{Doing, ReconcileError};
+use crate::label::LabelSources;
+use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation};
+use crate::policy::Policy;
+
+/// A piece of history.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    /// The lists of orders and the ledger of that time, and the fills of the symbols of which the book lacks some. What
+    /// only the present can answer was not asked.
+    pub(crate) seen: Observation,
+    /// From where to where.
+    pub(crate) window: TimeWindow,
+    /// What the book's fills and the new ones say was held when it ended, of the positions that have new ones and where
+    /// that can be told.
+    pub(crate) held: BTreeMap<(Symbol, PositionSide), Decimal>,
+}
+
+/// Reads history.
+pub(crate) struct HistoryLook<'a> {
+    pub(crate) exchange: &'a dyn ExchangeReader,
+    pub(crate) book: &'a Book,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) account: &'a AccountId,
+    pub(crate) labels: &'a LabelSources,
+    pub(crate) policy: &'a Policy,
+}
+
+impl HistoryLook<'_> {
+    /// Whether there may be history to catch up with. Asks the book alone.
+    pub(crate) async fn may_lag(&self) -> Result<bool, ReconcileError> {
+        let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
+        let edge = self.clock.now().saturating_add_ms(-self.policy.history_after_ms);
+        for stream in [ORDERS, INCOME] {
+            if reached(&cursors, stream, None)?.is_none_or(|reached| reached < edge) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The next piece. `None` when there is none, or when the exchange does not answer for it: then the look at the
+    /// present tells why. History ends where it did for the first piece, which `edge` remembers: time goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`observe`](super::observe).
+    pub(crate) async fn next(&self, edge: &mut Option<TimestampMs>) -> Result<Option<Stretch>, ReconcileError> {
+        let greeting = greet(self.exchange, self.book, self.clock, self.account).await?;
+        let now = greeting.now;
+        let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
+        let edge = *edge.get_or_insert(now.saturating_add_ms(-self.policy.history_after_ms));
+        let venue = self.exchange.venue();
+        let part = |stream: &'static str, retention_ms: i64| {
+            let reached = reached(&cursors, stream, None)?;
+            let begin = reached.map(|reached| reached.saturating_add_ms(-self.policy.overlap_ms));
+            let lags = reached.is_none_or(|reached| reached < edge);
+            let span = span(reached, begin, now, retention_ms).first_part(edge, self.policy.history_rows_max);
+            Ok::<_, ReconcileError>(span.filter(|_| lags))
+        };
+        let (orders_span, income_span) =
+            (part(ORDERS, venue.orders.retention_ms)?, part(INCOME, venue.income.retention_ms)?);
+        let since = [&orders_span, &income_span].into_iter().flatten().map(|span: &Span| span.window.since()).min();
+        let Some(since) = since else { return Ok(None) };
+        let mut orders = match orders_span {
+            Some(span) => walk_orders(self.exchange, OrderClass::Regular, None, span).await,
+            None => Err(of_the_past()),
+        };
+        let mut income = match income_span {
+            Some(span) => walk_income(self.exchange, span).await,
+            None => Err(of_the_past()),
+        };
+        if (orders_span.is_some() && orders.is_err()) || (income_span.is_some() && income.is_err()) {
+            return Ok(None);
+        }
+        // What cannot be read is told by the look at the present, and keeps the cursor where it is.
+        if orders.as_ref().is_ok_and(|walk| !walk.unreadable.is_empty()) {
+            return Ok(None);
+        }
+        let ends = orders.iter().map(|walk| walk.window.until()).chain(income.iter().map(|walk| walk.window.until()));
+        let until = ends.min().unwrap_or(edge);
+        // What lies behind is read again with what belongs to it.
+        if let Ok(walk) = &mut orders {
+            walk.rows.retain(|row| row.entity.created.is_none_or(|created| created.at <= until));
+            walk.window = TimeWindow::up_to(until, walk.window.since());
+        }
+        if let Ok(walk) = &mut income {
+            walk.rows.retain(|row| row.entity.time.at <= until);
+            walk.window = TimeWindow::up_to(until, walk.window.since());
+        }
+        let Greeting { account, identity, clock, .. } = greeting;
+        let position_mode = match account.observed_mode {
+            Some(_) => Err(of_the_past()),
+            None => self.exchange.fetch_position_mode().await,
+        };
+        let reader = BookReader { book: self.book, account: self.account, policy: self.policy, now };
+        let view = reader.read(account, cursors, self.labels).await?;
+        let mut seen = Observation {
+            venue,
+            scope: std::collections::BTreeSet::new(),
+            identity,
+            asked_at: now,
+            clock,
+            position_mode,
+            positions: Err(of_the_past()),
+            open_orders: Err(of_the_past()),
+            balances: Err(of_the_past()),
+            mark_prices: Err(of_the_past()),
+            orders,
+            force_orders: Err(of_the_past()),
+            income,
+            instruments: None,
+            book: view,
+            symbols: BTreeMap::new(),
+            labels: self.labels.clone(),
+        };
+        reader.learn_orders(&mut seen, None).await?;
+        seen.book.unfilled = reader.match_income(&mut seen).await?;
+        let window = TimeWindow::up_to(until, since);
+        let mut held = BTreeMap::new();
+        for (symbol, first) in lacking(&seen) {
+            // One that did not answer in its turn is read as a whole by the look at the present: what its later fills did
+            // cannot be told without the earlier ones.
+            if seen.book.has_unanswered(&symbol) {
+                continue;
+            }
+            let window = TimeWindow::up_to(until, first.saturating_add_ms(-FIRST_MARGIN_MS).max(since));
+            let suspect = Suspect::default();
+            let look =
+                CloseLook { exchange: self.exchange, reader: &reader, since: None, symbol: &symbol, suspect: &suspect };
+            let close = self.fills(&reader, &look, window, now).await?;
+            seen.symbols.insert(symbol.clone(), close);
+            look.ask_for_orders_of_fills(&mut seen).await?;
+            held_at(&reader, &seen, &symbol, until, &mut held).await?;
+        }
+        let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
+        if named.any(|symbol| !seen.book.instruments.contains(symbol)) {
+            let instruments = self.exchange.fetch_instruments().await;
+            // Without its contract a symbol has no positions, and later pieces could not be told from.
+            if instruments.is_err() {
+                return Ok(None);
+            }
+            seen.instruments = Some(instruments);
+        }
+        Ok(Some(Stretch { seen, window, held }))
+    }
+
+    async fn fills(
+        &self,
+        reader: &BookReader<'_>,
+        look: &CloseLook<'_>,
+        window: TimeWindow,
+        now: TimestampMs,
+    ) -> Result<SymbolObservation, ReconcileError> {
+        let mut rows = Fills::new();
+        let asked = look.collect(exchange_client::TradeQuery::Window(window), &mut rows).await;
+        let mut book_fills = reader.fills_between(look.symbol, window.since(), window.until()).await?;
+        for key in rows.keys() {
+            if !book_fills.contains_key(key)
+                && let Some(fill) = reader.fill(key).await?
+            {
+                book_fills.insert(key.clone(), fill);
+            }
+        }
+        let walk = FillWalk { rows, window, reaches_oldest: false, asked_at: now, continuity: Continuity::Resumed };
+        let fills: Asked<FillWalk> = asked.map(|()| walk);
+        Ok(SymbolObservation {
+            fills,
+            book_fills,
+            positions: Err(of_the_past()),
+            conditional_orders: None,
+            orders: Vec::new(),
+        })
+    }
+}
+
+/// What an exchange says of now only.
+fn of_the_past() -> ExchangeError {
+    ExchangeError::Unsupported { what: "asking what was held or open in the past" }
+}
+
+/// The symbols of which the book lacks fills that the lists speak of, each with when it is first mentioned.
+fn lacking(seen: &Observation) -> BTreeMap<Symbol, TimestampMs> {
+    let mut first: BTreeMap<&Symbol, TimestampMs> = BTreeMap::new();
+    let mut lacking = BTreeMap::new();
+    let orders = seen.orders.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+    let created = orders.clone().filter_map(|order| Some((&order.key.symbol, order.created.or(order.updated)?.at)));
+    let income = seen.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+    let booked = income.filter_map(|row| Some((row.key.symbol.as_ref()?, row.time.at)));
+    for (symbol, at) in created.chain(booked) {
+        first.entry(symbol).and_modify(|first| *first = at.min(*first)).or_insert(at);
+    }
+    let executed = orders.filter(|order| {
+        let executed = order.executed.as_ref().map(|executed| executed.qty).unwrap_or_default();
+        executed > seen.book.orders.get(&order.key).and_then(|booked| booked.filled_qty).unwrap_or_default()
+    });
+    let named = seen.book.unfilled.iter().map(|(symbol, _)| symbol).chain(executed.map(|order| &order.key.symbol));
+    for symbol in named {
+        if let Some(first) = first.get(symbol) {
+            lacking.insert(symbol.clone(), *first);
+        }
+    }
+    lacking
+}
+
+/// What was held at `until`, by the book and the fills that it lacks: where the book has little or nothing later.
+async fn held_at(
+    reader: &BookReader<'_>,
+    seen: &Observation,
+    symbol: &Symbol,
+    until: TimestampMs,
+    held: &mut BTreeMap<(Symbol, PositionSide), Decimal>,
+) -> Result<(), ReconcileError> {
+    let Some(close) = seen.symbols.get(symbol) else { return Ok(()) };
+    let Ok(walk) = &close.fills else { return Ok(()) };
+    let is_new = |key| !close.book_fills.contains_key(key);
+    let new: Vec<_> = walk.in_fold_order().into_iter().filter(|fill| is_new(&fill.key)).collect();
+    // Fills without a contract have led to no position yet.
+    if new.is_empty() || (seen.book.unfolded.contains(symbol) && reader.has_fills(symbol).await?) {
+        return Ok(());
+    }
+    let Some(later) = reader.few_fills_after(symbol, until).await? else { return Ok(()) };
+    let sides: std::collections::BTreeSet<PositionSide> =
+        new.iter().map(|fill| fill.position_side.unwrap_or(PositionSide::Net)).collect();
+    for side in sides {
+        let is_of_side = |fill: &&ledger_core::Fill| fill.position_side.unwrap_or(PositionSide::Net) == side;
+        let mut sum = without_residuals(seen, symbol, side);
+        for fill in later.iter().filter(is_of_side) {
+            sum = sum.and_then(|sum| sum.checked_sub(fill.signed_qty()).ok());
+        }
+        for fill in new.iter().copied().filter(is_of_side) {
+            sum = sum.and_then(|sum| sum.checked_add(fill.signed_qty()).ok());
+        }
+        if let Some(sum) = sum {
+            held.insert((symbol.clone(), side), sum);
+        }
+    }
+    Ok(())
+}

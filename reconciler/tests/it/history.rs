@@ -1,0 +1,268 @@
+//! A first look at an account with months behind it: read and recorded piece by piece.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exchange_client::{ExchangeTrader, NewOrder, Request, Response, Transport, TransportError};
+use ledger_core::{AccountId, ClientOrderId, PositionSide, Side, Symbol};
+use ledger_store::{
+    Batch, CommitReport, FillFilter, FillRepository, LedgerWriter, PageRequest, PendingRefold, RefoldReport,
+    RunRepository, RunStatus, Scope, SqliteStore, StoreResult, SyncRepository,
+};
+use reconciler::{CycleReport, DiscrepancyKind, Policy, Reconciler};
+
+use crate::gates::{End, Gate, GatedTransport};
+use crate::restart::{assert_same, logical, repairs};
+use crate::support::{House, assert_all_pass, for_months, kinds};
+
+const CONTRACTS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ETHUSDC"];
+
+/// Two months of a bot's trades, of which the book has nothing: entries and exits of several contracts, one after the
+/// other and overlapping, a close by hand, and something that is open in the end.
+async fn two_months(seed: u64) -> House {
+    let house = House::in_process(for_months(seed)).await;
+    for number in 0..24_usize {
+        house.simulator.step(Duration::from_hours(60));
+        let name = Symbol::new(CONTRACTS[number % 4]).unwrap();
+        let opens = (number / 4).is_multiple_of(2);
+        if number == 13 {
+            house.simulator.close_from_app("sim-main", &name, PositionSide::Net).unwrap();
+            continue;
+        }
+        let (side, role) = if opens { (Side::Buy, "e") } else { (Side::Sell, "x") };
+        let qty = if name.as_str() == "BTCUSDT" { "0.02" } else { "1" };
+        let mut intent = house.intent(number, &name, side, qty, None, None);
+        intent.client_order_id = ClientOrderId::new(format!("fb:swing:{role}:{number}")).unwrap();
+        assert!(house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
+    }
+    house.simulator.step(Duration::from_hours(30));
+    house
+}
+
+/// Pieces of so many rows.
+fn in_pieces(mut reconciler: Reconciler, history_rows_max: usize) -> Reconciler {
+    reconciler.config.policy.history_rows_max = history_rows_max;
+    reconciler
+}
+
+/// One look at everything.
+fn at_once(mut reconciler: Reconciler) -> Reconciler {
+    reconciler.config.policy.history_after_ms = 400 * 86_400_000;
+    reconciler
+}
+
+async fn settled(house: &House, reconciler: &Reconciler) -> CycleReport {
+    let report = reconciler.sync().await.unwrap();
+    assert_all_pass(&report);
+    assert!(!report.leaves_discrepancies(), "{:#?}", report.left);
+    house.assert_book_equals_exchange().await;
+    report
+}
+
+#[tokio::test]
+async fn history_that_is_caught_up_with_is_journaled_like_any_other() {
+    let house = two_months(71).await;
+    let whole = house.with_empty_book().await;
+    let one_look = settled(&whole, &at_once(whole.reconciler())).await;
+    assert_eq!((one_look.history.pieces, one_look.history.span), (0, None));
+    for rows in [1, 40, 5_000] {
+        let pieces = house.with_empty_book().await;
+        let report = settled(&pieces, &in_pieces(pieces.reconciler(), rows)).await;
+        let (history, most) = (&report.history, if rows == 5_000 { 1 } else { 100 });
+        assert!(history.pieces >= 1 && history.pieces <= most && (rows != 1 || history.pieces > 7), "{history:?}");
+        assert!(history.finding_count > 30 && history.repair_count > 30, "{history:?}");
+        assert_same(&logical(&pieces).await, &logical(&whole).await, &format!("{rows} rows"));
+        // Every order, fill and signal has its finding and its repair, as in one look.
+        let count = |report: &CycleReport, kind| kinds(report).get(&kind).copied();
+        for kind in [DiscrepancyKind::UnknownOrder, DiscrepancyKind::MissingFills] {
+            assert_eq!(count(&report, kind), count(&one_look, kind), "{rows} {kind}");
+        }
+        let of_kind = |repairs: Vec<String>, kind: &str| -> Vec<String> {
+            repairs.into_iter().filter(|repair| repair.starts_with(kind)).collect()
+        };
+        for kind in ["restore_order", "restore_fills", "restore_signal"] {
+            let (found, known) = (of_kind(repairs(&pieces).await, kind), of_kind(repairs(&whole).await, kind));
+            assert!(!known.is_empty(), "{kind}");
+            assert_eq!(found, known, "{rows}");
+        }
+        // All of it is complete by now, as one look would say.
+        let coverage = pieces.store.coverage(&pieces.account).await.unwrap();
+        for stream in ["orders", "income", "fills"] {
+            let spans: Vec<_> = coverage.iter().filter(|span| span.stream == stream && span.symbol.is_none()).collect();
+            assert_eq!(spans.len(), 1, "{stream}: {spans:#?}");
+        }
+        house.simulator.step(Duration::from_secs(20));
+        let warm = pieces.reconciler().sync().await.unwrap();
+        assert_eq!((warm.history.pieces, warm.findings.as_slice()), (0, &[][..]));
+    }
+}
+
+/// Reads what it can, and what comes next goes on from there.
+#[tokio::test(start_paused = true)]
+async fn a_first_sync_goes_on_where_it_was_stopped() {
+    let house = two_months(72).await;
+    let whole = house.with_empty_book().await;
+    let rows = 12;
+    let report = settled(&whole, &in_pieces(whole.reconciler(), rows)).await;
+    let (expected, requests) = (logical(&whole).await, usize::try_from(report.requests).unwrap());
+    let pieces = report.history.pieces;
+    assert!(pieces >= 8, "{pieces}");
+    // What one piece may cost, and what the look at the present and finding out where to go on costs again.
+    let again_max = 2 * requests / pieces + 12;
+    for (stop, end) in (20..requests).step_by(17).zip([End::Fails, End::Drops].into_iter().cycle()) {
+        let what = format!("{end:?} at {stop} of {requests}");
+        let stopped = house.with_empty_book().await;
+        let gate = Gate::new(stop, end);
+        let mut reconciler = in_pieces(stopped.reconciler(), rows);
+        let transport = GatedTransport(Arc::clone(&stopped.transport), Arc::clone(&gate));
+        reconciler.exchange = Arc::new(stopped.adapter_over(transport));
+        tokio::select! {
+            biased;
+            () = gate.stuck() => {}
+            ended = reconciler.sync() => drop(ended),
+        }
+        assert!(gate.was_hit(), "{what}");
+        let cursors = stopped.store.cursors(&stopped.account).await.unwrap();
+        assert!(stop < 40 || !cursors.is_empty(), "{what}: nothing was kept");
+        let next = in_pieces(stopped.reconciler(), rows).sync().await.unwrap();
+        let asked = usize::try_from(next.requests).unwrap();
+        assert!(asked + stop <= requests + again_max, "{what}: {asked} after it, {again_max} may be asked again");
+        assert_same(&logical(&stopped).await, &expected, &what);
+        stopped.assert_book_equals_exchange().await;
+        let runs = stopped.store.runs(&stopped.account.clone().into(), &PageRequest::newest(1)).await.unwrap();
+        assert_eq!(runs.items[0].status, RunStatus::Done, "{what}");
+    }
+}
+
+/// Counts the rows that came in since a piece was recorded.
+#[derive(Debug, Default)]
+struct Meter {
+    held: AtomicUsize,
+    most: AtomicUsize,
+    total: AtomicUsize,
+}
+
+struct MeteredTransport(Arc<dyn Transport>, Arc<Meter>);
+
+#[async_trait]
+impl Transport for MeteredTransport {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let lists = ["allOrders", "userTrades", "income"];
+        let is_list = lists.iter().any(|list| request.path.ends_with(list));
+        let response = self.0.send(request).await?;
+        if is_list && let Ok(serde_json::Value::Array(rows)) = serde_json::from_slice(&response.body) {
+            self.1.total.fetch_add(rows.len(), Ordering::SeqCst);
+            let held = self.1.held.fetch_add(rows.len(), Ordering::SeqCst) + rows.len();
+            self.1.most.fetch_max(held, Ordering::SeqCst);
+        }
+        Ok(response)
+    }
+}
+
+struct MeteredWriter(Arc<SqliteStore>, Arc<Meter>);
+
+#[async_trait]
+impl LedgerWriter for MeteredWriter {
+    async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
+        let ends_piece = batch.cursors.iter().any(|cursor| cursor.stream == "income");
+        let report = self.0.commit(batch).await?;
+        if ends_piece {
+            self.1.held.store(0, Ordering::SeqCst);
+        }
+        Ok(report)
+    }
+
+    async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
+        self.0.pending_refolds().await
+    }
+
+    async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
+        self.0.refold(account, symbol).await
+    }
+
+    async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
+        self.0.drop_derived(account).await
+    }
+}
+
+#[tokio::test]
+async fn a_first_sync_holds_one_piece_of_history_at_a_time() {
+    let house = two_months(73).await;
+    let run = async |rows: usize| {
+        let fresh = house.with_empty_book().await;
+        let meter = Arc::new(Meter::default());
+        let mut reconciler = in_pieces(fresh.reconciler(), rows);
+        let transport = MeteredTransport(Arc::clone(&fresh.transport), Arc::clone(&meter));
+        reconciler.exchange = Arc::new(fresh.adapter_over(transport));
+        reconciler.book.writer = Arc::new(MeteredWriter(Arc::clone(&fresh.store), Arc::clone(&meter)));
+        settled(&fresh, &reconciler).await;
+        (meter.most.load(Ordering::SeqCst), meter.total.load(Ordering::SeqCst))
+    };
+    let (one, total) = run(100_000).await;
+    let (most, _) = run(20).await;
+    // One piece: what a week has of each list, and the fills of that.
+    assert!(one > 150 && total > 200, "{one} {total}");
+    assert!(most * 3 < one, "{most} rows were held at once, {one} in one piece");
+}
+
+/// A contract that does not answer in its turn is asked again later; what it lacks is not passed over.
+#[tokio::test]
+async fn a_contract_that_does_not_answer_in_its_turn_is_caught_up_with_later() {
+    let house = two_months(74).await;
+    let fresh = house.with_empty_book().await;
+    let mut reconciler = in_pieces(fresh.reconciler(), 20);
+    let transport = NoTrades(Arc::clone(&fresh.transport));
+    reconciler.exchange = Arc::new(fresh.adapter_over(transport));
+    let report = reconciler.sync().await.unwrap();
+    assert!(report.history.pieces > 3);
+    let failed = report.left.iter().find(|known| known.entry.key.kind == DiscrepancyKind::QueryFailed.as_str());
+    assert_eq!(failed.unwrap().entry.symbol.as_ref().unwrap().as_str(), "SOLUSDT", "{:#?}", report.left);
+    assert!(report.leaves_discrepancies());
+    let fills = |name: &str| {
+        let scope = Scope::symbol(fresh.account.clone(), Symbol::new(name).unwrap());
+        let store = Arc::clone(&fresh.store);
+        async move { store.fill_count(&FillFilter::from(scope)).await.unwrap() }
+    };
+    assert_eq!(fills("SOLUSDT").await, 0);
+    assert!(fills("BTCUSDT").await >= 6 && fills("ETHUSDT").await >= 6);
+    settled(&fresh, &fresh.reconciler()).await;
+    assert!(fresh.reconciler().config.policy == Policy::default());
+}
+
+/// Answers errors for one contract's trades.
+struct NoTrades(Arc<dyn Transport>);
+
+#[async_trait]
+impl Transport for NoTrades {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.path.ends_with("userTrades") && request.query.contains("SOLUSDT") {
+            let body = bytes::Bytes::from_static(br#"{"code":-1008,"msg":"Server is currently overloaded."}"#);
+            return Ok(Response { status: 503, headers: Vec::new(), body });
+        }
+        self.0.send(request).await
+    }
+}
+
+/// Time goes on with every question.
+struct Ticking(House);
+
+#[async_trait]
+impl Transport for Ticking {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.0.simulator.step(Duration::from_millis(150));
+        self.0.transport.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn catching_up_ends_though_time_goes_on() {
+    let house = two_months(75).await;
+    let fresh = house.with_empty_book().await;
+    let mut reconciler = in_pieces(fresh.reconciler(), 20);
+    let exchange = fresh.adapter_over(Ticking(house));
+    reconciler.exchange = Arc::new(exchange);
+    let report = tokio::time::timeout(Duration::from_mins(1), settled(&fresh, &reconciler)).await.unwrap();
+    assert!(report.history.pieces > 3 && report.history.pieces < 40, "{}", report.history.pieces);
+}
