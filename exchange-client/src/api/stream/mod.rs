@@ -37,7 +37,8 @@ pub trait UserStreams: Send + Sync {
 #[cfg_attr(any(test, feature = "mock"), mockall::automock)]
 #[async_trait]
 pub trait UserStream: Send {
-    /// The next event. It never ends: a connection that is lost is made anew. Dropping the future loses no event.
+    /// The next event. It never ends: a connection that is lost is made anew. Dropping the future loses no event,
+    /// and does not end the making of a connection.
     async fn next(&mut self) -> StreamEvent;
 
     /// Says goodbye; the next call of [`next`](Self::next) would connect anew.

@@ -165,6 +165,9 @@ mod tests {
         for (status, body, executed) in [
             (503, r#"{"code":-1000,"msg":"Unknown error, please check your request or try again later."}"#, "perhaps"),
             (503, "Unknown error, please check your request or try again later.", "perhaps"),
+            // The words count, whatever code they come with.
+            (503, r#"{"code":-4000,"msg":"Unknown error, please check your request or try again later."}"#, "perhaps"),
+            (400, r#"{"code":-4000,"msg":"Unknown error, please check your request or try again later."}"#, "perhaps"),
             (503, "Service Unavailable.", "no"),
             (503, r#"{"code":-1000,"msg":"Service Unavailable."}"#, "no"),
             (503, r#"{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}"#, "no"),
@@ -196,6 +199,8 @@ mod tests {
         ] {
             let Verdict::Error(error) = judged(status, body, &[]) else { panic!("{status} {body}") };
             assert_eq!(error.may_have_taken_effect(), executed == "perhaps", "{status} {body}: {error}");
+            let is_said = body.contains("Unknown error, please check");
+            assert!(!is_said || matches!(error, ExchangeError::OutcomeUnknown { .. }), "{status} {body}: {error}");
         }
     }
 

@@ -12,8 +12,11 @@
 //! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`.
 //! 4. `silence_and_age_end_a_connection`.
 //! 5. `a_message_that_cannot_be_read_does_not_end_the_stream`.
+//! 6. `dropping_a_wait_loses_nothing`, and `whoever_has_little_patience_is_connected_all_the_same`.
+//! 7. `a_gap_is_told_rightly_by_a_clock_that_jumps`: the exchange's clock is measured again with every connection.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +34,7 @@ use crate::binance_usdm::parse;
 use crate::binance_usdm::rest::RestClient;
 use crate::binance_usdm::rows::malformed;
 use crate::binance_usdm::sign::Query;
+use crate::clock::duration_ms;
 use crate::error::{Endpoint, ExchangeError};
 use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
 
@@ -79,6 +83,10 @@ struct Live {
     idle_at: TimestampMs,
 }
 
+/// What becomes of an attempt to connect: a connection with its key, or why there is none and how long to wait.
+type Attempt = Result<(Box<dyn StreamConnection>, Key), (Interruption, Duration)>;
+type Connecting = Pin<Box<dyn Future<Output = Attempt> + Send>>;
+
 /// A user stream of Binance USD-M.
 pub(super) struct BinanceUserStream {
     rest: Arc<RestClient>,
@@ -87,11 +95,13 @@ pub(super) struct BinanceUserStream {
     settings: UserStreamSettings,
     /// A key that was asked for and not used yet.
     fresh_key: Option<Key>,
+    /// A connection that is being made: whoever stops waiting for it does not stop it.
+    connecting: Option<Connecting>,
     live: Option<Live>,
     /// Whether it ever stood.
     was_open: bool,
-    /// Since when nothing is told, by the exchange's clock.
-    silent_since: Option<TimestampMs>,
+    /// Since when nothing is told, by the exchange's clock, and the last sign of life by ours.
+    silent_since: Option<(TimestampMs, Moment)>,
     /// How often a connection failed since the last sign of life.
     failures: u32,
     /// How long to wait, and since when, before the next attempt.
@@ -119,9 +129,22 @@ impl BinanceUserStream {
         // Gaps are told by the exchange's clock.
         let since = rest.server_now().await?;
         let fresh_key = Some(new_key(&rest).await?);
-        let (live, silent_since, wait) = (None, Some(since), None);
+        let silent_since = Some((since, Moment::now(&rest)));
+        let (live, connecting, wait) = (None, None, None);
         let (was_open, failures) = (false, 0);
-        Ok(Self { rest, transport, base_url, settings, fresh_key, live, was_open, silent_since, failures, wait })
+        Ok(Self {
+            rest,
+            transport,
+            base_url,
+            settings,
+            fresh_key,
+            connecting,
+            live,
+            was_open,
+            silent_since,
+            failures,
+            wait,
+        })
     }
 
     /// Connects, or says why not.
@@ -131,25 +154,23 @@ impl BinanceUserStream {
             self.wait = None;
         }
         let is_usable = |key: &Key| key.renewed.age(&self.rest) < self.settings.keep_alive_every;
-        let key = match self.fresh_key.take().filter(is_usable) {
-            Some(key) => key,
-            None => match new_key(&self.rest).await {
-                Ok(key) => key,
-                Err(error) => {
-                    let asked = error.retry_at().map(|until| until.as_ms() - self.rest.clock().now().as_ms());
-                    let asked = Duration::from_millis(asked.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0));
-                    return self.interrupted(Interruption::NoAccess(error), asked);
-                }
-            },
-        };
-        let query = Query::new().with("listenKey", key.text.as_str()).into_text();
-        let address = StreamAddress { base_url: self.base_url.clone(), path: "/private/ws".to_owned(), query };
-        match self.transport.connect(address).await {
-            Err(error) => self.interrupted(Interruption::Connection(error), Duration::ZERO),
-            Ok(connection) => {
+        let connecting = self.connecting.get_or_insert_with(|| {
+            let (rest, transport) = (Arc::clone(&self.rest), Arc::clone(&self.transport));
+            let key = self.fresh_key.take().filter(is_usable);
+            Box::pin(attempt(rest, transport, self.base_url.clone(), key))
+        });
+        let attempted = connecting.await;
+        self.connecting = None;
+        match attempted {
+            Err((cause, wait)) => self.interrupted(cause, wait),
+            Ok((connection, key)) => {
                 let (now, at) = (Moment::now(&self.rest), self.rest.server_estimate());
                 self.live = Some(Live { connection, key, opened: now, heard: now, heard_at: at, idle_at: at });
-                let since = self.silent_since.take().unwrap_or(at);
+                let since = self.silent_since.take().map_or(at, |(since, last)| {
+                    // What was noted by a clock that was wrong is put right by how long ago it was.
+                    let ago_ms = duration_ms(last.age(&self.rest)).saturating_add(VENUE.settle_lag_ms);
+                    since.min(at.saturating_add_ms(ago_ms.saturating_neg()))
+                });
                 if std::mem::replace(&mut self.was_open, true) {
                     StreamEvent::Resumed(Gap { since, until: at })
                 } else {
@@ -161,10 +182,12 @@ impl BinanceUserStream {
 
     /// Ends the connection, if there is one; `wait` is how long to wait at least before the next.
     fn interrupted(&mut self, cause: Interruption, wait: Duration) -> StreamEvent {
-        let now = self.rest.server_estimate();
-        let last = self.live.take().map_or(now, |live| live.heard_at);
-        // What happened just before the last sign of life may have been on its way still.
-        let since = *self.silent_since.get_or_insert(last.saturating_add_ms(-VENUE.settle_lag_ms));
+        let lost = self.live.take().map_or_else(
+            || (self.rest.server_estimate(), Moment::now(&self.rest)),
+            // What happened just before the last sign of life may have been on its way still.
+            |live| (live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms), live.heard),
+        );
+        let (since, _) = *self.silent_since.get_or_insert(lost);
         let wait = if matches!(cause, Interruption::Renewed | Interruption::KeyExpired) {
             wait
         } else {
@@ -262,6 +285,31 @@ async fn new_key(rest: &RestClient) -> Result<Key, ExchangeError> {
     Ok(Key { text: Zeroizing::new(text), renewed: now, tried: now })
 }
 
+/// Connects once: with `key`, or with the one that the account has now.
+async fn attempt(
+    rest: Arc<RestClient>,
+    transport: Arc<dyn StreamTransport>,
+    base_url: String,
+    key: Option<Key>,
+) -> Attempt {
+    let key = match key {
+        Some(key) => key,
+        None => new_key(&rest).await.map_err(|error| {
+            let asked_ms = error.retry_at().map(|until| until.as_ms() - rest.clock().now().as_ms());
+            let asked = asked_ms.and_then(|ms| u64::try_from(ms).ok()).map_or(Duration::ZERO, Duration::from_millis);
+            (Interruption::NoAccess(error), asked)
+        })?,
+    };
+    // A gap is told by the exchange's clock, and ours may have been set since it was measured.
+    if let Err(error) = rest.measure_clock().await {
+        tracing::debug!(%error, "the exchange's clock could not be measured for a stream");
+    }
+    let query = Query::new().with("listenKey", key.text.as_str()).into_text();
+    let address = StreamAddress { base_url, path: "/private/ws".to_owned(), query };
+    let connected = transport.connect(address).await;
+    connected.map(|connection| (connection, key)).map_err(|error| (Interruption::Connection(error), Duration::ZERO))
+}
+
 #[async_trait]
 impl UserStream for BinanceUserStream {
     async fn next(&mut self) -> StreamEvent {
@@ -309,7 +357,7 @@ impl UserStream for BinanceUserStream {
 
     async fn close(&mut self) {
         if let Some(mut live) = self.live.take() {
-            self.silent_since.get_or_insert(live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms));
+            self.silent_since.get_or_insert((live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms), live.heard));
             live.connection.close().await;
         }
     }

@@ -216,3 +216,44 @@ async fn dropping_a_wait_loses_nothing() {
     let [StreamEvent::Resumed(gap), _] = &told(stream.as_mut(), 2).await[..] else { panic!() };
     assert_eq!((gap.since, house.wire.connects()), (at(-3), 2));
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_little_patience_is_connected_all_the_same() {
+    let wire = Wire { takes: Duration::from_secs(5), ..Wire::default() };
+    let house = house(wire.then(vec![text(SOMETHING)]));
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    let mut seen = Vec::new();
+    // A connection takes longer than they ever wait.
+    for _ in 0..10 {
+        if let Ok(event) = tokio::time::timeout(Duration::from_secs(1), stream.next()).await {
+            seen.push(event);
+        }
+    }
+    assert_eq!(short(&seen), ["opened", "SOMETHING"]);
+    assert_eq!(house.wire.connects(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_told_rightly_by_a_clock_that_jumps() {
+    // Set an hour ahead or back while connected, and perhaps put right again before the connection breaks.
+    for (first_ms, then_ms) in [(3_600_000, 3_600_000), (-3_600_000, -3_600_000), (3_600_000, 0), (-3_600_000, 0)] {
+        let house = house(Wire::default().then(vec![ping(60), ping(60), after(1, Err(hung_up()))]).then(vec![]));
+        let mut stream = house.streams.open_user_stream().await.unwrap();
+        told(stream.as_mut(), 1).await;
+        house.clock.1.store(first_ms, Ordering::Relaxed);
+        let waited = tokio::time::timeout(Duration::from_mins(2), stream.next()).await;
+        house.clock.1.store(then_ms, Ordering::Relaxed);
+        let mut last = waited.ok();
+        let gap = loop {
+            match last {
+                Some(StreamEvent::Resumed(gap)) => break gap,
+                _ => last = Some(stream.next().await),
+            }
+        };
+        // A silence of an hour is what a clock that was set ahead makes of it: then the gap begins when that was noticed.
+        let passed_ms = i64::try_from(house.keys.begun.elapsed().as_millis()).unwrap();
+        let now = TimestampMs::new(NOW_MS + passed_ms).unwrap();
+        assert!(gap.since <= at(110), "{first_ms} {then_ms}: {gap:?}");
+        assert_eq!(gap.until, now, "{first_ms} {then_ms}");
+    }
+}

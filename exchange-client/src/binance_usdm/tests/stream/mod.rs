@@ -3,6 +3,8 @@
 mod events;
 mod life;
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use tokio::time::Instant;
 
 use super::*;
@@ -19,6 +21,8 @@ type Frames = Vec<(Duration, Result<StreamFrame, StreamError>)>;
 struct Wire {
     connections: Mutex<VecDeque<Result<Frames, StreamError>>>,
     asked: Mutex<Vec<(StreamAddress, Instant)>>,
+    /// How long a connection takes to come about.
+    takes: Duration,
 }
 
 impl Wire {
@@ -41,6 +45,7 @@ impl Wire {
 impl StreamTransport for Wire {
     async fn connect(&self, address: StreamAddress) -> Result<Box<dyn StreamConnection>, StreamError> {
         self.asked.lock().unwrap().push((address, Instant::now()));
+        tokio::time::sleep(self.takes).await;
         let next = self.connections.lock().unwrap().pop_front();
         let frames = next.unwrap_or_else(|| Err(StreamError::NotConnected("the script has ended".into())))?;
         Ok(Box::new(Line { frames: frames.into(), due: None }))
@@ -81,14 +86,14 @@ fn hung_up() -> StreamError {
     StreamError::Closed { code: Some(1006), reason: "gone".into() }
 }
 
-/// A clock that goes on with tokio's.
+/// A clock that goes on with tokio's, and can be set.
 #[derive(Debug)]
-struct Ticking(Instant);
+struct Ticking(Instant, AtomicI64);
 
 impl Clock for Ticking {
     fn now(&self) -> TimestampMs {
         let passed_ms = i64::try_from(self.0.elapsed().as_millis()).unwrap();
-        TimestampMs::new(NOW_MS + passed_ms).unwrap()
+        TimestampMs::new(NOW_MS + passed_ms + self.1.load(Ordering::Relaxed)).unwrap()
     }
 }
 
@@ -132,6 +137,7 @@ impl Transport for Keys {
 }
 
 struct House {
+    clock: Arc<Ticking>,
     streams: BinanceUserStreams,
     wire: Arc<Wire>,
     keys: Arc<Keys>,
@@ -148,9 +154,11 @@ fn house_with(wire: Wire, settings: UserStreamSettings) -> House {
     let wire = Arc::new(wire);
     let credentials = Credentials::new("the-key", "the-secret").unwrap();
     let transport = Arc::clone(&keys) as Arc<dyn Transport>;
-    let exchange = BinanceUsdm::new(transport, Arc::new(Ticking(begun)), VENUE.base_url, credentials).unwrap();
+    let clock = Arc::new(Ticking(begun, AtomicI64::new(0)));
+    let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
+    let exchange = BinanceUsdm::new(transport, shared_clock, VENUE.base_url, credentials).unwrap();
     let streams = exchange.user_streams(Arc::clone(&wire) as Arc<dyn StreamTransport>, settings).unwrap();
-    House { streams, wire, keys }
+    House { clock, streams, wire, keys }
 }
 
 impl House {
