@@ -1,6 +1,6 @@
 //! What a venue promises and limits, as data: page sizes, windows, retention, weights.
 
-use ledger_core::{IncomeType, OrderClass, Symbol};
+use ledger_core::{FillId, IncomeType, OrderClass, Symbol};
 
 use crate::transport::Method;
 
@@ -137,6 +137,14 @@ impl VenueFacts {
     pub fn weight(&self, method: Method, path: &str, symbol: Option<&Symbol>) -> u32 {
         let listed = self.weights.iter().find(|weight| weight.method == method && weight.path == path);
         listed.map_or(1, |weight| if symbol.is_some() { weight.one_symbol } else { weight.all_symbols })
+    }
+
+    /// Where a trade stands among those of its contract; `None` where ids do not tell.
+    pub fn sequence(&self, fill_id: &FillId) -> Option<i64> {
+        match self.trade_id_order {
+            TradeIdOrder::CountUpPerSymbol => fill_id.as_sequence(),
+            TradeIdOrder::Opaque => None,
+        }
     }
 
     /// What income of this type does to the wallet.

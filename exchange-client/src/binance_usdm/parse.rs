@@ -16,6 +16,7 @@ use ledger_core::{
 };
 
 use super::dto::{self, Field, Scalar};
+use super::facts::VENUE;
 use crate::api::FundingRate;
 use crate::error::FieldProblem;
 use crate::income_id::{IncomeDigest, is_no_id};
@@ -144,7 +145,7 @@ pub fn fee_from_commission(commission: Decimal, maker: Option<bool>) -> Decimal 
 
 pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
     let fill_id: FillId = counted_id("id", &row.id)?;
-    let sequence = fill_id.as_sequence().ok_or(("id", FieldProblem::NotAnId))?;
+    let sequence = VENUE.sequence(&fill_id).ok_or(("id", FieldProblem::NotAnId))?;
     let maker = boolean("maker", &row.maker)?;
     let commission: Option<Decimal> = get_optional("commission", &row.commission)?;
     let fee = match (commission, get_optional::<Asset>("commissionAsset", &row.commission_asset)?) {

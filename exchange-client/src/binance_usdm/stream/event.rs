@@ -14,6 +14,7 @@ use ledger_core::{
 use serde::Deserialize;
 
 use super::super::dto::{self, Field};
+use super::super::facts::VENUE;
 use super::super::parse::{
     Parsed, boolean, counted_id, fee_from_commission, forced_exit, get, get_optional, instant, optional_counted_id,
     optional_price, optional_quantity, position_side, required, text,
@@ -157,7 +158,7 @@ fn order_fill(row: &dto::OrderEventRow, order: &Order, execution: &Label) -> Par
             _ => Ok(None),
         };
     };
-    let sequence = fill_id.as_sequence().ok_or(("o.t", FieldProblem::NotAnId))?;
+    let sequence = VENUE.sequence(&fill_id).ok_or(("o.t", FieldProblem::NotAnId))?;
     let maker = boolean("o.m", &row.maker)?;
     let fee = match (get_optional::<Decimal>("o.n", &row.fee)?, get_optional::<Asset>("o.N", &row.fee_asset)?) {
         (Some(fee), Some(asset)) => Some(Fee { amount: fee_from_commission(fee, maker), asset }),
@@ -215,7 +216,7 @@ fn algo_update(head: &dto::MessageHead, row: &dto::AlgoEventRow, payload: Arc<st
 
 fn trade_notice(head: &dto::MessageHead, row: &dto::TradeEventRow, payload: Arc<str>) -> Parsed<TradeNotice> {
     let fill_id: FillId = counted_id("t", &row.trade_id)?;
-    let sequence = fill_id.as_sequence().ok_or(("t", FieldProblem::NotAnId))?;
+    let sequence = VENUE.sequence(&fill_id).ok_or(("t", FieldProblem::NotAnId))?;
     let fill = Fill {
         key: FillKey { symbol: get("s", &row.symbol)?, fill_id, side: get("S", &row.side)? },
         order_id: Some(counted_id("i", &row.order_id)?),

@@ -237,7 +237,10 @@ async fn whoever_has_little_patience_is_connected_all_the_same() {
 async fn a_gap_is_told_rightly_by_a_clock_that_jumps() {
     // Set an hour ahead or back while connected, and perhaps put right again before the connection breaks.
     for (first_ms, then_ms) in [(3_600_000, 3_600_000), (-3_600_000, -3_600_000), (3_600_000, 0), (-3_600_000, 0)] {
-        let house = house(Wire::default().then(vec![ping(60), ping(60), after(1, Err(hung_up()))]).then(vec![]));
+        let wire = Wire::default().then(vec![ping(60), ping(60), after(1, Err(hung_up()))]).then(vec![]);
+        // A clock that was set ahead makes a silence of nothing; here it is to be heard by that clock.
+        let settings = UserStreamSettings { silence_max: Duration::from_hours(10), ..UserStreamSettings::default() };
+        let house = house_with(wire, settings);
         let mut stream = house.streams.open_user_stream().await.unwrap();
         told(stream.as_mut(), 1).await;
         house.clock.1.store(first_ms, Ordering::Relaxed);
@@ -250,10 +253,21 @@ async fn a_gap_is_told_rightly_by_a_clock_that_jumps() {
                 _ => last = Some(stream.next().await),
             }
         };
-        // A silence of an hour is what a clock that was set ahead makes of it: then the gap begins when that was noticed.
         let passed_ms = i64::try_from(house.keys.begun.elapsed().as_millis()).unwrap();
         let now = TimestampMs::new(NOW_MS + passed_ms).unwrap();
-        assert!(gap.since <= at(110), "{first_ms} {then_ms}: {gap:?}");
+        assert!(gap.since <= at(111), "{first_ms} {then_ms}: {gap:?}");
         assert_eq!(gap.until, now, "{first_ms} {then_ms}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_not_used_for_long_is_asked_for_anew() {
+    for (minutes, asked) in [(29, 1), (61, 2)] {
+        let house = house(Wire::default().then(vec![text(SOMETHING)]));
+        let mut stream = house.streams.open_user_stream().await.unwrap();
+        tokio::time::sleep(Duration::from_mins(minutes)).await;
+        assert_eq!(short(&told(stream.as_mut(), 2).await), ["opened", "SOMETHING"]);
+        // One that has expired would connect and stay silent.
+        assert_eq!(house.keys.of(Method::Post).len(), asked, "{minutes}");
     }
 }

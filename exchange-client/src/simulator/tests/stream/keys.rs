@@ -41,12 +41,16 @@ fn an_expired_key_says_so_and_then_nothing() {
     let (simulator, desk) = still();
     let mut stream = listen(&desk);
     let key = listen_key(&desk);
+    // Who listens to some kinds of events only is told that, too.
+    let query = format!("listenKey={key}&events=ORDER_TRADE_UPDATE");
+    let mut choosy = simulator.open_stream("/private/ws", &query).unwrap();
     // In one long step: the order at its end comes after the key's.
     simulator.step(61 * MINUTE);
     buy(&desk);
     let told = events(&mut stream);
     let expired = serde_json::json!({ "e": "listenKeyExpired", "E": START_MS + 3_600_000, "listenKey": key });
-    assert_eq!(told, [expired]);
+    assert_eq!(told, [expired.clone()]);
+    assert_eq!(events(&mut choosy), [expired]);
     // The connection goes on, with pings alone, even if there is another key.
     let mut another = listen(&desk);
     buy(&desk);
