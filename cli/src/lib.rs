@@ -50,6 +50,11 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code.as_u8())
 }
 
+/// The machine gave no runtime to work in.
+#[derive(Debug, thiserror::Error)]
+#[error("the asynchronous runtime cannot be started")]
+struct RuntimeFailed(#[source] std::io::Error);
+
 /// What surrounds a command: its streams and its clock.
 pub struct Surroundings {
     /// Standard output.
@@ -94,7 +99,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
     let settings = match config::settings(&cli.global, db_is_flag, surroundings.zone_variable.as_deref()) {
         Ok(settings) => settings,
         Err(error) => {
-            let _ = writeln!(stderr, "{error}");
+            let told = told(&error, format(&cli.global));
+            let _ = writeln!(stderr, "{told}");
             return error.exit_code;
         }
     };
@@ -111,8 +117,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
     let runtime = match wiring::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
-            context.output.complain(&format!("error: the asynchronous runtime cannot be started\n  because: {error}"));
-            return ExitCode::Error;
+            let error = CommandError::new(ExitCode::Error, RuntimeFailed(error));
+            let told = told(&error, context.output.format);
+            context.output.complain(&told);
+            return error.exit_code;
         }
     };
     let result = runtime.block_on(dispatch(cli.command, &mut context));
@@ -128,10 +136,21 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
         Err(error) => {
             // What was printed before the error stays visible.
             let _ = context.output.flush();
-            context.output.complain(&error.to_string());
+            let told = told(&error, context.output.format);
+            context.output.complain(&told);
             error.exit_code
         }
     }
+}
+
+/// An error as standard error tells it: to a person as a story, to a program as an object on one line.
+fn told(error: &CommandError, format: Format) -> String {
+    if format != Format::Json {
+        return error.to_string();
+    }
+    let mut object = error.as_json();
+    object.insert("schema".to_owned(), "fillbook.error/1".into());
+    serde_json::Value::from(object).to_string()
 }
 
 /// Whether the book was named on the command line itself.

@@ -26,6 +26,9 @@ pub enum TimeArgumentError {
         "not a time; give a date (2026-03-01), a date and time (2026-03-01T08:00), an instant (2026-03-01T08:00:00Z) or milliseconds since 1970"
     )]
     NotATime,
+    /// A stretch that ends before it begins.
+    #[error("--until is not behind --since, so nothing can be in between; exchange the two")]
+    Backwards,
     /// Outside the accepted years.
     #[error(transparent)]
     Range(#[from] ledger_core::TimeError),

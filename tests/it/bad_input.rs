@@ -234,6 +234,17 @@ fn a_coin_margined_contract_is_not_taken_for_a_linear_one() {
     assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
     let positions = sandbox.run(&["positions", "--all"]).exits(0);
     assert!(positions.stderr.contains("warning: BTCUSD_PERP cannot be computed"), "{}", positions.transcript());
+    // Whoever does what the message says gets the position: 1 contract of 100 USD at 50000 is 0.002 BTC.
+    let (_, line) = run.stderr.split_once(r#"{"schema":"fillbook.instrument/1""#).unwrap();
+    let line = line.lines().next().unwrap().replace("SIZE", "100").replace("COIN", "BTC");
+    sandbox.write("contract.ndjson", format!(r#"{{"schema":"fillbook.instrument/1"{line}"#));
+    sandbox.run(&["init", "--position-mode", "one-way"]).exits(0);
+    let stated = sandbox.run(&["import", "contract.ndjson"]).exits(0);
+    assert!(stated.stdout.contains("instruments"), "{}", stated.transcript());
+    let positions = sandbox.run(&["positions", "--json"]).exits(0);
+    assert!(positions.stderr.is_empty(), "{}", positions.transcript());
+    let position = &positions.json()[0];
+    assert_eq!((&position["qty"], &position["open_cost"]), (&"1".into(), &"-0.002".into()), "{position}");
 }
 
 /// A library's object whose two halves say different things is rejected, not read by half; fees in two assets are no fee
@@ -269,7 +280,7 @@ fn a_ccxt_object_that_contradicts_itself_is_rejected() {
         (3, "rejected: amount is `0.2`: `info.qty` says 0.3"),
         (4, "rejected: fees cannot be used: the fees are in more than one asset"),
         (6, "rejected: side is `buy`: `info.side` says SELL"),
-        (7, "noted: its fees are in more than one asset"),
+        (7, "noted: its fee is kept with the order"),
     ] {
         assert!(run.stderr.contains(&format!("bot.ndjson:{line}: {told}")), "{line}: {}", run.transcript());
     }

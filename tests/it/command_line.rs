@@ -114,6 +114,18 @@ fn since_and_until_are_read_in_the_given_zone() {
     assert_eq!(after, count(&["--since", "2026-03-01T15:00"]));
 }
 
+/// A stretch of time that ends before it begins is a mistake, not an empty list.
+#[test]
+fn a_stretch_that_ends_before_it_begins_is_refused() {
+    let sandbox = book_with_trades();
+    for command in [&["fills"][..], &["trips"], &["report", "--by", "day"]] {
+        let backwards = [command, &["--since", "2026-03-02", "--until", "2026-03-01"]].concat();
+        let run = sandbox.run(&backwards).exits(2);
+        assert!(run.stderr.contains("--until is not behind --since"), "{command:?}: {}", run.transcript());
+        sandbox.run(&[command, &["--since", "2026-03-01", "--until", "2026-03-01T00:00:01"]].concat()).exits(0);
+    }
+}
+
 /// No line of a table is wider than the terminal, and what was left out is named.
 #[test]
 fn tables_fit_the_terminal() {
@@ -172,6 +184,97 @@ fn rebuilding_gives_the_same_derived_rows() {
     sandbox.run(&["rebuild"]).exits(0);
     assert_eq!(before, derived());
     assert!(!before[1].is_empty());
+}
+
+/// With `--json` a program gets failures as an object, too: one line on standard error, nothing on standard output.
+#[test]
+fn failures_come_as_json_on_standard_error() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("typo.toml", "databse = \"typo.db\"\n");
+    sandbox.write("notes.txt", "not a database, but long enough to have a header of sixteen bytes or more");
+    for (args, kind, code, told) in [
+        (&["fills", "--db", "nowhere.db"][..], "error", 1, "nowhere.db"),
+        (&["fills", "--account", "other"], "error", 1, "other"),
+        (&["status", "--config", "typo.toml"], "error", 1, "typo.toml"),
+        (&["import", "--db", "notes.txt", "x.csv"], "error", 1, "not a SQLite database"),
+    ] {
+        let run = sandbox.run(&[args, &["--json"]].concat()).exits(code);
+        assert!(run.stdout.is_empty(), "{args:?}: {}", run.stdout);
+        let lines: Vec<_> = run.stderr.lines().collect();
+        let [line] = lines.as_slice() else { panic!("{args:?}: {}", run.stderr) };
+        let error: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&error["schema"], &error["kind"]), (&"fillbook.error/1".into(), &kind.into()), "{args:?}");
+        assert_eq!(error["exit_code"], code);
+        assert!(error["message"].as_str().unwrap().contains(told), "{args:?}: {line}");
+        assert!(error["hints"].is_array() && error["because"].is_array(), "{line}");
+    }
+    let unknown = sandbox.run(&["fills", "--account", "other", "--json"]).stderr;
+    assert!(unknown.contains("--account with one of: main"), "{unknown}");
+}
+
+/// Columns that a terminal needs for a line: characters of Chinese take two.
+fn columns_of(line: &str) -> usize {
+    line.chars().map(|c| if c >= '\u{2e80}' { 2 } else { 1 }).sum()
+}
+
+/// Ids of 40 characters, wide symbols, long names of strategies: lines stay within the terminal and ids whole. In 40
+/// columns, too, except for what is never broken.
+#[test]
+fn long_ids_and_wide_names_fit_the_terminal() {
+    const ID: &str = "12345678901234567890123456789012345678";
+    const ENGINE: &str = "a-very-long-strategy-name-that-nobody-shortens";
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let mut lines = Vec::new();
+    for (n, side, price) in [(1, "BUY", "0.12345678"), (2, "SELL", "0.22345678"), (3, "BUY", "0.12345678")] {
+        let ts = 1_772_344_800_000_i64 + n * 60_000;
+        lines.push(format!(
+            r#"{{"schema":"fillbook.fill/1","source":"rest","symbol":"币安人生USDT","fill_id":"{ID}0{n}","order_id":"{ID}5{n}","side":"{side}","ts":{ts},"price":"{price}","qty":"1234567.123456","position_side":"NET","fee":"0.00012345","fee_asset":"BNB"}}"#
+        ));
+        lines.push(format!(
+            r#"{{"schema":"fillbook.order/1","source":"rest","symbol":"币安人生USDT","order_class":"REGULAR","order_id":"{ID}5{n}","side":"{side}","status":"FILLED","qty":"1234567.123456","ts":{ts},"engine":"{ENGINE}"}}"#
+        ));
+    }
+    lines.push(format!(
+        r#"{{"schema":"fillbook.cancel/1","source":"rest","symbol":"币安人生USDT","order_class":"REGULAR","order_id":"{ID}90","ts":1772344900000,"side":"BUY","reason":"somebody cancelled it, with a rather long explanation of why 原因"}}"#
+    ));
+    lines.push(format!(
+        r#"{{"schema":"fillbook.signal/1","source":"bot","signal_id":"{ID}00","ts":1772344800000,"symbol":"币安人生USDT","side":"BUY","kind":"entry","engine":"{ENGINE}","reason":"突破了上轨, for a reason that goes on and on"}}"#
+    ));
+    lines.push(format!(
+        r#"{{"schema":"fillbook.income/1","source":"rest","income_type":"FUNDING_FEE","tran_id":"{ID}00","asset":"USDT","amount":"-0.01234567","ts":1772348400000,"symbol":"币安人生USDT"}}"#
+    ));
+    sandbox.write("facts.ndjson", lines.join("\n"));
+    sandbox.run(&["import", "facts.ndjson"]).exits(0);
+    for width in [40, 80, 120] {
+        for command in [
+            &["fills"][..],
+            &["orders"],
+            &["signals"],
+            &["cancels"],
+            &["positions", "--all"],
+            &["trips"],
+            &["trips", "--open"],
+            &["income"],
+            &["report"],
+            &["report", "--by", "symbol"],
+            &["report", "--by", "day"],
+            &["report", "--by", "side"],
+            &["verify"],
+            &["status"],
+            &["runs"],
+        ] {
+            let run = sandbox.command(command, &[("COLUMNS", &width.to_string())]);
+            assert!(!run.stdout.is_empty(), "{command:?}: {}", run.transcript());
+            for line in run.stdout.lines() {
+                let unbreakable = line.split_whitespace().map(columns_of).max().unwrap_or(0) > 25;
+                let fits = columns_of(line) <= width || (width == 40 && unbreakable);
+                assert!(fits, "{command:?} at {width}: {line}\n{}", run.stdout);
+            }
+        }
+        let fills = sandbox.command(&["fills"], &[("COLUMNS", &width.to_string())]).stdout;
+        assert!(fills.contains("币安人生USDT"), "{fills}");
+        assert_eq!(fills.contains(&format!("{ID}01")), width != 80, "the column is left out, or whole: {fills}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod import_interrupted;
 mod lists;
 mod processes;
 mod readme;
+mod report;
 mod simulator;
 mod stranger;
 mod support;

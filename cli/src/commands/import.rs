@@ -239,7 +239,11 @@ impl Recording<'_> {
             output.progress(&format!("recomputing {} ({} of {})", next.symbol, done + 1, pending.len()));
             self.store.refold(&next.account, &next.symbol).await?;
         }
-        let quarantined = self.store.quarantined(&self.account).await?;
-        Ok(quarantined.into_iter().map(|entry| (entry.symbol.to_string(), entry.reason)).collect())
+        let mut quarantined = Vec::new();
+        for entry in self.store.quarantined(&self.account).await? {
+            let hint = super::contract_hint(self.store, &self.account, &entry.symbol).await?;
+            quarantined.push((entry.symbol.to_string(), entry.reason + &hint));
+        }
+        Ok(quarantined)
     }
 }

@@ -32,6 +32,7 @@ use crate::Context;
 use crate::args::ScopeArgs;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Cell, Format, Listing, Output};
+use crate::times::TimeArgumentError;
 
 /// How many items are read at once.
 const PAGE: u32 = 1_000;
@@ -41,12 +42,12 @@ const TABLE_LIMIT: u64 = 50;
 /// Where, of what and when a list is about, in the store's terms.
 fn scope(args: &ScopeArgs, context: &Context) -> Result<Scope, CommandError> {
     let zone = &context.output.zone;
-    Ok(Scope {
-        account: context.settings.account.clone(),
-        symbol: args.symbol.clone(),
-        since: args.since.map(|since| since.instant(zone)).transpose()?,
-        until: args.until.map(|until| until.instant(zone)).transpose()?,
-    })
+    let since = args.since.map(|since| since.instant(zone)).transpose()?;
+    let until = args.until.map(|until| until.instant(zone)).transpose()?;
+    if since.zip(until).is_some_and(|(since, until)| until <= since) {
+        return Err(TimeArgumentError::Backwards.into());
+    }
+    Ok(Scope { account: context.settings.account.clone(), symbol: args.symbol.clone(), since, until })
 }
 
 /// Prints a list page by page: all of it from the oldest on, or the latest `limit` items.
@@ -115,6 +116,25 @@ async fn check_account(store: &dyn Store, account: &AccountId) -> Result<(), Com
     Err(if names.is_empty() { error } else { error.hint(format!("--account with one of: {}", names.join(", "))) })
 }
 
+/// What to do about a contract that nothing on record describes; empty where it is known. Coin-margined contracts are
+/// such: their names do not tell what one of them is worth.
+async fn contract_hint(
+    store: &dyn Store,
+    account: &AccountId,
+    symbol: &ledger_core::Symbol,
+) -> Result<String, StoreError> {
+    if store.instrument(account, symbol).await?.is_some() {
+        return Ok(String::new());
+    }
+    let line = format!(
+        r#"{{"schema":"fillbook.instrument/1","source":"repair","symbol":"{symbol}","kind":"inverse","multiplier":"SIZE","settle_asset":"COIN"}}"#
+    );
+    Ok(format!(
+        ". A coin-margined contract has its size in no export: `fillbook import` of a file with this line, SIZE being what \
+         one contract is worth in its quote (100, 10) and COIN what it settles in, says it: {line}"
+    ))
+}
+
 /// What derived rows leave out, in words: facts that are not folded yet, cannot be folded, or name no position.
 async fn left_out(store: &dyn Store, account: &AccountId) -> Result<Vec<String>, CommandError> {
     let mut left_out = Vec::new();
@@ -125,7 +145,8 @@ async fn left_out(store: &dyn Store, account: &AccountId) -> Result<Vec<String>,
             .push(format!("{symbols} out of date, because a command was interrupted; `fillbook rebuild` recomputes"));
     }
     for entry in store.quarantined(account).await? {
-        left_out.push(format!("{} cannot be computed: {}", entry.symbol, entry.reason));
+        let hint = contract_hint(store, account, &entry.symbol).await?;
+        left_out.push(format!("{} cannot be computed: {}{hint}", entry.symbol, entry.reason));
     }
     let unplaced = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
     let unplaced = store.fill_count(&unplaced).await?;

@@ -125,7 +125,13 @@ pub(crate) fn show_span(ms: i64) -> String {
 
 /// Text with everything escaped that could disturb a terminal.
 fn harmless(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect::<Vec<_>>() } else { vec![c] }).collect()
+    let disturbs = |c: char| c.is_control() || is_invisible(c);
+    text.chars().flat_map(|c| if disturbs(c) { c.escape_debug().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+/// Characters that show nothing, but turn the direction of what follows or hide in a name.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn assets(totals: &[AssetTotal]) -> impl Iterator<Item = &AssetTotal> {
@@ -307,6 +313,8 @@ mod tests {
     fn nothing_that_a_terminal_or_spreadsheet_would_run_gets_through() {
         let escape = Cell::from("a\u{1b}[31mb\u{7}");
         assert_eq!(escape.table(&Zone::utc()), "a\\u{1b}[31mb\\u{7}");
+        let turned = Cell::from("a\u{202e}b\u{200b}c\u{feff}原因");
+        assert_eq!(turned.table(&Zone::utc()), "a\\u{202e}b\\u{200b}c\\u{feff}原因");
         assert_eq!(Cell::from("=cmd|'/c calc'!A1").csv(), "'=cmd|'/c calc'!A1");
         assert_eq!(Cell::Number("-5".parse().unwrap()).csv(), "-5");
     }

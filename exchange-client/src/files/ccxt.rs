@@ -4,20 +4,28 @@
 //! floats. Only where `info` lacks a value, the literal text of the unified one is read. An object whose two halves
 //! contradict each other is rejected: taking either half would record something that nobody said.
 //!
-//! The fees of an order are not read: fees belong to fills, and trades carry them.
+//! An order's `trades` are its fills and are read as such, each from its own `info`; those without an id cannot be told
+//! apart, so they stay in the payload and are told. So do an order's own `fee` and `fees` where its trades are not there to
+//! carry them: a fee belongs to a fill, and none is made up for it.
+
+mod embedded;
+mod fees;
+mod market;
 
 use std::sync::Arc;
 
 use ledger_core::{
-    AnyFact, Asset, Cancel, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, IdError, Instrument, Order,
-    OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms, Source, Statement, Symbol,
+    AnyFact, Cancel, Decimal, EventTime, Execution, Fill, FillId, FillKey, IdError, Order, OrderClass, OrderId,
+    OrderKey, OrderStatus, OrderTerms, Source, Statement,
 };
-use serde_json::value::RawValue;
 
+use self::embedded::{belong, embedded};
+use self::fees::fee;
+use self::market::Market;
 use super::cell::Cell;
-use super::context::{Context, linear, statement};
+use super::context::{Context, statement};
 use super::error::{RowError, RowProblem, shown};
-use super::json::{Object, row_error};
+use super::json::Object;
 
 /// A unified object and the exchange's answer within it.
 struct Unified<'a> {
@@ -59,7 +67,7 @@ pub(super) fn parse(
     context: &mut Context,
 ) -> Result<Vec<Statement>, RowError> {
     let hint = match Shape::of(object) {
-        Shape::Trade => return parse_trade(&unify(object)?, payload, context),
+        Shape::Trade => return parse_trade(&unify(object)?, None, payload, context),
         Shape::Order => return parse_order(&unify(object)?, payload, context),
         Shape::Position => "it looks like a ccxt position, which is derived from trades",
         Shape::Other => "a trade has price, amount and side, an order has status and filled",
@@ -102,7 +110,13 @@ fn unify<'a>(outer: &'a Object<'a>) -> Result<Unified<'a>, RowError> {
     Ok(Unified { outer, info })
 }
 
-fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
+/// What a trade states; `owner` is the order that it stands in.
+fn parse_trade(
+    trade: &Unified<'_>,
+    owner: Option<&Order>,
+    payload: &Arc<str>,
+    context: &mut Context,
+) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(trade)?;
     trade.agrees(&["id"], "id", same_text)?;
     trade.agrees(&["orderId"], "order", same_text)?;
@@ -114,7 +128,7 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         Some(cell) => Some(cell.boolean()?),
         None => trade.outer.get("takerOrMaker").map(|cell| cell.text.eq_ignore_ascii_case("maker")),
     };
-    let fill = Fill {
+    let mut fill = Fill {
         order_id: trade.pick(&["orderId"], &["order"]).map(exact_id::<OrderId>).transpose()?,
         time: trade.pick(&["time"], &["timestamp", "datetime"]).ok_or_else(missing_time)?.time(None)?,
         price: trade.required(&["price"], "price")?.price()?,
@@ -126,6 +140,9 @@ fn parse_trade(trade: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         sequence: fill_id.as_sequence(),
         key: FillKey { symbol: market.symbol.clone(), fill_id, side: trade.required(&["side"], "side")?.side()? },
     };
+    if let Some(order) = owner {
+        belong(&mut fill, order)?;
+    }
     Ok(context.fill_statements(fill, market.instrument, Source::Ccxt, payload))
 }
 
@@ -147,73 +164,12 @@ fn missing_time() -> RowError {
     RowError::cell("timestamp", "", RowProblem::Missing)
 }
 
-/// The fee as the exchange states it, else the unified `fee`, else the only one of `fees`, which repeats it.
-fn fee(trade: &Unified<'_>, market: &Market, maker: Option<bool>, context: &Context) -> Result<Option<Fee>, RowError> {
-    let listed = trade.outer.nested("fees").map_or(Ok(Fees::None), summed_fees)?;
-    if listed == Fees::SeveralAssets {
-        return Err(RowError::cell("fees", "", RowProblem::FeeAssets));
-    }
-    if let Some(commission) = trade.in_info(&["commission"]) {
-        let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
-        let settle = market.instrument.as_ref().map(|instrument| instrument.settle_asset.clone());
-        let asset = asset.or(settle).or_else(|| context.settle_asset(&market.symbol));
-        return commission.fee(asset.as_ref(), maker).map(Some);
-    }
-    if let Some(text) = trade.outer.nested("fee")
-        && let Some(fee) = unified_fee(text)?
-    {
-        return Ok(Some(fee));
-    }
-    Ok(if let Fees::Of(fee) = listed { Some(fee) } else { None })
-}
-
-/// What a list of unified fees comes to.
-#[derive(Debug, PartialEq, Eq)]
-enum Fees {
-    /// Nothing is said.
-    None,
-    /// The sum, in one asset.
-    Of(Fee),
-    /// More than one asset, so that there is no sum.
-    SeveralAssets,
-}
-
-fn summed_fees(text: &str) -> Result<Fees, RowError> {
-    let all: Vec<&RawValue> = serde_json::from_str(text).map_err(row_error)?;
-    let mut total: Option<Fee> = None;
-    for raw in all {
-        let Some(fee) = unified_fee(raw.get())? else { continue };
-        total = Some(match total {
-            None => fee,
-            Some(sum) if sum.asset == fee.asset => {
-                let amount = sum.amount.checked_add(fee.amount);
-                Fee { amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?, ..sum }
-            }
-            Some(_) => return Ok(Fees::SeveralAssets),
-        });
-    }
-    Ok(total.map_or(Fees::None, Fees::Of))
-}
-
-fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
-    let object = Object::parse(text, "fee.")?;
-    let (Some(cost), Some(currency)) = (object.get("cost"), object.get("currency")) else {
-        return Ok(None);
-    };
-    Ok(Some(Fee { amount: cost.decimal()?, asset: currency.id()? }))
-}
-
 fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let market = Market::of(order)?;
     order.agrees(&["algoId", "orderId"], "id", same_text)?;
     order.agrees(&["side"], "side", same_text)?;
     order.agrees(&["origQty", "quantity"], "amount", same_number)?;
     order.agrees(&["executedQty"], "filled", same_number)?;
-    if let Some(text) = order.outer.nested("fees")
-        && summed_fees(text)? == Fees::SeveralAssets
-    {
-        context.note = Some("its fees are in more than one asset; they are read from its trades only");
-    }
     // Conditional orders have an id space of their own and name it `algoId`.
     let algo_id = order.in_info(&["algoId"]);
     let class = if algo_id.is_some() { OrderClass::Conditional } else { OrderClass::Regular };
@@ -259,6 +215,8 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
             .transpose()?,
         ..Order::known_from_fill(key.clone(), side, None)
     };
+    context.order_is_stated(&key);
+    let fills = embedded(order, &fact, context)?;
     let mut statements = vec![statement(AnyFact::Order(fact), Source::Ccxt, payload)];
     if status == OrderStatus::Canceled
         && let Some(time) = updated
@@ -267,6 +225,7 @@ fn parse_order(order: &Unified<'_>, payload: &Arc<str>, context: &mut Context) -
         statements.push(statement(AnyFact::Cancel(cancel), Source::Ccxt, payload));
     }
     statements.extend(context.instrument_statement(&market.symbol, market.instrument, Source::Ccxt, payload));
+    statements.extend(fills);
     Ok(statements)
 }
 
@@ -305,54 +264,4 @@ fn exact_id<T: std::str::FromStr<Err = IdError>>(cell: Cell<'_>) -> Result<T, Ro
         return Err(cell.error(RowProblem::MangledId));
     }
     cell.id()
-}
-
-/// The contract that an object is about.
-struct Market {
-    symbol: Symbol,
-    instrument: Option<Instrument>,
-}
-
-impl Market {
-    fn of(unified: &Unified<'_>) -> Result<Self, RowError> {
-        let Some(cell) = unified.outer.get("symbol") else {
-            return Err(RowError::cell("symbol", "", RowProblem::Missing));
-        };
-        let own = unified.in_info(&["symbol"]).map(Cell::symbol).transpose()?;
-        if own.is_none() && unified.info.is_some() {
-            // Another venue's answer: its quantities may be contracts of any size.
-            return Err(RowError::cell("info.symbol", "", RowProblem::Missing));
-        }
-        let Some((base, rest)) = cell.text.split_once('/') else {
-            let symbol = own.map_or_else(|| cell.symbol(), Ok)?;
-            return Ok(Self { symbol, instrument: None });
-        };
-        let Some((quote, contract)) = rest.split_once(':') else {
-            // Early versions of the library named futures like spot pairs; only `info` tells them apart.
-            return match own {
-                Some(symbol) if unified.in_info(&["positionSide"]).is_some() => Ok(Self { symbol, instrument: None }),
-                _ => Err(cell.error(RowProblem::NotFutures)),
-            };
-        };
-        let (settle, expiry) = match contract.split_once('-') {
-            Some((settle, expiry)) => (settle, Some(expiry)),
-            None => (contract, None),
-        };
-        if expiry.is_some_and(|expiry| expiry.contains('-')) {
-            return Err(cell.error(RowProblem::NotFutures));
-        }
-        let is_linear = settle == quote;
-        let name = match (expiry, is_linear) {
-            (Some(expiry), _) => format!("{base}{quote}_{expiry}"),
-            (None, true) => format!("{base}{quote}"),
-            (None, false) => format!("{base}{quote}_PERP"),
-        };
-        let symbol = match own {
-            Some(symbol) => symbol,
-            None => Symbol::new(name).map_err(|problem| cell.error(problem))?,
-        };
-        let settle = Asset::new(settle).map_err(|problem| cell.error(problem))?;
-        let instrument = if is_linear { linear(&symbol, settle) } else { None };
-        Ok(Self { symbol, instrument })
-    }
 }

@@ -151,6 +151,11 @@ impl Context {
         statements
     }
 
+    /// Notes that a row states an order in full, so that its fills need not state it again.
+    pub(super) fn order_is_stated(&mut self, key: &OrderKey) {
+        self.orders.replace(key.clone(), |_| ());
+    }
+
     fn order_stub(
         &mut self,
         symbol: &Symbol,

@@ -327,6 +327,12 @@ pub enum RowProblem {
         /// What it holds, shortened and escaped.
         found: String,
     },
+    /// A trade listed within an order that it is not of.
+    #[error("the order that it stands in says {expected}")]
+    OtherOrder {
+        /// What the order says.
+        expected: String,
+    },
     /// A row of another exchange account.
     #[error("the rows before it belong to the exchange account {expected}; import one account's rows at a time")]
     OtherAccount {

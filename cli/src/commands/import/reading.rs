@@ -214,10 +214,12 @@ impl Import<'_> {
         let name = Path::new(&self.file)
             .file_name()
             .map_or_else(|| self.file.clone(), |name| name.to_string_lossy().into_owned());
+        // Contracts come along with everything else and are told only where a file has nothing else.
+        let is_of_contracts = self.kinds.keys().all(|kind| *kind == FactKind::Instrument);
         let mut lines: Vec<Line> = self
             .kinds
             .into_iter()
-            .filter(|(kind, _)| *kind != FactKind::Instrument)
+            .filter(|(kind, _)| is_of_contracts || *kind != FactKind::Instrument)
             .map(|(kind, counts)| Line { file: name.clone(), what: plural(kind).to_owned(), counts })
             .collect();
         if self.rejected > 0 || lines.is_empty() {

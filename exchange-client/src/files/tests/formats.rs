@@ -1,12 +1,9 @@
 //! Every format that is read, with values checked by hand and against each other.
 
-use ledger_core::{
-    AnyFact, EventTime, Fill, Income, Order, OrderClass, OrderStatus, PositionSide, Side, Source, TimePrecision,
-    TimestampMs,
-};
+use ledger_core::{AnyFact, EventTime, Fill, Income, Order, OrderStatus, PositionSide, Side, Source, TimestampMs};
 
 use super::*;
-use crate::files::{Zone, ZoneOrigin};
+use crate::files::ZoneOrigin;
 
 const CURRENT: &str = "one-way/Export Trade History(UTC+3)-part1-of1.csv";
 const TRADE_FILES: [&str; 7] = [
@@ -21,14 +18,14 @@ const TRADE_FILES: [&str; 7] = [
 const OTHER_FILES: [&str; 4] =
     ["one-way/orders.csv", "one-way/transactions.csv", "one-way/ccxt-orders.ndjson", "one-way/fillbook.ndjson"];
 
-fn fills(found: &Found) -> Vec<Fill> {
+pub(super) fn fills(found: &Found) -> Vec<Fill> {
     let only_fills = |fact| {
         if let AnyFact::Fill(fill) = fact { Some(fill) } else { None }
     };
     found.facts().into_iter().filter_map(only_fills).collect()
 }
 
-fn orders(found: &Found) -> Vec<Order> {
+pub(super) fn orders(found: &Found) -> Vec<Order> {
     let only_orders = |fact| {
         if let AnyFact::Order(order) = fact { Some(order) } else { None }
     };
@@ -42,14 +39,14 @@ fn incomes(found: &Found) -> Vec<Income> {
     found.facts().into_iter().filter_map(only_incomes).collect()
 }
 
-fn at(ms: i64) -> TimestampMs {
+pub(super) fn at(ms: i64) -> TimestampMs {
     TimestampMs::new(ms).unwrap()
 }
 
 /// 2026-03-01 09:12:44.871 UTC.
-const TAKE_PROFIT_MS: i64 = 1_772_356_364_871;
+pub(super) const TAKE_PROFIT_MS: i64 = 1_772_356_364_871;
 
-fn fill_530(found: &Found) -> Fill {
+pub(super) fn fill_530(found: &Found) -> Fill {
     fills(found).into_iter().find(|fill| fill.key.fill_id.as_str() == "530").unwrap()
 }
 
@@ -191,64 +188,6 @@ fn rows_without_a_transaction_id_keep_theirs_across_files_and_spellings() {
 }
 
 #[test]
-fn ccxt_takes_decimals_and_ids_from_info() {
-    let found = read("one-way/ccxt-trades.json").clean();
-    assert_eq!((found.kind, found.rows), (Some(Kind::Ccxt), 15));
-    let fill = fill_530(&found);
-    assert_eq!(fill.time, EventTime::ms(at(TAKE_PROFIT_MS)));
-    assert_eq!(fill.position_side, Some(PositionSide::Net));
-    assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "5.976");
-    assert_eq!(fill.key.symbol.as_str(), "BTCUSDT");
-    // The unified amount is what floats make of it; the exchange's own is exact.
-    let text = r#"[{"symbol":"BTC/USDT:USDT","side":"buy","price":0.1,"amount":0.30000000000000004,"id":"8389765568816714211","order":"8389765568816714212","timestamp":1772356364871,
-        "info":{"symbol":"BTCUSDT","id":8389765568816714211,"orderId":8389765568816714212,"price":"0.1","qty":"0.3","commission":"0.1","commissionAsset":"USDT","time":"1772356364871","maker":false,"positionSide":"LONG"}}]"#;
-    let fill = fills(&read_text("x.json", text).clean()).remove(0);
-    assert_eq!(fill.qty.get().to_string(), "0.3");
-    assert_eq!(fill.key.fill_id.as_str(), "8389765568816714211");
-    assert_eq!(fill.sequence, Some(8_389_765_568_816_714_211));
-    assert_eq!(fill.order_id.unwrap().as_str(), "8389765568816714212");
-    assert_eq!(fill.position_side, Some(PositionSide::Long));
-}
-
-#[test]
-fn ccxt_without_info_is_read_by_the_digits_it_has() {
-    let found = read("one-way/ccxt-trades-without-info.ndjson").clean();
-    assert_eq!(found.rows, 15);
-    let fill = fill_530(&found);
-    assert_eq!((fill.qty.get().to_string().as_str(), fill.position_side), ("0.012", None));
-    assert_eq!(fill.maker, Some(true));
-    let line = r#"{"symbol":"BTC/USDT:USDT-260626","side":"sell","price":1e-7,"amount":12345678901234567890.123456789,"id":9007199254740993,"order":null,"datetime":"2026-03-01T09:12:44.871Z","fee":null,"fees":[{"cost":1,"currency":"USDT"},{"cost":0.5,"currency":"USDT"}]}"#;
-    let fill = fills(&read_text("x.json", line).clean()).remove(0);
-    assert_eq!(fill.key.symbol.as_str(), "BTCUSDT_260626");
-    assert_eq!(fill.key.fill_id.as_str(), "9007199254740993");
-    assert_eq!(fill.qty.get().to_string(), "12345678901234567890.123456789");
-    assert_eq!(fill.price.get().to_string(), "0.0000001");
-    assert_eq!(fill.fee.unwrap().amount.to_string(), "1.5");
-    assert_eq!(fill.order_id, None);
-    assert_eq!(fill.time, EventTime::ms(at(TAKE_PROFIT_MS)));
-}
-
-#[test]
-fn ccxt_orders_of_both_classes_are_read() {
-    let found = read("one-way/ccxt-orders.ndjson").clean();
-    let orders = orders(&found);
-    assert_eq!(orders.len(), 17);
-    let regular = orders.iter().find(|order| order.key.order_id.as_str() == "8389765568816714400").unwrap();
-    assert_eq!((regular.key.class, regular.status.clone()), (OrderClass::Regular, OrderStatus::Filled));
-    assert_eq!(regular.order_type.as_ref().unwrap().as_str(), "STOP_MARKET");
-    assert_eq!(regular.reduce_only, Some(true));
-    let conditional = orders.iter().find(|order| order.key.class == OrderClass::Conditional).unwrap();
-    assert_eq!(conditional.status, OrderStatus::Finished);
-    assert_eq!(conditional.triggered_order_id, Some(regular.key.order_id.clone()));
-    assert_eq!(conditional.executed, None, "the regular order alone has fills");
-    let unified = r#"{"id":"7","clientOrderId":null,"symbol":"BTC/USDT:USDT","status":"open","filled":0.1,"remaining":0.2,"amount":0.3,"side":"buy","type":"limit","price":100.5,"average":100.4,"timestamp":1772356364871}"#;
-    let found = read_text("x.json", unified).clean();
-    let order = super::formats::orders(&found).remove(0);
-    assert_eq!(order.status, OrderStatus::PartiallyFilled);
-    assert_eq!(order.terms.price.unwrap().get().to_string(), "100.5");
-}
-
-#[test]
 fn every_generation_states_the_same_facts() {
     let found: Vec<Found> = TRADE_FILES.iter().chain(&OTHER_FILES).map(|name| read(name).clean()).collect();
     // What was written down independently of any export, in fillbook's own lines.
@@ -300,108 +239,6 @@ fn columns_are_found_by_name() {
     assert_eq!((fill.price.get().to_string().as_str(), fill.qty.get().to_string().as_str()), ("4", "3"));
     assert_eq!((fill.key.side, fill.maker), (Side::Buy, Some(true)));
     assert_eq!(fill.exchange_realized_pnl.unwrap().to_string(), "-1.5");
-}
-
-const NO_ZONE: &str = "Time,Symbol,Side,Price,Quantity,Fee,Realized Profit,Trade ID,Order ID\n2026-03-29 02:30:00,BTCUSDT,BUY,1,1,0USDT,0,1,1\n2026-10-25 02:30:00,BTCUSDT,BUY,1,1,0USDT,0,2,1\n2026-07-01 00:00:00,BTCUSDT,BUY,1,1,0USDT,0,3,1\n";
-
-fn in_zone(zone: &str) -> Options {
-    Options { zone: Some(zone.parse().unwrap()), ..Options::default() }
-}
-
-#[test]
-fn a_zone_is_needed_and_may_be_given() {
-    let error = from_text("trades.csv", NO_ZONE, Options::default()).unwrap_err();
-    assert!(matches!(error, FileError::ZoneUnknown { .. }), "{error}");
-    assert!(error.to_string().contains("--tz UTC+3"), "{error}");
-    let found = drain(from_text("trades.csv", NO_ZONE, in_zone("Asia/Seoul")).unwrap()).clean();
-    // 2026-07-01 00:00 in Seoul is 15:00 UTC of the day before.
-    assert_eq!(fills(&found)[2].time, EventTime::seconds(at(1_782_831_600_000)));
-    // The file's own name is more precise than what is given for many files.
-    let found = drain(from_text("trades(UTC--6).csv", NO_ZONE, in_zone("Asia/Seoul")).unwrap()).clean();
-    assert_eq!(fills(&found)[2].time, EventTime::seconds(at(1_782_885_600_000)));
-    assert_eq!(found.statements[0].source, Source::ExchangeCsv);
-}
-
-#[test]
-fn local_times_that_daylight_saving_skips_or_repeats_are_rejected() {
-    let found = drain(from_text("trades.csv", NO_ZONE, in_zone("Europe/Berlin")).unwrap());
-    let reasons: Vec<_> = found.rejected.iter().map(|(line, reason)| (*line, reason.as_str())).collect();
-    assert_eq!(reasons.len(), 2);
-    assert!(reasons[0].0 == 2 && reasons[0].1.contains("does not exist in Europe/Berlin"), "{reasons:?}");
-    assert!(reasons[1].0 == 3 && reasons[1].1.contains("occurs twice in Europe/Berlin"), "{reasons:?}");
-    assert_eq!(fills(&found).len(), 1);
-    let found = drain(from_text("trades.csv", NO_ZONE, in_zone("UTC+1")).unwrap()).clean();
-    assert_eq!(fills(&found).len(), 3);
-}
-
-#[test]
-fn the_name_of_a_file_outranks_its_header_and_both_outrank_what_is_given() {
-    let text = NO_ZONE.replacen("Time", "Time(UTC)", 1);
-    let time = |file: ImportFile| fills(&drain(file).clean())[2].time.at.as_ms();
-    let plain = time(from_text("trades.csv", text.clone(), Options::default()).unwrap());
-    assert_eq!(plain, 1_782_864_000_000);
-    let named = time(from_text("dir(UTC-9)/trades (UTC+3) (1).csv", text.clone(), Options::default()).unwrap());
-    assert_eq!(plain - named, 3 * 3_600_000);
-    assert_eq!(time(from_text("trades.csv", text.clone(), in_zone("UTC")).unwrap()), plain);
-    let file = from_text("trades.csv", text.clone(), in_zone("UTC+9")).unwrap();
-    assert_eq!(file.zone().map(|(_, origin)| origin), Some(ZoneOrigin::Header));
-    assert_eq!(time(file), plain);
-    let error = from_text("trades(UTC+x).csv", text, Options::default()).unwrap_err();
-    assert!(matches!(error, FileError::ZoneInName { .. }), "{error}");
-}
-
-#[test]
-fn zones_are_read_in_every_usual_spelling() {
-    for (text, name) in [
-        ("UTC", "UTC"),
-        ("utc+0", "UTC"),
-        ("Z", "UTC"),
-        ("UTC+3", "UTC+3"),
-        ("UTC--6", "UTC-6"),
-        ("GMT-05:30", "UTC-5:30"),
-        ("+0900", "UTC+9"),
-        ("Asia/Seoul", "Asia/Seoul"),
-        ("europe/berlin", "Europe/Berlin"),
-    ] {
-        assert_eq!(text.parse::<Zone>().unwrap().name(), name, "{text}");
-    }
-    for text in ["", "UTC+", "UTC+25", "UTC+5:7", "+1:99", "Mars/Olympus", "\u{1b}[2J", "UTC+3:", "3"] {
-        let error = text.parse::<Zone>().unwrap_err().to_string();
-        assert!(!error.contains('\u{1b}'), "{error}");
-    }
-}
-
-#[test]
-fn times_are_read_in_every_form_of_the_exports() {
-    for (text, ms, precision) in [
-        ("2026-05-29 18:25:01", 1_780_079_101_000, TimePrecision::Second),
-        ("26-03-17 09:34:12", 1_773_740_052_000, TimePrecision::Second),
-        ("2026-05-29T18:25:01Z", 1_780_079_101_000, TimePrecision::Second),
-        ("2026-05-29T18:25:01.250+03:00", 1_780_068_301_250, TimePrecision::Millisecond),
-        ("2026-05-29 18:25:01.5", 1_780_079_101_500, TimePrecision::Millisecond),
-        ("1780079101250", 1_780_079_101_250, TimePrecision::Millisecond),
-        ("1780079101250999", 1_780_079_101_250, TimePrecision::Millisecond),
-    ] {
-        let time = super::super::zone::parse_time(text, Some(&Zone::utc())).unwrap();
-        assert_eq!((time.at.as_ms(), time.precision), (ms, precision), "{text}");
-    }
-    for text in [
-        "",
-        "1780079101",
-        "2026-02-30 00:00:00",
-        "2026-05-29",
-        "2026-05-29 25:00:00",
-        "29.05.2026 18:25:01",
-        "2026-05-29 18:25",
-        "2026-05-29 18:25:01 PM",
-        "0026-05-29 18:25:01",
-        "2026-05-29 18:25:01.",
-        "٢٠٢٦-05-29 18:25:01",
-        "2026-05-29 18:25:0é",
-        "99999999999999999999",
-    ] {
-        assert!(super::super::zone::parse_time(text, Some(&Zone::utc())).is_err(), "{text}");
-    }
 }
 
 #[test]

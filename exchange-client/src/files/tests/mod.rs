@@ -1,9 +1,11 @@
 //! Tests of the import over whole files.
 
 mod bad_input;
+mod ccxt;
 mod formats;
 mod fuzz;
 mod ndjson;
+mod zones;
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,0 +1,68 @@
+//! Trades that stand within an order.
+
+use std::sync::Arc;
+
+use ledger_core::{Fill, Order, OrderClass, Statement};
+use serde_json::value::RawValue;
+
+use super::fees::states_fees;
+use super::{Unified, parse_trade, unify};
+use crate::files::context::Context;
+use crate::files::error::{RowError, RowProblem};
+use crate::files::json::{Object, row_error};
+
+/// Checks that a trade is one of the order that it stands in, and takes from there what it does not say itself.
+pub(super) fn belong(fill: &mut Fill, order: &Order) -> Result<(), RowError> {
+    // A conditional order has no fills of its own: the regular order that it triggered has them.
+    let owner = match order.key.class {
+        OrderClass::Conditional => order.triggered_order_id.as_ref(),
+        OrderClass::Regular => Some(&order.key.order_id),
+    };
+    let strange = |column, value: &str, expected: &str| {
+        RowError::cell(column, value, RowProblem::OtherOrder { expected: expected.to_owned() })
+    };
+    if fill.key.symbol != order.key.symbol {
+        return Err(strange("symbol", fill.key.symbol.as_str(), order.key.symbol.as_str()));
+    }
+    if fill.key.side != order.side {
+        return Err(strange("side", fill.key.side.as_str(), order.side.as_str()));
+    }
+    match (&fill.order_id, owner) {
+        (Some(own), Some(owner)) if own != owner => return Err(strange("order", own.as_str(), owner.as_str())),
+        (None, owner) => fill.order_id = owner.cloned(),
+        (Some(_), _) => {}
+    }
+    fill.position_side = fill.position_side.or(order.position_side);
+    Ok(())
+}
+
+/// The fills that an order lists, with what the reader should know of those that cannot be read.
+pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context) -> Result<Vec<Statement>, RowError> {
+    let listed = order.outer.nested("trades").filter(|text| text.starts_with('['));
+    let listed: Vec<&RawValue> = listed.map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(row_error))?;
+    let mut statements = Vec::new();
+    let mut nameless = false;
+    let is_empty = listed.is_empty();
+    for (n, raw) in listed.into_iter().enumerate() {
+        let within = |error: RowError| {
+            let column = error.column.as_ref().map_or_else(String::new, |column| format!(".{column}"));
+            RowError { column: Some(format!("trades[{n}]{column}")), ..error }
+        };
+        let object = Object::parse(raw.get(), "").map_err(within)?;
+        let trade = unify(&object).map_err(within)?;
+        if trade.pick(&["id"], &["id"]).is_none() {
+            nameless = true;
+            continue;
+        }
+        let payload = Arc::from(raw.get());
+        statements.extend(parse_trade(&trade, Some(fact), &payload, context).map_err(within)?);
+    }
+    if nameless {
+        context.note = Some("trades within it have no id, so they are kept with the order and no fill is made of them");
+    } else if is_empty && states_fees(order)? {
+        context.note = Some(
+            "its fee is kept with the order and counted nowhere, because fees belong to fills; import its trades as well",
+        );
+    }
+    Ok(statements)
+}

@@ -1,0 +1,131 @@
+//! The report of imported files, number by number, against arithmetic done by hand.
+
+use serde_json::{Value, json};
+
+use crate::support::Sandbox;
+
+const HEADER: &str =
+    "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id";
+const LEDGER: &str = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID";
+
+/// A book of these trades and ledger rows.
+fn book(init: &[&str], trades: &[&str], ledger: &[&str]) -> Sandbox {
+    let sandbox = Sandbox::with_book(init);
+    sandbox.write("trades.csv", format!("{HEADER}\n{}\n", trades.join("\n")));
+    sandbox.write("ledger.csv", format!("{LEDGER}\n{}\n", ledger.join("\n")));
+    sandbox.run(&["import", "trades.csv", "ledger.csv"]).exits(0);
+    sandbox
+}
+
+/// The amounts of a group per asset, as plain numbers.
+fn money(line: &Value) -> Value {
+    let amounts = |field: &str| -> serde_json::Map<String, Value> {
+        let totals = line[field].as_object().into_iter().flatten();
+        totals.map(|(asset, total)| (asset.clone(), total.get("amount").unwrap_or(total).clone())).collect()
+    };
+    let fields = ["gross", "fees", "funding", "net", "drawdown_max", "profit_factor"];
+    fields
+        .map(|field| (field.to_owned(), Value::Object(amounts(field))))
+        .into_iter()
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// The lines of a report: its groups by name and its total as `all`.
+fn report(sandbox: &Sandbox, by: &str, name: &str) -> Value {
+    let lines = sandbox.run(&["report", "--by", by, "--json"]).exits(0).json();
+    let line = lines.iter().find(|line| match line["schema"].as_str() {
+        Some("fillbook.report.group/1") => line["group"] == name,
+        Some("fillbook.report.total/1") => name == "all",
+        _ => false,
+    });
+    line.unwrap_or_else(|| panic!("no {name} in {lines:?}")).clone()
+}
+
+/// Flips, a fee in BNB that a flip splits, and funding while short:
+/// long 0.01 @ 60000, closed @ 60100 within a sale of 0.03: gross 1, fees 0.24 USDT and a third of 0.0003 BNB;
+/// short 0.02 @ 60100, closed @ 60150 within a purchase of 0.05: gross -1, fees two thirds of 0.0003 BNB and two fifths
+/// of 1.2, funding 0.05; long 0.03 @ 60150, closed @ 60050: gross -3, fees three fifths of 1.2 and 0.72.
+#[test]
+fn flips_split_fees_and_end_trips() {
+    let sandbox = book(
+        &["--position-mode", "one-way"],
+        &[
+            "7,2026-03-01 07:00:00,BTCUSDT,BUY,BOTH,60000,0.010,600,0.24USDT,0,true,false,1,9001",
+            "7,2026-03-01 07:30:00,BTCUSDT,SELL,BOTH,60100,0.030,1803,0.0003BNB,1,false,false,2,9002",
+            "7,2026-03-01 09:00:00,BTCUSDT,BUY,BOTH,60150,0.050,3007.5,1.2USDT,-1,true,false,3,9003",
+            "7,2026-03-02 10:00:00,BTCUSDT,SELL,BOTH,60050,0.030,1801.5,0.72USDT,-3,false,false,4,9004",
+        ],
+        &["2026-03-01 08:00:00,FUNDING_FEE,0.05,USDT,BTCUSDT,11"],
+    );
+    assert_eq!(
+        money(&report(&sandbox, "side", "short")),
+        json!({ "gross": {"USDT": "-1"}, "fees": {"BNB": "0.0002", "USDT": "0.48"}, "funding": {"USDT": "0.05"},
+            "net": {"BNB": "-0.0002", "USDT": "-1.43"}, "drawdown_max": {"USDT": "1.43"}, "profit_factor": {"USDT": "0"} })
+    );
+    // The nets in USDT by time of closing: 0.76, -1.43, -4.44. From its height of 0.76 the sum falls to -5.11.
+    let all = report(&sandbox, "side", "all");
+    assert_eq!(
+        money(&all),
+        json!({ "gross": {"USDT": "-3"}, "fees": {"BNB": "0.0003", "USDT": "2.16"}, "funding": {"USDT": "0.05"},
+            "net": {"BNB": "-0.0003", "USDT": "-5.11"}, "drawdown_max": {"USDT": "5.87"},
+            "profit_factor": {"USDT": "0.1295"} })
+    );
+    assert_eq!(
+        (&all["trips"], &all["wins"], &all["losses"], &all["win_rate"]),
+        (&json!(3), &json!(1), &json!(2), &json!("0.3333"))
+    );
+    assert_eq!(money(&all), money(&report(&sandbox, "symbol", "BTCUSDT")));
+    assert_eq!(report(&sandbox, "day", "2026-03-01")["trips"], 2);
+    assert_eq!(money(&report(&sandbox, "day", "2026-03-02"))["net"], json!({"USDT": "-4.44"}));
+}
+
+/// A long and a short at once: each row of funding goes to the side whose sign it has, and a rebate is a negative fee.
+/// Long 0.02 @ 60000 and 0.01 @ 60300 against 0.012 @ 60500 and 0.018 @ 59700: 1800.6 for 1803. Short 0.01 @ 60100
+/// against 0.004 @ 59900 and 0.006 @ 60200: 601 for 600.8. The open short in ETHUSDT is told apart.
+#[test]
+fn both_sides_of_a_hedge_have_books_of_their_own() {
+    let sandbox = book(
+        &[],
+        &[
+            "7,2026-03-01 07:00:00,BTCUSDT,BUY,LONG,60000,0.020,1200,0.0004BNB,0,true,false,1,9001",
+            "7,2026-03-01 07:10:00,BTCUSDT,SELL,SHORT,60100,0.010,601,0.2404USDT,0,false,false,2,9002",
+            "7,2026-03-01 07:20:00,BTCUSDT,BUY,LONG,60300,0.010,603,0.2412USDT,0,true,false,3,9003",
+            "7,2026-03-01 09:00:00,BTCUSDT,SELL,LONG,60500,0.012,726,0.2904USDT,4.8,false,false,4,9004",
+            "7,2026-03-01 09:05:00,BTCUSDT,BUY,SHORT,59900,0.004,239.6,0.00007BNB,0.8,true,true,5,9005",
+            "7,2026-03-01 10:00:00,BTCUSDT,SELL,LONG,59700,0.018,1074.6,0.42984USDT,-7.2,false,false,6,9006",
+            "7,2026-03-01 10:10:00,BTCUSDT,BUY,SHORT,60200,0.006,361.2,0.14448USDT,-0.6,true,false,7,9007",
+            "7,2026-03-01 11:00:00,ETHUSDT,SELL,SHORT,3000,1,3000,-0.05USDT,0,false,true,8,9008",
+            "7,2026-03-01 17:00:00,ETHUSDT,BUY,SHORT,2990,0.4,1196,0.00001BNB,4,true,false,9,9009",
+        ],
+        &[
+            "2026-03-01 08:00:00,FUNDING_FEE,-0.1803,USDT,BTCUSDT,11",
+            "2026-03-01 08:00:00,FUNDING_FEE,0.0601,USDT,BTCUSDT,12",
+            "2026-03-01 16:00:00,FUNDING_FEE,0.3,USDT,ETHUSDT,13",
+        ],
+    );
+    let side = |name| {
+        let mut money = money(&report(&sandbox, "side", name));
+        let [gross, fees, funding, net] = ["gross", "fees", "funding", "net"].map(|field| money[field].take());
+        json!([gross, fees, funding, net])
+    };
+    assert_eq!(
+        side("long"),
+        json!([{"USDT": "-2.4"}, {"BNB": "0.0004", "USDT": "0.96144"}, {"USDT": "-0.1803"}, {"BNB": "-0.0004", "USDT": "-3.54174"}])
+    );
+    assert_eq!(
+        side("short"),
+        json!([{"USDT": "0.2"}, {"BNB": "0.00007", "USDT": "0.38488"}, {"USDT": "0.0601"}, {"BNB": "-0.00007", "USDT": "-0.12478"}])
+    );
+    let lines = sandbox.run(&["report", "--json"]).exits(0).json();
+    let rest = lines.iter().find(|line| line["schema"] == "fillbook.report.rest/1").unwrap();
+    assert_eq!(rest["open_trips"], 1);
+    let open = |field: &str, asset: &str| rest[field][asset]["amount"].clone();
+    assert_eq!(
+        [open("open_gross", "USDT"), open("open_fees", "USDT"), open("open_fees", "BNB"), open("open_funding", "USDT")],
+        ["4", "-0.05", "0.00001", "0.3"]
+    );
+    let cash: Vec<_> = lines.iter().filter(|line| line["schema"] == "fillbook.report.cash/1").collect();
+    assert_eq!(cash.len(), 1, "{cash:?}");
+    assert_eq!((&cash[0]["asset"], &cash[0]["rows"]), (&json!("USDT"), &json!(3)), "{cash:?}");
+}
