@@ -9,7 +9,7 @@
 //! Invariants, each with a test of the same name (in [`super::super::tests::stream`]):
 //! 1. `a_lost_connection_is_a_gap_from_before_the_last_sign_of_life`, and `whoever_reads_late_is_told_of_a_longer_gap`.
 //! 2. `attempts_grow_apart_and_never_end`.
-//! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`.
+//! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`, and `a_key_that_was_not_used_for_long_is_asked_for_anew`.
 //! 4. `silence_and_age_end_a_connection`.
 //! 5. `a_message_that_cannot_be_read_does_not_end_the_stream`.
 //! 6. `dropping_a_wait_loses_nothing`, and `whoever_has_little_patience_is_connected_all_the_same`.
