@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use exchange_client::TimeWindow;
 use ledger_core::{
     AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderKey,
-    PositionSide, Side, Signal, Source, Sourced, Symbol, TimestampMs, merge,
+    PositionSide, Side, Signal, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -431,6 +432,29 @@ impl BookReader<'_> {
         until: TimestampMs,
     ) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
         self.fills(self.stretch(Some(symbol), since.saturating_add_ms(-1_000), until)).await
+    }
+
+    /// When the first of the book's fills of a symbol was executed that some file told in less detail than the exchange does:
+    /// to the second, or without its position or fee.
+    pub(super) async fn first_coarse_fill(
+        &self,
+        symbol: &Symbol,
+        window: TimeWindow,
+    ) -> Result<Option<TimestampMs>, ReconcileError> {
+        let filter = FillFilter::from(self.stretch(Some(symbol), window.since(), window.until()));
+        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+        loop {
+            let page = self.book.fills.fills(&filter, &request).await.doing("reading the fills")?;
+            let mut fills = page.items.iter().map(|fill| &fill.fact);
+            let coarse = fills.find(|fill| {
+                fill.time.precision == TimePrecision::Second || fill.position_side.is_none() || fill.fee.is_none()
+            });
+            match (coarse, page.next) {
+                (Some(fill), _) => return Ok(Some(fill.time.at)),
+                (None, Some(cursor)) => request = request.after(cursor),
+                (None, None) => return Ok(None),
+            }
+        }
     }
 
     /// Whether the book has any fill of a symbol.

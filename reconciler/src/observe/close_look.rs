@@ -52,7 +52,8 @@ impl CloseLook<'_> {
         let mut span = self.span(seen, FILLS, seen.venue.trades.retention_ms)?;
         span.begin_no_earlier_than(first_mention(seen, self.symbol, &span));
         if span.continuity == Continuity::First {
-            span.begin_where_covered(&seen.book.coverage, self.symbol, self.reader.policy.overlap_ms);
+            let coarse = self.reader.first_coarse_fill(self.symbol, span.window).await?;
+            span.begin_where_covered(&seen.book.coverage, self.symbol, self.reader.policy.overlap_ms, coarse);
         }
         let mut book_fills = BTreeMap::new();
         let (fills, positions) = match self.fills_around_positions(seen, span, &mut book_fills).await? {

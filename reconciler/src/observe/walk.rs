@@ -96,10 +96,18 @@ impl Span {
     }
 
     /// Begins a little before what is on record as complete ends, where it is complete from the beginning on. What lies
-    /// before can still be asked for.
-    pub(super) fn begin_where_covered(&mut self, coverage: &[CoverageSpan], symbol: &Symbol, overlap_ms: i64) {
+    /// before can still be asked for. Not behind `coarse`, a fill of which the exchange can tell more than the book knows:
+    /// nothing is missing there, but whether it was imported before or after the exchange was asked must make no difference.
+    pub(super) fn begin_where_covered(
+        &mut self,
+        coverage: &[CoverageSpan],
+        symbol: &Symbol,
+        overlap_ms: i64,
+        coarse: Option<TimestampMs>,
+    ) {
         let end = complete_up_to(coverage, FILLS, Some(symbol), self.window.since());
-        let since = end.saturating_add_ms(-overlap_ms);
+        let covered = end.saturating_add_ms(-overlap_ms);
+        let since = coarse.map_or(covered, |coarse| covered.min(coarse));
         if since > self.window.since() {
             self.window = TimeWindow::up_to(self.window.until(), since);
         }
