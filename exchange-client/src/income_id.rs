@@ -3,7 +3,7 @@
 //! It is made of what every form of the row tells alike (the export knows seconds and no trade, the archive and the
 //! interface know more), so that the same row counts once however often and wherever it is read. Identical rows of one
 //! second are numbered. Limits: the numbers stay the same only if the rows of a second are seen together, as they are in
-//! a file that was not cut within it and in the adapter's pages; and where such rows differ in what only one form tells
+//! a file that was not cut within it (see `files::LedgerRead`) and in the adapter's pages; and where such rows differ in what only one form tells
 //! (the millisecond, the remark), forms that list them in different orders disagree on which is which. Their count and
 //! their sum are right all the same.
 //!
@@ -47,6 +47,12 @@ impl IncomeDigest {
     pub(crate) fn tran_id(self, ordinal: u32) -> Result<TranId, IdError> {
         TranId::new(format!("digest:{:032x}:{ordinal}", self.0))
     }
+}
+
+/// What a made-up id has in common with those of identical rows; `None` for one that the exchange gave.
+pub(crate) fn without_ordinal(tran_id: &TranId) -> Option<&str> {
+    let made_up = Some(tran_id.as_str()).filter(|text| text.starts_with("digest:"))?;
+    made_up.rsplit_once(':').map(|(prefix, _ordinal)| prefix)
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ kinds! {
     ForeignFills = "foreign_fills",
     /// The account was switched between one-way and hedge mode.
     PositionModeChanged = "position_mode_changed",
+    /// Two files each have ledger rows without an id of a second that both may cut through. An import finds it.
+    LedgerCut = "ledger_cut",
     /// The book was last brought up to date so long ago that the exchange does not answer for all of the time since.
     HistoryExpired = "history_expired",
     /// The book has not been brought up to date for so long that the exchange will soon not answer for all of it.

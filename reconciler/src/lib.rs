@@ -41,4 +41,4 @@ pub use report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 pub use verify::{
     Check, CheckCounts, CheckName, FootedSpan, Severity, Verdict, Verification, WholeBook, verify, verify_book,
 };
-pub use wording::evidence_line;
+pub use wording::{evidence_line, instant};

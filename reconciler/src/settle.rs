@@ -116,8 +116,10 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
         return false;
     }
     match kind {
-        // Planning knows when these are covered, and the checks when they are filled.
+        // Planning knows when this is covered, and the checks when it is filled.
         DiscrepancyKind::HistoryExpired => verification.filled_gaps.contains(&known.entry.key),
+        // Planning knows when the ledger was read over it.
+        DiscrepancyKind::LedgerCut => false,
         DiscrepancyKind::UnconfirmedFill => {
             let walk = close.and_then(|close| close.fills.as_ref().ok());
             walk.is_some_and(|walk| ms("at").is_some_and(|at| walk.window.since().as_ms() <= at))

@@ -6,6 +6,7 @@ mod command_line;
 mod convergence;
 mod demo;
 mod import;
+mod import_cut;
 mod import_interrupted;
 mod lists;
 mod processes;

@@ -5,6 +5,7 @@
 //! at the end.
 
 mod coverage;
+mod cut;
 mod reading;
 mod words;
 
@@ -17,6 +18,7 @@ use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
 use ledger_store::{Batch, CommitReport, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
 use serde_json::json;
 
+use self::cut::FileLedger;
 use self::reading::Import;
 use super::rebuild::count;
 use super::text;
@@ -116,6 +118,9 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
 /// What an import found and did.
 struct Read {
     lines: Vec<Line>,
+    ledgers: Vec<FileLedger>,
+    /// Of which ledger rows nobody knows whether they are the same.
+    doubts: Vec<String>,
     unplaced: u64,
     quarantined: Vec<(String, String)>,
     /// What contradicts the user's word about the position mode.
@@ -129,7 +134,8 @@ impl Read {
             json!({ "file": file, "what": what, "new": counts.recorded, "merged": counts.merged,
                 "conflicting": counts.conflicts, "rejected": counts.rejected })
         });
-        lines.collect::<Vec<_>>().into()
+        let ledgers = self.ledgers.iter().map(|ledger| json!({ "ledger": ledger }));
+        lines.chain(ledgers).collect::<Vec<_>>().into()
     }
 
     fn print(&self, output: &mut Output) -> Result<(), CommandError> {
@@ -137,8 +143,8 @@ impl Read {
         for (symbol, reason) in &self.quarantined {
             output.complain(&format!("{symbol}: positions cannot be computed: {reason}"));
         }
-        if let Some(contradiction) = &self.contradiction {
-            output.complain(&format!("warning: {contradiction}"));
+        for doubt in self.doubts.iter().chain(&self.contradiction) {
+            output.complain(&format!("warning: {doubt}"));
         }
         if self.unplaced > 0 {
             let (are, change) = if self.unplaced == 1 { ("is", "it") } else { ("are", "they") };
@@ -164,7 +170,7 @@ struct Recording<'a> {
 impl Recording<'_> {
     async fn read_all(&self, files: &[PathBuf], options: &Options, output: &mut Output) -> Result<Read, CommandError> {
         let mut code = ExitCode::Fine;
-        let mut lines = Vec::new();
+        let (mut lines, mut ledgers) = (Vec::new(), Vec::new());
         let mut options = options.clone();
         for path in files {
             let mut import = Import {
@@ -184,6 +190,7 @@ impl Recording<'_> {
             // One account a book: what the first file says holds for the others.
             options.uid = options.uid.or(read.uid);
             options.after = read.parts;
+            ledgers.extend(read.ledgers);
             if import.rejected > 0 {
                 code = code.worst(ExitCode::Error);
             }
@@ -200,10 +207,11 @@ impl Recording<'_> {
         let unplaced = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
         let unplaced = self.store.fill_count(&unplaced).await?;
         let contradiction = super::journal::mode_contradiction(self.store, &self.account).await?;
-        if contradiction.is_some() {
+        let doubts = self.judge_cuts(&ledgers).await?;
+        if contradiction.is_some() || !doubts.is_empty() {
             code = code.worst(ExitCode::Discrepancies);
         }
-        Ok(Read { lines, unplaced, quarantined, contradiction, code })
+        Ok(Read { lines, ledgers, doubts, unplaced, quarantined, contradiction, code })
     }
 
     async fn commit(&self, statements: Vec<Statement>, uid: Option<String>) -> Result<CommitReport, StoreError> {

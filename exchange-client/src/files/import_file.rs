@@ -6,8 +6,11 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use ledger_core::AnyFact;
+
 use super::container::{Container, Member, wrapping};
 use super::context::{Context, Parts};
+use super::cut::{LedgerReach, LedgerRead};
 use super::error::{FileError, Place, RowProblem, shown};
 use super::feed::{BYTE_ORDER_MARK, Feed, Line, Lines};
 use super::layout::Layout;
@@ -39,6 +42,9 @@ pub struct ImportFile {
     is_zip: bool,
     at_end: bool,
     reach: Reach,
+    /// Of the members that were read to their end, and of the present one.
+    ledger_read: Vec<LedgerRead>,
+    ledger: LedgerReach,
 }
 
 impl ImportFile {
@@ -79,6 +85,8 @@ impl ImportFile {
             is_zip,
             at_end: is_database,
             reach: Reach::default(),
+            ledger_read: Vec::new(),
+            ledger: LedgerReach::default(),
         };
         if is_zip {
             file.begin_archive()?;
@@ -115,10 +123,24 @@ impl ImportFile {
         if is_read { self.reach.covered() } else { Vec::new() }
     }
 
+    /// Where rows of the ledger without an id may be cut, and where they are whole, once it was read to its end: of each
+    /// export of transactions in it that has such rows.
+    pub fn ledger_read(&self) -> Vec<LedgerRead> {
+        let is_read = self.at_end && self.queue.is_empty();
+        if is_read { self.ledger_read.iter().cloned().chain(self.ledger.told()).collect() } else { Vec::new() }
+    }
+
     /// Notes what an item says about how complete the file is.
     fn note(&mut self, item: &Result<Row, FileError>) {
         match item {
             Ok(Row { result: Ok(statements), .. }) if self.kind.is_trades() => self.reach.note(statements),
+            Ok(Row { result: Ok(statements), .. }) if self.kind == Kind::BinanceTransactions => {
+                for statement in statements {
+                    if let AnyFact::Income(row) = &statement.fact {
+                        self.ledger.note(row);
+                    }
+                }
+            }
             Ok(Row { result: Ok(_), .. }) => {}
             Ok(Row { result: Err(_), .. }) | Err(_) => self.reach.unreadable(),
         }
@@ -349,6 +371,7 @@ impl Iterator for ImportFile {
                 self.at_end = true;
                 return None;
             }
+            self.ledger_read.extend(std::mem::take(&mut self.ledger).told());
             let _queued_if_unreadable = self.begin_member();
         }
     }

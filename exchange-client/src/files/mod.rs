@@ -39,6 +39,7 @@ mod ccxt;
 mod cell;
 mod container;
 mod context;
+mod cut;
 mod error;
 mod feed;
 mod import_file;
@@ -62,6 +63,7 @@ use std::sync::Arc;
 use ledger_core::{Asset, Statement};
 
 pub use context::Parts;
+pub use cut::{LedgerCut, LedgerRead, LedgerWhole};
 pub use error::{FileError, Place, RowError, RowProblem};
 pub use import_file::ImportFile;
 pub use reach::FillsCovered;

@@ -288,10 +288,11 @@ fn plan_expiring(
     Ok(())
 }
 
-/// The gaps on record that are covered by now: by what was imported, or by a position stated at their end.
+/// The gaps and cuts on record that are covered by now: by what was imported or asked for, or by a position stated at a
+/// gap's end.
 fn covered_gaps(observation: &Observation, plan: &Plan) -> Vec<ledger_store::DiscrepancyKey> {
-    let kind = DiscrepancyKind::HistoryExpired.as_str();
-    let gaps = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
+    let kinds = [DiscrepancyKind::HistoryExpired, DiscrepancyKind::LedgerCut].map(DiscrepancyKind::as_str);
+    let gaps = observation.book.discrepancies.iter().filter(|known| kinds.contains(&known.entry.key.kind.as_str()));
     gaps.filter(|known| {
         let Some((stream, since, until)) = gap_on_record(&known.entry.evidence_json) else { return false };
         let symbol = known.entry.symbol.as_ref();

@@ -8,6 +8,7 @@ use ledger_core::{FactKind, Outcome, Statement};
 use serde_json::json;
 
 use super::super::PAGE;
+use super::cut::FileLedger;
 use super::words::{describe, plural, story};
 use super::{Counts, Line, Recording};
 use crate::error::CommandError;
@@ -48,6 +49,8 @@ pub(super) struct FileRead {
     pub(super) uid: Option<String>,
     /// How far it was counted, if it is a part of an export.
     pub(super) parts: Option<files::Parts>,
+    /// What it told of ledger rows without an id.
+    pub(super) ledgers: Vec<FileLedger>,
 }
 
 impl Import<'_> {
@@ -90,7 +93,8 @@ impl Import<'_> {
         }
         self.commit().await?;
         self.to.cover(file.fills_covered()).await?;
-        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts() })
+        let ledgers = file.ledger_read().into_iter().map(|read| FileLedger::new(&self.file, read)).collect();
+        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers })
     }
 
     async fn bot_database(&mut self, path: &Path) -> Result<(), CommandError> {

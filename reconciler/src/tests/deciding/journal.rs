@@ -40,6 +40,33 @@ fn a_gap_in_history_closes_when_it_is_covered() {
     assert_eq!(plan(&seen).settled, [finding.key()]);
 }
 
+/// Rows of which two files leave open whether they are the same are counted by the exchange's answer for their second.
+#[test]
+fn a_cut_between_files_closes_when_the_ledger_was_read() {
+    let cut = Finding::new(DiscrepancyKind::LedgerCut, None, Subject::Account, Outlook::Stays, "two files".into())
+        .with("stream", "income")
+        .with("since", at(-50_000).as_ms())
+        .with("until", at(-49_000).as_ms());
+    let mut seen = quiet();
+    seen.book.discrepancies = vec![known(&cut)];
+    let asked = |since: i64, until: i64| CoverageSpan {
+        stream: "income".into(),
+        symbol: None,
+        grade: CoverageGrade::Asked,
+        since: at(since),
+        until: at(until),
+    };
+    for coverage in [vec![], vec![asked(-100_000, -49_500)]] {
+        seen.book.coverage = coverage;
+        let told = plan(&seen);
+        assert!(told.settled.is_empty());
+        let settled = settle(&seen, &told, &Verification::default(), &account_id(), at(0)).batch.settled;
+        assert!(settled.is_empty(), "{settled:?}");
+    }
+    seen.book.coverage = vec![asked(-100_000, 0)];
+    assert_eq!(plan(&seen).settled, [cut.key()]);
+}
+
 #[test]
 fn what_was_not_looked_at_stays_on_record() {
     let position = |kind| {

@@ -4,6 +4,7 @@ use ledger_core::{AccountId, Decimal};
 use ledger_store::{Discrepancy, DiscrepancyStatus, OrderFilter, PageRequest, Scope, SignalFilter, Store};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
+use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
 use crate::wording::evidence_line;
 
@@ -26,10 +27,10 @@ fn open<'a>(on_record: &'a [Discrepancy], kind: &'a str) -> impl Iterator<Item =
         .filter(move |known| known.entry.key.kind == kind && known.entry.status != DiscrepancyStatus::Acknowledged)
 }
 
-/// No fact is stated differently by different sources.
+/// No fact is stated differently by different sources, and no two files leave open how many there are.
 pub(super) fn sources_agree(on_record: &[Discrepancy]) -> Check {
     let mut tally = Tally::of("conflict", on_record);
-    for known in open(on_record, "conflicting_fact") {
+    for known in open(on_record, "conflicting_fact").chain(open(on_record, DiscrepancyKind::LedgerCut.as_str())) {
         tally.compare(false, || evidence_line(&known.entry));
     }
     if tally.count == 0 {
