@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
 use exchange_client::simulator::SimulatorAccount;
@@ -89,6 +90,26 @@ fn it_answers_over_http_and_stops_cleanly() {
         drop(idle);
     }
     assert!(std::fs::read_dir(sandbox.path()).unwrap().next().is_none(), "it leaves nothing behind");
+}
+
+/// Nobody trades and nobody steps a clock: the market goes on all the same.
+#[tokio::test]
+async fn its_prices_move_in_real_time() {
+    let sandbox = Sandbox::empty();
+    let running = Running::start(&sandbox, &["--seed", "5"]);
+    let prices = || {
+        let answer = running.get("/fapi/v1/premiumIndex");
+        let prices = answer.split("\"markPrice\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+        prices.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = prices();
+    assert!(first.len() > 1, "{first:?}");
+    let mut looks = 0;
+    while prices() == first {
+        looks += 1;
+        assert!(looks < 150, "the prices stand still: {first:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Started again it is another exchange: with whatever seed, a book of the earlier one refuses it, and nothing is written.
