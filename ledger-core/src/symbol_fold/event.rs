@@ -33,7 +33,7 @@ pub struct Residual {
 /// One step of the fold.
 #[derive(Debug, Clone, Copy)]
 pub enum FoldEvent<'a> {
-    /// A fill, in the order of its [`FoldKey`].
+    /// A fill, in the order of its [`FoldKey`](crate::FoldKey).
     Fill {
         /// The fill; its position side must be known.
         fill: &'a Fill,
