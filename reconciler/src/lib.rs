@@ -6,6 +6,7 @@ mod catch_up;
 mod client_id;
 mod cycle;
 mod discrepancy;
+mod entry;
 mod error;
 mod evidence;
 mod flow;

@@ -85,11 +85,16 @@ pub struct FillWalk {
 impl FillWalk {
     /// The fills inside the window, in fold order: with these, nothing is missing in between.
     pub fn in_fold_order(&self) -> Vec<&Fill> {
-        let inside = self.rows.values().map(|row| &row.entity).filter(|fill| self.window.contains(fill.time.at));
-        let mut fills: Vec<&Fill> = inside.collect();
-        fills.sort_by_cached_key(|fill| fill.fold_key());
-        fills
+        in_fold_order(&self.rows, self.window)
     }
+}
+
+/// The fills inside a window, in fold order.
+pub(crate) fn in_fold_order(rows: &BTreeMap<FillKey, Stated<Fill>>, window: TimeWindow) -> Vec<&Fill> {
+    let inside = rows.values().map(|row| &row.entity).filter(|fill| window.contains(fill.time.at));
+    let mut fills: Vec<&Fill> = inside.collect();
+    fills.sort_by_cached_key(|fill| fill.fold_key());
+    fills
 }
 
 /// What was seen of a symbol that was looked at closely.

@@ -3,6 +3,7 @@
 mod asking;
 mod checks;
 mod deciding;
+mod entries;
 mod looking;
 mod planning;
 mod recording;
@@ -35,6 +36,9 @@ use crate::{
     Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError, Recorder,
     Verdict, apply, verify,
 };
+
+pub(crate) use self::deciding::{btc, known};
+pub(crate) use self::restraint::long;
 
 const NOW_MS: i64 = 1_780_000_000_000;
 

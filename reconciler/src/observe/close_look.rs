@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{Answer, ExchangeError, ExchangeReader, OrderRef, Stated, TimeWindow, TradeQuery};
 use ledger_core::{
-    Decimal, Fill, FillId, FillKey, OrderClass, OrderKey, PositionSide, PositionSnapshot, Side, Sourced, Symbol,
+    Decimal, Fill, FillId, FillKey, OrderClass, OrderKey, PositionSide, PositionSnapshot, Price, Side, Sourced, Symbol,
     TimestampMs,
 };
 
@@ -13,9 +13,10 @@ use super::suspects::Suspect;
 use super::walk::{Span, reached, span, walk_orders};
 use super::{CONDITIONAL_ORDERS, FILLS};
 use crate::discrepancy::Subject;
+use crate::entry::{reaches_opening, unsearched_difference};
 use crate::error::ReconcileError;
 use crate::evidence::searched;
-use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation};
+use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation, in_fold_order};
 
 /// How often the fills are asked again when new ones keep coming in during the look.
 const ROUNDS_MAX: usize = 3;
@@ -96,7 +97,7 @@ impl CloseLook<'_> {
             && self.since.is_none()
             && window.since() > span.oldest
             && !was_searched(seen, self.symbol, positions.as_ref().ok())
-            && !is_explained(seen, self.symbol, positions.as_ref().ok(), &rows, book_fills)
+            && !is_explained(seen, self.symbol, positions.as_ref().ok(), (&rows, window), book_fills)
         {
             let until = window.since().saturating_add_ms(-1);
             let since = until.saturating_add_ms(1 - seen.venue.trades.window_ms_max).max(span.oldest);
@@ -214,36 +215,44 @@ fn first_mention(seen: &Observation, symbol: &Symbol, span: &Span) -> Option<Tim
     orders.chain(income).min().map(|first| first.saturating_add_ms(-FIRST_MARGIN_MS))
 }
 
+/// What the exchange says of each position that a symbol can have.
+fn stated_positions<'a>(
+    positions: &'a Answer<PositionSnapshot>,
+    symbol: &'a Symbol,
+) -> impl Iterator<Item = (PositionSide, Decimal, Option<Price>)> + 'a {
+    [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter().map(move |side| {
+        let mut stated = positions.rows.iter().map(|row| &row.entity);
+        let stated = stated.find(|stated| stated.symbol == *symbol && stated.position_side == side);
+        (side, stated.map_or(Decimal::ZERO, |stated| stated.qty), stated.and_then(|stated| stated.entry_price))
+    })
+}
+
 /// Whether all that differs was looked for in vain before, as far back as the exchange remembers: the overlap holds what
 /// is new since.
 fn was_searched(seen: &Observation, symbol: &Symbol, positions: Option<&Answer<PositionSnapshot>>) -> bool {
     let Some(positions) = positions else { return false };
-    let mut differing = [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter().filter_map(|side| {
-        let mut stated = positions.rows.iter().map(|row| &row.entity);
-        let stated = stated.find(|stated| stated.symbol == *symbol && stated.position_side == side);
-        let stated = stated.map_or(Decimal::ZERO, |stated| stated.qty);
-        let difference = stated.checked_sub(seen.book.qty(symbol, side)).ok()?;
-        (!difference.is_zero()).then_some((side, difference))
-    });
-    differing.all(|(side, difference)| {
+    stated_positions(positions, symbol).all(|(side, qty, entry)| {
+        let Ok(difference) = qty.checked_sub(seen.book.qty(symbol, side)) else { return true };
+        if difference.is_zero() {
+            return entry.is_none_or(|entry| unsearched_difference(seen, symbol, side, entry).is_none());
+        }
         let subject = Subject::Position(symbol.clone(), side);
         searched(&seen.book, &subject, difference).is_some_and(|(_, again)| again)
     })
 }
 
-/// Whether the fills that the book lacks make up for what its positions lack.
+/// Whether the fills that the book lacks make up for what its positions lack. An average entry is explained by what came
+/// after the position was opened, whatever that is.
 fn is_explained(
     seen: &Observation,
     symbol: &Symbol,
     positions: Option<&Answer<PositionSnapshot>>,
-    rows: &Fills,
+    (rows, window): (&Fills, TimeWindow),
     book_fills: &BTreeMap<FillKey, Sourced<Fill>>,
 ) -> bool {
     // Nothing says what to look for.
     let Some(positions) = positions else { return true };
-    [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter().all(|side| {
-        let mut stated = positions.rows.iter().map(|row| &row.entity);
-        let stated = stated.find(|stated| stated.symbol == *symbol && stated.position_side == side);
+    stated_positions(positions, symbol).all(|(side, qty, entry)| {
         let missing = rows.values().map(|row| &row.entity).filter(|fill| {
             fill.position_side.unwrap_or(PositionSide::Net) == side && !book_fills.contains_key(&fill.key)
         });
@@ -251,7 +260,10 @@ fn is_explained(
         for fill in missing {
             reached = reached.and_then(|sum| sum.checked_add(fill.signed_qty()).ok());
         }
-        reached == Some(stated.map_or(Decimal::ZERO, |stated| stated.qty))
+        let is_at_another_price = qty == seen.book.qty(symbol, side)
+            && entry.is_some_and(|entry| unsearched_difference(seen, symbol, side, entry).is_some());
+        reached == Some(qty)
+            && (!is_at_another_price || reaches_opening(in_fold_order(rows, window).into_iter(), side, qty))
     })
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use exchange_client::OrderRef;
 use ledger_core::{
-    ClientOrderId, Decimal, FillId, IntentOutcome, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Price,
-    Symbol, TimestampMs,
+    ClientOrderId, Decimal, FillId, IntentOutcome, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Symbol,
+    TimestampMs,
 };
 
 use super::{Suspects, by_client_id, looked_at};
 use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::entry::unsearched_difference;
 use crate::error::ReconcileError;
 use crate::evidence::{misses_on_record, signal_misses};
 use crate::observation::{Continuity, Observation};
@@ -54,26 +55,13 @@ fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
         if seen.book.quarantined.contains(&symbol) {
             continue;
         }
-        let booked = seen.book.position(&symbol, side);
-        let booked_qty = booked.map_or(Decimal::ZERO, |held| held.position.qty);
-        if stated.map_or(Decimal::ZERO, |stated| stated.qty) != booked_qty {
+        if stated.map_or(Decimal::ZERO, |stated| stated.qty) != seen.book.qty(&symbol, side) {
             suspects.entry(symbol).or_default().position_differs = true;
             continue;
         }
-        // The same quantity at another price: a pair of fills is missing in between. Looked for once; after that the
-        // discrepancy is on record.
-        let unit = Decimal::new(1, seen.venue.entry_price_scale).unwrap_or_default();
-        let price = stated.and_then(|stated| stated.entry_price).map(Price::get);
-        let booked_price = booked.and_then(|held| held.position.entry_price_avg);
-        let differs = match (price, booked_price) {
-            (Some(price), Some(booked)) => price.checked_sub(booked).is_ok_and(|apart| apart.abs() > unit),
-            _ => false,
-        };
-        let known = ledger_store::DiscrepancyKey {
-            kind: DiscrepancyKind::AverageEntryMismatch.as_str().to_owned(),
-            fingerprint: Subject::Position(symbol.clone(), side).to_string(),
-        };
-        if differs && seen.book.discrepancy(&known).is_none() {
+        // The same quantity at another price: a pair of fills is missing in between.
+        let Some(price) = stated.and_then(|stated| stated.entry_price) else { continue };
+        if unsearched_difference(seen, &symbol, side, price).is_some() {
             suspects.entry(symbol).or_default().position_differs = true;
         }
     }

@@ -17,12 +17,12 @@ use super::*;
 use crate::settle::settle;
 use crate::{Finding, StateLabel, Subject, SymbolPlan, Verification, parse_entry_events};
 
-pub(super) fn btc() -> Symbol {
+pub(crate) fn btc() -> Symbol {
     symbol("BTCUSDT")
 }
 
 /// A discrepancy that an earlier look has left.
-pub(super) fn known(finding: &Finding) -> Discrepancy {
+pub(crate) fn known(finding: &Finding) -> Discrepancy {
     Discrepancy {
         id: 1,
         account: account_id(),

@@ -11,7 +11,7 @@ use crate::settle::settle;
 use crate::{Finding, Subject};
 
 /// The book holds 1 BTCUSDT long.
-fn long() -> BookPosition {
+pub(crate) fn long() -> BookPosition {
     BookPosition {
         symbol: btc(),
         settle_asset: checks::usdt(),

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use ledger_core::{AccountId, Decimal, PositionSide, Price, Symbol};
+use exchange_client::VenueFacts;
+use ledger_core::{AccountId, Decimal, PositionSide, PositionSnapshot, Symbol};
 use ledger_store::BookPosition;
 
 use super::{CheckName, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::entry::{EntryDifference, search_memory};
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 
@@ -21,7 +23,6 @@ pub(super) async fn check_positions(
     let (mut quantity, mut entry) = (Tally::of("position", on_record), Tally::of("position", on_record));
     let mut unanswered = BTreeSet::new();
     let held = book.positions.positions(account).await.doing("reading the positions")?;
-    let unit = Decimal::new(1, observation.venue.entry_price_scale)?;
     // What was repaired may have opened a position that neither side knew of when it was looked at.
     let now = held.iter().map(|held| (held.symbol.clone(), held.position.position_side));
     let keys: BTreeSet<_> = observation.position_keys().into_iter().chain(now).collect();
@@ -43,8 +44,8 @@ pub(super) async fn check_positions(
             verification.mismatched_positions.insert((symbol, side));
             continue;
         }
-        let Some(price) = stated.and_then(|stated| stated.entry_price) else { continue };
-        compare_entry(&mut entry, &symbol, side, price, unit, booked);
+        let Some(stated) = stated else { continue };
+        compare_entry(&mut entry, (&symbol, side), stated, booked, observation.venue, Some(observation));
     }
     let all_unanswered = observation.positions.is_err() && quantity.compared == 0;
     // What could be compared and differs is worth more than what could not.
@@ -61,25 +62,28 @@ pub(super) async fn check_positions(
     Ok(())
 }
 
-/// Compares an average entry, up to the exchange's rounding.
+/// Compares an average entry, up to the exchange's rounding. `look` is what was seen of the exchange by now.
 pub(super) fn compare_entry(
     tally: &mut Tally<'_>,
-    symbol: &Symbol,
-    side: PositionSide,
-    stated: Price,
-    unit: Decimal,
+    (symbol, side): (&Symbol, PositionSide),
+    stated: &PositionSnapshot,
     booked: Option<&BookPosition>,
+    venue: &VenueFacts,
+    look: Option<&Observation>,
 ) {
-    let stated = stated.get();
-    let booked = booked.and_then(|held| held.position.entry_price_avg);
-    let agrees = match booked {
-        Some(booked) => stated.checked_sub(booked).is_ok_and(|apart| apart.abs() <= unit),
-        None => false,
-    };
-    tally.compare_finding(agrees, || {
+    let Some(price) = stated.entry_price else { return };
+    let differs = EntryDifference::between(venue, price, booked);
+    let on_record = tally.on_record;
+    tally.compare_finding(differs.is_none(), || {
+        let booked = booked.and_then(|held| held.position.entry_price_avg);
         let shown = booked.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
-        let evidence = format!("{symbol} {side}: the exchange's average entry is {stated}, the book's {shown}");
+        let evidence = format!("{symbol} {side}: the exchange's average entry is {price}, the book's {shown}");
         let subject = Subject::Position(symbol.clone(), side);
-        Finding::new(DiscrepancyKind::AverageEntryMismatch, Some(symbol), subject, Outlook::Stays, evidence)
+        let kind = DiscrepancyKind::AverageEntryMismatch;
+        let mut finding = Finding::new(kind, Some(symbol), subject, Outlook::Stays, evidence);
+        if let Some(differs) = differs {
+            finding.details = search_memory(on_record, venue, look, (symbol, side, stated.qty), differs);
+        }
+        finding
     });
 }

@@ -18,7 +18,7 @@ pub(super) struct Tally<'a> {
     /// What is counted, in the singular.
     what: &'static str,
     /// What is on record: somebody may have said that a difference may stay.
-    on_record: &'a [Discrepancy],
+    pub(super) on_record: &'a [Discrepancy],
     pub(super) compared: usize,
     pub(super) count: usize,
     accepted: usize,

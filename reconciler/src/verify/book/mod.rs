@@ -6,7 +6,7 @@ mod derived;
 mod stated;
 
 use exchange_client::VenueFacts;
-use ledger_core::{AccountId, Decimal};
+use ledger_core::AccountId;
 use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Store};
 
 use super::{
@@ -118,19 +118,11 @@ async fn quantity(store: &dyn Store, account: &AccountId, on_record: &[Discrepan
 /// The average entry of every position that is held as the exchange last said.
 async fn average_entry(whole: &WholeBook<'_>, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
     let mut tally = Tally::of("position", on_record);
-    let unit = Decimal::new(1, whole.venue.entry_price_scale)?;
     for held in whole.store.positions(whole.account).await.doing("reading the positions")? {
         let is_comparable = held.reconcile_status == Some(ReconcileStatus::Matched) && !held.position.qty.is_zero();
-        let stated = held.exchange.as_ref().filter(|_| is_comparable).and_then(|stated| stated.entry_price);
-        let Some(stated) = stated else { continue };
-        super::positions::compare_entry(
-            &mut tally,
-            &held.symbol,
-            held.position.position_side,
-            stated,
-            unit,
-            Some(&held),
-        );
+        let Some(stated) = held.exchange.as_ref().filter(|_| is_comparable) else { continue };
+        let key = (&held.symbol, held.position.position_side);
+        super::positions::compare_entry(&mut tally, key, stated, Some(&held), whole.venue, None);
     }
     Ok(tally.check(CheckName::AverageEntry, "no position is held of which the exchange's entry is on record").0)
 }

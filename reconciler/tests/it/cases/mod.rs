@@ -1,6 +1,7 @@
 //! The seed's cases and those beyond it, each from a hole in the book to a repair, against the simulator's own books.
 
 mod cost;
+mod entries;
 mod forced;
 mod gaps;
 mod inferred;
