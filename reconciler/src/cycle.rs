@@ -6,18 +6,21 @@
 //! 3. `with_another_account_nothing_is_written`.
 //! 4. `a_cycle_that_is_interrupted_anywhere_is_made_good_by_the_next`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::{AccountId, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyFilter, ExchangeIdentity, PageRequest, RunId, RunKind, RunStatus};
+use ledger_store::{
+    Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, RunId, RunKind, RunStatus,
+};
 use serde_json::{Value, json};
 
 use crate::apply::{Applied, apply, is_empty};
 use crate::book::Book;
 use crate::catch_up::CaughtUp;
+use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 use crate::observe::{ObserveOptions, observe};
@@ -185,18 +188,19 @@ impl Reconciler {
         }
         let verification = verify(observation, &self.book, account).await?;
         let mut settlement = settle(observation, plan, &verification, account, self.clock.now());
-        let mut ids = applied.discrepancy_ids.clone();
+        let known = &observation.book;
+        let mut ids: BTreeMap<DiscrepancyKey, i64> =
+            plan.findings().map(Finding::key).zip(applied.discrepancy_ids.iter().copied()).collect();
         if !is_empty(&settlement.batch) {
             settlement.batch.run_id = Some(self.run(run).await?);
-            let checked = verification.findings.len();
+            let keys: Vec<_> = settlement.batch.discrepancies.iter().map(|seen| seen.key.clone()).collect();
             let journaled = self.book.writer.commit(settlement.batch).await.doing("closing discrepancies")?;
-            // The checks' findings are the last that were journaled.
-            let first = journaled.discrepancy_ids.len().saturating_sub(checked);
-            ids.extend(journaled.discrepancy_ids.into_iter().skip(first));
+            ids.extend(keys.into_iter().zip(journaled.discrepancy_ids));
         }
-        let findings = settlement.findings.into_iter().zip(ids.into_iter().map(Some).chain(std::iter::repeat(None)));
-        let findings = findings.map(|((finding, status), id)| {
-            let known = observation.book.discrepancy(&finding.key());
+        let findings = settlement.findings.into_iter().map(|(finding, status)| {
+            let key = finding.key();
+            let known = known.discrepancy(&key);
+            let id = ids.get(&key).copied().or(known.map(|known| known.id));
             FindingReport { id, status, first_seen_local: known.map(|known| known.first_seen_local), finding }
         });
         let findings = findings.collect();

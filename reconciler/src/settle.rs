@@ -35,18 +35,25 @@ pub(crate) fn settle(
 ) -> Settlement {
     let mut batch = Batch::new(account.clone(), at_local, Vec::new());
     let mut findings = Vec::new();
+    // Where nothing else is written, what is on record as it is stays as it is.
+    let is_quiet = plan.is_empty();
+    let is_news = |finding: &Finding| !(is_quiet && is_confirmed_on_record(observation, finding));
     for finding in plan.findings() {
         let status = accepted(observation, finding, judge(finding, verification));
         let verified = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
         match status {
             DiscrepancyStatus::Resolved if verified => batch.settled.push(finding.key()),
-            DiscrepancyStatus::Unresolved if verified => batch.discrepancies.push(seen_as(finding, status)),
+            DiscrepancyStatus::Unresolved if verified && is_news(finding) => {
+                batch.discrepancies.push(seen_as(finding, status));
+            }
             _ => {}
         }
         findings.push((finding.clone(), status));
     }
     for finding in &verification.findings {
-        batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
+        if is_news(finding) {
+            batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
+        }
         findings.push((finding.clone(), accepted(observation, finding, DiscrepancyStatus::Unresolved)));
     }
     let found: BTreeSet<DiscrepancyKey> = findings.iter().map(|(finding, _)| finding.key()).collect();
@@ -67,6 +74,17 @@ pub(crate) fn accepted(observation: &Observation, finding: &Finding, status: Dis
         known.status == DiscrepancyStatus::Acknowledged && known.evidence_json == finding.evidence_json()
     });
     if is_accepted && status == DiscrepancyStatus::Unresolved { DiscrepancyStatus::Acknowledged } else { status }
+}
+
+/// Whether the journal has a finding as confirmed, or accepted, in the same words.
+fn is_confirmed_on_record(observation: &Observation, finding: &Finding) -> bool {
+    let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
+    let confirmed = [DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged];
+    known.is_some_and(|known| {
+        confirmed.contains(&known.status)
+            && known.symbol == finding.symbol
+            && known.evidence_json == finding.evidence_json()
+    })
 }
 
 /// What became of a finding once everything planned is recorded.

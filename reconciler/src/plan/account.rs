@@ -77,7 +77,14 @@ pub(super) fn plan_account(observation: &Observation, policy: &Policy, plan: &mu
 /// The exchange's word on positions, where it is news, and the mark prices of what is held.
 fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Plan) {
     let mut stated = BTreeSet::new();
-    for (symbol, side) in observation.position_keys() {
+    // A position that came and went unseen is in no answer: the fills that are about to be recorded name it.
+    let mut keys = observation.position_keys();
+    let planned = plan.symbols.values().flat_map(|symbol| &symbol.statements);
+    keys.extend(planned.filter_map(|statement| match &statement.fact {
+        AnyFact::Fill(fill) => Some((fill.key.symbol.clone(), fill.position_side?)),
+        _ => None,
+    }));
+    for (symbol, side) in keys {
         let Some(answer) = observation.exchange_positions(&symbol) else { continue };
         let mut known = observation.book.latest_positions.iter().map(|known| &known.fact);
         let known = known.rfind(|known| known.symbol == symbol && known.position_side == side);

@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ErrorClass, ExchangeError};
 use ledger_core::{OrderKey, PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
-use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, NewRepair, SyncCursor};
+use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, DiscrepancyStatus, NewRepair, SyncCursor};
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
@@ -77,6 +77,9 @@ pub struct Plan {
     pub account_findings: Vec<Finding>,
     /// Discrepancies on record that are gone: the gaps in history that have been closed since.
     pub settled: Vec<DiscrepancyKey>,
+    /// The findings that stand on record in the same words and the same state. By themselves they are no reason to write
+    /// anything; they are noted again, with when they were seen last, along with whatever else is written.
+    pub on_record: BTreeSet<DiscrepancyKey>,
     /// The symbols, each in a transaction of its own.
     pub symbols: BTreeMap<Symbol, SymbolPlan>,
 }
@@ -122,6 +125,18 @@ impl SymbolPlan {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Whether a cursor moves, or something is covered that was not.
+    fn moves_streams(&self) -> bool {
+        !self.cursors.is_empty() || !self.coverage.is_empty()
+    }
+
+    /// Whether there is something to write, whatever becomes of the streams.
+    fn has_news(&self, observation: &Observation) -> bool {
+        !self.statements.is_empty()
+            || !self.repairs.is_empty()
+            || self.findings.iter().any(|finding| !is_on_record(observation, finding))
+    }
 }
 
 impl Plan {
@@ -143,14 +158,14 @@ impl Plan {
             || self.symbols.values().any(|symbol| !symbol.statements.is_empty())
     }
 
-    /// Whether applying it would write anything at all.
+    /// Whether there is nothing to write: nothing was found but what stands on record.
     pub fn is_empty(&self) -> bool {
         !self.records_facts()
             && self.account_cursors.is_empty()
             && self.account_coverage.is_empty()
-            && self.account_findings.is_empty()
             && self.settled.is_empty()
-            && self.symbols.values().all(SymbolPlan::is_empty)
+            && self.findings().all(|finding| self.on_record.contains(&finding.key()))
+            && self.symbols.values().all(|symbol| symbol.repairs.is_empty() && !symbol.moves_streams())
     }
 
     fn symbol(&mut self, symbol: &Symbol) -> &mut SymbolPlan {
@@ -190,7 +205,23 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     plan_account(observation, policy, &mut plan);
     plan_streams(observation, policy, now, &mut plan)?;
     plan.symbols.retain(|_, symbol| !symbol.is_empty());
+    plan.on_record = plan.findings().filter(|finding| is_on_record(observation, finding)).map(Finding::key).collect();
     Ok(plan)
+}
+
+/// Whether the journal says of a finding just what there is to say of it before anything is verified.
+fn is_on_record(observation: &Observation, finding: &Finding) -> bool {
+    let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
+    known.is_some_and(|known| {
+        let is_same_state = match (finding.outlook, known.status) {
+            (Outlook::Settles, _) | (_, DiscrepancyStatus::Resolved) => false,
+            // Somebody's word stands while the evidence is the same. What is verified is judged afterwards.
+            (_, DiscrepancyStatus::Acknowledged) | (Outlook::Verify, _) => true,
+            (Outlook::Waits | Outlook::VerifyLagging, status) => status == DiscrepancyStatus::Pending,
+            (Outlook::Stays, status) => status == DiscrepancyStatus::Unresolved,
+        };
+        is_same_state && known.symbol == finding.symbol && known.evidence_json == finding.evidence_json()
+    })
 }
 
 fn plan_failed_queries(observation: &Observation, plan: &mut Plan) {

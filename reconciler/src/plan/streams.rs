@@ -164,7 +164,7 @@ pub(super) fn plan_history_streams(stretch: &Stretch, plan: &mut Plan) -> Result
 fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Plan) -> Result<(), ReconcileError> {
     let venue = observation.venue;
     for (symbol, close) in &observation.symbols {
-        let writes_anyway = plan.symbols.get(symbol).is_some_and(|symbol| !symbol.is_empty());
+        let writes_anyway = plan.symbols.get(symbol).is_some_and(|symbol| symbol.has_news(observation));
         let mut reaches = Vec::new();
         if let Ok(walk) = &close.fills {
             let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);

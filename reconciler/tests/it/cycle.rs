@@ -290,7 +290,7 @@ async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
 }
 
 /// Answers errors for one symbol's trades, for ever.
-struct OneBadSymbol(Arc<dyn Transport>, &'static str);
+pub(crate) struct OneBadSymbol(pub(crate) Arc<dyn Transport>, pub(crate) &'static str);
 
 #[async_trait]
 impl Transport for OneBadSymbol {

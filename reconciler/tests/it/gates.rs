@@ -33,18 +33,25 @@ pub(crate) enum End {
 }
 
 /// Lets a number of calls through.
-#[derive(Debug)]
 pub(crate) struct Gate {
     calls_left: AtomicUsize,
     end: End,
     hit: AtomicBool,
     stuck: Notify,
+    /// Called at every call.
+    watch: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Gate {
     pub(crate) fn new(calls: usize, end: End) -> Arc<Self> {
         let (calls_left, hit, stuck) = (AtomicUsize::new(calls), AtomicBool::new(false), Notify::new());
-        Arc::new(Self { calls_left, end, hit, stuck })
+        Arc::new(Self { calls_left, end, hit, stuck, watch: Box::new(|| ()) })
+    }
+
+    /// Lets every call through, once somebody has looked.
+    pub(crate) fn watched(watch: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        let (calls_left, hit, stuck) = (AtomicUsize::new(usize::MAX), AtomicBool::new(false), Notify::new());
+        Arc::new(Self { calls_left, end: End::Fails, hit, stuck, watch: Box::new(watch) })
     }
 
     /// Whether any call was one too many.
@@ -64,6 +71,7 @@ impl Gate {
 
     /// Whether this call is one too many; never answers when the cycle is to be dropped.
     async fn is_shut(&self) -> bool {
+        (self.watch)();
         let left = self.calls_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if left.is_ok() || (self.end == End::FailsOnce && self.was_hit()) {
             return false;

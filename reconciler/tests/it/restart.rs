@@ -7,8 +7,9 @@ use std::time::Duration;
 use exchange_client::simulator::SimulatorConfig;
 use ledger_core::{PositionSide, Side, Symbol};
 use ledger_store::{
-    FillFilter, FillRepository, MaintenanceRepository, OpenOptions, OrderFilter, OrderRepository, PageRequest,
-    PositionRepository, RunRepository, Scope, SignalFilter, SignalRepository, SqliteStore, TripFilter, TripRepository,
+    FillFilter, FillRepository, IncomeFilter, IncomeRepository, IntentFilter, IntentRepository, MaintenanceRepository,
+    OpenOptions, OrderFilter, OrderRepository, PageRequest, PositionRepository, RunRepository, Scope, SignalFilter,
+    SignalRepository, SnapshotRepository, SqliteStore, TripFilter, TripRepository,
 };
 
 use crate::gates::{End, Gate, GatedStore, GatedTransport};
@@ -109,12 +110,16 @@ pub(crate) async fn logical(house: &House) -> String {
     let fills = house.store.fills(&FillFilter::from(scope.clone()), &all).await.unwrap().items;
     let orders = house.store.orders(&OrderFilter::from(scope.clone()), &all).await.unwrap().items;
     let signals = house.store.signals(&SignalFilter::from(scope.clone()), &all).await.unwrap().items;
+    let intents = house.store.intents(&IntentFilter::from(scope.clone()), &all).await.unwrap().items;
+    let income = IncomeFilter { scope: scope.clone(), income_type: None };
+    let income = house.store.income(&income, &PageRequest::first(5_000)).await.unwrap().items;
+    let anchors = house.store.anchors(&scope, &all).await.unwrap().items;
     let trips = TripFilter { scope, engine: None, position_side: None };
     let trips = house.store.trips(&trips, &all).await.unwrap().items;
     let open = house.store.open_trips(&house.account).await.unwrap();
     let held = house.store.positions(&house.account).await.unwrap();
-    let held: Vec<_> = held.into_iter().map(|held| (held.symbol, held.position)).collect();
-    format!("{fills:#?}{orders:#?}{signals:#?}{trips:#?}{open:#?}{held:#?}")
+    let held: Vec<_> = held.into_iter().map(|held| (held.symbol, held.position, held.reconcile_status)).collect();
+    format!("{fills:#?}{orders:#?}{signals:#?}{intents:#?}{income:#?}{anchors:#?}{trips:#?}{open:#?}{held:#?}")
 }
 
 /// Shows where two books part.

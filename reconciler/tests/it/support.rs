@@ -202,12 +202,31 @@ impl House {
     }
 
     /// The book's files, without the shared memory beside it.
-    pub(crate) fn files(&self) -> Vec<(std::path::PathBuf, Vec<u8>)> {
-        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut files: Vec<_> = files.filter(|path| !path.to_string_lossy().ends_with("-shm")).collect();
-        files.sort();
-        files.into_iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+    pub(crate) fn files(&self) -> BookFiles {
+        files_in(self.folder.path())
     }
+
+    /// A book that was left like this, opened as whoever comes next would.
+    pub(crate) fn reopened(&self, files: &BookFiles) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            std::fs::write(folder.path().join(name), content).unwrap();
+        }
+        let store = SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap();
+        self.with_book(folder, store)
+    }
+}
+
+/// Names and contents.
+pub(crate) type BookFiles = Vec<(std::ffi::OsString, Vec<u8>)>;
+
+/// What a process that is gone leaves behind: all but the shared memory.
+pub(crate) fn files_in(folder: &std::path::Path) -> BookFiles {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = files.filter(|file| !file.file_name().to_string_lossy().ends_with("-shm"));
+    let mut files: Vec<_> = files.map(|file| (file.file_name(), std::fs::read(file.path()).unwrap())).collect();
+    files.sort();
+    files
 }
 
 /// An exchange for months: prices move every ten minutes.

@@ -45,6 +45,22 @@ impl House {
         self.assert_trips(truth).await;
     }
 
+    /// What is held, and at which average entries.
+    pub(crate) async fn assert_positions_equal(&self) {
+        let books = self.simulator.books();
+        let known = &books.accounts[0].positions;
+        let held = self.store.positions(&self.account).await.unwrap();
+        let held: Vec<_> = held.iter().filter(|held| !held.position.qty.is_zero()).collect();
+        assert_eq!(held.len(), known.len());
+        for (held, known) in held.into_iter().zip(known) {
+            let position = &held.position;
+            assert_eq!((held.symbol.as_str(), position.position_side), (known.symbol.as_str(), known.position_side));
+            assert_eq!(position.qty, known.qty, "{}", held.symbol);
+            // Derived back from what was realized: as exact as that is.
+            assert_near(position.entry_price_avg.unwrap(), known.entry_price, 10_000, held.symbol.as_str());
+        }
+    }
+
     async fn assert_fills(&self, truth: &AccountSnapshot) {
         let mut fills = self.book_fills().await;
         fills.sort_by_key(|fill| (fill.key.symbol.clone(), fill.sequence));

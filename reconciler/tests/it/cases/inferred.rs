@@ -14,7 +14,7 @@ use super::*;
 use crate::support::House;
 
 /// An exchange that leaves out the client order ids of its own apps.
-struct Nameless(Arc<dyn Transport>);
+pub(super) struct Nameless(pub(super) Arc<dyn Transport>);
 
 #[async_trait]
 impl Transport for Nameless {

@@ -9,6 +9,8 @@ mod lag;
 mod memory;
 mod money;
 mod positions;
+mod scenario;
+mod scenarios;
 mod signals;
 mod together;
 mod told;

@@ -1,0 +1,228 @@
+//! What every case has to stand: a hole in the book is found, shown and repaired over HTTP until the book equals the
+//! exchange's own; whoever dies anywhere on the way is followed by somebody who comes to the same; and a look at a book
+//! that needs nothing writes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use exchange_client::simulator::SimulatorTransport;
+use exchange_client::{Request, Response, Transport, TransportError};
+use ledger_store::{
+    DiscrepancyFilter, DiscrepancyStatus, OutcomeCounts, PageRequest, Repair, RepairFilter, RunFilter, RunRepository,
+    RunStatus,
+};
+use reconciler::{CycleReport, DiscrepancyKind, Reconciler};
+
+use super::scenarios::Case;
+use crate::gates::{Gate, GatedStore, GatedTransport};
+use crate::restart::{assert_same, logical};
+use crate::support::{BookFiles, House, files_in};
+
+/// Which of the exchange's own books a case leaves comparable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    /// Facts, positions, average entries, realized profits, fees, funding, round trips.
+    Everything,
+    /// Quantities and average entries: of the time before, nobody remembers the fills.
+    Positions,
+    /// The case is that the book has what the exchange never had.
+    Nothing,
+}
+
+/// What a case comes to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Outcome {
+    /// How many seconds pass before each look, until there is nothing left to do.
+    pub(super) looks: &'static [u64],
+    /// What is found on the way.
+    pub(super) finds: &'static [DiscrepancyKind],
+    /// What the journal says was repaired.
+    pub(super) repairs: &'static [&'static str],
+    /// What stays on record, confirmed.
+    pub(super) leaves: &'static [&'static str],
+    pub(super) compare: Compare,
+}
+
+/// Somebody who found the book as somebody else left it.
+struct Follower {
+    died_at: String,
+    house: House,
+}
+
+/// Runs a case with everything that it has to stand. `case` makes the hole in a book that was complete.
+pub(super) async fn stands(case: Case) {
+    let house = case.hole().await;
+    let outcome = case.outcome();
+    let audit = audited(case, &house).await;
+    let mut found: BTreeSet<DiscrepancyKind> = kinds(&audit);
+    assert!(!found.is_empty(), "{case:?}: an audit finds nothing");
+    let mut followers: Vec<Follower> = Vec::new();
+    let mut ends = 0;
+    for (number, seconds) in outcome.looks.iter().enumerate() {
+        house.pass(*seconds);
+        for follower in &followers {
+            case.reconciler(&follower.house).sync().await.unwrap();
+        }
+        let (report, left_behind) = watched(case, &house).await;
+        found.extend(kinds(&report));
+        let expected = everything(&house).await;
+        ends += left_behind.len();
+        for (place, files) in left_behind {
+            let died_at = format!("{case:?}, look {number}: {place}");
+            let follower = Follower { house: in_process(&house).reopened(&files), died_at };
+            case.reconciler(&follower.house).sync().await.unwrap();
+            // Who is where the others are stays with them.
+            if everything(&follower.house).await != expected {
+                followers.push(follower);
+            }
+        }
+    }
+    assert!(ends > 3, "{case:?}: only {ends} places to die at");
+    let wanted: BTreeSet<DiscrepancyKind> = outcome.finds.iter().copied().collect();
+    assert!(wanted.is_subset(&found), "{case:?}: {found:?} and not all of {wanted:?}");
+    let expected = everything(&house).await;
+    for follower in &followers {
+        assert_same(&everything(&follower.house).await, &expected, &follower.died_at);
+    }
+    assert_outcome(case, &house, &outcome).await;
+    for follower in followers.iter().map(|follower| &follower.house).chain([&house]) {
+        assert_warm(case, follower, &outcome).await;
+    }
+}
+
+/// Looks on without writing.
+async fn audited(case: Case, house: &House) -> CycleReport {
+    let before = house.files();
+    let report = case.reconciler(house).audit().await.unwrap();
+    assert!(report.run.is_none() && house.files() == before, "{case:?}: an audit has written");
+    report
+}
+
+/// A look that nothing stops, and every book that it would have left behind had it died: before any question to the
+/// exchange, before any word to the book, and after every word that writes.
+async fn watched(case: Case, house: &House) -> (CycleReport, Vec<(String, BookFiles)>) {
+    let left: Arc<Mutex<(usize, Vec<(String, BookFiles)>)>> = Arc::default();
+    let (noted, folder) = (Arc::clone(&left), house.folder.path().to_owned());
+    let gate = Gate::watched(move || {
+        let mut left = noted.lock().unwrap();
+        left.0 += 1;
+        let (place, files) = (format!("call {}", left.0), files_in(&folder));
+        if left.1.last().is_none_or(|(_, last)| *last != files) {
+            left.1.push((place, files));
+        }
+    });
+    let mut reconciler = case.reconciler(house);
+    let transport = GatedTransport(case.transport(house), Arc::clone(&gate));
+    reconciler.exchange = Arc::new(house.adapter_over(transport));
+    reconciler.book = GatedStore::book(&house.store, &gate);
+    let report = reconciler.sync().await.unwrap();
+    drop((reconciler, gate));
+    let (calls, left) = Arc::into_inner(left).unwrap().into_inner().unwrap();
+    assert!(calls > 40, "{case:?}: only {calls} calls");
+    (report, left)
+}
+
+/// The same exchange, asked by calls: a server on loopback takes its time.
+fn in_process(house: &House) -> House {
+    let mut other = house.with_book(
+        tempfile::tempdir().unwrap(),
+        ledger_store::SqliteStore::in_memory(&ledger_store::OpenOptions::inline()).unwrap(),
+    );
+    other.transport = Arc::new(SimulatorTransport::new(Arc::clone(&house.simulator)));
+    other.exchange = Arc::new(other.adapter_over(SimulatorTransport::new(Arc::clone(&house.simulator))));
+    other
+}
+
+fn kinds(report: &CycleReport) -> BTreeSet<DiscrepancyKind> {
+    report.findings.iter().map(|found| found.finding.kind).collect()
+}
+
+/// The book, and where its journal stands: what is open, and what was repaired.
+async fn everything(house: &House) -> String {
+    let mut open: Vec<_> = open(house).await;
+    open.sort();
+    let mut repairs: Vec<_> =
+        repairs(house).await.into_iter().map(|repair| format!("{} {}", repair.kind, repair.cause)).collect();
+    repairs.sort();
+    format!("{}{open:#?}{repairs:#?}", logical(house).await)
+}
+
+/// What is on record and not gone.
+async fn open(house: &House) -> Vec<String> {
+    let filter = DiscrepancyFilter::open(house.account.clone());
+    let items = house.store.discrepancies(&filter, &PageRequest::first(100)).await.unwrap().items;
+    items
+        .into_iter()
+        .map(|known| format!("{} {} {}", known.entry.key.kind, known.entry.key.fingerprint, known.entry.status))
+        .collect()
+}
+
+async fn repairs(house: &House) -> Vec<Repair> {
+    let filter = RepairFilter::from(house.account.clone());
+    house.store.repairs(&filter, &PageRequest::first(1_000)).await.unwrap().items
+}
+
+async fn assert_outcome(case: Case, house: &House, outcome: &Outcome) {
+    let repaired: BTreeSet<String> = repairs(house).await.into_iter().map(|repair| repair.kind).collect();
+    for kind in outcome.repairs {
+        assert!(repaired.contains(*kind), "{case:?}: no {kind} in {repaired:?}");
+    }
+    let filter = DiscrepancyFilter::open(house.account.clone());
+    let left = house.store.discrepancies(&filter, &PageRequest::first(100)).await.unwrap().items;
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for known in &left {
+        assert_eq!(known.entry.status, DiscrepancyStatus::Unresolved, "{case:?}: {known:#?}");
+        *kinds.entry(&known.entry.key.kind).or_default() += 1;
+    }
+    let expected: BTreeSet<&str> = outcome.leaves.iter().copied().collect();
+    assert!(kinds.keys().copied().eq(expected), "{case:?}: left {left:#?}");
+    match outcome.compare {
+        Compare::Everything => house.assert_book_equals_exchange().await,
+        Compare::Positions => house.assert_positions_equal().await,
+        Compare::Nothing => {}
+    }
+    let runs = house.store.runs(&RunFilter::from(house.account.clone()), &PageRequest::first(100)).await.unwrap().items;
+    assert!(runs.iter().all(|run| run.status == RunStatus::Done), "{case:?}: {runs:#?}");
+}
+
+/// Looks again, and again: not a byte changes, whether or not something stays on record. Only that a quiet contract had
+/// its turn is written down.
+async fn assert_warm(case: Case, house: &House, outcome: &Outcome) {
+    let stands = everything(house).await;
+    let mut files = house.files();
+    for number in 0..3 {
+        house.pass(20);
+        let report = case.reconciler(house).sync().await.unwrap();
+        let news = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Unresolved);
+        assert!(news.count() == 0 && report.repairs.is_empty(), "{case:?}: {:#?}", report.findings);
+        assert_eq!(report.leaves_discrepancies(), !outcome.leaves.is_empty(), "{case:?}");
+        // What stands has its number and its age, though nothing is written of it.
+        assert!(report.findings.iter().all(|found| found.id.is_some() && found.first_seen_local.is_some()));
+        if report.run.is_some() && number == 0 && !report.symbols.is_empty() {
+            assert_eq!(report.counts, OutcomeCounts::default(), "{case:?}");
+            assert_same(&everything(house).await, &stands, &format!("{case:?}, a quiet contract"));
+            files = house.files();
+        }
+        assert!(house.files() == files, "{case:?}: the file has changed in look {number}: {:?}", report.symbols);
+    }
+}
+
+/// A transport that is shared.
+struct Through(Arc<dyn Transport>);
+
+#[async_trait]
+impl Transport for Through {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.0.send(request).await
+    }
+}
+
+impl Case {
+    fn reconciler(self, house: &House) -> Reconciler {
+        let mut reconciler = house.reconciler();
+        reconciler.exchange = Arc::new(house.adapter_over(Through(self.transport(house))));
+        self.configure(house, &mut reconciler);
+        reconciler
+    }
+}

@@ -1,0 +1,473 @@
+//! The cases: a bot that records all that it does, and a hole in what it recorded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use exchange_client::simulator::{AppOrder, SimulatorConfig};
+use exchange_client::{Clock, ExchangeReader, NewOrder, OrderRef, Transport, Trigger};
+use ledger_core::{
+    AnyFact, Decimal, Fill, FillId, FillKey, IntentOutcome, OrderClass, OrderIntent, PositionMode, Price, Source,
+    Statement, TimestampMs,
+};
+use reconciler::{DiscrepancyKind as Kind, LabelSources, Reconciler, parse_entry_events, parse_state};
+
+use super::inferred::Nameless;
+use super::scenario::{Compare, Outcome, stands};
+use super::*;
+use crate::cycle::OneBadSymbol;
+use crate::support::{House, for_months};
+
+macro_rules! cases {
+    ($($(#[doc = $doc:literal])+ $case:ident $test:ident),+ $(,)?) => {
+        /// What is missing from the book.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Case {
+            $($(#[doc = $doc])+ $case),+
+        }
+
+        $(#[tokio::test]
+        async fn $test() {
+            stands(Case::$case).await;
+        })+
+    };
+}
+
+cases! {
+    /// The seed's case A: a signal whose order the book does not know.
+    SignalWithoutOrder case_a_stands,
+    /// A signal that nothing followed.
+    NeverSent a_signal_that_nothing_followed_stands,
+    /// A signal that two orders may have followed.
+    AmbiguousSignal an_ambiguous_signal_stands,
+    /// The seed's cases B and 2: an order without any of its fills.
+    MissingFills case_b_stands,
+    /// An order without one of its fills.
+    MissingPart a_missing_part_stands,
+    /// The seed's case C: an open position of which the book knows nothing; its orders say whose they are.
+    UnrecordedPosition case_c_stands,
+    /// The seed's case 1: the same, and the bot's log of entries says whose it is.
+    Unlabelled case_1_stands,
+    /// A position from before the exchange's memory.
+    ForgottenPosition a_forgotten_position_stands,
+    /// The seed's cases D and 3: closed by hand.
+    UnrecordedClose case_d_stands,
+    /// Closed by a stop that triggered.
+    Stopped case_3_stands,
+    /// Closed by somebody whom the exchange does not name.
+    Nameless a_nameless_close_stands,
+    /// The seed's cases E and 4: an order of no strategy, of which the bot's log of entries tells.
+    LabelFromLog case_4_stands,
+    /// Of which the bot's state tells.
+    LabelFromState case_e_stands,
+    /// An order of the bot's that was recorded before it was sent, and whose answer was lost.
+    UnresolvedIntent an_unresolved_intent_stands,
+    /// The same, of an order that never arrived.
+    NeverArrived an_order_that_never_arrived_stands,
+    /// An order of which the book knows nothing, and a position that it closed.
+    UnknownOrder an_unknown_order_stands,
+    /// A resting order that filled when nobody looked.
+    OrderBehind an_order_behind_stands,
+    /// A resting order that was cancelled so long ago that the exchange has forgotten it.
+    OrderVanished a_vanished_order_stands,
+    /// A fill of which a file told something else.
+    ConflictingFill a_conflicting_fill_stands,
+    /// A fill that the exchange has never had.
+    UnconfirmedFill an_unconfirmed_fill_stands,
+    /// Closed for lack of margin.
+    Liquidation a_liquidation_stands,
+    /// Closed in part against somebody's liquidation.
+    Adl an_auto_deleveraging_stands,
+    /// Settled by the exchange.
+    Settlement a_settlement_stands,
+    /// Traded by hand.
+    ForeignFills foreign_fills_stand,
+    /// Switched to hedge mode, and traded both ways.
+    HedgeMode a_change_of_mode_stands,
+    /// A stop that is left of a position.
+    OrphanOrder an_orphan_order_stands,
+    /// A local clock that is off.
+    ClockSkew a_skewed_clock_stands,
+    /// Not looked at for longer than the exchange remembers.
+    HistoryExpired expired_history_stands,
+    /// The exchange does not answer for one contract.
+    QueryFailed a_failing_query_stands,
+    /// Several at once.
+    Together several_at_once_stand,
+}
+
+impl Case {
+    /// A bot that traded and held through funding, whose book is complete and was compared; and then the hole.
+    pub(super) async fn hole(self) -> House {
+        let seed = 1_000 + self as u64;
+        let takes_months = matches!(self, Self::ForgottenPosition | Self::OrderVanished | Self::HistoryExpired);
+        let house = House::with(if takes_months { for_months(seed) } else { SimulatorConfig::new(seed) }).await;
+        if self == Self::ForgottenPosition {
+            house.unrecorded("old-1", Side::Buy, "3", false).await;
+            house.simulator.step(Duration::from_hours(24 * 100));
+            house.unrecorded("new-1", Side::Sell, "1", true).await;
+            house.pass(3_600);
+            house.unrecorded("new-2", Side::Buy, "0.5", false).await;
+            return house;
+        }
+        for (number, name, side, qty) in
+            [(101, "BTCUSDT", Side::Buy, "0.05"), (102, "ETHUSDC", Side::Sell, "1"), (103, "ETHUSDC", Side::Buy, "1")]
+        {
+            house.trade(number, name, side, qty, |_| false).await;
+        }
+        let first = house.sync().await;
+        assert!(!first.leaves_discrepancies(), "{:#?}", first.left);
+        house.assert_book_equals_exchange().await;
+        assert!(house.simulator.books().accounts[0].income.iter().any(|row| row.income_type == "FUNDING_FEE"));
+        self.lose(&house).await;
+        house
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table of the cases")]
+    async fn lose(self, house: &House) {
+        match self {
+            Self::SignalWithoutOrder => {
+                house.signal("s-1", Side::Buy, None).await;
+                house.pass(1);
+                house.unrecorded("mine-1", Side::Buy, "2", false).await;
+            }
+            Self::NeverSent => house.signal("s-1", Side::Buy, None).await,
+            Self::AmbiguousSignal => {
+                house.signal("s-1", Side::Buy, None).await;
+                house.unrecorded("mine-1", Side::Buy, "2", false).await;
+                house.unrecorded("mine-2", Side::Buy, "3", false).await;
+            }
+            Self::MissingFills => house.trade(1, ETH, Side::Buy, "2", |_| true).await,
+            Self::MissingPart => house.trade(1, ETH, Side::Buy, "20", |index| index == 0).await,
+            Self::UnrecordedPosition => {
+                house.unrecorded("fb:grid:e:7", Side::Sell, "1.5", false).await;
+                house.pass(300);
+                house.unrecorded("fb:grid:d:8", Side::Sell, "0.5", false).await;
+            }
+            Self::Unlabelled | Self::LabelFromLog | Self::LabelFromState => {
+                house.unrecorded("plain-1", Side::Buy, "2", false).await;
+                if self != Self::Unlabelled {
+                    house.sync().await;
+                }
+            }
+            Self::UnrecordedClose | Self::Nameless => {
+                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                house.sync().await;
+                house.pass(3_600);
+                house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+            }
+            Self::Stopped => {
+                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                let trigger = house.below("50");
+                house.stop("sl-1", trigger).await;
+                house.sync().await;
+                let beyond = trigger.get().checked_sub("5".parse().unwrap()).unwrap();
+                house.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
+            }
+            Self::UnresolvedIntent | Self::NeverArrived => {
+                let intent = house.pending(31, Side::Buy, "2").await;
+                if self == Self::UnresolvedIntent {
+                    assert!(
+                        house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some()
+                    );
+                }
+            }
+            Self::UnknownOrder => {
+                house.unrecorded("mine-1", Side::Buy, "2", false).await;
+                house.pass(600);
+                house.unrecorded("mine-2", Side::Sell, "2", true).await;
+            }
+            Self::OrderBehind => {
+                let order = house.resting(1, house.below("20")).await;
+                house.sync().await;
+                let beyond = order.terms.price.unwrap().get().checked_sub("5".parse().unwrap()).unwrap();
+                house.simulator.step(Duration::from_hours(9));
+                house.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
+            }
+            Self::OrderVanished => {
+                let order = house.resting(1, "100".parse().unwrap()).await;
+                house.sync().await;
+                let reference = OrderRef::Id(OrderClass::Regular, order.key.order_id);
+                assert!(house.exchange.cancel_order(symbol(ETH), reference).await.done().is_some());
+                house.simulator.step(Duration::from_hours(24 * 8));
+            }
+            Self::ConflictingFill => {
+                house.trade(1, ETH, Side::Buy, "2", |_| true).await;
+                house.pass(20);
+                let query = exchange_client::TradeQuery::FromId("1".parse().unwrap());
+                let mut fill = house.exchange.fetch_my_trades(symbol(ETH), query).await.unwrap().rows.remove(0).entity;
+                fill.price = "1".parse().unwrap();
+                house.told(fill, Source::ExchangeCsv).await;
+            }
+            Self::UnconfirmedFill => house.told(house.made_up(), Source::Bot).await,
+            Self::Liquidation | Self::Adl | Self::OrphanOrder => {
+                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                if self == Self::OrphanOrder {
+                    house.stop("sl-1", "100".parse().unwrap()).await;
+                }
+                house.sync().await;
+                let (eth, side) = (symbol(ETH), PositionSide::Net);
+                match self {
+                    Self::Liquidation => house.simulator.force_liquidation("sim-main", &eth, side).map(drop).unwrap(),
+                    Self::Adl => {
+                        house.simulator.force_adl("sim-main", &eth, side, "0.5".parse().unwrap()).map(drop).unwrap();
+                    }
+                    _ => house.simulator.close_from_app("sim-main", &eth, side).map(drop).unwrap(),
+                }
+            }
+            Self::Settlement => {
+                house.trade(51, "SOLUSDT", Side::Buy, "9", |_| false).await;
+                house.sync().await;
+                house.simulator.settle_contract(&symbol("SOLUSDT")).unwrap();
+            }
+            Self::ForeignFills => house.by_hand("币安人生USDT", Side::Buy, PositionSide::Net, "700"),
+            Self::HedgeMode => {
+                house.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
+                house.sync().await;
+                assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+                house.by_hand(ETH, Side::Buy, PositionSide::Long, "2");
+                house.by_hand(ETH, Side::Sell, PositionSide::Short, "3");
+                house.pass(600);
+                house.by_hand(ETH, Side::Buy, PositionSide::Short, "1");
+            }
+            Self::ClockSkew | Self::ForgottenPosition => {}
+            Self::HistoryExpired => house.simulator.step(Duration::from_hours(24 * 120)),
+            Self::QueryFailed => {
+                house.trade(1, ETH, Side::Buy, "2", |_| true).await;
+                house.trade(2, "SOLUSDT", Side::Buy, "9", |_| true).await;
+            }
+            Self::Together => {
+                for case in [Self::Settlement, Self::SignalWithoutOrder, Self::ForeignFills, Self::UnresolvedIntent] {
+                    Box::pin(case.lose(house)).await;
+                    house.pass(900);
+                }
+                house.trade(5, "BTCUSDT", Side::Sell, "0.02", |_| true).await;
+                house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+                house.unrecorded("fb:grid:e:9", Side::Sell, "1.5", false).await;
+            }
+        }
+    }
+
+    /// Through which the exchange is seen.
+    pub(super) fn transport(self, house: &House) -> Arc<dyn Transport> {
+        let transport = Arc::clone(&house.transport);
+        match self {
+            Self::Nameless => Arc::new(Nameless(transport)),
+            // For the first looks, and then it is well again.
+            Self::QueryFailed if house.since_last_trade_ms() < 60_000 => Arc::new(OneBadSymbol(transport, ETH)),
+            _ => transport,
+        }
+    }
+
+    pub(super) fn configure(self, house: &House, reconciler: &mut Reconciler) {
+        let labels = &mut reconciler.config.observe.labels;
+        match self {
+            Self::Unlabelled | Self::LabelFromLog => {
+                let opened = house.simulator.books().accounts[0]
+                    .trades
+                    .iter()
+                    .find(|trade| trade.symbol == ETH)
+                    .unwrap()
+                    .time_ms;
+                let seconds = opened / 1_000;
+                let log =
+                    format!(r#"{{"ts": {seconds}, "symbol": "ETH/USDT:USDT", "side": "LONG", "engine": "atlas"}}"#);
+                labels.events = parse_entry_events(&log, &jiff::tz::TimeZone::UTC).events;
+            }
+            Self::LabelFromState => {
+                let state = r#"{"ETH/USDT:USDT": {"in_pos": true, "meta": {"reason": "atlas"}}}"#;
+                *labels = LabelSources { events: vec![], states: parse_state(state).labels };
+            }
+            Self::ClockSkew => reconciler.clock = Arc::new(Ahead(Arc::clone(&reconciler.clock))),
+            _ => {}
+        }
+    }
+
+    pub(super) fn outcome(self) -> Outcome {
+        let plain = Outcome { looks: &[20], finds: &[], repairs: &[], leaves: &[], compare: Compare::Everything };
+        match self {
+            Self::SignalWithoutOrder => Outcome {
+                looks: &[20, 80],
+                finds: &[Kind::SignalWithoutOrder, Kind::MissingFills],
+                repairs: &["link_signal"],
+                ..plain
+            },
+            Self::NeverSent => Outcome {
+                looks: &[20, 100],
+                finds: &[Kind::SignalWithoutOrder],
+                repairs: &["signal_never_sent"],
+                ..plain
+            },
+            Self::AmbiguousSignal => {
+                Outcome { looks: &[20, 80], finds: &[Kind::AmbiguousSignal], leaves: &["ambiguous_signal"], ..plain }
+            }
+            Self::MissingFills | Self::MissingPart => {
+                Outcome { finds: &[Kind::MissingFills], repairs: &["restore_fills"], ..plain }
+            }
+            Self::UnrecordedPosition => Outcome {
+                finds: &[Kind::UnrecordedPosition, Kind::UnknownOrder, Kind::MissingFills],
+                repairs: &["restore_order", "restore_fills", "restore_signal"],
+                ..plain
+            },
+            Self::Unlabelled => Outcome {
+                looks: &[20, 80],
+                finds: &[Kind::UnrecordedPosition, Kind::MissingLabel],
+                repairs: &["restore_order", "restore_fills", "restore_signal", "label_order"],
+                ..plain
+            },
+            Self::ForgottenPosition => Outcome {
+                looks: &[20, 20],
+                finds: &[Kind::UnrecordedPosition, Kind::PositionMismatch],
+                repairs: &["state_position"],
+                compare: Compare::Positions,
+                ..plain
+            },
+            Self::UnrecordedClose | Self::Stopped => {
+                Outcome { finds: &[Kind::UnrecordedClose], repairs: &["restore_fills", "restore_signal"], ..plain }
+            }
+            Self::Nameless => Outcome {
+                looks: &[20, 20],
+                finds: &[Kind::UnrecordedClose, Kind::UnexplainedClose],
+                repairs: &["restore_signal"],
+                ..plain
+            },
+            Self::LabelFromLog | Self::LabelFromState => {
+                Outcome { looks: &[75, 75], finds: &[Kind::MissingLabel], repairs: &["label_order"], ..plain }
+            }
+            Self::UnresolvedIntent => Outcome { finds: &[Kind::UnresolvedIntent], ..plain },
+            Self::NeverArrived => Outcome { looks: &[40, 40, 40], finds: &[Kind::UnresolvedIntent], ..plain },
+            Self::UnknownOrder => Outcome { finds: &[Kind::UnknownOrder], repairs: &["restore_order"], ..plain },
+            Self::OrderBehind => Outcome { finds: &[Kind::OrderBehind, Kind::MissingFills], ..plain },
+            Self::OrderVanished => Outcome { looks: &[20, 20], finds: &[Kind::OrderVanished], ..plain },
+            Self::ConflictingFill => {
+                Outcome { finds: &[Kind::ConflictingFill], leaves: &["conflicting_fact"], ..plain }
+            }
+            Self::UnconfirmedFill => Outcome {
+                looks: &[20, 20, 20],
+                finds: &[Kind::UnconfirmedFill, Kind::UnrecordedClose],
+                leaves: &["unconfirmed_fill", "unrecorded_close"],
+                compare: Compare::Nothing,
+                ..plain
+            },
+            Self::Liquidation => Outcome { finds: &[Kind::Liquidation, Kind::UnrecordedClose], ..plain },
+            Self::Adl => Outcome { finds: &[Kind::Adl], ..plain },
+            Self::Settlement => Outcome { finds: &[Kind::Settlement], ..plain },
+            Self::ForeignFills => Outcome { finds: &[Kind::ForeignFills], ..plain },
+            Self::HedgeMode => Outcome { finds: &[Kind::PositionModeChanged, Kind::ForeignFills], ..plain },
+            Self::OrphanOrder => {
+                Outcome { looks: &[20, 20, 20], finds: &[Kind::OrphanOrder], leaves: &["orphan_order"], ..plain }
+            }
+            Self::ClockSkew => Outcome { finds: &[Kind::ClockSkew], leaves: &["clock_skew"], ..plain },
+            Self::HistoryExpired => Outcome {
+                finds: &[Kind::HistoryExpired],
+                leaves: &["history_expired"],
+                compare: Compare::Positions,
+                ..plain
+            },
+            Self::QueryFailed => {
+                Outcome { looks: &[20, 20, 60], finds: &[Kind::QueryFailed, Kind::MissingFills], ..plain }
+            }
+            Self::Together => Outcome {
+                looks: &[20, 80, 20],
+                finds: &[
+                    Kind::SignalWithoutOrder,
+                    Kind::MissingFills,
+                    Kind::UnrecordedPosition,
+                    Kind::ForeignFills,
+                    Kind::UnresolvedIntent,
+                    Kind::Settlement,
+                ],
+                repairs: &["restore_fills", "restore_signal"],
+                ..plain
+            },
+        }
+    }
+}
+
+/// Five seconds ahead.
+#[derive(Debug)]
+struct Ahead(Arc<dyn Clock>);
+
+impl Clock for Ahead {
+    fn now(&self) -> TimestampMs {
+        self.0.now().saturating_add_ms(5_000)
+    }
+}
+
+impl House {
+    fn since_last_trade_ms(&self) -> i64 {
+        let last = self.simulator.books().accounts[0].trades.iter().map(|trade| trade.time_ms).max();
+        self.clock.now().as_ms() - last.unwrap()
+    }
+
+    /// So much below today's price of Ether.
+    fn below(&self, by: &str) -> Price {
+        let price = self.simulator.price(&symbol(ETH)).unwrap();
+        price.checked_sub(by.parse::<Decimal>().unwrap()).unwrap().round(1).to_string().parse().unwrap()
+    }
+
+    /// A stop that closes, of which the book learns nothing.
+    async fn stop(&self, id: &str, trigger: Price) {
+        let order = NewOrder {
+            client_order_id: ClientOrderId::new(id).unwrap(),
+            symbol: symbol(ETH),
+            side: Side::Sell,
+            position_side: PositionSide::Net,
+            kind: OrderKind::StopMarket { trigger: Trigger::from(trigger) },
+            size: OrderSize::Qty("2".parse().unwrap()),
+            reduce_only: true,
+        };
+        assert!(self.exchange.create_order(order).await.done().is_some());
+    }
+
+    /// A limit order of the bot's, recorded.
+    async fn resting(&self, number: usize, price: Price) -> Order {
+        let mut intent = self.intent(number, &symbol(ETH), Side::Buy, "2", None, Some(engine("swing")));
+        intent.order_type = Label::new("LIMIT").unwrap();
+        intent.price = Some(price);
+        self.recorder().send(&*self.exchange, &intent).await.unwrap().unwrap().done().unwrap().entity
+    }
+
+    /// An order of the bot's of which the book knows no more than that it was to be sent.
+    async fn pending(&self, number: usize, side: Side, qty: &str) -> OrderIntent {
+        let mut intent = self.intent(number, &symbol(ETH), side, qty, None, Some(engine("swing")));
+        intent.outcome = IntentOutcome::Unknown;
+        self.recorder().intent(intent.clone()).await.unwrap();
+        intent
+    }
+
+    /// Traded in the exchange's own app.
+    fn by_hand(&self, name: &str, side: Side, position_side: PositionSide, qty: &str) {
+        let qty = qty.parse().unwrap();
+        let wish = AppOrder {
+            prefix: "ios_",
+            symbol: symbol(name),
+            side,
+            position_side,
+            qty,
+            price: None,
+            reduce_only: false,
+        };
+        self.simulator.trade_from_app("sim-main", &wish).unwrap();
+    }
+
+    /// Somebody's word on a fill.
+    async fn told(&self, fill: Fill, source: Source) {
+        self.recorder().record(vec![Statement { fact: AnyFact::Fill(fill), source, payload: None }]).await.unwrap();
+    }
+
+    /// A fill that never was.
+    fn made_up(&self) -> Fill {
+        Fill {
+            key: FillKey { symbol: symbol(ETH), fill_id: FillId::new("987654").unwrap(), side: Side::Buy },
+            order_id: None,
+            time: EventTime::ms(self.clock.now()),
+            price: "3000".parse().unwrap(),
+            qty: "0.7".parse().unwrap(),
+            position_side: Some(PositionSide::Net),
+            fee: None,
+            maker: None,
+            exchange_realized_pnl: None,
+            sequence: Some(987_654),
+        }
+    }
+}
