@@ -14,35 +14,11 @@ use ledger_store::{
 };
 use reconciler::{CycleReport, DiscrepancyKind, Reconciler};
 
+use super::outcome::{Compare, Outcome};
 use super::scenarios::Case;
 use crate::gates::{Gate, GatedStore, GatedTransport};
 use crate::restart::{assert_same, logical};
 use crate::support::{BookFiles, House, files_in};
-
-/// Which of the exchange's own books a case leaves comparable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compare {
-    /// Facts, positions, average entries, realized profits, fees, funding, round trips.
-    Everything,
-    /// Quantities and average entries: of the time before, nobody remembers the fills.
-    Positions,
-    /// The case is that the book has what the exchange never had.
-    Nothing,
-}
-
-/// What a case comes to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
-    /// How many seconds pass before each look, until there is nothing left to do.
-    pub(super) looks: &'static [u64],
-    /// What is found on the way.
-    pub(super) finds: &'static [DiscrepancyKind],
-    /// What the journal says was repaired.
-    pub(super) repairs: &'static [&'static str],
-    /// What stays on record, confirmed.
-    pub(super) leaves: &'static [&'static str],
-    pub(super) compare: Compare,
-}
 
 /// Somebody who found the book as somebody else left it.
 struct Follower {
@@ -99,17 +75,25 @@ async fn audited(case: Case, house: &House) -> CycleReport {
     report
 }
 
+/// The books that whoever dies leaves behind, each with where that was.
+#[derive(Default)]
+struct LeftBehind {
+    calls: usize,
+    books: Vec<(String, BookFiles)>,
+}
+
 /// A look that nothing stops, and every book that it would have left behind had it died: before any question to the
 /// exchange, before any word to the book, and after every word that writes.
 async fn watched(case: Case, house: &House) -> (CycleReport, Vec<(String, BookFiles)>) {
-    let left: Arc<Mutex<(usize, Vec<(String, BookFiles)>)>> = Arc::default();
+    let left: Arc<Mutex<LeftBehind>> = Arc::default();
     let (noted, folder) = (Arc::clone(&left), house.folder.path().to_owned());
     let gate = Gate::watched(move || {
         let mut left = noted.lock().unwrap();
-        left.0 += 1;
-        let (place, files) = (format!("call {}", left.0), files_in(&folder));
-        if left.1.last().is_none_or(|(_, last)| *last != files) {
-            left.1.push((place, files));
+        left.calls += 1;
+        let files = files_in(&folder);
+        if left.books.last().is_none_or(|(_, last)| *last != files) {
+            let place = format!("call {}", left.calls);
+            left.books.push((place, files));
         }
     });
     let mut reconciler = case.reconciler(house);
@@ -118,9 +102,9 @@ async fn watched(case: Case, house: &House) -> (CycleReport, Vec<(String, BookFi
     reconciler.book = GatedStore::book(&house.store, &gate);
     let report = reconciler.sync().await.unwrap();
     drop((reconciler, gate));
-    let (calls, left) = Arc::into_inner(left).unwrap().into_inner().unwrap();
+    let LeftBehind { calls, books } = Arc::into_inner(left).unwrap().into_inner().unwrap();
     assert!(calls > 40, "{case:?}: only {calls} calls");
-    (report, left)
+    (report, books)
 }
 
 /// The same exchange, asked by calls: a server on loopback takes its time.
