@@ -1,7 +1,8 @@
 //! How quantities and prices of a contract become money.
 
 use crate::amount::{
-    Decimal, MathError, Price, Quantity, SCALE_MAX, Value, mul, mul_div_round, narrow, pow10, shift_left,
+    Decimal, MathError, Price, Quantity, SCALE_MAX, Value, mul, mul_div_round, mul_div_round_narrow, narrow, pow10,
+    pow10_narrow, shift_left,
 };
 use crate::instrument::{ContractKind, Instrument};
 use crate::source::Side;
@@ -84,6 +85,28 @@ impl Contract {
     /// # Errors
     /// [`MathError::DivisionByZero`] for a quantity or inverse cost of zero; [`MathError::Overflow`].
     pub fn average_price(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
+        if let Some(price) = self.plain_average(qty, cost, scale) {
+            return Decimal::new(price, scale);
+        }
+        self.average_of_any(qty, cost, scale)
+    }
+
+    /// The average price in units of 10^-`scale` where everything fits a register: one division, of the amount as it is.
+    #[inline]
+    fn plain_average(self, qty: Decimal, cost: Value, scale: u8) -> Option<i128> {
+        if !self.is_plain() || scale > SCALE_MAX {
+            return None;
+        }
+        let (units, cost) = (narrow(qty.mantissa())?.checked_abs()?, cost.0.checked_abs()?);
+        let decimals = qty.scale() + scale;
+        match SCALE_MAX.checked_sub(decimals) {
+            Some(shift) => mul_div_round_narrow(cost, 1, units.checked_mul(pow10_narrow(shift)?)?),
+            None => mul_div_round_narrow(cost, pow10_narrow(decimals - SCALE_MAX)?, units),
+        }
+    }
+
+    #[cold]
+    fn average_of_any(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
         let size = qty.abs().checked_mul(self.multiplier.get())?;
         let cost = cost.to_decimal()?.abs();
         match self.kind {
@@ -96,5 +119,39 @@ impl Contract {
 impl From<&Instrument> for Contract {
     fn from(instrument: &Instrument) -> Self {
         Self { kind: instrument.kind, multiplier: instrument.multiplier }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{Asset, Symbol};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_short_average_is_the_long_one(
+            qty in (any::<i64>(), 0_u32..64, 0_u8..19),
+            cost in (any::<i128>(), 0_u32..128),
+            scale in any::<u8>(),
+        ) {
+            let instrument = Instrument::linear(Symbol::new("BTCUSDT").unwrap(), Asset::new("USDT").unwrap()).unwrap();
+            let contract = Contract::from(&instrument);
+            let scale = if scale < 200 { scale % 20 } else { scale };
+            let qty = Decimal::new(i128::from(qty.0 >> (qty.1 % 64)), qty.2).unwrap();
+            let cost = Value((cost.0 >> (cost.1 % 128)).max(-i128::MAX));
+            let (short, long) = (contract.average_price(qty, cost, scale), contract.average_of_any(qty, cost, scale));
+            // The long one gives up earlier where numbers grow too large, because it begins with decimals.
+            prop_assert!(short == long || long == Err(MathError::Overflow), "{short:?} {long:?}");
+            if let Ok(short) = short {
+                let rational = |mantissa: i128, scale: u8| {
+                    num_rational::BigRational::new(mantissa.abs().into(), num_bigint::BigInt::from(10).pow(scale.into()))
+                };
+                let exact = rational(cost.0, SCALE_MAX) / rational(qty.mantissa(), qty.scale());
+                let off = rational(short.mantissa(), short.scale()) - exact;
+                let half = rational(1, scale) / num_bigint::BigInt::from(2);
+                prop_assert!(off <= half && -off <= half);
+            }
+        }
     }
 }

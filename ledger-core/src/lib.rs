@@ -41,7 +41,7 @@ pub use order_status::OrderStatus;
 pub use position::{Applied, Change, Position};
 pub use position_mode::{Span, first_difference, one_way_spans};
 pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
-pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip};
+pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};
 pub use signal::{Signal, SignalKind};
 pub use snapshot::{Anchor, BalanceSnapshot, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source, UnknownName};

@@ -172,10 +172,10 @@ impl OrderContext {
     }
 }
 
-/// A sum at the fold's fixed scale; becomes a [`CertainTotal`] when shown.
+/// A [`CertainTotal`] in the making: a sum at the fixed scale of position math, its sure, estimated and untold parts apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) struct Tally {
+pub struct Tally {
     known: Value,
     estimated: Value,
     has_estimates: bool,
@@ -183,6 +183,31 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// The sum of the parts that are known.
+    #[inline]
+    pub fn known(&self) -> Value {
+        self.known
+    }
+
+    /// The sum of the parts that are estimated.
+    #[inline]
+    pub fn estimated(&self) -> Value {
+        self.estimated
+    }
+
+    /// The same as decimals, with how sure it is.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn total(&self) -> Result<CertainTotal, MathError> {
+        Ok(CertainTotal {
+            known: self.known.to_decimal()?,
+            estimated: self.estimated.to_decimal()?,
+            has_estimates: self.has_estimates,
+            unknown_count: self.unknown_count,
+        })
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, amount: Value, certainty: Certainty) -> Result<(), MathError> {
         match certainty {
@@ -206,6 +231,9 @@ impl Tally {
     #[inline]
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
         self.known = self.known.checked_add(other.known)?;
+        if !other.has_estimates && other.unknown_count == 0 {
+            return Ok(());
+        }
         self.estimated = self.estimated.checked_add(other.estimated)?;
         self.has_estimates |= other.has_estimates;
         self.unknown_count = self.unknown_count.saturating_add(other.unknown_count);
@@ -214,15 +242,6 @@ impl Tally {
 
     pub(crate) fn sum(&self) -> Result<Value, MathError> {
         self.known.checked_add(self.estimated)
-    }
-
-    pub(crate) fn total(&self) -> Result<CertainTotal, MathError> {
-        Ok(CertainTotal {
-            known: self.known.to_decimal()?,
-            estimated: self.estimated.to_decimal()?,
-            has_estimates: self.has_estimates,
-            unknown_count: self.unknown_count,
-        })
     }
 
     /// Turns every part into an unknown one: the basis of the sum has proven wrong.
@@ -242,7 +261,8 @@ pub(crate) struct AssetTallies {
 
 impl AssetTallies {
     /// Adds an amount.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a fill has one, and nearly always in the same asset")]
     pub(crate) fn add(&mut self, asset: &Asset, amount: Value, certainty: Certainty) -> Result<(), MathError> {
         match &mut self.first {
             Some((first, tally)) if first == asset => tally.add(amount, certainty),
@@ -250,12 +270,7 @@ impl AssetTallies {
         }
     }
 
-    /// The tally of the first asset, where `asset` is that one.
-    #[inline]
-    pub(crate) fn first_of(&mut self, asset: &Asset) -> Option<&mut Tally> {
-        self.first.as_mut().filter(|(first, _)| first == asset).map(|(_, tally)| tally)
-    }
-
+    #[cold]
     pub(crate) fn of(&mut self, asset: &Asset) -> &mut Tally {
         if self.first.as_ref().is_none_or(|(first, _)| first == asset) {
             return &mut self.first.get_or_insert_with(|| (asset.clone(), Tally::default())).1;
@@ -284,8 +299,9 @@ impl AssetTallies {
         self.others.clear();
     }
 
-    fn iter(&self) -> impl Iterator<Item = &(Asset, Tally)> {
-        self.first.iter().chain(&self.others)
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Asset, &Tally)> {
+        self.first.iter().chain(&self.others).map(|(asset, tally)| (asset, tally))
     }
 
     #[inline]

@@ -135,8 +135,11 @@ impl Decimal {
     /// [`MathError::DivisionByZero`], [`MathError::Overflow`], [`MathError::LostDigits`] for a `scale` above
     /// [`SCALE_MAX`].
     pub fn div_round(self, divisor: Self, scale: u8) -> Result<Self, MathError> {
+        if scale > SCALE_MAX {
+            return Err(MathError::LostDigits);
+        }
         // a x 10^-s / (b x 10^-t) at the wanted scale, without the powers of ten that both sides share.
-        let (up, down) = (divisor.scale + scale.min(SCALE_MAX), self.scale);
+        let (up, down) = (divisor.scale + scale, self.scale);
         let numerator = pow10(up.saturating_sub(down)).ok_or(MathError::Overflow)?;
         let denominator = shift_left(divisor.mantissa, down.saturating_sub(up))?;
         Self::new(mul_div_round(self.mantissa, numerator, denominator)?, scale)

@@ -17,9 +17,10 @@ const POW10: [i128; 39] = {
     table
 };
 
-/// The powers of ten that one register holds.
-const POW10_SMALL: [i64; 19] = {
-    let mut table = [1_i64; 19];
+/// The powers of ten that one register holds, and nothing at all other exponents: so that looking one up needs no bounds.
+static POW10_SMALL: [i64; 256] = {
+    let mut table = [0_i64; 256];
+    table[0] = 1;
     let mut i = 1;
     while i < 19 {
         table[i] = table[i - 1] * 10;
@@ -37,7 +38,10 @@ pub(crate) fn pow10(exponent: u8) -> Option<i128> {
 /// `10^exponent`, or `None` beyond one register.
 #[inline]
 pub(crate) fn pow10_narrow(exponent: u8) -> Option<i64> {
-    POW10_SMALL.get(usize::from(exponent)).copied()
+    match POW10_SMALL[usize::from(exponent)] {
+        0 => None,
+        power => Some(power),
+    }
 }
 
 /// Why an exact result could not be produced.
@@ -86,8 +90,8 @@ pub(crate) fn mul(a: i128, b: i128) -> Option<i128> {
 /// `value x 10^exponent`.
 #[inline]
 pub(crate) fn shift_left(value: i128, exponent: u8) -> Result<i128, MathError> {
-    match (narrow(value), POW10_SMALL.get(usize::from(exponent))) {
-        (Some(value), Some(factor)) => Ok(i128::from(value) * i128::from(*factor)),
+    match (narrow(value), pow10_narrow(exponent)) {
+        (Some(value), Some(factor)) => Ok(i128::from(value) * i128::from(factor)),
         _ => shift_left_wide(value, exponent),
     }
 }
@@ -184,9 +188,51 @@ pub(super) fn div_half_even(value: i128, divisor: i128) -> i128 {
     if value < 0 { -size } else { size }
 }
 
-/// Drops trailing zeros. They go in blocks, and only where as many binary zeros allow it: a value at scale 18 has a
-/// dozen of them, and a 128-bit division each would cost more than all else that a fill needs.
+/// Division by `10^exponent` where it leaves no remainder, without a division: `5^exponent` is odd and so has an inverse among the
+/// integers below a power of two, and a product with that inverse is below the number of multiples exactly for multiples.
+struct PowerOfTen<T> {
+    exponent: u8,
+    inverse: T,
+    multiple_max: T,
+}
+
+macro_rules! power_of_ten {
+    ($name:ident, $number:ty) => {
+        const fn $name(exponent: u8) -> PowerOfTen<$number> {
+            let power = (5 as $number).pow(exponent as u32);
+            // Newton's iteration doubles the number of right bits, of which a number's own are three.
+            let (mut inverse, mut bits) = (power, 3);
+            while bits < <$number>::BITS {
+                inverse = inverse.wrapping_mul((2 as $number).wrapping_sub(power.wrapping_mul(inverse)));
+                bits *= 2;
+            }
+            PowerOfTen { exponent, inverse, multiple_max: <$number>::MAX / power }
+        }
+
+        impl PowerOfTen<$number> {
+            /// Drops as many zeros, if there are.
+            #[inline]
+            fn drop(&self, number: &mut $number, scale: &mut u8) -> bool {
+                let multiple = number.wrapping_mul(self.inverse);
+                let drops = *scale >= self.exponent
+                    && number.trailing_zeros() >= u32::from(self.exponent)
+                    && multiple <= self.multiple_max;
+                if drops {
+                    (*number, *scale) = (multiple >> self.exponent, *scale - self.exponent);
+                }
+                drops
+            }
+        }
+    };
+}
+
+power_of_ten!(narrow_power, u64);
+power_of_ten!(wide_power, u128);
+
+/// Drops trailing zeros, in blocks: a value at scale 18 has a dozen of them.
 pub(super) fn trim(mantissa: i128, mut scale: u8) -> (i128, u8) {
+    const EIGHT: PowerOfTen<u128> = wide_power(8);
+    const ONE: PowerOfTen<u128> = wide_power(1);
     if mantissa == 0 {
         return (0, 0);
     }
@@ -195,42 +241,42 @@ pub(super) fn trim(mantissa: i128, mut scale: u8) -> (i128, u8) {
         if let Ok(small) = u64::try_from(wide) {
             break small;
         }
-        let blocks = [(8_u8, 100_000_000_u128), (1, 10)];
-        let shorter = blocks.into_iter().find_map(|(zeros, unit)| {
-            if scale < zeros || wide.trailing_zeros() < u32::from(zeros) {
-                return None;
-            }
-            let quotient = wide / unit;
-            (quotient * unit == wide).then_some((quotient, zeros))
-        });
-        let Some((quotient, zeros)) = shorter else {
+        if !EIGHT.drop(&mut wide, &mut scale) && !ONE.drop(&mut wide, &mut scale) {
             return (mantissa.signum() * wide.cast_signed(), scale);
-        };
-        (wide, scale) = (quotient, scale - zeros);
+        }
     };
     let (small, scale) = trim_small(small, scale);
     (if mantissa < 0 { -i128::from(small) } else { i128::from(small) }, scale)
 }
 
-/// Divisions by constants, which become multiplications.
+#[inline]
 fn trim_small(mut small: u64, mut scale: u8) -> (u64, u8) {
-    while scale >= 8 && small.is_multiple_of(100_000_000) {
-        (small, scale) = (small / 100_000_000, scale - 8);
-    }
-    if scale >= 4 && small.is_multiple_of(10_000) {
-        (small, scale) = (small / 10_000, scale - 4);
-    }
-    while scale >= 1 && small.is_multiple_of(10) {
-        (small, scale) = (small / 10, scale - 1);
+    const BLOCKS: [PowerOfTen<u64>; 4] = [narrow_power(8), narrow_power(4), narrow_power(2), narrow_power(1)];
+    let [eight, smaller @ ..] = &BLOCKS;
+    while eight.drop(&mut small, &mut scale) {}
+    for block in smaller {
+        block.drop(&mut small, &mut scale);
     }
     (small, scale)
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn trimming_drops_the_zeros_and_nothing_else(digits in any::<i128>(), shift in 0_u32..127, zeros in 0_u8..38, scale in any::<u8>()) {
+            let digits = (digits >> shift).max(-i128::MAX);
+            let mantissa = pow10(zeros).and_then(|factor| digits.checked_mul(factor)).unwrap_or(digits);
+            let (mut plain, mut left) = (mantissa, scale);
+            while left > 0 && plain != 0 && plain % 10 == 0 {
+                (plain, left) = (plain / 10, left - 1);
+            }
+            prop_assert_eq!(trim(mantissa, scale), if mantissa == 0 { (0, 0) } else { (plain, left) });
+        }
+
         #[test]
         fn wide_and_narrow_division_round_alike(a in any::<i128>(), n in any::<i128>(), d in any::<i128>(), s in 0_u32..127, t in 0_u32..127, u in 0_u32..127) {
             let (a, n, d) = (a >> s, n >> t, d >> u);

@@ -142,6 +142,17 @@ impl Position {
     /// unchanged.
     #[inline]
     pub fn apply(&mut self, contract: Contract, side: Side, qty: Quantity, price: Price) -> Result<Applied, MathError> {
+        if let Some(part) = self.plain_part(&contract, side, qty, price)
+            && let Some(applied) = self.apply_plain(&part)
+        {
+            return Ok(applied);
+        }
+        self.apply_any(contract, side, qty, price)
+    }
+
+    /// [`apply`](Position::apply) without a short cut.
+    #[inline(never)]
+    fn apply_any(&mut self, contract: Contract, side: Side, qty: Quantity, price: Price) -> Result<Applied, MathError> {
         let part = self.measure(&contract, side, qty, price)?;
         if self.is_increased_by(side) {
             self.enlarge(&part)?;

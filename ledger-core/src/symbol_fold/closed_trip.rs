@@ -1,8 +1,9 @@
 //! Round trips that have ended.
 
-use crate::amount::Value;
+use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::Certainty;
-use crate::round_trip::{Direction, RoundTrip};
+use crate::id::{Asset, FillId};
+use crate::round_trip::{Direction, RoundTrip, Tally};
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
@@ -10,8 +11,8 @@ use super::SymbolFold;
 use super::error::FoldError;
 use super::open_trip::OpenTrip;
 
-/// A round trip that has just ended, in exact sums. Its record, with averages and decimal totals, is made on demand:
-/// whoever only wants the state after a history does not pay for it.
+/// A round trip that has just ended, in exact sums. What it says is computed on demand, one by one or as the whole
+/// [record](ClosedTrip::record): whoever only wants the state after a history does not pay for it.
 #[derive(Debug, Clone, Copy)]
 pub struct ClosedTrip<'a> {
     fold: &'a SymbolFold,
@@ -22,6 +23,78 @@ impl<'a> ClosedTrip<'a> {
     /// The round trip that the last event of `fold` ended.
     pub(super) fn of(fold: &'a SymbolFold) -> Option<Self> {
         fold.shelf.last.as_ref().map(|ended| Self { fold, ended })
+    }
+
+    /// Long or short.
+    #[inline]
+    pub fn direction(&self) -> Direction {
+        self.ended.trip.direction
+    }
+
+    /// When it was opened; absent when the opening was never seen.
+    #[inline]
+    pub fn opened_at(&self) -> Option<TimestampMs> {
+        self.ended.trip.opened_at
+    }
+
+    /// When it was closed.
+    #[inline]
+    pub fn closed_at(&self) -> Option<TimestampMs> {
+        self.ended.trip.closed_at
+    }
+
+    /// The fill that opened it; absent when that was never seen or is still missing.
+    #[inline]
+    pub fn opened_by(&self) -> Option<&'a FillId> {
+        self.ended.trip.opened_by.as_ref()
+    }
+
+    /// The fill that closed it; absent where no recorded fill did.
+    #[inline]
+    pub fn closed_by(&self) -> Option<&'a FillId> {
+        self.ended.trip.closed_by.as_ref()
+    }
+
+    /// The average price of the entries, rounded half to even at 12 decimals; absent when unknown.
+    ///
+    /// # Errors
+    /// [`MathError`] when it does not fit.
+    #[inline]
+    pub fn entry_price_avg(&self) -> Result<Option<Decimal>, MathError> {
+        self.ended.trip.entry_price_avg(self.fold.contract)
+    }
+
+    /// The largest size it had.
+    ///
+    /// # Errors
+    /// Never in practice: it is the sum of fills' quantities.
+    #[inline]
+    pub fn qty_max(&self) -> Result<Decimal, MathError> {
+        self.ended.trip.sizes.max()
+    }
+
+    /// Realized profit before fees and funding, in the settle asset.
+    #[inline]
+    pub fn gross(&self) -> &'a Tally {
+        &self.ended.trip.realized
+    }
+
+    /// Fees paid, per asset in the order in which assets first appeared: positive = paid.
+    #[inline]
+    pub fn fees(&self) -> impl Iterator<Item = (&'a Asset, &'a Tally)> {
+        self.ended.trip.fees.iter()
+    }
+
+    /// Funding received, per asset in the order in which assets first appeared: positive = received.
+    #[inline]
+    pub fn funding(&self) -> impl Iterator<Item = (&'a Asset, &'a Tally)> {
+        self.ended.trip.funding.iter()
+    }
+
+    /// How many fills it has.
+    #[inline]
+    pub fn fill_count(&self) -> u64 {
+        self.ended.trip.fill_count
     }
 
     /// The record.

@@ -142,6 +142,15 @@ impl OpenTrip {
         Ok(self.entry_cost.checked_add(self.exit_cost)?.checked_add(self.untold)?.negated())
     }
 
+    /// The average price of the entries; absent when unknown.
+    #[inline]
+    pub(super) fn entry_price_avg(&self, contract: Contract) -> Result<Option<Decimal>, MathError> {
+        if self.basis == Certainty::Unknown {
+            return Ok(None);
+        }
+        average(contract, self.sizes.entered()?, self.entry_cost)
+    }
+
     /// The record, no surer than `beginning` is.
     pub(super) fn round_trip(
         &self,
@@ -151,15 +160,7 @@ impl OpenTrip {
         beginning: Certainty,
     ) -> Result<RoundTrip, MathError> {
         let contract = fold.contract;
-        let average = |qty: Decimal, cost: Value| -> Result<Option<Decimal>, MathError> {
-            if qty.is_zero() || cost.is_zero() {
-                return Ok(None);
-            }
-            contract.average_price(qty, cost, AVERAGE_SCALE).map(Some)
-        };
         let (entry_qty, exit_qty) = (self.sizes.entered()?, self.sizes.left()?);
-        let entry_price_avg =
-            if self.basis == Certainty::Unknown { None } else { average(entry_qty, self.entry_cost)? };
         let gross = self.realized.total()?;
         let mut other_engines = self.other_engines.clone();
         other_engines.sort();
@@ -173,9 +174,9 @@ impl OpenTrip {
             opened_by: self.opened_by.clone(),
             closed_by: self.closed_by.clone(),
             entry_qty,
-            entry_price_avg,
+            entry_price_avg: self.entry_price_avg(contract)?,
             exit_qty,
-            exit_price_avg: if self.exits_priced { average(exit_qty, self.exit_cost)? } else { None },
+            exit_price_avg: if self.exits_priced { average(contract, exit_qty, self.exit_cost)? } else { None },
             qty_max: self.sizes.max()?,
             settle_asset: fold.settle_asset.clone(),
             gross,
@@ -278,6 +279,14 @@ impl OpenTrip {
         self.exit_reason = trade.order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
         Ok(())
     }
+}
+
+#[inline]
+fn average(contract: Contract, qty: Decimal, cost: Value) -> Result<Option<Decimal>, MathError> {
+    if qty.is_zero() || cost.is_zero() {
+        return Ok(None);
+    }
+    contract.average_price(qty, cost, AVERAGE_SCALE).map(Some)
 }
 
 /// The price that stands in where none is known. Only the quantity matters then: the round trip's basis is unknown,
