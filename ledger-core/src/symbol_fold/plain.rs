@@ -1,6 +1,5 @@
-//! The plain case of a fill, in one straight path: the book is proven, the exchange's word agrees, every number fits a
-//! register, and the fill opens, enlarges, reduces or closes the position. All else takes the general path, which these
-//! lines abridge and never differ from.
+//! The plain case of a fill, in one straight path: the book is proven, the exchange's word agrees, and every number fits a
+//! register. All else takes the general path, which these lines abridge and never differ from.
 //!
 //! Invariant, with a test of the same name: `the_plain_path_is_the_general_one`.
 
