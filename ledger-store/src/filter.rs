@@ -125,11 +125,14 @@ pub struct FillFilter {
     pub order_id: Option<OrderId>,
     /// Only those that are kept out of positions because their position side is not known.
     pub unplaced_only: bool,
+    /// Only those that opened a round trip, that the exchange's REST interface has stated, and whose order is not known to
+    /// have followed a signal: neither it, nor the conditional order that became it, nor the intent of either names one.
+    pub unsignalled_openers_only: bool,
 }
 
 impl From<Scope> for FillFilter {
     fn from(scope: Scope) -> Self {
-        Self { scope, order_id: None, unplaced_only: false }
+        Self { scope, order_id: None, unplaced_only: false, unsignalled_openers_only: false }
     }
 }
 

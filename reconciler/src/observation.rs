@@ -140,6 +140,9 @@ pub struct BookView {
     pub signals: Vec<Sourced<Signal>>,
     /// The signals that were restored for orders in view.
     pub restored_signals: BTreeMap<SignalId, Sourced<Signal>>,
+    /// The fills that opened a round trip, as the exchange itself stated them, whose order is not known to have followed a
+    /// signal; each with whether it ended another round trip. Of positions that are what the exchange says only.
+    pub unsignalled_openers: Vec<(Fill, bool)>,
     /// Whether a bot records in this book: then what it did not record is somebody else's.
     pub has_bot: bool,
     /// The income rows mentioned by the exchange that the book has, in no less detail.

@@ -21,7 +21,7 @@ use exchange_client::{
 use ledger_core::{
     AccountId, AnyFact, ClientOrderId, Decimal, EventTime, Execution, Fill, FillId, FillKey, IntentOutcome, IntentRole,
     Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome, PositionMode, PositionModeSnapshot,
-    PositionSide, PositionSnapshot, Side, Source, Sourced, Symbol, TimestampMs,
+    PositionSide, PositionSnapshot, Side, SignalId, Source, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, BookOrder, CommitReport, MockAccountRepository, MockFillRepository, MockIncomeRepository,
@@ -182,6 +182,7 @@ fn quiet() -> Observation {
             intents: BTreeMap::new(),
             signals: vec![],
             restored_signals: BTreeMap::new(),
+            unsignalled_openers: vec![],
             has_bot: false,
             known_income: BTreeSet::new(),
             unfilled: BTreeSet::new(),
@@ -206,7 +207,8 @@ fn quiet() -> Observation {
 fn half_known() -> Observation {
     let mut seen = quiet();
     let filled = order("77", OrderStatus::Filled, "0.05");
-    let known = booked(filled.clone(), "0.02");
+    let mut known = booked(filled.clone(), "0.02");
+    known.order.fact.signal_id = Some(SignalId::new("s-77").unwrap());
     seen.orders = Ok(walk(vec![filled]));
     seen.book.orders.insert(known.order.fact.key.clone(), known);
     let fills = [fill(1, "77", "0.02"), fill(2, "77", "0.03")];

@@ -84,6 +84,7 @@ macro_rules! contract_tests {
             an_unknown_account_is_refused,
             accounts_do_not_mix,
             what_is_concluded_and_contradicted_is_listed,
+            openers_without_a_signal_are_listed,
             a_worked_example_comes_out_to_the_last_digit,
             a_reported_profit_that_does_not_fit_is_listed,
             fills_without_position_side_are_kept_out_and_counted,

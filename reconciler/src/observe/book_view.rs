@@ -9,7 +9,7 @@ use ledger_core::{
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
-    Scope, SignalFilter, SignalOutlook, SyncCursor,
+    Scope, SignalFilter, SignalOutlook, SyncCursor, TripFilter,
 };
 
 use crate::book::Book;
@@ -102,6 +102,7 @@ impl BookReader<'_> {
             intents: BTreeMap::new(),
             signals: Vec::new(),
             restored_signals: BTreeMap::new(),
+            unsignalled_openers: Vec::new(),
             has_bot: self.has_bot().await?,
             known_income: BTreeSet::new(),
             unfilled: BTreeSet::new(),
@@ -310,6 +311,34 @@ impl BookReader<'_> {
             if let Some(signal) = self.book.signals.signal(self.account, &id).await.doing("reading a signal")? {
                 seen.book.restored_signals.insert(id, signal);
             }
+        }
+        Ok(())
+    }
+
+    /// What opened the book's round trips without a signal, with the orders behind it. Where the exchange holds something
+    /// else than the book, nothing says what opened what.
+    pub(super) async fn learn_openers(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(self.scope()) };
+        let openers = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.fills.fills(&filter, page).await.doing("reading the fills")
+        });
+        for fill in openers.into_iter().map(|fill| fill.fact) {
+            let (symbol, side) = (&fill.key.symbol, fill.position_side.unwrap_or(PositionSide::Net));
+            let agrees = seen.exchange_qty(symbol, side) == Some(seen.book.qty(symbol, side));
+            let Some(order_id) = fill.order_id.clone().filter(|_| agrees) else { continue };
+            let class = ledger_core::OrderClass::Regular;
+            let key = OrderKey { symbol: symbol.clone(), class, order_id };
+            self.learn_order(&key, &mut seen.book).await?;
+            let order = seen.book.orders.get(&key).map(|known| &known.order.fact);
+            if let Some(id) = order.and_then(|order| order.client_order_id.clone()) {
+                self.learn_intent(&id, &mut seen.book).await?;
+            }
+            let scope = self.stretch(Some(symbol), fill.time.at, fill.time.at);
+            let filter = TripFilter { scope, engine: None, position_side: Some(side) };
+            let ended = self.book.trips.trips(&filter, &PageRequest::first(BOOK_PAGE_ROWS)).await;
+            let ended = ended.doing("reading the round trips")?.items;
+            let ends_another = ended.iter().any(|trip| trip.closed_by.as_ref() == Some(&fill.key.fill_id));
+            seen.book.unsignalled_openers.push((fill, ends_another));
         }
         Ok(())
     }

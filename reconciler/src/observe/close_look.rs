@@ -269,7 +269,7 @@ fn is_explained(
 
 /// The book's position by its fills alone: what an order executed beyond its fills is in the book's position already, and
 /// its fills take that place. `None` when it does not fit.
-pub(super) fn without_residuals(seen: &Observation, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
+pub(crate) fn without_residuals(seen: &Observation, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
     let residuals = seen.book.orders.values().filter(|known| {
         let order = &known.order.fact;
         order.key.symbol == *symbol && order.position_side.unwrap_or(PositionSide::Net) == side

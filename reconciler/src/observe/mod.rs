@@ -21,6 +21,7 @@ use ledger_store::{Account, ExchangeIdentity, SyncCursor};
 
 use self::book_view::BookReader;
 use self::close_look::CloseLook;
+pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, Stretch};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{complete_up_to, reached};
@@ -134,6 +135,7 @@ pub async fn observe(
         seen.symbols.insert(symbol.clone(), close);
         look.ask_for_orders_of_fills(&mut seen).await?;
     }
+    reader.learn_openers(&mut seen).await?;
     reader.learn_restored(&mut seen).await?;
     let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
     if named.any(|symbol| options.wants(symbol) && !seen.book.instruments.contains(symbol)) {

@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::restored::is_restored_id;
 use crate::client_id::{Sender, sender};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::evidence::{CANDIDATES, on_record};
 use crate::observation::Observation;
 use crate::policy::Policy;
 
@@ -67,6 +69,16 @@ impl<'a> Candidates<'a> {
     /// Whether a signal may have caused this order.
     pub(super) fn is_wanted(&self, key: &OrderKey) -> bool {
         self.contested.contains_key(key)
+    }
+
+    /// Whether a signal may have caused this order, and it is not known yet that several orders or signals may be meant.
+    pub(super) fn is_awaited(&self, observation: &Observation, key: &OrderKey) -> bool {
+        let kind = DiscrepancyKind::AmbiguousSignal;
+        let wanting = self.of_signal.iter().filter(|(_, orders)| orders.iter().any(|order| order.key == *key));
+        wanting.into_iter().any(|(signal, _)| {
+            let subject = Subject::Signal((*signal).clone());
+            on_record(&observation.book, kind, &subject, CANDIDATES).is_none()
+        })
     }
 }
 

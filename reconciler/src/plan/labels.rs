@@ -280,6 +280,8 @@ fn relabelled(signal: &Signal, order: &Order, label: &Labelled) -> Signal {
     // What it said of its own label is no longer so.
     if signal.reason.as_ref().is_some_and(|reason| reason.as_str().starts_with(RESTORED_BY)) {
         signal.reason = reason(&format!("restored {}", label.why));
+    }
+    if signal.kind == SignalKind::Entry {
         signal.meta_json = Some(meta(order, label.confidence()));
     }
     signal

@@ -1,4 +1,4 @@
-//! Positions: what is open on one side only (cases C and D), what differs, and the records behind it.
+//! Positions: what is open on one side only (cases C and D), what differs, and the records behind new fills.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `case_c_a_position_out_of_nowhere_is_restored_with_its_records`.
@@ -7,20 +7,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{Decimal, MathError, Order, OrderClass, OrderKey, PositionSide, SignalKind, Symbol, TimestampMs};
+use ledger_core::{Decimal, FillKey, MathError, Order, OrderClass, OrderKey, PositionSide, Symbol, TimestampMs};
 use ledger_store::DiscrepancyKey;
 
 use super::anchor::AnchorBasis;
 use super::candidates::Candidates;
 use super::exits::{restored_exit, unexplained};
-use super::labels::{Labelled, Labels};
-use super::restored::{Restored, exit, has_signal, latest, note};
+use super::labels::Labels;
+use super::openers::restore_entry;
+use super::restored::{decided_at, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
-use crate::client_id::{Sender, sender};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{DIFFERENCE, SEARCHED, SEARCHED_AGAIN, searched};
 use crate::flow::{Flow, Move};
 use crate::observation::{FillWalk, Observation};
+use crate::observe::without_residuals;
 use crate::policy::Policy;
 
 /// What restoring a bot's records goes by.
@@ -69,8 +70,10 @@ fn plan_position(
     let fills = walk.in_fold_order();
     let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
     let records = Records { context: *context, now, answers: found.as_ref().map(Finding::key) };
-    let is_out_of_nowhere = found.is_some() && position.book_has_nothing();
-    records.restore(&flow, is_out_of_nowhere, symbol_plan);
+    // While answers may lag, a fill that is not listed yet would move the beginning of every round trip.
+    let may_lag = found.as_ref().is_some_and(|found| found.outlook == Outlook::VerifyLagging);
+    let is_settled = !may_lag || position.adds_up(walk)?;
+    records.restore(&flow, is_settled, symbol_plan);
     let Some(mut finding) = found else { return Ok(()) };
     let entry_now = stated.and_then(|stated| stated.entry_price);
     let basis = AnchorBasis { observation, symbol, side, walk, flow: &flow, entry_now };
@@ -97,7 +100,7 @@ pub(super) fn restore_records(
     if flow.moves.iter().any(|step| realizes(step) && !step.closes()) {
         return;
     }
-    Records { context: *context, now: context.observation.asked_at, answers: None }.restore(&flow, false, symbol_plan);
+    Records { context: *context, now: context.observation.asked_at, answers: None }.restore(&flow, true, symbol_plan);
 }
 
 /// What becomes of a symbol whose quantities do not fit: the others are reconciled all the same.
@@ -147,6 +150,24 @@ impl Position<'_> {
         let fills = close.iter().flat_map(|close| close.book_fills.values()).map(|known| &known.fact);
         let mut fills = fills.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == self.side);
         fills.try_fold(Decimal::ZERO, |sum, fill| sum.checked_add(fill.signed_qty()))
+    }
+
+    /// Whether the book with the fills that it lacks holds what the exchange does.
+    fn adds_up(&self, walk: &FillWalk) -> Result<bool, MathError> {
+        let Self { observation, symbol, side, stated_qty } = self;
+        let held = if observation.book.unfolded.contains(*symbol) {
+            Some(self.booked()?)
+        } else {
+            without_residuals(observation, symbol, *side)
+        };
+        let Some(mut held) = held else { return Ok(false) };
+        let close = observation.symbols.get(*symbol);
+        let is_known = |key: &FillKey| close.is_some_and(|close| close.book_fills.contains_key(key));
+        let lacking = walk.rows.values().map(|row| &row.entity).filter(|fill| !is_known(&fill.key));
+        for fill in lacking.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == *side) {
+            held = held.checked_add(fill.signed_qty())?;
+        }
+        Ok(held == *stated_qty)
     }
 
     fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Result<Option<Finding>, MathError> {
@@ -229,51 +250,25 @@ impl Records<'_> {
         first.into_iter().filter_map(|(key, step)| Some((latest(self.context.observation, &key)?, step))).collect()
     }
 
-    fn restore(&self, flow: &Flow<'_>, is_out_of_nowhere: bool, symbol_plan: &mut SymbolPlan) {
-        let mut restored = self.restore_exits(flow, symbol_plan);
-        if is_out_of_nowhere {
-            self.restore_entries(flow.open_trip(), |_| true, &mut restored, symbol_plan);
+    fn restore(&self, flow: &Flow<'_>, is_settled: bool, symbol_plan: &mut SymbolPlan) {
+        let done = self.restore_exits(flow, symbol_plan);
+        if is_settled {
+            self.restore_entries(&flow.moves, &done, symbol_plan);
         }
-        // What somebody else opened in the meantime is no decision of the bot's.
-        let is_ours = |order: &Order| {
-            matches!(sender(order.client_order_id.as_ref(), &self.context.policy.schemes), Sender::Bot(_))
-        };
-        self.restore_entries(&flow.moves, is_ours, &mut restored, symbol_plan);
     }
 
-    /// Case C: the signals behind what was opened.
-    fn restore_entries(
-        &self,
-        moves: &[Move<'_>],
-        is_wanted: impl Fn(&Order) -> bool,
-        done: &mut BTreeSet<OrderKey>,
-        symbol_plan: &mut SymbolPlan,
-    ) {
-        for (order, step) in self.orders(moves, |step| !step.closes() || step.opens(), symbol_plan) {
-            if has_signal(self.context.observation, order)
-                || self.context.candidates.is_wanted(&order.key)
-                || !is_wanted(order)
-                || !done.insert(order.key.clone())
-            {
-                continue;
+    /// Case C: the signals behind what opened a round trip.
+    fn restore_entries(&self, moves: &[Move<'_>], done: &BTreeSet<OrderKey>, symbol_plan: &mut SymbolPlan) {
+        for (order, step) in self.orders(moves, Move::opens, symbol_plan) {
+            if !done.contains(&order.key) {
+                let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
+                restore_entry(&self.context, order, step.fill.time, answers, symbol_plan);
             }
-            // A label that is an inference comes after its second look.
-            let label = self.context.labels.of(order).filter(Labelled::is_statement);
-            let restored = Restored {
-                order,
-                at: order.created.unwrap_or(step.fill.time),
-                kind: SignalKind::Entry,
-                reason: "restored: the position was open, its signal was not in the book".to_owned(),
-                confidence: label.as_ref().map_or("unknown", Labelled::confidence),
-                label,
-                exit_reason: None,
-            };
-            let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
-            note(&restored, answers, symbol_plan);
         }
     }
 
-    /// Case D: the signals behind the closes, and why they were made. Answers the orders that have one now.
+    /// Case D: the signals behind the closes, and why they were made. Answers the orders of which that is told now, or will
+    /// be after a second look.
     fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) -> BTreeSet<OrderKey> {
         let mut done = BTreeSet::new();
         for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
@@ -282,12 +277,12 @@ impl Records<'_> {
             if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {
                 continue;
             }
+            done.insert(order.key.clone());
             if exit.is_inferred {
                 symbol_plan.find(unexplained(order, &exit, self.now.as_ms()));
                 continue;
             }
-            let at = order.created.unwrap_or(step.fill.time);
-            done.insert(order.key.clone());
+            let at = decided_at(self.context.observation, order, step.fill.time);
             let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
             note(&restored_exit(self.context.policy, order, at, &exit, kind), answers, symbol_plan);
         }

@@ -132,13 +132,25 @@ pub(super) fn latest_of_symbol<'a>(observation: &'a Observation, symbol: &Symbol
     latest
 }
 
-/// Whether the book, or what the bot wrote down, tells the signal behind an order already.
+/// Whether the book, or what the bot wrote down, tells the signal behind an order already: behind itself, or behind the
+/// conditional order that became it.
 pub(super) fn has_signal(observation: &Observation, order: &Order) -> bool {
-    let booked = observation.book.orders.get(&order.key).map(|known| &known.order.fact);
-    let intent = order.client_order_id.as_ref().and_then(|id| observation.book.intents.get(id));
-    order.signal_id.is_some()
-        || booked.is_some_and(|booked| booked.signal_id.is_some())
-        || intent.is_some_and(|intent| intent.fact.signal_id.is_some())
+    let names = |order: &Order| {
+        let booked = observation.book.orders.get(&order.key).map(|known| &known.order.fact);
+        let intent = order.client_order_id.as_ref().and_then(|id| observation.book.intents.get(id));
+        order.signal_id.is_some()
+            || booked.is_some_and(|booked| booked.signal_id.is_some())
+            || intent.is_some_and(|intent| intent.fact.signal_id.is_some())
+    };
+    names(order) || came_of(observation, order).is_some_and(names)
+}
+
+/// When an order was decided on, by what the exchange says alone: what others say of its time is told to the second at
+/// times, and which of them was heard first must not matter.
+pub(super) fn decided_at(observation: &Observation, order: &Order, first_fill: EventTime) -> EventTime {
+    let is_stated = observation.stated_orders().any(|row| row.entity.key == order.key)
+        || observation.book.orders.get(&order.key).is_some_and(|known| known.order.provenance.of("ts") == Source::Rest);
+    order.created.filter(|_| is_stated).unwrap_or(first_fill)
 }
 
 /// Why an order closed its position, what tells, and whether that is no more than an inference.

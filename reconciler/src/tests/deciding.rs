@@ -4,6 +4,7 @@ mod closing;
 mod journal;
 mod labelling;
 mod moving;
+mod opening;
 mod sending;
 mod stating;
 

@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 use ledger_core::{AccountId, Fill, FoldKey, Sourced, Symbol};
 
 use super::super::fact_table::FactTable;
@@ -28,6 +28,29 @@ const NOTHING_PLACES: &str = "NOT EXISTS (
             AND o.order_class = 'CONDITIONAL' AND o.triggered_order_id = fills.order_id AND o.position_side IS NOT NULL
     )";
 
+/// From the few round trips to their fills, and not the other way round: what is left is most often nothing.
+const UNSIGNALLED_OPENERS: &str = "
+    SELECT f.rowid FROM round_trips t
+    CROSS JOIN fills f ON f.account_id = t.account_id AND f.symbol = t.symbol
+        AND f.fill_id = t.detail_json ->> '$.opened_by'
+        AND f.side = CASE t.direction WHEN 'long' THEN 'BUY' ELSE 'SELL' END
+    LEFT JOIN orders o ON o.account_id = f.account_id AND o.symbol = f.symbol
+        AND o.order_class = 'REGULAR' AND o.order_id = f.order_id
+    LEFT JOIN order_intents i ON i.account_id = o.account_id AND i.client_order_id = o.client_order_id
+    WHERE f.source = 'rest' AND f.order_id IS NOT NULL AND o.signal_id IS NULL AND i.signal_id IS NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM orders c
+            LEFT JOIN order_intents s ON s.account_id = c.account_id AND s.client_order_id = c.client_order_id
+            WHERE c.account_id = f.account_id AND c.symbol = f.symbol AND c.triggered_order_id = f.order_id
+                AND (c.signal_id IS NOT NULL OR s.signal_id IS NOT NULL)
+        )
+        AND t.account_id = ";
+
+/// The time, so written that SQLite does not read all fills in its order to leave out nearly all of them.
+fn unindexed_ts() -> diesel::expression::SqlLiteral<BigInt> {
+    sql::<BigInt>("+fills.ts")
+}
+
 /// The conditions of a fill filter on a boxed query.
 macro_rules! fill_conditions {
     ($query:expr, $filter:expr) => {{
@@ -38,6 +61,10 @@ macro_rules! fill_conditions {
         if $filter.unplaced_only {
             query = query.filter(fills::position_side.is_null()).filter(sql::<Bool>(NOTHING_PLACES));
         }
+        if $filter.unsignalled_openers_only {
+            let openers = sql::<Bool>("fills.rowid IN (").sql(UNSIGNALLED_OPENERS);
+            query = query.filter(openers.bind::<Text, _>($filter.scope.account.as_str().to_owned()).sql(")"));
+        }
         query
     }};
 }
@@ -47,9 +74,13 @@ pub(in crate::sqlite) fn fills(
     filter: &FillFilter,
     page: &PageRequest,
 ) -> StoreResult<Page<Sourced<Fill>>> {
-    let query = fill_conditions!(scoped!(fills, FillRow, fills::ts, filter.scope), filter);
-    let rows: Vec<FillRow> =
-        page_rows!(conn, query, page, fills::ts, "fills.symbol || '|' || fills.side || '|' || fills.fill_id");
+    let rows: Vec<FillRow> = if filter.unsignalled_openers_only {
+        let query = fill_conditions!(scoped!(fills, FillRow, unindexed_ts(), filter.scope, without index), filter);
+        page_rows!(conn, query, page, unindexed_ts(), "fills.symbol || '|' || fills.side || '|' || fills.fill_id")
+    } else {
+        let query = fill_conditions!(scoped!(fills, FillRow, fills::ts, filter.scope), filter);
+        page_rows!(conn, query, page, fills::ts, "fills.symbol || '|' || fills.side || '|' || fills.fill_id")
+    };
     page.finish(
         rows,
         |row| cursor(row.ts, format!("{}|{}|{}", row.symbol, row.side, row.fill_id)),
@@ -99,4 +130,38 @@ pub(in crate::sqlite) fn fills_in_fold_order(
     // After the page is made: a page of nothing but fills that nothing places goes on, too.
     page.items.retain(|fill| fill.fact.position_side.is_some());
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::sqlite::Sqlite;
+
+    use super::*;
+    use crate::contract::main_account;
+    use crate::filter::Scope;
+    use crate::sqlite::connection::{Reading, Target};
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// Every look at the exchange asks for these: that must not cost a walk through all fills, or all orders.
+    #[test]
+    fn openers_are_found_by_their_round_trips() {
+        let target = Target { path: None, busy_timeout_ms: 0, pages_max: None, reading: Reading::Beside };
+        let mut conn = target.open_writer(true).unwrap();
+        let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(Scope::account(main_account())) };
+        let query = fill_conditions!(scoped!(fills, FillRow, unindexed_ts(), filter.scope, without index), filter);
+        let query = query.order((unindexed_ts().asc(), sql::<Text>("fills.fill_id"))).limit(10);
+        let text = format!("EXPLAIN QUERY PLAN {}", diesel::debug_query::<Sqlite, _>(&query));
+        let text = text.split(" -- binds").next().unwrap().replacen('?', "'main'", 8);
+        let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
+        let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
+        assert!(plan.contains(&"SEARCH fills USING INTEGER PRIMARY KEY (rowid=?)"), "{plan:#?}");
+        for table in ["f", "o", "i", "c", "s"] {
+            assert!(plan.iter().any(|step| step.starts_with(&format!("SEARCH {table} USING"))), "{table}: {plan:#?}");
+        }
+    }
 }

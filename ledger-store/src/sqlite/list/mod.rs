@@ -34,7 +34,26 @@ fn position(page: &PageRequest) -> StoreResult<Option<(i64, String)>> {
 /// A boxed query of a table's rows within a scope.
 macro_rules! scoped {
     ($table:ident, $row:ty, $ts:expr, $scope:expr) => {{
-        let mut query = scoped!($table, $row, $ts, $scope, without symbol);
+        let query = scoped!($table, $row, $ts, $scope, without symbol);
+        scoped!(@symbol $table, query, $scope)
+    }};
+    ($table:ident, $row:ty, $ts:expr, $scope:expr, without symbol) => {{
+        let query = $table::table
+            .filter($table::account_id.eq($scope.account.as_str()))
+            .select(<$row>::as_select())
+            .into_boxed();
+        scoped!(@time query, $ts, $scope)
+    }};
+    // For conditions that find rows by themselves; the plus sign keeps SQLite from following an index instead.
+    ($table:ident, $row:ty, $ts:expr, $scope:expr, without index) => {{
+        let account = sql::<Bool>(concat!("+", stringify!($table), ".account_id = "));
+        let account = account.bind::<Text, _>($scope.account.as_str().to_owned());
+        let query = $table::table.filter(account).select(<$row>::as_select()).into_boxed();
+        let query = scoped!(@time query, $ts, $scope);
+        scoped!(@symbol $table, query, $scope)
+    }};
+    (@symbol $table:ident, $query:expr, $scope:expr) => {{
+        let mut query = $query;
         if let Some(symbol) = &$scope.symbol {
             // The plus sign keeps SQLite from reading by symbol and then sorting all of it for every page.
             query = query.filter(
@@ -43,11 +62,8 @@ macro_rules! scoped {
         }
         query
     }};
-    ($table:ident, $row:ty, $ts:expr, $scope:expr, without symbol) => {{
-        let mut query = $table::table
-            .filter($table::account_id.eq($scope.account.as_str()))
-            .select(<$row>::as_select())
-            .into_boxed();
+    (@time $query:expr, $ts:expr, $scope:expr) => {{
+        let mut query = $query;
         if let Some(since) = $scope.since {
             query = query.filter($ts.ge(since.as_ms()));
         }

@@ -6,6 +6,7 @@ use ledger_store::{Discrepancy, DiscrepancyStatus, OrderFilter, PageRequest, Sco
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
+use crate::plan::is_restored_id;
 use crate::wording::evidence_line;
 
 /// The database engine finds the file sound, its schema is this version's, and every payload is as it was received.
@@ -75,7 +76,9 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
                 continue;
             }
             let fact = &order.order.fact;
-            *if fact.signal_id.is_some() || fact.engine.is_some() { &mut own } else { &mut foreign } += 1;
+            // A restored signal says that nobody told of one.
+            let has_signal = fact.signal_id.as_ref().is_some_and(|id| !is_restored_id(id));
+            *if has_signal || fact.engine.is_some() { &mut own } else { &mut foreign } += 1;
         }
         match page.next {
             Some(cursor) => request = request.after(cursor),

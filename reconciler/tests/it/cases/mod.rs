@@ -8,6 +8,7 @@ mod inferred;
 mod lag;
 mod memory;
 mod money;
+mod openings;
 mod outcome;
 mod positions;
 mod scenario;
