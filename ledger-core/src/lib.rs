@@ -43,7 +43,7 @@ pub use position_mode::{Span, first_difference, one_way_spans};
 pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};
 pub use signal::{Signal, SignalKind};
-pub use snapshot::{Anchor, BalanceSnapshot, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
+pub use snapshot::{Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source, UnknownName};
 pub use symbol_fold::{ClosedTrip, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};

@@ -137,10 +137,24 @@ pub struct Anchor {
     pub entry_price: Option<Price>,
     /// How it was derived, for the reader.
     pub derivation: Label,
+    /// What the book had of the time before when this was stated; absent where it had nothing. Fills that turn up behind
+    /// that were among what was missing, and the position in front of them is this one without them. What is missing in
+    /// front of it may lie on either side of it, so there nothing follows.
+    pub known_before: Option<KnownBefore>,
     /// Why it no longer counts, once somebody has taken it back: fills that were found later reach further back, say.
     /// Stating the same anchor with a reason here withdraws it, for good and in whatever order the two statements
     /// arrive; to state another position at this instant, state it a millisecond away.
     pub withdrawn: Option<Label>,
+}
+
+/// What a book had of the time before a position was stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct KnownBefore {
+    /// The last instant of which something was known: a fill of the position, or that there was none.
+    pub until: TimestampMs,
+    /// How many fills of the contract it had. A book that still has so many has learned nothing since.
+    pub fill_count: u64,
 }
 
 impl Fact for Anchor {
@@ -158,6 +172,7 @@ impl Fact for Anchor {
             qty: j.required("qty", &self.qty, &other.qty),
             entry_price: j.optional("entry_price", self.entry_price.as_ref(), other.entry_price.as_ref()),
             derivation: j.required("derivation", &self.derivation, &other.derivation),
+            known_before: j.optional("known_before", self.known_before.as_ref(), other.known_before.as_ref()),
             withdrawn: j.latest("withdrawn", &self.withdrawn, &other.withdrawn),
         }
     }

@@ -93,6 +93,14 @@ impl EventTime {
         Self { at, precision: TimePrecision::Second }
     }
 
+    /// The last instant that it can have been; the first is `at`.
+    pub fn latest(self) -> TimestampMs {
+        match self.precision {
+            TimePrecision::Millisecond => self.at,
+            TimePrecision::Second => self.at.saturating_add_ms(999),
+        }
+    }
+
     /// Whether both can be the same instant, as far as the coarser one tells.
     pub fn agrees_with(self, other: Self) -> bool {
         if self.precision == TimePrecision::Millisecond && other.precision == TimePrecision::Millisecond {
@@ -114,6 +122,8 @@ mod tests {
         assert_eq!(second.at.as_ms(), 1_569_514_978_000);
         assert!(second.agrees_with(EventTime::ms(at(1_569_514_978_999))));
         assert!(!second.agrees_with(EventTime::ms(at(1_569_514_979_000))));
+        assert_eq!(second.latest(), at(1_569_514_978_999));
+        assert_eq!(EventTime::ms(at(1_569_514_978_020)).latest(), at(1_569_514_978_020));
         assert!(!EventTime::ms(at(1_569_514_978_020)).agrees_with(EventTime::ms(at(1_569_514_978_021))));
     }
 

@@ -8,9 +8,9 @@ use exchange_client::{
     AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, UnreadableRow, VenueFacts, speaks_of,
 };
 use ledger_core::{
-    Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order,
-    OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, SignalId, Sourced,
-    Symbol, TimestampMs,
+    Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, KnownBefore,
+    Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, SignalId,
+    Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor};
 
@@ -104,6 +104,9 @@ pub struct SymbolObservation {
     pub fills: Asked<FillWalk>,
     /// The book's fills of the same window, and those of other times that the exchange mentioned.
     pub book_fills: BTreeMap<FillKey, Sourced<Fill>>,
+    /// What the book has of the time before the window, of each position; told where the window begins as far back as the
+    /// exchange answers.
+    pub known_before: BTreeMap<PositionSide, KnownBefore>,
     /// Its positions, asked between two looks at the fills.
     pub positions: Asked<Answer<PositionSnapshot>>,
     /// Its conditional orders; asked for where something differs.

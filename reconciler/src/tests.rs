@@ -218,6 +218,7 @@ fn half_known() -> Observation {
     let close = SymbolObservation {
         fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
         book_fills: [(first.fact.key.clone(), first)].into(),
+        known_before: BTreeMap::new(),
         positions: Ok(answer(vec![held("0.05")])),
         conditional_orders: Some(Ok(walk(vec![]))),
         orders: vec![],

@@ -1,6 +1,7 @@
 //! One integration binary over the whole workspace: the real command, on real files.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod anchors;
 mod bad_input;
 mod command_line;
 mod convergence;

@@ -64,6 +64,7 @@ impl Whole {
             qty: Decimal::ZERO,
             entry_price: None,
             derivation: Label::new("a new account")?,
+            known_before: None,
             withdrawn: None,
         }))?;
         Ok(Self { fold, realized: Value::ZERO, closed: 0, mismatches: 0, sum: 0 })

@@ -276,6 +276,7 @@ mod tests {
                 qty: Decimal::ZERO,
                 entry_price: None,
                 derivation: Label::new("a new account").unwrap(),
+                known_before: None,
                 withdrawn: None,
             };
             fold.apply(FoldEvent::Anchor(&anchor)).unwrap();

@@ -148,6 +148,7 @@ impl Book {
                     qty: words.parse(),
                     entry_price: words.after::<Price>("@"),
                     derivation: Label::new("stated").unwrap(),
+                    known_before: None,
                     withdrawn: None,
                 };
                 self.apply(&FoldEvent::Anchor(&anchor))

@@ -67,6 +67,9 @@ CREATE TABLE anchors (
     qty TEXT NOT NULL,
     entry_price TEXT,
     derivation TEXT NOT NULL,
+    -- What the book had of the time before, when this was stated.
+    known_until_ts INTEGER,
+    known_fill_count INTEGER CONSTRAINT anchors_known CHECK ((known_until_ts IS NULL) = (known_fill_count IS NULL)),
     withdrawn TEXT,
     source TEXT NOT NULL,
     field_sources TEXT,

@@ -355,6 +355,7 @@ pub async fn funding_and_anchors_take_their_place(open: Open<'_>) {
         qty: dec("-1"),
         entry_price: Some("90".parse().unwrap()),
         derivation: Label::new("first observation").unwrap(),
+        known_before: None,
         withdrawn: None,
     };
     commit(store, vec![Statement { fact: AnyFact::Anchor(anchor), source: Source::Repair, payload: None }]).await;
@@ -378,6 +379,7 @@ pub async fn a_withdrawn_anchor_does_not_count(open: Open<'_>) {
             qty: dec(qty),
             entry_price: Some("90".parse().unwrap()),
             derivation: Label::new("first observation").unwrap(),
+            known_before: None,
             withdrawn: withdrawn.map(|reason| Label::new(reason).unwrap()),
         };
         Statement { fact: AnyFact::Anchor(anchor), source: Source::Repair, payload: None }

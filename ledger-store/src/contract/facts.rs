@@ -103,6 +103,7 @@ fn one_of_each() -> Vec<AnyFact> {
             qty: dec("0"),
             entry_price: Some("7".parse().unwrap()),
             derivation: Label::new("first observation").unwrap(),
+            known_before: Some(ledger_core::KnownBefore { until: at(4), fill_count: 3 }),
             withdrawn: Some(Label::new("older fills came").unwrap()),
         }),
         AnyFact::PositionMode(PositionModeSnapshot { at: at(6), mode: PositionMode::Hedge }),

@@ -119,6 +119,7 @@ pub fn flat(name: &str, second: i64) -> Statement {
             qty: Decimal::ZERO,
             entry_price: None,
             derivation: Label::new("the exchange stated no position").unwrap(),
+            known_before: None,
             withdrawn: None,
         }),
     )

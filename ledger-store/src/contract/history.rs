@@ -82,6 +82,7 @@ impl History {
                     qty: dec("2"),
                     entry_price: Some("95".parse().unwrap()),
                     derivation: Label::new("the first position that the exchange stated").unwrap(),
+                    known_before: None,
                     withdrawn: None,
                 }),
             ));

@@ -3,7 +3,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, Anchor, FactKind, Field, PositionSide, Sourced, Symbol, TimestampMs};
+use ledger_core::{AccountId, Anchor, FactKind, Field, KnownBefore, PositionSide, Sourced, Symbol, TimestampMs};
 
 use super::codec::{RowReader, provenance_columns};
 use super::effects::Effects;
@@ -22,6 +22,8 @@ pub(super) struct AnchorRow {
     pub(super) qty: String,
     pub(super) entry_price: Option<String>,
     pub(super) derivation: String,
+    pub(super) known_until_ts: Option<i64>,
+    pub(super) known_fill_count: Option<i64>,
     pub(super) withdrawn: Option<String>,
     pub(super) source: String,
     pub(super) field_sources: Option<String>,
@@ -30,7 +32,7 @@ pub(super) struct AnchorRow {
 
 impl FactTable for Anchor {
     const KIND: FactKind = FactKind::Anchor;
-    const FIELDS: &'static [Field] = &["qty", "entry_price", "derivation", "withdrawn"];
+    const FIELDS: &'static [Field] = &["qty", "entry_price", "derivation", "known_before", "withdrawn"];
     type Row = AnchorRow;
 
     table_statements!(anchors, [account_id, symbol, position_side, ts]);
@@ -46,6 +48,8 @@ impl FactTable for Anchor {
             qty: fact.qty.to_string(),
             entry_price: fact.entry_price.map(|value| value.to_string()),
             derivation: fact.derivation.as_str().to_owned(),
+            known_until_ts: fact.known_before.map(|known| known.until.as_ms()),
+            known_fill_count: fact.known_before.map(|known| i64::try_from(known.fill_count).unwrap_or(i64::MAX)),
             withdrawn: fact.withdrawn.as_ref().map(|reason| reason.as_str().to_owned()),
             source,
             field_sources,
@@ -58,6 +62,14 @@ impl FactTable for Anchor {
             table: "anchors",
             key: || format!("{}/{}/{}/{}", row.account_id, row.symbol, row.position_side, row.ts),
         };
+        let known_before = match (row.known_until_ts, row.known_fill_count) {
+            (Some(until), Some(count)) => Some(KnownBefore {
+                until: reader.instant("known_until_ts", until)?,
+                fill_count: reader.number("known_fill_count", count)?,
+            }),
+            (None, None) => None,
+            _ => return Err(reader.corrupt("known_fill_count", "stands with known_until_ts or not at all")),
+        };
         let fact = Anchor {
             symbol: reader.text("symbol", &row.symbol)?,
             position_side: reader.text("position_side", &row.position_side)?,
@@ -65,6 +77,7 @@ impl FactTable for Anchor {
             qty: reader.text("qty", &row.qty)?,
             entry_price: reader.optional("entry_price", row.entry_price.as_deref())?,
             derivation: reader.text("derivation", &row.derivation)?,
+            known_before,
             withdrawn: reader.optional("withdrawn", row.withdrawn.as_deref())?,
         };
         reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())

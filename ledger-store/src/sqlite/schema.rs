@@ -21,6 +21,8 @@ diesel::table! {
         qty -> Text,
         entry_price -> Nullable<Text>,
         derivation -> Text,
+        known_until_ts -> Nullable<BigInt>,
+        known_fill_count -> Nullable<BigInt>,
         withdrawn -> Nullable<Text>,
         source -> Text,
         field_sources -> Nullable<Text>,

@@ -61,8 +61,13 @@ impl CloseLook<'_> {
             Ok((fills, positions)) => (Ok(fills), positions),
             Err(error) => (Err(error), self.positions().await),
         };
+        let oldest = fills.as_ref().ok().filter(|walk| walk.reaches_oldest).map(|walk| walk.window.since());
+        let known_before = match oldest {
+            Some(since) => self.reader.known_before(self.symbol, since).await?,
+            None => BTreeMap::new(),
+        };
         let conditional_orders = Some(conditional);
-        Ok(SymbolObservation { fills, book_fills, positions, conditional_orders, orders })
+        Ok(SymbolObservation { fills, book_fills, known_before, positions, conditional_orders, orders })
     }
 
     fn span(&self, seen: &Observation, stream: &'static str, retention_ms: i64) -> Result<Span, ReconcileError> {

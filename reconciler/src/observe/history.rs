@@ -188,6 +188,7 @@ impl HistoryLook<'_> {
         Ok(SymbolObservation {
             fills,
             book_fills,
+            known_before: BTreeMap::new(),
             positions: Err(of_the_past()),
             conditional_orders: None,
             orders: Vec::new(),

@@ -11,10 +11,10 @@
 //! 4. `nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up`.
 
 use ledger_core::{
-    Anchor, AnyFact, Decimal, Label, MathError, PositionMode, PositionSide, Price, Side, Source, Statement, Symbol,
-    TimestampMs,
+    Anchor, AnyFact, Decimal, KnownBefore, Label, MathError, PositionMode, PositionSide, Price, Side, Source,
+    Statement, Symbol, TimestampMs,
 };
-use ledger_store::NewRepair;
+use ledger_store::{CoverageSpan, NewRepair};
 use serde_json::json;
 
 use super::{SymbolPlan, count};
@@ -22,6 +22,7 @@ use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{POSITION_KINDS, on_record};
 use crate::flow::Flow;
 use crate::observation::{Continuity, FillWalk, Observation};
+use crate::observe::FILLS;
 
 /// The name of the quantity that an anchor would state, in a discrepancy's evidence.
 const HELD_BEFORE: &str = "held_before";
@@ -113,6 +114,17 @@ impl AnchorBasis<'_> {
         ours.map(|anchor| anchor.at).max().map_or(begin, |at| at.max(begin))
     }
 
+    /// What the book has of the time before: its last fill, or that there was none in what was read or imported as a
+    /// whole.
+    fn known_before(&self) -> Option<KnownBefore> {
+        let close = self.observation.symbols.get(self.symbol)?;
+        let known = close.known_before.get(&self.side).copied();
+        let coverage = &self.observation.book.coverage;
+        let covered = covered_before(coverage, self.symbol, self.walk.window.since());
+        let until = known.map(|known| known.until).max(covered)?;
+        Some(KnownBefore { until, fill_count: known.map_or(0, |known| known.fill_count) })
+    }
+
     fn state(&self, booked: Decimal, finding: &mut Finding, symbol_plan: &mut SymbolPlan) -> Result<(), MathError> {
         let Self { observation, symbol, side, walk, flow, .. } = self;
         let begin = walk.window.since();
@@ -154,9 +166,28 @@ impl AnchorBasis<'_> {
             qty: held,
             entry_price: entry,
             derivation,
+            known_before: self.known_before(),
             withdrawn: None,
         };
         symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(anchor), source: Source::Repair, payload: None });
         Ok(())
     }
+}
+
+/// The last instant before `at` of which it is on record that all fills of a symbol are known. A stretch that reaches `at`
+/// itself belongs to what comes after.
+fn covered_before(coverage: &[CoverageSpan], symbol: &Symbol, at: TimestampMs) -> Option<TimestampMs> {
+    let is_ours = |span: &&CoverageSpan| {
+        span.stream == FILLS && span.symbol.as_ref().is_none_or(|of| of == symbol) && span.since < at
+    };
+    let mut spans: Vec<&CoverageSpan> = coverage.iter().filter(is_ours).collect();
+    spans.sort_by_key(|span| std::cmp::Reverse(span.until));
+    let mut reached = at;
+    for span in spans {
+        if span.until < reached {
+            return Some(span.until.saturating_add_ms(-1));
+        }
+        reached = reached.min(span.since);
+    }
+    None
 }

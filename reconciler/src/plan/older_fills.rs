@@ -1,30 +1,28 @@
 //! Fills that turned up before a stated position, in an import for example: what is stated moves back in front of them, or
 //! goes when they add up to it.
 //!
-//! What was held in front of them is what is stated without them. That counts only fills of the stretch that was never
-//! read: in front of what was read before, the book knows by itself what was held. Fills that contradict it (one that
-//! realized a profit, and nothing was there to close) show that something is still missing in between; then what is
-//! stated stays where it is. So it does in front of a fill that the bot wrote down as it happened: that was known when the
-//! position was stated, and what is missing may lie on either side of it.
+//! What was held in front of them is what is stated without them. That counts only fills behind everything that the book
+//! knew of that time when the position was stated: what is missing in front of that may lie on either side of it. Fills
+//! that contradict it (one that realized a profit, and nothing was there to close) show that something is still missing in
+//! between; then what is stated stays where it is.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `an_anchor_goes_when_older_fills_explain_it`.
 //! 2. `an_anchor_moves_back_in_front_of_older_fills`, until it is the true position before the first of them.
 //! 3. `an_anchor_stays_where_older_fills_do_not_reach_it`.
-//! 4. `an_anchor_stays_behind_what_the_bot_saw_itself`.
+//! 4. `an_anchor_stays_behind_what_was_known_when_it_was_stated`.
 
 use ledger_core::{
     Anchor, AnyFact, Decimal, Fill, Label, MathError, PositionMode, PositionSide, Price, Source, Sourced, Statement,
-    Symbol, TimePrecision, TimestampMs,
+    TimestampMs,
 };
-use ledger_store::{CoverageSpan, NewRepair};
+use ledger_store::NewRepair;
 use serde_json::{Value, json};
 
 use super::positions::beyond_range;
 use super::{Plan, SymbolPlan, count};
 use crate::flow::Flow;
 use crate::observation::Observation;
-use crate::observe::FILLS;
 
 pub(super) fn plan_older_fills(observation: &Observation, plan: &mut Plan) {
     for anchor in live(observation).filter(|anchor| observation.is_in_scope(&anchor.symbol)) {
@@ -46,7 +44,7 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
     let same = live(observation).filter(|other| (&other.symbol, other.position_side) == (&key.0, key.1));
     let earlier = same.filter(|other| other.at < anchor.at).max_by_key(|other| other.at);
     let fills: Vec<&Sourced<Fill>> =
-        fills.iter().filter(|fill| earlier.is_none_or(|earlier| begin(&fill.fact) >= earlier.at)).collect();
+        fills.iter().filter(|fill| earlier.is_none_or(|earlier| fill.fact.time.at >= earlier.at)).collect();
     let is_placed = observation.mode() == Some(PositionMode::OneWay) || anchor.position_side != PositionSide::Net;
     if fills.is_empty() || !(is_placed || fills.iter().all(|fill| fill.fact.position_side.is_some())) {
         return Ok(());
@@ -60,17 +58,18 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
         withdraw(anchor, "older fills add up to it", "withdraw_stated_position", cause, None, symbol_plan);
         return Ok(());
     }
-    let unread = unread_before(&observation.book.coverage, &anchor.symbol, anchor.at);
-    let unread = fills.into_iter().filter(|fill| unread.is_none_or(|since| begin(&fill.fact) >= since));
-    let found: Vec<&Sourced<Fill>> = unread.collect();
-    if found.iter().any(|fill| was_witnessed(fill)) {
-        return Ok(());
-    }
-    let found: Vec<&Fill> = found.into_iter().map(|fill| &fill.fact).collect();
+    let known_until = anchor.known_before.map(|known| known.until);
+    let found = fills.into_iter().map(|fill| &fill.fact);
+    let found: Vec<&Fill> = found.filter(|fill| known_until.is_none_or(|known| fill.time.at > known)).collect();
     let flow = Flow::new(found.iter().copied(), anchor.position_side, anchor.qty)?;
     let realizes = |fill: &Fill| fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
-    let Some(first) = found.iter().map(|fill| begin(fill)).min() else { return Ok(()) };
+    let Some(first) = found.iter().map(|fill| fill.time.at).min() else { return Ok(()) };
     if flow.moves.iter().any(|step| realizes(step.fill) && !step.closes()) {
+        return Ok(());
+    }
+    let at = free_instant(observation, anchor, first);
+    // In front of what was known it would not be what was held there.
+    if known_until.is_some_and(|known| at <= known) {
         return Ok(());
     }
     let entry = flow.entry_before(anchor.entry_price)?.and_then(|entry| Price::new(entry).ok());
@@ -78,14 +77,7 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
     let Ok(derivation) = Label::new(format!("the {} stated at {} ms without {older}", anchor.qty, anchor.at)) else {
         return Ok(());
     };
-    let moved = Anchor {
-        at: free_instant(observation, anchor, first),
-        qty: flow.before,
-        entry_price: entry,
-        derivation,
-        withdrawn: None,
-        ..anchor.clone()
-    };
+    let moved = Anchor { at, qty: flow.before, entry_price: entry, derivation, withdrawn: None, ..anchor.clone() };
     let cause = format!(
         "{} {}: {older} from {first} ms on were found, so what is stated at {} ms moves in front of them: {} instead of {}",
         anchor.symbol, anchor.position_side, anchor.at, moved.qty, anchor.qty
@@ -124,20 +116,6 @@ fn withdraw(
     symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(withdrawn), source: Source::Repair, payload: None });
 }
 
-/// The earliest instant at which a fill may have been.
-fn begin(fill: &Fill) -> TimestampMs {
-    match fill.time.precision {
-        TimePrecision::Millisecond => fill.time.at,
-        TimePrecision::Second => fill.time.at.saturating_add_ms(-(fill.time.at.as_ms().rem_euclid(1_000))),
-    }
-}
-
-/// Whether the bot wrote it down as it happened: it was in the book when the position was stated, so it did not turn up
-/// later, and what is missing may lie on either side of it.
-fn was_witnessed(fill: &Sourced<Fill>) -> bool {
-    matches!(fill.provenance.source, Source::Bot | Source::Stream)
-}
-
 /// What is withdrawn at an instant stays withdrawn: what is stated then stands a millisecond earlier.
 fn free_instant(observation: &Observation, anchor: &Anchor, at: TimestampMs) -> TimestampMs {
     let mut at = at;
@@ -150,22 +128,4 @@ fn free_instant(observation: &Observation, anchor: &Anchor, at: TimestampMs) -> 
         at = at.saturating_add_ms(-1);
     }
     at
-}
-
-/// From when on the fills of a symbol were never read before `at`; `None` when nothing earlier was read at all. A stretch
-/// that was read and reaches `at` itself belongs to what came after.
-fn unread_before(coverage: &[CoverageSpan], symbol: &Symbol, at: TimestampMs) -> Option<TimestampMs> {
-    let is_ours = |span: &&CoverageSpan| {
-        span.stream == FILLS && span.symbol.as_ref().is_none_or(|of| of == symbol) && span.since < at
-    };
-    let mut spans: Vec<&CoverageSpan> = coverage.iter().filter(is_ours).collect();
-    spans.sort_by_key(|span| std::cmp::Reverse(span.until));
-    let mut reached = at;
-    for span in spans {
-        if span.until < reached {
-            return Some(span.until);
-        }
-        reached = reached.min(span.since);
-    }
-    None
 }

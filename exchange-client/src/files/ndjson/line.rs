@@ -102,7 +102,7 @@ line!(
 line!(
     /// A stated position where no fills can be had.
     AnchorLine { symbol: String, position_side: String, ts: i64, qty: String, derivation: String }
-    { entry_price: String, withdrawn: String }
+    { entry_price: String, known_until: i64, known_fills: u64, withdrawn: String }
 );
 
 line!(

@@ -17,7 +17,7 @@
 //! | `fillbook.position/1` | `symbol` `position_side` `ts` `qty` | `entry_price` |
 //! | `fillbook.balance/1` | `asset` `ts` `wallet` | |
 //! | `fillbook.price/1` | `symbol` `ts` `mark_price` | |
-//! | `fillbook.anchor/1` | `symbol` `position_side` `ts` `qty` `derivation` | `entry_price` `withdrawn` |
+//! | `fillbook.anchor/1` | `symbol` `position_side` `ts` `qty` `derivation` | `entry_price` `known_until` `known_fills` `withdrawn` |
 //! | `fillbook.position_mode/1` | `ts` `mode` | |
 //!
 //! A `fee` is positive when paid and negative when it is a rebate, and comes with its `fee_asset`. `executed_qty` comes

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use ledger_core::{
     Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, FactKind, Fee, Fill, FillKey, IdError, Income,
-    IncomeKey, Instrument, Order, OrderIntent, OrderKey, OrderTerms, PositionModeSnapshot, PositionSnapshot,
-    PriceSnapshot, Signal, TimePrecision, TimestampMs, UnknownName,
+    IncomeKey, Instrument, KnownBefore, Order, OrderIntent, OrderKey, OrderTerms, PositionModeSnapshot,
+    PositionSnapshot, PriceSnapshot, Signal, TimePrecision, TimestampMs, UnknownName,
 };
 use serde::de::DeserializeOwned;
 
@@ -271,6 +271,13 @@ fn anchor(line: &AnchorLine) -> Result<Anchor, RowError> {
         qty: cell("qty", &line.qty).decimal()?,
         entry_price: read("entry_price", line.entry_price.as_ref(), Cell::price)?,
         derivation: id("derivation", &line.derivation)?,
+        known_before: match line.known_until {
+            Some(until) => Some(KnownBefore {
+                until: instant("known_until", until)?,
+                fill_count: line.known_fills.unwrap_or_default(),
+            }),
+            None => None,
+        },
         withdrawn: id_of("withdrawn", line.withdrawn.as_ref())?,
     })
 }

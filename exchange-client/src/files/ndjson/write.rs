@@ -231,6 +231,8 @@ fn anchor(Head { schema, source }: Head, fact: &Anchor) -> AnchorLine {
         qty: text(&fact.qty),
         derivation: text(&fact.derivation),
         entry_price: fact.entry_price.map(|price| text(&price.get())),
+        known_until: fact.known_before.map(|known| known.until.as_ms()),
+        known_fills: fact.known_before.map(|known| known.fill_count),
         withdrawn: text_of(fact.withdrawn.as_ref()),
     }
 }

@@ -216,6 +216,8 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
     let position_side = || one_of(PositionSide::ALL);
     let derivation = text().prop_map(|text| Label::new(text).unwrap());
     let withdrawn = text().prop_map(|text| Label::new(text).unwrap());
+    let known = (instant(), 0_u64..=9_007_199_254_740_993)
+        .prop_map(|(until, fill_count)| ledger_core::KnownBefore { until, fill_count });
     prop_oneof![
         (named(), position_side(), instant(), decimal(), maybe(price())).prop_map(
             |(symbol, position_side, at, qty, entry_price)| {
@@ -232,11 +234,19 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
             at,
             mark_price
         })),
-        (named(), position_side(), instant(), decimal(), maybe(price()), derivation, maybe(withdrawn)).prop_map(
-            |(symbol, position_side, at, qty, entry_price, derivation, withdrawn)| {
-                AnyFact::Anchor(Anchor { symbol, position_side, at, qty, entry_price, derivation, withdrawn })
-            }
-        ),
+        (named(), position_side(), instant(), decimal(), maybe(price()), derivation, maybe(known), maybe(withdrawn))
+            .prop_map(|(symbol, position_side, at, qty, entry_price, derivation, known_before, withdrawn)| {
+                AnyFact::Anchor(Anchor {
+                    symbol,
+                    position_side,
+                    at,
+                    qty,
+                    entry_price,
+                    derivation,
+                    known_before,
+                    withdrawn,
+                })
+            }),
         (instant(), one_of(PositionMode::ALL))
             .prop_map(|(at, mode)| AnyFact::PositionMode(PositionModeSnapshot { at, mode })),
         (named(), qty(), named(), maybe(positive()), maybe(instant())).prop_map(

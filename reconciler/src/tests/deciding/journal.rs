@@ -32,6 +32,7 @@ fn a_gap_in_history_closes_when_it_is_covered() {
         qty: Decimal::ZERO,
         entry_price: None,
         derivation: Label::new("test").unwrap(),
+        known_before: None,
         withdrawn: None,
     };
     seen.book.anchors = vec![Sourced::new(anchor(-150_000_000), Source::Repair)];

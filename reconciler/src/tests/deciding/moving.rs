@@ -14,6 +14,7 @@ fn stated_at(ms: i64, qty: &str, entry: Option<&str>) -> Anchor {
         qty: dec(qty),
         entry_price: entry.map(|price| price.parse().unwrap()),
         derivation: Label::new("test").unwrap(),
+        known_before: None,
         withdrawn: None,
     }
 }
@@ -71,57 +72,58 @@ fn an_anchor_goes_when_older_fills_explain_it() {
     assert!(live(&after).is_empty(), "{after:#?}");
 }
 
-#[test]
-fn an_anchor_stays_where_older_fills_do_not_reach_it() {
-    let anchors = [stated_at(-1_000, "3", Some("100"))];
-    let says = |fills: &[Fill], coverage: Vec<CoverageSpan>| {
-        let mut seen = book_of(&anchors, fills);
-        seen.book.coverage = coverage;
-        let after = recorded(&anchors, &plan(&seen));
-        live(&after).into_iter().map(|anchor| (anchor.at, anchor.qty)).collect::<Vec<_>>()
-    };
-    let span = |since: i64, until: i64| CoverageSpan {
-        stream: "fills".into(),
-        symbol: Some(btc()),
-        grade: CoverageGrade::Asked,
-        since: at(since),
-        until: at(until),
-    };
-    let bought = [traded(1, -5_000, Side::Buy, "2", "100", "0")];
-    let (stays, moves) = (vec![(at(-1_000), dec("3"))], vec![(at(-5_000), dec("1"))]);
-    assert_eq!(says(&bought, vec![]), moves);
-    // It lies in a stretch that was read, with a gap after it: the book knew it when the position was stated.
-    assert_eq!(says(&bought, vec![span(-9_000, -4_000)]), stays);
-    assert_eq!(says(&bought, vec![span(-9_000, -4_000), span(-500, 0)]), stays);
-    // It lies in the gap; or what was read reaches the anchor, and nothing was read before that.
-    assert_eq!(says(&bought, vec![span(-9_000, -6_000), span(-1_000, 0)]), moves);
-    assert_eq!(says(&bought, vec![span(-5_500, 0)]), moves);
-    // It closed something, and without what is missing in between there was nothing to close.
-    let closed = [traded(1, -5_000, Side::Buy, "2", "100", "7")];
-    assert_eq!(says(&closed, vec![]), stays);
-    // Of another second than the first millisecond says: to the second, it may have been at its beginning.
-    let mut coarse = bought.clone();
-    coarse[0].time = EventTime::seconds(at(-5_000));
-    assert_eq!(says(&coarse, vec![]), vec![(coarse[0].time.at, dec("1"))]);
+/// The same, stated when the book had so much of the time before.
+fn knowing(anchor: Anchor, until_ms: i64, fill_count: u64) -> Anchor {
+    Anchor { known_before: Some(KnownBefore { until: at(until_ms), fill_count }), ..anchor }
+}
+
+/// What is stated once older fills are there.
+fn then(anchor: &Anchor, fills: &[Fill]) -> Vec<(TimestampMs, Decimal)> {
+    let anchors = [anchor.clone()];
+    let after = recorded(&anchors, &plan(&book_of(&anchors, fills)));
+    live(&after).into_iter().map(|anchor| (anchor.at, anchor.qty)).collect()
 }
 
 #[test]
-fn an_anchor_stays_behind_what_the_bot_saw_itself() {
-    let anchors = [stated_at(-1_000, "3", None)];
-    for (source, moves) in [(Source::Bot, 0), (Source::Stream, 0), (Source::ExchangeCsv, 1)] {
-        for (qty, kind) in [("2", "move_stated_position"), ("3", "withdraw_stated_position")] {
-            let mut seen = book_of(&anchors, &[traded(1, -5_000, Side::Buy, qty, "100", "0")]);
-            for fill in seen.book.before_anchors.values_mut().flatten() {
-                *fill = Sourced::new(fill.fact.clone(), source);
-            }
-            let decided = plan(&seen);
-            let is_whole = qty == "3";
-            // What adds up to all of it is no question of when it was found.
-            let expected = if is_whole { 1 } else { moves };
-            assert_eq!(decided.repairs().filter(|repair| repair.kind == kind).count(), expected, "{source:?} {qty}");
-            assert_eq!(decided.repairs().count(), expected, "{source:?} {qty}");
-        }
-    }
+fn an_anchor_stays_where_older_fills_do_not_reach_it() {
+    let anchor = stated_at(-1_000, "3", Some("100"));
+    let bought = [traded(1, -5_000, Side::Buy, "2", "100", "0")];
+    let (stays, moves) = (vec![(at(-1_000), dec("3"))], vec![(at(-5_000), dec("1"))]);
+    assert_eq!(then(&anchor, &bought), moves);
+    // It closed something, and without what is missing in between there was nothing to close.
+    let closed = [traded(1, -5_000, Side::Buy, "2", "100", "7")];
+    assert_eq!(then(&anchor, &closed), stays);
+    // Known to the second, it may have been at its beginning.
+    let mut coarse = bought.clone();
+    coarse[0].time = EventTime::seconds(at(-4_500));
+    assert_eq!(then(&anchor, &coarse), vec![(at(-5_000), dec("1"))]);
+}
+
+#[test]
+fn an_anchor_stays_behind_what_was_known_when_it_was_stated() {
+    let anchor = stated_at(-1_000, "3", Some("100"));
+    let bought = |id: i64, ms: i64, qty: &str| traded(id, ms, Side::Buy, qty, "100", "0");
+    let stays = vec![(at(-1_000), dec("3"))];
+    let one = [bought(1, -5_000, "2")];
+    // Up to that very millisecond the book knew; or up to just before it.
+    assert_eq!(then(&knowing(anchor.clone(), -5_000, 1), &one), stays);
+    assert_eq!(then(&knowing(anchor.clone(), -5_001, 0), &one), vec![(at(-5_000), dec("1"))]);
+    // Behind what was known it moves; what else turned up in front of that does not count.
+    let more = [bought(2, -8_000, "7"), bought(1, -5_000, "1"), bought(3, -3_000, "1")];
+    assert_eq!(then(&knowing(anchor.clone(), -5_000, 1), &more), vec![(at(-3_000), dec("2"))]);
+    // And it stays behind it from then on.
+    let moved = plan(&book_of(&[knowing(anchor.clone(), -5_000, 1)], &more));
+    let [_, moved] = super::anchors(&moved)[..] else { panic!("{moved:#?}") };
+    assert_eq!(moved.known_before, Some(KnownBefore { until: at(-5_000), fill_count: 1 }));
+    // All of it is explained, wherever that turned up.
+    let all = [bought(2, -8_000, "2"), bought(1, -5_000, "1")];
+    assert!(then(&knowing(anchor.clone(), -5_000, 1), &all).is_empty());
+    // The instant in front of the found fill is taken, and the one before that is known: nothing is stated there.
+    let mut gone = stated_at(-4_999, "9", None);
+    gone.withdrawn = Some(Label::new("test").unwrap());
+    let anchors = [gone, knowing(anchor, -5_000, 1)];
+    let after = recorded(&anchors, &plan(&book_of(&anchors, &[bought(1, -5_000, "1"), bought(3, -4_999, "1")])));
+    assert_eq!(live(&after).into_iter().map(|anchor| (anchor.at, anchor.qty)).collect::<Vec<_>>(), stays);
 }
 
 /// What is true before each fill: quantity and cost, from flat, by average cost.

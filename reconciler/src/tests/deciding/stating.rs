@@ -41,3 +41,43 @@ fn no_anchor_while_a_gap_can_still_be_fetched() {
         assert!(anchors(&plan(&seen)).is_empty());
     }
 }
+
+#[test]
+fn an_anchor_says_what_the_book_knew_of_the_time_before() {
+    let span = |since: i64, until: i64| CoverageSpan {
+        stream: "fills".into(),
+        symbol: Some(btc()),
+        grade: CoverageGrade::Asked,
+        since: at(since),
+        until: at(until),
+    };
+    // Stated at -1,000,000.
+    let knows = |known: &[(PositionSide, i64, u64)], coverage: Vec<CoverageSpan>| {
+        let mut seen = beyond_memory();
+        seen.book.coverage = coverage;
+        let known = known.iter().map(|(side, ms, count)| (*side, KnownBefore { until: at(*ms), fill_count: *count }));
+        seen.symbols.get_mut(&btc()).unwrap().known_before = known.collect();
+        let first = plan(&seen);
+        remembering(&mut seen, &first);
+        seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+        let second = plan(&seen);
+        let [anchor] = anchors(&second)[..] else { panic!("{second:#?}") };
+        anchor.known_before.map(|known| (known.until.as_ms() - NOW_MS, known.fill_count))
+    };
+    let net = PositionSide::Net;
+    assert_eq!(knows(&[], vec![]), None);
+    assert_eq!(knows(&[(PositionSide::Long, -3_000_000, 2)], vec![]), None);
+    assert_eq!(knows(&[(net, -3_000_000, 2)], vec![]), Some((-3_000_000, 2)));
+    // A stretch that was read as a whole is known up to its end, wherever its last fill is.
+    let read = span(-5_000_000, -2_000_000);
+    assert_eq!(knows(&[(net, -3_000_000, 2)], vec![read.clone()]), Some((-2_000_001, 2)));
+    assert_eq!(knows(&[(net, -1_500_000, 2)], vec![read.clone()]), Some((-1_500_000, 2)));
+    assert_eq!(knows(&[], vec![read.clone()]), Some((-2_000_001, 0)));
+    // One that reaches what is stated, or joins on to one that does, belongs to what comes after.
+    assert_eq!(knows(&[], vec![span(-5_000_000, -999_000)]), None);
+    let joined = vec![span(-1_500_000, 0), span(-1_800_000, -1_500_000), read.clone()];
+    assert_eq!(knows(&[], joined), Some((-2_000_001, 0)));
+    let mut other = read.clone();
+    other.symbol = Some(symbol("ETHUSDT"));
+    assert_eq!(knows(&[], vec![other, CoverageSpan { stream: "orders".into(), ..read }]), None);
+}
