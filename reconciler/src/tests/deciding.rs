@@ -5,10 +5,11 @@ mod journal;
 mod labelling;
 mod moving;
 mod opening;
+mod searching;
 mod sending;
 mod stating;
 
-use exchange_client::OrderRef;
+use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, EngineLabel, ExitReason, KnownBefore, Signal, SignalId, SignalKind};
 use ledger_store::{
     CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair,
@@ -188,6 +189,9 @@ fn absence_is_proven_or_it_is_unknown() {
         (100_000, true, false, 5, false),
         (100_000, false, true, 5, false),
         (60_000, true, true, 5, false),
+        // Its receive window was open for as long as the exchange allows, and a minute is left for what is on its way.
+        (VENUE.receive_window_ms + 60_000, true, true, 5, false),
+        (VENUE.receive_window_ms + 60_001, true, true, 5, true),
         (4 * day_ms, true, true, 5, false),
     ] {
         let sent = OrderIntent { outcome: IntentOutcome::Unknown, created_local: at(-age_ms), ..intent() };
@@ -208,8 +212,14 @@ fn absence_is_proven_or_it_is_unknown() {
             _ => false,
         });
         assert_eq!(rejected, proven, "{what:?}");
-        // A trade of the moment whose order nobody knows could be it.
+        // A trade of the moment whose order nobody knows could be it, and so could an order that could not be read.
         if proven {
+            let row = UnreadableRow { symbol: Some(btc()), error: lost(), payload: "{}".into() };
+            seen.orders.as_mut().unwrap().unreadable.push(row);
+            let waits = plan(&seen);
+            assert_eq!(only(&waits, kind).outlook, Outlook::Waits);
+            assert!(only(&waits, kind).evidence.contains("could not be read"), "{:?}", only(&waits, kind));
+            seen.orders.as_mut().unwrap().unreadable.clear();
             let close = seen.symbols.get_mut(&btc()).unwrap();
             let trade = Fill { time: EventTime::ms(at(-age_ms + 500)), ..fill(9, "99", "0.05") };
             close.fills.as_mut().unwrap().rows.insert(trade.key.clone(), stated(trade));

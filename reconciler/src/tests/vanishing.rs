@@ -119,3 +119,42 @@ fn a_triggered_order_is_finished_once_its_regular_order_is() {
     };
     assert!(asked(OrderStatus::Triggered) && !asked(OrderStatus::Finished));
 }
+
+#[test]
+fn an_order_has_ended_without_a_fill_once_such_orders_are_forgotten() {
+    let retention_ms = VENUE.unfilled_order_retention_ms;
+    for (age_ms, executed, filled, ends) in [
+        (retention_ms + 1, "0", "0", true),
+        (retention_ms, "0", "0", false),
+        // It executed something, as it says itself or by its fills: that is not forgotten so soon.
+        (retention_ms + 1, "0.02", "0.02", false),
+        (retention_ms + 1, "0.02", "0", false),
+    ] {
+        let mut working = order("78", OrderStatus::New, executed);
+        working.updated = Some(EventTime::ms(at(-age_ms)));
+        let reference = OrderRef::Id(OrderClass::Regular, working.key.order_id.clone());
+        let mut seen = quiet();
+        seen.book.orders.insert(working.key.clone(), booked(working, filled));
+        let mut close = close_look(vec![], vec![], "0");
+        close.positions = Ok(answer_of_flat());
+        close.orders = vec![(reference, Ok(None))];
+        seen.symbols.insert(btc(), close);
+        let mut ended = false;
+        for _ in 0..3 {
+            let decided = plan(&seen);
+            ended |= decided.repairs().any(|repair| repair.kind == "end_vanished_order");
+            remembering(&mut seen, &decided);
+        }
+        assert_eq!(ended, ends, "{age_ms} {executed} {filled}");
+    }
+}
+
+#[test]
+fn a_triggered_order_is_not_finished_while_the_list_of_open_orders_says_otherwise() {
+    // The book has it filled; the exchange lists it as working.
+    let mut seen = triggered(None, 60_000);
+    let regular = order("77", OrderStatus::Filled, "0.05");
+    seen.book.orders.insert(regular.key.clone(), booked(regular, "0.05"));
+    seen.open_orders = Ok(super::answer(vec![order("77", OrderStatus::New, "0")]));
+    assert_eq!(finished(seen), None);
+}

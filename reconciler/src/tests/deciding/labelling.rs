@@ -182,3 +182,35 @@ fn an_entry_that_fits_two_orders_labels_none() {
     seen.labels.events = events(&format!("{BY_NAME}\n{}", BY_NAME.replace("from-log", "other")));
     says_nothing(&seen);
 }
+
+#[test]
+fn the_same_label_by_another_word_waits_again() {
+    let mut seen = opened(None, events(BY_MOMENT), vec![]);
+    let first = plan(&seen);
+    remembering(&mut seen, &first);
+    seen.labels.events.clear();
+    seen.labels.states = state();
+    seen.labels.states[0].engine = EngineLabel::new("from-log").unwrap();
+    assert!(!at_look(&seen, LAG_MS).records_facts());
+    seen.labels = LabelSources { events: events(BY_MOMENT), states: vec![] };
+    assert!(at_look(&seen, LAG_MS).records_facts());
+}
+
+#[test]
+fn a_restored_entry_has_a_label_that_was_stated_and_none_that_is_inferred() {
+    for (log, engine) in [(BY_NAME, Some("from-log")), (BY_MOMENT, None)] {
+        let mut seen = quiet();
+        seen.book.unfolded = [btc()].into();
+        seen.orders = Ok(walk(vec![ordered("77", -400_000)]));
+        seen.labels.events = events(log);
+        seen.symbols.insert(btc(), close_look(vec![fill(1, "77", "0.05")], vec![], "0.05"));
+        let decided = plan(&seen);
+        only(&decided, DiscrepancyKind::UnrecordedPosition);
+        let mut restored = decided.symbols[&btc()].statements.iter().filter_map(|statement| match &statement.fact {
+            AnyFact::Signal(signal) => Some(signal.engine.as_ref().map(ToString::to_string)),
+            _ => None,
+        });
+        assert_eq!(restored.next(), Some(engine.map(str::to_owned)), "{log}");
+        assert_eq!(restored.next(), None);
+    }
+}

@@ -221,3 +221,19 @@ fn an_anchor_moves_back_in_front_of_older_fills() {
     }
     assert!(moved > 200 && with_entry > moved / 2, "{moved} moved, {with_entry} with their entry");
 }
+
+#[test]
+fn an_anchor_stays_behind_fills_that_nothing_places() {
+    let anchors = [stated_at(-1_000, "3", None)];
+    let moves = |side: Option<PositionSide>, mode: Option<PositionMode>| {
+        let mut bought = traded(1, -5_000, Side::Buy, "2", "100", "0");
+        bought.position_side = side;
+        let mut seen = book_of(&anchors, &[bought]);
+        seen.book.account.observed_mode = None;
+        seen.position_mode = mode.ok_or_else(lost);
+        plan(&seen).repairs().count() == 1
+    };
+    assert!(moves(Some(PositionSide::Net), None));
+    assert!(moves(None, Some(PositionMode::OneWay)));
+    assert!(!moves(None, Some(PositionMode::Hedge)) && !moves(None, None));
+}

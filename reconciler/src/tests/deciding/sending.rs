@@ -180,3 +180,40 @@ fn never_arrived_gives_way_to_an_order_that_turns_up() {
         assert!(repair.after_json.as_ref().unwrap().contains("accepted"), "{repair:?}");
     }
 }
+
+/// How many orders may have followed the signal, by what a look says.
+fn candidate_count(seen: &Observation) -> usize {
+    let decided = plan(seen);
+    let mut found = decided.findings().filter_map(|finding| finding.details.get("candidates")?.as_array());
+    found.next().map_or(0, Vec::len)
+}
+
+#[test]
+fn an_order_that_was_sent_for_another_signal_is_no_candidate() {
+    let followed = Order { client_order_id: Some(intent().client_order_id), ..ordered("77", -400_000) };
+    for (sent_for, expected) in [(Some("s-9"), 0), (None, 1)] {
+        let mut seen = quiet();
+        seen.book.signals = vec![Sourced::new(signal("s-1", -400_000), Source::Bot)];
+        seen.book.orders.insert(followed.key.clone(), booked(followed.clone(), "0.05"));
+        let signal_id = sent_for.map(|id| SignalId::new(id).unwrap());
+        let sent = OrderIntent { signal_id, outcome: IntentOutcome::Accepted, ..intent() };
+        seen.book.intents.insert(sent.client_order_id.clone(), Sourced::new(sent, Source::Bot));
+        assert_eq!(candidate_count(&seen), expected, "{sent_for:?}");
+    }
+}
+
+#[test]
+fn a_conditional_order_and_what_it_became_are_one_candidate() {
+    let regular = ordered("77", -400_000);
+    let mut waiting = ordered("9", -400_000);
+    waiting.key.class = OrderClass::Conditional;
+    for (became, expected) in [("77", 1), ("78", 2)] {
+        waiting.triggered_order_id = Some(OrderId::new(became).unwrap());
+        let mut seen = quiet();
+        seen.book.signals = vec![Sourced::new(signal("s-1", -400_000), Source::Bot)];
+        for order in [&regular, &waiting] {
+            seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
+        }
+        assert_eq!(candidate_count(&seen), expected, "it became {became}");
+    }
+}

@@ -81,3 +81,26 @@ fn an_anchor_says_what_the_book_knew_of_the_time_before() {
     other.symbol = Some(symbol("ETHUSDT"));
     assert_eq!(knows(&[], vec![other, CoverageSpan { stream: "orders".into(), ..read }]), None);
 }
+
+#[test]
+fn what_an_order_executed_beyond_its_fills_needs_no_stated_position() {
+    // The exchange held 3 before what it remembers, and so did the book; an order executed 1 of which fills are missing.
+    let states = |side: Side, qty: &str| {
+        let mut seen = beyond_memory();
+        let mut behind = order("90", OrderStatus::PartiallyFilled, "1");
+        behind.side = side;
+        seen.book.orders.insert(behind.key.clone(), booked(behind, "0"));
+        let mut booked = restraint::long();
+        (booked.position.position_side, booked.position.qty) = (PositionSide::Net, qty.parse().unwrap());
+        seen.book.positions = vec![booked];
+        seen.symbols.get_mut(&btc()).unwrap().positions = Ok(answer(vec![held("3")]));
+        let first = plan(&seen);
+        only(&first, DiscrepancyKind::PositionMismatch);
+        remembering(&mut seen, &first);
+        seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+        anchors(&plan(&seen)).len()
+    };
+    assert_eq!((states(Side::Buy, "4"), states(Side::Sell, "2")), (0, 0));
+    // With another quantity something else is missing as well.
+    assert_eq!((states(Side::Buy, "2"), states(Side::Sell, "4")), (1, 1));
+}

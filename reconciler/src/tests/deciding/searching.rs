@@ -1,0 +1,66 @@
+//! What is remembered of the search for why a quantity differs, and what may still go by itself.
+
+use serde_json::Value;
+
+use super::*;
+
+/// The exchange holds 1, the book nothing; nothing may be stated.
+fn differing(asked_at_ms: i64, reaches_oldest: bool) -> Observation {
+    let mut seen = beyond_memory();
+    let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+    (walk.continuity, walk.reaches_oldest, walk.asked_at) = (Continuity::Apart, reaches_oldest, at(asked_at_ms));
+    seen
+}
+
+fn searched(seen: &Observation) -> (Option<i64>, Option<bool>) {
+    let decided = plan(seen);
+    let details = &only(&decided, DiscrepancyKind::PositionMismatch).details;
+    let since = details.get("searched").and_then(Value::as_i64);
+    (since, details.get("searched_again").and_then(Value::as_bool))
+}
+
+#[test]
+fn a_difference_is_searched_for_twice_as_far_apart_as_answers_lag() {
+    assert_eq!(searched(&differing(0, false)), (None, None));
+    let first = differing(0, true);
+    assert_eq!(searched(&first), (Some(NOW_MS), Some(false)));
+    let lag_ms = VENUE.settle_lag_ms;
+    for (ms, reaches_oldest, lacks_a_trade, again) in [
+        (lag_ms, true, false, false),
+        (lag_ms + 1, true, false, true),
+        (lag_ms + 1, false, false, false),
+        // While the ledger names a trade that is on no list, there is something to look for.
+        (lag_ms + 1, true, true, false),
+    ] {
+        let mut seen = differing(ms, reaches_oldest);
+        remembering(&mut seen, &plan(&first));
+        if lacks_a_trade {
+            seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+            seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
+        }
+        let what = (ms, reaches_oldest, lacks_a_trade);
+        assert_eq!(searched(&seen), (Some(NOW_MS), Some(again)), "{what:?}");
+    }
+    // Once is enough, and another difference begins anew.
+    let mut seen = differing(lag_ms + 1, true);
+    remembering(&mut seen, &plan(&first));
+    let second = plan(&seen);
+    let mut later = differing(lag_ms + 2, false);
+    remembering(&mut later, &second);
+    assert_eq!(searched(&later), (Some(NOW_MS), Some(true)));
+    later.symbols.get_mut(&btc()).unwrap().positions = Ok(answer(vec![held("2")]));
+    assert_eq!(searched(&later), (None, None));
+}
+
+#[test]
+fn a_difference_may_go_by_itself_while_its_last_fill_is_fresh() {
+    for (age_ms, outlook) in [(VENUE.settle_lag_ms, Outlook::VerifyLagging), (VENUE.settle_lag_ms + 1, Outlook::Verify)]
+    {
+        let mut seen = differing(0, false);
+        let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+        for row in walk.rows.values_mut().filter(|row| row.entity.sequence == Some(2)) {
+            row.entity.time = EventTime::ms(at(-age_ms));
+        }
+        assert_eq!(only(&plan(&seen), DiscrepancyKind::PositionMismatch).outlook, outlook, "{age_ms}");
+    }
+}
