@@ -164,7 +164,12 @@ impl World {
         signal_id: Option<SignalId>,
     ) -> OrderIntent {
         OrderIntent {
-            client_order_id: ClientOrderId::new(format!("bot-{number}")).unwrap(),
+            // Some tell the strategy, some do not.
+            client_order_id: ClientOrderId::new(match number % 2 {
+                0 => format!("bot-{number}"),
+                _ => format!("fb:swing:e:{number}"),
+            })
+            .unwrap(),
             symbol: symbol.clone(),
             class: OrderClass::Regular,
             side,

@@ -26,8 +26,15 @@ impl<'a> Candidates<'a> {
     pub(super) fn new(observation: &'a Observation, policy: &Policy) -> Self {
         let mut known: BTreeMap<&OrderKey, &Order> = BTreeMap::new();
         known.extend(observation.stated_orders().map(|row| (&row.entity.key, &row.entity)));
-        // The book's record last: it may name an owner.
-        known.extend(observation.book.orders.iter().map(|(key, order)| (key, &order.order.fact)));
+        // The book's record where it names an owner, or is all there is: one from an export names none.
+        for (key, order) in &observation.book.orders {
+            let booked = &order.order.fact;
+            let names_owner =
+                booked.signal_id.is_some() || booked.engine.is_some() || booked.client_order_id.is_some();
+            if names_owner || !known.contains_key(key) {
+                known.insert(key, booked);
+            }
+        }
         let orders: Vec<&Order> = known.into_values().collect();
         let mut of_signal = BTreeMap::new();
         let mut contested: BTreeMap<&OrderKey, usize> = BTreeMap::new();

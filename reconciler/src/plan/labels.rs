@@ -11,6 +11,7 @@
 //! 2. `an_entry_that_fits_two_orders_labels_none`.
 //! 3. `an_inferred_label_waits_for_a_second_look`.
 //! 4. `a_better_label_replaces_a_worse_one_and_no_other`.
+//! 5. `an_order_that_an_export_told_first_is_labelled_all_the_same`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -135,11 +136,18 @@ impl<'a> Labels<'a> {
             && !self.is_somebody_elses(order)
     }
 
-    /// All regular orders in view, each as the latest word on it says.
+    /// All regular orders in view, each as the latest word on it says. An export knows no client order ids: where the book's
+    /// record comes from one, the exchange's word says more.
     fn orders(&self) -> impl Iterator<Item = &'a Order> {
-        let stated = self.observation.stated_orders().map(|row| (&row.entity.key, &row.entity));
-        let booked = self.observation.book.orders.iter().map(|(key, known)| (key, &known.order.fact));
-        let all: BTreeMap<&OrderKey, &Order> = stated.chain(booked).collect();
+        let mut all: BTreeMap<&OrderKey, &Order> =
+            self.observation.stated_orders().map(|row| (&row.entity.key, &row.entity)).collect();
+        for (key, known) in &self.observation.book.orders {
+            let booked = &known.order.fact;
+            let says_less = |stated: &&Order| booked.client_order_id.is_none() && stated.client_order_id.is_some();
+            if !all.get(key).is_some_and(says_less) {
+                all.insert(key, booked);
+            }
+        }
         all.into_values().filter(|order| order.key.class == OrderClass::Regular)
     }
 

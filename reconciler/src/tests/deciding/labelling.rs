@@ -214,3 +214,16 @@ fn a_restored_entry_has_a_label_that_was_stated_and_none_that_is_inferred() {
         assert_eq!(restored.next(), None);
     }
 }
+
+#[test]
+fn an_order_that_an_export_told_first_is_labelled_all_the_same() {
+    let mut seen = quiet();
+    let exported = ordered("77", -400_000);
+    assert_eq!(exported.client_order_id, None, "no export knows it");
+    let sent = Order { client_order_id: Some(ClientOrderId::new("fb:swing:e:1").unwrap()), ..exported.clone() };
+    let mut known = booked(exported, "0.05");
+    known.order.provenance.exceptions.insert("status", Source::ExchangeCsv);
+    seen.book.orders.insert(sent.key.clone(), known);
+    seen.orders = Ok(walk(vec![sent]));
+    assert_eq!(labels(&plan(&seen)), [("swing".to_owned(), Source::ClientOrderId)]);
+}
