@@ -29,8 +29,7 @@ impl<'a> Candidates<'a> {
         // The book's record where it names an owner, or is all there is: one from an export names none.
         for (key, order) in &observation.book.orders {
             let booked = &order.order.fact;
-            let names_owner =
-                booked.signal_id.is_some() || booked.engine.is_some() || booked.client_order_id.is_some();
+            let names_owner = booked.signal_id.is_some() || booked.engine.is_some() || booked.client_order_id.is_some();
             if names_owner || !known.contains_key(key) {
                 known.insert(key, booked);
             }

@@ -148,6 +148,12 @@ fn a_candidate_is_unique_from_both_sides() {
     let owned = Order { signal_id: Some(SignalId::new("s-9").unwrap()), ..near.clone() };
     let foreign = Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..near.clone() };
     let other_engine = Order { engine: Some(EngineLabel::new("grid").unwrap()), ..near.clone() };
+    // An export told it first, which knows no client order ids; the exchange says that a person sent it.
+    let mut seen = quiet();
+    seen.book.signals = vec![Sourced::new(signal("s-1", -400_000), Source::Bot)];
+    seen.book.orders.insert(near.key.clone(), booked(near.clone(), "0.05"));
+    seen.orders = Ok(walk(vec![foreign.clone()]));
+    assert!(!listed(&plan(&seen)));
     let sold = Order { side: Side::Sell, ..near };
     for order in [early, late, owned, foreign, other_engine, sold] {
         let mut seen = quiet();
