@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use exchange_client::simulator::{AccountSnapshot, TradeTruth};
-use ledger_core::{Decimal, Fill, OrderClass, PositionSide, RoundTrip, Side};
+use ledger_core::{Decimal, Fill, OrderClass, PositionSide, RoundTrip, Side, Symbol};
 use ledger_store::{
     FillFilter, FillRepository, IncomeFilter, IncomeRepository, OrderFilter, OrderRepository, PageRequest,
     PositionRepository, ReconcileStatus, Scope, TripFilter, TripRepository,
@@ -27,6 +27,26 @@ fn assert_near(found: Decimal, known: Decimal, roundings: usize, what: &str) {
     assert!(difference.abs() <= slack, "{what}: {found} instead of {known}");
 }
 
+/// The exchange's own books of an account, of all contracts but perhaps one.
+struct Truth<'a> {
+    of: AccountSnapshot,
+    unread: &'a str,
+}
+
+impl Truth<'_> {
+    fn has(&self, symbol: &Symbol) -> bool {
+        symbol.as_str() != self.unread
+    }
+}
+
+impl std::ops::Deref for Truth<'_> {
+    type Target = AccountSnapshot;
+
+    fn deref(&self) -> &AccountSnapshot {
+        &self.of
+    }
+}
+
 impl House {
     pub(crate) async fn book_fills(&self) -> Vec<Fill> {
         let filter = FillFilter::from(Scope::account(self.account.clone()));
@@ -36,8 +56,18 @@ impl House {
 
     /// The book says exactly what the simulator's books say.
     pub(crate) async fn assert_book_equals_exchange(&self) {
-        let books = self.simulator.books();
-        let truth = &books.accounts[0];
+        self.assert_equal_but("").await;
+    }
+
+    /// The same of all contracts but one.
+    pub(crate) async fn assert_equal_but(&self, unread: &str) {
+        let mut truth = self.simulator.books().accounts.remove(0);
+        truth.trades.retain(|trade| trade.symbol != unread);
+        truth.orders.retain(|order| order.symbol != unread);
+        truth.income.retain(|row| unread.is_empty() || row.symbol != unread);
+        truth.positions.retain(|held| held.symbol != unread);
+        let truth = Truth { of: truth, unread };
+        let truth = &truth;
         self.assert_fills(truth).await;
         self.assert_orders(truth).await;
         self.assert_ledger(truth).await;
@@ -61,8 +91,9 @@ impl House {
         }
     }
 
-    async fn assert_fills(&self, truth: &AccountSnapshot) {
+    async fn assert_fills(&self, truth: &Truth<'_>) {
         let mut fills = self.book_fills().await;
+        fills.retain(|fill| truth.has(&fill.key.symbol));
         fills.sort_by_key(|fill| (fill.key.symbol.clone(), fill.sequence));
         assert_eq!(fills.len(), truth.trades.len());
         for (fill, known) in fills.iter().zip(&truth.trades) {
@@ -78,12 +109,12 @@ impl House {
     }
 
     /// Every order that executed is there, and every order that is there is as the exchange knows it.
-    async fn assert_orders(&self, truth: &AccountSnapshot) {
+    async fn assert_orders(&self, truth: &Truth<'_>) {
         let filter = OrderFilter::from(Scope::account(self.account.clone()));
         let page = self.store.orders(&filter, &PageRequest::first(1_000)).await.unwrap();
         let mut regular: BTreeMap<(String, String), _> = BTreeMap::new();
         for order in page.items.into_iter().map(|order| order.order.fact) {
-            if order.key.class == OrderClass::Regular {
+            if order.key.class == OrderClass::Regular && truth.has(&order.key.symbol) {
                 regular.insert((order.key.symbol.to_string(), order.key.order_id.to_string()), order);
             }
         }
@@ -99,13 +130,14 @@ impl House {
         assert!(regular.is_empty(), "orders that the exchange has never seen: {:?}", regular.keys());
     }
 
-    async fn assert_ledger(&self, truth: &AccountSnapshot) {
+    async fn assert_ledger(&self, truth: &Truth<'_>) {
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: None };
         let page = self.store.income(&filter, &PageRequest::first(5_000)).await.unwrap();
         let mut booked: Vec<_> = page
             .items
             .into_iter()
             .map(|row| row.fact)
+            .filter(|row| row.key.symbol.as_ref().is_none_or(|symbol| truth.has(symbol)))
             .map(|row| (row.key.income_type.to_string(), row.key.asset.to_string(), row.time.at.as_ms(), row.amount))
             .collect();
         let mut known: Vec<_> = truth
@@ -118,11 +150,12 @@ impl House {
         assert_eq!(booked, known);
     }
 
-    async fn assert_positions(&self, truth: &AccountSnapshot) {
+    async fn assert_positions(&self, truth: &Truth<'_>) {
         let mut realized: BTreeMap<String, Decimal> = BTreeMap::new();
         let mut paid: BTreeMap<(&str, String), Decimal> = BTreeMap::new();
         let mut open = 0;
-        for held in self.store.positions(&self.account).await.unwrap() {
+        let held = self.store.positions(&self.account).await.unwrap();
+        for held in held.into_iter().filter(|held| truth.has(&held.symbol)) {
             let position = &held.position;
             add(realized.entry(held.settle_asset.to_string()).or_default(), position.realized.amount().unwrap());
             for (what, totals) in [("fees", &position.fees), ("funding", &position.funding)] {
@@ -155,19 +188,21 @@ impl House {
     }
 
     /// Round trips, as the trades of the exchange's own books end at zero.
-    async fn assert_trips(&self, truth: &AccountSnapshot) {
+    async fn assert_trips(&self, truth: &Truth<'_>) {
         let scope = Scope::account(self.account.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
         let mut trips = self.store.trips(&filter, &PageRequest::first(1_000)).await.unwrap().items;
+        trips.retain(|trip| truth.has(&trip.symbol));
         let closed = trips.len();
         trips.extend(self.store.open_trips(&self.account).await.unwrap());
+        trips.retain(|trip| truth.has(&trip.symbol));
         assert!(trips[..closed].iter().all(|trip| trip.closed_at.is_some()));
         let key =
             |trip: &RoundTrip| (trip.symbol.to_string(), trip.position_side, trip.closed_at.is_none(), trip.number);
         trips.sort_by_key(key);
         let expected = trips_of(&truth.trades);
         assert_eq!(trips.len(), expected.len(), "{expected:#?}");
-        let mut paid: BTreeMap<String, Decimal> = BTreeMap::new();
+        let (mut paid, mut funded) = (BTreeMap::<String, Decimal>::new(), BTreeMap::<String, Decimal>::new());
         for (trip, known) in trips.iter().zip(&expected) {
             assert_eq!((trip.symbol.as_str(), trip.position_side), (known.symbol.as_str(), known.position_side));
             assert_eq!(trip.opened_at.unwrap().as_ms(), known.opened_ms, "{}", known.symbol);
@@ -175,10 +210,13 @@ impl House {
             assert_eq!((trip.entry_qty, trip.exit_qty), (known.entered, known.left), "{}", known.symbol);
             assert_eq!(trip.fill_count, known.fills, "{}", known.symbol);
             assert_near(trip.gross.amount().unwrap(), known.realized, truth.trades.len(), &known.symbol);
-            for line in &trip.fees {
-                add(paid.entry(line.asset.to_string()).or_default(), line.total.amount().unwrap());
+            for (lines, totals) in [(&trip.fees, &mut paid), (&trip.funding, &mut funded)] {
+                for line in lines {
+                    add(totals.entry(line.asset.to_string()).or_default(), line.total.amount().unwrap());
+                }
             }
         }
+        assert_eq!(funded, truth.income_total("FUNDING_FEE").unwrap());
         let commission = truth.income_total("COMMISSION").unwrap();
         let commission: BTreeMap<_, _> = commission.into_iter().map(|(asset, total)| (asset, -total)).collect();
         assert_eq!(paid, commission);

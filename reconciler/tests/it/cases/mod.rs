@@ -2,6 +2,7 @@
 
 mod cost;
 mod entries;
+mod failing;
 mod forced;
 mod gaps;
 mod inferred;
