@@ -13,7 +13,7 @@ use std::sync::Arc;
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, RunId, RunKind, RunStatus,
+    Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, RunFilter, RunId, RunKind, RunStatus,
 };
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all, or the book failed.
     pub async fn sync(&self) -> Result<CycleReport, ReconcileError> {
-        let before = self.exchange.usage();
+        let (before, began) = (self.exchange.usage(), self.clock.now());
         let mut run = None;
         // A cycle is a long walk: it lives on the heap, not in the future of whoever waits for it.
         let result = Box::pin(self.sync_under(&mut run)).await;
@@ -107,6 +107,9 @@ impl Reconciler {
             }
         }
         let Synced { caught_up, observation, plan, applied, mut outcome } = result?;
+        if run.is_none() {
+            self.close_abandoned(began).await?;
+        }
         let mut caught_up = caught_up;
         // What the present says of a subject is its last word.
         let last: BTreeSet<_> = outcome.findings.iter().map(|found| found.finding.key()).collect();
@@ -172,6 +175,19 @@ impl Reconciler {
         let opened = opened.doing("opening a run")?;
         *run = Some(opened);
         Ok(opened)
+    }
+
+    /// Whoever ends a run closes those before it that were left open by somebody who died. So does a cycle without one.
+    async fn close_abandoned(&self, began: TimestampMs) -> Result<(), ReconcileError> {
+        let runs = &self.book.runs;
+        let status = Some(RunStatus::Running);
+        let filter = RunFilter { kind: Some(RunKind::Sync), status, ..RunFilter::from(self.config.account.clone()) };
+        let open = runs.runs(&filter, &PageRequest::newest(10)).await.doing("reading the runs")?;
+        for run in open.items.into_iter().filter(|run| run.started_local <= began) {
+            let ended = runs.end_run(run.id, RunStatus::Interrupted, self.clock.now(), None).await;
+            ended.doing("closing a run that was left open")?;
+        }
+        Ok(())
     }
 
     async fn repair(

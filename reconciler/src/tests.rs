@@ -289,6 +289,7 @@ impl Mocks {
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_anchors().returning(|_, _| Ok(page()));
         mocks.runs.expect_discrepancies().returning(|_, _| Ok(page()));
+        mocks.runs.expect_runs().returning(|_, _| Ok(page()));
         mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
         mocks.sync.expect_cursors().returning(|_| Ok(vec![]));

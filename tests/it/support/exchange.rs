@@ -7,7 +7,7 @@ use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{
     Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, SimulatorTransport, serve,
 };
-use exchange_client::{ExchangeTrader, NewOrder, OrderKind, SendOutcome, SystemClock};
+use exchange_client::{Clock, ExchangeTrader, NewOrder, OrderKind, SendOutcome, SystemClock};
 use ledger_core::{ClientOrderId, PositionSide, Quantity, Side, Symbol};
 use tokio::sync::oneshot;
 
@@ -24,10 +24,14 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Starts one with the standard account.
     pub(crate) fn start(seed: u64) -> Self {
+        Self::with_clock(seed, Arc::new(SystemClock))
+    }
+
+    /// The same, by a clock of its own.
+    pub(crate) fn with_clock(seed: u64, clock: Arc<dyn Clock>) -> Self {
         // Several commands share a minute's weight here, which is not what is tested.
         let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
         let account = config.accounts[0].clone();
-        let clock = Arc::new(SystemClock);
         let simulator = Arc::new(Simulator::new(config, SimulatorClock::Live(clock.clone())).unwrap());
         let transport = Arc::new(SimulatorTransport::new(simulator.clone()));
         let credentials = account.credentials().unwrap();

@@ -3,6 +3,8 @@
 mod access;
 mod interruption;
 mod journal;
+mod killed;
+mod labels;
 mod told;
 
 use exchange_client::simulator::FaultProfile;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use exchange_client::simulator::SimulatorTransport;
 use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_store::{
-    DiscrepancyFilter, DiscrepancyStatus, OutcomeCounts, PageRequest, Repair, RepairFilter, RunFilter, RunRepository,
-    RunStatus,
+    DiscrepancyFilter, DiscrepancyStatus, OutcomeCounts, PageRequest, Repair, RepairFilter, Run, RunFilter,
+    RunRepository, RunStatus,
 };
 use reconciler::{CycleReport, DiscrepancyKind, Reconciler};
 
@@ -48,6 +48,8 @@ pub(super) async fn stands(case: Case) {
             let died_at = format!("{case:?}, look {number}: {place}");
             let follower = Follower { house: in_process(&house).reopened(&files), died_at };
             case.reconciler(&follower.house).sync().await.unwrap();
+            let runs = runs(&follower.house).await;
+            assert!(runs.iter().all(|run| run.status != RunStatus::Running), "{}: {runs:#?}", follower.died_at);
             // Who is where the others are stays with them.
             if everything(&follower.house).await != expected {
                 followers.push(follower);
@@ -166,8 +168,13 @@ async fn assert_outcome(case: Case, house: &House, outcome: &Outcome) {
         Compare::Positions => house.assert_positions_equal().await,
         Compare::Nothing => {}
     }
-    let runs = house.store.runs(&RunFilter::from(house.account.clone()), &PageRequest::first(100)).await.unwrap().items;
+    let runs = runs(house).await;
     assert!(runs.iter().all(|run| run.status == RunStatus::Done), "{case:?}: {runs:#?}");
+}
+
+async fn runs(house: &House) -> Vec<Run> {
+    let filter = RunFilter::from(house.account.clone());
+    house.store.runs(&filter, &PageRequest::first(100)).await.unwrap().items
 }
 
 /// Looks again, and again: not a byte changes, whether or not something stays on record. Only that a quiet contract had
