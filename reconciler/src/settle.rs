@@ -4,6 +4,7 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `what_was_not_looked_at_stays_on_record`.
+//! 2. `a_position_that_differs_after_the_repairs_alone_waits_for_the_next_look`, and is not passed over.
 
 use std::collections::BTreeSet;
 
@@ -50,6 +51,10 @@ pub(crate) fn settle(
         }
         findings.push((finding.clone(), status));
     }
+    for finding in differing_since(observation, verification, &findings) {
+        batch.discrepancies.push(seen_as(&finding, DiscrepancyStatus::Pending));
+        findings.push((finding, DiscrepancyStatus::Pending));
+    }
     for finding in &verification.findings {
         if is_news(finding) {
             batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
@@ -65,6 +70,28 @@ pub(crate) fn settle(
         }
     }
     Settlement { findings, batch }
+}
+
+/// The positions on which both sides agreed until what was found was recorded: either the exchange's answer about them or
+/// that about what led to them was not the whole truth, and the next look tells which.
+fn differing_since(
+    observation: &Observation,
+    verification: &Verification,
+    told: &[(Finding, DiscrepancyStatus)],
+) -> Vec<Finding> {
+    let mut differing = Vec::new();
+    for ((symbol, side), evidence) in &verification.mismatched_positions {
+        let subject = Subject::Position(symbol.clone(), *side);
+        let is_told = told.iter().any(|(finding, _)| finding.subject == subject);
+        // What the book makes of a symbol that it cannot add up is no position.
+        if is_told || observation.book.quarantined.contains(symbol) {
+            continue;
+        }
+        let kind = DiscrepancyKind::PositionMismatch;
+        let evidence = format!("{evidence}, now that what was found is recorded; the next look tells which is right");
+        differing.push(Finding::new(kind, Some(symbol), subject, Outlook::Waits, evidence));
+    }
+    differing
 }
 
 /// What somebody said may stay, stays accepted for as long as the evidence is the same.
@@ -98,7 +125,7 @@ fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
     };
     let is_gone = match &finding.subject {
         Subject::Order(key) => !verification.unfilled_orders.contains(key),
-        Subject::Position(symbol, side) => !verification.mismatched_positions.contains(&(symbol.clone(), *side)),
+        Subject::Position(symbol, side) => !verification.mismatched_positions.contains_key(&(symbol.clone(), *side)),
         _ => false,
     };
     if is_gone { DiscrepancyStatus::Resolved } else { left }

@@ -6,6 +6,7 @@
 //! 2. `only_suspect_symbols_are_looked_at_closely`.
 //! 3. `time_that_the_venue_has_forgotten_is_never_taken_for_read`.
 //! 4. `a_quiet_cycle_costs_the_same_for_any_number_of_symbols`.
+//! 5. `what_is_named_is_looked_at_closely`, and so is every contract of the book where a beginning is named.
 
 mod book_view;
 mod close_look;
@@ -124,10 +125,16 @@ pub async fn observe(
 
     let mut suspects = suspects(&seen, policy, &seen.book.unfilled);
     suspects.retain(|symbol, _| options.wants(symbol));
-    for symbol in quiet_symbols(&seen, &reader.symbols().await?, policy)? {
+    let known = reader.symbols().await?;
+    for symbol in quiet_symbols(&seen, &known, policy)? {
         if options.wants(&symbol) {
             suspects.entry(symbol).or_default();
         }
+    }
+    // Who names a contract or a time wants to know, whether or not anything points there.
+    let named = if options.symbols.is_empty() && options.since.is_some() { known } else { Vec::new() };
+    for symbol in options.symbols.iter().cloned().chain(named) {
+        suspects.entry(symbol).or_default();
     }
     for (symbol, suspect) in &suspects {
         let look = CloseLook { exchange, reader: &reader, since: options.since, symbol, suspect };

@@ -49,5 +49,5 @@ async fn a_check_without_an_answer_is_not_checkable() {
     let seen = Observation { positions: Ok(answer(vec![held("0.05")])), ..quiet() };
     let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
     assert!(!verification.is_clean());
-    assert!(verification.mismatched_positions.contains(&(symbol("BTCUSDT"), PositionSide::Net)));
+    assert!(verification.mismatched_positions.contains_key(&(symbol("BTCUSDT"), PositionSide::Net)));
 }

@@ -2,7 +2,7 @@
 
 use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, DerivedPosition};
-use ledger_store::BookPosition;
+use ledger_store::{BookPosition, DiscrepancyStatus};
 
 use super::deciding::{anchors, beyond_memory, btc, close_look, known, remembering};
 use super::*;
@@ -215,15 +215,29 @@ fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
 }
 
 #[tokio::test]
-async fn a_position_that_the_repair_opened_is_verified() {
+async fn a_position_that_differs_after_the_repairs_alone_waits_for_the_next_look() {
     let mut mocks = Mocks::empty();
     mocks.positions = MockPositionRepository::new();
     mocks.positions.expect_positions().returning(|_| Ok(vec![long()]));
     mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
     mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
     // Neither side knew of it when it was looked at; the exchange is flat.
-    let verification = verify(&quiet(), &mocks.book(), &account_id()).await.unwrap();
-    assert_eq!(verification.mismatched_positions, [(btc(), PositionSide::Long)].into());
+    let mut seen = quiet();
+    let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
+    assert_eq!(verification.mismatched_positions.keys().collect::<Vec<_>>(), [&(btc(), PositionSide::Long)]);
+    let settled = |seen: &Observation| settle(seen, &Plan::default(), &verification, &account_id(), at(0));
+    let [(finding, status)] = settled(&seen).findings.try_into().unwrap();
+    assert_eq!((finding.kind, status), (DiscrepancyKind::PositionMismatch, DiscrepancyStatus::Pending));
+    assert!(finding.evidence.starts_with("BTCUSDT LONG: the exchange holds 0, the book 1,"), "{}", finding.evidence);
+    assert_eq!(settled(&seen).batch.discrepancies[0].key, finding.key());
+    // The next look says it in its own words, and what the book cannot add up is no position.
+    let mut next = Plan::default();
+    let kind = DiscrepancyKind::UnrecordedClose;
+    next.symbols.entry(btc()).or_default().findings.push(Finding { kind, outlook: Outlook::Verify, ..finding });
+    let settlement = settle(&seen, &next, &verification, &account_id(), at(0));
+    assert_eq!(settlement.findings.iter().map(|(found, _)| found.kind).collect::<Vec<_>>(), [kind]);
+    seen.book.quarantined = [btc()].into();
+    assert_eq!(settled(&seen).findings, []);
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod positions;
 mod realized;
 mod tally;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::VenueFacts;
 use ledger_core::{AccountId, Asset, OrderKey, PositionSide, Symbol, TimestampMs};
@@ -52,8 +52,8 @@ pub struct FootedSpan {
 pub struct Verification {
     /// The checks.
     pub checks: Vec<Check>,
-    /// Positions whose quantity still differs.
-    pub mismatched_positions: BTreeSet<(Symbol, PositionSide)>,
+    /// Positions whose quantity still differs, each with what both sides say.
+    pub mismatched_positions: BTreeMap<(Symbol, PositionSide), String>,
     /// Orders that still lack fills.
     pub unfilled_orders: BTreeSet<OrderKey>,
     /// The stretches in which wallets changed by what their ledger rows add up to.

@@ -37,11 +37,10 @@ pub(super) async fn check_positions(
         let booked = held.iter().find(|held| held.symbol == symbol && held.position.position_side == side);
         let (stated_qty, booked_qty) =
             (stated.map_or(Decimal::ZERO, |stated| stated.qty), booked.map_or(Decimal::ZERO, |held| held.position.qty));
-        quantity.compare(stated_qty == booked_qty, || {
-            format!("{symbol} {side}: the exchange holds {stated_qty}, the book {booked_qty}")
-        });
+        let told = format!("{symbol} {side}: the exchange holds {stated_qty}, the book {booked_qty}");
+        quantity.compare(stated_qty == booked_qty, || told.clone());
         if stated_qty != booked_qty {
-            verification.mismatched_positions.insert((symbol, side));
+            verification.mismatched_positions.insert((symbol, side), told);
             continue;
         }
         let Some(stated) = stated else { continue };

@@ -118,3 +118,29 @@ async fn triggered_orders_of_long_ago_are_not_asked_for() {
     let left = last.left.iter().map(|known| known.entry.key.kind.as_str());
     assert!(left.clone().all(|kind| kind == "history_expired"), "{:?}", left.collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn what_is_named_is_looked_at_closely() {
+    let house = House::new(96).await;
+    for (number, name) in ["BTCUSDT", ETH, "SOLUSDT"].into_iter().enumerate() {
+        house.trade(number, name, Side::Buy, "1", |_| false).await;
+    }
+    for _ in 0..2 {
+        house.sync().await;
+    }
+    let looked_at = async |symbols: &[&str], since_ms: Option<i64>| {
+        let mut reconciler = house.reconciler();
+        reconciler.config.observe.symbols = symbols.iter().map(|name| symbol(name)).collect();
+        reconciler.config.observe.since = since_ms.map(|ms| house.clock.now().saturating_add_ms(-ms));
+        let [audited, synced] = [reconciler.audit().await.unwrap(), reconciler.sync().await.unwrap()];
+        assert_eq!(audited.symbols, synced.symbols);
+        assert_eq!(synced.findings, []);
+        synced.symbols.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(looked_at(&["BTCUSDT"], None).await, ["BTCUSDT"]);
+    assert_eq!(looked_at(&[ETH], Some(3_600_000)).await, [ETH]);
+    assert_eq!(looked_at(&[], Some(3_600_000)).await, ["BTCUSDT", ETH, "SOLUSDT"]);
+    // One that was never traded, too.
+    assert_eq!(looked_at(&["DOGEUSDT"], None).await, ["DOGEUSDT"]);
+    assert_eq!(looked_at(&[], None).await, [""; 0]);
+}
