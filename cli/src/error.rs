@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use exchange_client::{ErrorClass, ExchangeError};
-use ledger_store::StoreError;
+use ledger_store::{StoreError, UnreadableRow};
 use reconciler::ReconcileError;
 use serde_json::{Map, Value, json};
 
@@ -232,11 +232,47 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
         StoreError::NotADatabase { .. } | StoreError::ForeignDatabase { .. } => {
             Some("to read it into a book, `fillbook import FILE`; --db names the book itself")
         }
-        StoreError::CorruptRow { table: "positions" | "round_trips" | "symbol_books" | "pnl_mismatches", .. } => {
-            Some("`fillbook rebuild` recomputes what is derived")
-        }
-        StoreError::CorruptRow { .. } => Some("restore the book from a backup, or import the facts into a new one"),
+        StoreError::CorruptRow { row } => Some(unreadable_hint(row)),
         _ => None,
+    }
+}
+
+/// What to do about a row that cannot be read.
+fn unreadable_hint(row: &UnreadableRow) -> &'static str {
+    match row.table {
+        "positions" | "round_trips" | "symbol_books" | "pnl_mismatches" => {
+            "`fillbook rebuild` recomputes what is derived"
+        }
+        _ => "restore the book from a backup, or import the facts into a new one",
+    }
+}
+
+/// Rows that a list had to leave out.
+#[derive(Debug)]
+struct LeftOut(Vec<UnreadableRow>);
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let words = if count == 1 { "row cannot be read and is" } else { "rows cannot be read and are" };
+        write!(f, "{count} {words} not shown")?;
+        for (number, row) in self.0.iter().enumerate() {
+            write!(f, "{} {row}", if number == 0 { ":" } else { ";" })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for LeftOut {}
+
+impl CommandError {
+    /// What a list had to leave out; `None` if that is nothing.
+    pub(crate) fn left_out(mut rows: Vec<UnreadableRow>) -> Option<Self> {
+        // What several items rest on was found once for each.
+        let mut known = std::collections::BTreeSet::new();
+        rows.retain(|row| known.insert((row.table, row.key.clone())));
+        let hint = unreadable_hint(rows.first()?);
+        Some(Self::new(ExitCode::Corrupt, LeftOut(rows)).hint(hint))
     }
 }
 

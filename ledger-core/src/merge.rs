@@ -82,6 +82,11 @@ pub enum Outcome {
         /// The fields that disagree.
         fields: BTreeSet<Field>,
     },
+    /// The book's own record of it cannot be read, so nothing can be merged into it: merging never answers this, a book does.
+    Unreadable {
+        /// What is wrong with the record.
+        reason: String,
+    },
 }
 
 /// A fact that several sources may state.

@@ -20,7 +20,8 @@ pub enum Refold {
     Deferred,
 }
 
-/// Facts of one account that are recorded together or not at all.
+/// Facts of one account that are recorded together or not at all. Of those whose record in the book cannot be read the payload
+/// is kept, which the outcome tells; then cursors and coverage stay where they are, so that these are asked for again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// Whose facts; the account must exist.

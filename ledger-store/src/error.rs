@@ -24,6 +24,26 @@ impl fmt::Display for BackendError {
 
 impl std::error::Error for BackendError {}
 
+/// A row that does not hold what was written to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRow {
+    /// The table.
+    pub table: &'static str,
+    /// The row's key.
+    pub key: String,
+    /// The column.
+    pub column: &'static str,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for UnreadableRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, key, column, reason } = self;
+        write!(f, "table {table}, row {key}: column {column} is invalid: {reason}")
+    }
+}
+
 /// Why the book could not be opened, read or written.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -118,16 +138,10 @@ pub enum StoreError {
         source: BackendError,
     },
     /// A row does not hold what was written to it.
-    #[error("table {table}, row {key}: column {column} is invalid: {reason}")]
+    #[error("{row}")]
     CorruptRow {
-        /// The table.
-        table: &'static str,
-        /// The row's key.
-        key: String,
-        /// The column.
-        column: &'static str,
-        /// What is wrong with it.
-        reason: String,
+        /// The row.
+        row: UnreadableRow,
     },
     /// The account is not in the book.
     #[error("the book has no account `{account}`")]

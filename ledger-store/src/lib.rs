@@ -14,7 +14,7 @@ mod repository;
 mod sqlite;
 
 pub use batch::{Batch, CoverageGrade, CoverageSpan, Refold, RunId, SyncCursor};
-pub use error::{BackendError, StoreError};
+pub use error::{BackendError, StoreError, UnreadableRow};
 pub use filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, SignalOutlook, TripFilter,

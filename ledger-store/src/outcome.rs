@@ -2,6 +2,8 @@
 
 use ledger_core::{AccountId, Outcome, Symbol};
 
+use crate::error::UnreadableRow;
+
 /// What a commit did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CommitReport {
@@ -17,6 +19,8 @@ pub struct CommitReport {
     pub refolded: Vec<RefoldReport>,
     /// The symbols whose derived rows are out of date until they are refolded.
     pub pending: Vec<Symbol>,
+    /// The book's rows that statements could not be merged into: see [`Outcome::Unreadable`].
+    pub unreadable: Vec<UnreadableRow>,
 }
 
 /// Numbers of outcomes.
@@ -30,6 +34,8 @@ pub struct OutcomeCounts {
     pub merged: usize,
     /// Facts that disagree with others.
     pub conflicts: usize,
+    /// Facts whose record in the book cannot be read.
+    pub unreadable: usize,
 }
 
 impl OutcomeCounts {
@@ -39,6 +45,7 @@ impl OutcomeCounts {
         self.already_recorded += other.already_recorded;
         self.merged += other.merged;
         self.conflicts += other.conflicts;
+        self.unreadable += other.unreadable;
     }
 }
 
@@ -52,6 +59,7 @@ impl CommitReport {
                 Outcome::AlreadyRecorded => counts.already_recorded += 1,
                 Outcome::Merged { .. } => counts.merged += 1,
                 Outcome::Conflicts { .. } => counts.conflicts += 1,
+                Outcome::Unreadable { .. } => counts.unreadable += 1,
             }
         }
         counts

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::StoreError;
+use crate::error::{StoreError, UnreadableRow};
 
 /// Where a page ended. Opaque; only good for the same query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,17 +65,26 @@ pub struct PageRequest {
     pub limit: u32,
     /// Which way.
     pub direction: Direction,
+    /// Whether rows that cannot be read are named in [`Page::unreadable`]; else the first is an error. To whoever concludes
+    /// from what is on a list, a list without one of its items is a false one.
+    pub goes_past_unreadable: bool,
 }
 
 impl PageRequest {
     /// The first `limit` items, oldest first.
     pub fn first(limit: u32) -> Self {
-        Self { after: None, limit, direction: Direction::OldestFirst }
+        Self { after: None, limit, direction: Direction::OldestFirst, goes_past_unreadable: false }
     }
 
     /// The last `limit` items, newest first.
     pub fn newest(limit: u32) -> Self {
-        Self { after: None, limit, direction: Direction::NewestFirst }
+        Self { after: None, limit, direction: Direction::NewestFirst, goes_past_unreadable: false }
+    }
+
+    /// The same, naming what cannot be read beside the rest.
+    #[must_use]
+    pub fn past_unreadable(self) -> Self {
+        Self { goes_past_unreadable: true, ..self }
     }
 
     /// One row more than asked for tells whether there is a next page.
@@ -88,7 +97,7 @@ impl PageRequest {
         &self,
         mut rows: Vec<R>,
         cursor: impl Fn(&R) -> Cursor,
-        decode: impl FnMut(R) -> Result<T, StoreError>,
+        mut decode: impl FnMut(R) -> Result<T, StoreError>,
     ) -> Result<Page<T>, StoreError> {
         let limit = usize::try_from(self.limit.max(1)).unwrap_or(usize::MAX);
         let next = if rows.len() > limit {
@@ -97,7 +106,15 @@ impl PageRequest {
         } else {
             None
         };
-        Ok(Page { items: rows.into_iter().map(decode).collect::<Result<_, _>>()?, next })
+        let mut page = Page { items: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next };
+        for row in rows {
+            match decode(row) {
+                Ok(item) => page.items.push(item),
+                Err(StoreError::CorruptRow { row }) if self.goes_past_unreadable => page.unreadable.push(row),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
     }
 
     /// The page after `cursor` of the same list.
@@ -112,6 +129,8 @@ impl PageRequest {
 pub struct Page<T> {
     /// The items.
     pub items: Vec<T>,
+    /// Those that cannot be read, where the request goes past them.
+    pub unreadable: Vec<UnreadableRow>,
     /// Where the next page goes on; `None` when this was the last.
     pub next: Option<Cursor>,
 }

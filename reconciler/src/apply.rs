@@ -8,7 +8,7 @@
 //! 2. `a_symbol_is_one_transaction`.
 
 use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
-use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, OutcomeCounts, RunId};
+use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, OutcomeCounts, RunId, StoreError, UnreadableRow};
 
 use crate::book::Book;
 use crate::discrepancy::{Finding, Outlook};
@@ -24,6 +24,8 @@ pub struct Applied {
     pub discrepancy_ids: Vec<i64>,
     /// The journal's numbers of the repairs, in the order of [`Plan::repairs`].
     pub repair_ids: Vec<i64>,
+    /// The book's rows that could not be merged into.
+    unreadable: Vec<UnreadableRow>,
 }
 
 /// Records the plan and journals it under `run`. `at_local` is the local time for the journal.
@@ -53,6 +55,10 @@ pub async fn apply(
     journal.commit(first, &mut applied).await?;
     for symbol_plan in plan.symbols.values() {
         journal.symbol(symbol_plan, &mut applied).await?;
+    }
+    // All the rest is recorded, and the cursors wait: once the book's row is mended, nothing is lost.
+    if let Some(row) = applied.unreadable.pop() {
+        return Err(StoreError::CorruptRow { row }).doing("recording what the exchange says");
     }
     let last = Batch {
         cursors: plan.account_cursors.clone(),
@@ -136,6 +142,7 @@ impl Journal<'_> {
         }
         let report = self.book.writer.commit(batch).await.doing("recording what the exchange says")?;
         applied.counts.add(report.counts());
+        applied.unreadable.extend(report.unreadable);
         applied.discrepancy_ids.extend(report.discrepancy_ids);
         applied.repair_ids.extend(report.repair_ids);
         Ok(())

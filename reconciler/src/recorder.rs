@@ -15,7 +15,7 @@ use ledger_core::{
     AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, ExitReason, Fill, Instrument, IntentOutcome, IntentRole,
     Label, Order, OrderIntent, OrderKey, Outcome, Signal, Source, Statement, Symbol,
 };
-use ledger_store::{Batch, CommitReport, RunId};
+use ledger_store::{Batch, CommitReport, RunId, StoreError};
 
 use crate::book::Book;
 use crate::client_id::ClientIdScheme;
@@ -263,6 +263,9 @@ impl Recorder {
 
     async fn own(&self, fact: AnyFact) -> Result<Outcome, ReconcileError> {
         let report = self.record(vec![Statement { fact, source: Source::Bot, payload: None }]).await?;
+        if let Some(row) = report.unreadable.into_iter().next() {
+            return Err(StoreError::CorruptRow { row }).doing("recording");
+        }
         Ok(report.outcomes.into_iter().next().unwrap_or(Outcome::AlreadyRecorded))
     }
 }

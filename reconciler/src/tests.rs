@@ -266,7 +266,7 @@ impl Mocks {
     /// A book that has an account and nothing else. Writing to it fails the test.
     fn empty() -> Self {
         fn page<T>() -> ledger_store::Page<T> {
-            ledger_store::Page { items: Vec::new(), next: None }
+            ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }
         }
         let mut mocks = Self::none();
         mocks.accounts.expect_account().returning(|_| Ok(Some(account())));

@@ -5,6 +5,7 @@ mod anchors;
 mod bad_input;
 mod command_line;
 mod convergence;
+mod damaged;
 mod demo;
 mod import;
 mod import_cut;

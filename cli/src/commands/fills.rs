@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Fill, Source, Sourced, Symbol};
-use ledger_store::{FillFilter, FillRepository, Page, StoreError};
+use ledger_store::{FillFilter, FillRepository, Page, StoreError, UnreadableRow};
 
 use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
@@ -61,11 +61,13 @@ fn decided(fill: &Sourced<Fill>) -> Cell {
     if fields.is_empty() { Cell::Empty } else { Cell::Text(fields.join(" ")) }
 }
 
-/// The same fills in the same order, as they are folded.
+/// The same fills in the same order, as they are folded. Where that cannot be told, because something that belongs to them
+/// cannot be read, as they are stated.
 async fn as_counted(
     store: &(impl FillRepository + ?Sized),
     account: &AccountId,
     fills: Vec<Sourced<Fill>>,
+    unreadable: &mut Vec<UnreadableRow>,
 ) -> Result<Vec<Sourced<Fill>>, StoreError> {
     let mut by_symbol: BTreeMap<Symbol, Vec<(usize, Sourced<Fill>)>> = BTreeMap::new();
     for (index, fill) in fills.into_iter().enumerate() {
@@ -74,7 +76,14 @@ async fn as_counted(
     let mut counted = BTreeMap::new();
     for (symbol, fills) in by_symbol {
         let (indices, fills): (Vec<usize>, Vec<Sourced<Fill>>) = fills.into_iter().unzip();
-        counted.extend(indices.into_iter().zip(store.as_folded(account, &symbol, fills).await?));
+        let folded = match store.as_folded(account, &symbol, fills.clone()).await {
+            Err(StoreError::CorruptRow { row }) => {
+                unreadable.push(row);
+                fills
+            }
+            folded => folded?,
+        };
+        counted.extend(indices.into_iter().zip(folded));
     }
     Ok(counted.into_values().collect())
 }
@@ -90,7 +99,9 @@ pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, Com
     let account = context.settings.account.clone();
     print_list(context, store.as_ref(), asked, &LISTING, args.limit, async |page| {
         let page = store.fills(&filter, page).await?;
-        Ok(Page { items: as_counted(store.as_ref(), &account, page.items).await?, next: page.next })
+        let mut unreadable = page.unreadable;
+        let items = as_counted(store.as_ref(), &account, page.items, &mut unreadable).await?;
+        Ok(Page { items, unreadable, next: page.next })
     })
     .await
 }

@@ -180,6 +180,7 @@ impl Recording<'_> {
                 kinds: BTreeMap::new(),
                 rejected: 0,
                 conflicting: 0,
+                has_damaged: false,
                 notes: 0,
                 rows: 0,
                 pending: Vec::new(),
@@ -193,6 +194,9 @@ impl Recording<'_> {
             ledgers.extend(read.ledgers);
             if import.rejected > 0 {
                 code = code.worst(ExitCode::Error);
+            }
+            if import.has_damaged {
+                code = code.worst(ExitCode::Corrupt);
             }
             if import.conflicting > 0 {
                 code = code.worst(ExitCode::Discrepancies);

@@ -30,7 +30,8 @@ impl<T> Entry<T> {
 
 /// Notes the time beside each item of a page.
 pub(super) fn dated<T>(page: Page<T>, now: TimestampMs) -> Page<Entry<T>> {
-    Page { items: page.items.into_iter().map(|item| Entry::new(item, now)).collect(), next: page.next }
+    let items = page.items.into_iter().map(|item| Entry::new(item, now)).collect();
+    Page { items, unreadable: page.unreadable, next: page.next }
 }
 
 /// A number of the journal.

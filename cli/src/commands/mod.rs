@@ -62,10 +62,12 @@ async fn print_list<T>(
     let default = if context.output.format == Format::Table { TABLE_LIMIT } else { 0 };
     let limit = limit.unwrap_or(default);
     let mut shown = 0_u64;
+    let mut unreadable = Vec::new();
     if limit == 0 {
-        let mut request = PageRequest::first(PAGE);
+        let mut request = PageRequest::first(PAGE).past_unreadable();
         loop {
             let page = fetch(&request).await?;
+            unreadable.extend(page.unreadable);
             shown += page.items.len() as u64;
             context.output.list(listing, &page.items)?;
             let Some(next) = page.next else { break };
@@ -74,8 +76,10 @@ async fn print_list<T>(
     } else {
         let mut items: Vec<T> = Vec::new();
         let mut request = PageRequest::newest(u32::try_from(limit).map_or(PAGE, |limit| limit.min(PAGE)));
+        request = request.past_unreadable();
         let more = loop {
             let page = fetch(&request).await?;
+            unreadable.extend(page.unreadable);
             items.extend(page.items);
             match page.next {
                 Some(_) if items.len() as u64 >= limit => break true,
@@ -90,6 +94,9 @@ async fn print_list<T>(
         if more {
             context.output.remark(&format!("Only the latest {shown} of the {} shown; -n 0 shows all.", listing.plural));
         }
+    }
+    if let Some(error) = CommandError::left_out(unreadable) {
+        return Err(error);
     }
     if shown == 0 {
         context.output.remark(&format!("No {}.", listing.plural));

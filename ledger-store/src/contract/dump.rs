@@ -21,7 +21,7 @@ macro_rules! all {
         let mut page = PageRequest::first(97);
         loop {
             let list = $list;
-            let Page { items: more, next } = list(page.clone()).await.unwrap();
+            let Page { items: more, next, .. } = list(page.clone()).await.unwrap();
             items.extend(more);
             match next {
                 Some(cursor) => page = page.after(cursor),

@@ -19,7 +19,7 @@ use crate::repository::Store;
 use crate::sqlite::fact_key;
 
 /// One fact of every kind, with every optional field present.
-fn one_of_each() -> Vec<AnyFact> {
+pub(crate) fn one_of_each() -> Vec<AnyFact> {
     let mut full_order = order("ETHUSDT", "8389765568816714211", Side::Sell, "2.5", "100.123456789", 7);
     full_order.client_order_id = Some(ClientOrderId::new("x-1").unwrap());
     full_order.order_type = Some(Label::new("LIMIT").unwrap());

@@ -27,7 +27,7 @@ where
     assert_eq!(distinct.len(), whole.len(), "{what}");
     for direction in [Direction::OldestFirst, Direction::NewestFirst] {
         for limit in [1, 2, 7] {
-            let mut request = PageRequest { after: None, limit, direction };
+            let mut request = PageRequest { direction, ..PageRequest::first(limit) };
             let mut items = Vec::new();
             loop {
                 let page = list(request.clone()).await.unwrap();

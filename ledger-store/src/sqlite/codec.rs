@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ledger_core::{EventTime, Field, Provenance, Source, Sourced, TimePrecision, TimestampMs};
 
-use crate::error::StoreError;
+use crate::error::{StoreError, UnreadableRow};
 use crate::repository::StoreResult;
 
 pub(super) fn precision_text(precision: TimePrecision) -> &'static str {
@@ -40,7 +40,8 @@ pub(super) struct RowReader<K> {
 
 impl<K: Fn() -> String> RowReader<K> {
     pub(super) fn corrupt(&self, column: &'static str, reason: impl Display) -> StoreError {
-        StoreError::CorruptRow { table: self.table, key: (self.key)(), column, reason: reason.to_string() }
+        let reason = reason.to_string();
+        StoreError::CorruptRow { row: UnreadableRow { table: self.table, key: (self.key)(), column, reason } }
     }
 
     pub(super) fn text<T>(&self, column: &'static str, text: &str) -> StoreResult<T>

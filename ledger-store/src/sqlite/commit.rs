@@ -7,13 +7,13 @@ use ledger_core::{AccountId, Outcome};
 
 use super::discrepancy::Sighting;
 use super::effects::Effects;
-use super::encoded::{Conflict, EncodedBatch, Facts, conflict_key};
+use super::encoded::{Conflict, EncodedBatch, Facts, Group, conflict_key};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::schema::accounts;
 use super::{account, discrepancy, fact_source, ledger_fee, mark, order_sums, placement, refold, repair, run, sync};
 use crate::batch::Refold;
-use crate::error::StoreError;
+use crate::error::{StoreError, UnreadableRow};
 use crate::outcome::CommitReport;
 use crate::record::DiscrepancyKey;
 use crate::repository::StoreResult;
@@ -42,6 +42,7 @@ pub(super) fn apply(
         conflicts: Vec::new(),
         settled: Vec::new(),
         effects: Effects::default(),
+        unreadable: Vec::new(),
     };
     recorder.record(conn, &batch.instruments)?;
     recorder.record(conn, &batch.signals)?;
@@ -55,18 +56,21 @@ pub(super) fn apply(
     recorder.record(conn, &batch.prices)?;
     recorder.record(conn, &batch.anchors)?;
     recorder.record(conn, &batch.position_modes)?;
-    let Recorder { outcomes, conflicts, settled, mut effects, .. } = recorder;
+    let Recorder { outcomes, conflicts, settled, mut effects, unreadable, .. } = recorder;
 
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
     let mut report = journal(conn, batch, &conflicts, &settled, &mut effects)?;
-    report.outcomes = outcomes;
+    (report.outcomes, report.unreadable) = (outcomes, unreadable);
     order_sums::update(conn, &batch.account, &mut effects)?;
     ledger_fee::mark(conn, &batch.account, &mut effects)?;
     let seen = Sighting { account: &batch.account, run_id: batch.run_id, at: batch.recorded_at };
     placement::update(conn, seen, &mut effects)?;
     mark::write(conn, &batch.account, &effects.marks)?;
-    sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
-    sync::write_coverage(conn, &batch.account, &batch.coverage)?;
+    // What could not be merged is asked for again.
+    if report.unreadable.is_empty() {
+        sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
+        sync::write_coverage(conn, &batch.account, &batch.coverage)?;
+    }
 
     for symbol in effects.marks.into_keys() {
         match batch.refold {
@@ -117,23 +121,47 @@ struct Recorder<'a> {
     /// Conflicts that are none any more.
     settled: Vec<DiscrepancyKey>,
     effects: Effects,
+    /// The rows that statements could not be merged into.
+    unreadable: Vec<UnreadableRow>,
 }
 
 impl Recorder<'_> {
+    /// The rest of the batch must not wait for a row that cannot be read. What is derived from it is out of date at the
+    /// latest now that somebody has more to say.
+    fn cannot_merge<F: FactTable>(&mut self, group: &Group<F>, why: &UnreadableRow) {
+        let further = group.rest.iter().map(|(index, _)| *index);
+        for index in std::iter::once(group.index).chain(further) {
+            if let Some(slot) = self.outcomes.get_mut(index) {
+                *slot = Outcome::Unreadable { reason: why.to_string() };
+            }
+        }
+        F::note_effects(None, &group.first.fact, &mut self.effects);
+        self.unreadable.push(why.clone());
+    }
+
     fn record<F: FactTable>(&mut self, conn: &mut SqliteConnection, facts: &Facts<F>) -> StoreResult<()> {
         for (groups, rows) in facts.groups.chunks(ROWS_MAX).zip(facts.rows.chunks(ROWS_MAX)) {
             let row_id_max = F::row_id_max(conn).map_err(failed("record facts"))?;
             let inserted = F::insert(conn, rows).map_err(failed("record facts"))?;
-            let mut book = BTreeMap::new();
+            let (mut book, mut unreadable) = (BTreeMap::new(), BTreeMap::new());
             if inserted < rows.len() {
                 // Some keys were there already; rows that this statement added have larger row ids.
                 let keys: Vec<_> = groups.iter().map(|group| group.first.fact.key()).collect();
                 for row in F::existing(conn, self.account, &keys, row_id_max).map_err(failed("read facts"))? {
-                    let sourced = F::decode(&row)?;
-                    book.insert(sourced.fact.key(), sourced);
+                    match F::decode(&row) {
+                        Ok(sourced) => drop(book.insert(sourced.fact.key(), sourced)),
+                        Err(StoreError::CorruptRow { row: why }) => drop(unreadable.insert(F::row_key(&row), why)),
+                        Err(error) => return Err(error),
+                    }
                 }
             }
-            for group in groups {
+            for (group, row) in groups.iter().zip(rows) {
+                if !unreadable.is_empty()
+                    && let Some(why) = unreadable.get(&F::row_key(row))
+                {
+                    self.cannot_merge(group, why);
+                    continue;
+                }
                 let before = book.get(&group.first.fact.key());
                 if before.is_none() && group.rest.is_empty() {
                     if let Some(slot) = self.outcomes.get_mut(group.index) {

@@ -13,7 +13,7 @@ use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::failure::{failed, not_a_book, not_opened};
-use super::{account, fact_source, mark};
+use super::{account, fact_source, facts, mark};
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
 
@@ -101,8 +101,8 @@ pub(super) fn size_bytes(conn: &mut SqliteConnection) -> StoreResult<i64> {
     Ok(pages.saturating_mul(page_size))
 }
 
-/// What SQLite finds wrong with the file, rows that point nowhere, migrations that are none of ours, payloads that are
-/// no longer what was received, and accounts that are one and the same at the exchange.
+/// What SQLite finds wrong with the file, rows that point nowhere, migrations that are none of ours, facts that cannot be
+/// read, payloads that are no longer what was received, and accounts that are one and the same at the exchange.
 pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<String>> {
     #[derive(QueryableByName)]
     struct Finding {
@@ -118,6 +118,7 @@ pub(super) fn integrity_check(conn: &mut SqliteConnection) -> StoreResult<Vec<St
     .map_err(failed("check the file"))?;
     let mut findings: Vec<String> = findings.into_iter().map(|finding| finding.finding).collect();
     findings.extend(unexpected_migrations(conn)?);
+    findings.extend(facts::unreadable(conn)?.iter().map(ToString::to_string));
     findings.extend(fact_source::altered(conn)?);
     findings.extend(account::bound_twice(conn)?);
     Ok(findings)

@@ -24,6 +24,12 @@ pub(super) trait FactTable: Fact + serde::Serialize + Send + Sync + 'static {
     fn encode(account: &AccountId, fact: &Sourced<Self>) -> Self::Row;
     fn decode(row: &Self::Row) -> StoreResult<Sourced<Self>>;
 
+    /// The key columns of a row, as errors name them.
+    fn row_key(row: &Self::Row) -> String;
+
+    /// At most `limit` rows behind the row id `after`, each with its own.
+    fn rows_after(conn: &mut SqliteConnection, after: i64, limit: i64) -> QueryResult<Vec<(i64, Self::Row)>>;
+
     /// The key as it stands in `fact_sources`: unique among facts of the kind, and the same for ever.
     fn fact_key(&self) -> String;
 
@@ -57,6 +63,25 @@ macro_rules! table_statements {
                 .select(diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::BigInt>>("max(rowid)"))
                 .first(conn)?;
             Ok(largest.unwrap_or(0))
+        }
+
+        fn row_key(row: &Self::Row) -> String {
+            [$(row.$key.to_string()),+].join("/")
+        }
+
+        fn rows_after(
+            conn: &mut diesel::sqlite::SqliteConnection,
+            after: i64,
+            limit: i64,
+        ) -> crate::sqlite::fact_table::QueryResult<Vec<(i64, Self::Row)>> {
+            use diesel::prelude::*;
+            use diesel::sql_types::{BigInt, Bool};
+            crate::sqlite::schema::$table::table
+                .filter(diesel::dsl::sql::<Bool>("rowid > ").bind::<BigInt, _>(after))
+                .order(diesel::dsl::sql::<BigInt>("rowid"))
+                .limit(limit)
+                .select((diesel::dsl::sql::<BigInt>("rowid"), Self::Row::as_select()))
+                .load(conn)
         }
 
         fn insert(

@@ -23,7 +23,7 @@ use super::fact_table::FactTable;
 use super::failure::failed;
 use super::fill::FillRow;
 use super::schema::fills;
-use crate::error::StoreError;
+use crate::error::{StoreError, UnreadableRow};
 use crate::repository::StoreResult;
 
 /// Few enough that a page stays in the processor's cache between being read and being folded.
@@ -170,7 +170,7 @@ fn unreadable(account: &AccountId, symbol: &Symbol, error: Error) -> StoreError 
         && let Some(bad) = inner.downcast_ref::<BadColumn>()
     {
         let (key, reason) = (format!("{account}/{symbol}/{}", bad.fill_id), bad.reason.clone());
-        return StoreError::CorruptRow { table: "fills", key, column: bad.column, reason };
+        return StoreError::CorruptRow { row: UnreadableRow { table: "fills", key, column: bad.column, reason } };
     }
     failed("read fills")(error)
 }

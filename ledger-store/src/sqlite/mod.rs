@@ -21,6 +21,7 @@ mod effects;
 mod encoded;
 mod fact_source;
 mod fact_table;
+mod facts;
 mod failure;
 mod fill;
 mod fold_order;

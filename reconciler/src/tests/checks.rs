@@ -60,7 +60,7 @@ fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
     mocks.positions = MockPositionRepository::new();
     mocks.positions.expect_positions().returning(|_| Ok(vec![]));
     mocks.positions.expect_symbol_books().returning(move |_| Ok(vec![symbol_book.clone()]));
-    let no_mismatch = || ledger_store::Page { items: Vec::new(), next: None };
+    let no_mismatch = || ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None };
     mocks.positions.expect_pnl_mismatches().returning(move |_, _| Ok(no_mismatch()));
     let by_key = fills.clone();
     mocks.fills = MockFillRepository::new();
@@ -71,7 +71,7 @@ fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
     mocks
         .fills
         .expect_fills_in_fold_order()
-        .returning(move |_, _, _| Ok(ledger_store::Page { items: fills.clone(), next: None }));
+        .returning(move |_, _, _| Ok(ledger_store::Page { items: fills.clone(), unreadable: Vec::new(), next: None }));
     mocks.book()
 }
 
@@ -193,7 +193,10 @@ async fn only_orders_that_say_what_was_executed_are_counted() {
     seen.orders = Ok(walk(vec![told.clone(), untold.clone()]));
     let mut mocks = Mocks::empty();
     mocks.orders = MockOrderRepository::new();
-    mocks.orders.expect_orders().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
+    mocks
+        .orders
+        .expect_orders()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     mocks.orders.expect_order().returning(move |_, key| {
         let found = [booked(told.clone(), "0.05"), BookOrder { filled_qty: None, ..booked(untold.clone(), "0") }];
         Ok(found.into_iter().find(|known| known.order.fact.key == *key))
@@ -210,15 +213,18 @@ async fn footing(wallets: [&str; 2], rows: Vec<Income>) -> Verdict {
         let balance = ledger_core::BalanceSnapshot { asset: usdt(), at: at(ms - 60_000), wallet: dec(wallet) };
         Sourced::new(balance, Source::Rest)
     });
-    mocks
-        .snapshots
-        .expect_balance_snapshots()
-        .returning(move |_, _| Ok(ledger_store::Page { items: stated.iter().rev().cloned().collect(), next: None }));
+    mocks.snapshots.expect_balance_snapshots().returning(move |_, _| {
+        Ok(ledger_store::Page { items: stated.iter().rev().cloned().collect(), unreadable: Vec::new(), next: None })
+    });
     mocks.income = MockIncomeRepository::new();
     mocks.income.expect_income().returning(move |filter, _| {
         let (since, until) = (filter.scope.since.unwrap(), filter.scope.until.unwrap());
         let rows = rows.iter().filter(|row| row.time.at >= since && row.time.at < until);
-        Ok(ledger_store::Page { items: rows.map(|row| Sourced::new(row.clone(), Source::Rest)).collect(), next: None })
+        Ok(ledger_store::Page {
+            items: rows.map(|row| Sourced::new(row.clone(), Source::Rest)).collect(),
+            unreadable: Vec::new(),
+            next: None,
+        })
     });
     let verification = verify(&quiet(), &mocks.book(), &account_id()).await.unwrap();
     verdict(&verification, CheckName::Footing).clone()

@@ -31,7 +31,10 @@ async fn findings(seen: &Observation) -> Vec<Finding> {
     mocks.positions = MockPositionRepository::new();
     mocks.positions.expect_positions().returning(|_| Ok(vec![cheap()]));
     mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
+    mocks
+        .positions
+        .expect_pnl_mismatches()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     verify(seen, &mocks.book(), &account_id()).await.unwrap().findings
 }
 

@@ -76,7 +76,10 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
     };
     let mut mocks = Mocks::empty();
     mocks.snapshots = MockSnapshotRepository::new();
-    mocks.snapshots.expect_anchors().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
+    mocks
+        .snapshots
+        .expect_anchors()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
     mocks.snapshots.expect_balance_snapshots().times(2).returning(move |_, request| {
         let is_first = *request == ledger_store::PageRequest::newest(1_000);
@@ -86,7 +89,7 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
             vec![balance("BNB", -9_000, "3"), balance("USDT", -9_001, "7"), balance("BNB", -9_002, "2")]
         };
         let items = rows.into_iter().map(|balance| Sourced::new(balance, Source::Rest)).collect();
-        Ok(ledger_store::Page { items, next: Some(r#"["1"]"#.parse().unwrap()) })
+        Ok(ledger_store::Page { items, unreadable: Vec::new(), next: Some(r#"["1"]"#.parse().unwrap()) })
     });
     let mut exchange = MockExchangeReader::new();
     exchange

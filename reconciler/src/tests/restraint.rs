@@ -220,7 +220,10 @@ async fn a_position_that_differs_after_the_repairs_alone_waits_for_the_next_look
     mocks.positions = MockPositionRepository::new();
     mocks.positions.expect_positions().returning(|_| Ok(vec![long()]));
     mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), next: None }));
+    mocks
+        .positions
+        .expect_pnl_mismatches()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     // Neither side knew of it when it was looked at; the exchange is flat.
     let mut seen = quiet();
     let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
@@ -337,7 +340,7 @@ async fn a_wallet_that_did_not_foot_is_footed_again_by_itself() {
         let is_inside = filter.scope.since.is_none_or(|since| since <= row.time.at)
             && filter.scope.until.is_none_or(|until| row.time.at < until);
         let items = is_inside.then(|| Sourced::new(row, Source::Rest)).into_iter().collect();
-        Ok(ledger_store::Page { items, next: None })
+        Ok(ledger_store::Page { items, unreadable: Vec::new(), next: None })
     });
     let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
     let settled = settle(&seen, &plan(&seen), &verification, &account_id(), at(0)).batch.settled;

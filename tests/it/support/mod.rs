@@ -70,6 +70,15 @@ impl Sandbox {
         path
     }
 
+    /// Changes the book's file by hand.
+    pub(crate) fn tamper(&self, statements: &str) {
+        use diesel::connection::SimpleConnection as _;
+        use diesel::{Connection as _, SqliteConnection};
+        let path = self.path().join("fillbook.db");
+        let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        connection.batch_execute(statements).unwrap();
+    }
+
     /// Every file there with its bytes.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = std::fs::read_dir(self.path()).unwrap().map(|entry| entry.unwrap());

@@ -34,6 +34,8 @@ pub(super) struct Import<'a> {
     pub(super) kinds: BTreeMap<FactKind, Counts>,
     pub(super) rejected: u64,
     pub(super) conflicting: u64,
+    /// Whether rows of the book cannot be read that the file has more to say about.
+    pub(super) has_damaged: bool,
     pub(super) notes: u64,
     pub(super) rows: u64,
     pub(super) pending: Vec<Statement>,
@@ -92,7 +94,9 @@ impl Import<'_> {
             self.output.remark(&format!("{}: times read as {zone}, {by}", self.file));
         }
         self.commit().await?;
-        self.to.cover(file.fills_covered()).await?;
+        if !self.has_damaged {
+            self.to.cover(file.fills_covered()).await?;
+        }
         let ledgers = file.ledger_read().into_iter().map(|read| FileLedger::new(&self.file, read)).collect();
         Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers })
     }
@@ -171,6 +175,13 @@ impl Import<'_> {
                         &origin,
                         &format!("{fact} has another {fields} than the book"),
                     )?;
+                }
+                Outcome::Unreadable { reason } => {
+                    self.rejected += 1;
+                    self.has_damaged = true;
+                    let story =
+                        format!("{fact} cannot be merged: the book's own record of it cannot be read: {reason}");
+                    self.name("rejected", self.rejected, &origin, &story)?;
                 }
             }
         }

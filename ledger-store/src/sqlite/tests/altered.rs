@@ -1,10 +1,11 @@
 //! Rows that somebody changed by hand.
 
-use ledger_core::{AnyFact, Fill, OrderClass, Side, Statement};
+use ledger_core::{AnyFact, FactKind, Fill, FillKey, OrderClass, Outcome, Side, Source, Statement};
 
 use super::{Folder, execute};
 use crate::contract::{
-    History, commit, dump, fill, fills, funding, main_account, new_account, of_order, order, position_of, prepare, rest,
+    History, batch, by, commit, dump, fill, fills, funding, main_account, new_account, of_order, one_of_each, order,
+    position_of, prepare, rest,
 };
 use crate::*;
 
@@ -124,6 +125,110 @@ async fn a_damaged_row_stops_no_batch() {
             "{damage}: {quarantined:?}"
         );
         assert_eq!(position_of(&store, "BTCUSDT").await.0, "2".parse().unwrap());
+    }
+}
+
+/// What a batch says of damaged rows is answered by itself: the rest is recorded, payloads are kept, and nothing is taken for
+/// read. Lists go past such rows when asked to, and the check of the file names them all.
+#[tokio::test]
+async fn damaged_rows_are_told_one_by_one() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT", "BTCUSDT"]).await;
+    let trades = |ids: std::ops::Range<i64>| ids.map(|id| rest(AnyFact::Fill(of("ETHUSDT", id)))).collect::<Vec<_>>();
+    commit(&store, trades(1..5)).await;
+    commit(&store, vec![rest(AnyFact::Income(funding("ETHUSDT", "f", "-0.5", 9)))]).await;
+    // Both halves of a trade with oneself share an id: one of them is sound.
+    let other_half = Fill { key: FillKey { side: Side::Sell, ..of("ETHUSDT", 2).key }, ..of("ETHUSDT", 2) };
+    commit(&store, vec![rest(AnyFact::Fill(other_half.clone()))]).await;
+    execute(
+        &folder.book(),
+        "UPDATE fills SET price = '12x' WHERE fill_id = '2' AND side = 'BUY'; UPDATE fills SET qty = '' WHERE fill_id = '4';
+         UPDATE income SET amount = '1e';",
+    );
+    let cursor = SyncCursor { stream: "fills".into(), symbol: None, position: "7".into() };
+    let mut again = batch(trades(1..8));
+    again.statements.push(rest(AnyFact::Fill(other_half)));
+    // The same once more, in the same batch and by somebody else.
+    again.statements.push(by(Source::Stream, AnyFact::Fill(of("ETHUSDT", 4))));
+    again.cursors = vec![cursor.clone()];
+    let report = store.commit(again).await.unwrap();
+    let told: Vec<_> = report
+        .outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Outcome::AlreadyRecorded => "known",
+            Outcome::Recorded => "new",
+            Outcome::Unreadable { .. } => "unreadable",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(told, ["known", "unreadable", "known", "unreadable", "new", "new", "new", "known", "unreadable"]);
+    let reason = "table fills, row main/ETHUSDT/2/BUY: column price is invalid: `12x` cannot be read as a number";
+    assert_eq!(report.outcomes[1], Outcome::Unreadable { reason: reason.to_owned() });
+    assert_eq!((report.unreadable.len(), report.counts().unreadable), (2, 3));
+    let kept = store.fact_sources(&main_account(), FactKind::Fill, "ETHUSDT|BUY|4").await.unwrap();
+    assert_eq!(kept.len(), 2, "both payloads");
+    // Whoever goes by cursors asks again.
+    assert_eq!(store.cursors(&main_account()).await.unwrap(), []);
+    commit(&store, vec![]).await;
+    let sound = Batch { cursors: vec![cursor.clone()], ..batch(trades(9..10)) };
+    store.commit(sound).await.unwrap();
+    assert_eq!(store.cursors(&main_account()).await.unwrap(), [cursor]);
+
+    let filter: FillFilter = Scope::account(main_account()).into();
+    for request in [PageRequest::first(3), PageRequest::newest(3)] {
+        store.fills(&filter, &PageRequest { limit: 9, ..request.clone() }).await.unwrap_err();
+        let (mut request, mut sound, mut damaged) = (request.past_unreadable(), Vec::new(), Vec::new());
+        loop {
+            let page = store.fills(&filter, &request).await.unwrap();
+            sound.extend(page.items.iter().map(|fill| fill.fact.key.fill_id.to_string()));
+            damaged.extend(page.unreadable.into_iter().map(|row| (row.key, row.column)));
+            let Some(next) = page.next else { break };
+            request = request.after(next);
+        }
+        sound.sort();
+        damaged.sort();
+        assert_eq!(sound, ["1", "2", "3", "5", "6", "7", "9"]);
+        let expected = [("main/ETHUSDT/2/BUY", "price"), ("main/ETHUSDT/4/BUY", "qty")];
+        assert_eq!(damaged, expected.map(|(key, column)| (key.to_owned(), column)));
+    }
+    let found = store.integrity_check().await.unwrap();
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[2].starts_with("table income, row main/FUNDING_FEE/f/ETHUSDT/USDT: column amount"), "{found:?}");
+}
+
+/// A row of every kind of fact can be damaged, and each is found.
+#[tokio::test]
+async fn no_kind_of_fact_is_left_unread_by_the_check() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    store.create_account(new_account("main")).await.unwrap();
+    let statements: Vec<_> = one_of_each().into_iter().map(rest).collect();
+    let kinds: std::collections::BTreeSet<_> = statements.iter().map(|it| it.fact.kind().as_str()).collect();
+    assert_eq!(kinds.len(), FactKind::ALL.len());
+    commit(&store, statements).await;
+    assert_eq!(store.integrity_check().await.unwrap(), Vec::<String>::new());
+    let tables = [
+        "instruments",
+        "engine_signals",
+        "order_intents",
+        "orders",
+        "fills",
+        "cancels",
+        "income",
+        "position_snapshots",
+        "balance_snapshots",
+        "price_snapshots",
+        "anchors",
+        "position_modes",
+    ];
+    for table in tables {
+        execute(&folder.book(), &format!("UPDATE {table} SET source = 'nobody'"));
+    }
+    let found = store.integrity_check().await.unwrap();
+    for table in tables {
+        assert!(found.iter().any(|it| it.starts_with(&format!("table {table}, row main/"))), "{table}: {found:?}");
     }
 }
 

@@ -7,7 +7,7 @@ mod stated;
 
 use exchange_client::VenueFacts;
 use ledger_core::AccountId;
-use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Store};
+use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Store, StoreError};
 
 use super::{
     BOOK_PAGE_ROWS, Check, CheckName, Extent, Tally, Verification, check_executed, check_footing, check_income,
@@ -44,42 +44,67 @@ pub async fn verify_book(
     whole: &WholeBook<'_>,
     progress: &mut dyn FnMut(CheckName),
 ) -> Result<Vec<Check>, ReconcileError> {
-    let WholeBook { account, store, book, venue, .. } = *whole;
+    let WholeBook { account, store, venue, .. } = *whole;
     let on_record = on_record(store, account).await?;
     let extent = Extent::Book { on_record: &on_record, venue };
     let mut verification = Verification::default();
     for name in CheckName::ALL {
         progress(*name);
-        let check = match name {
-            CheckName::Schema => stated::schema(store).await?,
-            CheckName::DerivedRows => derived::derived(store, account).await?,
-            CheckName::Recomputation => derived::recomputation(store, whole.scratch, account).await?,
-            CheckName::Conservation => derived::conservation(store, account).await?,
-            CheckName::SourcesAgree => stated::sources_agree(&on_record),
-            CheckName::PositionMode => stated::position_mode(store, account, &on_record).await?,
-            CheckName::ForeignFacts => stated::foreign(store, account).await?,
-            CheckName::Quantity => quantity(store, account, &on_record).await?,
-            CheckName::AverageEntry => average_entry(whole, &on_record).await?,
-            CheckName::ExecutedQuantity => {
-                check_executed(extent, book, account, &mut verification).await?;
-                continue;
+        match check(*name, whole, extent, &mut verification).await {
+            Ok(Some(check)) => verification.checks.push(check),
+            Ok(None) => {}
+            // The other checks go on. Where it is a fact, the check of the file has failed of it already.
+            Err(ReconcileError::Store { source: StoreError::CorruptRow { row }, .. }) => {
+                let is_told = verification.checks.iter().any(|made| made.name == CheckName::Schema && made.failed());
+                verification.checks.push(if is_told {
+                    Check::not_checkable(*name, format!("a row cannot be read: {row}"))
+                } else {
+                    let advice = "`fillbook rebuild` recomputes what is derived";
+                    Check::fail(*name, format!("a row cannot be read: {row}; {advice}"))
+                });
             }
-            CheckName::RealizedPnl => {
-                check_realized(extent, book, account, &mut verification).await?;
-                continue;
-            }
-            CheckName::IncomeHasFills => {
-                check_income(extent, book, account, &mut verification).await?;
-                continue;
-            }
-            CheckName::Footing => {
-                check_footing(extent, book, account, &mut verification).await?;
-                continue;
-            }
-        };
-        verification.checks.push(check);
+            Err(error) => return Err(error),
+        }
     }
     Ok(verification.checks)
+}
+
+/// Makes one check; `None` if it is among those of `verification` already.
+async fn check(
+    name: CheckName,
+    whole: &WholeBook<'_>,
+    extent: Extent<'_>,
+    verification: &mut Verification,
+) -> Result<Option<Check>, ReconcileError> {
+    let WholeBook { account, store, book, .. } = *whole;
+    let Extent::Book { on_record, .. } = extent else { return Ok(None) };
+    Ok(Some(match name {
+        CheckName::Schema => stated::schema(store).await?,
+        CheckName::DerivedRows => derived::derived(store, account).await?,
+        CheckName::Recomputation => derived::recomputation(store, whole.scratch, account).await?,
+        CheckName::Conservation => derived::conservation(store, account).await?,
+        CheckName::SourcesAgree => stated::sources_agree(on_record),
+        CheckName::PositionMode => stated::position_mode(store, account, on_record).await?,
+        CheckName::ForeignFacts => stated::foreign(store, account).await?,
+        CheckName::Quantity => quantity(store, account, on_record).await?,
+        CheckName::AverageEntry => average_entry(whole, on_record).await?,
+        CheckName::ExecutedQuantity => {
+            check_executed(extent, book, account, verification).await?;
+            return Ok(None);
+        }
+        CheckName::RealizedPnl => {
+            check_realized(extent, book, account, verification).await?;
+            return Ok(None);
+        }
+        CheckName::IncomeHasFills => {
+            check_income(extent, book, account, verification).await?;
+            return Ok(None);
+        }
+        CheckName::Footing => {
+            check_footing(extent, book, account, verification).await?;
+            return Ok(None);
+        }
+    }))
 }
 
 async fn on_record(store: &dyn Store, account: &AccountId) -> Result<Vec<Discrepancy>, ReconcileError> {
