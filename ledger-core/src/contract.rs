@@ -9,10 +9,11 @@ use crate::source::Side;
 
 /// What position math needs to know of an instrument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(from = "Terms", into = "Terms"))]
 pub struct Contract {
     kind: ContractKind,
     multiplier: Quantity,
+    is_plain: bool,
 }
 
 impl Contract {
@@ -29,7 +30,11 @@ impl Contract {
     /// Whether a unit of quantity is one unit of a linear contract: whether its value is quantity x price.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.kind == ContractKind::Linear && self.multiplier.get() == Decimal::ONE
+        self.is_plain
+    }
+
+    fn new(kind: ContractKind, multiplier: Quantity) -> Self {
+        Self { kind, multiplier, is_plain: kind == ContractKind::Linear && multiplier.get() == Decimal::ONE }
     }
 
     /// The unsigned value of `qty` at `price` in the settle asset.
@@ -85,20 +90,22 @@ impl Contract {
     /// # Errors
     /// [`MathError::DivisionByZero`] for a quantity or inverse cost of zero; [`MathError::Overflow`].
     pub fn average_price(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
-        if let Some(price) = self.plain_average(qty, cost, scale) {
-            return Decimal::new(price, scale);
+        match narrow(qty.mantissa()).and_then(|units| self.plain_average(units, qty.scale(), cost, scale)) {
+            Some(price) => Decimal::new(price, scale),
+            None => self.average_of_any(qty, cost, scale),
         }
-        self.average_of_any(qty, cost, scale)
     }
 
-    /// The average price in units of 10^-`scale` where everything fits a register: one division, of the amount as it is.
-    #[inline]
-    fn plain_average(self, qty: Decimal, cost: Value, scale: u8) -> Option<i128> {
+    /// The average price of `units` x 10^-`decimals` in units of 10^-`scale` where everything fits a register: one division,
+    /// of the amounts as they are.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the answer would pass through memory, at the price of the division")]
+    pub(crate) fn plain_average(self, units: i64, decimals: u8, cost: Value, scale: u8) -> Option<i128> {
         if !self.is_plain() || scale > SCALE_MAX {
             return None;
         }
-        let (units, cost) = (narrow(qty.mantissa())?.checked_abs()?, cost.0.checked_abs()?);
-        let decimals = qty.scale() + scale;
+        let (units, cost) = (units.checked_abs()?, cost.0.checked_abs()?);
+        let decimals = decimals + scale;
         match SCALE_MAX.checked_sub(decimals) {
             Some(shift) => mul_div_round_narrow(cost, 1, units.checked_mul(pow10_narrow(shift)?)?),
             None => mul_div_round_narrow(cost, pow10_narrow(decimals - SCALE_MAX)?, units),
@@ -106,7 +113,7 @@ impl Contract {
     }
 
     #[cold]
-    fn average_of_any(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
+    pub(crate) fn average_of_any(self, qty: Decimal, cost: Value, scale: u8) -> Result<Decimal, MathError> {
         let size = qty.abs().checked_mul(self.multiplier.get())?;
         let cost = cost.to_decimal()?.abs();
         match self.kind {
@@ -118,7 +125,29 @@ impl Contract {
 
 impl From<&Instrument> for Contract {
     fn from(instrument: &Instrument) -> Self {
-        Self { kind: instrument.kind, multiplier: instrument.multiplier }
+        Self::new(instrument.kind, instrument.multiplier)
+    }
+}
+
+/// A contract as it is stored.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Terms {
+    kind: ContractKind,
+    multiplier: Quantity,
+}
+
+#[cfg(feature = "serde")]
+impl From<Terms> for Contract {
+    fn from(Terms { kind, multiplier }: Terms) -> Self {
+        Self::new(kind, multiplier)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<Contract> for Terms {
+    fn from(Contract { kind, multiplier, .. }: Contract) -> Self {
+        Self { kind, multiplier }
     }
 }
 

@@ -38,7 +38,7 @@ pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
 pub use order::{Cancel, Execution, ExitReason, Order, OrderClass, OrderKey, OrderTerms};
 pub use order_intent::{IntentOutcome, IntentRole, OrderIntent};
 pub use order_status::OrderStatus;
-pub use position::{Applied, Change, Position};
+pub use position::{Applied, Change, Cycle, Holding, Position, Trade, Turnover};
 pub use position_mode::{Span, first_difference, one_way_spans};
 pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};

@@ -261,12 +261,27 @@ pub(crate) struct AssetTallies {
 
 impl AssetTallies {
     /// Adds an amount.
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "a fill has one, and nearly always in the same asset")]
+    #[inline]
     pub(crate) fn add(&mut self, asset: &Asset, amount: Value, certainty: Certainty) -> Result<(), MathError> {
         match &mut self.first {
             Some((first, tally)) if first == asset => tally.add(amount, certainty),
             _ => self.of(asset).add(amount, certainty),
+        }
+    }
+
+    /// Whether `asset` is the first one.
+    #[inline]
+    pub(crate) fn is_first(&self, asset: &Asset) -> bool {
+        self.first.as_ref().is_some_and(|(first, _)| first == asset)
+    }
+
+    /// Adds an amount that is known, of an asset of which it is known whether it [is the first](Self::is_first).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a part of what every fill needs, and smaller than a call")]
+    pub(crate) fn add_known(&mut self, is_first: bool, asset: &Asset, amount: Value) -> Result<(), MathError> {
+        match &mut self.first {
+            Some((_, tally)) if is_first => tally.add(amount, Certainty::Known),
+            _ => self.of(asset).add(amount, Certainty::Known),
         }
     }
 

@@ -3,13 +3,13 @@
 use std::error::Error;
 
 use barter_execution::order::id::{OrderId as PeerOrderId, StrategyId};
-use barter_execution::trade::{AssetFees, Trade, TradeId};
+use barter_execution::trade::{AssetFees, Trade as PeerTrade, TradeId};
 use barter_instrument::Side as PeerSide;
 use barter_instrument::asset::QuoteAsset;
 use barter_instrument::instrument::InstrumentIndex;
 use ledger_core::{
     Asset, Contract, Decimal, EventTime, Fee, Fill, FillId, FillKey, Instrument, OrderId, Position, PositionSide,
-    Price, Quantity, Side, Symbol, TimestampMs,
+    Price, Quantity, Side, Symbol, TimestampMs, Trade,
 };
 use rust_decimal::Decimal as PeerDecimal;
 
@@ -60,12 +60,13 @@ pub fn instrument() -> Result<Instrument, Box<dyn Error>> {
 
 /// A bot's life: entries, averaging down, partial exits, closes, and a flip now and then, while the price walks. The
 /// exchange states what each fill realized as Binance does: from an average entry rounded at a thousandth of the price step,
-/// at 8 decimals. One fee in fifty is paid in another asset.
+/// at 8 decimals. Now and then, for some hundred fills, fees are paid in another asset, until there is none left of it.
 pub fn generate(count: usize) -> Result<Vec<Raw>, Box<dyn Error>> {
     let mut random = Random(42);
     let contract = Contract::from(&instrument()?);
     let mut position = Position::FLAT;
     let (mut open, mut price, mut at_ms) = (0_i64, 6_000_000_i64, 1_700_000_000_000_i64);
+    let mut discount = false;
     (0..count)
         .map(|_| {
             price = (price + random.below(4_001) - 2_000).clamp(3_000_000, 9_000_000);
@@ -85,13 +86,14 @@ pub fn generate(count: usize) -> Result<Vec<Raw>, Box<dyn Error>> {
             let entry = position.average_entry(contract, 5)?.unwrap_or_default();
             let apart = Decimal::new(price.into(), 2)?.checked_sub(entry)?;
             let gain = apart.checked_mul(Decimal::new((closed * open.signum()).into(), 3)?)?.round(8);
+            discount = if discount { random.below(300) != 0 } else { random.below(3_000) == 0 };
             let mut raw = Raw {
                 buy: signed > 0,
                 qty: signed.abs(),
                 price,
                 // 0.04 % of the notional, cut to six decimals.
                 fee: signed.abs() * price / 10 * 4 / 10_000,
-                discount: random.below(50) == 0,
+                discount,
                 profit: i64::try_from(gain.mantissa_at(8)?)?,
                 at_ms,
             };
@@ -132,12 +134,27 @@ pub fn fills(raw: &[Raw], first: usize, stating: bool) -> Result<Vec<Fill>, Box<
         .collect()
 }
 
+/// Ours for a holding. It knows fees in one asset only, so those in another one are left out.
+pub fn trades(raw: &[Raw]) -> Result<Vec<Trade>, Box<dyn Error>> {
+    raw.iter()
+        .map(|raw| {
+            Ok(Trade {
+                side: raw.side(),
+                qty: raw.qty()?,
+                price: raw.price()?,
+                fee: Decimal::new(if raw.discount { 0 } else { raw.fee.into() }, 6)?,
+                at: TimestampMs::new(raw.at_ms)?,
+            })
+        })
+        .collect()
+}
+
 /// Barter's. It knows fees in the quote asset only, so those in another one are left out.
-pub fn trades(raw: &[Raw], first: usize) -> Vec<Trade<QuoteAsset, InstrumentIndex>> {
+pub fn peer_trades(raw: &[Raw], first: usize) -> Vec<PeerTrade<QuoteAsset, InstrumentIndex>> {
     raw.iter()
         .enumerate()
         .map(|(number, raw)| (first + number, raw))
-        .map(|(number, raw)| Trade {
+        .map(|(number, raw)| PeerTrade {
             id: TradeId::new((4_000_000_000 + number as i64).to_string()),
             order_id: PeerOrderId::new((90_000_000_000 + number / 2).to_string()),
             instrument: InstrumentIndex(0),

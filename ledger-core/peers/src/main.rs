@@ -8,19 +8,20 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
-use ledger_core::Decimal;
+use ledger_core::{Decimal, Side};
 use rust_decimal::Decimal as PeerDecimal;
 
-use crate::input::{Raw, fills, generate, trades};
-use crate::rows::{Bare, Peer, Whole};
+use crate::input::{Raw, fills, generate, peer_trades, trades};
+use crate::rows::{Bare, Held, Peer, Whole};
 
 const FILLS: usize = 1_000_000;
 
 /// Fills are made a page at a time, as a store hands them out: what is measured is the fold, not main memory.
 const PAGE: usize = 500;
 
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "position and fees",
+    "holding, with barter's record of each closed position",
     "symbol fold",
     "  barter's record of each closed position read off it",
     "  fills without the exchange's profit",
@@ -31,6 +32,7 @@ const NAMES: [&str; 6] = [
 /// What one round of all rows ends with.
 struct Round {
     bare: Bare,
+    held: Held,
     whole: Whole,
     read: Whole,
     silent: Whole,
@@ -42,6 +44,7 @@ impl Round {
     fn new() -> Result<Self, Box<dyn Error>> {
         Ok(Self {
             bare: Bare::new()?,
+            held: Held::new()?,
             whole: Whole::new()?,
             read: Whole::new()?,
             silent: Whole::new()?,
@@ -51,10 +54,13 @@ impl Round {
     }
 
     /// Nanoseconds that each row takes for a page.
-    fn page(&mut self, raw: &[Raw], first: usize) -> Result<[u64; 6], Box<dyn Error>> {
-        let (ours, silent, theirs) = (fills(raw, first, true)?, fills(raw, first, false)?, trades(raw, first));
+    fn page(&mut self, raw: &[Raw], first: usize) -> Result<[u64; 7], Box<dyn Error>> {
+        let (ours, silent) = (fills(raw, first, true)?, fills(raw, first, false)?);
+        let (plain, theirs) = (trades(raw)?, peer_trades(raw, first));
         // Each starts with its page read once, so that none pays for the memory of another.
         let bare = timed(|| self.bare.take(black_box(&ours)))?;
+        black_box(plain.iter().filter(|trade| trade.side == Side::Buy).count());
+        let held = timed(|| self.held.take(black_box(&plain)))?;
         let whole = timed(|| self.whole.take(black_box(&ours)))?;
         let read = timed(|| self.read.take_and_read(black_box(&ours)))?;
         let recorded = timed(|| self.recorded.take_and_record(black_box(&ours)))?;
@@ -65,13 +71,17 @@ impl Round {
             self.peer.take(black_box(&theirs));
             Ok(())
         })?;
-        Ok([bare, whole, read, silent, recorded, peer])
+        Ok([bare, held, whole, read, silent, recorded, peer])
     }
 
     /// What all rows agree on: round trips, what was realized less the fees in the settle asset, and by how much barter's differs.
     fn agreed(&self) -> Result<(u64, Decimal, Decimal), Box<dyn Error>> {
         let position = self.bare.realized.checked_sub(self.bare.fees)?.to_decimal()?;
         let closed = self.whole.closed;
+        let (held, ended) = (self.held.realized_less_fees()?, self.held.closed);
+        if held != position || ended != closed {
+            return Err(format!("holding: {held} and {ended} instead of {position} and {closed} round trips").into());
+        }
         for (name, row) in
             [("fold", &self.whole), ("read", &self.read), ("silent", &self.silent), ("recorded", &self.recorded)]
         {
@@ -87,7 +97,7 @@ impl Round {
         if self.peer.closed != closed {
             return Err(format!("{closed} round trips here, {} there", self.peer.closed).into());
         }
-        if self.read.sum != self.recorded.sum {
+        if self.read.sum != self.recorded.sum || self.held.sum != self.recorded.sum {
             return Err("what is read off a closed round trip is not its record".into());
         }
         // Barter rounds its average entry at 28 significant digits: some 10^-22 a fill on profits up to 10^6.

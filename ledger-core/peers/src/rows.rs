@@ -4,11 +4,12 @@ use std::error::Error;
 use std::hint::black_box;
 
 use barter::engine::state::position::PositionManager;
-use barter_execution::trade::Trade;
+use barter_execution::trade::Trade as PeerTrade;
 use barter_instrument::asset::QuoteAsset;
 use barter_instrument::instrument::InstrumentIndex;
 use ledger_core::{
-    Anchor, Contract, Decimal, Fill, FoldEvent, Label, Position, PositionSide, SymbolFold, TimestampMs, Value,
+    Anchor, Contract, Decimal, Fill, FoldEvent, Holding, Label, Position, PositionSide, SymbolFold, TimestampMs, Trade,
+    Value,
 };
 use rust_decimal::Decimal as PeerDecimal;
 
@@ -41,6 +42,61 @@ impl Bare {
         }
         Ok(())
     }
+}
+
+/// What barter's manager does: one position, and a record of each that is closed.
+pub struct Held {
+    contract: Contract,
+    holding: Holding,
+    realized: Value,
+    fees: Value,
+    pub closed: u64,
+    pub sum: i128,
+}
+
+impl Held {
+    pub fn new() -> Result<Self, Box<dyn Error>> {
+        let contract = Contract::from(&instrument()?);
+        Ok(Self {
+            contract,
+            holding: Holding::flat(contract),
+            realized: Value::ZERO,
+            fees: Value::ZERO,
+            closed: 0,
+            sum: 0,
+        })
+    }
+
+    #[inline(never)]
+    pub fn take(&mut self, trades: &[Trade]) -> Result<(), Box<dyn Error>> {
+        for trade in trades {
+            if let Some(closed) = black_box(self.holding.apply(*trade)?) {
+                let entry = black_box(closed.turnover.entry_price_avg(self.contract, 12)?);
+                let qty_max = black_box(closed.turnover.qty_max()?);
+                self.closed += 1;
+                self.realized = self.realized.checked_add(closed.realized)?;
+                self.fees = self.fees.checked_add(closed.fees_entry)?.checked_add(closed.fees_exit)?;
+                note(&mut self.sum, entry, qty_max)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn realized_less_fees(&self) -> Result<Decimal, Box<dyn Error>> {
+        let mut total = self.realized.checked_sub(self.fees)?;
+        if let Some(open) = self.holding.cycle() {
+            total = total.checked_add(open.realized)?.checked_sub(open.fees_entry)?.checked_sub(open.fees_exit)?;
+        }
+        Ok(total.to_decimal()?)
+    }
+}
+
+/// Adds up what records say, to compare them by.
+#[inline]
+fn note(sum: &mut i128, entry: Option<Decimal>, qty_max: Decimal) -> Result<(), Box<dyn Error>> {
+    let entry = entry.ok_or("no average entry")?;
+    *sum = sum.wrapping_add(entry.mantissa()).wrapping_add(qty_max.mantissa());
+    Ok(())
 }
 
 /// The whole fold: positions, round trips, fees per asset, certainty.
@@ -109,7 +165,7 @@ impl Whole {
                 for fee in closed.fees() {
                     black_box((fee.0, fee.1.known()));
                 }
-                self.note(entry, qty_max)?;
+                note(&mut self.sum, entry, qty_max)?;
             }
         }
         Ok(())
@@ -126,16 +182,9 @@ impl Whole {
             if let Some(closed) = black_box(step.closed()) {
                 self.closed += 1;
                 let record = black_box(closed.record()?);
-                self.note(record.entry_price_avg, record.qty_max)?;
+                note(&mut self.sum, record.entry_price_avg, record.qty_max)?;
             }
         }
-        Ok(())
-    }
-
-    #[inline]
-    fn note(&mut self, entry: Option<Decimal>, qty_max: Decimal) -> Result<(), Box<dyn Error>> {
-        let entry = entry.ok_or("no average entry")?.mantissa_at(12)?;
-        self.sum = self.sum.wrapping_add(entry).wrapping_add(qty_max.mantissa_at(12)?);
         Ok(())
     }
 }
@@ -150,7 +199,7 @@ pub struct Peer {
 
 impl Peer {
     #[inline(never)]
-    pub fn take(&mut self, trades: &[Trade<QuoteAsset, InstrumentIndex>]) {
+    pub fn take(&mut self, trades: &[PeerTrade<QuoteAsset, InstrumentIndex>]) {
         for trade in trades {
             if let Some(exited) = black_box(self.manager.update_from_trade(trade)) {
                 self.realized += exited.pnl_realised;

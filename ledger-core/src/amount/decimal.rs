@@ -42,6 +42,7 @@ impl Decimal {
     /// # Errors
     /// [`MathError::LostDigits`] when more than [`SCALE_MAX`] digits after the point remain once trailing zeros are
     /// dropped; [`MathError::Overflow`] for `i128::MIN`, which has no negation.
+    #[inline]
     pub fn new(mantissa: i128, scale: u8) -> Result<Self, MathError> {
         if mantissa == i128::MIN {
             return Err(MathError::Overflow);

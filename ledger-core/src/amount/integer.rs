@@ -18,7 +18,7 @@ const POW10: [i128; 39] = {
 };
 
 /// The powers of ten that one register holds, and nothing at all other exponents: so that looking one up needs no bounds.
-static POW10_SMALL: [i64; 256] = {
+const POW10_SMALL: [i64; 256] = {
     let mut table = [0_i64; 256];
     table[0] = 1;
     let mut i = 1;
@@ -213,10 +213,11 @@ macro_rules! power_of_ten {
             /// Drops as many zeros, if there are.
             #[inline]
             fn drop(&self, number: &mut $number, scale: &mut u8) -> bool {
+                if *scale < self.exponent {
+                    return false;
+                }
                 let multiple = number.wrapping_mul(self.inverse);
-                let drops = *scale >= self.exponent
-                    && number.trailing_zeros() >= u32::from(self.exponent)
-                    && multiple <= self.multiple_max;
+                let drops = number.trailing_zeros() >= u32::from(self.exponent) && multiple <= self.multiple_max;
                 if drops {
                     (*number, *scale) = (multiple >> self.exponent, *scale - self.exponent);
                 }
@@ -230,12 +231,22 @@ power_of_ten!(narrow_power, u64);
 power_of_ten!(wide_power, u128);
 
 /// Drops trailing zeros, in blocks: a value at scale 18 has a dozen of them.
-pub(super) fn trim(mantissa: i128, mut scale: u8) -> (i128, u8) {
-    const EIGHT: PowerOfTen<u128> = wide_power(8);
-    const ONE: PowerOfTen<u128> = wide_power(1);
+#[inline]
+pub(super) fn trim(mantissa: i128, scale: u8) -> (i128, u8) {
     if mantissa == 0 {
         return (0, 0);
     }
+    let Ok(small) = u64::try_from(mantissa.unsigned_abs()) else {
+        return trim_wide(mantissa, scale);
+    };
+    let (small, scale) = trim_small(small, scale);
+    (if mantissa < 0 { -i128::from(small) } else { i128::from(small) }, scale)
+}
+
+#[inline(never)]
+fn trim_wide(mantissa: i128, mut scale: u8) -> (i128, u8) {
+    const EIGHT: PowerOfTen<u128> = wide_power(8);
+    const ONE: PowerOfTen<u128> = wide_power(1);
     let mut wide = mantissa.unsigned_abs();
     let small = loop {
         if let Ok(small) = u64::try_from(wide) {
@@ -249,12 +260,12 @@ pub(super) fn trim(mantissa: i128, mut scale: u8) -> (i128, u8) {
     (if mantissa < 0 { -i128::from(small) } else { i128::from(small) }, scale)
 }
 
-#[inline]
+/// No branch depends on the number: how many zeros the next one has cannot be foretold.
+#[inline(never)]
 fn trim_small(mut small: u64, mut scale: u8) -> (u64, u8) {
-    const BLOCKS: [PowerOfTen<u64>; 4] = [narrow_power(8), narrow_power(4), narrow_power(2), narrow_power(1)];
-    let [eight, smaller @ ..] = &BLOCKS;
-    while eight.drop(&mut small, &mut scale) {}
-    for block in smaller {
+    const BLOCKS: [PowerOfTen<u64>; 5] =
+        [narrow_power(16), narrow_power(8), narrow_power(4), narrow_power(2), narrow_power(1)];
+    for block in &BLOCKS {
         block.drop(&mut small, &mut scale);
     }
     (small, scale)

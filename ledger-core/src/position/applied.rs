@@ -3,7 +3,10 @@
 use crate::amount::{Decimal, MathError, Value, mul_div_round};
 
 /// What a fill did to a position.
+// As wide as half a register, and `Applied::scale` as well: an answer that ends in two bytes is copied in pieces that overlap,
+// for which the processor waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Change {
     /// Opened it or made it larger.
     Increase,
@@ -39,7 +42,7 @@ pub struct Applied {
     pub opened_cost: Value,
     pub(super) closed_qty: i128,
     pub(super) qty: i128,
-    pub(super) scale: u8,
+    pub(super) scale: u32,
 }
 
 impl Applied {
@@ -53,7 +56,7 @@ impl Applied {
             opened_cost: part.cost,
             closed_qty: 0,
             qty: part.units,
-            scale,
+            scale: scale.into(),
         }
     }
 
@@ -69,7 +72,7 @@ impl Applied {
     /// Never in practice: it is at most the fill's quantity.
     #[inline]
     pub fn closed_qty(&self) -> Result<Decimal, MathError> {
-        Decimal::new(self.closed_qty, self.scale)
+        Decimal::new(self.closed_qty, self.digits())
     }
 
     /// How much was opened, unsigned.
@@ -78,7 +81,13 @@ impl Applied {
     /// Never in practice: it is at most the fill's quantity.
     #[inline]
     pub fn opened_qty(&self) -> Result<Decimal, MathError> {
-        Decimal::new(self.qty - self.closed_qty, self.scale)
+        Decimal::new(self.qty - self.closed_qty, self.digits())
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "it was a byte")]
+    fn digits(&self) -> u8 {
+        self.scale as u8
     }
 
     /// What was closed, in units of 10^-[`Applied::scale`].
@@ -96,7 +105,7 @@ impl Applied {
     /// The scale of the position it was applied to.
     #[inline]
     pub(crate) fn scale(&self) -> u8 {
-        self.scale
+        self.digits()
     }
 
     /// The cash that the closing part moved.

@@ -16,13 +16,18 @@
 //! 4. `a_flip_is_a_close_and_an_open`.
 
 mod applied;
+mod holding;
 mod plain;
+mod sizes;
 #[cfg(feature = "serde")]
 mod stored;
+mod turnover;
 
 pub(crate) use self::applied::Part;
 pub use self::applied::{Applied, Change};
+pub use self::holding::{Cycle, Holding, Trade};
 pub(crate) use self::plain::{PlainPart, plain_value};
+pub use self::turnover::Turnover;
 
 use crate::amount::{Decimal, MathError, Price, Quantity, Value, add_symmetric, mul_div_round, shift_left};
 use crate::contract::Contract;
@@ -140,10 +145,11 @@ impl Position {
     /// # Errors
     /// [`MathError`] when a result does not fit or a linear cost needs more than 18 decimals; the position is
     /// unchanged.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the answer would pass through memory, at the price of the arithmetic")]
     pub fn apply(&mut self, contract: Contract, side: Side, qty: Quantity, price: Price) -> Result<Applied, MathError> {
         if let Some(part) = self.plain_part(&contract, side, qty, price)
-            && let Some(applied) = self.apply_plain(&part)
+            && let Some(applied) = self.apply_plain(&part, |applied, _| applied)
         {
             return Ok(applied);
         }
@@ -201,7 +207,7 @@ impl Position {
         applied: &mut Applied,
     ) -> Result<(), MathError> {
         let &Part { units, cost, open } = part;
-        (applied.cash_flow, applied.qty, applied.scale) = (cost.negated(), units, self.scale);
+        (applied.cash_flow, applied.qty, applied.scale) = (cost.negated(), units, self.scale.into());
         if open != 0 && (open > 0) == (self.qty > 0) {
             let remaining = mul_div_round(self.cost_base, open, self.qty_base)?;
             let released = add_symmetric(remaining, -self.cost)?;

@@ -90,14 +90,19 @@ impl Position {
     /// What a fill realizes that leaves `remaining` of the open cost.
     #[inline]
     pub(crate) fn realized_by(&self, part: &PlainPart, remaining: Value) -> Option<Value> {
-        remaining.checked_sub(Value(self.cost)).ok()?.checked_sub(part.cost).ok()
+        remaining.checked_sub(Value(self.cost).checked_add(part.cost).ok()?).ok()
     }
 
-    /// Applies a fill that is no flip; `None`, with nothing changed, where anything does not fit.
-    #[inline]
-    pub(super) fn apply_plain(&mut self, part: &PlainPart) -> Option<Applied> {
+    /// Applies a fill that is no flip, and then what `then` does with it; `None`, with nothing changed, where anything does not
+    /// fit. What follows from a fill depends on what it did, so it goes on here, instead of asking again.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a call would pass all of it through memory, at the price of the arithmetic"
+    )]
+    pub(super) fn apply_plain<T>(&mut self, part: &PlainPart, then: impl FnOnce(Applied, &Self) -> T) -> Option<T> {
         let &PlainPart { units, cost, held, open } = part;
-        let scale = self.scale;
+        let scale = self.scale.into();
         let applied = |change, realized, opened_cost, closed_qty| Applied {
             change,
             realized,
@@ -110,18 +115,18 @@ impl Position {
         match if held == 0 { Change::Increase } else { part.change() } {
             Change::Increase => {
                 self.replace_by(part, Value(self.cost).checked_add(cost).ok()?);
-                Some(applied(Change::Increase, Value::ZERO, cost, 0))
+                Some(then(applied(Change::Increase, Value::ZERO, cost, 0), self))
             }
             Change::Reduce => {
                 let remaining = self.remaining_cost(part)?;
                 let realized = self.realized_by(part, remaining)?;
                 (self.qty, self.cost) = (open.into(), remaining.0);
-                Some(applied(Change::Reduce, realized, Value::ZERO, units.into()))
+                Some(then(applied(Change::Reduce, realized, Value::ZERO, units.into()), self))
             }
             Change::Close => {
                 let realized = self.realized_by(part, Value::ZERO)?;
                 self.replace_by(part, Value::ZERO);
-                Some(applied(Change::Close, realized, Value::ZERO, units.into()))
+                Some(then(applied(Change::Close, realized, Value::ZERO, units.into()), self))
             }
             Change::Flip => None,
         }

@@ -70,7 +70,7 @@ impl<'a> ClosedTrip<'a> {
     /// Never in practice: it is the sum of fills' quantities.
     #[inline]
     pub fn qty_max(&self) -> Result<Decimal, MathError> {
-        self.ended.trip.sizes.max()
+        self.ended.trip.turnover.qty_max()
     }
 
     /// Realized profit before fees and funding, in the settle asset.

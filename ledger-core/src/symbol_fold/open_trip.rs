@@ -5,12 +5,11 @@ use crate::certainty::Certainty;
 use crate::contract::Contract;
 use crate::id::{EngineLabel, FillId};
 use crate::order::ExitReason;
-use crate::position::{Applied, Position};
+use crate::position::{Applied, Position, Turnover};
 use crate::round_trip::{AssetTallies, Direction, OrderContext, RoundTrip, Tally};
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
-use super::sizes::Sizes;
 use super::{AVERAGE_SCALE, SymbolFold, Trade};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +24,7 @@ pub(super) struct OpenTrip {
     pub(super) closed_at: Option<TimestampMs>,
     pub(super) opened_by: Option<FillId>,
     pub(super) closed_by: Option<FillId>,
-    pub(super) sizes: Sizes,
-    /// Costs, signed as in position math.
-    pub(super) entry_cost: Value,
-    pub(super) exit_cost: Value,
+    pub(super) turnover: Turnover,
     /// Whether the price of every exit is known.
     pub(super) exits_priced: bool,
     pub(super) realized: Tally,
@@ -45,8 +41,8 @@ pub(super) struct OpenTrip {
 }
 
 impl OpenTrip {
-    /// Begins another one in the place of one that is done with. Its fees are what they were: [begin](AssetTallies::begin)
-    /// or clear them.
+    /// Begins another one in the place of one that is done with. Its fees and what opened it are what they were: for the
+    /// caller to [begin](AssetTallies::begin) or clear, and to set.
     #[inline]
     pub(super) fn begin_again(&mut self, as_direction: Direction, as_basis: Certainty, at: TimestampMs, scale: u8) {
         // Every field is named, so that none of the old one stays.
@@ -56,11 +52,9 @@ impl OpenTrip {
             unseen,
             opened_at,
             closed_at,
-            opened_by,
+            opened_by: _,
             closed_by,
-            sizes,
-            entry_cost,
-            exit_cost,
+            turnover,
             exits_priced,
             realized,
             untold,
@@ -75,11 +69,9 @@ impl OpenTrip {
         } = self;
         (*direction, *basis, *unseen) = (as_direction, as_basis, false);
         (*opened_at, *closed_at) = (Some(at), None);
-        (*opened_by, *closed_by, *engine) = (None, None, None);
-        *sizes = Sizes::none(scale);
-        for sum in [entry_cost, exit_cost, untold, reported] {
-            *sum = Value::ZERO;
-        }
+        (*closed_by, *engine) = (None, None);
+        *turnover = Turnover::none(scale);
+        (*untold, *reported) = (Value::ZERO, Value::ZERO);
         (*exits_priced, *reported_by_all) = (true, true);
         *realized = Tally::default();
         funding.clear();
@@ -96,9 +88,7 @@ impl OpenTrip {
             closed_at: None,
             opened_by: None,
             closed_by: None,
-            sizes: Sizes::none(scale),
-            entry_cost: Value::ZERO,
-            exit_cost: Value::ZERO,
+            turnover: Turnover::none(scale),
             exits_priced: true,
             realized: Tally::default(),
             untold: Value::ZERO,
@@ -139,7 +129,7 @@ impl OpenTrip {
         if self.basis == Certainty::Unknown {
             return self.realized.sum();
         }
-        Ok(self.entry_cost.checked_add(self.exit_cost)?.checked_add(self.untold)?.negated())
+        Ok(self.turnover.cost()?.checked_add(self.untold)?.negated())
     }
 
     /// The average price of the entries; absent when unknown.
@@ -148,7 +138,7 @@ impl OpenTrip {
         if self.basis == Certainty::Unknown {
             return Ok(None);
         }
-        average(contract, self.sizes.entered()?, self.entry_cost)
+        self.turnover.entry_price_avg(contract, AVERAGE_SCALE)
     }
 
     /// The record, no surer than `beginning` is.
@@ -160,7 +150,7 @@ impl OpenTrip {
         beginning: Certainty,
     ) -> Result<RoundTrip, MathError> {
         let contract = fold.contract;
-        let (entry_qty, exit_qty) = (self.sizes.entered()?, self.sizes.left()?);
+        let (entry_qty, exit_qty) = (self.turnover.entry_qty()?, self.turnover.exit_qty()?);
         let gross = self.realized.total()?;
         let mut other_engines = self.other_engines.clone();
         other_engines.sort();
@@ -176,8 +166,12 @@ impl OpenTrip {
             entry_qty,
             entry_price_avg: self.entry_price_avg(contract)?,
             exit_qty,
-            exit_price_avg: if self.exits_priced { average(contract, exit_qty, self.exit_cost)? } else { None },
-            qty_max: self.sizes.max()?,
+            exit_price_avg: if self.exits_priced {
+                self.turnover.exit_price_avg(contract, AVERAGE_SCALE)?
+            } else {
+                None
+            },
+            qty_max: self.turnover.qty_max()?,
             settle_asset: fold.settle_asset.clone(),
             gross,
             exchange_realized_pnl: match (self.reported_by_all, exit_qty.is_zero()) {
@@ -221,8 +215,7 @@ impl OpenTrip {
         held: &Position,
     ) -> Result<(), MathError> {
         self.touch(trade);
-        self.sizes.enter(units, held.units(), held.scale())?;
-        self.entry_cost = self.entry_cost.checked_add(cost)?;
+        self.turnover.enter(units, held.units(), held.scale(), cost)?;
         self.basis = self.basis.max(trade.basis());
         Ok(())
     }
@@ -268,8 +261,7 @@ impl OpenTrip {
     #[inline]
     fn note_exit(&mut self, trade: &Trade<'_>, units: i128, scale: u8, cost: Value) -> Result<(), MathError> {
         self.touch(trade);
-        self.sizes.leave(units, scale)?;
-        self.exit_cost = self.exit_cost.checked_add(cost)?;
+        self.turnover.leave(units, scale, cost)?;
         self.exits_priced &= trade.price.is_some();
         match trade.reported {
             Some(reported) => self.reported = self.reported.checked_add(Value::from_decimal(*reported)?)?,
@@ -279,14 +271,6 @@ impl OpenTrip {
         self.exit_reason = trade.order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
         Ok(())
     }
-}
-
-#[inline]
-fn average(contract: Contract, qty: Decimal, cost: Value) -> Result<Option<Decimal>, MathError> {
-    if qty.is_zero() || cost.is_zero() {
-        return Ok(None);
-    }
-    contract.average_price(qty, cost, AVERAGE_SCALE).map(Some)
 }
 
 /// The price that stands in where none is known. Only the quantity matters then: the round trip's basis is unknown,

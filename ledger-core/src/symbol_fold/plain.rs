@@ -31,6 +31,8 @@ impl SymbolFold {
     ) -> Result<bool, MathError> {
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
         let Some(fee) = &fill.fee else { return Ok(false) };
+        // Looked at first: it is a call, across which few numbers have to be kept.
+        let is_first_asset = side.trip.as_deref().is_some_and(|trip| trip.fees.is_first(&fee.asset));
         let (Some(paid), Some(part)) =
             (plain_value(fee.amount), side.position.plain_part(&self.contract, fill.key.side, fill.qty, fill.price))
         else {
@@ -59,24 +61,32 @@ impl SymbolFold {
                 if !may_open(fill, position_side) {
                     return Ok(false);
                 }
-                trip.fees.add(&fee.asset, paid, Certainty::Known)?;
+                trip.fees.add_known(is_first_asset, &fee.asset, paid)?;
                 side.position.replace_by(&part, side.position.open_cost().checked_add(part.cost)?);
                 trip.enter_plain(&part, scale, order)?;
             }
             Change::Reduce => {
                 let Some(remaining) = side.position.remaining_cost(&part) else { return Ok(false) };
-                if !side.exit_plain(fill, order, &part, remaining, paid, tolerance, &mut self.done)? {
+                if !side.exit_plain(fill, order, &part, remaining, (is_first_asset, paid), tolerance, &mut self.done)? {
                     return Ok(false);
                 }
                 side.position.reduce_to(&part, remaining);
             }
             Change::Close => {
-                if !side.exit_plain(fill, order, &part, Value::ZERO, paid, tolerance, &mut self.done)? {
+                if !side.exit_plain(
+                    fill,
+                    order,
+                    &part,
+                    Value::ZERO,
+                    (is_first_asset, paid),
+                    tolerance,
+                    &mut self.done,
+                )? {
                     return Ok(false);
                 }
                 return self.close_plain(fill, &part, position_side);
             }
-            Change::Flip => return self.flip_plain(fill, order, &part, paid, position_side),
+            Change::Flip => return self.flip_plain(fill, order, paid, position_side),
         }
         side.count(fill);
         Ok(true)
@@ -102,16 +112,19 @@ impl SymbolFold {
         &mut self,
         fill: &Fill,
         order: Option<&OrderContext>,
-        part: &PlainPart,
         paid: Value,
         position_side: PositionSide,
     ) -> Result<bool, MathError> {
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
-        let Some((closing, opening)) = side.position.plain_flip(part, fill.price) else { return Ok(false) };
-        let Some(fee) = closing.share_of(paid, part) else { return Ok(false) };
+        // Measured again: handed over, it would have to be written to memory for every fill.
+        let Some(part) = side.position.plain_part(&self.contract, fill.key.side, fill.qty, fill.price) else {
+            return Ok(false);
+        };
+        let Some((closing, opening)) = side.position.plain_flip(&part, fill.price) else { return Ok(false) };
+        let Some(fee) = closing.share_of(paid, &part) else { return Ok(false) };
         let tolerance = Tolerance { contract: &self.contract, entry_rounding: &self.entry_rounding };
         if closes_only(fill, position_side)
-            || !side.exit_plain(fill, order, &closing, Value::ZERO, fee, tolerance, &mut self.done)?
+            || !side.exit_plain(fill, order, &closing, Value::ZERO, (false, fee), tolerance, &mut self.done)?
         {
             return Ok(false);
         }
@@ -157,7 +170,7 @@ impl SideFold {
         order: Option<&OrderContext>,
         part: &PlainPart,
         remaining: Value,
-        paid: Value,
+        (is_first_asset, paid): (bool, Value),
         tolerance: Tolerance<'_>,
         done: &mut Done,
     ) -> Result<bool, MathError> {
@@ -173,7 +186,7 @@ impl SideFold {
         } else {
             trip.reported_by_all = false;
         }
-        trip.fees.add(&fee.asset, paid, Certainty::Known)?;
+        trip.fees.add_known(is_first_asset, &fee.asset, paid)?;
         trip.realized.add(realized, Certainty::Known)?;
         trip.leave_plain(part, scale, order)?;
         done.realized = Some(realized);
@@ -197,8 +210,7 @@ impl OpenTrip {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a part of the one path")]
     fn enter_plain(&mut self, part: &PlainPart, scale: u8, order: Option<&OrderContext>) -> Result<(), MathError> {
-        self.sizes.enter(i128::from(part.units), i128::from(part.open.unsigned_abs()), scale)?;
-        self.entry_cost = self.entry_cost.checked_add(part.cost)?;
+        self.turnover.enter(part.units.into(), part.open.unsigned_abs().into(), scale, part.cost)?;
         self.note_order(order);
         self.fill_count += 1;
         Ok(())
@@ -207,8 +219,7 @@ impl OpenTrip {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a part of the one path")]
     fn leave_plain(&mut self, part: &PlainPart, scale: u8, order: Option<&OrderContext>) -> Result<(), MathError> {
-        self.sizes.leave(i128::from(part.units), scale)?;
-        self.exit_cost = self.exit_cost.checked_add(part.cost)?;
+        self.turnover.leave(part.units.into(), scale, part.cost)?;
         self.note_order(order);
         self.exit_reason = order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
         self.fill_count += 1;

@@ -201,7 +201,7 @@ impl SideFold {
         if reported.abs() <= tolerance {
             return None;
         }
-        Agreement::new(before, applied, tolerance, trip.sizes.max().ok()?).ok()
+        Agreement::new(before, applied, tolerance, trip.turnover.qty_max().ok()?).ok()
     }
 
     /// The exchange says that a trade realized something else than the book.

@@ -107,8 +107,8 @@ impl SymbolFold {
             let basis = if anchor.entry_price.is_some() { Certainty::Estimated } else { Certainty::Unknown };
             let mut trip = OpenTrip::new(direction, basis, anchor.at, side.position.scale());
             trip.opened_at = None;
-            trip.sizes.enter(side.position.units(), side.position.units(), side.position.scale())?;
-            trip.entry_cost = side.position.open_cost();
+            let (units, scale) = (side.position.units(), side.position.scale());
+            trip.turnover.enter(units, units, scale, side.position.open_cost())?;
             side.trip = Some(Box::new(trip));
         }
         ended.map_or(Ok(()), |trip| self.end(anchor.position_side, trip))

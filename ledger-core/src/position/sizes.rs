@@ -1,4 +1,4 @@
-//! Quantities of a round trip.
+//! Quantities of a [`Turnover`](super::Turnover).
 
 use crate::amount::{Decimal, MathError, add_symmetric, shift_left};
 
@@ -25,7 +25,8 @@ impl Sizes {
     }
 
     /// `qty` x 10^-`scale` went in, and `held` are open now.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a part of what every fill needs, and smaller than a call")]
     pub(super) fn enter(&mut self, qty: i128, held: i128, scale: u8) -> Result<(), MathError> {
         let (qty, held) =
             if scale == self.scale { (qty, held) } else { (self.align(qty, scale)?, self.align(held, scale)?) };
@@ -35,7 +36,8 @@ impl Sizes {
     }
 
     /// `qty` x 10^-`scale` came out.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a part of what every fill needs, and smaller than a call")]
     pub(super) fn leave(&mut self, qty: i128, scale: u8) -> Result<(), MathError> {
         let qty = if scale == self.scale { qty } else { self.align(qty, scale)? };
         self.left = add_symmetric(self.left, qty)?;
@@ -53,6 +55,18 @@ impl Sizes {
         shift_left(qty, self.scale - scale)
     }
 
+    /// What went in, in units of 10^-scale, and that scale.
+    #[inline]
+    pub(super) fn entered_units(&self) -> (i128, u8) {
+        (self.entered, self.scale)
+    }
+
+    /// What came out, in units of 10^-scale, and that scale.
+    #[inline]
+    pub(super) fn left_units(&self) -> (i128, u8) {
+        (self.left, self.scale)
+    }
+
     pub(super) fn entered(&self) -> Result<Decimal, MathError> {
         Decimal::new(self.entered, self.scale)
     }
@@ -61,6 +75,7 @@ impl Sizes {
         Decimal::new(self.left, self.scale)
     }
 
+    #[inline]
     pub(super) fn max(&self) -> Result<Decimal, MathError> {
         Decimal::new(self.max, self.scale)
     }
