@@ -250,6 +250,7 @@ mod tests {
             entry_price: None,
             derivation: Label::new("a new account").unwrap(),
             withdrawn: None,
+            known_before: None,
         }))
         .unwrap();
         fold
