@@ -33,7 +33,9 @@ pub use error::ReconcileError;
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
-pub use observation::{Asked, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
+pub use observation::{
+    Asked, Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk,
+};
 pub use observe::{ObserveOptions, observe};
 pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;

@@ -97,6 +97,17 @@ pub(crate) fn in_fold_order(rows: &BTreeMap<FillKey, Stated<Fill>>, window: Time
     fills
 }
 
+/// What the book has of a symbol's beginning: of the time before everything that the exchange remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Beginning {
+    /// What it knew of each position.
+    pub known: BTreeMap<PositionSide, KnownBefore>,
+    /// What the exchange said of the positions since, as far as it is on record, oldest first.
+    pub said: Vec<PositionSnapshot>,
+    /// What the fills before each stated position add up to, from the stated one before it on.
+    pub before_anchors: BTreeMap<(PositionSide, TimestampMs), Decimal>,
+}
+
 /// What was seen of a symbol that was looked at closely.
 #[derive(Debug)]
 pub struct SymbolObservation {
@@ -104,9 +115,8 @@ pub struct SymbolObservation {
     pub fills: Asked<FillWalk>,
     /// The book's fills of the same window, and those of other times that the exchange mentioned.
     pub book_fills: BTreeMap<FillKey, Sourced<Fill>>,
-    /// What the book has of the time before the window, of each position; told where the window begins as far back as the
-    /// exchange answers.
-    pub known_before: BTreeMap<PositionSide, KnownBefore>,
+    /// What the book has of the time before the window; told where that begins as far back as the exchange answers.
+    pub beginning: Beginning,
     /// Its positions, asked between two looks at the fills.
     pub positions: Asked<Answer<PositionSnapshot>>,
     /// Its conditional orders; asked for where something differs.

@@ -31,7 +31,9 @@ use ledger_store::{
 };
 use mockall::Sequence;
 
-use crate::observation::{BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
+use crate::observation::{
+    Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk,
+};
 use crate::{
     Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError, Recorder,
     Verdict, apply, verify,
@@ -218,7 +220,7 @@ fn half_known() -> Observation {
     let close = SymbolObservation {
         fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
         book_fills: [(first.fact.key.clone(), first)].into(),
-        known_before: BTreeMap::new(),
+        beginning: Beginning::default(),
         positions: Ok(answer(vec![held("0.05")])),
         conditional_orders: Some(Ok(walk(vec![]))),
         orders: vec![],
@@ -286,6 +288,7 @@ impl Mocks {
         mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
         mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
+        mocks.snapshots.expect_position_snapshots().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_anchors().returning(|_, _| Ok(page()));
         mocks.runs.expect_discrepancies().returning(|_, _| Ok(page()));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::TimeWindow;
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Income, IncomeKey, Instrument, KnownBefore, Order,
-    OrderKey, PositionSide, Side, Signal, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
+    AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderKey,
+    PositionSide, Side, Signal, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -21,9 +21,7 @@ use crate::observation::{BookView, Observation};
 use crate::plan::{is_concluded, is_restored_id};
 use crate::policy::Policy;
 
-const BOOK_PAGE_ROWS: u32 = 1_000;
-/// Fills before a stated position are read up to this many.
-const BEFORE_ANCHOR_MAX: u32 = 10_000;
+pub(super) const BOOK_PAGE_ROWS: u32 = 1_000;
 
 /// Reads all pages of a list.
 macro_rules! all_pages {
@@ -143,32 +141,6 @@ impl BookReader<'_> {
         self.read_signals(&mut view).await?;
         self.read_labelled(labels, &mut view).await?;
         Ok(view)
-    }
-
-    /// The fills before each stated position; of a history that is long by itself, nothing is said.
-    async fn read_before_anchors(&self, view: &mut BookView) -> Result<(), ReconcileError> {
-        let stated = view.anchors.iter().map(|anchor| &anchor.fact).filter(|anchor| anchor.withdrawn.is_none());
-        for anchor in stated {
-            let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
-            let filter = FillFilter::from(scope);
-            // Nothing follows from what it had when this was stated.
-            let count = self.book.fills.fill_count(&filter).await.doing("counting the fills")?;
-            let known_count = anchor.known_before.map_or(0, |known| known.fill_count);
-            if count == known_count || count > u64::from(BEFORE_ANCHOR_MAX) {
-                continue;
-            }
-            let page = self.book.fills.fills(&filter, &PageRequest::first(BEFORE_ANCHOR_MAX)).await;
-            let page = page.doing("reading the fills")?;
-            let of_side =
-                |fill: &Sourced<Fill>| fill.fact.position_side.unwrap_or(PositionSide::Net) == anchor.position_side;
-            let mut ours: Vec<_> = page.items.into_iter().filter(of_side).collect();
-            if page.next.is_some() || ours.is_empty() {
-                continue;
-            }
-            ours.sort_by_cached_key(|fill| fill.fact.fold_key());
-            view.before_anchors.insert((anchor.symbol.clone(), anchor.position_side, anchor.at), ours);
-        }
-        Ok(())
     }
 
     async fn has_bot(&self) -> Result<bool, ReconcileError> {
@@ -490,33 +462,6 @@ impl BookReader<'_> {
                 (None, None) => return Ok(None),
             }
         }
-    }
-
-    /// What the book has of a symbol before an instant: how many fills, and the last one of each position. A fill that
-    /// nothing places counts for all; where the last of a position lies far behind, it is taken for nearer than it is.
-    pub(super) async fn known_before(
-        &self,
-        symbol: &Symbol,
-        before: TimestampMs,
-    ) -> Result<BTreeMap<PositionSide, KnownBefore>, ReconcileError> {
-        let scope = Scope { until: Some(before), ..Scope::symbol(self.account.clone(), symbol.clone()) };
-        let filter = FillFilter::from(scope);
-        let page = self.book.fills.fills(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
-        let page = page.doing("reading the fills")?;
-        let read_count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
-        let fill_count = match page.next {
-            Some(_) => self.book.fills.fill_count(&filter).await.doing("counting the fills")?,
-            None => read_count,
-        };
-        let fills = || page.items.iter().map(|fill| &fill.fact);
-        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter();
-        let known = sides.filter_map(|side| {
-            let mut ours = fills().filter(|fill| fill.position_side.is_none_or(|of| of == side));
-            let unread = page.next.as_ref().and_then(|_| fills().next_back());
-            let until = ours.next().or(unread).map(|fill| fill.time.latest())?;
-            Some((side, KnownBefore { until, fill_count }))
-        });
-        Ok(known.collect())
     }
 
     /// Whether the book has any fill of a symbol.

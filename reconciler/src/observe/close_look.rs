@@ -16,7 +16,7 @@ use crate::discrepancy::Subject;
 use crate::entry::{reaches_opening, unsearched_difference};
 use crate::error::ReconcileError;
 use crate::evidence::searched;
-use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation, in_fold_order};
+use crate::observation::{Asked, Beginning, Continuity, FillWalk, Observation, SymbolObservation, in_fold_order};
 
 /// How often the fills are asked again when new ones keep coming in during the look.
 const ROUNDS_MAX: usize = 3;
@@ -62,12 +62,12 @@ impl CloseLook<'_> {
             Err(error) => (Err(error), self.positions().await),
         };
         let oldest = fills.as_ref().ok().filter(|walk| walk.reaches_oldest).map(|walk| walk.window.since());
-        let known_before = match oldest {
-            Some(since) => self.reader.known_before(self.symbol, since).await?,
-            None => BTreeMap::new(),
+        let beginning = match oldest {
+            Some(since) => self.reader.beginning(self.symbol, since, &seen.book.anchors).await?,
+            None => Beginning::default(),
         };
         let conditional_orders = Some(conditional);
-        Ok(SymbolObservation { fills, book_fills, known_before, positions, conditional_orders, orders })
+        Ok(SymbolObservation { fills, book_fills, beginning, positions, conditional_orders, orders })
     }
 
     fn span(&self, seen: &Observation, stream: &'static str, retention_ms: i64) -> Result<Span, ReconcileError> {

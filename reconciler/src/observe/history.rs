@@ -188,7 +188,7 @@ impl HistoryLook<'_> {
         Ok(SymbolObservation {
             fills,
             book_fills,
-            known_before: BTreeMap::new(),
+            beginning: crate::observation::Beginning::default(),
             positions: Err(of_the_past()),
             conditional_orders: None,
             orders: Vec::new(),

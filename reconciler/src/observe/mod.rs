@@ -8,6 +8,7 @@
 //! 4. `a_quiet_cycle_costs_the_same_for_any_number_of_symbols`.
 //! 5. `what_is_named_is_looked_at_closely`, and so is every contract of the book where a beginning is named.
 
+mod beginning;
 mod book_view;
 mod close_look;
 mod history;

@@ -9,6 +9,8 @@
 //! 2. `no_anchor_while_a_gap_can_still_be_fetched`.
 //! 3. `no_anchor_while_a_fill_may_lag`.
 //! 4. `nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up`.
+//! 5. `nothing_is_stated_against_what_fills_or_earlier_words_say`: a list from which a position is missing closes nothing.
+//! 6. `what_the_exchange_refutes_is_withdrawn`.
 
 use ledger_core::{
     Anchor, AnyFact, Decimal, KnownBefore, Label, MathError, PositionMode, PositionSide, Price, Side, Source,
@@ -17,12 +19,14 @@ use ledger_core::{
 use ledger_store::{CoverageSpan, NewRepair};
 use serde_json::json;
 
+use super::older_fills::withdraw_refuted;
 use super::{SymbolPlan, count};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{POSITION_KINDS, on_record};
-use crate::flow::Flow;
+use crate::flow::{Flow, Move};
 use crate::observation::{Continuity, FillWalk, Observation};
-use crate::observe::FILLS;
+use crate::observe::{FILLS, complete_up_to};
+use crate::wording::instant;
 
 /// The name of the quantity that an anchor would state, in a discrepancy's evidence.
 const HELD_BEFORE: &str = "held_before";
@@ -45,6 +49,10 @@ impl AnchorBasis<'_> {
     /// States what was held before the oldest fill that can be had, where that explains `finding`.
     pub(super) fn plan(&self, finding: &mut Finding, symbol_plan: &mut SymbolPlan) -> Result<(), MathError> {
         let Some(booked) = self.booked_before()? else { return Ok(()) };
+        if let Some(why) = self.contradiction(booked)? {
+            finding.evidence = format!("{}; {why}, so nothing is stated about what was held before", finding.evidence);
+            return Ok(());
+        }
         let begin = self.walk.window.since();
         let held = self.flow.before;
         let subject = Subject::Position(self.symbol.clone(), self.side);
@@ -70,7 +78,76 @@ impl AnchorBasis<'_> {
             finding.outlook = Outlook::VerifyLagging;
             return Ok(());
         }
-        self.state(booked, finding, symbol_plan)
+        match self.refuted(booked)? {
+            Some(anchor) => {
+                withdraw_refuted(anchor, held, symbol_plan);
+                Ok(())
+            }
+            None => self.state(booked, finding, symbol_plan),
+        }
+    }
+
+    /// What speaks against that something else was held in the beginning than the book has: then it is not what differs,
+    /// and what the exchange says of the position now may be wrong.
+    fn contradiction(&self, booked: Decimal) -> Result<Option<String>, MathError> {
+        let realizes = |step: &Move<'_>| step.fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
+        let moves = &self.flow.moves;
+        if let Some(step) = moves.iter().find(|step| realizes(step) && !step.closes()) {
+            return Ok(Some(format!(
+                "trade {} realized a profit, and by that nothing was there to close",
+                step.fill.key.fill_id
+            )));
+        }
+        // A position that no list has is flat; but not if that alone says that a fill closed what nobody has seen.
+        let first_flat = moves.iter().position(|step| step.after.is_zero() || step.opens());
+        let closing = moves.get(..=first_flat.unwrap_or(0)).unwrap_or_default();
+        let realized_nothing = |step: &Move<'_>| step.fill.exchange_realized_pnl.is_some_and(Decimal::is_zero);
+        let is_absent = moves.last().is_some_and(|last| last.after.is_zero());
+        if is_absent && !self.flow.before.is_zero() && closing.iter().all(realized_nothing) {
+            return Ok(Some("by that its fills closed something, and they realized nothing".to_owned()));
+        }
+        let (mut said_booked, mut said_held) = (None, None);
+        let close = self.observation.symbols.get(self.symbol);
+        let said = close.iter().flat_map(|close| &close.beginning.said);
+        for said in said.filter(|said| said.position_side == self.side && said.at >= self.reference()) {
+            let since =
+                moves.iter().filter(|step| step.fill.time.at >= self.reference() && step.fill.time.at <= said.at);
+            let begun = since.map(|step| step.fill.signed_qty()).try_fold(said.qty, Decimal::checked_sub)?;
+            if begun == booked {
+                said_booked = said_booked.or(Some(said.at));
+            } else if begun == self.held_at_reference() {
+                said_held = said_held.or(Some(said.at));
+            }
+        }
+        // Whichever it said first: a wrong answer is on record as well.
+        let is_confirmed = said_booked.filter(|booked| said_held.is_none_or(|held| *booked < held));
+        Ok(is_confirmed.map(|at| format!("at {} the exchange held what the book has", instant(at))))
+    }
+
+    /// The position that was stated last, where the exchange's word refutes it: all fills since are there, and without it
+    /// the book holds what the exchange holds.
+    fn refuted(&self, booked: Decimal) -> Result<Option<&Anchor>, MathError> {
+        let book = &self.observation.book;
+        let anchors = book.anchors.iter().map(|known| &known.fact).filter(|anchor| anchor.withdrawn.is_none());
+        let ours = anchors.filter(|anchor| anchor.symbol == *self.symbol && anchor.position_side == self.side);
+        let Some(last) = ours.clone().max_by_key(|anchor| anchor.at) else { return Ok(None) };
+        let begin = self.walk.window.since();
+        let is_complete =
+            last.at >= begin || complete_up_to(&book.coverage, FILLS, Some(self.symbol), last.at) >= begin;
+        let beginning = self.observation.symbols.get(self.symbol).map(|close| &close.beginning);
+        let before = beginning.and_then(|beginning| beginning.before_anchors.get(&(self.side, last.at)).copied());
+        let Some(before) = before.filter(|_| is_complete) else { return Ok(None) };
+        let earlier = ours.filter(|anchor| anchor.at < last.at).max_by_key(|anchor| anchor.at);
+        let before = before.checked_add(earlier.map_or(Decimal::ZERO, |earlier| earlier.qty))?;
+        let without = booked.checked_sub(last.qty)?.checked_add(before)?;
+        Ok((without == self.held_at_reference()).then_some(last))
+    }
+
+    /// What the exchange held where it is compared with the book.
+    fn held_at_reference(&self) -> Decimal {
+        let reference = self.reference();
+        let held = self.flow.moves.iter().find(|step| step.fill.time.at >= reference);
+        held.map_or_else(|| self.flow.moves.last().map_or(self.flow.before, |step| step.after), |step| step.before)
     }
 
     /// What the book held when the walk began, if that is not what the exchange held, and nothing earlier can be had.
@@ -83,10 +160,7 @@ impl AnchorBasis<'_> {
         if !walk.reaches_oldest || walk.continuity == Continuity::Apart || !is_derived || !is_placed {
             return Ok(None);
         }
-        let reference = self.reference();
-        let held = self.flow.moves.iter().find(|step| step.fill.time.at >= reference);
-        let held =
-            held.map_or_else(|| self.flow.moves.last().map_or(self.flow.before, |step| step.after), |step| step.before);
+        let (reference, held) = (self.reference(), self.held_at_reference());
         let mut booked = observation.book.qty(symbol, self.side);
         for known in close.book_fills.values().filter(|known| known.fact.time.at >= reference) {
             if known.fact.position_side.unwrap_or(PositionSide::Net) == self.side {
@@ -118,7 +192,7 @@ impl AnchorBasis<'_> {
     /// whole.
     fn known_before(&self) -> Option<KnownBefore> {
         let close = self.observation.symbols.get(self.symbol)?;
-        let known = close.known_before.get(&self.side).copied();
+        let known = close.beginning.known.get(&self.side).copied();
         let coverage = &self.observation.book.coverage;
         let covered = covered_before(coverage, self.symbol, self.walk.window.since());
         let until = known.map(|known| known.until).max(covered)?;

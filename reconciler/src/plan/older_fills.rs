@@ -23,6 +23,7 @@ use super::positions::beyond_range;
 use super::{Plan, SymbolPlan, count};
 use crate::flow::Flow;
 use crate::observation::Observation;
+use crate::wording::instant;
 
 pub(super) fn plan_older_fills(observation: &Observation, plan: &mut Plan) {
     for anchor in live(observation).filter(|anchor| observation.is_in_scope(&anchor.symbol)) {
@@ -86,6 +87,18 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
     withdraw(anchor, "moved in front of older fills", "move_stated_position", cause, Some(after), symbol_plan);
     symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(moved), source: Source::Repair, payload: None });
     Ok(())
+}
+
+/// Takes back what the exchange's word refutes: without it, the book holds what the exchange held at its first fill.
+pub(super) fn withdraw_refuted(anchor: &Anchor, held: Decimal, symbol_plan: &mut SymbolPlan) {
+    let cause = format!(
+        "{} {}: the exchange held {held} before its fills, so the {} that is stated at {} is withdrawn",
+        anchor.symbol,
+        anchor.position_side,
+        anchor.qty,
+        instant(anchor.at)
+    );
+    withdraw(anchor, "refuted by the exchange", "withdraw_stated_position", cause, None, symbol_plan);
 }
 
 fn price_json(anchor: &Anchor) -> Option<String> {

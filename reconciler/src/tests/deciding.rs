@@ -47,7 +47,7 @@ pub(super) fn close_look(fills: Vec<Fill>, book: Vec<Fill>, held_now: &str) -> S
     SymbolObservation {
         fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
         book_fills: book.into_iter().map(|fill| (fill.key.clone(), Sourced::new(fill, Source::Rest))).collect(),
-        known_before: BTreeMap::new(),
+        beginning: Beginning::default(),
         positions: Ok(answer(vec![held(held_now)])),
         conditional_orders: Some(Ok(walk(vec![]))),
         orders: vec![],

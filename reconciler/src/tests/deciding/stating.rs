@@ -56,7 +56,7 @@ fn an_anchor_says_what_the_book_knew_of_the_time_before() {
         let mut seen = beyond_memory();
         seen.book.coverage = coverage;
         let known = known.iter().map(|(side, ms, count)| (*side, KnownBefore { until: at(*ms), fill_count: *count }));
-        seen.symbols.get_mut(&btc()).unwrap().known_before = known.collect();
+        seen.symbols.get_mut(&btc()).unwrap().beginning.known = known.collect();
         let first = plan(&seen);
         remembering(&mut seen, &first);
         seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
@@ -103,4 +103,121 @@ fn what_an_order_executed_beyond_its_fills_needs_no_stated_position() {
     assert_eq!((states(Side::Buy, "4"), states(Side::Sell, "2")), (0, 0));
     // With another quantity something else is missing as well.
     assert_eq!((states(Side::Buy, "2"), states(Side::Sell, "4")), (1, 1));
+}
+
+/// The book has every fill, and the exchange says something else of the position: is anything stated?
+fn stated_of(fills: &[(Side, &str)], booked: &str, says: &str, said: &[(i64, &str)]) -> (Vec<Anchor>, String) {
+    let mut seen = quiet();
+    let mut fills: Vec<Fill> = (1..)
+        .zip(fills)
+        .map(|(id, (side, realized))| {
+            let mut fill = fill(id, "77", "1");
+            (fill.key.side, fill.exchange_realized_pnl) = (*side, Some(realized.parse().unwrap()));
+            fill.time = EventTime::ms(at(-500_000 + id));
+            fill
+        })
+        .collect();
+    fills.sort_by_key(|fill| fill.sequence);
+    let mut close = close_look(fills.clone(), fills, says);
+    if says == "0" {
+        close.positions = Ok(answer(vec![]));
+    }
+    let walk = close.fills.as_mut().unwrap();
+    (walk.reaches_oldest, walk.continuity) = (true, Continuity::First);
+    close.beginning.said = said.iter().map(|(ms, qty)| PositionSnapshot { at: at(*ms), ..held(qty) }).collect();
+    seen.symbols.insert(btc(), close);
+    let mut position = restraint::long();
+    (position.position.position_side, position.position.qty) = (PositionSide::Net, booked.parse().unwrap());
+    seen.book.positions = vec![position];
+    let first = plan(&seen);
+    remembering(&mut seen, &first);
+    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+    let second = plan(&seen);
+    let evidence = second.findings().map(|finding| finding.evidence.clone()).collect::<Vec<_>>().join("\n");
+    (anchors(&second).into_iter().cloned().collect(), evidence)
+}
+
+#[test]
+fn nothing_is_stated_against_what_fills_or_earlier_words_say() {
+    let states = |fills: &[(Side, &str)], booked: &str, says: &str, said: &[(i64, &str)]| {
+        stated_of(fills, booked, says, said).0.len()
+    };
+    // One was sold, and the list has no position: by that, one was held before, and closed for nothing.
+    let sold = [(Side::Sell, "0")];
+    assert_eq!(states(&sold, "-1", "0", &[]), 0);
+    assert!(stated_of(&sold, "-1", "0", &[]).1.contains("realized nothing"));
+    assert_eq!(states(&[(Side::Sell, "7")], "-1", "0", &[]), 1, "it closed something");
+    assert_eq!(states(&sold, "-1", "2", &[]), 1, "what is held is listed");
+    // It did so before another round trip as well.
+    let more = [(Side::Sell, "0"), (Side::Buy, "0"), (Side::Sell, "9")];
+    assert_eq!(states(&more, "-1", "0", &[]), 0);
+    // What realized a profit would have opened something.
+    let closed = [(Side::Sell, "7")];
+    assert_eq!(states(&closed, "-1", "-2", &[]), 0);
+    assert!(stated_of(&closed, "-1", "-2", &[]).1.contains("realized a profit"));
+    // The exchange has said since what the book has: what differs came later.
+    let bought = [(Side::Buy, "0")];
+    assert_eq!(states(&bought, "1", "3", &[]), 1);
+    assert_eq!(states(&bought, "1", "3", &[(-400_000, "1")]), 0);
+    assert!(stated_of(&bought, "1", "3", &[(-400_000, "1")]).1.contains("held what the book has"));
+    // Or before its fill; or before everything that it remembers, which says nothing.
+    assert_eq!(states(&bought, "1", "3", &[(-600_000, "0")]), 0);
+    assert_eq!(states(&bought, "1", "3", &[(-1_000_001, "0")]), 1);
+    // It has always said the same; and where it has said both, the first word counts.
+    assert_eq!(states(&bought, "1", "3", &[(-600_000, "2"), (-400_000, "3")]), 1);
+    assert_eq!(states(&bought, "1", "3", &[(-600_000, "0"), (-400_000, "3")]), 0);
+    assert_eq!(states(&bought, "1", "3", &[(-600_000, "2"), (-400_000, "1")]), 1);
+    // Of another position, or of neither, it says nothing.
+    assert_eq!(states(&bought, "1", "3", &[(-400_000, "5")]), 1);
+}
+
+#[test]
+fn what_the_exchange_refutes_is_withdrawn() {
+    let stated = Anchor {
+        symbol: btc(),
+        position_side: PositionSide::Net,
+        at: at(-900_000),
+        qty: "1".parse().unwrap(),
+        entry_price: None,
+        derivation: Label::new("test").unwrap(),
+        known_before: None,
+        withdrawn: None,
+    };
+    // The book holds 1 that is stated and one that was sold since: nothing. The exchange holds what was sold.
+    let decided = |before: Option<&str>, anchor_ms: i64, coverage: Vec<CoverageSpan>| {
+        let mut seen = quiet();
+        let mut sold = fill(1, "77", "1");
+        sold.key.side = Side::Sell;
+        let mut close = close_look(vec![sold.clone()], vec![sold], "-1");
+        let walk = close.fills.as_mut().unwrap();
+        (walk.reaches_oldest, walk.continuity) = (true, Continuity::Resumed);
+        let key = (PositionSide::Net, at(anchor_ms));
+        close.beginning.before_anchors = before.map(|sum| (key, sum.parse().unwrap())).into_iter().collect();
+        seen.symbols.insert(btc(), close);
+        seen.book.anchors = vec![Sourced::new(Anchor { at: at(anchor_ms), ..stated.clone() }, Source::Repair)];
+        seen.book.coverage = coverage;
+        let first = plan(&seen);
+        assert!(anchors(&first).is_empty(), "that waits for a second look");
+        remembering(&mut seen, &first);
+        seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+        let second = plan(&seen);
+        let [said] = anchors(&second)[..] else { panic!("{second:#?}") };
+        assert!(second.repairs().any(|repair| repair.kind.ends_with("_position")));
+        (said.at == at(anchor_ms) && said.withdrawn.is_some(), said.qty)
+    };
+    let one: Decimal = "1".parse().unwrap();
+    assert_eq!(decided(Some("0"), -900_000, vec![]), (true, one));
+    // Without it the book would hold something else again: what was held is stated once more.
+    assert!(!decided(Some("5"), -900_000, vec![]).0);
+    assert!(!decided(None, -900_000, vec![]).0);
+    // It stands before what the exchange remembers: only if all fills since are there.
+    let span = |until: i64| CoverageSpan {
+        stream: "fills".into(),
+        symbol: Some(btc()),
+        grade: CoverageGrade::Asked,
+        since: at(-2_000_000),
+        until: at(until),
+    };
+    assert_eq!(decided(Some("0"), -1_500_000, vec![span(0)]), (true, one));
+    assert_eq!(decided(Some("0"), -1_500_000, vec![span(-1_200_000)]), (false, Decimal::ZERO));
 }

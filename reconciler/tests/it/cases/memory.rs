@@ -197,3 +197,49 @@ async fn history_that_is_about_to_be_forgotten_is_told_in_time() {
     assert_all_pass(&report);
     house.assert_book_equals_exchange().await;
 }
+
+/// Says that nothing is held, whatever is.
+struct NoPositions(Arc<dyn Transport>);
+
+#[async_trait]
+impl Transport for NoPositions {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let is_positions = request.path.ends_with("/positionRisk");
+        let mut answer = self.0.send(request).await?;
+        if is_positions {
+            answer.body = "[]".into();
+        }
+        Ok(answer)
+    }
+}
+
+#[tokio::test]
+async fn a_list_without_positions_closes_nothing_however_often_it_comes() {
+    // By what the fills realized; by that and what the exchange said before; by the latter alone.
+    for (is_first, turns) in [(true, false), (false, false), (false, true)] {
+        let house = House::in_process(for_months(59)).await;
+        if turns {
+            house.trade(0, ETH, Side::Buy, "1", |_| false).await;
+        }
+        house.trade(1, ETH, Side::Sell, if turns { "2" } else { "1" }, |_| false).await;
+        if !is_first {
+            house.sync().await;
+        }
+        let lying = house.reconciler_over(Arc::new(house.adapter_over(NoPositions(Arc::clone(&house.transport)))));
+        for _ in 0..4 {
+            house.pass(400);
+            let report = lying.sync().await.unwrap();
+            if !is_first {
+                assert_eq!(status(&report, DiscrepancyKind::UnrecordedClose), DiscrepancyStatus::Unresolved);
+            }
+        }
+        let held = house.store.positions(&house.account).await.unwrap().remove(0).position;
+        assert_eq!(held.qty, "-1".parse().unwrap());
+        let anchors = house.store.anchors(&Scope::account(house.account.clone()), &PageRequest::first(10)).await;
+        assert_eq!(anchors.unwrap().items, []);
+        // And the truth is the truth again.
+        let report = house.sync().await;
+        assert!(!report.leaves_discrepancies(), "{:#?}", report.left);
+        house.assert_book_equals_exchange().await;
+    }
+}
