@@ -4,8 +4,8 @@
 //! floats. Only where `info` lacks a value, the literal text of the unified one is read. An object whose two halves
 //! contradict each other is rejected: taking either half would record something that nobody said.
 //!
-//! An order's `trades` are its fills and are read as such, each from its own `info`; those without an id cannot be told
-//! apart, so they stay in the payload and are told. So do an order's own `fee` and `fees` where its trades are not there to
+//! An order's `trades` are its fills and are read as such, each from its own `info`; one that cannot be read is rejected by
+//! itself, and those without an id cannot be told apart, so they stay in the payload and are told. So do an order's own `fee` and `fees` where its trades are not there to
 //! carry them: a fee belongs to a fill, and none is made up for it.
 
 mod embedded;

@@ -75,6 +75,8 @@ pub(super) struct Context {
     export: Option<(String, BTreeSet<u32>)>,
     /// What the reader should know of how the present row was read.
     pub(super) note: Option<&'static str>,
+    /// What is wrong with parts of the present row, the rest of which is read.
+    pub(super) rejected: Vec<RowError>,
     instruments: Recent<Symbol, ()>,
     orders: Recent<OrderKey, ()>,
 }
@@ -85,7 +87,16 @@ impl Context {
             Some(Parts { export, counted, occurrences }) => (Some((export, counted)), occurrences),
             None => (None, Recent::new()),
         };
-        Self { options, zone: None, occurrences, export, note: None, instruments: Recent::new(), orders: Recent::new() }
+        Self {
+            options,
+            zone: None,
+            occurrences,
+            export,
+            note: None,
+            rejected: Vec::new(),
+            instruments: Recent::new(),
+            orders: Recent::new(),
+        }
     }
 
     /// Forgets what concerns one member of an archive, or one file, only. Identical rows are counted anew, because files

@@ -39,6 +39,8 @@ pub struct ImportFile {
     begins_with: String,
     zone_origin: Option<ZoneOrigin>,
     queue: VecDeque<Result<Row, FileError>>,
+    /// What is wrong with parts of the last row.
+    parts: VecDeque<Row>,
     is_zip: bool,
     at_end: bool,
     reach: Reach,
@@ -82,6 +84,7 @@ impl ImportFile {
             begins_with: String::new(),
             zone_origin: None,
             queue: VecDeque::new(),
+            parts: VecDeque::new(),
             is_zip,
             at_end: is_database,
             reach: Reach::default(),
@@ -317,13 +320,21 @@ impl ImportFile {
 
     /// The next row of the text at hand; `None` behind its last.
     fn read_in_text(&mut self) -> Option<Result<Row, FileError>> {
+        if let Some(part) = self.parts.pop_front() {
+            return Some(Ok(part));
+        }
         let text = self.text.as_mut()?;
         let next = text.next(&mut self.feed, &mut self.context);
         self.kind = text.kind().unwrap_or(self.kind);
         let stop = match next {
             Ok(TextRow { line, result }) => {
                 let note = self.context.note.take();
-                return Some(Ok(Row { member: self.place.member.clone(), line, result, note }));
+                let row = |result, note| Row { member: self.place.member.clone(), line, result, note };
+                let rejected = std::mem::take(&mut self.context.rejected);
+                // Of a row that is rejected as a whole, its parts are no news.
+                let rejected = rejected.into_iter().filter(|_| result.is_ok());
+                self.parts.extend(rejected.map(|error| row(Err(error), None)));
+                return Some(Ok(row(result, note)));
             }
             Err(stop) => stop,
         };

@@ -133,7 +133,7 @@ impl std::fmt::Display for Kind {
     }
 }
 
-/// One row of a file.
+/// One row of a file, or what is wrong with a part of one: then the rest of it is a row of its own on the same line.
 #[derive(Debug)]
 pub struct Row {
     /// The archive's member that it stands in; absent in plain and gzip files.

@@ -36,7 +36,11 @@ pub(super) fn belong(fill: &mut Fill, order: &Order) -> Result<(), RowError> {
     Ok(())
 }
 
-/// The fills that an order lists, with what the reader should know of those that cannot be read.
+/// The fills that an order lists, with what the reader should know of the others: one that cannot be read is rejected by
+/// itself.
+///
+/// # Errors
+/// When a trade can be read and is none of this order's: then nothing says what either of them is.
 pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context) -> Result<Vec<Statement>, RowError> {
     let listed = order.outer.nested("trades").filter(|text| text.starts_with('['));
     let listed: Vec<&RawValue> = listed.map_or(Ok(Vec::new()), |text| serde_json::from_str(text).map_err(row_error))?;
@@ -48,14 +52,12 @@ pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context)
             let column = error.column.as_ref().map_or_else(String::new, |column| format!(".{column}"));
             RowError { column: Some(format!("trades[{n}]{column}")), ..error }
         };
-        let object = Object::parse(raw.get(), "").map_err(within)?;
-        let trade = unify(&object).map_err(within)?;
-        if trade.pick(&["id"], &["id"]).is_none() {
-            nameless = true;
-            continue;
+        match one(raw.get(), fact, context) {
+            Ok(Some(fill)) => statements.extend(fill),
+            Ok(None) => nameless = true,
+            Err(error) if matches!(error.problem, RowProblem::OtherOrder { .. }) => return Err(within(error)),
+            Err(error) => context.rejected.push(within(error)),
         }
-        let payload = Arc::from(raw.get());
-        statements.extend(parse_trade(&trade, Some(fact), &payload, context).map_err(within)?);
     }
     if nameless {
         context.note = Some("trades within it have no id, so they are kept with the order and no fill is made of them");
@@ -65,4 +67,14 @@ pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context)
         );
     }
     Ok(statements)
+}
+
+/// One of them; `None` without an id.
+fn one(text: &str, order: &Order, context: &mut Context) -> Result<Option<Vec<Statement>>, RowError> {
+    let object = Object::parse(text, "")?;
+    let trade = unify(&object)?;
+    if trade.pick(&["id"], &["id"]).is_none() {
+        return Ok(None);
+    }
+    parse_trade(&trade, Some(order), &Arc::from(text), context).map(Some)
 }

@@ -145,22 +145,38 @@ fn what_a_ccxt_order_says_of_fees_makes_no_fill() {
 #[test]
 fn trades_of_another_order_are_refused() {
     let good = trade_within("7", "0.3", "0.3");
+    // What contradicts itself is no trade at all.
     for (from, to, told) in [
         (
             r#""orderId":8389765568816714400,"side":"SELL","price""#,
             r#""orderId":5,"side":"SELL","price""#,
-            "trades[0].order",
+            "trades[1].order",
         ),
-        ("SELL\",\"price", "BUY\",\"price", "trades[0].side"),
-        (r#""symbol":"BTCUSDT","id":7"#, r#""symbol":"ETHUSDT","id":7"#, "trades[0].symbol"),
-        (r#""qty":"0.3""#, r#""qty":"NaN""#, "trades[0].info.qty"),
-        (r#""id":"7""#, r#""id":"8""#, "trades[0].id"),
+        ("SELL\",\"price", "BUY\",\"price", "trades[1].side"),
+        (r#""qty":"0.3""#, r#""qty":"NaN""#, "trades[1].info.qty"),
+        (r#""id":"7""#, r#""id":"8""#, "trades[1].id"),
+        ("60000.1", "-1", "trades[1].info.price"),
+        (&good, "7", "trades[1]"),
+        (&good, r#"{"id": "7"}"#, "trades[1].symbol"),
     ] {
         assert!(good.contains(from), "{from}");
-        let found = read_text("x.json", order_with(&good.replace(from, to), ""));
-        assert!(found.statements.is_empty(), "{to}");
-        assert!(found.rejected[0].1.starts_with(told), "{to}: {:?}", found.rejected);
+        let (before, after) = (trade_within("6", "0.1", "0.1"), trade_within("9", "0.1", "0.1"));
+        let text = order_with(&format!("{before},{},{after}", good.replace(from, to)), "");
+        // The second element of an array that begins on another line.
+        let found = read_text("x.json", format!("[\n7,\n{text}\n]"));
+        assert_eq!(orders(&found).len(), 1, "{to}");
+        let read = fills(&found);
+        assert_eq!(read.iter().map(|fill| fill.key.fill_id.as_str()).collect::<Vec<_>>(), ["6", "9"], "{to}");
+        let [_, (line, problem)] = found.rejected.as_slice() else { panic!("{to}: {:?}", found.rejected) };
+        assert!(*line == 3 && problem.starts_with(told), "{to}: {:?}", found.rejected);
     }
+    // Of an order that is refused itself, its trades are no further news.
+    let text =
+        order_with(&good.replace(r#""qty":"0.3""#, r#""qty":"NaN""#), "").replace("60000.1\",\"type", "x\",\"type");
+    let found = read_text("x.json", text);
+    assert!(found.statements.is_empty() && found.rejected.len() == 1, "{:?}", found.rejected);
+    let found = read_text("x.json", order_with(&good.replace("\"BTCUSDT\",\"id\":7", "\"ETHUSDT\",\"id\":7"), ""));
+    assert!(found.statements.is_empty() && found.rejected[0].1.starts_with("trades[0].symbol"), "{:?}", found.rejected);
     // Trades that agree with themselves, but not with the order.
     let bare = r#"{"id":"5","order":"8389765568816714400","timestamp":1772344801137,"symbol":"BTC/USDT:USDT","side":"sell","price":1,"amount":2}"#;
     assert_eq!(fills(&read_text("x.json", order_with(bare, "")).clean()).len(), 1);
@@ -173,6 +189,4 @@ fn trades_of_another_order_are_refused() {
         assert!(found.statements.is_empty(), "{to}");
         assert_eq!(found.rejected[0].1, told);
     }
-    let found = read_text("x.json", order_with("7", ""));
-    assert!(found.rejected[0].1.contains("trades[0]"), "{:?}", found.rejected);
 }
