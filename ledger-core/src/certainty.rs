@@ -1,7 +1,7 @@
 //! How sure a derived number is. A total carries the weakest of its parts, and says how much is which.
 
 use crate::amount::{Decimal, MathError};
-use crate::source::names;
+use crate::names::stored_names;
 
 /// How sure a number is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -15,7 +15,7 @@ pub enum Certainty {
     Unknown,
 }
 
-names!(Certainty, "certainty", { Known = "known", Estimated = "estimated", Unknown = "unknown" });
+stored_names!(Certainty, "certainty", { Known = "known", Estimated = "estimated", Unknown = "unknown" });
 
 /// A sum that keeps its sure, its estimated and its untold parts apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use crate::fill::Fill;
 use crate::income::Income;
 use crate::instrument::Instrument;
+use crate::names::stored_names;
 use crate::order::{Cancel, Order};
 use crate::order_intent::OrderIntent;
 use crate::signal::Signal;
 use crate::snapshot::{Anchor, BalanceSnapshot, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
-use crate::source::{Source, names};
+use crate::source::Source;
 
 /// A fact of any kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub enum FactKind {
     PositionMode,
 }
 
-names!(FactKind, "kind of fact", {
+stored_names!(FactKind, "kind of fact", {
     Instrument = "instrument", Signal = "signal", Intent = "intent", Order = "order", Fill = "fill",
     Cancel = "cancel", Income = "income", Position = "position", Balance = "balance", Price = "price",
     Anchor = "anchor", PositionMode = "position_mode",

@@ -3,7 +3,7 @@
 use crate::amount::{Decimal, Quantity};
 use crate::id::{Asset, Symbol};
 use crate::merge::{Fact, Joiner};
-use crate::source::names;
+use crate::names::stored_names;
 use crate::time::TimestampMs;
 
 /// How a contract pays.
@@ -15,7 +15,7 @@ pub enum ContractKind {
     Inverse,
 }
 
-names!(ContractKind, "contract kind", { Linear = "linear", Inverse = "inverse" });
+stored_names!(ContractKind, "contract kind", { Linear = "linear", Inverse = "inverse" });
 
 /// A tradable contract.
 #[derive(Debug, Clone, PartialEq, Eq)]

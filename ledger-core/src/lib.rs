@@ -11,6 +11,7 @@ mod id;
 mod income;
 mod instrument;
 mod merge;
+mod names;
 mod order;
 mod order_intent;
 mod order_status;
@@ -35,6 +36,7 @@ pub use id::{AccountId, Asset, ClientOrderId, EngineLabel, FillId, IdError, Labe
 pub use income::{Income, IncomeKey};
 pub use instrument::{ContractKind, Instrument};
 pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
+pub use names::UnknownName;
 pub use order::{Cancel, Execution, ExitReason, Order, OrderClass, OrderKey, OrderTerms};
 pub use order_intent::{IntentOutcome, IntentRole, OrderIntent};
 pub use order_status::OrderStatus;
@@ -44,6 +46,6 @@ pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow,
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};
 pub use signal::{Signal, SignalKind};
 pub use snapshot::{Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
-pub use source::{IncomeType, PositionMode, PositionSide, Side, Source, UnknownName};
+pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
 pub use symbol_fold::{ClosedTrip, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};

@@ -6,8 +6,9 @@
 use crate::amount::{Decimal, Price, Quantity};
 use crate::id::{ClientOrderId, EngineLabel, Label, OrderId, SignalId, Symbol};
 use crate::merge::{Fact, Joiner};
+use crate::names::stored_names;
 use crate::order_status::{OrderStatus, join_status};
-use crate::source::{PositionSide, Side, Source, names};
+use crate::source::{PositionSide, Side, Source};
 use crate::time::{EventTime, TimestampMs};
 
 /// The two id spaces of orders.
@@ -19,7 +20,7 @@ pub enum OrderClass {
     Conditional,
 }
 
-names!(OrderClass, "order class", { Regular = "REGULAR", Conditional = "CONDITIONAL" });
+stored_names!(OrderClass, "order class", { Regular = "REGULAR", Conditional = "CONDITIONAL" });
 
 /// What identifies an order within an account.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +55,7 @@ pub enum ExitReason {
     Settlement,
 }
 
-names!(ExitReason, "exit reason", {
+stored_names!(ExitReason, "exit reason", {
     Unknown = "unknown", TakeProfit = "take_profit", StopLoss = "stop_loss", ManualClose = "manual_close",
     AutoExit = "auto_exit", Liquidation = "liquidation", Adl = "adl", Settlement = "settlement",
 });

@@ -3,8 +3,9 @@
 use crate::amount::{Price, Quantity};
 use crate::id::{ClientOrderId, EngineLabel, Label, SignalId, Symbol};
 use crate::merge::{Fact, Joiner};
+use crate::names::stored_names;
 use crate::order::OrderClass;
-use crate::source::{PositionSide, Side, names};
+use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
 
 /// What an intended order is for.
@@ -22,7 +23,7 @@ pub enum IntentRole {
     StopLoss,
 }
 
-names!(IntentRole, "intent role", {
+stored_names!(IntentRole, "intent role", {
     Entry = "entry", Dca = "dca", Exit = "exit", TakeProfit = "take_profit", StopLoss = "stop_loss",
 });
 
@@ -39,7 +40,7 @@ pub enum IntentOutcome {
     Accepted,
 }
 
-names!(IntentOutcome, "intent outcome", {
+stored_names!(IntentOutcome, "intent outcome", {
     Pending = "pending", Unknown = "unknown", Rejected = "rejected", Accepted = "accepted",
 });
 

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use smol_str::SmolStr;
 
 use crate::merge::Joiner;
-use crate::source::{Source, UnknownName, valid_open_name};
+use crate::names::UnknownName;
+use crate::source::{Source, valid_open_name};
 
 /// Where an order stands. Values are ordered: a later one is believed over an earlier one, unless REST has said how the
 /// order ended.

@@ -14,8 +14,9 @@ use crate::amount::{Decimal, MathError};
 use crate::certainty::Certainty;
 use crate::id::Asset;
 use crate::income::Income;
+use crate::names::stored_names;
 use crate::round_trip::{AssetTotal, RoundTrip, total_of};
-use crate::source::{IncomeType, names};
+use crate::source::IncomeType;
 use crate::time::TimestampMs;
 
 /// What a report's rows stand for.
@@ -31,7 +32,7 @@ pub enum GroupBy {
     Side,
 }
 
-names!(GroupBy, "grouping", { Engine = "engine", Symbol = "symbol", Day = "day", Side = "side" });
+stored_names!(GroupBy, "grouping", { Engine = "engine", Symbol = "symbol", Day = "day", Side = "side" });
 
 /// The name of the group of round trips whose engine is not known.
 pub const NO_ENGINE: &str = "(unknown)";

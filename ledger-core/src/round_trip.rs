@@ -4,8 +4,9 @@ use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::{CertainTotal, Certainty};
 use crate::fill::Fee;
 use crate::id::{Asset, ClientOrderId, EngineLabel, FillId, Label, Symbol};
+use crate::names::stored_names;
 use crate::order::ExitReason;
-use crate::source::{PositionSide, Side, names};
+use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
 
 /// Which way a position points.
@@ -17,7 +18,7 @@ pub enum Direction {
     Short,
 }
 
-names!(Direction, "direction", { Long = "long", Short = "short" });
+stored_names!(Direction, "direction", { Long = "long", Short = "short" });
 
 impl Direction {
     /// Where a trade on `side` leads from flat.

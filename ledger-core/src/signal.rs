@@ -2,7 +2,8 @@
 
 use crate::id::{EngineLabel, Label, SignalId, Symbol};
 use crate::merge::{Fact, Joiner};
-use crate::source::{Side, names};
+use crate::names::stored_names;
+use crate::source::Side;
 use crate::time::EventTime;
 
 /// What a signal asks for.
@@ -16,7 +17,7 @@ pub enum SignalKind {
     ManualClose,
 }
 
-names!(SignalKind, "signal kind", { Entry = "entry", AutoExit = "auto_exit", ManualClose = "manual_close" });
+stored_names!(SignalKind, "signal kind", { Entry = "entry", AutoExit = "auto_exit", ManualClose = "manual_close" });
 
 /// A decision of a strategy.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,71 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use thiserror::Error;
-
-/// A text that is no value of an enumeration of ours.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}` is no {what}; expected one of: {expected}")]
-pub struct UnknownName {
-    /// Which enumeration.
-    pub what: &'static str,
-    /// The text, shortened.
-    pub text: String,
-    /// The accepted names.
-    pub expected: String,
-}
-
-/// Gives an enumeration fixed names: `as_str`, `ALL`, `FromStr`, `Display`, and serde as that text.
-macro_rules! names {
-    ($type:ident, $what:literal, { $($variant:ident = $name:literal),+ $(,)? }) => {
-        impl $type {
-            /// Every value, in the order of declaration.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The name in files, tables and output.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name),+ }
-            }
-        }
-
-        impl std::str::FromStr for $type {
-            type Err = $crate::source::UnknownName;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                match text {
-                    $($name => Ok(Self::$variant),)+
-                    _ => Err($crate::source::UnknownName {
-                        what: $what,
-                        text: $crate::id::shorten(text),
-                        expected: [$($name),+].join(", "),
-                    }),
-                }
-            }
-        }
-
-        impl std::fmt::Display for $type {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        #[cfg(feature = "serde")]
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(self.as_str())
-            }
-        }
-
-        #[cfg(feature = "serde")]
-        impl<'de> serde::Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    };
-}
-pub(crate) use names;
+use crate::names::{UnknownName, stored_names};
 
 /// Where a fact came from. The order is the rank: where two sources state different values, the greater one is
 /// believed. REST outranks the stream because it is the exchange's own correction of it.
@@ -97,7 +33,7 @@ pub enum Source {
     Rest,
 }
 
-names!(Source, "source", {
+stored_names!(Source, "source", {
     Repair = "repair", BotState = "bot_state", BotLog = "bot_log", ClientOrderId = "client_order_id",
     BotDatabase = "bot_database", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
     ExchangeArchive = "exchange_archive", Bot = "bot", Stream = "stream", Rest = "rest",
@@ -120,7 +56,7 @@ pub enum Side {
     Sell,
 }
 
-names!(Side, "side", { Buy = "BUY", Sell = "SELL" });
+stored_names!(Side, "side", { Buy = "BUY", Sell = "SELL" });
 
 impl Side {
     /// The other direction.
@@ -144,7 +80,7 @@ pub enum PositionSide {
     Short,
 }
 
-names!(PositionSide, "position side", { Net = "NET", Long = "LONG", Short = "SHORT" });
+stored_names!(PositionSide, "position side", { Net = "NET", Long = "LONG", Short = "SHORT" });
 
 /// Whether a symbol has one position or two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,7 +91,7 @@ pub enum PositionMode {
     Hedge,
 }
 
-names!(PositionMode, "position mode", { OneWay = "one_way", Hedge = "hedge" });
+stored_names!(PositionMode, "position mode", { OneWay = "one_way", Hedge = "hedge" });
 
 /// A text of the exchange's that has known values, but where a new one is kept rather than refused.
 pub(crate) fn valid_open_name(text: &str) -> bool {

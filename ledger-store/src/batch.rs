@@ -2,7 +2,6 @@
 
 use ledger_core::{AccountId, Statement, Symbol, TimestampMs};
 
-use crate::names::names;
 use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
 
 /// The number of a run in the journal.
@@ -96,7 +95,7 @@ pub enum CoverageGrade {
     Asked,
 }
 
-names!(CoverageGrade, "coverage grade", { Inferred = "inferred", Asked = "asked" });
+ledger_core::names!(CoverageGrade, "coverage grade", { Inferred = "inferred", Asked = "asked" });
 
 /// A stretch of time in which the book has every fact of a stream. Touching spans of one grade become one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

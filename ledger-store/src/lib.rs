@@ -6,7 +6,6 @@ pub mod bot_database;
 pub mod contract;
 mod error;
 mod filter;
-mod names;
 mod outcome;
 mod page;
 mod record;

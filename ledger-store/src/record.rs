@@ -6,7 +6,6 @@ use ledger_core::{
 };
 
 use crate::batch::RunId;
-use crate::names::names;
 
 /// What an exchange says about who a key belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +80,7 @@ pub enum ReconcileStatus {
     Unresolved,
 }
 
-names!(ReconcileStatus, "reconcile status", {
+ledger_core::names!(ReconcileStatus, "reconcile status", {
     Matched = "MATCHED", Pending = "PENDING", Mismatch = "MISMATCH", Unresolved = "UNRESOLVED",
 });
 
@@ -174,7 +173,7 @@ pub enum RunKind {
     Correct,
 }
 
-names!(RunKind, "kind of run", {
+ledger_core::names!(RunKind, "kind of run", {
     Import = "import", Sync = "sync", Audit = "audit", Record = "record", Rebuild = "rebuild",
     Correct = "correct",
 });
@@ -193,7 +192,7 @@ pub enum RunStatus {
     Interrupted,
 }
 
-names!(RunStatus, "run status", {
+ledger_core::names!(RunStatus, "run status", {
     Running = "running", Done = "done", Failed = "failed", Interrupted = "interrupted",
 });
 
@@ -276,7 +275,7 @@ pub enum DiscrepancyStatus {
     Resolved,
 }
 
-names!(DiscrepancyStatus, "discrepancy status", {
+ledger_core::names!(DiscrepancyStatus, "discrepancy status", {
     Pending = "pending", Unresolved = "unresolved", Acknowledged = "acknowledged", Resolved = "resolved",
 });
 

@@ -25,7 +25,6 @@ use ledger_core::Statement;
 
 use self::cells::{Cells, RawRow};
 use crate::error::StoreError;
-use crate::names::names;
 use crate::repository::StoreResult;
 use crate::sqlite::open_foreign;
 
@@ -44,7 +43,7 @@ pub enum BotTable {
     Cancels,
 }
 
-names!(BotTable, "table", {
+ledger_core::names!(BotTable, "table", {
     EngineSignals = "engine_signals", Orders = "orders", Fills = "fills", Positions = "positions", Cancels = "cancels",
 });
 
