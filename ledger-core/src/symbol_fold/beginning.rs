@@ -43,7 +43,7 @@ pub(super) struct Agreement {
     /// How much cost an unseen position could still add without being noticed.
     slack: Decimal,
     /// One unit in the last decimal of the quantities that took part.
-    pub(super) finest: Decimal,
+    finest: Decimal,
 }
 
 impl Agreement {
@@ -100,11 +100,16 @@ impl Beginning {
         }
     }
 
-    /// Takes in another agreement. Numbers too large to compare prove nothing.
-    pub(super) fn agree(&mut self, agreement: Agreement, step: Decimal) {
+    /// Takes in another agreement, where quantities have steps of `step` today. Exchanges change them: a quantity that has
+    /// finer decimals shows that steps were finer in its time. Numbers too large to compare prove nothing.
+    pub(super) fn agree(&mut self, agreement: Agreement, step: Option<Decimal>) {
+        let seen = |before: &Agreement| before.finest.min(agreement.finest);
+        let step = |before: &Agreement| step.map_or(seen(before), |step| step.min(seen(before)));
         match self {
             Self::Proven => {}
-            Self::Agreed(before) if before.excludes_unseen(&agreement, step).unwrap_or(false) => *self = Self::Proven,
+            Self::Agreed(before) if before.excludes_unseen(&agreement, step(before)).unwrap_or(false) => {
+                *self = Self::Proven;
+            }
             Self::Assumed | Self::Agreed(_) | Self::Lost => *self = Self::Agreed(agreement),
         }
     }

@@ -60,7 +60,7 @@ impl SymbolFold {
                     && let Some(before) = &unproven
                     && let Some(agreement) = side.agreement(tolerance, before, trade, &applied)
                 {
-                    side.beginning.agree(agreement, self.step_size.unwrap_or(agreement.finest));
+                    side.beginning.agree(agreement, self.step_size);
                 }
                 done.pnl_mismatch = mismatch;
                 side.diminish(trade, &applied, fee, &mut self.shelf, done)?

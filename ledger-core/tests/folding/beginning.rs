@@ -90,6 +90,30 @@ fn closing_at_the_entry_price_proves_nothing() {
     );
 }
 
+/// Entries this close to each other leave room for a thousandth that nobody has seen, but not for a hundredth. Today's step
+/// says nothing about the time in which quantities had thousandths.
+#[test]
+fn a_step_that_has_become_coarser_proves_nothing_about_finer_fills() {
+    let certainty = |step: &str, qty: &str| {
+        let mut instrument = Instrument::linear("BTCUSDT".parse().unwrap(), "USDT".parse().unwrap()).unwrap();
+        instrument.step_size = Some(step.parse().unwrap());
+        let mut book = Book::of(&instrument);
+        let profit = |gain: &str| qty.parse::<Decimal>().unwrap().checked_mul(gain.parse().unwrap()).unwrap();
+        book.run(&format!(
+            "BUY {qty} @ 1 fee 0 USDT pnl 0
+             SELL {qty} @ 1.5 fee 0 USDT pnl {}
+             BUY {qty} @ 1.00001 fee 0 USDT pnl 0
+             SELL {qty} @ 2 fee 0 USDT pnl {}",
+            profit("0.5"),
+            profit("0.99999"),
+        ));
+        book.fold.positions().unwrap()[0].certainty
+    };
+    assert_eq!(certainty("0.001", "0.005"), Certainty::Estimated);
+    assert_eq!(certainty("0.01", "0.005"), Certainty::Estimated);
+    assert_eq!(certainty("0.01", "0.01"), Certainty::Known);
+}
+
 #[test]
 fn fills_missing_from_the_middle_of_a_proven_book_show() {
     check(
