@@ -1,0 +1,283 @@
+//! A mocked exchange beside a mocked book, and what a cycle between them writes.
+
+use exchange_client::{OrderRef, TradeQuery};
+use ledger_core::Signal;
+use ledger_store::{
+    Batch, Discrepancy, DiscrepancyStatus, NewDiscrepancy, NewRepair, OrderFilter, SignalFilter, SignalOutlook,
+    SyncCursor,
+};
+
+use super::super::*;
+use crate::{CycleReport, Reconciler, ReconcilerConfig};
+
+/// What the exchange and the book know, and when it is.
+#[derive(Clone, Default)]
+pub(super) struct World {
+    pub(super) now_ms: i64,
+    pub(super) held: Vec<PositionSnapshot>,
+    pub(super) ordered: Vec<Order>,
+    pub(super) traded: Vec<Fill>,
+    pub(super) signals: Vec<Signal>,
+    pub(super) booked: Vec<BookOrder>,
+    pub(super) fills: Vec<Fill>,
+    pub(super) standing: Vec<Discrepancy>,
+    /// How far each symbol was read, and what the exchange said of positions, by the looks before.
+    pub(super) cursors: Vec<SyncCursor>,
+    pub(super) said: Vec<PositionSnapshot>,
+    pub(super) labels: LabelSources,
+}
+
+/// What a cycle has written.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) statements: Vec<String>,
+    pub(super) repairs: Vec<String>,
+    pub(super) findings: Vec<NewDiscrepancy>,
+    /// In how many transactions.
+    pub(super) batches: usize,
+    pub(super) cursors: Vec<SyncCursor>,
+    pub(super) said: Vec<PositionSnapshot>,
+}
+
+impl World {
+    fn exchange(&self) -> MockExchangeReader {
+        let mut exchange = MockExchangeReader::new();
+        exchange.expect_venue().return_const(&VENUE);
+        exchange.expect_usage().returning(Usage::default);
+        exchange.expect_account_identity().returning(|| Ok(identity()));
+        exchange.expect_fetch_position_mode().returning(|| Ok(PositionMode::OneWay));
+        let now = at(self.now_ms);
+        exchange.expect_server_time().returning(move || Ok(now));
+        let held = self.held.clone();
+        exchange.expect_fetch_positions().returning(move |_| Ok(answer(held.clone())));
+        exchange.expect_fetch_open_orders().returning(|_| Ok(answer(vec![])));
+        let (ordered, asked) = (self.ordered.clone(), self.ordered.clone());
+        exchange.expect_fetch_orders().returning(move |class, symbol, _| {
+            let is_meant = |order: &&Order| {
+                order.key.class == class && symbol.as_ref().is_none_or(|symbol| order.key.symbol == *symbol)
+            };
+            Ok(page(ordered.iter().filter(is_meant).cloned().collect()))
+        });
+        exchange.expect_fetch_order().returning(move |symbol, reference| {
+            let is_meant = |order: &&Order| match &reference {
+                OrderRef::Id(class, id) => (order.key.class, &order.key.order_id) == (*class, id),
+                OrderRef::Client(class, id) => (order.key.class, order.client_order_id.as_ref()) == (*class, Some(id)),
+            };
+            Ok(asked.iter().filter(|order| order.key.symbol == symbol).find(is_meant).cloned().map(stated))
+        });
+        let traded = self.traded.clone();
+        exchange.expect_fetch_my_trades().returning(move |symbol, query| {
+            let is_meant = |fill: &&Fill| match &query {
+                TradeQuery::Window(window) => window.since() <= fill.time.at && fill.time.at < window.until(),
+                TradeQuery::Order(id) => fill.order_id.as_ref() == Some(id),
+                TradeQuery::FromId(id) | TradeQuery::After(id) => fill.sequence >= id.as_str().parse().ok(),
+                other => panic!("{other:?}"),
+            };
+            let of_symbol = traded.iter().filter(|fill| fill.key.symbol == symbol);
+            Ok(page(of_symbol.filter(is_meant).cloned().collect()))
+        });
+        exchange.expect_fetch_force_orders().returning(|_, _| Ok(page(vec![])));
+        exchange.expect_fetch_income().returning(|_| Ok(page(vec![])));
+        exchange.expect_fetch_balances().returning(|| Ok(answer(vec![])));
+        exchange.expect_fetch_mark_prices().returning(|_| Ok(answer(vec![])));
+        exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
+        exchange
+    }
+
+    /// A book that was brought up to date a minute ago. It has no contracts, so what it holds is what its fills add up to.
+    fn book(&self, written: &Arc<Mutex<Vec<Batch>>>) -> Book {
+        let mut mocks = Mocks::empty();
+        mocks.instruments = MockInstrumentRepository::new();
+        mocks.instruments.expect_instruments().returning(|_| Ok(vec![]));
+        let named = self.booked.iter().map(|order| order.order.fact.key.symbol.clone());
+        let named: BTreeSet<Symbol> = named.chain(self.fills.iter().map(|fill| fill.key.symbol.clone())).collect();
+        mocks.instruments.expect_symbols().returning(move |_| Ok(named.iter().cloned().collect()));
+        mocks.sync = MockSyncRepository::new();
+        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+        let cursor =
+            |stream: &str| SyncCursor { stream: stream.into(), symbol: None, position: at(-60_000).to_string() };
+        let cursors = [&["orders", "force_orders", "income"].map(cursor)[..], &self.cursors].concat();
+        mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
+        let said: Vec<_> = self.said.iter().map(|said| Sourced::new(said.clone(), Source::Rest)).collect();
+        mocks.snapshots = MockSnapshotRepository::new();
+        mocks.snapshots.expect_latest_positions().returning(move |_| Ok(said.clone()));
+        mocks
+            .snapshots
+            .expect_balance_snapshots()
+            .returning(|_, _| Ok(ledger_store::Page { items: vec![], next: None }));
+        mocks.snapshots.expect_anchors().returning(|_, _| Ok(ledger_store::Page { items: vec![], next: None }));
+        let (booked, by_key) = (self.booked.clone(), self.booked.clone());
+        mocks.orders = MockOrderRepository::new();
+        mocks.orders.expect_orders().returning(move |filter, _| {
+            let is_meant = |known: &&BookOrder| is_meant(known, filter);
+            Ok(ledger_store::Page { items: booked.iter().filter(is_meant).cloned().collect(), next: None })
+        });
+        mocks
+            .orders
+            .expect_order()
+            .returning(move |_, key| Ok(by_key.iter().find(|known| known.order.fact.key == *key).cloned()));
+        let (fills, by_key) = (self.fills.clone(), self.fills.clone());
+        let in_order = self.fills.clone();
+        let booked_fill = |fill: &Fill| Sourced::new(fill.clone(), Source::Rest);
+        mocks.fills = MockFillRepository::new();
+        mocks.fills.expect_fills().returning(move |filter, _| {
+            let of_symbol = |fill: &&Fill| filter.scope.symbol.as_ref().is_none_or(|symbol| fill.key.symbol == *symbol);
+            Ok(ledger_store::Page { items: fills.iter().filter(of_symbol).map(booked_fill).collect(), next: None })
+        });
+        mocks.fills.expect_fills_in_fold_order().returning(move |_, symbol, _| {
+            let of_symbol = in_order.iter().filter(|fill| fill.key.symbol == *symbol);
+            Ok(ledger_store::Page { items: of_symbol.map(booked_fill).collect(), next: None })
+        });
+        mocks
+            .fills
+            .expect_fill()
+            .returning(move |_, key| Ok(by_key.iter().find(|fill| fill.key == *key).map(booked_fill)));
+        mocks.fills.expect_as_folded().returning(|_, _, fills| Ok(fills));
+        let signals = self.signals.clone();
+        mocks.signals = MockSignalRepository::new();
+        mocks.signals.expect_signal().returning(|_, _| Ok(None));
+        mocks.signals.expect_signals().returning(move |filter: &SignalFilter, _| {
+            let is_meant = filter.named_by_order != Some(true) && filter.outlook != Some(SignalOutlook::Concluded);
+            let items = signals.iter().filter(|_| is_meant).map(|signal| Sourced::new(signal.clone(), Source::Bot));
+            Ok(ledger_store::Page { items: items.collect(), next: None })
+        });
+        mocks.intents.expect_intent().returning(|_, _| Ok(None));
+        let standing = self.standing.clone();
+        mocks.runs = MockRunRepository::new();
+        mocks
+            .runs
+            .expect_discrepancies()
+            .returning(move |_, _| Ok(ledger_store::Page { items: standing.clone(), next: None }));
+        mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
+        mocks.runs.expect_runs().returning(|_, _| Ok(ledger_store::Page { items: vec![], next: None }));
+        // One run, closed by its number.
+        mocks.runs.expect_begin_run().times(..=1).returning(|_, _, _| Ok(RunId(7)));
+        mocks.runs.expect_end_run().times(..=1).withf(|run, _, _, _| *run == RunId(7)).returning(|_, _, _, _| Ok(()));
+        mocks.accounts.expect_bind_identity().times(1).returning(|_, _| Ok(()));
+        mocks.writer.expect_pending_refolds().returning(|| Ok(vec![]));
+        let log = Arc::clone(written);
+        mocks.writer.expect_commit().returning(move |batch| {
+            let count = |number: usize| (0..i64::try_from(number).unwrap()).collect();
+            let (discrepancy_ids, repair_ids) = (count(batch.discrepancies.len()), count(batch.repairs.len()));
+            log.lock().unwrap().push(batch);
+            Ok(CommitReport { discrepancy_ids, repair_ids, ..CommitReport::default() })
+        });
+        mocks.book()
+    }
+
+    /// A whole cycle.
+    pub(super) async fn sync(&self) -> (CycleReport, Written) {
+        let batches = Arc::new(Mutex::new(Vec::new()));
+        let mut config = ReconcilerConfig::new(account_id());
+        config.observe.labels = self.labels.clone();
+        let clock = Arc::new(ManualClock::new(at(self.now_ms)));
+        let reconciler = Reconciler { exchange: Arc::new(self.exchange()), book: self.book(&batches), clock, config };
+        let report = reconciler.sync().await.unwrap();
+        let mut written = Written::default();
+        let mut last = BTreeMap::new();
+        for batch in batches.lock().unwrap().iter() {
+            assert_eq!(batch.run_id, Some(RunId(7)), "everything belongs to the run");
+            let about: BTreeSet<_> =
+                batch.statements.iter().filter_map(|statement| symbol_of(&statement.fact)).collect();
+            assert!(about.len() <= 1, "a transaction for each contract: {about:?}");
+            written.batches += 1;
+            written.cursors.extend(batch.cursors.iter().filter(|cursor| cursor.symbol.is_some()).cloned());
+            written.said.extend(batch.statements.iter().filter_map(|statement| match &statement.fact {
+                AnyFact::Position(said) => Some(said.clone()),
+                _ => None,
+            }));
+            written.statements.extend(batch.statements.iter().filter_map(|statement| told(&statement.fact)));
+            written.repairs.extend(batch.repairs.iter().map(|repair: &NewRepair| repair.kind.clone()));
+            for seen in &batch.discrepancies {
+                last.insert(seen.key.clone(), seen.clone());
+            }
+            for key in &batch.settled {
+                last.remove(key);
+            }
+        }
+        written.findings = last.into_values().collect();
+        written.statements.sort();
+        written.repairs.sort();
+        (report, written)
+    }
+
+    /// The next look, so much later, with what this one has left on record.
+    pub(super) fn later(&self, seconds: i64, written: &Written) -> Self {
+        let standing = written.findings.iter().map(|entry| Discrepancy {
+            id: 1,
+            account: account_id(),
+            entry: entry.clone(),
+            first_seen_local: at(self.now_ms),
+            last_seen_local: at(self.now_ms),
+            resolved_local: None,
+            run_id: Some(RunId(6)),
+        });
+        Self {
+            now_ms: self.now_ms + seconds * 1_000,
+            standing: standing.collect(),
+            cursors: written.cursors.clone(),
+            said: written.said.clone(),
+            ..self.clone()
+        }
+    }
+}
+
+fn is_meant(known: &BookOrder, filter: &OrderFilter) -> bool {
+    let order = &known.order.fact;
+    let scope = &filter.scope;
+    (!filter.open_only || !order.status.is_terminal())
+        && (!filter.residual_only || known.residual_qty.is_some())
+        && (filter.signal_id.is_none() || order.signal_id == filter.signal_id)
+        && (filter.client_order_id.is_none() || order.client_order_id == filter.client_order_id)
+        && scope.symbol.as_ref().is_none_or(|symbol| order.key.symbol == *symbol)
+}
+
+/// The contract of a fact that is recorded with its contract.
+fn symbol_of(fact: &AnyFact) -> Option<&Symbol> {
+    match fact {
+        AnyFact::Fill(fill) => Some(&fill.key.symbol),
+        AnyFact::Order(order) => Some(&order.key.symbol),
+        AnyFact::Signal(signal) => Some(&signal.symbol),
+        _ => None,
+    }
+}
+
+/// A fact in a few words; what is said of positions and balances along with it is left out.
+fn told(fact: &AnyFact) -> Option<String> {
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    Some(match fact {
+        AnyFact::Fill(fill) => format!("fill {} {} {}", fill.key.symbol, fill.key.fill_id, fill.qty),
+        AnyFact::Order(order) => {
+            let signal = order
+                .signal_id
+                .as_ref()
+                .map(|id| if id.as_str().starts_with("s-") { id.to_string() } else { "restored".into() });
+            let engine = order.engine.as_ref().map(ToString::to_string);
+            let exit = order.exit_reason.map(|reason| reason.to_string());
+            format!(
+                "order {} {} {} {} {}",
+                order.key.order_id,
+                order.status,
+                or_none(signal),
+                or_none(engine),
+                or_none(exit)
+            )
+        }
+        AnyFact::Signal(signal) => {
+            let engine = signal.engine.as_ref().map(ToString::to_string);
+            format!(
+                "signal {} {} {} {}",
+                signal.kind,
+                signal.side,
+                or_none(engine),
+                if signal.restored { "restored" } else { "" }
+            )
+        }
+        AnyFact::Position(_) | AnyFact::Balance(_) | AnyFact::Price(_) => return None,
+        other => format!("{other:?}"),
+    })
+}
+
+pub(super) fn kinds(findings: &[NewDiscrepancy]) -> Vec<(&str, DiscrepancyStatus)> {
+    findings.iter().map(|seen| (seen.key.kind.as_str(), seen.status)).collect()
+}
