@@ -113,7 +113,7 @@ fn case_e(labels: LabelSources) -> World {
         held: vec![held("0.05")],
         ordered: vec![opening()],
         traded: opened(),
-        booked: vec![booked(opening(), "0.05")],
+        booked: vec![booked(Order { engine: None, ..recorded("0.05").order.fact }, "0.05")],
         fills: opened(),
         labels,
         ..World::default()
@@ -211,7 +211,7 @@ async fn cases_d_and_3_complete_the_close_with_its_reason() {
 
 #[tokio::test]
 async fn cases_e_and_4_take_the_label_from_who_knows_it() {
-    let labelled = ["order 77 UNKNOWN - atlas -", "order 77 UNKNOWN restored - -", "signal entry BUY atlas restored"];
+    let labelled = ["order 77 UNKNOWN - atlas -"];
     let (_, named) = case_e(log(r#", "order_id": "77""#)).sync().await;
     assert_wrote(&named, &labelled, &["label_order"]);
     for labels in [log(""), state()] {

@@ -1,10 +1,10 @@
 //! A mocked exchange beside a mocked book, and what a cycle between them writes.
 
 use exchange_client::{OrderRef, TradeQuery};
-use ledger_core::Signal;
+use ledger_core::{Direction, ExitReason, RoundTrip, Signal};
 use ledger_store::{
-    Batch, Discrepancy, DiscrepancyStatus, NewDiscrepancy, NewRepair, OrderFilter, SignalFilter, SignalOutlook,
-    SyncCursor,
+    Batch, BookPosition, Discrepancy, DiscrepancyStatus, NewDiscrepancy, NewRepair, OrderFilter, SignalFilter,
+    SignalOutlook, SyncCursor,
 };
 
 use super::super::*;
@@ -71,7 +71,7 @@ impl World {
                 TradeQuery::Window(window) => window.since() <= fill.time.at && fill.time.at < window.until(),
                 TradeQuery::Order(id) => fill.order_id.as_ref() == Some(id),
                 TradeQuery::FromId(id) | TradeQuery::After(id) => fill.sequence >= id.as_str().parse().ok(),
-                other => panic!("{other:?}"),
+                resume @ TradeQuery::Resume { .. } => panic!("{resume:?}"),
             };
             let of_symbol = traded.iter().filter(|fill| fill.key.symbol == symbol);
             Ok(page(of_symbol.filter(is_meant).cloned().collect()))
@@ -101,16 +101,22 @@ impl World {
         let said: Vec<_> = self.said.iter().map(|said| Sourced::new(said.clone(), Source::Rest)).collect();
         mocks.snapshots = MockSnapshotRepository::new();
         mocks.snapshots.expect_latest_positions().returning(move |_| Ok(said.clone()));
-        mocks
-            .snapshots
-            .expect_balance_snapshots()
-            .returning(|_, _| Ok(ledger_store::Page { items: vec![], next: None }));
-        mocks.snapshots.expect_anchors().returning(|_, _| Ok(ledger_store::Page { items: vec![], next: None }));
+        mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(all(vec![])));
+        mocks.snapshots.expect_anchors().returning(|_, _| Ok(all(vec![])));
+        let positions = self.positions();
+        mocks.positions = MockPositionRepository::new();
+        mocks.positions.expect_positions().returning(move |_| Ok(positions.clone()));
+        mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
+        mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(all(vec![])));
+        let trips: Vec<_> = self.fills.iter().filter(|fill| fill.sequence == Some(1)).map(opened_by).collect();
+        mocks.trips = MockTripRepository::new();
+        mocks.trips.expect_open_trips().returning(move |_| Ok(trips.clone()));
+        mocks.trips.expect_trips().returning(|_, _| Ok(all(vec![])));
         let (booked, by_key) = (self.booked.clone(), self.booked.clone());
         mocks.orders = MockOrderRepository::new();
         mocks.orders.expect_orders().returning(move |filter, _| {
             let is_meant = |known: &&BookOrder| is_meant(known, filter);
-            Ok(ledger_store::Page { items: booked.iter().filter(is_meant).cloned().collect(), next: None })
+            Ok(all(booked.iter().filter(is_meant).cloned().collect()))
         });
         mocks
             .orders
@@ -122,11 +128,11 @@ impl World {
         mocks.fills = MockFillRepository::new();
         mocks.fills.expect_fills().returning(move |filter, _| {
             let of_symbol = |fill: &&Fill| filter.scope.symbol.as_ref().is_none_or(|symbol| fill.key.symbol == *symbol);
-            Ok(ledger_store::Page { items: fills.iter().filter(of_symbol).map(booked_fill).collect(), next: None })
+            Ok(all(fills.iter().filter(of_symbol).map(booked_fill).collect()))
         });
         mocks.fills.expect_fills_in_fold_order().returning(move |_, symbol, _| {
             let of_symbol = in_order.iter().filter(|fill| fill.key.symbol == *symbol);
-            Ok(ledger_store::Page { items: of_symbol.map(booked_fill).collect(), next: None })
+            Ok(all(of_symbol.map(booked_fill).collect()))
         });
         mocks
             .fills
@@ -139,17 +145,14 @@ impl World {
         mocks.signals.expect_signals().returning(move |filter: &SignalFilter, _| {
             let is_meant = filter.named_by_order != Some(true) && filter.outlook != Some(SignalOutlook::Concluded);
             let items = signals.iter().filter(|_| is_meant).map(|signal| Sourced::new(signal.clone(), Source::Bot));
-            Ok(ledger_store::Page { items: items.collect(), next: None })
+            Ok(all(items.collect()))
         });
         mocks.intents.expect_intent().returning(|_, _| Ok(None));
         let standing = self.standing.clone();
         mocks.runs = MockRunRepository::new();
-        mocks
-            .runs
-            .expect_discrepancies()
-            .returning(move |_, _| Ok(ledger_store::Page { items: standing.clone(), next: None }));
+        mocks.runs.expect_discrepancies().returning(move |_, _| Ok(all(standing.clone())));
         mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
-        mocks.runs.expect_runs().returning(|_, _| Ok(ledger_store::Page { items: vec![], next: None }));
+        mocks.runs.expect_runs().returning(|_, _| Ok(all(vec![])));
         // One run, closed by its number.
         mocks.runs.expect_begin_run().times(..=1).returning(|_, _, _| Ok(RunId(7)));
         mocks.runs.expect_end_run().times(..=1).withf(|run, _, _, _| *run == RunId(7)).returning(|_, _, _, _| Ok(()));
@@ -163,6 +166,22 @@ impl World {
             Ok(CommitReport { discrepancy_ids, repair_ids, ..CommitReport::default() })
         });
         mocks.book()
+    }
+
+    /// What the book's fills add up to.
+    fn positions(&self) -> Vec<BookPosition> {
+        let mut held: BTreeMap<Symbol, Decimal> = BTreeMap::new();
+        for fill in &self.fills {
+            let qty = held.entry(fill.key.symbol.clone()).or_default();
+            *qty = qty.checked_add(fill.signed_qty()).unwrap();
+        }
+        let position = |(symbol, qty)| {
+            let mut known = BookPosition { symbol, ..restraint::long() };
+            (known.position.position_side, known.position.qty) = (PositionSide::Net, qty);
+            known.position.entry_price_avg = "60000".parse().ok();
+            known
+        };
+        held.into_iter().map(position).collect()
     }
 
     /// A whole cycle.
@@ -230,6 +249,40 @@ fn is_meant(known: &BookOrder, filter: &OrderFilter) -> bool {
         && (filter.signal_id.is_none() || order.signal_id == filter.signal_id)
         && (filter.client_order_id.is_none() || order.client_order_id == filter.client_order_id)
         && scope.symbol.as_ref().is_none_or(|symbol| order.key.symbol == *symbol)
+}
+
+/// A round trip that is open.
+fn opened_by(fill: &Fill) -> RoundTrip {
+    RoundTrip {
+        symbol: fill.key.symbol.clone(),
+        position_side: PositionSide::Net,
+        number: 1,
+        direction: Direction::Long,
+        opened_at: Some(fill.time.at),
+        closed_at: None,
+        opened_by: Some(fill.key.fill_id.clone()),
+        closed_by: None,
+        entry_qty: fill.qty.get(),
+        entry_price_avg: None,
+        exit_qty: Decimal::ZERO,
+        exit_price_avg: None,
+        qty_max: fill.qty.get(),
+        settle_asset: checks::usdt(),
+        gross: ledger_core::CertainTotal::default(),
+        exchange_realized_pnl: None,
+        fees: vec![],
+        funding: vec![],
+        engine: None,
+        other_engines: vec![],
+        exit_reason: ExitReason::Unknown,
+        fill_count: 1,
+        certainty: ledger_core::Certainty::Known,
+    }
+}
+
+/// All there is, in one page.
+fn all<T>(items: Vec<T>) -> ledger_store::Page<T> {
+    ledger_store::Page { items, unreadable: Vec::new(), next: None }
 }
 
 /// The contract of a fact that is recorded with its contract.
