@@ -181,6 +181,9 @@ pub(crate) fn class_exit_code(class: ErrorClass) -> ExitCode {
 /// What to do about an exchange that did not answer what was asked.
 fn exchange_hint(error: &ExchangeError) -> Option<&'static str> {
     match error.class() {
+        ErrorClass::Authentication if matches!(error, ExchangeError::Forbidden { .. }) => {
+            Some("ask from another place or network: key and secret were not even looked at")
+        }
         ErrorClass::Authentication => {
             Some("check key and secret, the key's permission to read futures, and its list of allowed addresses")
         }
@@ -189,6 +192,9 @@ fn exchange_hint(error: &ExchangeError) -> Option<&'static str> {
         ),
         ErrorClass::Throttled => {
             Some("wait until then: asking earlier prolongs the ban; other programs on this address count, too")
+        }
+        ErrorClass::Malformed => {
+            Some("check the address (--base-url), and whether something on the way answers in the exchange's place")
         }
         ErrorClass::Clock => Some("set this machine's clock, for example with `timedatectl set-ntp true`"),
         _ => None,

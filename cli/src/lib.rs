@@ -32,6 +32,8 @@ pub struct Context {
     pub output: Output,
     /// The local clock.
     pub clock: Arc<dyn Clock>,
+    /// How this program was called: what a line to be pasted begins with.
+    pub program: String,
 }
 
 /// Runs the command line of this process and answers its exit code.
@@ -79,6 +81,8 @@ impl std::fmt::Debug for Surroundings {
 
 /// Runs a command line.
 pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let program = called_as(args.first());
     let parsed = Cli::command().try_get_matches_from(args);
     let cli = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, db_is_flag(&matches)))) {
         Ok(cli) => cli,
@@ -104,7 +108,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
             return error.exit_code;
         }
     };
-    wiring::init_tracing(cli.global.verbose);
+    wiring::init_tracing(cli.global.verbose, surroundings.live);
     let zone = settings.zone.clone().unwrap_or_else(Zone::utc);
     let mut output = Output::new(format(&cli.global), zone, surroundings.stdout, stderr);
     output.quiet = cli.global.quiet;
@@ -113,7 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
     }
     output.live = surroundings.live;
     output.width = surroundings.width;
-    let mut context = Context { settings, output, clock: surroundings.clock };
+    let mut context = Context { settings, output, clock: surroundings.clock, program };
     let runtime = match wiring::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -141,6 +145,18 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
             error.exit_code
         }
     }
+}
+
+/// How to call this program again: by its path where it was called by one, else by its name.
+fn called_as(first: Option<&OsString>) -> String {
+    let path = first.and_then(|first| first.to_str()).filter(|path| path.contains(std::path::MAIN_SEPARATOR));
+    path.map_or_else(|| "fillbook".to_owned(), quoted)
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%=".contains(letter);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// An error as standard error tells it: to a person as a story, to a program as an object on one line.
@@ -191,5 +207,22 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Discrepancies(args) => commands::discrepancies::run(&args, context).await,
         Command::Rebuild => commands::rebuild::run(context).await,
         Command::Simulator(args) => commands::simulator::run(&args, context).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_to_be_pasted_calls_the_program_as_it_was_called() {
+        for (first, told) in [
+            (Some("fillbook"), "fillbook"),
+            (Some("target/release/fillbook"), "target/release/fillbook"),
+            (Some("/home/me/my tools/fill'book"), r"'/home/me/my tools/fill'\''book'"),
+            (None, "fillbook"),
+        ] {
+            assert_eq!(called_as(first.map(OsString::from).as_ref()), told);
+        }
     }
 }

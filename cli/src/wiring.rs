@@ -55,16 +55,19 @@ pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Sends what the parts log to standard error: errors, or more with `-v`. What a command has to say it says itself.
-pub(crate) fn init_tracing(verbose: u8) {
+/// Sends what the parts log to standard error: errors, or more with `-v`, in colours on a terminal unless `NO_COLOR` says
+/// no. What a command has to say it says itself.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
+pub(crate) fn init_tracing(verbose: u8, is_terminal: bool) {
+    let coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
     let level = match verbose {
         0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    let subscriber =
-        tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false).finish();
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
+    let subscriber = subscriber.with_ansi(coloured).finish();
     // A program that embeds the command line may have set its own.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

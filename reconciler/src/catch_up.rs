@@ -1,14 +1,14 @@
 //! Bringing a book up to the present piece by piece, before the present is looked at: each piece of history is planned,
 //! recorded with its cursors and checked before the next one is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{Symbol, TimestampMs};
 use ledger_store::{Batch, DiscrepancyStatus, OutcomeCounts, RunId};
 
 use crate::apply::{Applied, apply, is_empty, seen_as};
 use crate::cycle::Reconciler;
-use crate::discrepancy::{Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::observe::{HistoryLook, Stretch};
 use crate::plan::{Plan, plan_history};
@@ -38,10 +38,36 @@ pub struct CaughtUp {
     pub repair_count: usize,
     /// How many of the ledger's sums agreed with the fills.
     pub(crate) ledger_agreed: usize,
+    /// Of the findings, those that the report does not name: how many of each kind, and what became of them.
+    pub untold_findings: BTreeMap<(DiscrepancyKind, DiscrepancyStatus), usize>,
+    /// How many repairs the report does not name.
+    pub untold_repairs: usize,
     /// The first findings.
     pub(crate) findings: Vec<FindingReport>,
     /// The first repairs.
     pub(crate) repairs: Vec<RepairReport>,
+}
+
+impl CaughtUp {
+    /// Names the first findings and repairs, and counts all.
+    fn tell(&mut self, findings: Vec<FindingReport>, repairs: impl Iterator<Item = RepairReport>) {
+        for finding in findings {
+            self.finding_count += 1;
+            if self.findings.len() < TOLD_MAX {
+                self.findings.push(finding);
+            } else {
+                *self.untold_findings.entry((finding.finding.kind, finding.status)).or_default() += 1;
+            }
+        }
+        for repair in repairs {
+            self.repair_count += 1;
+            if self.repairs.len() < TOLD_MAX {
+                self.repairs.push(repair);
+            } else {
+                self.untold_repairs += 1;
+            }
+        }
+    }
 }
 
 impl Reconciler {
@@ -96,14 +122,9 @@ impl Reconciler {
         caught_up.symbols.extend(stretch.seen.symbols.keys().cloned());
         caught_up.counts.add(applied.counts);
         caught_up.income_new += plan.income_new;
-        caught_up.finding_count += findings.len();
-        caught_up.repair_count += plan.repairs().count();
-        let room = TOLD_MAX.saturating_sub(caught_up.findings.len());
-        caught_up.findings.extend(findings.into_iter().take(room));
         let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let room = TOLD_MAX.saturating_sub(caught_up.repairs.len());
         let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id));
-        caught_up.repairs.extend(repairs.take(room));
+        caught_up.tell(findings, repairs);
         Ok(())
     }
 
@@ -157,5 +178,32 @@ impl Reconciler {
             FindingReport { id, status, first_seen_local: known.map(|known| known.first_seen_local), finding }
         });
         Ok(reports.collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discrepancy::Finding;
+
+    #[test]
+    fn what_is_not_named_is_counted() {
+        let mut caught_up = CaughtUp::default();
+        let found = |status| {
+            let (kind, subject) = (DiscrepancyKind::MissingFills, Subject::Account);
+            let finding = Finding::new(kind, None, subject, Outlook::Settles, String::new());
+            FindingReport { finding, id: None, status, first_seen_local: None }
+        };
+        let repair = || RepairReport { id: None, symbol: None, kind: "restore_fills".into(), cause: String::new() };
+        for (number, status) in [(TOLD_MAX - 1, DiscrepancyStatus::Resolved), (3, DiscrepancyStatus::Pending)] {
+            caught_up.tell(vec![found(status); number], std::iter::repeat_with(repair).take(number));
+        }
+        assert_eq!((caught_up.findings.len(), caught_up.finding_count), (TOLD_MAX, TOLD_MAX + 2));
+        let untold = [((DiscrepancyKind::MissingFills, DiscrepancyStatus::Pending), 2)];
+        assert_eq!(caught_up.untold_findings, untold.into());
+        assert_eq!(
+            (caught_up.repairs.len(), caught_up.untold_repairs, caught_up.repair_count),
+            (TOLD_MAX, 2, TOLD_MAX + 2)
+        );
     }
 }

@@ -98,6 +98,23 @@ impl CycleReport {
         self.findings.iter().filter(|finding| finding.status == DiscrepancyStatus::Unresolved)
     }
 
+    /// How many findings there were, those of the history included that are not named here.
+    pub fn finding_count(&self) -> usize {
+        self.findings.len() + self.history.untold_findings.values().sum::<usize>()
+    }
+
+    /// How many of them came to this.
+    pub fn finding_count_of(&self, status: DiscrepancyStatus) -> usize {
+        let untold = self.history.untold_findings.iter().filter(|((_, of), _)| *of == status);
+        self.findings.iter().filter(|found| found.status == status).count()
+            + untold.map(|(_, number)| number).sum::<usize>()
+    }
+
+    /// How many repairs there were, those of the history included that are not named here.
+    pub fn repair_count(&self) -> usize {
+        self.repairs.len() + self.history.untold_repairs
+    }
+
     /// Whether something confirmed is left: of this cycle or an earlier one, or a symbol that cannot be added up. What
     /// may still settle by itself does not count, nor what somebody accepted.
     pub fn leaves_discrepancies(&self) -> bool {

@@ -96,6 +96,8 @@ impl Sandbox {
     /// The command line there, with no environment variables of ours but these.
     pub(crate) fn prepared(&self, args: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fillbook-under-test"));
+        // As somebody calls it who has it installed.
+        std::os::unix::process::CommandExt::arg0(&mut command, "fillbook");
         command.current_dir(self.path()).args(args);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FILLBOOK_") {

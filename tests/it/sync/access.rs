@@ -58,6 +58,7 @@ fn one_bad_account_stops_no_other() {
     let environment =
         [("BAD_KEY", key), ("BAD_SECRET", "no-secret-of-mine"), ("GOOD_KEY", key), ("GOOD_SECRET", secret)];
     let run = sandbox.command(&["sync"], &environment).exits(4);
+    assert!(run.stdout.starts_with("Account good"), "{}", run.transcript());
     assert!(run.stderr.contains("account bad: error:") && run.stderr.contains("-1022"), "{}", run.transcript());
     assert!(run.stdout.contains("Account good at"), "{}", run.transcript());
     assert!(!run.stderr.contains("no-secret-of-mine"), "{}", run.transcript());

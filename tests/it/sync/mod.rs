@@ -66,6 +66,17 @@ fn a_first_sync_makes_the_book() {
     assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
 }
 
+/// A file of labels that is not there is told before anything is made or asked.
+#[test]
+fn a_mistyped_file_of_labels_leaves_no_book() {
+    let exchange = traded(35);
+    for option in ["--state", "--entry-events"] {
+        let sandbox = Sandbox::empty();
+        let run = sandbox.command(&["sync", option, "stat.json"], &exchange.environment()).exits(1);
+        assert!(run.stderr.contains("stat.json cannot be read") && sandbox.files().is_empty(), "{}", run.transcript());
+    }
+}
+
 /// The audit finds what the sync would repair, and not a byte of the folder changes, nor does a file come or go.
 #[test]
 fn audit_changes_nothing_and_exits_3() {

@@ -1,13 +1,13 @@
 //! How findings, repairs and failures are told: to people in few lines, to programs in full.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::process::Stdio;
 
 use ledger_core::Side;
 
 use super::traded;
-use crate::support::Sandbox;
+use crate::support::{Proxy, Sandbox};
 
 /// Many findings of one cause are one line with their number and range; `-v` and `--json` have each.
 #[test]
@@ -82,4 +82,58 @@ fn a_silent_exchange_is_told_while_it_is_waited_for() {
     run.wait().unwrap();
     assert!(first.contains(&base_url) && first.contains("was asked who the account is"), "{first}");
     assert!(first.contains(" s ago, and has not answered yet"), "{first}");
+}
+
+/// Every request is counted, those included that ask who the account is and which contracts there are.
+#[test]
+fn what_it_cost_is_what_was_asked() {
+    let exchange = traded(33);
+    let proxy = Proxy::before(&exchange.base_url);
+    let [_, key, secret] = exchange.environment();
+    let sandbox = Sandbox::empty();
+    for args in [&["sync"][..], &["sync"], &["audit"], &["audit", "--symbol", "DOGEUSDT"]] {
+        let environment = [("FILLBOOK_BASE_URL", proxy.base_url.as_str()), key, secret];
+        let run = sandbox.command(&[args, &["--json"]].concat(), &environment).exits(0);
+        let told = run.json().pop().unwrap()["requests"].as_u64();
+        assert_eq!(told, Some(proxy.take_count() as u64), "{args:?}: {}", run.transcript());
+    }
+}
+
+/// What is logged into a file or a pipe is plain text.
+#[test]
+fn a_log_that_is_no_terminal_has_no_colours() {
+    let exchange = traded(34);
+    let run = Sandbox::empty().command(&["sync", "-v"], &exchange.environment()).exits(0);
+    assert!(run.stderr.contains("INFO") && !run.stderr.contains('\u{1b}'), "{}", run.transcript());
+}
+
+/// Something between us and the exchange answers in its place: what to do is told, and the key is not blamed.
+#[test]
+fn who_answers_in_the_place_of_the_exchange_is_told() {
+    for (head, code, hint) in [
+        ("403 Forbidden", 4, "try: ask from another place or network"),
+        ("200 OK", 1, "try: check the address (--base-url), and whether something on the way answers"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+                let page = "<html>sign in</html>";
+                let answer = format!(
+                    "HTTP/1.1 {head}\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{page}",
+                    page.len()
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let environment =
+            [("FILLBOOK_BASE_URL", base_url.as_str()), ("FILLBOOK_API_KEY", "k"), ("FILLBOOK_API_SECRET", "s")];
+        let sandbox = Sandbox::empty();
+        let run = sandbox.command(&["sync"], &environment).exits(code);
+        assert!(run.stderr.contains(hint) && !run.stderr.contains("secret, the key"), "{}", run.transcript());
+        assert!(sandbox.files().is_empty());
+    }
 }

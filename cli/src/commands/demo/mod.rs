@@ -187,9 +187,11 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     }
     let db = world.db.display().to_string();
     if narrator.prose {
-        context.output.line(&format!(
-            "\nThe book stays at {db}. Try:\n  fillbook --db {db} trips\n  fillbook --db {db} --account hedge positions\n  fillbook --db {db} repairs\n  fillbook --db {db} report --by symbol\n  fillbook --db {db} status"
-        ))?;
+        context.output.line(&format!("\nThe book stays at {db}. Try:"))?;
+        let (program, file) = (context.program.clone(), crate::quoted(&db));
+        for next in ["trips", "--account hedge positions", "repairs", "report --by symbol", "status"] {
+            context.output.line(&format!("  {program} --db {file} {next}"))?;
+        }
     } else {
         context.output.json(&json!({
             "schema": "fillbook.demo/1", "seed": seed, "db": db, "exchange_fills": fills, "book_fills_before": in_book,

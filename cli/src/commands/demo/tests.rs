@@ -29,7 +29,7 @@ async fn every_seed_ends_in_balance() {
         };
         let told = Told::default();
         let output = Output::new(Format::Json, Zone::utc(), Box::new(told.clone()), Box::new(std::io::stderr()));
-        let mut context = Context { settings, output, clock: Arc::new(SystemClock) };
+        let mut context = Context { settings, output, clock: Arc::new(SystemClock), program: "fillbook".into() };
         let db = folder.path().join(format!("{seed}.db"));
         let world = demo_world(seed, begins, Some(&db), DemoConnection::InProcess).await.unwrap();
         let ending = tell(seed, &world, &mut context).await.unwrap();

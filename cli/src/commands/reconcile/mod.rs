@@ -75,8 +75,9 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
     let mut interruption = Interruption::listen()?;
     let mut exchanges = Exchanges::default();
     let mut code = ExitCode::Fine;
-    for (at, target) in targets.iter().enumerate() {
-        if at > 0 && context.output.format == Format::Table {
+    let mut has_told = false;
+    for target in &targets {
+        if has_told && context.output.format == Format::Table {
             context.output.line("")?;
         }
         let started = context.clock.now();
@@ -96,6 +97,7 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
                 return Ok(ExitCode::Interrupted);
             }
             Some(Ok(worst)) => {
+                has_told = true;
                 code = code.worst(worst);
                 continue;
             }
@@ -126,6 +128,7 @@ async fn one(
 ) -> Result<ExitCode, CommandError> {
     let settings = context.settings.for_account(&target.id);
     let since = since(args, context)?;
+    let labels = labels::read(args, &mut context.output)?;
     let known = match mode {
         Mode::Audit => Some(open_book(&settings, Access::Read).map_err(|error| missing(error, target))?),
         Mode::Sync => match open_book(&settings, Access::Write) {
@@ -150,6 +153,7 @@ async fn one(
     let exchange = exchanges.of(target, &base_url, weight_percent, context.clock.clone())?;
     context.output.progress(&format!("account {}: asking {base_url}", target.id));
     let asked = exchange.clone();
+    let before = asked.usage();
     let about = Waiting { account: &target.id, base_url: &base_url, exchange: asked.as_ref() };
     let is_bound = account.as_ref().is_some_and(|account| account.identity.is_some());
     // A book is made only for an exchange that answers: a mistyped key leaves no file behind.
@@ -173,14 +177,18 @@ async fn one(
         open.store.bind_identity(&target.id, identity).await?;
     }
     let mut config = ReconcilerConfig::new(target.id.clone());
-    config.observe.labels = labels::read(args, &mut context.output)?;
+    config.observe.labels = labels;
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = since;
     let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };
-    let report: CycleReport = match mode {
+    let greeted = asked.usage();
+    let mut report: CycleReport = match mode {
         Mode::Sync => beside(Question::History, reconciler.sync(), about, context).await?,
         Mode::Audit => beside(Question::History, reconciler.audit(), about, context).await?,
     };
+    // What it took to know whom and what to ask about is part of what this cost.
+    report.requests += greeted.requests.saturating_sub(before.requests);
+    report.weight += greeted.weight.saturating_sub(before.weight);
     report::print(mode, &target.id, &base_url, &report, context)
 }
 

@@ -49,7 +49,6 @@ pub(super) fn print(
             list(output, &FINDINGS, &of, &report.findings)?;
             list(output, &REPAIRS, &of, &report.repairs)?;
             checks_of(output, account, &report.verification.checks)?;
-            let count = |status| report.findings.iter().filter(|found| found.status == status).count();
             output.json(&json!({
                 "schema": "fillbook.reconcile/1",
                 "command": mode.as_str(),
@@ -57,11 +56,11 @@ pub(super) fn print(
                 "base_url": base_url,
                 "run": report.run.map(|run| run.0),
                 "symbols_looked_at": report.symbols.len(),
-                "findings": report.findings.len(),
-                "resolved": count(DiscrepancyStatus::Resolved),
-                "pending": count(DiscrepancyStatus::Pending),
+                "findings": report.finding_count(),
+                "resolved": report.finding_count_of(DiscrepancyStatus::Resolved),
+                "pending": report.finding_count_of(DiscrepancyStatus::Pending),
                 "left": left_count(report),
-                "repairs": report.repairs.len(),
+                "repairs": report.repair_count(),
                 "recorded": report.counts.recorded,
                 "merged": report.counts.merged,
                 "conflicts": report.counts.conflicts,
@@ -167,7 +166,7 @@ fn tell(
         let recorded = format!(
             "{facts}, {} completed{conflicts}; {}",
             counts.merged,
-            count(report.repairs.len() as u64, "repair")
+            count(report.repair_count() as u64, "repair")
         );
         output.titled("Recorded", 9, &recorded)?;
     }
@@ -222,6 +221,9 @@ fn by_kind(report: &CycleReport) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for found in &report.findings {
         *kinds.entry(found.finding.kind.as_str()).or_default() += 1;
+    }
+    for ((kind, _), number) in &report.history.untold_findings {
+        *kinds.entry(kind.as_str()).or_default() += number;
     }
     if kinds.is_empty() {
         return "nothing that differs".to_owned();

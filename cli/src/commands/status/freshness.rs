@@ -45,7 +45,7 @@ impl Reach {
             (0, _) => self.stream.clone(),
             (1, Some(symbol)) => format!("{} of {symbol}", self.stream),
             (number, Some(symbol)) => format!("{} of {number} symbols ({symbol} least)", self.stream),
-            (number, None) => format!("{} of {number} symbols", self.stream),
+            (number, None) => format!("{} of {}", self.stream, count(number as u64, "symbol")),
         };
         let forgotten = match self.forgotten_at {
             Some(at) => format!("; what came next is kept there until {}", show_day(at, zone)),
