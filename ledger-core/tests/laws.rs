@@ -8,6 +8,8 @@
 
 #[path = "laws/merging.rs"]
 mod merging;
+#[path = "laws/stating.rs"]
+mod stating;
 mod support;
 
 use ledger_core::{

@@ -5,7 +5,11 @@ use std::collections::BTreeSet;
 
 use ledger_core::{Fact, Fill, Order};
 
-fn laws<F: Fact + std::fmt::Debug>(a: &Sourced<F>, b: &Sourced<F>, c: &Sourced<F>) -> Result<(), TestCaseError> {
+pub(super) fn laws<F: Fact + std::fmt::Debug>(
+    a: &Sourced<F>,
+    b: &Sourced<F>,
+    c: &Sourced<F>,
+) -> Result<(), TestCaseError> {
     let join = |x: &Sourced<F>, y: &Sourced<F>| merge(x, y).0;
     prop_assert_eq!(join(a, b), join(b, a), "commutative");
     prop_assert_eq!(join(&join(a, b), c), join(a, &join(b, c)), "associative");
@@ -22,7 +26,7 @@ fn sources() -> impl Strategy<Value = Source> {
     prop::sample::select(Source::ALL)
 }
 
-fn sourced<F: Fact + std::fmt::Debug>(fact: impl Strategy<Value = F>) -> impl Strategy<Value = Sourced<F>> {
+pub(super) fn sourced<F: Fact + std::fmt::Debug>(fact: impl Strategy<Value = F>) -> impl Strategy<Value = Sourced<F>> {
     (fact, sources()).prop_map(|(fact, source)| Sourced::new(fact, source))
 }
 
@@ -140,7 +144,10 @@ proptest! {
 }
 
 /// Merges facts in the given and in a shuffled order; both must be equal.
-fn in_any_order<F: Fact + std::fmt::Debug>(facts: &[Sourced<F>], seed: u64) -> Result<Sourced<F>, TestCaseError> {
+pub(super) fn in_any_order<F: Fact + std::fmt::Debug>(
+    facts: &[Sourced<F>],
+    seed: u64,
+) -> Result<Sourced<F>, TestCaseError> {
     let fold = |facts: &[Sourced<F>]| facts[1..].iter().fold(facts[0].clone(), |book, offered| merge(&book, offered).0);
     let mut shuffled = facts.to_vec();
     let mut random = support::Random(seed);
