@@ -40,6 +40,11 @@ impl IncomeDigest {
         Self(digest.iter().take(16).fold(0, |value, byte| value << 8 | u128::from(*byte)))
     }
 
+    /// The digest itself.
+    pub(crate) fn number(self) -> u128 {
+        self.0
+    }
+
     /// The id of the row with this many identical ones in front of it in its second.
     ///
     /// # Errors

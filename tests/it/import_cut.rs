@@ -82,3 +82,45 @@ fn a_copy_of_a_file_is_no_cut() {
     sandbox.run(&["import", "second.csv", "again.csv"]).exits(0);
     assert_eq!((kickbacks(&sandbox), open_cuts(&sandbox).len()), (1, 0));
 }
+
+/// Two exports that agree in their first and last second and in how many rows they have, and not in what these say.
+#[test]
+fn files_of_the_same_edges_are_not_one_file() {
+    let sandbox = sandbox();
+    let of = |amount: &str| format!("2026-03-02 03:00:00,TRANSFER,{amount},USDT,,7{amount}");
+    sandbox.write("first.csv", file(&[&of("1"), ROW]));
+    sandbox.write("second.csv", file(&[ROW, &of("2")]));
+    sandbox.run(&["import", "first.csv"]).exits(0);
+    sandbox.run(&["import", "second.csv"]).exits(3);
+    assert_eq!((kickbacks(&sandbox), open_cuts(&sandbox).len()), (1, 1));
+}
+
+/// A file of which rows cannot be read, or that somebody sorted otherwise, has no second whole.
+#[test]
+fn a_file_with_gaps_settles_nothing() {
+    let (before, after) = ("2026-03-02 02:00:00,FEE,-1,USDT,,7", "2026-03-02 04:00:00,FEE,-1,USDT,,8");
+    for gaps in [&[before, ROW, "2026-03-02 03:00:00,REFERRAL_KICKBACK,?,USDT,,", after][..], &[ROW, before, after]] {
+        let sandbox = sandbox();
+        sandbox.run(&["import", "february.csv", "march.csv"]).exits(3);
+        sandbox.write("gaps.csv", file(gaps));
+        sandbox.run(&["import", "gaps.csv"]).exits(3);
+        assert_eq!((kickbacks(&sandbox), open_cuts(&sandbox).len()), (1, 1), "{gaps:?}");
+    }
+}
+
+/// An import that fails behind a file has recorded its rows, and knows its edges.
+#[test]
+fn a_failed_import_leaves_the_edges_of_what_it_read() {
+    let sandbox = sandbox();
+    // The disk is full at the second file.
+    sandbox.tamper(
+        "CREATE TRIGGER full BEFORE INSERT ON income WHEN NEW.tran_id = '99' BEGIN SELECT RAISE(ABORT, 'full'); END",
+    );
+    sandbox.write("failing.csv", file(&["2026-03-05 02:00:00,FEE,-1,USDT,,99"]));
+    sandbox.run(&["import", "february.csv", "failing.csv"]).exits(1);
+    assert_eq!((kickbacks(&sandbox), open_cuts(&sandbox).len()), (1, 0));
+    sandbox.run(&["import", "march.csv"]).exits(3);
+    assert_eq!((kickbacks(&sandbox), open_cuts(&sandbox).len()), (1, 1));
+    let runs = sandbox.run(&["runs"]).exits(0);
+    assert!(!runs.stdout.contains("digest:"), "{}", runs.transcript());
+}

@@ -7,6 +7,8 @@
 mod coverage;
 mod cut;
 mod reading;
+#[cfg(test)]
+mod seams;
 mod words;
 
 use std::collections::BTreeMap;
@@ -84,13 +86,15 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
     context.output.hold_errors();
     let recording = Recording { store: store.as_ref(), account: account_id, recorded_at: started, run_id };
     let mut interruption = Interruption::listen()?;
+    // What is known of the files that were read to their end outlives a failure behind them.
+    let mut ledgers = Vec::new();
     let result = tokio::select! {
         biased;
         () = interruption.wait() => None,
-        result = recording.read_all(&args.files, &options, &mut context.output) => Some(result),
+        result = recording.read_all(&args.files, &options, &mut ledgers, &mut context.output) => Some(result),
     };
     let Some(result) = result else {
-        let detail = json!({ "interrupted": true }).to_string();
+        let detail = json!({ "interrupted": true, "ledgers": ledgers }).to_string();
         store.end_run(run_id, RunStatus::Interrupted, context.clock.now(), Some(detail)).await?;
         context.output.remark(if args.dry_run {
             "Interrupted. A dry run: nothing was changed."
@@ -101,8 +105,8 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
         return Ok(ExitCode::Interrupted);
     };
     let (status, detail) = match &result {
-        Ok(read) => (RunStatus::Done, read.detail()),
-        Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() })),
+        Ok(read) => (RunStatus::Done, read.detail(&ledgers)),
+        Err(error) => (RunStatus::Failed, json!({ "error": error.to_string(), "ledgers": ledgers })),
     };
     store.end_run(run_id, status, context.clock.now(), Some(detail.to_string())).await?;
     let read = result?;
@@ -118,7 +122,6 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
 /// What an import found and did.
 struct Read {
     lines: Vec<Line>,
-    ledgers: Vec<FileLedger>,
     /// Of which ledger rows nobody knows whether they are the same.
     doubts: Vec<String>,
     unplaced: u64,
@@ -129,12 +132,12 @@ struct Read {
 }
 
 impl Read {
-    fn detail(&self) -> serde_json::Value {
+    fn detail(&self, ledgers: &[FileLedger]) -> serde_json::Value {
         let lines = self.lines.iter().map(|Line { file, what, counts }| {
             json!({ "file": file, "what": what, "new": counts.recorded, "merged": counts.merged,
                 "conflicting": counts.conflicts, "rejected": counts.rejected })
         });
-        let ledgers = self.ledgers.iter().map(|ledger| json!({ "ledger": ledger }));
+        let ledgers = ledgers.iter().map(|ledger| json!({ "ledger": ledger }));
         lines.chain(ledgers).collect::<Vec<_>>().into()
     }
 
@@ -168,9 +171,16 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    async fn read_all(&self, files: &[PathBuf], options: &Options, output: &mut Output) -> Result<Read, CommandError> {
+    /// Reads the files one after the other, and notes in `ledgers` what each that was read to its end tells of its ledger.
+    async fn read_all(
+        &self,
+        files: &[PathBuf],
+        options: &Options,
+        ledgers: &mut Vec<FileLedger>,
+        output: &mut Output,
+    ) -> Result<Read, CommandError> {
         let mut code = ExitCode::Fine;
-        let (mut lines, mut ledgers) = (Vec::new(), Vec::new());
+        let mut lines = Vec::new();
         let mut options = options.clone();
         for path in files {
             let mut import = Import {
@@ -211,11 +221,11 @@ impl Recording<'_> {
         let unplaced = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
         let unplaced = self.store.fill_count(&unplaced).await?;
         let contradiction = super::journal::mode_contradiction(self.store, &self.account).await?;
-        let doubts = self.judge_cuts(&ledgers).await?;
+        let doubts = self.judge_cuts(ledgers).await?;
         if contradiction.is_some() || !doubts.is_empty() {
             code = code.worst(ExitCode::Discrepancies);
         }
-        Ok(Read { lines, ledgers, doubts, unplaced, quarantined, contradiction, code })
+        Ok(Read { lines, doubts, unplaced, quarantined, contradiction, code })
     }
 
     async fn commit(&self, statements: Vec<Statement>, uid: Option<String>) -> Result<CommitReport, StoreError> {

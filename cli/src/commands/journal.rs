@@ -66,6 +66,8 @@ pub(super) fn words(value: &Value) -> String {
                     Value::Array(list) if list.iter().all(Value::is_string) => {
                         list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
                     }
+                    // What files had at their edges: for later imports, not for readers.
+                    Value::Array(list) if list.iter().all(Value::is_object) => return None,
                     other => other.to_string(),
                 };
                 Some(format!("{} {shown}", name.replace('_', " ")))
@@ -114,6 +116,7 @@ mod tests {
     fn the_journals_json_is_told_in_words() {
         for (json, told) in [
             (r#"{"findings":3,"left":0,"restored":true,"symbols":["A","B"]}"#, "findings 3, restored, symbols A B"),
+            (r#"{"error":"the disk is full","ledgers":[{"file":"a","rows":2}]}"#, "error the disk is full"),
             (r#"[{"file":"a","new":2,"merged":0},{"file":"b","new":3}]"#, "new 5"),
             (
                 r#"{"checks":{"state":"failed","passed":4,"failed":["footing"],"not_checkable":["quantity","average_entry"]}}"#,

@@ -3,13 +3,14 @@
 //! Ledger rows without an id are told apart by their place among identical rows of one second, so a second has to be seen
 //! whole. An export may begin or end within one: of such rows in the second of its first or last row nobody knows whether
 //! they are all, and those that another file has there may be the same or others. In between, a file has all rows of a
-//! type and contract that it has rows of.
+//! type and contract that it has rows of, unless somebody filtered it by hand, which shows where rows are unreadable or out
+//! of order: then it is whole nowhere. A copy of a file is told by what its rows say, in whatever order they stand.
 
 use std::collections::BTreeMap;
 
 use ledger_core::{Asset, Income, IncomeKey, IncomeType, Symbol, TimestampMs};
 
-use crate::income_id::without_ordinal;
+use crate::income_id::{IncomeDigest, without_ordinal};
 
 /// What an export of transactions tells of the rows that have no id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct LedgerRead {
     pub last: TimestampMs,
     /// How many rows it has, with an id or without.
     pub rows: u64,
+    /// What its rows say, as a sum that does not depend on their order: files that agree in it are copies of one another.
+    pub content: u128,
     /// The identical rows without an id in those two seconds.
     pub cuts: Vec<LedgerCut>,
     /// Where rows without an id were seen whole, second by second.
@@ -63,6 +66,12 @@ type Identical = BTreeMap<String, (Income, u64)>;
 #[derive(Debug, Default)]
 pub(super) struct LedgerReach {
     rows: u64,
+    content: u128,
+    /// The second of the row before, and whether later ones followed earlier ones, and the other way round.
+    latest_row: Option<TimestampMs>,
+    rises: bool,
+    falls: bool,
+    is_broken: bool,
     first: Option<(TimestampMs, Identical)>,
     last: Option<(TimestampMs, Identical)>,
     seen: BTreeMap<(IncomeType, Asset, Option<Symbol>), (TimestampMs, TimestampMs)>,
@@ -71,7 +80,13 @@ pub(super) struct LedgerReach {
 impl LedgerReach {
     pub(super) fn note(&mut self, row: &Income) {
         self.rows += 1;
+        let IncomeKey { income_type, asset, symbol, .. } = &row.key;
+        let digest = IncomeDigest::new(income_type, row.time.at, row.amount, asset, symbol.as_ref());
+        self.content = self.content.wrapping_add(digest.number());
         let second = row.time.at.saturating_add_ms(-row.time.at.as_ms().rem_euclid(1_000));
+        self.rises |= self.latest_row.is_some_and(|latest| second > latest);
+        self.falls |= self.latest_row.is_some_and(|latest| second < latest);
+        self.latest_row = Some(second);
         let id_prefix = without_ordinal(&row.key.tran_id);
         edge(&mut self.first, second, |known| second < known, row, id_prefix);
         edge(&mut self.last, second, |known| second > known, row, id_prefix);
@@ -80,6 +95,11 @@ impl LedgerReach {
             let seen = self.seen.entry((income_type, asset, symbol)).or_insert((second, second));
             *seen = (seen.0.min(second), seen.1.max(second));
         }
+    }
+
+    /// A row that says nothing: it may be of any second.
+    pub(super) fn unreadable(&mut self) {
+        self.is_broken = true;
     }
 
     /// What was told; `None` if it all had ids.
@@ -103,8 +123,10 @@ impl LedgerReach {
         let is_one_second = first == last;
         let mut cuts: Vec<_> = begins.iter().map(|rows| cut(rows, true, is_one_second)).collect();
         cuts.extend(ends.iter().filter(|_| !is_one_second).map(|rows| cut(rows, false, true)));
-        let whole = whole.filter(|whole| whole.since < whole.until).collect();
-        (!self.seen.is_empty()).then_some(LedgerRead { first: *first, last: *last, rows: self.rows, cuts, whole })
+        let is_filtered = self.is_broken || (self.rises && self.falls);
+        let whole = whole.filter(|whole| whole.since < whole.until && !is_filtered).collect();
+        let Self { rows, content, .. } = *self;
+        (!self.seen.is_empty()).then_some(LedgerRead { first: *first, last: *last, rows, content, cuts, whole })
     }
 }
 
@@ -141,13 +163,16 @@ mod tests {
         for (number, row) in rows.iter().enumerate() {
             let (second, income_type) = row.split_once(' ').unwrap();
             let id = if income_type == "COMMISSION" { format!("9{number}") } else { String::new() };
-            writeln!(text, "2026-03-01 00:00:{second},{income_type},0.5,USDT,,{id}").unwrap();
+            let amount = if income_type == "junk" { "junk" } else { "0.5" };
+            let income_type = income_type.replace("junk", "TRANSFER");
+            writeln!(text, "2026-03-01 00:00:{second},{income_type},{amount},USDT,,{id}").unwrap();
         }
         let mut file = ImportFile::from_reader("transactions.csv", Cursor::new(text), Options::default()).unwrap();
         assert!(file.ledger_read().is_empty(), "before it was read");
-        assert_eq!(file.by_ref().filter(|row| row.as_ref().unwrap().result.is_ok()).count(), rows.len());
+        let sound = rows.iter().filter(|row| !row.ends_with("junk")).count();
+        assert_eq!(file.by_ref().filter(|row| row.as_ref().unwrap().result.is_ok()).count(), sound);
         let read = file.ledger_read().pop()?;
-        assert_eq!(read.rows, u64::try_from(rows.len()).unwrap());
+        assert_eq!(read.rows, u64::try_from(sound).unwrap());
         let seconds = |at: ledger_core::TimestampMs| (at.as_ms() - 1_772_323_200_000) / 1_000;
         let cuts = read.cuts.iter().map(|cut| {
             let (at, key) = (seconds(cut.row.time.at), &cut.row.key);
@@ -179,5 +204,10 @@ mod tests {
         );
         assert_eq!(told(&["10 TRANSFER", "10 COMMISSION"]), of(&["10 TRANSFER 1 true true"], &[]));
         assert_eq!(told(&["10 COMMISSION", "20 COMMISSION"]), None);
+        // Somebody filtered it by hand: what is missing may have been anywhere.
+        let rows = ["10 COMMISSION", "20 TRANSFER", "30 COMMISSION"];
+        assert_eq!(told(&rows), of(&[], &["TRANSFER 20 21"]));
+        assert_eq!(told(&[rows[0], "20 junk", rows[1], rows[2]]), of(&[], &[]));
+        assert_eq!(told(&[rows[1], rows[0], rows[2]]), of(&[], &[]));
     }
 }

@@ -145,7 +145,10 @@ impl ImportFile {
                 }
             }
             Ok(Row { result: Ok(_), .. }) => {}
-            Ok(Row { result: Err(_), .. }) | Err(_) => self.reach.unreadable(),
+            Ok(Row { result: Err(_), .. }) | Err(_) => {
+                self.reach.unreadable();
+                self.ledger.unreadable();
+            }
         }
     }
 

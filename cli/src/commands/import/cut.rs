@@ -28,9 +28,8 @@ const INCOME: &str = "income";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct FileLedger {
     file: String,
-    /// The seconds of its first and last row and how many rows it has: who agrees in these is the same file.
-    first: TimestampMs,
-    last: TimestampMs,
+    /// What its rows say, as a number in hexadecimal digits: who agrees in it and in how many rows it has is the same file.
+    content: String,
     rows: u64,
     cuts: Vec<Cut>,
     whole: Vec<Whole>,
@@ -83,8 +82,7 @@ impl FileLedger {
         });
         Self {
             file: file.to_owned(),
-            first: read.first,
-            last: read.last,
+            content: format!("{:032x}", read.content),
             rows: read.rows,
             cuts: read.cuts.into_iter().map(cut).collect(),
             whole: whole.collect(),
@@ -96,7 +94,7 @@ impl FileLedger {
     }
 
     fn is_same_file(&self, other: &Self) -> bool {
-        (self.first, self.last, self.rows) == (other.first, other.last, other.rows)
+        (&self.content, self.rows) == (&other.content, other.rows)
     }
 }
 
@@ -120,8 +118,11 @@ impl Recording<'_> {
         let kind = DiscrepancyKind::LedgerCut.as_str();
         let filter =
             DiscrepancyFilter { kind: Some(kind.to_owned()), ..DiscrepancyFilter::standing(self.account.clone()) };
+        let mut files = self.files_read_before().await?;
+        files.extend_from_slice(read);
+        // Of all files: an import that failed noted its files and could not judge them.
         let mut prefixes: BTreeSet<String> =
-            read.iter().flat_map(|file| &file.cuts).map(|cut| cut.id_prefix.clone()).collect();
+            files.iter().flat_map(|file| &file.cuts).map(|cut| cut.id_prefix.clone()).collect();
         let mut standing = BTreeSet::new();
         let mut page = PageRequest::first(PAGE);
         loop {
@@ -134,8 +135,6 @@ impl Recording<'_> {
         if prefixes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut files = self.files_read_before().await?;
-        files.extend_from_slice(read);
         let mut batch = Batch::new(self.account.clone(), self.recorded_at, Vec::new()).with_refold(Refold::Deferred);
         batch.run_id = Some(self.run_id);
         for id_prefix in prefixes {
@@ -158,15 +157,23 @@ impl Recording<'_> {
         struct Line {
             ledger: Option<FileLedger>,
         }
+        /// What is noted of an import that came to no end.
+        #[derive(Default, Deserialize)]
+        struct Unfinished {
+            #[serde(default)]
+            ledgers: Vec<FileLedger>,
+        }
         let filter = RunFilter { kind: Some(RunKind::Import), ..RunFilter::from(self.account.clone()) };
         let mut files = Vec::new();
         let mut page = PageRequest::first(PAGE);
         loop {
             let runs = self.store.runs(&filter, &page).await?;
             for detail in runs.items.iter().filter_map(|run| run.detail_json.as_deref()) {
-                // A failed import's detail is an object, which says nothing of files.
-                let lines = serde_json::from_str::<Vec<Line>>(detail).unwrap_or_default();
-                files.extend(lines.into_iter().filter_map(|line| line.ledger));
+                if let Ok(lines) = serde_json::from_str::<Vec<Line>>(detail) {
+                    files.extend(lines.into_iter().filter_map(|line| line.ledger));
+                } else {
+                    files.extend(serde_json::from_str::<Unfinished>(detail).unwrap_or_default().ledgers);
+                }
             }
             let Some(next) = runs.next else { return Ok(files) };
             page = page.after(next);
