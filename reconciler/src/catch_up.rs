@@ -15,6 +15,7 @@ use crate::plan::{Plan, plan_history};
 use crate::report::{FindingReport, RepairReport};
 use crate::settle::accepted;
 use crate::verify::{CheckName, check_ledger};
+use crate::wording::instant;
 
 /// How many findings, and repairs, of the history a report names; the journal has all.
 const TOLD_MAX: usize = 1_000;
@@ -113,8 +114,8 @@ impl Reconciler {
             since = window.since().as_ms(),
             until = window.until().as_ms(),
             recorded = applied.counts.recorded,
-            "history recorded up to {} ms",
-            window.until()
+            "history recorded up to {}",
+            instant(window.until())
         );
         caught_up.pieces += 1;
         let since = caught_up.span.map_or(window.since(), |(since, _)| since.min(window.since()));

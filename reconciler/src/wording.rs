@@ -20,6 +20,19 @@ pub fn instant(at: TimestampMs) -> String {
         .map_or_else(|_| format!("{at} ms"), |at| at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string())
 }
 
+/// How long something lasts as people read it: to a tenth of a second where it is short, so that what is measured twice
+/// says the same.
+pub(crate) fn lasting(ms: i64) -> String {
+    let (tenths, seconds) = (ms.saturating_add(50) / 100, ms.saturating_add(500) / 1_000);
+    match seconds {
+        _ if tenths < 600 && tenths % 10 == 0 => format!("{} s", tenths / 10),
+        _ if tenths < 600 => format!("{}.{} s", tenths / 10, tenths % 10),
+        ..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
 /// Disagreeing statements of one field: who says what, and whose word counts where rank alone decides.
 fn conflict(fingerprint: &str, evidence: &Value) -> Option<String> {
     let mut parts = fingerprint.splitn(3, '|');
@@ -111,6 +124,23 @@ mod tests {
     use ledger_store::{DiscrepancyKey, DiscrepancyStatus};
 
     use super::*;
+
+    #[test]
+    fn a_duration_is_read_without_counting_digits() {
+        for (ms, told) in [
+            (1_049, "1 s"),
+            (5_000, "5 s"),
+            (5_250, "5.3 s"),
+            (59_949, "59.9 s"),
+            (59_980, "1 min 0 s"),
+            (60_001, "1 min 0 s"),
+            (1_599_977, "26 min 40 s"),
+            (7_380_000, "2 h 3 min"),
+            (277_200_000, "3 d 5 h"),
+        ] {
+            assert_eq!(lasting(ms), told, "{ms}");
+        }
+    }
 
     #[test]
     fn evidence_is_one_line_without_json() {

@@ -10,6 +10,7 @@ use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::Observation;
 use crate::policy::Policy;
+use crate::wording::lasting;
 
 pub(super) fn plan_position_mode(observation: &Observation, plan: &mut Plan) {
     let Ok(mode) = observation.position_mode else { return };
@@ -34,10 +35,8 @@ pub(super) fn plan_clock(observation: &Observation, policy: &Policy, plan: &mut 
     }
     let way = if reading.skew_ms > 0 { "ahead of" } else { "behind" };
     let evidence = format!(
-        "the local clock is {} ms {way} the exchange's (give or take {} ms); signals are matched with that in mind, but set \
-         the clock",
-        reading.skew_ms.saturating_abs(),
-        reading.uncertainty_ms
+        "the local clock is {} {way} the exchange's; signals are matched with that in mind, but set the clock",
+        lasting(reading.skew_ms.saturating_abs())
     );
     plan.account_findings.push(Finding::new(
         DiscrepancyKind::ClockSkew,

@@ -71,9 +71,10 @@ impl AnchorBasis<'_> {
         let lacks_a_fill = self.observation.unfilled().any(|row| row.key.symbol.as_ref() == Some(self.symbol));
         if !has_settled || lacks_a_fill {
             finding.evidence = format!(
-                "{}; the exchange answers for no fill before {begin} ms, when {held} were held and the book has {booked}: \
+                "{}; the exchange answers for no fill before {}, when {held} were held and the book has {booked}: \
                  that waits for a second look",
-                finding.evidence
+                finding.evidence,
+                instant(begin)
             );
             finding.outlook = Outlook::VerifyLagging;
             return Ok(());
@@ -206,11 +207,12 @@ impl AnchorBasis<'_> {
         let entry = flow.entry_before(self.entry_now)?.and_then(|entry| Price::new(entry).ok());
         let now = flow.moves.last().map_or(held, |step| step.after);
         let fills = count(flow.moves.len(), "fill");
-        let told = format!("the exchange's {now} at {} ms without {fills} since {begin} ms", walk.asked_at);
+        let begins = instant(begin);
+        let told = format!("the exchange's {now} at {} without {fills} since {begins}", instant(walk.asked_at));
         let Ok(derivation) = Label::new(told.clone()) else { return Ok(()) };
         let shown = entry.map_or_else(|| "an unknown entry".to_owned(), |entry| format!("an average entry of {entry}"));
         let cause = format!(
-            "{symbol} {side}: the exchange answers for no fill before {begin} ms, so {held} with {shown} is stated as held \
+            "{symbol} {side}: the exchange answers for no fill before {begins}, so {held} with {shown} is stated as held \
              then: {told}"
         );
         let uncertainty = Decimal::new(1, observation.venue.entry_price_scale)?;

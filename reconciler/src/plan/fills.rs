@@ -17,6 +17,7 @@ use super::restored::latest_of_symbol;
 use super::{Plan, SymbolPlan, count};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::{FillWalk, Observation, SymbolObservation};
+use crate::wording::instant;
 
 pub(super) fn plan_fills(
     observation: &Observation,
@@ -63,7 +64,7 @@ pub(super) fn plan_fills(
 /// The exchange's values are recorded beside the book's; which of them counts is a matter of who said them.
 fn conflicting(symbol_plan: &mut SymbolPlan, known: &Fill, stated: &Fill, fields: &[&str]) {
     let key = &stated.key;
-    let describe = |fill: &Fill| format!("{} @ {} at {} ms", fill.qty, fill.price, fill.time.at);
+    let describe = |fill: &Fill| format!("{} @ {} at {}", fill.qty, fill.price, instant(fill.time.at));
     let evidence = format!(
         "trade {} ({} {}): the exchange says {}, the book {}; they differ in {}",
         key.fill_id,

@@ -53,8 +53,11 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
     let before = Flow::new(fills.iter().map(|fill| &fill.fact), anchor.position_side, anchor.qty)?.before;
     if before == earlier.map_or(Decimal::ZERO, |earlier| earlier.qty) {
         let cause = format!(
-            "{} {}: the fills before {} ms add up to the {} that is stated there, so it is withdrawn",
-            anchor.symbol, anchor.position_side, anchor.at, anchor.qty
+            "{} {}: the fills before {} add up to the {} that is stated there, so it is withdrawn",
+            anchor.symbol,
+            anchor.position_side,
+            instant(anchor.at),
+            anchor.qty
         );
         withdraw(anchor, "older fills add up to it", "withdraw_stated_position", cause, None, symbol_plan);
         return Ok(());
@@ -75,13 +78,19 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
     }
     let entry = flow.entry_before(anchor.entry_price)?.and_then(|entry| Price::new(entry).ok());
     let older = count(found.len(), "older fill");
-    let Ok(derivation) = Label::new(format!("the {} stated at {} ms without {older}", anchor.qty, anchor.at)) else {
+    let Ok(derivation) = Label::new(format!("the {} stated at {} without {older}", anchor.qty, instant(anchor.at)))
+    else {
         return Ok(());
     };
     let moved = Anchor { at, qty: flow.before, entry_price: entry, derivation, withdrawn: None, ..anchor.clone() };
     let cause = format!(
-        "{} {}: {older} from {first} ms on were found, so what is stated at {} ms moves in front of them: {} instead of {}",
-        anchor.symbol, anchor.position_side, anchor.at, moved.qty, anchor.qty
+        "{} {}: {older} from {} on were found, so what is stated at {} moves in front of them: {} instead of {}",
+        anchor.symbol,
+        anchor.position_side,
+        instant(first),
+        instant(anchor.at),
+        moved.qty,
+        anchor.qty
     );
     let after = json!({ "at": moved.at.as_ms(), "qty": moved.qty.to_string(), "entry_price": price_json(&moved) });
     withdraw(anchor, "moved in front of older fills", "move_stated_position", cause, Some(after), symbol_plan);

@@ -16,6 +16,7 @@ use crate::error::ReconcileError;
 use crate::observation::{Continuity, Observation};
 use crate::observe::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, Stretch, complete_up_to, reached};
 use crate::policy::Policy;
+use crate::wording::instant;
 
 /// What a walk adds to a stream.
 #[derive(Clone, Copy)]
@@ -225,9 +226,11 @@ fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Fi
     let what = symbol.map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
     let (since, until) = (gap.since(), gap.until());
     let evidence = format!(
-        "{what} from {since} to {until} ms were not read in time and the exchange does not answer for them any more; import \
+        "{what} from {} to {} were not read in time and the exchange does not answer for them any more; import \
          its export files of that time: this closes once every wallet and every trade of that time adds up, else acknowledge \
-         it"
+         it",
+        instant(since),
+        instant(until)
     );
     let subject = Subject::History(what, since);
     Finding::new(DiscrepancyKind::HistoryExpired, symbol, subject, Outlook::Stays, evidence)
@@ -273,8 +276,9 @@ fn plan_expiring(
         let what = cursor.symbol.as_ref().map_or_else(|| stream.to_owned(), |symbol| format!("{stream} of {symbol}"));
         let left_days = (retention_ms - age_ms) / 86_400_000;
         let evidence = format!(
-            "{what} were last read up to {at} ms; the exchange forgets what came then in {left_days} days, so find out why \
-             they are not read"
+            "{what} were last read up to {}; the exchange forgets what came then in {left_days} days, so find out why \
+             they are not read",
+            instant(at)
         );
         let subject = Subject::History(what, at);
         let symbol = cursor.symbol.clone();

@@ -5,6 +5,7 @@ use ledger_store::{CoverageSpan, SyncCursor};
 
 use super::*;
 use crate::Observation;
+use crate::wording::instant;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -31,7 +32,11 @@ async fn time_that_the_venue_has_forgotten_is_never_taken_for_read() {
     let [finding] = plan.account_findings.as_slice() else { panic!("{:#?}", plan.account_findings) };
     assert_eq!((finding.kind, finding.outlook), (DiscrepancyKind::HistoryExpired, Outlook::Stays));
     let oldest = seen.orders.as_ref().unwrap().window.since();
-    assert!(finding.evidence.contains(&format!("orders from {long_ago} to {oldest} ms")), "{}", finding.evidence);
+    assert!(
+        finding.evidence.contains(&format!("orders from {} to {}", instant(long_ago), instant(oldest))),
+        "{}",
+        finding.evidence
+    );
     // Covered is what was read, and nothing in front of it.
     let covered: Vec<&CoverageSpan> = plan.account_coverage.iter().filter(|span| span.stream == "orders").collect();
     assert_eq!(covered.iter().map(|span| span.since).collect::<Vec<_>>(), [oldest]);

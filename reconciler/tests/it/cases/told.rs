@@ -74,7 +74,7 @@ async fn the_mode_the_clock_and_a_fill_that_differs_are_told() {
     let mut reconciler = house.reconciler();
     reconciler.clock = Arc::new(ahead);
     let report = reconciler.audit().await.unwrap();
-    assert!(of(&report, DiscrepancyKind::ClockSkew).unwrap().finding.evidence.contains("5000 ms ahead"));
+    assert!(of(&report, DiscrepancyKind::ClockSkew).unwrap().finding.evidence.contains("5 s ahead"));
     // Somebody tells a fill otherwise.
     let mut fill = house.book_fills().await.remove(0);
     fill.price = "1".parse().unwrap();
