@@ -101,6 +101,7 @@ impl World {
         let said: Vec<_> = self.said.iter().map(|said| Sourced::new(said.clone(), Source::Rest)).collect();
         mocks.snapshots = MockSnapshotRepository::new();
         mocks.snapshots.expect_latest_positions().returning(move |_| Ok(said.clone()));
+        mocks.snapshots.expect_position_snapshots().returning(|_, _| Ok(all(vec![])));
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(all(vec![])));
         mocks.snapshots.expect_anchors().returning(|_, _| Ok(all(vec![])));
         let positions = self.positions();
