@@ -205,6 +205,12 @@ impl OpenTrip {
         }
     }
 
+    /// A part of it was closed by `order`. The last exit tells why it ended: an earlier part's reason says nothing about it.
+    #[inline]
+    pub(super) fn note_exit_reason(&mut self, order: Option<&OrderContext>) {
+        self.exit_reason = order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
+    }
+
     /// `units` went in for `cost`, and `held` is open now.
     #[inline]
     pub(super) fn enter(
@@ -267,8 +273,7 @@ impl OpenTrip {
             Some(reported) => self.reported = self.reported.checked_add(Value::from_decimal(*reported)?)?,
             None => self.reported_by_all = false,
         }
-        // The last exit tells why it ended: an earlier part's reason says nothing about it.
-        self.exit_reason = trade.order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
+        self.note_exit_reason(trade.order);
         Ok(())
     }
 }

@@ -6,10 +6,9 @@
 use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::Certainty;
 use crate::fill::Fill;
-use crate::order::ExitReason;
 use crate::position::{Change, PlainPart, plain_value};
 use crate::round_trip::{Direction, OrderContext};
-use crate::source::{PositionSide, Side};
+use crate::source::PositionSide;
 
 use super::SymbolFold;
 use super::beginning::Beginning;
@@ -17,7 +16,7 @@ use super::closed_trip::{Done, Shelf};
 use super::open_trip::OpenTrip;
 use super::side_fold::SideFold;
 use super::tolerance::Tolerance;
-use super::trading::side_mut;
+use super::trading::{only_closes, side_mut};
 
 impl SymbolFold {
     /// Applies `fill`, which has its place, if it is a plain one. Answers false, with nothing changed, if it is not.
@@ -123,7 +122,7 @@ impl SymbolFold {
         let Some((closing, opening)) = side.position.plain_flip(&part, fill.price) else { return Ok(false) };
         let Some(fee) = closing.share_of(paid, &part) else { return Ok(false) };
         let tolerance = Tolerance { contract: &self.contract, entry_rounding: &self.entry_rounding };
-        if closes_only(fill, position_side)
+        if only_closes(position_side, fill.key.side)
             || !side.exit_plain(fill, order, &closing, Value::ZERO, (false, fee), tolerance, &mut self.done)?
         {
             return Ok(false);
@@ -197,13 +196,7 @@ impl SideFold {
 /// Whether a fill can be what opens a position or enlarges it: no opening realizes anything.
 #[inline]
 fn may_open(fill: &Fill, position_side: PositionSide) -> bool {
-    !closes_only(fill, position_side) && fill.exchange_realized_pnl.is_none_or(Decimal::is_zero)
-}
-
-/// Whether a fill can only close, for it is on the other side of a hedge's position.
-#[inline]
-fn closes_only(fill: &Fill, position_side: PositionSide) -> bool {
-    matches!((position_side, fill.key.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
+    !only_closes(position_side, fill.key.side) && fill.exchange_realized_pnl.is_none_or(Decimal::is_zero)
 }
 
 impl OpenTrip {
@@ -221,7 +214,7 @@ impl OpenTrip {
     fn leave_plain(&mut self, part: &PlainPart, scale: u8, order: Option<&OrderContext>) -> Result<(), MathError> {
         self.turnover.leave(part.units.into(), scale, part.cost)?;
         self.note_order(order);
-        self.exit_reason = order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
+        self.note_exit_reason(order);
         self.fill_count += 1;
         Ok(())
     }
@@ -236,6 +229,7 @@ mod tests {
     use crate::id::{Asset, EngineLabel, FillId, Label, Symbol};
     use crate::instrument::Instrument;
     use crate::snapshot::Anchor;
+    use crate::source::Side;
     use crate::time::{EventTime, TimestampMs};
     use proptest::prelude::*;
 

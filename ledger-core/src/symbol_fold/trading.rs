@@ -25,8 +25,7 @@ impl SymbolFold {
         side.fill_count += u64::from(trade.fill_id.is_some());
         side.touch(trade.at);
         let fee = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
-        let only_closes =
-            matches!((position_side, trade.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy));
+        let only_closes = only_closes(position_side, trade.side);
         let realizes = trade.reported.is_some_and(|reported| !reported.is_zero());
         let price = match trade.price {
             Some(price) => *price,
@@ -192,6 +191,12 @@ impl SymbolFold {
             PositionSide::Short => &self.short,
         }
     }
+}
+
+/// Whether a trade can only close, for it is on the other side of a hedge's position.
+#[inline]
+pub(super) fn only_closes(position_side: PositionSide, side: Side) -> bool {
+    matches!((position_side, side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
 }
 
 #[inline]
