@@ -10,7 +10,7 @@ use crate::support::{House, for_months};
 
 impl House {
     /// As if everything up to now had been read.
-    async fn take_all_for_read(&self) {
+    pub(super) async fn take_all_for_read(&self) {
         let position = self.clock_at(-60_000).to_string();
         let of_all = ["orders", "force_orders", "income"].map(|stream| (stream, None));
         let of_one = ["fills", "conditional_orders"].map(|stream| (stream, Some(symbol(ETH))));
@@ -33,7 +33,7 @@ impl House {
         (stated.entry_price.unwrap().get(), held.entry_price_avg.unwrap())
     }
 
-    fn move_price(&self, by: &str) {
+    pub(super) fn move_price(&self, by: &str) {
         let price = self.simulator.price(&symbol(ETH)).unwrap();
         let moved = price.checked_add(by.parse().unwrap()).unwrap();
         self.simulator.set_price(&symbol(ETH), moved.round(1).to_string().parse().unwrap()).unwrap();

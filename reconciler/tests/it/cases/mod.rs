@@ -5,6 +5,7 @@ mod entries;
 mod failing;
 mod forced;
 mod gaps;
+mod holes;
 mod inferred;
 mod lag;
 mod memory;

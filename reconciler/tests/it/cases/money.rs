@@ -17,10 +17,10 @@ fn verdict(report: &CycleReport, name: CheckName) -> &Verdict {
 }
 
 /// Rewrites each row of one endpoint's answers; a row that becomes nothing is left out.
-struct Rewrites {
-    exchange: Arc<dyn Transport>,
-    endpoint: &'static str,
-    rewrite: fn(&str) -> Option<String>,
+pub(super) struct Rewrites {
+    pub(super) exchange: Arc<dyn Transport>,
+    pub(super) endpoint: &'static str,
+    pub(super) rewrite: fn(&str) -> Option<String>,
 }
 
 #[async_trait]

@@ -101,6 +101,45 @@ impl Case {
             Self::Settlement => Outcome { finds: &[Kind::Settlement], ..plain },
             Self::ForeignFills => Outcome { finds: &[Kind::ForeignFills], ..plain },
             Self::HedgeMode => Outcome { finds: &[Kind::PositionModeChanged, Kind::ForeignFills], ..plain },
+            Self::HedgeLeg => {
+                Outcome { finds: &[Kind::UnrecordedClose], repairs: &["restore_fills", "restore_signal"], ..plain }
+            }
+            // The ledger of that time was never read, and says so as soon as wallets can be compared.
+            Self::WrongEntry => Outcome {
+                looks: &[20, 20],
+                finds: &[Kind::MissingFills],
+                repairs: &["restore_fills"],
+                leaves: &["footing_mismatch"],
+                compare: Compare::Positions,
+            },
+            Self::UnexplainedEntry => Outcome {
+                looks: &[20, 20, 20],
+                finds: &[Kind::AverageEntryMismatch],
+                leaves: &["average_entry_mismatch", "unconfirmed_fill"],
+                compare: Compare::Nothing,
+                ..plain
+            },
+            Self::LostDeposit => Outcome {
+                looks: &[20, 20],
+                finds: &[Kind::FootingMismatch],
+                leaves: &["footing_mismatch"],
+                compare: Compare::Positions,
+                ..plain
+            },
+            Self::HistoryExpiring => Outcome {
+                looks: &[20, 20],
+                finds: &[Kind::HistoryExpiring, Kind::QueryFailed],
+                leaves: &["history_expiring", "query_failed"],
+                compare: Compare::Positions,
+                ..plain
+            },
+            Self::Delisted => Outcome {
+                looks: &[20, 20],
+                finds: &[Kind::QueryFailed, Kind::MissingFills],
+                leaves: &["income_mismatch", "query_failed"],
+                compare: Compare::Nothing,
+                ..plain
+            },
             Self::OrphanOrder => {
                 Outcome { looks: &[20, 20, 20], finds: &[Kind::OrphanOrder], leaves: &["orphan_order"], ..plain }
             }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::simulator::{AppOrder, SimulatorConfig};
-use exchange_client::{Clock, ExchangeReader, NewOrder, OrderRef, Transport, Trigger};
-use ledger_core::{
-    AnyFact, Decimal, Fill, FillId, FillKey, IntentOutcome, OrderClass, OrderIntent, PositionMode, Price, Source,
-    Statement, TimestampMs,
-};
+use exchange_client::simulator::SimulatorConfig;
+use exchange_client::{ExchangeReader, NewOrder, OrderRef, Transport};
+use ledger_core::{Fill, FillId, OrderClass, PositionMode, Source};
 use reconciler::{LabelSources, Reconciler, parse_entry_events, parse_state};
 
+use super::holes::{Ahead, NoLedger};
 use super::inferred::Nameless;
+use super::money::Rewrites;
 use super::scenario::stands;
 use super::*;
 use crate::cycle::OneBadSymbol;
@@ -83,6 +82,18 @@ cases! {
     ForeignFills foreign_fills_stand,
     /// Switched to hedge mode, and traded both ways.
     HedgeMode a_change_of_mode_stands,
+    /// One leg of a hedge closed by hand.
+    HedgeLeg a_leg_of_a_hedge_stands,
+    /// A pair of fills that nobody looks far enough back for: the quantity is right, the average entry is not.
+    WrongEntry a_wrong_average_entry_stands,
+    /// A pair of fills that the exchange has never had.
+    UnexplainedEntry an_unexplained_average_entry_stands,
+    /// A row that the ledger lacks: a wallet does not add up.
+    LostDeposit a_wallet_that_does_not_foot_stands,
+    /// A ledger that was not read for so long that the exchange is about to forget it.
+    HistoryExpiring expiring_history_stands,
+    /// A contract that is off the list.
+    Delisted a_delisted_contract_stands,
     /// A stop that is left of a position.
     OrphanOrder an_orphan_order_stands,
     /// A local clock that is off.
@@ -99,7 +110,15 @@ impl Case {
     /// A bot that traded and held through funding, whose book is complete and was compared; and then the hole.
     pub(super) async fn hole(self) -> House {
         let seed = 1_000 + self as u64;
-        let takes_months = matches!(self, Self::ForgottenPosition | Self::OrderVanished | Self::HistoryExpired);
+        let takes_months = matches!(
+            self,
+            Self::ForgottenPosition
+                | Self::OrderVanished
+                | Self::HistoryExpired
+                | Self::HistoryExpiring
+                | Self::WrongEntry
+                | Self::UnexplainedEntry
+        );
         let house = House::with(if takes_months { for_months(seed) } else { SimulatorConfig::new(seed) }).await;
         if self == Self::ForgottenPosition {
             house.unrecorded("old-1", Side::Buy, "3", false).await;
@@ -229,6 +248,48 @@ impl Case {
                 house.pass(600);
                 house.by_hand(ETH, Side::Buy, PositionSide::Short, "1");
             }
+            Self::HedgeLeg => {
+                house.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
+                house.sync().await;
+                assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+                for (number, side, leg) in [(1, Side::Buy, PositionSide::Long), (2, Side::Sell, PositionSide::Short)] {
+                    let mut intent = house.intent(number, &symbol(ETH), side, "2", None, Some(engine("swing")));
+                    intent.position_side = Some(leg);
+                    assert!(house.recorder().send(&*house.exchange, &intent).await.unwrap().unwrap().done().is_some());
+                    house.pass(600);
+                }
+                house.sync().await;
+                house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Short).unwrap();
+            }
+            Self::WrongEntry => {
+                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                house.sync().await;
+                house.simulator.step(Duration::from_hours(24 * 20));
+                house.move_price("150");
+                house.unrecorded("unseen-1", Side::Buy, "1", false).await;
+                house.pass(600);
+                house.unrecorded("unseen-2", Side::Sell, "1", false).await;
+                house.simulator.step(Duration::from_hours(24 * 20));
+                house.take_all_for_read().await;
+            }
+            Self::UnexplainedEntry => {
+                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                house.simulator.step(Duration::from_hours(24 * 16));
+                house.sync().await;
+                let bought = Fill { time: EventTime::ms(house.clock_at(-86_400_000)), ..house.made_up() };
+                let mut sold = Fill { sequence: Some(987_655), price: "9100".parse().unwrap(), ..bought.clone() };
+                (sold.key.fill_id, sold.key.side) = (FillId::new("987655").unwrap(), Side::Sell);
+                house.told(Fill { price: "9000".parse().unwrap(), ..bought }, Source::Bot).await;
+                house.told(sold, Source::Bot).await;
+            }
+            Self::LostDeposit => house.simulator.deposit("sim-main", "USDT", "250".parse().unwrap()).unwrap(),
+            Self::HistoryExpiring => house.simulator.step(Duration::from_hours(24 * 80)),
+            Self::Delisted => {
+                house.trade(1, "SOLUSDT", Side::Buy, "9", |_| false).await;
+                house.sync().await;
+                house.trade(2, ETH, Side::Buy, "2", |index| index == 0).await;
+                house.simulator.delist_contract(&symbol("SOLUSDT")).unwrap();
+            }
             Self::ClockSkew | Self::ForgottenPosition => {}
             Self::HistoryExpired => house.simulator.step(Duration::from_hours(24 * 120)),
             Self::QueryFailed => {
@@ -254,6 +315,11 @@ impl Case {
             Self::Nameless => Arc::new(Nameless(transport)),
             // For the first looks, and then it is well again.
             Self::QueryFailed if house.since_last_trade_ms() < 60_000 => Arc::new(OneBadSymbol(transport, ETH)),
+            Self::LostDeposit => {
+                let rewrite = |row: &str| (!row.contains("250.00000000")).then(|| row.to_owned());
+                Arc::new(Rewrites { exchange: transport, endpoint: "/income", rewrite })
+            }
+            Self::HistoryExpiring => Arc::new(NoLedger(transport)),
             _ => transport,
         }
     }
@@ -279,95 +345,6 @@ impl Case {
             }
             Self::ClockSkew => reconciler.clock = Arc::new(Ahead(Arc::clone(&reconciler.clock))),
             _ => {}
-        }
-    }
-}
-
-/// Five seconds ahead.
-#[derive(Debug)]
-struct Ahead(Arc<dyn Clock>);
-
-impl Clock for Ahead {
-    fn now(&self) -> TimestampMs {
-        self.0.now().saturating_add_ms(5_000)
-    }
-}
-
-impl House {
-    fn since_last_trade_ms(&self) -> i64 {
-        let last = self.simulator.books().accounts[0].trades.iter().map(|trade| trade.time_ms).max();
-        self.clock.now().as_ms() - last.unwrap()
-    }
-
-    /// So much below today's price of Ether.
-    fn below(&self, by: &str) -> Price {
-        let price = self.simulator.price(&symbol(ETH)).unwrap();
-        price.checked_sub(by.parse::<Decimal>().unwrap()).unwrap().round(1).to_string().parse().unwrap()
-    }
-
-    /// A stop that closes, of which the book learns nothing.
-    async fn stop(&self, id: &str, trigger: Price) {
-        let order = NewOrder {
-            client_order_id: ClientOrderId::new(id).unwrap(),
-            symbol: symbol(ETH),
-            side: Side::Sell,
-            position_side: PositionSide::Net,
-            kind: OrderKind::StopMarket { trigger: Trigger::from(trigger) },
-            size: OrderSize::Qty("2".parse().unwrap()),
-            reduce_only: true,
-        };
-        assert!(self.exchange.create_order(order).await.done().is_some());
-    }
-
-    /// A limit order of the bot's, recorded.
-    async fn resting(&self, number: usize, price: Price) -> Order {
-        let mut intent = self.intent(number, &symbol(ETH), Side::Buy, "2", None, Some(engine("swing")));
-        intent.order_type = Label::new("LIMIT").unwrap();
-        intent.price = Some(price);
-        self.recorder().send(&*self.exchange, &intent).await.unwrap().unwrap().done().unwrap().entity
-    }
-
-    /// An order of the bot's of which the book knows no more than that it was to be sent.
-    async fn pending(&self, number: usize, side: Side, qty: &str) -> OrderIntent {
-        let mut intent = self.intent(number, &symbol(ETH), side, qty, None, Some(engine("swing")));
-        intent.outcome = IntentOutcome::Unknown;
-        self.recorder().intent(intent.clone()).await.unwrap();
-        intent
-    }
-
-    /// Traded in the exchange's own app.
-    fn by_hand(&self, name: &str, side: Side, position_side: PositionSide, qty: &str) {
-        let qty = qty.parse().unwrap();
-        let wish = AppOrder {
-            prefix: "ios_",
-            symbol: symbol(name),
-            side,
-            position_side,
-            qty,
-            price: None,
-            reduce_only: false,
-        };
-        self.simulator.trade_from_app("sim-main", &wish).unwrap();
-    }
-
-    /// Somebody's word on a fill.
-    async fn told(&self, fill: Fill, source: Source) {
-        self.recorder().record(vec![Statement { fact: AnyFact::Fill(fill), source, payload: None }]).await.unwrap();
-    }
-
-    /// A fill that never was.
-    fn made_up(&self) -> Fill {
-        Fill {
-            key: FillKey { symbol: symbol(ETH), fill_id: FillId::new("987654").unwrap(), side: Side::Buy },
-            order_id: None,
-            time: EventTime::ms(self.clock.now()),
-            price: "3000".parse().unwrap(),
-            qty: "0.7".parse().unwrap(),
-            position_side: Some(PositionSide::Net),
-            fee: None,
-            maker: None,
-            exchange_realized_pnl: None,
-            sequence: Some(987_654),
         }
     }
 }
