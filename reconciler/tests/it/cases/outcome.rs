@@ -69,7 +69,7 @@ impl Case {
                 compare: Compare::Positions,
                 ..plain
             },
-            Self::UnrecordedClose | Self::Stopped => {
+            Self::UnrecordedClose | Self::Stopped | Self::HedgeLeg => {
                 Outcome { finds: &[Kind::UnrecordedClose], repairs: &["restore_fills", "restore_signal"], ..plain }
             }
             Self::Nameless => Outcome {
@@ -101,9 +101,6 @@ impl Case {
             Self::Settlement => Outcome { finds: &[Kind::Settlement], ..plain },
             Self::ForeignFills => Outcome { finds: &[Kind::ForeignFills], ..plain },
             Self::HedgeMode => Outcome { finds: &[Kind::PositionModeChanged, Kind::ForeignFills], ..plain },
-            Self::HedgeLeg => {
-                Outcome { finds: &[Kind::UnrecordedClose], repairs: &["restore_fills", "restore_signal"], ..plain }
-            }
             // The ledger of that time was never read, and says so as soon as wallets can be compared.
             Self::WrongEntry => Outcome {
                 looks: &[20, 20],
