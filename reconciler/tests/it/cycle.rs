@@ -271,7 +271,8 @@ async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
     assert_eq!(kinds(&sync), BTreeMap::from([(DiscrepancyKind::HistoryExpired, 3)]), "{:#?}", sync.findings);
     assert_eq!(sync.unresolved().count(), 3);
     for cursor in left_at.iter().filter(|cursor| cursor.symbol.is_none()) {
-        let begins_there = |found: &FindingReport| found.finding.details["since"].to_string() == cursor.position;
+        let begins_there =
+            |found: &FindingReport| found.finding.details["since"].as_i64() == cursor.position.parse().ok();
         assert!(sync.findings.iter().any(begins_there), "{:#?}", sync.findings);
         let coverage = house.store.coverage(&house.account).await.unwrap();
         let spans: Vec<_> =
