@@ -48,6 +48,8 @@ kinds! {
     PositionMismatch = "position_mismatch",
     /// The quantities of a symbol do not fit: nothing can be concluded from them.
     BeyondRange = "beyond_range",
+    /// A row of the book cannot be read: nothing is concluded about its contract.
+    UnreadableRow = "unreadable_row",
     /// Average entries of a position differ by more than the exchange's rounding.
     AverageEntryMismatch = "average_entry_mismatch",
     /// The exchange states other values for a fill than the book.

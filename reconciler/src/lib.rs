@@ -5,6 +5,7 @@ mod book;
 mod catch_up;
 mod client_id;
 mod cycle;
+mod damage;
 mod discrepancy;
 mod entry;
 mod error;

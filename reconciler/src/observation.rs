@@ -12,7 +12,9 @@ use ledger_core::{
     Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, SignalId,
     Sourced, Symbol, TimestampMs,
 };
-use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor};
+use ledger_store::{
+    Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor, UnreadableRow as DamagedRow,
+};
 
 use crate::discrepancy::DiscrepancyKind;
 use crate::label::LabelSources;
@@ -185,6 +187,8 @@ pub struct BookView {
     pub coverage: Vec<CoverageSpan>,
     /// Discrepancies on record that are not gone.
     pub discrepancies: Vec<Discrepancy>,
+    /// The contracts of which a row could not be read: nothing is concluded about them.
+    pub damaged: BTreeMap<Symbol, DamagedRow>,
 }
 
 impl BookView {

@@ -142,6 +142,9 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
     {
         return false;
     }
+    if symbol.is_some_and(|symbol| verification.damaged.contains(symbol)) {
+        return false;
+    }
     let failed = observation.failed_queries();
     let close = symbol.and_then(|symbol| observation.symbols.get(symbol));
     if kind == DiscrepancyKind::QueryFailed {

@@ -200,6 +200,7 @@ fn quiet() -> Observation {
             cursors: vec![],
             coverage: vec![],
             discrepancies: vec![],
+            damaged: BTreeMap::new(),
         },
         symbols: BTreeMap::new(),
         labels: LabelSources::default(),

@@ -6,6 +6,7 @@ mod bad_input;
 mod command_line;
 mod convergence;
 mod damaged;
+mod damaged_sync;
 mod demo;
 mod import;
 mod import_cut;

@@ -117,6 +117,7 @@ impl BookReader<'_> {
             cursors,
             coverage,
             discrepancies: Vec::new(),
+            damaged: BTreeMap::new(),
         };
         self.read_before_anchors(&mut view).await?;
         // Those that somebody accepted go, too, once they are gone.
@@ -462,6 +463,29 @@ impl BookReader<'_> {
                 (None, None) => return Ok(None),
             }
         }
+    }
+
+    /// Looks again at the rows that could not be read when they were looked at last.
+    pub(super) async fn learn_damaged(&self, seen: &Observation) -> Result<(), ReconcileError> {
+        let kind = DiscrepancyKind::UnreadableRow.as_str();
+        for known in seen.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind) {
+            let Some(symbol) = &known.entry.symbol else { continue };
+            // Nothing but reading all of it tells that no row is left that cannot be read.
+            let fills = FillFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
+            let orders = OrderFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
+            let scope = Scope::symbol(self.account.clone(), symbol.clone());
+            let income = IncomeFilter { scope, income_type: None };
+            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.fills.fills(&fills, page).await.doing("reading the fills")
+            }));
+            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.orders.orders(&orders, page).await.doing("reading the orders")
+            }));
+            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.income.income(&income, page).await.doing("reading the income")
+            }));
+        }
+        Ok(())
     }
 
     /// Whether the book has any fill of a symbol.

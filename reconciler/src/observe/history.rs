@@ -20,6 +20,7 @@ use super::suspects::Suspect;
 use super::walk::{Span, reached, span, walk_income, walk_orders};
 use super::{Greeting, INCOME, ORDERS, greet};
 use crate::book::Book;
+use crate::damage::Damage;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation};
@@ -67,6 +68,8 @@ impl HistoryLook<'_> {
     /// # Errors
     /// As [`observe`](super::observe).
     pub(crate) async fn next(&self, edge: &mut Option<TimestampMs>) -> Result<Option<Stretch>, ReconcileError> {
+        // What cannot be read of the book is told by the look at the present.
+        let (book, damage) = Damage::beside(self.book);
         let greeting = greet(self.exchange, self.book, self.clock, self.account).await?;
         let now = greeting.now;
         let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
@@ -114,7 +117,7 @@ impl HistoryLook<'_> {
             Some(_) => Err(of_the_past()),
             None => self.exchange.fetch_position_mode().await,
         };
-        let reader = BookReader { book: self.book, account: self.account, policy: self.policy, now };
+        let reader = BookReader { book: &book, account: self.account, policy: self.policy, now };
         let view = reader.read(account, cursors, self.labels).await?;
         let mut seen = Observation {
             venue,
@@ -162,6 +165,9 @@ impl HistoryLook<'_> {
                 return Ok(None);
             }
             seen.instruments = Some(instruments);
+        }
+        if !damage.noted().is_empty() {
+            return Ok(None);
         }
         Ok(Some(Stretch { seen, window, held }))
     }

@@ -29,6 +29,7 @@ use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{complete_up_to, reached};
 use self::walk::{span, walk_force_orders, walk_income, walk_orders};
 use crate::book::Book;
+use crate::damage::Damage;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::observation::{ClockReading, Observation};
@@ -76,6 +77,8 @@ pub async fn observe(
     options: &ObserveOptions,
     policy: &Policy,
 ) -> Result<Observation, ReconcileError> {
+    let (book, damage) = Damage::beside(book);
+    let book = &book;
     let Greeting { account, identity, now, clock: reading } = greet(exchange, book, clock, account_id).await?;
     let cursors = book.sync.cursors(account_id).await.doing("reading the cursors")?;
 
@@ -148,6 +151,15 @@ pub async fn observe(
     let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
     if named.any(|symbol| options.wants(symbol) && !seen.book.instruments.contains(symbol)) {
         seen.instruments = Some(exchange.fetch_instruments().await);
+    }
+    reader.learn_damaged(&seen).await?;
+    seen.book.damaged = damage.noted();
+    let damaged = &seen.book.damaged;
+    seen.symbols.retain(|symbol, _| !damaged.contains_key(symbol));
+    // What cannot be merged is no news; it is read again until the row is mended.
+    let is_of_damaged_ledger = |symbol: &Symbol| damaged.get(symbol).is_some_and(|row| row.table == "income");
+    if let Ok(walk) = &mut seen.income {
+        walk.rows.retain(|row| !row.entity.key.symbol.as_ref().is_some_and(is_of_damaged_ledger));
     }
     Ok(seen)
 }

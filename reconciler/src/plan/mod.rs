@@ -205,8 +205,11 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     plan_older_fills(observation, &mut plan);
     plan_labels(observation, &candidates, &labels, now, &mut plan);
     plan_orphans(observation, &mut plan);
+    // Nothing of it is news.
+    plan.symbols.retain(|symbol, _| !observation.book.damaged.contains_key(symbol));
     plan_account(observation, policy, &mut plan);
     plan_streams(observation, policy, now, &mut plan)?;
+    plan_damaged(observation, &mut plan);
     plan.symbols.retain(|_, symbol| !symbol.is_empty());
     plan.on_record = plan.findings().filter(|finding| is_on_record(observation, finding)).map(Finding::key).collect();
     Ok(plan)
@@ -225,6 +228,27 @@ fn is_on_record(observation: &Observation, finding: &Finding) -> bool {
         };
         is_same_state && known.symbol == finding.symbol && known.evidence_json == finding.evidence_json()
     })
+}
+
+/// A contract of which a row of the book cannot be read is left as it is, and told. The lists that may hold more of it are
+/// read again until it is mended.
+fn plan_damaged(observation: &Observation, plan: &mut Plan) {
+    for (symbol, row) in &observation.book.damaged {
+        if !observation.is_in_scope(symbol) {
+            continue;
+        }
+        let evidence = format!(
+            "{symbol}: a row of the book cannot be read ({row}), so nothing is concluded or recorded about it; restore a \
+             backup, or import its facts into a new book"
+        );
+        let subject = Subject::Query(format!("book of {symbol}"));
+        let finding = Finding::new(DiscrepancyKind::UnreadableRow, Some(symbol), subject, Outlook::Stays, evidence);
+        plan.symbols.insert(symbol.clone(), SymbolPlan { findings: vec![finding], ..SymbolPlan::default() });
+    }
+    if !observation.book.damaged.is_empty() {
+        plan.account_cursors.clear();
+        plan.account_coverage.clear();
+    }
 }
 
 fn plan_failed_queries(observation: &Observation, plan: &mut Plan) {

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::VenueFacts;
 use ledger_core::{AccountId, Asset, OrderKey, PositionSide, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyKey};
+use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
 
 pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, Severity, Verdict};
@@ -32,7 +32,8 @@ use self::positions::check_positions;
 use self::realized::check_realized;
 use self::tally::Tally;
 use crate::book::Book;
-use crate::discrepancy::Finding;
+use crate::damage::Damage;
+use crate::discrepancy::{DiscrepancyKind, Finding};
 use crate::error::ReconcileError;
 use crate::observation::Observation;
 
@@ -60,6 +61,8 @@ pub struct Verification {
     pub footed: Vec<FootedSpan>,
     /// The gaps in history on record that the book proves to be filled by now.
     pub filled_gaps: Vec<DiscrepancyKey>,
+    /// The contracts of which a row of the book cannot be read: nothing is said about them.
+    pub damaged: BTreeSet<Symbol>,
     /// What only checking finds: average entries, realized profits, ledger rows, wallets; the first of each check.
     pub findings: Vec<Finding>,
 }
@@ -110,6 +113,24 @@ impl Verification {
 const BOOK_PAGE_ROWS: u32 = 1_000;
 
 impl Verification {
+    /// Takes back what was said about contracts of which a row of the book cannot be read, and about wallets where that is
+    /// one of the ledger.
+    fn leave_out(&mut self, damaged: BTreeMap<Symbol, UnreadableRow>) {
+        let is_of_ledger = damaged.values().any(|row| row.table == "income");
+        self.damaged = damaged.into_keys().collect();
+        let Self { findings, mismatched_positions, unfilled_orders, damaged, checks, .. } = self;
+        findings.retain(|finding| finding.symbol.as_ref().is_none_or(|symbol| !damaged.contains(symbol)));
+        mismatched_positions.retain(|(symbol, _), _| !damaged.contains(symbol));
+        unfilled_orders.retain(|key| !damaged.contains(&key.symbol));
+        if is_of_ledger {
+            findings.retain(|finding| finding.kind != DiscrepancyKind::FootingMismatch);
+            let footing = checks.iter_mut().filter(|check| check.name == CheckName::Footing && check.failed());
+            for check in footing {
+                *check = Check::not_checkable(CheckName::Footing, "a row of the ledger cannot be read");
+            }
+        }
+    }
+
     fn not_checkable(&mut self, name: CheckName, reason: impl Into<String>) {
         self.checks.push(Check::not_checkable(name, reason));
     }
@@ -135,6 +156,8 @@ pub async fn verify(
     book: &Book,
     account: &AccountId,
 ) -> Result<Verification, ReconcileError> {
+    let (book, damage) = Damage::beside(book);
+    let book = &book;
     let mut verification = Verification::default();
     let extent = Extent::Look(observation);
     check_positions(observation, book, account, &mut verification).await?;
@@ -143,6 +166,7 @@ pub async fn verify(
     check_income(extent, book, account, &mut verification).await?;
     check_footing(extent, book, account, &mut verification).await?;
     check_gaps(observation, book, account, &mut verification).await?;
+    verification.leave_out(damage.noted().into_iter().chain(observation.book.damaged.clone()).collect());
     Ok(verification)
 }
 
