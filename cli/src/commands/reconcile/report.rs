@@ -216,6 +216,22 @@ fn section<T, K: PartialEq>(
     Ok(())
 }
 
+/// Where nothing differs, records of the bot may be missing all the same: they can be restored from what the book holds.
+fn nothing_found(repairs: usize) -> String {
+    match repairs {
+        0 => "nothing that differs".to_owned(),
+        repairs => format!("nothing that differs; {} to restore from the book itself", count(repairs as u64, "record")),
+    }
+}
+
+/// What is to do where nothing is left: an audit has restored nothing.
+fn nothing_left(mode: Mode, repairs: usize) -> String {
+    match (mode, repairs) {
+        (Mode::Sync, _) | (_, 0) => "nothing".to_owned(),
+        (Mode::Audit, repairs) => format!("{repairs}: `fillbook sync` restores what the bot did not record"),
+    }
+}
+
 /// `2 missing_fills, 1 unknown_order`.
 fn by_kind(report: &CycleReport) -> String {
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
@@ -226,7 +242,7 @@ fn by_kind(report: &CycleReport) -> String {
         *kinds.entry(kind.as_str()).or_default() += number;
     }
     if kinds.is_empty() {
-        return "nothing that differs".to_owned();
+        return nothing_found(report.repair_count());
     }
     kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect::<Vec<_>>().join(", ")
 }
@@ -264,7 +280,7 @@ fn left(mode: Mode, report: &CycleReport) -> String {
     let unresolved = left_count(report);
     let waits = if pending > 0 { format!("; {pending} may settle by themselves") } else { String::new() };
     match (mode, unresolved) {
-        (_, 0) if pending == 0 => "nothing".to_owned(),
+        (_, 0) if pending == 0 => nothing_left(mode, report.repair_count()),
         (_, 0) => format!("{pending} that may settle by themselves: the next sync looks again"),
         (Mode::Audit, _) => {
             let repairable =
@@ -276,5 +292,18 @@ fn left(mode: Mode, report: &CycleReport) -> String {
             format!("{}{waits}", [repaired, stays].into_iter().flatten().collect::<Vec<_>>().join("; "))
         }
         (Mode::Sync, _) => format!("{unresolved}{waits}: `fillbook discrepancies` shows them with their age"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_that_are_restored_without_a_difference_are_told() {
+        assert_eq!(nothing_found(0), "nothing that differs");
+        assert_eq!(nothing_found(33), "nothing that differs; 33 records to restore from the book itself");
+        assert_eq!(nothing_left(Mode::Audit, 1), "1: `fillbook sync` restores what the bot did not record");
+        assert_eq!((nothing_left(Mode::Audit, 0), nothing_left(Mode::Sync, 33)), ("nothing".into(), "nothing".into()));
     }
 }
