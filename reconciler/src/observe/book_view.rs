@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::TimeWindow;
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderKey,
-    PositionSide, Side, Signal, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
+    AccountId, Asset, ClientOrderId, Direction, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderId,
+    OrderKey, PositionSide, Side, Signal, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
     Scope, SignalFilter, SignalOutlook, SyncCursor, TripFilter,
 };
 
+use super::close_look::agrees_until;
 use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
@@ -295,15 +296,18 @@ impl BookReader<'_> {
     }
 
     /// What opened the book's round trips without a signal, with the orders behind it. Where the exchange holds something
-    /// else than the book, nothing says what opened what.
+    /// else than the book and the fills that it lacks, or in front of what it holds some are lacking, nothing says what
+    /// opened what.
     pub(super) async fn learn_openers(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(self.scope()) };
         let openers = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
             self.book.fills.fills(&filter, page).await.doing("reading the fills")
         });
+        let mut agreeing = BTreeMap::new();
         for fill in openers.into_iter().map(|fill| fill.fact) {
             let (symbol, side) = (&fill.key.symbol, fill.position_side.unwrap_or(PositionSide::Net));
-            let agrees = seen.exchange_qty(symbol, side) == Some(seen.book.qty(symbol, side));
+            let until = *agreeing.entry((symbol.clone(), side)).or_insert_with(|| agrees_until(seen, symbol, side));
+            let agrees = until.is_some_and(|until| fill.time.at < until);
             let Some(order_id) = fill.order_id.clone().filter(|_| agrees) else { continue };
             let class = ledger_core::OrderClass::Regular;
             let key = OrderKey { symbol: symbol.clone(), class, order_id };
@@ -312,14 +316,29 @@ impl BookReader<'_> {
             if let Some(id) = order.and_then(|order| order.client_order_id.clone()) {
                 self.learn_intent(&id, &mut seen.book).await?;
             }
-            let scope = self.stretch(Some(symbol), fill.time.at, fill.time.at);
-            let filter = TripFilter { scope, engine: None, position_side: Some(side) };
-            let ended = self.book.trips.trips(&filter, &PageRequest::first(BOOK_PAGE_ROWS)).await;
-            let ended = ended.doing("reading the round trips")?.items;
-            let ends_another = ended.iter().any(|trip| trip.closed_by.as_ref() == Some(&fill.key.fill_id));
+            let ends_another = self.ends_another(&fill, &key.order_id).await?;
             seen.book.unsignalled_openers.push((fill, ends_another));
         }
         Ok(())
+    }
+
+    /// Whether the order of a fill that opened a round trip ended another one before: with this fill or one before it.
+    async fn ends_another(&self, opener: &Fill, order_id: &OrderId) -> Result<bool, ReconcileError> {
+        let symbol = Some(&opener.key.symbol);
+        let scope = Scope { symbol: symbol.cloned(), until: Some(opener.time.at.saturating_add_ms(1)), ..self.scope() };
+        let of_order = FillFilter { order_id: Some(order_id.clone()), ..FillFilter::from(scope) };
+        let page = self.book.fills.fills(&of_order, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let fills = page.doing("reading the fills")?.items;
+        let first = fills.iter().map(|fill| fill.fact.time.at).min().unwrap_or(opener.time.at);
+        let scope = self.stretch(symbol, first, opener.time.at);
+        let filter = TripFilter { scope, engine: None, position_side: opener.position_side };
+        let page = self.book.trips.trips(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let ended = page.doing("reading the round trips")?.items;
+        // Both halves of a trade with oneself share an id, and only one of them is on this side.
+        let direction = if opener.key.side == Side::Buy { Direction::Short } else { Direction::Long };
+        let mut other_way = ended.iter().filter(|trip| trip.direction == direction);
+        let is_ours = |id: &FillId| fills.iter().any(|fill| fill.fact.key.fill_id == *id);
+        Ok(other_way.any(|trip| trip.closed_by.as_ref().is_some_and(is_ours)))
     }
 
     async fn learn_order(&self, key: &OrderKey, view: &mut BookView) -> Result<(), ReconcileError> {

@@ -285,3 +285,20 @@ pub(crate) fn without_residuals(seen: &Observation, symbol: &Symbol, side: Posit
         sum.checked_add(signed).ok()
     })
 }
+
+/// Up to when the book's fills of a position are all that led to what the exchange holds: until the first that it lacks,
+/// which will be recorded. `None` where they lead to something else.
+pub(super) fn agrees_until(seen: &Observation, symbol: &Symbol, side: PositionSide) -> Option<TimestampMs> {
+    let close = seen.symbols.get(symbol).and_then(|close| Some((close, close.fills.as_ref().ok()?)));
+    let rows = close.iter().flat_map(|(close, walk)| {
+        let lacking = walk.rows.values().map(|row| &row.entity);
+        lacking.filter(|fill| !close.book_fills.contains_key(&fill.key))
+    });
+    let lacking: Vec<&Fill> = rows.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == side).collect();
+    let Some(first) = lacking.iter().map(|fill| fill.time.at).min() else {
+        return (seen.exchange_qty(symbol, side)? == seen.book.qty(symbol, side)).then_some(TimestampMs::MAX);
+    };
+    let mut signed = lacking.iter().map(|fill| fill.signed_qty());
+    let held = signed.try_fold(without_residuals(seen, symbol, side)?, |sum, qty| sum.checked_add(qty).ok())?;
+    (seen.exchange_qty(symbol, side)? == held).then_some(first)
+}

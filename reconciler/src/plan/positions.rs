@@ -83,8 +83,9 @@ fn plan_position(
     Ok(())
 }
 
-/// Restores the records behind new fills of the past, where `held` is what they led to. Where the exchange realized
-/// something from what had nothing to close, something else was held: then nothing is concluded.
+/// Restores the records behind the closes among new fills of the past, where `held` is what they led to by the book. Where
+/// the exchange realized something from what had nothing to close, something else was held: then nothing is concluded. What
+/// opened a position is told once all is read: only then the exchange's word says whether the book begins where it began.
 pub(super) fn restore_records(
     context: &RecordContext<'_>,
     symbol: &Symbol,
@@ -100,7 +101,7 @@ pub(super) fn restore_records(
     if flow.moves.iter().any(|step| realizes(step) && !step.closes()) {
         return;
     }
-    Records { context: *context, now: context.observation.asked_at, answers: None }.restore(&flow, true, symbol_plan);
+    Records { context: *context, now: context.observation.asked_at, answers: None }.restore_exits(&flow, symbol_plan);
 }
 
 /// What becomes of a symbol whose quantities do not fit: the others are reconciled all the same.
@@ -272,6 +273,11 @@ impl Records<'_> {
     fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) -> BTreeSet<OrderKey> {
         let mut done = BTreeSet::new();
         for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
+            // One that opened a position first, and closed another later on, was sent to open one.
+            let same = |of: &&Move<'_>| of.fill.order_id == step.fill.order_id;
+            if flow.moves.iter().filter(same).find(|of| of.opens() || of.closes()).is_some_and(|of| !of.closes()) {
+                continue;
+            }
             let exit = exit(self.context.observation, self.context.policy, order);
             let Some(kind) = exit.signal_kind() else { continue };
             if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {

@@ -1,9 +1,10 @@
 //! The signals behind what opened round trips: none depends on when somebody looked.
 
+use exchange_client::{ExchangeReader, TimeWindow, TradeQuery};
 use ledger_core::Side;
 
 use super::*;
-use crate::support::House;
+use crate::support::{House, for_months};
 
 /// What of signals and orders has to be the same.
 async fn told(house: &House) -> Vec<String> {
@@ -50,4 +51,64 @@ async fn a_restored_signal_does_not_depend_on_when_one_looked() {
     for book in &books[1..] {
         assert_eq!(told(book).await, expected);
     }
+}
+
+/// Every trade that the exchange has, written down by a bot that knows of no order.
+async fn record_all(house: &House) {
+    let now = house.clock_at(0);
+    let window = TimeWindow::new(now.saturating_add_ms(-86_400_000), now).unwrap();
+    let mut fills = Vec::new();
+    let mut query = Some(TradeQuery::Window(window));
+    while let Some(next) = query {
+        let page = house.exchange.fetch_my_trades(symbol(ETH), next).await.unwrap();
+        fills.extend(page.rows);
+        query = page.next;
+    }
+    house.recorder().fills(&fills).await.unwrap();
+}
+
+/// An order by hand that closes with one of its fills and opens with the next: whoever told these first.
+#[tokio::test]
+async fn an_order_that_closes_and_opens_with_fills_of_its_own_tells_of_the_close() {
+    let house = House::new(62).await;
+    let books = [house.with_empty_book().await, house.with_empty_book().await];
+    for number in 0..8 {
+        for (id, side, qty) in [("mine-1", Side::Buy, "1"), ("web_2", Side::Sell, "2"), ("mine-3", Side::Buy, "1")] {
+            house.unrecorded(&format!("{id}-{number}"), side, qty, false).await;
+            house.pass(600);
+        }
+    }
+    record_all(&books[1]).await;
+    for _ in 0..3 {
+        books[0].sync().await;
+        books[1].sync().await;
+    }
+    assert_eq!(told(&books[1]).await, told(&books[0]).await);
+}
+
+/// Something is held since before all that the exchange remembers, and a grid trades on top of it: nothing that it buys
+/// opens a position, whether somebody looked all the time or only now.
+#[tokio::test]
+async fn what_adds_to_what_was_held_before_all_memory_opens_nothing() {
+    let house = House::in_process(for_months(64)).await;
+    house.unrecorded("old-1", Side::Buy, "5", false).await;
+    house.pass(100 * 86_400);
+    let books = [house.with_empty_book().await, house.with_empty_book().await];
+    for _ in 0..3 {
+        books[0].sync().await;
+        house.pass(60);
+    }
+    for number in 0..4 {
+        for (kind, side) in [("buy", Side::Buy), ("sell", Side::Sell)] {
+            house.unrecorded(&format!("mine-{kind}-{number}"), side, "1", false).await;
+            house.pass(2 * 86_400);
+        }
+        books[0].sync().await;
+    }
+    for _ in 0..4 {
+        books[0].sync().await;
+        books[1].sync().await;
+        house.pass(60);
+    }
+    assert_eq!(told(&books[1]).await, told(&books[0]).await);
 }
