@@ -254,7 +254,7 @@ pub trait RunRepository: Send + Sync {
     /// Opens a run.
     async fn begin_run(&self, account: &AccountId, kind: RunKind, started_local: TimestampMs) -> StoreResult<RunId>;
 
-    /// Closes a run.
+    /// Closes a run. One that has come to its end by itself is not [interrupted](RunStatus::Interrupted) any more.
     async fn end_run(
         &self,
         run: RunId,

@@ -95,6 +95,11 @@ pub async fn a_run_that_a_later_one_outlives_was_interrupted(open: Open<'_>) {
     assert_eq!(statuses(other).await, [(elsewhere, RunStatus::Running)]);
     store.end_run(cut_off, RunStatus::Failed, at(3), None).await.unwrap();
     assert_eq!(statuses(main_account()).await[0], (cut_off, RunStatus::Failed));
+    // Who took it for abandoned when it was about to end has nothing to say; of one that is open, it has.
+    store.end_run(later, RunStatus::Interrupted, at(4), None).await.unwrap();
+    store.end_run(latest, RunStatus::Interrupted, at(4), None).await.unwrap();
+    let ended: Vec<_> = statuses(main_account()).await.into_iter().map(|(_, status)| status).collect();
+    assert_eq!(ended, [RunStatus::Failed, RunStatus::Done, RunStatus::Interrupted]);
 }
 
 /// Runs open and close; repairs name their run and come back as written.

@@ -1,6 +1,8 @@
 //! The table `runs`: who changed the book, or looked at it.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use ledger_core::{AccountId, TimestampMs};
 
 use super::by_number::by_number;
@@ -53,16 +55,18 @@ pub(super) fn end(
     ended: TimestampMs,
     detail_json: Option<&str>,
 ) -> StoreResult<()> {
-    let account: Option<String> = diesel::update(runs::table.find(run.0))
+    // Somebody who takes a run for abandoned may be overtaken by its end.
+    let is_open = if status == RunStatus::Interrupted { "ended_local_ms IS NULL" } else { "TRUE" };
+    diesel::update(runs::table.find(run.0).filter(sql::<Bool>(is_open)))
         .set((
             runs::status.eq(status.as_str()),
             runs::ended_local_ms.eq(Some(ended.as_ms())),
             runs::detail_json.eq(detail_json),
         ))
-        .returning(runs::account_id)
-        .get_result(conn)
-        .optional()
+        .execute(conn)
         .map_err(failed("close a run"))?;
+    let account: Option<String> =
+        runs::table.find(run.0).select(runs::account_id).first(conn).optional().map_err(failed("close a run"))?;
     let account = account.ok_or(StoreError::UnknownRun { run: run.0 })?;
     diesel::update(runs::table)
         .filter(runs::account_id.eq(account))
