@@ -322,10 +322,11 @@ impl AssetTallies {
 
     #[inline]
     pub(crate) fn merge(&mut self, other: &Self) -> Result<(), MathError> {
-        match (&mut self.first, &other.first) {
-            (Some((here, tally)), Some((there, more))) if here == there => tally.merge(more)?,
-            (_, Some((asset, more))) => self.of(asset).merge(more)?,
-            (_, None) => {}
+        // Without a first one there are no others.
+        let Some((asset, more)) = &other.first else { return Ok(()) };
+        match &mut self.first {
+            Some((here, tally)) if here == asset => tally.merge(more)?,
+            _ => self.of(asset).merge(more)?,
         }
         if other.others.is_empty() { Ok(()) } else { self.merge_others(other) }
     }

@@ -73,9 +73,11 @@ pub(crate) fn add_symmetric(a: i128, b: i128) -> Result<i128, MathError> {
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "what is cut off is looked at")]
 pub(crate) fn narrow(value: i128) -> Option<i64> {
-    // Written so that a product of two of these compiles to one multiplication: after `i64::try_from` it does not.
+    // Written so that a product of two of these compiles to one multiplication: after `i64::try_from`, or a comparison of
+    // `high` with the sign of `low`, the compiler knows that `low` is `value`, and multiplies that.
     let (high, low) = ((value >> 64) as i64, value as i64);
-    if high == low >> 63 { Some(low) } else { None }
+    let sign_bit = (low.cast_unsigned() >> 63).cast_signed();
+    if high.wrapping_add(sign_bit) == 0 { Some(low) } else { None }
 }
 
 /// The exact product; one machine multiplication where both factors are small.

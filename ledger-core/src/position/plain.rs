@@ -16,6 +16,7 @@ pub(crate) struct PlainPart {
     /// What is open before and after it, signed, in the same units.
     pub(crate) held: i64,
     pub(crate) open: i64,
+    pub(crate) side: Side,
 }
 
 impl PlainPart {
@@ -28,7 +29,8 @@ impl PlainPart {
     /// What it does to a position that is not flat.
     #[inline]
     pub(crate) fn change(&self) -> Change {
-        if (self.held ^ self.open.wrapping_sub(self.held)) >= 0 {
+        // The side is there before its quantity is measured, and nothing foretells the answer.
+        if (self.held < 0) == (self.side == Side::Sell) {
             Change::Increase
         } else if self.open == 0 {
             Change::Close
@@ -60,7 +62,7 @@ impl Position {
         }
         // Both signs without a branch: nothing foretells which one is next.
         let signed = if side == Side::Buy { units } else { -units };
-        Some(PlainPart { units, cost: self.plain_cost(signed, price)?, held, open: held.checked_add(signed)? })
+        Some(PlainPart { units, cost: self.plain_cost(signed, price)?, held, open: held.checked_add(signed)?, side })
     }
 
     /// The cost of `units`, which are signed, of a linear contract without a multiplier.
@@ -75,10 +77,11 @@ impl Position {
     /// A [flip](Change::Flip), as a close of all that is held and an opening with the rest.
     #[inline]
     pub(crate) fn plain_flip(&self, part: &PlainPart, price: Price) -> Option<(PlainPart, PlainPart)> {
-        let &PlainPart { cost, held, open, .. } = part;
+        let &PlainPart { cost, held, open, side, .. } = part;
         let opened = self.plain_cost(open, price)?;
-        let closing = PlainPart { units: held.checked_abs()?, cost: cost.checked_sub(opened).ok()?, held, open: 0 };
-        Some((closing, PlainPart { units: open.checked_abs()?, cost: opened, held: 0, open }))
+        let closing =
+            PlainPart { units: held.checked_abs()?, cost: cost.checked_sub(opened).ok()?, held, open: 0, side };
+        Some((closing, PlainPart { units: open.checked_abs()?, cost: opened, held: 0, open, side }))
     }
 
     /// What would remain of the open cost after a fill that [reduces](Change::Reduce) the position.
@@ -101,7 +104,7 @@ impl Position {
         reason = "a call would pass all of it through memory, at the price of the arithmetic"
     )]
     pub(super) fn apply_plain<T>(&mut self, part: &PlainPart, then: impl FnOnce(Applied, &Self) -> T) -> Option<T> {
-        let &PlainPart { units, cost, held, open } = part;
+        let &PlainPart { units, cost, held, open, .. } = part;
         let scale = self.scale.into();
         let applied = |change, realized, opened_cost, closed_qty| Applied {
             change,

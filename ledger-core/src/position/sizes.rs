@@ -1,6 +1,6 @@
 //! Quantities of a [`Turnover`](super::Turnover).
 
-use crate::amount::{Decimal, MathError, add_symmetric, shift_left};
+use crate::amount::{Decimal, MathError, shift_left};
 
 /// What went into a round trip, what came out of it, and the most that it held: unsigned, all at one scale, that of the
 /// finest quantity so far.
@@ -30,7 +30,8 @@ impl Sizes {
     pub(super) fn enter(&mut self, qty: i128, held: i128, scale: u8) -> Result<(), MathError> {
         let (qty, held) =
             if scale == self.scale { (qty, held) } else { (self.align(qty, scale)?, self.align(held, scale)?) };
-        self.entered = add_symmetric(self.entered, qty)?;
+        // Unsigned, so no sum is `i128::MIN`.
+        self.entered = self.entered.checked_add(qty).ok_or(MathError::Overflow)?;
         self.max = self.max.max(held);
         Ok(())
     }
@@ -40,7 +41,7 @@ impl Sizes {
     #[expect(clippy::inline_always, reason = "a part of what every fill needs, and smaller than a call")]
     pub(super) fn leave(&mut self, qty: i128, scale: u8) -> Result<(), MathError> {
         let qty = if scale == self.scale { qty } else { self.align(qty, scale)? };
-        self.left = add_symmetric(self.left, qty)?;
+        self.left = self.left.checked_add(qty).ok_or(MathError::Overflow)?;
         Ok(())
     }
 

@@ -310,16 +310,12 @@ impl SymbolFold {
     #[inline]
     fn apply_fill(&mut self, fill: &Fill, order: Option<&OrderContext>) -> Result<Step<'_>, FoldError> {
         self.check_symbol(&fill.key.symbol)?;
-        if let Some(last) = &self.last_fill
-            && !last.comes_before(fill)
-        {
-            return Err(misplaced(last, fill));
-        }
         let Some(position_side) = fill.position_side else {
             return Err(FoldError::NoPositionSide { fill_id: fill.key.fill_id.clone() });
         };
         match &mut self.last_fill {
-            Some(last) => last.advance(fill),
+            Some(last) if last.comes_before(fill) => last.advance(fill),
+            Some(last) => return Err(misplaced(last, fill)),
             None => self.last_fill = Some(fill.fold_key()),
         }
         (self.done.has_ended, self.done.pnl_mismatch, self.done.realized) = (false, false, None);

@@ -69,7 +69,9 @@ impl OpenTrip {
         } = self;
         (*direction, *basis, *unseen) = (as_direction, as_basis, false);
         (*opened_at, *closed_at) = (Some(at), None);
-        (*closed_by, *engine) = (None, None);
+        // Not as a pair, which would be put together on the stack first.
+        *closed_by = None;
+        *engine = None;
         *turnover = Turnover::none(scale);
         (*untold, *reported) = (Value::ZERO, Value::ZERO);
         (*exits_priced, *reported_by_all) = (true, true);

@@ -32,9 +32,8 @@ impl SymbolFold {
         let Some(fee) = &fill.fee else { return Ok(false) };
         // Looked at first: it is a call, across which few numbers have to be kept.
         let is_first_asset = side.trip.as_deref().is_some_and(|trip| trip.fees.is_first(&fee.asset));
-        let (Some(paid), Some(part)) =
-            (plain_value(fee.amount), side.position.plain_part(&self.contract, fill.key.side, fill.qty, fill.price))
-        else {
+        let Some(paid) = plain_value(fee.amount) else { return Ok(false) };
+        let Some(part) = side.position.plain_part(&self.contract, fill.key.side, fill.qty, fill.price) else {
             return Ok(false);
         };
         let at = fill.time.at;
@@ -47,7 +46,7 @@ impl SymbolFold {
                 return Ok(false);
             }
             side.count(fill);
-            side.open_plain(fill, order, &part, paid, &mut self.shelf)?;
+            side.open_plain(fill, order, &{ part }, paid, &mut self.shelf)?;
             return Ok(true);
         }
         let Some(trip) = side.trip.as_deref_mut() else { return Ok(false) };
@@ -83,9 +82,13 @@ impl SymbolFold {
                 )? {
                     return Ok(false);
                 }
-                return self.close_plain(fill, &part, position_side);
+                self.close_plain(fill, &part, position_side)?;
+                return Ok(true);
             }
-            Change::Flip => return self.flip_plain(fill, order, paid, position_side),
+            Change::Flip => {
+                let is_plain = self.flip_plain(fill, order, paid, position_side)?;
+                return Ok(is_plain);
+            }
         }
         side.count(fill);
         Ok(true)
@@ -93,7 +96,7 @@ impl SymbolFold {
 
     /// What was open is closed; the position holds what `part` opens.
     #[inline]
-    fn close_plain(&mut self, fill: &Fill, part: &PlainPart, position_side: PositionSide) -> Result<bool, MathError> {
+    fn close_plain(&mut self, fill: &Fill, part: &PlainPart, position_side: PositionSide) -> Result<(), MathError> {
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
         side.count(fill);
         side.position.replace_by(part, Value::ZERO);
@@ -102,7 +105,7 @@ impl SymbolFold {
             ended.closed_by = Some(fill.key.fill_id.clone());
             self.end(position_side, ended)?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// A flip: a close of all that is held, and an opening with the rest.
