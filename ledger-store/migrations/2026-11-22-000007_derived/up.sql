@@ -25,6 +25,7 @@ CREATE TABLE positions (
 ) STRICT;
 CREATE INDEX positions_ts_symbol ON positions (account_id, ts, symbol);
 
+-- awaits_signal: see sqlite/opener.rs.
 CREATE TABLE round_trips (
     account_id TEXT NOT NULL REFERENCES accounts,
     symbol TEXT NOT NULL,
@@ -42,9 +43,11 @@ CREATE TABLE round_trips (
     exit_reason TEXT NOT NULL,
     certainty TEXT NOT NULL CONSTRAINT round_trips_certainty CHECK (certainty IN ('known', 'estimated', 'unknown')),
     detail_json TEXT NOT NULL,
+    awaits_signal INTEGER NOT NULL DEFAULT 0 CONSTRAINT round_trips_awaits_signal CHECK (awaits_signal IN (0, 1)),
     PRIMARY KEY (account_id, symbol, trip_no)
 ) STRICT;
 CREATE INDEX round_trips_closed ON round_trips (account_id, closed_ts, symbol);
+CREATE INDEX round_trips_awaiting ON round_trips (account_id, symbol) WHERE awaits_signal = 1;
 CREATE INDEX round_trips_open ON round_trips (account_id, symbol) WHERE closed_ts IS NULL;
 
 -- Realized PnL per round trip, before fees and funding; absent where it cannot be known.

@@ -168,4 +168,19 @@ pub async fn openers_without_a_signal_are_listed(open: Open<'_>) {
     assert_eq!(store.fill_count(&filter).await.unwrap(), 3);
     commit(store, vec![by(Source::Repair, AnyFact::Order(Order { signal_id: signal, ..known("10", buy) }))]).await;
     assert_eq!(listed().await, ["5", "13"]);
+    // A signal becomes known by an intent, until the exchange says that the order is not that intent's.
+    let ordered = |client: &str| {
+        let order = order("BTCUSDT", "22", sell, "1", "100", 3);
+        AnyFact::Order(Order { client_order_id: ClientOrderId::new(client).ok(), ..order })
+    };
+    commit(store, vec![by(Source::ExchangeCsv, ordered("c-22"))]).await;
+    assert_eq!(listed().await, ["5", "13"]);
+    commit(store, vec![by(Source::Bot, AnyFact::Intent(sent_with("c-22", "BTCUSDT", Some("s-4"))))]).await;
+    assert_eq!(listed().await, ["5"]);
+    commit(store, vec![rest(ordered("plain-22"))]).await;
+    assert_eq!(listed().await, ["5", "13"]);
+    // A trade that turns up late opens the round trip in the place of another.
+    let earlier = AnyFact::Fill(of_order(fill("ETHUSDT", 0, buy, "1", "100"), "9"));
+    commit(store, vec![rest(earlier)]).await;
+    assert_eq!(listed().await.first().map(String::as_str), Some("0"));
 }

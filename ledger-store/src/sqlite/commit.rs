@@ -11,7 +11,9 @@ use super::encoded::{Conflict, EncodedBatch, Facts, Group, conflict_key};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::schema::accounts;
-use super::{account, discrepancy, fact_source, ledger_fee, mark, order_sums, placement, refold, repair, run, sync};
+use super::{
+    account, discrepancy, fact_source, ledger_fee, mark, opener, order_sums, placement, refold, repair, run, sync,
+};
 use crate::batch::Refold;
 use crate::error::{StoreError, UnreadableRow};
 use crate::outcome::CommitReport;
@@ -72,6 +74,7 @@ pub(super) fn apply(
         sync::write_coverage(conn, &batch.account, &batch.coverage)?;
     }
 
+    opener::update_restated(conn, &batch.account, &effects.restated)?;
     for symbol in effects.marks.into_keys() {
         match batch.refold {
             Refold::Now => report.refolded.push(refold::refold(conn, &batch.account, &symbol, checkpoint_every)?),
@@ -184,6 +187,8 @@ impl Recorder<'_> {
                         F::update(conn, &F::encode(self.account, &merged)).map_err(failed("merge a fact"))?;
                         if before.fact != merged.fact {
                             F::note_effects(Some(&before.fact), &merged.fact, &mut self.effects);
+                        } else if before.provenance.source != merged.provenance.source {
+                            F::note_restated(&merged.fact, &mut self.effects);
                         }
                     }
                     Some(_) => {}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{ClientOrderId, FillId, FoldKey, OrderId, PositionSide, SignalId, Symbol, TimestampMs};
 
+use super::opener::Restated;
 use crate::error::StoreError;
 use crate::repository::StoreResult;
 
@@ -65,6 +66,8 @@ pub(super) struct Effects {
     pub(super) signals: BTreeSet<SignalId>,
     /// Regular orders, the only ones that own fills.
     pub(super) orders: BTreeMap<Symbol, BTreeMap<OrderId, TouchedOrder>>,
+    /// When the fills lie that somebody else has stated just as they were.
+    pub(super) restated: Restated,
 }
 
 impl Effects {

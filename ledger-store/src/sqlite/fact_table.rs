@@ -52,6 +52,9 @@ pub(super) trait FactTable: Fact + serde::Serialize + Send + Sync + 'static {
 
     /// Notes what has to be recomputed when `before` becomes `after`.
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects);
+
+    /// Notes what has to be recomputed when it changes who stated a fact, and nothing else.
+    fn note_restated(_fact: &Self, _effects: &mut Effects) {}
 }
 
 /// The parts of [`FactTable`] that differ by nothing but the table.

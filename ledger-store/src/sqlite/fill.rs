@@ -135,4 +135,10 @@ impl FactTable for Fill {
             }
         }
     }
+
+    fn note_restated(fact: &Self, effects: &mut Effects) {
+        let ms = fact.time.at.as_ms();
+        let span = effects.restated.entry(fact.key.symbol.clone()).or_insert((ms, ms));
+        *span = (span.0.min(ms), span.1.max(ms));
+    }
 }

@@ -32,6 +32,7 @@ mod ledger_fee;
 mod list;
 mod look_up;
 mod mark;
+mod opener;
 mod order;
 mod order_info;
 mod order_sums;

@@ -23,7 +23,7 @@ use super::instrument::InstrumentRow;
 use super::ledger_fee::{self, LedgerFeeRow};
 use super::schema::instruments;
 use super::timeline::{TimedEvent, Timeline};
-use super::{mark, order_sums, position, quarantine, round_trip};
+use super::{mark, opener, order_sums, position, quarantine, round_trip};
 use crate::error::StoreError;
 use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
@@ -172,7 +172,8 @@ fn fold(
         ledger_fees: Vec::new(),
     };
     let fills_before = driver.fills_seen;
-    derived::drop_after(conn, account, symbol, driver.state.closed_count(), fills_before)?;
+    let trips_before = driver.state.closed_count();
+    derived::drop_after(conn, account, symbol, trips_before, fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
     loop {
         let mut page = fold_page(conn, account, symbol, driver.last.as_ref())?;
@@ -200,6 +201,7 @@ fn fold(
     driver.flush(conn)?;
     let open = driver.state.open_trips()?;
     round_trip::write(conn, account, &open)?;
+    opener::update_after(conn, account, symbol, derived::number(trips_before))?;
     position::write_symbol(conn, account, &instrument, &driver.state, driver.fills_seen)?;
     Ok(driver.fills_seen - fills_before)
 }

@@ -404,6 +404,7 @@ diesel::table! {
         exit_reason -> Text,
         certainty -> Text,
         detail_json -> Text,
+        awaits_signal -> Bool,
     }
 }
 

@@ -8,6 +8,7 @@ use ledger_core::{AccountId, Fill, FoldKey, Sourced, Symbol};
 use super::super::fact_table::FactTable;
 use super::super::failure::failed;
 use super::super::fill::FillRow;
+use super::super::opener::UNSIGNALLED_OPENERS;
 use super::super::schema::fills;
 use super::super::{as_folded, fold_order};
 use super::{cursor, position};
@@ -27,24 +28,6 @@ const NOTHING_PLACES: &str = "NOT EXISTS (
         SELECT 1 FROM orders o WHERE o.account_id = fills.account_id AND o.symbol = fills.symbol
             AND o.order_class = 'CONDITIONAL' AND o.triggered_order_id = fills.order_id AND o.position_side IS NOT NULL
     )";
-
-/// From the few round trips to their fills, and not the other way round: what is left is most often nothing.
-const UNSIGNALLED_OPENERS: &str = "
-    SELECT f.rowid FROM round_trips t
-    CROSS JOIN fills f ON f.account_id = t.account_id AND f.symbol = t.symbol
-        AND f.fill_id = t.detail_json ->> '$.opened_by'
-        AND f.side = CASE t.direction WHEN 'long' THEN 'BUY' ELSE 'SELL' END
-    LEFT JOIN orders o ON o.account_id = f.account_id AND o.symbol = f.symbol
-        AND o.order_class = 'REGULAR' AND o.order_id = f.order_id
-    LEFT JOIN order_intents i ON i.account_id = o.account_id AND i.client_order_id = o.client_order_id
-    WHERE f.source = 'rest' AND f.order_id IS NOT NULL AND o.signal_id IS NULL AND i.signal_id IS NULL
-        AND NOT EXISTS (
-            SELECT 1 FROM orders c
-            LEFT JOIN order_intents s ON s.account_id = c.account_id AND s.client_order_id = c.client_order_id
-            WHERE c.account_id = f.account_id AND c.symbol = f.symbol AND c.triggered_order_id = f.order_id
-                AND (c.signal_id IS NOT NULL OR s.signal_id IS NOT NULL)
-        )
-        AND t.account_id = ";
 
 /// The time, so written that SQLite does not read all fills in its order to leave out nearly all of them.
 fn unindexed_ts() -> diesel::expression::SqlLiteral<BigInt> {
@@ -160,6 +143,7 @@ mod tests {
         let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
         let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
         assert!(plan.contains(&"SEARCH fills USING INTEGER PRIMARY KEY (rowid=?)"), "{plan:#?}");
+        assert!(plan.contains(&"SEARCH t USING INDEX round_trips_awaiting (account_id=?)"), "{plan:#?}");
         for table in ["f", "o", "i", "c", "s"] {
             assert!(plan.iter().any(|step| step.starts_with(&format!("SEARCH {table} USING"))), "{table}: {plan:#?}");
         }

@@ -1,0 +1,87 @@
+//! The column `round_trips.awaits_signal`: whether the exchange's REST interface has stated the fill that opened the round
+//! trip, and no signal is known that its order followed.
+//!
+//! It stands in the row because every look at the exchange asks for these, mostly to find none, and a book has a round
+//! trip for every few fills. What it rests on changes with orders, intents and fills, all of which have the round trip
+//! folded again, and with who stated the fill, which has not: that is told here.
+
+use std::collections::BTreeMap;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use ledger_core::{AccountId, Symbol};
+
+use super::failure::failed;
+use crate::repository::StoreResult;
+
+/// The opening fill `f` of the round trip `t`, where it is one: what follows `FROM` or a join.
+macro_rules! unsignalled_opener {
+    () => {
+        "fills f
+        LEFT JOIN orders o ON o.account_id = f.account_id AND o.symbol = f.symbol
+            AND o.order_class = 'REGULAR' AND o.order_id = f.order_id
+        LEFT JOIN order_intents i ON i.account_id = o.account_id AND i.client_order_id = o.client_order_id
+        WHERE f.account_id = t.account_id AND f.symbol = t.symbol AND f.fill_id = t.detail_json ->> '$.opened_by'
+            AND f.side = CASE t.direction WHEN 'long' THEN 'BUY' ELSE 'SELL' END
+            AND f.source = 'rest' AND f.order_id IS NOT NULL AND o.signal_id IS NULL AND i.signal_id IS NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM orders c
+                LEFT JOIN order_intents s ON s.account_id = c.account_id AND s.client_order_id = c.client_order_id
+                WHERE c.account_id = f.account_id AND c.symbol = f.symbol AND c.triggered_order_id = f.order_id
+                    AND (c.signal_id IS NOT NULL OR s.signal_id IS NOT NULL)
+            )"
+    };
+}
+
+/// The row ids of these fills, of the account that is to follow. Asked in full, so that what is derived, and may be about
+/// to be folded again, only ever leaves out.
+pub(super) const UNSIGNALLED_OPENERS: &str = concat!(
+    "SELECT f.rowid FROM round_trips t CROSS JOIN ",
+    unsignalled_opener!(),
+    " AND t.awaits_signal = 1 AND t.account_id = "
+);
+
+const UPDATE: &str = concat!(
+    "UPDATE round_trips AS t SET awaits_signal = 1 - awaits_signal WHERE awaits_signal <> EXISTS (SELECT 1 FROM ",
+    unsignalled_opener!(),
+    ") AND t.account_id = "
+);
+
+/// The first and the last time, in milliseconds, of fills of which it changed who stated them, and nothing else.
+pub(super) type Restated = BTreeMap<Symbol, (i64, i64)>;
+
+/// Brings the column up to date for the round trips of a symbol behind the first `trips`.
+pub(super) fn update_after(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    trips: i64,
+) -> StoreResult<()> {
+    let statement = diesel::sql_query(UPDATE).sql("? AND t.symbol = ? AND t.trip_no > ?");
+    statement
+        .bind::<Text, _>(account.as_str())
+        .bind::<Text, _>(symbol.as_str())
+        .bind::<BigInt, _>(trips)
+        .execute(conn)
+        .map_err(failed("find round trips without a signal"))?;
+    Ok(())
+}
+
+/// Brings the column up to date for the round trips that restated fills may have opened.
+pub(super) fn update_restated(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    restated: &Restated,
+) -> StoreResult<()> {
+    for (symbol, (first, last)) in restated {
+        let statement = diesel::sql_query(UPDATE).sql("? AND t.symbol = ? AND t.opened_ts BETWEEN ? AND ?");
+        statement
+            .bind::<Text, _>(account.as_str())
+            .bind::<Text, _>(symbol.as_str())
+            .bind::<BigInt, _>(first)
+            .bind::<BigInt, _>(last)
+            .execute(conn)
+            .map_err(failed("find round trips without a signal"))?;
+    }
+    Ok(())
+}
