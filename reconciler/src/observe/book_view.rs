@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::TimeWindow;
 use ledger_core::{
     AccountId, Asset, ClientOrderId, Direction, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderId,
-    OrderKey, PositionSide, Side, Signal, Source, Sourced, Symbol, TimePrecision, TimestampMs, merge,
+    OrderKey, PositionSide, Side, Signal, Source, Sourced, Symbol, TimestampMs, merge,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -56,7 +55,7 @@ impl BookReader<'_> {
     }
 
     /// Of a symbol, from `since` to `until`, both included.
-    fn stretch(&self, symbol: Option<&Symbol>, since: TimestampMs, until: TimestampMs) -> Scope {
+    pub(super) fn stretch(&self, symbol: Option<&Symbol>, since: TimestampMs, until: TimestampMs) -> Scope {
         Scope {
             account: self.account.clone(),
             symbol: symbol.cloned(),
@@ -459,29 +458,6 @@ impl BookReader<'_> {
         until: TimestampMs,
     ) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
         self.fills(self.stretch(Some(symbol), since.saturating_add_ms(-1_000), until)).await
-    }
-
-    /// When the first of the book's fills of a symbol was executed that some file told in less detail than the exchange does:
-    /// to the second, or without its position or fee.
-    pub(super) async fn first_coarse_fill(
-        &self,
-        symbol: &Symbol,
-        window: TimeWindow,
-    ) -> Result<Option<TimestampMs>, ReconcileError> {
-        let filter = FillFilter::from(self.stretch(Some(symbol), window.since(), window.until()));
-        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-        loop {
-            let page = self.book.fills.fills(&filter, &request).await.doing("reading the fills")?;
-            let mut fills = page.items.iter().map(|fill| &fill.fact);
-            let coarse = fills.find(|fill| {
-                fill.time.precision == TimePrecision::Second || fill.position_side.is_none() || fill.fee.is_none()
-            });
-            match (coarse, page.next) {
-                (Some(fill), _) => return Ok(Some(fill.time.at)),
-                (None, Some(cursor)) => request = request.after(cursor),
-                (None, None) => return Ok(None),
-            }
-        }
     }
 
     /// Looks again at the rows that could not be read when they were looked at last.

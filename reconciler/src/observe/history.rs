@@ -8,6 +8,7 @@
 //! 1. `a_first_sync_goes_on_where_it_was_stopped`.
 //! 2. `a_first_sync_holds_one_piece_of_history_at_a_time`.
 //! 3. `history_that_is_caught_up_with_is_journaled_like_any_other`.
+//! 4. `what_an_export_told_of_the_history_is_made_exact`.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, Timestam
 
 use super::book_view::BookReader;
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
+use super::coarse::earlier;
 use super::suspects::Suspect;
 use super::walk::{Span, reached, span, walk_income, walk_orders};
 use super::{Greeting, INCOME, ORDERS, greet};
@@ -29,8 +31,8 @@ use crate::policy::Policy;
 /// A piece of history.
 #[derive(Debug)]
 pub(crate) struct Stretch {
-    /// The lists of orders and the ledger of that time, and the fills of the symbols of which the book lacks some. What
-    /// only the present can answer was not asked.
+    /// The lists of orders and the ledger of that time, and the fills of the symbols of which the book lacks some or knows
+    /// some less exactly than the exchange. What only the present can answer was not asked.
     pub(crate) seen: Observation,
     /// From where to where.
     pub(crate) window: TimeWindow,
@@ -142,7 +144,12 @@ impl HistoryLook<'_> {
         seen.book.unfilled = reader.match_income(&mut seen).await?;
         let window = TimeWindow::up_to(until, since);
         let mut held = BTreeMap::new();
-        for (symbol, first) in lacking(&seen) {
+        let mut to_ask = lacking(&seen);
+        // Once the cursor is past them, nobody would ask for them any more.
+        for (symbol, first) in reader.first_coarse_fills(window).await? {
+            earlier(&mut to_ask, &symbol, first);
+        }
+        for (symbol, first) in to_ask {
             // One that did not answer in its turn is read as a whole by the look at the present: what its later fills did
             // cannot be told without the earlier ones.
             if seen.book.has_unanswered(&symbol) {

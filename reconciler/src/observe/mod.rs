@@ -11,6 +11,7 @@
 mod beginning;
 mod book_view;
 mod close_look;
+mod coarse;
 mod history;
 pub(crate) mod suspects;
 mod walk;

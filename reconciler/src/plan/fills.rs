@@ -96,9 +96,9 @@ fn plan_unconfirmed(
     for known in close.book_fills.values().filter(|known| !walk.rows.contains_key(&known.fact.key)) {
         let fill = &known.fact;
         let at = fill.time.at;
-        // One that is known to the second only may lie before the first millisecond of the window.
+        // One that is known to the second only may lie before the first millisecond of the window, or behind its last.
         let is_inside = match fill.time.precision {
-            TimePrecision::Second => at > walk.window.since(),
+            TimePrecision::Second => at > walk.window.since() && at.saturating_add_ms(999) <= walk.window.until(),
             TimePrecision::Millisecond => at >= walk.window.since(),
         };
         if !is_inside || at >= settled {

@@ -10,7 +10,7 @@ mod sending;
 mod stating;
 
 use exchange_client::{OrderRef, UnreadableRow};
-use ledger_core::{Anchor, EngineLabel, ExitReason, KnownBefore, Signal, SignalId, SignalKind};
+use ledger_core::{Anchor, EngineLabel, ExitReason, KnownBefore, Signal, SignalId, SignalKind, TimePrecision};
 use ledger_store::{
     CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair,
 };
@@ -256,6 +256,31 @@ fn only_missing_fills_are_planned() {
     assert!(only(&decided, DiscrepancyKind::ConflictingFill).evidence.contains("differ in price"));
     let unconfirmed = only(&decided, DiscrepancyKind::UnconfirmedFill);
     assert!(unconfirmed.evidence.starts_with("trade 7 ") && unconfirmed.outlook == Outlook::Stays);
+}
+
+/// Of a fill that is known to the second only, the second has to lie within what was read: a piece of history may end in
+/// the middle of it.
+#[test]
+fn a_second_that_was_read_in_part_says_nothing_of_its_fills() {
+    let precise = |at_ms: i64| EventTime::ms(at(at_ms));
+    let coarse = |at_ms: i64| EventTime { at: at(at_ms), precision: TimePrecision::Second };
+    for (time, is_told) in [
+        (coarse(-90_000), false),
+        (coarse(-89_000), true),
+        (coarse(-81_000), true),
+        (coarse(-80_999), true),
+        (coarse(-80_998), false),
+        (coarse(-80_000), false),
+        (precise(-90_000), true),
+        (precise(-80_000), true),
+    ] {
+        let mut seen = quiet();
+        let mut close = close_look(vec![], vec![Fill { time, ..fill(7, "76", "0.01") }], "0.01");
+        close.fills.as_mut().unwrap().window = TimeWindow::new(at(-90_000), at(-80_000)).unwrap();
+        seen.symbols.insert(btc(), close);
+        let is_found = plan(&seen).findings().any(|finding| finding.kind == DiscrepancyKind::UnconfirmedFill);
+        assert_eq!(is_found, is_told, "{time:?}");
+    }
 }
 
 /// The exchange remembers two fills, and holds what they do not add up to.

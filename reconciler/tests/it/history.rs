@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use exchange_client::{ExchangeTrader, NewOrder, Request, Response, Transport, TransportError};
-use ledger_core::{AccountId, ClientOrderId, PositionSide, Side, Symbol};
+use ledger_core::{
+    AccountId, AnyFact, Asset, ClientOrderId, EventTime, Fill, Instrument, PositionSide, Side, Source, Statement,
+    Symbol, TimePrecision, TimestampMs,
+};
 use ledger_store::{
-    Batch, CommitReport, FillFilter, FillRepository, LedgerWriter, PageRequest, PendingRefold, RefoldReport,
-    RunRepository, RunStatus, Scope, SqliteStore, StoreResult, SyncRepository,
+    Batch, CommitReport, FillFilter, FillRepository, LedgerWriter, OrderFilter, OrderRepository, PageRequest,
+    PendingRefold, RefoldReport, RunRepository, RunStatus, Scope, SqliteStore, StoreResult, SyncRepository,
 };
 use reconciler::{CycleReport, DiscrepancyKind, Policy, Reconciler};
 
@@ -270,4 +273,56 @@ async fn catching_up_ends_though_time_goes_on() {
     reconciler.exchange = Arc::new(exchange);
     let report = tokio::time::timeout(Duration::from_mins(1), settled(&fresh, &reconciler)).await.unwrap();
     assert!(report.history.pieces > 3 && report.history.pieces < 40, "{}", report.history.pieces);
+}
+
+async fn fills_of(house: &House) -> Vec<Fill> {
+    let filter = FillFilter::from(Scope::account(house.account.clone()));
+    let page = house.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
+    assert!(page.next.is_none());
+    page.items.into_iter().map(|fill| fill.fact).collect()
+}
+
+/// What an export tells of a fill: the second, and not its position.
+fn exported(fill: &Fill) -> Statement {
+    let at = TimestampMs::new(fill.time.at.as_ms() / 1_000 * 1_000).unwrap();
+    let time = EventTime { at, precision: TimePrecision::Second };
+    let fact = AnyFact::Fill(Fill { time, position_side: None, sequence: None, ..fill.clone() });
+    Statement { fact, source: Source::ExchangeCsv, payload: None }
+}
+
+/// Orders and fills of an export lack nothing, so nothing there asks for them; what the export does not reach makes the
+/// contract's cursor move past them.
+#[tokio::test]
+async fn what_an_export_told_of_the_history_is_made_exact() {
+    let house = two_months(76).await;
+    let whole = house.with_empty_book().await;
+    settled(&whole, &whole.reconciler()).await;
+    let exact = fills_of(&whole).await;
+    let orders = OrderFilter::from(Scope::account(whole.account.clone()));
+    let orders = whole.store.orders(&orders, &PageRequest::first(1_000)).await.unwrap().items;
+    // The export ends a month before now.
+    let end = house.clock_at(-30 * 86_400_000);
+    let of_export = |fill: &&Fill| fill.time.at < end;
+    assert!(exact.iter().filter(of_export).count() > 8 && exact.iter().filter(|fill| fill.time.at >= end).count() > 8);
+    let mut statements: Vec<_> = exact.iter().filter(of_export).map(exported).collect();
+    let known = orders.iter().map(|order| &order.order.fact);
+    let known = known.filter(|order| order.created.is_some_and(|created| created.at < end));
+    statements.extend(known.map(|order| Statement {
+        fact: AnyFact::Order(order.clone()),
+        source: Source::ExchangeCsv,
+        payload: None,
+    }));
+    statements.extend(CONTRACTS.map(|name| {
+        let quote = Asset::new(&name[3..]).unwrap();
+        let contract = Instrument::linear(Symbol::new(name).unwrap(), quote).unwrap();
+        Statement { fact: AnyFact::Instrument(contract), source: Source::ExchangeCsv, payload: None }
+    }));
+    for rows in [1, 12, 5_000] {
+        let imported = house.with_empty_book().await;
+        imported.recorder().record(statements.clone()).await.unwrap();
+        assert!(fills_of(&imported).await.iter().any(|fill| fill.time.precision == TimePrecision::Second));
+        let report = settled(&imported, &in_pieces(imported.reconciler(), rows)).await;
+        assert!(report.history.pieces >= 1, "{rows}");
+        assert_eq!(fills_of(&imported).await, exact, "{rows}");
+    }
 }

@@ -1,0 +1,61 @@
+//! The book's fills of which the exchange can tell more: those that some file told to the second, or without their position or
+//! fee. Nothing is missing there, but whether it was imported before or after the exchange was asked must make no difference.
+
+use std::collections::BTreeMap;
+
+use exchange_client::TimeWindow;
+use ledger_core::{Fill, Symbol, TimePrecision, TimestampMs};
+use ledger_store::{FillFilter, PageRequest};
+
+use super::book_view::{BOOK_PAGE_ROWS, BookReader};
+use crate::error::{Doing, ReconcileError};
+
+impl BookReader<'_> {
+    /// When the first such fill of a symbol was executed.
+    pub(super) async fn first_coarse_fill(
+        &self,
+        symbol: &Symbol,
+        window: TimeWindow,
+    ) -> Result<Option<TimestampMs>, ReconcileError> {
+        let filter = FillFilter::from(self.stretch(Some(symbol), window.since(), window.until()));
+        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+        loop {
+            let page = self.book.fills.fills(&filter, &request).await.doing("reading the fills")?;
+            let coarse = page.items.iter().map(|fill| &fill.fact).find(|fill| is_coarse(fill));
+            match (coarse, page.next) {
+                (Some(fill), _) => return Ok(Some(fill.time.at)),
+                (None, Some(cursor)) => request = request.after(cursor),
+                (None, None) => return Ok(None),
+            }
+        }
+    }
+
+    /// When the first such fill of each symbol was executed, of those that have one.
+    pub(super) async fn first_coarse_fills(
+        &self,
+        window: TimeWindow,
+    ) -> Result<BTreeMap<Symbol, TimestampMs>, ReconcileError> {
+        let filter = FillFilter::from(self.stretch(None, window.since(), window.until()));
+        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+        let mut first = BTreeMap::new();
+        loop {
+            let page = self.book.fills.fills(&filter, &request).await.doing("reading the fills")?;
+            for fill in page.items.iter().map(|fill| &fill.fact).filter(|fill| is_coarse(fill)) {
+                earlier(&mut first, &fill.key.symbol, fill.time.at);
+            }
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => return Ok(first),
+            }
+        }
+    }
+}
+
+/// Keeps the earliest instant of each symbol.
+pub(super) fn earlier(first: &mut BTreeMap<Symbol, TimestampMs>, symbol: &Symbol, at: TimestampMs) {
+    first.entry(symbol.clone()).and_modify(|first| *first = at.min(*first)).or_insert(at);
+}
+
+fn is_coarse(fill: &Fill) -> bool {
+    fill.time.precision == TimePrecision::Second || fill.position_side.is_none() || fill.fee.is_none()
+}
