@@ -153,7 +153,7 @@ pub struct Anchor {
 pub struct KnownBefore {
     /// The last instant of which something was known: a fill of the position, or that there was none.
     pub until: TimestampMs,
-    /// How many fills of the contract it had. A book that still has so many has learned nothing since.
+    /// How many fills it had that may be of the position. A book that still has so many has learned nothing since.
     pub fill_count: u64,
 }
 

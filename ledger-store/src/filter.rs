@@ -123,6 +123,8 @@ pub struct FillFilter {
     pub scope: Scope,
     /// Of this order only.
     pub order_id: Option<OrderId>,
+    /// Only those that are said to be of this position, and those of which nobody has said it.
+    pub may_be_of: Option<PositionSide>,
     /// Only those that are kept out of positions because their position side is not known.
     pub unplaced_only: bool,
     /// Only those that opened a round trip, that the exchange's REST interface has stated, and whose order is not known to
@@ -132,7 +134,7 @@ pub struct FillFilter {
 
 impl From<Scope> for FillFilter {
     fn from(scope: Scope) -> Self {
-        Self { scope, order_id: None, unplaced_only: false, unsignalled_openers_only: false }
+        Self { scope, order_id: None, may_be_of: None, unplaced_only: false, unsignalled_openers_only: false }
     }
 }
 

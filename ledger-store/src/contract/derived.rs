@@ -89,6 +89,12 @@ pub async fn fills_without_position_side_are_kept_out_and_counted(open: Open<'_>
     assert_eq!(position_of(store, "ETHUSDT").await.0, dec("1"));
     let filter = FillFilter { unplaced_only: true, ..Scope::account(main_account()).into() };
     assert_eq!(store.fill_count(&filter).await.unwrap(), 1);
+    // It may be of any position; the other one is of one.
+    for (side, count) in [(PositionSide::Net, 2), (PositionSide::Long, 1)] {
+        let filter = FillFilter { may_be_of: Some(side), ..Scope::account(main_account()).into() };
+        assert_eq!(store.fill_count(&filter).await.unwrap(), count, "{side}");
+        assert_eq!(store.fills(&filter, &PageRequest::first(9)).await.unwrap().items.len() as u64, count);
+    }
     assert_eq!(store.symbol_books(&main_account()).await.unwrap().first().unwrap().unplaced_count, 1);
     let placed = Fill { position_side: Some(PositionSide::Net), ..unplaced };
     commit(store, vec![by(Source::Stream, AnyFact::Fill(placed))]).await;

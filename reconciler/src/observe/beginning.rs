@@ -37,7 +37,7 @@ impl BookReader<'_> {
         Ok(Beginning { known, said, before_anchors })
     }
 
-    /// What the exchange said of a symbol's positions, as far as it is on record: the latest of it, oldest first.
+    /// What the exchange said of a symbol's positions, as far as it is on record: the first of it, oldest first.
     async fn said_of(&self, symbol: &Symbol, since: TimestampMs) -> Result<Vec<PositionSnapshot>, ReconcileError> {
         let scope = Scope { since: Some(since), ..Scope::symbol(self.account.clone(), symbol.clone()) };
         let page = self.book.snapshots.position_snapshots(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await;
@@ -63,7 +63,8 @@ impl BookReader<'_> {
         let stated = view.anchors.iter().map(|anchor| &anchor.fact).filter(|anchor| anchor.withdrawn.is_none());
         for anchor in stated {
             let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
-            let count = self.book.fills.fill_count(&FillFilter::from(scope)).await.doing("counting the fills")?;
+            let before = FillFilter { may_be_of: Some(anchor.position_side), ..FillFilter::from(scope) };
+            let count = self.book.fills.fill_count(&before).await.doing("counting the fills")?;
             let known_count = anchor.known_before.map_or(0, |known| known.fill_count);
             if count == known_count || count > u64::from(BEFORE_ANCHOR_MAX) {
                 continue;
@@ -75,7 +76,7 @@ impl BookReader<'_> {
         Ok(())
     }
 
-    /// What the book has of a symbol before an instant: how many fills, and the last one of each position. A fill that
+    /// What the book has of a symbol before an instant: of each position how many fills, and the last one. A fill that
     /// nothing places counts for all; where the last of a position lies far behind, it is taken for nearer than it is.
     async fn known_before(
         &self,
@@ -86,19 +87,21 @@ impl BookReader<'_> {
         let filter = FillFilter::from(scope);
         let page = self.book.fills.fills(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the fills")?;
-        let read_count = u64::try_from(page.items.len()).unwrap_or(u64::MAX);
-        let fill_count = match page.next {
-            Some(_) => self.book.fills.fill_count(&filter).await.doing("counting the fills")?,
-            None => read_count,
-        };
         let fills = || page.items.iter().map(|fill| &fill.fact);
-        let sides = [PositionSide::Net, PositionSide::Long, PositionSide::Short].into_iter();
-        let known = sides.filter_map(|side| {
-            let mut ours = fills().filter(|fill| fill.position_side.is_none_or(|of| of == side));
+        let mut known = BTreeMap::new();
+        for side in [PositionSide::Net, PositionSide::Long, PositionSide::Short] {
+            let ours = || fills().filter(|fill| fill.position_side.is_none_or(|of| of == side));
             let unread = page.next.as_ref().and_then(|_| fills().next_back());
-            let until = ours.next().or(unread).map(|fill| fill.time.latest())?;
-            Some((side, KnownBefore { until, fill_count }))
-        });
-        Ok(known.collect())
+            let Some(until) = ours().next().or(unread).map(|fill| fill.time.latest()) else { continue };
+            let fill_count = match page.next {
+                Some(_) => {
+                    let ours = FillFilter { may_be_of: Some(side), ..filter.clone() };
+                    self.book.fills.fill_count(&ours).await.doing("counting the fills")?
+                }
+                None => u64::try_from(ours().count()).unwrap_or(u64::MAX),
+            };
+            known.insert(side, KnownBefore { until, fill_count });
+        }
+        Ok(known)
     }
 }

@@ -41,6 +41,13 @@ macro_rules! fill_conditions {
         if let Some(order_id) = &$filter.order_id {
             query = query.filter(fills::order_id.eq(order_id.as_str()));
         }
+        if let Some(position_side) = $filter.may_be_of {
+            query = query.filter(
+                sql::<Bool>("(fills.position_side IS NULL OR fills.position_side = ")
+                    .bind::<Text, _>(position_side.as_str())
+                    .sql(")"),
+            );
+        }
         if $filter.unplaced_only {
             query = query.filter(fills::position_side.is_null()).filter(sql::<Bool>(NOTHING_PLACES));
         }

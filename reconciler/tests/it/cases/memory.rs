@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exchange_client::ExchangeReader;
 use exchange_client::{Request, Response, Transport, TransportError};
-use ledger_core::Side;
+use ledger_core::{PositionMode, PositionSide, Side};
 use ledger_store::{DiscrepancyStatus, PageRequest, PositionRepository, Scope, SnapshotRepository};
 use reconciler::DiscrepancyKind;
 
@@ -242,4 +242,40 @@ async fn a_list_without_positions_closes_nothing_however_often_it_comes() {
         assert!(!report.leaves_discrepancies(), "{:#?}", report.left);
         house.assert_book_equals_exchange().await;
     }
+}
+
+/// Fills of the other leg that were known lie on either side of where what is stated has moved.
+#[tokio::test]
+async fn what_is_stated_of_a_leg_moves_on_whatever_was_known_of_the_other() {
+    let house = House::in_process(for_months(65)).await;
+    assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+    house.simulator.set_depth(&symbol(ETH), Some("100".parse().unwrap())).unwrap();
+    let (long, short) = ((Side::Buy, PositionSide::Long), (Side::Sell, PositionSide::Short));
+    for ((side, leg), qty) in [(long, "1"), (long, "2"), (long, "3"), (short, "1")] {
+        house.by_hand(ETH, side, leg, qty);
+        house.pass(3_600);
+    }
+    let old = house.exchange.fetch_my_trades(symbol(ETH), exchange_client::TradeQuery::FromId("1".parse().unwrap()));
+    let old = old.await.unwrap().rows;
+    assert_eq!(old.len(), 4);
+    house.simulator.step(Duration::from_hours(24 * 100));
+    house.by_hand(ETH, Side::Buy, PositionSide::Long, "1");
+    house.recorder().fills(&[old[0].clone(), old[3].clone()]).await.unwrap();
+    house.sync().await;
+    house.pass(60);
+    house.sync().await;
+    let scope = Scope::account(house.account.clone());
+    let live = || async {
+        let known = house.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+        let live = known.into_iter().map(|known| known.fact).filter(|anchor| anchor.withdrawn.is_none());
+        live.map(|anchor| (anchor.at, anchor.qty.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(live().await.into_iter().map(|(_, qty)| qty).collect::<Vec<_>>(), ["6"]);
+    for (row, qty) in [(&old[2], "3"), (&old[1], "1")] {
+        house.recorder().fills(std::slice::from_ref(row)).await.unwrap();
+        house.sync().await;
+        let stated = live().await;
+        assert!(stated.is_empty() || stated == [(row.entity.time.at, qty.to_owned())], "{stated:?}");
+    }
+    assert!(live().await.is_empty(), "all of it is there");
 }
