@@ -7,6 +7,7 @@
 //! 1. `groups_add_up_to_the_total`.
 //! 2. `an_unknown_trip_is_neither_won_nor_lost`.
 //! 3. `drawdown_follows_closing_order`.
+//! 4. `a_trip_left_out_leaves_no_group_certain`.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,9 @@ pub struct TripStats {
     pub loss_count: u64,
     /// How many are not known to have won or lost.
     pub unknown_count: u64,
+    /// How many more, of which nothing is known, may belong to them: no figure holds them, and every amount has them as
+    /// unknown parts.
+    pub left_out_count: u64,
     /// Realized profit before fees and funding, per settle asset.
     pub gross: Vec<AssetTotal>,
     /// Fees, per asset: positive = paid.
@@ -98,6 +102,9 @@ impl TripStats {
 
     /// The weakest certainty of any amount.
     pub fn certainty(&self) -> Certainty {
+        if self.left_out_count > 0 {
+            return Certainty::Unknown;
+        }
         let totals = [&self.gross, &self.fees, &self.funding];
         totals.into_iter().flatten().map(|total| total.total.certainty()).max().unwrap_or_default()
     }
@@ -132,9 +139,13 @@ impl TripStats {
         Ok(())
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, left_out_count: u64) {
+        self.left_out_count = left_out_count;
         for totals in [&mut self.gross, &mut self.fees, &mut self.funding, &mut self.net] {
             totals.sort_by(|a, b| a.asset.cmp(&b.asset));
+            for total in totals.iter_mut() {
+                total.total.unknown_count += left_out_count;
+            }
         }
         self.drawdown_max = self.curves.iter().map(|(asset, curve)| (asset.clone(), curve.drawdown)).collect();
     }
@@ -193,6 +204,7 @@ pub struct ReportBuilder {
     day_of: Box<dyn Fn(TimestampMs) -> String + Send>,
     groups: BTreeMap<String, TripStats>,
     total: TripStats,
+    left_out_count: u64,
     cash: BTreeMap<(Asset, IncomeType), (Decimal, u64)>,
 }
 
@@ -205,7 +217,8 @@ impl std::fmt::Debug for ReportBuilder {
 impl ReportBuilder {
     /// An empty report. `day_of` names the day of an instant in the reader's time zone, such that names sort by date.
     pub fn new(by: GroupBy, day_of: Box<dyn Fn(TimestampMs) -> String + Send>) -> Self {
-        Self { by, day_of, groups: BTreeMap::new(), total: TripStats::default(), cash: BTreeMap::new() }
+        let (groups, total, cash) = (BTreeMap::new(), TripStats::default(), BTreeMap::new());
+        Self { by, day_of, groups, total, left_out_count: 0, cash }
     }
 
     /// Adds a round trip that has closed; one that is open is left out. Round trips come in closing order.
@@ -222,6 +235,11 @@ impl ReportBuilder {
         };
         self.groups.entry(group).or_default().add(trip)?;
         self.total.add(trip)
+    }
+
+    /// Notes a round trip that has closed and of which nothing else is known: it may belong to any group.
+    pub fn leave_out_trip(&mut self) {
+        self.left_out_count += 1;
     }
 
     /// Adds a ledger entry.
@@ -241,7 +259,7 @@ impl ReportBuilder {
     /// # Errors
     /// [`MathError`] when a sum does not fit.
     pub fn finish(mut self) -> Result<Report, MathError> {
-        self.total.finish();
+        self.total.finish(self.left_out_count);
         let mut cash_total: BTreeMap<Asset, Decimal> = BTreeMap::new();
         let mut cash = Vec::new();
         for ((asset, income_type), (amount, row_count)) in self.cash {
@@ -253,7 +271,7 @@ impl ReportBuilder {
             .groups
             .into_iter()
             .map(|(group, mut stats)| {
-                stats.finish();
+                stats.finish(self.left_out_count);
                 ReportRow { group, stats }
             })
             .collect();
@@ -353,5 +371,25 @@ mod tests {
         }
         let names: Vec<_> = report(GroupBy::Engine, &trips).rows.into_iter().map(|row| row.group).collect();
         assert_eq!(names, [NO_ENGINE, "a", "b"]);
+    }
+
+    #[test]
+    fn a_trip_left_out_leaves_no_group_certain() {
+        let mut builder = ReportBuilder::new(GroupBy::Engine, Box::new(|_| "day".to_owned()));
+        builder.add_trip(&trip("a", 1, "10", "0.5", Certainty::Known)).unwrap();
+        builder.leave_out_trip();
+        builder.add_trip(&trip("b", 2, "-1", "0.5", Certainty::Known)).unwrap();
+        let report = builder.finish().unwrap();
+        for stats in report.rows.iter().map(|row| &row.stats).chain([&report.total]) {
+            assert_eq!((stats.left_out_count, stats.unknown_count, stats.certainty()), (1, 0, Certainty::Unknown));
+            for total in [&stats.gross, &stats.fees, &stats.net].map(|totals| totals[0].total) {
+                assert_eq!(total.certainty(), Certainty::Unknown, "{total:?}");
+            }
+        }
+        assert_eq!((report.total.trip_count, report.total.win_count), (2, 1));
+        assert_eq!(report.total.net[0].total.amount().unwrap(), "8".parse().unwrap());
+        let mut builder = ReportBuilder::new(GroupBy::Engine, Box::new(|_| "day".to_owned()));
+        builder.leave_out_trip();
+        assert_eq!(builder.finish().unwrap().total.certainty(), Certainty::Unknown, "without any amount");
     }
 }

@@ -6,7 +6,7 @@ use exchange_client::files::Zone;
 use ledger_core::{
     Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, Symbol, TripStats,
 };
-use ledger_store::{IncomeFilter, PageRequest, Store, TripFilter};
+use ledger_store::{IncomeFilter, PageRequest, Store, StoreError, TripFilter, UnreadableRow};
 use serde_json::json;
 
 use super::unseen::{self, Asked};
@@ -162,62 +162,105 @@ const CASH: Listing<CashLine> = Listing {
 pub async fn run(args: &ReportArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     super::warn_of_left_out(store.as_ref(), &context.settings.account, &mut context.output).await?;
-    let report = build(store.as_ref(), args, context).await?;
-    let rest = rest(store.as_ref(), args, context).await?;
-    let code = print(&report, &rest, args.by, context)?;
+    let Built { report, rest, left_out } = build(store.as_ref(), args, context).await?;
+    print(&report, &rest, args.by, context)?;
+    if let Some(error) = CommandError::left_out(left_out) {
+        return Err(error);
+    }
     if report.rows.is_empty() && report.cash.is_empty() {
         let asked = Asked { symbol: args.scope.symbol.as_ref(), ..Asked::default() };
         unseen::explain(store.as_ref(), &context.settings.account, asked, &mut context.output).await?;
     }
-    Ok(code)
+    Ok(ExitCode::Fine)
+}
+
+/// A report with what stands beside it.
+pub(super) struct Built {
+    pub(super) report: Report,
+    pub(super) rest: Rest,
+    /// Rows of the book that could not be read. The sums say that they lack something.
+    pub(super) left_out: Vec<UnreadableRow>,
 }
 
 /// Builds the report from the book, page by page.
-pub(super) async fn build(store: &dyn Store, args: &ReportArgs, context: &Context) -> Result<Report, CommandError> {
+pub(super) async fn build(store: &dyn Store, args: &ReportArgs, context: &Context) -> Result<Built, CommandError> {
+    let mut left_out = Vec::new();
     let scope = scope(&args.scope, context)?;
     let zone = context.output.zone.clone();
     let mut builder = ReportBuilder::new(args.by, Box::new(move |at| show_day(at, &zone)));
     let filter = TripFilter { scope: scope.clone(), engine: None, position_side: None };
-    let mut request = PageRequest::first(PAGE);
+    let mut request = PageRequest::first(PAGE).past_unreadable();
     loop {
         let page = store.trips(&filter, &request).await?;
         page.items.iter().try_for_each(|trip| builder.add_trip(trip))?;
+        for row in page.unreadable {
+            builder.leave_out_trip();
+            left_out.push(row);
+        }
         let Some(next) = page.next else { break };
         request = request.after(next);
     }
+    let mut cash_left_out = 0;
     let filter = IncomeFilter { scope, income_type: None };
-    let mut request = PageRequest::first(PAGE);
+    let mut request = PageRequest::first(PAGE).past_unreadable();
     loop {
         let page = store.income(&filter, &request).await?;
         page.items.iter().try_for_each(|income| builder.add_income(&income.fact))?;
+        cash_left_out += page.unreadable.len();
+        left_out.extend(page.unreadable);
         let Some(next) = page.next else { break };
         request = request.after(next);
     }
-    Ok(builder.finish()?)
+    let rest = Rest { cash_left_out, ..rest(store, args, context, &mut left_out).await? };
+    Ok(Built { report: builder.finish()?, rest, left_out })
 }
 
 /// What belongs to no round trip that has closed: the money of open ones, and funding of no position. Sums of the whole
 /// history; a period says nothing about them.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    open_count: usize,
+    /// `None` where a row of them cannot be read.
+    open_count: Option<usize>,
     open: TripStats,
     unallocated: Vec<AssetTotal>,
+    has_unreadable_funding: bool,
+    /// How many entries of the exchange's ledger cannot be read.
+    cash_left_out: usize,
+}
+
+/// What was asked for, unless a row of it cannot be read: that is noted.
+fn readable<T>(found: Result<T, StoreError>, left_out: &mut Vec<UnreadableRow>) -> Result<Option<T>, StoreError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::CorruptRow { row }) => {
+            left_out.push(row);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// What a report over the whole history leaves beside its round trips.
-pub(super) async fn rest(store: &dyn Store, args: &ReportArgs, context: &Context) -> Result<Rest, CommandError> {
+async fn rest(
+    store: &dyn Store,
+    args: &ReportArgs,
+    context: &Context,
+    left_out: &mut Vec<UnreadableRow>,
+) -> Result<Rest, CommandError> {
     let account = &context.settings.account;
-    let mut rest = Rest::default();
+    let mut rest = Rest { open_count: Some(0), ..Rest::default() };
     if args.scope.since.is_some() || args.scope.until.is_some() {
         return Ok(rest);
     }
     let wanted = |symbol: &Symbol| args.scope.symbol.as_ref().is_none_or(|wanted| wanted == symbol);
-    for trip in store.open_trips(account).await?.iter().filter(|trip| wanted(&trip.symbol)) {
-        rest.open_count += 1;
+    let open = readable(store.open_trips(account).await, left_out)?;
+    rest.open_count = open.as_ref().map(|open| open.iter().filter(|trip| wanted(&trip.symbol)).count());
+    for trip in open.iter().flatten().filter(|trip| wanted(&trip.symbol)) {
         rest.open.add(trip)?;
     }
-    for book in store.symbol_books(account).await?.iter().filter(|book| wanted(&book.symbol)) {
+    let books = readable(store.symbol_books(account).await, left_out)?;
+    rest.has_unreadable_funding = books.is_none();
+    for book in books.iter().flatten().filter(|book| wanted(&book.symbol)) {
         for total in &book.unallocated_funding {
             match rest.unallocated.iter_mut().find(|known| known.asset == total.asset) {
                 Some(known) => known.total.merge(&total.total)?,
@@ -236,10 +279,11 @@ impl Rest {
             some => some.replace('\n', " and "),
         };
         let mut lines = Vec::new();
-        if self.open_count > 0 {
+        let open_count = self.open_count.unwrap_or(0);
+        if open_count > 0 {
             lines.push(format!(
                 "Not in it: {}, so far gross {}, fees {}, funding {}.",
-                super::rebuild::count(self.open_count as u64, "open round trip"),
+                super::rebuild::count(open_count as u64, "open round trip"),
                 amounts(&self.open.gross),
                 amounts(&self.open.fees),
                 amounts(&self.open.funding)
@@ -248,17 +292,18 @@ impl Rest {
         if !self.unallocated.is_empty() {
             lines.push(format!("Not in it: funding of no position on record, {}.", amounts(&self.unallocated)));
         }
+        if self.open_count.is_none() {
+            lines.push("Not in it: open round trips, of which a row cannot be read.".to_owned());
+        }
+        if self.has_unreadable_funding {
+            lines.push("Not in it: funding of no position on record, of which a row cannot be read.".to_owned());
+        }
         lines
     }
 }
 
 /// Prints a report.
-pub(super) fn print(
-    report: &Report,
-    rest: &Rest,
-    by: GroupBy,
-    context: &mut Context,
-) -> Result<ExitCode, CommandError> {
+fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Result<(), CommandError> {
     let total = ReportRow { group: "all".to_owned(), stats: report.total.clone() };
     let output = &mut context.output;
     match output.format {
@@ -273,6 +318,10 @@ pub(super) fn print(
                 let sums: Vec<_> = report.cash_total.iter().map(|(asset, sum)| format!("{sum} {asset}")).collect();
                 output.paragraph(&format!("Sum: {}", sums.join(", ")))?;
             }
+            if rest.cash_left_out > 0 {
+                let rows = super::rebuild::count(rest.cash_left_out as u64, "row");
+                output.paragraph(&format!("Not in it: {rows} of the exchange's ledger that cannot be read."))?;
+            }
         }
         Format::Json => {
             output.list(&GROUPS, &report.rows)?;
@@ -281,21 +330,22 @@ pub(super) fn print(
                 line[column.key] = (column.value)(&total).json();
             }
             output.json(&line)?;
-            let open = ReportRow { group: "open".to_owned(), stats: rest.open.clone() };
-            let cell = |cell: Cell| cell.json();
+            let told = |totals: &[AssetTotal], is_told: bool| is_told.then(|| Cell::Assets(totals.to_vec()).json());
+            let is_told = rest.open_count.is_some();
             output.json(&json!({
                 "schema": "fillbook.report.rest/1",
                 "open_trips": rest.open_count,
-                "open_gross": cell(Cell::Assets(open.stats.gross.clone())),
-                "open_fees": cell(Cell::Assets(open.stats.fees.clone())),
-                "open_funding": cell(Cell::Assets(open.stats.funding.clone())),
-                "unallocated_funding": cell(Cell::Assets(rest.unallocated.clone())),
+                "open_gross": told(&rest.open.gross, is_told),
+                "open_fees": told(&rest.open.fees, is_told),
+                "open_funding": told(&rest.open.funding, is_told),
+                "unallocated_funding": told(&rest.unallocated, !rest.has_unreadable_funding),
+                "left_out": { "trips": report.total.left_out_count, "cash": rest.cash_left_out },
             }))?;
             output.list(&CASH, &report.cash)?;
         }
         Format::Csv => csv::print(report, rest, output)?,
     }
-    Ok(ExitCode::Fine)
+    Ok(())
 }
 
 /// The groups with their total for a person, and what is in none of them.
@@ -307,7 +357,8 @@ pub(super) fn tell_groups(report: &Report, rest: &Rest, by: GroupBy, output: &mu
         GroupBy::Side => &BY_SIDE,
     };
     if report.rows.is_empty() {
-        output.line("No round trip closed in this period.")?;
+        let none = if report.total.left_out_count > 0 { "No round trip that can be read" } else { "No round trip" };
+        output.line(&format!("{none} closed in this period."))?;
     } else {
         let mut rows = report.rows.clone();
         if rows.len() > 1 {
@@ -339,6 +390,10 @@ fn uncertainty(report: &Report) -> Option<String> {
             "? contains unknown amounts: {} of {} round trips opened before the book begins, or miss fills.",
             stats.unknown_count, stats.trip_count
         ));
+    }
+    if stats.left_out_count > 0 {
+        let trips = super::rebuild::count(stats.left_out_count, "round trip");
+        remarks.push(format!("Every figure may lack some of {trips} that cannot be read."));
     }
     (!remarks.is_empty()).then(|| remarks.join(" "))
 }

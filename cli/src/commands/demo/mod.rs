@@ -159,9 +159,8 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
                 context.output.line("")?;
             }
             context.output.line(&format!("Account {}:", account.id))?;
-            let report = super::report::build(world.store.as_ref(), &report_args, context).await?;
-            let rest = super::report::rest(world.store.as_ref(), &report_args, context).await?;
-            super::report::tell_groups(&report, &rest, report_args.by, &mut context.output)?;
+            let built = super::report::build(world.store.as_ref(), &report_args, context).await?;
+            super::report::tell_groups(&built.report, &built.rest, report_args.by, &mut context.output)?;
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! `section` says what a row is: `group` (one of the groups), `total` (all of them), `open` (round trips that have not
 //! closed), `unallocated_funding` (of no position on record), `cash` (ledger entries of one type, named in `group`),
-//! `cash_total` (their sum). Counts stand in every row of their group, because a group has a row per asset.
+//! `cash_total` (their sum), `left_out` (how many rows of the book's table in `group` could not be read: the sums lack them;
+//! there is none where all can be). Counts stand in every row of their group, because a group has a row per asset.
 
 use std::io;
 
@@ -80,7 +81,7 @@ fn line(row: &Row, value: fn(&Line) -> Cell) -> Cell {
 pub(super) fn print(report: &Report, rest: &Rest, output: &mut Output) -> io::Result<()> {
     let mut rows: Vec<Row> = report.rows.iter().flat_map(|row| group("group", row)).collect();
     rows.extend(group("total", &ReportRow { group: "all".to_owned(), stats: report.total.clone() }));
-    if rest.open_count > 0 {
+    if rest.open_count.is_some_and(|count| count > 0) {
         rows.extend(group("open", &ReportRow { group: "open".to_owned(), stats: rest.open.clone() }));
     }
     rows.extend(rest.unallocated.iter().map(|total| Row {
@@ -94,6 +95,20 @@ pub(super) fn print(report: &Report, rest: &Rest, output: &mut Output) -> io::Re
         }),
     );
     rows.extend(report.cash_total.iter().map(|(asset, sum)| Row::cash("cash_total", "all", asset, *sum, None)));
+    let left_out = [
+        ("round_trips", report.total.left_out_count.max(u64::from(rest.open_count.is_none()))),
+        ("symbol_books", u64::from(rest.has_unreadable_funding)),
+        ("income", rest.cash_left_out as u64),
+    ];
+    rows.extend(left_out.into_iter().filter(|(_, count)| *count > 0).map(|(table, count)| Row {
+        section: "left_out",
+        group: table.to_owned(),
+        asset: None,
+        stats: None,
+        line: None,
+        amount: Cell::Empty,
+        rows: Some(count),
+    }));
     output.list(&LISTING, &rows)
 }
 
