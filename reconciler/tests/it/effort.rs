@@ -58,6 +58,36 @@ async fn a_quiet_cycle_costs_the_same_weight_for_10_contracts_and_for_400() {
     assert!(many.1 <= 300, "{many:?}");
 }
 
+/// So many contracts traded so often within the overlap, and looked at: what the next cycle costs, in which nothing is new.
+async fn quiet_cycle_after_trades(count: usize, rounds: usize) -> (u64, u64) {
+    let standard = SimulatorConfig::new(84);
+    let config = SimulatorConfig { markets: contracts(count), orders_10s_max: None, orders_1m_max: None, ..standard };
+    let house = House::in_process(config).await;
+    house.simulator.deposit("sim-main", "USDT", "10000000".parse().unwrap()).unwrap();
+    for number in 0..count * rounds {
+        house.simulator.step(Duration::from_secs(1));
+        let symbol = Symbol::new(format!("C{}USDT", number % count)).unwrap();
+        let side = if (number / count).is_multiple_of(2) { Side::Buy } else { Side::Sell };
+        let intent = house.intent(number, &symbol, side, "0.1", None, None);
+        assert!(house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
+    }
+    house.simulator.step(Duration::from_mins(1));
+    let first = house.reconciler().sync().await.unwrap();
+    assert!(!first.leaves_discrepancies() && first.symbols.len() == count, "{:#?}", first.left);
+    house.simulator.step(Duration::from_mins(1));
+    let quiet = house.reconciler().sync().await.unwrap();
+    assert!(quiet.findings.is_empty() && quiet.symbols.is_empty(), "{:?} {:#?}", quiet.symbols, quiet.findings);
+    (quiet.requests, quiet.weight)
+}
+
+/// What was read lately is read again, a page of a thousand rows at a time; no contract is asked for because it traded.
+#[tokio::test]
+async fn trades_within_the_overlap_cost_pages_and_not_contracts() {
+    let (few, many) = (quiet_cycle_after_trades(6, 10).await, quiet_cycle_after_trades(60, 1).await);
+    assert_eq!(few, many);
+    assert!(many.1 <= 230, "{many:?}");
+}
+
 /// How many words a quiet cycle exchanges with a book in which so many signals have been decided and settled.
 async fn words_of_a_quiet_cycle(count: usize) -> usize {
     let house = House::in_process(SimulatorConfig::new(82)).await;
