@@ -1,5 +1,8 @@
 //! What is written down, in which order.
 
+use ledger_core::ExitReason;
+use ledger_store::{StoreError, UnreadableRow};
+
 use super::*;
 
 /// A recorder that notes what it writes, and a trader that notes when it sends and answers with `outcome`.
@@ -92,6 +95,103 @@ async fn a_contract_is_learned_when_it_is_first_needed() {
         assert_eq!(report.outcomes, [Outcome::Recorded], "only what was asked for is answered");
     }
     assert_eq!(*kinds.lock().unwrap(), [vec!["instrument", "fill"], vec!["fill"]]);
+}
+
+/// A book in which this many commits go through; those after them fail.
+fn failing_after(commits: usize) -> Book {
+    let mut mocks = Mocks::none();
+    let mut left = commits;
+    mocks.writer.expect_commit().returning(move |batch| {
+        left = left.checked_sub(1).ok_or(StoreError::UnknownAccount { account: account_id() })?;
+        let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
+        Ok(CommitReport { outcomes, ..CommitReport::default() })
+    });
+    mocks.book()
+}
+
+#[tokio::test]
+async fn an_order_that_could_not_be_written_down_is_not_sent() {
+    let clock = || Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    // Nothing is sent; or it was, and what became of it could not be written down: both are told.
+    for (commits, sent) in [(0, 0), (1, 1)] {
+        let (_, trader, log) = stage(|| SendOutcome::Unknown(lost()), sent);
+        let recorder = Recorder::new(failing_after(commits), account_id(), clock());
+        assert!(recorder.send(&trader, &intent()).await.is_err(), "{commits}");
+        assert_eq!(log.lock().unwrap().len(), sent);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_merged_into_is_an_error() {
+    let mut mocks = Mocks::none();
+    mocks.writer.expect_commit().returning(|_| {
+        let row = UnreadableRow { table: "intents", key: "main/bot-1".into(), column: "qty", reason: "x".into() };
+        Ok(CommitReport { unreadable: vec![row], ..CommitReport::default() })
+    });
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let (_, trader, _) = stage(|| SendOutcome::Unknown(lost()), 0);
+    let recorder = Recorder::new(mocks.book(), account_id(), clock);
+    assert!(recorder.send(&trader, &intent()).await.is_err(), "the intent is not on record, so it is not sent");
+}
+
+#[tokio::test]
+async fn a_cancel_that_went_through_is_recorded_under_its_run() {
+    let mut mocks = Mocks::none();
+    mocks.writer.expect_commit().times(1).returning(|batch| {
+        assert_eq!(batch.run_id, Some(RunId(7)));
+        let kinds: Vec<_> = batch.statements.iter().map(|statement| statement.fact.kind().to_string()).collect();
+        assert_eq!(kinds, ["order", "cancel"]);
+        Ok(CommitReport::default())
+    });
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let recorder = Recorder::new(mocks.book(), account_id(), clock).under_run(RunId(7));
+    let cancelled = order("77", OrderStatus::Canceled, "0");
+    let mut trader = MockExchangeTrader::new();
+    let mut answers = vec![SendOutcome::Unknown(lost()), SendOutcome::Done(Some(stated(cancelled.clone())))];
+    trader.expect_cancel_order().times(2).returning(move |_, _| answers.pop().unwrap());
+    for is_done in [true, false] {
+        let outcome = recorder.send_cancel(&trader, &cancelled.key, None).await.unwrap();
+        assert_eq!(matches!(outcome, SendOutcome::Done(_)), is_done);
+    }
+}
+
+#[tokio::test]
+async fn a_reason_that_is_learned_later_is_the_orders() {
+    let mut mocks = Mocks::none();
+    mocks.writer.expect_commit().times(1).returning(|batch| {
+        let [statement] = batch.statements.as_slice() else { panic!("{:?}", batch.statements) };
+        let AnyFact::Order(order) = &statement.fact else { panic!("{statement:?}") };
+        assert_eq!((order.exit_reason, statement.source), (Some(ExitReason::ManualClose), Source::Bot));
+        Ok(CommitReport::default())
+    });
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let recorder = Recorder::new(mocks.book(), account_id(), clock);
+    recorder.close_reason(&order("77", OrderStatus::Filled, "0.05"), ExitReason::ManualClose).await.unwrap();
+}
+
+/// What happened is recorded without its contract, and that is asked for again with the next.
+#[tokio::test]
+async fn an_exchange_that_does_not_list_its_contracts_delays_nothing() {
+    let mut mocks = Mocks::none();
+    let is_known = |_: &AccountId, name: &Symbol| *name == symbol("ETHUSDT");
+    mocks.instruments.expect_instrument().returning(move |account, name| {
+        let contract = ledger_core::Instrument::linear(name.clone(), checks::usdt()).unwrap();
+        Ok(is_known(account, name).then(|| Sourced::new(contract, Source::Rest)))
+    });
+    mocks.writer.expect_commit().times(3).returning(|batch| {
+        let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
+        Ok(CommitReport { outcomes, ..CommitReport::default() })
+    });
+    let mut exchange = MockExchangeReader::new();
+    exchange.expect_fetch_instruments().times(2).returning(|| Err(lost()));
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let recorder = Recorder::new(mocks.book(), account_id(), clock).learning_contracts(Arc::new(exchange));
+    let mut of_known = fill(3, "78", "0.01");
+    of_known.key.symbol = symbol("ETHUSDT");
+    for fill in [fill(1, "77", "0.01"), fill(2, "77", "0.01"), of_known] {
+        let report = recorder.fills(&[stated(fill)]).await.unwrap();
+        assert_eq!(report.outcomes, [Outcome::Recorded]);
+    }
 }
 
 #[tokio::test]

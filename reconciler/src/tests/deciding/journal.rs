@@ -166,3 +166,133 @@ async fn a_symbol_is_one_transaction() {
     let applied = apply(&plan, &mocks.book(), &account_id(), RunId(7), at(0)).await.unwrap();
     assert_eq!((applied.discrepancy_ids, applied.repair_ids), (vec![1, 2], vec![3]));
 }
+
+/// A plan for the account and two symbols, of which the account's own words come last.
+fn plan_of_two() -> Plan {
+    let finding = Finding::new(DiscrepancyKind::UnknownOrder, None, Subject::Account, Outlook::Settles, String::new());
+    let symbol_plan =
+        |id: i64| SymbolPlan { statements: vec![stated(fill(id, "77", "1")).statement()], ..SymbolPlan::default() };
+    let contract = ledger_core::Instrument::linear(btc(), checks::usdt()).unwrap();
+    Plan {
+        instruments: vec![stated(contract).statement()],
+        account_cursors: vec![ledger_store::SyncCursor {
+            stream: "income".into(),
+            symbol: None,
+            position: NOW_MS.to_string(),
+        }],
+        account_coverage: vec![CoverageSpan {
+            stream: "income".into(),
+            symbol: None,
+            grade: CoverageGrade::Asked,
+            since: at(-1),
+            until: at(0),
+        }],
+        settled: vec![DiscrepancyKey { kind: "history_expired".into(), fingerprint: "income".into() }],
+        account_findings: vec![finding],
+        symbols: [(btc(), symbol_plan(1)), (symbol("ETHUSDT"), symbol_plan(2))].into(),
+        ..Plan::default()
+    }
+}
+
+/// How often [`plan_of_two`] is written to, and what of the account moved, if the commit of that number goes wrong.
+async fn written_until(failing: usize, row: Option<ledger_store::UnreadableRow>) -> (bool, Vec<[usize; 4]>) {
+    let mut mocks = Mocks::none();
+    mocks.writer.expect_pending_refolds().returning(|| Ok(vec![]));
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&written);
+    mocks.writer.expect_commit().returning(move |batch| {
+        let mut log = log.lock().unwrap();
+        log.push([batch.statements.len(), batch.cursors.len(), batch.coverage.len(), batch.settled.len()]);
+        match row.clone() {
+            Some(row) if log.len() == failing => Ok(CommitReport { unreadable: vec![row], ..CommitReport::default() }),
+            None if log.len() == failing => Err(ledger_store::StoreError::UnknownAccount { account: account_id() }),
+            _ => Ok(CommitReport::default()),
+        }
+    });
+    let result = apply(&plan_of_two(), &mocks.book(), &account_id(), RunId(7), at(0)).await;
+    let written = written.lock().unwrap().clone();
+    (result.is_ok(), written)
+}
+
+#[tokio::test]
+async fn the_accounts_cursors_move_once_everything_else_is_recorded() {
+    // The contracts with what was found of the account, the two symbols, and then how far all was read.
+    let (contracts, symbol, account) = ([1, 0, 0, 1], [1, 0, 0, 0], [0, 1, 1, 1]);
+    assert_eq!(written_until(usize::MAX, None).await, (true, vec![contracts, symbol, symbol, account]));
+    assert_eq!(written_until(2, None).await, (false, vec![contracts, symbol]));
+    // A row that cannot be merged into keeps no other symbol from being recorded.
+    let row = ledger_store::UnreadableRow { table: "fills", key: "x".into(), column: "qty", reason: "y".into() };
+    assert_eq!(written_until(2, Some(row)).await, (false, vec![contracts, symbol, symbol]));
+}
+
+/// A finding that is to be judged by the checks is closed by what they say of its subject, and by nothing else.
+#[test]
+fn a_finding_is_resolved_by_what_the_checks_say_of_its_subject() {
+    use DiscrepancyStatus::{Pending, Resolved, Unresolved};
+    let key = order("77", OrderStatus::Filled, "1").key;
+    let position = Subject::Position(btc(), PositionSide::Net);
+    let mut left = Verification::default();
+    left.unfilled_orders.insert(key.clone());
+    left.mismatched_positions.insert((btc(), PositionSide::Net), "differs".into());
+    for (subject, outlook, gone, stays) in [
+        (Subject::Order(key.clone()), Outlook::Verify, Resolved, Unresolved),
+        (Subject::Order(key), Outlook::VerifyLagging, Resolved, Pending),
+        (position.clone(), Outlook::Verify, Resolved, Unresolved),
+        (position, Outlook::VerifyLagging, Resolved, Pending),
+        (Subject::Account, Outlook::Verify, Unresolved, Unresolved),
+    ] {
+        let finding = Finding::new(DiscrepancyKind::MissingFills, Some(&btc()), subject, outlook, "was".into());
+        let plan = Plan { account_findings: vec![finding.clone()], ..Plan::default() };
+        for (verification, expected) in [(&Verification::default(), gone), (&left, stays)] {
+            let settlement = settle(&quiet(), &plan, verification, &account_id(), at(0));
+            let judged = settlement.findings.iter().find(|(found, _)| *found == finding).unwrap().1;
+            assert_eq!(judged, expected, "{finding:?}");
+            // What became of it is told to the journal, where it was put down as pending.
+            let told: Vec<_> = settlement.batch.discrepancies.iter().map(|told| told.key.clone()).collect();
+            assert_eq!(settlement.batch.settled.contains(&finding.key()), expected == Resolved);
+            assert_eq!(told.contains(&finding.key()), expected == Unresolved);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_seen_of_a_discrepancy_does_not_close_it() {
+    let of = |kind, symbol: Option<&Symbol>, subject| Finding::new(kind, symbol, subject, Outlook::Stays, "was".into());
+    let closes = |seen: &mut Observation, verification: &Verification, finding: &Finding| {
+        seen.book.discrepancies = vec![known(finding)];
+        !settle(seen, &Plan::default(), verification, &account_id(), at(0)).batch.settled.is_empty()
+    };
+    let (clean, position) = (Verification::default(), Subject::Position(btc(), PositionSide::Net));
+    // A query that failed is made good by asking again, of the same contract.
+    let failed = of(DiscrepancyKind::QueryFailed, Some(&btc()), position.clone());
+    let mut seen = quiet();
+    assert!(!closes(&mut seen, &clean, &failed));
+    seen.symbols.insert(btc(), close_look(vec![], vec![], "0"));
+    assert!(closes(&mut seen, &clean, &failed));
+    // A fill is confirmed by a list that reaches back to it.
+    let since = seen.symbols[&btc()].fills.as_ref().unwrap().window.since();
+    for (ms, confirmed) in [(0, true), (-1, false)] {
+        let unconfirmed = of(DiscrepancyKind::UnconfirmedFill, Some(&btc()), position.clone());
+        let unconfirmed = unconfirmed.with("at", since.saturating_add_ms(ms).as_ms());
+        assert_eq!(closes(&mut seen, &clean, &unconfirmed), confirmed);
+    }
+    // Of a symbol that the book cannot add up, and of one whose rows cannot be read, nothing is said.
+    let differs = of(DiscrepancyKind::PositionMismatch, Some(&btc()), position);
+    assert!(closes(&mut seen, &clean, &differs));
+    assert!(!closes(&mut seen, &Verification { damaged: [btc()].into(), ..Verification::default() }, &differs));
+    seen.book.quarantined = [btc()].into();
+    assert!(!closes(&mut seen, &clean, &differs));
+    // A look at one symbol says nothing about the account.
+    let account = of(DiscrepancyKind::BeyondRange, None, Subject::Account);
+    assert!(closes(&mut seen, &clean, &account));
+    seen.scope = [btc()].into();
+    assert!(!closes(&mut seen, &clean, &account));
+    // Without the bot's files nobody looked for a label.
+    let mut seen = quiet();
+    let mut opening = booked(order("77", OrderStatus::Filled, "1"), "1");
+    let unlabelled = of(DiscrepancyKind::MissingLabel, Some(&btc()), Subject::Order(opening.order.fact.key.clone()));
+    assert!(!closes(&mut seen, &clean, &unlabelled));
+    opening.order.fact.engine = Some(EngineLabel::new("dca").unwrap());
+    seen.book.orders.insert(opening.order.fact.key.clone(), opening);
+    assert!(closes(&mut seen, &clean, &unlabelled));
+}
