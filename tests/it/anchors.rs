@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport, TradeTruth};
+use exchange_client::binance_usdm::BinanceUsdm;
+use exchange_client::simulator::{Simulator, SimulatorConfig, TradeTruth};
 use exchange_client::{Clock, ExchangeTrader, ManualClock, NewOrder, OrderKind, OrderSize};
 use ledger_core::{AccountId, Anchor, ClientOrderId, Decimal, PositionSide, Side, Symbol, TimestampMs};
 use ledger_store::{OpenOptions, PageRequest, PositionRepository, Scope, SnapshotRepository, SqliteStore};
 use reconciler::{Book, Reconciler, ReconcilerConfig};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, simulated};
 
 struct World {
     simulator: Arc<Simulator>,
@@ -31,15 +31,9 @@ fn dec(text: &str) -> Decimal {
 impl World {
     /// Four orders an hour apart, which hold 3, 5, 4 and 6, and another one when the exchange has forgotten them.
     async fn new(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::new(TimestampMs::new(1_780_000_000_000).unwrap()));
         let config = SimulatorConfig { weight_1m_max: None, tick_ms: 600_000, ..SimulatorConfig::new(seed) };
-        let simulator = Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap());
-        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
-        let credentials = SimulatorAccount::standard().credentials().unwrap();
-        let (shared, settings) = (Arc::clone(&clock) as Arc<dyn Clock>, RequestSettings::SIMULATED);
-        let exchange =
-            BinanceUsdm::with_settings(transport, shared, "http://127.0.0.1:1", credentials, settings).unwrap();
-        let world = Self { simulator, clock, exchange: Arc::new(exchange), sandbox: Sandbox::with_book(&[]) };
+        let (simulator, clock, exchange) = simulated(config);
+        let world = Self { simulator, clock, exchange, sandbox: Sandbox::with_book(&[]) };
         for (side, qty) in [(Side::Buy, "3"), (Side::Buy, "2"), (Side::Sell, "1"), (Side::Buy, "2")] {
             world.trade(side, qty).await;
             world.simulator.step(Duration::from_hours(1));

@@ -8,13 +8,13 @@ use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
+use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::files::{ImportFile, Options};
-use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
+use exchange_client::simulator::{Simulator, SimulatorConfig};
 use exchange_client::{Clock, ExchangeReader, ExchangeTrader, ManualClock, NewOrder, OrderRef, TradeQuery};
 use ledger_core::{
     AccountId, AnyFact, ClientOrderId, EngineLabel, EventTime, IntentOutcome, IntentRole, Label, OrderClass,
-    OrderIntent, PositionSide, Side, Signal, SignalId, SignalKind, Sourced, Statement, Symbol, TimestampMs,
+    OrderIntent, PositionSide, Side, Signal, SignalId, SignalKind, Sourced, Statement, Symbol,
 };
 use ledger_store::contract::dump;
 use ledger_store::{
@@ -22,6 +22,8 @@ use ledger_store::{
     OpenOptions, OrderFilter, OrderRepository, PageRequest, Scope, SignalFilter, SignalRepository, SqliteStore,
 };
 use reconciler::{Book, CycleReport, Reconciler, ReconcilerConfig, Recorder};
+
+use crate::support::simulated;
 
 /// One way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,16 +71,9 @@ async fn empty_book(clock: &ManualClock) -> Arc<SqliteStore> {
 impl World {
     /// A bot's session with one loss of each kind, a close by hand, trades by hand, a cancelled order, and funding.
     async fn new(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::new(TimestampMs::new(1_780_000_000_000).unwrap()));
         let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
-        let simulator = Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap());
-        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
-        let credentials = SimulatorAccount::standard().credentials().unwrap();
-        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
-        let settings = RequestSettings::SIMULATED;
-        let exchange =
-            BinanceUsdm::with_settings(transport, shared, "http://127.0.0.1:1", credentials, settings).unwrap();
-        let mut world = Self { simulator, clock, exchange: Arc::new(exchange), recorded: Vec::new() };
+        let (simulator, clock, exchange) = simulated(config);
+        let mut world = Self { simulator, clock, exchange, recorded: Vec::new() };
         let notes = empty_book(&world.clock).await;
         let plan = [
             ("BTCUSDT", Side::Buy, "0.05", Loss::Nothing),

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
-use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport};
+use exchange_client::binance_usdm::BinanceUsdm;
+use exchange_client::simulator::{Simulator, SimulatorConfig};
 use exchange_client::{Clock, ExchangeTrader, ManualClock, NewOrder, OrderKind, OrderSize};
-use ledger_core::{AccountId, ClientOrderId, Decimal, PositionSide, Side, Symbol, TimestampMs};
+use ledger_core::{AccountId, ClientOrderId, Decimal, PositionSide, Side, Symbol};
 use ledger_store::{
     DiscrepancyStatus, FillFilter, FillRepository, OpenOptions, PositionRepository, Scope, SqliteStore,
 };
 use reconciler::{Book, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, simulated};
 
 struct World {
     simulator: Arc<Simulator>,
@@ -23,15 +23,9 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let clock = Arc::new(ManualClock::new(TimestampMs::new(1_780_000_000_000).unwrap()));
         let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
-        let simulator = Arc::new(Simulator::new(config, Arc::clone(&clock)).unwrap());
-        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
-        let credentials = SimulatorAccount::standard().credentials().unwrap();
-        let (shared, settings) = (Arc::clone(&clock) as Arc<dyn Clock>, RequestSettings::SIMULATED);
-        let exchange =
-            BinanceUsdm::with_settings(transport, shared, "http://127.0.0.1:1", credentials, settings).unwrap();
-        Self { simulator, clock, exchange: Arc::new(exchange), sandbox: Sandbox::with_book(&[]) }
+        let (simulator, clock, exchange) = simulated(config);
+        Self { simulator, clock, exchange, sandbox: Sandbox::with_book(&[]) }
     }
 
     async fn buy(&self, symbol: &str, qty: &str) {

@@ -2,6 +2,7 @@
 
 mod exchange;
 mod proxy;
+mod simulated;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::process::{Command, Output};
 
 pub(crate) use exchange::Exchange;
 pub(crate) use proxy::Proxy;
+pub(crate) use simulated::simulated;
 
 /// A folder with a book, gone at the end of the test.
 pub(crate) struct Sandbox {
