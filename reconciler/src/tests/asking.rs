@@ -51,3 +51,23 @@ async fn a_check_without_an_answer_is_not_checkable() {
     assert!(!verification.is_clean());
     assert!(verification.mismatched_positions.contains_key(&(symbol("BTCUSDT"), PositionSide::Net)));
 }
+
+/// A position is told with the fills that led to it: a fill that came in during the look is in the next answer only.
+#[tokio::test]
+async fn positions_are_asked_again_when_a_fill_came_in_meanwhile() {
+    let mut exchange = MockExchangeReader::new();
+    exchange.expect_fetch_balances().returning(|| Ok(answer(vec![])));
+    let mut looks = vec![vec![], vec![fill(2, "77", "0.03")], vec![fill(1, "77", "0.02")]];
+    exchange.expect_fetch_my_trades().times(3).returning(move |_, _| Ok(page(looks.pop().unwrap())));
+    let mut told = vec!["0.05", "0.02"];
+    let of_symbol = exchange.expect_fetch_positions().times(2).withf(Option::is_some);
+    of_symbol.returning(move |_| Ok(answer(vec![held(told.pop().unwrap())])));
+    exchange.expect_fetch_order().returning(|_, _| Ok(None));
+    exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
+    let exchange = answering(exchange, || Ok(answer(vec![])));
+    let options = ObserveOptions { symbols: [symbol("BTCUSDT")].into(), ..ObserveOptions::default() };
+    let seen = observe(&exchange, &Mocks::empty().book(), &options).await.unwrap();
+    let close = &seen.symbols[&symbol("BTCUSDT")];
+    assert_eq!(close.fills.as_ref().unwrap().rows.len(), 2);
+    assert_eq!(close.positions.as_ref().unwrap().rows[0].entity.qty, "0.05".parse().unwrap());
+}
