@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod amount;
+mod builders;
 mod certainty;
 mod commission;
 mod contract;
@@ -11,6 +12,7 @@ mod id;
 mod income;
 mod instrument;
 mod merge;
+mod movement;
 mod names;
 mod order;
 mod order_intent;
@@ -23,7 +25,11 @@ mod signal;
 mod snapshot;
 mod source;
 mod symbol_fold;
+#[cfg(feature = "testing")]
+#[expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a value that is none is a mistake in a test")]
+pub mod testing;
 mod time;
+mod trip_key;
 
 pub use amount::{AmountError, Decimal, MathError, ParseDecimalError, Price, Quantity, SCALE_MAX, Value};
 pub use certainty::{CertainTotal, Certainty};
@@ -36,6 +42,7 @@ pub use id::{AccountId, Asset, ClientOrderId, EngineLabel, FillId, IdError, Labe
 pub use income::{Income, IncomeKey};
 pub use instrument::{ContractKind, Instrument};
 pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
+pub use movement::{Movement, MovementKind, MovementOrigin};
 pub use names::UnknownName;
 pub use order::{Cancel, Execution, ExitReason, Order, OrderClass, OrderKey, OrderTerms};
 pub use order_intent::{IntentOutcome, IntentRole, OrderIntent};
@@ -49,3 +56,4 @@ pub use snapshot::{Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, P
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
 pub use symbol_fold::{ClosedTrip, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};
+pub use trip_key::{Opening, TripKey, TripKeyError};

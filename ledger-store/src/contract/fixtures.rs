@@ -1,10 +1,12 @@
 //! Facts for the cases, short to write.
 
 use ledger_core::{
-    AccountId, Anchor, AnyFact, Asset, Certainty, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Income,
-    IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderStatus, PositionSide, PositionSnapshot,
-    PriceSnapshot, Side, Source, Statement, Symbol, TimestampMs, TranId,
+    AccountId, Anchor, AnyFact, Certainty, Decimal, Fee, Fill, Income, Label, Order, OrderStatus, PositionSide,
+    PositionSnapshot, PriceSnapshot, Side, Source, Statement,
 };
+
+use ledger_core::testing;
+pub use ledger_core::testing::{at, dec, linear, main_account, symbol};
 
 use crate::batch::Batch;
 use crate::filter::{Scope, TripFilter};
@@ -13,99 +15,44 @@ use crate::page::PageRequest;
 use crate::record::NewAccount;
 use crate::repository::Store;
 
-/// An instant `ms` after some midnight.
-pub fn at(ms: i64) -> TimestampMs {
-    TimestampMs::new(1_767_225_600_000 + ms).unwrap()
-}
-
-/// The account of most cases.
-pub fn main_account() -> AccountId {
-    AccountId::new("main").unwrap()
-}
-
-/// A symbol.
-pub fn symbol(text: &str) -> Symbol {
-    Symbol::new(text).unwrap()
-}
-
-/// A decimal.
-pub fn dec(text: &str) -> Decimal {
-    text.parse().unwrap()
-}
-
 /// An account.
 pub fn new_account(id: &str) -> NewAccount {
     NewAccount { id: AccountId::new(id).unwrap(), venue: "binance_usdm".to_owned(), created_local: at(0) }
 }
 
-/// A linear contract in USDT.
-pub fn linear(name: &str) -> Instrument {
-    let mut instrument = Instrument::linear(symbol(name), Asset::new("USDT").unwrap()).unwrap();
-    instrument.tick_size = Some(dec("0.01"));
-    instrument
-}
-
 /// A REST fill in one-way mode: trade id, which is its sequence, too, direction, quantity, price. It happens at `id`
 /// seconds.
 pub fn fill(name: &str, id: i64, side: Side, qty: &str, price: &str) -> Fill {
-    Fill {
-        key: FillKey { symbol: symbol(name), fill_id: FillId::new(id.to_string()).unwrap(), side },
-        order_id: None,
-        time: EventTime::ms(at(id * 1_000)),
-        price: price.parse().unwrap(),
-        qty: qty.parse().unwrap(),
-        position_side: Some(PositionSide::Net),
-        fee: Some(usdt("0")),
-        maker: Some(false),
-        exchange_realized_pnl: None,
-        sequence: Some(id),
-    }
+    Fill { maker: Some(false), ..testing::fill(name, id, side, qty, price).with_fee(usdt("0")) }
 }
 
 /// A fee in USDT.
 pub fn usdt(amount: &str) -> Fee {
-    Fee { amount: dec(amount), asset: Asset::new("USDT").unwrap() }
+    testing::fee(amount, "USDT")
 }
 
 /// The same fill, with what the exchange says it realized; 0 proves an opening fill to be one.
 #[must_use]
-pub fn realizing(mut fill: Fill, pnl: &str) -> Fill {
-    fill.exchange_realized_pnl = Some(dec(pnl));
-    fill
+pub fn realizing(fill: Fill, pnl: &str) -> Fill {
+    fill.realizing(dec(pnl))
 }
 
 /// The same fill, of an order.
 #[must_use]
-pub fn of_order(mut fill: Fill, order_id: &str) -> Fill {
-    fill.order_id = Some(OrderId::new(order_id).unwrap());
-    fill
+pub fn of_order(fill: Fill, order_id: &str) -> Fill {
+    fill.of_order(testing::order_id(order_id))
 }
 
 /// A regular order that executed `executed` at `avg_price`, last changed at `second`.
 pub fn order(name: &str, id: &str, side: Side, executed: &str, avg_price: &str, second: i64) -> Order {
-    let key = OrderKey { symbol: symbol(name), class: OrderClass::Regular, order_id: OrderId::new(id).unwrap() };
-    let mut order = Order::known_from_fill(key, side, Some(PositionSide::Net));
-    order.status = OrderStatus::Filled;
-    order.executed = Some(Execution::new(dec(executed), Some(avg_price.parse().unwrap())));
-    order.created = Some(EventTime::ms(at(second * 1_000 - 1)));
-    order.updated = Some(EventTime::ms(at(second * 1_000)));
-    order
+    testing::order(name, id, side, OrderStatus::Filled)
+        .executed(dec(executed), Some(testing::price(avg_price)))
+        .between(testing::time(second * 1_000 - 1), testing::time(second * 1_000))
 }
 
 /// A funding payment at `second`.
 pub fn funding(name: &str, tran_id: &str, amount: &str, second: i64) -> Income {
-    Income {
-        key: IncomeKey {
-            income_type: "FUNDING_FEE".parse().unwrap(),
-            tran_id: TranId::new(tran_id).unwrap(),
-            symbol: Some(symbol(name)),
-            asset: Asset::new("USDT").unwrap(),
-        },
-        amount: dec(amount),
-        time: EventTime::ms(at(second * 1_000)),
-        fill_id: None,
-        info: None,
-    }
+    testing::funding(name, tran_id, amount, second * 1_000)
 }
 
 /// The statement that a one-way position was flat at `second`: what proves where a book begins.
