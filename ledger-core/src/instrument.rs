@@ -33,22 +33,28 @@ pub struct Instrument {
     pub tick_size: Option<Decimal>,
     /// The smallest quantity step, where known.
     pub step_size: Option<Decimal>,
-    /// When these steps were stated: exchanges change them, and the latest stand. `None` when the source does not say.
-    pub steps_as_of: Option<TimestampMs>,
+    /// What a forced close costs beside the fee of its fills, as a fraction of the notional that was closed by force
+    /// (0.005 = 0.5 %), where known. Binance USD-M states it as `liquidationFee` of `exchangeInfo`.
+    pub liquidation_fee: Option<Decimal>,
+    /// When the steps and the liquidation fee were stated: exchanges change them, and the latest stand. `None` when the
+    /// source does not say.
+    pub terms_as_of: Option<TimestampMs>,
 }
 
-/// The steps of a contract, which only make sense together.
+/// The terms of a contract that its exchange changes, taken from one statement: a step of today says nothing beside a
+/// fee of last year.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Steps {
+struct Terms {
     as_of: Option<TimestampMs>,
     tick_size: Option<Decimal>,
     step_size: Option<Decimal>,
+    liquidation_fee: Option<Decimal>,
 }
 
-impl Steps {
-    /// Steps that are stated stand against none, later ones against earlier, both against one.
+impl Terms {
+    /// Terms that are stated stand against none, later ones against earlier, more against fewer.
     fn version(&self) -> (bool, Option<TimestampMs>, u8) {
-        let stated = [self.tick_size.is_some(), self.step_size.is_some()];
+        let stated = [self.tick_size.is_some(), self.step_size.is_some(), self.liquidation_fee.is_some()];
         (stated.contains(&true), self.as_of, stated.into_iter().map(u8::from).sum())
     }
 }
@@ -67,7 +73,8 @@ impl Instrument {
             settle_asset,
             tick_size: None,
             step_size: None,
-            steps_as_of: None,
+            liquidation_fee: None,
+            terms_as_of: None,
         })
     }
 }
@@ -80,16 +87,22 @@ impl Fact for Instrument {
     }
 
     fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
-        let of = |it: &Self| Steps { as_of: it.steps_as_of, tick_size: it.tick_size, step_size: it.step_size };
-        let steps = j.group("steps", &of(self), &of(other), Steps::version);
+        let of = |it: &Self| Terms {
+            as_of: it.terms_as_of,
+            tick_size: it.tick_size,
+            step_size: it.step_size,
+            liquidation_fee: it.liquidation_fee,
+        };
+        let terms = j.group("terms", &of(self), &of(other), Terms::version);
         Self {
             symbol: self.symbol.clone(),
             kind: j.required("kind", &self.kind, &other.kind),
             multiplier: j.required("multiplier", &self.multiplier, &other.multiplier),
             settle_asset: j.required("settle_asset", &self.settle_asset, &other.settle_asset),
-            tick_size: steps.tick_size,
-            step_size: steps.step_size,
-            steps_as_of: steps.as_of,
+            tick_size: terms.tick_size,
+            step_size: terms.step_size,
+            liquidation_fee: terms.liquidation_fee,
+            terms_as_of: terms.as_of,
         }
     }
 }

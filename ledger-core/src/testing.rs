@@ -86,11 +86,12 @@ pub fn fee(amount: &str, name: &str) -> Fee {
     Fee { amount: dec(amount), asset: asset(name) }
 }
 
-/// A linear contract in USDT with price steps of 0.01.
+/// A linear contract in USDT with price steps of 0.01 and a liquidation fee of 0.5 % of the notional.
 #[must_use]
 pub fn linear(name: &str) -> Instrument {
     let mut instrument = Instrument::linear(symbol(name), asset("USDT")).unwrap();
     instrument.tick_size = Some(dec("0.01"));
+    instrument.liquidation_fee = Some(dec("0.005"));
     instrument
 }
 

@@ -251,6 +251,8 @@ pub(super) struct ContractRow {
     pub(super) symbol: Field,
     /// What profit is paid in.
     pub(super) margin_asset: Field,
+    /// What a forced close costs, as a fraction of its notional.
+    pub(super) liquidation_fee: Field,
     /// Its rules.
     pub(super) filters: Vec<FilterRow>,
 }

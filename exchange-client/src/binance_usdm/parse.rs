@@ -345,6 +345,7 @@ pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {
     let symbol: Symbol = get("symbol", &row.symbol)?;
     let settle_asset = get("marginAsset", &row.margin_asset)?;
     let mut instrument = Instrument::linear(symbol, settle_asset).map_err(|error| ("symbol", error.into()))?;
+    instrument.liquidation_fee = fraction("liquidationFee", &row.liquidation_fee)?;
     for filter in &row.filters {
         match text("filterType", &filter.filter_type)? {
             Some("PRICE_FILTER") => instrument.tick_size = step("tickSize", &filter.tick_size)?,
@@ -357,6 +358,14 @@ pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {
 
 fn step(name: &'static str, field: &Field) -> Parsed<Option<Decimal>> {
     Ok(get_optional::<Decimal>(name, field)?.filter(|step| step.is_positive()))
+}
+
+/// A part of a whole, from 0 to 1; absent where the exchange states none.
+fn fraction(name: &'static str, field: &Field) -> Parsed<Option<Decimal>> {
+    match get_optional::<Decimal>(name, field)? {
+        Some(value) if value.is_negative() || value > Decimal::ONE => Err((name, FieldProblem::NotAFraction)),
+        value => Ok(value),
+    }
 }
 
 /// The key of the user stream; what is wrong with it is told without it.

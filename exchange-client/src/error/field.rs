@@ -33,6 +33,9 @@ pub enum FieldProblem {
     /// Not a known name, where only known ones make sense.
     #[error(transparent)]
     Name(#[from] UnknownName),
+    /// Not a part of a whole: below 0 or above 1.
+    #[error("it is not a fraction: a number from 0 to 1")]
+    NotAFraction,
     /// Neither `true` nor `false`.
     #[error("it is neither true nor false")]
     NotBoolean,

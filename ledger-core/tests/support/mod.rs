@@ -246,15 +246,16 @@ pub fn incomes() -> impl Strategy<Value = Income> {
         })
 }
 
-/// Statements about one contract: its steps may change, the rest may not.
+/// Statements about one contract: its steps and its liquidation fee may change, the rest may not.
 pub fn instruments() -> impl Strategy<Value = Instrument> {
     let step = || prop::option::of((1_i128..3).prop_map(|unit| Decimal::new(unit, 2).unwrap()));
-    (step(), step(), prop::option::of((0_i64..3).prop_map(at)), any::<bool>()).prop_map(
-        |(tick_size, step_size, steps_as_of, is_linear)| Instrument {
+    (step(), step(), step(), prop::option::of((0_i64..3).prop_map(at)), any::<bool>()).prop_map(
+        |(tick_size, step_size, liquidation_fee, terms_as_of, is_linear)| Instrument {
             kind: if is_linear { ContractKind::Linear } else { ContractKind::Inverse },
             tick_size,
             step_size,
-            steps_as_of,
+            liquidation_fee,
+            terms_as_of,
             ..Instrument::linear(Symbol::new("X").unwrap(), Asset::new("Y").unwrap()).unwrap()
         },
     )

@@ -281,15 +281,18 @@ pub async fn a_conflict_that_is_settled_is_closed(open: Open<'_>) {
     assert_eq!(on_record().await, [(*id, DiscrepancyStatus::Resolved)]);
 }
 
-/// An exchange changes the steps of a contract: the later ones stand, and nothing is in conflict.
-pub async fn steps_of_a_contract_have_versions(open: Open<'_>) {
-    let version = |tick: &str, second: i64| {
+/// An exchange changes the steps of a contract and what a forced close costs: the later terms stand, and nothing is in
+/// conflict.
+pub async fn terms_of_a_contract_have_versions(open: Open<'_>) {
+    let version = |tick: &str, fee: &str, second: i64| {
         let mut contract = linear("ETHUSDT");
-        (contract.tick_size, contract.steps_as_of) = (Some(dec(tick)), Some(at(second * 1_000)));
+        (contract.tick_size, contract.liquidation_fee) = (Some(dec(tick)), Some(dec(fee)));
+        contract.terms_as_of = Some(at(second * 1_000));
         rest(AnyFact::Instrument(contract))
     };
-    let guessed = ledger_core::Instrument { tick_size: None, ..linear("ETHUSDT") };
-    let statements = [version("0.1", 5), version("0.01", 9), by(Source::Repair, AnyFact::Instrument(guessed))];
+    let guessed = ledger_core::Instrument { tick_size: None, liquidation_fee: None, ..linear("ETHUSDT") };
+    let statements =
+        [version("0.1", "0.02", 5), version("0.01", "0.0125", 9), by(Source::Repair, AnyFact::Instrument(guessed))];
     for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
         let book = open();
         let store = &*book.store;
@@ -298,7 +301,8 @@ pub async fn steps_of_a_contract_have_versions(open: Open<'_>) {
             commit(store, statements.get(index).cloned().into_iter().collect()).await;
         }
         let kept = store.instrument(&main_account(), &symbol("ETHUSDT")).await.unwrap().unwrap();
-        assert_eq!((kept.fact.tick_size, kept.fact.steps_as_of), (Some(dec("0.01")), Some(at(9_000))), "{order:?}");
+        assert_eq!((kept.fact.tick_size, kept.fact.terms_as_of), (Some(dec("0.01")), Some(at(9_000))), "{order:?}");
+        assert_eq!(kept.fact.liquidation_fee, Some(dec("0.0125")), "{order:?}");
         assert!(kept.conflicts.is_empty(), "{order:?}: {kept:?}");
     }
 }

@@ -78,7 +78,7 @@ macro_rules! contract_tests {
             a_conflict_is_recorded_once_with_both_values,
             a_conflict_that_is_settled_is_closed,
             the_last_word_on_an_order_is_kept,
-            steps_of_a_contract_have_versions,
+            terms_of_a_contract_have_versions,
             statements_under_one_key_in_one_batch_are_merged,
             payloads_are_kept_verbatim_and_once,
             an_unknown_account_is_refused,

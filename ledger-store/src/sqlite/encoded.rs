@@ -109,7 +109,7 @@ fn value_of(fact: &serde_json::Value, field: Field) -> serde_json::Value {
         "order_class" => "/class",
         "executed_qty" => "/executed/qty",
         "avg_price" => "/executed/avg_price",
-        "steps" => "",
+        "terms" => "",
         _ => return fact.get(field).unwrap_or(fact).clone(),
     };
     fact.pointer(pointer).unwrap_or(fact).clone()

@@ -22,7 +22,8 @@ pub(super) struct InstrumentRow {
     pub(super) settle_asset: String,
     pub(super) tick_size: Option<String>,
     pub(super) step_size: Option<String>,
-    pub(super) steps_ts: Option<i64>,
+    pub(super) liquidation_fee: Option<String>,
+    pub(super) terms_ts: Option<i64>,
     pub(super) source: String,
     pub(super) field_sources: Option<String>,
     pub(super) conflicts: Option<String>,
@@ -30,7 +31,7 @@ pub(super) struct InstrumentRow {
 
 impl FactTable for Instrument {
     const KIND: FactKind = FactKind::Instrument;
-    const FIELDS: &'static [Field] = &["kind", "multiplier", "settle_asset", "steps"];
+    const FIELDS: &'static [Field] = &["kind", "multiplier", "settle_asset", "terms"];
     type Row = InstrumentRow;
 
     table_statements!(instruments, [account_id, symbol]);
@@ -46,7 +47,8 @@ impl FactTable for Instrument {
             settle_asset: fact.settle_asset.as_str().to_owned(),
             tick_size: fact.tick_size.map(|value| value.to_string()),
             step_size: fact.step_size.map(|value| value.to_string()),
-            steps_ts: fact.steps_as_of.map(TimestampMs::as_ms),
+            liquidation_fee: fact.liquidation_fee.map(|value| value.to_string()),
+            terms_ts: fact.terms_as_of.map(TimestampMs::as_ms),
             source,
             field_sources,
             conflicts,
@@ -62,7 +64,8 @@ impl FactTable for Instrument {
             settle_asset: reader.text("settle_asset", &row.settle_asset)?,
             tick_size: reader.optional("tick_size", row.tick_size.as_deref())?,
             step_size: reader.optional("step_size", row.step_size.as_deref())?,
-            steps_as_of: row.steps_ts.map(|ms| reader.instant("steps_ts", ms)).transpose()?,
+            liquidation_fee: reader.optional("liquidation_fee", row.liquidation_fee.as_deref())?,
+            terms_as_of: row.terms_ts.map(|ms| reader.instant("terms_ts", ms)).transpose()?,
         };
         reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }

@@ -23,6 +23,14 @@ use crate::policy::Policy;
 
 pub(super) const BOOK_PAGE_ROWS: u32 = 1_000;
 
+/// Whether the book has all terms of a contract that the exchange states. An export or a bot's library names a contract
+/// without some of them; one without a liquidation fee that the exchange itself described has none there.
+fn is_stated(contract: &Sourced<Instrument>) -> bool {
+    let Sourced { fact, provenance, .. } = contract;
+    let has_steps = fact.tick_size.is_some() && fact.step_size.is_some();
+    has_steps && (fact.liquidation_fee.is_some() || provenance.of("terms") == Source::Rest)
+}
+
 /// Reads all pages of a list.
 macro_rules! all_pages {
     ($request:expr, |$page:ident| $read:expr) => {{
@@ -83,8 +91,7 @@ impl BookReader<'_> {
         let on_record: BTreeSet<_> = instruments.iter().map(|instrument| &instrument.fact.symbol).collect();
         let unfolded: BTreeSet<Symbol> =
             self.symbols().await?.into_iter().filter(|symbol| !on_record.contains(symbol)).collect();
-        let is_stated = |it: &Instrument| it.tick_size.is_some() && it.step_size.is_some();
-        let stated = instruments.into_iter().filter(|instrument| is_stated(&instrument.fact));
+        let stated = instruments.into_iter().filter(is_stated);
         let instruments = stated.map(|instrument| instrument.fact.symbol).collect();
         let quarantined = book.runs.quarantined(id).await.doing("reading the quarantined symbols")?;
         // Those without a contract are repaired by what their fills add up to.

@@ -192,21 +192,29 @@ async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
 }
 
 /// An export names a contract without its steps, and how much the exchange's profits prove depends on them: whichever of
-/// the import and the sync comes first, the book has to end up with the same contract.
+/// the import and the sync comes first, the book has to end up with the same contract. The same goes for what a forced
+/// close costs, unless the exchange itself has described the contract without it.
 #[tokio::test]
-async fn a_contract_without_its_steps_is_asked_for() {
-    for is_stated in [false, true] {
+async fn a_contract_without_its_terms_is_asked_for() {
+    for (steps, fee, source, is_stated) in [
+        (false, false, Source::ExchangeArchive, false),
+        (true, false, Source::ExchangeArchive, false),
+        (true, false, Source::Rest, true),
+        (true, true, Source::ExchangeArchive, true),
+        (false, true, Source::Rest, false),
+    ] {
         let mut mocks = Mocks::empty();
         mocks.instruments = MockInstrumentRepository::new();
         mocks.instruments.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
         let mut contract = ledger_core::Instrument::linear(symbol("BTCUSDT"), Asset::new("USDT").unwrap()).unwrap();
-        let imported = contract.clone();
+        let mut on_record = contract.clone();
         (contract.tick_size, contract.step_size) = ("0.1".parse().ok(), "0.001".parse().ok());
-        let on_record = if is_stated { contract.clone() } else { imported };
-        mocks
-            .instruments
-            .expect_instruments()
-            .returning(move |_| Ok(vec![Sourced::new(on_record.clone(), Source::ExchangeArchive)]));
+        contract.liquidation_fee = "0.015".parse().ok();
+        if steps {
+            (on_record.tick_size, on_record.step_size) = (contract.tick_size, contract.step_size);
+        }
+        on_record.liquidation_fee = contract.liquidation_fee.filter(|_| fee);
+        mocks.instruments.expect_instruments().returning(move |_| Ok(vec![Sourced::new(on_record.clone(), source)]));
         let mut exchange = exchange_with(|| Ok(answer(vec![])));
         exchange.expect_fetch_my_trades().returning(|_, _| Ok(page(vec![])));
         let listed = contract.clone();

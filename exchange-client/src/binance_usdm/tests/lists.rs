@@ -1,6 +1,6 @@
 //! Orders by list and one by one: both classes, forced ones, and what is not found.
 
-use ledger_core::{ExitReason, TimestampMs};
+use ledger_core::{ExitReason, Instrument, TimestampMs};
 
 use super::*;
 
@@ -202,16 +202,18 @@ async fn funding_rates_have_a_sign_and_perhaps_a_mark_price() {
 
 #[tokio::test]
 async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
-    let contract = |symbol: &str, tick: &str| {
+    let contract = |symbol: &str, tick: &str, fee: &str| {
         format!(
-            r#"{{"symbol":"{symbol}","pair":"BTCUSDT","contractType":"PERPETUAL","status":"TRADING","marginAsset":"USDT","pricePrecision":2,"filters":[{{"filterType":"PRICE_FILTER","minPrice":"556.80","maxPrice":"4529764","tickSize":"{tick}"}},{{"filterType":"LOT_SIZE","stepSize":"0.001","minQty":"0.001","maxQty":"1000"}},{{"filterType":"NEW_FILTER","limit":{{"x":1}}}}]}}"#
+            r#"{{"symbol":"{symbol}","pair":"BTCUSDT","contractType":"PERPETUAL","status":"TRADING","marginAsset":"USDT","liquidationFee":{fee},"pricePrecision":2,"filters":[{{"filterType":"PRICE_FILTER","minPrice":"556.80","maxPrice":"4529764","tickSize":"{tick}"}},{{"filterType":"LOT_SIZE","stepSize":"0.001","minQty":"0.001","maxQty":"1000"}},{{"filterType":"NEW_FILTER","limit":{{"x":1}}}}]}}"#
         )
     };
     let rows = [
-        contract("BTCUSDT", "0.10"),
-        contract("ODD USDT", "0.10"),
-        contract("ETHUSDT", "NaN"),
-        contract("币安人生USDT", "0.0001000"),
+        contract("BTCUSDT", "0.10", "\"0.012500\""),
+        contract("ODD USDT", "0.10", "null"),
+        contract("ETHUSDT", "NaN", "null"),
+        contract("币安人生USDT", "0.0001000", "\"\""),
+        contract("SOLUSDT", "0.01", "\"1.25\""),
+        contract("XRPUSDT", "0.01", "\"-0.01\""),
     ];
     let info = format!(r#"{{"timezone":"UTC","rateLimits":[],"symbols":[{}]}}"#, rows.join(","));
     let (exchange, ..) = adapter(Script::timed().then(200, &info));
@@ -220,14 +222,26 @@ async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
         .rows
         .iter()
         .map(|row| {
-            (row.entity.symbol.as_str(), row.entity.tick_size.unwrap().to_string(), row.entity.step_size.is_some())
+            let Instrument { tick_size, step_size, liquidation_fee, .. } = &row.entity;
+            let fee = liquidation_fee.map(|fee| fee.to_string());
+            (row.entity.symbol.as_str(), tick_size.unwrap().to_string(), step_size.is_some(), fee)
         })
         .collect();
-    assert_eq!(read, [("BTCUSDT", "0.1".to_owned(), true), ("币安人生USDT", "0.0001".to_owned(), true)]);
+    assert_eq!(
+        read,
+        [
+            ("BTCUSDT", "0.1".to_owned(), true, Some("0.0125".to_owned())),
+            ("币安人生USDT", "0.0001".to_owned(), true, None)
+        ]
+    );
     let refused: Vec<_> = answer.unreadable.iter().map(|row| row.error.to_string()).collect();
     assert!(refused[0].contains("row 1") && refused[0].contains("`symbol`"), "{refused:?}");
     assert!(refused[1].contains("row 2") && refused[1].contains("`tickSize`"), "{refused:?}");
-    assert_eq!(refused.len(), 2);
+    // What is no part of a whole would be 125 % of what was closed by force, or a fee that the wallet gets.
+    for index in [2, 3] {
+        assert!(refused[index].contains("`liquidationFee`"), "{refused:?}");
+    }
+    assert_eq!(refused.len(), 4);
 
     let prices = r#"[{"symbol":"BTCUSDT","markPrice":"64250.1","time":1780000000000},{"symbol":"ETHUSDT","markPrice":"","time":1780000000000}]"#;
     let (exchange, ..) = adapter(Script::timed().then(200, prices));

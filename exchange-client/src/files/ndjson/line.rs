@@ -80,7 +80,7 @@ line!(
 line!(
     /// A contract.
     InstrumentLine { symbol: String, kind: String, multiplier: String, settle_asset: String }
-    { tick_size: String, step_size: String, steps_ts: i64 }
+    { tick_size: String, step_size: String, liquidation_fee: String, terms_ts: i64 }
 );
 
 line!(

@@ -13,7 +13,7 @@
 //! | `fillbook.income/1` | `income_type` `tran_id` `asset` `amount` `ts` | `symbol` `ts_precision` `fill_id` `info` |
 //! | `fillbook.signal/1` | `signal_id` `ts` `symbol` `side` `kind` | `ts_precision` `skew_ms` `engine` `reason` `skipped` `meta_json` `restored` |
 //! | `fillbook.intent/1` | `client_order_id` `symbol` `order_class` `side` `role` `dca_step` `attempt` `order_type` `reduce_only` `created_local_ms` `outcome` | `position_side` `qty` `price` `trigger_price` `signal_id` `engine` |
-//! | `fillbook.instrument/1` | `symbol` `kind` `multiplier` `settle_asset` | `tick_size` `step_size` `steps_ts` |
+//! | `fillbook.instrument/1` | `symbol` `kind` `multiplier` `settle_asset` | `tick_size` `step_size` `liquidation_fee` `terms_ts` |
 //! | `fillbook.position/1` | `symbol` `position_side` `ts` `qty` | `entry_price` |
 //! | `fillbook.balance/1` | `asset` `ts` `wallet` | |
 //! | `fillbook.price/1` | `symbol` `ts` `mark_price` | |

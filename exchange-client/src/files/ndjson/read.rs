@@ -233,7 +233,8 @@ fn instrument(line: &InstrumentLine) -> Result<Instrument, RowError> {
         settle_asset: id("settle_asset", &line.settle_asset)?,
         tick_size: read("tick_size", line.tick_size.as_ref(), Cell::not_negative)?,
         step_size: read("step_size", line.step_size.as_ref(), Cell::not_negative)?,
-        steps_as_of: line.steps_ts.map(|ms| instant("steps_ts", ms)).transpose()?,
+        liquidation_fee: read("liquidation_fee", line.liquidation_fee.as_ref(), Cell::not_negative)?,
+        terms_as_of: line.terms_ts.map(|ms| instant("terms_ts", ms)).transpose()?,
     })
 }
 

@@ -191,7 +191,8 @@ fn instrument(Head { schema, source }: Head, fact: &Instrument) -> InstrumentLin
         settle_asset: text(&fact.settle_asset),
         tick_size: text_of(fact.tick_size.as_ref()),
         step_size: text_of(fact.step_size.as_ref()),
-        steps_ts: fact.steps_as_of.map(ledger_core::TimestampMs::as_ms),
+        liquidation_fee: text_of(fact.liquidation_fee.as_ref()),
+        terms_ts: fact.terms_as_of.map(ledger_core::TimestampMs::as_ms),
     }
 }
 

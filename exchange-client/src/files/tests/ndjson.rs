@@ -249,8 +249,8 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
             }),
         (instant(), one_of(PositionMode::ALL))
             .prop_map(|(at, mode)| AnyFact::PositionMode(PositionModeSnapshot { at, mode })),
-        (named(), qty(), named(), maybe(positive()), maybe(instant())).prop_map(
-            |(symbol, multiplier, settle_asset, tick_size, steps_as_of)| {
+        (named(), qty(), named(), maybe(positive()), maybe(positive()), maybe(instant())).prop_map(
+            |(symbol, multiplier, settle_asset, tick_size, liquidation_fee, terms_as_of)| {
                 let kind = ledger_core::ContractKind::Inverse;
                 AnyFact::Instrument(Instrument {
                     symbol,
@@ -259,7 +259,8 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
                     settle_asset,
                     tick_size,
                     step_size: tick_size,
-                    steps_as_of,
+                    liquidation_fee,
+                    terms_as_of,
                 })
             }
         ),
