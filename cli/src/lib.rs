@@ -60,9 +60,9 @@ struct RuntimeFailed(#[source] std::io::Error);
 /// What surrounds a command: its streams and its clock.
 pub struct Surroundings {
     /// Standard output.
-    pub stdout: Box<dyn Write>,
+    pub stdout: Box<dyn Write + Send>,
     /// Standard error.
-    pub stderr: Box<dyn Write>,
+    pub stderr: Box<dyn Write + Send>,
     /// Whether standard error is a terminal, so that progress can be shown.
     pub live: bool,
     /// How wide tables may be; `None` when nothing limits them.

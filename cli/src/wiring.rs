@@ -4,11 +4,9 @@ mod exchange;
 mod simulated;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use exchange_client::{Clock, SystemClock};
-use ledger_store::bot_database::BotDatabase;
 use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
 use reconciler::Book;
 
@@ -162,11 +160,6 @@ pub(crate) async fn scratch_copy(store: &dyn Store, settings: &Settings) -> Resu
     let copy = Settings { db: folder.path().join("dry-run.db"), ..settings.clone() };
     store.backup(&copy.db).await?;
     Ok(ScratchCopy { store: open(&copy)?, _folder: folder })
-}
-
-/// Opens a bot's own database for importing.
-pub(crate) fn open_bot_database(path: &Path) -> Result<BotDatabase, StoreError> {
-    BotDatabase::open(path)
 }
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {

@@ -11,11 +11,13 @@ mod entry;
 mod error;
 mod evidence;
 mod flow;
+mod import;
 mod label;
 mod observation;
 mod observe;
 mod plan;
 mod policy;
+mod position_mode;
 mod recorder;
 mod report;
 mod settle;
@@ -31,6 +33,10 @@ pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, Sender, sender};
 pub use cycle::{Reconciler, ReconcilerConfig};
 pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 pub use error::ReconcileError;
+pub use import::{
+    Import, ImportCounts, ImportEvent, ImportEvents, ImportLine, ImportReport, ImportedFile, NotComputed, Origin,
+    RowRemark,
+};
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
@@ -40,6 +46,7 @@ pub use observation::{
 pub use observe::{ObserveOptions, observe};
 pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;
+pub use position_mode::contradiction as position_mode_contradiction;
 pub use recorder::Recorder;
 pub use report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 pub use verify::{

@@ -4,7 +4,6 @@ use ledger_core::PositionMode;
 use ledger_store::{Account, NewAccount};
 use serde_json::json;
 
-use super::journal;
 use crate::Context;
 use crate::args::InitArgs;
 use crate::error::{CommandError, ExitCode};
@@ -29,7 +28,7 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
         store.set_position_mode(&settings.account, mode, context.clock.now()).await?;
         ledger_store::refold_pending(store.as_ref(), &mut |_, _| {}).await?;
     }
-    let contradiction = journal::mode_contradiction(store.as_ref(), &settings.account).await?;
+    let contradiction = reconciler::position_mode_contradiction(store.as_ref(), &settings.account).await?;
     let mode = args.position_mode.or(known.as_ref().and_then(Account::mode));
     if context.output.format == Format::Json {
         let created = json!({

@@ -1,10 +1,9 @@
 //! What the lists of the journal have in common: ages, and the JSON that the journal keeps.
 
-use ledger_core::{AccountId, TimestampMs};
-use ledger_store::{DiscrepancyFilter, Page, PageRequest, Store};
+use ledger_core::TimestampMs;
+use ledger_store::Page;
 use serde_json::Value;
 
-use crate::error::CommandError;
 use crate::output::Cell;
 
 /// An entry of the journal, with the time at which it is looked at.
@@ -37,14 +36,6 @@ pub(super) fn dated<T>(page: Page<T>, now: TimestampMs) -> Page<Entry<T>> {
 /// A number of the journal.
 pub(super) fn number(id: i64) -> Cell {
     u64::try_from(id).map_or(Cell::Empty, Cell::Count)
-}
-
-/// What contradicts the user's word about the position mode, if anything does.
-pub(super) async fn mode_contradiction(store: &dyn Store, account: &AccountId) -> Result<Option<String>, CommandError> {
-    let kind = Some("position_mode".to_owned());
-    let filter = DiscrepancyFilter { kind, ..DiscrepancyFilter::open(account.clone()) };
-    let found = store.discrepancies(&filter, &PageRequest::first(1)).await?.items.pop();
-    Ok(found.map(|found| reconciler::evidence_line(&found.entry)))
 }
 
 /// JSON of the journal in words: `findings 3, repairs 3`. Zeros and empty values are left out; objects of a list are added

@@ -93,8 +93,8 @@ pub struct Output {
     pub width: Option<u16>,
     /// Whether progress can be shown by rewriting a line.
     pub live: bool,
-    stdout: Box<dyn Write>,
-    stderr: Box<dyn Write>,
+    stdout: Box<dyn Write + Send>,
+    stderr: Box<dyn Write + Send>,
     csv_header_of: Option<&'static str>,
     progress_shown: bool,
     errors: Errors,
@@ -108,7 +108,7 @@ impl std::fmt::Debug for Output {
 
 impl Output {
     /// Output to the given streams.
-    pub fn new(format: Format, zone: Zone, stdout: Box<dyn Write>, stderr: Box<dyn Write>) -> Self {
+    pub fn new(format: Format, zone: Zone, stdout: Box<dyn Write + Send>, stderr: Box<dyn Write + Send>) -> Self {
         Self {
             format,
             quiet: false,

@@ -7,6 +7,8 @@ mod cycle;
 mod effort;
 mod gates;
 mod history;
+mod import;
+mod import_seams;
 mod restart;
 mod support;
 mod truth;

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use exchange_client::files::{Options, Zone};
+use exchange_client::ManualClock;
+use exchange_client::files::Options;
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{
     AccountRepository, DiscrepancyFilter, IncomeFilter, IncomeRepository, NewAccount, OpenOptions, PageRequest,
-    RunKind, RunRepository, RunStatus, Scope, SqliteStore,
+    RunRepository, Scope, SqliteStore,
 };
-use reconciler::DiscrepancyKind;
-
-use super::Recording;
-use crate::output::{Format, Output};
+use reconciler::{DiscrepancyKind, Import};
 
 const HEADER: &str = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n";
 
@@ -90,20 +89,16 @@ impl Exports {
 /// What the book says after imports of these files, one after the other: how many kickbacks each second has, and whether it
 /// is told that nobody knows.
 async fn imported(exports: &Exports, files: &[Slice]) -> Vec<(u32, usize, bool)> {
-    let store = SqliteStore::in_memory(&OpenOptions::inline()).unwrap();
+    let store = Arc::new(SqliteStore::in_memory(&OpenOptions::inline()).unwrap());
     let account = AccountId::new("main").unwrap();
     let at = TimestampMs::new(1_780_000_000_000).unwrap();
     let new = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: at };
     store.create_account(new).await.unwrap();
+    let clock = Arc::new(ManualClock::new(at));
+    let import = Import { store: store.clone(), clock, account: account.clone(), options: Options::default() };
     for file in files {
-        let run_id = store.begin_run(&account, RunKind::Import, at).await.unwrap();
-        let recording = Recording { store: &store, account: account.clone(), recorded_at: at, run_id };
-        let mut output = Output::new(Format::Table, Zone::utc(), Box::new(std::io::sink()), Box::new(std::io::sink()));
-        let mut ledgers = Vec::new();
-        let paths = [exports.path(*file)];
-        let read = recording.read_all(&paths, &Options::default(), &mut ledgers, &mut output).await.unwrap();
-        let detail = read.detail(&ledgers).to_string();
-        store.end_run(run_id, RunStatus::Done, at, Some(detail)).await.unwrap();
+        let report = import.run(&[exports.path(*file)], &mut |_| {}, std::future::pending()).await.unwrap().unwrap();
+        assert!(report.files.iter().all(|file| file.rejected == 0), "{report:?}");
     }
     let scope = Scope::account(account.clone());
     let filter = IncomeFilter { scope, income_type: Some("REFERRAL_KICKBACK".parse().unwrap()) };

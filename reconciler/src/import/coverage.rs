@@ -2,7 +2,7 @@
 //! as closed once a file has filled it.
 
 use exchange_client::files::FillsCovered;
-use ledger_store::{Batch, CoverageGrade, CoverageSpan, Refold, StoreError};
+use ledger_store::{CoverageGrade, CoverageSpan, StoreError};
 
 use super::Recording;
 
@@ -22,8 +22,7 @@ impl Recording<'_> {
             since,
             until,
         };
-        let mut batch = Batch::new(self.account.clone(), self.recorded_at, Vec::new()).with_refold(Refold::Deferred);
-        batch.run_id = Some(self.run_id);
+        let mut batch = self.batch(Vec::new());
         batch.coverage = covered.into_iter().map(span).collect();
         self.store.commit(batch).await.map(drop)
     }

@@ -10,16 +10,15 @@ use std::collections::BTreeSet;
 use exchange_client::files::{LedgerCut, LedgerRead};
 use ledger_core::{Asset, IncomeType, Symbol, TimestampMs};
 use ledger_store::{
-    Batch, DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, IncomeFilter, NewDiscrepancy, PageRequest, Refold,
-    RunFilter, RunKind, Scope,
+    DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, IncomeFilter, NewDiscrepancy, PageRequest, RunFilter,
+    RunKind, Scope, StoreError,
 };
-use reconciler::{DiscrepancyKind, evidence_line, instant};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Recording;
-use crate::commands::PAGE;
-use crate::error::CommandError;
+use super::{PAGE, Recording};
+use crate::discrepancy::DiscrepancyKind;
+use crate::wording::{evidence_line, instant};
 
 /// The stream whose coverage says that the exchange was asked for all ledger rows.
 const INCOME: &str = "income";
@@ -114,7 +113,7 @@ fn seam<'a>(files: &'a [FileLedger], id_prefix: &str) -> Option<[(&'a FileLedger
 
 impl Recording<'_> {
     /// Says of which rows at the edges of files nobody knows whether they are the same, and closes what is known by now.
-    pub(super) async fn judge_cuts(&self, read: &[FileLedger]) -> Result<Vec<String>, CommandError> {
+    pub(super) async fn judge_cuts(&self, read: &[FileLedger]) -> Result<Vec<String>, StoreError> {
         let kind = DiscrepancyKind::LedgerCut.as_str();
         let filter =
             DiscrepancyFilter { kind: Some(kind.to_owned()), ..DiscrepancyFilter::standing(self.account.clone()) };
@@ -135,8 +134,7 @@ impl Recording<'_> {
         if prefixes.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch::new(self.account.clone(), self.recorded_at, Vec::new()).with_refold(Refold::Deferred);
-        batch.run_id = Some(self.run_id);
+        let mut batch = self.batch(Vec::new());
         for id_prefix in prefixes {
             if let Some(doubt) = self.doubt(&files, &id_prefix).await? {
                 batch.discrepancies.push(doubt);
@@ -152,7 +150,7 @@ impl Recording<'_> {
     }
 
     /// What earlier imports noted of their files.
-    async fn files_read_before(&self) -> Result<Vec<FileLedger>, CommandError> {
+    async fn files_read_before(&self) -> Result<Vec<FileLedger>, StoreError> {
         #[derive(Deserialize)]
         struct Line {
             ledger: Option<FileLedger>,
@@ -181,7 +179,7 @@ impl Recording<'_> {
     }
 
     /// The discrepancy, if it is open whether rows at a seam are the same.
-    async fn doubt(&self, files: &[FileLedger], id_prefix: &str) -> Result<Option<NewDiscrepancy>, CommandError> {
+    async fn doubt(&self, files: &[FileLedger], id_prefix: &str) -> Result<Option<NewDiscrepancy>, StoreError> {
         let Some([(ending, a), (beginning, b)]) = seam(files, id_prefix) else { return Ok(None) };
         let (since, until) = (a.second, a.second.saturating_add_ms(1_000));
         let covers = |from: TimestampMs, to: TimestampMs| from <= since && to >= until;
@@ -217,7 +215,7 @@ impl Recording<'_> {
     }
 
     /// How many of the identical rows the book has.
-    async fn count(&self, cut: &Cut, since: TimestampMs, until: TimestampMs) -> Result<u64, CommandError> {
+    async fn count(&self, cut: &Cut, since: TimestampMs, until: TimestampMs) -> Result<u64, StoreError> {
         let scope = Scope { since: Some(since), until: Some(until), ..Scope::account(self.account.clone()) };
         let filter = IncomeFilter { scope, income_type: Some(cut.of.income_type.clone()) };
         let mut counted = 0;

@@ -1,0 +1,195 @@
+//! One file: its rows become statements, recorded in batches; bad rows are named with file and line.
+
+use std::path::Path;
+
+use exchange_client::files::{self, Kind, Options, ZoneOrigin};
+use ledger_core::{FactKind, Outcome, Statement};
+use ledger_store::StoreError;
+use ledger_store::bot_database::BotDatabase;
+
+use super::cut::FileLedger;
+use super::event::{ImportEvent, Origin, RowRemark};
+use super::report::ImportedFile;
+use super::words::{describe, story};
+use super::{ImportEvents, PAGE, Recording};
+
+/// How many facts are recorded in one transaction.
+const BATCH: usize = 10_000;
+
+/// A file being read.
+pub(super) struct Reading<'a> {
+    to: &'a Recording<'a>,
+    events: ImportEvents<'a>,
+    /// What became of it so far.
+    pub(super) imported: ImportedFile,
+    notes: u64,
+    rows: u64,
+    pending: Vec<Statement>,
+    origins: Vec<Origin>,
+    /// The exchange account that the file's rows belong to, once one says.
+    uid: Option<String>,
+}
+
+/// What a file says for the next one.
+#[derive(Default)]
+pub(super) struct FileRead {
+    /// The exchange account that its rows belong to, where they say.
+    pub(super) uid: Option<String>,
+    /// How far it was counted, if it is a part of an export.
+    pub(super) parts: Option<files::Parts>,
+    /// What it told of ledger rows without an id.
+    pub(super) ledgers: Vec<FileLedger>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(to: &'a Recording<'a>, events: ImportEvents<'a>, path: &Path) -> Self {
+        let imported = ImportedFile { file: path.display().to_string(), ..ImportedFile::default() };
+        Self { to, events, imported, notes: 0, rows: 0, pending: Vec::new(), origins: Vec::new(), uid: None }
+    }
+
+    /// Reads one file, and answers what the next one has to know. Only a failing store ends it early.
+    pub(super) async fn file(&mut self, path: &Path, options: &Options) -> Result<FileRead, StoreError> {
+        let mut file = match files::open(path, options.clone()) {
+            Ok(file) => file,
+            Err(error) => {
+                self.refuse(&error);
+                return Ok(FileRead::default());
+            }
+        };
+        if file.kind() == Kind::BotDatabase {
+            return self.bot_database(path).await.map(|()| FileRead::default());
+        }
+        while let Some(row) = file.next() {
+            let row = match row {
+                Ok(row) => row,
+                Err(error) => {
+                    self.refuse(&error);
+                    continue;
+                }
+            };
+            self.rows += 1;
+            if self.uid.is_none() {
+                self.uid = file.uid().map(str::to_owned);
+            }
+            let origin = Origin { member: row.member, line: row.line };
+            if let Some(note) = row.note {
+                self.note(&origin, note);
+            }
+            match row.result {
+                Ok(statements) => self.take(statements, &origin).await?,
+                Err(error) => self.reject(&origin, &story(&error)),
+            }
+        }
+        if let Some((zone, origin)) = file.zone()
+            && origin != ZoneOrigin::Header
+        {
+            (self.events)(ImportEvent::ZoneTaken { file: &self.imported.file, zone, origin });
+        }
+        self.commit().await?;
+        if !self.imported.has_damaged {
+            self.to.cover(file.fills_covered()).await?;
+        }
+        let name = &self.imported.file;
+        let ledgers = file.ledger_read().into_iter().map(|read| FileLedger::new(name, read)).collect();
+        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers })
+    }
+
+    async fn bot_database(&mut self, path: &Path) -> Result<(), StoreError> {
+        let mut database = match BotDatabase::open(path) {
+            Ok(database) => database,
+            Err(error) => {
+                self.refuse(&error);
+                return Ok(());
+            }
+        };
+        for table in database.tables() {
+            let mut after = None;
+            loop {
+                let rows = match database.rows(table, after, PAGE) {
+                    Ok(rows) => rows,
+                    Err(error) => {
+                        self.refuse(&error);
+                        break;
+                    }
+                };
+                let Some(last) = rows.last() else { break };
+                after = Some(last.rowid);
+                for row in rows {
+                    self.rows += 1;
+                    let line = u64::try_from(row.rowid).unwrap_or_default();
+                    let origin = Origin { member: Some(table.as_str().into()), line };
+                    if let Some(note) = row.note {
+                        self.note(&origin, note);
+                    }
+                    match row.parsed {
+                        Ok(statements) => self.take(statements, &origin).await?,
+                        Err(reason) => self.reject(&origin, &reason),
+                    }
+                }
+            }
+        }
+        self.commit().await
+    }
+
+    async fn take(&mut self, statements: Vec<Statement>, origin: &Origin) -> Result<(), StoreError> {
+        self.origins.extend(statements.iter().map(|_| origin.clone()));
+        self.pending.extend(statements);
+        if self.pending.len() >= BATCH {
+            self.commit().await?;
+            (self.events)(ImportEvent::Rows { file: &self.imported.file, rows: self.rows });
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        let statements = std::mem::take(&mut self.pending);
+        let origins = std::mem::take(&mut self.origins);
+        if statements.is_empty() {
+            return Ok(());
+        }
+        let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
+        let report = self.to.commit(statements, self.uid.clone()).await?;
+        for ((outcome, (kind, fact)), origin) in report.outcomes.iter().zip(facts).zip(origins) {
+            let counts = self.imported.kinds.entry(kind).or_default();
+            match outcome {
+                Outcome::Recorded => counts.recorded += 1,
+                Outcome::AlreadyRecorded => counts.already_recorded += 1,
+                Outcome::Merged { .. } => counts.merged += 1,
+                Outcome::Conflicts { fields } => {
+                    counts.conflicts += 1;
+                    self.imported.conflicting += 1;
+                    let fields = fields.iter().copied().collect::<Vec<_>>().join(", ");
+                    let reason = format!("{fact} has another {fields} than the book");
+                    self.name(RowRemark::Conflicting, self.imported.conflicting, &origin, &reason);
+                }
+                Outcome::Unreadable { reason } => {
+                    self.imported.has_damaged = true;
+                    let reason =
+                        format!("{fact} cannot be merged: the book's own record of it cannot be read: {reason}");
+                    self.reject(&origin, &reason);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, origin: &Origin, reason: &str) {
+        self.imported.rejected += 1;
+        self.name(RowRemark::Rejected, self.imported.rejected, origin, reason);
+    }
+
+    fn note(&mut self, origin: &Origin, note: &str) {
+        self.notes += 1;
+        self.name(RowRemark::Noted, self.notes, origin, note);
+    }
+
+    /// A file that cannot be read, or not be read further.
+    fn refuse(&mut self, error: &(dyn std::error::Error + 'static)) {
+        self.imported.rejected += 1;
+        (self.events)(ImportEvent::Refused { file: &self.imported.file, reason: &story(error) });
+    }
+
+    fn name(&mut self, remark: RowRemark, number: u64, origin: &Origin, reason: &str) {
+        (self.events)(ImportEvent::Row { file: &self.imported.file, origin, remark, number, reason });
+    }
+}
