@@ -28,6 +28,8 @@ pub fn funding_instant(at: TimestampMs) -> TimestampMs {
 /// A part of a funding payment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Share {
+    /// The row that it is a part of, by its place.
+    pub(crate) row: usize,
     /// The position it belongs to; `None` when that cannot be told.
     pub(crate) position_side: Option<PositionSide>,
     pub(crate) asset: Asset,
@@ -46,45 +48,53 @@ pub(crate) fn attribute(
     held: &[(PositionSide, Decimal)],
     single: Certainty,
 ) -> Result<Vec<Share>, MathError> {
-    let mut by_asset: BTreeMap<&Asset, Vec<Decimal>> = BTreeMap::new();
-    for row in rows {
-        by_asset.entry(&row.key.asset).or_default().push(row.amount);
+    let mut by_asset: BTreeMap<&Asset, Vec<(usize, Decimal)>> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate() {
+        by_asset.entry(&row.key.asset).or_default().push((index, row.amount));
     }
     let mut shares = Vec::new();
     for (asset, amounts) in by_asset {
-        let share = |position_side, amount, certainty| Share { position_side, asset: asset.clone(), amount, certainty };
+        let share = |row, position_side, amount, certainty| Share {
+            row,
+            position_side,
+            asset: asset.clone(),
+            amount,
+            certainty,
+        };
         match held {
-            [] => shares.extend(amounts.iter().map(|amount| share(None, *amount, Certainty::Known))),
+            [] => shares.extend(amounts.iter().map(|(row, amount)| share(*row, None, *amount, Certainty::Known))),
             [(position_side, _)] => {
                 let certainty = if *position_side != PositionSide::Net && amounts.len() > 1 {
                     single.max(Certainty::Estimated)
                 } else {
                     single
                 };
-                shares.extend(amounts.iter().map(|amount| share(Some(*position_side), *amount, certainty)));
+                shares
+                    .extend(amounts.iter().map(|(row, amount)| share(*row, Some(*position_side), *amount, certainty)));
             }
             // Numbers that cannot be compared exactly match nothing.
-            [a, b] if let Some((of_a, of_b)) = matched(&amounts, a.1, b.1).unwrap_or(None) => {
-                shares.push(share(Some(a.0), of_a, Certainty::Known));
-                shares.push(share(Some(b.0), of_b, Certainty::Known));
+            [a, b] if let Some(((x, of_a), (y, of_b))) = matched(&amounts, a.1, b.1).unwrap_or(None) => {
+                shares.push(share(x, Some(a.0), of_a, Certainty::Known));
+                shares.push(share(y, Some(b.0), of_b, Certainty::Known));
             }
             _ => {
-                let total = amounts.iter().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount))?;
-                let weight = held.iter().try_fold(Decimal::ZERO, |sum, (_, qty)| sum.checked_add(*qty))?;
-                if weight.is_zero() {
-                    shares.push(share(None, total, Certainty::Known));
-                    continue;
-                }
-                let mut rest = total;
-                for (at, (position_side, qty)) in held.iter().enumerate() {
-                    let amount = if at + 1 == held.len() {
-                        rest
-                    } else {
-                        // Rounded to what wallets are kept in; the last share takes the rest.
-                        total.div_round(weight, SCALE_MAX)?.checked_mul_round(*qty, 8)?
-                    };
-                    rest = rest.checked_sub(amount)?;
-                    shares.push(share(Some(*position_side), amount, Certainty::Estimated));
+                for (row, total) in amounts {
+                    let weight = held.iter().try_fold(Decimal::ZERO, |sum, (_, qty)| sum.checked_add(*qty))?;
+                    if weight.is_zero() {
+                        shares.push(share(row, None, total, Certainty::Known));
+                        continue;
+                    }
+                    let mut rest = total;
+                    for (at, (position_side, qty)) in held.iter().enumerate() {
+                        let amount = if at + 1 == held.len() {
+                            rest
+                        } else {
+                            // Rounded to what wallets are kept in; the last share takes the rest.
+                            total.div_round(weight, SCALE_MAX)?.checked_mul_round(*qty, 8)?
+                        };
+                        rest = rest.checked_sub(amount)?;
+                        shares.push(share(row, Some(*position_side), amount, Certainty::Estimated));
+                    }
                 }
             }
         }
@@ -94,8 +104,10 @@ pub(crate) fn attribute(
 
 /// The two rows of a long and a short, when exactly one assignment fits: opposite signs, amounts in the ratio of the
 /// sizes up to the rounding of each amount.
-fn matched(amounts: &[Decimal], a: Decimal, b: Decimal) -> Result<Option<(Decimal, Decimal)>, MathError> {
-    let [x, y] = *amounts else { return Ok(None) };
+type Row = (usize, Decimal);
+
+fn matched(amounts: &[Row], a: Decimal, b: Decimal) -> Result<Option<(Row, Row)>, MathError> {
+    let [(at_x, x), (at_y, y)] = *amounts else { return Ok(None) };
     if a.is_positive() == b.is_positive() || x.is_positive() == y.is_positive() || x.is_zero() || y.is_zero() {
         return Ok(None);
     }
@@ -107,8 +119,8 @@ fn matched(amounts: &[Decimal], a: Decimal, b: Decimal) -> Result<Option<(Decima
         Ok(left.checked_sub(right)?.abs() <= slack)
     };
     Ok(match (fits(x, y)?, fits(y, x)?) {
-        (true, false) => Some((x, y)),
-        (false, true) => Some((y, x)),
+        (true, false) => Some(((at_x, x), (at_y, y))),
+        (false, true) => Some(((at_y, y), (at_x, x))),
         _ => None,
     })
 }
@@ -151,12 +163,16 @@ mod tests {
             (&["0.1", "-0.3"], &[(long, "3"), (short, "-1")], "LONG:-0.3:known SHORT:0.1:known"),
             (&["-0.3", "0.1"], &[(long, "3"), (short, "-1")], "LONG:-0.3:known SHORT:0.1:known"),
             (&["0.30000001", "-0.1"], &[(long, "3"), (short, "-1")], "LONG:0.30000001:known SHORT:-0.1:known"),
-            // Equal sizes: the amounts do not tell which is which, and their sum is nothing.
-            (&["0.1", "-0.1"], &[(long, "1"), (short, "-1")], "-:0:known"),
+            // Equal sizes: the amounts do not tell which is which.
+            (&["0.1", "-0.1"], &[(long, "1"), (short, "-1")], "-:0.1:known -:-0.1:known"),
             // One netted row of 3 - 1.
             (&["-0.2"], &[(long, "3"), (short, "-1")], "LONG:-0.3:estimated SHORT:0.1:estimated"),
-            // Sizes that do not fit: the sum is kept, split as an estimate.
-            (&["-0.5", "0.1"], &[(long, "3"), (short, "-1")], "LONG:-0.6:estimated SHORT:0.2:estimated"),
+            // Sizes that do not fit: each row is split, as an estimate.
+            (
+                &["-0.5", "0.1"],
+                &[(long, "3"), (short, "-1")],
+                "LONG:-0.75:estimated SHORT:0.25:estimated LONG:0.15:estimated SHORT:-0.05:estimated",
+            ),
         ];
         for (amounts, held, expected) in table {
             let rows: Vec<Income> = amounts.iter().enumerate().map(|(i, a)| row(a, &i.to_string())).collect();

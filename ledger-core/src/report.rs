@@ -302,7 +302,7 @@ mod tests {
             direction: Direction::Long,
             opened_at: None,
             closed_at: Some(TimestampMs::new(1_700_000_000_000 + closed_ms).unwrap()),
-            opened_by: None,
+            opening: crate::trip_key::Opening::Anchor(TimestampMs::new(1_700_000_000_000).unwrap()),
             closed_by: None,
             entry_qty: Decimal::ONE,
             entry_price_avg: None,

@@ -8,6 +8,7 @@ use crate::names::stored_names;
 use crate::order::ExitReason;
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
+use crate::trip_key::{Opening, TripKey};
 
 /// Which way a position points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +27,14 @@ impl Direction {
         match side {
             Side::Buy => Self::Long,
             Side::Sell => Self::Short,
+        }
+    }
+
+    /// The sides of the trades that open it and that close it.
+    pub(crate) fn sides(self) -> (Side, Side) {
+        match self {
+            Self::Long => (Side::Buy, Side::Sell),
+            Self::Short => (Side::Sell, Side::Buy),
         }
     }
 
@@ -53,7 +62,9 @@ pub struct RoundTrip {
     pub symbol: Symbol,
     /// Which of its positions.
     pub position_side: PositionSide,
-    /// Counts the round trips of a symbol, from 1, in the order in which they end; open ones come last.
+    /// Counts the round trips of a symbol, from 1, in the order in which they end; open ones come last. For display: an
+    /// older fact, or a close in the other position of a hedge, renumbers what comes after. What refers to a round trip
+    /// uses its [key](Self::key).
     pub number: u64,
     /// Long or short.
     pub direction: Direction,
@@ -61,8 +72,8 @@ pub struct RoundTrip {
     pub opened_at: Option<TimestampMs>,
     /// When it was closed; absent while it is open.
     pub closed_at: Option<TimestampMs>,
-    /// The fill that opened it; absent when that was never seen or is still missing.
-    pub opened_by: Option<FillId>,
+    /// What began it.
+    pub opening: Opening,
     /// The fill that closed it; absent while it is open, and where no recorded fill did: an inferred one or a statement.
     pub closed_by: Option<FillId>,
     /// Everything that was bought into it (sold, for a short), unsigned.
@@ -100,6 +111,19 @@ pub struct RoundTrip {
 }
 
 impl RoundTrip {
+    /// Its name, which older facts do not change.
+    pub fn key(&self) -> TripKey {
+        TripKey { symbol: self.symbol.clone(), position_side: self.position_side, opening: self.opening.clone() }
+    }
+
+    /// The fill that opened it; absent when that was never seen or is still missing.
+    pub fn opened_by(&self) -> Option<&FillId> {
+        match &self.opening {
+            Opening::Fill { fill_id, .. } => Some(fill_id),
+            _ => None,
+        }
+    }
+
     /// Gross - fees + funding, per asset, the settle asset first.
     ///
     /// # Errors

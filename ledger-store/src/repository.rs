@@ -9,8 +9,8 @@ use std::path::Path;
 use async_trait::async_trait;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal,
-    SignalId, Sourced, Symbol, TimestampMs,
+    Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip,
+    Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
@@ -20,7 +20,7 @@ use crate::filter::{
     SignalFilter, TripFilter,
 };
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
-use crate::page::{Page, PageRequest};
+use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
@@ -210,6 +210,17 @@ pub trait TripRepository: Send + Sync {
 
     /// Round trips that have not ended, by symbol and position side.
     async fn open_trips(&self, account: &AccountId) -> StoreResult<Vec<RoundTrip>>;
+
+    /// Every single amount behind the round trips of a contract and its own line, in fold order, dated `since` or later.
+    /// They are made by folding again, from the last checkpoint before `since`: a page is what lies between two
+    /// checkpoints, and may be empty while others follow. Of a quarantined symbol there are none.
+    async fn movements(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        since: Option<TimestampMs>,
+        after: Option<Cursor>,
+    ) -> StoreResult<Page<Movement>>;
 }
 
 /// What the exchange said about positions, balances and prices, and positions that are stated instead of derived.

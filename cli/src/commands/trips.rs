@@ -18,6 +18,7 @@ pub(super) const LISTING: Listing<RoundTrip> = Listing {
         Column { key: "symbol", title: "Symbol", rank: 0, value: |t| text(&t.symbol) },
         Column { key: "position_side", title: "Position", rank: 9, value: |t| text(t.position_side) },
         Column { key: "number", title: "No.", rank: 9, value: |t| t.number.into() },
+        Column { key: "key", title: "Key", rank: 6, value: |t| text(t.key()) },
         Column { key: "direction", title: "Side", rank: 0, value: |t| text(t.direction) },
         Column { key: "engine", title: "Engine", rank: 1, value: |t| maybe(t.engine.as_ref()) },
         Column { key: "other_engines", title: "Also", rank: 8, value: other_engines },

@@ -6,10 +6,11 @@ use crate::id::{Asset, FillId};
 use crate::round_trip::{Direction, RoundTrip, Tally};
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
+use crate::trip_key::TripKey;
 
 use super::SymbolFold;
 use super::error::FoldError;
-use super::open_trip::OpenTrip;
+use super::open_trip::{Begun, OpenTrip};
 
 /// A round trip that has just ended, in exact sums. What it says is computed on demand, one by one or as the whole
 /// [record](ClosedTrip::record): whoever only wants the state after a history does not pay for it.
@@ -46,7 +47,15 @@ impl<'a> ClosedTrip<'a> {
     /// The fill that opened it; absent when that was never seen or is still missing.
     #[inline]
     pub fn opened_by(&self) -> Option<&'a FillId> {
-        self.ended.trip.opened_by.as_ref()
+        match &self.ended.trip.begun {
+            Begun::Fill(fill_id) => Some(fill_id),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn key(&self) -> TripKey {
+        self.ended.trip.key(self.fold, self.ended.position_side)
     }
 
     /// The fill that closed it; absent where no recorded fill did.
@@ -123,6 +132,8 @@ pub(super) struct Done {
     pub(super) has_ended: bool,
     pub(super) pnl_mismatch: bool,
     pub(super) realized: Option<Value>,
+    /// How sure that is; set where the general path set it.
+    pub(super) certainty: Certainty,
 }
 
 impl PartialEq for Done {
@@ -142,6 +153,11 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
+    /// The round trip that ended last.
+    pub(super) fn last(&self) -> Option<&OpenTrip> {
+        self.last.as_ref().map(|ended| &*ended.trip)
+    }
+
     /// Keeps an ended round trip until the next one ends.
     #[inline]
     pub(super) fn put(&mut self, ended: Ended) {
@@ -152,13 +168,21 @@ impl Shelf {
 
     /// A round trip that begins, in memory that may have been another one's.
     #[inline]
-    pub(super) fn trip(&mut self, direction: Direction, basis: Certainty, at: TimestampMs, scale: u8) -> Box<OpenTrip> {
+    pub(super) fn trip(
+        &mut self,
+        begun: Begun,
+        direction: Direction,
+        basis: Certainty,
+        at: TimestampMs,
+        scale: u8,
+    ) -> Box<OpenTrip> {
         match self.spare.take() {
             Some(mut trip) => {
                 trip.begin_again(direction, basis, at, scale);
+                trip.begun = begun;
                 trip
             }
-            None => Box::new(OpenTrip::new(direction, basis, at, scale)),
+            None => Box::new(OpenTrip::new(begun, direction, basis, at, scale)),
         }
     }
 }

@@ -35,6 +35,7 @@ mod closed_trip;
 mod derived_position;
 mod error;
 mod event;
+mod movements;
 mod open_trip;
 mod plain;
 mod side_fold;
@@ -47,6 +48,7 @@ pub use self::error::FoldError;
 pub use self::event::{FoldEvent, Residual, Step};
 
 use self::closed_trip::{Done, Shelf};
+use self::open_trip::Begun;
 use self::side_fold::SideFold;
 use self::tolerance::Tolerance;
 
@@ -54,7 +56,7 @@ use crate::amount::{Decimal, MathError, Price, Quantity, Value};
 use crate::certainty::Certainty;
 use crate::contract::Contract;
 use crate::fill::{Fee, Fill, FoldKey};
-use crate::id::{Asset, FillId, Symbol};
+use crate::id::{Asset, FillId, OrderId, Symbol};
 use crate::instrument::Instrument;
 use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip};
 use crate::source::{PositionSide, Side};
@@ -63,7 +65,7 @@ use crate::time::TimestampMs;
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 6;
+pub const FOLD_VERSION: u32 = 7;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
@@ -109,12 +111,43 @@ struct Trade<'a> {
     at: TimestampMs,
     fee: Option<&'a Fee>,
     reported: Option<&'a Decimal>,
-    fill_id: Option<&'a FillId>,
+    origin: TradeOrigin<'a>,
     certainty: Certainty,
     order: Option<&'a OrderContext>,
 }
 
-impl Trade<'_> {
+/// The fact that a trade follows from.
+#[derive(Clone, Copy)]
+enum TradeOrigin<'a> {
+    Fill(&'a FillId),
+    Residual(&'a OrderId),
+}
+
+impl<'a> Trade<'a> {
+    #[inline]
+    fn fill_id(&self) -> Option<&'a FillId> {
+        match self.origin {
+            TradeOrigin::Fill(fill_id) => Some(fill_id),
+            TradeOrigin::Residual(_) => None,
+        }
+    }
+
+    /// How a round trip begins that it opens.
+    fn begins(&self) -> Begun {
+        match self.origin {
+            TradeOrigin::Fill(fill_id) => Begun::Fill(fill_id.clone()),
+            TradeOrigin::Residual(order_id) => Begun::Order(order_id.clone()),
+        }
+    }
+
+    /// How a round trip begins whose opening was never seen, and of which it is the first exit.
+    fn begins_unseen(&self) -> Begun {
+        match self.origin {
+            TradeOrigin::Fill(fill_id) => Begun::Unseen(fill_id.clone()),
+            TradeOrigin::Residual(order_id) => Begun::UnseenOrder(order_id.clone()),
+        }
+    }
+
     /// How sure a position is that it opened.
     #[inline]
     fn basis(&self) -> Certainty {
@@ -207,14 +240,14 @@ impl SymbolFold {
                     at: residual.at,
                     fee: None,
                     reported: None,
-                    fill_id: None,
+                    origin: TradeOrigin::Residual(&residual.order_id),
                     certainty: Certainty::Estimated,
                     order,
                 };
                 self.trade(residual.position_side.unwrap_or(PositionSide::Net), &trade)
                     .map_err(|source| FoldError::Math { what: format!("order {}", residual.order_id), source })?;
             }
-            FoldEvent::Funding(rows) => self.apply_funding(rows)?,
+            FoldEvent::Funding(rows) => self.apply_funding(rows, None)?,
             FoldEvent::Anchor(anchor) => {
                 self.check_symbol(&anchor.symbol)?;
                 self.anchor(anchor)
@@ -344,7 +377,7 @@ impl SymbolFold {
             at: fill.time.at,
             fee: fill.fee.as_ref(),
             reported: fill.exchange_realized_pnl.as_ref(),
-            fill_id: Some(&fill.key.fill_id),
+            origin: TradeOrigin::Fill(&fill.key.fill_id),
             certainty: Certainty::Known,
             order,
         };

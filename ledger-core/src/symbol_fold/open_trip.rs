@@ -3,14 +3,31 @@
 use crate::amount::{Decimal, MathError, Price, Value};
 use crate::certainty::Certainty;
 use crate::contract::Contract;
-use crate::id::{EngineLabel, FillId};
+use crate::id::{EngineLabel, FillId, OrderId};
 use crate::order::ExitReason;
 use crate::position::{Applied, Position, Turnover};
 use crate::round_trip::{AssetTallies, Direction, OrderContext, RoundTrip, Tally};
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
+use crate::trip_key::{Opening, TripKey};
 
 use super::{AVERAGE_SCALE, SymbolFold, Trade};
+
+/// The event that a round trip began with: its [`Opening`], without what its direction says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) enum Begun {
+    /// The fill that opened it.
+    Fill(FillId),
+    /// A statement of this instant.
+    Anchor(TimestampMs),
+    /// What this order executed beyond its fills.
+    Order(OrderId),
+    /// Never seen; the first fill that closed some of it.
+    Unseen(FillId),
+    /// Never seen; the order that closed some of it beyond its fills.
+    UnseenOrder(OrderId),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -22,7 +39,7 @@ pub(super) struct OpenTrip {
     pub(super) unseen: bool,
     pub(super) opened_at: Option<TimestampMs>,
     pub(super) closed_at: Option<TimestampMs>,
-    pub(super) opened_by: Option<FillId>,
+    pub(super) begun: Begun,
     pub(super) closed_by: Option<FillId>,
     pub(super) turnover: Turnover,
     /// Whether the price of every exit is known.
@@ -52,7 +69,7 @@ impl OpenTrip {
             unseen,
             opened_at,
             closed_at,
-            opened_by: _,
+            begun: _,
             closed_by,
             turnover,
             exits_priced,
@@ -81,14 +98,14 @@ impl OpenTrip {
         (*exit_reason, *fill_count) = (ExitReason::Unknown, 0);
     }
 
-    pub(super) fn new(direction: Direction, basis: Certainty, at: TimestampMs, scale: u8) -> Self {
+    pub(super) fn new(begun: Begun, direction: Direction, basis: Certainty, at: TimestampMs, scale: u8) -> Self {
         Self {
             direction,
             basis,
             unseen: false,
             opened_at: Some(at),
             closed_at: None,
-            opened_by: None,
+            begun,
             closed_by: None,
             turnover: Turnover::none(scale),
             exits_priced: true,
@@ -108,7 +125,24 @@ impl OpenTrip {
     /// `trade` was the last of it.
     pub(super) fn close(&mut self, trade: &Trade<'_>) {
         self.closed_at = Some(trade.at);
-        self.closed_by = trade.fill_id.cloned();
+        self.closed_by = trade.fill_id().cloned();
+    }
+
+    /// What began it.
+    pub(super) fn opening(&self) -> Opening {
+        let (opens, closes) = self.direction.sides();
+        match &self.begun {
+            Begun::Fill(fill_id) => Opening::Fill { side: opens, fill_id: fill_id.clone() },
+            Begun::Anchor(at) => Opening::Anchor(*at),
+            Begun::Order(order_id) => Opening::Order(order_id.clone()),
+            Begun::Unseen(fill_id) => Opening::Unseen { side: closes, fill_id: fill_id.clone() },
+            Begun::UnseenOrder(order_id) => Opening::UnseenOrder(order_id.clone()),
+        }
+    }
+
+    /// Its name.
+    pub(super) fn key(&self, fold: &SymbolFold, position_side: PositionSide) -> TripKey {
+        TripKey { symbol: fold.symbol.clone(), position_side, opening: self.opening() }
     }
 
     /// The strategy that opened it is `engine`; others are listed.
@@ -163,7 +197,7 @@ impl OpenTrip {
             direction: self.direction,
             opened_at: self.opened_at,
             closed_at: self.closed_at,
-            opened_by: self.opened_by.clone(),
+            opening: self.opening(),
             closed_by: self.closed_by.clone(),
             entry_qty,
             entry_price_avg: self.entry_price_avg(contract)?,
@@ -196,7 +230,7 @@ impl OpenTrip {
     #[inline]
     fn touch(&mut self, trade: &Trade<'_>) {
         self.note_order(trade.order);
-        self.fill_count += u64::from(trade.fill_id.is_some());
+        self.fill_count += u64::from(trade.fill_id().is_some());
     }
 
     /// A trade of `order` took part.
@@ -228,7 +262,7 @@ impl OpenTrip {
         Ok(())
     }
 
-    /// Takes in what closing a part realized; answers whether that is known.
+    /// Takes in what closing a part realized; answers how sure that is.
     #[inline]
     pub(super) fn realize(
         &mut self,
@@ -236,7 +270,7 @@ impl OpenTrip {
         applied: &Applied,
         mismatch: bool,
         beginning: Certainty,
-    ) -> Result<bool, MathError> {
+    ) -> Result<Certainty, MathError> {
         // The exchange's own word for the same amount settles it, whatever the book begins with.
         let confirmed = trade.reported.is_some() && !mismatch;
         let assumed = if confirmed { Certainty::Known } else { beginning };
@@ -246,7 +280,7 @@ impl OpenTrip {
         if certainty == Certainty::Unknown && self.basis != certainty {
             self.untold = self.untold.checked_add(applied.realized)?;
         }
-        Ok(certainty != Certainty::Unknown)
+        Ok(certainty)
     }
 
     /// An exit whose money is told: the closing part of a trade.

@@ -13,7 +13,7 @@ use crate::source::PositionSide;
 use super::SymbolFold;
 use super::beginning::Beginning;
 use super::closed_trip::{Done, Shelf};
-use super::open_trip::OpenTrip;
+use super::open_trip::{Begun, OpenTrip};
 use super::side_fold::SideFold;
 use super::tolerance::Tolerance;
 use super::trading::{only_closes, side_mut};
@@ -148,8 +148,8 @@ impl SideFold {
         shelf: &mut Shelf,
     ) -> Result<(), MathError> {
         let scale = self.position.scale();
-        let mut trip = shelf.trip(Direction::opened_by(fill.key.side), Certainty::Known, fill.time.at, scale);
-        trip.opened_by = Some(fill.key.fill_id.clone());
+        let begun = Begun::Fill(fill.key.fill_id.clone());
+        let mut trip = shelf.trip(begun, Direction::opened_by(fill.key.side), Certainty::Known, fill.time.at, scale);
         trip.engine = order.and_then(|order| order.engine.clone());
         trip.enter_plain(part, scale, order)?;
         match &fill.fee {
@@ -191,7 +191,7 @@ impl SideFold {
         trip.fees.add_known(is_first_asset, &fee.asset, paid)?;
         trip.realized.add(realized, Certainty::Known)?;
         trip.leave_plain(part, scale, order)?;
-        done.realized = Some(realized);
+        (done.realized, done.certainty) = (Some(realized), Certainty::Known);
         Ok(true)
     }
 }

@@ -66,7 +66,8 @@ impl SideFold {
         self.position = Position::FLAT;
         self.beginning = Beginning::Lost;
         let trip = self.trip.get_or_insert_with(|| {
-            let mut trip = OpenTrip::new(direction, Certainty::Unknown, trade.at, trade.qty.get().scale());
+            let mut trip =
+                OpenTrip::new(trade.begins_unseen(), direction, Certainty::Unknown, trade.at, trade.qty.get().scale());
             (trip.unseen, trip.opened_at) = (true, None);
             Box::new(trip)
         });
@@ -148,7 +149,8 @@ impl SideFold {
         let is_flip = applied.change == Change::Flip;
         let (closing_fee, opening_fee) = if is_flip { applied.split(fee)? } else { (fee, Value::ZERO) };
         let Some(trip) = self.trip.as_deref_mut() else { return Ok(None) };
-        if trip.realize(trade, applied, done.pnl_mismatch, self.beginning.certainty())? {
+        done.certainty = trip.realize(trade, applied, done.pnl_mismatch, self.beginning.certainty())?;
+        if done.certainty != Certainty::Unknown {
             done.realized = Some(applied.realized);
         }
         trip.exit_part(trade, applied)?;
@@ -174,9 +176,9 @@ impl SideFold {
             // It realized nothing: whatever was unseen is taken to be gone.
             self.beginning = Beginning::Assumed;
         }
-        let mut trip = shelf.trip(Direction::opened_by(trade.side), trade.basis(), trade.at, self.position.scale());
+        let (direction, scale) = (Direction::opened_by(trade.side), self.position.scale());
+        let mut trip = shelf.trip(trade.begins(), direction, trade.basis(), trade.at, scale);
         trip.fees.clear();
-        trip.opened_by = trade.fill_id.cloned();
         trip.engine = trade.order.and_then(|order| order.engine.clone());
         self.trip = Some(trip);
     }

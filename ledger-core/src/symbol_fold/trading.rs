@@ -1,9 +1,10 @@
 //! What fills, residuals, funding and anchors do to the fold.
 
-use crate::amount::{MathError, Value};
+use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::Certainty;
 use crate::funding::{Share, attribute, funding_instant};
 use crate::income::Income;
+use crate::movement::{Movement, MovementKind, MovementOrigin};
 use crate::position::{Applied, Change, Position};
 use crate::round_trip::{Direction, fee_parts};
 use crate::snapshot::Anchor;
@@ -12,7 +13,7 @@ use crate::source::{PositionSide, Side};
 use super::beginning::Beginning;
 use super::closed_trip::Ended;
 use super::error::FoldError;
-use super::open_trip::{OpenTrip, placeholder_price};
+use super::open_trip::{Begun, OpenTrip, placeholder_price};
 use super::side_fold::SideFold;
 use super::tolerance::Tolerance;
 use super::{AVERAGE_SCALE, Funded, SymbolFold, Trade};
@@ -22,7 +23,7 @@ impl SymbolFold {
     pub(super) fn trade(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<(), MathError> {
         let (done, contract) = (&mut self.done, &self.contract);
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
-        side.fill_count += u64::from(trade.fill_id.is_some());
+        side.fill_count += u64::from(trade.fill_id().is_some());
         side.touch(trade.at);
         let fee = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
         let only_closes = only_closes(position_side, trade.side);
@@ -104,7 +105,7 @@ impl SymbolFold {
         if !side.position.is_flat() {
             let direction = if anchor.qty.is_positive() { Direction::Long } else { Direction::Short };
             let basis = if anchor.entry_price.is_some() { Certainty::Estimated } else { Certainty::Unknown };
-            let mut trip = OpenTrip::new(direction, basis, anchor.at, side.position.scale());
+            let mut trip = OpenTrip::new(Begun::Anchor(anchor.at), direction, basis, anchor.at, side.position.scale());
             trip.opened_at = None;
             let (units, scale) = (side.position.units(), side.position.scale());
             trip.turnover.enter(units, units, scale, side.position.open_cost())?;
@@ -113,17 +114,21 @@ impl SymbolFold {
         ended.map_or(Ok(()), |trip| self.end(anchor.position_side, trip))
     }
 
-    pub(super) fn apply_funding(&mut self, rows: &[Income]) -> Result<(), FoldError> {
+    pub(super) fn apply_funding(
+        &mut self,
+        rows: &[Income],
+        movements: Option<&mut Vec<Movement>>,
+    ) -> Result<(), FoldError> {
         for row in rows {
             if let Some(symbol) = &row.key.symbol {
                 self.check_symbol(symbol)?;
             }
         }
-        self.fund(rows).map_err(|source| FoldError::Math { what: "funding".into(), source })?;
+        self.fund(rows, movements).map_err(|source| FoldError::Math { what: "funding".into(), source })?;
         Ok(())
     }
 
-    fn fund(&mut self, rows: &[Income]) -> Result<(), MathError> {
+    fn fund(&mut self, rows: &[Income], mut movements: Option<&mut Vec<Movement>>) -> Result<(), MathError> {
         let held = [PositionSide::Net, PositionSide::Long, PositionSide::Short]
             .into_iter()
             .filter(|position_side| !self.side(*position_side).position.is_flat())
@@ -136,7 +141,22 @@ impl SymbolFold {
             _ => Certainty::Known,
         };
         let mut shares = Vec::new();
-        for Share { position_side, asset, amount, certainty } in attribute(rows, &held, certainty_of_single)? {
+        for Share { row, position_side, asset, amount, certainty } in attribute(rows, &held, certainty_of_single)? {
+            let trip = position_side
+                .and_then(|position_side| Some(self.side(position_side).trip.as_ref()?.key(self, position_side)));
+            if let (Some(movements), Some(row)) = (movements.as_deref_mut(), rows.get(row)) {
+                movements.push(Movement {
+                    at: row.time.at,
+                    trip,
+                    kind: MovementKind::Funding,
+                    asset: asset.clone(),
+                    amount: Some(amount),
+                    certainty,
+                    origin: MovementOrigin::Ledger(row.key.clone()),
+                    exchange_realized_pnl: None,
+                    tolerance: Decimal::ZERO,
+                });
+            }
             let tallies = match position_side.map(|position_side| self.side_mut(position_side)) {
                 Some(SideFold { trip: Some(trip), .. }) => &mut trip.funding,
                 _ => &mut self.unallocated_funding,

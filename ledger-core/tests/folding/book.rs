@@ -7,13 +7,15 @@
 use crate::support::{at, dec, fill, symbol};
 use ledger_core::{
     Anchor, Asset, AssetTotal, CertainTotal, EngineLabel, EventTime, Fee, Fill, FillId, FoldEvent, Income, IncomeKey,
-    Instrument, Label, OrderContext, OrderId, PositionSide, Price, Residual, RoundTrip, SymbolFold, TimestampMs,
-    TranId, Value,
+    Instrument, Label, Movement, OrderContext, OrderId, PositionSide, Price, Residual, RoundTrip, SymbolFold,
+    TimestampMs, TranId, Value,
 };
 
 pub struct Book {
     pub fold: SymbolFold,
     pub closed: Vec<RoundTrip>,
+    /// The single amounts behind it all.
+    pub movements: Vec<Movement>,
     fill_count: usize,
     event_count: i64,
 }
@@ -80,7 +82,13 @@ pub fn funding_row(amount: &str, asset: &str, number: usize) -> Income {
 
 impl Book {
     pub fn of(instrument: &Instrument) -> Self {
-        Self { fold: SymbolFold::new(instrument), closed: Vec::new(), fill_count: 0, event_count: 0 }
+        Self {
+            fold: SymbolFold::new(instrument),
+            closed: Vec::new(),
+            movements: Vec::new(),
+            fill_count: 0,
+            event_count: 0,
+        }
     }
 
     /// Counts fills that were not recorded, so that ids are those of the true history.
@@ -122,7 +130,7 @@ impl Book {
     }
 
     pub fn apply(&mut self, event: &FoldEvent<'_>) -> Seen {
-        let step = self.fold.apply(*event).unwrap();
+        let step = self.fold.apply_with_movements(*event, &mut self.movements).unwrap();
         self.closed.extend(step.closed().map(|closed| closed.record().unwrap()));
         Seen { realized: step.realized(), pnl_mismatch: step.pnl_mismatch() }
     }
@@ -156,7 +164,7 @@ impl Book {
             "residual" => {
                 words.next();
                 let residual = Residual {
-                    order_id: OrderId::new("1").unwrap(),
+                    order_id: OrderId::new((self.event_count + 1).to_string()).unwrap(),
                     position_side: Some(words.position_side()),
                     side: words.parse(),
                     qty: words.parse(),
@@ -225,7 +233,7 @@ pub fn shown(book: &Book) -> Vec<String> {
             engines.join("+"),
             trip.exit_reason,
             trip.certainty,
-            or_dash(trip.opened_by.as_ref()),
+            or_dash(trip.opened_by()),
             // The last exit so far, and the end only when it ended.
             if trip.closed_at.is_some() { or_dash(trip.closed_by.as_ref()) } else { "-".into() },
         )

@@ -19,11 +19,11 @@ pub struct Truth {
 impl Truth {
     /// Whether `trip` states exactly this.
     pub fn is_that_of(&self, trip: &RoundTrip) -> bool {
-        let id = |fill: &Option<ledger_core::FillId>| fill.as_ref().map(|id| id.as_str().parse::<usize>().unwrap());
+        let id = |fill: Option<&ledger_core::FillId>| fill.map(|id| id.as_str().parse::<usize>().unwrap());
         let rounding = BigRational::new(1.into(), 10_000_000_000_000_000_u64.into());
         self.direction == trip.direction
-            && id(&trip.opened_by) == Some(self.opened_by)
-            && id(&trip.closed_by) == Some(self.closed_by)
+            && id(trip.opened_by()) == Some(self.opened_by)
+            && id(trip.closed_by.as_ref()) == Some(self.closed_by)
             && big(trip.entry_qty) == self.entered
             && big(trip.exit_qty) == self.entered
             && big(trip.qty_max) == self.qty_max

@@ -2,6 +2,10 @@
 
 use super::*;
 
+use std::collections::BTreeMap;
+
+use ledger_core::{Movement, MovementKind, RoundTrip, TripKey};
+
 /// Random events of all kinds as text, so that a failing case can be read.
 fn events() -> impl Strategy<Value = Vec<String>> {
     let sides = prop::sample::select(vec!["", "LONG ", "SHORT "]);
@@ -31,6 +35,48 @@ fn events() -> impl Strategy<Value = Vec<String>> {
         prop_oneof![12 => fill, 1 => residual, 1 => anchor, 2 => funding, 1 => Just("unplaced".to_owned())],
         1..60,
     )
+}
+
+/// Fills of these positions of a hedge.
+fn fills_of(sides: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
+    let way = prop::sample::select(vec!["BUY", "SELL"]);
+    let fill =
+        (prop::sample::select(sides), way, 1_i64..4).prop_map(|(side, way, qty)| format!("{side} {way} {qty} @ 100"));
+    prop::collection::vec(fill, 0..25)
+}
+
+/// Sums by kind and asset: what is known, what is estimated, how many are unknown.
+#[derive(Debug, Default, PartialEq)]
+struct Sums(BTreeMap<(MovementKind, String), (BigRational, BigRational, u64)>);
+
+impl Sums {
+    fn add(&mut self, movement: &Movement) {
+        let (known, estimated, unknown) = self.0.entry((movement.kind, movement.asset.to_string())).or_default();
+        match (movement.amount, movement.certainty) {
+            (Some(amount), Certainty::Known) => *known += big(amount),
+            (Some(amount), Certainty::Estimated) => *estimated += big(amount),
+            (None, Certainty::Unknown) => *unknown += 1,
+            _ => panic!("an amount is there exactly if it is told: {movement:?}"),
+        }
+        self.tidy();
+    }
+
+    fn set(&mut self, kind: MovementKind, asset: &str, total: &CertainTotal, is_paid: bool) {
+        let signed = |amount: Decimal| if is_paid { -big(amount) } else { big(amount) };
+        let parts = (signed(total.known), signed(total.estimated), total.unknown_count);
+        self.0.insert((kind, asset.to_owned()), parts);
+        self.tidy();
+    }
+
+    /// Leaves out what was realized.
+    fn forget(&mut self) {
+        self.0.retain(|(kind, _), _| *kind != MovementKind::Realized);
+    }
+
+    /// Nothing is as good as none.
+    fn tidy(&mut self) {
+        self.0.retain(|_, (known, estimated, unknown)| !known.is_zero() || !estimated.is_zero() || *unknown > 0);
+    }
 }
 
 /// What fees and funding rows say, summed from the text itself, in integers of thousandths.
@@ -95,6 +141,71 @@ proptest! {
             prop_assert_eq!(total.known, position.realized.known);
             prop_assert_eq!(total.estimated, position.realized.estimated);
         }
+    }
+
+    /// The single amounts of a round trip add up to its totals, those of none to the contract's own line, and nobody
+    /// who does not ask for them gets another state.
+    #[test]
+    fn movements_add_up_to_the_totals(events in events()) {
+        let mut book = Book::default();
+        for event in &events {
+            book.run(event);
+        }
+        let open = book.fold.open_trips().unwrap();
+        for trip in book.closed.iter().chain(&open) {
+            let key = trip.key();
+            let own = || book.movements.iter().filter(|movement| movement.trip.as_ref() == Some(&key));
+            let mut sums = Sums::default();
+            own().for_each(|movement| sums.add(movement));
+            let mut stated = Sums::default();
+            stated.set(MovementKind::Realized, trip.settle_asset.as_str(), &trip.gross, false);
+            trip.fees.iter().for_each(|fee| stated.set(MovementKind::Fee, fee.asset.as_str(), &fee.total, true));
+            trip.funding.iter().for_each(|it| stated.set(MovementKind::Funding, it.asset.as_str(), &it.total, false));
+            if trip.gross.unknown_count > 0 {
+                // What was known before stands among the amounts.
+                prop_assert!(own().any(|it| it.kind == MovementKind::Realized && it.amount.is_none()), "{}", key);
+                (sums.forget(), stated.forget());
+            }
+            prop_assert_eq!(sums, stated, "{}", key);
+        }
+        let mut unplaced = Sums::default();
+        book.movements.iter().filter(|movement| movement.trip.is_none()).for_each(|movement| unplaced.add(movement));
+        let mut stated = Sums::default();
+        for it in book.fold.unallocated_funding().unwrap() {
+            stated.set(MovementKind::Funding, it.asset.as_str(), &it.total, false);
+        }
+        prop_assert_eq!(unplaced, stated);
+    }
+
+    /// A round trip is named by what opened it: facts before it, and trades in the other position of a hedge, change no
+    /// name. Fills are marked by their engine, so that a trip is found again by the fill that opened it.
+    #[test]
+    fn older_facts_and_another_leg_rename_nothing(
+        older in fills_of(&["LONG", "SHORT"]), both in fills_of(&["LONG", "SHORT"]), keeps_shorts in any::<bool>(),
+    ) {
+        let flat = |book: &mut Book| { book.run("anchor LONG 0\nanchor SHORT 0"); };
+        let keys = |book: &Book| -> Vec<TripKey> {
+            let open = book.fold.open_trips().unwrap();
+            let all = book.closed.iter().chain(&open);
+            all.filter(|trip| trip.position_side == PositionSide::Long).map(RoundTrip::key).collect()
+        };
+        let (mut short, mut long) = (Book::default(), Book::default());
+        short.skip(older.len());
+        flat(&mut short);
+        for text in &both {
+            if keeps_shorts || text.starts_with("LONG") { short.run(text); } else { short.skip(1); }
+        }
+        older.iter().for_each(|text| { long.run(text); });
+        flat(&mut long);
+        both.iter().for_each(|text| { long.run(text); });
+        let (before, after) = (keys(&short), keys(&long));
+        prop_assert!(after.ends_with(&before), "{:?} became {:?}", before, after);
+        let mut all: Vec<TripKey> = long.closed.iter().map(RoundTrip::key).collect();
+        all.extend(long.fold.open_trips().unwrap().iter().map(RoundTrip::key));
+        let count = all.len();
+        all.sort();
+        all.dedup();
+        prop_assert_eq!(all.len(), count, "a name twice");
     }
 
     /// Stored and loaded between any two events, the fold ends the same.

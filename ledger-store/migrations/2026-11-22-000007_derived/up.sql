@@ -25,11 +25,13 @@ CREATE TABLE positions (
 ) STRICT;
 CREATE INDEX positions_ts_symbol ON positions (account_id, ts, symbol);
 
+-- trip_no counts within a symbol and moves with every older fact; trip_key names the round trip for good.
 -- awaits_signal: see sqlite/opener.rs.
 CREATE TABLE round_trips (
     account_id TEXT NOT NULL REFERENCES accounts,
     symbol TEXT NOT NULL,
     trip_no INTEGER NOT NULL,
+    trip_key TEXT NOT NULL,
     position_side TEXT NOT NULL CONSTRAINT round_trips_position_side CHECK (position_side IN ('NET', 'LONG', 'SHORT')),
     direction TEXT NOT NULL CONSTRAINT round_trips_direction CHECK (direction IN ('long', 'short')),
     opened_ts INTEGER,
@@ -44,7 +46,8 @@ CREATE TABLE round_trips (
     certainty TEXT NOT NULL CONSTRAINT round_trips_certainty CHECK (certainty IN ('known', 'estimated', 'unknown')),
     detail_json TEXT NOT NULL,
     awaits_signal INTEGER NOT NULL DEFAULT 0 CONSTRAINT round_trips_awaits_signal CHECK (awaits_signal IN (0, 1)),
-    PRIMARY KEY (account_id, symbol, trip_no)
+    PRIMARY KEY (account_id, symbol, trip_no),
+    CONSTRAINT round_trips_key UNIQUE (account_id, trip_key)
 ) STRICT;
 CREATE INDEX round_trips_closed ON round_trips (account_id, closed_ts, symbol);
 CREATE INDEX round_trips_awaiting ON round_trips (account_id, symbol) WHERE awaits_signal = 1;
@@ -52,7 +55,7 @@ CREATE INDEX round_trips_open ON round_trips (account_id, symbol) WHERE closed_t
 
 -- Realized PnL per round trip, before fees and funding; absent where it cannot be known.
 CREATE VIEW pnl_realized AS
-SELECT account_id, closed_ts AS ts, symbol, position_side, direction AS side, trip_no, gross AS realized_pnl,
+SELECT account_id, closed_ts AS ts, symbol, position_side, direction AS side, trip_no, trip_key, gross AS realized_pnl,
     settle_asset AS asset, certainty
 FROM round_trips
 WHERE closed_ts IS NOT NULL;

@@ -24,6 +24,7 @@ mod facts;
 mod fixtures;
 mod history;
 mod journal;
+mod movements;
 mod pages;
 mod told_elsewhere;
 
@@ -40,6 +41,7 @@ pub use facts::*;
 pub use fixtures::*;
 pub use history::History;
 pub use journal::*;
+pub use movements::*;
 pub use pages::*;
 pub use told_elsewhere::*;
 
@@ -108,6 +110,8 @@ macro_rules! contract_tests {
             any_order_and_repetition_gives_the_same_book,
             the_book_is_that_of_a_fold_in_memory,
             a_late_fill_changes_what_it_must,
+            round_trips_keep_their_names,
+            single_amounts_add_up_to_the_totals,
             a_rebuild_gives_the_same_derived_rows,
             every_list_gives_every_item_once,
             lists_can_be_narrowed,

@@ -37,17 +37,18 @@ pub(super) struct Checkpoint {
     pub(super) state: SymbolFold,
 }
 
-/// The latest checkpoint that `mark` leaves valid.
+/// The latest checkpoint that `mark` leaves valid, of at most `fills_max` fills.
 pub(super) fn latest_valid(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
     mark: &Mark,
+    fills_max: Option<u64>,
 ) -> StoreResult<Option<Checkpoint>> {
     if mark.is_whole {
         return Ok(None);
     }
-    let mut before = i64::MAX;
+    let mut before = fills_max.and_then(|fills| i64::try_from(fills).ok()?.checked_add(1)).unwrap_or(i64::MAX);
     loop {
         // One at a time: the head is nearly always the one, and states of long histories need not all be read.
         let row: Option<CheckpointRow> = fold_checkpoints::table

@@ -21,8 +21,10 @@ macro_rules! unsignalled_opener {
         LEFT JOIN orders o ON o.account_id = f.account_id AND o.symbol = f.symbol
             AND o.order_class = 'REGULAR' AND o.order_id = f.order_id
         LEFT JOIN order_intents i ON i.account_id = o.account_id AND i.client_order_id = o.client_order_id
-        WHERE f.account_id = t.account_id AND f.symbol = t.symbol AND f.fill_id = t.detail_json ->> '$.opened_by'
+        WHERE f.account_id = t.account_id AND f.symbol = t.symbol
             AND f.side = CASE t.direction WHEN 'long' THEN 'BUY' ELSE 'SELL' END
+            AND f.fill_id = substr(t.trip_key, length(t.symbol || t.position_side || f.side) + 4)
+            AND t.trip_key = t.symbol || '|' || t.position_side || '|' || f.side || '-' || f.fill_id
             AND f.source = 'rest' AND f.order_id IS NOT NULL AND o.signal_id IS NULL AND i.signal_id IS NULL
             AND NOT EXISTS (
                 SELECT 1 FROM orders c

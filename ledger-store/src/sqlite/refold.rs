@@ -1,29 +1,23 @@
 //! Recomputing what is derived from a symbol's facts, from the last checkpoint that still holds.
 //!
-//! Fills are read in pages, in fold order; everything derived is written as it appears, so memory does not grow with
-//! the history.
+//! Everything derived is written as it appears, so memory does not grow with the history.
 
 use std::error::Error as _;
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
-use ledger_core::{
-    AccountId, Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, MathError, OrderContext, RoundTrip, Symbol,
-    SymbolFold,
-};
+use ledger_core::{AccountId, Fee, FoldError, FoldEvent, Instrument, MathError, RoundTrip, Symbol, SymbolFold};
 
-use super::as_folded::{Completed, Completion};
-use super::checkpoint::{self, Checkpoint};
+use super::as_folded::Completion;
 use super::derived::{self, MismatchRow};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
-use super::fold_order::fold_page;
 use super::instrument::InstrumentRow;
 use super::ledger_fee::{self, LedgerFeeRow};
+use super::replay::{Placed, Replay, Visitor};
 use super::schema::instruments;
-use super::timeline::{TimedEvent, Timeline};
-use super::{mark, opener, order_sums, position, quarantine, round_trip};
+use super::{checkpoint, mark, opener, order_sums, position, quarantine, round_trip};
 use crate::error::StoreError;
 use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
@@ -93,7 +87,11 @@ pub(super) fn refold(
 }
 
 /// The contract; `None` where the book does not know it and has nothing that needs it either.
-fn instrument(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> Result<Option<Instrument>, Stop> {
+pub(super) fn instrument(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+) -> Result<Option<Instrument>, Stop> {
     let row: Option<InstrumentRow> = instruments::table
         .find((account.as_str(), symbol.as_str()))
         .select(InstrumentRow::as_select())
@@ -127,14 +125,10 @@ fn instrument(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol)
     Ok(None)
 }
 
-struct Driver<'a> {
+/// Writes down what every event derives.
+struct Recorder<'a> {
     account: &'a AccountId,
     symbol: &'a Symbol,
-    state: SymbolFold,
-    /// Those that nothing places included.
-    fills_seen: u64,
-    ts_max: i64,
-    last: Option<FoldKey>,
     trips: Vec<RoundTrip>,
     mismatches: Vec<MismatchRow>,
     ledger_fees: Vec<LedgerFeeRow>,
@@ -152,84 +146,36 @@ fn fold(
         order_sums::recompute(conn, account, symbol)?;
     }
     let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
-    let start = checkpoint::latest_valid(conn, account, symbol, mark)?;
+    let start = checkpoint::latest_valid(conn, account, symbol, mark, None)?;
     let completion = Completion::open(conn, account, symbol)?;
-    let mut timeline =
-        Timeline::open(conn, &completion, instrument.kind, start.as_ref().map(|checkpoint| checkpoint.ts_max))?;
-    let (fills_seen, ts_max, last, state) = match start {
-        Some(Checkpoint { fills_seen, ts_max, fold_key, state }) => (fills_seen, ts_max, Some(fold_key), state),
-        None => (0, i64::MIN, None, SymbolFold::new(&instrument)),
-    };
-    let mut driver = Driver {
-        account,
-        symbol,
-        state,
-        fills_seen,
-        ts_max,
-        last,
-        trips: Vec::new(),
-        mismatches: Vec::new(),
-        ledger_fees: Vec::new(),
-    };
-    let fills_before = driver.fills_seen;
-    let trips_before = driver.state.closed_count();
+    let mut replay = Replay::open(conn, &completion, &instrument, start, checkpoint_every)?;
+    let mut recorder = Recorder { account, symbol, trips: Vec::new(), mismatches: Vec::new(), ledger_fees: Vec::new() };
+    let fills_before = replay.fills_seen;
+    let trips_before = replay.state.closed_count();
     derived::drop_after(conn, account, symbol, trips_before, fills_before)?;
     checkpoint::drop_after(conn, account, symbol, fills_before)?;
-    loop {
-        let mut page = fold_page(conn, account, symbol, driver.last.as_ref())?;
-        if page.is_empty() {
-            break;
-        }
-        let Completed { infos, stated_fees } = completion.complete(conn, &mut page)?;
-        for (index, fill) in page.iter().enumerate() {
-            let context = fill.order_id.as_ref().and_then(|id| infos.get(id)).map(|info| &info.context);
-            driver.fill(conn, &mut timeline, fill, context)?;
-            if let Some(stated) = stated_fees.get(&index) {
-                driver.note_ledger_fee(fill, stated.as_ref());
-            }
-            if driver.fills_seen.is_multiple_of(checkpoint_every.max(1)) {
-                driver.checkpoint(conn, false)?;
-            }
-        }
+    replay.fills(conn, &mut recorder)?;
+    if replay.fills_seen > fills_before && !replay.is_at_checkpoint() {
+        recorder.checkpoint(conn, &replay, true)?;
     }
-    if driver.fills_seen > fills_before && !driver.fills_seen.is_multiple_of(checkpoint_every.max(1)) {
-        driver.checkpoint(conn, true)?;
-    }
-    while let Some(event) = timeline.next_before(conn, None)? {
-        driver.timed(&event)?;
-    }
-    driver.flush(conn)?;
-    let open = driver.state.open_trips()?;
+    replay.rest(conn, &mut recorder)?;
+    recorder.flush(conn)?;
+    let open = replay.state.open_trips()?;
     round_trip::write(conn, account, &open)?;
     opener::update_after(conn, account, symbol, derived::number(trips_before))?;
-    position::write_symbol(conn, account, &instrument, &driver.state, driver.fills_seen)?;
-    Ok(driver.fills_seen - fills_before)
+    position::write_symbol(conn, account, &instrument, &replay.state, replay.fills_seen)?;
+    Ok(replay.fills_seen - fills_before)
 }
 
-impl Driver<'_> {
-    fn fill(
-        &mut self,
-        conn: &mut SqliteConnection,
-        timeline: &mut Timeline<'_>,
-        fill: &Fill,
-        context: Option<&OrderContext>,
-    ) -> Result<(), Stop> {
-        let ms = fill.time.at.as_ms();
-        while let Some(event) = timeline.next_before(conn, Some(ms))? {
-            self.timed(&event)?;
-        }
-        let key = fill.fold_key();
-        if self.last.as_ref().is_some_and(|last| last.sequence.is_some() != key.sequence.is_some()) {
-            // Of a fill that is passed over, too, it must be told what came before it.
-            return Err(FoldError::MixedSequences { fill_id: key.fill_id }.into());
-        }
-        self.last = Some(key);
-        self.fills_seen += 1;
-        self.ts_max = self.ts_max.max(ms);
-        if fill.position_side.is_some() {
-            self.placed(fill, context)?;
+impl Visitor for Recorder<'_> {
+    fn fill(&mut self, conn: &mut SqliteConnection, state: &mut SymbolFold, placed: &Placed<'_>) -> Result<(), Stop> {
+        if placed.fill.position_side.is_some() {
+            self.placed(state, placed)?;
         } else {
-            self.state.doubt();
+            state.doubt();
+        }
+        if let Some(stated) = placed.stated_fee {
+            self.note_ledger_fee(placed, stated);
         }
         let rows_max = self.trips.len().max(self.mismatches.len()).max(self.ledger_fees.len());
         if rows_max >= ROWS_MAX {
@@ -238,9 +184,25 @@ impl Driver<'_> {
         Ok(())
     }
 
+    fn timed(&mut self, state: &mut SymbolFold, event: FoldEvent<'_>) -> Result<(), Stop> {
+        let step = state.apply(event)?;
+        if let Some(closed) = step.closed() {
+            self.trips.push(closed.record()?);
+        }
+        Ok(())
+    }
+
+    fn at_checkpoint(&mut self, conn: &mut SqliteConnection, replay: &Replay<'_>) -> Result<bool, Stop> {
+        self.checkpoint(conn, replay, false)?;
+        Ok(true)
+    }
+}
+
+impl Recorder<'_> {
     /// Folds a fill of which it is known which position it changed.
-    fn placed(&mut self, fill: &Fill, context: Option<&OrderContext>) -> Result<(), Stop> {
-        let step = self.state.apply(FoldEvent::Fill { fill, order: context })?;
+    fn placed(&mut self, state: &mut SymbolFold, placed: &Placed<'_>) -> Result<(), Stop> {
+        let fill = placed.fill;
+        let step = state.apply(FoldEvent::Fill { fill, order: placed.context })?;
         if let Some(closed) = step.closed() {
             self.trips.push(closed.record()?);
         }
@@ -249,7 +211,7 @@ impl Driver<'_> {
             self.mismatches.push(MismatchRow {
                 account_id: self.account.as_str().to_owned(),
                 symbol: self.symbol.as_str().to_owned(),
-                fill_no: i64::try_from(self.fills_seen).unwrap_or(i64::MAX),
+                fill_no: derived::number(placed.number),
                 fill_id: fill.key.fill_id.as_str().to_owned(),
                 side: fill.key.side.as_str().to_owned(),
                 ts: fill.time.at.as_ms(),
@@ -261,12 +223,13 @@ impl Driver<'_> {
     }
 
     /// Keeps what a fill states of its fee beside what the ledger says.
-    fn note_ledger_fee(&mut self, fill: &Fill, stated: Option<&Fee>) {
+    fn note_ledger_fee(&mut self, placed: &Placed<'_>, stated: Option<&Fee>) {
+        let fill = placed.fill;
         let Some(fee) = &fill.fee else { return };
         self.ledger_fees.push(LedgerFeeRow {
             account_id: self.account.as_str().to_owned(),
             symbol: self.symbol.as_str().to_owned(),
-            fill_no: i64::try_from(self.fills_seen).unwrap_or(i64::MAX),
+            fill_no: derived::number(placed.number),
             fill_id: fill.key.fill_id.as_str().to_owned(),
             side: fill.key.side.as_str().to_owned(),
             stated_fee: stated.map(|fee| fee.amount.to_string()),
@@ -274,20 +237,6 @@ impl Driver<'_> {
             fee: fee.amount.to_string(),
             fee_asset: fee.asset.as_str().to_owned(),
         });
-    }
-
-    fn timed(&mut self, event: &TimedEvent) -> Result<(), Stop> {
-        let step = match event {
-            TimedEvent::Anchor(anchor) => self.state.apply(FoldEvent::Anchor(anchor))?,
-            TimedEvent::Residual(residual, context) => {
-                self.state.apply(FoldEvent::Residual { residual, order: Some(context) })?
-            }
-            TimedEvent::Funding(rows) => self.state.apply(FoldEvent::Funding(rows))?,
-        };
-        if let Some(closed) = step.closed() {
-            self.trips.push(closed.record()?);
-        }
-        Ok(())
     }
 
     fn flush(&mut self, conn: &mut SqliteConnection) -> Result<(), Stop> {
@@ -300,12 +249,8 @@ impl Driver<'_> {
         Ok(())
     }
 
-    fn checkpoint(&self, conn: &mut SqliteConnection, is_head: bool) -> StoreResult<()> {
-        let Some(fold_key) = self.last.clone() else {
-            return Ok(());
-        };
-        let checkpoint =
-            Checkpoint { fills_seen: self.fills_seen, ts_max: self.ts_max, fold_key, state: self.state.clone() };
+    fn checkpoint(&self, conn: &mut SqliteConnection, replay: &Replay<'_>, is_head: bool) -> StoreResult<()> {
+        let Some(checkpoint) = replay.checkpoint() else { return Ok(()) };
         checkpoint::write(conn, self.account, self.symbol, &checkpoint, is_head)
     }
 }

@@ -7,8 +7,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal,
-    SignalId, Sourced, Symbol, TimestampMs,
+    Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip,
+    Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use super::effects::Mark;
@@ -16,8 +16,8 @@ use super::encoded::EncodedBatch;
 use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
-    account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, placement,
-    position_mode, quarantine, refold, repair, run, sync,
+    account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, movements,
+    placement, position_mode, quarantine, refold, repair, run, sync,
 };
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
 use crate::error::StoreError;
@@ -26,7 +26,7 @@ use crate::filter::{
     SignalFilter, TripFilter,
 };
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
-use crate::page::{Page, PageRequest};
+use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
@@ -253,6 +253,17 @@ impl TripRepository for SqliteStore {
     async fn open_trips(&self, account: &AccountId) -> StoreResult<Vec<RoundTrip>> {
         let account = account.clone();
         self.read(move |conn| look_up::open_trips(conn, &account)).await
+    }
+
+    async fn movements(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        since: Option<TimestampMs>,
+        after: Option<Cursor>,
+    ) -> StoreResult<Page<Movement>> {
+        let (account, symbol, every) = (account.clone(), symbol.clone(), self.checkpoint_every());
+        self.read(move |conn| movements::page(conn, &account, &symbol, since, after.as_ref(), every)).await
     }
 }
 

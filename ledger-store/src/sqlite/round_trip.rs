@@ -6,6 +6,7 @@
 use diesel::prelude::*;
 use ledger_core::{
     AccountId, Asset, AssetTotal, CertainTotal, Certainty, Decimal, EngineLabel, FillId, RoundTrip, TimestampMs,
+    TripKey,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ pub(super) struct TripRow {
     pub(super) account_id: String,
     pub(super) symbol: String,
     pub(super) trip_no: i64,
+    trip_key: String,
     position_side: String,
     direction: String,
     opened_ts: Option<i64>,
@@ -73,8 +75,6 @@ impl From<Total> for CertainTotal {
 #[derive(Debug, Serialize, Deserialize)]
 struct Detail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    opened_by: Option<FillId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     closed_by: Option<FillId>,
     fills: u64,
     entry_qty: Decimal,
@@ -103,7 +103,6 @@ fn asset_totals(of: Vec<(Asset, Total)>) -> Vec<AssetTotal> {
 impl Detail {
     fn of(trip: &RoundTrip) -> Self {
         Self {
-            opened_by: trip.opened_by.clone(),
             closed_by: trip.closed_by.clone(),
             fills: trip.fill_count,
             entry_qty: trip.entry_qty,
@@ -122,6 +121,7 @@ fn trip_row(account: &str, trip: &RoundTrip, detail_json: String) -> TripRow {
         account_id: account.to_owned(),
         symbol: trip.symbol.as_str().to_owned(),
         trip_no: number(trip.number),
+        trip_key: trip.key().to_string(),
         position_side: trip.position_side.as_str().to_owned(),
         direction: trip.direction.as_str().to_owned(),
         opened_ts: trip.opened_at.map(TimestampMs::as_ms),
@@ -170,15 +170,19 @@ pub(super) fn decode(row: &TripRow) -> StoreResult<RoundTrip> {
     if amount_column(&gross) != row.gross {
         return Err(reader.corrupt("gross", "detail_json says otherwise"));
     }
+    let key: TripKey = reader.text("trip_key", &row.trip_key)?;
+    if key.symbol.as_str() != row.symbol || key.position_side.as_str() != row.position_side {
+        return Err(reader.corrupt("trip_key", "it names another position"));
+    }
     let instant = |column, ms: Option<i64>| ms.map(|ms| reader.instant(column, ms)).transpose();
     Ok(RoundTrip {
-        symbol: reader.text("symbol", &row.symbol)?,
-        position_side: reader.text("position_side", &row.position_side)?,
+        symbol: key.symbol,
+        position_side: key.position_side,
         number: reader.number("trip_no", row.trip_no)?,
         direction: reader.text("direction", &row.direction)?,
         opened_at: instant("opened_ts", row.opened_ts)?,
         closed_at: instant("closed_ts", row.closed_ts)?,
-        opened_by: detail.opened_by,
+        opening: key.opening,
         closed_by: detail.closed_by,
         entry_qty: detail.entry_qty,
         entry_price_avg: reader.optional("avg_entry", row.avg_entry.as_deref())?,

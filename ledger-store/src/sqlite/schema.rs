@@ -392,6 +392,7 @@ diesel::table! {
         account_id -> Text,
         symbol -> Text,
         trip_no -> BigInt,
+        trip_key -> Text,
         position_side -> Text,
         direction -> Text,
         opened_ts -> Nullable<BigInt>,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AccountId, Asset, ClientOrderId, Direction, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Order, OrderId,
-    OrderKey, PositionSide, Side, Signal, Source, Sourced, Symbol, TimestampMs, merge,
+    AccountId, Asset, ClientOrderId, Direction, Fill, FillId, FillKey, Income, IncomeKey, Instrument, Opening, Order,
+    OrderId, OrderKey, PositionSide, Side, Signal, Source, Sourced, Symbol, TimestampMs, merge,
 };
 use ledger_store::{
     Account, CoverageSpan, DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Page, PageRequest,
@@ -273,11 +273,7 @@ impl BookReader<'_> {
             }
         }
         for trip in self.book.trips.open_trips(self.account).await.doing("reading the open round trips")? {
-            let Some(fill_id) = trip.opened_by else { continue };
-            let side = match trip.direction {
-                ledger_core::Direction::Long => Side::Buy,
-                ledger_core::Direction::Short => Side::Sell,
-            };
+            let Opening::Fill { side, fill_id } = trip.opening else { continue };
             let key = FillKey { symbol: trip.symbol.clone(), fill_id, side };
             let fill = self.book.fills.fill(self.account, &key).await.doing("reading a fill")?;
             if let Some(order_id) = fill.and_then(|fill| fill.fact.order_id) {

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_core::{
-    AccountId, Anchor, BalanceSnapshot, ClientOrderId, Fill, FillKey, Income, IncomeKey, Instrument, OrderIntent,
-    OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId,
-    Sourced, Symbol, TimestampMs,
+    AccountId, Anchor, BalanceSnapshot, ClientOrderId, Fill, FillKey, Income, IncomeKey, Instrument, Movement,
+    OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal,
+    SignalId, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
-    Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan,
+    Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor,
     Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, IncomeFilter, IncomeRepository,
     InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, NewAccount, OrderFilter, OrderRepository, Page,
     PageRequest, PendingRefold, PnlMismatch, PositionRepository, Quarantine, RefoldReport, Repair, RepairFilter, Run,
@@ -209,6 +209,7 @@ gated! {
     TripRepository {
         fn trips(filter: &TripFilter, page: &PageRequest) -> Page<RoundTrip>;
         fn open_trips(account: &AccountId) -> Vec<RoundTrip>;
+        fn movements(account: &AccountId, symbol: &Symbol, since: Option<TimestampMs>, after: Option<Cursor>) -> Page<Movement>;
     }
     SnapshotRepository {
         fn latest_positions(account: &AccountId) -> Vec<Sourced<PositionSnapshot>>;

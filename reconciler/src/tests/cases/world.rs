@@ -261,7 +261,7 @@ fn opened_by(fill: &Fill) -> RoundTrip {
         direction: Direction::Long,
         opened_at: Some(fill.time.at),
         closed_at: None,
-        opened_by: Some(fill.key.fill_id.clone()),
+        opening: ledger_core::Opening::Fill { side: fill.key.side, fill_id: fill.key.fill_id.clone() },
         closed_by: None,
         entry_qty: fill.qty.get(),
         entry_price_avg: None,
