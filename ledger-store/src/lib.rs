@@ -6,6 +6,8 @@ pub mod bot_database;
 pub mod contract;
 mod error;
 mod filter;
+mod look;
+mod look_hold;
 mod outcome;
 mod page;
 mod record;
@@ -18,6 +20,10 @@ pub use filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, SignalOutlook, TripFilter,
 };
+pub use look::{
+    Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, OpenLook, Seen, SeenMark,
+};
+pub use look_hold::LookHold;
 pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use record::{

@@ -19,6 +19,8 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
 };
+use crate::look::{Look, NewLook, OpenLook};
+use crate::look_hold::LookHold;
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{
@@ -306,6 +308,26 @@ pub trait SyncRepository: Send + Sync {
     async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>>;
 }
 
+/// Looks at the exchange: no facts and no runs, but when the exchange was asked last, and how that ended.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait LookRepository: Send + Sync {
+    /// The last look at each stream, by stream; empty where the exchange was never looked at.
+    async fn looks(&self, account: &AccountId) -> StoreResult<Vec<Look>>;
+
+    /// Writes down how a look ended, over the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownAccount`]; nothing is changed.
+    async fn record_look(&self, look: NewLook) -> StoreResult<()>;
+
+    /// Shows others that a look has begun, for as long as the answer is held. Nothing is written into the book.
+    async fn hold_look(&self, account: &AccountId, began_local: TimestampMs) -> StoreResult<LookHold>;
+
+    /// The look that has not come to its end: one that goes on, or one whose process died.
+    async fn open_look(&self, account: &AccountId) -> StoreResult<Option<OpenLook>>;
+}
+
 /// The book's file.
 #[cfg_attr(feature = "mock", mockall::automock)]
 #[async_trait]
@@ -338,6 +360,7 @@ pub trait Store:
     + SourceRepository
     + RunRepository
     + SyncRepository
+    + LookRepository
     + MaintenanceRepository
 {
 }
@@ -358,6 +381,7 @@ impl<T> Store for T where
         + SourceRepository
         + RunRepository
         + SyncRepository
+        + LookRepository
         + MaintenanceRepository
 {
 }

@@ -63,3 +63,27 @@ CREATE TABLE coverage (
     PRIMARY KEY (account_id, stream, symbol, grade, since_ts),
     CONSTRAINT coverage_forward CHECK (until_ts > since_ts)
 ) STRICT;
+
+-- The last look at the exchange, a row a stream; `account` is the look as a whole. These rows are neither facts nor runs:
+-- each look replaces those of the look before, and nothing is derived from them. *_ts are by the exchange's clock.
+-- succeeded_*, seen_*: the last look that was answered, and what its answer is true of. failed_*: the last that was not.
+CREATE TABLE looks (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    stream TEXT NOT NULL CONSTRAINT looks_stream
+        CHECK (stream IN ('account', 'positions', 'orders', 'balances', 'prices', 'ledger')),
+    outcome TEXT NOT NULL CONSTRAINT looks_outcome CHECK (outcome IN ('succeeded', 'failed', 'interrupted')),
+    began_local_ms INTEGER NOT NULL,
+    ended_local_ms INTEGER NOT NULL,
+    began_ts INTEGER,
+    ended_ts INTEGER,
+    succeeded_local_ms INTEGER,
+    seen_ts INTEGER,
+    seen_json TEXT,
+    failed_local_ms INTEGER,
+    failure TEXT CONSTRAINT looks_failure
+        CHECK (failure IN ('authentication', 'unreachable', 'corrupt', 'interrupted', 'other')),
+    failure_reason TEXT,
+    PRIMARY KEY (account_id, stream),
+    CONSTRAINT looks_success_complete CHECK ((succeeded_local_ms IS NULL) = (seen_ts IS NULL)),
+    CONSTRAINT looks_failure_complete CHECK ((failed_local_ms IS NULL) = (failure IS NULL))
+) STRICT;

@@ -24,6 +24,7 @@ mod facts;
 mod fixtures;
 mod history;
 mod journal;
+mod looks;
 mod movements;
 mod pages;
 mod told_elsewhere;
@@ -41,6 +42,7 @@ pub use facts::*;
 pub use fixtures::*;
 pub use history::History;
 pub use journal::*;
+pub use looks::*;
 pub use movements::*;
 pub use pages::*;
 pub use told_elsewhere::*;
@@ -125,6 +127,8 @@ macro_rules! contract_tests {
             an_acknowledged_discrepancy_stays_so_while_it_is_the_same,
             the_journal_can_be_narrowed,
             cursors_and_coverage_are_kept,
+            a_look_replaces_the_one_before,
+            looks_are_neither_facts_nor_runs,
         );
     };
     (@each $open:expr; $($case:ident),+ $(,)?) => {

@@ -30,6 +30,7 @@ mod instrument;
 mod intent;
 mod ledger_fee;
 mod list;
+mod look;
 mod look_up;
 mod mark;
 mod movements;

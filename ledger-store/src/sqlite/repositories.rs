@@ -16,7 +16,7 @@ use super::encoded::EncodedBatch;
 use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
-    account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look_up, mark, movements,
+    account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look, look_up, mark, movements,
     placement, position_mode, quarantine, refold, repair, run, sync,
 };
 use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
@@ -25,6 +25,8 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
 };
+use crate::look::{Look, NewLook, OpenLook};
+use crate::look_hold::{self, LookHold};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{
@@ -33,8 +35,8 @@ use crate::record::{
 };
 use crate::repository::{
     AccountRepository, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
-    LedgerWriter, MaintenanceRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository,
-    SnapshotRepository, SourceRepository, StoreResult, SyncRepository, TripRepository,
+    LedgerWriter, LookRepository, MaintenanceRepository, OrderRepository, PositionRepository, RunRepository,
+    SignalRepository, SnapshotRepository, SourceRepository, StoreResult, SyncRepository, TripRepository,
 };
 
 #[async_trait]
@@ -368,6 +370,26 @@ impl SyncRepository for SqliteStore {
     async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>> {
         let account = account.clone();
         self.read(move |conn| sync::coverage(conn, &account)).await
+    }
+}
+
+#[async_trait]
+impl LookRepository for SqliteStore {
+    async fn looks(&self, account: &AccountId) -> StoreResult<Vec<Look>> {
+        let account = account.clone();
+        self.read(move |conn| look::list(conn, &account)).await
+    }
+
+    async fn record_look(&self, look: NewLook) -> StoreResult<()> {
+        self.write(move |conn| look::write(conn, &look)).await
+    }
+
+    async fn hold_look(&self, account: &AccountId, began_local: TimestampMs) -> StoreResult<LookHold> {
+        look_hold::hold(self.path(), account, began_local)
+    }
+
+    async fn open_look(&self, account: &AccountId) -> StoreResult<Option<OpenLook>> {
+        look_hold::open_look(self.path(), account)
     }
 }
 

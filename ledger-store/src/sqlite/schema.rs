@@ -207,6 +207,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    looks (account_id, stream) {
+        account_id -> Text,
+        stream -> Text,
+        outcome -> Text,
+        began_local_ms -> BigInt,
+        ended_local_ms -> BigInt,
+        began_ts -> Nullable<BigInt>,
+        ended_ts -> Nullable<BigInt>,
+        succeeded_local_ms -> Nullable<BigInt>,
+        seen_ts -> Nullable<BigInt>,
+        seen_json -> Nullable<Text>,
+        failed_local_ms -> Nullable<BigInt>,
+        failure -> Nullable<Text>,
+        failure_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     one_way_spans (account_id, since_ts) {
         account_id -> Text,
         since_ts -> BigInt,

@@ -1,6 +1,6 @@
 //! The open book: who runs which command on which connection.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::sqlite::SqliteConnection;
@@ -117,6 +117,8 @@ fn in_snapshot<T>(
 /// A book in a SQLite file. Dropping it waits for what is being written.
 pub struct SqliteStore {
     access: Access,
+    /// The book's file; `None` in memory.
+    path: Option<PathBuf>,
     checkpoint_every: u64,
 }
 
@@ -137,8 +139,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] says what is wrong with the file; a file that is no book is not changed.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> StoreResult<Self> {
+        let path = path.as_ref().to_owned();
         let target = Target {
-            path: Some(path.as_ref().to_owned()),
+            path: Some(path.clone()),
             busy_timeout_ms: options.busy_timeout_ms,
             pages_max: options.pages_max,
             reading: Reading::Beside,
@@ -153,7 +156,7 @@ impl SqliteStore {
                 writer: writer.map(Writer::start).transpose()?,
             },
         };
-        Ok(Self { access, checkpoint_every: u64::from(options.checkpoint_every) })
+        Ok(Self { access, path: Some(path), checkpoint_every: u64::from(options.checkpoint_every) })
     }
 
     /// A book in memory, written on the caller's thread; gone when it is dropped.
@@ -165,8 +168,13 @@ impl SqliteStore {
         let target = Target { path: None, busy_timeout_ms, pages_max, reading: Reading::Beside };
         Ok(Self {
             access: Access::Inline(Mutex::new(target.open_writer(true)?)),
+            path: None,
             checkpoint_every: u64::from(options.checkpoint_every),
         })
+    }
+
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     pub(super) fn checkpoint_every(&self) -> u64 {
