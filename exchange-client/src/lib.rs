@@ -14,8 +14,8 @@ mod venue;
 
 pub use api::{
     AccountIdentity, Amendment, Answer, CancelOutcome, Entity, ExchangeReader, ExchangeTrader, FundingRate,
-    IntentError, InvalidOrder, MarginMode, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel, Stated,
-    TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
+    IntentError, InvalidOrder, MarginMode, MarkPrice, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel,
+    Stated, TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
     speaks_of,
 };
 pub use api::{

@@ -45,17 +45,11 @@ impl LookHold {
     }
 }
 
-/// The file of an account: the book's name with the account's behind it, every byte that could disturb a path escaped.
+/// The file of an account: the book's name with the account's behind it, which has no character that disturbs a path.
 fn path_of(book: &Path, account: &AccountId) -> PathBuf {
     let mut name = book.as_os_str().to_owned();
     name.push("-look-");
-    for byte in account.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() {
-            name.push(char::from(byte).to_string());
-        } else {
-            name.push(format!("%{byte:02X}"));
-        }
-    }
+    name.push(account.as_str());
     PathBuf::from(name)
 }
 

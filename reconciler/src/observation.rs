@@ -5,12 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{
-    AccountIdentity, Answer, ExchangeError, OrderRef, Stated, TimeWindow, UnreadableRow, VenueFacts, speaks_of,
+    AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, TimeWindow, UnreadableRow, VenueFacts,
+    speaks_of,
 };
 use ledger_core::{
     Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, KnownBefore,
-    Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, PriceSnapshot, Signal, SignalId,
-    Sourced, Symbol, TimestampMs,
+    Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, Signal, SignalId, Sourced, Symbol,
+    TimestampMs,
 };
 use ledger_store::{
     Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor, UnreadableRow as DamagedRow,
@@ -246,7 +247,7 @@ pub struct Observation {
     /// Wallet balances.
     pub balances: Asked<Answer<BalanceSnapshot>>,
     /// Mark prices.
-    pub mark_prices: Asked<Answer<PriceSnapshot>>,
+    pub mark_prices: Asked<Answer<MarkPrice>>,
     /// Regular orders of all symbols since the last cursor.
     pub orders: Asked<Walk<Order>>,
     /// Orders by which the exchange closed positions, since the last cursor.

@@ -65,6 +65,12 @@ entities!(
     BalanceSnapshot => Balance, PriceSnapshot => Price,
 );
 
+impl Entity for MarkPrice {
+    fn into_fact(self) -> AnyFact {
+        AnyFact::Price(self.price)
+    }
+}
+
 impl<T: Entity> Stated<T> {
     /// The statement to record: the exchange's own answer.
     pub fn statement(&self) -> Statement {
@@ -159,6 +165,16 @@ impl fmt::Display for OrderRef {
             Self::Client(OrderClass::Conditional, id) => write!(f, "conditional client order id {id}"),
         }
     }
+}
+
+/// A mark price, and what the exchange says beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarkPrice {
+    /// The price.
+    pub price: PriceSnapshot,
+    /// When the contract is funded next, by the exchange's clock; `None` for contracts without funding, and where the
+    /// exchange does not say.
+    pub next_funding: Option<TimestampMs>,
 }
 
 /// What was paid at a funding instant for each unit of a position's value.

@@ -2,11 +2,10 @@
 
 use async_trait::async_trait;
 use ledger_core::{
-    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, PriceSnapshot,
-    Symbol, TimestampMs,
+    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, Symbol, TimestampMs,
 };
 
-use super::{AccountIdentity, Answer, FundingRate, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
+use super::{AccountIdentity, Answer, FundingRate, MarkPrice, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
 use crate::error::ExchangeError;
 use crate::venue::VenueFacts;
 
@@ -48,7 +47,7 @@ pub trait ExchangeReader: Send + Sync {
     ///
     /// # Errors
     /// [`ExchangeError`].
-    async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError>;
+    async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<MarkPrice>, ExchangeError>;
 
     /// Open positions of one contract or all. A position that is not listed was flat when asked, unless the answer does not
     /// [speak of](Answer::speaks_of) its contract.

@@ -84,7 +84,7 @@ payload!(
 );
 payload!(
     /// An element of `premiumIndex`.
-    MarkPriceRow { symbol, mark_price, time }
+    MarkPriceRow { symbol, mark_price, next_funding_time, time }
 );
 payload!(
     /// The field that says what a row is about.

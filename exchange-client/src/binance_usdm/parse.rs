@@ -17,7 +17,7 @@ use ledger_core::{
 
 use super::dto::{self, Field, Scalar};
 use super::facts::VENUE;
-use crate::api::FundingRate;
+use crate::api::{FundingRate, MarkPrice};
 use crate::error::FieldProblem;
 use crate::income_id::{IncomeDigest, is_no_id};
 
@@ -315,12 +315,14 @@ pub(super) fn account_alias(row: &dto::BalanceRow) -> Parsed<String> {
     required("accountAlias", &row.account_alias).map(ToOwned::to_owned)
 }
 
-pub(super) fn mark_price(row: &dto::MarkPriceRow) -> Parsed<PriceSnapshot> {
-    Ok(PriceSnapshot {
+pub(super) fn mark_price(row: &dto::MarkPriceRow) -> Parsed<MarkPrice> {
+    let price = PriceSnapshot {
         symbol: get("symbol", &row.symbol)?,
         at: instant("time", &row.time)?,
         mark_price: get("markPrice", &row.mark_price)?,
-    })
+    };
+    // 0 for contracts that are delivered instead of funded.
+    Ok(MarkPrice { price, next_funding: optional_instant("nextFundingTime", &row.next_funding_time)? })
 }
 
 pub(super) fn funding_rate(row: &dto::FundingRateRow) -> Parsed<FundingRate> {

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use ledger_core::{
-    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, PriceSnapshot,
-    Symbol, TimestampMs,
+    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, Symbol, TimestampMs,
 };
 use serde_json::value::RawValue;
 
@@ -22,8 +21,8 @@ use super::rows::{
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
-    AccountIdentity, Answer, ExchangeReader, FundingRate, OrderRef, Page, Stated, TimeWindow, TradeQuery, Usage,
-    WindowQuery,
+    AccountIdentity, Answer, ExchangeReader, FundingRate, MarkPrice, OrderRef, Page, Stated, TimeWindow, TradeQuery,
+    Usage, WindowQuery,
 };
 use crate::error::{Endpoint, ErrorClass, ExchangeError, FieldProblem};
 use crate::transport::Method;
@@ -69,7 +68,7 @@ impl ExchangeReader for BinanceUsdm {
         Ok(Answer { rows, asked_at: listed.sent_at, unreadable })
     }
 
-    async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<PriceSnapshot>, ExchangeError> {
+    async fn fetch_mark_prices(&self, symbol: Option<Symbol>) -> Result<Answer<MarkPrice>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, PREMIUM_INDEX, symbol.as_ref());
         let query = Query::new().with_some("symbol", symbol.as_ref());
         // One contract is answered as an object, all of them as a list.
@@ -81,7 +80,8 @@ impl ExchangeReader for BinanceUsdm {
             (all.answer, all.sent_at)
         };
         let Readable { rows, unreadable } = readable(&endpoint, &rows, parse::mark_price);
-        let rows = in_order(&endpoint, rows, |row| &row.symbol, ("symbol", |row: &PriceSnapshot| row.symbol.clone()))?;
+        let rows =
+            in_order(&endpoint, rows, |row| &row.price.symbol, ("symbol", |row: &MarkPrice| row.price.symbol.clone()))?;
         Ok(Answer { rows, asked_at, unreadable })
     }
 

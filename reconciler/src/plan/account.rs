@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::Stated;
-use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Source, Statement};
+use exchange_client::{MarkPrice, Stated};
+use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, Source, Statement};
 
 use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -124,15 +124,15 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
         }
     }
     if let Ok(answer) = &observation.mark_prices {
-        let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.symbol));
+        let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.price.symbol));
         // Prices move all the time: by themselves they are worth writing down only now and then.
         let is_news = plan.records_facts();
-        let moved = |row: &&Stated<PriceSnapshot>| {
+        let moved = |row: &&Stated<MarkPrice>| {
             let marks = observation.book.positions.iter().filter_map(|held| held.mark.as_ref());
-            let known = marks.filter(|mark| mark.symbol == row.entity.symbol).max_by_key(|mark| mark.at);
+            let known = marks.filter(|mark| mark.symbol == row.entity.price.symbol).max_by_key(|mark| mark.at);
             known.is_none_or(|known| {
-                let age_ms = row.entity.at.as_ms().saturating_sub(known.at.as_ms());
-                known.mark_price != row.entity.mark_price && (is_news || age_ms >= policy.price_stride_ms)
+                let age_ms = row.entity.price.at.as_ms().saturating_sub(known.at.as_ms());
+                known.mark_price != row.entity.price.mark_price && (is_news || age_ms >= policy.price_stride_ms)
             })
         };
         plan.account_statements.extend(held.filter(moved).map(Stated::statement));

@@ -282,7 +282,8 @@ fn holding(mark_ms: i64) -> Observation {
     let known = PositionSnapshot { at: at(-9_000_000), ..held("1") };
     seen.book.latest_positions = vec![Sourced::new(known, Source::Rest)];
     seen.positions = Ok(answer(vec![held("1")]));
-    seen.mark_prices = Ok(answer(vec![mark(0, "60001")]));
+    let marked = exchange_client::MarkPrice { price: mark(0, "60001"), next_funding: None };
+    seen.mark_prices = Ok(answer(vec![marked]));
     seen
 }
 

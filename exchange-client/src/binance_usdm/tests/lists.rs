@@ -243,10 +243,15 @@ async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
     }
     assert_eq!(refused.len(), 4);
 
-    let prices = r#"[{"symbol":"BTCUSDT","markPrice":"64250.1","time":1780000000000},{"symbol":"ETHUSDT","markPrice":"","time":1780000000000}]"#;
+    let prices = r#"[{"symbol":"BTCUSDT","markPrice":"64250.1","nextFundingTime":1780012800000,"time":1780000000000},
+        {"symbol":"ETHUSDT","markPrice":"","time":1780000000000},
+        {"symbol":"BTCUSDT_260626","markPrice":"64300","nextFundingTime":0,"time":1780000000000}]"#;
     let (exchange, ..) = adapter(Script::timed().then(200, prices));
     let answer = exchange.fetch_mark_prices(None).await.unwrap();
-    assert_eq!((answer.rows.len(), answer.unreadable.len()), (1, 1));
+    assert_eq!((answer.rows.len(), answer.unreadable.len()), (2, 1));
+    // A contract with a delivery date is not funded.
+    let funded: Vec<_> = answer.rows.iter().map(|row| row.entity.next_funding.map(TimestampMs::as_ms)).collect();
+    assert_eq!(funded, [Some(1_780_012_800_000), None]);
 }
 
 /// What an answer says of BTCUSDT and ETHUSDT: how many rows, and whether it speaks of them.

@@ -1,10 +1,10 @@
 //! A session in which everything happens, and everything that can be read afterwards.
 
-use ledger_core::{BalanceSnapshot, Fill, Income, Instrument, Order, PositionSnapshot, PriceSnapshot};
+use ledger_core::{BalanceSnapshot, Fill, Income, Instrument, Order, PositionSnapshot};
 
 use super::*;
 use crate::Stated;
-use crate::api::{Amendment, FundingRate, MarginMode, OrderSize, TimeInForce, Trigger, WorkingType};
+use crate::api::{Amendment, FundingRate, MarginMode, MarkPrice, OrderSize, TimeInForce, Trigger, WorkingType};
 
 /// Everything that the adapter reads of an account.
 #[derive(Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub(super) struct Everything {
     pub(super) alias: String,
     pub(super) mode: PositionMode,
     pub(super) instruments: Vec<Stated<Instrument>>,
-    pub(super) prices: Vec<Stated<PriceSnapshot>>,
+    pub(super) prices: Vec<Stated<MarkPrice>>,
     pub(super) positions: Vec<Stated<PositionSnapshot>>,
     pub(super) balances: Vec<Stated<BalanceSnapshot>>,
     pub(super) open: Vec<Stated<Order>>,
