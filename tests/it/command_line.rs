@@ -1,6 +1,6 @@
 //! The command line itself: options, formats, exit codes, and what happens when something is not as it should be.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::support::{Sandbox, fixture};
 
@@ -155,13 +155,8 @@ fn tables_fit_the_terminal() {
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
     let sandbox = book_with_trades();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_fillbook-under-test"))
-        .current_dir(sandbox.path())
-        .args(["income", "--json"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        sandbox.prepared(&["income", "--json"], &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

@@ -1,5 +1,7 @@
 //! Imports that are stopped in the middle, by Ctrl-C or for good.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
 use crate::support::Sandbox;
@@ -19,12 +21,24 @@ fn fills() -> String {
     (0..FILLS).map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Begins an import and comes back when something of it is recorded, but not all.
-fn begun(sandbox: &Sandbox) -> Child {
-    let mut import = sandbox.prepared(&["import", "fills.ndjson"], &[]);
+/// The first two thirds of the lines, or the rest.
+fn part(rest: bool) -> String {
+    let all = fills();
+    let cut = all.match_indices('\n').nth(FILLS * 2 / 3).unwrap().0;
+    if rest { all[cut..].to_owned() } else { all[..cut].to_owned() }
+}
+
+/// Begins an import from a pipe that stalls in the middle, and comes back when something is recorded: however fast the
+/// machine is, the import has not read all of it.
+fn begun(sandbox: &Sandbox) -> (Child, File) {
+    let pipe = sandbox.path().join("pipe.ndjson");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut import = sandbox.prepared(&["import", "pipe.ndjson"], &[]);
     let child = import.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut writer = File::options().write(true).open(&pipe).unwrap();
+    writer.write_all(part(false).as_bytes()).unwrap();
     while sandbox.run(&["fills", "-n", "1", "--json", "--quiet"]).stdout.is_empty() {}
-    child
+    (child, writer)
 }
 
 /// The run is on record as interrupted, the facts that were recorded are whole, and the same import again brings the rest
@@ -45,8 +59,11 @@ fn goes_on(sandbox: &Sandbox, how: &str) {
 fn an_import_that_is_interrupted_leaves_a_sound_book_and_says_how_to_go_on() {
     let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
     sandbox.write("fills.ndjson", fills());
-    let child = begun(&sandbox);
+    let (child, mut writer) = begun(&sandbox);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    // It reads on, and notices between two transactions; then nobody reads the pipe any more.
+    let _not_all_is_read = writer.write_all(part(true).as_bytes());
+    drop(writer);
     let ended = child.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(130), "{said}");
@@ -63,7 +80,7 @@ fn an_import_that_is_interrupted_leaves_a_sound_book_and_says_how_to_go_on() {
 fn an_import_that_is_killed_is_made_good_by_the_next() {
     let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
     sandbox.write("fills.ndjson", fills());
-    let mut child = begun(&sandbox);
+    let (mut child, _writer) = begun(&sandbox);
     child.kill().unwrap();
     child.wait().unwrap();
     goes_on(&sandbox, "kill");

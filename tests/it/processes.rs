@@ -6,13 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::support::{Sandbox, fixture};
 
 fn spawn(sandbox: &Sandbox, args: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_fillbook-under-test"))
-        .current_dir(sandbox.path())
-        .args(args)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    sandbox.prepared(args, &[]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 fn wait(child: Child) -> (Option<i32>, String) {

@@ -13,8 +13,9 @@ use tokio::process::Command;
 
 const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/requirements.txt");
 
-/// How long the packages may take: a network that swallows everything is out of reach, too.
-const INSTALLING: Duration = Duration::from_secs(110);
+/// How long the packages may take: some twenty seconds where nothing else runs. pip gives up sooner on a network that
+/// swallows everything; this only ends one that trickles.
+const INSTALLING: Duration = Duration::from_mins(5);
 
 /// A Python that can import ccxt.
 #[derive(Debug)]
@@ -66,7 +67,14 @@ impl Environment {
         }
         let mut pip = self.command();
         pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-compile"]);
-        pip.args(["--require-hashes", "--only-binary=:all:", "--retries=1", "--requirement", REQUIREMENTS]);
+        pip.args([
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--retries=1",
+            "--timeout=15",
+            "--requirement",
+            REQUIREMENTS,
+        ]);
         run(&mut pip).await.map(drop).map_err(|error| {
             // These say that the index was reached.
             let reached = ["DO NOT MATCH THE HASHES", "ResolutionImpossible", "hashes are required"];

@@ -95,14 +95,16 @@ impl Sandbox {
         self.command(args, &[])
     }
 
-    /// The command line there, with no environment variables of ours but these.
+    /// The command line there. Of the caller's environment it sees nothing that it would heed: our own variables, the
+    /// width and colours of a terminal, the folder of a service's credentials.
     pub(crate) fn prepared(&self, args: &[&str], environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fillbook-under-test"));
         // As somebody calls it who has it installed.
         std::os::unix::process::CommandExt::arg0(&mut command, "fillbook");
         command.current_dir(self.path()).args(args);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("FILLBOOK_") {
+            let text = name.to_string_lossy();
+            if text.starts_with("FILLBOOK_") || ["COLUMNS", "NO_COLOR", "CREDENTIALS_DIRECTORY"].contains(&&*text) {
                 command.env_remove(name);
             }
         }

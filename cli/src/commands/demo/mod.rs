@@ -31,10 +31,10 @@ use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
 use crate::wiring::{DemoAccount, DemoConnection, DemoWorld, demo_world};
 
-const DAY_MS: i64 = 24 * 3_600_000;
-/// When the demo's exchange begins, by its clock: always the same time of day, so that the same seed tells the same story,
-/// fundings included.
-const BEGINNING_OF_DAY_MS: i64 = 7 * 3_600_000;
+/// When the demo's exchange begins, by its own calendar: 2026-03-03 07:00 UTC, a Tuesday, in ms since 1970. The calendar is
+/// fixed, so that the same seed leaves the same book on any day and at any hour: ids that contain a time, fundings, and the
+/// days, weeks and months of reports.
+const BEGINS_MS: i64 = 1_772_521_200_000;
 /// How often the exchange is looked at until nothing is left: what only an inference repairs waits for a second look.
 const LOOKS_MAX: usize = 4;
 
@@ -44,17 +44,14 @@ const LOOKS_MAX: usize = 4;
 /// When the simulated exchange cannot be started, or the book cannot be written.
 pub async fn run(args: &DemoArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let db = context.settings.db_flag.clone();
-    let begins = beginning(context.clock.now())?;
-    let world = demo_world(args.seed, begins, db.as_deref(), DemoConnection::Http).await?;
+    let world = demo_world(args.seed, beginning()?, db.as_deref(), DemoConnection::Http).await?;
     let result = tell(args.seed, &world, context).await;
     world.stop().await;
     Ok(result?.exit_code)
 }
 
-/// A morning two days ago: what the demo leaves behind looks as if it had just been brought up to date.
-fn beginning(now: TimestampMs) -> Result<TimestampMs, CommandError> {
-    let midnight_ms = now.as_ms() - now.as_ms().rem_euclid(DAY_MS);
-    TimestampMs::new(midnight_ms - 2 * DAY_MS + BEGINNING_OF_DAY_MS).map_err(bot::broken)
+fn beginning() -> Result<TimestampMs, CommandError> {
+    TimestampMs::new(BEGINS_MS).map_err(bot::broken)
 }
 
 /// What came of it.
@@ -87,7 +84,8 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
         &format!(
             "A simulated exchange answers at {}. A bot trades there for two accounts, main in one-way and hedge in hedge \
              mode: entries, additions, take-profit and stop-loss orders, a limit order cancelled half-way, over two \
-             fundings. It records what it decides, sends and hears.",
+             fundings. It records what it decides, sends and hears. The exchange's calendar begins on 3 March 2026, whatever \
+             the date is here, so a seed always tells the same story.",
             world.base_url
         ),
     )?;
@@ -188,7 +186,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     if narrator.prose {
         context.output.line(&format!("\nThe book stays at {db}. Try:"))?;
         let (program, file) = (context.program.clone(), crate::quoted(&db));
-        for next in ["trips", "--account hedge positions", "repairs", "report --by symbol", "status"] {
+        for next in ["trips", "--account hedge positions", "repairs", "report --by symbol", "verify"] {
             context.output.line(&format!("  {program} --db {file} {next}"))?;
         }
     } else {

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use exchange_client::ManualClock;
 use exchange_client::files::Zone;
-use exchange_client::{Clock as _, SystemClock};
 use ledger_core::AccountId;
 
 use super::*;
@@ -14,24 +14,12 @@ use crate::output::Output;
 #[tokio::test]
 async fn every_seed_ends_in_balance() {
     let folder = tempfile::tempdir().unwrap();
-    let begins = beginning(SystemClock.now()).unwrap();
     let mut stories = std::collections::BTreeSet::new();
     for seed in 0..20 {
-        let settings = Settings {
-            db: folder.path().join("unused.db"),
-            db_flag: None,
-            account: AccountId::new("main").unwrap(),
-            account_is_given: false,
-            accounts: Vec::new(),
-            weight_percent: None,
-            zone: None,
-            zone_flag: None,
-        };
         let told = Told::default();
-        let output = Output::new(Format::Json, Zone::utc(), Box::new(told.clone()), Box::new(std::io::stderr()));
-        let mut context = Context { settings, output, clock: Arc::new(SystemClock), program: "fillbook".into() };
+        let mut context = told.context(Format::Json, folder.path().join("unused.db"), beginning().unwrap());
         let db = folder.path().join(format!("{seed}.db"));
-        let world = demo_world(seed, begins, Some(&db), DemoConnection::InProcess).await.unwrap();
+        let world = demo_world(seed, beginning().unwrap(), Some(&db), DemoConnection::InProcess).await.unwrap();
         let ending = tell(seed, &world, &mut context).await.unwrap();
         context.output.flush().unwrap();
         let told = told.text();
@@ -47,11 +35,55 @@ async fn every_seed_ends_in_balance() {
     assert!(stories.len() > 15, "the seed must vary the story");
 }
 
+/// The same seed tells the same story, word for word, and leaves the same facts, whatever the machine's date and hour are.
+#[tokio::test]
+async fn a_seed_tells_one_story_on_any_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut stories = Vec::new();
+    // The evening of a leap day; the hour that comes twice in Europe, years later.
+    for (nth, now_ms) in [1_709_251_190_000, 1_887_670_800_000].into_iter().enumerate() {
+        let db = folder.path().join(format!("{nth}.db"));
+        let told = Told::default();
+        let mut context = told.context(Format::Table, db.clone(), TimestampMs::new(now_ms).unwrap());
+        assert_eq!(run(&DemoArgs { seed: 7 }, &mut context).await.unwrap(), ExitCode::Fine);
+        context.output.flush().unwrap();
+        let (before, address) =
+            told.text().split_once("127.0.0.1:").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let story = format!("{before}{}", address.trim_start_matches(|c: char| c.is_ascii_digit()));
+        let settings = Settings { db, ..context.settings.clone() };
+        let store = crate::wiring::open_for_reading(&settings).unwrap();
+        let mut fills = Vec::new();
+        for account in ["main", "hedge"] {
+            let filter = FillFilter::from(Scope::account(AccountId::new(account).unwrap()));
+            fills.push(store.fills(&filter, &ledger_store::PageRequest::first(1_000)).await.unwrap().items);
+        }
+        assert!(!fills[0].is_empty() && !fills[1].is_empty());
+        stories.push((story.replace(&format!("{nth}.db"), "demo.db"), fills));
+    }
+    assert_eq!(stories[0], stories[1]);
+}
+
 /// What a command printed.
 #[derive(Clone, Default)]
 struct Told(Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl Told {
+    /// A context that prints here, with the machine's clock at `now`.
+    fn context(&self, format: Format, db: std::path::PathBuf, now: TimestampMs) -> Context {
+        let settings = Settings {
+            db_flag: Some(db.clone()),
+            db,
+            account: AccountId::new("main").unwrap(),
+            account_is_given: false,
+            accounts: Vec::new(),
+            weight_percent: None,
+            zone: None,
+            zone_flag: None,
+        };
+        let output = Output::new(format, Zone::utc(), Box::new(self.clone()), Box::new(std::io::stderr()));
+        Context { settings, output, clock: Arc::new(ManualClock::new(now)), program: "fillbook".into() }
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
