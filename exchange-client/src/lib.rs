@@ -13,9 +13,9 @@ mod transport;
 mod venue;
 
 pub use api::{
-    AccountIdentity, Amendment, Answer, CancelOutcome, Entity, ExchangeReader, ExchangeTrader, FundingRate,
-    IntentError, InvalidOrder, MarginMode, MarkPrice, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel,
-    Stated, TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
+    AccountIdentity, Amendment, Answer, CancelOutcome, Entity, ExchangeReader, ExchangeTrader, IntentError,
+    InvalidOrder, MarginMode, MarkPrice, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel, Stated,
+    TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
     speaks_of,
 };
 pub use api::{

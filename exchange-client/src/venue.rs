@@ -109,6 +109,12 @@ pub struct VenueFacts {
     pub income: PagedFacts,
     /// Funding rates.
     pub funding_rates: PagedFacts,
+    /// How many requests for funding rates an address may send in five minutes.
+    pub funding_requests_5m_max: u32,
+    /// Prices by the minute.
+    pub klines: PagedFacts,
+    /// What a request for prices by the minute weighs: for fewer rows than the first number, the second.
+    pub kline_weights: &'static [(u32, u32)],
     /// How long an order that ended without a fill can still be asked for, in ms.
     pub unfilled_order_retention_ms: i64,
     /// How long after the fact the venue's answers may still lack it, in ms. Coverage ends this long before the
@@ -137,6 +143,12 @@ impl VenueFacts {
     pub fn weight(&self, method: Method, path: &str, symbol: Option<&Symbol>) -> u32 {
         let listed = self.weights.iter().find(|weight| weight.method == method && weight.path == path);
         listed.map_or(1, |weight| if symbol.is_some() { weight.one_symbol } else { weight.all_symbols })
+    }
+
+    /// What a request for so many prices by the minute costs.
+    pub fn kline_weight(&self, rows: u32) -> u32 {
+        let listed = self.kline_weights.iter().find(|(below, _)| rows < *below).or(self.kline_weights.last());
+        listed.map_or(1, |(_, weight)| *weight)
     }
 
     /// Where a trade stands among those of its contract; `None` where ids do not tell.

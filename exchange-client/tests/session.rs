@@ -170,7 +170,7 @@ async fn a_session_with_every_kind_of_order() {
     stage.simulator.step(Duration::from_secs(1));
     let forced = exchange.fetch_force_orders(None, stage.lately()).await.unwrap().rows;
     assert_eq!(forced.iter().map(|row| row.entity.exit_reason).collect::<Vec<_>>(), [Some(ExitReason::Liquidation)]);
-    let rates = exchange.fetch_funding_rates(btc(), stage.lately()).await.unwrap();
+    let rates = exchange.fetch_funding_rates(Some(btc()), stage.lately()).await.unwrap();
     assert!(rates.next.is_none());
 }
 

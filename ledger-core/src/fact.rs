@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::fill::Fill;
+use crate::funding_rate::FundingRate;
 use crate::income::Income;
 use crate::instrument::Instrument;
 use crate::names::stored_names;
@@ -34,8 +35,10 @@ pub enum AnyFact {
     Position(PositionSnapshot),
     /// A balance as the exchange stated it.
     Balance(BalanceSnapshot),
-    /// A mark price as the exchange stated it.
+    /// A price as the exchange stated it.
     Price(PriceSnapshot),
+    /// What was paid at a funding instant.
+    FundingRate(FundingRate),
     /// A stated position where no fills can be had.
     Anchor(Anchor),
     /// The account's position mode as the exchange stated it.
@@ -65,6 +68,8 @@ pub enum FactKind {
     Balance,
     /// [`AnyFact::Price`].
     Price,
+    /// [`AnyFact::FundingRate`].
+    FundingRate,
     /// [`AnyFact::Anchor`].
     Anchor,
     /// [`AnyFact::PositionMode`].
@@ -74,7 +79,7 @@ pub enum FactKind {
 stored_names!(FactKind, "kind of fact", {
     Instrument = "instrument", Signal = "signal", Intent = "intent", Order = "order", Fill = "fill",
     Cancel = "cancel", Income = "income", Position = "position", Balance = "balance", Price = "price",
-    Anchor = "anchor", PositionMode = "position_mode",
+    FundingRate = "funding_rate",    Anchor = "anchor", PositionMode = "position_mode",
 });
 
 impl AnyFact {
@@ -91,6 +96,7 @@ impl AnyFact {
             Self::Position(_) => FactKind::Position,
             Self::Balance(_) => FactKind::Balance,
             Self::Price(_) => FactKind::Price,
+            Self::FundingRate(_) => FactKind::FundingRate,
             Self::Anchor(_) => FactKind::Anchor,
             Self::PositionMode(_) => FactKind::PositionMode,
         }

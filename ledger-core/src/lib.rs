@@ -9,6 +9,7 @@ mod fact;
 mod fill;
 mod freshness;
 mod funding;
+mod funding_rate;
 mod id;
 mod income;
 mod instrument;
@@ -40,6 +41,7 @@ pub use fact::{AnyFact, FactKind, Statement};
 pub use fill::{Fee, Fill, FillKey, FoldKey};
 pub use freshness::{Exposure, Freshness, FreshnessLimits, LookStream, Sighting, Staleness, next_full_hour};
 pub use funding::funding_instant;
+pub use funding_rate::FundingRate;
 pub use id::{AccountId, Asset, ClientOrderId, EngineLabel, FillId, IdError, Label, OrderId, SignalId, Symbol, TranId};
 pub use income::{Income, IncomeKey};
 pub use instrument::{ContractKind, Instrument};
@@ -54,7 +56,9 @@ pub use position_mode::{Span, first_difference, one_way_spans};
 pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};
 pub use signal::{Signal, SignalKind};
-pub use snapshot::{Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceSnapshot};
+pub use snapshot::{
+    Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceKind, PriceSnapshot,
+};
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
 pub use symbol_fold::{ClosedTrip, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};

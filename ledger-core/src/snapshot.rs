@@ -1,9 +1,10 @@
-//! What the exchange said at an instant: positions, the position mode, balances, mark prices. These are facts too; they are kept, and
+//! What the exchange said at an instant: positions, the position mode, balances, prices. These are facts too; they are kept, and
 //! compared with what the fills say.
 
 use crate::amount::{Decimal, Price};
 use crate::id::{Asset, Label, Symbol};
 use crate::merge::{Fact, Joiner};
+use crate::names::stored_names;
 use crate::source::{PositionMode, PositionSide};
 use crate::time::TimestampMs;
 
@@ -92,30 +93,45 @@ impl Fact for BalanceSnapshot {
     }
 }
 
-/// A mark price as the exchange stated it.
+/// Which price of a contract is stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PriceKind {
+    /// The mark price at the instant: what open positions are valued at.
+    Mark,
+    /// The last price that was traded in the minute that ends at the instant. It is the only price of moments at which
+    /// nobody looked, and reaches at most a minute beyond a moment that it is used for.
+    KlineClose,
+}
+
+stored_names!(PriceKind, "kind of price", { Mark = "mark", KlineClose = "kline_close" });
+
+/// A price as the exchange stated it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PriceSnapshot {
     /// The contract.
     pub symbol: Symbol,
-    /// When, by the exchange's clock.
+    /// Which of its prices.
+    pub kind: PriceKind,
+    /// The moment that the price is of, by the exchange's clock: of a kline its last millisecond.
     pub at: TimestampMs,
-    /// The mark price.
-    pub mark_price: Price,
+    /// The price, in the quote asset.
+    pub price: Price,
 }
 
 impl Fact for PriceSnapshot {
-    type Key = (Symbol, TimestampMs);
+    type Key = (Symbol, PriceKind, TimestampMs);
 
     fn key(&self) -> Self::Key {
-        (self.symbol.clone(), self.at)
+        (self.symbol.clone(), self.kind, self.at)
     }
 
     fn join(&self, other: &Self, j: &mut Joiner<'_>) -> Self {
         Self {
             symbol: self.symbol.clone(),
+            kind: self.kind,
             at: self.at,
-            mark_price: j.required("mark_price", &self.mark_price, &other.mark_price),
+            price: j.required("price", &self.price, &other.price),
         }
     }
 }

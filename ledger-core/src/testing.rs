@@ -7,13 +7,14 @@
 
 use crate::amount::{Decimal, Price, Quantity};
 use crate::fill::{Fee, Fill, FillKey};
+use crate::funding_rate::FundingRate;
 use crate::id::{AccountId, Asset, ClientOrderId, FillId, OrderId, SignalId, Symbol, TranId};
 use crate::income::{Income, IncomeKey};
 use crate::instrument::Instrument;
 use crate::order::{Order, OrderClass, OrderKey};
 use crate::order_status::OrderStatus;
 use crate::signal::{Signal, SignalKind};
-use crate::snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot};
+use crate::snapshot::{Anchor, BalanceSnapshot, PositionSnapshot, PriceKind, PriceSnapshot};
 use crate::source::{PositionSide, Side};
 use crate::time::{EventTime, TimestampMs};
 
@@ -171,7 +172,20 @@ pub fn balance(name: &str, wallet: &str, ms: i64) -> BalanceSnapshot {
 /// A mark price at `ms`.
 #[must_use]
 pub fn mark(name: &str, at_price: &str, ms: i64) -> PriceSnapshot {
-    PriceSnapshot { symbol: symbol(name), at: at(ms), mark_price: price(at_price) }
+    PriceSnapshot { symbol: symbol(name), kind: PriceKind::Mark, at: at(ms), price: price(at_price) }
+}
+
+/// The last price of the minute that begins at `minute` minutes.
+#[must_use]
+pub fn kline_close(name: &str, at_price: &str, minute: i64) -> PriceSnapshot {
+    let closed = at((minute + 1) * 60_000 - 1);
+    PriceSnapshot { symbol: symbol(name), kind: PriceKind::KlineClose, at: closed, price: price(at_price) }
+}
+
+/// A funding rate at `ms`, with the mark price that positions were valued at.
+#[must_use]
+pub fn funding_rate(name: &str, rate: &str, mark_price: Option<&str>, ms: i64) -> FundingRate {
+    FundingRate { symbol: symbol(name), at: at(ms), rate: dec(rate), mark_price: mark_price.map(price) }
 }
 
 /// A stated one-way position at `ms`; a quantity of 0 states that it was flat.

@@ -1,6 +1,6 @@
 //! What is written in one go: the facts of one account, with how far they reach, and what the journal says of them.
 
-use ledger_core::{AccountId, Statement, Symbol, TimestampMs};
+use ledger_core::{AccountId, Asset, Statement, Symbol, TimestampMs};
 
 use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
 
@@ -42,6 +42,9 @@ pub struct Batch {
     pub settled: Vec<DiscrepancyKey>,
     /// What this batch changes, for the journal.
     pub repairs: Vec<NewRepair>,
+    /// Fees of which it is settled what their asset was worth: the price is among these facts or on record, or the exchange
+    /// has none.
+    pub priced: Vec<UnpricedFee>,
     /// The exchange's number of the owner of these facts (`Uid` in exports), where they state it: bound to the account
     /// with the first batch that has one; another one's batches are refused from then on.
     pub user_id: Option<String>,
@@ -62,6 +65,7 @@ impl Batch {
             discrepancies: Vec::new(),
             settled: Vec::new(),
             repairs: Vec::new(),
+            priced: Vec::new(),
             user_id: None,
             refold: Refold::Now,
         }
@@ -84,6 +88,28 @@ pub struct SyncCursor {
     pub symbol: Option<Symbol>,
     /// Where to go on, in the stream's own terms: an id or a time.
     pub position: String,
+}
+
+/// A minute in which fees of a contract were paid in an asset whose price at that time may not be on record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UnpricedFee {
+    /// The contract that was traded.
+    pub symbol: Symbol,
+    /// What the fees were paid in.
+    pub asset: Asset,
+    /// The minute's first millisecond.
+    pub minute: TimestampMs,
+}
+
+/// From when to when a contract's facts ask for its funding rates.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FundingReach {
+    /// The contract.
+    pub symbol: Symbol,
+    /// Its first fill or funding row.
+    pub first: TimestampMs,
+    /// Its last funding row.
+    pub last_row: Option<TimestampMs>,
 }
 
 /// How a stretch of time is known to be complete.

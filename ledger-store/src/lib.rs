@@ -14,7 +14,7 @@ mod record;
 mod repository;
 mod sqlite;
 
-pub use batch::{Batch, CoverageGrade, CoverageSpan, Refold, RunId, SyncCursor};
+pub use batch::{Batch, CoverageGrade, CoverageSpan, FundingReach, Refold, RunId, SyncCursor, UnpricedFee};
 pub use error::{BackendError, StoreError, UnreadableRow};
 pub use filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use ledger_core::{
-    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip,
-    Signal, SignalId, Sourced, Symbol, TimestampMs,
+    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, FundingRate, Income, IncomeKey,
+    Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot,
+    RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
-use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
+use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, SyncCursor, UnpricedFee};
 use crate::error::StoreError;
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
@@ -243,8 +243,11 @@ pub trait SnapshotRepository: Send + Sync {
     async fn balance_snapshots(&self, scope: &Scope, page: &PageRequest)
     -> StoreResult<Page<Sourced<BalanceSnapshot>>>;
 
-    /// Mark prices by time.
+    /// Prices by time, of both kinds.
     async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>>;
+
+    /// Funding rates by time.
+    async fn funding_rates(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<FundingRate>>>;
 
     /// Anchors by time.
     async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>>;
@@ -306,6 +309,14 @@ pub trait SyncRepository: Send + Sync {
 
     /// Which stretches of time are complete.
     async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>>;
+
+    /// From when to when the facts of each contract with fills or funding rows ask for its funding rates, by symbol. Costs a
+    /// few seeks a contract, however long its history is.
+    async fn funding_reach(&self, account: &AccountId) -> StoreResult<Vec<FundingReach>>;
+
+    /// The latest `limit` minutes with fees in another asset of which it is not settled what that was worth, latest first.
+    /// [`Batch::priced`](crate::Batch::priced) settles them.
+    async fn unpriced_fees(&self, account: &AccountId, limit: u32) -> StoreResult<Vec<UnpricedFee>>;
 }
 
 /// Looks at the exchange: no facts and no runs, but when the exchange was asked last, and how that ended.

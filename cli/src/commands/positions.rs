@@ -23,7 +23,7 @@ pub(super) const LISTING: Listing<BookPosition> = Listing {
             key: "mark_price",
             title: "Mark",
             rank: 3,
-            value: |p| p.mark.as_ref().map(|mark| mark.mark_price.get()).into(),
+            value: |p| p.mark.as_ref().map(|mark| mark.price.get()).into(),
         },
         Column { key: "unrealized_pnl", title: "Unrealized", rank: 2, value: |p| p.unreal_pnl.into() },
         Column { key: "realized_pnl", title: "Realized", rank: 0, value: |p| Cell::Certain(p.position.realized) },

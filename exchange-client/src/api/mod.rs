@@ -14,8 +14,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use ledger_core::{
-    AnyFact, BalanceSnapshot, ClientOrderId, Decimal, Fill, Income, Instrument, Order, OrderClass, OrderId,
-    PositionSnapshot, Price, PriceSnapshot, Source, Statement, Symbol, TimestampMs,
+    AnyFact, BalanceSnapshot, ClientOrderId, Fill, FundingRate, Income, Instrument, Order, OrderClass, OrderId,
+    PositionSnapshot, PriceSnapshot, Source, Statement, Symbol, TimestampMs,
 };
 
 pub use self::new_order::{Amendment, IntentError, InvalidOrder, NewOrder};
@@ -62,7 +62,7 @@ macro_rules! entities {
 
 entities!(
     Instrument => Instrument, Order => Order, Fill => Fill, Income => Income, PositionSnapshot => Position,
-    BalanceSnapshot => Balance, PriceSnapshot => Price,
+    BalanceSnapshot => Balance, PriceSnapshot => Price, FundingRate => FundingRate,
 );
 
 impl Entity for MarkPrice {
@@ -175,19 +175,6 @@ pub struct MarkPrice {
     /// When the contract is funded next, by the exchange's clock; `None` for contracts without funding, and where the
     /// exchange does not say.
     pub next_funding: Option<TimestampMs>,
-}
-
-/// What was paid at a funding instant for each unit of a position's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FundingRate {
-    /// The contract.
-    pub symbol: Symbol,
-    /// The funding instant.
-    pub at: TimestampMs,
-    /// The rate: longs pay shorts when it is positive.
-    pub rate: Decimal,
-    /// The mark price that positions were valued at, where the exchange says.
-    pub mark_price: Option<Price>,
 }
 
 /// How much the exchange has been asked since the adapter was made.

@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use ledger_core::{
-    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, Symbol, TimestampMs,
+    BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot,
+    PriceSnapshot, Symbol, TimestampMs,
 };
 
-use super::{AccountIdentity, Answer, FundingRate, MarkPrice, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
+use super::{AccountIdentity, Answer, MarkPrice, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
 use crate::error::ExchangeError;
 use crate::venue::VenueFacts;
 
@@ -113,13 +114,25 @@ pub trait ExchangeReader: Send + Sync {
         query: WindowQuery,
     ) -> Result<Page<Order, WindowQuery>, ExchangeError>;
 
-    /// Funding rates of one contract in a window: one page.
+    /// Funding rates of one contract or all in a window: one page. Of all contracts, rows that cannot be read are those of
+    /// their contracts.
     ///
     /// # Errors
     /// [`ExchangeError`].
     async fn fetch_funding_rates(
         &self,
-        symbol: Symbol,
+        symbol: Option<Symbol>,
         query: WindowQuery,
     ) -> Result<Page<FundingRate, WindowQuery>, ExchangeError>;
+
+    /// The last price of each minute of one contract that began in a window and is over: one page of prices of the kind
+    /// [`KlineClose`](ledger_core::PriceKind::KlineClose). Minutes of which the exchange has nothing are left out.
+    ///
+    /// # Errors
+    /// [`ExchangeError`].
+    async fn fetch_klines(
+        &self,
+        symbol: Symbol,
+        query: WindowQuery,
+    ) -> Result<Page<PriceSnapshot, WindowQuery>, ExchangeError>;
 }

@@ -30,6 +30,35 @@ impl<'de> Deserialize<'de> for Scalar {
 /// A field that may be absent or `null`.
 pub(super) type Field = Option<Scalar>;
 
+/// An element of `klines`: a list of values that are told apart by their place.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(transparent)]
+pub(super) struct KlineRow {
+    /// Open time, open, high, low, close, volume, close time, and more.
+    values: Vec<Field>,
+}
+
+impl KlineRow {
+    /// When its first millisecond was.
+    pub(super) fn open_time(&self) -> &Field {
+        self.value(0)
+    }
+
+    /// The last price.
+    pub(super) fn close(&self) -> &Field {
+        self.value(4)
+    }
+
+    /// When its last millisecond was.
+    pub(super) fn close_time(&self) -> &Field {
+        self.value(6)
+    }
+
+    fn value(&self, place: usize) -> &Field {
+        self.values.get(place).unwrap_or(&None)
+    }
+}
+
 /// Unknown fields are ignored; known ones keep their names on the wire.
 macro_rules! payload {
     ($(#[$doc:meta])* $name:ident { $($field:ident $(= $wire:literal)?),+ $(,)? }) => {

@@ -2,8 +2,8 @@
 
 use crate::transport::Method;
 use crate::venue::{
-    ClientOrderIdRule, DAY_MS, EndpointWeight, IncomeTypeFacts, OrderLimits, PagedFacts, TradeIdOrder, VenueFacts,
-    WalletEffect,
+    ClientOrderIdRule, DAY_MS, EndpointWeight, IncomeTypeFacts, MINUTE_MS, OrderLimits, PagedFacts, TradeIdOrder,
+    VenueFacts, WalletEffect,
 };
 
 pub(super) const TIME: &str = "/fapi/v1/time";
@@ -24,6 +24,7 @@ pub(super) const ALL_ALGO_ORDERS: &str = "/fapi/v1/allAlgoOrders";
 pub(super) const ALGO_OPEN_ORDERS: &str = "/fapi/v1/algoOpenOrders";
 pub(super) const FORCE_ORDERS: &str = "/fapi/v1/forceOrders";
 pub(super) const FUNDING_RATE: &str = "/fapi/v1/fundingRate";
+pub(super) const KLINES: &str = "/fapi/v1/klines";
 pub(super) const LEVERAGE: &str = "/fapi/v1/leverage";
 pub(super) const LISTEN_KEY: &str = "/fapi/v1/listenKey";
 pub(super) const MARGIN_TYPE: &str = "/fapi/v1/marginType";
@@ -67,7 +68,12 @@ pub static VENUE: VenueFacts = VenueFacts {
     force_orders_certain_ms: ALMOST_7_DAYS_MS,
     income: paged(1_000, 7 * DAY_MS, THREE_MONTHS_MS, false),
     // No limit of the window is documented: 1000 rates every 8 hours are most of a year.
-    funding_rates: paged(1_000, 300 * DAY_MS, 3_650 * DAY_MS, true),
+    funding_rates: paged(1_000, 300 * DAY_MS, 3_650 * DAY_MS, false),
+    // Shared with fundingInfo, and counted apart from the weight of all other requests.
+    funding_requests_5m_max: 500,
+    // One minute less than a page holds: a page that is not full is known to be complete.
+    klines: paged(1_500, 1_499 * MINUTE_MS, 3_650 * DAY_MS, true),
+    kline_weights: &[(100, 1), (500, 2), (1_001, 5), (1_501, 10)],
     unfilled_order_retention_ms: 3 * DAY_MS,
     // Fills have been seen to lag their order's status by seconds.
     settle_lag_ms: 10_000,
@@ -80,6 +86,8 @@ pub static VENUE: VenueFacts = VenueFacts {
         same(Method::Get, EXCHANGE_INFO, 1),
         split(PREMIUM_INDEX, 1, 10),
         same(Method::Get, FUNDING_RATE, 1),
+        // As many rows as are answered by default; see `kline_weights`.
+        same(Method::Get, KLINES, 5),
         same(Method::Get, BALANCE, 5),
         same(Method::Get, POSITION_RISK, 5),
         same(Method::Get, POSITION_MODE, 30),
@@ -147,6 +155,7 @@ mod tests {
         GET     /fapi/v1/exchangeInfo       1   1
         GET     /fapi/v1/premiumIndex       1   10
         GET     /fapi/v1/fundingRate        1   1
+        GET     /fapi/v1/klines             5   5
         GET     /fapi/v3/balance            5   5
         GET     /fapi/v3/positionRisk       5   5
         GET     /fapi/v1/positionSide/dual  30  30
@@ -206,5 +215,10 @@ mod tests {
             assert_eq!(limits(orders), (1_000, 604_799_000, 90));
         }
         assert_eq!(limits(VENUE.force_orders), (100, 604_799_000, 90));
+        assert_eq!(VENUE.funding_requests_5m_max, 500);
+        assert_eq!((VENUE.funding_rates.page_rows_max, VENUE.klines.page_rows_max), (1_000, 1_500));
+        for (rows, weight) in [(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1_000, 5), (1_001, 10), (1_500, 10)] {
+            assert_eq!(VENUE.kline_weight(rows), weight, "{rows}");
+        }
     }
 }

@@ -11,13 +11,13 @@ use std::str::FromStr;
 
 use ledger_core::{
     Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillId, FillKey,
-    Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode, PositionSide,
-    PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
+    FundingRate, Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode,
+    PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
 };
 
 use super::dto::{self, Field, Scalar};
 use super::facts::VENUE;
-use crate::api::{FundingRate, MarkPrice};
+use crate::api::MarkPrice;
 use crate::error::FieldProblem;
 use crate::income_id::{IncomeDigest, is_no_id};
 
@@ -318,11 +318,27 @@ pub(super) fn account_alias(row: &dto::BalanceRow) -> Parsed<String> {
 pub(super) fn mark_price(row: &dto::MarkPriceRow) -> Parsed<MarkPrice> {
     let price = PriceSnapshot {
         symbol: get("symbol", &row.symbol)?,
+        kind: PriceKind::Mark,
         at: instant("time", &row.time)?,
-        mark_price: get("markPrice", &row.mark_price)?,
+        price: get("markPrice", &row.mark_price)?,
     };
     // 0 for contracts that are delivered instead of funded.
     Ok(MarkPrice { price, next_funding: optional_instant("nextFundingTime", &row.next_funding_time)? })
+}
+
+/// How long a kline of a minute is, from its first millisecond to its last.
+const KLINE_MS: i64 = 59_999;
+
+/// The last price of a minute of the contract that was asked for: the row does not name it.
+pub(super) fn kline(row: &dto::KlineRow, symbol: &Symbol) -> Parsed<PriceSnapshot> {
+    let opened = instant("openTime", row.open_time())?;
+    let at = instant("closeTime", row.close_time())?;
+    // The price of a longer stretch would be one of later than was asked for.
+    if at != opened.saturating_add_ms(KLINE_MS) {
+        return Err(("closeTime", FieldProblem::NotAskedFor));
+    }
+    let price = get("close", row.close())?;
+    Ok(PriceSnapshot { symbol: symbol.clone(), kind: PriceKind::KlineClose, at, price })
 }
 
 pub(super) fn funding_rate(row: &dto::FundingRateRow) -> Parsed<FundingRate> {

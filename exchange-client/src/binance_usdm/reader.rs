@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use ledger_core::{
-    BalanceSnapshot, Fill, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot, Symbol, TimestampMs,
+    BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot,
+    PriceSnapshot, Symbol, TimestampMs,
 };
 use serde_json::value::RawValue;
 
 use super::agreement::refuse_another;
 use super::facts::{
-    ALL_ALGO_ORDERS, ALL_ORDERS, BALANCE, EXCHANGE_INFO, FORCE_ORDERS, FUNDING_RATE, INCOME, OPEN_ALGO_ORDERS,
+    ALL_ALGO_ORDERS, ALL_ORDERS, BALANCE, EXCHANGE_INFO, FORCE_ORDERS, FUNDING_RATE, INCOME, KLINES, OPEN_ALGO_ORDERS,
     OPEN_ORDERS, POSITION_MODE, POSITION_RISK, PREMIUM_INDEX, USER_TRADES, VENUE,
 };
 use super::paging::{self, TradeRequest, WindowAnswer};
@@ -21,12 +22,12 @@ use super::rows::{
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
-    AccountIdentity, Answer, ExchangeReader, FundingRate, MarkPrice, OrderRef, Page, Stated, TimeWindow, TradeQuery,
-    Usage, WindowQuery,
+    AccountIdentity, Answer, ExchangeReader, MarkPrice, OrderRef, Page, Stated, TimeWindow, TradeQuery, Usage,
+    WindowQuery,
 };
 use crate::error::{Endpoint, ErrorClass, ExchangeError, FieldProblem};
 use crate::transport::Method;
-use crate::venue::{PagedFacts, VenueFacts};
+use crate::venue::{MINUTE_MS, PagedFacts, VenueFacts};
 
 #[async_trait]
 impl ExchangeReader for BinanceUsdm {
@@ -222,18 +223,42 @@ impl ExchangeReader for BinanceUsdm {
 
     async fn fetch_funding_rates(
         &self,
-        symbol: Symbol,
+        symbol: Option<Symbol>,
         query: WindowQuery,
     ) -> Result<Page<FundingRate, WindowQuery>, ExchangeError> {
-        let endpoint = Endpoint::new(Method::Get, FUNDING_RATE, Some(&symbol));
+        let endpoint = Endpoint::new(Method::Get, FUNDING_RATE, symbol.as_ref());
         self.window_page(&endpoint, Access::Open, query, VENUE.funding_rates, |rows, step| {
-            let rows = all_stated(&endpoint, rows, parse::funding_rate)?;
+            let key = |row: &FundingRate| (row.at, row.symbol.clone());
+            let listed = by_contract(&endpoint, rows, parse::funding_rate, |row| &row.symbol, ("fundingTime", key))?;
             let is_inside = |row: &FundingRate, step: TimeWindow| step.contains(row.at);
-            refuse_outside(&endpoint, &rows, step, ("fundingTime", is_inside))?;
-            let rows = in_order(&endpoint, rows, |row| &row.symbol, ("fundingTime", |row: &FundingRate| row.at))?;
-            Ok(Readable { rows, unreadable: Vec::new() })
+            refuse_outside(&endpoint, &listed.rows, step, ("fundingTime", is_inside))?;
+            Ok(listed)
         })
         .await
+    }
+
+    async fn fetch_klines(
+        &self,
+        symbol: Symbol,
+        query: WindowQuery,
+    ) -> Result<Page<PriceSnapshot, WindowQuery>, ExchangeError> {
+        let step = paging::window_step(&query, VENUE.klines);
+        // What a request costs goes by how many rows it asks for: one more than there can be, so that a page is never full.
+        let rows_max = u32::try_from(step.length_ms() / MINUTE_MS + 2).unwrap_or(u32::MAX);
+        let rows_max = rows_max.min(u32::try_from(VENUE.klines.page_rows_max).unwrap_or(u32::MAX));
+        let endpoint = Endpoint::new(Method::Get, KLINES, Some(&symbol)).of_rows(rows_max);
+        let parameters = with_window(Query::new().with("symbol", &symbol).with("interval", "1m"), step)
+            .with("limit", rows_max.to_string());
+        let Timed { answer: raw, sent_at: asked_at } =
+            self.rest.read_public::<Vec<Box<RawValue>>>(&endpoint, parameters).await?;
+        let rows = all_stated(&endpoint, &raw, |row| parse::kline(row, &symbol))?;
+        let is_inside = |row: &PriceSnapshot, step: TimeWindow| step.contains(row.at.saturating_add_ms(1 - MINUTE_MS));
+        refuse_outside(&endpoint, &rows, step, ("openTime", is_inside))?;
+        let mut rows = in_order(&endpoint, rows, |row| &row.symbol, ("openTime", |row: &PriceSnapshot| row.at))?;
+        // The last price of a minute is known when the minute is over.
+        rows.retain(|row| row.entity.at < asked_at);
+        let next = query.window.after(step).map(|window| WindowQuery { window, ..query });
+        Ok(Page { rows, asked_at, unreadable: Vec::new(), next })
     }
 }
 

@@ -27,12 +27,21 @@ pub struct Endpoint {
     pub path: &'static str,
     /// The contract asked about, where it was one.
     pub symbol: Option<Symbol>,
+    /// How many rows are asked for, where that decides what the request costs.
+    pub rows_max: Option<u32>,
 }
 
 impl Endpoint {
     /// An endpoint, asked about one contract or none in particular.
     pub fn new(method: Method, path: &'static str, symbol: Option<&Symbol>) -> Self {
-        Self { method, path, symbol: symbol.cloned() }
+        Self { method, path, symbol: symbol.cloned(), rows_max: None }
+    }
+
+    /// The same, asked for at most so many rows.
+    #[must_use]
+    pub fn of_rows(mut self, rows_max: u32) -> Self {
+        self.rows_max = Some(rows_max);
+        self
     }
 }
 

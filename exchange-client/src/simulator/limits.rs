@@ -9,6 +9,9 @@ use super::refusal::Refusal;
 
 const MINUTE_MS: i64 = 60_000;
 const TEN_SECONDS_MS: i64 = 10_000;
+/// How many questions about funding may be asked in five minutes.
+const FUNDING_MAX: u32 = 500;
+const FUNDING_MS: i64 = 5 * MINUTE_MS;
 /// How many requests may follow a 429 before a ban.
 const IGNORED_MAX: u32 = 10;
 const BAN_MS_MIN: i64 = 2 * MINUTE_MS;
@@ -44,6 +47,7 @@ impl Counter {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Limits {
     weight: Counter,
+    funding: Counter,
     ignored: u32,
     bans: u32,
     banned_until_ms: i64,
@@ -52,6 +56,15 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Counts a question about funding, unless it is one too many in five minutes.
+    pub(super) fn count_funding(&mut self, now_ms: i64) -> Result<(), Wait> {
+        if self.funding.add(now_ms, FUNDING_MS, 1) <= FUNDING_MAX {
+            return Ok(());
+        }
+        let seconds = (FUNDING_MS - now_ms.rem_euclid(FUNDING_MS)) / 1_000 + 1;
+        Err(Wait { refusal: Refusal::too_many_requests(FUNDING_MAX), seconds })
+    }
+
     /// Charges a request's weight; answers what is used up in this minute, and whether it is too much.
     pub(super) fn charge(&mut self, now_ms: i64, weight: u32, max: Option<u32>) -> (u32, Result<(), Wait>) {
         let used = self.weight.add(now_ms, MINUTE_MS, weight);

@@ -105,6 +105,13 @@ impl Simulator {
             return Err(wait.refusal);
         }
         let route = route.ok_or_else(|| Refusal::no_such_path(incoming.method, incoming.path))?;
+        if route.asks_for_funding()
+            && self.config.weight_1m_max.is_some()
+            && let Err(wait) = state.limits.count_funding(now_ms)
+        {
+            headers.push(("retry-after", wait.seconds.to_string()));
+            return Err(wait.refusal);
+        }
         Params::check_unique(incoming)?;
         let account = match route.access {
             Access::Open => None,

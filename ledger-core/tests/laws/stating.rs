@@ -6,8 +6,8 @@ use super::*;
 use std::collections::BTreeSet;
 
 use ledger_core::{
-    Anchor, BalanceSnapshot, Fact, KnownBefore, Label, PositionMode, PositionModeSnapshot, PositionSide,
-    PositionSnapshot, PriceSnapshot,
+    Anchor, BalanceSnapshot, Fact, FundingRate, KnownBefore, Label, PositionMode, PositionModeSnapshot, PositionSide,
+    PositionSnapshot, PriceKind, PriceSnapshot,
 };
 
 fn quantities() -> impl Strategy<Value = Decimal> {
@@ -43,7 +43,16 @@ fn balances() -> impl Strategy<Value = BalanceSnapshot> {
 }
 
 fn marks() -> impl Strategy<Value = PriceSnapshot> {
-    prices().prop_map(|mark_price| PriceSnapshot { symbol: symbol(), at: at(0), mark_price })
+    prices().prop_map(|price| PriceSnapshot { symbol: symbol(), kind: PriceKind::Mark, at: at(0), price })
+}
+
+fn rates() -> impl Strategy<Value = FundingRate> {
+    (quantities(), prop::option::of(prices())).prop_map(|(rate, mark_price)| FundingRate {
+        symbol: symbol(),
+        at: at(0),
+        rate,
+        mark_price,
+    })
 }
 
 fn anchors() -> impl Strategy<Value = Anchor> {
@@ -111,8 +120,17 @@ proptest! {
     #[test]
     fn price_snapshots(facts in several(marks()), seed in any::<u64>()) {
         let one = settled(&facts, seed)?;
-        let mark = (Some(one.fact.mark_price), one.conflicts.contains("mark_price"));
-        prop_assert_eq!(mark, expected(&facts, |it| Some(it.mark_price)));
+        let mark = (Some(one.fact.price), one.conflicts.contains("price"));
+        prop_assert_eq!(mark, expected(&facts, |it| Some(it.price)));
+    }
+
+    #[test]
+    fn funding_rates(facts in several(rates()), seed in any::<u64>()) {
+        let one = settled(&facts, seed)?;
+        let rate = (Some(one.fact.rate), one.conflicts.contains("rate"));
+        prop_assert_eq!(rate, expected(&facts, |it| Some(it.rate)));
+        let mark = (one.fact.mark_price, one.conflicts.contains("mark_price"));
+        prop_assert_eq!(mark, expected(&facts, |it| it.mark_price));
     }
 
     /// An anchor that anybody has withdrawn stays withdrawn, whoever states it again.

@@ -50,14 +50,38 @@ CREATE INDEX balance_snapshots_ts ON balance_snapshots (account_id, ts);
 CREATE TABLE price_snapshots (
     account_id TEXT NOT NULL REFERENCES accounts,
     symbol TEXT NOT NULL,
+    kind TEXT NOT NULL CONSTRAINT price_snapshots_kind CHECK (kind IN ('mark', 'kline_close')),
     ts INTEGER NOT NULL,
-    mark_price TEXT NOT NULL,
+    price TEXT NOT NULL,
+    source TEXT NOT NULL,
+    field_sources TEXT,
+    conflicts TEXT,
+    PRIMARY KEY (account_id, symbol, kind, ts)
+) STRICT;
+CREATE INDEX price_snapshots_ts_symbol ON price_snapshots (account_id, ts, symbol);
+
+CREATE TABLE funding_rates (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    symbol TEXT NOT NULL,
+    ts INTEGER NOT NULL,
+    rate TEXT NOT NULL,
+    mark_price TEXT,
     source TEXT NOT NULL,
     field_sources TEXT,
     conflicts TEXT,
     PRIMARY KEY (account_id, symbol, ts)
 ) STRICT;
-CREATE INDEX price_snapshots_ts_symbol ON price_snapshots (account_id, ts, symbol);
+CREATE INDEX funding_rates_ts_symbol ON funding_rates (account_id, ts, symbol);
+
+-- No fact: the minutes of fees in another asset than the one that the contract's name ends with, until the exchange has
+-- been asked what that asset was worth then. See sqlite/unpriced_fee.rs.
+CREATE TABLE unpriced_fees (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    minute_ts INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    asset TEXT NOT NULL,
+    PRIMARY KEY (account_id, minute_ts, symbol, asset)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE anchors (
     account_id TEXT NOT NULL REFERENCES accounts,

@@ -2,8 +2,8 @@
 CREATE TABLE fact_sources (
     account_id TEXT NOT NULL REFERENCES accounts,
     kind TEXT NOT NULL CONSTRAINT fact_sources_kind CHECK (kind IN (
-        'instrument', 'signal', 'intent', 'order', 'fill', 'cancel', 'income', 'position', 'balance', 'price', 'anchor',
-        'position_mode')),
+        'instrument', 'signal', 'intent', 'order', 'fill', 'cancel', 'income', 'position', 'balance', 'price',
+        'funding_rate', 'anchor', 'position_mode')),
     fact_key TEXT NOT NULL,
     source TEXT NOT NULL,
     hash BLOB NOT NULL CONSTRAINT fact_sources_hash CHECK (length(hash) = 16),

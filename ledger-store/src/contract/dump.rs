@@ -73,6 +73,9 @@ pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
     for item in all!(async |page| store.price_snapshots(&scope, &page).await) {
         add("price snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
     }
+    for item in all!(async |page| store.funding_rates(&scope, &page).await) {
+        add("funding rate", format!("{:?} {:?}", item.fact, item.conflicts));
+    }
     for item in all!(async |page| store.anchors(&scope, &page).await) {
         add("anchor", format!("{:?} {:?}", item.fact, item.conflicts));
     }

@@ -6,6 +6,8 @@ use ledger_core::{
     PositionSide, Side, Signal, SignalId, SignalKind, Source, Statement,
 };
 
+use ledger_core::testing::funding_rate;
+
 use super::Open;
 use super::fixtures::{
     at, batch, by, commit, dec, fill, fills, funding, linear, main_account, mark_price, new_account, of_order, order,
@@ -96,6 +98,7 @@ pub(crate) fn one_of_each() -> Vec<AnyFact> {
         AnyFact::Position(said("ETHUSDT", "-2.5", 8)),
         AnyFact::Balance(BalanceSnapshot { asset: Asset::new("USDT").unwrap(), at: at(8), wallet: dec("-0.5") }),
         AnyFact::Price(mark_price("ETHUSDT", "0.00000001", 8)),
+        AnyFact::FundingRate(funding_rate("ETHUSDT", "-0.00375", Some("1801.25"), 28_800_003)),
         AnyFact::Anchor(Anchor {
             symbol: symbol("ETHUSDT"),
             position_side: PositionSide::Net,
@@ -137,6 +140,10 @@ async fn read_back(store: &dyn Store, like: &AnyFact) -> Option<AnyFact> {
         AnyFact::Price(_) => {
             let page = store.price_snapshots(&scope, &first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::Price(it.fact))
+        }
+        AnyFact::FundingRate(_) => {
+            let page = store.funding_rates(&scope, &first).await.unwrap();
+            page.items.into_iter().next().map(|it| AnyFact::FundingRate(it.fact))
         }
         AnyFact::Anchor(_) => {
             let page = store.anchors(&scope, &first).await.unwrap();

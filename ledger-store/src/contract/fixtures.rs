@@ -85,7 +85,7 @@ pub fn said(name: &str, qty: &str, second: i64) -> PositionSnapshot {
 
 /// A mark price.
 pub fn mark_price(name: &str, price: &str, second: i64) -> PriceSnapshot {
-    PriceSnapshot { symbol: symbol(name), at: at(second * 1_000), mark_price: price.parse().unwrap() }
+    testing::mark(name, price, second * 1_000)
 }
 
 /// A fact by REST, with a payload.

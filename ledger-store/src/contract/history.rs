@@ -8,6 +8,8 @@ use ledger_core::{
     PositionModeSnapshot, PositionSide, PositionSnapshot, Side, Signal, SignalId, SignalKind, Source, Statement,
 };
 
+use ledger_core::testing::{funding_rate, kline_close};
+
 use super::fixtures::{at, by, dec, funding, linear, mark_price, of_order, order, rest, said, symbol, usdt};
 
 /// A small generator of random numbers (`SplitMix64`), so that a seed names a history.
@@ -63,10 +65,12 @@ impl History {
             if self.chance(9) {
                 let amount = format!("-0.{:02}", self.below(99) + 1);
                 statements.push(rest(AnyFact::Income(funding(name, &format!("f{id}"), &amount, id))));
+                statements.push(rest(AnyFact::FundingRate(funding_rate(name, "0.0001", Some("95.5"), id * 1_000))));
             }
             if self.chance(12) {
                 statements.push(rest(AnyFact::Position(said(name, &(self.below(9)).to_string(), id))));
                 statements.push(rest(AnyFact::Price(mark_price(name, &format!("{}.5", 90 + self.below(20)), id))));
+                statements.push(rest(AnyFact::Price(kline_close(name, "1", id / 60))));
             }
             if self.chance(15) {
                 statements.push(rest(AnyFact::Signal(self.signal(name, id))));

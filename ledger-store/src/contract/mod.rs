@@ -26,6 +26,7 @@ mod history;
 mod journal;
 mod looks;
 mod movements;
+mod outside;
 mod pages;
 mod told_elsewhere;
 
@@ -44,6 +45,7 @@ pub use history::History;
 pub use journal::*;
 pub use looks::*;
 pub use movements::*;
+pub use outside::*;
 pub use pages::*;
 pub use told_elsewhere::*;
 
@@ -129,6 +131,11 @@ macro_rules! contract_tests {
             cursors_and_coverage_are_kept,
             a_look_replaces_the_one_before,
             looks_are_neither_facts_nor_runs,
+            funding_rates_are_kept_by_instant,
+            a_late_rate_makes_its_contract_out_of_date,
+            a_price_of_another_kind_is_no_mark_price,
+            fees_in_other_assets_wait_for_a_price,
+            what_a_contract_needs_of_funding_rates_is_told,
         );
     };
     (@each $open:expr; $($case:ident),+ $(,)?) => {

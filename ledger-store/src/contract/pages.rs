@@ -115,6 +115,7 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
     assert_eq!(store.latest_positions(&main_account()).await.unwrap(), latest);
     check("balance snapshots", async |page| store.balance_snapshots(&scope, &page).await).await;
     check("price snapshots", async |page| store.price_snapshots(&scope, &page).await).await;
+    check("funding rates", async |page| store.funding_rates(&scope, &page).await).await;
     let trips = TripFilter { scope: scope.clone(), engine: None, position_side: None };
     check("trips", async |page| store.trips(&trips, &page).await).await;
     check("discrepancies", async |page| store.discrepancies(&DiscrepancyFilter::all(main_account()), &page).await)

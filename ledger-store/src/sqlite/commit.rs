@@ -13,6 +13,7 @@ use super::failure::failed;
 use super::schema::accounts;
 use super::{
     account, discrepancy, fact_source, ledger_fee, mark, opener, order_sums, placement, refold, repair, run, sync,
+    unpriced_fee,
 };
 use crate::batch::Refold;
 use crate::error::{StoreError, UnreadableRow};
@@ -56,6 +57,7 @@ pub(super) fn apply(
     recorder.record(conn, &batch.positions)?;
     recorder.record(conn, &batch.balances)?;
     recorder.record(conn, &batch.prices)?;
+    recorder.record(conn, &batch.funding_rates)?;
     recorder.record(conn, &batch.anchors)?;
     recorder.record(conn, &batch.position_modes)?;
     let Recorder { outcomes, conflicts, settled, mut effects, unreadable, .. } = recorder;
@@ -72,7 +74,9 @@ pub(super) fn apply(
     if report.unreadable.is_empty() {
         sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;
         sync::write_coverage(conn, &batch.account, &batch.coverage)?;
+        unpriced_fee::remove(conn, &batch.account, &batch.priced)?;
     }
+    unpriced_fee::add(conn, &batch.account, &effects.foreign_fees)?;
 
     opener::update_restated(conn, &batch.account, &effects.restated)?;
     for symbol in effects.marks.into_keys() {

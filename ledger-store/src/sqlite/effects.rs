@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger_core::{ClientOrderId, FillId, FoldKey, OrderId, PositionSide, SignalId, Symbol, TimestampMs};
 
 use super::opener::Restated;
+use super::unpriced_fee::ForeignFees;
 use crate::error::StoreError;
 use crate::repository::StoreResult;
 
@@ -61,6 +62,8 @@ pub(super) struct Effects {
     pub(super) hedged: bool,
     /// Trades with new commission entries, and whether they had any before.
     pub(super) commissions: BTreeMap<Symbol, BTreeMap<FillId, bool>>,
+    /// Fees in another asset than the contract's.
+    pub(super) foreign_fees: ForeignFees,
     /// Client order ids and signals of which labels arrived, to be found at regular orders.
     pub(super) clients: BTreeSet<ClientOrderId>,
     pub(super) signals: BTreeSet<SignalId>,

@@ -1,15 +1,15 @@
 //! A batch made ready for the writer, on the caller's thread: grouped by kind and key, merged, and as rows.
 
 use ledger_core::{
-    AccountId, Anchor, AnyFact, BalanceSnapshot, Cancel, Fact, Field, Fill, Income, Instrument, Order, OrderIntent,
-    Outcome, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement, TimestampMs,
-    merge,
+    AccountId, Anchor, AnyFact, BalanceSnapshot, Cancel, Fact, Field, Fill, FundingRate, Income, Instrument, Order,
+    OrderIntent, Outcome, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Source, Sourced, Statement,
+    TimestampMs, merge,
 };
 
 use super::discrepancy::CONFLICTING_FACT;
 use super::fact_source::{self, FactSourceRow};
 use super::fact_table::FactTable;
-use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor};
+use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor, UnpricedFee};
 use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
 
 /// Everything the batch states under one key.
@@ -175,6 +175,7 @@ pub(super) struct EncodedBatch {
     pub(super) discrepancies: Vec<NewDiscrepancy>,
     pub(super) settled: Vec<DiscrepancyKey>,
     pub(super) repairs: Vec<NewRepair>,
+    pub(super) priced: Vec<UnpricedFee>,
     pub(super) user_id: Option<String>,
     pub(super) statement_count: usize,
     pub(super) instruments: Facts<Instrument>,
@@ -187,6 +188,7 @@ pub(super) struct EncodedBatch {
     pub(super) positions: Facts<PositionSnapshot>,
     pub(super) balances: Facts<BalanceSnapshot>,
     pub(super) prices: Facts<PriceSnapshot>,
+    pub(super) funding_rates: Facts<FundingRate>,
     pub(super) anchors: Facts<Anchor>,
     pub(super) position_modes: Facts<PositionModeSnapshot>,
     pub(super) payloads: Vec<FactSourceRow>,
@@ -205,6 +207,7 @@ pub(super) fn fact_key_of(fact: &AnyFact) -> String {
         AnyFact::Position(fact) => fact.fact_key(),
         AnyFact::Balance(fact) => fact.fact_key(),
         AnyFact::Price(fact) => fact.fact_key(),
+        AnyFact::FundingRate(fact) => fact.fact_key(),
         AnyFact::Anchor(fact) => fact.fact_key(),
         AnyFact::PositionMode(fact) => fact.fact_key(),
     }
@@ -237,6 +240,7 @@ impl EncodedBatch {
             (Collector::default(), Collector::default(), Collector::default());
         let (mut positions, mut balances, mut prices) =
             (Collector::default(), Collector::default(), Collector::default());
+        let mut funding_rates = Collector::default();
         let statements = std::mem::take(&mut batch.statements);
         let statement_count = statements.len();
         for (index, Statement { fact, source, .. }) in statements.into_iter().enumerate() {
@@ -251,6 +255,7 @@ impl EncodedBatch {
                 AnyFact::Position(fact) => positions.push(index, fact, source),
                 AnyFact::Balance(fact) => balances.push(index, fact, source),
                 AnyFact::Price(fact) => prices.push(index, fact, source),
+                AnyFact::FundingRate(fact) => funding_rates.push(index, fact, source),
                 AnyFact::Anchor(fact) => anchors.push(index, fact, source),
                 AnyFact::PositionMode(fact) => position_modes.push(index, fact, source),
             }
@@ -267,6 +272,7 @@ impl EncodedBatch {
             positions: positions.finish(&account),
             balances: balances.finish(&account),
             prices: prices.finish(&account),
+            funding_rates: funding_rates.finish(&account),
             anchors: anchors.finish(&account),
             position_modes: position_modes.finish(&account),
             payloads,
@@ -280,6 +286,7 @@ impl EncodedBatch {
             discrepancies: batch.discrepancies,
             settled: batch.settled,
             repairs: batch.repairs,
+            priced: batch.priced,
             user_id: batch.user_id,
         }
     }

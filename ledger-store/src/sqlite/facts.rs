@@ -2,7 +2,7 @@
 
 use diesel::sqlite::SqliteConnection;
 use ledger_core::{
-    Anchor, BalanceSnapshot, Cancel, Fill, Income, Instrument, Order, OrderIntent, PositionModeSnapshot,
+    Anchor, BalanceSnapshot, Cancel, Fill, FundingRate, Income, Instrument, Order, OrderIntent, PositionModeSnapshot,
     PositionSnapshot, PriceSnapshot, Signal,
 };
 
@@ -27,6 +27,7 @@ pub(super) fn unreadable(conn: &mut SqliteConnection) -> StoreResult<Vec<Unreada
     unreadable_of::<PositionSnapshot>(conn, &mut found)?;
     unreadable_of::<BalanceSnapshot>(conn, &mut found)?;
     unreadable_of::<PriceSnapshot>(conn, &mut found)?;
+    unreadable_of::<FundingRate>(conn, &mut found)?;
     unreadable_of::<Anchor>(conn, &mut found)?;
     unreadable_of::<PositionModeSnapshot>(conn, &mut found)?;
     Ok(found)

@@ -127,6 +127,9 @@ impl FactTable for Fill {
         let symbol = &after.key.symbol;
         let told = |fill: &Self| (fill.position_side, fill.time.at);
         effects.side(before.map(told), told(after));
+        if let Some(fee) = after.fee.as_ref().filter(|fee| !fee.amount.is_zero()) {
+            effects.foreign_fees.note(symbol, &fee.asset, after.time.at);
+        }
         for fill in before.into_iter().chain([after]) {
             // Of a self-trade the ledger does not tell which half it charged, so that one half changes the other.
             effects.mark(symbol).fill(FoldKey { side: Side::Buy, ..fill.fold_key() });

@@ -108,6 +108,7 @@ impl FactTable for Income {
         if after.key.income_type.is(IncomeType::COMMISSION)
             && let Some(symbol) = &after.key.symbol
         {
+            effects.foreign_fees.note(symbol, &after.key.asset, after.time.at);
             let trades = effects.commissions.entry(symbol.clone()).or_default();
             for fill_id in before.into_iter().chain([after]).filter_map(|income| income.fill_id.clone()) {
                 *trades.entry(fill_id).or_default() |= before.is_some();

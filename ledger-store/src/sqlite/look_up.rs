@@ -2,7 +2,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use ledger_core::{AccountId, Fact, FillKey, Instrument, OrderKey, PositionSnapshot, RoundTrip, Sourced, Symbol};
 
 use super::codec::RowReader;
@@ -17,6 +17,7 @@ use super::schema::{
     instruments, orders, pnl_mismatches, position_snapshots, positions, refold_marks, round_trips, symbol_books,
 };
 use super::snapshot::PositionSnapshotRow;
+use crate::batch::FundingReach;
 use crate::page::{Cursor, Direction, Page, PageRequest};
 use crate::record::{BookOrder, BookPosition, PnlMismatch, SymbolBook};
 use crate::repository::StoreResult;
@@ -96,6 +97,62 @@ pub(super) fn symbols(conn: &mut SqliteConnection, account: &AccountId) -> Store
     .map_err(failed("read symbols"))?;
     let reader = RowReader { table: "fills", key: || account.to_string() };
     names.iter().map(|name| reader.text("symbol", &name.symbol)).collect()
+}
+
+/// From when to when the facts of each contract ask for its funding rates.
+pub(super) fn funding_reach(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<FundingReach>> {
+    #[derive(QueryableByName)]
+    struct Reach {
+        #[diesel(sql_type = Text)]
+        symbol: String,
+        #[diesel(sql_type = Nullable<BigInt>)]
+        first: Option<i64>,
+        #[diesel(sql_type = Nullable<BigInt>)]
+        last_row: Option<i64>,
+    }
+    // One seek a symbol for its name, and one for each of its ends. Those with a sequence begin with the smallest, and
+    // those without with the earliest.
+    let seek = |table: &str, only: &str| {
+        format!(
+            "SELECT symbol FROM (
+                WITH RECURSIVE each (symbol) AS (
+                    SELECT min(symbol) FROM {table} WHERE account_id = ?1 {only}
+                    UNION ALL
+                    SELECT (SELECT min(symbol) FROM {table} WHERE account_id = ?1 {only} AND symbol > each.symbol)
+                    FROM each WHERE each.symbol IS NOT NULL
+                ) SELECT symbol FROM each WHERE symbol IS NOT NULL
+            )"
+        )
+    };
+    let is_funding = "AND income_type = 'FUNDING_FEE'";
+    let rows: Vec<Reach> = diesel::sql_query(format!(
+        "SELECT names.symbol AS symbol,
+            (SELECT min(ts) FROM (
+                SELECT * FROM (SELECT ts FROM fills WHERE account_id = ?1 AND symbol = names.symbol
+                    AND sequence IS NULL ORDER BY ts LIMIT 1)
+                UNION ALL SELECT * FROM (SELECT ts FROM fills WHERE account_id = ?1 AND symbol = names.symbol
+                    AND sequence IS NOT NULL ORDER BY sequence LIMIT 1)
+                UNION ALL SELECT min(ts) FROM income WHERE account_id = ?1 AND symbol = names.symbol {is_funding}
+            )) AS first,
+            (SELECT max(ts) FROM income WHERE account_id = ?1 AND symbol = names.symbol {is_funding}) AS last_row
+         FROM ({} UNION {}) AS names WHERE names.symbol <> '' ORDER BY names.symbol",
+        seek("fills", ""),
+        seek("income", is_funding),
+    ))
+    .bind::<Text, _>(account.as_str())
+    .load(conn)
+    .map_err(failed("read from when to when funding was due"))?;
+    let mut reaches = Vec::with_capacity(rows.len());
+    for Reach { symbol, first, last_row } in rows {
+        let Some(first) = first else { continue };
+        let reader = RowReader { table: "income", key: || format!("{account}/{symbol}") };
+        reaches.push(FundingReach {
+            first: reader.instant("ts", first)?,
+            last_row: last_row.map(|ms| reader.instant("ts", ms)).transpose()?,
+            symbol: reader.text("symbol", &symbol)?,
+        });
+    }
+    Ok(reaches)
 }
 
 pub(super) fn latest_positions(

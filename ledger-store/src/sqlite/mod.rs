@@ -25,6 +25,7 @@ mod facts;
 mod failure;
 mod fill;
 mod fold_order;
+mod funding_rate;
 mod income;
 mod instrument;
 mod intent;
@@ -54,6 +55,7 @@ mod snapshot;
 mod store;
 mod sync;
 mod timeline;
+mod unpriced_fee;
 mod writer;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use diesel::prelude::*;
 use ledger_core::{
     AccountId, CertainTotal, Certainty, Decimal, DerivedPosition, FOLD_VERSION, Instrument, PositionSide,
-    PositionSnapshot, Price, PriceSnapshot, Symbol, SymbolFold, TimestampMs,
+    PositionSnapshot, Price, PriceKind, PriceSnapshot, Symbol, SymbolFold, TimestampMs,
 };
 
 use super::codec::RowReader;
@@ -78,6 +78,7 @@ fn latest_mark(
     let row: Option<PriceSnapshotRow> = price_snapshots::table
         .filter(price_snapshots::account_id.eq(account.as_str()))
         .filter(price_snapshots::symbol.eq(symbol.as_str()))
+        .filter(price_snapshots::kind.eq(PriceKind::Mark.as_str()))
         .order(price_snapshots::ts.desc())
         .select(PriceSnapshotRow::as_select())
         .first(conn)
@@ -151,7 +152,7 @@ pub(super) fn write_symbol(
     let mut rows = Vec::with_capacity(book.len());
     for mut position in book {
         let unreal_pnl = match (&mark, &position.position) {
-            (Some(mark), Some(open)) => Some(open.unrealized(state.contract(), mark.mark_price)?.to_decimal()?),
+            (Some(mark), Some(open)) => Some(open.unrealized(state.contract(), mark.price)?.to_decimal()?),
             _ => None,
         };
         let exchange = exchange.remove(&position.position_side);
@@ -179,7 +180,7 @@ pub(super) fn write_symbol(
             realized_pnl: amount_column(&position.realized),
             certainty: position.certainty.as_str().to_owned(),
             settle_asset: instrument.settle_asset.as_str().to_owned(),
-            mark_price: mark.as_ref().map(|mark| mark.mark_price.to_string()),
+            mark_price: mark.as_ref().map(|mark| mark.price.to_string()),
             mark_ts: mark.as_ref().map(|mark| mark.at.as_ms()),
             exchange_qty: exchange.as_ref().map(|exchange| exchange.qty.to_string()),
             exchange_entry: exchange.as_ref().and_then(|exchange| exchange.entry_price).map(|price| price.to_string()),
@@ -226,8 +227,9 @@ pub(super) fn decode_position(row: &PositionRow) -> StoreResult<BookPosition> {
     }
     let mark_price: Option<Price> = reader.optional("mark_price", row.mark_price.as_deref())?;
     let mark = match (mark_price, row.mark_ts) {
-        (Some(mark_price), Some(ms)) => {
-            Some(PriceSnapshot { symbol: symbol.clone(), at: reader.instant("mark_ts", ms)?, mark_price })
+        (Some(price), Some(ms)) => {
+            let at = reader.instant("mark_ts", ms)?;
+            Some(PriceSnapshot { symbol: symbol.clone(), kind: PriceKind::Mark, at, price })
         }
         _ => None,
     };

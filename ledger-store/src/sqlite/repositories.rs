@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use ledger_core::{
-    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, Income, IncomeKey, Instrument,
-    Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip,
-    Signal, SignalId, Sourced, Symbol, TimestampMs,
+    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, FundingRate, Income, IncomeKey,
+    Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot,
+    RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use super::effects::Mark;
@@ -17,9 +17,9 @@ use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
     account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look, look_up, mark, movements,
-    placement, position_mode, quarantine, refold, repair, run, sync,
+    placement, position_mode, quarantine, refold, repair, run, sync, unpriced_fee,
 };
-use crate::batch::{Batch, CoverageSpan, RunId, SyncCursor};
+use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, SyncCursor, UnpricedFee};
 use crate::error::StoreError;
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
@@ -299,6 +299,11 @@ impl SnapshotRepository for SqliteStore {
         self.read(move |conn| list::price_snapshots(conn, &scope, &page)).await
     }
 
+    async fn funding_rates(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<FundingRate>>> {
+        let (scope, page) = (scope.clone(), page.clone());
+        self.read(move |conn| list::funding_rates(conn, &scope, &page)).await
+    }
+
     async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>> {
         let (scope, page) = (scope.clone(), page.clone());
         self.read(move |conn| list::anchors(conn, &scope, &page)).await
@@ -370,6 +375,16 @@ impl SyncRepository for SqliteStore {
     async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>> {
         let account = account.clone();
         self.read(move |conn| sync::coverage(conn, &account)).await
+    }
+
+    async fn funding_reach(&self, account: &AccountId) -> StoreResult<Vec<FundingReach>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::funding_reach(conn, &account)).await
+    }
+
+    async fn unpriced_fees(&self, account: &AccountId, limit: u32) -> StoreResult<Vec<UnpricedFee>> {
+        let account = account.clone();
+        self.read(move |conn| unpriced_fee::latest(conn, &account, limit)).await
     }
 }
 

@@ -158,6 +158,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    funding_rates (account_id, symbol, ts) {
+        account_id -> Text,
+        symbol -> Text,
+        ts -> BigInt,
+        rate -> Text,
+        mark_price -> Nullable<Text>,
+        source -> Text,
+        field_sources -> Nullable<Text>,
+        conflicts -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     income (account_id, income_type, tran_id, symbol, asset) {
         account_id -> Text,
         income_type -> Text,
@@ -359,11 +372,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    price_snapshots (account_id, symbol, ts) {
+    price_snapshots (account_id, symbol, kind, ts) {
         account_id -> Text,
         symbol -> Text,
+        kind -> Text,
         ts -> BigInt,
-        mark_price -> Text,
+        price -> Text,
         source -> Text,
         field_sources -> Nullable<Text>,
         conflicts -> Nullable<Text>,
@@ -461,5 +475,14 @@ diesel::table! {
         symbol -> Text,
         position -> Text,
         updated_local_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    unpriced_fees (account_id, minute_ts, symbol, asset) {
+        account_id -> Text,
+        minute_ts -> BigInt,
+        symbol -> Text,
+        asset -> Text,
     }
 }

@@ -4,8 +4,8 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use ledger_core::{
-    AccountId, Asset, BalanceSnapshot, FactKind, Field, PositionSide, PositionSnapshot, PriceSnapshot, Sourced, Symbol,
-    TimestampMs,
+    AccountId, Asset, BalanceSnapshot, FactKind, Field, PositionSide, PositionSnapshot, PriceKind, PriceSnapshot,
+    Sourced, Symbol, TimestampMs,
 };
 
 use super::codec::{RowReader, provenance_columns};
@@ -175,12 +175,13 @@ impl FactTable for BalanceSnapshot {
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = price_snapshots, treat_none_as_default_value = false, treat_none_as_null = true)]
-#[diesel(primary_key(account_id, symbol, ts))]
+#[diesel(primary_key(account_id, symbol, kind, ts))]
 pub(super) struct PriceSnapshotRow {
     pub(super) account_id: String,
     pub(super) symbol: String,
+    pub(super) kind: String,
     pub(super) ts: i64,
-    pub(super) mark_price: String,
+    pub(super) price: String,
     pub(super) source: String,
     pub(super) field_sources: Option<String>,
     pub(super) conflicts: Option<String>,
@@ -188,10 +189,10 @@ pub(super) struct PriceSnapshotRow {
 
 impl FactTable for PriceSnapshot {
     const KIND: FactKind = FactKind::Price;
-    const FIELDS: &'static [Field] = &["mark_price"];
+    const FIELDS: &'static [Field] = &["price"];
     type Row = PriceSnapshotRow;
 
-    table_statements!(price_snapshots, [account_id, symbol, ts]);
+    table_statements!(price_snapshots, [account_id, symbol, kind, ts]);
 
     fn encode(account: &AccountId, sourced: &Sourced<Self>) -> PriceSnapshotRow {
         let (source, field_sources, conflicts) = provenance_columns(sourced);
@@ -199,8 +200,9 @@ impl FactTable for PriceSnapshot {
         PriceSnapshotRow {
             account_id: account.as_str().to_owned(),
             symbol: fact.symbol.as_str().to_owned(),
+            kind: fact.kind.as_str().to_owned(),
             ts: fact.at.as_ms(),
-            mark_price: fact.mark_price.to_string(),
+            price: fact.price.to_string(),
             source,
             field_sources,
             conflicts,
@@ -208,33 +210,37 @@ impl FactTable for PriceSnapshot {
     }
 
     fn decode(row: &PriceSnapshotRow) -> StoreResult<Sourced<Self>> {
-        let reader =
-            RowReader { table: "price_snapshots", key: || format!("{}/{}/{}", row.account_id, row.symbol, row.ts) };
+        let reader = RowReader {
+            table: "price_snapshots",
+            key: || format!("{}/{}/{}/{}", row.account_id, row.symbol, row.kind, row.ts),
+        };
         let fact = PriceSnapshot {
             symbol: reader.text("symbol", &row.symbol)?,
+            kind: reader.text("kind", &row.kind)?,
             at: reader.instant("ts", row.ts)?,
-            mark_price: reader.text("mark_price", &row.mark_price)?,
+            price: reader.text("price", &row.price)?,
         };
         reader.sourced(fact, Self::FIELDS, &row.source, row.field_sources.as_deref(), row.conflicts.as_deref())
     }
 
     fn fact_key(&self) -> String {
-        format!("{}|{}", self.symbol, self.at)
+        format!("{}|{}|{}", self.symbol, self.kind, self.at)
     }
 
     fn existing(
         conn: &mut SqliteConnection,
         account: &AccountId,
-        keys: &[(Symbol, TimestampMs)],
+        keys: &[(Symbol, PriceKind, TimestampMs)],
         row_id_max: i64,
     ) -> QueryResult<Vec<PriceSnapshotRow>> {
         let mut rows = Vec::with_capacity(keys.len());
-        for (symbol, keys) in grouped(keys, |key| key.0.clone()) {
+        for ((symbol, kind), keys) in grouped(keys, |key| (key.0.clone(), key.1)) {
             rows.extend(
                 price_snapshots::table
                     .filter(price_snapshots::account_id.eq(account.as_str()))
                     .filter(price_snapshots::symbol.eq(symbol.as_str()))
-                    .filter(price_snapshots::ts.eq_any(keys.iter().map(|key| key.1.as_ms())))
+                    .filter(price_snapshots::kind.eq(kind.as_str()))
+                    .filter(price_snapshots::ts.eq_any(keys.iter().map(|key| key.2.as_ms())))
                     .filter(sql::<Bool>("price_snapshots.rowid <= ").bind::<BigInt, _>(row_id_max))
                     .select(PriceSnapshotRow::as_select())
                     .load(conn)?,
@@ -244,6 +250,9 @@ impl FactTable for PriceSnapshot {
     }
 
     fn note_effects(_before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        effects.mark(&after.symbol);
+        // Positions are valued at mark prices only.
+        if after.kind == PriceKind::Mark {
+            effects.mark(&after.symbol);
+        }
     }
 }

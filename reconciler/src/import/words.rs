@@ -26,6 +26,7 @@ pub(super) fn plural(kind: FactKind) -> &'static str {
         FactKind::Position => "position snapshots",
         FactKind::Balance => "balance snapshots",
         FactKind::Price => "price snapshots",
+        FactKind::FundingRate => "funding rates",
         FactKind::Anchor => "anchors",
         FactKind::PositionMode => "position modes",
     }

@@ -132,7 +132,7 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
             let known = marks.filter(|mark| mark.symbol == row.entity.price.symbol).max_by_key(|mark| mark.at);
             known.is_none_or(|known| {
                 let age_ms = row.entity.price.at.as_ms().saturating_sub(known.at.as_ms());
-                known.mark_price != row.entity.price.mark_price && (is_news || age_ms >= policy.price_stride_ms)
+                known.price != row.entity.price.price && (is_news || age_ms >= policy.price_stride_ms)
             })
         };
         plan.account_statements.extend(held.filter(moved).map(Stated::statement));

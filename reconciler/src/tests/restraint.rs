@@ -272,7 +272,8 @@ fn holding(mark_ms: i64) -> Observation {
     let mark = |ms: i64, price: &str| ledger_core::PriceSnapshot {
         symbol: btc(),
         at: at(ms),
-        mark_price: price.parse().unwrap(),
+        kind: ledger_core::PriceKind::Mark,
+        price: price.parse().unwrap(),
     };
     let mut seen = quiet();
     let mut booked = long();

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_core::{
-    AccountId, Anchor, BalanceSnapshot, ClientOrderId, Fill, FillKey, Income, IncomeKey, Instrument, Movement,
-    OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip, Signal,
-    SignalId, Sourced, Symbol, TimestampMs,
+    AccountId, Anchor, BalanceSnapshot, ClientOrderId, Fill, FillKey, FundingRate, Income, IncomeKey, Instrument,
+    Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip,
+    Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor,
-    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, IncomeFilter, IncomeRepository,
-    InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, NewAccount, OrderFilter, OrderRepository, Page,
-    PageRequest, PendingRefold, PnlMismatch, PositionRepository, Quarantine, RefoldReport, Repair, RepairFilter, Run,
-    RunFilter, RunId, RunKind, RunRepository, RunStatus, Scope, SignalFilter, SignalRepository, SnapshotRepository,
-    SqliteStore, StoreError, StoreResult, SymbolBook, SyncCursor, SyncRepository, TripFilter, TripRepository,
+    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach, IncomeFilter,
+    IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, NewAccount, OrderFilter,
+    OrderRepository, Page, PageRequest, PendingRefold, PnlMismatch, PositionRepository, Quarantine, RefoldReport,
+    Repair, RepairFilter, Run, RunFilter, RunId, RunKind, RunRepository, RunStatus, Scope, SignalFilter,
+    SignalRepository, SnapshotRepository, SqliteStore, StoreError, StoreResult, SymbolBook, SyncCursor, SyncRepository,
+    TripFilter, TripRepository, UnpricedFee,
 };
 use reconciler::Book;
 use tokio::sync::Notify;
@@ -216,6 +217,7 @@ gated! {
         fn position_snapshots(scope: &Scope, page: &PageRequest) -> Page<Sourced<PositionSnapshot>>;
         fn balance_snapshots(scope: &Scope, page: &PageRequest) -> Page<Sourced<BalanceSnapshot>>;
         fn price_snapshots(scope: &Scope, page: &PageRequest) -> Page<Sourced<PriceSnapshot>>;
+        fn funding_rates(scope: &Scope, page: &PageRequest) -> Page<Sourced<FundingRate>>;
         fn anchors(scope: &Scope, page: &PageRequest) -> Page<Sourced<Anchor>>;
     }
     RunRepository {
@@ -230,5 +232,7 @@ gated! {
     SyncRepository {
         fn cursors(account: &AccountId) -> Vec<SyncCursor>;
         fn coverage(account: &AccountId) -> Vec<CoverageSpan>;
+        fn funding_reach(account: &AccountId) -> Vec<FundingReach>;
+        fn unpriced_fees(account: &AccountId, limit: u32) -> Vec<UnpricedFee>;
     }
 }

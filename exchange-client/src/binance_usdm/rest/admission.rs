@@ -5,23 +5,29 @@ use std::sync::atomic::Ordering;
 use ledger_core::TimestampMs;
 
 use super::verdict::Silence;
-use super::{Purpose, RestClient, places_orders, weight_of};
+use super::{Purpose, RestClient, asks_for_funding, places_orders, weight_of};
 use crate::error::{Endpoint, ExchangeError, body_start};
 use crate::transport::Response;
 
 impl RestClient {
     pub(super) async fn wait_for_budget(&self, endpoint: &Endpoint) -> Result<(), ExchangeError> {
         let weight = weight_of(endpoint);
+        let mut is_counted = false;
         loop {
             // No use in waiting for a budget while nothing may be sent at all.
             self.check_open(endpoint, Purpose::Read)?;
-            match self.gate.admit(weight, self.server_estimate()) {
+            let counted = if asks_for_funding(endpoint) && !is_counted {
+                self.funding_budget.admit(self.server_estimate()).map(|()| is_counted = true)
+            } else {
+                Ok(())
+            };
+            match counted.and_then(|()| self.gate.admit(weight, self.server_estimate())) {
                 Ok(()) => return Ok(()),
                 Err(until) => {
                     let wait_ms = (until - tokio::time::Instant::now()).as_millis();
                     let until_ms = self.clock.now().as_ms().saturating_add(i64::try_from(wait_ms).unwrap_or(i64::MAX));
                     self.waits_until_ms.store(until_ms, Ordering::Relaxed);
-                    tracing::debug!(%endpoint, wait_ms, "waiting for the next minute's request budget");
+                    tracing::debug!(%endpoint, wait_ms, "waiting for the request budget");
                     tokio::time::sleep_until(until).await;
                 }
             }

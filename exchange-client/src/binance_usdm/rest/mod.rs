@@ -18,6 +18,7 @@
 mod admission;
 mod answer;
 mod base_url;
+mod funding_budget;
 mod gate;
 mod keyed;
 mod order_budget;
@@ -35,6 +36,7 @@ use ledger_core::TimestampMs;
 use serde::de::DeserializeOwned;
 
 pub(super) use self::base_url::checked_stream_url;
+use self::funding_budget::FundingBudget;
 use self::gate::Gate;
 pub use self::gate::RequestBudget;
 use self::order_budget::OrderBudget;
@@ -42,7 +44,7 @@ use self::retry::Retries;
 pub use self::retry::RetryPolicy;
 pub use self::settings::RequestSettings;
 use self::shutter::Shutter;
-use super::facts::{ALGO_ORDER, ORDER, VENUE};
+use super::facts::{ALGO_ORDER, FUNDING_RATE, KLINES, ORDER, VENUE};
 use super::sign::Query;
 use crate::api::Usage;
 use crate::clock::Clock;
@@ -77,6 +79,8 @@ pub(super) struct RestClient {
     credentials: Credentials,
     /// Shared by the accounts of an address: that is what the exchange counts by.
     gate: Arc<Gate>,
+    /// Shared in the same way.
+    funding_budget: Arc<FundingBudget>,
     /// Closed for new orders of this account.
     orders_shutter: Shutter,
     order_budget: OrderBudget,
@@ -104,14 +108,18 @@ impl RestClient {
     ) -> Result<Self, ExchangeError> {
         let base_url = base_url::checked(base_url)?;
         let gate = Arc::new(Gate::new(settings.budget, VENUE.weight_1m_max));
-        Ok(Self::assembled(transport, clock, base_url, gate, credentials, settings))
+        let funding_budget = Arc::new(FundingBudget::new(settings.budget, VENUE.funding_requests_5m_max));
+        Ok(Self::assembled(transport, clock, base_url, (gate, funding_budget), credentials, settings))
     }
 
     /// A client of another account from the same address: the budget and bans are common.
     pub(super) fn for_account(&self, credentials: Credentials, settings: RequestSettings) -> Self {
         let (transport, clock, gate) = (Arc::clone(&self.transport), Arc::clone(&self.clock), Arc::clone(&self.gate));
         gate.tighten(settings.budget, VENUE.weight_1m_max);
-        let other = Self::assembled(transport, clock, self.base_url.clone(), gate, credentials, settings);
+        let funding_budget = Arc::clone(&self.funding_budget);
+        funding_budget.tighten(settings.budget, VENUE.funding_requests_5m_max);
+        let budgets = (gate, funding_budget);
+        let other = Self::assembled(transport, clock, self.base_url.clone(), budgets, credentials, settings);
         other.offset_ms.store(self.offset_ms.load(Ordering::Relaxed), Ordering::Relaxed);
         other.measured_at_ms.store(self.measured_at_ms.load(Ordering::Relaxed), Ordering::Relaxed);
         other
@@ -121,7 +129,7 @@ impl RestClient {
         transport: Arc<dyn Transport>,
         clock: Arc<dyn Clock>,
         base_url: String,
-        gate: Arc<Gate>,
+        (gate, funding_budget): (Arc<Gate>, Arc<FundingBudget>),
         credentials: Credentials,
         settings: RequestSettings,
     ) -> Self {
@@ -131,6 +139,7 @@ impl RestClient {
             base_url,
             credentials,
             gate,
+            funding_budget,
             orders_shutter: Shutter::default(),
             order_budget: OrderBudget::new(settings.order_limits),
             retries: Retries::new(settings.retry, settings.seed),
@@ -276,6 +285,14 @@ fn places_orders(endpoint: &Endpoint) -> bool {
     matches!(endpoint.method, Method::Post | Method::Put) && matches!(endpoint.path, ORDER | ALGO_ORDER)
 }
 
+/// Whether a request counts as one for funding rates, which are counted by themselves.
+fn asks_for_funding(endpoint: &Endpoint) -> bool {
+    endpoint.path == FUNDING_RATE
+}
+
 fn weight_of(endpoint: &Endpoint) -> u32 {
-    VENUE.weight(endpoint.method, endpoint.path, endpoint.symbol.as_ref())
+    match endpoint.rows_max {
+        Some(rows) if endpoint.path == KLINES => VENUE.kline_weight(rows),
+        _ => VENUE.weight(endpoint.method, endpoint.path, endpoint.symbol.as_ref()),
+    }
 }

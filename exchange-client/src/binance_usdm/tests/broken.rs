@@ -86,7 +86,9 @@ proptest! {
                 exchange.fetch_balances(),
                 exchange.fetch_instruments(),
                 exchange.fetch_mark_prices(None),
-                exchange.fetch_funding_rates(btc(), window()),
+                exchange.fetch_funding_rates(Some(btc()), window()),
+                exchange.fetch_funding_rates(None, window()),
+                exchange.fetch_klines(btc(), window()),
                 exchange.fetch_position_mode(),
                 exchange.account_identity(),
             );

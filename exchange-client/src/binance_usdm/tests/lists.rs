@@ -183,7 +183,7 @@ async fn funding_rates_have_a_sign_and_perhaps_a_mark_price() {
     let rows = r#"[{"symbol":"BTCUSDT","fundingTime":1779984000000,"fundingRate":"-0.00010000","markPrice":"64250.50000000"},
         {"symbol":"BTCUSDT","fundingTime":1779955200000,"fundingRate":"0.00037120","markPrice":""}]"#;
     let (exchange, script, _) = adapter(Script::timed().then(200, rows));
-    let page = exchange.fetch_funding_rates(btc(), day()).await.unwrap();
+    let page = exchange.fetch_funding_rates(Some(btc()), day()).await.unwrap();
     let rates: Vec<_> = page
         .rows
         .iter()

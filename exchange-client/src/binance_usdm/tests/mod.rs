@@ -5,6 +5,7 @@ mod broken;
 mod income;
 mod limits;
 mod lists;
+mod outside;
 mod paging;
 mod payloads;
 mod requests;

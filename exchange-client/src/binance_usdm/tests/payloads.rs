@@ -206,7 +206,7 @@ async fn rows_that_contradict_each_other_are_an_error() {
     check!("asset", same(BALANCE), differ(BALANCE, "\"1\"", "\"2\""), |e| e.fetch_balances(), rows);
     check!("symbol", same(MARK), differ(MARK, "\"1\"", "\"2\""), |e| e.fetch_mark_prices(None), rows);
     let (one, two) = (same(RATE), differ(RATE, "\"1\"", "\"2\""));
-    check!("fundingTime", one, two, |e| e.fetch_funding_rates(btc(), window()), rows);
+    check!("fundingTime", one, two, |e| e.fetch_funding_rates(Some(btc()), window()), rows);
     check!("tranId", same(PAID), differ(PAID, "\"1\"", "\"-3\""), |e| e.fetch_income(window()), rows);
     // Another time is another story of the same transaction, too.
     check!("tranId", same(PAID), differ(PAID, "1779999999000", "1779999998000"), |e| e.fetch_income(window()), rows);
@@ -235,7 +235,7 @@ async fn rows_outside_the_window_are_an_error() {
         let trade = TRADE.replace("1780000000000", &time);
         check!("time", trade, |e| e.fetch_my_trades(btc(), TradeQuery::Window(window.window)));
         check!("time", PAID.replace("1779999999000", &time), |e| e.fetch_income(window));
-        check!("fundingTime", RATE.replace("1779999999000", &time), |e| e.fetch_funding_rates(btc(), window));
+        check!("fundingTime", RATE.replace("1779999999000", &time), |e| e.fetch_funding_rates(Some(btc()), window));
         // By when it was created or changed.
         let order = ORDER_ROW.replace("1779999999000", &time).replace("1780000000000", &time);
         check!("time", order, |e| e.fetch_orders(OrderClass::Regular, None, window));

@@ -95,8 +95,14 @@ line!(
 );
 
 line!(
-    /// A mark price as the exchange stated it.
-    PriceLine { symbol: String, ts: i64, mark_price: String }
+    /// A price as the exchange stated it.
+    PriceLine { symbol: String, kind: String, ts: i64, price: String }
+);
+
+line!(
+    /// What was paid at a funding instant.
+    FundingRateLine { symbol: String, ts: i64, rate: String }
+    { mark_price: String }
 );
 
 line!(

@@ -16,7 +16,8 @@
 //! | `fillbook.instrument/1` | `symbol` `kind` `multiplier` `settle_asset` | `tick_size` `step_size` `liquidation_fee` `terms_ts` |
 //! | `fillbook.position/1` | `symbol` `position_side` `ts` `qty` | `entry_price` |
 //! | `fillbook.balance/1` | `asset` `ts` `wallet` | |
-//! | `fillbook.price/1` | `symbol` `ts` `mark_price` | |
+//! | `fillbook.price/1` | `symbol` `kind` `ts` `price` | |
+//! | `fillbook.funding_rate/1` | `symbol` `ts` `rate` | `mark_price` |
 //! | `fillbook.anchor/1` | `symbol` `position_side` `ts` `qty` `derivation` | `entry_price` `known_until` `known_fills` `withdrawn` |
 //! | `fillbook.position_mode/1` | `ts` `mode` | |
 //!

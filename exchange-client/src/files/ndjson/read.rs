@@ -3,15 +3,15 @@
 use std::str::FromStr;
 
 use ledger_core::{
-    Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, FactKind, Fee, Fill, FillKey, IdError, Income,
-    IncomeKey, Instrument, KnownBefore, Order, OrderIntent, OrderKey, OrderTerms, PositionModeSnapshot,
+    Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, FactKind, Fee, Fill, FillKey, FundingRate, IdError,
+    Income, IncomeKey, Instrument, KnownBefore, Order, OrderIntent, OrderKey, OrderTerms, PositionModeSnapshot,
     PositionSnapshot, PriceSnapshot, Signal, TimePrecision, TimestampMs, UnknownName,
 };
 use serde::de::DeserializeOwned;
 
 use super::line::{
-    AnchorLine, BalanceLine, CancelLine, FillLine, IncomeLine, InstrumentLine, IntentLine, OrderLine, PositionLine,
-    PositionModeLine, PriceLine, SignalLine,
+    AnchorLine, BalanceLine, CancelLine, FillLine, FundingRateLine, IncomeLine, InstrumentLine, IntentLine, OrderLine,
+    PositionLine, PositionModeLine, PriceLine, SignalLine,
 };
 use super::{Cell, RowError, RowProblem, row_error};
 
@@ -28,6 +28,7 @@ pub(super) fn fact(kind: FactKind, text: &str) -> Result<AnyFact, RowError> {
         FactKind::Position => AnyFact::Position(position(&line(text)?)?),
         FactKind::Balance => AnyFact::Balance(balance(&line(text)?)?),
         FactKind::Price => AnyFact::Price(price(&line(text)?)?),
+        FactKind::FundingRate => AnyFact::FundingRate(funding_rate(&line(text)?)?),
         FactKind::Anchor => AnyFact::Anchor(anchor(&line(text)?)?),
         FactKind::PositionMode => AnyFact::PositionMode(position_mode(&line(text)?)?),
     })
@@ -259,8 +260,18 @@ fn balance(line: &BalanceLine) -> Result<BalanceSnapshot, RowError> {
 fn price(line: &PriceLine) -> Result<PriceSnapshot, RowError> {
     Ok(PriceSnapshot {
         symbol: id("symbol", &line.symbol)?,
+        kind: name(cell("kind", &line.kind))?,
         at: instant("ts", line.ts)?,
-        mark_price: cell("mark_price", &line.mark_price).price()?,
+        price: cell("price", &line.price).price()?,
+    })
+}
+
+fn funding_rate(line: &FundingRateLine) -> Result<FundingRate, RowError> {
+    Ok(FundingRate {
+        symbol: id("symbol", &line.symbol)?,
+        at: instant("ts", line.ts)?,
+        rate: cell("rate", &line.rate).decimal()?,
+        mark_price: read("mark_price", line.mark_price.as_ref(), Cell::price)?,
     })
 }
 

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use ledger_core::{
-    Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, Fill, Income, Instrument, Order, OrderIntent,
-    PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Statement, TimePrecision,
+    Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, Fill, FundingRate, Income, Instrument, Order,
+    OrderIntent, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Statement, TimePrecision,
 };
 use serde::Serialize;
 
 use super::line::{
-    AnchorLine, BalanceLine, CancelLine, FillLine, IncomeLine, InstrumentLine, IntentLine, OrderLine, PositionLine,
-    PositionModeLine, PriceLine, SignalLine,
+    AnchorLine, BalanceLine, CancelLine, FillLine, FundingRateLine, IncomeLine, InstrumentLine, IntentLine, OrderLine,
+    PositionLine, PositionModeLine, PriceLine, SignalLine,
 };
 
 /// What stands in every line.
@@ -32,6 +32,7 @@ pub(super) fn write(out: &mut impl Write, statement: &Statement) -> io::Result<(
         AnyFact::Position(fact) => json(out, &position(head, fact)),
         AnyFact::Balance(fact) => json(out, &balance(head, fact)),
         AnyFact::Price(fact) => json(out, &price(head, fact)),
+        AnyFact::FundingRate(fact) => json(out, &funding_rate(head, fact)),
         AnyFact::Anchor(fact) => json(out, &anchor(head, fact)),
         AnyFact::PositionMode(fact) => json(out, &position_mode(head, fact)),
     }
@@ -217,8 +218,20 @@ fn price(Head { schema, source }: Head, fact: &PriceSnapshot) -> PriceLine {
         schema,
         source,
         symbol: text(&fact.symbol),
+        kind: text(&fact.kind),
         ts: fact.at.as_ms(),
-        mark_price: text(&fact.mark_price.get()),
+        price: text(&fact.price.get()),
+    }
+}
+
+fn funding_rate(Head { schema, source }: Head, fact: &FundingRate) -> FundingRateLine {
+    FundingRateLine {
+        schema,
+        source,
+        symbol: text(&fact.symbol),
+        ts: fact.at.as_ms(),
+        rate: text(&fact.rate),
+        mark_price: fact.mark_price.map(|price| text(&price.get())),
     }
 }
 

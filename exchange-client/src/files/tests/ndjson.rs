@@ -1,10 +1,10 @@
 //! fillbook's own lines: what is written is read back equal, for every kind of fact.
 
 use ledger_core::{
-    Anchor, BalanceSnapshot, Cancel, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillKey, Income, IncomeKey,
-    Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, OrderTerms, PositionMode,
-    PositionModeSnapshot, PositionSide, PositionSnapshot, Price, PriceSnapshot, Quantity, Side, Signal, SignalKind,
-    Source, TimestampMs,
+    Anchor, BalanceSnapshot, Cancel, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillKey, FundingRate,
+    Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey,
+    OrderTerms, PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot,
+    Quantity, Side, Signal, SignalKind, Source, TimestampMs,
 };
 use proptest::prelude::*;
 
@@ -229,11 +229,11 @@ fn snapshots() -> impl Strategy<Value = AnyFact> {
             at,
             wallet
         })),
-        (named(), instant(), price()).prop_map(|(symbol, at, mark_price)| AnyFact::Price(PriceSnapshot {
-            symbol,
-            at,
-            mark_price
-        })),
+        (named(), one_of(PriceKind::ALL), instant(), price())
+            .prop_map(|(symbol, kind, at, price)| AnyFact::Price(PriceSnapshot { symbol, kind, at, price })),
+        (named(), instant(), decimal(), maybe(price())).prop_map(|(symbol, at, rate, mark_price)| {
+            AnyFact::FundingRate(FundingRate { symbol, at, rate, mark_price })
+        }),
         (named(), position_side(), instant(), decimal(), maybe(price()), derivation, maybe(known), maybe(withdrawn))
             .prop_map(|(symbol, position_side, at, qty, entry_price, derivation, known_before, withdrawn)| {
                 AnyFact::Anchor(Anchor {

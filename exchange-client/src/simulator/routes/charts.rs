@@ -6,11 +6,22 @@ use super::{Answered, Ask, DAY_MS};
 use crate::simulator::candles::Candle;
 use crate::simulator::fixed::{mul_div, show_e8};
 use crate::simulator::refusal::Refusal;
+use crate::simulator::request::Params;
 
 /// What was traded, as base and as quote: the last price stands for all of a candle's.
 fn volumes(steps: i128, step_e8: i128, price_e8: i128) -> (i128, i128) {
     let base_e8 = steps * step_e8;
     (base_e8, mul_div(base_e8, price_e8, 100_000_000))
+}
+
+/// What candles cost: the more are asked for, the more.
+pub(super) fn weight_of_rows(params: &Params) -> u32 {
+    match params.limit(500, 1_500) {
+        Ok(..100) | Err(_) => 1,
+        Ok(..500) => 2,
+        Ok(..=1_000) => 5,
+        Ok(_) => 10,
+    }
 }
 
 pub(super) fn klines(ask: &mut Ask<'_>) -> Answered {

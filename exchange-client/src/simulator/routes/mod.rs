@@ -65,6 +65,8 @@ pub(super) struct Route {
     pub(super) access: Access,
     /// Its weight when it is about one contract, and when about all.
     weights: (u32, u32),
+    /// What it costs where that goes by what else is asked for.
+    weigh: Option<fn(&Params) -> u32>,
     /// How many orders it counts as in ten seconds; in a minute it is one.
     pub(super) orders: u32,
     pub(super) action: fn(&mut Ask<'_>) -> Answered,
@@ -73,7 +75,18 @@ pub(super) struct Route {
 impl Route {
     /// What a request costs, per minute and address.
     pub(super) fn weight(&self, params: &Params) -> u32 {
-        if params.get("symbol").is_some() { self.weights.0 } else { self.weights.1 }
+        match self.weigh {
+            Some(weigh) => weigh(params),
+            None if params.get("symbol").is_some() => self.weights.0,
+            None => self.weights.1,
+        }
+    }
+}
+
+impl Route {
+    /// Whether it counts as a question about funding, whose number is limited by itself.
+    pub(super) fn asks_for_funding(&self) -> bool {
+        matches!(self.path, "/fapi/v1/fundingRate" | "/fapi/v1/fundingInfo")
     }
 }
 
@@ -85,28 +98,32 @@ pub(super) fn find(method: &str, path: &str) -> Option<&'static Route> {
 type Action = fn(&mut Ask<'_>) -> Answered;
 
 const fn open(path: &'static str, weight: u32, action: Action) -> Route {
-    Route { method: "GET", path, access: Access::Open, weights: (weight, weight), orders: 0, action }
+    Route { method: "GET", path, access: Access::Open, weights: (weight, weight), weigh: None, orders: 0, action }
 }
 
 const fn read(path: &'static str, weight: u32, action: Action) -> Route {
-    Route { method: "GET", path, access: Access::Signed, weights: (weight, weight), orders: 0, action }
+    Route { method: "GET", path, access: Access::Signed, weights: (weight, weight), weigh: None, orders: 0, action }
 }
 
 const fn change(method: &'static str, path: &'static str, weight: u32, action: Action) -> Route {
-    Route { method, path, access: Access::Signed, weights: (weight, weight), orders: 0, action }
+    Route { method, path, access: Access::Signed, weights: (weight, weight), weigh: None, orders: 0, action }
 }
 
 const fn keyed(method: &'static str, path: &'static str, weight: u32, action: Action) -> Route {
-    Route { method, path, access: Access::Keyed, weights: (weight, weight), orders: 0, action }
+    Route { method, path, access: Access::Keyed, weights: (weight, weight), weigh: None, orders: 0, action }
 }
 
 const fn order(method: &'static str, path: &'static str, action: Action) -> Route {
-    Route { method, path, access: Access::Signed, weights: (0, 0), orders: 1, action }
+    Route { method, path, access: Access::Signed, weights: (0, 0), weigh: None, orders: 1, action }
 }
 
 /// A batch, which counts as the five orders that it may have.
 const fn several(method: &'static str, path: &'static str, action: Action) -> Route {
-    Route { method, path, access: Access::Signed, weights: (5, 5), orders: 5, action }
+    Route { method, path, access: Access::Signed, weights: (5, 5), weigh: None, orders: 5, action }
+}
+
+const fn by_rows(route: Route) -> Route {
+    Route { weigh: Some(charts::weight_of_rows), ..route }
 }
 
 const fn split(route: Route, all: u32) -> Route {
@@ -121,9 +138,9 @@ pub(super) const ROUTES: &[Route] = &[
     open("/fapi/v1/depth", 5, market_data::depth),
     open("/fapi/v1/trades", 5, market_data::trades),
     open("/fapi/v1/aggTrades", 20, market_data::aggregate_trades),
-    open("/fapi/v1/klines", 5, charts::klines),
-    open("/fapi/v1/markPriceKlines", 5, charts::mark_price_klines),
-    open("/fapi/v1/indexPriceKlines", 5, charts::index_price_klines),
+    by_rows(open("/fapi/v1/klines", 5, charts::klines)),
+    by_rows(open("/fapi/v1/markPriceKlines", 5, charts::mark_price_klines)),
+    by_rows(open("/fapi/v1/indexPriceKlines", 5, charts::index_price_klines)),
     split(open("/fapi/v1/premiumIndex", 1, market_data::premium_index), 10),
     open("/fapi/v1/fundingRate", 1, market_data::funding_rates),
     open("/fapi/v1/fundingInfo", 1, market_data::funding_info),

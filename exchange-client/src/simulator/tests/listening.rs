@@ -94,8 +94,7 @@ async fn session(simulator: &Simulator, exchange: &BinanceUsdm, stream: &mut dyn
         }
         heard.drain(stream).await;
     }
-    let mark =
-        exchange.fetch_mark_prices(Some(symbol("BTCUSDT"))).await.unwrap().rows.remove(0).entity.price.mark_price;
+    let mark = exchange.fetch_mark_prices(Some(symbol("BTCUSDT"))).await.unwrap().rows.remove(0).entity.price.price;
     let above = format!("{}", mark.get().to_string().split('.').next().unwrap().parse::<i64>().unwrap() + 50);
     let mut stop = order("BTCUSDT", Side::Buy, "0.01", "stop");
     stop.kind = OrderKind::StopMarket { trigger: above.parse::<Price>().unwrap().into() };

@@ -1,10 +1,10 @@
 //! A session in which everything happens, and everything that can be read afterwards.
 
-use ledger_core::{BalanceSnapshot, Fill, Income, Instrument, Order, PositionSnapshot};
+use ledger_core::{BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, PositionSnapshot};
 
 use super::*;
 use crate::Stated;
-use crate::api::{Amendment, FundingRate, MarginMode, MarkPrice, OrderSize, TimeInForce, Trigger, WorkingType};
+use crate::api::{Amendment, MarginMode, MarkPrice, OrderSize, TimeInForce, Trigger, WorkingType};
 
 /// Everything that the adapter reads of an account.
 #[derive(Debug, PartialEq)]
@@ -47,7 +47,7 @@ pub(super) async fn everything(exchange: &BinanceUsdm) -> Everything {
         conditional.extend(pages!(history(), |query| exchange.fetch_orders(OrderClass::Conditional, of(), query)));
         let first = TradeQuery::Window(history().window);
         fills.extend(pages!(first, |query| exchange.fetch_my_trades(name.clone(), query)));
-        let rates = pages!(history(), |query| exchange.fetch_funding_rates(name.clone(), query));
+        let rates = pages!(history(), |query| exchange.fetch_funding_rates(Some(name.clone()), query));
         funding.extend(rates.into_iter().map(|row| row.entity));
     }
     Everything {

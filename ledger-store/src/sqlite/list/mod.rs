@@ -107,7 +107,7 @@ mod snapshots;
 
 pub(super) use fills::{fill_count, fills, fills_in_fold_order};
 pub(super) use orders::orders;
-pub(super) use snapshots::{anchors, balance_snapshots, position_snapshots, price_snapshots};
+pub(super) use snapshots::{anchors, balance_snapshots, funding_rates, position_snapshots, price_snapshots};
 
 pub(super) fn signals(
     conn: &mut SqliteConnection,

@@ -1,14 +1,15 @@
-//! Lists of what was observed: positions, balances, prices; and of anchors, which rest on that.
+//! Lists of what was observed: positions, balances, prices, funding rates; and of anchors, which rest on that.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
-use ledger_core::{Anchor, BalanceSnapshot, PositionSnapshot, PriceSnapshot, Sourced};
+use ledger_core::{Anchor, BalanceSnapshot, FundingRate, PositionSnapshot, PriceSnapshot, Sourced};
 
 use super::super::anchor::AnchorRow;
 use super::super::fact_table::FactTable;
 use super::super::failure::failed;
-use super::super::schema::{anchors, balance_snapshots, position_snapshots, price_snapshots};
+use super::super::funding_rate::FundingRateRow;
+use super::super::schema::{anchors, balance_snapshots, funding_rates, position_snapshots, price_snapshots};
 use super::super::snapshot::{BalanceSnapshotRow, PositionSnapshotRow, PriceSnapshotRow};
 use super::{cursor, position};
 use crate::filter::Scope;
@@ -51,8 +52,19 @@ pub(in crate::sqlite) fn price_snapshots(
     page: &PageRequest,
 ) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
     let query = scoped!(price_snapshots, PriceSnapshotRow, price_snapshots::ts, scope);
-    let rows: Vec<PriceSnapshotRow> = page_rows!(conn, query, page, price_snapshots::ts, "price_snapshots.symbol");
-    page.finish(rows, |row| cursor(row.ts, row.symbol.clone()), |row| PriceSnapshot::decode(&row))
+    let rows: Vec<PriceSnapshotRow> =
+        page_rows!(conn, query, page, price_snapshots::ts, "price_snapshots.symbol || '|' || price_snapshots.kind");
+    page.finish(rows, |row| cursor(row.ts, format!("{}|{}", row.symbol, row.kind)), |row| PriceSnapshot::decode(&row))
+}
+
+pub(in crate::sqlite) fn funding_rates(
+    conn: &mut SqliteConnection,
+    scope: &Scope,
+    page: &PageRequest,
+) -> StoreResult<Page<Sourced<FundingRate>>> {
+    let query = scoped!(funding_rates, FundingRateRow, funding_rates::ts, scope);
+    let rows: Vec<FundingRateRow> = page_rows!(conn, query, page, funding_rates::ts, "funding_rates.symbol");
+    page.finish(rows, |row| cursor(row.ts, row.symbol.clone()), |row| FundingRate::decode(&row))
 }
 
 pub(in crate::sqlite) fn anchors(
