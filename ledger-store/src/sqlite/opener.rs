@@ -23,7 +23,7 @@ macro_rules! unsignalled_opener {
         LEFT JOIN order_intents i ON i.account_id = o.account_id AND i.client_order_id = o.client_order_id
         WHERE f.account_id = t.account_id AND f.symbol = t.symbol
             AND f.side = CASE t.direction WHEN 'long' THEN 'BUY' ELSE 'SELL' END
-            AND f.fill_id = substr(t.trip_key, length(t.symbol || t.position_side || f.side) + 4)
+            AND f.fill_id = substr(t.trip_key, length(t.symbol || t.position_side) + CASE t.direction WHEN 'long' THEN 7 ELSE 8 END)
             AND t.trip_key = t.symbol || '|' || t.position_side || '|' || f.side || '-' || f.fill_id
             AND f.source = 'rest' AND f.order_id IS NOT NULL AND o.signal_id IS NULL AND i.signal_id IS NULL
             AND NOT EXISTS (
@@ -86,4 +86,28 @@ pub(super) fn update_restated(
             .map_err(failed("find round trips without a signal"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::connection::{Reading, Target};
+
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text)]
+        detail: String,
+    }
+
+    /// A fold asks this of every round trip that it wrote: a walk through the fills for each would be quadratic.
+    #[test]
+    fn an_opening_fill_is_found_by_its_key() {
+        let target = Target { path: None, busy_timeout_ms: 0, pages_max: None, reading: Reading::Beside };
+        let mut conn = target.open_writer(true).unwrap();
+        let text = format!("EXPLAIN QUERY PLAN {UPDATE} 'main' AND t.symbol = 'BTCUSDT' AND t.trip_no > 0");
+        let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
+        let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
+        let by_key = |step: &&str| step.starts_with("SEARCH f USING") && step.contains("fill_id=?");
+        assert!(plan.iter().any(by_key), "{plan:#?}");
+    }
 }
