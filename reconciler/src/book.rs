@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ledger_store::{
     AccountRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository, LedgerWriter,
-    OrderRepository, PositionRepository, RunRepository, SignalRepository, SnapshotRepository, Store, SyncRepository,
-    TripRepository,
+    LookRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository, SnapshotRepository, Store,
+    SyncRepository, TripRepository,
 };
 
 /// The parts of a book that reconciling and recording need.
@@ -38,6 +38,8 @@ pub struct Book {
     pub runs: Arc<dyn RunRepository>,
     /// Cursors and coverage.
     pub sync: Arc<dyn SyncRepository>,
+    /// When the exchange was looked at.
+    pub looks: Arc<dyn LookRepository>,
 }
 
 impl Book {
@@ -57,6 +59,7 @@ impl Book {
             snapshots: Arc::clone(store) as Arc<dyn SnapshotRepository>,
             runs: Arc::clone(store) as Arc<dyn RunRepository>,
             sync: Arc::clone(store) as Arc<dyn SyncRepository>,
+            looks: Arc::clone(store) as Arc<dyn LookRepository>,
         }
     }
 }

@@ -91,6 +91,7 @@ impl Reconciler {
     /// [`ReconcileError`] when book and exchange could not be compared at all, or the book failed.
     pub async fn sync(&self) -> Result<CycleReport, ReconcileError> {
         let (before, began) = (self.exchange.usage(), self.clock.now());
+        let look = self.show_look(began).await;
         let mut run = None;
         // A cycle is a long walk: it lives on the heap, not in the future of whoever waits for it.
         let result = Box::pin(self.sync_under(&mut run)).await;
@@ -105,6 +106,12 @@ impl Reconciler {
             if result.is_ok() {
                 ended.doing("closing the run")?;
             }
+        }
+        let noted = self.note_look(began, result.as_ref().map(|synced| &synced.observation)).await;
+        // From here on nothing that the exchange said is lost: the look has come to its end, whatever it came to.
+        look.finish();
+        if result.is_ok() {
+            noted?;
         }
         let Synced { caught_up, observation, plan, applied, mut outcome } = result?;
         if run.is_none() {

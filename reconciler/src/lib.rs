@@ -11,8 +11,10 @@ mod entry;
 mod error;
 mod evidence;
 mod flow;
+mod freshness;
 mod import;
 mod label;
+mod look;
 mod observation;
 mod observe;
 mod plan;
@@ -33,6 +35,7 @@ pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, Sender, sender};
 pub use cycle::{Reconciler, ReconcilerConfig};
 pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 pub use error::ReconcileError;
+pub use freshness::{LookState, PositionFreshness, look_state};
 pub use import::{
     Import, ImportCounts, ImportEvent, ImportEvents, ImportLine, ImportReport, ImportedFile, NotComputed, Origin,
     RowRemark,
@@ -40,6 +43,7 @@ pub use import::{
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
+pub use look::{look_failure_kind, look_failure_of_store, record_failed_look};
 pub use observation::{
     Asked, Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk,
 };

@@ -24,11 +24,12 @@ use ledger_core::{
     Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome, PositionMode, PositionModeSnapshot,
     PositionSide, PositionSnapshot, Side, SignalId, Source, Sourced, Symbol, TimestampMs,
 };
+use ledger_store::LookHold;
 use ledger_store::{
     Account, BookOrder, CommitReport, MockAccountRepository, MockFillRepository, MockIncomeRepository,
-    MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockOrderRepository, MockPositionRepository,
-    MockRunRepository, MockSignalRepository, MockSnapshotRepository, MockSyncRepository, MockTripRepository,
-    PendingRefold, RefoldReport, RunId,
+    MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockLookRepository, MockOrderRepository,
+    MockPositionRepository, MockRunRepository, MockSignalRepository, MockSnapshotRepository, MockSyncRepository,
+    MockTripRepository, PendingRefold, RefoldReport, RunId,
 };
 use mockall::Sequence;
 
@@ -245,6 +246,7 @@ struct Mocks {
     snapshots: MockSnapshotRepository,
     runs: MockRunRepository,
     sync: MockSyncRepository,
+    looks: MockLookRepository,
 }
 
 impl Mocks {
@@ -264,6 +266,7 @@ impl Mocks {
             snapshots: MockSnapshotRepository::new(),
             runs: MockRunRepository::new(),
             sync: MockSyncRepository::new(),
+            looks: MockLookRepository::new(),
         }
     }
 
@@ -298,6 +301,8 @@ impl Mocks {
         mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
         mocks.sync.expect_cursors().returning(|_| Ok(vec![]));
+        mocks.looks.expect_hold_look().returning(|_, _| Ok(LookHold::unseen()));
+        mocks.looks.expect_record_look().returning(|_| Ok(()));
         mocks
     }
 
@@ -316,6 +321,7 @@ impl Mocks {
             snapshots: Arc::new(self.snapshots),
             runs: Arc::new(self.runs),
             sync: Arc::new(self.sync),
+            looks: Arc::new(self.looks),
         }
     }
 }

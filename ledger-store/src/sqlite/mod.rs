@@ -48,6 +48,8 @@ mod repair;
 mod replay;
 mod repositories;
 mod round_trip;
+#[cfg(any(test, feature = "contract"))]
+mod rows;
 mod run;
 mod schema;
 mod signal;

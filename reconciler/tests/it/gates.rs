@@ -13,11 +13,11 @@ use ledger_core::{
 use ledger_store::{
     Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor,
     Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach, IncomeFilter,
-    IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, NewAccount, OrderFilter,
-    OrderRepository, Page, PageRequest, PendingRefold, PnlMismatch, PositionRepository, Quarantine, RefoldReport,
-    Repair, RepairFilter, Run, RunFilter, RunId, RunKind, RunRepository, RunStatus, Scope, SignalFilter,
-    SignalRepository, SnapshotRepository, SqliteStore, StoreError, StoreResult, SymbolBook, SyncCursor, SyncRepository,
-    TripFilter, TripRepository, UnpricedFee,
+    IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, Look, LookHold,
+    LookRepository, NewAccount, NewLook, OpenLook, OrderFilter, OrderRepository, Page, PageRequest, PendingRefold,
+    PnlMismatch, PositionRepository, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter, RunId, RunKind,
+    RunRepository, RunStatus, Scope, SignalFilter, SignalRepository, SnapshotRepository, SqliteStore, StoreError,
+    StoreResult, SymbolBook, SyncCursor, SyncRepository, TripFilter, TripRepository, UnpricedFee,
 };
 use reconciler::Book;
 use tokio::sync::Notify;
@@ -134,7 +134,8 @@ impl GatedStore {
             trips: gated.clone(),
             snapshots: gated.clone(),
             runs: gated.clone(),
-            sync: gated,
+            sync: gated.clone(),
+            looks: gated,
         }
     }
 
@@ -234,5 +235,28 @@ gated! {
         fn coverage(account: &AccountId) -> Vec<CoverageSpan>;
         fn funding_reach(account: &AccountId) -> Vec<FundingReach>;
         fn unpriced_fees(account: &AccountId, limit: u32) -> Vec<UnpricedFee>;
+    }
+}
+
+#[async_trait]
+impl LookRepository for GatedStore {
+    async fn looks(&self, account: &AccountId) -> StoreResult<Vec<Look>> {
+        self.pass().await?;
+        self.store.looks(account).await
+    }
+
+    async fn record_look(&self, look: NewLook) -> StoreResult<()> {
+        self.pass().await?;
+        self.store.record_look(look).await?;
+        self.pass().await
+    }
+
+    // Neither is a word to the book: they show and tell that somebody looks.
+    async fn hold_look(&self, account: &AccountId, began_local: TimestampMs) -> StoreResult<LookHold> {
+        self.store.hold_look(account, began_local).await
+    }
+
+    async fn open_look(&self, account: &AccountId) -> StoreResult<Option<OpenLook>> {
+        self.store.open_look(account).await
     }
 }

@@ -9,6 +9,7 @@ mod gates;
 mod history;
 mod import;
 mod import_seams;
+mod looks;
 mod restart;
 mod support;
 mod truth;

@@ -68,10 +68,14 @@ async fn a_contract_that_never_answers_stops_nothing_and_heals() {
     // Where nothing else happens, what stands is not written again.
     house.pass(60);
     failing.sync().await.unwrap();
-    let before = house.files();
+    let before = house.rows().await;
     house.pass(60);
     let quiet = failing.sync().await.unwrap();
-    assert!(quiet.run.is_none() && quiet.leaves_discrepancies() && house.files() == before, "{:#?}", quiet.findings);
+    assert!(
+        quiet.run.is_none() && quiet.leaves_discrepancies() && house.rows().await == before,
+        "{:#?}",
+        quiet.findings
+    );
     // Well again: one look, and nothing is left.
     let healed = house.sync().await;
     assert!(!healed.leaves_discrepancies(), "{:#?}", healed.left);

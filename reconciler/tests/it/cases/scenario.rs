@@ -178,11 +178,11 @@ async fn runs(house: &House) -> Vec<Run> {
     house.store.runs(&filter, &PageRequest::first(100)).await.unwrap().items
 }
 
-/// Looks again, and again: not a byte changes, whether or not something stays on record. Only that a quiet contract had
+/// Looks again, and again: nothing changes but when the exchange was looked at, whether or not something stays on record. Only that a quiet contract had
 /// its turn is written down.
 async fn assert_warm(case: Case, house: &House, outcome: &Outcome) {
     let stands = everything(house).await;
-    let mut files = house.files();
+    let mut rows = house.rows().await;
     for number in 0..3 {
         house.pass(20);
         let report = case.reconciler(house).sync().await.unwrap();
@@ -194,9 +194,9 @@ async fn assert_warm(case: Case, house: &House, outcome: &Outcome) {
         if report.run.is_some() && number == 0 && !report.symbols.is_empty() {
             assert_eq!(report.counts, OutcomeCounts::default(), "{case:?}");
             assert_same(&everything(house).await, &stands, &format!("{case:?}, a quiet contract"));
-            files = house.files();
+            rows = house.rows().await;
         }
-        assert!(house.files() == files, "{case:?}: the file has changed in look {number}: {:?}", report.symbols);
+        assert!(house.rows().await == rows, "{case:?}: the book has changed in look {number}: {:?}", report.symbols);
     }
 }
 

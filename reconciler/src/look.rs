@@ -1,0 +1,232 @@
+//! Writing down that the exchange was looked at: what a cycle leaves behind even where it finds nothing.
+//!
+//! A look is no fact and no run. Its rows say when the exchange was asked last and what its answers are true of, so that
+//! nobody takes an old answer for a new one. Nothing is written of an account that is not bound, and nothing when another
+//! account answers. A look that is narrowed to contracts is none of the account, and leaves the rows as they are.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `a_look_that_finds_nothing_says_when_it_was`.
+//! 2. `a_look_that_failed_says_why_and_takes_nothing_back`.
+//! 3. `an_answer_of_another_account_writes_no_look`.
+//! 4. `a_stream_that_did_not_answer_is_not_seen`.
+//! 5. `a_look_in_progress_is_seen_by_others_and_one_that_was_stopped_too`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use exchange_client::{Answer, ErrorClass, ExchangeError};
+use ledger_core::{AccountId, LookStream, Symbol, TimestampMs};
+use ledger_store::{LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, StoreError};
+
+use crate::book::Book;
+use crate::cycle::Reconciler;
+use crate::error::{Doing, ReconcileError};
+use crate::observation::Observation;
+use crate::report::failed;
+
+/// The failure of a look whose question the exchange did not answer.
+pub fn look_failure_kind(class: ErrorClass) -> LookFailureKind {
+    match class {
+        ErrorClass::Authentication => LookFailureKind::Authentication,
+        ErrorClass::Unavailable | ErrorClass::Throttled => LookFailureKind::Unreachable,
+        _ => LookFailureKind::Other,
+    }
+}
+
+/// The failure of a look that a book ended.
+pub fn look_failure_of_store(error: &StoreError) -> LookFailureKind {
+    match error {
+        StoreError::Damaged { .. } | StoreError::CorruptRow { .. } => LookFailureKind::Corrupt,
+        _ => LookFailureKind::Other,
+    }
+}
+
+/// An error with its causes, on one line.
+fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Why a look came to nothing. `None` where that must leave no trace: another account answered, or there is none.
+fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
+    let kind = match error {
+        ReconcileError::WrongAccount { .. } | ReconcileError::UnknownAccount { .. } => return None,
+        ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
+        ReconcileError::Exchange(source) => look_failure_kind(source.class()),
+        ReconcileError::Store { source, .. } => look_failure_of_store(source),
+        ReconcileError::Cursor { .. } => LookFailureKind::Corrupt,
+        ReconcileError::Math(_) => LookFailureKind::Other,
+    };
+    Some(LookFailure { kind, reason: reason_of(error) })
+}
+
+/// Writes down that a look of a bound account came to nothing, whatever kept it from its end. Of an account that is not
+/// bound nothing is written.
+///
+/// # Errors
+/// [`StoreError`] when the book cannot be read or written.
+pub async fn record_failed_look(
+    book: &Book,
+    account: &AccountId,
+    (began_local, ended_local): (TimestampMs, TimestampMs),
+    failure: &LookFailure,
+) -> Result<(), StoreError> {
+    let known = book.accounts.account(account).await?;
+    if known.is_none_or(|known| known.identity.is_none()) {
+        return Ok(());
+    }
+    let streams = LookStream::ALL.iter().map(|stream| (*stream, LookResult::Failed(failure.clone()))).collect();
+    let account = account.clone();
+    let look = NewLook { account, began_local, ended_local, began_at: None, ended_at: None, streams };
+    book.looks.record_look(look).await
+}
+
+impl Reconciler {
+    /// Whether this look is one at the whole account.
+    fn is_whole_look(&self) -> bool {
+        self.config.observe.symbols.is_empty()
+    }
+
+    /// Shows others that a look goes on. Where that cannot be shown the look goes on all the same.
+    pub(crate) async fn show_look(&self, began_local: TimestampMs) -> LookHold {
+        if !self.is_whole_look() {
+            return LookHold::unseen();
+        }
+        let account = &self.config.account;
+        self.book.looks.hold_look(account, began_local).await.unwrap_or_else(|error| {
+            tracing::warn!(%account, %error, "account {account}: others cannot see that it is looked at");
+            LookHold::unseen()
+        })
+    }
+
+    /// Writes down what was seen, or why nothing was.
+    pub(crate) async fn note_look(
+        &self,
+        began_local: TimestampMs,
+        result: Result<&Observation, &ReconcileError>,
+    ) -> Result<(), ReconcileError> {
+        if !self.is_whole_look() {
+            return Ok(());
+        }
+        let ended_local = self.clock.now();
+        match result {
+            Ok(observation) => {
+                let look = seen_look(&self.config.account, (began_local, ended_local), observation);
+                self.book.looks.record_look(look).await.doing("writing down the look")
+            }
+            Err(error) => {
+                let Some(failure) = failure_of(error) else { return Ok(()) };
+                let span = (began_local, ended_local);
+                let noted = record_failed_look(&self.book, &self.config.account, span, &failure).await;
+                noted.doing("writing down the look")
+            }
+        }
+    }
+}
+
+/// What a look saw, stream by stream.
+fn seen_look(
+    account: &AccountId,
+    (began_local, ended_local): (TimestampMs, TimestampMs),
+    observation: &Observation,
+) -> NewLook {
+    let by_exchange = |local: TimestampMs| Some(local.saturating_add_ms(-observation.clock.skew_ms));
+    let streams = [
+        (LookStream::Account, whole(observation)),
+        (LookStream::Positions, positions(observation)),
+        (LookStream::Orders, orders(observation)),
+        (LookStream::Balances, answered(&observation.balances)),
+        (LookStream::Prices, prices(observation)),
+        (LookStream::Ledger, ledger(observation)),
+    ];
+    NewLook {
+        account: account.clone(),
+        began_local,
+        ended_local,
+        began_at: by_exchange(began_local),
+        ended_at: by_exchange(ended_local),
+        streams: BTreeMap::from(streams),
+    }
+}
+
+fn not_answered(error: &ExchangeError) -> LookResult {
+    LookResult::Failed(LookFailure { kind: look_failure_kind(error.class()), reason: reason_of(error) })
+}
+
+/// An answer without anything beside its time.
+fn answered<T>(asked: &Result<Answer<T>, ExchangeError>) -> LookResult {
+    match asked {
+        Ok(answer) => LookResult::Seen { seen_at: answer.asked_at, seen: Seen::default() },
+        Err(error) => not_answered(error),
+    }
+}
+
+/// The look as a whole: it failed where the exchange could not be reached, or refused, anything that was asked.
+fn whole(observation: &Observation) -> LookResult {
+    let failed = failed(observation);
+    let worst = failed.iter().map(|query| look_failure_kind(query.class)).max();
+    let Some(kind) = worst.filter(|kind| *kind != LookFailureKind::Other) else {
+        return LookResult::Seen { seen_at: observation.asked_at, seen: Seen::default() };
+    };
+    let what: BTreeSet<&str> = failed.iter().map(|query| query.what.as_str()).collect();
+    let what = what.into_iter().collect::<Vec<_>>().join(", ");
+    LookResult::Failed(LookFailure { kind, reason: format!("the exchange did not answer what was asked: {what}") })
+}
+
+/// Contracts whose rows in the book cannot be read: nothing about them was compared.
+fn damaged(observation: &Observation) -> impl Iterator<Item = &Symbol> {
+    observation.book.damaged.keys()
+}
+
+fn positions(observation: &Observation) -> LookResult {
+    let answer = match &observation.positions {
+        Ok(answer) => answer,
+        Err(error) => return not_answered(error),
+    };
+    let keys = observation.position_keys();
+    let unread = answer.unreadable.iter().filter_map(|row| row.symbol.as_ref());
+    let symbols: BTreeSet<&Symbol> = keys.iter().map(|(symbol, _)| symbol).chain(unread).collect();
+    let silent = symbols.into_iter().filter(|symbol| observation.exchange_positions(symbol).is_none());
+    let except = silent.chain(damaged(observation)).cloned().collect();
+    LookResult::Seen { seen_at: answer.asked_at, seen: Seen { except, ..Seen::default() } }
+}
+
+fn orders(observation: &Observation) -> LookResult {
+    let (open, walk) = match (&observation.open_orders, &observation.orders) {
+        (Ok(open), Ok(walk)) => (open, walk),
+        (Err(error), _) | (_, Err(error)) => return not_answered(error),
+    };
+    let unread = open.unreadable.iter().chain(&walk.unreadable).filter_map(|row| row.symbol.as_ref());
+    let except = unread.chain(damaged(observation)).cloned().collect();
+    LookResult::Seen { seen_at: open.asked_at.min(walk.asked_at), seen: Seen { except, ..Seen::default() } }
+}
+
+fn ledger(observation: &Observation) -> LookResult {
+    match &observation.income {
+        Ok(walk) => LookResult::Seen { seen_at: walk.asked_at, seen: Seen::default() },
+        Err(error) => not_answered(error),
+    }
+}
+
+/// The marks of what either side holds: prices are facts only now and then, and this is the latest.
+fn prices(observation: &Observation) -> LookResult {
+    let answer = match &observation.mark_prices {
+        Ok(answer) => answer,
+        Err(error) => return not_answered(error),
+    };
+    let keys = observation.position_keys();
+    let held: BTreeSet<&Symbol> = keys
+        .iter()
+        .filter(|(symbol, side)| {
+            let is_held = |qty: ledger_core::Decimal| !qty.is_zero();
+            is_held(observation.book.qty(symbol, *side)) || observation.exchange_qty(symbol, *side).is_some_and(is_held)
+        })
+        .map(|(symbol, _)| symbol)
+        .collect();
+    let rows = answer.rows.iter().map(|row| &row.entity).filter(|row| held.contains(&row.price.symbol));
+    let marks = rows.map(|row| {
+        let mark = SeenMark { ts: row.price.at, mark_price: row.price.mark_price, next_funding_ts: row.next_funding };
+        (row.price.symbol.clone(), mark)
+    });
+    let seen = Seen { marks: marks.collect(), ..Seen::default() };
+    LookResult::Seen { seen_at: answer.asked_at, seen }
+}

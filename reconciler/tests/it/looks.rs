@@ -1,0 +1,283 @@
+//! What a look leaves behind, and how current the book's picture of the exchange is afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exchange_client::{Clock, Request, Response, Transport, TransportError};
+use ledger_core::testing::{buy, symbol};
+use ledger_core::{
+    AnyFact, EventTime, FreshnessLimits, LookStream, PositionSide, Side, Source, Staleness, Statement, Symbol,
+    TimestampMs,
+};
+use ledger_store::{
+    Batch, LedgerWriter, LookFailureKind, LookOutcome, LookRepository, OpenLook, PositionRepository, ReconcileStatus,
+};
+use reconciler::{LookState, look_state};
+
+use crate::support::House;
+
+const MINUTE_MS: i64 = 60_000;
+
+impl House {
+    async fn look(&self, stream: LookStream) -> ledger_store::Look {
+        let looks = self.store.looks(&self.account).await.unwrap();
+        looks.into_iter().find(|look| look.stream == stream).unwrap()
+    }
+
+    async fn state(&self) -> LookState {
+        look_state(&*self.store, &self.account, FreshnessLimits::default(), self.clock.now()).await.unwrap()
+    }
+
+    fn minutes(&self, minutes: u64) {
+        self.simulator.step(Duration::from_mins(minutes));
+    }
+
+    /// One contract bought and held.
+    async fn holding(seed: u64) -> Self {
+        let house = Self::new(seed).await;
+        house.trade(1, "BTCUSDT", Side::Buy, "0.05", |_| false).await;
+        house.minutes(1);
+        house
+    }
+
+    /// A fill of somebody's record, `ago` before now.
+    async fn record_fill(&self, id: i64, name: &str, ago_ms: i64) {
+        let mut fill = buy(name, id, "0.01", "100");
+        fill.time = EventTime::ms(self.clock_at(-ago_ms));
+        let statement = Statement { fact: AnyFact::Fill(fill), source: Source::Ccxt, payload: None };
+        self.store.commit(Batch::new(self.account.clone(), self.clock.now(), vec![statement])).await.unwrap();
+    }
+}
+
+fn stale(state: &LookState, stream: LookStream) -> (Option<Staleness>, bool) {
+    let freshness = state.streams[&stream];
+    (freshness.stale, freshness.is_due)
+}
+
+fn net(name: &str) -> (Symbol, PositionSide) {
+    (symbol(name), PositionSide::Net)
+}
+
+#[tokio::test]
+async fn a_look_that_finds_nothing_says_when_it_was() {
+    let house = House::holding(301).await;
+    house.reconciler().sync().await.unwrap();
+    house.minutes(2);
+    house.reconciler().sync().await.unwrap();
+    let rows = house.rows().await;
+    house.minutes(2);
+    let began = house.clock.now();
+    let warm = house.reconciler().sync().await.unwrap();
+    assert!(warm.run.is_none());
+    assert_eq!(house.rows().await, rows, "nothing but the looks was written");
+    for stream in LookStream::ALL {
+        let look = house.look(*stream).await;
+        assert_eq!((look.outcome, look.began_local, look.failure.clone()), (LookOutcome::Succeeded, began, None));
+        let seen_at = look.success.unwrap().seen_at;
+        assert!(seen_at >= began.saturating_add_ms(-1_000) && seen_at <= house.clock.now(), "{stream}: {seen_at}");
+        assert!(look.began_at.is_some() && look.ended_at.is_some());
+    }
+    assert_eq!(house.store.open_look(&house.account).await.unwrap(), None);
+    // Marks of what is held, and when it is funded next: at the next of the exchange's instants, eight hours apart.
+    let marks = house.look(LookStream::Prices).await.success.unwrap().seen.marks;
+    assert_eq!(marks.keys().map(Symbol::as_str).collect::<Vec<_>>(), ["BTCUSDT"]);
+    let next = marks[&symbol("BTCUSDT")].next_funding_ts.unwrap().as_ms();
+    assert!(next > began.as_ms() && next - began.as_ms() <= 8 * 60 * MINUTE_MS && next % (60 * MINUTE_MS) == 0);
+    // A narrowed look is none of the account.
+    house.minutes(1);
+    let mut narrow = house.reconciler();
+    narrow.config.observe.symbols.insert(symbol("BTCUSDT"));
+    narrow.sync().await.unwrap();
+    assert_eq!(house.look(LookStream::Account).await.began_local, began);
+    house.reconciler().audit().await.unwrap();
+    assert_eq!(house.look(LookStream::Account).await.began_local, began);
+}
+
+/// Passes on what does not ask for this path.
+struct Silent(Arc<dyn Transport>, &'static str);
+
+#[async_trait]
+impl Transport for Silent {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.path.contains(self.1) {
+            return Err(TransportError::Lost("connection reset".into()));
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_failed_says_why_and_takes_nothing_back() {
+    let house = House::holding(302).await;
+    // Of an account that was never bound nothing is written.
+    let unreachable = || Arc::new(house.adapter_over(Silent(Arc::clone(&house.transport), "/")));
+    house.reconciler_over(unreachable()).sync().await.unwrap_err();
+    assert!(house.store.looks(&house.account).await.unwrap().is_empty());
+    assert!(!house.state().await.is_bound);
+    house.reconciler().sync().await.unwrap();
+    let seen = house.look(LookStream::Balances).await.success;
+    house.minutes(3);
+    house.reconciler_over(unreachable()).sync().await.unwrap_err();
+    for stream in LookStream::ALL {
+        let look = house.look(*stream).await;
+        let (_, failure) = look.failure.unwrap();
+        assert_eq!((look.outcome, failure.kind), (LookOutcome::Failed, LookFailureKind::Unreachable));
+        assert!(failure.reason.contains("connection reset"), "{}", failure.reason);
+    }
+    assert_eq!(house.look(LookStream::Balances).await.success, seen);
+    house.reconciler().sync().await.unwrap();
+    assert_eq!(house.look(LookStream::Account).await.outcome, LookOutcome::Succeeded);
+}
+
+#[tokio::test]
+async fn a_stream_that_did_not_answer_is_not_seen() {
+    let house = House::holding(303).await;
+    house.reconciler().sync().await.unwrap();
+    let first = house.look(LookStream::Balances).await.success.unwrap().seen_at;
+    house.minutes(3);
+    // Who the account is follows from the balances as well: only what comes later is lost.
+    let quiet = Arc::new(house.adapter_over(Silent(Arc::clone(&house.transport), "/income")));
+    house.reconciler_over(quiet).sync().await.unwrap();
+    assert_eq!(house.look(LookStream::Ledger).await.outcome, LookOutcome::Failed);
+    let account = house.look(LookStream::Account).await;
+    assert_eq!((account.outcome, account.failure.unwrap().1.kind), (LookOutcome::Failed, LookFailureKind::Unreachable));
+    let balances = house.look(LookStream::Balances).await;
+    assert!(balances.outcome == LookOutcome::Succeeded && balances.success.unwrap().seen_at > first);
+    let state = house.state().await;
+    assert_eq!(state.streams[&LookStream::Ledger].age_ms.unwrap() / MINUTE_MS, 3);
+    assert_eq!(state.streams[&LookStream::Balances].age_ms.unwrap() / MINUTE_MS, 0);
+}
+
+/// Answers in the other one's place while it is asked for something.
+struct Watch(Arc<dyn Transport>, std::path::PathBuf, Arc<std::sync::Mutex<Vec<usize>>>);
+
+#[async_trait]
+impl Transport for Watch {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let beside = std::fs::read_dir(&self.1).unwrap();
+        let marked = beside.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains("-look-"));
+        self.2.lock().unwrap().push(marked.count());
+        if request.path.contains("allOrders") {
+            std::future::pending::<()>().await;
+        }
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test]
+async fn a_look_in_progress_is_seen_by_others_and_one_that_was_stopped_too() {
+    let house = House::holding(304).await;
+    house.reconciler().sync().await.unwrap();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let watch = Watch(Arc::clone(&house.transport), house.folder.path().to_owned(), Arc::clone(&seen));
+    let began = house.clock.now();
+    let stuck = house.reconciler_over(Arc::new(house.adapter_over(watch)));
+    {
+        let mut look = std::pin::pin!(stuck.sync());
+        let waited = tokio::time::timeout(Duration::from_millis(300), &mut look).await;
+        assert!(waited.is_err(), "it waits for an answer");
+        let open = house.store.open_look(&house.account).await.unwrap();
+        assert_eq!(open, Some(OpenLook { began_local: Some(began), is_running: true }));
+        let state = house.state().await;
+        assert!(!state.is_abandoned() && state.due().count() == 0);
+    }
+    let open = house.store.open_look(&house.account).await.unwrap();
+    assert_eq!(open, Some(OpenLook { began_local: Some(began), is_running: false }));
+    assert!(house.state().await.is_abandoned());
+    assert!(seen.lock().unwrap().iter().all(|count| *count == 1), "from the first question on");
+    house.reconciler().sync().await.unwrap();
+    assert!(!house.state().await.is_abandoned());
+}
+
+#[tokio::test]
+async fn an_answer_counts_as_of_the_last_look_that_confirmed_it() {
+    let house = House::holding(305).await;
+    house.reconciler().sync().await.unwrap();
+    house.minutes(20);
+    let state = house.state().await;
+    for stream in [LookStream::Positions, LookStream::Orders, LookStream::Balances] {
+        assert_eq!(stale(&state, stream), (Some(Staleness::Age), true), "{stream}");
+    }
+    assert_eq!(stale(&state, LookStream::Prices), (Some(Staleness::Age), false));
+    assert_eq!(state.positions[&net("BTCUSDT")].exchange.unwrap().stale, Some(Staleness::Age));
+    let said = |held: &[ledger_store::BookPosition]| held[0].exchange.as_ref().unwrap().at;
+    let first = said(&house.store.positions(&house.account).await.unwrap());
+    house.reconciler().sync().await.unwrap();
+    let held = house.store.positions(&house.account).await.unwrap();
+    assert_eq!((said(&held), held[0].reconcile_status), (first, Some(ReconcileStatus::Matched)), "it said nothing new");
+    let state = house.state().await;
+    assert!(state.due().count() == 0 && state.exposure.is_open, "{state:?}");
+    let position = &state.positions[&net("BTCUSDT")];
+    assert!(position.exchange.unwrap().is_fresh() && position.exchange.unwrap().seen_at.unwrap() > first);
+    // Flat, it need not be looked at for a day.
+    house.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
+    house.minutes(1);
+    house.reconciler().sync().await.unwrap();
+    house.minutes(23 * 60);
+    let state = house.state().await;
+    assert!(!state.exposure.is_open && state.due().count() == 0, "{state:?}");
+    house.minutes(61);
+    assert_eq!(house.state().await.due().count(), 4);
+}
+
+#[tokio::test]
+async fn a_newer_fill_of_the_contract_makes_its_position_stale() {
+    let house = House::holding(306).await;
+    house.trade(2, "ETHUSDT", Side::Sell, "1", |_| false).await;
+    house.minutes(1);
+    house.reconciler().sync().await.unwrap();
+    house.minutes(5);
+    assert_eq!(house.state().await.due().count(), 0);
+    house.record_fill(901, "ETHUSDT", MINUTE_MS).await;
+    let state = house.state().await;
+    for stream in [LookStream::Positions, LookStream::Orders, LookStream::Balances, LookStream::Ledger] {
+        assert_eq!(stale(&state, stream), (Some(Staleness::Overtaken), false), "{stream}");
+    }
+    assert_eq!(state.positions[&net("ETHUSDT")].exchange.unwrap().stale, Some(Staleness::Overtaken));
+    assert!(
+        state.positions[&net("BTCUSDT")].exchange.unwrap().is_fresh(),
+        "another contract's fill says nothing of it"
+    );
+    // Fills that go on coming do not make the first one younger.
+    house.minutes(1);
+    house.record_fill(902, "ETHUSDT", 0).await;
+    assert_eq!(house.state().await.due().count(), 4);
+    // What is older than the look changes nothing.
+    let other = House::holding(307).await;
+    other.reconciler().sync().await.unwrap();
+    other.minutes(5);
+    other.record_fill(801, "BTCUSDT", 30 * MINUTE_MS).await;
+    assert_eq!(other.state().await.due().count(), 0);
+}
+
+#[tokio::test]
+async fn the_latest_mark_counts_wherever_it_was_seen() {
+    let house = House::holding(308).await;
+    house.reconciler().sync().await.unwrap();
+    house.minutes(10);
+    house.reconciler().sync().await.unwrap();
+    let recorded = house.store.positions(&house.account).await.unwrap().remove(0).mark.unwrap();
+    let state = house.state().await;
+    let position = &state.positions[&net("BTCUSDT")];
+    let (mark, freshness) = position.mark.clone().unwrap();
+    assert!(position.is_marked_anew && mark.at > recorded.at && freshness.is_fresh(), "{mark:?} {recorded:?}");
+    assert_eq!(Some(mark.mark_price.get()), house.simulator.price(&symbol("BTCUSDT")));
+    house.minutes(2);
+    let state = house.state().await;
+    assert_eq!(state.positions[&net("BTCUSDT")].mark.clone().unwrap().1.stale, Some(Staleness::Age));
+}
+
+/// A local clock that is an hour ahead makes nothing an hour older.
+#[tokio::test]
+async fn ages_are_told_by_the_exchanges_clock() {
+    let house = House::holding(309).await;
+    let ahead = |house: &House| house.clock.now().saturating_add_ms(60 * MINUTE_MS);
+    let mut reconciler = house.reconciler();
+    reconciler.clock = Arc::new(exchange_client::ManualClock::new(ahead(&house)));
+    reconciler.sync().await.unwrap();
+    house.minutes(4);
+    let now: TimestampMs = ahead(&house);
+    let state = look_state(&*house.store, &house.account, FreshnessLimits::default(), now).await.unwrap();
+    assert_eq!(state.streams[&LookStream::Balances].age_ms.unwrap() / MINUTE_MS, 4);
+}
