@@ -23,7 +23,8 @@ use crate::times::{TimeArgument, parse_time};
 #[derive(Debug, Parser)]
 #[command(name = "fillbook", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 fine; 1 error; 2 usage; 3 confirmed discrepancies; 4 authentication or wrong \
-    account; 5 exchange unreachable; 6 book corrupt or not balancing; 130 interrupted.\n\nTry it: `fillbook demo`")]
+    account; 5 exchange unreachable; 6 book corrupt or not balancing; 7 not looked at recently \
+    enough (`status` only); 130 interrupted.\n\nTry it: `fillbook demo`")]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -78,6 +79,14 @@ pub enum Command {
     /// Compare the book with the exchange, and change nothing
     Audit(ReconcileArgs),
     /// What the book holds, and what needs attention
+    #[command(
+        after_help = "For a cron job. Exit codes: 0 looked at recently, and nothing is wrong; 1 the last sync was \
+        interrupted or failed; 3 confirmed discrepancies, or a symbol that cannot be computed; 4 the exchange refused the \
+        last sync's credentials; 5 the last sync did not reach the exchange; 6 the book is damaged or does not balance; 7 \
+        not looked at recently enough: `fillbook sync`. When several apply, the first of 6, 4, 5, 3, 1, 7 counts. A book \
+        that was never bound to an exchange account is not expected to be looked at. The [freshness] section of \
+        fillbook.toml says what recently enough is."
+    )]
     Status,
     /// What the strategies decided
     Signals(SignalArgs),

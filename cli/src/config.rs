@@ -6,6 +6,10 @@
 //! tz = "Asia/Seoul"
 //! weight_percent = 40
 //!
+//! [freshness]
+//! open_minutes = 15
+//! flat_hours = 24
+//!
 //! [accounts.main]
 //! api_key_env = "MAIN_API_KEY"
 //! api_secret_env = "MAIN_API_SECRET"
@@ -21,7 +25,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use exchange_client::files::Zone;
-use ledger_core::AccountId;
+use ledger_core::{AccountId, FreshnessLimits};
 use serde::Deserialize;
 
 use crate::args::{GlobalArgs, Venue};
@@ -39,7 +43,42 @@ struct ConfigFile {
     tz: Option<String>,
     weight_percent: Option<u16>,
     #[serde(default)]
+    freshness: FreshnessEntry,
+    #[serde(default)]
     accounts: BTreeMap<AccountId, AccountEntry>,
+}
+
+/// What the file says about how recently the exchange has to have been looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FreshnessEntry {
+    open_minutes: Option<u32>,
+    flat_hours: Option<u32>,
+    mark_seconds: Option<u32>,
+    after_funding_minutes: Option<u32>,
+    overtaken_minutes: Option<u32>,
+}
+
+/// A second in milliseconds.
+const SECOND_MS: i64 = 1_000;
+
+impl FreshnessEntry {
+    /// The limits, or the setting that cannot be one.
+    fn limits(&self) -> Result<FreshnessLimits, &'static str> {
+        let usual = FreshnessLimits::default();
+        let limit = |name, setting: Option<u32>, unit_seconds: i64, usual_ms: i64| match setting {
+            Some(0) => Err(name),
+            Some(number) => Ok(i64::from(number) * unit_seconds * SECOND_MS),
+            None => Ok(usual_ms),
+        };
+        Ok(FreshnessLimits {
+            open_ms: limit("open_minutes", self.open_minutes, 60, usual.open_ms)?,
+            flat_ms: limit("flat_hours", self.flat_hours, 3_600, usual.flat_ms)?,
+            mark_ms: limit("mark_seconds", self.mark_seconds, 1, usual.mark_ms)?,
+            after_funding_ms: limit("after_funding_minutes", self.after_funding_minutes, 60, usual.after_funding_ms)?,
+            overtaken_ms: limit("overtaken_minutes", self.overtaken_minutes, 60, usual.overtaken_ms)?,
+        })
+    }
 }
 
 /// What the file says about an account.
@@ -141,6 +180,8 @@ pub struct Settings {
     pub accounts: Vec<AccountSettings>,
     /// The share of the exchange's request weight that may be used, in percent, where the file says.
     pub weight_percent: Option<u16>,
+    /// How recently the exchange has to have been looked at.
+    pub freshness: FreshnessLimits,
     /// The reader's time zone, where given.
     pub zone: Option<Zone>,
     /// The time zone given on the command line itself: only that may date files, because a setting made long ago was
@@ -171,6 +212,8 @@ enum ConfigError {
     },
     #[error("the configuration file {}: weight_percent is {percent}; it is a share from 1 to 100", path.display())]
     Weight { path: PathBuf, percent: u16 },
+    #[error("the configuration file {}: {setting} of [freshness] is 0; it is a length of time, at least 1", path.display())]
+    Freshness { path: PathBuf, setting: &'static str },
     #[error("the environment variable FILLBOOK_TZ names an unknown time zone")]
     ZoneVariable {
         #[source]
@@ -227,6 +270,8 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     if let Some(percent) = weight_percent.filter(|percent| !(1..=100).contains(percent)) {
         return Err(fail(ConfigError::Weight { path, percent }));
     }
+    let freshness = file.freshness.limits();
+    let freshness = freshness.map_err(|setting| fail(ConfigError::Freshness { path: path.clone(), setting }))?;
     let mut accounts = Vec::new();
     for (id, entry) in file.accounts {
         let settings = entry.settings(&id, folder);
@@ -245,7 +290,17 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     let db =
         args.db.clone().or_else(|| file.db.map(|db| folder.join(db))).unwrap_or_else(|| PathBuf::from("fillbook.db"));
     let db_flag = args.db.clone().filter(|_| db_is_flag);
-    Ok(Settings { db, db_flag, account, account_is_given, accounts, weight_percent, zone, zone_flag: args.tz.clone() })
+    Ok(Settings {
+        db,
+        db_flag,
+        account,
+        account_is_given,
+        accounts,
+        weight_percent,
+        freshness,
+        zone,
+        zone_flag: args.tz.clone(),
+    })
 }
 
 impl Settings {

@@ -4,11 +4,11 @@ use std::fmt;
 use std::io;
 
 use exchange_client::{ErrorClass, ExchangeError};
-use ledger_store::{StoreError, UnreadableRow};
+use ledger_store::{LookFailure, LookFailureKind, StoreError, UnreadableRow};
 use reconciler::ReconcileError;
 use serde_json::{Map, Value, json};
 
-/// Exit codes. When several apply, the worst wins: 6 > 4 > 5 > 3 > 1.
+/// Exit codes. When several apply, the worst wins: 6 > 4 > 5 > 3 > 1 > 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitCode {
     /// 0: all is well.
@@ -25,6 +25,8 @@ pub enum ExitCode {
     Unreachable,
     /// 6: the book is corrupt or does not balance.
     Corrupt,
+    /// 7: the exchange was not looked at recently enough; from `status` only.
+    Stale,
     /// 130: a signal ended the command before it was done. Nothing is half written.
     Interrupted,
 }
@@ -40,6 +42,7 @@ impl ExitCode {
             Self::Authentication => 4,
             Self::Unreachable => 5,
             Self::Corrupt => 6,
+            Self::Stale => 7,
             Self::Interrupted => 130,
         }
     }
@@ -54,6 +57,7 @@ impl ExitCode {
             Self::Authentication => "wrong_account",
             Self::Unreachable => "unavailable",
             Self::Corrupt => "corrupt",
+            Self::Stale => "stale",
             Self::Interrupted => "interrupted",
         }
     }
@@ -63,13 +67,14 @@ impl ExitCode {
     pub fn worst(self, other: Self) -> Self {
         let severity = |code| match code {
             Self::Fine => 0,
-            Self::Error => 1,
-            Self::Usage => 2,
-            Self::Discrepancies => 3,
-            Self::Unreachable => 4,
-            Self::Authentication => 5,
-            Self::Corrupt => 6,
-            Self::Interrupted => 7,
+            Self::Stale => 1,
+            Self::Error => 2,
+            Self::Usage => 3,
+            Self::Discrepancies => 4,
+            Self::Unreachable => 5,
+            Self::Authentication => 6,
+            Self::Corrupt => 7,
+            Self::Interrupted => 8,
         };
         if severity(other) > severity(self) { other } else { self }
     }
@@ -106,6 +111,20 @@ impl CommandError {
     /// The errors behind it, the outermost first.
     fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
         std::iter::successors(self.error.source(), |cause| cause.source())
+    }
+
+    /// Why a look ended with this, for the book.
+    pub(crate) fn as_look_failure(&self) -> LookFailure {
+        let kind = match self.exit_code {
+            ExitCode::Authentication => LookFailureKind::Authentication,
+            ExitCode::Unreachable => LookFailureKind::Unreachable,
+            ExitCode::Corrupt => LookFailureKind::Corrupt,
+            ExitCode::Interrupted => LookFailureKind::Interrupted,
+            _ => LookFailureKind::Other,
+        };
+        let outermost = self.error.to_string();
+        let reasons: Vec<_> = std::iter::once(outermost).chain(self.causes().map(ToString::to_string)).collect();
+        LookFailure { kind, reason: reasons.join(": ") }
     }
 
     /// The same for programs: what kind of trouble, where, in whose words, and what to do about it.
@@ -175,6 +194,16 @@ pub(crate) fn class_exit_code(class: ErrorClass) -> ExitCode {
         ErrorClass::Authentication => ExitCode::Authentication,
         ErrorClass::Unavailable | ErrorClass::Throttled => ExitCode::Unreachable,
         _ => ExitCode::Error,
+    }
+}
+
+/// The exit code of a look that came to nothing: the one that the command itself ended with.
+pub(crate) fn look_exit_code(kind: LookFailureKind) -> ExitCode {
+    match kind {
+        LookFailureKind::Authentication => ExitCode::Authentication,
+        LookFailureKind::Unreachable => ExitCode::Unreachable,
+        LookFailureKind::Corrupt => ExitCode::Corrupt,
+        LookFailureKind::Interrupted | LookFailureKind::Other => ExitCode::Error,
     }
 }
 
@@ -324,14 +353,14 @@ mod tests {
 
     #[test]
     fn the_worst_exit_code_wins() {
-        use ExitCode::{Authentication, Corrupt, Discrepancies, Error, Fine, Unreachable};
-        let by_severity = [Fine, Error, Discrepancies, Unreachable, Authentication, Corrupt];
+        use ExitCode::{Authentication, Corrupt, Discrepancies, Error, Fine, Stale, Unreachable};
+        let by_severity = [Fine, Stale, Error, Discrepancies, Unreachable, Authentication, Corrupt];
         for (at, code) in by_severity.into_iter().enumerate() {
             for other in &by_severity[..=at] {
                 assert_eq!(code.worst(*other), code);
                 assert_eq!(other.worst(code), code);
             }
         }
-        assert_eq!(by_severity.map(ExitCode::as_u8), [0, 1, 3, 5, 4, 6]);
+        assert_eq!(by_severity.map(ExitCode::as_u8), [0, 7, 1, 3, 5, 4, 6]);
     }
 }

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    AccountId, EventTime, Exposure, Freshness, FreshnessLimits, LookStream, PositionSide, PriceSnapshot, Sighting,
-    Symbol, TimestampMs, next_full_hour,
+    AccountId, EventTime, Exposure, Freshness, FreshnessLimits, LookStream, PositionSide, PriceKind, PriceSnapshot,
+    Sighting, Symbol, TimestampMs, next_full_hour,
 };
 use ledger_store::{
     BookPosition, FillFilter, IncomeFilter, Look, LookSuccess, OpenLook, OrderFilter, Page, PageRequest, Scope, Store,
@@ -179,7 +179,10 @@ impl Reading<'_> {
             }
         };
         let seen = success(&state.looks, LookStream::Prices).and_then(|seen| seen.seen.marks.get(symbol));
-        let seen = seen.map(|seen| PriceSnapshot { symbol: symbol.clone(), at: seen.ts, mark_price: seen.mark_price });
+        let seen = seen.map(|seen| {
+            let (symbol, kind) = (symbol.clone(), PriceKind::Mark);
+            PriceSnapshot { symbol, kind, at: seen.ts, price: seen.mark_price }
+        });
         let seen = seen.filter(|seen| held.mark.as_ref().is_none_or(|known| known.at < seen.at));
         let is_marked_anew = seen.is_some();
         let mark = seen.or_else(|| held.mark.clone()).map(|mark| {

@@ -53,8 +53,7 @@ fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
         ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),
         ReconcileError::Store { source, .. } => look_failure_of_store(source),
-        ReconcileError::Cursor { .. } => LookFailureKind::Corrupt,
-        ReconcileError::Math(_) => LookFailureKind::Other,
+        ReconcileError::Cursor { .. } | ReconcileError::Math(_) => LookFailureKind::Other,
     };
     Some(LookFailure { kind, reason: reason_of(error) })
 }
@@ -224,7 +223,7 @@ fn prices(observation: &Observation) -> LookResult {
         .collect();
     let rows = answer.rows.iter().map(|row| &row.entity).filter(|row| held.contains(&row.price.symbol));
     let marks = rows.map(|row| {
-        let mark = SeenMark { ts: row.price.at, mark_price: row.price.mark_price, next_funding_ts: row.next_funding };
+        let mark = SeenMark { ts: row.price.at, mark_price: row.price.price, next_funding_ts: row.next_funding };
         (row.price.symbol.clone(), mark)
     });
     let seen = Seen { marks: marks.collect(), ..Seen::default() };

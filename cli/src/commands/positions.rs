@@ -1,16 +1,37 @@
 //! `fillbook positions`
 
-use ledger_core::Certainty;
-use ledger_store::BookPosition;
+use std::collections::BTreeSet;
+
+use ledger_core::{Certainty, Decimal, Freshness, PriceSnapshot, Staleness};
+use ledger_store::{BookPosition, Store};
+use reconciler::look_state;
 
 use super::unseen::{self, Asked};
 use super::{maybe, text};
 use crate::Context;
 use crate::args::PositionArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Listing};
+use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, ONLY_IN_TABLES, show_span};
 
-pub(super) const LISTING: Listing<BookPosition> = Listing {
+/// A position with what of it comes from the exchange, and when that was.
+struct Shown {
+    held: BookPosition,
+    /// How current the exchange's word and the mark are.
+    exchange: Option<Freshness>,
+    mark: Option<(PriceSnapshot, Freshness)>,
+    /// At that mark.
+    unrealized: Option<Decimal>,
+}
+
+impl std::ops::Deref for Shown {
+    type Target = BookPosition;
+
+    fn deref(&self) -> &BookPosition {
+        &self.held
+    }
+}
+
+const LISTING: Listing<Shown> = Listing {
     schema: "fillbook.list.position/1",
     plural: "positions",
     columns: &[
@@ -23,9 +44,28 @@ pub(super) const LISTING: Listing<BookPosition> = Listing {
             key: "mark_price",
             title: "Mark",
             rank: 3,
-            value: |p| p.mark.as_ref().map(|mark| mark.price.get()).into(),
+            value: |p| p.mark.as_ref().map(|(mark, _)| mark.price.get()).into(),
         },
-        Column { key: "unrealized_pnl", title: "Unrealized", rank: 2, value: |p| p.unreal_pnl.into() },
+        Column {
+            key: "mark_ts",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |p| p.mark.as_ref().map(|(mark, _)| mark.at).into(),
+        },
+        Column {
+            key: "mark_stale",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |p| p.mark.as_ref().map(|(_, freshness)| !freshness.is_fresh()).into(),
+        },
+        Column { key: "unrealized_pnl", title: "Unrealized", rank: 2, value: |p| p.unrealized.into() },
+        // It stays as long as the profit does: that is worth what the market said then.
+        Column {
+            key: ONLY_IN_TABLES,
+            title: "Marked",
+            rank: 1,
+            value: |p| p.mark.as_ref().filter(|_| p.unrealized.is_some()).map(|(_, freshness)| age(*freshness)).into(),
+        },
         Column { key: "realized_pnl", title: "Realized", rank: 0, value: |p| Cell::Certain(p.position.realized) },
         Column { key: "settle_asset", title: "Asset", rank: 0, value: |p| text(&p.settle_asset) },
         Column { key: "fees", title: "Fees", rank: 2, value: |p| Cell::Assets(p.position.fees.clone()) },
@@ -37,14 +77,101 @@ pub(super) const LISTING: Listing<BookPosition> = Listing {
             key: "exchange_qty",
             title: "At exchange",
             rank: 2,
-            value: |p| p.exchange.as_ref().map(|e| e.qty).into(),
+            value: |p| p.held.exchange.as_ref().map(|e| e.qty).into(),
         },
-        Column { key: "reconcile_status", title: "Status", rank: 1, value: |p| maybe(p.reconcile_status.as_ref()) },
+        Column {
+            key: "exchange_ts",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |p| p.exchange.and_then(|seen| seen.seen_at).into(),
+        },
+        Column {
+            key: "exchange_stale",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |p| p.exchange.and_then(|seen| seen.stale).map(Staleness::as_str).into(),
+        },
+        Column {
+            key: "reconcile_status",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |p| maybe(p.reconcile_status.as_ref()),
+        },
+        Column { key: ONLY_IN_TABLES, title: "Seen", rank: 1, value: |p| p.exchange.map(age).into() },
+        Column { key: ONLY_IN_TABLES, title: "Status", rank: 1, value: status },
     ],
 };
 
-fn certainty(position: &BookPosition) -> Cell {
+fn certainty(position: &Shown) -> Cell {
     position.position.certainty.as_str().into()
+}
+
+/// `5 min ago`; nothing where nothing tells.
+fn age(freshness: Freshness) -> String {
+    match freshness.stale {
+        Some(Staleness::Ahead) => "ahead of the clock".to_owned(),
+        _ => freshness.age_ms.map_or_else(String::new, |age_ms| format!("{} ago", show_span(age_ms))),
+    }
+}
+
+/// How both sides compare, and whether that still says anything.
+fn status(position: &Shown) -> Cell {
+    let Some(status) = position.reconcile_status else { return Cell::Empty };
+    let stale = position.exchange.and_then(|exchange| exchange.stale);
+    match stale {
+        None => status.as_str().into(),
+        Some(Staleness::Overtaken) => format!("{status}, overtaken").into(),
+        Some(Staleness::Never | Staleness::Ahead | Staleness::Age) => format!("{status}, stale").into(),
+    }
+}
+
+/// What the positions say of the exchange that may no longer be so, in words.
+fn staleness(shown: &[Shown]) -> Option<String> {
+    let named = |of: &dyn Fn(&&Shown) -> bool| {
+        let symbols: BTreeSet<&str> = shown.iter().filter(of).map(|position| position.symbol.as_str()).collect();
+        symbols.into_iter().collect::<Vec<_>>().join(", ")
+    };
+    let by = |kinds: &'static [Staleness]| {
+        named(&move |p: &&Shown| {
+            p.exchange.and_then(|exchange| exchange.stale).is_some_and(|stale| kinds.contains(&stale))
+        })
+    };
+    let old = by(&[Staleness::Age, Staleness::Ahead, Staleness::Never]);
+    let overtaken = by(&[Staleness::Overtaken]);
+    let marks = named(&|p: &&Shown| {
+        p.unrealized.is_some() && p.mark.as_ref().is_some_and(|(_, freshness)| !freshness.is_fresh())
+    });
+    let part = |names: String, what: &str| (!names.is_empty()).then(|| format!("{what} {names}"));
+    let parts = [
+        part(old, "what the exchange holds of"),
+        part(overtaken, "what the exchange held, before the latest fills or ledger rows, of"),
+        part(marks, "the mark, and so the unrealized profit, of"),
+    ];
+    let parts: Vec<_> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| format!("Stale: {}. `fillbook sync` looks again.", parts.join("; ")))
+}
+
+/// The positions with how current what the exchange said of them is.
+async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Context) -> Result<Vec<Shown>, CommandError> {
+    let settings = &context.settings;
+    let state = look_state(store, &settings.account, settings.freshness, context.clock.now()).await?;
+    let mut shown = Vec::with_capacity(positions.len());
+    for held in positions {
+        let key = (held.symbol.clone(), held.position.position_side);
+        let known = state.positions.get(&key).cloned();
+        let mut unrealized = held.unreal_pnl;
+        // What the book derived rests on the latest price that was worth recording; the last look saw a later one.
+        if let Some((mark, _)) =
+            known.as_ref().filter(|known| known.is_marked_anew).and_then(|known| known.mark.as_ref())
+            && let Some(open) = &held.position.position
+            && let Some(instrument) = store.instrument(&settings.account, &held.symbol).await?
+        {
+            unrealized = Some(open.unrealized((&instrument.fact).into(), mark.price)?.to_decimal()?);
+        }
+        let (exchange, mark) = known.map_or((None, None), |known| (known.exchange, known.mark));
+        shown.push(Shown { held, exchange, mark, unrealized });
+    }
+    Ok(shown)
 }
 
 /// Lists positions by symbol.
@@ -65,7 +192,13 @@ pub async fn run(args: &PositionArgs, context: &mut Context) -> Result<ExitCode,
             .retain(|position| !position.position.qty.is_zero() || position.position.certainty != Certainty::Known);
     }
     let flat_count = flat_count - positions.len();
+    let positions = shown(store.as_ref(), positions, context).await?;
     context.output.list(&LISTING, &positions)?;
+    if context.output.format == Format::Table
+        && let Some(stale) = staleness(&positions)
+    {
+        context.output.paragraph(&stale)?;
+    }
     let flat = match flat_count {
         0 => String::new(),
         1 => " 1 position is flat; --all shows it.".to_owned(),

@@ -1,12 +1,15 @@
 //! `fillbook status`
 
 mod freshness;
+mod looks;
 
 use ledger_core::{PositionMode, TimestampMs};
 use ledger_store::{Account, FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
+use reconciler::look_state;
 use serde_json::json;
 
 use self::freshness::{Freshness, OpenDiscrepancies, Reach};
+use self::looks::Looks;
 use super::rebuild::count;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
@@ -26,12 +29,19 @@ struct Summary {
     symbol_count: usize,
     open_count: usize,
     closed_trip_count: u64,
+    /// How many symbols cannot be computed.
+    quarantined_count: usize,
+    /// Whether every symbol balances.
+    is_conserved: bool,
     /// What needs attention, in words.
     attention: Vec<String>,
 }
 
+/// Where the fold of a symbol does not balance, its round trips are not to be trusted.
+const NOT_BALANCED: &str = "the book does not balance: `fillbook verify` tells where";
+
 /// Says what the book holds, and what needs attention: of the account, or of all of them when none was named and the
-/// default one is not in the book.
+/// default one is not in the book. The exit code is the worst of theirs.
 ///
 /// # Errors
 /// When the book cannot be read or the output not be written.
@@ -46,15 +56,16 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
         super::check_account(store.as_ref(), &settings.account).await?;
         return one(store.as_ref(), &accounts, context).await;
     }
+    let mut code = ExitCode::Fine;
     for (at, account) in accounts.iter().enumerate() {
         if at > 0 && context.output.format != Format::Json {
             context.output.line("")?;
         }
         context.settings.account = account.id.clone();
-        one(store.as_ref(), &accounts, context).await?;
+        code = code.worst(one(store.as_ref(), &accounts, context).await?);
     }
     context.settings = settings;
-    Ok(ExitCode::Fine)
+    Ok(code)
 }
 
 async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> Result<ExitCode, CommandError> {
@@ -65,8 +76,13 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     };
     let freshness = Freshness::of(store, &settings.account, context.clock.now()).await?;
     let discrepancies = OpenDiscrepancies::of(store, &settings.account, context.clock.now()).await?;
+    let now = context.clock.now();
+    let looks = Looks { state: look_state(store, &settings.account, settings.freshness, now).await?, now };
     let mut summary = summarize(store, context).await?;
+    let found = looks.attention().into_iter().chain(discrepancies.attention());
+    summary.attention.splice(0..0, found.collect::<Vec<_>>());
     summary.attention.extend(freshness.attention());
+    let code = exit_code(&looks, &discrepancies, &summary);
     let output = &mut context.output;
     let mode = account.mode().map_or("position mode not known", PositionMode::as_str);
     let bound = account.identity.as_ref().map_or_else(
@@ -97,10 +113,12 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
                 "ended_local": run.ended_local.map(TimestampMs::as_ms),
             })),
             "complete": freshness.reaches.iter().map(Reach::json).collect::<Vec<_>>(),
+            "looks": looks.json(),
             "discrepancies": discrepancies.json(),
             "attention": summary.attention,
+            "exit_code": code.as_u8(),
         }))?;
-        return Ok(ExitCode::Fine);
+        return Ok(code);
     }
     let size = info.size_bytes / 1_024;
     line(output, "Book", &format!("{} (schema {}, {size} KiB)", settings.db.display(), info.schema_version))?;
@@ -120,6 +138,9 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     line(output, "Fills", &format!("{} in {symbols}{period}", summary.fill_count))?;
     let open = count(summary.open_count as u64, "open position");
     line(output, "Derived", &format!("{open}, {} closed", count(summary.closed_trip_count, "round trip")))?;
+    for (at, text) in looks.lines(&output.zone.clone()).iter().enumerate() {
+        line(output, if at == 0 { "Looked at" } else { "" }, text)?;
+    }
     line(output, "Last sync", &freshness.last_sync_text())?;
     for reach in &freshness.reaches {
         line(output, "Complete", &reach.text(&output.zone))?;
@@ -131,7 +152,19 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     for (at, remark) in summary.attention.iter().enumerate() {
         line(output, if at == 0 { "Attention" } else { "" }, remark)?;
     }
-    Ok(ExitCode::Fine)
+    Ok(code)
+}
+
+/// What a cron job has to know: the worst of what stands on record and of the last look.
+fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary) -> ExitCode {
+    let mut code = looks.exit_code();
+    if discrepancies.confirmed > 0 || summary.quarantined_count > 0 {
+        code = code.worst(ExitCode::Discrepancies);
+    }
+    if !summary.is_conserved {
+        code = code.worst(ExitCode::Corrupt);
+    }
+    code
 }
 
 fn line(output: &mut Output, title: &str, text: &str) -> Result<(), CommandError> {
@@ -147,6 +180,10 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
     let books = store.symbol_books(account).await?;
     let positions = store.positions(account).await?;
     let mut attention = super::left_out(store, account).await?;
+    let is_conserved = books.iter().all(|book| book.is_conserved);
+    if !is_conserved {
+        attention.push(NOT_BALANCED.to_owned());
+    }
     let missing = OrderFilter { residual_only: true, ..Scope::account(account.clone()).into() };
     let missing = store.orders(&missing, &PageRequest::first(super::PAGE)).await?;
     if !missing.items.is_empty() {
@@ -175,6 +212,8 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
         last_fill: edge(store.fills(&all, &PageRequest::newest(1)).await?),
         symbol_count: books.len(),
         open_count: positions.iter().filter(|position| !position.position.qty.is_zero()).count(),
+        quarantined_count: store.quarantined(account).await?.len(),
+        is_conserved,
         closed_trip_count: books.iter().map(|book| book.closed_count).sum(),
         attention,
     })

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 
 use exchange_client::files::Zone;
 
+pub(crate) use cell::show_span;
 pub use cell::{Cell, certain};
 
 /// The key of a column that only people get: an age, which is another one at every look.

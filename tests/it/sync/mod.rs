@@ -5,6 +5,7 @@ mod interruption;
 mod journal;
 mod killed;
 mod labels;
+mod looks;
 mod told;
 
 use exchange_client::simulator::FaultProfile;

@@ -77,6 +77,7 @@ impl Told {
             account_is_given: false,
             accounts: Vec::new(),
             weight_percent: None,
+            freshness: ledger_core::FreshnessLimits::default(),
             zone: None,
             zone_flag: None,
         };

@@ -14,8 +14,11 @@ use std::collections::BTreeSet;
 use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
 use ledger_core::{AccountId, Symbol, TimestampMs};
-use ledger_store::{Account, ExchangeIdentity, NewAccount, PageRequest, RunFilter, RunKind, RunStatus, StoreError};
-use reconciler::{CycleReport, Reconciler, ReconcilerConfig};
+use ledger_store::{
+    Account, ExchangeIdentity, LookFailure, LookFailureKind, NewAccount, PageRequest, RunFilter, RunKind, RunStatus,
+    StoreError,
+};
+use reconciler::{CycleReport, Reconciler, ReconcilerConfig, record_failed_look};
 use serde_json::json;
 
 use self::waiting::{Question, Waiting, beside};
@@ -88,7 +91,7 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
         };
         let error = match outcome {
             None => {
-                let has_recorded = mode == Mode::Sync && close_interrupted(target, started, context).await?;
+                let has_recorded = mode == Mode::Sync && close_interrupted(target, args, started, context).await?;
                 context.output.remark(if has_recorded {
                     "Interrupted. What was recorded stays; the next run goes on."
                 } else {
@@ -150,7 +153,18 @@ async fn one(
     let base_url = args.base_url.clone().or_else(|| target.base_url.clone()).or(bound);
     let base_url = base_url.unwrap_or_else(|| VENUE.base_url.to_owned());
     let weight_percent = args.weight_percent.or(context.settings.weight_percent);
-    let exchange = exchanges.of(target, &base_url, weight_percent, context.clock.clone())?;
+    let began = context.clock.now();
+    let exchange = match exchanges.of(target, &base_url, weight_percent, context.clock.clone()) {
+        Ok(exchange) => exchange,
+        Err(error) => {
+            // Nobody was asked, and so nobody looks: whoever asks for the status has to know why.
+            if let (Some(open), Mode::Sync, true) = (&known, mode, args.symbol.is_empty()) {
+                let span = (began, context.clock.now());
+                record_failed_look(&open.book, &target.id, span, &error.as_look_failure()).await?;
+            }
+            return Err(error);
+        }
+    };
     context.output.progress(&format!("account {}: asking {base_url}", target.id));
     let asked = exchange.clone();
     let before = asked.usage();
@@ -251,9 +265,10 @@ async fn check_symbols(
 }
 
 /// Closes the run that the interrupted command has left open, and answers whether there is one: a run begins with the
-/// first thing to record.
+/// first thing to record. Writes down that the look was interrupted.
 async fn close_interrupted(
     target: &AccountSettings,
+    args: &ReconcileArgs,
     started: TimestampMs,
     context: &Context,
 ) -> Result<bool, CommandError> {
@@ -262,6 +277,13 @@ async fn close_interrupted(
         Err(StoreError::Missing { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
+    if args.symbol.is_empty() {
+        let reason = "somebody stopped it".to_owned();
+        let failure = LookFailure { kind: LookFailureKind::Interrupted, reason };
+        record_failed_look(&open.book, &target.id, (started, context.clock.now()), &failure).await?;
+        // It is on record now, and needs no sign beside the book.
+        open.store.hold_look(&target.id, started).await?.finish();
+    }
     let since = Some(started);
     let filter = RunFilter { kind: Some(RunKind::Sync), since, ..target.id.clone().into() };
     let Some(run) = open.store.runs(&filter, &PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };

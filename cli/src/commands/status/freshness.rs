@@ -19,7 +19,7 @@ use crate::times::{show_day, show_time};
 const EXPIRING_PERCENT: i64 = 80;
 
 /// How long something takes, in words.
-fn span(ms: i64) -> String {
+pub(super) fn span(ms: i64) -> String {
     Cell::Span(ms).table(&Zone::utc())
 }
 
@@ -144,11 +144,17 @@ fn retention_ms(stream: &str) -> Option<i64> {
     }
 }
 
+fn discrepancies(number: usize) -> String {
+    count(number as u64, "discrepancy").replace("discrepancys", "discrepancies")
+}
+
 /// Discrepancies that still ask for something.
 #[derive(Debug, Default)]
 pub(super) struct OpenDiscrepancies {
     kinds: BTreeMap<String, usize>,
     pending: usize,
+    /// Those that are confirmed, and that nobody has accepted.
+    pub(super) confirmed: usize,
     oldest_ms: i64,
 }
 
@@ -162,6 +168,7 @@ impl OpenDiscrepancies {
             for found in page.items {
                 *open.kinds.entry(found.entry.key.kind).or_default() += 1;
                 open.pending += usize::from(found.entry.status == DiscrepancyStatus::Pending);
+                open.confirmed += usize::from(found.entry.status == DiscrepancyStatus::Unresolved);
                 open.oldest_ms = open.oldest_ms.max(now.as_ms().saturating_sub(found.first_seen_local.as_ms()));
             }
             let Some(next) = page.next else { return Ok(open) };
@@ -180,12 +187,17 @@ impl OpenDiscrepancies {
         } else {
             String::new()
         };
-        let found = count(number as u64, "discrepancy").replace("discrepancys", "discrepancies");
+        let found = discrepancies(number);
         let oldest = span(self.oldest_ms);
         format!("{found}: {}{pending}; the oldest is {oldest} old: `fillbook discrepancies`", kinds.join(", "))
     }
 
+    /// What a person has to know of them.
+    pub(super) fn attention(&self) -> Option<String> {
+        (self.confirmed > 0).then(|| format!("{} confirmed: `fillbook discrepancies`", discrepancies(self.confirmed)))
+    }
+
     pub(super) fn json(&self) -> Value {
-        json!({ "open": self.kinds.values().sum::<usize>(), "pending": self.pending, "kinds": self.kinds, "oldest_ms": self.oldest_ms })
+        json!({ "open": self.kinds.values().sum::<usize>(), "pending": self.pending, "confirmed": self.confirmed, "kinds": self.kinds, "oldest_ms": self.oldest_ms })
     }
 }

@@ -184,7 +184,8 @@ async fn assert_warm(case: Case, house: &House, outcome: &Outcome) {
     let stands = everything(house).await;
     let mut rows = house.rows().await;
     for number in 0..3 {
-        house.pass(20);
+        // All books share one clock, and cursors move in strides: the looks of all of them have to fit in one.
+        house.pass(12);
         let report = case.reconciler(house).sync().await.unwrap();
         let news = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Unresolved);
         assert!(news.count() == 0 && report.repairs.is_empty(), "{case:?}: {:#?}", report.findings);
@@ -196,7 +197,9 @@ async fn assert_warm(case: Case, house: &House, outcome: &Outcome) {
             assert_same(&everything(house).await, &stands, &format!("{case:?}, a quiet contract"));
             rows = house.rows().await;
         }
-        assert!(house.rows().await == rows, "{case:?}: the book has changed in look {number}: {:?}", report.symbols);
+        let now = house.rows().await;
+        let changed: Vec<_> = now.iter().filter(|row| !rows.contains(row)).collect();
+        assert!(now == rows, "{case:?}: the book has changed in look {number}: {:?} {changed:#?}", report.symbols);
     }
 }
 
