@@ -120,6 +120,8 @@ pub struct Freshness {
     pub seen_at: Option<TimestampMs>,
     /// How long ago that was, in ms; never negative.
     pub age_ms: Option<i64>,
+    /// The oldest fill or ledger row on record that is newer.
+    pub overtaken_at: Option<TimestampMs>,
     /// Why it is stale; `None` while it is fresh.
     pub stale: Option<Staleness>,
     /// Whether the exchange should have been asked again by now.
@@ -127,6 +129,10 @@ pub struct Freshness {
 }
 
 impl Freshness {
+    /// Of an answer of which nothing tells when it was.
+    pub const UNKNOWN: Self =
+        Self { seen_at: None, age_ms: None, overtaken_at: None, stale: Some(Staleness::Never), is_due: false };
+
     /// Whether it says how things are.
     pub fn is_fresh(&self) -> bool {
         self.stale.is_none()
@@ -150,7 +156,7 @@ impl FreshnessLimits {
     pub fn judge(self, stream: LookStream, sighting: Sighting, exposure: Exposure, now: TimestampMs) -> Freshness {
         let counts = !matches!(stream, LookStream::Prices | LookStream::Account);
         let Some(seen_at) = sighting.seen_at else {
-            return Freshness { seen_at: None, age_ms: None, stale: Some(Staleness::Never), is_due: counts };
+            return Freshness { is_due: counts, ..Freshness::UNKNOWN };
         };
         let since_ms = |at: TimestampMs| now.as_ms().saturating_sub(at.as_ms());
         let age_ms = since_ms(seen_at);
@@ -165,7 +171,8 @@ impl FreshnessLimits {
         } else {
             (None, false)
         };
-        Freshness { seen_at: Some(seen_at), age_ms: Some(age_ms.max(0)), stale, is_due: is_due && counts }
+        let (age_ms, is_due) = (Some(age_ms.max(0)), is_due && counts);
+        Freshness { seen_at: Some(seen_at), age_ms, overtaken_at, stale, is_due }
     }
 
     /// The last instant at which an answer of `seen_at` is young enough.

@@ -2,7 +2,7 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `audit_writes_nothing`.
-//! 2. `a_warm_second_run_writes_nothing`.
+//! 2. `a_warm_second_run_writes_nothing` but that it looked.
 //! 3. `with_another_account_nothing_is_written`.
 //! 4. `a_cycle_that_is_interrupted_anywhere_is_made_good_by_the_next`.
 
@@ -172,7 +172,7 @@ impl Reconciler {
         Ok((observation, plan, spent))
     }
 
-    /// Opens a run when there is something to write; a cycle that finds nothing leaves no trace.
+    /// Opens a run when there is something to write; a cycle that finds nothing leaves no run.
     pub(crate) async fn run(&self, run: &mut Option<RunId>) -> Result<RunId, ReconcileError> {
         if let Some(run) = *run {
             return Ok(run);

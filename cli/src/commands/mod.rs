@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use ledger_core::{AccountId, EventTime, Sourced};
 use ledger_store::{FillFilter, Page, PageRequest, Scope, Store, StoreError};
+use reconciler::{LookState, ReconcileError, look_state};
 
 use self::unseen::Asked;
 use crate::Context;
@@ -169,6 +170,17 @@ async fn warn_of_left_out(store: &dyn Store, account: &AccountId, output: &mut O
         output.complain(&format!("warning: {what}"));
     }
     Ok(())
+}
+
+/// How current the book's picture of the exchange is. `None` where a row that tells of it cannot be read: lists go past
+/// such rows, and name those that they are about.
+async fn currency(store: &dyn Store, context: &Context) -> Result<Option<LookState>, CommandError> {
+    let settings = &context.settings;
+    match look_state(store, &settings.account, settings.freshness, context.clock.now()).await {
+        Ok(state) => Ok(Some(state)),
+        Err(ReconcileError::Store { source: StoreError::CorruptRow { .. }, .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The instant of an event.

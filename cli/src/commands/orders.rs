@@ -1,15 +1,34 @@
 //! `fillbook orders`
 
-use ledger_store::{BookOrder, OrderFilter};
+use ledger_core::{Freshness, FreshnessLimits, LookStream, Sighting, Staleness};
+use ledger_store::{BookOrder, OrderFilter, Page};
+use reconciler::LookState;
+
+use super::positions::age;
 
 use super::unseen::Asked;
 use super::{conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
 use crate::args::OrderArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Column, Listing};
+use crate::output::{Column, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
-const LISTING: Listing<BookOrder> = Listing {
+/// An order, and when the exchange last said that it is working.
+struct Shown {
+    held: BookOrder,
+    /// `None` for an order that has ended, and where nobody looked.
+    seen: Option<Freshness>,
+}
+
+impl std::ops::Deref for Shown {
+    type Target = BookOrder;
+
+    fn deref(&self) -> &BookOrder {
+        &self.held
+    }
+}
+
+const LISTING: Listing<Shown> = Listing {
     schema: "fillbook.list.order/1",
     plural: "orders",
     columns: &[
@@ -26,6 +45,19 @@ const LISTING: Listing<BookOrder> = Listing {
         },
         Column { key: "order_type", title: "Type", rank: 4, value: |o| maybe(o.order.fact.order_type.as_ref()) },
         Column { key: "status", title: "Status", rank: 0, value: |o| text(&o.order.fact.status) },
+        Column {
+            key: "seen_ts",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |o| o.seen.and_then(|seen| seen.seen_at).into(),
+        },
+        Column {
+            key: "seen_stale",
+            title: "",
+            rank: NOT_IN_TABLES,
+            value: |o| o.seen.and_then(|seen| seen.stale).map(Staleness::as_str).into(),
+        },
+        Column { key: ONLY_IN_TABLES, title: "Seen", rank: 1, value: |o| o.seen.map(age).into() },
         Column {
             key: "qty",
             title: "Quantity",
@@ -94,8 +126,24 @@ pub async fn run(args: &OrderArgs, context: &mut Context) -> Result<ExitCode, Co
         ..OrderFilter::from(scope(&args.list.scope, context)?)
     };
     let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), ..Asked::default() };
+    let limits = context.settings.freshness;
+    let state = super::currency(store.as_ref(), context).await?;
+    let shown = |held: BookOrder| Shown { seen: state.as_ref().and_then(|state| seen(state, limits, &held)), held };
     print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
-        store.orders(&filter, page).await
+        let Page { items, next, unreadable } = store.orders(&filter, page).await?;
+        Ok(Page { items: items.into_iter().map(&shown).collect(), next, unreadable })
     })
     .await
+}
+
+/// When the exchange last said that an order is working: by the last look, or by a later word on the order itself.
+fn seen(state: &LookState, limits: FreshnessLimits, held: &BookOrder) -> Option<Freshness> {
+    let order = &held.order.fact;
+    if order.status.is_terminal() {
+        return None;
+    }
+    let looked = state.seen_at(LookStream::Orders, &order.key.symbol)?;
+    let seen_at = order.updated.or(order.created).map_or(looked, |word| word.at.max(looked));
+    let overtaken_at = state.streams.get(&LookStream::Orders).and_then(|stream| stream.overtaken_at);
+    Some(limits.judge(LookStream::Orders, Sighting { seen_at: Some(seen_at), overtaken_at }, state.exposure, state.now))
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use ledger_core::{Certainty, Decimal, Freshness, PriceSnapshot, Staleness};
 use ledger_store::{BookPosition, Store};
-use reconciler::look_state;
 
 use super::unseen::{self, Asked};
 use super::{maybe, text};
@@ -107,7 +106,7 @@ fn certainty(position: &Shown) -> Cell {
 }
 
 /// `5 min ago`; nothing where nothing tells.
-fn age(freshness: Freshness) -> String {
+pub(super) fn age(freshness: Freshness) -> String {
     match freshness.stale {
         Some(Staleness::Ahead) => "ahead of the clock".to_owned(),
         _ => freshness.age_ms.map_or_else(String::new, |age_ms| format!("{} ago", show_span(age_ms))),
@@ -154,11 +153,11 @@ fn staleness(shown: &[Shown]) -> Option<String> {
 /// The positions with how current what the exchange said of them is.
 async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Context) -> Result<Vec<Shown>, CommandError> {
     let settings = &context.settings;
-    let state = look_state(store, &settings.account, settings.freshness, context.clock.now()).await?;
+    let state = super::currency(store, context).await?;
     let mut shown = Vec::with_capacity(positions.len());
     for held in positions {
         let key = (held.symbol.clone(), held.position.position_side);
-        let known = state.positions.get(&key).cloned();
+        let known = state.as_ref().and_then(|state| state.positions.get(&key).cloned());
         let mut unrealized = held.unreal_pnl;
         // What the book derived rests on the latest price that was worth recording; the last look saw a later one.
         if let Some((mark, _)) =
@@ -168,7 +167,14 @@ async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Contex
         {
             unrealized = Some(open.unrealized((&instrument.fact).into(), mark.price)?.to_decimal()?);
         }
-        let (exchange, mark) = known.map_or((None, None), |known| (known.exchange, known.mark));
+        let (exchange, mark) = match known {
+            Some(known) => (known.exchange, known.mark),
+            // Nothing tells how old these are.
+            None => (
+                held.exchange.as_ref().map(|_| Freshness::UNKNOWN),
+                held.mark.clone().map(|mark| (mark, Freshness::UNKNOWN)),
+            ),
+        };
         shown.push(Shown { held, exchange, mark, unrealized });
     }
     Ok(shown)

@@ -4,7 +4,8 @@ mod csv;
 
 use exchange_client::files::Zone;
 use ledger_core::{
-    Asset, AssetTotal, CashLine, CertainTotal, Decimal, GroupBy, Report, ReportBuilder, ReportRow, Symbol, TripStats,
+    Asset, AssetTotal, CashLine, CertainTotal, Decimal, Freshness, GroupBy, LookStream, Report, ReportBuilder,
+    ReportRow, Staleness, Symbol, TimestampMs, TripStats,
 };
 use ledger_store::{IncomeFilter, PageRequest, Store, StoreError, TripFilter, UnreadableRow};
 use serde_json::json;
@@ -14,7 +15,7 @@ use super::{PAGE, scope, text};
 use crate::Context;
 use crate::args::ReportArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Format, Listing, Output};
+use crate::output::{Cell, Column, Format, Listing, Output, show_span};
 use crate::times::show_day;
 
 /// A group, as a program gets it: amounts per asset in one object.
@@ -211,7 +212,9 @@ pub(super) async fn build(store: &dyn Store, args: &ReportArgs, context: &Contex
         let Some(next) = page.next else { break };
         request = request.after(next);
     }
-    let rest = Rest { cash_left_out, ..rest(store, args, context, &mut left_out).await? };
+    let state = super::currency(store, context).await?.filter(|state| state.is_bound);
+    let ledger = state.and_then(|state| state.streams.get(&LookStream::Ledger).copied());
+    let rest = Rest { cash_left_out, ledger, ..rest(store, args, context, &mut left_out).await? };
     Ok(Built { report: builder.finish()?, rest, left_out })
 }
 
@@ -226,6 +229,8 @@ pub(super) struct Rest {
     has_unreadable_funding: bool,
     /// How many entries of the exchange's ledger cannot be read.
     cash_left_out: usize,
+    /// When the exchange's ledger was last read; `None` for a book of files alone.
+    ledger: Option<Freshness>,
 }
 
 /// What was asked for, unless a row of it cannot be read: that is noted.
@@ -302,6 +307,18 @@ impl Rest {
     }
 }
 
+/// That the ledger on record is not the exchange's of now, in words.
+fn stale_ledger(ledger: Freshness) -> String {
+    let ago = ledger.age_ms.map(show_span);
+    match (ledger.stale, ago) {
+        (Some(Staleness::Overtaken), Some(ago)) => {
+            format!("The ledger was last read {ago} ago, before the latest fills: `fillbook sync` reads on.")
+        }
+        (Some(Staleness::Age), Some(ago)) => format!("The ledger was last read {ago} ago: `fillbook sync` reads on."),
+        _ => "Nothing tells when the ledger was last read: `fillbook sync` reads on.".to_owned(),
+    }
+}
+
 /// Prints a report.
 fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Result<(), CommandError> {
     let total = ReportRow { group: "all".to_owned(), stats: report.total.clone() };
@@ -317,6 +334,9 @@ fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Re
                 output.list(&CASH, &report.cash)?;
                 let sums: Vec<_> = report.cash_total.iter().map(|(asset, sum)| format!("{sum} {asset}")).collect();
                 output.paragraph(&format!("Sum: {}", sums.join(", ")))?;
+            }
+            if let Some(stale) = rest.ledger.filter(|ledger| !ledger.is_fresh()) {
+                output.paragraph(&stale_ledger(stale))?;
             }
             if rest.cash_left_out > 0 {
                 let rows = super::rebuild::count(rest.cash_left_out as u64, "row");
@@ -339,6 +359,8 @@ fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Re
                 "open_fees": told(&rest.open.fees, is_told),
                 "open_funding": told(&rest.open.funding, is_told),
                 "unallocated_funding": told(&rest.unallocated, !rest.has_unreadable_funding),
+                "ledger_seen_ts": rest.ledger.and_then(|ledger| ledger.seen_at).map(TimestampMs::as_ms),
+                "ledger_stale": rest.ledger.and_then(|ledger| ledger.stale).map(Staleness::as_str),
                 "left_out": { "trips": report.total.left_out_count, "cash": rest.cash_left_out },
             }))?;
             output.list(&CASH, &report.cash)?;

@@ -104,7 +104,7 @@ impl Reach<'_> {
     }
 }
 
-/// Whether it is worth writing down how far a stream is read: a cycle that finds nothing writes nothing.
+/// Whether it is worth writing down how far a stream is read: a cycle that finds nothing writes no fact.
 fn is_due(
     observation: &Observation,
     policy: &Policy,

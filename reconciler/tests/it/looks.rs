@@ -262,7 +262,7 @@ async fn the_latest_mark_counts_wherever_it_was_seen() {
     let position = &state.positions[&net("BTCUSDT")];
     let (mark, freshness) = position.mark.clone().unwrap();
     assert!(position.is_marked_anew && mark.at > recorded.at && freshness.is_fresh(), "{mark:?} {recorded:?}");
-    assert_eq!(Some(mark.mark_price.get()), house.simulator.price(&symbol("BTCUSDT")));
+    assert_eq!(Some(mark.price.get()), house.simulator.price(&symbol("BTCUSDT")));
     house.minutes(2);
     let state = house.state().await;
     assert_eq!(state.positions[&net("BTCUSDT")].mark.clone().unwrap().1.stale, Some(Staleness::Age));

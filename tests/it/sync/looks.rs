@@ -102,6 +102,33 @@ fn what_rests_on_an_old_look_says_so() {
     }
 }
 
+/// A working order works as far as the exchange said so last; sums of its ledger end where that was read last.
+#[test]
+fn lists_and_reports_say_when_the_exchange_was_asked() {
+    let (_exchange, sandbox) = synced(412);
+    let working = |sandbox: &Sandbox| {
+        sandbox.run(&["orders", "--open", "--json"]).exits(0).json().pop().expect("an order that works")
+    };
+    let all = sandbox.run(&["orders", "--json"]).exits(0).json();
+    assert!(all.iter().all(|order| order["seen_ts"].is_null()), "those that have ended have");
+    sandbox.tamper("UPDATE orders SET status = 'NEW' WHERE order_id = (SELECT min(order_id) FROM orders)");
+    let fresh = working(&sandbox);
+    assert!(fresh["seen_ts"].is_i64() && fresh["seen_stale"].is_null(), "{fresh}");
+    let rest = |sandbox: &Sandbox| {
+        let lines = sandbox.run(&["report", "--json"]).exits(0).json();
+        lines.into_iter().find(|line| line["schema"] == "fillbook.report.rest/1").unwrap()
+    };
+    assert!(rest(&sandbox)["ledger_seen_ts"].is_i64() && rest(&sandbox)["ledger_stale"].is_null());
+    assert!(!sandbox.run(&["report"]).exits(0).stdout.contains("last read"));
+    let_pass(&sandbox, 600);
+    sandbox.tamper("UPDATE orders SET ts = ts - 36000000, updated_ts = updated_ts - 36000000");
+    assert_eq!(working(&sandbox)["seen_stale"], "age");
+    let table = sandbox.run(&["orders", "--open"]).exits(0).stdout;
+    assert!(table.contains("Seen") && table.contains("10 h ago"), "{table}");
+    assert_eq!(rest(&sandbox)["ledger_stale"], "age");
+    assert!(sandbox.run(&["report"]).exits(0).stdout.contains("The ledger was last read 10 h ago"));
+}
+
 /// How recently is recently enough is a setting.
 #[test]
 fn the_limits_can_be_set() {
