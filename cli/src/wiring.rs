@@ -70,19 +70,25 @@ pub(crate) fn init_tracing(verbose: u8, is_terminal: bool) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
+/// The same, with what is known of the venues.
+pub(crate) fn with_venues(options: OpenOptions) -> OpenOptions {
+    let venue = &exchange_client::binance_usdm::VENUE;
+    options.with_rules(venue.name, venue.ledger_rules)
+}
+
 /// Opens the book for writing.
 pub(crate) fn open(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    Ok(Arc::new(SqliteStore::open(&settings.db, &OpenOptions::default())?))
+    Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::default()))?))
 }
 
 /// Opens the book for reading.
 pub(crate) fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    Ok(Arc::new(SqliteStore::open(&settings.db, &OpenOptions::reading())?))
+    Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::reading()))?))
 }
 
 /// Creates the book where there is none, and opens it for writing.
 pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    Ok(Arc::new(SqliteStore::open(&settings.db, &OpenOptions::creating())?))
+    Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::creating()))?))
 }
 
 /// A book that is open, as commands and as the reconciler see it.
@@ -111,7 +117,7 @@ pub(crate) fn open_book(settings: &Settings, access: Access) -> Result<OpenBook,
         Access::Write => OpenOptions::default(),
         Access::Create => OpenOptions::creating(),
     };
-    let store = Arc::new(SqliteStore::open(&settings.db, &options)?);
+    let store = Arc::new(SqliteStore::open(&settings.db, &with_venues(options))?);
     Ok(OpenBook { book: Book::of(&store), store })
 }
 

@@ -1,6 +1,6 @@
 //! What a venue promises and limits, as data: page sizes, windows, retention, weights.
 
-use ledger_core::{FillId, IncomeType, OrderClass, Symbol};
+use ledger_core::{FillId, IncomeType, LedgerRules, OrderClass, Symbol};
 
 use crate::transport::Method;
 
@@ -136,6 +136,9 @@ pub struct VenueFacts {
     pub client_order_id: ClientOrderIdRule,
     /// The kinds of income that are known. Venues add new ones without notice; those are kept as they are.
     pub income_types: &'static [IncomeTypeFacts],
+    /// Where entries of each kind belong, those that are seen without being documented included. Entries of other kinds
+    /// stand on a line of their own.
+    pub ledger_rules: LedgerRules,
 }
 
 impl VenueFacts {

@@ -13,6 +13,7 @@ mod funding_rate;
 mod id;
 mod income;
 mod instrument;
+mod ledger_rules;
 mod merge;
 mod movement;
 mod names;
@@ -45,6 +46,7 @@ pub use funding_rate::FundingRate;
 pub use id::{AccountId, Asset, ClientOrderId, EngineLabel, FillId, IdError, Label, OrderId, SignalId, Symbol, TranId};
 pub use income::{Income, IncomeKey};
 pub use instrument::{ContractKind, Instrument};
+pub use ledger_rules::{LedgerPlace, LedgerRules};
 pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
 pub use movement::{Movement, MovementKind, MovementOrigin};
 pub use names::UnknownName;
@@ -60,6 +62,9 @@ pub use snapshot::{
     Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceKind, PriceSnapshot,
 };
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
-pub use symbol_fold::{ClosedTrip, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Residual, Step, SymbolFold};
+pub use symbol_fold::{
+    ClosedTrip, ClosedTrips, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, PositionMoney, Residual, Step,
+    SymbolFold, window_from,
+};
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};
 pub use trip_key::{Opening, TripKey, TripKeyError};

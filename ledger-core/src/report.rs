@@ -58,7 +58,9 @@ pub struct TripStats {
     pub fees: Vec<AssetTotal>,
     /// Funding, per asset: positive = received.
     pub funding: Vec<AssetTotal>,
-    /// Gross - fees + funding, per asset.
+    /// What liquidations cost beside fees, per asset: negative = charged.
+    pub clearance: Vec<AssetTotal>,
+    /// Gross - fees + funding + clearance, per asset.
     pub net: Vec<AssetTotal>,
     /// The largest fall of the cumulated net from an earlier high, per settle asset, over trips in closing order;
     /// unknown amounts do not count.
@@ -105,7 +107,7 @@ impl TripStats {
         if self.left_out_count > 0 {
             return Certainty::Unknown;
         }
-        let totals = [&self.gross, &self.fees, &self.funding];
+        let totals = [&self.gross, &self.fees, &self.funding, &self.clearance];
         totals.into_iter().flatten().map(|total| total.total.certainty()).max().unwrap_or_default()
     }
 
@@ -118,6 +120,7 @@ impl TripStats {
         total_of(&mut self.gross, &trip.settle_asset).merge(&trip.gross)?;
         add_all(&mut self.fees, &trip.fees)?;
         add_all(&mut self.funding, &trip.funding)?;
+        add_all(&mut self.clearance, &trip.clearance)?;
         let net = trip.net()?;
         add_all(&mut self.net, &net)?;
         let Some(own) = net.first().filter(|own| own.total.certainty() != Certainty::Unknown) else {
@@ -141,7 +144,7 @@ impl TripStats {
 
     fn finish(&mut self, left_out_count: u64) {
         self.left_out_count = left_out_count;
-        for totals in [&mut self.gross, &mut self.fees, &mut self.funding, &mut self.net] {
+        for totals in [&mut self.gross, &mut self.fees, &mut self.funding, &mut self.clearance, &mut self.net] {
             totals.sort_by(|a, b| a.asset.cmp(&b.asset));
             for total in totals.iter_mut() {
                 total.total.unknown_count += left_out_count;
@@ -314,6 +317,8 @@ mod tests {
             exchange_realized_pnl: None,
             fees: vec![AssetTotal { asset, total: total(fee, Certainty::Known) }],
             funding: Vec::new(),
+            clearance: Vec::new(),
+            was_liquidated: false,
             engine: EngineLabel::new(engine).ok(),
             other_engines: Vec::new(),
             exit_reason: ExitReason::Unknown,

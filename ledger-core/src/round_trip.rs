@@ -30,6 +30,14 @@ impl Direction {
         }
     }
 
+    /// The other one.
+    pub(crate) fn opposite(self) -> Self {
+        match self {
+            Self::Long => Self::Short,
+            Self::Short => Self::Long,
+        }
+    }
+
     /// The sides of the trades that open it and that close it.
     pub(crate) fn sides(self) -> (Side, Side) {
         match self {
@@ -97,6 +105,11 @@ pub struct RoundTrip {
     pub fees: Vec<AssetTotal>,
     /// Funding received, per asset: positive = received.
     pub funding: Vec<AssetTotal>,
+    /// What liquidation cost beside the fees of its fills, per asset: negative = charged, positive = added by the
+    /// exchange's insurance fund.
+    pub clearance: Vec<AssetTotal>,
+    /// Whether a part of it was closed by liquidation, were it the last or an earlier one.
+    pub was_liquidated: bool,
     /// The strategy that opened it.
     pub engine: Option<EngineLabel>,
     /// Other strategies that traded in it.
@@ -124,7 +137,7 @@ impl RoundTrip {
         }
     }
 
-    /// Gross - fees + funding, per asset, the settle asset first.
+    /// Gross - fees + funding + clearance, per asset, the settle asset first.
     ///
     /// # Errors
     /// [`MathError`] when a sum does not fit.
@@ -137,6 +150,9 @@ impl RoundTrip {
         }
         for funding in &self.funding {
             total_of(&mut net, &funding.asset).merge(&funding.total)?;
+        }
+        for clearance in &self.clearance {
+            total_of(&mut net, &clearance.asset).merge(&clearance.total)?;
         }
         Ok(net)
     }
@@ -243,13 +259,6 @@ impl Tally {
             }
             Certainty::Unknown => self.unknown_count = self.unknown_count.saturating_add(1),
         }
-        Ok(())
-    }
-
-    /// Makes an estimate of a part that was known.
-    pub(crate) fn doubt(&mut self, amount: Value) -> Result<(), MathError> {
-        let (known, estimated) = (self.known.checked_sub(amount)?, self.estimated.checked_add(amount)?);
-        (self.known, self.estimated, self.has_estimates) = (known, estimated, true);
         Ok(())
     }
 

@@ -12,6 +12,8 @@ mod support;
 mod beginning;
 #[path = "folding/book.rs"]
 mod book;
+#[path = "folding/clearance.rs"]
+mod clearance;
 #[path = "folding/exchange.rs"]
 mod exchange;
 #[path = "folding/funding.rs"]

@@ -122,6 +122,10 @@ pub struct SymbolBook {
     pub pnl_mismatch_count: u64,
     /// Funding that belongs to no position.
     pub unallocated_funding: Vec<AssetTotal>,
+    /// Charges for liquidations of which the book has no forced fill: negative = charged.
+    pub unallocated_clearance: Vec<AssetTotal>,
+    /// What settlements paid that no single position can be told of.
+    pub unallocated_realized: Vec<AssetTotal>,
     /// Whether realized - open cost = sum of cash flows.
     pub is_conserved: bool,
 }

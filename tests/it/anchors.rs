@@ -82,7 +82,14 @@ impl World {
 
     /// Looks twice, as far apart as inferences wait; answers what is stated then.
     async fn look(&self) -> Vec<(TimestampMs, Decimal)> {
-        let store = SqliteStore::open(self.sandbox.path().join("fillbook.db"), &OpenOptions::inline()).unwrap();
+        let store = SqliteStore::open(
+            self.sandbox.path().join("fillbook.db"),
+            &OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ),
+        )
+        .unwrap();
         let (store, account) = (Arc::new(store), AccountId::new("main").unwrap());
         for _ in 0..2 {
             self.simulator.step(Duration::from_secs(20));

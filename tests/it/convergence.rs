@@ -62,7 +62,14 @@ fn account() -> AccountId {
 
 /// A book of nothing but the account.
 async fn empty_book(clock: &ManualClock) -> Arc<SqliteStore> {
-    let store = Arc::new(SqliteStore::in_memory(&OpenOptions::inline()).unwrap());
+    let store =
+        Arc::new(
+            SqliteStore::in_memory(&OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ))
+            .unwrap(),
+        );
     let new = NewAccount { id: account(), venue: "binance_usdm".into(), created_local: clock.now() };
     store.create_account(new).await.unwrap();
     store

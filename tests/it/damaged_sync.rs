@@ -45,7 +45,16 @@ impl World {
 
     fn store(&self) -> Arc<SqliteStore> {
         let path = self.sandbox.path().join("fillbook.db");
-        Arc::new(SqliteStore::open(path, &OpenOptions::inline()).unwrap())
+        Arc::new(
+            SqliteStore::open(
+                path,
+                &OpenOptions::inline().with_rules(
+                    exchange_client::binance_usdm::VENUE.name,
+                    exchange_client::binance_usdm::VENUE.ledger_rules,
+                ),
+            )
+            .unwrap(),
+        )
     }
 
     async fn sync(&self) -> CycleReport {

@@ -193,9 +193,15 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
             .push(format!("{more}{orders} executed more than their fills tell: `fillbook orders --missing-fills`"));
     }
     for book in &books {
-        for total in &book.unallocated_funding {
-            if let Some(amount) = total.total.told().filter(|amount| !amount.is_zero()) {
-                attention.push(format!("{amount} {} of {} funding belong to no position", total.asset, book.symbol));
+        for (what, totals) in [
+            ("funding", &book.unallocated_funding),
+            ("liquidation costs", &book.unallocated_clearance),
+            ("settlements", &book.unallocated_realized),
+        ] {
+            for total in totals {
+                if let Some(amount) = total.total.told().filter(|amount| !amount.is_zero()) {
+                    attention.push(format!("{amount} {} of {} {what} belong to no position", total.asset, book.symbol));
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use super::{maybe, print_list, scope, text};
 use crate::Context;
 use crate::args::TripArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Listing};
+use crate::output::{Cell, Column, Listing, NOT_IN_TABLES};
 
 pub(super) const LISTING: Listing<RoundTrip> = Listing {
     schema: "fillbook.list.trip/1",
@@ -32,6 +32,7 @@ pub(super) const LISTING: Listing<RoundTrip> = Listing {
         Column { key: "gross", title: "Gross", rank: 4, value: |t| Cell::Certain(t.gross) },
         Column { key: "fees", title: "Fees", rank: 4, value: |t| Cell::Assets(t.fees.clone()) },
         Column { key: "funding", title: "Funding", rank: 4, value: |t| Cell::Assets(t.funding.clone()) },
+        Column { key: "clearance", title: "Clearance", rank: 4, value: |t| Cell::Assets(t.clearance.clone()) },
         Column { key: "net", title: "Net", rank: 0, value: net },
         Column {
             key: "exchange_realized_pnl",
@@ -40,6 +41,7 @@ pub(super) const LISTING: Listing<RoundTrip> = Listing {
             value: |t| t.exchange_realized_pnl.into(),
         },
         Column { key: "exit_reason", title: "Why closed", rank: 1, value: |t| text(t.exit_reason) },
+        Column { key: "was_liquidated", title: "Liquidated", rank: NOT_IN_TABLES, value: |t| t.was_liquidated.into() },
         Column { key: "fill_count", title: "Fills", rank: 6, value: |t| t.fill_count.into() },
         Column { key: "certainty", title: "Certainty", rank: 1, value: |t| text(t.certainty) },
     ],

@@ -216,7 +216,7 @@ pub(crate) async fn demo_world(
         Ok::<_, CommandError>(DemoAccount { id, alias: of.alias.clone(), reader: adapter.clone(), trader: adapter })
     };
     let accounts = [account("main", &one_way)?, account("hedge", &hedge)?];
-    let store = Arc::new(SqliteStore::open(&db, &OpenOptions::creating())?);
+    let store = Arc::new(SqliteStore::open(&db, &super::with_venues(OpenOptions::creating()))?);
     let book = Book::of(&store);
     Ok(DemoWorld { simulator, clock, base_url, accounts, store, book, db, server })
 }

@@ -141,6 +141,7 @@ pub static VENUE: VenueFacts = VenueFacts {
         undocumented("SPECIAL_FUNDING_FEE"),
         added("FEE_RETURN"),
     ],
+    ledger_rules: super::ledger::RULES,
 };
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 mod agreement;
 mod dto;
 mod facts;
+mod ledger;
 mod paging;
 mod parameters;
 mod parse;

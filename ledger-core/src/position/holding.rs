@@ -294,7 +294,7 @@ mod tests {
                 };
                 let fill = fill_of(&trade, number);
                 let step = fold.apply(FoldEvent::Fill { fill: &fill, order: None }).unwrap();
-                let record = step.closed().map(|closed| closed.record().unwrap());
+                let record = step.closed().next().map(|closed| closed.record().unwrap());
                 let cycle = holding.apply(trade).unwrap().copied();
                 prop_assert_eq!(cycle.is_some(), record.is_some());
                 for (cycle, record) in cycle.iter().zip(&record).chain(holding.cycle().iter().copied().zip(&fold.open_trips().unwrap())) {

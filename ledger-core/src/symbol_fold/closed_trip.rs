@@ -21,11 +21,6 @@ pub struct ClosedTrip<'a> {
 }
 
 impl<'a> ClosedTrip<'a> {
-    /// The round trip that the last event of `fold` ended.
-    pub(super) fn of(fold: &'a SymbolFold) -> Option<Self> {
-        fold.shelf.last.as_ref().map(|ended| Self { fold, ended })
-    }
-
     /// Long or short.
     #[inline]
     pub fn direction(&self) -> Direction {
@@ -100,6 +95,12 @@ impl<'a> ClosedTrip<'a> {
         self.ended.trip.funding.iter()
     }
 
+    /// What liquidation cost it beside fees, per asset in the order in which assets first appeared: negative = charged.
+    #[inline]
+    pub fn clearance(&self) -> impl Iterator<Item = (&'a Asset, &'a Tally)> {
+        self.ended.trip.clearance.iter()
+    }
+
     /// How many fills it has.
     #[inline]
     pub fn fill_count(&self) -> u64 {
@@ -117,8 +118,37 @@ impl<'a> ClosedTrip<'a> {
     }
 }
 
+/// The round trips that an event ended, or that waited for it.
+#[derive(Debug, Clone)]
+pub struct ClosedTrips<'a> {
+    fold: &'a SymbolFold,
+    released: std::slice::Iter<'a, Ended>,
+    last: Option<&'a Ended>,
+}
+
+impl<'a> ClosedTrips<'a> {
+    /// Those of the last event of `fold`.
+    #[inline]
+    pub(super) fn of(fold: &'a SymbolFold) -> Self {
+        let released = fold.watch.as_ref().map_or(&[][..], |watch| &watch.released.0).iter();
+        let last = if fold.done.has_ended { fold.shelf.last.as_ref() } else { None };
+        Self { fold, released, last }
+    }
+}
+
+impl<'a> Iterator for ClosedTrips<'a> {
+    type Item = ClosedTrip<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<ClosedTrip<'a>> {
+        let ended = self.released.next().or_else(|| self.last.take())?;
+        Some(ClosedTrip { fold: self.fold, ended })
+    }
+}
+
 /// A round trip that has ended, and how sure the beginning of its position was by then.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Ended {
     pub(super) trip: Box<OpenTrip>,
     pub(super) position_side: PositionSide,
@@ -129,7 +159,10 @@ pub(super) struct Ended {
 /// What the last event did. No part of a fold's state either.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Done {
+    /// One that is on the shelf.
     pub(super) has_ended: bool,
+    /// One that is in the watch.
+    pub(super) was_watched: bool,
     pub(super) pnl_mismatch: bool,
     pub(super) realized: Option<Value>,
     /// How sure that is; set where the general path set it.

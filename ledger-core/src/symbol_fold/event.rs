@@ -2,6 +2,8 @@
 
 use crate::amount::{Price, Quantity, Value};
 use crate::fill::Fill;
+use crate::funding::funding_instant;
+use crate::funding_rate::FundingRate;
 use crate::id::OrderId;
 use crate::income::Income;
 use crate::round_trip::OrderContext;
@@ -10,7 +12,8 @@ use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
 
 use super::SymbolFold;
-use super::closed_trip::ClosedTrip;
+use super::closed_trip::ClosedTrips;
+use super::watch::WINDOW_MS;
 
 /// What an order has executed beyond its recorded fills.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,13 +50,29 @@ pub enum FoldEvent<'a> {
         /// Its order.
         order: Option<&'a OrderContext>,
     },
-    /// All funding rows of one [funding instant](crate::funding_instant). Comes before the first fill at or after the
-    /// instant: of a fill whose time says only the full hour's second, nearly all of that second lies behind it. What a
-    /// position got becomes an estimate when a fill of the very same millisecond changes it: nothing tells which of the
-    /// two came first.
-    Funding(&'a [Income]),
+    /// All funding rows of one instant. Like every entry of the ledger, they come **a minute before** they count, before
+    /// the first fill at or after that, for what happens around them decides where they belong.
+    Funding {
+        /// The rows.
+        rows: &'a [Income],
+        /// What was published about the instant, where that is on record; else the rows are taken at their
+        /// [presumed instant](crate::funding_instant).
+        rate: Option<&'a FundingRate>,
+    },
+    /// What a liquidation cost (negative), or what the exchange's insurance fund added. Comes a minute before its time.
+    Clearance {
+        /// The row.
+        row: &'a Income,
+        /// Whether this was the only contract of the account in which anything was liquidated in that minute.
+        is_alone: bool,
+    },
+    /// The rows by which a delivered contract was settled, all of one time. Come a minute before it.
+    Settlement(&'a [Income]),
     /// A stated position. Comes before the first fill at or after its time.
     Anchor(&'a Anchor),
+    /// Nothing more is on record: what waits for later events is decided without them. More may be applied later to a
+    /// copy of the state before.
+    End,
 }
 
 impl FoldEvent<'_> {
@@ -63,12 +82,22 @@ impl FoldEvent<'_> {
         match self {
             Self::Fill { fill, .. } => fill.time.at.as_ms() < fill_ms,
             Self::Residual { residual, .. } => residual.at.as_ms() < fill_ms,
-            Self::Funding(rows) => {
-                rows.first().is_none_or(|row| crate::funding::funding_instant(row.time.at).as_ms() <= fill_ms)
+            Self::Funding { rows, rate } => {
+                let instant = rate.map(|rate| rate.at).or_else(|| rows.first().map(|row| funding_instant(row.time.at)));
+                instant.is_none_or(|at| window_from(at).as_ms() <= fill_ms)
             }
+            Self::Clearance { row, .. } => window_from(row.time.at).as_ms() <= fill_ms,
+            Self::Settlement(rows) => rows.first().is_none_or(|row| window_from(row.time.at).as_ms() <= fill_ms),
             Self::Anchor(anchor) => anchor.at.as_ms() <= fill_ms,
+            Self::End => false,
         }
     }
+}
+
+/// From when on an entry of the ledger that counts at `at` has to be known: the [`FoldEvent`]s of the ledger come
+/// before the first fill at or after this.
+pub fn window_from(at: TimestampMs) -> TimestampMs {
+    at.saturating_add_ms(-WINDOW_MS)
 }
 
 /// What an event did, as long as no other one is applied.
@@ -83,10 +112,11 @@ impl<'a> Step<'a> {
         Self { fold }
     }
 
-    /// The round trip that it ended.
+    /// The round trips that have ended, in that order: by this event, or earlier, if entries of the ledger could still
+    /// belong to them.
     #[inline]
-    pub fn closed(self) -> Option<ClosedTrip<'a>> {
-        if self.fold.done.has_ended { ClosedTrip::of(self.fold) } else { None }
+    pub fn closed(self) -> ClosedTrips<'a> {
+        ClosedTrips::of(self.fold)
     }
 
     /// What a fill realized, by the fold; absent when that is unknown or nothing was closed.

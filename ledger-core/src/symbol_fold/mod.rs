@@ -31,7 +31,9 @@
 //! 7. `funding_of_a_fills_own_millisecond_is_an_estimate`.
 
 mod beginning;
+mod clearance;
 mod closed_trip;
+mod deciding;
 mod derived_position;
 mod error;
 mod event;
@@ -41,23 +43,30 @@ mod plain;
 mod side_fold;
 mod tolerance;
 mod trading;
+mod watch;
 
-pub use self::closed_trip::ClosedTrip;
-pub use self::derived_position::DerivedPosition;
+pub use self::closed_trip::{ClosedTrip, ClosedTrips};
+pub use self::derived_position::{DerivedPosition, PositionMoney};
 pub use self::error::FoldError;
-pub use self::event::{FoldEvent, Residual, Step};
+pub use self::event::{FoldEvent, Residual, Step, window_from};
+pub(crate) use self::watch::Occupant;
 
 use self::closed_trip::{Done, Shelf};
 use self::open_trip::Begun;
 use self::side_fold::SideFold;
 use self::tolerance::Tolerance;
+use self::watch::{Watch, Window};
 
-use crate::amount::{Decimal, MathError, Price, Quantity, Value};
+use std::borrow::Cow;
+
+use crate::amount::{Decimal, MathError, Price, Quantity};
 use crate::certainty::Certainty;
 use crate::contract::Contract;
 use crate::fill::{Fee, Fill, FoldKey};
 use crate::id::{Asset, FillId, OrderId, Symbol};
+use crate::income::Income;
 use crate::instrument::Instrument;
+use crate::movement::Movement;
 use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip};
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
@@ -84,23 +93,26 @@ pub struct SymbolFold {
     net: SideFold,
     long: SideFold,
     short: SideFold,
-    unallocated_funding: AssetTallies,
+    /// What a forced close costs, as a fraction of its notional, where known.
+    liquidation_fee: Option<Decimal>,
+    own_line: OwnLine,
     closed_count: u64,
     last_fill: Option<FoldKey>,
-    /// The last funding that was attributed to positions for certain.
-    funded: Option<Funded>,
+    /// Entries of the ledger that are not decided yet, while there are any.
+    watch: Option<Box<Watch>>,
     #[cfg_attr(feature = "serde", serde(skip))]
     shelf: Shelf,
     #[cfg_attr(feature = "serde", serde(skip))]
     done: Done,
 }
 
-/// Funding of an instant: which position got how much, as far as that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What stands on the contract's own line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Funded {
-    at: TimestampMs,
-    shares: Vec<(PositionSide, Asset, Value)>,
+struct OwnLine {
+    realized: AssetTallies,
+    funding: AssetTallies,
+    clearance: AssetTallies,
 }
 
 /// A trade of the fold: a fill or a residual.
@@ -173,10 +185,11 @@ impl SymbolFold {
             net: SideFold::default(),
             long: SideFold::default(),
             short: SideFold::default(),
-            unallocated_funding: AssetTallies::default(),
+            liquidation_fee: instrument.liquidation_fee.filter(|fee| fee.is_positive()),
+            own_line: OwnLine::default(),
             closed_count: 0,
             last_fill: None,
-            funded: None,
+            watch: None,
             shelf: Shelf::default(),
             done: Done::default(),
         }
@@ -192,9 +205,9 @@ impl SymbolFold {
         self.contract
     }
 
-    /// How many round trips have ended.
+    /// How many round trips have ended and been handed out.
     pub fn closed_count(&self) -> u64 {
-        self.closed_count
+        self.closed_count - self.watch.as_ref().map_or(0, |watch| watch.held.len() as u64)
     }
 
     /// The last fill that was applied.
@@ -230,31 +243,80 @@ impl SymbolFold {
     #[cold]
     fn apply_timed(&mut self, event: FoldEvent<'_>) -> Result<Step<'_>, FoldError> {
         self.done = Done::default();
+        let (what, at) = match &event {
+            FoldEvent::Residual { residual, .. } => (format!("order {}", residual.order_id), residual.at),
+            FoldEvent::Anchor(anchor) => (format!("the anchor at {}", anchor.at), anchor.at),
+            _ => {
+                self.apply_ledger(event, None)?;
+                return Ok(Step::last_of(self));
+            }
+        };
+        if let FoldEvent::Anchor(anchor) = &event {
+            self.check_symbol(&anchor.symbol)?;
+        }
+        self.apply_between(event, at).map_err(|source| FoldError::Math { what, source })?;
+        Ok(Step::last_of(self))
+    }
+
+    /// Applies what happens between fills.
+    fn apply_between(&mut self, event: FoldEvent<'_>, at: TimestampMs) -> Result<(), MathError> {
+        self.decide_until(at, None)?;
         match event {
-            FoldEvent::Fill { fill, order } => return self.apply_fill(fill, order),
             FoldEvent::Residual { residual, order } => {
                 let trade = Trade {
                     side: residual.side,
                     qty: &residual.qty,
                     price: residual.price.as_ref(),
-                    at: residual.at,
+                    at,
                     fee: None,
                     reported: None,
                     origin: TradeOrigin::Residual(&residual.order_id),
                     certainty: Certainty::Estimated,
                     order,
                 };
-                self.trade(residual.position_side.unwrap_or(PositionSide::Net), &trade)
-                    .map_err(|source| FoldError::Math { what: format!("order {}", residual.order_id), source })?;
+                self.trade_watched(residual.position_side.unwrap_or(PositionSide::Net), &trade)
             }
-            FoldEvent::Funding(rows) => self.apply_funding(rows, None)?,
             FoldEvent::Anchor(anchor) => {
-                self.check_symbol(&anchor.symbol)?;
-                self.anchor(anchor)
-                    .map_err(|source| FoldError::Math { what: format!("the anchor at {}", anchor.at), source })?;
+                self.anchor(anchor)?;
+                self.observe(anchor.position_side, at, None)
             }
+            _ => Ok(()),
         }
-        Ok(Step::last_of(self))
+    }
+
+    /// Applies an entry of the ledger, or the end of what is on record.
+    fn apply_ledger(&mut self, event: FoldEvent<'_>, movements: Option<&mut Vec<Movement>>) -> Result<(), FoldError> {
+        self.done = Done::default();
+        let of_symbol = |row: &Income| row.key.symbol.as_ref().map_or(Ok(()), |symbol| self.check_symbol(symbol));
+        let window = match event {
+            FoldEvent::Funding { rows, rate } => {
+                rows.iter().try_for_each(of_symbol)?;
+                Window::funding(rows, rate)
+            }
+            FoldEvent::Clearance { row, is_alone } => {
+                of_symbol(row)?;
+                Some(Window::clearance(row, is_alone))
+            }
+            FoldEvent::Settlement(rows) => {
+                rows.iter().try_for_each(of_symbol)?;
+                Window::settlement(rows)
+            }
+            _ => {
+                let what = "the entries of the ledger".to_owned();
+                return self.decide_until(None, movements).map_err(|source| FoldError::Math { what, source });
+            }
+        };
+        self.open_window(window, movements)
+    }
+
+    /// The fold with everything decided that waits for later events.
+    fn decided(&self) -> Result<Cow<'_, Self>, MathError> {
+        if self.watch.is_none() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut decided = self.clone();
+        decided.decide_until(None, None)?;
+        Ok(Cow::Owned(decided))
     }
 
     /// A fill that nothing places was passed over: it changed one of the positions, and which one is not known. Nothing
@@ -267,15 +329,19 @@ impl SymbolFold {
                 trip.basis = trip.basis.max(Certainty::Estimated);
             }
         }
+        for window in self.watch.iter_mut().flat_map(|watch| &mut watch.windows) {
+            window.is_doubted = true;
+        }
     }
 
-    /// The positions that have ever been touched.
+    /// The positions that have ever been touched, with what the ledger says as far as it is on record.
     ///
     /// # Errors
     /// [`FoldError::Math`] when a sum does not fit.
     pub fn positions(&self) -> Result<Vec<DerivedPosition>, FoldError> {
-        let sides =
-            [(PositionSide::Net, &self.net), (PositionSide::Long, &self.long), (PositionSide::Short, &self.short)];
+        let decided = self.decided().map_err(undecided)?;
+        let Self { net, long, short, .. } = decided.as_ref();
+        let sides = [(PositionSide::Net, net), (PositionSide::Long, long), (PositionSide::Short, short)];
         sides
             .into_iter()
             .filter(|(_, side)| side.updated_at.is_some())
@@ -286,13 +352,15 @@ impl SymbolFold {
             .collect()
     }
 
-    /// The round trips that have not ended, numbered after those that have.
+    /// The round trips that have not ended, numbered after those that have. Those that have ended but not been handed out
+    /// are not among them: see [`FoldEvent::End`].
     ///
     /// # Errors
     /// [`FoldError::Math`] when a sum does not fit.
     pub fn open_trips(&self) -> Result<Vec<RoundTrip>, FoldError> {
-        let sides =
-            [(PositionSide::Net, &self.net), (PositionSide::Long, &self.long), (PositionSide::Short, &self.short)];
+        let decided = self.decided().map_err(undecided)?;
+        let Self { net, long, short, .. } = decided.as_ref();
+        let sides = [(PositionSide::Net, net), (PositionSide::Long, long), (PositionSide::Short, short)];
         let mut open = Vec::new();
         for (position_side, side) in sides {
             let Some(trip) = &side.trip else { continue };
@@ -310,7 +378,23 @@ impl SymbolFold {
     /// # Errors
     /// [`MathError`] when a sum does not fit.
     pub fn unallocated_funding(&self) -> Result<Vec<AssetTotal>, MathError> {
-        self.unallocated_funding.totals()
+        self.decided()?.own_line.funding.totals()
+    }
+
+    /// What was charged for liquidations of which the book has no forced fill: negative = charged.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn unallocated_clearance(&self) -> Result<Vec<AssetTotal>, MathError> {
+        self.decided()?.own_line.clearance.totals()
+    }
+
+    /// What settlements paid that no single position can be told of.
+    ///
+    /// # Errors
+    /// [`MathError`] when a sum does not fit.
+    pub fn unallocated_realized(&self) -> Result<Vec<AssetTotal>, MathError> {
+        self.decided()?.own_line.realized.totals()
     }
 
     /// Whether realized - open cost = sum of cash flows holds for everything whose entry is known.
@@ -381,11 +465,26 @@ impl SymbolFold {
             certainty: Certainty::Known,
             order,
         };
-        if self.funded.as_ref().is_some_and(|funded| funded.at == fill.time.at) {
-            self.doubt_funding(position_side)?;
+        self.done.was_watched = false;
+        if self.watch.is_some() {
+            self.decide_until(fill.time.at, None)?;
+            return self.trade_watched(position_side, &trade);
         }
         self.trade(position_side, &trade)
     }
+
+    /// Applies a trade, seen by the windows that are open.
+    #[cold]
+    fn trade_watched(&mut self, position_side: PositionSide, trade: &Trade<'_>) -> Result<(), MathError> {
+        let exit = self.exit_of(position_side, trade);
+        self.trade(position_side, trade)?;
+        self.observe(position_side, trade.at, exit.as_ref())
+    }
+}
+
+#[cold]
+fn undecided(source: MathError) -> FoldError {
+    FoldError::Math { what: "the entries of the ledger".into(), source }
 }
 
 #[cold]

@@ -13,7 +13,7 @@ use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
 use super::open_trip::OpenTrip;
-use super::{FoldError, FoldEvent, Step, SymbolFold};
+use super::{Done, FoldError, FoldEvent, Step, SymbolFold};
 
 /// What all amounts of an event have in common.
 struct Cause {
@@ -48,7 +48,9 @@ impl Cause {
                 origin: MovementOrigin::Anchor,
                 exchange_realized_pnl: None,
             },
-            FoldEvent::Funding(_) => return None,
+            FoldEvent::Funding { .. } | FoldEvent::Clearance { .. } | FoldEvent::Settlement(_) | FoldEvent::End => {
+                return None;
+            }
         })
     }
 }
@@ -68,23 +70,26 @@ impl SymbolFold {
         movements: &mut Vec<Movement>,
     ) -> Result<Step<'_>, FoldError> {
         let Some(cause) = Cause::of(&event) else {
-            if let FoldEvent::Funding(rows) = event {
-                self.done = super::Done::default();
-                self.apply_funding(rows, Some(movements))?;
-            }
+            self.apply_ledger(event, Some(movements))?;
             return Ok(Step::last_of(self));
         };
+        let of_event = |source| FoldError::Math { what: format!("the amounts of {}", cause.at), source };
+        self.done = Done::default();
+        self.decide_until(cause.at, Some(movements)).map_err(of_event)?;
+        let released = self.watch.as_mut().map(|watch| std::mem::take(&mut watch.released.0)).unwrap_or_default();
         let before = self.side(cause.position_side).trip.clone();
         self.apply(event)?;
-        self.note(&cause, before.as_deref(), movements)
-            .map_err(|source| FoldError::Math { what: format!("the amounts of {}", cause.at), source })?;
+        self.note(&cause, before.as_deref(), movements).map_err(of_event)?;
+        if !released.is_empty() {
+            self.watch.get_or_insert_default().released.0.splice(..0, released);
+        }
         Ok(Step::last_of(self))
     }
 
     /// Adds the differences that an event made to the round trips of a position, where `before` was the open one.
     fn note(&self, cause: &Cause, before: Option<&OpenTrip>, movements: &mut Vec<Movement>) -> Result<(), MathError> {
         let open = self.side(cause.position_side).trip.as_deref();
-        let ended = if self.done.has_ended { self.shelf.last() } else { None };
+        let ended = self.just_ended();
         if let Some(ended) = ended {
             self.note_trip(cause, before, ended, movements)?;
         }
@@ -92,6 +97,14 @@ impl SymbolFold {
             self.note_trip(cause, before.filter(|_| ended.is_none()), open, movements)?;
         }
         Ok(())
+    }
+
+    /// The round trip that the last event ended.
+    fn just_ended(&self) -> Option<&OpenTrip> {
+        if self.done.has_ended {
+            return self.shelf.last();
+        }
+        self.watch.as_ref().filter(|_| self.done.was_watched)?.ended(self.closed_count)
     }
 
     fn note_trip(

@@ -51,6 +51,8 @@ pub(super) struct OpenTrip {
     pub(super) reported_by_all: bool,
     pub(super) fees: AssetTallies,
     pub(super) funding: AssetTallies,
+    pub(super) clearance: AssetTallies,
+    pub(super) was_liquidated: bool,
     pub(super) engine: Option<EngineLabel>,
     pub(super) other_engines: Vec<EngineLabel>,
     pub(super) exit_reason: ExitReason,
@@ -79,6 +81,8 @@ impl OpenTrip {
             reported_by_all,
             fees: _,
             funding,
+            clearance,
+            was_liquidated,
             engine,
             other_engines,
             exit_reason,
@@ -94,8 +98,9 @@ impl OpenTrip {
         (*exits_priced, *reported_by_all) = (true, true);
         *realized = Tally::default();
         funding.clear();
+        clearance.clear();
         other_engines.clear();
-        (*exit_reason, *fill_count) = (ExitReason::Unknown, 0);
+        (*exit_reason, *was_liquidated, *fill_count) = (ExitReason::Unknown, false, 0);
     }
 
     pub(super) fn new(begun: Begun, direction: Direction, basis: Certainty, at: TimestampMs, scale: u8) -> Self {
@@ -115,6 +120,8 @@ impl OpenTrip {
             reported_by_all: true,
             fees: AssetTallies::default(),
             funding: AssetTallies::default(),
+            clearance: AssetTallies::default(),
+            was_liquidated: false,
             engine: None,
             other_engines: Vec::new(),
             exit_reason: ExitReason::Unknown,
@@ -216,6 +223,8 @@ impl OpenTrip {
             },
             fees: self.fees.totals()?,
             funding: self.funding.totals()?,
+            clearance: self.clearance.totals()?,
+            was_liquidated: self.was_liquidated,
             engine: self.engine.clone(),
             other_engines,
             exit_reason: self.exit_reason,
@@ -245,6 +254,7 @@ impl OpenTrip {
     #[inline]
     pub(super) fn note_exit_reason(&mut self, order: Option<&OrderContext>) {
         self.exit_reason = order.map_or(ExitReason::Unknown, OrderContext::exit_reason);
+        self.was_liquidated |= self.exit_reason == ExitReason::Liquidation;
     }
 
     /// `units` went in for `cost`, and `held` is open now.
@@ -281,6 +291,32 @@ impl OpenTrip {
             self.untold = self.untold.checked_add(applied.realized)?;
         }
         Ok(certainty)
+    }
+
+    /// All that is open, `units` x 10^-`scale` at `cost`, was closed at `at` without a fill: by a settlement that paid
+    /// `realized`, at a price that is not known.
+    pub(super) fn settle(
+        &mut self,
+        at: TimestampMs,
+        units: i128,
+        scale: u8,
+        cost: Value,
+        realized: Option<Value>,
+    ) -> Result<(), MathError> {
+        let is_told = realized.is_some() && self.basis != Certainty::Unknown;
+        // Without an amount, what is open leaves at cost.
+        let gained = realized.filter(|_| is_told).unwrap_or(Value::ZERO);
+        self.turnover.leave(units, scale, cost.checked_add(gained)?.negated())?;
+        let certainty = if realized.is_some() { Certainty::Estimated } else { Certainty::Unknown };
+        self.realized.add(realized.unwrap_or(Value::ZERO), certainty)?;
+        match realized {
+            Some(realized) => self.reported = self.reported.checked_add(realized)?,
+            None => self.reported_by_all = false,
+        }
+        self.exits_priced = false;
+        (self.closed_at, self.closed_by) = (Some(at), None);
+        self.exit_reason = ExitReason::Settlement;
+        Ok(())
     }
 
     /// An exit whose money is told: the closing part of a trade.

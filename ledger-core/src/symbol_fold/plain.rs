@@ -36,8 +36,7 @@ impl SymbolFold {
         let Some(part) = side.position.plain_part(&self.contract, fill.key.side, fill.qty, fill.price) else {
             return Ok(false);
         };
-        let at = fill.time.at;
-        if !matches!(side.beginning, Beginning::Proven) || self.funded.as_ref().is_some_and(|funded| funded.at == at) {
+        if !matches!(side.beginning, Beginning::Proven) || self.watch.is_some() {
             return Ok(false);
         }
         let scale = side.position.scale();
@@ -304,7 +303,7 @@ mod tests {
 
     fn outcome(fold: &SymbolFold) -> (Option<Value>, bool, Option<Result<RoundTrip, FoldError>>) {
         let step = super::super::Step::last_of(fold);
-        (step.realized(), step.pnl_mismatch(), step.closed().map(|closed| closed.record()))
+        (step.realized(), step.pnl_mismatch(), step.closed().next().map(|closed| closed.record()))
     }
 
     proptest! {

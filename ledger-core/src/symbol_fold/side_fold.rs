@@ -25,6 +25,7 @@ pub(super) struct SideFold {
     pub(super) realized: Tally,
     pub(super) fees: AssetTallies,
     pub(super) funding: AssetTallies,
+    pub(super) clearance: AssetTallies,
     pub(super) fill_count: u64,
     pub(super) updated_at: Option<TimestampMs>,
     /// The cash flow of the ended round trips whose profit is told.

@@ -1,10 +1,7 @@
-//! What fills, residuals, funding and anchors do to the fold.
+//! What fills, residuals and anchors do to the fold.
 
-use crate::amount::{Decimal, MathError, Value};
+use crate::amount::MathError;
 use crate::certainty::Certainty;
-use crate::funding::{Share, attribute, funding_instant};
-use crate::income::Income;
-use crate::movement::{Movement, MovementKind, MovementOrigin};
 use crate::position::{Applied, Change, Position};
 use crate::round_trip::{Direction, fee_parts};
 use crate::snapshot::Anchor;
@@ -12,11 +9,10 @@ use crate::source::{PositionSide, Side};
 
 use super::beginning::Beginning;
 use super::closed_trip::Ended;
-use super::error::FoldError;
 use super::open_trip::{Begun, OpenTrip, placeholder_price};
 use super::side_fold::SideFold;
 use super::tolerance::Tolerance;
-use super::{AVERAGE_SCALE, Funded, SymbolFold, Trade};
+use super::{AVERAGE_SCALE, SymbolFold, Trade};
 
 impl SymbolFold {
     #[inline]
@@ -114,77 +110,6 @@ impl SymbolFold {
         ended.map_or(Ok(()), |trip| self.end(anchor.position_side, trip))
     }
 
-    pub(super) fn apply_funding(
-        &mut self,
-        rows: &[Income],
-        movements: Option<&mut Vec<Movement>>,
-    ) -> Result<(), FoldError> {
-        for row in rows {
-            if let Some(symbol) = &row.key.symbol {
-                self.check_symbol(symbol)?;
-            }
-        }
-        self.fund(rows, movements).map_err(|source| FoldError::Math { what: "funding".into(), source })?;
-        Ok(())
-    }
-
-    fn fund(&mut self, rows: &[Income], mut movements: Option<&mut Vec<Movement>>) -> Result<(), MathError> {
-        let held = [PositionSide::Net, PositionSide::Long, PositionSide::Short]
-            .into_iter()
-            .filter(|position_side| !self.side(*position_side).position.is_flat())
-            .map(|position_side| Ok((position_side, self.side(position_side).position.qty()?)))
-            .collect::<Result<Vec<_>, MathError>>()?;
-        let certainty_of_single = match held.as_slice() {
-            // Of the other position of a hedge it is not known whether it is flat.
-            [(PositionSide::Long, _)] => self.short.beginning.single_holder(),
-            [(PositionSide::Short, _)] => self.long.beginning.single_holder(),
-            _ => Certainty::Known,
-        };
-        let mut shares = Vec::new();
-        for Share { row, position_side, asset, amount, certainty } in attribute(rows, &held, certainty_of_single)? {
-            let trip = position_side
-                .and_then(|position_side| Some(self.side(position_side).trip.as_ref()?.key(self, position_side)));
-            if let (Some(movements), Some(row)) = (movements.as_deref_mut(), rows.get(row)) {
-                movements.push(Movement {
-                    at: row.time.at,
-                    trip,
-                    kind: MovementKind::Funding,
-                    asset: asset.clone(),
-                    amount: Some(amount),
-                    certainty,
-                    origin: MovementOrigin::Ledger(row.key.clone()),
-                    exchange_realized_pnl: None,
-                    tolerance: Decimal::ZERO,
-                });
-            }
-            let tallies = match position_side.map(|position_side| self.side_mut(position_side)) {
-                Some(SideFold { trip: Some(trip), .. }) => &mut trip.funding,
-                _ => &mut self.unallocated_funding,
-            };
-            let amount = Value::from_decimal(amount)?;
-            tallies.add(&asset, amount, certainty)?;
-            if certainty == Certainty::Known
-                && let Some(position_side) = position_side
-            {
-                shares.push((position_side, asset, amount));
-            }
-        }
-        self.funded = rows.first().map(|row| Funded { at: funding_instant(row.time.at), shares });
-        Ok(())
-    }
-
-    /// A fill of the instant of the last funding changes this position: perhaps before, perhaps after it was charged.
-    #[cold]
-    pub(super) fn doubt_funding(&mut self, position_side: PositionSide) -> Result<(), MathError> {
-        let Some(funded) = &mut self.funded else { return Ok(()) };
-        let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
-        let Some(trip) = side.trip.as_deref_mut() else { return Ok(()) };
-        for (_, asset, amount) in funded.shares.extract_if(.., |(of, _, _)| *of == position_side) {
-            trip.funding.of(&asset).doubt(amount)?;
-        }
-        Ok(())
-    }
-
     /// Moves an ended round trip's money into the totals.
     pub(super) fn end(&mut self, position_side: PositionSide, trip: Box<OpenTrip>) -> Result<(), MathError> {
         self.closed_count += 1;
@@ -194,9 +119,19 @@ impl SymbolFold {
         side.realized.merge(&trip.realized)?;
         side.fees.merge(&trip.fees)?;
         side.funding.merge(&trip.funding)?;
+        side.clearance.merge(&trip.clearance)?;
         side.cash_flow = side.cash_flow.checked_add(trip.cash_flow()?)?;
-        self.done.has_ended = true;
-        self.shelf.put(Ended { trip, position_side, number, beginning });
+        let ended = Ended { trip, position_side, number, beginning };
+        match &mut self.watch {
+            None => {
+                self.done.has_ended = true;
+                self.shelf.put(ended);
+            }
+            Some(watch) => {
+                self.done.was_watched = true;
+                watch.take_in(ended);
+            }
+        }
         Ok(())
     }
 

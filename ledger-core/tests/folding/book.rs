@@ -1,14 +1,18 @@
 //! Books written as text: one event a line, and what the fold makes of them.
 //!
 //! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [type order-type]`,
-//! `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`, `funding amount asset [amount asset]...`,
-//! `unplaced`
+//! `[order client-id]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
+//! `funding [in seconds] [rate r] [mark m] amount asset [amount asset]...`, `clearance [in seconds] [others] amount asset`,
+//! `settlement [in seconds] amount asset [amount asset]...`, `unplaced`
+//!
+//! Events are five minutes apart; `wait seconds` shortens the way to the next one. An entry of the ledger may lie some
+//! seconds `in` the future: like every caller of the fold, a book states it a minute before it counts.
 
 use crate::support::{at, dec, fill, symbol};
 use ledger_core::{
-    Anchor, Asset, AssetTotal, CertainTotal, EngineLabel, EventTime, Fee, Fill, FillId, FoldEvent, Income, IncomeKey,
-    Instrument, Label, Movement, OrderContext, OrderId, PositionSide, Price, Residual, RoundTrip, SymbolFold,
-    TimestampMs, TranId, Value,
+    Anchor, Asset, AssetTotal, CertainTotal, ClientOrderId, Decimal, EngineLabel, EventTime, Fee, Fill, FillId,
+    FoldEvent, FundingRate, Income, IncomeKey, Instrument, Label, Movement, OrderContext, OrderId, PositionSide, Price,
+    Residual, RoundTrip, SymbolFold, TimestampMs, TranId, Value,
 };
 
 pub struct Book {
@@ -18,6 +22,8 @@ pub struct Book {
     pub movements: Vec<Movement>,
     fill_count: usize,
     event_count: i64,
+    clock_ms: i64,
+    wait_ms: Option<i64>,
 }
 
 impl Default for Book {
@@ -88,6 +94,8 @@ impl Book {
             movements: Vec::new(),
             fill_count: 0,
             event_count: 0,
+            clock_ms: 0,
+            wait_ms: None,
         }
     }
 
@@ -98,7 +106,8 @@ impl Book {
 
     fn now(&mut self) -> TimestampMs {
         self.event_count += 1;
-        at(self.event_count * 1_000)
+        self.clock_ms += self.wait_ms.take().unwrap_or(300_000);
+        at(self.clock_ms)
     }
 
     pub fn next_fill(&mut self, text: &str) -> Fill {
@@ -120,12 +129,10 @@ impl Book {
         fill.exchange_realized_pnl = words.after("pnl");
         let engine: Option<EngineLabel> = words.after("engine");
         let order_type: Option<Label> = words.after("type");
+        let client_order_id: Option<ClientOrderId> = words.after("order");
         assert!(words.0.is_empty(), "`{text}` has more than is understood");
-        let order = (engine.is_some() || order_type.is_some()).then(|| OrderContext {
-            engine,
-            order_type,
-            ..OrderContext::default()
-        });
+        let is_told = engine.is_some() || order_type.is_some() || client_order_id.is_some();
+        let order = is_told.then(|| OrderContext { engine, order_type, client_order_id, ..OrderContext::default() });
         (fill, order)
     }
 
@@ -133,6 +140,19 @@ impl Book {
         let step = self.fold.apply_with_movements(*event, &mut self.movements).unwrap();
         self.closed.extend(step.closed().map(|closed| closed.record().unwrap()));
         Seen { realized: step.realized(), pnl_mismatch: step.pnl_mismatch() }
+    }
+
+    fn ledger_row(&self, kind: &str, amount: &str, asset: &str, number: usize, at: TimestampMs) -> Income {
+        let mut row = funding_row(amount, asset, number);
+        row.key.income_type = kind.to_uppercase().parse().unwrap();
+        row.key.tran_id = TranId::new(format!("{}-{number}", self.event_count)).unwrap();
+        row.time = EventTime::ms(at);
+        row
+    }
+
+    /// Nothing more follows.
+    pub fn end(&mut self) {
+        self.apply(&FoldEvent::End);
     }
 
     /// Applies every line; the answer is the last step.
@@ -173,13 +193,31 @@ impl Book {
                 };
                 self.apply(&FoldEvent::Residual { residual: &residual, order: None })
             }
-            "funding" => {
-                let rows: Vec<Income> = words.0[1..]
+            kind @ ("funding" | "clearance" | "settlement") => {
+                words.next();
+                let start = self.now();
+                let now = start.saturating_add_ms(words.after::<i64>("in").unwrap_or(0) * 1_000);
+                let rate: Option<Decimal> = words.after("rate");
+                let mark_price: Option<Price> = words.after("mark");
+                let is_alone = words.0.first() != Some(&"others");
+                words.0.retain(|word| *word != "others");
+                let rows: Vec<Income> = words
+                    .0
                     .chunks(2)
                     .enumerate()
-                    .map(|(number, pair)| funding_row(pair[0], pair[1], number))
+                    .map(|(number, pair)| self.ledger_row(kind, pair[0], pair[1], number, now))
                     .collect();
-                self.apply(&FoldEvent::Funding(&rows))
+                let rate = rate.map(|rate| FundingRate { symbol: symbol(), at: now, rate, mark_price });
+                match kind {
+                    "funding" => self.apply(&FoldEvent::Funding { rows: &rows, rate: rate.as_ref() }),
+                    "clearance" => self.apply(&FoldEvent::Clearance { row: &rows[0], is_alone }),
+                    _ => self.apply(&FoldEvent::Settlement(&rows)),
+                }
+            }
+            "wait" => {
+                words.next();
+                self.wait_ms = Some(words.parse::<i64>() * 1_000);
+                Seen::default()
             }
             "unplaced" => {
                 self.skip(1);
@@ -229,7 +267,7 @@ pub fn shown(book: &Book) -> Vec<String> {
             trip.qty_max,
             total(&trip.gross),
             totals(&trip.fees),
-            totals(&trip.funding),
+            [totals(&trip.funding), totals(&trip.clearance)].join(" | clearance ").replace(" | clearance -", ""),
             engines.join("+"),
             trip.exit_reason,
             trip.certainty,
@@ -253,6 +291,14 @@ pub fn shown(book: &Book) -> Vec<String> {
     if !unallocated.is_empty() {
         lines.push(format!("unallocated funding {}", totals(&unallocated)));
     }
+    for (what, of) in [
+        ("clearance", book.fold.unallocated_clearance().unwrap()),
+        ("realized", book.fold.unallocated_realized().unwrap()),
+    ] {
+        if !of.is_empty() {
+            lines.push(format!("unallocated {what} {}", totals(&of)));
+        }
+    }
     lines
 }
 
@@ -260,6 +306,7 @@ pub fn shown(book: &Book) -> Vec<String> {
 pub fn check(events: &str, expected: &str) {
     let mut book = Book::default();
     book.run(events);
+    book.end();
     let lines = |text: &str| -> Vec<String> {
         text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
     };

@@ -25,14 +25,28 @@ fn events() -> impl Strategy<Value = Vec<String>> {
         let qty = if side == "SHORT " { -qty } else { qty };
         format!("anchor {side}{qty}{}", price.map(|price| format!(" @ {price}")).unwrap_or_default())
     });
-    let funding =
-        prop::collection::vec((-40_i64..40, prop::sample::select(vec!["USDT", "BNB"])), 1..4).prop_map(|rows| {
-            rows.into_iter().fold("funding".to_owned(), |text, (amount, asset)| {
-                format!("{text} {} {asset}", Decimal::new(amount.into(), 2).unwrap())
-            })
-        });
+    let head = prop::sample::select(vec!["", " in 30", " rate 0.001 mark 100", " in 45 rate -0.001 mark 100"]);
+    let rows = prop::collection::vec((-40_i64..40, prop::sample::select(vec!["USDT", "BNB"])), 1..4);
+    let funding = (head, rows).prop_map(|(head, rows)| {
+        rows.into_iter().fold(format!("funding{head}"), |text, (amount, asset)| {
+            format!("{text} {} {asset}", Decimal::new(amount.into(), 2).unwrap())
+        })
+    });
+    let forced = (1_i64..9, 95_i64..105, prop::sample::select(vec!["autoclose-1", "adl_autoclose", "mine"]))
+        .prop_map(|(qty, price, order)| format!("SELL {qty} @ {price} order {order}"));
+    let clearance = (0_i64..50, -40_i64..20, prop::sample::select(vec!["USDT", "BNB", "others USDT"])).prop_map(
+        |(after, amount, asset)| {
+            let (others, asset) = asset.split_once(' ').map_or(("", asset), |(_, asset)| (" others", asset));
+            format!("clearance in {after}{others} {} {asset}", Decimal::new(amount.into(), 2).unwrap())
+        },
+    );
+    let settlement =
+        (0_i64..50, -40_i64..40).prop_map(|(after, amount)| format!("settlement in {after} {amount} USDT"));
     prop::collection::vec(
-        prop_oneof![12 => fill, 1 => residual, 1 => anchor, 2 => funding, 1 => Just("unplaced".to_owned())],
+        prop_oneof![
+            12 => fill, 1 => residual, 1 => anchor, 2 => funding, 1 => Just("unplaced".to_owned()),
+            2 => forced, 1 => clearance, 1 => settlement, 6 => (1_i64..70).prop_map(|seconds| format!("wait {seconds}")),
+        ],
         1..60,
     )
 }
@@ -84,14 +98,11 @@ fn sums_of(events: &[String], word: &str, asset: &str) -> i64 {
     let mut sum = BigRational::zero();
     for event in events {
         let tokens: Vec<&str> = event.split_whitespace().collect();
-        let Some(start) = tokens.iter().position(|token| *token == word) else {
+        if !tokens.contains(&word) {
             continue;
-        };
-        let pairs = if word == "funding" { tokens.len() / 2 } else { 1 };
-        for pair in tokens[start + 1..].chunks(2).take(pairs) {
-            if pair[1] == asset {
-                sum += big(dec(pair[0]));
-            }
+        }
+        for pair in tokens.windows(2).filter(|pair| pair[1] == asset) {
+            sum += big(dec(pair[0]));
         }
     }
     i64::try_from((sum * BigRational::from_integer(1_000.into())).to_integer()).unwrap()
@@ -115,6 +126,8 @@ proptest! {
             book.run(event);
             prop_assert!(book.fold.is_conserved().unwrap(), "after {}", event);
         }
+        book.end();
+        prop_assert!(book.fold.is_conserved().unwrap());
         let open = book.fold.open_trips().unwrap();
         let unallocated = book.fold.unallocated_funding().unwrap();
         let positions = book.fold.positions().unwrap();
@@ -129,8 +142,32 @@ proptest! {
             prop_assert_eq!(thousandths(funding.iter()), sums_of(&events, "funding", asset));
             let fees: Vec<_> = positions.iter().filter_map(|position| of(&position.fees)).collect();
             prop_assert_eq!(thousandths(fees.iter()), sums_of(&events, "fee", asset));
+            // What the insurance fund added stands with the account, unless a round trip got it.
+            let charged: Vec<String> = events.iter().filter(|event| event.contains(" -")).cloned().collect();
+            let unallocated = book.fold.unallocated_clearance().unwrap();
+            let cleared: Vec<_> = trips().filter_map(|trip| of(&trip.clearance)).chain(of(&unallocated)).collect();
+            let charges = sums_of(&charged, "clearance", asset);
+            let most = sums_of(&events, "clearance", asset) - charges;
+            let cleared = thousandths(cleared.iter());
+            prop_assert!((charges..=charges + most).contains(&cleared), "{} is not {} to {} more", cleared, charges, most);
+            for total in ["realized", "funding", "clearance"] {
+                let of_position = |position: &ledger_core::DerivedPosition| match total {
+                    "funding" => of(&position.funding),
+                    "clearance" => of(&position.clearance),
+                    _ => Some(position.realized).filter(|_| asset == "USDT"),
+                };
+                let of_trip = |trip: &RoundTrip| match total {
+                    "funding" => of(&trip.funding),
+                    "clearance" => of(&trip.clearance),
+                    _ => Some(trip.gross).filter(|_| asset == "USDT"),
+                };
+                let sum = |totals: Vec<CertainTotal>| -> BigRational { totals.iter().map(|it| big(it.amount().unwrap())).sum() };
+                let of_positions = sum(positions.iter().filter_map(of_position).collect());
+                prop_assert_eq!(of_positions, sum(trips().filter_map(of_trip).collect()), "{}", total);
+            }
         }
-        let fills = events.iter().filter(|event| !event.starts_with(['a', 'f', 'r', 'u'])).count() as u64;
+        let is_fill = |event: &&String| event.contains('@') && !event.starts_with(['a', 'r']);
+        let fills = events.iter().filter(is_fill).count() as u64;
         prop_assert_eq!(positions.iter().map(|position| position.fill_count).sum::<u64>(), fills);
         // The gross of positions is that of their round trips.
         for position in &positions {
@@ -151,6 +188,7 @@ proptest! {
         for event in &events {
             book.run(event);
         }
+        book.end();
         let open = book.fold.open_trips().unwrap();
         for trip in book.closed.iter().chain(&open) {
             let key = trip.key();
@@ -161,6 +199,7 @@ proptest! {
             stated.set(MovementKind::Realized, trip.settle_asset.as_str(), &trip.gross, false);
             trip.fees.iter().for_each(|fee| stated.set(MovementKind::Fee, fee.asset.as_str(), &fee.total, true));
             trip.funding.iter().for_each(|it| stated.set(MovementKind::Funding, it.asset.as_str(), &it.total, false));
+            trip.clearance.iter().for_each(|it| stated.set(MovementKind::Clearance, it.asset.as_str(), &it.total, false));
             if trip.gross.unknown_count > 0 {
                 // What was known before stands among the amounts.
                 prop_assert!(own().any(|it| it.kind == MovementKind::Realized && it.amount.is_none()), "{}", key);
@@ -171,8 +210,12 @@ proptest! {
         let mut unplaced = Sums::default();
         book.movements.iter().filter(|movement| movement.trip.is_none()).for_each(|movement| unplaced.add(movement));
         let mut stated = Sums::default();
-        for it in book.fold.unallocated_funding().unwrap() {
-            stated.set(MovementKind::Funding, it.asset.as_str(), &it.total, false);
+        for (kind, totals) in [
+            (MovementKind::Funding, book.fold.unallocated_funding().unwrap()),
+            (MovementKind::Clearance, book.fold.unallocated_clearance().unwrap()),
+            (MovementKind::Realized, book.fold.unallocated_realized().unwrap()),
+        ] {
+            totals.iter().for_each(|it| stated.set(kind, it.asset.as_str(), &it.total, false));
         }
         prop_assert_eq!(unplaced, stated);
     }
@@ -222,6 +265,8 @@ proptest! {
             stopping.run(event);
             prop_assert_eq!(&through.fold, &stopping.fold, "after {}", event);
         }
+        through.end();
+        stopping.end();
         prop_assert_eq!(&through.closed, &stopping.closed);
         prop_assert_eq!(shown(&through), shown(&stopping));
     }
@@ -252,8 +297,12 @@ proptest! {
                 Ok(_) => {
                     let _ = (book.fold.positions(), book.fold.open_trips(), book.fold.is_conserved());
                     let rows = [book::funding_row("-0.00000001", "USDT", 0), book::funding_row("1", "USDT", 1)];
-                    if book.fold.clone().apply(FoldEvent::Funding(&rows)).is_ok() {
-                        let _ = book.fold.unallocated_funding();
+                    let rate = ledger_core::FundingRate {
+                        symbol: support::symbol(), at: fill.time.at, rate: dec("0.0001"), mark_price: Some(fill.price),
+                    };
+                    let mut funded = book.fold.clone();
+                    if funded.apply(FoldEvent::Funding { rows: &rows, rate: Some(&rate) }).is_ok() {
+                        let _ = (funded.unallocated_funding(), funded.positions(), funded.apply(FoldEvent::End).is_ok());
                     }
                 }
                 Err(FoldError::Math { .. }) => book.fold = checkpoint,

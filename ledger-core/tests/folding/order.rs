@@ -42,7 +42,7 @@ fn fills_with_and_without_a_sequence_have_no_order() {
         assert_eq!(fold, before, "what is refused changes nothing");
     }
     let mut later = bare.clone();
-    (later.key.fill_id, later.time) = ("9".parse().unwrap(), ledger_core::EventTime::ms(support::at(9_000)));
+    (later.key.fill_id, later.time) = ("9".parse().unwrap(), ledger_core::EventTime::ms(support::at(900_000)));
     let mut fold = book.fold.clone();
     for fill in [&bare, &later] {
         fold.apply(FoldEvent::Fill { fill, order: None }).unwrap();

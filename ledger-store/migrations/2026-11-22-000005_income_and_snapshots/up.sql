@@ -17,7 +17,11 @@ CREATE TABLE income (
 ) STRICT;
 CREATE INDEX income_ts_symbol ON income (account_id, ts, symbol);
 CREATE INDEX income_fill ON income (account_id, symbol, fill_id) WHERE fill_id IS NOT NULL;
-CREATE INDEX income_funding ON income (account_id, symbol, ts, tran_id, asset) WHERE income_type = 'FUNDING_FEE';
+-- In which assets profits were paid.
+CREATE INDEX income_profits ON income (account_id, symbol, asset) WHERE income_type = 'REALIZED_PNL';
+-- The entries that no fill tells: what is folded is read from it.
+CREATE INDEX income_folded ON income (account_id, symbol, ts, tran_id, income_type, asset)
+    WHERE income_type NOT IN ('COMMISSION', 'REALIZED_PNL');
 
 CREATE TABLE position_snapshots (
     account_id TEXT NOT NULL REFERENCES accounts,

@@ -103,6 +103,8 @@ CREATE TABLE symbol_books (
     unplaced_count INTEGER NOT NULL,
     closed_count INTEGER NOT NULL,
     unallocated_funding_json TEXT NOT NULL,
+    unallocated_clearance_json TEXT NOT NULL,
+    unallocated_realized_json TEXT NOT NULL,
     is_conserved INTEGER NOT NULL CONSTRAINT symbol_books_is_conserved CHECK (is_conserved IN (0, 1)),
     fold_version INTEGER NOT NULL,
     PRIMARY KEY (account_id, symbol)

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    AccountId, Certainty, Decimal, Fill, FoldEvent, Income, IncomeType, OrderClass, OrderContext, Quantity, Residual,
-    RoundTrip, Symbol, SymbolFold, TimestampMs, funding_instant,
+    AccountId, Certainty, Decimal, Fill, FoldEvent, Income, OrderClass, OrderContext, Quantity, Residual, RoundTrip,
+    Symbol, SymbolFold, TimestampMs, funding_instant,
 };
 
 use crate::filter::{
@@ -129,6 +129,7 @@ pub(super) async fn dump_derived(store: &dyn Store, account: &AccountId) -> Vec<
 enum Event {
     Residual(Residual, OrderContext),
     Funding(Vec<Income>),
+    Clearance(Income),
     Anchor(ledger_core::Anchor),
 }
 
@@ -176,14 +177,22 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
             price,
             at: at.at,
         };
-        events.push(((at.at, 2, order.key.order_id.to_string()), Event::Residual(residual, context)));
+        events.push(((at.at, 3, order.key.order_id.to_string()), Event::Residual(residual, context)));
     }
-    let filter = IncomeFilter { scope: scope.clone(), income_type: Some(IncomeType::FUNDING_FEE.parse().unwrap()) };
+    let early = |at: TimestampMs| TimestampMs::new(at.as_ms() - 60_000).unwrap();
     let mut instants = BTreeMap::<TimestampMs, Vec<Income>>::new();
-    for income in all!(async |page| store.income(&filter, &page).await) {
-        instants.entry(funding_instant(income.fact.time.at)).or_default().push(income.fact);
+    let filter = IncomeFilter { scope: scope.clone(), income_type: None };
+    for income in all!(async |page| store.income(&filter, &page).await).into_iter().map(|income| income.fact) {
+        if income.key.income_type.is("FUNDING_FEE") {
+            instants.entry(funding_instant(income.time.at)).or_default().push(income);
+        } else if income.key.income_type.is("INSURANCE_CLEAR") {
+            events.push(((early(income.time.at), 2, income.key.tran_id.to_string()), Event::Clearance(income)));
+        }
     }
-    events.extend(instants.into_iter().map(|(at, rows)| ((at, 1, String::new()), Event::Funding(rows))));
+    for (at, mut rows) in instants {
+        rows.sort_by(|a, b| a.key.tran_id.cmp(&b.key.tran_id));
+        events.push(((early(at), 1, String::new()), Event::Funding(rows)));
+    }
     let anchors = all!(async |page| store.anchors(&scope, &page).await).into_iter().map(|anchor| anchor.fact);
     for anchor in anchors.filter(|anchor| anchor.withdrawn.is_none()) {
         events.push(((anchor.at, 0, anchor.position_side.to_string()), Event::Anchor(anchor)));
@@ -201,12 +210,13 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         Event::Residual(residual, context) => {
             apply(fold, FoldEvent::Residual { residual: &residual, order: Some(&context) });
         }
-        Event::Funding(rows) => apply(fold, FoldEvent::Funding(&rows)),
+        Event::Funding(rows) => apply(fold, FoldEvent::Funding { rows: &rows, rate: None }),
+        Event::Clearance(row) => apply(fold, FoldEvent::Clearance { row: &row, is_alone: true }),
         Event::Anchor(anchor) => apply(fold, FoldEvent::Anchor(&anchor)),
     };
     for fill in &fills {
         while let Some((_, event)) =
-            events.next_if(|((at, rank, _), _)| if *rank < 2 { *at <= fill.time.at } else { *at < fill.time.at })
+            events.next_if(|((at, rank, _), _)| if *rank < 3 { *at <= fill.time.at } else { *at < fill.time.at })
         {
             timed(&mut fold, event, &mut apply);
         }
@@ -223,6 +233,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
     for (_, event) in events {
         timed(&mut fold, event, &mut apply);
     }
+    apply(&mut fold, FoldEvent::End);
     trips.extend(fold.open_trips().unwrap());
     trips.sort_by_key(|trip| trip.number);
     let mut lines: Vec<String> = trips.iter().map(|trip| format!("trip {trip:?}")).collect();

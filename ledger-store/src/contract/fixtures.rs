@@ -1,8 +1,8 @@
 //! Facts for the cases, short to write.
 
 use ledger_core::{
-    AccountId, Anchor, AnyFact, Certainty, Decimal, Fee, Fill, Income, Label, Order, OrderStatus, PositionSide,
-    PositionSnapshot, PriceSnapshot, Side, Source, Statement,
+    AccountId, Anchor, AnyFact, Certainty, Decimal, Fee, Fill, Income, Label, LedgerPlace, LedgerRules, Order,
+    OrderStatus, PositionSide, PositionSnapshot, PriceSnapshot, Side, Source, Statement,
 };
 
 use ledger_core::testing;
@@ -14,6 +14,17 @@ use crate::outcome::CommitReport;
 use crate::page::PageRequest;
 use crate::record::NewAccount;
 use crate::repository::Store;
+
+/// Where the entries of the accounts' ledger belong: a backend opens its books with this table for the venue
+/// `binance_usdm`.
+pub const RULES: LedgerRules = LedgerRules::new(&[
+    ("COMMISSION", LedgerPlace::Fill),
+    ("REALIZED_PNL", LedgerPlace::Fill),
+    ("FUNDING_FEE", LedgerPlace::Funding),
+    ("INSURANCE_CLEAR", LedgerPlace::Clearance),
+    ("DELIVERED_SETTELMENT", LedgerPlace::Settlement),
+    ("TRANSFER", LedgerPlace::Transfer),
+]);
 
 /// An account.
 pub fn new_account(id: &str) -> NewAccount {

@@ -67,6 +67,11 @@ impl History {
                 statements.push(rest(AnyFact::Income(funding(name, &format!("f{id}"), &amount, id))));
                 statements.push(rest(AnyFact::FundingRate(funding_rate(name, "0.0001", Some("95.5"), id * 1_000))));
             }
+            if self.chance(14) {
+                let mut charge = funding(name, &format!("i{id}"), &format!("-0.{:02}", self.below(99) + 1), id / 3);
+                charge.key.income_type = "INSURANCE_CLEAR".parse().unwrap();
+                statements.push(rest(AnyFact::Income(charge)));
+            }
             if self.chance(12) {
                 statements.push(rest(AnyFact::Position(said(name, &(self.below(9)).to_string(), id))));
                 statements.push(rest(AnyFact::Price(mark_price(name, &format!("{}.5", 90 + self.below(20)), id))));
@@ -235,6 +240,9 @@ impl History {
         }
         if self.chance(3) {
             stated.exit_reason = Some(ExitReason::StopLoss);
+        }
+        if self.chance(4) {
+            stated.client_order_id = Some(ClientOrderId::new(format!("autoclose-{group}")).unwrap());
         }
         let source = if self.chance(2) { Source::Rest } else { Source::Stream };
         statements.push(by(source, AnyFact::Order(stated)));

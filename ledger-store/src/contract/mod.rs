@@ -24,6 +24,7 @@ mod facts;
 mod fixtures;
 mod history;
 mod journal;
+mod ledger_places;
 mod looks;
 mod movements;
 mod outside;
@@ -43,6 +44,7 @@ pub use facts::*;
 pub use fixtures::*;
 pub use history::History;
 pub use journal::*;
+pub use ledger_places::*;
 pub use looks::*;
 pub use movements::*;
 pub use outside::*;
@@ -116,6 +118,11 @@ macro_rules! contract_tests {
             a_late_fill_changes_what_it_must,
             round_trips_keep_their_names,
             single_amounts_add_up_to_the_totals,
+            a_liquidation_costs_its_round_trip_whenever_it_is_told,
+            the_insurance_fund_pays_for_one_contract_only,
+            funding_around_an_opening_is_of_what_was_opened,
+            a_settlement_ends_what_no_fill_closed,
+            profit_is_in_the_asset_that_the_ledger_says,
             a_rebuild_gives_the_same_derived_rows,
             every_list_gives_every_item_once,
             lists_can_be_narrowed,

@@ -6,7 +6,9 @@ use std::fmt::Debug;
 use ledger_core::{AnyFact, ClientOrderId, EngineLabel, OrderStatus, Side, Signal, Sourced};
 
 use super::Open;
-use super::fixtures::{at, commit, fill, fills, main_account, new_account, of_order, order, prepare, rest, symbol};
+use super::fixtures::{
+    at, commit, fill, fills, main_account, new_account, of_order, order, prepare, rest, said, symbol,
+};
 use super::history::History;
 use crate::error::StoreError;
 use crate::filter::{
@@ -62,6 +64,7 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
         _ => None,
     });
     statements.extend([rest(AnyFact::Order(untimed)), rest(AnyFact::Order(second))]);
+    statements.extend([1, 2].map(|second| rest(AnyFact::Position(said("ETHUSDT", "1", second)))));
     // A signal that the bot skipped, and one that was restored: no order is awaited after them.
     let decided = statements.iter().find_map(|statement| match &statement.fact {
         AnyFact::Signal(signal) => Some(signal.clone()),

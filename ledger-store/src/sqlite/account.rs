@@ -8,6 +8,7 @@ use super::codec::RowReader;
 use super::discrepancy::Sighting;
 use super::effects::Effects;
 use super::failure::failed;
+use super::fold_settings::FoldSettings;
 use super::schema::accounts;
 use super::{mark, placement, position_mode, refold};
 use crate::error::StoreError;
@@ -162,7 +163,7 @@ pub(super) fn set_position_mode(
     id: &AccountId,
     mode: PositionMode,
     at: TimestampMs,
-    checkpoint_every: u64,
+    settings: &FoldSettings,
 ) -> StoreResult<()> {
     let account = get(conn, id)?.ok_or_else(|| StoreError::UnknownAccount { account: id.clone() })?;
     if account.position_mode == Some(mode) {
@@ -176,7 +177,7 @@ pub(super) fn set_position_mode(
     placement::update(conn, Sighting { account: id, run_id: None, at }, &mut effects)?;
     mark::write(conn, id, &effects.marks)?;
     for symbol in effects.marks.keys() {
-        refold::refold(conn, id, symbol, checkpoint_every)?;
+        refold::refold(conn, id, symbol, settings)?;
     }
     Ok(())
 }

@@ -10,10 +10,11 @@ use super::effects::Effects;
 use super::encoded::{Conflict, EncodedBatch, Facts, Group, conflict_key};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
+use super::fold_settings::FoldSettings;
 use super::schema::accounts;
 use super::{
-    account, discrepancy, fact_source, ledger_fee, mark, opener, order_sums, placement, refold, repair, run, sync,
-    unpriced_fee,
+    account, clearance, discrepancy, fact_source, ledger_fee, mark, opener, order_sums, placement, profit_asset,
+    refold, repair, run, sync, unpriced_fee,
 };
 use crate::batch::Refold;
 use crate::error::{StoreError, UnreadableRow};
@@ -33,7 +34,7 @@ pub(super) fn require_account(conn: &mut SqliteConnection, account: &AccountId) 
 pub(super) fn apply(
     conn: &mut SqliteConnection,
     batch: &EncodedBatch,
-    checkpoint_every: u64,
+    settings: &FoldSettings,
 ) -> StoreResult<CommitReport> {
     require_account(conn, &batch.account)?;
     if let Some(user_id) = &batch.user_id {
@@ -44,7 +45,7 @@ pub(super) fn apply(
         outcomes: vec![Outcome::AlreadyRecorded; batch.statement_count],
         conflicts: Vec::new(),
         settled: Vec::new(),
-        effects: Effects::default(),
+        effects: Effects { ledger_rules: settings.rules_of(conn, &batch.account)?, ..Effects::default() },
         unreadable: Vec::new(),
     };
     recorder.record(conn, &batch.instruments)?;
@@ -69,6 +70,8 @@ pub(super) fn apply(
     ledger_fee::mark(conn, &batch.account, &mut effects)?;
     let seen = Sighting { account: &batch.account, run_id: batch.run_id, at: batch.recorded_at };
     placement::update(conn, seen, &mut effects)?;
+    clearance::mark(conn, &batch.account, &mut effects)?;
+    profit_asset::mark(conn, &batch.account, &mut effects)?;
     mark::write(conn, &batch.account, &effects.marks)?;
     // What could not be merged is asked for again.
     if report.unreadable.is_empty() {
@@ -81,7 +84,7 @@ pub(super) fn apply(
     opener::update_restated(conn, &batch.account, &effects.restated)?;
     for symbol in effects.marks.into_keys() {
         match batch.refold {
-            Refold::Now => report.refolded.push(refold::refold(conn, &batch.account, &symbol, checkpoint_every)?),
+            Refold::Now => report.refolded.push(refold::refold(conn, &batch.account, &symbol, settings)?),
             Refold::Deferred => report.pending.push(symbol),
         }
     }

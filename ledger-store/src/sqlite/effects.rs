@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{ClientOrderId, FillId, FoldKey, OrderId, PositionSide, SignalId, Symbol, TimestampMs};
+use ledger_core::{
+    Asset, ClientOrderId, FillId, FoldKey, LedgerRules, OrderId, PositionSide, SignalId, Symbol, TimestampMs,
+};
 
 use super::opener::Restated;
 use super::unpriced_fee::ForeignFees;
@@ -56,6 +58,8 @@ pub(super) struct TouchedOrder {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) marks: BTreeMap<Symbol, Mark>,
+    /// Which entries of the ledger are folded.
+    pub(super) ledger_rules: LedgerRules,
     /// What the exchange or the user says about the position mode changed.
     pub(super) position_mode: bool,
     /// A fact names a position of a hedge, or did before.
@@ -64,6 +68,8 @@ pub(super) struct Effects {
     pub(super) commissions: BTreeMap<Symbol, BTreeMap<FillId, bool>>,
     /// Fees in another asset than the contract's.
     pub(super) foreign_fees: ForeignFees,
+    /// Contracts with new profits in the ledger, in these assets.
+    pub(super) profits: BTreeSet<(Symbol, Asset)>,
     /// Client order ids and signals of which labels arrived, to be found at regular orders.
     pub(super) clients: BTreeSet<ClientOrderId>,
     pub(super) signals: BTreeSet<SignalId>,

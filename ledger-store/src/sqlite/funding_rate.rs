@@ -3,7 +3,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, FactKind, Field, FundingRate, Sourced, Symbol, TimestampMs, funding_instant};
+use ledger_core::{AccountId, FactKind, Field, FundingRate, Sourced, Symbol, TimestampMs, window_from};
 
 use super::codec::{RowReader, provenance_columns};
 use super::effects::Effects;
@@ -85,7 +85,8 @@ impl FactTable for FundingRate {
     }
 
     fn note_effects(_before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        // The list dates some instants a few milliseconds behind the one that their rows are folded at.
-        effects.mark(&after.symbol).instant(funding_instant(after.at));
+        // Its rows may have been posted up to a minute away from it, and were folded at their own time, to which a minute
+        // before belongs.
+        effects.mark(&after.symbol).instant(window_from(window_from(after.at)));
     }
 }

@@ -3,11 +3,12 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, FactKind, Field, Income, IncomeKey, IncomeType, Sourced, Symbol, funding_instant};
+use ledger_core::{AccountId, FactKind, Field, Income, IncomeKey, IncomeType, Sourced, Symbol, window_from};
 
 use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
+use super::fold_settings::is_folded;
 use super::schema::income;
 use crate::repository::StoreResult;
 
@@ -114,12 +115,16 @@ impl FactTable for Income {
                 *trades.entry(fill_id).or_default() |= before.is_some();
             }
         }
-        let Some(symbol) = after.key.symbol.as_ref().filter(|_| after.key.income_type.is(IncomeType::FUNDING_FEE))
-        else {
+        let Some(symbol) = &after.key.symbol else { return };
+        if before.is_none() && after.key.income_type.is(IncomeType::REALIZED_PNL) {
+            effects.profits.insert((symbol.clone(), after.key.asset.clone()));
+        }
+        if !is_folded(effects.ledger_rules.place(&after.key.income_type)) {
             return;
-        };
+        }
         for income in before.into_iter().chain([after]) {
-            effects.mark(symbol).instant(funding_instant(income.time.at));
+            // It counts up to a minute before it was posted, and waits for what happens from a minute before that on.
+            effects.mark(symbol).instant(window_from(window_from(income.time.at)));
         }
     }
 }

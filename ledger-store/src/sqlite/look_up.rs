@@ -220,6 +220,8 @@ struct SymbolBookRow {
     unplaced_count: i64,
     closed_count: i64,
     unallocated_funding_json: String,
+    unallocated_clearance_json: String,
+    unallocated_realized_json: String,
     is_conserved: bool,
 }
 
@@ -247,6 +249,8 @@ pub(super) fn symbol_books(conn: &mut SqliteConnection, account: &AccountId) -> 
             closed_count: reader.number("closed_count", row.closed_count)?,
             pnl_mismatch_count: reader.number("closed_count", pnl_mismatch_count)?,
             unallocated_funding: reader.json("unallocated_funding_json", &row.unallocated_funding_json)?,
+            unallocated_clearance: reader.json("unallocated_clearance_json", &row.unallocated_clearance_json)?,
+            unallocated_realized: reader.json("unallocated_realized_json", &row.unallocated_realized_json)?,
             is_conserved: row.is_conserved,
         });
     }

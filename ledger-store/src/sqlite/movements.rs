@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use ledger_core::{AccountId, FoldEvent, Movement, Symbol, SymbolFold, TimestampMs};
 
 use super::as_folded::Completion;
+use super::fold_settings::FoldSettings;
 use super::refold::{Stop, instrument};
 use super::replay::{Placed, Replay, Visitor};
 use super::{checkpoint, mark};
@@ -58,14 +59,14 @@ pub(super) fn page(
     symbol: &Symbol,
     since: Option<TimestampMs>,
     after: Option<&Cursor>,
-    checkpoint_every: u64,
+    settings: &FoldSettings,
 ) -> StoreResult<Page<Movement>> {
     let skipped = match after {
         Some(cursor) => u64::try_from(cursor.id()?).unwrap_or_default(),
         None => 0,
     };
     let mut page = Page { items: Vec::new(), unreadable: Vec::new(), next: None };
-    match fold(conn, account, symbol, since, skipped, checkpoint_every) {
+    match fold(conn, account, symbol, since, skipped, settings) {
         Ok((movements, next)) => {
             page.items = movements;
             page.next = next.map(|fills| Cursor::new(vec![fills.to_string()]));
@@ -84,9 +85,10 @@ fn fold(
     symbol: &Symbol,
     since: Option<TimestampMs>,
     skipped: u64,
-    checkpoint_every: u64,
+    settings: &FoldSettings,
 ) -> Result<(Vec<Movement>, Option<u64>), Stop> {
-    let Some(instrument) = instrument(conn, account, symbol)? else { return Ok((Vec::new(), None)) };
+    let rules = settings.rules_of(conn, account)?;
+    let Some(instrument) = instrument(conn, account, symbol, &rules)? else { return Ok((Vec::new(), None)) };
     let mut valid = mark::read(conn, account, symbol)?.unwrap_or_default();
     let start = if skipped > 0 {
         checkpoint::latest_valid(conn, account, symbol, &valid, Some(skipped))?
@@ -97,7 +99,7 @@ fn fold(
         None
     };
     let completion = Completion::open(conn, account, symbol)?;
-    let mut replay = Replay::open(conn, &completion, &instrument, start, checkpoint_every)?;
+    let mut replay = Replay::open(conn, &completion, &rules, &instrument, start, settings.checkpoint_every)?;
     let is_due = replay.fills_seen >= skipped;
     let mut collector = Collector { skipped, movements: Vec::new(), discarded: Vec::new(), is_due };
     let next = if replay.fills(conn, &mut collector)? {

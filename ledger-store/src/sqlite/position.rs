@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use diesel::prelude::*;
 use ledger_core::{
-    AccountId, CertainTotal, Certainty, Decimal, DerivedPosition, FOLD_VERSION, Instrument, PositionSide,
+    AccountId, AssetTotal, CertainTotal, Certainty, Decimal, DerivedPosition, FOLD_VERSION, Instrument, PositionSide,
     PositionSnapshot, Price, PriceKind, PriceSnapshot, Symbol, SymbolFold, TimestampMs,
 };
 
@@ -99,6 +99,8 @@ fn unknown_to_the_book(position_side: PositionSide, certainty: Certainty) -> Der
         fees: Vec::new(),
         funding: Vec::new(),
         fill_count: 0,
+        clearance: Vec::new(),
+        since_opened: ledger_core::PositionMoney::default(),
         updated_at: None,
         position: None,
     }
@@ -191,7 +193,7 @@ pub(super) fn write_symbol(
         });
     }
     diesel::insert_into(positions::table).values(&rows).execute(conn).map_err(failed("write positions"))?;
-    let unallocated = serde_json::to_string(&state.unallocated_funding()?).map_err(not_serialized("symbol_books"))?;
+    let text = |totals: Vec<AssetTotal>| serde_json::to_string(&totals).map_err(not_serialized("symbol_books"));
     diesel::insert_into(symbol_books::table)
         .values((
             symbol_books::account_id.eq(account.as_str()),
@@ -200,7 +202,9 @@ pub(super) fn write_symbol(
             symbol_books::fill_count.eq(number(fill_count)),
             symbol_books::unplaced_count.eq(number(fills_seen.saturating_sub(fill_count))),
             symbol_books::closed_count.eq(number(state.closed_count())),
-            symbol_books::unallocated_funding_json.eq(unallocated),
+            symbol_books::unallocated_funding_json.eq(text(state.unallocated_funding()?)?),
+            symbol_books::unallocated_clearance_json.eq(text(state.unallocated_clearance()?)?),
+            symbol_books::unallocated_realized_json.eq(text(state.unallocated_realized()?)?),
             symbol_books::is_conserved.eq(state.is_conserved()?),
             symbol_books::fold_version.eq(i64::from(FOLD_VERSION)),
         ))

@@ -7,17 +7,20 @@ use std::error::Error as _;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{Bool, Text};
-use ledger_core::{AccountId, Fee, FoldError, FoldEvent, Instrument, MathError, RoundTrip, Symbol, SymbolFold};
+use ledger_core::{
+    AccountId, Fee, FoldError, FoldEvent, Instrument, LedgerRules, MathError, RoundTrip, Symbol, SymbolFold,
+};
 
 use super::as_folded::Completion;
 use super::derived::{self, MismatchRow};
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
+use super::fold_settings::{FoldSettings, folded_types};
 use super::instrument::InstrumentRow;
 use super::ledger_fee::{self, LedgerFeeRow};
 use super::replay::{Placed, Replay, Visitor};
-use super::schema::instruments;
-use super::{checkpoint, mark, opener, order_sums, position, quarantine, round_trip};
+use super::schema::{income, instruments};
+use super::{checkpoint, mark, opener, order_sums, position, profit_asset, quarantine, round_trip};
 use crate::error::StoreError;
 use crate::outcome::RefoldReport;
 use crate::repository::StoreResult;
@@ -62,14 +65,14 @@ pub(super) fn refold(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
-    checkpoint_every: u64,
+    settings: &FoldSettings,
 ) -> StoreResult<RefoldReport> {
     let mut report = RefoldReport { account: account.clone(), symbol: symbol.clone(), fills: 0, quarantined: None };
     let Some(mark) = mark::read(conn, account, symbol)? else {
         report.quarantined = quarantine::reason(conn, account, symbol)?;
         return Ok(report);
     };
-    match fold(conn, account, symbol, &mark, checkpoint_every) {
+    match fold(conn, account, symbol, &mark, settings) {
         Ok(fills) => {
             report.fills = fills;
             quarantine::set(conn, account, symbol, None)?;
@@ -91,6 +94,7 @@ pub(super) fn instrument(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
+    rules: &LedgerRules,
 ) -> Result<Option<Instrument>, Stop> {
     let row: Option<InstrumentRow> = instruments::table
         .find((account.as_str(), symbol.as_str()))
@@ -99,14 +103,14 @@ pub(super) fn instrument(
         .optional()
         .map_err(failed("read the contract"))?;
     if let Some(row) = row {
-        return Ok(Some(Instrument::decode(&row)?.fact));
+        let mut instrument = Instrument::decode(&row)?.fact;
+        if let Some(asset) = profit_asset::of(conn, account, symbol)? {
+            instrument.settle_asset = asset;
+        }
+        return Ok(Some(instrument));
     }
     let has_money: bool = diesel::select(
         sql::<Bool>("EXISTS (SELECT 1 FROM fills WHERE account_id = ")
-            .bind::<Text, _>(account.as_str())
-            .sql(" AND symbol = ")
-            .bind::<Text, _>(symbol.as_str())
-            .sql(") OR EXISTS (SELECT 1 FROM income WHERE income_type = 'FUNDING_FEE' AND account_id = ")
             .bind::<Text, _>(account.as_str())
             .sql(" AND symbol = ")
             .bind::<Text, _>(symbol.as_str())
@@ -118,7 +122,13 @@ pub(super) fn instrument(
     )
     .first(conn)
     .map_err(failed("read facts"))?;
-    if has_money {
+    let of_ledger = income::table
+        .filter(income::account_id.eq(account.as_str()))
+        .filter(income::symbol.eq(symbol.as_str()))
+        .filter(income::income_type.eq_any(folded_types(rules)));
+    let is_in_ledger: bool =
+        diesel::select(diesel::dsl::exists(of_ledger)).get_result(conn).map_err(failed("read income"))?;
+    if has_money || is_in_ledger {
         let reason = format!("the book does not know the contract {symbol}, so its money cannot be computed");
         return Err(Stop::Quarantine(reason));
     }
@@ -139,16 +149,17 @@ fn fold(
     account: &AccountId,
     symbol: &Symbol,
     mark: &super::effects::Mark,
-    checkpoint_every: u64,
+    settings: &FoldSettings,
 ) -> Result<u64, Stop> {
     if mark.is_whole {
         // The residuals are part of what is folded, and derived themselves.
         order_sums::recompute(conn, account, symbol)?;
     }
-    let Some(instrument) = instrument(conn, account, symbol)? else { return Ok(0) };
+    let rules = settings.rules_of(conn, account)?;
+    let Some(instrument) = instrument(conn, account, symbol, &rules)? else { return Ok(0) };
     let start = checkpoint::latest_valid(conn, account, symbol, mark, None)?;
     let completion = Completion::open(conn, account, symbol)?;
-    let mut replay = Replay::open(conn, &completion, &instrument, start, checkpoint_every)?;
+    let mut replay = Replay::open(conn, &completion, &rules, &instrument, start, settings.checkpoint_every)?;
     let mut recorder = Recorder { account, symbol, trips: Vec::new(), mismatches: Vec::new(), ledger_fees: Vec::new() };
     let fills_before = replay.fills_seen;
     let trips_before = replay.state.closed_count();
@@ -186,7 +197,7 @@ impl Visitor for Recorder<'_> {
 
     fn timed(&mut self, state: &mut SymbolFold, event: FoldEvent<'_>) -> Result<(), Stop> {
         let step = state.apply(event)?;
-        if let Some(closed) = step.closed() {
+        for closed in step.closed() {
             self.trips.push(closed.record()?);
         }
         Ok(())
@@ -203,7 +214,7 @@ impl Recorder<'_> {
     fn placed(&mut self, state: &mut SymbolFold, placed: &Placed<'_>) -> Result<(), Stop> {
         let fill = placed.fill;
         let step = state.apply(FoldEvent::Fill { fill, order: placed.context })?;
-        if let Some(closed) = step.closed() {
+        for closed in step.closed() {
             self.trips.push(closed.record()?);
         }
         if step.pnl_mismatch() {

@@ -3,7 +3,7 @@
 //! Fills are read in pages, in fold order, and so are the events between them, so memory does not grow with the history.
 
 use diesel::prelude::*;
-use ledger_core::{Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, OrderContext, SymbolFold};
+use ledger_core::{Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, LedgerRules, OrderContext, SymbolFold};
 
 use super::as_folded::{Completed, Completion};
 use super::checkpoint::Checkpoint;
@@ -52,12 +52,13 @@ impl<'a> Replay<'a> {
     pub(super) fn open(
         conn: &mut SqliteConnection,
         completion: &'a Completion<'a>,
+        rules: &LedgerRules,
         instrument: &Instrument,
         start: Option<Checkpoint>,
         checkpoint_every: u64,
     ) -> StoreResult<Self> {
         let ts_max = start.as_ref().map(|checkpoint| checkpoint.ts_max);
-        let timeline = Timeline::open(conn, completion, instrument.kind, ts_max)?;
+        let timeline = Timeline::open(conn, completion, *rules, instrument.kind, ts_max)?;
         let (fills_seen, ts_max, last, state) = match start {
             Some(Checkpoint { fills_seen, ts_max, fold_key, state }) => (fills_seen, ts_max, Some(fold_key), state),
             None => (0, i64::MIN, None, SymbolFold::new(instrument)),
@@ -90,7 +91,7 @@ impl<'a> Replay<'a> {
         while let Some(event) = self.timeline.next_before(conn, None)? {
             visitor.timed(&mut self.state, event.as_folded())?;
         }
-        Ok(())
+        visitor.timed(&mut self.state, FoldEvent::End)
     }
 
     /// Whether a state is kept after the last fill that was applied, whatever follows.
@@ -138,7 +139,9 @@ impl TimedEvent {
         match self {
             Self::Anchor(anchor) => FoldEvent::Anchor(anchor),
             Self::Residual(residual, context) => FoldEvent::Residual { residual, order: Some(context) },
-            Self::Funding(rows) => FoldEvent::Funding(rows),
+            Self::Funding(rows, rate) => FoldEvent::Funding { rows, rate: rate.as_ref() },
+            Self::Clearance(row, is_alone) => FoldEvent::Clearance { row, is_alone: *is_alone },
+            Self::Settlement(rows) => FoldEvent::Settlement(rows),
         }
     }
 }

@@ -42,9 +42,9 @@ use crate::repository::{
 #[async_trait]
 impl LedgerWriter for SqliteStore {
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
-        let checkpoint_every = self.checkpoint_every();
+        let settings = self.settings();
         let batch = EncodedBatch::new(batch);
-        self.write(move |conn| commit::apply(conn, &batch, checkpoint_every)).await
+        self.write(move |conn| commit::apply(conn, &batch, &settings)).await
     }
 
     async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
@@ -52,8 +52,8 @@ impl LedgerWriter for SqliteStore {
     }
 
     async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
-        let (account, symbol, every) = (account.clone(), symbol.clone(), self.checkpoint_every());
-        self.write(move |conn| refold::refold(conn, &account, &symbol, every)).await
+        let (account, symbol, settings) = (account.clone(), symbol.clone(), self.settings());
+        self.write(move |conn| refold::refold(conn, &account, &symbol, &settings)).await
     }
 
     async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
@@ -96,8 +96,8 @@ impl AccountRepository for SqliteStore {
     }
 
     async fn set_position_mode(&self, id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> StoreResult<()> {
-        let (id, every) = (id.clone(), self.checkpoint_every());
-        self.write(move |conn| account::set_position_mode(conn, &id, mode, at_local, every)).await
+        let (id, settings) = (id.clone(), self.settings());
+        self.write(move |conn| account::set_position_mode(conn, &id, mode, at_local, &settings)).await
     }
 
     async fn position_modes(&self, id: &AccountId) -> StoreResult<Vec<Sourced<PositionModeSnapshot>>> {
@@ -264,8 +264,8 @@ impl TripRepository for SqliteStore {
         since: Option<TimestampMs>,
         after: Option<Cursor>,
     ) -> StoreResult<Page<Movement>> {
-        let (account, symbol, every) = (account.clone(), symbol.clone(), self.checkpoint_every());
-        self.read(move |conn| movements::page(conn, &account, &symbol, since, after.as_ref(), every)).await
+        let (account, symbol, settings) = (account.clone(), symbol.clone(), self.settings());
+        self.read(move |conn| movements::page(conn, &account, &symbol, since, after.as_ref(), &settings)).await
     }
 }
 

@@ -89,6 +89,10 @@ struct Detail {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     funding: Vec<(Asset, Total)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clearance: Vec<(Asset, Total)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    was_liquidated: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     other_engines: Vec<EngineLabel>,
 }
 
@@ -111,6 +115,8 @@ impl Detail {
             exchange_realized_pnl: trip.exchange_realized_pnl,
             fees: totals(&trip.fees),
             funding: totals(&trip.funding),
+            clearance: totals(&trip.clearance),
+            was_liquidated: trip.was_liquidated,
             other_engines: trip.other_engines.clone(),
         }
     }
@@ -194,6 +200,8 @@ pub(super) fn decode(row: &TripRow) -> StoreResult<RoundTrip> {
         exchange_realized_pnl: detail.exchange_realized_pnl,
         fees: asset_totals(detail.fees),
         funding: asset_totals(detail.funding),
+        clearance: asset_totals(detail.clearance),
+        was_liquidated: detail.was_liquidated,
         engine: reader.optional("engine", row.engine.as_deref())?,
         other_engines: detail.other_engines,
         exit_reason: reader.text("exit_reason", &row.exit_reason)?,

@@ -463,6 +463,8 @@ diesel::table! {
         unplaced_count -> BigInt,
         closed_count -> BigInt,
         unallocated_funding_json -> Text,
+        unallocated_clearance_json -> Text,
+        unallocated_realized_json -> Text,
         is_conserved -> Bool,
         fold_version -> BigInt,
     }

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::sqlite::SqliteConnection;
+use ledger_core::LedgerRules;
 
 use super::connection::{Reading, Target};
 use super::failure::describe;
+use super::fold_settings::FoldSettings;
 use super::writer::{self, Writer};
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
@@ -34,6 +36,9 @@ pub struct OpenOptions {
     pub busy_timeout_ms: u32,
     /// A checkpoint is kept after this many fills of a symbol, so that a late fact need not fold all of them again.
     pub checkpoint_every: u32,
+    /// Where the ledger entries of each venue belong, by the venue's name; a venue without an entry has the
+    /// [default](LedgerRules::default). A book is opened with the same tables each time: what is derived rests on them.
+    pub ledger_rules: Vec<(String, LedgerRules)>,
     /// The largest size of the file in pages of 4096 bytes; `None` for as much as the disk holds.
     pub pages_max: Option<u32>,
 }
@@ -46,6 +51,7 @@ impl Default for OpenOptions {
             writer: WriterMode::Threaded,
             busy_timeout_ms: 5_000,
             checkpoint_every: 10_000,
+            ledger_rules: Vec::new(),
             pages_max: None,
         }
     }
@@ -57,6 +63,13 @@ impl OpenOptions {
         Self { create: true, ..Self::default() }
     }
 
+    /// The same, with the table of a venue.
+    #[must_use]
+    pub fn with_rules(mut self, venue: &str, rules: LedgerRules) -> Self {
+        self.ledger_rules.push((venue.to_owned(), rules));
+        self
+    }
+
     /// Opens for reading only.
     pub fn reading() -> Self {
         Self { read_only: true, ..Self::default() }
@@ -65,6 +78,13 @@ impl OpenOptions {
     /// Creates the file where there is none, and writes on the caller's thread.
     pub fn inline() -> Self {
         Self { create: true, writer: WriterMode::Inline, ..Self::default() }
+    }
+}
+
+impl OpenOptions {
+    fn settings(&self) -> Arc<FoldSettings> {
+        let checkpoint_every = u64::from(self.checkpoint_every);
+        Arc::new(FoldSettings { checkpoint_every, ledger_rules: self.ledger_rules.clone() })
     }
 }
 
@@ -119,7 +139,7 @@ pub struct SqliteStore {
     access: Access,
     /// The book's file; `None` in memory.
     path: Option<PathBuf>,
-    checkpoint_every: u64,
+    settings: Arc<FoldSettings>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -156,7 +176,7 @@ impl SqliteStore {
                 writer: writer.map(Writer::start).transpose()?,
             },
         };
-        Ok(Self { access, path: Some(path), checkpoint_every: u64::from(options.checkpoint_every) })
+        Ok(Self { access, path: Some(path), settings: options.settings() })
     }
 
     /// A book in memory, written on the caller's thread; gone when it is dropped.
@@ -166,19 +186,16 @@ impl SqliteStore {
     pub fn in_memory(options: &OpenOptions) -> StoreResult<Self> {
         let (busy_timeout_ms, pages_max) = (options.busy_timeout_ms, options.pages_max);
         let target = Target { path: None, busy_timeout_ms, pages_max, reading: Reading::Beside };
-        Ok(Self {
-            access: Access::Inline(Mutex::new(target.open_writer(true)?)),
-            path: None,
-            checkpoint_every: u64::from(options.checkpoint_every),
-        })
+        let access = Access::Inline(Mutex::new(target.open_writer(true)?));
+        Ok(Self { access, path: None, settings: options.settings() })
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    pub(super) fn checkpoint_every(&self) -> u64 {
-        self.checkpoint_every
+    pub(super) fn settings(&self) -> Arc<FoldSettings> {
+        Arc::clone(&self.settings)
     }
 
     /// Runs a query on a consistent state of the book.

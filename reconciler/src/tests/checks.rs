@@ -55,6 +55,8 @@ fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
         closed_count: 0,
         pnl_mismatch_count: 0,
         unallocated_funding: vec![],
+        unallocated_clearance: vec![],
+        unallocated_realized: vec![],
         is_conserved: true,
     };
     mocks.positions = MockPositionRepository::new();

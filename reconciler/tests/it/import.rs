@@ -25,7 +25,16 @@ struct Book {
 impl Book {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &OpenOptions::creating()).unwrap());
+        let store = Arc::new(
+            SqliteStore::open(
+                folder.path().join("book.db"),
+                &OpenOptions::creating().with_rules(
+                    exchange_client::binance_usdm::VENUE.name,
+                    exchange_client::binance_usdm::VENUE.ledger_rules,
+                ),
+            )
+            .unwrap(),
+        );
         let at = TimestampMs::new(1_780_000_000_000).unwrap();
         let account = AccountId::new("desk").unwrap();
         let new = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: at };

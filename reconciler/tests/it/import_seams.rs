@@ -89,7 +89,14 @@ impl Exports {
 /// What the book says after imports of these files, one after the other: how many kickbacks each second has, and whether it
 /// is told that nobody knows.
 async fn imported(exports: &Exports, files: &[Slice]) -> Vec<(u32, usize, bool)> {
-    let store = Arc::new(SqliteStore::in_memory(&OpenOptions::inline()).unwrap());
+    let store =
+        Arc::new(
+            SqliteStore::in_memory(&OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ))
+            .unwrap(),
+        );
     let account = AccountId::new("main").unwrap();
     let at = TimestampMs::new(1_780_000_000_000).unwrap();
     let new = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: at };

@@ -57,7 +57,17 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("book.db");
         std::fs::write(&path, &self.book).unwrap();
-        self.house.with_book(folder, SqliteStore::open(path, &OpenOptions::inline()).unwrap())
+        self.house.with_book(
+            folder,
+            SqliteStore::open(
+                path,
+                &OpenOptions::inline().with_rules(
+                    exchange_client::binance_usdm::VENUE.name,
+                    exchange_client::binance_usdm::VENUE.ledger_rules,
+                ),
+            )
+            .unwrap(),
+        )
     }
 
     /// Runs a cycle of which only so many calls go through, and one that nothing interrupts. How many calls a whole

@@ -63,7 +63,16 @@ impl House {
     ) -> Self {
         let exchange = Arc::new(adapter(Arc::clone(&transport), &clock, &base_url));
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap());
+        let store = Arc::new(
+            SqliteStore::open(
+                folder.path().join("book.db"),
+                &OpenOptions::inline().with_rules(
+                    exchange_client::binance_usdm::VENUE.name,
+                    exchange_client::binance_usdm::VENUE.ledger_rules,
+                ),
+            )
+            .unwrap(),
+        );
         let account = AccountId::new("main").unwrap();
         let entry = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: clock.now() };
         store.create_account(entry).await.unwrap();
@@ -88,7 +97,14 @@ impl House {
     /// The same exchange, and a book that has seen nothing.
     pub(crate) async fn with_empty_book(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap();
+        let store = SqliteStore::open(
+            folder.path().join("book.db"),
+            &OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ),
+        )
+        .unwrap();
         let entry =
             NewAccount { id: self.account.clone(), venue: "binance_usdm".into(), created_local: self.clock.now() };
         store.create_account(entry).await.unwrap();
@@ -217,7 +233,14 @@ impl House {
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
-        let store = SqliteStore::open(folder.path().join("book.db"), &OpenOptions::inline()).unwrap();
+        let store = SqliteStore::open(
+            folder.path().join("book.db"),
+            &OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ),
+        )
+        .unwrap();
         self.with_book(folder, store)
     }
 }

@@ -273,6 +273,8 @@ fn opened_by(fill: &Fill) -> RoundTrip {
         exchange_realized_pnl: None,
         fees: vec![],
         funding: vec![],
+        clearance: vec![],
+        was_liquidated: false,
         engine: None,
         other_engines: vec![],
         exit_reason: ExitReason::Unknown,

@@ -142,7 +142,7 @@ pub(super) async fn conservation(store: &dyn Store, account: &AccountId) -> Resu
 }
 
 /// The sum of the cash flows of a symbol's fills, with their number; `None` where fills are not all there is: estimated
-/// residuals, stated positions, unknown profits, or inverse contracts, whose values are rounded.
+/// residuals, stated positions, settlements without a fill, unknown profits, or inverse contracts, whose values are rounded.
 async fn cash_flow(
     store: &dyn Store,
     account: &AccountId,
@@ -168,15 +168,22 @@ async fn cash_flow(
         return Ok(None);
     }
     let (mut cash, mut number) = (Decimal::ZERO, 0);
+    let mut unheld = held.iter().try_fold(Decimal::ZERO, |sum, position| sum.checked_add(position.position.qty))?;
+    let is_estimated = held.iter().any(|position| position.position.realized.has_estimates);
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = store.fills_in_fold_order(account, symbol, &request).await.doing("reading the fills")?;
         for fill in page.items.iter().filter(|fill| fill.fact.position_side.is_some()) {
             let size = fill.fact.signed_qty().checked_mul(instrument.fact.multiplier.get())?;
             cash = cash.checked_sub(size.checked_mul(fill.fact.price.get())?)?;
+            unheld = unheld.checked_sub(fill.fact.signed_qty())?;
             number += 1;
         }
-        let Some(next) = page.next else { return Ok(Some((cash, number))) };
+        let Some(next) = page.next else {
+            // A settlement without a fill ended what the fills leave open.
+            let is_settled = is_estimated && !unheld.is_zero();
+            return Ok((!is_settled).then_some((cash, number)));
+        };
         request = request.after(next);
     }
 }

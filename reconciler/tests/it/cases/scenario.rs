@@ -112,10 +112,15 @@ async fn watched(case: Case, house: &House) -> (CycleReport, Vec<(String, BookFi
 
 /// The same exchange, asked by calls: a server on loopback takes its time.
 fn in_process(house: &House) -> House {
-    let mut other = house.with_book(
-        tempfile::tempdir().unwrap(),
-        ledger_store::SqliteStore::in_memory(&ledger_store::OpenOptions::inline()).unwrap(),
-    );
+    let mut other =
+        house.with_book(
+            tempfile::tempdir().unwrap(),
+            ledger_store::SqliteStore::in_memory(&ledger_store::OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ))
+            .unwrap(),
+        );
     other.transport = Arc::new(SimulatorTransport::new(Arc::clone(&house.simulator)));
     other.exchange = Arc::new(other.adapter_over(SimulatorTransport::new(Arc::clone(&house.simulator))));
     other

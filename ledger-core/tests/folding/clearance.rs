@@ -1,0 +1,141 @@
+//! What liquidations cost, and settlements without a fill.
+
+use super::*;
+
+/// A contract whose liquidation fee is 1 % of what is closed by force.
+fn book() -> Book {
+    let mut instrument = Instrument::linear(support::symbol(), Asset::new("USDT").unwrap()).unwrap();
+    instrument.liquidation_fee = Some(dec("0.01"));
+    Book::of(&instrument)
+}
+
+/// Every round trip by what opened it, with its clearance and its net, and what stands on the contract's own line.
+fn cleared(events: &str) -> String {
+    let mut book = book();
+    book.run(events);
+    book.end();
+    let open = book.fold.open_trips().unwrap();
+    let mut shown: Vec<String> = Vec::new();
+    for trip in book.closed.iter().chain(&open) {
+        let clearance = trip
+            .clearance
+            .iter()
+            .map(|it| format!(" {} {} {}", it.total.amount().unwrap(), it.asset, it.total.certainty()));
+        let net = trip.net().unwrap();
+        shown.push(format!(
+            "{}:{} net {}",
+            trip.key().opening,
+            clearance.collect::<String>(),
+            net[0].total.amount().unwrap()
+        ));
+    }
+    for it in book.fold.unallocated_clearance().unwrap() {
+        shown.push(format!("none: {} {} {}", it.total.amount().unwrap(), it.asset, it.total.certainty()));
+    }
+    shown.join(", ")
+}
+
+#[test]
+fn a_liquidation_costs_its_round_trip() {
+    let before = "anchor 0\nBUY 1 @ 100 fee 0.05 USDT";
+    let forced = "wait 0\nSELL 1 @ 50 fee 0.025 USDT pnl -50 order autoclose-1";
+    // -50 - 0.075 - 0.5, with 0.5 = 1 % of 50.
+    let after = |row: &str| cleared(&format!("{before}\nclearance {row}\n{forced}"));
+    assert_eq!(after("-0.5 USDT"), "BUY-1: -0.5 USDT known net -50.575");
+    assert_eq!(after("-1.25 USDT"), "BUY-1: -1.25 USDT estimated net -51.325");
+    assert_eq!(after("-0.5 BNB"), "BUY-1: -0.5 BNB estimated net -50.075");
+    // Up to a minute later; the row is stated before the fill then, and posted after it.
+    let late = |seconds: i64| {
+        cleared(&format!(
+            "{before}\nclearance in 60 -0.5 USDT\nwait {}\nSELL 1 @ 50 pnl -50 order autoclose-1",
+            60 - seconds
+        ))
+    };
+    assert_eq!(late(60), "BUY-1: -0.5 USDT known net -50.55");
+    assert_eq!(late(-1), "BUY-1: net -50.05, none: -0.5 USDT known");
+    // The insurance fund pays into the account: for this round trip only where nothing else was liquidated.
+    assert_eq!(after("20 USDT"), "BUY-1: 20 USDT estimated net -30.075");
+    assert_eq!(after("others 20 USDT"), "BUY-1: net -50.075");
+    assert_eq!(after("others -0.5 USDT"), "BUY-1: -0.5 USDT known net -50.575");
+}
+
+#[test]
+fn a_charge_belongs_to_the_latest_forced_fill() {
+    // A part of a position: the round trip goes on.
+    let partly = "anchor 0\nBUY 4 @ 100\nclearance -0.8 USDT\nwait 0\nSELL 1 @ 80 pnl -20 order autoclose-1";
+    assert_eq!(cleared(partly), "BUY-1: -0.8 USDT known net -20.8");
+    let mut book = book();
+    book.run(partly);
+    book.run("SELL 3 @ 110 pnl 30 order mine");
+    let trip = book.closed.first().unwrap();
+    assert_eq!((trip.was_liquidated, trip.exit_reason), (true, ExitReason::Unknown));
+    assert_eq!(trip.clearance[0].total.known, dec("-0.8"));
+    // Several fills of one liquidation, and one charge for all of them: 1 % of 80 + 2 x 70.
+    let several = "anchor 0\nBUY 3 @ 100\nclearance in 5 -2.2 USDT\nwait 1\nSELL 1 @ 80 pnl -20 order autoclose-1
+        wait 1\nSELL 2 @ 70 pnl -60 order autoclose-1";
+    assert_eq!(cleared(several), "BUY-1: -2.2 USDT known net -82.2");
+    // Both positions of a hedge within a minute: the amount tells which, else the later one is taken.
+    let both = |amount: &str| {
+        cleared(&format!(
+            "anchor LONG 0\nanchor SHORT 0\nLONG BUY 1 @ 100\nSHORT SELL 2 @ 100\nclearance in 5 {amount} USDT\nwait 1
+             LONG SELL 1 @ 80 pnl -20 order autoclose-1\nwait 1\nSHORT BUY 2 @ 120 pnl -40 order autoclose-2"
+        ))
+    };
+    assert_eq!(both("-0.8"), "BUY-1: -0.8 USDT known net -20.8, SELL-2: net -40");
+    assert_eq!(both("-2.4"), "BUY-1: net -20, SELL-2: -2.4 USDT known net -42.4");
+    assert_eq!(both("-3"), "BUY-1: net -20, SELL-2: -3 USDT estimated net -43");
+    // Another round trip, opened right after, has nothing to do with it.
+    let again = "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nwait 1\nSELL 1 @ 50 pnl -50 order autoclose-1\nwait 2\nBUY 1 @ 51";
+    assert_eq!(cleared(again), "BUY-1: -0.5 USDT known net -50.5, BUY-3: net 0");
+}
+
+#[test]
+fn what_was_not_liquidated_is_not_charged() {
+    let closed = |order: &str| {
+        cleared(&format!("anchor 0\nBUY 1 @ 100\nclearance -0.5 USDT\nwait 0\nSELL 1 @ 50 pnl -50{order}"))
+    };
+    assert_eq!(closed(" order mine"), "BUY-1: net -50, none: -0.5 USDT known");
+    assert_eq!(closed(" order adl_autoclose"), "BUY-1: net -50, none: -0.5 USDT known");
+    // No order on record: a charge proves that something was liquidated, and this is all that was closed.
+    assert_eq!(closed(""), "BUY-1: -0.5 USDT estimated net -50.5");
+    assert_eq!(cleared("anchor 0\nBUY 1 @ 100\nclearance -0.5 USDT"), "BUY-1: net 0, none: -0.5 USDT known");
+}
+
+#[test]
+fn a_settlement_without_a_fill_ends_the_round_trip() {
+    check(
+        "anchor 0
+         BUY 3 @ 100 fee 0 USDT
+         SELL 1 @ 110 fee 0 USDT pnl 10
+         settlement 14 USDT",
+        "NET #1 long in 3 @ 100 out 3 @ - max 3 gross 24 estimated (exchange 24) | fees USDT 0 known | funding - | - | settlement | estimated | 1..-
+         NET 0 @ - known realized 24 estimated",
+    );
+    // Its fill says the same, whether its order is on record or not.
+    for order in [" order settlement_autoclose-1", ""] {
+        let mut book = Book::default();
+        book.run(&format!("anchor 0\nBUY 3 @ 100\nsettlement 30 USDT\nwait 3\nSELL 3 @ 110 pnl 30{order}"));
+        book.end();
+        assert_eq!(book.closed.first().unwrap().gross.known, dec("30"));
+        assert_eq!(book.closed.first().unwrap().exit_price_avg, Some(dec("110")));
+        assert!(book.fold.unallocated_realized().unwrap().is_empty());
+    }
+    // Both positions of a hedge end, and nothing tells how much each got.
+    check(
+        "anchor LONG 0
+         anchor SHORT 0
+         LONG BUY 3 @ 100 fee 0 USDT
+         SHORT SELL 1 @ 100 fee 0 USDT
+         settlement 14 USDT",
+        "LONG #1 long in 3 @ 100 out 3 @ - max 3 gross 0 unknown | fees USDT 0 known | funding - | - | settlement | unknown | 1..-
+         SHORT #2 short in 1 @ 100 out 1 @ - max 1 gross 0 unknown | fees USDT 0 known | funding - | - | settlement | unknown | 2..-
+         LONG 0 @ - known realized 0 unknown
+         SHORT 0 @ - known realized 0 unknown
+         unallocated realized USDT 14 estimated",
+    );
+    // Nothing that the book knows of was open.
+    let mut book = Book::default();
+    book.run("anchor 0\nsettlement 14 USDT");
+    book.end();
+    assert_eq!(book.fold.unallocated_realized().unwrap()[0].total.known, dec("14"));
+}
