@@ -195,7 +195,7 @@ impl Venue {
 /// Arguments of `import`.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Exports of Binance USD-M (CSV, also zip or gzip), ccxt trades and orders (JSON), a bot's SQLite database, or
+    /// Exports of Binance USD-M (CSV, also zip, tar or gzip), ccxt trades and orders (JSON), a bot's SQLite database, or
     /// fillbook's own lines; recognised by what is in them
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,

@@ -34,7 +34,9 @@ pub mod testing;
 mod time;
 mod trip_key;
 
-pub use amount::{AmountError, Decimal, MathError, ParseDecimalError, Price, Quantity, SCALE_MAX, Value};
+pub use amount::{
+    AmountError, Decimal, DerivedFigure, MathError, ParseDecimalError, Price, Quantity, SCALE_MAX, Value, half_unit,
+};
 pub use certainty::{CertainTotal, Certainty};
 pub use commission::ledger_fee;
 pub use contract::Contract;

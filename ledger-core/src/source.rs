@@ -19,6 +19,8 @@ pub enum Source {
     ClientOrderId,
     /// The database of the Python bot that fillbook replaces.
     BotDatabase,
+    /// What the ccxt library itself says in a unified object, where the exchange's own answer within it says otherwise.
+    CcxtUnified,
     /// A unified object of the ccxt library.
     Ccxt,
     /// A CSV file exported from the exchange's web page.
@@ -35,7 +37,7 @@ pub enum Source {
 
 stored_names!(Source, "source", {
     Repair = "repair", BotState = "bot_state", BotLog = "bot_log", ClientOrderId = "client_order_id",
-    BotDatabase = "bot_database", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
+    BotDatabase = "bot_database", CcxtUnified = "ccxt_unified", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
     ExchangeArchive = "exchange_archive", Bot = "bot", Stream = "stream", Rest = "rest",
 });
 

@@ -168,8 +168,12 @@ fn two_exchange_accounts_are_not_mixed() {
     let sandbox = Sandbox::with_book(&[]);
     sandbox.write("mine.csv", format!("{HEADER}\n{GOOD}\n"));
     sandbox.write("yours.csv", format!("{HEADER}\n{}\n", row(2, "Uid", "8")));
-    let run = sandbox.run(&["import", "mine.csv", "yours.csv"]).exits(1);
-    assert!(run.stderr.contains("yours.csv:2: rejected"), "{}", run.transcript());
+    let run = sandbox.run(&["import", "mine.csv", "yours.csv"]).exits(4);
+    assert!(
+        run.stderr.contains("`yours.csv` has rows of the exchange account `8`, but the files before it are of `7`"),
+        "{}",
+        run.transcript()
+    );
     assert_eq!(sandbox.run(&["fills", "--json"]).exits(0).json().len(), 1);
 }
 

@@ -11,6 +11,7 @@ mod demo;
 mod import;
 mod import_cut;
 mod import_interrupted;
+mod import_refused;
 mod lists;
 mod processes;
 mod readme;

@@ -45,7 +45,8 @@ fn two_imports_at_once_lose_nothing() {
     sandbox.run(&["verify"]).exits(0);
 }
 
-/// The import reads from a pipe that stalls in the middle, so that it can be killed between two transactions for sure.
+/// The import waits for a second file that comes through a pipe and stalls, so that it can be killed for sure between
+/// recording the first and computing anything of it.
 #[test]
 fn an_import_that_is_killed_loses_nothing_that_was_recorded() {
     let sandbox = Sandbox::with_book(&[]);
@@ -58,10 +59,11 @@ fn an_import_that_is_killed_loses_nothing_that_was_recorded() {
     sandbox.write("trades.csv", &all);
     let pipe = sandbox.path().join("pipe.csv");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut child = spawn(&sandbox, &["import", "pipe.csv"]);
-    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
     let half = all.match_indices('\n').nth(20_000).unwrap().0;
-    writer.write_all(&all.as_bytes()[..half]).unwrap();
+    sandbox.write("first.csv", &all[..=half]);
+    let mut child = spawn(&sandbox, &["import", "first.csv", "pipe.csv"]);
+    let mut writer = std::fs::OpenOptions::new().write(true).open(&pipe).unwrap();
+    writer.write_all(header.as_bytes()).unwrap();
     let recorded = || sandbox.run(&["fills", "--json"]).exits(0).stdout.lines().count();
     let mut asked = 0;
     while recorded() == 0 {

@@ -49,7 +49,7 @@ pub async fn run(args: &ImportArgs, context: &mut Context) -> Result<ExitCode, C
         zone: context.settings.zone_flag.clone(),
         settle_asset_default: args.settle_asset.clone(),
         uid: args.uid.clone(),
-        after: None,
+        ..Options::default()
     };
     let import = Import { store: Arc::clone(store), clock: Arc::clone(&context.clock), account, options };
     context.output.hold_errors();
@@ -82,6 +82,7 @@ fn exit_code(report: &ImportReport) -> ExitCode {
         code.worst(found(file.rejected > 0, ExitCode::Error))
             .worst(found(file.has_damaged, ExitCode::Corrupt))
             .worst(found(file.conflicting > 0, ExitCode::Discrepancies))
+            .worst(found(file.is_of_another_account, ExitCode::Authentication))
     })
 }
 

@@ -5,6 +5,13 @@ use ledger_core::{Asset, Instrument, Symbol};
 /// The assets that USD-M contracts are quoted and settled in. Longer names first where one ends with another.
 const QUOTE_ASSETS: &[&str] = &["FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD1", "BTC"];
 
+/// The assets that futures wallets hold and fees are paid in. New ones come every year; exports then write them apart from
+/// their number.
+pub(crate) const WALLET_ASSETS: &[&str] = &[
+    "USDT", "USDC", "BNB", "BNFCR", "FDUSD", "BUSD", "TUSD", "USD1", "BFUSD", "RWUSD", "LDUSDT", "BTC", "ETH", "SOL",
+    "XRP", "EUR", "USD",
+];
+
 /// The contract that a USD-M symbol names: linear, one base unit each, settled in its quote asset.
 ///
 /// `None` when the name does not end with an asset that such contracts are quoted in. Steps stay unknown.

@@ -6,9 +6,9 @@ use ledger_core::{
     Asset, Decimal, EventTime, Fee, IdError, Label, OrderStatus, PositionSide, Price, Quantity, Side, Symbol,
 };
 
-use super::error::{RowError, RowProblem};
+use super::error::{RowError, RowProblem, shown};
 use super::zone::{Zone, parse_time};
-use crate::binance_usdm::fee_from_commission;
+use crate::binance_usdm::{WALLET_ASSETS, fee_from_commission};
 
 /// A value and the column or field that it stands in.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,9 @@ impl<'a> Cell<'a> {
     }
 
     pub(super) fn decimal(self) -> Result<Decimal, RowError> {
-        self.text.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))
+        self.text.parse().map_err(|problem: ledger_core::ParseDecimalError| {
+            if has_decimal_comma(self.text) { self.error(RowProblem::DecimalComma) } else { self.error(problem) }
+        })
     }
 
     /// A number that cannot be below zero.
@@ -130,33 +132,82 @@ impl<'a> Cell<'a> {
         self.text.split_whitespace().collect::<Vec<_>>().join("_").to_ascii_uppercase()
     }
 
-    /// A fee such as `0.0368USDT`, `0.28 BNB`, or a bare number in `asset_when_absent`. Positive = paid; a taker has no
-    /// rebates, so what a taker paid is positive however it is written.
-    pub(super) fn fee(self, asset_when_absent: Option<&Asset>, maker: Option<bool>) -> Result<Fee, RowError> {
-        let (number, unit) = split_unit(self.text);
-        let amount: Decimal = number.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))?;
-        let asset = match (unit, asset_when_absent) {
-            ("", Some(asset)) => asset.clone(),
-            ("", None) => return Err(self.error(RowProblem::FeeAsset)),
-            (unit, _) => Asset::new(unit).map_err(|problem| self.error(problem))?,
-        };
+    /// A fee such as `0.0368USDT`, `0.28 BNB`, or a bare number in the asset that `assets` names. Positive = paid; a taker
+    /// has no rebates, so what a taker paid is positive however it is written.
+    pub(super) fn fee(self, assets: Assets<'_>, maker: Option<bool>) -> Result<Fee, RowError> {
+        let (amount, unit) = self.money(assets)?;
+        let asset = unit.or_else(|| assets.when_absent().cloned()).ok_or_else(|| self.error(RowProblem::FeeAsset))?;
         Ok(Fee { amount: fee_from_commission(amount, maker), asset })
     }
 
-    /// A number behind which its asset may stand.
-    pub(super) fn amount_with_unit(self) -> Result<Decimal, RowError> {
-        let (number, unit) = split_unit(self.text);
-        if !unit.is_empty() {
-            // Anything else behind the digits means that they are not the whole number, as in `1,234.5`.
-            Asset::new(unit).map_err(|_| self.error(ledger_core::ParseDecimalError::NotANumber))?;
+    /// A number, and the asset behind it where one stands there.
+    pub(super) fn money(self, assets: Assets<'_>) -> Result<(Decimal, Option<Asset>), RowError> {
+        let (number, gap, unit) = split_unit(self.text);
+        if unit.is_empty() || matches!(assets, Assets::Named(_)) || has_decimal_comma(self.text) {
+            return Ok((self.decimal()?, None));
         }
-        number.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))
+        let amount = number.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))?;
+        let asset = Asset::new(unit).ok().filter(|_| assets.may_be(unit, !gap.is_empty()));
+        let unclear = || self.error(RowProblem::Unit { unit: shown(unit) });
+        Ok((amount, Some(asset.ok_or_else(unclear)?)))
     }
 }
 
-/// Splits `0.0368USDT` behind its number. An `E` belongs to the number only if digits follow it: assets may begin with
-/// one, as in `0.5ETH`.
-fn split_unit(text: &str) -> (&str, &str) {
+/// What is known of the asset of an amount.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Assets<'a> {
+    /// A column or field of its own names it: the amount is a number and nothing else.
+    Named(&'a Asset),
+    /// The amount may carry it.
+    Carried {
+        /// The contract, whose name tells what is traded.
+        symbol: &'a Symbol,
+        /// The asset where the amount carries none.
+        settle: Option<&'a Asset>,
+    },
+}
+
+impl Assets<'_> {
+    fn when_absent(&self) -> Option<&Asset> {
+        match self {
+            Self::Named(asset) => Some(asset),
+            Self::Carried { settle, .. } => *settle,
+        }
+    }
+
+    /// Whether `unit` behind a number is an asset, and not a digit that was misread: `24O` is no 24 of an asset "O". One
+    /// that stands by itself has to look like an asset; one that touches the number has to be known, because nothing tells
+    /// where the number ends in `0.51INCH`.
+    fn may_be(&self, unit: &str, stands_apart: bool) -> bool {
+        let Self::Carried { symbol, settle } = self else { return false };
+        let is_known = WALLET_ASSETS.contains(&unit)
+            || settle.is_some_and(|asset| asset.as_str() == unit)
+            || (looks_like_asset(unit) && symbol.as_str().starts_with(unit));
+        is_known || (stands_apart && looks_like_asset(unit))
+    }
+}
+
+/// Two letters or more, in capitals, with or without digits: `BNB`, `1INCH`.
+fn looks_like_asset(unit: &str) -> bool {
+    let is_letter = |c: char| c.is_alphabetic() && !c.is_lowercase();
+    unit.chars().all(|c| is_letter(c) || c.is_ascii_digit()) && unit.chars().filter(|c| is_letter(*c)).count() >= 2
+}
+
+/// Whether it is a number as half of the world writes it, `1.234,5` or `0,25`, perhaps with more behind it. A comma in
+/// front of three digits may stand between thousands as well and proves nothing.
+fn has_decimal_comma(text: &str) -> bool {
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ','))).unwrap_or(text.len());
+    let Some((whole, fraction)) = text.get(..end).and_then(|number| number.split_once(',')) else { return false };
+    let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut groups = whole.split('.');
+    let is_grouped = groups.next().is_some_and(are_digits) && groups.all(|group| group.len() == 3 && are_digits(group));
+    is_grouped && are_digits(fraction) && (fraction.len() != 3 || whole.contains('.') || whole == "0")
+}
+
+/// Splits `0.28 BNB` into its number, the white space behind it, and its unit. An `E` belongs to the number only if digits
+/// follow it: assets may begin with one, as in `0.5ETH`.
+fn split_unit(text: &str) -> (&str, &str, &str) {
     let bytes = text.as_bytes();
     let digits_from = |at: usize| bytes.iter().skip(at).take_while(|byte| byte.is_ascii_digit()).count();
     let mut end = usize::from(text.starts_with(['+', '-']));
@@ -172,8 +223,9 @@ fn split_unit(text: &str) -> (&str, &str) {
             end += 1 + sign + digits;
         }
     }
-    let (number, unit) = text.split_at_checked(end).unwrap_or((text, ""));
-    (number, unit.trim())
+    let (number, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+    let unit = rest.trim();
+    (number, rest.get(..rest.len() - rest.trim_start().len()).unwrap_or(""), unit)
 }
 
 #[cfg(test)]
@@ -182,7 +234,8 @@ mod tests {
 
     #[test]
     fn fee_cells_carry_their_asset_in_several_ways() {
-        let usdt = Asset::new("USDT").unwrap();
+        let (usdt, dot) = (Asset::new("USDT").unwrap(), Symbol::new("DOTUSDT").unwrap());
+        let carried = Assets::Carried { symbol: &dot, settle: Some(&usdt) };
         for (text, amount, asset) in [
             ("0.0368USDT", "0.0368", "USDT"),
             ("0.28 BNB", "0.28", "BNB"),
@@ -192,14 +245,70 @@ mod tests {
             ("1.5e-7BNFCR", "0.00000015", "BNFCR"),
             ("0.25", "0.25", "USDT"),
             ("0", "0", "USDT"),
+            ("0.28\u{a0}1INCH", "0.28", "1INCH"),
+            ("7 FRESHCOIN", "7", "FRESHCOIN"),
+            ("3DOT", "3", "DOT"),
         ] {
-            let fee = Cell::new("Fee", text).fee(Some(&usdt), None).unwrap();
+            let fee = Cell::new("Fee", text).fee(carried, None).unwrap();
             assert_eq!((fee.amount.to_string().as_str(), fee.asset.as_str()), (amount, asset), "{text}");
         }
         for text in ["USDT", "", ".", "0.1 US DT", "0.1\u{1b}[31m", "1,5USDT", "NaN", "0.1=cmd"] {
-            assert!(Cell::new("Fee", text).fee(Some(&usdt), None).is_err(), "{text:?}");
+            assert!(Cell::new("Fee", text).fee(carried, None).is_err(), "{text:?}");
         }
-        assert!(matches!(Cell::new("Fee", "0.1").fee(None, None).unwrap_err().problem, RowProblem::FeeAsset));
+        let unknown = Assets::Carried { symbol: &dot, settle: None };
+        assert!(matches!(Cell::new("Fee", "0.1").fee(unknown, None).unwrap_err().problem, RowProblem::FeeAsset));
+    }
+
+    /// A cell is a number or none: what can be read of its beginning is not what it says.
+    #[test]
+    fn a_misread_digit_is_no_asset() {
+        let (usdt, dot) = (Asset::new("USDT").unwrap(), Symbol::new("DOTUSDT").unwrap());
+        let carried = Assets::Carried { symbol: &dot, settle: Some(&usdt) };
+        for text in [
+            "24O",
+            "0x10",
+            "7O0",
+            "24 O",
+            "1l",
+            "0.5I",
+            "24O8USDT",
+            "24OUSDT",
+            "0.51INCH",
+            "1 234",
+            "1 234.5 USDT",
+            "1'234",
+            "1_000",
+            "1,234.5USDT",
+            "\u{ff12}\u{ff14}USDT",
+            "\u{2212}3USDT",
+            "24usdt",
+            "5e",
+            "5 e3",
+            "1.2.3",
+            "0.1USDTUSDT",
+            "1D",
+            "1.5 %",
+        ] {
+            assert!(Cell::new("Fee", text).fee(carried, None).is_err(), "{text:?}");
+            assert!(Cell::new("Realized Profit", text).money(carried).is_err(), "{text:?}");
+        }
+        for text in ["0.0368USDT", "0.28 BNB", "24O", "0x10", "7O0", "1 2"] {
+            assert!(Cell::new("Amount", text).money(Assets::Named(&usdt)).is_err(), "{text:?}");
+        }
+        let fee = Cell::new("Fee", "0.25").fee(Assets::Named(&usdt), None).unwrap();
+        assert_eq!((fee.amount.to_string().as_str(), fee.asset.as_str()), ("0.25", "USDT"));
+    }
+
+    #[test]
+    fn a_decimal_comma_is_told_from_thousands() {
+        for text in ["0,25", "1.234,5", "12,5 USDT", "-3,75", "60.000,125", "0,125", "1.234.567,8"] {
+            assert!(has_decimal_comma(text), "{text}");
+        }
+        for text in
+            ["1,234", "1,234.5", "60.000", "1,2,3", ",5", "5,", "12.34,5", "x,5", "1234,567", "2026-03-01, noon"]
+        {
+            assert!(!has_decimal_comma(text), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Unpacks what a text may be wrapped in: nothing, gzip, or zip.
+//! Unpacks what a text may be wrapped in: nothing, gzip, zip, or tar, which may be in a gzip.
 //!
 //! Zip is read front to back from its local headers, not through the directory at its end: then a pipe can be read, and
 //! a download that was cut off still yields every row in front of the cut.
@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use flate2::Crc;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
+
+use super::tar::{TarStream, is_tar};
 
 /// Compressed or plain bytes as they come.
 pub(super) type Raw = Box<dyn BufRead + Send>;
@@ -20,6 +22,8 @@ pub(super) enum Container {
     Gzip(Box<MultiGzDecoder<Raw>>),
     /// zip.
     Zip(ZipStream),
+    /// tar, in gzip or not.
+    Tar(TarStream),
     /// A SQLite database, which is not read here.
     Sqlite,
 }
@@ -36,6 +40,8 @@ pub(super) fn wrapping(head: &[u8]) -> Option<&'static str> {
         Some("a zip file")
     } else if head.starts_with(SQLITE_MAGIC) {
         Some("a SQLite database")
+    } else if is_tar(head) {
+        Some("a tar file")
     } else {
         None
     }
@@ -58,7 +64,7 @@ impl Container {
 
     /// Whether a read error means damaged data rather than a failing disk.
     pub(super) fn is_compressed(&self) -> bool {
-        matches!(self, Self::Gzip(_) | Self::Zip(_))
+        matches!(self, Self::Gzip(_) | Self::Zip(_) | Self::Tar(_))
     }
 }
 
@@ -68,6 +74,7 @@ impl Read for Container {
             Self::Plain(raw) => raw.read(buffer),
             Self::Gzip(decoder) => decoder.read(buffer),
             Self::Zip(zip) => zip.read(buffer),
+            Self::Tar(tar) => tar.read(buffer),
             Self::Sqlite => Ok(0),
         }
     }

@@ -77,6 +77,8 @@ pub(super) struct Context {
     pub(super) note: Option<&'static str>,
     /// What is wrong with parts of the present row, the rest of which is read.
     pub(super) rejected: Vec<RowError>,
+    /// Whether a row has named the exchange account that it is of.
+    pub(super) names_owners: bool,
     instruments: Recent<Symbol, ()>,
     orders: Recent<OrderKey, ()>,
 }
@@ -94,6 +96,7 @@ impl Context {
             export,
             note: None,
             rejected: Vec::new(),
+            names_owners: false,
             instruments: Recent::new(),
             orders: Recent::new(),
         }
@@ -123,10 +126,19 @@ impl Context {
         Some(Parts { export, counted, occurrences: self.occurrences.clone() })
     }
 
-    /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated.
+    /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated. `uid` is
+    /// the row's cell, where the file names accounts: then each row has to.
     pub(super) fn check_account(&mut self, uid: Option<Cell<'_>>) -> Result<(), RowError> {
         let Some(uid) = uid else { return Ok(()) };
+        if uid.is_blank() {
+            return Err(uid.error(RowProblem::Missing));
+        }
+        self.names_owners = true;
         match &self.options.uid {
+            // Exchanges count accounts; what a spreadsheet program makes of a long number would bind the book to nobody.
+            None if !uid.text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                return Err(uid.error(RowProblem::MangledId));
+            }
             None => self.options.uid = Some(uid.text.to_owned()),
             Some(expected) if expected != uid.text => {
                 return Err(uid.error(RowProblem::OtherAccount { expected: super::error::shown(expected) }));

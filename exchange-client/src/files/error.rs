@@ -7,8 +7,9 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use ledger_core::{AmountError, IdError, ParseDecimalError, TimeError, UnknownName};
 use thiserror::Error;
+
+pub use super::row_error::{RowError, RowProblem};
 
 /// The kinds of files that are recognised, for messages.
 pub(super) const RECOGNISED: &str = "\
@@ -156,6 +157,54 @@ pub enum FileError {
         /// Which archive.
         place: Place,
     },
+    /// A header whose first column, where exports name the exchange account, cannot be read.
+    #[error(
+        "the header of {place} begins with `{column}`, where an export names the account that it is of (`Uid`): nothing \
+         proves whose rows these are, so none of them is taken; import the file as the exchange wrote it"
+    )]
+    Owner {
+        /// Which file.
+        place: Place,
+        /// What stands there, shortened and escaped.
+        column: String,
+    },
+    /// Rows of another exchange account than the wanted one.
+    #[error(
+        "{place} has rows of the exchange account `{found}`, but {expected}: none of them is taken; import them into \
+         another account of the book"
+    )]
+    OtherAccount {
+        /// Which file.
+        place: Place,
+        /// Whose rows they are.
+        found: String,
+        /// Whose were expected, in words.
+        expected: String,
+    },
+    /// A file whose numbers do not mean what they seem to.
+    #[error(
+        "the number format of {place} is in doubt, as after a spreadsheet program with decimal commas or dots between \
+         thousands: {reason}; no row of it is taken. Export it again, and import the file without opening it in between"
+    )]
+    NumberFormat {
+        /// Which file.
+        place: Place,
+        /// The row that shows it.
+        reason: String,
+    },
+    /// Different time zones in the name and in the header, or in the names of an archive and its member.
+    #[error(
+        "the name of {place} says {in_name}, but its time column, or the archive's name, says {other}: nothing proves in which \
+         of them its times are; correct the wrong one"
+    )]
+    ZonesDiffer {
+        /// Which file.
+        place: Place,
+        /// The zone in the name.
+        in_name: String,
+        /// The other one.
+        other: String,
+    },
     /// Local times without a time zone.
     #[error(
         "{place} has local times and nothing says of which time zone: give it (`--tz UTC+3`, `--tz Asia/Seoul`), or \
@@ -191,179 +240,19 @@ impl FileError {
             | Self::Nested { place, .. }
             | Self::Zip { place, .. }
             | Self::NoMembers { place }
+            | Self::Owner { place, .. }
+            | Self::OtherAccount { place, .. }
+            | Self::NumberFormat { place, .. }
+            | Self::ZonesDiffer { place, .. }
             | Self::ZoneUnknown { place }
             | Self::ZoneInName { place, .. } => place,
         }
     }
 }
 
-/// Why a row was rejected: which column, what it holds, and, as the source, what is wrong with that.
-#[derive(Debug, Error)]
-pub struct RowError {
-    /// The column, as the file names it; absent when the row as a whole is unreadable.
-    pub column: Option<String>,
-    /// What the column holds, shortened and escaped.
-    pub value: Option<String>,
-    /// What is wrong with it.
-    #[source]
-    pub problem: RowProblem,
-}
-
-impl fmt::Display for RowError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.column, &self.value) {
-            (Some(column), Some(value)) => write!(f, "{column} is `{value}`"),
-            (Some(column), None) => write!(f, "{column} cannot be used"),
-            (None, _) => f.write_str("the row cannot be read"),
-        }
+impl FileError {
+    /// Whether it is refused because its rows are another account's, or nothing proves that they are not.
+    pub fn is_about_the_account(&self) -> bool {
+        matches!(self, Self::Owner { .. } | Self::OtherAccount { .. })
     }
-}
-
-impl RowError {
-    /// A problem with the row as a whole.
-    pub(super) fn row(problem: impl Into<RowProblem>) -> Self {
-        Self { column: None, value: None, problem: problem.into() }
-    }
-
-    /// A problem with the value of a column.
-    pub(super) fn cell(column: &str, value: &str, problem: impl Into<RowProblem>) -> Self {
-        let value = if value.is_empty() { None } else { Some(shown(value)) };
-        Self { column: Some(shown(column)), value, problem: problem.into() }
-    }
-}
-
-/// What is wrong with a row or a value.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RowProblem {
-    /// Longer than any row of an export.
-    #[error("it is longer than {limit} bytes and was skipped to its end")]
-    TooLong {
-        /// The limit in bytes.
-        limit: usize,
-    },
-    /// Not text.
-    #[error("byte {byte} of the row is not valid UTF-8")]
-    NotUtf8 {
-        /// Which byte, counted from 1.
-        byte: usize,
-    },
-    /// A quote without its counterpart.
-    #[error("a quoted cell is not closed on its line")]
-    UnclosedQuote,
-    /// Text between a closing quote and the next separator.
-    #[error("there is text behind a closing quote")]
-    TextAfterQuote,
-    /// More or fewer cells than the header has.
-    #[error("it has {found} cells where the header has {expected}")]
-    Cells {
-        /// The number of columns in the header.
-        expected: usize,
-        /// The number of cells in the row.
-        found: usize,
-    },
-    /// A required value that is not there.
-    #[error("the value is missing")]
-    Missing,
-    /// Not a number.
-    #[error(transparent)]
-    Number(#[from] ParseDecimalError),
-    /// A number outside its range.
-    #[error(transparent)]
-    Amount(#[from] AmountError),
-    /// A quantity executed that is below zero.
-    #[error("it cannot be below zero")]
-    Negative,
-    /// Not an identifier.
-    #[error(transparent)]
-    Id(#[from] IdError),
-    /// An exchange id that is not a whole number any more.
-    #[error("an id is a whole number; was the file saved by a spreadsheet program? Import the original file")]
-    MangledId,
-    /// Not a known name.
-    #[error(transparent)]
-    Name(#[from] UnknownName),
-    /// Neither yes nor no.
-    #[error("it is neither true nor false")]
-    Boolean,
-    /// Not a whole number.
-    #[error("it is not a whole number in range")]
-    Integer,
-    /// Not a time.
-    #[error("it is not a time; expected as in 2026-05-29 18:25:01, 26-05-29 18:25:01 or 1780079101000")]
-    NotATime,
-    /// A local time without a zone to read it in.
-    #[error("it is a local time, and nothing says of which time zone")]
-    LocalTime,
-    /// A date or time of day that does not exist.
-    #[error("there is no such date or time of day")]
-    NoSuchTime,
-    /// A time outside the accepted years.
-    #[error(transparent)]
-    TimeOutOfRange(#[from] TimeError),
-    /// A local time that the clock skips.
-    #[error("this local time does not exist in {zone}, where clocks go forward; give the UTC offset instead")]
-    TimeSkipped {
-        /// The zone.
-        zone: String,
-    },
-    /// A local time that occurs twice.
-    #[error("this local time occurs twice in {zone}, where clocks go back; give the UTC offset instead")]
-    TimeRepeated {
-        /// The zone.
-        zone: String,
-    },
-    /// A fee without its asset.
-    #[error("it does not say in which asset the fee was paid, and the symbol does not tell; give the settle asset")]
-    FeeAsset,
-    /// Fees in more than one asset.
-    #[error("the fees are in more than one asset, which a fill cannot carry")]
-    FeeAssets,
-    /// A unified value that the exchange's own answer in the same object contradicts.
-    #[error("`{info}` says {found}: the library's object and the exchange's answer within it are not of one thing")]
-    Contradicts {
-        /// The field of the exchange's answer.
-        info: String,
-        /// What it holds, shortened and escaped.
-        found: String,
-    },
-    /// A trade listed within an order that it is not of.
-    #[error("the order that it stands in says {expected}")]
-    OtherOrder {
-        /// What the order says.
-        expected: String,
-    },
-    /// A row of another exchange account.
-    #[error("the rows before it belong to the exchange account {expected}; import one account's rows at a time")]
-    OtherAccount {
-        /// The account that the file began with, or the one asked for.
-        expected: String,
-    },
-    /// Not JSON.
-    #[error("it is not valid JSON for this place")]
-    Json(#[source] serde_json::Error),
-    /// JSON that is no object.
-    #[error("it is not a JSON object")]
-    NotAnObject,
-    /// A value of another JSON type than expected.
-    #[error("it is not {expected}")]
-    JsonType {
-        /// What is expected.
-        expected: &'static str,
-    },
-    /// A JSON object of no known kind.
-    #[error("it is neither a ccxt trade or order nor a fact of fillbook; {hint}")]
-    Unrecognised {
-        /// What it looks like instead.
-        hint: &'static str,
-    },
-    /// An unknown schema.
-    #[error("this schema is not known; known are {known}")]
-    Schema {
-        /// The known schemas.
-        known: String,
-    },
-    /// A market that is no futures contract.
-    #[error("it is not a linear or inverse futures contract; fillbook keeps futures only")]
-    NotFutures,
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use super::ROW_BYTES_MAX;
 use super::container::{Container, Member};
+use super::tar::TarStream;
 
 /// A container's present text as buffered bytes.
 pub(super) struct Feed {
@@ -23,7 +24,12 @@ impl Feed {
         self.inner.get_ref()
     }
 
-    /// The next member of a zip archive; what is left of the present one is passed over.
+    /// The members of the tar archive that was found in it.
+    pub(super) fn into_tar(self) -> Self {
+        Self::new(Container::Tar(TarStream::new(Box::new(self))))
+    }
+
+    /// The next member of an archive; what is left of the present one is passed over.
     pub(super) fn next_member(&mut self) -> io::Result<Option<Member>> {
         self.head.clear();
         self.head_at = 0;
@@ -33,6 +39,7 @@ impl Feed {
         io::copy(&mut self.inner, &mut io::sink())?;
         match self.inner.get_mut() {
             Container::Zip(zip) => zip.next_member(),
+            Container::Tar(tar) => tar.next_member(),
             _ => Ok(None),
         }
     }

@@ -1,9 +1,7 @@
 //! A file being read: recognises what it is and yields its rows.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use ledger_core::AnyFact;
@@ -16,9 +14,10 @@ use super::feed::{BYTE_ORDER_MARK, Feed, Line, Lines};
 use super::layout::Layout;
 use super::reach::{FillsCovered, Reach};
 use super::table::Header;
+use super::tar::{BLOCK, is_tar};
 use super::text::{JsonElements, JsonLines, Stop, Table, Text, TextRow};
 use super::zone::{Zone, ZoneOrigin, zone_in_name};
-use super::{Kind, Options, Row};
+use super::{ContractSizes, Kind, Options, Row};
 
 /// How far ahead a text is looked at to tell what it is.
 const SNIFFED: usize = 4_096;
@@ -41,7 +40,7 @@ pub struct ImportFile {
     queue: VecDeque<Result<Row, FileError>>,
     /// What is wrong with parts of the last row.
     parts: VecDeque<Row>,
-    is_zip: bool,
+    is_archive: bool,
     at_end: bool,
     reach: Reach,
     /// Of the members that were read to their end, and of the present one.
@@ -50,34 +49,25 @@ pub struct ImportFile {
 }
 
 impl ImportFile {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// [`FileError`] when it cannot be opened, is empty or not recognised, or lacks a time zone.
-    pub fn open(path: &Path, options: Options) -> Result<Self, FileError> {
-        let name = path.to_string_lossy();
-        let place = || Place { file: name.as_ref().into(), member: None };
-        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.is_dir(), file)));
-        match opened {
-            Ok((false, file)) => Self::from_reader(&name, file, options),
-            Ok((true, _)) => Err(FileError::Directory { place: place() }),
-            Err(source) => Err(FileError::Open { place: place(), source }),
-        }
-    }
-
     /// Reads `input` as the file called `name`, whose time zone offset, if it has one, counts.
     ///
     /// # Errors
-    /// [`FileError`] as for [`ImportFile::open`].
+    /// [`FileError`] when it is empty or not recognised, lacks a time zone, or names its owner in a header that is damaged.
     pub fn from_reader(name: &str, input: impl Read + Send + 'static, options: Options) -> Result<Self, FileError> {
         let place = Place { file: name.into(), member: None };
         let container =
             Container::open(input).map_err(|source| FileError::Read { place: place.clone(), line: 0, source })?;
         let is_zip = matches!(container, Container::Zip(_));
         let is_database = matches!(container, Container::Sqlite);
+        let mut feed = Feed::new(container);
+        // What cannot be read at all is named when its text is begun.
+        let is_tar = !is_zip && !is_database && feed.peek(BLOCK).is_ok_and(is_tar);
+        if is_tar {
+            feed = feed.into_tar();
+        }
         let mut file = Self {
             place,
-            feed: Feed::new(container),
+            feed,
             context: Context::new(options),
             text: None,
             kind: if is_database { Kind::BotDatabase } else { Kind::Ccxt },
@@ -85,13 +75,13 @@ impl ImportFile {
             zone_origin: None,
             queue: VecDeque::new(),
             parts: VecDeque::new(),
-            is_zip,
+            is_archive: is_zip || is_tar,
             at_end: is_database,
             reach: Reach::default(),
             ledger_read: Vec::new(),
             ledger: LedgerReach::default(),
         };
-        if is_zip {
+        if file.is_archive {
             file.begin_archive()?;
         } else if !is_database {
             file.begin_text()?;
@@ -113,6 +103,23 @@ impl ImportFile {
     /// The exchange account (`Uid`) whose rows are read, once a row has named one.
     pub fn uid(&self) -> Option<&str> {
         self.context.options.uid.as_deref()
+    }
+
+    /// Whether rows of it that were read name the exchange account that they are of. Those of the archive and of libraries do
+    /// not.
+    pub fn names_owners(&self) -> bool {
+        self.context.names_owners
+    }
+
+    /// What it told of the sizes of contracts, and what was known before: for [`Options::contract_sizes`] of a second look at
+    /// it, or of the next file.
+    pub fn contract_sizes(&self) -> &ContractSizes {
+        &self.context.options.contract_sizes
+    }
+
+    /// Where it stands: the file, and in an archive the member being read.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// What the next file needs if it is another part of the same export: for [`Options::after`].
@@ -293,6 +300,9 @@ impl ImportFile {
         if let Some(column) = header.duplicate() {
             return Err(FileError::DuplicateColumn { place, column: shown(column) });
         }
+        if let Some(column) = header.damaged_owner() {
+            return Err(FileError::Owner { place, column: shown(column) });
+        }
         self.kind = layout.kind();
         self.choose_zone(&header, &layout)?;
         self.text = Some(Text::Table(Box::new(Table::new(header, layout, lines))));
@@ -302,15 +312,22 @@ impl ImportFile {
     /// Takes the time zone from the name of the member or file, else from the header, else from the caller.
     fn choose_zone(&mut self, header: &Header, layout: &Layout) -> Result<(), FileError> {
         let in_name = |text| FileError::ZoneInName { place: self.place.clone(), text };
-        let mut named = None;
-        for name in [self.place.member.as_deref(), Some(&*self.place.file)].into_iter().flatten() {
-            if named.is_none() {
-                named = zone_in_name(name).map_err(in_name)?;
-            }
-        }
+        let of = |name: Option<&str>| name.map_or(Ok(None), zone_in_name).map_err(in_name);
+        let named = [of(self.place.member.as_deref())?, of(Some(&*self.place.file))?];
         let stated = header.zone(layout.time_column()).map_err(in_name)?;
+        let offset = stated.clone().filter(|_| header.states_offset(layout.time_column()));
+        let said: Vec<&Zone> = named.iter().chain([&offset]).flatten().collect();
+        if let [first, others @ ..] = said.as_slice()
+            && let Some(other) = others.iter().find(|other| *other != first)
+        {
+            let (in_name, other) = (first.to_string(), other.to_string());
+            return Err(FileError::ZonesDiffer { place: self.place.clone(), in_name, other });
+        }
         let given = self.context.options.zone.clone();
         let chosen = named
+            .into_iter()
+            .flatten()
+            .next()
             .map(|zone| (zone, ZoneOrigin::FileName))
             .or(stated.map(|zone| (zone, ZoneOrigin::Header)))
             .or(given.map(|zone| (zone, ZoneOrigin::Given)));
@@ -381,7 +398,7 @@ impl Iterator for ImportFile {
                 self.note(&item);
                 return Some(item);
             }
-            if self.at_end || !self.is_zip {
+            if self.at_end || !self.is_archive {
                 self.at_end = true;
                 return None;
             }

@@ -70,6 +70,11 @@ impl<'a> Object<'a> {
         self.scalars.contains_key(name) || self.nested.contains_key(name) || self.nulls.iter().any(|null| null == name)
     }
 
+    /// The names of its fields that hold a value.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.scalars.keys().map(String::as_str)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.scalars.is_empty() && self.nested.is_empty() && self.nulls.is_empty()
     }

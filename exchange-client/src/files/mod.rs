@@ -26,6 +26,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! A row that contradicts itself is rejected, with both values: an amount that is not price x quantity, a unified object whose
+//! halves are of two things, a buyer that sells. [`RowError::doubts_number_format`] tells where a row puts all others in
+//! doubt; so whoever records a file looks through all of it first, which an [`ImportSource`] allows. A book of one venue
+//! ([`Options::venue`]) takes no trade of another, and amounts in contracts become coins only where their size is known.
+//!
 //! Invariants, each with a test of the same name:
 //! 1. `a_bad_row_never_costs_a_good_one`: whatever stands in a line, the lines around it are read. In a JSON array with an
 //!    element a line, `a_bad_element_never_costs_a_good_one`; in an array on a single line, a broken string can cost what
@@ -35,12 +40,14 @@
 //! 4. `memory_is_bounded_by_the_row_limit`: a line beyond [`ROW_BYTES_MAX`] is skipped without being held.
 //! 5. `fillbook_lines_survive_a_round_trip`: what [`ndjson::write_line`] writes, [`ndjson::parse_line`] reads back equal.
 
+mod amounts;
 mod ccxt;
 mod cell;
 mod container;
 mod context;
 mod cut;
 mod error;
+mod executed;
 mod feed;
 mod import_file;
 mod json;
@@ -49,7 +56,10 @@ mod layout;
 pub mod ndjson;
 mod orders;
 mod reach;
+mod row_error;
+mod source;
 mod table;
+mod tar;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -62,11 +72,13 @@ use std::sync::Arc;
 
 use ledger_core::{Asset, Statement};
 
+pub use ccxt::ContractSizes;
 pub use context::Parts;
 pub use cut::{LedgerCut, LedgerRead, LedgerWhole};
 pub use error::{FileError, Place, RowError, RowProblem};
 pub use import_file::ImportFile;
 pub use reach::FillsCovered;
+pub use source::ImportSource;
 pub use zone::{Zone, ZoneError, ZoneOrigin};
 
 /// The longest row that is read, in bytes. Rows of real exports have a few hundred bytes, ccxt objects a few thousand.
@@ -83,6 +95,27 @@ pub struct Options {
     pub uid: Option<String>,
     /// How far the file before this one was counted, if this may be another part of the same export.
     pub after: Option<Parts>,
+    /// The venue of the book that the files are read for.
+    pub venue: BookVenue,
+    /// How many coins a contract is, as far as files before this one, or an earlier look at it, told.
+    pub contract_sizes: ContractSizes,
+}
+
+/// The venue of a book.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum BookVenue {
+    /// Binance USD-M futures, whose quantities count coins.
+    #[default]
+    BinanceUsdm,
+    /// Another one, of which nothing is known.
+    Other,
+}
+
+impl BookVenue {
+    /// The venue that a book calls so.
+    pub fn named(name: &str) -> Self {
+        if name == crate::binance_usdm::VENUE.name { Self::BinanceUsdm } else { Self::Other }
+    }
 }
 
 /// What a file was recognised as.
@@ -151,5 +184,5 @@ pub struct Row {
 /// # Errors
 /// [`FileError`] when it cannot be opened, is empty or not recognised, or lacks a time zone.
 pub fn open(path: &Path, options: Options) -> Result<ImportFile, FileError> {
-    ImportFile::open(path, options)
+    ImportSource::open(path)?.read(options)
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use ledger_core::{
-    AnyFact, Cancel, Execution, Order, OrderClass, OrderKey, OrderStatus, OrderTerms, Source, Statement,
-};
+use ledger_core::{AnyFact, Cancel, Order, OrderClass, OrderKey, OrderStatus, OrderTerms, Quantity, Source, Statement};
 
 use super::cell::Cell;
 use super::context::{Context, statement};
 use super::error::RowError;
+use super::executed::Executed;
 use super::table::{Column, Header, Record};
 
 /// Where an order export keeps what.
@@ -25,6 +24,8 @@ pub(super) struct OrderColumns {
     avg_price: Column,
     qty: Column,
     executed_qty: Column,
+    /// Executed quantity x average price.
+    quote: Option<Column>,
     trigger_price: Option<Column>,
     status: Column,
     client_order_id: Option<Column>,
@@ -42,7 +43,7 @@ impl OrderColumns {
         let is_archive = header.has(&["origqty", "executedqty"]);
         Some(Self {
             source: if is_archive { Source::ExchangeArchive } else { Source::ExchangeCsv },
-            uid: header.column(&["uid", "userid"]),
+            uid: header.owner(),
             time: header.column(&["time", "date"])?,
             symbol: header.column(&["symbol"])?,
             order_type: header.column(&["origtype"]).or_else(|| header.column(&["type"]))?,
@@ -52,6 +53,7 @@ impl OrderColumns {
             avg_price: header.column(&["averageprice", "avgprice"])?,
             qty: header.column(&["amount", "quantity", "origqty"])?,
             executed_qty: header.column(&["executedamount", "executedqty"])?,
+            quote: header.column(&["executedquoteamount", "cumquote"]),
             trigger_price: header.column(&["stopprice", "triggerprice"]),
             status: header.column(&["status"])?,
             client_order_id: header.column(&["clientorderid"]),
@@ -80,8 +82,15 @@ impl OrderColumns {
         let updated = row.optional(self.updated).map(|cell| cell.time(zone)).transpose()?;
         let side = row.required(self.side)?.side()?;
         let status = row.required(self.status)?.status()?;
-        let avg_price = row.optional(Some(self.avg_price)).map_or(Ok(None), Cell::price_unless_zero)?;
-        let executed = row.optional(Some(self.executed_qty)).map(Cell::not_negative).transpose()?;
+        let qty = row.optional(Some(self.qty)).map_or(Ok(None), Cell::quantity_unless_zero)?;
+        let executed = Executed {
+            symbol: &key.symbol,
+            ordered: qty.map(Quantity::get),
+            qty: row.optional(Some(self.executed_qty)),
+            avg_price: row.optional(Some(self.avg_price)),
+            quote: row.optional(self.quote),
+        };
+        let executed = executed.read()?;
         let order = Order {
             client_order_id: row.optional(self.client_order_id).map(Cell::id).transpose()?,
             side,
@@ -91,18 +100,18 @@ impl OrderColumns {
             status: status.clone(),
             terms: OrderTerms {
                 as_of: Some(updated.unwrap_or(created).at),
-                qty: row.optional(Some(self.qty)).map_or(Ok(None), Cell::quantity_unless_zero)?,
+                qty,
                 price: row.optional(Some(self.price)).map_or(Ok(None), Cell::price_unless_zero)?,
                 trigger_price: row.optional(self.trigger_price).map_or(Ok(None), Cell::price_unless_zero)?,
             },
-            executed: executed.map(|qty| Execution::new(qty, avg_price)),
+            executed,
             reduce_only: row.optional(self.reduce_only).map(Cell::boolean).transpose()?,
             close_position: row.optional(self.close_position).map(Cell::boolean).transpose()?,
             created: Some(created),
             updated,
             ..Order::known_from_fill(key.clone(), side, None)
         };
-        context.check_account(row.optional(self.uid))?;
+        context.check_account(row.raw(self.uid))?;
         let source = self.source;
         let symbol = key.symbol.clone();
         let mut statements = vec![statement(AnyFact::Order(order), source, payload)];

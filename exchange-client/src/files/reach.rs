@@ -98,9 +98,10 @@ mod tests {
             let (second, side) = row.split_once(' ').unwrap();
             let price = if side == "junk" { "junk" } else { "60000" };
             let side = side.replace("junk", "BUY");
+            let buyer = side == "BUY";
             writeln!(
                 text,
-                "7,2026-03-01 00:00:{second},BTCUSDT,{side},BOTH,{price},0.010,600,0.24USDT,0,true,false,{id},9001"
+                "7,2026-03-01 00:00:{second},BTCUSDT,{side},BOTH,{price},0.010,600,0.24USDT,0,{buyer},false,{id},9001"
             )
             .unwrap();
         }

@@ -87,6 +87,74 @@ pub(super) struct Header {
     separator: char,
 }
 
+/// What the column with the exchange account is called.
+const OWNER: &[&str] = &["uid", "userid"];
+
+/// What the name of a column contains that may name an owner as well.
+const OWNER_WORDS: [&str; 4] = ["uid", "user", "owner", "account"];
+
+/// Every column that an export of the exchange is known to have, and those that its answers name.
+const KNOWN_COLUMNS: &[&str] = &[
+    "activateprice",
+    "activationprice",
+    "amount",
+    "asset",
+    "averageprice",
+    "avgprice",
+    "baseqty",
+    "buyer",
+    "clientorderid",
+    "closeposition",
+    "commission",
+    "commissionasset",
+    "cumbase",
+    "cumqty",
+    "cumquote",
+    "date",
+    "executedamount",
+    "executedqty",
+    "executedquoteamount",
+    "fee",
+    "feeasset",
+    "goodtilldate",
+    "id",
+    "income",
+    "incometype",
+    "info",
+    "maker",
+    "marginasset",
+    "orderid",
+    "orderno",
+    "origqty",
+    "origtype",
+    "pair",
+    "positionside",
+    "price",
+    "pricerate",
+    "priceprotect",
+    "qty",
+    "quantity",
+    "quoteasset",
+    "quoteqty",
+    "realisedpnl",
+    "realizedpnl",
+    "realizedprofit",
+    "reduceonly",
+    "side",
+    "status",
+    "stopprice",
+    "symbol",
+    "time",
+    "timeinforce",
+    "tradeid",
+    "tranid",
+    "transactionid",
+    "triggerprice",
+    "type",
+    "updatetime",
+    "workingtype",
+];
+
 /// A column that a [`Header`] has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Column(usize);
@@ -132,9 +200,35 @@ impl Header {
         names.find(|(key, _)| !seen.insert(key.as_str())).map(|(_, name)| name.as_str())
     }
 
+    /// What stands where exports name the account that they are of, if that cannot be read: an unknown first column, or
+    /// another one that seems to name an owner, in a header without an account. A header that was damaged in its first
+    /// cell, by a tar around it or a mangled byte order mark, must not open another account's book.
+    pub(super) fn damaged_owner(&self) -> Option<&str> {
+        if self.owner().is_some() {
+            return None;
+        }
+        let is_known = |key: &str| KNOWN_COLUMNS.contains(&key);
+        let names_owner = |key: &str| OWNER_WORDS.iter().any(|word| key.contains(word));
+        let mut columns = self.keys.iter().zip(&self.names).enumerate();
+        let damaged = columns.find(|(n, (key, _))| !is_known(key) && (*n == 0 || names_owner(key)));
+        damaged.map(|(_, (_, name))| name.as_str())
+    }
+
+    /// The column with the exchange account.
+    pub(super) fn owner(&self) -> Option<Column> {
+        self.column(OWNER)
+    }
+
     /// The time zone in the name of a column, as in `Time(UTC)`.
     pub(super) fn zone(&self, column: Column) -> Result<Option<Zone>, String> {
         self.names.get(column.0).map_or(Ok(None), |name| zone_in_brackets(name))
+    }
+
+    /// Whether the name of a column states an offset, as `Time(UTC+3)` does. A bare `Time(UTC)` states none: the exchange
+    /// prints it above local times as well.
+    pub(super) fn states_offset(&self, column: Column) -> bool {
+        let brackets = self.names.get(column.0).and_then(|name| name.split_once('('));
+        brackets.is_some_and(|(_, inner)| inner.bytes().any(|byte| byte.is_ascii_digit()))
     }
 
     /// Whether these cells are this very header again, as in files that were appended to each other.
@@ -180,6 +274,11 @@ impl<'a> Record<'a> {
     pub(super) fn required(self, column: Column) -> Result<Cell<'a>, RowError> {
         let cell = self.cell(column);
         cell.present().ok_or_else(|| cell.error(RowProblem::Missing))
+    }
+
+    /// The cell of a column, blank or not.
+    pub(super) fn raw(self, column: Option<Column>) -> Option<Cell<'a>> {
+        column.map(|column| self.cell(column))
     }
 
     fn cell(self, Column(index): Column) -> Cell<'a> {

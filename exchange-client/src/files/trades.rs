@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use ledger_core::{Asset, Fill, FillId, FillKey, Source, Statement};
+use ledger_core::{Asset, Decimal, Fill, FillId, FillKey, Side, Source, Statement};
 
 use super::Kind;
-use super::cell::Cell;
+use super::amounts::Stated;
+use super::cell::{Assets, Cell};
 use super::context::{Context, linear};
-use super::error::RowError;
+use super::error::{RowError, RowProblem};
 use super::table::{Column, Header, Record};
 use crate::binance_usdm::instrument_from_symbol;
 
@@ -22,10 +23,13 @@ pub(super) struct TradeColumns {
     position_side: Option<Column>,
     price: Column,
     qty: Column,
+    /// Price x quantity.
+    amount: Option<Column>,
     fee: Column,
     fee_asset: Option<Column>,
     margin_asset: Option<Column>,
     realized_pnl: Option<Column>,
+    buyer: Option<Column>,
     maker: Option<Column>,
     trade_id: Column,
     order_id: Column,
@@ -43,17 +47,19 @@ impl TradeColumns {
         };
         Some(Self {
             kind,
-            uid: header.column(&["uid", "userid"]),
+            uid: header.owner(),
             time: header.column(&["time", "date"])?,
             symbol: header.column(&["symbol"])?,
             side: header.column(&["side"])?,
             position_side,
             price: header.column(&["price"])?,
             qty: header.column(if is_archive { &["qty"] } else { &["quantity"] })?,
+            amount: header.column(if is_archive { &["quoteqty"] } else { &["amount", "quoteqty"] }),
             fee: header.column(if is_archive { &["commission"] } else { &["fee"] })?,
             fee_asset: header.column(&["commissionasset", "feeasset"]),
             margin_asset: header.column(&["marginasset"]),
             realized_pnl: header.column(&["realizedprofit", "realizedpnl"]),
+            buyer: header.column(&["buyer", "isbuyer"]),
             maker: header.column(&["maker"]),
             trade_id: header.column(if is_archive { &["id"] } else { &["tradeid"] })?,
             order_id: header.column(&["orderid"])?,
@@ -74,32 +80,44 @@ impl TradeColumns {
         let symbol = row.required(self.symbol)?.symbol()?;
         let fill_id: FillId = row.required(self.trade_id)?.counted_id()?;
         let margin_asset = row.optional(self.margin_asset).map(Cell::id::<Asset>).transpose()?;
-        let fee_asset = match row.optional(self.fee_asset) {
-            Some(cell) => Some(cell.id()?),
-            None => margin_asset.clone().or_else(|| context.settle_asset(&symbol)),
-        };
+        let fee_asset: Option<Asset> = row.optional(self.fee_asset).map(Cell::id).transpose()?;
+        let settle = margin_asset.clone().or_else(|| context.settle_asset(&symbol));
+        let carried = Assets::Carried { symbol: &symbol, settle: settle.as_ref() };
+        let assets = fee_asset.as_ref().map_or(carried, Assets::Named);
         let maker = row.optional(self.maker).map(Cell::boolean).transpose()?;
-        let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(fee_asset.as_ref(), maker)).transpose()?;
-        let realized_pnl = row.optional(self.realized_pnl).map(Cell::amount_with_unit).transpose()?;
+        let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(assets, maker)).transpose()?;
+        let assets = margin_asset.as_ref().map_or(carried, Assets::Named);
+        let realized_pnl = row.optional(self.realized_pnl).map(|cell| cell.money(assets)).transpose()?;
+        let (price, qty) = (row.required(self.price)?.price()?, row.required(self.qty)?.quantity()?);
+        // The margin asset says what a linear contract settles in, not that the contract is linear: COIN-M's are not, and
+        // their amounts are in coins.
+        let is_linear = instrument_from_symbol(&symbol).is_some();
+        if let Some(amount) = row.optional(self.amount).filter(|_| is_linear) {
+            Stated::exact(amount)?.check(price.get(), qty.get(), Decimal::ZERO)?;
+        }
+        let side = row.required(self.side)?.side()?;
+        if let Some(buyer) = row.optional(self.buyer)
+            && buyer.boolean()? != (side == Side::Buy)
+        {
+            return Err(buyer.error(RowProblem::BuyerOfOtherSide { side: side.as_str().to_owned() }));
+        }
         let fill = Fill {
             order_id: row.optional(Some(self.order_id)).map(Cell::counted_id).transpose()?,
             time: row.required(self.time)?.time(context.zone.as_ref())?,
-            price: row.required(self.price)?.price()?,
-            qty: row.required(self.qty)?.quantity()?,
+            price,
+            qty,
             position_side: row.optional(self.position_side).map(super::cell::Cell::position_side).transpose()?,
             fee,
             maker,
-            exchange_realized_pnl: realized_pnl,
+            exchange_realized_pnl: realized_pnl.map(|(amount, _)| amount),
             sequence: fill_id.as_sequence(),
-            key: FillKey { symbol, fill_id, side: row.required(self.side)?.side()? },
+            key: FillKey { symbol, fill_id, side },
         };
-        context.check_account(row.optional(self.uid))?;
+        context.check_account(row.raw(self.uid))?;
         let source = match self.kind {
             Kind::BinanceTradesArchive => Source::ExchangeArchive,
             _ => Source::ExchangeCsv,
         };
-        // The margin asset says what a linear contract settles in, not that the contract is linear: COIN-M's are not.
-        let is_linear = instrument_from_symbol(&fill.key.symbol).is_some();
         let instrument = margin_asset.filter(|_| is_linear).and_then(|asset| linear(&fill.key.symbol, asset));
         Ok(context.fill_statements(fill, instrument, source, payload))
     }

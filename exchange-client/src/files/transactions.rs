@@ -32,7 +32,7 @@ impl TransactionColumns {
         let is_archive = header.has(&["incometype", "income"]);
         Some(Self {
             source: if is_archive { Source::ExchangeArchive } else { Source::ExchangeCsv },
-            uid: header.column(&["uid", "userid"]),
+            uid: header.owner(),
             time: header.column(&["date", "time"])?,
             income_type: header.column(&["type", "incometype"])?,
             amount: header.column(&["amount", "income"])?,
@@ -53,15 +53,15 @@ impl TransactionColumns {
     ) -> Result<Vec<Statement>, RowError> {
         let income_type = income_type(row.required(self.income_type)?)?;
         let time = row.required(self.time)?.time(context.zone.as_ref())?;
-        let amount = row.required(self.amount)?.amount_with_unit()?;
         let asset: Asset = row.required(self.asset)?.id()?;
+        let amount = row.required(self.amount)?.decimal()?;
         let symbol = row.optional(Some(self.symbol)).map(Cell::symbol).transpose()?;
         let tran_id = row.optional(Some(self.tran_id)).filter(|cell| !is_no_id(cell.text));
         let tran_id: Option<TranId> = tran_id.map(Cell::counted_id).transpose()?;
         let fill_id = row.optional(self.fill_id).filter(|cell| !is_no_id(cell.text));
         let fill_id = fill_id.map(Cell::counted_id).transpose()?;
         let info = row.optional(self.info).map(Cell::id).transpose()?;
-        context.check_account(row.optional(self.uid))?;
+        context.check_account(row.raw(self.uid))?;
         let tran_id = if let Some(tran_id) = tran_id {
             tran_id
         } else {

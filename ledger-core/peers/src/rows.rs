@@ -141,7 +141,7 @@ impl Whole {
             if let Some(realized) = black_box(step.realized()) {
                 self.realized = self.realized.checked_add(realized)?;
             }
-            if black_box(step.closed()).is_some() {
+            if black_box(step.closed().next()).is_some() {
                 self.closed += 1;
             }
         }
@@ -157,7 +157,7 @@ impl Whole {
             if let Some(realized) = black_box(step.realized()) {
                 self.realized = self.realized.checked_add(realized)?;
             }
-            if let Some(closed) = black_box(step.closed()) {
+            if let Some(closed) = black_box(step.closed().next()) {
                 self.closed += 1;
                 let (entry, qty_max) = (closed.entry_price_avg()?, closed.qty_max()?);
                 black_box((closed.direction(), closed.opened_at(), closed.closed_at()));
@@ -179,7 +179,7 @@ impl Whole {
             if let Some(realized) = black_box(step.realized()) {
                 self.realized = self.realized.checked_add(realized)?;
             }
-            if let Some(closed) = black_box(step.closed()) {
+            if let Some(closed) = black_box(step.closed().next()) {
                 self.closed += 1;
                 let record = black_box(closed.record()?);
                 note(&mut self.sum, record.entry_price_avg, record.qty_max)?;

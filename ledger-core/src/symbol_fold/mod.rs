@@ -18,6 +18,9 @@
 //!   until it is proven again.
 //! - A fill that **nothing places** (which of a hedge's positions it changed is not told) is passed over, and what
 //!   follows it is estimated until it is proven again.
+//! - **Entries of the ledger** name a contract and a time, and no position. Each waits in a window of a minute around
+//!   the moment that it counts at, and goes to the round trip that it fits; round trips that end meanwhile are handed out
+//!   when the window closes. What nothing places stands on the contract's own line.
 //! - Fills are ordered by the venue's sequence or by time, never by both: a symbol where only some fills have a
 //!   sequence has no order, and is refused.
 //!
@@ -28,7 +31,12 @@
 //! 4. `events_out_of_order_are_refused`.
 //! 5. `a_fill_that_was_passed_over_leaves_nothing_known`.
 //! 6. `fills_with_and_without_a_sequence_have_no_order`.
-//! 7. `funding_of_a_fills_own_millisecond_is_an_estimate`.
+//! 7. `movements_add_up_to_the_totals`.
+//! 8. `older_facts_and_another_leg_rename_nothing`.
+//! 9. `funding_around_a_change_goes_where_it_fits`.
+//! 10. `in_a_hedge_the_sign_decides`.
+//! 11. `a_charge_belongs_to_the_latest_forced_fill`.
+//! 12. `a_settlement_without_a_fill_ends_the_round_trip`.
 
 mod beginning;
 mod clearance;

@@ -10,6 +10,7 @@
 //! 2. `a_bad_row_is_named_and_stops_no_other`.
 //! 3. `large_ids_and_decimals_are_exact`.
 
+mod amounts;
 mod cells;
 mod row;
 #[cfg(test)]
@@ -95,6 +96,8 @@ pub struct BotRow {
     pub parsed: Result<Vec<Statement>, String>,
     /// What the reader should know of how it was read.
     pub note: Option<&'static str>,
+    /// Whether its figures are apart by a power of 1000, so that no number of the file is to be believed.
+    pub doubts_number_format: bool,
 }
 
 /// A bot's database, open for reading.

@@ -2,11 +2,12 @@
 
 use ledger_core::{
     AnyFact, Asset, Cancel, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order, OrderClass,
-    OrderId, OrderKey, OrderStatus, PositionSide, Price, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
+    OrderId, OrderKey, OrderStatus, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Source,
+    Statement, Symbol,
 };
 
 use super::cells::{Cells, parse, parse_optional};
-use super::{BotRow, BotTable, time};
+use super::{BotRow, BotTable, amounts, time};
 
 /// The note on `fills` rows that are none.
 pub(super) const NO_TRADE: &str =
@@ -37,17 +38,30 @@ pub(super) fn read(cells: &Cells) -> BotRow {
             .map(|fact| Statement { fact, source: Source::BotDatabase, payload: Some(cells.payload().into()) })
             .collect()
     });
-    BotRow { table: cells.table, rowid: cells.rowid, parsed, note }
+    let doubts_number_format = parsed.is_err() && amounts::is_apart_by_thousands(cells);
+    BotRow { table: cells.table, rowid: cells.rowid, parsed, note, doubts_number_format }
 }
 
-/// The exchange's own symbol: `BTC/USDT:USDT` is the library's name for `BTCUSDT`.
+/// The exchange's own symbol: `BTC/USDT:USDT` is the library's name for `BTCUSDT`, and `BTC/USDT:USDT-260327` that for
+/// `BTCUSDT_260327`. The bot's column has to name the same contract.
 fn symbol(cells: &Cells) -> Read<Symbol> {
-    if let Some(own) = cells.exchange("symbol").filter(|own| !own.contains('/')) {
-        return parse("symbol", &own);
+    let own = cells.exchange("symbol").filter(|own| !own.contains('/'));
+    let column = cells.column("symbol").map(exchange_name);
+    match (own, column) {
+        (Some(own), Some(column)) if own != column => {
+            let column = column.chars().take(40).collect::<String>();
+            Err(format!("symbol: the row says {}, the exchange's answer in it {own}", column.escape_debug()))
+        }
+        (Some(own), _) => parse("symbol", &own),
+        (None, Some(column)) => parse("symbol", &column),
+        (None, None) => parse("symbol", cells.required("symbol")?),
     }
-    let text = cells.required("symbol")?;
-    let pair = text.split_once(':').map_or(text, |(pair, settle)| if settle.contains('-') { text } else { pair });
-    parse("symbol", &pair.replace('/', ""))
+}
+
+fn exchange_name(unified: &str) -> String {
+    let (pair, contract) = unified.split_once(':').unwrap_or((unified, ""));
+    let expiry = contract.split_once('-').map_or_else(String::new, |(_, expiry)| format!("_{expiry}"));
+    format!("{}{expiry}", pair.replace('/', ""))
 }
 
 /// `long` opens by buying and `short` by selling; the exchange's own word counts more.
@@ -108,6 +122,9 @@ fn fill(cells: &Cells) -> Read<Fill> {
         }
         _ => None,
     };
+    let (price, qty): (Price, Quantity) =
+        (parse("price", &either("price", "price")?)?, parse("qty", &either("qty", "qty")?)?);
+    amounts::check_fill(cells, price.get(), qty.get())?;
     let maker = match (cells.exchange("maker").as_deref(), cells.unified("takerOrMaker").as_deref()) {
         (Some("true"), _) | (None, Some("maker")) => Some(true),
         (Some("false"), _) | (None, Some("taker")) => Some(false),
@@ -119,8 +136,8 @@ fn fill(cells: &Cells) -> Read<Fill> {
             Some(own) => time::read(&own).map_err(|reason| format!("time: {reason}"))?,
             None => event_time(cells)?,
         },
-        price: parse("price", &either("price", "price")?)?,
-        qty: parse("qty", &either("qty", "qty")?)?,
+        price,
+        qty,
         position_side: position_side(cells)?,
         fee,
         maker,
@@ -159,11 +176,13 @@ fn execution(cells: &Cells) -> Read<Option<Execution>> {
         Some(qty) => (Some(qty), cells.exchange("avgPrice")),
         None => (cells.unified("filled"), cells.unified("average")),
     };
-    let Some(qty) = parse_optional::<Decimal>("executed quantity", qty.as_deref())? else { return Ok(None) };
-    if qty.is_negative() {
+    let Some(executed) = parse_optional::<Decimal>("executed quantity", qty.as_deref())? else { return Ok(None) };
+    if executed.is_negative() {
         return Err("executed quantity: it is negative".to_owned());
     }
-    Ok(Some(Execution::new(qty, positive("average price", average.as_deref())?)))
+    let avg_price = positive("average price", average.as_deref())?;
+    let avg_price = amounts::check_execution(cells, executed, avg_price, average.as_deref())?;
+    Ok(Some(Execution::new(executed, avg_price)))
 }
 
 fn executed_order(cells: &Cells) -> Read<Order> {
@@ -176,7 +195,7 @@ fn executed_order(cells: &Cells) -> Read<Order> {
         Some(execution) => Some(execution),
         // The columns hold what was ordered, and at which price: it is what executed once all of it has.
         None if order.status == OrderStatus::Filled => {
-            Some(Execution::new(parse::<ledger_core::Quantity>("qty", cells.required("qty")?)?.get(), None))
+            Some(Execution::new(parse::<Quantity>("qty", cells.required("qty")?)?.get(), None))
         }
         None => None,
     };
@@ -199,8 +218,7 @@ fn order(cells: &Cells) -> Read<Order> {
     order.created = Some(created);
     order.terms.as_of = Some(created.at);
     let qty = cells.exchange("origQty").or_else(|| cells.column("qty").map(str::to_owned));
-    order.terms.qty =
-        parse_optional::<Decimal>("qty", qty.as_deref())?.and_then(|qty| ledger_core::Quantity::new(qty).ok());
+    order.terms.qty = parse_optional::<Decimal>("qty", qty.as_deref())?.and_then(|qty| Quantity::new(qty).ok());
     let price = cells.exchange("price").or_else(|| cells.column("price").map(str::to_owned));
     order.terms.price = positive("price", price.as_deref())?;
     let trigger = cells.exchange("triggerPrice").or_else(|| cells.exchange("stopPrice"));

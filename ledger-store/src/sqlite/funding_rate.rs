@@ -85,8 +85,8 @@ impl FactTable for FundingRate {
     }
 
     fn note_effects(_before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        // Its rows may have been posted up to a minute away from it, and were folded at their own time, to which a minute
-        // before belongs.
-        effects.mark(&after.symbol).instant(window_from(window_from(after.at)));
+        // Its rows lie up to a minute away from it, were taken for those of an instant up to a minute before them, and the
+        // minute before that belongs to them.
+        effects.mark(&after.symbol).instant(window_from(window_from(window_from(after.at))));
     }
 }

@@ -47,6 +47,21 @@ pub enum ImportEvent<'a> {
         /// How many.
         rows: u64,
     },
+    /// So many rows of a file have been looked at, before any is recorded.
+    Checking {
+        /// The file, as it was given.
+        file: &'a str,
+        /// How many.
+        rows: u64,
+    },
+    /// A file that names no owner was taken for the account, which is bound to somebody, and nothing in it proves that it is
+    /// theirs: none of its orders and trades was known.
+    OwnerUnproven {
+        /// The file, as it was given.
+        file: &'a str,
+        /// Whom the account is bound to, in words.
+        bound: &'a str,
+    },
     /// A row that is named.
     Row {
         /// The file, as it was given.

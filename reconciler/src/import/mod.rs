@@ -7,12 +7,15 @@
 //!
 //! Nothing is printed here and no argument is parsed, so a service imports as the command line does.
 
+mod bot;
 mod contracts;
 mod coverage;
 mod cut;
 mod event;
+mod known;
 mod reading;
 mod report;
+mod survey;
 mod words;
 
 use std::fmt;
@@ -23,15 +26,18 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use exchange_client::Clock;
-use exchange_client::files::Options;
+use exchange_client::files::{BookVenue, Options};
 use ledger_core::{AccountId, Statement, TimestampMs};
-use ledger_store::{Batch, CommitReport, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError};
+use ledger_store::{
+    Batch, CommitReport, ExchangeIdentity, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError,
+};
 use serde_json::json;
 
 use self::cut::FileLedger;
 pub use self::event::{ImportEvent, Origin, RowRemark};
 use self::reading::Reading;
 pub use self::report::{ImportCounts, ImportLine, ImportReport, ImportedFile, NotComputed};
+use self::survey::Owner;
 
 /// How many rows are asked for at once.
 const PAGE: u32 = 1_000;
@@ -70,16 +76,26 @@ impl Import {
         events: ImportEvents<'_>,
         interruption: impl Future<Output = ()>,
     ) -> Result<Option<ImportReport>, StoreError> {
-        if self.store.account(&self.account).await?.is_none() {
+        let Some(account) = self.store.account(&self.account).await? else {
             return Err(StoreError::UnknownAccount { account: self.account.clone() });
-        }
+        };
         let started = self.clock.now();
         let run_id = self.store.begin_run(&self.account, RunKind::Import, started).await?;
         let store = self.store.as_ref();
-        let recording = Recording { store, account: self.account.clone(), recorded_at: started, run_id };
+        let bound_to = match (&account.user_id, &account.identity) {
+            (Some(user_id), _) => Some(format!("the exchange account `{user_id}`")),
+            (None, Some(ExchangeIdentity { alias: Some(alias), .. })) => {
+                Some(format!("the exchange account `{alias}`"))
+            }
+            (None, Some(ExchangeIdentity { base_url, .. })) => Some(format!("the exchange at {base_url}")),
+            (None, None) => None,
+        };
+        let owner = Owner { asked: self.options.uid.clone(), bound: account.user_id, seen: None };
+        let options = Options { venue: BookVenue::named(&account.venue), ..self.options.clone() };
+        let recording = Recording { store, account: self.account.clone(), bound_to, recorded_at: started, run_id };
         // What is known of the files that were read to their end outlives a failure behind them.
         let mut ledgers = Vec::new();
-        let reading = recording.read_all(files, &self.options, &mut ledgers, events);
+        let reading = recording.read_all(files, options, owner, &mut ledgers, events);
         let result = unless(interruption, reading).await;
         let (status, detail) = match &result {
             None => (RunStatus::Interrupted, json!({ "interrupted": true, "ledgers": ledgers })),
@@ -115,6 +131,8 @@ async fn unless<T>(interruption: impl Future<Output = ()>, work: impl Future<Out
 struct Recording<'a> {
     store: &'a dyn Store,
     account: AccountId,
+    /// Whom the account is bound to at the exchange, in words.
+    bound_to: Option<String>,
     recorded_at: TimestampMs,
     run_id: RunId,
 }
@@ -124,17 +142,18 @@ impl Recording<'_> {
     async fn read_all(
         &self,
         files: &[PathBuf],
-        options: &Options,
+        mut options: Options,
+        mut owner: Owner,
         ledgers: &mut Vec<FileLedger>,
         events: ImportEvents<'_>,
     ) -> Result<ImportReport, StoreError> {
         let mut report = ImportReport::default();
-        let mut options = options.clone();
         for path in files {
-            let mut reading = Reading::new(self, &mut *events, path);
+            let mut reading = Reading::new(self, &mut *events, owner.clone(), path);
             let read = reading.file(path, &options).await?;
             // One account a book: what the first file says holds for the others.
-            options.uid = options.uid.or(read.uid);
+            owner.seen = owner.seen.or(read.uid);
+            options.contract_sizes = read.contract_sizes;
             options.after = read.parts;
             ledgers.extend(read.ledgers);
             report.files.push(reading.imported);

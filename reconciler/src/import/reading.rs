@@ -2,16 +2,17 @@
 
 use std::path::Path;
 
-use exchange_client::files::{self, Kind, Options, ZoneOrigin};
+use exchange_client::files::{self, FileError, ImportSource, Kind, Options, RowError, ZoneOrigin};
 use ledger_core::{FactKind, Outcome, Statement};
 use ledger_store::StoreError;
-use ledger_store::bot_database::BotDatabase;
 
 use super::cut::FileLedger;
 use super::event::{ImportEvent, Origin, RowRemark};
+use super::known::Known;
 use super::report::ImportedFile;
+use super::survey::Owner;
 use super::words::{describe, story};
-use super::{ImportEvents, PAGE, Recording};
+use super::{ImportEvents, Recording};
 
 /// How many facts are recorded in one transaction.
 const BATCH: usize = 10_000;
@@ -19,11 +20,15 @@ const BATCH: usize = 10_000;
 /// A file being read.
 pub(super) struct Reading<'a> {
     to: &'a Recording<'a>,
-    events: ImportEvents<'a>,
+    pub(super) events: ImportEvents<'a>,
+    /// Whose rows are taken.
+    pub(super) owner: Owner,
+    /// Whether anything of the file was in the book before.
+    known: Known,
     /// What became of it so far.
     pub(super) imported: ImportedFile,
     notes: u64,
-    rows: u64,
+    pub(super) rows: u64,
     pending: Vec<Statement>,
     origins: Vec<Origin>,
     /// The exchange account that the file's rows belong to, once one says.
@@ -39,31 +44,52 @@ pub(super) struct FileRead {
     pub(super) parts: Option<files::Parts>,
     /// What it told of ledger rows without an id.
     pub(super) ledgers: Vec<FileLedger>,
+    /// What it and the files before it told of the sizes of contracts.
+    pub(super) contract_sizes: files::ContractSizes,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(to: &'a Recording<'a>, events: ImportEvents<'a>, path: &Path) -> Self {
+    pub(super) fn new(to: &'a Recording<'a>, events: ImportEvents<'a>, owner: Owner, path: &Path) -> Self {
         let imported = ImportedFile { file: path.display().to_string(), ..ImportedFile::default() };
-        Self { to, events, imported, notes: 0, rows: 0, pending: Vec::new(), origins: Vec::new(), uid: None }
+        let known = Known::default();
+        let (pending, origins) = (Vec::new(), Vec::new());
+        Self { to, events, owner, known, imported, notes: 0, rows: 0, pending, origins, uid: None }
     }
 
     /// Reads one file, and answers what the next one has to know. Only a failing store ends it early.
     pub(super) async fn file(&mut self, path: &Path, options: &Options) -> Result<FileRead, StoreError> {
-        let mut file = match files::open(path, options.clone()) {
+        let nothing = FileRead { contract_sizes: options.contract_sizes.clone(), ..FileRead::default() };
+        let source = match ImportSource::open(path) {
+            Ok(source) => source,
+            Err(error) => {
+                self.refuse_file(&error);
+                return Ok(nothing);
+            }
+        };
+        let mut options = options.clone();
+        let opened = match self.survey(&source, &options).await {
+            Ok(survey) => {
+                options.contract_sizes = survey.contract_sizes;
+                options.uid = self.owner.expected().cloned();
+                source.read(options)
+            }
+            Err(error) => Err(error),
+        };
+        let mut file = match opened {
             Ok(file) => file,
             Err(error) => {
-                self.refuse(&error);
-                return Ok(FileRead::default());
+                self.refuse_file(&error);
+                return Ok(nothing);
             }
         };
         if file.kind() == Kind::BotDatabase {
-            return self.bot_database(path).await.map(|()| FileRead::default());
+            return self.bot_database(path).await.map(|()| nothing);
         }
         while let Some(row) = file.next() {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
-                    self.refuse(&error);
+                    self.refuse_file(&error);
                     continue;
                 }
             };
@@ -77,7 +103,7 @@ impl<'a> Reading<'a> {
             }
             match row.result {
                 Ok(statements) => self.take(statements, &origin).await?,
-                Err(error) => self.reject(&origin, &story(&error)),
+                Err(error) => self.reject_row(&origin, &error),
             }
         }
         if let Some((zone, origin)) = file.zone()
@@ -86,52 +112,19 @@ impl<'a> Reading<'a> {
             (self.events)(ImportEvent::ZoneTaken { file: &self.imported.file, zone, origin });
         }
         self.commit().await?;
+        if !file.names_owners() {
+            self.remark_owner();
+        }
         if !self.imported.has_damaged {
             self.to.cover(file.fills_covered()).await?;
         }
         let name = &self.imported.file;
         let ledgers = file.ledger_read().into_iter().map(|read| FileLedger::new(name, read)).collect();
-        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers })
+        let contract_sizes = file.contract_sizes().clone();
+        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers, contract_sizes })
     }
 
-    async fn bot_database(&mut self, path: &Path) -> Result<(), StoreError> {
-        let mut database = match BotDatabase::open(path) {
-            Ok(database) => database,
-            Err(error) => {
-                self.refuse(&error);
-                return Ok(());
-            }
-        };
-        for table in database.tables() {
-            let mut after = None;
-            loop {
-                let rows = match database.rows(table, after, PAGE) {
-                    Ok(rows) => rows,
-                    Err(error) => {
-                        self.refuse(&error);
-                        break;
-                    }
-                };
-                let Some(last) = rows.last() else { break };
-                after = Some(last.rowid);
-                for row in rows {
-                    self.rows += 1;
-                    let line = u64::try_from(row.rowid).unwrap_or_default();
-                    let origin = Origin { member: Some(table.as_str().into()), line };
-                    if let Some(note) = row.note {
-                        self.note(&origin, note);
-                    }
-                    match row.parsed {
-                        Ok(statements) => self.take(statements, &origin).await?,
-                        Err(reason) => self.reject(&origin, &reason),
-                    }
-                }
-            }
-        }
-        self.commit().await
-    }
-
-    async fn take(&mut self, statements: Vec<Statement>, origin: &Origin) -> Result<(), StoreError> {
+    pub(super) async fn take(&mut self, statements: Vec<Statement>, origin: &Origin) -> Result<(), StoreError> {
         self.origins.extend(statements.iter().map(|_| origin.clone()));
         self.pending.extend(statements);
         if self.pending.len() >= BATCH {
@@ -141,7 +134,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    async fn commit(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         let statements = std::mem::take(&mut self.pending);
         let origins = std::mem::take(&mut self.origins);
         if statements.is_empty() {
@@ -150,6 +143,7 @@ impl<'a> Reading<'a> {
         let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
         let report = self.to.commit(statements, self.uid.clone()).await?;
         for ((outcome, (kind, fact)), origin) in report.outcomes.iter().zip(facts).zip(origins) {
+            self.known.note(kind, &fact, outcome);
             let counts = self.imported.kinds.entry(kind).or_default();
             match outcome {
                 Outcome::Recorded => counts.recorded += 1,
@@ -173,18 +167,35 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn reject(&mut self, origin: &Origin, reason: &str) {
+    pub(super) fn reject(&mut self, origin: &Origin, reason: &str) {
         self.imported.rejected += 1;
         self.name(RowRemark::Rejected, self.imported.rejected, origin, reason);
     }
 
-    fn note(&mut self, origin: &Origin, note: &str) {
+    pub(super) fn note(&mut self, origin: &Origin, note: &str) {
         self.notes += 1;
         self.name(RowRemark::Noted, self.notes, origin, note);
     }
 
+    fn reject_row(&mut self, origin: &Origin, error: &RowError) {
+        self.imported.is_of_another_account |= error.is_of_another_account();
+        self.reject(origin, &story(error));
+    }
+
+    /// Says that nothing proves whose a file is that names no account.
+    pub(super) fn remark_owner(&mut self) {
+        if let Some(bound) = self.to.bound_to.as_deref().filter(|_| self.known.nothing()) {
+            (self.events)(ImportEvent::OwnerUnproven { file: &self.imported.file, bound });
+        }
+    }
+
+    fn refuse_file(&mut self, error: &FileError) {
+        self.imported.is_of_another_account |= error.is_about_the_account();
+        self.refuse(error);
+    }
+
     /// A file that cannot be read, or not be read further.
-    fn refuse(&mut self, error: &(dyn std::error::Error + 'static)) {
+    pub(super) fn refuse(&mut self, error: &(dyn std::error::Error + 'static)) {
         self.imported.rejected += 1;
         (self.events)(ImportEvent::Refused { file: &self.imported.file, reason: &story(error) });
     }

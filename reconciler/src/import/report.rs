@@ -49,6 +49,8 @@ pub struct ImportedFile {
     pub rejected: u64,
     /// How many facts say something else than the book.
     pub conflicting: u64,
+    /// Whether rows of it are another exchange account's, or its header is damaged where it names the account.
+    pub is_of_another_account: bool,
     /// Whether the book's own record of a fact cannot be read that the file has more to say about.
     pub has_damaged: bool,
 }

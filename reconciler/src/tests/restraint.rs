@@ -25,6 +25,8 @@ pub(crate) fn long() -> BookPosition {
             realized: ledger_core::CertainTotal::default(),
             fees: vec![],
             funding: vec![],
+            clearance: Vec::new(),
+            since_opened: ledger_core::PositionMoney::default(),
             fill_count: 1,
             updated_at: None,
             position: None,

@@ -13,6 +13,11 @@ const NAMED_MAX: u64 = 20;
 pub(super) fn show(event: ImportEvent<'_>, output: &mut Output) {
     match event {
         ImportEvent::Rows { file, rows } => output.progress(&format!("{file}: {rows} rows")),
+        ImportEvent::Checking { file, rows } => output.progress(&format!("{file}: {rows} rows checked")),
+        ImportEvent::OwnerUnproven { file, bound } => output.remark(&format!(
+            "{file}: taken at your word: it does not say whose it is, this account is bound to {bound}, and none of its orders \
+             and trades was known here before"
+        )),
         ImportEvent::Recomputing { symbol, number, of } => {
             output.progress(&format!("recomputing {symbol} ({number} of {of})"));
         }

@@ -6,7 +6,8 @@ use ledger_core::{Fill, Order, OrderClass, Statement};
 use serde_json::value::RawValue;
 
 use super::fees::states_fees;
-use super::{Unified, parse_trade, unify};
+use super::trade::parse_trade;
+use super::{Unified, unify};
 use crate::files::context::Context;
 use crate::files::error::{RowError, RowProblem};
 use crate::files::json::{Object, row_error};
@@ -52,7 +53,7 @@ pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context)
             let column = error.column.as_ref().map_or_else(String::new, |column| format!(".{column}"));
             RowError { column: Some(format!("trades[{n}]{column}")), ..error }
         };
-        match one(raw.get(), fact, context) {
+        match one(raw.get(), order, fact, context) {
             Ok(Some(fill)) => statements.extend(fill),
             Ok(None) => nameless = true,
             Err(error) if matches!(error.problem, RowProblem::OtherOrder { .. }) => return Err(within(error)),
@@ -70,9 +71,15 @@ pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context)
 }
 
 /// One of them; `None` without an id.
-fn one(text: &str, order: &Order, context: &mut Context) -> Result<Option<Vec<Statement>>, RowError> {
+fn one(
+    text: &str,
+    within: &Unified<'_>,
+    order: &Order,
+    context: &mut Context,
+) -> Result<Option<Vec<Statement>>, RowError> {
     let object = Object::parse(text, "")?;
-    let trade = unify(&object)?;
+    let mut trade = unify(&object, context)?;
+    trade.counts_coins |= within.counts_coins && trade.foreign_symbol.is_none();
     if trade.pick(&["id"], &["id"]).is_none() {
         return Ok(None);
     }

@@ -1,43 +1,63 @@
 //! Fees, which an object can state in three places.
 
-use ledger_core::{Asset, Fee};
+use ledger_core::{Asset, Decimal, Fee};
 use serde_json::value::RawValue;
 
-use super::Unified;
 use super::market::Market;
-use crate::files::cell::Cell;
+use super::{Unified, same_number};
+use crate::binance_usdm::fee_from_commission;
+use crate::files::cell::{Assets, Cell};
 use crate::files::context::Context;
 use crate::files::error::{RowError, RowProblem};
 use crate::files::json::{Object, row_error};
 
-/// The fee as the exchange states it, else the unified `fee`, else the only one of `fees`, which repeats it.
-pub(super) fn fee(
+/// What a trade says of its fee.
+pub(super) struct Fees {
+    /// The fee that counts: as the exchange states it, else the unified `fee`, else the sum of `fees`, which repeats it.
+    pub(super) fee: Option<Fee>,
+    /// What the object says elsewhere, if that is something else.
+    pub(super) other: Option<Fee>,
+}
+
+/// What a trade says of its fee in each of the three places.
+pub(super) fn fees(
     trade: &Unified<'_>,
     market: &Market,
     maker: Option<bool>,
     context: &Context,
-) -> Result<Option<Fee>, RowError> {
-    let listed = trade.outer.nested("fees").map_or(Ok(Fees::None), summed_fees)?;
-    if listed == Fees::SeveralAssets {
-        return Err(RowError::cell("fees", "", RowProblem::FeeAssets));
-    }
-    if let Some(commission) = trade.in_info(&["commission"]) {
-        let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
-        let settle = market.instrument.as_ref().map(|instrument| instrument.settle_asset.clone());
-        let asset = asset.or(settle).or_else(|| context.settle_asset(&market.symbol));
-        return commission.fee(asset.as_ref(), maker).map(Some);
-    }
-    if let Some(text) = trade.outer.nested("fee")
-        && let Some(fee) = unified_fee(text)?
-    {
-        return Ok(Some(fee));
-    }
-    Ok(if let Fees::Of(fee) = listed { Some(fee) } else { None })
+) -> Result<Fees, RowError> {
+    let listed = match trade.outer.nested("fees").map_or(Ok(Listed::None), summed_fees)? {
+        Listed::SeveralAssets => return Err(RowError::cell("fees", "", RowProblem::FeeAssets)),
+        Listed::Of(fee) => Some(fee),
+        Listed::None => None,
+    };
+    let single = trade.outer.nested("fee").map_or(Ok(None), unified_fee)?;
+    let own = match trade.in_info(&["commission"]) {
+        Some(commission) => {
+            let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
+            let asset = asset.or_else(|| market.settle_asset.clone()).or_else(|| context.settle_asset(&market.symbol));
+            let asset = asset.ok_or_else(|| commission.error(RowProblem::FeeAsset))?;
+            Some(commission.fee(Assets::Named(&asset), maker)?)
+        }
+        None => None,
+    };
+    let fee = own.or_else(|| single.clone()).or_else(|| listed.clone());
+    let Some(counts) = fee.as_ref() else { return Ok(Fees { fee: None, other: None }) };
+    let others = [single, listed].into_iter().flatten();
+    let other = others.into_iter().find(|other| !is_same(counts, other, maker));
+    Ok(Fees { other, fee })
+}
+
+/// Whether two fees are one: the library's has been a double, and repeats the exchange's sign whatever that is.
+fn is_same(exact: &Fee, float: &Fee, maker: Option<bool>) -> bool {
+    let normalised = fee_from_commission(float.amount, maker);
+    let is_equal = |amount: Decimal| same_number(&exact.amount.to_string(), &amount.to_string());
+    exact.asset == float.asset && (is_equal(float.amount) || is_equal(normalised))
 }
 
 /// What a list of unified fees comes to.
 #[derive(Debug, PartialEq, Eq)]
-enum Fees {
+enum Listed {
     /// Nothing is said.
     None,
     /// The sum, in one asset.
@@ -46,7 +66,7 @@ enum Fees {
     SeveralAssets,
 }
 
-fn summed_fees(text: &str) -> Result<Fees, RowError> {
+fn summed_fees(text: &str) -> Result<Listed, RowError> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(row_error)?;
     let mut total: Option<Fee> = None;
     for raw in all {
@@ -57,10 +77,10 @@ fn summed_fees(text: &str) -> Result<Fees, RowError> {
                 let amount = sum.amount.checked_add(fee.amount);
                 Fee { amount: amount.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))?, ..sum }
             }
-            Some(_) => return Ok(Fees::SeveralAssets),
+            Some(_) => return Ok(Listed::SeveralAssets),
         });
     }
-    Ok(total.map_or(Fees::None, Fees::Of))
+    Ok(total.map_or(Listed::None, Listed::Of))
 }
 
 fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
@@ -73,11 +93,11 @@ fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
 
 /// Whether an order says that something was paid.
 pub(super) fn states_fees(order: &Unified<'_>) -> Result<bool, RowError> {
-    let listed = order.outer.nested("fees").map_or(Ok(Fees::None), summed_fees)?;
+    let listed = order.outer.nested("fees").map_or(Ok(Listed::None), summed_fees)?;
     let single = order.outer.nested("fee").map_or(Ok(None), unified_fee)?;
     Ok(match listed {
-        Fees::SeveralAssets => true,
-        Fees::Of(fee) => !fee.amount.is_zero(),
-        Fees::None => single.is_some_and(|fee| !fee.amount.is_zero()),
+        Listed::SeveralAssets => true,
+        Listed::Of(fee) => !fee.amount.is_zero(),
+        Listed::None => single.is_some_and(|fee| !fee.amount.is_zero()),
     })
 }

@@ -218,7 +218,7 @@ fn files_appended_to_each_other_are_read_through() {
 #[test]
 fn json_values_of_other_types_are_refused() {
     let trade = |from: &str, to: &str| {
-        let text = r#"{"symbol":"BTC/USDT:USDT","side":"buy","price":1,"amount":2,"id":"3","timestamp":1772356364871,"fee":{"cost":1,"currency":"USDT"}}"#;
+        let text = r#"{"symbol":"BTC/USDT:USDT","side":"buy","price":1,"amount":2,"cost":2,"id":"3","timestamp":1772356364871,"fee":{"cost":1,"currency":"USDT"}}"#;
         assert!(text.contains(from), "{from}");
         text.replace(from, to)
     };
@@ -244,7 +244,7 @@ fn json_values_of_other_types_are_refused() {
             "\"fee\":null,\"fees\":[{\"cost\":1,\"currency\":\"BNB\"},{\"cost\":1,\"currency\":\"USDT\"}],\"x\":",
             "more than one asset",
         ),
-        ("\"price\":1", "\"info\":{\"instId\":\"BTC-USDT-SWAP\"},\"price\":1", "missing"),
+        ("\"price\":1", "\"info\":{\"instId\":\"BTC-USDT-SWAP\"},\"price\":1", "`info` is an answer of OKX"),
     ] {
         let reason_found = {
             let error = rejection(&trade(from, to));
@@ -259,7 +259,8 @@ fn json_values_of_other_types_are_refused() {
 
 #[test]
 fn a_json_file_may_begin_with_a_bad_line() {
-    let good = r#"{"symbol":"BTC/USDT:USDT","side":"buy","price":1,"amount":2,"id":"3","timestamp":1772356364871}"#;
+    let good =
+        r#"{"symbol":"BTC/USDT:USDT","side":"buy","price":1,"amount":2,"cost":2,"id":"3","timestamp":1772356364871}"#;
     for bad in ["{\"a\":", "{}", "{\"price\":\"\u{1b}\"}"] {
         let found = read_text("x.json", format!("{bad}\n{good}\n{bad}\n{good}\n"));
         assert_eq!((fill_ids(&found).len(), found.rejected.len()), (2, 2), "{bad}");

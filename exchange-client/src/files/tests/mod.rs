@@ -4,7 +4,10 @@ mod bad_input;
 mod ccxt;
 mod formats;
 mod fuzz;
+mod halves;
 mod ndjson;
+mod owners;
+mod twice;
 mod zones;
 
 use std::collections::BTreeMap;

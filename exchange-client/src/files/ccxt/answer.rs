@@ -1,0 +1,62 @@
+//! Whose answer the `info` of a unified object is, by its fields.
+
+use crate::files::error::shown;
+use crate::files::json::Object;
+
+/// Whose answer it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// An answer about trades or orders of Binance's futures.
+    BinanceUsdm,
+    /// A message of the event stream of Binance's futures.
+    StreamMessage,
+    /// Another one, described in words that follow "its `info`".
+    Foreign(String),
+}
+
+/// A venue, and fields of which any tells it.
+type Trace = (&'static str, &'static [&'static str]);
+
+/// Fields that only one venue has in its trades or orders. Binance USD-M has none of them.
+const TRACES: &[Trace] = &[
+    ("Binance spot", &["isBuyer", "isBestMatch", "cummulativeQuoteQty"]),
+    ("OKX", &["instId"]),
+    ("Bybit", &["execId", "execQty", "cumExecQty", "leavesQty", "execType"]),
+    ("Hyperliquid", &["coin", "startPosition"]),
+    ("Bitget", &["baseVolume", "marginCoin", "tradeScope"]),
+    ("Gate", &["contract", "fill_price"]),
+    ("HTX", &["contract_code"]),
+    ("Deribit", &["instrument_name"]),
+    ("BitMEX", &["execID", "lastQty"]),
+    ("Kraken", &["fill_id", "cliOrdId", "fillType"]),
+    ("MEXC", &["positionMode", "dealAvgPrice", "vol"]),
+    ("KuCoin", &["tradeType", "settleCurrency", "feeCurrency", "dealSize", "filledSize", "liquidity"]),
+];
+
+/// What each trade of Binance's futures has.
+const TRADE: [&str; 5] = ["symbol", "orderId", "price", "qty", "time"];
+/// What each regular order has.
+const ORDER: [&str; 4] = ["symbol", "orderId", "origQty", "executedQty"];
+/// What each conditional order has.
+const CONDITIONAL_ORDER: [&str; 2] = ["symbol", "algoId"];
+
+/// What each message about an order of the stream has.
+const STREAM_MESSAGE: [&str; 6] = ["s", "S", "o", "x", "X", "q"];
+
+impl Answer {
+    pub(super) fn of(info: &Object<'_>) -> Self {
+        let has_all = |names: &[&str]| names.iter().all(|name| info.has(name));
+        let traced = TRACES.iter().find(|(_, fields)| fields.iter().any(|field| info.has(field)));
+        if let Some((venue, _)) = traced {
+            return Self::Foreign(format!("is an answer of {venue}"));
+        }
+        if has_all(&TRADE) || has_all(&ORDER) || has_all(&CONDITIONAL_ORDER) {
+            return Self::BinanceUsdm;
+        }
+        if has_all(&STREAM_MESSAGE) {
+            return Self::StreamMessage;
+        }
+        let fields = info.names().take(4).map(|name| format!("`{}`", shown(name))).collect::<Vec<_>>().join(", ");
+        Self::Foreign(format!("is no answer of Binance USD-M about a trade or an order (it has {fields})"))
+    }
+}

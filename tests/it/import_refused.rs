@@ -1,0 +1,243 @@
+//! Files that contradict themselves, or are not this book's, through the real command: what is refused, in which words, and
+//! with which exit code.
+
+use crate::support::Sandbox;
+
+const HEADER: &str =
+    "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id";
+
+fn trade(uid: u32, id: u32, price: &str, qty: &str, amount: &str) -> String {
+    format!("{uid},26-02-03 04:05:{id:02},SOLUSDT,BUY,BOTH,{price},{qty},{amount},0.01 USDT,0,TRUE,FALSE,{id},9{id}")
+}
+
+fn fill_count(sandbox: &Sandbox) -> usize {
+    sandbox.run(&["fills", "--json"]).exits(0).json().len()
+}
+
+/// One row that is off by a power of 1000 costs all rows, wherever it stands, because the others may be wrong alike.
+#[test]
+fn no_row_is_taken_of_a_file_whose_number_format_is_in_doubt() {
+    let sandbox = Sandbox::with_book(&[]);
+    let mut rows: Vec<String> = (10..50).map(|id| trade(8, id, "160.500", "2", "321.000")).collect();
+    sandbox.write("sound.csv", format!("{HEADER}\n{}\n", rows.join("\n")));
+    rows.push(trade(8, 50, "160.500", "2", "321000"));
+    sandbox.write("dotted.csv", format!("{HEADER}\n{}\n", rows.join("\n")));
+    for args in [&["import", "dotted.csv"][..], &["import", "--dry-run", "dotted.csv"]] {
+        let run = sandbox.run(args).exits(1);
+        for told in [
+            "number format of `dotted.csv` is in doubt",
+            "line 42",
+            "Amount is `321000`",
+            "x quantity is 321",
+            "Export it again",
+        ] {
+            assert!(run.stderr.contains(told), "{told}: {}", run.transcript());
+        }
+        assert_eq!(fill_count(&sandbox), 0);
+    }
+    let run = sandbox.run(&["import", "--json", "dotted.csv"]).exits(1);
+    assert_eq!(run.json()[0]["schema"], "fillbook.import.file_error/1");
+    // A decimal comma in one row says the same of the dots in another.
+    let comma = format!(
+        "{HEADER}\n{}\n",
+        [trade(8, 10, "160.500", "2", "321.000"), trade(8, 11, "\"160,5\"", "2", "321")].join("\n")
+    );
+    sandbox.write("comma.csv", comma);
+    assert!(sandbox.run(&["import", "comma.csv"]).exits(1).stderr.contains("decimal comma"));
+    assert_eq!(fill_count(&sandbox), 0);
+    // Another mistake costs its own row, and a pipe is read twice as well.
+    sandbox.write(
+        "one.csv",
+        format!("{HEADER}\n{}\n{}\n", trade(8, 10, "160.5", "2", "322"), trade(8, 11, "160.5", "2", "321")),
+    );
+    let run = sandbox.run(&["import", "one.csv"]).exits(1);
+    assert!(
+        run.stderr.contains("one.csv:2: rejected: Amount is `322`: price x quantity is 321"),
+        "{}",
+        run.transcript()
+    );
+    assert_eq!(fill_count(&sandbox), 1);
+}
+
+/// What comes through a pipe can be read once only; it is looked at as a whole all the same.
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_looked_at_as_a_whole_too() {
+    let import = |text: &str| {
+        let sandbox = Sandbox::with_book(&[]);
+        sandbox.write("trades.csv", text);
+        let status = std::process::Command::new("sh")
+            .current_dir(sandbox.path())
+            .args([
+                "-c",
+                "cat trades.csv | \"$0\" import /dev/stdin 2>stderr",
+                env!("CARGO_BIN_EXE_fillbook-under-test"),
+            ])
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        (status.code(), fill_count(&sandbox))
+    };
+    let sound = format!("{HEADER}\n{}\n", trade(8, 10, "160.5", "2", "321"));
+    assert_eq!(import(&sound), (Some(0), 1));
+    assert_eq!(import(&format!("{sound}{}\n", trade(8, 11, "160.5", "2", "0.321"))), (Some(1), 0));
+}
+
+/// A trade of KuCoin, one contract of 0.01 ETH, as its library states it.
+fn contract(id: u32, side: &str, price: &str, cost: &str) -> String {
+    format!(
+        r#"{{"info":{{"symbol":"ETHUSDTM","tradeId":"{id}","side":"{side}","price":"{price}","size":1,"value":"{cost}","tradeType":"trade","settleCurrency":"USDT"}},"id":"{id}","order":"9{id}","timestamp":17700915{id}000,"symbol":"ETH/USDT:USDT","side":"{side}","price":{price},"amount":1,"cost":{cost},"fee":{{"cost":0.02,"currency":"USDT"}}}}"#
+    )
+}
+
+#[test]
+fn contracts_of_another_venue_are_refused_here_and_counted_in_coins_in_a_book_of_their_own() {
+    let trades = [contract(10, "buy", "2500.5", "25.005"), contract(11, "sell", "2512.5", "25.125")].join("\n");
+    let here = Sandbox::with_book(&["--position-mode", "one-way"]);
+    here.write("trades.ndjson", &trades);
+    let run = here.run(&["import", "trades.ndjson"]).exits(1);
+    assert!(
+        run.stderr.contains("KuCoin") && run.stderr.contains("fillbook init --account NAME --venue other"),
+        "{}",
+        run.transcript()
+    );
+    assert_eq!(fill_count(&here), 0);
+    let there = Sandbox::with_book(&["--venue", "other", "--position-mode", "one-way"]);
+    there.write("trades.ndjson", &trades);
+    there.run(&["import", "trades.ndjson"]).exits(0);
+    let fills = there.run(&["fills", "--json"]).exits(0).json();
+    assert!(fills.iter().all(|fill| fill["qty"] == "0.01"), "{fills:?}");
+    // 0.01 x (2512.5 - 2500.5).
+    let trips = there.run(&["trips", "--json"]).exits(0).json();
+    assert_eq!(trips[0]["gross"]["amount"], "0.12", "{trips:?}");
+    // Without a cost nothing tells the size, and the message says what would.
+    let silent = Sandbox::with_book(&["--venue", "other", "--position-mode", "one-way"]);
+    silent.write("trades.ndjson", trades.replace(r#""cost":25.005,"#, "").replace(r#""cost":25.125,"#, ""));
+    let run = silent.run(&["import", "trades.ndjson"]).exits(1);
+    let (_, line) =
+        run.stderr.split_once(r#"{"symbol":"ETH/USDT:USDT""#).unwrap_or_else(|| panic!("{}", run.transcript()));
+    let line = line.lines().next().unwrap().replace("SIZE", "0.01");
+    silent.write("market.json", format!(r#"{{"symbol":"ETH/USDT:USDT"{line}"#));
+    silent.run(&["import", "market.json", "trades.ndjson"]).exits(0);
+    assert_eq!(silent.run(&["fills", "--json"]).exits(0).json()[0]["qty"], "0.01");
+}
+
+#[test]
+fn halves_that_differ_in_their_fee_are_a_conflict_on_record() {
+    let sandbox = Sandbox::with_book(&[]);
+    let text = r#"[{"info":{"symbol":"ADAUSDT","id":"71","orderId":"701","side":"BUY","price":"0.75","qty":"40","commission":"0.015","commissionAsset":"USDT","time":"1770091506123"},"id":"71","order":"701","timestamp":1770091506123,"symbol":"ADA/USDT:USDT","side":"buy","price":0.75,"amount":40.0,"fee":{"currency":"USDT","cost":0.15}}]"#;
+    sandbox.write("trades.json", text);
+    let run = sandbox.run(&["import", "trades.json"]).exits(3);
+    assert!(run.stderr.contains("conflicting: fill 71 (ADAUSDT BUY) has another fee"), "{}", run.transcript());
+    let fills = sandbox.run(&["fills", "--json"]).exits(0).json();
+    assert_eq!((&fills[0]["fee"], &fills[0]["conflicts"]), (&"0.015".into(), &"fee".into()));
+    let known = sandbox.run(&["discrepancies"]).exits(0).stdout;
+    assert!(known.contains("ccxt says 0.015 USDT") && known.contains("ccxt_unified says 0.15 USDT"), "{known}");
+    sandbox.write("other.json", text.replace("ADA/USDT:USDT", "XRP/USDT:USDT").replace("\"71\"", "\"72\""));
+    let run = sandbox.run(&["import", "other.json"]).exits(1);
+    assert!(run.stderr.contains("symbol is `XRP/USDT:USDT`: `info.symbol` says ADAUSDT"), "{}", run.transcript());
+}
+
+/// A tar of one file, as programs write it.
+fn tar(name: &str, text: &str) -> Vec<u8> {
+    let mut block = vec![0_u8; 512];
+    block[..name.len()].copy_from_slice(name.as_bytes());
+    block[124..135].copy_from_slice(format!("{:011o}", text.len()).as_bytes());
+    block[156] = b'0';
+    block[257..263].copy_from_slice(b"ustar\0");
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    block.extend_from_slice(text.as_bytes());
+    block.resize(block.len().next_multiple_of(512) + 1_024, 0);
+    block
+}
+
+/// Whatever hides whose rows a file has opens no book: another's file is refused with exit 4, plain, in a tar, or with a
+/// header that is damaged where it says so.
+#[test]
+fn another_accounts_file_is_refused_however_its_header_looks() {
+    let sandbox = Sandbox::with_book(&[]);
+    let other = format!("{HEADER}\n{}\n", trade(9, 20, "160.5", "2", "321"));
+    sandbox.write("mine.csv", format!("{HEADER}\n{}\n", trade(8, 10, "160.5", "2", "321")));
+    sandbox.run(&["import", "mine.csv"]).exits(0);
+    sandbox.write("plain.csv", &other);
+    sandbox.write("packed.tar", tar("plain.csv", &other));
+    sandbox.write("mojibake.csv", format!("\u{ef}\u{bb}\u{bf}{other}"));
+    sandbox.write("nameless.csv", other.replacen("Uid", "", 1));
+    let mut old = tar("plain.csv", &other);
+    old.drain(257..263);
+    sandbox.write("broken.tar", old);
+    for file in ["plain.csv", "packed.tar", "mojibake.csv", "nameless.csv", "broken.tar"] {
+        let run = sandbox.run(&["import", file]).exits(4);
+        assert!(run.stderr.contains(file), "{file}: {}", run.transcript());
+        assert_eq!(fill_count(&sandbox), 1, "{file}");
+    }
+    // One file of another account does not stop the files behind it.
+    sandbox.write("more.csv", format!("{HEADER}\n{}\n", trade(8, 11, "160.5", "2", "321")));
+    sandbox.run(&["import", "plain.csv", "more.csv"]).exits(4);
+    assert_eq!(fill_count(&sandbox), 2);
+    // A tar of one's own is read like any file.
+    sandbox.write("mine.tar", tar("third.csv", &format!("{HEADER}\n{}\n", trade(8, 12, "160.5", "2", "321"))));
+    sandbox.run(&["import", "mine.tar"]).exits(0);
+    assert_eq!(fill_count(&sandbox), 3);
+}
+
+/// A file that cannot say whose it is is taken at the user's word, and where nothing supports that word it is said.
+#[test]
+fn a_file_without_an_owner_is_taken_with_a_remark_unless_something_of_it_is_known() {
+    let sandbox = Sandbox::with_book(&[]);
+    let header = "symbol,id,orderId,side,positionSide,price,qty,quoteQty,commission,commissionAsset,marginAsset,realizedPnl,maker,time";
+    let row = |id: u32| format!("SOLUSDT,{id},9{id},BUY,BOTH,160.5,2,321,0.01,USDT,USDT,0,false,17700915{id}000");
+    sandbox.write("early.csv", format!("{header}\n{}\n", row(10)));
+    let run = sandbox.run(&["import", "early.csv"]).exits(0);
+    assert!(!run.stderr.contains("at your word"), "the book is bound to nobody: {}", run.transcript());
+    sandbox.write("mine.csv", format!("{HEADER}\n{}\n", trade(8, 11, "160.5", "2", "321")));
+    sandbox.run(&["import", "mine.csv"]).exits(0);
+    sandbox.write("strange.csv", format!("{header}\n{}\n{}\n", row(20), row(20)));
+    let run = sandbox.run(&["import", "strange.csv"]).exits(0);
+    assert!(
+        run.stderr.contains("strange.csv: taken at your word") && run.stderr.contains("`8`"),
+        "{}",
+        run.transcript()
+    );
+    sandbox.write("overlapping.csv", format!("{header}\n{}\n{}\n", row(21), row(10)));
+    let run = sandbox.run(&["import", "overlapping.csv"]).exits(0);
+    assert!(!run.stderr.contains("at your word"), "{}", run.transcript());
+}
+
+/// A bot's database is held to the same: its columns against the payload, and price x quantity against the amount.
+#[test]
+fn a_bots_row_that_contradicts_itself_is_rejected() {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    let import = |price: &str, symbol: &str, quote: &str| {
+        let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+        let path = sandbox.path().join("bot.sqlite3");
+        let mut bot = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        let raw = format!(
+            r#"{{"info":{{"symbol":"SOLUSDT","id":"71","orderId":"701","side":"BUY","price":"160.5","qty":"2","quoteQty":"{quote}","time":"1770091506123"}}}}"#
+        );
+        bot.batch_execute(&format!(
+            "CREATE TABLE fills (fill_id TEXT, ts INTEGER, order_id TEXT, symbol TEXT, side TEXT, price, qty, fee, fee_asset, raw_json TEXT);
+             INSERT INTO fills VALUES ('71', 1770091506123, '701', '{symbol}', 'buy', {price}, 2, 0.01, 'USDT', '{raw}');
+             INSERT INTO fills VALUES ('72', 1770091507123, '702', 'SOLUSDT', 'buy', 160.5, 2, 0.01, 'USDT', NULL);"
+        ))
+        .unwrap();
+        let run = sandbox.run(&["import", "bot.sqlite3"]);
+        (run.code, fill_count(&sandbox), run.stderr)
+    };
+    assert_eq!((import("160.5", "SOL/USDT:USDT", "321").0, import("160.5", "SOLUSDT", "321").1), (0, 2));
+    for (price, symbol, quote, told) in [
+        ("161", "SOLUSDT", "321", "price: the row says 161, the exchange's answer in it 160.5"),
+        ("160.5", "ADAUSDT", "321", "symbol: the row says ADAUSDT, the exchange's answer in it SOLUSDT"),
+        ("160.5", "SOLUSDT", "322", "quoteQty: it is 322, but price x quantity is 321"),
+    ] {
+        let (code, count, stderr) = import(price, symbol, quote);
+        assert_eq!((code, count), (1, 1), "{stderr}");
+        assert!(stderr.contains(told), "{stderr}");
+    }
+    let (code, count, stderr) = import("160.5", "SOLUSDT", "321000");
+    assert_eq!((code, count), (1, 0), "{stderr}");
+    assert!(stderr.contains("number format of `bot.sqlite3` is in doubt"), "{stderr}");
+}
