@@ -120,6 +120,10 @@ pub struct SymbolBook {
     pub closed_count: u64,
     /// Fills whose exchange-reported realized profit is not the fold's.
     pub pnl_mismatch_count: u64,
+    /// Fills of which the exchange did not report what they realized.
+    pub pnl_unreported_count: u64,
+    /// Fills of which it did, while the fold does not know it. All others were compared.
+    pub pnl_unknown_count: u64,
     /// Funding that belongs to no position.
     pub unallocated_funding: Vec<AssetTotal>,
     /// Charges for liquidations of which the book has no forced fill: negative = charged.

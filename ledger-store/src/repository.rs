@@ -260,6 +260,9 @@ pub trait SourceRepository: Send + Sync {
     /// Every payload that states a fact, by the time it was recorded. `fact_key` is what
     /// [`fact_key`](crate::fact_key) gives.
     async fn fact_sources(&self, account: &AccountId, kind: FactKind, fact_key: &str) -> StoreResult<Vec<FactSource>>;
+
+    /// How many facts more than one payload states. Reads the keys of all payloads.
+    async fn restated_count(&self, account: &AccountId) -> StoreResult<u64>;
 }
 
 /// The journal: runs, repairs, discrepancies, quarantined symbols. Repairs and discrepancies are written by

@@ -28,7 +28,7 @@ use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::report::{CycleReport, FindingReport, RepairReport, audited, failed};
 use crate::settle::settle;
-use crate::verify::{CheckName, Verdict, Verification, verify};
+use crate::verify::{Check, CheckName, Verdict, Verification, verify};
 
 /// Which account, and what of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -317,15 +317,16 @@ impl Synced {
 
 /// What the checks came to: one that could not be made is neither passed nor failed, and is named like a failed one.
 fn checks_json(verification: &Verification) -> Value {
-    let names = |wanted: fn(&Verdict) -> bool| {
-        let checks = verification.checks.iter().filter(|check| wanted(&check.verdict));
+    let names = |wanted: fn(&Check) -> bool| {
+        let checks = verification.checks.iter().filter(|check| wanted(check));
         checks.map(|check| check.name.as_str()).collect::<Vec<_>>()
     };
     let counts = verification.counts();
     json!({
         "state": counts.state(), "passed": counts.passed,
-        "failed": names(|verdict| matches!(verdict, Verdict::Fail { .. })),
-        "not_checkable": names(|verdict| matches!(verdict, Verdict::NotCheckable { .. })),
+        "failed": names(Check::failed),
+        "in_part": names(Check::is_in_part),
+        "not_checkable": names(|check| matches!(check.verdict, Verdict::NotCheckable { .. })),
     })
 }
 

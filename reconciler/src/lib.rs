@@ -54,6 +54,6 @@ pub use position_mode::contradiction as position_mode_contradiction;
 pub use recorder::Recorder;
 pub use report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 pub use verify::{
-    Check, CheckCounts, CheckName, FootedSpan, Severity, Verdict, Verification, WholeBook, verify, verify_book,
+    Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify, verify_book,
 };
 pub use wording::{evidence_line, instant};

@@ -21,3 +21,4 @@ mod stranger;
 mod support;
 mod sync;
 mod verify;
+mod verify_compared;

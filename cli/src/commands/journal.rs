@@ -91,7 +91,10 @@ fn checks(name: &str, value: &Value) -> Option<String> {
     let passed = of.get("passed").and_then(Value::as_u64).filter(|passed| *passed > 0);
     let (failed, not_checkable) = (names("failed"), names("not_checkable").len());
     let parts = [
-        passed.map(|passed| format!("{passed} pass")),
+        passed.map(|passed| match names("in_part").len() {
+            0 => format!("{passed} pass"),
+            in_part => format!("{passed} pass ({in_part} in part)"),
+        }),
         (!failed.is_empty()).then(|| format!("{} FAILED", failed.join(", ").replace('_', " "))),
         (not_checkable > 0).then(|| format!("{not_checkable} not checkable")),
     ];
@@ -112,6 +115,10 @@ mod tests {
             (
                 r#"{"checks":{"state":"failed","passed":4,"failed":["footing"],"not_checkable":["quantity","average_entry"]}}"#,
                 "checks: 4 pass, footing FAILED, 2 not checkable",
+            ),
+            (
+                r#"{"checks":{"state":"clean","passed":5,"failed":[],"in_part":["realized_pnl"],"not_checkable":[]}}"#,
+                "checks: 5 pass (1 in part)",
             ),
             (
                 r#"{"checks":{"state":"clean","passed":6,"failed":[],"not_checkable":[]},"findings":1}"#,

@@ -34,6 +34,13 @@ pub(super) const LISTING: Listing<Made> = Listing {
         Column { key: "verdict", title: "Verdict", rank: NOT_IN_TABLES, value: |c| text(c.check.verdict.as_str()) },
         Column { key: "detail", title: "Detail", rank: 0, value: |c| text(&c.check.detail) },
         Column { key: "compared", title: "Compared", rank: NOT_IN_TABLES, value: |c| compared(&c.check.verdict) },
+        Column {
+            key: "not_compared",
+            title: "Not compared",
+            rank: NOT_IN_TABLES,
+            value: |c| Cell::Count(c.check.left_out_count() as u64),
+        },
+        Column { key: "reasons", title: "Reasons", rank: NOT_IN_TABLES, value: |c| reasons(&c.check) },
         Column { key: "differing", title: "Differing", rank: NOT_IN_TABLES, value: |c| differing(&c.check.verdict) },
         Column {
             key: "differences",
@@ -64,6 +71,15 @@ fn differing(verdict: &Verdict) -> Cell {
         Verdict::Fail { count, .. } => Cell::Count(*count as u64),
         _ => Cell::Count(0),
     }
+}
+
+/// Why something was not compared, with how much.
+fn reasons(check: &Check) -> Cell {
+    let reasons = check
+        .left_out
+        .iter()
+        .map(|left| serde_json::json!({ "count": left.count, "reason": left.reason, "example": left.example }));
+    Cell::Json(serde_json::Value::from_iter(reasons).to_string())
 }
 
 fn differences(verdict: &Verdict) -> Cell {
@@ -106,13 +122,17 @@ pub(super) fn report(checks: &[Check], account: &AccountId, context: &mut Contex
     context.output.list(&LISTING, &made)?;
     if context.output.format == Format::Table {
         let CheckCounts { passed, failed, not_checkable } = CheckCounts::of(checks);
-        let verdict = match (failed, not_checkable) {
-            (0, 0) => "The book balances.".to_owned(),
-            (0, unchecked) => format!(
-                "The book balances as far as it can be checked ({unchecked} of {} checks cannot be made).",
-                checks.len()
-            ),
-            (failed, unchecked) => {
+        let partly = checks.iter().filter(|check| check.is_in_part()).count();
+        let verdict = match (failed, not_checkable, partly) {
+            (0, 0, 0) => "The book balances.".to_owned(),
+            (0, unchecked, partly) => {
+                let parts = [(unchecked, "cannot be made"), (partly, "only in part")];
+                let parts = parts.iter().filter(|(number, _)| *number > 0);
+                let parts: Vec<_> = parts.map(|(number, how)| format!("{number} {how}")).collect();
+                let parts = parts.join(", ");
+                format!("The book balances as far as it can be checked (of {} checks, {parts}).", checks.len())
+            }
+            (failed, unchecked, _) => {
                 format!("{failed} of {} checks failed, {passed} passed, {unchecked} cannot be made.", checks.len())
             }
         };

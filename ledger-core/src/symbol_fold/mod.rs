@@ -82,7 +82,7 @@ use crate::time::TimestampMs;
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 7;
+pub const FOLD_VERSION: u32 = 8;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
@@ -216,6 +216,17 @@ impl SymbolFold {
     /// How many round trips have ended and been handed out.
     pub fn closed_count(&self) -> u64 {
         self.closed_count - self.watch.as_ref().map_or(0, |watch| watch.held.len() as u64)
+    }
+
+    /// Fills of which the exchange did not report what they realized.
+    pub fn pnl_unreported_count(&self) -> u64 {
+        self.net.unreported_count + self.long.unreported_count + self.short.unreported_count
+    }
+
+    /// Fills of which the exchange reported what they realized, while the fold does not know it: that their opening was
+    /// never seen, or that its price is unknown, leaves nothing to compare.
+    pub fn pnl_unknown_count(&self) -> u64 {
+        self.net.unknown_count + self.long.unknown_count + self.short.unknown_count
     }
 
     /// The last fill that was applied.

@@ -27,6 +27,10 @@ pub(super) struct SideFold {
     pub(super) funding: AssetTallies,
     pub(super) clearance: AssetTallies,
     pub(super) fill_count: u64,
+    /// Fills of which the exchange did not report what they realized.
+    pub(super) unreported_count: u64,
+    /// Fills of which it did, while the fold does not know it.
+    pub(super) unknown_count: u64,
     pub(super) updated_at: Option<TimestampMs>,
     /// The cash flow of the ended round trips whose profit is told.
     pub(super) cash_flow: Value,
@@ -40,7 +44,14 @@ impl SideFold {
     #[inline]
     pub(super) fn count(&mut self, fill: &Fill) {
         self.fill_count += 1;
+        self.unreported_count += u64::from(fill.exchange_realized_pnl.is_none());
         self.touch(fill.time.at);
+    }
+
+    /// The fold does not know what a trade realized: what the exchange reports of it is compared with nothing.
+    #[cold]
+    pub(super) fn note_unknown(&mut self, trade: &Trade<'_>) {
+        self.unknown_count += u64::from(trade.fill_id().is_some() && trade.reported.is_some());
     }
 
     /// Something changes the position at `at`.

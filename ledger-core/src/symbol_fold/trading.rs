@@ -20,6 +20,7 @@ impl SymbolFold {
         let (done, contract) = (&mut self.done, &self.contract);
         let side = side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
         side.fill_count += u64::from(trade.fill_id().is_some());
+        side.unreported_count += u64::from(trade.fill_id().is_some() && trade.reported.is_none());
         side.touch(trade.at);
         let fee = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
         let only_closes = only_closes(position_side, trade.side);
@@ -32,6 +33,7 @@ impl SymbolFold {
         let ended = if side.position.is_increased_by(trade.side) {
             if only_closes || (realizes && position_side == PositionSide::Net) {
                 // No opening realizes anything, so what the book takes for one is the close of something it never saw.
+                side.note_unknown(trade);
                 side.close_unseen(trade, contract, fee)?
             } else {
                 side.position.enlarge(&part)?;
@@ -39,12 +41,14 @@ impl SymbolFold {
                 side.increase(trade, &part, fee, &mut self.shelf, realizes)?
             }
         } else {
+            let is_unknown = side.trip.as_ref().is_some_and(|trip| trip.basis == Certainty::Unknown);
             let unproven = (!matches!(side.beginning, Beginning::Proven)).then_some(side.position);
             let mut applied = Applied::blank();
             side.position.diminish(contract, trade.side, price, &part, &mut applied)?;
             let tolerance = Tolerance { contract, entry_rounding: &self.entry_rounding };
             let mismatch = !tolerance.agrees(trade, &applied)?;
             if applied.change == Change::Flip && (only_closes || side.is_no_flip(mismatch, realizes)) {
+                side.note_unknown(trade);
                 side.close_more_than_held(trade, contract, fee)?
             } else {
                 if trade.certainty != Certainty::Known {
@@ -59,7 +63,13 @@ impl SymbolFold {
                     side.beginning.agree(agreement, self.step_size);
                 }
                 done.pnl_mismatch = mismatch;
-                side.diminish(trade, &applied, fee, &mut self.shelf, done)?
+                let ended = side.diminish(trade, &applied, fee, &mut self.shelf, done)?;
+                if is_unknown {
+                    // What was computed from an unknown entry differs from nothing.
+                    done.pnl_mismatch = false;
+                    side.note_unknown(trade);
+                }
+                ended
             }
         };
         if let Some(trip) = ended {

@@ -239,3 +239,35 @@ fn what_is_called_known_is_true_wherever_the_book_begins() {
         "{known_trips} known round trips, {other_trips} others, {known_positions} known positions"
     );
 }
+
+/// Which fills' reported profits were compared with nothing: the exchange reported none, or the book does not know its own.
+#[test]
+fn profits_that_are_compared_with_nothing_are_counted() {
+    let instrument = Instrument::linear(support::symbol(), Asset::new("USDT").unwrap()).unwrap();
+    for (events, unreported, unknown, differs) in [
+        ("BUY 2 @ 100 fee 0 USDT pnl 0\nSELL 2 @ 104 fee 0 USDT pnl 8", 0, 0, false),
+        ("BUY 2 @ 100 fee 0 USDT\nSELL 2 @ 104 fee 0 USDT", 2, 0, false),
+        // In a proven book, and of a position of a hedge.
+        (
+            "anchor NET 0\nBUY 2 @ 100 fee 0 USDT pnl 0\nBUY 1 @ 100 fee 0 USDT\nSELL 3 @ 104 fee 0 USDT pnl 12",
+            1,
+            0,
+            false,
+        ),
+        ("LONG BUY 2 @ 100 fee 0 USDT pnl 0\nSHORT SELL 1 @ 100 fee 0 USDT", 1, 0, false),
+        // Never seen opened: once, and again while nothing says what is left of it.
+        ("SELL 2 @ 101 fee 0 USDT pnl 7", 0, 1, false),
+        ("SELL 2 @ 101 fee 0 USDT pnl 7\nSELL 1 @ 101 fee 0 USDT pnl 3\nSELL 1 @ 101 fee 0 USDT", 1, 2, false),
+        // More is closed than is held, by the exchange's word.
+        ("BUY 2 @ 100 fee 0 USDT pnl 0\nSELL 5 @ 104 fee 0 USDT pnl 20", 0, 1, false),
+        // Opened at a price that nobody states.
+        ("anchor NET 2\nSELL 1 @ 104 fee 0 USDT pnl 9", 0, 1, false),
+        // Known, and another one than the exchange's.
+        ("BUY 2 @ 100 fee 0 USDT pnl 0\nSELL 1 @ 104 fee 0 USDT pnl 9", 0, 0, true),
+    ] {
+        let mut book = Book::of(&instrument);
+        let last = book.run(events);
+        let counted = (book.fold.pnl_unreported_count(), book.fold.pnl_unknown_count(), last.pnl_mismatch);
+        assert_eq!(counted, (unreported, unknown, differs), "{events}");
+    }
+}

@@ -102,6 +102,8 @@ CREATE TABLE symbol_books (
     fill_count INTEGER NOT NULL,
     unplaced_count INTEGER NOT NULL,
     closed_count INTEGER NOT NULL,
+    pnl_unreported_count INTEGER NOT NULL,
+    pnl_unknown_count INTEGER NOT NULL,
     unallocated_funding_json TEXT NOT NULL,
     unallocated_clearance_json TEXT NOT NULL,
     unallocated_realized_json TEXT NOT NULL,

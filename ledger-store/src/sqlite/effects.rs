@@ -64,6 +64,8 @@ pub(super) struct Effects {
     pub(super) position_mode: bool,
     /// A fact names a position of a hedge, or did before.
     pub(super) hedged: bool,
+    /// A fact names the one position of one-way mode, or did before.
+    pub(super) netted: bool,
     /// Trades with new commission entries, and whether they had any before.
     pub(super) commissions: BTreeMap<Symbol, BTreeMap<FillId, bool>>,
     /// Fees in another asset than the contract's.
@@ -105,7 +107,9 @@ impl Effects {
     ) {
         if before.as_ref() != Some(&after) {
             let named = before.and_then(|(side, _)| side).into_iter().chain(after.0);
-            self.hedged |= named.into_iter().any(|side| side != PositionSide::Net);
+            for side in named {
+                *if side == PositionSide::Net { &mut self.netted } else { &mut self.hedged } = true;
+            }
         }
     }
 

@@ -106,3 +106,22 @@ pub(super) fn list(
         })
         .collect()
 }
+
+/// How many facts of an account more than one payload states.
+pub(super) fn restated_count(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<u64> {
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        number: i64,
+    }
+    // In the order of the primary key, so nothing is sorted or kept.
+    let count: Count = diesel::sql_query(
+        "SELECT count(*) AS number FROM (
+             SELECT 1 FROM fact_sources WHERE account_id = ? GROUP BY kind, fact_key HAVING count(*) > 1
+         )",
+    )
+    .bind::<diesel::sql_types::Text, _>(account.as_str())
+    .get_result(conn)
+    .map_err(failed("count what is stated more than once"))?;
+    RowReader { table: "fact_sources", key: || account.to_string() }.number("count", count.number)
+}

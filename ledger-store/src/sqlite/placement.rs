@@ -69,11 +69,15 @@ pub(super) fn recompute(conn: &mut SqliteConnection, account: &AccountId) -> Sto
 /// Recomputes the spans where what they rest on has changed, and marks what has to be folded again then.
 pub(super) fn update(conn: &mut SqliteConnection, seen: Sighting<'_>, effects: &mut Effects) -> StoreResult<()> {
     let account = seen.account;
-    if !effects.position_mode && !effects.hedged {
+    if !effects.position_mode && !effects.hedged && !effects.netted {
+        return Ok(());
+    }
+    let Evidence { answers, word } = Evidence::read(conn, account)?;
+    // Where nobody has said that the account is in hedge mode, the one position of a symbol decides nothing.
+    if !effects.position_mode && !effects.hedged && word != Some(PositionMode::Hedge) {
         return Ok(());
     }
     let before = spans(conn, account)?;
-    let Evidence { answers, word } = Evidence::read(conn, account)?;
     let after = one_way_spans(&answers, word, |span| is_hedged(conn, account, span))?;
     if let Some(from) = first_difference(&before, &after) {
         write(conn, account, &after)?;
@@ -83,12 +87,20 @@ pub(super) fn update(conn: &mut SqliteConnection, seen: Sighting<'_>, effects: &
     }
     let key = DiscrepancyKey { kind: POSITION_MODE.to_owned(), fingerprint: "stated".to_owned() };
     let contradicting = answers.iter().find(|answer| word.is_some_and(|word| word != answer.mode));
-    let hedged = if word == Some(PositionMode::OneWay) { first_hedged(conn, account)? } else { None };
-    let against = match (contradicting, hedged) {
-        (Some(answer), hedged) if hedged.is_none_or(|ms| answer.at.as_ms() <= ms) => {
+    // In either mode a fact names only the positions that there are in it.
+    let fact = match word {
+        Some(PositionMode::OneWay) => first_of(conn, account, &HEDGED)?.map(|ms| (ms, PositionMode::Hedge)),
+        Some(PositionMode::Hedge) => first_of(conn, account, &NETTED)?.map(|ms| (ms, PositionMode::OneWay)),
+        None => None,
+    };
+    let against = match (contradicting, fact) {
+        (Some(answer), fact) if fact.is_none_or(|(ms, _)| answer.at.as_ms() <= ms) => {
             Some(json!({ "what": "the exchange's answer", "mode": answer.mode.as_str(), "ts": answer.at.as_ms() }))
         }
-        (_, Some(ms)) => Some(json!({ "what": "a fact of a hedge", "mode": PositionMode::Hedge.as_str(), "ts": ms })),
+        (_, Some((ms, mode))) => {
+            let what = if mode == PositionMode::Hedge { "a fact of a hedge" } else { "a fact of one-way mode" };
+            Some(json!({ "what": what, "mode": mode.as_str(), "ts": ms }))
+        }
         _ => None,
     };
     match (against, word) {
@@ -133,6 +145,12 @@ const HEDGED: [&str; 3] = [
     "SELECT ts FROM position_snapshots WHERE account_id = ?1 AND position_side <> 'NET'",
 ];
 
+/// The facts that name the one position of one-way mode. Exchanges state flat positions of it in hedge mode, too.
+const NETTED: [&str; 2] = [
+    "SELECT ts FROM fills WHERE account_id = ?1 AND position_side = 'NET'",
+    "SELECT coalesce(ts, updated_ts) AS ts FROM orders WHERE account_id = ?1 AND position_side = 'NET'",
+];
+
 #[derive(QueryableByName)]
 struct Instant {
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -156,14 +174,15 @@ fn is_hedged(conn: &mut SqliteConnection, account: &AccountId, span: Span) -> St
     Ok(false)
 }
 
-fn first_hedged(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Option<i64>> {
+/// When the first of these facts was.
+fn first_of(conn: &mut SqliteConnection, account: &AccountId, facts: &[&str]) -> StoreResult<Option<i64>> {
     let mut first = None;
-    for facts in HEDGED {
+    for facts in facts {
         let found: Option<Instant> = diesel::sql_query(format!("{facts} ORDER BY 1 LIMIT 1"))
             .bind::<Text, _>(account.as_str())
             .get_result(conn)
             .optional()
-            .map_err(failed("look for hedged facts"))?;
+            .map_err(failed("look for facts that name a position"))?;
         first = first.into_iter().chain(found.and_then(|found| found.ts)).min();
     }
     Ok(first)

@@ -202,6 +202,8 @@ pub(super) fn write_symbol(
             symbol_books::fill_count.eq(number(fill_count)),
             symbol_books::unplaced_count.eq(number(fills_seen.saturating_sub(fill_count))),
             symbol_books::closed_count.eq(number(state.closed_count())),
+            symbol_books::pnl_unreported_count.eq(number(state.pnl_unreported_count())),
+            symbol_books::pnl_unknown_count.eq(number(state.pnl_unknown_count())),
             symbol_books::unallocated_funding_json.eq(text(state.unallocated_funding()?)?),
             symbol_books::unallocated_clearance_json.eq(text(state.unallocated_clearance()?)?),
             symbol_books::unallocated_realized_json.eq(text(state.unallocated_realized()?)?),

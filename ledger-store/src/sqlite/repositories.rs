@@ -316,6 +316,11 @@ impl SourceRepository for SqliteStore {
         let (account, fact_key) = (account.clone(), fact_key.to_owned());
         self.read(move |conn| fact_source::list(conn, &account, kind, &fact_key)).await
     }
+
+    async fn restated_count(&self, account: &AccountId) -> StoreResult<u64> {
+        let account = account.clone();
+        self.read(move |conn| fact_source::restated_count(conn, &account)).await
+    }
 }
 
 #[async_trait]

@@ -462,6 +462,8 @@ diesel::table! {
         fill_count -> BigInt,
         unplaced_count -> BigInt,
         closed_count -> BigInt,
+        pnl_unreported_count -> BigInt,
+        pnl_unknown_count -> BigInt,
         unallocated_funding_json -> Text,
         unallocated_clearance_json -> Text,
         unallocated_realized_json -> Text,

@@ -54,6 +54,8 @@ fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
         unplaced_count: 0,
         closed_count: 0,
         pnl_mismatch_count: 0,
+        pnl_unreported_count: sides.iter().filter(|(_, _, reported)| reported.is_none()).count() as u64,
+        pnl_unknown_count: 0,
         unallocated_funding: vec![],
         unallocated_clearance: vec![],
         unallocated_realized: vec![],
@@ -139,7 +141,7 @@ async fn a_row_counts_once_and_a_difference_is_compared_until_it_is_gone() {
     assert!(matches!(compared(&seen, "0.2").await.0, Verdict::NotCheckable { .. }));
 }
 
-/// Where one contract's position was not told, the others' agreement is not that of all.
+/// Where the exchange did not state one contract's position, the check says so beside the others' agreement.
 #[tokio::test]
 async fn a_position_that_was_not_told_is_not_taken_for_agreed() {
     let mut mocks = Mocks::empty();
@@ -152,19 +154,23 @@ async fn a_position_that_was_not_told_is_not_taken_for_agreed() {
     let mut seen = quiet();
     let agreed = PositionSnapshot { position_side: PositionSide::Long, ..held("1") };
     seen.positions = Ok(answer(vec![agreed]));
-    let quantity = async |seen: &Observation| {
+    let checked = async |seen: &Observation| {
         let verification = verify(seen, &book, &account_id()).await.unwrap();
-        verdict(&verification, CheckName::Quantity).clone()
+        verification.checks.into_iter().find(|check| check.name == CheckName::Quantity).unwrap()
     };
+    let quantity = async |seen: &Observation| checked(seen).await.verdict;
     assert_eq!(quantity(&seen).await, Verdict::Pass { compared: 1 });
+    assert!(!checked(&seen).await.is_in_part());
     let mut untold = long();
     untold.symbol = symbol("ETHUSDT");
     seen.book.positions = vec![untold];
     let error = lost();
     let row = exchange_client::UnreadableRow { symbol: Some(symbol("ETHUSDT")), error, payload: "{}".into() };
     seen.positions.as_mut().unwrap().unreadable.push(row);
-    let found = quantity(&seen).await;
-    assert!(matches!(&found, Verdict::NotCheckable { reason } if reason.contains("ETHUSDT")), "{found:?}");
+    let found = checked(&seen).await;
+    let detail = "1 position compared; 1 not: the exchange did not answer what it holds (ETHUSDT LONG)";
+    assert_eq!((&found.verdict, found.detail.as_str()), (&Verdict::Pass { compared: 1 }, detail));
+    assert!(found.is_in_part() && found.left_out_count() == 1);
     // A difference is worth more than what could not be compared.
     seen.positions.as_mut().unwrap().rows.clear();
     assert!(matches!(quantity(&seen).await, Verdict::Fail { compared: 1, count: 1, .. }));
@@ -185,7 +191,7 @@ async fn a_fill_that_says_nothing_is_not_compared() {
         let seen = Observation { income: Ok(walk(vec![income(kind, 1, "-0.1")])), ..quiet() };
         let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
         let found = verdict(&verification, CheckName::IncomeHasFills);
-        let reason = "the fills of 1 row say nothing of it".to_owned();
+        let reason = "1 row: its fills do not state the amount".to_owned();
         assert_eq!(*found, Verdict::NotCheckable { reason }, "{sides:?}");
         assert_eq!(verification.findings, []);
     }

@@ -91,7 +91,7 @@ pub enum Severity {
 /// How a check ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// What was compared agrees.
+    /// Something was compared, and all of that agrees. What could not be compared is in [`Check::left_out`].
     Pass {
         /// On how many counts.
         compared: usize,
@@ -105,7 +105,7 @@ pub enum Verdict {
         /// How many differ.
         count: usize,
     },
-    /// There is nothing to compare with.
+    /// Nothing could be compared.
     NotCheckable {
         /// Why.
         reason: String,
@@ -123,6 +123,27 @@ impl Verdict {
     }
 }
 
+/// Something that a check could not compare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many of what the check compares.
+    pub count: usize,
+    /// Why.
+    pub reason: String,
+    /// Which one, for the first of them.
+    pub example: Option<String>,
+}
+
+impl LeftOut {
+    /// The reason with its example, in one line.
+    pub(crate) fn why(&self) -> String {
+        match &self.example {
+            Some(example) => format!("{} ({example})", self.reason),
+            None => self.reason.clone(),
+        }
+    }
+}
+
 /// A named check with its verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
@@ -132,23 +153,35 @@ pub struct Check {
     pub verdict: Verdict,
     /// What was compared, what differs, or why nothing could be compared, in words.
     pub detail: String,
+    /// What could not be compared, whatever came of the rest.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Check {
     pub(crate) fn pass(name: CheckName, compared: usize, detail: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Pass { compared }, detail: detail.into() }
+        Self { name, verdict: Verdict::Pass { compared }, detail: detail.into(), left_out: Vec::new() }
     }
 
     pub(crate) fn not_checkable(name: CheckName, reason: impl Into<String>) -> Self {
         let reason = reason.into();
-        Self { name, detail: reason.clone(), verdict: Verdict::NotCheckable { reason } }
+        Self { name, detail: reason.clone(), verdict: Verdict::NotCheckable { reason }, left_out: Vec::new() }
     }
 
     /// A failed check that compares one thing only.
     pub(crate) fn fail(name: CheckName, difference: impl Into<String>) -> Self {
         let detail: String = difference.into();
         let verdict = Verdict::Fail { compared: 1, differences: vec![detail.clone()], count: 1 };
-        Self { name, verdict, detail }
+        Self { name, verdict, detail, left_out: Vec::new() }
+    }
+
+    /// Whether it passed, and could not compare all that there is.
+    pub fn is_in_part(&self) -> bool {
+        matches!(self.verdict, Verdict::Pass { .. }) && !self.left_out.is_empty()
+    }
+
+    /// How many of what it compares could not be compared.
+    pub fn left_out_count(&self) -> usize {
+        self.left_out.iter().map(|left| left.count).sum()
     }
 
     /// Whether it failed.

@@ -48,7 +48,7 @@ pub(super) async fn check_executed(
             None => break,
         }
     }
-    tally.finish(CheckName::ExecutedQuantity, "no order says how much of it was executed", verification);
+    tally.finish(CheckName::ExecutedQuantity, "no order is on record", verification);
     Ok(())
 }
 
@@ -60,8 +60,15 @@ fn compare(order: &BookOrder, tally: &mut Tally<'_>) {
         tally.compare(false, || residual_text(order).unwrap_or_else(|| describe_order(fact)));
         return;
     }
-    let Some(executed) = fact.executed.as_ref().filter(|_| fact.key.class == OrderClass::Regular) else { return };
-    let Some(filled) = order.filled_qty else { return };
+    if fact.key.class != OrderClass::Regular {
+        return;
+    }
+    let Some(executed) = &fact.executed else {
+        return tally.leave_out(1, "nothing on record says how much of it was executed");
+    };
+    let Some(filled) = order.filled_qty else {
+        return tally.leave_out(1, "its fills cannot be added up");
+    };
     tally.compare(filled == executed.qty, || {
         format!("{}: {} was executed, its fills add up to {filled}", describe_order(fact), executed.qty)
     });

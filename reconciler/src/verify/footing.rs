@@ -44,18 +44,20 @@ pub(super) async fn check_footing(
             (all_wallets(book, account).await?, reached(&cursors, INCOME, None)?)
         }
     };
-    let mut footing = Footing {
-        venue: extent.venue(),
-        tally: Tally::of("wallet change", extent.on_record()),
-        unclear: Vec::new(),
-        unread,
-        settled,
-    };
+    let none = if wallets.is_empty() { "no wallet is on record" } else { "no wallet has changed between two looks" };
+    let mut footing =
+        Footing { venue: extent.venue(), tally: Tally::of("wallet change", extent.on_record()), unread, settled };
     for (asset, known) in wallets {
-        // Without a single row about an asset its ledger was not recorded: a book that was imported has that.
-        let is_unrecorded = matches!(extent, Extent::Book { .. }) && !has_rows(book, account, &asset, &known).await?;
-        if is_unrecorded {
-            footing.unclear.push(format!("no ledger entry of {asset} is on record"));
+        // Without a single row of that time the ledger was not recorded: a book that was imported has that.
+        let spans = known.len().saturating_sub(1);
+        if spans > 0 && matches!(extent, Extent::Book { .. }) && !has_rows(book, account, &asset, &known).await? {
+            let (first, last) = (known.first(), known.last());
+            let example = || match (first, last) {
+                (Some(first), Some(last)) => format!("{asset} from {} to {}", instant(first.at), instant(last.at)),
+                _ => asset.to_string(),
+            };
+            let reason = "the ledger has no entry of the asset from that time";
+            footing.tally.leave_out_as(spans, reason, || Some(example()));
             continue;
         }
         for pair in known.windows(2) {
@@ -65,12 +67,7 @@ pub(super) async fn check_footing(
             // One wallet that cannot be added up keeps no other from being checked.
             let foots = after.wallet.checked_sub(before.wallet).and_then(|moved| footing.compare(&span, moved, &rows));
             let foots = foots.unwrap_or_else(|error| {
-                let reason = format!(
-                    "{asset} between {} and {}: its amounts cannot be added up exactly ({error})",
-                    instant(span.since),
-                    instant(span.until)
-                );
-                footing.unclear.push(reason);
+                footing.leave_out("its amounts cannot be added up exactly", || format!("{}: {error}", told(&span)));
                 false
             });
             if foots {
@@ -86,19 +83,18 @@ pub(super) async fn check_footing(
             }
         }
     }
-    let Footing { mut tally, unclear, .. } = footing;
-    let none = unclear.last().cloned().unwrap_or_else(|| "no wallet has changed between two looks".to_owned());
-    tally.beside = unclear.last().map(|last| format!("{} not checkable, the last: {last}", unclear.len()));
-    tally.finish(CheckName::Footing, &none, verification);
+    footing.tally.finish(CheckName::Footing, none, verification);
     Ok(())
+}
+
+fn told(span: &FootedSpan) -> String {
+    format!("{} between {} and {}", span.asset, instant(span.since), instant(span.until))
 }
 
 /// What is known of the ledger, and what came of comparing.
 struct Footing<'a> {
     venue: &'static VenueFacts,
     tally: Tally<'a>,
-    /// Why spans could not be compared.
-    unclear: Vec<String>,
     /// The stretches of the ledger that were never read.
     unread: Vec<(TimestampMs, TimestampMs)>,
     /// Rows of later times may still be missing; `None` when the ledger was not read from an exchange.
@@ -106,34 +102,31 @@ struct Footing<'a> {
 }
 
 impl Footing<'_> {
+    /// A wallet's change cannot be compared.
+    fn leave_out(&mut self, reason: &str, example: impl FnOnce() -> String) {
+        self.tally.leave_out_as(1, reason, || Some(example()));
+    }
+
     /// Compares one span, and answers whether it foots.
     fn compare(&mut self, span: &FootedSpan, moved: Decimal, rows: &[Income]) -> Result<bool, MathError> {
         let FootedSpan { asset, since, until } = span;
         if let Some((from, to)) = self.unread.iter().find(|(from, to)| *until > *from && *since < *to) {
-            self.unclear.push(format!(
-                "{asset} between {} and {}: the ledger from {} to {} was not read in time",
-                instant(*since),
-                instant(*until),
-                instant(*from),
-                instant(*to)
-            ));
+            let gap = format!("from {} to {}", instant(*from), instant(*to));
+            self.tally.leave_out_as(1, "a stretch of the ledger was not read in time", || {
+                Some(format!("{}: {gap}", told(span)))
+            });
             return Ok(false);
         }
         let undocumented =
             rows.iter().find(|row| self.venue.wallet_effect(&row.key.income_type) == WalletEffect::Undocumented);
         if let Some(row) = undocumented {
-            self.unclear.push(format!(
-                "{asset} between {} and {}: what {} does to the wallet is not documented",
-                instant(*since),
-                instant(*until),
-                row.key.income_type
-            ));
+            let reason = "what a type of entries does to the wallet is not documented";
+            self.leave_out(reason, || format!("{}: {}", told(span), row.key.income_type));
             return Ok(false);
         }
         let foots = foots(rows, *since, *until, moved)?;
         if !foots && self.settled.is_some_and(|settled| *until > settled) {
-            self.unclear
-                .push(format!("{asset} after {}: the ledger may not tell of all that time yet", instant(*since)));
+            self.leave_out("the ledger may not have all entries of that time yet", || told(span));
             return Ok(false);
         }
         self.tally.compare_finding(foots, || {

@@ -6,13 +6,14 @@ use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType
 use ledger_store::{Discrepancy, IncomeFilter, PageRequest, Scope};
 use serde_json::Value;
 
-use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification, count};
+use super::unnamed::Unnamed;
+use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
 
 /// The digits after the point that ledger amounts have.
-const LEDGER_SCALE: u8 = 8;
+pub(super) const LEDGER_SCALE: u8 = 8;
 
 /// The best detector of missing fills: the ledger lists every trade's profit and fee.
 ///
@@ -24,9 +25,7 @@ pub(super) async fn check_income(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut comparing =
-        Comparing { book, account, tally: Tally::of("row", extent.on_record()), untold: 0, beyond: None };
-    let mut nameless = 0;
+    let mut comparing = Comparing { book, account, tally: Tally::of("row", extent.on_record()) };
     let none = match extent {
         Extent::Look(observation) => {
             let Ok(walk) = &observation.income else {
@@ -37,7 +36,9 @@ pub(super) async fn check_income(
             let mut seen = BTreeSet::new();
             let mut told = Sums::default();
             for row in walk.rows.iter().map(|row| &row.entity).filter(|row| seen.insert(&row.key)) {
-                nameless += told.add(row, extent);
+                if told.add(row, extent) == Named::No {
+                    comparing.tally.leave_out(1, "it names no trade");
+                }
             }
             // What differed before is compared again, until it agrees: its rows may lie far behind this look's.
             for (row, stated) in on_record(extent) {
@@ -49,17 +50,12 @@ pub(super) async fn check_income(
             "no row of the ledger since the last look is about a trade"
         }
         Extent::Book { .. } => {
-            nameless = all_of(&mut comparing, extent).await?;
+            let unnamed = all_of(&mut comparing, extent).await?;
+            unnamed.compare(book, account, &mut comparing.tally).await?;
             "no row of the ledger is about a trade"
         }
     };
-    let Comparing { mut tally, untold, beyond, .. } = comparing;
-    let named = (nameless > 0).then(|| format!("{} that {} no fill", count(nameless, "row"), verb(nameless, "name")));
-    let untold = (untold > 0).then(|| format!("the fills of {} say nothing of it", count(untold, "row")));
-    let beside = [named, untold, beyond].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let none = if beside.is_empty() { none.to_owned() } else { beside.clone() };
-    tally.beside = (!beside.is_empty()).then_some(beside);
-    tally.finish(CheckName::IncomeHasFills, &none, verification);
+    comparing.tally.finish(CheckName::IncomeHasFills, none, verification);
     Ok(())
 }
 
@@ -72,42 +68,56 @@ struct Row {
     asset: Asset,
 }
 
+/// Whether a row of the ledger names the trade that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    Yes,
+    No,
+    /// It is about no trade, or about none that is looked at.
+    Other,
+}
+
 /// The rows' times and sums; no sum where it does not fit.
 #[derive(Default)]
 struct Sums(BTreeMap<Row, (TimestampMs, Option<Decimal>)>);
 
 impl Sums {
-    /// Adds a row, and answers how many rows about trades it leaves out for want of a name: one or none.
-    fn add(&mut self, income: &Income, extent: Extent<'_>) -> usize {
+    /// Adds a row that names a trade.
+    fn add(&mut self, income: &Income, extent: Extent<'_>) -> Named {
         let income_type = &income.key.income_type;
         if !income_type.is(IncomeType::COMMISSION) && !income_type.is(IncomeType::REALIZED_PNL) {
-            return 0;
+            return Named::Other;
         }
-        let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { return 1 };
-        if extent.covers(symbol) {
-            let row = Row {
-                symbol: symbol.clone(),
-                fill_id: fill_id.clone(),
-                income_type: income_type.clone(),
-                asset: income.key.asset.clone(),
-            };
-            let (_, sum) = self.0.entry(row).or_insert((income.time.at, Some(Decimal::ZERO)));
-            *sum = sum.and_then(|sum| sum.checked_add(income.amount).ok());
+        if income.key.symbol.as_ref().is_some_and(|symbol| !extent.covers(symbol)) {
+            return Named::Other;
         }
-        0
+        let (Some(symbol), Some(fill_id)) = (&income.key.symbol, &income.fill_id) else { return Named::No };
+        let row = Row {
+            symbol: symbol.clone(),
+            fill_id: fill_id.clone(),
+            income_type: income_type.clone(),
+            asset: income.key.asset.clone(),
+        };
+        let (_, sum) = self.0.entry(row).or_insert((income.time.at, Some(Decimal::ZERO)));
+        *sum = sum.and_then(|sum| sum.checked_add(income.amount).ok());
+        Named::Yes
     }
 }
 
-/// Compares the whole ledger, page by page, and answers how many rows name no fill.
-async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<usize, ReconcileError> {
+/// Compares the rows of the whole ledger that name their trade, page by page, and answers the others.
+async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<Unnamed, ReconcileError> {
     let filter = IncomeFilter { scope: Scope::account(comparing.account.clone()), income_type: None };
-    let (mut sums, mut nameless) = (Sums::default(), 0);
+    let (mut sums, mut unnamed) = (Sums::default(), Unnamed::default());
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = comparing.book.income.income(&filter, &request).await.doing("reading the income")?;
         let read_to = page.items.last().map(|row| row.fact.time.at);
         for row in &page.items {
-            nameless += sums.add(&row.fact, extent);
+            match sums.add(&row.fact, extent) {
+                Named::No => unnamed.add(&row.fact, &mut comparing.tally),
+                Named::Yes => unnamed.name(&row.fact),
+                Named::Other => {}
+            }
         }
         // The rows of a fill share its time, so those of earlier times are complete.
         let complete = match (&page.next, read_to) {
@@ -119,7 +129,7 @@ async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<usi
         }
         match page.next {
             Some(cursor) => request = request.after(cursor),
-            None => return Ok(nameless),
+            None => return Ok(unnamed),
         }
     }
 }
@@ -145,10 +155,6 @@ struct Comparing<'a> {
     book: &'a Book,
     account: &'a AccountId,
     tally: Tally<'a>,
-    /// Rows whose fills are there and say nothing of the amount: nothing to compare with, and nothing that differs.
-    untold: usize,
-    /// The first row of which amounts cannot be added up exactly: one of them keeps no other from being compared.
-    beyond: Option<String>,
 }
 
 impl Comparing<'_> {
@@ -170,7 +176,8 @@ impl Comparing<'_> {
                 fill.fact.exchange_realized_pnl
             };
             let Some(amount) = amount else {
-                self.untold += 1;
+                // Nothing to compare with, and nothing that differs.
+                self.tally.leave_out(1, "its fills do not state the amount");
                 return Ok(());
             };
             let Ok(sum) = booked.checked_add(amount) else {
@@ -203,12 +210,8 @@ impl Comparing<'_> {
 
     fn cannot_add_up(&mut self, row: &Row) {
         let Row { symbol, fill_id, income_type, asset } = row;
-        self.beyond.get_or_insert_with(|| {
-            format!("{income_type} in {asset} of {symbol} trade {fill_id} cannot be added up exactly")
+        self.tally.leave_out_as(1, "its amounts cannot be added up exactly", || {
+            Some(format!("{income_type} in {asset} of {symbol} trade {fill_id}"))
         });
     }
-}
-
-fn verb(number: usize, verb: &str) -> String {
-    if number == 1 { format!("{verb}s") } else { verb.to_owned() }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_check_without_an_answer_is_not_checkable`, never passed.
-//! 2. `a_check_that_compared_nothing_is_not_checkable`.
+//! 2. `a_check_that_compared_nothing_is_not_checkable`, and each says what it could not compare, and why.
 //! 3. `the_ledger_and_the_fills_agree_to_the_last_digit`.
 //! 4. `a_wallet_foots_between_two_looks`.
 
@@ -15,6 +15,7 @@ mod income;
 mod positions;
 mod realized;
 mod tally;
+mod unnamed;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +24,7 @@ use ledger_core::{AccountId, Asset, OrderKey, PositionSide, Symbol, TimestampMs}
 use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
 
 pub use self::book::{WholeBook, verify_book};
-pub use self::check::{Check, CheckCounts, CheckName, Severity, Verdict};
+pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
 use self::executed::check_executed;
 use self::footing::check_footing;
 use self::gaps::check_gaps;
@@ -98,7 +99,10 @@ impl Verification {
                 }
                 Verdict::Fail { compared, .. } => *compared += agreed,
                 Verdict::NotCheckable { .. } => {
-                    *check = Check::pass(name, agreed, format!("{agreed} of the history"));
+                    let rest: String =
+                        check.left_out.iter().map(|left| format!("; {} not: {}", left.count, left.why())).collect();
+                    let left_out = std::mem::take(&mut check.left_out);
+                    *check = Check { left_out, ..Check::pass(name, agreed, format!("{agreed} of the history{rest}")) };
                 }
             }
         }

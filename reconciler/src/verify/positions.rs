@@ -13,6 +13,9 @@ use crate::entry::{EntryDifference, search_memory};
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 
+/// Why a position of a look is not compared.
+const UNANSWERED: &str = "the exchange did not answer what it holds";
+
 pub(super) async fn check_positions(
     observation: &Observation,
     book: &Book,
@@ -21,7 +24,6 @@ pub(super) async fn check_positions(
 ) -> Result<(), ReconcileError> {
     let on_record = &observation.book.discrepancies;
     let (mut quantity, mut entry) = (Tally::of("position", on_record), Tally::of("position", on_record));
-    let mut unanswered = BTreeSet::new();
     let held = book.positions.positions(account).await.doing("reading the positions")?;
     // What was repaired may have opened a position that neither side knew of when it was looked at.
     let now = held.iter().map(|held| (held.symbol.clone(), held.position.position_side));
@@ -31,7 +33,9 @@ pub(super) async fn check_positions(
             continue;
         }
         let Some(stated) = observation.exchange_position(&symbol, side) else {
-            unanswered.insert(symbol);
+            let example = || Some(format!("{symbol} {side}"));
+            quantity.leave_out_as(1, UNANSWERED, example);
+            entry.leave_out_as(1, UNANSWERED, example);
             continue;
         };
         let booked = held.iter().find(|held| held.symbol == symbol && held.position.position_side == side);
@@ -40,24 +44,18 @@ pub(super) async fn check_positions(
         let told = format!("{symbol} {side}: the exchange holds {stated_qty}, the book {booked_qty}");
         quantity.compare(stated_qty == booked_qty, || told.clone());
         if stated_qty != booked_qty {
+            entry.leave_out(1, "the quantities differ");
             verification.mismatched_positions.insert((symbol, side), told);
             continue;
         }
-        let Some(stated) = stated else { continue };
+        // Flat, by both: there is no entry.
+        let Some(stated) = stated.filter(|stated| !stated.qty.is_zero()) else { continue };
         compare_entry(&mut entry, (&symbol, side), stated, booked, observation.venue, Some(observation));
     }
-    let all_unanswered = observation.positions.is_err() && quantity.compared == 0;
-    // What could be compared and differs is worth more than what could not.
-    if (all_unanswered || !unanswered.is_empty()) && quantity.count == 0 {
-        let symbols: Vec<&str> = unanswered.iter().map(Symbol::as_str).collect();
-        let what = if symbols.is_empty() { "anything".to_owned() } else { symbols.join(", ") };
-        let reason = format!("the exchange did not say what it holds of {what}");
-        verification.not_checkable(CheckName::Quantity, reason.clone());
-        verification.not_checkable(CheckName::AverageEntry, reason);
-        return Ok(());
-    }
-    quantity.finish(CheckName::Quantity, "neither the exchange nor the book knows of a position", verification);
-    entry.finish(CheckName::AverageEntry, "no position is held on which both sides agree", verification);
+    let nothing = |none| if observation.positions.is_err() { UNANSWERED } else { none };
+    let none = nothing("neither the exchange nor the book knows of a position");
+    quantity.finish(CheckName::Quantity, none, verification);
+    entry.finish(CheckName::AverageEntry, nothing("no position is held"), verification);
     Ok(())
 }
 
@@ -70,10 +68,12 @@ pub(super) fn compare_entry(
     venue: &VenueFacts,
     look: Option<&Observation>,
 ) {
-    let Some(price) = stated.entry_price else { return };
-    let differs = EntryDifference::between(venue, price, booked);
+    let Some(price) = stated.entry_price else {
+        return tally.leave_out(1, "the exchange did not state an entry");
+    };
     let on_record = tally.on_record;
-    tally.compare_finding(differs.is_none(), || {
+    let differs = EntryDifference::between(venue, price, booked);
+    let finding = || {
         let booked = booked.and_then(|held| held.position.entry_price_avg);
         let shown = booked.map_or_else(|| "unknown".to_owned(), |price| price.to_string());
         let evidence = format!("{symbol} {side}: the exchange's average entry is {price}, the book's {shown}");
@@ -84,5 +84,12 @@ pub(super) fn compare_entry(
             finding.details = search_memory(on_record, venue, look, (symbol, side, stated.qty), differs);
         }
         finding
-    });
+    };
+    if booked.is_none_or(|held| held.position.entry_price_avg.is_none()) {
+        // Nothing to compare, and a reason to search the exchange's memory.
+        tally.leave_out(1, "the book's own entry is unknown");
+        tally.find(finding());
+        return;
+    }
+    tally.compare_finding(differs.is_none(), finding);
 }

@@ -1,15 +1,15 @@
-//! Counting what a check compares.
+//! Counting what a check compares, and what it cannot compare.
 
 use ledger_store::{Discrepancy, DiscrepancyStatus};
 
-use super::check::{Check, CheckName, Verdict};
+use super::check::{Check, CheckName, LeftOut, Verdict};
 use super::{Verification, count};
 use crate::discrepancy::Finding;
 
 /// How many differences a verdict keeps.
 const KEPT_MAX: usize = 10;
-/// How many of them its line tells.
-const TOLD_MAX: usize = 3;
+/// How many of them its line shows.
+const SHOWN_MAX: usize = 3;
 /// How many findings a check adds to the journal.
 const FOUND_MAX: usize = 100;
 
@@ -24,10 +24,9 @@ pub(super) struct Tally<'a> {
     accepted: usize,
     differences: Vec<String>,
     findings: Vec<Finding>,
-    /// What passing says instead of how much was compared.
-    pub(super) told: Option<String>,
-    /// What was left out, and why.
-    pub(super) beside: Option<String>,
+    /// What was compared, where its number alone does not say it.
+    pub(super) shown: Option<String>,
+    left_out: Vec<LeftOut>,
 }
 
 impl<'a> Tally<'a> {
@@ -40,8 +39,8 @@ impl<'a> Tally<'a> {
             accepted: 0,
             differences: Vec::new(),
             findings: Vec::new(),
-            told: None,
-            beside: None,
+            shown: None,
+            left_out: Vec::new(),
         }
     }
 
@@ -75,32 +74,67 @@ impl<'a> Tally<'a> {
         } else {
             self.compare(false, || finding.evidence.clone());
         }
+        self.find(finding);
+    }
+
+    /// Something that could not be compared is a finding all the same.
+    pub(super) fn find(&mut self, finding: Finding) {
         if self.findings.len() < FOUND_MAX {
             self.findings.push(finding);
         }
     }
 
-    /// The verdict; `nothing` says why there was nothing to compare, should that be so.
+    /// So many could not be compared, for this reason.
+    pub(super) fn leave_out(&mut self, number: usize, reason: &str) {
+        self.leave_out_as(number, reason, || None);
+    }
+
+    /// The same; the first of each reason is shown with `example`.
+    pub(super) fn leave_out_as(&mut self, number: usize, reason: &str, example: impl FnOnce() -> Option<String>) {
+        if number == 0 {
+            return;
+        }
+        match self.left_out.iter_mut().find(|known| known.reason == reason) {
+            Some(known) => known.count += number,
+            None => self.left_out.push(LeftOut { count: number, reason: reason.to_owned(), example: example() }),
+        }
+    }
+
+    /// The verdict; `nothing` is why there was nothing to compare, should there not even be something that was left out.
     pub(super) fn check(self, name: CheckName, nothing: &str) -> (Check, Vec<Finding>) {
-        let Self { what, compared, count: differing, accepted, differences, findings, told, beside, .. } = self;
+        let Self { what, compared, count: differing, accepted, differences, findings, shown, left_out, .. } = self;
         let accepted = match accepted {
             0 => String::new(),
             accepted => format!("; {accepted} accepted by somebody's word"),
         };
-        let beside = beside.map_or_else(String::new, |beside| format!(" ({beside})"));
-        let check = match (compared, differing) {
-            (0, _) => Check::not_checkable(name, nothing),
+        let mut rest: String = left_out.iter().map(|left| format!("; {} not: {}", left.count, left.why())).collect();
+        let mut check = match (compared, differing) {
+            (0, _) if left_out.is_empty() => Check::not_checkable(name, nothing),
+            (0, _) => {
+                let reasons = left_out.iter().map(|left| format!("{}: {}", count(left.count, what), left.why()));
+                Check::not_checkable(name, reasons.collect::<Vec<_>>().join("; "))
+            }
             (_, 0) => {
-                let detail = told.unwrap_or_else(|| count(compared, what));
-                Check::pass(name, compared, format!("{detail}{beside}{accepted}"))
+                let shown = shown.unwrap_or_else(|| {
+                    let compared = count(compared, what);
+                    if left_out.is_empty() { compared } else { format!("{compared} compared") }
+                });
+                Check::pass(name, compared, format!("{shown}{accepted}{rest}"))
             }
             _ => {
-                let shown = differences.get(..TOLD_MAX).unwrap_or(&differences).join("; ");
-                let more = if differing > TOLD_MAX { "; ..." } else { "" };
-                let detail = format!("{}: {shown}{more}{accepted}", count(differing, what));
-                Check { name, verdict: Verdict::Fail { compared, differences, count: differing }, detail }
+                let some = differences.get(..SHOWN_MAX).unwrap_or(&differences).join("; ");
+                let more = if differing > SHOWN_MAX { "; ..." } else { "" };
+                rest = rest.replace(" not: ", " not compared: ");
+                let detail = format!("{}: {some}{more}{accepted}{rest}", count(differing, what));
+                Check {
+                    name,
+                    verdict: Verdict::Fail { compared, differences, count: differing },
+                    detail,
+                    left_out: Vec::new(),
+                }
             }
         };
+        check.left_out = left_out;
         (check, findings)
     }
 

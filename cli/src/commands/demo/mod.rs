@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use ledger_core::{GroupBy, TimestampMs};
 use ledger_store::{DiscrepancyStatus, FillFilter, NewAccount, Scope};
-use reconciler::{CycleReport, LabelSources, Reconciler, ReconcilerConfig, parse_entry_events};
+use reconciler::{CheckCounts, CycleReport, LabelSources, Reconciler, ReconcilerConfig, parse_entry_events};
 use serde_json::json;
 
 use self::bot::Bot;
@@ -280,9 +280,19 @@ async fn prove(world: &DemoWorld, narrator: &Narrator, context: &mut Context) ->
         if narrator.prose && (at == 0 || code != ExitCode::Fine) {
             super::verify::report(&checks, &account.id, context)?;
         } else if narrator.prose {
+            let counts = CheckCounts::of(&checks);
+            let in_part = match checks.iter().filter(|check| check.is_in_part()).count() {
+                0 => String::new(),
+                in_part => format!(" ({in_part} in part)"),
+            };
+            let unmade = match counts.not_checkable {
+                0 => String::new(),
+                unmade => format!(", {unmade} cannot be made"),
+            };
             context.output.paragraph(&format!(
-                "So does that of account {}: the same {} checks.",
+                "So does that of account {}: {} of {} checks pass{in_part}{unmade}.",
                 account.id,
+                counts.passed,
                 checks.len()
             ))?;
         }

@@ -248,17 +248,20 @@ fn by_kind(report: &CycleReport) -> String {
 }
 
 fn checks(report: &CycleReport) -> String {
-    let verdicts = |wanted: fn(&Verdict) -> bool| {
-        let checks = report.verification.checks.iter().filter(|check| wanted(&check.verdict));
+    let titles = |wanted: fn(&Check) -> bool| {
+        let checks = report.verification.checks.iter().filter(|check| wanted(check));
         checks.map(|check| check.name.title()).collect::<Vec<_>>()
     };
-    let (passed, failed) = (
-        verdicts(|verdict| matches!(verdict, Verdict::Pass { .. })),
-        verdicts(|verdict| matches!(verdict, Verdict::Fail { .. })),
-    );
-    let not_checkable = verdicts(|verdict| matches!(verdict, Verdict::NotCheckable { .. }));
+    let (failed, in_part) = (titles(Check::failed), titles(Check::is_in_part));
+    let passed = titles(|check| matches!(check.verdict, Verdict::Pass { .. }) && !check.is_in_part());
+    let not_checkable = titles(|check| matches!(check.verdict, Verdict::NotCheckable { .. }));
     let part = |names: &[&str], what: &str| (!names.is_empty()).then(|| format!("{what}: {}", names.join(", ")));
-    let parts = [part(&failed, "FAILED"), part(&passed, "pass"), part(&not_checkable, "not checkable")];
+    let parts = [
+        part(&failed, "FAILED"),
+        part(&passed, "pass"),
+        part(&in_part, "pass in part"),
+        part(&not_checkable, "not checkable"),
+    ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 

@@ -28,7 +28,11 @@ pub(super) async fn derived(store: &dyn Store, account: &AccountId) -> Result<Ch
         let unplaced = usize::try_from(unplaced).unwrap_or(usize::MAX);
         return Ok(Check::fail(NAME, format!("{} in no position: nothing says which one", count(unplaced, "fill"))));
     }
-    Ok(Check::pass(NAME, 1, "every fill is in a position"))
+    let fills = store.fill_count(&Scope::account(account.clone()).into()).await.doing("counting fills")?;
+    Ok(match usize::try_from(fills).unwrap_or(usize::MAX) {
+        0 => Check::not_checkable(NAME, "no fill is on record"),
+        fills => Check::pass(NAME, fills, format!("{}, each in a position", count(fills, "fill"))),
+    })
 }
 
 /// Everything derived is what a copy of the book gives when it is dropped there and recomputed from the facts.
@@ -49,14 +53,14 @@ pub(super) async fn recomputation(
     }
     rebuild(scratch, account, &mut |_, _| {}).await.doing("recomputing a copy")?;
     let mut faults: Vec<&str> = Vec::new();
-    if store.positions(account).await.doing("reading the positions")?
-        != scratch.positions(account).await.doing("reading the positions")?
-    {
+    let positions = store.positions(account).await.doing("reading the positions")?;
+    let open_trips = store.open_trips(account).await.doing("reading the open round trips")?;
+    let mut compared = positions.len() + open_trips.len();
+    let mut trip_count = open_trips.len();
+    if positions != scratch.positions(account).await.doing("reading the positions")? {
         faults.push("positions differ");
     }
-    if store.open_trips(account).await.doing("reading the open round trips")?
-        != scratch.open_trips(account).await.doing("reading the open round trips")?
-    {
+    if open_trips != scratch.open_trips(account).await.doing("reading the open round trips")? {
         faults.push("open round trips differ");
     }
     if store.symbol_books(account).await.doing("reading the symbols")?
@@ -66,13 +70,13 @@ pub(super) async fn recomputation(
     }
     let trips = TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    let mut compared = 0;
     loop {
         let (page, copy) = (
             store.trips(&trips, &request).await.doing("reading the round trips")?,
             scratch.trips(&trips, &request).await.doing("reading the round trips")?,
         );
         compared += page.items.len();
+        trip_count += page.items.len();
         if page != copy {
             faults.push("round trips differ");
             break;
@@ -87,6 +91,7 @@ pub(super) async fn recomputation(
             store.orders(&orders, &request).await.doing("reading the orders")?,
             scratch.orders(&orders, &request).await.doing("reading the orders")?,
         );
+        compared += page.items.iter().filter(|order| order.filled_qty.is_some()).count();
         if page != copy {
             faults.push("what fills add up to by order differs");
             break;
@@ -94,14 +99,13 @@ pub(super) async fn recomputation(
         let Some(next) = page.next else { break };
         request = request.after(next);
     }
-    Ok(if faults.is_empty() {
-        Check::pass(
-            NAME,
-            compared.max(1),
-            format!("{} and all positions are what the facts give", count(compared, "closed trip")),
-        )
-    } else {
-        Check::fail(NAME, format!("{}; `fillbook rebuild` mends it", faults.join("; ")))
+    Ok(match (faults.is_empty(), compared) {
+        (true, 0) => Check::not_checkable(NAME, "nothing is derived: the facts give no position and no round trip"),
+        (true, _) => {
+            let (trips, positions) = (count(trip_count, "round trip"), count(positions.len(), "position"));
+            Check::pass(NAME, compared, format!("{trips} and {positions} are what the facts give"))
+        }
+        (false, _) => Check::fail(NAME, format!("{}; `fillbook rebuild` mends it", faults.join("; "))),
     })
 }
 
@@ -110,16 +114,23 @@ pub(super) async fn conservation(store: &dyn Store, account: &AccountId) -> Resu
     const NAME: CheckName = CheckName::Conservation;
     let positions = store.positions(account).await.doing("reading the positions")?;
     let mut tally = Tally::of("symbol", &[]);
-    let (mut fills, mut untold) = (0, 0);
+    let mut fills = 0;
     for book in store.symbol_books(account).await.doing("reading the symbols")? {
         if !book.is_conserved {
             tally.compare(false, || book.symbol.to_string());
             continue;
         }
         let held: Vec<_> = positions.iter().filter(|position| position.symbol == book.symbol).collect();
-        let Some((cash, number)) = cash_flow(store, account, &book.symbol, &held).await? else {
-            untold += 1;
-            continue;
+        let (cash, number) = match cash_flow(store, account, &book.symbol, &held).await? {
+            Ok((_, 0)) => {
+                tally.leave_out(1, "it has no fills");
+                continue;
+            }
+            Ok(flow) => flow,
+            Err(reason) => {
+                tally.leave_out(1, reason);
+                continue;
+            }
         };
         let mut derived = Decimal::ZERO;
         for position in held {
@@ -132,40 +143,38 @@ pub(super) async fn conservation(store: &dyn Store, account: &AccountId) -> Resu
         });
         fills += number;
     }
-    let none = if untold > 0 { "every symbol has something untold" } else { "no fills" };
-    if fills == 0 && tally.count == 0 {
-        return Ok(Check::not_checkable(NAME, none));
-    }
-    tally.beside = (untold > 0).then(|| format!("{} left out: not all is told, or inverse", count(untold, "symbol")));
-    tally.told = Some(format!("{} in {}, to the last digit", count(fills, "fill"), count(tally.compared, "symbol")));
-    Ok(tally.check(NAME, none).0)
+    tally.shown = Some(format!("{} in {}, to the last digit", count(fills, "fill"), count(tally.compared, "symbol")));
+    Ok(tally.check(NAME, "no fill is on record").0)
 }
 
-/// The sum of the cash flows of a symbol's fills, with their number; `None` where fills are not all there is: estimated
-/// residuals, stated positions, settlements without a fill, unknown profits, or inverse contracts, whose values are rounded.
+/// The sum of the cash flows of a symbol's fills, with their number; or why its fills are not all there is.
 async fn cash_flow(
     store: &dyn Store,
     account: &AccountId,
     symbol: &Symbol,
     held: &[&BookPosition],
-) -> Result<Option<(Decimal, usize)>, ReconcileError> {
+) -> Result<Result<(Decimal, usize), &'static str>, ReconcileError> {
     let scope = Scope::symbol(account.clone(), symbol.clone());
-    let told = |position: &&&BookPosition| {
+    let is_known = |position: &&BookPosition| {
         let position = &position.position;
         position.realized.unknown_count == 0 && (position.open_cost.is_some() || position.qty.is_zero())
     };
     let residuals = OrderFilter { residual_only: true, ..scope.clone().into() };
     let anchors = store.anchors(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await.doing("reading the anchors")?;
     let Some(instrument) = store.instrument(account, symbol).await.doing("reading a contract")? else {
-        return Ok(None);
+        return Ok(Err("the contract's terms are not on record"));
     };
-    if held.iter().filter(told).count() < held.len()
-        || !store.orders(&residuals, &PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty()
-        || anchors.next.is_some()
-        || anchors.items.iter().any(|anchor| !anchor.fact.qty.is_zero())
-        || instrument.fact.kind == ContractKind::Inverse
-    {
-        return Ok(None);
+    if !held.iter().all(is_known) {
+        return Ok(Err("a profit or an entry is unknown"));
+    }
+    if !store.orders(&residuals, &PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty() {
+        return Ok(Err("fills of an order are missing"));
+    }
+    if anchors.next.is_some() || anchors.items.iter().any(|anchor| !anchor.fact.qty.is_zero()) {
+        return Ok(Err("a position is stated instead of opened by fills"));
+    }
+    if instrument.fact.kind == ContractKind::Inverse {
+        return Ok(Err("the values of an inverse contract are rounded"));
     }
     let (mut cash, mut number) = (Decimal::ZERO, 0);
     let mut unheld = held.iter().try_fold(Decimal::ZERO, |sum, position| sum.checked_add(position.position.qty))?;
@@ -180,9 +189,10 @@ async fn cash_flow(
             number += 1;
         }
         let Some(next) = page.next else {
-            // A settlement without a fill ended what the fills leave open.
-            let is_settled = is_estimated && !unheld.is_zero();
-            return Ok((!is_settled).then_some((cash, number)));
+            if is_estimated && !unheld.is_zero() {
+                return Ok(Err("a settlement without a fill ended a position"));
+            }
+            return Ok(Ok((cash, number)));
         };
         request = request.after(next);
     }

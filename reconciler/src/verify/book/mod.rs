@@ -83,7 +83,7 @@ async fn check(
         CheckName::DerivedRows => derived::derived(store, account).await?,
         CheckName::Recomputation => derived::recomputation(store, whole.scratch, account).await?,
         CheckName::Conservation => derived::conservation(store, account).await?,
-        CheckName::SourcesAgree => stated::sources_agree(on_record),
+        CheckName::SourcesAgree => stated::sources_agree(store, account, on_record).await?,
         CheckName::PositionMode => stated::position_mode(store, account, on_record).await?,
         CheckName::ForeignFacts => stated::foreign(store, account).await?,
         CheckName::Quantity => quantity(store, account, on_record).await?,
@@ -121,35 +121,57 @@ async fn on_record(store: &dyn Store, account: &AccountId) -> Result<Vec<Discrep
     }
 }
 
+/// Why a position is not compared that the exchange has not spoken of.
+const UNSTATED: &str = "the exchange's word on it is not on record";
+/// Why a position is not compared that has changed since the exchange spoke of it.
+const LATER: &str = "it has fills after the exchange's last word";
+
 /// Every position against the exchange's latest word on it. Where fills came in since, nothing is compared.
 async fn quantity(store: &dyn Store, account: &AccountId, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
     let mut tally = Tally::of("position", on_record);
-    let mut later = 0;
     for held in store.positions(account).await.doing("reading the positions")? {
-        let Some(stated) = &held.exchange else { continue };
-        match held.reconcile_status {
-            None => {}
-            Some(ReconcileStatus::Pending) => later += 1,
-            // That both quantities are equal again by now was said by nobody.
-            Some(ReconcileStatus::Matched) if held.position.updated_at.is_some_and(|at| at > stated.at) => later += 1,
-            Some(status) => tally.compare(status == ReconcileStatus::Matched, || {
+        match (&held.exchange, held.reconcile_status) {
+            (None, _) | (_, None) => tally.leave_out(1, UNSTATED),
+            (_, Some(ReconcileStatus::Pending)) => tally.leave_out(1, LATER),
+            // That both quantities are equal again by now was stated by nobody.
+            (Some(stated), Some(ReconcileStatus::Matched))
+                if held.position.updated_at.is_some_and(|at| at > stated.at) =>
+            {
+                tally.leave_out(1, LATER);
+            }
+            (Some(stated), Some(status)) => tally.compare(status == ReconcileStatus::Matched, || {
                 let (symbol, side) = (&held.symbol, held.position.position_side);
                 format!("{symbol} {side}: the exchange held {}, the book {}", stated.qty, held.position.qty)
             }),
         }
     }
-    tally.beside = (later > 0).then(|| format!("{later} with fills after the exchange's last word"));
-    Ok(tally.check(CheckName::Quantity, "the exchange's word on a position is not on record").0)
+    Ok(tally.check(CheckName::Quantity, "no position is on record").0)
 }
 
 /// The average entry of every position that is held as the exchange last said.
 async fn average_entry(whole: &WholeBook<'_>, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
     let mut tally = Tally::of("position", on_record);
     for held in whole.store.positions(whole.account).await.doing("reading the positions")? {
-        let is_comparable = held.reconcile_status == Some(ReconcileStatus::Matched) && !held.position.qty.is_zero();
-        let Some(stated) = held.exchange.as_ref().filter(|_| is_comparable) else { continue };
+        if held.position.qty.is_zero() {
+            continue;
+        }
+        let stated = match (&held.exchange, held.reconcile_status) {
+            (None, _) | (_, None) => {
+                tally.leave_out(1, UNSTATED);
+                continue;
+            }
+            (_, Some(ReconcileStatus::Pending)) => {
+                tally.leave_out(1, LATER);
+                continue;
+            }
+            (Some(stated), Some(ReconcileStatus::Matched)) => stated,
+            (_, Some(_)) => {
+                tally.leave_out(1, "the quantities differ");
+                continue;
+            }
+        };
         let key = (&held.symbol, held.position.position_side);
         super::positions::compare_entry(&mut tally, key, stated, Some(&held), whole.venue, None);
     }
-    Ok(tally.check(CheckName::AverageEntry, "no position is held of which the exchange's entry is on record").0)
+    Ok(tally.check(CheckName::AverageEntry, "no position is held").0)
 }

@@ -1,9 +1,10 @@
 //! What the file is, and whether those who stated its facts agree.
 
-use ledger_core::{AccountId, Decimal};
-use ledger_store::{Discrepancy, DiscrepancyStatus, OrderFilter, PageRequest, Scope, SignalFilter, Store};
+use ledger_core::{AccountId, Decimal, Order, PositionMode, PositionSide};
+use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
+use crate::client_id::{Sender, sender};
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
 use crate::plan::is_restored_id;
@@ -29,18 +30,53 @@ fn open<'a>(on_record: &'a [Discrepancy], kind: &'a str) -> impl Iterator<Item =
 }
 
 /// No fact is stated differently by different sources, and no two files leave open how many there are.
-pub(super) fn sources_agree(on_record: &[Discrepancy]) -> Check {
+pub(super) async fn sources_agree(
+    store: &dyn Store,
+    account: &AccountId,
+    on_record: &[Discrepancy],
+) -> Result<Check, ReconcileError> {
+    let restated = store.restated_count(account).await.doing("counting what is stated more than once")?;
     let mut tally = Tally::of("conflict", on_record);
     for known in open(on_record, "conflicting_fact").chain(open(on_record, DiscrepancyKind::LedgerCut.as_str())) {
         tally.compare(false, || evidence_line(&known.entry));
     }
-    if tally.count == 0 {
-        return Check::pass(CheckName::SourcesAgree, 1, "no fact is stated in two ways");
-    }
-    tally.check(CheckName::SourcesAgree, "").0
+    // A conflict is of a fact that is stated more than once, or of rows that two files have.
+    tally.compared = tally.count.max(usize::try_from(restated).unwrap_or(usize::MAX));
+    tally.shown = Some(format!("{} stated more than once, none in two ways", count(tally.compared, "fact")));
+    Ok(tally.check(CheckName::SourcesAgree, "no fact is stated more than once").0)
 }
 
-/// Nothing contradicts the user's word about the position mode, by which fills without a position side are placed.
+/// How many fills name a position, and how many do not.
+#[derive(Default)]
+struct Named {
+    one_way: usize,
+    hedge: usize,
+    none: usize,
+}
+
+impl Named {
+    async fn of(store: &dyn Store, account: &AccountId) -> Result<Self, ReconcileError> {
+        let mut named = Self::default();
+        let filter = FillFilter::from(Scope::account(account.clone()));
+        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
+        loop {
+            let page = store.fills(&filter, &request).await.doing("reading the fills")?;
+            for fill in &page.items {
+                *match fill.fact.position_side {
+                    Some(PositionSide::Net) => &mut named.one_way,
+                    Some(PositionSide::Long | PositionSide::Short) => &mut named.hedge,
+                    None => &mut named.none,
+                } += 1;
+            }
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => return Ok(named),
+            }
+        }
+    }
+}
+
+/// The position mode, by which fills without a position side are placed, against the positions that fills name.
 pub(super) async fn position_mode(
     store: &dyn Store,
     account: &AccountId,
@@ -50,24 +86,42 @@ pub(super) async fn position_mode(
     if let Some(contradiction) = open(on_record, "position_mode").next() {
         return Ok(Check::fail(NAME, evidence_line(&contradiction.entry)));
     }
+    let named = Named::of(store, account).await?;
     let account = store.account(account).await.doing("reading the account")?;
-    let mode = account.as_ref().and_then(|account| account.mode().map(|mode| (mode, account.position_mode.is_some())));
-    Ok(match mode {
-        Some((mode, true)) => Check::pass(NAME, 1, format!("{mode}, as was said; nothing contradicts it")),
-        Some((mode, false)) => Check::pass(NAME, 1, format!("{mode}, by the exchange's answer")),
-        None => Check::pass(NAME, 1, "nobody has said it, and no fill is placed by it"),
-    })
+    let Some((mode, account)) = account.as_ref().and_then(|account| Some((account.mode()?, account))) else {
+        return Ok(Check::not_checkable(NAME, "neither the user nor the exchange has said what it is"));
+    };
+    let whose = if account.position_mode.is_some() { "as the user says" } else { "by the exchange's answer" };
+    let (same, other) = match mode {
+        PositionMode::OneWay => (named.one_way, named.hedge),
+        PositionMode::Hedge => (named.hedge, named.one_way),
+    };
+    let mut tally = Tally::of("fill", on_record);
+    tally.compared = same;
+    let names = if same == 1 { "names" } else { "name" };
+    let is_answered = account.position_mode.is_some() && account.observed_mode.is_some();
+    let answered = if is_answered { ", and the exchange's answer is the same" } else { "" };
+    tally.compared += usize::from(is_answered);
+    tally.shown = Some(format!("{mode}, {whose}; {} {names} a position of it{answered}", count(same, "fill")));
+    tally.leave_out(named.none, "it names no position");
+    // The account may have been in another mode before: the exchange answers which one it is in now.
+    tally.leave_out(other, "it names a position of the other mode");
+    Ok(tally.check(NAME, &format!("{mode}, {whose}; no fill is on record")).0)
 }
 
-/// Which fills no signal of the book explains: trades by hand, or of another bot. They count like all others.
+/// Who sent the orders that were executed, as far as something on record says it. Nobody's trades are a fault.
+#[derive(Default)]
+struct Senders {
+    bot: usize,
+    person: usize,
+    exchange: usize,
+}
+
+/// Whose trades there are: the bot's, those of a person with the exchange's own apps, and the exchange's own.
 pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Check, ReconcileError> {
-    const NAME: CheckName = CheckName::ForeignFacts;
-    let signals = SignalFilter::from(Scope::account(account.clone()));
-    if store.signals(&signals, &PageRequest::first(1)).await.doing("reading the signals")?.items.is_empty() {
-        return Ok(Check::not_checkable(NAME, "no signals on record"));
-    }
+    let mut tally = Tally::of("executed order", &[]);
+    let mut senders = Senders::default();
     let filter = OrderFilter::from(Scope::account(account.clone()));
-    let (mut own, mut foreign) = (0, 0);
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
         let page = store.orders(&filter, &request).await.doing("reading the orders")?;
@@ -76,15 +130,34 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
                 continue;
             }
             let fact = &order.order.fact;
-            // A restored signal says that nobody told of one.
+            // A restored signal says that none was on record.
             let has_signal = fact.signal_id.as_ref().is_some_and(|id| !is_restored_id(id));
-            *if has_signal || fact.engine.is_some() { &mut own } else { &mut foreign } += 1;
+            let is_bots = has_signal || fact.engine.is_some() || has_intent(store, account, fact).await?;
+            let known = match sender(fact.client_order_id.as_ref(), &[]) {
+                Sender::Exchange(_) => &mut senders.exchange,
+                Sender::Person => &mut senders.person,
+                Sender::Bot(_) | Sender::Unknown if is_bots => &mut senders.bot,
+                Sender::Bot(_) | Sender::Unknown => {
+                    tally.leave_out(1, "nothing on record says who sent it");
+                    continue;
+                }
+            };
+            *known += 1;
         }
         match page.next {
             Some(cursor) => request = request.after(cursor),
             None => break,
         }
     }
-    let detail = format!("{} of the bot, {foreign} by hand or of another bot", count(own, "executed order"));
-    Ok(Check::pass(NAME, own + foreign, detail))
+    let Senders { bot, person, exchange } = senders;
+    tally.compared = bot + person + exchange;
+    tally.shown =
+        Some(format!("{} of the bot, {person} by hand, {exchange} by the exchange", count(bot, "executed order")));
+    Ok(tally.check(CheckName::ForeignFacts, "no executed order is on record").0)
+}
+
+/// Whether the bot wrote down that it was about to send the order.
+async fn has_intent(store: &dyn Store, account: &AccountId, order: &Order) -> Result<bool, ReconcileError> {
+    let Some(id) = &order.client_order_id else { return Ok(false) };
+    Ok(store.intent(account, id).await.doing("reading an intent")?.is_some())
 }
