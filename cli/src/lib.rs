@@ -5,6 +5,7 @@ pub mod commands;
 pub mod config;
 pub mod error;
 pub mod output;
+mod time_spans;
 pub mod times;
 mod wiring;
 

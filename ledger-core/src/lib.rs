@@ -57,7 +57,10 @@ pub use order_intent::{IntentOutcome, IntentRole, OrderIntent};
 pub use order_status::OrderStatus;
 pub use position::{Applied, Change, Cycle, Holding, Position, Trade, Turnover};
 pub use position_mode::{Span, first_difference, one_way_spans};
-pub use report::{CashLine, GroupBy, NO_ENGINE, Report, ReportBuilder, ReportRow, TripStats};
+pub use report::{
+    AssetPrices, CashLine, GroupBy, NO_ENGINE, OtherAssets, Report, ReportBuilder, ReportRow, SpanOf, TimeSpan,
+    TripStats, footing,
+};
 pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};
 pub use signal::{Signal, SignalKind};
 pub use snapshot::{

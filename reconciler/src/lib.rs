@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod account_report;
 mod apply;
 mod book;
 mod catch_up;
@@ -28,6 +29,7 @@ mod tests;
 mod verify;
 mod wording;
 
+pub use account_report::{AccountReport, ReportRequest, account_report};
 pub use apply::{Applied, apply};
 pub use book::Book;
 pub use catch_up::CaughtUp;

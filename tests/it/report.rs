@@ -63,21 +63,50 @@ fn flips_split_fees_and_end_trips() {
         json!({ "gross": {"USDT": "-1"}, "fees": {"BNB": "0.0002", "USDT": "0.48"}, "funding": {"USDT": "0.05"},
             "net": {"BNB": "-0.0002", "USDT": "-1.43"}, "drawdown_max": {"USDT": "1.43"}, "profit_factor": {"USDT": "0"} })
     );
-    // The nets in USDT by time of closing: 0.76, -1.43, -4.44. From its height of 0.76 the sum falls to -5.11.
+    // The nets in USDT by time of closing: 0.76, -1.43, -4.44. No price of BNB is on record, so that the first of them may
+    // be a loss after its fee in BNB: it is neither won nor lost, and the sum falls from 0 to -5.87.
     let all = report(&sandbox, "side", "all");
     assert_eq!(
         money(&all),
         json!({ "gross": {"USDT": "-3"}, "fees": {"BNB": "0.0003", "USDT": "2.16"}, "funding": {"USDT": "0.05"},
             "net": {"BNB": "-0.0003", "USDT": "-5.11"}, "drawdown_max": {"USDT": "5.87"},
-            "profit_factor": {"USDT": "0.1295"} })
+            "profit_factor": {"USDT": "0"} })
     );
     assert_eq!(
-        (&all["trips"], &all["wins"], &all["losses"], &all["win_rate"]),
-        (&json!(3), &json!(1), &json!(2), &json!("0.3333"))
+        (&all["trips"], &all["wins"], &all["losses"], &all["unknown"], &all["win_rate"]),
+        (&json!(3), &json!(0), &json!(2), &json!(1), &json!("0"))
     );
+    assert_eq!((&all["before_fees_in"], &all["result_certainty"]), (&json!("BNB"), &json!("unknown")));
+    assert_eq!(all["certainty"], "known", "the amounts themselves are known");
     assert_eq!(money(&all), money(&report(&sandbox, "symbol", "BTCUSDT")));
     assert_eq!(report(&sandbox, "day", "2026-03-01")["trips"], 2);
-    assert_eq!(money(&report(&sandbox, "day", "2026-03-02"))["net"], json!({"USDT": "-4.44"}));
+    // What was paid on the day itself: the fee for opening its trip was paid the day before.
+    assert_eq!(money(&report(&sandbox, "day", "2026-03-02"))["net"], json!({"USDT": "-3.72"}));
+}
+
+/// With BNB at 600, a third of the fee of 0.0003 BNB costs the first trip 0.06 of its 0.76 USDT; it is won. The rest makes the
+/// second one lose 1.55.
+#[test]
+fn with_a_price_a_fee_in_bnb_counts() {
+    let sandbox = book(
+        &["--position-mode", "one-way"],
+        &[
+            "7,2026-03-01 07:00:00,BTCUSDT,BUY,BOTH,60000,0.010,600,0.24USDT,0,true,false,1,9001",
+            "7,2026-03-01 07:30:00,BTCUSDT,SELL,BOTH,60100,0.030,1803,0.0003BNB,1,false,false,2,9002",
+            "7,2026-03-01 09:00:00,BTCUSDT,BUY,BOTH,60150,0.020,1203,0.48USDT,-1,true,false,3,9003",
+        ],
+        &["2026-03-01 08:00:00,FUNDING_FEE,0.05,USDT,BTCUSDT,11"],
+    );
+    // Half a minute after the fill that paid it.
+    let price = r#"{"schema":"fillbook.price/1","source":"rest","symbol":"BNBUSDT","kind":"mark","ts":1772350230000,"price":"600"}"#;
+    sandbox.write("prices.ndjson", format!("{price}\n"));
+    sandbox.run(&["import", "prices.ndjson"]).exits(0);
+    let all = report(&sandbox, "symbol", "all");
+    assert_eq!((&all["wins"], &all["losses"], &all["unknown"]), (&json!(1), &json!(1), &json!(0)), "{all}");
+    assert_eq!((&all["before_fees_in"], &all["result_certainty"]), (&Value::Null, &all["certainty"]));
+    // 0.76 - 0.06, and -1 - 0.48 + 0.05 - 0.12.
+    assert_eq!(all["valued_net"]["USDT"]["amount"], "-0.85");
+    assert_eq!(all["drawdown_max"]["USDT"], "1.55");
 }
 
 /// A long and a short at once: each row of funding goes to the side whose sign it has, and a rebate is a negative fee.
@@ -128,4 +157,61 @@ fn both_sides_of_a_hedge_have_books_of_their_own() {
     let cash: Vec<_> = lines.iter().filter(|line| line["schema"] == "fillbook.report.cash/1").collect();
     assert_eq!(cash.len(), 1, "{cash:?}");
     assert_eq!((&cash[0]["asset"], &cash[0]["rows"]), (&json!("USDT"), &json!(3)), "{cash:?}");
+}
+
+/// Bought 3 @ 100 for a fee of 0.12; sold 1 @ 101.5 (fee 0.0406) half an hour before the month ends in UTC, and 2 @ 104
+/// (fee 0.0832) half an hour after. The trip nets 9.2562; January has 1.5 - 0.1606 of it, February 8 - 0.0832. In Berlin
+/// the first sale is February's.
+#[test]
+fn a_trip_over_a_month_end_belongs_to_both_months() {
+    let sandbox = book(
+        &["--position-mode", "one-way"],
+        &[
+            "7,2026-01-30 07:00:00,BTCUSDT,BUY,BOTH,100,3,300,0.12USDT,0,true,false,1,9001",
+            "7,2026-01-31 23:30:00,BTCUSDT,SELL,BOTH,101.5,1,101.5,0.0406USDT,1.5,false,false,2,9002",
+            "7,2026-02-01 00:30:00,BTCUSDT,SELL,BOTH,104,2,208,0.0832USDT,8,false,false,3,9003",
+        ],
+        &[
+            "2026-01-30 07:00:00,COMMISSION,-0.12,USDT,BTCUSDT,11",
+            "2026-01-31 23:30:00,REALIZED_PNL,1.5,USDT,BTCUSDT,12",
+            "2026-01-31 23:30:00,COMMISSION,-0.0406,USDT,BTCUSDT,13",
+            "2026-02-01 00:30:00,REALIZED_PNL,8,USDT,BTCUSDT,14",
+            "2026-02-01 00:30:00,COMMISSION,-0.0832,USDT,BTCUSDT,15",
+        ],
+    );
+    let nets = |args: &[&str]| {
+        let lines = sandbox.run(&[&["report", "--json"], args].concat()).exits(0).json();
+        let groups = lines.into_iter().filter(|line| line["schema"] == "fillbook.report.group/1");
+        let shown = groups.map(|line| {
+            let net = line["net"]["USDT"]["amount"].as_str().unwrap().to_owned();
+            (line["group"].as_str().unwrap().to_owned(), line["trips"].as_u64().unwrap(), net)
+        });
+        shown.collect::<Vec<_>>()
+    };
+    let months = |january: &str, february: &str| {
+        vec![("2026-01".to_owned(), 0, january.to_owned()), ("2026-02".to_owned(), 1, february.to_owned())]
+    };
+    assert_eq!(nets(&["--by", "month"]), months("1.3394", "7.9168"));
+    assert_eq!(nets(&["--by", "month", "--tz", "Europe/Berlin"]), months("-0.12", "9.3762"));
+    let week = |name: &str, trips, net: &str| (name.to_owned(), trips, net.to_owned());
+    // 2026-02-01 is a Sunday.
+    assert_eq!(nets(&["--by", "week"]), [week("2026-W05", 1, "9.2562")]);
+    assert_eq!(
+        nets(&["--by", "hour", "--since", "2026-01-31"]),
+        [week("2026-01-31 23:00", 0, "1.4594"), week("2026-02-01 00:00", 1, "7.9168"),]
+    );
+    let lines = sandbox.run(&["report", "--by", "symbol", "--since", "2026-02-01", "--json"]).exits(0).json();
+    let of = |schema: &str| lines.iter().find(|line| line["schema"] == schema).unwrap();
+    let group = of("fillbook.report.group/1");
+    let amount = |field: &str| group[field]["USDT"]["amount"].clone();
+    assert_eq!([amount("net"), amount("carried_in"), amount("exchange_gross")], ["9.2562", "1.3394", "9.5"]);
+    let footing = of("fillbook.report.footing/1");
+    assert_eq!((&footing["outcome"], &footing["reasons"][0]["reason"]), (&json!("not_tied"), &json!("never_looked")));
+    assert_eq!([&footing["moved"], &footing["unexplained"]], ["7.9168", "0"]);
+    let term = |name: &str| footing["terms"][name].clone();
+    assert_eq!([term("closed_trips"), term("carried_in"), term("open_trips")], ["9.2562", "-1.3394", "0"]);
+    // One contract is held against its own entries, and that can be done.
+    let lines = sandbox.run(&["report", "--symbol", "BTCUSDT", "--json"]).exits(0).json();
+    let footing = lines.iter().find(|line| line["schema"] == "fillbook.report.footing/1").unwrap();
+    assert_eq!((&footing["outcome"], &footing["against"]), (&json!("ties"), &json!("ledger")));
 }

@@ -170,10 +170,11 @@ pub struct DiscrepancyArgs {
 /// Arguments of `report`.
 #[derive(Debug, Clone, Args)]
 pub struct ReportArgs {
-    /// What a row stands for: engine, symbol, day or side
+    /// What a row stands for: engine, symbol or side (round trips count whole, by when they closed), or hour, day, week or
+    /// month (money counts when it moved)
     #[arg(long, default_value = "engine", value_parser = parse_group)]
     pub by: GroupBy,
-    /// What it is about; times are closing times of trips and times of ledger entries.
+    /// What it is about.
     #[command(flatten)]
     pub scope: ScopeArgs,
 }

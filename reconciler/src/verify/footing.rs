@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use exchange_client::{VenueFacts, WalletEffect};
+use ledger_core::footing::{MOMENT_MS, foots_between};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, MathError, TimestampMs};
-use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
+use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 use serde_json::Value;
 
 use super::{BOOK_PAGE_ROWS, CheckName, Extent, FootedSpan, Tally, Verification};
@@ -16,10 +17,6 @@ use crate::wording::instant;
 
 /// How many of the latest changes of each wallet are compared.
 const SPANS_MAX: usize = 3;
-/// A wallet is stated a moment after it was asked for: rows of that moment may be in it already.
-pub(super) const MOMENT_MS: i64 = 2_000;
-/// The digits after the point that ledger amounts have.
-const LEDGER_SCALE: u8 = 8;
 
 pub(super) async fn check_footing(
     extent: Extent<'_>,
@@ -27,7 +24,7 @@ pub(super) async fn check_footing(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut unread = unread_on_record(extent);
+    let mut unread = unread_stretches(extent.on_record());
     let (wallets, settled) = match extent {
         Extent::Look(observation) => {
             let Ok(walk) = &observation.income else {
@@ -78,7 +75,7 @@ pub(super) async fn check_footing(
     for UnfootedSpan { span, moved } in unfooted_on_record(extent) {
         if !verification.footed.contains(&span) {
             let rows = ledger_between(book, account, &span.asset, span.since, span.until).await?;
-            if foots(&rows, span.since, span.until, moved).unwrap_or(false) {
+            if foots_between(&rows, span.since, span.until, moved).unwrap_or(false) {
                 verification.footed.push(span);
             }
         }
@@ -124,7 +121,7 @@ impl Footing<'_> {
             self.leave_out(reason, || format!("{}: {}", told(span), row.key.income_type));
             return Ok(false);
         }
-        let foots = foots(rows, *since, *until, moved)?;
+        let foots = foots_between(rows, *since, *until, moved)?;
         if !foots && self.settled.is_some_and(|settled| *until > settled) {
             self.leave_out("the ledger may not have all entries of that time yet", || told(span));
             return Ok(false);
@@ -214,9 +211,9 @@ async fn has_rows(
 
 /// The stretches of the ledger that the exchange no longer answered for when they were asked for, unless somebody has said
 /// that they are in the book by now.
-fn unread_on_record(extent: Extent<'_>) -> Vec<(TimestampMs, TimestampMs)> {
+pub(crate) fn unread_stretches(on_record: &[Discrepancy]) -> Vec<(TimestampMs, TimestampMs)> {
     let kind = DiscrepancyKind::HistoryExpired.as_str();
-    let known = extent.on_record().iter().map(|known| &known.entry);
+    let known = on_record.iter().map(|known| &known.entry);
     let known = known.filter(|known| known.key.kind == kind && known.status != DiscrepancyStatus::Acknowledged);
     let known = known.filter_map(|known| {
         let evidence: Value = serde_json::from_str(&known.evidence_json).ok()?;
@@ -273,34 +270,6 @@ pub(super) async fn ledger_between(
             None => return Ok(rows),
         }
     }
-}
-
-/// Whether the rows add up to the change, for a beginning and an end within the moment in which each wallet was stated.
-pub(super) fn foots(
-    rows: &[Income],
-    since: TimestampMs,
-    until: TimestampMs,
-    moved: Decimal,
-) -> Result<bool, MathError> {
-    let moments = |at: TimestampMs| {
-        let end = at.saturating_add_ms(MOMENT_MS);
-        let mut moments: Vec<TimestampMs> =
-            rows.iter().map(|row| row.time.at).filter(|time| *time >= at && *time <= end).collect();
-        moments.push(at);
-        moments.push(at.saturating_add_ms(-1));
-        moments.sort_unstable();
-        moments.dedup();
-        moments
-    };
-    for begin in moments(since) {
-        for end in moments(until) {
-            let inside = rows.iter().filter(|row| row.time.at > begin && row.time.at <= end);
-            if sum(inside)?.round(LEDGER_SCALE) == moved.round(LEDGER_SCALE) {
-                return Ok(true);
-            }
-        }
-    }
-    Ok(false)
 }
 
 fn sum<'a>(rows: impl Iterator<Item = &'a Income>) -> Result<Decimal, MathError> {

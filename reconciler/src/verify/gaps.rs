@@ -9,10 +9,11 @@
 
 use std::collections::BTreeMap;
 
+use ledger_core::footing::{MOMENT_MS, foots_between};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, FillKey, IncomeType, Side, TimestampMs};
 use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 
-use super::footing::{MOMENT_MS, foots, ledger_between};
+use super::footing::ledger_between;
 use super::{BOOK_PAGE_ROWS, Verification};
 use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
@@ -67,7 +68,7 @@ async fn ledger_is_whole(
         let (Some(before), Some(after)) = (before, after) else { return Ok(false) };
         let rows = ledger_between(book, account, asset, before.at, after.at).await?;
         let Ok(moved) = after.wallet.checked_sub(before.wallet) else { return Ok(false) };
-        if !foots(&rows, before.at, after.at, moved).unwrap_or(false) {
+        if !foots_between(&rows, before.at, after.at, moved).unwrap_or(false) {
             return Ok(false);
         }
     }

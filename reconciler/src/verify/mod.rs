@@ -27,6 +27,7 @@ pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
 use self::executed::check_executed;
 use self::footing::check_footing;
+pub(crate) use self::footing::unread_stretches;
 use self::gaps::check_gaps;
 use self::income::check_income;
 use self::positions::check_positions;

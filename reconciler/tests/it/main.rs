@@ -5,6 +5,7 @@
 mod cases;
 mod cycle;
 mod effort;
+mod footing;
 mod gates;
 mod history;
 mod import;

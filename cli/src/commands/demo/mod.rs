@@ -159,6 +159,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
             context.output.line(&format!("Account {}:", account.id))?;
             let built = super::report::build(world.store.as_ref(), &report_args, context).await?;
             super::report::tell_groups(&built.report, &built.rest, report_args.by, &mut context.output)?;
+            super::report::tell_footing(&built.report, &mut context.output)?;
         }
     }
 

@@ -2,14 +2,16 @@
 //!
 //! `section` says what a row is: `group` (one of the groups), `total` (all of them), `open` (round trips that have not
 //! closed), `unallocated_funding` (of no position on record), `cash` (ledger entries of one type, named in `group`),
-//! `cash_total` (their sum), `left_out` (how many rows of the book's table in `group` could not be read: the sums lack them;
+//! `cash_total` (their sum), `footing` (what came of holding the report against the wallet, then what explains how it
+//! moved, a row a term), `left_out` (how many rows of the book's table in `group` could not be read: the sums lack them;
 //! there is none where all can be). Counts stand in every row of their group, because a group has a row per asset.
 
 use std::io;
 
 use ledger_core::{Asset, Decimal, Report, ReportRow, TripStats};
 
-use super::{Line, Rest, text};
+use super::groups::{Line, names};
+use super::{Rest, footing, text};
 use crate::output::{Cell, Column, Listing, Output};
 
 /// A row of the file.
@@ -47,12 +49,29 @@ const LISTING: Listing<Row> = Listing {
             rank: 0,
             value: |r| stat(r, |stats| stats.win_rate().map_or(Cell::Empty, Cell::Share)),
         },
-        Column { key: "profit_factor", title: "Factor", rank: 0, value: |r| line(r, |line| line.profit_factor.into()) },
+        Column {
+            key: "profit_factor",
+            title: "Factor",
+            rank: 0,
+            value: |r| line(r, |line| line.profit_factor.map(Cell::Certain).into()),
+        },
+        Column {
+            key: "expectancy",
+            title: "Expectancy",
+            rank: 0,
+            value: |r| line(r, |line| line.expectancy.map(Cell::Certain).into()),
+        },
         Column {
             key: "gross",
             title: "Gross",
             rank: 0,
             value: |r| line(r, |line| line.gross.map(Cell::Certain).into()),
+        },
+        Column {
+            key: "exchange_gross",
+            title: "Exchange says",
+            rank: 0,
+            value: |r| line(r, |line| line.exchange_gross.map(Cell::Certain).into()),
         },
         Column { key: "fees", title: "Fees", rank: 0, value: |r| line(r, |line| line.fees.map(Cell::Certain).into()) },
         Column {
@@ -61,8 +80,26 @@ const LISTING: Listing<Row> = Listing {
             rank: 0,
             value: |r| line(r, |line| line.funding.map(Cell::Certain).into()),
         },
+        Column {
+            key: "clearance",
+            title: "Clearance",
+            rank: 0,
+            value: |r| line(r, |line| line.clearance.map(Cell::Certain).into()),
+        },
         Column { key: "net", title: "Net", rank: 0, value: |r| line(r, |line| line.net.map(Cell::Certain).into()) },
-        Column { key: "drawdown_max", title: "Drawdown", rank: 0, value: |r| line(r, |line| line.drawdown.into()) },
+        Column {
+            key: "carried_in",
+            title: "Carried in",
+            rank: 0,
+            value: |r| line(r, |line| line.carried_in.map(Cell::Certain).into()),
+        },
+        Column {
+            key: "drawdown_max",
+            title: "Drawdown",
+            rank: 0,
+            value: |r| line(r, |line| line.drawdown.map(Cell::Certain).into()),
+        },
+        Column { key: "before_fees_in", title: "Before fees in", rank: 0, value: |r| stat(r, names) },
         Column { key: "certainty", title: "Certainty", rank: 0, value: |r| stat(r, |stats| text(stats.certainty())) },
         Column { key: "amount", title: "Amount", rank: 0, value: |r| r.amount.clone() },
         Column { key: "rows", title: "Rows", rank: 0, value: |r| r.rows.into() },
@@ -95,6 +132,15 @@ pub(super) fn print(report: &Report, rest: &Rest, output: &mut Output) -> io::Re
         }),
     );
     rows.extend(report.cash_total.iter().map(|(asset, sum)| Row::cash("cash_total", "all", asset, *sum, None)));
+    for footing in &report.footing {
+        let row =
+            |group: &str, amount| Row { amount, ..Row::cash("footing", group, &footing.asset, Decimal::ZERO, None) };
+        rows.push(row("outcome", text(footing.outcome)));
+        rows.extend(footing.before.map(|before| row("before", before.amount.into())));
+        rows.extend(footing::terms(footing).into_iter().map(|term| row(&term.key, term.amount.into())));
+        rows.push(row("moved", footing.moved.into()));
+        rows.extend(footing.after.map(|after| row("after", after.amount.into())));
+    }
     let left_out = [
         ("round_trips", report.total.left_out_count.max(u64::from(rest.open_count.is_none()))),
         ("symbol_books", u64::from(rest.has_unreadable_funding)),

@@ -1,0 +1,219 @@
+//! The footing of a report: a line an asset for people, an object an asset for programs, rows of terms for spreadsheets.
+
+use exchange_client::files::Zone;
+use ledger_core::Decimal;
+use ledger_core::footing::{AssetFooting, FootingOutcome, NotTied, Stretch, Unexplained, UnexplainedPlace, WalletAt};
+use serde_json::{Value, json};
+
+use crate::output::Cell;
+use crate::times::show_time;
+
+/// How many decimals people see.
+const SHOWN_SCALE: u8 = 8;
+
+/// A term: its name for programs and for people, and its amount as it is added.
+pub(super) struct Term {
+    pub(super) key: String,
+    name: String,
+    pub(super) amount: Decimal,
+}
+
+/// What explains how the wallet moved, in the order of the formula.
+pub(super) fn terms(footing: &AssetFooting) -> Vec<Term> {
+    let terms = &footing.terms;
+    let term = |key: &str, name: &str, amount| Term { key: key.to_owned(), name: name.to_owned(), amount };
+    let mut all = vec![
+        term("closed_trips", "closed trips", terms.closed),
+        term("carried_in", "carried in", -terms.carried_in),
+        term("carried_out", "carried out", -terms.carried_out),
+        term("open_trips", "open trips", terms.open),
+        term("in_place_of_unknown", "ledger entries in place of unknown amounts", terms.stand_in),
+        term("rounding", "rounding", terms.rounding),
+        term("contracts", "contracts in no trip", terms.contracts),
+        term("account", "account entries", terms.account),
+        term("conversions", "conversions", terms.conversions),
+        term("transfers", "transfers", terms.transfers),
+    ];
+    for (income_type, unknown) in terms.unknown.iter().filter(|(_, unknown)| unknown.is_added != Some(false)) {
+        let proof = if unknown.is_added.is_some() { "proven by the wallet" } else { "not documented" };
+        all.push(term(&format!("unknown:{income_type}"), &format!("{income_type} ({proof})"), unknown.amount));
+    }
+    all.push(term("unexplained", "unexplained", footing.unexplained));
+    all
+}
+
+/// The footing of an asset in words.
+pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
+    let asset = &footing.asset;
+    let sum = equation(footing);
+    let mut line = match footing.outcome {
+        FootingOutcome::Ties if footing.of_contract => format!("{asset} ties to the contract's ledger entries: {sum}."),
+        FootingOutcome::Ties => format!("{asset} ties: {sum}."),
+        FootingOutcome::Differs => {
+            format!("{asset} differs by {}: {sum}. {}", shown(footing.unexplained), where_not(footing, zone))
+        }
+        FootingOutcome::NotTied => {
+            let reasons: Vec<_> = footing.reasons.iter().map(|reason| why(reason, zone)).collect();
+            format!("{asset} cannot be tied: {}. By the ledger: {sum}.", reasons.join("; "))
+        }
+    };
+    if let Some(part) = &footing.looked_at {
+        line = format!("{line} Of that, {}: {}", between(part.period, zone), self::line(part, zone));
+    }
+    line.trim_end().to_owned()
+}
+
+fn shown(amount: Decimal) -> String {
+    Cell::Number(amount).table(&Zone::utc())
+}
+
+/// `100 (derived) + 5 transfers - 2 closed trips = 103`; terms of 0 are left out.
+fn equation(footing: &AssetFooting) -> String {
+    let wallet = |wallet: &WalletAt| {
+        let basis = if wallet.is_stated { "" } else { " (derived)" };
+        format!("{}{basis}", shown(wallet.amount))
+    };
+    let mut text = footing.before.as_ref().map(|before| format!("wallet {}", wallet(before))).unwrap_or_default();
+    for term in terms(footing).into_iter().filter(|term| !term.amount.round(SHOWN_SCALE).is_zero()) {
+        let sign = match (text.is_empty(), term.amount.is_negative()) {
+            (true, true) => "-",
+            (true, false) => "",
+            (false, true) => " - ",
+            (false, false) => " + ",
+        };
+        text.push_str(&format!("{sign}{} {}", shown(term.amount.abs()), term.name));
+    }
+    if text.is_empty() {
+        text.push('0');
+    }
+    let after = footing.after.as_ref().map_or_else(|| shown(footing.moved), wallet);
+    format!("{text} = {after}")
+}
+
+fn between(stretch: Stretch, zone: &Zone) -> String {
+    let since = stretch.since.map(|since| format!("from {}", show_time(since, zone)));
+    let until = stretch.until.map(|until| format!("before {}", show_time(until, zone)));
+    let both: Vec<_> = since.into_iter().chain(until).collect();
+    if both.is_empty() { "at any time".to_owned() } else { both.join(" and ") }
+}
+
+fn why(reason: &NotTied, zone: &Zone) -> String {
+    match reason {
+        NotTied::NeverLooked => "no look at this wallet is on record".to_owned(),
+        NotTied::NoLookBefore { first } => {
+            format!("the first look at the wallet was at {}", show_time(*first, zone))
+        }
+        NotTied::NoLookAfter { last } => format!("the last look at the wallet was at {}", show_time(*last, zone)),
+        NotTied::Unread { since, until } if *since == ledger_core::TimestampMs::MIN => {
+            format!("the exchange's ledger before {} was not read", show_time(*until, zone))
+        }
+        NotTied::Unread { since, until } => format!(
+            "the exchange's ledger between {} and {} was not read",
+            show_time(*since, zone),
+            show_time(*until, zone)
+        ),
+        NotTied::Lagging { reached } => {
+            format!("the exchange may not list the entries after {} yet", show_time(*reached, zone))
+        }
+        NotTied::Unreadable => "rows of the book cannot be read".to_owned(),
+        NotTied::UnknownType(income_type) => format!("what {income_type} does to the wallet is not documented"),
+    }
+}
+
+/// Where something is not explained.
+fn where_not(footing: &AssetFooting, zone: &Zone) -> String {
+    let parts = footing.parts.iter().map(|part| {
+        let Unexplained { place, amount, stretches } = part;
+        let amount = shown(*amount);
+        let what = match place {
+            UnexplainedPlace::Wallet => format!("the wallet moved by {amount} that no ledger entry explains"),
+            UnexplainedPlace::Realized(symbol) => {
+                format!("{symbol}: the ledger has {amount} more realized profit than the fills")
+            }
+            UnexplainedPlace::Fees(symbol) => format!("{symbol}: the ledger has {amount} more in fees than the fills"),
+            UnexplainedPlace::Position(symbol) => {
+                format!("{symbol}: the ledger has {amount} more than the round trips")
+            }
+        };
+        let when: Vec<_> = stretches
+            .iter()
+            .filter(|stretch| **stretch != Stretch::default())
+            .map(|stretch| between(*stretch, zone))
+            .collect();
+        if when.is_empty() { format!("{what}.") } else { format!("{what} ({}).", when.join(" or ")) }
+    });
+    let parts: Vec<_> = parts.collect();
+    if parts.is_empty() { "No contract explains it.".to_owned() } else { parts.join(" ") }
+}
+
+/// The footing of an asset for programs: every term, also those of 0, as it is added.
+pub(super) fn object(footing: &AssetFooting) -> Value {
+    let wallet = |wallet: Option<WalletAt>| {
+        wallet.map(|wallet| {
+            json!({ "amount": wallet.amount.to_string(), "basis": if wallet.is_stated { "stated" } else { "derived" } })
+        })
+    };
+    let stretch = |stretch: &Stretch| json!({ "since": stretch.since.map(|at| at.as_ms()), "until": stretch.until.map(|at| at.as_ms()) });
+    let reason = |reason: &NotTied| {
+        let (name, since, until, income_type) = match reason {
+            NotTied::NeverLooked => ("never_looked", None, None, None),
+            NotTied::NoLookBefore { first } => ("no_look_before", None, Some(*first), None),
+            NotTied::NoLookAfter { last } => ("no_look_after", Some(*last), None, None),
+            NotTied::Unread { since, until } => ("unread", Some(*since), Some(*until), None),
+            NotTied::Lagging { reached } => ("lagging", Some(*reached), None, None),
+            NotTied::Unreadable => ("unreadable", None, None, None),
+            NotTied::UnknownType(income_type) => ("unknown_type", None, None, Some(income_type.as_str())),
+        };
+        let ms = |at: Option<ledger_core::TimestampMs>| at.map(|at| at.as_ms());
+        json!({
+            "reason": name, "since": ms(since), "until": ms(until), "type": income_type,
+            "text": why(reason, &Zone::utc()),
+        })
+    };
+    let part = |part: &Unexplained| {
+        let (name, symbol) = match &part.place {
+            UnexplainedPlace::Wallet => ("wallet", None),
+            UnexplainedPlace::Realized(symbol) => ("realized", Some(symbol)),
+            UnexplainedPlace::Fees(symbol) => ("fees", Some(symbol)),
+            UnexplainedPlace::Position(symbol) => ("position", Some(symbol)),
+        };
+        json!({
+            "place": name, "symbol": symbol.map(|symbol| symbol.as_str()), "amount": part.amount.to_string(),
+            "stretches": part.stretches.iter().map(stretch).collect::<Vec<_>>(),
+        })
+    };
+    let named = terms(footing).into_iter().filter(|term| !term.key.starts_with("unknown:"));
+    let named = named.filter(|term| term.key != "unexplained");
+    let terms: serde_json::Map<_, _> = named.map(|term| (term.key, Value::from(term.amount.to_string()))).collect();
+    let unknown: serde_json::Map<_, _> = footing
+        .terms
+        .unknown
+        .iter()
+        .map(|(income_type, unknown)| {
+            let effect = match unknown.is_added {
+                Some(true) => "proven_added",
+                Some(false) => "proven_not_added",
+                None => "unproven",
+            };
+            let of_type = json!({ "amount": unknown.amount.to_string(), "rows": unknown.row_count, "effect": effect });
+            (income_type.as_str().to_owned(), of_type)
+        })
+        .collect();
+    json!({
+        "schema": "fillbook.report.footing/1",
+        "asset": footing.asset.as_str(),
+        "outcome": footing.outcome.as_str(),
+        "against": if footing.of_contract { "ledger" } else { "wallet" },
+        "reasons": footing.reasons.iter().map(reason).collect::<Vec<_>>(),
+        "period": stretch(&footing.period),
+        "before": wallet(footing.before),
+        "moved": footing.moved.to_string(),
+        "terms": terms,
+        "unknown_types": unknown,
+        "rounding_max": footing.terms.rounding_max.to_string(),
+        "unexplained": footing.unexplained.to_string(),
+        "unexplained_parts": footing.parts.iter().map(part).collect::<Vec<_>>(),
+        "after": wallet(footing.after),
+        "looked_at": footing.looked_at.as_ref().map(|part| object(part)),
+    })
+}

@@ -1,0 +1,149 @@
+//! Round trips and single amounts, contract by contract.
+
+use std::collections::{BTreeSet, HashMap};
+
+use ledger_core::footing::FootingBuilder;
+use ledger_core::{Asset, AssetPrices, Certainty, OtherAssets, ReportBuilder, RoundTrip, Symbol, TimestampMs, TripKey};
+use ledger_store::{PageRequest, Scope, StoreError, TripFilter};
+
+use super::{PAGE_ROWS, Reading, TripParts};
+use crate::error::{Doing, ReconcileError};
+
+/// The round trips of a contract that have money in assets that they do not settle in.
+#[derive(Default)]
+struct Mixed {
+    /// Their settle assets.
+    trips: HashMap<TripKey, Asset>,
+    /// Since when amounts of them are needed; `None` inside: from the beginning.
+    since: Option<Option<TimestampMs>>,
+}
+
+impl Mixed {
+    fn add(&mut self, trip: &RoundTrip) {
+        self.trips.insert(trip.key(), trip.settle_asset.clone());
+        self.since = Some(match self.since {
+            None => trip.opened_at,
+            Some(since) => since.zip(trip.opened_at).map(|(since, opened)| since.min(opened)),
+        });
+    }
+}
+
+impl Reading<'_> {
+    /// Adds what the fills say to the footing and, in a first pass, to the report.
+    pub(super) async fn read_contracts(
+        &mut self,
+        footing: &mut FootingBuilder,
+        mut builder: Option<&mut ReportBuilder>,
+    ) -> Result<TripParts, ReconcileError> {
+        let mut parts = TripParts::default();
+        for symbol in self.symbols.clone() {
+            footing.begin_contract();
+            let mixed = self.read_closed(&symbol, footing, builder.is_some(), &mut parts).await?;
+            self.read_movements(&symbol, footing, builder.as_deref_mut(), &mixed, &mut parts).await?;
+        }
+        Ok(parts)
+    }
+
+    /// Adds the contract's round trips that closed in the period.
+    async fn read_closed(
+        &self,
+        symbol: &Symbol,
+        footing: &mut FootingBuilder,
+        is_valued: bool,
+        parts: &mut TripParts,
+    ) -> Result<Mixed, ReconcileError> {
+        let mut mixed = Mixed::default();
+        let mut pairs = BTreeSet::new();
+        let scope = Scope { symbol: Some(symbol.clone()), ..self.request.scope() };
+        let filter = TripFilter { scope, engine: None, position_side: None };
+        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
+        loop {
+            let read = self.store.trips(&filter, &page).await.doing("reading the round trips")?;
+            for trip in &read.items {
+                footing.add_closed_trip(trip)?;
+                let others = trip.net()?.into_iter().filter(|total| total.asset != trip.settle_asset);
+                let others = others.filter(|total| {
+                    total.total.certainty() == Certainty::Unknown || total.total.told() != Some(Default::default())
+                });
+                let others: Vec<_> = others.map(|total| (total.asset, trip.settle_asset.clone())).collect();
+                if is_valued && !others.is_empty() {
+                    mixed.add(trip);
+                    pairs.extend(others);
+                }
+            }
+            let Some(next) = read.next else { break };
+            page = page.after(next);
+        }
+        for (asset, settle_asset) in pairs {
+            self.read_prices(&asset, &settle_asset, &mut parts.prices).await?;
+        }
+        Ok(mixed)
+    }
+
+    /// Reads all prices of an asset in another, unless they are there.
+    async fn read_prices(
+        &self,
+        asset: &Asset,
+        settle_asset: &Asset,
+        prices: &mut AssetPrices,
+    ) -> Result<(), ReconcileError> {
+        let Some(pair) = AssetPrices::pair(asset, settle_asset).filter(|pair| !prices.has(pair)) else {
+            return Ok(());
+        };
+        let scope = Scope::symbol(self.request.account.clone(), pair);
+        let mut page = PageRequest::first(PAGE_ROWS);
+        loop {
+            let read = self.store.price_snapshots(&scope, &page).await.doing("reading the prices")?;
+            read.items.iter().for_each(|price| prices.add(&price.fact));
+            let Some(next) = read.next else { return Ok(()) };
+            page = page.after(next);
+        }
+    }
+
+    /// Adds the contract's single amounts.
+    async fn read_movements(
+        &mut self,
+        symbol: &Symbol,
+        footing: &mut FootingBuilder,
+        mut builder: Option<&mut ReportBuilder>,
+        mixed: &Mixed,
+        parts: &mut TripParts,
+    ) -> Result<(), ReconcileError> {
+        let period = self.request.period();
+        let since = footing.movements_since();
+        let since = mixed.since.map_or(since, |mixed| mixed.zip(since).map(|(mixed, since)| mixed.min(since)));
+        let until = footing.movements_until();
+        let mut after = None;
+        loop {
+            let read = self.store.movements(&self.request.account, symbol, since, after).await;
+            let read = match read {
+                Ok(read) => read,
+                Err(StoreError::CorruptRow { row }) => {
+                    if builder.is_some() && !self.left_out.contains(&row) {
+                        self.left_out.push(row);
+                    }
+                    footing.leave_out_row();
+                    return Ok(());
+                }
+                Err(error) => return Err(error).doing("computing the single amounts"),
+            };
+            // They come in the order of the fold, which is nearly that of time: fills of files may be out of it.
+            let mut is_over = !read.items.is_empty();
+            for movement in &read.items {
+                footing.add_movement(symbol, movement)?;
+                is_over &= until.is_some_and(|until| movement.at >= until);
+                if let Some(builder) = builder.as_deref_mut().filter(|_| period.contains(movement.at)) {
+                    builder.add_movement(movement)?;
+                }
+                if let Some(key) = &movement.trip
+                    && let Some(settle_asset) = mixed.trips.get(key)
+                {
+                    let other = parts.other.entry(key.clone()).or_insert_with(OtherAssets::default);
+                    other.add(movement, settle_asset, &parts.prices)?;
+                }
+            }
+            let Some(next) = read.next.filter(|_| !is_over) else { return Ok(()) };
+            after = Some(next);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The wallets' side: looks, the ledger's entries, and how far it was read.
+
+use exchange_client::{VenueFacts, WalletEffect};
+use ledger_core::footing::{FootingBuilder, LedgerClass, LedgerReach};
+use ledger_core::{AccountId, BalanceSnapshot, IncomeType, ReportBuilder, TimestampMs};
+use ledger_store::{DiscrepancyFilter, IncomeFilter, PageRequest, Scope, Store};
+
+use super::{PAGE_ROWS, Reading, ReportRequest};
+use crate::discrepancy::DiscrepancyKind;
+use crate::error::{Doing, ReconcileError};
+use crate::observe::{INCOME, reached};
+use crate::verify::unread_stretches;
+
+/// All looks at the wallets, oldest first. One contract has no wallet.
+pub(super) async fn looks(store: &dyn Store, request: &ReportRequest) -> Result<Vec<BalanceSnapshot>, ReconcileError> {
+    let mut looks = Vec::new();
+    if request.symbol.is_some() {
+        return Ok(looks);
+    }
+    let scope = Scope::account(request.account.clone());
+    let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
+    loop {
+        let read = store.balance_snapshots(&scope, &page).await.doing("reading the balances")?;
+        looks.extend(read.items.into_iter().map(|look| look.fact));
+        let Some(next) = read.next else { return Ok(looks) };
+        page = page.after(next);
+    }
+}
+
+/// How far the ledger was read, and which stretches of it were not.
+pub(super) async fn reach(store: &dyn Store, account: &AccountId) -> Result<LedgerReach, ReconcileError> {
+    let cursors = store.cursors(account).await.doing("reading the cursors")?;
+    let reached = reached(&cursors, INCOME, None)?;
+    let filter = DiscrepancyFilter {
+        kind: Some(DiscrepancyKind::HistoryExpired.as_str().to_owned()),
+        ..DiscrepancyFilter::standing(account.clone())
+    };
+    let mut unread = Vec::new();
+    let mut page = PageRequest::first(PAGE_ROWS);
+    loop {
+        let read = store.discrepancies(&filter, &page).await.doing("reading the gaps")?;
+        unread.extend(unread_stretches(&read.items));
+        let Some(next) = read.next else { break };
+        page = page.after(next);
+    }
+    let mut covered: Vec<_> = store.coverage(account).await.doing("reading the coverage")?;
+    covered.retain(|span| span.stream == INCOME && span.symbol.is_none());
+    covered.sort_by_key(|span| span.since);
+    let mut end = TimestampMs::MIN;
+    for span in &covered {
+        if span.since > end {
+            unread.push((end, span.since));
+        }
+        end = end.max(span.until);
+    }
+    Ok(LedgerReach { reached, unread })
+}
+
+/// Whether the book has a ledger at all.
+pub(super) async fn is_on_record(store: &dyn Store, account: &AccountId) -> Result<bool, ReconcileError> {
+    let filter = IncomeFilter { scope: Scope::account(account.clone()), income_type: None };
+    let read = store.income(&filter, &PageRequest::first(1).past_unreadable()).await;
+    let read = read.doing("reading the ledger")?;
+    Ok(!read.items.is_empty() || !read.unreadable.is_empty())
+}
+
+/// What an entry of this type is.
+fn class_of(venue: &VenueFacts, income_type: &IncomeType) -> LedgerClass {
+    match income_type.as_str() {
+        _ if venue.wallet_effect(income_type) == WalletEffect::Undocumented => LedgerClass::Unknown,
+        IncomeType::REALIZED_PNL => LedgerClass::Realized,
+        IncomeType::COMMISSION => LedgerClass::Fee,
+        IncomeType::FUNDING_FEE => LedgerClass::Position,
+        "INSURANCE_CLEAR" | "DELIVERED_SETTELMENT" => LedgerClass::Contract,
+        "AUTO_EXCHANGE" | "COIN_SWAP_DEPOSIT" | "COIN_SWAP_WITHDRAW" => LedgerClass::Conversion,
+        "TRANSFER" | "INTERNAL_TRANSFER" | "CROSS_COLLATERAL_TRANSFER" => LedgerClass::Transfer,
+        _ => LedgerClass::Account,
+    }
+}
+
+impl Reading<'_> {
+    /// Adds the ledger's entries to the footing and, in a first pass, to the report.
+    pub(super) async fn read_ledger(
+        &mut self,
+        footing: &mut FootingBuilder,
+        mut builder: Option<&mut ReportBuilder>,
+    ) -> Result<(), ReconcileError> {
+        let period = self.request.period();
+        let wanted = footing.entries_wanted();
+        let scope = Scope { since: wanted.since, until: wanted.until, ..self.request.scope() };
+        let filter = IncomeFilter { scope, income_type: None };
+        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
+        loop {
+            let read = self.store.income(&filter, &page).await.doing("reading the ledger")?;
+            for row in read.items.iter().map(|row| &row.fact) {
+                footing.add_entry(row, class_of(self.venue, &row.key.income_type))?;
+                if let Some(builder) = builder.as_deref_mut().filter(|_| period.contains(row.time.at)) {
+                    builder.add_income(row)?;
+                }
+            }
+            for row in read.unreadable {
+                footing.leave_out_row();
+                if builder.is_some() {
+                    self.cash_left_out += 1;
+                    self.left_out.push(row);
+                }
+            }
+            let Some(next) = read.next else { return Ok(()) };
+            page = page.after(next);
+        }
+    }
+}
