@@ -1,6 +1,6 @@
 //! What a venue promises and limits, as data: page sizes, windows, retention, weights.
 
-use ledger_core::{FillId, IncomeType, LedgerRules, OrderClass, Symbol};
+use ledger_core::{FillId, IncomeType, LedgerRules, OrderClass, Symbol, VenueRules};
 
 use crate::transport::Method;
 
@@ -134,6 +134,8 @@ pub struct VenueFacts {
     pub order_limits: OrderLimits,
     /// Which client order ids are accepted.
     pub client_order_id: ClientOrderIdRule,
+    /// What its client order ids and order types mean.
+    pub order_rules: VenueRules,
     /// The kinds of income that are known. Venues add new ones without notice; those are kept as they are.
     pub income_types: &'static [IncomeTypeFacts],
     /// Where entries of each kind belong, those that are seen without being documented included. Entries of other kinds

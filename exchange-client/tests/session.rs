@@ -15,7 +15,7 @@ use exchange_client::{
     WorkingType,
 };
 use ledger_core::{
-    ClientOrderId, ExitReason, OrderClass, OrderStatus, PositionSide, Price, Quantity, Side, Symbol, TimestampMs,
+    ClientOrderId, OrderClass, OrderStatus, Origin, PositionSide, Price, Quantity, Side, Symbol, TimestampMs,
 };
 
 const START_MS: i64 = 1_780_000_000_000;
@@ -169,7 +169,7 @@ async fn a_session_with_every_kind_of_order() {
     stage.simulator.force_liquidation(&alias, &btc(), PositionSide::Net).unwrap();
     stage.simulator.step(Duration::from_secs(1));
     let forced = exchange.fetch_force_orders(None, stage.lately()).await.unwrap().rows;
-    assert_eq!(forced.iter().map(|row| row.entity.exit_reason).collect::<Vec<_>>(), [Some(ExitReason::Liquidation)]);
+    assert_eq!(forced.iter().map(|row| row.entity.origin).collect::<Vec<_>>(), [Some(Origin::Liquidation)]);
     let rates = exchange.fetch_funding_rates(Some(btc()), stage.lately()).await.unwrap();
     assert!(rates.next.is_none());
 }

@@ -20,6 +20,7 @@ mod names;
 mod order;
 mod order_intent;
 mod order_status;
+mod order_story;
 mod position;
 mod position_mode;
 mod report;
@@ -52,16 +53,20 @@ pub use ledger_rules::{LedgerPlace, LedgerRules};
 pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
 pub use movement::{Movement, MovementKind, MovementOrigin};
 pub use names::UnknownName;
-pub use order::{Cancel, Execution, ExitReason, Order, OrderClass, OrderKey, OrderTerms};
+pub use order::{Cancel, Execution, ExitReason, Order, OrderClass, OrderKey, OrderTerms, can_only_close};
 pub use order_intent::{IntentOutcome, IntentRole, OrderIntent};
 pub use order_status::OrderStatus;
+pub use order_story::{
+    BotOrder, Condition, ExitEvidence, IntentWords, OrderContext, OrderWords, Origin, SignalWords, VenueRules,
+    conditionals_of,
+};
 pub use position::{Applied, Change, Cycle, Holding, Position, Trade, Turnover};
 pub use position_mode::{Span, first_difference, one_way_spans};
 pub use report::{
     AssetPrices, CashLine, GroupBy, NO_ENGINE, OtherAssets, Report, ReportBuilder, ReportRow, SpanOf, TimeSpan,
     TripStats, footing,
 };
-pub use round_trip::{AssetTotal, Direction, OrderContext, RoundTrip, Tally};
+pub use round_trip::{AssetTotal, Direction, RoundTrip, Tally};
 pub use signal::{Signal, SignalKind};
 pub use snapshot::{
     Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceKind, PriceSnapshot,

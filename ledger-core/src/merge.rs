@@ -163,6 +163,19 @@ impl Joiner<'_> {
         self.register(field, left, right, |_| 0, |a, b| a == b)
     }
 
+    /// A field whose values say more or less: the greater `grade` stands, whoever states it. Two of the same grade conflict
+    /// where that is above 0, for then both are certain; a lower one is no contradiction of a higher.
+    pub fn graded<T: Ord + Clone>(
+        &mut self,
+        field: Field,
+        left: Option<&T>,
+        right: Option<&T>,
+        grade: impl Fn(&T) -> i64,
+    ) -> Option<T> {
+        let agree = |a: &T, b: &T| a == b || grade(a) != grade(b) || grade(a) == 0;
+        self.register(field, left, right, &grade, agree)
+    }
+
     /// An amount or average that the exchange states with at most 8 decimals and a lesser source may have computed in
     /// more: two agree when they are equal at 8 decimals. How many decimals a value shows says nothing about how exact it is,
     /// so that only rank and content decide which one stands.

@@ -8,6 +8,7 @@ use crate::id::{ClientOrderId, EngineLabel, Label, OrderId, SignalId, Symbol};
 use crate::merge::{Fact, Joiner};
 use crate::names::stored_names;
 use crate::order_status::{OrderStatus, join_status};
+use crate::order_story::{Condition, Origin};
 use crate::source::{PositionSide, Side, Source};
 use crate::time::{EventTime, TimestampMs};
 
@@ -47,6 +48,8 @@ pub enum ExitReason {
     ManualClose,
     /// Closed by the bot's management mode.
     AutoExit,
+    /// Closed by the exchange, which did not state why.
+    Forced,
     /// Closed by the exchange for lack of margin.
     Liquidation,
     /// Closed by the exchange against a liquidated counterparty (auto-deleveraging).
@@ -57,7 +60,7 @@ pub enum ExitReason {
 
 stored_names!(ExitReason, "exit reason", {
     Unknown = "unknown", TakeProfit = "take_profit", StopLoss = "stop_loss", ManualClose = "manual_close",
-    AutoExit = "auto_exit", Liquidation = "liquidation", Adl = "adl", Settlement = "settlement",
+    AutoExit = "auto_exit", Forced = "forced", Liquidation = "liquidation", Adl = "adl", Settlement = "settlement",
 });
 
 /// What an order asks for; replaced as a whole by an amendment.
@@ -133,6 +136,10 @@ pub struct Order {
     pub updated: Option<EventTime>,
     /// The regular order that a triggered conditional order became.
     pub triggered_order_id: Option<OrderId>,
+    /// Who sent it, as its client order id, its type and the exchange's lists tell: see [`VenueRules`](crate::VenueRules).
+    pub origin: Option<Origin>,
+    /// What it waits for, if it is a conditional order or came of one.
+    pub condition: Option<Condition>,
     /// The strategy that sent it.
     pub engine: Option<EngineLabel>,
     /// The signal that caused it.
@@ -154,6 +161,23 @@ impl Order {
         self
     }
 
+    /// Whether it can do nothing but make a position smaller.
+    pub fn can_only_close(&self) -> bool {
+        can_only_close(self.position_side, self.side, self.reduce_only, self.close_position)
+    }
+
+    /// That it was cancelled, if this statement says so, with the source that the cancel is worth. One without the time
+    /// of the change happened at some moment after the order was made: that moment is fillbook's inference, and gives
+    /// way to every time that is stated.
+    pub fn cancel(&self, source: Source) -> Option<(Cancel, Source)> {
+        if self.status != OrderStatus::Canceled {
+            return None;
+        }
+        let stated = self.updated.map(|time| (time, source));
+        let (time, source) = stated.or_else(|| Some((self.created?, Source::Repair)))?;
+        Some((Cancel { key: self.key.clone(), side: Some(self.side), time, reason: None }, source))
+    }
+
     /// An order of which nothing but its identity and side is known: what a fill tells about its order.
     pub fn known_from_fill(key: OrderKey, side: Side, position_side: Option<PositionSide>) -> Self {
         Self {
@@ -171,11 +195,28 @@ impl Order {
             created: None,
             updated: None,
             triggered_order_id: None,
+            origin: None,
+            condition: None,
             engine: None,
             signal_id: None,
             exit_reason: None,
         }
     }
+}
+
+/// Whether an order of these terms can do nothing but make a position smaller.
+pub fn can_only_close(
+    position_side: Option<PositionSide>,
+    side: Side,
+    reduce_only: Option<bool>,
+    close_position: Option<bool>,
+) -> bool {
+    reduce_only == Some(true)
+        || close_position == Some(true)
+        || matches!(
+            (position_side, side),
+            (Some(PositionSide::Long), Side::Sell) | (Some(PositionSide::Short), Side::Buy)
+        )
 }
 
 /// The larger executed quantity stands, with its own average price; only about the same quantity can averages differ.
@@ -243,6 +284,8 @@ impl Fact for Order {
                 self.triggered_order_id.as_ref(),
                 other.triggered_order_id.as_ref(),
             ),
+            origin: j.graded("origin", self.origin.as_ref(), other.origin.as_ref(), |origin| origin.grade()),
+            condition: j.optional("condition", self.condition.as_ref(), other.condition.as_ref()),
             engine: j.optional("engine", self.engine.as_ref(), other.engine.as_ref()),
             signal_id: j.optional("signal_id", self.signal_id.as_ref(), other.signal_id.as_ref()),
             exit_reason: j.optional("exit_reason", self.exit_reason.as_ref(), other.exit_reason.as_ref()),

@@ -3,7 +3,7 @@
 use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::{CertainTotal, Certainty};
 use crate::fill::Fee;
-use crate::id::{Asset, ClientOrderId, EngineLabel, FillId, Label, Symbol};
+use crate::id::{Asset, EngineLabel, FillId, Symbol};
 use crate::names::stored_names;
 use crate::order::ExitReason;
 use crate::source::{PositionSide, Side};
@@ -165,52 +165,6 @@ pub(crate) fn total_of<'a>(totals: &'a mut Vec<AssetTotal>, asset: &Asset) -> &'
         totals.len() - 1
     });
     &mut totals[at].total
-}
-
-/// What is known of the order behind a fill: who sent it and what for.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct OrderContext {
-    /// The strategy.
-    pub engine: Option<EngineLabel>,
-    /// What the sender said it was for.
-    pub exit_reason: Option<ExitReason>,
-    /// The id that the sender gave it.
-    pub client_order_id: Option<ClientOrderId>,
-    /// The order type it was placed with.
-    pub order_type: Option<Label>,
-}
-
-impl OrderContext {
-    /// Why a position closed by this order was closed: the exchange's own orders are told by their client order id
-    /// (prefixes documented for the order update event of Binance's futures user stream), then the sender's word
-    /// counts, then the order's type; `web_`, `ios_`, `android_` are the ids of orders placed by hand in Binance's
-    /// own clients.
-    pub fn exit_reason(&self) -> ExitReason {
-        let client_order_id = self.client_order_id.as_ref().map_or("", ClientOrderId::as_str);
-        let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| client_order_id.starts_with(prefix));
-        if starts(&["adl_autoclose"]) {
-            return ExitReason::Adl;
-        }
-        if starts(&["settlement_autoclose-"]) {
-            return ExitReason::Settlement;
-        }
-        if starts(&["autoclose-"]) {
-            return ExitReason::Liquidation;
-        }
-        if let Some(reason) = self.exit_reason {
-            return reason;
-        }
-        let order_type = self.order_type.as_ref().map_or("", Label::as_str);
-        if order_type.starts_with("TAKE_PROFIT") {
-            ExitReason::TakeProfit
-        } else if order_type.starts_with("STOP") || order_type == "TRAILING_STOP_MARKET" {
-            ExitReason::StopLoss
-        } else if starts(&["web_", "ios_", "android_"]) {
-            ExitReason::ManualClose
-        } else {
-            ExitReason::Unknown
-        }
-    }
 }
 
 /// A [`CertainTotal`] in the making: a sum at the fixed scale of position math, its sure, estimated and untold parts apart.

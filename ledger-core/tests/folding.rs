@@ -30,8 +30,8 @@ mod trading;
 use book::{Book, check, shown};
 use exchange::Exchange;
 use ledger_core::{
-    Asset, CertainTotal, Certainty, ClientOrderId, Decimal, ExitReason, FoldError, FoldEvent, Instrument, Label,
-    OrderContext, PositionSide,
+    Asset, CertainTotal, Certainty, Decimal, ExitReason, FoldError, FoldEvent, Instrument, OrderContext, Origin,
+    PositionSide,
 };
 use num_rational::BigRational;
 use num_traits::{Signed, Zero};

@@ -24,7 +24,7 @@ pub use look::{
     Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, OpenLook, Seen, SeenMark,
 };
 pub use look_hold::LookHold;
-pub use outcome::{CommitReport, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
+pub use outcome::{CommitReport, ImpliedCancel, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, DiscrepancyKey, DiscrepancyStatus,

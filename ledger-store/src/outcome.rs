@@ -9,6 +9,8 @@ use crate::error::UnreadableRow;
 pub struct CommitReport {
     /// What became of each statement, in the order of the batch.
     pub outcomes: Vec<Outcome>,
+    /// The cancels that follow from the batch's orders that ended CANCELED.
+    pub cancels: Vec<ImpliedCancel>,
     /// The numbers of the batch's discrepancies, in its order.
     pub discrepancy_ids: Vec<i64>,
     /// The numbers of the batch's settled discrepancies, in its order; `None` for those that were not on record.
@@ -21,6 +23,15 @@ pub struct CommitReport {
     pub pending: Vec<Symbol>,
     /// The book's rows that statements could not be merged into: see [`Outcome::Unreadable`].
     pub unreadable: Vec<UnreadableRow>,
+}
+
+/// A cancel that follows from a statement about an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImpliedCancel {
+    /// Which statement of the batch, from 0.
+    pub statement: usize,
+    /// What became of the cancel.
+    pub outcome: Outcome,
 }
 
 /// Numbers of outcomes.

@@ -1,13 +1,14 @@
-//! What a client order id tells: who sent an order, and what for.
+//! What a bot's client order ids tell: which strategy sent an order, and what for. Patterns are configured, so they are
+//! applied when an order is read, and what they say is never written into its origin.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `what_a_scheme_composes_it_reads_back`.
-//! 2. `the_exchanges_own_ids_are_nobodys_label`: they are told apart before any scheme is tried.
+//! 2. `the_exchanges_own_ids_are_nobodys_label`: its origin is looked at before any scheme is tried.
 
 use std::fmt;
 use std::str::FromStr;
 
-use ledger_core::{ClientOrderId, EngineLabel, ExitReason, IntentRole};
+use ledger_core::{ClientOrderId, EngineLabel, IntentRole, Order, Origin};
 use thiserror::Error;
 
 /// The longest client order id that Binance accepts: it must match `^[\.A-Z\:/a-z0-9_-]{1,36}$`.
@@ -219,43 +220,26 @@ fn role_of(code: &str) -> Option<IntentRole> {
     IntentRole::ALL.iter().copied().find(|role| role_code(*role) == code || role.as_str() == code)
 }
 
-/// Who sent an order, as far as its client order id tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sender {
-    /// The bot, by one of its schemes.
-    Bot(ClientIdLabel),
-    /// The exchange itself.
-    Exchange(ExitReason),
-    /// A person, with the exchange's own apps or web page.
-    Person,
-    /// Nothing tells: another program, or the bot without a scheme.
-    Unknown,
+/// What an order's client order id says by the bot's schemes. An order that the exchange or a person sent is nobody's
+/// label, whatever a scheme would make of its id: its [`origin`](Order::origin) says so.
+pub fn bot_label(order: &Order, schemes: &[ClientIdScheme]) -> Option<ClientIdLabel> {
+    if is_somebody_elses(order) {
+        return None;
+    }
+    let id = order.client_order_id.as_ref()?;
+    schemes.iter().find_map(|scheme| scheme.read(id))
 }
 
-/// The ids that Binance gives its own orders (documented for the order update event of the USD-M user stream).
-const EXCHANGE_PREFIXES: &[(&str, ExitReason)] = &[
-    ("adl_autoclose", ExitReason::Adl),
-    ("settlement_autoclose-", ExitReason::Settlement),
-    ("autoclose-", ExitReason::Liquidation),
-];
-/// The ids of orders placed with Binance's web page and apps.
-const APP_PREFIXES: &[&str] = &["web_", "ios_", "android_", "electron_"];
-
-/// Who sent the order with this client order id.
-pub fn sender(id: Option<&ClientOrderId>, schemes: &[ClientIdScheme]) -> Sender {
-    let Some(id) = id else { return Sender::Unknown };
-    let own = EXCHANGE_PREFIXES.iter().find(|(prefix, _)| id.as_str().starts_with(prefix));
-    if let Some((_, reason)) = own {
-        return Sender::Exchange(*reason);
-    }
-    if APP_PREFIXES.iter().any(|prefix| id.as_str().starts_with(prefix)) {
-        return Sender::Person;
-    }
-    schemes.iter().find_map(|scheme| scheme.read(id)).map_or(Sender::Unknown, Sender::Bot)
+/// Whether the exchange sent an order, or a person with the exchange's own apps: no bot did.
+pub(crate) fn is_somebody_elses(order: &Order) -> bool {
+    order.origin.is_some_and(|origin| origin != Origin::Program)
 }
 
 #[cfg(test)]
 mod tests {
+    use ledger_core::testing::order;
+    use ledger_core::{OrderStatus, Side};
+
     use super::*;
 
     fn id(text: &str) -> ClientOrderId {
@@ -309,17 +293,16 @@ mod tests {
     #[test]
     fn the_exchanges_own_ids_are_nobodys_label() {
         let greedy: ClientIdScheme = "{engine}-{*}".parse().unwrap();
-        for (text, expected) in [
-            ("autoclose-1699", Sender::Exchange(ExitReason::Liquidation)),
-            ("adl_autoclose", Sender::Exchange(ExitReason::Adl)),
-            ("settlement_autoclose-BTCUSDT", Sender::Exchange(ExitReason::Settlement)),
-            ("ios_x-1", Sender::Person),
-            ("electron_ab", Sender::Person),
-            ("plain", Sender::Unknown),
-        ] {
-            assert_eq!(sender(Some(&id(text)), std::slice::from_ref(&greedy)), expected, "{text}");
+        let read = |text: &str, origin: Option<Origin>| {
+            let mut order = order("BTCUSDT", "1", Side::Buy, OrderStatus::New).with_client_order_id(id(text));
+            order.origin = origin;
+            bot_label(&order, std::slice::from_ref(&greedy)).and_then(|label| label.engine)
+        };
+        for origin in Origin::ALL {
+            let label = read("grid-7", Some(*origin));
+            assert_eq!(label.is_some(), *origin == Origin::Program, "{origin}");
         }
-        assert!(matches!(sender(Some(&id("grid-7")), &[greedy]), Sender::Bot(_)));
-        assert_eq!(sender(None, &[]), Sender::Unknown);
+        assert_eq!(read("grid-7", None), Some(EngineLabel::new("grid").unwrap()));
+        assert_eq!(read("plain", Some(Origin::Program)), None);
     }
 }

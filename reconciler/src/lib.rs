@@ -33,7 +33,7 @@ pub use account_report::{AccountReport, ReportRequest, account_report};
 pub use apply::{Applied, apply};
 pub use book::Book;
 pub use catch_up::CaughtUp;
-pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, Sender, sender};
+pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, bot_label};
 pub use cycle::{Reconciler, ReconcilerConfig};
 pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 pub use error::ReconcileError;

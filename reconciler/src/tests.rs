@@ -122,6 +122,11 @@ fn order(id: &str, status: OrderStatus, executed: &str) -> Order {
     order
 }
 
+/// An order as the adapter parses it: who sent it and what it waits for is written on it.
+fn parsed(order: Order) -> Order {
+    VENUE.order_rules.tell(order)
+}
+
 fn booked(order: Order, filled: &str) -> BookOrder {
     let filled: Decimal = filled.parse().unwrap();
     let executed = order.executed.as_ref().map(|executed| executed.qty).unwrap_or_default();

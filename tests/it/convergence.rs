@@ -1,7 +1,7 @@
 //! One account, one history, and every way into the book: what a bot recorded and what it lost, the exchange's exports, and
 //! asking the exchange. Whichever comes first, the logical book is the same in the end.
 
-mod exports;
+pub(crate) mod exports;
 
 use std::collections::BTreeSet;
 use std::io::Cursor;

@@ -17,6 +17,7 @@ mod processes;
 mod readme;
 mod report;
 mod simulator;
+mod stories;
 mod stranger;
 mod support;
 mod sync;

@@ -99,6 +99,8 @@ const LISTING: Listing<Shown> = Listing {
             rank: 8,
             value: |o| o.order.fact.updated.map(|time| time.at).into(),
         },
+        Column { key: "origin", title: "Sent by", rank: 3, value: |o| maybe(o.order.fact.origin.as_ref()) },
+        Column { key: "condition", title: "Waits for", rank: 8, value: |o| maybe(o.order.fact.condition.as_ref()) },
         Column { key: "engine", title: "Engine", rank: 2, value: |o| maybe(o.order.fact.engine.as_ref()) },
         Column { key: "signal_id", title: "Signal", rank: 8, value: |o| maybe(o.order.fact.signal_id.as_ref()) },
         Column {

@@ -82,6 +82,7 @@ payload!(
     OrderRow {
         symbol, order_id, client_order_id, side, position_side, kind = "type", orig_type, time_in_force, status,
         orig_qty, price, stop_price, executed_qty, avg_price, reduce_only, close_position, time, update_time,
+        auto_close_type,
     }
 );
 payload!(

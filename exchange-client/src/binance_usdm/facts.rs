@@ -1,5 +1,7 @@
 //! Binance USD-M futures as data.
 
+use ledger_core::{Condition, Origin, VenueRules};
+
 use crate::transport::Method;
 use crate::venue::{
     ClientOrderIdRule, DAY_MS, EndpointWeight, IncomeTypeFacts, MINUTE_MS, OrderLimits, PagedFacts, TradeIdOrder,
@@ -54,6 +56,32 @@ const fn added(name: &'static str) -> IncomeTypeFacts {
 const fn undocumented(name: &'static str) -> IncomeTypeFacts {
     IncomeTypeFacts { name, effect: WalletEffect::Undocumented }
 }
+
+/// Who gives an order its client order id, and what order types mean. The exchange's own prefixes and the type `LIQUIDATION`
+/// are those of the event ORDER_TRADE_UPDATE in its documentation; `delivery_autoclose-` is documented for COIN-M alone, whose
+/// settlements are called so. The prefixes of the web page and of the apps for iOS, Android and the desktop are not
+/// documented: that is how their orders have been answered, each with a random name behind it. Everything else is sent by a
+/// program: Link and Trade partners begin with `x-` and their number, and an order sent without an id gets a random one
+/// without a prefix.
+const ORDER_RULES: VenueRules = VenueRules {
+    client_id_prefixes: &[
+        ("autoclose-", Origin::Liquidation),
+        ("adl_autoclose", Origin::Adl),
+        ("settlement_autoclose-", Origin::Settlement),
+        ("delivery_autoclose-", Origin::Settlement),
+        ("web_", Origin::Person),
+        ("ios_", Origin::Person),
+        ("android_", Origin::Person),
+        ("electron_", Origin::Person),
+    ],
+    forced_types: &[("LIQUIDATION", Origin::Liquidation)],
+    // With and without _MARKET and _LIMIT, as older answers and other programs write them.
+    conditional_types: &[
+        ("TAKE_PROFIT", Condition::TakeProfit),
+        ("STOP", Condition::Stop),
+        ("TRAILING_STOP", Condition::Stop),
+    ],
+};
 
 /// What Binance documents about its USD-M futures, as of November 2026.
 pub static VENUE: VenueFacts = VenueFacts {
@@ -115,6 +143,7 @@ pub static VENUE: VenueFacts = VenueFacts {
     ],
     order_limits: OrderLimits { per_10s_max: 300, per_1m_max: 1_200 },
     client_order_id: ClientOrderIdRule { len_max: 36, separators: ".:/_-" },
+    order_rules: ORDER_RULES,
     income_types: &[
         added("TRANSFER"),
         added("WELCOME_BONUS"),

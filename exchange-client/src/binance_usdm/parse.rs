@@ -10,8 +10,8 @@
 use std::str::FromStr;
 
 use ledger_core::{
-    Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillId, FillKey,
-    FundingRate, Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, PositionMode,
+    Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, FundingRate,
+    Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, Origin, PositionMode,
     PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
 };
 
@@ -172,7 +172,6 @@ pub(super) fn fill(row: &dto::UserTradeRow) -> Parsed<Fill> {
 pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
     let updated = optional_instant("updateTime", &row.update_time)?;
     let created = optional_instant("time", &row.time)?;
-    let client_order_id = get_optional::<ClientOrderId>("clientOrderId", &row.client_order_id)?;
     required("origQty", &row.orig_qty)?;
     let executed_qty: Decimal = get("executedQty", &row.executed_qty)?;
     // A triggered order changes its type; the one that it was placed with tells what it was for.
@@ -180,14 +179,13 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
         Some(placed_as) => Some(placed_as),
         None => get_optional("type", &row.kind)?,
     };
-    Ok(Order {
+    let order = VENUE.order_rules.tell(Order {
         key: OrderKey {
             symbol: get("symbol", &row.symbol)?,
             class: OrderClass::Regular,
             order_id: counted_id::<OrderId>("orderId", &row.order_id)?,
         },
-        exit_reason: forced_exit(client_order_id.as_ref()),
-        client_order_id,
+        client_order_id: get_optional::<ClientOrderId>("clientOrderId", &row.client_order_id)?,
         side: get::<Side>("side", &row.side)?,
         position_side: position_side("positionSide", &row.position_side)?,
         order_type,
@@ -205,16 +203,33 @@ pub(super) fn order(row: &dto::OrderRow) -> Parsed<Order> {
         created: created.map(EventTime::ms),
         updated: updated.map(EventTime::ms),
         triggered_order_id: None,
+        origin: None,
+        condition: None,
         engine: None,
         signal_id: None,
-    })
+        exit_reason: None,
+    });
+    // The type of a liquidation may stand in one of the two alone.
+    let by_type = VENUE.order_rules.origin(None, get_optional("type", &row.kind)?.as_ref());
+    Ok(order.sent_by(by_type))
+}
+
+/// An order on the list of those by which the exchange closed positions. The list holds liquidations and auto-deleveragings;
+/// which of them one is, its client order id tells, and the type that the list was asked by, where the row repeats it.
+pub(super) fn forced_order(row: &dto::OrderRow) -> Parsed<Order> {
+    let origin = match text("autoCloseType", &row.auto_close_type)? {
+        Some("LIQUIDATION") => Origin::Liquidation,
+        Some("ADL") => Origin::Adl,
+        _ => Origin::Forced,
+    };
+    Ok(order(row)?.sent_by(Some(origin)))
 }
 
 /// A conditional order. It has no fills and no executed quantity: the regular order that it becomes has them.
 pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
     let updated = optional_instant("updateTime", &row.update_time)?;
     let created = optional_instant("createTime", &row.create_time)?;
-    Ok(Order {
+    Ok(VENUE.order_rules.tell(Order {
         key: OrderKey {
             symbol: get("symbol", &row.symbol)?,
             class: OrderClass::Conditional,
@@ -238,22 +253,12 @@ pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
         created: created.map(EventTime::ms),
         updated: updated.map(EventTime::ms),
         triggered_order_id: optional_counted_id("actualOrderId", &row.actual_order_id)?,
+        origin: None,
+        condition: None,
         engine: None,
         signal_id: None,
         exit_reason: None,
-    })
-}
-
-/// What the exchange names its own orders, which close positions that somebody else opened.
-pub(super) fn forced_exit(client_order_id: Option<&ClientOrderId>) -> Option<ExitReason> {
-    let name = client_order_id?.as_str();
-    [
-        ("autoclose-", ExitReason::Liquidation),
-        ("adl_autoclose", ExitReason::Adl),
-        ("settlement_autoclose-", ExitReason::Settlement),
-    ]
-    .into_iter()
-    .find_map(|(prefix, reason)| name.starts_with(prefix).then_some(reason))
+    }))
 }
 
 /// A ledger entry; one without a transaction id gets one of its digest and the `ordinal` of that among identical rows.

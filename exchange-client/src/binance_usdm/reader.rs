@@ -16,8 +16,8 @@ use super::paging::{self, TradeRequest, WindowAnswer};
 use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
 use super::rows::{
-    Readable, all_stated, by_contract, each_once, in_order, income_rows, incomplete, malformed, order_is_of, orders,
-    readable, refuse_outside, stated,
+    Readable, all_stated, by_contract, each_once, forced_orders, in_order, income_rows, incomplete, malformed,
+    order_is_of, orders, readable, refuse_outside, stated,
 };
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
@@ -214,7 +214,7 @@ impl ExchangeReader for BinanceUsdm {
     ) -> Result<Page<Order, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, FORCE_ORDERS, symbol.as_ref());
         self.window_page(&endpoint, Access::Signed, query, VENUE.force_orders, |rows, step| {
-            let listed = orders(&endpoint, OrderClass::Regular, rows)?;
+            let listed = forced_orders(&endpoint, rows)?;
             refuse_outside(&endpoint, &listed.rows, step, ("time", order_is_of))?;
             Ok(listed)
         })

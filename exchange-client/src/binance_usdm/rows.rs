@@ -179,6 +179,12 @@ pub(super) fn orders(
     }
 }
 
+/// Orders of the list of forced ones, in order of their keys, each once, and the rows that are none.
+pub(super) fn forced_orders(endpoint: &Endpoint, rows: &[Box<RawValue>]) -> Result<Readable<Order>, ExchangeError> {
+    let key = |row: &Order| row.key.clone();
+    by_contract(endpoint, rows, parse::forced_order, |row| &row.key.symbol, ("orderId", key))
+}
+
 pub(super) fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {
     ExchangeError::Incomplete { endpoint: endpoint.clone(), detail }
 }

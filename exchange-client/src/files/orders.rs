@@ -1,14 +1,15 @@
-//! Binance USD-M order exports: rows into orders and cancels.
+//! Binance USD-M order exports: rows into orders.
 
 use std::sync::Arc;
 
-use ledger_core::{AnyFact, Cancel, Order, OrderClass, OrderKey, OrderStatus, OrderTerms, Quantity, Source, Statement};
+use ledger_core::{AnyFact, Order, OrderClass, OrderKey, OrderTerms, Quantity, Source, Statement};
 
 use super::cell::Cell;
 use super::context::{Context, statement};
 use super::error::RowError;
 use super::executed::Executed;
 use super::table::{Column, Header, Record};
+use crate::binance_usdm::VENUE;
 
 /// Where an order export keeps what.
 #[derive(Debug)]
@@ -81,7 +82,6 @@ impl OrderColumns {
         let created = row.required(self.time)?.time(zone)?;
         let updated = row.optional(self.updated).map(|cell| cell.time(zone)).transpose()?;
         let side = row.required(self.side)?.side()?;
-        let status = row.required(self.status)?.status()?;
         let qty = row.optional(Some(self.qty)).map_or(Ok(None), Cell::quantity_unless_zero)?;
         let executed = Executed {
             symbol: &key.symbol,
@@ -91,13 +91,13 @@ impl OrderColumns {
             quote: row.optional(self.quote),
         };
         let executed = executed.read()?;
-        let order = Order {
+        let order = VENUE.order_rules.tell(Order {
             client_order_id: row.optional(self.client_order_id).map(Cell::id).transpose()?,
             side,
             position_side: row.optional(self.position_side).map(super::cell::Cell::position_side).transpose()?,
             order_type: Some(row.required(self.order_type)?.label_as_name()?),
             time_in_force: row.optional(self.time_in_force).map(Cell::label_as_name).transpose()?,
-            status: status.clone(),
+            status: row.required(self.status)?.status()?,
             terms: OrderTerms {
                 as_of: Some(updated.unwrap_or(created).at),
                 qty,
@@ -109,18 +109,12 @@ impl OrderColumns {
             close_position: row.optional(self.close_position).map(Cell::boolean).transpose()?,
             created: Some(created),
             updated,
-            ..Order::known_from_fill(key.clone(), side, None)
-        };
+            ..Order::known_from_fill(key, side, None)
+        });
         context.check_account(row.raw(self.uid))?;
+        let symbol = order.key.symbol.clone();
         let source = self.source;
-        let symbol = key.symbol.clone();
         let mut statements = vec![statement(AnyFact::Order(order), source, payload)];
-        if status == OrderStatus::Canceled
-            && let Some(time) = updated
-        {
-            let cancel = Cancel { key, side: Some(side), time, reason: None };
-            statements.push(statement(AnyFact::Cancel(cancel), source, payload));
-        }
         statements.extend(context.instrument_statement(&symbol, None, source, payload));
         Ok(statements)
     }

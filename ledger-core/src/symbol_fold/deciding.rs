@@ -6,7 +6,8 @@ use crate::funding::{Charge, Share, attribute};
 use crate::income::Income;
 use crate::movement::{Movement, MovementKind, MovementOrigin};
 use crate::order::ExitReason;
-use crate::round_trip::{AssetTallies, OrderContext};
+use crate::order_story::OrderContext;
+use crate::round_trip::AssetTallies;
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
@@ -340,7 +341,7 @@ fn cause(order: Option<&OrderContext>) -> ExitCause {
     match order.exit_reason() {
         ExitReason::Liquidation => ExitCause::Liquidation,
         ExitReason::Settlement => ExitCause::Settlement,
-        ExitReason::Unknown if order.client_order_id.is_none() && order.engine.is_none() => ExitCause::Untold,
+        ExitReason::Unknown if order.origin.is_none() && order.engine.is_none() => ExitCause::Untold,
         _ => ExitCause::Other,
     }
 }

@@ -6,7 +6,7 @@ use crate::funding::funding_instant;
 use crate::funding_rate::FundingRate;
 use crate::id::OrderId;
 use crate::income::Income;
-use crate::round_trip::OrderContext;
+use crate::order_story::OrderContext;
 use crate::snapshot::Anchor;
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;

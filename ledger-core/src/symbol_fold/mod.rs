@@ -75,7 +75,8 @@ use crate::id::{Asset, FillId, OrderId, Symbol};
 use crate::income::Income;
 use crate::instrument::Instrument;
 use crate::movement::Movement;
-use crate::round_trip::{AssetTallies, AssetTotal, OrderContext, RoundTrip};
+use crate::order_story::OrderContext;
+use crate::round_trip::{AssetTallies, AssetTotal, RoundTrip};
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
 

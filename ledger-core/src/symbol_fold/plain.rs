@@ -6,8 +6,9 @@
 use crate::amount::{Decimal, MathError, Value};
 use crate::certainty::Certainty;
 use crate::fill::Fill;
+use crate::order_story::OrderContext;
 use crate::position::{Change, PlainPart, plain_value};
-use crate::round_trip::{Direction, OrderContext};
+use crate::round_trip::Direction;
 use crate::source::PositionSide;
 
 use super::SymbolFold;
@@ -230,6 +231,7 @@ mod tests {
     use crate::fill::{Fee, FillKey};
     use crate::id::{Asset, EngineLabel, FillId, Label, Symbol};
     use crate::instrument::Instrument;
+    use crate::order_story::Condition;
     use crate::snapshot::Anchor;
     use crate::source::Side;
     use crate::time::{EventTime, TimestampMs};
@@ -313,7 +315,7 @@ mod tests {
         fn the_plain_path_is_the_general_one(raws in raws(), tick in prop::option::of((1_i64..100, 0_u8..8))) {
             let order = |engine: &str| OrderContext {
                 engine: Some(EngineLabel::new(engine).unwrap()),
-                order_type: Some(Label::new("STOP_MARKET").unwrap()),
+                condition: Some(Condition::Stop),
                 ..OrderContext::default()
             };
             let orders = [None, None, Some(order("grid")), Some(order("trend"))];

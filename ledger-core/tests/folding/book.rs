@@ -1,7 +1,7 @@
 //! Books written as text: one event a line, and what the fold makes of them.
 //!
-//! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [type order-type]`,
-//! `[order client-id]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
+//! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [waiting-for condition]`,
+//! `[by origin]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
 //! `funding [in seconds] [rate r] [mark m] amount asset [amount asset]...`, `clearance [in seconds] [others] amount asset`,
 //! `settlement [in seconds] amount asset [amount asset]...`, `unplaced`
 //!
@@ -10,8 +10,8 @@
 
 use crate::support::{at, dec, fill, symbol};
 use ledger_core::{
-    Anchor, Asset, AssetTotal, CertainTotal, ClientOrderId, Decimal, EngineLabel, EventTime, Fee, Fill, FillId,
-    FoldEvent, FundingRate, Income, IncomeKey, Instrument, Label, Movement, OrderContext, OrderId, PositionSide, Price,
+    Anchor, Asset, AssetTotal, CertainTotal, Condition, Decimal, EngineLabel, EventTime, Fee, Fill, FillId, FoldEvent,
+    FundingRate, Income, IncomeKey, Instrument, Label, Movement, OrderContext, OrderId, Origin, PositionSide, Price,
     Residual, RoundTrip, SymbolFold, TimestampMs, TranId, Value,
 };
 
@@ -128,11 +128,11 @@ impl Book {
         fill.fee = words.after("fee").map(|amount| Fee { amount, asset: words.parse() });
         fill.exchange_realized_pnl = words.after("pnl");
         let engine: Option<EngineLabel> = words.after("engine");
-        let order_type: Option<Label> = words.after("type");
-        let client_order_id: Option<ClientOrderId> = words.after("order");
+        let condition: Option<Condition> = words.after("waiting-for");
+        let origin: Option<Origin> = words.after("by");
         assert!(words.0.is_empty(), "`{text}` has more than is understood");
-        let is_told = engine.is_some() || order_type.is_some() || client_order_id.is_some();
-        let order = is_told.then(|| OrderContext { engine, order_type, client_order_id, ..OrderContext::default() });
+        let is_known = engine.is_some() || condition.is_some() || origin.is_some();
+        let order = is_known.then(|| OrderContext { engine, condition, origin, ..OrderContext::default() });
         (fill, order)
     }
 

@@ -9,8 +9,8 @@ fn entries_averaging_down_and_partial_exits() {
         "anchor 0
          BUY 2 @ 100 fee 0.08 USDT engine trend
          BUY 2 @ 96 fee 0.0768 USDT engine dca
-         SELL 1 @ 101 fee 0.0404 USDT engine trend type TAKE_PROFIT_MARKET
-         SELL 3 @ 99 fee 0.1188 USDT engine other type STOP_MARKET",
+         SELL 1 @ 101 fee 0.0404 USDT engine trend waiting-for take_profit
+         SELL 3 @ 99 fee 0.1188 USDT engine other waiting-for stop",
         "NET #1 long in 4 @ 98 out 4 @ 99.5 max 4 gross 6 known | fees USDT 0.316 known | funding - | trend+dca+other | stop_loss | known | 1..4
          NET 0 @ - known realized 6 known",
     );
@@ -84,7 +84,7 @@ fn a_round_trip_keeps_nothing_of_the_ones_before_it() {
         "anchor 0
          BUY 7 @ 100 fee 1 BNB engine a
          funding -3 BNB
-         SELL 7 @ 101 fee 1 BTC engine b type STOP
+         SELL 7 @ 101 fee 1 BTC engine b waiting-for stop
          BUY 1.5 @ 100 fee 0 USDT
          SELL 1.5 @ 101 fee 0 USDT
          BUY 2 @ 100 fee 0 USDT
@@ -107,44 +107,16 @@ fn a_round_trip_keeps_nothing_of_the_ones_before_it() {
 
 #[test]
 fn exit_reasons_come_from_the_closing_order() {
-    use ExitReason::{Adl, AutoExit, Liquidation, ManualClose, Settlement, StopLoss, TakeProfit, Unknown};
-    let table = [
-        // client order id, order type, what the sender said, reason
-        ("adl_autoclose", "LIMIT", Some(AutoExit), Adl),
-        ("adl_autoclose-17", "", None, Adl),
-        ("settlement_autoclose-99", "", Some(TakeProfit), Settlement),
-        ("autoclose-1700000000000123", "LIMIT", Some(StopLoss), Liquidation),
-        ("x-1", "TAKE_PROFIT", None, TakeProfit),
-        ("x-1", "TAKE_PROFIT_MARKET", None, TakeProfit),
-        ("x-1", "STOP", None, StopLoss),
-        ("x-1", "STOP_MARKET", None, StopLoss),
-        ("x-1", "TRAILING_STOP_MARKET", None, StopLoss),
-        ("x-1", "STOP_MARKET", Some(AutoExit), AutoExit),
-        ("x-1", "MARKET", None, Unknown),
-        ("x-1", "LIMIT", Some(TakeProfit), TakeProfit),
-        ("web_abc", "MARKET", None, ManualClose),
-        ("ios_abc", "MARKET", None, ManualClose),
-        ("android_abc", "LIMIT", None, ManualClose),
-        ("web_abc", "STOP_MARKET", None, StopLoss),
-        ("web_abc", "MARKET", Some(AutoExit), AutoExit),
-        ("my_autoclose-", "MARKET", None, Unknown),
-        ("", "", None, Unknown),
-    ];
-    for (id, order_type, said, reason) in table {
-        let order = OrderContext {
-            client_order_id: ClientOrderId::new(id).ok(),
-            order_type: Label::new(order_type).ok(),
-            exit_reason: said,
-            ..OrderContext::default()
-        };
+    for (origin, reason) in [(Origin::Person, ExitReason::ManualClose), (Origin::Adl, ExitReason::Adl)] {
+        let order = OrderContext { origin: Some(origin), ..OrderContext::default() };
         let mut book = Book::default();
         book.run("anchor 0\nBUY 2 @ 100");
         let fill = book.next_fill("SELL 2 @ 101");
         book.apply(&FoldEvent::Fill { fill: &fill, order: Some(&order) });
-        assert_eq!(book.closed[0].exit_reason, reason, "{id} {order_type} {said:?}");
+        assert_eq!(book.closed[0].exit_reason, reason);
     }
     // An earlier part's reason is not that of the end.
     let mut book = Book::default();
-    book.run("anchor 0\nBUY 2 @ 100\nSELL 1 @ 101 type TAKE_PROFIT\nSELL 1 @ 90");
-    assert_eq!(book.closed[0].exit_reason, Unknown);
+    book.run("anchor 0\nBUY 2 @ 100\nSELL 1 @ 101 waiting-for take_profit\nSELL 1 @ 90");
+    assert_eq!(book.closed[0].exit_reason, ExitReason::Unknown);
 }

@@ -1,10 +1,10 @@
 //! Generators and plain-number helpers for the law tests.
 
 use ledger_core::{
-    Asset, Cancel, ClientOrderId, ContractKind, Decimal, EngineLabel, EventTime, Execution, Fee, Fill, FillId, FillKey,
-    Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId, OrderIntent, OrderKey,
-    OrderStatus, OrderTerms, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
-    TranId,
+    Asset, Cancel, ClientOrderId, Condition, ContractKind, Decimal, EngineLabel, EventTime, Execution, Fee, Fill,
+    FillId, FillKey, Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId,
+    OrderIntent, OrderKey, OrderStatus, OrderTerms, Origin, PositionSide, Price, Quantity, Side, Signal, SignalId,
+    SignalKind, Symbol, TimestampMs, TranId,
 };
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -146,18 +146,26 @@ pub fn orders() -> impl Strategy<Value = Order> {
         maybe(vec![EngineLabel::new("a").unwrap(), EngineLabel::new("b").unwrap()]),
         prop::option::of(any::<bool>()),
         maybe(vec![ClientOrderId::new("c1").unwrap(), ClientOrderId::new("c2").unwrap()]),
+        prop::option::of(prop::sample::select(Origin::ALL)),
+        prop::option::of(prop::sample::select(Condition::ALL)),
     )
-        .prop_map(|(status, terms, executed, created, updated, engine, reduce_only, client_order_id)| Order {
-            status,
-            terms,
-            executed,
-            created,
-            updated,
-            engine,
-            reduce_only,
-            client_order_id,
-            ..order("1")
-        })
+        .prop_map(
+            |(status, terms, executed, created, updated, engine, reduce_only, client_order_id, origin, condition)| {
+                Order {
+                    origin,
+                    condition,
+                    status,
+                    terms,
+                    executed,
+                    created,
+                    updated,
+                    engine,
+                    reduce_only,
+                    client_order_id,
+                    ..order("1")
+                }
+            },
+        )
 }
 
 pub fn signals() -> impl Strategy<Value = Signal> {

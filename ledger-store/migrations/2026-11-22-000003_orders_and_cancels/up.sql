@@ -23,10 +23,13 @@ CREATE TABLE orders (
     updated_ts INTEGER,
     updated_ts_precision TEXT CONSTRAINT orders_updated_ts_precision CHECK (updated_ts_precision IN ('s', 'ms')),
     triggered_order_id TEXT,
+    origin TEXT CONSTRAINT orders_origin CHECK (origin IN (
+        'program', 'person', 'forced', 'settlement', 'adl', 'liquidation')),
+    condition TEXT CONSTRAINT orders_condition CHECK (condition IN ('take_profit', 'stop')),
     engine TEXT,
     signal_id TEXT,
     exit_reason TEXT CONSTRAINT orders_exit_reason CHECK (exit_reason IN (
-        'unknown', 'take_profit', 'stop_loss', 'manual_close', 'auto_exit', 'liquidation', 'adl', 'settlement')),
+        'unknown', 'take_profit', 'stop_loss', 'manual_close', 'auto_exit', 'forced', 'liquidation', 'adl', 'settlement')),
     source TEXT NOT NULL,
     field_sources TEXT,
     conflicts TEXT,

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
-use ledger_core::Statement;
+use ledger_core::{Statement, VenueRules};
 
 use self::cells::{Cells, RawRow};
 use crate::error::StoreError;
@@ -103,6 +103,7 @@ pub struct BotRow {
 /// A bot's database, open for reading.
 pub struct BotDatabase {
     conn: SqliteConnection,
+    rules: VenueRules,
     tables: Vec<(BotTable, Vec<String>)>,
 }
 
@@ -119,11 +120,12 @@ struct ColumnName {
 }
 
 impl BotDatabase {
-    /// Opens `path` and recognises its tables.
+    /// Opens `path` and recognises its tables. `rules` say what the client order ids and types mean at the venue that the bot
+    /// trades at.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::NotABotDatabase`] for a SQLite file with none of the tables, or for a book.
-    pub fn open(path: impl AsRef<Path>) -> StoreResult<Self> {
+    pub fn open(path: impl AsRef<Path>, rules: VenueRules) -> StoreResult<Self> {
         let path = path.as_ref();
         let mut conn = open_foreign(path)?;
         conn.batch_execute("PRAGMA query_only = ON").map_err(|error| broken(path, &error))?;
@@ -142,7 +144,7 @@ impl BotDatabase {
         if tables.is_empty() || is_book {
             return Err(StoreError::NotABotDatabase { path: path.to_owned() });
         }
-        Ok(Self { conn, tables })
+        Ok(Self { conn, rules, tables })
     }
 
     /// The tables that it has.
@@ -161,7 +163,7 @@ impl BotDatabase {
             .bind::<BigInt, _>(i64::from(limit))
             .load(&mut self.conn)
             .map_err(|error| broken(&PathBuf::from(table.as_str()), &error))?;
-        Ok(rows.into_iter().map(|row| Cells::new(table, row)).map(|cells| row::read(&cells)).collect())
+        Ok(rows.into_iter().map(|row| Cells::new(table, row)).map(|cells| row::read(&cells, &self.rules)).collect())
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a row states.
 
 use ledger_core::{
-    AnyFact, Asset, Cancel, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order, OrderClass,
-    OrderId, OrderKey, OrderStatus, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Source,
-    Statement, Symbol,
+    AnyFact, Asset, Cancel, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order,
+    OrderClass, OrderId, OrderKey, OrderStatus, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind,
+    Source, Statement, Symbol, VenueRules,
 };
 
 use super::cells::{Cells, parse, parse_optional};
@@ -19,14 +19,17 @@ const DERIVED: &str = "the bot's own positions are not read: positions are compu
 
 type Read<T> = Result<T, String>;
 
-pub(super) fn read(cells: &Cells) -> BotRow {
+pub(super) fn read(cells: &Cells, rules: &VenueRules) -> BotRow {
     let (parsed, note) = match cells.table {
         BotTable::EngineSignals => (signal(cells).map(|fact| vec![AnyFact::Signal(fact)]), None),
-        BotTable::Orders => (order(cells).map(|fact| vec![AnyFact::Order(fact)]), None),
+        BotTable::Orders => (order(cells).map(|fact| vec![AnyFact::Order(rules.tell(fact))]), None),
         BotTable::Fills if is_order_answer(cells) => {
             let order = executed_order(cells);
             let told = order.as_ref().map_or(true, |order| order.executed.is_some());
-            (order.map(|fact| vec![AnyFact::Order(fact)]), Some(if told { NO_TRADE } else { NOTHING_EXECUTED }))
+            (
+                order.map(|fact| vec![AnyFact::Order(rules.tell(fact))]),
+                Some(if told { NO_TRADE } else { NOTHING_EXECUTED }),
+            )
         }
         BotTable::Fills => (fill(cells).map(|fact| vec![AnyFact::Fill(fact)]), None),
         BotTable::Positions => (Ok(Vec::new()), Some(DERIVED)),
@@ -200,7 +203,23 @@ fn executed_order(cells: &Cells) -> Read<Order> {
         None => None,
     };
     order.updated = Some(event_time(cells)?);
+    order.client_order_id = client_order_id(cells)?;
+    order.order_type = order_type(cells)?;
     Ok(order)
+}
+
+/// The id that the order was sent with: the exchange's word, else the bot's.
+fn client_order_id(cells: &Cells) -> Read<Option<ClientOrderId>> {
+    let own = cells.exchange("clientOrderId").or_else(|| cells.exchange("clientAlgoId"));
+    let id = own.or_else(|| cells.column("client_order_id").map(str::to_owned));
+    parse_optional("client_order_id", id.as_deref())
+}
+
+/// The type that the order was placed with: the exchange's word, else the bot's.
+fn order_type(cells: &Cells) -> Read<Option<Label>> {
+    let own = ["origType", "orderType", "type"].into_iter().find_map(|name| cells.exchange(name));
+    let order_type = own.or_else(|| cells.column("order_type").map(str::to_owned));
+    parse_optional("order_type", order_type.map(|text| text.to_ascii_uppercase()).as_deref())
 }
 
 fn order(cells: &Cells) -> Read<Order> {
@@ -209,13 +228,14 @@ fn order(cells: &Cells) -> Read<Order> {
     if let Some(text) = cells.column("status") {
         order.status = status(text)?;
     }
-    let own_type = cells.exchange("origType").or_else(|| cells.exchange("type"));
-    let order_type = own_type.or_else(|| cells.column("order_type").map(str::to_owned));
-    order.order_type = parse_optional("order_type", order_type.map(|text| text.to_ascii_uppercase()).as_deref())?;
+    order.order_type = order_type(cells)?;
     order.time_in_force = parse_optional("timeInForce", cells.exchange("timeInForce").as_deref())?;
-    order.client_order_id = parse_optional("client_order_id", cells.column("client_order_id"))?;
+    order.client_order_id = client_order_id(cells)?;
     order.engine = parse_optional("engine", cells.column("engine"))?;
     order.created = Some(created);
+    let updated = cells.exchange("updateTime").or_else(|| cells.unified("lastUpdateTimestamp"));
+    order.updated =
+        updated.map(|text| time::read(&text).map_err(|reason| format!("updateTime: {reason}"))).transpose()?;
     order.terms.as_of = Some(created.at);
     let qty = cells.exchange("origQty").or_else(|| cells.column("qty").map(str::to_owned));
     order.terms.qty = parse_optional::<Decimal>("qty", qty.as_deref())?.and_then(|qty| Quantity::new(qty).ok());

@@ -1,12 +1,19 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use ledger_core::{
-    AnyFact, Decimal, Execution, OrderClass, OrderStatus, PositionSide, Side, SignalKind, Source, TimePrecision,
+    AnyFact, Condition, Decimal, Execution, OrderClass, OrderStatus, Origin, PositionSide, Side, SignalKind, Source,
+    TimePrecision, VenueRules,
 };
 
 use super::{BotDatabase, BotRow, BotTable};
 use crate::{OpenOptions, SqliteStore, StoreError};
 
+/// What ids and types mean at a venue of this test's own.
+const RULES: VenueRules = VenueRules {
+    client_id_prefixes: &[("forced-", Origin::Liquidation), ("phone_", Origin::Person)],
+    forced_types: &[],
+    conditional_types: &[("GAIN", Condition::TakeProfit), ("LOSS", Condition::Stop)],
+};
 const SCHEMA: &str = "
     CREATE TABLE engine_signals (id INTEGER PRIMARY KEY, ts REAL, symbol TEXT, side TEXT, engine TEXT, reason TEXT, meta_json TEXT);
     CREATE TABLE orders (order_id TEXT PRIMARY KEY, ts INTEGER, symbol TEXT, side TEXT, order_type TEXT, status TEXT,
@@ -23,7 +30,7 @@ fn bot(statements: &str) -> (tempfile::TempDir, BotDatabase) {
     conn.batch_execute(SCHEMA).unwrap();
     conn.batch_execute(statements).unwrap();
     drop(conn);
-    let database = BotDatabase::open(path).unwrap();
+    let database = BotDatabase::open(path, RULES).unwrap();
     (folder, database)
 }
 
@@ -149,6 +156,44 @@ fn orders_signals_and_cancels_are_read() {
 }
 
 #[test]
+fn a_bots_orders_say_who_sent_them_and_when_they_were_cancelled() {
+    let (_folder, mut bot) = bot(
+        r#"INSERT INTO orders VALUES ('5', 1767225600123, 'ETHUSDT', 'sell', 'limit', 'canceled', 2000.5, 0.3, NULL, 'phone_1',
+            '{"info":{"orderId":5,"origQty":"0.30","origType":"LOSS_MARKET","updateTime":1767225700456}}');
+        INSERT INTO orders VALUES ('6', 1767225600123, 'ETHUSDT', 'sell', 'gain', 'canceled', NULL, 0.3, NULL, NULL, NULL);
+        INSERT INTO fills VALUES ('7', 1767225600123, '7', 'ETHUSDT', 'sell', 2000, 0.3, NULL, NULL,
+            '{"orderId":7,"clientOrderId":"forced-7","executedQty":"0.3","status":"FILLED","type":"LIMIT"}');"#,
+    );
+    let orders: Vec<_> = [(BotTable::Orders, 2), (BotTable::Fills, 1)]
+        .into_iter()
+        .flat_map(|(table, count)| {
+            let rows = bot.rows(table, None, 10).unwrap();
+            assert_eq!(rows.len(), count);
+            rows.into_iter().flat_map(|row| row.parsed.unwrap())
+        })
+        .map(|statement| match statement.fact {
+            AnyFact::Order(order) => order,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let told: Vec<_> = orders.iter().map(|order| (order.origin, order.condition)).collect();
+    assert_eq!(
+        told,
+        [
+            (Some(Origin::Person), Some(Condition::Stop)),
+            (None, Some(Condition::TakeProfit)),
+            (Some(Origin::Liquidation), None)
+        ]
+    );
+    let cancels: Vec<_> = orders
+        .iter()
+        .filter_map(|order| order.cancel(Source::BotDatabase))
+        .map(|(cancel, source)| (cancel.time.at.as_ms(), source))
+        .collect();
+    assert_eq!(cancels, [(1_767_225_700_456, Source::BotDatabase), (1_767_225_600_123, Source::Repair)]);
+}
+
+#[test]
 fn a_bad_row_is_named_and_stops_no_other() {
     let (_folder, mut bot) =
         bot("INSERT INTO fills VALUES ('1', 1767225600123, '9', 'ETHUSDT', 'buy', 'NaN', 1, NULL, NULL, NULL);
@@ -180,11 +225,11 @@ fn other_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     drop(SqliteStore::open(path("book.db"), &OpenOptions::creating()).unwrap());
-    assert!(matches!(BotDatabase::open(path("book.db")).unwrap_err(), StoreError::NotABotDatabase { .. }));
+    assert!(matches!(BotDatabase::open(path("book.db"), RULES).unwrap_err(), StoreError::NotABotDatabase { .. }));
     std::fs::write(path("text"), "not a database at all, but long enough to have a header".repeat(9)).unwrap();
-    assert!(matches!(BotDatabase::open(path("text")).unwrap_err(), StoreError::NotADatabase { .. }));
-    assert!(matches!(BotDatabase::open(path("nothing")).unwrap_err(), StoreError::Missing { .. }));
+    assert!(matches!(BotDatabase::open(path("text"), RULES).unwrap_err(), StoreError::NotADatabase { .. }));
+    assert!(matches!(BotDatabase::open(path("nothing"), RULES).unwrap_err(), StoreError::Missing { .. }));
     let mut conn = SqliteConnection::establish(path("other").to_str().unwrap()).unwrap();
     conn.batch_execute("CREATE TABLE t (a)").unwrap();
-    assert!(matches!(BotDatabase::open(path("other")).unwrap_err(), StoreError::NotABotDatabase { .. }));
+    assert!(matches!(BotDatabase::open(path("other"), RULES).unwrap_err(), StoreError::NotABotDatabase { .. }));
 }

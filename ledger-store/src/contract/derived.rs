@@ -1,8 +1,8 @@
 //! Cases about what is derived from facts.
 
 use ledger_core::{
-    Anchor, AnyFact, Certainty, EngineLabel, ExitReason, Fill, Label, PositionMode, PositionSide, PositionSnapshot,
-    Side, Source, Statement,
+    Anchor, AnyFact, Certainty, Condition, EngineLabel, ExitReason, Fill, Label, PositionMode, PositionSide,
+    PositionSnapshot, Side, Source, Statement,
 };
 
 use super::Open;
@@ -218,7 +218,7 @@ pub async fn what_an_order_tells_reaches_its_round_trips(open: Open<'_>) {
     let mut entry = order("ETHUSDT", "11", Side::Buy, "1", "100", 1);
     entry.engine = Some(EngineLabel::new("breakout").unwrap());
     let mut exit = order("ETHUSDT", "12", Side::Sell, "1", "90", 2);
-    exit.order_type = Some(Label::new("STOP_MARKET").unwrap());
+    exit.condition = Some(Condition::Stop);
     commit(store, vec![rest(AnyFact::Order(entry)), rest(AnyFact::Order(exit.clone()))]).await;
     let trip = trips_of(store).await.into_iter().next().unwrap();
     assert_eq!(trip.engine.as_ref().map(EngineLabel::as_str), Some("breakout"));

@@ -146,12 +146,15 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
     let orders = all!(async |page| store.orders(&filter, &page).await);
     let (mut contexts, mut sides) = (BTreeMap::new(), BTreeMap::new());
     let mut events: Vec<((TimestampMs, u8, String), Event)> = Vec::new();
-    for order in orders.iter().map(|order| &order.order.fact).filter(|order| order.key.class == OrderClass::Regular) {
+    for sourced in orders.iter().map(|order| &order.order).filter(|order| order.fact.key.class == OrderClass::Regular) {
+        let (order, is_inferred) = (&sourced.fact, sourced.provenance.of("exit_reason").is_inferred());
         let context = OrderContext {
             engine: order.engine.clone(),
-            exit_reason: order.exit_reason,
-            client_order_id: order.client_order_id.clone(),
-            order_type: order.order_type.clone(),
+            origin: order.origin,
+            condition: order.condition,
+            said: order.exit_reason.filter(|_| !is_inferred),
+            inferred: order.exit_reason.filter(|_| is_inferred),
+            bot: None,
         };
         contexts.insert(order.key.order_id.clone(), context.clone());
         sides.extend(order.position_side.map(|side| (order.key.order_id.clone(), side)));

@@ -33,6 +33,8 @@ pub(crate) fn one_of_each() -> Vec<AnyFact> {
     full_order.reduce_only = Some(true);
     full_order.close_position = Some(false);
     full_order.triggered_order_id = Some("77".parse().unwrap());
+    full_order.origin = Some(ledger_core::Origin::Person);
+    full_order.condition = Some(ledger_core::Condition::TakeProfit);
     full_order.engine = Some(EngineLabel::new("dca").unwrap());
     full_order.signal_id = Some(SignalId::new("s1").unwrap());
     full_order.exit_reason = Some(ledger_core::ExitReason::TakeProfit);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    Anchor, AnyFact, Asset, BalanceSnapshot, Cancel, ClientOrderId, EngineLabel, EventTime, ExitReason, Fill, FillId,
-    FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, PositionMode,
-    PositionModeSnapshot, PositionSide, PositionSnapshot, Side, Signal, SignalId, SignalKind, Source, Statement,
+    Anchor, AnyFact, Asset, BalanceSnapshot, Cancel, ClientOrderId, Condition, EngineLabel, EventTime, ExitReason,
+    Fill, FillId, FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, Origin,
+    PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Side, Signal, SignalId, SignalKind, Source,
+    Statement,
 };
 
 use ledger_core::testing::{funding_rate, kline_close};
@@ -138,7 +139,7 @@ impl History {
                 let mut waiting = Order { client_order_id: Some(client.clone()), ..regular };
                 waiting.key.class = OrderClass::Conditional;
                 waiting.key.order_id = format!("9{index}").parse().unwrap();
-                waiting.order_type = Some(Label::new("TAKE_PROFIT_MARKET").unwrap());
+                waiting.condition = Some(Condition::TakeProfit);
                 waiting.triggered_order_id = self.chance(2).then_some(order_id);
                 waiting.position_side = fill.position_side.filter(|_| self.chance(2));
                 waiting.engine = self.chance(2).then(|| EngineLabel::new("waiting").unwrap());
@@ -241,10 +242,25 @@ impl History {
         if self.chance(3) {
             stated.exit_reason = Some(ExitReason::StopLoss);
         }
-        if self.chance(4) {
-            stated.client_order_id = Some(ClientOrderId::new(format!("autoclose-{group}")).unwrap());
+        let mut source = if self.chance(2) { Source::Rest } else { Source::Stream };
+        if self.chance(3) {
+            stated.origin = Some(Origin::ALL[usize::try_from(self.below(6)).unwrap()]);
         }
-        let source = if self.chance(2) { Source::Rest } else { Source::Stream };
+        if self.chance(4) {
+            stated.condition = Some(Condition::Stop);
+        }
+        if self.chance(3) {
+            stated.status = ["CANCELED", "EXPIRED", "NEW"][usize::try_from(self.below(3)).unwrap()].parse().unwrap();
+        }
+        if self.chance(4) {
+            // What fillbook inferred.
+            let mut inferred = Order::known_from_fill(stated.key.clone(), stated.side, None);
+            inferred.exit_reason = Some(ExitReason::ManualClose);
+            statements.push(by(Source::Repair, AnyFact::Order(inferred)));
+        }
+        if self.chance(6) {
+            source = Source::Ccxt;
+        }
         statements.push(by(source, AnyFact::Order(stated)));
         if self.chance(5) {
             statements.push(rest(AnyFact::Cancel(Cancel {

@@ -29,6 +29,7 @@ mod looks;
 mod movements;
 mod outside;
 mod pages;
+mod stories;
 mod told_elsewhere;
 
 use std::any::Any;
@@ -49,6 +50,7 @@ pub use looks::*;
 pub use movements::*;
 pub use outside::*;
 pub use pages::*;
+pub use stories::*;
 pub use told_elsewhere::*;
 
 /// An empty book, with whatever must live as long as it.
@@ -107,6 +109,8 @@ macro_rules! contract_tests {
             a_word_that_facts_contradict_is_a_discrepancy,
             the_ledger_decides_the_sign_of_a_fee,
             labels_come_through_what_an_order_was,
+            the_story_of_an_order_is_the_same_in_every_order,
+            an_order_that_ended_cancelled_is_a_cancel,
             a_symbol_that_cannot_be_folded_stops_no_other,
             a_contract_that_comes_late_heals_its_symbol,
             deferred_refolds_stay_marked_until_done,

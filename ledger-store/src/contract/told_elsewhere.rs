@@ -1,8 +1,8 @@
 //! Cases about what a fill does not say itself: its position, its fee, who sent its order and why.
 
 use ledger_core::{
-    AccountId, AnyFact, ClientOrderId, EngineLabel, EventTime, ExitReason, Fill, IntentOutcome, IntentRole, Label,
-    Order, OrderClass, OrderIntent, PositionMode, PositionModeSnapshot, PositionSide, RoundTrip, Side, Signal,
+    AccountId, AnyFact, ClientOrderId, Condition, EngineLabel, EventTime, ExitReason, Fill, IntentOutcome, IntentRole,
+    Label, Order, OrderClass, OrderIntent, PositionMode, PositionModeSnapshot, PositionSide, RoundTrip, Side, Signal,
     SignalId, SignalKind, Source, Statement,
 };
 
@@ -17,7 +17,7 @@ use crate::page::PageRequest;
 use crate::repository::{Store, rebuild};
 
 /// Commits the statements one by one, in every order that begins with one of them, each time into a new book.
-async fn in_every_order<T: PartialEq + std::fmt::Debug>(
+pub(super) async fn in_every_order<T: PartialEq + std::fmt::Debug>(
     open: Open<'_>,
     statements: &[Statement],
     result: impl AsyncFn(&dyn Store) -> T,
@@ -265,13 +265,13 @@ fn told(trip: &RoundTrip) -> (Option<&str>, ExitReason) {
     (trip.engine.as_ref().map(EngineLabel::as_str), trip.exit_reason)
 }
 
-fn waiting(client: Option<&str>, triggered: Option<&str>, order_type: &str) -> Order {
+fn waiting(client: Option<&str>, triggered: Option<&str>, condition: Option<Condition>) -> Order {
     let mut waiting = order("ETHUSDT", "900", Side::Sell, "0", "1", 1);
     waiting.key.class = OrderClass::Conditional;
     waiting.executed = None;
     waiting.client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
     waiting.triggered_order_id = triggered.map(|id| id.parse().unwrap());
-    waiting.order_type = Some(Label::new(order_type).unwrap());
+    waiting.condition = condition;
     waiting
 }
 
@@ -325,16 +325,17 @@ pub async fn labels_come_through_what_an_order_was(open: Open<'_>) {
         meta_json: None,
         restored: false,
     };
-    let unrelated =
-        { Order { triggered_order_id: Some("77".parse().unwrap()), ..waiting(Some("exit"), None, "STOP_MARKET") } };
+    let unrelated = {
+        Order { triggered_order_id: Some("77".parse().unwrap()), ..waiting(Some("exit"), None, Some(Condition::Stop)) }
+    };
     let cases: [(&[Statement], Option<&str>, ExitReason); 6] = [
         // It points to the regular order, which the book knows from its fill only.
-        (&[labelled(waiting(None, Some("12"), "STOP_MARKET"), "other")], None, ExitReason::StopLoss),
+        (&[labelled(waiting(None, Some("12"), Some(Condition::Stop)), "other")], None, ExitReason::StopLoss),
         // The same client order id.
         (
             &[
                 client("12", "exit", Side::Sell),
-                rest(AnyFact::Order(waiting(Some("exit"), None, "TAKE_PROFIT_MARKET"))),
+                rest(AnyFact::Order(waiting(Some("exit"), None, Some(Condition::TakeProfit)))),
             ],
             None,
             ExitReason::TakeProfit,
@@ -346,7 +347,7 @@ pub async fn labels_come_through_what_an_order_was(open: Open<'_>) {
             &[
                 client("11", "entry", Side::Buy),
                 intent("entry", IntentRole::Entry, Some("intended"), None),
-                rest(AnyFact::Order(waiting(Some("exit"), Some("12"), "MARKET"))),
+                rest(AnyFact::Order(waiting(Some("exit"), Some("12"), None))),
                 intent("exit", IntentRole::StopLoss, None, None),
             ],
             Some("intended"),

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::batch::Refold;
 use crate::error::{StoreError, UnreadableRow};
-use crate::outcome::CommitReport;
+use crate::outcome::{CommitReport, ImpliedCancel};
 use crate::record::DiscrepancyKey;
 use crate::repository::StoreResult;
 
@@ -42,7 +42,7 @@ pub(super) fn apply(
     }
     let mut recorder = Recorder {
         account: &batch.account,
-        outcomes: vec![Outcome::AlreadyRecorded; batch.statement_count],
+        outcomes: vec![Outcome::AlreadyRecorded; batch.statement_count + batch.cancels_of.len()],
         conflicts: Vec::new(),
         settled: Vec::new(),
         effects: Effects { ledger_rules: settings.rules_of(conn, &batch.account)?, ..Effects::default() },
@@ -61,11 +61,13 @@ pub(super) fn apply(
     recorder.record(conn, &batch.funding_rates)?;
     recorder.record(conn, &batch.anchors)?;
     recorder.record(conn, &batch.position_modes)?;
-    let Recorder { outcomes, conflicts, settled, mut effects, unreadable, .. } = recorder;
+    let Recorder { mut outcomes, conflicts, settled, mut effects, unreadable, .. } = recorder;
+    let cancels = batch.cancels_of.iter().zip(outcomes.split_off(batch.statement_count));
+    let cancels = cancels.map(|(statement, outcome)| ImpliedCancel { statement: *statement, outcome }).collect();
 
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
     let mut report = journal(conn, batch, &conflicts, &settled, &mut effects)?;
-    (report.outcomes, report.unreadable) = (outcomes, unreadable);
+    (report.outcomes, report.cancels, report.unreadable) = (outcomes, cancels, unreadable);
     order_sums::update(conn, &batch.account, &mut effects)?;
     ledger_fee::mark(conn, &batch.account, &mut effects)?;
     let seen = Sighting { account: &batch.account, run_id: batch.run_id, at: batch.recorded_at };
@@ -192,6 +194,7 @@ impl Recorder<'_> {
                     None => F::note_effects(None, &merged.fact, &mut self.effects),
                     Some(before) if *before != merged => {
                         F::update(conn, &F::encode(self.account, &merged)).map_err(failed("merge a fact"))?;
+                        F::note_sources(before, &merged, &mut self.effects);
                         if before.fact != merged.fact {
                             F::note_effects(Some(&before.fact), &merged.fact, &mut self.effects);
                         } else if before.provenance.source != merged.provenance.source {

@@ -178,6 +178,8 @@ pub(super) struct EncodedBatch {
     pub(super) priced: Vec<UnpricedFee>,
     pub(super) user_id: Option<String>,
     pub(super) statement_count: usize,
+    /// Which of its statements imply a cancel; the outcomes of those come behind those of the statements.
+    pub(super) cancels_of: Vec<usize>,
     pub(super) instruments: Facts<Instrument>,
     pub(super) signals: Facts<Signal>,
     pub(super) intents: Facts<OrderIntent>,
@@ -227,10 +229,21 @@ fn payload_row(batch: &Batch, statement: &Statement) -> Option<FactSourceRow> {
     })
 }
 
+/// The cancel that a statement about an order implies.
+fn implied_cancel(statement: &Statement) -> Option<Statement> {
+    let AnyFact::Order(order) = &statement.fact else { return None };
+    let (cancel, source) = order.cancel(statement.source)?;
+    Some(Statement { fact: AnyFact::Cancel(cancel), source, payload: statement.payload.clone() })
+}
+
 impl EncodedBatch {
     pub(super) fn new(mut batch: Batch) -> Self {
+        // Here and nowhere else, so that no source of orders can forget it.
+        let implied = batch.statements.iter().enumerate();
+        let (cancels_of, implied): (Vec<usize>, Vec<Statement>) =
+            implied.filter_map(|(index, statement)| Some((index, implied_cancel(statement)?))).unzip();
         let mut payloads: Vec<_> =
-            batch.statements.iter().filter_map(|statement| payload_row(&batch, statement)).collect();
+            batch.statements.iter().chain(&implied).filter_map(|statement| payload_row(&batch, statement)).collect();
         // In the order of the table, which is clustered by key: neighbours land on the same page.
         payloads.sort_by(|a, b| (&a.kind, &a.fact_key, &a.source).cmp(&(&b.kind, &b.fact_key, &b.source)));
         let (mut instruments, mut signals, mut intents) =
@@ -243,7 +256,7 @@ impl EncodedBatch {
         let mut funding_rates = Collector::default();
         let statements = std::mem::take(&mut batch.statements);
         let statement_count = statements.len();
-        for (index, Statement { fact, source, .. }) in statements.into_iter().enumerate() {
+        for (index, Statement { fact, source, .. }) in statements.into_iter().chain(implied).enumerate() {
             match fact {
                 AnyFact::Instrument(fact) => instruments.push(index, fact, source),
                 AnyFact::Signal(fact) => signals.push(index, fact, source),
@@ -277,6 +290,7 @@ impl EncodedBatch {
             position_modes: position_modes.finish(&account),
             payloads,
             statement_count,
+            cancels_of,
             account,
             run_id: batch.run_id,
             recorded_at: batch.recorded_at,

@@ -55,6 +55,9 @@ pub(super) trait FactTable: Fact + serde::Serialize + Send + Sync + 'static {
 
     /// Notes what has to be recomputed when it changes who stated a fact, and nothing else.
     fn note_restated(_fact: &Self, _effects: &mut Effects) {}
+
+    /// Notes what is out of date because other sources stand behind a fact now than before.
+    fn note_sources(_before: &Sourced<Self>, _after: &Sourced<Self>, _effects: &mut Effects) {}
 }
 
 /// The parts of [`FactTable`] that differ by nothing but the table.

@@ -42,6 +42,8 @@ pub(super) struct OrderRow {
     pub(super) updated_ts: Option<i64>,
     pub(super) updated_ts_precision: Option<String>,
     pub(super) triggered_order_id: Option<String>,
+    pub(super) origin: Option<String>,
+    pub(super) condition: Option<String>,
     pub(super) engine: Option<String>,
     pub(super) signal_id: Option<String>,
     pub(super) exit_reason: Option<String>,
@@ -101,6 +103,8 @@ impl FactTable for Order {
         "ts",
         "updated_ts",
         "triggered_order_id",
+        "origin",
+        "condition",
         "engine",
         "signal_id",
         "exit_reason",
@@ -147,6 +151,8 @@ impl FactTable for Order {
             updated_ts: order.updated.map(|time| time.at.as_ms()),
             updated_ts_precision: order.updated.map(|time| precision_text(time.precision).to_owned()),
             triggered_order_id: order.triggered_order_id.as_ref().map(owned),
+            origin: order.origin.map(|origin| origin.as_str().to_owned()),
+            condition: order.condition.map(|condition| condition.as_str().to_owned()),
             engine: order.engine.as_ref().map(owned),
             signal_id: order.signal_id.as_ref().map(owned),
             exit_reason: order.exit_reason.map(|reason| reason.as_str().to_owned()),
@@ -199,6 +205,8 @@ impl FactTable for Order {
             created: time("ts", row.ts, &row.ts_precision)?,
             updated: time("updated_ts", row.updated_ts, &row.updated_ts_precision)?,
             triggered_order_id: reader.optional("triggered_order_id", row.triggered_order_id.as_deref())?,
+            origin: reader.optional("origin", row.origin.as_deref())?,
+            condition: reader.optional("condition", row.condition.as_deref())?,
             engine: reader.optional("engine", row.engine.as_deref())?,
             signal_id: reader.optional("signal_id", row.signal_id.as_deref())?,
             exit_reason: reader.optional("exit_reason", row.exit_reason.as_deref())?,
@@ -244,7 +252,8 @@ impl FactTable for Order {
         let symbol = &after.key.symbol;
         let told = |order: &Self| {
             let ids = (order.client_order_id.clone(), order.signal_id.clone(), order.triggered_order_id.clone());
-            (order.engine.clone(), order.exit_reason, order.order_type.clone(), order.position_side, ids)
+            let story = (order.origin, order.condition, order.exit_reason, order.can_only_close());
+            (order.engine.clone(), story, order.position_side, ids)
         };
         let has_changed = before.map(told).unwrap_or_default() != told(after);
         if after.key.class != OrderClass::Regular {
@@ -261,5 +270,24 @@ impl FactTable for Order {
         touched.restated = true;
         touched.context_changed |= has_changed;
         touched.event_before = touched.event_before.into_iter().chain(before.and_then(event_time)).min();
+    }
+
+    /// Why an order was sent counts for more once its sender says it than when fillbook inferred it.
+    fn note_sources(before: &Sourced<Self>, after: &Sourced<Self>, effects: &mut Effects) {
+        let is_inferred = |order: &Sourced<Self>| {
+            order.fact.exit_reason.is_some() && order.provenance.of("exit_reason").is_inferred()
+        };
+        if is_inferred(before) == is_inferred(after) {
+            return;
+        }
+        let (symbol, key) = (&after.fact.key.symbol, &after.fact.key);
+        if key.class == OrderClass::Regular {
+            effects.order(symbol, &key.order_id).context_changed = true;
+            return;
+        }
+        effects.clients.extend(after.fact.client_order_id.clone());
+        if let Some(id) = &after.fact.triggered_order_id {
+            effects.order(symbol, id).context_changed = true;
+        }
     }
 }

@@ -5,12 +5,11 @@
 //! one is believed; where several conditional orders could be meant, only what they agree about counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hash;
 
 use diesel::prelude::*;
 use ledger_core::{
-    AccountId, ClientOrderId, EngineLabel, ExitReason, IntentRole, Label, OrderClass, OrderContext, OrderId,
-    PositionSide, SignalId, SignalKind, Symbol,
+    AccountId, ClientOrderId, IntentWords, OrderClass, OrderContext, OrderId, OrderWords, PositionSide, SignalId,
+    SignalWords, Source, Symbol, can_only_close,
 };
 
 use super::codec::RowReader;
@@ -78,25 +77,60 @@ impl OrderSources {
 struct InfoRow {
     order_id: String,
     client_order_id: Option<String>,
+    side: String,
     position_side: Option<String>,
-    order_type: Option<String>,
+    reduce_only: Option<bool>,
+    close_position: Option<bool>,
     triggered_order_id: Option<String>,
+    origin: Option<String>,
+    condition: Option<String>,
     engine: Option<String>,
     signal_id: Option<String>,
     exit_reason: Option<String>,
+    source: String,
+    field_sources: Option<String>,
+}
+
+impl InfoRow {
+    fn words<K: Fn() -> String>(&self, reader: &RowReader<K>) -> StoreResult<OrderWords> {
+        let position_side: Option<PositionSide> = reader.optional("position_side", self.position_side.as_deref())?;
+        let exit_reason = reader.optional("exit_reason", self.exit_reason.as_deref())?;
+        let words = OrderWords {
+            engine: reader.optional("engine", self.engine.as_deref())?,
+            signal_id: reader.optional("signal_id", self.signal_id.as_deref())?,
+            client_order_id: reader.optional("client_order_id", self.client_order_id.as_deref())?,
+            position_side,
+            origin: reader.optional("origin", self.origin.as_deref())?,
+            condition: reader.optional("condition", self.condition.as_deref())?,
+            can_only_close: can_only_close(
+                position_side,
+                reader.text("side", &self.side)?,
+                self.reduce_only,
+                self.close_position,
+            ),
+            ..OrderWords::default()
+        };
+        let is_inferred = exit_reason.is_some() && self.exit_reason_is_inferred(reader)?;
+        Ok(words.with_exit_reason(exit_reason, is_inferred))
+    }
+
+    fn exit_reason_is_inferred<K: Fn() -> String>(&self, reader: &RowReader<K>) -> StoreResult<bool> {
+        let sources = self
+            .field_sources
+            .as_deref()
+            .map_or(Ok(BTreeMap::new()), |text| reader.json::<BTreeMap<String, Source>>("field_sources", text))?;
+        let source = match sources.get("exit_reason") {
+            Some(source) => *source,
+            None => reader.text("source", &self.source)?,
+        };
+        Ok(source.is_inferred())
+    }
 }
 
 #[derive(Debug, Clone)]
 struct IntentInfo {
-    engine: Option<EngineLabel>,
+    words: IntentWords,
     signal_id: Option<String>,
-    role: IntentRole,
-}
-
-#[derive(Debug, Clone)]
-struct SignalInfo {
-    engine: Option<EngineLabel>,
-    kind: SignalKind,
 }
 
 /// What is known of regular orders of a symbol, by id; those of which nothing is known are left out.
@@ -230,26 +264,26 @@ impl Lookup<'_> {
             .map(|(client, engine, signal_id, role)| {
                 let reader = RowReader { table: "order_intents", key: || format!("{}/{client}", self.account) };
                 let (engine, role) = (reader.optional("engine", engine.as_deref())?, reader.text("role", &role)?);
-                Ok((client.clone(), IntentInfo { engine, signal_id, role }))
+                Ok((client.clone(), IntentInfo { words: IntentWords { engine, role }, signal_id }))
             })
             .collect()
     }
 
-    fn signals(&self, conn: &mut SqliteConnection, ids: &BTreeSet<&str>) -> StoreResult<BTreeMap<String, SignalInfo>> {
+    fn signals(&self, conn: &mut SqliteConnection, ids: &BTreeSet<&str>) -> StoreResult<BTreeMap<String, SignalWords>> {
         if !self.sources.signals || ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let rows: Vec<(String, Option<String>, String)> = engine_signals::table
+        let rows: Vec<(String, Option<String>, String, bool)> = engine_signals::table
             .filter(engine_signals::account_id.eq(self.account.as_str()))
             .filter(engine_signals::signal_id.eq_any(ids))
-            .select((engine_signals::signal_id, engine_signals::engine, engine_signals::kind))
+            .select((engine_signals::signal_id, engine_signals::engine, engine_signals::kind, engine_signals::restored))
             .load(conn)
             .map_err(failed("read signals"))?;
         rows.into_iter()
-            .map(|(id, engine, kind)| {
+            .map(|(id, engine, kind, restored)| {
                 let reader = RowReader { table: "engine_signals", key: || format!("{}/{id}", self.account) };
                 let (engine, kind) = (reader.optional("engine", engine.as_deref())?, reader.text("kind", &kind)?);
-                Ok((id.clone(), SignalInfo { engine, kind }))
+                Ok((id.clone(), SignalWords { engine, kind, restored }))
             })
             .collect()
     }
@@ -261,65 +295,21 @@ type OrderQuery<'a> = diesel::helper_types::IntoBoxed<
     diesel::sqlite::Sqlite,
 >;
 
-/// The value that all of those that have one agree about.
-fn agreed<T: Eq + Hash>(values: impl Iterator<Item = T>) -> Option<T> {
-    let mut only = None;
-    for value in values {
-        match &only {
-            None => only = Some(value),
-            Some(first) if *first == value => {}
-            Some(_) => return None,
-        }
-    }
-    only
-}
-
 fn compose<K: Fn() -> String>(
     reader: &RowReader<K>,
     own: Option<&InfoRow>,
     conditional: &[InfoRow],
     intents: &BTreeMap<String, IntentInfo>,
-    signals: &BTreeMap<String, SignalInfo>,
+    signals: &BTreeMap<String, SignalWords>,
 ) -> StoreResult<OrderInfo> {
-    let text = |column: fn(&InfoRow) -> Option<&str>| {
-        own.and_then(column).or_else(|| agreed(conditional.iter().filter_map(column)))
-    };
-    let client = text(|row| row.client_order_id.as_deref());
-    let intent = client.and_then(|client| intents.get(client));
-    let signal_id = text(|row| row.signal_id.as_deref()).or_else(|| intent?.signal_id.as_deref());
-    let signal = signal_id.and_then(|id| signals.get(id));
-    let engine: Option<EngineLabel> = reader.optional("engine", text(|row| row.engine.as_deref()))?;
-    let exit_reason: Option<ExitReason> = reader.optional("exit_reason", text(|row| row.exit_reason.as_deref()))?;
-    let client_order_id: Option<ClientOrderId> = reader.optional("client_order_id", client)?;
-    // What a conditional order waited for says more than what was sent when it triggered.
-    let waited_for = agreed(conditional.iter().filter_map(|row| row.order_type.as_deref()));
-    let order_type: Option<Label> = reader.optional("order_type", waited_for.or_else(|| own?.order_type.as_deref()))?;
-    let position_side = reader.optional("position_side", text(|row| row.position_side.as_deref()))?;
-    let engine = engine
-        .or_else(|| intent.and_then(|intent| intent.engine.clone()))
-        .or_else(|| signal.and_then(|signal| signal.engine.clone()));
-    let exit_reason = exit_reason
-        .or_else(|| intent.and_then(|intent| reason_of_role(intent.role)))
-        .or_else(|| signal.and_then(|signal| reason_of_signal(signal.kind)))
-        // Sent by the bot as an exit, and nobody says why.
-        .or_else(|| intent.filter(|intent| intent.role == IntentRole::Exit).map(|_| ExitReason::AutoExit));
-    Ok(OrderInfo { context: OrderContext { engine, exit_reason, client_order_id, order_type }, position_side })
-}
-
-fn reason_of_role(role: IntentRole) -> Option<ExitReason> {
-    match role {
-        IntentRole::TakeProfit => Some(ExitReason::TakeProfit),
-        IntentRole::StopLoss => Some(ExitReason::StopLoss),
-        IntentRole::Entry | IntentRole::Dca | IntentRole::Exit => None,
-    }
-}
-
-fn reason_of_signal(kind: SignalKind) -> Option<ExitReason> {
-    match kind {
-        SignalKind::AutoExit => Some(ExitReason::AutoExit),
-        SignalKind::ManualClose => Some(ExitReason::ManualClose),
-        SignalKind::Entry => None,
-    }
+    let own = own.map(|row| row.words(reader)).transpose()?;
+    let waited: Vec<OrderWords> = conditional.iter().map(|row| row.words(reader)).collect::<StoreResult<_>>()?;
+    let words = OrderWords::joined(own, &waited);
+    let position_side = words.position_side;
+    let intent = words.client_order_id.as_ref().and_then(|client| intents.get(client.as_str()));
+    let named = words.signal_id.as_ref().map(SignalId::as_str);
+    let signal = named.or_else(|| intent?.signal_id.as_deref()).and_then(|id| signals.get(id));
+    Ok(OrderInfo { context: words.context(intent.map(|intent| &intent.words), signal), position_side })
 }
 
 /// Symbol, class, id, the regular order it became, client order id.

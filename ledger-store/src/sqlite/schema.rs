@@ -296,6 +296,8 @@ diesel::table! {
         updated_ts -> Nullable<BigInt>,
         updated_ts_precision -> Nullable<Text>,
         triggered_order_id -> Nullable<Text>,
+        origin -> Nullable<Text>,
+        condition -> Nullable<Text>,
         engine -> Nullable<Text>,
         signal_id -> Nullable<Text>,
         exit_reason -> Nullable<Text>,

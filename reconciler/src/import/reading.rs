@@ -142,9 +142,18 @@ impl<'a> Reading<'a> {
         }
         let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
         let report = self.to.commit(statements, self.uid.clone()).await?;
-        for ((outcome, (kind, fact)), origin) in report.outcomes.iter().zip(facts).zip(origins) {
-            self.known.note(kind, &fact, outcome);
-            let counts = self.imported.kinds.entry(kind).or_default();
+        // A cancel that follows from an order is counted as one, at the order's row.
+        let implied = report.cancels.iter().filter_map(|cancel| {
+            let (_, order) = facts.get(cancel.statement)?;
+            let origin = origins.get(cancel.statement)?;
+            Some(((&cancel.outcome, (FactKind::Cancel, format!("the cancel of {order}"))), origin))
+        });
+        let implied: Vec<_> = implied.collect();
+        let stated = report.outcomes.iter().zip(&facts).zip(&origins);
+        let implied = implied.iter().map(|((outcome, fact), origin)| ((*outcome, fact), *origin));
+        for ((outcome, (kind, fact)), origin) in stated.chain(implied) {
+            self.known.note(*kind, fact, outcome);
+            let counts = self.imported.kinds.entry(*kind).or_default();
             match outcome {
                 Outcome::Recorded => counts.recorded += 1,
                 Outcome::AlreadyRecorded => counts.already_recorded += 1,
@@ -154,13 +163,13 @@ impl<'a> Reading<'a> {
                     self.imported.conflicting += 1;
                     let fields = fields.iter().copied().collect::<Vec<_>>().join(", ");
                     let reason = format!("{fact} has another {fields} than the book");
-                    self.name(RowRemark::Conflicting, self.imported.conflicting, &origin, &reason);
+                    self.name(RowRemark::Conflicting, self.imported.conflicting, origin, &reason);
                 }
                 Outcome::Unreadable { reason } => {
                     self.imported.has_damaged = true;
                     let reason =
                         format!("{fact} cannot be merged: the book's own record of it cannot be read: {reason}");
-                    self.reject(&origin, &reason);
+                    self.reject(origin, &reason);
                 }
             }
         }

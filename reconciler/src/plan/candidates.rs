@@ -9,7 +9,7 @@ use ledger_core::{ClientOrderId, Decimal, Order, OrderClass, OrderId, OrderKey, 
 use serde_json::Value;
 
 use super::restored::is_restored_id;
-use crate::client_id::{Sender, sender};
+use crate::client_id::is_somebody_elses;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::evidence::{CANDIDATES, on_record};
 use crate::observation::Observation;
@@ -39,7 +39,7 @@ impl<'a> Candidates<'a> {
         let mut contested: BTreeMap<&OrderKey, usize> = BTreeMap::new();
         for signal in observation.book.signals.iter().map(|signal| &signal.fact) {
             let step = observation.book.steps.get(&signal.symbol).copied();
-            let free = orders.iter().copied().filter(|order| is_free(observation, policy, order));
+            let free = orders.iter().copied().filter(|order| is_free(observation, order));
             let mut fitting: Vec<&Order> = free.filter(|order| fits(policy, signal, order, step)).collect();
             // A conditional order and the regular one that it became are one.
             let regular: BTreeSet<&OrderId> = fitting
@@ -89,7 +89,7 @@ impl<'a> Candidates<'a> {
 }
 
 /// Without a known owner.
-pub(super) fn is_free(observation: &Observation, policy: &Policy, order: &Order) -> bool {
+pub(super) fn is_free(observation: &Observation, order: &Order) -> bool {
     if order.signal_id.as_ref().is_some_and(|id| !is_restored_id(id)) {
         return false;
     }
@@ -97,7 +97,7 @@ pub(super) fn is_free(observation: &Observation, policy: &Policy, order: &Order)
     if intent.is_some_and(|intent| intent.fact.signal_id.is_some()) {
         return false;
     }
-    !matches!(sender(order.client_order_id.as_ref(), &policy.schemes), Sender::Exchange(_) | Sender::Person)
+    !is_somebody_elses(order)
 }
 
 /// `step` is the contract's quantity step: what is asked for is rounded to it when it is sent.

@@ -185,7 +185,7 @@ pub(super) fn could_be_it(
         known.entry(&order.key).or_default().push(order);
     }
     let is_earlier = |order: &Order| order.created.is_some_and(|time| time.at < since);
-    let fits = |order: &Order| could_be(order) && is_free(observation, policy, order) && !is_earlier(order);
+    let fits = |order: &Order| could_be(order) && is_free(observation, order) && !is_earlier(order);
     let is_possible = |versions: &Vec<&Order>| versions.iter().all(|order| fits(order));
     let is_after = |order: &&&Order| order.created.or(order.updated).is_some_and(|time| time.at >= since);
     let mut possible = known.values().filter(|versions| is_possible(versions));

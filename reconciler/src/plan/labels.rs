@@ -22,11 +22,10 @@ use ledger_core::{
 use serde_json::json;
 
 use super::candidates::Candidates;
-use super::orphans::can_only_close;
 use super::positions::openers;
 use super::restored::{Restored, has_signal, latest, meta, reason};
 use super::{Plan, SymbolPlan, describe_order};
-use crate::client_id::{Sender, sender};
+use crate::client_id::{bot_label, is_somebody_elses};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{ENGINE, FOUND_SINCE, TOLD_BY, on_record};
 use crate::label::EntryEvent;
@@ -65,7 +64,7 @@ impl Labelled {
 
 /// What the client order id itself tells.
 pub(super) fn by_client_id(order: &Order, policy: &Policy) -> Option<Labelled> {
-    let Sender::Bot(label) = sender(order.client_order_id.as_ref(), &policy.schemes) else { return None };
+    let label = bot_label(order, &policy.schemes)?;
     let why = format!("by its client order id {}", order.client_order_id.as_ref()?);
     Some(Labelled { engine: label.engine?, source: Source::ClientOrderId, why, inferred_until: None })
 }
@@ -84,15 +83,10 @@ impl<'a> Labels<'a> {
 
     /// The strategy of an order that does not say, by the best that tells.
     pub(super) fn of(&self, order: &Order) -> Option<Labelled> {
-        if self.is_somebody_elses(order) {
+        if is_somebody_elses(order) {
             return None;
         }
         by_client_id(order, self.policy).or_else(|| self.by_log(order)).or_else(|| self.by_state(order))
-    }
-
-    fn is_somebody_elses(&self, order: &Order) -> bool {
-        let sent = sender(order.client_order_id.as_ref(), &self.policy.schemes);
-        matches!(sent, Sender::Exchange(_) | Sender::Person)
     }
 
     fn by_log(&self, order: &Order) -> Option<Labelled> {
@@ -133,7 +127,7 @@ impl<'a> Labels<'a> {
         order.key.symbol == event.symbol
             && event.side.is_none_or(|side| side == order.side)
             && order.created.or(order.updated).is_some_and(|time| (since..=until).contains(&time.at))
-            && !self.is_somebody_elses(order)
+            && !is_somebody_elses(order)
     }
 
     /// All regular orders in view, each as the latest word on it says. An export knows no client order ids: where the book's
@@ -207,7 +201,7 @@ pub(super) fn plan_labels(
 /// Somebody asked for labels, and none was found for what is open now. What a person opened has none.
 fn plan_unlabelled(observation: &Observation, labels: &Labels<'_>, order: &Order, symbol_plan: &mut SymbolPlan) {
     let opens = labels.openers.values().any(|key| *key == order.key);
-    if opens && !observation.labels.is_empty() && !labels.is_somebody_elses(order) {
+    if opens && !observation.labels.is_empty() && !is_somebody_elses(order) {
         let evidence = format!(
             "{} opened the position that is open now: neither its client order id, nor the log of entries, nor the \
              bot's state tells which strategy it was",
@@ -263,7 +257,7 @@ fn plan_label(
         symbol_plan.statements.push(Statement { fact, source: label.source, payload: None });
     }
     let is_signalled = has_signal(observation, order) || candidates.is_wanted(&order.key);
-    if label.is_from_files() && !is_signalled && !can_only_close(order) {
+    if label.is_from_files() && !is_signalled && !order.can_only_close() {
         restore_signal(observation, order, label, symbol_plan);
     }
 }

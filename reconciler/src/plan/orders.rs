@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use exchange_client::Stated;
-use ledger_core::{
-    AnyFact, Decimal, ExitReason, Order, OrderClass, OrderKey, Outcome, Source, Sourced, Statement, merge,
-};
+use ledger_core::{AnyFact, Decimal, Order, OrderClass, OrderKey, Origin, Outcome, Source, Sourced, Statement, merge};
 use serde_json::{Value, json};
 
 use super::{Plan, accepted};
-use crate::client_id::{Sender, sender};
+use crate::client_id::bot_label;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::Observation;
 use crate::policy::Policy;
@@ -107,17 +105,14 @@ fn finding_about(before: Option<&Order>, after: &Order) -> Option<Finding> {
     None
 }
 
-/// How the exchange names its own orders.
+/// What the exchange's own orders are.
 fn forced(order: &Order) -> Option<(DiscrepancyKind, &'static str)> {
-    let by_id = match sender(order.client_order_id.as_ref(), &[]) {
-        Sender::Exchange(reason) => Some(reason),
-        _ => None,
-    };
-    match by_id.or(order.exit_reason)? {
-        ExitReason::Liquidation => Some((DiscrepancyKind::Liquidation, "a liquidation by the exchange")),
-        ExitReason::Adl => Some((DiscrepancyKind::Adl, "an auto-deleveraging by the exchange")),
-        ExitReason::Settlement => Some((DiscrepancyKind::Settlement, "a settlement by the exchange")),
-        _ => None,
+    match order.origin? {
+        Origin::Liquidation => Some((DiscrepancyKind::Liquidation, "a liquidation by the exchange")),
+        Origin::Adl => Some((DiscrepancyKind::Adl, "an auto-deleveraging by the exchange")),
+        Origin::Settlement => Some((DiscrepancyKind::Settlement, "a settlement by the exchange")),
+        Origin::Forced => Some((DiscrepancyKind::Liquidation, "forced by the exchange, which does not say why")),
+        Origin::Program | Origin::Person => None,
     }
 }
 
@@ -128,10 +123,10 @@ fn foreign(observation: &Observation, policy: &Policy, order: &Order, has_intent
     if !observation.book.has_bot || has_intent || !executed.is_positive() || forced(order).is_some() {
         return None;
     }
-    let whose = match sender(order.client_order_id.as_ref(), &policy.schemes) {
-        Sender::Bot(_) | Sender::Exchange(_) => return None,
-        Sender::Person => "placed by hand in the exchange's own app or web page",
-        Sender::Unknown => "sent by somebody else than the bot: nothing was recorded of it before it was sent",
+    let whose = match order.origin {
+        Some(Origin::Person) => "placed by hand in the exchange's own app or web page",
+        _ if bot_label(order, &policy.schemes).is_some() => return None,
+        _ => "sent by somebody else than the bot: nothing was recorded of it before it was sent",
     };
     let key = &order.key;
     let evidence = format!("{}, executed {executed}, was {whose}; its fills are kept", describe_order(order));

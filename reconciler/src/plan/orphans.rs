@@ -2,7 +2,7 @@
 //! or nothing at all. They are told, never touched.
 
 use exchange_client::Stated;
-use ledger_core::{Order, PositionSide, Side};
+use ledger_core::PositionSide;
 
 use super::{Plan, describe_order};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -16,7 +16,7 @@ pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
         let is_flat = |qty: ledger_core::Decimal| qty.is_zero();
         let exchange_is_flat = observation.exchange_qty(symbol, side).is_some_and(is_flat);
         let book_is_flat = is_flat(observation.book.qty(symbol, side));
-        if !observation.is_in_scope(symbol) || !can_only_close(order) || !exchange_is_flat || !book_is_flat {
+        if !observation.is_in_scope(symbol) || !order.can_only_close() || !exchange_is_flat || !book_is_flat {
             continue;
         }
         let subject = Subject::Order(order.key.clone());
@@ -36,13 +36,4 @@ pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
         }
         plan.symbol(symbol).find(finding);
     }
-}
-
-/// Whether an order cannot open anything. In hedge mode no order says that it is reduce-only: its side of its position
-/// does.
-pub(super) fn can_only_close(order: &Order) -> bool {
-    let side = order.position_side.unwrap_or(PositionSide::Net);
-    order.reduce_only == Some(true)
-        || order.close_position == Some(true)
-        || matches!((side, order.side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
 }

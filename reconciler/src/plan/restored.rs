@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    AnyFact, EngineLabel, EventTime, ExitReason, IntentRole, Label, Order, OrderClass, OrderKey, Signal, SignalId,
-    SignalKind, Source, Statement, Symbol,
+    AnyFact, BotOrder, EngineLabel, EventTime, ExitReason, IntentWords, Label, Order, OrderContext, OrderKey,
+    OrderWords, Signal, SignalId, SignalKind, Source, Sourced, Statement, Symbol, conditionals_of, merge,
 };
 use ledger_store::{DiscrepancyKey, NewRepair};
 use serde_json::json;
 
 use super::labels::{Labelled, labelling};
-use super::orphans::can_only_close;
 use super::{SymbolPlan, describe_order};
-use crate::client_id::{Sender, sender};
+use crate::client_id::bot_label;
 use crate::observation::Observation;
 use crate::policy::Policy;
 
@@ -142,7 +141,7 @@ pub(super) fn has_signal(observation: &Observation, order: &Order) -> bool {
             || booked.is_some_and(|booked| booked.signal_id.is_some())
             || intent.is_some_and(|intent| intent.fact.signal_id.is_some())
     };
-    names(order) || came_of(observation, order).is_some_and(names)
+    names(order) || came_of(observation, order).into_iter().any(names)
 }
 
 /// When an order was decided on, by what the exchange says alone: what others say of its time is told to the second at
@@ -166,69 +165,55 @@ impl Exit {
         match self.reason {
             ExitReason::TakeProfit | ExitReason::StopLoss | ExitReason::AutoExit => Some(SignalKind::AutoExit),
             ExitReason::ManualClose => Some(SignalKind::ManualClose),
-            ExitReason::Liquidation | ExitReason::Adl | ExitReason::Settlement | ExitReason::Unknown => None,
+            ExitReason::Forced
+            | ExitReason::Liquidation
+            | ExitReason::Adl
+            | ExitReason::Settlement
+            | ExitReason::Unknown => None,
         }
     }
 }
 
 /// Why an order closed its position.
 pub(super) fn exit(observation: &Observation, policy: &Policy, order: &Order) -> Exit {
-    if let Some((reason, why)) = stated_exit(observation, policy, order) {
-        return Exit { reason, why, is_inferred: false };
+    let context = order_context(observation, policy, order);
+    if let Some((reason, evidence)) = context.exit() {
+        return Exit { reason, why: evidence.words(), is_inferred: false };
     }
     // Every program gives its orders an id of its own; a hand does not. An order known only from its fills has none
     // because nobody asked.
-    let is_nameless = order.client_order_id.is_none() && is_told(observation, &order.key);
-    if is_nameless {
+    if context.origin.is_none() && is_told(observation, &order.key) {
         return Exit { reason: ExitReason::ManualClose, why: "it has no client order id", is_inferred: true };
     }
     Exit { reason: ExitReason::Unknown, why: "nothing tells who sent it", is_inferred: false }
 }
 
-/// The reason that somebody's word tells, the strongest first.
-fn stated_exit(observation: &Observation, policy: &Policy, order: &Order) -> Option<(ExitReason, &'static str)> {
-    let sent = sender(order.client_order_id.as_ref(), &policy.schemes);
-    if let Sender::Exchange(reason) = sent {
-        return Some((reason, "by the client order id that the exchange gave it"));
+/// What is known of an order, as the fold will know it once this look is recorded, and what the bot's schemes make of it.
+fn order_context(observation: &Observation, policy: &Policy, order: &Order) -> OrderContext {
+    let own = with_record(observation, order);
+    let waited: Vec<OrderWords> = came_of(observation, &own.fact)
+        .into_iter()
+        .map(|order| OrderWords::of(&with_record(observation, order)))
+        .collect();
+    let label = bot_label(&own.fact, &policy.schemes);
+    let words = OrderWords::joined(Some(OrderWords::of(&own)), &waited);
+    let intent = words.client_order_id.as_ref().and_then(|id| observation.book.intents.get(id));
+    let intent = intent.map(|intent| IntentWords { engine: intent.fact.engine.clone(), role: intent.fact.role });
+    let can_only_close = words.can_only_close;
+    let mut context = words.context(intent.as_ref(), None);
+    if let Some(label) = label {
+        context.bot = Some(BotOrder { role: label.role, can_only_close });
     }
-    let forced = observation.force_orders.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
-    let forced = forced.filter(|forced| forced.key == order.key).find_map(|forced| forced.exit_reason);
-    if let Some(reason) = forced {
-        return Some((reason, "the exchange lists it among the orders that it forced"));
-    }
-    let booked = observation.book.orders.get(&order.key).and_then(|known| known.order.fact.exit_reason);
-    if let Some(reason) = order.exit_reason.or(booked) {
-        return Some((reason, "as its sender said"));
-    }
-    let intent = order.client_order_id.as_ref().and_then(|id| observation.book.intents.get(id));
-    match intent.map(|intent| intent.fact.role) {
-        Some(IntentRole::TakeProfit) => return Some((ExitReason::TakeProfit, "sent as a take-profit")),
-        Some(IntentRole::StopLoss) => return Some((ExitReason::StopLoss, "sent as a stop-loss")),
-        Some(IntentRole::Exit) => return Some((ExitReason::AutoExit, "sent as an exit by the bot")),
-        Some(IntentRole::Entry | IntentRole::Dca) | None => {}
-    }
-    if let Some(reason) = by_type(order).or_else(|| came_of(observation, order).and_then(by_type)) {
-        return Some((reason, "by the type of the conditional order that triggered"));
-    }
-    let is_reducing = can_only_close(order);
-    match sent {
-        Sender::Bot(label) => Some(match label.role {
-            Some(IntentRole::TakeProfit) => (ExitReason::TakeProfit, "by its client order id"),
-            Some(IntentRole::StopLoss) => (ExitReason::StopLoss, "by its client order id"),
-            Some(IntentRole::Exit) => (ExitReason::AutoExit, "by its client order id"),
-            Some(IntentRole::Entry | IntentRole::Dca) | None if is_reducing => {
-                (ExitReason::AutoExit, "it can only close, by the bot's client order id")
-            }
-            Some(IntentRole::Entry | IntentRole::Dca) | None => {
-                (ExitReason::Unknown, "the bot's, for a reason of its own")
-            }
-        }),
-        Sender::Person => Some((ExitReason::ManualClose, "by the client order id of the exchange's own apps")),
-        Sender::Unknown if intent.is_some() && is_reducing => {
-            Some((ExitReason::AutoExit, "it can only close, by the bot"))
-        }
-        Sender::Unknown | Sender::Exchange(_) => None,
-    }
+    context
+}
+
+/// An order as the exchange states it in this look, merged with the book's record.
+fn with_record(observation: &Observation, order: &Order) -> Sourced<Order> {
+    let stated = observation.stated_orders().map(|row| &row.entity).filter(|stated| stated.key == order.key);
+    let stated = stated.map(|stated| Sourced::new(stated.clone().stated_by(Source::Rest), Source::Rest));
+    let booked = observation.book.orders.get(&order.key).map(|known| known.order.clone());
+    let all = booked.into_iter().chain(stated).reduce(|known, next| merge(&known, &next).0);
+    all.unwrap_or_else(|| Sourced::new(order.clone(), Source::Rest))
 }
 
 /// Whether the exchange itself told of the order, in this look or an earlier one.
@@ -238,24 +223,9 @@ fn is_told(observation: &Observation, key: &OrderKey) -> bool {
         || booked.is_some_and(|known| known.order.provenance.of("status") == Source::Rest)
 }
 
-fn by_type(order: &Order) -> Option<ExitReason> {
-    let name = order.order_type.as_ref()?.as_str();
-    if name.starts_with("TAKE_PROFIT") {
-        Some(ExitReason::TakeProfit)
-    } else if name.starts_with("STOP") || name == "TRAILING_STOP_MARKET" {
-        Some(ExitReason::StopLoss)
-    } else {
-        None
-    }
-}
-
-/// The conditional order that became this one.
-fn came_of<'a>(observation: &'a Observation, order: &Order) -> Option<&'a Order> {
+/// The conditional orders that became this one.
+fn came_of<'a>(observation: &'a Observation, order: &Order) -> Vec<&'a Order> {
     let stated = observation.stated_orders().map(|row| &row.entity);
     let booked = observation.book.orders.values().map(|known| &known.order.fact);
-    stated.chain(booked).find(|conditional| {
-        conditional.key.class == OrderClass::Conditional
-            && conditional.key.symbol == order.key.symbol
-            && conditional.triggered_order_id.as_ref() == Some(&order.key.order_id)
-    })
+    conditionals_of(&order.key, order.client_order_id.as_ref(), stated.chain(booked))
 }

@@ -54,7 +54,7 @@ fn closing() -> (Order, Fill) {
     order.client_order_id = Some(ClientOrderId::new("web_1").unwrap());
     let mut fill = fill(3, "78", "0.05");
     (fill.key.side, fill.time) = (Side::Sell, EventTime::ms(at(-400_000)));
-    (order, fill)
+    (parsed(order), fill)
 }
 
 /// The same on another contract.

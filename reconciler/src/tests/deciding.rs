@@ -146,7 +146,7 @@ fn a_candidate_is_unique_from_both_sides() {
     let early = Order { created: Some(EventTime::ms(at(-402_001))), ..near.clone() };
     let late = Order { created: Some(EventTime::ms(at(-339_999))), ..near.clone() };
     let owned = Order { signal_id: Some(SignalId::new("s-9").unwrap()), ..near.clone() };
-    let foreign = Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..near.clone() };
+    let foreign = parsed(Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..near.clone() });
     let other_engine = Order { engine: Some(EngineLabel::new("grid").unwrap()), ..near.clone() };
     // An export told it first, which knows no client order ids; the exchange says that a person sent it.
     let mut seen = quiet();

@@ -26,7 +26,7 @@ fn side(buy: bool) -> &'static str {
 }
 
 /// The trade history of today's header.
-pub(super) fn trades(account: &AccountSnapshot) -> String {
+pub(crate) fn trades(account: &AccountSnapshot) -> String {
     let mut text =
         "Time(UTC),Symbol,Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade ID,Order ID\n".to_owned();
     for trade in account.trades.iter().rev() {
@@ -52,7 +52,7 @@ pub(super) fn trades(account: &AccountSnapshot) -> String {
 }
 
 /// The order history.
-pub(super) fn orders(account: &AccountSnapshot) -> String {
+pub(crate) fn orders(account: &AccountSnapshot) -> String {
     let mut text =
         "Time(UTC),Symbol,Type,Side,Price,Average Price,Amount,Executed Amount,Executed Quote Amount,Stop Price,\
                     Status,Client Order Id,Time In Force,Update Time,Order No\n"
@@ -81,7 +81,7 @@ pub(super) fn orders(account: &AccountSnapshot) -> String {
 }
 
 /// The transaction history, which says of no row which trade it belongs to.
-pub(super) fn transactions(account: &AccountSnapshot) -> String {
+pub(crate) fn transactions(account: &AccountSnapshot) -> String {
     let mut text = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n".to_owned();
     for row in account.income.iter().rev() {
         let _ = writeln!(

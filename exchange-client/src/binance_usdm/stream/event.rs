@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use ledger_core::{
     Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order,
-    OrderClass, OrderId, OrderKey, OrderTerms, PositionSnapshot, TimestampMs,
+    OrderClass, OrderId, OrderKey, OrderTerms, Origin, PositionSnapshot, TimestampMs,
 };
 use serde::Deserialize;
 
 use super::super::dto::{self, Field};
 use super::super::facts::VENUE;
 use super::super::parse::{
-    Parsed, boolean, counted_id, fee_from_commission, forced_exit, get, get_optional, instant, optional_counted_id,
-    optional_price, optional_quantity, position_side, required, text,
+    Parsed, boolean, counted_id, fee_from_commission, get, get_optional, instant, optional_counted_id, optional_price,
+    optional_quantity, position_side, required, text,
 };
 use crate::api::{
     AccountUpdate, ConfigChange, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent, StreamEventError,
@@ -102,7 +102,6 @@ fn happened_at(head: &dto::MessageHead) -> Parsed<TimestampMs> {
 
 fn order_update(head: &dto::MessageHead, row: &dto::OrderEventRow, payload: Arc<str>) -> Parsed<OrderUpdate> {
     let happened_at = happened_at(head)?;
-    let client_order_id = get_optional::<ClientOrderId>("o.c", &row.client_order_id)?;
     let execution: Label = get("o.x", &row.execution)?;
     required("o.q", &row.qty)?;
     let executed_qty: Decimal = get("o.z", &row.executed_qty)?;
@@ -111,14 +110,13 @@ fn order_update(head: &dto::MessageHead, row: &dto::OrderEventRow, payload: Arc<
         Some(placed_as) => Some(placed_as),
         None => get_optional("o.o", &row.kind)?,
     };
-    let order = Order {
+    let order = VENUE.order_rules.tell(Order {
         key: OrderKey {
             symbol: get("o.s", &row.symbol)?,
             class: OrderClass::Regular,
             order_id: counted_id::<OrderId>("o.i", &row.order_id)?,
         },
-        exit_reason: forced_exit(client_order_id.as_ref()),
-        client_order_id,
+        client_order_id: get_optional::<ClientOrderId>("o.c", &row.client_order_id)?,
         side: get("o.S", &row.side)?,
         position_side: position_side("o.ps", &row.position_side)?,
         order_type,
@@ -137,9 +135,17 @@ fn order_update(head: &dto::MessageHead, row: &dto::OrderEventRow, payload: Arc<
         created: None,
         updated: Some(EventTime::ms(happened_at)),
         triggered_order_id: None,
+        origin: None,
+        condition: None,
         engine: None,
         signal_id: None,
-    };
+        exit_reason: None,
+    });
+    // The type of a liquidation may stand in one of the two alone. "Calculated" is documented as the execution of a
+    // liquidation, and it is that of an auto-deleveraging, too.
+    let by_type = VENUE.order_rules.origin(None, get_optional("o.o", &row.kind)?.as_ref());
+    let by_execution = (execution.as_str() == "CALCULATED").then_some(Origin::Forced);
+    let order = order.sent_by(by_type).sent_by(by_execution);
     let fill = order_fill(row, &order, &execution)?;
     Ok(OrderUpdate { told_at: told_at(head)?, execution: Some(execution), order, fill, payload })
 }
@@ -183,7 +189,7 @@ fn order_fill(row: &dto::OrderEventRow, order: &Order, execution: &Label) -> Par
 /// A conditional order's state. It has no fills and no executed quantity: the regular order that it becomes has them.
 fn algo_update(head: &dto::MessageHead, row: &dto::AlgoEventRow, payload: Arc<str>) -> Parsed<OrderUpdate> {
     let happened_at = happened_at(head)?;
-    let order = Order {
+    let order = VENUE.order_rules.tell(Order {
         key: OrderKey {
             symbol: get("o.s", &row.symbol)?,
             class: OrderClass::Conditional,
@@ -207,10 +213,12 @@ fn algo_update(head: &dto::MessageHead, row: &dto::AlgoEventRow, payload: Arc<st
         created: None,
         updated: Some(EventTime::ms(happened_at)),
         triggered_order_id: optional_counted_id("o.ai", &row.order_id)?,
+        origin: None,
+        condition: None,
         engine: None,
         signal_id: None,
         exit_reason: None,
-    };
+    });
     Ok(OrderUpdate { told_at: told_at(head)?, execution: None, order, fill: None, payload })
 }
 

@@ -1,6 +1,6 @@
 //! Orders by list and one by one: both classes, forced ones, and what is not found.
 
-use ledger_core::{ExitReason, Instrument, TimestampMs};
+use ledger_core::{Instrument, Origin, TimestampMs};
 
 use super::*;
 
@@ -143,21 +143,51 @@ async fn each_class_has_a_list_of_its_own() {
 async fn forced_orders_say_what_forced_them() {
     let (exchange, script, _) = adapter(Script::timed().then(200, FORCED));
     let page = exchange.fetch_force_orders(None, day()).await.unwrap();
-    let reasons: Vec<_> = page.rows.iter().map(|row| row.entity.exit_reason).collect();
-    assert_eq!(reasons, [Some(ExitReason::Liquidation), Some(ExitReason::Adl)]);
+    let origins: Vec<_> = page.rows.iter().map(|row| row.entity.origin).collect();
+    assert_eq!(origins, [Some(Origin::Liquidation), Some(Origin::Adl)]);
     assert_eq!(page.rows[0].entity.executed.as_ref().unwrap().avg_price.unwrap().to_string(), "60913.21");
     assert!(script.asked()[1].starts_with("GET /fapi/v1/forceOrders?startTime="), "{:?}", script.asked());
     assert!(script.asked()[1].contains("&limit=100&"));
-    // Wherever such an order is answered, and for the settlement of a contract as well; nobody else's order has a reason.
+    // The list itself says that an order was forced, and why where the row repeats what was asked for.
+    for (row, expected) in [
+        (ORDER_ROW.to_owned(), Origin::Forced),
+        (ORDER_ROW.replace("x-1:entry", "web_abc"), Origin::Forced),
+        (ORDER_ROW.replace("x-1:entry", "adl_autoclose"), Origin::Adl),
+        (ORDER_ROW.replacen('{', r#"{"autoCloseType":"LIQUIDATION","#, 1), Origin::Liquidation),
+        (ORDER_ROW.replacen('{', r#"{"autoCloseType":"ADL","#, 1), Origin::Adl),
+        (ORDER_ROW.replacen('{', r#"{"autoCloseType":"SOMETHING_NEW","#, 1), Origin::Forced),
+    ] {
+        let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{row}]")));
+        let listed = exchange.fetch_force_orders(None, window()).await.unwrap().rows;
+        assert_eq!(listed[0].entity.origin, Some(expected), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn every_order_says_who_sent_it() {
     for (client_order_id, expected) in [
-        ("settlement_autoclose-1779999107620000020", Some(ExitReason::Settlement)),
-        ("adl_autoclose", Some(ExitReason::Adl)),
-        ("my-autoclose-1", None),
-        ("web_abc", None),
+        ("autoclose-1779999107620000020", Origin::Liquidation),
+        ("settlement_autoclose-1779999107620000020", Origin::Settlement),
+        ("delivery_autoclose-1779999107620000020", Origin::Settlement),
+        ("adl_autoclose", Origin::Adl),
+        ("adl_autoclose-7", Origin::Adl),
+        ("web_abc", Origin::Person),
+        ("ios_st_abc", Origin::Person),
+        ("android_abc", Origin::Person),
+        ("electron_abc", Origin::Person),
+        ("my-autoclose-1", Origin::Program),
+        ("x-cDsAyfyM1", Origin::Program),
+        ("Bq2wEdTaTh6lSwqzPFfDxH", Origin::Program),
+        ("website", Origin::Program),
     ] {
         let row = ORDER_ROW.replace("\"x-1:entry\"", &format!("\"{client_order_id}\""));
-        assert_eq!(order_of(&row).await.exit_reason, expected, "{client_order_id}");
+        let order = order_of(&row).await;
+        assert_eq!((order.origin, order.exit_reason), (Some(expected), None), "{client_order_id}");
     }
+    assert_eq!(order_of(&ORDER_ROW.replace("x-1:entry", "")).await.origin, None);
+    let liquidated = ORDER_ROW.replace("\"type\":\"MARKET\"", "\"type\":\"LIQUIDATION\"");
+    assert_ne!(liquidated, ORDER_ROW);
+    assert_eq!(order_of(&liquidated).await.origin, Some(Origin::Liquidation));
 }
 
 #[tokio::test]

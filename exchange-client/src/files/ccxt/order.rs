@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use ledger_core::{
-    AnyFact, Cancel, Decimal, EventTime, Execution, Order, OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms,
-    Quantity, Source, Statement, half_unit,
+    AnyFact, Decimal, EventTime, Execution, Order, OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms, Quantity,
+    Source, Statement, half_unit,
 };
 
 use super::embedded::embedded;
 use super::unit::{Traded, size};
 use super::{Market, Unified, exact_id, other_time, same_number, same_text};
+use crate::binance_usdm::VENUE;
 use crate::files::amounts::Stated;
 use crate::files::cell::Cell;
 use crate::files::context::{Context, statement};
@@ -43,7 +44,7 @@ pub(super) fn parse_order(
     let is_partly_filled = amounts.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
     let status = status(order, is_partly_filled)?;
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
-    let fact = Order {
+    let fact = VENUE.order_rules.tell(Order {
         client_order_id: order
             .pick(&["clientOrderId", "clientAlgoId"], &["clientOrderId"])
             .map(Cell::id)
@@ -52,7 +53,7 @@ pub(super) fn parse_order(
         position_side: order.in_info(&["positionSide"]).map(Cell::position_side).transpose()?,
         order_type: order.pick(&["origType", "orderType", "type"], &["type"]).map(Cell::label_as_name).transpose()?,
         time_in_force: order.pick(&["timeInForce"], &["timeInForce"]).map(Cell::label_as_name).transpose()?,
-        status: status.clone(),
+        status,
         terms: OrderTerms {
             as_of: updated.or(created).map(|time| time.at),
             qty: amounts.qty,
@@ -70,18 +71,15 @@ pub(super) fn parse_order(
             .map(exact_id::<OrderId>)
             .transpose()?,
         ..Order::known_from_fill(key.clone(), side, None)
-    };
+    });
+    // The type of a liquidation may stand in one of the two alone.
+    let own_type = order.in_info(&["type"]).map(Cell::label_as_name).transpose()?;
+    let fact = fact.sent_by(VENUE.order_rules.origin(None, own_type.as_ref()));
     context.order_is_stated(&key);
     let fills = embedded(order, &fact, context)?;
     let unified = unified_times(order, &fact, context);
     let mut statements = vec![statement(AnyFact::Order(fact), Source::Ccxt, payload)];
     statements.extend(unified.map(|unified| statement(AnyFact::Order(unified), Source::CcxtUnified, payload)));
-    if status == OrderStatus::Canceled
-        && let Some(time) = updated
-    {
-        let cancel = Cancel { key, side: Some(side), time, reason: None };
-        statements.push(statement(AnyFact::Cancel(cancel), Source::Ccxt, payload));
-    }
     statements.extend(context.instrument_statement(&market.symbol, market.instrument, Source::Ccxt, payload));
     statements.extend(fills);
     Ok(statements)

@@ -42,8 +42,8 @@ line!(
         client_order_id: String, position_side: String, order_type: String, time_in_force: String, qty: String,
         price: String, trigger_price: String, terms_ts: i64, executed_qty: String, avg_price: String,
         reduce_only: bool, close_position: bool, ts: i64, ts_precision: String, updated_ts: i64,
-        updated_ts_precision: String, triggered_order_id: String, engine: String, signal_id: String,
-        exit_reason: String,
+        updated_ts_precision: String, triggered_order_id: String, origin: String, condition: String,
+        engine: String, signal_id: String, exit_reason: String,
     }
 );
 

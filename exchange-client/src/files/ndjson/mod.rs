@@ -8,7 +8,7 @@
 //! | `schema` | always | if known |
 //! |---|---|---|
 //! | `fillbook.fill/1` | `symbol` `fill_id` `side` `ts` `price` `qty` | `order_id` `ts_precision` `position_side` `fee` `fee_asset` `maker` `exchange_realized_pnl` `sequence` |
-//! | `fillbook.order/1` | `symbol` `order_class` `order_id` `side` `status` | `client_order_id` `position_side` `order_type` `time_in_force` `qty` `price` `trigger_price` `terms_ts` `executed_qty` `avg_price` `reduce_only` `close_position` `ts` `ts_precision` `updated_ts` `updated_ts_precision` `triggered_order_id` `engine` `signal_id` `exit_reason` |
+//! | `fillbook.order/1` | `symbol` `order_class` `order_id` `side` `status` | `client_order_id` `position_side` `order_type` `time_in_force` `qty` `price` `trigger_price` `terms_ts` `executed_qty` `avg_price` `reduce_only` `close_position` `ts` `ts_precision` `updated_ts` `updated_ts_precision` `triggered_order_id` `origin` `condition` `engine` `signal_id` `exit_reason` |
 //! | `fillbook.cancel/1` | `symbol` `order_class` `order_id` `ts` | `ts_precision` `side` `reason` |
 //! | `fillbook.income/1` | `income_type` `tran_id` `asset` `amount` `ts` | `symbol` `ts_precision` `fill_id` `info` |
 //! | `fillbook.signal/1` | `signal_id` `ts` `symbol` `side` `kind` | `ts_precision` `skew_ms` `engine` `reason` `skipped` `meta_json` `restored` |
@@ -22,7 +22,8 @@
 //! | `fillbook.position_mode/1` | `ts` `mode` | |
 //!
 //! A `fee` is positive when paid and negative when it is a rebate, and comes with its `fee_asset`. `executed_qty` comes
-//! with `avg_price` or without, never the other way round.
+//! with `avg_price` or without, never the other way round. An order's `origin` (who sent it) and `condition` (what it waits
+//! for) are taken as they stand; where a line leaves them out, they follow from its client order id and its type.
 
 mod line;
 mod read;

@@ -14,6 +14,7 @@ use super::line::{
     PositionLine, PositionModeLine, PriceLine, SignalLine,
 };
 use super::{Cell, RowError, RowProblem, row_error};
+use crate::binance_usdm::VENUE;
 
 /// The fact in a line whose `schema` says what kind it is.
 pub(super) fn fact(kind: FactKind, text: &str) -> Result<AnyFact, RowError> {
@@ -138,7 +139,7 @@ fn order(line: &OrderLine) -> Result<Order, RowError> {
     };
     let created = line.ts.map(|ms| time("ts", ms, line.ts_precision.as_ref())).transpose()?;
     let updated = line.updated_ts.map(|ms| time("updated_ts", ms, line.updated_ts_precision.as_ref())).transpose()?;
-    Ok(Order {
+    let order = Order {
         key: order_key(&line.symbol, &line.order_class, &line.order_id)?,
         client_order_id: id_of("client_order_id", line.client_order_id.as_ref())?,
         side: name(cell("side", &line.side))?,
@@ -158,10 +159,13 @@ fn order(line: &OrderLine) -> Result<Order, RowError> {
         created,
         updated,
         triggered_order_id: id_of("triggered_order_id", line.triggered_order_id.as_ref())?,
+        origin: name_of("origin", line.origin.as_ref())?,
+        condition: name_of("condition", line.condition.as_ref())?,
         engine: id_of("engine", line.engine.as_ref())?,
         signal_id: id_of("signal_id", line.signal_id.as_ref())?,
         exit_reason: name_of("exit_reason", line.exit_reason.as_ref())?,
-    })
+    };
+    Ok(VENUE.order_rules.tell(order))
 }
 
 fn cancel(line: &CancelLine) -> Result<Cancel, RowError> {

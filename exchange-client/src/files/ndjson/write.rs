@@ -103,6 +103,8 @@ fn order(Head { schema, source }: Head, fact: &Order) -> OrderLine {
         updated_ts: fact.updated.map(|time| time.at.as_ms()),
         updated_ts_precision: fact.updated.and_then(precision),
         triggered_order_id: text_of(fact.triggered_order_id.as_ref()),
+        origin: text_of(fact.origin.as_ref()),
+        condition: text_of(fact.condition.as_ref()),
         engine: text_of(fact.engine.as_ref()),
         signal_id: text_of(fact.signal_id.as_ref()),
         exit_reason: text_of(fact.exit_reason.as_ref()),

@@ -143,14 +143,8 @@ fn the_order_export_gives_states_terms_and_cancels() {
     assert_eq!(cancelled.position_side, Some(PositionSide::Net));
     assert_eq!(cancelled.time_in_force.as_ref().unwrap().as_str(), "GTC");
     // 2026-03-01 09:30:12 UTC, as the only cancel of that symbol and id.
-    let cancels: Vec<_> = found
-        .facts()
-        .into_iter()
-        .filter_map(|fact| match fact {
-            AnyFact::Cancel(cancel) => Some((cancel.key.order_id.to_string(), cancel.time)),
-            _ => None,
-        })
-        .collect();
+    let cancels: Vec<_> = orders.iter().filter_map(|order| order.cancel(Source::ExchangeCsv)).collect();
+    let cancels: Vec<_> = cancels.iter().map(|(cancel, _)| (cancel.key.order_id.to_string(), cancel.time)).collect();
     assert_eq!(cancels.len(), 2);
     assert_eq!(cancels[0], ("8389765568816714230".to_owned(), EventTime::seconds(at(1_772_357_412_000))));
     let stop = orders.iter().find(|order| order.key.order_id.as_str() == "8389765568816714400").unwrap();

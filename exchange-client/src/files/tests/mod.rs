@@ -113,7 +113,12 @@ impl Book {
         let conflicts = &mut self.conflicts;
         match statement.fact.clone() {
             AnyFact::Fill(fact) => put(&mut self.fills, Sourced::new(fact, source), conflicts),
-            AnyFact::Order(fact) => put(&mut self.orders, Sourced::new(fact, source), conflicts),
+            AnyFact::Order(fact) => {
+                if let Some((cancel, source)) = fact.cancel(source) {
+                    put(&mut self.cancels, Sourced::new(cancel, source), conflicts);
+                }
+                put(&mut self.orders, Sourced::new(fact, source), conflicts);
+            }
             AnyFact::Cancel(fact) => put(&mut self.cancels, Sourced::new(fact, source), conflicts),
             AnyFact::Income(fact) => put(&mut self.incomes, Sourced::new(fact, source), conflicts),
             AnyFact::Instrument(fact) => put(&mut self.instruments, Sourced::new(fact, source), conflicts),

@@ -1,10 +1,10 @@
 //! fillbook's own lines: what is written is read back equal, for every kind of fact.
 
 use ledger_core::{
-    Anchor, BalanceSnapshot, Cancel, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillKey, FundingRate,
-    Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey,
-    OrderTerms, PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot,
-    Quantity, Side, Signal, SignalKind, Source, TimestampMs,
+    Anchor, BalanceSnapshot, Cancel, Condition, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillKey,
+    FundingRate, Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent,
+    OrderKey, OrderTerms, Origin, PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Price, PriceKind,
+    PriceSnapshot, Quantity, Side, Signal, SignalKind, Source, TimestampMs,
 };
 use proptest::prelude::*;
 
@@ -114,11 +114,15 @@ fn order() -> impl Strategy<Value = AnyFact> {
         any::<(Option<bool>, Option<bool>)>(),
         (maybe(time()), maybe(time())),
         (maybe(id()), maybe(id()), maybe(id()), maybe(one_of(ExitReason::ALL))),
+        (maybe(one_of(Origin::ALL)), maybe(one_of(Condition::ALL))),
     )
-        .prop_map(|(key, who, status, (terms, executed), flags, (created, updated), links)| {
+        .prop_map(|(key, who, status, (terms, executed), flags, (created, updated), links, story)| {
             let (client_order_id, side, position_side, order_type, time_in_force) = who;
             let (triggered_order_id, engine, signal_id, exit_reason) = links;
-            AnyFact::Order(Order {
+            // As every reader leaves an order: what follows from its id and type is written on it.
+            AnyFact::Order(crate::binance_usdm::VENUE.order_rules.tell(Order {
+                origin: story.0,
+                condition: story.1,
                 key,
                 client_order_id,
                 side,
@@ -136,7 +140,7 @@ fn order() -> impl Strategy<Value = AnyFact> {
                 engine,
                 signal_id,
                 exit_reason,
-            })
+            }))
         })
 }
 

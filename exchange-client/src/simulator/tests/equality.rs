@@ -1,6 +1,6 @@
 //! The same session read over the wire and in the same process is the same; and both are what the books hold.
 
-use ledger_core::{ExitReason, Fill, Income, Order, PositionSnapshot};
+use ledger_core::{Fill, Income, Order, Origin, PositionSnapshot};
 
 use super::session::{Everything, everything, take_place};
 use super::*;
@@ -165,10 +165,10 @@ fn regular_orders_equal(seen: &Everything, truth: &AccountSnapshot) {
         let average = executed.avg_price.map(Price::get);
         assert_eq!(average, (!known.executed.is_zero()).then_some(known.average_price));
     }
-    let forced = |order: &Stated<Order>| (order.entity.key.order_id.to_string(), order.entity.exit_reason);
+    let forced = |order: &Stated<Order>| (order.entity.key.order_id.to_string(), order.entity.origin);
     let by_exchange = truth.orders.iter().filter_map(|order| match order.forced {
-        Some("LIQUIDATION") => Some((order.id.to_string(), Some(ExitReason::Liquidation))),
-        Some("ADL") => Some((order.id.to_string(), Some(ExitReason::Adl))),
+        Some("LIQUIDATION") => Some((order.id.to_string(), Some(Origin::Liquidation))),
+        Some("ADL") => Some((order.id.to_string(), Some(Origin::Adl))),
         _ => None,
     });
     assert_eq!(sorted(seen.forced.iter().map(forced).collect()), sorted(by_exchange.collect()));

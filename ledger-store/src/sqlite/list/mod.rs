@@ -169,7 +169,14 @@ pub(super) fn cancels(
     scope: &Scope,
     page: &PageRequest,
 ) -> StoreResult<Page<Sourced<Cancel>>> {
-    let query = scoped!(cancels, CancelRow, cancels::ts, scope);
+    // A cancel is no end of an order that ended otherwise, by the last word on it: who reported it was mistaken or came too
+    // late. The fact stays, for that word may not be the last one.
+    let query = scoped!(cancels, CancelRow, cancels::ts, scope).filter(sql::<Bool>(
+        "NOT EXISTS (SELECT 1 FROM orders WHERE orders.account_id = cancels.account_id \
+         AND orders.symbol = cancels.symbol AND orders.order_class = cancels.order_class \
+         AND orders.order_id = cancels.order_id \
+         AND orders.status IN ('REJECTED', 'EXPIRED', 'EXPIRED_IN_MATCH', 'FINISHED', 'FILLED'))",
+    ));
     let rows: Vec<CancelRow> = page_rows!(
         conn,
         query,

@@ -25,7 +25,7 @@ fn a_close_that_was_missed_is_completed_with_its_reason() {
         sent.client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
         sent.order_type = Some(Label::new(order_type).unwrap());
         sent.reduce_only = Some(reduce_only);
-        seen.orders = Ok(walk(vec![sent]));
+        seen.orders = Ok(walk(vec![parsed(sent)]));
         // Without its contract on record, what the book holds is what its fills add up to.
         seen.book.unfolded = [btc()].into();
         seen.symbols.insert(btc(), close_look(vec![opening.clone(), closing], vec![opening], "0"));

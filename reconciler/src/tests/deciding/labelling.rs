@@ -21,7 +21,7 @@ fn opened(client: Option<&str>, events: Vec<EntryEvent>, states: Vec<StateLabel>
     let mut opener = ordered("77", -400_000);
     opener.client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
     seen.book.openers.insert((btc(), PositionSide::Net), opener.key.clone());
-    seen.book.orders.insert(opener.key.clone(), booked(opener, "0.05"));
+    seen.book.orders.insert(opener.key.clone(), booked(parsed(opener), "0.05"));
     seen.labels = LabelSources { events, states };
     seen
 }

@@ -42,8 +42,8 @@ fn opened_on_record(order: Order) -> Observation {
 fn a_round_trip_whose_opening_names_no_signal_has_one_restored() {
     // Whoever sent it, and whatever of it the book had before.
     for client in [None, Some("mine"), Some("web_1"), Some("fb:swing:e:1")] {
-        let sent =
-            Order { client_order_id: client.map(|id| ClientOrderId::new(id).unwrap()), ..ordered("70", -501_000) };
+        let client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
+        let sent = parsed(Order { client_order_id, ..ordered("70", -501_000) });
         let all = [opened_by(sent.clone()), opened_on_record(sent.clone())].map(|seen| restored(&plan(&seen)));
         assert_eq!(all[0], all[1], "{client:?}");
         let [(signal, order)] = all[0].as_slice() else { panic!("{client:?}: {:#?}", all[0]) };
@@ -120,8 +120,8 @@ fn an_order_that_turned_a_position_round_tells_of_the_close() {
         (None, None),
         (Some("any"), Some(SignalKind::Entry)),
     ] {
-        let sent =
-            Order { client_order_id: client.map(|id| ClientOrderId::new(id).unwrap()), ..ordered("70", -501_000) };
+        let client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
+        let sent = parsed(Order { client_order_id, ..ordered("70", -501_000) });
         let mut seen = opened_by(sent.clone());
         seen.positions = Ok(answer(vec![held("0.02")]));
         let mut opening = fill(1, "60", "0.03");

@@ -18,7 +18,7 @@ fn never_sent_is_not_said_while_any_order_or_trade_since_could_be_it() {
     // A minute and more late.
     let late = Order { created: Some(EventTime::ms(at(-339_000))), ..ours.clone() };
     let early = Order { created: Some(EventTime::ms(at(-402_001))), ..ours.clone() };
-    let foreign = Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..ours.clone() };
+    let foreign = parsed(Order { client_order_id: Some(ClientOrderId::new("web_1").unwrap()), ..ours.clone() });
     let owned = Order { signal_id: Some(SignalId::new("s-9").unwrap()), ..ours.clone() };
     let trade = Fill { time: EventTime::ms(at(-300_000)), ..fill(1, "77", "0.05") };
     // As an import of trades leaves it.

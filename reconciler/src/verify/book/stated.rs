@@ -1,10 +1,9 @@
 //! What the file is, and whether those who stated its facts agree.
 
-use ledger_core::{AccountId, Decimal, Order, PositionMode, PositionSide};
+use ledger_core::{AccountId, Decimal, Order, Origin, PositionMode, PositionSide};
 use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
-use crate::client_id::{Sender, sender};
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
 use crate::plan::is_restored_id;
@@ -133,11 +132,11 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
             // A restored signal says that none was on record.
             let has_signal = fact.signal_id.as_ref().is_some_and(|id| !is_restored_id(id));
             let is_bots = has_signal || fact.engine.is_some() || has_intent(store, account, fact).await?;
-            let known = match sender(fact.client_order_id.as_ref(), &[]) {
-                Sender::Exchange(_) => &mut senders.exchange,
-                Sender::Person => &mut senders.person,
-                Sender::Bot(_) | Sender::Unknown if is_bots => &mut senders.bot,
-                Sender::Bot(_) | Sender::Unknown => {
+            let known = match fact.origin {
+                Some(origin) if origin.is_forced() => &mut senders.exchange,
+                Some(Origin::Person) => &mut senders.person,
+                _ if is_bots => &mut senders.bot,
+                _ => {
                     tally.leave_out(1, "nothing on record says who sent it");
                     continue;
                 }

@@ -1,6 +1,6 @@
 //! What the messages say.
 
-use ledger_core::{AnyFact, ExitReason, Source, TimePrecision};
+use ledger_core::{AnyFact, Origin, Source, TimePrecision};
 
 use super::*;
 use crate::api::ConfigChange;
@@ -127,16 +127,21 @@ async fn no_fill_is_made_of_what_is_none() {
     let empty = told_by(&FILL.replace("\"l\":\"0.002\"", "\"l\":\"0\"")).await;
     assert!(refused(&empty, "`o.l`"), "{empty:?}");
     // What the exchange executes by itself is a fill, and says why by its order's name.
-    for (name, reason) in [
-        ("autoclose-1780000000000000020", Some(ExitReason::Liquidation)),
-        ("adl_autoclose", Some(ExitReason::Adl)),
-        ("settlement_autoclose-1", Some(ExitReason::Settlement)),
-        ("mine", None),
+    for (name, origin) in [
+        ("autoclose-1780000000000000020", Origin::Liquidation),
+        ("adl_autoclose", Origin::Adl),
+        ("settlement_autoclose-1", Origin::Settlement),
+        ("mine", Origin::Forced),
+        ("electron_1", Origin::Forced),
     ] {
         let forced = FILL.replace("\"TRADE\"", "\"CALCULATED\"").replace("x-1:tp", name);
         let StreamEvent::Order(update) = told_by(&forced).await else { panic!() };
-        assert_eq!((update.order.exit_reason, update.fill.is_some()), (reason, true));
+        assert_eq!((update.order.origin, update.fill.is_some()), (Some(origin), true));
         assert_eq!(update.execution.unwrap().as_str(), "CALCULATED");
+    }
+    for (name, origin) in [("electron_1", Origin::Person), ("mine", Origin::Program)] {
+        let StreamEvent::Order(update) = told_by(&FILL.replace("x-1:tp", name)).await else { panic!() };
+        assert_eq!(update.order.origin, Some(origin));
     }
 }
 
