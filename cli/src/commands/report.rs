@@ -119,6 +119,8 @@ fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Re
                 "open_fees": told(&rest.open.fees, is_told),
                 "open_funding": told(&rest.open.funding, is_told),
                 "unallocated_funding": told(&rest.unallocated, !rest.has_unreadable_funding),
+                "unallocated_clearance": told(&rest.unallocated_clearance, !rest.has_unreadable_funding),
+                "unallocated_realized": told(&rest.unallocated_realized, !rest.has_unreadable_funding),
                 "open_clearance": told(&rest.open.clearance, is_told),
                 "ledger_seen_ts": rest.ledger.and_then(|ledger| ledger.seen_at).map(TimestampMs::as_ms),
                 "ledger_stale": rest.ledger.and_then(|ledger| ledger.stale).map(Staleness::as_str),

@@ -1,8 +1,8 @@
 //! The wallets' side: looks, the ledger's entries, and how far it was read.
 
-use exchange_client::{VenueFacts, WalletEffect};
+use exchange_client::VenueFacts;
 use ledger_core::footing::{FootingBuilder, LedgerClass, LedgerReach};
-use ledger_core::{AccountId, BalanceSnapshot, IncomeType, ReportBuilder, TimestampMs};
+use ledger_core::{AccountId, BalanceSnapshot, IncomeType, LedgerPlace, ReportBuilder, TimestampMs};
 use ledger_store::{DiscrepancyFilter, IncomeFilter, PageRequest, Scope, Store};
 
 use super::{PAGE_ROWS, Reading, ReportRequest};
@@ -64,17 +64,17 @@ pub(super) async fn is_on_record(store: &dyn Store, account: &AccountId) -> Resu
     Ok(!read.items.is_empty() || !read.unreadable.is_empty())
 }
 
-/// What an entry of this type is.
+/// What an entry of this type is, by the venue's table.
 fn class_of(venue: &VenueFacts, income_type: &IncomeType) -> LedgerClass {
-    match income_type.as_str() {
-        _ if venue.wallet_effect(income_type) == WalletEffect::Undocumented => LedgerClass::Unknown,
-        IncomeType::REALIZED_PNL => LedgerClass::Realized,
-        IncomeType::COMMISSION => LedgerClass::Fee,
-        IncomeType::FUNDING_FEE => LedgerClass::Position,
-        "INSURANCE_CLEAR" | "DELIVERED_SETTELMENT" => LedgerClass::Contract,
-        "AUTO_EXCHANGE" | "COIN_SWAP_DEPOSIT" | "COIN_SWAP_WITHDRAW" => LedgerClass::Conversion,
-        "TRANSFER" | "INTERNAL_TRANSFER" | "CROSS_COLLATERAL_TRANSFER" => LedgerClass::Transfer,
-        _ => LedgerClass::Account,
+    match venue.ledger_rules.place(income_type) {
+        LedgerPlace::Fill if income_type.is(IncomeType::COMMISSION) => LedgerClass::Fee,
+        LedgerPlace::Fill => LedgerClass::Realized,
+        LedgerPlace::Funding | LedgerPlace::Clearance | LedgerPlace::Settlement => LedgerClass::Position,
+        LedgerPlace::Contract => LedgerClass::Contract,
+        LedgerPlace::Kickback | LedgerPlace::Account => LedgerClass::Account,
+        LedgerPlace::Conversion => LedgerClass::Conversion,
+        LedgerPlace::Transfer => LedgerClass::Transfer,
+        LedgerPlace::Unknown => LedgerClass::Unknown,
     }
 }
 

@@ -17,7 +17,12 @@ pub(in crate::commands) struct Rest {
     /// `None` where a row of them cannot be read.
     pub(super) open_count: Option<usize>,
     pub(super) open: TripStats,
+    /// Funding of no position on record.
     pub(super) unallocated: Vec<AssetTotal>,
+    /// What liquidations cost that no forced fill on record explains.
+    pub(super) unallocated_clearance: Vec<AssetTotal>,
+    /// What settlements paid that no single position can be told of.
+    pub(super) unallocated_realized: Vec<AssetTotal>,
     pub(super) has_unreadable_funding: bool,
     /// How many entries of the exchange's ledger cannot be read.
     pub(super) cash_left_out: usize,
@@ -62,14 +67,22 @@ pub(super) async fn read(
     let books = readable(store.symbol_books(account).await, left_out)?;
     rest.has_unreadable_funding = books.is_none();
     for book in books.iter().flatten().filter(|book| wanted(&book.symbol)) {
-        for total in &book.unallocated_funding {
-            match rest.unallocated.iter_mut().find(|known| known.asset == total.asset) {
-                Some(known) => known.total.merge(&total.total)?,
-                None => rest.unallocated.push(total.clone()),
+        for (to, from) in [
+            (&mut rest.unallocated, &book.unallocated_funding),
+            (&mut rest.unallocated_clearance, &book.unallocated_clearance),
+            (&mut rest.unallocated_realized, &book.unallocated_realized),
+        ] {
+            for total in from {
+                match to.iter_mut().find(|known| known.asset == total.asset) {
+                    Some(known) => known.total.merge(&total.total)?,
+                    None => to.push(total.clone()),
+                }
             }
         }
     }
-    rest.unallocated.retain(|total| total.total.told() != Some(Decimal::ZERO));
+    for totals in [&mut rest.unallocated, &mut rest.unallocated_clearance, &mut rest.unallocated_realized] {
+        totals.retain(|total| total.total.told() != Some(Decimal::ZERO));
+    }
     Ok(rest)
 }
 
@@ -84,16 +97,27 @@ impl Rest {
         let open_count = self.open_count.unwrap_or(0);
         if open_count > 0 {
             lines.push(format!(
-                "{}: {}, so far gross {}, fees {}, funding {}.",
+                "{}: {}, so far gross {}, fees {}, funding {}{}.",
                 if is_by_time { "In it" } else { "Not in it" },
                 count(open_count as u64, "open round trip"),
                 amounts(&self.open.gross),
                 amounts(&self.open.fees),
-                amounts(&self.open.funding)
+                amounts(&self.open.funding),
+                if self.open.clearance.is_empty() {
+                    String::new()
+                } else {
+                    format!(", clearance {}", amounts(&self.open.clearance))
+                }
             ));
         }
-        if !self.unallocated.is_empty() {
-            lines.push(format!("Not in it: funding of no position on record, {}.", amounts(&self.unallocated)));
+        for (totals, what) in [
+            (&self.unallocated, "funding of no position on record"),
+            (&self.unallocated_clearance, "what liquidations cost without a forced fill on record"),
+            (&self.unallocated_realized, "what settlements paid for no single position"),
+        ] {
+            if !totals.is_empty() {
+                lines.push(format!("Not in it: {what}, {}.", amounts(totals)));
+            }
         }
         if self.open_count.is_none() {
             lines.push("Not in it: open round trips, of which a row cannot be read.".to_owned());

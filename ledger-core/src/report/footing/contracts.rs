@@ -155,13 +155,14 @@ impl Contracts {
         let spans = self.money.entry((movement.asset.clone(), symbol.clone())).or_default();
         let money = spans.entry(stretch(span)).or_default();
         match (&movement.origin, movement.kind) {
-            (MovementOrigin::Ledger(_), _) => add(&mut money.position.fold, amount),
+            (MovementOrigin::Ledger(_), _) | (_, MovementKind::Funding | MovementKind::Clearance) => {
+                add(&mut money.position.fold, amount)
+            }
             (_, MovementKind::Realized) => {
                 add(&mut money.tolerance, movement.tolerance)?;
                 add(&mut money.realized.fold, amount)
             }
             (_, MovementKind::Fee) => add(&mut money.fees.fold, amount),
-            (_, MovementKind::Funding | MovementKind::Clearance) => add(&mut money.position.fold, amount),
         }
     }
 

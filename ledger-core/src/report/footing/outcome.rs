@@ -184,13 +184,13 @@ impl Asked<'_> {
                 NotTied::NoLookBefore { first } => part.since = part.since.max(Some(after(*first))),
                 NotTied::NoLookAfter { last } => part.until = earlier(part.until, after(*last)),
                 NotTied::Lagging { reached } => {
-                    part.until = earlier(part.until, track.look_up_to(*reached).map_or(*reached, after));
+                    part.until = Some(earlier(part.until, track.look_up_to(*reached).map_or(*reached, after)));
                 }
                 NotTied::Unread { since, until } => {
                     if part.until.or_else(|| track.last_look()).is_none_or(|end| *until < end) {
                         part.since = part.since.max(Some(*until));
                     } else {
-                        part.until = earlier(part.until, *since);
+                        part.until = Some(earlier(part.until, *since));
                     }
                 }
             }
@@ -200,8 +200,8 @@ impl Asked<'_> {
     }
 }
 
-fn earlier(known: Option<TimestampMs>, other: TimestampMs) -> Option<TimestampMs> {
-    Some(known.map_or(other, |known| known.min(other)))
+fn earlier(known: Option<TimestampMs>, other: TimestampMs) -> TimestampMs {
+    known.map_or(other, |known| known.min(other))
 }
 
 /// How the looks agree, whether that has entries of unknown types added to the wallet, and whether the looks prove it.
