@@ -182,7 +182,7 @@ impl Asked<'_> {
             match reason {
                 NotTied::NeverLooked | NotTied::UnknownType(_) | NotTied::Unreadable => {}
                 NotTied::NoLookBefore { first } => part.since = part.since.max(Some(after(*first))),
-                NotTied::NoLookAfter { last } => part.until = earlier(part.until, after(*last)),
+                NotTied::NoLookAfter { last } => part.until = Some(earlier(part.until, after(*last))),
                 NotTied::Lagging { reached } => {
                     part.until = Some(earlier(part.until, track.look_up_to(*reached).map_or(*reached, after)));
                 }
