@@ -135,8 +135,8 @@ fn name_of(block: &Block) -> String {
 /// `path` among the records of an extended header: `27 path=exports/trades.csv\n`.
 fn path_of(records: &[u8]) -> Option<String> {
     let records = String::from_utf8_lossy(records);
-    let paths = records.lines().filter_map(|record| record.split_once(' ')?.1.strip_prefix("path="));
-    paths.last().map(str::to_owned)
+    let mut paths = records.lines().filter_map(|record| record.split_once(' ')?.1.strip_prefix("path="));
+    paths.next_back().map(str::to_owned)
 }
 
 /// An octal number, or a binary one where the first bit says so.

@@ -45,7 +45,7 @@ pub(super) fn fees(
     let Some(counts) = fee.as_ref() else { return Ok(Fees { fee: None, other: None }) };
     let others = [single, listed].into_iter().flatten();
     let other = others.into_iter().find(|other| !is_same(counts, other, maker));
-    Ok(Fees { other, fee })
+    Ok(Fees { fee, other })
 }
 
 /// Whether two fees are one: the library's has been a double, and repeats the exchange's sign whatever that is.

@@ -20,7 +20,7 @@ fn a_header_that_is_damaged_where_it_names_the_account_is_refused() {
         "\u{ef}\u{bb}\u{bf}Uid",
         "\u{c3}\u{af}\u{c2}\u{bb}\u{c2}\u{bf}Uid",
         // A tar of old, without its mark.
-        "trades.csv\0\0\00000644\0000001750\0Uid",
+        "trades.csv\0\0\x00644\x001750\0Uid",
         "",
         "?",
         "Ui",
