@@ -24,6 +24,7 @@ use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
 use crate::observation::Observation;
 use crate::observe::{ObserveOptions, observe};
+use crate::outside::OutsideReport;
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
 use crate::report::{CycleReport, FindingReport, RepairReport, audited, failed};
@@ -81,7 +82,9 @@ impl Reconciler {
         let findings = audited(&observation, &plan, &verification);
         let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
         let left = observation.book.discrepancies.clone();
-        self.report(&observation, &plan, spent, Outcome { run: None, findings, repairs, left, verification }).await
+        let outside = OutsideReport::default();
+        self.report(&observation, &plan, spent, Outcome { run: None, findings, repairs, left, verification, outside })
+            .await
     }
 
     /// Looks, decides, records what is missing, and checks the result. History that lies far back is recorded piece by
@@ -209,6 +212,7 @@ impl Reconciler {
             let opened = self.run(run).await?;
             applied = apply(plan, &self.book, account, opened, self.clock.now()).await?;
         }
+        let outside = Box::pin(self.learn_from_outside(observation, plan, run)).await?;
         let verification = verify(observation, &self.book, account).await?;
         let mut settlement = settle(observation, plan, &verification, account, self.clock.now());
         let known = &observation.book;
@@ -230,7 +234,7 @@ impl Reconciler {
         let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
         let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).collect();
         let left = self.left().await?;
-        Ok((applied, Outcome { run: *run, findings, repairs, left, verification }))
+        Ok((applied, Outcome { run: *run, findings, repairs, left, verification, outside }))
     }
 
     /// What is on record and still asks for something.
@@ -257,7 +261,7 @@ impl Reconciler {
     ) -> Result<CycleReport, ReconcileError> {
         let account = &self.config.account;
         let quarantined = self.book.runs.quarantined(account).await.doing("reading the quarantined symbols")?;
-        let Outcome { run, findings, repairs, left, verification } = outcome;
+        let Outcome { run, findings, repairs, left, verification, outside } = outcome;
         Ok(CycleReport {
             account: account.clone(),
             run,
@@ -271,6 +275,7 @@ impl Reconciler {
             counts: ledger_store::OutcomeCounts::default(),
             income_new: plan.income_new,
             history: CaughtUp::default(),
+            outside,
             verification,
             requests: spent.0,
             weight: spent.1,
@@ -285,6 +290,7 @@ struct Outcome {
     repairs: Vec<RepairReport>,
     left: Vec<Discrepancy>,
     verification: Verification,
+    outside: OutsideReport,
 }
 
 /// A sync that came to its end.

@@ -18,6 +18,7 @@ mod label;
 mod look;
 mod observation;
 mod observe;
+mod outside;
 mod plan;
 mod policy;
 mod position_mode;
@@ -50,6 +51,7 @@ pub use observation::{
     Asked, Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk,
 };
 pub use observe::{ObserveOptions, observe};
+pub use outside::OutsideReport;
 pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;

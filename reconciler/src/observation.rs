@@ -9,9 +9,9 @@ use exchange_client::{
     speaks_of,
 };
 use ledger_core::{
-    Anchor, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument, KnownBefore,
-    Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, Signal, SignalId, Sourced, Symbol,
-    TimestampMs,
+    Anchor, Asset, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument,
+    KnownBefore, Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, Signal, SignalId, Sourced,
+    Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor, UnreadableRow as DamagedRow,
@@ -174,6 +174,8 @@ pub struct BookView {
     pub instruments: BTreeSet<Symbol>,
     /// The quantity steps of those that say.
     pub steps: BTreeMap<Symbol, Decimal>,
+    /// What the contracts on record are settled in.
+    pub settle_assets: BTreeMap<Symbol, Asset>,
     /// The symbols of facts on record whose contract is not: the book cannot derive their positions.
     pub unfolded: BTreeSet<Symbol>,
     /// The symbols whose fills the book has and cannot add up: their positions are not what the fills say.

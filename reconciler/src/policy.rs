@@ -29,6 +29,14 @@ pub struct Policy {
     pub history_rows_max: usize,
     /// A mark price is recorded with other news, or when the last on record is this old.
     pub price_stride_ms: i64,
+    /// The funding rates of a contract that is held are asked for again after this long, or when a funding row names one.
+    pub rate_stride_ms: i64,
+    /// How many requests for funding rates a cycle sends at most; the rest waits for the next one.
+    pub rate_requests_max: usize,
+    /// How many requests for prices of the past a cycle sends at most; the rest waits for the next one.
+    pub price_requests_max: usize,
+    /// How many of the minutes with fees in other assets a cycle looks at, the latest first.
+    pub unpriced_fees_max: u32,
     /// What the exchange says of a position that differs is recorded again when it was last this long ago, even if it
     /// says the same.
     pub position_stride_ms: i64,
@@ -60,6 +68,10 @@ impl Default for Policy {
             history_after_ms: 7 * DAY_MS,
             history_rows_max: 5_000,
             price_stride_ms: 60 * MINUTE_MS,
+            rate_stride_ms: 60 * MINUTE_MS,
+            rate_requests_max: 40,
+            price_requests_max: 20,
+            unpriced_fees_max: 5_000,
             position_stride_ms: 60 * MINUTE_MS,
             signal_window_before_ms: 2_000,
             signal_window_after_ms: MINUTE_MS,

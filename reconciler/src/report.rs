@@ -9,6 +9,7 @@ use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewRepair, Ou
 use crate::catch_up::CaughtUp;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observation::Observation;
+use crate::outside::OutsideReport;
 use crate::plan::Plan;
 use crate::settle::accepted;
 use crate::verify::Verification;
@@ -84,6 +85,8 @@ pub struct CycleReport {
     /// The history that was caught up with before the present was looked at. Its first findings and repairs are among
     /// those above; the journal has all.
     pub history: CaughtUp,
+    /// What was learned of funding rates and prices; nothing in an audit.
+    pub outside: OutsideReport,
     /// The checks: after repairing, or in an audit of the book as it is.
     pub verification: Verification,
     /// Requests sent.

@@ -199,6 +199,7 @@ fn quiet() -> Observation {
             latest_balances: vec![],
             instruments: [symbol("BTCUSDT")].into(),
             steps: BTreeMap::new(),
+            settle_assets: BTreeMap::new(),
             unfolded: BTreeSet::new(),
             quarantined: BTreeSet::new(),
             anchors: vec![],

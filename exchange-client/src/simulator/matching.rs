@@ -124,7 +124,9 @@ impl Engine {
         let rate_e8 = if maker { standing.maker_fee_e8 } else { standing.taker_fee_e8 };
         let fee_e8 = to_e8(mul_div(value_e16, rate_e8, ONE_E8));
         if standing.fees_in_bnb && fee_e8 > 0 {
-            let bnb_e8 = mul_div(fee_e8 * BNB_FEE_PERCENT, ONE_E8, self.bnb_price_e8 * 100);
+            let listed = self.markets.get(&format!("BNB{quote_asset}")).map(|market| market.price_e8);
+            let bnb_price_e8 = listed.unwrap_or(self.bnb_price_e8);
+            let bnb_e8 = mul_div(fee_e8 * BNB_FEE_PERCENT, ONE_E8, bnb_price_e8 * 100);
             if self.books.accounts.get(account).is_some_and(|book| book.wallet_e8("BNB") >= bnb_e8) {
                 return (bnb_e8, "BNB".to_owned());
             }

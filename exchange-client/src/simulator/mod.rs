@@ -170,7 +170,7 @@ pub struct SimulatorConfig {
     pub conditional_lag_ms: i64,
     /// What the insurance fund holds of every asset at first, as decimal text.
     pub insurance_fund: String,
-    /// What a BNB costs where fees are paid in it, as decimal text.
+    /// What a BNB costs where fees are paid in it and no contract is listed whose price it is, as decimal text.
     pub bnb_price: String,
     /// What goes wrong.
     pub faults: FaultProfile,

@@ -88,6 +88,8 @@ impl BookReader<'_> {
         let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
         let steps = instruments.iter().map(|instrument| &instrument.fact);
         let steps = steps.filter_map(|fact| Some((fact.symbol.clone(), fact.step_size?))).collect();
+        let settled = instruments.iter().map(|it| (it.fact.symbol.clone(), it.fact.settle_asset.clone()));
+        let settle_assets = settled.collect();
         let on_record: BTreeSet<_> = instruments.iter().map(|instrument| &instrument.fact.symbol).collect();
         let unfolded: BTreeSet<Symbol> =
             self.symbols().await?.into_iter().filter(|symbol| !on_record.contains(symbol)).collect();
@@ -115,6 +117,7 @@ impl BookReader<'_> {
             latest_balances: Vec::new(),
             instruments,
             steps,
+            settle_assets,
             unfolded,
             quarantined,
             anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {

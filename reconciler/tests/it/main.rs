@@ -11,6 +11,7 @@ mod history;
 mod import;
 mod import_seams;
 mod looks;
+mod outside;
 mod restart;
 mod support;
 mod truth;

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{
-    Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, SimulatorTransport, serve,
+    MarketSpec, Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, SimulatorTransport, serve,
 };
 use exchange_client::{Clock, ExchangeTrader, NewOrder, OrderKind, SendOutcome, SystemClock};
 use ledger_core::{ClientOrderId, PositionSide, Quantity, Side, Symbol};
@@ -29,8 +29,22 @@ impl Exchange {
 
     /// The same, by a clock of its own.
     pub(crate) fn with_clock(seed: u64, clock: Arc<dyn Clock>) -> Self {
+        Self::with_config(SimulatorConfig::new(seed), clock)
+    }
+
+    /// One that lists BNB, with an account that pays its fees in it.
+    pub(crate) fn paying_in_bnb(seed: u64) -> Self {
+        let mut config = SimulatorConfig::new(seed);
+        config.markets.push(MarketSpec::new("BNBUSDT", "BNB", "USDT", ["612.3", "0.01", "0.01"], 80));
+        let account = &mut config.accounts[0];
+        account.fees_in_bnb = true;
+        account.deposits.push(("BNB".into(), "40".into()));
+        Self::with_config(config, Arc::new(SystemClock))
+    }
+
+    fn with_config(config: SimulatorConfig, clock: Arc<dyn Clock>) -> Self {
         // Several commands share a minute's weight here, which is not what is tested.
-        let config = SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(seed) };
+        let config = SimulatorConfig { weight_1m_max: None, ..config };
         let account = config.accounts[0].clone();
         let simulator = Arc::new(Simulator::new(config, SimulatorClock::Live(clock.clone())).unwrap());
         let transport = Arc::new(SimulatorTransport::new(simulator.clone()));

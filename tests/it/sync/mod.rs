@@ -6,6 +6,7 @@ mod journal;
 mod killed;
 mod labels;
 mod looks;
+mod outside;
 mod told;
 
 use exchange_client::simulator::FaultProfile;

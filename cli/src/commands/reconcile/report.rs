@@ -72,6 +72,10 @@ pub(super) fn print(
                     "symbol": failed.symbol.as_ref().map(Symbol::as_str), "what": failed.what,
                     "kind": failed.class.as_str(),
                 })).collect::<Vec<_>>(),
+                "outside": {
+                    "funding_rates": report.outside.rates_new, "prices": report.outside.prices_new,
+                    "remarks": report.outside.remarks,
+                },
                 "requests": report.requests,
                 "weight": report.weight,
                 "exit_code": code.as_u8(),
@@ -79,6 +83,9 @@ pub(super) fn print(
         }
         Format::Csv => list(output, &FINDINGS, &of, &report.findings)?,
         Format::Table => tell(mode, &of, base_url, report, output)?,
+    }
+    for remark in &report.outside.remarks {
+        output.remark(remark);
     }
     Ok(code)
 }
@@ -169,6 +176,12 @@ fn tell(
             count(report.repair_count() as u64, "repair")
         );
         output.titled("Recorded", 9, &recorded)?;
+        let outside = &report.outside;
+        if outside.rates_new + outside.prices_new > 0 {
+            let rates = count(outside.rates_new as u64, "funding rate");
+            let prices = count(outside.prices_new as u64, "price");
+            output.titled("Outside", 9, &format!("{rates} and {prices} are new"))?;
+        }
     }
     output.titled("Checks", 9, &checks(report))?;
     for entry in &report.quarantined {
