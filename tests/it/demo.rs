@@ -50,7 +50,7 @@ fn the_demo_is_readable() {
         {
             assert!(run.stdout.contains(heading), "{}", run.stdout);
         }
-        assert!(run.stdout.contains("The book balances."), "{}", run.stdout);
+        assert!(run.stdout.contains("The book balances"), "{}", run.stdout);
         let told = run.stdout.lines().filter(|line| !line.contains(&folder));
         let widest = told.map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= width, "{}", run.stdout);

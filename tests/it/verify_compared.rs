@@ -155,11 +155,11 @@ fn what_was_executed_is_compared_where_the_order_says_it() {
             (&[], "not_checkable 0/0/0: no order is on record"),
             (
                 &[buy.clone(), order(1, "BUY", "", &[])],
-                "not_checkable 0/0/1: 1 order: nothing on record says how much of it was executed",
+                "not_checkable 0/0/1: 1 order: the executed quantity is not on record",
             ),
             (
                 &[buy.clone(), order(1, "BUY", "3", &[]), sell.clone(), order(2, "SELL", "", &[])],
-                "pass 1/0/1: 1 order compared; 1 not: nothing on record says how much of it was executed",
+                "pass 1/0/1: 1 order compared; 1 not: the executed quantity is not on record",
             ),
         ],
     );
@@ -170,7 +170,7 @@ fn what_was_executed_is_compared_where_the_order_says_it() {
 #[test]
 fn positions_are_compared_where_the_exchange_has_spoken_last() {
     let (sol, eth) = (fill("SOLUSDT", 1, "BUY", "150", "0", "0"), fill("ETHUSDT", 1, "BUY", "3000", "0", "0"));
-    let unstated = "the exchange's word on it is not on record";
+    let unstated = "the exchange's word is not on record";
     check(
         "quantity",
         &[
@@ -178,7 +178,7 @@ fn positions_are_compared_where_the_exchange_has_spoken_last() {
             (&[sol.clone()], &format!("not_checkable 0/0/1: 1 position: {unstated}")),
             (
                 &[sol.clone(), held("SOLUSDT", 0, "1", "150")],
-                "not_checkable 0/0/1: 1 position: it has fills after the exchange's last word",
+                "not_checkable 0/0/1: 1 position: fills came after the exchange's last word",
             ),
             (
                 &[sol.clone(), held("SOLUSDT", 9, "3", "150"), eth.clone()],
@@ -222,7 +222,7 @@ fn the_ledger_is_compared_where_fills_state_the_amount() {
         &[
             (&[], "not_checkable 0/0/0: no row of the ledger is about a trade"),
             (&[income("TRANSFER", 1, "5", &[])], "not_checkable 0/0/0: no row of the ledger is about a trade"),
-            (&[silent, fee(1, "-0.2")], "not_checkable 0/0/1: 1 row: its fills do not state the amount"),
+            (&[silent, fee(1, "-0.2")], "not_checkable 0/0/1: 1 row: the fills do not state the amount"),
             (&[buy.clone(), sell.clone(), fee(1, "-0.2"), fee(2, "-0.2")], "pass 2/0/0: 2 rows"),
             (
                 &[buy.clone(), fee(1, "-0.2"), with(fee(2, "-0.2"), &[("fill_id", "1"), ("asset", "BNB")])],
@@ -265,17 +265,17 @@ fn rows_that_name_no_trade_are_compared_by_time_and_by_sums() {
             (&[buy.clone(), sell.clone(), fees[1].clone()], "pass 1/0/0: 1 row"),
             (
                 &[buy.clone(), fees[0].clone(), row("COMMISSION", 7, "-0.2", 0)],
-                "pass 1/0/1: 1 row compared; 1 not: the book has no fill of its time",
+                "pass 1/0/1: 1 row compared; 1 not: the book has no fill of that time",
             ),
-            (&[row("COMMISSION", 1, "-0.2", 0)], "not_checkable 0/0/1: 1 row: the book has no fill of its time"),
+            (&[row("COMMISSION", 1, "-0.2", 0)], "not_checkable 0/0/1: 1 row: the book has no fill of that time"),
             (
                 &[fill("SOLUSDT", 1, "BUY", "150", "0", ""), row("COMMISSION", 1, "-0.2", 0)],
-                "not_checkable 0/0/1: 1 row: its fills do not state the amount",
+                "not_checkable 0/0/1: 1 row: the fills do not state the amount",
             ),
             // Nothing proves that the book has all fills of that second.
             (
                 &[buy.clone(), row("COMMISSION", 1, "-0.3", 0)],
-                "not_checkable 0/0/1: 1 row: the fills or the entries of its time may not all be there",
+                "not_checkable 0/0/1: 1 row: the fills or the entries of that time may not all be there",
             ),
         ],
     );
@@ -363,10 +363,10 @@ fn a_position_mode_is_held_against_the_positions_that_fills_name() {
     bare.as_object_mut().unwrap().remove("position_side");
     assert_eq!(mode("", &[net.clone()]), "not_checkable 0/0/0: neither the user nor the exchange has said what it is");
     assert_eq!(mode("hedge", &[]), "not_checkable 0/0/0: hedge, as the user says; no fill is on record");
-    assert_eq!(mode("one-way", &[bare.clone()]), "not_checkable 0/0/1: 1 fill: it names no position");
+    assert_eq!(mode("one-way", &[bare.clone()]), "not_checkable 0/0/1: 1 fill: no position is named");
     assert_eq!(
         mode("one-way", &[net.clone(), bare]),
-        "pass 1/0/1: one_way, as the user says; 1 fill names a position of it; 1 not: it names no position"
+        "pass 1/0/1: one_way, as the user says; 1 fill names a position of it; 1 not: no position is named"
     );
     assert_eq!(mode("hedge", &[long.clone()]), "pass 1/0/0: hedge, as the user says; 1 fill names a position of it");
     // Fills of either mode contradict the user's word about the other.
@@ -381,7 +381,7 @@ fn who_sent_an_order_is_counted_where_something_says_it() {
     let [buy, sell] = pair("SOLUSDT", "6");
     let by = |id: i64, side: &str, client: &str| order(id, side, "3", &[("client_order_id", client)]);
     let labelled = order(1, "BUY", "3", &[("engine", "grid")]);
-    let unsaid = "nothing on record says who sent it";
+    let unsaid = "the sender is not on record";
     check(
         "foreign_facts",
         &[
@@ -392,11 +392,11 @@ fn who_sent_an_order_is_counted_where_something_says_it() {
             ),
             (
                 &[buy.clone(), labelled, sell.clone(), by(2, "SELL", "ios_abc")],
-                "pass 2/0/0: 1 executed order of the bot, 1 by hand, 0 by the exchange",
+                "pass 2/0/0: 2 executed orders: 1 of the bot, 1 by hand",
             ),
             (
                 &[buy.clone(), by(1, "BUY", "x-1"), sell.clone(), by(2, "SELL", "autoclose-17")],
-                &format!("pass 1/0/1: 0 executed orders of the bot, 0 by hand, 1 by the exchange; 1 not: {unsaid}"),
+                &format!("pass 1/0/1: 1 executed order: 1 by the exchange; 1 not: {unsaid}"),
             ),
         ],
     );

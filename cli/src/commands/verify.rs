@@ -126,11 +126,13 @@ pub(super) fn report(checks: &[Check], account: &AccountId, context: &mut Contex
         let verdict = match (failed, not_checkable, partly) {
             (0, 0, 0) => "The book balances.".to_owned(),
             (0, unchecked, partly) => {
-                let parts = [(unchecked, "cannot be made"), (partly, "only in part")];
-                let parts = parts.iter().filter(|(number, _)| *number > 0);
-                let parts: Vec<_> = parts.map(|(number, how)| format!("{number} {how}")).collect();
-                let parts = parts.join(", ");
-                format!("The book balances as far as it can be checked (of {} checks, {parts}).", checks.len())
+                let all = checks.len();
+                let parts = match (unchecked, partly) {
+                    (0, partly) => format!("{partly} of {all} checks can be made only in part"),
+                    (unchecked, 0) => format!("{unchecked} of {all} checks cannot be made"),
+                    _ => format!("{unchecked} of {all} checks cannot be made, {partly} only in part"),
+                };
+                format!("The book balances as far as it can be checked ({parts}).")
             }
             (failed, unchecked, _) => {
                 format!("{failed} of {} checks failed, {passed} passed, {unchecked} cannot be made.", checks.len())

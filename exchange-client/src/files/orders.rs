@@ -109,10 +109,10 @@ impl OrderColumns {
             close_position: row.optional(self.close_position).map(Cell::boolean).transpose()?,
             created: Some(created),
             updated,
-            ..Order::known_from_fill(key, side, None)
+            ..Order::known_from_fill(key.clone(), side, None)
         });
         context.check_account(row.raw(self.uid))?;
-        let symbol = order.key.symbol.clone();
+        let symbol = key.symbol;
         let source = self.source;
         let mut statements = vec![statement(AnyFact::Order(order), source, payload)];
         statements.extend(context.instrument_statement(&symbol, None, source, payload));

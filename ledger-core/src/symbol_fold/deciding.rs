@@ -339,7 +339,8 @@ struct Money<'a> {
 fn cause(order: Option<&OrderContext>) -> ExitCause {
     let Some(order) = order else { return ExitCause::Untold };
     match order.exit_reason() {
-        ExitReason::Liquidation => ExitCause::Liquidation,
+        // Forced without a word of why: what is charged for a liquidation behind it tells that it was one.
+        ExitReason::Liquidation | ExitReason::Forced => ExitCause::Liquidation,
         ExitReason::Settlement => ExitCause::Settlement,
         ExitReason::Unknown if order.origin.is_none() && order.engine.is_none() => ExitCause::Untold,
         _ => ExitCause::Other,

@@ -1,7 +1,7 @@
 //! Books written as text: one event a line, and what the fold makes of them.
 //!
 //! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [waiting-for condition]`,
-//! `[by origin]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
+//! `[sent-by origin]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
 //! `funding [in seconds] [rate r] [mark m] amount asset [amount asset]...`, `clearance [in seconds] [others] amount asset`,
 //! `settlement [in seconds] amount asset [amount asset]...`, `unplaced`
 //!
@@ -129,10 +129,10 @@ impl Book {
         fill.exchange_realized_pnl = words.after("pnl");
         let engine: Option<EngineLabel> = words.after("engine");
         let condition: Option<Condition> = words.after("waiting-for");
-        let origin: Option<Origin> = words.after("by");
+        let origin: Option<Origin> = words.after("sent-by");
         assert!(words.0.is_empty(), "`{text}` has more than is understood");
-        let is_known = engine.is_some() || condition.is_some() || origin.is_some();
-        let order = is_known.then(|| OrderContext { engine, condition, origin, ..OrderContext::default() });
+        let is_told = engine.is_some() || condition.is_some() || origin.is_some();
+        let order = is_told.then(|| OrderContext { engine, condition, origin, ..OrderContext::default() });
         (fill, order)
     }
 

@@ -38,7 +38,7 @@ fn cleared(events: &str) -> String {
 #[test]
 fn a_liquidation_costs_its_round_trip() {
     let before = "anchor 0\nBUY 1 @ 100 fee 0.05 USDT";
-    let forced = "wait 0\nSELL 1 @ 50 fee 0.025 USDT pnl -50 order autoclose-1";
+    let forced = "wait 0\nSELL 1 @ 50 fee 0.025 USDT pnl -50 sent-by liquidation";
     // -50 - 0.075 - 0.5, with 0.5 = 1 % of 50.
     let after = |row: &str| cleared(&format!("{before}\nclearance {row}\n{forced}"));
     assert_eq!(after("-0.5 USDT"), "BUY-1: -0.5 USDT known net -50.575");
@@ -47,7 +47,7 @@ fn a_liquidation_costs_its_round_trip() {
     // Up to a minute later; the row is stated before the fill then, and posted after it.
     let late = |seconds: i64| {
         cleared(&format!(
-            "{before}\nclearance in 60 -0.5 USDT\nwait {}\nSELL 1 @ 50 pnl -50 order autoclose-1",
+            "{before}\nclearance in 60 -0.5 USDT\nwait {}\nSELL 1 @ 50 pnl -50 sent-by liquidation",
             60 - seconds
         ))
     };
@@ -62,30 +62,30 @@ fn a_liquidation_costs_its_round_trip() {
 #[test]
 fn a_charge_belongs_to_the_latest_forced_fill() {
     // A part of a position: the round trip goes on.
-    let partly = "anchor 0\nBUY 4 @ 100\nclearance -0.8 USDT\nwait 0\nSELL 1 @ 80 pnl -20 order autoclose-1";
+    let partly = "anchor 0\nBUY 4 @ 100\nclearance -0.8 USDT\nwait 0\nSELL 1 @ 80 pnl -20 sent-by liquidation";
     assert_eq!(cleared(partly), "BUY-1: -0.8 USDT known net -20.8");
     let mut book = book();
     book.run(partly);
-    book.run("SELL 3 @ 110 pnl 30 order mine");
+    book.run("SELL 3 @ 110 pnl 30 sent-by program");
     let trip = book.closed.first().unwrap();
     assert_eq!((trip.was_liquidated, trip.exit_reason), (true, ExitReason::Unknown));
     assert_eq!(trip.clearance[0].total.known, dec("-0.8"));
     // Several fills of one liquidation, and one charge for all of them: 1 % of 80 + 2 x 70.
-    let several = "anchor 0\nBUY 3 @ 100\nclearance in 5 -2.2 USDT\nwait 1\nSELL 1 @ 80 pnl -20 order autoclose-1
-        wait 1\nSELL 2 @ 70 pnl -60 order autoclose-1";
+    let several = "anchor 0\nBUY 3 @ 100\nclearance in 5 -2.2 USDT\nwait 1\nSELL 1 @ 80 pnl -20 sent-by liquidation
+        wait 1\nSELL 2 @ 70 pnl -60 sent-by liquidation";
     assert_eq!(cleared(several), "BUY-1: -2.2 USDT known net -82.2");
     // Both positions of a hedge within a minute: the amount tells which, else the later one is taken.
     let both = |amount: &str| {
         cleared(&format!(
             "anchor LONG 0\nanchor SHORT 0\nLONG BUY 1 @ 100\nSHORT SELL 2 @ 100\nclearance in 5 {amount} USDT\nwait 1
-             LONG SELL 1 @ 80 pnl -20 order autoclose-1\nwait 1\nSHORT BUY 2 @ 120 pnl -40 order autoclose-2"
+             LONG SELL 1 @ 80 pnl -20 sent-by liquidation\nwait 1\nSHORT BUY 2 @ 120 pnl -40 sent-by liquidation"
         ))
     };
     assert_eq!(both("-0.8"), "BUY-1: -0.8 USDT known net -20.8, SELL-2: net -40");
     assert_eq!(both("-2.4"), "BUY-1: net -20, SELL-2: -2.4 USDT known net -42.4");
     assert_eq!(both("-3"), "BUY-1: net -20, SELL-2: -3 USDT estimated net -43");
     // Another round trip, opened right after, has nothing to do with it.
-    let again = "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nwait 1\nSELL 1 @ 50 pnl -50 order autoclose-1\nwait 2\nBUY 1 @ 51";
+    let again = "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nwait 1\nSELL 1 @ 50 pnl -50 sent-by liquidation\nwait 2\nBUY 1 @ 51";
     assert_eq!(cleared(again), "BUY-1: -0.5 USDT known net -50.5, BUY-3: net 0");
 }
 
@@ -94,8 +94,8 @@ fn what_was_not_liquidated_is_not_charged() {
     let closed = |order: &str| {
         cleared(&format!("anchor 0\nBUY 1 @ 100\nclearance -0.5 USDT\nwait 0\nSELL 1 @ 50 pnl -50{order}"))
     };
-    assert_eq!(closed(" order mine"), "BUY-1: net -50, none: -0.5 USDT known");
-    assert_eq!(closed(" order adl_autoclose"), "BUY-1: net -50, none: -0.5 USDT known");
+    assert_eq!(closed(" sent-by program"), "BUY-1: net -50, none: -0.5 USDT known");
+    assert_eq!(closed(" sent-by adl"), "BUY-1: net -50, none: -0.5 USDT known");
     // No order on record: a charge proves that something was liquidated, and this is all that was closed.
     assert_eq!(closed(""), "BUY-1: -0.5 USDT estimated net -50.5");
     assert_eq!(cleared("anchor 0\nBUY 1 @ 100\nclearance -0.5 USDT"), "BUY-1: net 0, none: -0.5 USDT known");
@@ -112,7 +112,7 @@ fn a_settlement_without_a_fill_ends_the_round_trip() {
          NET 0 @ - known realized 24 estimated",
     );
     // Its fill says the same, whether its order is on record or not.
-    for order in [" order settlement_autoclose-1", ""] {
+    for order in [" sent-by settlement", ""] {
         let mut book = Book::default();
         book.run(&format!("anchor 0\nBUY 3 @ 100\nsettlement 30 USDT\nwait 3\nSELL 3 @ 110 pnl 30{order}"));
         book.end();

@@ -32,8 +32,8 @@ fn events() -> impl Strategy<Value = Vec<String>> {
             format!("{text} {} {asset}", Decimal::new(amount.into(), 2).unwrap())
         })
     });
-    let forced = (1_i64..9, 95_i64..105, prop::sample::select(vec!["autoclose-1", "adl_autoclose", "mine"]))
-        .prop_map(|(qty, price, order)| format!("SELL {qty} @ {price} order {order}"));
+    let forced = (1_i64..9, 95_i64..105, prop::sample::select(vec!["liquidation", "adl", "program", "forced"]))
+        .prop_map(|(qty, price, order)| format!("SELL {qty} @ {price} sent-by {order}"));
     let clearance = (0_i64..50, -40_i64..20, prop::sample::select(vec!["USDT", "BNB", "others USDT"])).prop_map(
         |(after, amount, asset)| {
             let (others, asset) = asset.split_once(' ').map_or(("", asset), |(_, asset)| (" others", asset));

@@ -1,8 +1,6 @@
 //! Cases about where entries of the exchange's ledger belong.
 
-use ledger_core::{
-    AnyFact, Certainty, ClientOrderId, ExitReason, Fill, Income, Order, RoundTrip, Side, Statement, testing,
-};
+use ledger_core::{AnyFact, Certainty, ExitReason, Fill, Income, Order, Origin, RoundTrip, Side, Statement, testing};
 
 use super::Open;
 use super::fixtures::{
@@ -23,7 +21,7 @@ fn incomes(rows: impl IntoIterator<Item = Income>) -> Vec<Statement> {
 /// 4 ETH bought at 100 and closed at 90 by the exchange, 100 seconds later: the order and the fills.
 fn liquidated(name: &str) -> (Order, Vec<Fill>) {
     let mut forced = order(name, "7", Side::Sell, "4", "90", 1_100);
-    forced.client_order_id = Some(ClientOrderId::new("autoclose-1767226700000").unwrap());
+    forced.origin = Some(Origin::Liquidation);
     let closing = of_order(realizing(fill(name, 1_100, Side::Sell, "4", "90"), "-40"), "7");
     (forced, vec![realizing(fill(name, 1_000, Side::Buy, "4", "100"), "0"), closing])
 }

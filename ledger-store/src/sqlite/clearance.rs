@@ -43,7 +43,8 @@ pub(super) fn is_alone(conn: &mut SqliteConnection, account: &AccountId, row: &I
         let sources = OrderSources::of(conn, account, &symbol)?;
         let ids = ids.iter().map(String::as_str).collect();
         let infos = order_info::of_orders(conn, account, &symbol, sources, &ids)?;
-        if infos.values().any(|info| info.context.exit_reason() == ExitReason::Liquidation) {
+        if infos.values().any(|info| matches!(info.context.exit_reason(), ExitReason::Liquidation | ExitReason::Forced))
+        {
             return Ok(false);
         }
     }

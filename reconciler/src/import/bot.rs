@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use exchange_client::binance_usdm::VENUE;
 use ledger_store::StoreError;
 use ledger_store::bot_database::BotDatabase;
 
@@ -39,7 +38,7 @@ fn doubt(database: &mut BotDatabase) -> Option<String> {
 
 impl Reading<'_> {
     pub(super) async fn bot_database(&mut self, path: &Path) -> Result<(), StoreError> {
-        let mut database = match BotDatabase::open(path, VENUE.order_rules) {
+        let mut database = match BotDatabase::open(path, exchange_client::binance_usdm::VENUE.order_rules) {
             Ok(database) => database,
             Err(error) => {
                 self.refuse(&error);

@@ -191,7 +191,7 @@ async fn a_fill_that_says_nothing_is_not_compared() {
         let seen = Observation { income: Ok(walk(vec![income(kind, 1, "-0.1")])), ..quiet() };
         let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
         let found = verdict(&verification, CheckName::IncomeHasFills);
-        let reason = "1 row: its fills do not state the amount".to_owned();
+        let reason = "1 row: the fills do not state the amount".to_owned();
         assert_eq!(*found, Verdict::NotCheckable { reason }, "{sides:?}");
         assert_eq!(verification.findings, []);
     }

@@ -64,10 +64,10 @@ fn compare(order: &BookOrder, tally: &mut Tally<'_>) {
         return;
     }
     let Some(executed) = &fact.executed else {
-        return tally.leave_out(1, "nothing on record says how much of it was executed");
+        return tally.leave_out(1, "the executed quantity is not on record");
     };
     let Some(filled) = order.filled_qty else {
-        return tally.leave_out(1, "its fills cannot be added up");
+        return tally.leave_out(1, "the fills cannot be added up");
     };
     tally.compare(filled == executed.qty, || {
         format!("{}: {} was executed, its fills add up to {filled}", describe_order(fact), executed.qty)

@@ -64,7 +64,7 @@ pub(super) async fn check_footing(
             // One wallet that cannot be added up keeps no other from being checked.
             let foots = after.wallet.checked_sub(before.wallet).and_then(|moved| footing.compare(&span, moved, &rows));
             let foots = foots.unwrap_or_else(|error| {
-                footing.leave_out("its amounts cannot be added up exactly", || format!("{}: {error}", told(&span)));
+                footing.leave_out("the amounts cannot be added up exactly", || format!("{}: {error}", told(&span)));
                 false
             });
             if foots {

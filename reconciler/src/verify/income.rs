@@ -37,7 +37,7 @@ pub(super) async fn check_income(
             let mut told = Sums::default();
             for row in walk.rows.iter().map(|row| &row.entity).filter(|row| seen.insert(&row.key)) {
                 if told.add(row, extent) == Named::No {
-                    comparing.tally.leave_out(1, "it names no trade");
+                    comparing.tally.leave_out(1, "no trade is named");
                 }
             }
             // What differed before is compared again, until it agrees: its rows may lie far behind this look's.
@@ -177,7 +177,7 @@ impl Comparing<'_> {
             };
             let Some(amount) = amount else {
                 // Nothing to compare with, and nothing that differs.
-                self.tally.leave_out(1, "its fills do not state the amount");
+                self.tally.leave_out(1, "the fills do not state the amount");
                 return Ok(());
             };
             let Ok(sum) = booked.checked_add(amount) else {
@@ -210,7 +210,7 @@ impl Comparing<'_> {
 
     fn cannot_add_up(&mut self, row: &Row) {
         let Row { symbol, fill_id, income_type, asset } = row;
-        self.tally.leave_out_as(1, "its amounts cannot be added up exactly", || {
+        self.tally.leave_out_as(1, "the amounts cannot be added up exactly", || {
             Some(format!("{income_type} in {asset} of {symbol} trade {fill_id}"))
         });
     }

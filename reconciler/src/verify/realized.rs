@@ -25,7 +25,7 @@ pub(super) async fn check_realized(
             tally.compared += number(symbol_book.fill_count.saturating_sub(unreported).saturating_sub(unknown));
             tally.leave_out(number(unreported), "the exchange's figure is not on record");
             tally.leave_out(number(unknown), "the book's own figure is unknown");
-            tally.leave_out(number(symbol_book.unplaced_count), "nothing tells which position it changed");
+            tally.leave_out(number(symbol_book.unplaced_count), "the position that changed is not known");
         }
     }
     let folded = tally.compared;

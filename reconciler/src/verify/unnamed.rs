@@ -51,7 +51,7 @@ impl Unnamed {
     /// Keeps a row for [`compare`](Self::compare).
     pub(super) fn add(&mut self, income: &Income, tally: &mut Tally<'_>) {
         let Some(symbol) = &income.key.symbol else {
-            tally.leave_out(1, "it names no contract");
+            tally.leave_out(1, "no contract is named");
             return;
         };
         let rows = self.rows.entry(Group::of(symbol, income)).or_default();
@@ -96,8 +96,8 @@ impl Unnamed {
                 match cluster.agrees() {
                     Some(true) => tally.compared += number,
                     _ if adds_up => tally.compared += number,
-                    _ if cluster.fills.is_empty() => tally.leave_out(number, "the book has no fill of its time"),
-                    None => tally.leave_out(number, "its fills do not state the amount"),
+                    _ if cluster.fills.is_empty() => tally.leave_out(number, "the book has no fill of that time"),
+                    None => tally.leave_out(number, "the fills do not state the amount"),
                     Some(false) => {
                         let is_cut = cluster.first <= cut_first || cluster.last >= cut_last;
                         let is_covered = covered.iter().any(|span| {
@@ -107,7 +107,7 @@ impl Unnamed {
                                 && span.until.as_ms() > cluster.last * SECOND_MS
                         });
                         if is_cut || !is_covered {
-                            tally.leave_out(number, "the fills or the entries of its time may not all be there");
+                            tally.leave_out(number, "the fills or the entries of that time may not all be there");
                         } else {
                             tally.compared += number - 1;
                             tally.compare(false, || cluster.difference(&group));

@@ -67,7 +67,7 @@ impl House {
         self.store.unpriced_fees(&self.account, 9_999).await.unwrap().len()
     }
 
-    async fn look(&self) -> CycleReport {
+    async fn look_around(&self) -> CycleReport {
         self.reconciler().sync().await.unwrap()
     }
 
@@ -144,7 +144,7 @@ async fn rates_are_asked_for_once() {
     // Once it is flat, and the rest of its last hours is read, never again.
     house.simulator.close_from_app("sim-main", &symbol("ETHUSDT"), PositionSide::Net).unwrap();
     house.wait(70);
-    house.look().await;
+    house.look_around().await;
     house.wait(9 * 60);
     let before = house.rates("ETHUSDT").await.len();
     let (watched, asked) = house.watched(|_| None);
@@ -271,7 +271,7 @@ async fn no_price_reaches_beyond_the_minute_of_its_fee() {
     house.simulator.trade_from_app("sim-main", &wish).unwrap();
     // Two minutes and more later.
     house.wait(3);
-    house.look().await;
+    house.look_around().await;
     let prices = house.prices("BNBUSDT").await;
     let closes: Vec<_> = prices.iter().filter(|price| price.kind == PriceKind::KlineClose).collect();
     let [close] = closes.as_slice() else { panic!("{prices:?}") };
@@ -279,7 +279,7 @@ async fn no_price_reaches_beyond_the_minute_of_its_fee() {
     // A look in the very minute of a fee has the mark price; what that minute ends with nobody knows yet.
     house.simulator.trade_from_app("sim-main", &wish).unwrap();
     house.simulator.step(Duration::from_secs(5));
-    let report = house.look().await;
+    let report = house.look_around().await;
     assert_eq!((report.outside.prices_new, house.waiting().await), (1, 0));
     let mark = house.prices("BNBUSDT").await.pop().unwrap();
     assert_eq!((mark.kind, mark.price.to_string()), (PriceKind::Mark, "605".to_owned()));
@@ -323,7 +323,7 @@ async fn what_goes_wrong_with_outside_numbers_is_a_remark() {
         let (with_rates, with_prices) = (!house.rates("ETHUSDT").await.is_empty(), house.waiting().await == 0);
         assert_eq!((with_rates, with_prices), (path.ends_with("klines"), path.ends_with("Rate")), "{path}");
         house.wait(1);
-        let report = house.look().await;
+        let report = house.look_around().await;
         assert!(report.outside.remarks.is_empty());
         assert!(!house.rates("ETHUSDT").await.is_empty() && house.waiting().await == 0, "{path}");
     }
@@ -375,7 +375,7 @@ async fn a_narrowed_sync_learns_of_its_contracts_only() {
     reconciler.sync().await.unwrap();
     assert!(house.rates("ETHUSDT").await.is_empty() && !house.rates("SOLUSDT").await.is_empty());
     assert_eq!(house.waiting().await, 1);
-    house.look().await;
+    house.look_around().await;
     assert!(!house.rates("ETHUSDT").await.is_empty() && house.waiting().await == 0);
 }
 
@@ -385,7 +385,7 @@ async fn what_is_imported_later_gets_its_rates_and_prices() {
     let house = House::with(pays_in_bnb(210)).await;
     house.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
     house.wait(60);
-    house.look().await;
+    house.look_around().await;
     let first = house.rates("ETHUSDT").await.first().map(|rate| rate.at);
     let began = house.clock_at(-20 * HOUR_MS);
     let key = FillKey { symbol: symbol("ETHUSDT"), fill_id: FillId::new("5").unwrap(), side: Side::Buy };
@@ -399,7 +399,7 @@ async fn what_is_imported_later_gets_its_rates_and_prices() {
     let statement = Statement { fact: AnyFact::Fill(fill), source: Source::ExchangeCsv, payload: None };
     house.store.commit(Batch::new(house.account.clone(), house.clock_at(0), vec![statement])).await.unwrap();
     house.wait(1);
-    house.look().await;
+    house.look_around().await;
     assert!(house.waiting().await == 0);
     let minute = began.as_ms() / MINUTE_MS;
     assert!(house.prices("BNBUSDT").await.iter().any(|price| price.at.as_ms() / MINUTE_MS == minute));
@@ -416,9 +416,9 @@ async fn fees_in_bnb_make_no_quiet_cycle_dearer() {
         let house = House::with(config).await;
         house.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
         house.wait(30);
-        house.look().await;
+        house.look_around().await;
         house.wait(1);
-        let report = house.look().await;
+        let report = house.look_around().await;
         assert_eq!(report.run, None);
         spent.push((report.requests, report.weight));
         let filter = RunFilter::from(house.account.clone());

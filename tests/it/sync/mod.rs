@@ -192,7 +192,7 @@ fn a_word_that_the_exchange_contradicts_is_told() {
     let exchange = traded(14);
     let sandbox = Sandbox::with_book(&["--position-mode", "hedge"]);
     let run = sandbox.command(&["sync"], &exchange.environment()).exits(3);
-    assert!(run.stdout.contains("was said to be hedge, but the exchange's answer"), "{}", run.transcript());
+    assert!(run.stdout.contains("was said to be hedge, but a fact of one-way mode"), "{}", run.transcript());
     sandbox.run(&["init", "--position-mode", "one-way"]).exits(0);
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
 }

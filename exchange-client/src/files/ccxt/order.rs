@@ -42,7 +42,6 @@ pub(super) fn parse_order(
     let (created, updated) = order_times(order)?;
     let amounts = Amounts::of(order, class, &market, context)?;
     let is_partly_filled = amounts.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
-    let status = status(order, is_partly_filled)?;
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = VENUE.order_rules.tell(Order {
         client_order_id: order
@@ -53,7 +52,7 @@ pub(super) fn parse_order(
         position_side: order.in_info(&["positionSide"]).map(Cell::position_side).transpose()?,
         order_type: order.pick(&["origType", "orderType", "type"], &["type"]).map(Cell::label_as_name).transpose()?,
         time_in_force: order.pick(&["timeInForce"], &["timeInForce"]).map(Cell::label_as_name).transpose()?,
-        status,
+        status: status(order, is_partly_filled)?,
         terms: OrderTerms {
             as_of: updated.or(created).map(|time| time.at),
             qty: amounts.qty,

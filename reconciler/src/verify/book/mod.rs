@@ -122,9 +122,9 @@ async fn on_record(store: &dyn Store, account: &AccountId) -> Result<Vec<Discrep
 }
 
 /// Why a position is not compared that the exchange has not spoken of.
-const UNSTATED: &str = "the exchange's word on it is not on record";
+const UNSTATED: &str = "the exchange's word is not on record";
 /// Why a position is not compared that has changed since the exchange spoke of it.
-const LATER: &str = "it has fills after the exchange's last word";
+const LATER: &str = "fills came after the exchange's last word";
 
 /// Every position against the exchange's latest word on it. Where fills came in since, nothing is compared.
 async fn quantity(store: &dyn Store, account: &AccountId, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {

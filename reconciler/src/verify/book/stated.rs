@@ -102,9 +102,9 @@ pub(super) async fn position_mode(
     let answered = if is_answered { ", and the exchange's answer is the same" } else { "" };
     tally.compared += usize::from(is_answered);
     tally.shown = Some(format!("{mode}, {whose}; {} {names} a position of it{answered}", count(same, "fill")));
-    tally.leave_out(named.none, "it names no position");
+    tally.leave_out(named.none, "no position is named");
     // The account may have been in another mode before: the exchange answers which one it is in now.
-    tally.leave_out(other, "it names a position of the other mode");
+    tally.leave_out(other, "a position of the other mode is named");
     Ok(tally.check(NAME, &format!("{mode}, {whose}; no fill is on record")).0)
 }
 
@@ -137,7 +137,7 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
                 Some(Origin::Person) => &mut senders.person,
                 _ if is_bots => &mut senders.bot,
                 _ => {
-                    tally.leave_out(1, "nothing on record says who sent it");
+                    tally.leave_out(1, "the sender is not on record");
                     continue;
                 }
             };
@@ -150,8 +150,10 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
     }
     let Senders { bot, person, exchange } = senders;
     tally.compared = bot + person + exchange;
-    tally.shown =
-        Some(format!("{} of the bot, {person} by hand, {exchange} by the exchange", count(bot, "executed order")));
+    let parts = [(bot, "of the bot"), (person, "by hand"), (exchange, "by the exchange")];
+    let parts = parts.iter().filter(|(number, _)| *number > 0).map(|(number, who)| format!("{number} {who}"));
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    tally.shown = Some(format!("{}: {parts}", count(tally.compared, "executed order")));
     Ok(tally.check(CheckName::ForeignFacts, "no executed order is on record").0)
 }
 
