@@ -28,15 +28,15 @@ fn part(rest: bool) -> String {
     if rest { all[cut..].to_owned() } else { all[..cut].to_owned() }
 }
 
-/// Begins an import from a pipe that stalls in the middle, and comes back when something is recorded: however fast the
-/// machine is, the import has not read all of it.
+/// Begins an import of a file and of a pipe that stalls behind it, and comes back when something is recorded: however fast
+/// the machine is, the import has not read all of it. Nothing of the pipe is recorded before all of it was looked at.
 fn begun(sandbox: &Sandbox) -> (Child, File) {
     let pipe = sandbox.path().join("pipe.ndjson");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let mut import = sandbox.prepared(&["import", "pipe.ndjson"], &[]);
+    sandbox.write("first.ndjson", part(false));
+    let mut import = sandbox.prepared(&["import", "first.ndjson", "pipe.ndjson"], &[]);
     let child = import.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut writer = File::options().write(true).open(&pipe).unwrap();
-    writer.write_all(part(false).as_bytes()).unwrap();
+    let writer = File::options().write(true).open(&pipe).unwrap();
     while sandbox.run(&["fills", "-n", "1", "--json", "--quiet"]).stdout.is_empty() {}
     (child, writer)
 }
