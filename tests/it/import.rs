@@ -45,14 +45,14 @@ fn check_positions(sandbox: &Sandbox, account: &str, remark: &str) {
         assert_eq!(decimal(&position["qty"]), decimal(&truth["qty"]), "{remark}: {name}");
         assert_eq!(decimal(&position["open_cost"]).round(8), decimal(&truth["open_cost"]), "{remark}: {name}");
         assert_eq!(
-            decimal(&position["realized_pnl"]["amount"]).round(8),
+            decimal(&position["realized_pnl_ever"]["amount"]).round(8),
             decimal(&truth["realized_pnl"]),
             "{remark}: {name}"
         );
         // Profit that the exchange confirms is known. Unified objects without the exchange's own carry no word of it,
         // so that nothing tells whether the first fill found a flat position.
         let certainty = if remark.contains("without-info") { "estimated" } else { "known" };
-        assert_eq!(position["realized_pnl"]["certainty"], certainty, "{remark}: {name}");
+        assert_eq!(position["realized_pnl_ever"]["certainty"], certainty, "{remark}: {name}");
     }
 }
 
@@ -221,7 +221,7 @@ fn the_cash_section_foots_to_the_ledger() {
         .exits(0)
         .json()
         .iter()
-        .flat_map(|position| position["fees"].as_object().unwrap().clone())
+        .flat_map(|position| position["fees_ever"].as_object().unwrap().clone())
         .fold(BTreeMap::new(), |mut sums, (asset, fee)| {
             let sum: &mut Decimal = sums.entry(asset).or_default();
             *sum = sum.checked_add(decimal(&fee["amount"])).unwrap();
@@ -244,7 +244,7 @@ fn a_bots_own_database_is_read_for_what_it_is() {
     assert!(fills.iter().all(|fill| fill["fill_id"] != "555001"), "an order's answer is no fill");
     let btc = sandbox.run(&["positions", "--all", "--json", "--symbol", "BTCUSDT"]).exits(0).json().pop().unwrap();
     let truth = &expected()["one-way"]["positions"]["BTCUSDT BOTH"];
-    assert_eq!(decimal(&btc["realized_pnl"]["amount"]), decimal(&truth["realized_pnl"]));
+    assert_eq!(decimal(&btc["realized_pnl_ever"]["amount"]), decimal(&truth["realized_pnl"]));
     // What the answer says was executed is missing as fills, and said so.
     let missing = sandbox.run(&["orders", "--missing-fills", "--json"]).exits(0).json();
     assert!(missing.iter().any(|order| order["order_id"] == "555001" && order["missing_qty"] == "0.2"), "{missing:?}");

@@ -103,8 +103,10 @@ impl World {
         let resting = world.send(&btc, Side::Buy, "0.01", "job-9", far).await;
         let reference = OrderRef::Id(OrderClass::Regular, resting.key.order_id.clone());
         world.exchange.cancel_order(btc, reference).await.done().unwrap();
-        world.simulator.step(Duration::from_mins(20));
+        // A stream that is silent for minutes is connected anew, so what it has is heard before the answers settle.
+        world.simulator.step(Duration::from_secs(1));
         world.listen(stream.as_mut(), &mut heard).await;
+        world.simulator.step(Duration::from_mins(20));
         world.gather(heard).await;
         world
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    AccountId, Certainty, Decimal, Fill, FoldEvent, Income, OrderClass, OrderContext, Quantity, Residual, RoundTrip,
-    Symbol, SymbolFold, TimestampMs, funding_instant,
+    AccountId, Certainty, Decimal, Fill, FoldEvent, FundingRate, Income, OrderClass, OrderContext, Quantity, Residual,
+    RoundTrip, Symbol, SymbolFold, TimestampMs, funding_instant,
 };
 
 use crate::filter::{
@@ -128,7 +128,7 @@ pub(super) async fn dump_derived(store: &dyn Store, account: &AccountId) -> Vec<
 
 enum Event {
     Residual(Residual, OrderContext),
-    Funding(Vec<Income>),
+    Funding(Vec<Income>, Option<FundingRate>),
     Clearance(Income),
     Anchor(ledger_core::Anchor),
 }
@@ -183,18 +183,23 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         events.push(((at.at, 3, order.key.order_id.to_string()), Event::Residual(residual, context)));
     }
     let early = |at: TimestampMs| TimestampMs::new(at.as_ms() - 60_000).unwrap();
+    let rates = all!(async |page| store.funding_rates(&scope, &page).await).into_iter().map(|rate| rate.fact);
+    let rates: BTreeMap<TimestampMs, FundingRate> = rates.map(|rate| (rate.at, rate)).collect();
     let mut instants = BTreeMap::<TimestampMs, Vec<Income>>::new();
     let filter = IncomeFilter { scope: scope.clone(), income_type: None };
     for income in all!(async |page| store.income(&filter, &page).await).into_iter().map(|income| income.fact) {
         if income.key.income_type.is("FUNDING_FEE") {
-            instants.entry(funding_instant(income.time.at)).or_default().push(income);
+            // In these histories a row of which the rate is on record is posted at the instant itself.
+            let instant =
+                if rates.contains_key(&income.time.at) { income.time.at } else { funding_instant(income.time.at) };
+            instants.entry(instant).or_default().push(income);
         } else if income.key.income_type.is("INSURANCE_CLEAR") {
             events.push(((early(income.time.at), 2, income.key.tran_id.to_string()), Event::Clearance(income)));
         }
     }
     for (at, mut rows) in instants {
         rows.sort_by(|a, b| a.key.tran_id.cmp(&b.key.tran_id));
-        events.push(((early(at), 1, String::new()), Event::Funding(rows)));
+        events.push(((early(at), 1, String::new()), Event::Funding(rows, rates.get(&at).cloned())));
     }
     let anchors = all!(async |page| store.anchors(&scope, &page).await).into_iter().map(|anchor| anchor.fact);
     for anchor in anchors.filter(|anchor| anchor.withdrawn.is_none()) {
@@ -213,7 +218,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         Event::Residual(residual, context) => {
             apply(fold, FoldEvent::Residual { residual: &residual, order: Some(&context) });
         }
-        Event::Funding(rows) => apply(fold, FoldEvent::Funding { rows: &rows, rate: None }),
+        Event::Funding(rows, rate) => apply(fold, FoldEvent::Funding { rows: &rows, rate: rate.as_ref() }),
         Event::Clearance(row) => apply(fold, FoldEvent::Clearance { row: &row, is_alone: true }),
         Event::Anchor(anchor) => apply(fold, FoldEvent::Anchor(&anchor)),
     };
