@@ -13,8 +13,8 @@ use exchange_client::{
     UserStream, UserStreams, WindowQuery,
 };
 use ledger_core::{
-    AccountId, AnyFact, ClientOrderId, ExitReason, Order, OrderClass, OrderKey, Origin, PositionSide, Price, Side,
-    SignalId, SignalKind, Source, Statement, Symbol, TimestampMs,
+    AccountId, AnyFact, ClientOrderId, ExitReason, Order, OrderClass, OrderKey, Origin, PositionMode, PositionSide,
+    Price, Side, SignalId, SignalKind, Source, Statement, Symbol, TimestampMs,
 };
 use ledger_store::{
     AccountRepository, Batch, CancelRepository, LedgerWriter, NewAccount, OpenOptions, OrderFilter, OrderRepository,
@@ -171,6 +171,8 @@ impl World {
         let store = Arc::new(SqliteStore::in_memory(&OpenOptions::inline()).unwrap());
         let new = NewAccount { id: account(), venue: "binance_usdm".into(), created_local: self.clock.now() };
         store.create_account(new).await.unwrap();
+        // Exports do not name a position, so the user's word places their fills.
+        store.set_position_mode(&account(), PositionMode::OneWay, self.clock.now()).await.unwrap();
         store
     }
 
@@ -271,7 +273,12 @@ async fn every_source_tells_the_same_story_of_an_order() {
                 world.commit(&book, told).await;
             }
             let found = story(&book).await;
-            assert_eq!(found.exits, expected_exits(), "{told:?}");
+            let mut exits = expected_exits();
+            if told == Told::Csv {
+                // The export lists no conditional orders, so it alone does not say that a stop closed this one.
+                exits[4].1 = ExitReason::Unknown;
+            }
+            assert_eq!(found.exits, exits, "{told:?}");
             assert_eq!(found.cancelled.len(), 1, "{told:?}");
             let sent: Vec<Origin> = found
                 .origins
