@@ -142,11 +142,11 @@ impl Attribution<'_> {
         let leg = |direction| self.occupants.iter().position(|it| is_hedge(it) && it.direction == direction);
         match (self.occupants, leg(Direction::Long), leg(Direction::Short)) {
             ([], ..) => self.rows.iter().for_each(|(row, amount)| self.give(*row, None, *amount, Certainty::Known)),
-            ([_], ..) => self.to_single(),
-            (_, Some(_), Some(_)) => self.to_hedge(),
+            ([_], ..) => self.place_single(),
+            (_, Some(_), Some(_)) => self.place_in_hedge(),
             _ => {
                 for (row, amount) in self.rows {
-                    let candidates = self.of_direction(self.direction_of(*amount, self.payer));
+                    let candidates = self.of_direction(Self::direction_of(*amount, self.payer));
                     self.resolve(*row, *amount, &candidates, self.payer.is_some());
                 }
             }
@@ -158,7 +158,7 @@ impl Attribution<'_> {
     }
 
     /// Whether a row is of longs or of shorts, when `payer` paid.
-    fn direction_of(&self, amount: Decimal, payer: Option<Direction>) -> Option<Direction> {
+    fn direction_of(amount: Decimal, payer: Option<Direction>) -> Option<Direction> {
         let payer = payer.filter(|_| !amount.is_zero())?;
         Some(if amount.is_negative() { payer } else { payer.opposite() })
     }
@@ -173,7 +173,7 @@ impl Attribution<'_> {
     }
 
     /// Only one round trip was open.
-    fn to_single(&mut self) {
+    fn place_single(&mut self) {
         let Some(only) = self.occupants.first() else { return };
         let is_hedge = only.position_side != PositionSide::Net;
         let is_mixed = self.rows.iter().any(|(_, amount)| amount.is_positive())
@@ -181,7 +181,7 @@ impl Attribution<'_> {
         // Of two opposite rows one is of the other position of a hedge, which the book does not see.
         let payer = self.payer.or((is_hedge && is_mixed).then_some(Direction::Long));
         for (row, amount) in self.rows {
-            let contradicts = self.direction_of(*amount, payer).is_some_and(|direction| direction != only.direction);
+            let contradicts = Self::direction_of(*amount, payer).is_some_and(|direction| direction != only.direction);
             if contradicts && is_hedge {
                 self.give(*row, None, *amount, Certainty::Estimated);
                 continue;
@@ -194,7 +194,7 @@ impl Attribution<'_> {
     }
 
     /// Both positions of a hedge were open.
-    fn to_hedge(&mut self) {
+    fn place_in_hedge(&mut self) {
         match self.rows {
             [(row, amount)] => self.split(*row, *amount),
             rows => {
@@ -203,7 +203,7 @@ impl Attribution<'_> {
                 let are_two = matches!(rows, [(_, x), (_, y)] if x.is_negative() != y.is_negative());
                 for (row, amount) in rows {
                     // Rates are positive most of the time.
-                    let direction = self.direction_of(*amount, payer.or(Some(Direction::Long)));
+                    let direction = Self::direction_of(*amount, payer.or(Some(Direction::Long)));
                     let candidates = self.of_direction(direction);
                     self.resolve(*row, *amount, &candidates, payer.is_some() && are_two);
                 }
@@ -240,7 +240,7 @@ impl Attribution<'_> {
             .filter_map(|index| self.occupants.get(index).and_then(|it| Some((index, it.direction, it.held?))))
             .collect();
         let ([a, b], all) = (held.as_slice(), self.of_direction(None)) else {
-            let candidates = self.of_direction(self.direction_of(amount, self.payer));
+            let candidates = self.of_direction(Self::direction_of(amount, self.payer));
             return self.resolve(row, amount, &candidates, self.payer.is_some());
         };
         let is_of_one = |(_, direction, size): &(usize, Direction, Decimal)| {
@@ -263,7 +263,7 @@ impl Attribution<'_> {
                 }
                 // Positions of one size get nothing together, so it is of one of them.
                 None if a.2 == b.2 => {
-                    let direction = self.direction_of(amount, self.payer.or(Some(Direction::Long)));
+                    let direction = Self::direction_of(amount, self.payer.or(Some(Direction::Long)));
                     let candidates = self.of_direction(direction);
                     self.resolve(row, amount, &candidates, self.payer.is_some() && sure);
                 }

@@ -1,5 +1,4 @@
 //! Who sent an order, and why it closed a position.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
 use ledger_core::testing::{client_id, order, order_key, time};
 use ledger_core::{
@@ -63,7 +62,8 @@ fn the_exchanges_own_orders_are_told_by_id_or_type() {
 #[test]
 fn the_stronger_evidence_decides_why_an_order_closed() {
     // Each one alone, the strongest first; all weaker ones are there beside it.
-    let evidence: [(fn(&mut OrderContext), ExitReason, ExitEvidence); 7] = [
+    type Evidence = (fn(&mut OrderContext), ExitReason, ExitEvidence);
+    let evidence: [Evidence; 7] = [
         (|order| order.origin = Some(Origin::Settlement), ExitReason::Settlement, ExitEvidence::Exchange),
         (|order| order.said = Some(ExitReason::AutoExit), ExitReason::AutoExit, ExitEvidence::Sender),
         (|order| order.condition = Some(Condition::TakeProfit), ExitReason::TakeProfit, ExitEvidence::Condition),

@@ -49,8 +49,9 @@ fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
 /// Why a look came to nothing. `None` where that must leave no trace: another account answered, or there is none.
 fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
     let kind = match error {
-        ReconcileError::WrongAccount { .. } | ReconcileError::UnknownAccount { .. } => return None,
-        ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
+        ReconcileError::WrongAccount { .. }
+        | ReconcileError::UnknownAccount { .. }
+        | ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),
         ReconcileError::Store { source, .. } => look_failure_of_store(source),
         ReconcileError::Cursor { .. } | ReconcileError::Math(_) => LookFailureKind::Other,

@@ -83,7 +83,7 @@ fn a_pipe_is_looked_at_as_a_whole_too() {
     assert_eq!(import(&format!("{sound}{}\n", trade(8, 11, "160.5", "2", "0.321"))), (Some(1), 0));
 }
 
-/// A trade of KuCoin, one contract of 0.01 ETH, as its library states it.
+/// A trade of `KuCoin`, one contract of 0.01 ETH, as its library states it.
 fn contract(id: u32, side: &str, price: &str, cost: &str) -> String {
     format!(
         r#"{{"info":{{"symbol":"ETHUSDTM","tradeId":"{id}","side":"{side}","price":"{price}","size":1,"value":"{cost}","tradeType":"trade","settleCurrency":"USDT"}},"id":"{id}","order":"9{id}","timestamp":17700915{id}000,"symbol":"ETH/USDT:USDT","side":"{side}","price":{price},"amount":1,"cost":{cost},"fee":{{"cost":0.02,"currency":"USDT"}}}}"#

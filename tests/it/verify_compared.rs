@@ -126,14 +126,14 @@ fn realized_profits_are_compared_where_both_sides_know_them() {
         &[
             (&[], "not_checkable 0/0/0: no fill is on record"),
             (&[unseen("SOLUSDT")], "not_checkable 0/0/1: 1 fill: the book's own figure is unknown"),
-            (&[silent.clone()], "not_checkable 0/0/1: 1 fill: the exchange's figure is not on record"),
+            (std::slice::from_ref(&silent), "not_checkable 0/0/1: 1 fill: the exchange's figure is not on record"),
             (
                 &[unseen("SOLUSDT"), silent.clone(), with(unseen("SOLUSDT"), &[("fill_id", "4")])],
                 "not_checkable 0/0/3: 2 fills: the book's own figure is unknown; 1 fill: the exchange's figure is not on record",
             ),
             (&[buy.clone(), sell.clone()], "pass 2/0/0: 2 fills"),
             (
-                &[buy.clone(), sell, unseen("ETHUSDT"), silent],
+                &[buy.clone(), sell, unseen("ETHUSDT"), silent.clone()],
                 "pass 2/0/2: 2 fills compared; 1 not: the book's own figure is unknown; 1 not: the exchange's figure is not \
                  on record",
             ),
@@ -175,7 +175,7 @@ fn positions_are_compared_where_the_exchange_has_spoken_last() {
         "quantity",
         &[
             (&[], "not_checkable 0/0/0: no position is on record"),
-            (&[sol.clone()], &format!("not_checkable 0/0/1: 1 position: {unstated}")),
+            (std::slice::from_ref(&sol), &format!("not_checkable 0/0/1: 1 position: {unstated}")),
             (
                 &[sol.clone(), held("SOLUSDT", 0, "1", "150")],
                 "not_checkable 0/0/1: 1 position: fills came after the exchange's last word",
@@ -196,7 +196,7 @@ fn positions_are_compared_where_the_exchange_has_spoken_last() {
         "average_entry",
         &[
             (&[], "not_checkable 0/0/0: no position is held"),
-            (&[sol.clone()], &format!("not_checkable 0/0/1: 1 position: {unstated}")),
+            (std::slice::from_ref(&sol), &format!("not_checkable 0/0/1: 1 position: {unstated}")),
             (&[sol.clone(), held("SOLUSDT", 9, "4", "150")], "not_checkable 0/0/1: 1 position: the quantities differ"),
             (
                 &[sol.clone(), held("SOLUSDT", 9, "3", "")],
@@ -361,14 +361,20 @@ fn a_position_mode_is_held_against_the_positions_that_fills_name() {
     let long = with(net.clone(), &[("position_side", "LONG")]);
     let mut bare = fill("ETHUSDT", 2, "BUY", "3000", "0", "0");
     bare.as_object_mut().unwrap().remove("position_side");
-    assert_eq!(mode("", &[net.clone()]), "not_checkable 0/0/0: neither the user nor the exchange has said what it is");
+    assert_eq!(
+        mode("", std::slice::from_ref(&net)),
+        "not_checkable 0/0/0: neither the user nor the exchange has said what it is"
+    );
     assert_eq!(mode("hedge", &[]), "not_checkable 0/0/0: hedge, as the user says; no fill is on record");
-    assert_eq!(mode("one-way", &[bare.clone()]), "not_checkable 0/0/1: 1 fill: no position is named");
+    assert_eq!(mode("one-way", std::slice::from_ref(&bare)), "not_checkable 0/0/1: 1 fill: no position is named");
     assert_eq!(
         mode("one-way", &[net.clone(), bare]),
         "pass 1/0/1: one_way, as the user says; 1 fill names a position of it; 1 not: no position is named"
     );
-    assert_eq!(mode("hedge", &[long.clone()]), "pass 1/0/0: hedge, as the user says; 1 fill names a position of it");
+    assert_eq!(
+        mode("hedge", std::slice::from_ref(&long)),
+        "pass 1/0/0: hedge, as the user says; 1 fill names a position of it"
+    );
     // Fills of either mode contradict the user's word about the other.
     for (word, fact, said) in [("hedge", &net, "a fact of one-way mode"), ("one-way", &long, "a fact of a hedge")] {
         let found = mode(word, std::slice::from_ref(fact));

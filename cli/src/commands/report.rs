@@ -193,7 +193,7 @@ fn uncertainty(report: &Report) -> Option<String> {
         );
         if stats.unpriced_count > 0 {
             let trips = super::rebuild::count(stats.unpriced_count, "round trip");
-            remark.push_str(&format!(" {trips} could be won or lost, and are in none of them."));
+            remark = format!("{remark} {trips} could be won or lost, and are in none of them.");
         }
         remarks.push(remark);
     }

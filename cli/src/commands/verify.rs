@@ -79,7 +79,7 @@ fn reasons(check: &Check) -> Cell {
         .left_out
         .iter()
         .map(|left| serde_json::json!({ "count": left.count, "reason": left.reason, "example": left.example }));
-    Cell::Json(serde_json::Value::from_iter(reasons).to_string())
+    Cell::Json(serde_json::Value::Array(reasons.collect()).to_string())
 }
 
 fn differences(verdict: &Verdict) -> Cell {

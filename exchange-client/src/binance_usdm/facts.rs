@@ -58,7 +58,7 @@ const fn undocumented(name: &'static str) -> IncomeTypeFacts {
 }
 
 /// Who gives an order its client order id, and what order types mean. The exchange's own prefixes and the type `LIQUIDATION`
-/// are those of the event ORDER_TRADE_UPDATE in its documentation; `delivery_autoclose-` is documented for COIN-M alone, whose
+/// are those of the event `ORDER_TRADE_UPDATE` in its documentation; `delivery_autoclose-` is documented for COIN-M alone, whose
 /// settlements are called so. The prefixes of the web page and of the apps for iOS, Android and the desktop are not
 /// documented: that is how their orders have been answered, each with a random name behind it. Everything else is sent by a
 /// program: Link and Trade partners begin with `x-` and their number, and an order sent without an id gets a random one

@@ -171,8 +171,8 @@ fn a_trip_left_out_leaves_no_group_certain() {
 /// and 3 were earned, less a fee each day.
 #[test]
 fn money_counts_when_it_happened_by_time() {
-    let mut builder = ReportBuilder::new(GroupBy::Day, Some(days()));
     use MovementKind::{Fee, Funding, Realized};
+    let mut builder = ReportBuilder::new(GroupBy::Day, Some(days()));
     for (id, ms, kind, amount) in [
         (1, 100, Fee, "-0.1"),
         (2, 200, Realized, "2"),

@@ -22,7 +22,7 @@ use super::{SymbolFold, Trade};
 const SIDES: [PositionSide; 3] = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
 
 /// An amount on its way to where it belongs.
-struct Amount<'a> {
+struct Placed<'a> {
     row: &'a Income,
     kind: MovementKind,
     /// `None` is the contract's own line.
@@ -148,7 +148,7 @@ impl SymbolFold {
                     let is_candidate = occupant.is_some() || !window.occupants.is_empty();
                     let certainty = no_surer(window.is_doubted && is_candidate, *certainty);
                     let seat = occupant.and_then(seat);
-                    let amount = Amount { row, kind: MovementKind::Funding, seat, amount: *amount, certainty };
+                    let amount = Placed { row, kind: MovementKind::Funding, seat, amount: *amount, certainty };
                     self.book(&amount, movements.as_deref_mut())?;
                 }
                 for (index, asset) in &placed.doubted {
@@ -166,7 +166,7 @@ impl SymbolFold {
                 let Some((occupant, certainty)) = place else { return Ok(()) };
                 let seat = occupant.map(|it| (it.position_side, it.seat));
                 let certainty = no_surer(window.is_doubted && occupant.is_some(), certainty);
-                let amount = Amount { row, kind: MovementKind::Clearance, seat, amount: row.amount, certainty };
+                let amount = Placed { row, kind: MovementKind::Clearance, seat, amount: row.amount, certainty };
                 self.book(&amount, movements)
             }
             Waiting::Settlement { rows } => self.settle(window, rows, movements),
@@ -235,7 +235,7 @@ impl SymbolFold {
     }
 
     /// Adds an amount to where it belongs.
-    fn book(&mut self, it: &Amount<'_>, movements: Option<&mut Vec<Movement>>) -> Result<(), MathError> {
+    fn book(&mut self, it: &Placed<'_>, movements: Option<&mut Vec<Movement>>) -> Result<(), MathError> {
         let amount = Value::from_decimal(it.amount)?;
         let asset = &it.row.key.asset;
         let kind = it.kind;

@@ -32,6 +32,7 @@ pub(super) enum Begun {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else, and none excludes another")]
 pub(super) struct OpenTrip {
     pub(super) direction: Direction,
     /// Known: built from fills. Estimated: something was inferred. Unknown: what was open was never seen.

@@ -106,7 +106,8 @@ fn funding_around_a_change_goes_where_it_fits() {
             })
             .collect();
         let unplaced = book.fold.unallocated_funding().unwrap();
-        let unplaced = unplaced.iter().map(|it| format!(" none:{}", it.total.amount().unwrap())).collect::<String>();
+        let unplaced: Vec<String> = unplaced.iter().map(|it| format!(" none:{}", it.total.amount().unwrap())).collect();
+        let unplaced = unplaced.concat();
         format!("{}{unplaced}", shown.join(" "))
     };
     // Opened in the very moment of the charge, and no other position was there.

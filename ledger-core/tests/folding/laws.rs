@@ -64,6 +64,7 @@ fn fills_of(sides: &'static [&'static str]) -> impl Strategy<Value = Vec<String>
 struct Sums(BTreeMap<(MovementKind, String), (BigRational, BigRational, u64)>);
 
 impl Sums {
+    #[expect(clippy::panic, reason = "a movement that contradicts itself fails the test")]
     fn add(&mut self, movement: &Movement) {
         let (known, estimated, unknown) = self.0.entry((movement.kind, movement.asset.to_string())).or_default();
         match (movement.amount, movement.certainty) {
@@ -203,19 +204,24 @@ proptest! {
             if trip.gross.unknown_count > 0 {
                 // What was known before stands among the amounts.
                 prop_assert!(own().any(|it| it.kind == MovementKind::Realized && it.amount.is_none()), "{}", key);
-                (sums.forget(), stated.forget());
+                sums.forget();
+                stated.forget();
             }
             prop_assert_eq!(sums, stated, "{}", key);
         }
         let mut unplaced = Sums::default();
-        book.movements.iter().filter(|movement| movement.trip.is_none()).for_each(|movement| unplaced.add(movement));
+        for movement in book.movements.iter().filter(|movement| movement.trip.is_none()) {
+            unplaced.add(movement);
+        }
         let mut stated = Sums::default();
         for (kind, totals) in [
             (MovementKind::Funding, book.fold.unallocated_funding().unwrap()),
             (MovementKind::Clearance, book.fold.unallocated_clearance().unwrap()),
             (MovementKind::Realized, book.fold.unallocated_realized().unwrap()),
         ] {
-            totals.iter().for_each(|it| stated.set(kind, it.asset.as_str(), &it.total, false));
+            for it in &totals {
+                stated.set(kind, it.asset.as_str(), &it.total, false);
+            }
         }
         prop_assert_eq!(unplaced, stated);
     }
@@ -238,9 +244,9 @@ proptest! {
         for text in &both {
             if keeps_shorts || text.starts_with("LONG") { short.run(text); } else { short.skip(1); }
         }
-        older.iter().for_each(|text| { long.run(text); });
+        for text in &older { long.run(text); }
         flat(&mut long);
-        both.iter().for_each(|text| { long.run(text); });
+        for text in &both { long.run(text); }
         let (before, after) = (keys(&short), keys(&long));
         prop_assert!(after.ends_with(&before), "{:?} became {:?}", before, after);
         let mut all: Vec<TripKey> = long.closed.iter().map(RoundTrip::key).collect();

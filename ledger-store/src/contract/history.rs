@@ -244,13 +244,13 @@ impl History {
         }
         let mut source = if self.chance(2) { Source::Rest } else { Source::Stream };
         if self.chance(3) {
-            stated.origin = Some(Origin::ALL[usize::try_from(self.below(6)).unwrap()]);
+            stated.origin = Some(Origin::ALL[self.below(6)]);
         }
         if self.chance(4) {
             stated.condition = Some(Condition::Stop);
         }
         if self.chance(3) {
-            stated.status = ["CANCELED", "EXPIRED", "NEW"][usize::try_from(self.below(3)).unwrap()].parse().unwrap();
+            stated.status = ["CANCELED", "EXPIRED", "NEW"][self.below(3)].parse().unwrap();
         }
         if self.chance(4) {
             // What fillbook inferred.

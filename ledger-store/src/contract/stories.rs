@@ -2,7 +2,7 @@
 
 use ledger_core::{
     AnyFact, Cancel, Condition, EventTime, ExitReason, Label, Order, Origin, Outcome, Side, Signal, SignalId,
-    SignalKind, Source, Statement, TimePrecision,
+    SignalKind, Source, Statement, TimePrecision, TimestampMs,
 };
 
 use super::Open;
@@ -69,6 +69,9 @@ pub async fn the_story_of_an_order_is_the_same_in_every_order(open: Open<'_>) {
 }
 
 /// An order that ended cancelled is a cancel, whoever reports it, and no other end is one. One that turns out to have ended
+/// When an order was cancelled, and why, as far as that is stated.
+type Cancelled<'a> = Option<((TimestampMs, TimePrecision), Option<&'a str>)>;
+
 /// otherwise is in no list, whatever came first.
 pub async fn an_order_that_ended_cancelled_is_a_cancel(open: Open<'_>) {
     let ended = |status: &str, updated: Option<i64>| {
@@ -101,7 +104,7 @@ pub async fn an_order_that_ended_cancelled_is_a_cancel(open: Open<'_>) {
     let (stream, ccxt) = (cancelled(Source::Stream), cancelled(Source::Ccxt));
     let answered = cancelled(Source::Rest);
     let at_nine = (at(9_000), TimePrecision::Millisecond);
-    let cases: [(&[&Statement], Option<(_, Option<&str>)>); 11] = [
+    let cases: [(&[&Statement], Cancelled<'_>); 11] = [
         (&[&answered], Some((at_nine, None))),
         (&[&stream], Some((at_nine, None))),
         (&[&in_seconds], Some(((at(9_000), TimePrecision::Second), None))),

@@ -12,13 +12,16 @@ use super::refold::Stop;
 use super::timeline::{TimedEvent, Timeline};
 use crate::repository::StoreResult;
 
+/// What a fill itself states of its fee, which may be nothing; absent where the ledger states no other one.
+pub(super) type StatedFee<'a> = Option<Option<&'a Fee>>;
+
 /// A fill on its way into the fold.
 pub(super) struct Placed<'a> {
     pub(super) fill: &'a Fill,
     /// Its order.
     pub(super) context: Option<&'a OrderContext>,
     /// What the fill itself states of its fee, where the ledger states another one.
-    pub(super) stated_fee: Option<Option<&'a Fee>>,
+    pub(super) stated_fee: StatedFee<'a>,
     /// Its number in fold order, from 1.
     pub(super) number: u64,
 }
@@ -115,7 +118,7 @@ impl<'a> Replay<'a> {
         visitor: &mut impl Visitor,
         fill: &Fill,
         context: Option<&OrderContext>,
-        stated_fee: Option<Option<&Fee>>,
+        stated_fee: StatedFee<'_>,
     ) -> Result<(), Stop> {
         let ms = fill.time.at.as_ms();
         while let Some(event) = self.timeline.next_before(conn, Some(ms))? {

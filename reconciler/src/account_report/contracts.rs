@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ledger_core::footing::FootingBuilder;
-use ledger_core::{Asset, AssetPrices, Certainty, OtherAssets, ReportBuilder, RoundTrip, Symbol, TimestampMs, TripKey};
+use ledger_core::{Asset, AssetPrices, Certainty, Decimal, ReportBuilder, RoundTrip, Symbol, TimestampMs, TripKey};
 use ledger_store::{PageRequest, Scope, StoreError, TripFilter};
 
 use super::{PAGE_ROWS, Reading, TripParts};
@@ -15,6 +15,7 @@ struct Mixed {
     /// Their settle assets.
     trips: HashMap<TripKey, Asset>,
     /// Since when amounts of them are needed; `None` inside: from the beginning.
+    #[expect(clippy::option_option, reason = "not needed is not the same as needed from the beginning")]
     since: Option<Option<TimestampMs>>,
 }
 
@@ -63,7 +64,7 @@ impl Reading<'_> {
                 footing.add_closed_trip(trip)?;
                 let others = trip.net()?.into_iter().filter(|total| total.asset != trip.settle_asset);
                 let others = others.filter(|total| {
-                    total.total.certainty() == Certainty::Unknown || total.total.told() != Some(Default::default())
+                    total.total.certainty() == Certainty::Unknown || total.total.told() != Some(Decimal::default())
                 });
                 let others: Vec<_> = others.map(|total| (total.asset, trip.settle_asset.clone())).collect();
                 if is_valued && !others.is_empty() {
@@ -138,7 +139,7 @@ impl Reading<'_> {
                 if let Some(key) = &movement.trip
                     && let Some(settle_asset) = mixed.trips.get(key)
                 {
-                    let other = parts.other.entry(key.clone()).or_insert_with(OtherAssets::default);
+                    let other = parts.other.entry(key.clone()).or_default();
                     other.add(movement, settle_asset, &parts.prices)?;
                 }
             }

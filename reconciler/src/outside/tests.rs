@@ -83,7 +83,7 @@ fn a_late_older_fact_reaches_further_back() {
 #[test]
 fn fees_close_together_are_one_question() {
     let window = |minutes: &[i64]| {
-        let minutes: BTreeMap<TimestampMs, ()> = minutes.iter().map(|minute| (at(minute * MINUTE), ())).collect();
+        let minutes: BTreeMap<TimestampMs, u8> = minutes.iter().map(|minute| (at(minute * MINUTE), 0)).collect();
         latest_window(&minutes).map(|window| {
             ((window.since().as_ms() - at(0).as_ms()) / MINUTE, (window.until().as_ms() - at(0).as_ms()) / MINUTE)
         })

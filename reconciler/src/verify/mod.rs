@@ -100,8 +100,7 @@ impl Verification {
                 }
                 Verdict::Fail { compared, .. } => *compared += agreed,
                 Verdict::NotCheckable { .. } => {
-                    let rest: String =
-                        check.left_out.iter().map(|left| format!("; {} not: {}", left.count, left.why())).collect();
+                    let rest = tally::not_compared(&check.left_out);
                     let left_out = std::mem::take(&mut check.left_out);
                     *check = Check { left_out, ..Check::pass(name, agreed, format!("{agreed} of the history{rest}")) };
                 }

@@ -107,7 +107,7 @@ impl<'a> Tally<'a> {
             0 => String::new(),
             accepted => format!("; {accepted} accepted by somebody's word"),
         };
-        let mut rest: String = left_out.iter().map(|left| format!("; {} not: {}", left.count, left.why())).collect();
+        let mut rest = not_compared(&left_out);
         let mut check = match (compared, differing) {
             (0, _) if left_out.is_empty() => Check::not_checkable(name, nothing),
             (0, _) => {
@@ -144,4 +144,9 @@ impl<'a> Tally<'a> {
         verification.checks.push(check);
         verification.findings.extend(findings);
     }
+}
+
+/// How much was not compared and why, behind what was.
+pub(super) fn not_compared(left_out: &[LeftOut]) -> String {
+    left_out.iter().fold(String::new(), |text, left| format!("{text}; {} not: {}", left.count, left.why()))
 }

@@ -3,6 +3,13 @@
 //! What a report has to say is worked out here from the exchange's own books, in fractions of whole numbers and by other
 //! rules than the fold's: trades are cut into round trips by the running quantity, and every amount is the exchange's.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "what a die shows in a test is small"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -122,7 +129,7 @@ async fn traded(seed: u64) -> House {
     let is_hedge = seed % 2 == 1;
     let mut account = SimulatorAccount::standard();
     account.hedge_mode = is_hedge;
-    account.fees_in_bnb = seed % 3 != 0;
+    account.fees_in_bnb = !seed.is_multiple_of(3);
     account.deposits.push(("BNB".into(), "0.02".into()));
     let config = SimulatorConfig { accounts: vec![account], tick_ms: 600_000, ..SimulatorConfig::new(seed) };
     let house = House::in_process(config).await;
@@ -234,6 +241,7 @@ fn assert_footed(footing: &AssetFooting, books: &AccountSnapshot, trips: &[Trip]
 }
 
 /// How many accounts are tried: a few by default, more where somebody has the time.
+#[expect(clippy::disallowed_methods, reason = "a long campaign asks for more than the suite has time for")]
 fn seeds() -> u64 {
     std::env::var("FILLBOOK_FOOTING_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
 }

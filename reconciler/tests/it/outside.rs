@@ -113,6 +113,7 @@ fn count(asked: &Arc<Mutex<BTreeMap<String, usize>>>, path: &str) -> usize {
     asked.lock().unwrap().get(path).copied().unwrap_or(0)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is one of the answers that are given instead")]
 fn refused(status: u16, body: &'static str) -> Option<Result<Response, TransportError>> {
     Some(Ok(Response { status, headers: Vec::new(), body: body.as_bytes().into() }))
 }
@@ -301,9 +302,7 @@ async fn what_goes_wrong_with_outside_numbers_is_a_remark() {
         ("/fapi/v1/fundingRate", |request| {
             request.path.ends_with("/fundingRate").then_some(Err(TransportError::Lost("reset".into())))
         }),
-        ("/fapi/v1/klines", |request| {
-            request.path.ends_with("/klines").then(|| refused(200, r#"[[1,2,3]]"#)).flatten()
-        }),
+        ("/fapi/v1/klines", |request| request.path.ends_with("/klines").then(|| refused(200, "[[1,2,3]]")).flatten()),
         ("/fapi/v1/klines", |request| {
             request.path.ends_with("/klines").then(|| refused(400, r#"{"code":-1130,"msg":"no"}"#)).flatten()
         }),

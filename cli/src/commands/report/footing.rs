@@ -1,8 +1,8 @@
 //! The footing of a report: a line an asset for people, an object an asset for programs, rows of terms for spreadsheets.
 
 use exchange_client::files::Zone;
-use ledger_core::Decimal;
 use ledger_core::footing::{AssetFooting, FootingOutcome, NotTied, Stretch, Unexplained, UnexplainedPlace, WalletAt};
+use ledger_core::{Decimal, Symbol, TimestampMs};
 use serde_json::{Value, json};
 
 use crate::output::Cell;
@@ -81,7 +81,7 @@ fn equation(footing: &AssetFooting) -> String {
             (false, true) => " - ",
             (false, false) => " + ",
         };
-        text.push_str(&format!("{sign}{} {}", shown(term.amount.abs()), term.name));
+        text = format!("{text}{sign}{} {}", shown(term.amount.abs()), term.name);
     }
     if text.is_empty() {
         text.push('0');
@@ -153,7 +153,7 @@ pub(super) fn object(footing: &AssetFooting) -> Value {
             json!({ "amount": wallet.amount.to_string(), "basis": if wallet.is_stated { "stated" } else { "derived" } })
         })
     };
-    let stretch = |stretch: &Stretch| json!({ "since": stretch.since.map(|at| at.as_ms()), "until": stretch.until.map(|at| at.as_ms()) });
+    let stretch = |stretch: &Stretch| json!({ "since": stretch.since.map(TimestampMs::as_ms), "until": stretch.until.map(TimestampMs::as_ms) });
     let reason = |reason: &NotTied| {
         let (name, since, until, income_type) = match reason {
             NotTied::NeverLooked => ("never_looked", None, None, None),
@@ -164,7 +164,7 @@ pub(super) fn object(footing: &AssetFooting) -> Value {
             NotTied::Unreadable => ("unreadable", None, None, None),
             NotTied::UnknownType(income_type) => ("unknown_type", None, None, Some(income_type.as_str())),
         };
-        let ms = |at: Option<ledger_core::TimestampMs>| at.map(|at| at.as_ms());
+        let ms = |at: Option<TimestampMs>| at.map(TimestampMs::as_ms);
         json!({
             "reason": name, "since": ms(since), "until": ms(until), "type": income_type,
             "text": why(reason, &Zone::utc()),
@@ -178,7 +178,7 @@ pub(super) fn object(footing: &AssetFooting) -> Value {
             UnexplainedPlace::Position(symbol) => ("position", Some(symbol)),
         };
         json!({
-            "place": name, "symbol": symbol.map(|symbol| symbol.as_str()), "amount": part.amount.to_string(),
+            "place": name, "symbol": symbol.map(Symbol::as_str), "amount": part.amount.to_string(),
             "stretches": part.stretches.iter().map(stretch).collect::<Vec<_>>(),
         })
     };

@@ -54,7 +54,7 @@ impl Looks {
         code
     }
 
-    fn grouped<'a>(&self, streams: impl Iterator<Item = (LookStream, &'a Freshness)>) -> Groups<'a> {
+    fn grouped<'a>(streams: impl Iterator<Item = (LookStream, &'a Freshness)>) -> Groups<'a> {
         let mut groups = Groups::new();
         let streams: BTreeMap<LookStream, &Freshness> = streams.collect();
         for stream in LookStream::SEEN {
@@ -72,7 +72,7 @@ impl Looks {
         }
         let streams = self.state.streams.iter().map(|(stream, freshness)| (*stream, freshness));
         let mut lines: Vec<String> = Vec::new();
-        for ((stale, age), streams) in self.grouped(streams) {
+        for ((stale, age), streams) in Self::grouped(streams) {
             let first = streams.iter().filter_map(|(_, freshness)| freshness.seen_at).min();
             let streams = names(&streams);
             lines.push(match (stale, first) {
@@ -127,7 +127,7 @@ impl Looks {
                 Some(format!("the last sync did not learn of {}: {}", look.stream, failure.reason))
             }));
         }
-        for ((stale, age), streams) in self.grouped(self.state.due()) {
+        for ((stale, age), streams) in Self::grouped(self.state.due()) {
             let streams = names(&streams);
             attention.push(match stale {
                 Some(Staleness::Never) | None => {
