@@ -75,8 +75,9 @@ impl Book {
 
 fn fill(second: u32, side: &str, price: &str, qty: &str, id: u32) -> String {
     let amount = price.parse::<u32>().unwrap_or(0) * qty.parse::<u32>().unwrap();
+    let is_buyer = side == "BUY";
     format!(
-        "7,2026-02-03 10:00:{second:02},SOLUSDT,{side},BOTH,{price},{qty},{amount},0.05USDT,0,true,false,{id},4{id}\n"
+        "7,2026-02-03 10:00:{second:02},SOLUSDT,{side},BOTH,{price},{qty},{amount},0.05USDT,0,{is_buyer},false,{id},4{id}\n"
     )
 }
 
