@@ -172,8 +172,8 @@ async fn warn_of_left_out(store: &dyn Store, account: &AccountId, output: &mut O
     Ok(())
 }
 
-/// How current the book's picture of the exchange is. `None` where a row that tells of it cannot be read: lists go past
-/// such rows, and name those that they are about.
+/// How current the book's picture of the exchange is. `None` when a row that it follows from cannot be read, because a
+/// list shows what it can even beside a damaged row.
 async fn currency(store: &dyn Store, context: &Context) -> Result<Option<LookState>, CommandError> {
     let settings = &context.settings;
     match look_state(store, &settings.account, settings.freshness, context.clock.now()).await {

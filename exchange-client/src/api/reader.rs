@@ -126,7 +126,7 @@ pub trait ExchangeReader: Send + Sync {
     ) -> Result<Page<FundingRate, WindowQuery>, ExchangeError>;
 
     /// The last price of each minute of one contract that began in a window and is over: one page of prices of the kind
-    /// [`KlineClose`](ledger_core::PriceKind::KlineClose). Minutes of which the exchange has nothing are left out.
+    /// [`KlineClose`](ledger_core::PriceKind::KlineClose). Minutes without a kline at the exchange are left out.
     ///
     /// # Errors
     /// [`ExchangeError`].

@@ -30,7 +30,7 @@ impl<'de> Deserialize<'de> for Scalar {
 /// A field that may be absent or `null`.
 pub(super) type Field = Option<Scalar>;
 
-/// An element of `klines`: a list of values that are told apart by their place.
+/// An element of `klines`: a list whose values have no names, only positions.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(transparent)]
 pub(super) struct KlineRow {

@@ -27,8 +27,9 @@
 //! ```
 //!
 //! A row that contradicts itself is rejected, with both values: an amount that is not price x quantity, a unified object whose
-//! halves are of two things, a buyer that sells. [`RowError::doubts_number_format`] tells where a row puts all others in
-//! doubt; so whoever records a file looks through all of it first, which an [`ImportSource`] allows. A book of one venue
+//! halves are of two things, a buyer that sells. [`RowError::doubts_number_format`] is set where a row puts all
+//! others in doubt. A caller therefore reads the whole file once before it records any of it; an [`ImportSource`] can be read
+//! twice. A book of one venue
 //! ([`Options::venue`]) takes no trade of another, and amounts in contracts become coins only where their size is known.
 //!
 //! Invariants, each with a test of the same name:
@@ -107,7 +108,7 @@ pub enum BookVenue {
     /// Binance USD-M futures, whose quantities count coins.
     #[default]
     BinanceUsdm,
-    /// Another one, of which nothing is known.
+    /// Another venue. Its rules are not known here.
     Other,
 }
 

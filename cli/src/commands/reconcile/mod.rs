@@ -157,7 +157,7 @@ async fn one(
     let exchange = match exchanges.of(target, &base_url, weight_percent, context.clock.clone()) {
         Ok(exchange) => exchange,
         Err(error) => {
-            // Nobody was asked, and so nobody looks: whoever asks for the status has to know why.
+            // The exchange was never asked. `status` has to show why, so the failed look is recorded.
             if let (Some(open), Mode::Sync, true) = (&known, mode, args.symbol.is_empty()) {
                 let span = (began, context.clock.now());
                 record_failed_look(&open.book, &target.id, span, &error.as_look_failure()).await?;

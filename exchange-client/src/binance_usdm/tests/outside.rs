@@ -69,7 +69,7 @@ async fn what_a_kline_lacks_is_refused_by_name() {
 
 #[tokio::test]
 async fn prices_are_asked_for_in_pages_and_weigh_by_their_rows() {
-    // Three thousand minutes, of which the exchange has none: each page goes on where the one before ended.
+    // The exchange has no kline for any of these 3,000 minutes. Each page still begins where the one before ended.
     let (exchange, script, _) = adapter(Script::timed().then(200, "[]").then(200, "[]").then(200, "[]"));
     let mut next = Some(minutes(-3_000, -1));
     let mut weights = Vec::new();

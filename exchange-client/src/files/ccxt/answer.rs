@@ -14,7 +14,7 @@ pub(super) enum Answer {
     Foreign(String),
 }
 
-/// A venue, and fields of which any tells it.
+/// A venue, and the fields that only its answers have: one of them is enough to recognise it.
 type Trace = (&'static str, &'static [&'static str]);
 
 /// Fields that only one venue has in its trades or orders. Binance USD-M has none of them.
