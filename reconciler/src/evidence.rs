@@ -5,7 +5,7 @@ use ledger_store::Discrepancy;
 use serde_json::Value;
 
 use crate::discrepancy::{DiscrepancyKind, Subject};
-use crate::observation::BookView;
+use crate::observe::BookView;
 
 /// The name of the count of looks that found nothing, in a discrepancy's evidence.
 pub(crate) const MISSES: &str = "misses";

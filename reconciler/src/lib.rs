@@ -3,39 +3,37 @@
 mod account_report;
 mod apply;
 mod book;
-mod catch_up;
+mod bot_record;
 mod client_id;
 mod cycle;
-mod damage;
 mod discrepancy;
-mod entry;
 mod error;
 mod evidence;
 mod flow;
 mod freshness;
 mod import;
 mod label;
-mod look;
-mod observation;
 mod observe;
 mod outside;
 mod plan;
 mod policy;
 mod position_mode;
 mod recorder;
-mod report;
-mod settle;
+mod streams;
 #[cfg(test)]
 mod tests;
+mod unreadable;
 mod verify;
 mod wording;
 
 pub use account_report::{AccountReport, ReportRequest, account_report};
 pub use apply::{Applied, apply};
 pub use book::Book;
-pub use catch_up::CaughtUp;
 pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, bot_label};
-pub use cycle::{Reconciler, ReconcilerConfig};
+pub use cycle::{
+    CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, look_failure_kind,
+    look_failure_of_store, record_failed_look,
+};
 pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 pub use error::ReconcileError;
 pub use freshness::{LookState, PositionFreshness, look_state};
@@ -46,17 +44,15 @@ pub use import::{
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
-pub use look::{look_failure_kind, look_failure_of_store, record_failed_look};
-pub use observation::{
-    Asked, Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk,
+pub use observe::{
+    Asked, Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, ObserveOptions, SymbolObservation,
+    Walk, observe,
 };
-pub use observe::{ObserveOptions, observe};
 pub use outside::OutsideReport;
 pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
 pub use recorder::Recorder;
-pub use report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 pub use verify::{
     Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify, verify_book,
 };

@@ -33,9 +33,7 @@ use ledger_store::{
 };
 use mockall::Sequence;
 
-use crate::observation::{
-    Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk,
-};
+use crate::observe::{Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
 use crate::{
     Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError, Recorder,
     Verdict, apply, verify,

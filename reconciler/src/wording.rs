@@ -1,8 +1,8 @@
 //! The journal's evidence in one line for a reader.
 
 use jiff::Timestamp;
-use ledger_core::{Source, TimestampMs};
-use ledger_store::NewDiscrepancy;
+use ledger_core::{Order, OrderClass, Source, TimestampMs};
+use ledger_store::{BookOrder, NewDiscrepancy};
 use serde_json::Value;
 
 /// The evidence of a discrepancy in one line. Everything stands in its JSON.
@@ -31,6 +31,30 @@ pub(crate) fn lasting(ms: i64) -> String {
         3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
         _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
     }
+}
+
+/// An order as people tell it from others.
+pub(crate) fn describe_order(order: &Order) -> String {
+    let mut what = format!("order {} ({} ", order.key.order_id, order.side);
+    if order.key.class == OrderClass::Conditional {
+        what = format!("conditional {what}");
+    }
+    if let Some(qty) = order.terms.qty {
+        what = format!("{what}{qty} ");
+    }
+    let client = order.client_order_id.as_ref().map_or_else(String::new, |id| format!(", client order id {id}"));
+    format!("{what}{}{client})", order.key.symbol)
+}
+
+/// The book's sum of an order's fills, for whoever shows it.
+pub(crate) fn residual_text(order: &BookOrder) -> Option<String> {
+    let residual = order.residual_qty?;
+    Some(format!("{} lacks fills for {residual}", describe_order(&order.order.fact)))
+}
+
+/// A number of things, in words.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
 /// Disagreeing statements of one field: who says what, and whose word counts where rank alone decides.

@@ -8,7 +8,7 @@ use ledger_store::{DiscrepancyFilter, IncomeFilter, PageRequest, Scope, Store};
 use super::{PAGE_ROWS, Reading, ReportRequest};
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
-use crate::observe::{INCOME, reached};
+use crate::streams::{INCOME, reached};
 use crate::verify::unread_stretches;
 
 /// All looks at the wallets, oldest first. One contract has no wallet.

@@ -5,9 +5,7 @@ use exchange_client::files::FillsCovered;
 use ledger_store::{CoverageGrade, CoverageSpan, StoreError};
 
 use super::Recording;
-
-/// The stream of fills, as syncs call it.
-const FILLS: &str = "fills";
+use crate::streams::FILLS;
 
 impl Recording<'_> {
     /// Records the stretches for which a file has every fill: inferred, because nobody asked the exchange for exactly these.

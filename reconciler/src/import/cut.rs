@@ -18,10 +18,8 @@ use serde_json::json;
 
 use super::{PAGE, Recording};
 use crate::discrepancy::DiscrepancyKind;
+use crate::streams::INCOME;
 use crate::wording::{evidence_line, instant};
-
-/// The stream whose coverage says that the exchange was asked for all ledger rows.
-const INCOME: &str = "income";
 
 /// What the journal keeps of a file's ledger rows that have no id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,15 +8,16 @@ use ledger_core::{
     TimestampMs,
 };
 
-use super::book_view::BookReader;
+use super::book::BookReader;
+use super::book_view::Beginning;
+use super::entry::{reaches_opening, unsearched_difference};
+use super::observation::{Asked, Observation, SymbolObservation};
 use super::suspects::Suspect;
-use super::walk::{Span, reached, span, walk_orders};
-use super::{CONDITIONAL_ORDERS, FILLS};
+use super::walk::{Continuity, FillWalk, Span, in_fold_order, span, walk_orders};
 use crate::discrepancy::Subject;
-use crate::entry::{reaches_opening, unsearched_difference};
 use crate::error::ReconcileError;
 use crate::evidence::searched;
-use crate::observation::{Asked, Beginning, Continuity, FillWalk, Observation, SymbolObservation, in_fold_order};
+use crate::streams::{CONDITIONAL_ORDERS, FILLS, reached};
 
 /// How often the fills are asked again when new ones keep coming in during the look.
 const ROUNDS_MAX: usize = 3;
@@ -184,7 +185,7 @@ impl CloseLook<'_> {
         let mut asked = Vec::new();
         for order_id in unmentioned {
             let key = OrderKey { symbol: self.symbol.clone(), class: OrderClass::Regular, order_id: order_id.clone() };
-            self.reader.order(&key, &mut seen.book).await?;
+            self.reader.learn_order(&key, &mut seen.book).await?;
             let reference = OrderRef::Id(OrderClass::Regular, order_id);
             let is_told = seen.book.orders.contains_key(&key)
                 || stated.contains(&key)

@@ -15,18 +15,18 @@ use std::collections::BTreeMap;
 use exchange_client::{Clock, ExchangeError, ExchangeReader, TimeWindow};
 use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, TimestampMs};
 
-use super::book_view::BookReader;
+use super::book::{BookReader, earlier};
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
-use super::coarse::earlier;
+use super::observation::{Asked, Observation, SymbolObservation};
 use super::suspects::Suspect;
-use super::walk::{Span, reached, span, walk_income, walk_orders};
-use super::{Greeting, INCOME, ORDERS, greet};
+use super::walk::{Continuity, FillWalk, Span, span, walk_income, walk_orders};
+use super::{Greeting, greet};
 use crate::book::Book;
-use crate::damage::Damage;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
-use crate::observation::{Asked, Continuity, FillWalk, Observation, SymbolObservation};
 use crate::policy::Policy;
+use crate::streams::{INCOME, ORDERS, reached};
+use crate::unreadable::Damage;
 
 /// A piece of history.
 #[derive(Debug)]
@@ -201,7 +201,7 @@ impl HistoryLook<'_> {
         Ok(SymbolObservation {
             fills,
             book_fills,
-            beginning: crate::observation::Beginning::default(),
+            beginning: super::book_view::Beginning::default(),
             positions: Err(of_the_past()),
             conditional_orders: None,
             orders: Vec::new(),

@@ -8,11 +8,12 @@
 //! 4. `a_quiet_cycle_costs_the_same_for_any_number_of_symbols`.
 //! 5. `what_is_named_is_looked_at_closely`, and so is every contract of the book where a beginning is named.
 
-mod beginning;
+mod book;
 mod book_view;
 mod close_look;
-mod coarse;
+pub(crate) mod entry;
 mod history;
+mod observation;
 pub(crate) mod suspects;
 mod walk;
 
@@ -22,30 +23,21 @@ use exchange_client::{AccountIdentity, Clock, ExchangeReader, OrderRef};
 use ledger_core::{AccountId, OrderClass, Symbol, TimestampMs};
 use ledger_store::{Account, ExchangeIdentity, SyncCursor};
 
-use self::book_view::BookReader;
+use self::book::BookReader;
+pub use self::book_view::{Beginning, BookView};
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, Stretch};
+pub use self::observation::{Asked, ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
-pub(crate) use self::walk::{complete_up_to, reached};
+pub use self::walk::{Continuity, FillWalk, Walk};
 use self::walk::{span, walk_force_orders, walk_income, walk_orders};
 use crate::book::Book;
-use crate::damage::Damage;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
-use crate::observation::{ClockReading, Observation};
 use crate::policy::Policy;
-
-/// The stream of regular orders, account-wide.
-pub(crate) const ORDERS: &str = "orders";
-/// The stream of conditional orders, per symbol.
-pub(crate) const CONDITIONAL_ORDERS: &str = "conditional_orders";
-/// The stream of orders by which the exchange closed positions, account-wide.
-pub(crate) const FORCE_ORDERS: &str = "force_orders";
-/// The stream of ledger rows, account-wide.
-pub(crate) const INCOME: &str = "income";
-/// The stream of fills, per symbol.
-pub(crate) const FILLS: &str = "fills";
+use crate::streams::{FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
+use crate::unreadable::Damage;
 
 /// What to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,13 +8,14 @@ use ledger_core::{
     TimestampMs,
 };
 
+use super::entry::unsearched_difference;
+use super::observation::Observation;
+use super::walk::Continuity;
 use super::{Suspects, by_client_id, looked_at};
+use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
-use crate::entry::unsearched_difference;
 use crate::error::ReconcileError;
 use crate::evidence::{misses_on_record, signal_misses};
-use crate::observation::{Continuity, Observation};
-use crate::plan::is_concluded;
 use crate::policy::Policy;
 
 /// Why a symbol deserves a closer look. Nothing at all: it is its turn.

@@ -1,37 +1,89 @@
 //! Reading a stream from where it was read to the last time, page by page.
 
-use exchange_client::{ExchangeReader, Page, Stated, TimeWindow, UnreadableRow, WindowQuery};
-use ledger_core::{Income, Order, OrderClass, Symbol, TimestampMs};
-use ledger_store::{CoverageSpan, SyncCursor};
+use std::collections::BTreeMap;
 
-use super::FILLS;
-use crate::error::ReconcileError;
-use crate::observation::{Asked, Continuity, Walk};
+use exchange_client::{ExchangeReader, Page, Stated, TimeWindow, UnreadableRow, WindowQuery, speaks_of};
+use ledger_core::{Fill, FillKey, Income, Order, OrderClass, Symbol, TimestampMs};
+use ledger_store::CoverageSpan;
 
-/// Where the previous walk of a stream ended.
-pub(crate) fn reached(
-    cursors: &[SyncCursor],
-    stream: &'static str,
-    symbol: Option<&Symbol>,
-) -> Result<Option<TimestampMs>, ReconcileError> {
-    let Some(cursor) = cursors.iter().find(|cursor| cursor.stream == stream && cursor.symbol.as_ref() == symbol) else {
-        return Ok(None);
-    };
-    let at = cursor.position.parse().ok().and_then(|ms| TimestampMs::new(ms).ok());
-    at.map(Some).ok_or_else(|| ReconcileError::Cursor { stream, position: cursor.position.clone() })
+use super::observation::Asked;
+use crate::streams::{FILLS, complete_up_to};
+
+/// How a walk joins on to the previous one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuity {
+    /// Nothing was walked before: it began as far back as the venue answers.
+    First,
+    /// Nothing lies unread between the two.
+    Resumed,
+    /// It was told to begin later: what lies between is still to be read.
+    Apart,
+    /// The previous walk ended so long ago that the venue does not answer for the time up to this one any more.
+    Expired(TimeWindow),
 }
 
-/// Where what is on record as complete ends, if it begins at `since` at the latest.
-pub(crate) fn complete_up_to(
-    coverage: &[CoverageSpan],
-    stream: &str,
-    symbol: Option<&Symbol>,
-    since: TimestampMs,
-) -> TimestampMs {
-    let of_all = |span: &&CoverageSpan| span.symbol.is_none() || span.symbol.as_ref() == symbol;
-    let mut spans: Vec<_> = coverage.iter().filter(|span| span.stream == stream).filter(of_all).collect();
-    spans.sort_by_key(|span| span.since);
-    spans.into_iter().fold(since, |reached, span| if span.since <= reached { reached.max(span.until) } else { reached })
+impl Continuity {
+    /// Whether the cursor may move to the end of this walk, because waiting would bring nothing.
+    pub fn moves_cursor(self) -> bool {
+        self != Self::Apart
+    }
+
+    /// The time that can no longer be read.
+    pub fn expired(self) -> Option<TimeWindow> {
+        if let Self::Expired(gap) = self { Some(gap) } else { None }
+    }
+}
+
+/// All rows of a window, collected page by page.
+#[derive(Debug)]
+pub struct Walk<T> {
+    /// The rows.
+    pub rows: Vec<Stated<T>>,
+    /// What was asked for.
+    pub window: TimeWindow,
+    /// The server's time when the walk began: what happened later may be missing.
+    pub asked_at: TimestampMs,
+    /// Rows that could not be read: of the symbols that they are about the walk is not complete.
+    pub unreadable: Vec<UnreadableRow>,
+    /// How it joins on to the previous walk.
+    pub continuity: Continuity,
+}
+
+impl<T> Walk<T> {
+    /// Whether everything that the exchange said about a symbol could be read.
+    pub fn speaks_of(&self, symbol: &Symbol) -> bool {
+        speaks_of(&self.unreadable, symbol)
+    }
+}
+
+/// The fills of a symbol: those of a window, and those of orders that were asked for by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FillWalk {
+    /// The fills, each once.
+    pub rows: BTreeMap<FillKey, Stated<Fill>>,
+    /// The window in which they are complete.
+    pub window: TimeWindow,
+    /// Whether the venue answers for nothing before the window.
+    pub reaches_oldest: bool,
+    /// The server's time when the walk began.
+    pub asked_at: TimestampMs,
+    /// How it joins on to the previous walk.
+    pub continuity: Continuity,
+}
+
+impl FillWalk {
+    /// The fills inside the window, in fold order: with these, nothing is missing in between.
+    pub fn in_fold_order(&self) -> Vec<&Fill> {
+        in_fold_order(&self.rows, self.window)
+    }
+}
+
+/// The fills inside a window, in fold order.
+pub(super) fn in_fold_order(rows: &BTreeMap<FillKey, Stated<Fill>>, window: TimeWindow) -> Vec<&Fill> {
+    let inside = rows.values().map(|row| &row.entity).filter(|fill| window.contains(fill.time.at));
+    let mut fills: Vec<&Fill> = inside.collect();
+    fills.sort_by_cached_key(|fill| fill.fold_key());
+    fills
 }
 
 /// What to walk through.

@@ -26,7 +26,7 @@ use self::rates::{Known, RatesSeen};
 use crate::apply::is_empty;
 use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::plan::Plan;
 
 /// What a cycle learned from outside the account.

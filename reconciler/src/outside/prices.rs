@@ -14,7 +14,7 @@ use ledger_store::{PageRequest, Scope, StoreResult, UnpricedFee};
 use super::{Asking, Budget, Trouble};
 use crate::book::Book;
 use crate::error::ReconcileError;
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
 
 const MINUTE_MS: i64 = 60_000;

@@ -12,9 +12,7 @@ use ledger_store::{BookPosition, CoverageGrade, CoverageSpan, FundingReach};
 
 use super::{Asking, Budget, Trouble};
 use crate::policy::Policy;
-
-/// The stream of funding rates, per symbol.
-pub(crate) const FUNDING_RATES: &str = "funding_rates";
+use crate::streams::FUNDING_RATES;
 
 /// A row of the ledger is posted up to this long after its instant, and a position that changes within this of an instant may
 /// or may not have been funded.

@@ -7,8 +7,9 @@ use ledger_core::testing::{asset, at, symbol};
 use ledger_store::{BookPosition, CoverageGrade, CoverageSpan, FundingReach};
 
 use super::prices::{latest_window, priced_by};
-use super::rates::{FUNDING_RATES, Known, due};
+use super::rates::{Known, due};
 use crate::policy::Policy;
+use crate::streams::FUNDING_RATES;
 use crate::tests::long;
 
 const HOUR: i64 = 3_600_000;

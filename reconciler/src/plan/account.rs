@@ -8,7 +8,7 @@ use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, Sour
 
 use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::lasting;
 

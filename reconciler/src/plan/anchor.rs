@@ -19,14 +19,14 @@ use ledger_core::{
 use ledger_store::{CoverageSpan, NewRepair};
 use serde_json::json;
 
+use super::SymbolPlan;
 use super::older_fills::withdraw_refuted;
-use super::{SymbolPlan, count};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{POSITION_KINDS, on_record};
 use crate::flow::{Flow, Move};
-use crate::observation::{Continuity, FillWalk, Observation};
-use crate::observe::{FILLS, complete_up_to};
-use crate::wording::instant;
+use crate::observe::{Continuity, FillWalk, Observation};
+use crate::streams::{FILLS, complete_up_to};
+use crate::wording::{count, instant};
 
 /// The name of the quantity that an anchor would state, in a discrepancy's evidence.
 const HELD_BEFORE: &str = "held_before";

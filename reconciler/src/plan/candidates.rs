@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger_core::{ClientOrderId, Decimal, Order, OrderClass, OrderId, OrderKey, Quantity, Signal, SignalId};
 use serde_json::Value;
 
-use super::restored::is_restored_id;
+use crate::bot_record::is_restored_id;
 use crate::client_id::is_somebody_elses;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::evidence::{CANDIDATES, on_record};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
 
 /// The orders that may have followed each signal.

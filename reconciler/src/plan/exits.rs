@@ -9,11 +9,12 @@ use ledger_core::{EventTime, Order, SignalKind, TimestampMs};
 use super::candidates::Candidates;
 use super::labels::by_client_id;
 use super::restored::{Exit, Restored, exit, has_signal, latest, note};
-use super::{Plan, SymbolPlan, describe_order};
+use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{FOUND_SINCE, on_record, order_of};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::wording::describe_order;
 
 /// Those that an earlier look has found.
 pub(super) fn plan_unexplained(

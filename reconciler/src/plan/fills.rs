@@ -12,12 +12,11 @@ use ledger_core::{
 };
 use serde_json::{Value, json};
 
-use super::orders::describe_order;
 use super::restored::latest_of_symbol;
-use super::{Plan, SymbolPlan, count};
+use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::observation::{FillWalk, Observation, SymbolObservation};
-use crate::wording::instant;
+use crate::observe::{FillWalk, Observation, SymbolObservation};
+use crate::wording::{count, describe_order, instant};
 
 pub(super) fn plan_fills(
     observation: &Observation,

@@ -62,7 +62,7 @@ pub(crate) fn plan_history(stretch: &Stretch, policy: &Policy) -> Result<Plan, R
 }
 
 fn could_not_be_read(
-    observation: &crate::observation::Observation,
+    observation: &crate::observe::Observation,
     symbol: &Symbol,
     error: &ExchangeError,
     plan: &mut Plan,

@@ -9,17 +9,18 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    AnyFact, ExitReason, IntentOutcome, IntentRole, Order, OrderClass, OrderIntent, OrderKey, Side, Source, Statement,
-    Symbol, TimestampMs,
+    AnyFact, IntentOutcome, Order, OrderClass, OrderIntent, OrderKey, Side, Source, Statement, Symbol, TimestampMs,
 };
 use serde_json::json;
 
+use super::Plan;
 use super::candidates::is_free;
-use super::{Plan, describe_order};
+use crate::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{MISSES, misses_on_record};
-use crate::observation::{Observation, SymbolObservation};
+use crate::observe::{Observation, SymbolObservation};
 use crate::policy::Policy;
+use crate::wording::describe_order;
 
 pub(super) fn plan_intents(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
     let intents = observation.book.intents.values().map(|intent| &intent.fact);
@@ -206,24 +207,4 @@ pub(super) fn could_be_it(
         fill.key.side == side && fill.time.at >= since && versions.is_none_or(is_possible)
     });
     orphan.map(|fill| format!("trade {}", fill.key.fill_id))
-}
-
-/// What an intent adds to the order that came of it, and that it is resolved.
-pub(crate) fn accepted(intent: &OrderIntent, order: &Order) -> [Statement; 2] {
-    let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
-    labelled.client_order_id = Some(intent.client_order_id.clone());
-    labelled.engine.clone_from(&intent.engine);
-    labelled.signal_id.clone_from(&intent.signal_id);
-    labelled.exit_reason = match intent.role {
-        // Why the bot closes is its own to say, whenever it does; without its word the fold goes by the signal.
-        IntentRole::Entry | IntentRole::Dca | IntentRole::Exit => None,
-        IntentRole::TakeProfit => Some(ExitReason::TakeProfit),
-        IntentRole::StopLoss => Some(ExitReason::StopLoss),
-    };
-    let resolved = OrderIntent { outcome: IntentOutcome::Accepted, ..intent.clone() };
-    [AnyFact::Order(labelled), AnyFact::Intent(resolved)].map(|fact| Statement {
-        fact,
-        source: Source::Bot,
-        payload: None,
-    })
 }

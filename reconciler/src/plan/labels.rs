@@ -24,13 +24,14 @@ use serde_json::json;
 use super::candidates::Candidates;
 use super::positions::openers;
 use super::restored::{Restored, has_signal, latest, meta, reason};
-use super::{Plan, SymbolPlan, describe_order};
+use super::{Plan, SymbolPlan};
 use crate::client_id::{bot_label, is_somebody_elses};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{ENGINE, FOUND_SINCE, TOLD_BY, on_record};
 use crate::label::EntryEvent;
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::wording::describe_order;
 
 /// How the reason of a signal begins that was restored because a file tells of it.
 const RESTORED_BY: &str = "restored by ";

@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ErrorClass, ExchangeError};
 use ledger_core::{OrderKey, PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
-use ledger_store::{BookOrder, CoverageSpan, DiscrepancyKey, DiscrepancyStatus, NewRepair, SyncCursor};
+use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, NewRepair, SyncCursor};
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
@@ -39,24 +39,20 @@ use self::candidates::Candidates;
 use self::exits::plan_unexplained;
 use self::fills::plan_fills;
 pub(crate) use self::history::plan_history;
-pub(crate) use self::intents::accepted;
 use self::intents::plan_intents;
 use self::labels::{Labels, plan_labels};
 use self::older_fills::plan_older_fills;
 use self::openers::plan_openers;
-pub(crate) use self::orders::describe_order;
 use self::orders::plan_orders;
 use self::orphans::plan_orphans;
 use self::positions::{RecordContext, beyond_range, plan_positions};
-pub(crate) use self::restored::is_restored_id;
-pub(crate) use self::signals::is_concluded;
 use self::signals::plan_signals;
 pub(crate) use self::streams::gap_on_record;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
 
 /// What to change, and why.
@@ -296,15 +292,4 @@ fn orders_with_new_fills(plan: &SymbolPlan) -> BTreeSet<OrderKey> {
             Some(OrderKey { symbol: fill.key.symbol.clone(), class, order_id: fill.order_id.clone()? })
         })
         .collect()
-}
-
-/// The book's sum of an order's fills, for whoever shows it.
-pub(crate) fn residual_text(order: &BookOrder) -> Option<String> {
-    let residual = order.residual_qty?;
-    Some(format!("{} lacks fills for {residual}", describe_order(&order.order.fact)))
-}
-
-/// A number of things, in words.
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

@@ -20,10 +20,10 @@ use ledger_store::NewRepair;
 use serde_json::{Value, json};
 
 use super::positions::beyond_range;
-use super::{Plan, SymbolPlan, count};
+use super::{Plan, SymbolPlan};
 use crate::flow::Flow;
-use crate::observation::Observation;
-use crate::wording::instant;
+use crate::observe::Observation;
+use crate::wording::{count, instant};
 
 pub(super) fn plan_older_fills(observation: &Observation, plan: &mut Plan) {
     for anchor in live(observation).filter(|anchor| observation.is_in_scope(&anchor.symbol)) {

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use exchange_client::Stated;
-use ledger_core::{AnyFact, Decimal, Order, OrderClass, OrderKey, Origin, Outcome, Source, Sourced, Statement, merge};
+use ledger_core::{AnyFact, Decimal, Order, OrderKey, Origin, Outcome, Source, Sourced, Statement, merge};
 use serde_json::{Value, json};
 
-use super::{Plan, accepted};
+use super::Plan;
+use crate::bot_record::accepted;
 use crate::client_id::bot_label;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::wording::describe_order;
 
 /// The exchange's statements about orders, the account-wide ones and those asked for by name.
 pub(super) fn plan_orders(observation: &Observation, policy: &Policy, plan: &mut Plan) {
@@ -132,18 +134,6 @@ fn foreign(observation: &Observation, policy: &Policy, order: &Order, has_intent
     let evidence = format!("{}, executed {executed}, was {whose}; its fills are kept", describe_order(order));
     let subject = Subject::Order(key.clone());
     Some(Finding::new(DiscrepancyKind::ForeignFills, Some(&key.symbol), subject, Outlook::Settles, evidence))
-}
-
-pub(crate) fn describe_order(order: &Order) -> String {
-    let mut what = format!("order {} ({} ", order.key.order_id, order.side);
-    if order.key.class == OrderClass::Conditional {
-        what = format!("conditional {what}");
-    }
-    if let Some(qty) = order.terms.qty {
-        what = format!("{what}{qty} ");
-    }
-    let client = order.client_order_id.as_ref().map_or_else(String::new, |id| format!(", client order id {id}"));
-    format!("{what}{}{client})", order.key.symbol)
 }
 
 pub(super) fn order_json(order: &Order) -> Value {

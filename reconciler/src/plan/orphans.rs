@@ -4,9 +4,10 @@
 use exchange_client::Stated;
 use ledger_core::PositionSide;
 
-use super::{Plan, describe_order};
+use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::observation::Observation;
+use crate::observe::Observation;
+use crate::wording::describe_order;
 
 pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
     let open = observation.open_orders.iter().flat_map(|answer| &answer.rows);

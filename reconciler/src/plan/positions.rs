@@ -20,8 +20,8 @@ use super::{Plan, SymbolPlan, orders_with_new_fills};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{DIFFERENCE, SEARCHED, SEARCHED_AGAIN, searched};
 use crate::flow::{Flow, Move};
-use crate::observation::{FillWalk, Observation};
 use crate::observe::without_residuals;
+use crate::observe::{FillWalk, Observation};
 use crate::policy::Policy;
 
 /// What restoring a bot's records goes by.

@@ -10,25 +10,13 @@ use ledger_core::{
 use ledger_store::{DiscrepancyKey, NewRepair};
 use serde_json::json;
 
+use super::SymbolPlan;
 use super::labels::{Labelled, labelling};
-use super::{SymbolPlan, describe_order};
+use crate::bot_record::restored_id;
 use crate::client_id::bot_label;
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
-
-/// How the ids of restored signals begin. It sorts below every letter and digit: where the bot's own record turns up
-/// later and is linked by inference too, that link is the one that stays.
-const PREFIX: &str = ".restored:";
-
-/// Whether a signal's id is one that was made here.
-pub(crate) fn is_restored_id(id: &SignalId) -> bool {
-    id.as_str().starts_with(PREFIX)
-}
-
-/// The same order always gives the same signal.
-fn restored_id(key: &OrderKey) -> Option<SignalId> {
-    SignalId::new(format!("{PREFIX}{}:{}", key.symbol, key.order_id)).ok()
-}
+use crate::wording::describe_order;
 
 /// What a restored signal says.
 pub(super) struct Restored<'a> {

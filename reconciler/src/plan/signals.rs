@@ -8,16 +8,18 @@
 //! 5. `an_order_is_not_linked_before_its_window_is_over`.
 //! 6. `never_sent_gives_way_to_an_order_that_turns_up`.
 
-use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Sourced, Statement, TimestampMs};
+use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Statement, TimestampMs};
 use serde_json::{Value, json};
 
+use super::Plan;
 use super::candidates::{Candidates, noted_client_id, noted_order_id};
 use super::intents::{Absence, could_be_it, order_of};
-use super::{Plan, describe_order};
+use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{CANDIDATES, MISSES, SINCE, on_record, signal_misses};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::wording::describe_order;
 
 pub(super) fn plan_signals(
     observation: &Observation,
@@ -33,12 +35,6 @@ pub(super) fn plan_signals(
             plan_signal(observation, policy, candidates, &known.fact, now, plan);
         }
     }
-}
-
-/// Whether fillbook concluded that no order follows a signal: that gives way to facts.
-pub(crate) fn is_concluded(known: &Sourced<Signal>) -> bool {
-    let reason = known.fact.skip_reason().map(Label::as_str);
-    matches!(reason, Some(Signal::NEVER_SENT | Signal::REJECTED)) && known.provenance.of("skipped").is_inferred()
 }
 
 /// An order that names the signal, that it names, or that was sent for it takes the conclusion back at once; one that only

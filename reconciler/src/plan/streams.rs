@@ -13,9 +13,10 @@ use serde_json::Value;
 use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
-use crate::observation::{Continuity, Observation};
-use crate::observe::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, Stretch, complete_up_to, reached};
+use crate::observe::Stretch;
+use crate::observe::{Continuity, Observation};
 use crate::policy::Policy;
+use crate::streams::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, complete_up_to, reached};
 use crate::wording::instant;
 
 /// What a walk adds to a stream.

@@ -13,11 +13,12 @@ use ledger_core::{AnyFact, Decimal, Order, OrderClass, OrderStatus, Source, Stat
 use ledger_store::BookOrder;
 
 use super::orders::order_json;
-use super::{Plan, SymbolPlan, count, describe_order};
+use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::{MISSES, misses_on_record};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::wording::{count, describe_order};
 
 /// What became of an order that is not told any more.
 struct End {

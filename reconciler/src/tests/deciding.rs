@@ -16,7 +16,7 @@ use ledger_store::{
 };
 
 use super::*;
-use crate::settle::settle;
+use crate::cycle::settle::settle;
 use crate::{Finding, StateLabel, Subject, SymbolPlan, Verification, parse_entry_events};
 
 pub(crate) fn btc() -> Symbol {

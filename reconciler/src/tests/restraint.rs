@@ -6,8 +6,8 @@ use ledger_store::{BookPosition, DiscrepancyStatus};
 
 use super::deciding::{anchors, beyond_memory, btc, close_look, known, remembering};
 use super::*;
+use crate::cycle::settle::settle;
 use crate::observe::suspects::suspects;
-use crate::settle::settle;
 use crate::{Finding, Subject};
 
 /// The book holds 1 BTCUSDT long.

@@ -8,7 +8,7 @@ use ledger_store::{BookOrder, OrderFilter, PageRequest, Scope};
 use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
-use crate::plan::{describe_order, residual_text};
+use crate::wording::{describe_order, residual_text};
 
 pub(super) async fn check_executed(
     extent: Extent<'_>,

@@ -12,7 +12,7 @@ use super::{BOOK_PAGE_ROWS, CheckName, Extent, FootedSpan, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::observe::{INCOME, reached};
+use crate::streams::{INCOME, reached};
 use crate::wording::instant;
 
 /// How many of the latest changes of each wallet are compared.

@@ -18,9 +18,9 @@ use super::{BOOK_PAGE_ROWS, Verification};
 use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
-use crate::observe::INCOME;
+use crate::observe::Observation;
 use crate::plan::gap_on_record;
+use crate::streams::INCOME;
 
 /// Finds the gaps on record that the book proves to be filled.
 pub(super) async fn check_gaps(

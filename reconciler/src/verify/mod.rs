@@ -34,10 +34,10 @@ use self::positions::check_positions;
 use self::realized::check_realized;
 use self::tally::Tally;
 use crate::book::Book;
-use crate::damage::Damage;
 use crate::discrepancy::{DiscrepancyKind, Finding};
 use crate::error::ReconcileError;
-use crate::observation::Observation;
+use crate::observe::Observation;
+use crate::unreadable::Damage;
 
 /// A stretch of time in which a wallet changed by what its ledger rows add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,9 +205,4 @@ impl<'a> Extent<'a> {
             Self::Book { venue, .. } => venue,
         }
     }
-}
-
-/// A number of things, in words.
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }

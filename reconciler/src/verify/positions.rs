@@ -9,9 +9,9 @@ use ledger_store::BookPosition;
 use super::{CheckName, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::entry::{EntryDifference, search_memory};
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
+use crate::observe::Observation;
+use crate::observe::entry::{EntryDifference, search_memory};
 
 /// Why a position of a look is not compared.
 const UNANSWERED: &str = "the exchange did not answer what it holds";

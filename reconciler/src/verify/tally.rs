@@ -2,9 +2,10 @@
 
 use ledger_store::{Discrepancy, DiscrepancyStatus};
 
+use super::Verification;
 use super::check::{Check, CheckName, LeftOut, Verdict};
-use super::{Verification, count};
 use crate::discrepancy::Finding;
+use crate::wording::count;
 
 /// How many differences a verdict keeps.
 const KEPT_MAX: usize = 10;

@@ -15,7 +15,7 @@ use super::income::LEDGER_SCALE;
 use super::{BOOK_PAGE_ROWS, Tally};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
-use crate::observe::FILLS;
+use crate::streams::FILLS;
 use crate::wording::instant;
 
 const SECOND_MS: i64 = 1_000;

@@ -3,8 +3,9 @@
 use ledger_core::{AccountId, ContractKind, Decimal, Symbol};
 use ledger_store::{BookPosition, FillFilter, OrderFilter, PageRequest, Scope, Store, TripFilter, rebuild};
 
-use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
+use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally};
 use crate::error::{Doing, ReconcileError};
+use crate::wording::count;
 
 /// Everything derived is up to date, and every symbol could be folded.
 pub(super) async fn derived(store: &dyn Store, account: &AccountId) -> Result<Check, ReconcileError> {

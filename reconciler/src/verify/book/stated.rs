@@ -3,11 +3,11 @@
 use ledger_core::{AccountId, Decimal, Order, Origin, PositionMode, PositionSide};
 use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
 
-use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, count};
+use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally};
+use crate::bot_record::is_restored_id;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
-use crate::plan::is_restored_id;
-use crate::wording::evidence_line;
+use crate::wording::{count, evidence_line};
 
 /// The database engine finds the file sound, its schema is this version's, and every payload is as it was received.
 pub(super) async fn schema(store: &dyn Store) -> Result<Check, ReconcileError> {

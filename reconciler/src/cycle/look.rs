@@ -17,11 +17,11 @@ use exchange_client::{Answer, ErrorClass, ExchangeError};
 use ledger_core::{AccountId, LookStream, Symbol, TimestampMs};
 use ledger_store::{LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, StoreError};
 
+use super::Reconciler;
+use super::report::failed;
 use crate::book::Book;
-use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
-use crate::report::failed;
+use crate::observe::Observation;
 
 /// The failure of a look whose question the exchange did not answer.
 pub fn look_failure_kind(class: ErrorClass) -> LookFailureKind {

@@ -7,13 +7,17 @@
 //! 1. `nothing_is_left_out_of_date`.
 //! 2. `a_symbol_is_one_transaction`.
 
-use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
-use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, OutcomeCounts, RunId, StoreError, UnreadableRow};
+mod journal;
 
+use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
+use ledger_store::{Batch, OutcomeCounts, RunId, StoreError, UnreadableRow};
+
+use self::journal::{Journal, is_settled, seen};
+pub(crate) use self::journal::{is_empty, seen_as};
 use crate::book::Book;
-use crate::discrepancy::{Finding, Outlook};
+use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
-use crate::plan::{Plan, SymbolPlan};
+use crate::plan::Plan;
 
 /// What applying did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -75,76 +79,4 @@ pub async fn apply(
         }
     }
     Ok(applied)
-}
-
-/// A finding as the journal keeps it before anything is verified.
-fn seen(finding: &Finding) -> NewDiscrepancy {
-    let status = match finding.outlook {
-        Outlook::Stays => DiscrepancyStatus::Unresolved,
-        Outlook::Settles | Outlook::Verify | Outlook::VerifyLagging | Outlook::Waits => DiscrepancyStatus::Pending,
-    };
-    seen_as(finding, status)
-}
-
-/// A finding as the journal keeps it.
-pub(crate) fn seen_as(finding: &Finding, status: DiscrepancyStatus) -> NewDiscrepancy {
-    NewDiscrepancy {
-        key: finding.key(),
-        symbol: finding.symbol.clone(),
-        status,
-        evidence_json: finding.evidence_json(),
-    }
-}
-
-fn is_settled(finding: &Finding) -> bool {
-    finding.outlook == Outlook::Settles
-}
-
-/// Whether a batch would change nothing.
-pub(crate) fn is_empty(batch: &Batch) -> bool {
-    batch.statements.is_empty()
-        && batch.cursors.is_empty()
-        && batch.coverage.is_empty()
-        && batch.discrepancies.is_empty()
-        && batch.settled.is_empty()
-        && batch.repairs.is_empty()
-}
-
-struct Journal<'a> {
-    book: &'a Book,
-    account: &'a AccountId,
-    run: RunId,
-    at_local: TimestampMs,
-}
-
-impl Journal<'_> {
-    async fn symbol(&self, plan: &SymbolPlan, applied: &mut Applied) -> Result<(), ReconcileError> {
-        let batch = Batch {
-            cursors: plan.cursors.clone(),
-            coverage: plan.coverage.clone(),
-            discrepancies: plan.findings.iter().map(seen).collect(),
-            settled: plan.findings.iter().filter(|finding| is_settled(finding)).map(Finding::key).collect(),
-            repairs: plan.repairs.clone(),
-            ..self.batch(&plan.statements)
-        };
-        self.commit(batch, applied).await
-    }
-
-    fn batch(&self, statements: &[Statement]) -> Batch {
-        let mut batch = Batch::new(self.account.clone(), self.at_local, statements.to_vec());
-        batch.run_id = Some(self.run);
-        batch
-    }
-
-    async fn commit(&self, batch: Batch, applied: &mut Applied) -> Result<(), ReconcileError> {
-        if is_empty(&batch) {
-            return Ok(());
-        }
-        let report = self.book.writer.commit(batch).await.doing("recording what the exchange says")?;
-        applied.counts.add(report.counts());
-        applied.unreadable.extend(report.unreadable);
-        applied.discrepancy_ids.extend(report.discrepancy_ids);
-        applied.repair_ids.extend(report.repair_ids);
-        Ok(())
-    }
 }

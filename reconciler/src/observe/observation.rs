@@ -4,112 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{
-    AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, TimeWindow, UnreadableRow, VenueFacts,
-    speaks_of,
-};
+use exchange_client::{AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, VenueFacts};
 use ledger_core::{
-    Anchor, Asset, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, FillKey, Income, IncomeKey, Instrument,
-    KnownBefore, Order, OrderIntent, OrderKey, PositionMode, PositionSide, PositionSnapshot, Signal, SignalId, Sourced,
-    Symbol, TimestampMs,
-};
-use ledger_store::{
-    Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor, UnreadableRow as DamagedRow,
+    BalanceSnapshot, Decimal, Fill, FillKey, Income, Instrument, Order, PositionMode, PositionSide, PositionSnapshot,
+    Sourced, Symbol, TimestampMs,
 };
 
-use crate::discrepancy::DiscrepancyKind;
+use super::book_view::{Beginning, BookView};
+use super::walk::{FillWalk, Walk};
 use crate::label::LabelSources;
 
 /// What the exchange answered to a question, or why it did not.
 pub type Asked<T> = Result<T, ExchangeError>;
-
-/// How a walk joins on to the previous one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuity {
-    /// Nothing was walked before: it began as far back as the venue answers.
-    First,
-    /// Nothing lies unread between the two.
-    Resumed,
-    /// It was told to begin later: what lies between is still to be read.
-    Apart,
-    /// The previous walk ended so long ago that the venue does not answer for the time up to this one any more.
-    Expired(TimeWindow),
-}
-
-impl Continuity {
-    /// Whether the cursor may move to the end of this walk, because waiting would bring nothing.
-    pub fn moves_cursor(self) -> bool {
-        self != Self::Apart
-    }
-
-    /// The time that can no longer be read.
-    pub fn expired(self) -> Option<TimeWindow> {
-        if let Self::Expired(gap) = self { Some(gap) } else { None }
-    }
-}
-
-/// All rows of a window, collected page by page.
-#[derive(Debug)]
-pub struct Walk<T> {
-    /// The rows.
-    pub rows: Vec<Stated<T>>,
-    /// What was asked for.
-    pub window: TimeWindow,
-    /// The server's time when the walk began: what happened later may be missing.
-    pub asked_at: TimestampMs,
-    /// Rows that could not be read: of the symbols that they are about the walk is not complete.
-    pub unreadable: Vec<UnreadableRow>,
-    /// How it joins on to the previous walk.
-    pub continuity: Continuity,
-}
-
-impl<T> Walk<T> {
-    /// Whether everything that the exchange said about a symbol could be read.
-    pub fn speaks_of(&self, symbol: &Symbol) -> bool {
-        speaks_of(&self.unreadable, symbol)
-    }
-}
-
-/// The fills of a symbol: those of a window, and those of orders that were asked for by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FillWalk {
-    /// The fills, each once.
-    pub rows: BTreeMap<FillKey, Stated<Fill>>,
-    /// The window in which they are complete.
-    pub window: TimeWindow,
-    /// Whether the venue answers for nothing before the window.
-    pub reaches_oldest: bool,
-    /// The server's time when the walk began.
-    pub asked_at: TimestampMs,
-    /// How it joins on to the previous walk.
-    pub continuity: Continuity,
-}
-
-impl FillWalk {
-    /// The fills inside the window, in fold order: with these, nothing is missing in between.
-    pub fn in_fold_order(&self) -> Vec<&Fill> {
-        in_fold_order(&self.rows, self.window)
-    }
-}
-
-/// The fills inside a window, in fold order.
-pub(crate) fn in_fold_order(rows: &BTreeMap<FillKey, Stated<Fill>>, window: TimeWindow) -> Vec<&Fill> {
-    let inside = rows.values().map(|row| &row.entity).filter(|fill| window.contains(fill.time.at));
-    let mut fills: Vec<&Fill> = inside.collect();
-    fills.sort_by_cached_key(|fill| fill.fold_key());
-    fills
-}
-
-/// What the book has of a symbol's beginning: of the time before everything that the exchange remembers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Beginning {
-    /// What it knew of each position.
-    pub known: BTreeMap<PositionSide, KnownBefore>,
-    /// What the exchange said of the positions since, as far as it is on record, oldest first.
-    pub said: Vec<PositionSnapshot>,
-    /// What the fills before each stated position add up to, from the stated one before it on.
-    pub before_anchors: BTreeMap<(PositionSide, TimestampMs), Decimal>,
-}
 
 /// What was seen of a symbol that was looked at closely.
 #[derive(Debug)]
@@ -133,88 +39,6 @@ impl SymbolObservation {
     pub fn answer(&self, reference: &OrderRef) -> Option<Option<&Stated<Order>>> {
         let (_, asked) = self.orders.iter().find(|(order, _)| order == reference)?;
         asked.as_ref().ok().map(Option::as_ref)
-    }
-}
-
-/// The book's side.
-#[derive(Debug, Clone)]
-pub struct BookView {
-    /// The account.
-    pub account: Account,
-    /// Derived positions.
-    pub positions: Vec<BookPosition>,
-    /// The orders that opened the round trips that have not ended.
-    pub openers: BTreeMap<(Symbol, PositionSide), OrderKey>,
-    /// The book's state of every order that the exchange mentioned, that is open, that lacks fills, or that may have
-    /// followed a signal.
-    pub orders: BTreeMap<OrderKey, BookOrder>,
-    /// The orders and client order ids that were looked up in the book, found or not.
-    pub looked_up: (BTreeSet<OrderKey>, BTreeSet<ClientOrderId>),
-    /// Orders that were sent: those whose outcome nobody knows, those of orders seen, and those of signals.
-    pub intents: BTreeMap<ClientOrderId, Sourced<OrderIntent>>,
-    /// Signals without an order.
-    pub signals: Vec<Sourced<Signal>>,
-    /// The signals that were restored for orders in view.
-    pub restored_signals: BTreeMap<SignalId, Sourced<Signal>>,
-    /// The fills that opened a round trip, as the exchange itself stated them, whose order is not known to have followed a
-    /// signal; each with whether it ended another round trip. Of positions that are what the exchange says only.
-    pub unsignalled_openers: Vec<(Fill, bool)>,
-    /// Whether a bot records in this book: then what it did not record is somebody else's.
-    pub has_bot: bool,
-    /// The income rows mentioned by the exchange that the book has, in no less detail.
-    pub known_income: BTreeSet<IncomeKey>,
-    /// The trades that the ledger names and the book lacks.
-    pub unfilled: BTreeSet<(Symbol, FillId)>,
-    /// The exchange's latest word on positions that is on record.
-    pub latest_positions: Vec<Sourced<PositionSnapshot>>,
-    /// The latest balances on record, of the assets that the exchange states.
-    pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
-    /// The contracts on record with their steps, which exports do not tell. How exact the exchange's own numbers are
-    /// follows from them, and so how much they prove.
-    pub instruments: BTreeSet<Symbol>,
-    /// The quantity steps of those that say.
-    pub steps: BTreeMap<Symbol, Decimal>,
-    /// What the contracts on record are settled in.
-    pub settle_assets: BTreeMap<Symbol, Asset>,
-    /// The symbols of facts on record whose contract is not: the book cannot derive their positions.
-    pub unfolded: BTreeSet<Symbol>,
-    /// The symbols whose fills the book has and cannot add up: their positions are not what the fills say.
-    pub quarantined: BTreeSet<Symbol>,
-    /// Stated positions.
-    pub anchors: Vec<Sourced<Anchor>>,
-    /// The book's fills of a position before it is stated, in fold order, where there are any.
-    pub before_anchors: BTreeMap<(Symbol, PositionSide, TimestampMs), Vec<Sourced<Fill>>>,
-    /// How far each stream was read.
-    pub cursors: Vec<SyncCursor>,
-    /// Which stretches of time are complete.
-    pub coverage: Vec<CoverageSpan>,
-    /// Discrepancies on record that are not gone.
-    pub discrepancies: Vec<Discrepancy>,
-    /// The contracts of which a row could not be read: nothing is concluded about them.
-    pub damaged: BTreeMap<Symbol, DamagedRow>,
-}
-
-impl BookView {
-    /// The book's signed quantity of a position.
-    pub fn qty(&self, symbol: &Symbol, side: PositionSide) -> Decimal {
-        self.position(symbol, side).map_or(Decimal::ZERO, |held| held.position.qty)
-    }
-
-    /// The book's position.
-    pub fn position(&self, symbol: &Symbol, side: PositionSide) -> Option<&BookPosition> {
-        self.positions.iter().find(|held| held.symbol == *symbol && held.position.position_side == side)
-    }
-
-    /// Whether a question about a symbol was left without an answer.
-    pub fn has_unanswered(&self, symbol: &Symbol) -> bool {
-        let kind = DiscrepancyKind::QueryFailed.as_str();
-        let mut known = self.discrepancies.iter().map(|known| &known.entry);
-        known.any(|known| known.key.kind == kind && known.symbol.as_ref() == Some(symbol))
-    }
-
-    /// A discrepancy on record.
-    pub fn discrepancy(&self, key: &ledger_store::DiscrepancyKey) -> Option<&Discrepancy> {
-        self.discrepancies.iter().find(|known| known.entry.key == *key)
     }
 }
 

@@ -12,10 +12,10 @@ use ledger_core::{Decimal, Fill, PositionSide, Price, Symbol};
 use ledger_store::{BookPosition, Discrepancy, DiscrepancyKey};
 use serde_json::{Map, Value};
 
+use super::observation::Observation;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::evidence::{DIFFERENCE, SEARCHED, SEARCHED_AGAIN};
 use crate::flow::Flow;
-use crate::observation::Observation;
 
 /// By how much the exchange's average entry is above the book's; `None` where the book does not know its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,12 +7,12 @@ use exchange_client::TimeWindow;
 use ledger_core::{Fill, Symbol, TimePrecision, TimestampMs};
 use ledger_store::{FillFilter, PageRequest};
 
-use super::book_view::{BOOK_PAGE_ROWS, BookReader};
+use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
 
 impl BookReader<'_> {
     /// When the first such fill of a symbol was executed.
-    pub(super) async fn first_coarse_fill(
+    pub(in crate::observe) async fn first_coarse_fill(
         &self,
         symbol: &Symbol,
         window: TimeWindow,
@@ -31,7 +31,7 @@ impl BookReader<'_> {
     }
 
     /// When the first such fill of each symbol was executed, of those that have one.
-    pub(super) async fn first_coarse_fills(
+    pub(in crate::observe) async fn first_coarse_fills(
         &self,
         window: TimeWindow,
     ) -> Result<BTreeMap<Symbol, TimestampMs>, ReconcileError> {
@@ -52,7 +52,7 @@ impl BookReader<'_> {
 }
 
 /// Keeps the earliest instant of each symbol.
-pub(super) fn earlier(first: &mut BTreeMap<Symbol, TimestampMs>, symbol: &Symbol, at: TimestampMs) {
+pub(in crate::observe) fn earlier(first: &mut BTreeMap<Symbol, TimestampMs>, symbol: &Symbol, at: TimestampMs) {
     first.entry(symbol.clone()).and_modify(|first| *first = at.min(*first)).or_insert(at);
 }
 

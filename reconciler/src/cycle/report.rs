@@ -6,12 +6,12 @@ use exchange_client::ErrorClass;
 use ledger_core::{AccountId, AnyFact, FillId, OrderClass, OrderKey, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewRepair, OutcomeCounts, Quarantine, RunId};
 
-use crate::catch_up::CaughtUp;
+use super::catch_up::CaughtUp;
+use super::settle::accepted;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::outside::OutsideReport;
 use crate::plan::Plan;
-use crate::settle::accepted;
 use crate::verify::Verification;
 
 /// A finding, and what became of it.

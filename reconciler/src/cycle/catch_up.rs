@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger_core::{Symbol, TimestampMs};
 use ledger_store::{Batch, DiscrepancyStatus, OutcomeCounts, RunId};
 
+use super::Reconciler;
+use super::report::{FindingReport, RepairReport};
+use super::settle::accepted;
 use crate::apply::{Applied, apply, is_empty, seen_as};
-use crate::cycle::Reconciler;
 use crate::discrepancy::{DiscrepancyKind, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::observe::{HistoryLook, Stretch};
 use crate::plan::{Plan, plan_history};
-use crate::report::{FindingReport, RepairReport};
-use crate::settle::accepted;
 use crate::verify::{CheckName, check_ledger};
 use crate::wording::instant;
 

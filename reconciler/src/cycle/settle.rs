@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::apply::seen_as;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::evidence::order_of;
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::plan::Plan;
 use crate::verify::Verification;
 

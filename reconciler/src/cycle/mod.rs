@@ -6,6 +6,11 @@
 //! 3. `with_another_account_nothing_is_written`.
 //! 4. `a_cycle_that_is_interrupted_anywhere_is_made_good_by_the_next`.
 
+mod catch_up;
+mod look;
+mod report;
+pub(crate) mod settle;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -17,18 +22,20 @@ use ledger_store::{
 };
 use serde_json::{Value, json};
 
+pub use self::catch_up::CaughtUp;
+pub use self::look::{look_failure_kind, look_failure_of_store, record_failed_look};
+pub use self::report::{CycleReport, FailedQuery, FindingReport, RepairReport};
+use self::report::{audited, failed};
+use self::settle::settle;
 use crate::apply::{Applied, apply, is_empty};
 use crate::book::Book;
-use crate::catch_up::CaughtUp;
 use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
-use crate::observation::Observation;
+use crate::observe::Observation;
 use crate::observe::{ObserveOptions, observe};
 use crate::outside::OutsideReport;
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
-use crate::report::{CycleReport, FindingReport, RepairReport, audited, failed};
-use crate::settle::settle;
 use crate::verify::{Check, CheckName, Verdict, Verification, verify};
 
 /// Which account, and what of it.

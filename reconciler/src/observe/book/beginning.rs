@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use ledger_core::{Anchor, Decimal, Fill, KnownBefore, PositionSide, PositionSnapshot, Sourced, Symbol, TimestampMs};
 use ledger_store::{FillFilter, PageRequest, Scope};
 
-use super::book_view::{BOOK_PAGE_ROWS, BookReader};
+use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
-use crate::observation::{Beginning, BookView};
+use crate::observe::book_view::{Beginning, BookView};
 
 /// Fills before a stated position are read up to this many.
 const BEFORE_ANCHOR_MAX: u32 = 10_000;
 
 impl BookReader<'_> {
     /// The beginning of a symbol of which the exchange remembers what comes after `since`.
-    pub(super) async fn beginning(
+    pub(in crate::observe) async fn beginning(
         &self,
         symbol: &Symbol,
         since: TimestampMs,
@@ -59,7 +59,7 @@ impl BookReader<'_> {
 
     /// The fills before each stated position of which the book has learned something since it was stated; of a history
     /// that is long by itself, nothing is said.
-    pub(super) async fn read_before_anchors(&self, view: &mut BookView) -> Result<(), ReconcileError> {
+    pub(in crate::observe) async fn read_before_anchors(&self, view: &mut BookView) -> Result<(), ReconcileError> {
         let stated = view.anchors.iter().map(|anchor| &anchor.fact).filter(|anchor| anchor.withdrawn.is_none());
         for anchor in stated {
             let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };

@@ -1,0 +1,69 @@
+//! The wallets' side: balances, and which of the ledger's rows the book has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledger_core::{Asset, FillId, Income, IncomeKey, Source, Sourced, Symbol, merge};
+use ledger_store::{IncomeFilter, Page, PageRequest};
+
+use super::{BOOK_PAGE_ROWS, BookReader};
+use crate::error::{Doing, ReconcileError};
+use crate::observe::observation::Observation;
+
+impl BookReader<'_> {
+    /// The latest balance on record of each asset that the exchange states. One that has not moved for long lies far
+    /// behind those that move all the time, so pages are read until all are found; an asset that was never recorded is
+    /// sought once, for then it will be.
+    pub(in crate::observe) async fn learn_balances(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let mut assets: BTreeSet<Asset> =
+            seen.balances.iter().flat_map(|answer| &answer.rows).map(|row| row.entity.asset.clone()).collect();
+        let mut request = PageRequest::newest(BOOK_PAGE_ROWS);
+        while !assets.is_empty() {
+            let page = self.book.snapshots.balance_snapshots(&self.scope(), &request).await;
+            let page = page.doing("reading the balances")?;
+            let latest = page.items.into_iter().filter(|balance| assets.remove(&balance.fact.asset));
+            seen.book.latest_balances.extend(latest);
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which ledger rows the book has; answers the trades that they speak of and the book lacks.
+    pub(in crate::observe) async fn match_income(
+        &self,
+        seen: &mut Observation,
+    ) -> Result<BTreeSet<(Symbol, FillId)>, ReconcileError> {
+        let Ok(walk) = &seen.income else { return Ok(BTreeSet::new()) };
+        let times = walk.rows.iter().map(|row| row.entity.time.at);
+        let (Some(since), Some(until)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };
+        // The book may know some from an export, to the second.
+        let stretch = self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000));
+        let filter = IncomeFilter { scope: stretch.clone(), income_type: None };
+        let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.income.income(&filter, page).await.doing("reading the income")
+        });
+        // A row that the exchange tells in more detail than an export did is news: its trade, its millisecond.
+        let told: BTreeMap<&IncomeKey, &Income> = walk.rows.iter().map(|row| (&row.entity.key, &row.entity)).collect();
+        let says_no_more = |row: &Sourced<Income>| {
+            let told = told.get(&row.fact.key).copied().cloned();
+            told.is_none_or(|told| merge(row, &Sourced::new(told, Source::Rest)).0 == *row)
+        };
+        seen.book.known_income = rows.into_iter().filter(says_no_more).map(|row| row.fact.key).collect();
+        let named: BTreeSet<(Symbol, FillId)> = walk
+            .rows
+            .iter()
+            .filter_map(|row| Some((row.entity.key.symbol.clone()?, row.entity.fill_id.clone()?)))
+            .collect();
+        if named.is_empty() {
+            return Ok(named);
+        }
+        let mut unfilled = named;
+        let fills = self.fills(stretch).await?;
+        for key in fills.keys() {
+            unfilled.remove(&(key.symbol.clone(), key.fill_id.clone()));
+        }
+        Ok(unfilled)
+    }
+}

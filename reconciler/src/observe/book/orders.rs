@@ -1,0 +1,92 @@
+//! What the book has of orders, and of what was sent before they were known.
+
+use std::collections::BTreeMap;
+
+use ledger_core::{ClientOrderId, Order, OrderClass, OrderKey, Symbol};
+use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope};
+
+use super::{BOOK_PAGE_ROWS, BookReader};
+use crate::error::{Doing, ReconcileError};
+use crate::observe::book_view::BookView;
+use crate::observe::observation::Observation;
+
+impl BookReader<'_> {
+    pub(super) async fn read_orders(&self, filter: &OrderFilter, view: &mut BookView) -> Result<(), ReconcileError> {
+        let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.orders.orders(filter, page).await.doing("reading the orders")
+        });
+        view.orders.extend(orders.into_iter().map(|order| (order.order.fact.key.clone(), order)));
+        Ok(())
+    }
+
+    pub(super) async fn read_intents(&self, filter: &IntentFilter, view: &mut BookView) -> Result<(), ReconcileError> {
+        let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.intents.intents(filter, page).await.doing("reading the intents")
+        });
+        view.intents.extend(intents.into_iter().map(|intent| (intent.fact.client_order_id.clone(), intent)));
+        Ok(())
+    }
+
+    /// What was taken for never sent, and its order is in the book by now: a late answer or an import brought it.
+    pub(super) async fn read_contradicted(&self, view: &mut BookView) -> Result<(), ReconcileError> {
+        let filter = IntentFilter { contradicted_only: true, ..IntentFilter::from(self.scope()) };
+        let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.intents.intents(&filter, page).await.doing("reading the intents")
+        });
+        for intent in intents {
+            let client_order_id = Some(intent.fact.client_order_id.clone());
+            let scope = Scope::symbol(self.account.clone(), intent.fact.symbol.clone());
+            self.read_orders(&OrderFilter { client_order_id, ..OrderFilter::from(scope) }, view).await?;
+            view.intents.insert(intent.fact.client_order_id.clone(), intent);
+        }
+        Ok(())
+    }
+
+    pub(in crate::observe) async fn learn_order(
+        &self,
+        key: &OrderKey,
+        view: &mut BookView,
+    ) -> Result<(), ReconcileError> {
+        if !view.orders.contains_key(key)
+            && view.looked_up.0.insert(key.clone())
+            && let Some(order) = self.book.orders.order(self.account, key).await.doing("reading an order")?
+        {
+            view.orders.insert(key.clone(), order);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn learn_intent(&self, id: &ClientOrderId, view: &mut BookView) -> Result<(), ReconcileError> {
+        if !view.intents.contains_key(id)
+            && view.looked_up.1.insert(id.clone())
+            && let Some(intent) = self.book.intents.intent(self.account, id).await.doing("reading an intent")?
+        {
+            view.intents.insert(id.clone(), intent);
+        }
+        Ok(())
+    }
+
+    /// What the book has of every order that the exchange mentioned, of `symbol` or of all, and of who sent those that it
+    /// has not.
+    pub(in crate::observe) async fn learn_orders(
+        &self,
+        seen: &mut Observation,
+        symbol: Option<&Symbol>,
+    ) -> Result<(), ReconcileError> {
+        let stated = seen.stated_orders().map(|row| &row.entity);
+        let stated = stated.filter(|order| symbol.is_none_or(|symbol| order.key.symbol == *symbol));
+        let stated: BTreeMap<OrderKey, Order> = stated.map(|order| (order.key.clone(), order.clone())).collect();
+        for (key, order) in stated {
+            self.learn_order(&key, &mut seen.book).await?;
+            let is_labelled = seen.book.orders.get(&key).is_some_and(|known| known.order.fact.signal_id.is_some());
+            if let Some(id) = order.client_order_id.filter(|_| !is_labelled) {
+                self.learn_intent(&id, &mut seen.book).await?;
+            }
+            if let Some(order_id) = order.triggered_order_id {
+                let class = OrderClass::Regular;
+                self.learn_order(&OrderKey { symbol: key.symbol, class, order_id }, &mut seen.book).await?;
+            }
+        }
+        Ok(())
+    }
+}

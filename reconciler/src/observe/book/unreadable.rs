@@ -1,0 +1,33 @@
+//! Rows that could not be read when they were looked at last.
+
+use ledger_store::{FillFilter, IncomeFilter, OrderFilter, Page, PageRequest, Scope};
+
+use super::{BOOK_PAGE_ROWS, BookReader};
+use crate::discrepancy::DiscrepancyKind;
+use crate::error::{Doing, ReconcileError};
+use crate::observe::observation::Observation;
+
+impl BookReader<'_> {
+    /// Looks again at the rows that could not be read when they were looked at last.
+    pub(in crate::observe) async fn learn_damaged(&self, seen: &Observation) -> Result<(), ReconcileError> {
+        let kind = DiscrepancyKind::UnreadableRow.as_str();
+        for known in seen.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind) {
+            let Some(symbol) = &known.entry.symbol else { continue };
+            // Nothing but reading all of it tells that no row is left that cannot be read.
+            let fills = FillFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
+            let orders = OrderFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
+            let scope = Scope::symbol(self.account.clone(), symbol.clone());
+            let income = IncomeFilter { scope, income_type: None };
+            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.fills.fills(&fills, page).await.doing("reading the fills")
+            }));
+            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.orders.orders(&orders, page).await.doing("reading the orders")
+            }));
+            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.income.income(&income, page).await.doing("reading the income")
+            }));
+        }
+        Ok(())
+    }
+}
