@@ -161,6 +161,8 @@ pub(super) struct Ended {
 pub(super) struct Done {
     /// One that is on the shelf.
     pub(super) has_ended: bool,
+    /// What ended is not what the fill is an exit of: it showed that the book held something else.
+    pub(super) has_ended_elsewhere: bool,
     /// One that is in the watch.
     pub(super) was_watched: bool,
     pub(super) pnl_mismatch: bool,
@@ -189,6 +191,11 @@ impl Shelf {
     /// The round trip that ended last.
     pub(super) fn last(&self) -> Option<&OpenTrip> {
         self.last.as_ref().map(|ended| &*ended.trip)
+    }
+
+    /// The same, to complete it.
+    pub(super) fn last_mut(&mut self) -> Option<&mut Ended> {
+        self.last.as_mut()
     }
 
     /// Keeps an ended round trip until the next one ends.

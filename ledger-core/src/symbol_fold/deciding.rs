@@ -319,6 +319,11 @@ impl Watch {
         ended.map(|ended| &*ended.trip)
     }
 
+    /// The same, to complete it.
+    pub(super) fn ended_mut(&mut self, number: u64) -> Option<&mut Ended> {
+        self.held.iter_mut().chain(&mut self.released.0).find(|ended| ended.number == number)
+    }
+
     /// Keeps a round trip that has ended, for as long as a window may have something for it.
     pub(super) fn take_in(&mut self, ended: Ended) {
         if self.windows.is_empty() && self.held.is_empty() {

@@ -43,6 +43,14 @@ pub enum FoldEvent<'a> {
         /// Its order, where the book has it.
         order: Option<&'a OrderContext>,
     },
+    /// What came back of a fill's fee later, by entries of the ledger that name its trade. Comes directly after the fill,
+    /// whatever the entries' own times are; the round trips that the fill ended are looked at behind it.
+    Kickback {
+        /// The fill.
+        fill: &'a Fill,
+        /// The entries; positive = paid back.
+        rows: &'a [Income],
+    },
     /// The unaccounted part of an order. Comes before the first fill with a later time.
     Residual {
         /// The residual.
@@ -80,7 +88,7 @@ impl FoldEvent<'_> {
     /// ordered by their [`FoldKey`](crate::FoldKey).
     pub fn comes_before_fill_at(&self, fill_ms: i64) -> bool {
         match self {
-            Self::Fill { fill, .. } => fill.time.at.as_ms() < fill_ms,
+            Self::Fill { fill, .. } | Self::Kickback { fill, .. } => fill.time.at.as_ms() < fill_ms,
             Self::Residual { residual, .. } => residual.at.as_ms() < fill_ms,
             Self::Funding { rows, rate } => {
                 let instant = rate.map(|rate| rate.at).or_else(|| rows.first().map(|row| funding_instant(row.time.at)));

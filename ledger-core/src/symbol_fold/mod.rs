@@ -37,6 +37,7 @@
 //! 10. `in_a_hedge_the_sign_decides`.
 //! 11. `a_charge_belongs_to_the_latest_forced_fill`.
 //! 12. `a_settlement_without_a_fill_ends_the_round_trip`.
+//! 13. `what_comes_back_of_a_fee_belongs_to_its_fill`.
 
 mod beginning;
 mod clearance;
@@ -45,6 +46,7 @@ mod deciding;
 mod derived_position;
 mod error;
 mod event;
+mod kickback;
 mod movements;
 mod open_trip;
 mod plain;
@@ -83,7 +85,7 @@ use crate::time::TimestampMs;
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 9;
+pub const FOLD_VERSION: u32 = 10;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
@@ -256,6 +258,10 @@ impl SymbolFold {
     pub fn apply(&mut self, event: FoldEvent<'_>) -> Result<Step<'_>, FoldError> {
         match event {
             FoldEvent::Fill { fill, order } => self.apply_fill(fill, order),
+            FoldEvent::Kickback { fill, rows } => {
+                self.kick_back(fill, rows, None)?;
+                Ok(Step::last_of(self))
+            }
             other => self.apply_timed(other),
         }
     }
@@ -455,7 +461,8 @@ impl SymbolFold {
             Some(last) => return Err(misplaced(last, fill)),
             None => self.last_fill = Some(fill.fold_key()),
         }
-        (self.done.has_ended, self.done.pnl_mismatch, self.done.realized) = (false, false, None);
+        (self.done.has_ended, self.done.has_ended_elsewhere) = (false, false);
+        (self.done.pnl_mismatch, self.done.realized) = (false, None);
         match self.apply_plain(fill, order, position_side) {
             Ok(true) => return Ok(Step::last_of(self)),
             Ok(false) => {}

@@ -48,9 +48,11 @@ impl Cause {
                 origin: MovementOrigin::Anchor,
                 exchange_realized_pnl: None,
             },
-            FoldEvent::Funding { .. } | FoldEvent::Clearance { .. } | FoldEvent::Settlement(_) | FoldEvent::End => {
-                return None;
-            }
+            FoldEvent::Kickback { .. }
+            | FoldEvent::Funding { .. }
+            | FoldEvent::Clearance { .. }
+            | FoldEvent::Settlement(_)
+            | FoldEvent::End => return None,
         })
     }
 }
@@ -70,6 +72,10 @@ impl SymbolFold {
         movements: &mut Vec<Movement>,
     ) -> Result<Step<'_>, FoldError> {
         let Some(cause) = Cause::of(&event) else {
+            if let FoldEvent::Kickback { fill, rows } = event {
+                self.kick_back(fill, rows, Some(movements))?;
+                return Ok(Step::last_of(self));
+            }
             self.apply_ledger(event, Some(movements))?;
             return Ok(Step::last_of(self));
         };
@@ -100,7 +106,7 @@ impl SymbolFold {
     }
 
     /// The round trip that the last event ended.
-    fn just_ended(&self) -> Option<&OpenTrip> {
+    pub(super) fn just_ended(&self) -> Option<&OpenTrip> {
         if self.done.has_ended {
             return self.shelf.last();
         }

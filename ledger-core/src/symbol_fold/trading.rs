@@ -31,6 +31,7 @@ impl SymbolFold {
         };
         let part = side.position.measure(contract, trade.side, *trade.qty, price)?;
         let ended = if side.position.is_increased_by(trade.side) {
+            done.has_ended_elsewhere = true;
             if only_closes || (realizes && position_side == PositionSide::Net) {
                 // No opening realizes anything, so what the book takes for one is the close of something it never saw.
                 side.note_unknown(trade);

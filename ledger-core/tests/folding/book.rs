@@ -1,7 +1,7 @@
 //! Books written as text: one event a line, and what the fold makes of them.
 //!
 //! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [waiting-for condition]`,
-//! `[sent-by origin]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
+//! `[sent-by origin] [back amount asset]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
 //! `funding [in seconds] [rate r] [mark m] amount asset [amount asset]...`, `clearance [in seconds] [others] amount asset`,
 //! `settlement [in seconds] amount asset [amount asset]...`, `unplaced`
 //!
@@ -114,7 +114,8 @@ impl Book {
         self.fill_and_order(text).0
     }
 
-    fn fill_and_order(&mut self, text: &str) -> (Fill, Option<OrderContext>) {
+    /// The fill, its order, and what of its fee comes back two days later.
+    fn fill_and_order(&mut self, text: &str) -> (Fill, Option<OrderContext>, Option<Income>) {
         let mut words = Words(text.split_whitespace().collect());
         self.fill_count += 1;
         let mut fill = fill(&self.fill_count.to_string(), "1", "1");
@@ -130,10 +131,15 @@ impl Book {
         let engine: Option<EngineLabel> = words.after("engine");
         let condition: Option<Condition> = words.after("waiting-for");
         let origin: Option<Origin> = words.after("sent-by");
+        let back: Option<String> = words.after("back");
+        let back = back.map(|amount| {
+            let at = fill.time.at.saturating_add_ms(2 * 86_400_000);
+            self.ledger_row("referral_kickback", &amount, &words.parse::<String>(), 0, at)
+        });
         assert!(words.0.is_empty(), "`{text}` has more than is understood");
         let is_told = engine.is_some() || condition.is_some() || origin.is_some();
         let order = is_told.then(|| OrderContext { engine, condition, origin, ..OrderContext::default() });
-        (fill, order)
+        (fill, order, back)
     }
 
     pub fn apply(&mut self, event: &FoldEvent<'_>) -> Seen {
@@ -225,8 +231,11 @@ impl Book {
                 Seen::default()
             }
             _ => {
-                let (fill, order) = self.fill_and_order(line);
-                self.apply(&FoldEvent::Fill { fill: &fill, order: order.as_ref() })
+                let (fill, order, back) = self.fill_and_order(line);
+                let event = FoldEvent::Fill { fill: &fill, order: order.as_ref() };
+                let Some(row) = back else { return self.apply(&event) };
+                self.fold.apply_with_movements(event, &mut self.movements).unwrap();
+                self.apply(&FoldEvent::Kickback { fill: &fill, rows: &[row] })
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use ledger_core::{Movement, MovementOrigin};
+
 #[test]
 fn entries_averaging_down_and_partial_exits() {
     // (2 x 100 + 2 x 96) / 4 = 98; 1 x (101 - 98) + 3 x (99 - 98).
@@ -36,6 +38,49 @@ fn a_flip_splits_its_fee_by_quantity() {
         "NET #1 short in 1 @ 100 out 1 @ 90 max 1 gross 10 known | fees BNB 0.033333333333333333 known, USDT 0 unknown | funding - | - | unknown | known | 1..2
          NET #2 long in 2 @ 90 out 0 @ - max 2 gross 0 known | fees BNB 0.066666666666666667 known | funding - | - | unknown | known | 2..-
          NET 2 @ 90 known realized 10 known",
+    );
+}
+
+#[test]
+fn what_comes_back_of_a_fee_belongs_to_its_fill() {
+    // Of an opening, of an exit that ends the round trip, and of a flip: 3 of 5 closed, so 0.6 of it.
+    check(
+        "anchor 0
+         BUY 3 @ 100 fee 0.3 USDT back 0.03 USDT
+         SELL 5 @ 104 fee 0.5 USDT back 0.1 USDT
+         BUY 2 @ 101 fee 0.2 USDT back 0.01 BNB
+         BUY 1 @ 100",
+        "NET #1 long in 3 @ 100 out 3 @ 104 max 3 gross 12 known | fees USDT 0.51 known | funding - | - | unknown | known | 1..2
+         NET #2 short in 2 @ 104 out 2 @ 101 max 2 gross 6 known | fees BNB -0.01 known, USDT 0.36 known | funding - | - | unknown | known | 2..3
+         NET #3 long in 1 @ 100 out 0 @ - max 1 gross 0 known | fees USDT 0 unknown | funding - | - | unknown | known | 4..-
+         NET 1 @ 100 known realized 18 known",
+    );
+    // It is dated when it was paid back, and shared as the fee was.
+    let mut book = Book::default();
+    book.run("anchor 0\nBUY 3 @ 100 fee 0.3 USDT\nSELL 5 @ 104 fee 0.5 USDT back 0.1 USDT");
+    let back: Vec<_> = book.movements.iter().filter(|it| matches!(it.origin, MovementOrigin::Ledger(_))).collect();
+    let shown = |it: &&Movement| format!("{} {}", it.trip.as_ref().unwrap().opening, it.amount.unwrap());
+    assert_eq!(back.iter().map(shown).collect::<Vec<_>>(), ["BUY-1 0.06", "SELL-2 0.04"]);
+    let sold_at = support::at(3 * 300_000);
+    assert!(back.iter().all(|it| it.at == sold_at.saturating_add_ms(2 * 86_400_000)));
+    // While entries of the ledger wait, round trips that end wait with them.
+    check(
+        "anchor 0
+         BUY 1 @ 100 fee 0.1 USDT
+         funding -0.2 USDT
+         wait 30
+         SELL 1 @ 101 fee 0.1 USDT back 0.04 USDT",
+        "NET #1 long in 1 @ 100 out 1 @ 101 max 1 gross 1 known | fees USDT 0.16 known | funding USDT -0.2 estimated | - | unknown | known | 1..2
+         NET 0 @ - known realized 1 known",
+    );
+    // An exit of something never seen ends what the book took for held, and has nothing to do with it.
+    check(
+        "anchor 0
+         BUY 1 @ 100 fee 0.1 USDT
+         BUY 2 @ 101 fee 0.2 USDT pnl 5 back 0.07 USDT",
+        "NET #1 long in 1 @ - out 0 @ - max 1 gross 0 unknown | fees USDT 0.1 known | funding - | - | unknown | unknown | 1..-
+         NET #2 short in 0 @ - out 2 @ 101 max 0 gross 0 unknown (exchange 5) | fees USDT 0.13 known | funding - | - | unknown | unknown | -..2
+         NET 0 @ - unknown realized 0 unknown",
     );
 }
 

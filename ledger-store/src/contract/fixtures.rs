@@ -23,6 +23,7 @@ pub const RULES: LedgerRules = LedgerRules::new(&[
     ("FUNDING_FEE", LedgerPlace::Funding),
     ("INSURANCE_CLEAR", LedgerPlace::Clearance),
     ("DELIVERED_SETTELMENT", LedgerPlace::Settlement),
+    ("REFERRAL_KICKBACK", LedgerPlace::Kickback),
     ("TRANSFER", LedgerPlace::Transfer),
 ]);
 

@@ -1,11 +1,14 @@
 //! Cases about where entries of the exchange's ledger belong.
 
-use ledger_core::{AnyFact, Certainty, ExitReason, Fill, Income, Order, Origin, RoundTrip, Side, Statement, testing};
+use ledger_core::{
+    AnyFact, Certainty, ExitReason, Fill, FillId, Income, Order, Origin, PositionSide, RoundTrip, Side, Statement,
+    testing,
+};
 
 use super::Open;
 use super::fixtures::{
     commit, dec, fill, fills, flat, funding, main_account, of_order, order, position_of, prepare, realizing, rest,
-    trips_of,
+    trips_of, usdt,
 };
 use crate::repository::Store;
 
@@ -139,5 +142,63 @@ pub async fn profit_is_in_the_asset_that_the_ledger_says(open: Open<'_>) {
         assert_eq!(only_trip(store, "ETHUSDT").await.settle_asset.as_str(), "BNFCR");
         let movements = store.movements(&main_account(), &testing::symbol("ETHUSDT"), None, None).await.unwrap();
         assert!(movements.items.iter().all(|movement| movement.asset.as_str() == "BNFCR"), "{movements:?}");
+    }
+}
+
+/// A share of a fee that comes back days later, when the round trip has ended, whether ledger or fills come first.
+pub async fn what_comes_back_of_a_fee_lowers_the_fees_of_its_fill(open: Open<'_>) {
+    let day = 86_400;
+    let bought = fill("ETHUSDT", 1_000, Side::Buy, "1", "100").with_fee(usdt("0.05"));
+    let sold = fill("ETHUSDT", 1_001, Side::Sell, "1", "110").with_fee(usdt("0.06"));
+    let traded = fills([realizing(bought, "0"), realizing(sold, "10")]);
+    let of_trade = |id: &str, trade: &str, amount: &str, second: i64| {
+        let mut row = entry("REFERRAL_KICKBACK", id, amount, second);
+        row.fill_id = FillId::new(trade).ok();
+        row
+    };
+    let back = incomes([
+        of_trade("a", "1000", "0.005", 2 * day),
+        of_trade("b", "1001", "0.006", 3 * day),
+        // Of somebody else's trade, whom this account referred.
+        of_trade("c", "77", "0.9", 3 * day),
+        entry("REFERRAL_KICKBACK", "d", "0.8", 3 * day),
+    ]);
+    for (first, second) in [(traded.clone(), back.clone()), (back, traded)] {
+        let book = open();
+        let store = &*book.store;
+        prepare(store, &["ETHUSDT"]).await;
+        commit(store, first).await;
+        commit(store, second).await;
+        let trip = only_trip(store, "ETHUSDT").await;
+        assert_eq!(trip.fees.first().unwrap().total.amount().unwrap(), dec("0.099"));
+        assert_eq!(trip.net().unwrap().first().unwrap().total.amount().unwrap(), dec("9.901"));
+        // What came back in a period is answered for it, however old its trade is.
+        let since = Some(testing::at(3 * day * 1_000));
+        let movements = store.movements(&main_account(), &testing::symbol("ETHUSDT"), since, None).await.unwrap();
+        let found: Vec<_> = movements.items.iter().map(|it| (it.at, it.amount, it.trip.is_some())).collect();
+        assert_eq!(found, [(testing::at(3 * day * 1_000), Some(dec("0.006")), true)]);
+    }
+}
+
+/// Buying from oneself: both halves have the trade's id, and its entry counts once.
+pub async fn what_comes_back_of_a_trade_with_oneself_counts_once(open: Open<'_>) {
+    let half = |side, position_side| Fill {
+        position_side: Some(position_side),
+        ..fill("ETHUSDT", 1_000, side, "1", "100").with_fee(usdt("0.05"))
+    };
+    let halves = [half(Side::Buy, PositionSide::Long), half(Side::Sell, PositionSide::Short)];
+    for order in [[0, 1], [1, 0]] {
+        let book = open();
+        let store = &*book.store;
+        prepare(store, &["ETHUSDT"]).await;
+        let mut back = entry("REFERRAL_KICKBACK", "a", "0.01", 86_400);
+        back.fill_id = FillId::new("1000").ok();
+        commit(store, incomes([back])).await;
+        for index in order {
+            commit(store, fills(halves.get(index).cloned())).await;
+        }
+        let open = store.open_trips(&main_account()).await.unwrap();
+        let fees: Vec<_> = open.iter().map(|trip| trip.fees.first().unwrap().total.amount().unwrap()).collect();
+        assert_eq!(fees, [dec("0.04"), dec("0.05")]);
     }
 }

@@ -126,6 +126,8 @@ macro_rules! contract_tests {
             the_insurance_fund_pays_for_one_contract_only,
             funding_around_an_opening_is_of_what_was_opened,
             a_settlement_ends_what_no_fill_closed,
+            what_comes_back_of_a_fee_lowers_the_fees_of_its_fill,
+            what_comes_back_of_a_trade_with_oneself_counts_once,
             profit_is_in_the_asset_that_the_ledger_says,
             a_rebuild_gives_the_same_derived_rows,
             every_list_gives_every_item_once,

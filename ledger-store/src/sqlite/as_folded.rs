@@ -20,7 +20,8 @@ pub(super) struct Completion<'a> {
     account: &'a AccountId,
     symbol: &'a Symbol,
     sources: OrderSources,
-    has_commissions: bool,
+    /// Whether any entry of the ledger names a trade.
+    has_trades_in_ledger: bool,
     spans: Vec<Span>,
 }
 
@@ -34,7 +35,7 @@ pub(super) struct Completed {
 
 impl<'a> Completion<'a> {
     pub(super) fn open(conn: &mut SqliteConnection, account: &'a AccountId, symbol: &'a Symbol) -> StoreResult<Self> {
-        let commissions = income::table
+        let named = income::table
             .filter(income::account_id.eq(account.as_str()))
             .filter(income::symbol.eq(symbol.as_str()))
             .filter(income::fill_id.is_not_null());
@@ -42,7 +43,7 @@ impl<'a> Completion<'a> {
             account,
             symbol,
             sources: OrderSources::of(conn, account, symbol)?,
-            has_commissions: diesel::select(diesel::dsl::exists(commissions))
+            has_trades_in_ledger: diesel::select(diesel::dsl::exists(named))
                 .get_result(conn)
                 .map_err(failed("read income"))?,
             spans: placement::spans(conn, account)?,
@@ -59,6 +60,10 @@ impl<'a> Completion<'a> {
 
     pub(super) fn sources(&self) -> OrderSources {
         self.sources
+    }
+
+    pub(super) fn has_trades_in_ledger(&self) -> bool {
+        self.has_trades_in_ledger
     }
 
     pub(super) fn spans(&self) -> &[Span] {
@@ -79,7 +84,7 @@ impl<'a> Completion<'a> {
                 order.and_then(|order| order.position_side).or_else(|| placement::by_mode(&self.spans, fill.time.at));
         }
         let mut stated_fees = HashMap::new();
-        if self.has_commissions {
+        if self.has_trades_in_ledger {
             for (index, fee) in self.ledger_fees(conn, page)? {
                 if let Some(fill) = page.get_mut(index) {
                     stated_fees.insert(index, fill.fee.replace(fee));
@@ -163,7 +168,7 @@ pub(super) fn commissions<'f>(
 }
 
 /// Which of these trades have fills on both sides.
-fn self_trades<'f>(
+pub(super) fn self_trades<'f>(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,

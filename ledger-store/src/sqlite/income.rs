@@ -3,7 +3,9 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, FactKind, Field, Income, IncomeKey, IncomeType, Sourced, Symbol, window_from};
+use ledger_core::{
+    AccountId, FactKind, Field, Income, IncomeKey, IncomeType, LedgerPlace, Sourced, Symbol, window_from,
+};
 
 use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
@@ -116,10 +118,18 @@ impl FactTable for Income {
             }
         }
         let Some(symbol) = &after.key.symbol else { return };
+        let place = effects.ledger_rules.place(&after.key.income_type);
+        if place == LedgerPlace::Kickback {
+            effects.foreign_fees.note(symbol, &after.key.asset, after.time.at);
+            let trades = effects.commissions.entry(symbol.clone()).or_default();
+            let named = before.into_iter().chain([after]).filter_map(|income| income.fill_id.clone());
+            trades.extend(named.map(|fill_id| (fill_id, true)));
+            return;
+        }
         if before.is_none() && after.key.income_type.is(IncomeType::REALIZED_PNL) {
             effects.profits.insert((symbol.clone(), after.key.asset.clone()));
         }
-        if !is_folded(effects.ledger_rules.place(&after.key.income_type)) {
+        if !is_folded(place) {
             return;
         }
         for income in before.into_iter().chain([after]) {

@@ -31,6 +31,7 @@ mod funding_rate;
 mod income;
 mod instrument;
 mod intent;
+mod kickback;
 mod ledger_fee;
 mod list;
 mod look;

@@ -10,7 +10,7 @@ use super::as_folded::Completion;
 use super::fold_settings::FoldSettings;
 use super::refold::{Stop, instrument};
 use super::replay::{Placed, Replay, Visitor};
-use super::{checkpoint, mark};
+use super::{checkpoint, kickback, mark};
 use crate::page::{Cursor, Page};
 use crate::repository::StoreResult;
 
@@ -36,6 +36,9 @@ impl Visitor for Collector {
     fn fill(&mut self, _: &mut SqliteConnection, state: &mut SymbolFold, placed: &Placed<'_>) -> Result<(), Stop> {
         if placed.fill.position_side.is_some() {
             self.apply(state, FoldEvent::Fill { fill: placed.fill, order: placed.context })?;
+            if !placed.kickbacks.is_empty() {
+                self.apply(state, FoldEvent::Kickback { fill: placed.fill, rows: placed.kickbacks })?;
+            }
         } else {
             state.doubt();
         }
@@ -93,7 +96,10 @@ fn fold(
     let start = if skipped > 0 {
         checkpoint::latest_valid(conn, account, symbol, &valid, Some(skipped))?
     } else if let Some(since) = since {
-        valid.instant(since);
+        // What comes back of a fee is dated later than its fill.
+        let first =
+            kickback::first_fill(conn, account, symbol, &rules, since)?.and_then(|ms| TimestampMs::new(ms).ok());
+        valid.instant(first.map_or(since, |first| first.min(since)));
         checkpoint::latest_valid(conn, account, symbol, &valid, None)?
     } else {
         None

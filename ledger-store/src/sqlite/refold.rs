@@ -213,7 +213,10 @@ impl Recorder<'_> {
     /// Folds a fill of which it is known which position it changed.
     fn placed(&mut self, state: &mut SymbolFold, placed: &Placed<'_>) -> Result<(), Stop> {
         let fill = placed.fill;
-        let step = state.apply(FoldEvent::Fill { fill, order: placed.context })?;
+        let mut step = state.apply(FoldEvent::Fill { fill, order: placed.context })?;
+        if !placed.kickbacks.is_empty() {
+            step = state.apply(FoldEvent::Kickback { fill, rows: placed.kickbacks })?;
+        }
         for closed in step.closed() {
             self.trips.push(closed.record()?);
         }

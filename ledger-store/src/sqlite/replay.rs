@@ -2,12 +2,17 @@
 //!
 //! Fills are read in pages, in fold order, and so are the events between them, so memory does not grow with the history.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
-use ledger_core::{Fee, Fill, FoldError, FoldEvent, FoldKey, Instrument, LedgerRules, OrderContext, SymbolFold};
+use ledger_core::{
+    Fee, Fill, FoldError, FoldEvent, FoldKey, Income, Instrument, LedgerRules, OrderContext, SymbolFold,
+};
 
 use super::as_folded::{Completed, Completion};
 use super::checkpoint::Checkpoint;
 use super::fold_order::fold_page;
+use super::kickback;
 use super::refold::Stop;
 use super::timeline::{TimedEvent, Timeline};
 use crate::repository::StoreResult;
@@ -22,13 +27,15 @@ pub(super) struct Placed<'a> {
     pub(super) context: Option<&'a OrderContext>,
     /// What the fill itself states of its fee, where the ledger states another one.
     pub(super) stated_fee: StatedFee<'a>,
+    /// What of its fee came back later.
+    pub(super) kickbacks: &'a [Income],
     /// Its number in fold order, from 1.
     pub(super) number: u64,
 }
 
 /// What is done with the events.
 pub(super) trait Visitor {
-    /// Applies a fill.
+    /// Applies a fill, and what of its fee came back.
     fn fill(&mut self, conn: &mut SqliteConnection, state: &mut SymbolFold, placed: &Placed<'_>) -> Result<(), Stop>;
 
     /// Applies another event.
@@ -42,6 +49,7 @@ pub(super) trait Visitor {
 pub(super) struct Replay<'a> {
     completion: &'a Completion<'a>,
     timeline: Timeline<'a>,
+    rules: LedgerRules,
     checkpoint_every: u64,
     pub(super) state: SymbolFold,
     /// Those that nothing places included.
@@ -66,7 +74,8 @@ impl<'a> Replay<'a> {
             Some(Checkpoint { fills_seen, ts_max, fold_key, state }) => (fills_seen, ts_max, Some(fold_key), state),
             None => (0, i64::MIN, None, SymbolFold::new(instrument)),
         };
-        Ok(Self { completion, timeline, checkpoint_every: checkpoint_every.max(1), state, fills_seen, ts_max, last })
+        let (rules, checkpoint_every) = (*rules, checkpoint_every.max(1));
+        Ok(Self { completion, timeline, rules, checkpoint_every, state, fills_seen, ts_max, last })
     }
 
     /// Goes through all fills, and what comes before them. Answers false where `visitor` wanted to stop.
@@ -78,10 +87,15 @@ impl<'a> Replay<'a> {
                 return Ok(true);
             }
             let Completed { infos, stated_fees } = self.completion.complete(conn, &mut page)?;
+            let mut kickbacks = HashMap::new();
+            if self.completion.has_trades_in_ledger() {
+                kickbacks = kickback::of_page(conn, account, symbol, &self.rules, &page)?;
+            }
             for (index, fill) in page.iter().enumerate() {
                 let context = fill.order_id.as_ref().and_then(|id| infos.get(id)).map(|info| &info.context);
                 let stated_fee = stated_fees.get(&index).map(Option::as_ref);
-                self.fill(conn, visitor, fill, context, stated_fee)?;
+                let kickbacks = kickbacks.get(&index).map(Vec::as_slice).unwrap_or_default();
+                self.fill(conn, visitor, Placed { fill, context, stated_fee, kickbacks, number: 0 })?;
                 if self.is_at_checkpoint() && !visitor.at_checkpoint(conn, self)? {
                     return Ok(false);
                 }
@@ -116,10 +130,9 @@ impl<'a> Replay<'a> {
         &mut self,
         conn: &mut SqliteConnection,
         visitor: &mut impl Visitor,
-        fill: &Fill,
-        context: Option<&OrderContext>,
-        stated_fee: StatedFee<'_>,
+        placed: Placed<'_>,
     ) -> Result<(), Stop> {
+        let fill = placed.fill;
         let ms = fill.time.at.as_ms();
         while let Some(event) = self.timeline.next_before(conn, Some(ms))? {
             visitor.timed(&mut self.state, event.as_folded())?;
@@ -132,7 +145,7 @@ impl<'a> Replay<'a> {
         self.last = Some(key);
         self.fills_seen += 1;
         self.ts_max = self.ts_max.max(ms);
-        visitor.fill(conn, &mut self.state, &Placed { fill, context, stated_fee, number: self.fills_seen })
+        visitor.fill(conn, &mut self.state, &Placed { number: self.fills_seen, ..placed })
     }
 }
 

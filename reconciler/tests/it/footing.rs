@@ -172,10 +172,10 @@ async fn traded(seed: u64) -> House {
             _ => drop(house.simulator.trade_from_app(&alias, &order)),
         }
     }
-    house.simulator.step(Duration::from_mins(3));
-    for _ in 0..3 {
+    // Nothing happens after the last look: a funding instant may lie in any minute.
+    for minutes in [3, 1, 1] {
+        house.simulator.step(Duration::from_mins(minutes));
         house.reconciler().sync().await.unwrap();
-        house.simulator.step(Duration::from_mins(1));
     }
     house
 }
@@ -240,17 +240,21 @@ fn assert_footed(footing: &AssetFooting, books: &AccountSnapshot, trips: &[Trip]
     }
 }
 
-/// How many accounts are tried: a few by default, more where somebody has the time.
+/// The accounts that are tried: a few by default, more where somebody has the time, one to find out more about it.
 #[expect(clippy::disallowed_methods, reason = "a long campaign asks for more than the suite has time for")]
-fn seeds() -> u64 {
-    std::env::var("FILLBOOK_FOOTING_SEEDS").ok().and_then(|count| count.parse().ok()).unwrap_or(20)
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|count| count.parse().ok());
+    match number("FILLBOOK_FOOTING_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("FILLBOOK_FOOTING_SEEDS").unwrap_or(20),
+    }
 }
 
 #[tokio::test]
 async fn random_accounts_tie_for_every_period() {
     let mut kinds = std::collections::BTreeSet::new();
     let mut plain_count = 0;
-    for seed in 0..seeds() {
+    for seed in seeds() {
         let house = traded(seed).await;
         let books = house.simulator.books().accounts.remove(0);
         let trips = trips(&books);
@@ -286,6 +290,9 @@ async fn random_accounts_tie_for_every_period() {
                 assert_footed(footing, &books, &trips, period, &format!("seed {seed} {period:?}"));
             }
         }
+    }
+    if seeds().count() == 1 {
+        return;
     }
     // What was tried had everything in it.
     for (kind, asset) in [

@@ -1,6 +1,6 @@
 //! Adds up both sides of a footing as they are read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::contracts::{Compared, Contracts, Entry};
 use super::outcome::{Asked, AssetSums};
@@ -9,7 +9,7 @@ use super::{Footed, LedgerClass, Stretch};
 use crate::amount::{Decimal, MathError};
 use crate::certainty::Certainty;
 use crate::id::{Asset, FillId, Symbol};
-use crate::income::Income;
+use crate::income::{Income, IncomeKey};
 use crate::movement::{Movement, MovementKind, MovementOrigin};
 use crate::report::time_span::{SpanOf, Spans};
 use crate::round_trip::{AssetTotal, RoundTrip};
@@ -78,6 +78,8 @@ pub struct FootingBuilder {
     carried: Carried,
     fills_at_edges: HashMap<(Symbol, FillId), TimestampMs>,
     beside_edges: Vec<BesideEdge>,
+    /// What came back of fees and is in round trips.
+    kickbacks: HashSet<IncomeKey>,
     is_pruned: bool,
     has_unreadable: bool,
 }
@@ -96,6 +98,7 @@ impl FootingBuilder {
             carried: Carried::new(),
             fills_at_edges: HashMap::new(),
             beside_edges: Vec::new(),
+            kickbacks: HashSet::new(),
             is_pruned: false,
             has_unreadable: false,
         }
@@ -210,6 +213,9 @@ impl FootingBuilder {
         }
         let period = self.period(asset);
         self.note_beside_edge(symbol, movement);
+        if let (MovementKind::Fee, MovementOrigin::Ledger(key)) = (movement.kind, &movement.origin) {
+            self.kickbacks.insert(key.clone());
+        }
         let is_after = period.until.is_some_and(|until| movement.at >= until);
         if !is_after && !period.contains(movement.at) {
             return Ok(());
@@ -311,6 +317,8 @@ impl FootingBuilder {
         if !self.is_wanted(asset) {
             return Ok(());
         }
+        let is_in_trip = class == LedgerClass::Kickback && self.kickbacks.contains(&row.key);
+        let class = if is_in_trip { LedgerClass::Position } else { class };
         let at = self.time_of(row, class);
         let period = self.period(asset);
         let is_unknown = class == LedgerClass::Unknown;
@@ -337,7 +345,7 @@ impl FootingBuilder {
                 &mut terms.stand_in
             }
             LedgerClass::Contract => &mut terms.contracts,
-            LedgerClass::Account => &mut terms.account,
+            LedgerClass::Kickback | LedgerClass::Account => &mut terms.account,
             LedgerClass::Conversion => &mut terms.conversions,
             LedgerClass::Transfer => &mut terms.transfers,
             LedgerClass::Unknown => {

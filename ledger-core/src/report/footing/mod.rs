@@ -26,7 +26,8 @@
 //! 4. `a_period_that_nobody_looked_at_is_not_tied`: its looked-at part is.
 //! 5. `an_unknown_type_is_proven_by_the_wallet`.
 //! 6. `a_fill_and_its_entries_stay_on_one_side_of_an_edge`.
-//! 7. `a_wallet_that_moved_without_an_entry_differs`, in that stretch only.
+//! 7. `what_came_back_of_a_fee_is_the_accounts_where_no_fill_has_it`.
+//! 8. `a_wallet_that_moved_without_an_entry_differs`, in that stretch only.
 
 mod builder;
 mod contracts;
@@ -56,6 +57,9 @@ pub enum LedgerClass {
     /// Money of a position that follows from no fill: funding, clearance, settlement. Every such entry of a contract is a
     /// [`Movement`](crate::Movement), in a round trip or in none. Without a contract it is the account's.
     Position,
+    /// A share of a fee that came back: in the round trips of the fill that it names, where a
+    /// [`Movement`](crate::Movement) has it, else the account's.
+    Kickback,
     /// Money of a contract that is never in a round trip.
     Contract,
     /// Money of the account: rebates, bonus, rewards.

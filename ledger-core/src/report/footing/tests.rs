@@ -426,3 +426,23 @@ fn of_a_trip_that_turned_out_unknown_the_ledger_has_all_of_the_profit() {
     assert_eq!(amounts(&footing), ["9.8", "-0.2", "0", "0", "0"]);
     assert_eq!(footing.terms.stand_in, dec("10"));
 }
+
+#[test]
+fn what_came_back_of_a_fee_is_the_accounts_where_no_fill_has_it() {
+    let mut world = two_closes();
+    // Of the fee of the first fill on the next day; and of a stranger's fee.
+    let row = income("REFERRAL_KICKBACK", "own", "BTCUSDT", "0.01", DAY_MS + 7_000);
+    let mut own = movement(1, 0, DAY_MS + 7_000, MovementKind::Fee, Some("0.01"), "USDT");
+    own.origin = MovementOrigin::Ledger(row.key.clone());
+    // The fold has it with its fill.
+    world.movements.insert(1, own);
+    world.rows.push((row, LedgerClass::Kickback));
+    world.row("REFERRAL_KICKBACK", "BTCUSDT", "0.5", DAY_MS + 8_000, LedgerClass::Kickback);
+    world.trips = vec![trip(1, 1_000, DAY_MS + 500, "9.5", ("0.2338", "USDT"))];
+    world.looks = vec![(10, "1000"), (60_000_000, "1001.3394"), (2 * DAY_MS, "1009.7662")];
+    let second = world.foot(Some(DAY_MS), Some(2 * DAY_MS));
+    assert_eq!(amounts(&second), ["8.4268", "9.2662", "1.3394", "0", "0"]);
+    assert_eq!((second.terms.account, second.outcome), (dec("0.5"), FootingOutcome::Ties));
+    let first = world.foot(Some(10), Some(DAY_MS));
+    assert_eq!(amounts(&first), ["1.3394", "0", "0", "1.3394", "0"]);
+}
