@@ -213,9 +213,10 @@ fn exchange_hint(error: &ExchangeError) -> Option<&'static str> {
         ErrorClass::Authentication if matches!(error, ExchangeError::Forbidden { .. }) => {
             Some("ask from another place or network: key and secret were not even looked at")
         }
-        ErrorClass::Authentication => {
-            Some("check key and secret, the key's permission to read futures, and its list of allowed addresses")
-        }
+        ErrorClass::Authentication => Some(
+            "check key and secret, the key's permission to read futures, and its list of allowed addresses; an \
+                 account in portfolio margin mode keeps its futures wallets elsewhere, and is not supported",
+        ),
         ErrorClass::Unavailable => Some(
             "check the network, the address (--base-url) and the exchange's status page; the next run goes on where this one ended",
         ),

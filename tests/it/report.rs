@@ -215,3 +215,50 @@ fn a_trip_over_a_month_end_belongs_to_both_months() {
     let footing = lines.iter().find(|line| line["schema"] == "fillbook.report.footing/1").unwrap();
     assert_eq!((&footing["outcome"], &footing["against"]), (&json!("ties"), &json!("ledger")));
 }
+
+/// Bought and sold in January for fees of 0.05 and 0.06, of which 0.01 and 0.02 come back in February. Another kickback
+/// is for a trade of somebody whom the account referred.
+#[test]
+fn a_fee_that_comes_back_lowers_its_trip_when_it_is_paid() {
+    let sandbox = book(
+        &["--position-mode", "one-way"],
+        &[
+            "7,2026-01-30 07:00:00,BTCUSDT,BUY,BOTH,100,1,100,0.05USDT,0,true,false,1,9001",
+            "7,2026-01-30 08:30:00,BTCUSDT,SELL,BOTH,110,1,110,0.06USDT,10,false,false,2,9002",
+        ],
+        &["2026-01-30 07:00:00,COMMISSION,-0.05,USDT,BTCUSDT,11"],
+    );
+    let row = |kind: &str, amount: &str, ms: i64, id: u32, trade: &str| {
+        json!({ "schema": "fillbook.income/1", "source": "rest", "income_type": kind, "tran_id": id.to_string(),
+            "symbol": "BTCUSDT", "asset": "USDT", "amount": amount, "ts": ms, "fill_id": trade })
+    };
+    let february = 1_769_990_400_000;
+    let rows = [
+        row("COMMISSION", "-0.06", 1_769_761_800_000, 12, "2"),
+        row("REALIZED_PNL", "10", 1_769_761_800_000, 13, "2"),
+        row("REFERRAL_KICKBACK", "0.01", february, 14, "1"),
+        row("REFERRAL_KICKBACK", "0.02", february, 15, "2"),
+        row("REFERRAL_KICKBACK", "0.7", february, 16, "77"),
+    ];
+    sandbox.write("income.ndjson", rows.map(|row| format!("{row}\n")).concat());
+    sandbox.run(&["import", "income.ndjson"]).exits(0);
+    let all = report(&sandbox, "symbol", "all");
+    assert_eq!([&all["fees"]["USDT"]["amount"], &all["net"]["USDT"]["amount"]], ["0.08", "9.92"]);
+    let month = |name: &str| report(&sandbox, "month", name)["net"]["USDT"]["amount"].clone();
+    assert_eq!([month("2026-01"), month("2026-02")], ["9.89", "0.03"]);
+    for (period, closed, carried_out, open, account) in [
+        ([].as_slice(), "9.92", "0", "0", "0.7"),
+        (&["--until", "2026-02-01"], "9.92", "-0.03", "0", "0"),
+        (&["--since", "2026-02-01"], "0", "0", "0.03", "0.7"),
+    ] {
+        let lines = sandbox.run(&[&["report", "--json"], period].concat()).exits(0).json();
+        let footing = lines.iter().find(|line| line["schema"] == "fillbook.report.footing/1").unwrap();
+        let term = |name: &str| footing["terms"][name].as_str().unwrap().to_owned();
+        assert_eq!(
+            ["closed_trips", "carried_out", "open_trips", "account"].map(term),
+            [closed, carried_out, open, account],
+            "{period:?}"
+        );
+        assert_eq!(footing["unexplained"], "0");
+    }
+}

@@ -54,7 +54,20 @@ pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
         }
         FootingOutcome::NotTied => {
             let reasons: Vec<_> = footing.reasons.iter().map(|reason| why(reason, zone)).collect();
-            format!("{asset} cannot be tied: {}. By the ledger: {sum}.", reasons.join("; "))
+            let reasons = reasons.join("; ");
+            if footing.unexplained.is_zero() {
+                format!("{asset} cannot be tied: {reasons}. By the ledger: {sum}.")
+            } else {
+                // What is missing is not known to be wrong, so both sides stand as they are.
+                let told = terms(footing).into_iter().filter(|term| term.key != "unexplained");
+                let what =
+                    if footing.after.is_some() { "the wallet moved by" } else { "the ledger's entries add up to" };
+                format!(
+                    "{asset} cannot be tied: {reasons}. By the book {}; {what} {}.",
+                    added(String::new(), told),
+                    shown(footing.moved)
+                )
+            }
         }
     };
     if let Some(part) = &footing.looked_at {
@@ -67,14 +80,9 @@ fn shown(amount: Decimal) -> String {
     Cell::Number(amount).table(&Zone::utc())
 }
 
-/// `100 (derived) + 5 transfers - 2 closed trips = 103`; terms of 0 are left out.
-fn equation(footing: &AssetFooting) -> String {
-    let wallet = |wallet: &WalletAt| {
-        let basis = if wallet.is_stated { "" } else { " (derived)" };
-        format!("{}{basis}", shown(wallet.amount))
-    };
-    let mut text = footing.before.as_ref().map(|before| format!("wallet {}", wallet(before))).unwrap_or_default();
-    for term in terms(footing).into_iter().filter(|term| !term.amount.round(SHOWN_SCALE).is_zero()) {
+/// Adds terms to what stands before them; those of 0 are left out.
+fn added(mut text: String, terms: impl Iterator<Item = Term>) -> String {
+    for term in terms.filter(|term| !term.amount.round(SHOWN_SCALE).is_zero()) {
         let sign = match (text.is_empty(), term.amount.is_negative()) {
             (true, true) => "-",
             (true, false) => "",
@@ -83,9 +91,17 @@ fn equation(footing: &AssetFooting) -> String {
         };
         text = format!("{text}{sign}{} {}", shown(term.amount.abs()), term.name);
     }
-    if text.is_empty() {
-        text.push('0');
-    }
+    if text.is_empty() { "0".to_owned() } else { text }
+}
+
+/// `100 (derived) + 5 transfers - 2 closed trips = 103`; terms of 0 are left out.
+fn equation(footing: &AssetFooting) -> String {
+    let wallet = |wallet: &WalletAt| {
+        let basis = if wallet.is_stated { "" } else { " (derived)" };
+        format!("{}{basis}", shown(wallet.amount))
+    };
+    let before = footing.before.as_ref().map(|before| format!("wallet {}", wallet(before))).unwrap_or_default();
+    let text = added(before, terms(footing).into_iter());
     let after = footing.after.as_ref().map_or_else(|| shown(footing.moved), wallet);
     format!("{text} = {after}")
 }
