@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use exchange_client::{ErrorClass, ExchangeError};
-use ledger_store::{LookFailure, LookFailureKind, StoreError, UnreadableRow};
+use ledger_store::{LookFailure, LookFailureKind, StoreError, StoreErrorClass, UnreadableRow};
 use reconciler::ReconcileError;
 use serde_json::{Map, Value, json};
 
@@ -130,10 +130,15 @@ impl CommandError {
     /// The same for programs: what kind of trouble, where, in whose words, and what to do about it.
     pub(crate) fn as_json(&self) -> Map<String, Value> {
         let outermost: &(dyn std::error::Error + 'static) = &*self.error;
-        let exchange = std::iter::once(outermost).chain(self.causes()).find_map(|error| error.downcast_ref());
-        let exchange: Option<&ExchangeError> = exchange;
+        let all = || std::iter::once(outermost).chain(self.causes());
+        let exchange: Option<&ExchangeError> = all().find_map(|error| error.downcast_ref());
+        let store: Option<&StoreError> = all().find_map(|error| error.downcast_ref());
         let endpoint = exchange.and_then(ExchangeError::endpoint);
-        let kind = exchange.map_or_else(|| self.exit_code.kind(), |error| error.class().as_str());
+        let kind = match (exchange, store) {
+            (Some(error), _) => error.class().as_str(),
+            (None, Some(error)) => error.class().as_str(),
+            (None, None) => self.exit_code.kind(),
+        };
         let object = json!({
             "kind": kind,
             "message": self.error.to_string(),
@@ -176,9 +181,9 @@ impl fmt::Display for CommandError {
 
 /// The exit code of a failing book.
 fn store_exit_code(error: &StoreError) -> ExitCode {
-    match error {
-        StoreError::WrongAccount { .. } => ExitCode::Authentication,
-        StoreError::Damaged { .. } | StoreError::CorruptRow { .. } => ExitCode::Corrupt,
+    match error.class() {
+        StoreErrorClass::WrongAccount => ExitCode::Authentication,
+        StoreErrorClass::Damaged => ExitCode::Corrupt,
         _ => ExitCode::Error,
     }
 }
@@ -258,18 +263,59 @@ impl From<ReconcileError> for CommandError {
     }
 }
 
-/// What to do about a failing book.
+/// What to do about a failing book, by what happened.
 fn store_hint(error: &StoreError) -> Option<&'static str> {
     match error {
-        StoreError::Missing { .. } => Some("`fillbook init` creates a book; --db names another one"),
         StoreError::UnknownAccount { .. } => {
-            Some("`fillbook init --account NAME` adds an account; `fillbook status` lists those there are")
+            return Some("`fillbook init --account NAME` adds an account; `fillbook status` lists those there are");
         }
         StoreError::NotADatabase { .. } | StoreError::ForeignDatabase { .. } => {
-            Some("to read it into a book, `fillbook import FILE`; --db names the book itself")
+            return Some("to read it into a book, `fillbook import FILE`; --db names the book itself");
         }
-        StoreError::CorruptRow { row } => Some(unreadable_hint(row)),
-        _ => None,
+        StoreError::LogNotReadable { .. } => {
+            return Some("copy the book and its `-wal` to a folder that can be written, and open the copy");
+        }
+        StoreError::CorruptRow { row } => return Some(unreadable_hint(row)),
+        _ => {}
+    }
+    match error.class() {
+        StoreErrorClass::NoBook => Some("`fillbook init` creates a book; --db names another one"),
+        StoreErrorClass::Busy => {
+            Some("repeat the command when the other one is done: what was recorded stays, and nothing is doubled")
+        }
+        StoreErrorClass::DiskFull => Some(
+            "free some space, or raise the quota, and repeat the command: what was recorded stays, and nothing is doubled",
+        ),
+        StoreErrorClass::FileTooLarge => Some(
+            "raise the limit (`ulimit -f`), or move the book to a file system that takes larger files, and repeat the command: \
+             what was recorded stays, and nothing is doubled",
+        ),
+        StoreErrorClass::Device => Some(
+            "look after the disk and the system's log (`dmesg`) first, then repeat the command: what was recorded stays, and \
+             nothing is doubled; `fillbook verify` proves the book",
+        ),
+        StoreErrorClass::Denied => {
+            Some("run it as the user who owns the book, or let this user read and write the book's file and its folder")
+        }
+        StoreErrorClass::ReadOnly => {
+            Some("make the file and its folder writable, or copy the book to where it can be written")
+        }
+        StoreErrorClass::NoLocks => {
+            Some("keep the book on a local disk: without locks two commands at once would destroy it")
+        }
+        StoreErrorClass::Resources => Some(
+            "end other programs, or raise the limits of memory and open files (`ulimit -n`), and repeat the command",
+        ),
+        StoreErrorClass::Moved => {
+            Some("put the book, or its folder, back to its place, or name it with --db, and repeat the command")
+        }
+        StoreErrorClass::Changed => Some("repeat the command"),
+        StoreErrorClass::Damaged => Some("restore the book from a backup, or import the facts into a new one"),
+        StoreErrorClass::NotABook
+        | StoreErrorClass::OtherVersion
+        | StoreErrorClass::WrongAccount
+        | StoreErrorClass::Request
+        | StoreErrorClass::Other => None,
     }
 }
 

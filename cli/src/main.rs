@@ -1,4 +1,5 @@
 //! The `fillbook` command.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -81,9 +81,9 @@ pub(crate) fn open(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> 
     Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::default()))?))
 }
 
-/// Opens the book for reading.
-pub(crate) fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::reading()))?))
+/// Opens the book for reading, as it is now: nothing that is written meanwhile is in what the command reads.
+pub(crate) async fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+    Ok(open_book(settings, Access::Read).await?.store)
 }
 
 /// Creates the book where there is none, and opens it for writing.
@@ -102,7 +102,7 @@ pub(crate) struct OpenBook {
 /// How a book is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// For reading.
+    /// For reading, as it is now.
     Read,
     /// For writing.
     Write,
@@ -111,13 +111,14 @@ pub(crate) enum Access {
 }
 
 /// Opens the book for reconciling.
-pub(crate) fn open_book(settings: &Settings, access: Access) -> Result<OpenBook, StoreError> {
+pub(crate) async fn open_book(settings: &Settings, access: Access) -> Result<OpenBook, StoreError> {
     let options = match access {
         Access::Read => OpenOptions::reading(),
         Access::Write => OpenOptions::default(),
         Access::Create => OpenOptions::creating(),
     };
-    let store = Arc::new(SqliteStore::open(&settings.db, &with_venues(options))?);
+    let store = SqliteStore::open(&settings.db, &with_venues(options))?;
+    let store = Arc::new(if access == Access::Read { store.at_this_moment().await? } else { store });
     Ok(OpenBook { book: Book::of(&store), store })
 }
 

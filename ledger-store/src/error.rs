@@ -80,14 +80,14 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The file or its folder cannot be written. A book needs its folder too, for the write-ahead log beside it.
-    #[error("{} is read-only, so the book cannot be written; open it for reading, or make the file and its folder writable", path.display())]
+    #[error("{} is read-only, so the book cannot be written", path.display())]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
     },
     /// There is a write-ahead log, which may hold the latest commits, and it cannot be read. Without it the book would be an
     /// earlier one.
-    #[error("{} has a write-ahead log (`-wal`) beside it that cannot be read here; copy both to a folder that can be written, and open the copy", path.display())]
+    #[error("{} has a write-ahead log (`-wal`) beside it that cannot be read here", path.display())]
     LogNotReadable {
         /// The book.
         path: PathBuf,
@@ -123,16 +123,48 @@ pub enum StoreError {
         required: &'static str,
     },
     /// No room left. Nothing of the failed transaction was written.
-    #[error(
-        "the disk is full: what was answered before is recorded, the rest is not; free some space and repeat the command, which does no harm"
-    )]
+    #[error("the disk is full")]
     DiskFull,
     /// Another process kept the book locked.
-    #[error("another process keeps the book locked; try again when it is done")]
-    Busy,
+    #[error("another process has kept the book locked for {} s", (waited_ms + 500) / 1_000)]
+    Busy {
+        /// How long it was waited for.
+        waited_ms: u32,
+    },
+    /// The system failed while the book was read or written. What was answered before is recorded, and nothing of the failed
+    /// transaction.
+    #[error("{} could not be {doing}", path.display())]
+    Storage {
+        /// The book.
+        path: PathBuf,
+        /// What was being done, as a participle: `read`, `written`, `locked`.
+        doing: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file was moved, removed or replaced while it was open. What is written now would be in no book.
+    #[error("{} was moved, removed or replaced while it was open", path.display())]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// Somebody wrote to a book that could be read only without locks.
+    #[error("{} was written to while it was read, and nothing can be locked there", path.display())]
+    ChangedWhileRead {
+        /// The book.
+        path: PathBuf,
+    },
+    /// A [snapshot](crate::BookSnapshots) has ended: nothing was asked of it for too long, or a read failed.
+    #[error(
+        "the state of the book that this command began to read is given up, because nothing was read for too long or a read failed"
+    )]
+    MomentGivenUp,
     /// The file is damaged.
-    #[error("the book's file is damaged; restore it from a backup")]
+    #[error("{} is damaged", path.display())]
     Damaged {
+        /// The book.
+        path: PathBuf,
         /// What the engine says.
         #[source]
         source: BackendError,

@@ -5,6 +5,7 @@ pub mod bot_database;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod error;
+mod error_class;
 mod filter;
 mod look;
 mod look_hold;
@@ -16,6 +17,7 @@ mod sqlite;
 
 pub use batch::{Batch, CoverageGrade, CoverageSpan, FundingReach, Refold, RunId, SyncCursor, UnpricedFee};
 pub use error::{BackendError, StoreError, UnreadableRow};
+pub use error_class::StoreErrorClass;
 pub use filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, SignalOutlook, TripFilter,

@@ -5,6 +5,7 @@
 //! checked them when they came in.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ledger_core::{
@@ -357,6 +358,19 @@ pub trait MaintenanceRepository: Send + Sync {
     async fn backup(&self, path: &Path) -> StoreResult<()>;
 }
 
+/// Reading the book as it is at one moment, whatever is written meanwhile.
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait BookSnapshots: Send + Sync {
+    /// The book as it is now, for as long as the answer is held: all that is asked of it, its
+    /// [backup](MaintenanceRepository::backup) included, is answered from this moment. It takes no writes. What stands in
+    /// files beside the book (a [look in progress](LookRepository::open_look)) is told as it is when it is asked for.
+    ///
+    /// A snapshot of which nothing was asked for long may be given up ([`StoreError::MomentGivenUp`]); a snapshot's snapshot
+    /// is the same moment.
+    async fn snapshot(&self) -> StoreResult<Arc<dyn Store>>;
+}
+
 /// Everything a book can be asked: what a service or a command line holds.
 pub trait Store:
     LedgerWriter
@@ -376,6 +390,7 @@ pub trait Store:
     + SyncRepository
     + LookRepository
     + MaintenanceRepository
+    + BookSnapshots
 {
 }
 
@@ -397,6 +412,7 @@ impl<T> Store for T where
         + SyncRepository
         + LookRepository
         + MaintenanceRepository
+        + BookSnapshots
 {
 }
 

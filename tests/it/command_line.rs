@@ -188,10 +188,10 @@ fn failures_come_as_json_on_standard_error() {
     sandbox.write("typo.toml", "databse = \"typo.db\"\n");
     sandbox.write("notes.txt", "not a database, but long enough to have a header of sixteen bytes or more");
     for (args, kind, code, told) in [
-        (&["fills", "--db", "nowhere.db"][..], "error", 1, "nowhere.db"),
-        (&["fills", "--account", "other"], "error", 1, "other"),
+        (&["fills", "--db", "nowhere.db"][..], "no_book", 1, "nowhere.db"),
+        (&["fills", "--account", "other"], "request", 1, "other"),
         (&["status", "--config", "typo.toml"], "error", 1, "typo.toml"),
-        (&["import", "--db", "notes.txt", "x.csv"], "error", 1, "not a SQLite database"),
+        (&["import", "--db", "notes.txt", "x.csv"], "not_a_book", 1, "not a SQLite database"),
     ] {
         let run = sandbox.run(&[args, &["--json"]].concat()).exits(code);
         assert!(run.stdout.is_empty(), "{args:?}: {}", run.stdout);

@@ -1,4 +1,5 @@
 //! One integration binary over the whole workspace: the real command, on real files.
+#![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod anchors;

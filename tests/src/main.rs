@@ -1,4 +1,5 @@
 //! The `fillbook` command, for the tests.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

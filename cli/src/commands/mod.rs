@@ -109,7 +109,7 @@ async fn print_list<T>(
 /// Opens the book for reading, and makes sure that the account is in it: nothing about an account that does not exist is
 /// not an empty answer.
 async fn open_account(context: &Context) -> Result<Arc<dyn Store>, CommandError> {
-    let store = crate::wiring::open_for_reading(&context.settings)?;
+    let store = crate::wiring::open_for_reading(&context.settings).await?;
     check_account(store.as_ref(), &context.settings.account).await?;
     Ok(store)
 }

@@ -50,7 +50,7 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
         return Err(CommandError::new(ExitCode::Usage, NotAList).hint("--json, or without --csv"));
     }
     let settings = context.settings.clone();
-    let store = crate::wiring::open_for_reading(&settings)?;
+    let store = crate::wiring::open_for_reading(&settings).await?;
     let accounts = store.accounts().await?;
     if settings.account_is_given || accounts.is_empty() || accounts.iter().any(|known| known.id == settings.account) {
         super::check_account(store.as_ref(), &settings.account).await?;

@@ -17,9 +17,8 @@ mod row;
 mod tests;
 mod time;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use ledger_core::{Statement, VenueRules};
@@ -27,7 +26,7 @@ use ledger_core::{Statement, VenueRules};
 use self::cells::{Cells, RawRow};
 use crate::error::StoreError;
 use crate::repository::StoreResult;
-use crate::sqlite::open_foreign;
+use crate::sqlite::{BookConnection, failed, open_foreign};
 
 /// A table of a bot's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,7 +101,7 @@ pub struct BotRow {
 
 /// A bot's database, open for reading.
 pub struct BotDatabase {
-    conn: SqliteConnection,
+    conn: BookConnection,
     rules: VenueRules,
     tables: Vec<(BotTable, Vec<String>)>,
 }
@@ -128,13 +127,13 @@ impl BotDatabase {
     pub fn open(path: impl AsRef<Path>, rules: VenueRules) -> StoreResult<Self> {
         let path = path.as_ref();
         let mut conn = open_foreign(path)?;
-        conn.batch_execute("PRAGMA query_only = ON").map_err(|error| broken(path, &error))?;
+        conn.control("PRAGMA query_only = ON")?;
         let mut tables = Vec::new();
         for table in BotTable::ALL {
             let names: Vec<ColumnName> = diesel::sql_query("SELECT name FROM pragma_table_info(?)")
                 .bind::<Text, _>(table.as_str())
-                .load(&mut conn)
-                .map_err(|error| broken(path, &error))?;
+                .load(&mut *conn)
+                .map_err(|error| conn.explain_opening(failed(READING)(error)))?;
             let names: Vec<String> = names.into_iter().map(|column| column.name).collect();
             if table.columns().first().is_some_and(|key| names.iter().any(|name| name == key)) {
                 tables.push((*table, names));
@@ -161,16 +160,11 @@ impl BotDatabase {
         let rows: Vec<RawRow> = diesel::sql_query(cells::select(table, present))
             .bind::<BigInt, _>(after.unwrap_or(i64::MIN))
             .bind::<BigInt, _>(i64::from(limit))
-            .load(&mut self.conn)
-            .map_err(|error| broken(&PathBuf::from(table.as_str()), &error))?;
+            .load(&mut *self.conn)
+            .map_err(|error| self.conn.explain(failed(READING)(error)))?;
         Ok(rows.into_iter().map(|row| Cells::new(table, row)).map(|cells| row::read(&cells, &self.rules)).collect())
     }
 }
 
-fn broken(path: &Path, error: &diesel::result::Error) -> StoreError {
-    let message = error.to_string();
-    if message.contains("file is not a database") {
-        return StoreError::NotADatabase { path: path.to_owned() };
-    }
-    StoreError::Backend { operation: "read the bot's database", source: crate::error::BackendError::new(message) }
-}
+/// What is being done, for the error.
+const READING: &str = "read the bot's database";

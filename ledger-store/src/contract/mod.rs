@@ -29,6 +29,7 @@ mod looks;
 mod movements;
 mod outside;
 mod pages;
+mod snapshots;
 mod stories;
 mod told_elsewhere;
 
@@ -50,6 +51,7 @@ pub use looks::*;
 pub use movements::*;
 pub use outside::*;
 pub use pages::*;
+pub use snapshots::*;
 pub use stories::*;
 pub use told_elsewhere::*;
 
@@ -149,6 +151,7 @@ macro_rules! contract_tests {
             a_price_of_another_kind_is_no_mark_price,
             fees_in_other_assets_wait_for_a_price,
             what_a_contract_needs_of_funding_rates_is_told,
+            a_snapshot_is_one_moment,
         );
     };
     (@each $open:expr; $($case:ident),+ $(,)?) => {

@@ -12,9 +12,12 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::sqlite::Sqlite;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::failure::{failed, not_a_book, not_opened};
-use super::{account, fact_source, facts, mark};
+use super::engine::BookConnection;
+use super::failure::{failed, not_opened};
+use super::store::OpenOptions;
+use super::{account, fact_source, facts, mark, private_file};
 use crate::error::{BackendError, StoreError};
+use crate::error_class::StoreErrorClass;
 use crate::repository::StoreResult;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -152,6 +155,12 @@ fn check_linked_version(conn: &mut SqliteConnection) -> StoreResult<()> {
 }
 
 impl Target {
+    /// The file at `path`, or a book in memory.
+    pub(super) fn of(path: Option<&Path>, options: &OpenOptions) -> Self {
+        let (busy_timeout_ms, pages_max) = (options.busy_timeout_ms, options.pages_max);
+        Self { path: path.map(Path::to_owned), busy_timeout_ms, pages_max, reading: Reading::Beside }
+    }
+
     /// The same file for a store without a writer. With a write-ahead log beside it there is a writer somewhere, or one
     /// has crashed: then nothing but reading is safe, because closing could write the log into the file.
     pub(super) fn for_reading(mut self) -> Self {
@@ -170,26 +179,28 @@ impl Target {
         self.path.clone().unwrap_or_else(|| PathBuf::from(":memory:"))
     }
 
-    fn connect(&self, mode: &str) -> StoreResult<SqliteConnection> {
+    pub(super) fn connect(&self, mode: &str) -> StoreResult<BookConnection> {
         let url = match &self.path {
             None => ":memory:".to_owned(),
             Some(path) => uri(path, mode)?,
         };
-        let mut conn = SqliteConnection::establish(&url).map_err(|error| not_opened(self.shown(), &error))?;
-        // First of all, so that everything after it waits for other processes instead of failing.
-        conn.batch_execute(&format!("PRAGMA busy_timeout = {}", self.busy_timeout_ms)).map_err(failed("open"))?;
-        Ok(conn)
+        BookConnection::establish(&url, self.shown(), self.busy_timeout_ms)
+            .map_err(|error| not_opened(self.shown(), &error))
     }
 
     /// What the file is, before anything is written to it; `Ok(None)` for an empty one. All of it is read from one state
     /// of the file: another process may be making the book.
-    fn identify(&self, conn: &mut SqliteConnection) -> StoreResult<Option<i64>> {
-        conn.transaction(|conn| self.identify_in_transaction(conn).map_err(OpeningFailure)).map_err(|failure| failure.0)
+    fn identify(&self, conn: &mut BookConnection) -> StoreResult<Option<i64>> {
+        conn.control("BEGIN")?;
+        let identified = self.identify_in_transaction(conn).map_err(|error| conn.explain_opening(error));
+        // After some failures there is nothing left to roll back.
+        let _ = conn.control("ROLLBACK");
+        identified
     }
 
     fn identify_in_transaction(&self, conn: &mut SqliteConnection) -> StoreResult<Option<i64>> {
         let path = self.shown();
-        let tables = pragma(conn, "(SELECT count(*) FROM sqlite_master)").map_err(not_a_book(path.clone()))?;
+        let tables = pragma(conn, "(SELECT count(*) FROM sqlite_master)").map_err(failed("open"))?;
         let application = pragma(conn, "(SELECT application_id FROM pragma_application_id)").map_err(failed("open"))?;
         let version = schema_version(conn)?;
         if application == APPLICATION_ID && version > SCHEMA_VERSION {
@@ -205,7 +216,7 @@ impl Target {
     /// What can be told about the path without SQLite.
     fn check_path(&self, create: bool, write: bool) -> StoreResult<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => return Err(StoreError::IsDirectory { path: path.clone() }),
             // SQLite would open it for reading and fail at the first write.
@@ -233,48 +244,64 @@ impl Target {
     }
 
     /// A connection that writes, to a book with the current schema.
-    pub(super) fn open_writer(&self, create: bool) -> StoreResult<SqliteConnection> {
+    pub(super) fn open_writer(&self, create: bool) -> StoreResult<BookConnection> {
         self.check_path(create, true)?;
-        let mut conn = self.connect(if create { "rwc" } else { "rw" })?;
-        let version = self.identify(&mut conn)?;
-        check_linked_version(&mut conn)?;
+        if let (Some(path), true) = (&self.path, create) {
+            match private_file::create_new(path) {
+                // Another process may have made it by now.
+                Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
+        let mut conn = self.connect("rw")?;
+        self.prepare_writer(&mut conn, create).map_err(|error| conn.explain(error))?;
+        Ok(conn)
+    }
+
+    fn prepare_writer(&self, conn: &mut BookConnection, create: bool) -> StoreResult<()> {
+        let version = self.identify(conn)?;
+        check_linked_version(conn)?;
         if version.is_none() && !create {
             // Nobody's database: perhaps another process is about to make the book.
             return Err(StoreError::Missing { path: self.shown() });
         }
-        // 64 MiB of cache: the indexes of a large table are written all over, and would be read again and again.
-        conn.batch_execute(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536;",
-        )
-        .map_err(not_a_book(self.shown()))?;
+        // 64 MiB of cache: the indexes of a large table are written all over, and would be read again and again. A log that
+        // grew beyond 64 MiB, because somebody read for long, is cut when it is begun again.
+        conn.control(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; \
+             PRAGMA journal_size_limit = 67108864;",
+        )?;
         if version != Some(SCHEMA_VERSION) {
-            self.migrate(&mut conn)?;
+            self.migrate(conn)?;
         }
-        mark::outdated(&mut conn).map_err(failed("compare the version of the rules"))?;
+        mark::outdated(conn).map_err(failed("compare the version of the rules"))?;
         if let Some(pages) = self.pages_max {
             conn.batch_execute(&format!("PRAGMA max_page_count = {pages}")).map_err(failed("open"))?;
         }
-        Ok(conn)
+        Ok(())
     }
 
     /// A connection that cannot write.
-    pub(super) fn open_reader(&self) -> StoreResult<SqliteConnection> {
+    pub(super) fn open_reader(&self) -> StoreResult<BookConnection> {
         self.check_path(false, false)?;
-        match self.open_reading(self.reading) {
+        let mut conn = self.connect(self.reading.mode())?;
+        match self.prepare_reader(&mut conn) {
+            Ok(()) => Ok(conn),
             // Only where nothing else is left: beside a writer the file alone is not the book.
-            Err(StoreError::ReadOnly { .. }) if self.log_bytes().unwrap_or(0) == 0 => {
-                self.open_reading(Reading::Immutable)
+            Err(error) if is_about_files_beside(&error) && self.log_bytes().unwrap_or(0) == 0 => {
+                let mut conn = self.connect(Reading::Immutable.mode())?;
+                self.prepare_reader(&mut conn)?;
+                Ok(conn)
             }
-            Err(StoreError::ReadOnly { path }) => Err(StoreError::LogNotReadable { path }),
-            opened => opened,
+            Err(error) if is_about_files_beside(&error) => Err(StoreError::LogNotReadable { path: self.shown() }),
+            Err(error) => Err(error),
         }
     }
 
-    fn open_reading(&self, reading: Reading) -> StoreResult<SqliteConnection> {
-        let mut conn = self.connect(reading.mode())?;
-        conn.batch_execute("PRAGMA query_only = ON").map_err(not_a_book(self.shown()))?;
-        let version = self.identify(&mut conn)?;
-        check_linked_version(&mut conn)?;
+    fn prepare_reader(&self, conn: &mut BookConnection) -> StoreResult<()> {
+        conn.control("PRAGMA query_only = ON")?;
+        let version = self.identify(conn)?;
+        check_linked_version(conn).map_err(|error| conn.explain(error))?;
         match version {
             None => return Err(StoreError::Missing { path: self.shown() }),
             Some(found) if found < SCHEMA_VERSION => {
@@ -282,13 +309,12 @@ impl Target {
             }
             Some(_) => {}
         }
-        conn.batch_execute("PRAGMA foreign_keys = ON;").map_err(failed("open"))?;
-        Ok(conn)
+        conn.control("PRAGMA foreign_keys = ON")
     }
 
     /// Brings the schema up to date. The exclusive transaction makes a second process wait here and then find nothing
     /// left to do.
-    fn migrate(&self, conn: &mut SqliteConnection) -> StoreResult<()> {
+    fn migrate(&self, conn: &mut BookConnection) -> StoreResult<()> {
         let outcome = conn.exclusive_transaction(|conn| -> Result<(), OpeningFailure> {
             self.identify_in_transaction(conn)?;
             conn.run_pending_migrations(MIGRATIONS).map_err(|error| StoreError::Backend {
@@ -300,17 +326,32 @@ impl Target {
             ))?;
             Ok(())
         });
-        outcome.map_err(|failure| failure.0)
+        outcome.map_err(|failure| conn.explain(failure.0))
     }
 }
 
+/// Whether the files that reading needs beside the book could not be made or opened, as in a folder that cannot be written.
+/// The book itself is open by then.
+fn is_about_files_beside(error: &StoreError) -> bool {
+    match error {
+        StoreError::ReadOnly { .. } => true,
+        StoreError::Io { .. } => !matches!(error.class(), StoreErrorClass::Resources | StoreErrorClass::Device),
+        _ => false,
+    }
+}
+
+/// The folder that a file is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// A connection that reads a file of some other program.
-pub(crate) fn open_foreign(path: &Path) -> StoreResult<SqliteConnection> {
-    let target =
-        Target { path: Some(path.to_owned()), busy_timeout_ms: 5_000, pages_max: None, reading: Reading::Beside };
+pub(crate) fn open_foreign(path: &Path) -> StoreResult<BookConnection> {
+    let target = Target::of(Some(path), &OpenOptions::reading());
     target.check_path(false, false)?;
     let mut conn = target.connect("ro")?;
-    pragma(&mut conn, "(SELECT count(*) FROM sqlite_master)").map_err(not_a_book(path.to_owned()))?;
+    pragma(&mut conn, "(SELECT count(*) FROM sqlite_master)")
+        .map_err(|error| conn.explain_opening(failed("open")(error)))?;
     Ok(conn)
 }
 

@@ -16,10 +16,12 @@ mod clearance;
 mod codec;
 mod commit;
 mod connection;
+mod copy;
 mod derived;
 mod discrepancy;
 mod effects;
 mod encoded;
+mod engine;
 mod fact_source;
 mod fact_table;
 mod facts;
@@ -37,6 +39,7 @@ mod list;
 mod look;
 mod look_up;
 mod mark;
+mod moment;
 mod movements;
 mod opener;
 mod order;
@@ -45,6 +48,7 @@ mod order_sums;
 mod placement;
 mod position;
 mod position_mode;
+mod private_file;
 mod profit_asset;
 mod quarantine;
 mod refold;
@@ -70,6 +74,8 @@ mod tests;
 use ledger_core::AnyFact;
 
 pub(crate) use connection::open_foreign;
+pub(crate) use engine::BookConnection;
+pub(crate) use failure::failed;
 pub use store::{OpenOptions, SqliteStore, WriterMode};
 
 /// The key of a fact as text, by which its payloads are found: see

@@ -105,7 +105,7 @@ mod tests {
         let target = Target { path: None, busy_timeout_ms: 0, pages_max: None, reading: Reading::Beside };
         let mut conn = target.open_writer(true).unwrap();
         let text = format!("EXPLAIN QUERY PLAN {UPDATE} 'main' AND t.symbol = 'BTCUSDT' AND t.trip_no > 0");
-        let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
+        let plan: Vec<Step> = diesel::sql_query(text).load(&mut *conn).unwrap();
         let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
         let by_key = |step: &&str| step.starts_with("SEARCH f USING") && step.contains("fill_id=?");
         assert!(plan.iter().any(by_key), "{plan:#?}");

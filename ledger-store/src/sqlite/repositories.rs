@@ -1,10 +1,9 @@
 //! The traits, on the SQLite book: each method is one command or one query.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, FundingRate, Income, IncomeKey,
     Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot,
@@ -13,14 +12,12 @@ use ledger_core::{
 
 use super::effects::Mark;
 use super::encoded::EncodedBatch;
-use super::failure::failed;
 use super::store::SqliteStore;
 use super::{
     account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look, look_up, mark, movements,
     placement, position_mode, quarantine, refold, repair, run, sync, unpriced_fee,
 };
 use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, SyncCursor, UnpricedFee};
-use crate::error::StoreError;
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
@@ -34,9 +31,10 @@ use crate::record::{
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 use crate::repository::{
-    AccountRepository, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
-    LedgerWriter, LookRepository, MaintenanceRepository, OrderRepository, PositionRepository, RunRepository,
-    SignalRepository, SnapshotRepository, SourceRepository, StoreResult, SyncRepository, TripRepository,
+    AccountRepository, BookSnapshots, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository,
+    IntentRepository, LedgerWriter, LookRepository, MaintenanceRepository, OrderRepository, PositionRepository,
+    RunRepository, SignalRepository, SnapshotRepository, SourceRepository, Store, StoreResult, SyncRepository,
+    TripRepository,
 };
 
 #[async_trait]
@@ -431,24 +429,13 @@ impl MaintenanceRepository for SqliteStore {
     }
 
     async fn backup(&self, path: &Path) -> StoreResult<()> {
-        let path = path.to_owned();
-        if path.exists() {
-            let source = std::io::Error::new(std::io::ErrorKind::AlreadyExists, "there is a file already");
-            return Err(StoreError::Io { path, source });
-        }
-        let text = path.to_str().map(str::to_owned).ok_or_else(|| StoreError::Io {
-            path: path.clone(),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidInput, "the path is not valid UTF-8"),
-        })?;
-        self.maintain(move |conn| {
-            // A query-only connection refuses even this, which writes another file and nothing to the book.
-            conn.batch_execute("PRAGMA query_only = OFF").map_err(failed("back up"))?;
-            diesel::sql_query("VACUUM INTO ?")
-                .bind::<diesel::sql_types::Text, _>(text)
-                .execute(conn)
-                .map_err(failed("back up"))?;
-            Ok(())
-        })
-        .await
+        self.copy_to(path.to_owned()).await
+    }
+}
+
+#[async_trait]
+impl BookSnapshots for SqliteStore {
+    async fn snapshot(&self) -> StoreResult<Arc<dyn Store>> {
+        Ok(Arc::new(self.at_this_moment().await?))
     }
 }

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use diesel::sqlite::SqliteConnection;
 use ledger_core::LedgerRules;
 
-use super::connection::{Reading, Target};
-use super::failure::describe;
+use super::connection::Target;
+use super::copy;
+use super::engine::BookConnection;
 use super::fold_settings::FoldSettings;
+use super::moment::{self, Moment};
 use super::writer::{self, Writer};
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
@@ -34,6 +37,9 @@ pub struct OpenOptions {
     pub writer: WriterMode,
     /// How long to wait for another process that keeps the book locked.
     pub busy_timeout_ms: u32,
+    /// A [snapshot](crate::BookSnapshots) of which nothing was asked for this long is given up: it keeps the write-ahead log
+    /// from being taken into the file.
+    pub snapshot_idle_max_ms: u64,
     /// A checkpoint is kept after this many fills of a symbol, so that a late fact need not fold all of them again.
     pub checkpoint_every: u32,
     /// Where the ledger entries of each venue belong, by the venue's name; a venue without an entry has the
@@ -50,6 +56,7 @@ impl Default for OpenOptions {
             read_only: false,
             writer: WriterMode::Threaded,
             busy_timeout_ms: 5_000,
+            snapshot_idle_max_ms: 3_600_000,
             checkpoint_every: 10_000,
             ledger_rules: Vec::new(),
             pages_max: None,
@@ -90,64 +97,60 @@ impl OpenOptions {
 
 enum Access {
     /// One connection for everything.
-    Inline(Mutex<SqliteConnection>),
+    Inline(Mutex<BookConnection>),
     /// Query-only connections, and the writer unless the book is open for reading only.
-    Pooled { readers: Arc<Readers>, writer: Option<Writer> },
+    Pooled { readers: Readers, writer: Option<Writer> },
+    /// The book at one moment, held by a thread of its own.
+    Moment(Moment),
+    /// The same, on the caller's thread.
+    InlineMoment(Mutex<BookConnection>),
 }
 
 struct Readers {
     target: Target,
-    idle: Mutex<Vec<SqliteConnection>>,
+    idle: Mutex<Vec<BookConnection>>,
 }
 
 /// More idle connections than this are closed.
 const IDLE_MAX: usize = 8;
 
 impl Readers {
-    fn with<T>(&self, work: impl FnOnce(&mut SqliteConnection) -> StoreResult<T>) -> StoreResult<T> {
+    fn take(&self) -> StoreResult<BookConnection> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut conn = match idle {
-            Some(conn) => conn,
-            None => self.target.open_reader()?,
-        };
-        let result = in_snapshot(&mut conn, work);
+        idle.map_or_else(|| self.target.open_reader(), Ok)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut BookConnection) -> StoreResult<T>) -> StoreResult<T> {
+        let mut conn = self.take()?;
+        conn.control("BEGIN")?;
+        let answer = work(&mut conn);
+        // After some failures there is nothing left to roll back.
+        let is_sound = !conn.is_in_transaction() || conn.control("ROLLBACK").is_ok();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE_MAX {
+        if is_sound && idle.len() < IDLE_MAX {
             idle.push(conn);
         }
-        result
+        answer
     }
 }
 
-/// Runs several queries on one state of the book.
-fn in_snapshot<T>(
-    conn: &mut SqliteConnection,
-    work: impl FnOnce(&mut SqliteConnection) -> StoreResult<T>,
-) -> StoreResult<T> {
-    use diesel::connection::SimpleConnection;
-    let control = |conn: &mut SqliteConnection, statement: &'static str| {
-        conn.batch_execute(statement).map_err(|error| describe(statement, &error))
-    };
-    control(conn, "BEGIN")?;
-    let result = work(conn);
-    control(conn, "ROLLBACK")?;
-    result
-}
-
 /// A book in a SQLite file. Dropping it waits for what is being written.
+#[derive(Clone)]
 pub struct SqliteStore {
-    access: Access,
+    access: Arc<Access>,
     /// The book's file; `None` in memory.
     path: Option<PathBuf>,
     settings: Arc<FoldSettings>,
+    options: OpenOptions,
 }
 
 impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let access = match &self.access {
+        let access = match &*self.access {
             Access::Inline(_) => "inline",
             Access::Pooled { writer: Some(_), .. } => "threaded",
             Access::Pooled { writer: None, .. } => "read-only",
+            Access::Moment(_) | Access::InlineMoment(_) => "snapshot",
         };
         f.debug_struct("SqliteStore").field("access", &access).finish_non_exhaustive()
     }
@@ -160,23 +163,18 @@ impl SqliteStore {
     /// [`StoreError`] says what is wrong with the file; a file that is no book is not changed.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> StoreResult<Self> {
         let path = path.as_ref().to_owned();
-        let target = Target {
-            path: Some(path.clone()),
-            busy_timeout_ms: options.busy_timeout_ms,
-            pages_max: options.pages_max,
-            reading: Reading::Beside,
-        };
+        let target = Target::of(Some(&path), options);
         let target = if options.read_only { target.for_reading() } else { target };
         let idle = if options.read_only { vec![target.open_reader()?] } else { Vec::new() };
         let writer = if options.read_only { None } else { Some(target.open_writer(options.create)?) };
         let access = match (writer, options.writer) {
             (Some(conn), WriterMode::Inline) => Access::Inline(Mutex::new(conn)),
             (writer, _) => Access::Pooled {
-                readers: Arc::new(Readers { target, idle: Mutex::new(idle) }),
+                readers: Readers { target, idle: Mutex::new(idle) },
                 writer: writer.map(Writer::start).transpose()?,
             },
         };
-        Ok(Self { access, path: Some(path), settings: options.settings() })
+        Ok(Self::over(access, Some(path), options))
     }
 
     /// A book in memory, written on the caller's thread; gone when it is dropped.
@@ -184,10 +182,44 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when memory runs out.
     pub fn in_memory(options: &OpenOptions) -> StoreResult<Self> {
-        let (busy_timeout_ms, pages_max) = (options.busy_timeout_ms, options.pages_max);
-        let target = Target { path: None, busy_timeout_ms, pages_max, reading: Reading::Beside };
-        let access = Access::Inline(Mutex::new(target.open_writer(true)?));
-        Ok(Self { access, path: None, settings: options.settings() })
+        let access = Access::Inline(Mutex::new(Target::of(None, options).open_writer(true)?));
+        Ok(Self::over(access, None, options))
+    }
+
+    fn over(access: Access, path: Option<PathBuf>, options: &OpenOptions) -> Self {
+        Self { access: Arc::new(access), path, settings: options.settings(), options: options.clone() }
+    }
+
+    /// The book as it is now: see [`BookSnapshots`](crate::BookSnapshots). A snapshot's snapshot is the same moment.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the book cannot be read.
+    pub async fn at_this_moment(&self) -> StoreResult<Self> {
+        let access = match &*self.access {
+            Access::Moment(_) | Access::InlineMoment(_) => return Ok(self.clone()),
+            Access::Inline(conn) => {
+                let target = Target::of(self.path.as_deref(), &self.options);
+                let mut moment = match &self.path {
+                    Some(_) => target.open_reader()?,
+                    None => copy::in_memory(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), &target)?,
+                };
+                moment::fix(&mut moment)?;
+                Access::InlineMoment(Mutex::new(moment))
+            }
+            Access::Pooled { .. } => {
+                let idle_max = Duration::from_millis(self.options.snapshot_idle_max_ms);
+                let access = Arc::clone(&self.access);
+                on_a_thread(move || {
+                    let Access::Pooled { readers, .. } = &*access else { return Err(StoreError::Closed) };
+                    let mut conn = readers.take()?;
+                    moment::fix(&mut conn)?;
+                    Moment::hold(conn, idle_max)
+                })
+                .await
+                .map(Access::Moment)?
+            }
+        };
+        Ok(Self { access: Arc::new(access), ..self.clone() })
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -204,15 +236,27 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
     {
-        match &self.access {
+        self.read_on(move |conn| work(conn)).await
+    }
+
+    async fn read_on<T, F>(&self, work: F) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut BookConnection) -> StoreResult<T> + Send + 'static,
+    {
+        let work = move |conn: &mut BookConnection| work(conn).map_err(|error| conn.explain(error));
+        match &*self.access {
             Access::Inline(conn) => work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner)),
-            Access::Pooled { readers, .. } => {
-                let readers = Arc::clone(readers);
-                tokio::task::spawn_blocking(move || readers.with(work)).await.map_err(|error| StoreError::Backend {
-                    operation: "read",
-                    source: BackendError::new(error.to_string()),
-                })?
+            Access::InlineMoment(conn) => moment::ask(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), work),
+            Access::Pooled { .. } => {
+                let access = Arc::clone(&self.access);
+                on_a_thread(move || match &*access {
+                    Access::Pooled { readers, .. } => readers.with(work),
+                    _ => Err(StoreError::Closed),
+                })
+                .await
             }
+            Access::Moment(moment) => moment.ask(work).await,
         }
     }
 
@@ -223,30 +267,27 @@ impl SqliteStore {
         F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
     {
         let (command, answer) = writer::command(work);
-        match &self.access {
+        match &*self.access {
             Access::Inline(conn) => {
                 writer::execute(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), vec![command]);
             }
             Access::Pooled { writer: Some(writer), .. } => writer.send(command).await?,
-            Access::Pooled { writer: None, .. } => return Err(StoreError::OpenedReadOnly),
+            Access::Pooled { writer: None, .. } | Access::Moment(_) | Access::InlineMoment(_) => {
+                return Err(StoreError::OpenedReadOnly);
+            }
         }
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Runs statements outside of a transaction, on the connection that writes if there is one.
-    pub(super) async fn maintain<T, F>(&self, work: F) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
-    {
-        match &self.access {
-            Access::Inline(conn) => work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner)),
-            Access::Pooled { readers, .. } => {
-                let target = readers.target.clone();
-                tokio::task::spawn_blocking(move || work(&mut target.open_reader()?)).await.map_err(|error| {
-                    StoreError::Backend { operation: "maintenance", source: BackendError::new(error.to_string()) }
-                })?
-            }
-        }
+    /// Writes the book, as one state of it, into a new file.
+    pub(super) async fn copy_to(&self, path: PathBuf) -> StoreResult<()> {
+        self.read_on(move |conn| copy::to_file(conn, &path)).await
     }
+}
+
+/// Runs what may block beside the runtime.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> StoreResult<T> + Send + 'static) -> StoreResult<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| StoreError::Backend { operation: "read", source: BackendError::new(error.to_string()) })?
 }

@@ -1,11 +1,10 @@
 //! One writer. Commands that wait at the same time share a transaction and its one flush to disk; each has a savepoint
 //! of its own, so a failed one rolls back only itself. Nothing is acknowledged before COMMIT.
 
-use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::failure::describe;
+use super::engine::BookConnection;
 use crate::error::StoreError;
 use crate::repository::StoreResult;
 
@@ -17,7 +16,7 @@ const QUEUE_MAX: usize = 64;
 /// A command. It can run again when the transaction of its group is lost through another command.
 pub(super) trait Command: Send {
     /// Runs inside a savepoint; answers whether to keep what it did.
-    fn run(&mut self, conn: &mut SqliteConnection) -> bool;
+    fn run(&mut self, conn: &mut BookConnection) -> bool;
     /// Answers the caller; `failure` says why a successful run could not be committed.
     fn finish(self: Box<Self>, failure: Option<StoreError>);
 }
@@ -33,8 +32,8 @@ where
     T: Send,
     F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send,
 {
-    fn run(&mut self, conn: &mut SqliteConnection) -> bool {
-        let result = (self.work)(conn);
+    fn run(&mut self, conn: &mut BookConnection) -> bool {
+        let result = (self.work)(conn).map_err(|error| conn.explain(error));
         let is_ok = result.is_ok();
         self.result = Some(result);
         is_ok
@@ -62,7 +61,7 @@ where
 }
 
 /// Runs commands in one transaction and answers them.
-pub(super) fn execute(conn: &mut SqliteConnection, mut commands: Vec<Box<dyn Command>>) {
+pub(super) fn execute(conn: &mut BookConnection, mut commands: Vec<Box<dyn Command>>) {
     match transact(conn, &mut commands) {
         Ok(()) => commands.into_iter().for_each(|command| command.finish(None)),
         Err(failure) if commands.len() == 1 => {
@@ -73,26 +72,23 @@ pub(super) fn execute(conn: &mut SqliteConnection, mut commands: Vec<Box<dyn Com
     }
 }
 
-fn transact(conn: &mut SqliteConnection, commands: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
-    let control = |conn: &mut SqliteConnection, statement: &'static str| {
-        conn.batch_execute(statement).map_err(|error| describe(statement, &error))
-    };
+fn transact(conn: &mut BookConnection, commands: &mut [Box<dyn Command>]) -> Result<(), StoreError> {
     // IMMEDIATE: a transaction that begins by reading and then writes can fail in a way that waiting does not cure.
-    control(conn, "BEGIN IMMEDIATE")?;
+    conn.control("BEGIN IMMEDIATE")?;
     let outcome = commands
         .iter_mut()
         .try_for_each(|command| {
-            control(conn, "SAVEPOINT command")?;
+            conn.control("SAVEPOINT command")?;
             if !command.run(conn) {
                 // Fails when SQLite has rolled back everything already, as it may when the disk is full.
-                control(conn, "ROLLBACK TO command")?;
+                conn.control("ROLLBACK TO command")?;
             }
-            control(conn, "RELEASE command")
+            conn.control("RELEASE command")
         })
-        .and_then(|()| control(conn, "COMMIT"));
+        .and_then(|()| conn.control("COMMIT"));
     if outcome.is_err() {
         // Fails when there is nothing left to roll back.
-        let _ = conn.batch_execute("ROLLBACK");
+        let _ = conn.control("ROLLBACK");
     }
     outcome
 }
@@ -104,7 +100,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(mut conn: SqliteConnection) -> StoreResult<Self> {
+    pub(super) fn start(mut conn: BookConnection) -> StoreResult<Self> {
         let (queue, mut waiting) = mpsc::channel::<Box<dyn Command>>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("fillbook-writer".to_owned())

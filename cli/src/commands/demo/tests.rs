@@ -51,7 +51,7 @@ async fn a_seed_tells_one_story_on_any_day() {
             told.text().split_once("127.0.0.1:").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         let story = format!("{before}{}", address.trim_start_matches(|c: char| c.is_ascii_digit()));
         let settings = Settings { db, ..context.settings.clone() };
-        let store = crate::wiring::open_for_reading(&settings).unwrap();
+        let store = crate::wiring::open_for_reading(&settings).await.unwrap();
         let mut fills = Vec::new();
         for account in ["main", "hedge"] {
             let filter = FillFilter::from(Scope::account(AccountId::new(account).unwrap()));

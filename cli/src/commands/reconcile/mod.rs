@@ -133,8 +133,8 @@ async fn one(
     let since = since(args, context)?;
     let labels = labels::read(args, &mut context.output)?;
     let known = match mode {
-        Mode::Audit => Some(open_book(&settings, Access::Read).map_err(|error| missing(error, target))?),
-        Mode::Sync => match open_book(&settings, Access::Write) {
+        Mode::Audit => Some(open_book(&settings, Access::Read).await.map_err(|error| missing(error, target))?),
+        Mode::Sync => match open_book(&settings, Access::Write).await {
             Ok(open) => Some(open),
             Err(StoreError::Missing { .. }) => None,
             Err(error) => return Err(error.into()),
@@ -181,7 +181,7 @@ async fn one(
     beside(Question::Contracts, checking, about, context).await?;
     let open = match known {
         Some(open) => open,
-        None => open_book(&settings, Access::Create)?,
+        None => open_book(&settings, Access::Create).await?,
     };
     if account.is_none() {
         create(target, &open, context).await?;
@@ -272,7 +272,7 @@ async fn close_interrupted(
     started: TimestampMs,
     context: &Context,
 ) -> Result<bool, CommandError> {
-    let open = match open_book(&context.settings.for_account(&target.id), Access::Write) {
+    let open = match open_book(&context.settings.for_account(&target.id), Access::Write).await {
         Ok(open) => open,
         Err(StoreError::Missing { .. }) => return Ok(false),
         Err(error) => return Err(error.into()),

@@ -147,7 +147,7 @@ mod tests {
         let query = query.order((unindexed_ts().asc(), sql::<Text>("fills.fill_id"))).limit(10);
         let text = format!("EXPLAIN QUERY PLAN {}", diesel::debug_query::<Sqlite, _>(&query));
         let text = text.split(" -- binds").next().unwrap().replacen('?', "'main'", 8);
-        let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
+        let plan: Vec<Step> = diesel::sql_query(text).load(&mut *conn).unwrap();
         let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
         assert!(plan.contains(&"SEARCH fills USING INTEGER PRIMARY KEY (rowid=?)"), "{plan:#?}");
         assert!(plan.contains(&"SEARCH t USING INDEX round_trips_awaiting (account_id=?)"), "{plan:#?}");

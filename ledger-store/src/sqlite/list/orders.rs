@@ -190,7 +190,7 @@ mod tests {
                 {
                     let query = order_query(&filter, direction, part, after, 10);
                     let text = format!("EXPLAIN QUERY PLAN {}", diesel::debug_query::<Sqlite, _>(&query));
-                    let plan: Vec<Step> = diesel::sql_query(text).load(&mut conn).unwrap();
+                    let plan: Vec<Step> = diesel::sql_query(text).load(&mut *conn).unwrap();
                     let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
                     let index = if open_only { "INDEX orders_open (" } else { "INDEX orders_ts_symbol (" };
                     assert!(matches!(plan.as_slice(), [step] if step.contains(index)), "{plan:?}");

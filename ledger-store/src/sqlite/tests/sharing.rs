@@ -69,9 +69,64 @@ async fn a_book_locked_for_long_is_busy_and_goes_on_later() {
     other.batch_execute("BEGIN IMMEDIATE").unwrap();
     let statements = fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")]);
     let error = store.commit(batch(statements.clone())).await.unwrap_err();
-    assert!(matches!(error, StoreError::Busy), "{error:?}");
+    assert!(matches!(error, StoreError::Busy { waited_ms: 1 }), "{error:?}");
     other.batch_execute("ROLLBACK").unwrap();
     assert_eq!(store.commit(batch(statements)).await.unwrap().counts().recorded, 1);
+}
+
+/// What is derived is proven in a copy: it has to be of the moment that it is compared with.
+#[tokio::test]
+async fn a_copy_of_a_snapshot_is_of_its_moment() {
+    for options in [OpenOptions::creating(), OpenOptions::inline()] {
+        let folder = Folder::new();
+        let store = SqliteStore::open(folder.book(), &options).unwrap();
+        prepare(&store, &["ETHUSDT"]).await;
+        commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")])).await;
+        let beside = SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap();
+        let snapshots = [store.snapshot().await.unwrap(), beside.snapshot().await.unwrap()];
+        drop(beside);
+        commit(&store, fills([fill("ETHUSDT", 2, Side::Buy, "1", "100")])).await;
+        for (nth, snapshot) in snapshots.iter().enumerate() {
+            let copy = folder.directory.path().join(format!("{nth}.db"));
+            snapshot.backup(&copy).await.unwrap();
+            let copy = SqliteStore::open(&copy, &OpenOptions::default()).unwrap();
+            assert_eq!(copy.fill_count(&Scope::account(main_account()).into()).await.unwrap(), 1);
+            commit(&copy, fills([fill("ETHUSDT", 9, Side::Buy, "1", "100")])).await;
+            assert!(copy.integrity_check().await.unwrap().is_empty());
+        }
+        assert_eq!(store.fill_count(&Scope::account(main_account()).into()).await.unwrap(), 2);
+    }
+}
+
+/// A moment keeps the log from being taken into the file. One that is forgotten does so for a while only.
+#[tokio::test]
+async fn a_snapshot_that_nobody_asks_is_given_up() {
+    let folder = Folder::new();
+    let options = OpenOptions { snapshot_idle_max_ms: 50, ..OpenOptions::creating() };
+    let store = SqliteStore::open(folder.book(), &options).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    let snapshot = store.snapshot().await.unwrap();
+    commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100")])).await;
+    // `busy` is 1 while somebody still reads from the log.
+    let is_held = || {
+        use diesel::prelude::*;
+        #[derive(QueryableByName)]
+        struct Checkpoint {
+            #[diesel(sql_type = diesel::sql_types::Integer)]
+            busy: i32,
+        }
+        diesel::sql_query("PRAGMA wal_checkpoint(RESTART)")
+            .get_result::<Checkpoint>(&mut raw(&folder.book()))
+            .unwrap()
+            .busy
+            == 1
+    };
+    while is_held() {
+        tokio::task::yield_now().await;
+    }
+    let error = snapshot.fill_count(&Scope::account(main_account()).into()).await.unwrap_err();
+    assert!(matches!(error, StoreError::MomentGivenUp), "{error:?}");
+    assert_eq!(store.snapshot().await.unwrap().accounts().await.unwrap().len(), 1);
 }
 
 #[tokio::test]
