@@ -69,7 +69,8 @@ fn class_of(venue: &VenueFacts, income_type: &IncomeType) -> LedgerClass {
     match venue.ledger_rules.place(income_type) {
         LedgerPlace::Fill if income_type.is(IncomeType::COMMISSION) => LedgerClass::Fee,
         LedgerPlace::Fill => LedgerClass::Realized,
-        LedgerPlace::Funding | LedgerPlace::Clearance | LedgerPlace::Settlement => LedgerClass::Position,
+        LedgerPlace::Funding | LedgerPlace::Settlement => LedgerClass::Position,
+        LedgerPlace::Clearance => LedgerClass::Clearance,
         LedgerPlace::Contract => LedgerClass::Contract,
         LedgerPlace::Kickback => LedgerClass::Kickback,
         LedgerPlace::Account => LedgerClass::Account,

@@ -29,8 +29,9 @@ pub(super) fn terms(footing: &AssetFooting) -> Vec<Term> {
         term("open_trips", "open trips", terms.open),
         term("in_place_of_unknown", "ledger entries in place of unknown amounts", terms.stand_in),
         term("rounding", "rounding", terms.rounding),
-        term("contracts", "contracts in no trip", terms.contracts),
+        term("contracts", "contract entries in no trip", terms.contracts),
         term("account", "account entries", terms.account),
+        term("liquidations", "liquidation entries of the account", terms.liquidations),
         term("conversions", "conversions", terms.conversions),
         term("transfers", "transfers", terms.transfers),
     ];
@@ -120,6 +121,11 @@ fn why(reason: &NotTied, zone: &Zone) -> String {
             format!("the first look at the wallet was at {}", show_time(*first, zone))
         }
         NotTied::NoLookAfter { last } => format!("the last look at the wallet was at {}", show_time(*last, zone)),
+        NotTied::Unexplained { since, until } => format!(
+            "the wallet moved without an entry between {} and {}, so nobody knows what was in it at an edge of the period",
+            show_time(*since, zone),
+            show_time(*until, zone)
+        ),
         NotTied::Unread { since, until } if *since == ledger_core::TimestampMs::MIN => {
             format!("the exchange's ledger before {} was not read", show_time(*until, zone))
         }
@@ -142,13 +148,15 @@ fn where_not(footing: &AssetFooting, zone: &Zone) -> String {
         let Unexplained { place, amount, stretches } = part;
         let amount = shown(*amount);
         let what = match place {
-            UnexplainedPlace::Wallet => format!("the wallet moved by {amount} that no ledger entry explains"),
+            UnexplainedPlace::Wallet => format!("No ledger entry explains {amount} in the wallet"),
             UnexplainedPlace::Realized(symbol) => {
-                format!("{symbol}: the ledger has {amount} more realized profit than the fills")
+                format!("{symbol}: {amount} apart in realized profit (ledger - fills)")
             }
-            UnexplainedPlace::Fees(symbol) => format!("{symbol}: the ledger has {amount} more in fees than the fills"),
+            UnexplainedPlace::Fees(symbol) => {
+                format!("{symbol}: {amount} apart in fees, a paid fee being negative (ledger - fills)")
+            }
             UnexplainedPlace::Position(symbol) => {
-                format!("{symbol}: the ledger has {amount} more than the round trips")
+                format!("{symbol}: {amount} apart in funding, liquidation costs and settlements (ledger - trips)")
             }
         };
         let when: Vec<_> = stretches
@@ -175,6 +183,7 @@ pub(super) fn object(footing: &AssetFooting) -> Value {
             NotTied::NeverLooked => ("never_looked", None, None, None),
             NotTied::NoLookBefore { first } => ("no_look_before", None, Some(*first), None),
             NotTied::NoLookAfter { last } => ("no_look_after", Some(*last), None, None),
+            NotTied::Unexplained { since, until } => ("unexplained", Some(*since), Some(*until), None),
             NotTied::Unread { since, until } => ("unread", Some(*since), Some(*until), None),
             NotTied::Lagging { reached } => ("lagging", Some(*reached), None, None),
             NotTied::Unreadable => ("unreadable", None, None, None),

@@ -78,8 +78,9 @@ pub struct FootingBuilder {
     carried: Carried,
     fills_at_edges: HashMap<(Symbol, FillId), TimestampMs>,
     beside_edges: Vec<BesideEdge>,
-    /// What came back of fees and is in round trips.
-    kickbacks: HashSet<IncomeKey>,
+    /// Entries that movements have and that would be the account's else: what came back of fees, and what liquidations
+    /// cost.
+    taken: HashSet<IncomeKey>,
     is_pruned: bool,
     has_unreadable: bool,
 }
@@ -98,7 +99,7 @@ impl FootingBuilder {
             carried: Carried::new(),
             fills_at_edges: HashMap::new(),
             beside_edges: Vec::new(),
-            kickbacks: HashSet::new(),
+            taken: HashSet::new(),
             is_pruned: false,
             has_unreadable: false,
         }
@@ -213,8 +214,10 @@ impl FootingBuilder {
         }
         let period = self.period(asset);
         self.note_beside_edge(symbol, movement);
-        if let (MovementKind::Fee, MovementOrigin::Ledger(key)) = (movement.kind, &movement.origin) {
-            self.kickbacks.insert(key.clone());
+        if let (MovementKind::Fee | MovementKind::Clearance, MovementOrigin::Ledger(key)) =
+            (movement.kind, &movement.origin)
+        {
+            self.taken.insert(key.clone());
         }
         let is_after = period.until.is_some_and(|until| movement.at >= until);
         if !is_after && !period.contains(movement.at) {
@@ -317,8 +320,12 @@ impl FootingBuilder {
         if !self.is_wanted(asset) {
             return Ok(());
         }
-        let is_in_trip = class == LedgerClass::Kickback && self.kickbacks.contains(&row.key);
-        let class = if is_in_trip { LedgerClass::Position } else { class };
+        let class = match class {
+            LedgerClass::Kickback | LedgerClass::Clearance if self.taken.contains(&row.key) => LedgerClass::Position,
+            // A charge that names a contract is always the contract's.
+            LedgerClass::Clearance if row.key.symbol.is_some() && amount.is_negative() => LedgerClass::Position,
+            class => class,
+        };
         let at = self.time_of(row, class);
         let period = self.period(asset);
         let is_unknown = class == LedgerClass::Unknown;
@@ -346,6 +353,7 @@ impl FootingBuilder {
             }
             LedgerClass::Contract => &mut terms.contracts,
             LedgerClass::Kickback | LedgerClass::Account => &mut terms.account,
+            LedgerClass::Clearance => &mut terms.liquidations,
             LedgerClass::Conversion => &mut terms.conversions,
             LedgerClass::Transfer => &mut terms.transfers,
             LedgerClass::Unknown => {

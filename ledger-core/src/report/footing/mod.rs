@@ -27,7 +27,9 @@
 //! 5. `an_unknown_type_is_proven_by_the_wallet`.
 //! 6. `a_fill_and_its_entries_stay_on_one_side_of_an_edge`.
 //! 7. `what_came_back_of_a_fee_is_the_accounts_where_no_fill_has_it`.
-//! 8. `a_wallet_that_moved_without_an_entry_differs`, in that stretch only.
+//! 8. `what_the_insurance_fund_adds_is_the_accounts_where_no_trip_has_it`.
+//! 9. `an_edge_within_an_unexplained_stretch_is_not_tied`: nobody knows what was in the wallet then.
+//! 10. `a_wallet_that_moved_without_an_entry_differs`, in that stretch only.
 
 mod builder;
 mod contracts;
@@ -54,9 +56,12 @@ pub enum LedgerClass {
     Realized,
     /// The fee of a fill.
     Fee,
-    /// Money of a position that follows from no fill: funding, clearance, settlement. Every such entry of a contract is a
+    /// Money of a position that follows from no fill: funding, settlement. Every such entry of a contract is a
     /// [`Movement`](crate::Movement), in a round trip or in none. Without a contract it is the account's.
     Position,
+    /// What a liquidation cost, or the insurance fund added to the account: in a round trip or on the contract's line, where
+    /// a [`Movement`](crate::Movement) has it, else on the account's line of liquidations.
+    Clearance,
     /// A share of a fee that came back: in the round trips of the fill that it names, where a
     /// [`Movement`](crate::Movement) has it, else the account's.
     Kickback,
@@ -122,6 +127,13 @@ pub enum NotTied {
     NoLookAfter {
         /// That look.
         last: TimestampMs,
+    },
+    /// An edge of the period lies between two looks that do not agree, so nobody knows what was in the wallet then.
+    Unexplained {
+        /// The look before it.
+        since: TimestampMs,
+        /// The look after it.
+        until: TimestampMs,
     },
     /// A stretch of the ledger was not read while the exchange still had it.
     Unread {
@@ -213,7 +225,11 @@ impl AssetFooting {
             FootingOutcome::Differs if self.parts.is_empty() => vec![self.period],
             FootingOutcome::Differs => self.parts.iter().flat_map(|part| part.stretches.iter().copied()).collect(),
             FootingOutcome::NotTied => {
-                self.looked_at.as_ref().map_or_else(Vec::new, |part| part.unexplained_stretches())
+                let edges = self.reasons.iter().filter_map(|reason| match reason {
+                    NotTied::Unexplained { since, until } => Some(Stretch { since: Some(*since), until: Some(*until) }),
+                    _ => None,
+                });
+                edges.chain(self.looked_at.iter().flat_map(|part| part.unexplained_stretches())).collect()
             }
         }
     }
@@ -222,7 +238,7 @@ impl AssetFooting {
 /// What came of a pass over a period.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Footed {
-    /// Each asset in which anything happened, by name.
+    /// Each asset of which there was anything, by name.
     pub assets: Vec<AssetFooting>,
     /// The part of the period that was looked at, of assets of which the whole cannot be tied: to be footed by another
     /// pass.
@@ -241,7 +257,7 @@ impl Footed {
             let Some(whole) = whole else { continue };
             // What differs where the ledger is read differs, whatever else is not read.
             let is_looked_at = |reason: &NotTied| {
-                !matches!(reason, NotTied::NeverLooked | NotTied::NoLookBefore { .. } | NotTied::NoLookAfter { .. })
+                matches!(reason, NotTied::Unread { .. } | NotTied::Lagging { .. } | NotTied::Unreadable | NotTied::UnknownType(_))
             };
             if part.unexplained == whole.unexplained && whole.reasons.iter().all(is_looked_at) {
                 whole.outcome = FootingOutcome::Differs;

@@ -55,12 +55,20 @@ impl Asked<'_> {
         for unknown in terms.unknown.values_mut() {
             unknown.is_added = is_proven.then_some(adds_unknown);
         }
-        let wallet = self.wallet(&track, &agreements, before.effect(adds_unknown)?, inside.effect(adds_unknown)?)?;
-        if !is_active && wallet.jumps.is_empty() {
+        let edges = self.unexplained_edges(&agreements);
+        let inside = inside.effect(adds_unknown)?;
+        let wallet = if edges.is_empty() {
+            self.wallet(&track, &agreements, before.effect(adds_unknown)?, inside)?
+        } else {
+            Wallet { moved: inside, ..Wallet::default() }
+        };
+        // A wallet in which nothing happened ties as well; one that has always been empty is of no interest.
+        if !is_active && wallet.jumps.is_empty() && edges.is_empty() && track.is_empty() {
             return Ok(None);
         }
         let unexplained = wallet.moved.checked_sub(terms.sum()?)?.round(LEDGER_SCALE);
         let mut reasons = self.unlooked(&track, last_event_at);
+        reasons.extend(edges);
         if !unexplained.is_zero() {
             reasons.extend(self.has_unreadable.then_some(NotTied::Unreadable));
             reasons.extend(self.unread(last_event_at.max(track.last_look())));
@@ -160,6 +168,24 @@ impl Asked<'_> {
         reasons
     }
 
+    /// The edges of the period at which nobody knows what was in the wallet.
+    fn unexplained_edges(&self, agreements: &[Agreement]) -> Vec<NotTied> {
+        let Stretch { since, until } = self.period;
+        let mut reasons = Vec::new();
+        for edge in since.into_iter().chain(until) {
+            // A look states the wallet within a moment, so an edge that close to one is beside it.
+            let is_between = |pair: &&[Agreement]| matches!(pair, [one, other]
+                if one.last.saturating_add_ms(MOMENT_MS) < edge && edge < other.first.saturating_add_ms(-MOMENT_MS));
+            if let Some([one, other]) = agreements.windows(2).find(is_between) {
+                let reason = NotTied::Unexplained { since: one.last, until: other.first };
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
+        }
+        reasons
+    }
+
     /// Why entries may be missing.
     fn unread(&self, end: Option<TimestampMs>) -> Vec<NotTied> {
         let overlapping = self.reach.unread.iter().filter(|(since, until)| self.period.overlaps(*since, *until));
@@ -183,6 +209,15 @@ impl Asked<'_> {
                 NotTied::NeverLooked | NotTied::UnknownType(_) | NotTied::Unreadable => {}
                 NotTied::NoLookBefore { first } => part.since = part.since.max(Some(after(*first))),
                 NotTied::NoLookAfter { last } => part.until = Some(earlier(part.until, after(*last))),
+                NotTied::Unexplained { since, until } => {
+                    // From the look after it, or up to the look before it.
+                    if part.since.is_some_and(|edge| *since < edge && edge < *until) {
+                        part.since = Some(after(*until));
+                    }
+                    if part.until.is_some_and(|edge| *since < edge && edge < *until) {
+                        part.until = Some(after(*since));
+                    }
+                }
                 NotTied::Lagging { reached } => {
                     part.until = Some(earlier(part.until, track.look_up_to(*reached).map_or(*reached, after)));
                 }

@@ -37,6 +37,8 @@ pub struct FootingTerms {
     pub contracts: Decimal,
     /// Entries of the account.
     pub account: Decimal,
+    /// What liquidations cost, and what the insurance fund added, beside all round trips.
+    pub liquidations: Decimal,
     /// One asset for another.
     pub conversions: Decimal,
     /// To and from other wallets.
@@ -60,6 +62,7 @@ impl FootingTerms {
             self.rounding,
             self.contracts,
             self.account,
+            self.liquidations,
             self.conversions,
             self.transfers,
         ];

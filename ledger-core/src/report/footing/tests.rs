@@ -446,3 +446,49 @@ fn what_came_back_of_a_fee_is_the_accounts_where_no_fill_has_it() {
     let first = world.foot(Some(10), Some(DAY_MS));
     assert_eq!(amounts(&first), ["1.3394", "0", "0", "1.3394", "0"]);
 }
+
+#[test]
+fn what_the_insurance_fund_adds_is_the_accounts_where_no_trip_has_it() {
+    let mut world = two_closes();
+    // The fund's, for two contracts at once; a charge that names no contract; and one that the fold has.
+    world.row("INSURANCE_CLEAR", "BTCUSDT", "30", 2_000_000, LedgerClass::Clearance);
+    let mut nameless = income("LIQUIDATION_FEE", "n", "BTCUSDT", "-2", 3_000_000);
+    nameless.key.symbol = None;
+    world.rows.push((nameless, LedgerClass::Clearance));
+    let row = income("INSURANCE_CLEAR", "own", "BTCUSDT", "-1", 4_000_000);
+    let mut own = movement(1, 0, 4_000_000, MovementKind::Clearance, Some("-1"), "USDT");
+    own.origin = MovementOrigin::Ledger(row.key.clone());
+    world.movements.push(own);
+    world.rows.push((row, LedgerClass::Clearance));
+    world.looks = vec![(10, "1000"), (60_000_000, "1028.3394")];
+    let first = world.foot(Some(10), Some(60_000_001));
+    assert_eq!(amounts(&first), ["28.3394", "0", "0", "0.3394", "0"]);
+    assert_eq!((first.terms.liquidations, first.outcome), (dec("28"), FootingOutcome::Ties));
+    // A charge of a contract that the fold does not have is not explained.
+    world.row("INSURANCE_CLEAR", "BTCUSDT", "-4", 5_000_000, LedgerClass::Clearance);
+    world.looks = vec![(10, "1000"), (60_000_000, "1024.3394")];
+    let first = world.foot(Some(10), Some(60_000_001));
+    assert_eq!((first.unexplained, first.outcome), (dec("-4"), FootingOutcome::Differs));
+}
+
+#[test]
+fn an_edge_within_an_unexplained_stretch_is_not_tied() {
+    let mut world = two_closes();
+    // 5 went away between the second look and the third, and no entry says when.
+    world.looks = vec![(10, "1000"), (60_000_000, "1001.3394"), (2 * DAY_MS, "1004.2562")];
+    world.reach.reached = Some(at(3 * DAY_MS));
+    let gap = NotTied::Unexplained { since: at(60_000_000), until: at(2 * DAY_MS) };
+    let first = world.foot(Some(10), Some(DAY_MS));
+    assert_eq!((first.outcome, first.reasons.as_slice()), (FootingOutcome::NotTied, [gap.clone()].as_slice()));
+    assert_eq!((first.before, first.after, first.unexplained), (None, None, Decimal::ZERO));
+    let looked_at = first.looked_at.as_ref().unwrap();
+    assert_eq!((looked_at.period.until, looked_at.outcome), (Some(at(60_000_001)), FootingOutcome::Ties));
+    // Nothing dated within the gap is sure.
+    assert_eq!(first.unexplained_stretches(), [Stretch { since: Some(at(60_000_000)), until: Some(at(2 * DAY_MS)) }]);
+    // Neither edge, and nothing between them was looked at.
+    let within = world.foot(Some(70_000_000), Some(DAY_MS));
+    assert_eq!((within.outcome, &within.looked_at), (FootingOutcome::NotTied, &None));
+    // The parts never say more than the whole, which has the loss once.
+    let whole = world.foot(Some(10), Some(2 * DAY_MS + 1));
+    assert_eq!((whole.outcome, whole.unexplained), (FootingOutcome::Differs, dec("-5")));
+}

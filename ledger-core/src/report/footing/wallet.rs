@@ -110,6 +110,11 @@ impl WalletTrack {
         self.looks.last().map(|look| look.at)
     }
 
+    /// Whether nothing was ever in the wallet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.looks.iter().all(|look| look.wallet.is_zero())
+    }
+
     /// The last look at or before an instant.
     pub(super) fn look_up_to(&self, at: TimestampMs) -> Option<TimestampMs> {
         self.looks.iter().rfind(|look| look.at <= at).map(|look| look.at)
