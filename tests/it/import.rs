@@ -185,7 +185,17 @@ fn fills_without_a_position_side_are_placed_only_on_evidence() {
     let sandbox = Sandbox::with_book(&[]);
     let import = sandbox.run(&["import", &file]).exits(0);
     assert!(import.stderr.contains("15 fills are kept, but in no position"), "{}", import.transcript());
-    assert!(sandbox.run(&["positions", "--all", "--json"]).exits(0).stdout.is_empty());
+    // Nothing is shown as if there were no positions and no profit.
+    let positions = sandbox.run(&["positions", "--all", "--json"]).exits(0).json();
+    let [lacking] = positions.as_slice() else { panic!("{positions:?}") };
+    assert_eq!((&lacking["schema"], &lacking["kind"]), (&"fillbook.lacking/1".into(), &"fills".into()));
+    assert!(sandbox.run(&["positions"]).exits(0).stderr.contains("No position that can be computed."));
+    let report = sandbox.run(&["report", "--json"]).exits(0).json();
+    let find = |schema: &str| report.iter().find(|line| line["schema"] == schema).unwrap();
+    assert_eq!(find("fillbook.report.total/1")["certainty"], "unknown");
+    let contracts = find("fillbook.report.rest/1")["left_out"]["contracts"].as_array().unwrap();
+    assert!(contracts.contains(&"BTCUSDT".into()), "{contracts:?}");
+    sandbox.run(&["status"]).exits(3);
     assert!(sandbox.run(&["verify"]).exits(3).stdout.contains("15 fills in no position"));
     sandbox.run(&["init", "--position-mode", "one-way"]).exits(0);
     sandbox.run(&["import", &file]).exits(0);

@@ -443,3 +443,25 @@ fn what_is_derived_and_what_is_stated_twice_is_counted() {
         ],
     );
 }
+
+/// A coin-margined contract of which no source tells the size, beside one that can be computed.
+#[test]
+fn a_contract_that_cannot_be_computed_is_in_no_sum_and_in_no_verdict() {
+    let mut lines = pair("SOLUSDT", "6").to_vec();
+    lines.push(fill("SOLUSD_PERP", 4, "BUY", "150", "0", "0.2"));
+    lines.push(held("SOLUSD_PERP", 5, "3", "150"));
+    for (name, expected) in [
+        (
+            "recomputation",
+            "pass 2/0/1: 1 round trip and 1 position are what the facts give; 1 not: the contract cannot be computed",
+        ),
+        ("conservation", "pass 1/0/1: 2 fills in 1 symbol, to the last digit; 1 not: the contract cannot be computed"),
+        ("realized_pnl", "pass 2/0/1: 2 fills compared; 1 not: the contract cannot be computed"),
+        (
+            "quantity",
+            "not_checkable 0/0/2: 1 position: the contract cannot be computed; 1 position: the exchange's word is not on record",
+        ),
+    ] {
+        assert_eq!(said(name, &["--position-mode", "one-way"], &lines), expected);
+    }
+}

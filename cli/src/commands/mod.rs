@@ -24,7 +24,7 @@ pub mod verify;
 
 use std::sync::Arc;
 
-use ledger_core::{AccountId, EventTime, Sourced};
+use ledger_core::{AccountId, EventTime, Sourced, Symbol};
 use ledger_store::{FillFilter, Page, PageRequest, Scope, Store, StoreError};
 use reconciler::{LookState, ReconcileError, look_state};
 
@@ -143,33 +143,53 @@ async fn contract_hint(
     ))
 }
 
-/// What derived rows leave out, in words: facts that are not folded yet, cannot be folded, or name no position.
-async fn left_out(store: &dyn Store, account: &AccountId) -> Result<Vec<String>, CommandError> {
-    let mut left_out = Vec::new();
+/// What derived rows lack.
+struct Lacking {
+    /// What it is, for programs.
+    kind: &'static str,
+    /// Of which contract, where it is one.
+    symbol: Option<Symbol>,
+    /// In words.
+    text: String,
+}
+
+/// What derived rows lack: facts that are not folded yet, cannot be folded, or name no position.
+async fn lacking(store: &dyn Store, account: &AccountId) -> Result<Vec<Lacking>, CommandError> {
+    let mut lacking = Vec::new();
     let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
     if pending > 0 {
         let symbols = rebuild::count(pending as u64, "symbol");
-        left_out
-            .push(format!("{symbols} out of date, because a command was interrupted; `fillbook rebuild` recomputes"));
+        let text = format!("{symbols} out of date, because a command was interrupted; `fillbook rebuild` recomputes");
+        lacking.push(Lacking { kind: "out_of_date", symbol: None, text });
     }
     for entry in store.quarantined(account).await? {
         let hint = contract_hint(store, account, &entry.symbol).await?;
-        left_out.push(format!("{} cannot be computed: {}{hint}", entry.symbol, entry.reason));
+        let text = format!("{} cannot be computed: {}{hint}", entry.symbol, entry.reason);
+        lacking.push(Lacking { kind: "contract", symbol: Some(entry.symbol), text });
     }
     let unplaced = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
     let unplaced = store.fill_count(&unplaced).await?;
     if unplaced > 0 {
-        left_out.push(format!("{} in no position: nothing says which one", rebuild::count(unplaced, "fill")));
+        let text = format!("{} in no position: nothing says which one", rebuild::count(unplaced, "fill"));
+        lacking.push(Lacking { kind: "fills", symbol: None, text });
     }
-    Ok(left_out)
+    Ok(lacking)
 }
 
-/// Says on standard error what derived rows leave out.
-async fn warn_of_left_out(store: &dyn Store, account: &AccountId, output: &mut Output) -> Result<(), CommandError> {
-    for what in left_out(store, account).await? {
-        output.complain(&format!("warning: {what}"));
+/// Says what derived rows lack: to people on standard error, to programs with the rows as well. Answers whether anything
+/// is.
+async fn warn_of_lacking(store: &dyn Store, account: &AccountId, output: &mut Output) -> Result<bool, CommandError> {
+    let lacking = lacking(store, account).await?;
+    for what in &lacking {
+        output.complain(&format!("warning: {}", what.text));
+        if output.format == Format::Json {
+            output.json(&serde_json::json!({
+                "schema": "fillbook.lacking/1", "kind": what.kind, "reason": what.text,
+                "symbol": what.symbol.as_ref().map(Symbol::as_str),
+            }))?;
+        }
     }
-    Ok(())
+    Ok(!lacking.is_empty())
 }
 
 /// How current the book's picture of the exchange is. `None` when a row that it follows from cannot be read, because a

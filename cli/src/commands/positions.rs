@@ -222,7 +222,7 @@ async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Contex
 pub async fn run(args: &PositionArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let account = &context.settings.account;
-    super::warn_of_left_out(store.as_ref(), account, &mut context.output).await?;
+    let lacks = super::warn_of_lacking(store.as_ref(), account, &mut context.output).await?;
     let mut positions = store.positions(account).await?;
     if let Some(symbol) = &args.symbol {
         positions.retain(|position| position.symbol == *symbol);
@@ -247,7 +247,7 @@ pub async fn run(args: &PositionArgs, context: &mut Context) -> Result<ExitCode,
     };
     match (positions.is_empty(), flat.is_empty()) {
         (true, true) => {
-            context.output.remark("No positions.");
+            context.output.remark(if lacks { "No position that can be computed." } else { "No positions." });
             let asked = Asked { symbol: args.symbol.as_ref(), ..Asked::default() };
             unseen::explain(store.as_ref(), account, asked, &mut context.output).await?;
         }

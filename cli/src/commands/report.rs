@@ -5,7 +5,7 @@ mod footing;
 mod groups;
 mod rest;
 
-use ledger_core::{AssetTotal, CashLine, GroupBy, Report, ReportRow, Staleness, TimestampMs};
+use ledger_core::{AssetTotal, CashLine, GroupBy, Report, ReportRow, Staleness, Symbol, TimestampMs};
 use ledger_store::{Store, UnreadableRow};
 use reconciler::{AccountReport, ReportRequest, account_report};
 use serde_json::json;
@@ -37,7 +37,7 @@ const CASH: Listing<CashLine> = Listing {
 /// When the book cannot be read or the output not be written.
 pub async fn run(args: &ReportArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
-    super::warn_of_left_out(store.as_ref(), &context.settings.account, &mut context.output).await?;
+    super::warn_of_lacking(store.as_ref(), &context.settings.account, &mut context.output).await?;
     let Built { report, rest, left_out } = build(store.as_ref(), args, context).await?;
     print(&report, &rest, args.by, context)?;
     if let Some(error) = CommandError::left_out(left_out) {
@@ -124,7 +124,10 @@ fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Re
                 "open_clearance": told(&rest.open.clearance, is_told),
                 "ledger_seen_ts": rest.ledger.and_then(|ledger| ledger.seen_at).map(TimestampMs::as_ms),
                 "ledger_stale": rest.ledger.and_then(|ledger| ledger.stale).map(Staleness::as_str),
-                "left_out": { "trips": report.total.left_out_count, "cash": rest.cash_left_out },
+                "left_out": {
+                    "trips": report.total.left_out_count, "cash": rest.cash_left_out,
+                    "contracts": report.uncomputed.iter().map(Symbol::as_str).collect::<Vec<_>>(),
+                },
             }))?;
             output.list(&CASH, &report.cash)?;
             for footing in &report.footing {
@@ -140,7 +143,13 @@ fn print(report: &Report, rest: &Rest, by: GroupBy, context: &mut Context) -> Re
 pub(super) fn tell_groups(report: &Report, rest: &Rest, by: GroupBy, output: &mut Output) -> Result<(), CommandError> {
     let listing = groups::listing(by);
     if report.rows.is_empty() {
-        let none = if report.total.left_out_count > 0 { "No round trip that can be read" } else { "No round trip" };
+        let none = if report.total.left_out_count > 0 {
+            "No round trip that can be read"
+        } else if report.uncomputed.is_empty() {
+            "No round trip"
+        } else {
+            "No round trip that can be computed"
+        };
         let more = if by.is_by_time() { ", and none had money moving in it" } else { "" };
         output.line(&format!("{none} closed in this period{more}."))?;
     } else {
@@ -153,6 +162,11 @@ pub(super) fn tell_groups(report: &Report, rest: &Rest, by: GroupBy, output: &mu
         if let Some(remark) = uncertainty(report) {
             output.paragraph(&remark)?;
         }
+    }
+    if !report.uncomputed.is_empty() {
+        let names: Vec<_> = report.uncomputed.iter().map(Symbol::as_str).collect();
+        let what = format!("Not in it, or not as a whole: {}. `fillbook status` says why.", names.join(", "));
+        output.paragraph(&what)?;
     }
     for line in rest.lines(by.is_by_time()) {
         output.paragraph(&line)?;
@@ -181,7 +195,8 @@ fn uncertainty(report: &Report) -> Option<String> {
     let untold_count = stats.unknown_count - stats.unpriced_count;
     if untold_count > 0 {
         remarks.push(format!(
-            "? contains unknown amounts: {untold_count} of {} round trips opened before the book begins, or miss fills.",
+            "? contains unknown amounts: in {untold_count} of {} round trips, because the opening was never seen, fills are \
+             missing, or no source states a fee.",
             stats.trip_count
         ));
     }

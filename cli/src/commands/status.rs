@@ -31,6 +31,8 @@ struct Summary {
     closed_trip_count: u64,
     /// How many symbols cannot be computed.
     quarantined_count: usize,
+    /// Fills that are in no position.
+    unplaced_count: u64,
     /// Whether every symbol balances.
     is_conserved: bool,
     /// What needs attention, in words.
@@ -81,17 +83,24 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     let mut summary = summarize(store, context).await?;
     let found = looks.attention().into_iter().chain(discrepancies.attention());
     summary.attention.splice(0..0, found.collect::<Vec<_>>());
-    summary.attention.extend(freshness.attention());
+    // Of an account that nobody ever asked the exchange about, its memory is no matter.
+    if account.identity.is_some() {
+        summary.attention.extend(freshness.attention());
+    }
     let code = exit_code(&looks, &discrepancies, &summary);
     let output = &mut context.output;
     let mode = account.mode().map_or("position mode not known", PositionMode::as_str);
-    let bound = account.identity.as_ref().map_or_else(
-        || "not bound to an exchange account".to_owned(),
-        |identity| match &identity.alias {
+    let mut bound = match (&account.identity, &account.user_id) {
+        (Some(identity), _) => match &identity.alias {
             Some(alias) => format!("bound to {alias} at {}", identity.base_url),
             None => format!("bound to {}", identity.base_url),
         },
-    );
+        (None, Some(_)) => "the exchange was never asked".to_owned(),
+        (None, None) => "not bound to an exchange account".to_owned(),
+    };
+    if let Some(user_id) = &account.user_id {
+        bound = format!("{bound}, user {user_id} by its exports");
+    }
     if output.format == Format::Json {
         output.json(&json!({
             "schema": "fillbook.status/1",
@@ -158,7 +167,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
 /// What a cron job has to know: the worst of what stands on record and of the last look.
 fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary) -> ExitCode {
     let mut code = looks.exit_code();
-    if discrepancies.confirmed > 0 || summary.quarantined_count > 0 {
+    if discrepancies.confirmed > 0 || summary.quarantined_count > 0 || summary.unplaced_count > 0 {
         code = code.worst(ExitCode::Discrepancies);
     }
     if !summary.is_conserved {
@@ -179,7 +188,8 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
     };
     let books = store.symbol_books(account).await?;
     let positions = store.positions(account).await?;
-    let mut attention = super::left_out(store, account).await?;
+    let lacking = super::lacking(store, account).await?;
+    let mut attention: Vec<String> = lacking.into_iter().map(|what| what.text).collect();
     let is_conserved = books.iter().all(|book| book.is_conserved);
     if !is_conserved {
         attention.push(NOT_BALANCED.to_owned());
@@ -219,6 +229,7 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
         symbol_count: books.len(),
         open_count: positions.iter().filter(|position| !position.position.qty.is_zero()).count(),
         quarantined_count: store.quarantined(account).await?.len(),
+        unplaced_count: books.iter().map(|book| book.unplaced_count).sum(),
         is_conserved,
         closed_trip_count: books.iter().map(|book| book.closed_count).sum(),
         attention,

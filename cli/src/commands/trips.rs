@@ -63,7 +63,7 @@ fn other_engines(trip: &RoundTrip) -> Cell {
 pub async fn run(args: &TripArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let store = super::open_account(context).await?;
     let account = context.settings.account.clone();
-    super::warn_of_left_out(store.as_ref(), &account, &mut context.output).await?;
+    super::warn_of_lacking(store.as_ref(), &account, &mut context.output).await?;
     let scope = scope(&args.list.scope, context)?;
     let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), ..Asked::default() };
     if args.open {

@@ -11,7 +11,7 @@
 //! 1. `groups_add_up_to_the_total`.
 //! 2. `an_unknown_trip_is_neither_won_nor_lost`.
 //! 3. `drawdown_follows_closing_order`.
-//! 4. `a_trip_left_out_leaves_no_group_certain`.
+//! 4. `a_trip_left_out_leaves_no_group_certain`, and `a_contract_left_out_leaves_no_total_certain`.
 //! 5. `money_counts_when_it_happened_by_time`, also of a trip that is still open.
 //! 6. `what_does_not_foot_is_not_known`, in that asset and stretch, and nowhere else.
 
@@ -22,7 +22,7 @@ mod tests;
 mod time_span;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::stats::TripStats;
 use self::stats::add_all;
@@ -30,7 +30,7 @@ use self::time_span::Spans;
 pub use self::time_span::{SpanOf, TimeSpan};
 pub use self::value::{AssetPrices, OtherAssets};
 use crate::amount::{Decimal, MathError};
-use crate::id::Asset;
+use crate::id::{Asset, Symbol};
 use crate::income::Income;
 use crate::movement::Movement;
 use crate::names::stored_names;
@@ -111,6 +111,8 @@ pub struct Report {
     pub cash_total: Vec<(Asset, Decimal)>,
     /// Whether the report says what the wallet says, per asset; empty for a book without a ledger.
     pub footing: Vec<AssetFooting>,
+    /// Contracts that cannot be computed, or not as a whole: the totals lack them.
+    pub uncomputed: Vec<Symbol>,
 }
 
 /// What a row is of. Spans of time sort by their beginning: the two hours of one name when clocks go back are two rows.
@@ -144,6 +146,7 @@ pub struct ReportBuilder {
     groups: BTreeMap<Group, TripStats>,
     total: TripStats,
     left_out_count: u64,
+    uncomputed: BTreeSet<Symbol>,
     cash: BTreeMap<(Asset, IncomeType), (Decimal, u64)>,
     footing: Vec<AssetFooting>,
 }
@@ -157,6 +160,7 @@ impl ReportBuilder {
             groups: BTreeMap::new(),
             total: TripStats::default(),
             left_out_count: 0,
+            uncomputed: BTreeSet::new(),
             cash: BTreeMap::new(),
             footing: Vec::new(),
         }
@@ -222,6 +226,12 @@ impl ReportBuilder {
         self.left_out_count += 1;
     }
 
+    /// Notes a contract that cannot be computed, or has fills that are in no position: its round trips may belong to any
+    /// group but those of other contracts.
+    pub fn leave_out_contract(&mut self, symbol: Symbol) {
+        self.uncomputed.insert(symbol);
+    }
+
     /// Adds a ledger entry.
     ///
     /// # Errors
@@ -245,9 +255,16 @@ impl ReportBuilder {
     /// # Errors
     /// [`MathError`] when a sum does not fit.
     pub fn finish(mut self) -> Result<Report, MathError> {
-        self.total.finish(self.left_out_count);
-        for stats in self.groups.values_mut() {
-            stats.finish(self.left_out_count);
+        let uncomputed_count = self.uncomputed.len() as u64;
+        self.total.finish(self.left_out_count, uncomputed_count);
+        for (group, stats) in &mut self.groups {
+            let uncomputed_count = match (self.by, group) {
+                (GroupBy::Symbol, Group::Named(name)) => {
+                    u64::from(self.uncomputed.iter().any(|symbol| symbol.as_str() == name))
+                }
+                _ => uncomputed_count,
+            };
+            stats.finish(self.left_out_count, uncomputed_count);
         }
         for footing in &self.footing {
             for stretch in footing.unexplained_stretches() {
@@ -277,6 +294,7 @@ impl ReportBuilder {
             cash,
             cash_total: cash_total.into_iter().collect(),
             footing: self.footing,
+            uncomputed: self.uncomputed.into_iter().collect(),
         })
     }
 }

@@ -29,6 +29,8 @@ pub struct TripStats {
     /// How many more, of which nothing is known, may belong to them: no figure holds them, and every amount has them as
     /// unknown parts.
     pub left_out_count: u64,
+    /// How many contracts cannot be computed, or not as a whole, and may have round trips among these: likewise.
+    pub uncomputed_count: u64,
     /// Realized profit before fees and funding, per settle asset.
     pub gross: Vec<AssetTotal>,
     /// The same as the exchange itself states it, per settle asset: also where the book cannot compute it.
@@ -93,9 +95,13 @@ impl TripStats {
         self.curves.iter().filter_map(mean).collect()
     }
 
+    fn lacks_something(&self) -> bool {
+        self.left_out_count > 0 || self.uncomputed_count > 0
+    }
+
     /// How sure counts, factor, expectancy and drawdown are.
     pub fn result_certainty(&self) -> Certainty {
-        if self.left_out_count > 0 {
+        if self.lacks_something() {
             return Certainty::Unknown;
         }
         self.valued.iter().map(|total| total.total.certainty()).max().unwrap_or_default()
@@ -103,7 +109,7 @@ impl TripStats {
 
     /// The weakest certainty of any amount.
     pub fn certainty(&self) -> Certainty {
-        if self.left_out_count > 0 {
+        if self.lacks_something() {
             return Certainty::Unknown;
         }
         let totals = [&self.gross, &self.fees, &self.funding, &self.clearance];
@@ -197,8 +203,9 @@ impl TripStats {
         Ok(())
     }
 
-    pub(super) fn finish(&mut self, left_out_count: u64) {
+    pub(super) fn finish(&mut self, left_out_count: u64, uncomputed_count: u64) {
         self.left_out_count = left_out_count;
+        self.uncomputed_count = uncomputed_count;
         let totals = [
             &mut self.gross,
             &mut self.exchange_gross,
@@ -211,7 +218,7 @@ impl TripStats {
         for totals in totals {
             totals.sort_by(|a, b| a.asset.cmp(&b.asset));
             for total in totals.iter_mut() {
-                total.total.unknown_count += left_out_count;
+                total.total.unknown_count += left_out_count + uncomputed_count;
             }
         }
         self.carried_in.sort_by(|a, b| a.asset.cmp(&b.asset));

@@ -167,6 +167,28 @@ fn a_trip_left_out_leaves_no_group_certain() {
     assert_eq!(builder.finish().unwrap().total.certainty(), Certainty::Unknown, "without any amount");
 }
 
+#[test]
+fn a_contract_left_out_leaves_no_total_certain() {
+    let none = OtherAssets::default();
+    let report = |by| {
+        let mut builder = ReportBuilder::new(by, None);
+        builder.add_trip(&of_engine("a", 1, "10", "0.5", Certainty::Known), &none, &[]).unwrap();
+        builder.leave_out_contract(crate::testing::symbol("DELISTEDUSDT"));
+        builder.finish().unwrap()
+    };
+    // Any strategy may have traded it, but no other contract has its trips.
+    for (by, of_group) in [(GroupBy::Engine, Certainty::Unknown), (GroupBy::Symbol, Certainty::Known)] {
+        let report = report(by);
+        assert_eq!((report.rows[0].stats.certainty(), report.total.certainty()), (of_group, Certainty::Unknown));
+        assert_eq!(report.total.net[0].total.certainty(), Certainty::Unknown);
+        assert_eq!(report.uncomputed, [crate::testing::symbol("DELISTEDUSDT")]);
+    }
+    let mut builder = ReportBuilder::new(GroupBy::Symbol, None);
+    builder.leave_out_contract(crate::testing::symbol("DELISTEDUSDT"));
+    let empty = builder.finish().unwrap().total;
+    assert_eq!((empty.certainty(), empty.result_certainty()), (Certainty::Unknown, Certainty::Unknown));
+}
+
 /// A grid: bought on day 0, a part sold on day 0 and a part on day 1, the rest is still held. Nothing closed, and yet 2
 /// and 3 were earned, less a fee each day.
 #[test]

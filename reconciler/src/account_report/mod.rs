@@ -7,7 +7,7 @@
 mod contracts;
 mod ledger;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use exchange_client::VenueFacts;
 use ledger_core::footing::{Footed, FootingBuilder, FootingScope, LedgerReach, Stretch};
@@ -15,7 +15,7 @@ use ledger_core::{
     AccountId, Asset, AssetPrices, AssetTotal, BalanceSnapshot, GroupBy, OtherAssets, Report, ReportBuilder, SpanOf,
     Symbol, TimestampMs, TripKey,
 };
-use ledger_store::{PageRequest, Scope, Store, TripFilter, UnreadableRow};
+use ledger_store::{FillFilter, PageRequest, Scope, Store, TripFilter, UnreadableRow};
 
 use crate::error::{Doing, ReconcileError};
 
@@ -113,6 +113,9 @@ pub async fn account_report(
         cash_left_out: 0,
     };
     let mut builder = ReportBuilder::new(request.by, request.span_of.clone());
+    for symbol in reading.uncomputed().await? {
+        builder.leave_out_contract(symbol);
+    }
     let mut footing = reading.footing(BTreeMap::new());
     let mut parts = reading.read_contracts(&mut footing, Some(&mut builder)).await?;
     parts.carried_in.clone_from(footing.carried_in());
@@ -141,6 +144,27 @@ impl Reading<'_> {
         self.looks.iter().for_each(|look| footing.add_look(look));
         self.unfolded.iter().for_each(|symbol| footing.leave_out_contract(symbol.clone()));
         footing
+    }
+
+    /// The contracts that cannot be computed, or not as a whole: those that are quarantined, out of date, or have fills in no
+    /// position.
+    async fn uncomputed(&self) -> Result<BTreeSet<Symbol>, ReconcileError> {
+        let account = &self.request.account;
+        let pending = self.store.pending_refolds().await.doing("reading what is out of date")?;
+        let pending = pending.into_iter().filter(|it| it.account == *account).map(|it| it.symbol);
+        let mut uncomputed: BTreeSet<Symbol> = self.unfolded.iter().cloned().chain(pending).collect();
+        uncomputed.retain(|symbol| self.request.symbol.as_ref().is_none_or(|wanted| wanted == symbol));
+        let unplaced = |scope: Scope| FillFilter { unplaced_only: true, ..scope.into() };
+        let whole = unplaced(Scope { since: None, ..self.request.scope() });
+        if self.store.fill_count(&whole).await.doing("counting fills")? > 0 {
+            for symbol in &self.symbols {
+                let own = unplaced(Scope { symbol: Some(symbol.clone()), since: None, ..self.request.scope() });
+                if self.store.fill_count(&own).await.doing("counting fills")? > 0 {
+                    uncomputed.insert(symbol.clone());
+                }
+            }
+        }
+        Ok(uncomputed)
     }
 
     /// Adds the round trips that closed in the period, in closing order.

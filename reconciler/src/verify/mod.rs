@@ -174,13 +174,22 @@ pub async fn verify(
     Ok(verification)
 }
 
+/// Why nothing is compared of a contract that cannot be computed.
+const UNCOMPUTED: &str = "the contract cannot be computed";
+
+/// A contract that cannot be computed: nothing is derived of it.
+struct Uncomputed {
+    symbol: Symbol,
+    fill_count: usize,
+}
+
 /// Of what a check is made.
 #[derive(Clone, Copy)]
 enum Extent<'a> {
     /// What was looked at: the symbols that were meant, the ledger since the last look, the latest wallets.
     Look(&'a Observation),
-    /// The whole book, with what is on record, and the rules of its venue.
-    Book { on_record: &'a [Discrepancy], venue: &'static VenueFacts },
+    /// The whole book, with what is on record, the contracts that cannot be computed, and the rules of its venue.
+    Book { on_record: &'a [Discrepancy], uncomputed: &'a [Uncomputed], venue: &'static VenueFacts },
 }
 
 impl<'a> Extent<'a> {
@@ -196,6 +205,14 @@ impl<'a> Extent<'a> {
         match self {
             Self::Look(observation) => &observation.book.discrepancies,
             Self::Book { on_record, .. } => on_record,
+        }
+    }
+
+    /// The contracts that cannot be computed. A look tells them by itself.
+    fn uncomputed(self) -> &'a [Uncomputed] {
+        match self {
+            Self::Look(_) => &[],
+            Self::Book { uncomputed, .. } => uncomputed,
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ledger_core::{AccountId, Decimal, Symbol, TimestampMs};
 use ledger_store::{PageRequest, PnlMismatch, Scope, TripFilter};
 
-use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, UNCOMPUTED, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
@@ -27,6 +27,9 @@ pub(super) async fn check_realized(
             tally.leave_out(number(unknown), "the book's own figure is unknown");
             tally.leave_out(number(symbol_book.unplaced_count), "the position that changed is not known");
         }
+    }
+    for contract in extent.uncomputed() {
+        tally.leave_out(contract.fill_count, UNCOMPUTED);
     }
     let folded = tally.compared;
     let mut of_symbol: BTreeMap<Symbol, Vec<PnlMismatch>> = BTreeMap::new();

@@ -3,8 +3,8 @@
 //! `section` says what a row is: `group` (one of the groups), `total` (all of them), `open` (round trips that have not
 //! closed), `unallocated_funding` (of no position on record), `cash` (ledger entries of one type, named in `group`),
 //! `cash_total` (their sum), `footing` (what came of holding the report against the wallet, then what explains how it
-//! moved, a row a term), `left_out` (how many rows of the book's table in `group` could not be read: the sums lack them;
-//! there is none where all can be). Counts stand in every row of their group, because a group has a row per asset.
+//! moved, a row a term), `left_out` (how many rows of the book's table in `group` could not be read, or how many
+//! `contracts` cannot be computed: the sums lack them; there is none where all are there). Counts stand in every row of their group, because a group has a row per asset.
 
 use std::io;
 
@@ -145,6 +145,7 @@ pub(super) fn print(report: &Report, rest: &Rest, output: &mut Output) -> io::Re
         ("round_trips", report.total.left_out_count.max(u64::from(rest.open_count.is_none()))),
         ("symbol_books", u64::from(rest.has_unreadable_funding)),
         ("income", rest.cash_left_out as u64),
+        ("contracts", report.uncomputed.len() as u64),
     ];
     rows.extend(left_out.into_iter().filter(|(_, count)| *count > 0).map(|(table, count)| Row {
         section: "left_out",

@@ -257,7 +257,10 @@ impl Footed {
             let Some(whole) = whole else { continue };
             // What differs where the ledger is read differs, whatever else is not read.
             let is_looked_at = |reason: &NotTied| {
-                matches!(reason, NotTied::Unread { .. } | NotTied::Lagging { .. } | NotTied::Unreadable | NotTied::UnknownType(_))
+                matches!(
+                    reason,
+                    NotTied::Unread { .. } | NotTied::Lagging { .. } | NotTied::Unreadable | NotTied::UnknownType(_)
+                )
             };
             if part.unexplained == whole.unexplained && whole.reasons.iter().all(is_looked_at) {
                 whole.outcome = FootingOutcome::Differs;

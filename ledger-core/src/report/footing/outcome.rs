@@ -174,8 +174,10 @@ impl Asked<'_> {
         let mut reasons = Vec::new();
         for edge in since.into_iter().chain(until) {
             // A look states the wallet within a moment, so an edge that close to one is beside it.
-            let is_between = |pair: &&[Agreement]| matches!(pair, [one, other]
-                if one.last.saturating_add_ms(MOMENT_MS) < edge && edge < other.first.saturating_add_ms(-MOMENT_MS));
+            let is_between = |pair: &&[Agreement]| {
+                matches!(pair, [one, other]
+                if one.last.saturating_add_ms(MOMENT_MS) < edge && edge < other.first.saturating_add_ms(-MOMENT_MS))
+            };
             if let Some([one, other]) = agreements.windows(2).find(is_between) {
                 let reason = NotTied::Unexplained { since: one.last, until: other.first };
                 if !reasons.contains(&reason) {

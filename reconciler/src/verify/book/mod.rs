@@ -7,11 +7,11 @@ mod stated;
 
 use exchange_client::VenueFacts;
 use ledger_core::AccountId;
-use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Store, StoreError};
+use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError};
 
 use super::{
-    BOOK_PAGE_ROWS, Check, CheckName, Extent, Tally, Verification, check_executed, check_footing, check_income,
-    check_realized,
+    BOOK_PAGE_ROWS, Check, CheckName, Extent, Tally, UNCOMPUTED, Uncomputed, Verification, check_executed,
+    check_footing, check_income, check_realized,
 };
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
@@ -46,7 +46,8 @@ pub async fn verify_book(
 ) -> Result<Vec<Check>, ReconcileError> {
     let WholeBook { account, store, venue, .. } = *whole;
     let on_record = on_record(store, account).await?;
-    let extent = Extent::Book { on_record: &on_record, venue };
+    let uncomputed = uncomputed(store, account).await?;
+    let extent = Extent::Book { on_record: &on_record, uncomputed: &uncomputed, venue };
     let mut verification = Verification::default();
     for name in CheckName::ALL {
         progress(*name);
@@ -77,16 +78,16 @@ async fn check(
     verification: &mut Verification,
 ) -> Result<Option<Check>, ReconcileError> {
     let WholeBook { account, store, book, .. } = *whole;
-    let Extent::Book { on_record, .. } = extent else { return Ok(None) };
+    let Extent::Book { on_record, uncomputed, .. } = extent else { return Ok(None) };
     Ok(Some(match name {
         CheckName::Schema => stated::schema(store).await?,
         CheckName::DerivedRows => derived::derived(store, account).await?,
-        CheckName::Recomputation => derived::recomputation(store, whole.scratch, account).await?,
-        CheckName::Conservation => derived::conservation(store, account).await?,
+        CheckName::Recomputation => derived::recomputation(store, whole.scratch, account, uncomputed).await?,
+        CheckName::Conservation => derived::conservation(store, account, uncomputed).await?,
         CheckName::SourcesAgree => stated::sources_agree(store, account, on_record).await?,
         CheckName::PositionMode => stated::position_mode(store, account, on_record).await?,
         CheckName::ForeignFacts => stated::foreign(store, account).await?,
-        CheckName::Quantity => quantity(store, account, on_record).await?,
+        CheckName::Quantity => quantity(store, account, on_record, uncomputed).await?,
         CheckName::AverageEntry => average_entry(whole, on_record).await?,
         CheckName::ExecutedQuantity => {
             check_executed(extent, book, account, verification).await?;
@@ -105,6 +106,17 @@ async fn check(
             return Ok(None);
         }
     }))
+}
+
+async fn uncomputed(store: &dyn Store, account: &AccountId) -> Result<Vec<Uncomputed>, ReconcileError> {
+    let mut uncomputed = Vec::new();
+    for entry in store.quarantined(account).await.doing("reading the quarantined symbols")? {
+        let scope = Scope::symbol(account.clone(), entry.symbol.clone());
+        let fills = store.fill_count(&scope.into()).await.doing("counting fills")?;
+        let fill_count = usize::try_from(fills).unwrap_or(usize::MAX);
+        uncomputed.push(Uncomputed { symbol: entry.symbol, fill_count });
+    }
+    Ok(uncomputed)
 }
 
 async fn on_record(store: &dyn Store, account: &AccountId) -> Result<Vec<Discrepancy>, ReconcileError> {
@@ -127,8 +139,18 @@ const UNSTATED: &str = "the exchange's word is not on record";
 const LATER: &str = "fills came after the exchange's last word";
 
 /// Every position against the exchange's latest word on it. Where fills came in since, nothing is compared.
-async fn quantity(store: &dyn Store, account: &AccountId, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
+async fn quantity(
+    store: &dyn Store,
+    account: &AccountId,
+    on_record: &[Discrepancy],
+    uncomputed: &[Uncomputed],
+) -> Result<Check, ReconcileError> {
     let mut tally = Tally::of("position", on_record);
+    for stated in store.latest_positions(account).await.doing("reading the exchange's positions")? {
+        if uncomputed.iter().any(|contract| contract.symbol == stated.fact.symbol) {
+            tally.leave_out(1, UNCOMPUTED);
+        }
+    }
     for held in store.positions(account).await.doing("reading the positions")? {
         match (&held.exchange, held.reconcile_status) {
             (None, _) | (_, None) => tally.leave_out(1, UNSTATED),
