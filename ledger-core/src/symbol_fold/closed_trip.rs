@@ -131,7 +131,7 @@ impl<'a> ClosedTrips<'a> {
     #[inline]
     pub(super) fn of(fold: &'a SymbolFold) -> Self {
         let released = fold.watch.as_ref().map_or(&[][..], |watch| &watch.released.0).iter();
-        let last = if fold.done.has_ended { fold.shelf.last.as_ref() } else { None };
+        let last = if fold.done.ended == WhereEnded::OnShelf { fold.shelf.last.as_ref() } else { None };
         Self { fold, released, last }
     }
 }
@@ -156,15 +156,25 @@ pub(super) struct Ended {
     pub(super) beginning: Certainty,
 }
 
+/// Where a round trip is that an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum WhereEnded {
+    /// It ended none.
+    #[default]
+    Nowhere,
+    /// On the shelf.
+    OnShelf,
+    /// In the watch.
+    InWatch,
+}
+
 /// What the last event did. No part of a fold's state either.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Done {
-    /// One that is on the shelf.
-    pub(super) has_ended: bool,
+    /// Where the round trip is that it ended.
+    pub(super) ended: WhereEnded,
     /// What ended is not what the fill is an exit of: it showed that the book held something else.
     pub(super) has_ended_elsewhere: bool,
-    /// One that is in the watch.
-    pub(super) was_watched: bool,
     pub(super) pnl_mismatch: bool,
     pub(super) realized: Option<Value>,
     /// How sure that is; set where the general path set it.

@@ -12,7 +12,7 @@ use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
 use super::clearance;
-use super::closed_trip::Ended;
+use super::closed_trip::{Ended, WhereEnded};
 use super::error::FoldError;
 use super::open_trip::OpenTrip;
 use super::side_fold::SideFold;
@@ -91,7 +91,7 @@ impl SymbolFold {
     ) -> Result<(), MathError> {
         let side = super::trading::side_mut(&mut self.net, &mut self.long, &mut self.short, position_side);
         let Some(watch) = &mut self.watch else { return Ok(()) };
-        let ended = watch.held.last().filter(|_| self.done.was_watched);
+        let ended = watch.held.last().filter(|_| self.done.ended == WhereEnded::InWatch);
         let open = side.trip.as_deref();
         let size = side.position.qty()?.abs();
         for window in &mut watch.windows {

@@ -11,7 +11,7 @@ use crate::movement::{Movement, MovementKind, MovementOrigin};
 use crate::source::PositionSide;
 use crate::trip_key::TripKey;
 
-use super::closed_trip::Ended;
+use super::closed_trip::{Ended, WhereEnded};
 use super::open_trip::{Begun, OpenTrip};
 use super::trading::side_mut;
 use super::{FoldError, SymbolFold};
@@ -117,10 +117,10 @@ impl SymbolFold {
     }
 
     fn just_ended_mut(&mut self) -> Option<&mut Ended> {
-        if self.done.has_ended {
-            return self.shelf.last_mut();
+        match self.done.ended {
+            WhereEnded::Nowhere => None,
+            WhereEnded::OnShelf => self.shelf.last_mut(),
+            WhereEnded::InWatch => self.watch.as_mut()?.ended_mut(self.closed_count),
         }
-        let number = self.closed_count;
-        self.watch.as_mut().filter(|_| self.done.was_watched)?.ended_mut(number)
     }
 }

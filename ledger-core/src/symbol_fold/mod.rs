@@ -61,7 +61,7 @@ pub use self::error::FoldError;
 pub use self::event::{FoldEvent, Residual, Step, window_from};
 pub(crate) use self::watch::Occupant;
 
-use self::closed_trip::{Done, Shelf};
+use self::closed_trip::{Done, Shelf, WhereEnded};
 use self::open_trip::Begun;
 use self::side_fold::SideFold;
 use self::tolerance::Tolerance;
@@ -461,7 +461,7 @@ impl SymbolFold {
             Some(last) => return Err(misplaced(last, fill)),
             None => self.last_fill = Some(fill.fold_key()),
         }
-        (self.done.has_ended, self.done.has_ended_elsewhere) = (false, false);
+        (self.done.ended, self.done.has_ended_elsewhere) = (WhereEnded::Nowhere, false);
         (self.done.pnl_mismatch, self.done.realized) = (false, None);
         match self.apply_plain(fill, order, position_side) {
             Ok(true) => return Ok(Step::last_of(self)),
@@ -492,7 +492,6 @@ impl SymbolFold {
             certainty: Certainty::Known,
             order,
         };
-        self.done.was_watched = false;
         if self.watch.is_some() {
             self.decide_until(fill.time.at, None)?;
             return self.trade_watched(position_side, &trade);

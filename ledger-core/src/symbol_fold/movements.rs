@@ -12,6 +12,7 @@ use crate::round_trip::Tally;
 use crate::source::PositionSide;
 use crate::time::TimestampMs;
 
+use super::closed_trip::WhereEnded;
 use super::open_trip::OpenTrip;
 use super::{Done, FoldError, FoldEvent, Step, SymbolFold};
 
@@ -107,10 +108,11 @@ impl SymbolFold {
 
     /// The round trip that the last event ended.
     pub(super) fn just_ended(&self) -> Option<&OpenTrip> {
-        if self.done.has_ended {
-            return self.shelf.last();
+        match self.done.ended {
+            WhereEnded::Nowhere => None,
+            WhereEnded::OnShelf => self.shelf.last(),
+            WhereEnded::InWatch => self.watch.as_ref()?.ended(self.closed_count),
         }
-        self.watch.as_ref().filter(|_| self.done.was_watched)?.ended(self.closed_count)
     }
 
     fn note_trip(

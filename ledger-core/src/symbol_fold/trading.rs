@@ -8,7 +8,7 @@ use crate::snapshot::Anchor;
 use crate::source::{PositionSide, Side};
 
 use super::beginning::Beginning;
-use super::closed_trip::Ended;
+use super::closed_trip::{Ended, WhereEnded};
 use super::open_trip::{Begun, OpenTrip, placeholder_price};
 use super::side_fold::SideFold;
 use super::tolerance::Tolerance;
@@ -135,11 +135,11 @@ impl SymbolFold {
         let ended = Ended { trip, position_side, number, beginning };
         match &mut self.watch {
             None => {
-                self.done.has_ended = true;
+                self.done.ended = WhereEnded::OnShelf;
                 self.shelf.put(ended);
             }
             Some(watch) => {
-                self.done.was_watched = true;
+                self.done.ended = WhereEnded::InWatch;
                 watch.take_in(ended);
             }
         }

@@ -21,6 +21,7 @@ use crate::repository::StoreResult;
 pub(super) type StatedFee<'a> = Option<Option<&'a Fee>>;
 
 /// A fill on its way into the fold.
+#[derive(Clone, Copy)]
 pub(super) struct Placed<'a> {
     pub(super) fill: &'a Fill,
     /// Its order.
