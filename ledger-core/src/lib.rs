@@ -19,6 +19,7 @@ mod merge;
 mod movement;
 mod names;
 mod order;
+mod order_check;
 mod order_intent;
 mod order_status;
 mod order_story;
@@ -55,6 +56,7 @@ pub use merge::{Fact, Field, Joiner, Outcome, Provenance, Sourced, merge};
 pub use movement::{Movement, MovementKind, MovementOrigin};
 pub use names::UnknownName;
 pub use order::{Cancel, Execution, ExitReason, Order, OrderClass, OrderKey, OrderTerms, can_only_close};
+pub use order_check::OrderContradiction;
 pub use order_intent::{IntentOutcome, IntentRole, OrderIntent};
 pub use order_status::OrderStatus;
 pub use order_story::{

@@ -166,6 +166,12 @@ impl Order {
         can_only_close(self.position_side, self.side, self.reduce_only, self.close_position)
     }
 
+    /// The first moment of which it is known that the order was there: that of its creation, else that of its terms, else
+    /// that of its last change.
+    pub fn known_since(&self) -> Option<EventTime> {
+        self.created.or_else(|| self.terms.as_of.map(EventTime::ms)).or(self.updated)
+    }
+
     /// That it was cancelled, if this statement says so, with the source that the cancel is worth. One without the time
     /// of the change happened at some moment after the order was made: that moment is fillbook's inference, and gives
     /// way to every time that is stated.
@@ -174,7 +180,7 @@ impl Order {
             return None;
         }
         let stated = self.updated.map(|time| (time, source));
-        let (time, source) = stated.or_else(|| Some((self.created?, Source::Repair)))?;
+        let (time, source) = stated.or_else(|| Some((self.known_since()?, Source::Repair)))?;
         Some((Cancel { key: self.key.clone(), side: Some(self.side), time, reason: None }, source))
     }
 

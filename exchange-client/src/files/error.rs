@@ -192,16 +192,16 @@ pub enum FileError {
         /// The row that shows it.
         reason: String,
     },
-    /// Different time zones in the name and in the header, or in the names of an archive and its member.
+    /// Different time zones in a name and in the header, in the names of an archive and its member, or in one name.
     #[error(
-        "the name of {place} says {in_name}, but its time column, or the archive's name, says {other}: nothing proves in which \
-         of them its times are; correct the wrong one"
+        "the names of {place} and of its time column say both {one} and {other}: nothing proves in which of them its times \
+         are, so no row of it is taken; correct the wrong one"
     )]
     ZonesDiffer {
         /// Which file.
         place: Place,
-        /// The zone in the name.
-        in_name: String,
+        /// The zone that stands first.
+        one: String,
         /// The other one.
         other: String,
     },
@@ -215,7 +215,9 @@ pub enum FileError {
         place: Place,
     },
     /// A time zone in the file name or header that cannot be read.
-    #[error("the name or time column of {place} says `{text}`, which is no UTC offset; correct it, as in `(UTC+3)`")]
+    #[error(
+        "the name or time column of {place} says `{text}`, which is no UTC offset (those go from -12 to +14); correct it, as in `(UTC+3)`"
+    )]
     ZoneInName {
         /// Which file.
         place: Place,

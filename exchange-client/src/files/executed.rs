@@ -1,10 +1,11 @@
-//! What an order executed, as a row states it several times: quantity, average price, and the amount that both come to.
+//! What an order executed, as a row states it several times: quantity, average price, and the amount that both come to;
+//! and whether that is possible with what was ordered and how the order stands.
 
-use ledger_core::{Decimal, Execution, Price, Symbol, half_unit};
+use ledger_core::{Decimal, Execution, Order, Price, Symbol, half_unit};
 
 use super::amounts::Stated;
 use super::cell::Cell;
-use super::error::{RowError, RowProblem};
+use super::error::RowError;
 use crate::binance_usdm::instrument_from_symbol;
 
 /// How many decimals an average is computed with where only the amount tells it: those of the exchange's amounts.
@@ -13,8 +14,6 @@ const AVERAGE_SCALE: u8 = 8;
 /// The cells of a row about what its order executed.
 pub(super) struct Executed<'a> {
     pub(super) symbol: &'a Symbol,
-    /// How much was ordered, where the row says.
-    pub(super) ordered: Option<Decimal>,
     pub(super) qty: Option<Cell<'a>>,
     /// 0 where nothing executed, and where the exchange leaves it out.
     pub(super) avg_price: Option<Cell<'a>>,
@@ -30,9 +29,6 @@ impl Executed<'_> {
     pub(super) fn read(self) -> Result<Option<Execution>, RowError> {
         let Some(qty_cell) = self.qty else { return Ok(None) };
         let qty = qty_cell.not_negative()?;
-        if let Some(ordered) = self.ordered.filter(|ordered| qty > *ordered) {
-            return Err(qty_cell.error(RowProblem::MoreThanOrdered { ordered: ordered.to_string() }));
-        }
         let stated = self.avg_price.map_or(Ok(None), Cell::price_unless_zero)?;
         // The amounts of an inverse contract are in coins.
         let quote =
@@ -53,6 +49,14 @@ impl Executed<'_> {
         };
         Ok(Some(Execution::new(qty, avg_price)))
     }
+}
+
+/// Checks that an order's quantities, status and times do not contradict each other.
+///
+/// # Errors
+/// What does, with both values.
+pub(super) fn check_order(order: &Order) -> Result<(), RowError> {
+    order.contradiction().map_or(Ok(()), |contradiction| Err(RowError::row(contradiction)))
 }
 
 /// The average price that an amount and a quantity tell.

@@ -16,7 +16,7 @@ use super::reach::{FillsCovered, Reach};
 use super::table::Header;
 use super::tar::{BLOCK, is_tar};
 use super::text::{JsonElements, JsonLines, Stop, Table, Text, TextRow};
-use super::zone::{Zone, ZoneOrigin, zone_in_name};
+use super::zone::{UnclearZone, Zone, ZoneOrigin, zone_in_name};
 use super::{ContractSizes, Kind, Options, Row};
 
 /// How far ahead a text is looked at to tell what it is.
@@ -311,31 +311,40 @@ impl ImportFile {
 
     /// Takes the time zone from the name of the member or file, else from the header, else from the caller.
     fn choose_zone(&mut self, header: &Header, layout: &Layout) -> Result<(), FileError> {
-        let in_name = |text| FileError::ZoneInName { place: self.place.clone(), text };
-        let of = |name: Option<&str>| name.map_or(Ok(None), zone_in_name).map_err(in_name);
+        let unclear = |unclear| match unclear {
+            UnclearZone::NoOffset(text) => FileError::ZoneInName { place: self.place.clone(), text },
+            UnclearZone::Two(one, other) => self.zones_differ(&one, &other),
+        };
+        let of = |name: Option<&str>| name.map_or(Ok(None), zone_in_name).map_err(unclear);
         let named = [of(self.place.member.as_deref())?, of(Some(&*self.place.file))?];
-        let stated = header.zone(layout.time_column()).map_err(in_name)?;
+        let stated = header.zone(layout.time_column()).map_err(unclear)?;
         let offset = stated.clone().filter(|_| header.states_offset(layout.time_column()));
         let said: Vec<&Zone> = named.iter().chain([&offset]).flatten().collect();
         if let [first, others @ ..] = said.as_slice()
             && let Some(other) = others.iter().find(|other| *other != first)
         {
-            let (in_name, other) = (first.to_string(), other.to_string());
-            return Err(FileError::ZonesDiffer { place: self.place.clone(), in_name, other });
+            return Err(self.zones_differ(first, other));
         }
         let given = self.context.options.zone.clone();
         let chosen = named
             .into_iter()
             .flatten()
             .next()
-            .map(|zone| (zone, ZoneOrigin::FileName))
-            .or(stated.map(|zone| (zone, ZoneOrigin::Header)))
+            .map(|zone| {
+                let is_overruled = stated.as_ref().is_some_and(|stated| *stated != zone);
+                (zone, if is_overruled { ZoneOrigin::NameOverHeader } else { ZoneOrigin::FileName })
+            })
+            .or_else(|| stated.clone().map(|zone| (zone, ZoneOrigin::Header)))
             .or(given.map(|zone| (zone, ZoneOrigin::Given)));
         if let Some((zone, origin)) = chosen {
             self.context.zone = Some(zone);
             self.zone_origin = Some(origin);
         }
         Ok(())
+    }
+
+    fn zones_differ(&self, one: &Zone, other: &Zone) -> FileError {
+        FileError::ZonesDiffer { place: self.place.clone(), one: one.to_string(), other: other.to_string() }
     }
 
     /// The next row of the text at hand; `None` behind its last.

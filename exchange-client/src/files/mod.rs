@@ -6,10 +6,11 @@
 //! single endless line or a zip bomb.
 //!
 //! The time zone of local times is, in this order: the offset in the file's name, as in `(UTC+3)`, because the exchange
-//! puts the truth there while some of its headers say `Time(UTC)` all the same; the header's; the one that the caller
-//! gives, which is meant for many files at once and knows least about each of them. [`ImportFile::zone`] tells which was
-//! taken and from where. A file that was renamed and whose header is wrong needs its offset back in its name. A region's
-//! local time that daylight saving skips or repeats is rejected, row by row.
+//! puts the truth there while its headers say `Time(UTC)` and `Date(UTC)` whatever the zone; the header's; the one that the
+//! caller gives, which is meant for many files at once and knows least about each of them. [`ImportFile::zone`] tells which
+//! was taken and from where, and whether a header said `UTC` beside it. Two offsets that differ, in one name or in the name
+//! and the header, refuse the file. A file that was renamed and whose header is wrong needs its offset back in its name. A
+//! region's local time that daylight saving skips or repeats is rejected, row by row.
 //!
 //! ```
 //! use std::io::Cursor;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use ledger_core::{AnyFact, Order, OrderClass, OrderKey, OrderTerms, Quantity, Source, Statement};
+use ledger_core::{AnyFact, Order, OrderClass, OrderKey, OrderTerms, Source, Statement};
 
 use super::cell::Cell;
 use super::context::{Context, statement};
 use super::error::RowError;
-use super::executed::Executed;
+use super::executed::{Executed, check_order};
 use super::table::{Column, Header, Record};
 use crate::binance_usdm::VENUE;
 
@@ -85,7 +85,6 @@ impl OrderColumns {
         let qty = row.optional(Some(self.qty)).map_or(Ok(None), Cell::quantity_unless_zero)?;
         let executed = Executed {
             symbol: &key.symbol,
-            ordered: qty.map(Quantity::get),
             qty: row.optional(Some(self.executed_qty)),
             avg_price: row.optional(Some(self.avg_price)),
             quote: row.optional(self.quote),
@@ -111,6 +110,7 @@ impl OrderColumns {
             updated,
             ..Order::known_from_fill(key.clone(), side, None)
         });
+        check_order(&order)?;
         context.check_account(row.raw(self.uid))?;
         let symbol = key.symbol;
         let source = self.source;

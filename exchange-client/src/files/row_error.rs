@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ledger_core::{AmountError, IdError, ParseDecimalError, TimeError, UnknownName};
+use ledger_core::{AmountError, IdError, OrderContradiction, ParseDecimalError, TimeError, UnknownName};
 use thiserror::Error;
 
 use super::error::shown;
@@ -24,6 +24,7 @@ impl fmt::Display for RowError {
         match (&self.column, &self.value) {
             (Some(column), Some(value)) => write!(f, "{column} is `{value}`"),
             (Some(column), None) => write!(f, "{column} cannot be used"),
+            (None, _) if matches!(self.problem, RowProblem::Order(_)) => f.write_str("the row contradicts itself"),
             (None, _) => f.write_str("the row cannot be read"),
         }
     }
@@ -110,12 +111,9 @@ pub enum RowProblem {
         /// Whether the two are apart by a power of 1000.
         by_thousands: bool,
     },
-    /// More executed than there was ordered.
-    #[error("only {ordered} were ordered: the row contradicts itself")]
-    MoreThanOrdered {
-        /// How much was ordered.
-        ordered: String,
-    },
+    /// An order whose own figures contradict each other.
+    #[error(transparent)]
+    Order(#[from] OrderContradiction),
     /// What was ordered, what executed and what remains do not add up.
     #[error("what was ordered less what executed is {derived}: the row contradicts itself")]
     NotTheRest {

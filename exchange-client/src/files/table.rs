@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::cell::Cell;
 use super::error::{RowError, RowProblem};
-use super::zone::{Zone, zone_in_brackets};
+use super::zone::{UnclearZone, Zone, zone_in_brackets};
 
 /// The cells of one line, in one buffer that is used again for the next.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -220,7 +220,7 @@ impl Header {
     }
 
     /// The time zone in the name of a column, as in `Time(UTC)`.
-    pub(super) fn zone(&self, column: Column) -> Result<Option<Zone>, String> {
+    pub(super) fn zone(&self, column: Column) -> Result<Option<Zone>, UnclearZone> {
         self.names.get(column.0).map_or(Ok(None), |name| zone_in_brackets(name))
     }
 

@@ -30,6 +30,8 @@ pub struct ZoneError {
 pub enum ZoneOrigin {
     /// The name of the file or of the archive's member.
     FileName,
+    /// The same, while the header of its time column says `UTC`, as the exchange's headers do above local times.
+    NameOverHeader,
     /// The header of its time column.
     Header,
     /// The caller.
@@ -42,12 +44,13 @@ impl Zone {
         Self { zone: TimeZone::UTC, name: "UTC".to_owned() }
     }
 
-    /// A fixed offset from UTC in minutes, east positive; `None` beyond 18 hours.
+    /// A fixed offset from UTC in minutes, east positive; `None` where no clock on earth goes so: before -12:00 and beyond
+    /// +14:00.
     pub fn from_offset_minutes(minutes: i32) -> Option<Self> {
         if minutes == 0 {
             return Some(Self::utc());
         }
-        if minutes.abs() > 18 * 60 {
+        if !(-12 * 60..=14 * 60).contains(&minutes) {
             return None;
         }
         let offset = Offset::from_seconds(minutes * 60).ok()?;
@@ -142,18 +145,24 @@ fn offset_minutes(text: &str) -> Option<i32> {
     (minutes < 60).then_some(sign * (hours * 60 + minutes))
 }
 
-/// The zone in a file name such as `trades(UTC+3)-part1-of1.csv`; the last one counts.
-///
-/// # Errors
-/// The text in the brackets when it begins with `UTC` and is no offset: guessing would shift every time of the file.
-pub(super) fn zone_in_name(name: &str) -> Result<Option<Zone>, String> {
+/// Why the brackets of a name tell no zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum UnclearZone {
+    /// A text that begins with `UTC` and is no offset: guessing would shift every time of the file.
+    NoOffset(String),
+    /// Two zones.
+    Two(Zone, Zone),
+}
+
+/// The zone in a file name such as `trades(UTC+3)-part1-of1.csv`.
+pub(super) fn zone_in_name(name: &str) -> Result<Option<Zone>, UnclearZone> {
     let base = name.rsplit(['/', '\\']).next().unwrap_or(name);
     zone_in_brackets(base)
 }
 
 /// The zone in brackets within a text: `Time(UTC)`, `Date (UTC+8)`.
-pub(super) fn zone_in_brackets(text: &str) -> Result<Option<Zone>, String> {
-    let mut found = None;
+pub(super) fn zone_in_brackets(text: &str) -> Result<Option<Zone>, UnclearZone> {
+    let mut found: Option<Zone> = None;
     for part in text.split('(').skip(1) {
         let Some((inner, _)) = part.split_once(')') else {
             continue;
@@ -163,7 +172,11 @@ pub(super) fn zone_in_brackets(text: &str) -> Result<Option<Zone>, String> {
             continue;
         };
         let zone = offset_minutes(&rest.replace(' ', "")).and_then(Zone::from_offset_minutes);
-        found = Some(zone.ok_or_else(|| shown(&inner))?);
+        let zone = zone.ok_or_else(|| UnclearZone::NoOffset(shown(&inner)))?;
+        match found {
+            Some(first) if first != zone => return Err(UnclearZone::Two(first, zone)),
+            _ => found = Some(zone),
+        }
     }
     Ok(found)
 }

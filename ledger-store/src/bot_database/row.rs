@@ -22,9 +22,11 @@ type Read<T> = Result<T, String>;
 pub(super) fn read(cells: &Cells, rules: &VenueRules) -> BotRow {
     let (parsed, note) = match cells.table {
         BotTable::EngineSignals => (signal(cells).map(|fact| vec![AnyFact::Signal(fact)]), None),
-        BotTable::Orders => (order(cells).map(|fact| vec![AnyFact::Order(rules.tell(fact))]), None),
+        BotTable::Orders => {
+            (order(cells).and_then(believable).map(|fact| vec![AnyFact::Order(rules.tell(fact))]), None)
+        }
         BotTable::Fills if is_order_answer(cells) => {
-            let order = executed_order(cells);
+            let order = executed_order(cells).and_then(believable);
             let told = order.as_ref().map_or(true, |order| order.executed.is_some());
             (
                 order.map(|fact| vec![AnyFact::Order(rules.tell(fact))]),
@@ -163,13 +165,40 @@ fn bare_order(cells: &Cells) -> Read<Order> {
     Ok(Order::known_from_fill(key, side(cells)?, position_side(cells)?))
 }
 
-fn status(text: &str) -> Read<OrderStatus> {
+/// The order, unless its own figures contradict each other.
+fn believable(order: Order) -> Read<Order> {
+    match order.contradiction() {
+        Some(contradiction) => Err(format!("the row contradicts itself: {contradiction}")),
+        None => Ok(order),
+    }
+}
+
+/// A status as the exchange or the library words it. An order that the library calls open may have executed in part.
+fn status(text: &str, executed: Option<&Execution>) -> Read<OrderStatus> {
     let name = match text {
+        "open" if executed.is_some_and(|executed| executed.qty.is_positive()) => "PARTIALLY_FILLED",
         "open" => "NEW",
         "closed" => "FILLED",
         other => &other.to_ascii_uppercase(),
     };
     parse("status", name)
+}
+
+/// How an order stands, and what it executed. The payload may be the answer to placing the order, and the column what the bot
+/// learned later: then the column tells how the order stands, and the payload's executed quantity is one of the past. How
+/// the exchange says that an order ended stands against the column.
+fn standing(cells: &Cells) -> Read<(OrderStatus, Option<Execution>)> {
+    let executed = execution(cells)?;
+    let stated = ["status", "algoStatus"].into_iter().find_map(|field| cells.exchange(field));
+    let stated = stated.or_else(|| cells.unified("status"));
+    let stated = stated.map(|text| status(&text, executed.as_ref())).transpose()?;
+    // Which part of it executed is the payload's to say.
+    let column = cells.column("status").map(|text| status(text, executed.as_ref())).transpose()?;
+    Ok(match (stated, column) {
+        (Some(stated), Some(column)) if !stated.is_terminal() && column > stated => (column, None),
+        (Some(stated), _) => (stated, executed),
+        (None, column) => (column.unwrap_or(OrderStatus::Unknown), executed),
+    })
 }
 
 /// What a raw order says it executed.
@@ -190,11 +219,12 @@ fn execution(cells: &Cells) -> Read<Option<Execution>> {
 
 fn executed_order(cells: &Cells) -> Read<Order> {
     let mut order = bare_order(cells)?;
+    let executed = execution(cells)?;
     let stated = cells.exchange("status").or_else(|| cells.unified("status"));
     if let Some(text) = stated.as_deref().or_else(|| cells.column("status")) {
-        order.status = status(text)?;
+        order.status = status(text, executed.as_ref())?;
     }
-    order.executed = match execution(cells)? {
+    order.executed = match executed {
         Some(execution) => Some(execution),
         // The columns hold what was ordered, and at which price: it is what executed once all of it has.
         None if order.status == OrderStatus::Filled => {
@@ -225,9 +255,7 @@ fn order_type(cells: &Cells) -> Read<Option<Label>> {
 fn order(cells: &Cells) -> Read<Order> {
     let mut order = bare_order(cells)?;
     let created = event_time(cells)?;
-    if let Some(text) = cells.column("status") {
-        order.status = status(text)?;
-    }
+    (order.status, order.executed) = standing(cells)?;
     order.order_type = order_type(cells)?;
     order.time_in_force = parse_optional("timeInForce", cells.exchange("timeInForce").as_deref())?;
     order.client_order_id = client_order_id(cells)?;
@@ -243,7 +271,6 @@ fn order(cells: &Cells) -> Read<Order> {
     order.terms.price = positive("price", price.as_deref())?;
     let trigger = cells.exchange("triggerPrice").or_else(|| cells.exchange("stopPrice"));
     order.terms.trigger_price = positive("trigger price", trigger.as_deref())?;
-    order.executed = execution(cells)?;
     order.reduce_only = parse_optional("reduceOnly", cells.exchange("reduceOnly").as_deref())?;
     Ok(order)
 }

@@ -233,3 +233,35 @@ fn other_files_are_refused() {
     conn.batch_execute("CREATE TABLE t (a)").unwrap();
     assert!(matches!(BotDatabase::open(path("other"), RULES).unwrap_err(), StoreError::NotABotDatabase { .. }));
 }
+
+/// The payload is the exchange's word at one moment; the column is what the bot learned since.
+#[test]
+fn a_bots_order_that_contradicts_itself_is_rejected_and_one_that_moved_on_is_not() {
+    let read = |column: &str, payload: &str| {
+        let (_folder, mut bot) = bot(&format!(
+            "INSERT INTO orders VALUES ('5', 1767225600123, 'ETHUSDT', 'sell', 'limit', {column}, 2000.5, 0.4, NULL, NULL,
+                '{{\"info\":{{\"orderId\":5,\"origQty\":\"0.4\",{payload}}}}}');"
+        ));
+        let rows = bot.rows(BotTable::Orders, None, 10).unwrap();
+        rows.into_iter().next().unwrap().parsed.map(|statements| match statements.into_iter().next().unwrap().fact {
+            AnyFact::Order(order) => {
+                (order.status.to_string(), order.executed.map(|executed| executed.qty.to_string()))
+            }
+            other => panic!("{other:?}"),
+        })
+    };
+    for (column, payload, told) in [
+        ("'closed'", r#""executedQty":"0.1""#, "the status is FILLED, but 0.1 of 0.4 were executed"),
+        ("NULL", r#""executedQty":"0.8""#, "0.8 were executed, but only 0.4 were ordered"),
+        ("'closed'", r#""status":"FILLED","executedQty":"0""#, "the status is FILLED, but 0 of 0.4 were executed"),
+        ("'NEW'", r#""executedQty":"0.4""#, "the status is NEW, but 0.4 of 0.4 were executed"),
+    ] {
+        let reason = read(column, payload).unwrap_err();
+        assert!(reason.contains(told), "{column} {payload}: {reason}");
+    }
+    let executed = |status: &str, qty: Option<&str>| Ok((status.to_owned(), qty.map(str::to_owned)));
+    assert_eq!(read("'closed'", r#""status":"NEW","executedQty":"0""#), executed("FILLED", None));
+    assert_eq!(read("'open'", r#""status":"FILLED","executedQty":"0.4""#), executed("FILLED", Some("0.4")));
+    assert_eq!(read("'closed'", r#""status":"CANCELED","executedQty":"0.1""#), executed("CANCELED", Some("0.1")));
+    assert_eq!(read("'open'", r#""executedQty":"0.1""#), executed("PARTIALLY_FILLED", Some("0.1")));
+}

@@ -82,7 +82,7 @@ pub enum ImportEvent<'a> {
         /// Why.
         reason: &'a str,
     },
-    /// The zone in which a file's local times were read, where its header does not tell it.
+    /// The zone in which a file's local times were read, unless its header alone tells it.
     ZoneTaken {
         /// The file, as it was given.
         file: &'a str,

@@ -67,6 +67,7 @@ impl<'a> Reading<'a> {
             }
         };
         let mut options = options.clone();
+        let given_zone = options.zone.clone();
         let opened = match self.survey(&source, &options).await {
             Ok(survey) => {
                 options.contract_sizes = survey.contract_sizes;
@@ -107,7 +108,7 @@ impl<'a> Reading<'a> {
             }
         }
         if let Some((zone, origin)) = file.zone()
-            && origin != ZoneOrigin::Header
+            && (origin != ZoneOrigin::Header || given_zone.is_some_and(|given| given != *zone))
         {
             (self.events)(ImportEvent::ZoneTaken { file: &self.imported.file, zone, origin });
         }

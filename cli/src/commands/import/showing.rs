@@ -22,7 +22,15 @@ pub(super) fn show(event: ImportEvent<'_>, output: &mut Output) {
             output.progress(&format!("recomputing {symbol} ({number} of {of})"));
         }
         ImportEvent::ZoneTaken { file, zone, origin } => {
-            let by = if origin == ZoneOrigin::FileName { "by its name" } else { "as given" };
+            let by = match origin {
+                ZoneOrigin::FileName => "by its name",
+                ZoneOrigin::NameOverHeader => {
+                    "by its name; its header says UTC, which exports print above local times too. If the name is wrong, correct \
+                     it and import again"
+                }
+                ZoneOrigin::Header => "by its header, not as given",
+                ZoneOrigin::Given => "as given",
+            };
             output.remark(&format!("{file}: times read as {zone}, {by}"));
         }
         ImportEvent::Refused { file, reason } => {

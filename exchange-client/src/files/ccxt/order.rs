@@ -15,7 +15,7 @@ use crate::files::amounts::Stated;
 use crate::files::cell::Cell;
 use crate::files::context::{Context, statement};
 use crate::files::error::{RowError, RowProblem};
-use crate::files::executed::{Executed, average};
+use crate::files::executed::{Executed, average, check_order};
 
 /// What an order states, with the trades that it lists.
 pub(super) fn parse_order(
@@ -74,6 +74,7 @@ pub(super) fn parse_order(
     // The type of a liquidation may stand in one of the two alone.
     let own_type = order.in_info(&["type"]).map(Cell::label_as_name).transpose()?;
     let fact = fact.sent_by(VENUE.order_rules.origin(None, own_type.as_ref()));
+    check_order(&fact)?;
     context.order_is_stated(&key);
     let fills = embedded(order, &fact, context)?;
     let unified = unified_times(order, &fact, context);
@@ -141,7 +142,6 @@ impl Amounts {
         };
         let stated = Executed {
             symbol: &market.symbol,
-            ordered: qty.map(Quantity::get),
             qty: filled,
             avg_price: order.pick(&["avgPrice"], &["average"]),
             quote: order.in_info(&["cumQuote"]),

@@ -15,6 +15,7 @@ use super::line::{
 };
 use super::{Cell, RowError, RowProblem, row_error};
 use crate::binance_usdm::VENUE;
+use crate::files::executed::check_order;
 
 /// The fact in a line whose `schema` says what kind it is.
 pub(super) fn fact(kind: FactKind, text: &str) -> Result<AnyFact, RowError> {
@@ -165,6 +166,7 @@ fn order(line: &OrderLine) -> Result<Order, RowError> {
         signal_id: id_of("signal_id", line.signal_id.as_ref())?,
         exit_reason: name_of("exit_reason", line.exit_reason.as_ref())?,
     };
+    check_order(&order)?;
     Ok(VENUE.order_rules.tell(order))
 }
 

@@ -6,6 +6,7 @@ mod formats;
 mod fuzz;
 mod halves;
 mod ndjson;
+mod order_terms;
 mod owners;
 mod twice;
 mod zones;

@@ -119,6 +119,9 @@ fn order() -> impl Strategy<Value = AnyFact> {
         .prop_map(|(key, who, status, (terms, executed), flags, (created, updated), links, story)| {
             let (client_order_id, side, position_side, order_type, time_in_force) = who;
             let (triggered_order_id, engine, signal_id, exit_reason) = links;
+            // No order executes more than it asks for.
+            let executed = executed
+                .map(|all| Execution { qty: terms.qty.map_or(all.qty, |qty: Quantity| all.qty.min(qty.get())), ..all });
             // As every reader leaves an order: what follows from its id and type is written on it.
             AnyFact::Order(crate::binance_usdm::VENUE.order_rules.tell(Order {
                 origin: story.0,

@@ -126,6 +126,9 @@ fn zones_that_contradict_each_other_are_refused_with_both() {
         ("trades(UTC).csv", "Time(UTC-5)", ["UTC", "UTC-5"]),
         ("trades(UTC--6).csv", "Time (UTC+6)", ["UTC-6", "UTC+6"]),
         ("trades(UTC+3).csv", "Time(UTC+0)", ["UTC+3", "UTC"]),
+        ("trades(UTC+3)(UTC+4).csv", "Time(UTC)", ["UTC+3", "UTC+4"]),
+        ("trades(UTC+4) copy (UTC+3).csv", "Time", ["UTC+4", "UTC+3"]),
+        ("trades.csv", "Time(UTC+3)(UTC+4)", ["UTC+3", "UTC+4"]),
     ] {
         let error = from_text(name, text(time), Options::default()).unwrap_err();
         assert!(matches!(error, FileError::ZonesDiffer { .. }), "{error}");
@@ -133,7 +136,7 @@ fn zones_that_contradict_each_other_are_refused_with_both() {
     }
     // The exchange prints a bare UTC above local times, too.
     for (name, time) in
-        [("trades(UTC+3).csv", "Time(UTC)"), ("trades(UTC+3).csv", "Time(UTC+3)"), ("t.csv", "Time(UTC+3)")]
+        [("trades(UTC+3).csv", "Time(UTC)"), ("t(UTC+3)(UTC+3).csv", "Time(UTC+3)"), ("t.csv", "Time(UTC+3)")]
     {
         assert_eq!(read_text(name, text(time)).clean().rows, 1, "{name} {time}");
     }

@@ -44,14 +44,26 @@ fn the_name_of_a_file_outranks_its_header_and_both_outrank_what_is_given() {
     let time = |file: ImportFile| fills(&drain(file).clean())[2].time.at.as_ms();
     let plain = time(from_text("trades.csv", text.clone(), Options::default()).unwrap());
     assert_eq!(plain, 1_782_864_000_000);
-    let named = time(from_text("dir(UTC-9)/trades (UTC+3) (1).csv", text.clone(), Options::default()).unwrap());
+    let named = from_text("dir(UTC-9)/trades (UTC+3) (1).csv", text.clone(), Options::default()).unwrap();
+    // The header's bare UTC is overruled, and whoever shows the file can say so.
+    assert_eq!(named.zone().map(|(_, origin)| origin), Some(ZoneOrigin::NameOverHeader));
+    let named = time(named);
+    let same = from_text("trades(UTC).csv", text.clone(), Options::default()).unwrap();
+    assert_eq!(same.zone().map(|(_, origin)| origin), Some(ZoneOrigin::FileName));
     assert_eq!(plain - named, 3 * 3_600_000);
     assert_eq!(time(from_text("trades.csv", text.clone(), in_zone("UTC")).unwrap()), plain);
     let file = from_text("trades.csv", text.clone(), in_zone("UTC+9")).unwrap();
     assert_eq!(file.zone().map(|(_, origin)| origin), Some(ZoneOrigin::Header));
     assert_eq!(time(file), plain);
-    let error = from_text("trades(UTC+x).csv", text, Options::default()).unwrap_err();
-    assert!(matches!(error, FileError::ZoneInName { .. }), "{error}");
+    for nowhere in ["UTC+x", "UTC+15", "UTC-13", "UTC+14:30", "UTC--12:01"] {
+        let error = from_text(&format!("trades({nowhere}).csv"), text.clone(), Options::default()).unwrap_err();
+        assert!(matches!(error, FileError::ZoneInName { .. }) && error.to_string().contains(nowhere), "{error}");
+        let in_header = NO_ZONE.replacen("Time", &format!("Time({nowhere})"), 1);
+        assert!(from_text("trades.csv", in_header, Options::default()).is_err(), "{nowhere}");
+    }
+    for somewhere in ["UTC+14", "UTC-12", "UTC--12:00", "UTC+13:45"] {
+        drain(from_text(&format!("trades({somewhere}).csv"), text.clone(), Options::default()).unwrap()).clean();
+    }
 }
 
 #[test]
@@ -69,7 +81,9 @@ fn zones_are_read_in_every_usual_spelling() {
     ] {
         assert_eq!(text.parse::<Zone>().unwrap().name(), name, "{text}");
     }
-    for text in ["", "UTC+", "UTC+25", "UTC+5:7", "+1:99", "Mars/Olympus", "\u{1b}[2J", "UTC+3:", "3"] {
+    for text in
+        ["", "UTC+", "UTC+25", "UTC+15", "-13:00", "UTC+5:7", "+1:99", "Mars/Olympus", "\u{1b}[2J", "UTC+3:", "3"]
+    {
         let error = text.parse::<Zone>().unwrap_err().to_string();
         assert!(!error.contains('\u{1b}'), "{error}");
     }
