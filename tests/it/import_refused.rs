@@ -183,6 +183,49 @@ fn another_accounts_file_is_refused_however_its_header_looks() {
     assert_eq!(fill_count(&sandbox), 3);
 }
 
+/// A file with two columns that name its owner is taken only where both name the book's, in each of its rows.
+#[test]
+fn a_file_that_names_two_owners_is_refused_as_a_whole() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.write("mine.csv", format!("{HEADER}\n{}\n", trade(8, 10, "160.5", "2", "321")));
+    sandbox.run(&["import", "mine.csv"]).exits(0);
+    let with = |owner: &str, rows: &[(u32, &str)]| {
+        let rows: Vec<_> =
+            rows.iter().map(|(id, value)| format!("{},{value}", trade(8, *id, "160.5", "2", "321"))).collect();
+        format!("{HEADER},{owner}\n{}\n", rows.join("\n"))
+    };
+    for owner in ["User Id", "Account"] {
+        sandbox.write("two.csv", with(owner, &[(20, "8"), (21, "9")]));
+        let run = sandbox.run(&["import", "two.csv"]).exits(4);
+        for told in ["they disagree", "line 3", &format!("{owner} is `9`"), "Uid says `8`"] {
+            assert!(run.stderr.contains(told), "{told}: {}", run.transcript());
+        }
+        assert_eq!(fill_count(&sandbox), 1, "{owner}");
+    }
+    sandbox.write("agreed.csv", with("User Id", &[(20, "8"), (21, "8")]));
+    sandbox.run(&["import", "agreed.csv"]).exits(0);
+    assert_eq!(fill_count(&sandbox), 3);
+}
+
+#[test]
+fn an_export_of_binance_is_refused_in_a_book_of_another_venue() {
+    let sandbox = Sandbox::with_book(&["--venue", "other", "--position-mode", "one-way"]);
+    sandbox.write("trades.csv", format!("{HEADER}\n{}\n", trade(8, 10, "160.5", "2", "321")));
+    sandbox.write(
+        "money.csv",
+        "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n2026-02-03 04:05:06,TRANSFER,5,USDT,,7\n",
+    );
+    for file in ["trades.csv", "money.csv"] {
+        let run = sandbox.run(&["import", file]).exits(1);
+        assert!(
+            run.stderr.contains("is an export of Binance USD-M") && run.stderr.contains("takes no trade of another"),
+            "{}",
+            run.transcript()
+        );
+    }
+    assert_eq!((fill_count(&sandbox), sandbox.run(&["income", "--json"]).exits(0).json().len()), (0, 0));
+}
+
 /// A file that cannot say whose it is is taken at the user's word, and where nothing supports that word it is said.
 #[test]
 fn a_file_without_an_owner_is_taken_with_a_remark_unless_something_of_it_is_known() {

@@ -126,10 +126,16 @@ impl Context {
         Some(Parts { export, counted, occurrences: self.occurrences.clone() })
     }
 
-    /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated. `uid` is
-    /// the row's cell, where the file names accounts: then each row has to.
-    pub(super) fn check_account(&mut self, uid: Option<Cell<'_>>) -> Result<(), RowError> {
-        let Some(uid) = uid else { return Ok(()) };
+    /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated. `owners` are
+    /// the row's cells that name it, where the file has such columns: then each has to name the same.
+    pub(super) fn check_account<'a>(&mut self, mut owners: impl Iterator<Item = Cell<'a>>) -> Result<(), RowError> {
+        let Some(uid) = owners.next() else { return Ok(()) };
+        for other in owners {
+            if other.text != uid.text {
+                let (column, found) = (uid.column.to_owned(), super::error::shown(uid.text));
+                return Err(other.error(RowProblem::TwoOwners { column, found }));
+            }
+        }
         if uid.is_blank() {
             return Err(uid.error(RowProblem::Missing));
         }

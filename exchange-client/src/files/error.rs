@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::Kind;
 pub use super::row_error::{RowError, RowProblem};
 
 /// The kinds of files that are recognised, for messages.
@@ -168,6 +169,28 @@ pub enum FileError {
         /// What stands there, shortened and escaped.
         column: String,
     },
+    /// Columns that name different owners in one row.
+    #[error(
+        "{place} has two columns that name an owner, and they disagree: {reason}; nothing proves whose rows these are, so none \
+         of them is taken; import the file as the exchange wrote it"
+    )]
+    TwoOwners {
+        /// Which file.
+        place: Place,
+        /// The row that shows it.
+        reason: String,
+    },
+    /// An export of Binance USD-M for a book of another venue.
+    #[error(
+        "{place} is an export of Binance USD-M ({kind}), and this book is of another venue: a book of one venue takes no trade \
+         of another. A book of its own takes it: `fillbook init --account NAME`, then `fillbook import --account NAME`"
+    )]
+    OtherVenue {
+        /// Which file.
+        place: Place,
+        /// What it is.
+        kind: Kind,
+    },
     /// Rows of another exchange account than the wanted one.
     #[error(
         "{place} has rows of the exchange account `{found}`, but {expected}: none of them is taken; import them into \
@@ -243,6 +266,8 @@ impl FileError {
             | Self::Zip { place, .. }
             | Self::NoMembers { place }
             | Self::Owner { place, .. }
+            | Self::TwoOwners { place, .. }
+            | Self::OtherVenue { place, .. }
             | Self::OtherAccount { place, .. }
             | Self::NumberFormat { place, .. }
             | Self::ZonesDiffer { place, .. }
@@ -255,6 +280,6 @@ impl FileError {
 impl FileError {
     /// Whether it is refused because its rows are another account's, or nothing proves that they are not.
     pub fn is_about_the_account(&self) -> bool {
-        matches!(self, Self::Owner { .. } | Self::OtherAccount { .. })
+        matches!(self, Self::Owner { .. } | Self::TwoOwners { .. } | Self::OtherAccount { .. })
     }
 }

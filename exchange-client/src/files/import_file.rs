@@ -17,7 +17,7 @@ use super::table::Header;
 use super::tar::{BLOCK, is_tar};
 use super::text::{JsonElements, JsonLines, Stop, Table, Text, TextRow};
 use super::zone::{UnclearZone, Zone, ZoneOrigin, zone_in_name};
-use super::{ContractSizes, Kind, Options, Row};
+use super::{BookVenue, ContractSizes, Kind, Options, Row};
 
 /// How far ahead a text is looked at to tell what it is.
 const SNIFFED: usize = 4_096;
@@ -304,6 +304,9 @@ impl ImportFile {
             return Err(FileError::Owner { place, column: shown(column) });
         }
         self.kind = layout.kind();
+        if self.context.options.venue != BookVenue::BinanceUsdm {
+            return Err(FileError::OtherVenue { place, kind: self.kind });
+        }
         self.choose_zone(&header, &layout)?;
         self.text = Some(Text::Table(Box::new(Table::new(header, layout, lines))));
         Ok(())

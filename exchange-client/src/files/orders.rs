@@ -15,7 +15,6 @@ use crate::binance_usdm::VENUE;
 #[derive(Debug)]
 pub(super) struct OrderColumns {
     source: Source,
-    uid: Option<Column>,
     pub(super) time: Column,
     symbol: Column,
     order_type: Column,
@@ -44,7 +43,6 @@ impl OrderColumns {
         let is_archive = header.has(&["origqty", "executedqty"]);
         Some(Self {
             source: if is_archive { Source::ExchangeArchive } else { Source::ExchangeCsv },
-            uid: header.owner(),
             time: header.column(&["time", "date"])?,
             symbol: header.column(&["symbol"])?,
             order_type: header.column(&["origtype"]).or_else(|| header.column(&["type"]))?,
@@ -111,7 +109,7 @@ impl OrderColumns {
             ..Order::known_from_fill(key.clone(), side, None)
         });
         check_order(&order)?;
-        context.check_account(row.raw(self.uid))?;
+        context.check_account(row.owners())?;
         let symbol = key.symbol;
         let source = self.source;
         let mut statements = vec![statement(AnyFact::Order(order), source, payload)];

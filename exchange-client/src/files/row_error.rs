@@ -49,6 +49,11 @@ impl RowError {
         matches!(self.problem, RowProblem::OtherAccount { .. })
     }
 
+    /// Whether the row names two owners, so that nothing proves whose any row of the file is.
+    pub fn names_two_owners(&self) -> bool {
+        matches!(self.problem, RowProblem::TwoOwners { .. })
+    }
+
     /// Whether no number of the whole file is to be believed because of this row.
     pub fn doubts_number_format(&self) -> bool {
         matches!(self.problem, RowProblem::NotTheProduct { by_thousands: true, .. } | RowProblem::DecimalComma)
@@ -230,6 +235,14 @@ pub enum RowProblem {
     OtherOrder {
         /// What the order says.
         expected: String,
+    },
+    /// Two columns that name the owner of a row, and different ones.
+    #[error("{column} says `{found}`: the row names two owners")]
+    TwoOwners {
+        /// The other column.
+        column: String,
+        /// What it holds, shortened and escaped.
+        found: String,
     },
     /// A row of another exchange account.
     #[error("the rows before it belong to the exchange account {expected}; import one account's rows at a time")]

@@ -84,6 +84,7 @@ impl Cells {
 pub(super) struct Header {
     names: Vec<String>,
     keys: Vec<String>,
+    owners: Vec<Column>,
     separator: char,
 }
 
@@ -159,6 +160,15 @@ const KNOWN_COLUMNS: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Column(usize);
 
+fn is_known(key: &str) -> bool {
+    KNOWN_COLUMNS.contains(&key)
+}
+
+/// Whether a column is the one with the exchange account, or seems to name an owner as well.
+fn may_name_owner(key: &str) -> bool {
+    OWNER.contains(&key) || (!is_known(key) && OWNER_WORDS.iter().any(|word| key.contains(word)))
+}
+
 /// A column's name as it is compared: without case, spaces and a time zone in brackets.
 fn key(name: &str) -> String {
     let plain = name.split('(').next().unwrap_or(name);
@@ -175,8 +185,9 @@ impl Header {
         let mut cells = Cells::default();
         cells.split(line, separator).ok()?;
         let names: Vec<String> = cells.iter().map(|name| name.trim().to_owned()).collect();
-        let keys = names.iter().map(|name| key(name)).collect();
-        Some(Self { names, keys, separator })
+        let keys: Vec<String> = names.iter().map(|name| key(name)).collect();
+        let owners = (0..keys.len()).filter(|n| keys.get(*n).is_some_and(|key| may_name_owner(key))).map(Column);
+        Some(Self { owners: owners.collect(), names, keys, separator })
     }
 
     pub(super) fn separator(&self) -> char {
@@ -204,19 +215,12 @@ impl Header {
     /// another one that seems to name an owner, in a header without an account. A header that was damaged in its first
     /// cell, by a tar around it or a mangled byte order mark, must not open another account's book.
     pub(super) fn damaged_owner(&self) -> Option<&str> {
-        if self.owner().is_some() {
+        if self.column(OWNER).is_some() {
             return None;
         }
-        let is_known = |key: &str| KNOWN_COLUMNS.contains(&key);
-        let names_owner = |key: &str| OWNER_WORDS.iter().any(|word| key.contains(word));
         let mut columns = self.keys.iter().zip(&self.names).enumerate();
-        let damaged = columns.find(|(n, (key, _))| !is_known(key) && (*n == 0 || names_owner(key)));
+        let damaged = columns.find(|(n, (key, _))| (*n == 0 && !is_known(key)) || may_name_owner(key));
         damaged.map(|(_, (_, name))| name.as_str())
-    }
-
-    /// The column with the exchange account.
-    pub(super) fn owner(&self) -> Option<Column> {
-        self.column(OWNER)
     }
 
     /// The time zone in the name of a column, as in `Time(UTC)`.
@@ -276,9 +280,9 @@ impl<'a> Record<'a> {
         cell.present().ok_or_else(|| cell.error(RowProblem::Missing))
     }
 
-    /// The cell of a column, blank or not.
-    pub(super) fn raw(self, column: Option<Column>) -> Option<Cell<'a>> {
-        column.map(|column| self.cell(column))
+    /// The cells that say whose row it is, blank or not. A header may have more than one such column.
+    pub(super) fn owners(self) -> impl Iterator<Item = Cell<'a>> {
+        self.header.owners.iter().map(move |column| self.cell(*column))
     }
 
     fn cell(self, Column(index): Column) -> Cell<'a> {

@@ -16,7 +16,6 @@ use crate::binance_usdm::instrument_from_symbol;
 #[derive(Debug)]
 pub(super) struct TradeColumns {
     kind: Kind,
-    uid: Option<Column>,
     pub(super) time: Column,
     symbol: Column,
     side: Column,
@@ -47,7 +46,6 @@ impl TradeColumns {
         };
         Some(Self {
             kind,
-            uid: header.owner(),
             time: header.column(&["time", "date"])?,
             symbol: header.column(&["symbol"])?,
             side: header.column(&["side"])?,
@@ -113,7 +111,7 @@ impl TradeColumns {
             sequence: fill_id.as_sequence(),
             key: FillKey { symbol, fill_id, side },
         };
-        context.check_account(row.raw(self.uid))?;
+        context.check_account(row.owners())?;
         let source = match self.kind {
             Kind::BinanceTradesArchive => Source::ExchangeArchive,
             _ => Source::ExchangeCsv,

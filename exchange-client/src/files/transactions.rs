@@ -14,7 +14,6 @@ use crate::income_id::{IncomeDigest, is_no_id};
 #[derive(Debug)]
 pub(super) struct TransactionColumns {
     source: Source,
-    uid: Option<Column>,
     pub(super) time: Column,
     income_type: Column,
     amount: Column,
@@ -32,7 +31,6 @@ impl TransactionColumns {
         let is_archive = header.has(&["incometype", "income"]);
         Some(Self {
             source: if is_archive { Source::ExchangeArchive } else { Source::ExchangeCsv },
-            uid: header.owner(),
             time: header.column(&["date", "time"])?,
             income_type: header.column(&["type", "incometype"])?,
             amount: header.column(&["amount", "income"])?,
@@ -61,7 +59,7 @@ impl TransactionColumns {
         let fill_id = row.optional(self.fill_id).filter(|cell| !is_no_id(cell.text));
         let fill_id = fill_id.map(Cell::counted_id).transpose()?;
         let info = row.optional(self.info).map(Cell::id).transpose()?;
-        context.check_account(row.raw(self.uid))?;
+        context.check_account(row.owners())?;
         let tran_id = if let Some(tran_id) = tran_id {
             tran_id
         } else {

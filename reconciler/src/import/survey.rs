@@ -69,11 +69,13 @@ impl Reading<'_> {
             }
             match row {
                 Ok(row) => {
-                    if let Err(error) = row.result
-                        && error.doubts_number_format()
-                    {
-                        let reason = format!("line {}: {}", row.line, story(&error));
-                        return Err(FileError::NumberFormat { place: file.place().clone(), reason });
+                    let Err(error) = row.result else { continue };
+                    let reason = || format!("line {}: {}", row.line, story(&error));
+                    if error.names_two_owners() {
+                        return Err(FileError::TwoOwners { place: file.place().clone(), reason: reason() });
+                    }
+                    if error.doubts_number_format() {
+                        return Err(FileError::NumberFormat { place: file.place().clone(), reason: reason() });
                     }
                 }
                 // Of an archive, the other members are read all the same, but for one that may be another account's.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::files::{RowProblem, Zone};
+use crate::files::{BookVenue, RowProblem, Zone};
 
 const HEADER: &str =
     "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id";
@@ -42,6 +42,48 @@ fn a_header_that_is_damaged_where_it_names_the_account_is_refused() {
     for sound in ["Uid", "UID", "\u{feff}Uid", "User_ID", "\u{feff}\u{feff} uid "] {
         let read = drain(file(&HEADER.replacen("Uid", sound, 1)).unwrap()).clean();
         assert_eq!(read.rows, 1, "{sound}");
+    }
+}
+
+/// Whichever of two columns is the true one, a row that names two owners is nobody's.
+#[test]
+fn two_columns_that_name_an_owner_have_to_agree_in_each_row() {
+    for (first, second) in
+        [("Uid", "User Id"), ("User_ID", "Uid"), ("Uid", "Account"), ("Account", "UID"), ("Uid", "Owner")]
+    {
+        let with = |value: &str| {
+            let text = format!("{},{second}\n{ROW},{value}\n", HEADER.replacen("Uid", first, 1));
+            let file = from_text("x.csv", text, Options { uid: Some("31".to_owned()), ..Options::default() }).unwrap();
+            file.map(|row| row.unwrap().result).collect::<Vec<_>>()
+        };
+        assert!(matches!(with("31")[..], [Ok(_)]), "{first} {second}");
+        for other in ["77", "", "main"] {
+            let [Err(error)] = &with(other)[..] else { panic!("{first} {second} {other}") };
+            assert!(error.names_two_owners(), "{}", chain(error));
+        }
+        let told = chain(with("77")[0].as_ref().unwrap_err());
+        assert_eq!(told, format!("{second} is `77`: {first} says `31`: the row names two owners"));
+    }
+}
+
+#[test]
+fn an_export_of_one_venue_goes_into_no_book_of_another() {
+    let orders = "Time(UTC),Symbol,Type,Side,Price,Average Price,Amount,Executed Amount,Status,Order No\n";
+    let archive = "symbol,id,orderId,side,price,qty,commission,commissionAsset,time\n";
+    let transactions = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n";
+    for (text, kind) in [
+        (HEADER, "trades (legacy header)"),
+        (&HEADER.replace("Position Side,", ""), "Binance USD-M trades"),
+        (archive, "trades (archive)"),
+        (orders, "orders"),
+        (transactions, "transactions"),
+    ] {
+        let options = |venue| Options { venue, ..Options::default() };
+        let text = format!("{text}\n");
+        let error = from_text("x.csv", text.clone(), options(BookVenue::Other)).unwrap_err();
+        assert!(matches!(error, FileError::OtherVenue { .. }), "{error}");
+        assert!(error.to_string().contains(kind) && error.to_string().contains("of another venue"), "{error}");
+        assert!(from_text("x.csv", text, options(BookVenue::BinanceUsdm)).is_ok(), "{kind}");
     }
 }
 
