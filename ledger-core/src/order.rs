@@ -174,9 +174,9 @@ impl Order {
 
     /// That it was cancelled, if this statement says so, with the source that the cancel is worth. One without the time
     /// of the change happened at some moment after the order was made: that moment is fillbook's inference, and gives
-    /// way to every time that is stated.
+    /// way to every time that is stated. What a library says against the exchange's own answer is no cancel.
     pub fn cancel(&self, source: Source) -> Option<(Cancel, Source)> {
-        if self.status != OrderStatus::Canceled {
+        if self.status != OrderStatus::Canceled || source == Source::CcxtUnified {
             return None;
         }
         let stated = self.updated.map(|time| (time, source));

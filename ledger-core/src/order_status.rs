@@ -95,16 +95,23 @@ impl fmt::Display for OrderStatus {
 /// A status only moves forward, and two different ends cannot both be true. How REST says that the order ended is the
 /// last word about it, as it is about the executed quantity; other stated ends stand as long as REST has not said one,
 /// and the later one then. An end that fillbook inferred ends the order as long as nobody states another one: it gives
-/// way to any, and is no side of a dispute.
+/// way to any, and is no side of a dispute. A library states a status of its own only where the exchange's answer in the
+/// same object has another: it counts nothing beside any other word, and is a conflict with whatever that is.
 pub(crate) fn join_status(left: &OrderStatus, right: &OrderStatus, j: &mut Joiner<'_>) -> OrderStatus {
     let sources = j.sources("status");
     let is_end = |status: &OrderStatus, source: Source| status.is_terminal() && !source.is_inferred();
-    if left != right && is_end(left, sources.0) && is_end(right, sources.1) {
+    let is_library = |status: &OrderStatus, source| *status != OrderStatus::Unknown && source == Source::CcxtUnified;
+    let is_stated = *left != OrderStatus::Unknown && *right != OrderStatus::Unknown;
+    let libraries = [is_library(left, sources.0), is_library(right, sources.1)];
+    let are_two_ends = left != right && is_end(left, sources.0) && is_end(right, sources.1);
+    if are_two_ends || (is_stated && libraries[0] != libraries[1]) {
         j.conflict("status");
     }
     j.latest_by("status", left, right, |status, source| {
         let is_last_word = status.is_terminal() && source == Source::Rest;
-        (is_last_word, is_end(status, source), status.is_terminal())
+        let is_stated = *status != OrderStatus::Unknown;
+        let is_library = is_library(status, source);
+        (is_last_word, is_stated && !is_library, is_end(status, source), status.is_terminal())
     })
 }
 

@@ -2,8 +2,9 @@
 //!
 //! Decimals are taken from `info`, the exchange's own answer within the object, because the unified numbers have been
 //! floats. Only where `info` lacks a value, the literal text of the unified one is read. An object whose two halves are of
-//! different trades is rejected: another contract, id, side, price or quantity. Where they differ in fee or time only, the
-//! exchange's half counts, and what the library says is stated beside it, so that the difference is on record.
+//! different trades or orders is rejected: another contract, id, side, price or quantity. Where they differ in anything else,
+//! as a fee, a time or a status, the exchange's half counts, and what the library says is stated beside it, so that the
+//! difference is on record.
 //!
 //! The exchange's half is read only where it is an answer of the venue that is known here, Binance USD-M; a book of that
 //! venue refuses those of others. In a book of another venue the unified half is read alone. Its amounts may be contracts:
@@ -158,10 +159,11 @@ fn same_number(exact: &str, float: &str) -> bool {
     apart.is_ok_and(|apart| apart <= exact.abs().max(float.abs()))
 }
 
-/// What the library says of the time of an event, if it is another one than counts. Its `datetime` repeats its `timestamp`
-/// for readers, and what is no time at all says nothing.
-fn other_time(counts: EventTime, unified: Option<Cell<'_>>) -> Option<EventTime> {
-    unified.and_then(|cell| cell.time(None).ok()).filter(|other| !other.agrees_with(counts))
+/// What the library says of the time of an event, if it is another one than counts: its `timestamp`, or its `datetime`, which
+/// repeats it for readers. What is no time at all says nothing.
+fn other_time(counts: EventTime, unified: &[Option<Cell<'_>>]) -> Option<EventTime> {
+    let times = unified.iter().flatten().filter_map(|cell| cell.time(None).ok());
+    times.filter(|other| !other.agrees_with(counts)).next()
 }
 
 /// An id whose digits are all there: a number with a fraction or an exponent has been a float.

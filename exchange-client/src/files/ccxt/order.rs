@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ledger_core::{
-    AnyFact, Decimal, EventTime, Execution, Order, OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms, Quantity,
-    Source, Statement, half_unit,
+    AnyFact, Decimal, EventTime, Execution, Label, Order, OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms,
+    Quantity, Source, Statement, half_unit,
 };
 
 use super::embedded::embedded;
@@ -29,7 +29,11 @@ pub(super) fn parse_order(
     order.agrees(&["origQty", "quantity"], "amount", same_number)?;
     order.agrees(&["executedQty"], "filled", same_number)?;
     order.agrees(&["clientOrderId", "clientAlgoId"], "clientOrderId", same_text)?;
-    order.agrees(&["avgPrice"], "average", same_unless_zero)?;
+    order.agrees(&["avgPrice"], "average", same_average_unless_zero)?;
+    // The library shows the average as the price of a market order.
+    order.agrees(&["price"], "price", same_unless_zero)?;
+    order.agrees(&["triggerPrice", "stopPrice"], "triggerPrice", same_unless_zero)?;
+    order.agrees(&["triggerPrice", "stopPrice"], "stopPrice", same_unless_zero)?;
     // Conditional orders have an id space of their own and name it `algoId`.
     let algo_id = order.in_info(&["algoId"]);
     let class = if algo_id.is_some() { OrderClass::Conditional } else { OrderClass::Regular };
@@ -41,7 +45,7 @@ pub(super) fn parse_order(
     let side = order.required(&["side"], "side")?.side()?;
     let (created, updated) = order_times(order)?;
     let amounts = Amounts::of(order, class, &market, context)?;
-    let is_partly_filled = amounts.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
+    let is_partly_filled = executed_any(amounts.executed.as_ref());
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = VENUE.order_rules.tell(Order {
         client_order_id: order
@@ -77,7 +81,7 @@ pub(super) fn parse_order(
     check_order(&fact)?;
     context.order_is_stated(&key);
     let fills = embedded(order, &fact, context)?;
-    let unified = unified_times(order, &fact, context);
+    let unified = library_says(order, &fact, context)?;
     let mut statements = vec![statement(AnyFact::Order(fact), Source::Ccxt, payload)];
     statements.extend(unified.map(|unified| statement(AnyFact::Order(unified), Source::CcxtUnified, payload)));
     statements.extend(context.instrument_statement(&market.symbol, market.instrument, Source::Ccxt, payload));
@@ -86,44 +90,110 @@ pub(super) fn parse_order(
 }
 
 /// When an order was created and last changed. ccxt's `timestamp` falls back to the time of the change, so where the
-/// exchange's answer is there, only that is asked for the creation.
+/// exchange's answer says when that was, only the answer is asked for the creation.
 fn order_times(order: &Unified<'_>) -> Result<(Option<EventTime>, Option<EventTime>), RowError> {
-    let created = match &order.info {
-        Some(info) => info.first(&["time", "createTime"]),
-        None => order.outer.first(&["timestamp", "datetime"]),
-    };
-    let updated = order.pick(&["updateTime"], &["lastUpdateTimestamp"]);
     let time = |cell: Option<Cell<'_>>| cell.filter(|cell| cell.text != "0").map(|cell| cell.time(None)).transpose();
-    Ok((time(created)?, time(updated)?))
+    let updated = time(order.pick(&["updateTime"], &["lastUpdateTimestamp"]))?;
+    let created = time(order.in_info(&["time", "createTime"]))?;
+    if created.is_some() || time(order.in_info(&["updateTime"]))?.is_some() {
+        return Ok((created, updated));
+    }
+    Ok((time(order.outer.first(&["timestamp", "datetime"]))?, updated))
+}
+
+fn executed_any(executed: Option<&Execution>) -> bool {
+    executed.is_some_and(|executed| executed.qty.is_positive())
 }
 
 /// The exchange's status, else what the unified one means.
 fn status(order: &Unified<'_>, is_partly_filled: bool) -> Result<OrderStatus, RowError> {
-    if let Some(cell) = order.in_info(&["status", "algoStatus"]) {
-        return cell.status();
-    }
-    let Some(cell) = order.outer.get("status") else {
-        return Ok(OrderStatus::Unknown);
-    };
-    match cell.text {
-        "open" if is_partly_filled => Ok(OrderStatus::PartiallyFilled),
-        "open" => Ok(OrderStatus::New),
-        "closed" => Ok(OrderStatus::Filled),
-        _ => cell.status(),
+    match own_status(order)? {
+        Some(status) => Ok(status),
+        None => Ok(library_status(order, is_partly_filled)?.unwrap_or(OrderStatus::Unknown)),
     }
 }
 
-/// The order as the library dates it, where the exchange's own answer says otherwise.
-fn unified_times(order: &Unified<'_>, fact: &Order, context: &mut Context) -> Option<Order> {
+fn own_status(order: &Unified<'_>) -> Result<Option<OrderStatus>, RowError> {
+    order.in_info(&["status", "algoStatus"]).map(Cell::status).transpose()
+}
+
+fn library_status(order: &Unified<'_>, is_partly_filled: bool) -> Result<Option<OrderStatus>, RowError> {
+    let Some(cell) = order.outer.get("status") else { return Ok(None) };
+    match cell.text {
+        "open" if is_partly_filled => Ok(Some(OrderStatus::PartiallyFilled)),
+        "open" => Ok(Some(OrderStatus::New)),
+        "closed" => Ok(Some(OrderStatus::Filled)),
+        _ => cell.status().map(Some),
+    }
+}
+
+/// Whether the library has the exchange's status in its own few words: its releases call an order that expired expired or
+/// canceled, and one that triggered open or closed.
+fn is_status(own: &OrderStatus, library: &OrderStatus) -> bool {
+    use OrderStatus::{
+        Canceled, Expired, ExpiredInMatch, Filled, Finished, New, Other, PartiallyFilled, Triggered, Triggering,
+    };
+    own == library
+        || match own {
+            // What this version does not know, the library may word in any way.
+            Other(_) | OrderStatus::Unknown => true,
+            New | PartiallyFilled | Triggering => matches!(library, New | PartiallyFilled),
+            Expired | ExpiredInMatch => matches!(library, Expired | ExpiredInMatch | Canceled),
+            Triggered => matches!(library, New | PartiallyFilled | Filled),
+            Finished => matches!(library, Filled),
+            OrderStatus::Rejected | Canceled | Filled => false,
+        }
+}
+
+/// Whether the library has the exchange's order type in its own words: it calls many types market or limit, and only these
+/// two are told from each other for certain.
+fn is_type(own: &Label, library: &Label) -> bool {
+    let market_for_limit = own.as_str() == "LIMIT" && library.as_str() == "MARKET";
+    let limit_for_market = own.as_str() == "MARKET" && library.as_str() == "LIMIT";
+    !market_for_limit && !limit_for_market
+}
+
+/// What the library says of an order where the exchange's own answer says otherwise; `None` where the two agree.
+///
+/// # Errors
+/// When something that only the library says cannot be read.
+fn library_says(order: &Unified<'_>, fact: &Order, context: &mut Context) -> Result<Option<Order>, RowError> {
     let outer = order.outer;
     if let Some(updated) = fact.updated
-        && other_time(updated, outer.get("lastUpdateTimestamp")).is_some()
+        && other_time(updated, &[outer.get("lastUpdateTimestamp")]).is_some()
     {
         context.note = Some("its `lastUpdateTimestamp` is not the exchange's `updateTime`, which counts");
     }
-    let created = fact.created?;
-    let other = other_time(created, outer.get("timestamp"))?;
-    Some(Order { created: Some(other), ..fact.clone() })
+    let mut library = Order::known_from_fill(fact.key.clone(), fact.side, None);
+    let times = [outer.get("timestamp"), outer.get("datetime")];
+    library.created = fact.created.and_then(|created| other_time(created, &times));
+    if let (Some(own), Some(status)) =
+        (own_status(order)?, library_status(order, executed_any(fact.executed.as_ref()))?)
+        && !is_status(&own, &status)
+    {
+        library.status = status;
+    }
+    let type_of = |cell: Option<Cell<'_>>| cell.map(Cell::label_as_name).transpose();
+    if let (Some(own), Some(named)) = (type_of(order.in_info(&["type", "orderType"]))?, type_of(outer.get("type"))?)
+        && !is_type(&own, &named)
+        && fact.order_type.as_ref().is_none_or(|stated| !is_type(stated, &named))
+    {
+        library.order_type = Some(named);
+    }
+    if let (Some(own), Some(named)) = (order.in_info(&["timeInForce"]), outer.get("timeInForce"))
+        && !(same_text(own.text, named.text) || (own.text == "GTX" && named.text == "PO"))
+    {
+        library.time_in_force = Some(named.label_as_name()?);
+    }
+    // A close of the whole position can only reduce it.
+    if let (Some(own), Some(named)) = (order.in_info(&["reduceOnly"]), outer.get("reduceOnly"))
+        && own.boolean()? != named.boolean()?
+        && fact.close_position != Some(true)
+    {
+        library.reduce_only = Some(named.boolean()?);
+    }
+    let says_nothing = Order::known_from_fill(fact.key.clone(), fact.side, None);
+    Ok((library != says_nothing).then_some(library))
 }
 
 /// How much was ordered and executed, in coins where the contract is linear.
@@ -220,8 +290,13 @@ fn check_remaining(order: &Unified<'_>, qty: Option<Quantity>, executed: Option<
     }
 }
 
-/// Averages that are 0 where the exchange leaves them out say nothing.
+/// Prices that are 0 where the exchange leaves them out say nothing.
 fn same_unless_zero(exact: &str, float: &str) -> bool {
+    exact.parse::<Decimal>().is_ok_and(Decimal::is_zero) || same_number(exact, float)
+}
+
+/// As [`same_unless_zero`], for averages.
+fn same_average_unless_zero(exact: &str, float: &str) -> bool {
     exact.parse::<Decimal>().is_ok_and(Decimal::is_zero) || same_average(exact, float)
 }
 

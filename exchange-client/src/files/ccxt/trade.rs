@@ -64,7 +64,7 @@ pub(super) fn parse_trade(
         belong(&mut fill, order)?;
     }
     let unified = Fill {
-        time: other_time(time, timestamp).unwrap_or(time),
+        time: other_time(time, &[timestamp, datetime]).unwrap_or(time),
         fee: other_fee.or_else(|| fill.fee.clone()),
         maker: unified_maker.or(maker),
         ..fill.clone()

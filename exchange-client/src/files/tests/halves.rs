@@ -45,6 +45,7 @@ fn halves_of_different_things_are_rejected() {
         (ORDER, r#""id":"701""#, r#""id":"702""#, "`info.orderId` says 701"),
         (ORDER, r#""filled":40.0"#, r#""filled":30.0"#, "`info.executedQty` says 40"),
         (ORDER, r#""average":0.75"#, r#""average":0.5"#, "`info.avgPrice` says 0.75"),
+        (ORDER, r#""average":0.75"#, r#""average":0.75,"price":0.71"#, "price is `0.71`: `info.price` says 0.7"),
         (
             ORDER,
             r#""id":"701","clientOrderId":"mine""#,
@@ -87,6 +88,21 @@ fn where_fee_or_time_differ_the_exchanges_half_counts_and_the_other_is_on_record
             "fee",
         ),
         (r#""timestamp":1770091506123"#, r#""timestamp":1770005106123"#, "0.015 USDT", 1_770_005_106_123, "ts"),
+        // The library's only time, and one that contradicts its own other one.
+        (
+            r#""timestamp":1770091506123,"datetime":"2026-02-03T04:05:06.123Z""#,
+            r#""timestamp":null,"datetime":"2026-02-02T04:05:06.123Z""#,
+            "0.015 USDT",
+            1_770_005_106_123,
+            "ts",
+        ),
+        (
+            r#""datetime":"2026-02-03T04:05:06.123Z""#,
+            r#""datetime":"2026-02-02T04:05:06.123Z""#,
+            "0.015 USDT",
+            1_770_005_106_123,
+            "ts",
+        ),
     ] {
         let found = with(TRADE, from, to).clean();
         let [counts] = fills(&Found {
@@ -132,6 +148,99 @@ fn the_time_of_an_order_is_the_exchanges() {
     book.record_all(&found.statements);
     assert_eq!(book.orders.values().next().unwrap().fact.created.unwrap().at, at(1_770_091_506_000));
     assert!(book.conflicts.len() == 1 && book.conflicts[0].contains("ts"), "{:?}", book.conflicts);
+}
+
+/// A market order has the average as the library's price, and the price that triggers is one of an order's terms.
+#[test]
+fn an_orders_prices_are_the_same_in_both_halves() {
+    with(ORDER, r#""price":"0.7""#, r#""price":"0""#).clean();
+    with(&ORDER.replace(r#""price":"0.7""#, r#""price":"0""#), r#""cost":30.0"#, r#""cost":30.0,"price":0.75"#).clean();
+    let stop = ORDER.replace(r#""price":"0.7""#, r#""price":"0.7","stopPrice":"0.65""#);
+    for name in ["stopPrice", "triggerPrice"] {
+        with(&stop, r#""cost":30.0"#, &format!(r#""cost":30.0,"{name}":0.65"#)).clean();
+        let found = with(&stop, r#""cost":30.0"#, &format!(r#""cost":30.0,"{name}":0.56"#));
+        assert!(found.statements.is_empty());
+        assert_eq!(
+            found.rejected[0].1,
+            format!(
+                "{name} is `0.56`: `info.stopPrice` says 0.65: the library's object and the exchange's answer within it are \
+                 not of one thing"
+            )
+        );
+    }
+}
+
+/// What is no identity of an order: the exchange's half counts, whatever moves forward, and the difference is on record.
+#[test]
+fn where_an_orders_halves_differ_in_status_type_or_flags_the_exchanges_counts_and_the_other_is_on_record() {
+    let order = |own: &str, library: &str| {
+        let of = |text: &str, from: &str, to: &str| text.replacen(from, to, 1);
+        let text = of(ORDER, r#""status":"FILLED""#, &format!(r#""status":"{own}""#));
+        let text = of(&text, r#""status":"closed""#, &format!(r#""status":"{library}""#));
+        if own == "NEW" {
+            of(&text, r#""executedQty":"40","cumQuote":"30""#, r#""executedQty":"0","cumQuote":"0""#)
+                .replace(r#""filled":40.0,"remaining":0.0,"average":0.75,"cost":30.0"#, r#""filled":0"#)
+                .replace(r#""avgPrice":"0.75""#, r#""avgPrice":"0""#)
+        } else {
+            text
+        }
+    };
+    let more = |own: &str, library: &str| {
+        let text = ORDER.replacen(r#""type":"LIMIT""#, &format!(r#""type":"LIMIT",{own}"#), 1);
+        text.replace(r#""cost":30.0"#, &format!(r#""cost":30.0,{library}"#))
+    };
+    for (text, field, counts) in [
+        (order("FILLED", "canceled"), "status", "FILLED"),
+        (order("CANCELED", "closed"), "status", "CANCELED"),
+        (order("FILLED", "open"), "status", "FILLED"),
+        (order("NEW", "canceled"), "status", "NEW"),
+        (order("NEW", "closed"), "status", "NEW"),
+        (order("EXPIRED", "closed"), "status", "EXPIRED"),
+        (more(r#""timeInForce":"GTC""#, r#""timeInForce":"IOC""#), "time_in_force", "FILLED"),
+        (more(r#""reduceOnly":true"#, r#""reduceOnly":false"#), "reduce_only", "FILLED"),
+        (more(r#""x":1"#, r#""type":"market""#), "order_type", "FILLED"),
+        (more(r#""x":1"#, r#""datetime":"2026-02-02T04:05:06Z""#), "ts", "FILLED"),
+    ] {
+        let found = read_text("x.json", format!("[{text}]")).clean();
+        assert_eq!(unified(&found).len(), 1, "{text}");
+        for turn in [0, 1] {
+            let mut statements = found.statements.clone();
+            statements.rotate_left(turn);
+            let mut book = Book::default();
+            book.record_all(&statements);
+            let kept = book.orders.values().next().unwrap();
+            assert_eq!(kept.fact.status.as_str(), counts, "{text}");
+            assert_eq!(kept.conflicts.iter().copied().collect::<Vec<_>>(), [field], "{text}");
+            assert_eq!(kept.fact.order_type.as_ref().unwrap().as_str(), "LIMIT");
+            assert_eq!(book.cancels.len(), usize::from(counts == "CANCELED"), "{text}");
+        }
+    }
+    for text in [
+        order("EXPIRED", "canceled"),
+        order("EXPIRED", "expired"),
+        order("EXPIRED_IN_MATCH", "expired"),
+        order("NEW", "open"),
+        order("CANCELED", "canceled"),
+        more(r#""timeInForce":"GTX""#, r#""timeInForce":"PO""#),
+        more(r#""closePosition":true,"reduceOnly":false"#, r#""reduceOnly":true"#),
+        more(r#""origType":"STOP_MARKET""#, r#""type":"market""#),
+        more(r#""x":1"#, r#""type":"limit","datetime":"2026-02-03T04:05:06.000Z""#),
+    ] {
+        assert!(unified(&read_text("x.json", format!("[{text}]")).clean()).is_empty(), "{text}");
+    }
+}
+
+/// Where the exchange's answer dates nothing, the library's time is the order's.
+#[test]
+fn the_librarys_time_is_an_orders_where_it_is_the_only_one() {
+    let untimed = ORDER.replace(r#","time":1770091506000,"updateTime":1770091506123"#, "");
+    for (from, to, at_ms) in [
+        ("ADA", "ADA", 1_770_091_506_000),
+        (r#""timestamp":1770091506000"#, r#""datetime":"2026-02-03T04:05:05Z""#, 1_770_091_505_000),
+    ] {
+        let read = super::formats::orders(&with(&untimed, from, to).clean()).remove(0);
+        assert_eq!(read.created.unwrap().at, at(at_ms), "{to}");
+    }
 }
 
 /// The trades within an order are halves as well.
