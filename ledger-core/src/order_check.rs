@@ -45,8 +45,8 @@ fn ordered_in_words(ordered: Option<&Decimal>) -> String {
 impl Order {
     /// Why the order cannot be as it is stated, if its own figures contradict each other.
     ///
-    /// No more executes than was ordered; of an order that is FILLED all executed, of one that is PARTIALLY_FILLED a part,
-    /// and of one that is NEW or REJECTED nothing. What was cancelled or expired may have executed any part. An order that
+    /// No more executes than was ordered; of an order that is `FILLED` all executed, of one that is `PARTIALLY_FILLED` a part,
+    /// and of one that is `NEW` or `REJECTED` nothing. What was cancelled or expired may have executed any part. An order that
     /// closes a whole position states no quantity, and is held only to whether anything executed.
     pub fn contradiction(&self) -> Option<OrderContradiction> {
         if self.status == OrderStatus::Canceled && self.known_since().is_none() {

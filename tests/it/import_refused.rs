@@ -59,6 +59,28 @@ fn no_row_is_taken_of_a_file_whose_number_format_is_in_doubt() {
     assert_eq!(fill_count(&sandbox), 1);
 }
 
+/// What is wrong with JSON is told in words that fit it: which element of a line, and no spreadsheet.
+#[test]
+fn json_is_told_by_its_elements_and_without_a_spreadsheet() {
+    let sandbox = Sandbox::with_book(&[]);
+    let trades = [contract(10, "buy", "2500.5", "25.005"), contract(11, "sell", "2512.5", "25.125")].join(",");
+    sandbox.write("trades.json", format!("[{trades}]"));
+    let run = sandbox.run(&["import", "trades.json"]).exits(1);
+    for told in ["trades.json:1, element 1: rejected: ", "trades.json:1, element 2: rejected: "] {
+        assert!(run.stderr.contains(told), "{told}: {}", run.transcript());
+    }
+    let rows = sandbox.run(&["import", "--json", "trades.json"]).exits(1).json();
+    assert_eq!((&rows[1]["line"], &rows[1]["element"]), (&1.into(), &2.into()), "{rows:?}");
+    let line = r#"{"schema":"fillbook.fill/1","source":"bot","symbol":"SOLUSDT","fill_id":"1","side":"BUY","ts":1770091506123,"price":"160,5","qty":"2"}"#;
+    sandbox.write("lines.ndjson", line);
+    let run = sandbox.run(&["import", "lines.ndjson"]).exits(1);
+    assert!(
+        run.stderr.contains("number format of `lines.ndjson` is in doubt") && !run.stderr.contains("spreadsheet"),
+        "{}",
+        run.transcript()
+    );
+}
+
 /// What comes through a pipe can be read once only; it is looked at as a whole all the same.
 #[cfg(unix)]
 #[test]

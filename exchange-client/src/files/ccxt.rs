@@ -162,8 +162,8 @@ fn same_number(exact: &str, float: &str) -> bool {
 /// What the library says of the time of an event, if it is another one than counts: its `timestamp`, or its `datetime`, which
 /// repeats it for readers. What is no time at all says nothing.
 fn other_time(counts: EventTime, unified: &[Option<Cell<'_>>]) -> Option<EventTime> {
-    let times = unified.iter().flatten().filter_map(|cell| cell.time(None).ok());
-    times.filter(|other| !other.agrees_with(counts)).next()
+    let mut times = unified.iter().flatten().filter_map(|cell| cell.time(None).ok());
+    times.find(|other| !other.agrees_with(counts))
 }
 
 /// An id whose digits are all there: a number with a fraction or an exponent has been a float.

@@ -206,14 +206,17 @@ pub enum FileError {
     },
     /// A file whose numbers do not mean what they seem to.
     #[error(
-        "the number format of {place} is in doubt, as after a spreadsheet program with decimal commas or dots between \
-         thousands: {reason}; no row of it is taken. Export it again, and import the file without opening it in between"
+        "the number format of {place} is in doubt, as after {}: {reason}; no row of it is taken. {}",
+        rewritten_by(*.is_table),
+        remedy(*.is_table)
     )]
     NumberFormat {
         /// Which file.
         place: Place,
         /// The row that shows it.
         reason: String,
+        /// Whether it is a table, as spreadsheet programs open, and not JSON.
+        is_table: bool,
     },
     /// Different time zones in a name and in the header, in the names of an archive and its member, or in one name.
     #[error(
@@ -247,6 +250,23 @@ pub enum FileError {
         /// The text in the name.
         text: String,
     },
+}
+
+/// What rewrites the numbers of such a file.
+fn rewritten_by(is_table: bool) -> &'static str {
+    if is_table {
+        "a spreadsheet program with decimal commas or dots between thousands"
+    } else {
+        "a program that took dots for separators of thousands, or the other way round"
+    }
+}
+
+fn remedy(is_table: bool) -> &'static str {
+    if is_table {
+        "Export it again, and import the file without opening it in between"
+    } else {
+        "Write it again from where it came from, and import what was written"
+    }
 }
 
 impl FileError {

@@ -5,7 +5,7 @@ use ledger_core::{Decimal, Execution, Order, Price, Symbol, half_unit};
 
 use super::amounts::Stated;
 use super::cell::Cell;
-use super::error::RowError;
+use super::error::{RowError, RowProblem};
 use crate::binance_usdm::instrument_from_symbol;
 
 /// How many decimals an average is computed with where only the amount tells it: those of the exchange's amounts.
@@ -56,7 +56,7 @@ impl Executed<'_> {
 /// # Errors
 /// What does, with both values.
 pub(super) fn check_order(order: &Order) -> Result<(), RowError> {
-    order.contradiction().map_or(Ok(()), |contradiction| Err(RowError::row(contradiction)))
+    order.contradiction().map_or(Ok(()), |contradiction| Err(RowError::row(RowProblem::Order(Box::new(contradiction)))))
 }
 
 /// The average price that an amount and a quantity tell.

@@ -359,9 +359,9 @@ impl ImportFile {
         let next = text.next(&mut self.feed, &mut self.context);
         self.kind = text.kind().unwrap_or(self.kind);
         let stop = match next {
-            Ok(TextRow { line, result }) => {
+            Ok(TextRow { line, element, result }) => {
                 let note = self.context.note.take();
-                let row = |result, note| Row { member: self.place.member.clone(), line, result, note };
+                let row = |result, note| Row { member: self.place.member.clone(), line, element, result, note };
                 let rejected = std::mem::take(&mut self.context.rejected);
                 // Of a row that is rejected as a whole, its parts are no news.
                 let rejected = rejected.into_iter().filter(|_| result.is_ok());

@@ -175,6 +175,8 @@ pub struct Row {
     pub member: Option<Arc<str>>,
     /// The line that it begins on, counted from 1.
     pub line: u64,
+    /// Which element of a JSON array it is, counted from 1: several may stand on one line.
+    pub element: Option<u64>,
     /// What it states, or why it was rejected.
     pub result: Result<Vec<Statement>, RowError>,
     /// What the reader should know of how it was read.

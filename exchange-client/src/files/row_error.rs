@@ -118,7 +118,7 @@ pub enum RowProblem {
     },
     /// An order whose own figures contradict each other.
     #[error(transparent)]
-    Order(#[from] OrderContradiction),
+    Order(Box<OrderContradiction>),
     /// What was ordered, what executed and what remains do not add up.
     #[error("what was ordered less what executed is {derived}: the row contradicts itself")]
     NotTheRest {

@@ -24,9 +24,11 @@ pub(super) enum Text {
     JsonElements(JsonElements),
 }
 
-/// A row and the line that it begins on.
+/// A row and where it begins.
 pub(super) struct TextRow {
     pub(super) line: u64,
+    /// Which element of a JSON array it is, counted from 1.
+    pub(super) element: Option<u64>,
     pub(super) result: Result<Vec<Statement>, RowError>,
 }
 
@@ -95,7 +97,7 @@ impl Table {
             if matches!(result, Err(RowError { problem: RowProblem::LocalTime, .. })) {
                 return Err(Stop::ZoneUnknown);
             }
-            return Ok(TextRow { line: lines.number(), result });
+            return Ok(TextRow { line: lines.number(), element: None, result });
         }
     }
 }
@@ -113,7 +115,7 @@ impl JsonLines {
             NextLine::Row(row) => return Ok(row),
             NextLine::Bytes(bytes) => parse_json(bytes, &mut self.kind, context),
         };
-        Ok(TextRow { line: self.lines.number(), result })
+        Ok(TextRow { line: self.lines.number(), element: None, result })
     }
 }
 
@@ -121,6 +123,7 @@ impl JsonLines {
 #[derive(Default)]
 pub(super) struct JsonElements {
     splitter: Splitter,
+    elements: u64,
     kind: Option<Kind>,
 }
 
@@ -133,7 +136,8 @@ impl JsonElements {
             Ok(Some(Element::Bytes(bytes))) => parse_json(bytes, &mut self.kind, context),
             Err(source) => return Err(Stop::Failed { line: self.splitter.line() - 1, source }),
         };
-        Ok(TextRow { line: self.splitter.element_line(), result })
+        self.elements += 1;
+        Ok(TextRow { line: self.splitter.element_line(), element: Some(self.elements), result })
     }
 }
 
@@ -163,7 +167,7 @@ fn next_line<'a>(lines: &'a mut Lines, feed: &mut Feed) -> Result<NextLine<'a>, 
         let is_blank = match lines.next(feed) {
             Ok(None) => return Err(Stop::End),
             Ok(Some(Line::TooLong)) => {
-                return Ok(NextLine::Row(TextRow { line: before + 1, result: Err(too_long()) }));
+                return Ok(NextLine::Row(TextRow { line: before + 1, element: None, result: Err(too_long()) }));
             }
             Ok(Some(Line::Bytes(bytes))) => bytes.trim_ascii().is_empty(),
             Err(source) => return Err(Stop::Failed { line: before, source }),

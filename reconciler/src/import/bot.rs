@@ -64,7 +64,7 @@ impl Reading<'_> {
                 for row in rows {
                     self.rows += 1;
                     let line = u64::try_from(row.rowid).unwrap_or_default();
-                    let origin = Origin { member: Some(table.as_str().into()), line };
+                    let origin = Origin { member: Some(table.as_str().into()), line, element: None };
                     if let Some(note) = row.note {
                         self.note(&origin, note);
                     }

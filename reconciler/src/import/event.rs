@@ -12,6 +12,8 @@ pub struct Origin {
     pub member: Option<Arc<str>>,
     /// The line, counted from 1, or the row's number in its table.
     pub line: u64,
+    /// Which element of a JSON array, counted from 1: several may stand on one line.
+    pub element: Option<u64>,
 }
 
 /// Why a row is named.

@@ -98,7 +98,7 @@ impl<'a> Reading<'a> {
             if self.uid.is_none() {
                 self.uid = file.uid().map(str::to_owned);
             }
-            let origin = Origin { member: row.member, line: row.line };
+            let origin = Origin { member: row.member, line: row.line, element: row.element };
             if let Some(note) = row.note {
                 self.note(&origin, note);
             }

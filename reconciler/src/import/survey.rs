@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use exchange_client::files::{ContractSizes, FileError, ImportFile, ImportSource, Options};
+use exchange_client::files::{ContractSizes, FileError, ImportFile, ImportSource, Kind, Options};
 
 use super::event::ImportEvent;
 use super::reading::Reading;
@@ -70,12 +70,18 @@ impl Reading<'_> {
             match row {
                 Ok(row) => {
                     let Err(error) = row.result else { continue };
-                    let reason = || format!("line {}: {}", row.line, story(&error));
+                    let element = row.element.map_or_else(String::new, |element| format!(", element {element}"));
+                    let reason = || format!("line {}{element}: {}", row.line, story(&error));
                     if error.names_two_owners() {
                         return Err(FileError::TwoOwners { place: file.place().clone(), reason: reason() });
                     }
                     if error.doubts_number_format() {
-                        return Err(FileError::NumberFormat { place: file.place().clone(), reason: reason() });
+                        let is_table = !matches!(file.kind(), Kind::Ccxt | Kind::Fillbook);
+                        return Err(FileError::NumberFormat {
+                            place: file.place().clone(),
+                            reason: reason(),
+                            is_table,
+                        });
                     }
                 }
                 // Of an archive, the other members are read all the same, but for one that may be another account's.

@@ -46,14 +46,18 @@ pub(super) fn show(event: ImportEvent<'_>, output: &mut Output) {
 
 /// Names a row: to a program always, to a person up to a number that can be read.
 fn name(output: &mut Output, file: &str, origin: &Origin, remark: RowRemark, number: u64, reason: &str) {
-    let Origin { member, line } = origin;
+    let Origin { member, line, element } = origin;
     let what = remark.as_str();
     let schema = format!("fillbook.import.{what}/1");
-    let row = json!({ "schema": schema, "file": file, "member": member.as_deref(), "line": line, "reason": reason });
+    let member = member.as_deref();
+    let row = json!({
+        "schema": schema, "file": file, "member": member, "line": line, "element": element, "reason": reason
+    });
     to_program(output, &row);
     if number <= NAMED_MAX {
-        let member = member.as_deref().map_or(String::new(), |member| format!("[{}]", member.escape_debug()));
-        output.complain(&format!("{file}{member}:{line}: {what}: {reason}"));
+        let member = member.map_or(String::new(), |member| format!("[{}]", member.escape_debug()));
+        let element = element.map_or(String::new(), |element| format!(", element {element}"));
+        output.complain(&format!("{file}{member}:{line}{element}: {what}: {reason}"));
     } else if number == NAMED_MAX + 1 {
         output.complain(&format!("{file}: more {what} rows follow; --json names them all"));
     }

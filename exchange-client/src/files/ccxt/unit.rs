@@ -55,13 +55,18 @@ pub(super) fn coins(
     }
     let size = size(market, object, traded, context)?;
     let qty = amount.get().checked_mul(size).map_err(|_| too_long(object))?;
-    Quantity::new(qty).map_err(|problem| RowError::cell("amount", amount.to_string().as_str(), problem))
+    Quantity::new(qty).map_err(|problem| amount_error(object, problem.into()))
 }
 
 /// An amount that has too many digits in coins.
 pub(super) fn too_long(object: &Unified<'_>) -> RowError {
-    let cell = object.outer.get("amount").map_or("", |cell| cell.text);
-    RowError::cell("amount", cell, RowProblem::Number(ledger_core::ParseDecimalError::TooPrecise))
+    amount_error(object, RowProblem::Number(ledger_core::ParseDecimalError::TooPrecise))
+}
+
+/// A problem with the amount, as the object writes it.
+fn amount_error(object: &Unified<'_>, problem: RowProblem) -> RowError {
+    let cell = object.outer.first(&["amount", "filled"]).unwrap_or(Cell { column: "amount", text: "" });
+    cell.error(problem)
 }
 
 /// The size of a linear contract, in coins.
@@ -92,16 +97,12 @@ pub(super) fn size(
             let symbol = object.outer.get("symbol").map_or("", |cell| cell.text);
             let symbol = serde_json::to_string(symbol).unwrap_or_default();
             let line = format!(r#"{{"symbol":{symbol},"contractSize":SIZE}}"#);
-            return Err(RowError::cell("amount", &traded.qty.to_string(), RowProblem::UnitUnknown { line }));
+            return Err(amount_error(object, RowProblem::UnitUnknown { line }));
         }
     };
     context.options.contract_sizes.note(&market.symbol, size);
     if context.options.venue == BookVenue::BinanceUsdm && size != Decimal::ONE {
-        return Err(RowError::cell(
-            "amount",
-            &traded.qty.to_string(),
-            RowProblem::OtherUnit { size: size.to_string() },
-        ));
+        return Err(amount_error(object, RowProblem::OtherUnit { size: size.to_string() }));
     }
     Ok(size)
 }

@@ -310,3 +310,21 @@ fn deep_and_wide_texts_are_refused_without_harm() {
     let found = read_text("x.csv", HEADER.trim_end().to_owned() + "," + &wide + "\n" + &good(1));
     assert_eq!(found.rejected.len(), 1);
 }
+
+/// Where several elements stand on one line, the line alone tells none of them.
+#[test]
+fn the_elements_of_an_array_are_counted() {
+    let trade = |id: u32, qty: &str| {
+        format!(
+            r#"{{"info":{{"symbol":"SOLUSDT","id":"{id}","orderId":"9","side":"BUY","price":"160","qty":"{qty}","time":"1770091506123"}},"symbol":"SOL/USDT:USDT","id":"{id}","side":"buy","price":160,"amount":{qty}}}"#
+        )
+    };
+    let all = [trade(1, "2"), trade(2, "0"), trade(3, "2"), trade(4, "0")];
+    let places = |name: &str, text: String| -> Vec<_> {
+        let rows = from_text(name, text, Options::default()).unwrap().map(Result::unwrap);
+        rows.filter(|row| row.result.is_err()).map(|row| (row.line, row.element)).collect()
+    };
+    assert_eq!(places("x.json", format!("[{}]", all.join(","))), [(1, Some(2)), (1, Some(4))]);
+    assert_eq!(places("x.json", format!("[\n{}]", all.join(",\n"))), [(3, Some(2)), (5, Some(4))]);
+    assert_eq!(places("x.ndjson", all.join("\n")), [(2, None), (4, None)]);
+}

@@ -367,7 +367,8 @@ fn orders_of_another_venue_are_counted_in_coins_as_well() {
     assert_eq!(read.terms.qty.unwrap().get().to_string(), "900");
     assert_eq!(read.executed.unwrap().qty.to_string(), "700");
     let resting = of_venue(BookVenue::Other, &order("0", "9", ""));
-    assert!(resting.rejected[0].1.contains("contractSize"), "{:?}", resting.rejected);
+    let told = &resting.rejected[0].1;
+    assert!(told.starts_with("amount is `9`: ") && told.contains("contractSize"), "{told}");
 }
 
 /// Names of the same contract in other venues' spelling are one, others are not.
