@@ -240,7 +240,7 @@ fn an_export_of_binance_is_refused_in_a_book_of_another_venue() {
     for file in ["trades.csv", "money.csv"] {
         let run = sandbox.run(&["import", file]).exits(1);
         assert!(
-            run.stderr.contains("is an export of Binance USD-M") && run.stderr.contains("takes no trade of another"),
+            run.stderr.contains("has Binance USD-M t") && run.stderr.contains("takes no trade of another"),
             "{}",
             run.transcript()
         );

@@ -182,7 +182,7 @@ pub enum FileError {
     },
     /// An export of Binance USD-M for a book of another venue.
     #[error(
-        "{place} is an export of Binance USD-M ({kind}), and this book is of another venue: a book of one venue takes no trade \
+        "{place} has {kind}, and this book is of another venue: a book of one venue takes no trade \
          of another. A book of its own takes it: `fillbook init --account NAME`, then `fillbook import --account NAME`"
     )]
     OtherVenue {
