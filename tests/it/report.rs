@@ -262,3 +262,31 @@ fn a_fee_that_comes_back_lowers_its_trip_when_it_is_paid() {
         assert_eq!(footing["unexplained"], "0");
     }
 }
+
+/// Of 3 bought, 1 is closed by the exchange and 2 stay: the position says so, and so does its trip once it is closed.
+#[test]
+fn a_partial_liquidation_leaves_its_mark() {
+    let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+    let fill = |id: u32, side: &str, qty: &str, price: &str, order: &str| {
+        json!({ "schema": "fillbook.fill/1", "source": "rest", "symbol": "BTCUSDT", "fill_id": id.to_string(), "side": side,
+            "ts": 1_772_344_800_000_i64 + i64::from(id) * 60_000, "price": price, "qty": qty, "order_id": order,
+            "position_side": "NET", "fee": "0", "fee_asset": "USDT" })
+    };
+    let forced = json!({ "schema": "fillbook.order/1", "source": "rest", "symbol": "BTCUSDT", "order_class": "REGULAR",
+        "order_id": "72", "client_order_id": "autoclose-1", "side": "SELL", "status": "FILLED", "qty": "1",
+        "executed_qty": "1", "avg_price": "80", "ts": 1_772_344_920_000_i64, "updated_ts": 1_772_344_920_000_i64 });
+    let lines = [fill(1, "BUY", "3", "100", "71"), fill(2, "SELL", "1", "80", "72"), forced];
+    sandbox.write("facts.ndjson", lines.map(|line| format!("{line}\n")).concat());
+    sandbox.run(&["import", "facts.ndjson"]).exits(0);
+    let positions = sandbox.run(&["positions", "--json"]).exits(0).json();
+    assert_eq!(positions[0]["was_liquidated"], true, "{positions:?}");
+    let shows = |args: &[&str]| {
+        let wide = sandbox.command(args, &[("COLUMNS", "300")]).exits(0).stdout;
+        assert!(wide.contains("partly liquidated"), "{wide}");
+    };
+    shows(&["positions"]);
+    shows(&["trips", "--open"]);
+    sandbox.write("rest.ndjson", format!("{}\n", fill(3, "SELL", "2", "90", "73")));
+    sandbox.run(&["import", "rest.ndjson"]).exits(0);
+    shows(&["trips"]);
+}

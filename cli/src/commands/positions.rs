@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ledger_core::{Certainty, Decimal, Freshness, PriceSnapshot, Staleness};
-use ledger_store::{BookPosition, Store};
+use ledger_store::{BookPosition, Store, StoreError};
 
 use super::unseen::{self, Asked};
 use super::{maybe, text};
@@ -20,6 +20,8 @@ struct Shown {
     mark: Option<(PriceSnapshot, Freshness)>,
     /// At that mark.
     unrealized: Option<Decimal>,
+    /// Whether the exchange has liquidated a part of it.
+    was_liquidated: bool,
 }
 
 impl std::ops::Deref for Shown {
@@ -107,6 +109,7 @@ const LISTING: Listing<Shown> = Listing {
         Column { key: "fill_count", title: "Fills", rank: 5, value: |p| p.position.fill_count.into() },
         Column { key: "updated_ts", title: "Updated", rank: 4, value: |p| p.position.updated_at.into() },
         Column { key: "certainty", title: "Certainty", rank: 1, value: certainty },
+        Column { key: "was_liquidated", title: "", rank: NOT_IN_TABLES, value: |p| p.was_liquidated.into() },
         Column {
             key: "exchange_qty",
             title: "At exchange",
@@ -150,10 +153,12 @@ pub(super) fn age(freshness: Freshness) -> String {
 
 /// How both sides compare, and whether that still says anything.
 fn status(position: &Shown) -> Cell {
-    let Some(status) = position.reconcile_status else { return Cell::Empty };
+    let liquidated = if position.was_liquidated { "partly liquidated" } else { "" };
+    let Some(status) = position.reconcile_status else { return liquidated.into() };
+    let status = if liquidated.is_empty() { status.to_string() } else { format!("{status}, {liquidated}") };
     let stale = position.exchange.and_then(|exchange| exchange.stale);
     match stale {
-        None => status.as_str().into(),
+        None => status.into(),
         Some(Staleness::Overtaken) => format!("{status}, overtaken").into(),
         Some(Staleness::Never | Staleness::Ahead | Staleness::Age) => format!("{status}, stale").into(),
     }
@@ -189,6 +194,13 @@ fn staleness(shown: &[Shown]) -> Option<String> {
 async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Context) -> Result<Vec<Shown>, CommandError> {
     let settings = &context.settings;
     let state = super::currency(store, context).await?;
+    let open = match store.open_trips(&settings.account).await {
+        // A round trip that cannot be read hides no position: `report` and `verify` name it.
+        Err(StoreError::CorruptRow { .. }) => Vec::new(),
+        open => open?,
+    };
+    let liquidated: BTreeSet<_> =
+        open.iter().filter(|trip| trip.was_liquidated).map(|trip| (trip.symbol.clone(), trip.position_side)).collect();
     let mut shown = Vec::with_capacity(positions.len());
     for held in positions {
         let key = (held.symbol.clone(), held.position.position_side);
@@ -210,7 +222,8 @@ async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Contex
                 held.mark.clone().map(|mark| (mark, Freshness::UNKNOWN)),
             ),
         };
-        shown.push(Shown { held, exchange, mark, unrealized });
+        let was_liquidated = liquidated.contains(&key);
+        shown.push(Shown { held, exchange, mark, unrealized, was_liquidated });
     }
     Ok(shown)
 }

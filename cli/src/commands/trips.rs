@@ -1,6 +1,6 @@
 //! `fillbook trips`
 
-use ledger_core::RoundTrip;
+use ledger_core::{ExitReason, RoundTrip};
 use ledger_store::TripFilter;
 
 use super::unseen::{self, Asked};
@@ -8,7 +8,7 @@ use super::{maybe, print_list, scope, text};
 use crate::Context;
 use crate::args::TripArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Cell, Column, Listing, NOT_IN_TABLES};
+use crate::output::{Cell, Column, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
 pub(super) const LISTING: Listing<RoundTrip> = Listing {
     schema: "fillbook.list.trip/1",
@@ -40,12 +40,22 @@ pub(super) const LISTING: Listing<RoundTrip> = Listing {
             rank: 7,
             value: |t| t.exchange_realized_pnl.into(),
         },
-        Column { key: "exit_reason", title: "Why closed", rank: 1, value: |t| text(t.exit_reason) },
+        Column { key: "exit_reason", title: "", rank: NOT_IN_TABLES, value: |t| text(t.exit_reason) },
+        Column { key: ONLY_IN_TABLES, title: "Why closed", rank: 1, value: why_closed },
         Column { key: "was_liquidated", title: "Liquidated", rank: NOT_IN_TABLES, value: |t| t.was_liquidated.into() },
         Column { key: "fill_count", title: "Fills", rank: 6, value: |t| t.fill_count.into() },
         Column { key: "certainty", title: "Certainty", rank: 1, value: |t| text(t.certainty) },
     ],
 };
+
+/// Why it closed, and whether the exchange closed a part of it before.
+fn why_closed(trip: &RoundTrip) -> Cell {
+    match (trip.exit_reason, trip.was_liquidated) {
+        (_, true) if trip.closed_at.is_none() => "partly liquidated".into(),
+        (ExitReason::Liquidation, _) | (_, false) => text(trip.exit_reason),
+        (reason, true) => format!("{reason}, partly liquidated").into(),
+    }
+}
 
 fn net(trip: &RoundTrip) -> Cell {
     trip.net().map_or(Cell::Empty, Cell::Assets)

@@ -112,7 +112,7 @@ impl Rest {
         }
         for (totals, what) in [
             (&self.unallocated, "funding of no position on record"),
-            (&self.unallocated_clearance, "what liquidations cost without a forced fill on record"),
+            (&self.unallocated_clearance, "what liquidations cost without a forced fill in the minute before"),
             (&self.unallocated_realized, "what settlements paid for no single position"),
         ] {
             if !totals.is_empty() {
