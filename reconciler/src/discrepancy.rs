@@ -11,6 +11,8 @@ use ledger_core::{
 use ledger_store::DiscrepancyKey;
 use serde_json::{Map, Value};
 
+use crate::memory::Memory;
+
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal),+ $(,)?) => {
         /// The kinds of discrepancies that are looked for.
@@ -94,6 +96,8 @@ kinds! {
     IncomeMismatch = "income_mismatch",
     /// A wallet changed by another amount than its ledger rows add up to.
     FootingMismatch = "footing_mismatch",
+    /// What an earlier look left for the next cannot be read: what it was about is looked at anew.
+    UnreadableMemory = "unreadable_memory",
 }
 
 impl DiscrepancyKind {
@@ -140,6 +144,8 @@ pub enum Subject {
     Ledger(Symbol, FillId, IncomeType, Asset),
     /// A wallet, between two statements of it.
     Wallet(Asset, TimestampMs, TimestampMs),
+    /// What is on record of a discrepancy.
+    Discrepancy(DiscrepancyKey),
 }
 
 impl fmt::Display for Subject {
@@ -155,6 +161,7 @@ impl fmt::Display for Subject {
             Self::History(stream, since) => write!(f, "{stream}/{since}"),
             Self::Ledger(symbol, fill_id, income_type, asset) => write!(f, "{symbol}/{fill_id}/{income_type}/{asset}"),
             Self::Wallet(asset, since, until) => write!(f, "{asset}/{since}/{until}"),
+            Self::Discrepancy(key) => write!(f, "{}/{}", key.kind, key.fingerprint),
         }
     }
 }
@@ -185,8 +192,10 @@ pub struct Finding {
     pub subject: Subject,
     /// The values that differ and where they stand: one line, for the reader.
     pub evidence: String,
-    /// More of the evidence, for programs and for the next look.
+    /// More of the evidence, for programs.
     pub details: Map<String, Value>,
+    /// What the next look has to know of it.
+    pub memory: Option<Memory>,
     /// What becomes of it.
     pub outlook: Outlook,
 }
@@ -200,13 +209,20 @@ impl Finding {
         outlook: Outlook,
         evidence: String,
     ) -> Self {
-        Self { kind, symbol: symbol.cloned(), subject, evidence, details: Map::new(), outlook }
+        Self { kind, symbol: symbol.cloned(), subject, evidence, details: Map::new(), memory: None, outlook }
     }
 
     /// Adds a detail.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds what the next look has to know.
+    #[must_use]
+    pub fn remembering(mut self, memory: impl Into<Memory>) -> Self {
+        self.memory = Some(memory.into());
         self
     }
 
@@ -226,6 +242,9 @@ impl Finding {
         object.insert("evidence".to_owned(), self.evidence.clone().into());
         object.insert("subject".to_owned(), self.subject.to_string().into());
         object.insert("symbol".to_owned(), self.symbol.as_ref().map_or(Value::Null, |symbol| symbol.as_str().into()));
+        if let Some(memory) = &self.memory {
+            memory.write(&mut object);
+        }
         Value::Object(object).to_string()
     }
 }

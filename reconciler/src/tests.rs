@@ -44,7 +44,7 @@ pub(crate) use self::restraint::long;
 
 const NOW_MS: i64 = 1_780_000_000_000;
 
-fn at(ms: i64) -> TimestampMs {
+pub(crate) fn at(ms: i64) -> TimestampMs {
     TimestampMs::new(NOW_MS + ms).unwrap()
 }
 
@@ -63,7 +63,7 @@ async fn observe(
     crate::observe(exchange, book, &clock, &account_id(), options, &Policy::default()).await
 }
 
-fn account_id() -> AccountId {
+pub(crate) fn account_id() -> AccountId {
     AccountId::new("main").unwrap()
 }
 

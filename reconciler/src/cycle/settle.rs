@@ -10,11 +10,10 @@ use std::collections::BTreeSet;
 
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{Batch, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
-use serde_json::Value;
 
 use crate::apply::seen_as;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::order_of;
+use crate::memory::{FillMemory, LabelMemory, recall_known};
 use crate::observe::Observation;
 use crate::plan::Plan;
 use crate::verify::Verification;
@@ -153,8 +152,6 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
     if failed.iter().any(|(of, _, _)| of.is_none() || of.as_ref() == symbol) {
         return false;
     }
-    let evidence: Value = serde_json::from_str(&known.entry.evidence_json).unwrap_or_default();
-    let ms = |name: &str| evidence.get(name).and_then(Value::as_i64);
     // Nothing is said about the position of a symbol that the book cannot add up.
     let is_position = matches!(
         kind,
@@ -170,7 +167,8 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
         DiscrepancyKind::LedgerCut => false,
         DiscrepancyKind::UnconfirmedFill => {
             let walk = close.and_then(|close| close.fills.as_ref().ok());
-            walk.is_some_and(|walk| ms("at").is_some_and(|at| walk.window.since().as_ms() <= at))
+            let fill: Option<FillMemory> = recall_known(known);
+            walk.is_some_and(|walk| fill.is_some_and(|fill| walk.window.since() <= fill.at))
         }
         DiscrepancyKind::FootingMismatch => verification
             .footed
@@ -178,7 +176,9 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
             .any(|span| Subject::Wallet(span.asset.clone(), span.since, span.until).to_string() == *fingerprint),
         // Without the bot's files nobody looked, unless the order has its label by now.
         DiscrepancyKind::MissingLabel => {
-            let order = order_of(known).and_then(|key| observation.book.orders.get(&key));
+            let label: Option<LabelMemory> = recall_known(known);
+            let key = label.and_then(|label| label.order(known));
+            let order = key.and_then(|key| observation.book.orders.get(&key));
             !observation.labels.is_empty() || order.is_some_and(|known| known.order.fact.engine.is_some())
         }
         _ => true,

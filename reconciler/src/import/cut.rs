@@ -14,10 +14,11 @@ use ledger_store::{
     RunKind, Scope, StoreError,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Map, Value};
 
 use super::{PAGE, Recording};
 use crate::discrepancy::DiscrepancyKind;
+use crate::memory::{GapMemory, Memory};
 use crate::streams::INCOME;
 use crate::wording::{evidence_line, instant};
 
@@ -200,7 +201,8 @@ impl Recording<'_> {
             beginning.file,
             b.count,
         );
-        let details = json!({ "evidence": evidence, "stream": INCOME, "since": since.as_ms(), "until": until.as_ms() });
+        let mut details = Map::from_iter([("evidence".to_owned(), evidence.into())]);
+        Memory::from(GapMemory { stream: INCOME.to_owned(), since, until }).write(&mut details);
         Ok(Some(NewDiscrepancy {
             key: DiscrepancyKey {
                 kind: DiscrepancyKind::LedgerCut.as_str().to_owned(),
@@ -208,7 +210,7 @@ impl Recording<'_> {
             },
             symbol: a.of.symbol.clone(),
             status: DiscrepancyStatus::Unresolved,
-            evidence_json: details.to_string(),
+            evidence_json: Value::Object(details).to_string(),
         }))
     }
 

@@ -16,7 +16,7 @@ use super::suspects::Suspect;
 use super::walk::{Continuity, FillWalk, Span, in_fold_order, span, walk_orders};
 use crate::discrepancy::Subject;
 use crate::error::ReconcileError;
-use crate::evidence::searched;
+use crate::memory::PositionMemory;
 use crate::streams::{CONDITIONAL_ORDERS, FILLS, reached};
 
 /// How often the fills are asked again when new ones keep coming in during the look.
@@ -243,7 +243,8 @@ fn was_searched(seen: &Observation, symbol: &Symbol, positions: Option<&Answer<P
             return entry.is_none_or(|entry| unsearched_difference(seen, symbol, side, entry).is_none());
         }
         let subject = Subject::Position(symbol.clone(), side);
-        searched(&seen.book, &subject, difference).is_some_and(|(_, again)| again)
+        let known = PositionMemory::search_for(&seen.book.discrepancies, &subject, difference);
+        known.is_some_and(|search| search.again)
     })
 }
 

@@ -9,20 +9,16 @@
 
 use exchange_client::VenueFacts;
 use ledger_core::{Decimal, Fill, PositionSide, Price, Symbol};
-use ledger_store::{BookPosition, Discrepancy, DiscrepancyKey};
-use serde_json::{Map, Value};
+use ledger_store::{BookPosition, Discrepancy};
 
 use super::observation::Observation;
 use crate::discrepancy::{DiscrepancyKind, Subject};
-use crate::evidence::{DIFFERENCE, SEARCHED, SEARCHED_AGAIN};
-use crate::flow::Flow;
+use crate::flow::{Flow, Move};
+use crate::memory::{EntryMemory, recall};
 
 /// By how much the exchange's average entry is above the book's; `None` where the book does not know its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EntryDifference(Option<Decimal>);
-
-/// What is remembered of a difference whose book does not know its entry.
-const UNKNOWN: &str = "unknown";
 
 impl EntryDifference {
     /// The difference, if it is more than the exchange's rounding.
@@ -33,15 +29,10 @@ impl EntryDifference {
         (apart.abs() > rounding(venue)).then_some(Self(Some(apart)))
     }
 
-    fn text(self) -> String {
-        self.0.map_or_else(|| UNKNOWN.to_owned(), |apart| apart.to_string())
-    }
-
     /// Whether what caused `known` causes this as well. What is added to a position thins a difference out, and what is
     /// closed leaves it: one that has grown, or turned, has another cause.
-    fn follows(self, known: &str, venue: &VenueFacts) -> bool {
-        let Some(apart) = self.0 else { return known == UNKNOWN };
-        let Ok(known) = known.parse::<Decimal>() else { return false };
+    fn follows(self, known: Option<Decimal>, venue: &VenueFacts) -> bool {
+        let (Some(apart), Some(known)) = (self.0, known) else { return self.0 == known };
         let room = known.abs().checked_add(rounding(venue));
         apart.is_positive() == known.is_positive() && room.is_ok_and(|room| apart.abs() <= room)
     }
@@ -52,28 +43,14 @@ fn rounding(venue: &VenueFacts) -> Decimal {
 }
 
 /// What is on record of the search for an entry that differs.
-struct Searched {
-    /// When the first search was, by the exchange's clock.
-    since: i64,
-    /// Whether there was a second one, once everything that may lag was there.
-    again: bool,
-}
-
 fn searched(
     on_record: &[Discrepancy],
     subject: &Subject,
     apart: EntryDifference,
     venue: &VenueFacts,
-) -> Option<Searched> {
-    let kind = DiscrepancyKind::AverageEntryMismatch.as_str().to_owned();
-    let key = DiscrepancyKey { kind, fingerprint: subject.to_string() };
-    let known = on_record.iter().find(|known| known.entry.key == key)?;
-    let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
-    if !apart.follows(evidence.get(DIFFERENCE)?.as_str()?, venue) {
-        return None;
-    }
-    let again = evidence.get(SEARCHED_AGAIN).is_some_and(|again| *again == true);
-    Some(Searched { since: evidence.get(SEARCHED)?.as_i64()?, again })
+) -> Option<EntryMemory> {
+    let known: EntryMemory = recall(on_record, DiscrepancyKind::AverageEntryMismatch, subject)?;
+    apart.follows(known.difference, venue).then_some(known)
 }
 
 /// The difference of a position whose quantity agrees, if nobody has looked for its cause in vain, twice.
@@ -109,7 +86,7 @@ pub(crate) fn reaches_opening<'a>(
     now: Decimal,
 ) -> bool {
     let Ok(flow) = Flow::new(fills, side, now) else { return false };
-    flow.open_trip().first().is_some_and(crate::flow::Move::opens)
+    flow.open_trip().first().is_some_and(Move::opens)
 }
 
 /// What is to be remembered of the search for why an entry still differs. Without a look at the exchange, what is on record.
@@ -119,24 +96,22 @@ pub(crate) fn search_memory(
     look: Option<&Observation>,
     (symbol, side, now): (&Symbol, PositionSide, Decimal),
     apart: EntryDifference,
-) -> Map<String, Value> {
+) -> Option<EntryMemory> {
     let known = searched(on_record, &Subject::Position(symbol.clone(), side), apart, venue);
     let walk = look.and_then(|look| look.symbols.get(symbol)?.fills.as_ref().ok());
     let reached =
         walk.filter(|walk| walk.reaches_oldest || reaches_opening(walk.in_fold_order().into_iter(), side, now));
-    let found = match (known, reached) {
-        (None, walk) => walk.map(|walk| (walk.asked_at.as_ms(), false)),
-        (Some(known), None) => Some((known.since, known.again)),
+    let difference = apart.0;
+    match (known, reached) {
+        (None, walk) => walk.map(|walk| EntryMemory { difference, since: walk.asked_at, again: false }),
+        (Some(known), None) => Some(EntryMemory { difference, ..known }),
         (Some(known), Some(walk)) => {
-            let has_settled = walk.asked_at.as_ms().saturating_sub(known.since) > venue.settle_lag_ms;
+            let has_settled = walk.asked_at.as_ms().saturating_sub(known.since.as_ms()) > venue.settle_lag_ms;
             // While the ledger names a trade that is on no list, there is something to look for.
             let is_whole = look.is_some_and(|look| !look.unfilled().any(|row| row.key.symbol.as_ref() == Some(symbol)));
-            Some((known.since, known.again || (has_settled && is_whole)))
+            Some(EntryMemory { difference, again: known.again || (has_settled && is_whole), ..known })
         }
-    };
-    let Some((since, again)) = found else { return Map::new() };
-    let details = [(DIFFERENCE, apart.text().into()), (SEARCHED, since.into()), (SEARCHED_AGAIN, again.into())];
-    details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -144,7 +119,7 @@ mod tests {
     use exchange_client::binance_usdm::VENUE;
 
     use super::*;
-    use crate::tests::{btc, known, long};
+    use crate::tests::{at, btc, known, long};
     use crate::{Finding, Outlook};
 
     fn price(text: &str) -> Price {
@@ -160,14 +135,15 @@ mod tests {
         let mut held = long();
         let mut between = |stated: &str, booked: Option<&str>| {
             held.position.entry_price_avg = booked.map(|booked| booked.parse().unwrap());
-            EntryDifference::between(&VENUE, price(stated), Some(&held)).map(EntryDifference::text)
+            EntryDifference::between(&VENUE, price(stated), Some(&held))
+                .map(|apart| apart.0.map(|apart| apart.to_string()))
         };
         // The exchange states eight digits.
         assert_eq!(between("100.00000001", Some("100")), None);
         assert_eq!(between("100", Some("100.00000001")), None);
-        assert_eq!(between("100.000000011", Some("100")).as_deref(), Some("0.000000011"));
-        assert_eq!(between("99", Some("100")).as_deref(), Some("-1"));
-        assert_eq!(between("99", None).as_deref(), Some("unknown"));
+        assert_eq!(between("100.000000011", Some("100")), Some(Some("0.000000011".to_owned())));
+        assert_eq!(between("99", Some("100")), Some(Some("-1".to_owned())));
+        assert_eq!(between("99", None), Some(None));
         assert!(EntryDifference::between(&VENUE, price("1"), None).is_some());
     }
 
@@ -177,10 +153,12 @@ mod tests {
         let finding = |difference: &str| {
             let kind = DiscrepancyKind::AverageEntryMismatch;
             let finding = Finding::new(kind, None, subject.clone(), Outlook::Stays, String::new());
-            known(&finding.with(DIFFERENCE, difference).with(SEARCHED, 5).with(SEARCHED_AGAIN, true))
+            // What is no number is not known.
+            let difference = difference.parse().ok();
+            known(&finding.remembering(EntryMemory { difference, since: at(5), again: true }))
         };
         let is_searched = |known: &str, now: EntryDifference| {
-            searched(&[finding(known)], &subject, now, &VENUE).is_some_and(|known| known.again && known.since == 5)
+            searched(&[finding(known)], &subject, now, &VENUE).is_some_and(|known| known.again && known.since == at(5))
         };
         for (known, now, expected) in [
             ("-2", "-2", true),

@@ -15,7 +15,7 @@ use super::{Suspects, by_client_id, looked_at};
 use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
-use crate::evidence::{misses_on_record, signal_misses};
+use crate::memory::{AbsenceMemory, SignalMemory};
 use crate::policy::Policy;
 
 /// Why a symbol deserves a closer look. Nothing at all: it is its turn.
@@ -125,7 +125,7 @@ fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
         if outcomes.peek().is_some() && outcomes.all(|intent| intent.outcome != IntentOutcome::Accepted) {
             continue;
         }
-        let misses = signal_misses(&seen.book, signal);
+        let misses = SignalMemory::misses_of(&seen.book.discrepancies, signal);
         let age_ms = seen.asked_at.as_ms().saturating_sub(signal.time.at.as_ms());
         if misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms {
             suspects.entry(signal.symbol.clone()).or_default().is_dirty = true;
@@ -146,11 +146,8 @@ fn is_to_be_asked_for(seen: &Observation, policy: &Policy, intent: &OrderIntent)
     if intent.outcome == IntentOutcome::Rejected {
         return false;
     }
-    let misses = misses_on_record(
-        &seen.book,
-        DiscrepancyKind::UnresolvedIntent,
-        &Subject::Intent(intent.client_order_id.clone()),
-    );
+    let subject = Subject::Intent(intent.client_order_id.clone());
+    let misses = AbsenceMemory::misses_of(&seen.book.discrepancies, DiscrepancyKind::UnresolvedIntent, &subject);
     let age_ms = seen.asked_at.as_ms().saturating_sub(intent.created_local.as_ms());
     // The exchange forgets orders that ended without a fill: beyond that, asking again tells nothing new.
     misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms

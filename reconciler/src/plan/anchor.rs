@@ -21,18 +21,12 @@ use serde_json::json;
 
 use super::SymbolPlan;
 use super::older_fills::withdraw_refuted;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{POSITION_KINDS, on_record};
+use crate::discrepancy::{Finding, Outlook, Subject};
 use crate::flow::{Flow, Move};
+use crate::memory::{HeldBefore, PositionMemory};
 use crate::observe::{Continuity, FillWalk, Observation};
 use crate::streams::{FILLS, complete_up_to};
 use crate::wording::{count, instant};
-
-/// The name of the quantity that an anchor would state, in a discrepancy's evidence.
-const HELD_BEFORE: &str = "held_before";
-
-/// The name of the exchange's time at which that quantity was first found, in a discrepancy's evidence.
-const HELD_SINCE: &str = "held_before_first_found";
 
 /// What a look at a position has to go on.
 pub(super) struct AnchorBasis<'a> {
@@ -47,7 +41,12 @@ pub(super) struct AnchorBasis<'a> {
 
 impl AnchorBasis<'_> {
     /// States what was held before the oldest fill that can be had, where that explains `finding`.
-    pub(super) fn plan(&self, finding: &mut Finding, symbol_plan: &mut SymbolPlan) -> Result<(), MathError> {
+    pub(super) fn plan(
+        &self,
+        finding: &mut Finding,
+        memory: &mut PositionMemory,
+        symbol_plan: &mut SymbolPlan,
+    ) -> Result<(), MathError> {
         let Some(booked) = self.booked_before()? else { return Ok(()) };
         if let Some(why) = self.contradiction(booked)? {
             finding.evidence = format!("{}; {why}, so nothing is stated about what was held before", finding.evidence);
@@ -57,16 +56,11 @@ impl AnchorBasis<'_> {
         let held = self.flow.before;
         let subject = Subject::Position(self.symbol.clone(), self.side);
         let book = &self.observation.book;
-        let said = |kind: &&DiscrepancyKind| {
-            on_record(book, **kind, &subject, HELD_BEFORE).is_some_and(|said| said == held.to_string())
-        };
-        let first_said = POSITION_KINDS.iter().find(said);
-        let first_said = first_said.and_then(|kind| on_record(book, *kind, &subject, HELD_SINCE)?.as_i64());
-        let now_ms = self.walk.asked_at.as_ms();
-        finding.details.insert(HELD_BEFORE.to_owned(), held.to_string().into());
-        finding.details.insert(HELD_SINCE.to_owned(), first_said.unwrap_or(now_ms).into());
+        let now = self.walk.asked_at;
+        let first_said = PositionMemory::held_before_since(&book.discrepancies, &subject, held);
+        memory.held_before = Some(HeldBefore { qty: held, since: first_said.unwrap_or(now) });
         let lag_ms = self.observation.venue.settle_lag_ms;
-        let has_settled = first_said.is_some_and(|first| now_ms.saturating_sub(first) > lag_ms);
+        let has_settled = first_said.is_some_and(|first| now.as_ms().saturating_sub(first.as_ms()) > lag_ms);
         // A trade that the ledger names and that is not among the fills would be taken for something held before.
         let lacks_a_fill = self.observation.unfilled().any(|row| row.key.symbol.as_ref() == Some(self.symbol));
         if !has_settled || lacks_a_fill {

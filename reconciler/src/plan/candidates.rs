@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::bot_record::is_restored_id;
 use crate::client_id::is_somebody_elses;
 use crate::discrepancy::{DiscrepancyKind, Subject};
-use crate::evidence::{CANDIDATES, on_record};
+use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
 
@@ -83,7 +83,8 @@ impl<'a> Candidates<'a> {
         let wanting = self.of_signal.iter().filter(|(_, orders)| orders.iter().any(|order| order.key == *key));
         wanting.into_iter().any(|(signal, _)| {
             let subject = Subject::Signal((*signal).clone());
-            on_record(&observation.book, kind, &subject, CANDIDATES).is_none()
+            let known: Option<SignalMemory> = recall(&observation.book.discrepancies, kind, &subject);
+            known.is_none_or(|known| known.candidates.is_empty())
         })
     }
 }

@@ -11,7 +11,7 @@ use super::labels::by_client_id;
 use super::restored::{Exit, Restored, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{FOUND_SINCE, on_record, order_of};
+use crate::memory::{CloseMemory, recall_all};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::describe_order;
@@ -24,12 +24,12 @@ pub(super) fn plan_unexplained(
     now: TimestampMs,
     plan: &mut Plan,
 ) {
-    let kind = DiscrepancyKind::UnexplainedClose.as_str();
-    let known = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
-    for key in known.filter_map(order_of).filter(|key| observation.is_in_scope(&key.symbol)) {
+    for (known, close) in recall_all::<CloseMemory>(&observation.book.discrepancies) {
+        let since = close.since;
+        let Some(key) = close.order(known).filter(|key| observation.is_in_scope(&key.symbol)) else { continue };
         let Some(order) = latest(observation, &key) else { continue };
         if !has_signal(observation, order) && !candidates.is_wanted(&key) {
-            plan_again(observation, policy, order, now, plan.symbol(&key.symbol));
+            plan_again(observation, policy, order, (since, now), plan.symbol(&key.symbol));
         }
     }
 }
@@ -38,29 +38,29 @@ fn plan_again(
     observation: &Observation,
     policy: &Policy,
     order: &Order,
-    now: TimestampMs,
+    (since, now): (TimestampMs, TimestampMs),
     symbol_plan: &mut SymbolPlan,
 ) {
     let exit = exit(observation, policy, order);
     let (Some(kind), Some(at)) = (exit.signal_kind(), order.created.or(order.updated)) else { return };
     let subject = Subject::Order(order.key.clone());
-    let since = on_record(&observation.book, DiscrepancyKind::UnexplainedClose, &subject, FOUND_SINCE);
-    let since = since.and_then(|since| since.as_i64()).unwrap_or(now.as_ms());
     // Somebody's word on it that came since needs no second look.
-    if exit.is_inferred && now.as_ms().saturating_sub(since) < observation.venue.settle_lag_ms {
+    if exit.is_inferred && now.as_ms().saturating_sub(since.as_ms()) < observation.venue.settle_lag_ms {
         symbol_plan.find(unexplained(order, &exit, since));
         return;
     }
     let evidence = format!("{} closed its position: {}, {}", describe_order(order), exit.reason, exit.why);
     let symbol = Some(&order.key.symbol);
     let finding = Finding::new(DiscrepancyKind::UnexplainedClose, symbol, subject, Outlook::Settles, evidence);
+    let memory = CloseMemory { class: order.key.class, order_id: order.key.order_id.clone(), since };
+    let finding = finding.remembering(memory);
     let answers = Some(finding.key());
     symbol_plan.find(finding);
     note(&restored_exit(policy, order, at, &exit, kind), answers, symbol_plan);
 }
 
-/// A close that is explained by nothing but inference, first found at `since_ms` by the exchange's clock.
-pub(super) fn unexplained(order: &Order, exit: &Exit, since_ms: i64) -> Finding {
+/// A close that is explained by nothing but inference, first found at `since` by the exchange's clock.
+pub(super) fn unexplained(order: &Order, exit: &Exit, since: TimestampMs) -> Finding {
     let evidence = format!(
         "{} closed its position and {}: {} as it seems, which waits for a second look",
         describe_order(order),
@@ -69,7 +69,8 @@ pub(super) fn unexplained(order: &Order, exit: &Exit, since_ms: i64) -> Finding 
     );
     let subject = Subject::Order(order.key.clone());
     let kind = DiscrepancyKind::UnexplainedClose;
-    Finding::new(kind, Some(&order.key.symbol), subject, Outlook::Waits, evidence).with(FOUND_SINCE, since_ms)
+    let memory = CloseMemory { class: order.key.class, order_id: order.key.order_id.clone(), since };
+    Finding::new(kind, Some(&order.key.symbol), subject, Outlook::Waits, evidence).remembering(memory)
 }
 
 /// The signal behind a close.

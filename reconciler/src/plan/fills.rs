@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::restored::latest_of_symbol;
 use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::memory::FillMemory;
 use crate::observe::{FillWalk, Observation, SymbolObservation};
 use crate::wording::{count, describe_order, instant};
 
@@ -110,7 +111,7 @@ fn plan_unconfirmed(
         );
         let subject = Subject::Fill(key.clone());
         let finding = Finding::new(DiscrepancyKind::UnconfirmedFill, Some(symbol), subject, Outlook::Stays, evidence);
-        symbol_plan.find(finding.with("at", at.as_ms()));
+        symbol_plan.find(finding.remembering(FillMemory { at }));
     }
 }
 

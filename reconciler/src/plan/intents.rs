@@ -17,7 +17,7 @@ use super::Plan;
 use super::candidates::is_free;
 use crate::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{MISSES, misses_on_record};
+use crate::memory::AbsenceMemory;
 use crate::observe::{Observation, SymbolObservation};
 use crate::policy::Policy;
 use crate::wording::describe_order;
@@ -79,7 +79,8 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
     }
     let close = observation.symbols.get(symbol);
     let was_asked = close.is_some_and(|close| is_missed(close, intent));
-    let earlier = misses_on_record(&observation.book, DiscrepancyKind::UnresolvedIntent, &subject);
+    let earlier =
+        AbsenceMemory::misses_of(&observation.book.discrepancies, DiscrepancyKind::UnresolvedIntent, &subject);
     let misses = earlier.saturating_add(u32::from(was_asked));
     let sent_at = intent.created_local.saturating_add_ms(-observation.clock.skew_ms);
     let absence = Absence::of(observation, policy, sent_at, misses, now);
@@ -94,7 +95,8 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
         let symbol_plan = plan.symbol(symbol);
         let never = OrderIntent { outcome: IntentOutcome::Rejected, ..intent.clone() };
         symbol_plan.statements.push(Statement { fact: AnyFact::Intent(never), source: Source::Repair, payload: None });
-        let finding = found(Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "known");
+        let finding =
+            found(Outlook::Settles, evidence).remembering(AbsenceMemory { misses }).with("confidence", "known");
         let before = json!({ "outcome": intent.outcome.as_str() });
         symbol_plan.repair(
             finding,
@@ -112,7 +114,8 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
         |other| format!("and {other} could be it, so it stays unknown"),
     );
     let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
-    let finding = found(outlook, format!("{sent}: the exchange does not know it {why}")).with(MISSES, misses);
+    let finding =
+        found(outlook, format!("{sent}: the exchange does not know it {why}")).remembering(AbsenceMemory { misses });
     plan.symbol(symbol).find(finding);
 }
 

@@ -27,8 +27,8 @@ use super::restored::{Restored, has_signal, latest, meta, reason};
 use super::{Plan, SymbolPlan};
 use crate::client_id::{bot_label, is_somebody_elses};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{ENGINE, FOUND_SINCE, TOLD_BY, on_record};
 use crate::label::EntryEvent;
+use crate::memory::{InferredLabel, LabelMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::describe_order;
@@ -208,7 +208,7 @@ fn plan_unlabelled(observation: &Observation, labels: &Labels<'_>, order: &Order
              bot's state tells which strategy it was",
             describe_order(order)
         );
-        symbol_plan.find(finding(order, Outlook::Stays, evidence));
+        symbol_plan.find(finding(order, Outlook::Stays, evidence).remembering(memory_of(order, None)));
     }
 }
 
@@ -222,14 +222,16 @@ fn plan_label(
     symbol_plan: &mut SymbolPlan,
 ) {
     let subject = Subject::Order(order.key.clone());
-    let said = |name: &str| on_record(&observation.book, DiscrepancyKind::MissingLabel, &subject, name);
-    let is_same = said(ENGINE).is_some_and(|said| said == label.engine.as_str())
-        && said(TOLD_BY).is_some_and(|said| said == label.source.as_str());
-    let since = said(FOUND_SINCE).and_then(|since| since.as_i64()).filter(|_| is_same).unwrap_or(now.as_ms());
+    let on_record = &observation.book.discrepancies;
+    let said: Option<LabelMemory> = recall(on_record, DiscrepancyKind::MissingLabel, &subject);
+    let is_it = |said: &InferredLabel| said.engine == label.engine && said.told_by == label.source;
+    let same = said.and_then(|said| said.inferred).filter(is_it);
+    let is_same = same.is_some();
+    let since = same.map_or(now, |same| same.since);
     let lag_ms = observation.venue.settle_lag_ms;
     let is_confirmed = match label.inferred_until {
         None => true,
-        Some(until) => is_same && now > until && now.as_ms().saturating_sub(since) >= lag_ms,
+        Some(until) => is_same && now > until && now.as_ms().saturating_sub(since.as_ms()) >= lag_ms,
     };
     let has = known.map_or_else(
         || "has no strategy in the book".to_owned(),
@@ -238,13 +240,13 @@ fn plan_label(
     let waits = if is_confirmed { "" } else { ", which waits for a second look" };
     let evidence = format!("{} {has}: {}, {}{waits}", describe_order(order), label.engine, label.why);
     let outlook = if is_confirmed { Outlook::Settles } else { Outlook::Waits };
-    let mut finding = finding(order, outlook, evidence)
-        .with(ENGINE, label.engine.as_str())
-        .with(TOLD_BY, label.source.as_str())
+    let finding = finding(order, outlook, evidence)
+        .with("engine", label.engine.as_str())
+        .with("told_by", label.source.as_str())
         .with("confidence", label.confidence());
     if !is_confirmed {
-        finding = finding.with(FOUND_SINCE, since);
-        symbol_plan.find(finding);
+        let inferred = Some(InferredLabel { engine: label.engine.clone(), told_by: label.source, since });
+        symbol_plan.find(finding.remembering(memory_of(order, inferred)));
         return;
     }
     symbol_plan.statements.push(labelling(order, label));
@@ -307,6 +309,10 @@ fn restore_signal(observation: &Observation, order: &Order, label: &Labelled, sy
         let news: Vec<_> = statements.into_iter().filter(|said| !symbol_plan.statements.contains(said)).collect();
         symbol_plan.statements.extend(news);
     }
+}
+
+fn memory_of(order: &Order, inferred: Option<InferredLabel>) -> LabelMemory {
+    LabelMemory { class: order.key.class, order_id: order.key.order_id.clone(), inferred }
 }
 
 fn finding(order: &Order, outlook: Outlook, evidence: String) -> Finding {

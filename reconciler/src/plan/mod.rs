@@ -47,11 +47,11 @@ use self::orders::plan_orders;
 use self::orphans::plan_orphans;
 use self::positions::{RecordContext, beyond_range, plan_positions};
 use self::signals::plan_signals;
-pub(crate) use self::streams::gap_on_record;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
+use crate::memory::unreadable;
 use crate::observe::Observation;
 use crate::policy::Policy;
 
@@ -206,6 +206,7 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     plan_account(observation, policy, &mut plan);
     plan_streams(observation, policy, now, &mut plan)?;
     plan_damaged(observation, &mut plan);
+    plan_memories(observation, &mut plan);
     plan.symbols.retain(|_, symbol| !symbol.is_empty());
     plan.on_record = plan.findings().filter(|finding| is_on_record(observation, finding)).map(Finding::key).collect();
     Ok(plan)
@@ -244,6 +245,27 @@ fn plan_damaged(observation: &Observation, plan: &mut Plan) {
     if !observation.book.damaged.is_empty() {
         plan.account_cursors.clear();
         plan.account_coverage.clear();
+    }
+}
+
+/// What an earlier look left and cannot be read is looked at anew, and told until it can be read again.
+fn plan_memories(observation: &Observation, plan: &mut Plan) {
+    for (known, error) in unreadable(&observation.book.discrepancies) {
+        let symbol = known.entry.symbol.as_ref();
+        if symbol.map_or(!observation.scope.is_empty(), |symbol| !observation.is_in_scope(symbol)) {
+            continue;
+        }
+        let DiscrepancyKey { kind, fingerprint } = &known.entry.key;
+        let evidence = format!(
+            "what earlier looks left of {kind} {fingerprint} is not known any more: {error}; it is looked at anew, and \
+             where this stays, acknowledge both"
+        );
+        let subject = Subject::Discrepancy(known.entry.key.clone());
+        let finding = Finding::new(DiscrepancyKind::UnreadableMemory, symbol, subject, Outlook::Stays, evidence);
+        match symbol {
+            Some(symbol) => plan.symbol(symbol).find(finding),
+            None => plan.account_findings.push(finding),
+        }
     }
 }
 

@@ -54,7 +54,7 @@ fn plan_opener(
     match exit.as_ref().and_then(|exit| Some((exit, exit.signal_kind()?))) {
         _ if is_settled_otherwise(context, order) => {}
         None => restore_entry(context, order, fill.time, None, symbol_plan),
-        Some((exit, _)) if exit.is_inferred => symbol_plan.find(unexplained(order, exit, now.as_ms())),
+        Some((exit, _)) if exit.is_inferred => symbol_plan.find(unexplained(order, exit, now)),
         Some((exit, kind)) => {
             let at = decided_at(observation, order, fill.time);
             note(&restored_exit(context.policy, order, at, exit, kind), None, symbol_plan);

@@ -18,8 +18,8 @@ use super::openers::restore_entry;
 use super::restored::{decided_at, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{DIFFERENCE, SEARCHED, SEARCHED_AGAIN, searched};
 use crate::flow::{Flow, Move};
+use crate::memory::{PositionMemory, SearchMemory};
 use crate::observe::without_residuals;
 use crate::observe::{FillWalk, Observation};
 use crate::policy::Policy;
@@ -77,8 +77,10 @@ fn plan_position(
     let Some(mut finding) = found else { return Ok(()) };
     let entry_now = stated.and_then(|stated| stated.entry_price);
     let basis = AnchorBasis { observation, symbol, side, walk, flow: &flow, entry_now };
-    basis.plan(&mut finding, symbol_plan)?;
-    position.note_search(walk, &mut finding)?;
+    let mut memory = PositionMemory::default();
+    basis.plan(&mut finding, &mut memory, symbol_plan)?;
+    memory.search = position.search(walk, &finding.subject)?;
+    finding.memory = (memory != PositionMemory::default()).then(|| memory.into());
     symbol_plan.find(finding);
     Ok(())
 }
@@ -199,27 +201,20 @@ impl Position<'_> {
 }
 
 impl Position<'_> {
-    /// Remembers that the exchange's whole memory was searched for what explains a difference: that is done twice, as
-    /// far apart as answers lag, and not again while the difference stays the same.
-    fn note_search(&self, walk: &FillWalk, finding: &mut Finding) -> Result<(), MathError> {
+    /// What is to be remembered of the search of the exchange's whole memory for what explains a difference: that is done
+    /// twice, as far apart as answers lag, and not again while the difference stays the same.
+    fn search(&self, walk: &FillWalk, subject: &Subject) -> Result<Option<SearchMemory>, MathError> {
         let Self { observation, symbol, .. } = self;
         let difference = self.stated_qty.checked_sub(self.booked()?)?;
-        let now_ms = walk.asked_at.as_ms();
-        let found = match searched(&observation.book, &finding.subject, difference) {
-            None => walk.reaches_oldest.then_some((now_ms, false)),
-            Some((since, again)) => {
-                let has_settled = now_ms.saturating_sub(since) > observation.venue.settle_lag_ms;
-                // While the ledger names a trade that is on no list, there is something to look for.
-                let is_whole = !observation.unfilled().any(|row| row.key.symbol.as_ref() == Some(*symbol));
-                Some((since, again || (walk.reaches_oldest && has_settled && is_whole)))
-            }
+        let now = walk.asked_at;
+        let Some(known) = PositionMemory::search_for(&observation.book.discrepancies, subject, difference) else {
+            return Ok(walk.reaches_oldest.then_some(SearchMemory { difference, since: now, again: false }));
         };
-        if let Some((since, again)) = found {
-            finding.details.insert(DIFFERENCE.to_owned(), difference.to_string().into());
-            finding.details.insert(SEARCHED.to_owned(), since.into());
-            finding.details.insert(SEARCHED_AGAIN.to_owned(), again.into());
-        }
-        Ok(())
+        let has_settled = now.as_ms().saturating_sub(known.since.as_ms()) > observation.venue.settle_lag_ms;
+        // While the ledger names a trade that is on no list, there is something to look for.
+        let is_whole = !observation.unfilled().any(|row| row.key.symbol.as_ref() == Some(*symbol));
+        let again = known.again || (walk.reaches_oldest && has_settled && is_whole);
+        Ok(Some(SearchMemory { again, ..known }))
     }
 }
 
@@ -285,7 +280,7 @@ impl Records<'_> {
             }
             done.insert(order.key.clone());
             if exit.is_inferred {
-                symbol_plan.find(unexplained(order, &exit, self.now.as_ms()));
+                symbol_plan.find(unexplained(order, &exit, self.now));
                 continue;
             }
             let at = decided_at(self.context.observation, order, step.fill.time);

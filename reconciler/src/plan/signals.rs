@@ -8,15 +8,17 @@
 //! 5. `an_order_is_not_linked_before_its_window_is_over`.
 //! 6. `never_sent_gives_way_to_an_order_that_turns_up`.
 
-use ledger_core::{AnyFact, IntentOutcome, Label, Order, OrderIntent, Signal, Source, Statement, TimestampMs};
-use serde_json::{Value, json};
+use ledger_core::{
+    AnyFact, IntentOutcome, Label, Order, OrderIntent, OrderKey, Signal, Source, Statement, TimestampMs,
+};
+use serde_json::json;
 
 use super::Plan;
 use super::candidates::{Candidates, noted_client_id, noted_order_id};
 use super::intents::{Absence, could_be_it, order_of};
 use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{CANDIDATES, MISSES, SINCE, on_record, signal_misses};
+use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::describe_order;
@@ -136,7 +138,7 @@ fn plan_sent(observation: &Observation, policy: &Policy, signal: &Signal, intent
                 intent.client_order_id
             );
             let misses = misses(observation, policy, signal);
-            plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence).with(MISSES, misses));
+            plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence).remembering(missed(misses)));
         }
     }
 }
@@ -178,18 +180,17 @@ fn infer_order<'a>(
 ) -> Option<&'a Order> {
     let subject = Subject::Signal(signal.signal_id.clone());
     let found = candidates.of(&signal.signal_id);
-    let names: Vec<Value> = found.iter().map(|order| Subject::Order(order.key.clone()).to_string().into()).collect();
+    let names: Vec<OrderKey> = found.iter().map(|order| order.key.clone()).collect();
+    let on_record = |kind| -> Option<SignalMemory> { recall(&observation.book.discrepancies, kind, &subject) };
     if let Some(order) = candidates.unique(&signal.signal_id) {
-        let seen = on_record(&observation.book, DiscrepancyKind::SignalWithoutOrder, &subject, CANDIDATES);
-        let is_same = seen.as_ref() == Some(&Value::Array(names.clone()));
-        let kind = DiscrepancyKind::SignalWithoutOrder;
-        let since = on_record(&observation.book, kind, &subject, SINCE).and_then(|since| since.as_i64());
-        let since = since.filter(|_| is_same).unwrap_or(now.as_ms());
+        let seen = on_record(DiscrepancyKind::SignalWithoutOrder).filter(|seen| seen.candidates == names);
+        let is_same = seen.is_some();
+        let since = seen.and_then(|seen| seen.since).unwrap_or(now);
         // Until its window is over and everything of it is listed, another order may come that fits as well.
         let (_, until) = policy.signal_window(signal);
         let lag_ms = observation.venue.settle_lag_ms;
         let is_over = now > until.saturating_add_ms(lag_ms);
-        if is_same && is_over && now.as_ms().saturating_sub(since) >= lag_ms {
+        if is_same && is_over && now.as_ms().saturating_sub(since.as_ms()) >= lag_ms {
             let why = "the only order of its symbol, side and moment without another owner, in two looks";
             link(plan, signal, order, why, "estimated", Source::Repair);
             return Some(order);
@@ -199,7 +200,8 @@ fn infer_order<'a>(
             describe(signal),
             describe_order(order)
         );
-        let finding = finding(signal, Outlook::Waits, evidence).with(CANDIDATES, names).with(SINCE, since);
+        let memory = SignalMemory { misses: 0, candidates: names, since: Some(since) };
+        let finding = finding(signal, Outlook::Waits, evidence).remembering(memory);
         plan.symbol(&signal.symbol).find(finding);
         return None;
     }
@@ -210,11 +212,11 @@ fn infer_order<'a>(
         } else {
             format!("{}: any of these may be its order: {}", describe(signal), listed.join(", "))
         };
-        let is_known = on_record(&observation.book, DiscrepancyKind::AmbiguousSignal, &subject, CANDIDATES).is_some();
+        let is_known = on_record(DiscrepancyKind::AmbiguousSignal).is_some_and(|known| !known.candidates.is_empty());
         let outlook = if is_known { Outlook::Stays } else { Outlook::Waits };
         let kind = DiscrepancyKind::AmbiguousSignal;
-        let finding = Finding::new(kind, Some(&signal.symbol), subject, outlook, evidence).with(CANDIDATES, names);
-        let finding = finding.with(MISSES, misses(observation, policy, signal));
+        let memory = SignalMemory { misses: misses(observation, policy, signal), candidates: names, since: None };
+        let finding = Finding::new(kind, Some(&signal.symbol), subject, outlook, evidence).remembering(memory);
         plan.symbol(&signal.symbol).find(finding);
     }
     None
@@ -232,7 +234,8 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
             describe(signal)
         );
         // Nothing that the bot wrote down says so.
-        let finding = finding(signal, Outlook::Settles, evidence).with(MISSES, misses).with("confidence", "estimated");
+        let finding =
+            finding(signal, Outlook::Settles, evidence).remembering(missed(misses)).with("confidence", "estimated");
         skip(plan, signal, Signal::NEVER_SENT, finding);
         return;
     }
@@ -243,7 +246,7 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
     };
     let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
     let evidence = format!("{}: no order is known to have followed; {why}", describe(signal));
-    plan.symbol(&signal.symbol).find(finding(signal, outlook, evidence).with(MISSES, misses));
+    plan.symbol(&signal.symbol).find(finding(signal, outlook, evidence).remembering(missed(misses)));
 }
 
 /// Writes on the signal why no order follows.
@@ -268,8 +271,12 @@ fn was_looked(observation: &Observation, signal: &Signal) -> bool {
 /// In how many looks, with this one, nothing decided it. Counted as far as it matters, so that the evidence of what
 /// stays undecided stays the same.
 fn misses(observation: &Observation, policy: &Policy, signal: &Signal) -> u32 {
-    let earlier = signal_misses(&observation.book, signal);
+    let earlier = SignalMemory::misses_of(&observation.book.discrepancies, signal);
     earlier.saturating_add(u32::from(was_looked(observation, signal))).min(policy.absence_misses_min)
+}
+
+fn missed(misses: u32) -> SignalMemory {
+    SignalMemory { misses, ..SignalMemory::default() }
 }
 
 /// Writes the signal's name on its order.

@@ -8,11 +8,11 @@
 use exchange_client::TimeWindow;
 use ledger_core::{Symbol, TimestampMs};
 use ledger_store::{CoverageGrade, CoverageSpan, SyncCursor};
-use serde_json::Value;
 
 use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
+use crate::memory::{GapMemory, recall_all};
 use crate::observe::Stretch;
 use crate::observe::{Continuity, Observation};
 use crate::policy::Policy;
@@ -208,18 +208,14 @@ fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Pl
 
 /// Whether the ledger of some of this time could not be read in time, and nobody has brought it since.
 fn ledger_is_lost_in(observation: &Observation, gap: TimeWindow) -> bool {
-    let kind = DiscrepancyKind::HistoryExpired.as_str();
-    let known = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
-    known
-        .filter_map(|known| gap_on_record(&known.entry.evidence_json))
-        .any(|(stream, since, until)| stream == INCOME && since <= gap.until() && gap.since() <= until)
-}
-
-/// The stream and the stretch of time of which an earlier look said that it can no longer be read.
-pub(crate) fn gap_on_record(evidence_json: &str) -> Option<(String, TimestampMs, TimestampMs)> {
-    let evidence: Value = serde_json::from_str(evidence_json).ok()?;
-    let ms = |name: &str| TimestampMs::new(evidence.get(name)?.as_i64()?).ok();
-    Some((evidence.get("stream")?.as_str()?.to_owned(), ms("since")?, ms("until")?))
+    let expired = DiscrepancyKind::HistoryExpired.as_str();
+    let mut known = recall_all::<GapMemory>(&observation.book.discrepancies);
+    known.any(|(known, lost)| {
+        known.entry.key.kind == expired
+            && lost.stream == INCOME
+            && lost.since <= gap.until()
+            && gap.since() <= lost.until
+    })
 }
 
 /// What lies between the previous walk of a stream and the oldest that the venue still answers for.
@@ -234,10 +230,11 @@ fn history_expired(stream: &str, symbol: Option<&Symbol>, gap: TimeWindow) -> Fi
         instant(until)
     );
     let subject = Subject::History(what, since);
-    Finding::new(DiscrepancyKind::HistoryExpired, symbol, subject, Outlook::Stays, evidence)
-        .with("stream", stream)
-        .with("since", since.as_ms())
-        .with("until", until.as_ms())
+    Finding::new(DiscrepancyKind::HistoryExpired, symbol, subject, Outlook::Stays, evidence).remembering(GapMemory {
+        stream: stream.to_owned(),
+        since,
+        until,
+    })
 }
 
 /// Streams that were not read for so long that the venue will soon not answer for all of the time since.
@@ -296,15 +293,14 @@ fn plan_expiring(
 /// The gaps and cuts on record that are covered by now: by what was imported or asked for, or by a position stated at a
 /// gap's end.
 fn covered_gaps(observation: &Observation, plan: &Plan) -> Vec<ledger_store::DiscrepancyKey> {
-    let kinds = [DiscrepancyKind::HistoryExpired, DiscrepancyKind::LedgerCut].map(DiscrepancyKind::as_str);
-    let gaps = observation.book.discrepancies.iter().filter(|known| kinds.contains(&known.entry.key.kind.as_str()));
-    gaps.filter(|known| {
-        let Some((stream, since, until)) = gap_on_record(&known.entry.evidence_json) else { return false };
+    let gaps = recall_all::<GapMemory>(&observation.book.discrepancies);
+    gaps.filter(|(known, GapMemory { stream, since, until })| {
+        let (since, until) = (*since, *until);
         let symbol = known.entry.symbol.as_ref();
-        complete_up_to(&observation.book.coverage, &stream, symbol, since) >= until
+        complete_up_to(&observation.book.coverage, stream, symbol, since) >= until
             || (stream == FILLS && symbol.is_some_and(|symbol| is_anchored(observation, plan, symbol, until)))
     })
-    .map(|known| known.entry.key.clone())
+    .map(|(known, _)| known.entry.key.clone())
     .collect()
 }
 

@@ -15,7 +15,7 @@ use ledger_store::BookOrder;
 use super::orders::order_json;
 use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
-use crate::evidence::{MISSES, misses_on_record};
+use crate::memory::AbsenceMemory;
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::{count, describe_order};
@@ -63,7 +63,8 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
 fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: End, symbol_plan: &mut SymbolPlan) {
     let key = &order.key;
     let subject = Subject::Order(key.clone());
-    let misses = misses_on_record(&observation.book, DiscrepancyKind::OrderVanished, &subject).saturating_add(1);
+    let on_record = &observation.book.discrepancies;
+    let misses = AbsenceMemory::misses_of(on_record, DiscrepancyKind::OrderVanished, &subject).saturating_add(1);
     let is_over = end.is_certain && misses >= policy.absence_misses_min;
     let evidence = format!(
         "{} is {} in the book; {} ({}){}",
@@ -75,7 +76,7 @@ fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: End,
     );
     let outlook = if is_over { Outlook::Settles } else { Outlook::Waits };
     let finding = Finding::new(DiscrepancyKind::OrderVanished, Some(&key.symbol), subject, outlook, evidence)
-        .with(MISSES, misses);
+        .remembering(AbsenceMemory { misses });
     if !is_over {
         symbol_plan.find(finding);
         return;

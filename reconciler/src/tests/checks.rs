@@ -1,5 +1,6 @@
 //! What the checks compare, and what they say when there is nothing to compare.
 
+use crate::memory::GapMemory;
 use ledger_core::{Asset, Fee, Income, IncomeKey, IncomeType, TranId};
 use ledger_store::SymbolBook;
 
@@ -336,10 +337,11 @@ async fn a_wallet_whose_ledger_is_not_all_there_is_not_checkable() {
         for (stream, accepted) in [("income", false), ("income", true), ("orders", false)] {
             let subject = crate::Subject::History(stream.into(), at(since));
             let kind = DiscrepancyKind::HistoryExpired;
-            let gap = crate::Finding::new(kind, None, subject, Outlook::Stays, String::new())
-                .with("stream", stream)
-                .with("since", at(since).as_ms())
-                .with("until", at(until).as_ms());
+            let gap = crate::Finding::new(kind, None, subject, Outlook::Stays, String::new()).remembering(GapMemory {
+                stream: stream.into(),
+                since: at(since),
+                until: at(until),
+            });
             let mut on_record = deciding::known(&gap);
             if accepted {
                 on_record.entry.status = ledger_store::DiscrepancyStatus::Acknowledged;

@@ -9,6 +9,7 @@ mod searching;
 mod sending;
 mod stating;
 
+use crate::memory::{AbsenceMemory, Memory};
 use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, EngineLabel, ExitReason, KnownBefore, Signal, SignalId, SignalKind, TimePrecision};
 use ledger_store::{
@@ -24,6 +25,14 @@ pub(crate) fn btc() -> Symbol {
 }
 
 /// A discrepancy that an earlier look has left.
+/// The orders that may have followed a signal, as the next look will know.
+fn candidates_of(finding: &Finding) -> Vec<OrderKey> {
+    match &finding.memory {
+        Some(Memory::Signal(signal)) => signal.candidates.clone(),
+        _ => vec![],
+    }
+}
+
 pub(crate) fn known(finding: &Finding) -> Discrepancy {
     Discrepancy {
         id: 1,
@@ -142,7 +151,7 @@ fn a_candidate_is_unique_from_both_sides() {
     assert_eq!(candidates(&[-400_000], &[near.clone(), ordered("78", -390_000)]), (0, 1));
     assert_eq!(candidates(&[-400_000, -399_000], std::slice::from_ref(&near)), (0, 2));
     // Out of its window, on the other side, or somebody else's: none fits, and both signals wait for an order.
-    let listed = |plan: &Plan| plan.findings().any(|finding| finding.details.contains_key("candidates"));
+    let listed = |plan: &Plan| plan.findings().any(|finding| !candidates_of(finding).is_empty());
     let early = Order { created: Some(EventTime::ms(at(-402_001))), ..near.clone() };
     let late = Order { created: Some(EventTime::ms(at(-339_999))), ..near.clone() };
     let owned = Order { signal_id: Some(SignalId::new("s-9").unwrap()), ..near.clone() };
@@ -171,7 +180,7 @@ fn the_bots_clock_is_set_right_before_its_signals_are_matched() {
     seen.book.signals = vec![Sourced::new(late, Source::Bot)];
     let followed = booked(ordered("77", -400_000), "0.05");
     seen.book.orders.insert(followed.order.fact.key.clone(), followed);
-    assert!(only(&plan(&seen), DiscrepancyKind::SignalWithoutOrder).details.contains_key("candidates"));
+    assert!(!candidates_of(only(&plan(&seen), DiscrepancyKind::SignalWithoutOrder)).is_empty());
 }
 
 #[test]
@@ -204,7 +213,8 @@ fn absence_is_proven_or_it_is_unknown() {
         let mut seen = quiet();
         let subject = Subject::Intent(sent.client_order_id.clone());
         let kind = DiscrepancyKind::UnresolvedIntent;
-        let missed = Finding::new(kind, Some(&btc()), subject, Outlook::Waits, String::new()).with("misses", earlier);
+        let missed = Finding::new(kind, Some(&btc()), subject, Outlook::Waits, String::new())
+            .remembering(AbsenceMemory { misses: earlier });
         seen.book.discrepancies = vec![known(&missed)];
         let mut close = close_look(vec![], vec![], "0");
         close.orders = asked(&sent, regular, conditional);

@@ -1,11 +1,11 @@
 //! Average entries that differ: what is searched for, and what is remembered of it.
 
 use ledger_store::BookPosition;
-use serde_json::Value;
 
 use super::deciding::{btc, close_look, known};
 use super::*;
 use crate::Finding;
+use crate::memory::Memory;
 use crate::observe::suspects::suspects;
 
 /// One held at 60,000 by the exchange and at 59,000 by the book, looked at as far back as the exchange answers.
@@ -38,13 +38,20 @@ async fn findings(seen: &Observation) -> Vec<Finding> {
     verify(seen, &mocks.book(), &account_id()).await.unwrap().findings
 }
 
+fn searched_again(finding: &Finding) -> Option<bool> {
+    match &finding.memory {
+        Some(Memory::Entry(entry)) => Some(entry.again),
+        _ => None,
+    }
+}
+
 /// What is found, and whether it was searched for the second time.
 async fn found(seen: &Observation) -> (Finding, bool) {
     let mut findings = findings(seen).await;
     assert_eq!(findings.len(), 1, "{findings:#?}");
     let finding = findings.remove(0);
     assert_eq!(finding.kind, DiscrepancyKind::AverageEntryMismatch);
-    let again = finding.details.get("searched_again").and_then(Value::as_bool).unwrap();
+    let again = searched_again(&finding).unwrap();
     (finding, again)
 }
 
@@ -67,7 +74,7 @@ async fn a_search_counts_as_the_second_once_what_lags_must_be_there() {
     seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
     let findings = findings(&seen).await;
     let entry = findings.iter().find(|finding| finding.kind == DiscrepancyKind::AverageEntryMismatch).unwrap();
-    assert_eq!(entry.details.get("searched_again"), Some(&Value::Bool(false)));
+    assert_eq!(searched_again(entry), Some(false));
 }
 
 #[tokio::test]
@@ -85,7 +92,7 @@ async fn what_was_searched_for_is_remembered_without_another_look() {
     let mut seen = at_another_price();
     seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().reaches_oldest = false;
     let findings = findings(&seen).await;
-    assert!(findings[0].details.is_empty(), "{findings:#?}");
+    assert!(findings[0].memory.is_none(), "{findings:#?}");
 }
 
 #[tokio::test]

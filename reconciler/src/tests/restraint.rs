@@ -1,5 +1,6 @@
 //! What must not be concluded, asked or claimed.
 
+use crate::memory::WalletMemory;
 use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, DerivedPosition};
 use ledger_store::{BookPosition, DiscrepancyStatus};
@@ -330,8 +331,8 @@ async fn a_wallet_that_did_not_foot_is_footed_again_by_itself() {
         let subject = Subject::Wallet(checks::usdt(), at(since), at(since + 60_000));
         let kind = DiscrepancyKind::FootingMismatch;
         let finding = Finding::new(kind, None, subject, Outlook::Stays, String::new());
-        let finding = finding.with("since", at(since).as_ms()).with("until", at(since + 60_000).as_ms());
-        known(&finding.with("asset", "USDT").with("moved", "5"))
+        let (asset, until, moved) = (checks::usdt(), at(since + 60_000), "5".parse().unwrap());
+        known(&finding.remembering(WalletMemory { asset, since: at(since), until, moved }))
     };
     // Two stretches of the same wallet of long ago; the row that the first lacked has come.
     let mut seen = quiet();

@@ -6,12 +6,12 @@ use exchange_client::{VenueFacts, WalletEffect};
 use ledger_core::footing::{MOMENT_MS, foots_between};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, MathError, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
-use serde_json::Value;
 
 use super::{BOOK_PAGE_ROWS, CheckName, Extent, FootedSpan, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
+use crate::memory::{GapMemory, WalletMemory, recall_all};
 use crate::streams::{INCOME, reached};
 use crate::wording::instant;
 
@@ -136,10 +136,7 @@ impl Footing<'_> {
             );
             let subject = Subject::Wallet(asset.clone(), *since, *until);
             Finding::new(DiscrepancyKind::FootingMismatch, None, subject, Outlook::Stays, evidence)
-                .with("asset", asset.as_str())
-                .with("since", since.as_ms())
-                .with("until", until.as_ms())
-                .with("moved", moved.to_string())
+                .remembering(WalletMemory { asset: asset.clone(), since: *since, until: *until, moved })
         });
         Ok(foots)
     }
@@ -213,15 +210,10 @@ async fn has_rows(
 /// that they are in the book by now.
 pub(crate) fn unread_stretches(on_record: &[Discrepancy]) -> Vec<(TimestampMs, TimestampMs)> {
     let kind = DiscrepancyKind::HistoryExpired.as_str();
-    let known = on_record.iter().map(|known| &known.entry);
-    let known = known.filter(|known| known.key.kind == kind && known.status != DiscrepancyStatus::Acknowledged);
-    let known = known.filter_map(|known| {
-        let evidence: Value = serde_json::from_str(&known.evidence_json).ok()?;
-        let ms = |name: &str| evidence.get(name).and_then(Value::as_i64).and_then(|ms| TimestampMs::new(ms).ok());
-        let is_ledger = evidence.get("stream").and_then(Value::as_str) == Some(INCOME);
-        if is_ledger { Some((ms("since")?, ms("until")?)) } else { None }
-    });
-    known.collect()
+    let is_unread =
+        |known: &Discrepancy| known.entry.key.kind == kind && known.entry.status != DiscrepancyStatus::Acknowledged;
+    let gaps = recall_all::<GapMemory>(on_record).filter(|(known, gap)| is_unread(known) && gap.stream == INCOME);
+    gaps.map(|(_, gap)| (gap.since, gap.until)).collect()
 }
 
 /// A stretch in which a wallet did not foot when it was looked at.
@@ -232,16 +224,10 @@ struct UnfootedSpan {
 
 /// Those on record, however long ago: the rows that were missing may have come since.
 fn unfooted_on_record(extent: Extent<'_>) -> Vec<UnfootedSpan> {
-    let kind = DiscrepancyKind::FootingMismatch.as_str();
-    let known = extent.on_record().iter().filter(|known| known.entry.key.kind == kind);
-    known
-        .filter_map(|known| {
-            let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
-            let ms = |name: &str| TimestampMs::new(evidence.get(name)?.as_i64()?).ok();
-            let text = |name: &str| evidence.get(name)?.as_str();
-            let asset = Asset::new(text("asset")?).ok()?;
-            let span = FootedSpan { asset, since: ms("since")?, until: ms("until")? };
-            Some(UnfootedSpan { span, moved: text("moved")?.parse().ok()? })
+    recall_all::<WalletMemory>(extent.on_record())
+        .map(|(_, WalletMemory { asset, since, until, moved })| UnfootedSpan {
+            span: FootedSpan { asset, since, until },
+            moved,
         })
         .collect()
 }

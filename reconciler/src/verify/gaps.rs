@@ -18,8 +18,8 @@ use super::{BOOK_PAGE_ROWS, Verification};
 use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
+use crate::memory::{GapMemory, recall_all};
 use crate::observe::Observation;
-use crate::plan::gap_on_record;
 use crate::streams::INCOME;
 
 /// Finds the gaps on record that the book proves to be filled.
@@ -31,10 +31,12 @@ pub(super) async fn check_gaps(
 ) -> Result<(), ReconcileError> {
     let kind = DiscrepancyKind::HistoryExpired.as_str();
     let mut proven: BTreeMap<(TimestampMs, TimestampMs), (bool, bool)> = BTreeMap::new();
-    let open = observation.book.discrepancies.iter().filter(|known| known.entry.key.kind == kind);
-    // One that somebody accepted needs no proof.
-    for known in open.filter(|known| known.entry.status != DiscrepancyStatus::Acknowledged) {
-        let Some((stream, since, until)) = gap_on_record(&known.entry.evidence_json) else { continue };
+    let gaps = recall_all::<GapMemory>(&observation.book.discrepancies);
+    for (known, GapMemory { stream, since, until }) in gaps.filter(|(known, _)| known.entry.key.kind == kind) {
+        // One that somebody accepted needs no proof.
+        if known.entry.status == DiscrepancyStatus::Acknowledged {
+            continue;
+        }
         let (is_whole, has_fills) = if let Some(known) = proven.get(&(since, until)) {
             *known
         } else {

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType, Side, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, IncomeFilter, PageRequest, Scope};
-use serde_json::Value;
+use ledger_store::{IncomeFilter, PageRequest, Scope};
 
 use super::unnamed::Unnamed;
 use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
+use crate::memory::{LedgerRowMemory, recall_all};
 
 /// The digits after the point that ledger amounts have.
 pub(super) const LEDGER_SCALE: u8 = 8;
@@ -136,19 +136,13 @@ async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<Unn
 
 /// The rows that differed at an earlier look.
 fn on_record(extent: Extent<'_>) -> Vec<(Row, Decimal)> {
-    let kind = DiscrepancyKind::IncomeMismatch.as_str();
-    let row = |known: &Discrepancy| {
-        let evidence: Value = serde_json::from_str(&known.entry.evidence_json).ok()?;
-        let text = |name: &str| evidence.get(name).and_then(Value::as_str);
-        let row = Row {
-            symbol: known.entry.symbol.clone().filter(|symbol| extent.covers(symbol))?,
-            fill_id: FillId::new(text("fill_id")?).ok()?,
-            income_type: text("income_type")?.parse().ok()?,
-            asset: Asset::new(text("asset")?).ok()?,
-        };
-        Some((row, text("amount")?.parse().ok()?))
-    };
-    extent.on_record().iter().filter(|known| known.entry.key.kind == kind).filter_map(row).collect()
+    let known = recall_all::<LedgerRowMemory>(extent.on_record());
+    known
+        .filter_map(|(known, LedgerRowMemory { fill_id, income_type, asset, amount })| {
+            let symbol = known.entry.symbol.clone().filter(|symbol| extent.covers(symbol))?;
+            Some((Row { symbol, fill_id, income_type, asset }, amount))
+        })
+        .collect()
 }
 
 struct Comparing<'a> {
@@ -199,11 +193,14 @@ impl Comparing<'_> {
             };
             let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
             // What is needed to compare it again later.
-            Finding::new(DiscrepancyKind::IncomeMismatch, Some(symbol), subject, Outlook::Stays, evidence)
-                .with("fill_id", fill_id.to_string())
-                .with("income_type", income_type.to_string())
-                .with("asset", asset.to_string())
-                .with("amount", stated.to_string())
+            Finding::new(DiscrepancyKind::IncomeMismatch, Some(symbol), subject, Outlook::Stays, evidence).remembering(
+                LedgerRowMemory {
+                    fill_id: fill_id.clone(),
+                    income_type: income_type.clone(),
+                    asset: asset.clone(),
+                    amount: stated,
+                },
+            )
         });
         Ok(())
     }

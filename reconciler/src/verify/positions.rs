@@ -81,7 +81,8 @@ pub(super) fn compare_entry(
         let kind = DiscrepancyKind::AverageEntryMismatch;
         let mut finding = Finding::new(kind, Some(symbol), subject, Outlook::Stays, evidence);
         if let Some(differs) = differs {
-            finding.details = search_memory(on_record, venue, look, (symbol, side, stated.qty), differs);
+            let memory = search_memory(on_record, venue, look, (symbol, side, stated.qty), differs);
+            finding.memory = memory.map(Into::into);
         }
         finding
     };

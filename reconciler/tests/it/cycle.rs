@@ -269,7 +269,7 @@ async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
     assert_eq!(sync.unresolved().count(), 3);
     for cursor in left_at.iter().filter(|cursor| cursor.symbol.is_none()) {
         let begins_there =
-            |found: &FindingReport| found.finding.details["since"].as_i64() == cursor.position.parse().ok();
+            |found: &FindingReport| since_of(&found.finding.evidence_json()) == cursor.position.parse().ok();
         assert!(sync.findings.iter().any(begins_there), "{:#?}", sync.findings);
         let coverage = house.store.coverage(&house.account).await.unwrap();
         let spans: Vec<_> =
@@ -381,4 +381,10 @@ async fn every_seed_ends_with_a_book_that_equals_the_exchanges() {
         house.assert_book_equals_exchange().await;
         assert!(MarketSpec::standard().len() >= 6);
     }
+}
+
+/// Since when something is missing, by what is left for the next look.
+pub(crate) fn since_of(evidence_json: &str) -> Option<i64> {
+    let evidence: serde_json::Value = serde_json::from_str(evidence_json).unwrap();
+    evidence["memory"]["said"]["since"].as_i64()
 }

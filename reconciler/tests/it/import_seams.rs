@@ -13,6 +13,8 @@ use ledger_store::{
 };
 use reconciler::{DiscrepancyKind, Import};
 
+use crate::cycle::since_of;
+
 const HEADER: &str = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID\n";
 
 /// A ledger in the order of its rows: `second kind`, where kickbacks have no id and fees have one.
@@ -113,7 +115,7 @@ async fn imported(exports: &Exports, files: &[Slice]) -> Vec<(u32, usize, bool)>
     let kind = Some(DiscrepancyKind::LedgerCut.as_str().to_owned());
     let open = DiscrepancyFilter { kind, ..DiscrepancyFilter::standing(account) };
     let open = store.discrepancies(&open, &PageRequest::first(100)).await.unwrap().items;
-    let told: BTreeSet<i64> = open.iter().map(|known| since_of(&known.entry.evidence_json)).collect();
+    let told: BTreeSet<i64> = open.iter().map(|known| since_of(&known.entry.evidence_json).unwrap()).collect();
     let start_ms = 1_772_323_200_000;
     let counted = |second: u32| {
         let at_ms = start_ms + i64::from(second) * 1_000;
@@ -121,11 +123,6 @@ async fn imported(exports: &Exports, files: &[Slice]) -> Vec<(u32, usize, bool)>
         (second, count, told.contains(&at_ms))
     };
     exports.seconds().into_iter().map(counted).collect()
-}
-
-fn since_of(evidence_json: &str) -> i64 {
-    let evidence: serde_json::Value = serde_json::from_str(evidence_json).unwrap();
-    evidence["since"].as_i64().unwrap()
 }
 
 /// What must hold of a second, whatever was imported.

@@ -10,10 +10,9 @@ use ledger_store::{
 
 use super::book_view::BookView;
 use crate::book::Book;
-use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
-use crate::evidence::order_of;
 use crate::label::LabelSources;
+use crate::memory::{CloseMemory, LabelMemory, recall_all};
 use crate::policy::Policy;
 
 pub(super) const BOOK_PAGE_ROWS: u32 = 1_000;
@@ -142,9 +141,10 @@ impl BookReader<'_> {
             book.runs.discrepancies(&standing, page).await.doing("reading the discrepancies")
         });
         // What is said of them on record is said of their present state.
-        let kinds = [DiscrepancyKind::MissingLabel, DiscrepancyKind::UnexplainedClose].map(DiscrepancyKind::as_str);
-        let about = view.discrepancies.iter().filter(|known| kinds.contains(&known.entry.key.kind.as_str()));
-        for key in about.filter_map(order_of).collect::<Vec<_>>() {
+        let unlabelled =
+            recall_all(&view.discrepancies).filter_map(|(known, label): (_, LabelMemory)| label.order(known));
+        let closing = recall_all(&view.discrepancies).filter_map(|(known, close): (_, CloseMemory)| close.order(known));
+        for key in unlabelled.chain(closing).collect::<Vec<_>>() {
             self.learn_order(&key, &mut view).await?;
         }
         let open = OrderFilter { open_only: true, ..OrderFilter::from(self.scope()) };

@@ -1,6 +1,7 @@
 //! What stays on record, what is closed, and what is written together.
 
 use super::*;
+use crate::memory::{FillMemory, GapMemory, LabelMemory};
 
 #[test]
 fn a_gap_in_history_closes_when_it_is_covered() {
@@ -45,9 +46,7 @@ fn a_gap_in_history_closes_when_it_is_covered() {
 #[test]
 fn a_cut_between_files_closes_when_the_ledger_was_read() {
     let cut = Finding::new(DiscrepancyKind::LedgerCut, None, Subject::Account, Outlook::Stays, "two files".into())
-        .with("stream", "income")
-        .with("since", at(-50_000).as_ms())
-        .with("until", at(-49_000).as_ms());
+        .remembering(GapMemory { stream: "income".into(), since: at(-50_000), until: at(-49_000) });
     let mut seen = quiet();
     seen.book.discrepancies = vec![known(&cut)];
     let asked = |since: i64, until: i64| CoverageSpan {
@@ -273,7 +272,7 @@ fn what_is_not_seen_of_a_discrepancy_does_not_close_it() {
     let since = seen.symbols[&btc()].fills.as_ref().unwrap().window.since();
     for (ms, confirmed) in [(0, true), (-1, false)] {
         let unconfirmed = of(DiscrepancyKind::UnconfirmedFill, Some(&btc()), position.clone());
-        let unconfirmed = unconfirmed.with("at", since.saturating_add_ms(ms).as_ms());
+        let unconfirmed = unconfirmed.remembering(FillMemory { at: since.saturating_add_ms(ms) });
         assert_eq!(closes(&mut seen, &clean, &unconfirmed), confirmed);
     }
     // Of a symbol that the book cannot add up, and of one whose rows cannot be read, nothing is said.
@@ -291,6 +290,8 @@ fn what_is_not_seen_of_a_discrepancy_does_not_close_it() {
     let mut seen = quiet();
     let mut opening = booked(order("77", OrderStatus::Filled, "1"), "1");
     let unlabelled = of(DiscrepancyKind::MissingLabel, Some(&btc()), Subject::Order(opening.order.fact.key.clone()));
+    let (class, order_id) = (OrderClass::Regular, opening.order.fact.key.order_id.clone());
+    let unlabelled = unlabelled.remembering(LabelMemory { class, order_id, inferred: None });
     assert!(!closes(&mut seen, &clean, &unlabelled));
     opening.order.fact.engine = Some(EngineLabel::new("dca").unwrap());
     seen.book.orders.insert(opening.order.fact.key.clone(), opening);

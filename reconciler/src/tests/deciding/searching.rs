@@ -1,7 +1,5 @@
 //! What is remembered of the search for why a quantity differs, and what may still go by itself.
 
-use serde_json::Value;
-
 use super::*;
 
 /// The exchange holds 1, the book nothing; nothing may be stated.
@@ -14,9 +12,11 @@ fn differing(asked_at_ms: i64, reaches_oldest: bool) -> Observation {
 
 fn searched(seen: &Observation) -> (Option<i64>, Option<bool>) {
     let decided = plan(seen);
-    let details = &only(&decided, DiscrepancyKind::PositionMismatch).details;
-    let since = details.get("searched").and_then(Value::as_i64);
-    (since, details.get("searched_again").and_then(Value::as_bool))
+    let search = match &only(&decided, DiscrepancyKind::PositionMismatch).memory {
+        Some(Memory::Position(position)) => position.search,
+        _ => None,
+    };
+    (search.map(|search| search.since.as_ms()), search.map(|search| search.again))
 }
 
 #[test]
@@ -63,4 +63,30 @@ fn a_difference_may_go_by_itself_while_its_last_fill_is_fresh() {
         }
         assert_eq!(only(&plan(&seen), DiscrepancyKind::PositionMismatch).outlook, outlook, "{age_ms}");
     }
+}
+
+#[test]
+fn what_cannot_be_remembered_is_looked_at_anew_and_told() {
+    let lag_ms = VENUE.settle_lag_ms;
+    let mut seen = differing(lag_ms + 1, true);
+    remembering(&mut seen, &plan(&differing(0, true)));
+    assert_eq!(searched(&seen), (Some(NOW_MS), Some(true)));
+    // The same, written by a version that calls things otherwise.
+    let entry = &mut seen.book.discrepancies[0].entry;
+    entry.evidence_json = entry.evidence_json.replace("\"difference\"", "\"gap\"");
+    assert_eq!(searched(&seen), (Some(NOW_MS + lag_ms + 1), Some(false)));
+    let first = plan(&seen);
+    let told = only(&first, DiscrepancyKind::UnreadableMemory);
+    assert_eq!((told.symbol.clone(), told.outlook), (Some(btc()), Outlook::Stays));
+    assert!(told.evidence.contains("position_mismatch BTCUSDT/NET") && told.evidence.contains("`gap`"), "{told:?}");
+    // Written again, it can be read, and nothing is told.
+    let mut seen = differing(lag_ms + 2, true);
+    remembering(&mut seen, &first);
+    assert!(plan(&seen).findings().all(|finding| finding.kind != DiscrepancyKind::UnreadableMemory));
+    // A look at other contracts says nothing about it.
+    let mut elsewhere = differing(lag_ms + 1, true);
+    elsewhere.book.discrepancies = seen.book.discrepancies.clone();
+    elsewhere.book.discrepancies[0].entry.evidence_json = "[]".to_owned();
+    elsewhere.scope = [symbol("ETHUSDT")].into();
+    assert!(plan(&elsewhere).findings().all(|finding| finding.kind != DiscrepancyKind::UnreadableMemory));
 }
