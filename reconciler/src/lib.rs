@@ -3,6 +3,7 @@
 
 mod account_report;
 mod apply;
+mod asked;
 mod book;
 mod bot_record;
 mod client_id;
@@ -29,6 +30,7 @@ mod wording;
 
 pub use account_report::{AccountReport, ReportRequest, account_report};
 pub use apply::{Applied, apply};
+pub use asked::Asked;
 pub use book::Book;
 pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, bot_label};
 pub use cycle::{
@@ -46,8 +48,8 @@ pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
 pub use observe::{
-    Asked, Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, ObserveOptions, SymbolObservation,
-    Walk, observe,
+    Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, ObserveOptions, SymbolObservation, Walk,
+    observe,
 };
 pub use outside::OutsideReport;
 pub use plan::{Plan, SymbolPlan, plan};

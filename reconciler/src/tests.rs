@@ -35,8 +35,8 @@ use mockall::Sequence;
 
 use crate::observe::{Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
 use crate::{
-    Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError, Recorder,
-    Verdict, apply, verify,
+    Asked, Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError,
+    Recorder, Verdict, apply, verify,
 };
 
 pub(crate) use self::deciding::{btc, known};
@@ -171,15 +171,15 @@ fn quiet() -> Observation {
         identity: identity(),
         asked_at: at(0),
         clock: ClockReading::default(),
-        position_mode: Ok(PositionMode::OneWay),
-        positions: Ok(answer(vec![])),
-        open_orders: Ok(answer(vec![])),
-        balances: Ok(answer(vec![])),
-        mark_prices: Ok(answer(vec![])),
-        orders: Ok(walk(vec![])),
-        force_orders: Ok(walk(vec![])),
-        income: Ok(walk(vec![])),
-        instruments: None,
+        position_mode: Asked::Answered(PositionMode::OneWay),
+        positions: Asked::Answered(answer(vec![])),
+        open_orders: Asked::Answered(answer(vec![])),
+        balances: Asked::Answered(answer(vec![])),
+        mark_prices: Asked::Answered(answer(vec![])),
+        orders: Asked::Answered(walk(vec![])),
+        force_orders: Asked::Answered(walk(vec![])),
+        income: Asked::Answered(walk(vec![])),
+        instruments: Asked::NotAsked,
         book: BookView {
             account: account(),
             positions: vec![],
@@ -218,18 +218,24 @@ fn half_known() -> Observation {
     let filled = order("77", OrderStatus::Filled, "0.05");
     let mut known = booked(filled.clone(), "0.02");
     known.order.fact.signal_id = Some(SignalId::new("s-77").unwrap());
-    seen.orders = Ok(walk(vec![filled]));
+    seen.orders = Asked::Answered(walk(vec![filled]));
     seen.book.orders.insert(known.order.fact.key.clone(), known);
     let fills = [fill(1, "77", "0.02"), fill(2, "77", "0.03")];
     let first = Sourced::new(fills[0].clone(), Source::Rest);
     let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
     let close = SymbolObservation {
-        fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
+        fills: Asked::Answered(FillWalk {
+            rows,
+            window,
+            reaches_oldest: false,
+            asked_at: at(0),
+            continuity: Continuity::Resumed,
+        }),
         book_fills: [(first.fact.key.clone(), first)].into(),
         beginning: Beginning::default(),
-        positions: Ok(answer(vec![held("0.05")])),
-        conditional_orders: Some(Ok(walk(vec![]))),
+        positions: Asked::Answered(answer(vec![held("0.05")])),
+        conditional_orders: Asked::Answered(walk(vec![])),
         orders: vec![],
     };
     seen.symbols.insert(symbol("BTCUSDT"), close);

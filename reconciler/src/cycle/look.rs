@@ -13,12 +13,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{Answer, ErrorClass, ExchangeError};
+use exchange_client::{Answer, ErrorClass};
 use ledger_core::{AccountId, LookStream, Symbol, TimestampMs};
 use ledger_store::{LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, StoreError};
 
 use super::Reconciler;
 use super::report::failed;
+use crate::asked::Asked;
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::Observation;
@@ -148,15 +149,19 @@ fn seen_look(
     }
 }
 
-fn not_answered(error: &ExchangeError) -> LookResult {
-    LookResult::Failed(LookFailure { kind: look_failure_kind(error.class()), reason: reason_of(error) })
+fn not_answered<T>(asked: &Asked<T>) -> LookResult {
+    let failure = match asked.error() {
+        Some(error) => LookFailure { kind: look_failure_kind(error.class()), reason: reason_of(error) },
+        None => LookFailure { kind: LookFailureKind::Other, reason: "the exchange was not asked".to_owned() },
+    };
+    LookResult::Failed(failure)
 }
 
 /// An answer without anything beside its time.
-fn answered<T>(asked: &Result<Answer<T>, ExchangeError>) -> LookResult {
+fn answered<T>(asked: &Asked<Answer<T>>) -> LookResult {
     match asked {
-        Ok(answer) => LookResult::Seen { seen_at: answer.asked_at, seen: Seen::default() },
-        Err(error) => not_answered(error),
+        Asked::Answered(answer) => LookResult::Seen { seen_at: answer.asked_at, seen: Seen::default() },
+        _ => not_answered(asked),
     }
 }
 
@@ -178,10 +183,7 @@ fn damaged(observation: &Observation) -> impl Iterator<Item = &Symbol> {
 }
 
 fn positions(observation: &Observation) -> LookResult {
-    let answer = match &observation.positions {
-        Ok(answer) => answer,
-        Err(error) => return not_answered(error),
-    };
+    let Asked::Answered(answer) = &observation.positions else { return not_answered(&observation.positions) };
     let keys = observation.position_keys();
     let unread = answer.unreadable.iter().filter_map(|row| row.symbol.as_ref());
     let symbols: BTreeSet<&Symbol> = keys.iter().map(|(symbol, _)| symbol).chain(unread).collect();
@@ -192,8 +194,9 @@ fn positions(observation: &Observation) -> LookResult {
 
 fn orders(observation: &Observation) -> LookResult {
     let (open, walk) = match (&observation.open_orders, &observation.orders) {
-        (Ok(open), Ok(walk)) => (open, walk),
-        (Err(error), _) | (_, Err(error)) => return not_answered(error),
+        (Asked::Answered(open), Asked::Answered(walk)) => (open, walk),
+        (Asked::Answered(_), orders) => return not_answered(orders),
+        (open, _) => return not_answered(open),
     };
     let unread = open.unreadable.iter().chain(&walk.unreadable).filter_map(|row| row.symbol.as_ref());
     let except = unread.chain(damaged(observation)).cloned().collect();
@@ -202,17 +205,14 @@ fn orders(observation: &Observation) -> LookResult {
 
 fn ledger(observation: &Observation) -> LookResult {
     match &observation.income {
-        Ok(walk) => LookResult::Seen { seen_at: walk.asked_at, seen: Seen::default() },
-        Err(error) => not_answered(error),
+        Asked::Answered(walk) => LookResult::Seen { seen_at: walk.asked_at, seen: Seen::default() },
+        unanswered => not_answered(unanswered),
     }
 }
 
 /// The marks of what either side holds: prices are facts only now and then, and this is the latest.
 fn prices(observation: &Observation) -> LookResult {
-    let answer = match &observation.mark_prices {
-        Ok(answer) => answer,
-        Err(error) => return not_answered(error),
-    };
+    let Asked::Answered(answer) = &observation.mark_prices else { return not_answered(&observation.mark_prices) };
     let keys = observation.position_keys();
     let held: BTreeSet<&Symbol> = keys
         .iter()

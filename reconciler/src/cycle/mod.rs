@@ -345,6 +345,6 @@ fn checks_json(verification: &Verification) -> Value {
 
 /// The exchange's time of the observation.
 fn observed_at(observation: &Observation) -> TimestampMs {
-    let positions = observation.positions.as_ref().map_or(observation.asked_at, |answer| answer.asked_at);
+    let positions = observation.positions.answer().map_or(observation.asked_at, |answer| answer.asked_at);
     positions.max(observation.asked_at)
 }

@@ -166,7 +166,7 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
         // Planning knows when the ledger was read over it.
         DiscrepancyKind::LedgerCut => false,
         DiscrepancyKind::UnconfirmedFill => {
-            let walk = close.and_then(|close| close.fills.as_ref().ok());
+            let walk = close.and_then(|close| close.fills.answer());
             let fill: Option<FillMemory> = recall_known(known);
             walk.is_some_and(|walk| fill.is_some_and(|fill| walk.window.since() <= fill.at))
         }

@@ -11,9 +11,10 @@ use ledger_core::{
 use super::book::BookReader;
 use super::book_view::Beginning;
 use super::entry::{reaches_opening, unsearched_difference};
-use super::observation::{Asked, Observation, SymbolObservation};
+use super::observation::{Observation, SymbolObservation};
 use super::suspects::Suspect;
 use super::walk::{Continuity, FillWalk, Span, in_fold_order, span, walk_orders};
+use crate::asked::Asked;
 use crate::discrepancy::Subject;
 use crate::error::ReconcileError;
 use crate::memory::PositionMemory;
@@ -42,7 +43,7 @@ impl CloseLook<'_> {
     pub(super) async fn take(&self, seen: &Observation) -> Result<SymbolObservation, ReconcileError> {
         let mut orders = Vec::new();
         for order in &self.suspect.orders {
-            orders.push((order.clone(), self.exchange.fetch_order(self.symbol.clone(), order.clone()).await));
+            orders.push((order.clone(), self.exchange.fetch_order(self.symbol.clone(), order.clone()).await.into()));
         }
         // The first time one request: those that ended without triggering vanish after days, and those that triggered
         // became regular orders, which keep their type. From then on nothing is left out.
@@ -59,15 +60,15 @@ impl CloseLook<'_> {
         }
         let mut book_fills = BTreeMap::new();
         let (fills, positions) = match self.fills_around_positions(seen, span, &mut book_fills).await? {
-            Ok((fills, positions)) => (Ok(fills), positions),
-            Err(error) => (Err(error), self.positions().await),
+            Ok((fills, positions)) => (Asked::Answered(fills), positions),
+            Err(error) => (Asked::Failed(error), self.positions().await.into()),
         };
-        let oldest = fills.as_ref().ok().filter(|walk| walk.reaches_oldest).map(|walk| walk.window.since());
+        let oldest = fills.answer().filter(|walk| walk.reaches_oldest).map(|walk| walk.window.since());
         let beginning = match oldest {
             Some(since) => self.reader.beginning(self.symbol, since, &seen.book.anchors).await?,
             None => Beginning::default(),
         };
-        let conditional_orders = Some(conditional);
+        let conditional_orders = conditional.into();
         Ok(SymbolObservation { fills, book_fills, beginning, positions, conditional_orders, orders })
     }
 
@@ -78,7 +79,7 @@ impl CloseLook<'_> {
         Ok(span(reached, begin, seen.asked_at, retention_ms))
     }
 
-    async fn positions(&self) -> Asked<Answer<PositionSnapshot>> {
+    async fn positions(&self) -> Result<Answer<PositionSnapshot>, ExchangeError> {
         self.exchange.fetch_positions(Some(self.symbol.clone())).await
     }
 
@@ -89,7 +90,7 @@ impl CloseLook<'_> {
         seen: &Observation,
         span: Span,
         book_fills: &mut BTreeMap<FillKey, Sourced<Fill>>,
-    ) -> Result<Asked<(FillWalk, Asked<Answer<PositionSnapshot>>)>, ReconcileError> {
+    ) -> Result<Result<(FillWalk, Asked<Answer<PositionSnapshot>>), ExchangeError>, ReconcileError> {
         let mut rows = Fills::new();
         let mut window = span.window;
         if let Err(error) = self.first_look(window, &mut rows).await {
@@ -133,7 +134,7 @@ impl CloseLook<'_> {
         }
         let reaches_oldest = window.since() <= span.oldest;
         let walk = FillWalk { rows, window, reaches_oldest, asked_at: span.now, continuity: span.continuity };
-        Ok(Ok((walk, positions)))
+        Ok(Ok((walk, positions.into())))
     }
 
     async fn first_look(&self, window: TimeWindow, rows: &mut Fills) -> Result<(), ExchangeError> {
@@ -168,7 +169,7 @@ impl CloseLook<'_> {
     pub(super) async fn ask_for_orders_of_fills(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         self.reader.learn_orders(seen, Some(self.symbol)).await?;
         let Some(close) = seen.symbols.get(self.symbol) else { return Ok(()) };
-        let Ok(walk) = &close.fills else { return Ok(()) };
+        let Asked::Answered(walk) = &close.fills else { return Ok(()) };
         let mut unmentioned = BTreeSet::new();
         for row in walk.rows.values().filter(|row| !close.book_fills.contains_key(&row.entity.key)) {
             unmentioned.extend(row.entity.order_id.clone());
@@ -191,7 +192,7 @@ impl CloseLook<'_> {
                 || stated.contains(&key)
                 || self.suspect.orders.contains(&reference);
             if !is_told {
-                let answer = self.exchange.fetch_order(self.symbol.clone(), reference.clone()).await;
+                let answer = self.exchange.fetch_order(self.symbol.clone(), reference.clone()).await.into();
                 asked.push((reference, answer));
             }
         }
@@ -208,7 +209,7 @@ impl CloseLook<'_> {
 /// The first that the exchange says of a symbol, where it was asked for everything that it remembers: before that there
 /// is no fill, for every fill has its order and its fee on these lists.
 fn first_mention(seen: &Observation, symbol: &Symbol, span: &Span) -> Option<TimestampMs> {
-    let (Ok(orders), Ok(income)) = (&seen.orders, &seen.income) else { return None };
+    let (Asked::Answered(orders), Asked::Answered(income)) = (&seen.orders, &seen.income) else { return None };
     let is_whole = |continuity: Continuity| continuity == Continuity::First;
     let is_read = orders.speaks_of(symbol);
     if !is_read || !is_whole(span.continuity) || !is_whole(orders.continuity) || !is_whole(income.continuity) {
@@ -291,7 +292,7 @@ pub(crate) fn without_residuals(seen: &Observation, symbol: &Symbol, side: Posit
 /// Up to when the book's fills of a position are all that led to what the exchange holds: until the first that it lacks,
 /// which will be recorded. `None` where they lead to something else.
 pub(super) fn agrees_until(seen: &Observation, symbol: &Symbol, side: PositionSide) -> Option<TimestampMs> {
-    let close = seen.symbols.get(symbol).and_then(|close| Some((close, close.fills.as_ref().ok()?)));
+    let close = seen.symbols.get(symbol).and_then(|close| Some((close, close.fills.answer()?)));
     let rows = close.iter().flat_map(|(close, walk)| {
         let lacking = walk.rows.values().map(|row| &row.entity);
         lacking.filter(|fill| !close.book_fills.contains_key(&fill.key))

@@ -98,7 +98,7 @@ pub(crate) fn search_memory(
     apart: EntryDifference,
 ) -> Option<EntryMemory> {
     let known = searched(on_record, &Subject::Position(symbol.clone(), side), apart, venue);
-    let walk = look.and_then(|look| look.symbols.get(symbol)?.fills.as_ref().ok());
+    let walk = look.and_then(|look| look.symbols.get(symbol)?.fills.answer());
     let reached =
         walk.filter(|walk| walk.reaches_oldest || reaches_opening(walk.in_fold_order().into_iter(), side, now));
     let difference = apart.0;

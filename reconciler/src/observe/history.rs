@@ -12,15 +12,16 @@
 
 use std::collections::BTreeMap;
 
-use exchange_client::{Clock, ExchangeError, ExchangeReader, TimeWindow};
+use exchange_client::{Clock, ExchangeReader, TimeWindow};
 use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, TimestampMs};
 
 use super::book::{BookReader, earlier};
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
-use super::observation::{Asked, Observation, SymbolObservation};
+use super::observation::{Observation, SymbolObservation};
 use super::suspects::Suspect;
 use super::walk::{Continuity, FillWalk, Span, span, walk_income, walk_orders};
 use super::{Greeting, greet};
+use crate::asked::Asked;
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
@@ -89,35 +90,35 @@ impl HistoryLook<'_> {
         let since = [&orders_span, &income_span].into_iter().flatten().map(|span: &Span| span.window.since()).min();
         let Some(since) = since else { return Ok(None) };
         let mut orders = match orders_span {
-            Some(span) => walk_orders(self.exchange, OrderClass::Regular, None, span).await,
-            None => Err(of_the_past()),
+            Some(span) => walk_orders(self.exchange, OrderClass::Regular, None, span).await.into(),
+            None => Asked::NotAsked,
         };
         let mut income = match income_span {
-            Some(span) => walk_income(self.exchange, span).await,
-            None => Err(of_the_past()),
+            Some(span) => walk_income(self.exchange, span).await.into(),
+            None => Asked::NotAsked,
         };
-        if (orders_span.is_some() && orders.is_err()) || (income_span.is_some() && income.is_err()) {
+        if orders.error().is_some() || income.error().is_some() {
             return Ok(None);
         }
         // What cannot be read is told by the look at the present, and keeps the cursor where it is.
-        if orders.as_ref().is_ok_and(|walk| !walk.unreadable.is_empty()) {
+        if orders.answer().is_some_and(|walk| !walk.unreadable.is_empty()) {
             return Ok(None);
         }
         let ends = orders.iter().map(|walk| walk.window.until()).chain(income.iter().map(|walk| walk.window.until()));
         let until = ends.min().unwrap_or(edge);
         // What lies behind is read again with what belongs to it.
-        if let Ok(walk) = &mut orders {
+        if let Some(walk) = orders.answer_mut() {
             walk.rows.retain(|row| row.entity.created.is_none_or(|created| created.at <= until));
             walk.window = TimeWindow::up_to(until, walk.window.since());
         }
-        if let Ok(walk) = &mut income {
+        if let Some(walk) = income.answer_mut() {
             walk.rows.retain(|row| row.entity.time.at <= until);
             walk.window = TimeWindow::up_to(until, walk.window.since());
         }
         let Greeting { account, identity, clock, .. } = greeting;
         let position_mode = match account.observed_mode {
-            Some(_) => Err(of_the_past()),
-            None => self.exchange.fetch_position_mode().await,
+            Some(_) => Asked::NotAsked,
+            None => self.exchange.fetch_position_mode().await.into(),
         };
         let reader = BookReader { book: &book, account: self.account, policy: self.policy, now };
         let view = reader.read(account, cursors, self.labels).await?;
@@ -128,14 +129,14 @@ impl HistoryLook<'_> {
             asked_at: now,
             clock,
             position_mode,
-            positions: Err(of_the_past()),
-            open_orders: Err(of_the_past()),
-            balances: Err(of_the_past()),
-            mark_prices: Err(of_the_past()),
+            positions: Asked::NotAsked,
+            open_orders: Asked::NotAsked,
+            balances: Asked::NotAsked,
+            mark_prices: Asked::NotAsked,
             orders,
-            force_orders: Err(of_the_past()),
+            force_orders: Asked::NotAsked,
             income,
-            instruments: None,
+            instruments: Asked::NotAsked,
             book: view,
             symbols: BTreeMap::new(),
             labels: self.labels.clone(),
@@ -166,12 +167,11 @@ impl HistoryLook<'_> {
         }
         let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
         if named.any(|symbol| !seen.book.instruments.contains(symbol)) {
-            let instruments = self.exchange.fetch_instruments().await;
+            seen.instruments = self.exchange.fetch_instruments().await.into();
             // Without its contract a symbol has no positions, and later pieces could not be told from.
-            if instruments.is_err() {
+            if !seen.instruments.is_answered() {
                 return Ok(None);
             }
-            seen.instruments = Some(instruments);
         }
         if !damage.noted().is_empty() {
             return Ok(None);
@@ -197,21 +197,15 @@ impl HistoryLook<'_> {
             }
         }
         let walk = FillWalk { rows, window, reaches_oldest: false, asked_at: now, continuity: Continuity::Resumed };
-        let fills: Asked<FillWalk> = asked.map(|()| walk);
         Ok(SymbolObservation {
-            fills,
+            fills: asked.map(|()| walk).into(),
             book_fills,
             beginning: super::book_view::Beginning::default(),
-            positions: Err(of_the_past()),
-            conditional_orders: None,
+            positions: Asked::NotAsked,
+            conditional_orders: Asked::NotAsked,
             orders: Vec::new(),
         })
     }
-}
-
-/// What an exchange says of now only.
-fn of_the_past() -> ExchangeError {
-    ExchangeError::Unsupported { what: "asking what was held or open in the past" }
 }
 
 /// The symbols of which the book lacks fills that the lists speak of, each with when it is first mentioned.
@@ -247,7 +241,7 @@ async fn held_at(
     held: &mut BTreeMap<(Symbol, PositionSide), Decimal>,
 ) -> Result<(), ReconcileError> {
     let Some(close) = seen.symbols.get(symbol) else { return Ok(()) };
-    let Ok(walk) = &close.fills else { return Ok(()) };
+    let Asked::Answered(walk) = &close.fills else { return Ok(()) };
     let is_new = |key| !close.book_fills.contains_key(key);
     let new: Vec<_> = walk.in_fold_order().into_iter().filter(|fill| is_new(&fill.key)).collect();
     // Fills without a contract have led to no position yet.

@@ -28,10 +28,11 @@ pub use self::book_view::{Beginning, BookView};
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, Stretch};
-pub use self::observation::{Asked, ClockReading, Observation, SymbolObservation};
+pub use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub use self::walk::{Continuity, FillWalk, Walk};
 use self::walk::{span, walk_force_orders, walk_income, walk_orders};
+use crate::asked::Asked;
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
@@ -103,15 +104,15 @@ pub async fn observe(
         identity,
         asked_at: now,
         clock: reading,
-        position_mode,
-        positions,
-        open_orders,
-        balances,
-        mark_prices,
-        orders,
-        force_orders,
-        income,
-        instruments: None,
+        position_mode: position_mode.into(),
+        positions: positions.into(),
+        open_orders: open_orders.into(),
+        balances: balances.into(),
+        mark_prices: mark_prices.into(),
+        orders: orders.into(),
+        force_orders: force_orders.into(),
+        income: income.into(),
+        instruments: Asked::NotAsked,
         book: view,
         symbols: BTreeMap::new(),
         labels: options.labels.clone(),
@@ -143,7 +144,7 @@ pub async fn observe(
     reader.learn_restored(&mut seen).await?;
     let mut named = seen.book.unfolded.iter().chain(seen.symbols.keys());
     if named.any(|symbol| options.wants(symbol) && !seen.book.instruments.contains(symbol)) {
-        seen.instruments = Some(exchange.fetch_instruments().await);
+        seen.instruments = exchange.fetch_instruments().await.into();
     }
     reader.learn_damaged(&seen).await?;
     seen.book.damaged = damage.noted();
@@ -151,7 +152,7 @@ pub async fn observe(
     seen.symbols.retain(|symbol, _| !damaged.contains_key(symbol));
     // What cannot be merged is no news; it is read again until the row is mended.
     let is_of_damaged_ledger = |symbol: &Symbol| damaged.get(symbol).is_some_and(|row| row.table == "income");
-    if let Ok(walk) = &mut seen.income {
+    if let Some(walk) = seen.income.answer_mut() {
         walk.rows.retain(|row| !row.entity.key.symbol.as_ref().is_some_and(is_of_damaged_ledger));
     }
     Ok(seen)

@@ -12,10 +12,8 @@ use ledger_core::{
 
 use super::book_view::{Beginning, BookView};
 use super::walk::{FillWalk, Walk};
+use crate::asked::Asked;
 use crate::label::LabelSources;
-
-/// What the exchange answered to a question, or why it did not.
-pub type Asked<T> = Result<T, ExchangeError>;
 
 /// What was seen of a symbol that was looked at closely.
 #[derive(Debug)]
@@ -29,8 +27,8 @@ pub struct SymbolObservation {
     /// Its positions, asked between two looks at the fills.
     pub positions: Asked<Answer<PositionSnapshot>>,
     /// Its conditional orders; asked for where something differs.
-    pub conditional_orders: Option<Asked<Walk<Order>>>,
-    /// Orders asked for one by one; `Ok(None)`: the exchange does not know them (any more).
+    pub conditional_orders: Asked<Walk<Order>>,
+    /// Orders asked for one by one; an answer of `None`: the exchange does not know them (any more).
     pub orders: Vec<(OrderRef, Asked<Option<Stated<Order>>>)>,
 }
 
@@ -38,7 +36,7 @@ impl SymbolObservation {
     /// What the exchange said about an order that was asked for; `None` when it was not asked or did not answer.
     pub fn answer(&self, reference: &OrderRef) -> Option<Option<&Stated<Order>>> {
         let (_, asked) = self.orders.iter().find(|(order, _)| order == reference)?;
-        asked.as_ref().ok().map(Option::as_ref)
+        asked.answer().map(Option::as_ref)
     }
 }
 
@@ -81,7 +79,7 @@ pub struct Observation {
     /// The ledger since the last cursor.
     pub income: Asked<Walk<Income>>,
     /// Contracts; asked only when the book lacks one that its facts or suspects name.
-    pub instruments: Option<Asked<Answer<Instrument>>>,
+    pub instruments: Asked<Answer<Instrument>>,
     /// The book.
     pub book: BookView,
     /// The symbols that were looked at closely.
@@ -98,14 +96,14 @@ impl Observation {
 
     /// One-way or hedge mode: as the exchange says, else as the book has it.
     pub fn mode(&self) -> Option<PositionMode> {
-        self.position_mode.as_ref().ok().copied().or(self.book.account.mode())
+        self.position_mode.answer().copied().or(self.book.account.mode())
     }
 
     /// The exchange's word on a symbol's positions: the closer look where there was one. `None` when neither was
     /// answered, or a row about the symbol could not be read.
     pub fn exchange_positions(&self, symbol: &Symbol) -> Option<&Answer<PositionSnapshot>> {
         let asked = self.symbols.get(symbol).map_or(&self.positions, |close| &close.positions);
-        asked.as_ref().ok().filter(|answer| answer.speaks_of(symbol))
+        asked.answer().filter(|answer| answer.speaks_of(symbol))
     }
 
     /// Whether no row about a symbol's orders was unreadable in the lists of all orders: then what they do not list is not
@@ -185,28 +183,28 @@ impl Observation {
     pub fn failed_queries(&self) -> Vec<(Option<Symbol>, String, &ExchangeError)> {
         let mut failed: Vec<(Option<Symbol>, String, &ExchangeError)> = Vec::new();
         let wide: [(&str, Option<&ExchangeError>); 9] = [
-            ("position mode", self.position_mode.as_ref().err()),
-            ("positions", self.positions.as_ref().err()),
-            ("open orders", self.open_orders.as_ref().err()),
-            ("balances", self.balances.as_ref().err()),
-            ("mark prices", self.mark_prices.as_ref().err()),
-            ("orders", self.orders.as_ref().err()),
-            ("force orders", self.force_orders.as_ref().err()),
-            ("income", self.income.as_ref().err()),
-            ("instruments", self.instruments.as_ref().and_then(|asked| asked.as_ref().err())),
+            ("position mode", self.position_mode.error()),
+            ("positions", self.positions.error()),
+            ("open orders", self.open_orders.error()),
+            ("balances", self.balances.error()),
+            ("mark prices", self.mark_prices.error()),
+            ("orders", self.orders.error()),
+            ("force orders", self.force_orders.error()),
+            ("income", self.income.error()),
+            ("instruments", self.instruments.error()),
         ];
         failed.extend(wide.into_iter().filter_map(|(what, error)| error.map(|error| (None, what.to_owned(), error))));
         let rows = self.unreadable().into_iter();
         failed.extend(rows.map(|((symbol, what), error)| (Some(symbol.clone()), format!("{what} of {symbol}"), error)));
         for (symbol, close) in &self.symbols {
-            let fills = close.fills.as_ref().err().map(|error| (format!("fills of {symbol}"), error));
-            let positions = close.positions.as_ref().err().map(|error| (format!("positions of {symbol}"), error));
-            let conditional = close.conditional_orders.as_ref().and_then(|asked| asked.as_ref().err());
+            let fills = close.fills.error().map(|error| (format!("fills of {symbol}"), error));
+            let positions = close.positions.error().map(|error| (format!("positions of {symbol}"), error));
+            let conditional = close.conditional_orders.error();
             let conditional = conditional.map(|error| (format!("conditional orders of {symbol}"), error));
             let orders = close
                 .orders
                 .iter()
-                .filter_map(|(order, asked)| asked.as_ref().err().map(|error| (format!("{order} of {symbol}"), error)));
+                .filter_map(|(order, asked)| asked.error().map(|error| (format!("{order} of {symbol}"), error)));
             let all = fills.into_iter().chain(positions).chain(conditional).chain(orders);
             failed.extend(all.map(|(what, error)| (Some(symbol.clone()), what, error)));
         }
@@ -218,8 +216,8 @@ impl Observation {
         let wide = [&self.orders, &self.force_orders].into_iter().flatten().flat_map(|walk| &walk.rows);
         let open = self.open_orders.iter().flat_map(|answer| &answer.rows);
         let close = self.symbols.values().flat_map(|close| {
-            let conditional = close.conditional_orders.iter().flatten().flat_map(|walk| &walk.rows);
-            let named = close.orders.iter().filter_map(|(_, asked)| asked.as_ref().ok()?.as_ref());
+            let conditional = close.conditional_orders.iter().flat_map(|walk| &walk.rows);
+            let named = close.orders.iter().filter_map(|(_, asked)| asked.answer()?.as_ref());
             conditional.chain(named)
         });
         wide.chain(open).chain(close)

@@ -12,6 +12,7 @@ use super::entry::unsearched_difference;
 use super::observation::Observation;
 use super::walk::Continuity;
 use super::{Suspects, by_client_id, looked_at};
+use crate::asked::Asked;
 use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
@@ -94,7 +95,7 @@ fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
     let ended: BTreeSet<&OrderKey> = ended.map(|order| &order.key).collect();
     // The lists of orders hold all that the exchange remembers, and were read up to now: an order that is known from its
     // fills alone and was never on them is forgotten.
-    let lists_are_whole = seen.orders.as_ref().is_ok_and(|walk| walk.continuity != Continuity::Apart);
+    let lists_are_whole = seen.orders.answer().is_some_and(|walk| walk.continuity != Continuity::Apart);
     let is_read = |symbol: &Symbol| seen.reads_orders_of(symbol);
     for (key, booked) in &seen.book.orders {
         if booked.residual_qty.is_some() && key.class == OrderClass::Regular {
@@ -102,7 +103,7 @@ fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {
             suspect.unfilled_orders.insert(key.order_id.clone());
         }
         // An old resting order that was executed today shows up in no list: it is only missing from the open ones.
-        let Ok(open) = &seen.open_orders else { continue };
+        let Asked::Answered(open) = &seen.open_orders else { continue };
         let is_open = open.rows.iter().any(|row| row.entity.key == *key);
         let status = &booked.order.fact.status;
         let is_forgotten = *status == OrderStatus::Unknown

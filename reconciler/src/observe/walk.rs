@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use exchange_client::{ExchangeReader, Page, Stated, TimeWindow, UnreadableRow, WindowQuery, speaks_of};
+use exchange_client::{ExchangeError, ExchangeReader, Page, Stated, TimeWindow, UnreadableRow, WindowQuery, speaks_of};
 use ledger_core::{Fill, FillKey, Income, Order, OrderClass, Symbol, TimestampMs};
 use ledger_store::CoverageSpan;
 
-use super::observation::Asked;
 use crate::streams::{FILLS, complete_up_to};
 
 /// How a walk joins on to the previous one.
@@ -175,7 +174,7 @@ pub(super) async fn walk_orders(
     class: OrderClass,
     symbol: Option<&Symbol>,
     mut span: Span,
-) -> Asked<Walk<Order>> {
+) -> Result<Walk<Order>, ExchangeError> {
     let (mut rows, mut unreadable, mut next) = (Vec::new(), Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
         if span.ends_before(&query, rows.len()) {
@@ -189,7 +188,10 @@ pub(super) async fn walk_orders(
     Ok(span.walk(rows, unreadable))
 }
 
-pub(super) async fn walk_force_orders(exchange: &dyn ExchangeReader, mut span: Span) -> Asked<Walk<Order>> {
+pub(super) async fn walk_force_orders(
+    exchange: &dyn ExchangeReader,
+    mut span: Span,
+) -> Result<Walk<Order>, ExchangeError> {
     let (mut rows, mut unreadable, mut next) = (Vec::new(), Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
         if span.ends_before(&query, rows.len()) {
@@ -203,7 +205,7 @@ pub(super) async fn walk_force_orders(exchange: &dyn ExchangeReader, mut span: S
     Ok(span.walk(rows, unreadable))
 }
 
-pub(super) async fn walk_income(exchange: &dyn ExchangeReader, mut span: Span) -> Asked<Walk<Income>> {
+pub(super) async fn walk_income(exchange: &dyn ExchangeReader, mut span: Span) -> Result<Walk<Income>, ExchangeError> {
     let (mut rows, mut next) = (Vec::new(), Some(WindowQuery::new(span.window)));
     while let Some(query) = next {
         if span.ends_before(&query, rows.len()) {

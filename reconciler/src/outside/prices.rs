@@ -99,7 +99,7 @@ impl FeePrices<'_> {
 
     /// The mark price of each contract; `None` where they could not be read.
     fn marks(&self) -> Option<BTreeMap<Symbol, &Stated<MarkPrice>>> {
-        let answer = self.observation.mark_prices.as_ref().ok()?;
+        let answer = self.observation.mark_prices.answer()?;
         // Of a contract whose row cannot be read nobody knows that it does not exist.
         let is_whole = answer.unreadable.is_empty() && !answer.rows.is_empty();
         is_whole.then(|| answer.rows.iter().map(|row| (row.entity.price.symbol.clone(), row)).collect())

@@ -7,13 +7,14 @@ use exchange_client::{MarkPrice, Stated};
 use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, Source, Statement};
 
 use super::Plan;
+use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::lasting;
 
 pub(super) fn plan_position_mode(observation: &Observation, plan: &mut Plan) {
-    let Ok(mode) = observation.position_mode else { return };
+    let Asked::Answered(mode) = observation.position_mode else { return };
     let account = &observation.book.account;
     let observed = account.observed_mode.as_ref().map(|observed| observed.mode);
     if observed == Some(mode) {
@@ -49,12 +50,12 @@ pub(super) fn plan_clock(observation: &Observation, policy: &Policy, plan: &mut 
 
 /// Runs after the symbols: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
 pub(super) fn plan_account(observation: &Observation, policy: &Policy, plan: &mut Plan) {
-    if let Ok(walk) = &observation.income {
+    if let Asked::Answered(walk) = &observation.income {
         let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
         plan.account_statements.extend(new.map(Stated::statement));
         plan.income_new = plan.account_statements.len();
     }
-    if let Some(Ok(answer)) = &observation.instruments {
+    if let Asked::Answered(answer) = &observation.instruments {
         let wanted = answer.rows.iter().filter(|row| {
             let symbol = &row.entity.symbol;
             let book = &observation.book;
@@ -63,7 +64,7 @@ pub(super) fn plan_account(observation: &Observation, policy: &Policy, plan: &mu
         });
         plan.instruments.extend(wanted.map(Stated::statement));
     }
-    if let Ok(answer) = &observation.balances {
+    if let Asked::Answered(answer) = &observation.balances {
         // Only what says something new is kept: a balance that did not move is on record.
         let latest: BTreeMap<_, _> =
             observation.book.latest_balances.iter().map(|known| (&known.fact.asset, known.fact.wallet)).collect();
@@ -123,7 +124,7 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
             None => {}
         }
     }
-    if let Ok(answer) = &observation.mark_prices {
+    if let Asked::Answered(answer) = &observation.mark_prices {
         let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.price.symbol));
         // Prices move all the time: by themselves they are worth writing down only now and then.
         let is_news = plan.records_facts();

@@ -16,6 +16,7 @@ use super::orders::plan_orders;
 use super::positions::{RecordContext, beyond_range, restore_records};
 use super::streams::plan_history_streams;
 use super::{Plan, SymbolPlan, failed_query};
+use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Outlook};
 use crate::error::ReconcileError;
 use crate::observe::Stretch;
@@ -32,14 +33,15 @@ pub(crate) fn plan_history(stretch: &Stretch, policy: &Policy) -> Result<Plan, R
     plan_orders(observation, policy, &mut plan);
     for (symbol, close) in &observation.symbols {
         match &close.fills {
-            Ok(walk) => {
+            Asked::Answered(walk) => {
                 if let Err(error) = plan_fills(observation, symbol, close, walk, observation.asked_at, &mut plan) {
                     let finding = beyond_range(symbol, ledger_core::PositionSide::Net, error);
                     plan.symbol(symbol).find(finding);
                 }
                 without_unanswered(plan.symbol(symbol));
             }
-            Err(error) => could_not_be_read(observation, symbol, error, &mut plan),
+            Asked::Failed(error) => could_not_be_read(observation, symbol, error, &mut plan),
+            Asked::NotAsked => {}
         }
     }
     let candidates = Candidates::new(observation, policy);

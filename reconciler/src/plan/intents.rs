@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::Plan;
 use super::candidates::is_free;
+use crate::asked::Asked;
 use crate::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::memory::AbsenceMemory;
@@ -198,7 +199,7 @@ pub(super) fn could_be_it(
     }
     let close = observation.symbols.get(symbol)?;
     let walk = match &close.fills {
-        Ok(walk) if walk.window.since() <= since => walk,
+        Asked::Answered(walk) if walk.window.since() <= since => walk,
         _ => return Some("a trade that was not read in this look".to_owned()),
     };
     let booked = close.book_fills.values().map(|fill| &fill.fact);

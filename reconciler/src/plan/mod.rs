@@ -49,6 +49,7 @@ use self::positions::{RecordContext, beyond_range, plan_positions};
 use self::signals::plan_signals;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
+use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
 use crate::memory::unreadable;
@@ -187,7 +188,7 @@ pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Res
     let labels = Labels::new(observation, policy);
     plan_signals(observation, policy, &candidates, now, &mut plan);
     for (symbol, close) in &observation.symbols {
-        if let Ok(walk) = &close.fills {
+        if let Asked::Answered(walk) = &close.fills {
             // One symbol that cannot be added up does not keep the others from being reconciled.
             if let Err(error) = plan_fills(observation, symbol, close, walk, now, &mut plan) {
                 plan.symbol(symbol).find(beyond_range(symbol, PositionSide::Net, error));

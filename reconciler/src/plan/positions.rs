@@ -17,6 +17,7 @@ use super::labels::Labels;
 use super::openers::restore_entry;
 use super::restored::{decided_at, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
+use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::flow::{Flow, Move};
 use crate::memory::{PositionMemory, SearchMemory};
@@ -57,7 +58,7 @@ fn plan_position(
     let Some(stated) = observation.exchange_position(symbol, side) else { return Ok(()) };
     let Some(close) = observation.symbols.get(symbol) else { return Ok(()) };
     let stated_qty = stated.map_or(Decimal::ZERO, |stated| stated.qty);
-    let walk = close.fills.as_ref().ok();
+    let walk = close.fills.answer();
     let position = Position { observation, symbol, side, stated_qty };
     let found = position.mismatch(walk, now)?;
     let symbol_plan = plan.symbol(symbol);
@@ -96,7 +97,7 @@ pub(super) fn restore_records(
     symbol_plan: &mut SymbolPlan,
 ) {
     let close = context.observation.symbols.get(symbol);
-    let Some(walk) = close.and_then(|close| close.fills.as_ref().ok()) else { return };
+    let Some(walk) = close.and_then(|close| close.fills.answer()) else { return };
     let fills = walk.in_fold_order();
     let Ok(flow) = Flow::new(fills.iter().copied(), side, held) else { return };
     let realizes = |step: &Move<'_>| step.fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
@@ -302,7 +303,7 @@ fn missing_fills(order: &Order, symbol_plan: &SymbolPlan) -> Option<DiscrepancyK
 pub(super) fn openers(observation: &Observation) -> BTreeMap<(Symbol, PositionSide), OrderKey> {
     let mut openers = observation.book.openers.clone();
     for (symbol, close) in &observation.symbols {
-        let Ok(walk) = &close.fills else { continue };
+        let Asked::Answered(walk) = &close.fills else { continue };
         for side in [PositionSide::Net, PositionSide::Long, PositionSide::Short] {
             let Some(qty) = observation.exchange_qty(symbol, side) else { continue };
             let fills = walk.in_fold_order();

@@ -262,9 +262,9 @@ fn skip(plan: &mut Plan, signal: &Signal, why: &str, finding: Finding) {
 /// Whether both classes of orders and the fills of the symbol were looked through.
 fn was_looked(observation: &Observation, signal: &Signal) -> bool {
     let close = observation.symbols.get(&signal.symbol);
-    close.is_some_and(|close| close.fills.is_ok() && matches!(&close.conditional_orders, Some(Ok(_))))
-        && observation.orders.is_ok()
-        && observation.open_orders.is_ok()
+    close.is_some_and(|close| close.fills.is_answered() && close.conditional_orders.is_answered())
+        && observation.orders.is_answered()
+        && observation.open_orders.is_answered()
         && observation.reads_orders_of(&signal.symbol)
 }
 

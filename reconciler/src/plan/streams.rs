@@ -10,6 +10,7 @@ use ledger_core::{Symbol, TimestampMs};
 use ledger_store::{CoverageGrade, CoverageSpan, SyncCursor};
 
 use super::Plan;
+use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
 use crate::memory::{GapMemory, recall_all};
@@ -121,10 +122,10 @@ fn is_due(
 /// book or planned, the fills of all symbols are complete, without having been asked for.
 fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<CoverageSpan> {
     let mut mentioned = observation.stated_orders().map(|row| &row.entity.key.symbol);
-    let all_answered = observation.symbols.values().all(|close| close.fills.is_ok())
+    let all_answered = observation.symbols.values().all(|close| close.fills.is_answered())
         && !mentioned
             .any(|symbol| !observation.symbols.contains_key(symbol) && observation.book.has_unanswered(symbol));
-    let orders_are_read = observation.orders.as_ref().is_ok_and(|walk| walk.unreadable.is_empty());
+    let orders_are_read = observation.orders.answer().is_some_and(|walk| walk.unreadable.is_empty());
     let is_whole = observation.scope.is_empty() && orders_are_read && all_answered;
     // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
     let settled =
@@ -150,7 +151,7 @@ pub(super) fn plan_history_streams(stretch: &Stretch, plan: &mut Plan) -> Result
         }
     }
     for (symbol, close) in &observation.symbols {
-        let Ok(walk) = &close.fills else { continue };
+        let Asked::Answered(walk) = &close.fills else { continue };
         let (since, continuity) = (walk.window.since(), walk.continuity);
         let reach = Reach { stream: FILLS, symbol: Some(symbol), since, settled: until, continuity };
         let reached = reached(&observation.book.cursors, FILLS, Some(symbol))?;
@@ -168,7 +169,7 @@ fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Pl
     for (symbol, close) in &observation.symbols {
         let writes_anyway = plan.symbols.get(symbol).is_some_and(|symbol| symbol.has_news(observation));
         let mut reaches = Vec::new();
-        if let Ok(walk) = &close.fills {
+        if let Asked::Answered(walk) = &close.fills {
             let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
             reaches.push(Reach {
                 stream: FILLS,
@@ -179,13 +180,13 @@ fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Pl
             });
             // Fills are only asked for where something seems missing. The ledger names every trade of all symbols, so as
             // long as that was read without a gap, nothing was missed in the meantime.
-            let is_resumed = observation.income.as_ref().is_ok_and(|walk| walk.continuity == Continuity::Resumed);
+            let is_resumed = observation.income.answer().is_some_and(|walk| walk.continuity == Continuity::Resumed);
             let is_watched = |gap: &TimeWindow| is_resumed && !ledger_is_lost_in(observation, *gap);
             let expired = walk.continuity.expired().filter(|gap| !is_watched(gap));
             let finding = expired.map(|gap| history_expired(FILLS, Some(symbol), gap));
             plan.symbol(symbol).findings.extend(finding);
         }
-        if let Some(Ok(walk)) = &close.conditional_orders {
+        if let Asked::Answered(walk) = &close.conditional_orders {
             let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
             reaches.push(Reach {
                 stream: CONDITIONAL_ORDERS,
@@ -252,7 +253,7 @@ fn plan_expiring(
         _ => None,
     };
     // The ledger watches over the fills of symbols that are not looked at.
-    let is_watched = observation.income.is_ok();
+    let is_watched = observation.income.is_answered();
     for cursor in &observation.book.cursors {
         let Some(retention_ms) = retention_ms(&cursor.stream) else { continue };
         let symbols = cursor.symbol.as_ref().and_then(|symbol| plan.symbols.get(symbol));
@@ -261,7 +262,7 @@ fn plan_expiring(
         let is_failing = cursor
             .symbol
             .as_ref()
-            .is_some_and(|symbol| observation.symbols.get(symbol).is_some_and(|close| close.fills.is_err()));
+            .is_some_and(|symbol| observation.symbols.get(symbol).is_some_and(|close| close.fills.error().is_some()));
         if moves || (cursor.stream == FILLS && is_watched && !is_failing) {
             continue;
         }

@@ -110,7 +110,7 @@ fn has_aged(observation: &Observation, order: &Order, now: TimestampMs) -> bool 
 
 /// What became of an order that triggered: nothing while its regular order may still be working.
 fn triggered_end(observation: &Observation, order: &Order, is_told: bool, now: TimestampMs) -> Option<End> {
-    let open = observation.open_orders.as_ref().ok()?;
+    let open = observation.open_orders.answer()?;
     if open.rows.iter().any(|row| became(order, &row.entity)) {
         return None;
     }

@@ -7,8 +7,13 @@ async fn a_failed_query_is_kept_as_an_error() {
     let exchange = exchange_with(|| Err(lost()));
     let book = Mocks::empty().book();
     let seen = observe(&exchange, &book, &ObserveOptions::default()).await.unwrap();
-    assert!(seen.positions.is_err());
-    assert!(seen.open_orders.is_ok() && seen.orders.is_ok() && seen.income.is_ok() && seen.balances.is_ok());
+    assert!(seen.positions.error().is_some());
+    assert!(
+        seen.open_orders.is_answered()
+            && seen.orders.is_answered()
+            && seen.income.is_answered()
+            && seen.balances.is_answered()
+    );
     assert_eq!(seen.failed_queries().len(), 1);
     assert_eq!(seen.exchange_qty(&symbol("BTCUSDT"), PositionSide::Net), None);
 }
@@ -18,7 +23,7 @@ async fn only_suspect_symbols_are_looked_at_closely() {
     // Nothing differs: no question about any symbol (the mock would fail the test).
     let exchange = exchange_with(|| Ok(answer(vec![])));
     let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
-    assert!(seen.symbols.is_empty() && seen.instruments.is_none());
+    assert!(seen.symbols.is_empty() && matches!(seen.instruments, Asked::NotAsked));
     // The exchange holds something that the book does not: fills, positions, fills again, of this symbol only.
     let mut exchange = exchange_with(|| Ok(answer(vec![held("0.05")])));
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -39,14 +44,14 @@ async fn only_suspect_symbols_are_looked_at_closely() {
 #[tokio::test]
 async fn a_check_without_an_answer_is_not_checkable() {
     let mut seen = quiet();
-    seen.positions = Err(lost());
-    seen.income = Err(lost());
+    seen.positions = Asked::Failed(lost());
+    seen.income = Asked::Failed(lost());
     let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
     for name in [CheckName::Quantity, CheckName::AverageEntry, CheckName::IncomeHasFills] {
         let check = verification.checks.iter().find(|check| check.name == name).unwrap();
         assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
     }
-    let seen = Observation { positions: Ok(answer(vec![held("0.05")])), ..quiet() };
+    let seen = Observation { positions: Asked::Answered(answer(vec![held("0.05")])), ..quiet() };
     let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
     assert!(!verification.is_clean());
     assert!(verification.mismatched_positions.contains_key(&(symbol("BTCUSDT"), PositionSide::Net)));
@@ -68,6 +73,6 @@ async fn positions_are_asked_again_when_a_fill_came_in_meanwhile() {
     let options = ObserveOptions { symbols: [symbol("BTCUSDT")].into(), ..ObserveOptions::default() };
     let seen = observe(&exchange, &Mocks::empty().book(), &options).await.unwrap();
     let close = &seen.symbols[&symbol("BTCUSDT")];
-    assert_eq!(close.fills.as_ref().unwrap().rows.len(), 2);
-    assert_eq!(close.positions.as_ref().unwrap().rows[0].entity.qty, "0.05".parse().unwrap());
+    assert_eq!(close.fills.answer().unwrap().rows.len(), 2);
+    assert_eq!(close.positions.answer().unwrap().rows[0].entity.qty, "0.05".parse().unwrap());
 }

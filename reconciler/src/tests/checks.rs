@@ -109,7 +109,7 @@ async fn the_ledger_and_the_fills_agree_to_the_last_digit() {
         (&[(buy, "0 BNB", None)], IncomeType::COMMISSION, &["-0.1"], false),
     ] {
         let rows = amounts.iter().enumerate().map(|(index, amount)| income(kind, index + 1, amount)).collect();
-        let seen = Observation { income: Ok(walk(rows)), ..quiet() };
+        let seen = Observation { income: Asked::Answered(walk(rows)), ..quiet() };
         let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
         match verdict(&verification, CheckName::IncomeHasFills) {
             Verdict::Pass { compared: 1 } => assert!(agrees, "{sides:?} against {amounts:?}"),
@@ -127,15 +127,15 @@ async fn a_row_counts_once_and_a_difference_is_compared_until_it_is_gone() {
         (verdict(&verification, CheckName::IncomeHasFills).clone(), verification.findings)
     };
     let row = income(IncomeType::COMMISSION, 1, "-0.1");
-    let mut seen = Observation { income: Ok(walk(vec![row.clone(), row.clone()])), ..quiet() };
+    let mut seen = Observation { income: Asked::Answered(walk(vec![row.clone(), row.clone()])), ..quiet() };
     assert_eq!(compared(&seen, "0.1").await.0, Verdict::Pass { compared: 1 });
     let (_, findings) = compared(&seen, "0.2").await;
     seen.book.discrepancies = findings.iter().map(deciding::known).collect();
-    seen.income = Ok(walk(vec![]));
+    seen.income = Asked::Answered(walk(vec![]));
     assert!(matches!(compared(&seen, "0.2").await.0, Verdict::Fail { compared: 1, count: 1, .. }));
     assert_eq!(compared(&seen, "0.1").await.0, Verdict::Pass { compared: 1 });
     // What the ledger says now is its word, not what it said then.
-    seen.income = Ok(walk(vec![row, income(IncomeType::COMMISSION, 2, "-0.1")]));
+    seen.income = Asked::Answered(walk(vec![row, income(IncomeType::COMMISSION, 2, "-0.1")]));
     assert_eq!(compared(&seen, "0.2").await.0, Verdict::Pass { compared: 1 });
     // A look at another contract compares neither.
     seen.scope = [symbol("ETHUSDT")].into();
@@ -154,7 +154,7 @@ async fn a_position_that_was_not_told_is_not_taken_for_agreed() {
     let book = mocks.book();
     let mut seen = quiet();
     let agreed = PositionSnapshot { position_side: PositionSide::Long, ..held("1") };
-    seen.positions = Ok(answer(vec![agreed]));
+    seen.positions = Asked::Answered(answer(vec![agreed]));
     let checked = async |seen: &Observation| {
         let verification = verify(seen, &book, &account_id()).await.unwrap();
         verification.checks.into_iter().find(|check| check.name == CheckName::Quantity).unwrap()
@@ -167,13 +167,13 @@ async fn a_position_that_was_not_told_is_not_taken_for_agreed() {
     seen.book.positions = vec![untold];
     let error = lost();
     let row = exchange_client::UnreadableRow { symbol: Some(symbol("ETHUSDT")), error, payload: "{}".into() };
-    seen.positions.as_mut().unwrap().unreadable.push(row);
+    seen.positions.answer_mut().unwrap().unreadable.push(row);
     let found = checked(&seen).await;
     let detail = "1 position compared; 1 not: the exchange did not answer what it holds (ETHUSDT LONG)";
     assert_eq!((&found.verdict, found.detail.as_str()), (&Verdict::Pass { compared: 1 }, detail));
     assert!(found.is_in_part() && found.left_out_count() == 1);
     // A difference is worth more than what could not be compared.
-    seen.positions.as_mut().unwrap().rows.clear();
+    seen.positions.answer_mut().unwrap().rows.clear();
     assert!(matches!(quantity(&seen).await, Verdict::Fail { compared: 1, count: 1, .. }));
     // Of neither is anything said by a look at a third.
     seen.scope = [symbol("XRPUSDT")].into();
@@ -189,7 +189,7 @@ async fn a_fill_that_says_nothing_is_not_compared() {
         (&[(Side::Sell, "0", None)], IncomeType::REALIZED_PNL),
         (&[(Side::Buy, "0.1", None), (Side::Sell, "", None)], IncomeType::COMMISSION),
     ] {
-        let seen = Observation { income: Ok(walk(vec![income(kind, 1, "-0.1")])), ..quiet() };
+        let seen = Observation { income: Asked::Answered(walk(vec![income(kind, 1, "-0.1")])), ..quiet() };
         let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
         let found = verdict(&verification, CheckName::IncomeHasFills);
         let reason = "1 row: the fills do not state the amount".to_owned();
@@ -210,7 +210,8 @@ async fn a_look_makes_the_checks_that_are_part_of_it() {
 #[tokio::test]
 async fn what_somebody_accepted_fails_no_check() {
     let book = book_of(&[(Side::Buy, "0.1", None)]);
-    let mut seen = Observation { income: Ok(walk(vec![income(IncomeType::COMMISSION, 1, "-0.2")])), ..quiet() };
+    let mut seen =
+        Observation { income: Asked::Answered(walk(vec![income(IncomeType::COMMISSION, 1, "-0.2")])), ..quiet() };
     let before = verify(&seen, &book, &account_id()).await.unwrap();
     assert_eq!(before.counts().failed, 1);
     let finding = &before.findings[0];
@@ -245,7 +246,7 @@ async fn a_check_that_compared_nothing_is_not_checkable() {
     let known = booked(untold, "0.05");
     seen.book.orders.insert(known.order.fact.key.clone(), known);
     let transfer = Income { fill_id: None, ..income("TRANSFER", 1, "100") };
-    seen.income = Ok(walk(vec![transfer]));
+    seen.income = Asked::Answered(walk(vec![transfer]));
     let verification = verify(&seen, &book_of(&[(Side::Buy, "0.1", None)]), &account_id()).await.unwrap();
     assert_eq!(verification.checks.len(), 6);
     for check in &verification.checks {
@@ -262,7 +263,7 @@ async fn only_orders_that_say_what_was_executed_are_counted() {
     let mut seen = quiet();
     let told = order("77", OrderStatus::Filled, "0.05");
     let untold = Order { executed: None, ..order("78", OrderStatus::Unknown, "0") };
-    seen.orders = Ok(walk(vec![told.clone(), untold.clone()]));
+    seen.orders = Asked::Answered(walk(vec![told.clone(), untold.clone()]));
     let mut mocks = Mocks::empty();
     mocks.orders = MockOrderRepository::new();
     mocks
@@ -319,7 +320,7 @@ async fn a_wallet_whose_ledger_is_not_all_there_is_not_checkable() {
     // Stated at 120 s and 60.1 s ago; what lags is there after the venue's time.
     let asked = |ms: i64| {
         let mut seen = quiet();
-        seen.income.as_mut().unwrap().asked_at = at(ms - 60_100 + VENUE.settle_lag_ms);
+        seen.income.answer_mut().unwrap().asked_at = at(ms - 60_100 + VENUE.settle_lag_ms);
         seen
     };
     assert!(fails(&footing_of(&asked(0), differing, vec![]).await));
@@ -332,7 +333,7 @@ async fn a_wallet_whose_ledger_is_not_all_there_is_not_checkable() {
     for ((since, until), is_left_out) in [(touching, true), (before, false)] {
         let gap = TimeWindow::new(at(since), at(until)).unwrap();
         let mut seen = quiet();
-        seen.income.as_mut().unwrap().continuity = Continuity::Expired(gap);
+        seen.income.answer_mut().unwrap().continuity = Continuity::Expired(gap);
         assert_eq!(!fails(&footing_of(&seen, differing, vec![]).await), is_left_out, "{since} {until}");
         for (stream, accepted) in [("income", false), ("income", true), ("orders", false)] {
             let subject = crate::Subject::History(stream.into(), at(since));

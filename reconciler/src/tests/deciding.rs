@@ -54,11 +54,17 @@ pub(super) fn close_look(fills: Vec<Fill>, book: Vec<Fill>, held_now: &str) -> S
     let window = TimeWindow::new(at(-1_000_000), at(0)).unwrap();
     let rows = fills.into_iter().map(|fill| (fill.key.clone(), stated(fill))).collect();
     SymbolObservation {
-        fills: Ok(FillWalk { rows, window, reaches_oldest: false, asked_at: at(0), continuity: Continuity::Resumed }),
+        fills: Asked::Answered(FillWalk {
+            rows,
+            window,
+            reaches_oldest: false,
+            asked_at: at(0),
+            continuity: Continuity::Resumed,
+        }),
         book_fills: book.into_iter().map(|fill| (fill.key.clone(), Sourced::new(fill, Source::Rest))).collect(),
         beginning: Beginning::default(),
-        positions: Ok(answer(vec![held(held_now)])),
-        conditional_orders: Some(Ok(walk(vec![]))),
+        positions: Asked::Answered(answer(vec![held(held_now)])),
+        conditional_orders: Asked::Answered(walk(vec![])),
         orders: vec![],
     }
 }
@@ -161,7 +167,7 @@ fn a_candidate_is_unique_from_both_sides() {
     let mut seen = quiet();
     seen.book.signals = vec![Sourced::new(signal("s-1", -400_000), Source::Bot)];
     seen.book.orders.insert(near.key.clone(), booked(near.clone(), "0.05"));
-    seen.orders = Ok(walk(vec![foreign.clone()]));
+    seen.orders = Asked::Answered(walk(vec![foreign.clone()]));
     assert!(!listed(&plan(&seen)));
     let sold = Order { side: Side::Sell, ..near };
     for order in [early, late, owned, foreign, other_engine, sold] {
@@ -189,10 +195,10 @@ fn absence_is_proven_or_it_is_unknown() {
         let mut orders = Vec::new();
         let id = || intent.client_order_id.clone();
         if regular {
-            orders.push((OrderRef::Client(OrderClass::Regular, id()), Ok(None)));
+            orders.push((OrderRef::Client(OrderClass::Regular, id()), Asked::Answered(None)));
         }
         if conditional {
-            orders.push((OrderRef::Client(OrderClass::Conditional, id()), Ok(None)));
+            orders.push((OrderRef::Client(OrderClass::Conditional, id()), Asked::Answered(None)));
         }
         orders
     };
@@ -231,14 +237,14 @@ fn absence_is_proven_or_it_is_unknown() {
         // A trade of the moment whose order nobody knows could be it, and so could an order that could not be read.
         if proven {
             let row = UnreadableRow { symbol: Some(btc()), error: lost(), payload: "{}".into() };
-            seen.orders.as_mut().unwrap().unreadable.push(row);
+            seen.orders.answer_mut().unwrap().unreadable.push(row);
             let waits = plan(&seen);
             assert_eq!(only(&waits, kind).outlook, Outlook::Waits);
             assert!(only(&waits, kind).evidence.contains("could not be read"), "{:?}", only(&waits, kind));
-            seen.orders.as_mut().unwrap().unreadable.clear();
+            seen.orders.answer_mut().unwrap().unreadable.clear();
             let close = seen.symbols.get_mut(&btc()).unwrap();
             let trade = Fill { time: EventTime::ms(at(-age_ms + 500)), ..fill(9, "99", "0.05") };
-            close.fills.as_mut().unwrap().rows.insert(trade.key.clone(), stated(trade));
+            close.fills.answer_mut().unwrap().rows.insert(trade.key.clone(), stated(trade));
             assert_eq!(only(&plan(&seen), kind).outlook, Outlook::Waits);
         }
     }
@@ -286,7 +292,7 @@ fn a_second_that_was_read_in_part_says_nothing_of_its_fills() {
     ] {
         let mut seen = quiet();
         let mut close = close_look(vec![], vec![Fill { time, ..fill(7, "76", "0.01") }], "0.01");
-        close.fills.as_mut().unwrap().window = TimeWindow::new(at(-90_000), at(-80_000)).unwrap();
+        close.fills.answer_mut().unwrap().window = TimeWindow::new(at(-90_000), at(-80_000)).unwrap();
         seen.symbols.insert(btc(), close);
         let is_found = plan(&seen).findings().any(|finding| finding.kind == DiscrepancyKind::UnconfirmedFill);
         assert_eq!(is_found, is_told, "{time:?}");
@@ -303,7 +309,7 @@ pub(super) fn beyond_memory() -> Observation {
         (Side::Sell, "120".parse().unwrap(), Some("15".parse().unwrap()));
     let fills = vec![bought, sold];
     let mut close = close_look(fills.clone(), fills, "1");
-    let walk = close.fills.as_mut().unwrap();
+    let walk = close.fills.answer_mut().unwrap();
     (walk.reaches_oldest, walk.continuity) = (true, Continuity::First);
     seen.symbols.insert(btc(), close);
     seen

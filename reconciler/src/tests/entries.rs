@@ -12,9 +12,9 @@ use crate::observe::suspects::suspects;
 fn at_another_price() -> Observation {
     let mut seen = quiet();
     seen.book.positions = vec![cheap()];
-    seen.positions = Ok(answer(vec![held("1")]));
+    seen.positions = Asked::Answered(answer(vec![held("1")]));
     let mut close = close_look(vec![], vec![], "1");
-    close.fills.as_mut().unwrap().reaches_oldest = true;
+    close.fills.answer_mut().unwrap().reaches_oldest = true;
     seen.symbols.insert(btc(), close);
     seen
 }
@@ -56,7 +56,7 @@ async fn found(seen: &Observation) -> (Finding, bool) {
 }
 
 fn later(seen: &mut Observation, ms: i64) {
-    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(ms);
+    seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(ms);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn a_search_counts_as_the_second_once_what_lags_must_be_there() {
     later(&mut seen, VENUE.settle_lag_ms + 1);
     assert!(found(&seen).await.1);
     // While the ledger names a trade that is on no list, there is something to look for.
-    seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+    seen.income = Asked::Answered(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
     seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
     let findings = findings(&seen).await;
     let entry = findings.iter().find(|finding| finding.kind == DiscrepancyKind::AverageEntryMismatch).unwrap();
@@ -90,7 +90,7 @@ async fn what_was_searched_for_is_remembered_without_another_look() {
     assert!(again && kept == second, "{kept:?}");
     // A walk that reached neither the opening nor the end of what the exchange remembers is no search.
     let mut seen = at_another_price();
-    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().reaches_oldest = false;
+    seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().reaches_oldest = false;
     let findings = findings(&seen).await;
     assert!(findings[0].memory.is_none(), "{findings:#?}");
 }

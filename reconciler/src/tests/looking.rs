@@ -31,7 +31,7 @@ async fn time_that_the_venue_has_forgotten_is_never_taken_for_read() {
     let plan = plan(&seen);
     let [finding] = plan.account_findings.as_slice() else { panic!("{:#?}", plan.account_findings) };
     assert_eq!((finding.kind, finding.outlook), (DiscrepancyKind::HistoryExpired, Outlook::Stays));
-    let oldest = seen.orders.as_ref().unwrap().window.since();
+    let oldest = seen.orders.answer().unwrap().window.since();
     assert!(
         finding.evidence.contains(&format!("orders from {} to {}", instant(long_ago), instant(oldest))),
         "{}",
@@ -55,8 +55,9 @@ fn forgotten_fills_are_told_unless_the_ledger_was_watched_all_along() {
         (Continuity::Expired(gap), true),
     ] {
         let mut seen = half_known();
-        seen.income.as_mut().unwrap().continuity = ledger;
-        seen.symbols.get_mut(&symbol("BTCUSDT")).unwrap().fills.as_mut().unwrap().continuity = Continuity::Expired(gap);
+        seen.income.answer_mut().unwrap().continuity = ledger;
+        seen.symbols.get_mut(&symbol("BTCUSDT")).unwrap().fills.answer_mut().unwrap().continuity =
+            Continuity::Expired(gap);
         let plan = plan(&seen);
         let found = &plan.symbols[&symbol("BTCUSDT")].findings;
         let found = found.iter().find(|finding| finding.kind == DiscrepancyKind::HistoryExpired);
@@ -181,7 +182,7 @@ async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
         exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
         let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
         let close = &seen.symbols[&symbol("BTCUSDT")];
-        let walk = close.conditional_orders.as_ref().unwrap().as_ref().unwrap();
+        let walk = close.conditional_orders.answer().unwrap();
         (walk.window.since(), walk.continuity)
     };
     // A month ago lies further back than one request reaches, and the exchange still answers for it.
@@ -246,7 +247,7 @@ async fn what_the_list_of_forced_orders_may_have_forgotten_is_not_covered() {
     ] {
         let cursors = read.map(|ms| cursor("force_orders", &at(ms).to_string())).into_iter().collect();
         let seen = look_with_cursors(cursors).await.unwrap();
-        assert_eq!(seen.force_orders.as_ref().unwrap().window.since(), at(asked), "{read:?}");
+        assert_eq!(seen.force_orders.answer().unwrap().window.since(), at(asked), "{read:?}");
         let plan = plan(&seen);
         let spans: Vec<&CoverageSpan> =
             plan.account_coverage.iter().filter(|span| span.stream == "force_orders").collect();

@@ -41,12 +41,12 @@ fn a_sum_that_the_book_lacks_is_not_taken_for_zero() {
 #[test]
 fn every_finding_has_its_evidence_in_one_line() {
     let mut seen = half_known();
-    seen.open_orders = Ok(answer(vec![order("78", OrderStatus::New, "0")]));
-    seen.balances = Err(lost());
+    seen.open_orders = Asked::Answered(answer(vec![order("78", OrderStatus::New, "0")]));
+    seen.balances = Asked::Failed(lost());
     let behind = order("79", OrderStatus::Canceled, "0");
     let known = booked(order("79", OrderStatus::New, "0"), "0");
     seen.book.orders.insert(behind.key.clone(), known);
-    seen.orders = Ok(walk(vec![order("77", OrderStatus::Filled, "0.05"), behind]));
+    seen.orders = Asked::Answered(walk(vec![order("77", OrderStatus::Filled, "0.05"), behind]));
     let plan = plan(&seen);
     let kinds: BTreeSet<_> = plan.findings().map(|finding| finding.kind).collect();
     let expected = [
@@ -71,17 +71,17 @@ fn nothing_is_planned_from_a_failed_query() {
     let mut seen = half_known();
     let known = booked(order("80", OrderStatus::New, "0"), "0");
     seen.book.orders.insert(known.order.fact.key.clone(), known);
-    seen.positions = Err(lost());
-    seen.open_orders = Err(lost());
-    seen.orders = Err(lost());
-    seen.force_orders = Err(lost());
-    seen.income = Err(lost());
-    seen.balances = Err(lost());
-    seen.mark_prices = Err(lost());
+    seen.positions = Asked::Failed(lost());
+    seen.open_orders = Asked::Failed(lost());
+    seen.orders = Asked::Failed(lost());
+    seen.force_orders = Asked::Failed(lost());
+    seen.income = Asked::Failed(lost());
+    seen.balances = Asked::Failed(lost());
+    seen.mark_prices = Asked::Failed(lost());
     let close = seen.symbols.get_mut(&symbol("BTCUSDT")).unwrap();
-    close.positions = Err(lost());
-    close.conditional_orders = Some(Err(lost()));
-    close.fills = Err(lost());
+    close.positions = Asked::Failed(lost());
+    close.conditional_orders = Asked::Failed(lost());
+    close.fills = Asked::Failed(lost());
     let plan = plan(&seen);
     assert!(!plan.records_facts(), "{plan:#?}");
     assert!(
@@ -97,7 +97,7 @@ fn nothing_is_planned_from_a_failed_query() {
 fn out_of_scope_stays_as_it_is_and_no_stream_moves_on() {
     let mut seen = half_known();
     seen.scope = [symbol("ETHUSDT")].into();
-    seen.open_orders = Ok(answer(vec![order("78", OrderStatus::New, "0")]));
+    seen.open_orders = Asked::Answered(answer(vec![order("78", OrderStatus::New, "0")]));
     let plan = plan(&seen);
     assert!(plan.findings().all(|finding| finding.kind != DiscrepancyKind::UnknownOrder));
     assert!(plan.account_cursors.iter().all(|cursor| cursor.stream != "orders"));
@@ -120,7 +120,7 @@ async fn a_later_beginning_does_not_move_the_cursors() {
         let seen = observe(&exchange, &mocks.book(), &options).await.unwrap();
         let plan = plan(&seen);
         assert_eq!(plan.account_cursors.len(), moved, "{since:?}");
-        let window = seen.orders.unwrap().window;
+        let window = seen.orders.answer().unwrap().window;
         // Without being told, it begins some time before where the last walk ended.
         assert!(since.map_or(window.since() < at(-50_000_000), |since| window.since() == since));
     }

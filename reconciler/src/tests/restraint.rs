@@ -52,7 +52,7 @@ fn a_symbol_of_which_a_row_cannot_be_read_was_not_answered() {
     let (key, reference) = (working.key.clone(), OrderRef::Id(OrderClass::Regular, working.key.order_id.clone()));
     seen.book.orders.insert(key.clone(), booked(working, "0"));
     let mut close = close_look(vec![], vec![], "0");
-    close.orders.push((reference, Ok(None)));
+    close.orders.push((reference, Asked::Answered(None)));
     let is_settled = |seen: &Observation| {
         let plan = plan(seen);
         let found = plan.symbols.get(&btc()).map_or(vec![], |symbol| symbol.findings.iter().map(|f| f.kind).collect());
@@ -60,9 +60,9 @@ fn a_symbol_of_which_a_row_cannot_be_read_was_not_answered() {
     };
     seen.symbols.insert(btc(), close);
     assert_eq!(is_settled(&seen), (true, false));
-    seen.open_orders.as_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
+    seen.open_orders.answer_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
     assert_eq!(is_settled(&seen), (true, false));
-    seen.open_orders.as_mut().unwrap().unreadable.push(unreadable("BTCUSDT"));
+    seen.open_orders.answer_mut().unwrap().unreadable.push(unreadable("BTCUSDT"));
     assert_eq!(is_settled(&seen), (false, true));
 
     // A position that is not listed is flat, unless a row that may be it could not be read.
@@ -71,10 +71,10 @@ fn a_symbol_of_which_a_row_cannot_be_read_was_not_answered() {
     assert_eq!(seen.exchange_qty(&btc(), PositionSide::Long), Some(Decimal::ZERO));
     let words = |seen: &Observation| plan(seen).account_statements.len();
     assert_eq!(words(&seen), 1);
-    seen.positions.as_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
+    seen.positions.answer_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
     assert_eq!(words(&seen), 1);
     let row = unreadable("BTCUSDT");
-    seen.positions.as_mut().unwrap().unreadable.push(row);
+    seen.positions.answer_mut().unwrap().unreadable.push(row);
     assert_eq!((seen.exchange_qty(&btc(), PositionSide::Long), words(&seen)), (None, 0));
     let failed: Vec<String> = seen.failed_queries().into_iter().map(|(_, what, _)| what).collect();
     assert_eq!(failed, ["positions of BTCUSDT", "positions of ETHUSDT"]);
@@ -86,14 +86,14 @@ fn a_symbol_of_which_a_row_cannot_be_read_was_not_answered() {
         plan.account_cursors.iter().map(|cursor| cursor.stream.clone()).collect::<Vec<_>>()
     };
     assert_eq!(cursors(&seen), ["orders", "force_orders", "income"]);
-    seen.orders.as_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
+    seen.orders.answer_mut().unwrap().unreadable.push(unreadable("ETHUSDT"));
     assert_eq!(cursors(&seen), ["force_orders", "income"]);
 }
 
 /// The next look comes a minute later.
 fn a_minute_later(seen: &mut Observation) {
     for close in seen.symbols.values_mut() {
-        if let Ok(walk) = &mut close.fills {
+        if let Some(walk) = close.fills.answer_mut() {
             walk.asked_at = walk.asked_at.saturating_add_ms(60_000);
         }
     }
@@ -113,9 +113,9 @@ fn an_order_known_from_its_fills_alone_is_not_asked_for_by_name() {
     // The lists hold all that the exchange remembers, and it is not on them.
     assert!(!is_asked(&seen));
     // Without the lists, only its name is left.
-    seen.orders.as_mut().unwrap().continuity = Continuity::Apart;
+    seen.orders.answer_mut().unwrap().continuity = Continuity::Apart;
     assert!(is_asked(&seen));
-    seen.orders = Err(lost());
+    seen.orders = Asked::Failed(lost());
     assert!(is_asked(&seen));
     // One that the lists say has ended needs no second answer.
     let ended = order("78", OrderStatus::Filled, "0.05");
@@ -128,7 +128,7 @@ fn an_order_known_from_its_fills_alone_is_not_asked_for_by_name() {
         suspects(seen, &Policy::default(), &BTreeSet::new()).get(&btc()).is_some_and(|s| s.orders.contains(&by_name))
     };
     assert!(asked(&seen));
-    seen.orders = Ok(walk(vec![ended]));
+    seen.orders = Asked::Answered(walk(vec![ended]));
     assert!(!asked(&seen));
 }
 
@@ -142,7 +142,7 @@ fn fills_are_not_covered_beyond_one_that_the_ledger_names_and_nobody_has() {
     let mut seen = quiet();
     let row = checks::income("COMMISSION", 1, "-0.1");
     let at_row = row.time.at;
-    seen.income = Ok(walk(vec![row]));
+    seen.income = Asked::Answered(walk(vec![row]));
     seen.symbols.insert(btc(), close_look(vec![], vec![], "0"));
     let begin = at(-1_000_000);
     assert_eq!(covered(&seen), Some((begin, at(-VENUE.settle_lag_ms))));
@@ -156,7 +156,7 @@ fn fills_are_not_covered_beyond_one_that_the_ledger_names_and_nobody_has() {
 #[test]
 fn a_look_at_some_symbols_moves_no_stream_of_all() {
     let mut seen = quiet();
-    seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+    seen.income = Asked::Answered(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
     seen.symbols.insert(btc(), close_look(vec![], vec![], "0"));
     let streams = |seen: &Observation| {
         let decided = plan(seen);
@@ -174,7 +174,7 @@ fn no_anchor_while_a_fill_may_lag() {
     let first = plan(&seen);
     remembering(&mut seen, &first);
     // A second later, and still inside the time by which answers lag.
-    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(1_000);
+    seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(1_000);
     let second = plan(&seen);
     assert!(anchors(&second).is_empty());
     // The first look stays the first.
@@ -182,7 +182,7 @@ fn no_anchor_while_a_fill_may_lag() {
     a_minute_later(&mut seen);
     assert_eq!(anchors(&plan(&seen)).len(), 1);
     // A trade that the ledger names and the fills lack may be what differs.
-    seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+    seen.income = Asked::Answered(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
     seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
     assert!(anchors(&plan(&seen)).is_empty());
 }
@@ -193,7 +193,7 @@ fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
     let mut seen = quiet();
     let fills = vec![fill(1, "77", "1"), fill(2, "78", "1")];
     let mut close = close_look(fills.clone(), fills, "2");
-    close.fills.as_mut().unwrap().reaches_oldest = true;
+    close.fills.answer_mut().unwrap().reaches_oldest = true;
     seen.symbols.insert(btc(), close);
     let stated = |seen: &mut Observation| {
         let mut stated: Vec<Anchor> = Vec::new();
@@ -204,7 +204,7 @@ fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
             remembering(seen, &decided);
             a_minute_later(seen);
             // Time goes on, and with it the oldest instant that the venue answers for.
-            let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+            let walk = seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap();
             walk.window = TimeWindow::new(at(-1_000_000 + 60_000 * (cycle + 1)), at(0)).unwrap();
         }
         (stated.len(), seen.book.discrepancies.len())
@@ -212,7 +212,7 @@ fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
     seen.book.quarantined = [btc()].into();
     assert_eq!(stated(&mut seen), (0, 0));
     // Nor is the past searched for what would explain it.
-    seen.positions = Ok(answer(vec![held("2")]));
+    seen.positions = Asked::Answered(answer(vec![held("2")]));
     let asked = suspects(&seen, &Policy::default(), &BTreeSet::new());
     assert!(asked.get(&btc()).is_none_or(|suspect| !suspect.position_differs));
 }
@@ -257,7 +257,7 @@ fn a_symbol_that_cannot_be_added_up_leaves_the_others_to_be_reconciled() {
         fill
     };
     let mut close = close_look(vec![of(8), of(9)], vec![], "0");
-    close.positions = Ok(answer(vec![]));
+    close.positions = Asked::Answered(answer(vec![]));
     seen.symbols.insert(name.clone(), close);
     let decided = plan(&seen);
     let found: Vec<_> = decided.symbols[&name].findings.iter().map(|finding| finding.kind).collect();
@@ -285,9 +285,9 @@ fn holding(mark_ms: i64) -> Observation {
     seen.book.positions = vec![booked];
     let known = PositionSnapshot { at: at(-9_000_000), ..held("1") };
     seen.book.latest_positions = vec![Sourced::new(known, Source::Rest)];
-    seen.positions = Ok(answer(vec![held("1")]));
+    seen.positions = Asked::Answered(answer(vec![held("1")]));
     let marked = exchange_client::MarkPrice { price: mark(0, "60001"), next_funding: None };
-    seen.mark_prices = Ok(answer(vec![marked]));
+    seen.mark_prices = Asked::Answered(answer(vec![marked]));
     seen
 }
 
@@ -296,7 +296,7 @@ fn a_price_that_moved_is_no_news_by_itself() {
     assert_eq!(plan(&holding(-600_000)).account_statements, []);
     assert_eq!(plan(&holding(-3_600_000)).account_statements.len(), 1);
     let mut seen = holding(-600_000);
-    seen.income = Ok(walk(vec![checks::income("FUNDING_FEE", 1, "-0.1")]));
+    seen.income = Asked::Answered(walk(vec![checks::income("FUNDING_FEE", 1, "-0.1")]));
     assert_eq!(plan(&seen).account_statements.len(), 2);
 }
 
@@ -304,13 +304,13 @@ fn a_price_that_moved_is_no_news_by_itself() {
 fn a_position_that_differs_is_no_news_every_time() {
     let words = |known_ms: i64, known_qty: &str, says: &str, moved_ms: Option<i64>| {
         let mut seen = holding(-600_000);
-        seen.mark_prices = Err(lost());
+        seen.mark_prices = Asked::Failed(lost());
         for held in &mut seen.book.positions {
             held.position.updated_at = moved_ms.map(at);
         }
         let known = PositionSnapshot { at: at(known_ms), ..held(known_qty) };
         seen.book.latest_positions = vec![Sourced::new(known, Source::Rest)];
-        seen.positions = Ok(answer(if says == "0" { vec![] } else { vec![held(says)] }));
+        seen.positions = Asked::Answered(answer(if says == "0" { vec![] } else { vec![held(says)] }));
         plan(&seen).account_statements.len()
     };
     let hour = 3_600_000;

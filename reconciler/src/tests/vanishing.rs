@@ -25,8 +25,8 @@ fn a_conditional_order_that_triggered_did_not_end_without_a_fill() {
         let reference = OrderRef::Id(OrderClass::Conditional, waiting.key.order_id.clone());
         seen.book.orders.insert(waiting.key.clone(), booked(waiting, "0"));
         let mut close = close_look(vec![], vec![], "0");
-        close.positions = Ok(answer(vec![]));
-        close.orders = vec![(reference, Ok(None))];
+        close.positions = Asked::Answered(answer(vec![]));
+        close.orders = vec![(reference, Asked::Answered(None))];
         seen.symbols.insert(btc(), close);
         let mut ended = false;
         for _ in 0..3 {
@@ -54,8 +54,8 @@ fn triggered(answer: Option<OrderStatus>, age_ms: i64) -> Observation {
     let reference = OrderRef::Id(OrderClass::Conditional, waiting.key.order_id.clone());
     seen.book.orders.insert(waiting.key.clone(), booked(waiting, "0"));
     let mut close = close_look(vec![], vec![], "0");
-    close.positions = Ok(answer_of_flat());
-    close.orders = vec![(reference, Ok(told))];
+    close.positions = Asked::Answered(answer_of_flat());
+    close.orders = vec![(reference, Asked::Answered(told))];
     seen.symbols.insert(btc(), close);
     seen
 }
@@ -97,10 +97,10 @@ fn a_triggered_order_is_finished_once_its_regular_order_is() {
         // While that is working, or its state is not known, it may still count.
         assert_eq!(finished(with(triggered(answer.clone(), 10 * day_ms), OrderStatus::New)), None);
         let mut seen = triggered(answer.clone(), 10 * day_ms);
-        seen.open_orders = Ok(super::answer(vec![order("77", OrderStatus::New, "0")]));
+        seen.open_orders = Asked::Answered(super::answer(vec![order("77", OrderStatus::New, "0")]));
         assert_eq!(finished(seen), None);
         let mut seen = with(triggered(answer.clone(), 10 * day_ms), OrderStatus::Filled);
-        seen.open_orders = Err(lost());
+        seen.open_orders = Asked::Failed(lost());
         assert_eq!(finished(seen), None);
     }
     // What the exchange says itself needs no conclusion.
@@ -136,8 +136,8 @@ fn an_order_has_ended_without_a_fill_once_such_orders_are_forgotten() {
         let mut seen = quiet();
         seen.book.orders.insert(working.key.clone(), booked(working, filled));
         let mut close = close_look(vec![], vec![], "0");
-        close.positions = Ok(answer_of_flat());
-        close.orders = vec![(reference, Ok(None))];
+        close.positions = Asked::Answered(answer_of_flat());
+        close.orders = vec![(reference, Asked::Answered(None))];
         seen.symbols.insert(btc(), close);
         let mut ended = false;
         for _ in 0..3 {
@@ -155,6 +155,6 @@ fn a_triggered_order_is_not_finished_while_the_list_of_open_orders_says_otherwis
     let mut seen = triggered(None, 60_000);
     let regular = order("77", OrderStatus::Filled, "0.05");
     seen.book.orders.insert(regular.key.clone(), booked(regular, "0.05"));
-    seen.open_orders = Ok(super::answer(vec![order("77", OrderStatus::New, "0")]));
+    seen.open_orders = Asked::Answered(super::answer(vec![order("77", OrderStatus::New, "0")]));
     assert_eq!(finished(seen), None);
 }

@@ -8,6 +8,7 @@ use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, MathError,
 use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 
 use super::{BOOK_PAGE_ROWS, CheckName, Extent, FootedSpan, Tally, Verification};
+use crate::asked::Asked;
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
@@ -27,7 +28,7 @@ pub(super) async fn check_footing(
     let mut unread = unread_stretches(extent.on_record());
     let (wallets, settled) = match extent {
         Extent::Look(observation) => {
-            let Ok(walk) = &observation.income else {
+            let Asked::Answered(walk) = &observation.income else {
                 verification.not_checkable(CheckName::Footing, "the exchange did not answer with its ledger");
                 return Ok(());
             };

@@ -7,6 +7,7 @@ use ledger_store::{IncomeFilter, PageRequest, Scope};
 
 use super::unnamed::Unnamed;
 use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
+use crate::asked::Asked;
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::{Doing, ReconcileError};
@@ -28,7 +29,7 @@ pub(super) async fn check_income(
     let mut comparing = Comparing { book, account, tally: Tally::of("row", extent.on_record()) };
     let none = match extent {
         Extent::Look(observation) => {
-            let Ok(walk) = &observation.income else {
+            let Asked::Answered(walk) = &observation.income else {
                 let reason = "the exchange did not answer with its ledger";
                 verification.not_checkable(CheckName::IncomeHasFills, reason);
                 return Ok(());

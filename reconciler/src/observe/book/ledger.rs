@@ -6,6 +6,7 @@ use ledger_core::{Asset, FillId, Income, IncomeKey, Source, Sourced, Symbol, mer
 use ledger_store::{IncomeFilter, Page, PageRequest};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
+use crate::asked::Asked;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::observation::Observation;
 
@@ -35,7 +36,7 @@ impl BookReader<'_> {
         &self,
         seen: &mut Observation,
     ) -> Result<BTreeSet<(Symbol, FillId)>, ReconcileError> {
-        let Ok(walk) = &seen.income else { return Ok(BTreeSet::new()) };
+        let Asked::Answered(walk) = &seen.income else { return Ok(BTreeSet::new()) };
         let times = walk.rows.iter().map(|row| row.entity.time.at);
         let (Some(since), Some(until)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };
         // The book may know some from an export, to the second.

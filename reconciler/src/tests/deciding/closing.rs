@@ -25,7 +25,7 @@ fn a_close_that_was_missed_is_completed_with_its_reason() {
         sent.client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
         sent.order_type = Some(Label::new(order_type).unwrap());
         sent.reduce_only = Some(reduce_only);
-        seen.orders = Ok(walk(vec![parsed(sent)]));
+        seen.orders = Asked::Answered(walk(vec![parsed(sent)]));
         // Without its contract on record, what the book holds is what its fills add up to.
         seen.book.unfolded = [btc()].into();
         seen.symbols.insert(btc(), close_look(vec![opening.clone(), closing], vec![opening], "0"));
@@ -66,9 +66,9 @@ fn a_round_trip_that_was_missed_as_a_whole() {
     bought.client_order_id = Some(ClientOrderId::new("fb:swing:e:1").unwrap());
     let mut sold = Order { side: Side::Sell, ..ordered("77", -401_000) };
     sold.client_order_id = Some(ClientOrderId::new("fb:swing:x:1").unwrap());
-    seen.orders = Ok(walk(vec![bought, sold]));
+    seen.orders = Asked::Answered(walk(vec![bought, sold]));
     let mut close = close_look(vec![opening, closing], vec![], "0");
-    close.positions = Ok(answer(vec![]));
+    close.positions = Asked::Answered(answer(vec![]));
     seen.symbols.insert(btc(), close);
     let decided = plan(&seen);
     // No position differs: both sides are flat.
@@ -98,7 +98,7 @@ fn in_hedge_mode_a_close_tells_itself_by_its_sides() {
     ] {
         let mut seen = quiet();
         let is_net = position_side == PositionSide::Net;
-        seen.position_mode = Ok(if is_net { PositionMode::OneWay } else { PositionMode::Hedge });
+        seen.position_mode = Asked::Answered(if is_net { PositionMode::OneWay } else { PositionMode::Hedge });
         let mut opening = fill(1, "70", "0.05");
         let mut closing = fill(2, "77", "0.05");
         (opening.position_side, closing.position_side) = (Some(position_side), Some(position_side));
@@ -108,10 +108,10 @@ fn in_hedge_mode_a_close_tells_itself_by_its_sides() {
         // The bot's id says no more than that it is the bot's; reduce-only cannot be sent in hedge mode.
         sent.client_order_id = Some(ClientOrderId::new("fb:swing:e:1").unwrap());
         sent.reduce_only = Some(false);
-        seen.orders = Ok(walk(vec![sent]));
+        seen.orders = Asked::Answered(walk(vec![sent]));
         seen.book.unfolded = [btc()].into();
         let mut close = close_look(vec![opening.clone(), closing], vec![opening], "0");
-        close.positions = Ok(answer(vec![]));
+        close.positions = Asked::Answered(answer(vec![]));
         seen.symbols.insert(btc(), close);
         let decided = plan(&seen);
         only(&decided, DiscrepancyKind::UnrecordedClose);
@@ -125,7 +125,7 @@ fn closed_namelessly(asked: Result<Option<Order>, ExchangeError>) -> Observation
     let mut closing = fill(2, "77", "0.05");
     closing.key.side = Side::Sell;
     let mut seen = quiet();
-    seen.orders = Err(lost());
+    seen.orders = Asked::Failed(lost());
     // As an import of trades leaves it.
     let stub = Order::known_from_fill(nameless().key, Side::Sell, None);
     let mut known = booked(stub, "0");
@@ -134,7 +134,7 @@ fn closed_namelessly(asked: Result<Option<Order>, ExchangeError>) -> Observation
     seen.book.unfolded = [btc()].into();
     let mut close = close_look(vec![opening.clone(), closing], vec![opening], "0");
     let reference = OrderRef::Id(OrderClass::Regular, nameless().key.order_id);
-    close.orders = vec![(reference, asked.map(|order| order.map(stated)))];
+    close.orders = vec![(reference, asked.map(|order| order.map(stated)).into())];
     seen.symbols.insert(btc(), close);
     seen
 }
@@ -147,7 +147,7 @@ fn nameless() -> Order {
 fn recorded(mut seen: Observation, plan: &Plan) -> Observation {
     remembering(&mut seen, plan);
     let close = seen.symbols.get_mut(&btc()).unwrap();
-    let rows = &close.fills.as_ref().unwrap().rows;
+    let rows = &close.fills.answer().unwrap().rows;
     close.book_fills =
         rows.iter().map(|(key, row)| (key.clone(), Sourced::new(row.entity.clone(), Source::Rest))).collect();
     close.orders.clear();

@@ -7,8 +7,8 @@ use crate::memory::{FillMemory, GapMemory, LabelMemory};
 fn a_gap_in_history_closes_when_it_is_covered() {
     let gap = TimeWindow::new(at(-200_000_000), at(-100_000_000)).unwrap();
     let mut seen = half_known();
-    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().continuity = Continuity::Expired(gap);
-    seen.income.as_mut().unwrap().continuity = Continuity::First;
+    seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().continuity = Continuity::Expired(gap);
+    seen.income.answer_mut().unwrap().continuity = Continuity::First;
     let told = plan(&seen);
     let finding = only(&told, DiscrepancyKind::HistoryExpired).clone();
     let mut seen = quiet();
@@ -83,16 +83,16 @@ fn what_was_not_looked_at_stays_on_record() {
     seen.scope = [symbol("ETHUSDT")].into();
     assert!(gone(&seen).is_empty());
     seen.scope.clear();
-    seen.positions = Err(lost());
+    seen.positions = Asked::Failed(lost());
     assert!(gone(&seen).is_empty());
     // Another symbol that does not answer is no reason to keep it; this one would be.
-    seen.positions = Ok(answer(vec![]));
+    seen.positions = Asked::Answered(answer(vec![]));
     let mut failing = close_look(vec![], vec![], "0");
-    failing.fills = Err(lost());
+    failing.fills = Asked::Failed(lost());
     seen.symbols.insert(symbol("ETHUSDT"), failing);
     assert_eq!(gone(&seen).len(), 1);
     let mut failing = close_look(vec![], vec![], "0");
-    failing.fills = Err(lost());
+    failing.fills = Asked::Failed(lost());
     seen.symbols.insert(btc(), failing);
     assert!(gone(&seen).is_empty());
     // What the book itself noticed, and what history has lost, is not ours to close here.
@@ -269,7 +269,7 @@ fn what_is_not_seen_of_a_discrepancy_does_not_close_it() {
     seen.symbols.insert(btc(), close_look(vec![], vec![], "0"));
     assert!(closes(&mut seen, &clean, &failed));
     // A fill is confirmed by a list that reaches back to it.
-    let since = seen.symbols[&btc()].fills.as_ref().unwrap().window.since();
+    let since = seen.symbols[&btc()].fills.answer().unwrap().window.since();
     for (ms, confirmed) in [(0, true), (-1, false)] {
         let unconfirmed = of(DiscrepancyKind::UnconfirmedFill, Some(&btc()), position.clone());
         let unconfirmed = unconfirmed.remembering(FillMemory { at: since.saturating_add_ms(ms) });

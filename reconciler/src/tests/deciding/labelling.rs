@@ -201,7 +201,7 @@ fn a_restored_entry_has_a_label_that_was_stated_and_none_that_is_inferred() {
     for (log, engine) in [(BY_NAME, Some("from-log")), (BY_MOMENT, None)] {
         let mut seen = quiet();
         seen.book.unfolded = [btc()].into();
-        seen.orders = Ok(walk(vec![ordered("77", -400_000)]));
+        seen.orders = Asked::Answered(walk(vec![ordered("77", -400_000)]));
         seen.labels.events = events(log);
         seen.symbols.insert(btc(), close_look(vec![fill(1, "77", "0.05")], vec![], "0.05"));
         let decided = plan(&seen);
@@ -224,6 +224,6 @@ fn an_order_that_an_export_told_first_is_labelled_all_the_same() {
     let mut known = booked(exported, "0.05");
     known.order.provenance.exceptions.insert("status", Source::ExchangeCsv);
     seen.book.orders.insert(sent.key.clone(), known);
-    seen.orders = Ok(walk(vec![sent]));
+    seen.orders = Asked::Answered(walk(vec![sent]));
     assert_eq!(labels(&plan(&seen)), [("swing".to_owned(), Source::ClientOrderId)]);
 }

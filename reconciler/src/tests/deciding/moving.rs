@@ -230,7 +230,7 @@ fn an_anchor_stays_behind_fills_that_nothing_places() {
         bought.position_side = side;
         let mut seen = book_of(&anchors, &[bought]);
         seen.book.account.observed_mode = None;
-        seen.position_mode = mode.ok_or_else(lost);
+        seen.position_mode = mode.ok_or_else(lost).into();
         plan(&seen).repairs().count() == 1
     };
     assert!(moves(Some(PositionSide::Net), None));

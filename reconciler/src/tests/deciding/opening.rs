@@ -22,8 +22,8 @@ fn restored(plan: &Plan) -> Vec<(Signal, OrderKey)> {
 /// A hedge of nothing: `order_id` opened it with fill 1, and the exchange told all of it.
 fn opened_by(order: Order) -> Observation {
     let mut seen = quiet();
-    seen.positions = Ok(answer(vec![held("0.05")]));
-    seen.orders = Ok(walk(vec![order]));
+    seen.positions = Asked::Answered(answer(vec![held("0.05")]));
+    seen.orders = Asked::Answered(walk(vec![order]));
     seen.book.unfolded = [btc()].into();
     seen.symbols.insert(btc(), close_look(vec![fill(1, "70", "0.05")], vec![], "0.05"));
     seen
@@ -84,8 +84,8 @@ fn what_adds_to_a_position_has_no_signal_restored() {
     adding.time = EventTime::ms(at(-400_000));
     let mut seen = opened_by(ordered("70", -501_000));
     let second = Order { client_order_id: ClientOrderId::new("fb:swing:d:1").ok(), ..ordered("71", -401_000) };
-    seen.orders = Ok(walk(vec![ordered("70", -501_000), second]));
-    seen.positions = Ok(answer(vec![held("0.07")]));
+    seen.orders = Asked::Answered(walk(vec![ordered("70", -501_000), second]));
+    seen.positions = Asked::Answered(answer(vec![held("0.07")]));
     seen.symbols.insert(btc(), close_look(vec![fill(1, "70", "0.05"), adding], vec![], "0.07"));
     let found = restored(&plan(&seen));
     assert_eq!(found.iter().map(|(_, key)| key.order_id.as_str()).collect::<Vec<_>>(), ["70"]);
@@ -123,7 +123,7 @@ fn an_order_that_turned_a_position_round_tells_of_the_close() {
         let client_order_id = client.map(|id| ClientOrderId::new(id).unwrap());
         let sent = parsed(Order { client_order_id, ..ordered("70", -501_000) });
         let mut seen = opened_by(sent.clone());
-        seen.positions = Ok(answer(vec![held("0.02")]));
+        seen.positions = Asked::Answered(answer(vec![held("0.02")]));
         let mut opening = fill(1, "60", "0.03");
         (opening.key.side, opening.time) = (Side::Sell, EventTime::ms(at(-600_000)));
         let fills = vec![opening.clone(), fill(2, "70", "0.05")];

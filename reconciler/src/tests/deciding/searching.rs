@@ -5,7 +5,7 @@ use super::*;
 /// The exchange holds 1, the book nothing; nothing may be stated.
 fn differing(asked_at_ms: i64, reaches_oldest: bool) -> Observation {
     let mut seen = beyond_memory();
-    let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+    let walk = seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap();
     (walk.continuity, walk.reaches_oldest, walk.asked_at) = (Continuity::Apart, reaches_oldest, at(asked_at_ms));
     seen
 }
@@ -35,7 +35,7 @@ fn a_difference_is_searched_for_twice_as_far_apart_as_answers_lag() {
         let mut seen = differing(ms, reaches_oldest);
         remembering(&mut seen, &plan(&first));
         if lacks_a_trade {
-            seen.income = Ok(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
+            seen.income = Asked::Answered(walk(vec![checks::income("COMMISSION", 1, "-0.1")]));
             seen.book.unfilled = [(btc(), FillId::new("5").unwrap())].into();
         }
         let what = (ms, reaches_oldest, lacks_a_trade);
@@ -48,7 +48,7 @@ fn a_difference_is_searched_for_twice_as_far_apart_as_answers_lag() {
     let mut later = differing(lag_ms + 2, false);
     remembering(&mut later, &second);
     assert_eq!(searched(&later), (Some(NOW_MS), Some(true)));
-    later.symbols.get_mut(&btc()).unwrap().positions = Ok(answer(vec![held("2")]));
+    later.symbols.get_mut(&btc()).unwrap().positions = Asked::Answered(answer(vec![held("2")]));
     assert_eq!(searched(&later), (None, None));
 }
 
@@ -57,7 +57,7 @@ fn a_difference_may_go_by_itself_while_its_last_fill_is_fresh() {
     for (age_ms, outlook) in [(VENUE.settle_lag_ms, Outlook::VerifyLagging), (VENUE.settle_lag_ms + 1, Outlook::Verify)]
     {
         let mut seen = differing(0, false);
-        let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+        let walk = seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap();
         for row in walk.rows.values_mut().filter(|row| row.entity.sequence == Some(2)) {
             row.entity.time = EventTime::ms(at(-age_ms));
         }

@@ -49,7 +49,7 @@ fn never_sent_is_not_said_while_any_order_or_trade_since_could_be_it() {
         assert_eq!(skipped(&plan(&seen)) == ["never_sent"], is_said, "{order:?}");
         // Trades since then that were not read prove nothing.
         let close = seen.symbols.get_mut(&btc()).unwrap();
-        close.fills.as_mut().unwrap().window = TimeWindow::new(at(-399_000), at(0)).unwrap();
+        close.fills.answer_mut().unwrap().window = TimeWindow::new(at(-399_000), at(0)).unwrap();
         assert!(skipped(&plan(&seen)).is_empty());
     }
 }
@@ -166,7 +166,7 @@ fn never_arrived_gives_way_to_an_order_that_turns_up() {
             seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
         } else {
             seen.book.orders.clear();
-            seen.orders = Ok(walk(vec![order.clone()]));
+            seen.orders = Asked::Answered(walk(vec![order.clone()]));
         }
         let decided = plan(&seen);
         let outcomes = decided.symbols[&btc()].statements.iter().filter_map(|statement| match &statement.fact {

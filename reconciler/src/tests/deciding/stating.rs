@@ -9,7 +9,7 @@ fn an_anchor_is_what_the_exchange_holds_without_the_fills_since() {
     assert!(anchors(&first).is_empty() && first.repairs().count() == 0, "{first:#?}");
     assert_eq!(only(&first, DiscrepancyKind::PositionMismatch).outlook, Outlook::VerifyLagging);
     remembering(&mut seen, &first);
-    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+    seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(60_000);
     let second = plan(&seen);
     let [anchor] = anchors(&second)[..] else { panic!("{second:#?}") };
     // 1 was held: with 1 more @ 110 the average was 105, of which 1 sold @ 120 realized 15; so it was held @ 100.
@@ -35,7 +35,7 @@ fn no_anchor_while_a_gap_can_still_be_fetched() {
     {
         let mut seen = beyond_memory();
         remembering(&mut seen, &first);
-        let walk = seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap();
+        let walk = seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap();
         walk.asked_at = at(60_000);
         change(walk);
         assert!(anchors(&plan(&seen)).is_empty());
@@ -59,7 +59,7 @@ fn an_anchor_says_what_the_book_knew_of_the_time_before() {
         seen.symbols.get_mut(&btc()).unwrap().beginning.known = known.collect();
         let first = plan(&seen);
         remembering(&mut seen, &first);
-        seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+        seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(60_000);
         let second = plan(&seen);
         let [anchor] = anchors(&second)[..] else { panic!("{second:#?}") };
         anchor.known_before.map(|known| (known.until.as_ms() - NOW_MS, known.fill_count))
@@ -93,11 +93,11 @@ fn what_an_order_executed_beyond_its_fills_needs_no_stated_position() {
         let mut booked = restraint::long();
         (booked.position.position_side, booked.position.qty) = (PositionSide::Net, qty.parse().unwrap());
         seen.book.positions = vec![booked];
-        seen.symbols.get_mut(&btc()).unwrap().positions = Ok(answer(vec![held("3")]));
+        seen.symbols.get_mut(&btc()).unwrap().positions = Asked::Answered(answer(vec![held("3")]));
         let first = plan(&seen);
         only(&first, DiscrepancyKind::PositionMismatch);
         remembering(&mut seen, &first);
-        seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+        seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(60_000);
         anchors(&plan(&seen)).len()
     };
     assert_eq!((states(Side::Buy, "4"), states(Side::Sell, "2")), (0, 0));
@@ -120,9 +120,9 @@ fn stated_of(fills: &[(Side, &str)], booked: &str, says: &str, said: &[(i64, &st
     fills.sort_by_key(|fill| fill.sequence);
     let mut close = close_look(fills.clone(), fills, says);
     if says == "0" {
-        close.positions = Ok(answer(vec![]));
+        close.positions = Asked::Answered(answer(vec![]));
     }
-    let walk = close.fills.as_mut().unwrap();
+    let walk = close.fills.answer_mut().unwrap();
     (walk.reaches_oldest, walk.continuity) = (true, Continuity::First);
     close.beginning.said = said.iter().map(|(ms, qty)| PositionSnapshot { at: at(*ms), ..held(qty) }).collect();
     seen.symbols.insert(btc(), close);
@@ -131,7 +131,7 @@ fn stated_of(fills: &[(Side, &str)], booked: &str, says: &str, said: &[(i64, &st
     seen.book.positions = vec![position];
     let first = plan(&seen);
     remembering(&mut seen, &first);
-    seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+    seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(60_000);
     let second = plan(&seen);
     let evidence = second.findings().map(|finding| finding.evidence.clone()).collect::<Vec<_>>().join("\n");
     (anchors(&second).into_iter().cloned().collect(), evidence)
@@ -189,7 +189,7 @@ fn what_the_exchange_refutes_is_withdrawn() {
         let mut sold = fill(1, "77", "1");
         sold.key.side = Side::Sell;
         let mut close = close_look(vec![sold.clone()], vec![sold], "-1");
-        let walk = close.fills.as_mut().unwrap();
+        let walk = close.fills.answer_mut().unwrap();
         (walk.reaches_oldest, walk.continuity) = (true, Continuity::Resumed);
         let key = (PositionSide::Net, at(anchor_ms));
         close.beginning.before_anchors = before.map(|sum| (key, sum.parse().unwrap())).into_iter().collect();
@@ -199,7 +199,7 @@ fn what_the_exchange_refutes_is_withdrawn() {
         let first = plan(&seen);
         assert!(anchors(&first).is_empty(), "that waits for a second look");
         remembering(&mut seen, &first);
-        seen.symbols.get_mut(&btc()).unwrap().fills.as_mut().unwrap().asked_at = at(60_000);
+        seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(60_000);
         let second = plan(&seen);
         let [said] = anchors(&second)[..] else { panic!("{second:#?}") };
         assert!(second.repairs().any(|repair| repair.kind.ends_with("_position")));
