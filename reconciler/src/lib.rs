@@ -21,6 +21,7 @@ mod plan;
 mod policy;
 mod position_mode;
 mod recorder;
+mod repair;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
 pub use recorder::Recorder;
+pub use repair::{PlannedRepair, RepairKind};
 pub use verify::{
     Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify, verify_book,
 };

@@ -1,13 +1,14 @@
 //! Findings and repairs as the journal keeps them, and the transactions that they go into.
 
 use ledger_core::{AccountId, Statement, TimestampMs};
-use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, RunId};
+use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, NewRepair, RunId};
 
 use super::Applied;
 use crate::book::Book;
 use crate::discrepancy::{Finding, Outlook};
 use crate::error::{Doing, ReconcileError};
 use crate::plan::SymbolPlan;
+use crate::repair::PlannedRepair;
 
 /// A finding as the journal keeps it before anything is verified.
 pub(super) fn seen(finding: &Finding) -> NewDiscrepancy {
@@ -30,6 +31,19 @@ pub(crate) fn seen_as(finding: &Finding, status: DiscrepancyStatus) -> NewDiscre
 
 pub(super) fn is_settled(finding: &Finding) -> bool {
     finding.outlook == Outlook::Settles
+}
+
+/// A repair as the journal keeps it.
+fn journaled(repair: &PlannedRepair) -> NewRepair {
+    NewRepair {
+        symbol: repair.symbol.clone(),
+        kind: repair.kind.as_str().to_owned(),
+        discrepancy: repair.discrepancy.clone(),
+        cause: repair.cause.clone(),
+        evidence_json: repair.evidence_json.clone(),
+        before_json: repair.before.as_ref().map(ToString::to_string),
+        after_json: repair.after.as_ref().map(ToString::to_string),
+    }
 }
 
 /// Whether a batch would change nothing.
@@ -57,7 +71,7 @@ impl Journal<'_> {
             coverage: plan.coverage.clone(),
             discrepancies: plan.findings.iter().map(seen).collect(),
             settled: plan.findings.iter().filter(|finding| is_settled(finding)).map(Finding::key).collect(),
-            repairs: plan.repairs.clone(),
+            repairs: plan.repairs.iter().map(journaled).collect(),
             ..self.batch(&plan.statements)
         };
         self.commit(batch, applied).await

@@ -186,6 +186,7 @@ impl Reconciler {
 mod tests {
     use super::*;
     use crate::discrepancy::Finding;
+    use crate::repair::RepairKind;
 
     #[test]
     fn what_is_not_named_is_counted() {
@@ -195,7 +196,7 @@ mod tests {
             let finding = Finding::new(kind, None, subject, Outlook::Settles, String::new());
             FindingReport { finding, id: None, status, first_seen_local: None }
         };
-        let repair = || RepairReport { id: None, symbol: None, kind: "restore_fills".into(), cause: String::new() };
+        let repair = || RepairReport { id: None, symbol: None, kind: RepairKind::RestoreFills, cause: String::new() };
         for (number, status) in [(TOLD_MAX - 1, DiscrepancyStatus::Resolved), (3, DiscrepancyStatus::Pending)] {
             caught_up.tell(vec![found(status); number], std::iter::repeat_with(repair).take(number));
         }

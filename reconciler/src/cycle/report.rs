@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::ErrorClass;
 use ledger_core::{AccountId, AnyFact, FillId, OrderClass, OrderKey, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewRepair, OutcomeCounts, Quarantine, RunId};
+use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, OutcomeCounts, Quarantine, RunId};
 
 use super::catch_up::CaughtUp;
 use super::settle::accepted;
@@ -12,6 +12,7 @@ use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observe::Observation;
 use crate::outside::OutsideReport;
 use crate::plan::Plan;
+use crate::repair::{PlannedRepair, RepairKind};
 use crate::verify::Verification;
 
 /// A finding, and what became of it.
@@ -35,14 +36,14 @@ pub struct RepairReport {
     /// The contract.
     pub symbol: Option<Symbol>,
     /// What it does.
-    pub kind: String,
+    pub kind: RepairKind,
     /// Why, with its evidence, in one line.
     pub cause: String,
 }
 
 impl RepairReport {
-    pub(crate) fn new(repair: &NewRepair, id: Option<i64>) -> Self {
-        Self { id, symbol: repair.symbol.clone(), kind: repair.kind.clone(), cause: repair.cause.clone() }
+    pub(crate) fn new(repair: &PlannedRepair, id: Option<i64>) -> Self {
+        Self { id, symbol: repair.symbol.clone(), kind: repair.kind, cause: repair.cause.clone() }
     }
 }
 

@@ -16,7 +16,7 @@ use ledger_core::{
     Anchor, AnyFact, Decimal, KnownBefore, Label, MathError, PositionMode, PositionSide, Price, Side, Source,
     Statement, Symbol, TimestampMs,
 };
-use ledger_store::{CoverageSpan, NewRepair};
+use ledger_store::CoverageSpan;
 use serde_json::json;
 
 use super::SymbolPlan;
@@ -25,6 +25,7 @@ use crate::discrepancy::{Finding, Outlook, Subject};
 use crate::flow::{Flow, Move};
 use crate::memory::{HeldBefore, PositionMemory};
 use crate::observe::{Continuity, FillWalk, Observation};
+use crate::repair::{PlannedRepair, RepairKind};
 use crate::streams::{FILLS, complete_up_to};
 use crate::wording::{count, instant};
 
@@ -214,20 +215,16 @@ impl AnchorBasis<'_> {
             "evidence": cause, "confidence": "estimated", "entry_price_uncertainty": uncertainty.to_string(),
             "interval": { "since": begin.as_ms(), "until": walk.asked_at.as_ms() },
         });
-        symbol_plan.repairs.push(NewRepair {
+        symbol_plan.repairs.push(PlannedRepair {
             symbol: Some((*symbol).clone()),
-            kind: "state_position".to_owned(),
+            kind: RepairKind::StatePosition,
             discrepancy: Some(finding.key()),
             cause,
             evidence_json: evidence.to_string(),
-            before_json: Some(json!({ "qty": booked.to_string() }).to_string()),
-            after_json: Some(
-                json!({
-                    "at": begin.as_ms(), "qty": held.to_string(),
-                    "entry_price": entry.map(|entry| entry.to_string()),
-                })
-                .to_string(),
-            ),
+            before: Some(json!({ "qty": booked.to_string() })),
+            after: Some(json!({
+                "at": begin.as_ms(), "qty": held.to_string(), "entry_price": entry.map(|entry| entry.to_string()),
+            })),
         });
         let anchor = Anchor {
             symbol: (*symbol).clone(),

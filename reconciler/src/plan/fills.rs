@@ -17,6 +17,7 @@ use super::{Plan, SymbolPlan};
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::memory::FillMemory;
 use crate::observe::{FillWalk, Observation, SymbolObservation};
+use crate::repair::RepairKind;
 use crate::wording::{count, describe_order, instant};
 
 pub(super) fn plan_fills(
@@ -81,7 +82,7 @@ fn conflicting(symbol_plan: &mut SymbolPlan, known: &Fill, stated: &Fill, fields
         Outlook::Settles,
         evidence,
     );
-    symbol_plan.repair(finding, "correct_fill", Some(fill_json(known)), Some(fill_json(stated)));
+    symbol_plan.repair(finding, RepairKind::CorrectFill, Some(fill_json(known)), Some(fill_json(stated)));
 }
 
 /// Fills of the book that a complete answer of the exchange does not have.
@@ -167,7 +168,7 @@ fn missing_fills(
     }
     let after = filled.map(|filled| filled.checked_add(restored)).transpose()?;
     let finding = finding.with("fills", fills.iter().map(|fill| fill_json(fill)).collect::<Vec<_>>());
-    symbol_plan.repair(finding, "restore_fills", filled.map(filled_json), after.map(filled_json));
+    symbol_plan.repair(finding, RepairKind::RestoreFills, filled.map(filled_json), after.map(filled_json));
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::memory::AbsenceMemory;
 use crate::observe::{Observation, SymbolObservation};
 use crate::policy::Policy;
+use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
 pub(super) fn plan_intents(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
@@ -48,11 +49,11 @@ fn plan_rejected(observation: &Observation, intent: &OrderIntent, plan: &mut Pla
     let subject = Subject::Intent(intent.client_order_id.clone());
     let kind = DiscrepancyKind::UnresolvedIntent;
     let finding = Finding::new(kind, Some(&intent.symbol), subject, Outlook::Settles, evidence);
-    accept(intent, order, finding.with("confidence", "known"), "sent_after_all", plan);
+    accept(intent, order, finding.with("confidence", "known"), RepairKind::SentAfterAll, plan);
 }
 
 /// The exchange has the order.
-fn accept(intent: &OrderIntent, order: &Order, finding: Finding, kind: &str, plan: &mut Plan) {
+fn accept(intent: &OrderIntent, order: &Order, finding: Finding, kind: RepairKind, plan: &mut Plan) {
     let symbol_plan = plan.symbol(&intent.symbol);
     // Both classes may carry it, so the same label may have been planned with the order's own statement.
     for statement in accepted(intent, order) {
@@ -75,7 +76,7 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
     };
     if let Some(order) = order_of(observation, intent) {
         let finding = found(Outlook::Settles, format!("{sent}: the exchange has it as {}", describe_order(order)));
-        accept(intent, order, finding.with("confidence", "known"), "resolve_intent", plan);
+        accept(intent, order, finding.with("confidence", "known"), RepairKind::ResolveIntent, plan);
         return;
     }
     let close = observation.symbols.get(symbol);
@@ -101,7 +102,7 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
         let before = json!({ "outcome": intent.outcome.as_str() });
         symbol_plan.repair(
             finding,
-            "never_sent",
+            RepairKind::NeverSent,
             Some(before),
             Some(json!({ "outcome": IntentOutcome::Rejected.as_str() })),
         );

@@ -31,6 +31,7 @@ use crate::label::EntryEvent;
 use crate::memory::{InferredLabel, LabelMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
 /// How the reason of a signal begins that was restored because a file tells of it.
@@ -254,7 +255,7 @@ fn plan_label(
         "engine": known.map(|(engine, _)| engine.as_str()), "told_by": known.map(|(_, source)| source.as_str()),
     });
     let after = json!({ "engine": label.engine.as_str(), "told_by": label.source.as_str() });
-    symbol_plan.repair(finding, "label_order", Some(before), Some(after));
+    symbol_plan.repair(finding, RepairKind::LabelOrder, Some(before), Some(after));
     if let Some(signal) = restored_signal(observation, order) {
         let fact = AnyFact::Signal(relabelled(signal, order, label));
         symbol_plan.statements.push(Statement { fact, source: label.source, payload: None });

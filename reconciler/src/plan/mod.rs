@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ErrorClass, ExchangeError};
 use ledger_core::{OrderKey, PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
-use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, NewRepair, SyncCursor};
+use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, SyncCursor};
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
@@ -55,6 +55,7 @@ use crate::error::ReconcileError;
 use crate::memory::unreadable;
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::repair::{PlannedRepair, RepairKind};
 
 /// What to change, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,7 +92,7 @@ pub struct SymbolPlan {
     /// What to record.
     pub statements: Vec<Statement>,
     /// What the journal will say about it.
-    pub repairs: Vec<NewRepair>,
+    pub repairs: Vec<PlannedRepair>,
     /// How far the symbol's streams reach then.
     pub cursors: Vec<SyncCursor>,
     /// What they cover then.
@@ -100,15 +101,15 @@ pub struct SymbolPlan {
 
 impl SymbolPlan {
     /// Notes a finding and the repair that answers it.
-    fn repair(&mut self, finding: Finding, kind: &str, before: Option<Value>, after: Option<Value>) {
-        self.repairs.push(NewRepair {
+    fn repair(&mut self, finding: Finding, kind: RepairKind, before: Option<Value>, after: Option<Value>) {
+        self.repairs.push(PlannedRepair {
             symbol: finding.symbol.clone(),
-            kind: kind.to_owned(),
+            kind,
             discrepancy: Some(finding.key()),
             cause: finding.evidence.clone(),
             evidence_json: finding.evidence_json(),
-            before_json: before.map(|before| before.to_string()),
-            after_json: after.map(|after| after.to_string()),
+            before,
+            after,
         });
         self.find(finding);
     }
@@ -145,7 +146,7 @@ impl Plan {
     }
 
     /// All repairs.
-    pub fn repairs(&self) -> impl Iterator<Item = &NewRepair> {
+    pub fn repairs(&self) -> impl Iterator<Item = &PlannedRepair> {
         self.symbols.values().flat_map(|symbol| &symbol.repairs)
     }
 

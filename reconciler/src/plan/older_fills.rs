@@ -16,13 +16,13 @@ use ledger_core::{
     Anchor, AnyFact, Decimal, Fill, Label, MathError, PositionMode, PositionSide, Price, Source, Sourced, Statement,
     TimestampMs,
 };
-use ledger_store::NewRepair;
 use serde_json::{Value, json};
 
 use super::positions::beyond_range;
 use super::{Plan, SymbolPlan};
 use crate::flow::Flow;
 use crate::observe::Observation;
+use crate::repair::{PlannedRepair, RepairKind};
 use crate::wording::{count, instant};
 
 pub(super) fn plan_older_fills(observation: &Observation, plan: &mut Plan) {
@@ -59,7 +59,7 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
             instant(anchor.at),
             anchor.qty
         );
-        withdraw(anchor, "older fills add up to it", "withdraw_stated_position", cause, None, symbol_plan);
+        withdraw(anchor, "older fills add up to it", RepairKind::WithdrawStatedPosition, cause, None, symbol_plan);
         return Ok(());
     }
     let known_until = anchor.known_before.map(|known| known.until);
@@ -93,7 +93,7 @@ fn plan_anchor(observation: &Observation, anchor: &Anchor, symbol_plan: &mut Sym
         anchor.qty
     );
     let after = json!({ "at": moved.at.as_ms(), "qty": moved.qty.to_string(), "entry_price": price_json(&moved) });
-    withdraw(anchor, "moved in front of older fills", "move_stated_position", cause, Some(after), symbol_plan);
+    withdraw(anchor, "moved in front of older fills", RepairKind::MoveStatedPosition, cause, Some(after), symbol_plan);
     symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(moved), source: Source::Repair, payload: None });
     Ok(())
 }
@@ -107,7 +107,7 @@ pub(super) fn withdraw_refuted(anchor: &Anchor, held: Decimal, symbol_plan: &mut
         anchor.qty,
         instant(anchor.at)
     );
-    withdraw(anchor, "refuted by the exchange", "withdraw_stated_position", cause, None, symbol_plan);
+    withdraw(anchor, "refuted by the exchange", RepairKind::WithdrawStatedPosition, cause, None, symbol_plan);
 }
 
 fn price_json(anchor: &Anchor) -> Option<String> {
@@ -117,7 +117,7 @@ fn price_json(anchor: &Anchor) -> Option<String> {
 fn withdraw(
     anchor: &Anchor,
     reason: &str,
-    kind: &str,
+    kind: RepairKind,
     cause: String,
     after: Option<Value>,
     symbol_plan: &mut SymbolPlan,
@@ -125,14 +125,14 @@ fn withdraw(
     let Ok(reason) = Label::new(reason) else { return };
     let confidence = if after.is_some() { "estimated" } else { "known" };
     let before = json!({ "at": anchor.at.as_ms(), "qty": anchor.qty.to_string(), "entry_price": price_json(anchor) });
-    symbol_plan.repairs.push(NewRepair {
+    symbol_plan.repairs.push(PlannedRepair {
         symbol: Some(anchor.symbol.clone()),
-        kind: kind.to_owned(),
+        kind,
         discrepancy: None,
         evidence_json: json!({ "evidence": cause, "confidence": confidence }).to_string(),
         cause,
-        before_json: Some(before.to_string()),
-        after_json: after.map(|after| after.to_string()),
+        before: Some(before),
+        after,
     });
     let withdrawn = Anchor { withdrawn: Some(reason), ..anchor.clone() };
     symbol_plan.statements.push(Statement { fact: AnyFact::Anchor(withdrawn), source: Source::Repair, payload: None });

@@ -12,6 +12,7 @@ use crate::client_id::bot_label;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
 /// The exchange's statements about orders, the account-wide ones and those asked for by name.
@@ -64,7 +65,7 @@ fn plan_order(observation: &Observation, policy: &Policy, key: &OrderKey, rows: 
     let symbol_plan = plan.symbol(&key.symbol);
     symbol_plan.statements.extend(news);
     let Some(finding) = finding else { return };
-    let kind = if booked.is_none() { "restore_order" } else { "update_order" };
+    let kind = if booked.is_none() { RepairKind::RestoreOrder } else { RepairKind::UpdateOrder };
     let before = booked.map(|booked| order_json(&booked.order.fact));
     symbol_plan.repair(finding, kind, before, Some(order_json(&after)));
 }

@@ -7,7 +7,7 @@ use ledger_core::{
     AnyFact, BotOrder, EngineLabel, EventTime, ExitReason, IntentWords, Label, Order, OrderContext, OrderKey,
     OrderWords, Signal, SignalId, SignalKind, Source, Sourced, Statement, Symbol, conditionals_of, merge,
 };
-use ledger_store::{DiscrepancyKey, NewRepair};
+use ledger_store::DiscrepancyKey;
 use serde_json::json;
 
 use super::SymbolPlan;
@@ -16,6 +16,7 @@ use crate::bot_record::restored_id;
 use crate::client_id::bot_label;
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::repair::{PlannedRepair, RepairKind};
 use crate::wording::describe_order;
 
 /// What a restored signal says.
@@ -71,22 +72,19 @@ pub(super) fn note(restored: &Restored<'_>, answers: Option<DiscrepancyKey>, sym
     let order = describe_order(restored.order);
     let cause = format!("{order} has no signal in the book: {} signal {}", restored.kind, restored.reason);
     let told_by = restored.label.as_ref().map(|label| label.source.as_str());
-    symbol_plan.repairs.push(NewRepair {
+    symbol_plan.repairs.push(PlannedRepair {
         symbol: Some(restored.order.key.symbol.clone()),
-        kind: "restore_signal".to_owned(),
+        kind: RepairKind::RestoreSignal,
         discrepancy: answers,
         evidence_json: json!({ "evidence": cause, "confidence": restored.confidence, "told_by": told_by }).to_string(),
         cause,
-        before_json: None,
-        after_json: Some(
-            json!({
+        before: None,
+        after: Some(json!({
                 "signal_id": signal_id.as_str(), "kind": restored.kind.as_str(), "restored": true,
                 "order_id": restored.order.key.order_id.as_str(),
                 "engine": restored.engine().map(EngineLabel::as_str),
                 "exit_reason": restored.exit_reason.map(ExitReason::as_str),
-            })
-            .to_string(),
-        ),
+        })),
     });
 }
 

@@ -21,6 +21,7 @@ use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
 pub(super) fn plan_signals(
@@ -81,7 +82,7 @@ fn take_back(plan: &mut Plan, signal: &Signal, order: &Order, why: &str) {
     let finding = finding(signal, Outlook::Settles, evidence);
     let before = json!({ "skipped": said, "order_id": null });
     let after = json!({ "skipped": null, "order_id": order.key.order_id.as_str() });
-    symbol_plan.repair(finding, "signal_sent_after_all", Some(before), Some(after));
+    symbol_plan.repair(finding, RepairKind::SignalSentAfterAll, Some(before), Some(after));
 }
 
 fn plan_signal(
@@ -112,7 +113,12 @@ fn plan_sent(observation: &Observation, policy: &Policy, signal: &Signal, intent
             describe(signal),
             ids.join(", ")
         );
-        skip(plan, signal, Signal::REJECTED, finding(signal, Outlook::Settles, evidence).with("confidence", "known"));
+        skip(
+            plan,
+            signal,
+            (Signal::REJECTED, RepairKind::SignalRejected),
+            finding(signal, Outlook::Settles, evidence).with("confidence", "known"),
+        );
         return;
     }
     for intent in intents.iter().filter(|intent| intent.outcome == IntentOutcome::Accepted) {
@@ -236,7 +242,7 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
         // Nothing that the bot wrote down says so.
         let finding =
             finding(signal, Outlook::Settles, evidence).remembering(missed(misses)).with("confidence", "estimated");
-        skip(plan, signal, Signal::NEVER_SENT, finding);
+        skip(plan, signal, (Signal::NEVER_SENT, RepairKind::SignalNeverSent), finding);
         return;
     }
     let why = match (could_be, absence) {
@@ -250,13 +256,13 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
 }
 
 /// Writes on the signal why no order follows.
-fn skip(plan: &mut Plan, signal: &Signal, why: &str, finding: Finding) {
+fn skip(plan: &mut Plan, signal: &Signal, (why, kind): (&str, RepairKind), finding: Finding) {
     let mut skipped = signal.clone();
     skipped.skipped = Label::new(why).ok();
     let symbol_plan = plan.symbol(&signal.symbol);
     symbol_plan.statements.push(Statement { fact: AnyFact::Signal(skipped), source: Source::Repair, payload: None });
     let (before, after) = (json!({ "skipped": null }), json!({ "skipped": why }));
-    symbol_plan.repair(finding, &format!("signal_{why}"), Some(before), Some(after));
+    symbol_plan.repair(finding, kind, Some(before), Some(after));
 }
 
 /// Whether both classes of orders and the fills of the symbol were looked through.
@@ -290,7 +296,7 @@ fn link(plan: &mut Plan, signal: &Signal, order: &Order, why: &str, confidence: 
     let finding = finding(signal, Outlook::Settles, evidence).with("confidence", confidence);
     let before = json!({ "order_id": order.key.order_id.as_str(), "signal_id": null });
     let after = json!({ "order_id": order.key.order_id.as_str(), "signal_id": signal.signal_id.as_str() });
-    symbol_plan.repair(finding, "link_signal", Some(before), Some(after));
+    symbol_plan.repair(finding, RepairKind::LinkSignal, Some(before), Some(after));
 }
 
 fn finding(signal: &Signal, outlook: Outlook, evidence: String) -> Finding {

@@ -18,6 +18,7 @@ use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::memory::AbsenceMemory;
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::repair::RepairKind;
 use crate::wording::{count, describe_order};
 
 /// What became of an order that is not told any more.
@@ -28,7 +29,7 @@ struct End {
     follows: &'static str,
     /// Whether nothing but the second look is missing.
     is_certain: bool,
-    kind: &'static str,
+    kind: RepairKind,
 }
 
 pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
@@ -98,7 +99,7 @@ fn unfilled_end(observation: &Observation, booked: &BookOrder, now: TimestampMs)
         said: "the exchange does not list it as working and does not know it".to_owned(),
         follows: ": it ended without a fill and was forgotten, as such orders are",
         is_certain: has_aged(observation, order, now) && !has_fills,
-        kind: "end_vanished_order",
+        kind: RepairKind::EndVanishedOrder,
     }
 }
 
@@ -132,7 +133,7 @@ fn triggered_end(observation: &Observation, order: &Order, is_told: bool, now: T
         said: format!("{says}, and {became}"),
         follows: ": it is finished",
         is_certain: is_over || (!is_told && has_aged(observation, order, now)),
-        kind: "finish_triggered_order",
+        kind: RepairKind::FinishTriggeredOrder,
     })
 }
 

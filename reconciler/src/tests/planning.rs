@@ -35,7 +35,7 @@ fn a_sum_that_the_book_lacks_is_not_taken_for_zero() {
     let plan = plan(&seen);
     let btc = &plan.symbols[&symbol("BTCUSDT")];
     assert!(btc.findings[0].evidence.contains("fills for an unknown quantity of 0.05"), "{}", btc.findings[0].evidence);
-    assert_eq!((&btc.repairs[0].before_json, &btc.repairs[0].after_json), (&None, &None));
+    assert_eq!((&btc.repairs[0].before, &btc.repairs[0].after), (&None, &None));
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn a_conditional_order_that_triggered_did_not_end_without_a_fill() {
         let mut ended = false;
         for _ in 0..3 {
             let decided = plan(&seen);
-            ended |= decided.repairs().any(|repair| repair.kind == "end_vanished_order");
+            ended |= decided.repairs().any(|repair| repair.kind.as_str() == "end_vanished_order");
             remembering(&mut seen, &decided);
         }
         ended
@@ -73,7 +73,7 @@ fn finished(mut seen: Observation) -> Option<usize> {
                 && statement.source == Source::Repair
         });
         if ended {
-            assert!(decided.repairs().any(|repair| repair.kind == "finish_triggered_order"));
+            assert!(decided.repairs().any(|repair| repair.kind.as_str() == "finish_triggered_order"));
             return Some(look);
         }
         remembering(&mut seen, &decided);
@@ -142,7 +142,7 @@ fn an_order_has_ended_without_a_fill_once_such_orders_are_forgotten() {
         let mut ended = false;
         for _ in 0..3 {
             let decided = plan(&seen);
-            ended |= decided.repairs().any(|repair| repair.kind == "end_vanished_order");
+            ended |= decided.repairs().any(|repair| repair.kind.as_str() == "end_vanished_order");
             remembering(&mut seen, &decided);
         }
         assert_eq!(ended, ends, "{age_ms} {executed} {filled}");

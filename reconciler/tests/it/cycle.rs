@@ -37,7 +37,7 @@ async fn case_b_lost_fills_are_found_shown_and_restored() {
 
     let sync = house.reconciler().sync().await.unwrap();
     assert!(sync.findings.iter().all(|finding| finding.status == DiscrepancyStatus::Resolved), "{:#?}", sync.findings);
-    assert_eq!(sync.repairs.iter().filter(|repair| repair.kind == "restore_fills").count(), 4);
+    assert_eq!(sync.repairs.iter().filter(|repair| repair.kind.as_str() == "restore_fills").count(), 4);
     assert!(sync.counts.recorded > 4 && sync.counts.conflicts == 0, "{:?}", sync.counts);
     assert_all_pass(&sync);
     house.assert_book_equals_exchange().await;

@@ -74,7 +74,7 @@ pub(super) const REPAIR_GROUPS: Listing<Group<Of<RepairReport>>> = Listing {
     schema: "",
     plural: "repairs",
     columns: &[
-        Column { key: ONLY_IN_TABLES, title: "Repaired", rank: 0, value: |g| text(&g.first.item.kind) },
+        Column { key: ONLY_IN_TABLES, title: "Repaired", rank: 0, value: |g| text(g.first.item.kind) },
         Column { key: ONLY_IN_TABLES, title: "Symbol", rank: 1, value: |g| maybe(g.first.item.symbol.as_ref()) },
         Column {
             key: ONLY_IN_TABLES,
@@ -126,7 +126,7 @@ pub(super) const REPAIRS: Listing<Of<RepairReport>> = Listing {
     plural: "repairs",
     columns: &[
         Column { key: "account", title: "Account", rank: NOT_IN_TABLES, value: |r| text(&r.account) },
-        Column { key: "kind", title: "Repaired", rank: 0, value: |r| text(&r.item.kind) },
+        Column { key: "kind", title: "Repaired", rank: 0, value: |r| text(r.item.kind) },
         Column { key: "symbol", title: "Symbol", rank: 1, value: |r| maybe(r.item.symbol.as_ref()) },
         Column { key: "cause", title: "Because", rank: 0, value: |r| text(&r.item.cause) },
         Column {

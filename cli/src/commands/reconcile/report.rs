@@ -133,7 +133,7 @@ fn tell(
     if mode == Mode::Audit {
         findings(output, about, report.findings.iter().cloned())?;
     } else {
-        let cause = |of: &Of<RepairReport>| (of.item.kind.clone(), of.item.symbol.clone());
+        let cause = |of: &Of<RepairReport>| (of.item.kind, of.item.symbol.clone());
         section(output, &REPAIRS, &REPAIR_GROUPS, about.all(report.repairs.iter().cloned()), cause)?;
         let left = report.findings.iter().filter(|found| found.status != DiscrepancyStatus::Resolved);
         findings(output, about, left.cloned())?;

@@ -84,7 +84,7 @@ fn a_round_trip_that_was_missed_as_a_whole() {
         .collect();
     assert_eq!(kinds, [SignalKind::AutoExit, SignalKind::Entry]);
     // Each answers the fills of its order.
-    let restoring: Vec<_> = decided.repairs().filter(|repair| repair.kind == "restore_signal").collect();
+    let restoring: Vec<_> = decided.repairs().filter(|repair| repair.kind.as_str() == "restore_signal").collect();
     assert!(restoring.len() == 2 && restoring.iter().all(|repair| repair.discrepancy.is_some()), "{restoring:?}");
 }
 
@@ -174,7 +174,7 @@ fn a_close_by_an_unnamed_hand_waits_for_a_second_look() {
     let second = later(&seen, lag_ms);
     assert_eq!(exit_reasons(&second), [ExitReason::ManualClose]);
     assert_eq!(only(&second, DiscrepancyKind::UnexplainedClose).outlook, Outlook::Settles);
-    let repair = second.repairs().find(|repair| repair.kind == "restore_signal").unwrap();
+    let repair = second.repairs().find(|repair| repair.kind.as_str() == "restore_signal").unwrap();
     assert!(repair.discrepancy.is_some() && repair.evidence_json.contains("estimated"), "{repair:?}");
     // A statement of the sender's that has come since counts at once.
     seen.book.orders.values_mut().for_each(|known| known.order.fact.exit_reason = Some(ExitReason::StopLoss));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::memory::{FillMemory, GapMemory, LabelMemory};
+use crate::repair::{PlannedRepair, RepairKind};
 
 #[test]
 fn a_gap_in_history_closes_when_it_is_covered() {
@@ -135,14 +136,14 @@ async fn a_symbol_is_one_transaction() {
     let subject = || Subject::Position(btc(), PositionSide::Net);
     let settles = Finding::new(DiscrepancyKind::UnknownOrder, Some(&btc()), subject(), Outlook::Settles, String::new());
     let stays = Finding::new(DiscrepancyKind::OrphanOrder, Some(&btc()), subject(), Outlook::Stays, String::new());
-    let repair = NewRepair {
+    let repair = PlannedRepair {
         symbol: Some(btc()),
-        kind: "restore_order".into(),
+        kind: RepairKind::RestoreOrder,
         discrepancy: Some(settles.key()),
         cause: String::new(),
         evidence_json: "{}".into(),
-        before_json: None,
-        after_json: None,
+        before: None,
+        after: None,
     };
     let symbol_plan = SymbolPlan {
         findings: vec![settles, stays],

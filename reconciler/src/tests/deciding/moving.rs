@@ -62,7 +62,7 @@ fn an_anchor_goes_when_older_fills_explain_it() {
         let decided = plan(&book_of(&anchors, &fills));
         let repairs: Vec<_> = decided.repairs().map(|repair| repair.kind.as_str()).collect();
         assert_eq!(repairs, [kind]);
-        assert!(decided.repairs().all(|repair| repair.before_json.is_some()));
+        assert!(decided.repairs().all(|repair| repair.before.is_some()));
     }
     // Without older fills nothing is said; with one that is stated earlier, adding up begins there.
     assert_eq!(plan(&book_of(&anchors, &[])).repairs().count(), 0);

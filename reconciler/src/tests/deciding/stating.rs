@@ -17,7 +17,9 @@ fn an_anchor_is_what_the_exchange_holds_without_the_fills_since() {
     assert_eq!(anchor.at, at(-1_000_000));
     assert!(anchor.derivation.as_str().contains("2 fills"), "{}", anchor.derivation);
     assert!(
-        second.repairs().any(|repair| repair.kind == "state_position" && repair.evidence_json.contains("interval"))
+        second
+            .repairs()
+            .any(|repair| repair.kind.as_str() == "state_position" && repair.evidence_json.contains("interval"))
     );
     // On record, it explains everything.
     seen.book.anchors = vec![Sourced::new(anchor.clone(), Source::Repair)];
@@ -202,7 +204,7 @@ fn what_the_exchange_refutes_is_withdrawn() {
         seen.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at = at(60_000);
         let second = plan(&seen);
         let [said] = anchors(&second)[..] else { panic!("{second:#?}") };
-        assert!(second.repairs().any(|repair| repair.kind.ends_with("_position")));
+        assert!(second.repairs().any(|repair| repair.kind.as_str().ends_with("_position")));
         (said.at == at(anchor_ms) && said.withdrawn.is_some(), said.qty)
     };
     let one: Decimal = "1".parse().unwrap();

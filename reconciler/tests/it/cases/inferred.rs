@@ -138,7 +138,7 @@ async fn never_sent_gives_way_to_an_order_that_turns_up() {
     let report = house.sync().await;
     assert_eq!(said().await, (vec![None, None], IntentOutcome::Accepted));
     for kind in ["sent_after_all", "signal_sent_after_all"] {
-        assert!(report.repairs.iter().any(|repair| repair.kind == kind), "no {kind}: {:#?}", report.repairs);
+        assert!(report.repairs.iter().any(|repair| repair.kind.as_str() == kind), "no {kind}: {:#?}", report.repairs);
     }
     assert!(report.findings.iter().all(|found| found.status == DiscrepancyStatus::Resolved), "{:#?}", report.findings);
     let orders = house.orders().await;

@@ -73,7 +73,11 @@ async fn what_is_stated_goes_when_older_fills_turn_up() {
     // Somebody imports what the exchange has forgotten.
     house.recorder().fills(&old).await.unwrap();
     let report = house.sync().await;
-    assert!(report.repairs.iter().any(|repair| repair.kind == "withdraw_stated_position"), "{:#?}", report.repairs);
+    assert!(
+        report.repairs.iter().any(|repair| repair.kind.as_str() == "withdraw_stated_position"),
+        "{:#?}",
+        report.repairs
+    );
     assert!(stated().await.withdrawn.is_some());
     let report = house.sync().await;
     assert!(report.repairs.is_empty() && !report.leaves_discrepancies(), "{:#?}", report.left);
@@ -106,7 +110,11 @@ async fn what_is_stated_moves_back_in_front_of_older_fills() {
     let (first, later): (Vec<_>, Vec<_>) = old.iter().cloned().partition(is_first);
     house.recorder().fills(&later).await.unwrap();
     let report = house.sync().await;
-    assert!(report.repairs.iter().any(|repair| repair.kind == "move_stated_position"), "{:#?}", report.repairs);
+    assert!(
+        report.repairs.iter().any(|repair| repair.kind.as_str() == "move_stated_position"),
+        "{:#?}",
+        report.repairs
+    );
     let stated = live().await;
     let begin = later.iter().map(|row| row.entity.time.at).min().unwrap();
     assert_eq!((stated.len(), stated[0].qty, stated[0].at), (1, "3".parse().unwrap(), begin));

@@ -25,7 +25,7 @@ async fn case_a_a_signal_is_linked_to_its_only_order_after_a_second_look() {
     house.pass(60);
     let second = house.sync().await;
     assert_eq!(status(&second, DiscrepancyKind::SignalWithoutOrder), DiscrepancyStatus::Resolved);
-    let link = second.repairs.iter().find(|repair| repair.kind == "link_signal").unwrap();
+    let link = second.repairs.iter().find(|repair| repair.kind.as_str() == "link_signal").unwrap();
     assert!(link.cause.contains("s-1") && link.cause.contains(order.key.order_id.as_str()), "{}", link.cause);
     let linked = house.orders().await.remove(0);
     assert_eq!((linked.signal_id.unwrap().as_str(), linked.engine), ("s-1", Some(engine("swing"))));
