@@ -13,12 +13,13 @@ use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::lasting;
 
-pub(super) fn plan_position_mode(observation: &Observation, plan: &mut Plan) {
-    let Asked::Answered(mode) = observation.position_mode else { return };
+pub(super) fn plan_position_mode(observation: &Observation) -> Plan {
+    let mut plan = Plan::default();
+    let Asked::Answered(mode) = observation.position_mode else { return plan };
     let account = &observation.book.account;
     let observed = account.observed_mode.as_ref().map(|observed| observed.mode);
     if observed == Some(mode) {
-        return;
+        return plan;
     }
     plan.position_mode = Some(PositionModeSnapshot { at: observation.asked_at, mode });
     if let Some(known) = account.mode().filter(|known| *known != mode) {
@@ -26,30 +27,29 @@ pub(super) fn plan_position_mode(observation: &Observation, plan: &mut Plan) {
         let kind = DiscrepancyKind::PositionModeChanged;
         plan.account_findings.push(Finding::new(kind, None, Subject::Account, Outlook::Settles, evidence));
     }
+    plan
 }
 
-pub(super) fn plan_clock(observation: &Observation, policy: &Policy, plan: &mut Plan) {
+pub(super) fn plan_clock(observation: &Observation, policy: &Policy) -> Plan {
+    let mut plan = Plan::default();
     let reading = observation.clock;
     // Only what the time that the question took cannot explain.
     if reading.skew_ms.saturating_abs().saturating_sub(reading.uncertainty_ms) <= policy.skew_ms_max {
-        return;
+        return plan;
     }
     let way = if reading.skew_ms > 0 { "ahead of" } else { "behind" };
     let evidence = format!(
         "the local clock is {} {way} the exchange's; signals are matched with that in mind, but set the clock",
         lasting(reading.skew_ms.saturating_abs())
     );
-    plan.account_findings.push(Finding::new(
-        DiscrepancyKind::ClockSkew,
-        None,
-        Subject::Account,
-        Outlook::Stays,
-        evidence,
-    ));
+    let (kind, subject) = (DiscrepancyKind::ClockSkew, Subject::Account);
+    plan.account_findings.push(Finding::new(kind, None, subject, Outlook::Stays, evidence));
+    plan
 }
 
-/// Runs after the symbols: what is planned for a position's symbol decides whether the exchange's word on it is recorded.
-pub(super) fn plan_account(observation: &Observation, policy: &Policy, plan: &mut Plan) {
+/// `planned` is what is planned for the symbols: it decides which of the exchange's words on positions are recorded.
+pub(super) fn plan_account(observation: &Observation, policy: &Policy, planned: &Plan) -> Plan {
+    let mut plan = Plan::default();
     if let Asked::Answered(walk) = &observation.income {
         let new = walk.rows.iter().filter(|row| !observation.book.known_income.contains(&row.entity.key));
         plan.account_statements.extend(new.map(Stated::statement));
@@ -71,16 +71,17 @@ pub(super) fn plan_account(observation: &Observation, policy: &Policy, plan: &mu
         let moved = answer.rows.iter().filter(|row| latest.get(&row.entity.asset) != Some(&row.entity.wallet));
         plan.account_statements.extend(moved.map(Stated::statement));
     }
-    plan_position_words(observation, policy, plan);
+    plan_position_words(observation, policy, planned, &mut plan);
+    plan
 }
 
 /// The exchange's word on positions, where it is news, and the mark prices of what is held.
-fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Plan) {
+fn plan_position_words(observation: &Observation, policy: &Policy, planned: &Plan, plan: &mut Plan) {
     let mut stated = BTreeSet::new();
     // A position that came and went unseen is in no answer: the fills that are about to be recorded name it.
     let mut keys = observation.position_keys();
-    let planned = plan.symbols.values().flat_map(|symbol| &symbol.statements);
-    keys.extend(planned.filter_map(|statement| match &statement.fact {
+    let statements = planned.symbols.values().flat_map(|symbol| &symbol.statements);
+    keys.extend(statements.filter_map(|statement| match &statement.fact {
         AnyFact::Fill(fill) => Some((fill.key.symbol.clone(), fill.position_side?)),
         _ => None,
     }));
@@ -94,7 +95,7 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
         let differs = observation.exchange_qty(&symbol, side) != Some(observation.book.qty(&symbol, side));
         let is_outdated = known.is_none_or(|known| {
             let age_ms = answer.asked_at.as_ms().saturating_sub(known.at.as_ms());
-            has_moved_on(observation, plan, known) || (differs && age_ms >= policy.position_stride_ms)
+            has_moved_on(observation, planned, known) || (differs && age_ms >= policy.position_stride_ms)
         });
         let mut rows = answer.rows.iter();
         match rows.find(|row| row.entity.symbol == symbol && row.entity.position_side == side) {
@@ -127,7 +128,7 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
     if let Asked::Answered(answer) = &observation.mark_prices {
         let held = answer.rows.iter().filter(|row| stated.contains(&row.entity.price.symbol));
         // Prices move all the time: by themselves they are worth writing down only now and then.
-        let is_news = plan.records_facts();
+        let is_news = planned.records_facts() || plan.records_facts();
         let moved = |row: &&Stated<MarkPrice>| {
             let marks = observation.book.positions.iter().filter_map(|held| held.mark.as_ref());
             let known = marks.filter(|mark| mark.symbol == row.entity.price.symbol).max_by_key(|mark| mark.at);
@@ -141,9 +142,9 @@ fn plan_position_words(observation: &Observation, policy: &Policy, plan: &mut Pl
 }
 
 /// Whether the book's side of a position has changed since the exchange's word on record, or is about to.
-fn has_moved_on(observation: &Observation, plan: &Plan, known: &PositionSnapshot) -> bool {
+fn has_moved_on(observation: &Observation, planned: &Plan, known: &PositionSnapshot) -> bool {
     let held = observation.book.position(&known.symbol, known.position_side);
-    let statements = plan.symbols.get(&known.symbol).map_or(&[][..], |symbol| symbol.statements.as_slice());
+    let statements = planned.statements_of(&known.symbol);
     held.is_some_and(|held| held.position.updated_at.is_some_and(|updated| updated > known.at))
         || statements.iter().any(|statement| matches!(statement.fact, AnyFact::Fill(_)))
 }

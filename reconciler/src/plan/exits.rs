@@ -22,8 +22,8 @@ pub(super) fn plan_unexplained(
     policy: &Policy,
     candidates: &Candidates<'_>,
     now: TimestampMs,
-    plan: &mut Plan,
-) {
+) -> Plan {
+    let mut plan = Plan::default();
     for (known, close) in recall_all::<CloseMemory>(&observation.book.discrepancies) {
         let since = close.since;
         let Some(key) = close.order(known).filter(|key| observation.is_in_scope(&key.symbol)) else { continue };
@@ -32,6 +32,7 @@ pub(super) fn plan_unexplained(
             plan_again(observation, policy, order, (since, now), plan.symbol(&key.symbol));
         }
     }
+    plan
 }
 
 fn plan_again(

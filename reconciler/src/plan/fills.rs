@@ -7,30 +7,57 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    Decimal, Fill, MathError, Order, OrderClass, OrderKey, Outcome, Source, Sourced, Symbol, TimePrecision,
-    TimestampMs, merge,
+    Decimal, Fill, MathError, Order, OrderClass, OrderKey, Outcome, PositionSide, Source, Sourced, Symbol,
+    TimePrecision, TimestampMs, merge,
 };
 use serde_json::{Value, json};
 
+use super::positions::beyond_range;
 use super::restored::latest_of_symbol;
 use super::{Plan, SymbolPlan};
+use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::memory::FillMemory;
 use crate::observe::{FillWalk, Observation, SymbolObservation};
 use crate::repair::RepairKind;
 use crate::wording::{count, describe_order, instant};
 
-pub(super) fn plan_fills(
+/// The fills of every symbol that was looked at closely.
+pub(super) fn plan_fills(observation: &Observation, now: TimestampMs) -> Plan {
+    let mut plan = Plan::default();
+    for (symbol, close) in &observation.symbols {
+        if let Asked::Answered(walk) = &close.fills {
+            plan.symbols.insert(symbol.clone(), plan_fills_of(observation, symbol, close, walk, now));
+        }
+    }
+    plan
+}
+
+/// Those of one symbol. One that cannot be added up does not keep the others from being reconciled.
+pub(super) fn plan_fills_of(
     observation: &Observation,
     symbol: &Symbol,
     close: &SymbolObservation,
     walk: &FillWalk,
     now: TimestampMs,
-    plan: &mut Plan,
+) -> SymbolPlan {
+    let mut symbol_plan = SymbolPlan::default();
+    if let Err(error) = compare_fills(observation, symbol, close, walk, now, &mut symbol_plan) {
+        symbol_plan.find(beyond_range(symbol, PositionSide::Net, error));
+    }
+    symbol_plan
+}
+
+fn compare_fills(
+    observation: &Observation,
+    symbol: &Symbol,
+    close: &SymbolObservation,
+    walk: &FillWalk,
+    now: TimestampMs,
+    symbol_plan: &mut SymbolPlan,
 ) -> Result<(), MathError> {
     let mut missing: BTreeMap<OrderKey, Vec<&Fill>> = BTreeMap::new();
     let orders = latest_of_symbol(observation, symbol);
-    let symbol_plan = plan.symbol(symbol);
     for row in walk.rows.values() {
         let Some(known) = close.book_fills.get(&row.entity.key) else {
             symbol_plan.statements.push(row.statement());

@@ -13,8 +13,8 @@ use ledger_core::{
 };
 use serde_json::json;
 
-use super::Plan;
 use super::candidates::is_free;
+use super::{Plan, SymbolPlan};
 use crate::asked::Asked;
 use crate::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
@@ -24,19 +24,23 @@ use crate::policy::Policy;
 use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
-pub(super) fn plan_intents(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
+pub(super) fn plan_intents(observation: &Observation, policy: &Policy, now: TimestampMs, planned: &Plan) -> Plan {
+    let mut plan = Plan::default();
     let intents = observation.book.intents.values().map(|intent| &intent.fact);
     for intent in intents.filter(|intent| observation.is_in_scope(&intent.symbol)) {
         match intent.outcome {
-            IntentOutcome::Pending | IntentOutcome::Unknown => plan_intent(observation, policy, intent, now, plan),
-            IntentOutcome::Rejected => plan_rejected(observation, intent, plan),
+            IntentOutcome::Pending | IntentOutcome::Unknown => {
+                plan_intent(observation, policy, intent, now, planned, &mut plan);
+            }
+            IntentOutcome::Rejected => plan_rejected(observation, intent, planned, &mut plan),
             IntentOutcome::Accepted => {}
         }
     }
+    plan
 }
 
 /// What was said never to have arrived turned up: in a late answer, or in an import.
-fn plan_rejected(observation: &Observation, intent: &OrderIntent, plan: &mut Plan) {
+fn plan_rejected(observation: &Observation, intent: &OrderIntent, planned: &Plan, plan: &mut Plan) {
     let Some(order) = order_of(observation, intent) else { return };
     let evidence = format!(
         "{} {} sent with client order id {} was on record as rejected; it is {}, {}",
@@ -49,15 +53,22 @@ fn plan_rejected(observation: &Observation, intent: &OrderIntent, plan: &mut Pla
     let subject = Subject::Intent(intent.client_order_id.clone());
     let kind = DiscrepancyKind::UnresolvedIntent;
     let finding = Finding::new(kind, Some(&intent.symbol), subject, Outlook::Settles, evidence);
-    accept(intent, order, finding.with("confidence", "known"), RepairKind::SentAfterAll, plan);
+    let finding = finding.with("confidence", "known");
+    accept(intent, order, (finding, RepairKind::SentAfterAll), planned, plan.symbol(&intent.symbol));
 }
 
 /// The exchange has the order.
-fn accept(intent: &OrderIntent, order: &Order, finding: Finding, kind: RepairKind, plan: &mut Plan) {
-    let symbol_plan = plan.symbol(&intent.symbol);
+fn accept(
+    intent: &OrderIntent,
+    order: &Order,
+    (finding, kind): (Finding, RepairKind),
+    planned: &Plan,
+    symbol_plan: &mut SymbolPlan,
+) {
     // Both classes may carry it, so the same label may have been planned with the order's own statement.
     for statement in accepted(intent, order) {
-        if !symbol_plan.statements.contains(&statement) {
+        let is_planned = planned.statements_of(&intent.symbol).contains(&statement);
+        if !is_planned && !symbol_plan.statements.contains(&statement) {
             symbol_plan.statements.push(statement);
         }
     }
@@ -66,7 +77,14 @@ fn accept(intent: &OrderIntent, order: &Order, finding: Finding, kind: RepairKin
     symbol_plan.repair(finding, kind, Some(before), Some(after));
 }
 
-fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent, now: TimestampMs, plan: &mut Plan) {
+fn plan_intent(
+    observation: &Observation,
+    policy: &Policy,
+    intent: &OrderIntent,
+    now: TimestampMs,
+    planned: &Plan,
+    plan: &mut Plan,
+) {
     let symbol = &intent.symbol;
     let qty = intent.qty.map_or_else(|| "(whole position)".to_owned(), |qty| qty.to_string());
     let sent = format!("{} {qty} {symbol} sent with client order id {}", intent.side, intent.client_order_id);
@@ -76,7 +94,8 @@ fn plan_intent(observation: &Observation, policy: &Policy, intent: &OrderIntent,
     };
     if let Some(order) = order_of(observation, intent) {
         let finding = found(Outlook::Settles, format!("{sent}: the exchange has it as {}", describe_order(order)));
-        accept(intent, order, finding.with("confidence", "known"), RepairKind::ResolveIntent, plan);
+        let finding = finding.with("confidence", "known");
+        accept(intent, order, (finding, RepairKind::ResolveIntent), planned, plan.symbol(symbol));
         return;
     }
     let close = observation.symbols.get(symbol);

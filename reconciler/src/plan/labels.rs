@@ -22,7 +22,7 @@ use ledger_core::{
 use serde_json::json;
 
 use super::candidates::Candidates;
-use super::positions::openers;
+use super::positions::{RecordContext, openers};
 use super::restored::{Restored, has_signal, latest, meta, reason};
 use super::{Plan, SymbolPlan};
 use crate::client_id::{bot_label, is_somebody_elses};
@@ -168,36 +168,37 @@ fn is_better(offered: Source, known: Source) -> bool {
     known.is_inferred() && offered > known && (known != Source::Repair || offered == Source::ClientOrderId)
 }
 
-pub(super) fn plan_labels(
-    observation: &Observation,
-    candidates: &Candidates<'_>,
-    labels: &Labels<'_>,
-    now: TimestampMs,
-    plan: &mut Plan,
-) {
-    let planned = plan.symbols.values().flat_map(|symbol| &symbol.statements);
-    let planned: BTreeSet<OrderKey> = planned
+/// `planned` tells which orders have a label by now, and which signals are restored.
+pub(super) fn plan_labels(context: &RecordContext<'_>, now: TimestampMs, planned: &Plan) -> Plan {
+    let RecordContext { observation, candidates, labels, .. } = *context;
+    let mut plan = Plan::default();
+    let statements = planned.symbols.values().flat_map(|symbol| &symbol.statements);
+    let labelled: BTreeSet<&OrderKey> = statements
         .filter_map(|statement| match &statement.fact {
-            AnyFact::Order(order) if order.engine.is_some() => Some(order.key.clone()),
+            AnyFact::Order(order) if order.engine.is_some() => Some(&order.key),
             _ => None,
         })
         .collect();
-    let orders: Vec<&Order> = labels.orders().filter(|order| observation.is_in_scope(&order.key.symbol)).collect();
-    for order in orders {
-        if planned.contains(&order.key) {
+    for order in labels.orders().filter(|order| observation.is_in_scope(&order.key.symbol)) {
+        if labelled.contains(&order.key) {
             continue;
         }
         let known = labels.on_record(order);
+        let planned = planned.statements_of(&order.key.symbol);
         let symbol_plan = plan.symbol(&order.key.symbol);
+        let mut plan_label = |label: &Labelled, known| {
+            plan_label((observation, candidates), order, (label, known), now, planned, symbol_plan);
+        };
         match (labels.of(order), &known) {
             (None, None) => plan_unlabelled(observation, labels, order, symbol_plan),
-            (Some(label), None) => plan_label(observation, candidates, order, &label, None, now, symbol_plan),
+            (Some(label), None) => plan_label(&label, None),
             (Some(label), Some((engine, source))) if label.engine != *engine && is_better(label.source, *source) => {
-                plan_label(observation, candidates, order, &label, Some((engine, *source)), now, symbol_plan);
+                plan_label(&label, Some((engine, *source)));
             }
             (_, Some(_)) => {}
         }
     }
+    plan
 }
 
 /// Somebody asked for labels, and none was found for what is open now. What a person opened has none.
@@ -214,12 +215,11 @@ fn plan_unlabelled(observation: &Observation, labels: &Labels<'_>, order: &Order
 }
 
 fn plan_label(
-    observation: &Observation,
-    candidates: &Candidates<'_>,
+    (observation, candidates): (&Observation, &Candidates<'_>),
     order: &Order,
-    label: &Labelled,
-    known: Option<(&EngineLabel, Source)>,
+    (label, known): (&Labelled, Option<(&EngineLabel, Source)>),
     now: TimestampMs,
+    planned: &[Statement],
     symbol_plan: &mut SymbolPlan,
 ) {
     let subject = Subject::Order(order.key.clone());
@@ -262,7 +262,7 @@ fn plan_label(
     }
     let is_signalled = has_signal(observation, order) || candidates.is_wanted(&order.key);
     if label.is_from_files() && !is_signalled && !order.can_only_close() {
-        restore_signal(observation, order, label, symbol_plan);
+        restore_signal(observation, order, label, planned, symbol_plan);
     }
 }
 
@@ -294,7 +294,13 @@ fn relabelled(signal: &Signal, order: &Order, label: &Labelled) -> Signal {
 }
 
 /// The bot's files tell of an entry of which the book has no signal.
-fn restore_signal(observation: &Observation, order: &Order, label: &Labelled, symbol_plan: &mut SymbolPlan) {
+fn restore_signal(
+    observation: &Observation,
+    order: &Order,
+    label: &Labelled,
+    planned: &[Statement],
+    symbol_plan: &mut SymbolPlan,
+) {
     let order = latest(observation, &order.key).unwrap_or(order);
     let Some(at) = order.created.or(order.updated) else { return };
     let restored = Restored {
@@ -307,7 +313,8 @@ fn restore_signal(observation: &Observation, order: &Order, label: &Labelled, sy
         confidence: label.confidence(),
     };
     if let Some((_, statements)) = restored.statements() {
-        let news: Vec<_> = statements.into_iter().filter(|said| !symbol_plan.statements.contains(said)).collect();
+        let is_planned = |said: &Statement| planned.contains(said) || symbol_plan.statements.contains(said);
+        let news: Vec<_> = statements.into_iter().filter(|said| !is_planned(said)).collect();
         symbol_plan.statements.extend(news);
     }
 }

@@ -30,7 +30,7 @@ mod vanished;
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ErrorClass, ExchangeError};
-use ledger_core::{OrderKey, PositionModeSnapshot, PositionSide, Statement, Symbol, TimestampMs};
+use ledger_core::{OrderKey, PositionModeSnapshot, Statement, Symbol, TimestampMs};
 use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, SyncCursor};
 use serde_json::Value;
 
@@ -45,11 +45,10 @@ use self::older_fills::plan_older_fills;
 use self::openers::plan_openers;
 use self::orders::plan_orders;
 use self::orphans::plan_orphans;
-use self::positions::{RecordContext, beyond_range, plan_positions};
+use self::positions::{RecordContext, plan_positions};
 use self::signals::plan_signals;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
-use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::error::ReconcileError;
 use crate::memory::unreadable;
@@ -122,6 +121,18 @@ impl SymbolPlan {
         }
     }
 
+    /// Takes up what another step plans for the same symbol.
+    fn add(&mut self, step: Self) {
+        let Self { findings, statements, repairs, cursors, coverage } = step;
+        for finding in findings {
+            self.find(finding);
+        }
+        self.statements.extend(statements);
+        self.repairs.extend(repairs);
+        self.cursors.extend(cursors);
+        self.coverage.extend(coverage);
+    }
+
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -171,44 +182,71 @@ impl Plan {
     fn symbol(&mut self, symbol: &Symbol) -> &mut SymbolPlan {
         self.symbols.entry(symbol.clone()).or_default()
     }
+
+    /// What is planned to be recorded of a symbol.
+    fn statements_of(&self, symbol: &Symbol) -> &[Statement] {
+        self.symbols.get(symbol).map_or(&[], |planned| &planned.statements)
+    }
+
+    /// Takes up what a step plans, behind what is planned.
+    fn add(&mut self, step: Self) {
+        let Self { position_mode, instruments, account_statements, income_new, account_cursors, .. } = step;
+        self.position_mode = position_mode.or(self.position_mode.take());
+        self.instruments.extend(instruments);
+        self.account_statements.extend(account_statements);
+        self.income_new += income_new;
+        self.account_cursors.extend(account_cursors);
+        self.account_coverage.extend(step.account_coverage);
+        self.account_findings.extend(step.account_findings);
+        self.settled.extend(step.settled);
+        self.on_record.extend(step.on_record);
+        for (symbol, planned) in step.symbols {
+            self.symbol(&symbol).add(planned);
+        }
+    }
 }
 
 /// Decides what differs and what to record. `now` is the exchange's time.
 ///
+/// A step takes what it reads and answers what it plans, and what is planned already is shown to those alone whose decision
+/// depends on it. So this is the one order that there is.
+///
 /// # Errors
 /// [`ReconcileError::Cursor`] when a cursor on record cannot be read.
 pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Result<Plan, ReconcileError> {
-    let mut plan = Plan::default();
-    plan_position_mode(observation, &mut plan);
-    plan_clock(observation, policy, &mut plan);
-    plan_failed_queries(observation, &mut plan);
-    plan_orders(observation, policy, &mut plan);
-    plan_vanished(observation, policy, now, &mut plan);
-    plan_intents(observation, policy, now, &mut plan);
     let candidates = Candidates::new(observation, policy);
     let labels = Labels::new(observation, policy);
-    plan_signals(observation, policy, &candidates, now, &mut plan);
-    for (symbol, close) in &observation.symbols {
-        if let Asked::Answered(walk) = &close.fills {
-            // One symbol that cannot be added up does not keep the others from being reconciled.
-            if let Err(error) = plan_fills(observation, symbol, close, walk, now, &mut plan) {
-                plan.symbol(symbol).find(beyond_range(symbol, PositionSide::Net, error));
-            }
-        }
-    }
     let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };
-    plan_positions(&context, now, &mut plan);
-    plan_unexplained(observation, policy, &candidates, now, &mut plan);
-    plan_openers(&context, now, &mut plan);
-    plan_older_fills(observation, &mut plan);
-    plan_labels(observation, &candidates, &labels, now, &mut plan);
-    plan_orphans(observation, &mut plan);
-    // Nothing of it is news.
+    let mut plan = Plan::default();
+    // What the account is, and what could not be asked: these depend on nothing.
+    plan.add(plan_position_mode(observation));
+    plan.add(plan_clock(observation, policy));
+    plan.add(plan_failed_queries(observation));
+    // What the exchange says of orders, and then what follows from what it does not say.
+    plan.add(plan_orders(observation, policy));
+    plan.add(plan_vanished(observation, policy, now));
+    // The order that came of an intent may be planned with its label already, which is not planned twice.
+    plan.add(plan_intents(observation, policy, now, &plan));
+    plan.add(plan_signals(observation, policy, &candidates, now));
+    plan.add(plan_fills(observation, now));
+    // Records are restored behind fills that are new: those planned.
+    plan.add(plan_positions(&context, now, &plan));
+    plan.add(plan_unexplained(observation, policy, &candidates, now));
+    // A signal that was linked, or restored behind a new fill, is not restored once more behind one on record.
+    plan.add(plan_openers(&context, now, &plan));
+    plan.add(plan_older_fills(observation));
+    // Whoever got a label by now needs none.
+    plan.add(plan_labels(&context, now, &plan));
+    plan.add(plan_orphans(observation));
+    // A row of the book that cannot be read silences its contract: nothing of it is news for what comes now.
     plan.symbols.retain(|symbol, _| !observation.book.damaged.contains_key(symbol));
-    plan_account(observation, policy, &mut plan);
-    plan_streams(observation, policy, now, &mut plan)?;
-    plan_damaged(observation, &mut plan);
-    plan_memories(observation, &mut plan);
+    // What is planned for a position's symbol decides whether the exchange's word on it is recorded.
+    plan.add(plan_account(observation, policy, &plan));
+    // Whether anything is written at all decides whether cursors move.
+    plan.add(plan_streams(observation, policy, now, &plan)?);
+    silence_damaged(observation, &mut plan);
+    plan.add(plan_damaged(observation));
+    plan.add(plan_memories(observation));
     plan.symbols.retain(|_, symbol| !symbol.is_empty());
     plan.on_record = plan.findings().filter(|finding| is_on_record(observation, finding)).map(Finding::key).collect();
     Ok(plan)
@@ -229,9 +267,19 @@ fn is_on_record(observation: &Observation, finding: &Finding) -> bool {
     })
 }
 
-/// A contract of which a row of the book cannot be read is left as it is, and told. The lists that may hold more of it are
-/// read again until it is mended.
-fn plan_damaged(observation: &Observation, plan: &mut Plan) {
+/// Leaves a contract of which a row of the book cannot be read as it is, and the lists that may hold more of it where they
+/// were read to: they are read again until it is mended.
+fn silence_damaged(observation: &Observation, plan: &mut Plan) {
+    if observation.book.damaged.is_empty() {
+        return;
+    }
+    plan.symbols.retain(|symbol, _| !observation.book.damaged.contains_key(symbol));
+    plan.account_cursors.clear();
+    plan.account_coverage.clear();
+}
+
+fn plan_damaged(observation: &Observation) -> Plan {
+    let mut plan = Plan::default();
     for (symbol, row) in &observation.book.damaged {
         if !observation.is_in_scope(symbol) {
             continue;
@@ -241,17 +289,15 @@ fn plan_damaged(observation: &Observation, plan: &mut Plan) {
              backup, or import its facts into a new book"
         );
         let subject = Subject::Query(format!("book of {symbol}"));
-        let finding = Finding::new(DiscrepancyKind::UnreadableRow, Some(symbol), subject, Outlook::Stays, evidence);
-        plan.symbols.insert(symbol.clone(), SymbolPlan { findings: vec![finding], ..SymbolPlan::default() });
+        let kind = DiscrepancyKind::UnreadableRow;
+        plan.symbol(symbol).find(Finding::new(kind, Some(symbol), subject, Outlook::Stays, evidence));
     }
-    if !observation.book.damaged.is_empty() {
-        plan.account_cursors.clear();
-        plan.account_coverage.clear();
-    }
+    plan
 }
 
 /// What an earlier look left and cannot be read is looked at anew, and told until it can be read again.
-fn plan_memories(observation: &Observation, plan: &mut Plan) {
+fn plan_memories(observation: &Observation) -> Plan {
+    let mut plan = Plan::default();
     for (known, error) in unreadable(&observation.book.discrepancies) {
         let symbol = known.entry.symbol.as_ref();
         if symbol.map_or(!observation.scope.is_empty(), |symbol| !observation.is_in_scope(symbol)) {
@@ -269,9 +315,11 @@ fn plan_memories(observation: &Observation, plan: &mut Plan) {
             None => plan.account_findings.push(finding),
         }
     }
+    plan
 }
 
-fn plan_failed_queries(observation: &Observation, plan: &mut Plan) {
+fn plan_failed_queries(observation: &Observation) -> Plan {
+    let mut plan = Plan::default();
     for (symbol, what, error) in observation.failed_queries() {
         let finding = failed_query(observation, symbol.as_ref(), what, error);
         match symbol {
@@ -279,6 +327,7 @@ fn plan_failed_queries(observation: &Observation, plan: &mut Plan) {
             None => plan.account_findings.push(finding),
         }
     }
+    plan
 }
 
 fn failed_query(observation: &Observation, symbol: Option<&Symbol>, what: String, error: &ExchangeError) -> Finding {

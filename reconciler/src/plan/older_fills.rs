@@ -25,13 +25,15 @@ use crate::observe::Observation;
 use crate::repair::{PlannedRepair, RepairKind};
 use crate::wording::{count, instant};
 
-pub(super) fn plan_older_fills(observation: &Observation, plan: &mut Plan) {
+pub(super) fn plan_older_fills(observation: &Observation) -> Plan {
+    let mut plan = Plan::default();
     for anchor in live(observation).filter(|anchor| observation.is_in_scope(&anchor.symbol)) {
         let symbol_plan = plan.symbol(&anchor.symbol);
         if let Err(error) = plan_anchor(observation, anchor, symbol_plan) {
             symbol_plan.find(beyond_range(&anchor.symbol, anchor.position_side, error));
         }
     }
+    plan
 }
 
 fn live(observation: &Observation) -> impl Iterator<Item = &Anchor> {

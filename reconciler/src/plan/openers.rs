@@ -10,7 +10,7 @@
 //! 1. `a_round_trip_whose_opening_names_no_signal_has_one_restored`, whoever told its fills first.
 //! 2. `nothing_is_restored_while_a_signal_may_be_meant`.
 
-use ledger_core::{AnyFact, EventTime, Fill, Order, OrderClass, OrderKey, SignalKind, TimestampMs};
+use ledger_core::{AnyFact, EventTime, Fill, Order, OrderClass, OrderKey, SignalKind, Statement, TimestampMs};
 use ledger_store::DiscrepancyKey;
 
 use super::exits::{restored_exit, unexplained};
@@ -20,33 +20,36 @@ use super::restored::{Restored, decided_at, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan};
 
 /// Those on record: their fills came by another way, or before it was known that no signal is meant.
-pub(super) fn plan_openers(context: &RecordContext<'_>, now: TimestampMs, plan: &mut Plan) {
+/// `planned` tells of which orders a signal is known by now.
+pub(super) fn plan_openers(context: &RecordContext<'_>, now: TimestampMs, planned: &Plan) -> Plan {
+    let mut plan = Plan::default();
     let book = &context.observation.book;
     for (fill, ends_another) in &book.unsignalled_openers {
         let symbol = &fill.key.symbol;
         if !context.observation.is_in_scope(symbol) || book.quarantined.contains(symbol) {
             continue;
         }
-        plan_opener(context, fill, *ends_another, now, plan.symbol(symbol));
+        plan_opener(context, (fill, *ends_another), now, planned.statements_of(symbol), plan.symbol(symbol));
     }
+    plan
 }
 
 fn plan_opener(
     context: &RecordContext<'_>,
-    fill: &Fill,
-    ends_another: bool,
+    (fill, ends_another): (&Fill, bool),
     now: TimestampMs,
+    planned: &[Statement],
     symbol_plan: &mut SymbolPlan,
 ) {
     let observation = context.observation;
     let Some(order_id) = fill.order_id.clone() else { return };
     let key = OrderKey { symbol: fill.key.symbol.clone(), class: OrderClass::Regular, order_id };
     let Some(order) = latest(observation, &key) else { return };
-    let is_told = |statement: &ledger_core::Statement| match &statement.fact {
+    let is_told = |statement: &Statement| match &statement.fact {
         AnyFact::Order(told) => told.key == key && told.signal_id.is_some(),
         _ => false,
     };
-    if symbol_plan.statements.iter().any(is_told) {
+    if planned.iter().chain(&symbol_plan.statements).any(is_told) {
         return;
     }
     // One that turned a position round closed something first.

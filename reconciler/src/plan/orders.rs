@@ -16,7 +16,8 @@ use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
 /// The exchange's statements about orders, the account-wide ones and those asked for by name.
-pub(super) fn plan_orders(observation: &Observation, policy: &Policy, plan: &mut Plan) {
+pub(super) fn plan_orders(observation: &Observation, policy: &Policy) -> Plan {
+    let mut plan = Plan::default();
     // The same order may be told several times; the last state is the one with the greatest execution, so all are
     // merged first.
     let mut stated: BTreeMap<OrderKey, Vec<&Stated<Order>>> = BTreeMap::new();
@@ -27,8 +28,9 @@ pub(super) fn plan_orders(observation: &Observation, policy: &Policy, plan: &mut
         }
     }
     for (key, rows) in stated {
-        plan_order(observation, policy, &key, &rows, plan);
+        plan_order(observation, policy, &key, &rows, &mut plan);
     }
+    plan
 }
 
 fn plan_order(observation: &Observation, policy: &Policy, key: &OrderKey, rows: &[&Stated<Order>], plan: &mut Plan) {

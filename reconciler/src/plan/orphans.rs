@@ -9,7 +9,8 @@ use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
 use crate::observe::Observation;
 use crate::wording::describe_order;
 
-pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
+pub(super) fn plan_orphans(observation: &Observation) -> Plan {
+    let mut plan = Plan::default();
     let open = observation.open_orders.iter().flat_map(|answer| &answer.rows);
     for Stated { entity: order, .. } in open {
         let side = order.position_side.unwrap_or(PositionSide::Net);
@@ -37,4 +38,5 @@ pub(super) fn plan_orphans(observation: &Observation, plan: &mut Plan) {
         }
         plan.symbol(symbol).find(finding);
     }
+    plan
 }

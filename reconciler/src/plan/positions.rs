@@ -34,24 +34,30 @@ pub(super) struct RecordContext<'a> {
     pub(super) labels: &'a Labels<'a>,
 }
 
-pub(super) fn plan_positions(context: &RecordContext<'_>, now: TimestampMs, plan: &mut Plan) {
+/// `planned` has the fills that are new to the book: records are restored behind these.
+pub(super) fn plan_positions(context: &RecordContext<'_>, now: TimestampMs, planned: &Plan) -> Plan {
+    let mut plan = Plan::default();
+    let nothing = SymbolPlan::default();
     for (symbol, side) in position_keys(context.observation) {
         // What the book makes of these is not what their fills say, so nothing follows from comparing.
         if context.observation.book.quarantined.contains(&symbol) {
             continue;
         }
-        if let Err(error) = plan_position(context, &symbol, side, now, plan) {
-            plan.symbol(&symbol).find(beyond_range(&symbol, side, error));
+        let planned = planned.symbols.get(&symbol).unwrap_or(&nothing);
+        let symbol_plan = plan.symbol(&symbol);
+        if let Err(error) = plan_position(context, (&symbol, side), now, planned, symbol_plan) {
+            symbol_plan.find(beyond_range(&symbol, side, error));
         }
     }
+    plan
 }
 
 fn plan_position(
     context: &RecordContext<'_>,
-    symbol: &Symbol,
-    side: PositionSide,
+    (symbol, side): (&Symbol, PositionSide),
     now: TimestampMs,
-    plan: &mut Plan,
+    planned: &SymbolPlan,
+    symbol_plan: &mut SymbolPlan,
 ) -> Result<(), MathError> {
     let observation = context.observation;
     // Without an answer nothing is said, and a symbol that was not looked at agrees.
@@ -61,7 +67,6 @@ fn plan_position(
     let walk = close.fills.answer();
     let position = Position { observation, symbol, side, stated_qty };
     let found = position.mismatch(walk, now)?;
-    let symbol_plan = plan.symbol(symbol);
     let Some(walk) = walk else {
         if let Some(finding) = found {
             symbol_plan.find(finding);
@@ -70,7 +75,7 @@ fn plan_position(
     };
     let fills = walk.in_fold_order();
     let flow = Flow::new(fills.iter().copied(), side, stated_qty)?;
-    let records = Records { context: *context, now, answers: found.as_ref().map(Finding::key) };
+    let records = Records { context: *context, now, planned, answers: found.as_ref().map(Finding::key) };
     // While answers may lag, a fill that is not listed yet would move the beginning of every round trip.
     let may_lag = found.as_ref().is_some_and(|found| found.outlook == Outlook::VerifyLagging);
     let is_settled = !may_lag || position.adds_up(walk)?;
@@ -94,17 +99,19 @@ pub(super) fn restore_records(
     symbol: &Symbol,
     side: PositionSide,
     held: Decimal,
-    symbol_plan: &mut SymbolPlan,
-) {
+    planned: &SymbolPlan,
+) -> SymbolPlan {
+    let mut symbol_plan = SymbolPlan::default();
     let close = context.observation.symbols.get(symbol);
-    let Some(walk) = close.and_then(|close| close.fills.answer()) else { return };
+    let Some(walk) = close.and_then(|close| close.fills.answer()) else { return symbol_plan };
     let fills = walk.in_fold_order();
-    let Ok(flow) = Flow::new(fills.iter().copied(), side, held) else { return };
+    let Ok(flow) = Flow::new(fills.iter().copied(), side, held) else { return symbol_plan };
     let realizes = |step: &Move<'_>| step.fill.exchange_realized_pnl.is_some_and(|realized| !realized.is_zero());
-    if flow.moves.iter().any(|step| realizes(step) && !step.closes()) {
-        return;
+    if !flow.moves.iter().any(|step| realizes(step) && !step.closes()) {
+        let records = Records { context: *context, now: context.observation.asked_at, planned, answers: None };
+        records.restore_exits(&flow, &mut symbol_plan);
     }
-    Records { context: *context, now: context.observation.asked_at, answers: None }.restore_exits(&flow, symbol_plan);
+    symbol_plan
 }
 
 /// What becomes of a symbol whose quantities do not fit: the others are reconciled all the same.
@@ -223,19 +230,16 @@ impl Position<'_> {
 struct Records<'a> {
     context: RecordContext<'a>,
     now: TimestampMs,
+    /// What is planned for the symbol, its new fills among it.
+    planned: &'a SymbolPlan,
     /// The finding about the position, if it differs.
     answers: Option<DiscrepancyKey>,
 }
 
 impl Records<'_> {
     /// The orders of which `chosen` moves are new to the book, each with its first such move.
-    fn orders<'f>(
-        &self,
-        moves: &'f [Move<'f>],
-        chosen: impl Fn(&Move<'f>) -> bool,
-        symbol_plan: &SymbolPlan,
-    ) -> Vec<(&Order, &'f Move<'f>)> {
-        let new = orders_with_new_fills(symbol_plan);
+    fn orders<'f>(&self, moves: &'f [Move<'f>], chosen: impl Fn(&Move<'f>) -> bool) -> Vec<(&Order, &'f Move<'f>)> {
+        let new = orders_with_new_fills(self.planned);
         let mut first: BTreeMap<OrderKey, &'f Move<'f>> = BTreeMap::new();
         for step in moves.iter().filter(|step| chosen(step)) {
             let Some(order_id) = step.fill.order_id.clone() else { continue };
@@ -256,9 +260,9 @@ impl Records<'_> {
 
     /// Case C: the signals behind what opened a round trip.
     fn restore_entries(&self, moves: &[Move<'_>], done: &BTreeSet<OrderKey>, symbol_plan: &mut SymbolPlan) {
-        for (order, step) in self.orders(moves, Move::opens, symbol_plan) {
+        for (order, step) in self.orders(moves, Move::opens) {
             if !done.contains(&order.key) {
-                let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
+                let answers = self.answers.clone().or_else(|| missing_fills(order, self.planned));
                 restore_entry(&self.context, order, step.fill.time, answers, symbol_plan);
             }
         }
@@ -268,7 +272,7 @@ impl Records<'_> {
     /// be after a second look.
     fn restore_exits(&self, flow: &Flow<'_>, symbol_plan: &mut SymbolPlan) -> BTreeSet<OrderKey> {
         let mut done = BTreeSet::new();
-        for (order, step) in self.orders(&flow.moves, Move::closes, symbol_plan) {
+        for (order, step) in self.orders(&flow.moves, Move::closes) {
             // One that opened a position first, and closed another later on, was sent to open one.
             let same = |of: &&Move<'_>| of.fill.order_id == step.fill.order_id;
             if flow.moves.iter().filter(same).find(|of| of.opens() || of.closes()).is_some_and(|of| !of.closes()) {
@@ -285,7 +289,7 @@ impl Records<'_> {
                 continue;
             }
             let at = decided_at(self.context.observation, order, step.fill.time);
-            let answers = self.answers.clone().or_else(|| missing_fills(order, symbol_plan));
+            let answers = self.answers.clone().or_else(|| missing_fills(order, self.planned));
             note(&restored_exit(self.context.policy, order, at, &exit, kind), answers, symbol_plan);
         }
         done
@@ -293,10 +297,10 @@ impl Records<'_> {
 }
 
 /// The finding that the book lacks an order's fills.
-fn missing_fills(order: &Order, symbol_plan: &SymbolPlan) -> Option<DiscrepancyKey> {
+fn missing_fills(order: &Order, planned: &SymbolPlan) -> Option<DiscrepancyKey> {
     let subject = Subject::Order(order.key.clone());
     let is_it = |finding: &&Finding| finding.kind == DiscrepancyKind::MissingFills && finding.subject == subject;
-    symbol_plan.findings.iter().find(is_it).map(Finding::key)
+    planned.findings.iter().find(is_it).map(Finding::key)
 }
 
 /// The order that opened the position that is open now: as the fills at the exchange tell, else as the book has it.

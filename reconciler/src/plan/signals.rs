@@ -29,15 +29,16 @@ pub(super) fn plan_signals(
     policy: &Policy,
     candidates: &Candidates<'_>,
     now: TimestampMs,
-    plan: &mut Plan,
-) {
+) -> Plan {
+    let mut plan = Plan::default();
     for known in observation.book.signals.iter().filter(|known| observation.is_in_scope(&known.fact.symbol)) {
         if is_concluded(known) {
-            plan_concluded(observation, policy, candidates, &known.fact, now, plan);
+            plan_concluded(observation, policy, candidates, &known.fact, now, &mut plan);
         } else {
-            plan_signal(observation, policy, candidates, &known.fact, now, plan);
+            plan_signal(observation, policy, candidates, &known.fact, now, &mut plan);
         }
     }
+    plan
 }
 
 /// An order that names the signal, that it names, or that was sent for it takes the conclusion back at once; one that only

@@ -31,13 +31,14 @@ struct Reach<'a> {
     continuity: Continuity,
 }
 
-/// Runs last: whether anything is written at all decides whether cursors move.
+/// Whether anything is `planned` to be written at all decides whether cursors move.
 pub(super) fn plan_streams(
     observation: &Observation,
     policy: &Policy,
     now: TimestampMs,
-    plan: &mut Plan,
-) -> Result<(), ReconcileError> {
+    planned: &Plan,
+) -> Result<Plan, ReconcileError> {
+    let mut plan = Plan::default();
     let venue = observation.venue;
     let settled = |asked_at: TimestampMs| asked_at.saturating_add_ms(-venue.settle_lag_ms);
     let mut wide = Vec::new();
@@ -72,7 +73,7 @@ pub(super) fn plan_streams(
         // Forced orders are on the list of all orders, too.
         let expired = reach.continuity.expired().filter(|_| reach.stream != FORCE_ORDERS);
         plan.account_findings.extend(expired.map(|gap| history_expired(reach.stream, None, gap)));
-        if is_due(observation, policy, &reach, !plan.account_statements.is_empty())? {
+        if is_due(observation, policy, &reach, !planned.account_statements.is_empty())? {
             plan.account_cursors.extend(reach.cursor());
             plan.account_coverage.extend(reach.coverage(CoverageGrade::Asked));
             if reach.stream == INCOME {
@@ -80,10 +81,10 @@ pub(super) fn plan_streams(
             }
         }
     }
-    plan_symbol_streams(observation, policy, plan)?;
-    plan_expiring(observation, policy, now, plan)?;
-    plan.settled.extend(covered_gaps(observation, plan));
-    Ok(())
+    plan_symbol_streams(observation, policy, planned, &mut plan)?;
+    plan_expiring(observation, policy, now, &mut plan)?;
+    plan.settled.extend(covered_gaps(observation, planned));
+    Ok(plan)
 }
 
 impl Reach<'_> {
@@ -136,7 +137,8 @@ fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<Cover
 
 /// How far a piece of history reaches. It is read piece by piece so that stopping costs no more than one, so each moves
 /// the cursors, whatever it held.
-pub(super) fn plan_history_streams(stretch: &Stretch, plan: &mut Plan) -> Result<(), ReconcileError> {
+pub(super) fn plan_history_streams(stretch: &Stretch) -> Result<Plan, ReconcileError> {
+    let mut plan = Plan::default();
     let observation = &stretch.seen;
     let until = stretch.window.until();
     let orders = observation.orders.iter().map(|walk| (ORDERS, walk.window, walk.continuity));
@@ -161,13 +163,18 @@ pub(super) fn plan_history_streams(stretch: &Stretch, plan: &mut Plan) -> Result
         }
         symbol_plan.coverage.extend(reach.coverage(CoverageGrade::Asked));
     }
-    Ok(())
+    Ok(plan)
 }
 
-fn plan_symbol_streams(observation: &Observation, policy: &Policy, plan: &mut Plan) -> Result<(), ReconcileError> {
+fn plan_symbol_streams(
+    observation: &Observation,
+    policy: &Policy,
+    planned: &Plan,
+    plan: &mut Plan,
+) -> Result<(), ReconcileError> {
     let venue = observation.venue;
     for (symbol, close) in &observation.symbols {
-        let writes_anyway = plan.symbols.get(symbol).is_some_and(|symbol| symbol.has_news(observation));
+        let writes_anyway = planned.symbols.get(symbol).is_some_and(|symbol| symbol.has_news(observation));
         let mut reaches = Vec::new();
         if let Asked::Answered(walk) = &close.fills {
             let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
@@ -293,22 +300,21 @@ fn plan_expiring(
 
 /// The gaps and cuts on record that are covered by now: by what was imported or asked for, or by a position stated at a
 /// gap's end.
-fn covered_gaps(observation: &Observation, plan: &Plan) -> Vec<ledger_store::DiscrepancyKey> {
+fn covered_gaps(observation: &Observation, planned: &Plan) -> Vec<ledger_store::DiscrepancyKey> {
     let gaps = recall_all::<GapMemory>(&observation.book.discrepancies);
     gaps.filter(|(known, GapMemory { stream, since, until })| {
         let (since, until) = (*since, *until);
         let symbol = known.entry.symbol.as_ref();
         complete_up_to(&observation.book.coverage, stream, symbol, since) >= until
-            || (stream == FILLS && symbol.is_some_and(|symbol| is_anchored(observation, plan, symbol, until)))
+            || (stream == FILLS && symbol.is_some_and(|symbol| is_anchored(observation, planned, symbol, until)))
     })
     .map(|(known, _)| known.entry.key.clone())
     .collect()
 }
 
 /// Whether what was held when the gap ended is stated.
-fn is_anchored(observation: &Observation, plan: &Plan, symbol: &Symbol, until: TimestampMs) -> bool {
-    let planned = plan.symbols.get(symbol).map_or(&[][..], |symbol| symbol.statements.as_slice());
-    let planned = planned.iter().filter_map(|statement| match &statement.fact {
+fn is_anchored(observation: &Observation, planned: &Plan, symbol: &Symbol, until: TimestampMs) -> bool {
+    let planned = planned.statements_of(symbol).iter().filter_map(|statement| match &statement.fact {
         ledger_core::AnyFact::Anchor(anchor) => Some(anchor),
         _ => None,
     });

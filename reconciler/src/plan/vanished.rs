@@ -32,7 +32,8 @@ struct End {
     kind: RepairKind,
 }
 
-pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: TimestampMs, plan: &mut Plan) {
+pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: TimestampMs) -> Plan {
+    let mut plan = Plan::default();
     for (key, booked) in &observation.book.orders {
         let Some(close) = observation.symbols.get(&key.symbol) else { continue };
         let order = &booked.order.fact;
@@ -59,6 +60,7 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
             plan_end(observation, policy, order, end, plan.symbol(&key.symbol));
         }
     }
+    plan
 }
 
 fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: End, symbol_plan: &mut SymbolPlan) {

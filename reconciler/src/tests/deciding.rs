@@ -12,9 +12,7 @@ mod stating;
 use crate::memory::{AbsenceMemory, Memory};
 use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, EngineLabel, ExitReason, KnownBefore, Signal, SignalId, SignalKind, TimePrecision};
-use ledger_store::{
-    CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair,
-};
+use ledger_store::{CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
 
 use super::*;
 use crate::cycle::settle::settle;

@@ -52,7 +52,7 @@ pub(super) async fn check_positions(
         let Some(stated) = stated.filter(|stated| !stated.qty.is_zero()) else { continue };
         compare_entry(&mut entry, (&symbol, side), stated, booked, observation.venue, Some(observation));
     }
-    let nothing = |none| if !observation.positions.is_answered() { UNANSWERED } else { none };
+    let nothing = |none| if observation.positions.is_answered() { none } else { UNANSWERED };
     let none = nothing("neither the exchange nor the book knows of a position");
     quantity.finish(CheckName::Quantity, none, verification);
     entry.finish(CheckName::AverageEntry, nothing("no position is held"), verification);
