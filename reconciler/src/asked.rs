@@ -5,7 +5,7 @@ use exchange_client::ExchangeError;
 /// What the exchange answered to a question, why it did not, or that it was not asked. Only an answer says anything: a
 /// question that failed or was not asked is no empty answer.
 #[derive(Debug)]
-pub enum Asked<T> {
+pub(crate) enum Asked<T> {
     /// Nobody asked: nothing pointed there, or the exchange tells of now only and the look is at the past.
     NotAsked,
     /// It did not answer.
@@ -16,27 +16,27 @@ pub enum Asked<T> {
 
 impl<T> Asked<T> {
     /// What it said, if it did.
-    pub fn answer(&self) -> Option<&T> {
+    pub(crate) fn answer(&self) -> Option<&T> {
         if let Self::Answered(answer) = self { Some(answer) } else { None }
     }
 
     /// The same, to be changed.
-    pub fn answer_mut(&mut self) -> Option<&mut T> {
+    pub(crate) fn answer_mut(&mut self) -> Option<&mut T> {
         if let Self::Answered(answer) = self { Some(answer) } else { None }
     }
 
     /// Why it did not answer, if it was asked and did not.
-    pub fn error(&self) -> Option<&ExchangeError> {
+    pub(crate) fn error(&self) -> Option<&ExchangeError> {
         if let Self::Failed(error) = self { Some(error) } else { None }
     }
 
     /// Whether it answered.
-    pub fn is_answered(&self) -> bool {
+    pub(crate) fn is_answered(&self) -> bool {
         self.answer().is_some()
     }
 
     /// The answer, or nothing.
-    pub fn iter(&self) -> std::option::IntoIter<&T> {
+    pub(crate) fn iter(&self) -> std::option::IntoIter<&T> {
         self.answer().into_iter()
     }
 }

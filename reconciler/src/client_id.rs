@@ -222,7 +222,7 @@ fn role_of(code: &str) -> Option<IntentRole> {
 
 /// What an order's client order id says by the bot's schemes. An order that the exchange or a person sent is nobody's
 /// label, whatever a scheme would make of its id: its [`origin`](Order::origin) says so.
-pub fn bot_label(order: &Order, schemes: &[ClientIdScheme]) -> Option<ClientIdLabel> {
+pub(crate) fn bot_label(order: &Order, schemes: &[ClientIdScheme]) -> Option<ClientIdLabel> {
     if is_somebody_elses(order) {
         return None;
     }

@@ -10,6 +10,7 @@ mod client_id;
 mod cycle;
 mod discrepancy;
 mod error;
+mod finding;
 mod flow;
 mod freshness;
 mod import;
@@ -30,16 +31,14 @@ mod verify;
 mod wording;
 
 pub use account_report::{AccountReport, ReportRequest, account_report};
-pub use apply::{Applied, apply};
-pub use asked::Asked;
 pub use book::Book;
-pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError, bot_label};
+pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
 pub use cycle::{
-    CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, look_failure_kind,
-    look_failure_of_store, record_failed_look,
+    CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, record_failed_look,
 };
-pub use discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+pub use discrepancy::{DiscrepancyKind, Subject};
 pub use error::ReconcileError;
+pub use finding::{Finding, Outlook};
 pub use freshness::{LookState, PositionFreshness, look_state};
 pub use import::{
     Import, ImportCounts, ImportEvent, ImportEvents, ImportLine, ImportReport, ImportedFile, NotComputed, Origin,
@@ -48,17 +47,13 @@ pub use import::{
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
-pub use observe::{
-    Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, ObserveOptions, SymbolObservation, Walk,
-    observe,
-};
+pub use observe::ObserveOptions;
 pub use outside::OutsideReport;
-pub use plan::{Plan, SymbolPlan, plan};
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
 pub use recorder::Recorder;
-pub use repair::{PlannedRepair, RepairKind};
+pub use repair::RepairKind;
 pub use verify::{
-    Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify, verify_book,
+    Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify_book,
 };
-pub use wording::{evidence_line, instant};
+pub use wording::evidence_line;

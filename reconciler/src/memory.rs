@@ -65,7 +65,7 @@ macro_rules! memories {
         /// What a look remembers of a discrepancy.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "of", rename_all = "snake_case")]
-        pub enum Memory {
+        pub(crate) enum Memory {
             $($(#[doc = $doc])+ $variant($type)),+
         }
 
@@ -119,7 +119,7 @@ memories! {
 /// How often something that was sent was looked for in vain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AbsenceMemory {
+pub(crate) struct AbsenceMemory {
     /// In how many looks.
     pub(crate) misses: u32,
 }
@@ -127,7 +127,7 @@ pub struct AbsenceMemory {
 /// Which orders may have followed a signal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SignalMemory {
+pub(crate) struct SignalMemory {
     /// In how many looks nothing decided it.
     pub(crate) misses: u32,
     /// The orders that may be meant; empty where none is.
@@ -139,7 +139,7 @@ pub struct SignalMemory {
 /// What is known of a quantity that differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PositionMemory {
+pub(crate) struct PositionMemory {
     /// The search of the exchange's whole memory for what explains it.
     pub(crate) search: Option<SearchMemory>,
     /// What must have been held before everything that the exchange remembers.
@@ -171,7 +171,7 @@ pub(crate) struct HeldBefore {
 /// A search for what explains an average entry that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EntryMemory {
+pub(crate) struct EntryMemory {
     /// By how much the exchange's entry is above the book's; `None` where the book does not know its own.
     pub(crate) difference: Option<Decimal>,
     /// When the first search was, by the exchange's clock.
@@ -183,7 +183,7 @@ pub struct EntryMemory {
 /// An order without a label.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LabelMemory {
+pub(crate) struct LabelMemory {
     /// The order's class; its contract is the discrepancy's.
     pub(crate) class: OrderClass,
     /// The order.
@@ -207,7 +207,7 @@ pub(crate) struct InferredLabel {
 /// An order that closed a position, and nobody said why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct CloseMemory {
+pub(crate) struct CloseMemory {
     /// The order's class; its contract is the discrepancy's.
     pub(crate) class: OrderClass,
     /// The order.
@@ -219,7 +219,7 @@ pub struct CloseMemory {
 /// A time of a stream that was not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GapMemory {
+pub(crate) struct GapMemory {
     /// The stream, as cursors and coverage name it.
     pub(crate) stream: String,
     /// From when.
@@ -231,7 +231,7 @@ pub struct GapMemory {
 /// A fill that the exchange does not list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct FillMemory {
+pub(crate) struct FillMemory {
     /// When it was executed, by the book.
     pub(crate) at: TimestampMs,
 }
@@ -239,7 +239,7 @@ pub struct FillMemory {
 /// Rows of the ledger about one trade, of one type and asset; the contract is the discrepancy's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct LedgerRowMemory {
+pub(crate) struct LedgerRowMemory {
     /// The trade.
     pub(crate) fill_id: FillId,
     /// The type.
@@ -253,7 +253,7 @@ pub struct LedgerRowMemory {
 /// A wallet between two statements of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WalletMemory {
+pub(crate) struct WalletMemory {
     /// Which wallet.
     pub(crate) asset: Asset,
     /// From this statement of it.

@@ -68,7 +68,7 @@ names!(RepairKind, "kind of repair", {
 
 /// A repair that is planned.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedRepair {
+pub(crate) struct PlannedRepair {
     /// The contract, where it has one.
     pub symbol: Option<Symbol>,
     /// What it does.

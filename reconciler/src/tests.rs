@@ -5,6 +5,7 @@ mod cases;
 mod checks;
 mod deciding;
 mod entries;
+mod layers;
 mod looking;
 mod planning;
 mod recording;
@@ -33,10 +34,15 @@ use ledger_store::{
 };
 use mockall::Sequence;
 
-use crate::observe::{Beginning, BookView, ClockReading, Continuity, FillWalk, Observation, SymbolObservation, Walk};
+use crate::apply::apply;
+use crate::asked::Asked;
+use crate::observe::book_view::{Beginning, BookView};
+use crate::observe::walk::Walk;
+use crate::observe::{ClockReading, Continuity, FillWalk, Observation, SymbolObservation};
+use crate::plan::Plan;
+use crate::verify::verify;
 use crate::{
-    Asked, Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Plan, Policy, ReconcileError,
-    Recorder, Verdict, apply, verify,
+    Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Policy, ReconcileError, Recorder, Verdict,
 };
 
 pub(crate) use self::deciding::{btc, known};
@@ -50,7 +56,7 @@ pub(crate) fn at(ms: i64) -> TimestampMs {
 
 /// With the default policy, as of now.
 fn plan(seen: &Observation) -> Plan {
-    crate::plan(seen, &Policy::default(), at(0)).unwrap()
+    crate::plan::plan(seen, &Policy::default(), at(0)).unwrap()
 }
 
 /// With the default policy and an exact clock.
@@ -60,7 +66,7 @@ async fn observe(
     options: &ObserveOptions,
 ) -> Result<Observation, ReconcileError> {
     let clock = ManualClock::new(at(0));
-    crate::observe(exchange, book, &clock, &account_id(), options, &Policy::default()).await
+    crate::observe::observe(exchange, book, &clock, &account_id(), options, &Policy::default()).await
 }
 
 pub(crate) fn account_id() -> AccountId {

@@ -20,17 +20,17 @@ use crate::book::Book;
 
 /// The contracts of which a row could not be read, each with the first such row.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Damage(Arc<Mutex<BTreeMap<Symbol, UnreadableRow>>>);
+pub(crate) struct UnreadableRows(Arc<Mutex<BTreeMap<Symbol, UnreadableRow>>>);
 
-impl Damage {
+impl UnreadableRows {
     /// The same book, read past what cannot be read; what that was is noted here.
     pub(crate) fn beside(book: &Book) -> (Book, Self) {
-        let damage = Self::default();
-        let fills = Past { inner: Arc::clone(&book.fills), damage: damage.clone() };
-        let orders = Past { inner: Arc::clone(&book.orders), damage: damage.clone() };
-        let income = Past { inner: Arc::clone(&book.income), damage: damage.clone() };
+        let rows = Self::default();
+        let fills = SkipUnreadable { inner: Arc::clone(&book.fills), noted: rows.clone() };
+        let orders = SkipUnreadable { inner: Arc::clone(&book.orders), noted: rows.clone() };
+        let income = SkipUnreadable { inner: Arc::clone(&book.income), noted: rows.clone() };
         let book = Book { fills: Arc::new(fills), orders: Arc::new(orders), income: Arc::new(income), ..book.clone() };
-        (book, damage)
+        (book, rows)
     }
 
     /// What was noted.
@@ -78,20 +78,20 @@ fn symbol_of(account: &AccountId, row: &UnreadableRow) -> Option<Symbol> {
     Symbol::new(symbol).ok()
 }
 
-struct Past<R: ?Sized> {
+struct SkipUnreadable<R: ?Sized> {
     inner: Arc<R>,
-    damage: Damage,
+    noted: UnreadableRows,
 }
 
 #[async_trait]
-impl FillRepository for Past<dyn FillRepository> {
+impl FillRepository for SkipUnreadable<dyn FillRepository> {
     async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>> {
-        self.damage.one(account, self.inner.fill(account, key).await)
+        self.noted.one(account, self.inner.fill(account, key).await)
     }
 
     async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
         let page = self.inner.fills(filter, &page.clone().past_unreadable()).await?;
-        self.damage.page(&filter.scope.account, page)
+        self.noted.page(&filter.scope.account, page)
     }
 
     async fn fills_in_fold_order(
@@ -101,7 +101,7 @@ impl FillRepository for Past<dyn FillRepository> {
         page: &PageRequest,
     ) -> StoreResult<Page<Sourced<Fill>>> {
         let page = self.inner.fills_in_fold_order(account, symbol, page).await;
-        self.damage.list(account, page, || Page { items: Vec::new(), unreadable: Vec::new(), next: None })
+        self.noted.list(account, page, || Page { items: Vec::new(), unreadable: Vec::new(), next: None })
     }
 
     async fn as_folded(
@@ -111,7 +111,7 @@ impl FillRepository for Past<dyn FillRepository> {
         fills: Vec<Sourced<Fill>>,
     ) -> StoreResult<Vec<Sourced<Fill>>> {
         let folded = self.inner.as_folded(account, symbol, fills).await;
-        self.damage.list(account, folded, Vec::new)
+        self.noted.list(account, folded, Vec::new)
     }
 
     async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64> {
@@ -120,25 +120,25 @@ impl FillRepository for Past<dyn FillRepository> {
 }
 
 #[async_trait]
-impl OrderRepository for Past<dyn OrderRepository> {
+impl OrderRepository for SkipUnreadable<dyn OrderRepository> {
     async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>> {
-        self.damage.one(account, self.inner.order(account, key).await)
+        self.noted.one(account, self.inner.order(account, key).await)
     }
 
     async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>> {
         let page = self.inner.orders(filter, &page.clone().past_unreadable()).await?;
-        self.damage.page(&filter.scope.account, page)
+        self.noted.page(&filter.scope.account, page)
     }
 }
 
 #[async_trait]
-impl IncomeRepository for Past<dyn IncomeRepository> {
+impl IncomeRepository for SkipUnreadable<dyn IncomeRepository> {
     async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>> {
-        self.damage.one(account, self.inner.income_row(account, key).await)
+        self.noted.one(account, self.inner.income_row(account, key).await)
     }
 
     async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
         let page = self.inner.income(filter, &page.clone().past_unreadable()).await?;
-        self.damage.page(&filter.scope.account, page)
+        self.noted.page(&filter.scope.account, page)
     }
 }

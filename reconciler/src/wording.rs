@@ -15,7 +15,7 @@ pub fn evidence_line(entry: &NewDiscrepancy) -> String {
 }
 
 /// An instant as people read it, in UTC.
-pub fn instant(at: TimestampMs) -> String {
+pub(crate) fn instant(at: TimestampMs) -> String {
     Timestamp::from_millisecond(at.as_ms())
         .map_or_else(|_| format!("{at} ms"), |at| at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string())
 }

@@ -3,10 +3,10 @@
 use ledger_core::{AccountId, Statement, TimestampMs};
 use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, NewRepair, RunId};
 
-use super::Applied;
+use super::ApplyReport;
 use crate::book::Book;
-use crate::discrepancy::{Finding, Outlook};
 use crate::error::{Doing, ReconcileError};
+use crate::finding::{Finding, Outlook};
 use crate::plan::SymbolPlan;
 use crate::repair::PlannedRepair;
 
@@ -65,7 +65,7 @@ pub(super) struct Journal<'a> {
 }
 
 impl Journal<'_> {
-    pub(super) async fn symbol(&self, plan: &SymbolPlan, applied: &mut Applied) -> Result<(), ReconcileError> {
+    pub(super) async fn symbol(&self, plan: &SymbolPlan, applied: &mut ApplyReport) -> Result<(), ReconcileError> {
         let batch = Batch {
             cursors: plan.cursors.clone(),
             coverage: plan.coverage.clone(),
@@ -83,7 +83,7 @@ impl Journal<'_> {
         batch
     }
 
-    pub(super) async fn commit(&self, batch: Batch, applied: &mut Applied) -> Result<(), ReconcileError> {
+    pub(super) async fn commit(&self, batch: Batch, applied: &mut ApplyReport) -> Result<(), ReconcileError> {
         if is_empty(&batch) {
             return Ok(());
         }

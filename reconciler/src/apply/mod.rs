@@ -15,13 +15,13 @@ use ledger_store::{Batch, OutcomeCounts, RunId, StoreError, UnreadableRow};
 use self::journal::{Journal, is_settled, seen};
 pub(crate) use self::journal::{is_empty, seen_as};
 use crate::book::Book;
-use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
+use crate::finding::Finding;
 use crate::plan::Plan;
 
 /// What applying did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Applied {
+pub(crate) struct ApplyReport {
     /// What became of the statements.
     pub counts: OutcomeCounts,
     /// The journal's numbers of the findings, in the order of [`Plan::findings`].
@@ -36,14 +36,14 @@ pub struct Applied {
 ///
 /// # Errors
 /// [`ReconcileError::Store`]; the symbols before the failure are recorded, the account-wide cursors have not moved.
-pub async fn apply(
+pub(crate) async fn apply(
     plan: &Plan,
     book: &Book,
     account: &AccountId,
     run: RunId,
     at_local: TimestampMs,
-) -> Result<Applied, ReconcileError> {
-    let mut applied = Applied::default();
+) -> Result<ApplyReport, ReconcileError> {
+    let mut applied = ApplyReport::default();
     let journal = Journal { book, account, run, at_local };
     let mode = plan.position_mode.clone().map(|mode| Statement {
         fact: AnyFact::PositionMode(mode),

@@ -8,17 +8,18 @@ use ledger_store::{Batch, DiscrepancyStatus, OutcomeCounts, RunId};
 
 use super::Reconciler;
 use super::report::{FindingReport, RepairReport};
-use super::settle::accepted;
-use crate::apply::{Applied, apply, is_empty, seen_as};
-use crate::discrepancy::{DiscrepancyKind, Outlook, Subject};
+use super::settle::acknowledged;
+use crate::apply::{ApplyReport, apply, is_empty, seen_as};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::observe::{HistoryLook, Stretch};
+use crate::finding::Outlook;
+use crate::observe::{HistoryLook, HistoryPiece};
 use crate::plan::{Plan, plan_history};
 use crate::verify::{CheckName, check_ledger};
 use crate::wording::instant;
 
 /// How many findings, and repairs, of the history a report names; the journal has all.
-const TOLD_MAX: usize = 1_000;
+const NAMED_MAX: usize = 1_000;
 
 /// What was caught up with.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -54,7 +55,7 @@ impl CaughtUp {
     fn tell(&mut self, findings: Vec<FindingReport>, repairs: impl Iterator<Item = RepairReport>) {
         for finding in findings {
             self.finding_count += 1;
-            if self.findings.len() < TOLD_MAX {
+            if self.findings.len() < NAMED_MAX {
                 self.findings.push(finding);
             } else {
                 *self.untold_findings.entry((finding.finding.kind, finding.status)).or_default() += 1;
@@ -62,7 +63,7 @@ impl CaughtUp {
         }
         for repair in repairs {
             self.repair_count += 1;
-            if self.repairs.len() < TOLD_MAX {
+            if self.repairs.len() < NAMED_MAX {
                 self.repairs.push(repair);
             } else {
                 self.untold_repairs += 1;
@@ -92,24 +93,24 @@ impl Reconciler {
             return Ok(caught_up);
         }
         let mut edge = None;
-        while let Some(stretch) = Box::pin(look.next(&mut edge)).await? {
-            self.bind(&stretch.seen).await?;
-            self.record(&stretch, run, &mut caught_up).await?;
+        while let Some(piece) = Box::pin(look.next(&mut edge)).await? {
+            self.bind(&piece.seen).await?;
+            self.record(&piece, run, &mut caught_up).await?;
         }
         Ok(caught_up)
     }
 
     async fn record(
         &self,
-        stretch: &Stretch,
+        piece: &HistoryPiece,
         run: &mut Option<RunId>,
         caught_up: &mut CaughtUp,
     ) -> Result<(), ReconcileError> {
-        let plan = plan_history(stretch, &self.config.policy)?;
+        let plan = plan_history(piece, &self.config.policy)?;
         let opened = self.run(run).await?;
         let applied = apply(&plan, &self.book, &self.config.account, opened, self.clock.now()).await?;
-        let findings = self.settle_history(stretch, &plan, &applied, opened, &mut caught_up.ledger_agreed).await?;
-        let window = stretch.window;
+        let findings = self.settle_history(piece, &plan, &applied, opened, &mut caught_up.ledger_agreed).await?;
+        let window = piece.window;
         tracing::info!(
             since = window.since().as_ms(),
             until = window.until().as_ms(),
@@ -120,7 +121,7 @@ impl Reconciler {
         caught_up.pieces += 1;
         let since = caught_up.span.map_or(window.since(), |(since, _)| since.min(window.since()));
         caught_up.span = Some((since, window.until()));
-        caught_up.symbols.extend(stretch.seen.symbols.keys().cloned());
+        caught_up.symbols.extend(piece.seen.symbols.keys().cloned());
         caught_up.counts.add(applied.counts);
         caught_up.income_new += plan.income_new;
         let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
@@ -132,21 +133,21 @@ impl Reconciler {
     /// What became of the findings. One whose subject a later piece may still settle is pending.
     async fn settle_history(
         &self,
-        stretch: &Stretch,
+        piece: &HistoryPiece,
         plan: &Plan,
-        applied: &Applied,
+        applied: &ApplyReport,
         run: RunId,
         agreed: &mut usize,
     ) -> Result<Vec<FindingReport>, ReconcileError> {
         let account = &self.config.account;
-        let observation = &stretch.seen;
+        let observation = &piece.seen;
         let mut batch = Batch::new(account.clone(), self.clock.now(), Vec::new());
         let mut findings = Vec::new();
         let mut ids: Vec<Option<i64>> = applied.discrepancy_ids.iter().copied().map(Some).collect();
         for finding in plan.findings() {
             let status = match (finding.outlook, &finding.subject) {
                 (Outlook::Settles, _) => DiscrepancyStatus::Resolved,
-                (Outlook::Stays, _) => accepted(observation, finding, DiscrepancyStatus::Unresolved),
+                (Outlook::Stays, _) => acknowledged(observation, finding, DiscrepancyStatus::Unresolved),
                 (Outlook::Verify | Outlook::VerifyLagging, Subject::Order(key)) => {
                     let order = self.book.orders.order(account, key).await.doing("reading an order")?;
                     let is_whole = order.is_none_or(|order| order.residual_qty.is_none());
@@ -165,7 +166,7 @@ impl Reconciler {
         let checked = verification.findings;
         batch.discrepancies.extend(checked.iter().map(|finding| seen_as(finding, DiscrepancyStatus::Unresolved)));
         findings.extend(checked.into_iter().map(|finding| {
-            let status = accepted(observation, &finding, DiscrepancyStatus::Unresolved);
+            let status = acknowledged(observation, &finding, DiscrepancyStatus::Unresolved);
             (finding, status)
         }));
         if !is_empty(&batch) {
@@ -185,7 +186,7 @@ impl Reconciler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::discrepancy::Finding;
+    use crate::finding::Finding;
     use crate::repair::RepairKind;
 
     #[test]
@@ -197,15 +198,15 @@ mod tests {
             FindingReport { finding, id: None, status, first_seen_local: None }
         };
         let repair = || RepairReport { id: None, symbol: None, kind: RepairKind::RestoreFills, cause: String::new() };
-        for (number, status) in [(TOLD_MAX - 1, DiscrepancyStatus::Resolved), (3, DiscrepancyStatus::Pending)] {
+        for (number, status) in [(NAMED_MAX - 1, DiscrepancyStatus::Resolved), (3, DiscrepancyStatus::Pending)] {
             caught_up.tell(vec![found(status); number], std::iter::repeat_with(repair).take(number));
         }
-        assert_eq!((caught_up.findings.len(), caught_up.finding_count), (TOLD_MAX, TOLD_MAX + 2));
+        assert_eq!((caught_up.findings.len(), caught_up.finding_count), (NAMED_MAX, NAMED_MAX + 2));
         let untold = [((DiscrepancyKind::MissingFills, DiscrepancyStatus::Pending), 2)];
         assert_eq!(caught_up.untold_findings, untold.into());
         assert_eq!(
             (caught_up.repairs.len(), caught_up.untold_repairs, caught_up.repair_count),
-            (TOLD_MAX, 2, TOLD_MAX + 2)
+            (NAMED_MAX, 2, NAMED_MAX + 2)
         );
     }
 }

@@ -25,7 +25,7 @@ use crate::error::{Doing, ReconcileError};
 use crate::observe::Observation;
 
 /// The failure of a look whose question the exchange did not answer.
-pub fn look_failure_kind(class: ErrorClass) -> LookFailureKind {
+fn look_failure_kind(class: ErrorClass) -> LookFailureKind {
     match class {
         ErrorClass::Authentication => LookFailureKind::Authentication,
         ErrorClass::Unavailable | ErrorClass::Throttled => LookFailureKind::Unreachable,
@@ -34,7 +34,7 @@ pub fn look_failure_kind(class: ErrorClass) -> LookFailureKind {
 }
 
 /// The failure of a look that a book ended.
-pub fn look_failure_of_store(error: &StoreError) -> LookFailureKind {
+fn look_failure_of_store(error: &StoreError) -> LookFailureKind {
     match error {
         StoreError::Damaged { .. } | StoreError::CorruptRow { .. } => LookFailureKind::Corrupt,
         _ => LookFailureKind::Other,

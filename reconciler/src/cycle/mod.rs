@@ -23,14 +23,14 @@ use ledger_store::{
 use serde_json::{Value, json};
 
 pub use self::catch_up::CaughtUp;
-pub use self::look::{look_failure_kind, look_failure_of_store, record_failed_look};
+pub use self::look::record_failed_look;
 pub use self::report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 use self::report::{audited, failed};
 use self::settle::settle;
-use crate::apply::{Applied, apply, is_empty};
+use crate::apply::{ApplyReport, apply, is_empty};
 use crate::book::Book;
-use crate::discrepancy::Finding;
 use crate::error::{Doing, ReconcileError};
+use crate::finding::Finding;
 use crate::observe::Observation;
 use crate::observe::{ObserveOptions, observe};
 use crate::outside::OutsideReport;
@@ -76,7 +76,7 @@ impl fmt::Debug for Reconciler {
 }
 
 /// Requests and weight.
-type Spent = (u64, u64);
+type RequestCost = (u64, u64);
 
 impl Reconciler {
     /// Looks, decides, and checks the book as it is. Writes nothing.
@@ -90,8 +90,13 @@ impl Reconciler {
         let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
         let left = observation.book.discrepancies.clone();
         let outside = OutsideReport::default();
-        self.report(&observation, &plan, spent, Outcome { run: None, findings, repairs, left, verification, outside })
-            .await
+        self.report(
+            &observation,
+            &plan,
+            spent,
+            CycleOutcome { run: None, findings, repairs, left, verification, outside },
+        )
+        .await
     }
 
     /// Looks, decides, records what is missing, and checks the result. History that lies far back is recorded piece by
@@ -165,7 +170,7 @@ impl Reconciler {
     }
 
     /// The part that audit and sync share.
-    async fn look(&self) -> Result<(Observation, Plan, Spent), ReconcileError> {
+    async fn look(&self) -> Result<(Observation, Plan, RequestCost), ReconcileError> {
         let before = self.exchange.usage();
         let config = &self.config;
         let (exchange, clock) = (&*self.exchange, &*self.clock);
@@ -212,9 +217,9 @@ impl Reconciler {
         observation: &Observation,
         plan: &Plan,
         run: &mut Option<RunId>,
-    ) -> Result<(Applied, Outcome), ReconcileError> {
+    ) -> Result<(ApplyReport, CycleOutcome), ReconcileError> {
         let account = &self.config.account;
-        let mut applied = Applied::default();
+        let mut applied = ApplyReport::default();
         if !plan.is_empty() {
             let opened = self.run(run).await?;
             applied = apply(plan, &self.book, account, opened, self.clock.now()).await?;
@@ -241,7 +246,7 @@ impl Reconciler {
         let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
         let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).collect();
         let left = self.left().await?;
-        Ok((applied, Outcome { run: *run, findings, repairs, left, verification, outside }))
+        Ok((applied, CycleOutcome { run: *run, findings, repairs, left, verification, outside }))
     }
 
     /// What is on record and still asks for something.
@@ -263,12 +268,12 @@ impl Reconciler {
         &self,
         observation: &Observation,
         plan: &Plan,
-        spent: Spent,
-        outcome: Outcome,
+        spent: RequestCost,
+        outcome: CycleOutcome,
     ) -> Result<CycleReport, ReconcileError> {
         let account = &self.config.account;
         let quarantined = self.book.runs.quarantined(account).await.doing("reading the quarantined symbols")?;
-        let Outcome { run, findings, repairs, left, verification, outside } = outcome;
+        let CycleOutcome { run, findings, repairs, left, verification, outside } = outcome;
         Ok(CycleReport {
             account: account.clone(),
             run,
@@ -291,7 +296,7 @@ impl Reconciler {
 }
 
 /// What a cycle came to.
-struct Outcome {
+struct CycleOutcome {
     run: Option<RunId>,
     findings: Vec<FindingReport>,
     repairs: Vec<RepairReport>,
@@ -305,13 +310,13 @@ struct Synced {
     caught_up: CaughtUp,
     observation: Observation,
     plan: Plan,
-    applied: Applied,
-    outcome: Outcome,
+    applied: ApplyReport,
+    outcome: CycleOutcome,
 }
 
 impl Synced {
     /// What the journal says of the run.
-    fn detail_json(&self, spent: Spent) -> String {
+    fn detail_json(&self, spent: RequestCost) -> String {
         let Self { caught_up, observation, applied, outcome, .. } = self;
         let symbols: BTreeSet<&str> =
             observation.symbols.keys().chain(&caught_up.symbols).map(Symbol::as_str).collect();

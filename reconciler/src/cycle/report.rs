@@ -7,8 +7,9 @@ use ledger_core::{AccountId, AnyFact, FillId, OrderClass, OrderKey, Symbol, Time
 use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus, OutcomeCounts, Quarantine, RunId};
 
 use super::catch_up::CaughtUp;
-use super::settle::accepted;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use super::settle::acknowledged;
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::observe::Observation;
 use crate::outside::OutsideReport;
 use crate::plan::Plan;
@@ -142,7 +143,7 @@ pub(crate) fn audited(observation: &Observation, plan: &Plan, verification: &Ver
             };
             FindingReport {
                 id: known.map(|known| known.id),
-                status: accepted(observation, finding, status),
+                status: acknowledged(observation, finding, status),
                 first_seen_local: known.map(|known| known.first_seen_local),
                 finding: consequences.of(finding),
             }

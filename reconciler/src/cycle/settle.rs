@@ -12,7 +12,8 @@ use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{Batch, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
 
 use crate::apply::seen_as;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::memory::{FillMemory, LabelMemory, recall_known};
 use crate::observe::Observation;
 use crate::plan::Plan;
@@ -39,7 +40,7 @@ pub(crate) fn settle(
     let is_quiet = plan.is_empty();
     let is_news = |finding: &Finding| !(is_quiet && is_confirmed_on_record(observation, finding));
     for finding in plan.findings() {
-        let status = accepted(observation, finding, judge(finding, verification));
+        let status = acknowledged(observation, finding, judge(finding, verification));
         let verified = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
         match status {
             DiscrepancyStatus::Resolved if verified => batch.settled.push(finding.key()),
@@ -58,7 +59,7 @@ pub(crate) fn settle(
         if is_news(finding) {
             batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
         }
-        findings.push((finding.clone(), accepted(observation, finding, DiscrepancyStatus::Unresolved)));
+        findings.push((finding.clone(), acknowledged(observation, finding, DiscrepancyStatus::Unresolved)));
     }
     let found: BTreeSet<DiscrepancyKey> = findings.iter().map(|(finding, _)| finding.key()).collect();
     for known in &observation.book.discrepancies {
@@ -94,7 +95,11 @@ fn differing_since(
 }
 
 /// What somebody said may stay, stays accepted for as long as the evidence is the same.
-pub(crate) fn accepted(observation: &Observation, finding: &Finding, status: DiscrepancyStatus) -> DiscrepancyStatus {
+pub(crate) fn acknowledged(
+    observation: &Observation,
+    finding: &Finding,
+    status: DiscrepancyStatus,
+) -> DiscrepancyStatus {
     let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
     let is_accepted = known.is_some_and(|known| {
         known.status == DiscrepancyStatus::Acknowledged && known.evidence_json == finding.evidence_json()

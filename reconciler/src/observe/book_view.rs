@@ -12,7 +12,7 @@ use crate::discrepancy::DiscrepancyKind;
 
 /// What the book has of a symbol's beginning: of the time before everything that the exchange remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Beginning {
+pub(crate) struct Beginning {
     /// What it knew of each position.
     pub known: BTreeMap<PositionSide, KnownBefore>,
     /// What the exchange said of the positions since, as far as it is on record, oldest first.
@@ -23,7 +23,7 @@ pub struct Beginning {
 
 /// The book's side.
 #[derive(Debug, Clone)]
-pub struct BookView {
+pub(crate) struct BookView {
     /// The account.
     pub account: Account,
     /// Derived positions.
@@ -81,24 +81,24 @@ pub struct BookView {
 
 impl BookView {
     /// The book's signed quantity of a position.
-    pub fn qty(&self, symbol: &Symbol, side: PositionSide) -> Decimal {
+    pub(crate) fn qty(&self, symbol: &Symbol, side: PositionSide) -> Decimal {
         self.position(symbol, side).map_or(Decimal::ZERO, |held| held.position.qty)
     }
 
     /// The book's position.
-    pub fn position(&self, symbol: &Symbol, side: PositionSide) -> Option<&BookPosition> {
+    pub(crate) fn position(&self, symbol: &Symbol, side: PositionSide) -> Option<&BookPosition> {
         self.positions.iter().find(|held| held.symbol == *symbol && held.position.position_side == side)
     }
 
     /// Whether a question about a symbol was left without an answer.
-    pub fn has_unanswered(&self, symbol: &Symbol) -> bool {
+    pub(crate) fn has_unanswered(&self, symbol: &Symbol) -> bool {
         let kind = DiscrepancyKind::QueryFailed.as_str();
         let mut known = self.discrepancies.iter().map(|known| &known.entry);
         known.any(|known| known.key.kind == kind && known.symbol.as_ref() == Some(symbol))
     }
 
     /// A discrepancy on record.
-    pub fn discrepancy(&self, key: &ledger_store::DiscrepancyKey) -> Option<&Discrepancy> {
+    pub(crate) fn discrepancy(&self, key: &ledger_store::DiscrepancyKey) -> Option<&Discrepancy> {
         self.discrepancies.iter().find(|known| known.entry.key == *key)
     }
 }

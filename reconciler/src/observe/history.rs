@@ -27,11 +27,11 @@ use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
 use crate::streams::{INCOME, ORDERS, reached};
-use crate::unreadable::Damage;
+use crate::unreadable::UnreadableRows;
 
 /// A piece of history.
 #[derive(Debug)]
-pub(crate) struct Stretch {
+pub(crate) struct HistoryPiece {
     /// The lists of orders and the ledger of that time, and the fills of the symbols of which the book lacks some or knows
     /// some less exactly than the exchange. What only the present can answer was not asked.
     pub(crate) seen: Observation,
@@ -70,9 +70,9 @@ impl HistoryLook<'_> {
     ///
     /// # Errors
     /// As [`observe`](super::observe).
-    pub(crate) async fn next(&self, edge: &mut Option<TimestampMs>) -> Result<Option<Stretch>, ReconcileError> {
+    pub(crate) async fn next(&self, edge: &mut Option<TimestampMs>) -> Result<Option<HistoryPiece>, ReconcileError> {
         // What cannot be read of the book is told by the look at the present.
-        let (book, damage) = Damage::beside(self.book);
+        let (book, unreadable) = UnreadableRows::beside(self.book);
         let greeting = greet(self.exchange, self.book, self.clock, self.account).await?;
         let now = greeting.now;
         let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
@@ -173,10 +173,10 @@ impl HistoryLook<'_> {
                 return Ok(None);
             }
         }
-        if !damage.noted().is_empty() {
+        if !unreadable.noted().is_empty() {
             return Ok(None);
         }
-        Ok(Some(Stretch { seen, window, held }))
+        Ok(Some(HistoryPiece { seen, window, held }))
     }
 
     async fn fills(

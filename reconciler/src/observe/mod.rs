@@ -9,13 +9,13 @@
 //! 5. `what_is_named_is_looked_at_closely`, and so is every contract of the book where a beginning is named.
 
 mod book;
-mod book_view;
+pub(crate) mod book_view;
 mod close_look;
 pub(crate) mod entry;
 mod history;
 mod observation;
 pub(crate) mod suspects;
-mod walk;
+pub(crate) mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,13 +24,12 @@ use ledger_core::{AccountId, OrderClass, Symbol, TimestampMs};
 use ledger_store::{Account, ExchangeIdentity, SyncCursor};
 
 use self::book::BookReader;
-pub use self::book_view::{Beginning, BookView};
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
-pub(crate) use self::history::{HistoryLook, Stretch};
-pub use self::observation::{ClockReading, Observation, SymbolObservation};
+pub(crate) use self::history::{HistoryLook, HistoryPiece};
+pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
-pub use self::walk::{Continuity, FillWalk, Walk};
+pub(crate) use self::walk::{Continuity, FillWalk};
 use self::walk::{span, walk_force_orders, walk_income, walk_orders};
 use crate::asked::Asked;
 use crate::book::Book;
@@ -38,7 +37,7 @@ use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
 use crate::streams::{FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
-use crate::unreadable::Damage;
+use crate::unreadable::UnreadableRows;
 
 /// What to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,7 +62,7 @@ impl ObserveOptions {
 /// # Errors
 /// [`ReconcileError`] when the account is unknown, belongs to somebody else, the exchange tells neither who nor when it
 /// is, or the book cannot be read. Whatever else the exchange does not answer is part of the observation.
-pub async fn observe(
+pub(crate) async fn observe(
     exchange: &dyn ExchangeReader,
     book: &Book,
     clock: &dyn Clock,
@@ -71,7 +70,7 @@ pub async fn observe(
     options: &ObserveOptions,
     policy: &Policy,
 ) -> Result<Observation, ReconcileError> {
-    let (book, damage) = Damage::beside(book);
+    let (book, unreadable) = UnreadableRows::beside(book);
     let book = &book;
     let Greeting { account, identity, now, clock: reading } = greet(exchange, book, clock, account_id).await?;
     let cursors = book.sync.cursors(account_id).await.doing("reading the cursors")?;
@@ -147,7 +146,7 @@ pub async fn observe(
         seen.instruments = exchange.fetch_instruments().await.into();
     }
     reader.learn_damaged(&seen).await?;
-    seen.book.damaged = damage.noted();
+    seen.book.damaged = unreadable.noted();
     let damaged = &seen.book.damaged;
     seen.symbols.retain(|symbol, _| !damaged.contains_key(symbol));
     // What cannot be merged is no news; it is read again until the row is mended.

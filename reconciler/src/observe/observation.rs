@@ -17,7 +17,7 @@ use crate::label::LabelSources;
 
 /// What was seen of a symbol that was looked at closely.
 #[derive(Debug)]
-pub struct SymbolObservation {
+pub(crate) struct SymbolObservation {
     /// Its fills at the exchange.
     pub fills: Asked<FillWalk>,
     /// The book's fills of the same window, and those of other times that the exchange mentioned.
@@ -34,7 +34,7 @@ pub struct SymbolObservation {
 
 impl SymbolObservation {
     /// What the exchange said about an order that was asked for; `None` when it was not asked or did not answer.
-    pub fn answer(&self, reference: &OrderRef) -> Option<Option<&Stated<Order>>> {
+    pub(crate) fn answer(&self, reference: &OrderRef) -> Option<Option<&Stated<Order>>> {
         let (_, asked) = self.orders.iter().find(|(order, _)| order == reference)?;
         asked.answer().map(Option::as_ref)
     }
@@ -42,7 +42,7 @@ impl SymbolObservation {
 
 /// How far the local clock is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ClockReading {
+pub(crate) struct ClockReading {
     /// The local clock minus the exchange's, in ms.
     pub skew_ms: i64,
     /// By how much that may be wrong: half of the time that the question took.
@@ -51,7 +51,7 @@ pub struct ClockReading {
 
 /// Everything that was seen.
 #[derive(Debug)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// The venue's promises and limits.
     pub venue: &'static VenueFacts,
     /// The only symbols to look at and change; all when empty.
@@ -90,25 +90,25 @@ pub struct Observation {
 
 impl Observation {
     /// Whether a symbol may be looked at and changed.
-    pub fn is_in_scope(&self, symbol: &Symbol) -> bool {
+    pub(crate) fn is_in_scope(&self, symbol: &Symbol) -> bool {
         self.scope.is_empty() || self.scope.contains(symbol)
     }
 
     /// One-way or hedge mode: as the exchange says, else as the book has it.
-    pub fn mode(&self) -> Option<PositionMode> {
+    pub(crate) fn mode(&self) -> Option<PositionMode> {
         self.position_mode.answer().copied().or(self.book.account.mode())
     }
 
     /// The exchange's word on a symbol's positions: the closer look where there was one. `None` when neither was
     /// answered, or a row about the symbol could not be read.
-    pub fn exchange_positions(&self, symbol: &Symbol) -> Option<&Answer<PositionSnapshot>> {
+    pub(crate) fn exchange_positions(&self, symbol: &Symbol) -> Option<&Answer<PositionSnapshot>> {
         let asked = self.symbols.get(symbol).map_or(&self.positions, |close| &close.positions);
         asked.answer().filter(|answer| answer.speaks_of(symbol))
     }
 
     /// Whether no row about a symbol's orders was unreadable in the lists of all orders: then what they do not list is not
     /// on them.
-    pub fn reads_orders_of(&self, symbol: &Symbol) -> bool {
+    pub(crate) fn reads_orders_of(&self, symbol: &Symbol) -> bool {
         let walks = [&self.orders, &self.force_orders].into_iter().flatten();
         let mut rows = self.open_orders.iter().flat_map(|answer| &answer.unreadable);
         walks.into_iter().all(|walk| walk.speaks_of(symbol)) && rows.all(|row| row.symbol.as_ref() != Some(symbol))
@@ -136,19 +136,19 @@ impl Observation {
 
     /// The exchange's word on a position. A position that a successful answer does not list is flat: `Some(None)`.
     /// `None` when there was no answer.
-    pub fn exchange_position(&self, symbol: &Symbol, side: PositionSide) -> Option<Option<&PositionSnapshot>> {
+    pub(crate) fn exchange_position(&self, symbol: &Symbol, side: PositionSide) -> Option<Option<&PositionSnapshot>> {
         let answer = self.exchange_positions(symbol)?;
         let mut rows = answer.rows.iter().map(|row| &row.entity);
         Some(rows.find(|position| position.symbol == *symbol && position.position_side == side))
     }
 
     /// The exchange's quantity of a position; `None` when there was no answer.
-    pub fn exchange_qty(&self, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
+    pub(crate) fn exchange_qty(&self, symbol: &Symbol, side: PositionSide) -> Option<Decimal> {
         self.exchange_position(symbol, side).map(|stated| stated.map_or(Decimal::ZERO, |stated| stated.qty))
     }
 
     /// Every position that either side knows of, or would know of if it could be derived.
-    pub fn position_keys(&self) -> BTreeSet<(Symbol, PositionSide)> {
+    pub(crate) fn position_keys(&self) -> BTreeSet<(Symbol, PositionSide)> {
         let listed = self.positions.iter().chain(self.symbols.values().flat_map(|close| close.positions.iter()));
         let listed =
             listed.flat_map(|answer| &answer.rows).map(|row| (row.entity.symbol.clone(), row.entity.position_side));
@@ -159,7 +159,7 @@ impl Observation {
     }
 
     /// The positions that a symbol can have.
-    pub fn sides(&self) -> &'static [PositionSide] {
+    pub(crate) fn sides(&self) -> &'static [PositionSide] {
         match self.mode() {
             Some(PositionMode::OneWay) => &[PositionSide::Net],
             Some(PositionMode::Hedge) => &[PositionSide::Long, PositionSide::Short],
@@ -168,7 +168,7 @@ impl Observation {
     }
 
     /// The ledger's rows about trades that neither the book has nor the exchange has listed since.
-    pub fn unfilled(&self) -> impl Iterator<Item = &Income> {
+    pub(crate) fn unfilled(&self) -> impl Iterator<Item = &Income> {
         let rows = self.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
         rows.filter(|row| {
             let (Some(symbol), Some(fill_id)) = (&row.key.symbol, &row.fill_id) else { return false };
@@ -180,7 +180,7 @@ impl Observation {
     }
 
     /// The questions that failed, with why.
-    pub fn failed_queries(&self) -> Vec<(Option<Symbol>, String, &ExchangeError)> {
+    pub(crate) fn failed_queries(&self) -> Vec<(Option<Symbol>, String, &ExchangeError)> {
         let mut failed: Vec<(Option<Symbol>, String, &ExchangeError)> = Vec::new();
         let wide: [(&str, Option<&ExchangeError>); 9] = [
             ("position mode", self.position_mode.error()),
@@ -212,7 +212,7 @@ impl Observation {
     }
 
     /// Everything that the exchange said about orders, whoever was asked.
-    pub fn stated_orders(&self) -> impl Iterator<Item = &Stated<Order>> {
+    pub(crate) fn stated_orders(&self) -> impl Iterator<Item = &Stated<Order>> {
         let wide = [&self.orders, &self.force_orders].into_iter().flatten().flat_map(|walk| &walk.rows);
         let open = self.open_orders.iter().flat_map(|answer| &answer.rows);
         let close = self.symbols.values().flat_map(|close| {

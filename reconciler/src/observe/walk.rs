@@ -10,7 +10,7 @@ use crate::streams::{FILLS, complete_up_to};
 
 /// How a walk joins on to the previous one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Continuity {
+pub(crate) enum Continuity {
     /// Nothing was walked before: it began as far back as the venue answers.
     First,
     /// Nothing lies unread between the two.
@@ -23,19 +23,19 @@ pub enum Continuity {
 
 impl Continuity {
     /// Whether the cursor may move to the end of this walk, because waiting would bring nothing.
-    pub fn moves_cursor(self) -> bool {
+    pub(crate) fn moves_cursor(self) -> bool {
         self != Self::Apart
     }
 
     /// The time that can no longer be read.
-    pub fn expired(self) -> Option<TimeWindow> {
+    pub(crate) fn expired(self) -> Option<TimeWindow> {
         if let Self::Expired(gap) = self { Some(gap) } else { None }
     }
 }
 
 /// All rows of a window, collected page by page.
 #[derive(Debug)]
-pub struct Walk<T> {
+pub(crate) struct Walk<T> {
     /// The rows.
     pub rows: Vec<Stated<T>>,
     /// What was asked for.
@@ -50,14 +50,14 @@ pub struct Walk<T> {
 
 impl<T> Walk<T> {
     /// Whether everything that the exchange said about a symbol could be read.
-    pub fn speaks_of(&self, symbol: &Symbol) -> bool {
+    pub(crate) fn speaks_of(&self, symbol: &Symbol) -> bool {
         speaks_of(&self.unreadable, symbol)
     }
 }
 
 /// The fills of a symbol: those of a window, and those of orders that were asked for by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FillWalk {
+pub(crate) struct FillWalk {
     /// The fills, each once.
     pub rows: BTreeMap<FillKey, Stated<Fill>>,
     /// The window in which they are complete.
@@ -72,7 +72,7 @@ pub struct FillWalk {
 
 impl FillWalk {
     /// The fills inside the window, in fold order: with these, nothing is missing in between.
-    pub fn in_fold_order(&self) -> Vec<&Fill> {
+    pub(crate) fn in_fold_order(&self) -> Vec<&Fill> {
         in_fold_order(&self.rows, self.window)
     }
 }

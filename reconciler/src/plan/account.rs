@@ -8,7 +8,8 @@ use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, Sour
 
 use super::Plan;
 use crate::asked::Asked;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::wording::lasting;

@@ -21,7 +21,8 @@ use serde_json::json;
 
 use super::SymbolPlan;
 use super::older_fills::withdraw_refuted;
-use crate::discrepancy::{Finding, Outlook, Subject};
+use crate::discrepancy::Subject;
+use crate::finding::{Finding, Outlook};
 use crate::flow::{Flow, Move};
 use crate::memory::{HeldBefore, PositionMemory};
 use crate::observe::{Continuity, FillWalk, Observation};

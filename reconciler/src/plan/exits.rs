@@ -8,9 +8,10 @@ use ledger_core::{EventTime, Order, SignalKind, TimestampMs};
 
 use super::candidates::Candidates;
 use super::labels::by_client_id;
-use super::restored::{Exit, Restored, exit, has_signal, latest, note};
+use super::restored::{Exit, RestoredSignal, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan};
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::memory::{CloseMemory, recall_all};
 use crate::observe::Observation;
 use crate::policy::Policy;
@@ -81,8 +82,8 @@ pub(super) fn restored_exit<'a>(
     at: EventTime,
     exit: &Exit,
     kind: SignalKind,
-) -> Restored<'a> {
-    Restored {
+) -> RestoredSignal<'a> {
+    RestoredSignal {
         order,
         at,
         kind,

@@ -15,17 +15,18 @@ use super::positions::{RecordContext, restore_records};
 use super::streams::plan_history_streams;
 use super::{Plan, SymbolPlan, failed_query};
 use crate::asked::Asked;
-use crate::discrepancy::{DiscrepancyKind, Outlook};
+use crate::discrepancy::DiscrepancyKind;
 use crate::error::ReconcileError;
-use crate::observe::{Observation, Stretch};
+use crate::finding::Outlook;
+use crate::observe::{HistoryPiece, Observation};
 use crate::policy::Policy;
 
 /// Decides what to record of a piece of history.
 ///
 /// # Errors
 /// [`ReconcileError::Cursor`] when a cursor on record cannot be read.
-pub(crate) fn plan_history(stretch: &Stretch, policy: &Policy) -> Result<Plan, ReconcileError> {
-    let observation = &stretch.seen;
+pub(crate) fn plan_history(piece: &HistoryPiece, policy: &Policy) -> Result<Plan, ReconcileError> {
+    let observation = &piece.seen;
     let candidates = Candidates::new(observation, policy);
     let labels = Labels::new(observation, policy);
     let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };
@@ -34,13 +35,13 @@ pub(crate) fn plan_history(stretch: &Stretch, policy: &Policy) -> Result<Plan, R
     plan.add(plan_position_mode(observation));
     plan.add(plan_orders(observation, policy));
     plan.add(plan_fills_of_history(observation));
-    for ((symbol, side), qty) in &stretch.held {
+    for ((symbol, side), qty) in &piece.held {
         let records = restore_records(&context, symbol, *side, *qty, plan.symbol(symbol));
         plan.symbol(symbol).add(records);
     }
     plan.add(plan_labels_of_history(&context, &plan));
     plan.add(plan_account(observation, policy, &plan));
-    plan.add(plan_history_streams(stretch)?);
+    plan.add(plan_history_streams(piece)?);
     plan.symbols.retain(|_, symbol| !symbol.is_empty());
     Ok(plan)
 }

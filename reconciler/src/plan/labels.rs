@@ -23,10 +23,11 @@ use serde_json::json;
 
 use super::candidates::Candidates;
 use super::positions::{RecordContext, openers};
-use super::restored::{Restored, has_signal, latest, meta, reason};
+use super::restored::{RestoredSignal, has_signal, latest, meta, reason};
 use super::{Plan, SymbolPlan};
 use crate::client_id::{bot_label, is_somebody_elses};
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::label::EntryEvent;
 use crate::memory::{InferredLabel, LabelMemory, recall};
 use crate::observe::Observation;
@@ -39,7 +40,7 @@ const RESTORED_BY: &str = "restored by ";
 
 /// A strategy, with what tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Labelled {
+pub(super) struct ToldLabel {
     pub(super) engine: EngineLabel,
     /// Who tells it, which is how much it is worth.
     pub(super) source: Source,
@@ -48,7 +49,7 @@ pub(super) struct Labelled {
     inferred_until: Option<TimestampMs>,
 }
 
-impl Labelled {
+impl ToldLabel {
     /// Whether the bot itself wrote it on this order.
     pub(super) fn is_statement(&self) -> bool {
         self.inferred_until.is_none()
@@ -65,10 +66,10 @@ impl Labelled {
 }
 
 /// What the client order id itself tells.
-pub(super) fn by_client_id(order: &Order, policy: &Policy) -> Option<Labelled> {
+pub(super) fn by_client_id(order: &Order, policy: &Policy) -> Option<ToldLabel> {
     let label = bot_label(order, &policy.schemes)?;
     let why = format!("by its client order id {}", order.client_order_id.as_ref()?);
-    Some(Labelled { engine: label.engine?, source: Source::ClientOrderId, why, inferred_until: None })
+    Some(ToldLabel { engine: label.engine?, source: Source::ClientOrderId, why, inferred_until: None })
 }
 
 /// What the bot's files tell.
@@ -84,14 +85,14 @@ impl<'a> Labels<'a> {
     }
 
     /// The strategy of an order that does not say, by the best that tells.
-    pub(super) fn of(&self, order: &Order) -> Option<Labelled> {
+    pub(super) fn of(&self, order: &Order) -> Option<ToldLabel> {
         if is_somebody_elses(order) {
             return None;
         }
         by_client_id(order, self.policy).or_else(|| self.by_log(order)).or_else(|| self.by_state(order))
     }
 
-    fn by_log(&self, order: &Order) -> Option<Labelled> {
+    fn by_log(&self, order: &Order) -> Option<ToldLabel> {
         let mut fitting = self.observation.labels.events.iter().filter(|event| self.fits(event, order));
         let event = fitting.next()?;
         // Two entries that fit tell something only when they say the same.
@@ -107,17 +108,17 @@ impl<'a> Labels<'a> {
         // Until its window is over and everything of it is listed, another order may come that fits as well.
         let (_, until) = self.policy.signal_window_around(event.time.at);
         let inferred_until = (!named).then(|| until.saturating_add_ms(self.observation.venue.settle_lag_ms));
-        Some(Labelled { engine: event.engine.clone(), source: Source::BotLog, why, inferred_until })
+        Some(ToldLabel { engine: event.engine.clone(), source: Source::BotLog, why, inferred_until })
     }
 
-    fn by_state(&self, order: &Order) -> Option<Labelled> {
+    fn by_state(&self, order: &Order) -> Option<ToldLabel> {
         let opened = self.openers.iter().find(|(_, key)| **key == order.key)?;
         let mut states = self.observation.labels.states.iter();
         let state =
             states.find(|state| state.symbol == opened.0.0 && state.side.is_none_or(|side| side == order.side))?;
         let why = "by the bot's state of the position that it opened".to_owned();
         let engine = state.engine.clone();
-        Some(Labelled { engine, source: Source::BotState, why, inferred_until: Some(TimestampMs::MIN) })
+        Some(ToldLabel { engine, source: Source::BotState, why, inferred_until: Some(TimestampMs::MIN) })
     }
 
     /// Whether an entry may be of this order: the same id, else the same symbol, side and moment.
@@ -186,7 +187,7 @@ pub(super) fn plan_labels(context: &RecordContext<'_>, now: TimestampMs, planned
         let known = labels.on_record(order);
         let planned = planned.statements_of(&order.key.symbol);
         let symbol_plan = plan.symbol(&order.key.symbol);
-        let mut plan_label = |label: &Labelled, known| {
+        let mut plan_label = |label: &ToldLabel, known| {
             plan_label((observation, candidates), order, (label, known), now, planned, symbol_plan);
         };
         match (labels.of(order), &known) {
@@ -217,7 +218,7 @@ fn plan_unlabelled(observation: &Observation, labels: &Labels<'_>, order: &Order
 fn plan_label(
     (observation, candidates): (&Observation, &Candidates<'_>),
     order: &Order,
-    (label, known): (&Labelled, Option<(&EngineLabel, Source)>),
+    (label, known): (&ToldLabel, Option<(&EngineLabel, Source)>),
     now: TimestampMs,
     planned: &[Statement],
     symbol_plan: &mut SymbolPlan,
@@ -267,7 +268,7 @@ fn plan_label(
 }
 
 /// The label, written on its order.
-pub(super) fn labelling(order: &Order, label: &Labelled) -> Statement {
+pub(super) fn labelling(order: &Order, label: &ToldLabel) -> Statement {
     let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
     labelled.engine = Some(label.engine.clone());
     Statement { fact: AnyFact::Order(labelled), source: label.source, payload: None }
@@ -281,7 +282,7 @@ fn restored_signal<'a>(observation: &'a Observation, order: &Order) -> Option<&'
 }
 
 /// The same signal by the same strategy as its order.
-fn relabelled(signal: &Signal, order: &Order, label: &Labelled) -> Signal {
+fn relabelled(signal: &Signal, order: &Order, label: &ToldLabel) -> Signal {
     let mut signal = Signal { engine: Some(label.engine.clone()), ..signal.clone() };
     // What it said of its own label is no longer so.
     if signal.reason.as_ref().is_some_and(|reason| reason.as_str().starts_with(RESTORED_BY)) {
@@ -297,13 +298,13 @@ fn relabelled(signal: &Signal, order: &Order, label: &Labelled) -> Signal {
 fn restore_signal(
     observation: &Observation,
     order: &Order,
-    label: &Labelled,
+    label: &ToldLabel,
     planned: &[Statement],
     symbol_plan: &mut SymbolPlan,
 ) {
     let order = latest(observation, &order.key).unwrap_or(order);
     let Some(at) = order.created.or(order.updated) else { return };
-    let restored = Restored {
+    let restored = RestoredSignal {
         order,
         at,
         kind: SignalKind::Entry,

@@ -49,8 +49,9 @@ use self::positions::{RecordContext, plan_positions};
 use self::signals::plan_signals;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
+use crate::finding::{Finding, Outlook};
 use crate::memory::unreadable;
 use crate::observe::Observation;
 use crate::policy::Policy;
@@ -58,7 +59,7 @@ use crate::repair::{PlannedRepair, RepairKind};
 
 /// What to change, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// What the exchange says of the position mode, where it has not said so before or said otherwise last.
     pub position_mode: Option<PositionModeSnapshot>,
     /// Contracts that the book lacks: recorded first, for nothing can be folded without them.
@@ -85,7 +86,7 @@ pub struct Plan {
 
 /// What to change about one symbol, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SymbolPlan {
+pub(crate) struct SymbolPlan {
     /// What was found.
     pub findings: Vec<Finding>,
     /// What to record.
@@ -152,17 +153,17 @@ impl SymbolPlan {
 
 impl Plan {
     /// All findings.
-    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+    pub(crate) fn findings(&self) -> impl Iterator<Item = &Finding> {
         self.account_findings.iter().chain(self.symbols.values().flat_map(|symbol| &symbol.findings))
     }
 
     /// All repairs.
-    pub fn repairs(&self) -> impl Iterator<Item = &PlannedRepair> {
+    pub(crate) fn repairs(&self) -> impl Iterator<Item = &PlannedRepair> {
         self.symbols.values().flat_map(|symbol| &symbol.repairs)
     }
 
     /// Whether it would record a fact.
-    pub fn records_facts(&self) -> bool {
+    pub(crate) fn records_facts(&self) -> bool {
         self.position_mode.is_some()
             || !self.instruments.is_empty()
             || !self.account_statements.is_empty()
@@ -170,7 +171,7 @@ impl Plan {
     }
 
     /// Whether there is nothing to write: nothing was found but what stands on record.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.records_facts()
             && self.account_cursors.is_empty()
             && self.account_coverage.is_empty()
@@ -213,7 +214,7 @@ impl Plan {
 ///
 /// # Errors
 /// [`ReconcileError::Cursor`] when a cursor on record cannot be read.
-pub fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Result<Plan, ReconcileError> {
+pub(crate) fn plan(observation: &Observation, policy: &Policy, now: TimestampMs) -> Result<Plan, ReconcileError> {
     let candidates = Candidates::new(observation, policy);
     let labels = Labels::new(observation, policy);
     let context = RecordContext { observation, policy, candidates: &candidates, labels: &labels };

@@ -14,9 +14,9 @@ use ledger_core::{AnyFact, EventTime, Fill, Order, OrderClass, OrderKey, SignalK
 use ledger_store::DiscrepancyKey;
 
 use super::exits::{restored_exit, unexplained};
-use super::labels::Labelled;
+use super::labels::ToldLabel;
 use super::positions::RecordContext;
-use super::restored::{Restored, decided_at, exit, has_signal, latest, note};
+use super::restored::{RestoredSignal, decided_at, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan};
 
 /// Those on record: their fills came by another way, or before it was known that no signal is meant.
@@ -82,13 +82,13 @@ pub(super) fn restore_entry(
         return;
     }
     // A label that is an inference comes after its second look.
-    let label = context.labels.of(order).filter(Labelled::is_statement);
-    let restored = Restored {
+    let label = context.labels.of(order).filter(ToldLabel::is_statement);
+    let restored = RestoredSignal {
         order,
         at: decided_at(context.observation, order, first_fill),
         kind: SignalKind::Entry,
         reason: "restored: it opened a position, and its signal was not in the book".to_owned(),
-        confidence: label.as_ref().map_or("unknown", Labelled::confidence),
+        confidence: label.as_ref().map_or("unknown", ToldLabel::confidence),
         label,
         exit_reason: None,
     };

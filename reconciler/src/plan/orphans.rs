@@ -5,7 +5,8 @@ use exchange_client::Stated;
 use ledger_core::PositionSide;
 
 use super::Plan;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::observe::Observation;
 use crate::wording::describe_order;
 

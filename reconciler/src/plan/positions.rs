@@ -18,7 +18,8 @@ use super::openers::restore_entry;
 use super::restored::{decided_at, exit, has_signal, latest, note};
 use super::{Plan, SymbolPlan, orders_with_new_fills};
 use crate::asked::Asked;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::flow::{Flow, Move};
 use crate::memory::{PositionMemory, SearchMemory};
 use crate::observe::without_residuals;
@@ -65,7 +66,7 @@ fn plan_position(
     let Some(close) = observation.symbols.get(symbol) else { return Ok(()) };
     let stated_qty = stated.map_or(Decimal::ZERO, |stated| stated.qty);
     let walk = close.fills.answer();
-    let position = Position { observation, symbol, side, stated_qty };
+    let position = ComparedPosition { observation, symbol, side, stated_qty };
     let found = position.mismatch(walk, now)?;
     let Some(walk) = walk else {
         if let Some(finding) = found {
@@ -133,14 +134,14 @@ fn position_keys(observation: &Observation) -> BTreeSet<(Symbol, PositionSide)> 
     keys
 }
 
-struct Position<'a> {
+struct ComparedPosition<'a> {
     observation: &'a Observation,
     symbol: &'a Symbol,
     side: PositionSide,
     stated_qty: Decimal,
 }
 
-impl Position<'_> {
+impl ComparedPosition<'_> {
     /// Neither a fill nor a stated position.
     fn book_has_nothing(&self) -> bool {
         let book = &self.observation.book;
@@ -208,7 +209,7 @@ impl Position<'_> {
     }
 }
 
-impl Position<'_> {
+impl ComparedPosition<'_> {
     /// What is to be remembered of the search of the exchange's whole memory for what explains a difference: that is done
     /// twice, as far apart as answers lag, and not again while the difference stays the same.
     fn search(&self, walk: &FillWalk, subject: &Subject) -> Result<Option<SearchMemory>, MathError> {

@@ -11,7 +11,7 @@ use ledger_store::DiscrepancyKey;
 use serde_json::json;
 
 use super::SymbolPlan;
-use super::labels::{Labelled, labelling};
+use super::labels::{ToldLabel, labelling};
 use crate::bot_record::restored_id;
 use crate::client_id::bot_label;
 use crate::observe::Observation;
@@ -20,17 +20,17 @@ use crate::repair::{PlannedRepair, RepairKind};
 use crate::wording::describe_order;
 
 /// What a restored signal says.
-pub(super) struct Restored<'a> {
+pub(super) struct RestoredSignal<'a> {
     pub(super) order: &'a Order,
     pub(super) at: EventTime,
     pub(super) kind: SignalKind,
-    pub(super) label: Option<Labelled>,
+    pub(super) label: Option<ToldLabel>,
     pub(super) reason: String,
     pub(super) exit_reason: Option<ExitReason>,
     pub(super) confidence: &'static str,
 }
 
-impl Restored<'_> {
+impl RestoredSignal<'_> {
     pub(super) fn engine(&self) -> Option<&EngineLabel> {
         self.label.as_ref().map(|label| &label.engine)
     }
@@ -66,7 +66,7 @@ impl Restored<'_> {
 }
 
 /// Records a restored signal, and journals it as an answer to the discrepancy.
-pub(super) fn note(restored: &Restored<'_>, answers: Option<DiscrepancyKey>, symbol_plan: &mut SymbolPlan) {
+pub(super) fn note(restored: &RestoredSignal<'_>, answers: Option<DiscrepancyKey>, symbol_plan: &mut SymbolPlan) {
     let Some((signal_id, statements)) = restored.statements() else { return };
     symbol_plan.statements.extend(statements);
     let order = describe_order(restored.order);

@@ -11,10 +11,11 @@ use ledger_store::{CoverageGrade, CoverageSpan, SyncCursor};
 
 use super::Plan;
 use crate::asked::Asked;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
+use crate::finding::{Finding, Outlook};
 use crate::memory::{GapMemory, recall_all};
-use crate::observe::Stretch;
+use crate::observe::HistoryPiece;
 use crate::observe::{Continuity, Observation};
 use crate::policy::Policy;
 use crate::streams::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, complete_up_to, reached};
@@ -22,7 +23,7 @@ use crate::wording::instant;
 
 /// What a walk adds to a stream.
 #[derive(Clone, Copy)]
-struct Reach<'a> {
+struct StreamProgress<'a> {
     stream: &'static str,
     symbol: Option<&'a Symbol>,
     since: TimestampMs,
@@ -47,7 +48,7 @@ pub(super) fn plan_streams(
     if observation.scope.is_empty() {
         for (stream, walk) in [(ORDERS, &observation.orders), (FORCE_ORDERS, &observation.force_orders)] {
             // What could not be read is asked for again until it can.
-            wide.extend(walk.iter().filter(|walk| walk.unreadable.is_empty()).map(|walk| Reach {
+            wide.extend(walk.iter().filter(|walk| walk.unreadable.is_empty()).map(|walk| StreamProgress {
                 stream,
                 symbol: None,
                 // Beyond what the list is known to hold, nothing is claimed.
@@ -61,7 +62,7 @@ pub(super) fn plan_streams(
                 continuity: walk.continuity,
             }));
         }
-        wide.extend(observation.income.iter().map(|walk| Reach {
+        wide.extend(observation.income.iter().map(|walk| StreamProgress {
             stream: INCOME,
             symbol: None,
             since: walk.window.since(),
@@ -87,7 +88,7 @@ pub(super) fn plan_streams(
     Ok(plan)
 }
 
-impl Reach<'_> {
+impl StreamProgress<'_> {
     fn cursor(&self) -> Option<SyncCursor> {
         self.continuity.moves_cursor().then(|| SyncCursor {
             stream: self.stream.to_owned(),
@@ -111,7 +112,7 @@ impl Reach<'_> {
 fn is_due(
     observation: &Observation,
     policy: &Policy,
-    reach: &Reach<'_>,
+    reach: &StreamProgress<'_>,
     writes_anyway: bool,
 ) -> Result<bool, ReconcileError> {
     let reached = reached(&observation.book.cursors, reach.stream, reach.symbol)?;
@@ -121,7 +122,7 @@ fn is_due(
 
 /// The ledger names every trade of all symbols: where it was read without a gap and every trade that it names is in the
 /// book or planned, the fills of all symbols are complete, without having been asked for.
-fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<CoverageSpan> {
+fn inferred_fills(observation: &Observation, income: &StreamProgress<'_>) -> Option<CoverageSpan> {
     let mut mentioned = observation.stated_orders().map(|row| &row.entity.key.symbol);
     let all_answered = observation.symbols.values().all(|close| close.fills.is_answered())
         && !mentioned
@@ -131,20 +132,20 @@ fn inferred_fills(observation: &Observation, income: &Reach<'_>) -> Option<Cover
     // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
     let settled =
         observation.unfilled().map(|row| row.time.at).min().map_or(income.settled, |at| at.min(income.settled));
-    let fills = Reach { stream: FILLS, symbol: None, settled, ..*income };
+    let fills = StreamProgress { stream: FILLS, symbol: None, settled, ..*income };
     if is_whole { fills.coverage(CoverageGrade::Inferred) } else { None }
 }
 
 /// How far a piece of history reaches. It is read piece by piece so that stopping costs no more than one, so each moves
 /// the cursors, whatever it held.
-pub(super) fn plan_history_streams(stretch: &Stretch) -> Result<Plan, ReconcileError> {
+pub(super) fn plan_history_streams(piece: &HistoryPiece) -> Result<Plan, ReconcileError> {
     let mut plan = Plan::default();
-    let observation = &stretch.seen;
-    let until = stretch.window.until();
+    let observation = &piece.seen;
+    let until = piece.window.until();
     let orders = observation.orders.iter().map(|walk| (ORDERS, walk.window, walk.continuity));
     let income = observation.income.iter().map(|walk| (INCOME, walk.window, walk.continuity));
     for (stream, window, continuity) in orders.chain(income) {
-        let reach = Reach { stream, symbol: None, since: window.since(), settled: until, continuity };
+        let reach = StreamProgress { stream, symbol: None, since: window.since(), settled: until, continuity };
         plan.account_findings.extend(continuity.expired().map(|gap| history_expired(stream, None, gap)));
         plan.account_cursors.extend(reach.cursor());
         plan.account_coverage.extend(reach.coverage(CoverageGrade::Asked));
@@ -155,7 +156,7 @@ pub(super) fn plan_history_streams(stretch: &Stretch) -> Result<Plan, ReconcileE
     for (symbol, close) in &observation.symbols {
         let Asked::Answered(walk) = &close.fills else { continue };
         let (since, continuity) = (walk.window.since(), walk.continuity);
-        let reach = Reach { stream: FILLS, symbol: Some(symbol), since, settled: until, continuity };
+        let reach = StreamProgress { stream: FILLS, symbol: Some(symbol), since, settled: until, continuity };
         let reached = reached(&observation.book.cursors, FILLS, Some(symbol))?;
         let symbol_plan = plan.symbol(symbol);
         if reached.is_none_or(|reached| reached < until) {
@@ -178,7 +179,7 @@ fn plan_symbol_streams(
         let mut reaches = Vec::new();
         if let Asked::Answered(walk) = &close.fills {
             let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
-            reaches.push(Reach {
+            reaches.push(StreamProgress {
                 stream: FILLS,
                 symbol: Some(symbol),
                 since: walk.window.since(),
@@ -195,7 +196,7 @@ fn plan_symbol_streams(
         }
         if let Asked::Answered(walk) = &close.conditional_orders {
             let settled = walk.asked_at.saturating_add_ms(-venue.settle_lag_ms);
-            reaches.push(Reach {
+            reaches.push(StreamProgress {
                 stream: CONDITIONAL_ORDERS,
                 symbol: Some(symbol),
                 since: walk.window.since(),

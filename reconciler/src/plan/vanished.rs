@@ -14,7 +14,8 @@ use ledger_store::BookOrder;
 
 use super::orders::order_json;
 use super::{Plan, SymbolPlan};
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
+use crate::finding::{Finding, Outlook};
 use crate::memory::AbsenceMemory;
 use crate::observe::Observation;
 use crate::policy::Policy;
@@ -22,7 +23,7 @@ use crate::repair::RepairKind;
 use crate::wording::{count, describe_order};
 
 /// What became of an order that is not told any more.
-struct End {
+struct OrderEnd {
     status: OrderStatus,
     /// What the exchange says instead, and what follows once that is confirmed.
     said: String,
@@ -63,7 +64,7 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
     plan
 }
 
-fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: End, symbol_plan: &mut SymbolPlan) {
+fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: OrderEnd, symbol_plan: &mut SymbolPlan) {
     let key = &order.key;
     let subject = Subject::Order(key.clone());
     let on_record = &observation.book.discrepancies;
@@ -92,11 +93,11 @@ fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: End,
     symbol_plan.repair(finding, end.kind, Some(order_json(order)), Some(order_json(&ended)));
 }
 
-fn unfilled_end(observation: &Observation, booked: &BookOrder, now: TimestampMs) -> End {
+fn unfilled_end(observation: &Observation, booked: &BookOrder, now: TimestampMs) -> OrderEnd {
     let order = &booked.order.fact;
     let has_fills = booked.filled_qty.is_some_and(Decimal::is_positive)
         || order.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
-    End {
+    OrderEnd {
         status: OrderStatus::Canceled,
         said: "the exchange does not list it as working and does not know it".to_owned(),
         follows: ": it ended without a fill and was forgotten, as such orders are",
@@ -112,7 +113,7 @@ fn has_aged(observation: &Observation, order: &Order, now: TimestampMs) -> bool 
 }
 
 /// What became of an order that triggered: nothing while its regular order may still be working.
-fn triggered_end(observation: &Observation, order: &Order, is_told: bool, now: TimestampMs) -> Option<End> {
+fn triggered_end(observation: &Observation, order: &Order, is_told: bool, now: TimestampMs) -> Option<OrderEnd> {
     let open = observation.open_orders.answer()?;
     if open.rows.iter().any(|row| became(order, &row.entity)) {
         return None;
@@ -130,7 +131,7 @@ fn triggered_end(observation: &Observation, order: &Order, is_told: bool, now: T
         Some(regular) if is_over => format!("it became {}, which is over", describe_order(regular)),
         _ => "what it became is not working".to_owned(),
     };
-    Some(End {
+    Some(OrderEnd {
         status: OrderStatus::Finished,
         said: format!("{says}, and {became}"),
         follows: ": it is finished",

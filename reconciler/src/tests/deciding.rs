@@ -16,7 +16,8 @@ use ledger_store::{CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, Dis
 
 use super::*;
 use crate::cycle::settle::settle;
-use crate::{Finding, StateLabel, Subject, SymbolPlan, Verification, parse_entry_events};
+use crate::plan::SymbolPlan;
+use crate::{Finding, StateLabel, Subject, Verification, parse_entry_events};
 
 pub(crate) fn btc() -> Symbol {
     symbol("BTCUSDT")
@@ -122,7 +123,7 @@ fn an_inference_waits_for_a_second_look() {
     remembering(&mut seen, &first);
     // A look that follows within the settle lag is none.
     assert!(!plan(&seen).records_facts());
-    let second = crate::plan(&seen, &Policy::default(), at(VENUE.settle_lag_ms)).unwrap();
+    let second = crate::plan::plan(&seen, &Policy::default(), at(VENUE.settle_lag_ms)).unwrap();
     assert_eq!(only(&second, DiscrepancyKind::SignalWithoutOrder).outlook, Outlook::Settles);
     assert_eq!(signal_ids(&second), ["s-1"]);
     let repair = second.repairs().next().unwrap();

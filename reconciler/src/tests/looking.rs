@@ -4,7 +4,7 @@ use ledger_core::{Asset, BalanceSnapshot};
 use ledger_store::{CoverageSpan, SyncCursor};
 
 use super::*;
-use crate::Observation;
+use crate::observe::Observation;
 use crate::wording::instant;
 
 const DAY_MS: i64 = 86_400_000;

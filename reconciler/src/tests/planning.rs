@@ -62,7 +62,7 @@ fn every_finding_has_its_evidence_in_one_line() {
         assert!(!finding.fingerprint().is_empty());
     }
     // The same observation gives the same plan.
-    assert_eq!(crate::plan(&seen, &Policy::default(), at(0)).unwrap(), plan);
+    assert_eq!(crate::plan::plan(&seen, &Policy::default(), at(0)).unwrap(), plan);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ledger_core::{AccountId, OrderClass, OrderKey};
 use ledger_store::{BookOrder, OrderFilter, PageRequest, Scope};
 
-use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, Verification};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::wording::{describe_order, residual_text};
@@ -16,7 +16,7 @@ pub(super) async fn check_executed(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut tally = Tally::of("order", extent.on_record());
+    let mut comparison = Comparison::of("order", extent.on_record());
     if let Extent::Look(observation) = extent {
         // The orders that this cycle knows of, as the book has them now.
         let stated = observation.stated_orders().map(|row| &row.entity.key);
@@ -25,7 +25,7 @@ pub(super) async fn check_executed(
             let known = book.orders.order(account, key).await.doing("reading an order")?;
             // Those that lack fills come below, however old they are.
             if let Some(order) = known.filter(|order| order.residual_qty.is_none()) {
-                compare(&order, &mut tally);
+                compare(&order, &mut comparison);
             }
         }
     }
@@ -40,7 +40,7 @@ pub(super) async fn check_executed(
                 if order.residual_qty.is_some() {
                     verification.unfilled_orders.insert(key.clone());
                 }
-                compare(order, &mut tally);
+                compare(order, &mut comparison);
             }
         }
         match page.next {
@@ -48,28 +48,28 @@ pub(super) async fn check_executed(
             None => break,
         }
     }
-    tally.finish(CheckName::ExecutedQuantity, "no order is on record", verification);
+    comparison.finish(CheckName::ExecutedQuantity, "no order is on record", verification);
     Ok(())
 }
 
 /// Compares an order that says how much was executed of it. A conditional order has no fills: those of the order that it
 /// triggered are that one's.
-fn compare(order: &BookOrder, tally: &mut Tally<'_>) {
+fn compare(order: &BookOrder, comparison: &mut Comparison<'_>) {
     let fact = &order.order.fact;
     if order.residual_qty.is_some() {
-        tally.compare(false, || residual_text(order).unwrap_or_else(|| describe_order(fact)));
+        comparison.compare(false, || residual_text(order).unwrap_or_else(|| describe_order(fact)));
         return;
     }
     if fact.key.class != OrderClass::Regular {
         return;
     }
     let Some(executed) = &fact.executed else {
-        return tally.leave_out(1, "the executed quantity is not on record");
+        return comparison.leave_out(1, "the executed quantity is not on record");
     };
     let Some(filled) = order.filled_qty else {
-        return tally.leave_out(1, "the fills cannot be added up");
+        return comparison.leave_out(1, "the fills cannot be added up");
     };
-    tally.compare(filled == executed.qty, || {
+    comparison.compare(filled == executed.qty, || {
         format!("{}: {} was executed, its fills add up to {filled}", describe_order(fact), executed.qty)
     });
 }

@@ -7,11 +7,12 @@ use ledger_core::footing::{MOMENT_MS, foots_between};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, MathError, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 
-use super::{BOOK_PAGE_ROWS, CheckName, Extent, FootedSpan, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, FootedSpan, Verification};
 use crate::asked::Asked;
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
+use crate::finding::{Finding, Outlook};
 use crate::memory::{GapMemory, WalletMemory, recall_all};
 use crate::streams::{INCOME, reached};
 use crate::wording::instant;
@@ -43,8 +44,12 @@ pub(super) async fn check_footing(
         }
     };
     let none = if wallets.is_empty() { "no wallet is on record" } else { "no wallet has changed between two looks" };
-    let mut footing =
-        Footing { venue: extent.venue(), tally: Tally::of("wallet change", extent.on_record()), unread, settled };
+    let mut footing = Footing {
+        venue: extent.venue(),
+        comparison: Comparison::of("wallet change", extent.on_record()),
+        unread,
+        settled,
+    };
     for (asset, known) in wallets {
         // Without a single row of that time the ledger was not recorded: a book that was imported has that.
         let spans = known.len().saturating_sub(1);
@@ -55,7 +60,7 @@ pub(super) async fn check_footing(
                 _ => asset.to_string(),
             };
             let reason = "the ledger has no entry of the asset from that time";
-            footing.tally.leave_out_as(spans, reason, || Some(example()));
+            footing.comparison.leave_out_as(spans, reason, || Some(example()));
             continue;
         }
         for pair in known.windows(2) {
@@ -81,7 +86,7 @@ pub(super) async fn check_footing(
             }
         }
     }
-    footing.tally.finish(CheckName::Footing, none, verification);
+    footing.comparison.finish(CheckName::Footing, none, verification);
     Ok(())
 }
 
@@ -92,7 +97,7 @@ fn told(span: &FootedSpan) -> String {
 /// What is known of the ledger, and what came of comparing.
 struct Footing<'a> {
     venue: &'static VenueFacts,
-    tally: Tally<'a>,
+    comparison: Comparison<'a>,
     /// The stretches of the ledger that were never read.
     unread: Vec<(TimestampMs, TimestampMs)>,
     /// Rows of later times may still be missing; `None` when the ledger was not read from an exchange.
@@ -102,7 +107,7 @@ struct Footing<'a> {
 impl Footing<'_> {
     /// A wallet's change cannot be compared.
     fn leave_out(&mut self, reason: &str, example: impl FnOnce() -> String) {
-        self.tally.leave_out_as(1, reason, || Some(example()));
+        self.comparison.leave_out_as(1, reason, || Some(example()));
     }
 
     /// Compares one span, and answers whether it foots.
@@ -110,7 +115,7 @@ impl Footing<'_> {
         let FootedSpan { asset, since, until } = span;
         if let Some((from, to)) = self.unread.iter().find(|(from, to)| *until > *from && *since < *to) {
             let gap = format!("from {} to {}", instant(*from), instant(*to));
-            self.tally.leave_out_as(1, "a stretch of the ledger was not read in time", || {
+            self.comparison.leave_out_as(1, "a stretch of the ledger was not read in time", || {
                 Some(format!("{}: {gap}", told(span)))
             });
             return Ok(false);
@@ -127,7 +132,7 @@ impl Footing<'_> {
             self.leave_out("the ledger may not have all entries of that time yet", || told(span));
             return Ok(false);
         }
-        self.tally.compare_finding(foots, || {
+        self.comparison.compare_finding(foots, || {
             let sum = sum(rows.iter().filter(|row| row.time.at > *since && row.time.at <= *until));
             let sum = sum.map_or_else(|_| "more than can be added up".to_owned(), |sum| sum.to_string());
             let evidence = format!(

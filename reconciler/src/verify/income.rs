@@ -6,11 +6,12 @@ use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType
 use ledger_store::{IncomeFilter, PageRequest, Scope};
 
 use super::unnamed::Unnamed;
-use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, Verification};
 use crate::asked::Asked;
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
+use crate::finding::{Finding, Outlook};
 use crate::memory::{LedgerRowMemory, recall_all};
 
 /// The digits after the point that ledger amounts have.
@@ -26,7 +27,7 @@ pub(super) async fn check_income(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut comparing = Comparing { book, account, tally: Tally::of("row", extent.on_record()) };
+    let mut comparing = Comparing { book, account, comparison: Comparison::of("row", extent.on_record()) };
     let none = match extent {
         Extent::Look(observation) => {
             let Asked::Answered(walk) = &observation.income else {
@@ -38,7 +39,7 @@ pub(super) async fn check_income(
             let mut told = Sums::default();
             for row in walk.rows.iter().map(|row| &row.entity).filter(|row| seen.insert(&row.key)) {
                 if told.add(row, extent) == Named::No {
-                    comparing.tally.leave_out(1, "no trade is named");
+                    comparing.comparison.leave_out(1, "no trade is named");
                 }
             }
             // What differed before is compared again, until it agrees: its rows may lie far behind this look's.
@@ -52,11 +53,11 @@ pub(super) async fn check_income(
         }
         Extent::Book { .. } => {
             let unnamed = all_of(&mut comparing, extent).await?;
-            unnamed.compare(book, account, &mut comparing.tally).await?;
+            unnamed.compare(book, account, &mut comparing.comparison).await?;
             "no row of the ledger is about a trade"
         }
     };
-    comparing.tally.finish(CheckName::IncomeHasFills, none, verification);
+    comparing.comparison.finish(CheckName::IncomeHasFills, none, verification);
     Ok(())
 }
 
@@ -115,7 +116,7 @@ async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<Unn
         let read_to = page.items.last().map(|row| row.fact.time.at);
         for row in &page.items {
             match sums.add(&row.fact, extent) {
-                Named::No => unnamed.add(&row.fact, &mut comparing.tally),
+                Named::No => unnamed.add(&row.fact, &mut comparing.comparison),
                 Named::Yes => unnamed.name(&row.fact),
                 Named::Other => {}
             }
@@ -149,7 +150,7 @@ fn on_record(extent: Extent<'_>) -> Vec<(Row, Decimal)> {
 struct Comparing<'a> {
     book: &'a Book,
     account: &'a AccountId,
-    tally: Tally<'a>,
+    comparison: Comparison<'a>,
 }
 
 impl Comparing<'_> {
@@ -172,7 +173,7 @@ impl Comparing<'_> {
             };
             let Some(amount) = amount else {
                 // Nothing to compare with, and nothing that differs.
-                self.tally.leave_out(1, "the fills do not state the amount");
+                self.comparison.leave_out(1, "the fills do not state the amount");
                 return Ok(());
             };
             let Ok(sum) = booked.checked_add(amount) else {
@@ -185,7 +186,7 @@ impl Comparing<'_> {
         let is_signed = fill_count > 1 || !income_type.is(IncomeType::COMMISSION);
         let shown = |amount: Decimal| if is_signed { amount } else { amount.abs() }.round(LEDGER_SCALE);
         let agrees = fill_count > 0 && shown(booked) == shown(stated);
-        self.tally.compare_finding(agrees, || {
+        self.comparison.compare_finding(agrees, || {
             let what = format!("{income_type} {stated} {asset} of {symbol} trade {fill_id}");
             let evidence = if fill_count == 0 {
                 format!("{what}: the book has no such fill")
@@ -208,7 +209,7 @@ impl Comparing<'_> {
 
     fn cannot_add_up(&mut self, row: &Row) {
         let Row { symbol, fill_id, income_type, asset } = row;
-        self.tally.leave_out_as(1, "the amounts cannot be added up exactly", || {
+        self.comparison.leave_out_as(1, "the amounts cannot be added up exactly", || {
             Some(format!("{income_type} in {asset} of {symbol} trade {fill_id}"))
         });
     }

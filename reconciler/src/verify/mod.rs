@@ -8,13 +8,13 @@
 
 mod book;
 mod check;
+mod comparison;
 mod executed;
 mod footing;
 mod gaps;
 mod income;
 mod positions;
 mod realized;
-mod tally;
 mod unnamed;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,7 @@ use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
 
 pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
+use self::comparison::Comparison;
 use self::executed::check_executed;
 use self::footing::check_footing;
 pub(crate) use self::footing::unread_stretches;
@@ -32,12 +33,12 @@ use self::gaps::check_gaps;
 use self::income::check_income;
 use self::positions::check_positions;
 use self::realized::check_realized;
-use self::tally::Tally;
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Finding};
+use crate::discrepancy::DiscrepancyKind;
 use crate::error::ReconcileError;
+use crate::finding::Finding;
 use crate::observe::Observation;
-use crate::unreadable::Damage;
+use crate::unreadable::UnreadableRows;
 
 /// A stretch of time in which a wallet changed by what its ledger rows add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ impl Verification {
                 }
                 Verdict::Fail { compared, .. } => *compared += agreed,
                 Verdict::NotCheckable { .. } => {
-                    let rest = tally::not_compared(&check.left_out);
+                    let rest = comparison::not_compared(&check.left_out);
                     let left_out = std::mem::take(&mut check.left_out);
                     *check = Check { left_out, ..Check::pass(name, agreed, format!("{agreed} of the history{rest}")) };
                 }
@@ -155,12 +156,12 @@ pub(crate) async fn check_ledger(
 ///
 /// # Errors
 /// [`ReconcileError`] when the book cannot be read.
-pub async fn verify(
+pub(crate) async fn verify(
     observation: &Observation,
     book: &Book,
     account: &AccountId,
 ) -> Result<Verification, ReconcileError> {
-    let (book, damage) = Damage::beside(book);
+    let (book, unreadable) = UnreadableRows::beside(book);
     let book = &book;
     let mut verification = Verification::default();
     let extent = Extent::Look(observation);
@@ -170,7 +171,7 @@ pub async fn verify(
     check_income(extent, book, account, &mut verification).await?;
     check_footing(extent, book, account, &mut verification).await?;
     check_gaps(observation, book, account, &mut verification).await?;
-    verification.leave_out(damage.noted().into_iter().chain(observation.book.damaged.clone()).collect());
+    verification.leave_out(unreadable.noted().into_iter().chain(observation.book.damaged.clone()).collect());
     Ok(verification)
 }
 

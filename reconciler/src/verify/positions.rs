@@ -6,10 +6,11 @@ use exchange_client::VenueFacts;
 use ledger_core::{AccountId, Decimal, PositionSide, PositionSnapshot, Symbol};
 use ledger_store::BookPosition;
 
-use super::{CheckName, Tally, Verification};
+use super::{CheckName, Comparison, Verification};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
+use crate::finding::{Finding, Outlook};
 use crate::observe::Observation;
 use crate::observe::entry::{EntryDifference, search_memory};
 
@@ -23,7 +24,7 @@ pub(super) async fn check_positions(
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
     let on_record = &observation.book.discrepancies;
-    let (mut quantity, mut entry) = (Tally::of("position", on_record), Tally::of("position", on_record));
+    let (mut quantity, mut entry) = (Comparison::of("position", on_record), Comparison::of("position", on_record));
     let held = book.positions.positions(account).await.doing("reading the positions")?;
     // What was repaired may have opened a position that neither side knew of when it was looked at.
     let now = held.iter().map(|held| (held.symbol.clone(), held.position.position_side));
@@ -61,7 +62,7 @@ pub(super) async fn check_positions(
 
 /// Compares an average entry, up to the exchange's rounding. `look` is what was seen of the exchange by now.
 pub(super) fn compare_entry(
-    tally: &mut Tally<'_>,
+    comparison: &mut Comparison<'_>,
     (symbol, side): (&Symbol, PositionSide),
     stated: &PositionSnapshot,
     booked: Option<&BookPosition>,
@@ -69,9 +70,9 @@ pub(super) fn compare_entry(
     look: Option<&Observation>,
 ) {
     let Some(price) = stated.entry_price else {
-        return tally.leave_out(1, "the exchange did not state an entry");
+        return comparison.leave_out(1, "the exchange did not state an entry");
     };
-    let on_record = tally.on_record;
+    let on_record = comparison.on_record;
     let differs = EntryDifference::between(venue, price, booked);
     let finding = || {
         let booked = booked.and_then(|held| held.position.entry_price_avg);
@@ -88,9 +89,9 @@ pub(super) fn compare_entry(
     };
     if booked.is_none_or(|held| held.position.entry_price_avg.is_none()) {
         // Nothing to compare, and a reason to search the exchange's memory.
-        tally.leave_out(1, "the book's own entry is unknown");
-        tally.find(finding());
+        comparison.leave_out(1, "the book's own entry is unknown");
+        comparison.find(finding());
         return;
     }
-    tally.compare_finding(differs.is_none(), finding);
+    comparison.compare_finding(differs.is_none(), finding);
 }

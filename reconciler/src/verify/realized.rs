@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use ledger_core::{AccountId, Decimal, Symbol, TimestampMs};
 use ledger_store::{PageRequest, PnlMismatch, Scope, TripFilter};
 
-use super::{BOOK_PAGE_ROWS, CheckName, Extent, Tally, UNCOMPUTED, Verification};
+use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
 use crate::book::Book;
-use crate::discrepancy::{DiscrepancyKind, Finding, Outlook, Subject};
+use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
+use crate::finding::{Finding, Outlook};
 
 pub(super) async fn check_realized(
     extent: Extent<'_>,
@@ -17,21 +18,21 @@ pub(super) async fn check_realized(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut tally = Tally::of("fill", extent.on_record());
+    let mut comparison = Comparison::of("fill", extent.on_record());
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     for symbol_book in book.positions.symbol_books(account).await.doing("reading the symbols")? {
         if extent.covers(&symbol_book.symbol) {
             let (unreported, unknown) = (symbol_book.pnl_unreported_count, symbol_book.pnl_unknown_count);
-            tally.compared += number(symbol_book.fill_count.saturating_sub(unreported).saturating_sub(unknown));
-            tally.leave_out(number(unreported), "the exchange's figure is not on record");
-            tally.leave_out(number(unknown), "the book's own figure is unknown");
-            tally.leave_out(number(symbol_book.unplaced_count), "the position that changed is not known");
+            comparison.compared += number(symbol_book.fill_count.saturating_sub(unreported).saturating_sub(unknown));
+            comparison.leave_out(number(unreported), "the exchange's figure is not on record");
+            comparison.leave_out(number(unknown), "the book's own figure is unknown");
+            comparison.leave_out(number(symbol_book.unplaced_count), "the position that changed is not known");
         }
     }
     for contract in extent.uncomputed() {
-        tally.leave_out(contract.fill_count, UNCOMPUTED);
+        comparison.leave_out(contract.fill_count, UNCOMPUTED);
     }
-    let folded = tally.compared;
+    let folded = comparison.compared;
     let mut of_symbol: BTreeMap<Symbol, Vec<PnlMismatch>> = BTreeMap::new();
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
@@ -56,13 +57,13 @@ pub(super) async fn check_realized(
                 key.fill_id
             );
             let kind = DiscrepancyKind::RealizedPnlMismatch;
-            tally.compare_finding(false, || Finding::new(kind, Some(&symbol), subject, Outlook::Stays, evidence));
+            comparison.compare_finding(false, || Finding::new(kind, Some(&symbol), subject, Outlook::Stays, evidence));
         }
     }
     // Every mismatch is a fill that was folded.
-    tally.compared = folded.max(tally.count);
+    comparison.compared = folded.max(comparison.count);
     let none = "no fill is on record";
-    tally.finish(CheckName::RealizedPnl, none, verification);
+    comparison.finish(CheckName::RealizedPnl, none, verification);
     Ok(())
 }
 

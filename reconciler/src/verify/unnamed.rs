@@ -12,7 +12,7 @@ use ledger_core::{AccountId, Asset, Decimal, Fill, FillId, Income, IncomeType, M
 use ledger_store::{FillFilter, PageRequest, Scope};
 
 use super::income::LEDGER_SCALE;
-use super::{BOOK_PAGE_ROWS, Tally};
+use super::{BOOK_PAGE_ROWS, Comparison};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::streams::FILLS;
@@ -49,9 +49,9 @@ struct Cluster {
 
 impl Unnamed {
     /// Keeps a row for [`compare`](Self::compare).
-    pub(super) fn add(&mut self, income: &Income, tally: &mut Tally<'_>) {
+    pub(super) fn add(&mut self, income: &Income, comparison: &mut Comparison<'_>) {
         let Some(symbol) = &income.key.symbol else {
-            tally.leave_out(1, "no contract is named");
+            comparison.leave_out(1, "no contract is named");
             return;
         };
         let rows = self.rows.entry(Group::of(symbol, income)).or_default();
@@ -70,7 +70,7 @@ impl Unnamed {
         self,
         book: &Book,
         account: &AccountId,
-        tally: &mut Tally<'_>,
+        comparison: &mut Comparison<'_>,
     ) -> Result<(), ReconcileError> {
         let Self { rows, named } = self;
         let seconds = rows.values().flatten().map(|(second, _)| *second);
@@ -94,10 +94,10 @@ impl Unnamed {
             for cluster in clusters.iter().filter(|cluster| !cluster.rows.is_empty()) {
                 let number = cluster.rows.len();
                 match cluster.agrees() {
-                    Some(true) => tally.compared += number,
-                    _ if adds_up => tally.compared += number,
-                    _ if cluster.fills.is_empty() => tally.leave_out(number, "the book has no fill of that time"),
-                    None => tally.leave_out(number, "the fills do not state the amount"),
+                    Some(true) => comparison.compared += number,
+                    _ if adds_up => comparison.compared += number,
+                    _ if cluster.fills.is_empty() => comparison.leave_out(number, "the book has no fill of that time"),
+                    None => comparison.leave_out(number, "the fills do not state the amount"),
                     Some(false) => {
                         let is_cut = cluster.first <= cut_first || cluster.last >= cut_last;
                         let is_covered = covered.iter().any(|span| {
@@ -107,10 +107,10 @@ impl Unnamed {
                                 && span.until.as_ms() > cluster.last * SECOND_MS
                         });
                         if is_cut || !is_covered {
-                            tally.leave_out(number, "the fills or the entries of that time may not all be there");
+                            comparison.leave_out(number, "the fills or the entries of that time may not all be there");
                         } else {
-                            tally.compared += number - 1;
-                            tally.compare(false, || cluster.difference(&group));
+                            comparison.compared += number - 1;
+                            comparison.compare(false, || cluster.difference(&group));
                         }
                     }
                 }

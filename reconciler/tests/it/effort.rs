@@ -11,7 +11,7 @@ use ledger_core::{
 use ledger_store::{CoverageSpan, SyncRepository};
 
 use crate::gates::{End, Gate, GatedStore};
-use crate::support::House;
+use crate::support::Fixture;
 
 /// As many contracts like Ether as one likes.
 fn contracts(count: usize) -> Vec<MarketSpec> {
@@ -24,27 +24,27 @@ fn contracts(count: usize) -> Vec<MarketSpec> {
 async fn quiet_cycle(count: usize) -> (u64, u64) {
     let standard = SimulatorConfig::new(81);
     let config = SimulatorConfig { markets: contracts(count), orders_10s_max: None, orders_1m_max: None, ..standard };
-    let house = House::in_process(config).await;
-    house.simulator.deposit("sim-main", "USDT", "10000000".parse().unwrap()).unwrap();
+    let fixture = Fixture::in_process(config).await;
+    fixture.simulator.deposit("sim-main", "USDT", "10000000".parse().unwrap()).unwrap();
     for number in 0..count {
-        house.simulator.step(Duration::from_secs(1));
+        fixture.simulator.step(Duration::from_secs(1));
         let symbol = Symbol::new(format!("C{number}USDT")).unwrap();
-        let intent = house.intent(number, &symbol, Side::Buy, "0.1", None, None);
-        assert!(house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
+        let intent = fixture.intent(number, &symbol, Side::Buy, "0.1", None, None);
+        assert!(fixture.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
         if number % 2 == 1 {
-            house.simulator.close_from_app("sim-main", &symbol, PositionSide::Net).unwrap();
+            fixture.simulator.close_from_app("sim-main", &symbol, PositionSide::Net).unwrap();
         }
     }
-    house.simulator.step(Duration::from_mins(1));
-    let first = house.reconciler().sync().await.unwrap();
+    fixture.simulator.step(Duration::from_mins(1));
+    let first = fixture.reconciler().sync().await.unwrap();
     assert!(!first.leaves_discrepancies() && first.symbols.len() == count, "{:#?}", first.left);
     // Past the overlap, in which the trades themselves are read again.
     for _ in 0..2 {
-        house.simulator.step(Duration::from_mins(370));
-        house.reconciler().sync().await.unwrap();
+        fixture.simulator.step(Duration::from_mins(370));
+        fixture.reconciler().sync().await.unwrap();
     }
-    house.simulator.step(Duration::from_mins(1));
-    let quiet = house.reconciler().sync().await.unwrap();
+    fixture.simulator.step(Duration::from_mins(1));
+    let quiet = fixture.reconciler().sync().await.unwrap();
     // A few quiet contracts have their turn: the same number of them.
     assert!(quiet.findings.is_empty() && quiet.symbols.len() == 2, "{:?} {:#?}", quiet.symbols, quiet.findings);
     (quiet.requests, quiet.weight)
@@ -62,20 +62,20 @@ async fn a_quiet_cycle_costs_the_same_weight_for_10_contracts_and_for_400() {
 async fn quiet_cycle_after_trades(count: usize, rounds: usize) -> (u64, u64) {
     let standard = SimulatorConfig::new(84);
     let config = SimulatorConfig { markets: contracts(count), orders_10s_max: None, orders_1m_max: None, ..standard };
-    let house = House::in_process(config).await;
-    house.simulator.deposit("sim-main", "USDT", "10000000".parse().unwrap()).unwrap();
+    let fixture = Fixture::in_process(config).await;
+    fixture.simulator.deposit("sim-main", "USDT", "10000000".parse().unwrap()).unwrap();
     for number in 0..count * rounds {
-        house.simulator.step(Duration::from_secs(1));
+        fixture.simulator.step(Duration::from_secs(1));
         let symbol = Symbol::new(format!("C{}USDT", number % count)).unwrap();
         let side = if (number / count).is_multiple_of(2) { Side::Buy } else { Side::Sell };
-        let intent = house.intent(number, &symbol, side, "0.1", None, None);
-        assert!(house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
+        let intent = fixture.intent(number, &symbol, side, "0.1", None, None);
+        assert!(fixture.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
     }
-    house.simulator.step(Duration::from_mins(1));
-    let first = house.reconciler().sync().await.unwrap();
+    fixture.simulator.step(Duration::from_mins(1));
+    let first = fixture.reconciler().sync().await.unwrap();
     assert!(!first.leaves_discrepancies() && first.symbols.len() == count, "{:#?}", first.left);
-    house.simulator.step(Duration::from_mins(1));
-    let quiet = house.reconciler().sync().await.unwrap();
+    fixture.simulator.step(Duration::from_mins(1));
+    let quiet = fixture.reconciler().sync().await.unwrap();
     assert!(quiet.findings.is_empty() && quiet.symbols.is_empty(), "{:?} {:#?}", quiet.symbols, quiet.findings);
     (quiet.requests, quiet.weight)
 }
@@ -90,12 +90,12 @@ async fn trades_within_the_overlap_cost_pages_and_not_contracts() {
 
 /// How many words a quiet cycle exchanges with a book in which so many signals have been decided and settled.
 async fn words_of_a_quiet_cycle(count: usize) -> usize {
-    let house = House::in_process(SimulatorConfig::new(82)).await;
+    let fixture = Fixture::in_process(SimulatorConfig::new(82)).await;
     let symbol = Symbol::new("ETHUSDT").unwrap();
-    house.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
+    fixture.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
     let signal = |number: usize| Signal {
         signal_id: SignalId::new(format!("old-{number}")).unwrap(),
-        time: EventTime::ms(house.clock_at(-86_400_000 * 4)),
+        time: EventTime::ms(fixture.clock_at(-86_400_000 * 4)),
         skew_ms: None,
         symbol: symbol.clone(),
         side: Side::Buy,
@@ -107,13 +107,13 @@ async fn words_of_a_quiet_cycle(count: usize) -> usize {
         restored: number % 2 == 1,
     };
     let statement = |number| Statement { fact: AnyFact::Signal(signal(number)), source: Source::Bot, payload: None };
-    house.recorder().record((0..count).map(statement).collect()).await.unwrap();
-    house.simulator.step(Duration::from_mins(1));
-    assert!(!house.reconciler().sync().await.unwrap().leaves_discrepancies());
-    house.simulator.step(Duration::from_mins(1));
+    fixture.recorder().record((0..count).map(statement).collect()).await.unwrap();
+    fixture.simulator.step(Duration::from_mins(1));
+    assert!(!fixture.reconciler().sync().await.unwrap().leaves_discrepancies());
+    fixture.simulator.step(Duration::from_mins(1));
     let gate = Gate::new(usize::MAX, End::Fails);
-    let mut reconciler = house.reconciler();
-    reconciler.book = GatedStore::book(&house.store, &gate);
+    let mut reconciler = fixture.reconciler();
+    reconciler.book = GatedStore::book(&fixture.store, &gate);
     let report = reconciler.sync().await.unwrap();
     assert!(report.run.is_none() && report.findings.is_empty());
     usize::MAX - gate.calls_left()
@@ -129,14 +129,14 @@ async fn a_cycles_work_does_not_grow_with_history() {
 /// Cursors never run ahead of what the book has: coverage ends where they stand, and before the look began.
 #[tokio::test]
 async fn coverage_ends_before_what_the_exchange_may_still_tell() {
-    let house = House::in_process(SimulatorConfig::new(83)).await;
-    house.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
-    house.simulator.step(Duration::from_mins(1));
-    let report = house.reconciler().sync().await.unwrap();
-    let lag_ms = house.reconciler().exchange.venue().settle_lag_ms;
+    let fixture = Fixture::in_process(SimulatorConfig::new(83)).await;
+    fixture.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
+    fixture.simulator.step(Duration::from_mins(1));
+    let report = fixture.reconciler().sync().await.unwrap();
+    let lag_ms = fixture.reconciler().exchange.venue().settle_lag_ms;
     assert!(lag_ms > 0);
-    let cursors = house.store.cursors(&house.account).await.unwrap();
-    let coverage = house.store.coverage(&house.account).await.unwrap();
+    let cursors = fixture.store.cursors(&fixture.account).await.unwrap();
+    let coverage = fixture.store.coverage(&fixture.account).await.unwrap();
     let mut ends: BTreeMap<(String, Option<Symbol>), i64> = BTreeMap::new();
     for CoverageSpan { stream, symbol, until, .. } in coverage {
         let end = ends.entry((stream, symbol)).or_default();

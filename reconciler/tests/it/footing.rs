@@ -19,7 +19,7 @@ use ledger_core::footing::{AssetFooting, FootingOutcome};
 use ledger_core::{Decimal, GroupBy, PositionSide, Quantity, Side, Symbol, TimestampMs};
 use reconciler::{ReportRequest, account_report};
 
-use crate::support::House;
+use crate::support::Fixture;
 
 /// Amounts in units of 10^-8.
 type Units = i128;
@@ -123,8 +123,8 @@ fn booked(books: &AccountSnapshot, asset: &str, kinds: &[&str], since: i64, unti
     rows.filter(|row| kinds.is_empty() || kinds.contains(&row.income_type.as_str())).map(|row| units(row.amount)).sum()
 }
 
-/// A house whose account trades at random, is looked at now and then, and once more at the end.
-async fn traded(seed: u64) -> House {
+/// A fixture whose account trades at random, is looked at now and then, and once more at the end.
+async fn traded(seed: u64) -> Fixture {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D);
     let is_hedge = seed % 2 == 1;
     let mut account = SimulatorAccount::standard();
@@ -132,10 +132,10 @@ async fn traded(seed: u64) -> House {
     account.fees_in_bnb = !seed.is_multiple_of(3);
     account.deposits.push(("BNB".into(), "0.02".into()));
     let config = SimulatorConfig { accounts: vec![account], tick_ms: 600_000, ..SimulatorConfig::new(seed) };
-    let house = House::in_process(config).await;
+    let fixture = Fixture::in_process(config).await;
     let alias = SimulatorAccount::standard().alias;
     for _ in 0..40 {
-        house.simulator.step(Duration::from_millis(1 + dice.roll(9_000_000)));
+        fixture.simulator.step(Duration::from_millis(1 + dice.roll(9_000_000)));
         let name = ["BTCUSDT", "ETHUSDT", "ETHUSDC"][dice.roll(3) as usize];
         let symbol = Symbol::new(name).unwrap();
         let lots = 1 + dice.roll(30);
@@ -161,29 +161,29 @@ async fn traded(seed: u64) -> House {
         };
         let amount = |units: u64| Decimal::new(i128::from(units) - 4_000_000_000, 8).unwrap();
         match dice.roll(12) {
-            0 => house.simulator.deposit(&alias, "USDT", amount(dice.roll(8_000_000_000))).unwrap(),
+            0 => fixture.simulator.deposit(&alias, "USDT", amount(dice.roll(8_000_000_000))).unwrap(),
             1 => {
                 let kind = if dice.roll(2) == 0 { "REFERRAL_KICKBACK" } else { "NEVER_HEARD_OF" };
-                house.simulator.post_income(&alias, kind, "", "USDC", amount(dice.roll(8_000_000_000))).unwrap();
+                fixture.simulator.post_income(&alias, kind, "", "USDC", amount(dice.roll(8_000_000_000))).unwrap();
             }
-            2 => drop(house.simulator.force_liquidation(&alias, &symbol, position_side)),
-            3 => drop(house.reconciler().sync().await.unwrap()),
+            2 => drop(fixture.simulator.force_liquidation(&alias, &symbol, position_side)),
+            3 => drop(fixture.reconciler().sync().await.unwrap()),
             // Refused where there is nothing to close in hedge mode.
-            _ => drop(house.simulator.trade_from_app(&alias, &order)),
+            _ => drop(fixture.simulator.trade_from_app(&alias, &order)),
         }
     }
     // Nothing happens after the last look: a funding instant may lie in any minute.
     for minutes in [3, 1, 1] {
-        house.simulator.step(Duration::from_mins(minutes));
-        house.reconciler().sync().await.unwrap();
+        fixture.simulator.step(Duration::from_mins(minutes));
+        fixture.reconciler().sync().await.unwrap();
     }
-    house
+    fixture
 }
 
-fn request(house: &House, period: Option<(i64, i64)>) -> ReportRequest {
+fn request(fixture: &Fixture, period: Option<(i64, i64)>) -> ReportRequest {
     let at = |ms| TimestampMs::new(ms).unwrap();
     ReportRequest {
-        account: house.account.clone(),
+        account: fixture.account.clone(),
         symbol: None,
         since: period.map(|(since, _)| at(since)),
         until: period.map(|(_, until)| at(until)),
@@ -255,20 +255,20 @@ async fn random_accounts_tie_for_every_period() {
     let mut kinds = std::collections::BTreeSet::new();
     let mut plain_count = 0;
     for seed in seeds() {
-        let house = traded(seed).await;
-        let books = house.simulator.books().accounts.remove(0);
+        let fixture = traded(seed).await;
+        let books = fixture.simulator.books().accounts.remove(0);
         let trips = trips(&books);
         plain_count += u64::from(is_plain(&books));
         kinds.extend(books.income.iter().map(|row| (row.income_type.clone(), row.asset.clone())));
-        let end = house.clock.now().as_ms();
+        let end = fixture.clock.now().as_ms();
         let venue = &exchange_client::binance_usdm::VENUE;
-        let whole = account_report(&*house.store, venue, &request(&house, None)).await.unwrap();
+        let whole = account_report(&*fixture.store, venue, &request(&fixture, None)).await.unwrap();
         for footing in &whole.report.footing {
             assert_footed(footing, &books, &trips, (0, end), &format!("seed {seed}, whole"));
         }
         let assets = whole.report.footing.len();
         assert_eq!(assets, 3, "seed {seed}");
-        let first = house.first_look().await;
+        let first = fixture.first_look().await;
         let mut dice = Dice(seed ^ 0x00C0_FFEE);
         // Cuts at random, and exactly at and beside what happened.
         let mut cuts: Vec<i64> = (0..6).map(|_| first + 1 + dice.roll((end - first - 200_000) as u64) as i64).collect();
@@ -280,7 +280,7 @@ async fn random_accounts_tie_for_every_period() {
         cuts.dedup();
         for pair in cuts.windows(2) {
             let period = (pair[0], pair[1]);
-            let report = account_report(&*house.store, venue, &request(&house, Some(period))).await.unwrap();
+            let report = account_report(&*fixture.store, venue, &request(&fixture, Some(period))).await.unwrap();
             let rows = books.income.iter().filter(|row| (period.0..period.1).contains(&row.time_ms));
             let moved: std::collections::BTreeSet<_> = rows.map(|row| row.asset.as_str()).collect();
             let footed: std::collections::BTreeSet<_> =
@@ -309,7 +309,7 @@ async fn random_accounts_tie_for_every_period() {
     assert!(plain_count > 0);
 }
 
-impl House {
+impl Fixture {
     /// When a wallet was looked at for the first time.
     async fn first_look(&self) -> i64 {
         use ledger_store::{PageRequest, Scope, SnapshotRepository};

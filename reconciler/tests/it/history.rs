@@ -18,30 +18,30 @@ use reconciler::{CycleReport, DiscrepancyKind, Policy, Reconciler};
 
 use crate::gates::{End, Gate, GatedTransport};
 use crate::restart::{assert_same, logical, repairs};
-use crate::support::{House, assert_all_pass, for_months, kinds};
+use crate::support::{Fixture, assert_all_pass, for_months, kinds};
 
 const CONTRACTS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ETHUSDC"];
 
 /// Two months of a bot's trades, of which the book has nothing: entries and exits of several contracts, one after the
 /// other and overlapping, a close by hand, and something that is open in the end.
-async fn two_months(seed: u64) -> House {
-    let house = House::in_process(for_months(seed)).await;
+async fn two_months(seed: u64) -> Fixture {
+    let fixture = Fixture::in_process(for_months(seed)).await;
     for number in 0..24_usize {
-        house.simulator.step(Duration::from_hours(60));
+        fixture.simulator.step(Duration::from_hours(60));
         let name = Symbol::new(CONTRACTS[number % 4]).unwrap();
         let opens = (number / 4).is_multiple_of(2);
         if number == 13 {
-            house.simulator.close_from_app("sim-main", &name, PositionSide::Net).unwrap();
+            fixture.simulator.close_from_app("sim-main", &name, PositionSide::Net).unwrap();
             continue;
         }
         let (side, role) = if opens { (Side::Buy, "e") } else { (Side::Sell, "x") };
         let qty = if name.as_str() == "BTCUSDT" { "0.02" } else { "1" };
-        let mut intent = house.intent(number, &name, side, qty, None, None);
+        let mut intent = fixture.intent(number, &name, side, qty, None, None);
         intent.client_order_id = ClientOrderId::new(format!("fb:swing:{role}:{number}")).unwrap();
-        assert!(house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
+        assert!(fixture.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some());
     }
-    house.simulator.step(Duration::from_hours(30));
-    house
+    fixture.simulator.step(Duration::from_hours(30));
+    fixture
 }
 
 /// Pieces of so many rows.
@@ -56,22 +56,22 @@ fn at_once(mut reconciler: Reconciler) -> Reconciler {
     reconciler
 }
 
-async fn settled(house: &House, reconciler: &Reconciler) -> CycleReport {
+async fn settled(fixture: &Fixture, reconciler: &Reconciler) -> CycleReport {
     let report = reconciler.sync().await.unwrap();
     assert_all_pass(&report);
     assert!(!report.leaves_discrepancies(), "{:#?}", report.left);
-    house.assert_book_equals_exchange().await;
+    fixture.assert_book_equals_exchange().await;
     report
 }
 
 #[tokio::test]
 async fn history_that_is_caught_up_with_is_journaled_like_any_other() {
-    let house = two_months(71).await;
-    let whole = house.with_empty_book().await;
+    let fixture = two_months(71).await;
+    let whole = fixture.with_empty_book().await;
     let one_look = settled(&whole, &at_once(whole.reconciler())).await;
     assert_eq!((one_look.history.pieces, one_look.history.span), (0, None));
     for rows in [1, 40, 5_000] {
-        let pieces = house.with_empty_book().await;
+        let pieces = fixture.with_empty_book().await;
         let report = settled(&pieces, &in_pieces(pieces.reconciler(), rows)).await;
         let (history, most) = (&report.history, if rows == 5_000 { 1 } else { 100 });
         assert!(history.pieces >= 1 && history.pieces <= most && (rows != 1 || history.pieces > 7), "{history:?}");
@@ -101,7 +101,7 @@ async fn history_that_is_caught_up_with_is_journaled_like_any_other() {
             let spans: Vec<_> = coverage.iter().filter(|span| span.stream == stream && span.symbol.is_none()).collect();
             assert_eq!(spans.len(), 1, "{stream}: {spans:#?}");
         }
-        house.simulator.step(Duration::from_secs(20));
+        fixture.simulator.step(Duration::from_secs(20));
         let warm = pieces.reconciler().sync().await.unwrap();
         assert_eq!((warm.history.pieces, warm.findings.as_slice()), (0, &[][..]));
     }
@@ -110,8 +110,8 @@ async fn history_that_is_caught_up_with_is_journaled_like_any_other() {
 /// Reads what it can, and what comes next goes on from there.
 #[tokio::test(start_paused = true)]
 async fn a_first_sync_goes_on_where_it_was_stopped() {
-    let house = two_months(72).await;
-    let whole = house.with_empty_book().await;
+    let fixture = two_months(72).await;
+    let whole = fixture.with_empty_book().await;
     let rows = 12;
     let report = settled(&whole, &in_pieces(whole.reconciler(), rows)).await;
     let (expected, requests) = (logical(&whole).await, usize::try_from(report.requests).unwrap());
@@ -121,7 +121,7 @@ async fn a_first_sync_goes_on_where_it_was_stopped() {
     let again_max = 2 * requests / pieces + 12;
     for (stop, end) in (20..requests).step_by(17).zip([End::Fails, End::Drops].into_iter().cycle()) {
         let what = format!("{end:?} at {stop} of {requests}");
-        let stopped = house.with_empty_book().await;
+        let stopped = fixture.with_empty_book().await;
         let gate = Gate::new(stop, end);
         let mut reconciler = in_pieces(stopped.reconciler(), rows);
         let transport = GatedTransport(Arc::clone(&stopped.transport), Arc::clone(&gate));
@@ -197,9 +197,9 @@ impl LedgerWriter for MeteredWriter {
 
 #[tokio::test]
 async fn a_first_sync_holds_one_piece_of_history_at_a_time() {
-    let house = two_months(73).await;
+    let fixture = two_months(73).await;
     let run = async |rows: usize| {
-        let fresh = house.with_empty_book().await;
+        let fresh = fixture.with_empty_book().await;
         let meter = Arc::new(Meter::default());
         let mut reconciler = in_pieces(fresh.reconciler(), rows);
         let transport = MeteredTransport(Arc::clone(&fresh.transport), Arc::clone(&meter));
@@ -218,8 +218,8 @@ async fn a_first_sync_holds_one_piece_of_history_at_a_time() {
 /// A contract that does not answer in its turn is asked again later; what it lacks is not passed over.
 #[tokio::test]
 async fn a_contract_that_does_not_answer_in_its_turn_is_caught_up_with_later() {
-    let house = two_months(74).await;
-    let fresh = house.with_empty_book().await;
+    let fixture = two_months(74).await;
+    let fresh = fixture.with_empty_book().await;
     let mut reconciler = in_pieces(fresh.reconciler(), 20);
     let transport = NoTrades(Arc::clone(&fresh.transport));
     reconciler.exchange = Arc::new(fresh.adapter_over(transport));
@@ -254,7 +254,7 @@ impl Transport for NoTrades {
 }
 
 /// Time goes on with every question.
-struct Ticking(House);
+struct Ticking(Fixture);
 
 #[async_trait]
 impl Transport for Ticking {
@@ -266,18 +266,18 @@ impl Transport for Ticking {
 
 #[tokio::test]
 async fn catching_up_ends_though_time_goes_on() {
-    let house = two_months(75).await;
-    let fresh = house.with_empty_book().await;
+    let fixture = two_months(75).await;
+    let fresh = fixture.with_empty_book().await;
     let mut reconciler = in_pieces(fresh.reconciler(), 20);
-    let exchange = fresh.adapter_over(Ticking(house));
+    let exchange = fresh.adapter_over(Ticking(fixture));
     reconciler.exchange = Arc::new(exchange);
     let report = tokio::time::timeout(Duration::from_mins(1), settled(&fresh, &reconciler)).await.unwrap();
     assert!(report.history.pieces > 3 && report.history.pieces < 40, "{}", report.history.pieces);
 }
 
-async fn fills_of(house: &House) -> Vec<Fill> {
-    let filter = FillFilter::from(Scope::account(house.account.clone()));
-    let page = house.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
+async fn fills_of(fixture: &Fixture) -> Vec<Fill> {
+    let filter = FillFilter::from(Scope::account(fixture.account.clone()));
+    let page = fixture.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
     assert!(page.next.is_none());
     page.items.into_iter().map(|fill| fill.fact).collect()
 }
@@ -294,14 +294,14 @@ fn exported(fill: &Fill) -> Statement {
 /// contract's cursor move past them.
 #[tokio::test]
 async fn what_an_export_told_of_the_history_is_made_exact() {
-    let house = two_months(76).await;
-    let whole = house.with_empty_book().await;
+    let fixture = two_months(76).await;
+    let whole = fixture.with_empty_book().await;
     settled(&whole, &whole.reconciler()).await;
     let exact = fills_of(&whole).await;
     let orders = OrderFilter::from(Scope::account(whole.account.clone()));
     let orders = whole.store.orders(&orders, &PageRequest::first(1_000)).await.unwrap().items;
     // The export ends a month before now.
-    let end = house.clock_at(-30 * 86_400_000);
+    let end = fixture.clock_at(-30 * 86_400_000);
     let of_export = |fill: &&Fill| fill.time.at < end;
     assert!(exact.iter().filter(of_export).count() > 8 && exact.iter().filter(|fill| fill.time.at >= end).count() > 8);
     let mut statements: Vec<_> = exact.iter().filter(of_export).map(exported).collect();
@@ -318,7 +318,7 @@ async fn what_an_export_told_of_the_history_is_made_exact() {
         Statement { fact: AnyFact::Instrument(contract), source: Source::ExchangeCsv, payload: None }
     }));
     for rows in [1, 12, 5_000] {
-        let imported = house.with_empty_book().await;
+        let imported = fixture.with_empty_book().await;
         imported.recorder().record(statements.clone()).await.unwrap();
         assert!(fills_of(&imported).await.iter().any(|fill| fill.time.precision == TimePrecision::Second));
         let report = settled(&imported, &in_pieces(imported.reconciler(), rows)).await;

@@ -15,11 +15,11 @@ use ledger_store::{
 };
 use reconciler::{LookState, look_state};
 
-use crate::support::House;
+use crate::support::Fixture;
 
 const MINUTE_MS: i64 = 60_000;
 
-impl House {
+impl Fixture {
     async fn look(&self, stream: LookStream) -> ledger_store::Look {
         let looks = self.store.looks(&self.account).await.unwrap();
         looks.into_iter().find(|look| look.stream == stream).unwrap()
@@ -35,10 +35,10 @@ impl House {
 
     /// One contract bought and held.
     async fn holding(seed: u64) -> Self {
-        let house = Self::new(seed).await;
-        house.trade(1, "BTCUSDT", Side::Buy, "0.05", |_| false).await;
-        house.minutes(1);
-        house
+        let fixture = Self::new(seed).await;
+        fixture.trade(1, "BTCUSDT", Side::Buy, "0.05", |_| false).await;
+        fixture.minutes(1);
+        fixture
     }
 
     /// A fill of somebody's record, `ago` before now.
@@ -61,37 +61,37 @@ fn net(name: &str) -> (Symbol, PositionSide) {
 
 #[tokio::test]
 async fn a_look_that_finds_nothing_says_when_it_was() {
-    let house = House::holding(301).await;
-    house.reconciler().sync().await.unwrap();
-    house.minutes(2);
-    house.reconciler().sync().await.unwrap();
-    let rows = house.rows().await;
-    house.minutes(2);
-    let began = house.clock.now();
-    let warm = house.reconciler().sync().await.unwrap();
+    let fixture = Fixture::holding(301).await;
+    fixture.reconciler().sync().await.unwrap();
+    fixture.minutes(2);
+    fixture.reconciler().sync().await.unwrap();
+    let rows = fixture.rows().await;
+    fixture.minutes(2);
+    let began = fixture.clock.now();
+    let warm = fixture.reconciler().sync().await.unwrap();
     assert!(warm.run.is_none());
-    assert_eq!(house.rows().await, rows, "nothing but the looks was written");
+    assert_eq!(fixture.rows().await, rows, "nothing but the looks was written");
     for stream in LookStream::ALL {
-        let look = house.look(*stream).await;
+        let look = fixture.look(*stream).await;
         assert_eq!((look.outcome, look.began_local, look.failure.clone()), (LookOutcome::Succeeded, began, None));
         let seen_at = look.success.unwrap().seen_at;
-        assert!(seen_at >= began.saturating_add_ms(-1_000) && seen_at <= house.clock.now(), "{stream}: {seen_at}");
+        assert!(seen_at >= began.saturating_add_ms(-1_000) && seen_at <= fixture.clock.now(), "{stream}: {seen_at}");
         assert!(look.began_at.is_some() && look.ended_at.is_some());
     }
-    assert_eq!(house.store.open_look(&house.account).await.unwrap(), None);
+    assert_eq!(fixture.store.open_look(&fixture.account).await.unwrap(), None);
     // Marks of what is held, and when it is funded next: at the next of the exchange's instants, eight hours apart.
-    let marks = house.look(LookStream::Prices).await.success.unwrap().seen.marks;
+    let marks = fixture.look(LookStream::Prices).await.success.unwrap().seen.marks;
     assert_eq!(marks.keys().map(Symbol::as_str).collect::<Vec<_>>(), ["BTCUSDT"]);
     let next = marks[&symbol("BTCUSDT")].next_funding_ts.unwrap().as_ms();
     assert!(next > began.as_ms() && next - began.as_ms() <= 8 * 60 * MINUTE_MS && next % (60 * MINUTE_MS) == 0);
     // A narrowed look is none of the account.
-    house.minutes(1);
-    let mut narrow = house.reconciler();
+    fixture.minutes(1);
+    let mut narrow = fixture.reconciler();
     narrow.config.observe.symbols.insert(symbol("BTCUSDT"));
     narrow.sync().await.unwrap();
-    assert_eq!(house.look(LookStream::Account).await.began_local, began);
-    house.reconciler().audit().await.unwrap();
-    assert_eq!(house.look(LookStream::Account).await.began_local, began);
+    assert_eq!(fixture.look(LookStream::Account).await.began_local, began);
+    fixture.reconciler().audit().await.unwrap();
+    assert_eq!(fixture.look(LookStream::Account).await.began_local, began);
 }
 
 /// Passes on what does not ask for this path.
@@ -109,42 +109,42 @@ impl Transport for Silent {
 
 #[tokio::test]
 async fn a_look_that_failed_says_why_and_takes_nothing_back() {
-    let house = House::holding(302).await;
+    let fixture = Fixture::holding(302).await;
     // Of an account that was never bound nothing is written.
-    let unreachable = || Arc::new(house.adapter_over(Silent(Arc::clone(&house.transport), "/")));
-    house.reconciler_over(unreachable()).sync().await.unwrap_err();
-    assert!(house.store.looks(&house.account).await.unwrap().is_empty());
-    assert!(!house.state().await.is_bound);
-    house.reconciler().sync().await.unwrap();
-    let seen = house.look(LookStream::Balances).await.success;
-    house.minutes(3);
-    house.reconciler_over(unreachable()).sync().await.unwrap_err();
+    let unreachable = || Arc::new(fixture.adapter_over(Silent(Arc::clone(&fixture.transport), "/")));
+    fixture.reconciler_over(unreachable()).sync().await.unwrap_err();
+    assert!(fixture.store.looks(&fixture.account).await.unwrap().is_empty());
+    assert!(!fixture.state().await.is_bound);
+    fixture.reconciler().sync().await.unwrap();
+    let seen = fixture.look(LookStream::Balances).await.success;
+    fixture.minutes(3);
+    fixture.reconciler_over(unreachable()).sync().await.unwrap_err();
     for stream in LookStream::ALL {
-        let look = house.look(*stream).await;
+        let look = fixture.look(*stream).await;
         let (_, failure) = look.failure.unwrap();
         assert_eq!((look.outcome, failure.kind), (LookOutcome::Failed, LookFailureKind::Unreachable));
         assert!(failure.reason.contains("connection reset"), "{}", failure.reason);
     }
-    assert_eq!(house.look(LookStream::Balances).await.success, seen);
-    house.reconciler().sync().await.unwrap();
-    assert_eq!(house.look(LookStream::Account).await.outcome, LookOutcome::Succeeded);
+    assert_eq!(fixture.look(LookStream::Balances).await.success, seen);
+    fixture.reconciler().sync().await.unwrap();
+    assert_eq!(fixture.look(LookStream::Account).await.outcome, LookOutcome::Succeeded);
 }
 
 #[tokio::test]
 async fn a_stream_that_did_not_answer_is_not_seen() {
-    let house = House::holding(303).await;
-    house.reconciler().sync().await.unwrap();
-    let first = house.look(LookStream::Balances).await.success.unwrap().seen_at;
-    house.minutes(3);
+    let fixture = Fixture::holding(303).await;
+    fixture.reconciler().sync().await.unwrap();
+    let first = fixture.look(LookStream::Balances).await.success.unwrap().seen_at;
+    fixture.minutes(3);
     // Who the account is follows from the balances as well: only what comes later is lost.
-    let quiet = Arc::new(house.adapter_over(Silent(Arc::clone(&house.transport), "/income")));
-    house.reconciler_over(quiet).sync().await.unwrap();
-    assert_eq!(house.look(LookStream::Ledger).await.outcome, LookOutcome::Failed);
-    let account = house.look(LookStream::Account).await;
+    let quiet = Arc::new(fixture.adapter_over(Silent(Arc::clone(&fixture.transport), "/income")));
+    fixture.reconciler_over(quiet).sync().await.unwrap();
+    assert_eq!(fixture.look(LookStream::Ledger).await.outcome, LookOutcome::Failed);
+    let account = fixture.look(LookStream::Account).await;
     assert_eq!((account.outcome, account.failure.unwrap().1.kind), (LookOutcome::Failed, LookFailureKind::Unreachable));
-    let balances = house.look(LookStream::Balances).await;
+    let balances = fixture.look(LookStream::Balances).await;
     assert!(balances.outcome == LookOutcome::Succeeded && balances.success.unwrap().seen_at > first);
-    let state = house.state().await;
+    let state = fixture.state().await;
     assert_eq!(state.streams[&LookStream::Ledger].age_ms.unwrap() / MINUTE_MS, 3);
     assert_eq!(state.streams[&LookStream::Balances].age_ms.unwrap() / MINUTE_MS, 0);
 }
@@ -167,70 +167,70 @@ impl Transport for Watch {
 
 #[tokio::test]
 async fn a_look_in_progress_is_seen_by_others_and_one_that_was_stopped_too() {
-    let house = House::holding(304).await;
-    house.reconciler().sync().await.unwrap();
+    let fixture = Fixture::holding(304).await;
+    fixture.reconciler().sync().await.unwrap();
     let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
-    let watch = Watch(Arc::clone(&house.transport), house.folder.path().to_owned(), Arc::clone(&seen));
-    let began = house.clock.now();
-    let stuck = house.reconciler_over(Arc::new(house.adapter_over(watch)));
+    let watch = Watch(Arc::clone(&fixture.transport), fixture.folder.path().to_owned(), Arc::clone(&seen));
+    let began = fixture.clock.now();
+    let stuck = fixture.reconciler_over(Arc::new(fixture.adapter_over(watch)));
     {
         let mut look = std::pin::pin!(stuck.sync());
         let waited = tokio::time::timeout(Duration::from_millis(300), &mut look).await;
         assert!(waited.is_err(), "it waits for an answer");
-        let open = house.store.open_look(&house.account).await.unwrap();
+        let open = fixture.store.open_look(&fixture.account).await.unwrap();
         assert_eq!(open, Some(OpenLook { began_local: Some(began), is_running: true }));
-        let state = house.state().await;
+        let state = fixture.state().await;
         assert!(!state.is_abandoned() && state.due().count() == 0);
     }
-    let open = house.store.open_look(&house.account).await.unwrap();
+    let open = fixture.store.open_look(&fixture.account).await.unwrap();
     assert_eq!(open, Some(OpenLook { began_local: Some(began), is_running: false }));
-    assert!(house.state().await.is_abandoned());
+    assert!(fixture.state().await.is_abandoned());
     assert!(seen.lock().unwrap().iter().all(|count| *count == 1), "from the first question on");
-    house.reconciler().sync().await.unwrap();
-    assert!(!house.state().await.is_abandoned());
+    fixture.reconciler().sync().await.unwrap();
+    assert!(!fixture.state().await.is_abandoned());
 }
 
 #[tokio::test]
 async fn an_answer_counts_as_of_the_last_look_that_confirmed_it() {
-    let house = House::holding(305).await;
-    house.reconciler().sync().await.unwrap();
-    house.minutes(20);
-    let state = house.state().await;
+    let fixture = Fixture::holding(305).await;
+    fixture.reconciler().sync().await.unwrap();
+    fixture.minutes(20);
+    let state = fixture.state().await;
     for stream in [LookStream::Positions, LookStream::Orders, LookStream::Balances] {
         assert_eq!(stale(&state, stream), (Some(Staleness::Age), true), "{stream}");
     }
     assert_eq!(stale(&state, LookStream::Prices), (Some(Staleness::Age), false));
     assert_eq!(state.positions[&net("BTCUSDT")].exchange.unwrap().stale, Some(Staleness::Age));
     let said = |held: &[ledger_store::BookPosition]| held[0].exchange.as_ref().unwrap().at;
-    let first = said(&house.store.positions(&house.account).await.unwrap());
-    house.reconciler().sync().await.unwrap();
-    let held = house.store.positions(&house.account).await.unwrap();
+    let first = said(&fixture.store.positions(&fixture.account).await.unwrap());
+    fixture.reconciler().sync().await.unwrap();
+    let held = fixture.store.positions(&fixture.account).await.unwrap();
     assert_eq!((said(&held), held[0].reconcile_status), (first, Some(ReconcileStatus::Matched)), "it said nothing new");
-    let state = house.state().await;
+    let state = fixture.state().await;
     assert!(state.due().count() == 0 && state.exposure.is_open, "{state:?}");
     let position = &state.positions[&net("BTCUSDT")];
     assert!(position.exchange.unwrap().is_fresh() && position.exchange.unwrap().seen_at.unwrap() > first);
     // Flat, it need not be looked at for a day.
-    house.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
-    house.minutes(1);
-    house.reconciler().sync().await.unwrap();
-    house.minutes(23 * 60);
-    let state = house.state().await;
+    fixture.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
+    fixture.minutes(1);
+    fixture.reconciler().sync().await.unwrap();
+    fixture.minutes(23 * 60);
+    let state = fixture.state().await;
     assert!(!state.exposure.is_open && state.due().count() == 0, "{state:?}");
-    house.minutes(61);
-    assert_eq!(house.state().await.due().count(), 4);
+    fixture.minutes(61);
+    assert_eq!(fixture.state().await.due().count(), 4);
 }
 
 #[tokio::test]
 async fn a_newer_fill_of_the_contract_makes_its_position_stale() {
-    let house = House::holding(306).await;
-    house.trade(2, "ETHUSDT", Side::Sell, "1", |_| false).await;
-    house.minutes(1);
-    house.reconciler().sync().await.unwrap();
-    house.minutes(5);
-    assert_eq!(house.state().await.due().count(), 0);
-    house.record_fill(901, "ETHUSDT", MINUTE_MS).await;
-    let state = house.state().await;
+    let fixture = Fixture::holding(306).await;
+    fixture.trade(2, "ETHUSDT", Side::Sell, "1", |_| false).await;
+    fixture.minutes(1);
+    fixture.reconciler().sync().await.unwrap();
+    fixture.minutes(5);
+    assert_eq!(fixture.state().await.due().count(), 0);
+    fixture.record_fill(901, "ETHUSDT", MINUTE_MS).await;
+    let state = fixture.state().await;
     for stream in [LookStream::Positions, LookStream::Orders, LookStream::Balances, LookStream::Ledger] {
         assert_eq!(stale(&state, stream), (Some(Staleness::Overtaken), false), "{stream}");
     }
@@ -240,11 +240,11 @@ async fn a_newer_fill_of_the_contract_makes_its_position_stale() {
         "another contract's fill says nothing of it"
     );
     // Fills that go on coming do not make the first one younger.
-    house.minutes(1);
-    house.record_fill(902, "ETHUSDT", 0).await;
-    assert_eq!(house.state().await.due().count(), 4);
+    fixture.minutes(1);
+    fixture.record_fill(902, "ETHUSDT", 0).await;
+    assert_eq!(fixture.state().await.due().count(), 4);
     // What is older than the look changes nothing.
-    let other = House::holding(307).await;
+    let other = Fixture::holding(307).await;
     other.reconciler().sync().await.unwrap();
     other.minutes(5);
     other.record_fill(801, "BTCUSDT", 30 * MINUTE_MS).await;
@@ -253,31 +253,31 @@ async fn a_newer_fill_of_the_contract_makes_its_position_stale() {
 
 #[tokio::test]
 async fn the_latest_mark_counts_wherever_it_was_seen() {
-    let house = House::holding(308).await;
-    house.reconciler().sync().await.unwrap();
-    house.minutes(10);
-    house.reconciler().sync().await.unwrap();
-    let recorded = house.store.positions(&house.account).await.unwrap().remove(0).mark.unwrap();
-    let state = house.state().await;
+    let fixture = Fixture::holding(308).await;
+    fixture.reconciler().sync().await.unwrap();
+    fixture.minutes(10);
+    fixture.reconciler().sync().await.unwrap();
+    let recorded = fixture.store.positions(&fixture.account).await.unwrap().remove(0).mark.unwrap();
+    let state = fixture.state().await;
     let position = &state.positions[&net("BTCUSDT")];
     let (mark, freshness) = position.mark.clone().unwrap();
     assert!(position.is_marked_anew && mark.at > recorded.at && freshness.is_fresh(), "{mark:?} {recorded:?}");
-    assert_eq!(Some(mark.price.get()), house.simulator.price(&symbol("BTCUSDT")));
-    house.minutes(2);
-    let state = house.state().await;
+    assert_eq!(Some(mark.price.get()), fixture.simulator.price(&symbol("BTCUSDT")));
+    fixture.minutes(2);
+    let state = fixture.state().await;
     assert_eq!(state.positions[&net("BTCUSDT")].mark.clone().unwrap().1.stale, Some(Staleness::Age));
 }
 
 /// A local clock that is an hour ahead makes nothing an hour older.
 #[tokio::test]
 async fn ages_are_told_by_the_exchanges_clock() {
-    let house = House::holding(309).await;
-    let ahead = |house: &House| house.clock.now().saturating_add_ms(60 * MINUTE_MS);
-    let mut reconciler = house.reconciler();
-    reconciler.clock = Arc::new(exchange_client::ManualClock::new(ahead(&house)));
+    let fixture = Fixture::holding(309).await;
+    let ahead = |fixture: &Fixture| fixture.clock.now().saturating_add_ms(60 * MINUTE_MS);
+    let mut reconciler = fixture.reconciler();
+    reconciler.clock = Arc::new(exchange_client::ManualClock::new(ahead(&fixture)));
     reconciler.sync().await.unwrap();
-    house.minutes(4);
-    let now: TimestampMs = ahead(&house);
-    let state = look_state(&*house.store, &house.account, FreshnessLimits::default(), now).await.unwrap();
+    fixture.minutes(4);
+    let now: TimestampMs = ahead(&fixture);
+    let state = look_state(&*fixture.store, &fixture.account, FreshnessLimits::default(), now).await.unwrap();
     assert_eq!(state.streams[&LookStream::Balances].age_ms.unwrap() / MINUTE_MS, 4);
 }

@@ -17,7 +17,7 @@ use ledger_store::{
 };
 use reconciler::CycleReport;
 
-use crate::support::House;
+use crate::support::Fixture;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -36,7 +36,7 @@ fn symbol(name: &str) -> Symbol {
     Symbol::new(name).unwrap()
 }
 
-impl House {
+impl Fixture {
     async fn rates(&self, name: &str) -> Vec<FundingRate> {
         let scope = Scope::symbol(self.account.clone(), symbol(name));
         let page = self.store.funding_rates(&scope, &PageRequest::first(9_999)).await.unwrap();
@@ -99,7 +99,7 @@ impl Transport for Watched {
     }
 }
 
-impl House {
+impl Fixture {
     fn watched(
         &self,
         instead: fn(&Request) -> Option<Result<Response, TransportError>>,
@@ -120,83 +120,87 @@ fn refused(status: u16, body: &'static str) -> Option<Result<Response, Transport
 
 #[tokio::test]
 async fn rates_are_asked_for_once() {
-    let house = House::new(201).await;
-    let opened = house.clock_at(0);
-    house.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
-    house.wait(20 * 60);
-    let (watched, asked) = house.watched(|_| None);
-    let report = house.sync_over(watched).await;
+    let fixture = Fixture::new(201).await;
+    let opened = fixture.clock_at(0);
+    fixture.trade(1, "ETHUSDT", Side::Buy, "1", |_| false).await;
+    fixture.wait(20 * 60);
+    let (watched, asked) = fixture.watched(|_| None);
+    let report = fixture.sync_over(watched).await;
     // Every instant since the first fill, as the exchange lists it, whether or not the book has its row.
-    let listed = house.listed_rates("ETHUSDT", opened).await;
+    let listed = fixture.listed_rates("ETHUSDT", opened).await;
     assert!(listed.len() >= 2, "{listed:?}");
-    assert_eq!(house.rates("ETHUSDT").await, listed);
+    assert_eq!(fixture.rates("ETHUSDT").await, listed);
     assert_eq!((report.outside.rates_new, report.outside.remarks.len()), (listed.len(), 0));
     assert_eq!(count(&asked, "/fapi/v1/fundingRate"), 1);
-    assert!(house.rates("BTCUSDT").await.is_empty());
+    assert!(fixture.rates("BTCUSDT").await.is_empty());
     // A minute later nothing can have come; over the next instant, one question brings it.
-    house.wait(1);
-    let (watched, asked) = house.watched(|_| None);
-    house.sync_over(watched).await;
+    fixture.wait(1);
+    let (watched, asked) = fixture.watched(|_| None);
+    fixture.sync_over(watched).await;
     assert_eq!(count(&asked, "/fapi/v1/fundingRate"), 0);
-    house.wait(8 * 60);
-    let (watched, asked) = house.watched(|_| None);
-    let report = house.sync_over(watched).await;
+    fixture.wait(8 * 60);
+    let (watched, asked) = fixture.watched(|_| None);
+    let report = fixture.sync_over(watched).await;
     assert_eq!((report.outside.rates_new, count(&asked, "/fapi/v1/fundingRate")), (1, 1));
     // Once it is flat, and the rest of its last hours is read, never again.
-    house.simulator.close_from_app("sim-main", &symbol("ETHUSDT"), PositionSide::Net).unwrap();
-    house.wait(70);
-    house.look_around().await;
-    house.wait(9 * 60);
-    let before = house.rates("ETHUSDT").await.len();
-    let (watched, asked) = house.watched(|_| None);
-    house.sync_over(watched).await;
-    assert_eq!((count(&asked, "/fapi/v1/fundingRate"), house.rates("ETHUSDT").await.len()), (0, before));
+    fixture.simulator.close_from_app("sim-main", &symbol("ETHUSDT"), PositionSide::Net).unwrap();
+    fixture.wait(70);
+    fixture.look_around().await;
+    fixture.wait(9 * 60);
+    let before = fixture.rates("ETHUSDT").await.len();
+    let (watched, asked) = fixture.watched(|_| None);
+    fixture.sync_over(watched).await;
+    assert_eq!((count(&asked, "/fapi/v1/fundingRate"), fixture.rates("ETHUSDT").await.len()), (0, before));
 }
 
 /// Many contracts are one question, and a contract that is missing in its answer is asked for by itself.
 #[tokio::test]
 async fn many_contracts_share_one_question_about_their_rates() {
-    let house = House::new(202).await;
+    let fixture = Fixture::new(202).await;
     for (number, name) in ["BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT", "ETHUSDC"].into_iter().enumerate() {
-        house.trade(number, name, Side::Buy, if name == "DOGEUSDT" { "900" } else { "0.2" }, |_| false).await;
+        fixture.trade(number, name, Side::Buy, if name == "DOGEUSDT" { "900" } else { "0.2" }, |_| false).await;
     }
-    house.wait(9 * 60);
-    let (watched, asked) = house.watched(|request| {
+    fixture.wait(9 * 60);
+    let (watched, asked) = fixture.watched(|request| {
         // As an exchange that leaves something out where nobody is named.
         let is_all = request.path.ends_with("/fundingRate") && !request.query.contains("symbol=");
         if is_all { refused(200, "[]") } else { None }
     });
-    house.sync_over(watched).await;
-    let instants = house.rates("ETHUSDT").await.len();
+    fixture.sync_over(watched).await;
+    let instants = fixture.rates("ETHUSDT").await.len();
     assert!(instants > 0);
     assert_eq!(count(&asked, "/fapi/v1/fundingRate"), 6);
     // The next time the exchange answers in full.
-    house.wait(8 * 60);
-    let (watched, asked) = house.watched(|_| None);
-    house.sync_over(watched).await;
+    fixture.wait(8 * 60);
+    let (watched, asked) = fixture.watched(|_| None);
+    fixture.sync_over(watched).await;
     assert_eq!(count(&asked, "/fapi/v1/fundingRate"), 1);
     for name in ["BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT", "ETHUSDC"] {
-        let rates = house.rates(name).await;
-        assert_eq!(rates.last().map(|rate| rate.at), house.rates("ETHUSDT").await.last().map(|rate| rate.at), "{name}");
+        let rates = fixture.rates(name).await;
+        assert_eq!(
+            rates.last().map(|rate| rate.at),
+            fixture.rates("ETHUSDT").await.last().map(|rate| rate.at),
+            "{name}"
+        );
     }
 }
 
 /// Each sync asks for so many rates and no more; those after it go on.
 #[tokio::test]
 async fn a_cycle_asks_for_a_bounded_number_of_rates() {
-    let house = House::new(203).await;
+    let fixture = Fixture::new(203).await;
     for (number, name) in ["BTCUSDT", "ETHUSDT", "SOLUSDT"].into_iter().enumerate() {
-        house.trade(number, name, Side::Buy, "0.2", |_| false).await;
+        fixture.trade(number, name, Side::Buy, "0.2", |_| false).await;
     }
-    house.wait(9 * 60);
-    let mut reconciler = house.reconciler();
+    fixture.wait(9 * 60);
+    let mut reconciler = fixture.reconciler();
     reconciler.config.policy.rate_requests_max = 1;
     let mut known = Vec::new();
     for _ in 0..3 {
         reconciler.sync().await.unwrap();
         let mut with_rates = 0;
         for name in ["BTCUSDT", "ETHUSDT", "SOLUSDT"] {
-            with_rates += usize::from(!house.rates(name).await.is_empty());
+            with_rates += usize::from(!fixture.rates(name).await.is_empty());
         }
         known.push(with_rates);
     }
@@ -205,18 +209,18 @@ async fn a_cycle_asks_for_a_bounded_number_of_rates() {
 
 #[tokio::test]
 async fn fees_in_bnb_have_a_price_of_their_minute() {
-    let house = House::with(pays_in_bnb(204)).await;
+    let fixture = Fixture::with(pays_in_bnb(204)).await;
     // Days ago for prices, within the week for the look.
     for number in 0..4 {
-        house.trade(number, "ETHUSDT", if number % 2 == 0 { Side::Buy } else { Side::Sell }, "1.5", |_| false).await;
+        fixture.trade(number, "ETHUSDT", if number % 2 == 0 { Side::Buy } else { Side::Sell }, "1.5", |_| false).await;
     }
-    house.trade(9, "ETHUSDC", Side::Buy, "0.4", |_| false).await;
-    house.wait(30);
-    let (watched, asked) = house.watched(|_| None);
-    let report = house.sync_over(watched).await;
+    fixture.trade(9, "ETHUSDC", Side::Buy, "0.4", |_| false).await;
+    fixture.wait(30);
+    let (watched, asked) = fixture.watched(|_| None);
+    let report = fixture.sync_over(watched).await;
     assert!(report.outside.remarks.is_empty(), "{:?}", report.outside.remarks);
-    let prices = house.prices("BNBUSDT").await;
-    let fills = house.fills().await;
+    let prices = fixture.prices("BNBUSDT").await;
+    let fills = fixture.fills().await;
     let paid: Vec<&Fill> = fills.iter().filter(|fill| fill.key.symbol == symbol("ETHUSDT")).collect();
     assert!(paid.len() >= 4 && fills.iter().all(|fill| fill.fee.as_ref().unwrap().asset.as_str() == "BNB"));
     for fill in &paid {
@@ -237,29 +241,29 @@ async fn fees_in_bnb_have_a_price_of_their_minute() {
     assert_eq!((closes, prices.len()), (minutes.len(), minutes.len() + 1), "{prices:?}");
     assert_eq!(count(&asked, "/fapi/v1/klines"), 1);
     // No BNBUSDC is listed: that is settled, too, and nothing waits any more.
-    assert_eq!(house.waiting().await, 0);
-    assert!(house.prices("BNBUSDC").await.is_empty());
-    let (watched, asked) = house.watched(|_| None);
-    house.wait(1);
-    let report = house.sync_over(watched).await;
+    assert_eq!(fixture.waiting().await, 0);
+    assert!(fixture.prices("BNBUSDC").await.is_empty());
+    let (watched, asked) = fixture.watched(|_| None);
+    fixture.wait(1);
+    let report = fixture.sync_over(watched).await;
     assert_eq!((count(&asked, "/fapi/v1/klines"), report.run), (0, None));
 }
 
 #[tokio::test]
 async fn no_price_reaches_beyond_the_minute_of_its_fee() {
-    let house = House::with(pays_in_bnb(205)).await;
-    let into_minute = house.clock_at(0).as_ms() % MINUTE_MS;
-    house.simulator.step(Duration::from_millis(u64::try_from(MINUTE_MS - into_minute).unwrap()));
-    house.wait(10);
-    let began = house.clock_at(0);
+    let fixture = Fixture::with(pays_in_bnb(205)).await;
+    let into_minute = fixture.clock_at(0).as_ms() % MINUTE_MS;
+    fixture.simulator.step(Duration::from_millis(u64::try_from(MINUTE_MS - into_minute).unwrap()));
+    fixture.wait(10);
+    let began = fixture.clock_at(0);
     // Prices that tell the minutes apart: 601 in the first, 602 in the second, and so on.
     let path: Vec<_> = (0..6)
         .map(|minute| (began.saturating_add_ms(minute * MINUTE_MS), format!("60{}", minute + 1).parse().unwrap()))
         .collect();
-    house.simulator.script_prices(&symbol("BNBUSDT"), &path).unwrap();
-    house.simulator.hold_price(&symbol("BNBUSDT"), true).unwrap();
-    house.wait(1);
-    house.simulator.step(Duration::from_secs(20));
+    fixture.simulator.script_prices(&symbol("BNBUSDT"), &path).unwrap();
+    fixture.simulator.hold_price(&symbol("BNBUSDT"), true).unwrap();
+    fixture.wait(1);
+    fixture.simulator.step(Duration::from_secs(20));
     let wish = exchange_client::simulator::AppOrder {
         prefix: "ios_",
         price: None,
@@ -269,20 +273,20 @@ async fn no_price_reaches_beyond_the_minute_of_its_fee() {
         position_side: PositionSide::Net,
         qty: "0.3".parse().unwrap(),
     };
-    house.simulator.trade_from_app("sim-main", &wish).unwrap();
+    fixture.simulator.trade_from_app("sim-main", &wish).unwrap();
     // Two minutes and more later.
-    house.wait(3);
-    house.look_around().await;
-    let prices = house.prices("BNBUSDT").await;
+    fixture.wait(3);
+    fixture.look_around().await;
+    let prices = fixture.prices("BNBUSDT").await;
     let closes: Vec<_> = prices.iter().filter(|price| price.kind == PriceKind::KlineClose).collect();
     let [close] = closes.as_slice() else { panic!("{prices:?}") };
     assert_eq!((close.price.to_string(), close.at), ("602".to_owned(), began.saturating_add_ms(2 * MINUTE_MS - 1)));
     // A look in the very minute of a fee has the mark price; what that minute ends with nobody knows yet.
-    house.simulator.trade_from_app("sim-main", &wish).unwrap();
-    house.simulator.step(Duration::from_secs(5));
-    let report = house.look_around().await;
-    assert_eq!((report.outside.prices_new, house.waiting().await), (1, 0));
-    let mark = house.prices("BNBUSDT").await.pop().unwrap();
+    fixture.simulator.trade_from_app("sim-main", &wish).unwrap();
+    fixture.simulator.step(Duration::from_secs(5));
+    let report = fixture.look_around().await;
+    assert_eq!((report.outside.prices_new, fixture.waiting().await), (1, 0));
+    let mark = fixture.prices("BNBUSDT").await.pop().unwrap();
     assert_eq!((mark.kind, mark.price.to_string()), (PriceKind::Mark, "605".to_owned()));
 }
 
@@ -310,83 +314,83 @@ async fn what_goes_wrong_with_outside_numbers_is_a_remark() {
             request.path.ends_with("/klines").then_some(Err(TransportError::Lost("reset".into())))
         }),
     ] {
-        let house = House::with(pays_in_bnb(206)).await;
-        house.trade(1, "ETHUSDT", Side::Buy, "1.5", |index| index == 0).await;
-        house.wait(9 * 60);
-        let (watched, asked) = house.watched(instead);
-        let report = house.sync_over(watched).await;
+        let fixture = Fixture::with(pays_in_bnb(206)).await;
+        fixture.trade(1, "ETHUSDT", Side::Buy, "1.5", |index| index == 0).await;
+        fixture.wait(9 * 60);
+        let (watched, asked) = fixture.watched(instead);
+        let report = fixture.sync_over(watched).await;
         assert!(count(&asked, path) >= 1);
         assert_eq!(report.outside.remarks.len(), 1, "{path}: {:?}", report.outside.remarks);
         assert!(report.outside.remarks.iter().all(|remark| remark.contains("the next sync asks again")));
         assert!(!report.leaves_discrepancies() && report.failed.is_empty(), "{path}: {:#?}", report.findings);
-        let (with_rates, with_prices) = (!house.rates("ETHUSDT").await.is_empty(), house.waiting().await == 0);
+        let (with_rates, with_prices) = (!fixture.rates("ETHUSDT").await.is_empty(), fixture.waiting().await == 0);
         assert_eq!((with_rates, with_prices), (path.ends_with("klines"), path.ends_with("Rate")), "{path}");
-        house.wait(1);
-        let report = house.look_around().await;
+        fixture.wait(1);
+        let report = fixture.look_around().await;
         assert!(report.outside.remarks.is_empty());
-        assert!(!house.rates("ETHUSDT").await.is_empty() && house.waiting().await == 0, "{path}");
+        assert!(!fixture.rates("ETHUSDT").await.is_empty() && fixture.waiting().await == 0, "{path}");
     }
 }
 
 /// A contract that is gone has no rates to tell, and a price that is none is not asked for again.
 #[tokio::test]
 async fn what_does_not_exist_is_remembered() {
-    let house = House::with(pays_in_bnb(207)).await;
-    house.trade(1, "DOGEUSDT", Side::Buy, "900", |_| false).await;
-    house.wait(9 * 60);
+    let fixture = Fixture::with(pays_in_bnb(207)).await;
+    fixture.trade(1, "DOGEUSDT", Side::Buy, "900", |_| false).await;
+    fixture.wait(9 * 60);
     let no_such: fn(&Request) -> _ = |request| {
         let is_meant = request.path.ends_with("/klines") || request.path.ends_with("/fundingRate");
         is_meant.then(|| refused(400, r#"{"code":-1121,"msg":"Invalid symbol."}"#)).flatten()
     };
-    let (watched, asked) = house.watched(no_such);
-    let report = house.sync_over(watched).await;
+    let (watched, asked) = fixture.watched(no_such);
+    let report = fixture.sync_over(watched).await;
     assert_eq!((count(&asked, "/fapi/v1/klines"), count(&asked, "/fapi/v1/fundingRate")), (1, 1));
     assert_eq!(report.outside.remarks.len(), 2, "{:?}", report.outside.remarks);
-    house.wait(1);
-    let (watched, asked) = house.watched(no_such);
-    let report = house.sync_over(watched).await;
+    fixture.wait(1);
+    let (watched, asked) = fixture.watched(no_such);
+    let report = fixture.sync_over(watched).await;
     assert_eq!((count(&asked, "/fapi/v1/klines"), count(&asked, "/fapi/v1/fundingRate")), (0, 0));
     assert!(report.outside.remarks.is_empty());
 }
 
 #[tokio::test]
 async fn an_audit_asks_for_nothing_from_outside() {
-    let house = House::with(pays_in_bnb(208)).await;
-    house.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
-    house.wait(9 * 60);
-    let before = house.files();
-    let (watched, asked) = house.watched(|_| None);
-    let report = house.reconciler_over(Arc::new(house.adapter_over(watched))).audit().await.unwrap();
+    let fixture = Fixture::with(pays_in_bnb(208)).await;
+    fixture.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
+    fixture.wait(9 * 60);
+    let before = fixture.files();
+    let (watched, asked) = fixture.watched(|_| None);
+    let report = fixture.reconciler_over(Arc::new(fixture.adapter_over(watched))).audit().await.unwrap();
     assert_eq!((count(&asked, "/fapi/v1/klines"), count(&asked, "/fapi/v1/fundingRate")), (0, 0));
     assert_eq!(report.outside, reconciler::OutsideReport::default());
-    assert!(house.files() == before);
+    assert!(fixture.files() == before);
 }
 
 /// A narrowed sync asks for the rates and fees of its contracts only.
 #[tokio::test]
 async fn a_narrowed_sync_learns_of_its_contracts_only() {
-    let house = House::with(pays_in_bnb(209)).await;
-    house.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
-    house.trade(2, "SOLUSDT", Side::Buy, "9", |_| false).await;
-    house.wait(9 * 60);
-    let mut reconciler = house.reconciler();
+    let fixture = Fixture::with(pays_in_bnb(209)).await;
+    fixture.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
+    fixture.trade(2, "SOLUSDT", Side::Buy, "9", |_| false).await;
+    fixture.wait(9 * 60);
+    let mut reconciler = fixture.reconciler();
     reconciler.config.observe.symbols = [symbol("SOLUSDT")].into();
     reconciler.sync().await.unwrap();
-    assert!(house.rates("ETHUSDT").await.is_empty() && !house.rates("SOLUSDT").await.is_empty());
-    assert_eq!(house.waiting().await, 1);
-    house.look_around().await;
-    assert!(!house.rates("ETHUSDT").await.is_empty() && house.waiting().await == 0);
+    assert!(fixture.rates("ETHUSDT").await.is_empty() && !fixture.rates("SOLUSDT").await.is_empty());
+    assert_eq!(fixture.waiting().await, 1);
+    fixture.look_around().await;
+    assert!(!fixture.rates("ETHUSDT").await.is_empty() && fixture.waiting().await == 0);
 }
 
 /// Fills that an export brings after the fact, older than all that a sync has seen.
 #[tokio::test]
 async fn what_is_imported_later_gets_its_rates_and_prices() {
-    let house = House::with(pays_in_bnb(210)).await;
-    house.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
-    house.wait(60);
-    house.look_around().await;
-    let first = house.rates("ETHUSDT").await.first().map(|rate| rate.at);
-    let began = house.clock_at(-20 * HOUR_MS);
+    let fixture = Fixture::with(pays_in_bnb(210)).await;
+    fixture.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
+    fixture.wait(60);
+    fixture.look_around().await;
+    let first = fixture.rates("ETHUSDT").await.first().map(|rate| rate.at);
+    let began = fixture.clock_at(-20 * HOUR_MS);
     let key = FillKey { symbol: symbol("ETHUSDT"), fill_id: FillId::new("5").unwrap(), side: Side::Buy };
     let fill = Fill::new(key, EventTime::ms(began), "3000".parse().unwrap(), "0.1".parse().unwrap())
         .in_position(PositionSide::Net)
@@ -396,14 +400,14 @@ async fn what_is_imported_later_gets_its_rates_and_prices() {
             asset: ledger_core::Asset::new("BNB").unwrap(),
         });
     let statement = Statement { fact: AnyFact::Fill(fill), source: Source::ExchangeCsv, payload: None };
-    house.store.commit(Batch::new(house.account.clone(), house.clock_at(0), vec![statement])).await.unwrap();
-    house.wait(1);
-    house.look_around().await;
-    assert!(house.waiting().await == 0);
+    fixture.store.commit(Batch::new(fixture.account.clone(), fixture.clock_at(0), vec![statement])).await.unwrap();
+    fixture.wait(1);
+    fixture.look_around().await;
+    assert!(fixture.waiting().await == 0);
     let minute = began.as_ms() / MINUTE_MS;
-    assert!(house.prices("BNBUSDT").await.iter().any(|price| price.at.as_ms() / MINUTE_MS == minute));
-    let rates = house.rates("ETHUSDT").await;
-    assert_eq!(rates, house.listed_rates("ETHUSDT", began).await);
+    assert!(fixture.prices("BNBUSDT").await.iter().any(|price| price.at.as_ms() / MINUTE_MS == minute));
+    let rates = fixture.rates("ETHUSDT").await;
+    assert_eq!(rates, fixture.listed_rates("ETHUSDT", began).await);
     assert!(first.is_none_or(|first| rates.first().is_some_and(|rate| rate.at <= first)));
 }
 
@@ -412,16 +416,16 @@ async fn what_is_imported_later_gets_its_rates_and_prices() {
 async fn fees_in_bnb_make_no_quiet_cycle_dearer() {
     let mut spent = Vec::new();
     for config in [pays_in_bnb(211), SimulatorConfig::new(211)] {
-        let house = House::with(config).await;
-        house.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
-        house.wait(30);
-        house.look_around().await;
-        house.wait(1);
-        let report = house.look_around().await;
+        let fixture = Fixture::with(config).await;
+        fixture.trade(1, "ETHUSDT", Side::Buy, "1.5", |_| false).await;
+        fixture.wait(30);
+        fixture.look_around().await;
+        fixture.wait(1);
+        let report = fixture.look_around().await;
         assert_eq!(report.run, None);
         spent.push((report.requests, report.weight));
-        let filter = RunFilter::from(house.account.clone());
-        assert_eq!(house.store.runs(&filter, &PageRequest::first(9)).await.unwrap().items.len(), 1);
+        let filter = RunFilter::from(fixture.account.clone());
+        assert_eq!(fixture.store.runs(&filter, &PageRequest::first(9)).await.unwrap().items.len(), 1);
     }
     assert_eq!(spent.first(), spent.last());
 }

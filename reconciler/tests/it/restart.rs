@@ -13,7 +13,7 @@ use ledger_store::{
 };
 
 use crate::gates::{End, Gate, GatedStore, GatedTransport};
-use crate::support::{House, assert_all_pass};
+use crate::support::{Fixture, assert_all_pass};
 
 /// Which calls count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Seam {
 
 /// The same hole in the book, as often as it takes.
 struct Scene {
-    house: House,
+    fixture: Fixture,
     book: Vec<u8>,
     expected: String,
     /// The repairs of a cycle that nothing interrupts.
@@ -35,15 +35,15 @@ struct Scene {
 impl Scene {
     /// Several of the seed's cases at once: lost fills, and a close by hand that nobody saw.
     async fn new() -> Self {
-        let house = House::in_process(SimulatorConfig::new(61)).await;
-        house.trade(1, "ETHUSDT", Side::Buy, "2", |_| false).await;
-        house.trade(2, "BTCUSDT", Side::Sell, "0.05", |index| index == 0).await;
-        house.simulator.close_from_app("sim-main", &Symbol::new("ETHUSDT").unwrap(), PositionSide::Net).unwrap();
-        house.simulator.step(Duration::from_mins(1));
-        let copy = house.folder.path().join("copy.db");
-        house.store.backup(&copy).await.unwrap();
+        let fixture = Fixture::in_process(SimulatorConfig::new(61)).await;
+        fixture.trade(1, "ETHUSDT", Side::Buy, "2", |_| false).await;
+        fixture.trade(2, "BTCUSDT", Side::Sell, "0.05", |index| index == 0).await;
+        fixture.simulator.close_from_app("sim-main", &Symbol::new("ETHUSDT").unwrap(), PositionSide::Net).unwrap();
+        fixture.simulator.step(Duration::from_mins(1));
+        let copy = fixture.folder.path().join("copy.db");
+        fixture.store.backup(&copy).await.unwrap();
         let book = std::fs::read(copy).unwrap();
-        let mut scene = Self { house, book, expected: String::new(), repairs: Vec::new() };
+        let mut scene = Self { fixture, book, expected: String::new(), repairs: Vec::new() };
         let whole = scene.again();
         whole.reconciler().sync().await.unwrap();
         whole.assert_book_equals_exchange().await;
@@ -53,11 +53,11 @@ impl Scene {
     }
 
     /// The exchange only answers, so one does for all.
-    fn again(&self) -> House {
+    fn again(&self) -> Fixture {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("book.db");
         std::fs::write(&path, &self.book).unwrap();
-        self.house.with_book(
+        self.fixture.with_book(
             folder,
             SqliteStore::open(
                 path,
@@ -75,15 +75,15 @@ impl Scene {
     async fn every_end(&self, seam: Seam, end: End) -> usize {
         for calls in 0.. {
             let what = format!("{end:?} at call {calls} of {seam:?}");
-            let house = self.again();
+            let fixture = self.again();
             let gate = Gate::new(calls, end);
-            let mut reconciler = house.reconciler();
+            let mut reconciler = fixture.reconciler();
             if seam != Seam::Book {
-                let transport = GatedTransport(Arc::clone(&house.transport), Arc::clone(&gate));
-                reconciler.exchange = Arc::new(house.adapter_over(transport));
+                let transport = GatedTransport(Arc::clone(&fixture.transport), Arc::clone(&gate));
+                reconciler.exchange = Arc::new(fixture.adapter_over(transport));
             }
             if seam != Seam::Exchange {
-                reconciler.book = GatedStore::book(&house.store, &gate);
+                reconciler.book = GatedStore::book(&fixture.store, &gate);
             }
             let ended = tokio::select! {
                 biased;
@@ -97,37 +97,37 @@ impl Scene {
             assert!(ended.is_none() == (end == End::Drops), "{what}: {ended:?}");
             // A question without an answer is part of a look; a book that fails ends it.
             assert!(seam == Seam::Exchange || !matches!(ended, Some(Ok(_))), "{what}: nobody was told");
-            self.assert_made_good(&house, &what, seam).await;
+            self.assert_made_good(&fixture, &what, seam).await;
         }
         0
     }
 
-    async fn assert_made_good(&self, house: &House, what: &str, seam: Seam) {
-        let report = house.reconciler().sync().await.unwrap();
+    async fn assert_made_good(&self, fixture: &Fixture, what: &str, seam: Seam) {
+        let report = fixture.reconciler().sync().await.unwrap();
         assert!(!report.leaves_discrepancies(), "{what}: {:#?}", report.left);
         assert_all_pass(&report);
-        assert_same(&logical(house).await, &self.expected, what);
+        assert_same(&logical(fixture).await, &self.expected, what);
         if seam != Seam::Exchange {
-            assert_eq!(repairs(house).await, self.repairs, "{what}: journaled once each");
+            assert_eq!(repairs(fixture).await, self.repairs, "{what}: journaled once each");
         }
     }
 }
 
 /// Everything that the book says, without numbers and times of the journal.
-pub(crate) async fn logical(house: &House) -> String {
-    let scope = Scope::account(house.account.clone());
+pub(crate) async fn logical(fixture: &Fixture) -> String {
+    let scope = Scope::account(fixture.account.clone());
     let all = PageRequest::first(1_000);
-    let fills = house.store.fills(&FillFilter::from(scope.clone()), &all).await.unwrap().items;
-    let orders = house.store.orders(&OrderFilter::from(scope.clone()), &all).await.unwrap().items;
-    let signals = house.store.signals(&SignalFilter::from(scope.clone()), &all).await.unwrap().items;
-    let intents = house.store.intents(&IntentFilter::from(scope.clone()), &all).await.unwrap().items;
+    let fills = fixture.store.fills(&FillFilter::from(scope.clone()), &all).await.unwrap().items;
+    let orders = fixture.store.orders(&OrderFilter::from(scope.clone()), &all).await.unwrap().items;
+    let signals = fixture.store.signals(&SignalFilter::from(scope.clone()), &all).await.unwrap().items;
+    let intents = fixture.store.intents(&IntentFilter::from(scope.clone()), &all).await.unwrap().items;
     let income = IncomeFilter { scope: scope.clone(), income_type: None };
-    let income = house.store.income(&income, &PageRequest::first(5_000)).await.unwrap().items;
-    let anchors = house.store.anchors(&scope, &all).await.unwrap().items;
+    let income = fixture.store.income(&income, &PageRequest::first(5_000)).await.unwrap().items;
+    let anchors = fixture.store.anchors(&scope, &all).await.unwrap().items;
     let trips = TripFilter { scope, engine: None, position_side: None };
-    let trips = house.store.trips(&trips, &all).await.unwrap().items;
-    let open = house.store.open_trips(&house.account).await.unwrap();
-    let held = house.store.positions(&house.account).await.unwrap();
+    let trips = fixture.store.trips(&trips, &all).await.unwrap().items;
+    let open = fixture.store.open_trips(&fixture.account).await.unwrap();
+    let held = fixture.store.positions(&fixture.account).await.unwrap();
     let held: Vec<_> = held.into_iter().map(|held| (held.symbol, held.position, held.reconcile_status)).collect();
     format!("{fills:#?}{orders:#?}{signals:#?}{intents:#?}{income:#?}{anchors:#?}{trips:#?}{open:#?}{held:#?}")
 }
@@ -142,8 +142,8 @@ pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
 }
 
 /// What the journal says was repaired.
-pub(crate) async fn repairs(house: &House) -> Vec<String> {
-    let repairs = house.store.repairs(&house.account.clone().into(), &PageRequest::first(100)).await.unwrap().items;
+pub(crate) async fn repairs(fixture: &Fixture) -> Vec<String> {
+    let repairs = fixture.store.repairs(&fixture.account.clone().into(), &PageRequest::first(100)).await.unwrap().items;
     let mut repairs: Vec<_> = repairs.into_iter().map(|repair| format!("{} {}", repair.kind, repair.cause)).collect();
     repairs.sort();
     repairs

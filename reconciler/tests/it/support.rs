@@ -17,7 +17,7 @@ use reconciler::{Book, CheckName, CycleReport, DiscrepancyKind, Reconciler, Reco
 pub(crate) const START_MS: i64 = 1_780_000_000_000;
 
 /// An exchange that is asked over HTTP on loopback, unless a test takes more steps than that is worth.
-pub(crate) struct House {
+pub(crate) struct Fixture {
     pub(crate) simulator: Arc<Simulator>,
     pub(crate) clock: Arc<ManualClock>,
     /// How the simulator is reached, for tests that stand in between.
@@ -30,7 +30,7 @@ pub(crate) struct House {
     pub(crate) account: AccountId,
 }
 
-impl House {
+impl Fixture {
     /// Over HTTP.
     pub(crate) async fn new(seed: u64) -> Self {
         Self::with(SimulatorConfig::new(seed)).await
@@ -79,7 +79,7 @@ impl House {
         Self { simulator, clock, transport, base_url, _server: server, exchange, store, folder, account }
     }
 
-    /// The same exchange, and another book. Lives as long as this house's server.
+    /// The same exchange, and another book. Lives as long as this fixture's server.
     pub(crate) fn with_book(&self, folder: tempfile::TempDir, store: SqliteStore) -> Self {
         Self {
             simulator: Arc::clone(&self.simulator),
@@ -262,7 +262,7 @@ pub(crate) fn for_months(seed: u64) -> SimulatorConfig {
     SimulatorConfig { tick_ms: 600_000, ..SimulatorConfig::new(seed) }
 }
 
-/// Ends with its house.
+/// Ends with its fixture.
 struct Server(tokio::task::JoinHandle<()>);
 
 impl Drop for Server {

@@ -9,7 +9,7 @@ use ledger_store::{
     PositionRepository, ReconcileStatus, Scope, TripFilter, TripRepository,
 };
 
-use crate::support::House;
+use crate::support::Fixture;
 
 /// The exchange rounds entries and each trade's profit to 8 decimals.
 fn rounding() -> Decimal {
@@ -47,7 +47,7 @@ impl std::ops::Deref for Truth<'_> {
     }
 }
 
-impl House {
+impl Fixture {
     pub(crate) async fn book_fills(&self) -> Vec<Fill> {
         let filter = FillFilter::from(Scope::account(self.account.clone()));
         let page = self.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();

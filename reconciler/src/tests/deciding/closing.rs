@@ -166,7 +166,7 @@ fn a_close_by_an_unnamed_hand_waits_for_a_second_look() {
     // What the exchange states is recorded all the same.
     assert!(first.symbols[&btc()].statements.iter().any(|statement| matches!(statement.fact, AnyFact::Fill(_))));
     let mut seen = recorded(seen, &first);
-    let later = |seen: &Observation, ms: i64| crate::plan(seen, &Policy::default(), at(ms)).unwrap();
+    let later = |seen: &Observation, ms: i64| crate::plan::plan(seen, &Policy::default(), at(ms)).unwrap();
     let lag_ms = VENUE.settle_lag_ms;
     // A look that follows within the settle lag is none, and does not begin anew.
     let soon = later(&seen, lag_ms - 1);

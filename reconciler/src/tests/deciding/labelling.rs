@@ -43,7 +43,7 @@ fn labels(plan: &Plan) -> Vec<(String, Source)> {
 }
 
 fn at_look(seen: &Observation, ms: i64) -> Plan {
-    crate::plan(seen, &Policy::default(), at(ms)).unwrap()
+    crate::plan::plan(seen, &Policy::default(), at(ms)).unwrap()
 }
 
 /// What two looks say, as far apart as answers lag.

@@ -78,7 +78,7 @@ fn an_order_is_not_linked_before_its_window_is_over() {
     seen.book.orders.insert(followed.order.fact.key.clone(), followed);
     // Its window ends 60 s after the signal; what it holds is listed a settle lag later.
     for (ms, is_linked) in [(0, false), (30_000, false), (57_000 + lag_ms, false), (57_001 + lag_ms, true)] {
-        let decided = crate::plan(&seen, &Policy::default(), at(ms)).unwrap();
+        let decided = crate::plan::plan(&seen, &Policy::default(), at(ms)).unwrap();
         remembering(&mut seen, &decided);
         assert_eq!(signal_ids(&decided) == ["s-1"], is_linked, "{ms}");
     }
@@ -125,7 +125,7 @@ fn never_sent_gives_way_to_an_order_that_turns_up() {
         seen.book.orders.insert(order.key.clone(), booked(order.clone(), "0.05"));
         let first = plan(&seen);
         remembering(&mut seen, &first);
-        let second = crate::plan(&seen, &Policy::default(), at(VENUE.settle_lag_ms)).unwrap();
+        let second = crate::plan::plan(&seen, &Policy::default(), at(VENUE.settle_lag_ms)).unwrap();
         let said = [skipped(&first), skipped(&second)].map(|said| said == [Signal::SENT_AFTER_ALL]);
         assert_eq!(said, [looks == Some(1), looks.is_some()], "{order:?}");
         let Some(looks) = looks else { continue };

@@ -3,7 +3,7 @@
 use ledger_core::{AccountId, ContractKind, Decimal, Symbol};
 use ledger_store::{BookPosition, FillFilter, OrderFilter, PageRequest, Scope, Store, TripFilter, rebuild};
 
-use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally, UNCOMPUTED, Uncomputed};
+use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, UNCOMPUTED, Uncomputed};
 use crate::error::{Doing, ReconcileError};
 use crate::wording::count;
 
@@ -16,12 +16,12 @@ pub(super) async fn derived(store: &dyn Store, account: &AccountId) -> Result<Ch
         let why = format!("{} out of date; `fillbook rebuild` recomputes", count(pending, "symbol"));
         return Ok(Check::fail(NAME, why));
     }
-    let mut tally = Tally::of("symbol", &[]);
+    let mut comparison = Comparison::of("symbol", &[]);
     for entry in store.quarantined(account).await.doing("reading the quarantined symbols")? {
-        tally.compare(false, || format!("{}: {}", entry.symbol, entry.reason));
+        comparison.compare(false, || format!("{}: {}", entry.symbol, entry.reason));
     }
-    if tally.count > 0 {
-        return Ok(tally.check(NAME, "").0);
+    if comparison.count > 0 {
+        return Ok(comparison.check(NAME, "").0);
     }
     let unplaced = FillFilter { unplaced_only: true, ..Scope::account(account.clone()).into() };
     let unplaced = store.fill_count(&unplaced).await.doing("counting fills")?;
@@ -103,17 +103,17 @@ pub(super) async fn recomputation(
     if !faults.is_empty() {
         return Ok(Check::fail(NAME, format!("{}; `fillbook rebuild` mends it", faults.join("; "))));
     }
-    let mut tally = Tally::of("contract", &[]);
-    tally.compared = trip_count + positions.len() + order_count;
+    let mut comparison = Comparison::of("contract", &[]);
+    comparison.compared = trip_count + positions.len() + order_count;
     let shown = if trip_count + positions.len() == 0 {
         format!("only the sums of {}, which are what the facts give", count(order_count, "order"))
     } else {
         let (trips, positions) = (count(trip_count, "round trip"), count(positions.len(), "position"));
         format!("{trips} and {positions} are what the facts give")
     };
-    tally.shown = Some(shown);
-    tally.leave_out(uncomputed.len(), UNCOMPUTED);
-    Ok(tally.check(NAME, "nothing is derived: the facts give no position and no round trip").0)
+    comparison.shown = Some(shown);
+    comparison.leave_out(uncomputed.len(), UNCOMPUTED);
+    Ok(comparison.check(NAME, "nothing is derived: the facts give no position and no round trip").0)
 }
 
 /// Realized - open cost = sum of cash flows, per symbol, the cash flows added up here from the fills alone.
@@ -124,24 +124,24 @@ pub(super) async fn conservation(
 ) -> Result<Check, ReconcileError> {
     const NAME: CheckName = CheckName::Conservation;
     let positions = store.positions(account).await.doing("reading the positions")?;
-    let mut tally = Tally::of("symbol", &[]);
+    let mut comparison = Comparison::of("symbol", &[]);
     let mut fills = 0;
-    tally.leave_out(uncomputed.len(), UNCOMPUTED);
+    comparison.leave_out(uncomputed.len(), UNCOMPUTED);
     for book in store.symbol_books(account).await.doing("reading the symbols")? {
         if !book.is_conserved {
-            tally.compare(false, || book.symbol.to_string());
+            comparison.compare(false, || book.symbol.to_string());
             continue;
         }
         let held: Vec<_> = positions.iter().filter(|position| position.symbol == book.symbol).collect();
         let (cash, number) = match cash_flow(store, account, &book.symbol, &held).await? {
             Ok((_, 0)) if book.unplaced_count > 0 => {
-                tally.leave_out(1, "the position that its fills changed is not known");
+                comparison.leave_out(1, "the position that its fills changed is not known");
                 continue;
             }
             Ok((_, 0)) => continue,
             Ok(flow) => flow,
             Err(reason) => {
-                tally.leave_out(1, reason);
+                comparison.leave_out(1, reason);
                 continue;
             }
         };
@@ -151,13 +151,14 @@ pub(super) async fn conservation(
             derived = derived.checked_add(position.realized.amount()?)?;
             derived = derived.checked_sub(position.open_cost.unwrap_or_default())?;
         }
-        tally.compare(derived == cash, || {
+        comparison.compare(derived == cash, || {
             format!("{}: realized - open cost is {derived}, the cash flows sum to {cash}", book.symbol)
         });
         fills += number;
     }
-    tally.shown = Some(format!("{} in {}, to the last digit", count(fills, "fill"), count(tally.compared, "symbol")));
-    Ok(tally.check(NAME, "no fill is on record").0)
+    comparison.shown =
+        Some(format!("{} in {}, to the last digit", count(fills, "fill"), count(comparison.compared, "symbol")));
+    Ok(comparison.check(NAME, "no fill is on record").0)
 }
 
 /// The sum of the cash flows of a symbol's fills, with their number; or why its fills are not all there is.

@@ -10,7 +10,7 @@ use ledger_core::AccountId;
 use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError};
 
 use super::{
-    BOOK_PAGE_ROWS, Check, CheckName, Extent, Tally, UNCOMPUTED, Uncomputed, Verification, check_executed,
+    BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_executed,
     check_footing, check_income, check_realized,
 };
 use crate::book::Book;
@@ -145,55 +145,55 @@ async fn quantity(
     on_record: &[Discrepancy],
     uncomputed: &[Uncomputed],
 ) -> Result<Check, ReconcileError> {
-    let mut tally = Tally::of("position", on_record);
+    let mut comparison = Comparison::of("position", on_record);
     for stated in store.latest_positions(account).await.doing("reading the exchange's positions")? {
         if uncomputed.iter().any(|contract| contract.symbol == stated.fact.symbol) {
-            tally.leave_out(1, UNCOMPUTED);
+            comparison.leave_out(1, UNCOMPUTED);
         }
     }
     for held in store.positions(account).await.doing("reading the positions")? {
         match (&held.exchange, held.reconcile_status) {
-            (None, _) | (_, None) => tally.leave_out(1, UNSTATED),
-            (_, Some(ReconcileStatus::Pending)) => tally.leave_out(1, LATER),
+            (None, _) | (_, None) => comparison.leave_out(1, UNSTATED),
+            (_, Some(ReconcileStatus::Pending)) => comparison.leave_out(1, LATER),
             // That both quantities are equal again by now was stated by nobody.
             (Some(stated), Some(ReconcileStatus::Matched))
                 if held.position.updated_at.is_some_and(|at| at > stated.at) =>
             {
-                tally.leave_out(1, LATER);
+                comparison.leave_out(1, LATER);
             }
-            (Some(stated), Some(status)) => tally.compare(status == ReconcileStatus::Matched, || {
+            (Some(stated), Some(status)) => comparison.compare(status == ReconcileStatus::Matched, || {
                 let (symbol, side) = (&held.symbol, held.position.position_side);
                 format!("{symbol} {side}: the exchange held {}, the book {}", stated.qty, held.position.qty)
             }),
         }
     }
-    Ok(tally.check(CheckName::Quantity, "no position is on record").0)
+    Ok(comparison.check(CheckName::Quantity, "no position is on record").0)
 }
 
 /// The average entry of every position that is held as the exchange last said.
 async fn average_entry(whole: &WholeBook<'_>, on_record: &[Discrepancy]) -> Result<Check, ReconcileError> {
-    let mut tally = Tally::of("position", on_record);
+    let mut comparison = Comparison::of("position", on_record);
     for held in whole.store.positions(whole.account).await.doing("reading the positions")? {
         if held.position.qty.is_zero() {
             continue;
         }
         let stated = match (&held.exchange, held.reconcile_status) {
             (None, _) | (_, None) => {
-                tally.leave_out(1, UNSTATED);
+                comparison.leave_out(1, UNSTATED);
                 continue;
             }
             (_, Some(ReconcileStatus::Pending)) => {
-                tally.leave_out(1, LATER);
+                comparison.leave_out(1, LATER);
                 continue;
             }
             (Some(stated), Some(ReconcileStatus::Matched)) => stated,
             (_, Some(_)) => {
-                tally.leave_out(1, "the quantities differ");
+                comparison.leave_out(1, "the quantities differ");
                 continue;
             }
         };
         let key = (&held.symbol, held.position.position_side);
-        super::positions::compare_entry(&mut tally, key, stated, Some(&held), whole.venue, None);
+        super::positions::compare_entry(&mut comparison, key, stated, Some(&held), whole.venue, None);
     }
-    Ok(tally.check(CheckName::AverageEntry, "no position is held").0)
+    Ok(comparison.check(CheckName::AverageEntry, "no position is held").0)
 }

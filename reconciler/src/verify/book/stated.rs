@@ -3,7 +3,7 @@
 use ledger_core::{AccountId, Decimal, Order, Origin, PositionMode, PositionSide};
 use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
 
-use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Tally};
+use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison};
 use crate::bot_record::is_restored_id;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
@@ -35,14 +35,14 @@ pub(super) async fn sources_agree(
     on_record: &[Discrepancy],
 ) -> Result<Check, ReconcileError> {
     let restated = store.restated_count(account).await.doing("counting what is stated more than once")?;
-    let mut tally = Tally::of("conflict", on_record);
+    let mut comparison = Comparison::of("conflict", on_record);
     for known in open(on_record, "conflicting_fact").chain(open(on_record, DiscrepancyKind::LedgerCut.as_str())) {
-        tally.compare(false, || evidence_line(&known.entry));
+        comparison.compare(false, || evidence_line(&known.entry));
     }
     // A conflict is of a fact that is stated more than once, or of rows that two files have.
-    tally.compared = tally.count.max(usize::try_from(restated).unwrap_or(usize::MAX));
-    tally.shown = Some(format!("{} stated more than once, none in two ways", count(tally.compared, "fact")));
-    Ok(tally.check(CheckName::SourcesAgree, "no fact is stated more than once").0)
+    comparison.compared = comparison.count.max(usize::try_from(restated).unwrap_or(usize::MAX));
+    comparison.shown = Some(format!("{} stated more than once, none in two ways", count(comparison.compared, "fact")));
+    Ok(comparison.check(CheckName::SourcesAgree, "no fact is stated more than once").0)
 }
 
 /// How many fills name a position, and how many do not.
@@ -95,17 +95,17 @@ pub(super) async fn position_mode(
         PositionMode::OneWay => (named.one_way, named.hedge),
         PositionMode::Hedge => (named.hedge, named.one_way),
     };
-    let mut tally = Tally::of("fill", on_record);
-    tally.compared = same;
+    let mut comparison = Comparison::of("fill", on_record);
+    comparison.compared = same;
     let names = if same == 1 { "names" } else { "name" };
     let is_answered = account.position_mode.is_some() && account.observed_mode.is_some();
     let answered = if is_answered { ", and the exchange's answer is the same" } else { "" };
-    tally.compared += usize::from(is_answered);
-    tally.shown = Some(format!("{mode}, {whose}; {} {names} a position of it{answered}", count(same, "fill")));
-    tally.leave_out(named.none, "no position is named");
+    comparison.compared += usize::from(is_answered);
+    comparison.shown = Some(format!("{mode}, {whose}; {} {names} a position of it{answered}", count(same, "fill")));
+    comparison.leave_out(named.none, "no position is named");
     // The account may have been in another mode before: the exchange answers which one it is in now.
-    tally.leave_out(other, "a position of the other mode is named");
-    Ok(tally.check(NAME, &format!("{mode}, {whose}; no fill is on record")).0)
+    comparison.leave_out(other, "a position of the other mode is named");
+    Ok(comparison.check(NAME, &format!("{mode}, {whose}; no fill is on record")).0)
 }
 
 /// Who sent the orders that were executed, as far as something on record says it. Nobody's trades are a fault.
@@ -118,7 +118,7 @@ struct Senders {
 
 /// Whose trades there are: the bot's, those of a person with the exchange's own apps, and the exchange's own.
 pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Check, ReconcileError> {
-    let mut tally = Tally::of("executed order", &[]);
+    let mut comparison = Comparison::of("executed order", &[]);
     let mut senders = Senders::default();
     let filter = OrderFilter::from(Scope::account(account.clone()));
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
@@ -137,7 +137,7 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
                 Some(Origin::Person) => &mut senders.person,
                 _ if is_bots => &mut senders.bot,
                 _ => {
-                    tally.leave_out(1, "the sender is not on record");
+                    comparison.leave_out(1, "the sender is not on record");
                     continue;
                 }
             };
@@ -149,12 +149,12 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
         }
     }
     let Senders { bot, person, exchange } = senders;
-    tally.compared = bot + person + exchange;
+    comparison.compared = bot + person + exchange;
     let parts = [(bot, "of the bot"), (person, "by hand"), (exchange, "by the exchange")];
     let parts = parts.iter().filter(|(number, _)| *number > 0).map(|(number, who)| format!("{number} {who}"));
     let parts = parts.collect::<Vec<_>>().join(", ");
-    tally.shown = Some(format!("{}: {parts}", count(tally.compared, "executed order")));
-    Ok(tally.check(CheckName::ForeignFacts, "no executed order is on record").0)
+    comparison.shown = Some(format!("{}: {parts}", count(comparison.compared, "executed order")));
+    Ok(comparison.check(CheckName::ForeignFacts, "no executed order is on record").0)
 }
 
 /// Whether the bot wrote down that it was about to send the order.

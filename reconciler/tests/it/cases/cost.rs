@@ -6,23 +6,23 @@ use ledger_store::{DiscrepancyStatus, PositionRepository};
 use reconciler::DiscrepancyKind;
 
 use super::*;
-use crate::support::{House, for_months};
+use crate::support::{Fixture, for_months};
 
 /// A fill in the book that the exchange never had: nothing in its memory explains what differs.
 #[tokio::test]
 async fn what_stays_unexplained_is_searched_for_twice_and_then_costs_no_more() {
-    let house = House::with(for_months(91)).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    house.simulator.step(Duration::from_hours(24 * 80));
-    house.trade(2, ETH, Side::Buy, "1", |_| false).await;
-    house.sync().await;
-    let usual = house.sync().await.requests;
+    let fixture = Fixture::with(for_months(91)).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    fixture.simulator.step(Duration::from_hours(24 * 80));
+    fixture.trade(2, ETH, Side::Buy, "1", |_| false).await;
+    fixture.sync().await;
+    let usual = fixture.sync().await.requests;
     let key = FillKey { symbol: symbol(ETH), fill_id: FillId::new("987654").unwrap(), side: Side::Buy };
     let made_up = Fill {
         key,
         order_id: None,
-        time: EventTime::ms(house.clock.now().saturating_add_ms(-86_400_000)),
+        time: EventTime::ms(fixture.clock.now().saturating_add_ms(-86_400_000)),
         price: "3000".parse().unwrap(),
         qty: "0.7".parse().unwrap(),
         position_side: Some(PositionSide::Net),
@@ -32,37 +32,37 @@ async fn what_stays_unexplained_is_searched_for_twice_and_then_costs_no_more() {
         sequence: Some(987_654),
     };
     let fact = AnyFact::Fill(made_up);
-    house.recorder().record(vec![Statement { fact, source: Source::Bot, payload: None }]).await.unwrap();
+    fixture.recorder().record(vec![Statement { fact, source: Source::Bot, payload: None }]).await.unwrap();
     let mut requests = Vec::new();
     for _ in 0..6 {
-        let report = house.sync().await;
+        let report = fixture.sync().await;
         assert_eq!(status(&report, DiscrepancyKind::PositionMismatch), DiscrepancyStatus::Unresolved);
         requests.push(report.requests);
     }
     assert!(requests[0] > usual + 10 && requests[1] > usual + 10, "its memory is searched: {requests:?}");
     assert!(requests[2] < usual + 8, "and then no more: {requests:?}, usually {usual}");
     assert!(requests[2..].iter().all(|count| *count == requests[2]), "{requests:?}");
-    let held = house.store.positions(&house.account).await.unwrap().remove(0).position;
+    let held = fixture.store.positions(&fixture.account).await.unwrap().remove(0).position;
     assert_eq!(held.qty, "3.7".parse().unwrap(), "nothing is stated where the exchange's fills say otherwise");
     // What differs now is something else: that is searched for.
-    house.trade(3, ETH, Side::Buy, "1", |_| true).await;
-    house.sync().await;
-    let mut other = house.sync().await;
+    fixture.trade(3, ETH, Side::Buy, "1", |_| true).await;
+    fixture.sync().await;
+    let mut other = fixture.sync().await;
     assert_eq!(status(&other, DiscrepancyKind::PositionMismatch), DiscrepancyStatus::Unresolved);
     assert!(other.requests < usual + 8, "the overlap explains the new part: {}", other.requests);
     let key = FillKey { symbol: symbol(ETH), fill_id: FillId::new("987655").unwrap(), side: Side::Buy };
-    let another = Fill { key, sequence: Some(987_655), ..second(&house) };
+    let another = Fill { key, sequence: Some(987_655), ..second(&fixture) };
     let fact = AnyFact::Fill(another);
-    house.recorder().record(vec![Statement { fact, source: Source::Bot, payload: None }]).await.unwrap();
-    other = house.sync().await;
+    fixture.recorder().record(vec![Statement { fact, source: Source::Bot, payload: None }]).await.unwrap();
+    other = fixture.sync().await;
     assert!(other.requests > usual + 10, "{} requests", other.requests);
 }
 
-fn second(house: &House) -> Fill {
+fn second(fixture: &Fixture) -> Fill {
     Fill {
         key: FillKey { symbol: symbol(ETH), fill_id: FillId::new("1").unwrap(), side: Side::Buy },
         order_id: None,
-        time: EventTime::ms(house.clock.now().saturating_add_ms(-43_200_000)),
+        time: EventTime::ms(fixture.clock.now().saturating_add_ms(-43_200_000)),
         price: "3000".parse().unwrap(),
         qty: "0.2".parse().unwrap(),
         position_side: Some(PositionSide::Net),
@@ -76,12 +76,12 @@ fn second(house: &House) -> Fill {
 /// Stops that triggered long ago, and of whose end the exchange never told.
 #[tokio::test]
 async fn triggered_orders_of_long_ago_are_not_asked_for() {
-    let house = House::with(for_months(92)).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    let usual = house.sync().await.requests;
+    let fixture = Fixture::with(for_months(92)).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    let usual = fixture.sync().await.requests;
     for number in 0..3 {
-        let price = house.simulator.price(&symbol(ETH)).unwrap();
+        let price = fixture.simulator.price(&symbol(ETH)).unwrap();
         let near: ledger_core::Price =
             price.checked_add("20".parse().unwrap()).unwrap().round(1).to_string().parse().unwrap();
         let order = NewOrder {
@@ -97,23 +97,23 @@ async fn triggered_orders_of_long_ago_are_not_asked_for() {
             size: OrderSize::Qty("1".parse().unwrap()),
             reduce_only: false,
         };
-        assert!(house.exchange.create_order(order).await.done().is_some());
-        house.simulator.set_price(&symbol(ETH), near).unwrap();
-        house.sync().await;
-        let waiting = house.orders().await.into_iter().find(|order| order.status == OrderStatus::Triggered).unwrap();
+        assert!(fixture.exchange.create_order(order).await.done().is_some());
+        fixture.simulator.set_price(&symbol(ETH), near).unwrap();
+        fixture.sync().await;
+        let waiting = fixture.orders().await.into_iter().find(|order| order.status == OrderStatus::Triggered).unwrap();
         let id = waiting.triggered_order_id.clone().unwrap();
         // It rests far below; its end comes when nobody looks.
         let reference = OrderRef::Id(OrderClass::Regular, id);
-        assert!(house.exchange.cancel_order(symbol(ETH), reference).await.done().is_some());
+        assert!(fixture.exchange.cancel_order(symbol(ETH), reference).await.done().is_some());
     }
-    house.simulator.step(Duration::from_hours(24 * 100));
+    fixture.simulator.step(Duration::from_hours(24 * 100));
     for _ in 0..4 {
-        house.sync().await;
+        fixture.sync().await;
     }
-    let orders = house.orders().await;
+    let orders = fixture.orders().await;
     let waiting: Vec<_> = orders.iter().filter(|order| order.key.class == OrderClass::Conditional).collect();
     assert!(waiting.len() == 3 && waiting.iter().all(|order| order.status.is_terminal()), "{waiting:#?}");
-    let last = house.sync().await;
+    let last = fixture.sync().await;
     assert!(last.requests <= usual, "{} requests, {usual} before", last.requests);
     let left = last.left.iter().map(|known| known.entry.key.kind.as_str());
     assert!(left.clone().all(|kind| kind == "history_expired"), "{:?}", left.collect::<Vec<_>>());
@@ -121,17 +121,17 @@ async fn triggered_orders_of_long_ago_are_not_asked_for() {
 
 #[tokio::test]
 async fn what_is_named_is_looked_at_closely() {
-    let house = House::new(96).await;
+    let fixture = Fixture::new(96).await;
     for (number, name) in ["BTCUSDT", ETH, "SOLUSDT"].into_iter().enumerate() {
-        house.trade(number, name, Side::Buy, "1", |_| false).await;
+        fixture.trade(number, name, Side::Buy, "1", |_| false).await;
     }
     for _ in 0..2 {
-        house.sync().await;
+        fixture.sync().await;
     }
     let looked_at = async |symbols: &[&str], since_ms: Option<i64>| {
-        let mut reconciler = house.reconciler();
+        let mut reconciler = fixture.reconciler();
         reconciler.config.observe.symbols = symbols.iter().map(|name| symbol(name)).collect();
-        reconciler.config.observe.since = since_ms.map(|ms| house.clock.now().saturating_add_ms(-ms));
+        reconciler.config.observe.since = since_ms.map(|ms| fixture.clock.now().saturating_add_ms(-ms));
         let [audited, synced] = [reconciler.audit().await.unwrap(), reconciler.sync().await.unwrap()];
         assert_eq!(audited.symbols, synced.symbols);
         assert_eq!(synced.findings, []);

@@ -6,9 +6,9 @@ use ledger_store::{Batch, LedgerWriter, PositionRepository, SyncCursor};
 use reconciler::DiscrepancyKind;
 
 use super::*;
-use crate::support::{House, for_months};
+use crate::support::{Fixture, for_months};
 
-impl House {
+impl Fixture {
     /// As if everything up to now had been read.
     pub(super) async fn take_all_for_read(&self) {
         let position = self.clock_at(-60_000).to_string();
@@ -42,22 +42,22 @@ impl House {
 
 #[tokio::test]
 async fn a_wrong_average_entry_is_searched_for_back_to_where_the_position_was_opened() {
-    let house = House::in_process(for_months(191)).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    house.simulator.step(Duration::from_hours(24 * 20));
-    house.move_price("150");
-    house.unrecorded("by-hand-1", Side::Buy, "1", false).await;
-    house.pass(600);
-    house.unrecorded("by-hand-2", Side::Sell, "1", false).await;
-    house.simulator.step(Duration::from_hours(24 * 20));
-    house.take_all_for_read().await;
-    let (stated, booked) = house.entries().await;
+    let fixture = Fixture::in_process(for_months(191)).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    fixture.simulator.step(Duration::from_hours(24 * 20));
+    fixture.move_price("150");
+    fixture.unrecorded("by-hand-1", Side::Buy, "1", false).await;
+    fixture.pass(600);
+    fixture.unrecorded("by-hand-2", Side::Sell, "1", false).await;
+    fixture.simulator.step(Duration::from_hours(24 * 20));
+    fixture.take_all_for_read().await;
+    let (stated, booked) = fixture.entries().await;
     assert!(stated.checked_sub(booked).unwrap().abs() > Decimal::ONE, "{stated} {booked}");
-    let report = house.sync().await;
-    let (stated, booked) = house.entries().await;
+    let report = fixture.sync().await;
+    let (stated, booked) = fixture.entries().await;
     assert!(stated.checked_sub(booked).unwrap().abs() <= Decimal::new(1, 8).unwrap(), "{stated} {booked}");
-    assert_eq!(house.book_fills().await.len(), house.simulator.books().accounts[0].trades.len());
+    assert_eq!(fixture.book_fills().await.len(), fixture.simulator.books().accounts[0].trades.len());
     assert_eq!(status(&report, DiscrepancyKind::MissingFills), DiscrepancyStatus::Resolved);
     assert!(of(&report, DiscrepancyKind::AverageEntryMismatch).is_none(), "{:#?}", report.findings);
     assert!(report.verification.passed(CheckName::AverageEntry));
@@ -65,20 +65,20 @@ async fn a_wrong_average_entry_is_searched_for_back_to_where_the_position_was_op
 
 #[tokio::test]
 async fn an_average_entry_that_nothing_explains_is_searched_for_twice_and_then_costs_no_more() {
-    let house = House::in_process(for_months(192)).await;
-    house.trade(1, ETH, Side::Buy, "1", |_| false).await;
-    house.trade(2, ETH, Side::Sell, "1", |_| false).await;
-    house.simulator.step(Duration::from_hours(24 * 30));
-    house.sync().await;
-    house.trade(3, ETH, Side::Buy, "2", |_| false).await;
-    house.simulator.step(Duration::from_hours(24 * 16));
-    house.sync().await;
-    let usual = house.sync().await.requests;
+    let fixture = Fixture::in_process(for_months(192)).await;
+    fixture.trade(1, ETH, Side::Buy, "1", |_| false).await;
+    fixture.trade(2, ETH, Side::Sell, "1", |_| false).await;
+    fixture.simulator.step(Duration::from_hours(24 * 30));
+    fixture.sync().await;
+    fixture.trade(3, ETH, Side::Buy, "2", |_| false).await;
+    fixture.simulator.step(Duration::from_hours(24 * 16));
+    fixture.sync().await;
+    let usual = fixture.sync().await.requests;
     // A pair in the book that the exchange never had.
     let made_up = |id: i64, side: Side, price: &str| Fill {
         key: FillKey { symbol: symbol(ETH), fill_id: FillId::new(id.to_string()).unwrap(), side },
         order_id: None,
-        time: EventTime::ms(house.clock_at(-86_400_000 + id)),
+        time: EventTime::ms(fixture.clock_at(-86_400_000 + id)),
         price: price.parse().unwrap(),
         qty: "0.5".parse().unwrap(),
         position_side: Some(PositionSide::Net),
@@ -90,12 +90,12 @@ async fn an_average_entry_that_nothing_explains_is_searched_for_twice_and_then_c
     let record = async |pair: [Fill; 2]| {
         let facts = pair.into_iter().map(AnyFact::Fill);
         let statements = facts.map(|fact| Statement { fact, source: Source::Bot, payload: None });
-        house.recorder().record(statements.collect()).await.unwrap();
+        fixture.recorder().record(statements.collect()).await.unwrap();
     };
     record([made_up(900_001, Side::Buy, "9000"), made_up(900_002, Side::Sell, "9100")]).await;
     let mut requests = Vec::new();
     for _ in 0..5 {
-        let report = house.sync().await;
+        let report = fixture.sync().await;
         assert_eq!(status(&report, DiscrepancyKind::AverageEntryMismatch), DiscrepancyStatus::Unresolved);
         requests.push(report.requests);
     }
@@ -105,12 +105,12 @@ async fn an_average_entry_that_nothing_explains_is_searched_for_twice_and_then_c
     assert!(requests[2] < requests[1] && requests[2] <= usual, "and then no more: {requests:?}, usually {usual}");
     assert!(requests[2..].iter().all(|count| *count == requests[2]), "{requests:?}");
     // Trading on thins the difference out; that is no reason to search again.
-    house.trade(4, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    let later = house.sync().await.requests;
+    fixture.trade(4, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    let later = fixture.sync().await.requests;
     assert!(later <= requests[2] + 4, "{later} after {requests:?}");
     // Another pair makes it larger.
     record([made_up(900_003, Side::Buy, "9000"), made_up(900_004, Side::Sell, "9100")]).await;
-    let again = house.sync().await.requests;
+    let again = fixture.sync().await.requests;
     assert!(again > later + 1, "{again} after {later}");
 }

@@ -8,9 +8,9 @@ use reconciler::{DiscrepancyKind, Reconciler};
 
 use super::*;
 use crate::cycle::OneBadSymbol;
-use crate::support::{House, assert_all_pass};
+use crate::support::{Fixture, assert_all_pass};
 
-impl House {
+impl Fixture {
     /// Something of everything, on contracts that answer; half of it is lost.
     async fn trade_on(&self, turn: usize) {
         let side = if turn.is_multiple_of(2) { Side::Buy } else { Side::Sell };
@@ -33,55 +33,57 @@ impl House {
 
 #[tokio::test]
 async fn a_contract_that_never_answers_stops_nothing_and_heals() {
-    let house = House::new(95).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    house.assert_book_equals_exchange().await;
-    let failing = OneBadSymbol(Arc::clone(&house.transport), ETH);
-    let failing: Reconciler = house.reconciler_over(Arc::new(house.adapter_over(failing)));
-    let began_at = house.clock.now();
+    let fixture = Fixture::new(95).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    fixture.assert_book_equals_exchange().await;
+    let failing = OneBadSymbol(Arc::clone(&fixture.transport), ETH);
+    let failing: Reconciler = fixture.reconciler_over(Arc::new(fixture.adapter_over(failing)));
+    let began_at = fixture.clock.now();
     let mut costs = Vec::new();
     for turn in 1..=10 {
         // It trades, too.
-        house.unrecorded(&format!("unseen-{turn}"), Side::Buy, "0.5", false).await;
-        house.trade_on(turn).await;
+        fixture.unrecorded(&format!("unseen-{turn}"), Side::Buy, "0.5", false).await;
+        fixture.trade_on(turn).await;
         let report = failing.sync().await.unwrap();
         // Every other contract is as at the exchange, after each.
-        house.assert_equal_but(ETH).await;
+        fixture.assert_equal_but(ETH).await;
         let others = report.findings.iter().filter(|found| found.finding.symbol != Some(symbol(ETH)));
         let left: Vec<_> = others.filter(|found| found.status != DiscrepancyStatus::Resolved).collect();
         assert!(left.is_empty(), "turn {turn}: {left:#?}");
         // Of it there is one row, as old as the trouble.
-        let known = house.failed_query().await;
+        let known = fixture.failed_query().await;
         assert_eq!(known.entry.symbol, Some(symbol(ETH)));
         assert_eq!(known.entry.status, DiscrepancyStatus::Unresolved);
-        assert!(known.first_seen_local > began_at && known.last_seen_local == house.clock.now(), "{known:#?}");
-        assert!(turn == 1 || known.first_seen_local < house.clock_at(-7_400_000 * (i64::try_from(turn).unwrap() - 1)));
+        assert!(known.first_seen_local > began_at && known.last_seen_local == fixture.clock.now(), "{known:#?}");
+        assert!(
+            turn == 1 || known.first_seen_local < fixture.clock_at(-7_400_000 * (i64::try_from(turn).unwrap() - 1))
+        );
         assert!(report.leaves_discrepancies());
         // Nothing is concluded about it.
-        assert!(house.signals().await.iter().all(|signal| !signal.restored || signal.symbol != symbol(ETH)));
+        assert!(fixture.signals().await.iter().all(|signal| !signal.restored || signal.symbol != symbol(ETH)));
         costs.push(report.requests);
     }
     // A look at it costs the same in the end as in the beginning.
     let (early, late) = (costs[1..4].iter().max().unwrap(), costs[6..].iter().max().unwrap());
     assert!(late <= &(early + 6), "{costs:?}");
     // Where nothing else happens, what stands is not written again.
-    house.pass(60);
+    fixture.pass(60);
     failing.sync().await.unwrap();
-    let before = house.rows().await;
-    house.pass(60);
+    let before = fixture.rows().await;
+    fixture.pass(60);
     let quiet = failing.sync().await.unwrap();
     assert!(
-        quiet.run.is_none() && quiet.leaves_discrepancies() && house.rows().await == before,
+        quiet.run.is_none() && quiet.leaves_discrepancies() && fixture.rows().await == before,
         "{:#?}",
         quiet.findings
     );
     // Well again: one look, and nothing is left.
-    let healed = house.sync().await;
+    let healed = fixture.sync().await;
     assert!(!healed.leaves_discrepancies(), "{:#?}", healed.left);
     assert_all_pass(&healed);
-    house.assert_book_equals_exchange().await;
-    let orders = house.orders().await;
+    fixture.assert_book_equals_exchange().await;
+    let orders = fixture.orders().await;
     assert_eq!(orders.iter().filter(|order| order.key.symbol == symbol(ETH)).count(), 11);
-    assert_eq!(house.open_discrepancies().await, 0);
+    assert_eq!(fixture.open_discrepancies().await, 0);
 }

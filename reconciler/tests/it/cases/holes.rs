@@ -10,7 +10,7 @@ use ledger_core::{
 };
 
 use super::*;
-use crate::support::House;
+use crate::support::Fixture;
 
 /// Five seconds ahead.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Transport for NoLedger {
     }
 }
 
-impl House {
+impl Fixture {
     pub(super) fn since_last_trade_ms(&self) -> i64 {
         let last = self.simulator.books().accounts[0].trades.iter().map(|trade| trade.time_ms).max();
         self.clock.now().as_ms() - last.unwrap()

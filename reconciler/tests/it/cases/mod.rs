@@ -32,7 +32,7 @@ use ledger_store::{
 };
 use reconciler::{CheckName, CycleReport, DiscrepancyKind, FindingReport, Verdict};
 
-use crate::support::House;
+use crate::support::Fixture;
 
 const ETH: &str = "ETHUSDT";
 
@@ -55,7 +55,7 @@ fn status(report: &CycleReport, kind: DiscrepancyKind) -> DiscrepancyStatus {
     found.unwrap().status
 }
 
-impl House {
+impl Fixture {
     fn pass(&self, seconds: u64) {
         self.simulator.step(Duration::from_secs(seconds));
     }

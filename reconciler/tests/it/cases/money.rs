@@ -10,7 +10,7 @@ use reconciler::{CheckName, CycleReport, DiscrepancyKind, Verdict};
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::support::{House, assert_all_pass};
+use crate::support::{Fixture, assert_all_pass};
 
 fn verdict(report: &CycleReport, name: CheckName) -> &Verdict {
     &report.verification.checks.iter().find(|check| check.name == name).unwrap().verdict
@@ -37,7 +37,7 @@ impl Transport for Rewrites {
     }
 }
 
-impl House {
+impl Fixture {
     async fn sync_through(&self, endpoint: &'static str, rewrite: fn(&str) -> Option<String>) -> CycleReport {
         self.pass(60);
         let exchange = self.adapter_over(Rewrites { exchange: Arc::clone(&self.transport), endpoint, rewrite });
@@ -47,27 +47,27 @@ impl House {
 
 #[tokio::test]
 async fn wallets_foot_between_looks_until_something_undocumented_moves_them() {
-    let house = House::new(81).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    house.pass(9 * 3_600);
-    let footed = house.sync().await;
+    let fixture = Fixture::new(81).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    fixture.pass(9 * 3_600);
+    let footed = fixture.sync().await;
     assert!(matches!(verdict(&footed, CheckName::Footing), Verdict::Pass { .. }), "{:?}", footed.verification.checks);
-    house.simulator.post_income("sim-main", "MYSTERY_GRANT", "", "USDC", "12.5".parse().unwrap()).unwrap();
-    let unclear = house.sync().await;
-    house.pass(60);
-    let later = house.sync().await;
+    fixture.simulator.post_income("sim-main", "MYSTERY_GRANT", "", "USDC", "12.5".parse().unwrap()).unwrap();
+    let unclear = fixture.sync().await;
+    fixture.pass(60);
+    let later = fixture.sync().await;
     for report in [&unclear, &later] {
         assert!(of(report, DiscrepancyKind::FootingMismatch).is_none(), "{:#?}", report.findings);
         assert!(!report.verification.footed.iter().any(|span| span.asset.as_str() == "USDC"));
     }
-    house.assert_book_equals_exchange().await;
+    fixture.assert_book_equals_exchange().await;
     // Nothing but such a wallet: then the check itself has nothing to say.
-    let house = House::new(82).await;
-    house.sync().await;
-    house.pass(60);
-    house.simulator.post_income("sim-main", "MYSTERY_GRANT", "", "USDC", "12.5".parse().unwrap()).unwrap();
-    let report = house.sync().await;
+    let fixture = Fixture::new(82).await;
+    fixture.sync().await;
+    fixture.pass(60);
+    fixture.simulator.post_income("sim-main", "MYSTERY_GRANT", "", "USDC", "12.5".parse().unwrap()).unwrap();
+    let report = fixture.sync().await;
     match verdict(&report, CheckName::Footing) {
         Verdict::NotCheckable { reason } => assert!(reason.contains("MYSTERY_GRANT"), "{reason}"),
         other => panic!("{other:?}"),
@@ -77,38 +77,38 @@ async fn wallets_foot_between_looks_until_something_undocumented_moves_them() {
 
 #[tokio::test]
 async fn a_row_that_the_ledger_lacks_is_a_wallet_that_does_not_foot() {
-    let house = House::new(83).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.sync().await;
-    house.pass(60);
-    house.simulator.deposit("sim-main", "USDT", "250".parse().unwrap()).unwrap();
+    let fixture = Fixture::new(83).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.sync().await;
+    fixture.pass(60);
+    fixture.simulator.deposit("sim-main", "USDT", "250".parse().unwrap()).unwrap();
     let without_deposit = |row: &str| (!row.contains("250.00000000")).then(|| row.to_owned());
-    house.sync_through("/income", without_deposit).await;
-    let report = house.sync_through("/income", without_deposit).await;
+    fixture.sync_through("/income", without_deposit).await;
+    let report = fixture.sync_through("/income", without_deposit).await;
     let found = of(&report, DiscrepancyKind::FootingMismatch).unwrap();
     assert_eq!(found.status, DiscrepancyStatus::Unresolved);
     assert!(found.finding.evidence.contains("USDT") && found.finding.evidence.contains("250"), "{found:?}");
     assert!(matches!(verdict(&report, CheckName::Footing), Verdict::Fail { .. }));
     assert!(report.leaves_discrepancies());
     // The row turns up: nothing is left.
-    house.pass(60);
-    let report = house.sync().await;
+    fixture.pass(60);
+    let report = fixture.sync().await;
     assert!(of(&report, DiscrepancyKind::FootingMismatch).is_none(), "{:#?}", report.findings);
-    assert_eq!(house.open_discrepancies().await, 0);
+    assert_eq!(fixture.open_discrepancies().await, 0);
     assert_all_pass(&report);
-    house.assert_book_equals_exchange().await;
+    fixture.assert_book_equals_exchange().await;
 }
 
 #[tokio::test]
 async fn a_profit_that_the_fills_do_not_lead_to_is_told_once_per_trip() {
-    let house = House::new(84).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.trade(2, "SOLUSDT", Side::Buy, "9", |_| false).await;
-    house.sync().await;
-    house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
-    house.simulator.close_from_app("sim-main", &symbol("SOLUSDT"), PositionSide::Net).unwrap();
+    let fixture = Fixture::new(84).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.trade(2, "SOLUSDT", Side::Buy, "9", |_| false).await;
+    fixture.sync().await;
+    fixture.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+    fixture.simulator.close_from_app("sim-main", &symbol("SOLUSDT"), PositionSide::Net).unwrap();
     // Ten more than it was, for every trade in ETHUSDT that realized anything.
-    let report = house
+    let report = fixture
         .sync_through("/userTrades", |row| {
             let name = "\"realizedPnl\":\"";
             let at = row.find(name).unwrap() + name.len();

@@ -4,13 +4,13 @@ use exchange_client::{ExchangeReader, TimeWindow, TradeQuery};
 use ledger_core::Side;
 
 use super::*;
-use crate::support::{House, for_months};
+use crate::support::{Fixture, for_months};
 
 /// What of signals and orders has to be the same.
-async fn told(house: &House) -> Vec<String> {
-    let mut told: Vec<String> = house.signals().await.into_iter().map(|signal| format!("{signal:?}")).collect();
+async fn told(fixture: &Fixture) -> Vec<String> {
+    let mut told: Vec<String> = fixture.signals().await.into_iter().map(|signal| format!("{signal:?}")).collect();
     let named = |order: Order| format!("{}: {:?} {:?}", order.key.order_id, order.signal_id, order.engine);
-    told.extend(house.orders().await.into_iter().map(named));
+    told.extend(fixture.orders().await.into_iter().map(named));
     told.sort();
     told
 }
@@ -18,8 +18,8 @@ async fn told(house: &House) -> Vec<String> {
 /// Trades by nobody knows whom, by hand and by a bot that lost its book: seen one by one, all at once, or some of them.
 #[tokio::test]
 async fn a_restored_signal_does_not_depend_on_when_one_looked() {
-    let house = House::new(61).await;
-    let books = [house.with_empty_book().await, house.with_empty_book().await, house.with_empty_book().await];
+    let fixture = Fixture::new(61).await;
+    let books = [fixture.with_empty_book().await, fixture.with_empty_book().await, fixture.with_empty_book().await];
     let trades = [
         ("mine-1", Side::Buy, "2"),
         ("fb:grid:d:2", Side::Buy, "1"),
@@ -33,8 +33,8 @@ async fn a_restored_signal_does_not_depend_on_when_one_looked() {
     ];
     for (number, (id, side, qty)) in trades.into_iter().enumerate() {
         // More than a week in all: the beginning is history to whoever looks at the end.
-        house.pass(100_000);
-        house.unrecorded(id, side, qty, false).await;
+        fixture.pass(100_000);
+        fixture.unrecorded(id, side, qty, false).await;
         books[0].sync().await;
         if number % 4 == 2 {
             books[1].sync().await;
@@ -54,28 +54,28 @@ async fn a_restored_signal_does_not_depend_on_when_one_looked() {
 }
 
 /// Every trade that the exchange has, written down by a bot that knows of no order.
-async fn record_all(house: &House) {
-    let now = house.clock_at(0);
+async fn record_all(fixture: &Fixture) {
+    let now = fixture.clock_at(0);
     let window = TimeWindow::new(now.saturating_add_ms(-86_400_000), now).unwrap();
     let mut fills = Vec::new();
     let mut query = Some(TradeQuery::Window(window));
     while let Some(next) = query {
-        let page = house.exchange.fetch_my_trades(symbol(ETH), next).await.unwrap();
+        let page = fixture.exchange.fetch_my_trades(symbol(ETH), next).await.unwrap();
         fills.extend(page.rows);
         query = page.next;
     }
-    house.recorder().fills(&fills).await.unwrap();
+    fixture.recorder().fills(&fills).await.unwrap();
 }
 
 /// An order by hand that closes with one of its fills and opens with the next: whoever told these first.
 #[tokio::test]
 async fn an_order_that_closes_and_opens_with_fills_of_its_own_tells_of_the_close() {
-    let house = House::new(62).await;
-    let books = [house.with_empty_book().await, house.with_empty_book().await];
+    let fixture = Fixture::new(62).await;
+    let books = [fixture.with_empty_book().await, fixture.with_empty_book().await];
     for number in 0..8 {
         for (id, side, qty) in [("mine-1", Side::Buy, "1"), ("web_2", Side::Sell, "2"), ("mine-3", Side::Buy, "1")] {
-            house.unrecorded(&format!("{id}-{number}"), side, qty, false).await;
-            house.pass(600);
+            fixture.unrecorded(&format!("{id}-{number}"), side, qty, false).await;
+            fixture.pass(600);
         }
     }
     record_all(&books[1]).await;
@@ -90,25 +90,25 @@ async fn an_order_that_closes_and_opens_with_fills_of_its_own_tells_of_the_close
 /// opens a position, whether somebody looked all the time or only now.
 #[tokio::test]
 async fn what_adds_to_what_was_held_before_all_memory_opens_nothing() {
-    let house = House::in_process(for_months(64)).await;
-    house.unrecorded("old-1", Side::Buy, "5", false).await;
-    house.pass(100 * 86_400);
-    let books = [house.with_empty_book().await, house.with_empty_book().await];
+    let fixture = Fixture::in_process(for_months(64)).await;
+    fixture.unrecorded("old-1", Side::Buy, "5", false).await;
+    fixture.pass(100 * 86_400);
+    let books = [fixture.with_empty_book().await, fixture.with_empty_book().await];
     for _ in 0..3 {
         books[0].sync().await;
-        house.pass(60);
+        fixture.pass(60);
     }
     for number in 0..4 {
         for (kind, side) in [("buy", Side::Buy), ("sell", Side::Sell)] {
-            house.unrecorded(&format!("mine-{kind}-{number}"), side, "1", false).await;
-            house.pass(2 * 86_400);
+            fixture.unrecorded(&format!("mine-{kind}-{number}"), side, "1", false).await;
+            fixture.pass(2 * 86_400);
         }
         books[0].sync().await;
     }
     for _ in 0..4 {
         books[0].sync().await;
         books[1].sync().await;
-        house.pass(60);
+        fixture.pass(60);
     }
     assert_eq!(told(&books[1]).await, told(&books[0]).await);
 }

@@ -14,7 +14,7 @@ use super::money::Rewrites;
 use super::scenario::stands;
 use super::*;
 use crate::cycle::OneBadSymbol;
-use crate::support::{House, for_months};
+use crate::support::{Fixture, for_months};
 
 macro_rules! cases {
     ($($(#[doc = $doc:literal])+ $case:ident $test:ident),+ $(,)?) => {
@@ -108,7 +108,7 @@ cases! {
 
 impl Case {
     /// A bot that traded and held through funding, whose book is complete and was compared; and then the hole.
-    pub(super) async fn hole(self) -> House {
+    pub(super) async fn hole(self) -> Fixture {
         let seed = 1_000 + self as u64;
         let takes_months = matches!(
             self,
@@ -119,202 +119,205 @@ impl Case {
                 | Self::WrongEntry
                 | Self::UnexplainedEntry
         );
-        let house = House::with(if takes_months { for_months(seed) } else { SimulatorConfig::new(seed) }).await;
+        let fixture = Fixture::with(if takes_months { for_months(seed) } else { SimulatorConfig::new(seed) }).await;
         if self == Self::ForgottenPosition {
-            house.unrecorded("old-1", Side::Buy, "3", false).await;
-            house.simulator.step(Duration::from_hours(24 * 100));
-            house.unrecorded("new-1", Side::Sell, "1", true).await;
-            house.pass(3_600);
-            house.unrecorded("new-2", Side::Buy, "0.5", false).await;
-            return house;
+            fixture.unrecorded("old-1", Side::Buy, "3", false).await;
+            fixture.simulator.step(Duration::from_hours(24 * 100));
+            fixture.unrecorded("new-1", Side::Sell, "1", true).await;
+            fixture.pass(3_600);
+            fixture.unrecorded("new-2", Side::Buy, "0.5", false).await;
+            return fixture;
         }
         for (number, name, side, qty) in
             [(101, "BTCUSDT", Side::Buy, "0.05"), (102, "ETHUSDC", Side::Sell, "1"), (103, "ETHUSDC", Side::Buy, "1")]
         {
-            house.trade(number, name, side, qty, |_| false).await;
+            fixture.trade(number, name, side, qty, |_| false).await;
         }
-        let first = house.sync().await;
+        let first = fixture.sync().await;
         assert!(!first.leaves_discrepancies(), "{:#?}", first.left);
-        house.assert_book_equals_exchange().await;
-        assert!(house.simulator.books().accounts[0].income.iter().any(|row| row.income_type == "FUNDING_FEE"));
-        self.lose(&house).await;
-        house
+        fixture.assert_book_equals_exchange().await;
+        assert!(fixture.simulator.books().accounts[0].income.iter().any(|row| row.income_type == "FUNDING_FEE"));
+        self.lose(&fixture).await;
+        fixture
     }
 
     #[expect(clippy::too_many_lines, reason = "a table of the cases")]
-    async fn lose(self, house: &House) {
+    async fn lose(self, fixture: &Fixture) {
         match self {
             Self::SignalWithoutOrder => {
-                house.signal("s-1", Side::Buy, None).await;
-                house.pass(1);
-                house.unrecorded("mine-1", Side::Buy, "2", false).await;
+                fixture.signal("s-1", Side::Buy, None).await;
+                fixture.pass(1);
+                fixture.unrecorded("mine-1", Side::Buy, "2", false).await;
             }
-            Self::NeverSent => house.signal("s-1", Side::Buy, None).await,
+            Self::NeverSent => fixture.signal("s-1", Side::Buy, None).await,
             Self::AmbiguousSignal => {
-                house.signal("s-1", Side::Buy, None).await;
-                house.unrecorded("mine-1", Side::Buy, "2", false).await;
-                house.unrecorded("mine-2", Side::Buy, "3", false).await;
+                fixture.signal("s-1", Side::Buy, None).await;
+                fixture.unrecorded("mine-1", Side::Buy, "2", false).await;
+                fixture.unrecorded("mine-2", Side::Buy, "3", false).await;
             }
-            Self::MissingFills => house.trade(1, ETH, Side::Buy, "2", |_| true).await,
-            Self::MissingPart => house.trade(1, ETH, Side::Buy, "20", |index| index == 0).await,
+            Self::MissingFills => fixture.trade(1, ETH, Side::Buy, "2", |_| true).await,
+            Self::MissingPart => fixture.trade(1, ETH, Side::Buy, "20", |index| index == 0).await,
             Self::UnrecordedPosition => {
-                house.unrecorded("fb:grid:e:7", Side::Sell, "1.5", false).await;
-                house.pass(300);
-                house.unrecorded("fb:grid:d:8", Side::Sell, "0.5", false).await;
+                fixture.unrecorded("fb:grid:e:7", Side::Sell, "1.5", false).await;
+                fixture.pass(300);
+                fixture.unrecorded("fb:grid:d:8", Side::Sell, "0.5", false).await;
             }
             Self::Unlabelled | Self::LabelFromLog | Self::LabelFromState => {
-                house.unrecorded("plain-1", Side::Buy, "2", false).await;
+                fixture.unrecorded("plain-1", Side::Buy, "2", false).await;
                 if self != Self::Unlabelled {
-                    house.sync().await;
+                    fixture.sync().await;
                 }
             }
             Self::UnrecordedClose | Self::Nameless => {
-                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-                house.sync().await;
-                house.pass(3_600);
-                house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+                fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                fixture.sync().await;
+                fixture.pass(3_600);
+                fixture.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
             }
             Self::Stopped => {
-                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-                let trigger = house.below("50");
-                house.stop("sl-1", trigger).await;
-                house.sync().await;
+                fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                let trigger = fixture.below("50");
+                fixture.stop("sl-1", trigger).await;
+                fixture.sync().await;
                 let beyond = trigger.get().checked_sub("5".parse().unwrap()).unwrap();
-                house.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
+                fixture.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
             }
             Self::UnresolvedIntent | Self::NeverArrived => {
-                let intent = house.pending(31, Side::Buy, "2").await;
+                let intent = fixture.pending(31, Side::Buy, "2").await;
                 if self == Self::UnresolvedIntent {
                     assert!(
-                        house.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some()
+                        fixture.exchange.create_order(NewOrder::from_intent(&intent).unwrap()).await.done().is_some()
                     );
                 }
             }
             Self::UnknownOrder => {
-                house.unrecorded("mine-1", Side::Buy, "2", false).await;
-                house.pass(600);
-                house.unrecorded("mine-2", Side::Sell, "2", true).await;
+                fixture.unrecorded("mine-1", Side::Buy, "2", false).await;
+                fixture.pass(600);
+                fixture.unrecorded("mine-2", Side::Sell, "2", true).await;
             }
             Self::OrderBehind => {
-                let order = house.resting(1, house.below("20")).await;
-                house.sync().await;
+                let order = fixture.resting(1, fixture.below("20")).await;
+                fixture.sync().await;
                 let beyond = order.terms.price.unwrap().get().checked_sub("5".parse().unwrap()).unwrap();
-                house.simulator.step(Duration::from_hours(9));
-                house.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
+                fixture.simulator.step(Duration::from_hours(9));
+                fixture.simulator.set_price(&symbol(ETH), beyond.to_string().parse().unwrap()).unwrap();
             }
             Self::OrderVanished => {
-                let order = house.resting(1, "100".parse().unwrap()).await;
-                house.sync().await;
+                let order = fixture.resting(1, "100".parse().unwrap()).await;
+                fixture.sync().await;
                 let reference = OrderRef::Id(OrderClass::Regular, order.key.order_id);
-                assert!(house.exchange.cancel_order(symbol(ETH), reference).await.done().is_some());
-                house.simulator.step(Duration::from_hours(24 * 8));
+                assert!(fixture.exchange.cancel_order(symbol(ETH), reference).await.done().is_some());
+                fixture.simulator.step(Duration::from_hours(24 * 8));
             }
             Self::ConflictingFill => {
-                house.trade(1, ETH, Side::Buy, "2", |_| true).await;
-                house.pass(20);
+                fixture.trade(1, ETH, Side::Buy, "2", |_| true).await;
+                fixture.pass(20);
                 let query = exchange_client::TradeQuery::FromId("1".parse().unwrap());
-                let mut fill = house.exchange.fetch_my_trades(symbol(ETH), query).await.unwrap().rows.remove(0).entity;
+                let mut fill =
+                    fixture.exchange.fetch_my_trades(symbol(ETH), query).await.unwrap().rows.remove(0).entity;
                 fill.price = "1".parse().unwrap();
-                house.told(fill, Source::ExchangeCsv).await;
+                fixture.told(fill, Source::ExchangeCsv).await;
             }
-            Self::UnconfirmedFill => house.told(house.made_up(), Source::Bot).await,
+            Self::UnconfirmedFill => fixture.told(fixture.made_up(), Source::Bot).await,
             Self::Liquidation | Self::Adl | Self::OrphanOrder => {
-                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
                 if self == Self::OrphanOrder {
-                    house.stop("sl-1", "100".parse().unwrap()).await;
+                    fixture.stop("sl-1", "100".parse().unwrap()).await;
                 }
-                house.sync().await;
+                fixture.sync().await;
                 let (eth, side) = (symbol(ETH), PositionSide::Net);
                 match self {
-                    Self::Liquidation => house.simulator.force_liquidation("sim-main", &eth, side).map(drop).unwrap(),
+                    Self::Liquidation => fixture.simulator.force_liquidation("sim-main", &eth, side).map(drop).unwrap(),
                     Self::Adl => {
-                        house.simulator.force_adl("sim-main", &eth, side, "0.5".parse().unwrap()).map(drop).unwrap();
+                        fixture.simulator.force_adl("sim-main", &eth, side, "0.5".parse().unwrap()).map(drop).unwrap();
                     }
-                    _ => house.simulator.close_from_app("sim-main", &eth, side).map(drop).unwrap(),
+                    _ => fixture.simulator.close_from_app("sim-main", &eth, side).map(drop).unwrap(),
                 }
             }
             Self::Settlement => {
-                house.trade(51, "SOLUSDT", Side::Buy, "9", |_| false).await;
-                house.sync().await;
-                house.simulator.settle_contract(&symbol("SOLUSDT")).unwrap();
+                fixture.trade(51, "SOLUSDT", Side::Buy, "9", |_| false).await;
+                fixture.sync().await;
+                fixture.simulator.settle_contract(&symbol("SOLUSDT")).unwrap();
             }
-            Self::ForeignFills => house.by_hand("币安人生USDT", Side::Buy, PositionSide::Net, "700"),
+            Self::ForeignFills => fixture.by_hand("币安人生USDT", Side::Buy, PositionSide::Net, "700"),
             Self::HedgeMode => {
-                house.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
-                house.sync().await;
-                assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
-                house.by_hand(ETH, Side::Buy, PositionSide::Long, "2");
-                house.by_hand(ETH, Side::Sell, PositionSide::Short, "3");
-                house.pass(600);
-                house.by_hand(ETH, Side::Buy, PositionSide::Short, "1");
+                fixture.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
+                fixture.sync().await;
+                assert!(fixture.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+                fixture.by_hand(ETH, Side::Buy, PositionSide::Long, "2");
+                fixture.by_hand(ETH, Side::Sell, PositionSide::Short, "3");
+                fixture.pass(600);
+                fixture.by_hand(ETH, Side::Buy, PositionSide::Short, "1");
             }
             Self::HedgeLeg => {
-                house.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
-                house.sync().await;
-                assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+                fixture.simulator.close_from_app("sim-main", &symbol("BTCUSDT"), PositionSide::Net).unwrap();
+                fixture.sync().await;
+                assert!(fixture.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
                 for (number, side, leg) in [(1, Side::Buy, PositionSide::Long), (2, Side::Sell, PositionSide::Short)] {
-                    let mut intent = house.intent(number, &symbol(ETH), side, "2", None, Some(engine("swing")));
+                    let mut intent = fixture.intent(number, &symbol(ETH), side, "2", None, Some(engine("swing")));
                     intent.position_side = Some(leg);
-                    assert!(house.recorder().send(&*house.exchange, &intent).await.unwrap().unwrap().done().is_some());
-                    house.pass(600);
+                    assert!(
+                        fixture.recorder().send(&*fixture.exchange, &intent).await.unwrap().unwrap().done().is_some()
+                    );
+                    fixture.pass(600);
                 }
-                house.sync().await;
-                house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Short).unwrap();
+                fixture.sync().await;
+                fixture.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Short).unwrap();
             }
             Self::WrongEntry => {
-                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-                house.sync().await;
-                house.simulator.step(Duration::from_hours(24 * 20));
-                house.move_price("150");
-                house.unrecorded("unseen-1", Side::Buy, "1", false).await;
-                house.pass(600);
-                house.unrecorded("unseen-2", Side::Sell, "1", false).await;
-                house.simulator.step(Duration::from_hours(24 * 20));
-                house.take_all_for_read().await;
+                fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                fixture.sync().await;
+                fixture.simulator.step(Duration::from_hours(24 * 20));
+                fixture.move_price("150");
+                fixture.unrecorded("unseen-1", Side::Buy, "1", false).await;
+                fixture.pass(600);
+                fixture.unrecorded("unseen-2", Side::Sell, "1", false).await;
+                fixture.simulator.step(Duration::from_hours(24 * 20));
+                fixture.take_all_for_read().await;
             }
             Self::UnexplainedEntry => {
-                house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-                house.simulator.step(Duration::from_hours(24 * 16));
-                house.sync().await;
-                let bought = Fill { time: EventTime::ms(house.clock_at(-86_400_000)), ..house.made_up() };
+                fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+                fixture.simulator.step(Duration::from_hours(24 * 16));
+                fixture.sync().await;
+                let bought = Fill { time: EventTime::ms(fixture.clock_at(-86_400_000)), ..fixture.made_up() };
                 let mut sold = Fill { sequence: Some(987_655), price: "9100".parse().unwrap(), ..bought.clone() };
                 (sold.key.fill_id, sold.key.side) = (FillId::new("987655").unwrap(), Side::Sell);
-                house.told(Fill { price: "9000".parse().unwrap(), ..bought }, Source::Bot).await;
-                house.told(sold, Source::Bot).await;
+                fixture.told(Fill { price: "9000".parse().unwrap(), ..bought }, Source::Bot).await;
+                fixture.told(sold, Source::Bot).await;
             }
-            Self::LostDeposit => house.simulator.deposit("sim-main", "USDT", "250".parse().unwrap()).unwrap(),
-            Self::HistoryExpiring => house.simulator.step(Duration::from_hours(24 * 80)),
+            Self::LostDeposit => fixture.simulator.deposit("sim-main", "USDT", "250".parse().unwrap()).unwrap(),
+            Self::HistoryExpiring => fixture.simulator.step(Duration::from_hours(24 * 80)),
             Self::Delisted => {
-                house.trade(1, "SOLUSDT", Side::Buy, "9", |_| false).await;
-                house.sync().await;
-                house.trade(2, ETH, Side::Buy, "2", |index| index == 0).await;
-                house.simulator.delist_contract(&symbol("SOLUSDT")).unwrap();
+                fixture.trade(1, "SOLUSDT", Side::Buy, "9", |_| false).await;
+                fixture.sync().await;
+                fixture.trade(2, ETH, Side::Buy, "2", |index| index == 0).await;
+                fixture.simulator.delist_contract(&symbol("SOLUSDT")).unwrap();
             }
             Self::ClockSkew | Self::ForgottenPosition => {}
-            Self::HistoryExpired => house.simulator.step(Duration::from_hours(24 * 120)),
+            Self::HistoryExpired => fixture.simulator.step(Duration::from_hours(24 * 120)),
             Self::QueryFailed => {
-                house.trade(1, ETH, Side::Buy, "2", |_| true).await;
-                house.trade(2, "SOLUSDT", Side::Buy, "9", |_| true).await;
+                fixture.trade(1, ETH, Side::Buy, "2", |_| true).await;
+                fixture.trade(2, "SOLUSDT", Side::Buy, "9", |_| true).await;
             }
             Self::Together => {
                 for case in [Self::Settlement, Self::SignalWithoutOrder, Self::ForeignFills, Self::UnresolvedIntent] {
-                    Box::pin(case.lose(house)).await;
-                    house.pass(900);
+                    Box::pin(case.lose(fixture)).await;
+                    fixture.pass(900);
                 }
-                house.trade(5, "BTCUSDT", Side::Sell, "0.02", |_| true).await;
-                house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
-                house.unrecorded("fb:grid:e:9", Side::Sell, "1.5", false).await;
+                fixture.trade(5, "BTCUSDT", Side::Sell, "0.02", |_| true).await;
+                fixture.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+                fixture.unrecorded("fb:grid:e:9", Side::Sell, "1.5", false).await;
             }
         }
     }
 
     /// Through which the exchange is seen.
-    pub(super) fn transport(self, house: &House) -> Arc<dyn Transport> {
-        let transport = Arc::clone(&house.transport);
+    pub(super) fn transport(self, fixture: &Fixture) -> Arc<dyn Transport> {
+        let transport = Arc::clone(&fixture.transport);
         match self {
             Self::Nameless => Arc::new(Nameless(transport)),
             // For the first looks, and then it is well again.
-            Self::QueryFailed if house.since_last_trade_ms() < 60_000 => Arc::new(OneBadSymbol(transport, ETH)),
+            Self::QueryFailed if fixture.since_last_trade_ms() < 60_000 => Arc::new(OneBadSymbol(transport, ETH)),
             Self::LostDeposit => {
                 let rewrite = |row: &str| (!row.contains("250.00000000")).then(|| row.to_owned());
                 Arc::new(Rewrites { exchange: transport, endpoint: "/income", rewrite })
@@ -324,11 +327,11 @@ impl Case {
         }
     }
 
-    pub(super) fn configure(self, house: &House, reconciler: &mut Reconciler) {
+    pub(super) fn configure(self, fixture: &Fixture, reconciler: &mut Reconciler) {
         let labels = &mut reconciler.config.observe.labels;
         match self {
             Self::Unlabelled | Self::LabelFromLog => {
-                let opened = house.simulator.books().accounts[0]
+                let opened = fixture.simulator.books().accounts[0]
                     .trades
                     .iter()
                     .find(|trade| trade.symbol == ETH)

@@ -9,12 +9,12 @@ use ledger_store::DiscrepancyStatus;
 use reconciler::DiscrepancyKind;
 
 use super::*;
-use crate::support::House;
+use crate::support::Fixture;
 
 #[tokio::test]
 async fn orders_that_are_left_of_a_position_are_told_and_never_touched() {
-    let house = House::new(50).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    let fixture = Fixture::new(50).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
     let order = NewOrder {
         client_order_id: ClientOrderId::new("sl-1").unwrap(),
         symbol: symbol(ETH),
@@ -24,27 +24,27 @@ async fn orders_that_are_left_of_a_position_are_told_and_never_touched() {
         size: OrderSize::Qty("2".parse().unwrap()),
         reduce_only: true,
     };
-    assert!(house.exchange.create_order(order).await.done().is_some());
-    house.sync().await;
-    house.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
-    house.sync().await;
-    let second = house.sync().await;
+    assert!(fixture.exchange.create_order(order).await.done().is_some());
+    fixture.sync().await;
+    fixture.simulator.close_from_app("sim-main", &symbol(ETH), PositionSide::Net).unwrap();
+    fixture.sync().await;
+    let second = fixture.sync().await;
     assert_eq!(status(&second, DiscrepancyKind::OrphanOrder), DiscrepancyStatus::Pending);
-    let third = house.sync().await;
+    let third = fixture.sync().await;
     assert_eq!(status(&third, DiscrepancyKind::OrphanOrder), DiscrepancyStatus::Unresolved);
     assert!(third.leaves_discrepancies());
-    assert_eq!(house.exchange.fetch_open_orders(None).await.unwrap().rows.len(), 1);
+    assert_eq!(fixture.exchange.fetch_open_orders(None).await.unwrap().rows.len(), 1);
     // Gone once somebody has cancelled it.
-    assert!(house.exchange.cancel_all_conditional_orders(symbol(ETH)).await.done().is_some());
-    let fourth = house.sync().await;
+    assert!(fixture.exchange.cancel_all_conditional_orders(symbol(ETH)).await.done().is_some());
+    let fourth = fixture.sync().await;
     assert!(of(&fourth, DiscrepancyKind::OrphanOrder).is_none());
-    assert_eq!(house.open_discrepancies().await, 0);
+    assert_eq!(fixture.open_discrepancies().await, 0);
 }
 
 #[tokio::test]
 async fn somebody_elses_trades_are_kept_and_told() {
-    let house = House::new(51).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    let fixture = Fixture::new(51).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
     let wish = AppOrder {
         prefix: "ios_",
         symbol: symbol("BTCUSDT"),
@@ -54,49 +54,49 @@ async fn somebody_elses_trades_are_kept_and_told() {
         price: None,
         reduce_only: false,
     };
-    house.simulator.trade_from_app("sim-main", &wish).unwrap();
-    let report = house.sync().await;
+    fixture.simulator.trade_from_app("sim-main", &wish).unwrap();
+    let report = fixture.sync().await;
     let found = of(&report, DiscrepancyKind::ForeignFills).unwrap();
     assert!(found.finding.evidence.contains("by hand"), "{}", found.finding.evidence);
     assert_eq!(found.finding.symbol.as_ref().unwrap().as_str(), "BTCUSDT");
-    house.assert_book_equals_exchange().await;
-    assert!(house.sync().await.findings.is_empty());
+    fixture.assert_book_equals_exchange().await;
+    assert!(fixture.sync().await.findings.is_empty());
 }
 
 #[tokio::test]
 async fn the_mode_the_clock_and_a_fill_that_differs_are_told() {
-    let house = House::new(52).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| false).await;
-    house.trade(2, ETH, Side::Sell, "2", |_| false).await;
-    house.sync().await;
+    let fixture = Fixture::new(52).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| false).await;
+    fixture.trade(2, ETH, Side::Sell, "2", |_| false).await;
+    fixture.sync().await;
     // A local clock that is five seconds ahead.
-    let ahead = ManualClock::new(house.clock.now().saturating_add_ms(5_000));
-    let mut reconciler = house.reconciler();
+    let ahead = ManualClock::new(fixture.clock.now().saturating_add_ms(5_000));
+    let mut reconciler = fixture.reconciler();
     reconciler.clock = Arc::new(ahead);
     let report = reconciler.audit().await.unwrap();
     assert!(of(&report, DiscrepancyKind::ClockSkew).unwrap().finding.evidence.contains("5 s ahead"));
     // Somebody tells a fill otherwise.
-    let mut fill = house.book_fills().await.remove(0);
+    let mut fill = fixture.book_fills().await.remove(0);
     fill.price = "1".parse().unwrap();
-    let other = house.with_empty_book().await;
+    let other = fixture.with_empty_book().await;
     let told = Statement { fact: AnyFact::Fill(fill.clone()), source: Source::ExchangeCsv, payload: None };
     other.recorder().record(vec![told]).await.unwrap();
     let report = other.sync().await;
     assert_eq!(status(&report, DiscrepancyKind::ConflictingFill), DiscrepancyStatus::Resolved);
     assert!(other.book_fills().await.iter().all(|known| known.price != fill.price), "REST is believed");
     // And the account changes its mode.
-    assert!(house.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
-    let report = house.sync().await;
+    assert!(fixture.exchange.set_position_mode(PositionMode::Hedge).await.done().is_some());
+    let report = fixture.sync().await;
     assert!(of(&report, DiscrepancyKind::PositionModeChanged).unwrap().finding.evidence.contains("hedge"));
 }
 
 /// The ledger names a fill that the book lacks: that is part of the evidence for it, not a second finding.
 #[tokio::test]
 async fn an_audit_tells_a_missing_fill_once() {
-    let house = House::new(62).await;
-    house.trade(1, ETH, Side::Buy, "2", |_| true).await;
-    house.pass(20);
-    let report = house.reconciler().audit().await.unwrap();
+    let fixture = Fixture::new(62).await;
+    fixture.trade(1, ETH, Side::Buy, "2", |_| true).await;
+    fixture.pass(20);
+    let report = fixture.reconciler().audit().await.unwrap();
     let missing = of(&report, DiscrepancyKind::MissingFills).unwrap();
     assert!(missing.finding.evidence.contains("the ledger names them (COMMISSION"), "{}", missing.finding.evidence);
     assert!(of(&report, DiscrepancyKind::IncomeMismatch).is_none(), "{:#?}", report.findings);

@@ -4,7 +4,7 @@ use ledger_store::{Discrepancy, DiscrepancyStatus};
 
 use super::Verification;
 use super::check::{Check, CheckName, LeftOut, Verdict};
-use crate::discrepancy::Finding;
+use crate::finding::Finding;
 use crate::wording::count;
 
 /// How many differences a verdict keeps.
@@ -15,7 +15,7 @@ const SHOWN_MAX: usize = 3;
 const FOUND_MAX: usize = 100;
 
 /// Counts what a check compares.
-pub(super) struct Tally<'a> {
+pub(super) struct Comparison<'a> {
     /// What is counted, in the singular.
     what: &'static str,
     /// What is on record: somebody may have said that a difference may stay.
@@ -30,7 +30,7 @@ pub(super) struct Tally<'a> {
     left_out: Vec<LeftOut>,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> Comparison<'a> {
     pub(super) fn of(what: &'static str, on_record: &'a [Discrepancy]) -> Self {
         Self {
             what,
