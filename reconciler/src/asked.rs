@@ -5,6 +5,7 @@ use exchange_client::ExchangeError;
 /// What the exchange answered to a question, why it did not, or that it was not asked. Only an answer says anything: a
 /// question that failed or was not asked is no empty answer.
 #[derive(Debug)]
+#[expect(clippy::enum_variant_names, reason = "`Not` alone would not say what nobody did")]
 pub(crate) enum Asked<T> {
     /// Nobody asked: nothing pointed there, or the exchange tells of now only and the look is at the past.
     NotAsked,

@@ -34,6 +34,7 @@ pub(crate) struct SymbolObservation {
 
 impl SymbolObservation {
     /// What the exchange said about an order that was asked for; `None` when it was not asked or did not answer.
+    #[expect(clippy::option_option, reason = "whether it answered, and whether the answer has one, are two questions")]
     pub(crate) fn answer(&self, reference: &OrderRef) -> Option<Option<&Stated<Order>>> {
         let (_, asked) = self.orders.iter().find(|(order, _)| order == reference)?;
         asked.answer().map(Option::as_ref)
@@ -136,6 +137,7 @@ impl Observation {
 
     /// The exchange's word on a position. A position that a successful answer does not list is flat: `Some(None)`.
     /// `None` when there was no answer.
+    #[expect(clippy::option_option, reason = "whether it answered, and whether the answer has one, are two questions")]
     pub(crate) fn exchange_position(&self, symbol: &Symbol, side: PositionSide) -> Option<Option<&PositionSnapshot>> {
         let answer = self.exchange_positions(symbol)?;
         let mut rows = answer.rows.iter().map(|row| &row.entity);
