@@ -120,6 +120,19 @@ pub enum FileError {
         /// How it begins, shortened and escaped.
         found: String,
     },
+    /// A header of a known table without a column that it cannot do without.
+    #[error(
+        "the header of {place} looks like Binance USD-M's {table}, but lacks {columns}: without that its rows cannot be told \
+         apart or read; export it with all columns"
+    )]
+    ColumnsMissing {
+        /// Which file.
+        place: Place,
+        /// Which table, in words.
+        table: &'static str,
+        /// The columns, each in quotes.
+        columns: String,
+    },
     /// Two columns of one name.
     #[error("the header of {place} names the column `{column}` twice, so its rows are ambiguous")]
     DuplicateColumn {
@@ -280,6 +293,7 @@ impl FileError {
             | Self::Unclosed { place, .. }
             | Self::Empty { place }
             | Self::Unrecognised { place, .. }
+            | Self::ColumnsMissing { place, .. }
             | Self::DuplicateColumn { place, .. }
             | Self::Encoding { place, .. }
             | Self::Nested { place, .. }

@@ -293,8 +293,13 @@ impl ImportFile {
                 }
             }
         };
-        let recognised = Header::parse(&line).and_then(|header| Some((Layout::recognise(&header)?, header)));
-        let Some((layout, header)) = recognised else {
+        let header = Header::parse(&line);
+        if let Some((table, columns)) =
+            header.as_ref().filter(|header| Layout::recognise(header).is_none()).and_then(Layout::lacking)
+        {
+            return Err(FileError::ColumnsMissing { place, table, columns });
+        }
+        let Some((layout, header)) = header.and_then(|header| Some((Layout::recognise(&header)?, header))) else {
             return Err(FileError::Unrecognised { place, found: shown(line.trim()) });
         };
         if let Some(column) = header.duplicate() {

@@ -30,6 +30,24 @@ impl Layout {
             .or_else(|| TransactionColumns::recognise(header).map(Self::Transactions))
     }
 
+    /// Which known table a header that is none comes closest to, in words, and the columns that it lacks. `None` where it
+    /// lacks more than a few of each.
+    pub(super) fn lacking(header: &Header) -> Option<(&'static str, String)> {
+        const LACKING_MAX: usize = 2;
+        let tables = [
+            ("trade history", TradeColumns::NEEDED),
+            ("order history", OrderColumns::NEEDED),
+            ("transaction history", TransactionColumns::NEEDED),
+        ];
+        let lacking = tables.into_iter().map(|(table, needed)| {
+            let names = needed.iter().filter(|(_, keys)| header.column(keys).is_none()).map(|(name, _)| *name);
+            (table, names.collect::<Vec<_>>())
+        });
+        let (table, names) = lacking.min_by_key(|(_, names)| names.len())?;
+        let is_close = (1..=LACKING_MAX).contains(&names.len());
+        is_close.then(|| (table, names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ")))
+    }
+
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Trades(columns) => columns.kind(),

@@ -37,6 +37,20 @@ pub(super) struct OrderColumns {
 }
 
 impl OrderColumns {
+    /// The columns that it cannot do without, as the exchange names them and as they are found.
+    pub(super) const NEEDED: &[(&str, &[&str])] = &[
+        ("Time", &["time", "date"]),
+        ("Symbol", &["symbol"]),
+        ("Type", &["origtype", "type"]),
+        ("Side", &["side"]),
+        ("Price", &["price"]),
+        ("Average Price", &["averageprice", "avgprice"]),
+        ("Amount", &["amount", "quantity", "origqty"]),
+        ("Executed Amount", &["executedamount", "executedqty"]),
+        ("Status", &["status"]),
+        ("Order No", &["orderno", "orderid"]),
+    ];
+
     /// Recognises the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
         // The archive names its columns as the API does.

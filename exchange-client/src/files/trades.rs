@@ -35,6 +35,18 @@ pub(super) struct TradeColumns {
 }
 
 impl TradeColumns {
+    /// The columns that it cannot do without, as the exchange names them and as they are found.
+    pub(super) const NEEDED: &[(&str, &[&str])] = &[
+        ("Time", &["time", "date"]),
+        ("Symbol", &["symbol"]),
+        ("Side", &["side"]),
+        ("Price", &["price"]),
+        ("Quantity", &["quantity", "qty"]),
+        ("Fee", &["fee", "commission"]),
+        ("Trade ID", &["tradeid", "id"]),
+        ("Order ID", &["orderid"]),
+    ];
+
     /// Recognises any generation of the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
         let is_archive = header.has(&["symbol", "id", "orderid", "side", "price", "qty", "commission", "time"]);

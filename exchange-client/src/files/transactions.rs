@@ -25,6 +25,16 @@ pub(super) struct TransactionColumns {
 }
 
 impl TransactionColumns {
+    /// The columns that it cannot do without, as the exchange names them and as they are found.
+    pub(super) const NEEDED: &[(&str, &[&str])] = &[
+        ("Date", &["date", "time"]),
+        ("type", &["type", "incometype"]),
+        ("Amount", &["amount", "income"]),
+        ("Asset", &["asset"]),
+        ("Symbol", &["symbol"]),
+        ("Transaction ID", &["transactionid", "tranid"]),
+    ];
+
     /// Recognises the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
         // The archive names its columns as the API does.

@@ -26,6 +26,24 @@ pub(super) fn check_fill(cells: &Cells, price: Decimal, qty: Decimal) -> Result<
     Ok(())
 }
 
+/// Holds the columns of an order against the exchange's answer in it. Bots overwrite what was ordered by what came of it, so
+/// the column may have either.
+pub(super) fn check_terms(cells: &Cells) -> Result<(), String> {
+    let columns =
+        [("price", "price", &["avgPrice", "triggerPrice", "stopPrice"][..]), ("qty", "origQty", &["executedQty"])];
+    for (column, ordered, others) in columns {
+        let own = |field: &str| cells.exchange(field)?.parse().ok().filter(|amount: &Decimal| !amount.is_zero());
+        let stated = cells.column(column).filter(|text| text.parse::<Decimal>().is_ok_and(|amount| !amount.is_zero()));
+        let (Some(ordered), Some(text)) = (own(ordered), stated) else { continue };
+        let figure = DerivedFigure::float(text).map_err(|error| format!("{column}: {error}"))?;
+        let mut known = std::iter::once(ordered).chain(others.iter().filter_map(|field| own(field)));
+        if !known.any(|amount| figure.is_double_of(amount)) {
+            return Err(format!("{column}: the row says {}, the exchange's answer in it {ordered}", shown(text)));
+        }
+    }
+    Ok(())
+}
+
 /// Holds executed quantity x average price against `cumQuote` and `cost`, and answers the average price; where it is not
 /// stated, the amount tells it.
 pub(super) fn check_execution(

@@ -53,10 +53,7 @@ fn symbol(cells: &Cells) -> Read<Symbol> {
     let own = cells.exchange("symbol").filter(|own| !own.contains('/'));
     let column = cells.column("symbol").map(exchange_name);
     match (own, column) {
-        (Some(own), Some(column)) if own != column => {
-            let column = column.chars().take(40).collect::<String>();
-            Err(format!("symbol: the row says {}, the exchange's answer in it {own}", column.escape_debug()))
-        }
+        (Some(own), Some(column)) if own != column => Err(differs("symbol", &column, &own)),
         (Some(own), _) => parse("symbol", &own),
         (None, Some(column)) => parse("symbol", &column),
         (None, None) => parse("symbol", cells.required("symbol")?),
@@ -72,7 +69,28 @@ fn exchange_name(unified: &str) -> String {
 /// `long` opens by buying and `short` by selling; the exchange's own word counts more.
 fn side(cells: &Cells) -> Read<Side> {
     let own = cells.exchange("side").filter(|_| cells.table != BotTable::EngineSignals);
-    side_of(own.as_deref().map_or_else(|| cells.required("side"), Ok)?)
+    let Some(own) = own.as_deref() else { return side_of(cells.required("side")?) };
+    // A bot may keep which position an order changes in the column, and a long is sold to close it.
+    let column =
+        cells.column("side").filter(|column| ["buy", "sell"].iter().any(|name| column.eq_ignore_ascii_case(name)));
+    if let Some(column) = column.filter(|column| !column.eq_ignore_ascii_case(own)) {
+        return Err(differs("side", column, own));
+    }
+    side_of(own)
+}
+
+/// A row whose column names another thing than the exchange's answer in it.
+fn differs(what: &str, column: &str, own: &str) -> String {
+    let short = |text: &str| text.chars().take(40).collect::<String>().escape_debug().to_string();
+    format!("{what}: the row says {}, the exchange's answer in it {}", short(column), short(own))
+}
+
+/// The id in a column, which the exchange's answer has to confirm where it has one.
+fn agreed_id(cells: &Cells, column: &'static str, field: &str) -> Read<Option<String>> {
+    match (cells.exchange(field), cells.column(column)) {
+        (Some(own), Some(column_id)) if own != column_id => Err(differs(column, column_id, &own)),
+        (own, column_id) => Ok(own.or_else(|| column_id.map(str::to_owned))),
+    }
 }
 
 fn side_of(text: &str) -> Read<Side> {
@@ -117,8 +135,9 @@ fn fill(cells: &Cells) -> Read<Fill> {
         Some(text) => Ok(text),
         None => cells.required(column).map(str::to_owned),
     };
-    let fill_id: FillId = parse("fill_id", cells.required("fill_id")?)?;
-    let order_id = cells.exchange("orderId").or_else(|| cells.column("order_id").map(str::to_owned));
+    let fill_id = agreed_id(cells, "fill_id", "id")?.ok_or_else(|| "fill_id is missing".to_owned())?;
+    let fill_id: FillId = parse("fill_id", &fill_id)?;
+    let order_id = agreed_id(cells, "order_id", "orderId")?;
     let amount = cells.exchange("commission").or_else(|| cells.column("fee").map(str::to_owned));
     let asset = cells.exchange("commissionAsset").or_else(|| cells.column("fee_asset").map(str::to_owned));
     let fee = match (amount, asset) {
@@ -267,6 +286,7 @@ fn order(cells: &Cells) -> Read<Order> {
     order.terms.as_of = Some(created.at);
     let qty = cells.exchange("origQty").or_else(|| cells.column("qty").map(str::to_owned));
     order.terms.qty = parse_optional::<Decimal>("qty", qty.as_deref())?.and_then(|qty| Quantity::new(qty).ok());
+    amounts::check_terms(cells)?;
     let price = cells.exchange("price").or_else(|| cells.column("price").map(str::to_owned));
     order.terms.price = positive("price", price.as_deref())?;
     let trigger = cells.exchange("triggerPrice").or_else(|| cells.exchange("stopPrice"));

@@ -265,3 +265,41 @@ fn a_bots_order_that_contradicts_itself_is_rejected_and_one_that_moved_on_is_not
     assert_eq!(read("'closed'", r#""status":"CANCELED","executedQty":"0.1""#), executed("CANCELED", Some("0.1")));
     assert_eq!(read("'open'", r#""executedQty":"0.1""#), executed("PARTIALLY_FILLED", Some("0.1")));
 }
+
+#[test]
+fn a_bots_columns_name_the_same_trade_and_order_as_the_exchanges_answer() {
+    let fill = |id: &str, order: &str, side: &str| {
+        let (_folder, mut bot) = bot(&format!(
+            r#"INSERT INTO fills VALUES ('{id}', 1767225600123, '{order}', 'ETHUSDT', '{side}', 2000.1, 0.1, NULL, NULL,
+                '{{"info":{{"symbol":"ETHUSDT","id":"77","orderId":"5","side":"SELL","price":"2000.10","qty":"0.100","time":"1767225600123"}}}}');"#
+        ));
+        bot.rows(BotTable::Fills, None, 10).unwrap().remove(0).parsed
+    };
+    let order = |price: &str, qty: &str, own: &str| {
+        let (_folder, mut bot) = bot(&format!(
+            r#"INSERT INTO orders VALUES ('5', 1767225600123, 'ETHUSDT', 'sell', 'limit', 'closed', {price}, {qty}, NULL, NULL,
+                '{{"info":{{"orderId":5,"origQty":"0.4",{own}}}}}');"#
+        ));
+        bot.rows(BotTable::Orders, None, 10).unwrap().remove(0).parsed
+    };
+    for sound in [
+        fill("77", "5", "sell"),
+        fill("77", "5", "long"),
+        order("2000.5", "0.4", r#""price":"2000.50""#),
+        order("2001.5", "0.4", r#""price":"2000.50","avgPrice":"2001.50""#),
+        order("2001.5", "0.4", r#""price":"0""#),
+        order("NULL", "NULL", r#""price":"2000.50""#),
+    ] {
+        sound.unwrap();
+    }
+    for (row, told) in [
+        (fill("78", "5", "sell"), "fill_id: the row says 78, the exchange's answer in it 77"),
+        (fill("77", "6", "sell"), "order_id: the row says 6, the exchange's answer in it 5"),
+        (fill("77", "5", "Buy"), "side: the row says Buy, the exchange's answer in it SELL"),
+        (order("1999", "0.4", r#""price":"2000.50""#), "price: the row says 1999, the exchange's answer in it 2000.5"),
+        (order("2000.5", "4", r#""price":"2000.50""#), "qty: the row says 4, the exchange's answer in it 0.4"),
+    ] {
+        let reason = row.unwrap_err();
+        assert!(reason.starts_with(told), "{reason}");
+    }
+}

@@ -328,3 +328,24 @@ fn the_elements_of_an_array_are_counted() {
     assert_eq!(places("x.json", format!("[\n{}]", all.join(",\n"))), [(3, Some(2)), (5, Some(4))]);
     assert_eq!(places("x.ndjson", all.join("\n")), [(2, None), (4, None)]);
 }
+
+#[test]
+fn a_column_that_a_known_table_lacks_is_named() {
+    let trades = "Date(UTC),Symbol,Side,Price,Quantity,Fee,Realized Profit,Trade Id,Order Id";
+    let orders = "Time(UTC),Symbol,Type,Side,Price,Average Price,Amount,Executed Amount,Status,Order No";
+    let transactions = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID";
+    for (header, column, told) in [
+        (trades, ",Order Id", "trade history, but lacks `Order ID`"),
+        (trades, ",Trade Id,Order Id", "trade history, but lacks `Trade ID` and `Order ID`"),
+        (trades, ",Fee", "trade history, but lacks `Fee`"),
+        (orders, ",Status", "order history, but lacks `Status`"),
+        (transactions, ",Transaction ID", "transaction history, but lacks `Transaction ID`"),
+        (transactions, ",Asset", "transaction history, but lacks `Asset`"),
+    ] {
+        assert!(from_text("x.csv", format!("{header}\n"), Options::default()).is_ok(), "{header}");
+        let error = from_text("x.csv", format!("{}\n", header.replace(column, "")), Options::default()).unwrap_err();
+        assert!(error.to_string().contains(told), "{error}");
+    }
+    let other = from_text("x.csv", "Name,Price,Stock\nBolt,1,2\n", Options::default()).unwrap_err();
+    assert!(matches!(other, FileError::Unrecognised { .. }), "{other}");
+}
