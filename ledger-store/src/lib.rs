@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod beside;
 pub mod bot_database;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -14,6 +15,7 @@ mod page;
 mod record;
 mod repository;
 mod sqlite;
+mod work_hold;
 
 pub use batch::{Batch, CoverageGrade, CoverageSpan, FundingReach, Refold, RunId, SyncCursor, UnpricedFee};
 pub use error::{BackendError, StoreError, UnreadableRow};

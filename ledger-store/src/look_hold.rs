@@ -6,12 +6,13 @@
 //!
 //! A table could not tell the two apart: a process that was killed writes nothing more.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use ledger_core::{AccountId, TimestampMs};
 
+use crate::beside;
 use crate::error::StoreError;
 use crate::look::OpenLook;
 use crate::repository::StoreResult;
@@ -47,10 +48,7 @@ impl LookHold {
 
 /// The file of an account: the book's name with the account's behind it, which has no character that disturbs a path.
 fn path_of(book: &Path, account: &AccountId) -> PathBuf {
-    let mut name = book.as_os_str().to_owned();
-    name.push("-look-");
-    name.push(account.as_str());
-    PathBuf::from(name)
+    beside::path(book, &format!("-look-{account}"))
 }
 
 /// Shows others that a look has begun. Where another process looks at the same account already, or the file system knows
@@ -58,15 +56,15 @@ fn path_of(book: &Path, account: &AccountId) -> PathBuf {
 pub(crate) fn hold(book: Option<&Path>, account: &AccountId, began_local: TimestampMs) -> StoreResult<LookHold> {
     let Some(book) = book else { return Ok(LookHold::unseen()) };
     let path = path_of(book, account);
-    match take(&path, began_local) {
+    match take(book, &path, began_local) {
         Ok(held) => Ok(LookHold { held: held.map(|file| (path, file)) }),
         Err(source) => Err(StoreError::Io { path, source }),
     }
 }
 
-fn take(path: &Path, began_local: TimestampMs) -> io::Result<Option<File>> {
+fn take(book: &Path, path: &Path, began_local: TimestampMs) -> io::Result<Option<File>> {
     for _ in 0..ATTEMPTS_MAX {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let Some(mut file) = beside::open(book, path)? else { return Ok(None) };
         match file.try_lock() {
             Ok(()) => {}
             // Somebody who only wants to know takes it for a moment, too, but shared.
@@ -79,7 +77,7 @@ fn take(path: &Path, began_local: TimestampMs) -> io::Result<Option<File>> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // Whoever had it may have removed it between the two steps: then the lock is on a file that nobody sees.
-        if is_still_there(path, &file)? {
+        if beside::is_still_there(path, &file)? {
             file.set_len(0)?;
             writeln!(file, "{began_local}")?;
             file.flush()?;
@@ -87,22 +85,6 @@ fn take(path: &Path, began_local: TimestampMs) -> io::Result<Option<File>> {
         }
     }
     Ok(None)
-}
-
-#[cfg(unix)]
-fn is_still_there(path: &Path, file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt as _;
-    let opened = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(found) => Ok((found.dev(), found.ino()) == (opened.dev(), opened.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-#[cfg(not(unix))]
-fn is_still_there(path: &Path, _file: &File) -> io::Result<bool> {
-    Ok(path.exists())
 }
 
 /// The look that has not come to its end, if there is one. Changes nothing.
@@ -116,7 +98,10 @@ fn look_at(path: &Path) -> io::Result<Option<OpenLook>> {
     for _ in 0..ATTEMPTS_MAX {
         let mut file = match File::open(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            // Where the sign cannot be read, it is told as none: a look that nobody sees hides nothing of the book.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error),
         };
         // Shared, so that two readers do not take each other for a look.
@@ -125,7 +110,7 @@ fn look_at(path: &Path) -> io::Result<Option<OpenLook>> {
             Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Error(error)) => return Err(error),
         };
-        if !is_still_there(path, &file)? {
+        if !beside::is_still_there(path, &file)? {
             continue;
         }
         let mut text = String::new();

@@ -354,6 +354,13 @@ pub trait MaintenanceRepository: Send + Sync {
     /// migrations that are none of this program's, and payloads that are no longer what was received. Reads all of it.
     async fn integrity_check(&self) -> StoreResult<Vec<String>>;
 
+    /// Whether a command is at work that has left symbols out of date and will recompute them ([`Refold::Deferred`],
+    /// [`LedgerWriter::drop_derived`]). A snapshot tells it of its own moment. What is out of date with nobody at work was
+    /// interrupted.
+    ///
+    /// [`Refold::Deferred`]: crate::Refold::Deferred
+    async fn is_refold_under_way(&self) -> StoreResult<bool>;
+
     /// Writes a consistent copy of the book to `path`, where no file may be.
     async fn backup(&self, path: &Path) -> StoreResult<()>;
 }

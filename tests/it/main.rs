@@ -4,16 +4,19 @@
 
 mod anchors;
 mod bad_input;
+mod beside;
 mod command_line;
 mod convergence;
 mod damaged;
 mod damaged_sync;
 mod demo;
+mod failing_disk;
 mod import;
 mod import_cut;
 mod import_interrupted;
 mod import_refused;
 mod lists;
+mod other_user;
 mod processes;
 mod readme;
 mod report;

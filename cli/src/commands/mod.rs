@@ -159,8 +159,13 @@ async fn lacking(store: &dyn Store, account: &AccountId) -> Result<Vec<Lacking>,
     let pending = store.pending_refolds().await?.iter().filter(|pending| pending.account == *account).count();
     if pending > 0 {
         let symbols = rebuild::count(pending as u64, "symbol");
-        let text = format!("{symbols} out of date, because a command was interrupted; `fillbook rebuild` recomputes");
-        lacking.push(Lacking { kind: "out_of_date", symbol: None, text });
+        let (kind, why) = if store.is_refold_under_way().await? {
+            ("being_recorded", "until the command that is recording is done")
+        } else {
+            ("out_of_date", "because a command was interrupted; `fillbook rebuild` recomputes")
+        };
+        let text = format!("{symbols} out of date, {why}");
+        lacking.push(Lacking { kind, symbol: None, text });
     }
     for entry in store.quarantined(account).await? {
         let hint = contract_hint(store, account, &entry.symbol).await?;

@@ -16,6 +16,7 @@ use super::engine::BookConnection;
 use super::failure::{failed, not_opened};
 use super::store::OpenOptions;
 use super::{account, fact_source, facts, mark, private_file};
+use crate::beside;
 use crate::error::{BackendError, StoreError};
 use crate::error_class::StoreErrorClass;
 use crate::repository::StoreResult;
@@ -50,6 +51,8 @@ pub(super) enum Reading {
     /// On its own: the last one to close takes away the write-ahead log and its index, which every reader makes. SQLite
     /// lets only a connection that could write do so.
     Alone,
+    /// Beside a writer, in another user's book: nothing is made beside it, as that would be in the owner's way.
+    Guest,
     /// Without any file beside it, where none can be made: on a read-only medium, or in somebody else's folder. SQLite
     /// takes the file as one that nobody changes, so this is for a book without a write-ahead log only.
     Immutable,
@@ -60,6 +63,7 @@ impl Reading {
         match self {
             Self::Beside => "ro",
             Self::Alone => "rw",
+            Self::Guest => "ro&readonly_shm=1",
             Self::Immutable => "ro&immutable=1",
         }
     }
@@ -164,15 +168,18 @@ impl Target {
     /// The same file for a store without a writer. With a write-ahead log beside it there is a writer somewhere, or one
     /// has crashed: then nothing but reading is safe, because closing could write the log into the file.
     pub(super) fn for_reading(mut self) -> Self {
-        self.reading = if self.log_bytes().is_some() { Reading::Beside } else { Reading::Alone };
+        self.reading = match (self.path.as_deref().is_some_and(beside::is_guest), self.log_bytes()) {
+            (false, Some(_)) => Reading::Beside,
+            (false, None) => Reading::Alone,
+            (true, Some(1..)) => Reading::Guest,
+            (true, _) => Reading::Immutable,
+        };
         self
     }
 
     /// The size of the write-ahead log beside the file, if there is one.
     fn log_bytes(&self) -> Option<u64> {
-        let mut log = self.path.as_ref()?.clone().into_os_string();
-        log.push("-wal");
-        Some(std::fs::symlink_metadata(PathBuf::from(log)).ok()?.len())
+        Some(std::fs::symlink_metadata(beside::path(self.path.as_ref()?, "-wal")).ok()?.len())
     }
 
     fn shown(&self) -> PathBuf {
@@ -275,6 +282,12 @@ impl Target {
             self.migrate(conn)?;
         }
         mark::outdated(conn).map_err(failed("compare the version of the rules"))?;
+        if let Some(book) = &self.path {
+            // SQLite gives them the book's mode, and the superuser's to the book's owner; a group it leaves as it is.
+            for suffix in ["-wal", "-shm"] {
+                beside::belong_to(book, &beside::path(book, suffix));
+            }
+        }
         if let Some(pages) = self.pages_max {
             conn.batch_execute(&format!("PRAGMA max_page_count = {pages}")).map_err(failed("open"))?;
         }
@@ -285,13 +298,19 @@ impl Target {
     pub(super) fn open_reader(&self) -> StoreResult<BookConnection> {
         self.check_path(false, false)?;
         let mut conn = self.connect(self.reading.mode())?;
+        let is_alone = self.reading == Reading::Immutable;
+        if is_alone {
+            conn.watch();
+        }
         match self.prepare_reader(&mut conn) {
             Ok(()) => Ok(conn),
+            Err(error) if is_alone => conn.check_unchanged().and(Err(error)),
             // Only where nothing else is left: beside a writer the file alone is not the book.
             Err(error) if is_about_files_beside(&error) && self.log_bytes().unwrap_or(0) == 0 => {
                 let mut conn = self.connect(Reading::Immutable.mode())?;
-                self.prepare_reader(&mut conn)?;
-                Ok(conn)
+                conn.watch();
+                let prepared = self.prepare_reader(&mut conn);
+                conn.check_unchanged().and(prepared).map(|()| conn)
             }
             Err(error) if is_about_files_beside(&error) => Err(StoreError::LogNotReadable { path: self.shown() }),
             Err(error) => Err(error),
@@ -349,7 +368,8 @@ pub(super) fn folder_of(path: &Path) -> &Path {
 pub(crate) fn open_foreign(path: &Path) -> StoreResult<BookConnection> {
     let target = Target::of(Some(path), &OpenOptions::reading());
     target.check_path(false, false)?;
-    let mut conn = target.connect("ro")?;
+    let mode = if beside::is_guest(path) { target.clone().for_reading().reading.mode() } else { "ro" };
+    let mut conn = target.connect(mode)?;
     pragma(&mut conn, "(SELECT count(*) FROM sqlite_master)")
         .map_err(|error| conn.explain_opening(failed("open")(error)))?;
     Ok(conn)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::connection::{Reading, Target};
 use super::engine::BookConnection;
-use crate::error::{BackendError, StoreError};
+use crate::error::BackendError;
 use crate::repository::StoreResult;
 
 /// What is being done, for the error.
@@ -34,11 +34,10 @@ pub(super) fn in_memory(conn: &mut BookConnection, target: &Target) -> StoreResu
 }
 
 fn pages(from: &mut BookConnection, to: &mut BookConnection) -> StoreResult<()> {
-    if from.copy_into(to) {
-        return Ok(());
-    }
-    let failure =
-        || StoreError::Backend { operation: COPYING, source: BackendError::new("not all pages could be copied") };
-    // SQLite tells a failure to read by the connection that is written to, too.
-    Err(to.explain(failure()))
+    from.copy_into(to).map_err(|codes| {
+        let source = BackendError::new(format!("not all pages could be copied ({})", codes.extended));
+        // SQLite does not tell which of both files failed; the one that cannot be read remembers it.
+        let which = if from.read_errno() == 0 { &*to } else { &*from };
+        which.of_codes(codes, COPYING, source)
+    })
 }

@@ -21,6 +21,10 @@ use diesel::prelude::*;
 use diesel::result::ConnectionError;
 use libsqlite3_sys as ffi;
 
+use crate::beside::FileState;
+use crate::error::StoreError;
+use crate::repository::StoreResult;
+
 /// A connection to a book, with SQLite's handle of it.
 pub(crate) struct BookConnection {
     inner: SqliteConnection,
@@ -28,6 +32,8 @@ pub(crate) struct BookConnection {
     handle: Option<NonNull<ffi::sqlite3>>,
     path: PathBuf,
     busy_timeout_ms: u32,
+    /// What the file has to look like all the time, where nothing can be locked.
+    unlocked: Option<FileState>,
 }
 
 // SAFETY: as for Diesel's own connection, which is `Send`: no thread keeps a reference while another one uses it.
@@ -97,7 +103,7 @@ impl BookConnection {
                 ffi::sqlite3_busy_timeout(handle.as_ptr(), c_int::try_from(busy_timeout_ms).unwrap_or(c_int::MAX))
             };
         }
-        Ok(Self { inner, handle, path, busy_timeout_ms })
+        Ok(Self { inner, handle, path, busy_timeout_ms, unlocked: None })
     }
 
     /// The codes of the statement that failed last. What is asked of the connection next overwrites the result code, and not
@@ -145,6 +151,21 @@ impl BookConnection {
         self.handle.is_none_or(|handle| unsafe { ffi::sqlite3_get_autocommit(handle.as_ptr()) == 0 })
     }
 
+    /// From now on the file must not change: it is read without locks.
+    pub(super) fn watch(&mut self) {
+        self.unlocked = FileState::of(&self.path);
+    }
+
+    /// Fails where the file was to stay as it was, and did not.
+    pub(super) fn check_unchanged(&self) -> StoreResult<()> {
+        match &self.unlocked {
+            Some(state) if FileState::of(&self.path).as_ref() != Some(state) => {
+                Err(StoreError::ChangedWhileRead { path: self.path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the file was opened in a way in which nothing can write it.
     pub(super) fn is_opened_read_only(&self) -> bool {
         // SAFETY: the connection is open (1), and no other thread uses it (2); the name ends with a zero.
@@ -161,20 +182,28 @@ impl BookConnection {
         self.busy_timeout_ms
     }
 
-    /// Copies all pages, as this connection's transaction sees them, into `target`, which is overwritten. Answers whether it
-    /// succeeded; the failure is told by the connection that has one.
-    pub(super) fn copy_into(&mut self, target: &mut Self) -> bool {
-        let (Some(from), Some(to)) = (self.handle, target.handle) else { return false };
+    /// Copies all pages, as this connection's transaction sees them, into `target`, which is overwritten.
+    ///
+    /// # Errors
+    /// The codes of what failed, of whichever of both files.
+    pub(super) fn copy_into(&mut self, target: &mut Self) -> Result<(), FailureCodes> {
+        let (Some(from), Some(to)) = (self.handle, target.handle) else {
+            return Err(FailureCodes { extended: ffi::SQLITE_NOMEM, errno: 0 });
+        };
         // SAFETY: both connections are open (1) and borrowed for as long as this takes (2); the names end with a zero; the
         // copy is finished before this answers, whatever became of it.
         unsafe {
             let copy = ffi::sqlite3_backup_init(to.as_ptr(), c"main".as_ptr(), from.as_ptr(), c"main".as_ptr());
+            let failed = |extended| Err(FailureCodes { extended, errno: ffi::sqlite3_system_errno(to.as_ptr()) });
             if copy.is_null() {
-                return false;
+                return failed(ffi::sqlite3_extended_errcode(to.as_ptr()));
             }
             // All at once: in several steps the copy would begin again whenever somebody writes.
             let copied = ffi::sqlite3_backup_step(copy, -1);
-            ffi::sqlite3_backup_finish(copy) == ffi::SQLITE_OK && copied == ffi::SQLITE_DONE
+            match (copied, ffi::sqlite3_backup_finish(copy)) {
+                (ffi::SQLITE_DONE, ffi::SQLITE_OK) => Ok(()),
+                (ffi::SQLITE_DONE, extended) | (extended, _) => failed(extended),
+            }
         }
     }
 }
@@ -209,7 +238,7 @@ mod tests {
         reader.batch_execute("BEGIN; SELECT a FROM t").unwrap();
         writer.batch_execute("INSERT INTO t VALUES (2)").unwrap();
         let mut copy = BookConnection::establish(":memory:", PathBuf::new(), 0).unwrap();
-        assert!(reader.copy_into(&mut copy));
+        assert_eq!(reader.copy_into(&mut copy), Ok(()));
         copy.batch_execute("CREATE TEMP TABLE one (a CHECK (a = 1)); INSERT INTO one SELECT count(*) FROM t").unwrap();
     }
 }

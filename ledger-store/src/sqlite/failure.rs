@@ -107,8 +107,15 @@ impl BookConnection {
             (Some(primary), codes) => FailureCodes { extended: primary, errno: codes.map_or(0, |codes| codes.errno) },
             (None, _) => return StoreError::Backend { operation, source },
         };
+        self.of_codes(codes, operation, source)
+    }
+
+    /// What codes of this connection stand for.
+    pub(super) fn of_codes(&self, codes: FailureCodes, operation: &'static str, source: BackendError) -> StoreError {
+        let message = source.to_string();
         let path = self.path().to_owned();
-        let system = || io::Error::from_raw_os_error(codes.errno);
+        let errno = if codes.errno == 0 { self.read_errno() } else { codes.errno };
+        let system = || io::Error::from_raw_os_error(errno);
         match codes.primary() {
             ffi::SQLITE_FULL => StoreError::DiskFull,
             ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED | ffi::SQLITE_PROTOCOL => {
@@ -130,7 +137,7 @@ impl BookConnection {
             ffi::SQLITE_CANTOPEN if codes.errno != 0 => StoreError::Io { path, source: system() },
             ffi::SQLITE_IOERR if codes.extended == ffi::SQLITE_IOERR_SHORT_READ => StoreError::Damaged { path, source },
             ffi::SQLITE_IOERR if codes.extended == ffi::SQLITE_IOERR_NOMEM => out_of_memory(path),
-            ffi::SQLITE_IOERR if codes.errno != 0 => {
+            ffi::SQLITE_IOERR if errno != 0 => {
                 StoreError::Storage { path, doing: doing(codes.extended), source: system() }
             }
             ffi::SQLITE_IOERR => {

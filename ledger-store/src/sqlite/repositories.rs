@@ -17,7 +17,7 @@ use super::{
     account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look, look_up, mark, movements,
     placement, position_mode, quarantine, refold, repair, run, sync, unpriced_fee,
 };
-use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, SyncCursor, UnpricedFee};
+use crate::batch::{Batch, CoverageSpan, FundingReach, Refold, RunId, SyncCursor, UnpricedFee};
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
@@ -40,6 +40,9 @@ use crate::repository::{
 #[async_trait]
 impl LedgerWriter for SqliteStore {
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
+        if batch.refold == Refold::Deferred {
+            self.begin_work();
+        }
         let settings = self.settings();
         let batch = EncodedBatch::new(batch);
         self.write(move |conn| commit::apply(conn, &batch, &settings)).await
@@ -55,6 +58,7 @@ impl LedgerWriter for SqliteStore {
     }
 
     async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
+        self.begin_work();
         let account = account.clone();
         self.write(move |conn| {
             commit::require_account(conn, &account)?;
@@ -426,6 +430,10 @@ impl MaintenanceRepository for SqliteStore {
 
     async fn integrity_check(&self) -> StoreResult<Vec<String>> {
         self.read(connection::integrity_check).await
+    }
+
+    async fn is_refold_under_way(&self) -> StoreResult<bool> {
+        Ok(self.is_at_work())
     }
 
     async fn backup(&self, path: &Path) -> StoreResult<()> {

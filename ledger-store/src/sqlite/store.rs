@@ -15,6 +15,7 @@ use super::moment::{self, Moment};
 use super::writer::{self, Writer};
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
+use crate::work_hold::{self, WorkHold};
 
 /// Where the writer runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -55,7 +56,7 @@ impl Default for OpenOptions {
             create: false,
             read_only: false,
             writer: WriterMode::Threaded,
-            busy_timeout_ms: 5_000,
+            busy_timeout_ms: 30_000,
             snapshot_idle_max_ms: 3_600_000,
             checkpoint_every: 10_000,
             ledger_rules: Vec::new(),
@@ -142,6 +143,10 @@ pub struct SqliteStore {
     path: Option<PathBuf>,
     settings: Arc<FoldSettings>,
     options: OpenOptions,
+    /// Held from the first time on that this store left something out of date, until it is dropped.
+    work: Arc<Mutex<Option<WorkHold>>>,
+    /// Of a snapshot: whether somebody was at work at its moment.
+    was_at_work: Option<bool>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -187,7 +192,27 @@ impl SqliteStore {
     }
 
     fn over(access: Access, path: Option<PathBuf>, options: &OpenOptions) -> Self {
-        Self { access: Arc::new(access), path, settings: options.settings(), options: options.clone() }
+        Self {
+            access: Arc::new(access),
+            path,
+            settings: options.settings(),
+            options: options.clone(),
+            work: Arc::default(),
+            was_at_work: None,
+        }
+    }
+
+    /// Shows others that what is out of date from now on will be recomputed.
+    pub(super) fn begin_work(&self) {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (None, Some(book)) = (&*work, &self.path) {
+            *work = work_hold::hold(book);
+        }
+    }
+
+    /// Whether somebody is at work who will recompute what is out of date.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.was_at_work.unwrap_or_else(|| self.path.as_deref().is_some_and(work_hold::is_held))
     }
 
     /// The book as it is now: see [`BookSnapshots`](crate::BookSnapshots). A snapshot's snapshot is the same moment.
@@ -195,6 +220,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when the book cannot be read.
     pub async fn at_this_moment(&self) -> StoreResult<Self> {
+        let before = self.is_at_work();
         let access = match &*self.access {
             Access::Moment(_) | Access::InlineMoment(_) => return Ok(self.clone()),
             Access::Inline(conn) => {
@@ -219,7 +245,10 @@ impl SqliteStore {
                 .map(Access::Moment)?
             }
         };
-        Ok(Self { access: Arc::new(access), ..self.clone() })
+        // Asked before the moment and behind it: a command that ended in between was at work in it, and so was one that
+        // began.
+        let was_at_work = Some(before || self.is_at_work());
+        Ok(Self { access: Arc::new(access), was_at_work, work: Arc::default(), ..self.clone() })
     }
 
     pub(super) fn path(&self) -> Option<&Path> {
@@ -244,7 +273,11 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnOnce(&mut BookConnection) -> StoreResult<T> + Send + 'static,
     {
-        let work = move |conn: &mut BookConnection| work(conn).map_err(|error| conn.explain(error));
+        let work = move |conn: &mut BookConnection| {
+            let answer = work(conn).map_err(|error| conn.explain(error));
+            // Whether it was answered or not: pages of two states of the file may be in it.
+            conn.check_unchanged().and(answer)
+        };
         match &*self.access {
             Access::Inline(conn) => work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner)),
             Access::InlineMoment(conn) => moment::ask(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), work),
