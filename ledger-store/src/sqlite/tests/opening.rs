@@ -187,4 +187,11 @@ async fn a_book_beside_which_nothing_can_be_made_is_read_alone() {
     std::fs::create_dir(beside("wal")).unwrap();
     let error = refusal(&folder.book(), &OpenOptions::reading());
     assert!(matches!(&error, StoreError::LogNotReadable { path } if *path == folder.book()), "{error:?}");
+    // Somebody for whom the log is no obstacle writes while it is read: what was read may be of two states.
+    std::fs::remove_dir(beside("wal")).unwrap();
+    let reader = SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap();
+    std::io::Write::write_all(&mut std::fs::OpenOptions::new().append(true).open(folder.book()).unwrap(), &[0; 4_096])
+        .unwrap();
+    let error = reader.accounts().await.unwrap_err();
+    assert!(matches!(&error, StoreError::ChangedWhileRead { path } if *path == folder.book()), "{error:?}");
 }
