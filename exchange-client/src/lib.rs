@@ -7,6 +7,7 @@ mod clock;
 mod credentials;
 mod error;
 pub mod files;
+mod foreign;
 mod income_id;
 #[cfg(feature = "simulator")]
 pub mod simulator;
@@ -32,6 +33,7 @@ pub use credentials::{
     API_KEY_VARIABLE, API_SECRET_VARIABLE, ApiKey, ApiSecret, CredentialError, CredentialFileError, Credentials,
 };
 pub use error::{Endpoint, ErrorClass, ExchangeError, FieldProblem, SendOutcome};
+pub use foreign::{ForeignError, ForeignText, SecretKind, Secrets, without_keys};
 pub use transport::{
     BoxError, HttpTransport, HttpTransportConfig, Method, Request, Response, StreamAddress, StreamConnection,
     StreamError, StreamFrame, StreamTransport, Transport, TransportError, WebSocketTransport, WebSocketTransportConfig,

@@ -10,6 +10,8 @@ use std::str::FromStr;
 use smol_str::SmolStr;
 use thiserror::Error;
 
+use crate::printable::{disturbs_display, has_key_form, shorten};
+
 /// Why a text is no identifier.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IdError {
@@ -37,21 +39,14 @@ pub enum IdError {
         /// The text, shortened and escaped.
         text: String,
     },
-}
-
-/// `text` cut to a length that fits a message, with control characters escaped.
-pub(crate) fn shorten(text: &str) -> String {
-    let mut shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
-    if text.chars().nth(40).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// Whether a character may change how the text around it is shown: control characters and bidirectional overrides.
-fn disturbs_display(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    /// A key or secret that was put where a name belongs. It is not repeated.
+    #[error(
+        "{what} has the form of an API key or secret, which is no name; consider it known to others, and replace it"
+    )]
+    KeyForm {
+        /// Which identifier.
+        what: &'static str,
+    },
 }
 
 fn plain(text: &str) -> bool {
@@ -70,7 +65,7 @@ fn symbol_like(text: &str) -> bool {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $valid:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $is_key:expr, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(SmolStr);
@@ -87,6 +82,10 @@ macro_rules! id {
                 }
                 if text.len() > $max {
                     return Err(IdError::TooLong { what: $what, text: shorten(text), max: $max });
+                }
+                let is_key: fn(&str) -> bool = $is_key;
+                if is_key(text) {
+                    return Err(IdError::KeyForm { what: $what });
                 }
                 let valid: fn(&str) -> bool = $valid;
                 if !valid(text) {
@@ -152,43 +151,43 @@ macro_rules! id {
 
 id!(
     /// The book's own name for an account, for example `main`. Every key begins with it.
-    AccountId, "account id", 64, |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+    AccountId, "account id", 64, has_key_form, |text| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 );
 id!(
     /// An exchange's name for a contract, for example `BTCUSDT`.
-    Symbol, "symbol", 64, symbol_like
+    Symbol, "symbol", 64, has_key_form, symbol_like
 );
 id!(
     /// A currency or token, for example `USDT`.
-    Asset, "asset", 32, symbol_like
+    Asset, "asset", 32, has_key_form, symbol_like
 );
 id!(
     /// An order's id at the exchange; unique per symbol and order class only.
-    OrderId, "order id", 128, plain
+    OrderId, "order id", 128, |_| false, plain
 );
 id!(
     /// The id that the sender gave an order. Venues promise uniqueness among open orders only.
-    ClientOrderId, "client order id", 128, plain
+    ClientOrderId, "client order id", 128, |_| false, plain
 );
 id!(
     /// A trade id at the exchange; unique per symbol only, and shared by both sides of a self-trade.
-    FillId, "fill id", 128, plain
+    FillId, "fill id", 128, |_| false, plain
 );
 id!(
     /// The id of a signal: the bot's own, or a digest of what it says.
-    SignalId, "signal id", 128, plain
+    SignalId, "signal id", 128, |_| false, plain
 );
 id!(
     /// The id of a ledger transaction at the exchange; unique per account and income type only.
-    TranId, "transaction id", 128, plain
+    TranId, "transaction id", 128, |_| false, plain
 );
 id!(
     /// The name of the strategy that caused a trade.
-    EngineLabel, "engine label", 128, plain
+    EngineLabel, "engine label", 128, has_key_form, plain
 );
 id!(
     /// A short text of the exchange or bot that is kept as it came: an order type, a reason.
-    Label, "label", 256, plain
+    Label, "label", 256, |_| false, plain
 );
 
 impl FillId {
@@ -216,6 +215,25 @@ mod tests {
         assert!(Symbol::new("A".repeat(65)).is_err());
         let message = ClientOrderId::new(format!("{}\u{1b}", "x".repeat(100))).unwrap_err().to_string();
         assert!(!message.contains('\u{1b}') && message.len() < 120, "{message}");
+    }
+
+    #[test]
+    fn a_key_is_no_name_and_is_not_repeated() {
+        let key = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A";
+        for error in [
+            AccountId::new(key).unwrap_err(),
+            Symbol::new(key).unwrap_err(),
+            EngineLabel::new(key).unwrap_err(),
+            // Whatever else is wrong with it.
+            AccountId::new(format!("{key}{key}")).unwrap_err(),
+            Symbol::new(format!(" {key}")).unwrap_err(),
+            Asset::new(key).unwrap_err(),
+        ] {
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains(&key[..8]) && !shown.contains(&key[56..]), "{shown}");
+        }
+        // Digests are ids of signals and orders.
+        assert!(SignalId::new("0a".repeat(32)).is_ok() && AccountId::new("a".repeat(64)).is_ok());
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod order_status;
 mod order_story;
 mod position;
 mod position_mode;
+mod printable;
 mod report;
 mod round_trip;
 mod signal;
@@ -65,6 +66,7 @@ pub use order_story::{
 };
 pub use position::{Applied, Change, Cycle, Holding, Position, Trade, Turnover};
 pub use position_mode::{Span, first_difference, one_way_spans};
+pub use printable::{disturbs_display, has_key_form, printable, printable_lines};
 pub use report::{
     AssetPrices, CashLine, GroupBy, NO_ENGINE, OtherAssets, Report, ReportBuilder, ReportRow, SpanOf, TimeSpan,
     TripStats, footing,

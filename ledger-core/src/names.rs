@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::id::shorten;
+use crate::printable::shorten;
 
 /// A text that is no value of an enumeration.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

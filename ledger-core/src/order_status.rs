@@ -80,7 +80,7 @@ impl FromStr for OrderStatus {
         }
         Err(UnknownName {
             what: "order status",
-            text: crate::id::shorten(text),
+            text: crate::printable::shorten(text),
             expected: "a name of letters, digits and `_`, for example FILLED".into(),
         })
     }

@@ -134,7 +134,7 @@ impl FromStr for IncomeType {
         } else {
             Err(UnknownName {
                 what: "income type",
-                text: crate::id::shorten(text),
+                text: crate::printable::shorten(text),
                 expected: "letters, digits, `_` and `-`, for example FUNDING_FEE".into(),
             })
         }

@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::id::{FillId, OrderId, Symbol, shorten};
+use crate::id::{FillId, OrderId, Symbol};
+use crate::printable::shorten;
 use crate::source::{PositionSide, Side};
 use crate::time::TimestampMs;
 

@@ -13,12 +13,14 @@ use ledger_core::{
     Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, FundingRate,
     Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, Origin, PositionMode,
     PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
+    printable,
 };
 
 use super::dto::{self, Field, Scalar};
 use super::facts::VENUE;
 use crate::api::MarkPrice;
 use crate::error::FieldProblem;
+use crate::foreign::SecretKind;
 use crate::income_id::{IncomeDigest, is_no_id};
 
 /// A field's name on the wire, and what is wrong with it.
@@ -317,7 +319,13 @@ pub(super) fn balance(row: &dto::BalanceRow, at: TimestampMs) -> Parsed<BalanceS
 }
 
 pub(super) fn account_alias(row: &dto::BalanceRow) -> Parsed<String> {
-    required("accountAlias", &row.account_alias).map(ToOwned::to_owned)
+    const NAME: &str = "accountAlias";
+    let alias = required(NAME, &row.account_alias)?;
+    // Two accounts whose names are both hidden would be one.
+    if SecretKind::is_missing_in(alias) {
+        return Err((NAME, FieldProblem::Secret));
+    }
+    Ok(printable(alias).into_owned())
 }
 
 pub(super) fn mark_price(row: &dto::MarkPriceRow) -> Parsed<MarkPrice> {
@@ -418,5 +426,5 @@ pub(super) fn position_mode(row: &dto::PositionModeRow) -> Parsed<PositionMode> 
 pub(super) fn notice(row: &dto::NoticeRow) -> Option<(i64, String)> {
     let code = integer("code", &row.code).ok()?;
     let message = text("msg", &row.msg).ok().flatten().unwrap_or("(no message)");
-    Some((code, message.chars().filter(|character| !character.is_control()).take(200).collect()))
+    Some((code, message.to_owned()))
 }

@@ -16,7 +16,8 @@ use super::dto;
 use super::paging::Stuck;
 use super::parse;
 use crate::api::{Stated, TimeWindow, UnreadableRow};
-use crate::error::{Endpoint, ExchangeError, FieldProblem, body_start};
+use crate::error::{Endpoint, ExchangeError, FieldProblem};
+use crate::foreign::{ForeignError, ForeignText};
 use crate::income_id::IncomeDigest;
 
 pub(super) fn malformed(endpoint: &Endpoint, row: usize, (field, problem): parse::Unusable) -> ExchangeError {
@@ -32,9 +33,9 @@ pub(super) fn stated<D: DeserializeOwned, T>(
 ) -> Result<Stated<T>, ExchangeError> {
     let dto: D = serde_json::from_str(raw.get()).map_err(|source| ExchangeError::Unreadable {
         endpoint: endpoint.clone(),
-        content_type: format!("row {row}"),
-        body_start: body_start(raw.get().as_bytes()),
-        source,
+        content_type: ForeignText::new(&format!("row {row}")),
+        body_start: ForeignText::body_start(raw.get().as_bytes()),
+        source: ForeignError::new(&source),
     })?;
     let entity = parse(&dto).map_err(|unusable| malformed(endpoint, row, unusable))?;
     Ok(Stated { entity, payload: raw.get().into() })
@@ -186,7 +187,7 @@ pub(super) fn forced_orders(endpoint: &Endpoint, rows: &[Box<RawValue>]) -> Resu
 }
 
 pub(super) fn incomplete(endpoint: &Endpoint, Stuck(detail): Stuck) -> ExchangeError {
-    ExchangeError::Incomplete { endpoint: endpoint.clone(), detail }
+    ExchangeError::Incomplete { endpoint: endpoint.clone(), detail: ForeignText::new(&detail) }
 }
 
 /// Ledger rows of whole seconds; those without a transaction id are told apart by their ordinal among identical ones.

@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::credentials::ApiSecret;
+use crate::credentials::Credentials;
 
 /// Everything but the unreserved characters of RFC 3986. Some symbols are Chinese, and what is signed is what is sent.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -44,8 +44,8 @@ impl Query {
     }
 
     /// The text to send, with its signature at the end.
-    pub(super) fn into_signed_text(self, secret: &ApiSecret) -> String {
-        let signature = secret.sign(&self.0);
+    pub(super) fn into_signed_text(self, credentials: &Credentials) -> String {
+        let signature = credentials.sign(&self.0);
         // Base64 has characters that are encoded like those of any other value.
         self.with("signature", signature).0
     }
@@ -66,8 +66,8 @@ mod tests {
             .with("timeInForce", "GTC")
             .with("recvWindow", "5000")
             .with("timestamp", "1591702613943");
-        let secret = ApiSecret::new("2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9").unwrap();
-        let signed = query.into_signed_text(&secret);
+        let secret = "2b5eb11e18796d12d88f13dc27dbbd02c2cc51ff7059765ed9821957d82bb4d9";
+        let signed = query.into_signed_text(&Credentials::new("key", secret).unwrap());
         assert!(
             signed.ends_with("&signature=3c661234138461fcc7a7d8746c6558c9842d4e10870d2ecbedf7777cad694af9"),
             "{signed}"

@@ -1,7 +1,11 @@
 //! The key and secret of an exchange account. They can be used, never shown.
 //!
+//! Whoever repeats them is known by value: credentials carry [`Secrets`], which learn the key and the secret at once and
+//! each signature as it is made. Nothing can be signed past them.
+//!
 //! Invariants, each with a test of the same name:
 //! 1. `credentials_are_never_shown`: `Debug` prints no character of them, and there is no `Display`.
+//! 2. `what_is_made_with_credentials_is_known`.
 
 mod secret;
 mod source;
@@ -10,6 +14,8 @@ use std::fmt;
 
 use thiserror::Error;
 use zeroize::Zeroizing;
+
+use crate::foreign::{SecretKind, Secrets};
 
 pub use self::secret::ApiSecret;
 pub use self::source::{API_KEY_VARIABLE, API_SECRET_VARIABLE, CredentialFileError};
@@ -85,9 +91,11 @@ impl fmt::Debug for ApiKey {
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// Names the account.
-    pub key: ApiKey,
+    key: ApiKey,
     /// Signs the requests.
-    pub secret: ApiSecret,
+    secret: ApiSecret,
+    /// What is never repeated.
+    secrets: Secrets,
 }
 
 impl Credentials {
@@ -96,7 +104,37 @@ impl Credentials {
     /// # Errors
     /// [`CredentialError`] for whichever is unusable.
     pub fn new(key: impl Into<String>, secret: impl Into<String>) -> Result<Self, CredentialError> {
-        Ok(Self { key: ApiKey::new(key)?, secret: ApiSecret::new(secret)? })
+        let (key, secret_text) = (ApiKey::new(key)?, Zeroizing::new(secret.into()));
+        let secret = ApiSecret::new(secret_text.as_str())?;
+        let secrets = Secrets::default();
+        secrets.learn(SecretKind::Key, key.expose());
+        secrets.learn(SecretKind::Secret, &secret::essence(&secret_text));
+        Ok(Self { key, secret, secrets })
+    }
+
+    /// The same credentials, which share what is never repeated with `secrets`: with other accounts of a program, and
+    /// with whatever writes to its screen.
+    #[must_use]
+    pub fn known_to(self, secrets: &Secrets) -> Self {
+        secrets.learn_all(&self.secrets);
+        Self { secrets: secrets.clone(), ..self }
+    }
+
+    /// What is never repeated.
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// The key, for the header that it travels in.
+    pub(crate) fn exposed_key(&self) -> &str {
+        self.key.expose()
+    }
+
+    /// The signature of `payload`, as it is sent: lower-case hex for HMAC, base64 for Ed25519.
+    pub(crate) fn sign(&self, payload: &str) -> String {
+        let signature = self.secret.sign(payload);
+        self.secrets.learn(SecretKind::Signature, &signature);
+        signature
     }
 }
 
@@ -113,5 +151,16 @@ mod tests {
         assert!(!format!("{error} {error:?}").contains("K3y"));
         assert_eq!(ApiSecret::new("").unwrap_err(), CredentialError::Empty { what: "API secret" });
         assert!(ApiKey::new("key\n").is_err());
+    }
+
+    #[test]
+    fn what_is_made_with_credentials_is_known() {
+        let credentials = Credentials::new("K3y-abcdef", "S3cret-uvwxyz").unwrap();
+        let screen = Secrets::default();
+        let credentials = credentials.known_to(&screen);
+        let signature = credentials.sign("symbol=BTCUSDT");
+        let told = format!("K3y-abcdef, S3cret-uvwxyz and {signature} of symbol=BTCUSDT");
+        let shown = "[API key], [API secret] and [signature] of symbol=BTCUSDT";
+        assert_eq!((credentials.secrets().redacted(&told), screen.redacted(&told)), (shown.into(), shown.into()));
     }
 }

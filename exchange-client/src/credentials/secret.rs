@@ -51,7 +51,7 @@ impl ApiSecret {
     }
 
     /// The signature of `payload`, as it is sent: lower-case hex for HMAC, base64 for Ed25519.
-    pub(crate) fn sign(&self, payload: &str) -> String {
+    pub(super) fn sign(&self, payload: &str) -> String {
         match &self.0 {
             Kind::Hmac(secret) => hmac_sha256_hex(secret, payload),
             Kind::Ed25519(pair) => STANDARD.encode(pair.sign(payload.as_bytes())),
@@ -77,12 +77,18 @@ impl fmt::Debug for ApiSecret {
     }
 }
 
+/// What of a secret nobody may repeat: the text itself, or what stands between the lines that enclose a private key.
+pub(super) fn essence(text: &str) -> Zeroizing<String> {
+    let text = text.trim();
+    let body = text.strip_prefix(PEM_BEGIN).and_then(|rest| rest.strip_suffix(PEM_END)).unwrap_or(text);
+    Zeroizing::new(body.replace("\\n", "").chars().filter(|character| !character.is_whitespace()).collect())
+}
+
 fn key_pair(pem: &str) -> Result<Ed25519KeyPair, CredentialError> {
     let body = pem.strip_prefix(PEM_BEGIN).and_then(|rest| rest.strip_suffix(PEM_END));
     let body = body.ok_or(CredentialError::PrivateKeyKind)?;
     // In an environment variable the line breaks may have been written out.
-    let base64: Zeroizing<String> =
-        Zeroizing::new(body.replace("\\n", "").chars().filter(|character| !character.is_whitespace()).collect());
+    let base64 = essence(body);
     let der = Zeroizing::new(STANDARD.decode(base64.as_bytes()).map_err(|_| CredentialError::PrivateKeyUnreadable)?);
     // The form without the public key, which common tools write, is accepted too.
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map_err(|_| CredentialError::PrivateKeyKind)

@@ -45,6 +45,9 @@ pub enum FieldProblem {
     /// Another row of the same answer has the same key, and says something else.
     #[error("another row of the answer has the same, and says something else")]
     Contradicted,
+    /// It repeats what must not be known.
+    #[error("it repeats a key, secret or signature")]
+    Secret,
     /// A row about something that was not asked for.
     #[error("it is not what was asked for")]
     NotAskedFor,

@@ -1,6 +1,9 @@
 //! What can go wrong when talking to an exchange, told so that a caller can decide: which endpoint, which code, which
 //! field, and whether what was sent may have taken effect.
 //!
+//! What an error repeats of an answer is a [`ForeignText`]: it can be made in one way only, and is fit for a screen, a log and
+//! the book.
+//!
 //! Invariants, each with a test of the same name:
 //! 1. `messages_say_where_and_do_not_repeat_their_source`.
 
@@ -16,6 +19,7 @@ pub use self::field::FieldProblem;
 pub use self::outcome::SendOutcome;
 use crate::api::InvalidOrder;
 use crate::clock::utc;
+use crate::foreign::{ForeignError, ForeignText};
 use crate::transport::{Method, TransportError};
 
 /// What was asked: for messages, and for the weight that it costs.
@@ -86,7 +90,7 @@ pub enum ExchangeError {
         /// The exchange's error code.
         code: i64,
         /// The exchange's words.
-        message: String,
+        message: ForeignText,
     },
     /// The exchange does not trade the contract: it was closed, or never existed. Others are not concerned.
     #[error("{endpoint}: the exchange does not trade this contract, or no longer (code {code}): {message}")]
@@ -98,7 +102,7 @@ pub enum ExchangeError {
         /// The exchange's error code.
         code: i64,
         /// The exchange's words.
-        message: String,
+        message: ForeignText,
     },
     /// Too many requests, or too many orders. Nothing was executed.
     #[error("{endpoint}: the exchange asks to slow down; nothing of the kind is sent until {}", utc(*until))]
@@ -133,7 +137,7 @@ pub enum ExchangeError {
         /// The HTTP status.
         status: u16,
         /// The exchange's words.
-        message: String,
+        message: ForeignText,
     },
     /// Something answered that credentials should be sent elsewhere. They were not.
     #[error("{endpoint}: HTTP {status} points to {location}; redirects are not followed, check the base URL")]
@@ -143,7 +147,7 @@ pub enum ExchangeError {
         /// The HTTP status.
         status: u16,
         /// The host that it points to; never the whole address, which may repeat a signature.
-        location: String,
+        location: ForeignText,
     },
     /// The exchange's firewall refused, or it does not serve the place that the request came from.
     #[error(
@@ -158,7 +162,7 @@ pub enum ExchangeError {
         /// Until when no read is sent, by our clock. Commands are.
         until: TimestampMs,
         /// How the body begins, or that nothing was sent because of an earlier answer.
-        body_start: String,
+        body_start: ForeignText,
     },
     /// An HTTP error status without a code of the exchange: its firewall, a proxy, an overload.
     #[error("{endpoint}: HTTP {status} instead of an answer: {body_start}")]
@@ -168,7 +172,7 @@ pub enum ExchangeError {
         /// The HTTP status.
         status: u16,
         /// How the body begins.
-        body_start: String,
+        body_start: ForeignText,
     },
     /// The exchange says that it does not know whether it did what was asked.
     #[error("{endpoint}: the exchange does not know the outcome (HTTP {status}): {message}")]
@@ -178,7 +182,7 @@ pub enum ExchangeError {
         /// The HTTP status.
         status: u16,
         /// The exchange's words.
-        message: String,
+        message: ForeignText,
     },
     /// The answer is not JSON of the expected shape: cut off, HTML, something else altogether.
     #[error("{endpoint}: the answer ({content_type}) cannot be read; it begins with: {body_start}")]
@@ -186,12 +190,12 @@ pub enum ExchangeError {
         /// What was asked.
         endpoint: Endpoint,
         /// What the answer says it is.
-        content_type: String,
+        content_type: ForeignText,
         /// How the body begins.
-        body_start: String,
+        body_start: ForeignText,
         /// The reader's complaint.
         #[source]
-        source: serde_json::Error,
+        source: ForeignError,
     },
     /// A field of the answer is missing or makes no sense.
     #[error("{endpoint}: row {row} of the answer has an unusable field `{field}`")]
@@ -212,7 +216,7 @@ pub enum ExchangeError {
         /// What was asked.
         endpoint: Endpoint,
         /// Why.
-        detail: String,
+        detail: ForeignText,
     },
     /// The adapter cannot do this.
     #[error("{what} is not supported for this exchange")]
@@ -236,7 +240,7 @@ pub enum ExchangeError {
     )]
     BaseUrl {
         /// Scheme and host of what was given: the rest may hold a password.
-        base_url: String,
+        base_url: ForeignText,
     },
 }
 
@@ -376,20 +380,6 @@ impl ExchangeError {
     }
 }
 
-/// The beginning of a body, fit for a message: one line, no control characters.
-pub(crate) fn body_start(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body.get(..400).unwrap_or(body));
-    let mut shown: String = text
-        .split_whitespace()
-        .flat_map(|word| word.chars().chain([' ']))
-        .filter(|character| !character.is_control())
-        .take(120)
-        .collect();
-    let end = shown.trim_end().len();
-    shown.truncate(end);
-    if shown.is_empty() { "(nothing)".into() } else { shown }
-}
-
 #[cfg(test)]
 mod tests {
     use ledger_core::ParseDecimalError;
@@ -413,7 +403,5 @@ mod tests {
             "POST /fapi/v1/order for BTCUSDT: row 3 of the answer has an unusable field `price`"
         );
         assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "not a decimal number");
-        assert_eq!(body_start(b"<html>\n\t<h1>\x1b[31mBad  gateway"), "<html> <h1>[31mBad gateway");
-        assert_eq!(body_start(b""), "(nothing)");
     }
 }

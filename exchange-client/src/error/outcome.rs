@@ -51,6 +51,7 @@ mod tests {
 
     use super::*;
     use crate::error::{Endpoint, FieldProblem};
+    use crate::foreign::ForeignError;
     use crate::transport::{Method, TransportError};
 
     fn endpoint() -> Endpoint {
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn only_a_plain_refusal_is_a_rejection() {
-        let http = |status| ExchangeError::Http { endpoint: endpoint(), status, body_start: String::new() };
+        let http = |status| ExchangeError::Http { endpoint: endpoint(), status, body_start: "".into() };
         let broken = || serde_json::from_str::<()>("{").unwrap_err();
         for (error, expected) in [
             (
@@ -75,21 +76,18 @@ mod tests {
                 "rejected",
             ),
             (ExchangeError::AnswerLost { endpoint: endpoint(), source: TransportError::Lost("x".into()) }, "unknown"),
-            (
-                ExchangeError::Refused { endpoint: endpoint(), status: 400, code: -2019, message: String::new() },
-                "rejected",
-            ),
+            (ExchangeError::Refused { endpoint: endpoint(), status: 400, code: -2019, message: "".into() }, "rejected"),
             (ExchangeError::Throttled { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
             (ExchangeError::Banned { endpoint: endpoint(), until: TimestampMs::MIN }, "rejected"),
-            (ExchangeError::Overloaded { endpoint: endpoint(), status: 503, message: String::new() }, "rejected"),
-            (ExchangeError::Redirected { endpoint: endpoint(), status: 307, location: String::new() }, "unknown"),
-            (ExchangeError::OutcomeUnknown { endpoint: endpoint(), status: 503, message: String::new() }, "unknown"),
+            (ExchangeError::Overloaded { endpoint: endpoint(), status: 503, message: "".into() }, "rejected"),
+            (ExchangeError::Redirected { endpoint: endpoint(), status: 307, location: "".into() }, "unknown"),
+            (ExchangeError::OutcomeUnknown { endpoint: endpoint(), status: 503, message: "".into() }, "unknown"),
             (
                 ExchangeError::Unreadable {
                     endpoint: endpoint(),
-                    content_type: String::new(),
-                    body_start: String::new(),
-                    source: broken(),
+                    content_type: "".into(),
+                    body_start: "".into(),
+                    source: ForeignError::new(&broken()),
                 },
                 "unknown",
             ),
@@ -108,7 +106,7 @@ mod tests {
                     endpoint: endpoint(),
                     status: 403,
                     until: TimestampMs::MIN,
-                    body_start: String::new(),
+                    body_start: "".into(),
                 },
                 "rejected",
             ),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use ledger_core::printable;
 use thiserror::Error;
 
 use super::Kind;
@@ -23,18 +24,12 @@ NDJSON; a trading bot's SQLite database; each of the texts also as zip or gzip";
 /// `text` cut to a length that fits a message, with everything escaped that could disturb a terminal.
 pub(super) fn shown(text: &str) -> String {
     const SHOWN_MAX: usize = 60;
-    let mut shown: String = text.chars().take(SHOWN_MAX).flat_map(escaped).collect();
+    let cut: String = text.chars().take(SHOWN_MAX).collect();
+    let mut shown = printable(&cut).into_owned();
     if text.chars().nth(SHOWN_MAX).is_some() {
         shown.push('…');
     }
     shown
-}
-
-/// A character as it may be printed. Quotes disturb nothing.
-fn escaped(character: char) -> impl Iterator<Item = char> {
-    let plain = matches!(character, '"' | '\'').then_some(character);
-    let escape = plain.is_none().then(|| character.escape_debug());
-    plain.into_iter().chain(escape.into_iter().flatten())
 }
 
 /// A file, or a member of an archive.
@@ -48,10 +43,9 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let escape = |text: &str| text.chars().flat_map(escaped).collect::<String>();
         match &self.member {
-            None => write!(f, "`{}`", escape(&self.file)),
-            Some(member) => write!(f, "`{}` (in `{}`)", escape(member), escape(&self.file)),
+            None => write!(f, "`{}`", printable(&self.file)),
+            Some(member) => write!(f, "`{}` (in `{}`)", printable(member), printable(&self.file)),
         }
     }
 }

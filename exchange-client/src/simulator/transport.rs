@@ -75,7 +75,7 @@ impl StreamConnection for Line {
             Some(StreamMessage::Text(text)) => Ok(StreamFrame::Text(text)),
             Some(StreamMessage::Ping) => Ok(StreamFrame::Ping),
             Some(StreamMessage::Closed { code, reason }) => {
-                Err(StreamError::Closed { code: Some(code), reason: reason.to_owned() })
+                Err(StreamError::Closed { code: Some(code), reason: reason.into() })
             }
             Some(StreamMessage::Broken) | None => Err(StreamError::Broken("the connection broke".into())),
         }

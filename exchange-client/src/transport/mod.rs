@@ -6,6 +6,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `requests_are_shown_without_key_or_signature`.
 
+mod guarded;
 mod http;
 mod stream;
 mod web_socket;
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use thiserror::Error;
 
+pub(crate) use self::guarded::{GuardedStreams, GuardedTransport};
 pub use self::http::{HttpTransport, HttpTransportConfig};
 #[cfg(any(test, feature = "mock"))]
 pub use self::stream::{MockStreamConnection, MockStreamTransport};

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::BoxError;
+use crate::foreign::ForeignText;
 
 /// Where to connect to.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub enum StreamError {
         /// The code that it gave, if any.
         code: Option<u16>,
         /// In its words.
-        reason: String,
+        reason: ForeignText,
     },
     /// The connection failed, or what came over it makes no sense.
     #[error("the connection broke")]

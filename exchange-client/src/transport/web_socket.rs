@@ -144,7 +144,7 @@ impl<S> WebSocket<S> {
 }
 
 fn hung_up() -> StreamError {
-    StreamError::Closed { code: None, reason: "it hung up".to_owned() }
+    StreamError::Closed { code: None, reason: "it hung up".into() }
 }
 
 #[async_trait]
@@ -172,9 +172,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> WebSocket<S> {
                 Some(Ok(Message::Binary(bytes))) => Ok(StreamFrame::Binary(bytes)),
                 Some(Ok(Message::Ping(_))) => Ok(StreamFrame::Ping),
                 Some(Ok(Message::Pong(_))) => Ok(StreamFrame::Pong),
-                Some(Ok(Message::Close(goodbye))) => Err(goodbye.map_or_else(hung_up, |goodbye| {
-                    let reason = goodbye.reason.as_str().chars().filter(|character| !character.is_control()).collect();
-                    StreamError::Closed { code: Some(goodbye.code.into()), reason }
+                Some(Ok(Message::Close(goodbye))) => Err(goodbye.map_or_else(hung_up, |goodbye| StreamError::Closed {
+                    code: Some(goodbye.code.into()),
+                    reason: goodbye.reason.as_str().into(),
                 })),
                 // Only ever seen when writing.
                 Some(Ok(Message::Frame(_))) => continue,

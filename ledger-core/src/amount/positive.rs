@@ -55,7 +55,7 @@ macro_rules! positive {
 
             fn from_str(text: &str) -> Result<Self, AmountError> {
                 let value = text.parse().map_err(|source| AmountError::Parse {
-                    text: crate::id::shorten(text),
+                    text: crate::printable::shorten(text),
                     source,
                 })?;
                 Self::new(value)

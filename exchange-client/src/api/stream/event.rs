@@ -10,6 +10,7 @@ use ledger_core::{
 use thiserror::Error;
 
 use crate::error::{ExchangeError, FieldProblem};
+use crate::foreign::{ForeignError, ForeignText};
 use crate::transport::StreamError;
 
 /// What a stream tells.
@@ -233,10 +234,10 @@ pub enum StreamEventError {
     #[error("a message of the stream cannot be read; it begins with: {body_start}")]
     Unreadable {
         /// How it begins.
-        body_start: String,
+        body_start: ForeignText,
         /// The reader's complaint.
         #[source]
-        source: serde_json::Error,
+        source: ForeignError,
     },
     /// It is not text.
     #[error("a message of the stream is not text, but {length_bytes} bytes of something else")]

@@ -6,7 +6,8 @@ use ledger_core::TimestampMs;
 
 use super::verdict::Silence;
 use super::{Purpose, RestClient, asks_for_funding, places_orders, weight_of};
-use crate::error::{Endpoint, ExchangeError, body_start};
+use crate::error::{Endpoint, ExchangeError};
+use crate::foreign::ForeignText;
 use crate::transport::Response;
 
 impl RestClient {
@@ -54,7 +55,7 @@ impl RestClient {
         };
         match self.gate.shutter.closed(now).or(of_purpose) {
             None => Ok(()),
-            Some((silence, until)) => Err(quiet(endpoint, silence, until, "not asked again yet")),
+            Some((silence, until)) => Err(quiet(endpoint, silence, until, "not asked again yet".into())),
         }
     }
 
@@ -72,7 +73,7 @@ impl RestClient {
             Silence::Requests | Silence::Ban => &self.gate.shutter,
         };
         let until = shutter.close(silence, until, self.clock.now());
-        quiet(endpoint, silence, until, &body_start(&response.body))
+        quiet(endpoint, silence, until, ForeignText::body_start(&response.body))
     }
 
     /// The exchange said something else than to keep quiet.
@@ -85,13 +86,11 @@ impl RestClient {
     }
 }
 
-fn quiet(endpoint: &Endpoint, silence: Silence, until: TimestampMs, body_start: &str) -> ExchangeError {
+fn quiet(endpoint: &Endpoint, silence: Silence, until: TimestampMs, body_start: ForeignText) -> ExchangeError {
     let endpoint = endpoint.clone();
     match silence {
         Silence::Ban => ExchangeError::Banned { endpoint, until },
         Silence::Requests | Silence::Orders => ExchangeError::Throttled { endpoint, until },
-        Silence::Firewall(status) => {
-            ExchangeError::Forbidden { endpoint, status, until, body_start: body_start.to_owned() }
-        }
+        Silence::Firewall(status) => ExchangeError::Forbidden { endpoint, status, until, body_start },
     }
 }

@@ -4,10 +4,12 @@ use std::sync::atomic::Ordering;
 
 use ledger_core::TimestampMs;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 use super::verdict::{Verdict, notice, verdict};
 use super::{Purpose, RestClient, weight_of};
-use crate::error::{Endpoint, ExchangeError, body_start};
+use crate::error::{Endpoint, ExchangeError};
+use crate::foreign::{ForeignError, ForeignText};
 use crate::transport::{Request, Response, TransportError};
 
 impl RestClient {
@@ -18,6 +20,19 @@ impl RestClient {
         headers: Vec<(&'static str, String)>,
         purpose: Purpose,
     ) -> Result<T, ExchangeError> {
+        let (answer, _) = self.exchange_with_token(endpoint, query, headers, purpose, None).await?;
+        Ok(answer)
+    }
+
+    /// The same for an answer with a token in the field `token`: in its place stands that it was one.
+    pub(super) async fn exchange_with_token<T: DeserializeOwned>(
+        &self,
+        endpoint: &Endpoint,
+        query: String,
+        headers: Vec<(&'static str, String)>,
+        purpose: Purpose,
+        token: Option<&'static str>,
+    ) -> Result<(T, Option<Zeroizing<String>>), ExchangeError> {
         self.check_open(endpoint, purpose)?;
         let request = Request {
             method: endpoint.method,
@@ -29,7 +44,7 @@ impl RestClient {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.weight.fetch_add(u64::from(weight_of(endpoint)), Ordering::Relaxed);
         let sent_at = self.server_estimate();
-        let response = self.transport.send(request).await.map_err(|source| match source {
+        let (response, token) = self.transport.send(request, token).await.map_err(|source| match source {
             TransportError::NotSent(_) => ExchangeError::Unreachable { endpoint: endpoint.clone(), source },
             TransportError::Lost(_) | TransportError::TooLarge { .. } => {
                 ExchangeError::AnswerLost { endpoint: endpoint.clone(), source }
@@ -43,12 +58,13 @@ impl RestClient {
             });
         }
         self.answered(endpoint);
-        serde_json::from_slice(&response.body).map_err(|source| ExchangeError::Unreadable {
+        let read = serde_json::from_slice(&response.body).map_err(|source| ExchangeError::Unreadable {
             endpoint: endpoint.clone(),
             content_type: content_type(&response),
-            body_start: body_start(&response.body),
-            source,
-        })
+            body_start: ForeignText::body_start(&response.body),
+            source: ForeignError::new(&source),
+        })?;
+        Ok((read, token))
     }
 
     pub(super) fn learn_usage(&self, response: &Response, sent_at: TimestampMs) {
@@ -76,7 +92,6 @@ fn is_error_notice(response: &Response) -> bool {
     response.body.len() < 4_096 && notice(response).is_some_and(|(code, _)| code < 0)
 }
 
-fn content_type(response: &Response) -> String {
-    let stated = response.header("content-type").unwrap_or("no content type");
-    stated.chars().filter(|character| !character.is_control()).take(60).collect()
+fn content_type(response: &Response) -> ForeignText {
+    ForeignText::cut(response.header("content-type").unwrap_or("no content type"), 60)
 }

@@ -5,6 +5,7 @@
 //! 2. `a_refused_address_is_shown_without_what_it_may_hide`.
 
 use crate::error::ExchangeError;
+use crate::foreign::ForeignText;
 
 /// Scheme, host and port of `base_url`, without a slash at the end.
 pub(super) fn checked(base_url: &str) -> Result<String, ExchangeError> {
@@ -17,18 +18,55 @@ pub(in crate::binance_usdm) fn checked_stream_url(base_url: &str) -> Result<Stri
 }
 
 fn checked_for(base_url: &str, (encrypted, plain): (&str, &str)) -> Result<String, ExchangeError> {
-    let refused = || ExchangeError::BaseUrl { base_url: shown(base_url) };
+    let refused = || ExchangeError::BaseUrl { base_url: ForeignText::new(&shown(base_url)) };
     let trimmed = base_url.trim_end_matches('/');
-    let uri: http::Uri = trimmed.parse().map_err(|_| refused())?;
-    let host = uri.host().ok_or_else(refused)?;
+    let (scheme, authority) = trimmed.split_once("://").ok_or_else(refused)?;
+    let (host, port) = host_and_port(authority).ok_or_else(refused)?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    let scheme_fits = uri.scheme_str() == Some(encrypted) || (uri.scheme_str() == Some(plain) && loopback);
-    let user_info = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if !scheme_fits || user_info || uri.query().is_some() || !matches!(uri.path(), "" | "/") {
+    let loopback = bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let is_encrypted = scheme.eq_ignore_ascii_case(encrypted);
+    if !is_encrypted && !(scheme.eq_ignore_ascii_case(plain) && loopback) {
         return Err(refused());
     }
-    Ok(trimmed.to_owned())
+    // Put together from what was checked: no character of it is there by chance.
+    let scheme = if is_encrypted { encrypted } else { plain };
+    let port = port.map_or_else(String::new, |port| format!(":{port}"));
+    Ok(format!("{scheme}://{}{port}", host.to_ascii_lowercase()))
+}
+
+/// A host, and a port if there is one; nothing else may stand there. A user, a path, a query or a fragment has a character
+/// that no host has, and so has a name outside ASCII, which can look like another one.
+fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.find(']')) {
+        Some(end) => authority.split_at(end + 2),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_host = match host.strip_prefix('[') {
+        Some(address) => address.trim_end_matches(']').parse::<std::net::Ipv6Addr>().is_ok(),
+        None => is_name(host) || host.parse::<std::net::Ipv4Addr>().is_ok(),
+    };
+    let port = match port.strip_prefix(':') {
+        None => port.is_empty().then_some(None),
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().ok().filter(|port| *port > 0).map(Some)
+        }
+        Some(_) => None,
+    };
+    port.filter(|_| is_host).map(|port| (host, port))
+}
+
+/// A name of letters, digits and hyphens with dots in between, as DNS has it. A last part of digits would be an address in
+/// some other writing.
+fn is_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.len() <= 253 && host.split('.').all(is_label) && !last.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// Scheme and host, for a message. A user, password, path or query is what may hold a secret.
@@ -57,6 +95,7 @@ mod tests {
             ("http://127.0.0.1:9555", "http://127.0.0.1:9555"),
             ("http://[::1]:9555", "http://[::1]:9555"),
             ("http://localhost:1", "http://localhost:1"),
+            ("HTTPS://FAPI.binance.com:443//", "https://fapi.binance.com:443"),
         ] {
             assert_eq!(checked(given).unwrap(), kept);
         }
@@ -68,6 +107,32 @@ mod tests {
             "http://127.0.0.1@evil.example",
             "https://fapi.binance.com/path",
             "https://fapi.binance.com?x=1",
+            "https://fapi.binance.com#",
+            "https://fapi.binance.com#x",
+            "https://fapi.binance.com/#x",
+            "https://fapi.binance.com?",
+            "https://fapi.binance.com/?",
+            "https://@fapi.binance.com",
+            "https://fapi.binance.com\\@evil.example",
+            "https://fapi.binance.com%2eevil.example",
+            "https://fapi.binance.com\u{7}",
+            "https://fapi.binance.com\n",
+            " https://fapi.binance.com",
+            "https://fapi.b\u{131}nance.com",
+            "https://fapi..com",
+            "https://-fapi.com",
+            "https://fapi.binance.com:",
+            "https://fapi.binance.com:0",
+            "https://fapi.binance.com:65536",
+            "https://fapi.binance.com:+443",
+            "https://1.2.3",
+            "https://0x7f000001",
+            "http://127.1",
+            "http://[::1",
+            "http://[::1]x:1",
+            "http://[fe80::1%25eth0]:1",
+            "https:///fapi.binance.com",
+            "https://",
             "ftp://127.0.0.1",
             "fapi.binance.com",
             "",
@@ -87,6 +152,8 @@ mod tests {
             ("https://me:hunter2 @x", "`(no address)`"),
             ("api_secret=hunter2", "`(no address)`"),
             ("hunter2", "`(no address)`"),
+            ("https://hunter2@x@fapi.binance.com", "`https://fapi.binance.com`"),
+            ("https://fapi.binance.com#hunter2", "`https://fapi.binance.com`"),
         ] {
             let error = checked(given).unwrap_err().to_string();
             assert!(error.starts_with(expected) && !error.contains("hunter2"), "{given}: {error}");

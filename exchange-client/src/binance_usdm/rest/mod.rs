@@ -50,7 +50,8 @@ use crate::api::Usage;
 use crate::clock::Clock;
 use crate::credentials::Credentials;
 use crate::error::{Endpoint, ErrorClass, ExchangeError};
-use crate::transport::{Method, Transport};
+use crate::foreign::Secrets;
+use crate::transport::{GuardedTransport, Method, Transport};
 
 const UNMEASURED: i64 = i64::MIN;
 const UNSTATED: u64 = u64::MAX;
@@ -73,7 +74,7 @@ pub(super) struct Timed<T> {
 
 /// Sends requests for one account.
 pub(super) struct RestClient {
-    transport: Arc<dyn Transport>,
+    transport: GuardedTransport,
     clock: Arc<dyn Clock>,
     base_url: String,
     credentials: Credentials,
@@ -114,7 +115,7 @@ impl RestClient {
 
     /// A client of another account from the same address: the budget and bans are common.
     pub(super) fn for_account(&self, credentials: Credentials, settings: RequestSettings) -> Self {
-        let (transport, clock, gate) = (Arc::clone(&self.transport), Arc::clone(&self.clock), Arc::clone(&self.gate));
+        let (transport, clock, gate) = (self.transport.unguarded(), Arc::clone(&self.clock), Arc::clone(&self.gate));
         gate.tighten(settings.budget, VENUE.weight_1m_max);
         let funding_budget = Arc::clone(&self.funding_budget);
         funding_budget.tighten(settings.budget, VENUE.funding_requests_5m_max);
@@ -134,7 +135,7 @@ impl RestClient {
         settings: RequestSettings,
     ) -> Self {
         Self {
-            transport,
+            transport: GuardedTransport::new(transport, credentials.secrets().clone()),
             clock,
             base_url,
             credentials,
@@ -156,6 +157,11 @@ impl RestClient {
 
     pub(super) fn base_url(&self) -> &str {
         &self.base_url
+    }
+
+    /// What is never repeated of this account.
+    pub(super) fn secrets(&self) -> &Secrets {
+        self.credentials.secrets()
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -258,8 +264,8 @@ impl RestClient {
             .clone()
             .with("recvWindow", VENUE.receive_window_ms.to_string())
             .with("timestamp", sent_at.as_ms().to_string())
-            .into_signed_text(&self.credentials.secret);
-        let headers = vec![("x-mbx-apikey", self.credentials.key.expose().to_owned())];
+            .into_signed_text(&self.credentials);
+        let headers = vec![("x-mbx-apikey", self.credentials.exposed_key().to_owned())];
         Ok(Timed { answer: self.exchange(endpoint, query, headers, purpose).await?, sent_at })
     }
 

@@ -12,8 +12,12 @@ use ledger_core::TimestampMs;
 use super::super::dto;
 use super::super::parse;
 use crate::clock::duration_ms;
-use crate::error::{Endpoint, ExchangeError, body_start};
+use crate::error::{Endpoint, ExchangeError};
+use crate::foreign::ForeignText;
 use crate::transport::Response;
+
+/// The most of an exchange's words that a message repeats.
+const MESSAGE_CHARS_MAX: usize = 200;
 
 /// What keeping quiet is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +69,8 @@ pub(super) fn verdict(endpoint: &Endpoint, response: &Response, now: TimestampMs
         return Verdict::Quiet(Silence::Firewall(status), now);
     }
     Verdict::Error(match notice {
-        Some((code, message)) => refused(endpoint, status, code, message),
-        None => without_code(endpoint, status, body_start(&response.body)),
+        Some((code, message)) => refused(endpoint, status, code, &message),
+        None => without_code(endpoint, status, ForeignText::body_start(&response.body)),
     })
 }
 
@@ -98,16 +102,18 @@ fn quiet_until(
 }
 
 /// The host that a redirect names. Not the rest of the address: it may repeat the query and with it the signature.
-fn redirect_host(response: &Response) -> String {
+fn redirect_host(response: &Response) -> ForeignText {
     let location = response.header("location").unwrap_or_default();
     let uri = location.parse::<http::Uri>().ok();
-    uri.and_then(|uri| uri.host().map(ToOwned::to_owned)).unwrap_or_else(|| "another place".to_owned())
+    uri.as_ref().and_then(http::Uri::host).unwrap_or("another place").into()
 }
 
 /// What a notice says. It can come with a success status, too.
-fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> ExchangeError {
+fn refused(endpoint: &Endpoint, status: u16, code: i64, message: &str) -> ExchangeError {
     let endpoint = endpoint.clone();
-    if status == 503 && surely_failed(&message) {
+    let (is_unknown, is_failed) = (execution_unknown(message), surely_failed(message));
+    let message = ForeignText::cut(message, MESSAGE_CHARS_MAX);
+    if status == 503 && is_failed {
         return ExchangeError::Overloaded { endpoint, status, message };
     }
     match code {
@@ -116,17 +122,17 @@ fn refused(endpoint: &Endpoint, status: u16, code: i64, message: String) -> Exch
         -1000 | -1001 | -1006 | -1007 => ExchangeError::OutcomeUnknown { endpoint, status, message },
         // Trouble of the exchange's own: it does not say that nothing was done.
         -1099..=0 if status >= 500 => ExchangeError::OutcomeUnknown { endpoint, status, message },
-        _ if execution_unknown(&message) => ExchangeError::OutcomeUnknown { endpoint, status, message },
+        _ if is_unknown => ExchangeError::OutcomeUnknown { endpoint, status, message },
         -1121 | -4141 if endpoint.symbol.is_some() => ExchangeError::SymbolClosed { endpoint, status, code, message },
         _ => ExchangeError::Refused { endpoint, status, code, message },
     }
 }
 
-fn without_code(endpoint: &Endpoint, status: u16, body_start: String) -> ExchangeError {
+fn without_code(endpoint: &Endpoint, status: u16, body_start: ForeignText) -> ExchangeError {
     let endpoint = endpoint.clone();
-    if status == 503 && execution_unknown(&body_start) {
+    if status == 503 && execution_unknown(body_start.as_str()) {
         ExchangeError::OutcomeUnknown { endpoint, status, message: body_start }
-    } else if status == 503 && surely_failed(&body_start) {
+    } else if status == 503 && surely_failed(body_start.as_str()) {
         ExchangeError::Overloaded { endpoint, status, message: body_start }
     } else {
         ExchangeError::Http { endpoint, status, body_start }

@@ -28,7 +28,6 @@ use zeroize::Zeroizing;
 use super::UserStreamSettings;
 use super::event::{Heard, heard};
 use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream};
-use crate::binance_usdm::dto;
 use crate::binance_usdm::facts::{LISTEN_KEY, VENUE};
 use crate::binance_usdm::parse;
 use crate::binance_usdm::rest::RestClient;
@@ -36,7 +35,7 @@ use crate::binance_usdm::rows::malformed;
 use crate::binance_usdm::sign::Query;
 use crate::clock::duration_ms;
 use crate::error::{Endpoint, ExchangeError};
-use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
+use crate::transport::{GuardedStreams, Method, StreamAddress, StreamConnection, StreamError, StreamFrame};
 
 const KEY_IS_GONE: i64 = -1125;
 /// A key that was not renewed for this long is about to expire, whatever keeps us from renewing it.
@@ -90,7 +89,7 @@ type Connecting = Pin<Box<dyn Future<Output = Attempt> + Send>>;
 /// A user stream of Binance USD-M.
 pub(super) struct BinanceUserStream {
     rest: Arc<RestClient>,
-    transport: Arc<dyn StreamTransport>,
+    transport: Arc<GuardedStreams>,
     base_url: String,
     settings: UserStreamSettings,
     /// A key that was asked for and not used yet.
@@ -122,7 +121,7 @@ impl BinanceUserStream {
     /// A stream that has a key and will connect.
     pub(super) async fn open(
         rest: Arc<RestClient>,
-        transport: Arc<dyn StreamTransport>,
+        transport: Arc<GuardedStreams>,
         base_url: String,
         settings: UserStreamSettings,
     ) -> Result<Self, ExchangeError> {
@@ -205,7 +204,7 @@ impl BinanceUserStream {
         let live = self.live.as_mut()?;
         live.key.tried = Moment::now(&self.rest);
         let endpoint = Endpoint::new(Method::Put, LISTEN_KEY, None);
-        let is_forgotten = match self.rest.send_keyed::<dto::ListenKeyRow>(&endpoint).await {
+        let is_forgotten = match self.rest.send_keyed(&endpoint).await {
             // It may name the key; another one than ours names another stream.
             Ok(row) => {
                 live.key.renewed = Moment::now(&self.rest);
@@ -236,15 +235,10 @@ impl BinanceUserStream {
                 error: StreamEventError::Binary { length_bytes: bytes.len() },
                 payload: String::from_utf8_lossy(&bytes).into(),
             }),
-            StreamFrame::Text(text) => {
-                // What is kept verbatim goes into books and logs, where the key has no place.
-                let key = live.key.text.as_str();
-                let heard = if text.contains(key) { heard(&text.replace(key, "(hidden)")) } else { heard(&text) };
-                match heard {
-                    Heard::Event(event) => Some(*event),
-                    Heard::KeyExpired => Some(self.interrupted(Interruption::KeyExpired, Duration::ZERO)),
-                }
-            }
+            StreamFrame::Text(text) => match heard(&text) {
+                Heard::Event(event) => Some(*event),
+                Heard::KeyExpired => Some(self.interrupted(Interruption::KeyExpired, Duration::ZERO)),
+            },
         }
     }
 
@@ -279,19 +273,14 @@ enum Due {
 /// The account's key: the one that is valid, or a new one.
 async fn new_key(rest: &RestClient) -> Result<Key, ExchangeError> {
     let endpoint = Endpoint::new(Method::Post, LISTEN_KEY, None);
-    let row = rest.send_keyed::<dto::ListenKeyRow>(&endpoint).await?;
+    let row = rest.send_keyed(&endpoint).await?;
     let text = parse::listen_key(&row).map_err(|unusable| malformed(&endpoint, 0, unusable))?;
     let now = Moment::now(rest);
     Ok(Key { text: Zeroizing::new(text), renewed: now, tried: now })
 }
 
 /// Connects once: with `key`, or with the one that the account has now.
-async fn attempt(
-    rest: Arc<RestClient>,
-    transport: Arc<dyn StreamTransport>,
-    base_url: String,
-    key: Option<Key>,
-) -> Attempt {
+async fn attempt(rest: Arc<RestClient>, transport: Arc<GuardedStreams>, base_url: String, key: Option<Key>) -> Attempt {
     let key = match key {
         Some(key) => key,
         None => new_key(&rest).await.map_err(|error| {

@@ -23,7 +23,8 @@ use crate::api::{
     AccountUpdate, ConfigChange, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent, StreamEventError,
     TradeNotice, TriggerRejection,
 };
-use crate::error::{FieldProblem, body_start};
+use crate::error::FieldProblem;
+use crate::foreign::{ForeignError, ForeignText};
 
 const ORDER: &str = "ORDER_TRADE_UPDATE";
 const ALGO: &str = "ALGO_UPDATE";
@@ -50,8 +51,10 @@ pub(super) fn heard(message: &str) -> Heard {
 }
 
 fn json<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, StreamEventError> {
-    serde_json::from_str(text)
-        .map_err(|source| StreamEventError::Unreadable { body_start: body_start(text.as_bytes()), source })
+    serde_json::from_str(text).map_err(|source| StreamEventError::Unreadable {
+        body_start: ForeignText::body_start(text.as_bytes()),
+        source: ForeignError::new(&source),
+    })
 }
 
 fn read(message: &str) -> Result<Heard, StreamEventError> {

@@ -20,7 +20,7 @@ use super::facts::VENUE;
 use super::rest::{RestClient, RetryPolicy, checked_stream_url};
 use crate::api::{UserStream, UserStreams};
 use crate::error::ExchangeError;
-use crate::transport::StreamTransport;
+use crate::transport::{GuardedStreams, StreamTransport};
 
 /// Where Binance's own streams are. Addresses without `/private` or the like connect as well, and stay silent.
 const STREAM_BASE_URL: &str = "wss://fstream.binance.com";
@@ -62,7 +62,7 @@ impl Default for UserStreamSettings {
 /// Opens user streams of one account at Binance USD-M futures.
 pub struct BinanceUserStreams {
     rest: Arc<RestClient>,
-    transport: Arc<dyn StreamTransport>,
+    transport: Arc<GuardedStreams>,
     pub(super) base_url: String,
     settings: UserStreamSettings,
 }
@@ -94,6 +94,7 @@ impl BinanceUsdm {
             },
         };
         let base_url = checked_stream_url(&base_url)?;
+        let transport = Arc::new(GuardedStreams::new(transport, self.rest.secrets().clone()));
         Ok(BinanceUserStreams { rest: Arc::clone(&self.rest), transport, base_url, settings })
     }
 }
