@@ -120,7 +120,9 @@ impl Secrets {
         }
         let lasting = other.known().lasting.clone();
         let mut known = self.known();
-        lasting.into_iter().for_each(|secret| known.learn(secret));
+        for secret in lasting {
+            known.learn(secret);
+        }
     }
 
     /// `text` with what is known replaced by what it is.
@@ -274,9 +276,10 @@ mod tests {
     #[test]
     fn a_secret_is_found_in_part_and_however_it_is_written() {
         let percent = |text: &str| text.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
-        let all: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let references: String = KEY.bytes().map(|byte| format!("&#{byte};")).collect();
-        let escapes: String = KEY.bytes().map(|byte| format!("\\u{byte:04X}")).collect();
+        let each = |written: fn(u8) -> String| KEY.bytes().map(written).collect::<Vec<_>>().concat();
+        let all = each(|byte| format!("%{byte:02x}"));
+        let references = each(|byte| format!("&#{byte};"));
+        let escapes = each(|byte| format!("\\u{byte:04X}"));
         for (text, shown) in [
             (KEY.to_owned(), "[API key]"),
             (KEY.to_uppercase(), "[API key]"),

@@ -104,7 +104,7 @@ async fn a_broken_stream_says_how_it_ended() {
     let goodbye = CloseFrame { code: 1008.into(), reason: "too \u{1b}[31mslow".into() };
     theirs.send(Message::Close(Some(goodbye))).await.unwrap();
     let error = ours.next().await.unwrap_err();
-    assert_eq!(error.to_string(), "the exchange closed the connection with code 1008: too [31mslow");
+    assert_eq!(error.to_string(), "the exchange closed the connection with code 1008: too \\u{1b}[31mslow");
     // It stays over.
     assert!(ours.next().await.is_err() && ours.next().await.is_err());
 }

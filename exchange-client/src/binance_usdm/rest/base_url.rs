@@ -26,7 +26,8 @@ fn checked_for(base_url: &str, (encrypted, plain): (&str, &str)) -> Result<Strin
     let loopback = bare.eq_ignore_ascii_case("localhost")
         || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     let is_encrypted = scheme.eq_ignore_ascii_case(encrypted);
-    if !is_encrypted && !(scheme.eq_ignore_ascii_case(plain) && loopback) {
+    let is_within = scheme.eq_ignore_ascii_case(plain) && loopback;
+    if !is_encrypted && !is_within {
         return Err(refused());
     }
     // Put together from what was checked: no character of it is there by chance.
