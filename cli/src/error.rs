@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use exchange_client::{ErrorClass, ExchangeError};
+use ledger_core::printable;
 use ledger_store::{LookFailure, LookFailureKind, StoreError, StoreErrorClass, UnreadableRow};
 use reconciler::ReconcileError;
 use serde_json::{Map, Value, json};
@@ -124,7 +125,7 @@ impl CommandError {
         };
         let outermost = self.error.to_string();
         let reasons: Vec<_> = std::iter::once(outermost).chain(self.causes().map(ToString::to_string)).collect();
-        LookFailure { kind, reason: reasons.join(": ") }
+        LookFailure { kind, reason: printable(&reasons.join(": ")).into_owned() }
     }
 
     /// The same for programs: what kind of trouble, where, in whose words, and what to do about it.
@@ -159,21 +160,25 @@ impl CommandError {
 }
 
 impl fmt::Display for CommandError {
-    /// The whole story on a few lines: the error, its causes, the hints.
+    /// The whole story on a few lines: the error, its causes, the hints. Each of them is one line: a line break in a name
+    /// or a message begins none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.error)?;
+        let one_line = |text: &dyn fmt::Display| printable(&text.to_string()).into_owned();
+        write!(f, "error: {}", one_line(&self.error))?;
         let causes: Vec<_> = self.causes().collect();
         match causes.as_slice() {
             // A connection fails through many layers, of which the outermost and the system have something to say.
-            [first, _, .., last] if last.is::<io::Error>() => write!(f, "\n  because: {first}: {last}")?,
+            [first, _, .., last] if last.is::<io::Error>() => {
+                write!(f, "\n  because: {}: {}", one_line(first), one_line(last))?
+            }
             causes => {
                 for cause in causes {
-                    write!(f, "\n  because: {cause}")?;
+                    write!(f, "\n  because: {}", one_line(cause))?;
                 }
             }
         }
         for hint in &self.hints {
-            write!(f, "\n  try: {hint}")?;
+            write!(f, "\n  try: {}", one_line(hint))?;
         }
         Ok(())
     }

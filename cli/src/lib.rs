@@ -5,25 +5,25 @@ pub mod args;
 pub mod commands;
 pub mod config;
 pub mod error;
+mod misplaced;
 pub mod output;
 mod time_spans;
 pub mod times;
 mod wiring;
 
 use std::ffi::OsString;
-use std::io::{BufWriter, IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use exchange_client::Clock;
 use exchange_client::files::Zone;
+use exchange_client::{Clock, without_keys};
 
 use crate::args::{Cli, Command, GlobalArgs};
 use crate::commands::reconcile::Mode;
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Detail, Format, Output};
+use crate::output::{Detail, Format, Output, Screen};
 
 /// What a command works with.
 #[derive(Debug)]
@@ -40,13 +40,13 @@ pub struct Context {
 
 /// Runs the command line of this process and answers its exit code.
 pub fn main() -> std::process::ExitCode {
-    let stdout = std::io::stdout();
-    let terminal = stdout.is_terminal();
+    let (is_terminal, live) = wiring::are_terminals();
+    let secrets = wiring::secrets_of_environment();
     let surroundings = Surroundings {
-        stdout: Box::new(BufWriter::new(stdout)),
-        stderr: Box::new(std::io::stderr()),
-        live: std::io::stderr().is_terminal(),
-        width: Some(wiring::terminal_width(terminal)),
+        stdout: wiring::standard_output(&secrets),
+        stderr: wiring::standard_error(&secrets),
+        live,
+        width: Some(wiring::terminal_width(is_terminal)),
         clock: wiring::system_clock(),
         zone_variable: wiring::zone_variable(),
     };
@@ -62,9 +62,10 @@ struct RuntimeFailed(#[source] std::io::Error);
 /// What surrounds a command: its streams and its clock.
 pub struct Surroundings {
     /// Standard output.
-    pub stdout: Box<dyn Write + Send>,
+    pub stdout: Screen,
     /// Standard error.
-    pub stderr: Box<dyn Write + Send>,
+    /// It shares what must not be repeated with standard output.
+    pub stderr: Screen,
     /// Whether standard error is a terminal, so that progress can be shown.
     pub live: bool,
     /// How wide tables may be; `None` when nothing limits them.
@@ -85,15 +86,27 @@ impl std::fmt::Debug for Surroundings {
 pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = called_as(args.first());
+    let Surroundings { mut stdout, mut stderr, live, width, clock, zone_variable } = surroundings;
+    let secrets = stdout.secrets().clone();
+    let found = misplaced::refuse_in_words(&args, &secrets)
+        .and_then(|()| misplaced::refuse_in_variables(&wiring::plain_variables(), &secrets));
+    if let Err(error) = found {
+        let format = if args.iter().any(|word| word == "--json") { Format::Json } else { Format::Table };
+        let _ = stderr.line(&told(&error, format));
+        return error.exit_code;
+    }
+    let words = args.clone();
     let parsed = Cli::command().try_get_matches_from(args);
     let cli = match parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, db_is_flag(&matches)))) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors and go to standard output; clap knows which is which.
-            let printed = error.print();
+            // Without colours: a complaint repeats what it complains about, and that may be a key.
+            let text = error.render().to_string();
             return if error.use_stderr() {
+                let _ = stderr.text(&without_keys(&text));
                 ExitCode::Usage
-            } else if printed.is_ok() {
+            } else if stdout.text(&text).and_then(|()| stdout.flush()).is_ok() {
                 ExitCode::Fine
             } else {
                 ExitCode::Error
@@ -101,25 +114,31 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
         }
     };
     let (cli, db_is_flag) = cli;
-    let mut stderr = surroundings.stderr;
-    let settings = match config::settings(&cli.global, db_is_flag, surroundings.zone_variable.as_deref()) {
+    let settings = config::settings(&cli.global, db_is_flag, zone_variable.as_deref()).and_then(|settings| {
+        wiring::learn_credentials(&settings, &secrets);
+        misplaced::refuse_in_words(&words, &secrets)?;
+        misplaced::refuse_in_settings(&settings, &secrets)?;
+        Ok(settings)
+    });
+    let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
-            let told = told(&error, format(&cli.global));
-            let _ = writeln!(stderr, "{told}");
+            // Of what was to be read as settings anything may be a key.
+            let told = without_keys(&told(&error, format(&cli.global)));
+            let _ = stderr.line(&told);
             return error.exit_code;
         }
     };
-    wiring::init_tracing(cli.global.verbose, surroundings.live);
+    wiring::init_tracing(cli.global.verbose, &secrets);
     let zone = settings.zone.clone().unwrap_or_else(Zone::utc);
-    let mut output = Output::new(format(&cli.global), zone, surroundings.stdout, stderr);
+    let mut output = Output::new(format(&cli.global), zone, stdout, stderr);
     output.quiet = cli.global.quiet;
     if cli.global.verbose > 0 {
         output.detail = Detail::Each;
     }
-    output.live = surroundings.live;
-    output.width = surroundings.width;
-    let mut context = Context { settings, output, clock: surroundings.clock, program };
+    output.live = live;
+    output.width = width;
+    let mut context = Context { settings, output, clock, program };
     let runtime = match wiring::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -134,6 +153,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
         Ok(()) => Ok(code),
         // What the command found out counts, even when nobody reads it any more.
         Err(error) if error.broken_pipe => Ok(code),
+        // Whose terminal has ended has no output any more.
+        Err(_) if code == ExitCode::Interrupted => Ok(code),
         Err(error) => Err(error),
     });
     match result {

@@ -1,19 +1,23 @@
 //! The one place where concrete parts are put together, and where the environment is read.
 
 mod exchange;
+mod interruption;
 mod simulated;
 
 use std::io;
 use std::sync::Arc;
 
-use exchange_client::{Clock, SystemClock};
+use exchange_client::{API_KEY_VARIABLE, API_SECRET_VARIABLE, Clock, Credentials, SecretKind, Secrets, SystemClock};
+use ledger_core::printable;
 use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
 use reconciler::Book;
 
 pub(crate) use self::exchange::Exchanges;
+pub(crate) use self::interruption::Interruption;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
-use crate::config::Settings;
+use crate::config::{CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
+use crate::output::Screen;
 
 /// The real clock.
 pub(crate) fn system_clock() -> Arc<dyn Clock> {
@@ -53,21 +57,106 @@ pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Sends what the parts log to standard error: errors, or more with `-v`, in colours on a terminal unless `NO_COLOR` says
-/// no. What a command has to say it says itself.
-#[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
-pub(crate) fn init_tracing(verbose: u8, is_terminal: bool) {
-    let coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+/// Sends what the parts log to standard error: errors, or more with `-v`. What a command has to say it says itself. Without
+/// colours: a log holds words of others, and on its way to the screen no control character is let through.
+pub(crate) fn init_tracing(verbose: u8, secrets: &Secrets) {
     let level = match verbose {
         0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,
     };
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(io::stderr).with_target(false);
-    let subscriber = subscriber.with_ansi(coloured).finish();
+    let secrets = secrets.clone();
+    let log = move || Log(standard_error(&secrets));
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(log).with_target(false);
+    let subscriber = subscriber.with_ansi(false).finish();
     // A program that embeds the command line may have set its own.
     let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Standard error, for lines of the log.
+struct Log(Screen);
+
+impl io::Write for Log {
+    /// A record comes as a whole and ends with the only line break that is one.
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        self.0.line(&printable(text.strip_suffix('\n').unwrap_or(&text)))?;
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Standard output, through the door.
+#[expect(clippy::disallowed_methods, reason = "the stream gets its door here, and is used without it nowhere")]
+pub(crate) fn standard_output(secrets: &Secrets) -> Screen {
+    Screen::new(Box::new(io::BufWriter::new(io::stdout())), secrets.clone())
+}
+
+/// Standard error, through the door.
+#[expect(clippy::disallowed_methods, reason = "the stream gets its door here, and is used without it nowhere")]
+pub(crate) fn standard_error(secrets: &Secrets) -> Screen {
+    Screen::new(Box::new(io::stderr()), secrets.clone())
+}
+
+/// Whether standard output and standard error are terminals.
+#[expect(clippy::disallowed_methods, reason = "nothing is written to them here")]
+pub(crate) fn are_terminals() -> (bool, bool) {
+    use io::IsTerminal as _;
+    (io::stdout().is_terminal(), io::stderr().is_terminal())
+}
+
+/// What must not be repeated, as far as the environment tells before any settings are read.
+pub(crate) fn secrets_of_environment() -> Secrets {
+    let secrets = Secrets::default();
+    learn_variables(&secrets, API_KEY_VARIABLE, API_SECRET_VARIABLE);
+    secrets
+}
+
+/// Learns what must not be repeated of all accounts: their variables, and what of their files can be read.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
+pub(crate) fn learn_credentials(settings: &Settings, secrets: &Secrets) {
+    for account in &settings.accounts {
+        let credentials = match &account.credentials {
+            CredentialSource::Environment { key, secret } => {
+                learn_variables(secrets, key, secret);
+                continue;
+            }
+            CredentialSource::File(path) => Credentials::from_file(path).ok(),
+            CredentialSource::Systemd(name) => std::env::var_os("CREDENTIALS_DIRECTORY")
+                .and_then(|folder| Credentials::from_systemd(std::path::Path::new(&folder), name).ok()),
+        };
+        // What cannot be read is told by the command that needs it.
+        if let Some(credentials) = credentials {
+            let _shared = credentials.known_to(secrets);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
+fn learn_variables(secrets: &Secrets, key: &str, secret: &str) {
+    for (kind, name) in [(SecretKind::Key, key), (SecretKind::Secret, secret)] {
+        if let Ok(text) = std::env::var(name) {
+            secrets.learn(kind, &text);
+        }
+    }
+}
+
+/// Our own variables that hold no secrets, as far as they are set.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this module and nowhere else")]
+pub(crate) fn plain_variables() -> Vec<(&'static str, String)> {
+    let names = [
+        "FILLBOOK_DB",
+        "FILLBOOK_CONFIG",
+        "FILLBOOK_ACCOUNT",
+        "FILLBOOK_BASE_URL",
+        "FILLBOOK_TZ",
+        "FILLBOOK_WEIGHT_PERCENT",
+    ];
+    names.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?.to_string_lossy().into_owned()))).collect()
 }
 
 /// The same, with what is known of the venues.
@@ -120,38 +209,6 @@ pub(crate) async fn open_book(settings: &Settings, access: Access) -> Result<Ope
     let store = SqliteStore::open(&settings.db, &with_venues(options))?;
     let store = Arc::new(if access == Access::Read { store.at_this_moment().await? } else { store });
     Ok(OpenBook { book: Book::of(&store), store })
-}
-
-/// The signals that end a command: Ctrl-C and, where there is one, the system's request to terminate.
-pub(crate) struct Interruption {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Interruption {
-    /// From now on these signals no longer end the process at once.
-    pub(crate) fn listen() -> Result<Self, CommandError> {
-        Ok(Self {
-            #[cfg(unix)]
-            terminate: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?,
-        })
-    }
-
-    /// Waits for a signal.
-    pub(crate) async fn wait(&mut self) {
-        #[cfg(unix)]
-        tokio::select! {
-            biased;
-            // Where signals cannot be listened for, nobody interrupts.
-            Ok(()) = tokio::signal::ctrl_c() => {}
-            Some(()) = self.terminate.recv() => {}
-            else => std::future::pending().await,
-        }
-        #[cfg(not(unix))]
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
 }
 
 /// A copy of the book that goes when this is dropped.

@@ -47,7 +47,7 @@ pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, Com
             "Account {} ({}{mode}) {verb} {}.",
             settings.account,
             args.venue.as_str(),
-            settings.db.display()
+            crate::output::shown_path(&settings.db)
         ))?;
         context
             .output

@@ -29,10 +29,14 @@ pub async fn run(args: &SimulatorArgs, context: &mut Context) -> Result<ExitCode
             "api_secret": exchange.api_secret, "stream_url": exchange.stream_url,
         }))?;
     } else {
-        context.output.line(&format!("base_url={}", exchange.base_url))?;
-        context.output.line(&format!("api_key={}", exchange.api_key))?;
-        context.output.line(&format!("api_secret={}", exchange.api_secret))?;
-        context.output.line(&format!("stream_url={}", exchange.stream_url))?;
+        for (name, value) in [
+            ("base_url", &exchange.base_url),
+            ("api_key", &exchange.api_key),
+            ("api_secret", &exchange.api_secret),
+            ("stream_url", &exchange.stream_url),
+        ] {
+            context.output.published(name, value)?;
+        }
     }
     // Whoever started this waits for these lines.
     context.output.flush()?;

@@ -13,7 +13,7 @@ use self::looks::Looks;
 use super::rebuild::count;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, shown_path};
 use crate::times::show_time;
 
 /// A status is no table.
@@ -130,7 +130,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
         return Ok(code);
     }
     let size = info.size_bytes / 1_024;
-    line(output, "Book", &format!("{} (schema {}, {size} KiB)", settings.db.display(), info.schema_version))?;
+    line(output, "Book", &format!("{} (schema {}, {size} KiB)", shown_path(&settings.db), info.schema_version))?;
     line(output, "Account", &format!("{} ({}, {mode}), {bound}", account.id, account.venue))?;
     if accounts.len() > 1 {
         let others: Vec<_> =

@@ -1,7 +1,7 @@
 //! A value of a list, and how it looks in each format.
 
 use exchange_client::files::Zone;
-use ledger_core::{AssetTotal, CertainTotal, Certainty, Decimal, TimestampMs};
+use ledger_core::{AssetTotal, CertainTotal, Certainty, Decimal, TimestampMs, printable};
 use serde_json::{Value, json};
 
 use crate::times::show_time;
@@ -123,17 +123,6 @@ pub(crate) fn show_span(ms: i64) -> String {
     }
 }
 
-/// Text with everything escaped that could disturb a terminal.
-fn harmless(text: &str) -> String {
-    let disturbs = |c: char| c.is_control() || is_invisible(c);
-    text.chars().flat_map(|c| if disturbs(c) { c.escape_debug().collect::<Vec<_>>() } else { vec![c] }).collect()
-}
-
-/// Characters that show nothing, but turn the direction of what follows or hide in a name.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 fn assets(totals: &[AssetTotal]) -> impl Iterator<Item = &AssetTotal> {
     totals.iter().filter(|total| {
         !total.total.amount().is_ok_and(Decimal::is_zero) || total.total.certainty() != Certainty::Known
@@ -167,7 +156,7 @@ impl Cell {
     pub(crate) fn table(&self, zone: &Zone) -> String {
         match self {
             Self::Empty => String::new(),
-            Self::Text(text) | Self::Json(text) => harmless(text),
+            Self::Text(text) | Self::Json(text) => printable(text).into_owned(),
             Self::Count(count) => count.to_string(),
             Self::Number(number) => show_number(*number),
             Self::Certain(total) => show_certain(total),

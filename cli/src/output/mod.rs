@@ -2,25 +2,34 @@
 //!
 //! A list is described once, as columns with a key, a title and a value. A table shows it to a person, JSON and CSV
 //! give it to a program. Data goes to standard output, everything else to standard error. A reader that goes away (a
-//! broken pipe) is no error.
+//! broken pipe) is no error. Everything goes through a [`Screen`], which is the only way out.
 
 mod cell;
 pub(crate) mod groups;
 mod json;
+mod screen;
 mod table;
 
-use std::io::{self, Write};
+use std::io;
 
+use exchange_client::Secrets;
 use exchange_client::files::Zone;
+use ledger_core::printable;
 
 pub(crate) use cell::show_span;
 pub use cell::{Cell, certain};
+pub use screen::Screen;
 
 /// The key of a column that only people get: an age, which is another one at every look.
 pub const ONLY_IN_TABLES: &str = "";
 
 /// The rank of a column that only programs get.
 pub const NOT_IN_TABLES: u8 = u8::MAX;
+
+/// A path as a line can show it.
+pub fn shown_path(path: &std::path::Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
+}
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,8 +103,8 @@ pub struct Output {
     pub width: Option<u16>,
     /// Whether progress can be shown by rewriting a line.
     pub live: bool,
-    stdout: Box<dyn Write + Send>,
-    stderr: Box<dyn Write + Send>,
+    stdout: Screen,
+    stderr: Screen,
     csv_header_of: Option<&'static str>,
     progress_shown: bool,
     errors: Errors,
@@ -109,7 +118,7 @@ impl std::fmt::Debug for Output {
 
 impl Output {
     /// Output to the given streams.
-    pub fn new(format: Format, zone: Zone, stdout: Box<dyn Write + Send>, stderr: Box<dyn Write + Send>) -> Self {
+    pub fn new(format: Format, zone: Zone, stdout: Screen, stderr: Screen) -> Self {
         Self {
             format,
             quiet: false,
@@ -141,29 +150,19 @@ impl Output {
             Format::Table if items.is_empty() => Ok(()),
             Format::Table => {
                 let text = table::render(listing, items, self.width, &self.zone);
-                self.stdout.write_all(text.as_bytes())
+                self.stdout.text(&text)
             }
             Format::Json => {
                 for item in items {
-                    let line = json::object(listing, item);
-                    writeln!(self.stdout, "{line}")?;
+                    self.stdout.json(&json::object(listing, item))?;
                 }
                 Ok(())
             }
             Format::Csv => {
-                let mut bytes = Vec::new();
-                {
-                    let mut writer = csv::Writer::from_writer(&mut bytes);
-                    if self.csv_header_of != Some(listing.schema) {
-                        writer.write_record(listing.for_programs().map(|column| column.key))?;
-                        self.csv_header_of = Some(listing.schema);
-                    }
-                    for item in items {
-                        writer.write_record(listing.for_programs().map(|column| (column.value)(item).csv()))?;
-                    }
-                    writer.flush()?;
-                }
-                self.stdout.write_all(&bytes)
+                let is_new = self.csv_header_of.replace(listing.schema) != Some(listing.schema);
+                let header = || listing.for_programs().map(|column| column.key.to_owned()).collect();
+                let row = |item| listing.for_programs().map(|column| (column.value)(item).csv()).collect();
+                self.stdout.csv(is_new.then(header).into_iter().chain(items.iter().map(row)))
             }
         }
     }
@@ -174,7 +173,7 @@ impl Output {
     /// When standard output cannot be written.
     pub fn json(&mut self, value: &serde_json::Value) -> io::Result<()> {
         self.clear_progress();
-        let result = writeln!(self.stdout, "{value}");
+        let result = self.stdout.json(value);
         self.held(result)
     }
 
@@ -184,8 +183,23 @@ impl Output {
     /// When standard output cannot be written.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         self.clear_progress();
-        let result = writeln!(self.stdout, "{text}");
+        let result = self.stdout.line(text);
         self.held(result)
+    }
+
+    /// Prints `name=value` of what this program made up itself and publishes: the key of a simulated exchange.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn published(&mut self, name: &str, value: &str) -> io::Result<()> {
+        self.clear_progress();
+        let result = self.stdout.published(name, value);
+        self.held(result)
+    }
+
+    /// What is never repeated here.
+    pub fn secrets(&self) -> &Secrets {
+        self.stdout.secrets()
     }
 
     /// Prints a paragraph of text that belongs to the data of the table format, wrapped to the terminal.
@@ -222,7 +236,7 @@ impl Output {
         let _ = self.stdout.flush();
         if !self.quiet {
             // Nothing can be done about an unwritable standard error, and the data matters more.
-            let _ = writeln!(self.stderr, "{text}");
+            let _ = self.stderr.line(text);
         }
     }
 
@@ -230,21 +244,20 @@ impl Output {
     pub fn complain(&mut self, text: &str) {
         self.clear_progress();
         let _ = self.stdout.flush();
-        let _ = writeln!(self.stderr, "{text}");
+        let _ = self.stderr.line(text);
     }
 
     /// How far a long work is; rewritten in place on a terminal, not shown elsewhere.
     pub fn progress(&mut self, text: &str) {
         if self.live && !self.quiet {
-            let _ = write!(self.stderr, "\r\x1b[K{text}");
-            let _ = self.stderr.flush();
+            self.stderr.rewrite(text);
             self.progress_shown = true;
         }
     }
 
     fn clear_progress(&mut self) {
         if std::mem::take(&mut self.progress_shown) {
-            let _ = write!(self.stderr, "\r\x1b[K");
+            self.stderr.rewrite("");
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
 use exchange_client::{
     Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, HttpTransport, HttpTransportConfig,
+    Secrets,
 };
 use ledger_core::AccountId;
 
@@ -72,13 +73,19 @@ fn credentials(account: &AccountSettings) -> Result<Credentials, CommandError> {
 
 /// The exchanges that a command asks. Accounts at one address share its budget and its bans: that is what the exchange
 /// counts by.
-#[derive(Default)]
 pub(crate) struct Exchanges {
+    /// What is never repeated on the screen, of any account.
+    secrets: Secrets,
     /// By address; each as the first account there sees it.
     known: Vec<(String, Arc<BinanceUsdm>)>,
 }
 
 impl Exchanges {
+    /// None yet. What their accounts must not have repeated is learned by `secrets`.
+    pub(crate) fn new(secrets: Secrets) -> Self {
+        Self { secrets, known: Vec::new() }
+    }
+
     /// The exchange of an account, as its credentials see it. The first account at an address sets the budget.
     pub(crate) fn of(
         &mut self,
@@ -87,7 +94,7 @@ impl Exchanges {
         weight_percent: Option<u16>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<dyn ExchangeReader>, CommandError> {
-        let credentials = credentials(account)?;
+        let credentials = credentials(account)?.known_to(&self.secrets);
         let mut settings = RequestSettings { seed: u64::from(std::process::id()), ..RequestSettings::default() };
         if let Some(percent) = weight_percent {
             settings.budget.own_percent = percent;
@@ -131,7 +138,7 @@ mod tests {
             }
         });
         let folder = tempfile::tempdir().unwrap();
-        let mut exchanges = Exchanges::default();
+        let mut exchanges = Exchanges::new(Secrets::default());
         for (name, url) in [("first", base_url.clone()), ("second", format!("{base_url}/"))] {
             let path = folder.path().join(name);
             std::fs::write(&path, format!("api_key = {name}\napi_secret = {name}\n")).unwrap();

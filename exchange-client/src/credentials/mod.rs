@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use crate::foreign::{SecretKind, Secrets};
 
 pub use self::secret::ApiSecret;
+pub(crate) use self::secret::essence;
 pub use self::source::{API_KEY_VARIABLE, API_SECRET_VARIABLE, CredentialFileError};
 
 /// Why a text is no key or secret. The text itself is not repeated.
@@ -108,7 +109,7 @@ impl Credentials {
         let secret = ApiSecret::new(secret_text.as_str())?;
         let secrets = Secrets::default();
         secrets.learn(SecretKind::Key, key.expose());
-        secrets.learn(SecretKind::Secret, &secret::essence(&secret_text));
+        secrets.learn(SecretKind::Secret, &secret_text);
         Ok(Self { key, secret, secrets })
     }
 

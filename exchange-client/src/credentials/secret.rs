@@ -78,7 +78,7 @@ impl fmt::Debug for ApiSecret {
 }
 
 /// What of a secret nobody may repeat: the text itself, or what stands between the lines that enclose a private key.
-pub(super) fn essence(text: &str) -> Zeroizing<String> {
+pub(crate) fn essence(text: &str) -> Zeroizing<String> {
     let text = text.trim();
     let body = text.strip_prefix(PEM_BEGIN).and_then(|rest| rest.strip_suffix(PEM_END)).unwrap_or(text);
     Zeroizing::new(body.replace("\\n", "").chars().filter(|character| !character.is_whitespace()).collect())

@@ -23,6 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
 
+use crate::credentials::essence;
+
 use super::decoded::{decoded, may_be_encoded};
 
 /// How many bytes are compared at once.
@@ -105,9 +107,11 @@ impl Secrets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on `text` is not repeated. A text of fewer than eight characters cannot be told from other words, and is
-    /// not learned.
+    /// From now on `text` is not repeated. Of a private key it is what its lines enclose. A text of fewer than eight
+    /// characters cannot be told from other words, and is not learned.
     pub fn learn(&self, kind: SecretKind, text: &str) {
+        let essence = (kind == SecretKind::Secret).then(|| essence(text));
+        let text = essence.as_ref().map_or(text, |essence| essence.as_str());
         if text.len() >= PIECE {
             self.known().learn(Secret { kind, bytes: Zeroizing::new(text.to_ascii_lowercase().into_bytes()) });
         }

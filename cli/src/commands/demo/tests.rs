@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use exchange_client::ManualClock;
+use exchange_client::Secrets;
 use exchange_client::files::Zone;
 use ledger_core::AccountId;
 
 use super::*;
 use crate::config::Settings;
-use crate::output::Output;
+use crate::output::{Output, Screen};
 
 /// Whatever the seed, everything that was lost is restored, the books balance, and they are the exchange's.
 #[tokio::test]
@@ -81,8 +82,12 @@ impl Told {
             zone: None,
             zone_flag: None,
         };
-        let output = Output::new(format, Zone::utc(), Box::new(self.clone()), Box::new(std::io::stderr()));
+        let output = Output::new(format, Zone::utc(), self.screen(), self.screen());
         Context { settings, output, clock: Arc::new(ManualClock::new(now)), program: "fillbook".into() }
+    }
+
+    fn screen(&self) -> Screen {
+        Screen::new(Box::new(self.clone()), Secrets::default())
     }
 
     fn text(&self) -> String {

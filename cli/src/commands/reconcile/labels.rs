@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use ledger_core::printable;
 use reconciler::{BadEntry, LabelSources, parse_entry_events, parse_state};
 
 use crate::args::ReconcileArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::Output;
+use crate::output::{Output, shown_path};
 
 /// How many unusable entries of a file are named.
 const NAMED_MAX: usize = 5;
@@ -65,10 +66,11 @@ fn text(path: &Path) -> Result<String, CommandError> {
 }
 
 fn tell(path: &Path, bad: &[BadEntry], output: &mut Output) {
+    let path = shown_path(path);
     for entry in bad.iter().take(NAMED_MAX) {
-        output.complain(&format!("warning: {}, {}: not used: {}", path.display(), entry.place, entry.reason));
+        output.complain(&format!("warning: {path}, {}: not used: {}", entry.place, printable(&entry.reason)));
     }
     if bad.len() > NAMED_MAX {
-        output.complain(&format!("warning: {}: {} more are not used", path.display(), bad.len() - NAMED_MAX));
+        output.complain(&format!("warning: {path}: {} more are not used", bad.len() - NAMED_MAX));
     }
 }

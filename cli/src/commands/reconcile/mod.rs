@@ -76,7 +76,7 @@ pub async fn run(mode: Mode, args: &ReconcileArgs, context: &mut Context) -> Res
             .hint("name one of them with --account, or give each its base_url in the file"));
     }
     let mut interruption = Interruption::listen()?;
-    let mut exchanges = Exchanges::default();
+    let mut exchanges = Exchanges::new(context.output.secrets().clone());
     let mut code = ExitCode::Fine;
     let mut has_told = false;
     for target in &targets {
@@ -315,7 +315,7 @@ async fn create(target: &AccountSettings, open: &OpenBook, context: &mut Context
     let (id, venue) = (target.id.clone(), VENUE.name.to_owned());
     let account = NewAccount { id, venue, created_local: context.clock.now() };
     open.store.create_account(account).await?;
-    let db = context.settings.db.display();
+    let db = crate::output::shown_path(&context.settings.db);
     let made =
         format!("Account {} is new in {db}; its history is read as far back as the exchange answers.", target.id);
     context.output.remark(&made);
