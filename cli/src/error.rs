@@ -169,7 +169,7 @@ impl fmt::Display for CommandError {
         match causes.as_slice() {
             // A connection fails through many layers, of which the outermost and the system have something to say.
             [first, _, .., last] if last.is::<io::Error>() => {
-                write!(f, "\n  because: {}: {}", one_line(first), one_line(last))?
+                write!(f, "\n  because: {}: {}", one_line(first), one_line(last))?;
             }
             causes => {
                 for cause in causes {

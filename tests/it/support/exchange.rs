@@ -42,6 +42,14 @@ impl Exchange {
         Self::with_config(config, Arc::new(SystemClock))
     }
 
+    /// One whose account has this key and secret.
+    pub(crate) fn keyed(seed: u64, api_key: &str, api_secret: &str) -> Self {
+        let mut config = SimulatorConfig::new(seed);
+        let account = &mut config.accounts[0];
+        (account.api_key, account.api_secret) = (api_key.to_owned(), api_secret.to_owned());
+        Self::with_config(config, Arc::new(SystemClock))
+    }
+
     fn with_config(config: SimulatorConfig, clock: Arc<dyn Clock>) -> Self {
         // Several commands share a minute's weight here, which is not what is tested.
         let config = SimulatorConfig { weight_1m_max: None, ..config };

@@ -1,6 +1,7 @@
 //! Runs the real binary in an empty folder of its own.
 
 mod exchange;
+mod parrot;
 mod proxy;
 mod simulated;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub(crate) use exchange::Exchange;
+pub(crate) use parrot::{Asked, Habit, Parrot, response};
 pub(crate) use proxy::Proxy;
 pub(crate) use simulated::simulated;
 

@@ -15,7 +15,7 @@ fn an_interrupted_sync_leaves_a_sound_book() {
     let sandbox = Sandbox::empty();
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
     exchange.trade("fb-later", "SOLUSDT", Side::Buy, "3");
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         // Takes connections and never answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", silent.local_addr().unwrap());
@@ -36,6 +36,27 @@ fn an_interrupted_sync_leaves_a_sound_book() {
     let verify = sandbox.run(&["verify"]);
     assert!(!verify.stdout.contains("FAIL"), "{}", verify.transcript());
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert_same_fills(&exchange, &sandbox);
+}
+
+/// Who starts a command with `nohup` goes away, and it works on to its end.
+#[test]
+fn a_hang_up_that_is_ignored_interrupts_nothing() {
+    let exchange = traded(21);
+    let proxy = Proxy::before(&exchange.base_url);
+    let mut environment = exchange.environment();
+    environment[0].1 = &proxy.base_url;
+    let sandbox = Sandbox::empty();
+    let plain = sandbox.prepared(&["sync"], &environment);
+    let mut ignoring = Command::new("sh");
+    ignoring.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    ignoring.current_dir(sandbox.path()).envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    proxy.choose(2);
+    let child = ignoring.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(proxy.wait());
+    assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_same_fills(&exchange, &sandbox);
 }
 
