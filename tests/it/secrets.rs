@@ -63,11 +63,9 @@ fn habits() -> Vec<(&'static str, Arc<Habit>)> {
             let said = json_text(&format!("{KEY} {}", asked.signature));
             let name_of_text = format!("\"{name}\":\"");
             let mut parts = body.split(&name_of_text).map(str::to_owned);
-            let mut told = parts.next().unwrap_or_default();
-            for part in parts {
-                let (_, rest) = part.split_once('"').unwrap_or_default();
-                told.push_str(&format!("\"{name}\":{said}{rest}"));
-            }
+            let first = parts.next().unwrap_or_default();
+            let others = parts.map(|part| format!("\"{name}\":{said}{}", part.split_once('"').unwrap_or_default().1));
+            let told = std::iter::once(first).chain(others).collect::<String>();
             Some(response("200 OK", "application/json", &told))
         })
     };

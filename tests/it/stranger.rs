@@ -120,6 +120,7 @@ fn has(account: &AccountSnapshot, wanted: &[&str]) {
 }
 
 /// A test that could not be run is no success where it has to be run, and not a quiet one anywhere.
+#[expect(clippy::disallowed_methods, reason = "a test has no screen")]
 fn out_of_reach(reason: &str) {
     let told = format!(
         "\n\
