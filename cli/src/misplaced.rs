@@ -80,7 +80,7 @@ mod tests {
         );
         assert_eq!(error.exit_code, ExitCode::Usage);
         assert!(refuse_in_words(&words[..2], &secrets).is_ok());
-        let variables = [("FILLBOOK_DB", "book.db".to_owned()), ("FILLBOOK_ACCOUNT", "S3cretS3cretS3".to_owned())];
+        let variables = [("FILLBOOK_DB", "book.db".to_owned()), ("FILLBOOK_ACCOUNT", "S3cretS3cretS3cret".to_owned())];
         let told = refuse_in_variables(&variables, &secrets).unwrap_err().to_string();
         assert!(told.contains("FILLBOOK_ACCOUNT") && !told.contains("S3cret"), "{told}");
     }

@@ -3,7 +3,8 @@
 //! Whoever answers knows what we sent, and may repeat it: a page that quotes the address, a message that names the key, a
 //! firewall that lists the headers. So every answer is searched as it arrives, and what is found is replaced before
 //! anything is read of it: neither an error nor a payload can carry it. A part is found as well as the whole, because
-//! messages cut what they quote; and so is another way of writing it, because addresses, JSON and HTML encode.
+//! messages cut what they quote; and so is another way of writing it, because addresses, JSON and HTML encode. Of what
+//! consists of words, as keys of test exchanges do, only the whole is sought: its parts are in other texts by themselves.
 //!
 //! Finding costs little. Of every secret all pieces of [`PIECE`] bytes are known; a text is looked at every
 //! [`STRIDE`] bytes, and a stretch of [`PART_MIN`] bytes in common contains one of these pieces. So a text of megabytes
@@ -33,6 +34,8 @@ const PIECE: usize = 8;
 const STRIDE: usize = 4;
 /// The least stretch of a secret that is found: an aligned piece fits into it wherever it begins.
 const PART_MIN: usize = PIECE + STRIDE - 1;
+/// From this length on, and with digits among its letters, a secret was drawn by chance.
+const DRAWN_MIN: usize = 32;
 /// How many signatures are remembered: each is good for some seconds.
 const SIGNATURES_MAX: usize = 256;
 
@@ -94,6 +97,18 @@ struct Secret {
     kind: SecretKind,
     /// In lower case: signatures and keys are repeated in either.
     bytes: Zeroizing<Vec<u8>>,
+    /// How much of it gives it away.
+    part_min: usize,
+}
+
+impl Secret {
+    fn new(kind: SecretKind, text: &str) -> Self {
+        let is_drawn = text.len() >= DRAWN_MIN
+            && text.bytes().any(|byte| byte.is_ascii_digit())
+            && text.bytes().any(|byte| byte.is_ascii_alphabetic());
+        let part_min = if is_drawn { PART_MIN } else { text.len() };
+        Self { kind, bytes: Zeroizing::new(text.to_ascii_lowercase().into_bytes()), part_min }
+    }
 }
 
 impl fmt::Debug for Secrets {
@@ -113,7 +128,7 @@ impl Secrets {
         let essence = (kind == SecretKind::Secret).then(|| essence(text));
         let text = essence.as_ref().map_or(text, |essence| essence.as_str());
         if text.len() >= PIECE {
-            self.known().learn(Secret { kind, bytes: Zeroizing::new(text.to_ascii_lowercase().into_bytes()) });
+            self.known().learn(Secret::new(kind, text));
         }
     }
 
@@ -249,7 +264,7 @@ impl Known {
                 let right = behind.iter().zip(tail).take_while(same).count();
                 let range = at - left..at + PIECE + right;
                 let is_longer = longest.as_ref().is_none_or(|(known, _)| known.len() < range.len());
-                if range.len() >= PART_MIN && is_longer {
+                if range.len() >= secret.part_min && is_longer {
                     longest = Some((range, secret.kind));
                 }
             }
@@ -320,6 +335,11 @@ mod tests {
         assert_eq!(nothing.redacted(KEY), KEY);
         let body =
             r#"[{"symbol":"BTCUSDT","orderId":8389765568816714211,"clientOrderId":"fb:swing:e:1","a\/b":"100%"}]"#;
+        // Words that are in a key of words, and in other texts as well.
+        let words = Secrets::default();
+        words.learn(SecretKind::Key, "fillbook-simulator-test-key");
+        assert_eq!(words.redacted("fillbook-simulator.db"), "fillbook-simulator.db");
+        assert_eq!(words.redacted("=Fillbook-Simulator-Test-Key;"), "=[API key];");
         for text in ["", "key", &KEY[..PART_MIN - 1], body, "币安人生USDT"] {
             assert!(matches!(secrets().redacted(text), Cow::Borrowed(_)), "{text}");
         }
