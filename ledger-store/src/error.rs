@@ -79,6 +79,16 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
+    /// A table of a bot's database that is none that rows are stored in.
+    #[error("{}: `{table}` is {what}; only tables that SQLite numbers the rows of are read", path.display())]
+    NotAnOrdinaryTable {
+        /// The database.
+        path: PathBuf,
+        /// The table.
+        table: &'static str,
+        /// What it is.
+        what: &'static str,
+    },
     /// The file or its folder cannot be written. A book needs its folder too, for the write-ahead log beside it.
     #[error("{} is read-only, so the book cannot be written", path.display())]
     ReadOnly {

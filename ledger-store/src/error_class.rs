@@ -58,7 +58,8 @@ impl StoreError {
             Self::IsDirectory { .. }
             | Self::NotADatabase { .. }
             | Self::ForeignDatabase { .. }
-            | Self::NotABotDatabase { .. } => StoreErrorClass::NotABook,
+            | Self::NotABotDatabase { .. }
+            | Self::NotAnOrdinaryTable { .. } => StoreErrorClass::NotABook,
             Self::NewerSchema { .. } | Self::OlderSchema { .. } | Self::SqliteTooOld { .. } => {
                 StoreErrorClass::OtherVersion
             }

@@ -17,6 +17,8 @@ macro_rules! raw_row {
         pub(super) struct RawRow {
             #[diesel(sql_type = BigInt)]
             row_number: i64,
+            #[diesel(sql_type = Nullable<Text>)]
+            too_long: Option<String>,
             $(
                 #[diesel(sql_type = Nullable<Text>)]
                 $text: Option<String>,
@@ -26,6 +28,20 @@ macro_rules! raw_row {
         }
 
         impl RawRow {
+            pub(super) fn number(&self) -> i64 {
+                self.row_number
+            }
+
+            /// How many bytes of text it holds.
+            pub(super) fn text_bytes(&self) -> usize {
+                [$(&self.$text),+].into_iter().flatten().map(String::len).sum()
+            }
+
+            /// The first column whose value was too long to be read.
+            pub(super) fn too_long(&self) -> Option<&str> {
+                self.too_long.as_deref()
+            }
+
             /// The row's number and its values: a text, or a float.
             fn into_values(self) -> (i64, Vec<(Option<String>, Option<f64>)>) {
                 (self.row_number, vec![$((self.$text, self.$real)),+])
@@ -37,19 +53,29 @@ macro_rules! raw_row {
 }
 raw_row!(t0 r0, t1 r1, t2 r2, t3 r3, t4 r4, t5 r5, t6 r6, t7 r7, t8 r8, t9 r9, t10 r10);
 
-/// The query for a page of rows. Column names are ours; those that the file lacks read as NULL.
-pub(super) fn select(table: BotTable, present: &[String]) -> String {
+/// The longest text that is read of a bot's database, in bytes. What bots keep of an order has a few thousand.
+pub(super) const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// The query for a page of rows, whose numbers SQLite calls `row_id`. Column names are ours; those that the file lacks read as
+/// NULL. So does a text that is too long: its length stands in front of it, so that it is never held.
+pub(super) fn select(table: BotTable, present: &[String], row_id: &str) -> String {
+    let is_present = |column: &&str| present.iter().any(|name| name == column);
     let columns = NAMES.iter().enumerate().map(|(index, (text, real))| {
-        match table.columns().get(index).filter(|column| present.iter().any(|name| name == *column)) {
+        match table.columns().get(index).copied().filter(is_present) {
             Some(column) => format!(
-                "CASE typeof({column}) WHEN 'text' THEN {column} WHEN 'integer' THEN CAST({column} AS TEXT)
-                 WHEN 'blob' THEN '(binary)' END AS {text}, CASE typeof({column}) WHEN 'real' THEN {column} END AS {real}"
+                "CASE typeof({column}) WHEN 'text' THEN CASE WHEN octet_length({column}) <= {VALUE_BYTES_MAX} THEN {column} END
+                 WHEN 'integer' THEN CAST({column} AS TEXT) WHEN 'blob' THEN '(binary)' END AS {text},
+                 CASE typeof({column}) WHEN 'real' THEN {column} END AS {real}"
             ),
             None => format!("NULL AS {text}, NULL AS {real}"),
         }
     });
+    let too_long = table.columns().iter().copied().filter(is_present).map(|column| {
+        format!("WHEN typeof({column}) = 'text' AND octet_length({column}) > {VALUE_BYTES_MAX} THEN '{column}'")
+    });
     format!(
-        "SELECT rowid AS row_number, {} FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        "SELECT {row_id} AS row_number, CASE {} END AS too_long, {} FROM {table} WHERE {row_id} > ? ORDER BY {row_id} LIMIT ?",
+        too_long.collect::<Vec<_>>().join(" "),
         columns.collect::<Vec<_>>().join(", ")
     )
 }

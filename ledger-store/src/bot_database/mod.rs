@@ -9,6 +9,8 @@
 //! 1. `an_order_answer_makes_no_fill`: a `fills` row without a trade id of its own becomes what its order executed.
 //! 2. `a_bad_row_is_named_and_stops_no_other`.
 //! 3. `large_ids_and_decimals_are_exact`.
+//! 4. `reading_ends_whatever_the_file_claims`: only tables that rows are stored in are read, no views and no virtual tables;
+//!    row numbers have to grow, and texts and pages are of bounded size.
 
 mod amounts;
 mod cells;
@@ -20,11 +22,12 @@ mod time;
 use std::path::Path;
 
 use diesel::prelude::*;
+use diesel::query_dsl::LoadQuery;
 use diesel::sql_types::{BigInt, Text};
 use ledger_core::{Statement, VenueRules};
 
 use self::cells::{Cells, RawRow};
-use crate::error::StoreError;
+use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
 use crate::sqlite::{BookConnection, failed, open_foreign};
 
@@ -103,8 +106,23 @@ pub struct BotRow {
 pub struct BotDatabase {
     conn: BookConnection,
     rules: VenueRules,
-    tables: Vec<(BotTable, Vec<String>)>,
+    tables: Vec<FoundTable>,
 }
+
+/// A table that the file has.
+struct FoundTable {
+    table: BotTable,
+    /// Its columns.
+    columns: Vec<String>,
+    /// What SQLite calls the numbers of its rows, or what it is instead of a table that has such.
+    row_id: Result<&'static str, &'static str>,
+}
+
+/// How much text a page holds before it is cut, in bytes.
+const PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The names that SQLite has for the number of a row. A column that is called so hides it.
+const ROW_IDS: [&str; 3] = ["rowid", "_rowid_", "oid"];
 
 impl std::fmt::Debug for BotDatabase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -116,6 +134,19 @@ impl std::fmt::Debug for BotDatabase {
 struct ColumnName {
     #[diesel(sql_type = Text)]
     name: String,
+    /// Not 0 for what is computed instead of stored.
+    #[diesel(sql_type = BigInt)]
+    hidden: i64,
+}
+
+/// What the schema says that a name stands for.
+#[derive(QueryableByName)]
+struct SchemaEntry {
+    #[diesel(sql_type = Text)]
+    kind: String,
+    /// 0 for what is stored nowhere.
+    #[diesel(sql_type = BigInt)]
+    root_page: i64,
 }
 
 impl BotDatabase {
@@ -127,19 +158,14 @@ impl BotDatabase {
     pub fn open(path: impl AsRef<Path>, rules: VenueRules) -> StoreResult<Self> {
         let path = path.as_ref();
         let mut conn = open_foreign(path)?;
-        conn.control("PRAGMA query_only = ON")?;
+        // Nothing that the file brings along is run, and pages are looked at before they are believed.
+        conn.control("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")?;
         let mut tables = Vec::new();
         for table in BotTable::ALL {
-            let names: Vec<ColumnName> = diesel::sql_query("SELECT name FROM pragma_table_info(?)")
-                .bind::<Text, _>(table.as_str())
-                .load(&mut *conn)
-                .map_err(|error| conn.explain_opening(failed(READING)(error)))?;
-            let names: Vec<String> = names.into_iter().map(|column| column.name).collect();
-            if table.columns().first().is_some_and(|key| names.iter().any(|name| name == key)) {
-                tables.push((*table, names));
-            }
+            let found = find(&mut conn, *table).map_err(|error| conn.explain_opening(failed(READING)(error)))?;
+            tables.extend(found);
         }
-        let is_book = tables.iter().any(|(_, names)| names.iter().any(|name| name == "account_id"));
+        let is_book = tables.iter().any(|found| found.columns.iter().any(|name| name == "account_id"));
         if tables.is_empty() || is_book {
             return Err(StoreError::NotABotDatabase { path: path.to_owned() });
         }
@@ -148,22 +174,95 @@ impl BotDatabase {
 
     /// The tables that it has.
     pub fn tables(&self) -> Vec<BotTable> {
-        self.tables.iter().map(|(table, _)| *table).collect()
+        self.tables.iter().map(|found| found.table).collect()
     }
 
-    /// Up to `limit` rows of a table with a number above `after`; empty at the end.
+    /// Up to `limit` rows of a table with a number above `after`, fewer where they are long; empty at the end.
     ///
     /// # Errors
-    /// [`StoreError`] when the file cannot be read; a row that cannot be read is an answer, not an error.
+    /// [`StoreError`] when the file cannot be read, the table is none that rows are stored in, or its rows are in no order; a
+    /// row that cannot be read is an answer, not an error.
     pub fn rows(&mut self, table: BotTable, after: Option<i64>, limit: u32) -> StoreResult<Vec<BotRow>> {
-        let Some((_, present)) = self.tables.iter().find(|(known, _)| *known == table) else { return Ok(Vec::new()) };
-        let rows: Vec<RawRow> = diesel::sql_query(cells::select(table, present))
+        let Some(found) = self.tables.iter().find(|found| found.table == table) else { return Ok(Vec::new()) };
+        let row_id = found.row_id.map_err(|what| StoreError::NotAnOrdinaryTable {
+            path: self.conn.path().to_owned(),
+            table: table.as_str(),
+            what,
+        })?;
+        let query = diesel::sql_query(cells::select(table, &found.columns, row_id))
             .bind::<BigInt, _>(after.unwrap_or(i64::MIN))
-            .bind::<BigInt, _>(i64::from(limit))
-            .load(&mut *self.conn)
-            .map_err(|error| self.conn.explain(failed(READING)(error)))?;
-        Ok(rows.into_iter().map(|row| Cells::new(table, row)).map(|cells| row::read(&cells, &self.rules)).collect())
+            .bind::<BigInt, _>(i64::from(limit));
+        let rows = load(query, &mut self.conn).map_err(|error| self.conn.explain(failed(READING)(error)))?;
+        let mut before = after;
+        for row in &rows {
+            // Read on behind such a row, the table would never end.
+            if let Some(before) = before.filter(|before| row.number() <= *before) {
+                let source = BackendError::new(format!("row {} of table {table} follows row {before}", row.number()));
+                return Err(StoreError::Damaged { path: self.conn.path().to_owned(), source });
+            }
+            before = Some(row.number());
+        }
+        Ok(rows.into_iter().map(|row| read(table, row, &self.rules)).collect())
     }
+}
+
+/// A table of this name, if the file has one with the columns of a bot's.
+fn find(conn: &mut SqliteConnection, table: BotTable) -> QueryResult<Option<FoundTable>> {
+    // Asked first: to tell the columns of a view, SQLite would have to take it apart.
+    let entry: Option<SchemaEntry> = diesel::sql_query(
+        "SELECT type AS kind, rootpage AS root_page FROM sqlite_master
+         WHERE name = ? COLLATE NOCASE AND type IN ('table', 'view')",
+    )
+    .bind::<Text, _>(table.as_str())
+    .get_result(conn)
+    .optional()?;
+    let Some(SchemaEntry { kind, root_page }) = entry else { return Ok(None) };
+    if kind != "table" || root_page <= 0 {
+        let what = if kind == "view" { "a view" } else { "a virtual table" };
+        return Ok(Some(FoundTable { table, columns: Vec::new(), row_id: Err(what) }));
+    }
+    let all: Vec<ColumnName> = diesel::sql_query("SELECT name, hidden FROM pragma_table_xinfo(?)")
+        .bind::<Text, _>(table.as_str())
+        .load(conn)?;
+    let row_id = ROW_IDS.into_iter().find(|id| !all.iter().any(|column| column.name.eq_ignore_ascii_case(id)));
+    let columns: Vec<String> = all.into_iter().filter(|column| column.hidden == 0).map(|column| column.name).collect();
+    if !table.columns().first().is_some_and(|key| columns.iter().any(|name| name == key)) {
+        return Ok(None);
+    }
+    let row_id = match row_id {
+        Some(id) => match diesel::sql_query(format!("SELECT {id} FROM {table} LIMIT 0")).execute(conn) {
+            Ok(_) => Ok(id),
+            Err(error) if error.to_string().contains("no such column") => Err("a table without row numbers"),
+            Err(error) => return Err(error),
+        },
+        None => Err("a table whose columns hide the numbers of its rows"),
+    };
+    Ok(Some(FoundTable { table, columns, row_id }))
+}
+
+/// The rows of a page, as far as they may be held at once.
+fn load(
+    query: impl LoadQuery<'static, SqliteConnection, RawRow>,
+    conn: &mut SqliteConnection,
+) -> QueryResult<Vec<RawRow>> {
+    let (mut rows, mut bytes) = (Vec::new(), 0);
+    for row in query.internal_load(conn)? {
+        let row = row?;
+        bytes += row.text_bytes();
+        rows.push(row);
+        if bytes >= PAGE_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+fn read(table: BotTable, row: RawRow, rules: &VenueRules) -> BotRow {
+    if let Some(column) = row.too_long() {
+        let parsed = Err(format!("{column}: it has more than {} bytes", cells::VALUE_BYTES_MAX));
+        return BotRow { table, rowid: row.number(), parsed, note: None, doubts_number_format: false };
+    }
+    row::read(&Cells::new(table, row), rules)
 }
 
 /// What is being done, for the error.

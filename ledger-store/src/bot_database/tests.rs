@@ -303,3 +303,93 @@ fn a_bots_columns_name_the_same_trade_and_order_as_the_exchanges_answer() {
         assert!(reason.starts_with(told), "{reason}");
     }
 }
+
+/// All rows of a table, read page by page, or why the reading ended. It has to end.
+fn read_through(bot: &mut BotDatabase, table: BotTable) -> Result<Vec<BotRow>, String> {
+    let mut rows: Vec<BotRow> = Vec::new();
+    for _ in 0..100 {
+        let page = bot.rows(table, rows.last().map(|row| row.rowid), 2).map_err(|error| {
+            std::error::Error::source(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+        })?;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        rows.extend(page);
+    }
+    panic!("does not end: {} rows", rows.len());
+}
+
+/// A database made by `statements` alone.
+fn made_of(statements: &str) -> (tempfile::TempDir, BotDatabase) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bot.sqlite3");
+    let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    conn.batch_execute(statements).unwrap();
+    drop(conn);
+    let bot = BotDatabase::open(&path, RULES).unwrap();
+    (folder, bot)
+}
+
+const ORDERS: &str = "CREATE TABLE orders (order_id TEXT PRIMARY KEY, ts INTEGER, symbol TEXT, side TEXT);
+    INSERT INTO orders VALUES ('5', 1767225600123, 'ETHUSDT', 'sell'), ('6', 1767225600123, 'ETHUSDT', 'sell'),
+        ('7', 1767225600123, 'ETHUSDT', 'sell');";
+
+#[test]
+fn reading_ends_whatever_the_file_claims() {
+    let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+        SELECT x AS fill_id, x AS rowid, 1767225600123 AS ts, 'ETHUSDT' AS symbol, 'buy' AS side FROM n";
+    for (fills, told) in [
+        (format!("CREATE VIEW fills AS {endless}"), "is a view"),
+        (format!("CREATE VIEW Fills AS {endless}"), "is a view"),
+        ("CREATE VIRTUAL TABLE fills USING fts5(fill_id, ts)".to_owned(), "is a virtual table"),
+        ("CREATE TABLE fills (fill_id TEXT PRIMARY KEY, ts) WITHOUT ROWID".to_owned(), "without row numbers"),
+        ("CREATE TABLE fills (fill_id TEXT, rowid, oid, _rowid_)".to_owned(), "hide the numbers"),
+    ] {
+        let (_folder, mut bot) = made_of(&format!("{ORDERS} {fills}"));
+        assert_eq!(bot.tables(), [BotTable::Orders, BotTable::Fills]);
+        let reason = read_through(&mut bot, BotTable::Fills).unwrap_err();
+        assert!(reason.contains("`fills`") && reason.contains(told), "{fills}: {reason}");
+        // One table does not stop the others.
+        assert_eq!(read_through(&mut bot, BotTable::Orders).unwrap().len(), 3);
+    }
+    // A column under the name of the row's number is no number of a row.
+    let (_folder, mut bot) = made_of(
+        "CREATE TABLE fills (fill_id TEXT, rowid TEXT, ts INTEGER);
+         INSERT INTO fills VALUES ('1', 'x', 5), ('2', 'x', 5), ('3', 'x', 5);",
+    );
+    assert_eq!(read_through(&mut bot, BotTable::Fills).unwrap().len(), 3);
+}
+
+#[test]
+fn rows_out_of_order_end_the_reading_with_their_numbers() {
+    let (folder, bot) = made_of(ORDERS);
+    drop(bot);
+    let path = folder.path().join("bot.sqlite3");
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The table's only page: a header of 8 bytes, and where each cell begins, the row's number behind its length.
+    let page = bytes.chunks(4_096).position(|page| page[0] == 0x0d && page[3..5] == [0, 3]).unwrap() * 4_096;
+    let cell = page + usize::from(u16::from_be_bytes([bytes[page + 12], bytes[page + 13]]));
+    assert_eq!(bytes[cell + 1], 3);
+    bytes[cell + 1] = 1;
+    std::fs::write(&path, bytes).unwrap();
+    let mut bot = BotDatabase::open(&path, RULES).unwrap();
+    let reason = read_through(&mut bot, BotTable::Orders).unwrap_err();
+    assert!(reason.ends_with("is damaged: row 1 of table orders follows row 2"), "{reason}");
+}
+
+#[test]
+fn a_text_that_is_too_long_rejects_its_row_and_long_ones_make_short_pages() {
+    let (_folder, mut bot) = made_of(&format!(
+        "{ORDERS} ALTER TABLE orders ADD COLUMN raw_json TEXT;
+         UPDATE orders SET raw_json = printf('%.*c', 1048577, 'x') WHERE order_id = '6';"
+    ));
+    let rows = read_through(&mut bot, BotTable::Orders).unwrap();
+    let told: Vec<_> = rows.iter().map(|row| row.parsed.as_ref().err().map(String::as_str)).collect();
+    assert_eq!(told, [None, Some("raw_json: it has more than 1048576 bytes"), None]);
+    let (_folder, mut bot) = made_of(
+        "CREATE TABLE fills (fill_id TEXT, ts TEXT, raw_json TEXT);
+         WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 40)
+         INSERT INTO fills SELECT x, x, printf('%.*c', 1048576, 'x') FROM n;",
+    );
+    assert_eq!(bot.rows(BotTable::Fills, None, 1_000).unwrap().len(), 16);
+}

@@ -173,7 +173,7 @@ impl BookConnection {
     }
 
     /// What errors call the file.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 

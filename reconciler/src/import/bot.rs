@@ -8,6 +8,7 @@ use ledger_store::bot_database::BotDatabase;
 use super::PAGE;
 use super::event::Origin;
 use super::reading::Reading;
+use super::survey::give_way;
 
 /// A database whose numbers do not mean what they seem to.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +22,13 @@ struct NumberFormat {
 }
 
 /// The first row that is apart by a power of 1000 from what it says itself. What cannot be read shows when it is read again.
-fn doubt(database: &mut BotDatabase) -> Option<String> {
+async fn doubt(database: &mut BotDatabase) -> Option<String> {
     for table in database.tables() {
         let mut after = None;
         while let Ok(rows) = database.rows(table, after, PAGE) {
             let Some(last) = rows.last() else { break };
             after = Some(last.rowid);
+            give_way().await;
             let doubtful = rows.into_iter().find(|row| row.doubts_number_format);
             if let Some((rowid, Err(reason))) = doubtful.map(|row| (row.rowid, row.parsed)) {
                 return Some(format!("row {rowid} of {table}: {reason}"));
@@ -45,7 +47,7 @@ impl Reading<'_> {
                 return Ok(());
             }
         };
-        if let Some(reason) = doubt(&mut database) {
+        if let Some(reason) = doubt(&mut database).await {
             self.refuse(&NumberFormat { file: path.display().to_string(), reason });
             return Ok(());
         }
@@ -61,6 +63,7 @@ impl Reading<'_> {
                 };
                 let Some(last) = rows.last() else { break };
                 after = Some(last.rowid);
+                give_way().await;
                 for row in rows {
                     self.rows += 1;
                     let line = u64::try_from(row.rowid).unwrap_or_default();

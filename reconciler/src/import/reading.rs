@@ -10,7 +10,7 @@ use super::cut::FileLedger;
 use super::event::{ImportEvent, Origin, RowRemark};
 use super::known::Known;
 use super::report::ImportedFile;
-use super::survey::Owner;
+use super::survey::{Owner, TURN, give_way};
 use super::words::{describe, story};
 use super::{ImportEvents, Recording};
 
@@ -95,6 +95,10 @@ impl<'a> Reading<'a> {
                 }
             };
             self.rows += 1;
+            // Rows that are rejected reach no commit, at which somebody else would have a turn.
+            if self.rows.is_multiple_of(TURN) {
+                give_way().await;
+            }
             if self.uid.is_none() {
                 self.uid = file.uid().map(str::to_owned);
             }

@@ -15,7 +15,7 @@ use super::reading::Reading;
 use super::words::story;
 
 /// After how many rows somebody else has a turn: whoever wants to interrupt the import.
-const TURN: u64 = 10_000;
+pub(super) const TURN: u64 = 10_000;
 
 /// What a first reading told.
 pub(super) struct Survey {
@@ -95,7 +95,7 @@ impl Reading<'_> {
 }
 
 /// Lets whoever else waits have a turn.
-async fn give_way() {
+pub(super) async fn give_way() {
     let mut was_here = false;
     poll_fn(|context| {
         if std::mem::replace(&mut was_here, true) {
