@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::Crc;
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
@@ -19,7 +20,7 @@ pub(super) enum Container {
     /// Not at all.
     Plain(Raw),
     /// gzip, one or several streams.
-    Gzip(Box<MultiGzDecoder<Raw>>),
+    Gzip(Box<MultiGzDecoder<Raw>>, Unpacking),
     /// zip.
     Zip(ZipStream),
     /// tar, in gzip or not.
@@ -47,16 +48,68 @@ pub(super) fn wrapping(head: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// So much may come out of any archive.
+const UNPACKED_BYTES: u64 = 256 << 20;
+/// So many bytes may come out of each further one of an archive: exports shrink to a tenth, and at most to a fiftieth.
+const UNPACKED_PER_BYTE: u64 = 100;
+
+/// How much has come out of how much: an archive that is all one byte would keep its reader for hours.
+pub(super) struct Unpacking {
+    packed: Arc<AtomicU64>,
+    unpacked: u64,
+}
+
+impl Unpacking {
+    /// Counts what came out of the archive, and answers it.
+    fn note(&mut self, bytes: usize) -> io::Result<usize> {
+        self.unpacked = self.unpacked.saturating_add(bytes as u64);
+        let packed = self.packed.load(Ordering::Relaxed);
+        if self.unpacked > UNPACKED_BYTES.saturating_add(packed.saturating_mul(UNPACKED_PER_BYTE)) {
+            let why = format!("it unpacks to more than {UNPACKED_PER_BYTE} times its size, as no export does");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
+        Ok(bytes)
+    }
+}
+
+/// Bytes that are counted as they are taken.
+struct Counted<R> {
+    inner: R,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<R: BufRead> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl<R: BufRead> BufRead for Counted<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.bytes.fetch_add(amount as u64, Ordering::Relaxed);
+        self.inner.consume(amount);
+    }
+}
+
 impl Container {
     /// Looks at the first bytes and unwraps.
     pub(super) fn open(mut input: impl Read + Send + 'static) -> io::Result<Self> {
         let mut head = Vec::with_capacity(SQLITE_MAGIC.len());
         input.by_ref().take(SQLITE_MAGIC.len() as u64).read_to_end(&mut head)?;
         let wrapping = wrapping(&head);
-        let raw: Raw = Box::new(BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input)));
+        let raw = BufReader::with_capacity(1 << 16, Cursor::new(head).chain(input));
+        let packed = Arc::new(AtomicU64::new(0));
+        let raw: Raw = Box::new(Counted { inner: raw, bytes: Arc::clone(&packed) });
+        let unpacking = Unpacking { packed, unpacked: 0 };
         Ok(match wrapping {
-            Some("a gzip file") => Self::Gzip(Box::new(MultiGzDecoder::new(raw))),
-            Some("a zip file") => Self::Zip(ZipStream::new(raw)),
+            Some("a gzip file") => Self::Gzip(Box::new(MultiGzDecoder::new(raw)), unpacking),
+            Some("a zip file") => Self::Zip(ZipStream::new(raw, unpacking)),
             Some(_) => Self::Sqlite,
             None => Self::Plain(raw),
         })
@@ -64,7 +117,7 @@ impl Container {
 
     /// Whether a read error means damaged data rather than a failing disk.
     pub(super) fn is_compressed(&self) -> bool {
-        matches!(self, Self::Gzip(_) | Self::Zip(_) | Self::Tar(_))
+        matches!(self, Self::Gzip(..) | Self::Zip(_) | Self::Tar(_))
     }
 }
 
@@ -72,7 +125,7 @@ impl Read for Container {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(raw) => raw.read(buffer),
-            Self::Gzip(decoder) => decoder.read(buffer),
+            Self::Gzip(decoder, unpacking) => unpacking.note(decoder.read(buffer)?),
             Self::Zip(zip) => zip.read(buffer),
             Self::Tar(tar) => tar.read(buffer),
             Self::Sqlite => Ok(0),
@@ -95,6 +148,7 @@ pub(super) struct ZipStream {
     crc: Crc,
     expected: Expected,
     inflated: u64,
+    unpacking: Unpacking,
 }
 
 /// What the header, or the descriptor behind the data, says about a member.
@@ -119,8 +173,8 @@ const ENCRYPTED: u16 = 1;
 const HAS_DESCRIPTOR: u16 = 1 << 3;
 
 impl ZipStream {
-    fn new(raw: Raw) -> Self {
-        Self { state: ZipState::Between(raw), crc: Crc::new(), expected: Expected::default(), inflated: 0 }
+    fn new(raw: Raw, unpacking: Unpacking) -> Self {
+        Self { state: ZipState::Between(raw), crc: Crc::new(), expected: Expected::default(), inflated: 0, unpacking }
     }
 
     /// Skips to the next file, passing over directories and what operating systems add; `None` behind the last one.
@@ -215,7 +269,7 @@ impl Read for ZipStream {
         }
         self.crc.update(buffer.get(..read).unwrap_or_default());
         self.inflated += read as u64;
-        Ok(read)
+        self.unpacking.note(read)
     }
 }
 
@@ -301,4 +355,34 @@ fn read_u16(raw: &mut Raw) -> io::Result<u16> {
 
 fn read_u32(raw: &mut Raw) -> io::Result<u32> {
     read_array(raw).map(u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_unpacks_to_more_than_any_export_is_given_up() {
+        let packed = Arc::new(AtomicU64::new(1_000));
+        let mut unpacking = Unpacking { packed: Arc::clone(&packed), unpacked: UNPACKED_BYTES };
+        assert_eq!(unpacking.note(100_000).unwrap(), 100_000);
+        let error = unpacking.note(1).unwrap_err();
+        assert!(error.to_string().contains("more than 100 times its size"), "{error}");
+        // As more of the archive is read, more may come out of it.
+        packed.store(2_000, Ordering::Relaxed);
+        assert_eq!(unpacking.note(99_999).unwrap(), 99_999);
+    }
+
+    #[test]
+    fn archives_count_what_they_unpack() {
+        let text = vec![b'x'; 100_000];
+        let mut gzip = flate2::read::GzEncoder::new(text.as_slice(), flate2::Compression::best());
+        let mut bytes = Vec::new();
+        gzip.read_to_end(&mut bytes).unwrap();
+        let size = bytes.len() as u64;
+        let mut container = Container::open(Cursor::new(bytes)).unwrap();
+        io::copy(&mut container, &mut io::sink()).unwrap();
+        let Container::Gzip(_, unpacking) = container else { panic!("not a gzip") };
+        assert_eq!((unpacking.unpacked, unpacking.packed.load(Ordering::Relaxed)), (100_000, size));
+    }
 }

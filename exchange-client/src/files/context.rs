@@ -127,24 +127,29 @@ impl Context {
     }
 
     /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated. `owners` are
-    /// the row's cells that name it, where the file has such columns: then each has to name the same.
-    pub(super) fn check_account<'a>(&mut self, mut owners: impl Iterator<Item = Cell<'a>>) -> Result<(), RowError> {
-        let Some(uid) = owners.next() else { return Ok(()) };
-        for other in owners {
-            if other.text != uid.text {
-                let (column, found) = (uid.column.to_owned(), super::error::shown(uid.text));
-                return Err(other.error(RowProblem::TwoOwners { column, found }));
-            }
+    /// the row's cells that name it, where the file has such columns: then each has to name the same. A cell that names nobody
+    /// costs its row; two that name different accounts put all rows in doubt.
+    pub(super) fn check_account<'a>(&mut self, owners: impl Iterator<Item = Cell<'a>> + Clone) -> Result<(), RowError> {
+        let expected = self.options.uid.as_deref();
+        // Exchanges count accounts; what a spreadsheet program makes of a long number would bind the book to nobody.
+        let names_one = |cell: &Cell<'_>| {
+            !cell.is_blank() && (expected == Some(cell.text) || cell.text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let mut named = owners.clone().filter(names_one);
+        let uid = named.next();
+        if let Some(uid) = uid
+            && let Some(other) = named.find(|other| other.text != uid.text)
+        {
+            let (column, found) = (uid.column.to_owned(), super::error::shown(uid.text));
+            return Err(other.error(RowProblem::TwoOwners { column, found }));
         }
-        if uid.is_blank() {
-            return Err(uid.error(RowProblem::Missing));
+        if let Some(broken) = owners.clone().find(|cell| !names_one(cell)) {
+            let problem = if broken.is_blank() { RowProblem::Missing } else { RowProblem::MangledId };
+            return Err(broken.error(problem));
         }
+        let Some(uid) = uid else { return Ok(()) };
         self.names_owners = true;
-        match &self.options.uid {
-            // Exchanges count accounts; what a spreadsheet program makes of a long number would bind the book to nobody.
-            None if !uid.text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(uid.error(RowProblem::MangledId));
-            }
+        match expected {
             None => self.options.uid = Some(uid.text.to_owned()),
             Some(expected) if expected != uid.text => {
                 return Err(uid.error(RowProblem::OtherAccount { expected: super::error::shown(expected) }));

@@ -62,6 +62,10 @@ pub struct LedgerWhole {
 /// Identical rows by what their ids begin with: one of them, and how many.
 type Identical = BTreeMap<String, (Income, u64)>;
 
+/// How many different rows without an id are noted of one second at an edge. No account has as many; of a file that claims so,
+/// the others are not told as cut.
+const EDGE_ROWS_MAX: usize = 1_000;
+
 /// What the rows of one text have told so far.
 #[derive(Debug, Default)]
 pub(super) struct LedgerReach {
@@ -144,6 +148,7 @@ fn edge(
     if let Some((known, rows)) = at_edge
         && *known == second
         && let Some(id_prefix) = id_prefix
+        && (rows.len() < EDGE_ROWS_MAX || rows.contains_key(id_prefix))
     {
         rows.entry(id_prefix.to_owned()).or_insert_with(|| (row.clone(), 0)).1 += 1;
     }

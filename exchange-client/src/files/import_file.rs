@@ -25,6 +25,9 @@ const SNIFFED: usize = 4_096;
 /// How many objects of no known kind may stand at the beginning of a JSON file that is recognised later.
 const PRIMED: usize = 100;
 
+/// How many members that cannot be read may stand in front of the first one that can.
+const FOREIGN_MEMBERS_MAX: usize = 1_000;
+
 /// A recognised file, as an iterator over its rows.
 ///
 /// An `Err` item concerns the file or one member of an archive; behind it, iteration goes on with the next member, if
@@ -161,7 +164,7 @@ impl ImportFile {
 
     /// Finds the first member that is recognised; the errors of those in front of it are yielded first.
     fn begin_archive(&mut self) -> Result<(), FileError> {
-        while !self.at_end {
+        while !self.at_end && self.queue.len() < FOREIGN_MEMBERS_MAX {
             if self.begin_member().is_some() {
                 return Ok(());
             }

@@ -281,7 +281,7 @@ impl<'a> Record<'a> {
     }
 
     /// The cells that say whose row it is, blank or not. A header may have more than one such column.
-    pub(super) fn owners(self) -> impl Iterator<Item = Cell<'a>> {
+    pub(super) fn owners(self) -> impl Iterator<Item = Cell<'a>> + Clone {
         self.header.owners.iter().map(move |column| self.cell(*column))
     }
 

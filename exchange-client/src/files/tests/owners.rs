@@ -57,9 +57,10 @@ fn two_columns_that_name_an_owner_have_to_agree_in_each_row() {
             file.map(|row| row.unwrap().result).collect::<Vec<_>>()
         };
         assert!(matches!(with("31")[..], [Ok(_)]), "{first} {second}");
-        for other in ["77", "", "main"] {
+        for (other, names_two) in [("77", true), ("", false), ("main", false), ("3.1E+7", false)] {
             let [Err(error)] = &with(other)[..] else { panic!("{first} {second} {other}") };
-            assert!(error.names_two_owners(), "{}", chain(error));
+            assert_eq!(error.names_two_owners(), names_two, "{}", chain(error));
+            assert!(!error.is_of_another_account(), "{}", chain(error));
         }
         let told = chain(with("77")[0].as_ref().unwrap_err());
         assert_eq!(told, format!("{second} is `77`: {first} says `31`: the row names two owners"));
@@ -94,6 +95,13 @@ fn a_row_that_leaves_its_account_open_is_refused() {
         let problem = rejection(&text).problem;
         assert_eq!(matches!(problem, RowProblem::Missing), is_missing, "{uid}: {problem}");
         assert!(is_missing || matches!(problem, RowProblem::MangledId), "{uid}: {problem}");
+        // It is nobody's row, whoever the others are of.
+        let options = Options { uid: Some("31".to_owned()), ..Options::default() };
+        let rows: Vec<_> = from_text("x.csv", format!("{text}{ROW}\n"), options).unwrap().flatten().collect();
+        let [broken, sound] = rows.as_slice() else { panic!("{rows:?}") };
+        assert!(sound.result.is_ok());
+        let error = broken.result.as_ref().unwrap_err();
+        assert!(!error.is_of_another_account() && !error.names_two_owners(), "{uid}: {error}");
     }
 }
 
