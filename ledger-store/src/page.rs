@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::{StoreError, UnreadableRow};
+use crate::error::{BackendError, StoreError, UnreadableRow};
 
 /// Where a page ended. Opaque; only good for the same query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,18 @@ pub struct Cursor(Vec<String>);
 impl Cursor {
     pub(crate) fn new(parts: Vec<String>) -> Self {
         Self(parts)
+    }
+
+    /// Whether a list that runs in `direction` cannot lead from this place to `next`. Of places that begin with a number (a
+    /// time, the number of a row) the number tells; of others, whether they are one.
+    fn leads_back_to(&self, next: &Self, direction: Direction) -> bool {
+        let number = |cursor: &Self| cursor.0.first().and_then(|part| part.parse::<i64>().ok());
+        let goes_back = match (number(self), number(next), direction) {
+            (Some(from), Some(to), Direction::OldestFirst) => to < from,
+            (Some(from), Some(to), Direction::NewestFirst) => to > from,
+            _ => false,
+        };
+        goes_back || self == next
     }
 
     /// The parts, if there are `N`.
@@ -93,6 +105,9 @@ impl PageRequest {
     }
 
     /// Makes a page of at most `limit_rows` rows.
+    ///
+    /// # Errors
+    /// When the page leads back to where the list was: an index of the book is damaged, and the list would never end.
     pub(crate) fn finish<R, T>(
         &self,
         mut rows: Vec<R>,
@@ -106,6 +121,15 @@ impl PageRequest {
         } else {
             None
         };
+        if let (Some(after), Some(next)) = (&self.after, &next)
+            && after.leads_back_to(next, self.direction)
+        {
+            // In SQLite's words, so that it is told as every other damage of the book.
+            let source = BackendError::new(format!(
+                "database disk image is malformed: a list leads from {after} back to {next}"
+            ));
+            return Err(StoreError::Backend { operation: "read a page", source });
+        }
         let mut page = Page { items: Vec::with_capacity(rows.len()), unreadable: Vec::new(), next };
         for row in rows {
             match decode(row) {
@@ -133,4 +157,42 @@ pub struct Page<T> {
     pub unreadable: Vec<UnreadableRow>,
     /// Where the next page goes on; `None` when this was the last.
     pub next: Option<Cursor>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page that holds these rows, after `after`.
+    fn page(after: &[&str], rows: &[&[&str]], direction: Direction) -> Result<Option<Cursor>, StoreError> {
+        let cursor = |parts: &&[&str]| Cursor::new(parts.iter().map(ToString::to_string).collect());
+        let request = PageRequest { after: Some(cursor(&after)), direction, ..PageRequest::first(1) };
+        request.finish(rows.to_vec(), cursor, |_| Ok(())).map(|page| page.next)
+    }
+
+    #[test]
+    fn a_list_that_leads_back_is_damaged_and_no_list_without_an_end() {
+        let (up, down) = (Direction::OldestFirst, Direction::NewestFirst);
+        let last: &[&str] = &["99", "z"];
+        for (after, next, direction, goes_on) in [
+            (&["5", "a"][..], &["6", "a"][..], up, true),
+            (&["5", "b"], &["10", "a"], up, true),
+            (&["5", "a"], &["5", "b"], up, true),
+            (&["-5"], &["3"], up, true),
+            (&["5", "a"], &["5", "a"], up, false),
+            (&["5", "a"], &["4", "b"], up, false),
+            (&["10"], &["9"], up, false),
+            (&["5", "a"], &["4", "b"], down, true),
+            (&["5", "b"], &["5", "a"], down, true),
+            (&["5", "a"], &["6", "a"], down, false),
+            // Names run as text, which numbers in them do not follow.
+            (&["symbol", "10", "1"], &["symbol", "9", "1"], up, true),
+            (&["symbol", "B", "1"], &["symbol", "B", "1"], up, false),
+        ] {
+            let found = page(after, &[next, last], direction);
+            assert_eq!(found.is_ok(), goes_on, "{after:?} {next:?} {direction:?}: {found:?}");
+            // The last page leads nowhere.
+            assert!(page(after, &[next], direction).is_ok_and(|next| next.is_none()));
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod import_cut;
 mod import_interrupted;
 mod import_refused;
 mod lists;
+mod mutations;
 mod other_user;
 mod processes;
 mod readme;

@@ -3,7 +3,7 @@
 //!
 //! A file is recognised by what is in it, never by its name; its name is looked at for one thing only, the time zone,
 //! because the exchange writes it nowhere else. Reading is streamed: memory does not grow with the file, not even with a
-//! single endless line or a zip bomb.
+//! single endless line or a zip bomb, and an archive that unpacks to far more than any export is given up.
 //!
 //! The time zone of local times is, in this order: the offset in the file's name, as in `(UTC+3)`, because the exchange
 //! puts the truth there while its headers say `Time(UTC)` and `Date(UTC)` whatever the zone; the header's; the one that the

@@ -271,7 +271,7 @@ pub(super) fn pnl_mismatches(
         .select(MismatchRow::as_select())
         .into_boxed();
     if let Some(cursor) = &page.after {
-        let [symbol, fill_no] = cursor.parts()?;
+        let [_, symbol, fill_no] = cursor.parts()?;
         let row = |comparison: &str| sql::<Bool>(&format!("(symbol, fill_no) {comparison} ("));
         let comparison = if page.direction == Direction::OldestFirst { ">" } else { "<" };
         query = query.filter(
@@ -289,7 +289,8 @@ pub(super) fn pnl_mismatches(
     let rows: Vec<MismatchRow> = query.limit(page.limit_rows()).load(conn).map_err(failed("read mismatches"))?;
     page.finish(
         rows,
-        |row| Cursor::new(vec![row.symbol.clone(), row.fill_no.to_string()]),
+        // A word in front: the list runs by symbols as text, and a symbol may look like a number.
+        |row| Cursor::new(vec!["symbol".to_owned(), row.symbol.clone(), row.fill_no.to_string()]),
         |row| {
             let reader =
                 RowReader { table: "pnl_mismatches", key: || format!("{account}/{}/{}", row.symbol, row.fill_no) };
