@@ -129,7 +129,10 @@ impl Context {
     /// Checks that a row belongs to the account whose rows are wanted, which is the first one seen unless stated. `owners` are
     /// the row's cells that name it, where the file has such columns: then each has to name the same. A cell that names nobody
     /// costs its row; two that name different accounts put all rows in doubt.
-    pub(super) fn check_account<'a>(&mut self, owners: impl Iterator<Item = Cell<'a>> + Clone) -> Result<(), RowError> {
+    pub(super) fn check_account<'a>(
+        &mut self,
+        mut owners: impl Iterator<Item = Cell<'a>> + Clone,
+    ) -> Result<(), RowError> {
         let expected = self.options.uid.as_deref();
         // Exchanges count accounts; what a spreadsheet program makes of a long number would bind the book to nobody.
         let names_one = |cell: &Cell<'_>| {
@@ -143,7 +146,7 @@ impl Context {
             let (column, found) = (uid.column.to_owned(), super::error::shown(uid.text));
             return Err(other.error(RowProblem::TwoOwners { column, found }));
         }
-        if let Some(broken) = owners.clone().find(|cell| !names_one(cell)) {
+        if let Some(broken) = owners.find(|cell| !names_one(cell)) {
             let problem = if broken.is_blank() { RowProblem::Missing } else { RowProblem::MangledId };
             return Err(broken.error(problem));
         }

@@ -219,7 +219,7 @@ impl Mutator {
 
     /// Swaps two cells: of a line, or of all lines.
     fn cells_of(&mut self, lines: &mut [Vec<u8>], one: usize) {
-        let columns = lines[one].iter().filter(|byte| **byte == b',').count() + 1;
+        let columns = lines[one].split(|byte| *byte == b',').count();
         let (left, right) = (self.below(columns), self.below(columns));
         let chosen = if self.below(2) == 0 { one..one + 1 } else { 0..lines.len() };
         for line in &mut lines[chosen] {
