@@ -8,6 +8,7 @@ mod effort;
 mod footing;
 mod gates;
 mod history;
+mod lies;
 mod import;
 mod import_seams;
 mod looks;

@@ -1,0 +1,206 @@
+//! An exchange that lies in one look: at each endpoint and in each way in turn. Three honest looks later the book is what
+//! an honest exchange would have made it, and nothing is left of the lie.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use exchange_client::{ExchangeReader, Request, Response, Transport, TransportError};
+use reconciler::CycleReport;
+use serde_json::Value;
+
+use crate::support::{Fixture, for_months};
+
+/// How an answer is falsified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// No rows at all.
+    Empty,
+    FirstMissing,
+    MiddleMissing,
+    LastMissing,
+    /// Only the first half of the rows.
+    Cut,
+    /// Each row twice.
+    Doubled,
+    /// The body ends in the middle.
+    Torn,
+    /// The first answer of this endpoint, for ever.
+    Stale,
+    /// An error status with a body that says nothing.
+    Status(u16),
+    Html,
+    /// The connection breaks behind the request.
+    Lost,
+}
+
+pub(crate) const LIES: [Lie; 14] = [
+    Lie::Empty,
+    Lie::FirstMissing,
+    Lie::MiddleMissing,
+    Lie::LastMissing,
+    Lie::Cut,
+    Lie::Doubled,
+    Lie::Torn,
+    Lie::Stale,
+    Lie::Status(429),
+    Lie::Status(418),
+    Lie::Status(503),
+    Lie::Status(403),
+    Lie::Html,
+    Lie::Lost,
+];
+
+/// Where lies are told.
+pub(crate) const ENDPOINTS: [&str; 13] = [
+    "/fapi/v1/income",
+    "/fapi/v1/userTrades",
+    "/fapi/v1/allOrders",
+    "/fapi/v1/forceOrders",
+    "/fapi/v1/allAlgoOrders",
+    "/fapi/v1/openOrders",
+    "/fapi/v1/openAlgoOrders",
+    "/fapi/v1/order",
+    "/fapi/v3/positionRisk",
+    "/fapi/v3/balance",
+    "/fapi/v1/premiumIndex",
+    "/fapi/v1/exchangeInfo",
+    "/fapi/v1/fundingRate",
+];
+
+impl Lie {
+    fn told(self, answer: &Response, first: &Response) -> Option<Response> {
+        let with_body = |body: Vec<u8>| Response { body: body.into(), ..answer.clone() };
+        let error = |status: u16, body: &'static str| Response { status, headers: Vec::new(), body: body.into() };
+        let changed = |change: &dyn Fn(&mut Vec<Value>)| {
+            let mut value: Value = serde_json::from_slice(&answer.body).ok()?;
+            let rows = match &mut value {
+                Value::Array(rows) => rows,
+                Value::Object(fields) => fields.get_mut("symbols").and_then(Value::as_array_mut)?,
+                _ => return None,
+            };
+            change(rows);
+            Some(with_body(value.to_string().into_bytes()))
+        };
+        match self {
+            Self::Empty => changed(&Vec::clear),
+            Self::FirstMissing => changed(&|rows| drop((!rows.is_empty()).then(|| rows.remove(0)))),
+            Self::MiddleMissing => changed(&|rows| drop((!rows.is_empty()).then(|| rows.remove(rows.len() / 2)))),
+            Self::LastMissing => changed(&|rows| drop(rows.pop())),
+            Self::Cut => changed(&|rows| rows.truncate(rows.len() / 2)),
+            Self::Doubled => changed(&|rows| *rows = rows.iter().flat_map(|row| [row.clone(), row.clone()]).collect()),
+            Self::Torn => Some(with_body(answer.body[..answer.body.len() / 2].to_vec())),
+            Self::Stale => Some(first.clone()),
+            Self::Status(status) => Some(error(status, "{}")),
+            Self::Html => Some(error(200, "<html><body>maintenance</body></html>")),
+            Self::Lost => None,
+        }
+    }
+}
+
+/// The way to an exchange, on which answers are falsified while a lie is told.
+pub(crate) struct Liar {
+    inner: Arc<dyn Transport>,
+    lie: Mutex<Option<(&'static str, Lie)>>,
+    first: Mutex<BTreeMap<String, Response>>,
+    pub(crate) told: Mutex<usize>,
+}
+
+impl Liar {
+    pub(crate) fn before(inner: Arc<dyn Transport>) -> Arc<Self> {
+        Arc::new(Self { inner, lie: Mutex::default(), first: Mutex::default(), told: Mutex::default() })
+    }
+
+    pub(crate) fn set(&self, lie: Option<(&'static str, Lie)>) {
+        *self.lie.lock().unwrap() = lie;
+    }
+}
+
+/// Shares a liar with the adapter that asks through it.
+struct Through(Arc<Liar>);
+
+#[async_trait]
+impl Transport for Through {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let path = request.path.clone();
+        let answer = self.0.inner.send(request).await?;
+        let first = self.0.first.lock().unwrap().entry(path.clone()).or_insert_with(|| answer.clone()).clone();
+        let Some((_, lie)) = self.0.lie.lock().unwrap().filter(|(endpoint, _)| *endpoint == path) else {
+            return Ok(answer);
+        };
+        *self.0.told.lock().unwrap() += 1;
+        match lie.told(&answer, &first) {
+            Some(falsified) => Ok(falsified),
+            None if lie == Lie::Lost => Err(TransportError::Lost("reset".into())),
+            None => Ok(answer),
+        }
+    }
+}
+
+impl Fixture {
+    pub(crate) fn adapter_through(&self, liar: &Arc<Liar>) -> Arc<dyn ExchangeReader> {
+        Arc::new(self.adapter_over(Through(Arc::clone(liar))))
+    }
+
+    /// One sync through the liar; whether it could be made at all.
+    pub(crate) async fn sync_beside(&self, liar: &Arc<Liar>) -> Option<CycleReport> {
+        self.reconciler_over(self.adapter_through(liar)).sync().await.ok()
+    }
+}
+
+/// What is wrong with a book after the looks, in words; nothing where nothing is.
+async fn wrong(fixture: &Fixture, report: &CycleReport) -> Vec<String> {
+    let mut wrong: Vec<String> = report
+        .unresolved()
+        .map(|found| format!("{:?} {}", found.finding.kind, found.finding.evidence))
+        .chain(report.left.iter().map(|left| format!("left {} {}", left.entry.key.kind, left.entry.evidence_json)))
+        .chain(report.verification.checks.iter().filter(|check| check.failed()).map(|check| check.detail.clone()))
+        .collect();
+    let books = fixture.simulator.books();
+    let rows = fixture.ledger_count().await;
+    if rows != books.accounts[0].income.len() {
+        wrong.push(format!("{rows} ledger rows of {}", books.accounts[0].income.len()));
+    }
+    let fills = fixture.book_fills().await.len();
+    if fills != books.accounts[0].trades.len() {
+        wrong.push(format!("{fills} fills of {}", books.accounts[0].trades.len()));
+    }
+    wrong
+}
+
+impl Fixture {
+    async fn ledger_count(&self) -> usize {
+        use ledger_store::{IncomeFilter, IncomeRepository, PageRequest, Scope};
+        let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: None };
+        self.store.income(&filter, &PageRequest::first(1_000)).await.unwrap().items.len()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lie_in_one_look_is_healed_by_three_honest_ones() {
+    let fixture = Fixture::in_process(for_months(7)).await;
+    fixture.session(|_, _| false).await;
+    fixture.simulator.step(Duration::from_hours(9 * 24));
+    fixture.session(|_, _| false).await;
+    let mut failed = Vec::new();
+    for endpoint in ENDPOINTS {
+        for lie in LIES {
+            let book = fixture.with_empty_book().await;
+            let liar = Liar::before(Arc::clone(&fixture.transport));
+            liar.set(Some((endpoint, lie)));
+            drop(book.sync_beside(&liar).await);
+            liar.set(None);
+            let mut report = None;
+            for _ in 0..3 {
+                fixture.simulator.step(Duration::from_mins(6));
+                report = book.sync_beside(&liar).await;
+            }
+            let wrong = wrong(&book, &report.unwrap()).await;
+            if !wrong.is_empty() {
+                failed.push(format!("{endpoint} {lie:?}: {}", wrong.join("; ")));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
