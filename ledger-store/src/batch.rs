@@ -119,9 +119,13 @@ pub enum CoverageGrade {
     Inferred,
     /// The exchange was asked for exactly this.
     Asked,
+    /// A later look asked again, and was answered the same: no single answer is believed to be whole.
+    Confirmed,
 }
 
-ledger_core::names!(CoverageGrade, "coverage grade", { Inferred = "inferred", Asked = "asked" });
+ledger_core::names!(CoverageGrade, "coverage grade", {
+    Inferred = "inferred", Asked = "asked", Confirmed = "confirmed",
+});
 
 /// A stretch of time in which the book has every fact of a stream. Touching spans of one grade become one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,6 +7,7 @@ mod asked;
 mod book;
 mod bot_record;
 mod client_id;
+mod confirming;
 mod cycle;
 mod discrepancy;
 mod error;

@@ -36,6 +36,7 @@ use mockall::Sequence;
 
 use crate::apply::apply;
 use crate::asked::Asked;
+use crate::confirming::ReadBefore;
 use crate::observe::book_view::{Beginning, BookView};
 use crate::observe::walk::Walk;
 use crate::observe::{ClockReading, Continuity, FillWalk, Observation, SymbolObservation};
@@ -66,7 +67,8 @@ async fn observe(
     options: &ObserveOptions,
 ) -> Result<Observation, ReconcileError> {
     let clock = ManualClock::new(at(0));
-    crate::observe::observe(exchange, book, &clock, &account_id(), options, &Policy::default()).await
+    let before = ReadBefore::default();
+    crate::observe::observe(exchange, book, &clock, &account_id(), options, &Policy::default(), &before).await
 }
 
 pub(crate) fn account_id() -> AccountId {
@@ -198,6 +200,8 @@ fn quiet() -> Observation {
             unsignalled_openers: vec![],
             has_bot: false,
             known_income: BTreeSet::new(),
+            unlisted_income: vec![],
+            unlisted_orders: vec![],
             unfilled: BTreeSet::new(),
             latest_positions: vec![],
             latest_balances: vec![],
@@ -215,6 +219,7 @@ fn quiet() -> Observation {
         },
         symbols: BTreeMap::new(),
         labels: LabelSources::default(),
+        read_before: ReadBefore::default(),
     }
 }
 

@@ -57,7 +57,7 @@ CREATE TABLE coverage (
     account_id TEXT NOT NULL REFERENCES accounts,
     stream TEXT NOT NULL,
     symbol TEXT NOT NULL,
-    grade TEXT NOT NULL CONSTRAINT coverage_grade CHECK (grade IN ('inferred', 'asked')),
+    grade TEXT NOT NULL CONSTRAINT coverage_grade CHECK (grade IN ('inferred', 'asked', 'confirmed')),
     since_ts INTEGER NOT NULL,
     until_ts INTEGER NOT NULL,
     PRIMARY KEY (account_id, stream, symbol, grade, since_ts),

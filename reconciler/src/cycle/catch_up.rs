@@ -10,10 +10,11 @@ use super::Reconciler;
 use super::report::{FindingReport, RepairReport};
 use super::settle::acknowledged;
 use crate::apply::{ApplyReport, apply, is_empty, seen_as};
+use crate::confirming::ReadBefore;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
-use crate::finding::Outlook;
-use crate::observe::{HistoryLook, HistoryPiece};
+use crate::finding::{Finding, Outlook};
+use crate::observe::{HistoryLook, HistoryPiece, HistoryProgress};
 use crate::plan::{Plan, plan_history};
 use crate::verify::{CheckName, check_ledger};
 use crate::wording::instant;
@@ -75,7 +76,11 @@ impl CaughtUp {
 impl Reconciler {
     /// Catches up with the history that the book lacks. A look that is narrowed to symbols or to a beginning reads only
     /// that, and catches up with nothing.
-    pub(crate) async fn catch_up(&self, run: &mut Option<RunId>) -> Result<CaughtUp, ReconcileError> {
+    pub(crate) async fn catch_up(
+        &self,
+        run: &mut Option<RunId>,
+        read_before: &ReadBefore,
+    ) -> Result<CaughtUp, ReconcileError> {
         let mut caught_up = CaughtUp::default();
         let options = &self.config.observe;
         if !options.symbols.is_empty() || options.since.is_some() {
@@ -89,11 +94,11 @@ impl Reconciler {
             labels: &options.labels,
             policy: &self.config.policy,
         };
-        if !look.may_lag().await? {
+        if !look.may_lag(read_before).await? {
             return Ok(caught_up);
         }
-        let mut edge = None;
-        while let Some(piece) = Box::pin(look.next(&mut edge)).await? {
+        let mut progress = HistoryProgress::new(read_before.clone());
+        while let Some(piece) = Box::pin(look.next(&mut progress)).await? {
             self.bind(&piece.seen).await?;
             self.record(&piece, run, &mut caught_up).await?;
         }
@@ -163,7 +168,9 @@ impl Reconciler {
         ids.resize(findings.len(), None);
         let verification = check_ledger(observation, &self.book, account).await?;
         *agreed += verification.agreed(CheckName::IncomeHasFills);
-        let checked = verification.findings;
+        // A contract that did not answer in its turn is left to the look at the present.
+        let is_left = |finding: &Finding| finding.symbol.as_ref().is_some_and(|it| observation.book.has_unanswered(it));
+        let checked: Vec<_> = verification.findings.into_iter().filter(|finding| !is_left(finding)).collect();
         batch.discrepancies.extend(checked.iter().map(|finding| seen_as(finding, DiscrepancyStatus::Unresolved)));
         findings.extend(checked.into_iter().map(|finding| {
             let status = acknowledged(observation, &finding, DiscrepancyStatus::Unresolved);
@@ -186,7 +193,6 @@ impl Reconciler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Finding;
     use crate::repair::RepairKind;
 
     #[test]

@@ -29,6 +29,7 @@ use self::report::{audited, failed};
 use self::settle::settle;
 use crate::apply::{ApplyReport, apply, is_empty};
 use crate::book::Book;
+use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
 use crate::observe::Observation;
@@ -84,7 +85,7 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all.
     pub async fn audit(&self) -> Result<CycleReport, ReconcileError> {
-        let (observation, plan, spent) = self.look().await?;
+        let (observation, plan, spent) = self.look(&self.read_before().await?).await?;
         let verification = verify(&observation, &self.book, &self.config.account).await?;
         let findings = audited(&observation, &plan, &verification);
         let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
@@ -150,8 +151,9 @@ impl Reconciler {
     }
 
     async fn sync_under(&self, run: &mut Option<RunId>) -> Result<Synced, ReconcileError> {
-        let caught_up = self.catch_up(run).await?;
-        let (observation, plan, _) = self.look().await?;
+        let read_before = self.read_before().await?;
+        let caught_up = self.catch_up(run, &read_before).await?;
+        let (observation, plan, _) = self.look(&read_before).await?;
         self.bind(&observation).await?;
         let (applied, outcome) = self.repair(&observation, &plan, run).await?;
         Ok(Synced { caught_up, observation, plan, applied, outcome })
@@ -169,12 +171,19 @@ impl Reconciler {
         self.book.accounts.bind_identity(&self.config.account, identity).await.doing("binding the account")
     }
 
+    /// What is on record as read, before this cycle reads anything.
+    async fn read_before(&self) -> Result<ReadBefore, ReconcileError> {
+        let coverage = self.book.sync.coverage(&self.config.account).await.doing("reading the coverage")?;
+        Ok(ReadBefore::new(coverage))
+    }
+
     /// The part that audit and sync share.
-    async fn look(&self) -> Result<(Observation, Plan, RequestCost), ReconcileError> {
+    async fn look(&self, read_before: &ReadBefore) -> Result<(Observation, Plan, RequestCost), ReconcileError> {
         let before = self.exchange.usage();
         let config = &self.config;
         let (exchange, clock) = (&*self.exchange, &*self.clock);
-        let observation = observe(exchange, &self.book, clock, &config.account, &config.observe, &config.policy);
+        let (account, options) = (&config.account, &config.observe);
+        let observation = observe(exchange, &self.book, clock, account, options, &config.policy, read_before);
         // A look is a long walk: it lives on the heap, not in the future of whoever waits for it.
         let observation = Box::pin(observation).await?;
         let plan = plan(&observation, &config.policy, observed_at(&observation))?;

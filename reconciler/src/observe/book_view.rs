@@ -48,6 +48,10 @@ pub(crate) struct BookView {
     pub has_bot: bool,
     /// The income rows mentioned by the exchange that the book has, in no less detail.
     pub known_income: BTreeSet<IncomeKey>,
+    /// When ledger rows are dated that the exchange once sent, of which its present answer has nothing.
+    pub unlisted_income: Vec<TimestampMs>,
+    /// When orders were created that the exchange once sent, of which its present answer about all has nothing.
+    pub unlisted_orders: Vec<TimestampMs>,
     /// The trades that the ledger names and the book lacks.
     pub unfilled: BTreeSet<(Symbol, FillId)>,
     /// The exchange's latest word on positions that is on record.

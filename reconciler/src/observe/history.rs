@@ -19,10 +19,11 @@ use super::book::{BookReader, earlier};
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
 use super::observation::{Observation, SymbolObservation};
 use super::suspects::Suspect;
-use super::walk::{Continuity, FillWalk, Span, span, walk_income, walk_orders};
+use super::walk::{Continuity, FillWalk, Span, oldest, span, walk_income, walk_orders};
 use super::{Greeting, greet};
 use crate::asked::Asked;
 use crate::book::Book;
+use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
@@ -42,6 +43,23 @@ pub(crate) struct HistoryPiece {
     pub(crate) held: BTreeMap<(Symbol, PositionSide), Decimal>,
 }
 
+/// How far a cycle has come with history.
+#[derive(Debug)]
+pub(crate) struct HistoryProgress {
+    /// Where history ends.
+    edge: Option<TimestampMs>,
+    /// The end of the last piece.
+    read_to: Option<TimestampMs>,
+    /// What was read before this cycle.
+    read_before: ReadBefore,
+}
+
+impl HistoryProgress {
+    pub(crate) fn new(read_before: ReadBefore) -> Self {
+        Self { edge: None, read_to: None, read_before }
+    }
+}
+
 /// Reads history.
 pub(crate) struct HistoryLook<'a> {
     pub(crate) exchange: &'a dyn ExchangeReader,
@@ -54,34 +72,49 @@ pub(crate) struct HistoryLook<'a> {
 
 impl HistoryLook<'_> {
     /// Whether there may be history to catch up with. Asks the book alone.
-    pub(crate) async fn may_lag(&self) -> Result<bool, ReconcileError> {
+    pub(crate) async fn may_lag(&self, read_before: &ReadBefore) -> Result<bool, ReconcileError> {
         let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
         let edge = self.clock.now().saturating_add_ms(-self.policy.history_after_ms);
-        for stream in [ORDERS, INCOME] {
-            if reached(&cursors, stream, None)?.is_none_or(|reached| reached < edge) {
+        let venue = self.exchange.venue();
+        for (stream, kept) in [(ORDERS, &venue.orders), (INCOME, &venue.income)] {
+            // The local clock may be behind the exchange's, which decides.
+            let once = read_before.unconfirmed_since(stream, oldest(self.clock.now(), kept.retention_ms));
+            if reached(&cursors, stream, None)?.is_none_or(|reached| reached < edge) || once.is_some_and(|at| at < edge)
+            {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The next piece. `None` when there is none, or when the exchange does not answer for it: then the look at the
-    /// present tells why. History ends where it did for the first piece, which `edge` remembers: time goes on meanwhile.
+    /// The next piece, of what was never read or of what was read once only. `None` when there is none, or when the
+    /// exchange does not answer for it: then the look at the present tells why. `progress` remembers how far this cycle
+    /// has come, and where history ends: time goes on meanwhile.
     ///
     /// # Errors
     /// As [`observe`](super::observe).
-    pub(crate) async fn next(&self, edge: &mut Option<TimestampMs>) -> Result<Option<HistoryPiece>, ReconcileError> {
+    pub(crate) async fn next(&self, progress: &mut HistoryProgress) -> Result<Option<HistoryPiece>, ReconcileError> {
         // What cannot be read of the book is told by the look at the present.
         let (book, unreadable) = UnreadableRows::beside(self.book);
         let greeting = greet(self.exchange, self.book, self.clock, self.account).await?;
         let now = greeting.now;
         let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
-        let edge = *edge.get_or_insert(now.saturating_add_ms(-self.policy.history_after_ms));
+        let edge = *progress.edge.get_or_insert(now.saturating_add_ms(-self.policy.history_after_ms));
         let venue = self.exchange.venue();
         let part = |stream: &'static str, retention_ms: i64| {
             let reached = reached(&cursors, stream, None)?;
-            let begin = reached.map(|reached| reached.saturating_add_ms(-self.policy.overlap_ms));
-            let lags = reached.is_none_or(|reached| reached < edge);
+            let oldest = oldest(now, retention_ms);
+            let (begin, lags) = match progress.read_to {
+                Some(read_to) => (reached.map(|_| read_to), read_to < edge),
+                // What was never read comes first; a later cycle reads it again.
+                None if reached.is_none_or(|reached| reached < edge) => {
+                    (reached.map(|reached| reached.saturating_add_ms(-self.policy.overlap_ms)), true)
+                }
+                None => {
+                    let once = progress.read_before.unconfirmed_since(stream, oldest).unwrap_or(TimestampMs::MAX);
+                    (Some(once), once < edge)
+                }
+            };
             let span = span(reached, begin, now, retention_ms).first_part(edge, self.policy.history_rows_max);
             Ok::<_, ReconcileError>(span.filter(|_| lags))
         };
@@ -140,8 +173,10 @@ impl HistoryLook<'_> {
             book: view,
             symbols: BTreeMap::new(),
             labels: self.labels.clone(),
+            read_before: progress.read_before.clone(),
         };
         reader.learn_orders(&mut seen, None).await?;
+        reader.learn_unlisted_orders(&mut seen).await?;
         seen.book.unfilled = reader.match_income(&mut seen).await?;
         let window = TimeWindow::up_to(until, since);
         let mut held = BTreeMap::new();
@@ -176,6 +211,7 @@ impl HistoryLook<'_> {
         if !unreadable.noted().is_empty() {
             return Ok(None);
         }
+        progress.read_to = Some(until);
         Ok(Some(HistoryPiece { seen, window, held }))
     }
 

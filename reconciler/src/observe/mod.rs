@@ -26,13 +26,14 @@ use ledger_store::{Account, ExchangeIdentity, SyncCursor};
 use self::book::BookReader;
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
-pub(crate) use self::history::{HistoryLook, HistoryPiece};
+pub(crate) use self::history::{HistoryLook, HistoryPiece, HistoryProgress};
 pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{Continuity, FillWalk};
 use self::walk::{span, walk_force_orders, walk_income, walk_orders};
 use crate::asked::Asked;
 use crate::book::Book;
+use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
@@ -69,6 +70,7 @@ pub(crate) async fn observe(
     account_id: &AccountId,
     options: &ObserveOptions,
     policy: &Policy,
+    read_before: &ReadBefore,
 ) -> Result<Observation, ReconcileError> {
     let (book, unreadable) = UnreadableRows::beside(book);
     let book = &book;
@@ -78,7 +80,12 @@ pub(crate) async fn observe(
     let venue = exchange.venue();
     let window = |stream: &'static str, retention_ms: i64| {
         let reached = reached(&cursors, stream, None)?;
-        let begin = options.since.or(reached.map(|reached| reached.saturating_add_ms(-policy.overlap_ms)));
+        // What lies further back is read again piece by piece. Forced orders are on the list of all orders, too.
+        let edge = now.saturating_add_ms(-policy.history_after_ms);
+        let once = read_before.unconfirmed_since(stream, edge).filter(|_| stream != FORCE_ORDERS);
+        let once = once.unwrap_or(TimestampMs::MAX);
+        let begin = reached.map(|reached| reached.saturating_add_ms(-policy.overlap_ms).min(once));
+        let begin = options.since.or(begin);
         Ok::<_, ReconcileError>(span(reached, begin, now, retention_ms))
     };
     let position_mode = exchange.fetch_position_mode().await;
@@ -115,9 +122,11 @@ pub(crate) async fn observe(
         book: view,
         symbols: BTreeMap::new(),
         labels: options.labels.clone(),
+        read_before: read_before.clone(),
     };
     reader.learn_balances(&mut seen).await?;
     reader.learn_orders(&mut seen, None).await?;
+    reader.learn_unlisted_orders(&mut seen).await?;
     seen.book.unfilled = reader.match_income(&mut seen).await?;
 
     let mut suspects = suspects(&seen, policy, &seen.book.unfilled);

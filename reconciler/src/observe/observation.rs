@@ -13,6 +13,7 @@ use ledger_core::{
 use super::book_view::{Beginning, BookView};
 use super::walk::{FillWalk, Walk};
 use crate::asked::Asked;
+use crate::confirming::ReadBefore;
 use crate::label::LabelSources;
 
 /// What was seen of a symbol that was looked at closely.
@@ -87,9 +88,26 @@ pub(crate) struct Observation {
     pub symbols: BTreeMap<Symbol, SymbolObservation>,
     /// What the bot's own files say.
     pub labels: LabelSources,
+    /// What was read before this cycle.
+    pub read_before: ReadBefore,
 }
 
 impl Observation {
+    /// When the ledger's answer and the book differ.
+    pub(crate) fn differing_income(&self) -> Vec<TimestampMs> {
+        let rows = self.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+        let new = rows.filter(|row| !self.book.known_income.contains(&row.key)).map(|row| row.time.at);
+        new.chain(self.book.unlisted_income.iter().copied()).collect()
+    }
+
+    /// When the answer about all orders and the book differ, by when each order was created.
+    pub(crate) fn differing_orders(&self) -> Vec<TimestampMs> {
+        let rows = self.orders.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+        let new = rows.filter(|order| !self.book.orders.contains_key(&order.key));
+        let new = new.filter_map(|order| Some(order.created.or(order.updated)?.at));
+        new.chain(self.book.unlisted_orders.iter().copied()).collect()
+    }
+
     /// Whether a symbol may be looked at and changed.
     pub(crate) fn is_in_scope(&self, symbol: &Symbol) -> bool {
         self.scope.is_empty() || self.scope.contains(symbol)

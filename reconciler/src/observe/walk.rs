@@ -97,6 +97,12 @@ pub(super) struct Span {
     pub(super) rows_max: usize,
 }
 
+/// The first instant that is asked for of what a venue keeps that long: a little inside of its limit, which moves on while
+/// we ask.
+pub(super) fn oldest(now: TimestampMs, retention_ms: i64) -> TimestampMs {
+    now.saturating_add_ms(60_000 - retention_ms)
+}
+
 /// From `begin` on, or as far back as the venue answers.
 pub(super) fn span(
     reached: Option<TimestampMs>,
@@ -104,8 +110,7 @@ pub(super) fn span(
     now: TimestampMs,
     retention_ms: i64,
 ) -> Span {
-    // A little inside of the venue's limit, which moves on while we ask.
-    let oldest = now.saturating_add_ms(60_000 - retention_ms);
+    let oldest = oldest(now, retention_ms);
     let since = begin.map_or(oldest, |begin| begin.max(oldest));
     let continuity = match reached {
         None if since == oldest => Continuity::First,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use ledger_core::Order;
 use ledger_store::DiscrepancyKey;
 
 use super::account::{plan_account, plan_position_mode};
@@ -67,7 +68,10 @@ fn plan_fills_of_history(observation: &Observation) -> Plan {
 
 /// Whose order opened what is open now is known once all has been read.
 fn plan_labels_of_history(context: &RecordContext<'_>, planned: &Plan) -> Plan {
-    let mut plan = plan_labels(context, context.observation.asked_at, planned);
+    // Orders of other times wait for the look that has their positions in view.
+    let listed: BTreeSet<_> = context.observation.stated_orders().map(|row| &row.entity.key).collect();
+    let is_listed = |order: &Order| listed.contains(&order.key);
+    let mut plan = plan_labels(context, context.observation.asked_at, planned, is_listed);
     for symbol_plan in plan.symbols.values_mut() {
         symbol_plan
             .findings

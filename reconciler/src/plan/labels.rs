@@ -170,7 +170,12 @@ fn is_better(offered: Source, known: Source) -> bool {
 }
 
 /// `planned` tells which orders have a label by now, and which signals are restored.
-pub(super) fn plan_labels(context: &RecordContext<'_>, now: TimestampMs, planned: &Plan) -> Plan {
+pub(super) fn plan_labels(
+    context: &RecordContext<'_>,
+    now: TimestampMs,
+    planned: &Plan,
+    is_wanted: impl Fn(&Order) -> bool,
+) -> Plan {
     let RecordContext { observation, candidates, labels, .. } = *context;
     let mut plan = Plan::default();
     let statements = planned.symbols.values().flat_map(|symbol| &symbol.statements);
@@ -180,7 +185,8 @@ pub(super) fn plan_labels(context: &RecordContext<'_>, now: TimestampMs, planned
             _ => None,
         })
         .collect();
-    for order in labels.orders().filter(|order| observation.is_in_scope(&order.key.symbol)) {
+    let in_scope = labels.orders().filter(|order| observation.is_in_scope(&order.key.symbol));
+    for order in in_scope.filter(|order| is_wanted(order)) {
         if labelled.contains(&order.key) {
             continue;
         }

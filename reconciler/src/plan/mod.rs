@@ -237,7 +237,7 @@ pub(crate) fn plan(observation: &Observation, policy: &Policy, now: TimestampMs)
     plan.add(plan_openers(&context, now, &plan));
     plan.add(plan_older_fills(observation));
     // Whoever got a label by now needs none.
-    plan.add(plan_labels(&context, now, &plan));
+    plan.add(plan_labels(&context, now, &plan, |_| true));
     plan.add(plan_orphans(observation));
     // A row of the book that cannot be read silences its contract: nothing of it is news for what comes now.
     plan.symbols.retain(|symbol, _| !observation.book.damaged.contains_key(symbol));

@@ -82,10 +82,34 @@ pub(super) fn plan_streams(
             }
         }
     }
+    let confirmed = confirmed(observation);
+    let gain_ms = observation.read_before.gain_ms(&confirmed);
+    let writes_anyway = !planned.account_statements.is_empty() || !plan.account_cursors.is_empty();
+    if gain_ms >= policy.cursor_stride_ms || (writes_anyway && gain_ms > 0) {
+        plan.account_coverage.extend(confirmed);
+    }
     plan_symbol_streams(observation, policy, planned, &mut plan)?;
     plan_expiring(observation, policy, now, &mut plan)?;
     plan.settled.extend(covered_gaps(observation, planned));
     Ok(plan)
+}
+
+/// What this look confirms: where what was read before is answered the same.
+fn confirmed(observation: &Observation) -> Vec<CoverageSpan> {
+    // What is left out of a narrowed look differs by itself.
+    if !observation.scope.is_empty() {
+        return Vec::new();
+    }
+    let mut confirmed = Vec::new();
+    if let Some(walk) = observation.income.answer() {
+        let differing = observation.differing_income();
+        confirmed.extend(observation.read_before.confirmed(INCOME, walk.window, &differing));
+    }
+    if let Some(walk) = observation.orders.answer().filter(|walk| walk.unreadable.is_empty()) {
+        let differing = observation.differing_orders();
+        confirmed.extend(observation.read_before.confirmed(ORDERS, walk.window, &differing));
+    }
+    confirmed
 }
 
 impl StreamProgress<'_> {
@@ -147,12 +171,15 @@ pub(super) fn plan_history_streams(piece: &HistoryPiece) -> Result<Plan, Reconci
     for (stream, window, continuity) in orders.chain(income) {
         let reach = StreamProgress { stream, symbol: None, since: window.since(), settled: until, continuity };
         plan.account_findings.extend(continuity.expired().map(|gap| history_expired(stream, None, gap)));
-        plan.account_cursors.extend(reach.cursor());
+        // What is read again lies behind the cursor.
+        let is_ahead = reached(&observation.book.cursors, stream, None)?.is_none_or(|reached| reached < until);
+        plan.account_cursors.extend(reach.cursor().filter(|_| is_ahead));
         plan.account_coverage.extend(reach.coverage(CoverageGrade::Asked));
         if stream == INCOME {
             plan.account_coverage.extend(inferred_fills(observation, &reach));
         }
     }
+    plan.account_coverage.extend(confirmed(observation));
     for (symbol, close) in &observation.symbols {
         let Asked::Answered(walk) = &close.fills else { continue };
         let (since, continuity) = (walk.window.since(), walk.continuity);

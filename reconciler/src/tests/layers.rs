@@ -11,6 +11,7 @@ const SHARED: &[&str] = &[
     "book",
     "bot_record",
     "client_id",
+    "confirming",
     "discrepancy",
     "error",
     "finding",

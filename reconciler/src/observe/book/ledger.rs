@@ -9,6 +9,7 @@ use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::asked::Asked;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::observation::Observation;
+use crate::streams::INCOME;
 
 impl BookReader<'_> {
     /// The latest balance on record of each asset that the exchange states. One that has not moved for long lies far
@@ -37,7 +38,9 @@ impl BookReader<'_> {
         seen: &mut Observation,
     ) -> Result<BTreeSet<(Symbol, FillId)>, ReconcileError> {
         let Asked::Answered(walk) = &seen.income else { return Ok(BTreeSet::new()) };
+        let read_before = seen.read_before.parts(INCOME, walk.window);
         let times = walk.rows.iter().map(|row| row.entity.time.at);
+        let times = times.chain(read_before.iter().flat_map(|(since, until)| [*since, *until]));
         let (Some(since), Some(until)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };
         // The book may know some from an export, to the second.
         let stretch = self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000));
@@ -51,6 +54,13 @@ impl BookReader<'_> {
             let told = told.get(&row.fact.key).copied().cloned();
             told.is_none_or(|told| merge(row, &Sourced::new(told, Source::Rest)).0 == *row)
         };
+        let is_unlisted = |row: &&Sourced<Income>| {
+            let at = row.fact.time.at;
+            row.provenance.source == Source::Rest
+                && !told.contains_key(&row.fact.key)
+                && read_before.iter().any(|(since, until)| (*since..=*until).contains(&at))
+        };
+        seen.book.unlisted_income = rows.iter().filter(is_unlisted).map(|row| row.fact.time.at).collect();
         seen.book.known_income = rows.into_iter().filter(says_no_more).map(|row| row.fact.key).collect();
         let named: BTreeSet<(Symbol, FillId)> = walk
             .rows

@@ -117,6 +117,8 @@ impl BookReader<'_> {
             unsignalled_openers: Vec::new(),
             has_bot: self.has_bot().await?,
             known_income: BTreeSet::new(),
+            unlisted_income: Vec::new(),
+            unlisted_orders: Vec::new(),
             unfilled: BTreeSet::new(),
             latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
             latest_balances: Vec::new(),

@@ -1,14 +1,16 @@
 //! What the book has of orders, and of what was sent before they were known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{ClientOrderId, Order, OrderClass, OrderKey, Symbol};
+use ledger_core::{ClientOrderId, Order, OrderClass, OrderKey, Source, Sourced, Symbol};
 use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
+use crate::asked::Asked;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::book_view::BookView;
 use crate::observe::observation::Observation;
+use crate::streams::ORDERS;
 
 impl BookReader<'_> {
     pub(super) async fn read_orders(&self, filter: &OrderFilter, view: &mut BookView) -> Result<(), ReconcileError> {
@@ -63,6 +65,37 @@ impl BookReader<'_> {
         {
             view.intents.insert(id.clone(), intent);
         }
+        Ok(())
+    }
+
+    /// Notes which orders the exchange once sent, and does not list any more although it would still have them: those that
+    /// executed anything, and others that ended a while ago only.
+    pub(in crate::observe) async fn learn_unlisted_orders(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let Asked::Answered(walk) = &seen.orders else { return Ok(()) };
+        let listed: BTreeSet<&OrderKey> = walk.rows.iter().map(|row| &row.entity.key).collect();
+        let forgotten = self.now.saturating_add_ms(-seen.venue.unfilled_order_retention_ms);
+        let mut unlisted = Vec::new();
+        for (since, until) in seen.read_before.parts(ORDERS, walk.window) {
+            let filter = OrderFilter::from(self.stretch(None, since, until));
+            let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.orders.orders(&filter, page).await.doing("reading the orders")
+            });
+            for order in orders {
+                let Sourced { fact, provenance, .. } = order.order;
+                let executed = fact.executed.as_ref().is_some_and(|executed| !executed.qty.is_zero());
+                let ended = fact.updated.or(fact.created).is_none_or(|time| time.at < forgotten);
+                let is_kept = executed || !ended;
+                if fact.key.class == OrderClass::Regular
+                    && provenance.source == Source::Rest
+                    && is_kept
+                    && !listed.contains(&fact.key)
+                    && let Some(created) = fact.created
+                {
+                    unlisted.push(created.at);
+                }
+            }
+        }
+        seen.book.unlisted_orders = unlisted;
         Ok(())
     }
 

@@ -183,10 +183,23 @@ async fn runs(fixture: &Fixture) -> Vec<Run> {
     fixture.store.runs(&filter, &PageRequest::first(100)).await.unwrap().items
 }
 
+/// Looks until what was read once is confirmed: that is written down, and changes no fact.
+async fn confirm(case: Case, fixture: &Fixture, outcome: &Outcome) {
+    for _ in 0..3 {
+        fixture.pass(1);
+        let report = case.reconciler(fixture).sync().await.unwrap();
+        assert_eq!(report.counts, OutcomeCounts::default(), "{case:?}");
+        assert!(report.repairs.is_empty(), "{case:?}: {:#?}", report.findings);
+        assert_eq!(report.leaves_discrepancies(), !outcome.leaves.is_empty(), "{case:?}");
+    }
+}
+
 /// Looks again, and again: nothing changes but when the exchange was looked at, whether or not something stays on record. Only that a quiet contract had
 /// its turn is written down.
 async fn assert_warm(case: Case, fixture: &Fixture, outcome: &Outcome) {
     let stands = everything(fixture).await;
+    confirm(case, fixture, outcome).await;
+    assert_same(&everything(fixture).await, &stands, &format!("{case:?}, read once more"));
     let mut rows = fixture.rows().await;
     for number in 0..3 {
         // All books share one clock, and cursors move in strides: the looks of all of them have to fit in one.
