@@ -112,7 +112,8 @@ async fn an_unreadable_row_stops_its_contract_alone() {
             assert!(found.finding.evidence.contains(&format!("table {table}")), "{}", found.finding.evidence);
             let left: Vec<_> = report.left.iter().map(|left| left.entry.key.kind.as_str()).collect();
             assert_eq!(left, ["unreadable_row"], "{table} {look}: {:#?}", report.left);
-            assert_eq!(report.run.is_some(), look == 0, "{table} {look}: the same again is no news");
+            // The look in between may confirm what the one before it read.
+            assert!(look == 1 || report.run.is_some() == (look == 0), "{table} {look}: the same again is no news");
             assert_eq!(world.held("BTCUSDT").await, (Some(dec("0.03")), world.traded("BTCUSDT")), "{table} {look}");
         }
         // A backup is brought back: all that was missed is there to be read.

@@ -79,7 +79,8 @@ impl HistoryLook<'_> {
         for (stream, kept) in [(ORDERS, &venue.orders), (INCOME, &venue.income)] {
             // The local clock may be behind the exchange's, which decides.
             let once = read_before.unconfirmed_since(stream, oldest(self.clock.now(), kept.retention_ms));
-            if reached(&cursors, stream, None)?.is_none_or(|reached| reached < edge) || once.is_some_and(|at| at < edge)
+            if reached(&cursors, stream, None)?.is_none_or(|reached| reached < edge)
+                || once.is_some_and(|at| at < edge.saturating_add_ms(-self.policy.overlap_ms))
             {
                 return Ok(true);
             }
@@ -111,8 +112,9 @@ impl HistoryLook<'_> {
                     (reached.map(|reached| reached.saturating_add_ms(-self.policy.overlap_ms)), true)
                 }
                 None => {
+                    // What is left of the last hours before the edge is read with the present.
                     let once = progress.read_before.unconfirmed_since(stream, oldest).unwrap_or(TimestampMs::MAX);
-                    (Some(once), once < edge)
+                    (Some(once), once < edge.saturating_add_ms(-self.policy.overlap_ms))
                 }
             };
             let span = span(reached, begin, now, retention_ms).first_part(edge, self.policy.history_rows_max);

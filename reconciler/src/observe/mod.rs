@@ -80,8 +80,9 @@ pub(crate) async fn observe(
     let venue = exchange.venue();
     let window = |stream: &'static str, retention_ms: i64| {
         let reached = reached(&cursors, stream, None)?;
-        // What lies further back is read again piece by piece. Forced orders are on the list of all orders, too.
-        let edge = now.saturating_add_ms(-policy.history_after_ms);
+        // What lies further back is read again piece by piece; as time goes on meanwhile, this begins a little before the
+        // end of that. Forced orders are on the list of all orders, too.
+        let edge = now.saturating_add_ms(-policy.history_after_ms - policy.overlap_ms);
         let once = read_before.unconfirmed_since(stream, edge).filter(|_| stream != FORCE_ORDERS);
         let once = once.unwrap_or(TimestampMs::MAX);
         let begin = reached.map(|reached| reached.saturating_add_ms(-policy.overlap_ms).min(once));

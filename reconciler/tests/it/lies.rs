@@ -177,6 +177,12 @@ impl Fixture {
     }
 }
 
+/// Whether every lie is told everywhere: a long campaign has the time.
+#[expect(clippy::disallowed_methods, reason = "a long campaign asks for more than the suite has time for")]
+fn tries_all() -> bool {
+    std::env::var_os("FILLBOOK_ALL_LIES").is_some()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lie_in_one_look_is_healed_by_three_honest_ones() {
     let fixture = Fixture::in_process(for_months(7)).await;
@@ -184,8 +190,10 @@ async fn a_lie_in_one_look_is_healed_by_three_honest_ones() {
     fixture.simulator.step(Duration::from_hours(9 * 24));
     fixture.session(|_, _| false).await;
     let mut failed = Vec::new();
-    for endpoint in ENDPOINTS {
-        for lie in LIES {
+    for (number, endpoint) in ENDPOINTS.into_iter().enumerate() {
+        // The lists that name what happened, in each way; of the others, a few ways each unless all are asked for.
+        let is_tried = |at: usize| number < 3 || tries_all() || (at + number).is_multiple_of(4);
+        for lie in LIES.into_iter().enumerate().filter(|(at, _)| is_tried(*at)).map(|(_, lie)| lie) {
             let book = fixture.with_empty_book().await;
             let liar = Liar::before(Arc::clone(&fixture.transport));
             liar.set(Some((endpoint, lie)));

@@ -68,7 +68,7 @@ fn inferred_labels_stand_after_a_second_look() {
     // Known by now: the same files bring nothing new.
     let third = sandbox.command(&sync, &exchange.environment()).exits(0);
     assert!(third.stdout.contains("Left       nothing"), "{}", third.transcript());
-    assert_eq!(list(&["runs"]).len(), 2, "nothing was written");
+    assert_eq!(list(&["repairs"]).len(), repairs.len(), "nothing was changed");
     // A round trip belongs to the strategy that opened it.
     exchange.trade("job-3", "BTCUSDT", Side::Sell, "0.02");
     exchange.trade("job-4", "ETHUSDT", Side::Buy, "0.5");
