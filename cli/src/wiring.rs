@@ -129,7 +129,7 @@ pub(crate) fn learn_credentials(settings: &Settings, secrets: &Secrets) {
             CredentialSource::Systemd(name) => std::env::var_os("CREDENTIALS_DIRECTORY")
                 .and_then(|folder| Credentials::from_systemd(std::path::Path::new(&folder), name).ok()),
         };
-        // What cannot be read is told by the command that needs it.
+        // The command that needs these credentials reports why they cannot be read.
         if let Some(credentials) = credentials {
             let _shared = credentials.known_to(secrets);
         }

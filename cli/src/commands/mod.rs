@@ -147,7 +147,7 @@ async fn contract_hint(
 struct Lacking {
     /// What it is, for programs.
     kind: &'static str,
-    /// Of which contract, where it is one.
+    /// The contract, where a single one is lacking.
     symbol: Option<Symbol>,
     /// In words.
     text: String,

@@ -97,8 +97,8 @@ pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let account = context.settings.account.clone();
     let open = crate::wiring::open_book(&context.settings, Access::Read).await?;
     super::check_account(open.store.as_ref(), &account).await?;
-    // What is derived is proven by deriving it again, in a copy that may be changed. It is of the same moment as what it is
-    // compared with, whoever writes to the book meanwhile.
+    // Derived rows are proven by deriving them again, in a copy that may be changed. The copy is of the same moment as the
+    // rows it is compared with, because others may write to the book meanwhile.
     let scratch = crate::wiring::scratch_copy(open.store.as_ref(), &context.settings).await?;
     let checks = all(&open, scratch.store.as_ref(), &account, &mut context.output).await?;
     report(&checks, &account, context)

@@ -1,9 +1,8 @@
 //! The door: whatever reaches a terminal, a pipe or a log goes through a [`Screen`].
 //!
 //! A name, a message of the exchange, a path, a text that somebody edited into the book: any of them can hold characters
-//! that move a cursor or hide what follows, and any of them can repeat a key. What is written here is printable, and what is
-//! known to be secret stands in it by what it is (`[API key]`), whoever wrote it and however it came here. The streams
-//! themselves are in no other hands.
+//! that move a cursor or hide what follows, and any of them can repeat a key. This module escapes such characters, and
+//! replaces each known secret by its name (`[API key]`), whatever its source. No other module has the streams.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `what_goes_through_is_printable_and_without_secrets`, as text, as JSON and as CSV.

@@ -1,7 +1,7 @@
 //! The key and secret of an exchange account. They can be used, never shown.
 //!
-//! Whoever repeats them is known by value: credentials carry [`Secrets`], which learn the key and the secret at once and
-//! each signature as it is made. Nothing can be signed past them.
+//! Credentials carry [`Secrets`], the values that no text may repeat. These learn the key and the secret at once, and each
+//! signature as it is made. Nothing can be signed without them.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `credentials_are_never_shown`: `Debug` prints no character of them, and there is no `Display`.

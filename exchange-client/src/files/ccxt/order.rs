@@ -145,8 +145,8 @@ fn is_status(own: &OrderStatus, library: &OrderStatus) -> bool {
         }
 }
 
-/// Whether the library has the exchange's order type in its own words: it calls many types market or limit, and only these
-/// two are told from each other for certain.
+/// Whether the library's order type can be the exchange's. The library calls many types market or limit, so only these two
+/// contradict each other.
 fn is_type(own: &Label, library: &Label) -> bool {
     let market_for_limit = own.as_str() == "LIMIT" && library.as_str() == "MARKET";
     let limit_for_market = own.as_str() == "MARKET" && library.as_str() == "LIMIT";

@@ -95,7 +95,7 @@ fn a_row_that_leaves_its_account_open_is_refused() {
         let problem = rejection(&text).problem;
         assert_eq!(matches!(problem, RowProblem::Missing), is_missing, "{uid}: {problem}");
         assert!(is_missing || matches!(problem, RowProblem::MangledId), "{uid}: {problem}");
-        // It is nobody's row, whoever the others are of.
+        // The row has no readable owner, so it is rejected alone.
         let options = Options { uid: Some("31".to_owned()), ..Options::default() };
         let rows: Vec<_> = from_text("x.csv", format!("{text}{ROW}\n"), options).unwrap().flatten().collect();
         let [broken, sound] = rows.as_slice() else { panic!("{rows:?}") };

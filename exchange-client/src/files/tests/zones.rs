@@ -45,7 +45,7 @@ fn the_name_of_a_file_outranks_its_header_and_both_outrank_what_is_given() {
     let plain = time(from_text("trades.csv", text.clone(), Options::default()).unwrap());
     assert_eq!(plain, 1_782_864_000_000);
     let named = from_text("dir(UTC-9)/trades (UTC+3) (1).csv", text.clone(), Options::default()).unwrap();
-    // The header's bare UTC is overruled, and whoever shows the file can say so.
+    // The name overrules the header's bare UTC, and the origin says so.
     assert_eq!(named.zone().map(|(_, origin)| origin), Some(ZoneOrigin::NameOverHeader));
     let named = time(named);
     let same = from_text("trades(UTC).csv", text.clone(), Options::default()).unwrap();
