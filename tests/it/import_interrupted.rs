@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, Signal, send};
 
 /// More fills than one transaction takes.
 const FILLS: usize = 40_000;
@@ -60,7 +60,7 @@ fn an_import_that_is_interrupted_leaves_a_sound_book_and_says_how_to_go_on() {
     let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
     sandbox.write("fills.ndjson", fills());
     let (child, mut writer) = begun(&sandbox);
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    send(Signal::INT, &child);
     // It reads on, and notices between two transactions; then nobody reads the pipe any more.
     let _not_all_is_read = writer.write_all(part(true).as_bytes());
     drop(writer);

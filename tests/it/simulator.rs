@@ -14,7 +14,7 @@ use exchange_client::{
 };
 use ledger_core::{ClientOrderId, OrderClass, OrderStatus, PositionMode, PositionSide, Price, Quantity, Side, Symbol};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, Signal, send};
 
 /// A running simulator, stopped at the end of the test whatever happens.
 struct Running {
@@ -52,9 +52,8 @@ impl Running {
         answer
     }
 
-    fn signal(mut self, signal: &str) -> (i32, String) {
-        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+    fn signal(mut self, signal: Signal) -> (i32, String) {
+        send(signal, &self.child);
         let mut stderr = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         (self.child.wait().unwrap().code().unwrap_or(-1), stderr)
@@ -73,7 +72,7 @@ impl Drop for Running {
 #[test]
 fn it_answers_over_http_and_stops_cleanly() {
     let sandbox = Sandbox::empty();
-    for signal in ["-INT", "-TERM"] {
+    for signal in [Signal::INT, Signal::TERM] {
         let running = Running::start(&sandbox, &["--seed", "11"]);
         assert_eq!(running.says("api_key"), "fillbook-simulator-test-key");
         assert_eq!(running.says("api_secret"), "fillbook-simulator-test-secret");
@@ -138,7 +137,7 @@ fn started_again_it_is_another_account() {
             }
         }
         before = Some(sandbox.files());
-        let (code, stderr) = running.signal("-INT");
+        let (code, stderr) = running.signal(Signal::INT);
         assert_eq!(code, 0, "{stderr}");
     }
 }

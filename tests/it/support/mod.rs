@@ -3,6 +3,7 @@
 mod exchange;
 mod parrot;
 mod proxy;
+mod signal;
 mod simulated;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::process::{Command, Output};
 pub(crate) use exchange::Exchange;
 pub(crate) use parrot::{Asked, Habit, Parrot, response};
 pub(crate) use proxy::Proxy;
+pub(crate) use signal::{Signal, send};
 pub(crate) use simulated::simulated;
 
 /// A folder with a book, gone at the end of the test.

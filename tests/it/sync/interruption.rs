@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use ledger_core::Side;
 
 use super::{assert_same_fills, traded};
-use crate::support::{Proxy, Sandbox};
+use crate::support::{Proxy, Sandbox, Signal, send};
 
 /// Ctrl-C while an exchange keeps us waiting: the book is sound, and the next run goes on.
 #[test]
@@ -15,7 +15,7 @@ fn an_interrupted_sync_leaves_a_sound_book() {
     let sandbox = Sandbox::empty();
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
     exchange.trade("fb-later", "SOLUSDT", Side::Buy, "3");
-    for signal in ["-INT", "-TERM", "-HUP"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         // Takes connections and never answers.
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", silent.local_addr().unwrap());
@@ -27,10 +27,10 @@ fn an_interrupted_sync_leaves_a_sound_book() {
         let (mut connection, _) = silent.accept().unwrap();
         let read = connection.read(&mut request).unwrap();
         assert!(read > 0, "it asks, so it listens for signals by now");
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        send(signal, &child);
         let mut told = String::new();
         child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}: {told}");
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal:?}: {told}");
         assert!(told.contains("the next run goes on"), "{told}");
     }
     let verify = sandbox.run(&["verify"]);
@@ -54,7 +54,7 @@ fn a_hang_up_that_is_ignored_interrupts_nothing() {
     proxy.choose(2);
     let child = ignoring.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     assert!(proxy.wait());
-    assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+    send(Signal::HUP, &child);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_same_fills(&exchange, &sandbox);
@@ -83,8 +83,7 @@ fn a_sync_can_be_interrupted_anywhere() {
         let mut command = sandbox.prepared(&["sync", "--quiet"], &environment);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         assert!(proxy.wait());
-        let id = child.id().to_string();
-        let _gone_by_itself = Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status().unwrap();
+        send(Signal::INT, &child);
         let mut told = String::new();
         child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         let code = child.wait().unwrap().code();
@@ -115,7 +114,7 @@ fn an_interrupted_first_sync_stays_with_its_exchange() {
         let mut command = sandbox.prepared(&["sync", "--base-url", &proxy.base_url], &[key, secret]);
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         assert!(proxy.wait());
-        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        send(Signal::INT, &child);
         let output = child.wait_with_output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(130), "{told}");
@@ -136,7 +135,7 @@ fn waiting_for_request_weight_is_told() {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let told = lines.find(|line| line.contains("waiting until"));
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    send(Signal::INT, &child);
     assert!(told.is_some_and(|told| told.contains("for request weight")));
     assert!(lines.all(|line| !line.contains("waiting until")), "it is told once");
     assert_eq!(child.wait().unwrap().code(), Some(130));

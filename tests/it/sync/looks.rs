@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use exchange_client::{Clock as _, SystemClock};
 
 use super::traded;
-use crate::support::{Exchange, Sandbox};
+use crate::support::{Exchange, Sandbox, Signal, send};
 
 /// What somebody would find this long after the last look. The facts stay where they are in time.
 fn let_pass(sandbox: &Sandbox, minutes: i64) {
@@ -228,16 +228,16 @@ fn nobody_else_writes_a_look() {
 #[test]
 fn a_sync_that_was_stopped_was_interrupted_and_one_that_runs_was_not() {
     let (exchange, sandbox) = synced(408);
-    for signal in ["-INT", "-TERM", "-KILL"] {
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
         let (mut child, _silent, _connection) = asking_in_vain(&sandbox, &exchange);
         let running = sandbox.run(&["status"]).exits(0);
-        assert!(running.stdout.contains("a sync is running"), "{signal}: {}", running.stdout);
-        assert!(!running.stdout.contains("interrupted"), "{signal}: {}", running.stdout);
+        assert!(running.stdout.contains("a sync is running"), "{signal:?}: {}", running.stdout);
+        assert!(!running.stdout.contains("interrupted"), "{signal:?}: {}", running.stdout);
         assert!(status(&sandbox, 0)["looks"]["running"]["began_local"].is_i64());
-        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        send(signal, &child);
         child.wait().unwrap();
         let stopped = sandbox.run(&["status"]).exits(1);
-        assert!(stopped.stdout.contains("was interrupted"), "{signal}: {}", stopped.stdout);
+        assert!(stopped.stdout.contains("was interrupted"), "{signal:?}: {}", stopped.stdout);
         assert!(status(&sandbox, 1)["looks"]["running"].is_null());
         // Another one that runs makes it good, and this is no interruption.
         let (mut child, _silent, _connection) = asking_in_vain(&sandbox, &exchange);
@@ -247,7 +247,7 @@ fn a_sync_that_was_stopped_was_interrupted_and_one_that_runs_was_not() {
         sandbox.command(&["sync"], &exchange.environment()).exits(0);
         status(&sandbox, 0);
         let left: Vec<_> = sandbox.files().into_keys().collect();
-        assert_eq!(left, ["fillbook.db"], "{signal}");
+        assert_eq!(left, ["fillbook.db"], "{signal:?}");
     }
 }
 
