@@ -158,7 +158,8 @@ pub struct SimulatorConfig {
     pub prices_wander: bool,
     /// How often funding is paid, in ms since 1970.
     pub funding_interval_ms: i64,
-    /// The weight of requests allowed in a minute; `None` for no limit.
+    /// The weight of requests allowed in a minute; `None` for no limit. Then no answer states how much is used, and no client
+    /// waits for the next minute.
     pub weight_1m_max: Option<u32>,
     /// The orders of an account allowed in ten seconds; `None` for no limit.
     pub orders_10s_max: Option<u32>,

@@ -99,7 +99,9 @@ impl Simulator {
         let route = find(incoming.method, incoming.path);
         let weight = route.map_or(1, |route| route.weight(params));
         let (used, allowed) = state.limits.charge(now_ms, weight, self.config.weight_1m_max);
-        headers.push(("x-mbx-used-weight-1m", used.to_string()));
+        if self.config.weight_1m_max.is_some() {
+            headers.push(("x-mbx-used-weight-1m", used.to_string()));
+        }
         if let Err(wait) = allowed {
             headers.push(("retry-after", wait.seconds.to_string()));
             return Err(wait.refusal);

@@ -70,8 +70,7 @@ fn pass(
     }
 }
 
-/// An HTTP/1.1 message: its head, and as much body as the head says. The count of the minute's weight is kept back: a
-/// test asks more than a user would, and must not be made to wait for the next minute.
+/// An HTTP/1.1 message: its head, and as much body as the head says.
 fn message(from: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut message = Vec::new();
     let mut byte = [0];
@@ -81,10 +80,6 @@ fn message(from: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     }
     let head = String::from_utf8_lossy(&message).to_ascii_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
-    let kept = String::from_utf8_lossy(&message);
-    let kept: Vec<&str> =
-        kept.split("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("x-mbx-used-weight")).collect();
-    let mut message = kept.join("\r\n").into_bytes();
     let mut body = vec![0; length];
     from.read_exact(&mut body)?;
     message.extend(body);

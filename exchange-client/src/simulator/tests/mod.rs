@@ -206,7 +206,7 @@ impl Desk {
     }
 }
 
-/// Prices that stand still, no limits: everything that happens is asked for.
+/// Prices that stand still, and limits that are far away: everything that happens is asked for.
 fn still() -> (Arc<Simulator>, Desk) {
     still_with(SimulatorConfig::new(5))
 }
@@ -214,7 +214,7 @@ fn still() -> (Arc<Simulator>, Desk) {
 fn still_with(config: SimulatorConfig) -> (Arc<Simulator>, Desk) {
     let config = SimulatorConfig {
         prices_wander: false,
-        weight_1m_max: None,
+        weight_1m_max: Some(1_000_000),
         orders_10s_max: None,
         orders_1m_max: None,
         ..config
