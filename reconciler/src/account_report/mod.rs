@@ -5,6 +5,7 @@
 //! trips, and of trips with amounts in other assets what those are worth.
 
 mod contracts;
+mod equity;
 mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -131,7 +132,9 @@ pub async fn account_report(
             reading.read_ledger(&mut footing, None).await?;
             footing.finish()?
         };
-        builder.set_footing(footed.with_looked_at(looked_at).assets);
+        let mut footings = footed.with_looked_at(looked_at).assets;
+        reading.value(&mut footings).await?;
+        builder.set_footing(footings);
     }
     let Reading { left_out, cash_left_out, .. } = reading;
     Ok(AccountReport { report: builder.finish()?, left_out, cash_left_out })

@@ -123,8 +123,26 @@ fn booked(books: &AccountSnapshot, asset: &str, kinds: &[&str], since: i64, unti
     rows.filter(|row| kinds.is_empty() || kinds.contains(&row.income_type.as_str())).map(|row| units(row.amount)).sum()
 }
 
+/// What the exchange says of unrealized profit when it is looked at, by asset.
+#[derive(Default)]
+struct Unrealized(Vec<(i64, BTreeMap<String, Units>)>);
+
+impl Unrealized {
+    fn note(&mut self, fixture: &Fixture) {
+        let margins = fixture.simulator.books().accounts.remove(0).margins;
+        let of = margins.into_iter().map(|(asset, margin)| (asset, units(margin.unrealized)));
+        self.0.push((fixture.clock.now().as_ms(), of.collect()));
+    }
+
+    /// At most a few positions, each rounded to a unit by either side, and an average entry by half of one.
+    fn assert_like(&self, look: usize, asset: &str, found: Decimal, what: &str) {
+        let known = self.0[look].1.get(asset).copied().unwrap_or(0);
+        assert!((units(found) - known).abs() <= 200, "{what}, {asset}: {found} instead of {known}");
+    }
+}
+
 /// A fixture whose account trades at random, is looked at now and then, and once more at the end.
-async fn traded(seed: u64) -> Fixture {
+async fn traded(seed: u64) -> (Fixture, Unrealized) {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D);
     let is_hedge = seed % 2 == 1;
     let mut account = SimulatorAccount::standard();
@@ -134,6 +152,7 @@ async fn traded(seed: u64) -> Fixture {
     let config = SimulatorConfig { accounts: vec![account], tick_ms: 600_000, ..SimulatorConfig::new(seed) };
     let fixture = Fixture::in_process(config).await;
     let alias = SimulatorAccount::standard().alias;
+    let mut unrealized = Unrealized::default();
     for _ in 0..40 {
         fixture.simulator.step(Duration::from_millis(1 + dice.roll(9_000_000)));
         let name = ["BTCUSDT", "ETHUSDT", "ETHUSDC"][dice.roll(3) as usize];
@@ -167,7 +186,10 @@ async fn traded(seed: u64) -> Fixture {
                 fixture.simulator.post_income(&alias, kind, "", "USDC", amount(dice.roll(8_000_000_000))).unwrap();
             }
             2 => drop(fixture.simulator.force_liquidation(&alias, &symbol, position_side)),
-            3 => drop(fixture.reconciler().sync().await.unwrap()),
+            3 => {
+                fixture.reconciler().sync().await.unwrap();
+                unrealized.note(&fixture);
+            }
             // Refused where there is nothing to close in hedge mode.
             _ => drop(fixture.simulator.trade_from_app(&alias, &order)),
         }
@@ -176,8 +198,9 @@ async fn traded(seed: u64) -> Fixture {
     for minutes in [3, 1, 1] {
         fixture.simulator.step(Duration::from_mins(minutes));
         fixture.reconciler().sync().await.unwrap();
+        unrealized.note(&fixture);
     }
-    fixture
+    (fixture, unrealized)
 }
 
 fn request(fixture: &Fixture, period: Option<(i64, i64)>) -> ReportRequest {
@@ -255,7 +278,7 @@ async fn random_accounts_tie_for_every_period() {
     let mut kinds = std::collections::BTreeSet::new();
     let mut plain_count = 0;
     for seed in seeds() {
-        let fixture = traded(seed).await;
+        let (fixture, _) = traded(seed).await;
         let books = fixture.simulator.books().accounts.remove(0);
         let trips = trips(&books);
         plain_count += u64::from(is_plain(&books));
@@ -307,6 +330,41 @@ async fn random_accounts_tie_for_every_period() {
         assert!(kinds.contains(&(kind.to_owned(), asset.to_owned())), "{kind} {asset}: {kinds:?}");
     }
     assert!(plain_count > 0);
+}
+
+/// From look to look, the report's equity is the exchange's own: wallet and unrealized profit, and so is its change.
+#[tokio::test]
+async fn what_an_account_is_worth_is_what_the_exchange_says() {
+    let mut compared = [0; 2];
+    for seed in 0..6 {
+        let (fixture, unrealized) = traded(seed).await;
+        let books = fixture.simulator.books().accounts.remove(0);
+        let venue = &exchange_client::binance_usdm::VENUE;
+        let whole = account_report(&*fixture.store, venue, &request(&fixture, None)).await.unwrap();
+        for footing in &whole.report.footing {
+            let equity = footing.equity.as_ref().unwrap();
+            let what = format!("seed {seed}, whole");
+            unrealized.assert_like(unrealized.0.len() - 1, footing.asset.as_str(), equity.after.amount().unwrap(), &what);
+            assert_eq!(equity.amount_before().unwrap(), Decimal::ZERO, "{what}");
+        }
+        for (nth, pair) in unrealized.0.windows(2).enumerate() {
+            let period = (pair[0].0 + 1, pair[1].0 + 1);
+            let report = account_report(&*fixture.store, venue, &request(&fixture, Some(period))).await.unwrap();
+            for footing in report.report.footing {
+                let (asset, equity) = (footing.asset.as_str(), footing.equity.unwrap());
+                let what = format!("seed {seed} {period:?}: {equity:?}");
+                for (edge, look) in [(&equity.before, nth), (&equity.after, nth + 1)] {
+                    compared[usize::from(edge.marked_at.is_some())] += 1;
+                    unrealized.assert_like(look, asset, edge.amount().expect(&what), &what);
+                }
+                let opened = equity.before.amount().unwrap();
+                let change = equity.after.amount().unwrap().checked_sub(opened).unwrap();
+                let moved = booked(&books, asset, &[], period.0, period.1);
+                assert_eq!(units(equity.change().unwrap()), moved + units(change), "{what}");
+            }
+        }
+    }
+    assert!(compared.iter().all(|count| *count > 20), "{compared:?}");
 }
 
 impl Fixture {

@@ -140,6 +140,14 @@ pub(super) fn print(report: &Report, rest: &Rest, output: &mut Output) -> io::Re
         rows.extend(footing::terms(footing).into_iter().map(|term| row(&term.key, term.amount.into())));
         rows.push(row("moved", footing.moved.into()));
         rows.extend(footing.after.map(|after| row("after", after.amount.into())));
+        let equity = footing.equity.iter().flat_map(|equity| {
+            [
+                ("equity_before", equity.amount_before()),
+                ("equity_after", equity.amount_after()),
+                ("equity_change", equity.change()),
+            ]
+        });
+        rows.extend(equity.filter_map(|(name, amount)| amount.map(|amount| row(name, amount.into()))));
     }
     let left_out = [
         ("round_trips", report.total.left_out_count.max(u64::from(rest.open_count.is_none()))),

@@ -1,8 +1,10 @@
 //! The footing of a report: a line an asset for people, an object an asset for programs, rows of terms for spreadsheets.
 
 use exchange_client::files::Zone;
-use ledger_core::footing::{AssetFooting, FootingOutcome, NotTied, Stretch, Unexplained, UnexplainedPlace, WalletAt};
-use ledger_core::{Decimal, Symbol, TimestampMs};
+use ledger_core::footing::{
+    AssetFooting, Equity, FootingOutcome, NotTied, Stretch, Unexplained, UnexplainedPlace, Unrealized, WalletAt,
+};
+use ledger_core::{Certainty, Decimal, Symbol, TimestampMs};
 use serde_json::{Value, json};
 
 use crate::output::Cell;
@@ -74,7 +76,32 @@ pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
     if let Some(part) = &footing.looked_at {
         line = format!("{line} Of that, {}: {}", between(part.period, zone), self::line(part, zone));
     }
+    if let Some(equity) = footing.equity.as_ref().filter(|equity| equity.has_positions()) {
+        line = format!("{} {}", line.trim_end(), worth(equity, zone));
+    }
     line.trim_end().to_owned()
+}
+
+/// What the account is worth with its open positions, and by how much that changed.
+fn worth(equity: &Equity, zone: &Zone) -> String {
+    let edge = |unrealized: &Unrealized| {
+        let marks = unrealized.marked_at.map(|at| format!(" at marks of {}", show_time(at, zone)));
+        let amount = Cell::Certain(unrealized.total).table(zone);
+        unrealized.amount().map(|_| format!("{amount} unrealized{}", marks.unwrap_or_default()))
+    };
+    let unknown = |unrealized: &Unrealized| {
+        let names: Vec<_> = unrealized.unknown.iter().map(Symbol::as_str).collect();
+        format!("what was open of {} has no mark price or is not known", names.join(", "))
+    };
+    let after = match (equity.amount_after(), edge(&equity.after)) {
+        (Some(amount), Some(open)) => format!("Equity {}, with {open}", shown(amount)),
+        _ => format!("Equity at the end is not known: {}", unknown(&equity.after)),
+    };
+    match (equity.change(), equity.amount_before()) {
+        (Some(change), _) => format!("{after}; it changed by {}.", shown(change)),
+        (None, Some(before)) => format!("{after}; before the period it was {}.", shown(before)),
+        (None, None) => format!("{after}. Before the period it is not known: {}.", unknown(&equity.before)),
+    }
 }
 
 fn shown(amount: Decimal) -> String {
@@ -170,6 +197,25 @@ fn where_not(footing: &AssetFooting, zone: &Zone) -> String {
     if parts.is_empty() { "No contract explains it.".to_owned() } else { parts.join(" ") }
 }
 
+/// An account's worth for programs: `null` where it is not known.
+fn equity(equity: &Equity) -> Value {
+    let text = |amount: Option<Decimal>| amount.map(|amount| amount.to_string());
+    let edge = |unrealized: &Unrealized, amount: Option<Decimal>| {
+        json!({
+            "amount": text(amount),
+            "unrealized": text(unrealized.amount()),
+            "certainty": if amount.is_some() { unrealized.total.certainty() } else { Certainty::Unknown }.as_str(),
+            "marked_at": unrealized.marked_at.map(TimestampMs::as_ms),
+            "unknown": unrealized.unknown.iter().map(Symbol::as_str).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "before": edge(&equity.before, equity.amount_before()),
+        "after": edge(&equity.after, equity.amount_after()),
+        "change": text(equity.change()),
+    })
+}
+
 /// The footing of an asset for programs: every term, also those of 0, as it is added.
 pub(super) fn object(footing: &AssetFooting) -> Value {
     let wallet = |wallet: Option<WalletAt>| {
@@ -239,6 +285,7 @@ pub(super) fn object(footing: &AssetFooting) -> Value {
         "unexplained": footing.unexplained.to_string(),
         "unexplained_parts": footing.parts.iter().map(part).collect::<Vec<_>>(),
         "after": wallet(footing.after),
+        "equity": footing.equity.as_ref().map(equity),
         "looked_at": footing.looked_at.as_ref().map(|part| object(part)),
     })
 }

@@ -12,6 +12,8 @@
 //!     + entries of contracts in no round trip + entries of the account
 //!     + conversions + transfers + entries of unknown types
 //!     + what is not explained
+//!
+//! equity change = that + unrealized after - unrealized before
 //! ```
 //!
 //! The wallet at an instant is a look's statement plus the ledger entries in between. Looks state what the wallet was
@@ -33,6 +35,7 @@
 
 mod builder;
 mod contracts;
+mod equity;
 mod outcome;
 mod terms;
 #[cfg(test)]
@@ -42,6 +45,7 @@ mod wallet;
 use std::collections::BTreeMap;
 
 pub use self::builder::{FootingBuilder, FootingScope, LedgerReach};
+pub use self::equity::{Equity, Unrealized};
 pub use self::terms::{FootingTerms, UnknownType};
 pub use self::wallet::{MOMENT_MS, foots_between};
 use crate::amount::Decimal;
@@ -215,6 +219,8 @@ pub struct AssetFooting {
     /// Where it cannot be tied as a whole: the footing of the part that was looked at. What is outside of that part
     /// rests on the ledger only.
     pub looked_at: Option<Box<AssetFooting>>,
+    /// What the account was worth at both ends; absent without a wallet at both, and for one contract.
+    pub equity: Option<Equity>,
 }
 
 impl AssetFooting {
