@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::amount::Decimal;
 use crate::order::Order;
 use crate::order_status::OrderStatus;
+use crate::time::TimestampMs;
 
 /// Two quantities that differ by no more than this part of them are one: libraries pass quantities through doubles.
 const PART_OF_A_DIFFERENCE: i64 = 1_000_000_000;
@@ -36,7 +37,18 @@ pub enum OrderContradiction {
     /// An end by cancellation that nothing dates.
     #[error("the status is CANCELED, and nothing says when: neither when the order was made nor when it changed")]
     CancelUndated,
+    /// A last change in front of the order itself.
+    #[error("it changed last at {updated}, but was made at {created}")]
+    ChangedBeforeMade {
+        /// When it was made.
+        created: TimestampMs,
+        /// When it is said to have changed last.
+        updated: TimestampMs,
+    },
 }
+
+/// Times of one order that are closer than this may come from clocks, or were cut to the second.
+const TIMES_APART_MS: i64 = 1_000;
 
 fn ordered_in_words(ordered: Option<&Decimal>) -> String {
     ordered.map_or_else(|| "an unstated quantity".to_owned(), ToString::to_string)
@@ -51,6 +63,11 @@ impl Order {
     pub fn contradiction(&self) -> Option<OrderContradiction> {
         if self.status == OrderStatus::Canceled && self.known_since().is_none() {
             return Some(OrderContradiction::CancelUndated);
+        }
+        if let (Some(created), Some(updated)) = (self.created, self.updated)
+            && updated.at.saturating_add_ms(TIMES_APART_MS) < created.at
+        {
+            return Some(OrderContradiction::ChangedBeforeMade { created: created.at, updated: updated.at });
         }
         let executed = self.executed.as_ref()?.qty;
         let ordered = self.terms.qty.map(crate::amount::Quantity::get);
@@ -130,6 +147,14 @@ mod tests {
         ] {
             assert_eq!(told(status, ordered, executed), None, "{status} {ordered:?} {executed:?}");
         }
+    }
+
+    #[test]
+    fn an_order_changes_after_it_is_made() {
+        let order = |updated| order("SOLUSDT", "1", Side::Buy, OrderStatus::New).between(time(5_000), time(updated));
+        let before = OrderContradiction::ChangedBeforeMade { created: time(5_000).at, updated: time(3_999).at };
+        assert_eq!(order(3_999).contradiction(), Some(before));
+        assert_eq!([4_000, 5_000, 9_000].map(|ms| order(ms).contradiction()), [None, None, None]);
     }
 
     #[test]

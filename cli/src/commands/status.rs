@@ -4,7 +4,9 @@ mod freshness;
 mod looks;
 
 use ledger_core::{PositionMode, TimestampMs};
-use ledger_store::{Account, FillFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{
+    Account, BookPosition, FillFilter, OrderFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError,
+};
 use reconciler::look_state;
 use serde_json::json;
 
@@ -33,6 +35,8 @@ struct Summary {
     quarantined_count: usize,
     /// Fills that are in no position.
     unplaced_count: u64,
+    /// Positions that the exchange stated otherwise, with no fill since, and that no discrepancy tells.
+    differing_count: usize,
     /// Whether every symbol balances.
     is_conserved: bool,
     /// What needs attention, in words.
@@ -80,7 +84,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     let discrepancies = OpenDiscrepancies::of(store, &settings.account, context.clock.now()).await?;
     let now = context.clock.now();
     let looks = Looks { state: look_state(store, &settings.account, settings.freshness, now).await?, now };
-    let mut summary = summarize(store, context).await?;
+    let mut summary = summarize(store, &discrepancies, context).await?;
     let found = looks.attention().into_iter().chain(discrepancies.attention());
     summary.attention.splice(0..0, found.collect::<Vec<_>>());
     // Of an account that nobody ever asked the exchange about, its memory is no matter.
@@ -167,7 +171,8 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
 /// What a cron job has to know: the worst of what stands on record and of the last look.
 fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary) -> ExitCode {
     let mut code = looks.exit_code();
-    if discrepancies.confirmed > 0 || summary.quarantined_count > 0 || summary.unplaced_count > 0 {
+    if discrepancies.confirmed > 0 || summary.quarantined_count > 0 || summary.unplaced_count > 0 || summary.differing_count > 0
+    {
         code = code.worst(ExitCode::Discrepancies);
     }
     if !summary.is_conserved {
@@ -180,7 +185,11 @@ fn line(output: &mut Output, title: &str, text: &str) -> Result<(), CommandError
     Ok(output.titled(title, 9, text)?)
 }
 
-async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, CommandError> {
+async fn summarize(
+    store: &dyn Store,
+    discrepancies: &OpenDiscrepancies,
+    context: &Context,
+) -> Result<Summary, CommandError> {
     let account = &context.settings.account;
     let all = FillFilter::from(Scope::account(account.clone()));
     let edge = |page: ledger_store::Page<ledger_core::Sourced<ledger_core::Fill>>| {
@@ -215,6 +224,16 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
             }
         }
     }
+    // A look that was not about this contract, or an older fill that came since, leaves no finding.
+    let is_untold = |position: &&BookPosition| {
+        position.reconcile_status == Some(ReconcileStatus::Mismatch) && !discrepancies.symbols.contains(&position.symbol)
+    };
+    let differing: Vec<_> = positions.iter().filter(is_untold).collect();
+    attention.extend(differing.iter().map(|position| {
+        let stated = position.exchange.as_ref().map_or_else(String::new, |stated| stated.qty.to_string());
+        let held = &position.position.qty;
+        format!("the book holds {held} of {}, and the exchange {stated}: `fillbook sync` looks why", position.symbol)
+    }));
     let mismatches: u64 = books.iter().map(|book| book.pnl_mismatch_count).sum();
     if mismatches > 0 {
         attention.push(format!(
@@ -229,6 +248,7 @@ async fn summarize(store: &dyn Store, context: &Context) -> Result<Summary, Comm
         symbol_count: books.len(),
         open_count: positions.iter().filter(|position| !position.position.qty.is_zero()).count(),
         quarantined_count: store.quarantined(account).await?.len(),
+        differing_count: differing.len(),
         unplaced_count: books.iter().map(|book| book.unplaced_count).sum(),
         is_conserved,
         closed_trip_count: books.iter().map(|book| book.closed_count).sum(),

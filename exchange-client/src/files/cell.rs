@@ -41,8 +41,20 @@ impl<'a> Cell<'a> {
 
     pub(super) fn decimal(self) -> Result<Decimal, RowError> {
         self.text.parse().map_err(|problem: ledger_core::ParseDecimalError| {
-            if has_decimal_comma(self.text) { self.error(RowProblem::DecimalComma) } else { self.error(problem) }
+            self.foreign_form().map_or_else(|| self.error(problem), |form| self.error(form))
         })
+    }
+
+    /// How a number is written that no exchange writes so.
+    fn foreign_form(self) -> Option<RowProblem> {
+        if has_decimal_comma(self.text) {
+            Some(RowProblem::DecimalComma)
+        } else if has_groups(self.text) {
+            Some(RowProblem::Grouped)
+        } else {
+            let is_minus = self.text.strip_prefix(['\u{2212}', '\u{2013}']).is_some_and(|rest| rest.starts_with(is_digit));
+            is_minus.then_some(RowProblem::OtherMinus)
+        }
     }
 
     /// A number that cannot be below zero.
@@ -85,6 +97,12 @@ impl<'a> Cell<'a> {
 
     pub(super) fn symbol(self) -> Result<Symbol, RowError> {
         self.id()
+    }
+
+    /// A contract in an export, whose names have capitals and no separators: `BTCUSDT`, `BTCUSDT_260626`.
+    pub(super) fn contract(self) -> Result<Symbol, RowError> {
+        let symbol = self.text.to_uppercase().parse().map_err(|problem: IdError| self.error(problem))?;
+        if self.text.contains(['/', ':', '-']) { Err(self.error(RowProblem::NotAContract)) } else { Ok(symbol) }
     }
 
     pub(super) fn side(self) -> Result<Side, RowError> {
@@ -143,7 +161,7 @@ impl<'a> Cell<'a> {
     /// A number, and the asset behind it where one stands there.
     pub(super) fn money(self, assets: Assets<'_>) -> Result<(Decimal, Option<Asset>), RowError> {
         let (number, gap, unit) = split_unit(self.text);
-        if unit.is_empty() || matches!(assets, Assets::Named(_)) || has_decimal_comma(self.text) {
+        if unit.is_empty() || matches!(assets, Assets::Named(_)) || self.foreign_form().is_some() {
             return Ok((self.decimal()?, None));
         }
         let amount = number.parse().map_err(|problem: ledger_core::ParseDecimalError| self.error(problem))?;
@@ -203,6 +221,21 @@ fn has_decimal_comma(text: &str) -> bool {
     let mut groups = whole.split('.');
     let is_grouped = groups.next().is_some_and(are_digits) && groups.all(|group| group.len() == 3 && are_digits(group));
     is_grouped && are_digits(fraction) && (fraction.len() != 3 || whole.contains('.') || whole == "0")
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
+}
+
+/// Whether it is a number with something between its thousands, `60,000.00` or `60 000`, perhaps with more behind it.
+fn has_groups(text: &str) -> bool {
+    const BETWEEN: [char; 7] = [',', ' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '\u{2019}'];
+    let text = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let end = text.find(|c: char| !(is_digit(c) || BETWEEN.contains(&c))).unwrap_or(text.len());
+    let mut groups = text.get(..end).unwrap_or("").trim_end_matches(BETWEEN).split(BETWEEN);
+    let first = groups.next().unwrap_or("");
+    let others: Vec<&str> = groups.collect();
+    (1..=3).contains(&first.len()) && !others.is_empty() && others.iter().all(|group| group.len() == 3)
 }
 
 /// Splits `0.28 BNB` into its number, the white space behind it, and its unit. An `E` belongs to the number only if digits

@@ -127,6 +127,19 @@ pub enum FileError {
         /// The columns, each in quotes.
         columns: String,
     },
+    /// A column of a known table that has another name than its exports give it, where one is missing that says what others
+    /// are held against.
+    #[error(
+        "the header of {place} has `{column}`, which no export of the exchange has, and lacks `{meant}`: if they are the same,          rows would be taken without what proves them, so none of them is taken; import the file as the exchange wrote it, or          name the column `{meant}`, or leave it out"
+    )]
+    UnknownColumn {
+        /// Which file.
+        place: Place,
+        /// The name that it has, shortened and escaped.
+        column: String,
+        /// The name of the one that is missing.
+        meant: &'static str,
+    },
     /// Two columns of one name.
     #[error("the header of {place} names the column `{column}` twice, so its rows are ambiguous")]
     DuplicateColumn {
@@ -165,9 +178,9 @@ pub enum FileError {
         /// Which archive.
         place: Place,
     },
-    /// A header whose first column, where exports name the exchange account, cannot be read.
+    /// A header whose column with the exchange account cannot be read.
     #[error(
-        "the header of {place} begins with `{column}`, where an export names the account that it is of (`Uid`): nothing \
+        "the header of {place} has `{column}`, where an export names the account that it is of (`Uid`): nothing \
          proves whose rows these are, so none of them is taken; import the file as the exchange wrote it"
     )]
     Owner {
@@ -288,6 +301,7 @@ impl FileError {
             | Self::Empty { place }
             | Self::Unrecognised { place, .. }
             | Self::ColumnsMissing { place, .. }
+            | Self::UnknownColumn { place, .. }
             | Self::DuplicateColumn { place, .. }
             | Self::Encoding { place, .. }
             | Self::Nested { place, .. }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ledger_core::AnyFact;
 
+use super::columns::Doubt;
 use super::container::{Container, Member, wrapping};
 use super::context::{Context, Parts};
 use super::cut::{LedgerReach, LedgerRead};
@@ -308,8 +309,12 @@ impl ImportFile {
         if let Some(column) = header.duplicate() {
             return Err(FileError::DuplicateColumn { place, column: shown(column) });
         }
-        if let Some(column) = header.damaged_owner() {
-            return Err(FileError::Owner { place, column: shown(column) });
+        match layout.columns().doubt(&header) {
+            Some(Doubt::Owner { column }) => return Err(FileError::Owner { place, column: shown(&column) }),
+            Some(Doubt::Unknown { column, meant }) => {
+                return Err(FileError::UnknownColumn { place, column: shown(&column), meant });
+            }
+            None => {}
         }
         self.kind = layout.kind();
         if self.context.options.venue != BookVenue::BinanceUsdm {

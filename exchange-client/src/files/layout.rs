@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ledger_core::Statement;
 
 use super::Kind;
+use super::columns::Columns;
 use super::context::Context;
 use super::error::RowError;
 use super::orders::OrderColumns;
@@ -53,6 +54,15 @@ impl Layout {
             Self::Trades(columns) => columns.kind(),
             Self::Orders(_) => Kind::BinanceOrders,
             Self::Transactions(_) => Kind::BinanceTransactions,
+        }
+    }
+
+    /// The columns that it may have.
+    pub(super) fn columns(&self) -> Columns {
+        match self {
+            Self::Trades(columns) => columns.columns(),
+            Self::Orders(columns) => columns.columns(),
+            Self::Transactions(columns) => columns.columns(),
         }
     }
 

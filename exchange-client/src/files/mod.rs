@@ -45,6 +45,7 @@
 mod amounts;
 mod ccxt;
 mod cell;
+mod columns;
 mod container;
 mod context;
 mod cut;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ledger_core::{AnyFact, Order, OrderClass, OrderKey, OrderTerms, Source, Statement};
 
 use super::cell::Cell;
+use super::columns::Columns;
 use super::context::{Context, statement};
 use super::error::RowError;
 use super::executed::{Executed, check_order};
@@ -51,6 +52,30 @@ impl OrderColumns {
         ("Order No", &["orderno", "orderid"]),
     ];
 
+    const POSSIBLE: &[(&str, &[&str])] = &[
+        ("Position Side", &["positionside"]),
+        ("Executed Quote Amount", &["executedquoteamount", "cumquote"]),
+        ("Stop Price", &["stopprice", "triggerprice"]),
+        ("Client Order Id", &["clientorderid"]),
+        ("Update Time", &["updatetime"]),
+        ("Reduce Only", &["reduceonly"]),
+        ("Close Position", &["closeposition"]),
+        ("Time In Force", &["timeinforce"]),
+    ];
+    const KNOWN: &[&str] = &[
+        "activateprice", "activationprice", "amount", "averageprice", "avgprice", "baseqty", "clientorderid",
+        "closeposition", "cumbase", "cumqty", "cumquote", "date", "executedamount", "executedqty", "executedquoteamount",
+        "goodtilldate", "marginasset", "orderid", "orderno", "origqty", "origtype", "pair", "positionside", "price",
+        "pricerate", "priceprotect", "quantity", "reduceonly", "side", "status", "stopprice", "symbol", "time",
+        "timeinforce", "triggerprice", "type", "updatetime", "workingtype",
+    ];
+
+    /// The columns that it may have.
+    pub(super) fn columns(&self) -> Columns {
+        let never_first: &[&str] = if self.source == Source::ExchangeArchive { &[] } else { &["orderid", "orderno"] };
+        Columns { known: Self::KNOWN, never_first, usual: &[], possible: Self::POSSIBLE }
+    }
+
     /// Recognises the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
         // The archive names its columns as the API does.
@@ -87,7 +112,7 @@ impl OrderColumns {
     ) -> Result<Vec<Statement>, RowError> {
         let zone = context.zone.as_ref();
         let key = OrderKey {
-            symbol: row.required(self.symbol)?.symbol()?,
+            symbol: row.required(self.symbol)?.contract()?,
             class: OrderClass::Regular,
             order_id: row.required(self.order_id)?.counted_id()?,
         };

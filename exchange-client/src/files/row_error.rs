@@ -56,7 +56,13 @@ impl RowError {
 
     /// Whether no number of the whole file is to be believed because of this row.
     pub fn doubts_number_format(&self) -> bool {
-        matches!(self.problem, RowProblem::NotTheProduct { by_thousands: true, .. } | RowProblem::DecimalComma)
+        matches!(
+            self.problem,
+            RowProblem::NotTheProduct { by_thousands: true, .. }
+                | RowProblem::DecimalComma
+                | RowProblem::Grouped
+                | RowProblem::OtherMinus
+        )
     }
 }
 
@@ -102,6 +108,23 @@ pub enum RowProblem {
     /// A number with a comma in front of its decimals.
     #[error("it has a decimal comma; numbers of an export have a decimal point")]
     DecimalComma,
+    /// A number with separators between its thousands.
+    #[error("it has separators between thousands; numbers of an export have none")]
+    Grouped,
+    /// A number with a minus of typography.
+    #[error("its minus is not the one of the keyboard, which numbers of an export have")]
+    OtherMinus,
+    /// Not a contract's name as exports write it.
+    #[error("it is no contract as an export names them, as in BTCUSDT or BTCUSDT_260626")]
+    NotAContract,
+    /// A profit in an asset in which the contract pays none.
+    #[error("the contract settles in {settle}, so that its profit cannot be in {found}: the row contradicts itself")]
+    ProfitAsset {
+        /// In what it is said to be.
+        found: String,
+        /// What the contract settles in.
+        settle: String,
+    },
     /// Something behind a number that is no asset.
     #[error("`{unit}` behind the number is no known asset, so nothing tells where the number ends")]
     Unit {

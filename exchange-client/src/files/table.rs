@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::cell::Cell;
+use super::columns::names_owner;
 use super::error::{RowError, RowProblem};
 use super::zone::{UnclearZone, Zone, zone_in_brackets};
 
@@ -88,86 +89,9 @@ pub(super) struct Header {
     separator: char,
 }
 
-/// What the column with the exchange account is called.
-const OWNER: &[&str] = &["uid", "userid"];
-
-/// What the name of a column contains that may name an owner as well.
-const OWNER_WORDS: [&str; 4] = ["uid", "user", "owner", "account"];
-
-/// Every column that an export of the exchange is known to have, and those that its answers name.
-const KNOWN_COLUMNS: &[&str] = &[
-    "activateprice",
-    "activationprice",
-    "amount",
-    "asset",
-    "averageprice",
-    "avgprice",
-    "baseqty",
-    "buyer",
-    "clientorderid",
-    "closeposition",
-    "commission",
-    "commissionasset",
-    "cumbase",
-    "cumqty",
-    "cumquote",
-    "date",
-    "executedamount",
-    "executedqty",
-    "executedquoteamount",
-    "fee",
-    "feeasset",
-    "goodtilldate",
-    "id",
-    "income",
-    "incometype",
-    "info",
-    "maker",
-    "marginasset",
-    "orderid",
-    "orderno",
-    "origqty",
-    "origtype",
-    "pair",
-    "positionside",
-    "price",
-    "pricerate",
-    "priceprotect",
-    "qty",
-    "quantity",
-    "quoteasset",
-    "quoteqty",
-    "realisedpnl",
-    "realizedpnl",
-    "realizedprofit",
-    "reduceonly",
-    "side",
-    "status",
-    "stopprice",
-    "symbol",
-    "time",
-    "timeinforce",
-    "tradeid",
-    "tranid",
-    "transactionid",
-    "triggerprice",
-    "type",
-    "updatetime",
-    "workingtype",
-];
-
 /// A column that a [`Header`] has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Column(usize);
-
-fn is_known(key: &str) -> bool {
-    KNOWN_COLUMNS.contains(&key)
-}
-
-/// Whether a column is the one with the exchange account, or seems to name an owner as well.
-fn may_name_owner(key: &str) -> bool {
-    OWNER.contains(&key) || (!is_known(key) && OWNER_WORDS.iter().any(|word| key.contains(word)))
-}
 
 /// A column's name as it is compared: without case, spaces and a time zone in brackets.
 fn key(name: &str) -> String {
@@ -186,7 +110,7 @@ impl Header {
         cells.split(line, separator).ok()?;
         let names: Vec<String> = cells.iter().map(|name| name.trim().to_owned()).collect();
         let keys: Vec<String> = names.iter().map(|name| key(name)).collect();
-        let owners = (0..keys.len()).filter(|n| keys.get(*n).is_some_and(|key| may_name_owner(key))).map(Column);
+        let owners = (0..keys.len()).filter(|n| keys.get(*n).is_some_and(|key| names_owner(key))).map(Column);
         Some(Self { owners: owners.collect(), names, keys, separator })
     }
 
@@ -211,16 +135,9 @@ impl Header {
         names.find(|(key, _)| !seen.insert(key.as_str())).map(|(_, name)| name.as_str())
     }
 
-    /// What stands where exports name the account that they are of, if that cannot be read: an unknown first column, or
-    /// another one that seems to name an owner, in a header without an account. A header that was damaged in its first
-    /// cell, by a tar around it or a mangled byte order mark, must not open another account's book.
-    pub(super) fn damaged_owner(&self) -> Option<&str> {
-        if self.column(OWNER).is_some() {
-            return None;
-        }
-        let mut columns = self.keys.iter().zip(&self.names).enumerate();
-        let damaged = columns.find(|(n, (key, _))| (*n == 0 && !is_known(key)) || may_name_owner(key));
-        damaged.map(|(_, (_, name))| name.as_str())
+    /// Its columns: as they are compared, and as they are named.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.keys.iter().map(String::as_str).zip(self.names.iter().map(String::as_str))
     }
 
     /// The time zone in the name of a column, as in `Time(UTC)`.

@@ -7,6 +7,7 @@ use ledger_core::{Asset, Decimal, Fill, FillId, FillKey, Side, Source, Statement
 use super::Kind;
 use super::amounts::Stated;
 use super::cell::{Assets, Cell};
+use super::columns::Columns;
 use super::context::{Context, linear};
 use super::error::{RowError, RowProblem};
 use super::table::{Column, Header, Record};
@@ -47,6 +48,39 @@ impl TradeColumns {
         ("Order ID", &["orderid"]),
     ];
 
+    const USUAL: &[(&str, &[&str])] = &[("Amount", &["amount", "quoteqty"]), ("Realized Profit", Self::REALIZED)];
+    const POSSIBLE: &[(&str, &[&str])] = &[
+        ("Position Side", &["positionside"]),
+        ("Fee Asset", &["feeasset", "commissionasset"]),
+        ("Buyer", &["buyer", "isbuyer"]),
+        ("Maker", &["maker"]),
+    ];
+    const REALIZED: &[&str] = &["realizedprofit", "realizedpnl", "realisedprofit", "realisedpnl"];
+    const KNOWN: &[&str] = &[
+        "amount", "baseqty", "buyer", "commission", "commissionasset", "date", "fee", "feeasset", "isbuyer", "maker",
+        "marginasset", "orderid", "pair", "positionside", "price", "qty", "quantity", "quoteqty", "realisedpnl",
+        "realisedprofit", "realizedpnl", "realizedprofit", "side", "symbol", "time", "tradeid",
+    ];
+
+    /// The columns that it may have.
+    pub(super) fn columns(&self) -> Columns {
+        match self.kind {
+            Kind::BinanceTradesArchive => {
+                const KNOWN: &[&str] = &[
+                    "baseqty", "buyer", "commission", "commissionasset", "id", "maker", "marginasset", "orderid", "pair",
+                    "positionside", "price", "qty", "quoteqty", "realizedpnl", "side", "symbol", "time",
+                ];
+                Columns { known: KNOWN, never_first: &[], usual: Self::USUAL, possible: Self::POSSIBLE }
+            }
+            _ => Columns {
+                known: Self::KNOWN,
+                never_first: &["orderid", "tradeid"],
+                usual: Self::USUAL,
+                possible: Self::POSSIBLE,
+            },
+        }
+    }
+
     /// Recognises any generation of the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {
         let is_archive = header.has(&["symbol", "id", "orderid", "side", "price", "qty", "commission", "time"]);
@@ -68,7 +102,7 @@ impl TradeColumns {
             fee: header.column(if is_archive { &["commission"] } else { &["fee"] })?,
             fee_asset: header.column(&["commissionasset", "feeasset"]),
             margin_asset: header.column(&["marginasset"]),
-            realized_pnl: header.column(&["realizedprofit", "realizedpnl"]),
+            realized_pnl: header.column(Self::REALIZED),
             buyer: header.column(&["buyer", "isbuyer"]),
             maker: header.column(&["maker"]),
             trade_id: header.column(if is_archive { &["id"] } else { &["tradeid"] })?,
@@ -87,7 +121,7 @@ impl TradeColumns {
         payload: &Arc<str>,
         context: &mut Context,
     ) -> Result<Vec<Statement>, RowError> {
-        let symbol = row.required(self.symbol)?.symbol()?;
+        let symbol = row.required(self.symbol)?.contract()?;
         let fill_id: FillId = row.required(self.trade_id)?.counted_id()?;
         let margin_asset = row.optional(self.margin_asset).map(Cell::id::<Asset>).transpose()?;
         let fee_asset: Option<Asset> = row.optional(self.fee_asset).map(Cell::id).transpose()?;
@@ -97,7 +131,10 @@ impl TradeColumns {
         let maker = row.optional(self.maker).map(Cell::boolean).transpose()?;
         let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(assets, maker)).transpose()?;
         let assets = margin_asset.as_ref().map_or(carried, Assets::Named);
-        let realized_pnl = row.optional(self.realized_pnl).map(|cell| cell.money(assets)).transpose()?;
+        let realized_pnl = match row.optional(self.realized_pnl) {
+            Some(cell) => Some(profit(cell, assets, settle.as_ref())?),
+            None => None,
+        };
         let (price, qty) = (row.required(self.price)?.price()?, row.required(self.qty)?.quantity()?);
         // The margin asset says what a linear contract settles in, not that the contract is linear: COIN-M's are not, and
         // their amounts are in coins.
@@ -119,7 +156,7 @@ impl TradeColumns {
             position_side: row.optional(self.position_side).map(super::cell::Cell::position_side).transpose()?,
             fee,
             maker,
-            exchange_realized_pnl: realized_pnl.map(|(amount, _)| amount),
+            exchange_realized_pnl: realized_pnl,
             sequence: fill_id.as_sequence(),
             key: FillKey { symbol, fill_id, side },
         };
@@ -130,5 +167,19 @@ impl TradeColumns {
         };
         let instrument = margin_asset.filter(|_| is_linear).and_then(|asset| linear(&fill.key.symbol, asset));
         Ok(context.fill_statements(fill, instrument, source, payload))
+    }
+}
+
+/// The asset in which the exchange pays the profit of any contract to an account in its credits trading mode.
+const CREDITS: &str = "BNFCR";
+
+/// A realized profit. It is in what the contract settles in, or in credits.
+fn profit(cell: Cell<'_>, assets: Assets<'_>, settle: Option<&Asset>) -> Result<Decimal, RowError> {
+    let (amount, asset) = cell.money(assets)?;
+    match asset.zip(settle) {
+        Some((found, settle)) if found != *settle && found.as_str() != CREDITS => {
+            Err(cell.error(RowProblem::ProfitAsset { found: found.to_string(), settle: settle.to_string() }))
+        }
+        _ => Ok(amount),
     }
 }

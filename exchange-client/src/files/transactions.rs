@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ledger_core::{AnyFact, Asset, Income, IncomeKey, IncomeType, Source, Statement, TranId};
 
 use super::cell::Cell;
+use super::columns::Columns;
 use super::context::{Context, statement};
 use super::error::RowError;
 use super::table::{Column, Header, Record};
@@ -34,6 +35,18 @@ impl TransactionColumns {
         ("Symbol", &["symbol"]),
         ("Transaction ID", &["transactionid", "tranid"]),
     ];
+
+    const KNOWN: &[&str] = &[
+        "amount", "asset", "date", "income", "incometype", "info", "symbol", "time", "tradeid", "tranid", "transactionid",
+        "type",
+    ];
+
+    /// The columns that it may have.
+    pub(super) fn columns(&self) -> Columns {
+        let is_archive = self.source == Source::ExchangeArchive;
+        let never_first: &[&str] = if is_archive { &[] } else { &["tradeid", "tranid", "transactionid"] };
+        Columns { known: Self::KNOWN, never_first, usual: &[], possible: &[("Trade ID", &["tradeid"])] }
+    }
 
     /// Recognises the header.
     pub(super) fn recognise(header: &Header) -> Option<Self> {

@@ -313,6 +313,7 @@ fn what_does_not_foot_is_not_known() {
         outcome,
         reasons: Vec::new(),
         looked_at: None,
+        contradicted: Vec::new(),
         equity: None,
     };
     let second_day = Unexplained {

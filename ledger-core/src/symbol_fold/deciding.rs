@@ -1,5 +1,7 @@
 //! What ledger entries do to the fold: where each belongs is decided when its window closes.
 
+use std::collections::VecDeque;
+
 use crate::amount::{Decimal, MathError, Quantity, Value};
 use crate::certainty::Certainty;
 use crate::funding::{Charge, Share, attribute};
@@ -16,7 +18,7 @@ use super::closed_trip::{Ended, WhereEnded};
 use super::error::FoldError;
 use super::open_trip::OpenTrip;
 use super::side_fold::SideFold;
-use super::watch::{Exit, ExitCause, Occupant, Seat, Waiting, Watch, Window, no_surer};
+use super::watch::{Charged, Exit, ExitCause, Occupant, Seat, Waiting, Watch, Window, no_surer};
 use super::{SymbolFold, Trade};
 
 const SIDES: [PositionSide; 3] = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
@@ -63,9 +65,13 @@ impl SymbolFold {
         let Some(watch) = &mut self.watch else { return Ok(()) };
         watch.released.0.clear();
         let is_over = |window: &mut Window| at.is_none_or(|at| window.until < at);
-        let over: Vec<Window> = watch.windows.extract_if(.., is_over).collect();
-        for window in &over {
-            self.decide(window, movements.as_deref_mut())?;
+        let mut over: VecDeque<Window> = watch.windows.extract_if(.., is_over).collect();
+        while let Some(window) = over.pop_front() {
+            let charged = self.decide(&window, movements.as_deref_mut())?;
+            let later = self.watch.iter_mut().flat_map(|watch| &mut watch.windows);
+            for window in over.iter_mut().chain(later) {
+                charged.iter().for_each(|charged| window.charge(charged));
+            }
         }
         let Some(watch) = &mut self.watch else { return Ok(()) };
         let waits = |trip: &Ended| {
@@ -133,10 +139,15 @@ impl SymbolFold {
             let cost = self.contract.cost(trade.side, Quantity::new(closed).ok()?, *trade.price?).ok()?;
             Some(cost.to_decimal().ok()?.abs())
         };
-        Some(Exit { at: trade.at, why: cause(trade.order), notional: notional(), reduces })
+        Some(Exit { at: trade.at, why: cause(trade.order), notional: notional(), reduces, is_charged: false })
     }
 
-    fn decide(&mut self, window: &Window, mut movements: Option<&mut Vec<Movement>>) -> Result<(), MathError> {
+    /// Decides what waits in a window. Answers the exits that entries were taken for the cost of.
+    fn decide(
+        &mut self,
+        window: &Window,
+        mut movements: Option<&mut Vec<Movement>>,
+    ) -> Result<Vec<Charged>, MathError> {
         match &window.waiting {
             Waiting::Funding { rows, rate } => {
                 let charge = rate.as_ref().and_then(|rate| Charge::new(&self.contract, rate));
@@ -158,19 +169,31 @@ impl SymbolFold {
                         })?;
                     }
                 }
-                Ok(())
             }
             Waiting::Clearance { row, is_alone } => {
                 let rate = self.liquidation_fee.filter(|_| row.key.asset == self.settle_asset);
-                let place = clearance::place(row, *is_alone, rate, &window.occupants);
-                let Some((occupant, certainty)) = place else { return Ok(()) };
+                let Some(place) = clearance::place(row, *is_alone, rate, &window.occupants) else {
+                    return Ok(Vec::new());
+                };
+                let occupant = place.occupant.and_then(|at| window.occupants.get(at));
                 let seat = occupant.map(|it| (it.position_side, it.seat));
-                let certainty = no_surer(window.is_doubted && occupant.is_some(), certainty);
+                let certainty = no_surer(window.is_doubted && occupant.is_some(), place.certainty);
                 let amount = Placed { row, kind: MovementKind::Clearance, seat, amount: row.amount, certainty };
-                self.book(&amount, movements)
+                self.book(&amount, movements)?;
+                for other in place.doubted.iter().filter_map(|at| window.occupants.get(*at)) {
+                    self.money_of(other.position_side, other.seat, |money| {
+                        money.clearance.add(&row.key.asset, Value::ZERO, Certainty::Estimated)
+                    })?;
+                }
+                let charged = occupant.into_iter().flat_map(|it| {
+                    let exits = place.charged.iter().filter_map(|at| it.exits.get(*at));
+                    exits.map(|exit| Charged { position_side: it.position_side, seat: it.seat, exit: exit.clone() })
+                });
+                return Ok(charged.collect());
             }
-            Waiting::Settlement { rows } => self.settle(window, rows, movements),
+            Waiting::Settlement { rows } => self.settle(window, rows, movements)?,
         }
+        Ok(Vec::new())
     }
 
     /// Of the other position of a hedge it is not known whether it is flat.

@@ -111,6 +111,15 @@ pub(super) struct Exit {
     pub(super) notional: Option<Decimal>,
     /// Whether the book held what it closed; else, if it closed anything, that was never seen.
     pub(super) reduces: bool,
+    /// Whether an entry was taken for what its liquidation cost.
+    pub(super) is_charged: bool,
+}
+
+/// An exit, and whose it is.
+pub(super) struct Charged {
+    pub(super) position_side: PositionSide,
+    pub(super) seat: Seat,
+    pub(super) exit: Exit,
 }
 
 /// Who decided on an exit, as far as that matters to the ledger.
@@ -153,6 +162,14 @@ impl Window {
     /// When it begins.
     pub(super) fn from(&self) -> TimestampMs {
         self.at.saturating_add_ms(-WINDOW_MS)
+    }
+
+    /// Notes that an entry was taken for what an exit cost; another window saw it.
+    pub(super) fn charge(&mut self, charged: &Charged) {
+        let Some(occupant) = self.occupant(charged.position_side, charged.seat) else { return };
+        if let Some(exit) = occupant.exits.iter_mut().find(|exit| **exit == charged.exit) {
+            exit.is_charged = true;
+        }
     }
 
     /// The occupant of a seat.

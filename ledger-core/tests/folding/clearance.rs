@@ -83,10 +83,59 @@ fn a_charge_belongs_to_the_latest_forced_fill() {
     };
     assert_eq!(both("-0.8"), "BUY-1: -0.8 USDT known net -20.8, SELL-2: net -40");
     assert_eq!(both("-2.4"), "BUY-1: net -20, SELL-2: -2.4 USDT known net -42.4");
-    assert_eq!(both("-3"), "BUY-1: net -20, SELL-2: -3 USDT estimated net -43");
+    assert_eq!(both("-3"), "BUY-1: 0 USDT estimated net -20, SELL-2: -3 USDT estimated net -43");
     // Another round trip, opened right after, has nothing to do with it.
     let again = "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nwait 1\nSELL 1 @ 50 pnl -50 sent-by liquidation\nwait 2\nBUY 1 @ 51";
     assert_eq!(cleared(again), "BUY-1: -0.5 USDT known net -50.5, BUY-3: net 0");
+}
+
+/// Both positions of a hedge are closed by force, with these entries behind it.
+fn both_forced(short_exit: &str, entries: &[&str]) -> String {
+    let entries: Vec<_> = entries.iter().map(|amount| format!("clearance in 5 {amount}\n")).collect();
+    cleared(&format!(
+        "anchor LONG 0\nanchor SHORT 0\nLONG BUY 1 @ 100\nSHORT SELL 1 @ 100\n{}wait 1
+         LONG SELL 1 @ 80 pnl -20 sent-by liquidation\nwait 1\nSHORT BUY 1 @ {short_exit} sent-by liquidation",
+        entries.concat()
+    ))
+}
+
+#[test]
+fn an_exit_is_charged_once() {
+    let apart = both_forced("60 pnl 40", &["-0.8 USDT", "-0.6 USDT"]);
+    assert_eq!(apart, "BUY-1: -0.8 USDT known net -20.8, SELL-2: -0.6 USDT known net 39.4");
+    // Of two entries that fit both, one each; which is which cannot be told.
+    let alike = both_forced("80 pnl 20", &["-0.8 USDT", "-0.8 USDT"]);
+    assert_eq!(alike, "BUY-1: -0.8 USDT estimated net -20.8, SELL-2: -0.8 USDT estimated net 19.2");
+    let twice = cleared(
+        "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nclearance in 5 -0.5 USDT\nwait 1
+         SELL 1 @ 50 pnl -50 sent-by liquidation",
+    );
+    assert_eq!(twice, "BUY-1: -1 USDT estimated net -51");
+    // Two fills of one liquidation, each with its own entry.
+    let each = cleared(
+        "anchor 0\nBUY 3 @ 100\nclearance in 5 -0.8 USDT\nclearance in 5 -1.4 USDT\nwait 1
+         SELL 1 @ 80 pnl -20 sent-by liquidation\nwait 1\nSELL 2 @ 70 pnl -60 sent-by liquidation",
+    );
+    assert_eq!(each, "BUY-1: -2.2 USDT known net -82.2");
+}
+
+#[test]
+fn whatever_an_entry_may_be_of_is_doubted() {
+    let one = both_forced("80 pnl 20", &["-0.8 USDT"]);
+    assert_eq!(one, "BUY-1: -0.8 USDT estimated net -20.8, SELL-2: 0 USDT estimated net 20");
+    // No rate is in BNB. The first entry is taken for the later exit, the second for the other.
+    let rateless = both_forced("60 pnl 40", &["-0.001 BNB", "-0.002 BNB"]);
+    assert_eq!(rateless, "BUY-1: -0.002 BNB estimated net -20, SELL-2: -0.001 BNB estimated net 40");
+    let reopened = cleared(
+        "anchor 0\nBUY 1 @ 100\nclearance in 40 -0.001 BNB\nclearance in 40 -0.002 BNB\nwait 1
+         SELL 1 @ 50 pnl -50 sent-by liquidation\nwait 5\nBUY 1 @ 51\nwait 5\nSELL 1 @ 50 pnl -1 sent-by liquidation",
+    );
+    assert_eq!(reopened, "BUY-1: -0.002 BNB estimated net -50, BUY-3: -0.001 BNB estimated net -1");
+    let untold = cleared(
+        "anchor LONG 0\nanchor SHORT 0\nLONG BUY 1 @ 100\nSHORT SELL 1 @ 100\nclearance in 5 -0.8 USDT\nwait 1
+         LONG SELL 1 @ 80 pnl -20\nwait 1\nSHORT BUY 1 @ 120 pnl -20",
+    );
+    assert_eq!(untold, "BUY-1: 0 USDT estimated net -20, SELL-2: -0.8 USDT estimated net -20.8");
 }
 
 #[test]

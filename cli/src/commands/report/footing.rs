@@ -58,6 +58,7 @@ pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
         FootingOutcome::NotTied => {
             let reasons: Vec<_> = footing.reasons.iter().map(|reason| why(reason, zone)).collect();
             let reasons = reasons.join("; ");
+            let where_not = if footing.contradicted.is_empty() { String::new() } else { where_not(footing, zone) };
             if footing.unexplained.is_zero() {
                 format!("{asset} cannot be tied: {reasons}. By the ledger: {sum}.")
             } else {
@@ -66,7 +67,7 @@ pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
                 let what =
                     if footing.after.is_some() { "the wallet moved by" } else { "the ledger's entries add up to" };
                 format!(
-                    "{asset} cannot be tied: {reasons}. By the book {}; {what} {}.",
+                    "{asset} cannot be tied: {reasons}. By the book {}; {what} {}. {where_not}",
                     added(String::new(), told),
                     shown(footing.moved)
                 )

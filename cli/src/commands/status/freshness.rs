@@ -1,6 +1,6 @@
 //! How far the book reaches, when it was last brought up to date, and what the exchange is about to forget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::binance_usdm::VENUE;
 use exchange_client::files::Zone;
@@ -155,6 +155,8 @@ pub(super) struct OpenDiscrepancies {
     pending: usize,
     /// Those that are confirmed, and that nobody has accepted.
     pub(super) confirmed: usize,
+    /// The contracts that they are about.
+    pub(super) symbols: BTreeSet<Symbol>,
     oldest_ms: i64,
 }
 
@@ -166,6 +168,7 @@ impl OpenDiscrepancies {
         loop {
             let page = store.discrepancies(&filter, &request).await?;
             for found in page.items {
+                open.symbols.extend(found.entry.symbol.clone());
                 *open.kinds.entry(found.entry.key.kind).or_default() += 1;
                 open.pending += usize::from(found.entry.status == DiscrepancyStatus::Pending);
                 open.confirmed += usize::from(found.entry.status == DiscrepancyStatus::Unresolved);

@@ -349,3 +349,34 @@ fn a_column_that_a_known_table_lacks_is_named() {
     let other = from_text("x.csv", "Name,Price,Stock\nBolt,1,2\n", Options::default()).unwrap_err();
     assert!(matches!(other, FileError::Unrecognised { .. }), "{other}");
 }
+
+/// Numbers that a spreadsheet program wrote anew: with 60 000 for 60000, rows below a thousand would be taken alone.
+#[test]
+fn a_number_that_is_written_as_no_exchange_writes_it_doubts_the_file() {
+    for price in ["\"60,000.00\"", "60 000", "60\u{a0}000.0", "60\u{202f}000", "60'000", "\u{2212}60000"] {
+        let error = &rejection(&(HEADER.to_owned() + &good(1).replace("60000.0", price)));
+        assert!(error.doubts_number_format(), "{price}: {error}");
+    }
+    for fee in ["\"1,000.24USDT\"", "1 000.24 USDT"] {
+        assert!(rejection(&(HEADER.to_owned() + &good(1).replace("0.24USDT", fee))).doubts_number_format(), "{fee}");
+    }
+    for sound in ["0.24 USDT", "0.5 1INCH", "0.5 1000SATS", "-0.24USDT", "1000.24USDT"] {
+        let found = read_text("x.csv", HEADER.to_owned() + &good(1).replace("0.24USDT", sound));
+        assert_eq!(fill_ids(&found), ["1"], "{sound}: {:?}", found.rejected);
+    }
+}
+
+#[test]
+fn a_contract_and_its_profit_are_as_exports_have_them() {
+    let with = |contract: &str, profit: &str| {
+        HEADER.to_owned() + &good(1).replace("BTCUSDT", contract).replace("USDT,0,", &format!("USDT,{profit},"))
+    };
+    let found = read_text("x.csv", with("btcusdt", "0"));
+    assert!(found.facts().iter().any(|fact| matches!(fact, AnyFact::Fill(fill) if fill.key.symbol.as_str() == "BTCUSDT")));
+    assert!(matches!(rejection(&with("BTC/USDT", "0")).problem, RowProblem::NotAContract));
+    let error = rejection(&with("BTCUSDT", "10 BNB"));
+    assert!(matches!(&error.problem, RowProblem::ProfitAsset { found, settle } if found == "BNB" && settle == "USDT"));
+    for sound in ["10 USDT", "10", "-10USDT", "10 BNFCR"] {
+        assert_eq!(fill_ids(&read_text("x.csv", with("BTCUSDT", sound))), ["1"], "{sound}");
+    }
+}

@@ -45,6 +45,57 @@ fn a_header_that_is_damaged_where_it_names_the_account_is_refused() {
     }
 }
 
+/// A damaged name may be another name that is known: what a row is called by is not where exports begin, and no other column is
+/// a letter away from the one that names the owner.
+#[test]
+fn a_damaged_owner_is_found_whatever_it_looks_like() {
+    let orders = "Time(UTC),Symbol,Type,Side,Price,Average Price,Amount,Executed Amount,Status,Order No";
+    let transactions = "Date(UTC),type,Amount,Asset,Symbol,Transaction ID";
+    let trades = HEADER.split_once(',').unwrap().1;
+    let refused = |header: String| {
+        matches!(from_text("x.csv", format!("{header}\n"), Options::default()), Err(FileError::Owner { .. }))
+    };
+    for owner in ["id", "ID", "Uld", "U1d", "Vid", "UlD", "Userld", "User Ib"] {
+        for table in [trades, orders, transactions] {
+            assert!(refused(format!("{owner},{table}")), "{owner} before {table}");
+            assert!(refused(format!("{table},{owner}")), "{owner} behind {table}");
+        }
+    }
+    assert!(refused(format!("Order ID,{orders}")));
+    assert!(refused(format!("Trade ID,{transactions}")));
+    for table in [trades, orders, transactions] {
+        assert!(!refused(table.to_owned()), "{table}");
+        assert!(!refused(format!("{table},Remark")), "{table}");
+    }
+}
+
+/// What is held against other columns must not go away with a letter of its name.
+#[test]
+fn a_column_that_lost_its_name_switches_no_check_off() {
+    for (name, damaged) in [
+        ("Amount", "Amuont"),
+        ("Amount", "Amoumt"),
+        ("Amount", "Total"),
+        ("Amount", "Turnover"),
+        ("Position Side", "Positon Side"),
+        ("Realized Profit", "Realized Prfit"),
+        ("Realized Profit", "Earned"),
+        ("Maker", "Makr"),
+    ] {
+        let error = file(&HEADER.replace(name, damaged)).unwrap_err();
+        let FileError::UnknownColumn { column, meant, .. } = &error else { panic!("{damaged}: {error}") };
+        assert_eq!((column.as_str(), *meant), (damaged, name));
+    }
+    // Nothing that rows are held against is missing, or no column is of an unknown name.
+    for header in [
+        HEADER.replace("Realized Profit", "Realised Profit"),
+        HEADER.replace("Buyer", "Comment"),
+        HEADER.replace(",Position Side", "").replace(",BOTH", ""),
+    ] {
+        assert!(file(&header).is_ok(), "{header}");
+    }
+}
+
 /// Whichever of two columns is the true one, a row that names two owners is nobody's.
 #[test]
 fn two_columns_that_name_an_owner_have_to_agree_in_each_row() {

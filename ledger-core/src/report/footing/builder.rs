@@ -392,7 +392,7 @@ impl FootingBuilder {
                 continue;
             }
             sums.track.finish();
-            let Compared { stand_in, rounding, rounding_max, parts } = self.contracts.compare(&asset)?;
+            let Compared { stand_in, rounding, rounding_max, parts, contradicted } = self.contracts.compare(&asset)?;
             sums.terms.stand_in = sums.terms.stand_in.checked_add(stand_in)?;
             (sums.terms.rounding, sums.terms.rounding_max) = (rounding, rounding_max);
             let asked = Asked {
@@ -402,6 +402,7 @@ impl FootingBuilder {
                 has_unreadable: self.has_unreadable,
             };
             let Some((footing, narrower)) = asked.foot(asset, sums, parts)? else { continue };
+            let footing = AssetFooting { contradicted, ..footing };
             if let Some(narrower) = narrower.filter(|_| self.clips.is_empty()) {
                 footed.narrower.insert(footing.asset.clone(), narrower);
             }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{LedgerClass, Stretch, Unexplained, UnexplainedPlace};
 use crate::amount::{Decimal, MathError};
+use crate::fill::FillKey;
 use crate::id::{Asset, FillId, Symbol};
 use crate::movement::{Movement, MovementKind, MovementOrigin};
 use crate::report::time_span::TimeSpan;
@@ -82,6 +83,37 @@ impl Missing {
     }
 }
 
+/// How many entries and how many fills of a contract have money of one kind, in whatever asset. Where they are as many,
+/// nothing is missing on either side.
+#[derive(Debug, Default)]
+struct Counts {
+    entries: u64,
+    fills: u64,
+    /// A fill that turns a position around has two parts.
+    last_fill: Option<FillKey>,
+}
+
+impl Counts {
+    fn add_fill(&mut self, origin: &MovementOrigin, amount: Decimal) {
+        let MovementOrigin::Fill(key) = origin else { return };
+        if !amount.is_zero() && self.last_fill.as_ref() != Some(key) {
+            self.fills += 1;
+            self.last_fill = Some(key.clone());
+        }
+    }
+
+    fn are_even(&self) -> bool {
+        self.entries == self.fills
+    }
+}
+
+/// Both kinds of money that every fill may have an entry of.
+#[derive(Debug, Default)]
+struct Traded {
+    realized: Counts,
+    fees: Counts,
+}
+
 /// Fills of a contract of which the fold does not know an amount.
 #[derive(Debug, Default)]
 struct Untold {
@@ -109,6 +141,7 @@ pub(super) struct Contracts {
     /// Entries that should name a contract and do not, by asset.
     unnamed: BTreeMap<Asset, Money>,
     untold: BTreeMap<Symbol, Untold>,
+    traded: BTreeMap<Symbol, Traded>,
     /// Contracts that cannot be folded: the ledger stands in for all of their fills.
     unfolded: BTreeSet<Symbol>,
 }
@@ -120,6 +153,8 @@ pub(super) struct Compared {
     pub(super) rounding: Decimal,
     pub(super) rounding_max: Decimal,
     pub(super) parts: Vec<Unexplained>,
+    /// When fills and as many entries say something else, which no missing row excuses.
+    pub(super) contradicted: Vec<Stretch>,
 }
 
 fn add(to: &mut Decimal, amount: Decimal) -> Result<(), MathError> {
@@ -152,6 +187,12 @@ impl Contracts {
             }
             return Ok(());
         };
+        let traded = self.traded.entry(symbol.clone()).or_default();
+        match movement.kind {
+            MovementKind::Realized => traded.realized.add_fill(&movement.origin, amount),
+            MovementKind::Fee => traded.fees.add_fill(&movement.origin, amount),
+            MovementKind::Funding | MovementKind::Clearance => {}
+        }
         let spans = self.money.entry((movement.asset.clone(), symbol.clone())).or_default();
         let money = spans.entry(stretch(span)).or_default();
         match (&movement.origin, movement.kind) {
@@ -190,6 +231,12 @@ impl Contracts {
         }
         let spans = self.money.entry((asset.clone(), symbol.clone())).or_default();
         let money = spans.entry(stretch(span)).or_default();
+        let traded = self.traded.entry(symbol.clone()).or_default();
+        match class {
+            LedgerClass::Realized if !amount.is_zero() => traded.realized.entries += 1,
+            LedgerClass::Fee if !amount.is_zero() => traded.fees.entries += 1,
+            _ => {}
+        }
         let sides = match class {
             LedgerClass::Realized => &mut money.realized,
             LedgerClass::Fee => &mut money.fees,
@@ -210,6 +257,7 @@ impl Contracts {
             let mut whole = Money::default();
             spans.values().try_for_each(|money| whole.merge(*money))?;
             let untold = self.untold.get(symbol);
+            let is_even = |of: fn(&Traded) -> &Counts| self.traded.get(symbol).is_some_and(|it| of(it).are_even());
             add(&mut compared.rounding_max, whole.tolerance)?;
             let (mut realized, mut position) = (whole.realized.difference()?, whole.position.difference()?);
             // The entry of a settlement is the profit of fills that have no entry of their own.
@@ -225,6 +273,9 @@ impl Contracts {
             } else {
                 add(&mut realized_left, realized)?;
                 let stretches = stretches(spans, |money| Ok(money.realized.difference()?.abs() > money.tolerance))?;
+                if is_even(|traded| &traded.realized) {
+                    compared.contradicted.extend(&stretches);
+                }
                 let place = UnexplainedPlace::Realized(symbol.clone());
                 realized_parts.push(Unexplained { place, amount: realized, stretches });
             }
@@ -234,6 +285,9 @@ impl Contracts {
             } else if !fees.is_zero() {
                 add(&mut fees_left, fees)?;
                 let stretches = stretches(spans, |money| Ok(!money.fees.difference()?.is_zero()))?;
+                if is_even(|traded| &traded.fees) {
+                    compared.contradicted.extend(&stretches);
+                }
                 fee_parts.push(Unexplained { place: UnexplainedPlace::Fees(symbol.clone()), amount: fees, stretches });
             }
             if !position.is_zero() {

@@ -32,6 +32,7 @@
 //! 8. `what_the_insurance_fund_adds_is_the_accounts_where_no_trip_has_it`.
 //! 9. `an_edge_within_an_unexplained_stretch_is_not_tied`: nobody knows what was in the wallet then.
 //! 10. `a_wallet_that_moved_without_an_entry_differs`, in that stretch only.
+//! 11. `fills_and_as_many_entries_that_differ_need_no_wallet`: their amounts are not known.
 
 mod builder;
 mod contracts;
@@ -212,6 +213,9 @@ pub struct AssetFooting {
     pub unexplained: Decimal,
     /// Where something is not explained. One may outweigh another.
     pub parts: Vec<Unexplained>,
+    /// When fills and as many entries of a contract say different amounts. No look at the wallet is needed to know that one
+    /// of them is wrong.
+    pub contradicted: Vec<Stretch>,
     /// What came of it.
     pub outcome: FootingOutcome,
     /// Why it cannot be tied; empty for the other outcomes.
@@ -235,6 +239,7 @@ impl AssetFooting {
                     NotTied::Unexplained { since, until } => Some(Stretch { since: Some(*since), until: Some(*until) }),
                     _ => None,
                 });
+                let edges = edges.chain(self.contradicted.iter().copied());
                 edges.chain(self.looked_at.iter().flat_map(|part| part.unexplained_stretches())).collect()
             }
         }

@@ -96,6 +96,7 @@ impl Asked<'_> {
             outcome,
             reasons,
             looked_at: None,
+            contradicted: Vec::new(),
             equity: None,
         };
         Ok(Some((footing, narrower)))

@@ -135,6 +135,34 @@ fn a_partial_close_counts_when_it_happened() {
     assert_eq!(whole.after, Some(WalletAt { amount: dec("1009.2562"), is_stated: true }));
 }
 
+/// Nobody looked at a wallet. A row that is missing may be in another file; one that says something else is wrong, or the
+/// fill is.
+#[test]
+fn fills_and_as_many_entries_that_differ_need_no_wallet() {
+    let files = || World { looks: Vec::new(), ..two_closes() };
+    let realized = |world: &World| {
+        let is_last = |(row, class): &(Income, LedgerClass)| *class == LedgerClass::Realized && row.amount == dec("8");
+        world.rows.iter().position(is_last).unwrap()
+    };
+    assert_eq!(files().foot(None, None).unexplained_stretches(), []);
+    let mut lacking = files();
+    lacking.rows.remove(realized(&lacking));
+    assert_eq!(lacking.foot(None, None).unexplained_stretches(), []);
+    let mut other = files();
+    let row = realized(&other);
+    other.rows[row].0.amount = dec("8.5");
+    let footing = other.foot(None, None);
+    assert_eq!(footing.outcome, FootingOutcome::NotTied);
+    assert_eq!(footing.unexplained_stretches(), [Stretch::default()]);
+    // A fee that the ledger has in another asset.
+    let mut other = files();
+    let fee = other.rows.iter_mut().find(|(_, class)| *class == LedgerClass::Fee).unwrap();
+    fee.0.key.asset = crate::testing::asset("BNB");
+    let scope = FootingScope { period: Stretch::default(), symbol: None };
+    let footed = other.feed(other.builder(&scope), &scope);
+    assert!(footed.assets.iter().all(|footing| !footing.unexplained_stretches().is_empty()), "{footed:?}");
+}
+
 /// An entry of 1.00023333... folds to 0.2993 (1.2995333... - 1.0002333...) where the exchange, which rounds the entry to
 /// 1.00023333, states 0.29930001.
 #[test]
