@@ -171,7 +171,10 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
 /// What a cron job has to know: the worst of what stands on record and of the last look.
 fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary) -> ExitCode {
     let mut code = looks.exit_code();
-    if discrepancies.confirmed > 0 || summary.quarantined_count > 0 || summary.unplaced_count > 0 || summary.differing_count > 0
+    if discrepancies.confirmed > 0
+        || summary.quarantined_count > 0
+        || summary.unplaced_count > 0
+        || summary.differing_count > 0
     {
         code = code.worst(ExitCode::Discrepancies);
     }
@@ -226,7 +229,8 @@ async fn summarize(
     }
     // A look that was not about this contract, or an older fill that came since, leaves no finding.
     let is_untold = |position: &&BookPosition| {
-        position.reconcile_status == Some(ReconcileStatus::Mismatch) && !discrepancies.symbols.contains(&position.symbol)
+        position.reconcile_status == Some(ReconcileStatus::Mismatch)
+            && !discrepancies.symbols.contains(&position.symbol)
     };
     let differing: Vec<_> = positions.iter().filter(is_untold).collect();
     attention.extend(differing.iter().map(|position| {

@@ -52,7 +52,8 @@ impl<'a> Cell<'a> {
         } else if has_groups(self.text) {
             Some(RowProblem::Grouped)
         } else {
-            let is_minus = self.text.strip_prefix(['\u{2212}', '\u{2013}']).is_some_and(|rest| rest.starts_with(is_digit));
+            let is_minus =
+                self.text.strip_prefix(['\u{2212}', '\u{2013}']).is_some_and(|rest| rest.starts_with(is_digit));
             is_minus.then_some(RowProblem::OtherMinus)
         }
     }

@@ -57,9 +57,32 @@ impl TradeColumns {
     ];
     const REALIZED: &[&str] = &["realizedprofit", "realizedpnl", "realisedprofit", "realisedpnl"];
     const KNOWN: &[&str] = &[
-        "amount", "baseqty", "buyer", "commission", "commissionasset", "date", "fee", "feeasset", "isbuyer", "maker",
-        "marginasset", "orderid", "pair", "positionside", "price", "qty", "quantity", "quoteqty", "realisedpnl",
-        "realisedprofit", "realizedpnl", "realizedprofit", "side", "symbol", "time", "tradeid",
+        "amount",
+        "baseqty",
+        "buyer",
+        "commission",
+        "commissionasset",
+        "date",
+        "fee",
+        "feeasset",
+        "isbuyer",
+        "maker",
+        "marginasset",
+        "orderid",
+        "pair",
+        "positionside",
+        "price",
+        "qty",
+        "quantity",
+        "quoteqty",
+        "realisedpnl",
+        "realisedprofit",
+        "realizedpnl",
+        "realizedprofit",
+        "side",
+        "symbol",
+        "time",
+        "tradeid",
     ];
 
     /// The columns that it may have.
@@ -67,8 +90,23 @@ impl TradeColumns {
         match self.kind {
             Kind::BinanceTradesArchive => {
                 const KNOWN: &[&str] = &[
-                    "baseqty", "buyer", "commission", "commissionasset", "id", "maker", "marginasset", "orderid", "pair",
-                    "positionside", "price", "qty", "quoteqty", "realizedpnl", "side", "symbol", "time",
+                    "baseqty",
+                    "buyer",
+                    "commission",
+                    "commissionasset",
+                    "id",
+                    "maker",
+                    "marginasset",
+                    "orderid",
+                    "pair",
+                    "positionside",
+                    "price",
+                    "qty",
+                    "quoteqty",
+                    "realizedpnl",
+                    "side",
+                    "symbol",
+                    "time",
                 ];
                 Columns { known: KNOWN, never_first: &[], usual: Self::USUAL, possible: Self::POSSIBLE }
             }

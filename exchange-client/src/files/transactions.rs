@@ -37,7 +37,17 @@ impl TransactionColumns {
     ];
 
     const KNOWN: &[&str] = &[
-        "amount", "asset", "date", "income", "incometype", "info", "symbol", "time", "tradeid", "tranid", "transactionid",
+        "amount",
+        "asset",
+        "date",
+        "income",
+        "incometype",
+        "info",
+        "symbol",
+        "time",
+        "tradeid",
+        "tranid",
+        "transactionid",
         "type",
     ];
 

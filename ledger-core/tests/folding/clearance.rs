@@ -92,10 +92,10 @@ fn a_charge_belongs_to_the_latest_forced_fill() {
 /// Both positions of a hedge are closed by force, with these entries behind it.
 fn both_forced(short_exit: &str, entries: &[&str]) -> String {
     let entries: Vec<_> = entries.iter().map(|amount| format!("clearance in 5 {amount}\n")).collect();
+    let entries = entries.join("wait 0\n");
     cleared(&format!(
-        "anchor LONG 0\nanchor SHORT 0\nLONG BUY 1 @ 100\nSHORT SELL 1 @ 100\n{}wait 1
-         LONG SELL 1 @ 80 pnl -20 sent-by liquidation\nwait 1\nSHORT BUY 1 @ {short_exit} sent-by liquidation",
-        entries.concat()
+        "anchor LONG 0\nanchor SHORT 0\nLONG BUY 1 @ 100\nSHORT SELL 1 @ 100\n{entries}wait 1
+         LONG SELL 1 @ 80 pnl -20 sent-by liquidation\nwait 1\nSHORT BUY 1 @ {short_exit} sent-by liquidation"
     ))
 }
 
@@ -107,13 +107,13 @@ fn an_exit_is_charged_once() {
     let alike = both_forced("80 pnl 20", &["-0.8 USDT", "-0.8 USDT"]);
     assert_eq!(alike, "BUY-1: -0.8 USDT estimated net -20.8, SELL-2: -0.8 USDT estimated net 19.2");
     let twice = cleared(
-        "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nclearance in 5 -0.5 USDT\nwait 1
+        "anchor 0\nBUY 1 @ 100\nclearance in 5 -0.5 USDT\nwait 0\nclearance in 5 -0.5 USDT\nwait 1
          SELL 1 @ 50 pnl -50 sent-by liquidation",
     );
     assert_eq!(twice, "BUY-1: -1 USDT estimated net -51");
     // Two fills of one liquidation, each with its own entry.
     let each = cleared(
-        "anchor 0\nBUY 3 @ 100\nclearance in 5 -0.8 USDT\nclearance in 5 -1.4 USDT\nwait 1
+        "anchor 0\nBUY 3 @ 100\nclearance in 5 -0.8 USDT\nwait 0\nclearance in 5 -1.4 USDT\nwait 1
          SELL 1 @ 80 pnl -20 sent-by liquidation\nwait 1\nSELL 2 @ 70 pnl -60 sent-by liquidation",
     );
     assert_eq!(each, "BUY-1: -2.2 USDT known net -82.2");
@@ -127,7 +127,7 @@ fn whatever_an_entry_may_be_of_is_doubted() {
     let rateless = both_forced("60 pnl 40", &["-0.001 BNB", "-0.002 BNB"]);
     assert_eq!(rateless, "BUY-1: -0.002 BNB estimated net -20, SELL-2: -0.001 BNB estimated net 40");
     let reopened = cleared(
-        "anchor 0\nBUY 1 @ 100\nclearance in 40 -0.001 BNB\nclearance in 40 -0.002 BNB\nwait 1
+        "anchor 0\nBUY 1 @ 100\nclearance in 40 -0.001 BNB\nwait 0\nclearance in 40 -0.002 BNB\nwait 1
          SELL 1 @ 50 pnl -50 sent-by liquidation\nwait 5\nBUY 1 @ 51\nwait 5\nSELL 1 @ 50 pnl -1 sent-by liquidation",
     );
     assert_eq!(reopened, "BUY-1: -0.002 BNB estimated net -50, BUY-3: -0.001 BNB estimated net -1");

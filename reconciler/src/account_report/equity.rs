@@ -129,7 +129,8 @@ impl Reading<'_> {
         at: TimestampMs,
         has_later: bool,
     ) -> Result<Option<(Decimal, Certainty, TimestampMs)>, ReconcileError> {
-        let instrument = self.store.instrument(&self.request.account, &held.symbol).await.doing("reading a contract")?;
+        let instrument =
+            self.store.instrument(&self.request.account, &held.symbol).await.doing("reading a contract")?;
         let Some(instrument) = instrument else { return Ok(None) };
         let Some((mark, marked_at)) = self.mark(&held.symbol, at).await? else { return Ok(None) };
         let amount = if has_later {
@@ -157,11 +158,7 @@ impl Reading<'_> {
     }
 
     /// What the exchange stated last before an instant, where no fill came between.
-    async fn stated(
-        &self,
-        held: &BookPosition,
-        at: TimestampMs,
-    ) -> Result<Option<(Decimal, Price)>, ReconcileError> {
+    async fn stated(&self, held: &BookPosition, at: TimestampMs) -> Result<Option<(Decimal, Price)>, ReconcileError> {
         let scope = Scope { until: Some(at), ..Scope::symbol(self.request.account.clone(), held.symbol.clone()) };
         let mut page = PageRequest::newest(PAGE_ROWS).past_unreadable();
         loop {

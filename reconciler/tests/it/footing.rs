@@ -344,7 +344,12 @@ async fn what_an_account_is_worth_is_what_the_exchange_says() {
         for footing in &whole.report.footing {
             let equity = footing.equity.as_ref().unwrap();
             let what = format!("seed {seed}, whole");
-            unrealized.assert_like(unrealized.0.len() - 1, footing.asset.as_str(), equity.after.amount().unwrap(), &what);
+            unrealized.assert_like(
+                unrealized.0.len() - 1,
+                footing.asset.as_str(),
+                equity.after.amount().unwrap(),
+                &what,
+            );
             assert_eq!(equity.amount_before().unwrap(), Decimal::ZERO, "{what}");
         }
         for (nth, pair) in unrealized.0.windows(2).enumerate() {

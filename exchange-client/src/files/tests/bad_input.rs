@@ -372,7 +372,9 @@ fn a_contract_and_its_profit_are_as_exports_have_them() {
         HEADER.to_owned() + &good(1).replace("BTCUSDT", contract).replace("USDT,0,", &format!("USDT,{profit},"))
     };
     let found = read_text("x.csv", with("btcusdt", "0"));
-    assert!(found.facts().iter().any(|fact| matches!(fact, AnyFact::Fill(fill) if fill.key.symbol.as_str() == "BTCUSDT")));
+    assert!(
+        found.facts().iter().any(|fact| matches!(fact, AnyFact::Fill(fill) if fill.key.symbol.as_str() == "BTCUSDT"))
+    );
     assert!(matches!(rejection(&with("BTC/USDT", "0")).problem, RowProblem::NotAContract));
     let error = rejection(&with("BTCUSDT", "10 BNB"));
     assert!(matches!(&error.problem, RowProblem::ProfitAsset { found, settle } if found == "BNB" && settle == "USDT"));

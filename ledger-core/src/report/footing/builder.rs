@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::contracts::{Compared, Contracts, Entry};
 use super::outcome::{Asked, AssetSums};
 use super::wallet::MOMENT_MS;
-use super::{Footed, LedgerClass, Stretch};
+use super::{AssetFooting, Footed, LedgerClass, Stretch};
 use crate::amount::{Decimal, MathError};
 use crate::certainty::Certainty;
 use crate::id::{Asset, FillId, Symbol};
