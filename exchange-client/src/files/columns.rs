@@ -118,7 +118,7 @@ mod tests {
             ("", "uid", 3),
             ("id", "uid", 1),
             ("vid", "uid", 1),
-            ("total", "amount", 6),
+            ("total", "amount", 5),
             ("positonside", "positionside", 1),
         ] {
             assert_eq!((distance(one, other), distance(other, one)), (expected, expected), "{one} {other}");

@@ -2,9 +2,10 @@
 
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use exchange_client::{Clock as _, SystemClock};
+use ledger_core::Side;
 
 use super::traded;
 use crate::support::{Exchange, Sandbox, Signal, send};

@@ -226,7 +226,7 @@ fn every_generation_states_the_same_facts() {
 
 #[test]
 fn columns_are_found_by_name() {
-    let text = "Maker;realized profit;FEE;Extra;trade id;ORDER_ID;quantity;Price;side;symbol;Time (UTC)\nY;-1,5;;x;1;2;3;4;buy;BTCUSDT;2026-03-01 00:00:00\nY;\"-1.5\";1USDT;\"a;b\";1;2;3;4;buy;BTCUSDT;2026-03-01 00:00:00;;\n";
+    let text = "Maker;realized profit;FEE;Extra;Amount;trade id;ORDER_ID;quantity;Price;side;symbol;Time (UTC)\nY;-1,5;;x;12;1;2;3;4;buy;BTCUSDT;2026-03-01 00:00:00\nY;\"-1.5\";1USDT;\"a;b\";12;1;2;3;4;buy;BTCUSDT;2026-03-01 00:00:00;;\n";
     let found = read_text("x.csv", text);
     assert_eq!(found.rejected.len(), 1);
     let fill = fills(&found).remove(0);

@@ -112,7 +112,11 @@ fn order() -> impl Strategy<Value = AnyFact> {
         "[A-Z_]{1,20}",
         (terms, maybe(executed)),
         any::<(Option<bool>, Option<bool>)>(),
-        (maybe(time()), maybe(time())),
+        // None changes before it is made.
+        (maybe(time()), maybe(time())).prop_map(|(one, other)| match (one, other) {
+            (Some(one), Some(other)) if other.at < one.at => (Some(other), Some(one)),
+            times => times,
+        }),
         (maybe(id()), maybe(id()), maybe(id()), maybe(one_of(ExitReason::ALL))),
         (maybe(one_of(Origin::ALL)), maybe(one_of(Condition::ALL))),
     )
