@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::amending::Amended;
 use super::books::{Books, House, Income, PositionSide};
 use super::conditional::{AlgoStatus, Conditional};
 use super::events::Told;
@@ -30,6 +31,10 @@ pub(super) struct Account {
     pub(super) open: BTreeSet<OrderKey>,
     /// When orders end by themselves, those included that have ended before.
     dated: BTreeSet<(i64, OrderKey)>,
+    /// By contract: when all of its orders are cancelled.
+    countdowns: BTreeMap<String, i64>,
+    /// How orders were changed, the latest change last.
+    pub(super) amended: BTreeMap<OrderKey, Vec<Amended>>,
     pub(super) conditionals: BTreeMap<i64, Conditional>,
     /// Those of `conditionals` that still wait.
     pub(super) waiting: BTreeSet<i64>,
@@ -78,6 +83,8 @@ impl Account {
             orders: BTreeMap::new(),
             open: BTreeSet::new(),
             dated: BTreeSet::new(),
+            countdowns: BTreeMap::new(),
+            amended: BTreeMap::new(),
             conditionals: BTreeMap::new(),
             waiting: BTreeSet::new(),
             leverage: BTreeMap::new(),
@@ -106,6 +113,7 @@ pub(super) struct Engine {
     pub(super) drift_e5: i128,
     next_algo_id: i64,
     next_forced: i64,
+    next_amendment_id: i64,
     /// Whether somebody listens; else nothing is told.
     pub(super) listened: bool,
     /// What is to be told, as it happened.
@@ -150,6 +158,7 @@ impl Engine {
             drift_e5: 0,
             next_algo_id: 4_000_001_270_850_379,
             next_forced: 1,
+            next_amendment_id: 5_300,
             listened: false,
             told: Vec::new(),
         })
@@ -173,6 +182,7 @@ impl Engine {
                 }
             }
             self.drift_e5 += drift_e5;
+            self.end_counted_down();
             self.end_dated();
             self.react();
             if at_ms % self.funding_interval_ms == 0 {
@@ -187,9 +197,34 @@ impl Engine {
         let scripted = self.markets.values().filter_map(|market| market.script.first_key_value().map(|(at, _)| *at));
         let scripted = scripted.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
         let dated = self.accounts.iter().filter_map(|account| account.dated.first().map(|(at_ms, _)| *at_ms));
-        let dated = dated.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
-        let next_ms = next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted).min(dated);
+        let counted_down = self.accounts.iter().flat_map(|account| account.countdowns.values().copied());
+        let due = dated.chain(counted_down).map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
+        let next_ms = next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted).min(due);
         Some(next_ms).filter(|at_ms| *at_ms <= to_ms)
+    }
+
+    /// Lets all orders of a contract be cancelled after a time, or no longer with 0. What was set before no longer counts.
+    pub(super) fn count_down(&mut self, account: usize, symbol: &str, time_ms: i64) {
+        if let Some(standing) = self.accounts.get_mut(account) {
+            if time_ms == 0 {
+                standing.countdowns.remove(symbol);
+            } else {
+                standing.countdowns.insert(symbol.to_owned(), self.now_ms.saturating_add(time_ms));
+            }
+        }
+    }
+
+    /// Cancels the orders of contracts whose countdown is over, before anything else happens at that time.
+    fn end_counted_down(&mut self) {
+        for account in 0..self.accounts.len() {
+            let now_ms = self.now_ms;
+            let over = self.accounts.get_mut(account).map_or_else(Vec::new, |standing| {
+                standing.countdowns.extract_if(.., |_, at_ms| *at_ms <= now_ms).map(|(symbol, _)| symbol).collect()
+            });
+            for symbol in over {
+                self.cancel_all(account, &symbol);
+            }
+        }
     }
 
     /// Ends the orders whose time is over, before anything else happens at that time.
@@ -339,6 +374,12 @@ impl Engine {
     pub(super) fn take_algo_id(&mut self) -> i64 {
         self.next_algo_id += self.execution.between(1, 40);
         self.next_algo_id
+    }
+
+    /// The number of a change of an order.
+    pub(super) fn take_amendment_id(&mut self) -> i64 {
+        self.next_amendment_id += 1;
+        self.next_amendment_id
     }
 
     /// A number for the client order id of an order that the exchange places.

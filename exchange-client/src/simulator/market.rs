@@ -24,6 +24,8 @@ pub struct MarketSpec {
     pub move_max_e5: i64,
     /// The highest leverage, for the smallest positions.
     pub leverage_max: u32,
+    /// What a liquidation costs at most, as a share of the position's value, as decimal text.
+    pub liquidation_fee: String,
 }
 
 impl MarketSpec {
@@ -39,19 +41,22 @@ impl MarketSpec {
             step_size,
             move_max_e5,
             leverage_max: 100,
+            liquidation_fee: "0.005".to_owned(),
         }
     }
 
     /// The contracts that a simulator lists when nothing else is asked for. One has a name that needs percent-encoding,
     /// and one is settled in another asset, as on the real exchange.
     pub fn standard() -> Vec<Self> {
+        // The smaller a market, the more it costs to be liquidated in it.
+        let dear = |fee: &str, spec: Self| Self { liquidation_fee: fee.to_owned(), ..spec };
         vec![
             Self::new("BTCUSDT", "BTC", "USDT", ["64250.5", "0.1", "0.001"], 60),
             Self::new("ETHUSDT", "ETH", "USDT", ["3120.4", "0.01", "0.001"], 90),
             Self::new("SOLUSDT", "SOL", "USDT", ["148.25", "0.01", "0.01"], 140),
-            Self::new("DOGEUSDT", "DOGE", "USDT", ["0.12345", "0.00001", "1"], 180),
+            dear("0.0075", Self::new("DOGEUSDT", "DOGE", "USDT", ["0.12345", "0.00001", "1"], 180)),
             Self::new("ETHUSDC", "ETH", "USDC", ["3121.1", "0.01", "0.001"], 90),
-            Self::new("币安人生USDT", "币安人生", "USDT", ["0.2345", "0.0001", "1"], 220),
+            dear("0.015", Self::new("币安人生USDT", "币安人生", "USDT", ["0.2345", "0.0001", "1"], 220)),
         ]
     }
 }
@@ -97,6 +102,7 @@ pub(super) struct Market {
     pub(super) status: MarketStatus,
     pub(super) tick_e8: i128,
     pub(super) step_e8: i128,
+    pub(super) liquidation_fee_e8: i128,
     pub(super) price_e8: i128,
     pub(super) funding_rate_e8: i128,
     pub(super) funding: Vec<FundingInstant>,
@@ -129,11 +135,12 @@ impl Market {
     /// Which part of the market's price a limit price must be at least.
     pub(super) const PRICE_DOWN_MAX: i128 = 4;
 
-    /// `None` when the numbers of `spec` are not positive decimals.
+    /// `None` when the numbers of `spec` are not positive decimals, or its liquidation fee is none from 0 to 1.
     pub(super) fn new(spec: MarketSpec, seed: u64, now_ms: i64) -> Option<Self> {
         let positive = |text: &str| parse_e8(text).filter(|value| *value > 0);
         let (tick_e8, step_e8) = (positive(&spec.tick_size)?, positive(&spec.step_size)?);
         let start_e8 = positive(&spec.start_price)?;
+        let liquidation_fee_e8 = parse_e8(&spec.liquidation_fee).filter(|fee| (0..=ONE_E8).contains(fee))?;
         let path = Random::new(seed, &format!("price path of {}", spec.symbol));
         let ids = Random::new(seed, &format!("ids of {}", spec.symbol));
         let past = Random::new(seed, &format!("past of {}", spec.symbol));
@@ -144,6 +151,7 @@ impl Market {
             status: MarketStatus::Trading,
             tick_e8,
             step_e8,
+            liquidation_fee_e8,
             price_e8: start_e8,
             funding_rate_e8: 10_000,
             funding: Vec::new(),

@@ -2,9 +2,10 @@
 //!
 //! ## Where is what
 //!
-//! `engine` is a pure state machine, `placing`, `matching`, `triggering` and `forced` say what becomes of orders,
+//! `engine` is a pure state machine, `placing`, `amending`, `reducing`, `matching`, `triggering` and `forced` say what becomes of orders,
 //! `books` keeps the accounts, `routes` speaks, `reply` and `faults` stand between, `control` is for the owner.
 
+mod amending;
 mod books;
 mod candles;
 mod conditional;
@@ -22,6 +23,7 @@ mod matching;
 mod order;
 mod placing;
 mod position;
+mod reducing;
 mod refusal;
 mod reply;
 mod request;
@@ -69,7 +71,9 @@ pub const TEST_API_SECRET: &str = "fillbook-simulator-test-secret";
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SimulatorError {
     /// A contract's numbers.
-    #[error("market {symbol}: start price, tick size and step size must be decimals above 0 with at most 8 decimals")]
+    #[error(
+        "market {symbol}: start price, tick size and step size must be decimals above 0, the liquidation fee one from 0 to 1, with at most 8 decimals"
+    )]
     Market {
         /// The contract.
         symbol: String,

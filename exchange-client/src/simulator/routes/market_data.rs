@@ -7,9 +7,12 @@ use crate::simulator::books::Trade;
 use crate::simulator::fixed::{decimals_e8, mul_div, show_e8};
 use crate::simulator::market::{Market, MarketStatus};
 use crate::simulator::refusal::Refusal;
+use crate::simulator::request::Params;
 
 /// What the book offers at its best prices, in steps of quantity.
 const DEPTH_STEPS: i128 = 5_000;
+/// How many levels of the book can be asked for.
+const DEPTH_LIMITS: [usize; 7] = [5, 10, 20, 50, 100, 500, 1_000];
 
 #[expect(clippy::unnecessary_wraps, reason = "the table of endpoints wants one signature")]
 pub(super) fn ping(_: &mut Ask<'_>) -> Answered {
@@ -57,10 +60,10 @@ fn contract(market: &Market) -> Value {
         "baseAsset": spec.base_asset, "quoteAsset": spec.quote_asset, "marginAsset": spec.quote_asset,
         "pricePrecision": decimals_e8(market.tick_e8), "quantityPrecision": decimals_e8(market.step_e8),
         "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": "COIN", "underlyingSubType": ["SIM"],
-        "settlePlan": 0, "triggerProtect": "0.0500", "liquidationFee": "0.005000", "marketTakeBound": "0.05",
+        "settlePlan": 0, "triggerProtect": "0.0500", "liquidationFee": show_e8(market.liquidation_fee_e8, 6), "marketTakeBound": "0.05",
         "maxMoveOrderLimit": 10_000,
         "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
         "permissionSets": ["GRID", "COPY"],
         "filters": [
             { "filterType": "PRICE_FILTER", "minPrice": spec.tick_size, "maxPrice": show_e8(Market::PRICE_MAX_E8, 0), "tickSize": spec.tick_size },
@@ -120,8 +123,22 @@ pub(super) fn funding_info(ask: &mut Ask<'_>) -> Answered {
     Ok(ask.markets()?.into_iter().map(row).collect())
 }
 
+/// What an order book costs: the deeper, the more.
+pub(super) fn weight_of_depth(params: &Params) -> u32 {
+    match params.limit(500, 1_000) {
+        Ok(..=50) | Err(_) => 2,
+        Ok(..=100) => 5,
+        Ok(..=500) => 10,
+        Ok(_) => 20,
+    }
+}
+
 pub(super) fn depth(ask: &mut Ask<'_>) -> Answered {
-    let (limit, now_ms) = (ask.params.limit(500, 1_000)?, ask.now_ms());
+    let (limit, now_ms) = (ask.params.integer("limit")?.unwrap_or(500), ask.now_ms());
+    let limit = DEPTH_LIMITS
+        .into_iter()
+        .find(|known| i64::try_from(*known) == Ok(limit))
+        .ok_or_else(|| Refusal::depth_limit(&limit.to_string()))?;
     let market = ask.market()?;
     let qty = show_e8(DEPTH_STEPS * market.step_e8, 0);
     let levels = |sign: i128| -> Value {
