@@ -51,12 +51,15 @@ fn what_only_closes_ends_with_its_position_and_leaves_the_next_one_alone() {
     assert_eq!(desk.truth().positions[0].qty, dec("3"));
 }
 
+/// A way to close a position.
+type Way<'a> = &'a dyn Fn(&Simulator, &Desk);
+
 #[test]
 fn it_ends_whatever_closed_the_position() {
     // Turned round, liquidated, deleveraged, closed by hand, closed by a stop that was triggered.
     let eth = symbol("ETHUSDT");
     let net = PositionSide::Net;
-    let ways: [(&str, &dyn Fn(&Simulator, &Desk)); 5] = [
+    let ways: [(&str, Way<'_>); 5] = [
         ("turned round", &|_, desk| drop(desk.order("symbol=ETHUSDT&side=SELL&type=MARKET&quantity=5"))),
         ("liquidated", &|simulator, _| simulator.force_liquidation("sim-main", &eth, net).unwrap()),
         ("deleveraged", &|simulator, _| simulator.force_adl("sim-main", &eth, net, "2".parse().unwrap()).unwrap()),
