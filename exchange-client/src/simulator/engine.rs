@@ -14,6 +14,7 @@ use super::amending::Amended;
 use super::books::{Books, House, Income, PositionSide};
 use super::conditional::{AlgoStatus, Conditional};
 use super::events::Told;
+use super::feed::Feed;
 use super::fixed::{Random, parse_e8};
 use super::market::{FundingInstant, Market, MarketStatus};
 use super::order::{Lookup, Order, Status};
@@ -118,6 +119,8 @@ pub(super) struct Engine {
     pub(super) listened: bool,
     /// What is to be told, as it happened.
     pub(super) told: Vec<Told>,
+    /// What everybody is told.
+    pub(super) feed: Feed,
 }
 
 impl Engine {
@@ -161,15 +164,18 @@ impl Engine {
             next_amendment_id: 5_300,
             listened: false,
             told: Vec::new(),
+            feed: Feed::default(),
         })
     }
 
     /// Lets time pass until `to_ms`; an earlier time changes nothing.
     pub(super) fn advance(&mut self, to_ms: i64) {
         while let Some(at_ms) = self.next_event_ms(to_ms) {
+            self.tell_marks(self.now_ms, at_ms - 1);
             self.now_ms = at_ms;
             let mut drift_e5 = 0;
-            if at_ms % self.tick_ms == 0 {
+            let is_tick = at_ms % self.tick_ms == 0;
+            if is_tick {
                 for market in self.markets.values_mut() {
                     drift_e5 = drift_e5.max(market.wander(at_ms));
                 }
@@ -184,11 +190,14 @@ impl Engine {
             self.drift_e5 += drift_e5;
             self.end_counted_down();
             self.end_dated();
+            self.tell_prices(is_tick);
             self.react();
             if at_ms % self.funding_interval_ms == 0 {
                 self.fund();
             }
+            self.tell_marks(at_ms - 1, at_ms);
         }
+        self.tell_marks(self.now_ms, to_ms);
         self.now_ms = self.now_ms.max(to_ms);
     }
 
@@ -266,6 +275,7 @@ impl Engine {
             market.set_price(price_e8, now_ms);
         }
         self.drift_e5 += i128::from(u32::MAX);
+        self.tell_prices(false);
         self.react();
     }
 

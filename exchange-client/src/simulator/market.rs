@@ -1,7 +1,8 @@
 //! Contracts: their rules, and their prices, which wander as the seed says or as a script tells them to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::books::Trade;
 use super::candles::Candles;
 use super::fixed::{ONE_E8, Random, mul_div, parse_e8};
 
@@ -95,6 +96,35 @@ pub(super) struct FundingInstant {
     pub(super) price_e8: i128,
 }
 
+/// A trade that everybody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Print {
+    pub(super) id: i64,
+    pub(super) price_e8: i128,
+    pub(super) qty_e8: i128,
+    pub(super) at_ms: i64,
+    /// Whether the buyer's order rested, so that somebody sold into it.
+    pub(super) is_buyer_maker: bool,
+}
+
+impl Print {
+    /// What others see of an account's trade.
+    pub(super) fn of(trade: &Trade) -> Self {
+        Self {
+            id: trade.id,
+            price_e8: trade.price_e8,
+            qty_e8: trade.qty_e8,
+            at_ms: trade.time_ms,
+            is_buyer_maker: trade.buy == trade.maker,
+        }
+    }
+}
+
+/// How many trades of the rest of the market are remembered.
+const PRINTS_MAX: usize = 1_000;
+/// How large one of them is, in steps of quantity.
+const PRINT_STEPS: i128 = 10;
+
 /// A contract with its current price.
 #[derive(Debug, Clone)]
 pub(super) struct Market {
@@ -108,6 +138,10 @@ pub(super) struct Market {
     pub(super) funding: Vec<FundingInstant>,
     pub(super) brackets: Vec<Bracket>,
     pub(super) candles: Candles,
+    /// What the rest of the market traded last: once at each price that was drawn.
+    pub(super) prints: VecDeque<Print>,
+    /// Whether a price was drawn that has not been told.
+    pub(super) is_drawn: bool,
     /// Prices to come, by time.
     pub(super) script: BTreeMap<i64, i128>,
     /// Whether the price stands still between the prices of the script.
@@ -155,6 +189,8 @@ impl Market {
             price_e8: start_e8,
             funding_rate_e8: 10_000,
             funding: Vec::new(),
+            prints: VecDeque::new(),
+            is_drawn: false,
             script: BTreeMap::new(),
             held: false,
             depth_e8: None,
@@ -191,9 +227,22 @@ impl Market {
         (self.price_e8 - before_e8).abs() * 100_000 / before_e8 + 1
     }
 
-    /// Sets the price, rounded down to a tick and at least one.
+    /// Sets the price, rounded down to a tick and at least one. Somebody trades at it.
     pub(super) fn set_price(&mut self, price_e8: i128, now_ms: i64) {
+        let before_e8 = self.price_e8;
         self.price_e8 = (price_e8 / self.tick_e8).max(1) * self.tick_e8;
+        self.next_trade_id += 1;
+        self.prints.push_back(Print {
+            id: self.next_trade_id,
+            price_e8: self.price_e8,
+            qty_e8: PRINT_STEPS * self.step_e8,
+            at_ms: now_ms,
+            is_buyer_maker: self.price_e8 < before_e8,
+        });
+        if self.prints.len() > PRINTS_MAX {
+            self.prints.pop_front();
+        }
+        self.is_drawn = true;
         self.candles.draw(now_ms, self.price_e8);
     }
 
@@ -314,7 +363,7 @@ mod tests {
             free.wander(at);
             held.wander(at);
         }
-        assert_eq!((held.take_trade_id(), held.path.next()), (free.take_trade_id(), free.path.next()));
+        assert_eq!((held.ids.next(), held.path.next()), (free.ids.next(), free.path.next()));
         assert_ne!(held.price_e8, free.price_e8);
     }
 }

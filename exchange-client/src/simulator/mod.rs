@@ -13,6 +13,7 @@ mod control;
 mod engine;
 mod events;
 mod faults;
+mod feed;
 mod fixed;
 mod forced;
 mod http;
@@ -307,9 +308,10 @@ impl Simulator {
 impl State {
     /// Passes on what has happened. Whether there is anything new.
     fn tell(&mut self) -> bool {
-        let told = std::mem::take(&mut self.engine.told);
-        let is_news = self.streams.deliver(told, self.engine.now_ms, &self.faults);
+        let (told, news) = (std::mem::take(&mut self.engine.told), self.engine.feed.take());
+        let is_news = self.streams.deliver(told, news, self.engine.now_ms, &self.faults);
         self.engine.listened = self.streams.is_listened();
+        self.engine.feed.listen_to(self.streams.topics());
         is_news
     }
 }

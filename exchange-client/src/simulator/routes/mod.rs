@@ -13,6 +13,8 @@ pub(super) mod rows;
 
 use serde_json::Value;
 
+pub(super) use self::market_data::best_prices;
+
 use super::SimulatorConfig;
 use super::engine::Engine;
 use super::faults::FaultProfile;
