@@ -110,7 +110,7 @@ fn trades_and_best_prices_follow_the_price() {
     };
     let heard: Vec<_> = told.iter().map(|trade| trade["a"].clone()).collect();
     assert_eq!((ids("/fapi/v1/aggTrades", "a"), ids("/fapi/v1/trades", "id")), (heard.clone(), heard.clone()));
-    assert!(heard.is_sorted_by_key(|id| id.as_i64()));
+    assert!(heard.is_sorted_by_key(Value::as_i64));
     // What the exchange does between two accounts is no trade of the market.
     simulator.force_adl("sim-main", &symbol("ETHUSDT"), PositionSide::Net, "1".parse().unwrap()).unwrap();
     assert_eq!(events(&mut trades), [] as [Value; 0]);
@@ -120,7 +120,7 @@ fn trades_and_best_prices_follow_the_price() {
 fn candles_are_told_while_they_are_drawn_and_when_they_are_done() {
     let (simulator, _clock) = simulator(SimulatorConfig { weight_1m_max: None, ..SimulatorConfig::new(3) });
     // To the beginning of a minute.
-    simulator.step(Duration::from_millis(20_000));
+    simulator.step(20 * SECOND);
     let mut stream = open(&simulator, "/market/ws/btcusdt@kline_1m/btcusdt@kline_5m", "");
     simulator.step(Duration::from_mins(11));
     let told = events(&mut stream);
@@ -245,7 +245,7 @@ fn what_is_listened_to_changes_nothing() {
 fn who_does_not_listen_to_the_market_is_cut_off() {
     let (simulator, _desk) = still();
     let mut slow = open(&simulator, "/market/ws/!markPrice@arr@1s", "");
-    // A year in one step: no more is made than can wait for anybody.
+    // Nearly a day in one step: no more is made than can wait for anybody.
     simulator.step(Duration::from_hours(23));
     assert!(simulator.state().streams.waiting_max() <= 4_096);
     assert_eq!(arrived(&mut slow), [StreamMessage::Closed { code: 1008, reason: "too slow" }]);
