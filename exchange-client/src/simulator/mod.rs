@@ -3,7 +3,8 @@
 //! ## Where is what
 //!
 //! `engine` is a pure state machine, `placing`, `amending`, `reducing`, `matching`, `triggering` and `forced` say what becomes of orders,
-//! `books` keeps the accounts, `routes` speaks, `reply` and `faults` stand between, `control` is for the owner.
+//! `books` keeps the accounts, `routes` speaks, `events` tells accounts and `feed` everybody what `stream` passes on, `reply` and
+//! `faults` stand between, `control` is for the owner.
 
 mod amending;
 mod books;
