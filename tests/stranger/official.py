@@ -15,7 +15,7 @@ import time
 from binance_common.configuration import ConfigurationRestAPI, ConfigurationWebSocketStreams
 from binance_sdk_derivatives_trading_usds_futures.derivatives_trading_usds_futures import DerivativesTradingUsdsFutures
 
-from session import ask, check
+from talking import ask, check
 
 PATIENCE_S = 20
 # How late a request may arrive on a machine that is busy.
@@ -34,10 +34,10 @@ class Heard:
 
     @staticmethod
     def plain(message):
-        """In the exchange's words again. What the SDK could not read as the event that it is has no instance."""
+        """In the exchange's words again, and which event the SDK took it for. What it could not read is no model of its own."""
         instance = getattr(message, "actual_instance", message)
         check(hasattr(instance, "model_dump"), "an event that the SDK knows", message)
-        return instance.model_dump(by_alias=True, exclude_none=True)
+        return {"model": type(instance).__name__, **instance.model_dump(by_alias=True, exclude_none=True)}
 
     async def until(self, what, happened):
         deadline = time.monotonic() + PATIENCE_S
@@ -47,7 +47,7 @@ class Heard:
 
     def order(self, client_id):
         """How an order stood when it was told last."""
-        updates = [row["o"] for row in self.told["user"] if row["e"] == "ORDER_TRADE_UPDATE"]
+        updates = [row["o"] for row in self.told["user"] if row["model"] == "OrderTradeUpdate"]
         return next((order["X"] for order in reversed(updates) if order["c"] == client_id), None)
 
 

@@ -36,7 +36,7 @@ pub(super) fn compare(heard: &Value, alias: &str, books: &BooksSnapshot) {
 
 fn compare_user(told: &Value, account: &AccountSnapshot) {
     let events = told.as_array().unwrap();
-    let updates = || events.iter().filter(|event| event["e"] == "ORDER_TRADE_UPDATE").map(|event| &event["o"]);
+    let updates = || events.iter().filter(|event| event["model"] == "OrderTradeUpdate").map(|event| &event["o"]);
     let fills = updates().filter(|order| order["x"] == "TRADE").map(|order| {
         row([
             ("id", order["t"].to_string()),
@@ -74,7 +74,7 @@ fn compare_user(told: &Value, account: &AccountSnapshot) {
     }
     let statuses: Vec<&str> = account.orders.iter().map(|order| order.status).collect();
     assert_eq!(statuses, ["FILLED", "EXPIRED", "FILLED"], "in, the target, and out");
-    let wallet = events.iter().rfind(|event| event["e"] == "ACCOUNT_UPDATE").map(|event| &event["a"]["B"][0]["wb"]);
+    let wallet = events.iter().rfind(|event| event["model"] == "AccountUpdate").map(|event| &event["a"]["B"][0]["wb"]);
     let wallet: Decimal = wallet.and_then(Value::as_str).unwrap().parse().unwrap();
     assert_eq!(wallet, account.wallets["USDT"]);
 }
