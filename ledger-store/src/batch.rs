@@ -33,8 +33,13 @@ pub struct Batch {
     pub recorded_at: TimestampMs,
     /// Where later queries begin.
     pub cursors: Vec<SyncCursor>,
-    /// Which stretches of time these facts complete.
+    /// Which stretches of time these facts complete. Those that are [confirmed](CoverageGrade::Confirmed) get a
+    /// [proof](crate::Proof) of what the book then has in them, where they have none yet.
     pub coverage: Vec<CoverageSpan>,
+    /// Which stretches are not believed to be complete any more and are to be read again: they are covered in no grade, and
+    /// the proofs that touch them go with the confirmation of all that these were of. Comes before `coverage`: what is
+    /// covered by the same batch is read again already. Holds even where a fact of the batch cannot be recorded.
+    pub reopened: Vec<Stretch>,
     /// What was seen to differ: opened, or still there.
     pub discrepancies: Vec<NewDiscrepancy>,
     /// What was seen to differ no longer. One that is in `discrepancies`, too, was found and is settled by this batch;
@@ -62,6 +67,7 @@ impl Batch {
             recorded_at,
             cursors: Vec::new(),
             coverage: Vec::new(),
+            reopened: Vec::new(),
             discrepancies: Vec::new(),
             settled: Vec::new(),
             repairs: Vec::new(),
@@ -119,7 +125,8 @@ pub enum CoverageGrade {
     Inferred,
     /// The exchange was asked for exactly this.
     Asked,
-    /// A later look asked again, and was answered the same: no single answer is believed to be whole.
+    /// A later look asked again, and was answered the same: no single answer is believed to be whole. The book has a
+    /// [proof](crate::Proof) of it.
     Confirmed,
 }
 
@@ -140,4 +147,24 @@ pub struct CoverageSpan {
     pub since: TimestampMs,
     /// The first instant after it that is not.
     pub until: TimestampMs,
+}
+
+/// A stretch of time of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stretch {
+    /// Which stream, for example `income`.
+    pub stream: String,
+    /// Of which contract; `None` for streams of the whole account.
+    pub symbol: Option<Symbol>,
+    /// The first instant of it.
+    pub since: TimestampMs,
+    /// The first instant after it.
+    pub until: TimestampMs,
+}
+
+impl From<CoverageSpan> for Stretch {
+    fn from(span: CoverageSpan) -> Self {
+        let CoverageSpan { stream, symbol, since, until, .. } = span;
+        Self { stream, symbol, since, until }
+    }
 }

@@ -236,6 +236,12 @@ pub enum StoreError {
     /// A repair can only be journaled under a run.
     #[error("a batch that repairs something has to name its run")]
     RepairWithoutRun,
+    /// Nothing tells which rows of the book a stream has, so none of its stretches can be confirmed.
+    #[error("no stretch of the stream `{stream}` can be confirmed, for nothing tells which rows are of it")]
+    UnprovableStream {
+        /// The stream.
+        stream: String,
+    },
     /// A cursor that no list of this kind gave.
     #[error("`{cursor}` is no cursor of this list")]
     BadCursor {

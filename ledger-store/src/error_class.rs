@@ -77,6 +77,7 @@ impl StoreError {
             | Self::UnknownDiscrepancy { .. }
             | Self::DiscrepancyResolved { .. }
             | Self::RepairWithoutRun
+            | Self::UnprovableStream { .. }
             | Self::BadCursor { .. }
             | Self::OpenedReadOnly => StoreErrorClass::Request,
             Self::Closed | Self::Backend { .. } => StoreErrorClass::Other,

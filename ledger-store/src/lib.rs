@@ -12,12 +12,13 @@ mod look;
 mod look_hold;
 mod outcome;
 mod page;
+mod proof;
 mod record;
 mod repository;
 mod sqlite;
 mod work_hold;
 
-pub use batch::{Batch, CoverageGrade, CoverageSpan, FundingReach, Refold, RunId, SyncCursor, UnpricedFee};
+pub use batch::{Batch, CoverageGrade, CoverageSpan, FundingReach, Refold, RunId, Stretch, SyncCursor, UnpricedFee};
 pub use error::{BackendError, StoreError, UnreadableRow};
 pub use error_class::StoreErrorClass;
 pub use filter::{
@@ -30,6 +31,7 @@ pub use look::{
 pub use look_hold::LookHold;
 pub use outcome::{CommitReport, ImpliedCancel, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
+pub use proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally};
 pub use record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, DiscrepancyKey, DiscrepancyStatus,
     ExchangeIdentity, FactSource, NewAccount, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus, Repair, Run,

@@ -14,7 +14,7 @@ use ledger_core::{
     RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
-use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, SyncCursor, UnpricedFee};
+use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, Stretch, SyncCursor, UnpricedFee};
 use crate::error::StoreError;
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
@@ -24,6 +24,7 @@ use crate::look::{Look, NewLook, OpenLook};
 use crate::look_hold::LookHold;
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Cursor, Page, PageRequest};
+use crate::proof::{ProofCheck, ProofDepth};
 use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
@@ -43,8 +44,8 @@ pub trait LedgerWriter: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::UnknownAccount`] and [`StoreError::WrongAccount`]; [`StoreError::UnknownRun`],
-    /// [`StoreError::UnknownDiscrepancy`] and [`StoreError::RepairWithoutRun`] when the journal cannot be written; and
-    /// whatever the file fails with.
+    /// [`StoreError::UnknownDiscrepancy`] and [`StoreError::RepairWithoutRun`] when the journal cannot be written;
+    /// [`StoreError::UnprovableStream`]; and whatever the file fails with.
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport>;
 
     /// The symbols whose derived rows are out of date.
@@ -313,6 +314,13 @@ pub trait SyncRepository: Send + Sync {
 
     /// Which stretches of time are complete.
     async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>>;
+
+    /// Which stretches were read, and are to be read again ([`Batch::reopened`](crate::Batch::reopened)).
+    async fn reopened(&self, account: &AccountId) -> StoreResult<Vec<Stretch>>;
+
+    /// Holds what was confirmed against the rows that the book has now. [`ProofDepth::Counts`] counts in an index, so it
+    /// costs a few seeks a proof and a step a row; [`ProofDepth::Identities`] reads every row.
+    async fn check_proofs(&self, account: &AccountId, depth: ProofDepth) -> StoreResult<ProofCheck>;
 
     /// From when to when the facts of each contract with fills or funding rows ask for its funding rates, by symbol. Costs a
     /// few seeks a contract, however long its history is.

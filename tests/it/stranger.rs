@@ -1,13 +1,17 @@
 //! A stranger trades on the simulator: ccxt for Python, as it was published, on the simulator over HTTP. What it reads
 //! at the end is what the exchange's own books say, and so is what it was told on the stream while it traded.
 //!
-//! The session is `tests/stranger/trade.py`; README.md there tells how to run it. Python comes from the machine, and
-//! ccxt from the package index, into an environment below the target directory. Where one of them is out of reach the
+//! Another listens and trades with the exchange's own SDK for Python, which opens the streams of accounts and of the market
+//! at once.
+//!
+//! The sessions are `tests/stranger/trade.py` and `official.py`; README.md there tells how to run them. Python comes from the
+//! machine, and the packages from the package index, into an environment below the target directory. Where one of them is out of reach the
 //! test says so loudly and passes, unless `FILLBOOK_REQUIRE_STRANGER` is set, as `.ci/run` does.
 
 mod account;
 mod environment;
 mod exchange;
+mod official;
 mod orders;
 mod rows;
 mod stream;
@@ -20,7 +24,7 @@ use std::time::Duration;
 use exchange_client::simulator::AccountSnapshot;
 
 use self::environment::Environment;
-use self::exchange::{Exchange, HEDGED, ONE_WAY, WATCHED};
+use self::exchange::{Exchange, HEDGED, OFFICIAL, ONE_WAY, WATCHED};
 
 /// How long the session may take. It takes some five seconds where nothing else runs; this only ends one that hangs.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -30,7 +34,7 @@ fn a_stranger_trades_and_reads_what_the_exchange_knows() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let python = match runtime.block_on(Environment::prepare()) {
         Ok(environment) => environment,
-        Err(reason) => return out_of_reach(&reason),
+        Err(reason) => return out_of_reach("whether unmodified ccxt can trade on the simulator", &reason),
     };
     let session = async {
         let seen = Exchange::open().await.trade(&python).await;
@@ -47,6 +51,22 @@ fn a_stranger_trades_and_reads_what_the_exchange_knows() {
             trades::compare(reading, account);
             account::compare(reading, account, &books.prices);
         }
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, session).await })
+        .unwrap_or_else(|_| panic!("the session was not over after {PATIENCE:?}"));
+}
+
+#[test]
+fn the_official_sdk_is_told_what_the_exchange_knows() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let python = match runtime.block_on(Environment::prepare()) {
+        Ok(environment) => environment,
+        Err(reason) => return out_of_reach("whether the exchange's own SDK hears the simulator's streams", &reason),
+    };
+    let session = async {
+        let (heard, books) = Exchange::open_now().await.listen(&python).await;
+        official::compare(&heard, OFFICIAL, &books);
     };
     runtime
         .block_on(async { tokio::time::timeout(PATIENCE, session).await })
@@ -121,11 +141,11 @@ fn has(account: &AccountSnapshot, wanted: &[&str]) {
 
 /// A test that could not be run is no success where it has to be run, and not a quiet one anywhere.
 #[expect(clippy::disallowed_methods, reason = "a test has no screen")]
-fn out_of_reach(reason: &str) {
+fn out_of_reach(what: &str, reason: &str) {
     let told = format!(
         "\n\
          ****************************************************************************************\n\
-         NOT TESTED: whether unmodified ccxt can trade on the simulator.\n\
+         NOT TESTED: {what}.\n\
          {reason}\n\
          Needed: python3 (3.11 or later) with its venv module, and a package index that pip reaches.\n\
          ****************************************************************************************\n"

@@ -1,10 +1,11 @@
-"""What every session needs: the questions to whoever started it, ccxt's settings, and one account seen through ccxt."""
+"""What every session with ccxt needs: its settings, and one account seen through it."""
 
 import decimal
-import json
 import sys
 
 import ccxt
+
+from talking import ask, check
 
 BTC = "BTC/USDT:USDT"
 ETH = "ETH/USDT:USDT"
@@ -12,19 +13,6 @@ ETH_USDC = "ETH/USDC:USDC"
 SOL = "SOL/USDT:USDT"
 CHINESE = "币安人生/USDT:USDT"
 HOUR_MS = 3_600_000
-
-
-def ask(question):
-    """Asks the process that started this one, and waits until it is done."""
-    print(json.dumps(question), flush=True)
-    answer = json.loads(sys.stdin.readline())
-    check(answer == {"done": True}, "the question was answered", question, answer)
-
-
-def check(condition, what, *seen):
-    """Stops the session when something is not as it should be."""
-    if not condition:
-        raise SystemExit(f"expected: {what}; seen: {seen}")
 
 
 def plain(value):

@@ -52,7 +52,8 @@ pub(super) fn refuse_another_notice(
 }
 
 /// Refuses an order of other terms than those sent. What the answer leaves out is no contradiction, save for quantity and
-/// prices: those an answer always states.
+/// prices: those an answer always states. A regular order that may only close is cut to what is left to close, so that a
+/// smaller quantity of one is no contradiction either.
 pub(super) fn refuse_other_order(endpoint: &Endpoint, sent: &NewOrder, order: &Order) -> Result<(), ExchangeError> {
     let terms = &order.terms;
     let (type_name, qty_name) = match sent.kind.class() {
@@ -60,7 +61,10 @@ pub(super) fn refuse_other_order(endpoint: &Endpoint, sent: &NewOrder, order: &O
         OrderClass::Conditional => ("orderType", "quantity"),
     };
     let same_size = match sent.size {
-        OrderSize::Qty(qty) => (qty_name, terms.qty == Some(qty)),
+        OrderSize::Qty(qty) => {
+            let may_be_cut = sent.reduce_only && sent.kind.class() == OrderClass::Regular;
+            (qty_name, terms.qty.is_some_and(|stated| stated == qty || (may_be_cut && stated < qty)))
+        }
         OrderSize::ClosePosition => ("closePosition", order.close_position != Some(false)),
     };
     let (price, trigger) = prices(&sent.kind);
@@ -98,11 +102,13 @@ fn prices(kind: &OrderKind) -> (Option<Price>, Option<Price>) {
 /// Refuses an order that does not have its new terms. One that an amendment ended keeps those that it had.
 pub(super) fn refuse_other_terms(endpoint: &Endpoint, sent: &Amendment, order: &Order) -> Result<(), ExchangeError> {
     let ended = order.status.is_terminal() && order.status != OrderStatus::Filled;
+    let may_be_cut = order.reduce_only == Some(true);
+    let same_qty = order.terms.qty.is_some_and(|stated| stated == sent.qty || (may_be_cut && stated < sent.qty));
     first_other(
         endpoint,
         &[
             ("side", order.side == sent.side),
-            ("origQty", ended || order.terms.qty == Some(sent.qty)),
+            ("origQty", ended || same_qty),
             ("price", ended || order.terms.price == Some(sent.price)),
         ],
     )

@@ -16,6 +16,26 @@ const PAST_MS: i64 = 7 * 86_400_000;
 /// How much further a price goes in a minute than in one tick of the clock.
 const TICKS_A_MINUTE: i64 = 3;
 
+/// How long a candle is, by its name.
+pub(super) fn interval_ms(name: &str) -> Option<i64> {
+    let minutes = match name {
+        "1m" => 1,
+        "3m" => 3,
+        "5m" => 5,
+        "15m" => 15,
+        "30m" => 30,
+        "1h" => 60,
+        "2h" => 120,
+        "4h" => 240,
+        "6h" => 360,
+        "8h" => 480,
+        "12h" => 720,
+        "1d" => 1_440,
+        _ => return None,
+    };
+    Some(minutes * MINUTE_MS)
+}
+
 /// Prices of a stretch of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Candle {
@@ -98,6 +118,14 @@ impl Candles {
             minutes.insert(0, earlier.flat(first_ms));
         }
         minutes
+    }
+
+    /// The candle of a stretch of time, as far as it has come; `None` when nothing is known of it.
+    pub(super) fn whole(&self, open_ms: i64, length_ms: i64) -> Option<Candle> {
+        let mut minutes = self.since(open_ms).into_iter().filter(|minute| minute.open_ms < open_ms + length_ms);
+        let mut whole = Candle { open_ms, ..minutes.next()? };
+        minutes.for_each(|minute| whole.join(&minute));
+        Some(whole)
     }
 
     /// The minutes before the exchange began, drawn backwards from its first price.

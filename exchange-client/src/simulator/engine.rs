@@ -10,9 +10,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::amending::Amended;
 use super::books::{Books, House, Income, PositionSide};
 use super::conditional::{AlgoStatus, Conditional};
 use super::events::Told;
+use super::feed::Feed;
 use super::fixed::{Random, parse_e8};
 use super::market::{FundingInstant, Market, MarketStatus};
 use super::order::{Lookup, Order, Status};
@@ -30,6 +32,10 @@ pub(super) struct Account {
     pub(super) open: BTreeSet<OrderKey>,
     /// When orders end by themselves, those included that have ended before.
     dated: BTreeSet<(i64, OrderKey)>,
+    /// By contract: when all of its orders are cancelled.
+    countdowns: BTreeMap<String, i64>,
+    /// How orders were changed, the latest change last.
+    pub(super) amended: BTreeMap<OrderKey, Vec<Amended>>,
     pub(super) conditionals: BTreeMap<i64, Conditional>,
     /// Those of `conditionals` that still wait.
     pub(super) waiting: BTreeSet<i64>,
@@ -78,6 +84,8 @@ impl Account {
             orders: BTreeMap::new(),
             open: BTreeSet::new(),
             dated: BTreeSet::new(),
+            countdowns: BTreeMap::new(),
+            amended: BTreeMap::new(),
             conditionals: BTreeMap::new(),
             waiting: BTreeSet::new(),
             leverage: BTreeMap::new(),
@@ -106,10 +114,13 @@ pub(super) struct Engine {
     pub(super) drift_e5: i128,
     next_algo_id: i64,
     next_forced: i64,
+    next_amendment_id: i64,
     /// Whether somebody listens; else nothing is told.
     pub(super) listened: bool,
     /// What is to be told, as it happened.
     pub(super) told: Vec<Told>,
+    /// What everybody is told.
+    pub(super) feed: Feed,
 }
 
 impl Engine {
@@ -150,17 +161,21 @@ impl Engine {
             drift_e5: 0,
             next_algo_id: 4_000_001_270_850_379,
             next_forced: 1,
+            next_amendment_id: 5_300,
             listened: false,
             told: Vec::new(),
+            feed: Feed::default(),
         })
     }
 
     /// Lets time pass until `to_ms`; an earlier time changes nothing.
     pub(super) fn advance(&mut self, to_ms: i64) {
         while let Some(at_ms) = self.next_event_ms(to_ms) {
+            self.tell_marks(self.now_ms, at_ms - 1);
             self.now_ms = at_ms;
             let mut drift_e5 = 0;
-            if at_ms % self.tick_ms == 0 {
+            let is_tick = at_ms % self.tick_ms == 0;
+            if is_tick {
                 for market in self.markets.values_mut() {
                     drift_e5 = drift_e5.max(market.wander(at_ms));
                 }
@@ -173,12 +188,16 @@ impl Engine {
                 }
             }
             self.drift_e5 += drift_e5;
+            self.end_counted_down();
             self.end_dated();
+            self.tell_prices(is_tick);
             self.react();
             if at_ms % self.funding_interval_ms == 0 {
                 self.fund();
             }
+            self.tell_marks(at_ms - 1, at_ms);
         }
+        self.tell_marks(self.now_ms, to_ms);
         self.now_ms = self.now_ms.max(to_ms);
     }
 
@@ -187,9 +206,34 @@ impl Engine {
         let scripted = self.markets.values().filter_map(|market| market.script.first_key_value().map(|(at, _)| *at));
         let scripted = scripted.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
         let dated = self.accounts.iter().filter_map(|account| account.dated.first().map(|(at_ms, _)| *at_ms));
-        let dated = dated.map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
-        let next_ms = next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted).min(dated);
+        let counted_down = self.accounts.iter().flat_map(|account| account.countdowns.values().copied());
+        let due = dated.chain(counted_down).map(|at_ms| at_ms.max(self.now_ms + 1)).min().unwrap_or(i64::MAX);
+        let next_ms = next(self.tick_ms).min(next(self.funding_interval_ms)).min(scripted).min(due);
         Some(next_ms).filter(|at_ms| *at_ms <= to_ms)
+    }
+
+    /// Lets all orders of a contract be cancelled after a time, or no longer with 0. What was set before no longer counts.
+    pub(super) fn count_down(&mut self, account: usize, symbol: &str, time_ms: i64) {
+        if let Some(standing) = self.accounts.get_mut(account) {
+            if time_ms == 0 {
+                standing.countdowns.remove(symbol);
+            } else {
+                standing.countdowns.insert(symbol.to_owned(), self.now_ms.saturating_add(time_ms));
+            }
+        }
+    }
+
+    /// Cancels the orders of contracts whose countdown is over, before anything else happens at that time.
+    fn end_counted_down(&mut self) {
+        for account in 0..self.accounts.len() {
+            let now_ms = self.now_ms;
+            let over = self.accounts.get_mut(account).map_or_else(Vec::new, |standing| {
+                standing.countdowns.extract_if(.., |_, at_ms| *at_ms <= now_ms).map(|(symbol, _)| symbol).collect()
+            });
+            for symbol in over {
+                self.cancel_all(account, &symbol);
+            }
+        }
     }
 
     /// Ends the orders whose time is over, before anything else happens at that time.
@@ -231,6 +275,7 @@ impl Engine {
             market.set_price(price_e8, now_ms);
         }
         self.drift_e5 += i128::from(u32::MAX);
+        self.tell_prices(false);
         self.react();
     }
 
@@ -339,6 +384,12 @@ impl Engine {
     pub(super) fn take_algo_id(&mut self) -> i64 {
         self.next_algo_id += self.execution.between(1, 40);
         self.next_algo_id
+    }
+
+    /// The number of a change of an order.
+    pub(super) fn take_amendment_id(&mut self) -> i64 {
+        self.next_amendment_id += 1;
+        self.next_amendment_id
     }
 
     /// A number for the client order id of an order that the exchange places.

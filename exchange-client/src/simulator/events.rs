@@ -46,9 +46,17 @@ impl Engine {
 
     /// What became of an order without a fill: `NEW`, `CANCELED`, `EXPIRED`, `AMENDMENT`.
     pub(super) fn tell_order(&mut self, account: usize, order: &Order, execution: &str) {
-        if self.listened {
-            self.tell(account, "ORDER_TRADE_UPDATE", json!({ "o": order_update(order, execution, None, self.now_ms) }));
+        if !self.listened {
+            return;
         }
+        let mut update = order_update(order, execution, None, self.now_ms);
+        if execution == "NEW"
+            && let (Some(fields), Some(market)) = (update.as_object_mut(), self.markets.get(&order.ticket.symbol))
+        {
+            fields.insert("N".into(), market.spec.quote_asset.clone().into());
+            fields.insert("n".into(), "0".into());
+        }
+        self.tell(account, "ORDER_TRADE_UPDATE", json!({ "o": update }));
     }
 
     /// A fill: the short message, what it did to balance and position, and the whole message.

@@ -14,8 +14,6 @@ use super::matching::Execution;
 use super::order::{Forced, Kind, Order, Status, Ticket, TimeInForce};
 use super::refusal::Refusal;
 
-/// What a liquidation costs at most, as a share of the position's value.
-const CLEARANCE_RATE_E8: i128 = 500_000;
 /// Up to this drift the linear bound of [`Engine::liquidate_where_needed`] holds.
 const DRIFT_MAX_E5: i128 = 50_000;
 
@@ -123,6 +121,7 @@ impl Engine {
             return;
         };
         let (asset, price_e8) = (market.spec.quote_asset.clone(), market.price_e8);
+        let liquidation_fee_e8 = market.liquidation_fee_e8;
         let unrealized_e8 = position.unrealized_e8(price_e8);
         let purse_e8 = if standing.is_isolated(symbol) {
             position.isolated_e8
@@ -157,7 +156,7 @@ impl Engine {
         let cleared_e8 = if remaining_e8 < 0 {
             -remaining_e8
         } else {
-            -remaining_e8.min(mul_div(notional_e8, CLEARANCE_RATE_E8, ONE_E8))
+            -remaining_e8.min(mul_div(notional_e8, liquidation_fee_e8, ONE_E8))
         };
         if cleared_e8 != 0 {
             let row = Income {

@@ -1,7 +1,8 @@
 //! Contracts: their rules, and their prices, which wander as the seed says or as a script tells them to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use super::books::Trade;
 use super::candles::Candles;
 use super::fixed::{ONE_E8, Random, mul_div, parse_e8};
 
@@ -24,6 +25,8 @@ pub struct MarketSpec {
     pub move_max_e5: i64,
     /// The highest leverage, for the smallest positions.
     pub leverage_max: u32,
+    /// What a liquidation costs at most, as a share of the position's value, as decimal text.
+    pub liquidation_fee: String,
 }
 
 impl MarketSpec {
@@ -39,19 +42,22 @@ impl MarketSpec {
             step_size,
             move_max_e5,
             leverage_max: 100,
+            liquidation_fee: "0.005".to_owned(),
         }
     }
 
     /// The contracts that a simulator lists when nothing else is asked for. One has a name that needs percent-encoding,
     /// and one is settled in another asset, as on the real exchange.
     pub fn standard() -> Vec<Self> {
+        // The smaller a market, the more it costs to be liquidated in it.
+        let dear = |fee: &str, spec: Self| Self { liquidation_fee: fee.to_owned(), ..spec };
         vec![
             Self::new("BTCUSDT", "BTC", "USDT", ["64250.5", "0.1", "0.001"], 60),
             Self::new("ETHUSDT", "ETH", "USDT", ["3120.4", "0.01", "0.001"], 90),
             Self::new("SOLUSDT", "SOL", "USDT", ["148.25", "0.01", "0.01"], 140),
-            Self::new("DOGEUSDT", "DOGE", "USDT", ["0.12345", "0.00001", "1"], 180),
+            dear("0.0075", Self::new("DOGEUSDT", "DOGE", "USDT", ["0.12345", "0.00001", "1"], 180)),
             Self::new("ETHUSDC", "ETH", "USDC", ["3121.1", "0.01", "0.001"], 90),
-            Self::new("币安人生USDT", "币安人生", "USDT", ["0.2345", "0.0001", "1"], 220),
+            dear("0.015", Self::new("币安人生USDT", "币安人生", "USDT", ["0.2345", "0.0001", "1"], 220)),
         ]
     }
 }
@@ -90,6 +96,35 @@ pub(super) struct FundingInstant {
     pub(super) price_e8: i128,
 }
 
+/// A trade that everybody sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Print {
+    pub(super) id: i64,
+    pub(super) price_e8: i128,
+    pub(super) qty_e8: i128,
+    pub(super) at_ms: i64,
+    /// Whether the buyer's order rested, so that somebody sold into it.
+    pub(super) is_buyer_maker: bool,
+}
+
+impl Print {
+    /// What others see of an account's trade.
+    pub(super) fn of(trade: &Trade) -> Self {
+        Self {
+            id: trade.id,
+            price_e8: trade.price_e8,
+            qty_e8: trade.qty_e8,
+            at_ms: trade.time_ms,
+            is_buyer_maker: trade.buy == trade.maker,
+        }
+    }
+}
+
+/// How many trades of the rest of the market are remembered.
+const PRINTS_MAX: usize = 1_000;
+/// How large one of them is, in steps of quantity.
+const PRINT_STEPS: i128 = 10;
+
 /// A contract with its current price.
 #[derive(Debug, Clone)]
 pub(super) struct Market {
@@ -97,11 +132,16 @@ pub(super) struct Market {
     pub(super) status: MarketStatus,
     pub(super) tick_e8: i128,
     pub(super) step_e8: i128,
+    pub(super) liquidation_fee_e8: i128,
     pub(super) price_e8: i128,
     pub(super) funding_rate_e8: i128,
     pub(super) funding: Vec<FundingInstant>,
     pub(super) brackets: Vec<Bracket>,
     pub(super) candles: Candles,
+    /// What the rest of the market traded last: once at each price that was drawn.
+    pub(super) prints: VecDeque<Print>,
+    /// Whether a price was drawn that has not been told.
+    pub(super) is_drawn: bool,
     /// Prices to come, by time.
     pub(super) script: BTreeMap<i64, i128>,
     /// Whether the price stands still between the prices of the script.
@@ -129,11 +169,12 @@ impl Market {
     /// Which part of the market's price a limit price must be at least.
     pub(super) const PRICE_DOWN_MAX: i128 = 4;
 
-    /// `None` when the numbers of `spec` are not positive decimals.
+    /// `None` when the numbers of `spec` are not positive decimals, or its liquidation fee is none from 0 to 1.
     pub(super) fn new(spec: MarketSpec, seed: u64, now_ms: i64) -> Option<Self> {
         let positive = |text: &str| parse_e8(text).filter(|value| *value > 0);
         let (tick_e8, step_e8) = (positive(&spec.tick_size)?, positive(&spec.step_size)?);
         let start_e8 = positive(&spec.start_price)?;
+        let liquidation_fee_e8 = parse_e8(&spec.liquidation_fee).filter(|fee| (0..=ONE_E8).contains(fee))?;
         let path = Random::new(seed, &format!("price path of {}", spec.symbol));
         let ids = Random::new(seed, &format!("ids of {}", spec.symbol));
         let past = Random::new(seed, &format!("past of {}", spec.symbol));
@@ -144,9 +185,12 @@ impl Market {
             status: MarketStatus::Trading,
             tick_e8,
             step_e8,
+            liquidation_fee_e8,
             price_e8: start_e8,
             funding_rate_e8: 10_000,
             funding: Vec::new(),
+            prints: VecDeque::new(),
+            is_drawn: false,
             script: BTreeMap::new(),
             held: false,
             depth_e8: None,
@@ -183,9 +227,22 @@ impl Market {
         (self.price_e8 - before_e8).abs() * 100_000 / before_e8 + 1
     }
 
-    /// Sets the price, rounded down to a tick and at least one.
+    /// Sets the price, rounded down to a tick and at least one. Somebody trades at it.
     pub(super) fn set_price(&mut self, price_e8: i128, now_ms: i64) {
+        let before_e8 = self.price_e8;
         self.price_e8 = (price_e8 / self.tick_e8).max(1) * self.tick_e8;
+        self.next_trade_id += 1;
+        self.prints.push_back(Print {
+            id: self.next_trade_id,
+            price_e8: self.price_e8,
+            qty_e8: PRINT_STEPS * self.step_e8,
+            at_ms: now_ms,
+            is_buyer_maker: self.price_e8 < before_e8,
+        });
+        if self.prints.len() > PRINTS_MAX {
+            self.prints.pop_front();
+        }
+        self.is_drawn = true;
         self.candles.draw(now_ms, self.price_e8);
     }
 
@@ -306,7 +363,7 @@ mod tests {
             free.wander(at);
             held.wander(at);
         }
-        assert_eq!((held.take_trade_id(), held.path.next()), (free.take_trade_id(), free.path.next()));
+        assert_eq!((held.ids.next(), held.path.next()), (free.ids.next(), free.path.next()));
         assert_ne!(held.price_e8, free.price_e8);
     }
 }

@@ -3,7 +3,7 @@
 use super::books::{Settlement, Trade};
 use super::engine::{Engine, OrderKey};
 use super::fixed::{ONE_E8, mul_div, to_e8};
-use super::order::{Order, Status};
+use super::order::{Forced, Order, Status};
 
 /// What fees in BNB are reduced to, in per cent.
 const BNB_FEE_PERCENT: i128 = 90;
@@ -104,6 +104,9 @@ impl Engine {
                 .get(account)
                 .filter(|standing| standing.is_isolated(&order.ticket.symbol))
                 .map(|standing| standing.leverage(&order.ticket.symbol));
+            if matches!(order.forced, None | Some(Forced::Liquidation)) {
+                self.tell_trade(&trade);
+            }
             self.books.settle(account, trade, Settlement { asset: &quote_asset, isolated_leverage });
             order.executed_e8 += fill.qty_e8;
             order.quote_e16 += value_e16;

@@ -2,9 +2,11 @@
 //!
 //! ## Where is what
 //!
-//! `engine` is a pure state machine, `placing`, `matching`, `triggering` and `forced` say what becomes of orders,
-//! `books` keeps the accounts, `routes` speaks, `reply` and `faults` stand between, `control` is for the owner.
+//! `engine` is a pure state machine, `placing`, `amending`, `reducing`, `matching`, `triggering` and `forced` say what becomes of orders,
+//! `books` keeps the accounts, `routes` speaks, `events` tells accounts and `feed` everybody what `stream` passes on, `reply` and
+//! `faults` stand between, `control` is for the owner.
 
+mod amending;
 mod books;
 mod candles;
 mod conditional;
@@ -12,6 +14,7 @@ mod control;
 mod engine;
 mod events;
 mod faults;
+mod feed;
 mod fixed;
 mod forced;
 mod http;
@@ -22,6 +25,7 @@ mod matching;
 mod order;
 mod placing;
 mod position;
+mod reducing;
 mod refusal;
 mod reply;
 mod request;
@@ -69,7 +73,9 @@ pub const TEST_API_SECRET: &str = "fillbook-simulator-test-secret";
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SimulatorError {
     /// A contract's numbers.
-    #[error("market {symbol}: start price, tick size and step size must be decimals above 0 with at most 8 decimals")]
+    #[error(
+        "market {symbol}: start price, tick size and step size must be decimals above 0, the liquidation fee one from 0 to 1, with at most 8 decimals"
+    )]
     Market {
         /// The contract.
         symbol: String,
@@ -303,9 +309,10 @@ impl Simulator {
 impl State {
     /// Passes on what has happened. Whether there is anything new.
     fn tell(&mut self) -> bool {
-        let told = std::mem::take(&mut self.engine.told);
-        let is_news = self.streams.deliver(told, self.engine.now_ms, &self.faults);
+        let (told, news) = (std::mem::take(&mut self.engine.told), self.engine.feed.take());
+        let is_news = self.streams.deliver(told, news, self.engine.now_ms, &self.faults);
         self.engine.listened = self.streams.is_listened();
+        self.engine.feed.listen_to(self.streams.topics());
         is_news
     }
 }

@@ -1,4 +1,4 @@
-//! What an order must fulfil to be taken, and how it is changed and cancelled.
+//! What an order must fulfil to be taken, and how it is cancelled.
 
 use super::books::PositionSide;
 use super::engine::Engine;
@@ -24,6 +24,10 @@ impl Engine {
             && crosses
         {
             return Err(Refusal::would_take());
+        }
+        let mut ticket = ticket;
+        if ticket.reduce_only {
+            ticket.qty_e8 = ticket.qty_e8.min(self.room_e8(account, &ticket, None));
         }
         let market = self.markets.get_mut(&ticket.symbol).ok_or_else(Refusal::symbol)?;
         let mut order = Order::new(market.take_order_id(), ticket, self.now_ms);
@@ -51,11 +55,12 @@ impl Engine {
             }
         }
         self.store(account, order.clone());
+        self.give_way(account, &order);
         Ok(order)
     }
 
     /// Whether an order would execute at the current price.
-    fn crosses(&self, ticket: &Ticket) -> bool {
+    pub(super) fn crosses(&self, ticket: &Ticket) -> bool {
         let (Some(limit_e8), Some(market)) = (ticket.kind.limit_e8(), self.markets.get(&ticket.symbol)) else {
             return true;
         };
@@ -100,7 +105,7 @@ impl Engine {
     }
 
     /// How far a limit price may be from the market's.
-    fn check_distance(market: &Market, buy: bool, price_e8: i128) -> Result<(), Refusal> {
+    pub(super) fn check_distance(market: &Market, buy: bool, price_e8: i128) -> Result<(), Refusal> {
         if price_e8 > market.price_e8 * Market::PRICE_UP_MAX && buy {
             return Err(Refusal::price_too_high());
         }
@@ -151,14 +156,11 @@ impl Engine {
         let market = self.trading_market(&ticket.symbol)?;
         let held_e8 =
             self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
-        let closable_e8 = closable_of(ticket, held_e8);
-        if ticket.position_side != PositionSide::Both && closes(ticket, held_e8) && closable_e8 < ticket.qty_e8 {
-            return Err(Refusal::reduce_only());
-        }
+        self.check_room(account, ticket)?;
         if ticket.reduce_only {
-            return if closable_e8 == 0 { Err(Refusal::reduce_only()) } else { Ok(()) };
+            return Ok(());
         }
-        let opened_e8 = ticket.qty_e8 - closable_e8;
+        let opened_e8 = ticket.qty_e8 - closable_of(ticket, held_e8);
         if opened_e8 <= 0 {
             return Ok(());
         }
@@ -173,7 +175,7 @@ impl Engine {
 
     /// Whether an order is large enough to be worth while, and whether the position may become as large as it, the open
     /// orders and what is held would make it. An order that is amended does not count beside its new self.
-    fn check_value(&self, account: usize, ticket: &Ticket, amended: Option<&Order>) -> Result<(), Refusal> {
+    pub(super) fn check_value(&self, account: usize, ticket: &Ticket, amended: Option<&Order>) -> Result<(), Refusal> {
         if ticket.only_closes() {
             return Ok(());
         }
@@ -240,23 +242,6 @@ impl Engine {
         values.max().unwrap_or(0)
     }
 
-    /// Whether what may only close still can, and no more than there is.
-    fn check_closing(&self, account: usize, order: &Order) -> Result<(), Refusal> {
-        let too_much =
-            |closable_e8| closable_e8 == 0 || (!order.ticket.reduce_only && closable_e8 < order.remaining_e8());
-        if self.closable_e8(account, order).is_some_and(too_much) { Err(Refusal::reduce_only()) } else { Ok(()) }
-    }
-
-    /// How much of an order may still execute because it may only close; `None` when it may open as well.
-    pub(super) fn closable_e8(&self, account: usize, order: &Order) -> Option<i128> {
-        let ticket = &order.ticket;
-        let held_e8 =
-            self.books.accounts.get(account).map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
-        let only_closes =
-            ticket.only_closes() || (ticket.position_side != PositionSide::Both && closes(ticket, held_e8));
-        only_closes.then(|| closable_of(ticket, held_e8))
-    }
-
     pub(super) fn cancel(&mut self, account: usize, symbol: &str, lookup: &Lookup) -> Result<Order, Refusal> {
         let found = match lookup {
             Lookup::Id(_) => self.find(account, symbol, lookup).filter(|order| order.status.is_open()),
@@ -285,66 +270,6 @@ impl Engine {
             let _canceled = self.cancel(account, symbol, &Lookup::Id(id));
         }
     }
-
-    /// Changes quantity and price of an open limit order, which keeps its id.
-    pub(super) fn amend(
-        &mut self,
-        account: usize,
-        symbol: &str,
-        lookup: &Lookup,
-        buy: bool,
-        qty_e8: i128,
-        price_e8: i128,
-    ) -> Result<Order, Refusal> {
-        let market = self.trading_market(symbol)?;
-        let before = self.find(account, symbol, lookup).filter(|order| order.status.is_open()).cloned();
-        let before = before.ok_or_else(Refusal::no_such_order)?;
-        let Kind::Limit { price_e8: price_before_e8, time_in_force } = before.ticket.kind else {
-            return Err(Refusal::order_type());
-        };
-        if before.ticket.buy != buy {
-            return Err(Refusal::side());
-        }
-        Self::check_qty(market, qty_e8)?;
-        Self::check_price(market, price_e8)?;
-        Self::check_distance(market, buy, price_e8)?;
-        if (qty_e8, price_e8) == (before.ticket.qty_e8, price_before_e8) {
-            return Err(Refusal::nothing_to_amend());
-        }
-        let mut order = before.clone();
-        order.ticket.qty_e8 = qty_e8;
-        order.ticket.kind = Kind::Limit { price_e8, time_in_force };
-        order.updated_ms = self.now_ms;
-        let crosses = self.crosses(&order.ticket);
-        if qty_e8 <= before.executed_e8 || (crosses && time_in_force == TimeInForce::Gtx) {
-            // The order ends as it was.
-            let mut ended = before;
-            (ended.status, ended.updated_ms) = (Status::Canceled, self.now_ms);
-            self.tell_order(account, &ended, "CANCELED");
-            self.store(account, ended.clone());
-            return Ok(ended);
-        }
-        let quote_asset = market.spec.quote_asset.clone();
-        self.check_closing(account, &order)?;
-        let available_before_e8 = self.available_e8(account, &quote_asset);
-        // Tried on: what is available depends on all orders that are open.
-        self.keep(account, order.clone());
-        let available_e8 = self.available_e8(account, &quote_asset);
-        self.keep(account, before.clone());
-        // Asking for less is fine even when there is too little already.
-        if available_e8 < 0 && available_e8 < available_before_e8 {
-            return Err(Refusal::margin());
-        }
-        self.check_value(account, &order.ticket, Some(&before))?;
-        self.tell_order(account, &order, "AMENDMENT");
-        self.store(account, order.clone());
-        if crosses {
-            let fills = self.taker_fills(account, &order);
-            self.settle_fills(account, &mut order, fills, false);
-            self.store(account, order.clone());
-        }
-        Ok(order)
-    }
 }
 
 /// A side of a contract's positions, and the way in which it is traded.
@@ -370,7 +295,7 @@ pub(super) fn check_notional(qty_e8: i128, price_e8: i128, closable_e8: i128) ->
 }
 
 /// Whether an order works against a position.
-fn closes(ticket: &Ticket, held_e8: i128) -> bool {
+pub(super) fn closes(ticket: &Ticket, held_e8: i128) -> bool {
     match ticket.position_side {
         PositionSide::Both => held_e8.signum() == if ticket.buy { -1 } else { 1 },
         PositionSide::Long => !ticket.buy,
@@ -379,6 +304,6 @@ fn closes(ticket: &Ticket, held_e8: i128) -> bool {
 }
 
 /// How much of a position an order would close.
-fn closable_of(ticket: &Ticket, held_e8: i128) -> i128 {
+pub(super) fn closable_of(ticket: &Ticket, held_e8: i128) -> i128 {
     if closes(ticket, held_e8) { held_e8.abs().min(ticket.qty_e8) } else { 0 }
 }

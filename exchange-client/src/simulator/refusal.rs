@@ -71,6 +71,9 @@ impl Refusal {
     pub(super) fn price_too_high() -> Self {
         refuse(400, -4016, "Price is higher than mark price multiplier cap.")
     }
+    pub(super) fn depth_limit(limit: &str) -> Self {
+        refuse(400, -4021, format!("{limit} is not valid depth limit."))
+    }
     pub(super) fn price_too_low() -> Self {
         refuse(400, -4024, "Price is lower than mark price multiplier floor.")
     }
@@ -106,6 +109,15 @@ impl Refusal {
     }
     pub(super) fn leverage_of_isolated() -> Self {
         refuse(400, -4161, "Leverage reduction is not supported in Isolated Margin Mode with open positions.")
+    }
+    pub(super) fn no_multi_assets() -> Self {
+        refuse(400, -4169, "Unable to adjust Multi-Assets Mode: this simulator has single-asset mode alone.")
+    }
+    pub(super) fn multi_assets_unchanged() -> Self {
+        refuse(400, -4171, "Adjusted asset mode is currently set and does not need to be adjusted repeatedly.")
+    }
+    pub(super) fn not_reduce_only() -> Self {
+        refuse(400, -5047, "The original order is not a reduce-only order.")
     }
     pub(super) fn nothing_to_protect() -> Self {
         refuse(
@@ -187,6 +199,9 @@ impl Refusal {
     }
     pub(super) fn reduce_only() -> Self {
         refuse(400, -2022, "ReduceOnly Order is rejected.")
+    }
+    pub(super) fn reduce_only_margin() -> Self {
+        refuse(400, -4118, "ReduceOnly Order Failed. Please check your existing position and open orders")
     }
     pub(super) fn quantity_too_small() -> Self {
         refuse(400, -4003, "Quantity less than or equal to zero.")

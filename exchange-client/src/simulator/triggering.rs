@@ -4,7 +4,7 @@ use super::books::PositionSide;
 use super::conditional::{AlgoStatus, AlgoTicket, Conditional};
 use super::engine::Engine;
 use super::market::Market;
-use super::order::{Kind, Lookup, Order, Status, Ticket, TimeInForce};
+use super::order::{Kind, Lookup, Ticket, TimeInForce};
 use super::placing::check_notional;
 use super::refusal::Refusal;
 
@@ -73,33 +73,10 @@ impl Engine {
     }
 
     /// How much an account holds that an order would close.
-    fn held_against(&self, account: usize, ticket: &AlgoTicket) -> i128 {
+    pub(super) fn held_against(&self, account: usize, ticket: &AlgoTicket) -> i128 {
         let book = self.books.accounts.get(account);
         let held_e8 = book.map_or(0, |book| book.qty_e8(&ticket.symbol, ticket.position_side));
         if held_e8.signum() == if ticket.buy { -1 } else { 1 } { held_e8.abs() } else { 0 }
-    }
-
-    /// Ends the orders of a contract that were to last as long as a position which is gone.
-    pub(super) fn end_with_position(&mut self, account: usize, symbol: &str) {
-        let Some(standing) = self.accounts.get(account) else {
-            return;
-        };
-        let waiting = standing.waiting_conditionals(symbol).filter(|found| {
-            found.ticket.time_in_force == TimeInForce::GteGtc && self.held_against(account, &found.ticket) == 0
-        });
-        let waiting: Vec<Conditional> = waiting.cloned().collect();
-        let resting = standing
-            .open_orders(symbol)
-            .filter(|order| order.ticket.kind.is_for_a_position() && self.closable_e8(account, order) == Some(0));
-        let resting: Vec<Order> = resting.cloned().collect();
-        for conditional in waiting {
-            self.end_conditional(account, conditional, AlgoStatus::Expired);
-        }
-        for mut order in resting {
-            (order.status, order.updated_ms) = (Status::Expired, self.now_ms);
-            self.tell_order(account, &order, "EXPIRED");
-            self.keep(account, order);
-        }
     }
 
     /// Finds a conditional order by its id, or the latest with a client id.
@@ -130,7 +107,12 @@ impl Engine {
         }
     }
 
-    fn end_conditional(&mut self, account: usize, mut conditional: Conditional, status: AlgoStatus) -> Conditional {
+    pub(super) fn end_conditional(
+        &mut self,
+        account: usize,
+        mut conditional: Conditional,
+        status: AlgoStatus,
+    ) -> Conditional {
         (conditional.status, conditional.updated_ms) = (status, self.now_ms);
         self.store_conditional(account, conditional.clone());
         self.tell_conditional(account, &conditional, status.as_str());

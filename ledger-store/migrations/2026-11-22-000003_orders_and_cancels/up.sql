@@ -51,6 +51,10 @@ CREATE INDEX orders_triggered ON orders (account_id, symbol, triggered_order_id)
 CREATE INDEX orders_hedged ON orders (account_id, coalesce(ts, updated_ts)) WHERE position_side <> 'NET';
 CREATE INDEX orders_residual ON orders (account_id, symbol, coalesce(updated_ts, ts), order_id)
     WHERE residual_qty IS NOT NULL;
+-- Those of lists of their own, which are counted. The conditions are those of the queries, word for word.
+CREATE INDEX orders_conditional ON orders (account_id, symbol, ts, order_id) WHERE order_class = 'CONDITIONAL';
+CREATE INDEX orders_forced ON orders (account_id, ts, symbol, order_id)
+    WHERE origin IN ('forced', 'adl', 'liquidation');
 
 CREATE TABLE cancels (
     id INTEGER PRIMARY KEY,

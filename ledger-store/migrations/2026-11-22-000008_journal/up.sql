@@ -53,11 +53,13 @@ CREATE TABLE sync_cursors (
     PRIMARY KEY (account_id, stream, symbol)
 ) STRICT;
 
+-- A stretch of the grade 'reopened' is covered no more: it was read, and is to be read again.
 CREATE TABLE coverage (
     account_id TEXT NOT NULL REFERENCES accounts,
     stream TEXT NOT NULL,
     symbol TEXT NOT NULL,
-    grade TEXT NOT NULL CONSTRAINT coverage_grade CHECK (grade IN ('inferred', 'asked', 'confirmed')),
+    grade TEXT NOT NULL CONSTRAINT coverage_grade
+        CHECK (grade IN ('inferred', 'asked', 'confirmed', 'reopened')),
     since_ts INTEGER NOT NULL,
     until_ts INTEGER NOT NULL,
     PRIMARY KEY (account_id, stream, symbol, grade, since_ts),
@@ -86,4 +88,18 @@ CREATE TABLE looks (
     PRIMARY KEY (account_id, stream),
     CONSTRAINT looks_success_complete CHECK ((succeeded_local_ms IS NULL) = (seen_ts IS NULL)),
     CONSTRAINT looks_failure_complete CHECK ((failed_local_ms IS NULL) = (failure IS NULL))
+) STRICT;
+
+-- What the exchange stated twice, by stretch: how many rows the book has in it, and what their identities add up to. Stretches
+-- of one stream and symbol do not overlap. See sqlite/proof.rs.
+CREATE TABLE proofs (
+    account_id TEXT NOT NULL REFERENCES accounts,
+    stream TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    since_ts INTEGER NOT NULL,
+    until_ts INTEGER NOT NULL,
+    row_count INTEGER NOT NULL CONSTRAINT proofs_row_count CHECK (row_count >= 0),
+    digest INTEGER NOT NULL,
+    PRIMARY KEY (account_id, stream, symbol, since_ts),
+    CONSTRAINT proofs_forward CHECK (until_ts > since_ts)
 ) STRICT;

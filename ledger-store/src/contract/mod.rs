@@ -29,6 +29,7 @@ mod looks;
 mod movements;
 mod outside;
 mod pages;
+mod proofs;
 mod snapshots;
 mod stories;
 mod told_elsewhere;
@@ -51,6 +52,7 @@ pub use looks::*;
 pub use movements::*;
 pub use outside::*;
 pub use pages::*;
+pub use proofs::*;
 pub use snapshots::*;
 pub use stories::*;
 pub use told_elsewhere::*;
@@ -144,6 +146,9 @@ macro_rules! contract_tests {
             an_acknowledged_discrepancy_stays_so_while_it_is_the_same,
             the_journal_can_be_narrowed,
             cursors_and_coverage_are_kept,
+            what_is_confirmed_has_a_proof,
+            proofs_add_up,
+            what_is_reopened_is_covered_no_more,
             a_look_replaces_the_one_before,
             looks_are_neither_facts_nor_runs,
             funding_rates_are_kept_by_instant,

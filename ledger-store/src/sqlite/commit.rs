@@ -75,6 +75,7 @@ pub(super) fn apply(
     clearance::mark(conn, &batch.account, &mut effects)?;
     profit_asset::mark(conn, &batch.account, &mut effects)?;
     mark::write(conn, &batch.account, &effects.marks)?;
+    sync::reopen(conn, &batch.account, &batch.reopened)?;
     // What could not be merged is asked for again.
     if report.unreadable.is_empty() {
         sync::write_cursors(conn, &batch.account, &batch.cursors, batch.recorded_at)?;

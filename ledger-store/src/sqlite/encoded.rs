@@ -9,7 +9,7 @@ use ledger_core::{
 use super::discrepancy::CONFLICTING_FACT;
 use super::fact_source::{self, FactSourceRow};
 use super::fact_table::FactTable;
-use crate::batch::{Batch, CoverageSpan, Refold, RunId, SyncCursor, UnpricedFee};
+use crate::batch::{Batch, CoverageSpan, Refold, RunId, Stretch, SyncCursor, UnpricedFee};
 use crate::record::{DiscrepancyKey, NewDiscrepancy, NewRepair};
 
 /// Everything the batch states under one key.
@@ -172,6 +172,7 @@ pub(super) struct EncodedBatch {
     pub(super) refold: Refold,
     pub(super) cursors: Vec<SyncCursor>,
     pub(super) coverage: Vec<CoverageSpan>,
+    pub(super) reopened: Vec<Stretch>,
     pub(super) discrepancies: Vec<NewDiscrepancy>,
     pub(super) settled: Vec<DiscrepancyKey>,
     pub(super) repairs: Vec<NewRepair>,
@@ -297,6 +298,7 @@ impl EncodedBatch {
             refold: batch.refold,
             cursors: batch.cursors,
             coverage: batch.coverage,
+            reopened: batch.reopened,
             discrepancies: batch.discrepancies,
             settled: batch.settled,
             repairs: batch.repairs,

@@ -50,6 +50,7 @@ mod position;
 mod position_mode;
 mod private_file;
 mod profit_asset;
+mod proof;
 mod quarantine;
 mod refold;
 mod repair;

@@ -15,9 +15,9 @@ use super::encoded::EncodedBatch;
 use super::store::SqliteStore;
 use super::{
     account, as_folded, commit, connection, derived, discrepancy, fact_source, list, look, look_up, mark, movements,
-    placement, position_mode, quarantine, refold, repair, run, sync, unpriced_fee,
+    placement, position_mode, proof, quarantine, refold, repair, run, sync, unpriced_fee,
 };
-use crate::batch::{Batch, CoverageSpan, FundingReach, Refold, RunId, SyncCursor, UnpricedFee};
+use crate::batch::{Batch, CoverageSpan, FundingReach, Refold, RunId, Stretch, SyncCursor, UnpricedFee};
 use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
@@ -26,6 +26,7 @@ use crate::look::{Look, NewLook, OpenLook};
 use crate::look_hold::{self, LookHold};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Cursor, Page, PageRequest};
+use crate::proof::{ProofCheck, ProofDepth};
 use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
@@ -382,6 +383,16 @@ impl SyncRepository for SqliteStore {
     async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>> {
         let account = account.clone();
         self.read(move |conn| sync::coverage(conn, &account)).await
+    }
+
+    async fn reopened(&self, account: &AccountId) -> StoreResult<Vec<Stretch>> {
+        let account = account.clone();
+        self.read(move |conn| sync::reopened(conn, &account)).await
+    }
+
+    async fn check_proofs(&self, account: &AccountId, depth: ProofDepth) -> StoreResult<ProofCheck> {
+        let account = account.clone();
+        self.read(move |conn| proof::check(conn, &account, depth)).await
     }
 
     async fn funding_reach(&self, account: &AccountId) -> StoreResult<Vec<FundingReach>> {

@@ -387,6 +387,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    proofs (account_id, stream, symbol, since_ts) {
+        account_id -> Text,
+        stream -> Text,
+        symbol -> Text,
+        since_ts -> BigInt,
+        until_ts -> BigInt,
+        row_count -> BigInt,
+        digest -> BigInt,
+    }
+}
+
+diesel::table! {
     quarantine (account_id, symbol) {
         account_id -> Text,
         symbol -> Text,

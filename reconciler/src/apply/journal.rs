@@ -51,6 +51,7 @@ pub(crate) fn is_empty(batch: &Batch) -> bool {
     batch.statements.is_empty()
         && batch.cursors.is_empty()
         && batch.coverage.is_empty()
+        && batch.reopened.is_empty()
         && batch.discrepancies.is_empty()
         && batch.settled.is_empty()
         && batch.repairs.is_empty()

@@ -52,6 +52,7 @@ pub(crate) async fn apply(
     });
     let stated: Vec<_> = mode.into_iter().chain(plan.instruments.iter().cloned()).collect();
     let first = Batch {
+        reopened: plan.reopened.clone(),
         discrepancies: plan.account_findings.iter().map(seen).collect(),
         settled: plan.account_findings.iter().filter(|finding| is_settled(finding)).map(Finding::key).collect(),
         ..journal.batch(&stated)

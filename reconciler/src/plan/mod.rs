@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ErrorClass, ExchangeError};
 use ledger_core::{OrderKey, PositionModeSnapshot, Statement, Symbol, TimestampMs};
-use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, SyncCursor};
+use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, Stretch, SyncCursor};
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
@@ -73,6 +73,9 @@ pub(crate) struct Plan {
     pub account_cursors: Vec<SyncCursor>,
     /// What the account-wide streams cover then.
     pub account_coverage: Vec<CoverageSpan>,
+    /// What is not believed to be complete any more, of streams of the account and of contracts: it is read again by the
+    /// next look, as far as the exchange answers. Recorded first; what this plan covers is read again already.
+    pub reopened: Vec<Stretch>,
     /// Findings about no symbol in particular.
     pub account_findings: Vec<Finding>,
     /// Discrepancies on record that are gone: the gaps in history that have been closed since.
@@ -175,6 +178,7 @@ impl Plan {
         !self.records_facts()
             && self.account_cursors.is_empty()
             && self.account_coverage.is_empty()
+            && self.reopened.is_empty()
             && self.settled.is_empty()
             && self.findings().all(|finding| self.on_record.contains(&finding.key()))
             && self.symbols.values().all(|symbol| symbol.repairs.is_empty() && !symbol.moves_streams())
@@ -198,6 +202,7 @@ impl Plan {
         self.income_new += income_new;
         self.account_cursors.extend(account_cursors);
         self.account_coverage.extend(step.account_coverage);
+        self.reopened.extend(step.reopened);
         self.account_findings.extend(step.account_findings);
         self.settled.extend(step.settled);
         self.on_record.extend(step.on_record);

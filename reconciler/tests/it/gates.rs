@@ -15,9 +15,10 @@ use ledger_store::{
     Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach, IncomeFilter,
     IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, Look, LookHold,
     LookRepository, NewAccount, NewLook, OpenLook, OrderFilter, OrderRepository, Page, PageRequest, PendingRefold,
-    PnlMismatch, PositionRepository, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter, RunId, RunKind,
-    RunRepository, RunStatus, Scope, SignalFilter, SignalRepository, SnapshotRepository, SqliteStore, StoreError,
-    StoreResult, SymbolBook, SyncCursor, SyncRepository, TripFilter, TripRepository, UnpricedFee,
+    PnlMismatch, PositionRepository, ProofCheck, ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run,
+    RunFilter, RunId, RunKind, RunRepository, RunStatus, Scope, SignalFilter, SignalRepository, SnapshotRepository,
+    SqliteStore, StoreError, StoreResult, Stretch, SymbolBook, SyncCursor, SyncRepository, TripFilter, TripRepository,
+    UnpricedFee,
 };
 use reconciler::Book;
 use tokio::sync::Notify;
@@ -233,6 +234,8 @@ gated! {
     SyncRepository {
         fn cursors(account: &AccountId) -> Vec<SyncCursor>;
         fn coverage(account: &AccountId) -> Vec<CoverageSpan>;
+        fn reopened(account: &AccountId) -> Vec<Stretch>;
+        fn check_proofs(account: &AccountId, depth: ProofDepth) -> ProofCheck;
         fn funding_reach(account: &AccountId) -> Vec<FundingReach>;
         fn unpriced_fees(account: &AccountId, limit: u32) -> Vec<UnpricedFee>;
     }

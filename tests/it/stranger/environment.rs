@@ -17,7 +17,7 @@ const REQUIREMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/requir
 /// swallows everything; this only ends one that trickles.
 const INSTALLING: Duration = Duration::from_mins(5);
 
-/// A Python that can import ccxt.
+/// A Python that can import ccxt and the official SDK.
 #[derive(Debug)]
 pub(super) struct Environment {
     folder: PathBuf,

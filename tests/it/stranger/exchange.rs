@@ -12,13 +12,15 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 
 use super::environment::Environment;
 
-const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/trade.py");
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/stranger/");
 /// The account that trades in one-way mode.
 pub(super) const ONE_WAY: &str = "one-way";
 /// The account that trades in hedge mode.
 pub(super) const HEDGED: &str = "hedged";
 /// The account that is listened to while it trades.
 pub(super) const WATCHED: &str = "watched";
+/// The account that the exchange's own SDK trades for.
+pub(super) const OFFICIAL: &str = "official";
 const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// When the session begins: an hour after a funding, so that none falls between what is read and what is compared.
@@ -31,8 +33,12 @@ struct SteppedClock {
 }
 
 impl SteppedClock {
-    fn new() -> Self {
-        Self { ahead_ms: AtomicI64::new(BEGIN_MS - SystemClock.now().as_ms()) }
+    fn at(begin_ms: i64) -> Self {
+        Self { ahead_ms: AtomicI64::new(begin_ms - SystemClock.now().as_ms()) }
+    }
+
+    fn now() -> Self {
+        Self { ahead_ms: AtomicI64::new(0) }
     }
 }
 
@@ -67,12 +73,28 @@ impl Exchange {
         // Its first fees are paid in BNB, until there is none left.
         accounts[1].fees_in_bnb = true;
         accounts[1].deposits.push(("BNB".to_owned(), "0.005".to_owned()));
-        config.accounts.clone_from(&accounts);
+        config.accounts = accounts;
         // Prices move only when the session asks, so that what is read at two moments can be compared.
         config.tick_ms = YEAR_MS;
         // As on the real one, what an order says is known before its fills are.
         config.settle_lag_ms = 5_000;
-        let clock = Arc::new(SteppedClock::new());
+        Self::serve(config, SteppedClock::at(BEGIN_MS)).await
+    }
+
+    /// An exchange for the official SDK, at the machine's own time, which it signs with. No funding comes while it trades.
+    pub(super) async fn open_now() -> Self {
+        let accounts = vec![SimulatorAccount::named(OFFICIAL)];
+        let config = SimulatorConfig {
+            accounts,
+            tick_ms: YEAR_MS,
+            funding_interval_ms: 100 * YEAR_MS,
+            ..SimulatorConfig::new(7)
+        };
+        Self::serve(config, SteppedClock::now()).await
+    }
+
+    async fn serve(config: SimulatorConfig, clock: SteppedClock) -> Self {
+        let (accounts, clock) = (config.accounts.clone(), Arc::new(clock));
         let simulator = Simulator::new(config, SimulatorClock::Live(clock.clone())).unwrap();
         let simulator = Arc::new(simulator);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -81,18 +103,40 @@ impl Exchange {
         Self { simulator, clock, accounts, address }
     }
 
-    /// Runs the session, answers what it asks, and passes on what it reported beside what the exchange knew by then.
+    /// Runs the session with ccxt.
     pub(super) async fn trade(&self, python: &Environment) -> Seen {
-        let account = |index: usize| {
-            let account = &self.accounts[index];
-            json!({
-                "base_url": format!("http://{}", self.address), "stream_url": format!("ws://{}", self.address),
-                "api_key": account.api_key, "api_secret": account.api_secret,
-            })
-        };
-        let accounts = json!({ "one_way": account(0), "hedged": account(1), "watched": account(2) });
+        let accounts = json!({ "one_way": self.account(0), "hedged": self.account(1), "watched": self.account(2) });
+        let [watched, read] = self.run(python, "trade.py", &accounts, ["watched", "report"]).await;
+        Seen { watched, read }
+    }
+
+    /// Runs the session with the official SDK: what it heard, beside what the exchange knew by then.
+    pub(super) async fn listen(&self, python: &Environment) -> (Value, BooksSnapshot) {
+        let [heard] = self.run(python, "official.py", &json!({ OFFICIAL: self.account(0) }), ["heard"]).await;
+        heard
+    }
+
+    fn account(&self, index: usize) -> Value {
+        let account = &self.accounts[index];
+        json!({
+            "base_url": format!("http://{}", self.address), "stream_url": format!("ws://{}", self.address),
+            "api_key": account.api_key, "api_secret": account.api_secret,
+        })
+    }
+
+    /// Runs a session, answers what it asks, and passes on what it reported beside what the exchange knew by then.
+    async fn run<const N: usize>(
+        &self,
+        python: &Environment,
+        script: &str,
+        accounts: &Value,
+        reports: [&str; N],
+    ) -> [(Value, BooksSnapshot); N] {
         let mut command = python.command();
-        command.arg(SCRIPT).env("STRANGER_ACCOUNTS", accounts.to_string()).env("PYTHONIOENCODING", "utf-8");
+        command
+            .arg(format!("{SCRIPTS}{script}"))
+            .env("STRANGER_ACCOUNTS", accounts.to_string())
+            .env("PYTHONIOENCODING", "utf-8");
         // Its files import each other, and nothing is to be left behind beside them.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         // Settings of whoever runs the tests are no part of the session.
@@ -108,15 +152,11 @@ impl Exchange {
             let mut text = String::new();
             narration.read_to_string(&mut text).await.map(|_| text)
         });
-        let (mut watched, mut report) = (None, None);
+        let mut reported: [Option<(Value, BooksSnapshot)>; N] = std::array::from_fn(|_| None);
         while let Some(line) = questions.next_line().await.unwrap() {
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
-            if let Some(told) = line.get("watched") {
-                watched = Some((told.clone(), self.simulator.books()));
-                continue;
-            }
-            if let Some(read) = line.get("report") {
-                report = Some((read.clone(), self.simulator.books()));
+            if let Some((at, report)) = reports.iter().enumerate().find_map(|(at, name)| Some((at, line.get(name)?))) {
+                reported[at] = Some((report.clone(), self.simulator.books()));
                 continue;
             }
             self.obey(&line);
@@ -128,8 +168,7 @@ impl Exchange {
         let status = child.wait().await.unwrap();
         let narration = narration.await.unwrap().unwrap();
         assert!(status.success(), "the session ended with {status}:\n{narration}");
-        let reported = |seen: Option<_>| seen.unwrap_or_else(|| panic!("the session reported nothing:\n{narration}"));
-        Seen { watched: reported(watched), read: reported(report) }
+        reported.map(|seen| seen.unwrap_or_else(|| panic!("the session reported nothing:\n{narration}")))
     }
 
     fn obey(&self, question: &Value) {

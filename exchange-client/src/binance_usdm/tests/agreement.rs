@@ -97,6 +97,13 @@ async fn an_answer_that_contradicts_the_command_leaves_the_outcome_unknown() {
         let SendOutcome::Unknown(ExchangeError::Malformed { field: named, .. }) = outcome else { panic!("{field}") };
         assert_eq!(named, field);
     }
+    // What may only close is cut to what is left to close; it is never made larger.
+    let closing = NewOrder { reduce_only: true, ..limit.clone() };
+    for (stated, expected) in [("0.004", "done"), ("0.011", "unknown")] {
+        let row = answer_to(&closing).replace("\"origQty\":\"0.010\"", &format!("\"origQty\":\"{stated}\""));
+        let (exchange, ..) = adapter(Script::timed().then(200, &row));
+        assert_eq!(name(&exchange.create_order(closing.clone()).await), expected, "{row}");
+    }
     let amendment = Amendment {
         symbol: btc(),
         order: that_order(),
@@ -106,10 +113,14 @@ async fn an_answer_that_contradicts_the_command_leaves_the_outcome_unknown() {
     };
     let other_qty = AMENDED.replace("0.020", "0.010");
     let other_price = AMENDED.replace("58000.00", "59000.00");
+    let closes_only = other_qty.replace("\"reduceOnly\":false", "\"reduceOnly\":true");
     for (row, expected) in [
         (AMENDED, "done"),
         (&AMENDED.replace("NEW", "FILLED"), "done"),
         (&other_qty, "unknown"),
+        // What may only close is cut to what is left to close.
+        (&closes_only, "done"),
+        (&closes_only.replace("0.010", "0.030"), "unknown"),
         (&other_price, "unknown"),
         (&other_price.replace("NEW", "PARTIALLY_FILLED"), "unknown"),
         (&other_price.replace("NEW", "FILLED"), "unknown"),

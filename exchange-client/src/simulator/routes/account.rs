@@ -153,6 +153,9 @@ fn account(ask: &Ask<'_>, positions: &[(String, PositionSide, Position)], is_v2:
         for flag in ["canTrade", "canDeposit", "canWithdraw"] {
             fields.insert(flag.into(), true.into());
         }
+        let burns = ask.engine.accounts.get(ask.account).is_some_and(|standing| standing.fees_in_bnb);
+        fields.insert("feeBurn".into(), burns.into());
+        fields.insert("tradeGroupId".into(), (-1).into());
         fields.insert("multiAssetsMargin".into(), false.into());
         fields.insert("feeTier".into(), 0.into());
         fields.insert("updateTime".into(), now_ms.into());
@@ -270,6 +273,12 @@ pub(super) fn multi_assets_margin(_: &mut Ask<'_>) -> Answered {
     Ok(json!({ "multiAssetsMargin": false }))
 }
 
+/// There is one mode only.
+pub(super) fn set_multi_assets_margin(ask: &mut Ask<'_>) -> Answered {
+    let wanted = ask.params.boolean("multiAssetsMargin")?.ok_or_else(|| Refusal::missing("multiAssetsMargin"))?;
+    Err(if wanted { Refusal::no_multi_assets() } else { Refusal::multi_assets_unchanged() })
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "the table of endpoints wants one signature")]
 pub(super) fn api_trading_status(ask: &mut Ask<'_>) -> Answered {
     Ok(json!({ "indicators": {}, "updateTime": ask.now_ms() }))
@@ -280,13 +289,22 @@ pub(super) fn fee_burn(ask: &mut Ask<'_>) -> Answered {
     Ok(json!({ "feeBurn": standing.fees_in_bnb }))
 }
 
+/// One row a contract, with each of the sides that a position can have. Where both legs share the wallet they are not
+/// deleveraged apart, which `HEDGE` tells.
 pub(super) fn adl_quantile(ask: &mut Ask<'_>) -> Answered {
-    let positions = ask.positions(false)?;
-    let rows = positions
-        .iter()
-        .filter(|(_, _, position)| position.qty_e8 != 0)
-        .map(|(symbol, side, _)| json!({ "symbol": symbol, "adlQuantile": { side.as_str(): 1 } }));
-    Ok(rows.collect())
+    let standing = ask.engine.accounts.get(ask.account).ok_or_else(Refusal::key)?;
+    let book = ask.engine.books.accounts.get(ask.account).ok_or_else(Refusal::key)?;
+    let mut rows = Vec::new();
+    for market in ask.markets()? {
+        let symbol = market.spec.symbol.as_str();
+        let quantile = |side| i32::from(book.qty_e8(symbol, side) != 0);
+        let [long, short, both] = [PositionSide::Long, PositionSide::Short, PositionSide::Both].map(quantile);
+        let third = if standing.hedge && !standing.is_isolated(symbol) { "HEDGE" } else { "BOTH" };
+        if long + short + both > 0 {
+            rows.push(json!({ "symbol": symbol, "adlQuantile": { "LONG": long, "SHORT": short, third: both } }));
+        }
+    }
+    Ok(rows.into())
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the table of endpoints wants one signature")]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Answered, Ask, DAY_MS};
-use crate::simulator::candles::Candle;
+use crate::simulator::candles::{Candle, interval_ms};
 use crate::simulator::fixed::{mul_div, show_e8};
 use crate::simulator::refusal::Refusal;
 use crate::simulator::request::Params;
@@ -44,22 +44,7 @@ pub(super) fn index_price_klines(ask: &mut Ask<'_>) -> Answered {
 fn bars(ask: &Ask<'_>, symbol: &str, is_traded: bool) -> Answered {
     let market = Ask::known(ask.engine, symbol)?;
     let limit = ask.params.limit(500, 1_500)?;
-    let minutes = match ask.params.required("interval")? {
-        "1m" => 1,
-        "3m" => 3,
-        "5m" => 5,
-        "15m" => 15,
-        "30m" => 30,
-        "1h" => 60,
-        "2h" => 120,
-        "4h" => 240,
-        "6h" => 360,
-        "8h" => 480,
-        "12h" => 720,
-        "1d" => 1_440,
-        _ => return Err(Refusal::interval()),
-    };
-    let length_ms = minutes * 60_000_i64;
+    let length_ms = interval_ms(ask.params.required("interval")?).ok_or_else(Refusal::interval)?;
     let (since, until) = (ask.params.integer("startTime")?, ask.params.integer("endTime")?);
     let until_ms = until.unwrap_or(i64::MAX).min(ask.now_ms());
     let pages_ms = length_ms.saturating_mul(i64::try_from(limit).unwrap_or(i64::MAX));

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Answered, Ask, DAY_MS, rows};
+use crate::simulator::amending::Amended;
 use crate::simulator::conditional::{AlgoStatus, Conditional};
 use crate::simulator::order::{Forced, Order, Status};
 use crate::simulator::refusal::Refusal;
@@ -66,6 +67,20 @@ pub(super) fn all_orders(ask: &mut Ask<'_>) -> Answered {
     // The most recent ones, oldest first.
     let skipped = orders.len().saturating_sub(limit);
     Ok(orders.into_iter().skip(skipped).map(|order| rows::order(order, true)).collect())
+}
+
+/// How an order was changed, the latest first.
+pub(super) fn amendments(ask: &mut Ask<'_>) -> Answered {
+    let (symbol, lookup) = (ask.symbol()?, ask.lookup("orderId", "origClientOrderId")?);
+    let limit = ask.params.limit(50, 100)?;
+    let since = ask.params.integer("startTime")?.unwrap_or(0).max(ask.now_ms() - RETENTION_MS);
+    let until = ask.params.integer("endTime")?.unwrap_or(i64::MAX);
+    let order = ask.engine.find(ask.account, &symbol, &lookup).ok_or_else(Refusal::no_such_order)?;
+    let key = (symbol, order.id);
+    let amended = ask.engine.accounts.get(ask.account).and_then(|standing| standing.amended.get(&key));
+    let told =
+        amended.into_iter().flatten().rev().filter(|amended: &&Amended| (since..=until).contains(&amended.at_ms));
+    Ok(told.take(limit).map(|amended| rows::amended(order, amended)).collect())
 }
 
 impl Ask<'_> {

@@ -3,13 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{Answered, Ask};
-use crate::simulator::books::Trade;
 use crate::simulator::fixed::{decimals_e8, mul_div, show_e8};
-use crate::simulator::market::{Market, MarketStatus};
+use crate::simulator::market::{Market, MarketStatus, Print};
 use crate::simulator::refusal::Refusal;
+use crate::simulator::request::Params;
 
 /// What the book offers at its best prices, in steps of quantity.
 const DEPTH_STEPS: i128 = 5_000;
+/// How many levels of the book can be asked for.
+const DEPTH_LIMITS: [usize; 7] = [5, 10, 20, 50, 100, 500, 1_000];
 
 #[expect(clippy::unnecessary_wraps, reason = "the table of endpoints wants one signature")]
 pub(super) fn ping(_: &mut Ask<'_>) -> Answered {
@@ -57,10 +59,10 @@ fn contract(market: &Market) -> Value {
         "baseAsset": spec.base_asset, "quoteAsset": spec.quote_asset, "marginAsset": spec.quote_asset,
         "pricePrecision": decimals_e8(market.tick_e8), "quantityPrecision": decimals_e8(market.step_e8),
         "baseAssetPrecision": 8, "quotePrecision": 8, "underlyingType": "COIN", "underlyingSubType": ["SIM"],
-        "settlePlan": 0, "triggerProtect": "0.0500", "liquidationFee": "0.005000", "marketTakeBound": "0.05",
+        "settlePlan": 0, "triggerProtect": "0.0500", "liquidationFee": show_e8(market.liquidation_fee_e8, 6), "marketTakeBound": "0.05",
         "maxMoveOrderLimit": 10_000,
         "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET", "TRAILING_STOP_MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
         "permissionSets": ["GRID", "COPY"],
         "filters": [
             { "filterType": "PRICE_FILTER", "minPrice": spec.tick_size, "maxPrice": show_e8(Market::PRICE_MAX_E8, 0), "tickSize": spec.tick_size },
@@ -120,8 +122,22 @@ pub(super) fn funding_info(ask: &mut Ask<'_>) -> Answered {
     Ok(ask.markets()?.into_iter().map(row).collect())
 }
 
+/// What an order book costs: the deeper, the more.
+pub(super) fn weight_of_depth(params: &Params) -> u32 {
+    match params.limit(500, 1_000) {
+        Ok(..=50) | Err(_) => 2,
+        Ok(..=100) => 5,
+        Ok(..=500) => 10,
+        Ok(_) => 20,
+    }
+}
+
 pub(super) fn depth(ask: &mut Ask<'_>) -> Answered {
-    let (limit, now_ms) = (ask.params.limit(500, 1_000)?, ask.now_ms());
+    let (limit, now_ms) = (ask.params.integer("limit")?.unwrap_or(500), ask.now_ms());
+    let limit = DEPTH_LIMITS
+        .into_iter()
+        .find(|known| i64::try_from(*known) == Ok(limit))
+        .ok_or_else(|| Refusal::depth_limit(&limit.to_string()))?;
     let market = ask.market()?;
     let qty = show_e8(DEPTH_STEPS * market.step_e8, 0);
     let levels = |sign: i128| -> Value {
@@ -139,11 +155,11 @@ pub(super) fn trades(ask: &mut Ask<'_>) -> Answered {
     let limit = ask.params.limit(500, 1_000)?;
     let rows = traded(ask)?;
     let skipped = rows.len().saturating_sub(limit);
-    let row = |trade: &&Trade| {
+    let row = |trade: &Print| {
         json!({
             "id": trade.id, "price": show_e8(trade.price_e8, 0), "qty": show_e8(trade.qty_e8, 3),
-            "quoteQty": show_e8(mul_div(trade.qty_e8, trade.price_e8, 100_000_000), 0), "time": trade.time_ms,
-            "isBuyerMaker": trade.buy == trade.maker,
+            "quoteQty": show_e8(mul_div(trade.qty_e8, trade.price_e8, 100_000_000), 0), "time": trade.at_ms,
+            "isBuyerMaker": trade.is_buyer_maker,
         })
     };
     Ok(rows.iter().skip(skipped).map(row).collect())
@@ -157,28 +173,35 @@ pub(super) fn aggregate_trades(ask: &mut Ask<'_>) -> Answered {
     let mut rows = traded(ask)?;
     rows.retain(|trade| {
         from.is_none_or(|from| trade.id >= from)
-            && since.is_none_or(|since| trade.time_ms >= since)
-            && until.is_none_or(|until| trade.time_ms <= until)
+            && since.is_none_or(|since| trade.at_ms >= since)
+            && until.is_none_or(|until| trade.at_ms <= until)
     });
     // With a beginning the first ones, else the latest.
     let skipped = if from.is_some() || since.is_some() { 0 } else { rows.len().saturating_sub(limit) };
-    let row = |trade: &&Trade| {
+    let row = |trade: &Print| {
         json!({
             "a": trade.id, "p": show_e8(trade.price_e8, 0), "q": show_e8(trade.qty_e8, 3), "f": trade.id,
-            "l": trade.id, "T": trade.time_ms, "m": trade.buy == trade.maker,
+            "l": trade.id, "T": trade.at_ms, "m": trade.is_buyer_maker,
         })
     };
     Ok(rows.iter().skip(skipped).take(limit).map(row).collect())
 }
 
-/// What the accounts traded in a contract, by id.
-fn traded<'e>(ask: &'e Ask<'_>) -> Result<Vec<&'e Trade>, Refusal> {
-    let symbol = ask.symbol()?;
+/// What was traded in a contract, by id: by the accounts, and last by the rest of the market.
+fn traded(ask: &Ask<'_>) -> Result<Vec<Print>, Refusal> {
+    let market = ask.market()?;
     let books = ask.engine.books.accounts.iter();
-    let mut rows: Vec<&Trade> =
-        books.flat_map(|book| book.trades.values()).filter(|trade| trade.symbol == symbol).collect();
+    let own = books.flat_map(|book| book.trades.values()).filter(|trade| trade.symbol == market.spec.symbol);
+    let mut rows: Vec<Print> = own.map(Print::of).chain(market.prints.iter().copied()).collect();
     rows.sort_by_key(|trade| trade.id);
     Ok(rows)
+}
+
+/// The best bid, how much is asked for at it, the best offer, and how much is offered.
+pub(in crate::simulator) fn best_prices(market: &Market) -> [String; 4] {
+    let qty = show_e8(DEPTH_STEPS * market.step_e8, 0);
+    let bid_e8 = (market.price_e8 - market.tick_e8).max(market.tick_e8);
+    [show_e8(bid_e8, 2), qty.clone(), show_e8(market.price_e8, 2), qty]
 }
 
 pub(super) fn ticker_price(ask: &mut Ask<'_>) -> Answered {
@@ -191,11 +214,10 @@ pub(super) fn ticker_price(ask: &mut Ask<'_>) -> Answered {
 pub(super) fn book_ticker(ask: &mut Ask<'_>) -> Answered {
     let now_ms = ask.now_ms();
     ask.one_or_all(|market| {
-        let qty = show_e8(DEPTH_STEPS * market.step_e8, 0);
+        let [bid, bid_qty, ask, ask_qty] = best_prices(market);
         json!({
-            "symbol": market.spec.symbol, "bidPrice": show_e8((market.price_e8 - market.tick_e8).max(market.tick_e8), 2),
-            "bidQty": qty, "askPrice": show_e8(market.price_e8, 2), "askQty": qty, "time": now_ms,
-            "lastUpdateId": now_ms,
+            "symbol": market.spec.symbol, "bidPrice": bid, "bidQty": bid_qty, "askPrice": ask, "askQty": ask_qty,
+            "time": now_ms, "lastUpdateId": now_ms,
         })
     })
 }

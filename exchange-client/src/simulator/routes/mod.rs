@@ -13,6 +13,8 @@ pub(super) mod rows;
 
 use serde_json::Value;
 
+pub(super) use self::market_data::best_prices;
+
 use super::SimulatorConfig;
 use super::engine::Engine;
 use super::faults::FaultProfile;
@@ -135,7 +137,7 @@ pub(super) const ROUTES: &[Route] = &[
     open("/fapi/v1/ping", 1, market_data::ping),
     open("/fapi/v1/time", 1, market_data::time),
     open("/fapi/v1/exchangeInfo", 1, market_data::exchange_info),
-    open("/fapi/v1/depth", 5, market_data::depth),
+    Route { weigh: Some(market_data::weight_of_depth), ..open("/fapi/v1/depth", 10, market_data::depth) },
     open("/fapi/v1/trades", 5, market_data::trades),
     open("/fapi/v1/aggTrades", 20, market_data::aggregate_trades),
     by_rows(open("/fapi/v1/klines", 5, charts::klines)),
@@ -170,6 +172,7 @@ pub(super) const ROUTES: &[Route] = &[
     change("POST", "/fapi/v1/marginType", 1, account::set_margin_type),
     change("POST", "/fapi/v1/positionMargin", 1, account::move_margin),
     change("POST", "/fapi/v1/feeBurn", 1, account::set_fee_burn),
+    change("POST", "/fapi/v1/multiAssetsMargin", 1, account::set_multi_assets_margin),
     split(read("/fapi/v1/openOrders", 1, orders::open_orders), 40),
     read("/fapi/v1/openOrder", 1, orders::open_order),
     read("/fapi/v1/allOrders", 5, history::all_orders),
@@ -182,6 +185,8 @@ pub(super) const ROUTES: &[Route] = &[
     several("PUT", "/fapi/v1/batchOrders", batch::amend),
     change("DELETE", "/fapi/v1/batchOrders", 1, batch::cancel),
     change("DELETE", "/fapi/v1/allOpenOrders", 1, orders::cancel_all),
+    change("POST", "/fapi/v1/countdownCancelAll", 10, orders::count_down),
+    read("/fapi/v1/orderAmendment", 1, history::amendments),
     order("POST", "/fapi/v1/algoOrder", conditional::place),
     read("/fapi/v1/algoOrder", 1, conditional::conditional),
     change("DELETE", "/fapi/v1/algoOrder", 1, conditional::cancel),

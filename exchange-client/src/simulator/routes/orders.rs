@@ -6,6 +6,7 @@ use super::history::is_kept;
 use super::{Answered, Ask, rows};
 use crate::simulator::books::PositionSide;
 use crate::simulator::conditional::AlgoKind;
+use crate::simulator::fixed::show_e8;
 use crate::simulator::order::{Kind, Order, Status, Ticket, TimeInForce};
 use crate::simulator::refusal::Refusal;
 
@@ -88,7 +89,13 @@ pub(super) fn place(ask: &mut Ask<'_>) -> Answered {
 pub(super) fn test(ask: &mut Ask<'_>) -> Answered {
     let ticket = ticket(ask)?;
     ask.engine.check(ask.account, &ticket)?;
-    Ok(rows::order(&Order::new(0, ticket, ask.now_ms()), false))
+    let mut row = rows::order(&Order::new(0, ticket, ask.now_ms()), false);
+    if let Some(fields) = row.as_object_mut() {
+        // Here they are told, unlike in the answer to an order that is placed.
+        fields.insert("cumQuote".into(), "0".into());
+        fields.insert("avgPrice".into(), show_e8(0, 5).into());
+    }
+    Ok(row)
 }
 
 pub(super) fn amend(ask: &mut Ask<'_>) -> Answered {
@@ -96,8 +103,19 @@ pub(super) fn amend(ask: &mut Ask<'_>) -> Answered {
     refuse_price_match(ask)?;
     let qty_e8 = ask.params.decimal_e8("quantity")?.ok_or_else(|| Refusal::missing("quantity"))?;
     let price_e8 = ask.params.decimal_e8("price")?.ok_or_else(|| Refusal::missing("price"))?;
+    let modify_id = ask.params.integer("modifyId")?;
+    if ask.params.boolean("reduceOnly")? == Some(true)
+        && ask.engine.find(ask.account, &symbol, &lookup).is_some_and(|order| !order.ticket.reduce_only)
+    {
+        return Err(Refusal::not_reduce_only());
+    }
     let order = ask.engine.amend(ask.account, &symbol, &lookup, buy, qty_e8, price_e8)?;
-    Ok(rows::order(&order, false))
+    let mut row = rows::order(&order, false);
+    if let Some(fields) = row.as_object_mut() {
+        fields.insert("pair".into(), symbol.into());
+        fields.extend(modify_id.map(|id| ("modifyId".to_owned(), id.into())));
+    }
+    Ok(row)
 }
 
 pub(super) fn cancel(ask: &mut Ask<'_>) -> Answered {
@@ -109,6 +127,17 @@ pub(super) fn cancel_all(ask: &mut Ask<'_>) -> Answered {
     let symbol = ask.symbol()?;
     ask.engine.cancel_all(ask.account, &symbol);
     Ok(json!({ "code": 200, "msg": "The operation of cancel all open order is done." }))
+}
+
+/// Cancels every order of a contract when a time has passed, unless it is asked again before; 0 stops the clock.
+pub(super) fn count_down(ask: &mut Ask<'_>) -> Answered {
+    let symbol = ask.symbol()?;
+    let time_ms = ask.params.integer("countdownTime")?.ok_or_else(|| Refusal::missing("countdownTime"))?;
+    if time_ms < 0 {
+        return Err(Refusal::invalid("countdownTime"));
+    }
+    ask.engine.count_down(ask.account, &symbol, time_ms);
+    Ok(json!({ "symbol": symbol, "countdownTime": time_ms.to_string() }))
 }
 
 pub(super) fn order(ask: &mut Ask<'_>) -> Answered {

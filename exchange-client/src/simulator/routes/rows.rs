@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::simulator::amending::Amended;
 use crate::simulator::books::{Income, Trade};
 use crate::simulator::conditional::{AlgoStatus, Conditional};
 use crate::simulator::fixed::{show_e8, to_e8};
@@ -43,6 +44,18 @@ pub(super) fn order(order: &Order, stored: bool) -> Value {
         }
     }
     row
+}
+
+/// A change of an order.
+pub(super) fn amended(order: &Order, amended: &Amended) -> Value {
+    let change = |[before_e8, after_e8]: [i128; 2], decimals| json!({ "before": show_e8(before_e8, decimals), "after": show_e8(after_e8, decimals) });
+    json!({
+        "amendmentId": amended.id, "symbol": order.ticket.symbol, "pair": order.ticket.symbol, "orderId": order.id,
+        "clientOrderId": order.client_order_id, "time": amended.at_ms,
+        "amendment": {
+            "price": change(amended.price_e8, 0), "origQty": change(amended.qty_e8, 3), "count": amended.count,
+        },
+    })
 }
 
 /// A conditional order. `actual` is the regular order that it became.

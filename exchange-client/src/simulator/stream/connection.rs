@@ -8,6 +8,7 @@ use super::StreamMessage;
 use super::hub::place_of;
 use super::target::Subscription;
 use crate::simulator::faults::{FaultProfile, Lost};
+use crate::simulator::feed::{Category, Topic};
 use crate::simulator::reply::half;
 
 /// How long a connection lasts.
@@ -32,7 +33,9 @@ pub(super) struct Queued {
 pub(super) struct Connection {
     /// Whether events say which stream they are from.
     is_wrapped: bool,
-    /// Whether it tells nothing at all, pings apart.
+    /// Which streams can be heard on it.
+    category: Category,
+    /// Whether it tells nothing at all, pings apart, because something went wrong.
     is_silent: bool,
     opened_ms: i64,
     pinged_ms: i64,
@@ -56,10 +59,11 @@ enum Life {
 }
 
 impl Connection {
-    pub(super) fn new(is_wrapped: bool, is_silent: bool, now_ms: i64) -> Self {
+    pub(super) fn new(is_wrapped: bool, category: Category, now_ms: i64) -> Self {
         Self {
             is_wrapped,
-            is_silent,
+            category,
+            is_silent: false,
             opened_ms: now_ms,
             pinged_ms: now_ms,
             subscriptions: Vec::new(),
@@ -70,8 +74,19 @@ impl Connection {
         }
     }
 
+    /// Whether it listens to an account.
     pub(super) fn listens(&self) -> bool {
-        self.life == Life::Open && !self.is_silent && !self.subscriptions.is_empty()
+        self.is_heard() && self.category == Category::Private && !self.subscriptions.is_empty()
+    }
+
+    fn is_heard(&self) -> bool {
+        self.life == Life::Open && !self.is_silent
+    }
+
+    /// What it listens to of the market.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Topic> {
+        let heard = self.subscriptions.iter().filter(|_| self.is_heard());
+        heard.filter_map(|subscription| subscription.topic.as_ref())
     }
 
     pub(super) fn is_cut(&self) -> bool {
@@ -128,7 +143,7 @@ impl Connection {
         self.life = Life::Ended;
     }
 
-    /// Tells an event to who listens with a key. Whether that is here.
+    /// Tells an event to who listens with a key or to a topic. Whether that is here.
     pub(super) fn tell(
         &mut self,
         key: &str,
@@ -138,10 +153,13 @@ impl Connection {
         faults: &FaultProfile,
     ) -> bool {
         self.end_of_day(at_ms);
-        if self.life != Life::Open || self.is_silent {
+        if !self.is_heard() {
             return false;
         }
-        let Some(subscription) = self.subscriptions.iter().find(|found| found.key == key && found.wants(kind)) else {
+        let mut subscriptions = self.subscriptions.iter();
+        let is_heard_here = |found: &&Subscription| found.topic.is_some() || self.category == Category::Private;
+        let wanted = subscriptions.find(|found| found.key == key && found.wants(kind)).filter(is_heard_here);
+        let Some(subscription) = wanted else {
             return false;
         };
         let count = self.counts.entry(kind).or_default();
@@ -206,7 +224,7 @@ impl Connection {
         let answer = match (said.get("method").and_then(Value::as_str), names()) {
             (Some("SUBSCRIBE"), Some(names)) => {
                 for name in names {
-                    self.subscribe(Subscription::to(&name));
+                    self.subscribe(Subscription::to(&name, self.category));
                 }
                 json!({ "result": null, "id": id })
             }
@@ -217,6 +235,22 @@ impl Connection {
             (Some("LIST_SUBSCRIPTIONS"), _) => {
                 let names: Vec<&str> = self.subscriptions.iter().map(|found| found.key.as_str()).collect();
                 json!({ "result": names, "id": id })
+            }
+            // Whether events say which stream they are from can be asked for later, too.
+            (Some("SET_PROPERTY"), _) if said.pointer("/params/0") == Some(&"combined".into()) => {
+                match said.pointer("/params/1").and_then(Value::as_bool) {
+                    Some(is_wrapped) => {
+                        self.is_wrapped = is_wrapped;
+                        json!({ "result": null, "id": id })
+                    }
+                    None => json!({ "error": { "code": 1, "msg": "Invalid value type: expected Boolean" }, "id": id }),
+                }
+            }
+            (Some("GET_PROPERTY"), _) if said.pointer("/params/0") == Some(&"combined".into()) => {
+                json!({ "result": self.is_wrapped, "id": id })
+            }
+            (Some("SET_PROPERTY" | "GET_PROPERTY"), _) => {
+                json!({ "error": { "code": 0, "msg": "Unknown property" }, "id": id })
             }
             _ => json!({ "error": { "code": 2, "msg": "Invalid request: unknown method or parameters" }, "id": id }),
         };

@@ -1,6 +1,6 @@
 //! Who listens, with which keys, and what is on its way to them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::json;
 
@@ -9,6 +9,7 @@ use super::target::Target;
 use super::{StreamMessage, StreamRefused};
 use crate::simulator::events::Told;
 use crate::simulator::faults::FaultProfile;
+use crate::simulator::feed::{News, Topic};
 use crate::simulator::fixed::Random;
 
 /// How long a listen key is valid after it was made or kept.
@@ -61,7 +62,12 @@ impl Streams {
         self.keys.remove(&account).map(drop)
     }
 
-    /// Whether anything that happens may be told to somebody.
+    /// What is listened to of the market.
+    pub(in crate::simulator) fn topics(&self) -> BTreeSet<Topic> {
+        self.connections.values().flat_map(Connection::topics).cloned().collect()
+    }
+
+    /// Whether anything that happens to accounts may be told to somebody.
     pub(in crate::simulator) fn is_listened(&self) -> bool {
         self.connections.values().any(Connection::listens)
     }
@@ -72,7 +78,7 @@ impl Streams {
             return Err(StreamRefused { status: Some(503) });
         }
         self.opened += 1;
-        let mut connection = Connection::new(target.is_wrapped, target.is_silent, now_ms);
+        let mut connection = Connection::new(target.is_wrapped, target.category, now_ms);
         for subscription in target.subscriptions {
             connection.subscribe(subscription);
         }
@@ -120,7 +126,13 @@ impl Streams {
     }
 
     /// Passes on what happened up to now. Whether anything new is on its way.
-    pub(in crate::simulator) fn deliver(&mut self, told: Vec<Told>, now_ms: i64, faults: &FaultProfile) -> bool {
+    pub(in crate::simulator) fn deliver(
+        &mut self,
+        told: Vec<Told>,
+        news: Vec<News>,
+        now_ms: i64,
+        faults: &FaultProfile,
+    ) -> bool {
         if self.connections.is_empty() && self.keys.is_empty() {
             return false;
         }
@@ -130,6 +142,11 @@ impl Streams {
             let Some(key) = self.keys.get(&told.account).cloned() else { continue };
             let body = told.body.to_string();
             is_news |= self.tell(&key.text, told.kind, told.at_ms, &body, faults);
+        }
+        // Nobody listens to an account and to the market on one connection.
+        for news in news {
+            let body = news.body.to_string();
+            is_news |= self.tell(&news.topic, news.kind, news.at_ms, &body, faults);
         }
         is_news |= self.let_pass(now_ms, faults);
         for connection in self.connections.values_mut() {

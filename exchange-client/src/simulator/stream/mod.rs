@@ -1,4 +1,4 @@
-//! The streams: what an account is told unasked, as long as somebody listens.
+//! The streams: what an account is told unasked, and what everybody may listen to, as long as somebody listens.
 //!
 //! A connection is the same whether it comes over a web socket or from the same process: it has what the URL asks for,
 //! is pinged every three minutes of the exchange's clock, and ends after a day. What happens is put on its way to every

@@ -9,8 +9,10 @@ mod history;
 mod listening;
 mod orders;
 mod properties;
+mod reducing;
 mod requests;
 mod session;
+mod strangers;
 mod stream;
 mod values;
 

@@ -146,12 +146,33 @@ fn requests_weigh_what_they_weigh_on_the_real_exchange() {
         ("POST", "/fapi/v1/leverage", 1, 1),
         ("POST", "/fapi/v1/marginType", 1, 1),
         ("POST", "/fapi/v1/positionSide/dual", 1, 1),
+        ("GET", "/fapi/v1/multiAssetsMargin", 30, 30),
+        ("POST", "/fapi/v1/multiAssetsMargin", 1, 1),
+        ("POST", "/fapi/v1/countdownCancelAll", 10, 10),
+        ("GET", "/fapi/v1/orderAmendment", 1, 1),
+        ("GET", "/fapi/v1/commissionRate", 20, 20),
+        ("GET", "/fapi/v1/adlQuantile", 5, 5),
+        // As many rows as are answered when nothing is said.
+        ("GET", "/fapi/v1/depth", 10, 10),
+        ("GET", "/fapi/v1/klines", 5, 5),
+        ("GET", "/fapi/v1/markPriceKlines", 5, 5),
     ] {
         let route = find(method, path).unwrap();
         let named = Params::of([("symbol".to_owned(), "BTCUSDT".to_owned())]);
         assert_eq!((route.weight(&named), route.weight(&Params::default())), (one, all), "{method} {path}");
         let orders = u32::from(path == "/fapi/v1/order" && matches!(method, "POST" | "PUT"));
         assert_eq!(route.orders, orders, "{method} {path}");
+    }
+    for (path, by_limit) in [
+        ("/fapi/v1/depth", &[(5, 2), (10, 2), (20, 2), (50, 2), (100, 5), (500, 10), (1_000, 20)][..]),
+        ("/fapi/v1/klines", &[(1, 1), (99, 1), (100, 2), (499, 2), (500, 5), (1_000, 5), (1_001, 10), (1_500, 10)]),
+        ("/fapi/v1/markPriceKlines", &[(99, 1), (100, 2), (499, 2), (500, 5), (1_000, 5), (1_001, 10)]),
+    ] {
+        for (limit, weight) in by_limit {
+            let params = [("symbol", "BTCUSDT".to_owned()), ("limit", limit.to_string())];
+            let params = Params::of(params.map(|(name, value)| (name.to_owned(), value)));
+            assert_eq!(find("GET", path).unwrap().weight(&params), *weight, "{path} {limit}");
+        }
     }
     // What the header tells is what the table says: 40 for the open orders of all contracts, then 1 for those of one.
     let (simulator, desk) = still();
@@ -307,11 +328,14 @@ const NAMES: &[&str] = &[
     "batchOrders",
     "orderIdList",
     "feeBurn",
+    "countdownTime",
+    "multiAssetsMargin",
+    "modifyId",
 ];
 
 /// What makes a request good, where nothing before it says otherwise: else nothing would get past the first check.
 const GOOD: &str = "symbol=BTCUSDT&side=BUY&quantity=0.01&algoType=CONDITIONAL&timeInForce=GTC&price=65000&orderId=1\
-    &algoId=1&leverage=5&amount=1&marginType=ISOLATED&interval=1m&dualSidePosition=false&feeBurn=true";
+    &algoId=1&leverage=5&amount=1&marginType=ISOLATED&interval=1m&dualSidePosition=false&feeBurn=true&countdownTime=60000&multiAssetsMargin=true";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
@@ -352,9 +376,9 @@ proptest! {
 #[test]
 fn an_endpoint_that_is_not_spoken_is_named() {
     let (_simulator, desk) = still();
-    let (status, body) = desk.ask("POST", "v1/countdownCancelAll", "");
+    let (status, body) = desk.ask("POST", "v1/convert/getQuote", "");
     assert_eq!(
         (status, body["msg"].as_str().unwrap()),
-        (404, "Path /fapi/v1/countdownCancelAll, Method POST is invalid")
+        (404, "Path /fapi/v1/convert/getQuote, Method POST is invalid")
     );
 }

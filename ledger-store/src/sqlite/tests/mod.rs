@@ -4,6 +4,7 @@ mod altered;
 mod checkpoints;
 mod contract_suite;
 mod opening;
+mod proofs;
 mod schema_matches;
 mod sharing;
 

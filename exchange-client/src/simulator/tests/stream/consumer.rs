@@ -127,7 +127,10 @@ impl Consumer {
         let id = order["t"].as_i64().unwrap();
         assert_eq!(id != 0, matches!(execution.as_str(), "TRADE" | "CALCULATED"), "{order}");
         if id == 0 {
-            assert!(order["l"].as_str().unwrap().trim_matches(['0', '.']).is_empty() && order.get("n").is_none());
+            assert!(
+                order["l"].as_str().unwrap().trim_matches(['0', '.']).is_empty()
+                    && order.get("n").is_none_or(|fee| fee == "0")
+            );
             return;
         }
         let client_id = text(&order["c"]);

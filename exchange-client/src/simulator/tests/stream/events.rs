@@ -37,7 +37,8 @@ fn a_fill_is_told_three_times_and_counts_once() {
 
     let accepted = &told[0]["o"];
     has_fields(&told[0], "e E T o");
-    has_fields(accepted, ORDER);
+    has_fields(accepted, &format!("{ORDER} N n"));
+    assert_eq!((&accepted["N"], &accepted["n"]), (&json!("USDT"), &json!("0")));
     assert_eq!((&accepted["x"], &accepted["X"], &accepted["t"]), (&json!("NEW"), &json!("NEW"), &json!(0)));
     assert_eq!((&accepted["l"], &accepted["z"], &accepted["L"]), (&json!("0.000"), &json!("0.000"), &json!("0")));
 
@@ -302,6 +303,8 @@ fn forced_closes_are_calculated_and_warned_of() {
     assert_eq!(client_ids[0], "adl_autoclose");
     assert!(client_ids[1].starts_with("settlement_autoclose-"), "{client_ids:?}");
     assert!(calculated.iter().all(|order| order.get("n").is_none() && order.get("N").is_none()));
+    let accepted = all.iter().map(|event| &event["o"]).find(|order| order["x"] == "NEW").unwrap();
+    assert_eq!((&accepted["n"], &accepted["N"]), (&json!("0"), &json!("USDT")));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod consumer;
 mod events;
 mod faults;
 mod keys;
+mod market;
 mod walks;
 mod wire;
 

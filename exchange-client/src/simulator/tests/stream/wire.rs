@@ -106,6 +106,9 @@ async fn only_what_asks_for_a_websocket_becomes_one() {
     for (head, status) in [
         (ask("/private/ws", &format!("{upgrade}{key}")), "101 Switching Protocols"),
         (ask("/ws/retired", &format!("{upgrade}{key}")), "101 Switching Protocols"),
+        (ask("/market/stream", &format!("{upgrade}{key}")), "101 Switching Protocols"),
+        (ask("/public/ws/btcusdt@bookTicker", &format!("{upgrade}{key}")), "101 Switching Protocols"),
+        (ask("/market/else", &format!("{upgrade}{key}")), "404 Not Found"),
         (ask("/private/else", &format!("{upgrade}{key}")), "404 Not Found"),
         (ask("/private/ws", upgrade), "400 Bad Request"),
         (ask("/private/ws", &format!("{}{key}", upgrade.replace("13", "8"))), "400 Bad Request"),
