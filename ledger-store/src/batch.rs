@@ -37,8 +37,9 @@ pub struct Batch {
     /// [proof](crate::Proof) of what the book then has in them, where they have none yet.
     pub coverage: Vec<CoverageSpan>,
     /// Which stretches are not believed to be complete any more and are to be read again: they are covered in no grade, and
-    /// the proofs that touch them go with the confirmation of all that these were of. Comes before `coverage`: what is
-    /// covered by the same batch is read again already. Holds even where a fact of the batch cannot be recorded.
+    /// the proofs that touch them go with the confirmation of all that these were of; a proof of which rows are missing stays,
+    /// for it is all that tells of the loss. Comes before `coverage`: what is covered by the same batch is read again
+    /// already. Holds even where a fact of the batch cannot be recorded.
     pub reopened: Vec<Stretch>,
     /// What was seen to differ: opened, or still there.
     pub discrepancies: Vec<NewDiscrepancy>,

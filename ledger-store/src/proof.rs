@@ -79,12 +79,16 @@ impl BrokenProof {
     /// How many rows are missing, at the least. 0 where there are more than there were: then nothing tells whether any of
     /// the old ones is missing.
     pub fn missing(&self) -> u64 {
-        let Self { proof, found } = self;
-        match proof.tally.count.checked_sub(found.count) {
-            // As many as there were, and not the same: one at least took another's place.
-            Some(0) => u64::from(proof.tally.digest != found.digest),
-            missing => missing.unwrap_or(0),
-        }
+        missing(self.proof.tally, self.found)
+    }
+}
+
+/// How many rows are missing, at the least, where `stated` was confirmed and `found` is there.
+pub(crate) fn missing(stated: Tally, found: Tally) -> u64 {
+    match stated.count.checked_sub(found.count) {
+        // As many as there were, and not the same: one at least took another's place.
+        Some(0) => u64::from(stated.digest != found.digest),
+        missing => missing.unwrap_or(0),
     }
 }
 

@@ -71,6 +71,8 @@ kinds! {
     HistoryExpired = "history_expired",
     /// The book has not been brought up to date for so long that the exchange will soon not answer for all of it.
     HistoryExpiring = "history_expiring",
+    /// Rows that the exchange stated, twice, are not in the book any more.
+    LostRows = "lost_rows",
     /// The local clock and the exchange's differ.
     ClockSkew = "clock_skew",
     /// Working orders that can only close a position, where there is none.

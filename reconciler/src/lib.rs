@@ -22,6 +22,7 @@ mod outside;
 mod plan;
 mod policy;
 mod position_mode;
+mod proofs;
 mod recorder;
 mod repair;
 mod streams;

@@ -11,6 +11,8 @@ pub enum RepairKind {
     RestoreFills,
     /// Records other values of a fill beside the book's.
     CorrectFill,
+    /// Records again what the book has lost.
+    RestoreRows,
     /// Records an order that the book does not know.
     RestoreOrder,
     /// Brings an order up to date.
@@ -48,6 +50,7 @@ pub enum RepairKind {
 names!(RepairKind, "kind of repair", {
     RestoreFills = "restore_fills",
     CorrectFill = "correct_fill",
+    RestoreRows = "restore_rows",
     RestoreOrder = "restore_order",
     UpdateOrder = "update_order",
     EndVanishedOrder = "end_vanished_order",

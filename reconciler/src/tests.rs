@@ -202,6 +202,8 @@ fn quiet() -> Observation {
             known_income: BTreeSet::new(),
             unlisted_income: vec![],
             unlisted_orders: vec![],
+            unlisted_force_orders: vec![],
+            unlisted_conditional_orders: BTreeMap::new(),
             unfilled: BTreeSet::new(),
             latest_positions: vec![],
             latest_balances: vec![],
@@ -321,6 +323,8 @@ impl Mocks {
         mocks.runs.expect_runs().returning(|_, _| Ok(page()));
         mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
+        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
         mocks.sync.expect_cursors().returning(|_| Ok(vec![]));
         mocks.looks.expect_hold_look().returning(|_, _| Ok(LookHold::unseen()));
         mocks.looks.expect_record_look().returning(|_| Ok(()));

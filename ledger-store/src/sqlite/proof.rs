@@ -15,7 +15,7 @@ use super::schema::proofs;
 use super::sync::without;
 use crate::batch::Stretch;
 use crate::error::StoreError;
-use crate::proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally};
+use crate::proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally, missing};
 use crate::repository::StoreResult;
 
 const DAY_MS: i64 = 86_400_000;
@@ -135,12 +135,23 @@ pub(super) fn prove(
         let unproven = before
             .iter()
             .fold(vec![(next, until.min(period.1))], |gaps, proven| without(&gaps, (proven.since, proven.until)));
-        let mut all = before.clone();
+        if unproven.is_empty() {
+            next = period.1;
+            continue;
+        }
+        // What is lost is told of its own stretch, in the same words each time: nothing is added to it.
+        let (mut all, mut broken) = (Vec::new(), Vec::new());
+        for proven in before.iter().copied() {
+            let count = rows.count(conn, account, symbol, (proven.since, proven.until))?;
+            if count == proven.tally.count { all.push(proven) } else { broken.push(proven) }
+        }
         for (since, until) in unproven {
             let tally = rows.tally(conn, account, symbol, (since, until))?;
             all.push(ProvenSpan { since, until, tally });
         }
-        let after = joined(all);
+        let mut after = joined(all);
+        after.extend(broken);
+        after.sort_unstable_by_key(|span| span.since);
         if after != before {
             replace(conn, account, (stream, symbol), period, &after)?;
         }
@@ -180,11 +191,19 @@ fn of_period(
         .select((proofs::since_ts, proofs::until_ts, proofs::row_count, proofs::digest))
         .load(conn)
         .map_err(failed("read proofs"))?;
-    let reader = RowReader { table: "proofs", key: || format!("{account}/{stream}/{symbol}/{since}") };
-    rows.into_iter()
+    proven_spans(account, (stream, symbol), &rows)
+}
+
+fn proven_spans(
+    account: &AccountId,
+    (stream, symbol): (&str, &str),
+    rows: &[(i64, i64, i64, i64)],
+) -> StoreResult<Vec<ProvenSpan>> {
+    rows.iter()
         .map(|(since, until, count, digest)| {
-            let tally = Tally { count: reader.number("row_count", count)?, digest: digest.cast_unsigned() };
-            Ok(ProvenSpan { since, until, tally })
+            let reader = RowReader { table: "proofs", key: || format!("{account}/{stream}/{symbol}/{since}") };
+            let tally = Tally { count: reader.number("row_count", *count)?, digest: digest.cast_unsigned() };
+            Ok(ProvenSpan { since: *since, until: *until, tally })
         })
         .collect()
 }
@@ -220,7 +239,8 @@ fn replace(
     Ok(())
 }
 
-/// Removes the proofs that touch a stretch of time, and answers what each was of.
+/// Removes the proofs that touch a stretch of time, and answers what each was of. Those of which rows are missing stay: they
+/// are all that tells of the loss.
 pub(super) fn remove_touching(
     conn: &mut SqliteConnection,
     account: &AccountId,
@@ -233,9 +253,20 @@ pub(super) fn remove_touching(
         .filter(proofs::symbol.eq(symbol))
         .filter(proofs::since_ts.lt(until))
         .filter(proofs::until_ts.gt(since));
-    let spans = touching.select((proofs::since_ts, proofs::until_ts)).load(conn).map_err(failed("read proofs"))?;
-    diesel::delete(touching).execute(conn).map_err(failed("write proofs"))?;
-    Ok(spans)
+    let spans: Vec<(i64, i64, i64, i64)> = touching
+        .select((proofs::since_ts, proofs::until_ts, proofs::row_count, proofs::digest))
+        .load(conn)
+        .map_err(failed("read proofs"))?;
+    for proven in proven_spans(account, (stream, symbol), &spans)? {
+        let rows = rows_of(stream)?;
+        let found = rows.tally(conn, account, symbol, (proven.since, proven.until))?;
+        if missing(proven.tally, found) > 0 {
+            continue;
+        }
+        let whole = (account.as_str(), stream, symbol, proven.since);
+        diesel::delete(proofs::table.find(whole)).execute(conn).map_err(failed("write proofs"))?;
+    }
+    Ok(spans.into_iter().map(|(since, until, ..)| (since, until)).collect())
 }
 
 /// Holds every proof of an account against the rows that are there now.

@@ -34,7 +34,7 @@ pub(super) fn is_settled(finding: &Finding) -> bool {
 }
 
 /// A repair as the journal keeps it.
-fn journaled(repair: &PlannedRepair) -> NewRepair {
+pub(crate) fn journaled(repair: &PlannedRepair) -> NewRepair {
     NewRepair {
         symbol: repair.symbol.clone(),
         kind: repair.kind.as_str().to_owned(),

@@ -13,7 +13,7 @@ use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
 use ledger_store::{Batch, OutcomeCounts, RunId, StoreError, UnreadableRow};
 
 use self::journal::{Journal, is_settled, seen};
-pub(crate) use self::journal::{is_empty, seen_as};
+pub(crate) use self::journal::{is_empty, journaled, seen_as};
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;

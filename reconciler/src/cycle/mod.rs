@@ -8,6 +8,7 @@
 
 mod catch_up;
 mod look;
+mod reopening;
 mod report;
 pub(crate) mod settle;
 
@@ -85,7 +86,8 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all.
     pub async fn audit(&self) -> Result<CycleReport, ReconcileError> {
-        let (observation, plan, spent) = self.look(&self.read_before().await?).await?;
+        let read_before = self.read_before(self.lost().await?).await?;
+        let (observation, plan, spent) = self.look(&read_before).await?;
         let verification = verify(&observation, &self.book, &self.config.account).await?;
         let findings = audited(&observation, &plan, &verification);
         let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
@@ -151,7 +153,7 @@ impl Reconciler {
     }
 
     async fn sync_under(&self, run: &mut Option<RunId>) -> Result<Synced, ReconcileError> {
-        let read_before = self.read_before().await?;
+        let read_before = Box::pin(self.reopen_broken(run)).await?;
         let caught_up = self.catch_up(run, &read_before).await?;
         let (observation, plan, _) = self.look(&read_before).await?;
         self.bind(&observation).await?;
@@ -169,12 +171,6 @@ impl Reconciler {
             alias: Some(observation.identity.account_alias.clone()),
         };
         self.book.accounts.bind_identity(&self.config.account, identity).await.doing("binding the account")
-    }
-
-    /// What is on record as read, before this cycle reads anything.
-    async fn read_before(&self) -> Result<ReadBefore, ReconcileError> {
-        let coverage = self.book.sync.coverage(&self.config.account).await.doing("reading the coverage")?;
-        Ok(ReadBefore::new(coverage))
     }
 
     /// The part that audit and sync share.
@@ -237,6 +233,8 @@ impl Reconciler {
         let verification = verify(observation, &self.book, account).await?;
         let mut settlement = settle(observation, plan, &verification, account, self.clock.now());
         let known = &observation.book;
+        let restored = std::mem::take(&mut settlement.repairs);
+        let mut restored_ids = Vec::new();
         let mut ids: BTreeMap<DiscrepancyKey, i64> =
             plan.findings().map(Finding::key).zip(applied.discrepancy_ids.iter().copied()).collect();
         if !is_empty(&settlement.batch) {
@@ -244,6 +242,7 @@ impl Reconciler {
             let keys: Vec<_> = settlement.batch.discrepancies.iter().map(|seen| seen.key.clone()).collect();
             let journaled = self.book.writer.commit(settlement.batch).await.doing("closing discrepancies")?;
             ids.extend(keys.into_iter().zip(journaled.discrepancy_ids));
+            restored_ids = journaled.repair_ids;
         }
         let findings = settlement.findings.into_iter().map(|(finding, status)| {
             let key = finding.key();
@@ -252,8 +251,11 @@ impl Reconciler {
             FindingReport { id, status, first_seen_local: known.map(|known| known.first_seen_local), finding }
         });
         let findings = findings.collect();
+        let restored_ids = restored_ids.into_iter().map(Some).chain(std::iter::repeat(None));
+        let restored = restored.iter().zip(restored_ids).map(|(repair, id)| RepairReport::new(repair, id));
         let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).collect();
+        let repairs =
+            plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).chain(restored).collect();
         let left = self.left().await?;
         Ok((applied, CycleOutcome { run: *run, findings, repairs, left, verification, outside }))
     }

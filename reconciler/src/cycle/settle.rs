@@ -10,19 +10,23 @@ use std::collections::BTreeSet;
 
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{Batch, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
+use serde_json::json;
 
-use crate::apply::seen_as;
+use crate::apply::{journaled, seen_as};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::{FillMemory, LabelMemory, recall_known};
 use crate::observe::Observation;
 use crate::plan::Plan;
+use crate::repair::{PlannedRepair, RepairKind};
 use crate::verify::Verification;
 
 /// The outcome of a cycle's findings, in the order of the plan's and then the checks'.
 pub(crate) struct Settlement {
     /// Each finding with what became of it.
     pub(crate) findings: Vec<(Finding, DiscrepancyStatus)>,
+    /// What was repaired by recording what the exchange lists, as is seen now.
+    pub(crate) repairs: Vec<PlannedRepair>,
     /// What the journal has to be told of that.
     pub(crate) batch: Batch,
 }
@@ -69,7 +73,25 @@ pub(crate) fn settle(
             batch.settled.push(known.entry.key.clone());
         }
     }
-    Settlement { findings, batch }
+    let restored = findings.iter().filter(|(finding, status)| {
+        finding.kind == DiscrepancyKind::LostRows && *status == DiscrepancyStatus::Resolved
+    });
+    let repairs: Vec<_> = restored.map(|(finding, _)| restored_rows(finding)).collect();
+    batch.repairs.extend(repairs.iter().map(journaled));
+    Settlement { findings, repairs, batch }
+}
+
+/// What was lost and is there again.
+fn restored_rows(finding: &Finding) -> PlannedRepair {
+    PlannedRepair {
+        symbol: finding.symbol.clone(),
+        kind: RepairKind::RestoreRows,
+        discrepancy: Some(finding.key()),
+        cause: finding.evidence.clone(),
+        evidence_json: finding.evidence_json(),
+        before: None,
+        after: finding.details.get("stated").map(|stated| json!({ "rows": stated })),
+    }
 }
 
 /// The positions on which both sides agreed until what was found was recorded: either the exchange's answer about them or
@@ -127,6 +149,14 @@ fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
         Outlook::Verify => DiscrepancyStatus::Unresolved,
         Outlook::VerifyLagging => DiscrepancyStatus::Pending,
     };
+    if finding.kind == DiscrepancyKind::LostRows {
+        return match verification.lost_rows.as_ref().map(|lost| lost.get(&finding.key())) {
+            Some(None) => DiscrepancyStatus::Resolved,
+            // What could not be read so far is read by the next look.
+            Some(Some(true)) => DiscrepancyStatus::Pending,
+            _ => DiscrepancyStatus::Unresolved,
+        };
+    }
     let is_gone = match &finding.subject {
         Subject::Order(key) => !verification.unfilled_orders.contains(key),
         Subject::Position(symbol, side) => !verification.mismatched_positions.contains_key(&(symbol.clone(), *side)),
@@ -168,6 +198,9 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
     match kind {
         // Planning knows when this is covered, and the checks when it is filled.
         DiscrepancyKind::HistoryExpired => verification.filled_gaps.contains(&known.entry.key),
+        DiscrepancyKind::LostRows => {
+            verification.lost_rows.as_ref().is_some_and(|lost| !lost.contains_key(&known.entry.key))
+        }
         // Planning knows when the ledger was read over it.
         DiscrepancyKind::LedgerCut => false,
         DiscrepancyKind::UnconfirmedFill => {

@@ -52,6 +52,10 @@ pub(crate) struct BookView {
     pub unlisted_income: Vec<TimestampMs>,
     /// When orders were created that the exchange once sent, of which its present answer about all has nothing.
     pub unlisted_orders: Vec<TimestampMs>,
+    /// The same of the orders by which the exchange closed positions.
+    pub unlisted_force_orders: Vec<TimestampMs>,
+    /// The same of the conditional orders of each contract that was looked at closely.
+    pub unlisted_conditional_orders: BTreeMap<Symbol, Vec<TimestampMs>>,
     /// The trades that the ledger names and the book lacks.
     pub unfilled: BTreeSet<(Symbol, FillId)>,
     /// The exchange's latest word on positions that is on record.

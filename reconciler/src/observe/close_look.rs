@@ -18,6 +18,7 @@ use crate::asked::Asked;
 use crate::discrepancy::Subject;
 use crate::error::ReconcileError;
 use crate::memory::PositionMemory;
+use crate::proofs::oldest_told;
 use crate::streams::{CONDITIONAL_ORDERS, FILLS, reached};
 
 /// How often the fills are asked again when new ones keep coming in during the look.
@@ -75,7 +76,12 @@ impl CloseLook<'_> {
     fn span(&self, seen: &Observation, stream: &'static str, retention_ms: i64) -> Result<Span, ReconcileError> {
         let reached = reached(&seen.book.cursors, stream, Some(self.symbol))?;
         let overlap_ms = self.reader.policy.overlap_ms;
-        let begin = self.since.or(reached.map(|reached| reached.saturating_add_ms(-overlap_ms)));
+        let begin = reached.map(|reached| reached.saturating_add_ms(-overlap_ms));
+        // What was read once is read again.
+        let oldest = oldest_told(stream, seen.venue, seen.asked_at);
+        let once = seen.read_before.unconfirmed_since((stream, Some(self.symbol)), oldest);
+        let once = once.filter(|_| stream == CONDITIONAL_ORDERS);
+        let begin = self.since.or(begin.map(|begin| once.map_or(begin, |once| once.min(begin))));
         Ok(span(reached, begin, seen.asked_at, retention_ms))
     }
 

@@ -19,7 +19,7 @@ use super::book::{BookReader, earlier};
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
 use super::observation::{Observation, SymbolObservation};
 use super::suspects::Suspect;
-use super::walk::{Continuity, FillWalk, Span, oldest, span, walk_income, walk_orders};
+use super::walk::{Continuity, FillWalk, oldest, span, walk_income, walk_orders};
 use super::{Greeting, greet};
 use crate::asked::Asked;
 use crate::book::Book;
@@ -78,9 +78,11 @@ impl HistoryLook<'_> {
         let venue = self.exchange.venue();
         for (stream, kept) in [(ORDERS, &venue.orders), (INCOME, &venue.income)] {
             // The local clock may be behind the exchange's, which decides.
-            let once = read_before.unconfirmed_since(stream, oldest(self.clock.now(), kept.retention_ms));
-            if reached(&cursors, stream, None)?.is_none_or(|reached| reached < edge)
-                || once.is_some_and(|at| at < edge.saturating_add_ms(-self.policy.overlap_ms))
+            let reached = reached(&cursors, stream, None)?;
+            let oldest = oldest(self.clock.now(), kept.retention_ms);
+            let once = read_before.unconfirmed_behind((stream, None), oldest, reached);
+            if reached.is_none_or(|reached| reached < edge)
+                || once.is_some_and(|(at, _)| at < edge.saturating_add_ms(-self.policy.overlap_ms))
             {
                 return Ok(true);
             }
@@ -88,7 +90,7 @@ impl HistoryLook<'_> {
         Ok(false)
     }
 
-    /// The next piece, of what was never read or of what was read once only. `None` when there is none, or when the
+    /// The next piece, of what was never read, was read once only, or is to be read again. `None` when there is none, or when the
     /// exchange does not answer for it: then the look at the present tells why. `progress` remembers how far this cycle
     /// has come, and where history ends: time goes on meanwhile.
     ///
@@ -105,25 +107,27 @@ impl HistoryLook<'_> {
         let part = |stream: &'static str, retention_ms: i64| {
             let reached = reached(&cursors, stream, None)?;
             let oldest = oldest(now, retention_ms);
-            let (begin, lags) = match progress.read_to {
-                Some(read_to) => (reached.map(|_| read_to), read_to < edge),
-                // What was never read comes first; a later cycle reads it again.
-                None if reached.is_none_or(|reached| reached < edge) => {
-                    (reached.map(|reached| reached.saturating_add_ms(-self.policy.overlap_ms)), true)
-                }
-                None => {
-                    // What is left of the last hours before the edge is read with the present.
-                    let once = progress.read_before.unconfirmed_since(stream, oldest).unwrap_or(TimestampMs::MAX);
-                    (Some(once), once < edge.saturating_add_ms(-self.policy.overlap_ms))
-                }
-            };
-            let span = span(reached, begin, now, retention_ms).first_part(edge, self.policy.history_rows_max);
-            Ok::<_, ReconcileError>(span.filter(|_| lags))
+            let from = progress.read_to.unwrap_or(oldest).max(oldest);
+            // What was never read; a later cycle reads it again.
+            if reached.is_none_or(|reached| reached < edge) {
+                let begin = reached.map(|reached| reached.saturating_add_ms(-self.policy.overlap_ms));
+                let begin = begin.map(|begin| progress.read_to.map_or(begin, |read_to| begin.max(read_to)));
+                return Ok::<_, ReconcileError>(Some((span(reached, begin, now, retention_ms), edge)));
+            }
+            let once = progress.read_before.unconfirmed_behind((stream, None), from, reached);
+            // What is left of the last hours before the edge is read with the present.
+            let once = once.filter(|(since, _)| *since < edge.saturating_add_ms(-self.policy.overlap_ms));
+            Ok(once.map(|(since, until)| (span(reached, Some(since), now, retention_ms), until.min(edge))))
         };
-        let (orders_span, income_span) =
-            (part(ORDERS, venue.orders.retention_ms)?, part(INCOME, venue.income.retention_ms)?);
-        let since = [&orders_span, &income_span].into_iter().flatten().map(|span: &Span| span.window.since()).min();
-        let Some(since) = since else { return Ok(None) };
+        let parts = [part(ORDERS, venue.orders.retention_ms)?, part(INCOME, venue.income.retention_ms)?];
+        // Stretches that lie apart are pieces of their own, the oldest first.
+        let first = parts.iter().flatten().min_by_key(|(span, _)| span.window.since());
+        let Some((since, end)) = first.map(|(span, end)| (span.window.since(), *end)) else { return Ok(None) };
+        let [orders_span, income_span] = parts
+            .map(|part| part.and_then(|(span, until)| span.first_part(until.min(end), self.policy.history_rows_max)));
+        if orders_span.is_none() && income_span.is_none() {
+            return Ok(None);
+        }
         let mut orders = match orders_span {
             Some(span) => walk_orders(self.exchange, OrderClass::Regular, None, span).await.into(),
             None => Asked::NotAsked,

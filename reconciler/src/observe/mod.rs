@@ -37,7 +37,8 @@ use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
-use crate::streams::{FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
+use crate::proofs::oldest_told;
+use crate::streams::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
 use crate::unreadable::UnreadableRows;
 
 /// What to look at.
@@ -81,9 +82,9 @@ pub(crate) async fn observe(
     let window = |stream: &'static str, retention_ms: i64| {
         let reached = reached(&cursors, stream, None)?;
         // What lies further back is read again piece by piece; as time goes on meanwhile, this begins a little before the
-        // end of that. Forced orders are on the list of all orders, too.
+        // end of that.
         let edge = now.saturating_add_ms(-policy.history_after_ms - policy.overlap_ms);
-        let once = read_before.unconfirmed_since(stream, edge).filter(|_| stream != FORCE_ORDERS);
+        let once = read_before.unconfirmed_since((stream, None), edge.max(oldest_told(stream, venue, now)));
         let once = once.unwrap_or(TimestampMs::MAX);
         let begin = reached.map(|reached| reached.saturating_add_ms(-policy.overlap_ms).min(once));
         let begin = options.since.or(begin);
@@ -131,6 +132,11 @@ pub(crate) async fn observe(
     seen.book.unfilled = reader.match_income(&mut seen).await?;
 
     let mut suspects = suspects(&seen, policy, &seen.book.unfilled);
+    for (symbol, until) in read_before.reopened_contracts(CONDITIONAL_ORDERS) {
+        if until > oldest_told(CONDITIONAL_ORDERS, venue, now) {
+            suspects.entry(symbol.clone()).or_default().is_dirty = true;
+        }
+    }
     suspects.retain(|symbol, _| options.wants(symbol));
     let known = reader.symbols().await?;
     for symbol in quiet_symbols(&seen, &known, policy)? {
@@ -148,6 +154,7 @@ pub(crate) async fn observe(
         let close = look.take(&seen).await?;
         seen.symbols.insert(symbol.clone(), close);
         look.ask_for_orders_of_fills(&mut seen).await?;
+        reader.learn_unlisted_conditional_orders(&mut seen, symbol).await?;
     }
     reader.learn_openers(&mut seen).await?;
     reader.learn_restored(&mut seen).await?;
@@ -168,14 +175,19 @@ pub(crate) async fn observe(
 }
 
 /// Who answers, and when.
-struct Greeting {
+pub(crate) struct Greeting {
     account: Account,
     identity: AccountIdentity,
-    now: TimestampMs,
+    /// The exchange's time.
+    pub(crate) now: TimestampMs,
     clock: ClockReading,
 }
 
-async fn greet(
+/// Asks who answers, and when.
+///
+/// # Errors
+/// As [`observe`].
+pub(crate) async fn greet(
     exchange: &dyn ExchangeReader,
     book: &Book,
     clock: &dyn Clock,

@@ -102,10 +102,25 @@ impl Observation {
 
     /// When the answer about all orders and the book differ, by when each order was created.
     pub(crate) fn differing_orders(&self) -> Vec<TimestampMs> {
-        let rows = self.orders.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+        self.differing(&self.orders, &self.book.unlisted_orders)
+    }
+
+    /// The same of the orders by which the exchange closed positions.
+    pub(crate) fn differing_force_orders(&self) -> Vec<TimestampMs> {
+        self.differing(&self.force_orders, &self.book.unlisted_force_orders)
+    }
+
+    /// The same of the conditional orders of a contract.
+    pub(crate) fn differing_conditional_orders(&self, symbol: &Symbol) -> Vec<TimestampMs> {
+        let unlisted = self.book.unlisted_conditional_orders.get(symbol).map_or(&[][..], Vec::as_slice);
+        self.symbols.get(symbol).map_or_else(Vec::new, |close| self.differing(&close.conditional_orders, unlisted))
+    }
+
+    fn differing(&self, asked: &Asked<Walk<Order>>, unlisted: &[TimestampMs]) -> Vec<TimestampMs> {
+        let rows = asked.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
         let new = rows.filter(|order| !self.book.orders.contains_key(&order.key));
         let new = new.filter_map(|order| Some(order.created.or(order.updated)?.at));
-        new.chain(self.book.unlisted_orders.iter().copied()).collect()
+        new.chain(unlisted.iter().copied()).collect()
     }
 
     /// Whether a symbol may be looked at and changed.

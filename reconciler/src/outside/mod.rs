@@ -17,9 +17,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{ErrorClass, ExchangeError};
-use ledger_core::{AnyFact, Asset, Outcome, Statement, Symbol};
-use ledger_store::{Batch, CommitReport, CoverageSpan, RunId, StoreError, StoreResult, UnpricedFee};
+use exchange_client::{ErrorClass, ExchangeError, TimeWindow};
+use ledger_core::{AnyFact, Asset, FundingRate, Outcome, Sourced, Statement, Symbol};
+use ledger_store::{
+    Batch, CommitReport, CoverageSpan, PageRequest, RunId, Scope, StoreError, StoreResult, UnpricedFee,
+};
 
 use self::prices::{FeePrices, PricesSeen};
 use self::rates::{Known, RatesSeen};
@@ -120,7 +122,7 @@ impl Reconciler {
         let prices = self.prices(observation, plan, run.is_some(), &mut asking).await?;
         let mut report = OutsideReport::default();
         let statements: Vec<Statement> = rates.iter().flat_map(|seen| seen.rates.iter().cloned()).collect();
-        let coverage = rates.iter().filter_map(RatesSeen::coverage).collect();
+        let coverage = rates.iter().flat_map(RatesSeen::coverage).collect();
         report.rates_new =
             self.record_outside(run, &mut asking, Learned { statements, coverage, priced: Vec::new() }).await?;
         let PricesSeen { statements, priced } = prices;
@@ -152,9 +154,35 @@ impl Reconciler {
         };
         let positions = changed.as_deref().unwrap_or(&observation.book.positions);
         let known = Known { reaches: &reaches, positions, coverage: &observation.book.coverage };
-        let due = rates::due(&known, observation.asked_at, policy);
+        let mut due = rates::due(&known, observation.asked_at, policy);
+        let read_before = &observation.read_before;
+        due.extend(rates::again(read_before, &reaches));
         let mut budget = Budget(policy.rate_requests_max);
-        Ok(rates::ask(&*self.exchange, due, options.symbols.is_empty(), asking, &mut budget).await)
+        let mut seen = rates::ask(&*self.exchange, due, options.symbols.is_empty(), asking, &mut budget).await;
+        for answer in &mut seen {
+            let Some(window) = answer.parts_read_before(read_before) else { continue };
+            let booked = self.rates_on_record(&answer.due.symbol, window).await;
+            if let Some(booked) = asking.readable("funding rates", booked)? {
+                answer.confirm(read_before, window, &booked);
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn rates_on_record(&self, symbol: &Symbol, window: TimeWindow) -> StoreResult<Vec<Sourced<FundingRate>>> {
+        let until = Some(window.until().saturating_add_ms(1));
+        let scope =
+            Scope { since: Some(window.since()), until, ..Scope::symbol(self.config.account.clone(), symbol.clone()) };
+        let mut rates = Vec::new();
+        let mut request = PageRequest::first(1_000);
+        loop {
+            let page = self.book.snapshots.funding_rates(&scope, &request).await?;
+            rates.extend(page.items);
+            match page.next {
+                Some(cursor) => request = request.after(cursor),
+                None => return Ok(rates),
+            }
+        }
     }
 
     async fn prices(

@@ -4,13 +4,14 @@
 //! When these instants are, only the exchange's list tells. How far that was read is kept as coverage, so that nothing is
 //! asked for twice and an older export that turns up later reaches back by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ExchangeReader, TimeWindow, WindowQuery};
-use ledger_core::{FundingRate, Statement, Symbol, TimestampMs};
+use ledger_core::{FundingRate, Source, Sourced, Statement, Symbol, TimestampMs, merge};
 use ledger_store::{BookPosition, CoverageGrade, CoverageSpan, FundingReach};
 
 use super::{Asking, Budget, Trouble};
+use crate::confirming::ReadBefore;
 use crate::policy::Policy;
 use crate::streams::FUNDING_RATES;
 
@@ -23,6 +24,8 @@ const LAG_MS: i64 = 60_000;
 const LATE_MS_MAX: i64 = 3_600_000;
 /// From how many contracts on one question about all of them is cheaper.
 const ALONE_MAX: usize = 4;
+/// How long the stretches are that are read a second time: one question a day is enough for what was asked by the hour.
+const AGAIN_MS_MIN: i64 = 86_400_000;
 /// How long a stretch may be of which all contracts are asked at once.
 const TOGETHER_MS_MAX: i64 = 86_400_000;
 
@@ -67,6 +70,27 @@ pub(super) fn due(known: &Known<'_>, now: TimestampMs, policy: &Policy) -> Vec<D
     due
 }
 
+/// What was read once, and is read a second time to be confirmed.
+pub(super) fn again(read_before: &ReadBefore, reaches: &[FundingReach]) -> Vec<DueRates> {
+    let mut again = Vec::new();
+    for reach in reaches {
+        let list = (FUNDING_RATES, Some(&reach.symbol));
+        // What is to be read from the beginning is due anyway.
+        if read_before.reopened(list).next().is_some() {
+            continue;
+        }
+        let mut from = TimestampMs::MIN;
+        while let Some((since, until)) = read_before.unconfirmed(list, from) {
+            if until.as_ms().saturating_sub(since.as_ms()) >= AGAIN_MS_MIN {
+                let window = TimeWindow::up_to(until.saturating_add_ms(-1), since);
+                again.push(DueRates { symbol: reach.symbol.clone(), window, row: None });
+            }
+            from = until;
+        }
+    }
+    again
+}
+
 /// The stretch from `since` to `end`, which is not part of it.
 fn due_in(reach: &FundingReach, since: TimestampMs, end: TimestampMs) -> DueRates {
     let window = TimeWindow::up_to(end.saturating_add_ms(-1), since);
@@ -100,6 +124,8 @@ pub(super) struct RatesSeen {
     pub(super) rates: Vec<Statement>,
     /// Up to where the list was read, exclusive; the window's beginning where it was not.
     pub(super) read_to: TimestampMs,
+    /// What it confirms.
+    pub(super) confirmed: Vec<CoverageSpan>,
 }
 
 /// Asks until the budget is used up or the exchange is in trouble. What was not asked for is due again the next time.
@@ -128,8 +154,8 @@ pub(super) async fn ask(
         let what = format!("funding rates of {}", rates.symbol);
         let window = rates.window;
         let (rows, read_to, trouble) = walk(exchange, Some(&rates.symbol), window, budget).await;
-        let mut answer =
-            RatesSeen { rates: rows.into_iter().map(|(_, statement)| statement).collect(), read_to, due: rates };
+        let listed = rows.into_iter().map(|(_, statement)| statement).collect();
+        let mut answer = RatesSeen { rates: listed, read_to, due: rates, confirmed: Vec::new() };
         match trouble.map(|error| asking.note(&what, &error)) {
             // Nobody will ever tell: that is all there is to know.
             Some(Trouble::NoSuchContract) => answer.read_to = window.until().saturating_add_ms(1),
@@ -165,7 +191,7 @@ async fn ask_together(
     for rates in due {
         let end = rates.window.until().saturating_add_ms(1);
         let listed = by_symbol.remove(&rates.symbol).unwrap_or_default();
-        let mut answer = RatesSeen { rates: listed, read_to: read_to.min(end), due: rates };
+        let mut answer = RatesSeen { rates: listed, read_to: read_to.min(end), due: rates, confirmed: Vec::new() };
         answer.rates.retain(|statement| instant_of(statement).is_some_and(|at| answer.due.window.contains(at)));
         // A list of all contracts that lacks a rate which a ledger row proves is not what it is taken for.
         if answer.read_to >= end && answer.lacks_the_rate_of_its_row() {
@@ -233,14 +259,46 @@ impl RatesSeen {
         }
     }
 
-    pub(super) fn coverage(&self) -> Option<CoverageSpan> {
+    /// What was read, as far as it was.
+    fn window(&self) -> Option<TimeWindow> {
         let since = self.due.window.since();
-        (since < self.read_to).then(|| CoverageSpan {
+        (since < self.read_to).then(|| TimeWindow::up_to(self.read_to.saturating_add_ms(-1), since))
+    }
+
+    /// Whether it tells of a time that was read before.
+    pub(super) fn parts_read_before(&self, read_before: &ReadBefore) -> Option<TimeWindow> {
+        let window = self.window()?;
+        let list = (FUNDING_RATES, Some(&self.due.symbol));
+        (!read_before.parts(list, window).is_empty()).then_some(window)
+    }
+
+    /// Compares it with the book's rates of its time: what was answered the same is confirmed, and no news.
+    pub(super) fn confirm(&mut self, read_before: &ReadBefore, window: TimeWindow, booked: &[Sourced<FundingRate>]) {
+        let known: BTreeMap<TimestampMs, &Sourced<FundingRate>> =
+            booked.iter().map(|rate| (rate.fact.at, rate)).collect();
+        let listed: BTreeSet<TimestampMs> = self.rates.iter().filter_map(instant_of).collect();
+        let new = listed.iter().copied().filter(|at| !known.contains_key(at));
+        let is_unlisted =
+            |rate: &&Sourced<FundingRate>| rate.provenance.source == Source::Rest && !listed.contains(&rate.fact.at);
+        let differing: Vec<_> = new.chain(booked.iter().filter(is_unlisted).map(|rate| rate.fact.at)).collect();
+        self.confirmed = read_before.confirmed((FUNDING_RATES, Some(&self.due.symbol)), window, &differing);
+        self.rates.retain(|statement| match &statement.fact {
+            ledger_core::AnyFact::FundingRate(rate) => known
+                .get(&rate.at)
+                .is_none_or(|known| merge(known, &Sourced::new(rate.clone(), statement.source)).0 != **known),
+            _ => true,
+        });
+    }
+
+    pub(super) fn coverage(&self) -> Vec<CoverageSpan> {
+        let since = self.due.window.since();
+        let asked = (since < self.read_to).then(|| CoverageSpan {
             stream: FUNDING_RATES.to_owned(),
             symbol: Some(self.due.symbol.clone()),
             grade: CoverageGrade::Asked,
             since,
             until: self.read_to,
-        })
+        });
+        asked.into_iter().chain(self.confirmed.iter().cloned()).collect()
     }
 }

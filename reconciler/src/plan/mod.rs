@@ -17,6 +17,7 @@ mod fills;
 mod history;
 mod intents;
 mod labels;
+mod lost;
 mod older_fills;
 mod openers;
 mod orders;
@@ -41,6 +42,7 @@ use self::fills::plan_fills;
 pub(crate) use self::history::plan_history;
 use self::intents::plan_intents;
 use self::labels::{Labels, plan_labels};
+use self::lost::plan_lost;
 use self::older_fills::plan_older_fills;
 use self::openers::plan_openers;
 use self::orders::plan_orders;
@@ -228,6 +230,7 @@ pub(crate) fn plan(observation: &Observation, policy: &Policy, now: TimestampMs)
     plan.add(plan_position_mode(observation));
     plan.add(plan_clock(observation, policy));
     plan.add(plan_failed_queries(observation));
+    plan.add(plan_lost(observation));
     // What the exchange says of orders, and then what follows from what it does not say.
     plan.add(plan_orders(observation, policy));
     plan.add(plan_vanished(observation, policy, now));
@@ -282,6 +285,7 @@ fn silence_damaged(observation: &Observation, plan: &mut Plan) {
     plan.symbols.retain(|symbol, _| !observation.book.damaged.contains_key(symbol));
     plan.account_cursors.clear();
     plan.account_coverage.clear();
+    plan.reopened.clear();
 }
 
 fn plan_damaged(observation: &Observation) -> Plan {

@@ -6,7 +6,7 @@
 //! 3. `what_the_list_of_forced_orders_may_have_forgotten_is_not_covered`.
 
 use exchange_client::TimeWindow;
-use ledger_core::{Symbol, TimestampMs};
+use ledger_core::{Order, Symbol, TimestampMs};
 use ledger_store::{CoverageGrade, CoverageSpan, SyncCursor};
 
 use super::Plan;
@@ -15,8 +15,8 @@ use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
 use crate::finding::{Finding, Outlook};
 use crate::memory::{GapMemory, recall_all};
-use crate::observe::HistoryPiece;
-use crate::observe::{Continuity, Observation};
+use crate::observe::walk::Walk;
+use crate::observe::{Continuity, HistoryPiece, Observation};
 use crate::policy::Policy;
 use crate::streams::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, complete_up_to, reached};
 use crate::wording::instant;
@@ -94,22 +94,49 @@ pub(super) fn plan_streams(
     Ok(plan)
 }
 
-/// What this look confirms: where what was read before is answered the same.
+/// What this look confirms: where what was read before is answered the same. The fills are confirmed with the ledger, which
+/// names them.
 fn confirmed(observation: &Observation) -> Vec<CoverageSpan> {
     // What is left out of a narrowed look differs by itself.
     if !observation.scope.is_empty() {
         return Vec::new();
     }
+    let read_before = &observation.read_before;
     let mut confirmed = Vec::new();
     if let Some(walk) = observation.income.answer() {
-        let differing = observation.differing_income();
-        confirmed.extend(observation.read_before.confirmed(INCOME, walk.window, &differing));
+        let ledger = read_before.confirmed((INCOME, None), walk.window, &observation.differing_income());
+        if let Some(known_until) = fills_known_until(observation, walk.window.until().saturating_add_ms(1)) {
+            let named = ledger.iter().filter(|span| span.since < known_until).cloned();
+            let fills = |span: CoverageSpan| CoverageSpan {
+                stream: FILLS.to_owned(),
+                until: span.until.min(known_until),
+                ..span
+            };
+            confirmed.extend(named.map(fills));
+        }
+        confirmed.extend(ledger);
     }
     if let Some(walk) = observation.orders.answer().filter(|walk| walk.unreadable.is_empty()) {
         let differing = observation.differing_orders();
-        confirmed.extend(observation.read_before.confirmed(ORDERS, walk.window, &differing));
+        confirmed.extend(read_before.confirmed((ORDERS, None), walk.window, &differing));
+    }
+    if let Some(walk) = observation.force_orders.answer().filter(|walk| walk.unreadable.is_empty()) {
+        let differing = observation.differing_force_orders();
+        // Beyond what the list is known to hold, it says nothing.
+        let certain = walk.asked_at.saturating_add_ms(-observation.venue.force_orders_certain_ms);
+        let window = TimeWindow::up_to(walk.window.until(), walk.window.since().max(certain));
+        confirmed.extend(read_before.confirmed((FORCE_ORDERS, None), window, &differing));
     }
     confirmed
+}
+
+/// What this look confirms of the conditional orders of a contract.
+fn confirmed_conditional_orders(observation: &Observation, symbol: &Symbol, walk: &Walk<Order>) -> Vec<CoverageSpan> {
+    if !walk.unreadable.is_empty() {
+        return Vec::new();
+    }
+    let differing = observation.differing_conditional_orders(symbol);
+    observation.read_before.confirmed((CONDITIONAL_ORDERS, Some(symbol)), walk.window, &differing)
 }
 
 impl StreamProgress<'_> {
@@ -147,6 +174,12 @@ fn is_due(
 /// The ledger names every trade of all symbols: where it was read without a gap and every trade that it names is in the
 /// book or planned, the fills of all symbols are complete, without having been asked for.
 fn inferred_fills(observation: &Observation, income: &StreamProgress<'_>) -> Option<CoverageSpan> {
+    let settled = fills_known_until(observation, income.settled)?;
+    StreamProgress { stream: FILLS, symbol: None, settled, ..*income }.coverage(CoverageGrade::Inferred)
+}
+
+/// Up to when the book has, or is about to have, every fill that the ledger names. `None` where that cannot be told.
+fn fills_known_until(observation: &Observation, settled: TimestampMs) -> Option<TimestampMs> {
     let mut mentioned = observation.stated_orders().map(|row| &row.entity.key.symbol);
     let all_answered = observation.symbols.values().all(|close| close.fills.is_answered())
         && !mentioned
@@ -154,10 +187,8 @@ fn inferred_fills(observation: &Observation, income: &StreamProgress<'_>) -> Opt
     let orders_are_read = observation.orders.answer().is_some_and(|walk| walk.unreadable.is_empty());
     let is_whole = observation.scope.is_empty() && orders_are_read && all_answered;
     // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
-    let settled =
-        observation.unfilled().map(|row| row.time.at).min().map_or(income.settled, |at| at.min(income.settled));
-    let fills = StreamProgress { stream: FILLS, symbol: None, settled, ..*income };
-    if is_whole { fills.coverage(CoverageGrade::Inferred) } else { None }
+    let settled = observation.unfilled().map(|row| row.time.at).min().map_or(settled, |at| at.min(settled));
+    is_whole.then_some(settled)
 }
 
 /// How far a piece of history reaches. It is read piece by piece so that stopping costs no more than one, so each moves
@@ -231,11 +262,20 @@ fn plan_symbol_streams(
                 continuity: walk.continuity,
             });
         }
+        let mut is_moved = false;
         for reach in reaches {
             if is_due(observation, policy, &reach, writes_anyway)? {
                 let symbol_plan = plan.symbol(symbol);
                 symbol_plan.cursors.extend(reach.cursor());
                 symbol_plan.coverage.extend(reach.coverage(CoverageGrade::Asked));
+                is_moved = true;
+            }
+        }
+        if let Asked::Answered(walk) = &close.conditional_orders {
+            let confirmed = confirmed_conditional_orders(observation, symbol, walk);
+            let gain_ms = observation.read_before.gain_ms(&confirmed);
+            if gain_ms >= policy.cursor_stride_ms || ((writes_anyway || is_moved) && gain_ms > 0) {
+                plan.symbol(symbol).coverage.extend(confirmed);
             }
         }
     }

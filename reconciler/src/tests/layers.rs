@@ -19,6 +19,7 @@ const SHARED: &[&str] = &[
     "label",
     "memory",
     "policy",
+    "proofs",
     "repair",
     "streams",
     "unreadable",

@@ -13,6 +13,8 @@ async fn look_with_cursors(cursors: Vec<SyncCursor>) -> Result<Observation, crat
     let mut mocks = Mocks::empty();
     mocks.sync = MockSyncRepository::new();
     mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+    mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
+    mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
     mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
     let exchange = exchange_with(|| Ok(answer(vec![])));
     observe(&exchange, &mocks.book(), &ObserveOptions::default()).await
@@ -137,6 +139,8 @@ async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
     let cursors: Vec<SyncCursor> = wide.into_iter().chain(of_symbols).collect();
     mocks.sync = MockSyncRepository::new();
     mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+    mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
+    mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
     mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let mut exchange = exchange_with(|| Ok(answer(vec![])));
@@ -170,6 +174,8 @@ async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
         mocks.instruments.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
         mocks.sync = MockSyncRepository::new();
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
+        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
         mocks.sync.expect_cursors().returning(move |_| {
             let cursor = reached.map(|reached| SyncCursor {
                 symbol: Some(symbol("BTCUSDT")),

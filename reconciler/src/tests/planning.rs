@@ -114,6 +114,8 @@ async fn a_later_beginning_does_not_move_the_cursors() {
         let mut mocks = Mocks::empty();
         mocks.sync = MockSyncRepository::new();
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
+        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
         mocks.sync.expect_cursors().returning(move |_| Ok(vec![cursor("orders"), cursor("income")]));
         let exchange = exchange_with(|| Ok(answer(vec![])));
         let options = ObserveOptions { since, ..ObserveOptions::default() };

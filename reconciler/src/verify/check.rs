@@ -57,6 +57,8 @@ checks! {
     SourcesAgree = "sources_agree", "sources agree", Discrepancy, Book;
     /// Nothing contradicts the user's word about the position mode.
     PositionMode = "position_mode", "position mode", Discrepancy, Book;
+    /// Every row that the exchange stated twice is still there.
+    ConfirmedRows = "confirmed_rows", "confirmed rows", Discrepancy, Book;
     /// Which trades are the bot's: those of others are counted, and are no fault.
     ForeignFacts = "foreign_facts", "foreign facts", Discrepancy, Book;
     /// Every position has the exchange's quantity.

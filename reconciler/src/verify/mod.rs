@@ -9,6 +9,7 @@
 mod book;
 mod check;
 mod comparison;
+mod confirmed;
 mod executed;
 mod footing;
 mod gaps;
@@ -26,6 +27,7 @@ use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
 pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
 use self::comparison::Comparison;
+use self::confirmed::{check_confirmed, check_lost};
 use self::executed::check_executed;
 use self::footing::check_footing;
 pub(crate) use self::footing::unread_stretches;
@@ -66,6 +68,9 @@ pub struct Verification {
     pub filled_gaps: Vec<DiscrepancyKey>,
     /// The contracts of which a row of the book cannot be read: nothing is said about them.
     pub damaged: BTreeSet<Symbol>,
+    /// The stretches in which rows that were confirmed are missing, each with whether it is still to be read again; `None` where
+    /// nothing said so.
+    pub(crate) lost_rows: Option<BTreeMap<DiscrepancyKey, bool>>,
     /// What only checking finds: average entries, realized profits, ledger rows, wallets; the first of each check.
     pub findings: Vec<Finding>,
 }
@@ -171,6 +176,7 @@ pub(crate) async fn verify(
     check_income(extent, book, account, &mut verification).await?;
     check_footing(extent, book, account, &mut verification).await?;
     check_gaps(observation, book, account, &mut verification).await?;
+    check_lost(observation, book, account, &mut verification).await?;
     verification.leave_out(unreadable.noted().into_iter().chain(observation.book.damaged.clone()).collect());
     Ok(verification)
 }

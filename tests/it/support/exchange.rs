@@ -99,6 +99,15 @@ impl Exchange {
         }
     }
 
+    /// Places an order.
+    #[track_caller]
+    pub(crate) fn place(&self, order: NewOrder) {
+        match runtime().block_on(self.trader.create_order(order)) {
+            SendOutcome::Done(_) => {}
+            SendOutcome::Rejected(error) | SendOutcome::Unknown(error) => panic!("{error}"),
+        }
+    }
+
     /// Stops answering: nobody listens on the port any more.
     pub(crate) fn stop(&mut self) {
         if let (Some(stop), Some(server)) = (self.stop.take(), self.server.take()) {

@@ -49,6 +49,41 @@ async fn rows_that_were_deleted_or_replaced_are_noticed() {
     assert_eq!(broken(&store, ProofDepth::Counts).await.len(), 2);
 }
 
+/// What is lost is told of its own stretch until it is back, whatever becomes of what lies next to it.
+#[tokio::test]
+async fn a_proof_of_which_rows_are_missing_outlives_its_reopening() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    let row = |number: i64| rest(AnyFact::Income(income("TRANSFER", &number.to_string(), "ETHUSDT", "1", number)));
+    commit(&store, (1..=9).map(row).collect()).await;
+    let confirm = async |since, until| {
+        let coverage = vec![confirmed("income", None, since, until)];
+        store.commit(Batch { coverage, ..batch(Vec::new()) }).await.unwrap();
+    };
+    let reopened = vec![confirmed("income", None, 0, 8).into()];
+    confirm(0, 5).await;
+    execute(&folder.book(), "DELETE FROM income WHERE tran_id = '3';");
+    confirm(5, 8).await;
+    store.commit(Batch { reopened: reopened.clone(), ..batch(Vec::new()) }).await.unwrap();
+    assert!(store.coverage(&main_account()).await.unwrap().is_empty());
+    confirm(0, 8).await;
+    let lost = async || {
+        let check = store.check_proofs(&main_account(), ProofDepth::Counts).await.unwrap();
+        let spans = check.broken.iter().map(|it| (it.proof.stretch.since, it.proof.stretch.until, it.missing()));
+        (check.checked, spans.collect::<Vec<_>>())
+    };
+    assert_eq!(lost().await, (2, vec![(at(0), at(5), 1)]));
+    commit(&store, vec![row(3)]).await;
+    assert_eq!(lost().await, (2, vec![]));
+    // A row in addition is no loss, and what is proven anew is proven with it.
+    commit(&store, vec![rest(AnyFact::Income(income("TRANSFER", "77", "ETHUSDT", "1", 3)))]).await;
+    assert_eq!(lost().await, (2, vec![(at(0), at(5), 0)]));
+    store.commit(Batch { reopened, ..batch(Vec::new()) }).await.unwrap();
+    confirm(0, 8).await;
+    assert_eq!(lost().await, (1, vec![]));
+}
+
 /// A change of what is confirmed, in hours.
 #[derive(Debug, Clone)]
 enum Change {

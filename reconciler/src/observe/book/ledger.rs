@@ -38,7 +38,7 @@ impl BookReader<'_> {
         seen: &mut Observation,
     ) -> Result<BTreeSet<(Symbol, FillId)>, ReconcileError> {
         let Asked::Answered(walk) = &seen.income else { return Ok(BTreeSet::new()) };
-        let read_before = seen.read_before.parts(INCOME, walk.window);
+        let read_before = seen.read_before.parts((INCOME, None), walk.window);
         let times = walk.rows.iter().map(|row| row.entity.time.at);
         let times = times.chain(read_before.iter().flat_map(|(since, until)| [*since, *until]));
         let (Some(since), Some(until)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };

@@ -119,6 +119,8 @@ impl BookReader<'_> {
             known_income: BTreeSet::new(),
             unlisted_income: Vec::new(),
             unlisted_orders: Vec::new(),
+            unlisted_force_orders: Vec::new(),
+            unlisted_conditional_orders: BTreeMap::new(),
             unfilled: BTreeSet::new(),
             latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
             latest_balances: Vec::new(),

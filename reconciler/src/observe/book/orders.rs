@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{ClientOrderId, Order, OrderClass, OrderKey, Source, Sourced, Symbol};
+use ledger_core::{ClientOrderId, Order, OrderClass, OrderKey, Origin, Source, Sourced, Symbol, TimestampMs};
 use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::asked::Asked;
+use crate::confirming::List;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::book_view::BookView;
 use crate::observe::observation::Observation;
-use crate::streams::ORDERS;
+use crate::observe::walk::Walk;
+use crate::streams::{CONDITIONAL_ORDERS, FORCE_ORDERS, ORDERS};
 
 impl BookReader<'_> {
     pub(super) async fn read_orders(&self, filter: &OrderFilter, view: &mut BookView) -> Result<(), ReconcileError> {
@@ -71,12 +73,41 @@ impl BookReader<'_> {
     /// Notes which orders the exchange once sent, and does not list any more although it would still have them: those that
     /// executed anything, and others that ended a while ago only.
     pub(in crate::observe) async fn learn_unlisted_orders(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
-        let Asked::Answered(walk) = &seen.orders else { return Ok(()) };
+        if let Asked::Answered(walk) = &seen.orders {
+            seen.book.unlisted_orders = self.unlisted(seen, (ORDERS, None), walk).await?;
+        }
+        if let Asked::Answered(walk) = &seen.force_orders {
+            seen.book.unlisted_force_orders = self.unlisted(seen, (FORCE_ORDERS, None), walk).await?;
+        }
+        Ok(())
+    }
+
+    /// The same of the conditional orders of a contract. One that triggered is kept, too.
+    pub(in crate::observe) async fn learn_unlisted_conditional_orders(
+        &self,
+        seen: &mut Observation,
+        symbol: &Symbol,
+    ) -> Result<(), ReconcileError> {
+        let Some(walk) = seen.symbols.get(symbol).and_then(|close| close.conditional_orders.answer()) else {
+            return Ok(());
+        };
+        let unlisted = self.unlisted(seen, (CONDITIONAL_ORDERS, Some(symbol)), walk).await?;
+        seen.book.unlisted_conditional_orders.insert(symbol.clone(), unlisted);
+        Ok(())
+    }
+
+    /// When the orders were created of which a list that was read before has nothing now.
+    async fn unlisted(
+        &self,
+        seen: &Observation,
+        list: List<'_>,
+        walk: &Walk<Order>,
+    ) -> Result<Vec<TimestampMs>, ReconcileError> {
         let listed: BTreeSet<&OrderKey> = walk.rows.iter().map(|row| &row.entity.key).collect();
         let forgotten = self.now.saturating_add_ms(-seen.venue.unfilled_order_retention_ms);
         let mut unlisted = Vec::new();
-        for (since, until) in seen.read_before.parts(ORDERS, walk.window) {
-            let filter = OrderFilter::from(self.stretch(None, since, until));
+        for (since, until) in seen.read_before.parts(list, walk.window) {
+            let filter = OrderFilter::from(self.stretch(list.1, since, until));
             let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
                 self.book.orders.orders(&filter, page).await.doing("reading the orders")
             });
@@ -84,8 +115,8 @@ impl BookReader<'_> {
                 let Sourced { fact, provenance, .. } = order.order;
                 let executed = fact.executed.as_ref().is_some_and(|executed| !executed.qty.is_zero());
                 let ended = fact.updated.or(fact.created).is_none_or(|time| time.at < forgotten);
-                let is_kept = executed || !ended;
-                if fact.key.class == OrderClass::Regular
+                let is_kept = executed || fact.triggered_order_id.is_some() || !ended;
+                if is_on(list.0, &fact)
                     && provenance.source == Source::Rest
                     && is_kept
                     && !listed.contains(&fact.key)
@@ -95,8 +126,7 @@ impl BookReader<'_> {
                 }
             }
         }
-        seen.book.unlisted_orders = unlisted;
-        Ok(())
+        Ok(unlisted)
     }
 
     /// What the book has of every order that the exchange mentioned, of `symbol` or of all, and of who sent those that it
@@ -121,5 +151,14 @@ impl BookReader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether an order belongs on a list.
+fn is_on(stream: &str, order: &Order) -> bool {
+    match stream {
+        CONDITIONAL_ORDERS => order.key.class == OrderClass::Conditional,
+        FORCE_ORDERS => matches!(order.origin, Some(Origin::Forced | Origin::Adl | Origin::Liquidation)),
+        _ => order.key.class == OrderClass::Regular,
     }
 }

@@ -94,6 +94,8 @@ impl World {
         mocks.instruments.expect_symbols().returning(move |_| Ok(named.iter().cloned().collect()));
         mocks.sync = MockSyncRepository::new();
         mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
+        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
+        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
         mocks.sync.expect_funding_reach().returning(|_| Ok(vec![]));
         mocks.sync.expect_unpriced_fees().returning(|_, _| Ok(vec![]));
         let cursor =

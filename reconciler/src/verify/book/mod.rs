@@ -10,8 +10,8 @@ use ledger_core::AccountId;
 use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError};
 
 use super::{
-    BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_executed,
-    check_footing, check_income, check_realized,
+    BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_confirmed,
+    check_executed, check_footing, check_income, check_realized,
 };
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
@@ -86,6 +86,10 @@ async fn check(
         CheckName::Conservation => derived::conservation(store, account, uncomputed).await?,
         CheckName::SourcesAgree => stated::sources_agree(store, account, on_record).await?,
         CheckName::PositionMode => stated::position_mode(store, account, on_record).await?,
+        CheckName::ConfirmedRows => {
+            check_confirmed(on_record, book, account, verification).await?;
+            return Ok(None);
+        }
         CheckName::ForeignFacts => stated::foreign(store, account).await?,
         CheckName::Quantity => quantity(store, account, on_record, uncomputed).await?,
         CheckName::AverageEntry => average_entry(whole, on_record).await?,
