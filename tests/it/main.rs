@@ -9,6 +9,7 @@ mod command_line;
 mod convergence;
 mod damaged;
 mod damaged_sync;
+mod demands;
 mod demo;
 mod failing_disk;
 mod foreign_text;

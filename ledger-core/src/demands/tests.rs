@@ -31,6 +31,11 @@ fn shown(rows: &[DemandedRow]) -> Vec<String> {
     rows.iter().map(|row| format!("{} {} {} {}", row.income_type, row.amount, row.asset, row.fill_id)).collect()
 }
 
+/// The halves of a trade with oneself, the rows, and what is missing.
+type HalvesCase<'a> = ([&'a str; 2], [&'a str; 2], &'a [&'a str], &'a [&'a str]);
+/// Rows with their time, what is missing, and what cannot be told.
+type UnnamedCase<'a> = (&'a [(&'a str, i64)], &'a [&'a str], &'a [&'a str]);
+
 fn lacks(fills: &[Fill], rows: &[&str]) -> Vec<String> {
     let rows: Vec<Income> = rows.iter().map(|text| row(text, 7_000)).collect();
     shown(&lacking_rows(demanded_rows(fills, &asset("USDT")).unwrap(), &rows).unwrap())
@@ -75,7 +80,7 @@ fn a_trade_demands_what_it_states() {
 #[test]
 fn both_halves_of_a_trade_with_oneself_count_together() {
     // What the buy and the sell state: fee and profit. 0.04 and 0.02 are 0.06; 6 and -6 are nothing.
-    let table: &[([&str; 2], [&str; 2], &[&str], &[&str])] = &[
+    let table: &[HalvesCase<'_>] = &[
         (["0.04 USDT", ""], ["0.02 USDT", ""], &["COMMISSION -0.04 USDT 7", "COMMISSION -0.02 USDT 7"], &[]),
         (["0.04 USDT", ""], ["0.02 USDT", ""], &["COMMISSION -0.06 USDT 7"], &[]),
         (["0.04 USDT", ""], ["0.02 USDT", ""], &[], &["COMMISSION -0.06 USDT 7"]),
@@ -108,7 +113,7 @@ fn rows_that_name_no_trade_stand_for_trades_by_time_or_sum() {
         all.iter().flat_map(|fill| demanded_rows([fill], &asset("USDT")).unwrap()).collect::<Vec<_>>()
     };
     let (first, second, third) = ("COMMISSION -0.1 USDT 7", "COMMISSION -0.2 USDT 8", "COMMISSION -0.4 USDT 20");
-    let table: &[(&[(&str, i64)], &[&str], &[&str])] = &[
+    let table: &[UnnamedCase<'_>] = &[
         (&[("-0.1", 7_000), ("-0.2", 8_000), ("-0.4", 20_000)], &[], &[]),
         // Within the second, and a second late.
         (&[("-0.1", 7_999), ("-0.2", 9_999), ("-0.4", 21_000)], &[], &[]),
@@ -320,13 +325,13 @@ fn tracked(instants: &[i64], events: &[FoldEvent<'_>]) -> Vec<String> {
         let when = match event {
             FoldEvent::Fill { fill, .. } => fill.time.at,
             FoldEvent::Anchor(anchor) => anchor.at,
-            _ => unreachable!(),
+            _ => panic!("{event:?}"),
         };
         tracker.before(&fold, when).unwrap();
         if matches!(event, FoldEvent::Anchor(_)) {
             tracker.restated();
         }
-        let is_doubtful = fold.apply(event.clone()).unwrap().pnl_mismatch();
+        let is_doubtful = fold.apply(*event).unwrap().pnl_mismatch();
         tracker.after(&fold, when, is_doubtful).unwrap();
     }
     let net = |around: &HeldAround| {

@@ -9,13 +9,16 @@
 mod book;
 mod check;
 mod comparison;
+mod demands;
 mod executed;
 mod footing;
+mod funding;
 mod gaps;
 mod income;
 mod positions;
 mod realized;
 mod unnamed;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +29,11 @@ use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
 pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
 use self::comparison::Comparison;
+use self::demands::check_demands;
 use self::executed::check_executed;
 use self::footing::check_footing;
 pub(crate) use self::footing::unread_stretches;
+use self::funding::check_funding;
 use self::gaps::check_gaps;
 use self::income::check_income;
 use self::positions::check_positions;
@@ -66,6 +71,8 @@ pub struct Verification {
     pub filled_gaps: Vec<DiscrepancyKey>,
     /// The contracts of which a row of the book cannot be read: nothing is said about them.
     pub damaged: BTreeSet<Symbol>,
+    /// What was missing, or of another amount, and is not any more.
+    pub met: BTreeSet<DiscrepancyKey>,
     /// What only checking finds: average entries, realized profits, ledger rows, wallets; the first of each check.
     pub findings: Vec<Finding>,
 }
@@ -136,6 +143,11 @@ impl Verification {
         }
     }
 
+    /// Notes which differences on record were looked for and not found again.
+    fn note_met(&mut self, on_record: &[Discrepancy], looked_for: &BTreeSet<DiscrepancyKey>, found: &[Finding]) {
+        self.met.extend(waiting::met(on_record, looked_for, found));
+    }
+
     fn not_checkable(&mut self, name: CheckName, reason: impl Into<String>) {
         self.checks.push(Check::not_checkable(name, reason));
     }
@@ -169,6 +181,8 @@ pub(crate) async fn verify(
     check_executed(extent, book, account, &mut verification).await?;
     check_realized(extent, book, account, &mut verification).await?;
     check_income(extent, book, account, &mut verification).await?;
+    check_demands(extent, book, account, &mut verification).await?;
+    check_funding(extent, book, account, &mut verification).await?;
     check_footing(extent, book, account, &mut verification).await?;
     check_gaps(observation, book, account, &mut verification).await?;
     verification.leave_out(unreadable.noted().into_iter().chain(observation.book.damaged.clone()).collect());
