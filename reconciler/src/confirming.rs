@@ -10,6 +10,7 @@
 
 use exchange_client::TimeWindow;
 use ledger_core::TimestampMs;
+use ledger_core::demands::CoveredTime;
 use ledger_store::{CoverageGrade, CoverageSpan};
 
 /// What was read of the account-wide lists before this cycle.
@@ -22,6 +23,12 @@ impl ReadBefore {
         coverage.retain(|span| span.symbol.is_none());
         coverage.sort_by_key(|span| span.since);
         Self(coverage)
+    }
+
+    /// What of a stream was covered, in any grade.
+    pub(crate) fn time(&self, stream: &str) -> CoveredTime {
+        let spans = self.0.iter().filter(|span| span.stream == stream);
+        CoveredTime::new(spans.map(|span| (span.since, span.until)))
     }
 
     fn spans(&self, stream: &str, grade: CoverageGrade) -> impl Iterator<Item = &CoverageSpan> {

@@ -39,6 +39,27 @@ impl CoveredTime {
         &self.0
     }
 
+    /// What of it is not part of `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut left = Vec::new();
+        for (since, until) in &self.0 {
+            let mut next = *since;
+            for (from, to) in other.0.iter().filter(|(from, to)| from < until && to > since) {
+                left.push((next, *from));
+                next = next.max(*to);
+            }
+            left.push((next, *until));
+        }
+        Self::new(left)
+    }
+
+    /// What both have.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        self.without(&self.without(other))
+    }
+
     /// Whether all of the time from `first` to `last` is covered, both included; if not, why.
     ///
     /// # Errors

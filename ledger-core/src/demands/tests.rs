@@ -162,6 +162,15 @@ fn nothing_is_demanded_of_time_that_was_not_read() {
     ] {
         assert_eq!(covered.holds(at(first), at(last)), expected, "{first} {last}");
     }
+    let of = |stretches: &[(i64, i64)]| CoveredTime::new(stretches.iter().map(|(since, until)| (at(*since), at(*until))));
+    for (other, without, within) in [
+        (of(&[]), of(&[(10, 30), (50, 60)]), of(&[])),
+        (of(&[(0, 100)]), of(&[]), of(&[(10, 30), (50, 60)])),
+        (of(&[(15, 20), (25, 55)]), of(&[(10, 15), (20, 25), (55, 60)]), of(&[(15, 20), (25, 30), (50, 55)])),
+        (of(&[(30, 50), (60, 70)]), of(&[(10, 30), (50, 60)]), of(&[])),
+    ] {
+        assert_eq!((covered.without(&other), covered.within(&other)), (without, within), "{other:?}");
+    }
     assert_eq!(CoveredTime::default().holds(at(1), at(2)), Err(Unread::Never));
 }
 

@@ -1,7 +1,7 @@
 //! The other direction of the ledger and the fills: every fee and every profit of a fill has its row.
 //!
-//! A look that asks for all of this again costs a seek for each fee and profit of the book, and reads nothing more where
-//! nothing is missing.
+//! `verify` asks this of all of the book. A look asks it of the time of which it has read the ledger, and of what was missing
+//! before: what it found there once stays there, and what somebody takes away is missed by the proofs of what was confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +12,13 @@ use ledger_core::{AccountId, Asset, Fill, FillId, FillKey, Income, Side, Symbol,
 use ledger_store::{DiscrepancyKey, FillFilter, PageRequest, Scope, StoreError};
 
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
-use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, Verification};
+use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
 use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
 use crate::memory::{DemandMemory, recall_all};
+use crate::streams::INCOME;
 use crate::wording::instant;
 
 const NAME: CheckName = CheckName::FillsHaveIncome;
@@ -55,18 +56,22 @@ async fn demanded(
         extent,
         book,
         account,
+        stretches: Vec::new(),
         covered: ledger_time(&coverage),
         comparison: Comparison::of("fill", extent.on_record()),
         profit_assets: BTreeMap::new(),
         told: told(extent),
         lacking: BTreeMap::new(),
         seen: BTreeSet::new(),
+        missing: BTreeSet::new(),
         whole: 0,
     };
+    demands.stretches = demands.looked_at();
     let looked_for = demands.on_record().await?;
     demands.all().await?;
     demands.count().await?;
-    let Demands { mut comparison, covered, .. } = demands;
+    let Demands { mut comparison, covered, missing, .. } = demands;
+    verification.met.extend(looked_for.into_iter().filter(|key| !missing.contains(key)));
     // Every fill that lacks a row was one of those.
     comparison.compared = comparison.compared.max(comparison.count);
     let none = if covered.stretches().is_empty() {
@@ -75,7 +80,6 @@ async fn demanded(
         "no fill is of the time in which the ledger was read"
     };
     let (check, findings) = comparison.check(NAME, none);
-    verification.note_met(extent.on_record(), &looked_for, &findings);
     verification.checks.push(check);
     verification.findings.extend(findings);
     Ok(())
@@ -100,6 +104,8 @@ struct Demands<'a> {
     account: &'a AccountId,
     /// When the ledger was read.
     covered: CoveredTime,
+    /// What of that is looked at.
+    stretches: Vec<(TimestampMs, TimestampMs)>,
     comparison: Comparison<'a>,
     profit_assets: BTreeMap<Symbol, Asset>,
     told: BTreeMap<(Symbol, FillId), Vec<Income>>,
@@ -107,11 +113,24 @@ struct Demands<'a> {
     lacking: BTreeMap<Symbol, Vec<DemandedRow>>,
     /// The trades that were looked at.
     seen: BTreeSet<(Symbol, FillId)>,
+    /// What is missing, and what may be, whether or not it is told by name.
+    missing: BTreeSet<DiscrepancyKey>,
     /// How many fills of these trades do not count as compared.
     whole: usize,
 }
 
 impl Demands<'_> {
+    /// A look looks at what was read by it, and at what was not read before its cycle.
+    fn looked_at(&self) -> Vec<(TimestampMs, TimestampMs)> {
+        let Extent::Look(observation) = self.extent else { return self.covered.stretches().to_vec() };
+        let before = observation.read_before.time(INCOME);
+        let windows = observation.income.iter().map(|walk| walk.window);
+        let read = windows.map(|window| (window.since(), window.until().saturating_add_ms(1)));
+        let read = self.covered.within(&CoveredTime::new(read));
+        let new = self.covered.without(&before);
+        CoveredTime::new(read.stretches().iter().chain(new.stretches()).copied()).stretches().to_vec()
+    }
+
     /// What was missing before is looked for again, wherever it lies; answers what that was.
     async fn on_record(&mut self) -> Result<BTreeSet<DiscrepancyKey>, ReconcileError> {
         let mut looked_for = BTreeSet::new();
@@ -133,7 +152,7 @@ impl Demands<'_> {
 
     /// Looks at every trade of which the database finds that rows may be missing.
     async fn all(&mut self) -> Result<(), ReconcileError> {
-        for (since, until) in self.covered.stretches().to_vec() {
+        for (since, until) in self.stretches.clone() {
             let scope = Scope { since: Some(since), until: Some(before_lag(until)), ..Scope::account(self.account.clone()) };
             let mut request = PageRequest::first(BOOK_PAGE_ROWS);
             if matches!(self.extent, Extent::Look(_)) {
@@ -180,8 +199,13 @@ impl Demands<'_> {
 
     /// Notes what a trade demands and no row that names it is for.
     async fn look_at(&mut self, symbol: &Symbol, fill_id: &FillId, halves: &[Fill]) -> Result<(), ReconcileError> {
-        let profit_asset = self.profit_asset(symbol).await?;
-        let Some(profit_asset) = profit_asset else { return Ok(()) };
+        // Of a contract that is not on record only the fees say an asset.
+        let stated = halves.iter().find_map(|half| half.fee.as_ref()).map(|fee| fee.asset.clone());
+        let Some(profit_asset) = self.profit_asset(symbol).await?.or(stated) else {
+            self.whole += halves.len();
+            self.comparison.leave_out(halves.len(), UNCOMPUTED);
+            return Ok(());
+        };
         let rows = self.book.demands.rows_of_trade(self.account, symbol, fill_id).await;
         let mut rows: Vec<Income> = rows.doing("reading the income")?.into_iter().map(|row| row.fact).collect();
         for row in self.told.get(&(symbol.clone(), fill_id.clone())).into_iter().flatten() {
@@ -245,6 +269,10 @@ impl Demands<'_> {
             return Ok(());
         };
         self.whole += told.untold.len();
+        self.missing.extend(told.lacking.iter().chain(&told.untold).map(|row| {
+            let (kind, fingerprint) = (DiscrepancyKind::MissingIncome.as_str().to_owned(), subject(row).to_string());
+            DiscrepancyKey { kind, fingerprint }
+        }));
         let example = || told.untold.first().map(wording);
         self.comparison.leave_out_as(told.untold.len(), "its ledger rows name no trade, and may be of others", example);
         for row in &told.lacking {
@@ -257,8 +285,8 @@ impl Demands<'_> {
 
     fn finding(&self, row: &DemandedRow) -> Finding {
         let kind = DiscrepancyKind::MissingIncome;
-        let DemandedRow { symbol, fill_id, income_type, asset, .. } = row;
-        let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
+        let DemandedRow { symbol, fill_id, .. } = row;
+        let subject = subject(row);
         let wait = waited(self.extent, kind, &subject, |known: &DemandMemory| known.wait);
         let outlook = outlook(self.extent, kind, &subject, wait);
         let evidence = format!("{}: the ledger has no such row; {SETTLED_BY}", wording(row));
@@ -268,17 +296,22 @@ impl Demands<'_> {
 
     /// Counts the fills of the time that was read, and those of other times by why nothing is demanded of them.
     async fn count(&mut self) -> Result<(), ReconcileError> {
-        let stretches = self.covered.stretches().to_vec();
+        let stretches = self.stretches.clone();
+        let is_all = matches!(self.extent, Extent::Book { .. });
         let mut compared = 0;
         let mut from = None;
         for (since, until) in &stretches {
             let why = if from.is_none() { Unread::Before } else { Unread::Between };
-            self.leave_out(self.number(from, Some(*since)).await?, why);
+            if is_all {
+                self.leave_out(self.number(from, Some(*since)).await?, why);
+            }
             compared += self.number(Some(*since), Some(before_lag(*until))).await?;
             from = Some(before_lag(*until));
         }
-        let rest = self.number(from, None).await?;
-        self.leave_out(rest, if stretches.is_empty() { Unread::Never } else { Unread::NotYet });
+        if is_all || from.is_some() {
+            let rest = self.number(from, None).await?;
+            self.leave_out(rest, if from.is_none() { Unread::Never } else { Unread::NotYet });
+        }
         self.comparison.compared += compared.saturating_sub(self.whole);
         Ok(())
     }
@@ -313,6 +346,11 @@ impl Demands<'_> {
 /// A fill up to here has its rows in a stretch that ends at `until`.
 fn before_lag(until: TimestampMs) -> TimestampMs {
     until.saturating_add_ms(-ROW_LAG_MS)
+}
+
+fn subject(row: &DemandedRow) -> Subject {
+    let DemandedRow { symbol, fill_id, income_type, asset, .. } = row;
+    Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone())
 }
 
 fn wording(row: &DemandedRow) -> String {

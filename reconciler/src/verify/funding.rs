@@ -26,6 +26,9 @@ use crate::wording::instant;
 
 const NAME: CheckName = CheckName::Funding;
 
+/// For so long after its instant a look holds a rate against its rows, new or not.
+const LATE_MS: i64 = 2 * 3_600_000;
+
 pub(super) async fn check_funding(
     extent: Extent<'_>,
     book: &Book,
@@ -62,7 +65,8 @@ async fn funding(
         ledger: ledger_time(&coverage),
         coverage,
         comparison: Comparison::of("funding instant", extent.on_record()),
-        looked_for: BTreeSet::new(),
+        known: known(extent),
+        settled: BTreeSet::new(),
     };
     let instants = match extent {
         Extent::Look(observation) => comparing.of_look(observation).await?,
@@ -79,9 +83,9 @@ async fn funding(
         }
         comparing.compare(&symbol, instants).await?;
     }
-    let Comparing { comparison, looked_for, .. } = comparing;
+    let Comparing { comparison, settled, known, .. } = comparing;
+    verification.met.extend(known.into_iter().filter(|(key, _)| settled.contains(key)).flat_map(|(_, keys)| keys));
     let (check, findings) = comparison.check(NAME, "no position is known to have been held at a funding instant");
-    verification.note_met(extent.on_record(), &looked_for, &findings);
     verification.checks.push(check);
     verification.findings.extend(findings);
     Ok(())
@@ -104,8 +108,21 @@ struct Comparing<'a> {
     /// When the ledger was read.
     ledger: CoveredTime,
     comparison: Comparison<'a>,
-    /// The differences on record that were looked for again.
-    looked_for: BTreeSet<DiscrepancyKey>,
+    /// The differences on record, by contract and instant.
+    known: BTreeMap<(Symbol, TimestampMs), Vec<DiscrepancyKey>>,
+    /// The instants of which everything is there.
+    settled: BTreeSet<(Symbol, TimestampMs)>,
+}
+
+/// What was missing or differed before, by contract and instant.
+fn known(extent: Extent<'_>) -> BTreeMap<(Symbol, TimestampMs), Vec<DiscrepancyKey>> {
+    let mut keys: BTreeMap<(Symbol, TimestampMs), Vec<DiscrepancyKey>> = BTreeMap::new();
+    for (known, memory) in recall_all::<FundingMemory>(extent.on_record()) {
+        if let Some(symbol) = known.entry.symbol.clone().filter(|symbol| extent.covers(symbol)) {
+            keys.entry((symbol, memory.at)).or_default().push(known.entry.key.clone());
+        }
+    }
+    keys
 }
 
 fn add(rows: &mut Rows, row: Income) {
@@ -147,7 +164,6 @@ impl Comparing<'_> {
         let without: Vec<&Income> = rows.values().flat_map(BTreeMap::values).flatten().collect();
         let example = || without.first().and_then(|row| Some(wording(row.key.symbol.as_ref()?, row.time.at)));
         self.comparison.leave_out_as(without.len(), "the venue's rate of that moment is not on record", example);
-        self.looked_for = self.known().map(|(key, _, _)| key).collect();
         Ok(instants)
     }
 
@@ -168,10 +184,15 @@ impl Comparing<'_> {
         for (symbol, of_symbol) in &rows {
             near.extend(of_symbol.keys().map(|at| (symbol.clone(), *at)));
         }
-        let known: Vec<_> = self.known().collect();
-        for (key, symbol, at) in known {
-            self.looked_for.insert(key);
-            near.push((symbol, at));
+        near.extend(self.known.keys().cloned());
+        // A rate may be listed later than the row is posted.
+        let late = Scope {
+            since: Some(observation.asked_at.saturating_add_ms(-LATE_MS)),
+            ..Scope::account(self.account.clone())
+        };
+        for rate in self.rates(late).await? {
+            wanted.entry(rate.symbol.clone()).or_default().insert(rate.at);
+            rates.insert(rate.key(), rate);
         }
         for (symbol, at) in near {
             let (since, until) = (at.saturating_add_ms(-AROUND_MS), at.saturating_add_ms(AROUND_MS + 1));
@@ -204,15 +225,6 @@ impl Comparing<'_> {
         let filter = IncomeFilter { scope, income_type: IncomeType::FUNDING_FEE.parse().ok() };
         let page = self.book.income.income(&filter, &PageRequest::first(BOOK_PAGE_ROWS)).await;
         Ok(page.doing("reading the income")?.items.into_iter().map(|row| row.fact).collect())
-    }
-
-    /// The differences on record: key, contract and instant.
-    fn known(&self) -> impl Iterator<Item = (DiscrepancyKey, Symbol, TimestampMs)> {
-        let extent = self.extent;
-        recall_all::<FundingMemory>(extent.on_record()).filter_map(move |(known, memory)| {
-            let symbol = known.entry.symbol.clone().filter(|symbol| extent.covers(symbol))?;
-            Some((known.entry.key.clone(), symbol, memory.at))
-        })
     }
 
     async fn rates(&self, scope: Scope) -> Result<Vec<FundingRate>, ReconcileError> {
@@ -266,12 +278,14 @@ impl Comparing<'_> {
             let reason = "the fills of that time may not all be there";
             return self.comparison.leave_out_as(usize::from(is_any), reason, example);
         }
-        let is_known = self.known().any(|(_, symbol, known)| symbol == rate.symbol && known == at);
-        let is_read = is_known || self.ledger.holds(at, last).is_ok();
+        let is_read = self.known.contains_key(&(rate.symbol.clone(), at)) || self.ledger.holds(at, last).is_ok();
         let verdict = FundingCase { instrument, rate, rows, held }.judge();
         match verdict {
-            FundingVerdict::NotDemanded => {}
-            FundingVerdict::Agrees => self.comparison.compared += 1,
+            FundingVerdict::NotDemanded => drop(self.settled.insert((rate.symbol.clone(), at))),
+            FundingVerdict::Agrees => {
+                self.settled.insert((rate.symbol.clone(), at));
+                self.comparison.compared += 1;
+            }
             FundingVerdict::Missing { .. } if !is_read => {
                 self.comparison.leave_out_as(1, "the ledger of that time was not read", example);
             }

@@ -143,11 +143,6 @@ impl Verification {
         }
     }
 
-    /// Notes which differences on record were looked for and not found again.
-    fn note_met(&mut self, on_record: &[Discrepancy], looked_for: &BTreeSet<DiscrepancyKey>, found: &[Finding]) {
-        self.met.extend(waiting::met(on_record, looked_for, found));
-    }
-
     fn not_checkable(&mut self, name: CheckName, reason: impl Into<String>) {
         self.checks.push(Check::not_checkable(name, reason));
     }

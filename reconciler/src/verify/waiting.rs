@@ -1,11 +1,9 @@
 //! What is missing may only be late, or one answer that lacked it: it is asked for again at every look, and is a discrepancy
 //! once several looks agree and some time has passed. The journal remembers since when.
 
-use std::collections::BTreeSet;
-
 use ledger_core::TimestampMs;
 use ledger_core::demands::CoveredTime;
-use ledger_store::{CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
+use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus};
 
 use super::{Comparison, Extent};
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -30,6 +28,8 @@ pub(super) fn waited<T: Remembered>(
 ) -> Wait {
     let known = recall(extent.on_record(), kind, subject).map(|known: T| wait(&known));
     match (extent, known) {
+        // What somebody has accepted stays as it was accepted.
+        (_, Some(known)) if status(extent, kind, subject) == Some(DiscrepancyStatus::Acknowledged) => known,
         (Extent::Look(observation), known) => {
             let now = observation.asked_at;
             let Wait { since, looks } = known.unwrap_or(Wait { since: now, looks: 0 });
@@ -42,20 +42,23 @@ pub(super) fn waited<T: Remembered>(
     }
 }
 
+fn status(extent: Extent<'_>, kind: DiscrepancyKind, subject: &Subject) -> Option<DiscrepancyStatus> {
+    let key = DiscrepancyKey { kind: kind.as_str().to_owned(), fingerprint: subject.to_string() };
+    extent.on_record().iter().find(|known| known.entry.key == key).map(|known| known.entry.status)
+}
+
 /// What becomes of a difference of which this is known.
 pub(super) fn outlook(extent: Extent<'_>, kind: DiscrepancyKind, subject: &Subject, wait: Wait) -> Outlook {
+    let status = status(extent, kind, subject);
     match extent {
+        _ if status == Some(DiscrepancyStatus::Acknowledged) => Outlook::Stays,
         Extent::Look(observation) => {
             let waited_ms = observation.asked_at.as_ms().saturating_sub(wait.since.as_ms());
             let is_agreed = wait.looks >= DEMAND_LOOKS_MIN && waited_ms >= DEMAND_WAIT_MS;
             if is_agreed { Outlook::Stays } else { Outlook::Waits }
         }
-        Extent::Book { on_record, .. } => {
-            let key = DiscrepancyKey { kind: kind.as_str().to_owned(), fingerprint: subject.to_string() };
-            let known = on_record.iter().find(|known| known.entry.key == key);
-            let is_pending = known.is_some_and(|known| known.entry.status == DiscrepancyStatus::Pending);
-            if is_pending { Outlook::Waits } else { Outlook::Stays }
-        }
+        Extent::Book { .. } if status == Some(DiscrepancyStatus::Pending) => Outlook::Waits,
+        Extent::Book { .. } => Outlook::Stays,
     }
 }
 
@@ -75,11 +78,4 @@ impl Comparison<'_> {
 pub(super) fn ledger_time(coverage: &[CoverageSpan]) -> CoveredTime {
     let spans = coverage.iter().filter(|span| span.stream == INCOME && span.symbol.is_none());
     CoveredTime::new(spans.map(|span| (span.since, span.until)))
-}
-
-/// The discrepancies of `kinds` on record that are none any more: those that were looked for and not found again.
-pub(super) fn met(on_record: &[Discrepancy], looked_for: &BTreeSet<DiscrepancyKey>, found: &[Finding]) -> BTreeSet<DiscrepancyKey> {
-    let found: BTreeSet<DiscrepancyKey> = found.iter().map(Finding::key).collect();
-    let keys = on_record.iter().map(|known| &known.entry.key);
-    keys.filter(|key| looked_for.contains(key) && !found.contains(key)).cloned().collect()
 }

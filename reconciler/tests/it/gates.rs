@@ -12,6 +12,7 @@ use ledger_core::{
 };
 use ledger_store::{
     Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor,
+    DemandRepository,
     Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach, IncomeFilter,
     IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, Look, LookHold,
     LookRepository, NewAccount, NewLook, OpenLook, OrderFilter, OrderRepository, Page, PageRequest, PendingRefold,
