@@ -187,6 +187,7 @@ fn quiet() -> Observation {
         orders: Asked::Answered(walk(vec![])),
         force_orders: Asked::Answered(walk(vec![])),
         income: Asked::Answered(walk(vec![])),
+        asked_again: Vec::new(),
         instruments: Asked::NotAsked,
         book: BookView {
             account: account(),

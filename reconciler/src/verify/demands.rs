@@ -287,7 +287,7 @@ impl Demands<'_> {
         let kind = DiscrepancyKind::MissingIncome;
         let DemandedRow { symbol, fill_id, .. } = row;
         let subject = subject(row);
-        let wait = waited(self.extent, kind, &subject, |known: &DemandMemory| known.wait);
+        let wait = waited(self.extent, kind, &subject, row.at, |known: &DemandMemory| known.wait);
         let outlook = outlook(self.extent, kind, &subject, wait);
         let evidence = format!("{}: the ledger has no such row; {SETTLED_BY}", wording(row));
         let memory = DemandMemory { fill_id: fill_id.clone(), at: row.at, wait };

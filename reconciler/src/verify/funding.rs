@@ -332,7 +332,7 @@ impl Comparing<'_> {
             legs.join(" and ")
         );
         let subject = Subject::Funding(symbol.clone(), *at);
-        let wait = waited(self.extent, kind, &subject, |known: &FundingMemory| known.wait);
+        let wait = waited(self.extent, kind, &subject, *at, |known: &FundingMemory| known.wait);
         let outlook = outlook(self.extent, kind, &subject, wait);
         Finding::new(kind, Some(symbol), subject, outlook, evidence).remembering(FundingMemory { at: *at, wait })
     }

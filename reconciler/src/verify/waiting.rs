@@ -24,6 +24,7 @@ pub(super) fn waited<T: Remembered>(
     extent: Extent<'_>,
     kind: DiscrepancyKind,
     subject: &Subject,
+    at: TimestampMs,
     wait: impl Fn(&T) -> Wait,
 ) -> Wait {
     let known = recall(extent.on_record(), kind, subject).map(|known: T| wait(&known));
@@ -33,8 +34,9 @@ pub(super) fn waited<T: Remembered>(
         (Extent::Look(observation), known) => {
             let now = observation.asked_at;
             let Wait { since, looks } = known.unwrap_or(Wait { since: now, looks: 0 });
-            // More looks than are needed tell nothing new.
-            Wait { since, looks: looks.saturating_add(1).min(DEMAND_LOOKS_MIN) }
+            // More looks than are needed tell nothing new, and those that did not ask for it nothing at all.
+            let asked = u32::from(observation.asks_for_income_of(at));
+            Wait { since, looks: looks.saturating_add(asked).min(DEMAND_LOOKS_MIN) }
         }
         (Extent::Book { .. }, Some(known)) => known,
         // Nobody has looked at the exchange for it.
