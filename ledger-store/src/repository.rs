@@ -11,9 +11,8 @@ use async_trait::async_trait;
 use ledger_core::demands::HeldAround;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
-    IncomeKey,
-    Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot,
-    RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
+    IncomeKey, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot,
+    PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, Stretch, SyncCursor, UnpricedFee};

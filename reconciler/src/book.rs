@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use ledger_store::{
-    AccountRepository, DemandRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository, LedgerWriter,
-    LookRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository, SnapshotRepository, Store,
-    SyncRepository, TripRepository,
+    AccountRepository, DemandRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
+    LedgerWriter, LookRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository,
+    SnapshotRepository, Store, SyncRepository, TripRepository,
 };
 
 /// The parts of a book that reconciling and recording need.

@@ -27,10 +27,10 @@ use ledger_core::{
 };
 use ledger_store::LookHold;
 use ledger_store::{
-    Account, BookOrder, CommitReport, MockAccountRepository, MockDemandRepository, MockFillRepository, MockIncomeRepository,
-    MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockLookRepository, MockOrderRepository,
-    MockPositionRepository, MockRunRepository, MockSignalRepository, MockSnapshotRepository, MockSyncRepository,
-    MockTripRepository, PendingRefold, RefoldReport, RunId,
+    Account, BookOrder, CommitReport, MockAccountRepository, MockDemandRepository, MockFillRepository,
+    MockIncomeRepository, MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockLookRepository,
+    MockOrderRepository, MockPositionRepository, MockRunRepository, MockSignalRepository, MockSnapshotRepository,
+    MockSyncRepository, MockTripRepository, PendingRefold, RefoldReport, RunId,
 };
 use mockall::Sequence;
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::binance_usdm::BinanceUsdm;
-use exchange_client::simulator::{
-    AccountSnapshot, AppOrder, Simulator, SimulatorAccount, SimulatorConfig,
-};
+use exchange_client::simulator::{AccountSnapshot, AppOrder, Simulator, SimulatorAccount, SimulatorConfig};
 use exchange_client::{Clock, ManualClock};
 use ledger_core::{AccountId, Decimal, PositionSide, Quantity, Side, Symbol};
 use ledger_store::{OpenOptions, SqliteStore};
@@ -102,8 +100,15 @@ impl World {
             (true, 0) => PositionSide::Long,
             (true, _) => PositionSide::Short,
         };
-        let order =
-            AppOrder { prefix: "web_", symbol: symbol.clone(), side, position_side, qty, price: None, reduce_only: false };
+        let order = AppOrder {
+            prefix: "web_",
+            symbol: symbol.clone(),
+            side,
+            position_side,
+            qty,
+            price: None,
+            reduce_only: false,
+        };
         match dice.roll(12) {
             0 => {
                 let amount = Decimal::new(i128::from(dice.roll(8_000_000_000)) - 4_000_000_000, 8).unwrap();
@@ -185,17 +190,15 @@ async fn random_accounts_demand_nothing_that_they_have() {
             let found: Vec<_> = report.findings.iter().filter(|found| is_demand(found.finding.kind)).collect();
             assert!(found.is_empty(), "seed {seed}: {found:#?}");
         };
-        let world = live(seed, async |world, die| {
-            match die {
-                0 => assert_nothing(&world.sync().await),
-                1 => assert_nothing(&world.reconciler().audit().await.unwrap()),
-                2 => {
-                    for (name, check) in demands(&world.sandbox.path().join("fillbook.db")).await {
-                        assert!(!DEMANDS.contains(&name) || !check.failed(), "seed {seed}: {check:?}");
-                    }
+        let world = live(seed, async |world, die| match die {
+            0 => assert_nothing(&world.sync().await),
+            1 => assert_nothing(&world.reconciler().audit().await.unwrap()),
+            2 => {
+                for (name, check) in demands(&world.sandbox.path().join("fillbook.db")).await {
+                    assert!(!DEMANDS.contains(&name) || !check.failed(), "seed {seed}: {check:?}");
                 }
-                _ => {}
             }
+            _ => {}
         })
         .await;
         kinds.extend(world.books().income.iter().map(|row| (row.income_type.clone(), row.asset.clone())));
@@ -320,8 +323,8 @@ async fn every_row_that_is_taken_away_or_altered_is_noticed() {
             }
         }
     }
-    println!("{trades} rows of trades all noticed; {taken} of funding: {noticed} noticed, {explained} explained");
-    assert!(taken > 0 && noticed * 2 > taken, "{taken}: {noticed} noticed, {explained} explained");
+    let tally = format!("{trades} rows of trades; {taken} of funding: {noticed} noticed, {explained} explained");
+    assert!(trades > 0 && noticed * 2 > taken, "{tally}");
 }
 
 /// The minute of an instant as fillbook shows it: rows are posted some moments after it.

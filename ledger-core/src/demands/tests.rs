@@ -162,7 +162,8 @@ fn nothing_is_demanded_of_time_that_was_not_read() {
     ] {
         assert_eq!(covered.holds(at(first), at(last)), expected, "{first} {last}");
     }
-    let of = |stretches: &[(i64, i64)]| CoveredTime::new(stretches.iter().map(|(since, until)| (at(*since), at(*until))));
+    let of =
+        |stretches: &[(i64, i64)]| CoveredTime::new(stretches.iter().map(|(since, until)| (at(*since), at(*until))));
     for (other, without, within) in [
         (of(&[]), of(&[(10, 30), (50, 60)]), of(&[])),
         (of(&[(0, 100)]), of(&[]), of(&[(10, 30), (50, 60)])),

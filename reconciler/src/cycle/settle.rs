@@ -116,9 +116,7 @@ fn is_confirmed_on_record(observation: &Observation, finding: &Finding) -> bool 
         _ => &[DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged],
     };
     known.is_some_and(|known| {
-        same.contains(&known.status)
-            && known.symbol == finding.symbol
-            && known.evidence_json == finding.evidence_json()
+        same.contains(&known.status) && known.symbol == finding.symbol && known.evidence_json == finding.evidence_json()
     })
 }
 

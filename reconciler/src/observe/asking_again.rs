@@ -89,8 +89,7 @@ mod tests {
 
     fn missing(id: i64, ms: i64, looks: u32, status: DiscrepancyStatus) -> Discrepancy {
         let (kind, fill_id) = (DiscrepancyKind::MissingIncome, FillId::new(id.to_string()).unwrap());
-        let subject =
-            Subject::Ledger(symbol("BTCUSDT"), fill_id.clone(), "COMMISSION".parse().unwrap(), asset("USDT"));
+        let subject = Subject::Ledger(symbol("BTCUSDT"), fill_id.clone(), "COMMISSION".parse().unwrap(), asset("USDT"));
         let mut evidence = Map::new();
         let wait = Wait { since: at(0), looks };
         Memory::from(DemandMemory { fill_id, at: at(ms), wait }).write(&mut evidence);

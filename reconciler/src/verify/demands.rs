@@ -31,7 +31,9 @@ pub(super) async fn check_demands(
 ) -> Result<(), ReconcileError> {
     match demanded(extent, book, account, verification).await {
         // The look goes on without what it hides.
-        Err(ReconcileError::Store { source: StoreError::CorruptRow { row }, .. }) if matches!(extent, Extent::Look(_)) => {
+        Err(ReconcileError::Store { source: StoreError::CorruptRow { row }, .. })
+            if matches!(extent, Extent::Look(_)) =>
+        {
             verification.checks.push(Check::not_checkable(NAME, format!("a row cannot be read: {row}")));
             Ok(())
         }
@@ -153,7 +155,8 @@ impl Demands<'_> {
     /// Looks at every trade of which the database finds that rows may be missing.
     async fn all(&mut self) -> Result<(), ReconcileError> {
         for (since, until) in self.stretches.clone() {
-            let scope = Scope { since: Some(since), until: Some(before_lag(until)), ..Scope::account(self.account.clone()) };
+            let scope =
+                Scope { since: Some(since), until: Some(before_lag(until)), ..Scope::account(self.account.clone()) };
             let mut request = PageRequest::first(BOOK_PAGE_ROWS);
             if matches!(self.extent, Extent::Look(_)) {
                 request = request.past_unreadable();
@@ -191,9 +194,9 @@ impl Demands<'_> {
         }
         let halves = self.halves(symbol, fill_id).await?;
         // One half may lie outside of what was read.
-        let is_read = halves.iter().all(|half| {
-            self.covered.holds(half.time.at, half.time.at.saturating_add_ms(ROW_LAG_MS)).is_ok()
-        });
+        let is_read = halves
+            .iter()
+            .all(|half| self.covered.holds(half.time.at, half.time.at.saturating_add_ms(ROW_LAG_MS)).is_ok());
         if is_read { self.look_at(symbol, fill_id, &halves).await } else { Ok(()) }
     }
 
@@ -230,7 +233,8 @@ impl Demands<'_> {
         let mut halves = Vec::new();
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
-            halves.extend(self.book.fills.fill(self.account, &key).await.doing("reading a fill")?.map(|fill| fill.fact));
+            halves
+                .extend(self.book.fills.fill(self.account, &key).await.doing("reading a fill")?.map(|fill| fill.fact));
         }
         Ok(halves)
     }

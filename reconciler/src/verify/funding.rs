@@ -5,12 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::demands::{
-    AROUND_MS, CoveredTime, FundingCase, FundingDoubt, FundingVerdict, HeldAround, HeldLeg,
-};
-use ledger_core::{
-    AccountId, Fact, FundingRate, Income, IncomeType, Instrument, PositionSide, Symbol, TimestampMs,
-};
+use ledger_core::demands::{AROUND_MS, CoveredTime, FundingCase, FundingDoubt, FundingVerdict, HeldAround, HeldLeg};
+use ledger_core::{AccountId, Fact, FundingRate, Income, IncomeType, Instrument, PositionSide, Symbol, TimestampMs};
 use ledger_store::{CoverageSpan, DiscrepancyKey, IncomeFilter, PageRequest, Scope, StoreError};
 
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
@@ -37,7 +33,9 @@ pub(super) async fn check_funding(
 ) -> Result<(), ReconcileError> {
     match funding(extent, book, account, verification).await {
         // The look goes on without what it hides.
-        Err(ReconcileError::Store { source: StoreError::CorruptRow { row }, .. }) if matches!(extent, Extent::Look(_)) => {
+        Err(ReconcileError::Store { source: StoreError::CorruptRow { row }, .. })
+            if matches!(extent, Extent::Look(_)) =>
+        {
             verification.checks.push(Check::not_checkable(NAME, format!("a row cannot be read: {row}")));
             Ok(())
         }
@@ -308,7 +306,13 @@ impl Comparing<'_> {
         }
     }
 
-    fn finding(&self, instrument: &Instrument, instant: &Instant, held: &HeldAround, verdict: FundingVerdict) -> Finding {
+    fn finding(
+        &self,
+        instrument: &Instrument,
+        instant: &Instant,
+        held: &HeldAround,
+        verdict: FundingVerdict,
+    ) -> Finding {
         let FundingRate { symbol, at, rate, mark_price } = &instant.rate;
         let asset = &instrument.settle_asset;
         let (kind, said) = match verdict {
@@ -326,11 +330,8 @@ impl Comparing<'_> {
         };
         let legs: Vec<String> = held.legs.iter().filter(|leg| !leg.is_flat()).map(shown).collect();
         let mark = mark_price.map(|mark| format!(" at {mark}")).unwrap_or_default();
-        let evidence = format!(
-            "{}: {}{mark} and a rate of {rate} {said}; {SETTLED_BY}",
-            wording(symbol, *at),
-            legs.join(" and ")
-        );
+        let evidence =
+            format!("{}: {}{mark} and a rate of {rate} {said}; {SETTLED_BY}", wording(symbol, *at), legs.join(" and "));
         let subject = Subject::Funding(symbol.clone(), *at);
         let wait = waited(self.extent, kind, &subject, *at, |known: &FundingMemory| known.wait);
         let outlook = outlook(self.extent, kind, &subject, wait);

@@ -15,8 +15,7 @@ use crate::streams::INCOME;
 /// Why something that is missing is no failure yet.
 const PENDING: &str = "the exchange is asked again until three looks and 15 minutes agree";
 /// Behind every difference: what would settle it.
-pub(super) const SETTLED_BY: &str =
-    "every look asks for it again, and this goes once both agree; if the exchange has forgotten it, import a transaction \
+pub(super) const SETTLED_BY: &str = "every look asks for it again, and this goes once both agree; if the exchange has forgotten it, import a transaction \
      history of that time, or acknowledge it";
 
 /// What is known of a difference: the looks before, and this one.

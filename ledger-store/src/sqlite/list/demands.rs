@@ -16,7 +16,8 @@ use crate::repository::StoreResult;
 
 /// No row of the ledger that names the trade is what the fill's fee or profit demands, the fill states neither, or the trade
 /// has another half, so that both have to be added up.
-const LACKS_ROWS: &str = "((fills.fee IS NULL AND fills.exchange_realized_pnl IS NULL) OR (fills.fee <> '0' AND NOT EXISTS (
+const LACKS_ROWS: &str =
+    "((fills.fee IS NULL AND fills.exchange_realized_pnl IS NULL) OR (fills.fee <> '0' AND NOT EXISTS (
         SELECT 1 FROM income i WHERE i.account_id = fills.account_id AND i.symbol = fills.symbol
             AND i.fill_id = fills.fill_id AND i.income_type = 'COMMISSION' AND i.asset = fills.fee_asset
     )) OR (fills.exchange_realized_pnl <> '0' AND NOT EXISTS (

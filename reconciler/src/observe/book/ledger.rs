@@ -47,9 +47,9 @@ impl BookReader<'_> {
             return Ok(BTreeSet::new());
         }
         // The book may know some from an export, to the second.
-        let widened = windows.into_iter().map(|(since, until)| {
-            self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000))
-        });
+        let widened = windows
+            .into_iter()
+            .map(|(since, until)| self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000)));
         let stretches: Vec<Scope> = widened.collect();
         let mut rows = Vec::new();
         for scope in &stretches {
