@@ -14,6 +14,9 @@ pub(crate) const DEMAND_WAIT_MS: i64 = 15 * MINUTE_MS;
 /// In how many looks it has to be missing.
 pub(crate) const DEMAND_LOOKS_MIN: u32 = 3;
 
+/// Up to how many fills a book has for a look to ask for the ledger rows of all of them.
+pub(crate) const DEMAND_FILLS_MAX: u64 = 50_000;
+
 /// How reconciling looks and decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

@@ -38,9 +38,10 @@ fn windows(on_record: &[Discrepancy], is_open: impl Fn(TimestampMs) -> bool) -> 
         let near = |(from, to): &&mut (TimestampMs, TimestampMs)| {
             since <= to.saturating_add_ms(APART_MS) && until >= from.saturating_add_ms(-APART_MS)
         };
+        let is_room = windows.len() < WINDOWS_MAX;
         match windows.iter_mut().find(near) {
             Some((from, to)) => (*from, *to) = (since.min(*from), until.max(*to)),
-            None if windows.len() < WINDOWS_MAX => windows.push((since, until)),
+            None if is_room => windows.push((since, until)),
             None => {}
         }
     }

@@ -1,7 +1,7 @@
 //! The other direction of the ledger and the fills: every fee and every profit of a fill has its row.
 //!
-//! `verify` asks this of all of the book. A look asks it of the time of which it has read the ledger, and of what was missing
-//! before: what it found there once stays there, and what somebody takes away is missed by the proofs of what was confirmed.
+//! `verify` asks this of all of the book, and so does a look, unless the book is large: then it asks it of the time of which it
+//! has read the ledger, and of what was missing before, for what it found there once stays there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,7 @@ use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
 use crate::memory::{DemandMemory, recall_all};
+use crate::policy::DEMAND_FILLS_MAX;
 use crate::streams::INCOME;
 use crate::wording::instant;
 
@@ -68,7 +69,7 @@ async fn demanded(
         missing: BTreeSet::new(),
         whole: 0,
     };
-    demands.stretches = demands.looked_at();
+    demands.stretches = demands.looked_at().await?;
     let looked_for = demands.on_record().await?;
     demands.all().await?;
     demands.count().await?;
@@ -122,15 +123,20 @@ struct Demands<'a> {
 }
 
 impl Demands<'_> {
-    /// A look looks at what was read by it, and at what was not read before its cycle.
-    fn looked_at(&self) -> Vec<(TimestampMs, TimestampMs)> {
-        let Extent::Look(observation) = self.extent else { return self.covered.stretches().to_vec() };
+    /// A look at a large book looks at what was read by it, and at what was not read before its cycle.
+    async fn looked_at(&self) -> Result<Vec<(TimestampMs, TimestampMs)>, ReconcileError> {
+        let all = FillFilter::from(Scope::account(self.account.clone()));
+        let is_small = self.book.fills.fill_count(&all).await.doing("counting fills")? <= DEMAND_FILLS_MAX;
+        let Extent::Look(observation) = self.extent else { return Ok(self.covered.stretches().to_vec()) };
+        if is_small {
+            return Ok(self.covered.stretches().to_vec());
+        }
         let before = observation.read_before.time(INCOME);
         let windows = observation.income.iter().map(|walk| walk.window);
         let read = windows.map(|window| (window.since(), window.until().saturating_add_ms(1)));
         let read = self.covered.within(&CoveredTime::new(read));
         let new = self.covered.without(&before);
-        CoveredTime::new(read.stretches().iter().chain(new.stretches()).copied()).stretches().to_vec()
+        Ok(CoveredTime::new(read.stretches().iter().chain(new.stretches()).copied()).stretches().to_vec())
     }
 
     /// What was missing before is looked for again, wherever it lies; answers what that was.

@@ -12,8 +12,8 @@ use ledger_core::{
 };
 use ledger_store::{
     Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor,
-    DemandRepository, Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach,
-    IncomeFilter, IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, Look, LookHold,
+    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach, IncomeFilter,
+    IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, Look, LookHold,
     LookRepository, NewAccount, NewLook, OpenLook, OrderFilter, OrderRepository, Page, PageRequest, PendingRefold,
     PnlMismatch, PositionRepository, ProofCheck, ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run,
     RunFilter, RunId, RunKind, RunRepository, RunStatus, Scope, SignalFilter, SignalRepository, SnapshotRepository,
@@ -131,7 +131,7 @@ impl GatedStore {
             signals: gated.clone(),
             fills: gated.clone(),
             income: gated.clone(),
-            demands: Arc::clone(store) as Arc<dyn DemandRepository>,
+            demands: Arc::clone(store) as Arc<dyn ledger_store::DemandRepository>,
             positions: gated.clone(),
             trips: gated.clone(),
             snapshots: gated.clone(),
