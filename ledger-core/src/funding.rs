@@ -52,7 +52,7 @@ impl<'a> Charge<'a> {
 
     /// By how much the amount for `size` may differ: one unit of the mark price's last digit, and the rounding at the
     /// 8th decimal.
-    fn tolerance(&self, size: Decimal) -> Option<Decimal> {
+    pub(crate) fn tolerance(&self, size: Decimal) -> Option<Decimal> {
         let next = self.mark.get().checked_add(Decimal::new(1, self.mark.get().scale()).ok()?).ok()?;
         let apart = self.of(size, Price::new(next).ok()?)?.checked_sub(self.of(size, self.mark)?).ok()?;
         apart.abs().checked_add(Decimal::new(1, 8).ok()?).ok()
@@ -68,7 +68,7 @@ impl<'a> Charge<'a> {
     }
 
     /// What a long or short of `size` got: negative = paid.
-    fn signed(&self, direction: Direction, size: Decimal) -> Option<Decimal> {
+    pub(crate) fn signed(&self, direction: Direction, size: Decimal) -> Option<Decimal> {
         let amount = self.of(size, self.mark)?;
         Some(if (direction == Direction::Long) == self.rate.is_positive() { -amount } else { amount })
     }

@@ -6,6 +6,7 @@ mod builders;
 mod certainty;
 mod commission;
 mod contract;
+pub mod demands;
 mod fact;
 mod fill;
 mod freshness;
@@ -78,8 +79,8 @@ pub use snapshot::{
 };
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
 pub use symbol_fold::{
-    ClosedTrip, ClosedTrips, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, PositionMoney, Residual, Step,
-    SymbolFold, window_from,
+    ClosedTrip, ClosedTrips, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, HeldNow, HeldProof, PositionMoney,
+    Residual, Step, SymbolFold, window_from,
 };
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};
 pub use trip_key::{Opening, TripKey, TripKeyError};

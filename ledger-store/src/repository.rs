@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use ledger_core::demands::HeldAround;
 use ledger_core::{
-    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillKey, FundingRate, Income, IncomeKey,
-    Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot,
-    RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
+    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
+    IncomeKey, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot,
+    PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, Stretch, SyncCursor, UnpricedFee};
@@ -189,6 +190,46 @@ pub trait IncomeRepository: Send + Sync {
 
     /// Income by time.
     async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>>;
+}
+
+/// What facts demand of the exchange's ledger: see [`ledger_core::demands`].
+#[cfg_attr(feature = "mock", mockall::automock)]
+#[async_trait]
+pub trait DemandRepository: Send + Sync {
+    /// Fills by time that state a fee or a profit of which the ledger has no row that names the trade, those that state
+    /// neither, and those that share their trade with another half. Costs a seek for each fee and profit of the scope.
+    async fn fills_without_rows(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+
+    /// The ledger's rows that name a trade, in the order of their keys.
+    async fn rows_of_trade(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        fill_id: &FillId,
+    ) -> StoreResult<Vec<Sourced<Income>>>;
+
+    /// The ledger's rows about trades of a contract that name none, from `since` on and before `until`.
+    async fn rows_without_trade(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        since: TimestampMs,
+        until: TimestampMs,
+    ) -> StoreResult<Vec<Sourced<Income>>>;
+
+    /// The funding rates other than 0 that no row of the ledger is for, although a round trip was open from a minute before
+    /// the instant to a minute after it, by symbol and time. Costs a seek for each rate, and reads the times of the round
+    /// trips of contracts with such rates.
+    async fn rates_without_rows(&self, account: &AccountId) -> StoreResult<Vec<Sourced<FundingRate>>>;
+
+    /// What was held of a contract around these instants, by folding again from the last checkpoint before the first of them;
+    /// in order of time. Of a quarantined symbol nothing is told.
+    async fn held_around(
+        &self,
+        account: &AccountId,
+        symbol: &Symbol,
+        instants: Vec<TimestampMs>,
+    ) -> StoreResult<Vec<HeldAround>>;
 }
 
 /// Positions, as derived from the facts.
@@ -397,6 +438,7 @@ pub trait Store:
     + FillRepository
     + CancelRepository
     + IncomeRepository
+    + DemandRepository
     + PositionRepository
     + TripRepository
     + SnapshotRepository
@@ -419,6 +461,7 @@ impl<T> Store for T where
         + FillRepository
         + CancelRepository
         + IncomeRepository
+        + DemandRepository
         + PositionRepository
         + TripRepository
         + SnapshotRepository

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use ledger_store::{
-    AccountRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository, LedgerWriter,
-    LookRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository, SnapshotRepository, Store,
-    SyncRepository, TripRepository,
+    AccountRepository, DemandRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
+    LedgerWriter, LookRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository,
+    SnapshotRepository, Store, SyncRepository, TripRepository,
 };
 
 /// The parts of a book that reconciling and recording need.
@@ -28,6 +28,8 @@ pub struct Book {
     pub fills: Arc<dyn FillRepository>,
     /// Income.
     pub income: Arc<dyn IncomeRepository>,
+    /// What facts demand of the ledger.
+    pub demands: Arc<dyn DemandRepository>,
     /// Derived positions.
     pub positions: Arc<dyn PositionRepository>,
     /// Round trips.
@@ -54,6 +56,7 @@ impl Book {
             signals: Arc::clone(store) as Arc<dyn SignalRepository>,
             fills: Arc::clone(store) as Arc<dyn FillRepository>,
             income: Arc::clone(store) as Arc<dyn IncomeRepository>,
+            demands: Arc::clone(store) as Arc<dyn DemandRepository>,
             positions: Arc::clone(store) as Arc<dyn PositionRepository>,
             trips: Arc::clone(store) as Arc<dyn TripRepository>,
             snapshots: Arc::clone(store) as Arc<dyn SnapshotRepository>,

@@ -11,6 +11,7 @@
 //! 3. `what_was_reopened_is_read_like_what_never_was`.
 
 use exchange_client::TimeWindow;
+use ledger_core::demands::CoveredTime;
 use ledger_core::{Symbol, TimestampMs};
 use ledger_store::{BrokenProof, CoverageGrade, CoverageSpan, Stretch};
 
@@ -35,6 +36,12 @@ impl ReadBefore {
     pub(crate) fn new(mut coverage: Vec<CoverageSpan>, reopened: Vec<Stretch>, lost: Vec<BrokenProof>) -> Self {
         coverage.sort_by_key(|span| span.since);
         Self { coverage, reopened, lost, grown: Vec::new() }
+    }
+
+    /// What of a stream was covered, in any grade.
+    pub(crate) fn time(&self, stream: &str) -> CoveredTime {
+        let spans = self.coverage.iter().filter(|span| span.stream == stream && span.symbol.is_none());
+        CoveredTime::new(spans.map(|span| (span.since, span.until)))
     }
 
     fn spans(&self, (stream, symbol): List<'_>, grade: CoverageGrade) -> Spans {

@@ -93,6 +93,12 @@ kinds! {
     RealizedPnlMismatch = "realized_pnl_mismatch",
     /// The exchange's ledger has a row about a trade that does not agree with the book's fill, or has no fill there.
     IncomeMismatch = "income_mismatch",
+    /// A fill demands a row of the exchange's ledger, and there is none.
+    MissingIncome = "missing_income",
+    /// A position was held at a funding instant, and the ledger has no row of it.
+    MissingFunding = "missing_funding",
+    /// A position was paid another amount of funding than by rate and mark price.
+    FundingMismatch = "funding_mismatch",
     /// A wallet changed by another amount than its ledger rows add up to.
     FootingMismatch = "footing_mismatch",
     /// What an earlier look left for the next cannot be read: what it was about is looked at anew.
@@ -104,7 +110,13 @@ impl DiscrepancyKind {
     pub fn is_found_by_checks(self) -> bool {
         matches!(
             self,
-            Self::AverageEntryMismatch | Self::RealizedPnlMismatch | Self::IncomeMismatch | Self::FootingMismatch
+            Self::AverageEntryMismatch
+                | Self::RealizedPnlMismatch
+                | Self::IncomeMismatch
+                | Self::MissingIncome
+                | Self::MissingFunding
+                | Self::FundingMismatch
+                | Self::FootingMismatch
         )
     }
 
@@ -141,6 +153,8 @@ pub enum Subject {
     History(String, TimestampMs),
     /// What the ledger says of a trade, in rows of one type.
     Ledger(Symbol, FillId, IncomeType, Asset),
+    /// What was paid for a contract at a funding instant.
+    Funding(Symbol, TimestampMs),
     /// A wallet, between two statements of it.
     Wallet(Asset, TimestampMs, TimestampMs),
     /// What is on record of a discrepancy.
@@ -159,6 +173,7 @@ impl fmt::Display for Subject {
             Self::Query(query) => f.write_str(query),
             Self::History(stream, since) => write!(f, "{stream}/{since}"),
             Self::Ledger(symbol, fill_id, income_type, asset) => write!(f, "{symbol}/{fill_id}/{income_type}/{asset}"),
+            Self::Funding(symbol, at) => write!(f, "{symbol}/funding/{at}"),
             Self::Wallet(asset, since, until) => write!(f, "{asset}/{since}/{until}"),
             Self::Discrepancy(key) => write!(f, "{}/{}", key.kind, key.fingerprint),
         }

@@ -112,6 +112,10 @@ memories! {
     Fill(FillMemory): UnconfirmedFill;
     /// Which rows of the ledger differ from their fill.
     LedgerRow(LedgerRowMemory): IncomeMismatch;
+    /// Which trade demands a row that is missing, and since when.
+    Demand(DemandMemory): MissingIncome;
+    /// Of which instant the funding is missing or another, and since when.
+    Funding(FundingMemory): MissingFunding | FundingMismatch;
     /// Which wallet did not foot.
     Wallet(WalletMemory): FootingMismatch;
 }
@@ -250,6 +254,38 @@ pub(crate) struct LedgerRowMemory {
     pub(crate) amount: Decimal,
 }
 
+/// For how long something has been missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wait {
+    /// Since when, by the exchange's clock.
+    pub(crate) since: TimestampMs,
+    /// In how many looks; no more are counted than are needed.
+    pub(crate) looks: u32,
+}
+
+/// A row of the ledger that a trade demands; the contract is the discrepancy's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DemandMemory {
+    /// The trade.
+    pub(crate) fill_id: FillId,
+    /// When it was executed.
+    pub(crate) at: TimestampMs,
+    /// For how long the row has been missing.
+    pub(crate) wait: Wait,
+}
+
+/// Funding that is missing, or of another amount; the contract is the discrepancy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FundingMemory {
+    /// The instant.
+    pub(crate) at: TimestampMs,
+    /// For how long it has been so.
+    pub(crate) wait: Wait,
+}
+
 /// A wallet between two statements of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -336,6 +372,9 @@ fn is_always_remembered(kind: DiscrepancyKind) -> bool {
             | Kind::LedgerCut
             | Kind::UnconfirmedFill
             | Kind::IncomeMismatch
+            | Kind::MissingIncome
+            | Kind::MissingFunding
+            | Kind::FundingMismatch
             | Kind::FootingMismatch
     )
 }

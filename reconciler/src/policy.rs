@@ -9,6 +9,14 @@ const MINUTE_MS: i64 = 60_000;
 /// A day in milliseconds.
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
+/// How long a ledger row that is demanded has to be missing before that is a discrepancy.
+pub(crate) const DEMAND_WAIT_MS: i64 = 15 * MINUTE_MS;
+/// In how many looks it has to be missing.
+pub(crate) const DEMAND_LOOKS_MIN: u32 = 3;
+
+/// Up to how many fills a book has for a look to ask for the ledger rows of all of them.
+pub(crate) const DEMAND_FILLS_MAX: u64 = 50_000;
+
 /// How reconciling looks and decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

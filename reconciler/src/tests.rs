@@ -27,10 +27,10 @@ use ledger_core::{
 };
 use ledger_store::LookHold;
 use ledger_store::{
-    Account, BookOrder, CommitReport, MockAccountRepository, MockFillRepository, MockIncomeRepository,
-    MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockLookRepository, MockOrderRepository,
-    MockPositionRepository, MockRunRepository, MockSignalRepository, MockSnapshotRepository, MockSyncRepository,
-    MockTripRepository, PendingRefold, RefoldReport, RunId,
+    Account, BookOrder, CommitReport, MockAccountRepository, MockDemandRepository, MockFillRepository,
+    MockIncomeRepository, MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockLookRepository,
+    MockOrderRepository, MockPositionRepository, MockRunRepository, MockSignalRepository, MockSnapshotRepository,
+    MockSyncRepository, MockTripRepository, PendingRefold, RefoldReport, RunId,
 };
 use mockall::Sequence;
 
@@ -187,6 +187,7 @@ fn quiet() -> Observation {
         orders: Asked::Answered(walk(vec![])),
         force_orders: Asked::Answered(walk(vec![])),
         income: Asked::Answered(walk(vec![])),
+        asked_again: Vec::new(),
         instruments: Asked::NotAsked,
         book: BookView {
             account: account(),
@@ -263,6 +264,7 @@ struct Mocks {
     intents: MockIntentRepository,
     fills: MockFillRepository,
     income: MockIncomeRepository,
+    demands: MockDemandRepository,
     signals: MockSignalRepository,
     trips: MockTripRepository,
     positions: MockPositionRepository,
@@ -283,6 +285,7 @@ impl Mocks {
             intents: MockIntentRepository::new(),
             fills: MockFillRepository::new(),
             income: MockIncomeRepository::new(),
+            demands: MockDemandRepository::new(),
             signals: MockSignalRepository::new(),
             trips: MockTripRepository::new(),
             positions: MockPositionRepository::new(),
@@ -306,6 +309,9 @@ impl Mocks {
         mocks.orders.expect_order().returning(|_, _| Ok(None));
         mocks.intents.expect_intents().returning(|_, _| Ok(page()));
         mocks.fills.expect_fill().returning(|_, _| Ok(None));
+        mocks.fills.expect_fill_count().returning(|_| Ok(0));
+        mocks.demands.expect_fills_without_rows().returning(|_, _| Ok(page()));
+        mocks.demands.expect_rates_without_rows().returning(|_| Ok(vec![]));
         mocks.fills.expect_fills().returning(|_, _| Ok(page()));
         mocks.fills.expect_fills_in_fold_order().returning(|_, _, _| Ok(page()));
         mocks.income.expect_income().returning(|_, _| Ok(page()));
@@ -340,6 +346,7 @@ impl Mocks {
             intents: Arc::new(self.intents),
             fills: Arc::new(self.fills),
             income: Arc::new(self.income),
+            demands: Arc::new(self.demands),
             signals: Arc::new(self.signals),
             trips: Arc::new(self.trips),
             positions: Arc::new(self.positions),

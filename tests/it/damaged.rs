@@ -45,7 +45,7 @@ fn a_damaged_row_stops_no_other_check() {
         let checks = checks.iter().filter(|check| check["verdict"] == verdict);
         checks.map(|check| check["check"].as_str().unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!(checks.len(), 14);
+    assert_eq!(checks.len(), 16);
     assert_eq!(of("fail"), ["schema", "recomputation"]);
     assert_eq!(of("pass"), ["derived_rows"]);
     assert!(checks[0]["detail"].as_str().unwrap().contains("row main/ETHUSDT/2/BUY: column price"), "{:?}", checks[0]);

@@ -10,6 +10,7 @@ mod convergence;
 mod damaged;
 mod damaged_sync;
 mod deleted;
+mod demands;
 mod demo;
 mod failing_disk;
 mod foreign_text;

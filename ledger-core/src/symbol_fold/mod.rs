@@ -46,6 +46,7 @@ mod deciding;
 mod derived_position;
 mod error;
 mod event;
+mod held;
 mod kickback;
 mod movements;
 mod open_trip;
@@ -59,6 +60,7 @@ pub use self::closed_trip::{ClosedTrip, ClosedTrips};
 pub use self::derived_position::{DerivedPosition, PositionMoney};
 pub use self::error::FoldError;
 pub use self::event::{FoldEvent, Residual, Step, window_from};
+pub use self::held::{HeldNow, HeldProof};
 pub(crate) use self::watch::Occupant;
 
 use self::closed_trip::{Done, Shelf, WhereEnded};

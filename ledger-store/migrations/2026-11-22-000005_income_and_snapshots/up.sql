@@ -16,7 +16,11 @@ CREATE TABLE income (
     PRIMARY KEY (account_id, income_type, tran_id, symbol, asset)
 ) STRICT;
 CREATE INDEX income_ts_symbol ON income (account_id, ts, symbol);
-CREATE INDEX income_fill ON income (account_id, symbol, fill_id) WHERE fill_id IS NOT NULL;
+-- Whether the ledger has what a fill demands is answered by the index alone.
+CREATE INDEX income_fill ON income (account_id, symbol, fill_id, income_type, asset) WHERE fill_id IS NOT NULL;
+-- Rows about trades that name none, as files have them. The condition is that of the query, word for word.
+CREATE INDEX income_unnamed ON income (account_id, symbol, ts)
+    WHERE fill_id IS NULL AND income_type IN ('COMMISSION', 'REALIZED_PNL');
 -- In which assets profits were paid.
 CREATE INDEX income_profits ON income (account_id, symbol, asset) WHERE income_type = 'REALIZED_PNL';
 -- The entries that no fill tells: what is folded is read from it.

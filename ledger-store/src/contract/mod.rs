@@ -18,6 +18,7 @@
 
 mod concluded;
 mod convergence;
+mod demands;
 mod derived;
 mod dump;
 mod facts;
@@ -41,6 +42,7 @@ use crate::repository::Store;
 
 pub use concluded::*;
 pub use convergence::*;
+pub use demands::*;
 pub use derived::*;
 pub use dump::{dump, oracle};
 pub use facts::*;
@@ -126,6 +128,9 @@ macro_rules! contract_tests {
             a_late_fill_changes_what_it_must,
             round_trips_keep_their_names,
             single_amounts_add_up_to_the_totals,
+            fills_without_their_ledger_rows_are_listed,
+            unpaid_funding_instants_are_listed,
+            what_was_held_is_told_around_instants,
             a_liquidation_costs_its_round_trip_whenever_it_is_told,
             the_insurance_fund_pays_for_one_contract_only,
             funding_around_an_opening_is_of_what_was_opened,

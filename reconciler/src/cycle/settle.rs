@@ -60,10 +60,11 @@ pub(crate) fn settle(
         findings.push((finding, DiscrepancyStatus::Pending));
     }
     for finding in &verification.findings {
+        let status = judge(finding, verification);
         if is_news(finding) {
-            batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
+            batch.discrepancies.push(seen_as(finding, status));
         }
-        findings.push((finding.clone(), acknowledged(observation, finding, DiscrepancyStatus::Unresolved)));
+        findings.push((finding.clone(), acknowledged(observation, finding, status)));
     }
     let found: BTreeSet<DiscrepancyKey> = findings.iter().map(|(finding, _)| finding.key()).collect();
     for known in &observation.book.discrepancies {
@@ -129,14 +130,15 @@ pub(crate) fn acknowledged(
     if is_accepted && status == DiscrepancyStatus::Unresolved { DiscrepancyStatus::Acknowledged } else { status }
 }
 
-/// Whether the journal has a finding as confirmed, or accepted, in the same words.
+/// Whether the journal has a finding in the same words: as confirmed, or accepted, or as waiting where it waits.
 fn is_confirmed_on_record(observation: &Observation, finding: &Finding) -> bool {
     let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
-    let confirmed = [DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged];
+    let same: &[DiscrepancyStatus] = match finding.outlook {
+        Outlook::Waits => &[DiscrepancyStatus::Pending],
+        _ => &[DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged],
+    };
     known.is_some_and(|known| {
-        confirmed.contains(&known.status)
-            && known.symbol == finding.symbol
-            && known.evidence_json == finding.evidence_json()
+        same.contains(&known.status) && known.symbol == finding.symbol && known.evidence_json == finding.evidence_json()
     })
 }
 
@@ -207,6 +209,10 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
             let walk = close.and_then(|close| close.fills.answer());
             let fill: Option<FillMemory> = recall_known(known);
             walk.is_some_and(|walk| fill.is_some_and(|fill| walk.window.since() <= fill.at))
+        }
+        // The checks know what they looked for.
+        DiscrepancyKind::MissingIncome | DiscrepancyKind::MissingFunding | DiscrepancyKind::FundingMismatch => {
+            verification.met.contains(&known.entry.key)
         }
         DiscrepancyKind::FootingMismatch => verification
             .footed

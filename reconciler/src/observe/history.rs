@@ -175,6 +175,7 @@ impl HistoryLook<'_> {
             orders,
             force_orders: Asked::NotAsked,
             income,
+            asked_again: Vec::new(),
             instruments: Asked::NotAsked,
             book: view,
             symbols: BTreeMap::new(),

@@ -8,6 +8,7 @@
 //! 4. `a_quiet_cycle_costs_the_same_for_any_number_of_symbols`.
 //! 5. `what_is_named_is_looked_at_closely`, and so is every contract of the book where a beginning is named.
 
+mod asking_again;
 mod book;
 pub(crate) mod book_view;
 mod close_look;
@@ -20,7 +21,7 @@ pub(crate) mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Clock, ExchangeReader, OrderRef};
-use ledger_core::{AccountId, OrderClass, Symbol, TimestampMs};
+use ledger_core::{AccountId, Income, OrderClass, Symbol, TimestampMs};
 use ledger_store::{Account, ExchangeIdentity, SyncCursor};
 
 use self::book::BookReader;
@@ -30,7 +31,7 @@ pub(crate) use self::history::{HistoryLook, HistoryPiece, HistoryProgress};
 pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{Continuity, FillWalk};
-use self::walk::{span, walk_force_orders, walk_income, walk_orders};
+use self::walk::{Walk, span, walk_force_orders, walk_income, walk_orders};
 use crate::asked::Asked;
 use crate::book::Book;
 use crate::confirming::ReadBefore;
@@ -100,12 +101,20 @@ pub(crate) async fn observe(
     let facts = &venue.force_orders;
     let retention_ms = if is_first { facts.window_ms_max } else { facts.retention_ms };
     let force_orders = walk_force_orders(exchange, window(FORCE_ORDERS, retention_ms)?).await;
-    let income = walk_income(exchange, window(INCOME, venue.income.retention_ms)?).await;
+    let mut income: Asked<Walk<Income>> =
+        walk_income(exchange, window(INCOME, venue.income.retention_ms)?).await.into();
     let balances = exchange.fetch_balances().await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
     let reader = BookReader { book, account: account_id, policy, now };
     let view = reader.read(account, cursors, &options.labels).await?;
+    let asked_again = match income.answer_mut() {
+        Some(walk) => {
+            let oldest = walk::oldest(now, venue.income.retention_ms);
+            asking_again::ask_again(exchange, &view.discrepancies, oldest, walk).await
+        }
+        None => Vec::new(),
+    };
     let mut seen = Observation {
         venue,
         scope: options.symbols.clone(),
@@ -119,7 +128,8 @@ pub(crate) async fn observe(
         mark_prices: mark_prices.into(),
         orders: orders.into(),
         force_orders: force_orders.into(),
-        income: income.into(),
+        income,
+        asked_again,
         instruments: Asked::NotAsked,
         book: view,
         symbols: BTreeMap::new(),

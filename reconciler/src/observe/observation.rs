@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, VenueFacts};
+use exchange_client::{AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, TimeWindow, VenueFacts};
 use ledger_core::{
     BalanceSnapshot, Decimal, Fill, FillKey, Income, Instrument, Order, PositionMode, PositionSide, PositionSnapshot,
     Sourced, Symbol, TimestampMs,
@@ -80,6 +80,8 @@ pub(crate) struct Observation {
     pub force_orders: Asked<Walk<Order>>,
     /// The ledger since the last cursor.
     pub income: Asked<Walk<Income>>,
+    /// Where else the ledger was asked for what is missing: its rows are among those of `income`.
+    pub asked_again: Vec<TimeWindow>,
     /// Contracts; asked only when the book lacks one that its facts or suspects name.
     pub instruments: Asked<Answer<Instrument>>,
     /// The book.
@@ -93,6 +95,13 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
+    /// Whether the ledger was asked for what happened at an instant, or cannot be asked for it any more.
+    pub(crate) fn asks_for_income_of(&self, at: TimestampMs) -> bool {
+        let Some(walk) = self.income.answer() else { return false };
+        let is_lost = at.as_ms() < walk.asked_at.as_ms().saturating_sub(self.venue.income.retention_ms);
+        is_lost || walk.window.contains(at) || self.asked_again.iter().any(|window| window.contains(at))
+    }
+
     /// When the ledger's answer and the book differ.
     pub(crate) fn differing_income(&self) -> Vec<TimestampMs> {
         let rows = self.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);

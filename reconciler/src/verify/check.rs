@@ -71,6 +71,10 @@ checks! {
     RealizedPnl = "realized_pnl", "realized PnL against exchange", Discrepancy, Look;
     /// Every ledger row about a trade has its fill, with equal amounts.
     IncomeHasFills = "income_has_fills", "income against fills", Discrepancy, Look;
+    /// Every fee and every profit of a fill has its ledger row.
+    FillsHaveIncome = "fills_have_income", "fills against income", Discrepancy, Look;
+    /// Every position that was held at a funding instant was paid, by the venue's rate and mark price.
+    Funding = "funding", "funding against rates", Discrepancy, Look;
     /// Every wallet changed by what its ledger rows add up to.
     Footing = "footing", "footing", Imbalance, Look;
 }

@@ -10,13 +10,16 @@ mod book;
 mod check;
 mod comparison;
 mod confirmed;
+mod demands;
 mod executed;
 mod footing;
+mod funding;
 mod gaps;
 mod income;
 mod positions;
 mod realized;
 mod unnamed;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,9 +31,11 @@ pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
 use self::comparison::Comparison;
 use self::confirmed::{check_confirmed, check_lost};
+use self::demands::check_demands;
 use self::executed::check_executed;
 use self::footing::check_footing;
 pub(crate) use self::footing::unread_stretches;
+use self::funding::check_funding;
 use self::gaps::check_gaps;
 use self::income::check_income;
 use self::positions::check_positions;
@@ -71,6 +76,8 @@ pub struct Verification {
     /// The stretches in which rows that were confirmed are missing, each with whether it is still to be read again; `None` where
     /// nothing said so.
     pub(crate) lost_rows: Option<BTreeMap<DiscrepancyKey, bool>>,
+    /// What was missing, or of another amount, and is not any more.
+    pub met: BTreeSet<DiscrepancyKey>,
     /// What only checking finds: average entries, realized profits, ledger rows, wallets; the first of each check.
     pub findings: Vec<Finding>,
 }
@@ -174,6 +181,8 @@ pub(crate) async fn verify(
     check_executed(extent, book, account, &mut verification).await?;
     check_realized(extent, book, account, &mut verification).await?;
     check_income(extent, book, account, &mut verification).await?;
+    check_demands(extent, book, account, &mut verification).await?;
+    check_funding(extent, book, account, &mut verification).await?;
     check_footing(extent, book, account, &mut verification).await?;
     check_gaps(observation, book, account, &mut verification).await?;
     check_lost(observation, book, account, &mut verification).await?;

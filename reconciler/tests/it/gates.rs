@@ -131,6 +131,7 @@ impl GatedStore {
             signals: gated.clone(),
             fills: gated.clone(),
             income: gated.clone(),
+            demands: Arc::clone(store) as Arc<dyn ledger_store::DemandRepository>,
             positions: gated.clone(),
             trips: gated.clone(),
             snapshots: gated.clone(),

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use exchange_client::{ExchangeReader, Request, Response, Transport, TransportError};
-use reconciler::CycleReport;
+use ledger_store::DiscrepancyStatus;
+use reconciler::{CycleReport, DiscrepancyKind};
 use serde_json::Value;
 
 use crate::support::{Fixture, for_months};
@@ -24,6 +25,8 @@ pub(crate) enum Lie {
     Cut,
     /// Each row twice.
     Doubled,
+    /// The ledger row of this transaction is missing, whatever is asked.
+    Without(i64),
     /// The body ends in the middle.
     Torn,
     /// The first answer of this endpoint, for ever.
@@ -90,6 +93,7 @@ impl Lie {
             Self::LastMissing => changed(&|rows| drop(rows.pop())),
             Self::Cut => changed(&|rows| rows.truncate(rows.len() / 2)),
             Self::Doubled => changed(&|rows| *rows = rows.iter().flat_map(|row| [row.clone(), row.clone()]).collect()),
+            Self::Without(id) => changed(&|rows| rows.retain(|row| row["tranId"].as_i64() != Some(id))),
             Self::Torn => Some(with_body(answer.body[..answer.body.len() / 2].to_vec())),
             Self::Stale => Some(first.clone()),
             Self::Status(status) => Some(error(status, "{}")),
@@ -211,4 +215,86 @@ async fn a_lie_in_one_look_is_healed_by_three_honest_ones() {
         }
     }
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+}
+
+/// One ledger row of each type that something demands: its transaction.
+fn demanded_rows(fixture: &Fixture) -> Vec<(&'static str, i64)> {
+    let books = fixture.simulator.books();
+    let of = |kind: &'static str| {
+        let rows: Vec<_> = books.accounts[0].income.iter().filter(|row| row.income_type == kind).collect();
+        (kind, rows[rows.len() / 2].tran_id)
+    };
+    ["COMMISSION", "REALIZED_PNL", "FUNDING_FEE"].map(of).to_vec()
+}
+
+/// Two looks that lack the same row agree with each other. What was traded and held says that they are wrong.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_two_looks_lack_is_demanded_until_it_is_there() {
+    let fixture = Fixture::in_process(for_months(7)).await;
+    fixture.session(|_, _| false).await;
+    fixture.simulator.step(Duration::from_hours(9 * 24));
+    fixture.session(|_, _| false).await;
+    for (kind, id) in demanded_rows(&fixture) {
+        let book = fixture.with_empty_book().await;
+        let liar = Liar::before(Arc::clone(&fixture.transport));
+        liar.set(Some(("/fapi/v1/income", Lie::Without(id))));
+        for look in 0..2 {
+            let report = book.sync_beside(&liar).await.unwrap();
+            let missing: Vec<_> = report.findings.iter().filter(|found| is_demand(found.finding.kind)).collect();
+            assert_eq!(missing.len(), 1, "{kind} {look}: {:#?}", report.findings);
+            assert_eq!(missing[0].status, DiscrepancyStatus::Pending, "{kind} {look}");
+            assert!(!report.leaves_discrepancies(), "{kind} {look}: {:#?}", report.left);
+            fixture.simulator.step(Duration::from_mins(6));
+        }
+        liar.set(None);
+        let mut report = None;
+        for _ in 0..3 {
+            report = book.sync_beside(&liar).await;
+            fixture.simulator.step(Duration::from_mins(6));
+        }
+        let wrong = wrong(&book, &report.unwrap()).await;
+        assert!(wrong.is_empty(), "{kind}: {wrong:#?}");
+    }
+}
+
+/// As long as every look lacks it, it is asked for; a discrepancy it is once three looks and a quarter of an hour agree.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_stays_missing_is_a_discrepancy_until_it_comes() {
+    let fixture = Fixture::in_process(for_months(7)).await;
+    fixture.session(|_, _| false).await;
+    fixture.simulator.step(Duration::from_hours(9 * 24));
+    fixture.session(|_, _| false).await;
+    for (kind, id) in demanded_rows(&fixture) {
+        let book = fixture.with_empty_book().await;
+        let liar = Liar::before(Arc::clone(&fixture.transport));
+        liar.set(Some(("/fapi/v1/income", Lie::Without(id))));
+        // After 0, 5, 10, 15 and 20 minutes: four looks agree when 15 have passed.
+        for (look, is_open) in [false, false, false, true, true].into_iter().enumerate() {
+            let report = book.sync_beside(&liar).await.unwrap();
+            let found = report.findings.iter().find(|found| is_demand(found.finding.kind));
+            let found = found.unwrap_or_else(|| panic!("{kind} {look}: {:#?}", report.findings));
+            let status = if is_open { DiscrepancyStatus::Unresolved } else { DiscrepancyStatus::Pending };
+            assert_eq!(found.status, status, "{kind} {look}: {:?}", found.finding);
+            // That it is missing is seen at the wallet, too, where that was looked at before.
+            assert!(!is_open || report.leaves_discrepancies(), "{kind} {look}");
+            assert!(found.finding.evidence.contains("acknowledge it"), "{}", found.finding.evidence);
+            // An audit says the same, and counts no look.
+            let audit = book.reconciler_over(book.adapter_through(&liar)).audit().await.unwrap();
+            let audited = audit.findings.iter().find(|found| is_demand(found.finding.kind)).unwrap();
+            assert_eq!(audited.finding.kind, found.finding.kind);
+            fixture.simulator.step(Duration::from_mins(5));
+        }
+        liar.set(None);
+        let mut report = None;
+        for _ in 0..3 {
+            report = book.sync_beside(&liar).await;
+            fixture.simulator.step(Duration::from_mins(6));
+        }
+        let wrong = wrong(&book, &report.unwrap()).await;
+        assert!(wrong.is_empty(), "{kind}: {wrong:#?}");
+    }
+}
+
+fn is_demand(kind: DiscrepancyKind) -> bool {
+    matches!(kind, DiscrepancyKind::MissingIncome | DiscrepancyKind::MissingFunding)
 }

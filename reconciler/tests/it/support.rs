@@ -293,8 +293,8 @@ pub(crate) fn kinds(report: &CycleReport) -> BTreeMap<DiscrepancyKind, usize> {
 
 pub(crate) fn assert_all_pass(report: &CycleReport) {
     for check in &report.verification.checks {
-        // A first look has no earlier balance to compare with, and there may be no position to have an entry.
-        let may_lack = matches!(check.name, CheckName::Footing | CheckName::AverageEntry);
+        // A first look has no earlier balance to compare with, and there may be no position to have an entry or funding.
+        let may_lack = matches!(check.name, CheckName::Footing | CheckName::AverageEntry | CheckName::Funding);
         let is_lacking = may_lack && matches!(check.verdict, Verdict::NotCheckable { .. });
         assert!(is_lacking || matches!(check.verdict, Verdict::Pass { .. }), "{check:?}");
     }

@@ -101,10 +101,12 @@ fn cursor(ms: i64, key: String) -> Cursor {
 }
 
 // Behind the macros, which they use.
+mod demands;
 mod fills;
 mod orders;
 mod snapshots;
 
+pub(super) use demands::fills_without_rows;
 pub(super) use fills::{fill_count, fills, fills_in_fold_order};
 pub(super) use orders::orders;
 pub(super) use snapshots::{anchors, balance_snapshots, funding_rates, position_snapshots, price_snapshots};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{Asset, FillId, Income, IncomeKey, Source, Sourced, Symbol, merge};
-use ledger_store::{IncomeFilter, Page, PageRequest};
+use ledger_core::{Asset, FillId, Income, IncomeKey, Source, Sourced, Symbol, TimestampMs, merge};
+use ledger_store::{IncomeFilter, Page, PageRequest, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::asked::Asked;
@@ -39,15 +39,25 @@ impl BookReader<'_> {
     ) -> Result<BTreeSet<(Symbol, FillId)>, ReconcileError> {
         let Asked::Answered(walk) = &seen.income else { return Ok(BTreeSet::new()) };
         let read_before = seen.read_before.parts((INCOME, None), walk.window);
-        let times = walk.rows.iter().map(|row| row.entity.time.at);
+        let times = walk.rows.iter().map(|row| row.entity.time.at).filter(|at| walk.window.contains(*at));
         let times = times.chain(read_before.iter().flat_map(|(since, until)| [*since, *until]));
-        let (Some(since), Some(until)) = (times.clone().min(), times.max()) else { return Ok(BTreeSet::new()) };
+        let mut windows: Vec<(TimestampMs, TimestampMs)> = times.clone().min().zip(times.max()).into_iter().collect();
+        windows.extend(seen.asked_again.iter().map(|window| (window.since(), window.until())));
+        if windows.is_empty() {
+            return Ok(BTreeSet::new());
+        }
         // The book may know some from an export, to the second.
-        let stretch = self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000));
-        let filter = IncomeFilter { scope: stretch.clone(), income_type: None };
-        let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.income.income(&filter, page).await.doing("reading the income")
-        });
+        let widened = windows
+            .into_iter()
+            .map(|(since, until)| self.stretch(None, since.saturating_add_ms(-1_000), until.saturating_add_ms(1_000)));
+        let stretches: Vec<Scope> = widened.collect();
+        let mut rows = Vec::new();
+        for scope in &stretches {
+            let filter = IncomeFilter { scope: scope.clone(), income_type: None };
+            rows.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+                self.book.income.income(&filter, page).await.doing("reading the income")
+            }));
+        }
         // A row that the exchange tells in more detail than an export did is news: its trade, its millisecond.
         let told: BTreeMap<&IncomeKey, &Income> = walk.rows.iter().map(|row| (&row.entity.key, &row.entity)).collect();
         let says_no_more = |row: &Sourced<Income>| {
@@ -71,9 +81,10 @@ impl BookReader<'_> {
             return Ok(named);
         }
         let mut unfilled = named;
-        let fills = self.fills(stretch).await?;
-        for key in fills.keys() {
-            unfilled.remove(&(key.symbol.clone(), key.fill_id.clone()));
+        for scope in stretches {
+            for key in self.fills(scope).await?.into_keys() {
+                unfilled.remove(&(key.symbol, key.fill_id));
+            }
         }
         Ok(unfilled)
     }

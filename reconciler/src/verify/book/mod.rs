@@ -11,7 +11,7 @@ use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus,
 
 use super::{
     BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_confirmed,
-    check_executed, check_footing, check_income, check_realized,
+    check_demands, check_executed, check_footing, check_funding, check_income, check_realized,
 };
 use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
@@ -103,6 +103,14 @@ async fn check(
         }
         CheckName::IncomeHasFills => {
             check_income(extent, book, account, verification).await?;
+            return Ok(None);
+        }
+        CheckName::FillsHaveIncome => {
+            check_demands(extent, book, account, verification).await?;
+            return Ok(None);
+        }
+        CheckName::Funding => {
+            check_funding(extent, book, account, verification).await?;
             return Ok(None);
         }
         CheckName::Footing => {
