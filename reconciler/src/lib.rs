@@ -48,7 +48,7 @@ pub use import::{
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
-pub use observe::ObserveOptions;
+pub use observe::{ObserveOptions, agreed_identity};
 pub use outside::OutsideReport;
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;

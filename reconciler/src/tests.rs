@@ -88,7 +88,7 @@ fn stated<T>(entity: T) -> Stated<T> {
     Stated { entity, payload: "{}".into() }
 }
 
-fn answer<T>(entities: Vec<T>) -> Answer<T> {
+pub(crate) fn answer<T>(entities: Vec<T>) -> Answer<T> {
     Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0), unreadable: Vec::new() }
 }
 
@@ -350,7 +350,7 @@ impl Mocks {
 /// An exchange whose account-wide answers are empty, save for the positions.
 fn exchange_with(positions: fn() -> Result<Answer<PositionSnapshot>, ExchangeError>) -> MockExchangeReader {
     let mut exchange = MockExchangeReader::new();
-    exchange.expect_fetch_balances().times(..=1).returning(|| Ok(answer(vec![])));
+    exchange.expect_fetch_balances().times(..=1).returning(|_| Ok(answer(vec![])));
     answering(exchange, positions)
 }
 

@@ -13,6 +13,7 @@ pub(crate) mod book_view;
 mod close_look;
 pub(crate) mod entry;
 mod history;
+mod identity;
 mod observation;
 pub(crate) mod suspects;
 pub(crate) mod walk;
@@ -21,12 +22,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Clock, ExchangeReader, OrderRef};
 use ledger_core::{AccountId, OrderClass, Symbol, TimestampMs};
-use ledger_store::{Account, ExchangeIdentity, SyncCursor};
+use ledger_store::{Account, SyncCursor};
 
 use self::book::BookReader;
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, HistoryPiece, HistoryProgress};
+pub use self::identity::agreed_identity;
+use self::identity::identify;
 pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{Continuity, FillWalk};
@@ -100,7 +103,7 @@ pub(crate) async fn observe(
     let retention_ms = if is_first { facts.window_ms_max } else { facts.retention_ms };
     let force_orders = walk_force_orders(exchange, window(FORCE_ORDERS, retention_ms)?).await;
     let income = walk_income(exchange, window(INCOME, venue.income.retention_ms)?).await;
-    let balances = exchange.fetch_balances().await;
+    let balances = identity::balances_of(exchange, &identity).await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
     let reader = BookReader { book, account: account_id, policy, now };
@@ -183,29 +186,11 @@ async fn greet(
 ) -> Result<Greeting, ReconcileError> {
     let account = book.accounts.account(account_id).await.doing("reading the account")?;
     let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
-    let identity = exchange.account_identity().await.map_err(ReconcileError::Exchange)?;
-    check_identity(&account, &identity)?;
+    let identity = identify(exchange, &account).await?;
     let before = clock.now();
     let now = exchange.server_time().await.map_err(ReconcileError::Exchange)?;
     let clock = clock_reading(before, clock.now(), now);
     Ok(Greeting { account, identity, now, clock })
-}
-
-fn check_identity(account: &Account, identity: &AccountIdentity) -> Result<(), ReconcileError> {
-    let offered = ExchangeIdentity { base_url: identity.base_url.clone(), alias: Some(identity.account_alias.clone()) };
-    let bound = account.identity.as_ref();
-    let same_venue = account.venue == identity.venue;
-    if same_venue && bound.is_none_or(|bound| *bound == offered) {
-        return Ok(());
-    }
-    let bound = match bound {
-        Some(bound) => {
-            let alias = bound.alias.as_deref().unwrap_or("an unnamed account");
-            format!("{alias} at {} ({})", bound.base_url, account.venue)
-        }
-        None => account.venue.clone(),
-    };
-    Err(ReconcileError::WrongAccount { account: account.id.clone(), bound, offered: identity.to_string() })
 }
 
 /// The exchange named its time at some moment between `before` and `after`, by the local clock.
