@@ -4,6 +4,7 @@ mod asking;
 mod cases;
 mod checks;
 mod deciding;
+mod ends;
 mod entries;
 mod layers;
 mod looking;
@@ -205,6 +206,7 @@ fn quiet() -> Observation {
             unfilled: BTreeSet::new(),
             latest_positions: vec![],
             latest_balances: vec![],
+            ledger_since: BTreeMap::new(),
             instruments: [symbol("BTCUSDT")].into(),
             steps: BTreeMap::new(),
             settle_assets: BTreeMap::new(),

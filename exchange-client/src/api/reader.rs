@@ -20,6 +20,10 @@ pub trait ExchangeReader: Send + Sync {
     /// What has been asked so far.
     fn usage(&self) -> Usage;
 
+    /// Waits for as long as the exchange's answers lag behind each other ([`VenueFacts::settle_lag_ms`]): what is asked
+    /// after that is a second look, and not the first one again.
+    async fn outwait_lag(&self);
+
     /// The exchange's clock.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Asking Binance USD-M.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use ledger_core::{
     BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot,
@@ -37,6 +39,11 @@ impl ExchangeReader for BinanceUsdm {
 
     fn usage(&self) -> Usage {
         self.rest.usage()
+    }
+
+    async fn outwait_lag(&self) {
+        let lag_ms = u64::try_from(VENUE.settle_lag_ms).unwrap_or_default();
+        tokio::time::sleep(Duration::from_millis(lag_ms)).await;
     }
 
     async fn server_time(&self) -> Result<TimestampMs, ExchangeError> {

@@ -14,8 +14,9 @@ use ledger_store::{Batch, Discrepancy, DiscrepancyKey, DiscrepancyStatus};
 use crate::apply::seen_as;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
+use crate::memory::doubt::Claim;
 use crate::memory::{FillMemory, LabelMemory, recall_known};
-use crate::observe::Observation;
+use crate::observe::{Observation, observed_at};
 use crate::plan::Plan;
 use crate::verify::Verification;
 
@@ -38,13 +39,13 @@ pub(crate) fn settle(
     let mut findings = Vec::new();
     // Where nothing else is written, what is on record as it is stays as it is.
     let is_quiet = plan.is_empty();
-    let is_news = |finding: &Finding| !(is_quiet && is_confirmed_on_record(observation, finding));
+    let is_news = |finding: &Finding, status| !(is_quiet && is_on_record_as(observation, finding, status));
     for finding in plan.findings() {
         let status = acknowledged(observation, finding, judge(finding, verification));
         let verified = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
         match status {
             DiscrepancyStatus::Resolved if verified => batch.settled.push(finding.key()),
-            DiscrepancyStatus::Unresolved if verified && is_news(finding) => {
+            DiscrepancyStatus::Unresolved if verified && is_news(finding, status) => {
                 batch.discrepancies.push(seen_as(finding, status));
             }
             _ => {}
@@ -56,10 +57,11 @@ pub(crate) fn settle(
         findings.push((finding, DiscrepancyStatus::Pending));
     }
     for finding in &verification.findings {
-        if is_news(finding) {
-            batch.discrepancies.push(seen_as(finding, DiscrepancyStatus::Unresolved));
+        let status = checked(finding);
+        if is_news(finding, status) {
+            batch.discrepancies.push(seen_as(finding, status));
         }
-        findings.push((finding.clone(), acknowledged(observation, finding, DiscrepancyStatus::Unresolved)));
+        findings.push((finding.clone(), acknowledged(observation, finding, status)));
     }
     let found: BTreeSet<DiscrepancyKey> = findings.iter().map(|(finding, _)| finding.key()).collect();
     for known in &observation.book.discrepancies {
@@ -80,7 +82,8 @@ fn differing_since(
     told: &[(Finding, DiscrepancyStatus)],
 ) -> Vec<Finding> {
     let mut differing = Vec::new();
-    for ((symbol, side), evidence) in &verification.mismatched_positions {
+    let looks = observation.looks(observed_at(observation));
+    for ((symbol, side), (evidence, beyond)) in &verification.mismatched_positions {
         let subject = Subject::Position(symbol.clone(), *side);
         let is_told = told.iter().any(|(finding, _)| finding.subject == subject);
         // What the book makes of a symbol that it cannot add up is no position.
@@ -89,7 +92,8 @@ fn differing_since(
         }
         let kind = DiscrepancyKind::PositionMismatch;
         let evidence = format!("{evidence}, now that what was found is recorded; the next look tells which is right");
-        differing.push(Finding::new(kind, Some(symbol), subject, Outlook::Waits, evidence));
+        let finding = Finding::new(kind, Some(symbol), subject, Outlook::Waits, evidence);
+        differing.push(finding.doubted(Claim::Differs(*beyond), &looks));
     }
     differing
 }
@@ -107,12 +111,16 @@ pub(crate) fn acknowledged(
     if is_accepted && status == DiscrepancyStatus::Unresolved { DiscrepancyStatus::Acknowledged } else { status }
 }
 
-/// Whether the journal has a finding as confirmed, or accepted, in the same words.
-fn is_confirmed_on_record(observation: &Observation, finding: &Finding) -> bool {
+/// What becomes of what a check found.
+pub(crate) fn checked(finding: &Finding) -> DiscrepancyStatus {
+    if finding.is_doubtful { DiscrepancyStatus::Pending } else { DiscrepancyStatus::Unresolved }
+}
+
+/// Whether the journal has a finding in this state, or as accepted, in the same words.
+fn is_on_record_as(observation: &Observation, finding: &Finding, status: DiscrepancyStatus) -> bool {
     let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
-    let confirmed = [DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged];
     known.is_some_and(|known| {
-        confirmed.contains(&known.status)
+        [status, DiscrepancyStatus::Acknowledged].contains(&known.status)
             && known.symbol == finding.symbol
             && known.evidence_json == finding.evidence_json()
     })

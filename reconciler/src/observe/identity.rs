@@ -7,9 +7,10 @@
 //! 1. `a_single_word_makes_nobody_another_account`.
 //! 2. `no_account_is_bound_by_a_single_word`.
 //! 3. `balances_of_another_account_are_asked_for_again`.
+//! 4. `a_position_mode_is_news_when_two_answers_agree`.
 
 use exchange_client::{AccountIdentity, Answer, ErrorClass, ExchangeError, ExchangeReader};
-use ledger_core::BalanceSnapshot;
+use ledger_core::{BalanceSnapshot, PositionMode};
 use ledger_store::{Account, ExchangeIdentity};
 
 use crate::error::ReconcileError;
@@ -82,13 +83,23 @@ pub(super) async fn balances_of(
     }
 }
 
+/// One-way or hedge mode. Another one than is on record, or the first, takes two answers that agree.
+pub(super) async fn mode_of(exchange: &dyn ExchangeReader, account: &Account) -> Result<PositionMode, ExchangeError> {
+    let first = exchange.fetch_position_mode().await?;
+    if account.observed_mode.as_ref().is_some_and(|observed| observed.mode == first) {
+        return Ok(first);
+    }
+    let second = exchange.fetch_position_mode().await?;
+    if second == first { Ok(second) } else { exchange.fetch_position_mode().await }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use exchange_client::binance_usdm::VENUE;
     use exchange_client::{Endpoint, ForeignText, Method, MockExchangeReader};
-    use ledger_core::AccountId;
+    use ledger_core::{AccountId, PositionModeSnapshot};
 
     use super::*;
     use crate::tests::{answer, at};
@@ -173,6 +184,25 @@ mod tests {
             });
             let balances = balances_of(&exchange, &named("a")).await;
             assert_eq!(balances.is_ok(), foreign < 2);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_position_mode_is_news_when_two_answers_agree() {
+        use PositionMode::{Hedge, OneWay};
+        for (observed, answers, agreed) in [
+            (Some(OneWay), &[OneWay][..], OneWay),
+            (Some(OneWay), &[Hedge, OneWay, OneWay], OneWay),
+            (Some(OneWay), &[Hedge, Hedge], Hedge),
+            (None, &[OneWay, OneWay], OneWay),
+            (None, &[Hedge, OneWay, OneWay], OneWay),
+        ] {
+            let mut exchange = MockExchangeReader::new();
+            let mut left = answers.to_vec().into_iter();
+            exchange.expect_fetch_position_mode().times(answers.len()).returning(move || Ok(left.next().unwrap()));
+            let observed_mode = observed.map(|mode| PositionModeSnapshot { at: at(0), mode });
+            let account = Account { observed_mode, ..account(None) };
+            assert_eq!(mode_of(&exchange, &account).await.unwrap(), agreed, "{answers:?}");
         }
     }
 }

@@ -14,6 +14,7 @@ mod close_look;
 pub(crate) mod entry;
 mod history;
 mod identity;
+mod look_again;
 mod observation;
 pub(crate) mod suspects;
 pub(crate) mod walk;
@@ -30,6 +31,7 @@ pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, HistoryPiece, HistoryProgress};
 pub use self::identity::agreed_identity;
 use self::identity::identify;
+pub(crate) use self::look_again::LookAgain;
 pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{Continuity, FillWalk};
@@ -92,7 +94,7 @@ pub(crate) async fn observe(
         let begin = options.since.or(begin);
         Ok::<_, ReconcileError>(span(reached, begin, now, retention_ms))
     };
-    let position_mode = exchange.fetch_position_mode().await;
+    let position_mode = identity::mode_of(exchange, &account).await;
     let positions = exchange.fetch_positions(None).await;
     let open_orders = exchange.fetch_open_orders(None).await;
     let orders = walk_orders(exchange, OrderClass::Regular, None, window(ORDERS, venue.orders.retention_ms)?).await;
@@ -168,6 +170,12 @@ pub(crate) async fn observe(
         walk.rows.retain(|row| !row.entity.key.symbol.as_ref().is_some_and(is_of_damaged_ledger));
     }
     Ok(seen)
+}
+
+/// The exchange's time of the observation.
+pub(crate) fn observed_at(observation: &Observation) -> TimestampMs {
+    let positions = observation.positions.answer().map_or(observation.asked_at, |answer| answer.asked_at);
+    positions.max(observation.asked_at)
 }
 
 /// Who answers, and when.

@@ -11,6 +11,7 @@
 
 mod account;
 mod anchor;
+mod balances;
 mod candidates;
 mod exits;
 mod fills;

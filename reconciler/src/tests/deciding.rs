@@ -68,7 +68,7 @@ pub(super) fn close_look(fills: Vec<Fill>, book: Vec<Fill>, held_now: &str) -> S
     }
 }
 
-fn signal(id: &str, at_ms: i64) -> Signal {
+pub(super) fn signal(id: &str, at_ms: i64) -> Signal {
     Signal {
         signal_id: SignalId::new(id).unwrap(),
         time: EventTime::ms(at(at_ms)),
@@ -85,7 +85,7 @@ fn signal(id: &str, at_ms: i64) -> Signal {
 }
 
 /// Created a second after `at_ms`.
-fn ordered(id: &str, at_ms: i64) -> Order {
+pub(super) fn ordered(id: &str, at_ms: i64) -> Order {
     Order { created: Some(EventTime::ms(at(at_ms + 1_000))), ..order(id, OrderStatus::Filled, "0.05") }
 }
 

@@ -12,6 +12,7 @@ mod import;
 mod import_seams;
 mod lies;
 mod looks;
+mod mixtures;
 mod outside;
 mod restart;
 mod support;
