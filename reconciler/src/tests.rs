@@ -1,6 +1,7 @@
 //! The reconciler with both seams mocked: what it asks, what it concludes, what it writes, in which order.
 
 mod asking;
+mod balances;
 mod cases;
 mod checks;
 mod deciding;

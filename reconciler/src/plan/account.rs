@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use exchange_client::{MarkPrice, Stated};
+use exchange_client::{Answer, MarkPrice, Stated};
 use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSide, PositionSnapshot, Source, Statement, Symbol};
 
 use super::Plan;
@@ -110,6 +110,7 @@ fn plan_position_words(observation: &Observation, policy: &Policy, planned: &Pla
             }
             // Not listed by an answer that succeeded: flat, as of then. It has no payload: what it follows from is that
             // no row of the answer speaks of it.
+            None if !is_absent_twice(observation, &symbol, side) => {}
             None if is_outdated || known.is_none_or(|known| !known.qty.is_zero()) => {
                 let flat = PositionSnapshot {
                     symbol,
@@ -141,6 +142,18 @@ fn plan_position_words(observation: &Observation, policy: &Policy, planned: &Pla
         };
         plan.account_statements.extend(held.filter(moved).map(Stated::statement));
     }
+}
+
+/// Whether neither the list of all positions nor the closer look has a position. One list alone may lack it, and a book that
+/// is behind agrees with that.
+fn is_absent_twice(observation: &Observation, symbol: &Symbol, side: PositionSide) -> bool {
+    let lacks = |answer: &Answer<PositionSnapshot>| {
+        let mut rows = answer.rows.iter().map(|row| &row.entity);
+        answer.speaks_of(symbol)
+            && rows.all(|row| row.symbol != *symbol || row.position_side != side || row.qty.is_zero())
+    };
+    let close = observation.symbols.get(symbol).and_then(|close| close.positions.answer());
+    observation.positions.answer().is_some_and(lacks) && close.is_some_and(lacks)
 }
 
 /// Whether what the exchange says of a position differs from the book, rests on this answer alone, and waits for a second

@@ -20,6 +20,7 @@ const SHARED: &[&str] = &[
     "memory",
     "policy",
     "repair",
+    "settled_by",
     "streams",
     "unreadable",
     "wording",

@@ -14,6 +14,7 @@ mod lies;
 mod looks;
 mod mixtures;
 mod outside;
+mod pending;
 mod restart;
 mod support;
 mod truth;

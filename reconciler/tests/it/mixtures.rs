@@ -25,7 +25,7 @@ use crate::lies::Lie;
 use crate::support::{Fixture, START_MS, for_months};
 
 const SEEDS: u64 = 20;
-const LYING_LOOKS: usize = 7;
+const LYING_LOOKS: usize = 5;
 /// One honest look reads what is missing, the next one says the same of what rests on absence or on a number, and the third
 /// has nothing left to wait for.
 const HONEST_LOOKS: usize = 3;
@@ -173,10 +173,11 @@ impl Transport for Through {
         let question = question(&request);
         state.answered.entry(question.clone()).or_default().push(truth.clone());
         let Some(answer) = answer else {
-            return match falsehood {
-                Some(Falsehood::Of(Lie::Lost)) => Err(TransportError::Lost("timed out".into())),
-                _ => Ok(truth),
-            };
+            if falsehood != Some(Falsehood::Of(Lie::Lost)) {
+                return Ok(truth);
+            }
+            *state.count.entry(format!("{:?}", falsehood.unwrap())).or_default() += 1;
+            return Err(TransportError::Lost("timed out".into()));
         };
         if answer.body == truth.body && answer.status == truth.status {
             state.told.remove(&question);
@@ -203,13 +204,20 @@ async fn world(seed: u64) -> Fixture {
     };
     let accounts = vec![SimulatorAccount::standard(), another];
     let fixture = Fixture::in_process(SimulatorConfig { accounts, ..for_months(seed) }).await;
-    for (name, position_side, qty) in [("BTCUSDT", PositionSide::Long, "0.2"), ("ETHUSDT", PositionSide::Long, "3")] {
-        trade(&fixture.simulator, OTHER, name, (Side::Buy, position_side), qty);
+    let simulator = &fixture.simulator;
+    for (name, side, qty) in [
+        ("BTCUSDT", Side::Buy, "0.05"),
+        ("ETHUSDT", Side::Sell, "1.5"),
+        ("BTCUSDT", Side::Sell, "0.1"),
+        ("SOLUSDT", Side::Buy, "9"),
+        ("ETHUSDT", Side::Buy, "1.5"),
+        ("ETHUSDC", Side::Buy, "0.4"),
+    ] {
+        trade(simulator, "sim-main", name, (side, PositionSide::Net), qty);
+        trade(simulator, OTHER, name, (Side::Buy, PositionSide::Long), qty);
+        // Some of it lies further back than a look at the present reaches.
+        simulator.step(Duration::from_hours(30));
     }
-    fixture.session(|_, _| false).await;
-    fixture.simulator.step(Duration::from_hours(8 * 24));
-    trade(&fixture.simulator, OTHER, "SOLUSDT", (Side::Buy, PositionSide::Long), "5");
-    fixture.session(|_, _| false).await;
     fixture
 }
 
@@ -331,7 +339,7 @@ fn may_fail(class: ErrorClass) -> bool {
 /// What is wrong after one exchange's lies, and how many were told.
 async fn lied_to(seed: u64) -> (Vec<String>, BTreeMap<String, usize>) {
     let fixture = world(seed).await;
-    let (book, honest) = (fixture.with_empty_book().await, fixture.with_empty_book().await);
+    let (book, honest) = (fixture.with_book_in_memory().await, fixture.with_book_in_memory().await);
     let mixture = Mixture::before(Arc::clone(&fixture.transport), seed);
     let mut chance = Chance(!seed);
     let (mut wrong, mut truths, mut doubted) = (Vec::new(), Truths::new(), BTreeSet::new());
@@ -361,6 +369,9 @@ async fn lied_to(seed: u64) -> (Vec<String>, BTreeMap<String, usize>) {
         wrong.extend(hasty(&known, &doubted).into_iter().map(|found| format!("after look {round}, hasty: {found}")));
         let keys = known.into_iter().map(|known| known.entry.key);
         doubted.extend(keys.map(|key| (key.kind, key.fingerprint)));
+        if round < LYING_LOOKS {
+            if wrong.is_empty() { continue } else { break }
+        }
         let truth = honest.reconciler().sync().await.unwrap();
         if round + 1 == LYING_LOOKS + HONEST_LOOKS {
             let last = ended.unwrap();
@@ -406,6 +417,6 @@ async fn nothing_is_left_of_mixed_lies() {
         }
     }
     println!("told: {told:?}");
-    assert!(told.len() == FALSEHOODS.len(), "not every kind of falsehood was told: {told:?}");
     assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+    assert!(told.len() == FALSEHOODS.len(), "not every kind of falsehood was told: {told:?}");
 }
