@@ -23,7 +23,6 @@ const LISTING: Listing<Entry<Discrepancy>> = Listing {
         Column { key: "symbol", title: "Symbol", rank: 2, value: |d| maybe(d.item.entry.symbol.as_ref()) },
         Column { key: ONLY_IN_TABLES, title: "Age", rank: 0, value: |d| d.since(d.item.first_seen_local) },
         Column { key: "evidence", title: "Evidence", rank: 0, value: |d| text(evidence_line(&d.item.entry)) },
-        Column { key: ONLY_IN_TABLES, title: "Goes when", rank: 3, value: |d| text(end(&d.item).told()) },
         Column { key: "settled_by", title: "Settled by", rank: NOT_IN_TABLES, value: |d| text(end(&d.item).as_str()) },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |d| text(&d.item.entry.key.fingerprint) },
         Column {
@@ -75,7 +74,6 @@ const GROUPS: Listing<Group<Entry<Discrepancy>>> = Listing {
             rank: 0,
             value: |g| text(g.told(&evidence_line(&g.first.item.entry), numbers(g))),
         },
-        Column { key: ONLY_IN_TABLES, title: "Goes when", rank: 3, value: |g| text(end(&g.first.item).told()) },
     ],
 };
 

@@ -13,7 +13,6 @@ use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
-use crate::memory::doubt::{Claim, Looks};
 use crate::memory::{GapMemory, WalletMemory, recall_all};
 use crate::streams::{INCOME, reached};
 use crate::wording::instant;
@@ -50,7 +49,6 @@ pub(super) async fn check_footing(
         comparison: Comparison::of("wallet change", extent.on_record()),
         unread,
         settled,
-        looks: extent.looks(),
     };
     for (asset, known) in wallets {
         // Without a single row of that time the ledger was not recorded: a book that was imported has that.
@@ -104,7 +102,6 @@ struct Footing<'a> {
     unread: Vec<(TimestampMs, TimestampMs)>,
     /// Rows of later times may still be missing; `None` when the ledger was not read from an exchange.
     settled: Option<TimestampMs>,
-    looks: Option<Looks<'a>>,
 }
 
 impl Footing<'_> {
@@ -137,7 +134,6 @@ impl Footing<'_> {
         }
         self.comparison.compare_finding(foots, || {
             let sum = sum(rows.iter().filter(|row| row.time.at > *since && row.time.at <= *until));
-            let unexplained = sum.and_then(|sum| moved.checked_sub(sum)).ok();
             let sum = sum.map_or_else(|_| "more than can be added up".to_owned(), |sum| sum.to_string());
             let evidence = format!(
                 "{asset}: from {} to {} the wallet moved by {moved}, its ledger rows add up to {sum}",
@@ -145,13 +141,10 @@ impl Footing<'_> {
                 instant(*until)
             );
             let subject = Subject::Wallet(asset.clone(), *since, *until);
-            let finding = Finding::new(DiscrepancyKind::FootingMismatch, None, subject, Outlook::Stays, evidence)
-                .remembering(WalletMemory { asset: asset.clone(), since: *since, until: *until, moved });
+            // A wallet that the ledger does not explain is on record once two looks said so.
+            Finding::new(DiscrepancyKind::FootingMismatch, None, subject, Outlook::Stays, evidence)
+                .remembering(WalletMemory { asset: asset.clone(), since: *since, until: *until, moved })
             // That the ledger has no more rows is one answer's word.
-            match self.looks.zip(unexplained) {
-                Some((looks, unexplained)) => finding.doubted(Claim::Differs(unexplained), &looks),
-                None => finding,
-            }
         });
         Ok(foots)
     }

@@ -298,7 +298,11 @@ fn hasty(standing: &[Discrepancy], doubted: &BTreeSet<(String, String)>) -> Vec<
     let confirmed = confirmed.filter(|known| known.entry.key.kind != DiscrepancyKind::QueryFailed.as_str());
     let hasty = confirmed.filter(|known| {
         let key = &known.entry.key;
-        !doubted.contains(&(key.kind.clone(), key.fingerprint.clone()))
+        // A wallet that does not foot was a balance that nothing explained before.
+        let asset = key.fingerprint.split('/').next().unwrap_or_default();
+        let balance = (DiscrepancyKind::UnexplainedBalance.to_string(), asset.to_owned());
+        let is_of_wallet = key.kind == DiscrepancyKind::FootingMismatch.as_str();
+        !doubted.contains(&(key.kind.clone(), key.fingerprint.clone())) && !(is_of_wallet && doubted.contains(&balance))
     });
     hasty.map(|known| format!("{} {}", known.entry.key.kind, known.entry.evidence_json)).collect()
 }

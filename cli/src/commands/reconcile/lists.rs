@@ -36,7 +36,6 @@ pub(super) const FINDINGS: Listing<Of<FindingReport>> = Listing {
             value: |f| f.item.first_seen_local.into(),
         },
         Column { key: "evidence", title: "Evidence", rank: 0, value: |f| text(&f.item.finding.evidence) },
-        Column { key: ONLY_IN_TABLES, title: "Goes when", rank: 3, value: |f| text(f.item.finding.settled_by.told()) },
         Column {
             key: "settled_by",
             title: "Settled by",
@@ -72,12 +71,6 @@ pub(super) const FINDING_GROUPS: Listing<Group<Of<FindingReport>>> = Listing {
             title: "Evidence",
             rank: 0,
             value: |g| text(g.told(&g.first.item.finding.evidence, subjects(g))),
-        },
-        Column {
-            key: ONLY_IN_TABLES,
-            title: "Goes when",
-            rank: 3,
-            value: |g| text(g.first.item.finding.settled_by.told()),
         },
     ],
 };

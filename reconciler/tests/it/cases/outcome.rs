@@ -116,7 +116,7 @@ impl Case {
                 compare: Compare::Nothing,
                 ..plain
             },
-            // The balance is doubted, then the ledger's silence, and then it is so.
+            // The balance is doubted, then recorded, and then the ledger has had its time.
             Self::LostDeposit => Outcome {
                 looks: &[20, 20, 20],
                 finds: &[Kind::UnexplainedBalance, Kind::FootingMismatch],
