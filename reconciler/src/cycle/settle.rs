@@ -137,6 +137,8 @@ fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
     };
     let is_gone = match &finding.subject {
         Subject::Order(key) => !verification.unfilled_orders.contains(key),
+        // What two looks said is recorded by now.
+        Subject::Balance(_) => true,
         Subject::Position(symbol, side) => !verification.mismatched_positions.contains_key(&(symbol.clone(), *side)),
         _ => false,
     };

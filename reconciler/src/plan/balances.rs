@@ -49,7 +49,8 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
         let finding = Finding::new(DiscrepancyKind::UnexplainedBalance, None, subject, Outlook::Stays, evidence);
         let mut finding = finding.doubted(Claim::Differs(amount), &looks);
         if !finding.is_doubtful {
-            finding.outlook = Outlook::Settles;
+            // It is on record, with the balance or not at all: whoever is stopped in between looks a third time.
+            finding.outlook = Outlook::Verify;
             plan.account_statements.push(row.statement());
         }
         plan.account_findings.push(finding);

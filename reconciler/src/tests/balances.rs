@@ -82,6 +82,6 @@ fn a_balance_that_nothing_explains_waits_for_a_second_look() {
         let second = plan(&seen);
         let expected: Vec<String> = is_recorded.then(|| wallet.to_owned()).into_iter().collect();
         assert_eq!(recorded(&second), expected, "{after_ms} {wallet} {answered:?}");
-        assert_eq!(doubted(&second), Some(if is_recorded { Outlook::Settles } else { Outlook::Waits }));
+        assert_eq!(doubted(&second), Some(if is_recorded { Outlook::Verify } else { Outlook::Waits }));
     }
 }

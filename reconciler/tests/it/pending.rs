@@ -51,7 +51,7 @@ impl Fixture {
         let waiting = async {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                self.simulator.step(Duration::from_secs(1));
+                self.simulator.step(Duration::from_secs(2));
             }
         };
         tokio::select! {
