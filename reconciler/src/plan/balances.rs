@@ -49,7 +49,7 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
         let finding = Finding::new(DiscrepancyKind::UnexplainedBalance, None, subject, Outlook::Stays, evidence);
         let mut finding = finding.doubted(Claim::Differs(amount), &looks);
         if !finding.is_doubtful {
-            // It is on record, with the balance or not at all: whoever is stopped in between looks a third time.
+            // Its doubt stays on record until the balance is: whoever is stopped in between goes on from there.
             finding.outlook = Outlook::Verify;
             plan.account_statements.push(row.statement());
         }
