@@ -201,7 +201,7 @@ fn exchange_exit_code(error: &ExchangeError) -> ExitCode {
 /// The exit code of a kind of trouble with an exchange.
 pub(crate) fn class_exit_code(class: ErrorClass) -> ExitCode {
     match class {
-        ErrorClass::Authentication => ExitCode::Authentication,
+        ErrorClass::Authentication | ErrorClass::AnotherAccount => ExitCode::Authentication,
         ErrorClass::Unavailable | ErrorClass::Throttled => ExitCode::Unreachable,
         _ => ExitCode::Error,
     }
@@ -256,7 +256,9 @@ impl From<ReconcileError> for CommandError {
     fn from(error: ReconcileError) -> Self {
         let (exit_code, hint) = match &error {
             ReconcileError::Exchange(source) => (exchange_exit_code(source), exchange_hint(source)),
-            ReconcileError::WrongAccount { .. } => (ExitCode::Authentication, None),
+            ReconcileError::WrongAccount { .. } | ReconcileError::Contradiction { .. } => {
+                (ExitCode::Authentication, None)
+            }
             ReconcileError::Store { source, .. } => (store_exit_code(source), store_hint(source)),
             _ => (ExitCode::Error, None),
         };

@@ -258,7 +258,8 @@ async fn every_request_costs_what_the_table_says() {
     let (regular, conditional) = (OrderClass::Regular, OrderClass::Conditional);
     let by_id = |class| OrderRef::Id(class, ledger_core::OrderId::new("1").unwrap());
     exchange.server_time().await.unwrap();
-    let mut seen = (exchange.usage().weight, 1);
+    let account = exchange.account_identity().await.unwrap();
+    let mut seen = (exchange.usage().weight, u64::from(exchange.usage().weight_1m.unwrap()));
     macro_rules! costs {
         ($($weight:literal: $question:expr),+ $(,)?) => {$(
             let _answer = $question.await;
@@ -274,7 +275,7 @@ async fn every_request_costs_what_the_table_says() {
         1: exchange.fetch_instruments(),
         1: exchange.fetch_mark_prices(Some(btc())),
         10: exchange.fetch_mark_prices(None),
-        5: exchange.fetch_balances(),
+        5: exchange.fetch_balances(&account),
         5: exchange.account_identity(),
         5: exchange.fetch_positions(None),
         5: exchange.fetch_positions(Some(btc())),

@@ -10,8 +10,10 @@ use ledger_core::{
 };
 use ledger_store::DiscrepancyKey;
 
+use crate::settled_by::SettledBy;
+
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal),+ $(,)?) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $end:ident),+ $(,)?) => {
         /// The kinds of discrepancies that are looked for.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum DiscrepancyKind {
@@ -26,83 +28,90 @@ macro_rules! kinds {
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
+
+            /// What settles it: seen, it goes by itself.
+            pub fn settled_by(self) -> SettledBy {
+                match self { $(Self::$variant => SettledBy::$end),+ }
+            }
         }
     };
 }
 
 kinds! {
     /// The exchange has fills of an order that the book lacks, or executed more of it than the book's fills add up to.
-    MissingFills = "missing_fills",
+    MissingFills = "missing_fills", FillsAddUp,
     /// The exchange has an order that the book does not know.
-    UnknownOrder = "unknown_order",
+    UnknownOrder = "unknown_order", Recorded,
     /// The book's state of an order is behind the exchange's.
-    OrderBehind = "order_behind",
+    OrderBehind = "order_behind", Recorded,
     /// The book has a working order that the exchange neither lists as working nor knows any more.
-    OrderVanished = "order_vanished",
+    OrderVanished = "order_vanished", OrderToldAgain,
     /// A position is open at the exchange and the book has nothing of it.
-    UnrecordedPosition = "unrecorded_position",
+    UnrecordedPosition = "unrecorded_position", PositionsAgree,
     /// A position is open in the book and flat at the exchange.
-    UnrecordedClose = "unrecorded_close",
+    UnrecordedClose = "unrecorded_close", PositionsAgree,
     /// Quantities of a position differ.
-    PositionMismatch = "position_mismatch",
+    PositionMismatch = "position_mismatch", PositionsAgree,
     /// The quantities of a symbol do not fit: nothing can be concluded from them.
-    BeyondRange = "beyond_range",
+    BeyondRange = "beyond_range", QuantitiesFit,
     /// A row of the book cannot be read: nothing is concluded about its contract.
-    UnreadableRow = "unreadable_row",
+    UnreadableRow = "unreadable_row", RowIsReadable,
     /// Average entries of a position differ by more than the exchange's rounding.
-    AverageEntryMismatch = "average_entry_mismatch",
+    AverageEntryMismatch = "average_entry_mismatch", EntriesAgree,
     /// The exchange states other values for a fill than the book.
-    ConflictingFill = "conflicting_fill",
+    ConflictingFill = "conflicting_fill", Recorded,
     /// The book has a fill in a time for which the exchange lists every fill, and the exchange does not list it.
-    UnconfirmedFill = "unconfirmed_fill",
+    UnconfirmedFill = "unconfirmed_fill", FillIsListed,
     /// The exchange closed a position for lack of margin.
-    Liquidation = "liquidation",
+    Liquidation = "liquidation", Recorded,
     /// The exchange closed a position against a liquidated counterparty.
-    Adl = "adl",
+    Adl = "adl", Recorded,
     /// The exchange settled a contract.
-    Settlement = "settlement",
+    Settlement = "settlement", Recorded,
     /// Somebody else than the bot traded: a person, or another program.
-    ForeignFills = "foreign_fills",
+    ForeignFills = "foreign_fills", Recorded,
     /// The account was switched between one-way and hedge mode.
-    PositionModeChanged = "position_mode_changed",
+    PositionModeChanged = "position_mode_changed", Recorded,
     /// Two files each have ledger rows without an id of a second that both may cut through. An import finds it.
-    LedgerCut = "ledger_cut",
+    LedgerCut = "ledger_cut", HistoryIsWhole,
     /// The book was last brought up to date so long ago that the exchange does not answer for all of the time since.
-    HistoryExpired = "history_expired",
+    HistoryExpired = "history_expired", HistoryIsWhole,
     /// The book has not been brought up to date for so long that the exchange will soon not answer for all of it.
-    HistoryExpiring = "history_expiring",
+    HistoryExpiring = "history_expiring", HistoryIsRead,
     /// Rows that the exchange stated, twice, are not in the book any more.
-    LostRows = "lost_rows",
+    LostRows = "lost_rows", RowsAreBack,
     /// The local clock and the exchange's differ.
-    ClockSkew = "clock_skew",
+    ClockSkew = "clock_skew", ClocksAgree,
     /// Working orders that can only close a position, where there is none.
-    OrphanOrder = "orphan_order",
+    OrphanOrder = "orphan_order", OrderIsGone,
     /// The exchange did not answer: nothing can be said about its subject.
-    QueryFailed = "query_failed",
+    QueryFailed = "query_failed", Answered,
     /// Nobody knew what became of an order that was sent.
-    UnresolvedIntent = "unresolved_intent",
+    UnresolvedIntent = "unresolved_intent", OutcomeIsKnown,
     /// A strategy decided, and no order is known to have followed.
-    SignalWithoutOrder = "signal_without_order",
+    SignalWithoutOrder = "signal_without_order", OrderIsFound,
     /// A strategy decided, and several orders may be the one that followed.
-    AmbiguousSignal = "ambiguous_signal",
+    AmbiguousSignal = "ambiguous_signal", OrderIsFound,
     /// Nothing in the book says which strategy sent an order, or something better than what the book goes by says it.
-    MissingLabel = "missing_label",
+    MissingLabel = "missing_label", LabelIsKnown,
     /// Nobody said who closed a position; what is missing lets a hand be guessed.
-    UnexplainedClose = "unexplained_close",
+    UnexplainedClose = "unexplained_close", ReasonIsKnown,
     /// The exchange's realized profit of a fill is not the book's.
-    RealizedPnlMismatch = "realized_pnl_mismatch",
+    RealizedPnlMismatch = "realized_pnl_mismatch", ProfitsAgree,
     /// The exchange's ledger has a row about a trade that does not agree with the book's fill, or has no fill there.
-    IncomeMismatch = "income_mismatch",
+    IncomeMismatch = "income_mismatch", LedgerAgrees,
     /// A fill demands a row of the exchange's ledger, and there is none.
-    MissingIncome = "missing_income",
+    MissingIncome = "missing_income", LedgerHasRow,
     /// A position was held at a funding instant, and the ledger has no row of it.
-    MissingFunding = "missing_funding",
+    MissingFunding = "missing_funding", LedgerHasRow,
     /// A position was paid another amount of funding than by rate and mark price.
-    FundingMismatch = "funding_mismatch",
+    FundingMismatch = "funding_mismatch", FundingAgrees,
+    /// A wallet is stated that its last statement and the ledger rows since do not lead to.
+    UnexplainedBalance = "unexplained_balance", BalanceIsExplained,
     /// A wallet changed by another amount than its ledger rows add up to.
-    FootingMismatch = "footing_mismatch",
+    FootingMismatch = "footing_mismatch", WalletFoots,
     /// What an earlier look left for the next cannot be read: what it was about is looked at anew.
-    UnreadableMemory = "unreadable_memory",
+    UnreadableMemory = "unreadable_memory", MemoryIsWritten,
 }
 
 impl DiscrepancyKind {
@@ -124,6 +133,11 @@ impl DiscrepancyKind {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
+}
+
+/// What settles a discrepancy of the journal. What the book itself notices takes somebody's word.
+pub fn settled_by(kind: &str) -> SettledBy {
+    DiscrepancyKind::from_name(kind).map_or(SettledBy::Acknowledged, DiscrepancyKind::settled_by)
 }
 
 impl fmt::Display for DiscrepancyKind {
@@ -155,6 +169,8 @@ pub enum Subject {
     Ledger(Symbol, FillId, IncomeType, Asset),
     /// What was paid for a contract at a funding instant.
     Funding(Symbol, TimestampMs),
+    /// A wallet.
+    Balance(Asset),
     /// A wallet, between two statements of it.
     Wallet(Asset, TimestampMs, TimestampMs),
     /// What is on record of a discrepancy.
@@ -174,6 +190,7 @@ impl fmt::Display for Subject {
             Self::History(stream, since) => write!(f, "{stream}/{since}"),
             Self::Ledger(symbol, fill_id, income_type, asset) => write!(f, "{symbol}/{fill_id}/{income_type}/{asset}"),
             Self::Funding(symbol, at) => write!(f, "{symbol}/funding/{at}"),
+            Self::Balance(asset) => write!(f, "{asset}"),
             Self::Wallet(asset, since, until) => write!(f, "{asset}/{since}/{until}"),
             Self::Discrepancy(key) => write!(f, "{}/{}", key.kind, key.fingerprint),
         }

@@ -27,6 +27,12 @@ pub enum ReconcileError {
         /// What the exchange says.
         offered: String,
     },
+    /// The exchange names another account with every answer.
+    #[error("the exchange answers as one account and then as another ({said}); nothing was written. Ask again later")]
+    Contradiction {
+        /// Who it said that it answers for, one after the other.
+        said: String,
+    },
     /// The exchange did not say who and how the account is.
     #[error("the exchange could not be asked about the account")]
     Exchange(#[source] ExchangeError),

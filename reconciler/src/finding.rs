@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::memory::Memory;
+use crate::memory::doubt::Doubt;
+use crate::settled_by::SettledBy;
 
 /// What becomes of a discrepancy once the plan is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,8 +39,14 @@ pub struct Finding {
     pub details: Map<String, Value>,
     /// What the next look has to know of it.
     pub(crate) memory: Option<Memory>,
+    /// What the first look claimed of it, where it rests on absence or on a single number.
+    pub(crate) doubt: Option<Doubt>,
+    /// Whether a second look has yet to claim the same.
+    pub(crate) is_doubtful: bool,
     /// What becomes of it.
     pub outlook: Outlook,
+    /// What settles it: seen, it goes by itself.
+    pub settled_by: SettledBy,
 }
 
 impl Finding {
@@ -50,7 +58,18 @@ impl Finding {
         outlook: Outlook,
         evidence: String,
     ) -> Self {
-        Self { kind, symbol: symbol.cloned(), subject, evidence, details: Map::new(), memory: None, outlook }
+        Self {
+            kind,
+            symbol: symbol.cloned(),
+            subject,
+            evidence,
+            details: Map::new(),
+            memory: None,
+            doubt: None,
+            is_doubtful: false,
+            outlook,
+            settled_by: kind.settled_by(),
+        }
     }
 
     /// Adds a detail.
@@ -85,6 +104,9 @@ impl Finding {
         object.insert("symbol".to_owned(), self.symbol.as_ref().map_or(Value::Null, |symbol| symbol.as_str().into()));
         if let Some(memory) = &self.memory {
             memory.write(&mut object);
+        }
+        if let Some(doubt) = &self.doubt {
+            doubt.write(&mut object);
         }
         Value::Object(object).to_string()
     }

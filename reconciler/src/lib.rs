@@ -25,6 +25,7 @@ mod position_mode;
 mod proofs;
 mod recorder;
 mod repair;
+mod settled_by;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
 pub use cycle::{
     CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, record_failed_look,
 };
-pub use discrepancy::{DiscrepancyKind, Subject};
+pub use discrepancy::{DiscrepancyKind, Subject, settled_by};
 pub use error::ReconcileError;
 pub use finding::{Finding, Outlook};
 pub use freshness::{LookState, PositionFreshness, look_state};
@@ -49,12 +50,13 @@ pub use import::{
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
-pub use observe::ObserveOptions;
+pub use observe::{ObserveOptions, agreed_identity};
 pub use outside::OutsideReport;
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
 pub use recorder::Recorder;
 pub use repair::RepairKind;
+pub use settled_by::SettledBy;
 pub use verify::{
     Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify_book,
 };

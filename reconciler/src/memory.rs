@@ -18,6 +18,8 @@ use thiserror::Error;
 
 use crate::discrepancy::{DiscrepancyKind, Subject};
 
+pub(crate) mod doubt;
+
 /// Raised whenever a field changes its meaning or its name.
 const VERSION: u32 = 1;
 

@@ -1,9 +1,11 @@
 //! The reconciler with both seams mocked: what it asks, what it concludes, what it writes, in which order.
 
 mod asking;
+mod balances;
 mod cases;
 mod checks;
 mod deciding;
+mod ends;
 mod entries;
 mod layers;
 mod looking;
@@ -88,7 +90,7 @@ fn stated<T>(entity: T) -> Stated<T> {
     Stated { entity, payload: "{}".into() }
 }
 
-fn answer<T>(entities: Vec<T>) -> Answer<T> {
+pub(crate) fn answer<T>(entities: Vec<T>) -> Answer<T> {
     Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0), unreadable: Vec::new() }
 }
 
@@ -208,6 +210,7 @@ fn quiet() -> Observation {
             unfilled: BTreeSet::new(),
             latest_positions: vec![],
             latest_balances: vec![],
+            ledger_since: BTreeMap::new(),
             instruments: [symbol("BTCUSDT")].into(),
             steps: BTreeMap::new(),
             settle_assets: BTreeMap::new(),
@@ -361,7 +364,7 @@ impl Mocks {
 /// An exchange whose account-wide answers are empty, save for the positions.
 fn exchange_with(positions: fn() -> Result<Answer<PositionSnapshot>, ExchangeError>) -> MockExchangeReader {
     let mut exchange = MockExchangeReader::new();
-    exchange.expect_fetch_balances().times(..=1).returning(|| Ok(answer(vec![])));
+    exchange.expect_fetch_balances().times(..=1).returning(|_| Ok(answer(vec![])));
     answering(exchange, positions)
 }
 

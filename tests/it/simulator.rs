@@ -193,7 +193,8 @@ async fn behaviour(base_url: &str) -> Behaviour {
     let trigger = "9000".parse::<Price>().unwrap().into();
     let stop = exchange.create_order(order("stop", OrderKind::StopMarket { trigger })).await.done().unwrap();
     let by_id = OrderRef::Id(OrderClass::Conditional, stop.entity.key.order_id);
-    let balances = exchange.fetch_balances().await.unwrap();
+    let account = exchange.account_identity().await.unwrap();
+    let balances = exchange.fetch_balances(&account).await.unwrap();
     Behaviour {
         fills_are_listed: !fills.rows.is_empty(),
         conditional_is_found: exchange.fetch_order(symbol, by_id).await.unwrap().is_some(),

@@ -1,7 +1,7 @@
 //! `fillbook discrepancies`
 
 use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, PageRequest, RunKind, RunStatus};
-use reconciler::evidence_line;
+use reconciler::{SettledBy, evidence_line, settled_by};
 use serde_json::json;
 
 use super::journal::{Entry, dated, number};
@@ -23,6 +23,7 @@ const LISTING: Listing<Entry<Discrepancy>> = Listing {
         Column { key: "symbol", title: "Symbol", rank: 2, value: |d| maybe(d.item.entry.symbol.as_ref()) },
         Column { key: ONLY_IN_TABLES, title: "Age", rank: 0, value: |d| d.since(d.item.first_seen_local) },
         Column { key: "evidence", title: "Evidence", rank: 0, value: |d| text(evidence_line(&d.item.entry)) },
+        Column { key: "settled_by", title: "Settled by", rank: NOT_IN_TABLES, value: |d| text(end(&d.item).as_str()) },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |d| text(&d.item.entry.key.fingerprint) },
         Column {
             key: "first_seen_local",
@@ -75,6 +76,11 @@ const GROUPS: Listing<Group<Entry<Discrepancy>>> = Listing {
         },
     ],
 };
+
+/// What settles a discrepancy.
+fn end(known: &Discrepancy) -> SettledBy {
+    settled_by(&known.entry.key.kind)
+}
 
 fn oldest(group: &Group<Entry<Discrepancy>>) -> Cell {
     let first = group.items().map(|known| known.item.first_seen_local).min();

@@ -20,13 +20,18 @@ pub trait ExchangeReader: Send + Sync {
     /// What has been asked so far.
     fn usage(&self) -> Usage;
 
+    /// Waits for as long as the exchange's answers lag behind each other ([`VenueFacts::settle_lag_ms`]): what is asked
+    /// after that is a second look, and not the first one again.
+    async fn outwait_lag(&self);
+
     /// The exchange's clock.
     ///
     /// # Errors
     /// [`ExchangeError`], as for every method here.
     async fn server_time(&self) -> Result<TimestampMs, ExchangeError>;
 
-    /// Which account these credentials belong to.
+    /// Which account these credentials belong to: one answer, in which all rows say the same. No account is bound by one
+    /// answer alone.
     ///
     /// # Errors
     /// [`ExchangeError`].
@@ -57,11 +62,11 @@ pub trait ExchangeReader: Send + Sync {
     /// [`ExchangeError`].
     async fn fetch_positions(&self, symbol: Option<Symbol>) -> Result<Answer<PositionSnapshot>, ExchangeError>;
 
-    /// Wallet balances.
+    /// Wallet balances of the account `of`. An answer that names another account, in whichever row, is refused.
     ///
     /// # Errors
-    /// [`ExchangeError`].
-    async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError>;
+    /// [`ExchangeError`]; [`ExchangeError::AnotherAccount`] where somebody else's balances were answered.
+    async fn fetch_balances(&self, of: &AccountIdentity) -> Result<Answer<BalanceSnapshot>, ExchangeError>;
 
     /// Working orders of one contract or all, conditional ones included. When either list fails, so does the answer. This
     /// is the one list of conditional orders that a venue may have for all contracts at once; those that ended may only be

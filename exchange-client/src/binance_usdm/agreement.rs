@@ -4,14 +4,16 @@
 //! Invariants, each with a test of the same name (in [`super::tests`]):
 //! 1. `an_answer_about_something_else_leaves_the_outcome_unknown`.
 //! 2. `an_answer_that_contradicts_the_command_leaves_the_outcome_unknown`.
+//! 3. `an_answer_about_another_account_is_refused`, whichever of its rows names that.
 
 use ledger_core::{Order, OrderClass, OrderStatus, PositionSide, Price};
 use serde_json::value::RawValue;
 
 use super::dto;
 use super::rows::malformed;
-use crate::api::{Amendment, NewOrder, OrderKind, OrderRef, OrderSize};
+use crate::api::{AccountIdentity, Amendment, NewOrder, OrderKind, OrderRef, OrderSize, Stated};
 use crate::error::{Endpoint, ExchangeError, FieldProblem};
+use crate::foreign::ForeignText;
 
 fn not_asked_for(endpoint: &Endpoint, field: &'static str) -> ExchangeError {
     malformed(endpoint, 0, (field, FieldProblem::NotAskedFor))
@@ -21,6 +23,23 @@ fn first_other(endpoint: &Endpoint, compared: &[(&'static str, bool)]) -> Result
     match compared.iter().find(|(_, same)| !same) {
         None => Ok(()),
         Some((field, _)) => Err(not_asked_for(endpoint, field)),
+    }
+}
+
+/// Refuses an answer of which a row names another account.
+pub(super) fn refuse_another_account(
+    endpoint: &Endpoint,
+    asked: &AccountIdentity,
+    named: &[Stated<String>],
+) -> Result<(), ExchangeError> {
+    let asked = &asked.account_alias;
+    match named.iter().find(|named| named.entity != *asked) {
+        None => Ok(()),
+        Some(other) => Err(ExchangeError::AnotherAccount {
+            endpoint: endpoint.clone(),
+            asked: ForeignText::new(asked),
+            answered: ForeignText::new(&other.entity),
+        }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Asking Binance USD-M.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use ledger_core::{
     BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot,
@@ -7,7 +9,7 @@ use ledger_core::{
 };
 use serde_json::value::RawValue;
 
-use super::agreement::refuse_another;
+use super::agreement::{refuse_another, refuse_another_account};
 use super::facts::{
     ALL_ALGO_ORDERS, ALL_ORDERS, BALANCE, EXCHANGE_INFO, FORCE_ORDERS, FUNDING_RATE, INCOME, KLINES, OPEN_ALGO_ORDERS,
     OPEN_ORDERS, POSITION_MODE, POSITION_RISK, PREMIUM_INDEX, USER_TRADES, VENUE,
@@ -17,7 +19,7 @@ use super::parameters::{order_path, with_order_ref, with_window};
 use super::rest::Timed;
 use super::rows::{
     Readable, all_stated, by_contract, each_once, forced_orders, in_order, income_rows, incomplete, malformed,
-    order_is_of, orders, readable, refuse_outside, stated,
+    order_is_of, orders, readable, refuse_outside,
 };
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
@@ -39,6 +41,11 @@ impl ExchangeReader for BinanceUsdm {
         self.rest.usage()
     }
 
+    async fn outwait_lag(&self) {
+        let lag_ms = u64::try_from(VENUE.settle_lag_ms).unwrap_or_default();
+        tokio::time::sleep(Duration::from_millis(lag_ms)).await;
+    }
+
     async fn server_time(&self) -> Result<TimestampMs, ExchangeError> {
         Ok(self.rest.measure_clock().await?.0)
     }
@@ -46,13 +53,15 @@ impl ExchangeReader for BinanceUsdm {
     async fn account_identity(&self) -> Result<AccountIdentity, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
         let rows = self.rows(&endpoint, Query::new()).await?.answer;
-        let first = rows.first().ok_or_else(|| malformed(&endpoint, 0, ("accountAlias", FieldProblem::Missing)))?;
-        let alias = stated::<dto::BalanceRow, _>(&endpoint, 0, first, parse::account_alias)?.entity;
-        Ok(AccountIdentity {
+        let named = all_stated(&endpoint, &rows, parse::account_alias)?;
+        let first = named.first().ok_or_else(|| malformed(&endpoint, 0, ("accountAlias", FieldProblem::Missing)))?;
+        let account = AccountIdentity {
             venue: VENUE.name.to_owned(),
             base_url: self.rest.base_url().to_owned(),
-            account_alias: alias,
-        })
+            account_alias: first.entity.clone(),
+        };
+        refuse_another_account(&endpoint, &account, &named)?;
+        Ok(account)
     }
 
     async fn fetch_position_mode(&self) -> Result<PositionMode, ExchangeError> {
@@ -97,9 +106,10 @@ impl ExchangeReader for BinanceUsdm {
         Ok(Answer { rows, asked_at, unreadable })
     }
 
-    async fn fetch_balances(&self) -> Result<Answer<BalanceSnapshot>, ExchangeError> {
+    async fn fetch_balances(&self, of: &AccountIdentity) -> Result<Answer<BalanceSnapshot>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, BALANCE, None);
         let Timed { answer, sent_at: asked_at } = self.rows(&endpoint, Query::new()).await?;
+        refuse_another_account(&endpoint, of, &all_stated(&endpoint, &answer, parse::account_alias)?)?;
         let rows = all_stated(&endpoint, &answer, |row| parse::balance(row, asked_at))?;
         let rows = each_once(&endpoint, rows, ("asset", |row: &BalanceSnapshot| row.asset.clone()))?;
         Ok(Answer { rows, asked_at, unreadable: Vec::new() })

@@ -224,6 +224,16 @@ pub enum ExchangeError {
         /// What was asked.
         what: &'static str,
     },
+    /// The answer is another account's. Nothing of it counts.
+    #[error("{endpoint}: the answer is about account {answered}, and {asked} was asked for")]
+    AnotherAccount {
+        /// What was asked.
+        endpoint: Endpoint,
+        /// Whose answer was wanted, by the exchange's name.
+        asked: ForeignText,
+        /// Whose it is.
+        answered: ForeignText,
+    },
     /// An order that makes no sense. It was not sent.
     #[error("order {client_order_id} was not sent")]
     InvalidOrder {
@@ -253,6 +263,8 @@ pub enum ErrorClass {
     Throttled,
     /// Key, secret, permission or address allow-list.
     Authentication,
+    /// Another account's answer.
+    AnotherAccount,
     /// Our clock is wrong.
     Clock,
     /// No such contract, or closed for good.
@@ -276,6 +288,7 @@ impl ErrorClass {
             Self::Unavailable => "unavailable",
             Self::Throttled => "throttled",
             Self::Authentication => "authentication",
+            Self::AnotherAccount => "another_account",
             Self::Clock => "clock",
             Self::Symbol => "symbol",
             Self::NotFound => "not_found",
@@ -305,7 +318,8 @@ impl ExchangeError {
             | Self::OutcomeUnknown { endpoint, .. }
             | Self::Unreadable { endpoint, .. }
             | Self::Malformed { endpoint, .. }
-            | Self::Incomplete { endpoint, .. } => Some(endpoint),
+            | Self::Incomplete { endpoint, .. }
+            | Self::AnotherAccount { endpoint, .. } => Some(endpoint),
             Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } => None,
         }
     }
@@ -337,6 +351,7 @@ impl ExchangeError {
                 _ => ErrorClass::Refused,
             },
             Self::Unreadable { .. } | Self::Malformed { .. } => ErrorClass::Malformed,
+            Self::AnotherAccount { .. } => ErrorClass::AnotherAccount,
             Self::Incomplete { .. } => ErrorClass::Incomplete,
             Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } => ErrorClass::Unsupported,
         }
@@ -361,6 +376,7 @@ impl ExchangeError {
             | Self::Unreadable { .. }
             | Self::Malformed { .. }
             | Self::Incomplete { .. }
+            | Self::AnotherAccount { .. }
             // Whoever redirects may have passed the request on.
             | Self::Redirected { .. } => true,
             // Below 500 an intermediary refused; 408 is the backend's own timeout.

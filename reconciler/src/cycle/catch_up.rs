@@ -8,7 +8,7 @@ use ledger_store::{Batch, DiscrepancyStatus, OutcomeCounts, RunId};
 
 use super::Reconciler;
 use super::report::{FindingReport, RepairReport};
-use super::settle::acknowledged;
+use super::settle::{acknowledged, checked};
 use crate::apply::{ApplyReport, apply, is_empty, seen_as};
 use crate::confirming::ReadBefore;
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -170,10 +170,10 @@ impl Reconciler {
         *agreed += verification.agreed(CheckName::IncomeHasFills);
         // A contract that did not answer in its turn is left to the look at the present.
         let is_left = |finding: &Finding| finding.symbol.as_ref().is_some_and(|it| observation.book.has_unanswered(it));
-        let checked: Vec<_> = verification.findings.into_iter().filter(|finding| !is_left(finding)).collect();
-        batch.discrepancies.extend(checked.iter().map(|finding| seen_as(finding, DiscrepancyStatus::Unresolved)));
-        findings.extend(checked.into_iter().map(|finding| {
-            let status = acknowledged(observation, &finding, DiscrepancyStatus::Unresolved);
+        let found: Vec<_> = verification.findings.into_iter().filter(|finding| !is_left(finding)).collect();
+        batch.discrepancies.extend(found.iter().map(|finding| seen_as(finding, checked(finding))));
+        findings.extend(found.into_iter().map(|finding| {
+            let status = acknowledged(observation, &finding, checked(&finding));
             (finding, status)
         }));
         if !is_empty(&batch) {

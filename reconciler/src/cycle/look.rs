@@ -27,7 +27,7 @@ use crate::observe::Observation;
 /// The failure of a look whose question the exchange did not answer.
 fn look_failure_kind(class: ErrorClass) -> LookFailureKind {
     match class {
-        ErrorClass::Authentication => LookFailureKind::Authentication,
+        ErrorClass::Authentication | ErrorClass::AnotherAccount => LookFailureKind::Authentication,
         ErrorClass::Unavailable | ErrorClass::Throttled => LookFailureKind::Unreachable,
         _ => LookFailureKind::Other,
     }
@@ -51,6 +51,7 @@ fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
 fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
     let kind = match error {
         ReconcileError::WrongAccount { .. }
+        | ReconcileError::Contradiction { .. }
         | ReconcileError::UnknownAccount { .. }
         | ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),

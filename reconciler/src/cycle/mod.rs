@@ -1,4 +1,5 @@
-//! A whole cycle: observe, plan, apply, verify. `audit` is all but apply, and writes nothing at all.
+//! A whole cycle: observe, plan, apply, verify. `audit` is all but apply, and writes nothing at all: no later look has what it
+//! doubted, so it looks at that a second time by itself.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `audit_writes_nothing`.
@@ -7,6 +8,7 @@
 //! 4. `a_cycle_that_is_interrupted_anywhere_is_made_good_by_the_next`.
 
 mod catch_up;
+mod doubtful;
 mod look;
 mod reopening;
 mod report;
@@ -24,6 +26,7 @@ use ledger_store::{
 use serde_json::{Value, json};
 
 pub use self::catch_up::CaughtUp;
+use self::doubtful::Doubtful;
 pub use self::look::record_failed_look;
 pub use self::report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 use self::report::{audited, failed};
@@ -33,8 +36,7 @@ use crate::book::Book;
 use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
-use crate::observe::Observation;
-use crate::observe::{ObserveOptions, observe};
+use crate::observe::{LookAgain, Observation, ObserveOptions, observe, observed_at};
 use crate::outside::OutsideReport;
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
@@ -86,9 +88,28 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all.
     pub async fn audit(&self) -> Result<CycleReport, ReconcileError> {
+        let before = self.exchange.usage();
         let read_before = self.read_before(self.lost().await?).await?;
-        let (observation, plan, spent) = self.look(&read_before).await?;
-        let verification = verify(&observation, &self.book, &self.config.account).await?;
+        let (mut observation, mut plan, _) = self.look(&read_before).await?;
+        let mut verification = verify(&observation, &self.book, &self.config.account).await?;
+        if let Some(doubtful) = Doubtful::of(&plan, &verification) {
+            let on_record = doubtful.put_on_record(&mut observation, self.clock.now());
+            self.exchange.outwait_lag().await;
+            let config = &self.config;
+            let again = LookAgain {
+                exchange: &*self.exchange,
+                book: &self.book,
+                account: &config.account,
+                options: &config.observe,
+                policy: &config.policy,
+            };
+            Box::pin(again.take(&mut observation, &doubtful.symbols)).await?;
+            plan = self::plan(&observation, &config.policy, observed_at(&observation))?;
+            verification = verify(&observation, &self.book, &config.account).await?;
+            observation.book.discrepancies = on_record;
+        }
+        let after = self.exchange.usage();
+        let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
         let findings = audited(&observation, &plan, &verification);
         let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
         let left = observation.book.discrepancies.clone();
@@ -357,10 +378,4 @@ fn checks_json(verification: &Verification) -> Value {
         "in_part": names(Check::is_in_part),
         "not_checkable": names(|check| matches!(check.verdict, Verdict::NotCheckable { .. })),
     })
-}
-
-/// The exchange's time of the observation.
-fn observed_at(observation: &Observation) -> TimestampMs {
-    let positions = observation.positions.answer().map_or(observation.asked_at, |answer| answer.asked_at);
-    positions.max(observation.asked_at)
 }

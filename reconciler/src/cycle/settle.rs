@@ -15,8 +15,9 @@ use serde_json::json;
 use crate::apply::{journaled, seen_as};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
+use crate::memory::doubt::Claim;
 use crate::memory::{FillMemory, LabelMemory, recall_known};
-use crate::observe::Observation;
+use crate::observe::{Observation, observed_at};
 use crate::plan::Plan;
 use crate::repair::{PlannedRepair, RepairKind};
 use crate::verify::Verification;
@@ -42,13 +43,13 @@ pub(crate) fn settle(
     let mut findings = Vec::new();
     // Where nothing else is written, what is on record as it is stays as it is.
     let is_quiet = plan.is_empty();
-    let is_news = |finding: &Finding| !(is_quiet && is_confirmed_on_record(observation, finding));
+    let is_news = |finding: &Finding, status| !(is_quiet && is_on_record_as(observation, finding, status));
     for finding in plan.findings() {
         let status = acknowledged(observation, finding, judge(finding, verification));
         let verified = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
         match status {
             DiscrepancyStatus::Resolved if verified => batch.settled.push(finding.key()),
-            DiscrepancyStatus::Unresolved if verified && is_news(finding) => {
+            DiscrepancyStatus::Unresolved if verified && is_news(finding, status) => {
                 batch.discrepancies.push(seen_as(finding, status));
             }
             _ => {}
@@ -60,8 +61,8 @@ pub(crate) fn settle(
         findings.push((finding, DiscrepancyStatus::Pending));
     }
     for finding in &verification.findings {
-        let status = judge(finding, verification);
-        if is_news(finding) {
+        let status = checked(finding);
+        if is_news(finding, status) {
             batch.discrepancies.push(seen_as(finding, status));
         }
         findings.push((finding.clone(), acknowledged(observation, finding, status)));
@@ -103,7 +104,8 @@ fn differing_since(
     told: &[(Finding, DiscrepancyStatus)],
 ) -> Vec<Finding> {
     let mut differing = Vec::new();
-    for ((symbol, side), evidence) in &verification.mismatched_positions {
+    let looks = observation.looks(observed_at(observation));
+    for ((symbol, side), (evidence, beyond)) in &verification.mismatched_positions {
         let subject = Subject::Position(symbol.clone(), *side);
         let is_told = told.iter().any(|(finding, _)| finding.subject == subject);
         // What the book makes of a symbol that it cannot add up is no position.
@@ -112,7 +114,8 @@ fn differing_since(
         }
         let kind = DiscrepancyKind::PositionMismatch;
         let evidence = format!("{evidence}, now that what was found is recorded; the next look tells which is right");
-        differing.push(Finding::new(kind, Some(symbol), subject, Outlook::Waits, evidence));
+        let finding = Finding::new(kind, Some(symbol), subject, Outlook::Waits, evidence);
+        differing.push(finding.doubted(Claim::Differs(*beyond), &looks));
     }
     differing
 }
@@ -130,15 +133,19 @@ pub(crate) fn acknowledged(
     if is_accepted && status == DiscrepancyStatus::Unresolved { DiscrepancyStatus::Acknowledged } else { status }
 }
 
-/// Whether the journal has a finding in the same words: as confirmed, or accepted, or as waiting where it waits.
-fn is_confirmed_on_record(observation: &Observation, finding: &Finding) -> bool {
+/// What becomes of what a check found.
+pub(crate) fn checked(finding: &Finding) -> DiscrepancyStatus {
+    let waits = finding.is_doubtful || matches!(finding.outlook, Outlook::Waits);
+    if waits { DiscrepancyStatus::Pending } else { DiscrepancyStatus::Unresolved }
+}
+
+/// Whether the journal has a finding in this state, or as accepted, in the same words.
+fn is_on_record_as(observation: &Observation, finding: &Finding, status: DiscrepancyStatus) -> bool {
     let known = observation.book.discrepancy(&finding.key()).map(|known| &known.entry);
-    let same: &[DiscrepancyStatus] = match finding.outlook {
-        Outlook::Waits => &[DiscrepancyStatus::Pending],
-        _ => &[DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged],
-    };
     known.is_some_and(|known| {
-        same.contains(&known.status) && known.symbol == finding.symbol && known.evidence_json == finding.evidence_json()
+        [status, DiscrepancyStatus::Acknowledged].contains(&known.status)
+            && known.symbol == finding.symbol
+            && known.evidence_json == finding.evidence_json()
     })
 }
 
@@ -161,6 +168,8 @@ fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
     }
     let is_gone = match &finding.subject {
         Subject::Order(key) => !verification.unfilled_orders.contains(key),
+        // What two looks said is recorded by now.
+        Subject::Balance(_) => true,
         Subject::Position(symbol, side) => !verification.mismatched_positions.contains_key(&(symbol.clone(), *side)),
         _ => false,
     };

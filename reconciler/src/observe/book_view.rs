@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
-    Anchor, Asset, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, IncomeKey, KnownBefore, OrderIntent,
+    Anchor, Asset, BalanceSnapshot, ClientOrderId, Decimal, Fill, FillId, Income, IncomeKey, KnownBefore, OrderIntent,
     OrderKey, PositionSide, PositionSnapshot, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor, UnreadableRow};
@@ -62,6 +62,8 @@ pub(crate) struct BookView {
     pub latest_positions: Vec<Sourced<PositionSnapshot>>,
     /// The latest balances on record, of the assets that the exchange states.
     pub latest_balances: Vec<Sourced<BalanceSnapshot>>,
+    /// The ledger rows of the book since the latest balance on record of each asset whose stated one is another.
+    pub ledger_since: BTreeMap<Asset, Vec<Income>>,
     /// The contracts on record with their steps, which exports do not tell. How exact the exchange's own numbers are
     /// follows from them, and so how much they prove.
     pub instruments: BTreeSet<Symbol>,

@@ -14,6 +14,7 @@ use ledger_store::{BookPosition, Discrepancy};
 use super::observation::Observation;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::flow::{Flow, Move};
+use crate::memory::doubt::Claim;
 use crate::memory::{EntryMemory, recall};
 
 /// By how much the exchange's average entry is above the book's; `None` where the book does not know its own.
@@ -27,6 +28,16 @@ impl EntryDifference {
         // What cannot be subtracted is far apart.
         let Ok(apart) = stated.get().checked_sub(booked) else { return Some(Self(None)) };
         (apart.abs() > rounding(venue)).then_some(Self(Some(apart)))
+    }
+
+    /// By how much, where the book knows its own.
+    pub(crate) fn known(self) -> Option<Decimal> {
+        self.0
+    }
+
+    /// What a second look has to say as well.
+    pub(crate) fn claim(self) -> Claim {
+        Claim::EntryDiffers(self.0)
     }
 
     /// Whether what caused `known` causes this as well. What is added to a position thins a difference out, and what is

@@ -17,6 +17,7 @@ use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, Timestam
 
 use super::book::{BookReader, earlier};
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
+use super::identity::mode_of;
 use super::observation::{Observation, SymbolObservation};
 use super::suspects::Suspect;
 use super::walk::{Continuity, FillWalk, oldest, span, walk_income, walk_orders};
@@ -157,7 +158,7 @@ impl HistoryLook<'_> {
         let Greeting { account, identity, clock, .. } = greeting;
         let position_mode = match account.observed_mode {
             Some(_) => Asked::NotAsked,
-            None => self.exchange.fetch_position_mode().await.into(),
+            None => mode_of(self.exchange, &account).await.into(),
         };
         let reader = BookReader { book: &book, account: self.account, policy: self.policy, now };
         let view = reader.read(account, cursors, self.labels).await?;

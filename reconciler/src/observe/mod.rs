@@ -14,6 +14,8 @@ pub(crate) mod book_view;
 mod close_look;
 pub(crate) mod entry;
 mod history;
+mod identity;
+mod look_again;
 mod observation;
 pub(crate) mod suspects;
 pub(crate) mod walk;
@@ -22,12 +24,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Clock, ExchangeReader, OrderRef};
 use ledger_core::{AccountId, Income, OrderClass, Symbol, TimestampMs};
-use ledger_store::{Account, ExchangeIdentity, SyncCursor};
+use ledger_store::{Account, SyncCursor};
 
 use self::book::BookReader;
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, HistoryPiece, HistoryProgress};
+pub use self::identity::agreed_identity;
+use self::identity::identify;
+pub(crate) use self::look_again::LookAgain;
 pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
 pub(crate) use self::walk::{Continuity, FillWalk};
@@ -91,7 +96,7 @@ pub(crate) async fn observe(
         let begin = options.since.or(begin);
         Ok::<_, ReconcileError>(span(reached, begin, now, retention_ms))
     };
-    let position_mode = exchange.fetch_position_mode().await;
+    let position_mode = identity::mode_of(exchange, &account).await;
     let positions = exchange.fetch_positions(None).await;
     let open_orders = exchange.fetch_open_orders(None).await;
     let orders = walk_orders(exchange, OrderClass::Regular, None, window(ORDERS, venue.orders.retention_ms)?).await;
@@ -103,7 +108,7 @@ pub(crate) async fn observe(
     let force_orders = walk_force_orders(exchange, window(FORCE_ORDERS, retention_ms)?).await;
     let mut income: Asked<Walk<Income>> =
         walk_income(exchange, window(INCOME, venue.income.retention_ms)?).await.into();
-    let balances = exchange.fetch_balances().await;
+    let balances = identity::balances_of(exchange, &identity).await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
     let reader = BookReader { book, account: account_id, policy, now };
@@ -184,6 +189,12 @@ pub(crate) async fn observe(
     Ok(seen)
 }
 
+/// The exchange's time of the observation.
+pub(crate) fn observed_at(observation: &Observation) -> TimestampMs {
+    let positions = observation.positions.answer().map_or(observation.asked_at, |answer| answer.asked_at);
+    positions.max(observation.asked_at)
+}
+
 /// Who answers, and when.
 pub(crate) struct Greeting {
     account: Account,
@@ -205,29 +216,11 @@ pub(crate) async fn greet(
 ) -> Result<Greeting, ReconcileError> {
     let account = book.accounts.account(account_id).await.doing("reading the account")?;
     let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
-    let identity = exchange.account_identity().await.map_err(ReconcileError::Exchange)?;
-    check_identity(&account, &identity)?;
+    let identity = identify(exchange, &account).await?;
     let before = clock.now();
     let now = exchange.server_time().await.map_err(ReconcileError::Exchange)?;
     let clock = clock_reading(before, clock.now(), now);
     Ok(Greeting { account, identity, now, clock })
-}
-
-fn check_identity(account: &Account, identity: &AccountIdentity) -> Result<(), ReconcileError> {
-    let offered = ExchangeIdentity { base_url: identity.base_url.clone(), alias: Some(identity.account_alias.clone()) };
-    let bound = account.identity.as_ref();
-    let same_venue = account.venue == identity.venue;
-    if same_venue && bound.is_none_or(|bound| *bound == offered) {
-        return Ok(());
-    }
-    let bound = match bound {
-        Some(bound) => {
-            let alias = bound.alias.as_deref().unwrap_or("an unnamed account");
-            format!("{alias} at {} ({})", bound.base_url, account.venue)
-        }
-        None => account.venue.clone(),
-    };
-    Err(ReconcileError::WrongAccount { account: account.id.clone(), bound, offered: identity.to_string() })
 }
 
 /// The exchange named its time at some moment between `before` and `after`, by the local clock.

@@ -15,6 +15,7 @@ use super::walk::{FillWalk, Walk};
 use crate::asked::Asked;
 use crate::confirming::ReadBefore;
 use crate::label::LabelSources;
+use crate::memory::doubt::Looks;
 
 /// What was seen of a symbol that was looked at closely.
 #[derive(Debug)]
@@ -130,6 +131,11 @@ impl Observation {
         let new = rows.filter(|order| !self.book.orders.contains_key(&order.key));
         let new = new.filter_map(|order| Some(order.created.or(order.updated)?.at));
         new.chain(unlisted.iter().copied()).collect()
+    }
+
+    /// What earlier looks have left, for one at `now`.
+    pub(crate) fn looks(&self, now: TimestampMs) -> Looks<'_> {
+        Looks { on_record: &self.book.discrepancies, now, lag_ms: self.venue.settle_lag_ms }
     }
 
     /// Whether a symbol may be looked at and changed.

@@ -57,6 +57,12 @@ fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
         if seen.book.quarantined.contains(&symbol) {
             continue;
         }
+        // That one list does not have what the exchange stated before is no word yet: the closer look tells.
+        let words = seen.book.latest_positions.iter().map(|known| &known.fact);
+        let mut words = words.filter(|known| known.symbol == symbol && known.position_side == side);
+        if stated.is_none() && words.next_back().is_some_and(|known| !known.qty.is_zero()) {
+            suspects.entry(symbol.clone()).or_default().is_dirty = true;
+        }
         if stated.map_or(Decimal::ZERO, |stated| stated.qty) != seen.book.qty(&symbol, side) {
             suspects.entry(symbol).or_default().position_differs = true;
             continue;

@@ -82,7 +82,11 @@ impl Asking {
     fn note(&mut self, what: &str, error: &ExchangeError) -> Trouble {
         let trouble = match error.class() {
             ErrorClass::Symbol => Trouble::NoSuchContract,
-            ErrorClass::Unavailable | ErrorClass::Throttled | ErrorClass::Authentication | ErrorClass::Clock => {
+            ErrorClass::Unavailable
+            | ErrorClass::Throttled
+            | ErrorClass::Authentication
+            | ErrorClass::AnotherAccount
+            | ErrorClass::Clock => {
                 self.is_over = true;
                 Trouble::ForNow
             }

@@ -1,16 +1,19 @@
 //! What concerns the account as a whole: its mode, the clock, the ledger, contracts, balances, the exchange's word on
 //! positions and prices.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use exchange_client::{MarkPrice, Stated};
-use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSnapshot, Source, Statement};
+use exchange_client::{Answer, MarkPrice, Stated};
+use ledger_core::{AnyFact, Decimal, PositionModeSnapshot, PositionSide, PositionSnapshot, Source, Statement, Symbol};
 
 use super::Plan;
+use super::balances::plan_balances;
 use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
-use crate::observe::Observation;
+use crate::memory::doubt::Claim;
+use crate::observe::entry::EntryDifference;
+use crate::observe::{Observation, observed_at};
 use crate::policy::Policy;
 use crate::wording::lasting;
 
@@ -44,7 +47,8 @@ pub(super) fn plan_clock(observation: &Observation, policy: &Policy) -> Plan {
         lasting(reading.skew_ms.saturating_abs())
     );
     let (kind, subject) = (DiscrepancyKind::ClockSkew, Subject::Account);
-    plan.account_findings.push(Finding::new(kind, None, subject, Outlook::Stays, evidence));
+    let finding = Finding::new(kind, None, subject, Outlook::Stays, evidence);
+    plan.account_findings.push(finding.doubted(Claim::Holds, &observation.looks(observed_at(observation))));
     plan
 }
 
@@ -65,13 +69,7 @@ pub(super) fn plan_account(observation: &Observation, policy: &Policy, planned: 
         });
         plan.instruments.extend(wanted.map(Stated::statement));
     }
-    if let Asked::Answered(answer) = &observation.balances {
-        // Only what says something new is kept: a balance that did not move is on record.
-        let latest: BTreeMap<_, _> =
-            observation.book.latest_balances.iter().map(|known| (&known.fact.asset, known.fact.wallet)).collect();
-        let moved = answer.rows.iter().filter(|row| latest.get(&row.entity.asset) != Some(&row.entity.wallet));
-        plan.account_statements.extend(moved.map(Stated::statement));
-    }
+    plan.add(plan_balances(observation));
     plan_position_words(observation, policy, planned, &mut plan);
     plan
 }
@@ -98,6 +96,9 @@ fn plan_position_words(observation: &Observation, policy: &Policy, planned: &Pla
             let age_ms = answer.asked_at.as_ms().saturating_sub(known.at.as_ms());
             has_moved_on(observation, planned, known) || (differs && age_ms >= policy.position_stride_ms)
         });
+        if is_doubtful(observation, planned, (&symbol, side)) {
+            continue;
+        }
         let mut rows = answer.rows.iter();
         match rows.find(|row| row.entity.symbol == symbol && row.entity.position_side == side) {
             Some(row) => {
@@ -109,6 +110,7 @@ fn plan_position_words(observation: &Observation, policy: &Policy, planned: &Pla
             }
             // Not listed by an answer that succeeded: flat, as of then. It has no payload: what it follows from is that
             // no row of the answer speaks of it.
+            None if !is_absent_twice(observation, &symbol, side) => {}
             None if is_outdated || known.is_none_or(|known| !known.qty.is_zero()) => {
                 let flat = PositionSnapshot {
                     symbol,
@@ -140,6 +142,38 @@ fn plan_position_words(observation: &Observation, policy: &Policy, planned: &Pla
         };
         plan.account_statements.extend(held.filter(moved).map(Stated::statement));
     }
+}
+
+/// Whether neither the list of all positions nor the closer look has a position. One list alone may lack it, and a book that
+/// is behind agrees with that.
+fn is_absent_twice(observation: &Observation, symbol: &Symbol, side: PositionSide) -> bool {
+    let lacks = |answer: &Answer<PositionSnapshot>| {
+        let mut rows = answer.rows.iter().map(|row| &row.entity);
+        answer.speaks_of(symbol)
+            && rows.all(|row| row.symbol != *symbol || row.position_side != side || row.qty.is_zero())
+    };
+    let close = observation.symbols.get(symbol).and_then(|close| close.positions.answer());
+    observation.positions.answer().is_some_and(lacks) && close.is_some_and(lacks)
+}
+
+/// Whether what the exchange says of a position differs from the book, rests on this answer alone, and waits for a second
+/// look to say the same.
+fn is_doubtful(observation: &Observation, planned: &Plan, (symbol, side): (&Symbol, PositionSide)) -> bool {
+    let mut found = planned.symbols.get(symbol).into_iter().flat_map(|symbol| &symbol.findings);
+    if found.any(|finding| finding.doubts_position(symbol, side)) {
+        return true;
+    }
+    // An average entry that differs is told by the checks. What is about to be recorded may explain it.
+    let has_new_fills =
+        planned.statements_of(symbol).iter().any(|statement| matches!(statement.fact, AnyFact::Fill(_)));
+    let price = observation.exchange_position(symbol, side).flatten().and_then(|stated| stated.entry_price);
+    let differs = price.and_then(|price| {
+        EntryDifference::between(observation.venue, price, observation.book.position(symbol, side))?.known()
+    });
+    let Some(differs) = differs.filter(|_| !has_new_fills) else { return false };
+    let subject = Subject::Position(symbol.clone(), side);
+    let looks = observation.looks(observed_at(observation));
+    !looks.agree(DiscrepancyKind::AverageEntryMismatch, &subject, Claim::EntryDiffers(Some(differs)))
 }
 
 /// Whether the book's side of a position has changed since the exchange's word on record, or is about to.

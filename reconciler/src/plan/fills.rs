@@ -19,6 +19,7 @@ use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::FillMemory;
+use crate::memory::doubt::Claim;
 use crate::observe::{FillWalk, Observation, SymbolObservation};
 use crate::repair::RepairKind;
 use crate::wording::{count, describe_order, instant};
@@ -78,7 +79,7 @@ fn compare_fills(
             conflicting(symbol_plan, &known.fact, &row.entity, &fields);
         }
     }
-    plan_unconfirmed(observation, symbol, close, walk, symbol_plan);
+    plan_unconfirmed(observation, symbol, close, walk, now, symbol_plan);
     // Orders of which more was executed than all known fills add up to.
     let booked = observation.book.orders.values().filter(|booked| booked.order.fact.key.symbol == *symbol);
     for booked in booked.filter(|booked| booked.residual_qty.is_some()) {
@@ -119,6 +120,7 @@ fn plan_unconfirmed(
     symbol: &Symbol,
     close: &SymbolObservation,
     walk: &FillWalk,
+    now: TimestampMs,
     symbol_plan: &mut SymbolPlan,
 ) {
     let settled = walk.asked_at.saturating_add_ms(-observation.venue.settle_lag_ms);
@@ -140,6 +142,7 @@ fn plan_unconfirmed(
         );
         let subject = Subject::Fill(key.clone());
         let finding = Finding::new(DiscrepancyKind::UnconfirmedFill, Some(symbol), subject, Outlook::Stays, evidence);
+        let finding = finding.doubted(Claim::Holds, &observation.looks(now));
         symbol_plan.find(finding.remembering(FillMemory { at }));
     }
 }
@@ -191,7 +194,9 @@ fn missing_fills(
     let subject = Subject::Order(key.clone());
     let finding = Finding::new(DiscrepancyKind::MissingFills, Some(&key.symbol), subject, outlook, evidence);
     if fills.is_empty() {
-        symbol_plan.find(finding);
+        // It rests on what is not listed.
+        let lacking = executed.unwrap_or_default().checked_sub(filled.unwrap_or_default())?;
+        symbol_plan.find(finding.doubted(Claim::Differs(lacking), &observation.looks(now)));
         return Ok(());
     }
     let after = filled.map(|filled| filled.checked_add(restored)).transpose()?;

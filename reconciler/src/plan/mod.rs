@@ -11,6 +11,7 @@
 
 mod account;
 mod anchor;
+mod balances;
 mod candidates;
 mod exits;
 mod fills;
@@ -346,7 +347,10 @@ fn failed_query(observation: &Observation, symbol: Option<&Symbol>, what: String
     let known =
         DiscrepancyKey { kind: DiscrepancyKind::QueryFailed.as_str().to_owned(), fingerprint: subject.to_string() };
     // Lost answers and overloads pass; a plain no, or the same trouble as the last time, stays.
-    let may_pass = matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Throttled | ErrorClass::Clock);
+    let may_pass = matches!(
+        error.class(),
+        ErrorClass::Unavailable | ErrorClass::Throttled | ErrorClass::Clock | ErrorClass::AnotherAccount
+    );
     let stays = !may_pass || observation.book.discrepancy(&known).is_some();
     let outlook = if stays { Outlook::Stays } else { Outlook::Waits };
     Finding::new(DiscrepancyKind::QueryFailed, symbol, subject, outlook, evidence)

@@ -21,6 +21,7 @@ use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::flow::{Flow, Move};
+use crate::memory::doubt::Claim;
 use crate::memory::{PositionMemory, SearchMemory};
 use crate::observe::without_residuals;
 use crate::observe::{FillWalk, Observation};
@@ -166,20 +167,25 @@ impl ComparedPosition<'_> {
 
     /// Whether the book with the fills that it lacks holds what the exchange does.
     fn adds_up(&self, walk: &FillWalk) -> Result<bool, MathError> {
+        Ok(self.left(walk)?.is_some_and(Decimal::is_zero))
+    }
+
+    /// What the exchange holds beyond the book and the fills that it lacks. `None` where nobody can tell.
+    fn left(&self, walk: &FillWalk) -> Result<Option<Decimal>, MathError> {
         let Self { observation, symbol, side, stated_qty } = self;
         let held = if observation.book.unfolded.contains(*symbol) {
             Some(self.booked()?)
         } else {
             without_residuals(observation, symbol, *side)
         };
-        let Some(mut held) = held else { return Ok(false) };
+        let Some(mut held) = held else { return Ok(None) };
         let close = observation.symbols.get(*symbol);
         let is_known = |key: &FillKey| close.is_some_and(|close| close.book_fills.contains_key(key));
         let lacking = walk.rows.values().map(|row| &row.entity).filter(|fill| !is_known(&fill.key));
         for fill in lacking.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == *side) {
             held = held.checked_add(fill.signed_qty())?;
         }
-        Ok(held == *stated_qty)
+        stated_qty.checked_sub(held).map(Some)
     }
 
     fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Result<Option<Finding>, MathError> {
@@ -205,7 +211,14 @@ impl ComparedPosition<'_> {
         let is_fresh = latest.is_some_and(|at| at.saturating_add_ms(observation.venue.settle_lag_ms) >= now);
         let outlook = if is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
         let subject = Subject::Position((*symbol).clone(), *side);
-        Ok(Some(Finding::new(kind, Some(symbol), subject, outlook, evidence)))
+        let finding = Finding::new(kind, Some(symbol), subject, outlook, evidence);
+        // What its fills explain rests on these; what is left rests on one number, and on no fill being missing.
+        let left = walk.map(|walk| self.left(walk)).transpose()?.flatten();
+        let left = left.map_or_else(|| stated_qty.checked_sub(booked), Ok)?;
+        if left.is_zero() {
+            return Ok(Some(finding));
+        }
+        Ok(Some(finding.doubted(Claim::Differs(left), &observation.looks(now))))
     }
 }
 

@@ -61,7 +61,7 @@ async fn a_check_without_an_answer_is_not_checkable() {
 #[tokio::test]
 async fn positions_are_asked_again_when_a_fill_came_in_meanwhile() {
     let mut exchange = MockExchangeReader::new();
-    exchange.expect_fetch_balances().returning(|| Ok(answer(vec![])));
+    exchange.expect_fetch_balances().returning(|_| Ok(answer(vec![])));
     let mut looks = vec![vec![], vec![fill(2, "77", "0.03")], vec![fill(1, "77", "0.02")]];
     exchange.expect_fetch_my_trades().times(3).returning(move |_, _| Ok(page(looks.pop().unwrap())));
     let mut told = vec!["0.05", "0.02"];

@@ -35,7 +35,7 @@ pub(super) fn income(kind: &str, tran_id: usize, amount: &str) -> Income {
 }
 
 /// A book with up to two sides of trade 5: their sides, fees and reported profits.
-fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
+pub(super) fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
     let fills: Vec<_> = sides
         .iter()
         .map(|(side, fee, reported)| {

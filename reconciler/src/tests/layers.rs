@@ -21,6 +21,7 @@ const SHARED: &[&str] = &[
     "policy",
     "proofs",
     "repair",
+    "settled_by",
     "streams",
     "unreadable",
     "wording",

@@ -103,7 +103,7 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
     exchange
         .expect_fetch_balances()
         .times(1)
-        .returning(move || Ok(answer(vec![balance("USDT", 0, "1"), balance("BNB", 0, "3")])));
+        .returning(move |_| Ok(answer(vec![balance("USDT", 0, "1"), balance("BNB", 0, "3")])));
     let exchange = answering(exchange, || Ok(answer(vec![])));
     let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
     let known: Vec<_> = seen.book.latest_balances.iter().map(|known| known.fact.clone()).collect();

@@ -141,8 +141,10 @@ impl Footing<'_> {
                 instant(*until)
             );
             let subject = Subject::Wallet(asset.clone(), *since, *until);
+            // A wallet that the ledger does not explain is on record once two looks said so.
             Finding::new(DiscrepancyKind::FootingMismatch, None, subject, Outlook::Stays, evidence)
                 .remembering(WalletMemory { asset: asset.clone(), since: *since, until: *until, moved })
+            // That the ledger has no more rows is one answer's word.
         });
         Ok(foots)
     }

@@ -12,6 +12,7 @@ use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
+use crate::memory::doubt::{Claim, Looks};
 use crate::memory::{LedgerRowMemory, recall_all};
 
 /// The digits after the point that ledger amounts have.
@@ -27,7 +28,8 @@ pub(super) async fn check_income(
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
-    let mut comparing = Comparing { book, account, comparison: Comparison::of("row", extent.on_record()) };
+    let comparison = Comparison::of("row", extent.on_record());
+    let mut comparing = Comparing { book, account, comparison, looks: extent.looks() };
     let none = match extent {
         Extent::Look(observation) => {
             let Asked::Answered(walk) = &observation.income else {
@@ -151,6 +153,7 @@ struct Comparing<'a> {
     book: &'a Book,
     account: &'a AccountId,
     comparison: Comparison<'a>,
+    looks: Option<Looks<'a>>,
 }
 
 impl Comparing<'_> {
@@ -195,14 +198,19 @@ impl Comparing<'_> {
             };
             let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
             // What is needed to compare it again later.
-            Finding::new(DiscrepancyKind::IncomeMismatch, Some(symbol), subject, Outlook::Stays, evidence).remembering(
-                LedgerRowMemory {
-                    fill_id: fill_id.clone(),
-                    income_type: income_type.clone(),
-                    asset: asset.clone(),
-                    amount: stated,
-                },
-            )
+            let kind = DiscrepancyKind::IncomeMismatch;
+            let finding = Finding::new(kind, Some(symbol), subject, Outlook::Stays, evidence);
+            let finding = finding.remembering(LedgerRowMemory {
+                fill_id: fill_id.clone(),
+                income_type: income_type.clone(),
+                asset: asset.clone(),
+                amount: stated,
+            });
+            match &self.looks {
+                // Two rows that differ are two rows; one alone rests on the other not being listed.
+                Some(looks) if fill_count == 0 => finding.doubted(Claim::Holds, looks),
+                _ => finding,
+            }
         });
         Ok(())
     }

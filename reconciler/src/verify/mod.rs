@@ -24,7 +24,7 @@ mod waiting;
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::VenueFacts;
-use ledger_core::{AccountId, Asset, OrderKey, PositionSide, Symbol, TimestampMs};
+use ledger_core::{AccountId, Asset, Decimal, OrderKey, PositionSide, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
 
 pub use self::book::{WholeBook, verify_book};
@@ -44,7 +44,8 @@ use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::ReconcileError;
 use crate::finding::Finding;
-use crate::observe::Observation;
+use crate::memory::doubt::Looks;
+use crate::observe::{Observation, observed_at};
 use crate::unreadable::UnreadableRows;
 
 /// A stretch of time in which a wallet changed by what its ledger rows add up to.
@@ -63,8 +64,8 @@ pub struct FootedSpan {
 pub struct Verification {
     /// The checks.
     pub checks: Vec<Check>,
-    /// Positions whose quantity still differs, each with what both sides say.
-    pub mismatched_positions: BTreeMap<(Symbol, PositionSide), String>,
+    /// Positions whose quantity still differs, each with what both sides say, and what the exchange holds beyond the book.
+    pub mismatched_positions: BTreeMap<(Symbol, PositionSide), (String, Decimal)>,
     /// Orders that still lack fills.
     pub unfilled_orders: BTreeSet<OrderKey>,
     /// The stretches in which wallets changed by what their ledger rows add up to.
@@ -229,6 +230,14 @@ impl<'a> Extent<'a> {
         match self {
             Self::Look(_) => &[],
             Self::Book { uncomputed, .. } => uncomputed,
+        }
+    }
+
+    /// What earlier looks have left. Who reads the book alone looks at nothing, and has what is on record by now.
+    fn looks(self) -> Option<Looks<'a>> {
+        match self {
+            Self::Look(observation) => Some(observation.looks(observed_at(observation))),
+            Self::Book { .. } => None,
         }
     }
 

@@ -11,8 +11,8 @@ use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
-use crate::observe::Observation;
 use crate::observe::entry::{EntryDifference, search_memory};
+use crate::observe::{Observation, observed_at};
 
 /// Why a position of a look is not compared.
 const UNANSWERED: &str = "the exchange did not answer what it holds";
@@ -46,7 +46,9 @@ pub(super) async fn check_positions(
         quantity.compare(stated_qty == booked_qty, || told.clone());
         if stated_qty != booked_qty {
             entry.leave_out(1, "the quantities differ");
-            verification.mismatched_positions.insert((symbol, side), told);
+            // What cannot be subtracted differs by all of it.
+            let beyond = stated_qty.checked_sub(booked_qty).unwrap_or(stated_qty);
+            verification.mismatched_positions.insert((symbol, side), (told, beyond));
             continue;
         }
         // Flat, by both: there is no entry.
@@ -84,6 +86,9 @@ pub(super) fn compare_entry(
         if let Some(differs) = differs {
             let memory = search_memory(on_record, venue, look, (symbol, side, stated.qty), differs);
             finding.memory = memory.map(Into::into);
+            if let Some(look) = look {
+                finding = finding.doubted(differs.claim(), &look.looks(observed_at(look)));
+            }
         }
         finding
     };

@@ -73,7 +73,7 @@ pub(crate) const ENDPOINTS: [&str; 13] = [
 ];
 
 impl Lie {
-    fn told(self, answer: &Response, first: &Response) -> Option<Response> {
+    pub(crate) fn told(self, answer: &Response, first: &Response) -> Option<Response> {
         let with_body = |body: Vec<u8>| Response { body: body.into(), ..answer.clone() };
         let error = |status: u16, body: &'static str| Response { status, headers: Vec::new(), body: body.into() };
         let changed = |change: &dyn Fn(&mut Vec<Value>)| {

@@ -111,6 +111,20 @@ impl Fixture {
         self.with_book(folder, store)
     }
 
+    /// The same exchange, and a book that has seen nothing and is not kept.
+    pub(crate) async fn with_book_in_memory(&self) -> Self {
+        let store =
+            SqliteStore::in_memory(&OpenOptions::inline().with_rules(
+                exchange_client::binance_usdm::VENUE.name,
+                exchange_client::binance_usdm::VENUE.ledger_rules,
+            ))
+            .unwrap();
+        let entry =
+            NewAccount { id: self.account.clone(), venue: "binance_usdm".into(), created_local: self.clock.now() };
+        store.create_account(entry).await.unwrap();
+        self.with_book(tempfile::tempdir().unwrap(), store)
+    }
+
     /// Some time from now.
     pub(crate) fn clock_at(&self, offset_ms: i64) -> TimestampMs {
         self.clock.now().saturating_add_ms(offset_ms)

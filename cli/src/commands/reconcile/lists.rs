@@ -36,6 +36,12 @@ pub(super) const FINDINGS: Listing<Of<FindingReport>> = Listing {
             value: |f| f.item.first_seen_local.into(),
         },
         Column { key: "evidence", title: "Evidence", rank: 0, value: |f| text(&f.item.finding.evidence) },
+        Column {
+            key: "settled_by",
+            title: "Settled by",
+            rank: NOT_IN_TABLES,
+            value: |f| text(f.item.finding.settled_by.as_str()),
+        },
         Column { key: "about", title: "About", rank: NOT_IN_TABLES, value: |f| text(&f.item.finding.subject) },
         Column {
             key: "discrepancy",

@@ -18,7 +18,7 @@ use ledger_store::{
     Account, ExchangeIdentity, LookFailure, LookFailureKind, NewAccount, PageRequest, RunFilter, RunKind, RunStatus,
     StoreError,
 };
-use reconciler::{CycleReport, Reconciler, ReconcilerConfig, record_failed_look};
+use reconciler::{CycleReport, Reconciler, ReconcilerConfig, agreed_identity, record_failed_look};
 use serde_json::json;
 
 use self::waiting::{Question, Waiting, beside};
@@ -218,13 +218,13 @@ fn since(args: &ReconcileArgs, context: &Context) -> Result<Option<TimestampMs>,
     Ok(Some(since))
 }
 
-/// Who answers, for an account that is not bound yet. Two accounts of a book are never the same one there.
+/// Who answers, by two answers, for an account that is not bound yet. Two accounts of a book are never the same one there.
 async fn identity(
     target: &AccountSettings,
     known: Option<&OpenBook>,
     exchange: &dyn ExchangeReader,
 ) -> Result<ExchangeIdentity, CommandError> {
-    let answers = exchange.account_identity().await?;
+    let answers = agreed_identity(exchange).await?;
     let offered = answers.to_string();
     let identity = ExchangeIdentity { base_url: answers.base_url, alias: Some(answers.account_alias) };
     let accounts = match known {

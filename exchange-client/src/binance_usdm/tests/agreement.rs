@@ -146,3 +146,28 @@ async fn an_answer_that_contradicts_the_command_leaves_the_outcome_unknown() {
         assert_eq!(exchange.cancel_order(btc(), conditional()).await.done(), Some(None));
     }
 }
+
+#[tokio::test]
+async fn an_answer_about_another_account_is_refused() {
+    let row = |alias: &str, asset: &str| format!(r#"{{"accountAlias":"{alias}","asset":"{asset}","balance":"1"}}"#);
+    let (ours, others) = (row("a", "USDT"), row("b", "BNB"));
+    for (rows, is_ours) in [
+        (format!("[{ours}]"), true),
+        ("[]".into(), true),
+        (format!("[{others}]"), false),
+        (format!("[{others},{ours}]"), false),
+        (format!("[{ours},{others}]"), false),
+    ] {
+        let (exchange, ..) = adapter(Script::timed().then(200, &rows));
+        match exchange.fetch_balances(&whoever()).await {
+            Ok(_) => assert!(is_ours, "{rows}"),
+            Err(error) => {
+                assert!(!is_ours && error.class() == ErrorClass::AnotherAccount, "{rows}: {error}");
+                assert!(error.to_string().ends_with("is about account b, and a was asked for"), "{error}");
+            }
+        }
+    }
+    // Nor is an account known by an answer that names two.
+    let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{ours},{others}]")));
+    assert_eq!(exchange.account_identity().await.unwrap_err().class(), ErrorClass::AnotherAccount);
+}

@@ -83,7 +83,7 @@ proptest! {
                 exchange.fetch_open_orders(None),
                 exchange.fetch_income(window()),
                 exchange.fetch_positions(None),
-                exchange.fetch_balances(),
+                exchange.fetch_balances(&whoever()),
                 exchange.fetch_instruments(),
                 exchange.fetch_mark_prices(None),
                 exchange.fetch_funding_rates(Some(btc()), window()),

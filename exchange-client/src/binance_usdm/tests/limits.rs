@@ -90,7 +90,7 @@ async fn orders_beyond_the_limit_are_refused_and_not_sent() {
         let script = Script::timed().then(200, "[]").then_with(200, PLACED, &headers);
         let script = script.then(200, CANCELED).then(200, "[]").then(200, PLACED);
         let (exchange, script, clock) = adapter_with(script, RequestSettings::default());
-        exchange.fetch_balances().await.unwrap();
+        exchange.fetch_balances(&whoever()).await.unwrap();
         clock.advance(Duration::from_secs(2));
         let begun = tokio::time::Instant::now();
         assert!(exchange.create_order(new_order()).await.done().is_some());
@@ -191,12 +191,12 @@ async fn reads_wait_for_their_share_and_commands_do_not() {
     let script = Script::timed().then_with(200, "[]", &headers).then(200, PLACED).then(200, "[]");
     let (exchange, script, _) = adapter(script);
     let begun = tokio::time::Instant::now();
-    exchange.fetch_balances().await.unwrap();
+    exchange.fetch_balances(&whoever()).await.unwrap();
     let usage = exchange.usage();
     assert_eq!((usage.weight_1m, usage.orders_10s, usage.orders_1m), (Some(2_300), Some(7), Some(70)));
     assert!(exchange.create_order(new_order()).await.done().is_some());
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    exchange.fetch_balances().await.unwrap();
+    exchange.fetch_balances(&whoever()).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(20));
     assert_eq!(script.asked().len(), 4);
 }

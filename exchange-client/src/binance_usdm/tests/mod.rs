@@ -25,13 +25,19 @@ use ledger_core::{
 
 use super::*;
 use crate::api::{
-    Answer, ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery, WindowQuery,
+    AccountIdentity, Answer, ExchangeReader, ExchangeTrader, NewOrder, OrderKind, OrderRef, TimeWindow, TradeQuery,
+    WindowQuery,
 };
 use crate::clock::ManualClock;
 use crate::error::{ErrorClass, FieldProblem, SendOutcome};
 use crate::transport::{Request, Response, TransportError};
 
 const NOW_MS: i64 = 1_780_000_000_000;
+
+/// The account that rows about one name.
+fn whoever() -> AccountIdentity {
+    AccountIdentity { venue: VENUE.name.into(), base_url: "https://exchange.test".into(), account_alias: "a".into() }
+}
 
 /// Answers from a list, and remembers what it was asked.
 #[derive(Default)]

@@ -351,7 +351,7 @@ async fn what_a_command_needs_to_know_is_asked_once_and_at_once() {
         Script::timed().then_with(200, "[]", &used_up).then(200, notice).then_with(429, "", &[("retry-after", "60")]),
     ] {
         let (exchange, script, _) = adapter_with(script, RequestSettings::default());
-        exchange.fetch_balances().await.unwrap();
+        exchange.fetch_balances(&whoever()).await.unwrap();
         assert_eq!(name(&exchange.cancel_order(btc(), reference()).await), "done");
         assert_eq!(script.asked().len(), 4);
     }
@@ -359,7 +359,7 @@ async fn what_a_command_needs_to_know_is_asked_once_and_at_once() {
     for (status, listed) in [(200, true), (502, false), (429, false)] {
         let script = Script::timed().then_with(200, "[]", &used_up).then(status, "[]");
         let (exchange, script, _) = adapter_with(script, RequestSettings::default());
-        exchange.fetch_balances().await.unwrap();
+        exchange.fetch_balances(&whoever()).await.unwrap();
         assert_eq!(exchange.cancel_conditional_by_side(btc(), Side::Sell, None).await.is_ok(), listed);
         assert_eq!(script.asked().len(), 3);
     }

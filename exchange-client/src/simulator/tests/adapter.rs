@@ -47,7 +47,8 @@ async fn the_adapter_reads_what_the_books_hold() {
         assert_eq!((row.entity.symbol.as_str(), row.entity.qty), (known.symbol.as_str(), known.qty));
         assert_eq!(row.entity.entry_price.map(Price::get), Some(known.entry_price));
     }
-    for row in exchange.fetch_balances().await.unwrap().rows {
+    let account = exchange.account_identity().await.unwrap();
+    for row in exchange.fetch_balances(&account).await.unwrap().rows {
         assert_eq!(Some(&row.entity.wallet), truth.wallets.get(row.entity.asset.as_str()));
     }
     let income = all_income(&exchange).await;
@@ -158,7 +159,7 @@ async fn an_account_may_sign_with_a_pair_of_keys() {
     // Neither another pair nor the text of the key itself will do.
     let other = pem(&"MC4CAQAwBQYDK2VwBCIEIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH".replace("BwcH", "CAgI"));
     for secret in [other.as_str(), "another-secret"] {
-        let error = exchange(secret).fetch_balances().await.unwrap_err();
+        let error = exchange(secret).account_identity().await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Authentication, "{error}");
     }
     let incoming = signed("timestamp=1780000000000", &account.api_secret);

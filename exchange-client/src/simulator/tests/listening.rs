@@ -141,7 +141,8 @@ async fn what_the_stream_told_is_what_answers_say() {
     );
     assert!(orders >= heard.orders.len() && heard.orders.len() > 7, "{orders}");
     assert!(heard.orders.keys().any(|key| key.class == OrderClass::Conditional));
-    for row in exchange.fetch_balances().await.unwrap().rows {
+    let account = exchange.account_identity().await.unwrap();
+    for row in exchange.fetch_balances(&account).await.unwrap().rows {
         if let Some(wallet) = heard.wallets.get(row.entity.asset.as_str()) {
             assert_eq!(*wallet, row.entity.wallet, "{}", row.entity.asset);
         }

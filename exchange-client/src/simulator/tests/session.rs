@@ -50,13 +50,14 @@ pub(super) async fn everything(exchange: &BinanceUsdm) -> Everything {
         let rates = pages!(history(), |query| exchange.fetch_funding_rates(Some(name.clone()), query));
         funding.extend(rates.into_iter().map(|row| row.entity));
     }
+    let account = exchange.account_identity().await.unwrap();
     Everything {
-        alias: exchange.account_identity().await.unwrap().account_alias,
         mode: exchange.fetch_position_mode().await.unwrap(),
         instruments: exchange.fetch_instruments().await.unwrap().rows,
         prices: exchange.fetch_mark_prices(None).await.unwrap().rows,
         positions: exchange.fetch_positions(None).await.unwrap().rows,
-        balances: exchange.fetch_balances().await.unwrap().rows,
+        balances: exchange.fetch_balances(&account).await.unwrap().rows,
+        alias: account.account_alias,
         open: exchange.fetch_open_orders(None).await.unwrap().rows,
         regular,
         conditional,

@@ -29,6 +29,26 @@ impl BookReader<'_> {
                 None => break,
             }
         }
+        self.learn_ledger_since(seen).await
+    }
+
+    /// The ledger rows since the latest balance of each asset that is stated otherwise now.
+    async fn learn_ledger_since(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let rows = seen.balances.iter().flat_map(|answer| &answer.rows).map(|row| &row.entity);
+        let stated: BTreeMap<&Asset, _> = rows.map(|row| (&row.asset, row.wallet)).collect();
+        let known = seen.book.latest_balances.iter().map(|known| &known.fact);
+        let moved = known.filter(|known| stated.get(&known.asset).is_some_and(|stated| *stated != known.wallet));
+        let moved: BTreeMap<Asset, _> = moved.map(|known| (known.asset.clone(), known.at)).collect();
+        let Some(since) = moved.values().min() else { return Ok(()) };
+        let filter = IncomeFilter { scope: Scope { since: Some(*since), ..self.scope() }, income_type: None };
+        let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
+            self.book.income.income(&filter, page).await.doing("reading the income")
+        });
+        for row in rows.into_iter().map(|row| row.fact) {
+            if moved.get(&row.key.asset).is_some_and(|since| row.time.at >= *since) {
+                seen.book.ledger_since.entry(row.key.asset.clone()).or_default().push(row);
+            }
+        }
         Ok(())
     }
 

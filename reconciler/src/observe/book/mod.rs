@@ -124,6 +124,7 @@ impl BookReader<'_> {
             unfilled: BTreeSet::new(),
             latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
             latest_balances: Vec::new(),
+            ledger_since: BTreeMap::new(),
             instruments,
             steps,
             settle_assets,

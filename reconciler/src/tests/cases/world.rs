@@ -78,7 +78,7 @@ impl World {
         });
         exchange.expect_fetch_force_orders().returning(|_, _| Ok(page(vec![])));
         exchange.expect_fetch_income().returning(|_| Ok(page(vec![])));
-        exchange.expect_fetch_balances().returning(|| Ok(answer(vec![])));
+        exchange.expect_fetch_balances().returning(|_| Ok(answer(vec![])));
         exchange.expect_fetch_mark_prices().returning(|_| Ok(answer(vec![])));
         exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
         exchange

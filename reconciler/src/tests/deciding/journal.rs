@@ -233,7 +233,7 @@ fn a_finding_is_resolved_by_what_the_checks_say_of_its_subject() {
     let position = Subject::Position(btc(), PositionSide::Net);
     let mut left = Verification::default();
     left.unfilled_orders.insert(key.clone());
-    left.mismatched_positions.insert((btc(), PositionSide::Net), "differs".into());
+    left.mismatched_positions.insert((btc(), PositionSide::Net), ("differs".into(), Decimal::ONE));
     for (subject, outlook, gone, stays) in [
         (Subject::Order(key.clone()), Outlook::Verify, Resolved, Unresolved),
         (Subject::Order(key), Outlook::VerifyLagging, Resolved, Pending),

@@ -61,6 +61,9 @@ fn a_difference_may_go_by_itself_while_its_last_fill_is_fresh() {
         for row in walk.rows.values_mut().filter(|row| row.entity.sequence == Some(2)) {
             row.entity.time = EventTime::ms(at(-age_ms));
         }
+        let first = crate::plan::plan(&seen, &Policy::default(), at(-VENUE.settle_lag_ms)).unwrap();
+        assert_eq!(only(&first, DiscrepancyKind::PositionMismatch).outlook, Outlook::VerifyLagging);
+        remembering(&mut seen, &first);
         assert_eq!(only(&plan(&seen), DiscrepancyKind::PositionMismatch).outlook, outlook, "{age_ms}");
     }
 }

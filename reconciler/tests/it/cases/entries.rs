@@ -99,7 +99,8 @@ async fn an_average_entry_that_nothing_explains_is_searched_for_twice_and_then_c
     let mut requests = Vec::new();
     for _ in 0..5 {
         let report = fixture.sync().await;
-        assert_eq!(status(&report, DiscrepancyKind::AverageEntryMismatch), DiscrepancyStatus::Unresolved);
+        let expected = if requests.is_empty() { DiscrepancyStatus::Pending } else { DiscrepancyStatus::Unresolved };
+        assert_eq!(status(&report, DiscrepancyKind::AverageEntryMismatch), expected);
         requests.push(report.requests);
     }
     // Three weeks lie behind the opening, and no more of the exchange's memory is asked for.

@@ -63,7 +63,7 @@ impl Case {
                 ..plain
             },
             Self::ForgottenPosition => Outcome {
-                looks: &[20, 20],
+                looks: &[20, 20, 20],
                 finds: &[Kind::UnrecordedPosition, Kind::PositionMismatch],
                 repairs: &["state_position"],
                 compare: Compare::Positions,
@@ -116,15 +116,16 @@ impl Case {
                 compare: Compare::Nothing,
                 ..plain
             },
+            // The balance is doubted, then recorded, and then the ledger has had its time.
             Self::LostDeposit => Outcome {
-                looks: &[20, 20],
-                finds: &[Kind::FootingMismatch],
+                looks: &[20, 20, 20],
+                finds: &[Kind::UnexplainedBalance, Kind::FootingMismatch],
                 leaves: &["footing_mismatch"],
                 compare: Compare::Positions,
                 ..plain
             },
             Self::HistoryExpiring => Outcome {
-                looks: &[20, 20],
+                looks: &[20, 20, 20],
                 finds: &[Kind::HistoryExpiring, Kind::QueryFailed],
                 leaves: &["history_expiring", "query_failed"],
                 compare: Compare::Positions,
@@ -140,8 +141,11 @@ impl Case {
             Self::OrphanOrder => {
                 Outcome { looks: &[20, 20, 20], finds: &[Kind::OrphanOrder], leaves: &["orphan_order"], ..plain }
             }
-            Self::ClockSkew => Outcome { finds: &[Kind::ClockSkew], leaves: &["clock_skew"], ..plain },
+            Self::ClockSkew => {
+                Outcome { looks: &[20, 20], finds: &[Kind::ClockSkew], leaves: &["clock_skew"], ..plain }
+            }
             Self::HistoryExpired => Outcome {
+                looks: &[20, 20],
                 finds: &[Kind::HistoryExpired],
                 leaves: &["history_expired"],
                 compare: Compare::Positions,

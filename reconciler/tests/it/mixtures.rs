@@ -1,0 +1,426 @@
+//! An exchange that lies in two answers of five, in whichever way: nothing false is concluded from one answer alone, nothing
+//! false is recorded as a fact, and once it speaks the truth again nothing is left of its lies.
+//!
+//! One thing it does not do: tell the same falsehood to the same question twice in a row. Two answers that agree are believed,
+//! and nothing tells them from the truth.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use exchange_client::simulator::{
+    AccountSnapshot, AppOrder, Simulator, SimulatorAccount, SimulatorConfig, TEST_API_SECRET,
+};
+use exchange_client::{ErrorClass, ExchangeReader, Request, Response, Transport, TransportError};
+use ledger_core::{PositionSide, Side, Symbol};
+use ledger_store::{
+    Discrepancy, DiscrepancyFilter, DiscrepancyStatus, IncomeFilter, IncomeRepository, OrderFilter, OrderRepository,
+    PageRequest, RunRepository, Scope, SnapshotRepository,
+};
+use reconciler::{CycleReport, DiscrepancyKind, ReconcileError};
+
+use crate::lies::Lie;
+use crate::support::{Fixture, START_MS, for_months};
+
+const SEEDS: u64 = 20;
+const LYING_LOOKS: usize = 5;
+/// One honest look reads what is missing, the next one says the same of what rests on absence or on a number, and the third
+/// has nothing left to wait for.
+const HONEST_LOOKS: usize = 3;
+const OTHER: &str = "other";
+const OTHERS_KEY: &str = "key-of-another-account";
+
+/// The whole range of falsehoods. Each is as likely as the others.
+const FALSEHOODS: [Falsehood; 13] = [
+    Falsehood::Of(Lie::Empty),
+    Falsehood::Of(Lie::FirstMissing),
+    Falsehood::Of(Lie::MiddleMissing),
+    Falsehood::Of(Lie::LastMissing),
+    Falsehood::Of(Lie::Torn),
+    Falsehood::Of(Lie::Doubled),
+    Falsehood::Earlier,
+    Falsehood::AnothersAnswer,
+    Falsehood::Of(Lie::Lost),
+    Falsehood::Throttled(429, "15"),
+    Falsehood::Throttled(418, "120"),
+    Falsehood::Of(Lie::Status(503)),
+    Falsehood::Of(Lie::Html),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Falsehood {
+    Of(Lie),
+    /// An earlier answer to the same question.
+    Earlier,
+    /// What another account would have been answered.
+    AnothersAnswer,
+    /// A status, and when to come back.
+    Throttled(u16, &'static str),
+}
+
+/// A sequence of numbers that a seed decides.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end).unwrap()).unwrap()
+    }
+}
+
+struct State {
+    chance: Chance,
+    is_lying: bool,
+    answered: HashMap<String, Vec<Response>>,
+    told: HashMap<String, Bytes>,
+    count: BTreeMap<String, usize>,
+}
+
+/// The way to an exchange that lies.
+struct Mixture {
+    inner: Arc<dyn Transport>,
+    state: Mutex<State>,
+}
+
+/// The lists that name no account, of rows that are facts.
+const NAMELESS: [&str; 8] = [
+    "/fapi/v1/income",
+    "/fapi/v1/userTrades",
+    "/fapi/v1/allOrders",
+    "/fapi/v1/forceOrders",
+    "/fapi/v1/allAlgoOrders",
+    "/fapi/v1/openOrders",
+    "/fapi/v1/openAlgoOrders",
+    "/fapi/v1/order",
+];
+
+/// What a request asks, but for when.
+fn question(request: &Request) -> String {
+    let of_time = ["timestamp=", "signature=", "recvWindow=", "startTime=", "endTime="];
+    let asked = request.query.split('&').filter(|part| !of_time.iter().any(|name| part.starts_with(name)));
+    format!("{}?{}", request.path, asked.collect::<Vec<_>>().join("&"))
+}
+
+impl Mixture {
+    fn before(inner: Arc<dyn Transport>, seed: u64) -> Arc<Self> {
+        let state = State {
+            chance: Chance(seed),
+            is_lying: false,
+            answered: HashMap::new(),
+            told: HashMap::new(),
+            count: BTreeMap::new(),
+        };
+        Arc::new(Self { inner, state: Mutex::new(state) })
+    }
+
+    fn lie(&self, is_lying: bool) {
+        self.state.lock().unwrap().is_lying = is_lying;
+    }
+
+    /// The falsehood that is told now, if one is.
+    fn drawn(&self) -> Option<Falsehood> {
+        let mut state = self.state.lock().unwrap();
+        (state.is_lying && state.chance.below(5) < 2).then(|| FALSEHOODS[state.chance.below(FALSEHOODS.len())])
+    }
+
+    async fn falsified(&self, falsehood: Falsehood, request: &Request, truth: &Response) -> Option<Response> {
+        match falsehood {
+            Falsehood::Of(lie) => lie.told(truth, truth),
+            Falsehood::Earlier => {
+                let mut state = self.state.lock().unwrap();
+                let earlier = state.answered.get(&question(request)).map_or(0, Vec::len);
+                let at = if earlier == 0 { return Some(truth.clone()) } else { state.chance.below(earlier) };
+                state.answered[&question(request)].get(at).cloned()
+            }
+            Falsehood::AnothersAnswer => {
+                let mut another = request.clone();
+                let key = another.headers.iter_mut().find(|(name, _)| *name == "x-mbx-apikey");
+                let Some((_, key)) = key.filter(|_| !NAMELESS.contains(&request.path.as_str())) else {
+                    return Some(truth.clone());
+                };
+                *key = OTHERS_KEY.into();
+                self.inner.send(another).await.ok()
+            }
+            Falsehood::Throttled(status, seconds) => {
+                let headers = vec![("retry-after".to_owned(), seconds.to_owned())];
+                Some(Response { status, headers, body: "{}".into() })
+            }
+        }
+    }
+}
+
+struct Through(Arc<Mixture>);
+
+#[async_trait]
+impl Transport for Through {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let mixture = &self.0;
+        let truth = mixture.inner.send(request.clone()).await?;
+        let falsehood = mixture.drawn();
+        let answer = match falsehood {
+            Some(falsehood) => mixture.falsified(falsehood, &request, &truth).await,
+            None => Some(truth.clone()),
+        };
+        let mut state = mixture.state.lock().unwrap();
+        let question = question(&request);
+        state.answered.entry(question.clone()).or_default().push(truth.clone());
+        let Some(answer) = answer else {
+            if falsehood != Some(Falsehood::Of(Lie::Lost)) {
+                return Ok(truth);
+            }
+            *state.count.entry(format!("{:?}", falsehood.unwrap())).or_default() += 1;
+            return Err(TransportError::Lost("timed out".into()));
+        };
+        if answer.body == truth.body && answer.status == truth.status {
+            state.told.remove(&question);
+            return Ok(truth);
+        }
+        // The same falsehood twice in a row is the truth to whoever asks.
+        if answer.status == 200 && state.told.get(&question) == Some(&answer.body) {
+            state.told.remove(&question);
+            return Ok(truth);
+        }
+        state.told.insert(question, answer.body.clone());
+        *state.count.entry(format!("{:?}", falsehood.unwrap())).or_default() += 1;
+        Ok(answer)
+    }
+}
+
+/// An exchange with two accounts, both of which have traded.
+async fn world(seed: u64) -> Fixture {
+    let another = SimulatorAccount {
+        api_key: OTHERS_KEY.into(),
+        api_secret: TEST_API_SECRET.into(),
+        hedge_mode: true,
+        ..SimulatorAccount::named(OTHER)
+    };
+    let accounts = vec![SimulatorAccount::standard(), another];
+    let fixture = Fixture::in_process(SimulatorConfig { accounts, ..for_months(seed) }).await;
+    let simulator = &fixture.simulator;
+    for (name, side, qty) in [
+        ("BTCUSDT", Side::Buy, "0.05"),
+        ("ETHUSDT", Side::Sell, "1.5"),
+        ("BTCUSDT", Side::Sell, "0.1"),
+        ("SOLUSDT", Side::Buy, "9"),
+        ("ETHUSDT", Side::Buy, "1.5"),
+        ("ETHUSDC", Side::Buy, "0.4"),
+    ] {
+        trade(simulator, "sim-main", name, (side, PositionSide::Net), qty);
+        trade(simulator, OTHER, name, (Side::Buy, PositionSide::Long), qty);
+        // Some of it lies further back than a look at the present reaches.
+        simulator.step(Duration::from_hours(30));
+    }
+    fixture
+}
+
+fn trade(simulator: &Simulator, alias: &str, name: &str, (side, position_side): (Side, PositionSide), qty: &str) {
+    let wish = AppOrder {
+        prefix: "web_",
+        symbol: Symbol::new(name).unwrap(),
+        side,
+        position_side,
+        qty: qty.parse().unwrap(),
+        price: None,
+        reduce_only: false,
+    };
+    simulator.trade_from_app(alias, &wish).unwrap();
+}
+
+/// What was true at each look.
+type Truths = BTreeMap<i64, AccountSnapshot>;
+
+/// What a book holds that is not so, in words.
+async fn false_facts(book: &Fixture, truths: &Truths) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let now = book.simulator.books().accounts.remove(0);
+    let trades: BTreeSet<_> = now.trades.iter().map(|it| (it.symbol.clone(), Some(it.id), it.qty, it.price)).collect();
+    let mut seen = BTreeSet::new();
+    for fill in book.book_fills().await {
+        let fact = (fill.key.symbol.to_string(), fill.sequence, fill.qty.get(), fill.price.get());
+        if !trades.contains(&fact) || !seen.insert(fact) {
+            wrong.push(format!("fill {fill:?}"));
+        }
+    }
+    let scope = Scope::account(book.account.clone());
+    let all = PageRequest::first(1_000);
+    let orders = book.store.orders(&OrderFilter::from(scope.clone()), &all).await.unwrap().items;
+    let ids: BTreeSet<_> = now.orders.iter().map(|it| (it.symbol.clone(), it.id.to_string())).collect();
+    for order in orders.into_iter().map(|order| order.order.fact.key) {
+        if !ids.contains(&(order.symbol.to_string(), order.order_id.to_string())) {
+            wrong.push(format!("order {order:?}"));
+        }
+    }
+    let filter = IncomeFilter { scope: scope.clone(), income_type: None };
+    let rows = book.store.income(&filter, &all).await.unwrap().items;
+    let mut known: Vec<_> = now.income.iter().map(|it| (it.time_ms, it.asset.clone(), it.amount)).collect();
+    for row in rows.into_iter().map(|row| row.fact) {
+        let fact = (row.time.at.as_ms(), row.key.asset.to_string(), row.amount);
+        match known.iter().position(|known| *known == fact) {
+            Some(at) => drop(known.swap_remove(at)),
+            None => wrong.push(format!("ledger row {row:?}")),
+        }
+    }
+    for balance in book.store.balance_snapshots(&scope, &all).await.unwrap().items {
+        let balance = balance.fact;
+        let truth = truths.range(..=balance.at.as_ms()).next_back().map(|(_, truth)| truth);
+        let wallet = truth.and_then(|truth| truth.wallets.get(balance.asset.as_str()).copied()).unwrap_or_default();
+        if wallet != balance.wallet {
+            wrong.push(format!("wallet {balance:?}, in truth {wallet}"));
+        }
+    }
+    for held in book.store.position_snapshots(&scope, &all).await.unwrap().items.into_iter().map(|held| held.fact) {
+        let truth = truths.range(..=held.at.as_ms()).next_back().map(|(_, truth)| truth).unwrap();
+        let mut open = truth.positions.iter();
+        let open = open.find(|it| it.symbol == held.symbol.as_str() && it.position_side == held.position_side);
+        if open.map(|it| it.qty).unwrap_or_default() != held.qty {
+            wrong.push(format!("position {held:?}, in truth {open:?}"));
+        }
+    }
+    wrong
+}
+
+async fn standing(book: &Fixture) -> Vec<Discrepancy> {
+    let filter = DiscrepancyFilter::open(book.account.clone());
+    book.store.discrepancies(&filter, &PageRequest::first(1_000)).await.unwrap().items
+}
+
+/// What was concluded from one answer alone: it is confirmed, and no earlier look has doubted it. A question that failed did.
+fn hasty(standing: &[Discrepancy], doubted: &BTreeSet<(String, String)>) -> Vec<String> {
+    let confirmed = standing.iter().filter(|known| known.entry.status == DiscrepancyStatus::Unresolved);
+    let confirmed = confirmed.filter(|known| known.entry.key.kind != DiscrepancyKind::QueryFailed.as_str());
+    let hasty = confirmed.filter(|known| {
+        let key = &known.entry.key;
+        // A wallet that does not foot was a balance that nothing explained before.
+        let asset = key.fingerprint.split('/').next().unwrap_or_default();
+        let balance = (DiscrepancyKind::UnexplainedBalance.to_string(), asset.to_owned());
+        let is_of_wallet = key.kind == DiscrepancyKind::FootingMismatch.as_str();
+        !doubted.contains(&(key.kind.clone(), key.fingerprint.clone())) && !(is_of_wallet && doubted.contains(&balance))
+    });
+    hasty.map(|known| format!("{} {}", known.entry.key.kind, known.entry.evidence_json)).collect()
+}
+
+/// A sync through the liar.
+async fn look(book: &Fixture, mixture: &Arc<Mixture>) -> Result<CycleReport, ReconcileError> {
+    let exchange: Arc<dyn ExchangeReader> = Arc::new(book.adapter_over(Through(Arc::clone(mixture))));
+    book.reconciler_over(exchange).sync().await
+}
+
+/// What is wrong with how a look ended.
+fn misjudged(ended: &Result<CycleReport, ReconcileError>) -> Option<String> {
+    match ended {
+        Ok(report) => {
+            let classes = report.failed.iter().map(|failed| failed.class);
+            classes.filter(|class| !may_fail(*class)).map(|class| format!("{class:?}")).next()
+        }
+        Err(ReconcileError::Exchange(error)) if may_fail(error.class()) => None,
+        Err(ReconcileError::Contradiction { .. }) => None,
+        Err(other) => Some(format!("{other:?}")),
+    }
+}
+
+fn may_fail(class: ErrorClass) -> bool {
+    use ErrorClass as Class;
+    // What was signed by a clock that an old answer set back is refused.
+    matches!(
+        class,
+        Class::Unavailable
+            | Class::Throttled
+            | Class::Malformed
+            | Class::AnotherAccount
+            | Class::Clock
+            | Class::Incomplete
+    )
+}
+
+/// What is wrong after one exchange's lies, and how many were told.
+async fn lied_to(seed: u64) -> (Vec<String>, BTreeMap<String, usize>) {
+    let fixture = world(seed).await;
+    let (book, honest) = (fixture.with_book_in_memory().await, fixture.with_book_in_memory().await);
+    let mixture = Mixture::before(Arc::clone(&fixture.transport), seed);
+    let mut chance = Chance(!seed);
+    let (mut wrong, mut truths, mut doubted) = (Vec::new(), Truths::new(), BTreeSet::new());
+    truths.insert(START_MS, fixture.simulator.books().accounts.remove(0));
+    let names = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "ETHUSDC"];
+    // Half of them begin with a book that knows the account.
+    if seed.is_multiple_of(2) {
+        look(&book, &mixture).await.unwrap();
+    }
+    for round in 0..LYING_LOOKS + HONEST_LOOKS {
+        mixture.lie(round < LYING_LOOKS);
+        fixture.simulator.step(Duration::from_mins(6 + 50 * u64::try_from(chance.below(4)).unwrap()));
+        if round < LYING_LOOKS {
+            for _ in 0..chance.below(3) {
+                let (name, side) = (names[chance.below(names.len())], [Side::Buy, Side::Sell][chance.below(2)]);
+                trade(&fixture.simulator, "sim-main", name, (side, PositionSide::Net), "0.4");
+            }
+            trade(&fixture.simulator, OTHER, "BTCUSDT", (Side::Buy, PositionSide::Long), "0.01");
+            fixture.simulator.step(Duration::from_mins(1));
+        }
+        let at_ms = fixture.clock_at(0).as_ms();
+        truths.insert(at_ms, fixture.simulator.books().accounts.remove(0));
+        let ended = look(&book, &mixture).await;
+        wrong.extend(misjudged(&ended).map(|how| format!("look {round} ended as {how}")));
+        wrong.extend(false_facts(&book, &truths).await.into_iter().map(|fact| format!("after look {round}: {fact}")));
+        let known = standing(&book).await;
+        wrong.extend(hasty(&known, &doubted).into_iter().map(|found| format!("after look {round}, hasty: {found}")));
+        let keys = known.into_iter().map(|known| known.entry.key);
+        doubted.extend(keys.map(|key| (key.kind, key.fingerprint)));
+        if round < LYING_LOOKS {
+            if wrong.is_empty() { continue } else { break }
+        }
+        let truth = honest.reconciler().sync().await.unwrap();
+        if round + 1 == LYING_LOOKS + HONEST_LOOKS {
+            let last = ended.unwrap();
+            let left = |report: &CycleReport| {
+                let left = report.left.iter().map(|left| format!("{} {}", left.entry.key.kind, left.entry.status));
+                let failed = report.verification.checks.iter().filter(|check| check.failed());
+                left.chain(failed.map(|check| check.detail.clone())).collect::<BTreeSet<_>>()
+            };
+            let (of_lies, of_truth) = (left(&last), left(&truth));
+            wrong.extend(of_lies.difference(&of_truth).map(|left| format!("of the lies there is left: {left}")));
+            wrong.extend(of_truth.difference(&of_lies).map(|left| format!("only an honest book has: {left}")));
+            if last.leaves_discrepancies() != truth.leaves_discrepancies() {
+                wrong.push("the outcome is another".to_owned());
+            }
+        }
+        if !wrong.is_empty() {
+            break;
+        }
+    }
+    if wrong.is_empty() {
+        book.assert_book_equals_exchange().await;
+    }
+    let count = std::mem::take(&mut mixture.state.lock().unwrap().count);
+    (wrong, count)
+}
+
+/// How many seeds are tried: a long campaign has the time for more.
+#[expect(clippy::disallowed_methods, reason = "a long campaign asks for more than the suite has time for")]
+fn seeds() -> u64 {
+    std::env::var("FILLBOOK_MIXTURE_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_of_mixed_lies() {
+    let (mut failed, mut told) = (Vec::new(), BTreeMap::<String, usize>::new());
+    for seed in 0..seeds() {
+        let (wrong, count) = lied_to(seed).await;
+        if !wrong.is_empty() {
+            failed.push(format!("seed {seed}:\n  {}", wrong.join("\n  ")));
+        }
+        for (falsehood, number) in count {
+            *told.entry(falsehood).or_default() += number;
+        }
+    }
+    println!("told: {told:?}");
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
+    assert!(told.len() == FALSEHOODS.len(), "not every kind of falsehood was told: {told:?}");
+}
