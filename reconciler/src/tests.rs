@@ -328,6 +328,7 @@ impl Mocks {
         mocks.snapshots.expect_position_snapshots().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(page()));
         mocks.snapshots.expect_anchors().returning(|_, _| Ok(page()));
+        mocks.snapshots.expect_funding_rates().returning(|_, _| Ok(page()));
         mocks.runs.expect_discrepancies().returning(|_, _| Ok(page()));
         mocks.runs.expect_runs().returning(|_, _| Ok(page()));
         mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));

@@ -21,15 +21,16 @@ use crate::error::ReconcileError;
 /// [`ReconcileError::Exchange`], and [`ReconcileError::Contradiction`] where three answers name three accounts.
 pub async fn agreed_identity(exchange: &dyn ExchangeReader) -> Result<AccountIdentity, ReconcileError> {
     let first = ask(exchange).await?;
-    agreed_with(exchange, first).await
+    let second = ask(exchange).await?;
+    if second == first { Ok(second) } else { agreed_among(first, second, ask(exchange).await?) }
 }
 
-async fn agreed_with(exchange: &dyn ExchangeReader, first: AccountIdentity) -> Result<AccountIdentity, ReconcileError> {
-    let second = ask(exchange).await?;
-    if second == first {
-        return Ok(second);
-    }
-    let third = ask(exchange).await?;
+/// What two of three answers say, where the first two differ.
+fn agreed_among(
+    first: AccountIdentity,
+    second: AccountIdentity,
+    third: AccountIdentity,
+) -> Result<AccountIdentity, ReconcileError> {
     if third == first || third == second {
         return Ok(third);
     }
@@ -46,11 +47,24 @@ pub(super) async fn identify(
     exchange: &dyn ExchangeReader,
     account: &Account,
 ) -> Result<AccountIdentity, ReconcileError> {
+    let is_ours = |identity: &AccountIdentity| account.identity.is_some() && check_identity(account, identity).is_ok();
     let first = ask(exchange).await?;
-    if account.identity.is_some() && check_identity(account, &first).is_ok() {
+    if is_ours(&first) {
         return Ok(first);
     }
-    let agreed = agreed_with(exchange, first).await?;
+    let second = ask(exchange).await?;
+    if is_ours(&second) {
+        return Ok(second);
+    }
+    let agreed = if second == first {
+        second
+    } else {
+        let third = ask(exchange).await?;
+        if is_ours(&third) {
+            return Ok(third);
+        }
+        agreed_among(first, second, third)?
+    };
     check_identity(account, &agreed)?;
     Ok(agreed)
 }
@@ -141,9 +155,11 @@ mod tests {
         let bound = account(Some("a"));
         for (aliases, is_ours) in [
             (&["a"][..], Some(true)),
-            (&["b", "a", "a"], Some(true)),
+            // The binding is the second word.
+            (&["b", "a"], Some(true)),
+            (&["b", "c", "a"], Some(true)),
             (&["b", "b"], Some(false)),
-            (&["b", "a", "b"], Some(false)),
+            (&["b", "c", "b"], Some(false)),
             (&["b", "c", "d"], None),
         ] {
             let identified = identify(&naming(aliases), &bound).await;

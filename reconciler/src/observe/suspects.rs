@@ -57,10 +57,7 @@ fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
         if seen.book.quarantined.contains(&symbol) {
             continue;
         }
-        // That one list does not have what the exchange stated before is no word yet: the closer look tells.
-        let words = seen.book.latest_positions.iter().map(|known| &known.fact);
-        let mut words = words.filter(|known| known.symbol == symbol && known.position_side == side);
-        if stated.is_none() && words.next_back().is_some_and(|known| !known.qty.is_zero()) {
+        if stated.is_none() && lacks_word(seen, &symbol, side) {
             suspects.entry(symbol.clone()).or_default().is_dirty = true;
         }
         if stated.map_or(Decimal::ZERO, |stated| stated.qty) != seen.book.qty(&symbol, side) {
@@ -73,6 +70,23 @@ fn suspect_positions(seen: &Observation, suspects: &mut Suspects) {
             suspects.entry(symbol).or_default().position_differs = true;
         }
     }
+}
+
+/// Whether the exchange's word on a position that its list does not have is still to be had: that one list lacks it is none, and
+/// the closer look tells. There is no word on what the book changed since, either; but the exchange tells nothing more of a
+/// contract that it does not list any more.
+fn lacks_word(seen: &Observation, symbol: &Symbol, side: PositionSide) -> bool {
+    let mut words = seen.book.latest_positions.iter().map(|known| &known.fact);
+    let known = words.rfind(|known| known.symbol == *symbol && known.position_side == side);
+    if known.is_some_and(|known| !known.qty.is_zero()) {
+        return true;
+    }
+    let is_listed = seen
+        .mark_prices
+        .answer()
+        .is_some_and(|answer| answer.rows.iter().any(|row| row.entity.price.symbol == *symbol));
+    let changed = seen.book.position(symbol, side).and_then(|held| held.position.updated_at);
+    is_listed && changed.is_some_and(|changed| known.is_none_or(|known| known.at < changed))
 }
 
 fn suspect_orders(seen: &Observation, suspects: &mut Suspects) {

@@ -24,6 +24,8 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
     let mut plan = Plan::default();
     let Asked::Answered(answer) = &observation.balances else { return plan };
     let looks = observation.looks(observed_at(observation));
+    // Where a row of the ledger cannot be read, nothing tells what it would explain.
+    let is_readable = observation.book.damaged.values().all(|row| row.table != "income");
     for row in &answer.rows {
         let BalanceSnapshot { asset, at, wallet } = &row.entity;
         let mut known = observation.book.latest_balances.iter().map(|known| &known.fact);
@@ -33,7 +35,8 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
             continue;
         }
         // What cannot be added up is told by the check of the wallets.
-        let unexplained = known.and_then(|known| unexplained(observation, known, &row.entity).ok().flatten());
+        let unexplained =
+            known.filter(|_| is_readable).and_then(|known| unexplained(observation, known, &row.entity).ok().flatten());
         let Some((known, Unexplained { moved, amount })) = known.zip(unexplained) else {
             plan.account_statements.push(row.statement());
             continue;

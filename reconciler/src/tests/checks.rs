@@ -69,6 +69,7 @@ pub(super) fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
     mocks.positions.expect_pnl_mismatches().returning(move |_, _| Ok(no_mismatch()));
     let by_key = fills.clone();
     mocks.fills = MockFillRepository::new();
+    mocks.fills.expect_fill_count().returning(|_| Ok(0));
     mocks
         .fills
         .expect_fill()
@@ -287,6 +288,10 @@ async fn footing(wallets: [&str; 2], rows: Vec<Income>) -> Verdict {
 async fn footing_of(seen: &Observation, wallets: [&str; 2], rows: Vec<Income>) -> Verdict {
     let mut mocks = Mocks::empty();
     mocks.snapshots = MockSnapshotRepository::new();
+    mocks
+        .snapshots
+        .expect_funding_rates()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     let stated = [(-60_000, wallets[0]), (-100, wallets[1])].map(|(ms, wallet)| {
         let balance = ledger_core::BalanceSnapshot { asset: usdt(), at: at(ms - 60_000), wallet: dec(wallet) };
         Sourced::new(balance, Source::Rest)

@@ -97,6 +97,10 @@ fn realizing(differs: bool) -> Book {
 fn moved_by_five(rows: &'static str) -> Book {
     let mut mocks = Mocks::empty();
     mocks.snapshots = MockSnapshotRepository::new();
+    mocks
+        .snapshots
+        .expect_funding_rates()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     mocks.snapshots.expect_balance_snapshots().returning(|_, _| {
         let of = |ms, wallet: &str| Sourced::new(balance(ms, wallet), Source::Rest);
         Ok(ledger_store::Page { items: vec![of(-800_000, "15"), of(-900_000, "10")], ..nothing() })

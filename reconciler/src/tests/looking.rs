@@ -86,6 +86,10 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
     mocks.snapshots = MockSnapshotRepository::new();
     mocks
         .snapshots
+        .expect_funding_rates()
+        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
+    mocks
+        .snapshots
         .expect_anchors()
         .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
     mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));

@@ -108,6 +108,7 @@ impl World {
         mocks.snapshots.expect_position_snapshots().returning(|_, _| Ok(all(vec![])));
         mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(all(vec![])));
         mocks.snapshots.expect_anchors().returning(|_, _| Ok(all(vec![])));
+        mocks.snapshots.expect_funding_rates().returning(|_, _| Ok(all(vec![])));
         let positions = self.positions();
         mocks.positions = MockPositionRepository::new();
         mocks.positions.expect_positions().returning(move |_| Ok(positions.clone()));
@@ -131,6 +132,7 @@ impl World {
         let in_order = self.fills.clone();
         let booked_fill = |fill: &Fill| Sourced::new(fill.clone(), Source::Rest);
         mocks.fills = MockFillRepository::new();
+        mocks.fills.expect_fill_count().returning(|_| Ok(0));
         mocks.fills.expect_fills().returning(move |filter, _| {
             let of_symbol = |fill: &&Fill| filter.scope.symbol.as_ref().is_none_or(|symbol| fill.key.symbol == *symbol);
             Ok(all(fills.iter().filter(of_symbol).map(booked_fill).collect()))
