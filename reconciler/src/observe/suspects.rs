@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use exchange_client::OrderRef;
 use ledger_core::{
-    ClientOrderId, Decimal, FillId, IntentOutcome, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Symbol,
-    TimestampMs,
+    ClientOrderId, Decimal, FillId, IntentOutcome, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus,
+    PositionSide, Symbol, TimestampMs,
 };
 
 use super::entry::unsearched_difference;

@@ -249,7 +249,7 @@ async fn a_check_that_compared_nothing_is_not_checkable() {
     let transfer = Income { fill_id: None, ..income("TRANSFER", 1, "100") };
     seen.income = Asked::Answered(walk(vec![transfer]));
     let verification = verify(&seen, &book_of(&[(Side::Buy, "0.1", None)]), &account_id()).await.unwrap();
-    assert_eq!(verification.checks.len(), 6);
+    assert_eq!(verification.checks.len(), 8);
     for check in &verification.checks {
         assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
     }
