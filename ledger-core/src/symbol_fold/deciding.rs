@@ -70,7 +70,9 @@ impl SymbolFold {
             let charged = self.decide(&window, movements.as_deref_mut())?;
             let later = self.watch.iter_mut().flat_map(|watch| &mut watch.windows);
             for window in over.iter_mut().chain(later) {
-                charged.iter().for_each(|charged| window.charge(charged));
+                for exit in &charged {
+                    window.charge(exit);
+                }
             }
         }
         let Some(watch) = &mut self.watch else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What open positions would bring at the ends of a report's period.
 //!
 //! At an end, a position is what the fills say where none came later, else what the exchange stated before it with no
-//! fill in between. It counts at the mark price that was recorded nearest to the end, at most a minute away.
+//! fill in between. It counts at the last mark price on record, which may be a minute old.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ use ledger_store::{BookPosition, FillFilter, PageRequest, Scope, TripFilter};
 use super::{PAGE_ROWS, Reading};
 use crate::error::{Doing, ReconcileError};
 
-/// How far from an instant its mark price may have been recorded.
-const MARK_DISTANCE_MS_MAX: i64 = 60_000;
+/// How old a mark price may be.
+const MARK_AGE_MS_MAX: i64 = 60_000;
 /// The digits after the point that the exchange states unrealized profit with.
 const UNREALIZED_SCALE: u8 = 8;
 
@@ -143,18 +143,17 @@ impl Reading<'_> {
         Ok(amount.map(|amount| (amount, certainty, marked_at)))
     }
 
-    /// The mark price that was recorded nearest to an instant.
+    /// The mark price of just before an instant.
     async fn mark(&self, symbol: &Symbol, at: TimestampMs) -> Result<Option<(Price, TimestampMs)>, ReconcileError> {
         let scope = Scope {
-            since: Some(at.saturating_add_ms(-MARK_DISTANCE_MS_MAX)),
-            until: Some(at.saturating_add_ms(MARK_DISTANCE_MS_MAX + 1)),
+            since: Some(at.saturating_add_ms(-MARK_AGE_MS_MAX)),
+            until: Some(at),
             ..Scope::symbol(self.request.account.clone(), symbol.clone())
         };
         let page = PageRequest::first(PAGE_ROWS).past_unreadable();
         let read = self.store.price_snapshots(&scope, &page).await.doing("reading the mark prices")?;
         let marks = read.items.into_iter().map(|price| price.fact).filter(|price| price.kind == PriceKind::Mark);
-        let nearest = marks.min_by_key(|price| (price.at.as_ms() - at.as_ms()).abs());
-        Ok(nearest.map(|price| (price.price, price.at)))
+        Ok(marks.max_by_key(|price| price.at).map(|price| (price.price, price.at)))
     }
 
     /// What the exchange stated last before an instant, where no fill came between.

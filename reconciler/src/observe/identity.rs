@@ -109,6 +109,7 @@ pub(super) async fn mode_of(exchange: &dyn ExchangeReader, account: &Account) ->
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::Mutex;
 
     use exchange_client::binance_usdm::VENUE;
@@ -143,9 +144,9 @@ mod tests {
     /// An exchange that names itself so, one answer after the other.
     fn naming(aliases: &[&'static str]) -> MockExchangeReader {
         let mut exchange = MockExchangeReader::new();
-        let answers = Mutex::new(aliases.to_vec().into_iter());
+        let answers = Mutex::new(VecDeque::from(aliases.to_vec()));
         let times = aliases.len();
-        let next = move || Ok(named(answers.lock().unwrap().next().unwrap()));
+        let next = move || Ok(named(answers.lock().unwrap().pop_front().unwrap()));
         exchange.expect_account_identity().times(times).returning(next);
         exchange
     }
@@ -214,8 +215,8 @@ mod tests {
             (None, &[Hedge, OneWay, OneWay], OneWay),
         ] {
             let mut exchange = MockExchangeReader::new();
-            let mut left = answers.to_vec().into_iter();
-            exchange.expect_fetch_position_mode().times(answers.len()).returning(move || Ok(left.next().unwrap()));
+            let mut left = VecDeque::from(answers.to_vec());
+            exchange.expect_fetch_position_mode().times(answers.len()).returning(move || Ok(left.pop_front().unwrap()));
             let observed_mode = observed.map(|mode| PositionModeSnapshot { at: at(0), mode });
             let account = Account { observed_mode, ..account(None) };
             assert_eq!(mode_of(&exchange, &account).await.unwrap(), agreed, "{answers:?}");

@@ -41,6 +41,10 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
             plan.account_statements.push(row.statement());
             continue;
         };
+        // Nothing is doubted for want of a ledger that did not answer; the next look that has it tells.
+        if !observation.income.is_answered() {
+            continue;
+        }
         let evidence = format!(
             "{asset}: the wallet is stated as {wallet} at {}, {moved} from {} at {}, of which the ledger does not explain \
              {amount}",

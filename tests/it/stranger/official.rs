@@ -68,7 +68,7 @@ fn compare_user(told: &Value, account: &AccountSnapshot) {
         }),
     );
     for order in &account.orders {
-        let last = updates().filter(|told| told["i"] == order.id).last().unwrap();
+        let last = updates().rfind(|told| told["i"] == order.id).unwrap();
         let known = (order.client_order_id.clone(), order.status.to_owned(), order.executed.to_string());
         assert_eq!((text(last, "c"), text(last, "X"), decimal(last, "z")), known);
     }
