@@ -217,7 +217,7 @@ fn a_position_that_differs_is_told_without_a_finding() {
     let (_exchange, sandbox) = synced(410);
     status(&sandbox, 0);
     // An older fill of a file, in front of all that the exchange was asked about.
-    let older = r#"{"schema":"fillbook.fill/1","source":"rest","symbol":"BTCUSDT","fill_id":"0","sequence":0,"side":"BUY","ts":1700000000000,"price":"60000","qty":"0.01","fee":"0.1","fee_asset":"USDT"}"#;
+    let older = r#"{"schema":"fillbook.fill/1","source":"rest","symbol":"BTCUSDT","fill_id":"0","sequence":"0","side":"BUY","ts":1700000000000,"price":"60000","qty":"0.01","fee":"0.1","fee_asset":"USDT"}"#;
     sandbox.write("older.ndjson", format!("{older}\n"));
     sandbox.run(&["import", "older.ndjson"]).exits(0);
     let told = sandbox.run(&["status"]).exits(3).stdout;
