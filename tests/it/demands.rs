@@ -264,13 +264,13 @@ fn failed(check: &Check) -> (usize, Vec<String>) {
     }
 }
 
-/// Why nobody can notice that the funding of an instant is missing, by the exchange's own books: the position changed within
-/// a minute of it, nothing has proven it, or both positions of a hedge paid each other.
+/// Whether a missing or altered funding row may go unnoticed: the position changed within a minute of it, or the book may not
+/// have proven what was held. The second is a guess that excuses too much: it does not ask what the book had proven by then.
 fn is_unnoticeable(books: &AccountSnapshot, row: &Row) -> bool {
     let near = |ms: i64| (ms - row.ms).abs() <= 61_000;
     let of_symbol = || books.trades.iter().filter(|trade| trade.symbol == row.symbol);
     let changed = of_symbol().any(|trade| near(trade.time_ms));
-    // Two profits at different prices prove where a position's book begins.
+    // Profits at different prices prove where a position's book begins. Four closes with a profit are taken for enough.
     let mut closes: BTreeMap<PositionSide, usize> = BTreeMap::new();
     for trade in of_symbol() {
         *closes.entry(trade.position_side).or_default() += usize::from(!trade.realized.is_zero());

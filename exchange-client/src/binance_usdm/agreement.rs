@@ -26,7 +26,7 @@ fn first_other(endpoint: &Endpoint, compared: &[(&'static str, bool)]) -> Result
     }
 }
 
-/// Refuses an answer of which a row names another account.
+/// Refuses an answer if one of its rows names another account.
 pub(super) fn refuse_another_account(
     endpoint: &Endpoint,
     asked: &AccountIdentity,

@@ -119,7 +119,7 @@ pub(super) struct Engine {
     pub(super) listened: bool,
     /// What is to be told, as it happened.
     pub(super) told: Vec<Told>,
-    /// What everybody is told.
+    /// The streams of the market, which need no key.
     pub(super) feed: Feed,
 }
 

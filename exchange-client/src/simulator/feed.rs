@@ -1,10 +1,10 @@
 //! What everybody may listen to: marks, trades, best prices and candles of contracts, in the exchange's own words.
 //!
-//! Marks are told every second or three, whatever the price does; best prices and trades when the price moves; candles at
-//! every tick of the clock. Nothing is made that nobody listens to, and no more than a connection can be told at once.
+//! A mark is sent every second, or every three. Best prices and trades are sent when the price moves, candles at every tick of
+//! the clock. No event is made of a topic that has no subscriber, and none beyond what one connection can take at once.
 //!
 //! Invariants, each with a test of the same name (in [`super::tests`]):
-//! 1. `what_is_listened_to_changes_nothing`: prices, ids and fills are the same whoever listens.
+//! 1. `what_is_listened_to_changes_nothing`: prices, ids and fills do not depend on subscriptions.
 //! 2. `marks_are_told_every_second_however_time_is_cut`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ use super::fixed::{mul_div, show_e8};
 use super::market::{Market, MarketStatus, Print};
 use super::routes::best_prices;
 
-/// How much of a topic may wait to be passed on. Whoever listens to it is cut off before.
+/// How many events of a topic may wait to be sent. From then on none is made until some were sent.
 const WAITING_MAX: usize = 5_000;
-/// How many candles that nothing happened in are told at once, at most.
+/// The most candles without a trade that are sent at once.
 const QUIET_CANDLES_MAX: usize = 1_500;
 /// Which of the exchange's two kinds of contracts these are: those that are settled in a stable coin.
 const USD_MARGINED: i64 = 1;
 
-/// Where something is told: each kind of address has its own streams.
+/// The kinds of stream addresses. Each has its own topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Category {
     /// What belongs to an account.
@@ -98,7 +98,7 @@ impl Topic {
     }
 }
 
-/// Something that is told to who listens to a topic.
+/// An event for the subscribers of a topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct News {
     pub(super) topic: String,
