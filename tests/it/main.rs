@@ -22,6 +22,7 @@ mod lists;
 mod mutations;
 mod other_user;
 mod processes;
+mod python_package;
 mod readme;
 mod report;
 mod secrets;

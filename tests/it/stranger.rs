@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use exchange_client::simulator::AccountSnapshot;
 
-use self::environment::Environment;
+pub(crate) use self::environment::Environment;
 use self::exchange::{Exchange, HEDGED, OFFICIAL, ONE_WAY, WATCHED};
 
 /// How long the session may take. It takes some five seconds where nothing else runs; this only ends one that hangs.
@@ -141,7 +141,7 @@ fn has(account: &AccountSnapshot, wanted: &[&str]) {
 
 /// A test that could not be run is no success where it has to be run, and not a quiet one anywhere.
 #[expect(clippy::disallowed_methods, reason = "a test has no screen")]
-fn out_of_reach(what: &str, reason: &str) {
+pub(crate) fn out_of_reach(what: &str, reason: &str) {
     let told = format!(
         "\n\
          ****************************************************************************************\n\

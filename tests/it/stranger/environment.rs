@@ -19,7 +19,7 @@ const INSTALLING: Duration = Duration::from_mins(5);
 
 /// A Python that can import ccxt and the official SDK.
 #[derive(Debug)]
-pub(super) struct Environment {
+pub(crate) struct Environment {
     folder: PathBuf,
 }
 
@@ -29,7 +29,7 @@ impl Environment {
     /// # Errors
     /// What is out of reach: Python, its venv module, or the package index. Packages that are not what they should be
     /// are no such reason: the test fails.
-    pub(super) async fn prepare() -> Result<Self, String> {
+    pub(crate) async fn prepare() -> Result<Self, String> {
         let script = "import sys; print(sys.version); sys.exit(None if sys.version_info >= (3, 11) else 'too old')";
         let version = run(Command::new("python3").args(["-c", script]))
             .await
@@ -84,7 +84,7 @@ impl Environment {
     }
 
     /// Runs its Python.
-    pub(super) fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(self.folder.join("bin/python"));
         command.kill_on_drop(true);
         command
