@@ -83,7 +83,8 @@ pub enum Command {
         after_help = "For a cron job. Exit codes: 0 looked at recently, and nothing is wrong; 1 the last sync was \
         interrupted or failed; 3 confirmed discrepancies, or a symbol that cannot be computed; 4 the exchange refused the \
         last sync's credentials; 5 the last sync did not reach the exchange; 6 the book is damaged or does not balance; 7 \
-        not looked at recently enough: `fillbook sync`. When several apply, the first of 6, 4, 5, 3, 1, 7 counts. A book \
+        to be looked at again (`fillbook sync`): not looked at recently enough, something waits for a second look, or a look \
+        narrowed with --symbol saw that other contracts differ. When several apply, the first of 6, 4, 5, 3, 1, 7 counts. A book \
         that was never bound to an exchange account is not expected to be looked at. The [freshness] section of \
         fillbook.toml says what recently enough is."
     )]

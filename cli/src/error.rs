@@ -26,7 +26,8 @@ pub enum ExitCode {
     Unreachable,
     /// 6: the book is corrupt or does not balance.
     Corrupt,
-    /// 7: the exchange was not looked at recently enough; from `status` only.
+    /// 7: the exchange is to be looked at again: that was not done recently enough, or the last look left something
+    /// unsettled; from `status` only.
     Stale,
     /// 130: a signal ended the command before it was done. Nothing is half written.
     Interrupted,

@@ -70,6 +70,9 @@ pub struct Seen {
     /// The mark prices of what is held.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub marks: BTreeMap<Symbol, SeenMark>,
+    /// Of [`LookStream::Account`]: the contracts in which a later, narrowed look saw something that it did not follow.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_aside: BTreeSet<Symbol>,
 }
 
 /// A look that was answered.
@@ -123,6 +126,14 @@ pub enum LookResult {
     },
     /// It was not answered, or was stopped.
     Failed(LookFailure),
+    /// The look was narrowed to some contracts. It is none of the stream, which stays as it was last seen, but it saw that
+    /// others need one. A stream that was never seen stays that.
+    Narrowed {
+        /// The contracts in which something differs or is not known, and which it did not look at.
+        left_aside: BTreeSet<Symbol>,
+        /// The contracts of which it can tell that nothing does; `None`: all that are not left aside.
+        cleared: Option<BTreeSet<Symbol>>,
+    },
 }
 
 /// A look that has ended, to be written down. What earlier looks saw of streams that this one did not see stays.

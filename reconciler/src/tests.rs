@@ -223,6 +223,7 @@ fn quiet() -> Observation {
             discrepancies: vec![],
             damaged: BTreeMap::new(),
         },
+        left_aside: BTreeSet::new(),
         symbols: BTreeMap::new(),
         labels: LabelSources::default(),
         read_before: ReadBefore::default(),

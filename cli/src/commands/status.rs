@@ -178,6 +178,10 @@ fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary
     {
         code = code.worst(ExitCode::Discrepancies);
     }
+    // What the last look doubted is not fine before another look has said so. A book without an exchange has none to come.
+    if looks.state.is_bound && discrepancies.pending > 0 {
+        code = code.worst(ExitCode::Stale);
+    }
     if !summary.is_conserved {
         code = code.worst(ExitCode::Corrupt);
     }

@@ -44,7 +44,8 @@ pub async fn a_look_replaces_the_one_before(open: Open<'_>) {
     assert!(store.looks(&main_account()).await.unwrap().is_empty());
 
     let mark = SeenMark { ts: at(3), mark_price: "60000.5".parse().unwrap(), next_funding_ts: Some(at(7_200_000)) };
-    let detail = Seen { except: [symbol("SOLUSDT")].into(), marks: [(symbol("BTCUSDT"), mark)].into() };
+    let detail =
+        Seen { except: [symbol("SOLUSDT")].into(), marks: [(symbol("BTCUSDT"), mark)].into(), ..Seen::default() };
     let first = LookResult::Seen { seen_at: at(2), seen: detail.clone() };
     store.record_look(look(0, &first)).await.unwrap();
     let looks = store.looks(&main_account()).await.unwrap();
@@ -76,6 +77,45 @@ pub async fn a_look_replaces_the_one_before(open: Open<'_>) {
     // A look that began earlier ends later: what was seen later stands.
     store.record_look(look(150_000, &seen(150_001))).await.unwrap();
     assert_eq!(store.looks(&main_account()).await.unwrap()[1].success.as_ref().unwrap().seen_at, at(180_001));
+}
+
+/// A look that was narrowed is none of the account, but says which other contracts need one, until a look follows that.
+pub async fn a_narrowed_look_says_only_what_it_left_aside(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    store.create_account(new_account("main")).await.unwrap();
+    let narrowed = |began: i64, left_aside: &[&str], cleared: Option<&[&str]>| {
+        let symbols = |names: &[&str]| names.iter().map(|name| symbol(name)).collect();
+        let result = LookResult::Narrowed { left_aside: symbols(left_aside), cleared: cleared.map(symbols) };
+        let mut look = look(began, &result);
+        look.streams.remove(&LookStream::Positions);
+        look
+    };
+    store.record_look(narrowed(0, &["SOLUSDT"], None)).await.unwrap();
+    assert!(store.looks(&main_account()).await.unwrap().is_empty(), "the account was never looked at as a whole");
+
+    let mark = SeenMark { ts: at(3), mark_price: "60000.5".parse().unwrap(), next_funding_ts: None };
+    let detail = Seen { marks: [(symbol("BTCUSDT"), mark)].into(), ..Seen::default() };
+    store.record_look(look(0, &LookResult::Seen { seen_at: at(2), seen: detail.clone() })).await.unwrap();
+    let whole = store.looks(&main_account()).await.unwrap();
+    for (began, left_aside, cleared, expected) in [
+        (60_000, &["ETHUSDT", "SOLUSDT"][..], None, &["ETHUSDT", "SOLUSDT"][..]),
+        // What was not answered clears no more than what was looked at.
+        (120_000, &[], Some(&["ETHUSDT"][..]), &["SOLUSDT"]),
+        (180_000, &["XRPUSDT"], Some(&["ETHUSDT"]), &["SOLUSDT", "XRPUSDT"]),
+        (240_000, &["ETHUSDT"], None, &["ETHUSDT"]),
+        (300_000, &[], None, &[]),
+        (360_000, &["ETHUSDT"], None, &["ETHUSDT"]),
+    ] {
+        store.record_look(narrowed(began, left_aside, cleared)).await.unwrap();
+        let mut looks = store.looks(&main_account()).await.unwrap();
+        let seen = &mut looks[0].success.as_mut().unwrap().seen;
+        assert_eq!(seen.left_aside.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{began}");
+        seen.left_aside.clear();
+        assert_eq!(looks, whole, "everything else stays");
+    }
+    store.record_look(look(420_000, &seen(420_001))).await.unwrap();
+    assert!(store.looks(&main_account()).await.unwrap()[0].success.as_ref().unwrap().seen.left_aside.is_empty());
 }
 
 /// Whether and how often somebody looked is in no dump, and in no run.

@@ -155,6 +155,7 @@ macro_rules! contract_tests {
             proofs_add_up,
             what_is_reopened_is_covered_no_more,
             a_look_replaces_the_one_before,
+            a_narrowed_look_says_only_what_it_left_aside,
             looks_are_neither_facts_nor_runs,
             funding_rates_are_kept_by_instant,
             a_late_rate_makes_its_contract_out_of_date,

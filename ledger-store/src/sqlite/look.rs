@@ -1,7 +1,9 @@
 //! The table `looks`: the last look at the exchange, a row a stream.
 
+use std::collections::BTreeSet;
+
 use diesel::prelude::*;
-use ledger_core::{AccountId, LookStream, TimestampMs};
+use ledger_core::{AccountId, LookStream, Symbol, TimestampMs};
 
 use super::codec::RowReader;
 use super::failure::failed;
@@ -39,10 +41,40 @@ pub(super) fn write(conn: &mut SqliteConnection, look: &NewLook) -> StoreResult<
             .first(conn)
             .optional()
             .map_err(failed("read the looks"))?;
-        let row = row_of(look, *stream, result, known)?;
+        let row = match (result, known) {
+            (LookResult::Narrowed { left_aside, cleared }, Some(known)) => narrowed(known, left_aside, cleared.as_ref())?,
+            (LookResult::Narrowed { .. }, None) => continue,
+            (_, known) => row_of(look, *stream, result, known)?,
+        };
         diesel::replace_into(looks::table).values(&row).execute(conn).map_err(failed("write a look"))?;
     }
     Ok(())
+}
+
+/// The row of a stream that a narrowed look left as it is, but for the contracts that it did not look at.
+fn narrowed(
+    mut known: LookRow,
+    left_aside: &BTreeSet<Symbol>,
+    cleared: Option<&BTreeSet<Symbol>>,
+) -> StoreResult<LookRow> {
+    let Some(success) = decode(&known)?.success else { return Ok(known) };
+    let mut seen = success.seen;
+    seen.left_aside.retain(|symbol| cleared.is_some_and(|cleared| !cleared.contains(symbol)));
+    seen.left_aside.extend(left_aside.iter().cloned());
+    known.seen_json = encoded(&seen)?;
+    Ok(known)
+}
+
+/// What is written of what was seen; nothing where there is nothing to say.
+fn encoded(seen: &Seen) -> StoreResult<Option<String>> {
+    if *seen == Seen::default() {
+        return Ok(None);
+    }
+    let text = serde_json::to_string(seen).map_err(|error| StoreError::Backend {
+        operation: "write a look",
+        source: BackendError::new(error.to_string()),
+    })?;
+    Ok(Some(text))
 }
 
 fn row_of(look: &NewLook, stream: LookStream, result: &LookResult, known: Option<LookRow>) -> StoreResult<LookRow> {
@@ -68,15 +100,9 @@ fn row_of(look: &NewLook, stream: LookStream, result: &LookResult, known: Option
         LookResult::Seen { seen_at, seen } => {
             row.succeeded_local_ms = Some(ended_local_ms);
             row.seen_ts = Some(seen_at.as_ms());
-            row.seen_json = if *seen == Seen::default() {
-                None
-            } else {
-                Some(serde_json::to_string(seen).map_err(|error| StoreError::Backend {
-                    operation: "write a look",
-                    source: BackendError::new(error.to_string()),
-                })?)
-            };
+            row.seen_json = encoded(seen)?;
         }
+        LookResult::Narrowed { .. } => {}
         LookResult::Failed(failure) => {
             row.failed_local_ms = Some(ended_local_ms);
             row.failure = Some(failure.kind.as_str().to_owned());
@@ -88,7 +114,7 @@ fn row_of(look: &NewLook, stream: LookStream, result: &LookResult, known: Option
 
 fn outcome_of(result: &LookResult) -> LookOutcome {
     match result {
-        LookResult::Seen { .. } => LookOutcome::Succeeded,
+        LookResult::Seen { .. } | LookResult::Narrowed { .. } => LookOutcome::Succeeded,
         LookResult::Failed(failure) if failure.kind == LookFailureKind::Interrupted => LookOutcome::Interrupted,
         LookResult::Failed(_) => LookOutcome::Failed,
     }

@@ -2,7 +2,8 @@
 //!
 //! A look is no fact and no run. Its rows say when the exchange was asked last and what its answers are true of, so that
 //! nobody takes an old answer for a new one. Nothing is written of an account that is not bound, and nothing when another
-//! account answers. A look that is narrowed to contracts is none of the account, and leaves the rows as they are.
+//! account answers. A look that is narrowed to contracts is none of the account, and leaves the rows as they are, but for
+//! the contracts that it saw to need a look and did not follow.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_look_that_finds_nothing_says_when_it_was`.
@@ -10,6 +11,7 @@
 //! 3. `an_answer_of_another_account_writes_no_look`.
 //! 4. `a_stream_that_did_not_answer_is_not_seen`.
 //! 5. `a_look_in_progress_is_seen_by_others_and_one_that_was_stopped_too`.
+//! 6. `a_narrowed_look_tells_what_it_left_aside`, until a look follows that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,11 +108,13 @@ impl Reconciler {
         began_local: TimestampMs,
         result: Result<&Observation, &ReconcileError>,
     ) -> Result<(), ReconcileError> {
-        if !self.is_whole_look() {
-            return Ok(());
-        }
         let ended_local = self.clock.now();
         match result {
+            Ok(observation) if !self.is_whole_look() => {
+                let look = narrowed_look(&self.config.account, (began_local, ended_local), observation);
+                self.book.looks.record_look(look).await.doing("writing down the look")
+            }
+            Err(_) if !self.is_whole_look() => Ok(()),
             Ok(observation) => {
                 let look = seen_look(&self.config.account, (began_local, ended_local), observation);
                 self.book.looks.record_look(look).await.doing("writing down the look")
@@ -147,6 +151,28 @@ fn seen_look(
         began_at: by_exchange(began_local),
         ended_at: by_exchange(ended_local),
         streams: BTreeMap::from(streams),
+    }
+}
+
+/// What a narrowed look saw beside what it was narrowed to.
+fn narrowed_look(
+    account: &AccountId,
+    (began_local, ended_local): (TimestampMs, TimestampMs),
+    observation: &Observation,
+) -> NewLook {
+    // Where something was not answered, what an earlier look saw of other contracts stands.
+    let is_answered = observation.failed_queries().is_empty();
+    let result = LookResult::Narrowed {
+        left_aside: observation.left_aside.clone(),
+        cleared: (!is_answered).then(|| observation.scope.clone()),
+    };
+    NewLook {
+        account: account.clone(),
+        began_local,
+        ended_local,
+        began_at: None,
+        ended_at: None,
+        streams: BTreeMap::from([(LookStream::Account, result)]),
     }
 }
 

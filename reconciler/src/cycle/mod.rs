@@ -311,6 +311,7 @@ impl Reconciler {
             run,
             asked_at: observation.asked_at,
             symbols: observation.symbols.keys().cloned().collect(),
+            left_aside: observation.left_aside.iter().cloned().collect(),
             findings,
             repairs,
             left,

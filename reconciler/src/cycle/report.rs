@@ -70,6 +70,8 @@ pub struct CycleReport {
     pub asked_at: TimestampMs,
     /// The symbols that were looked at closely.
     pub symbols: Vec<Symbol>,
+    /// The contracts in which something differs, or is not known, and that a narrowed look did not follow.
+    pub left_aside: Vec<Symbol>,
     /// What was found.
     pub findings: Vec<FindingReport>,
     /// What was repaired, or would be.

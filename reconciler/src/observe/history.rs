@@ -179,6 +179,7 @@ impl HistoryLook<'_> {
             asked_again: Vec::new(),
             instruments: Asked::NotAsked,
             book: view,
+            left_aside: std::collections::BTreeSet::new(),
             symbols: BTreeMap::new(),
             labels: self.labels.clone(),
             read_before: progress.read_before.clone(),

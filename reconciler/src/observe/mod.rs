@@ -137,6 +137,7 @@ pub(crate) async fn observe(
         asked_again,
         instruments: Asked::NotAsked,
         book: view,
+        left_aside: BTreeSet::new(),
         symbols: BTreeMap::new(),
         labels: options.labels.clone(),
         read_before: read_before.clone(),
@@ -152,6 +153,7 @@ pub(crate) async fn observe(
             suspects.entry(symbol.clone()).or_default().is_dirty = true;
         }
     }
+    seen.left_aside = suspects.keys().filter(|symbol| !options.wants(symbol)).cloned().collect();
     suspects.retain(|symbol, _| options.wants(symbol));
     let known = reader.symbols().await?;
     for symbol in quiet_symbols(&seen, &known, policy)? {

@@ -87,6 +87,8 @@ pub(crate) struct Observation {
     pub instruments: Asked<Answer<Instrument>>,
     /// The book.
     pub book: BookView,
+    /// The contracts that deserve a closer look and are out of scope: nothing was asked about them.
+    pub left_aside: BTreeSet<Symbol>,
     /// The symbols that were looked at closely.
     pub symbols: BTreeMap<Symbol, SymbolObservation>,
     /// What the bot's own files say.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use exchange_client::simulator::AppOrder;
 use exchange_client::{Clock, Request, Response, Transport, TransportError};
 use ledger_core::testing::{buy, symbol};
 use ledger_core::{
@@ -92,6 +93,51 @@ async fn a_look_that_finds_nothing_says_when_it_was() {
     assert_eq!(fixture.look(LookStream::Account).await.began_local, began);
     fixture.reconciler().audit().await.unwrap();
     assert_eq!(fixture.look(LookStream::Account).await.began_local, began);
+}
+
+#[tokio::test]
+async fn a_narrowed_look_tells_what_it_left_aside() {
+    let fixture = Fixture::holding(310).await;
+    for _ in 0..2 {
+        fixture.reconciler().sync().await.unwrap();
+        fixture.minutes(2);
+    }
+    let left_aside = async || {
+        let seen = fixture.look(LookStream::Account).await.success.unwrap().seen;
+        seen.left_aside.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let narrowed = async |name: &str| {
+        let mut narrow = fixture.reconciler();
+        narrow.config.observe.symbols.insert(symbol(name));
+        let report = narrow.sync().await.unwrap();
+        report.left_aside.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(narrowed("BTCUSDT").await.is_empty() && left_aside().await.is_empty());
+    // Somebody trades other contracts on the phone: one is held now, and one is flat again.
+    let buy = |name: &str, qty: &str| {
+        let (symbol, qty) = (symbol(name), qty.parse().unwrap());
+        let (side, position_side) = (Side::Buy, PositionSide::Net);
+        let wish = AppOrder { prefix: "ios_", symbol, side, position_side, qty, price: None, reduce_only: false };
+        fixture.simulator.trade_from_app("sim-main", &wish).unwrap();
+    };
+    buy("SOLUSDT", "3");
+    fixture.minutes(1);
+    fixture.simulator.close_from_app("sim-main", &symbol("SOLUSDT"), PositionSide::Net).unwrap();
+    buy("ETHUSDT", "1");
+    fixture.minutes(1);
+    let began = fixture.look(LookStream::Account).await.began_local;
+    assert_eq!(narrowed("BTCUSDT").await, ["ETHUSDT", "SOLUSDT"]);
+    assert_eq!(left_aside().await, ["ETHUSDT", "SOLUSDT"]);
+    assert_eq!(fixture.look(LookStream::Account).await.began_local, began, "that was no look at the account");
+    // Whoever follows one of them leaves the other.
+    fixture.minutes(1);
+    narrowed("ETHUSDT").await;
+    assert_eq!(left_aside().await, ["SOLUSDT"]);
+    fixture.minutes(1);
+    assert!(fixture.reconciler().sync().await.unwrap().left_aside.is_empty());
+    assert!(left_aside().await.is_empty());
+    fixture.minutes(1);
+    assert!(narrowed("BTCUSDT").await.is_empty() && left_aside().await.is_empty());
 }
 
 /// Passes on what does not ask for this path.

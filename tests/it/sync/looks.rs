@@ -174,6 +174,32 @@ fn a_newer_fill_makes_a_look_stale() {
     assert_eq!(held["exchange_stale"], "overtaken", "{held}");
 }
 
+/// Whoever asks only for the exit code must not take for fine what the last look showed as different, or as undecided.
+#[test]
+fn what_the_last_look_left_unsettled_is_not_fine() {
+    let (exchange, sandbox) = synced(413);
+    status(&sandbox, 0);
+    // Of another contract than the one that the look was narrowed to.
+    exchange.trade("fb-four", "SOLUSDT", Side::Buy, "12");
+    let narrow = sandbox.command(&["sync", "--symbol", "ETHUSDT"], &exchange.environment()).exits(0);
+    assert!(narrow.stdout.contains("SOLUSDT: something differs there"), "{}", narrow.transcript());
+    let told = status(&sandbox, 7);
+    assert_eq!(told["looks"]["left_aside"], serde_json::json!(["SOLUSDT"]), "{told}");
+    assert!(told["attention"].to_string().contains("saw that something differs in SOLUSDT"), "{told}");
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    status(&sandbox, 0);
+    // What the first of two looks doubts. Somebody's word that it may stay ends it.
+    sandbox.tamper(
+        "INSERT INTO discrepancies (account_id, symbol, kind, fingerprint, status, evidence_json, first_seen_local_ms,
+             last_seen_local_ms) VALUES ('main', 'BTCUSDT', 'position_mismatch', 'x', 'pending', '{}', 1780000000000,
+             1780000000000)",
+    );
+    let told = status(&sandbox, 7);
+    assert!(told["attention"].to_string().contains("1 discrepancy not settled by the last look"), "{told}");
+    sandbox.tamper("UPDATE discrepancies SET status = 'acknowledged' WHERE fingerprint = 'x'");
+    status(&sandbox, 0);
+}
+
 #[test]
 fn a_look_that_failed_is_told_with_its_code() {
     let (mut exchange, sandbox) = synced(405);

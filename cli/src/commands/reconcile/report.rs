@@ -56,6 +56,7 @@ pub(super) fn print(
                 "base_url": base_url,
                 "run": report.run.map(|run| run.0),
                 "symbols_looked_at": report.symbols.len(),
+                "symbols_left_aside": report.left_aside.iter().map(Symbol::as_str).collect::<Vec<_>>(),
                 "findings": report.finding_count(),
                 "resolved": report.finding_count_of(DiscrepancyStatus::Resolved),
                 "pending": report.finding_count_of(DiscrepancyStatus::Pending),
@@ -154,6 +155,11 @@ fn tell(
     let closely = count(report.symbols.len() as u64, "symbol");
     let cost = format!("{} of weight {}", count(report.requests, "request"), report.weight);
     output.titled("Looked at", 9, &format!("the whole account, {closely} closely: {cost}"))?;
+    if !report.left_aside.is_empty() {
+        let symbols = report.left_aside.iter().map(Symbol::as_str).collect::<Vec<_>>().join(", ");
+        let text = format!("{symbols}: something differs there; `fillbook sync` without --symbol looks at it");
+        output.titled("Not so", 9, &text)?;
+    }
     let history = &report.history;
     if history.pieces > 1 {
         let (found, repaired) =

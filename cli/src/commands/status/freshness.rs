@@ -152,7 +152,8 @@ fn discrepancies(number: usize) -> String {
 #[derive(Debug, Default)]
 pub(super) struct OpenDiscrepancies {
     kinds: BTreeMap<String, usize>,
-    pending: usize,
+    /// Those that another look confirms, or finds gone.
+    pub(super) pending: usize,
     /// Those that are confirmed, and that nobody has accepted.
     pub(super) confirmed: usize,
     /// The contracts that they are about.
@@ -196,8 +197,14 @@ impl OpenDiscrepancies {
     }
 
     /// What a person has to know of them.
-    pub(super) fn attention(&self) -> Option<String> {
-        (self.confirmed > 0).then(|| format!("{} confirmed: `fillbook discrepancies`", discrepancies(self.confirmed)))
+    pub(super) fn attention(&self) -> Vec<String> {
+        let confirmed = (self.confirmed > 0)
+            .then(|| format!("{} confirmed: `fillbook discrepancies`", discrepancies(self.confirmed)));
+        let pending = (self.pending > 0).then(|| {
+            let number = discrepancies(self.pending);
+            format!("{number} not settled by the last look: `fillbook sync` looks again")
+        });
+        confirmed.into_iter().chain(pending).collect()
     }
 
     pub(super) fn json(&self) -> Value {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use exchange_client::files::Zone;
-use ledger_core::{Freshness, LookStream, Staleness, TimestampMs};
+use ledger_core::{Freshness, LookStream, Staleness, Symbol, TimestampMs};
 use ledger_store::{Look, LookFailureKind, LookOutcome};
 use reconciler::LookState;
 use serde_json::{Value, json};
@@ -48,10 +48,16 @@ impl Looks {
         if self.state.is_abandoned() {
             code = code.worst(look_exit_code(LookFailureKind::Interrupted));
         }
-        if self.state.due().next().is_some() {
+        if self.state.due().next().is_some() || !self.left_aside().is_empty() {
             code = code.worst(ExitCode::Stale);
         }
         code
+    }
+
+    /// The contracts that a narrowed look saw to need one, and did not look at.
+    fn left_aside(&self) -> Vec<&str> {
+        let success = self.state.looks.get(&LookStream::Account).and_then(|last| last.success.as_ref());
+        success.iter().flat_map(|success| &success.seen.left_aside).map(Symbol::as_str).collect()
     }
 
     fn grouped<'a>(streams: impl Iterator<Item = (LookStream, &'a Freshness)>) -> Groups<'a> {
@@ -127,6 +133,14 @@ impl Looks {
                 Some(format!("the last sync did not learn of {}: {}", look.stream, failure.reason))
             }));
         }
+        let left_aside = self.left_aside();
+        if !left_aside.is_empty() {
+            attention.push(format!(
+                "a sync that was narrowed with --symbol saw that something differs in {}, and did not look at it: \
+                 `fillbook sync`",
+                left_aside.join(", ")
+            ));
+        }
         for ((stale, age), streams) in Self::grouped(self.state.due()) {
             let streams = names(&streams);
             attention.push(match stale {
@@ -167,6 +181,7 @@ impl Looks {
             "running": running.map(|open| json!({ "began_local": ms(open.began_local) })),
             "died": interrupted.then(|| json!({ "began_local": ms(self.state.open.and_then(|open| open.began_local)) })),
             "anything_open": self.state.exposure.is_open,
+            "left_aside": self.left_aside(),
             "next_funding_ts": ms(self.state.exposure.next_funding),
             "streams": streams.collect::<Vec<_>>(),
         })
