@@ -232,6 +232,9 @@ fn the_ledger_is_compared_where_fills_state_the_amount() {
     );
 }
 
+/// Why a row is not compared.
+const NO_FILL: &str = "the book has no fill of that time, and does not claim to have all of them";
+
 /// Rows of an export name no trade. Their second does, or the seconds around it, or the sum of all.
 #[test]
 fn rows_that_name_no_trade_are_compared_by_time_and_by_sums() {
@@ -265,9 +268,12 @@ fn rows_that_name_no_trade_are_compared_by_time_and_by_sums() {
             (&[buy.clone(), sell.clone(), fees[1].clone()], "pass 1/0/0: 1 row"),
             (
                 &[buy.clone(), fees[0].clone(), row("COMMISSION", 7, "-0.2", 0)],
-                "pass 1/0/1: 1 row compared; 1 not: the book has no fill of that time",
+                &format!("pass 1/0/1: 1 row compared; 1 not: {NO_FILL} (COMMISSION of SOLUSDT at 2026-02-10 10:07:00.000 UTC)"),
             ),
-            (&[row("COMMISSION", 1, "-0.2", 0)], "not_checkable 0/0/1: 1 row: the book has no fill of that time"),
+            (
+                &[row("COMMISSION", 1, "-0.2", 0)],
+                &format!("not_checkable 0/0/1: 1 row: {NO_FILL} (COMMISSION of SOLUSDT at 2026-02-10 10:01:00.000 UTC)"),
+            ),
             (
                 &[fill("SOLUSDT", 1, "BUY", "150", "0", ""), row("COMMISSION", 1, "-0.2", 0)],
                 "not_checkable 0/0/1: 1 row: the fills do not state the amount",
@@ -305,21 +311,37 @@ fn rows_that_name_no_trade_differ_from_fills_that_are_all_there() {
         }
         text
     };
-    for (second, expected) in [
-        ("-0.3", "pass 4/0/0: 4 rows"),
+    for (second, added, expected) in [
+        ("-0.3", "", "pass 4/0/0: 4 rows"),
+        // A trade that the ledger alone knows: within what the book covers, and behind it.
+        (
+            "-0.3",
+            "2026-02-10 10:02:30,COMMISSION,-0.2,USDT,SOLUSDT,77\n2026-02-10 10:02:30,REALIZED_PNL,5,USDT,SOLUSDT,78\n",
+            "fail 6/2/0: 2 rows: COMMISSION in USDT of SOLUSDT from 2026-02-10 10:02:30 UTC to 2026-02-10 10:02:30 UTC: the \
+             ledger says -0.2, the book has no fill there, and it claims to have all of them; REALIZED_PNL in USDT of SOLUSDT \
+             from 2026-02-10 10:02:30 UTC to 2026-02-10 10:02:30 UTC: the ledger says 5, the book has no fill there, and it \
+             claims to have all of them",
+        ),
+        (
+            "-0.3",
+            "2026-02-10 10:09:00,COMMISSION,-0.2,USDT,SOLUSDT,77\n",
+            "pass 4/0/1: 4 rows compared; 1 not: the book has no fill of that time, and does not claim to have all of them \
+             (COMMISSION of SOLUSDT at 2026-02-10 10:09:00 UTC)",
+        ),
         (
             "-0.4",
+            "",
             "fail 4/1/0: 1 row: COMMISSION in USDT of SOLUSDT from 2026-02-10 10:02:00 UTC to 2026-02-10 10:02:00 UTC: the \
              ledger says -0.4, the book's fills -0.3",
         ),
     ] {
         let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
         sandbox.write("trades.csv", &trades);
-        sandbox.write("ledger.csv", rows(second));
+        sandbox.write("ledger.csv", rows(second) + added);
         sandbox.run(&["import", "trades.csv", "ledger.csv", "--quiet"]).exits(0);
         let said = of(&sandbox, "income_has_fills");
         assert_eq!(said.replace(".000 UTC", " UTC"), expected);
-        assert_eq!(sandbox.run(&["verify", "--quiet"]).code, if second == "-0.3" { 0 } else { 3 });
+        assert_eq!(sandbox.run(&["verify", "--quiet"]).code, if expected.starts_with("pass") { 0 } else { 3 });
     }
 }
 

@@ -55,6 +55,15 @@ impl<'a> Comparison<'a> {
         }
     }
 
+    /// So many differ, in one way.
+    pub(super) fn differ(&mut self, number: usize, difference: impl FnOnce() -> String) {
+        self.compared += number;
+        self.count += number;
+        if number > 0 && self.differences.len() < KEPT_MAX {
+            self.differences.push(difference());
+        }
+    }
+
     /// Compares something that nobody has planned for: a difference is a finding of its own, and fails no check for as
     /// long as somebody has accepted it as it is.
     pub(super) fn compare_finding(&mut self, agrees: bool, finding: impl FnOnce() -> Finding) {

@@ -2,9 +2,10 @@
 //!
 //! They are held against the fills of their contract and asset by time: fills and rows that no quiet second separates are
 //! compared as a whole, because a row can be dated a second after its fill. Where that leads to nothing, the whole stretch
-//! is added up. A fill without a row is no difference, for a file of single types says nothing of the others; and sums
-//! that differ are one only where both sides are known to be complete: within what the book covers of the contract's fills,
-//! and not in the first or last second of the rows, in which a file may have been cut.
+//! is added up. A fill without a row is no difference, for a file of single types says nothing of the others. Rows without any
+//! fill are trades that the book lacks, where it covers the contract's fills of that time. Sums that differ are a difference
+//! only where both sides are known to be complete: there, and not in the first or last second of the rows, in which a file
+//! may have been cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,9 @@ use crate::streams::FILLS;
 use crate::wording::instant;
 
 const SECOND_MS: i64 = 1_000;
+
+/// Why rows without a fill are not compared.
+const NO_FILL: &str = "the book has no fill of that time, and does not claim to have all of them";
 
 /// What rows are held against fills by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,20 +97,28 @@ impl Unnamed {
             let adds_up = whole.agrees() == Some(true);
             for cluster in clusters.iter().filter(|cluster| !cluster.rows.is_empty()) {
                 let number = cluster.rows.len();
+                let is_covered = || {
+                    covered.iter().any(|span| {
+                        span.stream == FILLS
+                            && span.symbol.as_ref().is_none_or(|symbol| *symbol == group.symbol)
+                            && second(span.since) <= cluster.first
+                            && span.until.as_ms() > cluster.last * SECOND_MS
+                    })
+                };
                 match cluster.agrees() {
                     Some(true) => comparison.compared += number,
                     _ if adds_up => comparison.compared += number,
-                    _ if cluster.fills.is_empty() => comparison.leave_out(number, "the book has no fill of that time"),
+                    // Wherever the file of the rows was cut, each of these is of a trade.
+                    _ if cluster.fills.is_empty() && is_covered() => comparison.differ(number, || {
+                        format!("{}, and it claims to have all of them", cluster.difference(&group))
+                    }),
+                    _ if cluster.fills.is_empty() => comparison.leave_out_as(number, NO_FILL, || {
+                        Some(format!("{} of {} at {}", group.income_type, group.symbol, at(cluster.first)))
+                    }),
                     None => comparison.leave_out(number, "the fills do not state the amount"),
                     Some(false) => {
                         let is_cut = cluster.first <= cut_first || cluster.last >= cut_last;
-                        let is_covered = covered.iter().any(|span| {
-                            span.stream == FILLS
-                                && span.symbol.as_ref().is_none_or(|symbol| *symbol == group.symbol)
-                                && second(span.since) <= cluster.first
-                                && span.until.as_ms() > cluster.last * SECOND_MS
-                        });
-                        if is_cut || !is_covered {
+                        if is_cut || !is_covered() {
                             comparison.leave_out(number, "the fills or the entries of that time may not all be there");
                         } else {
                             comparison.compared += number - 1;
@@ -155,15 +167,23 @@ impl Cluster {
 
     fn difference(&self, Group { symbol, income_type, asset }: &Group) -> String {
         let shown = |sum: Result<Decimal, MathError>| sum.map_or_else(|_| "unknown".to_owned(), |sum| sum.to_string());
-        let at = |second: i64| TimestampMs::new(second * SECOND_MS).map(instant).unwrap_or_default();
+        let fills = if self.fills.is_empty() {
+            "the book has no fill there".to_owned()
+        } else {
+            format!("the book's fills {}", shown(sum(self.fills.iter().copied().flatten())))
+        };
         format!(
-            "{income_type} in {asset} of {symbol} from {} to {}: the ledger says {}, the book's fills {}",
+            "{income_type} in {asset} of {symbol} from {} to {}: the ledger says {}, {fills}",
             at(self.first),
             at(self.last),
             shown(sum(self.rows.iter().copied())),
-            shown(sum(self.fills.iter().copied().flatten()))
         )
     }
+}
+
+/// A second in words.
+fn at(second: i64) -> String {
+    TimestampMs::new(second * SECOND_MS).map(instant).unwrap_or_default()
 }
 
 fn second(at: TimestampMs) -> i64 {
