@@ -34,6 +34,7 @@ mod proofs;
 mod snapshots;
 mod stories;
 mod told_elsewhere;
+mod told_without_id;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -58,6 +59,7 @@ pub use proofs::*;
 pub use snapshots::*;
 pub use stories::*;
 pub use told_elsewhere::*;
+pub use told_without_id::*;
 
 /// An empty book, with whatever must live as long as it.
 pub struct Book {
@@ -109,6 +111,7 @@ macro_rules! contract_tests {
             a_position_mode_places_what_orders_executed,
             what_an_order_executed_beyond_its_fills_is_estimated,
             what_an_order_tells_reaches_its_round_trips,
+            a_row_without_an_id_is_the_one_with_it,
             a_fill_takes_its_position_from_its_order,
             a_fill_is_placed_where_the_mode_is_proven,
             sides_in_dispute_place_fills_as_a_rebuild_does,

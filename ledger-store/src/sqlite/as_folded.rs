@@ -10,6 +10,7 @@ use ledger_core::{
 
 use super::codec::RowReader;
 use super::failure::failed;
+use super::income::is_counted;
 use super::order_info::{self, Infos, OrderSources};
 use super::placement;
 use super::schema::{fills, income};
@@ -150,6 +151,7 @@ pub(super) fn commissions<'f>(
             .filter(income::symbol.eq(symbol.as_str()))
             .filter(income::fill_id.eq_any(ids))
             .filter(income::income_type.eq(IncomeType::COMMISSION))
+            .filter(is_counted())
             .select((income::fill_id, income::asset, income::amount))
             .load(conn)
             .map_err(failed("read income"))?;

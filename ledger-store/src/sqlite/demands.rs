@@ -13,7 +13,7 @@ use super::codec::RowReader;
 use super::fact_table::FactTable;
 use super::failure::failed;
 use super::funding_rate::FundingRateRow;
-use super::income::IncomeRow;
+use super::income::{IncomeRow, is_counted};
 use super::schema::{funding_rates, income, round_trips};
 use super::store::SqliteStore;
 use super::{held, list};
@@ -85,6 +85,7 @@ fn rows_of_trade(
         .filter(income::account_id.eq(account.as_str()))
         .filter(income::symbol.eq(symbol.as_str()))
         .filter(income::fill_id.eq(fill_id.as_str()))
+        .filter(is_counted())
         .order((income::income_type, income::asset, income::tran_id))
         .select(IncomeRow::as_select())
         .load(conn)
@@ -106,6 +107,7 @@ fn rows_without_trade(
         .filter(sql::<Bool>("fill_id IS NULL AND income_type IN ('COMMISSION', 'REALIZED_PNL')"))
         .filter(income::ts.ge(since.as_ms()))
         .filter(income::ts.lt(until.as_ms()))
+        .filter(is_counted())
         .order((income::ts, income::income_type, income::asset, income::tran_id))
         .select(IncomeRow::as_select())
         .load(conn)

@@ -1,6 +1,7 @@
 //! The table `income`.
 
 use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use ledger_core::{
@@ -13,6 +14,23 @@ use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
 use super::fold_settings::is_folded;
 use super::schema::income;
 use crate::repository::StoreResult;
+
+/// Leaves out the rows that are told a second time. A source that knows no ids has an id made of what the row says, with its
+/// number among identical rows of its second; where another source has as many such rows with the exchange's ids, these are
+/// the same rows. It is asked at every reading, so that neither the order in which sources come nor what comes later matters,
+/// and the row stays a fact of its own. The plus signs keep SQLite at the index by time.
+const COUNTS: &str = "(substr(income.tran_id, 1, 7) <> 'digest:' OR CAST(substr(income.tran_id, 41) AS INTEGER) >= (
+        SELECT count(*) FROM income AS named WHERE named.account_id = income.account_id
+            AND named.ts BETWEEN income.ts - income.ts % 1000 AND income.ts - income.ts % 1000 + 999
+            AND +named.symbol = income.symbol AND +named.income_type = income.income_type
+            AND +named.asset = income.asset AND named.amount = income.amount AND substr(named.tran_id, 1, 7) <> 'digest:'
+            AND (named.ts = income.ts OR named.ts_precision = 's' OR income.ts_precision = 's')
+    ))";
+
+/// Whether a row of `income` counts: it is none that another source has told with its id.
+pub(super) fn is_counted() -> SqlLiteral<Bool> {
+    sql(COUNTS)
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = income, treat_none_as_default_value = false, treat_none_as_null = true)]

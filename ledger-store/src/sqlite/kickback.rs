@@ -10,7 +10,7 @@ use ledger_core::{AccountId, Fill, FillId, Income, LedgerPlace, LedgerRules, Sid
 use super::as_folded::self_trades;
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
-use super::income::IncomeRow;
+use super::income::{IncomeRow, is_counted};
 use super::schema::{fills, income};
 use crate::repository::StoreResult;
 
@@ -34,6 +34,7 @@ pub(super) fn of_page(
             .filter(income::symbol.eq(symbol.as_str()))
             .filter(income::fill_id.eq_any(ids))
             .filter(income::income_type.eq_any(types(rules)))
+            .filter(is_counted())
             .order((income::ts, income::tran_id, income::income_type, income::asset))
             .select(IncomeRow::as_select())
             .load(conn)

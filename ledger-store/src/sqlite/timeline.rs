@@ -19,7 +19,7 @@ use super::codec::RowReader;
 use super::fact_table::FactTable;
 use super::failure::failed;
 use super::funding_rate::FundingRateRow;
-use super::income::IncomeRow;
+use super::income::{IncomeRow, is_counted};
 use super::order::{OrderRow, OrderSumsRow, decode_book_order, event_time};
 use super::order_sums::residual_price;
 use super::schema::{anchors, funding_rates, income, orders};
@@ -245,6 +245,7 @@ impl<'a> Timeline<'a> {
                 .filter(income::symbol.eq(self.symbol.as_str()))
                 // As the index has it: fills tell what these say, and there are many of them.
                 .filter(sql::<Bool>("income_type NOT IN ('COMMISSION', 'REALIZED_PNL')"))
+                .filter(is_counted())
                 .filter(
                     sql::<Bool>("(ts, tran_id, income_type, asset) > (")
                         .bind::<BigInt, _>(ms)

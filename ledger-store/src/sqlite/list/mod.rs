@@ -11,7 +11,7 @@ use ledger_core::{Cancel, Income, OrderIntent, RoundTrip, Signal, Sourced};
 use super::cancel::CancelRow;
 use super::fact_table::FactTable;
 use super::failure::failed;
-use super::income::IncomeRow;
+use super::income::{IncomeRow, is_counted};
 use super::intent::IntentRow;
 use super::round_trip::{self, TripRow};
 use super::schema::{cancels, engine_signals, income, order_intents, round_trips};
@@ -198,7 +198,7 @@ pub(super) fn income(
     filter: &IncomeFilter,
     page: &PageRequest,
 ) -> StoreResult<Page<Sourced<Income>>> {
-    let mut query = scoped!(income, IncomeRow, income::ts, filter.scope);
+    let mut query = scoped!(income, IncomeRow, income::ts, filter.scope).filter(is_counted());
     if let Some(income_type) = &filter.income_type {
         query = query.filter(income::income_type.eq(income_type.as_str()));
     }
