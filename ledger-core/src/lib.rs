@@ -79,8 +79,8 @@ pub use snapshot::{
 };
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
 pub use symbol_fold::{
-    ClosedTrip, ClosedTrips, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, HeldNow, HeldProof, PositionMoney,
-    Residual, Step, SymbolFold, window_from,
+    ClosedTrip, ClosedTrips, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Half, HeldNow, HeldProof,
+    PositionMoney, Residual, Step, SymbolFold, window_from,
 };
 pub use time::{EventTime, TimeError, TimePrecision, TimestampMs};
 pub use trip_key::{Opening, TripKey, TripKeyError};

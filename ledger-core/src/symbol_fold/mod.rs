@@ -21,6 +21,8 @@
 //! - **Entries of the ledger** name a contract and a time, and no position. Each waits in a window of a minute around
 //!   the moment that it counts at, and goes to the round trip that it fits; round trips that end meanwhile are handed out
 //!   when the window closes. What nothing places stands on the contract's own line.
+//! - Of a **trade with oneself** no order is told: its halves are taken in the one in which the exchange's realized profits
+//!   agree ([`SymbolFold::order_halves`]).
 //! - Fills are ordered by the venue's sequence or by time, never by both: a symbol where only some fills have a
 //!   sequence has no order, and is refused.
 //!
@@ -46,6 +48,7 @@ mod deciding;
 mod derived_position;
 mod error;
 mod event;
+mod halves;
 mod held;
 mod kickback;
 mod movements;
@@ -60,6 +63,7 @@ pub use self::closed_trip::{ClosedTrip, ClosedTrips};
 pub use self::derived_position::{DerivedPosition, PositionMoney};
 pub use self::error::FoldError;
 pub use self::event::{FoldEvent, Residual, Step, window_from};
+pub use self::halves::Half;
 pub use self::held::{HeldNow, HeldProof};
 pub(crate) use self::watch::Occupant;
 
@@ -87,7 +91,7 @@ use crate::time::TimestampMs;
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 11;
+pub const FOLD_VERSION: u32 = 12;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;
@@ -113,6 +117,9 @@ pub struct SymbolFold {
     last_fill: Option<FoldKey>,
     /// Entries of the ledger that are not decided yet, while there are any.
     watch: Option<Box<Watch>>,
+    /// The half of a trade with oneself that comes next, behind one whose place is after it.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    awaited_half: Option<Box<FoldKey>>,
     #[cfg_attr(feature = "serde", serde(skip))]
     shelf: Shelf,
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -203,6 +210,7 @@ impl SymbolFold {
             closed_count: 0,
             last_fill: None,
             watch: None,
+            awaited_half: None,
             shelf: Shelf::default(),
             done: Done::default(),
         }
@@ -460,6 +468,7 @@ impl SymbolFold {
         };
         match &mut self.last_fill {
             Some(last) if last.comes_before(fill) => last.advance(fill),
+            Some(_) if self.awaited_half.take_if(|awaited| **awaited == fill.fold_key()).is_some() => {}
             Some(last) => return Err(misplaced(last, fill)),
             None => self.last_fill = Some(fill.fold_key()),
         }

@@ -255,3 +255,17 @@ pub(super) fn fold_page(
     let decode = |row: FoldRow| Ok::<_, StoreError>(row.into_fill(symbol));
     rows_in_fold_order!(FoldRow, Columns::default(), conn, account, symbol, after, PAGE_ROWS, decode)
 }
+
+/// Leaves the last fill of a full page for the next one, unless its page has both halves of its trade: a trade with oneself is
+/// taken as a whole.
+pub(super) fn keep_trades_whole(page: &mut Vec<Fill>) {
+    let is_full = i64::try_from(page.len()).is_ok_and(|rows| rows >= PAGE_ROWS);
+    if is_full && !matches!(page.as_slice(), [.., one, other] if are_halves(one, other)) {
+        page.pop();
+    }
+}
+
+/// Whether two fills are the halves of one trade.
+pub(super) fn are_halves(one: &Fill, other: &Fill) -> bool {
+    one.key.side != other.key.side && one.key.fill_id == other.key.fill_id && one.sequence == other.sequence
+}

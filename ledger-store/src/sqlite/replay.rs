@@ -11,7 +11,7 @@ use ledger_core::{
 
 use super::as_folded::{Completed, Completion};
 use super::checkpoint::Checkpoint;
-use super::fold_order::fold_page;
+use super::fold_order::{are_halves, fold_page, keep_trades_whole};
 use super::kickback;
 use super::refold::Stop;
 use super::timeline::{TimedEvent, Timeline};
@@ -87,16 +87,32 @@ impl<'a> Replay<'a> {
             if page.is_empty() {
                 return Ok(true);
             }
+            keep_trades_whole(&mut page);
             let Completed { infos, stated_fees } = self.completion.complete(conn, &mut page)?;
             let mut kickbacks = HashMap::new();
             if self.completion.has_trades_in_ledger() {
                 kickbacks = kickback::of_page(conn, account, symbol, &self.rules, &page)?;
             }
-            for (index, fill) in page.iter().enumerate() {
-                let context = fill.order_id.as_ref().and_then(|id| infos.get(id)).map(|info| &info.context);
-                let stated_fee = stated_fees.get(&index).map(Option::as_ref);
-                let kickbacks = kickbacks.get(&index).map(Vec::as_slice).unwrap_or_default();
-                self.fill(conn, visitor, Placed { fill, context, stated_fee, kickbacks, number: 0 })?;
+            let placed: Vec<Placed<'_>> = page
+                .iter()
+                .enumerate()
+                .map(|(index, fill)| {
+                    let context = fill.order_id.as_ref().and_then(|id| infos.get(id)).map(|info| &info.context);
+                    let stated_fee = stated_fees.get(&index).map(Option::as_ref);
+                    let kickbacks = kickbacks.get(&index).map(Vec::as_slice).unwrap_or_default();
+                    Placed { fill, context, stated_fee, kickbacks, number: 0 }
+                })
+                .collect();
+            for trade in placed.chunk_by(|one, other| are_halves(one.fill, other.fill)) {
+                match trade {
+                    [earlier, later] => self.halves(conn, visitor, earlier, later)?,
+                    others => {
+                        for placed in others {
+                            self.fill(conn, visitor, *placed)?;
+                        }
+                    }
+                }
+                // Never between two halves: what decides their order would be forgotten.
                 if self.is_at_checkpoint() && !visitor.at_checkpoint(conn, self)? {
                     return Ok(false);
                 }
@@ -127,6 +143,30 @@ impl<'a> Replay<'a> {
         })
     }
 
+    /// Takes the halves of a trade with oneself in the order that what they realized tells.
+    fn halves(
+        &mut self,
+        conn: &mut SqliteConnection,
+        visitor: &mut impl Visitor,
+        earlier: &Placed<'_>,
+        later: &Placed<'_>,
+    ) -> Result<(), Stop> {
+        let ms = earlier.fill.time.at.max(later.fill.time.at).as_ms();
+        self.between(conn, visitor, ms)?;
+        let is_turned = self.state.order_halves((earlier.fill, earlier.context), (later.fill, later.context))?;
+        let (first, second) = if is_turned { (later, earlier) } else { (earlier, later) };
+        self.fill(conn, visitor, *first)?;
+        self.fill(conn, visitor, *second)
+    }
+
+    /// Goes through what comes before a fill at `ms`.
+    fn between(&mut self, conn: &mut SqliteConnection, visitor: &mut impl Visitor, ms: i64) -> Result<(), Stop> {
+        while let Some(event) = self.timeline.next_before(conn, Some(ms))? {
+            visitor.timed(&mut self.state, event.as_folded())?;
+        }
+        Ok(())
+    }
+
     fn fill(
         &mut self,
         conn: &mut SqliteConnection,
@@ -135,15 +175,15 @@ impl<'a> Replay<'a> {
     ) -> Result<(), Stop> {
         let fill = placed.fill;
         let ms = fill.time.at.as_ms();
-        while let Some(event) = self.timeline.next_before(conn, Some(ms))? {
-            visitor.timed(&mut self.state, event.as_folded())?;
-        }
+        self.between(conn, visitor, ms)?;
         let key = fill.fold_key();
         if self.last.as_ref().is_some_and(|last| last.sequence.is_some() != key.sequence.is_some()) {
             // Of a fill that is passed over, too, it must be told what came before it.
             return Err(FoldError::MixedSequences { fill_id: key.fill_id }.into());
         }
-        self.last = Some(key);
+        if self.last.as_ref().is_none_or(|last| *last < key) {
+            self.last = Some(key);
+        }
         self.fills_seen += 1;
         self.ts_max = self.ts_max.max(ms);
         visitor.fill(conn, &mut self.state, &Placed { number: self.fills_seen, ..placed })
