@@ -42,7 +42,9 @@ pub(super) fn write(conn: &mut SqliteConnection, look: &NewLook) -> StoreResult<
             .optional()
             .map_err(failed("read the looks"))?;
         let row = match (result, known) {
-            (LookResult::Narrowed { left_aside, cleared }, Some(known)) => narrowed(known, left_aside, cleared.as_ref())?,
+            (LookResult::Narrowed { left_aside, cleared }, Some(known)) => {
+                narrowed(known, left_aside, cleared.as_ref())?
+            }
             (LookResult::Narrowed { .. }, None) => continue,
             (_, known) => row_of(look, *stream, result, known)?,
         };

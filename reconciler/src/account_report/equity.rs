@@ -1,13 +1,15 @@
 //! What open positions would bring at the ends of a report's period.
 //!
 //! At an end, a position is what the fills say where none came later, else what the exchange stated before it with no
-//! fill in between. It counts at the last mark price on record, which may be a minute old.
+//! fill in between. It counts at the last mark price on record, which may be a minute old. The last look asks for prices after
+//! wallets, so that its own mark, which need not be a fact, may be as much younger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::footing::{AssetFooting, Equity, Unrealized};
 use ledger_core::{
-    Asset, Certainty, Decimal, Instrument, MathError, Position, PositionSide, Price, PriceKind, Symbol, TimestampMs,
+    Asset, Certainty, Decimal, Instrument, LookStream, MathError, Position, PositionSide, Price, PriceKind, Symbol,
+    TimestampMs,
 };
 use ledger_store::{BookPosition, FillFilter, PageRequest, Scope, TripFilter};
 
@@ -25,6 +27,31 @@ type Held = (Symbol, PositionSide);
 /// What was open at an instant, by the asset that it settles in.
 type Open = BTreeMap<Asset, Unrealized>;
 
+/// An end of a period.
+#[derive(Clone, Copy)]
+enum End {
+    /// An instant that somebody asked for.
+    At(TimestampMs),
+    /// The last look.
+    Look(TimestampMs),
+}
+
+impl End {
+    fn at(self) -> TimestampMs {
+        match self {
+            Self::At(at) | Self::Look(at) => at,
+        }
+    }
+
+    /// Before when its mark prices are.
+    fn marked_until(self) -> TimestampMs {
+        match self {
+            Self::At(at) => at,
+            Self::Look(at) => at.saturating_add_ms(MARK_AGE_MS_MAX),
+        }
+    }
+}
+
 impl Reading<'_> {
     /// Adds to each footing that has a wallet at both ends what the account was worth there.
     pub(super) async fn value(&self, footings: &mut [AssetFooting]) -> Result<(), ReconcileError> {
@@ -33,9 +60,9 @@ impl Reading<'_> {
         }
         // The last look states the wallet after what happened at its instant.
         let last_look = self.looks.iter().map(|look| look.at.saturating_add_ms(1)).max();
-        let Some(until) = self.request.until.or(last_look) else { return Ok(()) };
+        let Some(until) = self.request.until.map(End::At).or(last_look.map(End::Look)) else { return Ok(()) };
         let before = match self.request.since {
-            Some(since) => self.open_at(since).await?,
+            Some(since) => self.open_at(End::At(since)).await?,
             None => self.open_before_history().await?,
         };
         let after = self.open_at(until).await?;
@@ -74,7 +101,8 @@ impl Reading<'_> {
     }
 
     /// What was open just before an instant.
-    async fn open_at(&self, at: TimestampMs) -> Result<Open, ReconcileError> {
+    async fn open_at(&self, end: End) -> Result<Open, ReconcileError> {
+        let at = end.at();
         let mut open = Open::new();
         let crossing = self.crossing(at).await?;
         for held in self.positions().await? {
@@ -84,7 +112,7 @@ impl Reading<'_> {
                 continue;
             }
             let unrealized = open.entry(held.settle_asset.clone()).or_default();
-            match self.unrealized(&held, at, has_later).await? {
+            match self.unrealized(&held, end, has_later).await? {
                 Some((amount, certainty, marked_at)) => unrealized.add(amount, certainty, marked_at)?,
                 None => unrealized.leave_out(held.symbol.clone()),
             }
@@ -126,15 +154,15 @@ impl Reading<'_> {
     async fn unrealized(
         &self,
         held: &BookPosition,
-        at: TimestampMs,
+        end: End,
         has_later: bool,
     ) -> Result<Option<(Decimal, Certainty, TimestampMs)>, ReconcileError> {
         let instrument =
             self.store.instrument(&self.request.account, &held.symbol).await.doing("reading a contract")?;
         let Some(instrument) = instrument else { return Ok(None) };
-        let Some((mark, marked_at)) = self.mark(&held.symbol, at).await? else { return Ok(None) };
+        let Some((mark, marked_at)) = self.mark(&held.symbol, end).await? else { return Ok(None) };
         let amount = if has_later {
-            let stated = self.stated(held, at).await?;
+            let stated = self.stated(held, end.at()).await?;
             stated.map(|(qty, entry)| stated_unrealized(&instrument.fact, qty, entry, mark)).transpose()?
         } else {
             held.position.position.map(|open| closed_at(&open, &instrument.fact, mark)).transpose()?
@@ -143,17 +171,22 @@ impl Reading<'_> {
         Ok(amount.map(|amount| (amount, certainty, marked_at)))
     }
 
-    /// The mark price of just before an instant.
-    async fn mark(&self, symbol: &Symbol, at: TimestampMs) -> Result<Option<(Price, TimestampMs)>, ReconcileError> {
-        let scope = Scope {
-            since: Some(at.saturating_add_ms(-MARK_AGE_MS_MAX)),
-            until: Some(at),
-            ..Scope::symbol(self.request.account.clone(), symbol.clone())
-        };
+    /// The mark price of just before an end; at a look that has none, the first one after it.
+    async fn mark(&self, symbol: &Symbol, end: End) -> Result<Option<(Price, TimestampMs)>, ReconcileError> {
+        let (at, until) = (end.at(), end.marked_until());
+        let since = at.saturating_add_ms(-MARK_AGE_MS_MAX);
+        let account = &self.request.account;
+        let scope = Scope { since: Some(since), until: Some(until), ..Scope::symbol(account.clone(), symbol.clone()) };
         let page = PageRequest::first(PAGE_ROWS).past_unreadable();
         let read = self.store.price_snapshots(&scope, &page).await.doing("reading the mark prices")?;
         let marks = read.items.into_iter().map(|price| price.fact).filter(|price| price.kind == PriceKind::Mark);
-        Ok(marks.max_by_key(|price| price.at).map(|price| (price.price, price.at)))
+        let mut marks: Vec<_> = marks.map(|price| (price.price, price.at)).collect();
+        let looks = self.store.looks(account).await.doing("reading the looks")?;
+        let seen = looks.into_iter().filter(|look| look.stream == LookStream::Prices);
+        let seen = seen.filter_map(|look| look.success?.seen.marks.remove(symbol));
+        marks.extend(seen.map(|mark| (mark.mark_price, mark.ts)).filter(|(_, ts)| *ts >= since && *ts < until));
+        let before = marks.iter().filter(|(_, ts)| *ts < at).max_by_key(|(_, ts)| *ts);
+        Ok(before.or_else(|| marks.iter().min_by_key(|(_, ts)| *ts)).copied())
     }
 
     /// What the exchange stated last before an instant, where no fill came between.

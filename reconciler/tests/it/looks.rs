@@ -8,13 +8,13 @@ use exchange_client::simulator::AppOrder;
 use exchange_client::{Clock, Request, Response, Transport, TransportError};
 use ledger_core::testing::{buy, symbol};
 use ledger_core::{
-    AnyFact, EventTime, FreshnessLimits, LookStream, PositionSide, Side, Source, Staleness, Statement, Symbol,
+    AnyFact, EventTime, FreshnessLimits, GroupBy, LookStream, PositionSide, Side, Source, Staleness, Statement, Symbol,
     TimestampMs,
 };
 use ledger_store::{
     Batch, LedgerWriter, LookFailureKind, LookOutcome, LookRepository, OpenLook, PositionRepository, ReconcileStatus,
 };
-use reconciler::{LookState, look_state};
+use reconciler::{LookState, ReportRequest, account_report, look_state};
 
 use crate::support::Fixture;
 
@@ -326,4 +326,48 @@ async fn ages_are_told_by_the_exchanges_clock() {
     let now: TimestampMs = ahead(&fixture);
     let state = look_state(&*fixture.store, &fixture.account, FreshnessLimits::default(), now).await.unwrap();
     assert_eq!(state.streams[&LookStream::Balances].age_ms.unwrap() / MINUTE_MS, 4);
+}
+
+/// Lets some time pass before prices are asked for, as it does between two answers.
+struct LatePrices(Arc<dyn Transport>, Arc<exchange_client::simulator::Simulator>, Duration);
+
+#[async_trait]
+impl Transport for LatePrices {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        if request.path.contains("premiumIndex") {
+            self.1.step(self.2);
+        }
+        self.0.send(request).await
+    }
+}
+
+/// The mark of the look's own answers, which is asked for after the wallet, is as good as one of the minute before.
+#[tokio::test]
+async fn a_looks_own_marks_say_what_the_account_is_worth() {
+    for (late, is_known) in [(Duration::from_secs(3), true), (Duration::from_secs(75), false)] {
+        let fixture = Fixture::holding(311).await;
+        let (transport, simulator) = (Arc::clone(&fixture.transport), Arc::clone(&fixture.simulator));
+        let adapter = Arc::new(fixture.adapter_over(LatePrices(transport, simulator, late)));
+        fixture.reconciler_over(adapter).sync().await.unwrap();
+        let request = ReportRequest {
+            account: fixture.account.clone(),
+            symbol: None,
+            since: None,
+            until: None,
+            by: GroupBy::Symbol,
+            span_of: None,
+        };
+        let venue = &exchange_client::binance_usdm::VENUE;
+        let report = account_report(&*fixture.store, venue, &request).await.unwrap().report;
+        let footing = report.footing.iter().find(|footing| footing.asset.as_str() == "USDT").unwrap();
+        let equity = footing.equity.as_ref().unwrap();
+        assert_eq!(equity.after.amount().is_some(), is_known, "{late:?}: {equity:?}");
+        let mark = fixture.simulator.price(&symbol("BTCUSDT")).unwrap();
+        let held = fixture.store.positions(&fixture.account).await.unwrap().remove(0).position;
+        let entry = held.entry_price_avg.unwrap();
+        let expected = mark.checked_sub(entry).unwrap().checked_mul(held.qty).unwrap();
+        if is_known {
+            assert_eq!(equity.after.amount(), Some(expected.round(8)));
+        }
+    }
 }
