@@ -17,6 +17,8 @@ pub enum Source {
     BotLog,
     /// A label that an order's client order id spells.
     ClientOrderId,
+    /// What a row of such a database says in its columns, where the exchange's own answer in it says otherwise.
+    BotColumn,
     /// The database of the Python bot that fillbook replaces.
     BotDatabase,
     /// What the ccxt library itself says in a unified object, where the exchange's own answer within it says otherwise.
@@ -37,7 +39,7 @@ pub enum Source {
 
 stored_names!(Source, "source", {
     Repair = "repair", BotState = "bot_state", BotLog = "bot_log", ClientOrderId = "client_order_id",
-    BotDatabase = "bot_database", CcxtUnified = "ccxt_unified", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
+    BotColumn = "bot_column", BotDatabase = "bot_database", CcxtUnified = "ccxt_unified", Ccxt = "ccxt", ExchangeCsv = "exchange_csv",
     ExchangeArchive = "exchange_archive", Bot = "bot", Stream = "stream", Rest = "rest",
 });
 

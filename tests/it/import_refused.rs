@@ -271,6 +271,142 @@ fn a_file_without_an_owner_is_taken_with_a_remark_unless_something_of_it_is_know
     assert!(!run.stderr.contains("at your word"), "{}", run.transcript());
 }
 
+/// A number that names the owner proves nothing where the account was bound by the exchange's answers alone.
+#[test]
+fn an_owner_by_a_number_that_nothing_ties_to_the_account_is_remarked_upon() {
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.tamper("UPDATE accounts SET base_url = 'https://x.example', alias = 'sRsR'");
+    sandbox.write("first.csv", format!("{HEADER}\n{}\n", trade(8, 11, "160.5", "2", "321")));
+    let run = sandbox.run(&["import", "first.csv"]).exits(0);
+    let told = "first.csv: taken at your word: it says that it is of user 8, which nothing ties to this account";
+    assert!(run.stderr.contains(told) && run.stderr.contains("`sRsR`"), "{}", run.transcript());
+    // From here on the number is the account's, and others are refused.
+    sandbox.write("second.csv", format!("{HEADER}\n{}\n", trade(8, 12, "160.5", "2", "321")));
+    let run = sandbox.run(&["import", "second.csv"]).exits(0);
+    assert!(!run.stderr.contains("at your word"), "{}", run.transcript());
+    sandbox.write("third.csv", format!("{HEADER}\n{}\n", trade(9, 13, "160.5", "2", "321")));
+    sandbox.run(&["import", "third.csv"]).exits(4);
+    // A trade that was known ties it.
+    let sandbox = Sandbox::with_book(&[]);
+    sandbox.run(&["init"]);
+    let known = r#"{"schema":"fillbook.fill/1","source":"rest","symbol":"SOLUSDT","fill_id":"11","side":"BUY","ts":1770091511000,"price":"160.5","qty":"2"}"#;
+    sandbox.write("known.ndjson", format!("{known}\n"));
+    sandbox.run(&["import", "known.ndjson"]).exits(0);
+    sandbox.tamper("UPDATE accounts SET base_url = 'https://x.example', alias = 'sRsR'");
+    sandbox.write("first.csv", format!("{HEADER}\n{}\n", trade(8, 11, "160.5", "2", "321")));
+    let run = sandbox.run(&["import", "first.csv"]).exits(0);
+    assert!(!run.stderr.contains("at your word"), "{}", run.transcript());
+}
+
+/// A book of another venue is one exchange's, over all imports.
+#[test]
+fn a_book_of_another_venue_takes_one_exchange_only() {
+    let sandbox = Sandbox::with_book(&["--venue", "other", "--position-mode", "one-way"]);
+    let trade = |id: u32, info: &str| {
+        format!(
+            r#"[{{"info":{info},"id":"{id}","timestamp":177009150{id}123,"symbol":"DOGE/USDT:USDT","side":"buy","price":0.2,"amount":7,"cost":1.4}}]"#
+        )
+    };
+    let (okx, bybit) = (r#"{"instId":"DOGE-USDT-SWAP"}"#, r#"{"execId":"1","execQty":"7"}"#);
+    sandbox.write("okx.json", trade(1, okx));
+    sandbox.write("bybit.json", trade(2, bybit));
+    sandbox.run(&["import", "okx.json"]).exits(0);
+    sandbox.run(&["import", "okx.json"]).exits(0);
+    let run = sandbox.run(&["import", "bybit.json"]).exits(1);
+    assert!(run.stderr.contains("it is of Bybit") && run.stderr.contains("is of OKX"), "{}", run.transcript());
+    assert_eq!(fill_count(&sandbox), 1);
+    // An account of its own takes it.
+    sandbox.run(&["init", "--account", "second", "--venue", "other"]).exits(0);
+    sandbox.run(&["import", "--account", "second", "bybit.json"]).exits(0);
+}
+
+/// A bot's database with these rows of `fills`: id, price, quantity, fee, `raw_json`.
+fn bot_with(sandbox: &Sandbox, rows: &[(u32, &str, &str, &str, &str)]) {
+    use diesel::connection::SimpleConnection as _;
+    use diesel::{Connection as _, SqliteConnection};
+    let path = sandbox.path().join("bot.sqlite3");
+    let mut bot = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    bot.batch_execute(
+        "DROP TABLE IF EXISTS fills; CREATE TABLE fills (fill_id TEXT, ts INTEGER, order_id TEXT, symbol TEXT, side TEXT,
+             price, qty, fee, fee_asset, raw_json TEXT)",
+    )
+    .unwrap();
+    for (id, price, qty, fee, raw) in rows {
+        bot.batch_execute(&format!(
+            "INSERT INTO fills VALUES ('{id}', 17700915{id}123, '9{id}', 'SOL/USDT:USDT', 'buy', {price}, {qty}, {fee}, 'USDT', '{raw}')"
+        ))
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_bots_rows_of_another_venue_are_refused() {
+    let spot = r#"{"symbol":"SOL/USDT","cost":321,"info":{"symbol":"SOLUSDT","id":"11","orderId":"911","price":"160.5","qty":"2","isBuyer":true}}"#;
+    let old_spot = r#"{"symbol":"SOL/USDT","info":{"symbol":"SOLUSDT","id":"11","orderId":"911","side":"BUY","price":"160.5","qty":"2"}}"#;
+    let okx = r#"{"symbol":"SOL/USDT:USDT","info":{"instId":"SOL-USDT-SWAP","fillSz":"2"}}"#;
+    let own = r#"{"symbol":"SOL/USDT","info":{"symbol":"SOLUSDT","id":"12","orderId":"912","side":"BUY","positionSide":"BOTH","price":"160.5","qty":"2"}}"#;
+    for (raw, told) in [
+        (spot, "raw_json: it is an answer of Binance spot, and this book is of Binance USD-M"),
+        (old_spot, "raw_json: its symbol is that of a spot market"),
+        (okx, "raw_json: it is an answer of OKX, and this book is of Binance USD-M"),
+    ] {
+        let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+        bot_with(&sandbox, &[(11, "160.5", "2", "0.01", raw), (12, "160.5", "2", "0.01", own)]);
+        let run = sandbox.run(&["import", "bot.sqlite3"]).exits(1);
+        assert!(run.stderr.contains(told), "{told}: {}", run.transcript());
+        assert_eq!(fill_count(&sandbox), 1);
+    }
+    // Where the venue is not known, the cost proves that the quantity is in coins.
+    let with_cost =
+        |cost: &str| format!(r#"{{"symbol":"SOL/USDT:USDT","cost":{cost},"info":{{"instId":"SOL-USDT-SWAP"}}}}"#);
+    for (raw, count, told) in [
+        (with_cost("321"), 1, ""),
+        (with_cost("3210"), 0, "price x quantity is 321: the row contradicts itself"),
+        (with_cost("0"), 0, "nothing proves that its quantity is in coins"),
+        ("{}".to_owned(), 0, "contractSize"),
+    ] {
+        let sandbox = Sandbox::with_book(&["--venue", "other", "--position-mode", "one-way"]);
+        bot_with(&sandbox, &[(11, "160.5", "2", "0.01", &raw)]);
+        let run = sandbox.run(&["import", "bot.sqlite3"]);
+        assert_eq!(
+            (run.code, fill_count(&sandbox)),
+            (1 - count, usize::try_from(count).unwrap()),
+            "{}",
+            run.transcript()
+        );
+        assert!(run.stderr.contains(told), "{told}: {}", run.transcript());
+    }
+}
+
+/// The exchange's half counts, and what the bot or the library says instead is on record.
+#[test]
+fn a_bots_fee_that_is_not_the_exchanges_is_a_conflict_on_record() {
+    let raw = |library: &str| {
+        format!(
+            r#"{{"symbol":"SOL/USDT:USDT","fee":{library},"info":{{"symbol":"SOLUSDT","id":"11","orderId":"911","side":"BUY","positionSide":"BOTH","price":"160.5","qty":"2","commission":"0.0128","commissionAsset":"USDT"}}}}"#
+        )
+    };
+    let (same, nothing) = (r#"{"cost":0.0128,"currency":"USDT"}"#, "null");
+    for (column, library, conflicts) in [
+        ("0.0128", same, 0),
+        ("-0.0128", nothing, 0),
+        ("NULL", nothing, 0),
+        ("0.012800000000000001", same, 0),
+        ("0.0129", same, 1),
+        ("0.0128", r#"{"cost":0.0128,"currency":"BNB"}"#, 1),
+        ("NULL", r#"{"cost":0.02,"currency":"USDT"}"#, 1),
+    ] {
+        let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+        bot_with(&sandbox, &[(11, "160.5", "2", column, &raw(library))]);
+        let run = sandbox.run(&["import", "bot.sqlite3"]).exits(0);
+        let fill = sandbox.run(&["fills", "--json"]).exits(0).json().remove(0);
+        assert_eq!((&fill["fee"], &fill["fee_asset"]), (&"0.0128".into(), &"USDT".into()), "{}", run.transcript());
+        let open = sandbox.run(&["discrepancies", "--json"]).exits(if conflicts == 0 { 0 } else { 3 }).json();
+        let kinds: Vec<_> = open.iter().map(|line| line["kind"].clone()).collect();
+        assert_eq!(kinds, vec![serde_json::Value::from("conflicting_fact"); conflicts], "{column} {library}");
+    }
+}
+
 /// A bot's database is held to the same: its columns against the payload, and price x quantity against the amount.
 #[test]
 fn a_bots_row_that_contradicts_itself_is_rejected() {

@@ -268,11 +268,15 @@ fn rows_that_name_no_trade_are_compared_by_time_and_by_sums() {
             (&[buy.clone(), sell.clone(), fees[1].clone()], "pass 1/0/0: 1 row"),
             (
                 &[buy.clone(), fees[0].clone(), row("COMMISSION", 7, "-0.2", 0)],
-                &format!("pass 1/0/1: 1 row compared; 1 not: {NO_FILL} (COMMISSION of SOLUSDT at 2026-02-10 10:07:00.000 UTC)"),
+                &format!(
+                    "pass 1/0/1: 1 row compared; 1 not: {NO_FILL} (COMMISSION of SOLUSDT at 2026-02-10 10:07:00.000 UTC)"
+                ),
             ),
             (
                 &[row("COMMISSION", 1, "-0.2", 0)],
-                &format!("not_checkable 0/0/1: 1 row: {NO_FILL} (COMMISSION of SOLUSDT at 2026-02-10 10:01:00.000 UTC)"),
+                &format!(
+                    "not_checkable 0/0/1: 1 row: {NO_FILL} (COMMISSION of SOLUSDT at 2026-02-10 10:01:00.000 UTC)"
+                ),
             ),
             (
                 &[fill("SOLUSDT", 1, "BUY", "150", "0", ""), row("COMMISSION", 1, "-0.2", 0)],
@@ -409,7 +413,7 @@ fn who_sent_an_order_is_counted_where_something_says_it() {
     let [buy, sell] = pair("SOLUSDT", "6");
     let by = |id: i64, side: &str, client: &str| order(id, side, "3", &[("client_order_id", client)]);
     let labelled = order(1, "BUY", "3", &[("engine", "grid")]);
-    let unsaid = "the sender is not on record";
+    let unsaid = "the sender is not on record (`import` the bot's database, or `sync --state FILE`)";
     check(
         "foreign_facts",
         &[

@@ -8,7 +8,8 @@
 //!
 //! The exchange's half is read only where it is an answer of the venue that is known here, Binance USD-M; a book of that
 //! venue refuses those of others. In a book of another venue the unified half is read alone. Its amounts may be contracts:
-//! [`unit`] says how many coins they are, or that nothing proves it.
+//! [`unit`] says how many coins they are, or that nothing proves it. The first object that shows which exchange it is of binds
+//! such a book, and those of another one are refused.
 //!
 //! An order's `trades` are its fills and are read as such, each from its own `info`; one that cannot be read is rejected by
 //! itself, and those without an id cannot be told apart, so they stay in the payload and are reported. So do an order's own
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use ledger_core::{Decimal, EventTime, IdError, Statement};
 
 use self::answer::Answer;
+pub use self::answer::other_venue;
 use self::market::Market;
 use self::order::parse_order;
 use self::trade::parse_trade;
@@ -46,6 +48,8 @@ struct Unified<'a> {
     foreign_symbol: Option<String>,
     /// Whether what it stands in proves that its amounts are coins.
     counts_coins: bool,
+    /// In a book of another venue, the exchange that it is of, where anything in it tells.
+    exchange: Option<String>,
 }
 
 impl Unified<'_> {
@@ -82,8 +86,18 @@ pub(super) fn parse(
     context: &mut Context,
 ) -> Result<Vec<Statement>, RowError> {
     let hint = match Shape::of(object) {
-        Shape::Trade => return parse_trade(&unify(object, context)?, None, payload, context),
-        Shape::Order => return parse_order(&unify(object, context)?, payload, context),
+        Shape::Trade => {
+            let trade = unify(object, context)?;
+            let statements = parse_trade(&trade, None, payload, context)?;
+            context.note_exchange(trade.exchange);
+            return Ok(statements);
+        }
+        Shape::Order => {
+            let order = unify(object, context)?;
+            let statements = parse_order(&order, payload, context)?;
+            context.note_exchange(order.exchange);
+            return Ok(statements);
+        }
         Shape::Market => return unit::market(object, payload, context),
         Shape::Position => "it looks like a ccxt position, which is derived from trades",
         Shape::Other => "a trade has price, amount and side, an order has status and filled",
@@ -123,26 +137,37 @@ impl Shape {
 }
 
 /// # Errors
-/// When it is another venue's object, and the book is of Binance USD-M.
+/// When it is another venue's object, and the book is of Binance USD-M; or another exchange's than those of the rows before it.
 fn unify<'a>(outer: &'a Object<'a>, context: &Context) -> Result<Unified<'a>, RowError> {
     let info = match outer.nested("info") {
         Some(text) if text.starts_with('{') => Some(Object::parse(text, "info.")?).filter(|info| !info.is_empty()),
         _ => None,
     };
-    let Some(info) = info else { return Ok(Unified { outer, info: None, foreign_symbol: None, counts_coins: false }) };
-    match Answer::of(&info) {
-        Answer::BinanceUsdm => Ok(Unified { outer, info: Some(info), foreign_symbol: None, counts_coins: true }),
-        Answer::StreamMessage if context.options.venue == BookVenue::BinanceUsdm => {
-            Err(RowError::cell("info", "", RowProblem::StreamMessage))
+    let is_known = context.options.venue == BookVenue::BinanceUsdm;
+    let answer = info.as_ref().map(Answer::of);
+    let mut unified = Unified { outer, info: None, foreign_symbol: None, counts_coins: false, exchange: None };
+    if !is_known {
+        let named = || outer.get("exchange").map(|cell| answer::named(cell.text));
+        let exchange = answer.as_ref().and_then(Answer::exchange).map(str::to_owned).or_else(named);
+        if let (Some(found), Some(known)) = (&exchange, &context.options.exchange)
+            && found != known
+        {
+            return Err(RowError::row(RowProblem::OtherExchange { found: shown(found), known: known.clone() }));
         }
-        Answer::Foreign(found) if context.options.venue == BookVenue::BinanceUsdm => {
-            Err(RowError::cell("info", "", RowProblem::OtherVenue { found }))
-        }
-        Answer::Foreign(_) | Answer::StreamMessage => {
-            let foreign_symbol = info.get("symbol").map(|cell| cell.text.to_owned());
-            Ok(Unified { outer, info: None, foreign_symbol, counts_coins: false })
-        }
+        unified.exchange = exchange;
     }
+    match (answer, info) {
+        (Some(Answer::BinanceUsdm), Some(info)) => (unified.info, unified.counts_coins) = (Some(info), true),
+        (Some(Answer::StreamMessage), _) if is_known => {
+            return Err(RowError::cell("info", "", RowProblem::StreamMessage));
+        }
+        (Some(Answer::Foreign { found, .. }), _) if is_known => {
+            return Err(RowError::cell("info", "", RowProblem::OtherVenue { found }));
+        }
+        (Some(_), Some(info)) => unified.foreign_symbol = info.get("symbol").map(|cell| cell.text.to_owned()),
+        _ => {}
+    }
+    Ok(unified)
 }
 
 /// Whether two texts are the same name or id.

@@ -162,6 +162,13 @@ impl Context {
         Ok(())
     }
 
+    /// Notes the exchange that a row was of: the first one is the book's.
+    pub(super) fn note_exchange(&mut self, exchange: Option<String>) {
+        if self.options.exchange.is_none() {
+            self.options.exchange = exchange;
+        }
+    }
+
     /// The asset in which `symbol` settles, as far as its name tells, else the caller's default.
     pub(super) fn settle_asset(&self, symbol: &Symbol) -> Option<Asset> {
         instrument_from_symbol(symbol)

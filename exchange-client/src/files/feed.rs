@@ -101,16 +101,24 @@ pub(super) enum Line<'a> {
 }
 
 /// Cuts a text into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines {
     number: u64,
     line: Vec<u8>,
+    /// What ends a line.
+    end: u8,
 }
 
 /// The byte order mark of UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Lines {
+    /// The lines of a text that begins so. Old programs for the Mac end lines by a carriage return alone.
+    pub(super) fn of(head: &[u8]) -> Self {
+        let end = if head.contains(&b'\r') && !head.contains(&b'\n') { b'\r' } else { b'\n' };
+        Self { number: 0, line: Vec::new(), end }
+    }
+
     /// The number of the line that was read last, counted from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
@@ -138,7 +146,7 @@ impl Lines {
                 }
                 break;
             }
-            let end = available.iter().position(|byte| *byte == b'\n');
+            let end = available.iter().position(|byte| *byte == self.end);
             let part = available.get(..end.unwrap_or(available.len())).unwrap_or_default();
             if length + part.len() <= ROW_BYTES_MAX {
                 self.line.extend_from_slice(part);
@@ -174,7 +182,7 @@ mod tests {
 
     fn all(text: &[u8], buffer: usize) -> Vec<(u64, Option<Vec<u8>>)> {
         let mut input = BufReader::with_capacity(buffer, text);
-        let mut lines = Lines::default();
+        let mut lines = Lines::of(text);
         let mut found = Vec::new();
         while let Some(line) = lines.next(&mut input).unwrap() {
             let line = match line {
@@ -193,6 +201,9 @@ mod tests {
             let texts: Vec<_> = found.iter().map(|(_, line)| line.as_deref().unwrap()).collect();
             assert_eq!(texts, [b"a,b".as_slice(), b"", b"c\rd", b"", b"e"]);
             assert_eq!(found.last().unwrap().0, 5);
+            let found = all(b"\xef\xbb\xbfa,b\r\rc\rd", buffer);
+            let texts: Vec<_> = found.iter().map(|(_, line)| line.as_deref().unwrap()).collect();
+            assert_eq!(texts, [b"a,b".as_slice(), b"", b"c", b"d"]);
         }
     }
 

@@ -115,6 +115,11 @@ impl ImportFile {
         self.context.names_owners
     }
 
+    /// The exchange that rows of a book of another venue are of, as far as this file or those before it tell.
+    pub fn exchange(&self) -> Option<&str> {
+        self.context.options.exchange.as_deref()
+    }
+
     /// What it told of the sizes of contracts, and what was known before: for [`Options::contract_sizes`] of a second look at
     /// it, or of the next file.
     pub fn contract_sizes(&self) -> &ContractSizes {
@@ -260,10 +265,10 @@ impl ImportFile {
             Some(b'[') => true,
             Some(b'{') => {
                 // An object that goes on behind its first line is laid out for readers, not one a line.
-                let first_line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+                let first_line = text.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
                 first_line.trim_ascii() == b"{"
             }
-            _ => return self.begin_table(),
+            _ => return self.begin_table(&head),
         };
         self.begin_json(&head, as_elements);
         Ok(())
@@ -278,13 +283,13 @@ impl ImportFile {
             }
             Text::JsonElements(JsonElements::default())
         } else {
-            Text::JsonLines(JsonLines::default())
+            Text::JsonLines(JsonLines::new(Lines::of(head)))
         });
     }
 
-    fn begin_table(&mut self) -> Result<(), FileError> {
+    fn begin_table(&mut self, head: &[u8]) -> Result<(), FileError> {
         let place = self.place.clone();
-        let mut lines = Lines::default();
+        let mut lines = Lines::of(head);
         let line = loop {
             match lines.next(&mut self.feed) {
                 Ok(Some(Line::Bytes(line))) if line.trim_ascii().is_empty() => {}

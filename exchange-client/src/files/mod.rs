@@ -75,7 +75,7 @@ use std::sync::Arc;
 
 use ledger_core::{Asset, Statement};
 
-pub use ccxt::ContractSizes;
+pub use ccxt::{ContractSizes, other_venue};
 pub use context::Parts;
 pub use cut::{LedgerCut, LedgerRead, LedgerWhole};
 pub use error::{FileError, Place, RowError, RowProblem};
@@ -102,6 +102,8 @@ pub struct Options {
     pub venue: BookVenue,
     /// How many coins a contract is, as far as files before this one, or an earlier look at it, told.
     pub contract_sizes: ContractSizes,
+    /// In a book of another venue, the exchange that rows of it were of so far, as [`ImportFile::exchange`] calls it.
+    pub exchange: Option<String>,
 }
 
 /// The venue of a book.

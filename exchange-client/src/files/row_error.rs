@@ -163,6 +163,17 @@ pub enum RowProblem {
         /// What it looks like.
         found: String,
     },
+    /// An object of another exchange than those of the book before it.
+    #[error(
+        "it is of {found}, and what the book has so far is of {known}: a book of one venue takes no trade of another. An account of \
+         its own takes it: `fillbook init --account NAME --venue other`, then `fillbook import --account NAME`"
+    )]
+    OtherExchange {
+        /// The exchange that it is of.
+        found: String,
+        /// The book's.
+        known: String,
+    },
     /// A message of the event stream within a library's object.
     #[error(
         "its `info` is a message of the exchange's event stream, which is not read; fetch the trades and orders \
@@ -240,7 +251,9 @@ pub enum RowProblem {
         zone: String,
     },
     /// A fee without its asset.
-    #[error("it does not say in which asset the fee was paid, and the symbol does not tell; give the settle asset")]
+    #[error(
+        "it does not say in which asset the fee was paid, and the symbol does not tell: give it with `fillbook import --settle-asset ASSET`"
+    )]
     FeeAsset,
     /// Fees in more than one asset.
     #[error("the fees are in more than one asset, which a fill cannot carry")]

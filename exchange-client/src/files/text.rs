@@ -103,13 +103,16 @@ impl Table {
 }
 
 /// JSON objects, one a line.
-#[derive(Default)]
 pub(super) struct JsonLines {
     lines: Lines,
     kind: Option<Kind>,
 }
 
 impl JsonLines {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self { lines, kind: None }
+    }
+
     fn next(&mut self, feed: &mut Feed, context: &mut Context) -> Result<TextRow, Stop> {
         let result = match next_line(&mut self.lines, feed)? {
             NextLine::Row(row) => return Ok(row),

@@ -145,6 +145,24 @@ impl Cells {
         object.get(name).and_then(|value| scalar(value)).filter(|text| !text.is_empty())
     }
 
+    /// The names of the fields of the exchange's own object.
+    pub(super) fn exchange_fields(&self) -> impl Iterator<Item = &str> {
+        let object = if self.info.is_empty() { &self.unified } else { &self.info };
+        object.keys().map(String::as_str)
+    }
+
+    /// Whether the library's object has the exchange's in it.
+    pub(super) fn has_info(&self) -> bool {
+        !self.info.is_empty()
+    }
+
+    /// Amount and asset of the library's fee.
+    pub(super) fn unified_fee(&self) -> Option<(String, String)> {
+        let fee = object(self.unified.get("fee")?.get());
+        let field = |name: &str| fee.get(name).and_then(|value| scalar(value)).filter(|text| !text.is_empty());
+        Some((field("cost")?, field("currency")?))
+    }
+
     /// A field of the library's object.
     pub(super) fn unified(&self, name: &str) -> Option<String> {
         self.unified.get(name).and_then(|value| scalar(value)).filter(|text| !text.is_empty())

@@ -18,15 +18,17 @@ mod row;
 #[cfg(test)]
 mod tests;
 mod time;
+mod venue;
 
 use std::path::Path;
 
 use diesel::prelude::*;
 use diesel::query_dsl::LoadQuery;
 use diesel::sql_types::{BigInt, Text};
-use ledger_core::{Statement, VenueRules};
+use ledger_core::Statement;
 
 use self::cells::{Cells, RawRow};
+pub use self::venue::BotVenue;
 use crate::error::{BackendError, StoreError};
 use crate::repository::StoreResult;
 use crate::sqlite::{BookConnection, failed, open_foreign};
@@ -105,7 +107,7 @@ pub struct BotRow {
 /// A bot's database, open for reading.
 pub struct BotDatabase {
     conn: BookConnection,
-    rules: VenueRules,
+    venue: BotVenue,
     tables: Vec<FoundTable>,
 }
 
@@ -150,12 +152,11 @@ struct SchemaEntry {
 }
 
 impl BotDatabase {
-    /// Opens `path` and recognises its tables. `rules` say what the client order ids and types mean at the venue that the bot
-    /// trades at.
+    /// Opens `path` and recognises its tables. `venue` is the one of the book that its rows are read for.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::NotABotDatabase`] for a SQLite file with none of the tables, or for a book.
-    pub fn open(path: impl AsRef<Path>, rules: VenueRules) -> StoreResult<Self> {
+    pub fn open(path: impl AsRef<Path>, venue: BotVenue) -> StoreResult<Self> {
         let path = path.as_ref();
         let mut conn = open_foreign(path)?;
         // Nothing that the file brings along is run, and pages are looked at before they are believed.
@@ -169,7 +170,7 @@ impl BotDatabase {
         if tables.is_empty() || is_book {
             return Err(StoreError::NotABotDatabase { path: path.to_owned() });
         }
-        Ok(Self { conn, rules, tables })
+        Ok(Self { conn, venue, tables })
     }
 
     /// The tables that it has.
@@ -202,7 +203,7 @@ impl BotDatabase {
             }
             before = Some(row.number());
         }
-        Ok(rows.into_iter().map(|row| read(table, row, &self.rules)).collect())
+        Ok(rows.into_iter().map(|row| read(table, row, &self.venue)).collect())
     }
 }
 
@@ -257,12 +258,12 @@ fn load(
     Ok(rows)
 }
 
-fn read(table: BotTable, row: RawRow, rules: &VenueRules) -> BotRow {
+fn read(table: BotTable, row: RawRow, venue: &BotVenue) -> BotRow {
     if let Some(column) = row.too_long() {
         let parsed = Err(format!("{column}: it has more than {} bytes", cells::VALUE_BYTES_MAX));
         return BotRow { table, rowid: row.number(), parsed, note: None, doubts_number_format: false };
     }
-    row::read(&Cells::new(table, row), rules)
+    row::read(&Cells::new(table, row), venue)
 }
 
 /// What is being done, for the error.

@@ -1,12 +1,13 @@
 //! What a row states.
 
 use ledger_core::{
-    AnyFact, Asset, Cancel, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order,
-    OrderClass, OrderId, OrderKey, OrderStatus, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind,
-    Source, Statement, Symbol, VenueRules,
+    AnyFact, Asset, Cancel, ClientOrderId, Decimal, DerivedFigure, EventTime, Execution, Fee, Fill, FillId, FillKey,
+    Label, Order, OrderClass, OrderId, OrderKey, OrderStatus, PositionSide, Price, Quantity, Side, Signal, SignalId,
+    SignalKind, Source, Statement, Symbol,
 };
 
 use super::cells::{Cells, parse, parse_optional};
+use super::venue::{self, BotVenue};
 use super::{BotRow, BotTable, amounts, time};
 
 /// The note on `fills` rows that are none.
@@ -17,9 +18,12 @@ pub(super) const NOTHING_EXECUTED: &str = "made from an order's answer that does
     as the order alone, not as a fill; its trades have to come from elsewhere";
 const DERIVED: &str = "the bot's own positions are not read: positions are computed from the fills";
 
-type Read<T> = Result<T, String>;
+pub(super) type Read<T> = Result<T, String>;
 
-pub(super) fn read(cells: &Cells, rules: &VenueRules) -> BotRow {
+pub(super) fn read(cells: &Cells, venue: &BotVenue) -> BotRow {
+    let rules = &venue.rules;
+    let order = |cells| venue::check(cells, venue).and_then(|()| order(cells));
+    let executed_order = |cells| venue::check(cells, venue).and_then(|()| executed_order(cells));
     let (parsed, note) = match cells.table {
         BotTable::EngineSignals => (signal(cells).map(|fact| vec![AnyFact::Signal(fact)]), None),
         BotTable::Orders => {
@@ -33,15 +37,18 @@ pub(super) fn read(cells: &Cells, rules: &VenueRules) -> BotRow {
                 Some(if told { NO_TRADE } else { NOTHING_EXECUTED }),
             )
         }
-        BotTable::Fills => (fill(cells).map(|fact| vec![AnyFact::Fill(fact)]), None),
+        BotTable::Fills => {
+            let told = venue::check(cells, venue).and_then(|()| fill(cells));
+            (told.map(|told| told.into_iter().map(AnyFact::Fill).collect()), None)
+        }
         BotTable::Positions => (Ok(Vec::new()), Some(DERIVED)),
         BotTable::Cancels => (cancel(cells).map(|fact| vec![AnyFact::Cancel(fact)]), None),
     };
     let parsed = parsed.map(|facts| {
-        facts
-            .into_iter()
-            .map(|fact| Statement { fact, source: Source::BotDatabase, payload: Some(cells.payload().into()) })
-            .collect()
+        // What the row says elsewhere stands behind what counts.
+        let sources = std::iter::once(Source::BotDatabase).chain(std::iter::repeat(Source::BotColumn));
+        let stated = facts.into_iter().zip(sources);
+        stated.map(|(fact, source)| Statement { fact, source, payload: Some(cells.payload().into()) }).collect()
     });
     let doubts_number_format = parsed.is_err() && amounts::is_apart_by_thousands(cells);
     BotRow { table: cells.table, rowid: cells.rowid, parsed, note, doubts_number_format }
@@ -130,7 +137,36 @@ fn is_order_answer(cells: &Cells) -> bool {
         || (cells.unified("filled").is_some() && cells.unified("status").is_some())
 }
 
-fn fill(cells: &Cells) -> Read<Fill> {
+/// What a row says of a fee: that counts which the exchange's answer states, else the bot's column.
+struct Fees {
+    counts: Option<Fee>,
+    /// What the row says elsewhere, if that is something else.
+    other: Option<Fee>,
+}
+
+fn fees(cells: &Cells) -> Read<Fees> {
+    let column = cells.column("fee").zip(cells.column("fee_asset"));
+    let amount = cells.exchange("commission").or_else(|| cells.column("fee").map(str::to_owned));
+    let asset = cells.exchange("commissionAsset").or_else(|| cells.column("fee_asset").map(str::to_owned));
+    let (Some(amount), Some(asset)) = (amount, asset) else { return Ok(Fees { counts: None, other: None }) };
+    let fee = |amount: &str, asset: &str| -> Read<Fee> {
+        Ok(Fee { amount: parse("fee", amount)?, asset: parse::<Asset>("fee_asset", asset)? })
+    };
+    let counts = fee(&amount, &asset)?;
+    // The library repeats the sign that the exchange gives, and columns have been doubles.
+    let differs = |amount: &str, asset: &str| {
+        let is_same = DerivedFigure::float(amount).is_ok_and(|figure| figure.is_double_of(counts.amount));
+        asset != counts.asset.as_str() || !is_same
+    };
+    let library = cells.unified_fee();
+    let elsewhere = column.into_iter().chain(library.as_ref().map(|(cost, currency)| (&**cost, &**currency)));
+    let other = elsewhere.filter(|(amount, asset)| differs(amount, asset)).map(|(amount, asset)| fee(amount, asset));
+    let other = other.collect::<Read<Vec<_>>>()?.into_iter().next();
+    Ok(Fees { counts: Some(counts), other })
+}
+
+/// The fill, and behind it what else the row says of it.
+fn fill(cells: &Cells) -> Read<Vec<Fill>> {
     let either = |own: &str, column: &'static str| match cells.exchange(own) {
         Some(text) => Ok(text),
         None => cells.required(column).map(str::to_owned),
@@ -138,14 +174,7 @@ fn fill(cells: &Cells) -> Read<Fill> {
     let fill_id = agreed_id(cells, "fill_id", "id")?.ok_or_else(|| "fill_id is missing".to_owned())?;
     let fill_id: FillId = parse("fill_id", &fill_id)?;
     let order_id = agreed_id(cells, "order_id", "orderId")?;
-    let amount = cells.exchange("commission").or_else(|| cells.column("fee").map(str::to_owned));
-    let asset = cells.exchange("commissionAsset").or_else(|| cells.column("fee_asset").map(str::to_owned));
-    let fee = match (amount, asset) {
-        (Some(amount), Some(asset)) => {
-            Some(Fee { amount: parse("fee", &amount)?, asset: parse::<Asset>("fee_asset", &asset)? })
-        }
-        _ => None,
-    };
+    let Fees { counts: fee, other } = fees(cells)?;
     let (price, qty): (Price, Quantity) =
         (parse("price", &either("price", "price")?)?, parse("qty", &either("qty", "qty")?)?);
     amounts::check_fill(cells, price.get(), qty.get())?;
@@ -154,7 +183,7 @@ fn fill(cells: &Cells) -> Read<Fill> {
         (Some("false"), _) | (None, Some("taker")) => Some(false),
         _ => None,
     };
-    Ok(Fill {
+    let fill = Fill {
         order_id: parse_optional("order_id", order_id.as_deref())?,
         time: match cells.exchange("time") {
             Some(own) => time::read(&own).map_err(|reason| format!("time: {reason}"))?,
@@ -168,7 +197,9 @@ fn fill(cells: &Cells) -> Read<Fill> {
         exchange_realized_pnl: parse_optional("realizedPnl", cells.exchange("realizedPnl").as_deref())?,
         sequence: fill_id.as_sequence(),
         key: FillKey { symbol: symbol(cells)?, fill_id, side: side(cells)? },
-    })
+    };
+    let elsewhere = other.map(|fee| Fill { fee: Some(fee), ..fill.clone() });
+    Ok(std::iter::once(fill).chain(elsewhere).collect())
 }
 
 /// The order that a row is about, with nothing but its identity.

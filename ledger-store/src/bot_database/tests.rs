@@ -5,14 +5,18 @@ use ledger_core::{
     TimePrecision, VenueRules,
 };
 
-use super::{BotDatabase, BotRow, BotTable};
+use super::{BotDatabase, BotRow, BotTable, BotVenue};
 use crate::{OpenOptions, SqliteStore, StoreError};
 
 /// What ids and types mean at a venue of this test's own.
-const RULES: VenueRules = VenueRules {
-    client_id_prefixes: &[("forced-", Origin::Liquidation), ("phone_", Origin::Person)],
-    forced_types: &[],
-    conditional_types: &[("GAIN", Condition::TakeProfit), ("LOSS", Condition::Stop)],
+const RULES: BotVenue = BotVenue {
+    rules: VenueRules {
+        client_id_prefixes: &[("forced-", Origin::Liquidation), ("phone_", Origin::Person)],
+        forced_types: &[],
+        conditional_types: &[("GAIN", Condition::TakeProfit), ("LOSS", Condition::Stop)],
+    },
+    other_venue: |fields| (fields.filter(|field| *field == "tulip").count() > 0).then_some("the flower market"),
+    counts_coins: Some("the test's venue"),
 };
 const SCHEMA: &str = "
     CREATE TABLE engine_signals (id INTEGER PRIMARY KEY, ts REAL, symbol TEXT, side TEXT, engine TEXT, reason TEXT, meta_json TEXT);
@@ -392,4 +396,47 @@ fn a_text_that_is_too_long_rejects_its_row_and_long_ones_make_short_pages() {
          INSERT INTO fills SELECT x, x, printf('%.*c', 1048576, 'x') FROM n;",
     );
     assert_eq!(bot.rows(BotTable::Fills, None, 1_000).unwrap().len(), 16);
+}
+
+/// The only row of `fills` with this payload.
+fn read_as(venue: BotVenue, raw: &str) -> Result<usize, String> {
+    let (folder, _) = bot(&format!(
+        "INSERT INTO fills VALUES ('77', 1767225600123, '5', 'ETH/USDT:USDT', 'buy', 2000, 0.5, 0.4, 'USDT', '{raw}')"
+    ));
+    let mut bot = BotDatabase::open(folder.path().join("bot.db"), venue).unwrap();
+    bot.rows(BotTable::Fills, None, 10).unwrap().remove(0).parsed.map(|statements| statements.len())
+}
+
+#[test]
+fn another_venues_answer_makes_no_fill() {
+    for (raw, told) in [
+        (
+            r#"{"symbol":"ETH/USDT:USDT","info":{"tulip":1}}"#,
+            "an answer of the flower market, and this book is of the test",
+        ),
+        (r#"{"tulip":1}"#, "an answer of the flower market"),
+        (r#"{"symbol":"ETH/USDT","info":{"id":"77"}}"#, "that of a spot market"),
+    ] {
+        let refused = read_as(RULES, raw).unwrap_err();
+        assert!(refused.starts_with("raw_json: ") && refused.contains(told), "{refused}");
+    }
+    for raw in
+        ["", "{}", r#"{"symbol":"ETH/USDT"}"#, r#"{"symbol":"ETH/USDT","info":{"id":"77","positionSide":"BOTH"}}"#]
+    {
+        assert_eq!(read_as(RULES, raw), Ok(1), "{raw}");
+    }
+}
+
+#[test]
+fn where_the_venue_is_not_known_the_cost_proves_coins() {
+    let unknown = BotVenue { counts_coins: None, ..RULES };
+    assert_eq!(read_as(unknown, r#"{"cost":1000,"info":{"tulip":1}}"#), Ok(1));
+    for (raw, told) in [
+        (r#"{"cost":10000,"info":{"tulip":1}}"#, "the row contradicts itself"),
+        (r#"{"cost":0,"info":{"tulip":1}}"#, "nothing proves that its quantity is in coins"),
+        ("", "contractSize"),
+    ] {
+        let refused = read_as(unknown, raw).unwrap_err();
+        assert!(refused.contains(told), "{refused}");
+    }
 }

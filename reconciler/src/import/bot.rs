@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use exchange_client::binance_usdm::VENUE;
+use exchange_client::files::{BookVenue, other_venue};
 use ledger_store::StoreError;
-use ledger_store::bot_database::BotDatabase;
+use ledger_store::bot_database::{BotDatabase, BotVenue};
 
 use super::PAGE;
 use super::event::Origin;
@@ -39,8 +41,13 @@ async fn doubt(database: &mut BotDatabase) -> Option<String> {
 }
 
 impl Reading<'_> {
-    pub(super) async fn bot_database(&mut self, path: &Path) -> Result<(), StoreError> {
-        let mut database = match BotDatabase::open(path, exchange_client::binance_usdm::VENUE.order_rules) {
+    pub(super) async fn bot_database(&mut self, path: &Path, book: BookVenue) -> Result<(), StoreError> {
+        let venue = BotVenue {
+            rules: VENUE.order_rules,
+            other_venue,
+            counts_coins: (book == BookVenue::BinanceUsdm).then_some("Binance USD-M"),
+        };
+        let mut database = match BotDatabase::open(path, venue) {
             Ok(database) => database,
             Err(error) => {
                 self.refuse(&error);

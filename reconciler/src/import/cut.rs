@@ -148,6 +148,28 @@ impl Recording<'_> {
         Ok(told)
     }
 
+    /// The exchange that earlier imports into a book of another venue found its rows to be of.
+    pub(super) async fn exchange_read_before(&self) -> Result<Option<String>, StoreError> {
+        #[derive(Deserialize)]
+        struct Line {
+            exchange: Option<String>,
+        }
+        let filter = RunFilter { kind: Some(RunKind::Import), ..RunFilter::from(self.account.clone()) };
+        let mut page = PageRequest::first(PAGE);
+        loop {
+            let runs = self.store.runs(&filter, &page).await?;
+            for detail in runs.items.iter().filter_map(|run| run.detail_json.as_deref()) {
+                let lines = serde_json::from_str::<Vec<Line>>(detail)
+                    .or_else(|_| serde_json::from_str::<Line>(detail).map(|line| vec![line]));
+                if let Some(exchange) = lines.unwrap_or_default().into_iter().find_map(|line| line.exchange) {
+                    return Ok(Some(exchange));
+                }
+            }
+            let Some(next) = runs.next else { return Ok(None) };
+            page = page.after(next);
+        }
+    }
+
     /// What earlier imports noted of their files.
     async fn files_read_before(&self) -> Result<Vec<FileLedger>, StoreError> {
         #[derive(Deserialize)]

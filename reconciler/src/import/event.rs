@@ -56,11 +56,13 @@ pub enum ImportEvent<'a> {
         /// How many.
         rows: u64,
     },
-    /// A file that names no owner was taken for the account, which is bound to somebody, and nothing in it proves that it is
-    /// theirs: none of its orders and trades was known.
+    /// A file was taken for the account, which is bound to somebody, and nothing in it proves that it is theirs: none of its
+    /// orders and trades was known, and it names no owner, or one by a number that the account was not bound by so far.
     OwnerUnproven {
         /// The file, as it was given.
         file: &'a str,
+        /// The number by which it names its owner.
+        uid: Option<&'a str>,
         /// Whom the account is bound to, in words.
         bound: &'a str,
     },

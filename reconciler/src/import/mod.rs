@@ -94,13 +94,13 @@ impl Import {
         let options = Options { venue: BookVenue::named(&account.venue), ..self.options.clone() };
         let recording = Recording { store, account: self.account.clone(), bound_to, recorded_at: started, run_id };
         // What is known of the files that were read to their end outlives a failure behind them.
-        let mut ledgers = Vec::new();
-        let reading = recording.read_all(files, options, owner, &mut ledgers, events);
+        let mut told = Told { ledgers: Vec::new(), exchange: None };
+        let reading = recording.read_all(files, options, owner, &mut told, events);
         let result = unless(interruption, reading).await;
         let (status, detail) = match &result {
-            None => (RunStatus::Interrupted, json!({ "interrupted": true, "ledgers": ledgers })),
-            Some(Ok(report)) => (RunStatus::Done, detail(report, &ledgers)),
-            Some(Err(error)) => (RunStatus::Failed, json!({ "error": error.to_string(), "ledgers": ledgers })),
+            None => (RunStatus::Interrupted, told.beside(json!({ "interrupted": true }))),
+            Some(Ok(report)) => (RunStatus::Done, detail(report, &told)),
+            Some(Err(error)) => (RunStatus::Failed, told.beside(json!({ "error": error.to_string() }))),
         };
         store.end_run(run_id, status, self.clock.now(), Some(detail.to_string())).await?;
         result.transpose()
@@ -108,13 +108,35 @@ impl Import {
 }
 
 /// What the journal keeps of an import.
-fn detail(report: &ImportReport, ledgers: &[FileLedger]) -> serde_json::Value {
+fn detail(report: &ImportReport, told: &Told) -> serde_json::Value {
     let lines = report.lines().map(|ImportLine { file, what, counts }| {
         json!({ "file": file, "what": what, "new": counts.recorded, "merged": counts.merged,
             "conflicting": counts.conflicts, "rejected": counts.rejected })
     });
-    let ledgers = ledgers.iter().map(|ledger| json!({ "ledger": ledger }));
-    lines.chain(ledgers).collect::<Vec<_>>().into()
+    let ledgers = told.ledgers.iter().map(|ledger| json!({ "ledger": ledger }));
+    let exchange = told.exchange.iter().map(|exchange| json!({ "exchange": exchange }));
+    lines.chain(ledgers).chain(exchange).collect::<Vec<_>>().into()
+}
+
+/// What the files of an import tell later ones.
+struct Told {
+    /// What each that was read to its end tells of its ledger.
+    ledgers: Vec<FileLedger>,
+    /// Of a book of another venue, the exchange that its rows are of.
+    exchange: Option<String>,
+}
+
+impl Told {
+    /// The same for an import that came to no end, behind what else there is to say of it.
+    fn beside(&self, mut detail: serde_json::Value) -> serde_json::Value {
+        if let Some(detail) = detail.as_object_mut() {
+            detail.insert("ledgers".to_owned(), json!(self.ledgers));
+            if let Some(exchange) = &self.exchange {
+                detail.insert("exchange".to_owned(), json!(exchange));
+            }
+        }
+        detail
+    }
 }
 
 /// What `work` comes to, unless `interruption` comes first.
@@ -138,16 +160,19 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    /// Reads the files one after the other, and notes in `ledgers` what each that was read to its end tells of its ledger.
+    /// Reads the files one after the other, and notes in `told` what each that was read to its end tells.
     async fn read_all(
         &self,
         files: &[PathBuf],
         mut options: Options,
         mut owner: Owner,
-        ledgers: &mut Vec<FileLedger>,
+        told: &mut Told,
         events: ImportEvents<'_>,
     ) -> Result<ImportReport, StoreError> {
         let mut report = ImportReport::default();
+        if options.venue == BookVenue::Other && options.exchange.is_none() {
+            options.exchange = self.exchange_read_before().await?;
+        }
         for path in files {
             let mut reading = Reading::new(self, &mut *events, owner.clone(), path);
             let read = reading.file(path, &options).await?;
@@ -155,7 +180,9 @@ impl Recording<'_> {
             owner.seen = owner.seen.or(read.uid);
             options.contract_sizes = read.contract_sizes;
             options.after = read.parts;
-            ledgers.extend(read.ledgers);
+            told.exchange.clone_from(&read.exchange);
+            options.exchange = read.exchange;
+            told.ledgers.extend(read.ledgers);
             report.files.push(reading.imported);
         }
         self.infer_contracts().await?;
@@ -163,7 +190,7 @@ impl Recording<'_> {
         let unplaced = FillFilter { unplaced_only: true, ..Scope::account(self.account.clone()).into() };
         report.unplaced_fills = self.store.fill_count(&unplaced).await?;
         report.mode_contradiction = crate::position_mode::contradiction(self.store, &self.account).await?;
-        report.doubts = self.judge_cuts(ledgers).await?;
+        report.doubts = self.judge_cuts(&told.ledgers).await?;
         Ok(report)
     }
 

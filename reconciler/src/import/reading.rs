@@ -46,6 +46,8 @@ pub(super) struct FileRead {
     pub(super) ledgers: Vec<FileLedger>,
     /// What it and the files before it told of the sizes of contracts.
     pub(super) contract_sizes: files::ContractSizes,
+    /// The exchange that a book of another venue is of, as far as it and the files before it told.
+    pub(super) exchange: Option<String>,
 }
 
 impl<'a> Reading<'a> {
@@ -58,7 +60,8 @@ impl<'a> Reading<'a> {
 
     /// Reads one file, and answers what the next one has to know. Only a failing store ends it early.
     pub(super) async fn file(&mut self, path: &Path, options: &Options) -> Result<FileRead, StoreError> {
-        let nothing = FileRead { contract_sizes: options.contract_sizes.clone(), ..FileRead::default() };
+        let (contract_sizes, exchange) = (options.contract_sizes.clone(), options.exchange.clone());
+        let nothing = FileRead { contract_sizes, exchange, ..FileRead::default() };
         let source = match ImportSource::open(path) {
             Ok(source) => source,
             Err(error) => {
@@ -67,7 +70,7 @@ impl<'a> Reading<'a> {
             }
         };
         let mut options = options.clone();
-        let given_zone = options.zone.clone();
+        let (given_zone, venue) = (options.zone.clone(), options.venue);
         let opened = match self.survey(&source, &options).await {
             Ok(survey) => {
                 options.contract_sizes = survey.contract_sizes;
@@ -84,7 +87,7 @@ impl<'a> Reading<'a> {
             }
         };
         if file.kind() == Kind::BotDatabase {
-            return self.bot_database(path).await.map(|()| nothing);
+            return self.bot_database(path, venue).await.map(|()| nothing);
         }
         while let Some(row) = file.next() {
             let row = match row {
@@ -117,7 +120,9 @@ impl<'a> Reading<'a> {
             (self.events)(ImportEvent::ZoneTaken { file: &self.imported.file, zone, origin });
         }
         self.commit().await?;
-        if !file.names_owners() {
+        // An account that is bound by the exchange's answers alone has a name there, and no number to compare.
+        let is_compared = self.owner.bound.is_some() || self.owner.asked.is_some();
+        if !(file.names_owners() && is_compared) {
             self.remark_owner();
         }
         if !self.imported.has_damaged {
@@ -126,7 +131,8 @@ impl<'a> Reading<'a> {
         let name = &self.imported.file;
         let ledgers = file.ledger_read().into_iter().map(|read| FileLedger::new(name, read)).collect();
         let contract_sizes = file.contract_sizes().clone();
-        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers, contract_sizes })
+        let exchange = file.exchange().map(str::to_owned);
+        Ok(FileRead { uid: file.uid().map(str::to_owned), parts: file.parts(), ledgers, contract_sizes, exchange })
     }
 
     pub(super) async fn take(&mut self, statements: Vec<Statement>, origin: &Origin) -> Result<(), StoreError> {
@@ -196,10 +202,11 @@ impl<'a> Reading<'a> {
         self.reject(origin, &story(error));
     }
 
-    /// Says that nothing proves whose a file is that names no account.
+    /// Says that nothing proves whose a file is.
     pub(super) fn remark_owner(&mut self) {
         if let Some(bound) = self.to.bound_to.as_deref().filter(|_| self.known.nothing()) {
-            (self.events)(ImportEvent::OwnerUnproven { file: &self.imported.file, bound });
+            let uid = self.uid.as_deref();
+            (self.events)(ImportEvent::OwnerUnproven { file: &self.imported.file, uid, bound });
         }
     }
 

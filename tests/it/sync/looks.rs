@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 
 use exchange_client::{Clock as _, SystemClock};
+use ledger_core::Side;
 
 use super::traded;
 use crate::support::{Exchange, Sandbox, Signal, send};

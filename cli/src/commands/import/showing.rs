@@ -14,10 +14,16 @@ pub(super) fn show(event: ImportEvent<'_>, output: &mut Output) {
     match event {
         ImportEvent::Rows { file, rows } => output.progress(&format!("{file}: {rows} rows")),
         ImportEvent::Checking { file, rows } => output.progress(&format!("{file}: {rows} rows checked")),
-        ImportEvent::OwnerUnproven { file, bound } => output.remark(&format!(
-            "{file}: taken at your word: it does not say whose it is, this account is bound to {bound}, and none of its orders \
-             and trades was known here before"
-        )),
+        ImportEvent::OwnerUnproven { file, uid, bound } => {
+            let whose = match uid {
+                Some(uid) => format!("it says that it is of user {uid}, which nothing ties to this account"),
+                None => "it does not say whose it is".to_owned(),
+            };
+            output.remark(&format!(
+                "{file}: taken at your word: {whose}, this account is bound to {bound}, and none of its orders and trades was \
+                 known here before"
+            ));
+        }
         ImportEvent::Recomputing { symbol, number, of } => {
             output.progress(&format!("recomputing {symbol} ({number} of {of})"));
         }

@@ -160,7 +160,8 @@ pub(super) fn market(
     payload: &Arc<str>,
     context: &mut Context,
 ) -> Result<Vec<Statement>, RowError> {
-    let market = Market::of(&Unified { outer: object, info: None, foreign_symbol: None, counts_coins: false })?;
+    let market =
+        Market::of(&Unified { outer: object, info: None, foreign_symbol: None, counts_coins: false, exchange: None })?;
     let Some(size) = object.get("contractSize") else { return Ok(Vec::new()) };
     let size = size.quantity()?;
     if market.is_linear {

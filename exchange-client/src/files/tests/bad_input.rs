@@ -129,7 +129,7 @@ fn memory_is_bounded_by_the_row_limit() {
     assert_eq!(fill_ids(&found), ["1", "2"]);
     assert_eq!(found.rejected.len(), 1);
     assert!(found.rejected[0].1.contains("longer than 1048576 bytes"), "{:?}", found.rejected);
-    let mut lines = crate::files::feed::Lines::default();
+    let mut lines = crate::files::feed::Lines::of(b"");
     let mut input = io::BufReader::new(endless());
     assert_eq!(lines.next(&mut input).unwrap(), Some(crate::files::feed::Line::TooLong));
     assert!(lines.capacity() <= 2 * ROW_BYTES_MAX);

@@ -248,7 +248,7 @@ fn a_bare_fee_takes_the_settle_asset() {
     let text = "Time(UTC),Symbol,Side,Price,Quantity,Fee,Realized Profit,Trade ID,Order ID\n2026-07-01 00:00:00,ETHUSDC,BUY,1,1,0.5,0,3,1\n2026-07-01 00:00:00,ODDLING,BUY,1,1,0.5,0,3,1\n";
     let found = read_text("x.csv", text);
     assert_eq!(fills(&found)[0].fee.as_ref().unwrap().asset.as_str(), "USDC");
-    assert!(found.rejected[0].1.contains("settle asset"), "{:?}", found.rejected);
+    assert!(found.rejected[0].1.contains("--settle-asset ASSET"), "{:?}", found.rejected);
     let options = Options { settle_asset_default: Some("USD1".parse().unwrap()), ..Options::default() };
     let found = drain(from_text("x.csv", text, options).unwrap()).clean();
     assert_eq!(fills(&found)[1].fee.as_ref().unwrap().asset.as_str(), "USD1");

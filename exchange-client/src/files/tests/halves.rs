@@ -386,3 +386,41 @@ fn another_venues_name_for_a_contract_has_to_fit_as_well() {
         assert!(trade(info).rejected[0].1.contains("`info.symbol` says"), "{info}");
     }
 }
+
+/// The first exchange that shows binds a book of another venue; what does not show any is taken.
+#[test]
+fn a_book_of_another_venue_is_of_one_exchange() {
+    let trade = |id: u32, info: &str, more: &str| {
+        format!(
+            r#"{{"info":{info},"id":"{id}","timestamp":1770091506123,"symbol":"DOGE/USDT:USDT","side":"buy","price":0.2,"amount":7,"cost":1.4{more}}}"#
+        )
+    };
+    let (okx, bybit) = (r#"{"instId":"DOGE-USDT-SWAP"}"#, r#"{"execId":"1","execQty":"7"}"#);
+    let ids = |found: &Found| fills(found).iter().map(|fill| fill.key.fill_id.to_string()).collect::<Vec<_>>();
+    let read = |rows: &[String]| of_venue(BookVenue::Other, &format!("[{}]", rows.join(",\n")));
+    let found =
+        read(&[trade(1, "{}", ""), trade(2, okx, ""), trade(3, bybit, ""), trade(4, "{}", ""), trade(5, okx, "")]);
+    assert_eq!(ids(&found), ["1", "2", "4", "5"]);
+    let told = &found.rejected[0].1;
+    assert!(
+        told.contains("it is of Bybit") && told.contains("so far is of OKX") && told.contains("--account NAME"),
+        "{told}"
+    );
+    // Some programs write the exchange's name beside the library's fields.
+    let (by_name, other_name) = (r#","exchange":"bybit""#, r#","exchange":"okx""#);
+    let found = read(&[trade(1, bybit, ""), trade(2, "{}", by_name), trade(3, "{}", other_name)]);
+    assert_eq!((ids(&found), found.rejected.len()), (vec!["1".to_owned(), "2".to_owned()], 1));
+    // What is refused binds nobody.
+    let found = read(&[trade(1, okx, "").replace("DOGE/USDT:USDT", "DOGE/USDT"), trade(2, bybit, "")]);
+    assert_eq!(ids(&found), ["2"]);
+    // Nor is Binance's own answer another exchange's.
+    let own =
+        r#"{"symbol":"DOGEUSDT","id":"3","orderId":"30","side":"BUY","price":"0.2","qty":"7","time":"1770091506123"}"#;
+    let found = read(&[trade(2, okx, ""), trade(3, own, "")]);
+    assert!(found.rejected[0].1.contains("it is of Binance USD-M"), "{:?}", found.rejected);
+    // What a file before said holds.
+    let options = Options { venue: BookVenue::Other, exchange: Some("OKX".to_owned()), ..Options::default() };
+    let mut file = from_text("x.json", format!("[{}]", trade(3, bybit, "")), options).unwrap();
+    assert!(file.next().unwrap().unwrap().result.is_err());
+    assert_eq!(file.exchange(), Some("OKX"));
+}

@@ -108,6 +108,9 @@ pub(super) async fn position_mode(
     Ok(comparison.check(NAME, &format!("{mode}, {whose}; no fill is on record")).0)
 }
 
+/// Why nothing is said of an order. Its strategy is a bot's record, a label of its files, or a signal.
+const NO_SENDER: &str = "the sender is not on record (`import` the bot's database, or `sync --state FILE`)";
+
 /// Who sent the orders that were executed, as far as something on record says it. Nobody's trades are a fault.
 #[derive(Default)]
 struct Senders {
@@ -137,7 +140,7 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
                 Some(Origin::Person) => &mut senders.person,
                 _ if is_bots => &mut senders.bot,
                 _ => {
-                    comparison.leave_out(1, "the sender is not on record");
+                    comparison.leave_out(1, NO_SENDER);
                     continue;
                 }
             };
