@@ -153,9 +153,12 @@ fn fees(cells: &Cells) -> Read<Fees> {
         Ok(Fee { amount: parse("fee", amount)?, asset: parse::<Asset>("fee_asset", asset)? })
     };
     let counts = fee(&amount, &asset)?;
-    // The library repeats the sign that the exchange gives, and columns have been doubles.
+    // The library repeats the sign that the exchange gives, columns have been doubles, and some bots round what they show.
     let differs = |amount: &str, asset: &str| {
-        let is_same = DerivedFigure::float(amount).is_ok_and(|figure| figure.is_double_of(counts.amount));
+        let is_same = DerivedFigure::float(amount).is_ok_and(|figure| {
+            let is_rounded = amount.contains('.') && !figure.amount().is_zero();
+            figure.is_double_of(counts.amount) || (is_rounded && figure.is(counts.amount, Decimal::ZERO))
+        });
         asset != counts.asset.as_str() || !is_same
     };
     let library = cells.unified_fee();
