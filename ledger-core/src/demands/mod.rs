@@ -16,6 +16,7 @@
 //! 6. `a_position_that_changed_leaves_open_what_was_paid`.
 //! 7. `a_hedge_is_paid_in_one_row_or_two`.
 //! 8. `what_was_held_is_known_once_the_beginning_is`.
+//! 9. `what_the_exchange_states_proves_what_was_held`.
 
 mod covered;
 mod funding;

@@ -5,6 +5,7 @@ use crate::certainty::Certainty;
 use crate::fill::Fill;
 use crate::id::FillId;
 use crate::income::Income;
+use crate::snapshot::PositionSnapshot;
 use crate::source::{PositionSide, Side};
 use crate::symbol_fold::{FoldEvent, SymbolFold};
 use crate::testing::{anchor, asset, at, buy, dec, fee, funding, funding_rate, income, linear, sell};
@@ -186,7 +187,8 @@ fn held(text: &str) -> HeldAround {
             _ => Certainty::Known,
         };
         let sizes = sizes.trim_end_matches(['?', '!']).split('>').map(dec).collect();
-        legs.push(HeldLeg { position_side: side.parse().unwrap(), sizes, certainty });
+        let position_side = side.parse().unwrap();
+        legs.push(HeldLeg { position_side, sizes, certainty, stated_before: None, stated_after: None });
     }
     HeldAround { at: at(0), legs }
 }
@@ -327,10 +329,18 @@ fn a_hedge_is_paid_in_one_row_or_two() {
     }
 }
 
-/// What is known of the instants, in words, after these events.
-fn tracked(instants: &[i64], events: &[FoldEvent<'_>]) -> Vec<String> {
+/// What is on record of the one position around these seconds after these events, where the exchange states sizes at seconds.
+fn watched(instants: &[i64], events: &[FoldEvent<'_>], statements: &[(i64, &str)]) -> Vec<HeldAround> {
     let mut fold = SymbolFold::new(&linear("SOLUSDT"));
-    let mut tracker = HeldTracker::new(instants.iter().map(|second| at(second * 1_000)).collect());
+    let stated = |(second, qty): &(i64, &str)| PositionSnapshot {
+        symbol: fold.symbol().clone(),
+        position_side: PositionSide::Net,
+        at: at(second * 1_000),
+        qty: dec(qty),
+        entry_price: None,
+    };
+    let statements = statements.iter().map(stated).collect();
+    let mut tracker = HeldTracker::new(instants.iter().map(|second| at(second * 1_000)).collect(), statements);
     for event in events {
         let when = match event {
             FoldEvent::Fill { fill, .. } => fill.time.at,
@@ -344,12 +354,60 @@ fn tracked(instants: &[i64], events: &[FoldEvent<'_>]) -> Vec<String> {
         let is_doubtful = fold.apply(*event).unwrap().pnl_mismatch();
         tracker.after(&fold, when, is_doubtful).unwrap();
     }
-    let net = |around: &HeldAround| {
-        let leg = around.legs.iter().find(|leg| leg.position_side == PositionSide::Net).unwrap();
-        let sizes: Vec<String> = leg.sizes.iter().map(ToString::to_string).collect();
-        format!("{} {}", sizes.join(">"), leg.certainty)
-    };
-    tracker.finish(&fold).unwrap().iter().map(net).collect()
+    tracker.finish(&fold).unwrap()
+}
+
+/// The one position around an instant, in words.
+fn net(around: &HeldAround) -> String {
+    let leg = around.legs.iter().find(|leg| leg.position_side == PositionSide::Net).unwrap();
+    let sizes: Vec<String> = leg.sizes.iter().map(ToString::to_string).collect();
+    format!("{} {}", sizes.join(">"), leg.certainty)
+}
+
+/// What is known of the instants, in words, after these events.
+fn tracked(instants: &[i64], events: &[FoldEvent<'_>]) -> Vec<String> {
+    watched(instants, events, &[]).iter().map(net).collect()
+}
+
+#[test]
+fn what_the_exchange_states_proves_what_was_held() {
+    let fill = |fill| FoldEvent::Fill { fill, order: None };
+    // 50 from 1,000 s on, 80 from 2,000 s on. Nothing says what was held before the first.
+    let (bought, more) = (buy("SOLUSDT", 1_000, "50", "100"), buy("SOLUSDT", 2_000, "30", "110"));
+    let events = [fill(&bought), fill(&more)];
+    let instants = [500, 1_500, 2_500, 3_500];
+    let all = &[(0, 10_000)][..];
+    let (no, yes) = (
+        ["0 estimated", "50 estimated", "80 estimated", "80 estimated"],
+        ["0 known", "50 known", "80 known", "80 known"],
+    );
+    // What is stated when, the seconds of which all fills are on record, and what is known then.
+    let table: &[(&[(i64, &str)], &[(i64, i64)], [&str; 4])] = &[
+        (&[], all, no),
+        // One word proves what was before it, and what follows.
+        (&[(3_000, "80")], all, yes),
+        (&[(1_700, "50")], all, yes),
+        (&[(100, "0")], all, yes),
+        (&[(9_000, "80")], all, yes),
+        // Only as far as no fill can be missing in between.
+        (&[(9_000, "80")], &[(0, 8_000)], no),
+        (&[(3_000, "80")], &[(0, 1_800), (1_900, 10_000)], [no[0], no[1], yes[2], yes[3]]),
+        (&[(1_700, "50")], &[(0, 1_800), (1_900, 10_000)], [yes[0], yes[1], no[2], no[3]]),
+        (&[(1_700, "50"), (3_000, "80")], &[(0, 1_800), (1_900, 10_000)], yes),
+        // Another word speaks against what was assumed until then, and proves nothing.
+        (&[(1_700, "51")], all, no),
+        (&[(1_500, "51")], all, [no[0], "50 unknown", no[2], no[3]]),
+        (&[(1_700, "51"), (3_000, "80")], all, [no[0], no[1], yes[2], yes[3]]),
+        // Within a minute of a fill it may be the word of before, or of after.
+        (&[(2_030, "50"), (3_000, "80")], all, yes),
+        (&[(1_970, "80"), (3_000, "80")], all, yes),
+    ];
+    for (statements, covered, expected) in table {
+        let fills = CoveredTime::new(covered.iter().map(|(since, until)| (at(since * 1_000), at(until * 1_000))));
+        let held = watched(&instants, &events, statements);
+        let shown: Vec<String> = held.into_iter().map(|around| net(&around.proven_over(&fills))).collect();
+        assert_eq!(shown, *expected, "{statements:?} {covered:?}");
+    }
 }
 
 #[test]

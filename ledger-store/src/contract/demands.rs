@@ -1,7 +1,7 @@
 //! Cases about what facts demand of the ledger.
 
 use ledger_core::demands::HeldAround;
-use ledger_core::{AnyFact, Certainty, Fill, FillId, Income, PositionSide, Side};
+use ledger_core::{AnyFact, Certainty, Fill, FillId, Income, PositionSide, PositionSnapshot, Side, TimestampMs};
 
 use super::Open;
 use super::fixtures::{at, commit, dec, fill, fills, flat, funding, main_account, prepare, rest, symbol, usdt};
@@ -149,4 +149,37 @@ pub async fn what_was_held_is_told_around_instants(open: Open<'_>) {
     let certainty = |around: &HeldAround| around.legs.first().map(|leg| leg.certainty);
     let certainties: Vec<_> = after.iter().map(|around| certainty(around) == Some(Certainty::Known)).collect();
     assert_eq!(certainties, [true, false, false], "{after:?}");
+}
+
+/// The exchange's word on a position is heard, also where it was given long before the instants that are asked for.
+pub async fn what_the_exchange_states_of_a_position_is_told_around_instants(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    prepare(store, &["ETHUSDT"]).await;
+    let bought = (1..=40).map(|number| fill("ETHUSDT", number * 100, Side::Buy, "1", "100").realizing(dec("0")));
+    commit(store, fills(bought)).await;
+    let stated = |second: i64, qty: &str| {
+        rest(AnyFact::Position(PositionSnapshot {
+            symbol: symbol("ETHUSDT"),
+            position_side: PositionSide::Net,
+            at: at(second * 1_000),
+            qty: dec(qty),
+            entry_price: None,
+        }))
+    };
+    commit(store, vec![stated(550, "5"), stated(650, "6"), stated(1_950, "77"), stated(3_050, "30")]).await;
+    let account = main_account();
+    let said = async |second: i64| {
+        let instants = vec![at(second * 1_000)];
+        let held = store.held_around(&account, &symbol("ETHUSDT"), instants).await.unwrap();
+        let leg = held.into_iter().flat_map(|around| around.legs).find(|leg| leg.position_side == PositionSide::Net);
+        let leg = leg.unwrap();
+        let seconds = |ms: Option<TimestampMs>| ms.map(|ms| (ms.as_ms() - at(0).as_ms()) / 1_000);
+        (seconds(leg.stated_before), seconds(leg.stated_after))
+    };
+    assert_eq!(said(250).await, (None, Some(550)));
+    assert_eq!(said(750).await, (Some(650), Some(3_050)));
+    // What was stated last before does not agree.
+    assert_eq!(said(2_250).await, (None, Some(3_050)));
+    assert_eq!(said(4_500).await, (Some(3_050), None));
 }

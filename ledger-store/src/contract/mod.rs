@@ -134,6 +134,7 @@ macro_rules! contract_tests {
             fills_without_their_ledger_rows_are_listed,
             unpaid_funding_instants_are_listed,
             what_was_held_is_told_around_instants,
+            what_the_exchange_states_of_a_position_is_told_around_instants,
             a_liquidation_costs_its_round_trip_whenever_it_is_told,
             the_insurance_fund_pays_for_one_contract_only,
             funding_around_an_opening_is_of_what_was_opened,

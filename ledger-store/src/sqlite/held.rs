@@ -2,12 +2,16 @@
 
 use diesel::prelude::*;
 use ledger_core::demands::{AROUND_MS, HeldAround, HeldTracker};
-use ledger_core::{AccountId, FoldEvent, Symbol, SymbolFold, TimestampMs};
+use ledger_core::{AccountId, FoldEvent, PositionSide, PositionSnapshot, Symbol, SymbolFold, TimestampMs};
 
 use super::as_folded::Completion;
+use super::fact_table::FactTable;
+use super::failure::failed;
 use super::fold_settings::FoldSettings;
 use super::refold::{Stop, instrument};
 use super::replay::{Placed, Replay, Visitor};
+use super::schema::position_snapshots;
+use super::snapshot::PositionSnapshotRow;
 use super::{checkpoint, mark};
 use crate::repository::StoreResult;
 
@@ -90,14 +94,47 @@ fn watch(
     let Some(first) = instants.iter().min().copied() else { return Ok(Vec::new()) };
     let rules = settings.rules_of(conn, account)?;
     let Some(instrument) = instrument(conn, account, symbol, &rules)? else { return Ok(Vec::new()) };
+    let first = first.saturating_add_ms(-AROUND_MS);
+    let statements = stated_since(conn, account, symbol, first)?;
     let mut valid = mark::read(conn, account, symbol)?.unwrap_or_default();
-    valid.instant(first.saturating_add_ms(-AROUND_MS));
+    valid.instant(statements.first().map_or(first, |stated| first.min(stated.at)));
     let start = checkpoint::latest_valid(conn, account, symbol, &valid, None)?;
     let completion = Completion::open(conn, account, symbol)?;
     let mut replay = Replay::open(conn, &completion, &rules, &instrument, start, settings.checkpoint_every)?;
-    let mut watcher = Watcher { tracker: HeldTracker::new(instants) };
+    let mut watcher = Watcher { tracker: HeldTracker::new(instants, statements) };
     if replay.fills(conn, &mut watcher)? {
         replay.rest(conn, &mut watcher)?;
     }
     Ok(watcher.tracker.finish(&replay.state)?)
+}
+
+/// What the exchange says of a contract's positions from `first` on, and what it said last before, of each; by time.
+fn stated_since(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    first: TimestampMs,
+) -> StoreResult<Vec<PositionSnapshot>> {
+    let mut rows: Vec<PositionSnapshotRow> = Vec::new();
+    for side in PositionSide::ALL {
+        let of_side = || {
+            position_snapshots::table
+                .filter(position_snapshots::account_id.eq(account.as_str()))
+                .filter(position_snapshots::symbol.eq(symbol.as_str()))
+                .filter(position_snapshots::position_side.eq(side.as_str()))
+                .select(PositionSnapshotRow::as_select())
+        };
+        let before = of_side()
+            .filter(position_snapshots::ts.lt(first.as_ms()))
+            .order(position_snapshots::ts.desc())
+            .first(conn)
+            .optional();
+        rows.extend(before.map_err(failed("read position snapshots"))?);
+        let since = of_side().filter(position_snapshots::ts.ge(first.as_ms())).load(conn);
+        rows.extend(since.map_err(failed("read position snapshots"))?);
+    }
+    // A damaged row hides itself only, and is named where rows are read.
+    let mut statements: Vec<_> = rows.iter().filter_map(|row| Some(PositionSnapshot::decode(row).ok()?.fact)).collect();
+    statements.sort_by_key(|stated| stated.at);
+    Ok(statements)
 }

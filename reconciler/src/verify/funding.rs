@@ -250,12 +250,12 @@ impl Comparing<'_> {
     async fn compare(&mut self, symbol: &Symbol, instants: Vec<Instant>) -> Result<(), ReconcileError> {
         let instrument = self.book.instruments.instrument(self.account, symbol).await.doing("reading a contract")?;
         let times = instants.iter().map(|instant| instant.rate.at).collect();
-        let held = self.book.demands.held_around(self.account, symbol, times).await;
-        let held: BTreeMap<TimestampMs, HeldAround> =
-            held.doing("computing what was held")?.into_iter().map(|around| (around.at, around)).collect();
         let spans = self.coverage.iter().filter(|span| span.stream == FILLS);
         let of_symbol = spans.filter(|span| span.symbol.as_ref().is_none_or(|of| of == symbol));
         let fills = CoveredTime::new(of_symbol.map(|span| (span.since, span.until)));
+        let held = self.book.demands.held_around(self.account, symbol, times).await.doing("computing what was held")?;
+        let proven = held.into_iter().map(|around| (around.at, around.proven_over(&fills)));
+        let held: BTreeMap<TimestampMs, HeldAround> = proven.collect();
         for instant in instants {
             match (&instrument, held.get(&instant.rate.at)) {
                 (Some(instrument), Some(held)) => self.judge(&instrument.fact, &instant, held, &fills),
