@@ -16,6 +16,7 @@ mod proof;
 mod record;
 mod repository;
 mod sqlite;
+mod store;
 mod work_hold;
 
 pub use batch::{Batch, CoverageGrade, CoverageSpan, FundingReach, Refold, RunId, Stretch, SyncCursor, UnpricedFee};
@@ -39,3 +40,6 @@ pub use record::{
 };
 pub use repository::*;
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};
+pub use store::{BookSnapshots, MaintenanceRepository, Store, rebuild, refold_pending};
+#[cfg(feature = "mock")]
+pub use store::{MockBookSnapshots, MockMaintenanceRepository};

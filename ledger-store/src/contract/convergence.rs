@@ -7,7 +7,7 @@ use super::dump::{dump, dump_derived, oracle, stored};
 use super::fixtures::{batch, commit, fill, fills, main_account, new_account, of_order, order, prepare, rest, symbol};
 use super::history::History;
 use crate::batch::Refold;
-use crate::repository::{Store, rebuild, refold_pending};
+use crate::store::{Store, rebuild, refold_pending};
 
 /// How many random histories each case goes through, and how many fills each has.
 const SEEDS: std::ops::Range<u64> = 0..12;

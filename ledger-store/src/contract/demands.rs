@@ -7,7 +7,7 @@ use super::Open;
 use super::fixtures::{at, commit, dec, fill, fills, flat, funding, main_account, prepare, rest, symbol, usdt};
 use crate::filter::Scope;
 use crate::page::PageRequest;
-use crate::repository::Store;
+use crate::store::Store;
 
 /// A row about trade `id` of `name`, which names it.
 fn row_of(kind: &str, name: &str, id: i64, amount: &str) -> Income {

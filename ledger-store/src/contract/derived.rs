@@ -14,7 +14,7 @@ use crate::batch::{Batch, Refold};
 use crate::filter::{FillFilter, Scope};
 use crate::page::PageRequest;
 use crate::record::{DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, ReconcileStatus};
-use crate::repository::{Store, refold_pending};
+use crate::store::{Store, refold_pending};
 
 /// 12 @ 100, 17 @ 99, -9 @ 101, -4 @ 105, +3 @ 103, each with a fee of 0.0001 x notional, worked by hand.
 pub async fn a_worked_example_comes_out_to_the_last_digit(open: Open<'_>) {

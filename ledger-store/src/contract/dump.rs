@@ -12,7 +12,7 @@ use crate::filter::{
 };
 use crate::page::{Page, PageRequest};
 use crate::record::{BookPosition, ReconcileStatus};
-use crate::repository::Store;
+use crate::store::Store;
 
 /// Reads all pages of a list.
 macro_rules! all {

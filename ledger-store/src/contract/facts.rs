@@ -17,8 +17,8 @@ use crate::error::StoreError;
 use crate::filter::{DiscrepancyFilter, IntentFilter, Scope, SignalFilter};
 use crate::page::PageRequest;
 use crate::record::{Acknowledgement, DiscrepancyStatus, RunKind};
-use crate::repository::Store;
 use crate::sqlite::fact_key;
+use crate::store::Store;
 
 /// One fact of every kind, with every optional field present.
 pub(crate) fn one_of_each() -> Vec<AnyFact> {

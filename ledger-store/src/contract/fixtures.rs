@@ -13,7 +13,7 @@ use crate::filter::{Scope, TripFilter};
 use crate::outcome::CommitReport;
 use crate::page::PageRequest;
 use crate::record::NewAccount;
-use crate::repository::Store;
+use crate::store::Store;
 
 /// Where the entries of the accounts' ledger belong: a backend opens its books with this table for the venue
 /// `binance_usdm`.

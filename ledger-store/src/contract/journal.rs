@@ -14,7 +14,7 @@ use crate::record::{
     Acknowledgement, Discrepancy, DiscrepancyKey, DiscrepancyStatus, ExchangeIdentity, NewDiscrepancy, NewRepair,
     RunKind, RunStatus,
 };
-use crate::repository::Store;
+use crate::store::Store;
 
 /// The first sync binds the account; another key is told apart and changes nothing.
 pub async fn an_account_is_bound_to_one_identity(open: Open<'_>) {

@@ -10,7 +10,7 @@ use super::fixtures::{
     commit, dec, fill, fills, flat, funding, main_account, of_order, order, position_of, prepare, realizing, rest,
     trips_of, usdt,
 };
-use crate::repository::Store;
+use crate::store::Store;
 
 /// An entry of the ledger of ETHUSDT, at a second.
 fn entry(kind: &str, id: &str, amount: &str, second: i64) -> Income {

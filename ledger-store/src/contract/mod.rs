@@ -39,7 +39,7 @@ mod told_without_id;
 use std::any::Any;
 use std::sync::Arc;
 
-use crate::repository::Store;
+use crate::store::Store;
 
 pub use concluded::*;
 pub use convergence::*;

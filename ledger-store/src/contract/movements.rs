@@ -10,7 +10,7 @@ use super::Open;
 use super::fixtures::{
     at, commit, dec, fill, fills, flat, funding, main_account, prepare, rest, symbol, trips_of, usdt,
 };
-use crate::repository::Store;
+use crate::store::Store;
 
 /// The amounts of a contract from an instant on, by pages.
 async fn pages(store: &dyn Store, since: Option<TimestampMs>) -> Vec<Vec<Movement>> {

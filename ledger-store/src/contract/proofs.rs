@@ -9,7 +9,7 @@ use crate::batch::CoverageGrade::{self, Asked, Confirmed, Inferred};
 use crate::batch::{Batch, CoverageSpan, Stretch};
 use crate::error::StoreError;
 use crate::proof::{ProofDepth, Tally};
-use crate::repository::Store;
+use crate::store::Store;
 
 const DAY_MS: i64 = 86_400_000;
 

@@ -8,7 +8,7 @@ use super::fixtures::{at, batch, commit, fill, fills, main_account, position_of,
 use crate::error::StoreError;
 use crate::filter::Scope;
 use crate::record::RunKind;
-use crate::repository::rebuild;
+use crate::store::rebuild;
 
 /// Whatever is written meanwhile, a snapshot answers everything from the moment at which it was taken, and takes no writes.
 pub async fn a_snapshot_is_one_moment(open: Open<'_>) {

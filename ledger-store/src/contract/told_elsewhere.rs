@@ -14,7 +14,7 @@ use super::fixtures::{
 use crate::batch::Batch;
 use crate::filter::{DiscrepancyFilter, FillFilter, Scope};
 use crate::page::PageRequest;
-use crate::repository::{Store, rebuild};
+use crate::store::{Store, rebuild};
 
 /// Commits the statements one by one, in every order that begins with one of them, each time into a new book.
 pub(super) async fn in_every_order<T: PartialEq + std::fmt::Debug>(

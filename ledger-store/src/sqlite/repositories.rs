@@ -32,11 +32,11 @@ use crate::record::{
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 use crate::repository::{
-    AccountRepository, BookSnapshots, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository,
-    IntentRepository, LedgerWriter, LookRepository, MaintenanceRepository, OrderRepository, PositionRepository,
-    RunRepository, SignalRepository, SnapshotRepository, SourceRepository, Store, StoreResult, SyncRepository,
-    TripRepository,
+    AccountRepository, CancelRepository, FillRepository, IncomeRepository, InstrumentRepository, IntentRepository,
+    LedgerWriter, LookRepository, OrderRepository, PositionRepository, RunRepository, SignalRepository,
+    SnapshotRepository, SourceRepository, StoreResult, SyncRepository, TripRepository,
 };
+use crate::store::{BookSnapshots, MaintenanceRepository, Store};
 
 #[async_trait]
 impl LedgerWriter for SqliteStore {
