@@ -155,6 +155,11 @@ fn halves_that_differ_in_their_fee_are_a_conflict_on_record() {
     assert_eq!((&fills[0]["fee"], &fills[0]["conflicts"]), (&"0.015".into(), &"fee".into()));
     let known = sandbox.run(&["discrepancies"]).exits(0).stdout;
     assert!(known.contains("ccxt says 0.015 USDT") && known.contains("ccxt_unified says 0.15 USDT"), "{known}");
+    assert!(known.ends_with("What settles them:\n  conflicting_fact  somebody's word (--acknowledge)\n"), "{known}");
+    let each = sandbox.run(&["discrepancies", "-v"]).exits(0).stdout;
+    assert!(
+        each.contains("\nWhat settles them:\n") && !sandbox.run(&["discrepancies", "--csv"]).stdout.contains("What")
+    );
     sandbox.write("other.json", text.replace("ADA/USDT:USDT", "XRP/USDT:USDT").replace("\"71\"", "\"72\""));
     let run = sandbox.run(&["import", "other.json"]).exits(1);
     assert!(run.stderr.contains("symbol is `XRP/USDT:USDT`: `info.symbol` says ADAUSDT"), "{}", run.transcript());

@@ -1,10 +1,13 @@
 //! `fillbook discrepancies`
 
+use std::cell::RefCell;
+
 use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, PageRequest, RunKind, RunStatus};
 use reconciler::{SettledBy, evidence_line, settled_by};
 use serde_json::json;
 
 use super::journal::{Entry, dated, number};
+use super::settled::Ends;
 use super::unseen::Asked;
 use super::{PAGE, maybe, print_list, text};
 use crate::Context;
@@ -135,12 +138,24 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
             request = request.after(next);
         }
         if !entries.is_empty() {
+            let mut ends = Ends::default();
+            entries.iter().for_each(|known| ends.note(&known.item));
             print(entries, &mut context.output)?;
+            ends.tell(&mut context.output)?;
             return Ok(ExitCode::Fine);
         }
     }
-    let fetch = async |page: &_| Ok(dated(store.discrepancies(&filter, page).await?, now));
-    print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await
+    let ends = RefCell::new(Ends::default());
+    let fetch = async |page: &_| {
+        let page = store.discrepancies(&filter, page).await?;
+        page.items.iter().for_each(|known| ends.borrow_mut().note(known));
+        Ok(dated(page, now))
+    };
+    let code = print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await?;
+    if context.output.format == Format::Table {
+        ends.borrow().tell(&mut context.output)?;
+    }
+    Ok(code)
 }
 
 /// Journals that a discrepancy may stay as it is. It then fails no check any more, for as long as its evidence is the same.

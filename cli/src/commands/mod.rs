@@ -15,6 +15,7 @@ pub mod reconcile;
 pub mod repairs;
 pub mod report;
 pub mod runs;
+mod settled;
 pub mod signals;
 pub mod simulator;
 pub mod status;

@@ -30,6 +30,10 @@ fn findings_of_one_cause_are_told_together() {
     assert_eq!(told.len(), 1, "{}", table.transcript());
     assert!(told[0].contains("6 (orders ") && told[0].contains("as in: order "), "{}", table.transcript());
     assert!(table.stdout.contains("-v and --json have each"), "{}", table.transcript());
+    // What settles them is told once, below.
+    let (_, settled) = table.stdout.split_once("What settles them:").unwrap();
+    let is_told = |line: &str| line.trim().starts_with("missing_fills ") && line.ends_with("the order's fills add up");
+    assert!(settled.lines().any(is_told), "{}", table.transcript());
     let each = sandbox.command(&["audit", "-v"], &exchange.environment()).exits(3);
     assert_eq!(
         each.stdout.lines().filter(|line| line.starts_with("missing_fills")).count(),

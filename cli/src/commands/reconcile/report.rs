@@ -10,6 +10,7 @@ use serde_json::json;
 use super::super::discrepancies;
 use super::super::journal::Entry;
 use super::super::rebuild::count;
+use super::super::settled::Ends;
 use super::super::verify::{self, Made};
 use super::Mode;
 use super::lists::{FINDING_GROUPS, FINDINGS, Of, REPAIR_GROUPS, REPAIRS};
@@ -131,6 +132,8 @@ fn tell(
         Mode::Audit => "; nothing is changed",
     };
     output.paragraph(&format!("Account {account} at {base_url}{what}."))?;
+    let mut ends = Ends::default();
+    report.findings.iter().for_each(|found| ends.note_found(found));
     if mode == Mode::Audit {
         findings(output, about, report.findings.iter().cloned())?;
     } else {
@@ -143,9 +146,11 @@ fn tell(
     if !earlier.is_empty() {
         output.line("")?;
         output.line("Also on record:")?;
+        earlier.iter().for_each(|known| ends.note(known));
         let entries = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
         discrepancies::print(entries, output)?;
     }
+    ends.tell(output)?;
     let failed: Vec<_> = report.verification.checks.iter().filter(|check| check.failed()).cloned().collect();
     if !failed.is_empty() {
         output.line("")?;
