@@ -137,6 +137,34 @@ fn what_was_deleted_is_noticed_and_restored() {
     assert!(repairs.len() >= 8, "each of them: {repairs:?}");
 }
 
+/// What somebody put between confirmed rows is no loss: that time is read again, and confirmed with it once two looks have said
+/// the same as before.
+#[test]
+fn what_came_in_addition_is_read_again_and_confirmed_anew() {
+    let exchange = traded();
+    let sandbox = Sandbox::empty();
+    let sync = || sandbox.command(&["sync", "--json"], &exchange.environment()).exits(0);
+    sync();
+    sync();
+    let confirmed = || {
+        let verified = sandbox.run(&["verify"]).exits(0).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        verified[verified.find("confirmed rows").unwrap()..].to_owned()
+    };
+    assert!(!confirmed().contains("more rows came in"), "{}", confirmed());
+    sandbox.tamper(
+        "INSERT INTO income SELECT account_id, income_type, 'added', symbol, asset, '0', ts, ts_precision, fill_id, info, \
+         source, field_sources, conflicts FROM income WHERE income_type = 'TRANSFER' LIMIT 1",
+    );
+    assert!(confirmed().contains("more rows came in"), "{}", confirmed());
+    sync();
+    sync();
+    sync();
+    assert!(!confirmed().contains("more rows came in"), "{}", confirmed());
+    let rows = sandbox.run(&["income", "--json"]).exits(0);
+    assert!(rows.stdout.contains("\"added\""), "{}", rows.stdout);
+    assert!(sandbox.run(&["discrepancies", "--json"]).exits(0).stdout.is_empty());
+}
+
 struct World {
     simulator: Arc<Simulator>,
     clock: Arc<ManualClock>,
