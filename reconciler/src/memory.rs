@@ -112,6 +112,8 @@ memories! {
     Gap(GapMemory): HistoryExpired | LedgerCut;
     /// When a fill was executed that the exchange does not list.
     Fill(FillMemory): UnconfirmedFill;
+    /// Which order was asked for by name, and not answered.
+    OrderQuestion(OrderQuestionMemory): QueryFailed;
     /// Which rows of the ledger differ from their fill.
     LedgerRow(LedgerRowMemory): IncomeMismatch;
     /// Which trade demands a row that is missing, and since when.
@@ -240,6 +242,17 @@ pub(crate) struct GapMemory {
 pub(crate) struct FillMemory {
     /// When it was executed, by the book.
     pub(crate) at: TimestampMs,
+}
+
+/// An order that was asked for by name, and the exchange did not answer; the contract is the discrepancy's. Of one that no list
+/// has, nothing else would ask again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrderQuestionMemory {
+    /// The order's class.
+    pub(crate) class: OrderClass,
+    /// The order.
+    pub(crate) order_id: OrderId,
 }
 
 /// Rows of the ledger about one trade, of one type and asset; the contract is the discrepancy's.

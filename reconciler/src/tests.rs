@@ -315,6 +315,7 @@ impl Mocks {
         mocks.fills.expect_fill().returning(|_, _| Ok(None));
         mocks.fills.expect_fill_count().returning(|_| Ok(0));
         mocks.demands.expect_fills_without_rows().returning(|_, _| Ok(page()));
+        mocks.demands.expect_rows_of_trade().returning(|_, _, _| Ok(vec![]));
         mocks.demands.expect_rates_without_rows().returning(|_| Ok(vec![]));
         mocks.fills.expect_fills().returning(|_, _| Ok(page()));
         mocks.fills.expect_fills_in_fold_order().returning(|_, _, _| Ok(page()));

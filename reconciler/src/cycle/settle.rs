@@ -45,16 +45,18 @@ pub(crate) fn settle(
     let is_quiet = plan.is_empty();
     let is_news = |finding: &Finding, status| !(is_quiet && is_on_record_as(observation, finding, status));
     for finding in plan.findings() {
-        let status = acknowledged(observation, finding, judge(finding, verification));
+        let (finding, is_doubted) = doubted_if_left(observation, finding, verification);
+        let status = acknowledged(observation, &finding, judge(&finding, verification));
         let verified = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
         match status {
             DiscrepancyStatus::Resolved if verified => batch.settled.push(finding.key()),
-            DiscrepancyStatus::Unresolved if verified && is_news(finding, status) => {
-                batch.discrepancies.push(seen_as(finding, status));
+            DiscrepancyStatus::Unresolved if verified && is_news(&finding, status) => {
+                batch.discrepancies.push(seen_as(&finding, status));
             }
+            DiscrepancyStatus::Pending if is_doubted => batch.discrepancies.push(seen_as(&finding, status)),
             _ => {}
         }
-        findings.push((finding.clone(), status));
+        findings.push((finding, status));
     }
     for finding in differing_since(observation, verification, &findings) {
         batch.discrepancies.push(seen_as(&finding, DiscrepancyStatus::Pending));
@@ -81,6 +83,25 @@ pub(crate) fn settle(
     let repairs: Vec<_> = restored.map(|(finding, _)| restored_rows(finding)).collect();
     batch.repairs.extend(repairs.iter().map(journaled));
     Settlement { findings, repairs, batch }
+}
+
+/// What recording was to settle, and did not: some of it was not listed. So it rests on absence, and waits for a second look
+/// to leave as much. Answers besides whether that is said here for the first time.
+fn doubted_if_left(observation: &Observation, finding: &Finding, verification: &Verification) -> (Finding, bool) {
+    let is_to_verify = matches!(finding.outlook, Outlook::Verify | Outlook::VerifyLagging);
+    let left = match &finding.subject {
+        Subject::Order(key) => verification.unfilled_orders.get(key).copied(),
+        Subject::Position(symbol, side) => {
+            verification.mismatched_positions.get(&(symbol.clone(), *side)).map(|(_, beyond)| *beyond)
+        }
+        _ => None,
+    };
+    match left.filter(|_| is_to_verify && finding.doubt.is_none()) {
+        Some(left) => {
+            (finding.clone().doubted(Claim::Differs(left), &observation.looks(observed_at(observation))), true)
+        }
+        None => (finding.clone(), false),
+    }
 }
 
 /// What was lost and is there again.
@@ -167,7 +188,7 @@ fn judge(finding: &Finding, verification: &Verification) -> DiscrepancyStatus {
         };
     }
     let is_gone = match &finding.subject {
-        Subject::Order(key) => !verification.unfilled_orders.contains(key),
+        Subject::Order(key) => !verification.unfilled_orders.contains_key(key),
         // What two looks said is recorded by now.
         Subject::Balance(_) => true,
         Subject::Position(symbol, side) => !verification.mismatched_positions.contains_key(&(symbol.clone(), *side)),

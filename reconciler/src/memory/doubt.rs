@@ -3,9 +3,10 @@
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_second_look_agrees_only_about_the_same_and_only_later`.
+//! 2. `a_look_that_did_not_ask_agrees_with_nothing`, and takes nothing back.
 
 use ledger_core::{Decimal, PositionSide, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyKey};
+use ledger_store::{Discrepancy, DiscrepancyKey, DiscrepancyStatus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -78,6 +79,15 @@ pub(crate) struct Looks<'a> {
     pub(crate) now: TimestampMs,
     /// For how long answers lag behind each other: two looks within that are one.
     pub(crate) lag_ms: i64,
+    /// Whether this look asked for what would show that a claim is wrong.
+    pub(crate) has_asked: bool,
+}
+
+/// What an earlier look claimed, and whether a second one has agreed by now.
+#[derive(Debug, Clone, Copy)]
+struct Earlier {
+    doubt: Doubt,
+    is_agreed: bool,
 }
 
 /// A quantity that differs has three names, by which side has nothing.
@@ -85,24 +95,28 @@ const OF_POSITIONS: [DiscrepancyKind; 3] =
     [DiscrepancyKind::PositionMismatch, DiscrepancyKind::UnrecordedPosition, DiscrepancyKind::UnrecordedClose];
 
 impl Looks<'_> {
-    fn earlier(&self, kind: DiscrepancyKind, subject: &Subject, claim: Claim) -> Option<Doubt> {
+    /// The same, where a look asked for what would show that a claim is wrong, or did not: then it agrees with nothing.
+    pub(crate) fn having_asked(self, has_asked: bool) -> Self {
+        Self { has_asked, ..self }
+    }
+
+    fn earlier(&self, kind: DiscrepancyKind, subject: &Subject, claim: Claim) -> Option<Earlier> {
         let kind = [kind];
         let alike = if OF_POSITIONS.contains(&kind[0]) { &OF_POSITIONS[..] } else { &kind };
         let fingerprint = subject.to_string();
         let is_it =
             |key: &DiscrepancyKey| key.fingerprint == fingerprint && alike.iter().any(|kind| kind.as_str() == key.kind);
         let known = self.on_record.iter().filter(|known| is_it(&known.entry.key));
-        let mut claimed = known.filter_map(Doubt::read).filter(|doubt| claim.follows(doubt.claim));
-        claimed.next()
+        let mut claimed = known.filter_map(|known| Some((known.entry.status, Doubt::read(known)?)));
+        let (status, doubt) = claimed.find(|(_, doubt)| claim.follows(doubt.claim))?;
+        let was_agreed = matches!(status, DiscrepancyStatus::Unresolved | DiscrepancyStatus::Acknowledged);
+        let is_later = self.now.as_ms().saturating_sub(doubt.since.as_ms()) >= self.lag_ms;
+        Some(Earlier { doubt, is_agreed: was_agreed || (self.has_asked && is_later) })
     }
 
     /// Whether an earlier look, at least as long ago as answers lag, has claimed the same.
     pub(crate) fn agree(&self, kind: DiscrepancyKind, subject: &Subject, claim: Claim) -> bool {
-        self.earlier(kind, subject, claim).is_some_and(|doubt| self.is_over(doubt))
-    }
-
-    fn is_over(&self, doubt: Doubt) -> bool {
-        self.now.as_ms().saturating_sub(doubt.since.as_ms()) >= self.lag_ms
+        self.earlier(kind, subject, claim).is_some_and(|earlier| earlier.is_agreed)
     }
 }
 
@@ -111,8 +125,8 @@ impl Finding {
     #[must_use]
     pub(crate) fn doubted(mut self, claim: Claim, looks: &Looks<'_>) -> Self {
         let earlier = looks.earlier(self.kind, &self.subject, claim);
-        let doubt = earlier.unwrap_or(Doubt { claim, since: looks.now });
-        if earlier.is_none_or(|earlier| !looks.is_over(earlier)) {
+        let doubt = earlier.map_or(Doubt { claim, since: looks.now }, |earlier| earlier.doubt);
+        if earlier.is_none_or(|earlier| !earlier.is_agreed) {
             self.is_doubtful = true;
             self.outlook = match self.outlook {
                 Outlook::Verify => Outlook::VerifyLagging,
@@ -163,11 +177,11 @@ mod tests {
             (mismatch, entry(None), LAG_MS, entry(None), true),
             (mismatch, entry(None), LAG_MS, entry(Some("1")), false),
         ] {
-            let nothing = Looks { on_record: &[], now: at(0), lag_ms: LAG_MS };
+            let nothing = Looks { on_record: &[], now: at(0), lag_ms: LAG_MS, has_asked: true };
             let waiting = finding(mismatch).doubted(first, &nothing);
             assert_eq!((waiting.outlook, waiting.is_doubtful), (Outlook::Waits, true));
             let on_record = [known(&waiting)];
-            let later = Looks { on_record: &on_record, now: at(after_ms), lag_ms: LAG_MS };
+            let later = Looks { on_record: &on_record, now: at(after_ms), lag_ms: LAG_MS, has_asked: true };
             let told = finding(kind).doubted(second, &later);
             let expected = if agrees { Outlook::Stays } else { Outlook::Waits };
             assert_eq!(told.outlook, expected, "{kind} {first:?}, after {after_ms} ms {second:?}");
@@ -176,10 +190,30 @@ mod tests {
             assert!(!agrees || told.doubt.unwrap().since == at(0));
         }
         // What cannot be read begins anew.
-        let mut broken =
-            known(&finding(mismatch).doubted(differs("2"), &Looks { on_record: &[], now: at(0), lag_ms: 1 }));
+        let mut broken = known(
+            &finding(mismatch).doubted(differs("2"), &Looks { on_record: &[], now: at(0), lag_ms: 1, has_asked: true }),
+        );
         broken.entry.evidence_json = broken.entry.evidence_json.replace("\"version\":1", "\"version\":0");
-        let looks = Looks { on_record: &[broken], now: at(LAG_MS), lag_ms: LAG_MS };
+        let looks = Looks { on_record: &[broken], now: at(LAG_MS), lag_ms: LAG_MS, has_asked: true };
         assert!(!looks.agree(mismatch, &position(), differs("2")));
+    }
+
+    #[test]
+    fn a_look_that_did_not_ask_agrees_with_nothing() {
+        let subject = Subject::Position(btc(), PositionSide::Net);
+        let finding =
+            || Finding::new(DiscrepancyKind::PositionMismatch, None, subject.clone(), Outlook::Stays, String::new());
+        let nothing = Looks { on_record: &[], now: at(0), lag_ms: 10, has_asked: true };
+        let mut on_record = [known(&finding().doubted(Claim::Holds, &nothing))];
+        let doubts = |on_record: &[Discrepancy], has_asked| {
+            let looks = Looks { on_record, now: at(10), lag_ms: 10, has_asked: true };
+            finding().doubted(Claim::Holds, &looks.having_asked(has_asked)).is_doubtful
+        };
+        assert_eq!([true, false].map(|has_asked| doubts(&on_record, has_asked)), [false, true]);
+        // What was agreed about stays so.
+        for status in [DiscrepancyStatus::Unresolved, DiscrepancyStatus::Acknowledged] {
+            on_record[0].entry.status = status;
+            assert!(!doubts(&on_record, false));
+        }
     }
 }

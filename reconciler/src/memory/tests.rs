@@ -34,6 +34,7 @@ fn all() -> Vec<Memory> {
     let inferred = InferredLabel { engine: EngineLabel::new("dca").unwrap(), told_by: Source::BotLog, since };
     let search = Some(SearchMemory { difference, since, again: true });
     let wait = Wait { since, looks: 2 };
+    let question = OrderQuestionMemory { class, order_id: order_id.clone() };
     let (income_type, fill_id) = ("COMMISSION".parse().unwrap(), FillId::new("5").unwrap());
     vec![
         AbsenceMemory { misses: 2 }.into(),
@@ -44,6 +45,7 @@ fn all() -> Vec<Memory> {
         CloseMemory { class, order_id, since }.into(),
         GapMemory { stream: "income".into(), since, until }.into(),
         FillMemory { at: since }.into(),
+        question.into(),
         LedgerRowMemory { fill_id, income_type, asset: asset.clone(), amount: difference }.into(),
         DemandMemory { fill_id: FillId::new("5").unwrap(), at: since, wait }.into(),
         FundingMemory { at: since, wait }.into(),

@@ -8,6 +8,8 @@ use ledger_core::{
     TimestampMs,
 };
 
+use ledger_store::{Discrepancy, DiscrepancyStatus};
+
 use super::book::BookReader;
 use super::book_view::Beginning;
 use super::entry::{reaches_opening, unsearched_difference};
@@ -17,7 +19,7 @@ use super::walk::{Continuity, FillWalk, Span, in_fold_order, span, walk_orders};
 use crate::asked::Asked;
 use crate::discrepancy::Subject;
 use crate::error::ReconcileError;
-use crate::memory::PositionMemory;
+use crate::memory::{FillMemory, PositionMemory, recall_all};
 use crate::proofs::oldest_told;
 use crate::streams::{CONDITIONAL_ORDERS, FILLS, reached};
 
@@ -55,6 +57,9 @@ impl CloseLook<'_> {
         let conditional = walk_orders(self.exchange, OrderClass::Conditional, Some(self.symbol), span).await;
         let mut span = self.span(seen, FILLS, seen.venue.trades.retention_ms)?;
         span.begin_no_earlier_than(first_mention(seen, self.symbol, &span));
+        if self.since.is_none() {
+            span.begin_at_latest(doubted_fills(&seen.book.discrepancies, self.symbol).min());
+        }
         if span.continuity == Continuity::First {
             let coarse = self.reader.first_coarse_fill(self.symbol, span.window).await?;
             span.begin_where_covered(&seen.book.coverage, self.symbol, self.reader.policy.overlap_ms, coarse);
@@ -170,16 +175,14 @@ impl CloseLook<'_> {
         Ok(())
     }
 
-    /// Looks up what the book has of the orders that were answered, and asks for the orders of new fills that nobody
-    /// has mentioned.
+    /// Looks up what the book has of the orders that were answered, and asks for the orders of fills that nobody has mentioned,
+    /// be they new or recorded by a look that did not learn their orders.
     pub(super) async fn ask_for_orders_of_fills(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         self.reader.learn_orders(seen, Some(self.symbol)).await?;
         let Some(close) = seen.symbols.get(self.symbol) else { return Ok(()) };
         let Asked::Answered(walk) = &close.fills else { return Ok(()) };
         let mut unmentioned = BTreeSet::new();
-        for row in walk.rows.values().filter(|row| !close.book_fills.contains_key(&row.entity.key)) {
-            unmentioned.extend(row.entity.order_id.clone());
-        }
+        unmentioned.extend(walk.rows.values().filter_map(|row| row.entity.order_id.clone()));
         // An order that becomes a regular one tells which.
         let stated = seen.stated_orders().map(|row| &row.entity);
         unmentioned.extend(
@@ -210,6 +213,17 @@ impl CloseLook<'_> {
         }
         self.reader.learn_orders(seen, Some(self.symbol)).await
     }
+}
+
+/// When the fills of a contract were executed that one answer did not list: another one has to say the same, or lists them.
+pub(super) fn doubted_fills<'a>(
+    on_record: &'a [Discrepancy],
+    symbol: &'a Symbol,
+) -> impl Iterator<Item = TimestampMs> + use<'a> {
+    let pending = recall_all::<FillMemory>(on_record).filter(|(known, _)| {
+        known.entry.status == DiscrepancyStatus::Pending && known.entry.symbol.as_ref() == Some(symbol)
+    });
+    pending.map(|(_, fill)| fill.at)
 }
 
 /// The first that the exchange says of a symbol, where it was asked for everything that it remembers: before that there

@@ -137,7 +137,16 @@ impl Observation {
 
     /// What earlier looks have left, for one at `now`.
     pub(crate) fn looks(&self, now: TimestampMs) -> Looks<'_> {
-        Looks { on_record: &self.book.discrepancies, now, lag_ms: self.venue.settle_lag_ms }
+        Looks { on_record: &self.book.discrepancies, now, lag_ms: self.venue.settle_lag_ms, has_asked: true }
+    }
+
+    /// Whether a fill of a contract that the book lacks would have shown: the contract was looked at closely, or the lists of
+    /// all contracts were read, which point to it.
+    pub(crate) fn asks_for_fills_of(&self, symbol: &Symbol) -> bool {
+        match self.symbols.get(symbol) {
+            Some(close) => close.fills.is_answered(),
+            None => self.income.is_answered() && self.orders.is_answered(),
+        }
     }
 
     /// Whether a symbol may be looked at and changed.

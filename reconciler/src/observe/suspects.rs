@@ -7,6 +7,7 @@ use ledger_core::{
     ClientOrderId, Decimal, FillId, IntentOutcome, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus,
     PositionSide, Symbol, TimestampMs,
 };
+use ledger_store::DiscrepancyStatus;
 
 use super::entry::unsearched_difference;
 use super::observation::Observation;
@@ -16,7 +17,7 @@ use crate::asked::Asked;
 use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
-use crate::memory::{AbsenceMemory, SignalMemory};
+use crate::memory::{AbsenceMemory, OrderQuestionMemory, SignalMemory, recall_known};
 use crate::policy::Policy;
 
 /// Why a symbol deserves a closer look. Nothing at all: it is its turn.
@@ -40,11 +41,17 @@ pub(crate) fn suspects(seen: &Observation, policy: &Policy, unfilled: &BTreeSet<
     for (symbol, _) in unfilled {
         suspects.entry(symbol.clone()).or_default().is_dirty = true;
     }
-    // Whatever was not answered the last time is asked again.
-    let unanswered = DiscrepancyKind::QueryFailed.as_str();
-    for known in seen.book.discrepancies.iter().filter(|known| known.entry.key.kind == unanswered) {
-        if let Some(symbol) = &known.entry.symbol {
+    // Whatever was not answered the last time is asked again, an order by its name; and so is what one answer lacked.
+    for known in &seen.book.discrepancies {
+        let Some(symbol) = &known.entry.symbol else { continue };
+        let is_unanswered = known.entry.key.kind == DiscrepancyKind::QueryFailed.as_str();
+        let is_unlisted = known.entry.key.kind == DiscrepancyKind::UnconfirmedFill.as_str()
+            && known.entry.status == DiscrepancyStatus::Pending;
+        if is_unanswered || is_unlisted {
             suspects.entry(symbol.clone()).or_default().is_dirty = true;
+        }
+        if let Some(OrderQuestionMemory { class, order_id }) = recall_known(known) {
+            suspects.entry(symbol.clone()).or_default().orders.insert(OrderRef::Id(class, order_id));
         }
     }
     suspects

@@ -143,6 +143,14 @@ impl Span {
         ends
     }
 
+    /// Goes back to what is doubted, as far as the venue answers: only another answer about it tells.
+    pub(super) fn begin_at_latest(&mut self, doubted: Option<TimestampMs>) {
+        let is_told = |at: &TimestampMs| (self.oldest..self.window.since()).contains(at);
+        if let Some(at) = doubted.filter(|at| self.continuity == Continuity::Resumed && is_told(at)) {
+            self.window = TimeWindow::up_to(self.window.until(), at);
+        }
+    }
+
     /// Leaves out what is known to hold nothing. What lies before counts as read.
     pub(super) fn begin_no_earlier_than(&mut self, first: Option<TimestampMs>) {
         if let Some(first) = first.filter(|first| *first > self.window.since()) {

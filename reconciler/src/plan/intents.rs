@@ -20,6 +20,7 @@ use crate::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::AbsenceMemory;
+use crate::memory::doubt::Claim;
 use crate::observe::{Observation, SymbolObservation};
 use crate::policy::Policy;
 use crate::repair::RepairKind;
@@ -138,7 +139,7 @@ fn plan_intent(
     let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
     let finding =
         found(outlook, format!("{sent}: the exchange does not know it {why}")).remembering(AbsenceMemory { misses });
-    plan.symbol(symbol).find(finding);
+    plan.symbol(symbol).find(finding.doubted(Claim::Holds, &observation.looks(now)));
 }
 
 /// The exchange's order of this intent, however it came to be mentioned; the regular one rather than the conditional one

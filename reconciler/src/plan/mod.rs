@@ -31,7 +31,7 @@ mod vanished;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{ErrorClass, ExchangeError};
+use exchange_client::{ErrorClass, ExchangeError, OrderRef};
 use ledger_core::{OrderKey, PositionModeSnapshot, Statement, Symbol, TimestampMs};
 use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, Stretch, SyncCursor};
 use serde_json::Value;
@@ -55,7 +55,7 @@ use self::vanished::plan_vanished;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
 use crate::finding::{Finding, Outlook};
-use crate::memory::unreadable;
+use crate::memory::{OrderQuestionMemory, unreadable};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::repair::{PlannedRepair, RepairKind};
@@ -332,7 +332,13 @@ fn plan_memories(observation: &Observation) -> Plan {
 fn plan_failed_queries(observation: &Observation) -> Plan {
     let mut plan = Plan::default();
     for (symbol, what, error) in observation.failed_queries() {
-        let finding = failed_query(observation, symbol.as_ref(), what, error);
+        let mut finding = failed_query(observation, symbol.as_ref(), what, error);
+        let close = symbol.as_ref().and_then(|symbol| observation.symbols.get(symbol));
+        let mut asked = close.into_iter().flat_map(|close| &close.orders);
+        let order = asked.find(|(_, asked)| asked.error().is_some_and(|of| std::ptr::eq(of, error)));
+        if let Some((OrderRef::Id(class, order_id), _)) = order {
+            finding = finding.remembering(OrderQuestionMemory { class: *class, order_id: order_id.clone() });
+        }
         match symbol {
             Some(symbol) => plan.symbol(&symbol).find(finding),
             None => plan.account_findings.push(finding),

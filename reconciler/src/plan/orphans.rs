@@ -7,12 +7,14 @@ use ledger_core::PositionSide;
 use super::Plan;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
-use crate::observe::Observation;
+use crate::memory::doubt::Claim;
+use crate::observe::{Observation, observed_at};
 use crate::wording::describe_order;
 
 pub(super) fn plan_orphans(observation: &Observation) -> Plan {
     let mut plan = Plan::default();
     let open = observation.open_orders.iter().flat_map(|answer| &answer.rows);
+    let looks = observation.looks(observed_at(observation));
     for Stated { entity: order, .. } in open {
         let side = order.position_side.unwrap_or(PositionSide::Net);
         let symbol = &order.key.symbol;
@@ -23,21 +25,18 @@ pub(super) fn plan_orphans(observation: &Observation) -> Plan {
             continue;
         }
         let subject = Subject::Order(order.key.clone());
-        let mut finding = Finding::new(
+        let finding = Finding::new(
             DiscrepancyKind::OrphanOrder,
             Some(symbol),
             subject,
-            Outlook::Waits,
+            Outlook::Stays,
             format!(
                 "{} is working, and there is no position that it could close; cancel it if nobody needs it",
                 describe_order(order)
             ),
         );
-        // A bot cancels what is left of a position a moment after it closed.
-        if observation.book.discrepancy(&finding.key()).is_some() {
-            finding.outlook = Outlook::Stays;
-        }
-        plan.symbol(symbol).find(finding);
+        // A bot cancels what is left of a position a moment after it closed; and that there is none rests on a list that lacks it.
+        plan.symbol(symbol).find(finding.doubted(Claim::Holds, &looks));
     }
     plan
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{Decimal, FillKey, MathError, Order, OrderClass, OrderKey, PositionSide, Symbol, TimestampMs};
+use ledger_core::{Decimal, Fill, FillKey, MathError, Order, OrderClass, OrderKey, PositionSide, Symbol, TimestampMs};
 use ledger_store::DiscrepancyKey;
 
 use super::anchor::AnchorBasis;
@@ -48,7 +48,9 @@ pub(super) fn plan_positions(context: &RecordContext<'_>, now: TimestampMs, plan
         let planned = planned.symbols.get(&symbol).unwrap_or(&nothing);
         let symbol_plan = plan.symbol(&symbol);
         if let Err(error) = plan_position(context, (&symbol, side), now, planned, symbol_plan) {
-            symbol_plan.find(beyond_range(&symbol, side, error));
+            // One of the quantities is the exchange's word on the position.
+            let finding = beyond_range(&symbol, side, error);
+            symbol_plan.find(finding.doubted(Claim::Holds, &context.observation.looks(now)));
         }
     }
     plan
@@ -179,13 +181,18 @@ impl ComparedPosition<'_> {
             without_residuals(observation, symbol, *side)
         };
         let Some(mut held) = held else { return Ok(None) };
-        let close = observation.symbols.get(*symbol);
-        let is_known = |key: &FillKey| close.is_some_and(|close| close.book_fills.contains_key(key));
-        let lacking = walk.rows.values().map(|row| &row.entity).filter(|fill| !is_known(&fill.key));
-        for fill in lacking.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == *side) {
+        for fill in self.lacking(walk) {
             held = held.checked_add(fill.signed_qty())?;
         }
         stated_qty.checked_sub(held).map(Some)
+    }
+
+    /// The fills that the book lacks.
+    fn lacking<'w>(&self, walk: &'w FillWalk) -> impl Iterator<Item = &'w Fill> {
+        let close = self.observation.symbols.get(self.symbol);
+        let is_known = move |key: &FillKey| close.is_some_and(|close| close.book_fills.contains_key(key));
+        let lacking = walk.rows.values().map(|row| &row.entity).filter(move |fill| !is_known(&fill.key));
+        lacking.filter(|fill| fill.position_side.unwrap_or(PositionSide::Net) == self.side)
     }
 
     fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Result<Option<Finding>, MathError> {
@@ -212,12 +219,14 @@ impl ComparedPosition<'_> {
         let outlook = if is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
         let subject = Subject::Position((*symbol).clone(), *side);
         let finding = Finding::new(kind, Some(symbol), subject, outlook, evidence);
-        // What its fills explain rests on these; what is left rests on one number, and on no fill being missing.
+        // What new fills explain rests on these; what is left rests on one number, and on no fill being missing.
         let left = walk.map(|walk| self.left(walk)).transpose()?.flatten();
-        let left = left.map_or_else(|| stated_qty.checked_sub(booked), Ok)?;
-        if left.is_zero() {
-            return Ok(Some(finding));
-        }
+        let has_new = walk.is_some_and(|walk| self.lacking(walk).next().is_some());
+        let left = match left {
+            Some(left) if left.is_zero() && has_new => return Ok(Some(finding)),
+            Some(left) if !left.is_zero() => left,
+            _ => stated_qty.checked_sub(booked)?,
+        };
         Ok(Some(finding.doubted(Claim::Differs(left), &observation.looks(now))))
     }
 }

@@ -19,6 +19,7 @@ use super::intents::{Absence, could_be_it, order_of};
 use crate::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
+use crate::memory::doubt::Claim;
 use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
@@ -189,9 +190,10 @@ fn infer_order<'a>(
     let subject = Subject::Signal(signal.signal_id.clone());
     let found = candidates.of(&signal.signal_id);
     let names: Vec<OrderKey> = found.iter().map(|order| order.key.clone()).collect();
-    let on_record = |kind| -> Option<SignalMemory> { recall(&observation.book.discrepancies, kind, &subject) };
     if let Some(order) = candidates.unique(&signal.signal_id) {
-        let seen = on_record(DiscrepancyKind::SignalWithoutOrder).filter(|seen| seen.candidates == names);
+        let kind = DiscrepancyKind::SignalWithoutOrder;
+        let seen: Option<SignalMemory> = recall(&observation.book.discrepancies, kind, &subject);
+        let seen = seen.filter(|seen| seen.candidates == names);
         let is_same = seen.is_some();
         let since = seen.and_then(|seen| seen.since).unwrap_or(now);
         // Until its window is over and everything of it is listed, another order may come that fits as well.
@@ -220,12 +222,11 @@ fn infer_order<'a>(
         } else {
             format!("{}: any of these may be its order: {}", describe(signal), listed.join(", "))
         };
-        let is_known = on_record(DiscrepancyKind::AmbiguousSignal).is_some_and(|known| !known.candidates.is_empty());
-        let outlook = if is_known { Outlook::Stays } else { Outlook::Waits };
         let kind = DiscrepancyKind::AmbiguousSignal;
         let memory = SignalMemory { misses: misses(observation, policy, signal), candidates: names, since: None };
-        let finding = Finding::new(kind, Some(&signal.symbol), subject, outlook, evidence).remembering(memory);
-        plan.symbol(&signal.symbol).find(finding);
+        let finding = Finding::new(kind, Some(&signal.symbol), subject, Outlook::Stays, evidence).remembering(memory);
+        // That no order names it rests on what was listed.
+        plan.symbol(&signal.symbol).find(finding.doubted(Claim::Holds, &observation.looks(now)));
     }
     None
 }
@@ -254,7 +255,8 @@ fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now:
     };
     let outlook = if absence == Absence::TooOld { Outlook::Stays } else { Outlook::Waits };
     let evidence = format!("{}: no order is known to have followed; {why}", describe(signal));
-    plan.symbol(&signal.symbol).find(finding(signal, outlook, evidence).remembering(missed(misses)));
+    let finding = finding(signal, outlook, evidence).remembering(missed(misses));
+    plan.symbol(&signal.symbol).find(finding.doubted(Claim::Holds, &observation.looks(now)));
 }
 
 /// Writes on the signal why no order follows.

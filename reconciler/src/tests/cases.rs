@@ -172,7 +172,10 @@ async fn case_a_is_linked_at_the_second_look() {
 async fn cases_b_and_2_bring_the_missing_fill_alone() {
     let (report, written) = case_b().sync().await;
     assert_wrote(&written, &["fill BTCUSDT 2 0.03"], &["restore_fills"]);
-    // This book does not learn: what was found is still so.
+    // This book does not learn: what was found is still so, and confirmed once a second look has left as much.
+    assert!(kinds(&written.findings).contains(&("missing_fills", Pending)), "{:?}", written.findings);
+    assert!(!report.leaves_discrepancies());
+    let (report, written) = case_b().later(60, &written).sync().await;
     assert!(kinds(&written.findings).contains(&("missing_fills", Unresolved)), "{:?}", written.findings);
     assert!(report.leaves_discrepancies());
 }

@@ -277,6 +277,53 @@ fn only_missing_fills_are_planned() {
     assert_eq!(only(&second, DiscrepancyKind::UnconfirmedFill).outlook, Outlook::Stays);
 }
 
+/// A list of fills names no account. Where the exchange does not know their order by name, it may be another's.
+#[test]
+fn fills_of_an_order_that_nobody_knows_wait_for_a_second_look() {
+    let stranger = fill(3, "99", "0.01");
+    let reference = || OrderRef::Id(OrderClass::Regular, OrderId::new("99").unwrap());
+    let looked = |asked: Option<Asked<Option<Stated<Order>>>>| {
+        let mut seen = quiet();
+        let mut close = close_look(vec![stranger.clone()], vec![], "0.01");
+        close.orders = asked.map(|asked| (reference(), asked)).into_iter().collect();
+        seen.symbols.insert(btc(), close);
+        seen
+    };
+    let is_recorded = |decided: &Plan| {
+        let statements = decided.symbols[&btc()].statements.iter();
+        statements.filter(|said| matches!(said.fact, AnyFact::Fill(_))).count() == 1
+    };
+    // It is known by name, or nobody asked; or it is not known, or the question failed.
+    let known_order = || Asked::Answered(Some(stated(ordered("99", -400_000))));
+    for (asked, expected) in [
+        (None, true),
+        (Some(known_order()), true),
+        (Some(Asked::Answered(None)), false),
+        (Some(Asked::Failed(lost())), false),
+    ] {
+        assert_eq!(is_recorded(&plan(&looked(asked))), expected);
+    }
+    // The ledger names the trade.
+    let mut named = looked(Some(Asked::Answered(None)));
+    let row =
+        ledger_core::Income { fill_id: Some(stranger.key.fill_id.clone()), ..checks::income("COMMISSION", 1, "-0.1") };
+    named.income = Asked::Answered(walk(vec![row]));
+    assert!(is_recorded(&plan(&named)));
+    // The exchange has forgotten orders of that time.
+    let mut old = looked(Some(Asked::Answered(None)));
+    old.symbols.get_mut(&btc()).unwrap().fills.answer_mut().unwrap().asked_at =
+        stranger.time.at.saturating_add_ms(VENUE.orders.retention_ms + 1);
+    assert!(is_recorded(&plan(&old)));
+    // A second look lists as much.
+    let mut seen = looked(Some(Asked::Answered(None)));
+    let first = plan(&seen);
+    assert_eq!(only(&first, DiscrepancyKind::MissingFills).outlook, Outlook::Waits);
+    remembering(&mut seen, &first);
+    let second = crate::plan::plan(&seen, &Policy::default(), at(VENUE.settle_lag_ms)).unwrap();
+    assert!(is_recorded(&second));
+    assert_eq!(only(&second, DiscrepancyKind::MissingFills).outlook, Outlook::Verify);
+}
+
 /// Of a fill that is known to the second only, the second has to lie within what was read: a piece of history may end in
 /// the middle of it.
 #[test]

@@ -11,6 +11,7 @@ use ledger_core::demands::{
 use ledger_core::{AccountId, Asset, Fill, FillId, FillKey, Income, Side, Symbol, TimestampMs};
 use ledger_store::{DiscrepancyKey, FillFilter, PageRequest, Scope, StoreError};
 
+use super::told::ToldRows;
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
 use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
 use crate::book::Book;
@@ -63,7 +64,7 @@ async fn demanded(
         covered: ledger_time(&coverage),
         comparison: Comparison::of("fill", extent.on_record()),
         profit_assets: BTreeMap::new(),
-        told: told(extent),
+        told: ToldRows::of(extent),
         lacking: BTreeMap::new(),
         seen: BTreeSet::new(),
         missing: BTreeSet::new(),
@@ -88,19 +89,6 @@ async fn demanded(
     Ok(())
 }
 
-/// The rows of the exchange's answer, which an audit does not record, by their trade.
-fn told(extent: Extent<'_>) -> BTreeMap<(Symbol, FillId), Vec<Income>> {
-    let mut told: BTreeMap<(Symbol, FillId), Vec<Income>> = BTreeMap::new();
-    if let Extent::Look(observation) = extent {
-        for row in observation.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity) {
-            if let (Some(symbol), Some(fill_id)) = (&row.key.symbol, &row.fill_id) {
-                told.entry((symbol.clone(), fill_id.clone())).or_default().push(row.clone());
-            }
-        }
-    }
-    told
-}
-
 struct Demands<'a> {
     extent: Extent<'a>,
     book: &'a Book,
@@ -111,7 +99,7 @@ struct Demands<'a> {
     stretches: Vec<(TimestampMs, TimestampMs)>,
     comparison: Comparison<'a>,
     profit_assets: BTreeMap<Symbol, Asset>,
-    told: BTreeMap<(Symbol, FillId), Vec<Income>>,
+    told: ToldRows,
     /// What no row that names its trade is for, by contract.
     lacking: BTreeMap<Symbol, Vec<DemandedRow>>,
     /// The trades that were looked at.
@@ -215,13 +203,7 @@ impl Demands<'_> {
             self.comparison.leave_out(halves.len(), UNCOMPUTED);
             return Ok(());
         };
-        let rows = self.book.demands.rows_of_trade(self.account, symbol, fill_id).await;
-        let mut rows: Vec<Income> = rows.doing("reading the income")?.into_iter().map(|row| row.fact).collect();
-        for row in self.told.get(&(symbol.clone(), fill_id.clone())).into_iter().flatten() {
-            if rows.iter().all(|known| known.key != row.key) {
-                rows.push(row.clone());
-            }
-        }
+        let rows = self.told.with_booked(self.book, self.account, symbol, fill_id).await?;
         match demanded_rows(halves, &profit_asset).and_then(|demanded| lacking_rows(demanded, &rows)) {
             Ok(lacking) => {
                 if !lacking.is_empty() {

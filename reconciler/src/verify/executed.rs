@@ -37,8 +37,8 @@ pub(super) async fn check_executed(
         for order in &page.items {
             let key = &order.order.fact.key;
             if extent.covers(&key.symbol) {
-                if order.residual_qty.is_some() {
-                    verification.unfilled_orders.insert(key.clone());
+                if let Some(residual) = order.residual_qty {
+                    verification.unfilled_orders.insert(key.clone(), residual);
                 }
                 compare(order, &mut comparison);
             }

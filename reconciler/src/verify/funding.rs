@@ -73,7 +73,7 @@ async fn funding(
     for (symbol, instants) in instants {
         // What is held is not what the exchange holds: what was paid for that is another matter.
         let differs = verification.mismatched_positions.keys().any(|(of, _)| *of == symbol)
-            || verification.unfilled_orders.iter().any(|key| key.symbol == symbol)
+            || verification.unfilled_orders.keys().any(|key| key.symbol == symbol)
             || comparing.lacks_fills(&symbol).await?;
         if differs {
             comparing.comparison.leave_out(instants.len(), "the position is not what the exchange holds");

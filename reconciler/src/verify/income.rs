@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType, Side, Symbol, TimestampMs};
 use ledger_store::{IncomeFilter, PageRequest, Scope};
 
+use super::told::ToldRows;
 use super::unnamed::Unnamed;
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, Verification};
 use crate::asked::Asked;
@@ -29,7 +30,8 @@ pub(super) async fn check_income(
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
     let comparison = Comparison::of("row", extent.on_record());
-    let mut comparing = Comparing { book, account, comparison, looks: extent.looks() };
+    let (looks, told) = (extent.looks(), ToldRows::of(extent));
+    let mut comparing = Comparing { book, account, comparison, looks, told };
     let none = match extent {
         Extent::Look(observation) => {
             let Asked::Answered(walk) = &observation.income else {
@@ -154,6 +156,7 @@ struct Comparing<'a> {
     account: &'a AccountId,
     comparison: Comparison<'a>,
     looks: Option<Looks<'a>>,
+    told: ToldRows,
 }
 
 impl Comparing<'_> {
@@ -163,11 +166,11 @@ impl Comparing<'_> {
             self.cannot_add_up(row);
             return Ok(());
         };
-        let (mut fill_count, mut booked) = (0, Decimal::ZERO);
+        // One for each half of a trade with oneself.
+        let (mut halves, mut booked) = (Vec::new(), Decimal::ZERO);
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
             let Some(fill) = self.book.fills.fill(self.account, &key).await.doing("reading a fill")? else { continue };
-            fill_count += 1;
             let amount = if income_type.is(IncomeType::COMMISSION) {
                 // A fee in another asset says that none was paid in this one.
                 fill.fact.fee.map(|fee| if fee.asset == *asset { -fee.amount } else { Decimal::ZERO })
@@ -183,36 +186,59 @@ impl Comparing<'_> {
                 self.cannot_add_up(row);
                 return Ok(());
             };
+            halves.push(amount);
             booked = sum;
         }
-        // Sources do not agree on the sign of a fee: the ledger's counts, and the fold takes it.
-        let is_signed = fill_count > 1 || !income_type.is(IncomeType::COMMISSION);
-        let shown = |amount: Decimal| if is_signed { amount } else { amount.abs() }.round(LEDGER_SCALE);
-        let agrees = fill_count > 0 && shown(booked) == shown(stated);
-        self.comparison.compare_finding(agrees, || {
-            let what = format!("{income_type} {stated} {asset} of {symbol} trade {fill_id}");
-            let evidence = if fill_count == 0 {
-                format!("{what}: the book has no such fill")
-            } else {
-                format!("{what}: the book's fill says {booked}")
-            };
-            let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
-            // What is needed to compare it again later.
-            let kind = DiscrepancyKind::IncomeMismatch;
-            let finding = Finding::new(kind, Some(symbol), subject, Outlook::Stays, evidence);
-            let finding = finding.remembering(LedgerRowMemory {
-                fill_id: fill_id.clone(),
-                income_type: income_type.clone(),
-                asset: asset.clone(),
-                amount: stated,
-            });
-            match &self.looks {
-                // Two rows that differ are two rows; one alone rests on the other not being listed.
-                Some(looks) if fill_count == 0 => finding.doubted(Claim::Holds, looks),
-                _ => finding,
-            }
-        });
+        if agree(income_type, &halves, booked, stated) {
+            self.comparison.compared += 1;
+            return Ok(());
+        }
+        // What this look's answer says may be less than what is known.
+        let (stated, row_count) = self.known(row, stated).await?;
+        if agree(income_type, &halves, booked, stated) {
+            self.comparison.compared += 1;
+        } else if halves.len() > row_count && halves.iter().any(|half| agree(income_type, &[*half], *half, stated)) {
+            // What is demanded and missing is told as that.
+            self.comparison.leave_out(1, "the row of the trade's other half is missing");
+        } else {
+            self.differs(row, stated, booked, (halves.len(), row_count));
+        }
         Ok(())
+    }
+
+    /// What all rows of a trade that are known add up to, and how many there are.
+    async fn known(&self, row: &Row, stated: Decimal) -> Result<(Decimal, usize), ReconcileError> {
+        let Row { symbol, fill_id, income_type, asset } = row;
+        let rows = self.told.with_booked(self.book, self.account, symbol, fill_id).await?;
+        let rows = rows.iter().filter(|known| known.key.income_type == *income_type && known.key.asset == *asset);
+        let amounts: Vec<Decimal> = rows.map(|known| known.amount).collect();
+        let sum = amounts.iter().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount));
+        Ok(sum.ok().filter(|_| !amounts.is_empty()).map_or((stated, 1), |sum| (sum, amounts.len())))
+    }
+
+    fn differs(&mut self, row: &Row, stated: Decimal, booked: Decimal, (fill_count, row_count): (usize, usize)) {
+        let Row { symbol, fill_id, income_type, asset } = row;
+        let what = format!("{income_type} {stated} {asset} of {symbol} trade {fill_id}");
+        let evidence = if fill_count == 0 {
+            format!("{what}: the book has no such fill")
+        } else {
+            format!("{what}: the book's fill says {booked}")
+        };
+        let subject = Subject::Ledger(symbol.clone(), fill_id.clone(), income_type.clone(), asset.clone());
+        let finding = Finding::new(DiscrepancyKind::IncomeMismatch, Some(symbol), subject, Outlook::Stays, evidence);
+        // What is needed to compare it again later.
+        let finding = finding.remembering(LedgerRowMemory {
+            fill_id: fill_id.clone(),
+            income_type: income_type.clone(),
+            asset: asset.clone(),
+            amount: stated,
+        });
+        let finding = match &self.looks {
+            // Two rows that differ are two rows; more of the ledger's than fills rest on a fill not being listed.
+            Some(looks) if fill_count < row_count => finding.doubted(Claim::Holds, looks),
+            _ => finding,
+        };
+        self.comparison.compare_finding(false, || finding);
     }
 
     fn cannot_add_up(&mut self, row: &Row) {
@@ -221,4 +247,12 @@ impl Comparing<'_> {
             Some(format!("{income_type} in {asset} of {symbol} trade {fill_id}"))
         });
     }
+}
+
+/// Whether a trade's rows say what its fills do. Sources do not agree on the sign of a fee: the ledger's counts, and the fold
+/// takes it.
+fn agree(income_type: &IncomeType, halves: &[Decimal], booked: Decimal, stated: Decimal) -> bool {
+    let is_signed = halves.len() > 1 || !income_type.is(IncomeType::COMMISSION);
+    let shown = |amount: Decimal| if is_signed { amount } else { amount.abs() }.round(LEDGER_SCALE);
+    !halves.is_empty() && shown(booked) == shown(stated)
 }

@@ -18,6 +18,7 @@ mod gaps;
 mod income;
 mod positions;
 mod realized;
+mod told;
 mod unnamed;
 mod waiting;
 
@@ -66,8 +67,8 @@ pub struct Verification {
     pub checks: Vec<Check>,
     /// Positions whose quantity still differs, each with what both sides say, and what the exchange holds beyond the book.
     pub mismatched_positions: BTreeMap<(Symbol, PositionSide), (String, Decimal)>,
-    /// Orders that still lack fills.
-    pub unfilled_orders: BTreeSet<OrderKey>,
+    /// Orders that still lack fills, each with the quantity that these would have.
+    pub unfilled_orders: BTreeMap<OrderKey, Decimal>,
     /// The stretches in which wallets changed by what their ledger rows add up to.
     pub footed: Vec<FootedSpan>,
     /// The gaps in history on record that the book proves to be filled by now.
@@ -139,7 +140,7 @@ impl Verification {
         let Self { findings, mismatched_positions, unfilled_orders, damaged, checks, .. } = self;
         findings.retain(|finding| finding.symbol.as_ref().is_none_or(|symbol| !damaged.contains(symbol)));
         mismatched_positions.retain(|(symbol, _), _| !damaged.contains(symbol));
-        unfilled_orders.retain(|key| !damaged.contains(&key.symbol));
+        unfilled_orders.retain(|key, _| !damaged.contains(&key.symbol));
         if is_of_ledger {
             findings.retain(|finding| finding.kind != DiscrepancyKind::FootingMismatch);
             let footing = checks.iter_mut().filter(|check| check.name == CheckName::Footing && check.failed());

@@ -11,6 +11,8 @@ use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
+use crate::memory::doubt::Claim;
+use crate::observe::{Observation, observed_at};
 
 pub(super) async fn check_realized(
     extent: Extent<'_>,
@@ -57,7 +59,18 @@ pub(super) async fn check_realized(
                 key.fill_id
             );
             let kind = DiscrepancyKind::RealizedPnlMismatch;
-            comparison.compare_finding(false, || Finding::new(kind, Some(&symbol), subject, Outlook::Stays, evidence));
+            let finding = Finding::new(kind, Some(&symbol), subject, Outlook::Stays, evidence);
+            let finding = match extent {
+                Extent::Look(observation) if !has_all_fills(observation, verification, &symbol) => {
+                    let differs = mismatch.derived.zip(mismatch.reported);
+                    let differs = differs.and_then(|(derived, reported)| derived.checked_sub(reported).ok());
+                    let looks = observation.looks(observed_at(observation));
+                    let looks = looks.having_asked(observation.asks_for_fills_of(&symbol));
+                    finding.doubted(differs.map_or(Claim::Holds, Claim::Differs), &looks)
+                }
+                _ => finding,
+            };
+            comparison.compare_finding(false, || finding);
         }
     }
     // Every mismatch is a fill that was folded.
@@ -65,6 +78,15 @@ pub(super) async fn check_realized(
     let none = "no fill is on record";
     comparison.finish(CheckName::RealizedPnl, none, verification);
     Ok(())
+}
+
+/// Whether a look shows that a profit follows from all fills of its contract: the exchange holds what they lead to, and neither
+/// an order nor the ledger names another. Otherwise it rests on what may not have been listed.
+fn has_all_fills(observation: &Observation, verification: &Verification, symbol: &Symbol) -> bool {
+    observation.exchange_positions(symbol).is_some()
+        && verification.mismatched_positions.keys().all(|(of, _)| of != symbol)
+        && verification.unfilled_orders.keys().all(|key| key.symbol != *symbol)
+        && observation.unfilled().all(|row| row.key.symbol.as_ref() != Some(symbol))
 }
 
 /// The first mismatch of every round trip; those of the open ones count as one.

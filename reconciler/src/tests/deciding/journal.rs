@@ -232,12 +232,13 @@ fn a_finding_is_resolved_by_what_the_checks_say_of_its_subject() {
     let key = order("77", OrderStatus::Filled, "1").key;
     let position = Subject::Position(btc(), PositionSide::Net);
     let mut left = Verification::default();
-    left.unfilled_orders.insert(key.clone());
+    left.unfilled_orders.insert(key.clone(), Decimal::ONE);
     left.mismatched_positions.insert((btc(), PositionSide::Net), ("differs".into(), Decimal::ONE));
     for (subject, outlook, gone, stays) in [
-        (Subject::Order(key.clone()), Outlook::Verify, Resolved, Unresolved),
+        // What is left rests on what was not listed: it waits.
+        (Subject::Order(key.clone()), Outlook::Verify, Resolved, Pending),
         (Subject::Order(key), Outlook::VerifyLagging, Resolved, Pending),
-        (position.clone(), Outlook::Verify, Resolved, Unresolved),
+        (position.clone(), Outlook::Verify, Resolved, Pending),
         (position, Outlook::VerifyLagging, Resolved, Pending),
         (Subject::Account, Outlook::Verify, Unresolved, Unresolved),
     ] {
@@ -245,13 +246,40 @@ fn a_finding_is_resolved_by_what_the_checks_say_of_its_subject() {
         let plan = Plan { account_findings: vec![finding.clone()], ..Plan::default() };
         for (verification, expected) in [(&Verification::default(), gone), (&left, stays)] {
             let settlement = settle(&quiet(), &plan, verification, &account_id(), at(0));
-            let judged = settlement.findings.iter().find(|(found, _)| *found == finding).unwrap().1;
+            let judged = settlement.findings.iter().find(|(found, _)| found.key() == finding.key()).unwrap().1;
             assert_eq!(judged, expected, "{finding:?}");
-            // What became of it is told to the journal, where it was put down as pending.
+            // What became of it is told to the journal, where it was put down as pending and without its doubt.
             let told: Vec<_> = settlement.batch.discrepancies.iter().map(|told| told.key.clone()).collect();
             assert_eq!(settlement.batch.settled.contains(&finding.key()), expected == Resolved);
-            assert_eq!(told.contains(&finding.key()), expected == Unresolved);
+            assert_eq!(told.contains(&finding.key()), expected != Resolved);
         }
+    }
+}
+
+/// What recording leaves is confirmed by a second look that leaves as much, and not by one that leaves something else.
+#[test]
+fn what_recording_leaves_waits_for_a_second_look_that_leaves_as_much() {
+    use DiscrepancyStatus::{Pending, Unresolved};
+    let key = order("77", OrderStatus::Filled, "1").key;
+    let lacks = |qty: &str| {
+        let mut left = Verification::default();
+        left.unfilled_orders.insert(key.clone(), qty.parse().unwrap());
+        left
+    };
+    let kind = DiscrepancyKind::MissingFills;
+    let finding = Finding::new(kind, Some(&btc()), Subject::Order(key.clone()), Outlook::Verify, "was".into());
+    let plan = Plan { account_findings: vec![finding], ..Plan::default() };
+    let judged = |seen: &Observation, verification: &Verification| {
+        settle(seen, &plan, verification, &account_id(), at(0)).findings.remove(0)
+    };
+    let (first, status) = judged(&quiet(), &lacks("2"));
+    assert_eq!(status, Pending);
+    for (after_ms, qty, expected) in
+        [(VENUE.settle_lag_ms, "2", Unresolved), (VENUE.settle_lag_ms - 1, "2", Pending), (60_000, "1", Pending)]
+    {
+        let mut later = Observation { asked_at: at(after_ms), ..quiet() };
+        later.book.discrepancies = vec![known(&first)];
+        assert_eq!(judged(&later, &lacks(qty)).1, expected, "{qty} after {after_ms} ms");
     }
 }
 
