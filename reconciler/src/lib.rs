@@ -5,8 +5,6 @@ mod account_report;
 mod apply;
 mod asked;
 mod book;
-mod bot_record;
-mod client_id;
 mod confirming;
 mod cycle;
 mod discrepancy;
@@ -23,7 +21,7 @@ mod plan;
 mod policy;
 mod position_mode;
 mod proofs;
-mod recorder;
+mod record;
 mod repair;
 mod settled_by;
 mod streams;
@@ -35,7 +33,6 @@ mod wording;
 
 pub use account_report::{AccountReport, ReportRequest, account_report};
 pub use book::Book;
-pub use client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
 pub use cycle::{
     CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, record_failed_look,
 };
@@ -54,7 +51,7 @@ pub use observe::{ObserveOptions, agreed_identity};
 pub use outside::OutsideReport;
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
-pub use recorder::Recorder;
+pub use record::{ClientIdLabel, ClientIdScheme, Recorder, SchemeError};
 pub use repair::RepairKind;
 pub use settled_by::SettledBy;
 pub use verify::{

@@ -2,7 +2,7 @@
 
 use ledger_core::{Signal, TimestampMs};
 
-use crate::client_id::ClientIdScheme;
+use crate::record::client_id::ClientIdScheme;
 
 /// A minute in milliseconds.
 const MINUTE_MS: i64 = 60_000;

@@ -14,7 +14,7 @@ use super::observation::Observation;
 use super::walk::Continuity;
 use super::{Suspects, by_client_id, looked_at};
 use crate::asked::Asked;
-use crate::bot_record::is_concluded;
+use crate::record::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
 use crate::memory::{AbsenceMemory, OrderQuestionMemory, SignalMemory, recall_known};

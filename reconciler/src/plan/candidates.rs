@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger_core::{ClientOrderId, Decimal, Order, OrderClass, OrderId, OrderKey, Quantity, Signal, SignalId};
 use serde_json::Value;
 
-use crate::bot_record::is_restored_id;
-use crate::client_id::is_somebody_elses;
+use crate::record::bot_record::is_restored_id;
+use crate::record::client_id::is_somebody_elses;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;

@@ -16,7 +16,7 @@ use serde_json::json;
 use super::candidates::is_free;
 use super::{Plan, SymbolPlan};
 use crate::asked::Asked;
-use crate::bot_record::accepted;
+use crate::record::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::AbsenceMemory;

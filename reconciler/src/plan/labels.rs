@@ -25,7 +25,7 @@ use super::candidates::Candidates;
 use super::positions::{RecordContext, openers};
 use super::restored::{RestoredSignal, has_signal, latest, meta, reason};
 use super::{Plan, SymbolPlan};
-use crate::client_id::{bot_label, is_somebody_elses};
+use crate::record::client_id::{bot_label, is_somebody_elses};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::label::EntryEvent;

@@ -7,8 +7,8 @@ use ledger_core::{AnyFact, Decimal, Order, OrderKey, Origin, Outcome, Source, So
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::bot_record::accepted;
-use crate::client_id::bot_label;
+use crate::record::bot_record::accepted;
+use crate::record::client_id::bot_label;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::observe::Observation;

@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::SymbolPlan;
 use super::labels::{ToldLabel, labelling};
-use crate::bot_record::restored_id;
-use crate::client_id::bot_label;
+use crate::record::bot_record::restored_id;
+use crate::record::client_id::bot_label;
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::repair::{PlannedRepair, RepairKind};

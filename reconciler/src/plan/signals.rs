@@ -16,7 +16,7 @@ use serde_json::json;
 use super::Plan;
 use super::candidates::{Candidates, noted_client_id, noted_order_id};
 use super::intents::{Absence, could_be_it, order_of};
-use crate::bot_record::is_concluded;
+use crate::record::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::doubt::Claim;

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 const SHARED: &[&str] = &[
     "asked",
     "book",
-    "bot_record",
-    "client_id",
     "confirming",
     "discrepancy",
     "error",
@@ -20,6 +18,7 @@ const SHARED: &[&str] = &[
     "memory",
     "policy",
     "proofs",
+    "record",
     "repair",
     "settled_by",
     "streams",
@@ -31,7 +30,7 @@ const SHARED: &[&str] = &[
 const STAGES: &[&str] = &["observe", "plan", "apply", "verify"];
 
 /// What uses the stages, or has nothing to do with them.
-const USES: &[&str] = &["account_report", "cycle", "freshness", "import", "outside", "position_mode", "recorder"];
+const USES: &[&str] = &["account_report", "cycle", "freshness", "import", "outside", "position_mode"];
 
 /// How far up a module stands: it names what stands as high as itself or lower.
 fn height(module: &str) -> Option<usize> {

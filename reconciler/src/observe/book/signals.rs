@@ -6,7 +6,7 @@ use ledger_core::{Signal, Sourced, Symbol, TimestampMs};
 use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope, SignalFilter, SignalOutlook};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
-use crate::bot_record::{is_concluded, is_restored_id};
+use crate::record::bot_record::{is_concluded, is_restored_id};
 use crate::error::{Doing, ReconcileError};
 use crate::observe::book_view::BookView;
 use crate::observe::observation::Observation;

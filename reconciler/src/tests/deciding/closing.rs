@@ -199,7 +199,7 @@ fn no_close_by_hand_is_concluded_from_a_failed_query() {
 fn the_bots_own_close_reason_stands() {
     // What an answer to an order of role exit leaves, then what the bot says of it.
     let sent = OrderIntent { role: IntentRole::Exit, ..intent() };
-    let [answered, _] = crate::bot_record::accepted(&sent, &order("77", OrderStatus::Filled, "0.05"));
+    let [answered, _] = crate::record::bot_record::accepted(&sent, &order("77", OrderStatus::Filled, "0.05"));
     let AnyFact::Order(answered) = answered.fact else { panic!("no order") };
     for reason in [ExitReason::StopLoss, ExitReason::TakeProfit, ExitReason::ManualClose, ExitReason::AutoExit] {
         let said =

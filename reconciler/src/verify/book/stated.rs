@@ -4,7 +4,7 @@ use ledger_core::{AccountId, Decimal, Order, Origin, PositionMode, PositionSide}
 use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison};
-use crate::bot_record::is_restored_id;
+use crate::record::bot_record::is_restored_id;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
 use crate::wording::{count, evidence_line};
