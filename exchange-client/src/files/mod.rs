@@ -75,7 +75,7 @@ use std::sync::Arc;
 
 use ledger_core::{Asset, Statement};
 
-pub use ccxt::{ContractSizes, other_venue};
+pub use ccxt::{CcxtObject, CcxtReader, ContractSizes, other_venue};
 pub use context::Parts;
 pub use cut::{LedgerCut, LedgerRead, LedgerWhole};
 pub use error::{FileError, Place, RowError, RowProblem};

@@ -14,11 +14,11 @@ use super::observation::Observation;
 use super::walk::Continuity;
 use super::{Suspects, by_client_id, looked_at};
 use crate::asked::Asked;
-use crate::record::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::ReconcileError;
 use crate::memory::{AbsenceMemory, OrderQuestionMemory, SignalMemory, recall_known};
 use crate::policy::Policy;
+use crate::record::bot_record::is_concluded;
 
 /// Why a symbol deserves a closer look. Nothing at all: it is its turn.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

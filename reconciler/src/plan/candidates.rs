@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use ledger_core::{ClientOrderId, Decimal, Order, OrderClass, OrderId, OrderKey, Quantity, Signal, SignalId};
 use serde_json::Value;
 
-use crate::record::bot_record::is_restored_id;
-use crate::record::client_id::is_somebody_elses;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::record::bot_record::is_restored_id;
+use crate::record::client_id::is_somebody_elses;
 
 /// The orders that may have followed each signal.
 pub(super) struct Candidates<'a> {

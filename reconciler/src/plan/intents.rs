@@ -16,13 +16,13 @@ use serde_json::json;
 use super::candidates::is_free;
 use super::{Plan, SymbolPlan};
 use crate::asked::Asked;
-use crate::record::bot_record::accepted;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::AbsenceMemory;
 use crate::memory::doubt::Claim;
 use crate::observe::{Observation, SymbolObservation};
 use crate::policy::Policy;
+use crate::record::bot_record::accepted;
 use crate::repair::RepairKind;
 use crate::wording::describe_order;
 

@@ -25,13 +25,13 @@ use super::candidates::Candidates;
 use super::positions::{RecordContext, openers};
 use super::restored::{RestoredSignal, has_signal, latest, meta, reason};
 use super::{Plan, SymbolPlan};
-use crate::record::client_id::{bot_label, is_somebody_elses};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::label::EntryEvent;
 use crate::memory::{InferredLabel, LabelMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::record::client_id::{bot_label, is_somebody_elses};
 use crate::repair::RepairKind;
 use crate::wording::describe_order;
 

@@ -7,12 +7,12 @@ use ledger_core::{AnyFact, Decimal, Order, OrderKey, Origin, Outcome, Source, So
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::record::bot_record::accepted;
-use crate::record::client_id::bot_label;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::record::bot_record::accepted;
+use crate::record::client_id::bot_label;
 use crate::repair::RepairKind;
 use crate::wording::describe_order;
 

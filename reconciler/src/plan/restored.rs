@@ -12,10 +12,10 @@ use serde_json::json;
 
 use super::SymbolPlan;
 use super::labels::{ToldLabel, labelling};
-use crate::record::bot_record::restored_id;
-use crate::record::client_id::bot_label;
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::record::bot_record::restored_id;
+use crate::record::client_id::bot_label;
 use crate::repair::{PlannedRepair, RepairKind};
 use crate::wording::describe_order;
 

@@ -16,13 +16,13 @@ use serde_json::json;
 use super::Plan;
 use super::candidates::{Candidates, noted_client_id, noted_order_id};
 use super::intents::{Absence, could_be_it, order_of};
-use crate::record::bot_record::is_concluded;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::doubt::Claim;
 use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
+use crate::record::bot_record::is_concluded;
 use crate::repair::RepairKind;
 use crate::wording::describe_order;
 

@@ -18,9 +18,9 @@ use ledger_core::{
 use ledger_store::{Batch, CommitReport, RunId, StoreError};
 
 use crate::book::Book;
+use crate::error::{Doing, ReconcileError};
 use crate::record::bot_record::accepted;
 use crate::record::client_id::ClientIdScheme;
-use crate::error::{Doing, ReconcileError};
 
 /// Records what a bot does. Cheap to clone; every call is one transaction, and survives a crash once it returns.
 #[derive(Clone)]

@@ -41,6 +41,14 @@ impl Market {
         Ok(market)
     }
 
+    /// The contract that a symbol names which is known to be a future's.
+    pub(super) fn of_future(unified: &Unified<'_>) -> Result<Self, RowError> {
+        match unified.outer.get("symbol") {
+            Some(cell) => Self::named(cell, true),
+            None => Err(RowError::cell("symbol", "", RowProblem::Missing)),
+        }
+    }
+
     /// The contract of a unified symbol. Early versions of the library named futures like spot pairs; only the exchange's
     /// answer tells them apart.
     fn named(cell: Cell<'_>, is_future: bool) -> Result<Self, RowError> {

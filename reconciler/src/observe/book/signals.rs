@@ -6,10 +6,10 @@ use ledger_core::{Signal, Sourced, Symbol, TimestampMs};
 use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope, SignalFilter, SignalOutlook};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
-use crate::record::bot_record::{is_concluded, is_restored_id};
 use crate::error::{Doing, ReconcileError};
 use crate::observe::book_view::BookView;
 use crate::observe::observation::Observation;
+use crate::record::bot_record::{is_concluded, is_restored_id};
 
 impl BookReader<'_> {
     /// The signals that no order names, with the orders and intents of their moments.

@@ -4,9 +4,9 @@ use ledger_core::{AccountId, Decimal, Order, Origin, PositionMode, PositionSide}
 use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison};
-use crate::record::bot_record::is_restored_id;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
+use crate::record::bot_record::is_restored_id;
 use crate::wording::{count, evidence_line};
 
 /// The database engine finds the file sound, its schema is this version's, and every payload is as it was received.
