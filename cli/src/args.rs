@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and with which options.
 
 mod lists;
+mod record;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ pub use self::lists::{
     DiscrepancyArgs, IncomeArgs, ListArgs, OrderArgs, PositionArgs, RepairArgs, ReportArgs, RunArgs, ScopeArgs,
     SignalArgs, TripArgs,
 };
+pub use self::record::{GateArgs, PositionWay, RecordArgs};
 use crate::times::{TimeArgument, parse_time};
 
 /// The book of record for trading bots on crypto futures exchanges.
@@ -22,9 +24,11 @@ use crate::times::{TimeArgument, parse_time};
 /// made up where facts are missing.
 #[derive(Debug, Parser)]
 #[command(name = "fillbook", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 fine; 1 error; 2 usage; 3 confirmed discrepancies; 4 authentication or wrong \
+#[command(
+    after_help = "Exit codes: 0 fine; 1 error; 2 usage; 3 confirmed discrepancies, or no entry may be made (`gate`); 4 authentication or wrong \
     account; 5 exchange unreachable; 6 book corrupt or not balancing; 7 not looked at recently \
-    enough (`status` only); 130 interrupted.\n\nTry it: `fillbook demo`")]
+    enough (`status` only); 130 interrupted.\n\nTry it: `fillbook demo`"
+)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -78,6 +82,10 @@ pub enum Command {
     Sync(ReconcileArgs),
     /// Compare the book with the exchange, and change nothing
     Audit(ReconcileArgs),
+    /// Record a bot's events as they happen: lines of JSON on standard input
+    Record(RecordArgs),
+    /// Whether a new entry may be made, by what is on record
+    Gate(GateArgs),
     /// What the book holds, and what needs attention
     #[command(
         after_help = "For a cron job. Exit codes: 0 looked at recently, and nothing is wrong; 1 the last sync was \

@@ -5,6 +5,10 @@
 //! account = "main"
 //! tz = "Asia/Seoul"
 //! weight_percent = 40
+//! client_ids = ["bot_{engine}_{role}_{*}"]
+//!
+//! [engines]
+//! trd = "trend"
 //!
 //! [freshness]
 //! open_minutes = 15
@@ -25,7 +29,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use exchange_client::files::Zone;
-use ledger_core::{AccountId, FreshnessLimits};
+use ledger_core::{AccountId, EngineLabel, FreshnessLimits};
+use reconciler::{ClientIdScheme, SchemeError};
 use serde::Deserialize;
 
 use crate::args::{GlobalArgs, Venue};
@@ -42,6 +47,10 @@ struct ConfigFile {
     account: Option<AccountId>,
     tz: Option<String>,
     weight_percent: Option<u16>,
+    #[serde(default)]
+    client_ids: Vec<String>,
+    #[serde(default)]
+    engines: BTreeMap<String, EngineLabel>,
     #[serde(default)]
     freshness: FreshnessEntry,
     #[serde(default)]
@@ -182,6 +191,10 @@ pub struct Settings {
     pub weight_percent: Option<u16>,
     /// How recently the exchange has to have been looked at.
     pub freshness: FreshnessLimits,
+    /// How the bots word their client order ids.
+    pub client_ids: Vec<ClientIdScheme>,
+    /// What stands in client order ids for strategies, by what stands there.
+    pub engines: BTreeMap<String, EngineLabel>,
     /// The reader's time zone, where given.
     pub zone: Option<Zone>,
     /// The time zone given on the command line itself: only that may date files, because a setting made long ago was
@@ -214,6 +227,12 @@ enum ConfigError {
     Weight { path: PathBuf, percent: u16 },
     #[error("the configuration file {}: {setting} of [freshness] is 0; it is a length of time, at least 1", path.display())]
     Freshness { path: PathBuf, setting: &'static str },
+    #[error("the configuration file {}: a pattern of client_ids cannot be used", path.display())]
+    ClientIds {
+        path: PathBuf,
+        #[source]
+        source: SchemeError,
+    },
     #[error("the environment variable FILLBOOK_TZ names an unknown time zone")]
     ZoneVariable {
         #[source]
@@ -272,6 +291,11 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     }
     let freshness = file.freshness.limits();
     let freshness = freshness.map_err(|setting| fail(ConfigError::Freshness { path: path.clone(), setting }))?;
+    let engines = file.engines;
+    let schemes =
+        file.client_ids.iter().map(|pattern| pattern.parse::<ClientIdScheme>()).collect::<Result<Vec<_>, _>>();
+    let client_ids = schemes.map_err(|source| fail(ConfigError::ClientIds { path: path.clone(), source }))?;
+    let client_ids = client_ids.into_iter().map(|scheme| scheme.with_engines(engines.clone())).collect();
     let mut accounts = Vec::new();
     for (id, entry) in file.accounts {
         let settings = entry.settings(&id, folder);
@@ -298,6 +322,8 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
         accounts,
         weight_percent,
         freshness,
+        client_ids,
+        engines,
         zone,
         zone_flag: args.tz.clone(),
     })

@@ -5,6 +5,7 @@ pub mod args;
 pub mod commands;
 pub mod config;
 pub mod error;
+pub mod input;
 mod misplaced;
 pub mod output;
 mod time_spans;
@@ -23,6 +24,7 @@ use crate::args::{Cli, Command, GlobalArgs};
 use crate::commands::reconcile::Mode;
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
+use crate::input::Input;
 use crate::output::{Detail, Format, Output, Screen};
 
 /// What a command works with.
@@ -32,6 +34,8 @@ pub struct Context {
     pub settings: Settings,
     /// Where output goes.
     pub output: Output,
+    /// Standard input, for the one command that reads it.
+    pub input: Input,
     /// The local clock.
     pub clock: Arc<dyn Clock>,
     /// How this program was called: what a line to be pasted begins with.
@@ -43,6 +47,7 @@ pub fn main() -> std::process::ExitCode {
     let (is_terminal, live) = wiring::are_terminals();
     let secrets = wiring::secrets_of_environment();
     let surroundings = Surroundings {
+        stdin: wiring::standard_input(),
         stdout: wiring::standard_output(&secrets),
         stderr: wiring::standard_error(&secrets),
         live,
@@ -61,6 +66,8 @@ struct RuntimeFailed(#[source] std::io::Error);
 
 /// What surrounds a command: its streams and its clock.
 pub struct Surroundings {
+    /// Standard input.
+    pub stdin: Input,
     /// Standard output.
     pub stdout: Screen,
     /// Standard error.
@@ -86,7 +93,7 @@ impl std::fmt::Debug for Surroundings {
 pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let program = called_as(args.first());
-    let Surroundings { mut stdout, mut stderr, live, width, clock, zone_variable } = surroundings;
+    let Surroundings { stdin, mut stdout, mut stderr, live, width, clock, zone_variable } = surroundings;
     let secrets = stdout.secrets().clone();
     let found = misplaced::refuse_in_words(&args, &secrets)
         .and_then(|()| misplaced::refuse_in_variables(&wiring::plain_variables(), &secrets));
@@ -138,7 +145,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
     }
     output.live = live;
     output.width = width;
-    let mut context = Context { settings, output, clock, program };
+    let mut context = Context { settings, output, input: stdin, clock, program };
     let runtime = match wiring::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -215,6 +222,8 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Import(args) => commands::import::run(&args, context).await,
         Command::Sync(args) => Box::pin(commands::reconcile::run(Mode::Sync, &args, context)).await,
         Command::Audit(args) => Box::pin(commands::reconcile::run(Mode::Audit, &args, context)).await,
+        Command::Record(args) => commands::record::run(&args, context).await,
+        Command::Gate(args) => commands::gate::run(&args, context).await,
         Command::Status => commands::status::run(context).await,
         Command::Signals(args) => commands::signals::run(&args, context).await,
         Command::Orders(args) => commands::orders::run(&args, context).await,

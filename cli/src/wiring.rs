@@ -17,6 +17,7 @@ pub(crate) use self::interruption::Interruption;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
 use crate::config::{CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
+use crate::input::Input;
 use crate::output::Screen;
 
 /// The real clock.
@@ -88,6 +89,11 @@ impl io::Write for Log {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// Standard input.
+pub(crate) fn standard_input() -> Input {
+    Input::new(Box::new(io::stdin()))
 }
 
 /// Standard output, through the door.
@@ -173,6 +179,16 @@ pub(crate) fn open(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> 
 /// Opens the book for reading, as it is now: nothing that is written meanwhile is in what the command reads.
 pub(crate) async fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
     Ok(open_book(settings, Access::Read).await?.store)
+}
+
+/// How long a bot's event waits for another process that keeps the book locked. A bot that wants to close a position must not
+/// wait for a bookkeeper.
+const RECORD_BUSY_MS: u32 = 2_000;
+
+/// Opens the book for the events of a bot.
+pub(crate) fn open_for_recording(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+    let options = OpenOptions { busy_timeout_ms: RECORD_BUSY_MS, ..OpenOptions::default() };
+    Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(options))?))
 }
 
 /// Creates the book where there is none, and opens it for writing.

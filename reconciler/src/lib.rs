@@ -51,7 +51,10 @@ pub use observe::{ObserveOptions, agreed_identity};
 pub use outside::OutsideReport;
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
-pub use record::{ClientIdLabel, ClientIdScheme, Recorder, SchemeError};
+pub use record::{
+    Answer, BotFiles, ClientIdLabel, ClientIdScheme, EventRecorder, Gate, GateReason, GateReasonKind, LineOutcome,
+    Recorder, Refusal, SchemeError, gate, spool_of,
+};
 pub use repair::RepairKind;
 pub use settled_by::SettledBy;
 pub use verify::{

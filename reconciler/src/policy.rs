@@ -88,7 +88,7 @@ impl Default for Policy {
             absence_age_max_ms: 3 * DAY_MS,
             skew_ms_max: 1_000,
             expiring_percent: 80,
-            schemes: vec![ClientIdScheme::default()],
+            schemes: ClientIdScheme::own().into(),
         }
     }
 }

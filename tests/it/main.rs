@@ -24,6 +24,7 @@ mod other_user;
 mod processes;
 mod python_package;
 mod readme;
+mod record;
 mod report;
 mod secrets;
 mod simulator;

@@ -4,9 +4,12 @@
 //! Invariants, each with a test of the same name:
 //! 1. `what_a_scheme_composes_it_reads_back`.
 //! 2. `the_exchanges_own_ids_are_nobodys_label`: its origin is looked at before any scheme is tried.
+//! 3. `a_form_without_separators_is_read_by_its_widths`, and its short names by the table.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ledger_core::{ClientOrderId, EngineLabel, IntentRole, Order, Origin};
 use thiserror::Error;
@@ -18,7 +21,9 @@ const LENGTH_MAX: usize = 36;
 ///
 /// `{engine}` stands for the engine's label, `{role}` for what the order is for (`e`, `d`, `x`, `t`, `s`, or `entry`,
 /// `dca`, `exit`, `take_profit`, `stop_loss`), `{*}` for anything. Everything else stands for itself. A placeholder
-/// takes as few characters as fit, and at least one.
+/// takes as few characters as fit, and at least one. For venues that allow letters and digits only there are widths instead
+/// of separators: `b{engine:3}{role:1}{*}`; which strategy three letters stand for is said by
+/// [`with_engines`](Self::with_engines).
 ///
 /// ```
 /// use ledger_core::{ClientOrderId, EngineLabel, IntentRole};
@@ -36,27 +41,56 @@ const LENGTH_MAX: usize = 36;
 pub struct ClientIdScheme {
     pattern: String,
     parts: Vec<Part>,
+    /// What stands in the ids for strategies, by what stands there.
+    engines: Arc<BTreeMap<String, EngineLabel>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
     Literal(String),
+    /// A placeholder, and how many characters it has where that is fixed.
+    Hole(Hole, Option<usize>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hole {
     Engine,
     Role,
     Anything,
 }
 
+impl Hole {
+    const ALL: [(&str, Self); 3] = [("engine", Self::Engine), ("role", Self::Role), ("*", Self::Anything)];
+}
+
+/// What an id has to tell one order from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// As many characters as the venue allows.
+    Any,
+    /// So many characters.
+    Exactly(usize),
+}
+
+/// How what stands for a strategy begins in fillbook's own ids, where its name does not fit: a digest, which tells nothing
+/// by itself. No name of a strategy is read from it.
+const DIGEST_MARK: char = '.';
+
 /// Why a text is no scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SchemeError {
     /// A brace that does not belong to a placeholder.
-    #[error("`{pattern}` has a placeholder that is none of {{engine}}, {{role}} and {{*}}")]
+    #[error(
+        "`{pattern}` has a placeholder that is none of {{engine}}, {{role}}, {{*}} and the same with a width, as in {{engine:3}}"
+    )]
     Placeholder {
         /// The text.
         pattern: String,
     },
     /// Nothing separates two placeholders.
-    #[error("`{pattern}` has two placeholders with nothing between them, so nothing tells where the first one ends")]
+    #[error(
+        "`{pattern}` has two placeholders with nothing between them, so nothing tells where the first one ends; a width does, as in {{engine:3}}"
+    )]
     Adjacent {
         /// The text.
         pattern: String,
@@ -93,43 +127,137 @@ impl ClientIdScheme {
         &self.pattern
     }
 
+    /// fillbook's own schemes. Whoever adds a bot's puts these behind them.
+    pub fn own() -> [Self; 2] {
+        [Self::default(), Self::nameless()]
+    }
+
+    /// fillbook's own id for an order of which nobody says which strategy sends it.
+    pub(crate) fn nameless() -> Self {
+        let literal = |text: &str| Part::Literal(text.to_owned());
+        let parts = vec![literal("fb::"), Part::Hole(Hole::Role, None), literal(":"), Part::Hole(Hole::Anything, None)];
+        Self { pattern: "fb::{role}:{*}".to_owned(), parts, engines: Arc::default() }
+    }
+
+    /// The same scheme with the short names that stand in its ids for strategies. Where a placeholder has a width, what is
+    /// not in this table is no strategy; elsewhere it stands for itself.
+    #[must_use]
+    pub fn with_engines(mut self, engines: BTreeMap<String, EngineLabel>) -> Self {
+        self.engines = Arc::new(engines);
+        self
+    }
+
     /// What an id says, if it is one of this scheme.
     pub fn read(&self, id: &ClientOrderId) -> Option<ClientIdLabel> {
         let mut label = ClientIdLabel::default();
-        read(&self.parts, id.as_str(), &mut label).then_some(label)
+        self.fits(&self.parts, id.as_str(), &mut label).then_some(label)
+    }
+
+    /// How much room an id has to tell one order from another, where it also says which strategy sent it and what for.
+    pub(crate) fn room(&self) -> Option<Room> {
+        let has = |wanted| self.parts.iter().any(|part| matches!(part, Part::Hole(hole, _) if *hole == wanted));
+        let room = self.parts.iter().find_map(|part| match part {
+            Part::Hole(Hole::Anything, width) => Some(width.map_or(Room::Any, Room::Exactly)),
+            _ => None,
+        });
+        room.filter(|_| has(Hole::Engine) && has(Hole::Role))
     }
 
     /// The id of this scheme for an order of `engine`; `unique` tells it from the engine's other orders. `None` when
     /// the venue would refuse it (too long, characters other than letters, digits and `.:/_-`), or when it would be
     /// read back as something else.
     pub fn compose(&self, engine: &EngineLabel, role: IntentRole, unique: &str) -> Option<ClientOrderId> {
+        let short = self.engines.iter().find(|(_, label)| *label == engine).map(|(short, _)| short.as_str());
+        let id = self.compose_as(short.unwrap_or(engine.as_str()), role, unique)?;
+        let read = self.read(&id)?;
+        read.engine.as_ref().is_none_or(|read| read == engine).then_some(id)
+    }
+
+    /// As [`compose`](Self::compose), with what stands for the strategy.
+    pub(crate) fn compose_as(&self, engine: &str, role: IntentRole, unique: &str) -> Option<ClientOrderId> {
         let mut text = String::new();
         for part in &self.parts {
-            text.push_str(match part {
-                Part::Literal(literal) => literal,
-                Part::Engine => engine.as_str(),
-                Part::Role => role_code(role),
-                Part::Anything => unique,
-            });
+            let (piece, width) = match part {
+                Part::Literal(literal) => (literal.as_str(), None),
+                Part::Hole(Hole::Engine, width) => (engine, *width),
+                Part::Hole(Hole::Role, width) => (role_code(role), *width),
+                Part::Hole(Hole::Anything, width) => (unique, *width),
+            };
+            if width.is_some_and(|width| piece.len() != width) {
+                return None;
+            }
+            text.push_str(piece);
         }
         let is_accepted = (1..=LENGTH_MAX).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:/_-".contains(&byte));
         let id = ClientOrderId::new(text).ok().filter(|_| is_accepted)?;
         let read = self.read(&id)?;
-        let is_read_back =
-            read.engine.as_ref().is_none_or(|read| read == engine) && read.role.is_none_or(|read| read == role);
-        is_read_back.then_some(id)
+        read.role.is_none_or(|read| read == role).then_some(id)
+    }
+
+    /// Whether `text` is made of `parts`; notes what they say.
+    fn fits(&self, parts: &[Part], text: &str, label: &mut ClientIdLabel) -> bool {
+        let Some((part, others)) = parts.split_first() else { return text.is_empty() };
+        let (hole, width) = match part {
+            Part::Literal(literal) => {
+                return text.strip_prefix(literal.as_str()).is_some_and(|rest| self.fits(others, rest, label));
+            }
+            Part::Hole(hole, width) => (*hole, *width),
+        };
+        let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
+        for end in ends.filter(|end| width.is_none_or(|width| width == *end)) {
+            let (taken, rest) = text.split_at(end);
+            if !self.fits(others, rest, label) {
+                continue;
+            }
+            match hole {
+                Hole::Engine => label.engine = self.engine(taken, width.is_some()),
+                Hole::Role => match role_of(taken) {
+                    Some(role) => label.role = Some(role),
+                    None => continue,
+                },
+                Hole::Anything => {}
+            }
+            return true;
+        }
+        false
+    }
+
+    /// The strategy that `text` stands for.
+    fn engine(&self, text: &str, has_width: bool) -> Option<EngineLabel> {
+        if let Some(label) = self.engines.get(text) {
+            return Some(label.clone());
+        }
+        let tells_itself = (!has_width || self.engines.is_empty()) && !text.starts_with(DIGEST_MARK);
+        EngineLabel::new(text).ok().filter(|_| tells_itself)
     }
 }
 
 impl Default for ClientIdScheme {
     fn default() -> Self {
         let literal = |text: &str| Part::Literal(text.to_owned());
-        Self {
-            pattern: Self::RECORDER.to_owned(),
-            parts: vec![literal("fb:"), Part::Engine, literal(":"), Part::Role, literal(":"), Part::Anything],
-        }
+        let hole = |hole| Part::Hole(hole, None);
+        let parts = vec![
+            literal("fb:"),
+            hole(Hole::Engine),
+            literal(":"),
+            hole(Hole::Role),
+            literal(":"),
+            hole(Hole::Anything),
+        ];
+        Self { pattern: Self::RECORDER.to_owned(), parts, engines: Arc::default() }
     }
+}
+
+/// A placeholder at the beginning of `text`, and what comes behind it.
+fn hole(text: &str) -> Option<(Part, &str)> {
+    let (inside, rest) = text.strip_prefix('{')?.split_once('}')?;
+    let (name, width) = match inside.split_once(':') {
+        Some((name, width)) => (name, Some(width.parse().ok().filter(|width| (1..=LENGTH_MAX).contains(width))?)),
+        None => (inside, None),
+    };
+    let found = Hole::ALL.into_iter().find(|(known, _)| *known == name)?;
+    Some((Part::Hole(found.1, width), rest))
 }
 
 impl FromStr for ClientIdScheme {
@@ -140,15 +268,9 @@ impl FromStr for ClientIdScheme {
         let mut parts: Vec<Part> = Vec::new();
         let mut rest = pattern;
         while !rest.is_empty() {
-            let part = if let Some(after) = rest.strip_prefix("{engine}") {
+            let part = if let Some((part, after)) = hole(rest) {
                 rest = after;
-                Part::Engine
-            } else if let Some(after) = rest.strip_prefix("{role}") {
-                rest = after;
-                Part::Role
-            } else if let Some(after) = rest.strip_prefix("{*}") {
-                rest = after;
-                Part::Anything
+                part
             } else {
                 let end = rest.find('{').unwrap_or(rest.len());
                 let (literal, after) = rest.split_at(end);
@@ -158,11 +280,13 @@ impl FromStr for ClientIdScheme {
                 rest = after;
                 Part::Literal(literal.to_owned())
             };
-            let is_literal = matches!(part, Part::Literal(_));
-            if !is_literal && parts.last().is_some_and(|last| !matches!(last, Part::Literal(_))) {
+            let is_hole = matches!(part, Part::Hole(..));
+            if is_hole && parts.last().is_some_and(|last| matches!(last, Part::Hole(_, None))) {
                 return Err(SchemeError::Adjacent { pattern: owned() });
             }
-            if matches!(part, Part::Engine | Part::Role) && parts.contains(&part) {
+            let same =
+                |other: &Part| matches!((other, &part), (Part::Hole(one, _), Part::Hole(other, _)) if one == other);
+            if matches!(part, Part::Hole(Hole::Engine | Hole::Role, _)) && parts.iter().any(same) {
                 return Err(SchemeError::Twice { pattern: owned() });
             }
             parts.push(part);
@@ -170,7 +294,7 @@ impl FromStr for ClientIdScheme {
         if !parts.iter().any(|part| matches!(part, Part::Literal(_))) {
             return Err(SchemeError::MatchesEverything { pattern: owned() });
         }
-        Ok(Self { pattern: owned(), parts })
+        Ok(Self { pattern: owned(), parts, engines: Arc::default() })
     }
 }
 
@@ -178,31 +302,6 @@ impl fmt::Display for ClientIdScheme {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.pattern)
     }
-}
-
-/// Whether `text` is made of `parts`; notes what they say.
-fn read(parts: &[Part], text: &str, label: &mut ClientIdLabel) -> bool {
-    let Some((part, others)) = parts.split_first() else { return text.is_empty() };
-    if let Part::Literal(literal) = part {
-        return text.strip_prefix(literal.as_str()).is_some_and(|rest| read(others, rest, label));
-    }
-    let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
-    for end in ends {
-        let (taken, rest) = text.split_at(end);
-        if !read(others, rest, label) {
-            continue;
-        }
-        match part {
-            Part::Engine => label.engine = EngineLabel::new(taken).ok(),
-            Part::Role => match role_of(taken) {
-                Some(role) => label.role = Some(role),
-                None => continue,
-            },
-            Part::Literal(_) | Part::Anything => {}
-        }
-        return true;
-    }
-    false
 }
 
 fn role_code(role: IntentRole) -> &'static str {
@@ -285,9 +384,26 @@ mod tests {
         assert!(matches!(error(""), SchemeError::MatchesEverything { .. }));
         assert!(matches!(error("b{engine}{role}"), SchemeError::Adjacent { .. }));
         assert!(matches!(error("b-{engine}-{engine}"), SchemeError::Twice { .. }));
-        for pattern in ["b-{motor}", "b-{", "b-}"] {
+        assert!(matches!(error("b{engine:2}{engine:2}"), SchemeError::Twice { .. }));
+        for pattern in ["b-{motor}", "b-{", "b-}", "b{engine:}", "b{engine:0}", "b{role:37}"] {
             assert!(matches!(error(pattern), SchemeError::Placeholder { .. }), "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_form_without_separators_is_read_by_its_widths() {
+        let trend = EngineLabel::new("추세").unwrap();
+        let scheme: ClientIdScheme = "b{engine:3}{role:1}{*}".parse().unwrap();
+        let scheme = scheme.with_engines(BTreeMap::from([("trd".to_owned(), trend.clone())]));
+        let id = scheme.compose(&trend, IntentRole::StopLoss, "k3f9x1").unwrap();
+        assert_eq!(id.as_str(), "btrdsk3f9x1");
+        let read = scheme.read(&id).unwrap();
+        assert_eq!((read.engine, read.role), (Some(trend), Some(IntentRole::StopLoss)));
+        // Letters that stand for no strategy tell the role alone; a name of another length cannot be written.
+        let read = scheme.read(&super::tests::id("bgrde17")).unwrap();
+        assert_eq!((read.engine, read.role), (None, Some(IntentRole::Entry)));
+        assert_eq!(scheme.compose(&EngineLabel::new("grid").unwrap(), IntentRole::Entry, "1"), None);
+        assert_eq!(scheme.read(&super::tests::id("btrdq17")), None);
     }
 
     #[test]

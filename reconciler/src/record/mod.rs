@@ -1,9 +1,26 @@
 //! What a bot leaves in the book as it acts: its decisions, what it sends and hears, and the ids by which its orders tell
-//! who sent them.
+//! who sent them. In the same process by a [`Recorder`], from elsewhere line by line by an [`EventRecorder`].
 
+mod answer;
 pub(crate) mod bot_record;
 pub(crate) mod client_id;
+mod closing;
+mod entries;
+mod event;
+mod event_recorder;
+mod fields;
+mod follow;
+mod gate;
+mod order_id;
 mod recorder;
+mod refusal;
+#[cfg(test)]
+mod tests;
 
+pub use self::answer::{Answer, LineOutcome};
 pub use self::client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
+pub use self::event_recorder::EventRecorder;
+pub use self::follow::BotFiles;
+pub use self::gate::{Gate, GateReason, GateReasonKind, gate, spool_of};
 pub use self::recorder::Recorder;
+pub use self::refusal::Refusal;

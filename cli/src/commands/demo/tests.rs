@@ -9,6 +9,7 @@ use ledger_core::AccountId;
 
 use super::*;
 use crate::config::Settings;
+use crate::input::Input;
 use crate::output::{Output, Screen};
 
 /// Whatever the seed, everything that was lost is restored, the books balance, and they are the exchange's.
@@ -79,11 +80,14 @@ impl Told {
             accounts: Vec::new(),
             weight_percent: None,
             freshness: ledger_core::FreshnessLimits::default(),
+            client_ids: Vec::new(),
+            engines: std::collections::BTreeMap::new(),
             zone: None,
             zone_flag: None,
         };
         let output = Output::new(format, Zone::utc(), self.screen(), self.screen());
-        Context { settings, output, clock: Arc::new(ManualClock::new(now)), program: "fillbook".into() }
+        let input = Input::new(Box::new(std::io::empty()));
+        Context { settings, output, input, clock: Arc::new(ManualClock::new(now)), program: "fillbook".into() }
     }
 
     fn screen(&self) -> Screen {

@@ -192,6 +192,7 @@ async fn one(
     }
     let mut config = ReconcilerConfig::new(target.id.clone());
     config.observe.labels = labels;
+    config.policy.schemes.extend(settings.client_ids.iter().cloned());
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = since;
     let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };

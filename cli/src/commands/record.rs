@@ -1,0 +1,139 @@
+//! `fillbook record`: a bot's events, as lines of JSON, until its input ends.
+
+use std::time::Duration;
+
+use reconciler::{Answer, BotFiles, ClientIdScheme, EventRecorder, spool_of};
+use serde_json::json;
+
+use crate::Context;
+use crate::args::RecordArgs;
+use crate::error::{CommandError, ExitCode};
+use crate::input::{InputLine, LINE_BYTES_MAX};
+use crate::wiring::{Interruption, open_for_recording};
+
+/// The version of the protocol that the schema describes.
+const PROTOCOL: u32 = 1;
+
+/// How often the bot's own files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The events and answers, with an example of each event.
+const SCHEMA: &str = include_str!("../../docs/record.schema.json");
+
+#[derive(Debug, thiserror::Error)]
+#[error("standard input cannot be read")]
+struct InputFailed(#[source] std::io::Error);
+
+/// Records events until the input ends or a signal comes.
+///
+/// # Errors
+/// When there is no book or account, or a stream fails. What is wrong with a line, and a book that cannot be written at the
+/// moment, are answers.
+pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
+    if args.schema {
+        context.output.line(SCHEMA.trim_end())?;
+        return Ok(ExitCode::Fine);
+    }
+    let account = context.settings.account.clone();
+    let store = open_for_recording(&context.settings)?;
+    super::check_account(store.as_ref(), &account).await?;
+    let mut recorder = EventRecorder::open(store, account.clone(), context.clock.clone())
+        .await?
+        .wording_ids(schemes(args, context))
+        .with_spool(spool_of(&context.settings.db));
+    if let Some(skew_ms) = args.clock_skew_ms {
+        recorder = recorder.with_clock_skew(skew_ms);
+    }
+    let mut interruption = Interruption::listen()?;
+    let version = env!("CARGO_PKG_VERSION");
+    context.output.json(&json!({ "fillbook": version, "protocol": PROTOCOL, "account": account.as_str() }))?;
+    context.output.flush()?;
+    let mut lines = context.input.lines()?;
+    let zone = context.output.zone.time_zone().clone();
+    let mut files = Files::new(BotFiles::new(args.entry_events.clone(), args.state.clone(), zone));
+    files.look(&recorder, context).await;
+    let mut tick = tokio::time::interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut number = 0;
+    let mut code = ExitCode::Fine;
+    // Waited for in one piece: a signal that comes while a line is recorded must not be lost.
+    let interrupted = interruption.wait();
+    tokio::pin!(interrupted);
+    loop {
+        let line = tokio::select! {
+            biased;
+            () = &mut interrupted, if code == ExitCode::Fine => {
+                // What was read is answered; what was not stays with whoever writes it.
+                lines.close();
+                code = ExitCode::Interrupted;
+                continue;
+            }
+            _ = tick.tick(), if !files.files.is_empty() => {
+                files.look(&recorder, context).await;
+                continue;
+            }
+            line = lines.recv() => line,
+        };
+        let Some(line) = line else {
+            files.look(&recorder, context).await;
+            return Ok(code);
+        };
+        number += 1;
+        let answer = match line {
+            InputLine::Text(text) => {
+                let text = context.output.secrets().redacted(&text).into_owned();
+                recorder.line(number, &text).await
+            }
+            InputLine::TooLong => Some(Answer::refused(
+                number,
+                &format!("the line has more than {LINE_BYTES_MAX} bytes"),
+                "leave out what is not needed, such as the `trades` of an order, and give these as events of their own",
+            )),
+            InputLine::NotText => Some(Answer::refused(number, "the line is no UTF-8", "write lines in UTF-8")),
+            InputLine::Failed(error) => return Err(CommandError::new(ExitCode::Error, InputFailed(error))),
+        };
+        if let Some(answer) = answer {
+            context.output.json(&answer.to_json())?;
+            context.output.flush()?;
+        }
+    }
+}
+
+/// How the bot words its ids: as the command line says, else the configuration.
+fn schemes(args: &RecordArgs, context: &Context) -> Vec<ClientIdScheme> {
+    let settings = &context.settings;
+    if args.client_ids.is_empty() {
+        return settings.client_ids.clone();
+    }
+    args.client_ids.iter().map(|scheme| scheme.clone().with_engines(settings.engines.clone())).collect()
+}
+
+/// The bot's own files, and whether they could be recorded.
+struct Files {
+    files: BotFiles,
+    has_failed: bool,
+}
+
+impl Files {
+    fn new(files: BotFiles) -> Self {
+        Self { files, has_failed: false }
+    }
+
+    /// Records what is new in the files. A book that cannot be written is told once; the next look reads the same again.
+    async fn look(&mut self, recorder: &EventRecorder, context: &mut Context) {
+        match self.files.look(recorder).await {
+            Ok(remarks) => {
+                self.has_failed = false;
+                for remark in remarks {
+                    context.output.complain(&format!("warning: {remark}"));
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.has_failed, true) {
+                    let error = CommandError::from(error);
+                    context.output.complain(&format!("warning: the bot's files are read again later: {error}"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! The protocol of `fillbook record`: events as lines of JSON, each recorded before it is answered.
+//!
+//! Invariants, with their tests in `tests/events.rs`:
+//! 1. `a_line_again_changes_nothing`: whoever did not get the answer gives the line again.
+//! 2. `an_undecided_order_blocks_the_next_try_of_an_entry`, and of no exit.
+//! 3. `a_bad_line_is_refused_with_its_field`, and nothing of it is on record.
+//! 4. `an_answer_counts_at_once_and_never_twice`: what an order's answer says about execution, beside its trades.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use exchange_client::Clock;
+use exchange_client::files::{BookVenue, CcxtObject, CcxtReader};
+use ledger_core::{
+    AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, EventTime, FactKind, IntentOutcome, IntentRole, Label,
+    Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Side, Signal, SignalId, SignalKind, Source,
+    Statement, Symbol, TimestampMs,
+};
+use ledger_store::{BookOrder, CommitReport, OrderFilter, PageRequest, Scope, Store, StoreError, fact_key};
+use serde_json::{Map, Value};
+
+use super::answer::{Answer, Effect, LineOutcome, Trouble};
+use super::bot_record::accepted;
+use super::client_id::ClientIdScheme;
+use super::event::{Cancelled, Event, IntentEvent, LabelEvent, Sent, SentEvent, SignalEvent};
+use super::fields::Fields;
+use super::gate::gate;
+use super::order_id::{Purpose, derive, digest};
+use super::refusal::Refusal;
+use crate::error::{Doing, ReconcileError};
+
+/// How many tries of one order are looked through for a free one.
+const ATTEMPTS_MAX: u32 = 1_000;
+/// Letters of a signal's id that the bot did not give.
+const SIGNAL_DIGEST_LEN: usize = 24;
+
+/// Records a bot's events line by line, in one transaction each.
+#[derive(Clone)]
+pub struct EventRecorder {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) account: AccountId,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) reader: CcxtReader,
+    schemes: Vec<ClientIdScheme>,
+    skew_ms: Option<i64>,
+    spool: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for EventRecorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventRecorder").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl EventRecorder {
+    /// A recorder for `account`.
+    ///
+    /// # Errors
+    /// [`ReconcileError::UnknownAccount`] where the book has none of this name; [`ReconcileError::Store`].
+    pub async fn open(
+        store: Arc<dyn Store>,
+        account: AccountId,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ReconcileError> {
+        let known = store.account(&account).await.doing("looking for the account")?;
+        let Some(known) = known else { return Err(ReconcileError::UnknownAccount { account }) };
+        let reader = CcxtReader::new(BookVenue::named(&known.venue));
+        Ok(Self { store, account, clock, reader, schemes: Vec::new(), skew_ms: None, spool: None })
+    }
+
+    /// The same, which words client order ids by the first of the bot's schemes that tells strategy and role.
+    #[must_use]
+    pub fn wording_ids(mut self, schemes: Vec<ClientIdScheme>) -> Self {
+        self.schemes = schemes;
+        self
+    }
+
+    /// The same, with the bot's clock minus the exchange's in milliseconds.
+    #[must_use]
+    pub fn with_clock_skew(mut self, skew_ms: i64) -> Self {
+        self.skew_ms = Some(skew_ms);
+        self
+    }
+
+    /// The same, with the file in which lines wait that could not be recorded.
+    #[must_use]
+    pub fn with_spool(mut self, spool: PathBuf) -> Self {
+        self.spool = Some(spool);
+        self
+    }
+
+    /// Records a line and answers it; `None` for an empty one. `number` counts lines from 1.
+    pub async fn line(&mut self, number: u64, text: &str) -> Option<Answer> {
+        if text.trim().is_empty() {
+            return None;
+        }
+        let mut reference = Value::Null;
+        let effect = match self.effect(text, &mut reference).await {
+            Ok(effect) => effect,
+            Err(trouble) => trouble.effect(),
+        };
+        Some(Answer { line: number, reference, outcome: effect.outcome, details: effect.details })
+    }
+
+    async fn effect(&mut self, text: &str, reference: &mut Value) -> Result<Effect, Trouble> {
+        let fields = Fields::parse(text.trim())?;
+        *reference = fields.reference()?;
+        let event = Event::parse(&fields, &self.reader)?;
+        let line: Arc<str> = Arc::from(text.trim());
+        match event {
+            Event::Signal(signal) => self.signal(signal, &line).await,
+            Event::Skip { signal_id, why } => self.skip(&signal_id, why, &line).await,
+            Event::Intent(intent) => self.intent(intent, &line).await,
+            Event::Sent(sent) => self.sent(sent, &line).await,
+            Event::Order { order, client_order_id } => {
+                let object = self.read_order(order)?;
+                self.order(object, client_order_id, Vec::new()).await
+            }
+            Event::Trade { trade } => {
+                let object = self.reader.trade(trade).map_err(|error| Refusal::object("trade", &error))?;
+                self.object(object, Vec::new()).await
+            }
+            Event::Cancel { order, reason } => self.cancel(order, reason, &line).await,
+            Event::Closed(closed) => self.closed(closed, &line).await,
+            Event::Entry { entry } => self.entry_event(entry, &line).await,
+            Event::Label(label) => self.label(label, &line).await,
+            Event::Gate { symbol, position_side } => {
+                let gate = gate(self.store.as_ref(), &self.account, &symbol, position_side, self.spool.as_deref());
+                Ok(Effect { outcome: LineOutcome::Answered, details: gate.await.to_json() })
+            }
+        }
+    }
+
+    /// Commits statements. A row of the book that cannot be read takes nothing in.
+    pub(super) async fn commit(&self, statements: Vec<Statement>) -> Result<CommitReport, ReconcileError> {
+        let batch = ledger_store::Batch::new(self.account.clone(), self.clock.now(), statements);
+        let report = self.store.commit(batch).await.doing("recording")?;
+        match report.unreadable.first() {
+            Some(row) => Err(StoreError::CorruptRow { row: row.clone() }).doing("recording"),
+            None => Ok(report),
+        }
+    }
+
+    pub(super) async fn own(&self, facts: Vec<AnyFact>, line: &Arc<str>) -> Result<Effect, Trouble> {
+        let state = |fact| Statement { fact, source: Source::Bot, payload: Some(Arc::clone(line)) };
+        Ok(Effect::of(&self.commit(facts.into_iter().map(state).collect()).await?))
+    }
+
+    pub(super) fn now(&self) -> TimestampMs {
+        self.clock.now()
+    }
+
+    /// The exchange's time, as well as the local clock tells it.
+    pub(super) fn exchange_now(&self) -> TimestampMs {
+        self.now().saturating_add_ms(-self.skew_ms.unwrap_or(0))
+    }
+
+    pub(super) fn signal_of(&self, event: SignalEvent) -> Result<Signal, Refusal> {
+        let time = event.time.unwrap_or_else(|| EventTime::ms(self.now()));
+        let id = match event.signal_id {
+            Some(id) => id,
+            None => signal_id(time, &event.symbol, event.side, event.kind, event.engine.as_ref())?,
+        };
+        Ok(Signal {
+            signal_id: id,
+            time,
+            skew_ms: self.skew_ms,
+            symbol: event.symbol,
+            side: event.side,
+            kind: event.kind,
+            engine: event.engine,
+            reason: event.reason,
+            skipped: event.skipped,
+            meta_json: event.meta,
+            restored: false,
+        })
+    }
+
+    async fn signal(&self, event: SignalEvent, line: &Arc<str>) -> Result<Effect, Trouble> {
+        let signal = self.signal_of(event)?;
+        let id = signal.signal_id.clone();
+        Ok(self.own(vec![AnyFact::Signal(signal)], line).await?.with("signal_id", id.as_str()))
+    }
+
+    async fn skip(&self, id: &SignalId, why: Label, line: &Arc<str>) -> Result<Effect, Trouble> {
+        let known = self.store.signal(&self.account, id).await.doing("looking for a signal")?;
+        let known = known.ok_or_else(|| {
+            let advice = "give symbol and side as well, then the signal is recorded with it";
+            Refusal::field("signal_id", format!("no signal {id} is on record"), advice)
+        })?;
+        let skipped = Signal { skipped: Some(why), ..known.fact };
+        Ok(self.own(vec![AnyFact::Signal(skipped)], line).await?.with("signal_id", id.as_str()))
+    }
+
+    async fn intent(&self, event: IntentEvent, line: &Arc<str>) -> Result<Effect, Trouble> {
+        let engine = self.engine_of(&event).await?;
+        let (id, attempt) = match &event.client_order_id {
+            Some(id) => (id.clone(), event.attempt),
+            None => self.next_id(&event, engine.as_ref(), line).await.map(|(id, attempt)| (id, Some(attempt)))?,
+        };
+        let known = self.store.intent(&self.account, &id).await.doing("looking for an intent")?;
+        let known = known.map(|known| known.fact);
+        let attempt = attempt.or(known.as_ref().map(|known| known.attempt)).unwrap_or(1);
+        let dca_step = event.step.or(known.as_ref().map(|known| known.dca_step)).unwrap_or(0);
+        let intent = OrderIntent {
+            client_order_id: id.clone(),
+            symbol: event.symbol,
+            class: event.class,
+            side: event.side,
+            position_side: event.position_side,
+            role: event.role,
+            dca_step,
+            attempt,
+            order_type: event.order_type,
+            qty: event.qty,
+            price: event.price,
+            trigger_price: event.trigger_price,
+            reduce_only: event.reduce_only,
+            signal_id: event.signal_id,
+            engine,
+            // A line that is given again was written when it was given first.
+            created_local: match (&known, event.time) {
+                (Some(known), _) => known.created_local,
+                (None, Some(time)) => time.at,
+                (None, None) => self.now(),
+            },
+            outcome: IntentOutcome::Pending,
+        };
+        let stands = known.map_or(IntentOutcome::Pending, |known| known.outcome);
+        let effect = self.own(vec![AnyFact::Intent(intent)], line).await?;
+        Ok(effect.with("client_order_id", id.as_str()).with("attempt", attempt).with("intent", stands.as_str()))
+    }
+
+    /// The strategy behind an order: the line's word, else that of its signal.
+    async fn engine_of(&self, event: &IntentEvent) -> Result<Option<EngineLabel>, Trouble> {
+        if let (None, Some(id)) = (&event.engine, &event.signal_id) {
+            let signal = self.store.signal(&self.account, id).await.doing("looking for a signal")?;
+            return Ok(signal.and_then(|signal| signal.fact.engine));
+        }
+        Ok(event.engine.clone())
+    }
+
+    /// The id of the next try of an order. A further try of an entry needs the proof that the one before was refused or has
+    /// ended; an exit that the bot asks for is never held up.
+    async fn next_id(
+        &self,
+        event: &IntentEvent,
+        engine: Option<&EngineLabel>,
+        line: &Arc<str>,
+    ) -> Result<(ClientOrderId, u32), Trouble> {
+        let of_signal = event.signal_id.as_ref().map(SignalId::as_str);
+        // An order that belongs to nothing is told from others by its moment; such a line is another order each time.
+        let moment = self.now().as_ms().to_string();
+        let of_nothing = || format!("{} {} {moment}", event.symbol, event.side);
+        let trade = event.trade.as_ref().map(Label::as_str).or(of_signal).map_or_else(of_nothing, str::to_owned);
+        let purpose = |attempt| Purpose {
+            account: &self.account,
+            trade: &trade,
+            engine,
+            role: event.role,
+            step: event.step.unwrap_or(0),
+            attempt,
+        };
+        let id_of = |attempt| {
+            derive(&self.schemes, &purpose(attempt)).ok_or_else(|| {
+                let problem = "no client order id can be made of it";
+                Refusal::field("engine", problem, "give client_order_id")
+            })
+        };
+        let is_entry = matches!(event.role, IntentRole::Entry | IntentRole::Dca);
+        for attempt in 1..=event.attempt.unwrap_or(ATTEMPTS_MAX).min(ATTEMPTS_MAX) {
+            let id = id_of(attempt)?;
+            let is_wanted = event.attempt.is_none_or(|wanted| wanted == attempt);
+            let known = self.store.intent(&self.account, &id).await.doing("looking for an intent")?;
+            let Some(known) = known.map(|known| known.fact) else {
+                if is_wanted {
+                    return Ok((id, attempt));
+                }
+                if is_entry {
+                    let problem = format!("try {attempt} of this order was never announced");
+                    let advice = "leave attempt out, and the next one is taken";
+                    return Err(Refusal::field("attempt", problem, advice).into());
+                }
+                continue;
+            };
+            let is_named_exit = event.attempt.is_some() && !is_entry;
+            if is_wanted && (is_named_exit || self.is_of_line(&known, line).await?) {
+                return Ok((id, attempt));
+            }
+            if is_named_exit || self.has_ended(&known).await? {
+                continue;
+            }
+            if is_entry {
+                return Err(undecided(&id, attempt));
+            }
+            return Ok((id, attempt));
+        }
+        let problem = "the tries of this order that may be made are made";
+        Err(Refusal::field("attempt", problem, "give client_order_id, or another trade").into())
+    }
+
+    /// Whether an intent was recorded from this very line: then its answer was lost on the way.
+    async fn is_of_line(&self, intent: &OrderIntent, line: &Arc<str>) -> Result<bool, Trouble> {
+        let key = fact_key(&AnyFact::Intent(intent.clone()));
+        let sources = self.store.fact_sources(&self.account, FactKind::Intent, &key).await;
+        Ok(sources.doing("looking for a line")?.iter().any(|source| source.payload == **line))
+    }
+
+    /// Whether nothing can become of an order any more: it was refused, or it has come to its end.
+    async fn has_ended(&self, intent: &OrderIntent) -> Result<bool, Trouble> {
+        match intent.outcome {
+            IntentOutcome::Rejected => Ok(true),
+            IntentOutcome::Pending | IntentOutcome::Unknown => Ok(false),
+            IntentOutcome::Accepted => {
+                let order = self.order_named(&intent.symbol, None, Some(&intent.client_order_id)).await?;
+                Ok(order.is_some_and(|order| order.order.fact.status.is_terminal()))
+            }
+        }
+    }
+
+    async fn sent(&mut self, event: SentEvent<'_>, line: &Arc<str>) -> Result<Effect, Trouble> {
+        let id = &event.client_order_id;
+        let known = self.store.intent(&self.account, id).await.doing("looking for an intent")?;
+        let known = known.map(|known| known.fact);
+        if let Some(known) = known.as_ref().filter(|known| known.symbol != event.symbol) {
+            let problem = format!("{id} was announced for {}", known.symbol);
+            return Err(Refusal::field("symbol", problem, "give the symbol of the intent").into());
+        }
+        if let Some(text) = event.order.filter(|_| event.result == Sent::Accepted) {
+            let object = self.read_order(text)?;
+            return self.order(object, Some(event.client_order_id), Vec::new()).await;
+        }
+        let Some(known) = known else {
+            let advice = "give the intent first, and the same client_order_id";
+            return Err(Refusal::field("client_order_id", format!("no intent {id} is on record"), advice).into());
+        };
+        let outcome = match event.result {
+            Sent::Accepted => IntentOutcome::Accepted,
+            Sent::Rejected => IntentOutcome::Rejected,
+            Sent::Unknown => IntentOutcome::Unknown,
+        };
+        let stands = known.outcome.max(outcome);
+        let effect = self.own(vec![AnyFact::Intent(OrderIntent { outcome, ..known })], line).await?;
+        Ok(effect.with("intent", stands.as_str()))
+    }
+
+    pub(super) fn read_order(&mut self, text: &str) -> Result<CcxtObject, Refusal> {
+        self.reader.order(text).map_err(|error| Refusal::object("order", &error))
+    }
+
+    /// An order as the exchange answered, with what its intent knows of it. `sent_as` is the id that the bot says it was
+    /// sent with, which not every answer repeats.
+    async fn order(
+        &self,
+        object: CcxtObject,
+        sent_as: Option<ClientOrderId>,
+        more: Vec<Statement>,
+    ) -> Result<Effect, Trouble> {
+        let mut labels = Vec::new();
+        if let Some(order) = object.order() {
+            if let Some(given) = &sent_as {
+                same_client_id(given, order)?;
+            }
+            if let Some(id) = sent_as.as_ref().or(order.client_order_id.as_ref()) {
+                let intent = self.store.intent(&self.account, id).await.doing("looking for an intent")?;
+                if let Some(intent) = intent.filter(|intent| intent.fact.symbol == order.key.symbol) {
+                    labels.extend(accepted(&intent.fact, order));
+                } else if sent_as.is_some() {
+                    let mut named = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+                    named.client_order_id = sent_as;
+                    labels.push(Statement { fact: AnyFact::Order(named), source: Source::Bot, payload: None });
+                }
+            }
+        }
+        labels.extend(more);
+        self.object(object, labels).await
+    }
+
+    async fn object(&self, object: CcxtObject, more: Vec<Statement>) -> Result<Effect, Trouble> {
+        let CcxtObject { mut statements, rejected, note } = object;
+        statements.extend(more);
+        let effect = Effect::of(&self.commit(statements).await?);
+        let rejected = rejected.iter().map(|error| {
+            let refusal = Refusal::object("order", error);
+            format!("{}: {}", refusal.field.unwrap_or_default(), refusal.problem)
+        });
+        let remarks: Vec<_> = rejected.chain(note.map(str::to_owned)).collect();
+        Ok(if remarks.is_empty() { effect } else { effect.with("remarks", remarks) })
+    }
+
+    async fn cancel(
+        &mut self,
+        order: Cancelled<'_>,
+        reason: Option<Label>,
+        line: &Arc<str>,
+    ) -> Result<Effect, Trouble> {
+        let (symbol, order_id) = match order {
+            Cancelled::Object(text) => {
+                let object = self.read_order(text)?;
+                let cancel = object.order().filter(|order| order.status == OrderStatus::Canceled);
+                let cancel = cancel.map(|order| self.cancel_of(order, reason, line));
+                let remark = cancel
+                    .is_none()
+                    .then_some("the order does not say that it is cancelled: its state is on record, and no cancel");
+                let effect = self.order(object, None, cancel.into_iter().collect()).await?;
+                return Ok(match remark {
+                    Some(remark) => effect.with("remarks", vec![remark]),
+                    None => effect,
+                });
+            }
+            Cancelled::Named { symbol, order_id } => (symbol, order_id),
+        };
+        let known = self.order_named(&symbol, Some(&order_id), None).await?;
+        let known = known.map(|known| known.order.fact).ok_or_else(|| unknown_order("order_id", order_id.as_str()))?;
+        let mut ended = Order::known_from_fill(known.key.clone(), known.side, known.position_side);
+        ended.status = OrderStatus::Canceled;
+        let cancel = self.cancel_of(&ended, reason, line);
+        let ended = Statement { fact: AnyFact::Order(ended), source: Source::Bot, payload: Some(Arc::clone(line)) };
+        Ok(Effect::of(&self.commit(vec![ended, cancel]).await?))
+    }
+
+    /// That an order was cancelled, and why. Where the exchange does not say when, the moment is an inference from the local
+    /// clock, which gives way to every time that is stated.
+    fn cancel_of(&self, order: &Order, reason: Option<Label>, line: &Arc<str>) -> Statement {
+        let (time, source) = match order.updated {
+            Some(time) => (time, Source::Bot),
+            None => (EventTime::ms(self.exchange_now()), Source::Repair),
+        };
+        let cancel = Cancel { key: order.key.clone(), side: Some(order.side), time, reason };
+        Statement { fact: AnyFact::Cancel(cancel), source, payload: Some(Arc::clone(line)) }
+    }
+
+    async fn label(&self, event: LabelEvent, line: &Arc<str>) -> Result<Effect, Trouble> {
+        let order = self.order_named(&event.symbol, event.order_id.as_ref(), event.client_order_id.as_ref()).await?;
+        let order = order.map(|order| order.order.fact).ok_or_else(|| {
+            let id = event.order_id.as_ref().map(OrderId::as_str);
+            let id = id.or(event.client_order_id.as_ref().map(ClientOrderId::as_str)).unwrap_or_default();
+            unknown_order(if event.order_id.is_some() { "order_id" } else { "client_order_id" }, id)
+        })?;
+        let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+        (labelled.engine, labelled.exit_reason) = (event.engine, event.reason);
+        self.own(vec![AnyFact::Order(labelled)], line).await
+    }
+
+    /// The book's order of this id; of the two classes, and of those that share a client order id, the regular one.
+    pub(super) async fn order_named(
+        &self,
+        symbol: &Symbol,
+        order_id: Option<&OrderId>,
+        client_order_id: Option<&ClientOrderId>,
+    ) -> Result<Option<BookOrder>, ReconcileError> {
+        if let Some(order_id) = order_id {
+            for class in [OrderClass::Regular, OrderClass::Conditional] {
+                let key = OrderKey { symbol: symbol.clone(), class, order_id: order_id.clone() };
+                let found = self.store.order(&self.account, &key).await.doing("looking for an order")?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+        let Some(id) = client_order_id else { return Ok(None) };
+        let scope = Scope::symbol(self.account.clone(), symbol.clone());
+        let filter = OrderFilter { client_order_id: Some(id.clone()), ..scope.into() };
+        let page = self.store.orders(&filter, &PageRequest::newest(10)).await.doing("looking for an order")?;
+        Ok(page.items.into_iter().min_by_key(|order| order.order.fact.key.class != OrderClass::Regular))
+    }
+}
+
+/// The id of a signal that has none: a digest of what it says.
+pub(super) fn signal_id(
+    time: EventTime,
+    symbol: &Symbol,
+    side: Side,
+    kind: SignalKind,
+    engine: Option<&EngineLabel>,
+) -> Result<SignalId, Refusal> {
+    let at = time.at.as_ms().to_string();
+    let engine = engine.map_or("", EngineLabel::as_str);
+    let text = digest(&[&at, symbol.as_str(), side.as_str(), kind.as_str(), engine], SIGNAL_DIGEST_LEN);
+    SignalId::new(format!("sig-{text}"))
+        .map_err(|error| Refusal::field("signal_id", error.to_string(), "give signal_id"))
+}
+
+fn same_client_id(given: &ClientOrderId, order: &Order) -> Result<(), Refusal> {
+    match &order.client_order_id {
+        Some(own) if own != given => Err(Refusal::field(
+            "client_order_id",
+            format!("it is {given}, and the order says {own}"),
+            "give the order that was sent with this id",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn undecided(id: &ClientOrderId, attempt: u32) -> Trouble {
+    let problem = format!("try {attempt} of it, {id}, was neither refused nor has it come to its end");
+    let advice = "do not send it again: ask the exchange for this id, and tell what it answers with `sent` or `order`";
+    let mut details = Map::new();
+    details.insert("client_order_id".to_owned(), id.as_str().into());
+    details.insert("attempt".to_owned(), attempt.into());
+    Trouble::Refused(Refusal::field("trade", problem, advice), details)
+}
+
+fn unknown_order(field: &str, id: &str) -> Refusal {
+    let problem = format!("the book has no order {} of this contract", super::refusal::shown(id));
+    Refusal::field(field, problem, "give the order as the library returned it, with `order`")
+}

@@ -1,0 +1,218 @@
+//! Whether a new entry may be made: unknown never opens.
+//!
+//! Invariants, with their tests in `tests/gate.rs`:
+//! 1. `every_open_matter_of_the_contract_holds_an_entry_back`, and none of another contract.
+//! 2. `a_book_that_cannot_be_read_allows_nothing`.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::{AccountId, PositionSide, Symbol};
+use ledger_store::{DiscrepancyFilter, IntentFilter, PageRequest, Scope, Store, StoreError};
+use serde_json::{Map, Value, json};
+
+use super::answer::class_of;
+use crate::discrepancy::DiscrepancyKind;
+
+/// Why no entry may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GateReasonKind {
+    /// The book cannot be read, so nothing of the contract is known.
+    BookNotReadable,
+    /// The book has no such account.
+    UnknownAccount,
+    /// Lines wait beside the book that are not recorded yet.
+    UnreplayedSpool,
+    /// An order was announced, and nobody knows what became of it.
+    UndecidedIntent,
+    /// Book and exchange differ, or may.
+    OpenDiscrepancy,
+    /// Nothing is derived of the contract, or not from all of its facts.
+    NotComputed,
+}
+
+ledger_core::names!(GateReasonKind, "reason of the gate", {
+    BookNotReadable = "book_not_readable", UnknownAccount = "unknown_account", UnreplayedSpool = "unreplayed_spool",
+    UndecidedIntent = "undecided_intent", OpenDiscrepancy = "open_discrepancy", NotComputed = "not_computed",
+});
+
+/// One thing that holds an entry back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GateReason {
+    /// What kind of thing.
+    pub kind: GateReasonKind,
+    /// In words.
+    pub text: String,
+}
+
+/// Whether a new entry of a contract may be made, and if not why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gate {
+    /// What holds it back; empty where it may be made.
+    pub reasons: Vec<GateReason>,
+}
+
+impl Gate {
+    /// Whether an entry may be made.
+    pub fn is_allowed(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    /// As answers show it.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let reasons = self.reasons.iter();
+        let reasons = reasons.map(|reason| json!({ "kind": reason.kind.as_str(), "text": reason.text }));
+        let mut object = Map::new();
+        object.insert("allowed".to_owned(), self.is_allowed().into());
+        object.insert("reasons".to_owned(), reasons.collect());
+        object
+    }
+
+    /// Whether it says no more than that the book cannot be asked.
+    pub fn is_unreadable(&self) -> bool {
+        use GateReasonKind::{BookNotReadable, UnknownAccount};
+        self.reasons.iter().any(|reason| matches!(reason.kind, BookNotReadable | UnknownAccount))
+    }
+
+    /// What a book allows an account that it does not have: nothing.
+    pub fn unknown_account(account: &AccountId) -> Self {
+        Self::unreadable(&StoreError::UnknownAccount { account: account.clone() })
+    }
+
+    /// What a book allows that could not be read: nothing.
+    pub fn unreadable(error: &StoreError) -> Self {
+        let kind = match error {
+            StoreError::UnknownAccount { .. } => GateReasonKind::UnknownAccount,
+            _ => GateReasonKind::BookNotReadable,
+        };
+        let text = format!("the book cannot be asked ({}): {error}", class_of(error));
+        Self { reasons: vec![GateReason { kind, text }] }
+    }
+}
+
+/// How many of the discrepancies and intents of a contract are named.
+const NAMED_MAX: u32 = 100;
+
+/// Whether a new entry of `symbol` may be made, by what is on record. `position_side` narrows that to one side of a hedge.
+/// `spool` is the file in which lines wait that could not be recorded. That the book cannot be read is an answer, too.
+pub async fn gate(
+    store: &dyn Store,
+    account: &AccountId,
+    symbol: &Symbol,
+    position_side: Option<PositionSide>,
+    spool: Option<&Path>,
+) -> Gate {
+    match reasons(store, account, symbol, position_side).await {
+        Ok(mut reasons) => {
+            reasons.extend(spool.and_then(waiting));
+            reasons.sort_by_key(|reason| reason.kind);
+            Gate { reasons }
+        }
+        Err(error) => Gate::unreadable(&error),
+    }
+}
+
+/// The file beside a book in which lines wait that could not be recorded.
+pub fn spool_of(db: &Path) -> PathBuf {
+    let mut name = db.as_os_str().to_owned();
+    name.push(".spool");
+    PathBuf::from(name)
+}
+
+/// Whether lines wait in a file. One that cannot be looked at may hold some.
+fn waiting(spool: &Path) -> Option<GateReason> {
+    let text = match std::fs::metadata(spool) {
+        Ok(found) if found.len() == 0 => return None,
+        Ok(found) => format!("{} bytes of events wait in {} and are not recorded", found.len(), spool.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        Err(error) => format!("{} cannot be looked at: {error}", spool.display()),
+    };
+    Some(GateReason { kind: GateReasonKind::UnreplayedSpool, text: ledger_core::printable(&text).into_owned() })
+}
+
+async fn reasons(
+    store: &dyn Store,
+    account: &AccountId,
+    symbol: &Symbol,
+    position_side: Option<PositionSide>,
+) -> Result<Vec<GateReason>, StoreError> {
+    if store.account(account).await?.is_none() {
+        return Err(StoreError::UnknownAccount { account: account.clone() });
+    }
+    let mut reasons = Vec::new();
+    let scope = Scope::symbol(account.clone(), symbol.clone());
+    let unresolved = IntentFilter { unresolved_only: true, ..scope.into() };
+    // A long and a short of a hedge are two keys; what names neither may be of both.
+    let is_of_key = |other: Option<PositionSide>| match (position_side, other) {
+        (Some(PositionSide::Long), Some(other)) => other != PositionSide::Short,
+        (Some(PositionSide::Short), Some(other)) => other != PositionSide::Long,
+        _ => true,
+    };
+    let mut page = PageRequest::newest(NAMED_MAX);
+    loop {
+        let found = store.intents(&unresolved, &page).await?;
+        let intents = found.items.into_iter().map(|intent| intent.fact);
+        for intent in intents.filter(|intent| is_of_key(intent.position_side)) {
+            let (id, side, outcome) = (&intent.client_order_id, intent.side, intent.outcome);
+            let text = format!("{} order {id} ({side} {symbol}): its outcome is {outcome}", intent.role);
+            reasons.push(GateReason { kind: GateReasonKind::UndecidedIntent, text });
+        }
+        match found.next {
+            Some(next) if reasons.is_empty() => page = page.after(next),
+            _ => break,
+        }
+    }
+    let open = DiscrepancyFilter { symbol: Some(symbol.clone()), ..DiscrepancyFilter::open(account.clone()) };
+    let mut page = PageRequest::newest(NAMED_MAX);
+    loop {
+        let found = store.discrepancies(&open, &page).await?;
+        for discrepancy in found.items {
+            let entry = discrepancy.entry;
+            if holds_back(&entry.key.kind) {
+                let text = format!("discrepancy {}, {} ({})", discrepancy.id, entry.key.kind, entry.status);
+                reasons.push(GateReason { kind: GateReasonKind::OpenDiscrepancy, text });
+            }
+        }
+        match found.next {
+            Some(next) => page = page.after(next),
+            None => break,
+        }
+    }
+    let quarantined = store.quarantined(account).await?.into_iter().find(|entry| entry.symbol == *symbol);
+    let pending = store.pending_refolds().await?.into_iter().find(|it| it.account == *account && it.symbol == *symbol);
+    let why = match (quarantined, pending) {
+        (Some(entry), _) => Some(format!("its position cannot be computed: {}", entry.reason)),
+        (None, Some(_)) => Some("its position is not computed from all facts yet".to_owned()),
+        (None, None) => None,
+    };
+    reasons.extend(why.map(|text| GateReason { kind: GateReasonKind::NotComputed, text }));
+    Ok(reasons)
+}
+
+/// Whether a discrepancy of this kind says that orders, fills or the position of its contract may be others than the book's.
+/// Labels, notices of what the exchange or a person did, and amounts of the ledger change nothing about what is held. A kind
+/// that is not known here may say anything.
+fn holds_back(kind: &str) -> bool {
+    use DiscrepancyKind as Kind;
+    let known = Kind::ALL.iter().find(|known| known.as_str() == kind);
+    !matches!(
+        known,
+        Some(
+            Kind::Liquidation
+                | Kind::Adl
+                | Kind::Settlement
+                | Kind::ForeignFills
+                | Kind::LedgerCut
+                | Kind::HistoryExpiring
+                | Kind::ClockSkew
+                | Kind::SignalWithoutOrder
+                | Kind::AmbiguousSignal
+                | Kind::MissingLabel
+                | Kind::UnexplainedClose
+                | Kind::MissingIncome
+                | Kind::MissingFunding
+                | Kind::FundingMismatch
+                | Kind::UnexplainedBalance
+                | Kind::FootingMismatch
+        )
+    )
+}

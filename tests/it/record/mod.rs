@@ -1,0 +1,9 @@
+//! `fillbook record` as a bot uses it: a process that is written to and read from.
+
+mod child;
+mod examples;
+mod files;
+mod killed;
+mod lines;
+
+use child::Child;
