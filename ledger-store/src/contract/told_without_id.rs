@@ -7,7 +7,7 @@ use super::fixtures::{at, by, dec, fill, fills, main_account, realizing, rest, t
 use super::told_elsewhere::in_every_order;
 use crate::filter::{IncomeFilter, Scope};
 use crate::page::PageRequest;
-use crate::repository::Store;
+use crate::store::Store;
 
 /// A row of an hour after the opening with the exchange's id, to the millisecond.
 fn named(kind: &str, id: &str, amount: &str) -> Statement {
