@@ -212,6 +212,10 @@ fn uncertainty(report: &Report) -> Option<String> {
         }
         remarks.push(remark);
     }
+    if !stats.crossed_fees.is_empty() {
+        let names: Vec<_> = stats.crossed_fees.iter().map(String::as_str).collect();
+        remarks.push(format!("~ Win rate, factor, drawdown and expectancy count {}.", names.join(" and ")));
+    }
     if stats.left_out_count > 0 {
         let trips = super::rebuild::count(stats.left_out_count, "round trip");
         remarks.push(format!("Every figure may lack some of {trips} that cannot be read."));

@@ -51,6 +51,8 @@ pub struct TripStats {
     pub valued: Vec<AssetTotal>,
     /// The assets of which amounts have no recorded price: counts, factor, expectancy and drawdown are before them.
     pub before_fees_in: BTreeSet<Asset>,
+    /// Which amounts count in them at a price that two others make, and which: `BNB by BNBUSDT / USDCUSDT`.
+    pub crossed_fees: BTreeSet<String>,
     /// The largest fall of the cumulated result from an earlier high, per settle asset, over trips in closing order;
     /// unknown amounts do not count.
     pub drawdown_max: Vec<(Asset, Decimal)>,
@@ -137,8 +139,9 @@ impl TripStats {
     /// Adds what a round trip earned, without its amounts.
     pub(super) fn add_result(&mut self, trip: &RoundTrip, other: &OtherAssets) -> Result<(), MathError> {
         self.trip_count += 1;
-        let TripValue { net, certainty, is_own_known, before } = TripValue::of(trip, other)?;
+        let TripValue { net, certainty, is_own_known, before, crossed } = TripValue::of(trip, other)?;
         self.before_fees_in.extend(before);
+        self.crossed_fees.extend(crossed);
         let asset = &trip.settle_asset;
         total_of(&mut self.valued, asset).add(net, certainty)?;
         if certainty == Certainty::Unknown {

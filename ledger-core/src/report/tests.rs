@@ -239,6 +239,35 @@ fn a_fee_in_another_asset_counts_at_its_price() {
 }
 
 #[test]
+fn two_prices_in_a_third_asset_value_a_fee_by_estimate() {
+    // A contract in USDC, gross 1, that paid 0.001 BNB: 0.6 USDT, and a USDC is worth 1.2 of them.
+    let valued = |with: &[(&str, &str, i64)]| {
+        let mut prices = AssetPrices::default();
+        with.iter().for_each(|(pair, price, at)| prices.add(&mark(pair, price, *at)));
+        let mut won = trip(1, 0, 10_000, "1", ("0.001", "BNB"));
+        won.settle_asset = asset("USDC");
+        let mut other = OtherAssets::default();
+        let fee = movement(1, 1, 5_500, MovementKind::Fee, Some("-0.001"), "BNB");
+        other.add(&fee, &won.settle_asset, &prices).unwrap();
+        let mut builder = ReportBuilder::new(GroupBy::Symbol, None);
+        builder.add_trip(&won, &other, &[]).unwrap();
+        let total = builder.finish().unwrap().total;
+        let valued: Vec<_> = total.valued.iter().map(|it| it.total.amount().unwrap().to_string()).collect();
+        let crossed: Vec<_> = total.crossed_fees.iter().cloned().collect();
+        (valued.join(" "), total.result_certainty(), crossed.join(" "), total.before_fees_in.len())
+    };
+    let of = |value: &str, certainty, crossed: &str, before| (value.to_owned(), certainty, crossed.to_owned(), before);
+    let (bnb, usdc) = (("BNBUSDT", "600", 5_000), ("USDCUSDT", "1.2", 5_000));
+    assert_eq!(valued(&[bnb, usdc]), of("0.5", Certainty::Estimated, "BNB by BNBUSDT / USDCUSDT", 0));
+    // A price of its own stands against that, and each of the two has to be of that minute.
+    assert_eq!(valued(&[bnb, usdc, ("BNBUSDC", "550", 5_000)]), of("0.45", Certainty::Known, "", 0));
+    for lacking in [&[bnb][..], &[usdc], &[bnb, ("USDCUSDT", "1.2", 70_000)]] {
+        let (_, _, crossed, before) = valued(lacking);
+        assert_eq!((crossed.as_str(), before), ("", 1), "{lacking:?}");
+    }
+}
+
+#[test]
 fn without_a_price_a_fee_that_could_turn_the_result_leaves_it_unknown() {
     let none = AssetPrices::default();
     // Gross, the fee in BNB (below 0: a rebate), and: won, lost, unknown, certainty of the result.

@@ -4,6 +4,7 @@
 //! 1. `a_fee_in_another_asset_counts_at_its_price`.
 //! 2. `without_a_price_a_fee_that_could_turn_the_result_leaves_it_unknown`, else it is an estimate before that fee.
 //! 3. `a_price_is_the_nearest_within_a_minute`, and one asset is never taken for another.
+//! 4. `two_prices_in_a_third_asset_value_a_fee_by_estimate`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,10 @@ use crate::time::TimestampMs;
 const PRICE_DISTANCE_MS_MAX: i64 = 60_000;
 /// The digits after the point that a valued amount is rounded to, half to even: those of a wallet.
 const VALUE_SCALE: u8 = 8;
+/// The digits after the point of a price that is worked out from two others.
+const CROSS_SCALE: u8 = 12;
+/// The assets in which others are priced, if not in each other.
+const BRIDGES: [&str; 2] = ["USDT", "USDC"];
 
 /// Recorded prices of assets in other assets.
 #[derive(Debug, Clone, Default)]
@@ -57,12 +62,34 @@ impl AssetPrices {
         if asset == settle_asset {
             return Some(Decimal::ONE);
         }
-        let known = self.prices.get(&Self::pair(asset, settle_asset)?)?;
+        self.nearest(&Self::pair(asset, settle_asset)?, at)
+    }
+
+    /// The price of a contract that was recorded nearest to `at`.
+    fn nearest(&self, pair: &Symbol, at: TimestampMs) -> Option<Decimal> {
+        let known = self.prices.get(pair)?;
         let before = known.range(..=at).next_back();
         let after = known.range(at..).next();
         let distance = |other: &TimestampMs| (other.as_ms() - at.as_ms()).abs();
         let nearest = before.into_iter().chain(after).min_by_key(|(other, _)| distance(other));
         nearest.filter(|(other, _)| distance(other) <= PRICE_DISTANCE_MS_MAX).map(|(_, price)| *price)
+    }
+
+    /// The contracts whose prices together value `asset` in `settle_asset`, in the order in which they are tried: `BNBUSDT`
+    /// and `USDCUSDT` for BNB in USDC.
+    pub fn crosses<'a>(asset: &'a Asset, settle_asset: &'a Asset) -> impl Iterator<Item = [Symbol; 2]> + 'a {
+        let bridges = BRIDGES.iter().filter_map(|name| Asset::new(*name).ok());
+        let bridges = bridges.filter(move |bridge| bridge != asset && bridge != settle_asset);
+        bridges.filter_map(|bridge| Some([Self::pair(asset, &bridge)?, Self::pair(settle_asset, &bridge)?]))
+    }
+
+    /// What one unit of `asset` was worth in `settle_asset` by two prices of that moment in a third asset, with the names of
+    /// their contracts.
+    fn cross(&self, asset: &Asset, settle_asset: &Asset, at: TimestampMs) -> Option<(Decimal, [Symbol; 2])> {
+        Self::crosses(asset, settle_asset).find_map(|pairs| {
+            let [own, settle] = pairs.each_ref().map(|pair| self.nearest(pair, at));
+            Some((own?.div_round(settle?, CROSS_SCALE).ok()?, pairs))
+        })
     }
 }
 
@@ -71,6 +98,8 @@ impl AssetPrices {
 pub struct OtherAssets {
     /// The sum of what has a price, in the settle asset.
     valued: Decimal,
+    /// How what has no price of its own was valued.
+    crossed: BTreeSet<String>,
     /// Amounts that have none.
     unpriced: BTreeMap<Asset, Unpriced>,
 }
@@ -91,7 +120,14 @@ impl OtherAssets {
         if movement.asset == *settle_asset {
             return Ok(());
         }
-        let price = prices.price(&movement.asset, settle_asset, movement.at);
+        let mut price = prices.price(&movement.asset, settle_asset, movement.at);
+        if price.is_none()
+            && movement.amount.is_some_and(|amount| !amount.is_zero())
+            && let Some((crossed, [own, settle])) = prices.cross(&movement.asset, settle_asset, movement.at)
+        {
+            self.crossed.insert(format!("{} by {own} / {settle}", movement.asset));
+            price = Some(crossed);
+        }
         match (movement.amount, price) {
             (Some(amount), _) if amount.is_zero() => {}
             (Some(amount), Some(price)) => {
@@ -138,6 +174,8 @@ pub(super) struct TripValue {
     pub(super) is_own_known: bool,
     /// The assets of which amounts are missing in it, because they have no price.
     pub(super) before: BTreeSet<Asset>,
+    /// Which amounts count at a price that two others make, and which: `BNB by BNBUSDT / USDCUSDT`.
+    pub(super) crossed: BTreeSet<String>,
 }
 
 impl TripValue {
@@ -152,12 +190,18 @@ impl TripValue {
         };
         let certainty = if other.unpriced.values().any(turns) {
             Certainty::Unknown
-        } else if other.unpriced.is_empty() {
+        } else if other.unpriced.is_empty() && other.crossed.is_empty() {
             own.certainty()
         } else {
             own.certainty().max(Certainty::Estimated)
         };
         let is_own_known = own.certainty() != Certainty::Unknown;
-        Ok(Self { net, certainty, is_own_known, before: other.unpriced.keys().cloned().collect() })
+        Ok(Self {
+            net,
+            certainty,
+            is_own_known,
+            before: other.unpriced.keys().cloned().collect(),
+            crossed: other.crossed.clone(),
+        })
     }
 }

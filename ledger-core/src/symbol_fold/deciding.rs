@@ -21,7 +21,8 @@ use super::side_fold::SideFold;
 use super::watch::{Charged, Exit, ExitCause, Occupant, Seat, Waiting, Watch, Window, no_surer};
 use super::{SymbolFold, Trade};
 
-const SIDES: [PositionSide; 3] = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
+/// The positions that a contract can have.
+pub(super) const SIDES: [PositionSide; 3] = [PositionSide::Net, PositionSide::Long, PositionSide::Short];
 
 /// An amount on its way to where it belongs.
 struct Placed<'a> {
@@ -207,58 +208,6 @@ impl SymbolFold {
         }
     }
 
-    /// Ends what a settlement closed without a fill. Where fills did, the entry says the same as they do.
-    fn settle(
-        &mut self,
-        window: &Window,
-        rows: &[Income],
-        mut movements: Option<&mut Vec<Movement>>,
-    ) -> Result<(), MathError> {
-        let open: Vec<PositionSide> = SIDES.into_iter().filter(|it| !self.side(*it).position.is_flat()).collect();
-        let exits = || window.occupants.iter().flat_map(|occupant| &occupant.exits);
-        if exits().any(|exit| exit.why == ExitCause::Settlement) || (open.is_empty() && exits().next().is_some()) {
-            return Ok(());
-        }
-        // Which of two positions got how much cannot be told from what both got together.
-        let of_one = rows.iter().all(|row| row.key.asset == self.settle_asset) && open.len() == 1;
-        let total = rows.iter().try_fold(Decimal::ZERO, |sum, row| sum.checked_add(row.amount))?;
-        let mut seat = None;
-        for position_side in open {
-            let side = self.side_mut(position_side);
-            let cost = side.position.open_cost();
-            let (units, scale) = (side.position.units(), side.position.scale());
-            side.position = crate::position::Position::FLAT;
-            side.touch(window.at);
-            if let Some(mut trip) = side.trip.take() {
-                let told = of_one.then(|| Value::from_decimal(total)).transpose()?;
-                trip.settle(window.at, units, scale, cost, told)?;
-                self.end(position_side, trip)?;
-                if !of_one && let Some(movements) = movements.as_deref_mut() {
-                    let at = (position_side, Seat::Ended(self.closed_count));
-                    let (asset, unknown) = (self.settle_asset.clone(), Certainty::Unknown);
-                    if let Some(row) = rows.first() {
-                        let movement = self.movement(row, MovementKind::Realized, Some(at), None, unknown);
-                        movements.push(Movement { asset: asset.clone(), ..movement });
-                    }
-                }
-                seat = Some((position_side, Seat::Ended(self.closed_count)));
-            }
-        }
-        for row in rows {
-            let certainty = if seat.is_some() { Certainty::Estimated } else { Certainty::Known };
-            let seat = seat.filter(|_| of_one);
-            if seat.is_none() {
-                let value = Value::from_decimal(row.amount)?;
-                self.own_line.realized.add(&row.key.asset, value, certainty)?;
-            }
-            if let Some(movements) = movements.as_deref_mut() {
-                let movement = self.movement(row, MovementKind::Realized, seat, Some(row.amount), certainty);
-                movements.push(Movement { exchange_realized_pnl: Some(row.amount), ..movement });
-            }
-        }
-        Ok(())
-    }
-
     /// Adds an amount to where it belongs.
     fn book(&mut self, it: &Placed<'_>, movements: Option<&mut Vec<Movement>>) -> Result<(), MathError> {
         let amount = Value::from_decimal(it.amount)?;
@@ -308,7 +257,7 @@ impl SymbolFold {
         Ok(true)
     }
 
-    fn movement(
+    pub(super) fn movement(
         &self,
         row: &Income,
         kind: MovementKind,

@@ -169,19 +169,40 @@ fn a_settlement_without_a_fill_ends_the_round_trip() {
         assert_eq!(book.closed.first().unwrap().exit_price_avg, Some(dec("110")));
         assert!(book.fold.unallocated_realized().unwrap().is_empty());
     }
-    // Both positions of a hedge end, and nothing tells how much each got.
-    check(
-        "anchor LONG 0
-         anchor SHORT 0
-         LONG BUY 3 @ 100 fee 0 USDT
-         SHORT SELL 1 @ 100 fee 0 USDT
-         settlement 14 USDT",
-        "LONG #1 long in 3 @ 100 out 3 @ - max 3 gross 0 unknown | fees USDT 0 known | funding - | - | settlement | unknown | 1..-
-         SHORT #2 short in 1 @ 100 out 1 @ - max 1 gross 0 unknown | fees USDT 0 known | funding - | - | settlement | unknown | 2..-
+    // Both positions of a hedge end. Two entries fit them in one way: 3 x (107 - 100), and 1 x (100 - 107).
+    let hedge = |short: &str, rows: &str| {
+        format!(
+            "anchor LONG 0
+             anchor SHORT 0
+             LONG BUY 3 @ 100 fee 0 USDT
+             SHORT SELL {short} fee 0 USDT
+             settlement {rows}"
+        )
+    };
+    let told = "LONG #1 long in 3 @ 100 out 3 @ - max 3 gross 21 estimated (exchange 21) | fees USDT 0 known | funding - | - | settlement | estimated | 1..-
+         SHORT #2 short in 1 @ 100 out 1 @ - max 1 gross -7 estimated (exchange -7) | fees USDT 0 known | funding - | - | settlement | estimated | 2..-
+         LONG 0 @ - known realized 21 estimated
+         SHORT 0 @ - known realized -7 estimated";
+    check(&hedge("1 @ 100", "21 USDT -7 USDT"), told);
+    check(&hedge("1 @ 100", "-7 USDT 21 USDT"), told);
+    // One entry of both tells the price of the settlement, where the quantities differ.
+    check(&hedge("1 @ 100", "14 USDT"), told);
+    // Where they do not, and where two entries fit in no way or in both, nothing tells how much each got.
+    for (short, rows, both) in
+        [("3 @ 110", "30 USDT", "30"), ("1 @ 100", "21 USDT -8 USDT", "13"), ("3 @ 100", "0 USDT 0 USDT", "0")]
+    {
+        let (at, max) = (short.split(" @ ").nth(1).unwrap(), short.split(' ').next().unwrap());
+        check(
+            &hedge(short, rows),
+            &format!(
+                "LONG #1 long in 3 @ 100 out 3 @ - max 3 gross 0 unknown | fees USDT 0 known | funding - | - | settlement | unknown | 1..-
+         SHORT #2 short in {max} @ {at} out {max} @ - max {max} gross 0 unknown | fees USDT 0 known | funding - | - | settlement | unknown | 2..-
          LONG 0 @ - known realized 0 unknown
          SHORT 0 @ - known realized 0 unknown
-         unallocated realized USDT 14 estimated",
-    );
+         unallocated realized USDT {both} estimated"
+            ),
+        );
+    }
     // Nothing that the book knows of was open.
     let mut book = Book::default();
     book.run("anchor 0\nsettlement 14 USDT");

@@ -81,16 +81,25 @@ impl Reading<'_> {
         Ok(mixed)
     }
 
-    /// Reads all prices of an asset in another, unless they are there.
+    /// Reads all prices of an asset in another, or in a third one that both are priced in, unless they are there.
     async fn read_prices(
         &self,
         asset: &Asset,
         settle_asset: &Asset,
         prices: &mut AssetPrices,
     ) -> Result<(), ReconcileError> {
-        let Some(pair) = AssetPrices::pair(asset, settle_asset).filter(|pair| !prices.has(pair)) else {
-            return Ok(());
-        };
+        let pairs = AssetPrices::pair(asset, settle_asset).into_iter();
+        let crosses = AssetPrices::crosses(asset, settle_asset).flatten();
+        for pair in pairs.chain(crosses).collect::<BTreeSet<_>>() {
+            if !prices.has(&pair) {
+                self.read_prices_of(pair, prices).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads all prices of a contract.
+    async fn read_prices_of(&self, pair: Symbol, prices: &mut AssetPrices) -> Result<(), ReconcileError> {
         let scope = Scope::symbol(self.request.account.clone(), pair);
         let mut page = PageRequest::first(PAGE_ROWS);
         loop {

@@ -42,6 +42,7 @@ pub(super) const GROUPS: Listing<ReportRow> = Listing {
         Column { key: "carried_in", title: "Carried in", rank: 0, value: |r| Cell::Assets(r.stats.carried_in.clone()) },
         Column { key: "valued_net", title: "Valued net", rank: 0, value: |r| Cell::Assets(r.stats.valued.clone()) },
         Column { key: "before_fees_in", title: "Before fees in", rank: 0, value: |r| names(&r.stats) },
+        Column { key: "crossed_fees", title: "Crossed fees", rank: 0, value: |r| crossed(&r.stats) },
         Column {
             key: "drawdown_max",
             title: "Drawdown",
@@ -57,6 +58,12 @@ pub(super) const GROUPS: Listing<ReportRow> = Listing {
 pub(super) fn names(stats: &TripStats) -> Cell {
     let names: Vec<_> = stats.before_fees_in.iter().map(Asset::as_str).collect();
     if names.is_empty() { Cell::Empty } else { Cell::Text(names.join(" ")) }
+}
+
+/// The fees that count at a price that two others make, or nothing.
+pub(super) fn crossed(stats: &TripStats) -> Cell {
+    let named: Vec<_> = stats.crossed_fees.iter().map(String::as_str).collect();
+    if named.is_empty() { Cell::Empty } else { Cell::Text(named.join(", ")) }
 }
 
 /// A group and one of its assets, as a person reads it: amounts in different assets stand in different lines.
