@@ -1,7 +1,7 @@
 //! Files that contradict themselves, or are not this book's, through the real command: what is refused, in which words, and
 //! with which exit code.
 
-use crate::support::Sandbox;
+use crate::support::{Exchange, Sandbox};
 
 const HEADER: &str =
     "Uid,Time(UTC),Symbol,Side,Position Side,Price,Quantity,Amount,Fee,Realized Profit,Buyer,Maker,Trade Id,Order Id";
@@ -403,10 +403,10 @@ fn a_bots_fee_that_is_not_the_exchanges_is_a_conflict_on_record() {
     ] {
         let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
         bot_with(&sandbox, &[(11, "160.5", "2", column, &raw(library))]);
-        let run = sandbox.run(&["import", "bot.sqlite3"]).exits(0);
+        let run = sandbox.run(&["import", "bot.sqlite3"]).exits(if conflicts == 0 { 0 } else { 3 });
         let fill = sandbox.run(&["fills", "--json"]).exits(0).json().remove(0);
         assert_eq!((&fill["fee"], &fill["fee_asset"]), (&"0.0128".into(), &"USDT".into()), "{}", run.transcript());
-        let open = sandbox.run(&["discrepancies", "--json"]).exits(if conflicts == 0 { 0 } else { 3 }).json();
+        let open = sandbox.run(&["discrepancies", "--json"]).exits(0).json();
         let kinds: Vec<_> = open.iter().map(|line| line["kind"].clone()).collect();
         assert_eq!(kinds, vec![serde_json::Value::from("conflicting_fact"); conflicts], "{column} {library}");
     }
@@ -446,4 +446,59 @@ fn a_bots_row_that_contradicts_itself_is_rejected() {
     let (code, count, stderr) = import("160.5", "SOLUSDT", "321000");
     assert_eq!((code, count), (1, 0), "{stderr}");
     assert!(stderr.contains("number format of `bot.sqlite3` is in doubt"), "{stderr}");
+}
+
+/// What the exchange did not name when it was asked for all of a time is taken with a discrepancy: it counts in every sum.
+#[test]
+fn ledger_rows_of_a_time_that_was_read_are_not_added_in_silence() {
+    let exchange = Exchange::start(61);
+    exchange.trade("fb-one", "BTCUSDT", ledger_core::Side::Buy, "0.02");
+    let sandbox = Sandbox::empty();
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    // What happened in the last moments before a look counts as read with the next one.
+    sandbox.tamper("UPDATE coverage SET until_ts = until_ts + 3600000 WHERE stream = 'income'");
+    let known = sandbox.run(&["income", "--json", "--type", "TRANSFER"]).exits(0).json().remove(0);
+    let second = |ms: i64| {
+        let text = |key: &str| known[key].as_str().unwrap_or_default().to_owned();
+        let (amount, asset) = (text("amount"), text("asset"));
+        (format!("{ms},TRANSFER,{{}},{asset},,"), amount)
+    };
+    let (row, amount) = second(known["ts"].as_i64().unwrap());
+    let header = "time,incomeType,income,asset,symbol,tranId";
+    // The row itself, by a file without ids, is no other one.
+    sandbox.write("same.csv", format!("{header}\n{}\n", row.replace("{}", &amount)));
+    let same = sandbox.run(&["import", "--tz", "UTC", "same.csv"]).exits(0);
+    assert!(!same.stderr.contains("did not name it"), "{}", same.transcript());
+    let sum = |sandbox: &Sandbox| sandbox.run(&["income", "--json", "--type", "TRANSFER"]).exits(0).json().len();
+    let before = sum(&sandbox);
+    sandbox.run(&["discrepancies"]).exits(0);
+    sandbox.write("other.csv", format!("{header}\n{}\n", row.replace("{}", "77.5")));
+    let other = sandbox.run(&["import", "--tz", "UTC", "other.csv"]);
+    assert!(other.stderr.contains("TRANSFER in") && other.stderr.contains("did not name it"), "{}", other.transcript());
+    assert_eq!(sum(&sandbox), before + 1);
+    let open = sandbox.run(&["discrepancies", "--json"]).exits(0).json();
+    assert_eq!(open[0]["kind"], "unlisted_income", "{open:?}");
+    sandbox.run(&["status"]).exits(3);
+}
+
+/// A taker has no rebates: in a file in which takers' fees stand below zero, so do makers' that were paid.
+#[test]
+fn takers_tell_with_which_sign_a_file_writes_what_was_paid() {
+    let row = |id: u32, fee: &str, maker: &str| {
+        format!("5,26-02-03 04:05:{id:02},SOLUSDT,BUY,BOTH,160.5,2,321,{fee} USDT,0,TRUE,{maker},{id},9{id}")
+    };
+    for (taker, maker, fees) in [
+        ("-0.16", "-0.06", ["0.06", "0.16"]),
+        ("-0.16", "0.02", ["-0.02", "0.16"]),
+        ("0.16", "-0.02", ["-0.02", "0.16"]),
+        ("0.16", "0.06", ["0.06", "0.16"]),
+    ] {
+        let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
+        // The maker's comes first: the whole file is looked at before any of it is recorded.
+        sandbox.write("t.csv", format!("{HEADER}\n{}\n{}\n", row(11, maker, "TRUE"), row(12, taker, "FALSE")));
+        sandbox.run(&["import", "t.csv"]).exits(0);
+        let read = sandbox.run(&["fills", "--json"]).exits(0).json();
+        let read: Vec<_> = read.iter().map(|fill| fill["fee"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(read, fees, "{taker} {maker}");
+    }
 }

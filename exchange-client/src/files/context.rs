@@ -5,12 +5,12 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use ledger_core::{
-    AnyFact, Asset, Fill, Instrument, Order, OrderClass, OrderId, OrderKey, PositionSide, Side, Source, Statement,
+    AnyFact, Asset, Fee, Fill, Instrument, Order, OrderClass, OrderId, OrderKey, PositionSide, Side, Source, Statement,
     Symbol,
 };
 
 use super::Options;
-use super::cell::Cell;
+use super::cell::{Assets, Cell};
 use super::error::{RowError, RowProblem};
 use super::zone::Zone;
 use crate::binance_usdm::instrument_from_symbol;
@@ -79,6 +79,8 @@ pub(super) struct Context {
     pub(super) rejected: Vec<RowError>,
     /// Whether a row has named the exchange account that it is of.
     pub(super) names_owners: bool,
+    /// Whether takers' fees stand there below zero, and above.
+    taker_fees: (bool, bool),
     instruments: Recent<Symbol, ()>,
     orders: Recent<OrderKey, ()>,
 }
@@ -97,6 +99,7 @@ impl Context {
             note: None,
             rejected: Vec::new(),
             names_owners: false,
+            taker_fees: (false, false),
             instruments: Recent::new(),
             orders: Recent::new(),
         }
@@ -160,6 +163,27 @@ impl Context {
             Some(_) => {}
         }
         Ok(())
+    }
+
+    /// A fee, positive = paid. A taker always pays, so takers' fees tell with which sign a file writes what was paid; a maker's
+    /// is read by that.
+    pub(super) fn fee(&mut self, cell: Cell<'_>, assets: Assets<'_>, maker: Option<bool>) -> Result<Fee, RowError> {
+        let (stated, _) = cell.money(assets)?;
+        let fee = cell.fee(assets, maker)?;
+        match maker {
+            Some(false) => {
+                self.taker_fees.0 |= stated.is_negative();
+                self.taker_fees.1 |= stated.is_positive();
+                Ok(fee)
+            }
+            Some(true) if self.options.charges_are_negative => Ok(Fee { amount: -stated, ..fee }),
+            _ => Ok(fee),
+        }
+    }
+
+    /// Whether what was paid stands there below zero, by all fees of takers that were read.
+    pub(super) fn charges_are_negative(&self) -> bool {
+        self.taker_fees == (true, false)
     }
 
     /// Notes the exchange that a row was of: the first one is the book's.

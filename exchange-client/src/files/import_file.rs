@@ -115,6 +115,12 @@ impl ImportFile {
         self.context.names_owners
     }
 
+    /// Whether the fees that it says were paid stand there below zero: for [`Options::charges_are_negative`] of a second look
+    /// at the same file.
+    pub fn charges_are_negative(&self) -> bool {
+        self.context.charges_are_negative()
+    }
+
     /// The exchange that rows of a book of another venue are of, as far as this file or those before it tell.
     pub fn exchange(&self) -> Option<&str> {
         self.context.options.exchange.as_deref()

@@ -102,6 +102,8 @@ pub struct Options {
     pub venue: BookVenue,
     /// How many coins a contract is, as far as files before this one, or an earlier look at it, told.
     pub contract_sizes: ContractSizes,
+    /// Whether fees that were paid stand there below zero, as an earlier look at the same file told.
+    pub charges_are_negative: bool,
     /// In a book of another venue, the exchange that rows of it were of so far, as [`ImportFile::exchange`] calls it.
     pub exchange: Option<String>,
 }

@@ -167,7 +167,7 @@ impl TradeColumns {
         let carried = Assets::Carried { symbol: &symbol, settle: settle.as_ref() };
         let assets = fee_asset.as_ref().map_or(carried, Assets::Named);
         let maker = row.optional(self.maker).map(Cell::boolean).transpose()?;
-        let fee = row.optional(Some(self.fee)).map(|cell| cell.fee(assets, maker)).transpose()?;
+        let fee = row.optional(Some(self.fee)).map(|cell| context.fee(cell, assets, maker)).transpose()?;
         let assets = margin_asset.as_ref().map_or(carried, Assets::Named);
         let realized_pnl = match row.optional(self.realized_pnl) {
             Some(cell) => Some(profit(cell, assets, settle.as_ref())?),

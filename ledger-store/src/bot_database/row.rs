@@ -22,8 +22,8 @@ pub(super) type Read<T> = Result<T, String>;
 
 pub(super) fn read(cells: &Cells, venue: &BotVenue) -> BotRow {
     let rules = &venue.rules;
-    let order = |cells| venue::check(cells, venue).and_then(|()| order(cells));
-    let executed_order = |cells| venue::check(cells, venue).and_then(|()| executed_order(cells));
+    let order = |cells| venue::check(cells, venue, false).and_then(|()| order(cells));
+    let executed_order = |cells| venue::check(cells, venue, false).and_then(|()| executed_order(cells));
     let (parsed, note) = match cells.table {
         BotTable::EngineSignals => (signal(cells).map(|fact| vec![AnyFact::Signal(fact)]), None),
         BotTable::Orders => {
@@ -38,11 +38,14 @@ pub(super) fn read(cells: &Cells, venue: &BotVenue) -> BotRow {
             )
         }
         BotTable::Fills => {
-            let told = venue::check(cells, venue).and_then(|()| fill(cells));
+            let told = venue::check(cells, venue, true).and_then(|()| fill(cells));
             (told.map(|told| told.into_iter().map(AnyFact::Fill).collect()), None)
         }
         BotTable::Positions => (Ok(Vec::new()), Some(DERIVED)),
-        BotTable::Cancels => (cancel(cells).map(|fact| vec![AnyFact::Cancel(fact)]), None),
+        BotTable::Cancels => {
+            let told = venue::check_venue(cells, venue).and_then(|()| cancel(cells));
+            (told.map(|fact| vec![AnyFact::Cancel(fact)]), None)
+        }
     };
     let parsed = parsed.map(|facts| {
         // What the row says elsewhere stands behind what counts.

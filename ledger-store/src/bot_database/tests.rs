@@ -420,6 +420,12 @@ fn another_venues_answer_makes_no_fill() {
         let refused = read_as(RULES, raw).unwrap_err();
         assert!(refused.starts_with("raw_json: ") && refused.contains(told), "{refused}");
     }
+    // Nor is its cancel one of the book's venue.
+    let (_folder, mut bot) = bot("ALTER TABLE cancels ADD COLUMN raw_json TEXT;
+         INSERT INTO cancels VALUES (1, '1767225600', 7, 'ETHUSDT', 'buy', 'x', '{\"info\":{\"tulip\":1}}');
+         INSERT INTO cancels VALUES (2, '1767225600', 8, 'ETHUSDT', 'buy', 'x', NULL);");
+    let read: Vec<bool> = bot.rows(BotTable::Cancels, None, 10).unwrap().iter().map(|row| row.parsed.is_ok()).collect();
+    assert_eq!(read, [false, true]);
     for raw in
         ["", "{}", r#"{"symbol":"ETH/USDT"}"#, r#"{"symbol":"ETH/USDT","info":{"id":"77","positionSide":"BOTH"}}"#]
     {

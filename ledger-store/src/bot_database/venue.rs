@@ -25,29 +25,37 @@ pub struct BotVenue {
 }
 
 /// Checks that a row with quantities is of the book's venue, and that they are coins.
-pub(super) fn check(cells: &Cells, venue: &BotVenue) -> Read<()> {
-    let found = (venue.other_venue)(&mut cells.exchange_fields());
-    if let Some(own) = venue.counts_coins {
-        return match found {
-            Some(found) => Err(format!(
-                "raw_json: it is an answer of {found}, and this book is of {own}: rows of another venue belong into a book of \
-                 their own (`init --venue other`)"
-            )),
-            None if is_spot(cells) => Err(format!(
-                "raw_json: its symbol is that of a spot market and nothing in it names a position, and this book is of {own}: \
-                 spot trades move no futures position"
-            )),
-            None => Ok(()),
-        };
+/// A trade always says its price.
+pub(super) fn check(cells: &Cells, venue: &BotVenue, is_trade: bool) -> Read<()> {
+    check_venue(cells, venue)?;
+    if venue.counts_coins.is_some() {
+        return Ok(());
     }
+    let is_priced = is_trade || cells.exchange("avgPrice").is_some() || cells.unified("average").is_some();
     // Price x quantity is held against the cost where both are read.
     let has_cost = cells.unified("cost").and_then(|text| text.parse::<ledger_core::Decimal>().ok());
-    if has_cost.is_some_and(|cost| !cost.is_zero()) {
+    if is_priced && has_cost.is_some_and(|cost| !cost.is_zero()) {
         return Ok(());
     }
     Err("nothing proves that its quantity is in coins, as a `cost` in raw_json would: export the trades as ccxt objects, with a \
          line {\"symbol\":SYMBOL,\"contractSize\":SIZE} for each contract, and import these"
         .to_owned())
+}
+
+/// Checks that what a row has of the exchange is the book's venue's.
+pub(super) fn check_venue(cells: &Cells, venue: &BotVenue) -> Read<()> {
+    let Some(own) = venue.counts_coins else { return Ok(()) };
+    match (venue.other_venue)(&mut cells.exchange_fields()) {
+        Some(found) => Err(format!(
+            "raw_json: it is an answer of {found}, and this book is of {own}: rows of another venue belong into a book of \
+             their own (`init --venue other`)"
+        )),
+        None if is_spot(cells) => Err(format!(
+            "raw_json: its symbol is that of a spot market and nothing in it names a position, and this book is of {own}: \
+             spot trades move no futures position"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The library names a futures contract `BTC/USDT:USDT`. Early versions named it like a spot pair; then the exchange's answer

@@ -16,6 +16,7 @@ mod known;
 mod reading;
 mod report;
 mod survey;
+mod unlisted;
 mod words;
 
 use std::fmt;
@@ -170,11 +171,12 @@ impl Recording<'_> {
         events: ImportEvents<'_>,
     ) -> Result<ImportReport, StoreError> {
         let mut report = ImportReport::default();
+        let mut added = self.ledger_read().await?;
         if options.venue == BookVenue::Other && options.exchange.is_none() {
             options.exchange = self.exchange_read_before().await?;
         }
         for path in files {
-            let mut reading = Reading::new(self, &mut *events, owner.clone(), path);
+            let mut reading = Reading::new(self, &mut *events, owner.clone(), &mut added, path);
             let read = reading.file(path, &options).await?;
             // One account a book: what the first file says holds for the others.
             owner.seen = owner.seen.or(read.uid);
@@ -191,6 +193,7 @@ impl Recording<'_> {
         report.unplaced_fills = self.store.fill_count(&unplaced).await?;
         report.mode_contradiction = crate::position_mode::contradiction(self.store, &self.account).await?;
         report.doubts = self.judge_cuts(&told.ledgers).await?;
+        report.doubts.extend(self.tell_unlisted(added).await?);
         Ok(report)
     }
 

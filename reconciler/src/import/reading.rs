@@ -11,6 +11,7 @@ use super::event::{ImportEvent, Origin, RowRemark};
 use super::known::Known;
 use super::report::ImportedFile;
 use super::survey::{Owner, TURN, give_way};
+use super::unlisted::Added;
 use super::words::{describe, story};
 use super::{ImportEvents, Recording};
 
@@ -23,6 +24,8 @@ pub(super) struct Reading<'a> {
     pub(super) events: ImportEvents<'a>,
     /// Whose rows are taken.
     pub(super) owner: Owner,
+    /// The ledger rows of times that the exchange answered for.
+    added: &'a mut Added,
     /// Whether anything of the file was in the book before.
     known: Known,
     /// What became of it so far.
@@ -51,11 +54,17 @@ pub(super) struct FileRead {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(to: &'a Recording<'a>, events: ImportEvents<'a>, owner: Owner, path: &Path) -> Self {
+    pub(super) fn new(
+        to: &'a Recording<'a>,
+        events: ImportEvents<'a>,
+        owner: Owner,
+        added: &'a mut Added,
+        path: &Path,
+    ) -> Self {
         let imported = ImportedFile { file: path.display().to_string(), ..ImportedFile::default() };
         let known = Known::default();
         let (pending, origins) = (Vec::new(), Vec::new());
-        Self { to, events, owner, known, imported, notes: 0, rows: 0, pending, origins, uid: None }
+        Self { to, events, owner, added, known, imported, notes: 0, rows: 0, pending, origins, uid: None }
     }
 
     /// Reads one file, and answers what the next one has to know. Only a failing store ends it early.
@@ -74,6 +83,7 @@ impl<'a> Reading<'a> {
         let opened = match self.survey(&source, &options).await {
             Ok(survey) => {
                 options.contract_sizes = survey.contract_sizes;
+                options.charges_are_negative = survey.charges_are_negative;
                 options.uid = self.owner.expected().cloned();
                 source.read(options)
             }
@@ -151,8 +161,14 @@ impl<'a> Reading<'a> {
         if statements.is_empty() {
             return Ok(());
         }
+        let added: Vec<_> = statements.iter().map(|statement| self.added.candidate(statement)).collect();
         let facts: Vec<(FactKind, String)> = statements.iter().map(|s| (s.fact.kind(), describe(&s.fact))).collect();
         let report = self.to.commit(statements, self.uid.clone()).await?;
+        for (outcome, row) in report.outcomes.iter().zip(added) {
+            if let (Outcome::Recorded, Some(row)) = (outcome, row) {
+                self.added.note(row);
+            }
+        }
         // A cancel that follows from an order is counted as one, at the order's row.
         let implied = report.cancels.iter().filter_map(|cancel| {
             let (_, order) = facts.get(cancel.statement)?;

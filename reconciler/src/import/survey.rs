@@ -21,6 +21,8 @@ pub(super) const TURN: u64 = 10_000;
 pub(super) struct Survey {
     /// The sizes of contracts, wherever in the file they are proven.
     pub(super) contract_sizes: ContractSizes,
+    /// Whether fees that were paid stand there below zero.
+    pub(super) charges_are_negative: bool,
 }
 
 /// Whose rows an import takes.
@@ -90,7 +92,8 @@ impl Reading<'_> {
             }
         }
         self.owner.check(&file, file.uid())?;
-        Ok(Survey { contract_sizes: file.contract_sizes().clone() })
+        let charges_are_negative = file.charges_are_negative();
+        Ok(Survey { contract_sizes: file.contract_sizes().clone(), charges_are_negative })
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) fn fees(
     trade: &Unified<'_>,
     market: &Market,
     maker: Option<bool>,
-    context: &Context,
+    context: &mut Context,
 ) -> Result<Fees, RowError> {
     let listed = match trade.outer.nested("fees").map_or(Ok(Listed::None), summed_fees)? {
         Listed::SeveralAssets => return Err(RowError::cell("fees", "", RowProblem::FeeAssets)),
@@ -37,7 +37,7 @@ pub(super) fn fees(
             let asset = trade.in_info(&["commissionAsset"]).map(Cell::id::<Asset>).transpose()?;
             let asset = asset.or_else(|| market.settle_asset.clone()).or_else(|| context.settle_asset(&market.symbol));
             let asset = asset.ok_or_else(|| commission.error(RowProblem::FeeAsset))?;
-            Some(commission.fee(Assets::Named(&asset), maker)?)
+            Some(context.fee(commission, Assets::Named(&asset), maker)?)
         }
         None => None,
     };
