@@ -1,8 +1,12 @@
 """A bot's first trade through the book, on `fillbook simulator --listen 127.0.0.1:9555`."""
 
+import os
+
 import ccxt
 
 import fillbook
+
+simulator = os.environ.get("FILLBOOK_BASE_URL", "http://127.0.0.1:9555")
 
 exchange = ccxt.binanceusdm({
     "apiKey": "fillbook-simulator-test-key",
@@ -11,7 +15,7 @@ exchange = ccxt.binanceusdm({
 })
 # Only the simulator: what has no URL cannot go to the real exchange by mistake.
 exchange.urls["api"] = {
-    f"fapi{audience}{name}": f"http://127.0.0.1:9555/fapi/{version}"
+    f"fapi{audience}{name}": f"{simulator}/fapi/{version}"
     for audience in ("Public", "Private")
     for name, version in {"": "v1", "V2": "v2", "V3": "v3"}.items()
 }
@@ -25,4 +29,4 @@ with fillbook.Book("fillbook.db", account="main") as book:
 
     exchange.create_order("BTC/USDT:USDT", "market", "sell", 0.01, None, {"reduceOnly": True})
     exchange.fetch_my_trades("BTC/USDT:USDT")
-    print(book.close_trade("BTC/USDT:USDT", "long", reason="take profit"))
+    print(book.close_trade("BTC/USDT:USDT", "long", reason="take_profit"))

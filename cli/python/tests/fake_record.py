@@ -5,6 +5,7 @@
 `{"start": "no"}`, `{"gate": [...]}`, `{"positions": [...]}`. It is read before every line.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -19,10 +20,23 @@ def orders(db):
         return {}
 
 
+def undecided(db):
+    """As the real one has it: intents of which nothing, or nothing certain, is known."""
+    try:
+        with open(f"{db}.told", encoding="utf-8") as file:
+            told = [json.loads(line) for line in file]
+    except FileNotFoundError:
+        return []
+    ends = {line["client_order_id"]: line["result"] for line in told if line["event"] == "sent"}
+    ids = [line["client_order_id"] for line in told if line["event"] == "intent"]
+    open_ids = [each for each in ids if ends.get(each, "pending") in ("pending", "unknown")]
+    return [{"kind": "undecided_intent", "text": f"entry order {each}: its outcome is open"} for each in open_ids]
+
+
 def answer(db, account, event, behave):
     name = event.get("event")
     if name == "gate":
-        reasons = behave.get("gate", [])
+        reasons = behave.get("gate", undecided(db))
         return {"outcome": "answered", "allowed": not reasons, "reasons": reasons}
     if "fail" in behave:
         return {"outcome": "failed", "error": {"class": behave["fail"], "problem": "not now"}}
@@ -67,7 +81,8 @@ def record(db, account):
         said = answer(db, account, event, behave)
         if behave.get("die_after") == event["event"]:
             # Once: the next life of the process answers.
-            os.unlink(f"{db}.orders")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{db}.orders")
             os._exit(9)
         print(json.dumps({"line": number, **said}), flush=True)
 
@@ -81,6 +96,9 @@ def main():
         for row in orders(db).get("positions", []):
             print(json.dumps({"schema": "fillbook.list.position/1", **row}))
         return None
+    if "init" in words:
+        with open(db, "a", encoding="utf-8"):
+            return None
     sys.exit(f"not known: {words}")
 
 

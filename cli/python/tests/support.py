@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -30,6 +31,13 @@ class WithBook(unittest.TestCase):
         book = Book(self.db, binary=str(self.binary), **{"patience": 20.0, **more})
         self.addCleanup(book.close, 0.5)
         return book
+
+    def soon(self, seconds):
+        """After that time the double behaves as it should."""
+        timer = threading.Timer(seconds, self.orders)
+        timer.start()
+        self.addCleanup(timer.join)
+        return timer
 
     def orders(self, **behave):
         """How the double behaves from now on; nothing: as it should."""

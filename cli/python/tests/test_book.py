@@ -61,6 +61,11 @@ class WhatABotSays(WithBook):
         self.orders()
         self.assertTrue(book.gate("BTCUSDT").allowed)
 
+    def test_a_book_that_is_not_there_is_made(self):
+        self.assertFalse(self.db.exists())
+        self.book().check()
+        self.assertTrue(self.db.exists())
+
     def test_leaving_the_context_hands_over_what_waits_and_ends_the_process(self):
         with self.book() as book:
             for number in range(200):
@@ -81,7 +86,7 @@ class WhenTheProcessDies(WithBook):
             self.orders(**{when: "label"})
             if when == "die_at":
                 # It dies over the line until it is told not to.
-                threading.Timer(0.2, self.orders).start()
+                self.soon(0.2)
             outcome = book.label("BTCUSDT", when)["outcome"]
             self.assertIn(outcome, ("recorded", "already_recorded", "spooled"))
             self.eventually(lambda: len(self.told("label")) == (1 if when == "die_after" else 2), "it is recorded")

@@ -1,7 +1,6 @@
 """A recorded exchange: what is recorded, what reaches the exchange, and what the bot is answered."""
 
 import os
-import threading
 import time
 import unittest
 
@@ -139,6 +138,7 @@ class WhatGoesWrong(Recorded):
         ]
         for error, result in errors:
             self.exchange.fails = [error]
+            self.orders(gate=[])
             with self.assertRaises(type(error)) as caught:
                 proxy.create_order(BTC, "market", "buy", 1)
             self.assertIs(caught.exception, error)
@@ -156,7 +156,6 @@ class WhatGoesWrong(Recorded):
         self.exchange.fails = [fake_ccxt.RequestTimeout("binanceusdm")]
         with self.assertRaises(fake_ccxt.RequestTimeout):
             proxy.create_order(BTC, "market", "buy", 1)
-        self.orders(gate=[{"kind": "undecided_intent", "text": "an order is undecided"}])
         with self.assertRaises(fillbook.EntryRefused) as caught:
             proxy.create_order(BTC, "market", "buy", 1)
         self.assertEqual([reason.kind for reason in caught.exception.reasons], ["undecided_intent"])
@@ -168,6 +167,7 @@ class WhatGoesWrong(Recorded):
             proxy.create_order(BTC, "market", "buy", 1)
         self.assertEqual([reason.kind for reason in caught.exception.reasons], ["sent_before"])
         self.assertEqual([line["result"] for line in self.told("sent")], ["unknown", "accepted"])
+        proxy.create_order(BTC, "market", "buy", 1)
 
     def test_what_the_gate_says_counts_as_was_asked_for(self):
         reasons = [{"kind": "position_mismatch", "text": "the exchange holds more"}]
@@ -256,12 +256,12 @@ class WhenTheBookIsGone(Recorded):
                 proxy = self.trade()
                 # It dies over the event, and its next life is well.
                 self.orders(**{when: event})
-                threading.Timer(0.3, self.orders).start()
+                well = self.soon(0.3)
                 try:
                     proxy.create_order(BTC, "market", "buy", 1)
                 except fillbook.EntryRefused:
                     pass
-                self.orders()
+                well.join()
                 self.eventually(self.the_book.spool.is_empty, "nothing waits")
                 self.the_book.close()
                 ids = [sent[-1]["newClientOrderId"] for sent in self.placed()]
@@ -333,10 +333,18 @@ class WhatAnOrderIsFor(Recorded):
         exchange = fake_ccxt.Exchange()
         exchange.id = "somewhere"
         exchange.markets = {BTC: {"linear": True, "contractSize": 0.01}}
-        self.trade(exchange).create_order(BTC, "market", "buy", 5)
+        proxy = self.trade(exchange)
+        proxy.create_order(BTC, "market", "buy", 5)
         self.assertEqual(self.told("intent")[0]["amount"], "0.05000")
         self.assertEqual(self.placed()[0][-1], {})
-        self.assertEqual(self.told("sent")[0]["client_order_id"], "composed:1")
+        self.assertEqual(self.told("sent")[0]["order"]["id"], "1")
+        # One that the venue has an id of its own for.
+        place = exchange._place
+        exchange._place = lambda *args: {**place(*args), "clientOrderId": "theirs"}
+        proxy.create_order(BTC, "market", "buy", 5, None, {"fillbook": {"engine": "swing"}})
+        self.assertEqual([line["event"] for line in self.told()][-4:], ["intent", "sent", "order", "label"])
+        self.assertNotIn("order", self.told("sent")[1])
+        self.assertEqual((self.told("label")[0]["order_id"], self.told("label")[0]["engine"]), ("2", "swing"))
 
 
 if __name__ == "__main__":

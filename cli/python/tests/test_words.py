@@ -50,7 +50,7 @@ class ClientIds(unittest.TestCase):
             self.assertRegex(text, r"^[\.A-Z\:/a-z0-9_-]{1,36}$")
             self.assertEqual(text.startswith("fb:"), engine == "swing")
         self.assertRegex(client_order_id("okx", "swing", "exit")[1], r"^[A-Za-z0-9]{1,32}$")
-        self.assertIsNone(client_order_id("elsewhere", "swing", "exit"))
+        self.assertIsNone(client_order_id("elsewhere", "swing", "exit")[0])
         self.assertEqual(len({client_order_id("okx", None, "exit") for _ in range(100)}), 100)
 
 
@@ -74,6 +74,9 @@ class AgainstCcxt(unittest.TestCase):
             (ccxt.ExchangeError('binanceusdm {"code":-4131,"msg":"PERCENT_PRICE"}'), REJECTED),
             (ccxt.ExchangeError('binanceusdm {"code":-1001,"msg":"Internal error"}'), UNKNOWN),
             (ccxt.ExchangeError('elsewhere {"code":-4131}'), UNKNOWN),
+            (ccxt.OperationFailed('binanceusdm {"code":-2019,"msg":"Margin is insufficient."}'), REJECTED),
+            (ccxt.OperationFailed('binanceusdm {"code":-1008,"msg":"Server is busy"}'), UNKNOWN),
+            (ccxt.OrderNotFound('binanceusdm {"code":-2013,"msg":"Order does not exist."}'), UNKNOWN),
             (ccxt.InvalidOrder('binanceusdm {"code":-4116,"msg":"ClientOrderId is duplicated."}'), UNKNOWN),
         ]:
             self.assertEqual(outcome(error), said, error)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import datetime
-import json
 import logging
 import os
 import secrets
-import subprocess
 import threading
 import time
 import weakref
@@ -21,8 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from . import lines
-from .binary import find_binary
 from .child import Answer, Child
+from .command import Command
 from .errors import BookError, BookUnavailable, Reason, Refused
 from .signals import OpenSignals
 from .spool import Spool
@@ -67,15 +65,17 @@ class Book:
         client_ids: Iterable[str] = (),
         entry_events: str | os.PathLike[str] | None = None,
         state: str | os.PathLike[str] | None = None,
+        venue: str = "binance-usdm",
         patience: float = 2.0,
         binary: str | None = None,
     ) -> None:
         """
         :param db: the book's file; made if it is not there
-        :param account: the account in it
+        :param account: the account in it; in a book that is there, `fillbook init --account` adds one
         :param client_ids: patterns of the bot's own client order ids, as in `bot_{engine}_{*}`
         :param entry_events: the bot's log of entries, followed as it grows
         :param state: the bot's state file, whose `meta.reason` tells which strategy a position came from
+        :param venue: of a book that is made: `binance-usdm`, or `other`
         :param patience: seconds that a call waits for the book at most
         :param binary: the `fillbook` command, instead of the one that was installed with this package
         """
@@ -84,8 +84,9 @@ class Book:
         self.patience = patience
         self.spool = Spool(self.db, account)
         self.signals = OpenSignals()
-        self._binary = binary
-        self._arguments = ["--db", str(self.db), "--account", account, "record"]
+        self._command = Command(self.db, account, binary)
+        self._venue = venue
+        self._arguments: list[str] = []
         for pattern in client_ids:
             self._arguments += ["--client-ids", pattern]
         for flag, path in (("--entry-events", entry_events), ("--state", state)):
@@ -96,7 +97,7 @@ class Book:
         self._wake = threading.Event()
         self._memory: list[str] = []
         self._memory_lock = threading.Lock()
-        self._child = Child(lambda: [self._find_binary(), *self._arguments])
+        self._child = Child(self._record_command)
         self._replayer = threading.Thread(target=self._replay, name="fillbook-spool", daemon=True)
         self._replayer.start()
         _ALIVE.add(self)
@@ -205,7 +206,8 @@ class Book:
         """The bot considers a trade closed.
 
         :param side: of the position: `long` or `short`
-        :param reason: why it was closed, in the bot's words
+        :param reason: why it was closed: `take_profit` (`tp`), `stop_loss` (`sl`), `manual_close` (`manual`), `auto_exit`,
+            `liquidation`, `adl`, `settlement`
         :returns: the answer, with what the book makes of the round trip
         """
         self.signals.closed(symbol, side)
@@ -255,11 +257,12 @@ class Book:
         :param all: closed ones, too
         :param patience: seconds that it may take
         """
-        return self._list("positions", symbol, ["--all"] if all else [], patience)
+        more = ["--all"] if all else []
+        return self._command.list("positions", [*more, *_of_symbol(symbol)], patience)
 
     def trips(self, *, symbol: str | None = None) -> list[dict[str, Any]]:
         """Round trips: objects of the schema `fillbook.list.trip/1`, decimals as text."""
-        return self._list("trips", symbol, [], _READING_S)
+        return self._command.list("trips", _of_symbol(symbol), _READING_S)
 
     # For `recorded`, and for whoever writes lines of their own.
 
@@ -315,8 +318,9 @@ class Book:
 
     # How it does it.
 
-    def _find_binary(self) -> str:
-        return self._binary or find_binary()
+    def _record_command(self) -> list[str]:
+        self._command.make_book(self._venue)
+        return self._command.words("record", *self._arguments)
 
     def _fork_trouble(self) -> str | None:
         if os.getpid() == self._pid:
@@ -429,20 +433,6 @@ class Book:
             if stopped:
                 raise stopped
 
-    def _list(self, command: str, symbol: str | None, more: Sequence[str], patience: float) -> list[dict[str, Any]]:
-        words = [self._find_binary(), "--db", str(self.db), "--account", self.account, "--json", "--quiet", command, *more]
-        if symbol is not None:
-            words += ["--symbol", lines.contract(symbol)]
-        try:
-            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise BookUnavailable(f"{command} cannot be asked for: {error}") from error
-        rows = [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
-        if done.returncode != 0 and not rows:
-            told = done.stderr.decode("utf-8", "replace").strip()
-            raise BookUnavailable(f"{command} cannot be asked for ({done.returncode}): {told}")
-        return rows
-
 
 _ALIVE: weakref.WeakSet[Book] = weakref.WeakSet()
 
@@ -478,6 +468,10 @@ def _late(future: Future[Answer], then: Callable[[Answer], None]) -> None:
     except (BookError, CancelledError):
         return
     then(answer)
+
+
+def _of_symbol(symbol: str | None) -> list[str]:
+    return [] if symbol is None else ["--symbol", lines.contract(symbol)]
 
 
 def _now_ms() -> int:

@@ -91,6 +91,12 @@ class _Process:
             self.popen.kill()
             self.popen.wait()
 
+    def forget(self) -> None:
+        """Lets go of its pipes, where nobody reads them."""
+        for stream in (self.popen.stdin, self.popen.stdout):
+            if stream:
+                stream.close()
+
     def why(self) -> str:
         """What it said about its end."""
         told = " ".join(self.complaint).strip()
@@ -232,15 +238,14 @@ class Child:
             if process:
                 process.popen.kill()
                 process.popen.wait()
-                for stream in (process.popen.stdin, process.popen.stdout):
-                    if stream:
-                        stream.close()
+                process.forget()
             self._failed(f"fillbook record cannot be started: {error}")
             return None
         self.greeting = greeting
         with self._lock:
             if self._closing:
                 process.close(1.0)
+                process.forget()
                 return None
             self._process, self._trouble, self._delay = process, None, _BACKOFF_S[0]
             again = list(self._written)
@@ -340,13 +345,11 @@ class Child:
 
     def _fail_all(self, error: BookUnavailable) -> None:
         with self._lock:
-            all_waiting = [*self._written, *self._outbox]
+            failed = [waiting.future for waiting in self._written]
+            failed += [waiting.future for waiting in self._outbox if waiting.future.set_running_or_notify_cancel()]
             self._written.clear()
             self._outbox.clear()
             self._lock.notify_all()
-        for waiting in all_waiting:
-            if not waiting.future.done():
-                with contextlib.suppress(Exception):
-                    waiting.future.set_running_or_notify_cancel()
-                with contextlib.suppress(Exception):
-                    waiting.future.set_exception(error)
+        for future in failed:
+            if not future.done():
+                future.set_exception(error)

@@ -92,8 +92,9 @@ def read_call(exchange: Any, arguments: Mapping[str, Any]) -> OrderCall:
     )
 
 
-def client_order_id(exchange_id: str, engine: str | None, role: str) -> tuple[str, str] | None:
-    """A new client order id, with the parameter that carries it; None at a venue whose rules for ids are not known here.
+def client_order_id(exchange_id: str, engine: str | None, role: str) -> tuple[str | None, str]:
+    """A new client order id, after the parameter that carries it; None where the venue's rules for ids are not known here,
+    so that only the book knows the order by it.
 
     At Binance it is `fb:<engine>:<role>:<unique>`, which fillbook reads back; an engine that does not fit is left out, because
     half of its name would be another engine's.
@@ -107,7 +108,7 @@ def client_order_id(exchange_id: str, engine: str | None, role: str) -> tuple[st
     if exchange_id in ("bybit", "okx", "myokx", "okxus"):
         # Letters and digits only, 32 at most.
         return "clientOrderId", f"fb{code}{unique}"
-    return None
+    return None, f"fb.{code}.{unique}"
 
 
 def sides_held(rows: Iterable[Mapping[str, Any]], call: OrderCall) -> tuple[bool, bool]:

@@ -71,17 +71,17 @@ def outcome(error: BaseException, *, is_sent_again: bool = False) -> str:
         return UNKNOWN
     if is_sent_again or _EXISTS.search(text):
         return UNKNOWN
-    for name in names:
-        if name in _BY_NAME:
-            return _BY_NAME[name]
-    return REJECTED if _is_binance_refusal(text) else UNKNOWN
+    if _is_binance_refusal(text):
+        return REJECTED
+    return next((_BY_NAME[name] for name in names if name in _BY_NAME), UNKNOWN)
 
 
 def _is_binance_refusal(text: str) -> bool:
-    """Whether an error that ccxt has no class for carries a code of Binance with which it refuses a request: of the
-    request's form (-11xx), of the order (-20xx), of filters and of the contract's rules (-40xx to -50xx)."""
+    """Whether an error carries a code of Binance with which it refuses a request: its form (-11xx), the order (-20xx, but for
+    -2013, "no such order"), filters and the contract's rules (-40xx to -50xx). ccxt has no class for some of them, and files
+    -2019, "margin is insufficient", under OperationFailed where it does not recognise the address."""
     if not text.startswith("binance"):
         return False
     found = _CODE.search(text)
     code = int(found[1]) if found else 0
-    return 1100 <= code < 1200 or 2010 <= code < 2100 or 4000 <= code < 5100
+    return 1100 <= code < 1200 or (2010 <= code < 2100 and code != 2013) or 4000 <= code < 5100

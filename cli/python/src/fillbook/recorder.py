@@ -21,6 +21,8 @@ from .steps import AtExchange, Flow, InBook
 log = logging.getLogger("fillbook")
 
 Method = Callable[..., Any]
+_NO_BOOK = ("unreplayed_spool", "book_unavailable", "book_not_readable", "unknown_account")
+"""Reasons for which nothing can be recorded."""
 UNDECIDED = "undecided_intent"
 """The gate's word for an order whose outcome is not known."""
 _CONFIRMED_MAX = 20
@@ -30,11 +32,11 @@ _CONFIRMED_MAX = 20
 class _Sending:
     """An order on its way."""
 
-    def __init__(self, call: OrderCall, is_closing: bool, role: str) -> None:
+    def __init__(self, call: OrderCall, client_order_id: str, is_closing: bool, role: str) -> None:
         self.call = call
+        self.client_order_id = client_order_id
         self.is_closing = is_closing
         self.role = role
-        self.client_order_id = call.client_order_id
         self.is_recorded = False
         self.is_withdrawn = False
 
@@ -49,6 +51,8 @@ class Recorder:
         self._facts = Facts(book)
         self._lock = threading.Lock()
         self._undecided: dict[str, OrderCall] = {}
+        self._in_flight: set[str] = set()
+        self._asking: list[set[str]] = []
 
     def flow(self, kind: Kind, method: Method, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Flow:
         """What a call of a method does."""
@@ -171,12 +175,12 @@ class Recorder:
         role = call.role(is_closing, holds_same_side)
         signal_id, engine = self._label(call, is_closing)
         params, own_id = dict(call.params), call.client_order_id
-        made = None if own_id else client_order_id(str(getattr(self._exchange, "id", "")), engine, role)
-        if made:
-            key, own_id = made
-            params[key] = own_id
+        if own_id is None:
+            key, own_id = client_order_id(str(getattr(self._exchange, "id", "")), engine, role)
+            if key:
+                params[key] = own_id
         own = {**call.own, "signal_id": signal_id, "engine": engine}
-        return _Sending(dataclasses.replace(call, own=own, params=params, client_order_id=own_id), is_closing, role)
+        return _Sending(dataclasses.replace(call, own=own, params=params), own_id, is_closing, role)
 
     def _held(self, call: OrderCall) -> tuple[bool, bool]:
         try:
@@ -187,11 +191,22 @@ class Recorder:
 
     def _against(self, call: OrderCall) -> list[Reason]:
         """What speaks against an entry."""
+        with self._lock:
+            # Those that begin while the gate is asked are noted here, too.
+            in_flight = set(self._in_flight)
+            self._asking.append(in_flight)
         gate = self._book.gate(call.symbol, call.side)
-        if gate.allowed or self._gate == "all":
-            return list(gate.reasons)
-        always = ("unreplayed_spool", "book_unavailable", *((UNDECIDED,) if self._gate == "undecided" else ()))
-        return [reason for reason in gate.reasons if reason.kind in always]
+        with self._lock:
+            self._asking = [asking for asking in self._asking if asking is not in_flight]
+            in_flight -= self._undecided.keys()
+        always = (*_NO_BOOK, *((UNDECIDED,) if self._gate != "off" else ()))
+        return [
+            reason
+            for reason in gate.reasons
+            if (self._gate == "all" or reason.kind in always)
+            # Orders of this process on their way are no retries of each other.
+            and not (reason.kind == UNDECIDED and any(client_id in reason.text for client_id in in_flight))
+        ]
 
     def _ask_undecided(self, call: OrderCall, reasons: list[Reason]) -> Flow:
         """Asks the exchange for orders of this process whose outcome is not known. What is found refuses this one entry,
@@ -209,7 +224,7 @@ class Recorder:
                 continue
             with self._lock:
                 self._undecided.pop(client_id, None)
-            sending = _Sending(sent, False, "entry")
+            sending = _Sending(sent, client_id, False, "entry")
             yield InBook(functools.partial(self._end, sending, ACCEPTED, None, order))
             text = f"order {client_id}, which got no answer, is at the exchange as {order.get('id')}: {order.get('status')}"
             return [Reason("sent_before", text)]
@@ -233,9 +248,16 @@ class Recorder:
         return self._book.signals.of_order(call.symbol, call.side, is_closing)
 
     def _intend(self, sending: _Sending) -> None:
-        answer = self._book.record_now("intent", **_intent(sending))
         with self._lock:
-            sending.client_order_id = sending.client_order_id or answer.get("client_order_id")
+            for known in (self._in_flight, *self._asking):
+                known.add(sending.client_order_id)
+        try:
+            self._book.record_now("intent", **_intent(sending))
+        except BookError:
+            with self._lock:
+                self._in_flight.discard(sending.client_order_id)
+            raise
+        with self._lock:
             sending.is_recorded = True
             is_withdrawn = sending.is_withdrawn
         if is_withdrawn:
@@ -259,27 +281,28 @@ class Recorder:
         """Records what became of an order. Raises nothing: the order is sent."""
         try:
             fields = self._ended(sending, result, error, order)
-            if fields:
-                self._book.record("sent", **fields)
-            elif is_order(order):
+            if is_order(order) and (order.get("clientOrderId") or sending.client_order_id) != sending.client_order_id:
+                # The venue has an id of its own for it, so the order cannot be recorded as that of the intent.
+                self._book.record("sent", **{**fields, "order": None})
                 self._book.record("order", order=order)
+                if sending.call.own.get("engine"):
+                    self._book.label(sending.call.symbol, order["id"], engine=sending.call.own["engine"])
+            else:
+                self._book.record("sent", **fields)
         except Exception as trouble:  # noqa: BLE001  what ccxt returned or raised must reach the bot
             log.critical("what became of an order is not recorded: %s", trouble)
 
     def _note_end(self, sending: _Sending, result: str, error: str) -> None:
-        fields = self._ended(sending, result, error, None)
-        if fields:
-            self._book.note("sent", **fields)
+        self._book.note("sent", **self._ended(sending, result, error, None))
 
-    def _ended(self, sending: _Sending, result: str, error: str | None, order: Any) -> dict[str, Any] | None:
+    def _ended(self, sending: _Sending, result: str, error: str | None, order: Any) -> dict[str, Any]:
         client_id = sending.client_order_id
-        if result == UNKNOWN and client_id:
-            with self._lock:
+        with self._lock:
+            self._in_flight.discard(client_id)
+            if result == UNKNOWN:
                 self._undecided[client_id] = sending.call
         if is_order(order):
             self._facts.known(order)
-        if not client_id:
-            return None
         return {
             "client_order_id": client_id,
             "symbol": sending.call.symbol,

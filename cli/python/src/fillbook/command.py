@@ -1,0 +1,48 @@
+"""The `fillbook` command, for one account of one book."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .binary import find_binary
+from .errors import BookUnavailable
+
+_MAKING_S = 35.0
+"""How long making a book may take. The command waits 30 s for a lock."""
+
+
+class Command:
+    """How the command is called."""
+
+    def __init__(self, db: Path, account: str, binary: str | None) -> None:
+        self._db = db
+        self._account = account
+        self._binary = binary
+
+    def words(self, *more: str) -> list[str]:
+        """A command line. Raises BookUnavailable when there is no command."""
+        return [self._binary or find_binary(), "--db", str(self._db), "--account", self._account, *more]
+
+    def make_book(self, venue: str) -> None:
+        """Makes the book where there is none. Raises BookUnavailable."""
+        if not self._db.exists():
+            self._run(["--quiet", "init", "--venue", venue], _MAKING_S)
+
+    def list(self, command: str, more: Sequence[str], patience: float) -> list[dict[str, Any]]:
+        """What a command lists. Raises BookUnavailable when it lists nothing because of an error."""
+        return [json.loads(line) for line in self._run(["--json", "--quiet", command, *more], patience).splitlines()]
+
+    def _run(self, more: Sequence[str], patience: float) -> str:
+        words = self.words(*more)
+        try:
+            done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BookUnavailable(f"the fillbook command does not work: {error}") from error
+        if done.returncode != 0 and not done.stdout:
+            told = done.stderr.decode("utf-8", "replace").strip()
+            raise BookUnavailable(f"`fillbook {' '.join(more)}` ended with {done.returncode}: {told}")
+        return done.stdout.decode("utf-8", "replace")
