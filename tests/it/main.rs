@@ -22,6 +22,7 @@ mod lists;
 mod mutations;
 mod other_user;
 mod processes;
+mod python_bot;
 mod python_package;
 mod readme;
 mod record;

@@ -24,7 +24,8 @@ use std::time::Duration;
 use exchange_client::simulator::AccountSnapshot;
 
 pub(crate) use self::environment::Environment;
-use self::exchange::{Exchange, HEDGED, OFFICIAL, ONE_WAY, WATCHED};
+pub(crate) use self::exchange::{BOT, Exchange};
+use self::exchange::{HEDGED, OFFICIAL, ONE_WAY, WATCHED};
 
 /// How long the session may take. It takes some five seconds where nothing else runs; this only ends one that hangs.
 const PATIENCE: Duration = Duration::from_mins(10);

@@ -9,6 +9,7 @@ use exchange_client::{Clock, SystemClock};
 use ledger_core::{Price, Quantity, Symbol, TimestampMs};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
 
 use super::environment::Environment;
 
@@ -21,6 +22,8 @@ pub(super) const HEDGED: &str = "hedged";
 pub(super) const WATCHED: &str = "watched";
 /// The account that the exchange's own SDK trades for.
 pub(super) const OFFICIAL: &str = "official";
+/// The account that a bot trades for.
+pub(crate) const BOT: &str = "bot";
 const YEAR_MS: i64 = 365 * 86_400_000;
 
 /// When the session begins: an hour after a funding, so that none falls between what is read and what is compared.
@@ -59,7 +62,7 @@ pub(super) struct Seen {
 
 /// An exchange on a port of its own.
 #[derive(Debug)]
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     simulator: Arc<Simulator>,
     clock: Arc<SteppedClock>,
     accounts: Vec<SimulatorAccount>,
@@ -81,9 +84,14 @@ impl Exchange {
         Self::serve(config, SteppedClock::at(BEGIN_MS)).await
     }
 
-    /// An exchange for the official SDK, at the machine's own time, which it signs with. No funding comes while it trades.
+    /// An exchange for the official SDK.
     pub(super) async fn open_now() -> Self {
-        let accounts = vec![SimulatorAccount::named(OFFICIAL)];
+        Self::open_for(OFFICIAL).await
+    }
+
+    /// An exchange with one account, at the machine's own time, which clients sign with. No funding comes while they trade.
+    pub(crate) async fn open_for(account: &str) -> Self {
+        let accounts = vec![SimulatorAccount::named(account)];
         let config = SimulatorConfig {
             accounts,
             tick_ms: YEAR_MS,
@@ -116,6 +124,12 @@ impl Exchange {
         heard
     }
 
+    /// Runs a bot's session: what it said at its end, beside what the exchange knew by then.
+    pub(crate) async fn run_bot(&self, session: Command) -> (Value, BooksSnapshot) {
+        let [done] = self.converse(session, &json!({ BOT: self.account(0) }), ["done"]).await;
+        done
+    }
+
     fn account(&self, index: usize) -> Value {
         let account = &self.accounts[index];
         json!({
@@ -133,14 +147,21 @@ impl Exchange {
         reports: [&str; N],
     ) -> [(Value, BooksSnapshot); N] {
         let mut command = python.command();
-        command
-            .arg(format!("{SCRIPTS}{script}"))
-            .env("STRANGER_ACCOUNTS", accounts.to_string())
-            .env("PYTHONIOENCODING", "utf-8");
+        command.arg(format!("{SCRIPTS}{script}")).env_remove("PYTHONPATH");
+        self.converse(command, accounts, reports).await
+    }
+
+    async fn converse<const N: usize>(
+        &self,
+        mut command: Command,
+        accounts: &Value,
+        reports: [&str; N],
+    ) -> [(Value, BooksSnapshot); N] {
+        command.env("STRANGER_ACCOUNTS", accounts.to_string()).env("PYTHONIOENCODING", "utf-8");
         // Its files import each other, and nothing is to be left behind beside them.
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         // Settings of whoever runs the tests are no part of the session.
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "PYTHONPATH"] {
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
             command.env_remove(name);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,0 +1,203 @@
+//! A Python bot of the kind that fillbook is for trades on the simulator with ccxt: as it is, then with the one line of the Python
+//! package, then with its two hooks as well. It trades the same each time, and the book holds what the exchange knows.
+//!
+//! The bot is in `tests/bot`. No sync is run: all that is in the book passed through the bot.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use exchange_client::simulator::{AccountSnapshot, BooksSnapshot};
+use serde_json::Value;
+
+use crate::stranger::{BOT, Environment, Exchange, out_of_reach};
+use crate::support::Sandbox;
+
+const DAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot/day.py");
+const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/python/src");
+
+/// A day takes some five seconds where nothing else runs.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+#[test]
+fn a_bot_trades_as_before_and_its_book_is_the_exchanges() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let python = match runtime.block_on(Environment::prepare()) {
+        Ok(environment) => environment,
+        Err(reason) => return out_of_reach("whether a Python bot keeps its book with one line", &reason),
+    };
+    let days = async {
+        let plain = Sandbox::empty();
+        let (before, known) = day(&python, &plain, "plain").await;
+        assert!(!plain.path().join("fillbook.db").exists());
+        let story = story(known.account(BOT).unwrap());
+
+        for how in ["recorded", "hooked"] {
+            let sandbox = Sandbox::empty();
+            let (after, known) = day(&python, &sandbox, how).await;
+            assert_eq!(after, before, "the bot trades otherwise when it is {how}");
+            let account = known.account(BOT).unwrap();
+            assert_eq!(self::story(account), story, "its orders are others when it is {how}");
+            compare(&sandbox, account);
+            labels(&sandbox, account);
+            if how == "hooked" {
+                signals(&sandbox);
+            }
+        }
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, days).await })
+        .unwrap_or_else(|_| panic!("the days were not over after {PATIENCE:?}"));
+}
+
+/// A day of the bot on an exchange of its own.
+async fn day(python: &Environment, sandbox: &Sandbox, how: &str) -> (Value, BooksSnapshot) {
+    let mut command = python.command();
+    command.args([Path::new(DAY), Path::new(how), sandbox.path()]).current_dir(sandbox.path());
+    command.env_remove("PYTHONPATH");
+    if how != "plain" {
+        command.env("PYTHONPATH", PACKAGE).env("FILLBOOK_BINARY", env!("CARGO_BIN_EXE_fillbook-under-test"));
+    }
+    Exchange::open_for(BOT).await.run_bot(command).await
+}
+
+/// What the exchange was sent, without what differs from day to day: ids and times.
+fn story(account: &AccountSnapshot) -> Vec<String> {
+    let orders = account.orders.iter().map(|order| {
+        let (symbol, kind, buy, qty, status) = (&order.symbol, order.order_type, order.buy, order.qty, order.status);
+        format!("{symbol} {kind} {buy} {qty} {:?} {} {status}", order.price, order.reduce_only)
+    });
+    let conditionals = account.conditionals.iter().map(|order| {
+        let (symbol, kind, buy, status) = (&order.symbol, order.order_type, order.buy, order.status);
+        format!("{symbol} {kind} {buy} {:?} {} {status}", order.trigger_price, order.close_position)
+    });
+    orders.chain(conditionals).collect()
+}
+
+type Rows = BTreeMap<String, BTreeMap<&'static str, String>>;
+
+/// The rows of a list, by symbol and id.
+fn listed(sandbox: &Sandbox, words: &[&str], id: &str, fields: &[&'static str]) -> Rows {
+    let found = sandbox.run(&[words, &["--json"]].concat()).exits(0).json();
+    let rows = found.iter().map(|row| {
+        let key = format!("{} {}", text(&row["symbol"]), text(&row[id]));
+        (key, fields.iter().map(|field| (*field, text(&row[*field]))).collect())
+    });
+    rows.collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn row<const N: usize>(fields: [(&'static str, String); N]) -> BTreeMap<&'static str, String> {
+    BTreeMap::from(fields)
+}
+
+fn side(buy: bool) -> String {
+    if buy { "BUY" } else { "SELL" }.to_owned()
+}
+
+/// Orders, conditional orders, fills, cancels and positions, row by row.
+fn compare(sandbox: &Sandbox, account: &AccountSnapshot) {
+    let fields = ["ts", "order_id", "side", "qty", "price", "fee", "fee_asset", "exchange_realized_pnl", "maker"];
+    let known = account.trades.iter().map(|trade| {
+        let told = row([
+            ("ts", trade.time_ms.to_string()),
+            ("order_id", trade.order_id.to_string()),
+            ("side", side(trade.buy)),
+            ("qty", trade.qty.to_string()),
+            ("price", trade.price.to_string()),
+            ("fee", trade.fee.to_string()),
+            ("fee_asset", trade.fee_asset.clone()),
+            ("exchange_realized_pnl", trade.realized.to_string()),
+            ("maker", trade.maker.to_string()),
+        ]);
+        (format!("{} {}", trade.symbol, trade.id), told)
+    });
+    assert_eq!(listed(sandbox, &["fills"], "fill_id", &fields), known.collect::<Rows>(), "fills");
+
+    let fields = ["order_class", "side", "order_type", "status", "executed_qty", "client_order_id"];
+    let orders = account.orders.iter().map(|order| {
+        let told = row([
+            ("order_class", "regular".to_owned()),
+            ("side", side(order.buy)),
+            ("order_type", order.order_type.to_owned()),
+            ("status", order.status.to_owned()),
+            ("executed_qty", order.executed.to_string()),
+            ("client_order_id", order.client_order_id.clone()),
+        ]);
+        (format!("{} {}", order.symbol, order.id), told)
+    });
+    let conditionals = account.conditionals.iter().map(|order| {
+        let told = row([
+            ("order_class", "conditional".to_owned()),
+            ("side", side(order.buy)),
+            ("order_type", order.order_type.to_owned()),
+            ("status", order.status.to_owned()),
+            ("executed_qty", String::new()),
+            ("client_order_id", order.client_algo_id.clone()),
+        ]);
+        (format!("{} {}", order.symbol, order.id), told)
+    });
+    assert_eq!(
+        listed(sandbox, &["orders"], "order_id", &fields),
+        orders.chain(conditionals).collect::<Rows>(),
+        "orders"
+    );
+
+    let cancelled = account.orders.iter().filter(|order| order.status == "CANCELED");
+    let cancelled = cancelled.map(|order| (format!("{} {}", order.symbol, order.id), side(order.buy)));
+    let given_up = account.conditionals.iter().filter(|order| order.status == "CANCELED");
+    let given_up = given_up.map(|order| (format!("{} {}", order.symbol, order.id), side(order.buy)));
+    let known = cancelled.chain(given_up).map(|(key, side)| (key, row([("side", side)])));
+    assert_eq!(listed(sandbox, &["cancels"], "order_id", &["side"]), known.collect::<Rows>(), "cancels");
+
+    let known = account
+        .positions
+        .iter()
+        .map(|position| (format!("{} NET", position.symbol), row([("qty", position.qty.to_string())])));
+    assert_eq!(listed(sandbox, &["positions"], "position_side", &["qty"]), known.collect::<Rows>(), "positions");
+    sandbox.run(&["verify"]).exits(0);
+}
+
+/// Each order that the bot sent to enter or to add has the strategy that its log of entries, or its hook, names.
+fn labels(sandbox: &Sandbox, account: &AccountSnapshot) {
+    let engines = [("BTCUSDT", "swing"), ("ETHUSDT", "div15m")];
+    let found = listed(sandbox, &["orders"], "order_id", &["engine"]);
+    for (symbol, engine) in engines {
+        let entries = account.orders.iter().filter(|order| order.symbol == symbol && !order.reduce_only);
+        for order in entries {
+            let told = &found[&format!("{symbol} {}", order.id)]["engine"];
+            assert_eq!(told, engine, "order {} of {symbol}", order.id);
+        }
+    }
+}
+
+/// What the hooks told: a signal an entry, and why each trade was closed.
+fn signals(sandbox: &Sandbox) {
+    let told = sandbox.run(&["signals", "--json"]).exits(0).json();
+    let told: Vec<_> =
+        told.iter().map(|signal| format!("{} {}", text(&signal["symbol"]), text(&signal["engine"]))).collect();
+    let entries = [
+        "BTCUSDT swing",
+        "ETHUSDT div15m",
+        "ETHUSDT div15m",
+        "SOLUSDT atr",
+        "BTCUSDT swing",
+        "BTCUSDT swing",
+        "SOLUSDT swing",
+    ];
+    for entry in entries {
+        let count = |list: &[String]| list.iter().filter(|told| **told == entry).count();
+        assert!(count(&told) >= entries.iter().filter(|known| **known == entry).count(), "{entry} among {told:?}");
+    }
+    let trips = sandbox.run(&["trips", "--json"]).exits(0).json();
+    let reasons: Vec<_> =
+        trips.iter().map(|trip| format!("{} {}", text(&trip["symbol"]), text(&trip["exit_reason"]))).collect();
+    assert_eq!(
+        reasons,
+        ["BTCUSDT take_profit", "ETHUSDT manual_close", "SOLUSDT stop_loss", "BTCUSDT stop_loss"],
+        "why each was closed"
+    );
+}
