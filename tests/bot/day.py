@@ -30,8 +30,8 @@ def day(session, hand, runner):
     runner.enter("div15m", ETH, "short", 0.5, limit=session.near(ETH, "1.02"))
     executor.cancel_open_orders(ETH)
     at = session.near(ETH, "1.01")
-    runner.enter("div15m", ETH, "short", 0.4, limit=at)
-    session.move(ETH, at)
+    order = runner.enter("div15m", ETH, "short", 0.4, limit=at)
+    session.fill_resting(ETH, order, at)
     runner._run_manage_cycle()
     check(runner.state[ETH]["in_pos"], "the limit order filled", runner.state)
     hand.create_order(ETH, "market", "buy", 0.4, None, {"reduceOnly": True})
@@ -52,10 +52,14 @@ def day(session, hand, runner):
     runner.enter("swing", BTC, "long", 0.02)
     session.move(BTC, session.near(BTC, "0.8"))
     runner._run_manage_cycle()
-    check(runner.traded[-1] == (BTC, "long", "manual_close"), "the stop closed it", runner.traded)
+    check(runner.traded[-1] == (BTC, "long", "auto_exit_sl"), "the stop closed it", runner.traded)
 
     # One that stays open.
     runner.enter("swing", SOL, "long", 5)
+    runner._run_manage_cycle()
+
+
+REASONS = {"auto_exit_tp": "take_profit", "auto_exit_sl": "stop_loss", "manual_close": "manual_close"}
 
 
 def hooked(book, runner):
@@ -69,7 +73,7 @@ def hooked(book, runner):
     def _close_trade(symbol, reason, order=None):
         side = runner.state[symbol]["side"]
         close_trade(symbol, reason, order)
-        book.close_trade(symbol, side, reason, order_id=order and order["id"])
+        book.close_trade(symbol, side, REASONS[reason], order_id=order and order["id"])
 
     runner._log_trade_entry, runner._close_trade = _log_trade_entry, _close_trade
 

@@ -44,7 +44,7 @@ class Runner:
         price = limit or executor.price_of(symbol)
         self.state[symbol] = {
             "in_pos": limit is None, "side": side, "amount": amount, "dca": 0, "last_entry": price, "first_entry": price,
-            "meta": {"reason": engine},
+            "order": order["id"], "stop": None, "meta": {"reason": engine},
         }  # fmt: skip
         self._save_state()
         if limit is None:
@@ -55,7 +55,8 @@ class Runner:
         state = self.state[symbol]
         away = -STOP_AT_EXCHANGE if state["side"] == "long" else STOP_AT_EXCHANGE
         trigger = executor.exchange.price_to_precision(symbol, state["first_entry"] * (1 + away))
-        executor.protect(symbol, state["side"], float(trigger))
+        state["stop"] = executor.protect(symbol, state["side"], float(trigger))["id"]
+        self._save_state()
 
     def _log_trade_entry(self, engine, symbol, side, amount):
         print(f"[entry] {engine} {symbol} {side} {amount}", file=sys.stderr)
@@ -81,15 +82,16 @@ class Runner:
             held = executor.position(symbol)
             if not state["in_pos"]:
                 # A limit order that waits, until it is filled.
-                state["in_pos"] = held is not None
-                if held:
+                state["in_pos"] = executor.exchange.fetch_order(state["order"], symbol)["status"] == "closed"
+                if state["in_pos"]:
                     self.protect(symbol)
                 continue
+            self._backfill(symbol)
             if held is None:
-                # Somebody closed it by hand, or the stop at the exchange did.
+                # The stop at the exchange closed it, or somebody by hand.
                 executor.cancel_stop_orders(symbol)
-                self._backfill(symbol)
-                self._close_trade(symbol, "manual_close")
+                stopped = self._stop(symbol, state)["status"] == "closed"
+                self._close_trade(symbol, "auto_exit_sl" if stopped else "manual_close")
                 continue
             price = executor.price_of(symbol)
             gain = price / held["entryPrice"] - 1
@@ -108,8 +110,13 @@ class Runner:
         else:
             order = executor.close_long_market(symbol)
         executor.cancel_conditional_by_side(symbol, state["side"])
+        self._stop(symbol, state)
         self._backfill(symbol)
         self._close_trade(symbol, reason, order)
+
+    def _stop(self, symbol, state):
+        """What became of the stop at the exchange."""
+        return executor.exchange.fetch_order(state["stop"], symbol, {"trigger": True})
 
     def _dca(self, symbol, state, price):
         add = executor.dca_short_if_needed if state["side"] == "short" else executor.dca_long_if_needed

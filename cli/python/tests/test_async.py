@@ -53,6 +53,40 @@ class RecordedAsync(WithBook):
         self.assertEqual(len({line["client_order_id"] for line in self.told("intent")}), 20)
         self.assertEqual([line["result"] for line in self.told("sent")], ["accepted"] * 20)
 
+    def test_an_order_that_ends_unknown_while_another_asks_the_gate_holds_it_up(self):
+        proxy = self.trade()
+        gate, ended, asked = self.the_book.gate, threading.Event(), []
+
+        def slow(symbol, side):
+            found = gate(symbol, side)
+            asked.append(found)
+            if len(asked) == 2:
+                ended.wait(60)
+            return found
+
+        self.the_book.gate = slow
+
+        async def act():
+            async def lost():
+                while len(asked) < 2:
+                    await asyncio.sleep(0.01)
+                raise fake_ccxt.RequestTimeout("binanceusdm")
+
+            self.exchange.delay = lost
+            first = asyncio.create_task(proxy.create_order(BTC, "market", "buy", 1))
+            while not self.exchange.sent:
+                await asyncio.sleep(0.01)
+            second = asyncio.create_task(proxy.create_order(BTC, "market", "buy", 1))
+            with self.assertRaises(fake_ccxt.RequestTimeout):
+                await first
+            self.exchange.orders.clear()
+            ended.set()
+            with self.assertRaises(fillbook.EntryRefused):
+                await second
+
+        asyncio.run(act())
+        self.assertEqual(len([sent for sent in self.exchange.sent if sent[0] == "create"]), 1)
+
     def test_a_task_cancelled_at_the_exchange_leaves_an_unknown_order(self):
         proxy = self.trade()
 

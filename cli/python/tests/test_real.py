@@ -1,0 +1,112 @@
+"""With the command itself, which `FILLBOOK_BINARY` names: what was acknowledged is in the book, whatever is killed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import fake_ccxt
+
+import fillbook
+
+BTC = "BTC/USDT:USDT"
+BINARY = os.environ.get("FILLBOOK_BINARY")
+
+
+class Exchange(fake_ccxt.Exchange):
+    """One whose orders say what Binance's say."""
+
+    def _place(self, symbol, type, side, amount, price, params):
+        order = super()._place(symbol, type, side, amount, price, params)
+        now = time.time_ns() // 1_000_000
+        order |= {"timestamp": now, "datetime": None, "timeInForce": "GTC", "reduceOnly": False, "trades": [], "fees": []}
+        order["info"] = {
+            "orderId": order["id"], "clientOrderId": order["clientOrderId"], "symbol": "BTCUSDT", "status": "NEW",
+            "side": side.upper(), "type": type.upper(), "origQty": str(amount), "executedQty": "0", "avgPrice": "0",
+            "price": str(price), "reduceOnly": False, "positionSide": "BOTH", "time": now, "updateTime": now,
+            "timeInForce": "GTC",
+        }  # fmt: skip
+        return order
+
+    def _cancel(self, id, symbol):
+        order = super()._cancel(id, symbol)
+        order["info"] = {**order["info"], "status": "CANCELED"}
+        return order
+
+
+@unittest.skipUnless(BINARY, "FILLBOOK_BINARY names no command")
+class WithTheCommand(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="fillbook-python-")
+        self.addCleanup(folder.cleanup)
+        self.db = Path(folder.name) / "book.db"
+
+    def listed(self, what):
+        words = [BINARY, "--db", str(self.db), "--account", "main", "--json", what]
+        said = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=120).stdout
+        return [json.loads(line) for line in said.splitlines()]
+
+    def test_what_a_bot_says_and_asks(self):
+        with fillbook.Book(self.db, patience=60) as book:
+            signal_id = book.signal(BTC, "buy", "swing", "breakout", meta={"rsi": 28.5})["signal_id"]
+            book.skip("ETHUSDT", "sell", "swing", why="spread")
+            exchange = fillbook.recorded(Exchange(), book)
+            order = exchange.create_order(BTC, "limit", "buy", 0.1, 65000.0)
+            exchange.cancel_order(order["id"], BTC, {"fillbook": {"reason": "too far"}})
+            self.assertEqual(book.gate(BTC, "buy").reasons, ())
+            self.assertEqual((book.positions(), book.trips()), ([], []))
+            with self.assertRaises(fillbook.Refused) as caught:
+                book.label(BTC, "1", reason="because")
+            self.assertEqual(caught.exception.field, "reason")
+            book.close_trade(BTC, "long", "manual_close")
+        (found,) = self.listed("orders")
+        self.assertEqual((found["engine"], found["signal_id"], found["status"]), ("swing", signal_id, "CANCELED"))
+        self.assertEqual([cancel["reason"] for cancel in self.listed("cancels")], ["too far"])
+        self.assertEqual({row["symbol"] for row in self.listed("signals")}, {"BTCUSDT", "ETHUSDT"})
+
+    def test_killed_at_random_moments_every_order_is_in_the_book_once(self):
+        seed = int(os.environ.get("FILLBOOK_PYTHON_SEED", "7"))
+        chance = random.Random(seed)
+        raw = Exchange()
+        with fillbook.Book(self.db, patience=60) as book:
+            exchange = fillbook.recorded(raw, book)
+            book.check()
+            over = threading.Event()
+
+            def kill():
+                while not over.wait(chance.uniform(0.05, 1.0)):
+                    for pid in book._child.pids():
+                        try:
+                            os.kill(pid, signal.SIGKILL)
+                        except ProcessLookupError:
+                            pass
+
+            killer = threading.Thread(target=kill)
+            killer.start()
+            try:
+                for number in range(40):
+                    params = {"reduceOnly": True} if number % 2 else {}
+                    try:
+                        exchange.create_order(BTC, "limit", "sell" if number % 2 else "buy", 1, 65000.0, params)
+                    except fillbook.EntryRefused:
+                        # The process died too often over it, or is being started again: nothing was sent.
+                        continue
+            finally:
+                over.set()
+                killer.join()
+        self.assertTrue(book.spool.is_empty(), f"seed {seed}")
+        self.assertFalse(Path(f"{self.db}.spool.refused").exists(), f"seed {seed}")
+        known = sorted((order["id"], order["clientOrderId"]) for order in raw.orders.values())
+        found = sorted((row["order_id"], row["client_order_id"]) for row in self.listed("orders"))
+        self.assertEqual(found, known, f"seed {seed}")
+        self.assertGreaterEqual(len(found), 20, f"seed {seed}")
+
+
+if __name__ == "__main__":
+    unittest.main()
