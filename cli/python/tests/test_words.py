@@ -10,6 +10,7 @@ from fillbook import lines
 from fillbook.methods import Kind, kind_of
 from fillbook.order_call import client_order_id
 from fillbook.outcome import REJECTED, UNKNOWN, outcome
+from fillbook.stream import restated
 
 try:
     import ccxt
@@ -40,6 +41,39 @@ class Lines(unittest.TestCase):
     def test_contracts(self):
         for name, contract in [("BTC/USDT:USDT", "BTCUSDT"), ("BTCUSDT", "BTCUSDT"), ("BTC/USDT:USDT-260626", "BTCUSDT_260626")]:
             self.assertEqual(lines.contract(name), contract)
+
+
+class Streams(unittest.TestCase):
+    """An event as Binance documents it, beside its answer about the same trade."""
+
+    TRADE = {
+        "s": "BTCUSDT", "c": "mine", "S": "SELL", "o": "MARKET", "x": "TRADE", "X": "FILLED", "i": 8886774, "l": "0.10",
+        "z": "0.30", "q": "0.30", "L": "65000.10", "ap": "65000", "N": "USDT", "n": "2.60", "T": 1568879465651, "t": 12,
+        "m": False, "R": True, "ps": "BOTH", "rp": "-1.20",
+    }  # fmt: skip
+
+    def test_a_trade_and_an_order_are_told_in_the_words_of_answers(self):
+        trade = {"id": "12", "takerOrMaker": "taker", "info": self.TRADE}
+        self.assertEqual(
+            restated(trade)["info"],
+            {
+                "symbol": "BTCUSDT", "id": 12, "orderId": 8886774, "side": "SELL", "price": "65000.10", "qty": "0.10",
+                "realizedPnl": "-1.20", "commission": "2.60", "commissionAsset": "USDT", "time": 1568879465651,
+                "positionSide": "BOTH", "maker": False, "buyer": False,
+            },
+        )  # fmt: skip
+        order = restated({"id": "8886774", "status": "closed", "remaining": 0.0, "info": self.TRADE, "trades": [trade]})
+        told = {key: order["info"][key] for key in ("orderId", "executedQty", "origQty", "status", "updateTime")}
+        known = {"orderId": 8886774, "executedQty": "0.30", "origQty": "0.30", "status": "FILLED", "updateTime": 1568879465651}
+        self.assertEqual(told, known)
+        self.assertEqual(order["trades"][0]["info"]["qty"], "0.10")
+
+    def test_what_is_no_event_stays_and_what_is_not_understood_is_left_out(self):
+        for info in ({"orderId": 1, "symbol": "BTCUSDT"}, {}, None):
+            order = {"id": "1", "remaining": 1, "info": info}
+            self.assertIs(restated(order), order)
+        self.assertIsNone(restated({"id": "1", "remaining": 1, "info": {"caid": "x", "aid": 7, "X": "NEW"}}))
+        self.assertIsNone(restated({"id": "1", "takerOrMaker": "taker", "info": {**self.TRADE, "x": "NEW"}}))
 
 
 class ClientIds(unittest.TestCase):

@@ -288,10 +288,10 @@ class Book:
         return self._answered(lines.line(event, fields), lambda answer: self._withdraw(answer, fields))
 
     def note(self, event: str, **fields: Any) -> None:
-        """Hands over one event without waiting: what was read, and can be read again."""
+        """Hands over one event without waiting, not for a disk either: what was read, and can be read again."""
         line = lines.line(event, fields)
         if self._fork_trouble() or not self.spool.is_empty() or self._memory or self._is_silent():
-            self._keep_quietly(line)
+            self._keep_soon(line)
             return
         self._child.submit(line).add_done_callback(lambda future: self._noted(line, future))
 
@@ -307,6 +307,10 @@ class Book:
         self._wake.set()
         self._child.close(max(0.1, until - time.monotonic()))
         self._replayer.join(1.0)
+        try:
+            self._spool_memory()
+        except OSError as error:
+            log.critical("%d lines are lost: %s", len(self._memory), error)
 
     def __enter__(self) -> Book:
         return self
@@ -372,7 +376,7 @@ class Book:
         except Refused as error:
             log.error("the recorder refuses a line: %s: %s", error, line[:500])
         except (BookUnavailable, CancelledError):
-            self._keep_quietly(line)
+            self._keep_soon(line)
 
     def _keep(self, kept: Sequence[str]) -> None:
         try:
@@ -384,11 +388,17 @@ class Book:
             raise BookError(f"{self.spool.path} cannot be written, so {len(kept)} lines are in memory only: {error}") from error
         self._wake.set()
 
-    def _keep_quietly(self, line: str) -> None:
-        try:
-            self._keep([line])
-        except BookError as error:
-            log.critical("%s: %s", error, line[:500])
+    def _keep_soon(self, line: str) -> None:
+        """Kept by the thread that replays, because whoever notes something must not wait for a disk."""
+        with self._memory_lock:
+            self._memory.append(line)
+        self._wake.set()
+
+    def _spool_memory(self) -> None:
+        with self._memory_lock:
+            if self._memory:
+                self.spool.append(self._memory)
+                self._memory = []
 
     def _replay(self) -> None:
         """Records what waits, until the book is closed."""
@@ -406,10 +416,7 @@ class Book:
                 delay = min(delay * 2, _KEPT_TRIES_S[1])
 
     def _replay_once(self) -> None:
-        with self._memory_lock:
-            if self._memory:
-                self.spool.append(self._memory)
-                self._memory = []
+        self._spool_memory()
         while not self.spool.is_empty() and not self._closed.is_set():
             batch = self.spool.waiting()
             waiting = batch.lines

@@ -10,6 +10,7 @@ from typing import Any
 
 from .book import Book
 from .lines import encode
+from .stream import restated
 
 _REMEMBERED = 20_000
 ENDED_WITHOUT = ("canceled", "cancelled", "rejected", "expired")
@@ -28,11 +29,11 @@ class Facts:
     def read(self, found: Any) -> None:
         """Notes orders and trades in what a method returned."""
         for each in items(found):
-            if is_trade(each):
-                if self._is_new("trade", each):
-                    self._book.note("trade", trade=each)
-            elif is_order(each) and self._is_new("order", each):
-                self._book.note("order", order=each)
+            what = "trade" if is_trade(each) else "order" if is_order(each) else None
+            if what and self._is_new(what, each):
+                told = restated(each)
+                if told is not None:
+                    self._book.note(what, **{what: told})
 
     def known(self, order: Any) -> None:
         """This state of an order is recorded already."""

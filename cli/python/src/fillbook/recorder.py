@@ -82,7 +82,7 @@ class Recorder:
         if not was_recorded():
             if name.startswith("create"):
                 log.warning("%s placed an order without create_order, so that it is recorded only now", name)
-            yield InBook(lambda: self._facts.read(found))
+            self._facts.read(found)
         return found
 
     # One order.
@@ -356,7 +356,7 @@ class Recorder:
             if order.get("status") in ENDED_WITHOUT:
                 yield InBook(functools.partial(self._cancelled, order, symbol, None, reason))
             else:
-                yield InBook(functools.partial(self._facts.read, order))
+                self._facts.read(order)
         return found
 
     def _cancelled(self, order: Any, symbol: Any, order_id: Any, reason: str | None) -> None:
@@ -373,7 +373,8 @@ class Recorder:
 
     def _read(self, method: Method, arguments: dict[str, Any]) -> Flow:
         found = yield AtExchange(lambda: method(**arguments))
-        yield InBook(lambda: self._facts.read(found))
+        # At once: ccxt.pro tells of nothing that happens while nobody listens, and changes its orders where they are.
+        self._facts.read(found)
         return found
 
 
