@@ -139,7 +139,9 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
         }
         if !entries.is_empty() {
             let mut ends = Ends::default();
-            entries.iter().for_each(|known| ends.note(&known.item));
+            for known in &entries {
+                ends.note(&known.item);
+            }
             print(entries, &mut context.output)?;
             ends.tell(&mut context.output)?;
             return Ok(ExitCode::Fine);
@@ -148,7 +150,9 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
     let ends = RefCell::new(Ends::default());
     let fetch = async |page: &_| {
         let page = store.discrepancies(&filter, page).await?;
-        page.items.iter().for_each(|known| ends.borrow_mut().note(known));
+        for known in &page.items {
+            ends.borrow_mut().note(known);
+        }
         Ok(dated(page, now))
     };
     let code = print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await?;

@@ -133,7 +133,9 @@ fn tell(
     };
     output.paragraph(&format!("Account {account} at {base_url}{what}."))?;
     let mut ends = Ends::default();
-    report.findings.iter().for_each(|found| ends.note_found(found));
+    for found in &report.findings {
+        ends.note_found(found);
+    }
     if mode == Mode::Audit {
         findings(output, about, report.findings.iter().cloned())?;
     } else {
@@ -146,7 +148,9 @@ fn tell(
     if !earlier.is_empty() {
         output.line("")?;
         output.line("Also on record:")?;
-        earlier.iter().for_each(|known| ends.note(known));
+        for known in &earlier {
+            ends.note(known);
+        }
         let entries = earlier.into_iter().map(|known| Entry::new(known.clone(), about.now)).collect();
         discrepancies::print(entries, output)?;
     }

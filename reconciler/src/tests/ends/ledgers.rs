@@ -94,6 +94,8 @@ pub(super) fn funding(stated: Option<&'static str>) -> Scene {
                 position_side: PositionSide::Net,
                 sizes: vec![Decimal::ONE],
                 certainty: Certainty::Known,
+                stated_before: None,
+                stated_after: None,
             }],
         };
         Ok(instants.into_iter().map(held).collect())
