@@ -243,7 +243,9 @@ fn two_prices_in_a_third_asset_value_a_fee_by_estimate() {
     // A contract in USDC, gross 1, that paid 0.001 BNB: 0.6 USDT, and a USDC is worth 1.2 of them.
     let valued = |with: &[(&str, &str, i64)]| {
         let mut prices = AssetPrices::default();
-        with.iter().for_each(|(pair, price, at)| prices.add(&mark(pair, price, *at)));
+        for (pair, price, at) in with {
+            prices.add(&mark(pair, price, *at));
+        }
         let mut won = trip(1, 0, 10_000, "1", ("0.001", "BNB"));
         won.settle_asset = asset("USDC");
         let mut other = OtherAssets::default();
