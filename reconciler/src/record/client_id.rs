@@ -135,8 +135,8 @@ impl ClientIdScheme {
     /// fillbook's own id for an order of which nobody says which strategy sends it.
     pub(crate) fn nameless() -> Self {
         let literal = |text: &str| Part::Literal(text.to_owned());
-        let parts = vec![literal("fb::"), Part::Hole(Hole::Role, None), literal(":"), Part::Hole(Hole::Anything, None)];
-        Self { pattern: "fb::{role}:{*}".to_owned(), parts, engines: Arc::default() }
+        let parts = vec![literal("fb."), Part::Hole(Hole::Role, None), literal("."), Part::Hole(Hole::Anything, None)];
+        Self { pattern: "fb.{role}.{*}".to_owned(), parts, engines: Arc::default() }
     }
 
     /// The same scheme with the short names that stand in its ids for strategies. Where a placeholder has a width, what is
@@ -375,6 +375,13 @@ mod tests {
         let spelled_out: ClientIdScheme = "{role}/{engine}".parse().unwrap();
         let read = spelled_out.read(&id("TAKE_PROFIT/grid/2")).unwrap();
         assert_eq!((read.role, read.engine.unwrap().as_str()), (Some(IntentRole::TakeProfit), "grid/2"));
+    }
+
+    #[test]
+    fn an_id_without_a_strategy_tells_the_role_alone() {
+        let read = ClientIdScheme::nameless().read(&id("fb.s.k3f9x1")).unwrap();
+        assert_eq!((read.engine, read.role), (None, Some(IntentRole::StopLoss)));
+        assert_eq!(ClientIdScheme::nameless().pattern().parse(), Ok(ClientIdScheme::nameless()));
     }
 
     #[test]

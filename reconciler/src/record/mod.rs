@@ -11,6 +11,7 @@ mod event_recorder;
 mod fields;
 mod follow;
 mod gate;
+mod intents;
 mod order_id;
 mod recorder;
 mod refusal;

@@ -158,6 +158,14 @@ impl Recorder {
         self.own(AnyFact::Signal(signal)).await
     }
 
+    /// A strategy decided, and no order follows, because of `why`.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Store`].
+    pub async fn skip(&self, signal: Signal, why: Label) -> Result<Outcome, ReconcileError> {
+        self.own(AnyFact::Signal(Signal { skipped: Some(why), ..signal })).await
+    }
+
     /// An order is about to be sent. Call it before sending.
     ///
     /// # Errors

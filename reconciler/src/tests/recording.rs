@@ -156,6 +156,20 @@ async fn a_cancel_that_went_through_is_recorded_under_its_run() {
 }
 
 #[tokio::test]
+async fn a_signal_that_is_skipped_says_why() {
+    let mut mocks = Mocks::none();
+    mocks.writer.expect_commit().times(1).returning(|batch| {
+        let [statement] = batch.statements.as_slice() else { panic!("{:?}", batch.statements) };
+        let AnyFact::Signal(signal) = &statement.fact else { panic!("{statement:?}") };
+        assert_eq!((signal.skip_reason().unwrap().as_str(), statement.source), ("spread", Source::Bot));
+        Ok(CommitReport::default())
+    });
+    let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
+    let recorder = Recorder::new(mocks.book(), account_id(), clock);
+    recorder.skip(deciding::signal("s-1", 0), ledger_core::Label::new("spread").unwrap()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_reason_that_is_learned_later_is_the_orders() {
     let mut mocks = Mocks::none();
     mocks.writer.expect_commit().times(1).returning(|batch| {
