@@ -369,6 +369,9 @@ fn tracked(instants: &[i64], events: &[FoldEvent<'_>]) -> Vec<String> {
     watched(instants, events, &[]).iter().map(net).collect()
 }
 
+/// What is stated and when, what is read, and what comes of it.
+type Stated<'a> = (&'a [(i64, &'a str)], &'a [(i64, i64)], [&'a str; 4]);
+
 #[test]
 fn what_the_exchange_states_proves_what_was_held() {
     let fill = |fill| FoldEvent::Fill { fill, order: None };
@@ -382,7 +385,7 @@ fn what_the_exchange_states_proves_what_was_held() {
         ["0 known", "50 known", "80 known", "80 known"],
     );
     // What is stated when, the seconds of which all fills are on record, and what is known then.
-    let table: &[(&[(i64, &str)], &[(i64, i64)], [&str; 4])] = &[
+    let table: &[Stated<'_>] = &[
         (&[], all, no),
         // One word proves what was before it, and what follows.
         (&[(3_000, "80")], all, yes),
