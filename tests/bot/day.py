@@ -63,7 +63,7 @@ REASONS = {"auto_exit_tp": "take_profit", "auto_exit_sl": "stop_loss", "manual_c
 
 
 def hooked(book, runner):
-    """The places of the seed's section 6, one line each."""
+    """A signal where an entry is logged, and the end of a trade where it is closed: one line each."""
     log_trade_entry, close_trade = runner._log_trade_entry, runner._close_trade
 
     def _log_trade_entry(engine, symbol, side, amount):

@@ -1,6 +1,7 @@
 """A bot's first trade through the book, on `fillbook simulator --listen 127.0.0.1:9555`."""
 
 import os
+import time
 
 import ccxt
 
@@ -28,5 +29,7 @@ with fillbook.Book("fillbook.db", account="main") as book:
     print("bought", order["filled"], "as", order["clientOrderId"])
 
     exchange.create_order("BTC/USDT:USDT", "market", "sell", 0.01, None, {"reduceOnly": True})
+    # An exchange says that an order is filled before it lists the trades.
+    time.sleep(2)
     exchange.fetch_my_trades("BTC/USDT:USDT")
     print(book.close_trade("BTC/USDT:USDT", "long", reason="take_profit"))
