@@ -63,7 +63,7 @@ pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, C
         let line = tokio::select! {
             biased;
             () = &mut interrupted, if code == ExitCode::Fine => {
-                // What was read is answered; what was not stays with whoever writes it.
+                // Lines that were read are still answered. The writer keeps those that were not.
                 lines.close();
                 code = ExitCode::Interrupted;
                 continue;
@@ -119,7 +119,8 @@ impl Files {
         Self { files, has_failed: false }
     }
 
-    /// Records what is new in the files. A book that cannot be written is told once; the next look reads the same again.
+    /// Records what is new in the files. If the book cannot be written, that is said once, and the next look reads the same
+    /// lines again.
     async fn look(&mut self, recorder: &EventRecorder, context: &mut Context) {
         match self.files.look(recorder).await {
             Ok(remarks) => {

@@ -165,8 +165,8 @@ impl Context {
         Ok(())
     }
 
-    /// A fee, positive = paid. A taker always pays, so takers' fees tell with which sign a file writes what was paid; a maker's
-    /// is read by that.
+    /// A fee, positive = paid. A taker always pays, so the takers' fees show which sign the file gives to a paid fee. The
+    /// makers' fees are read with the same sign.
     pub(super) fn fee(&mut self, cell: Cell<'_>, assets: Assets<'_>, maker: Option<bool>) -> Result<Fee, RowError> {
         let (stated, _) = cell.money(assets)?;
         let fee = cell.fee(assets, maker)?;

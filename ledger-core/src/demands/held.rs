@@ -65,8 +65,8 @@ pub struct HeldAround {
 }
 
 impl HeldAround {
-    /// The same, where estimated positions that the exchange's word proves are known: `fills` is the time of which all fills are
-    /// on record.
+    /// Turns estimated positions into known ones where a statement of the exchange proves them. `fills` is the time of which
+    /// all fills are on record.
     #[must_use]
     pub fn proven_over(mut self, fills: &CoveredTime) -> Self {
         for leg in self.legs.iter_mut().filter(|leg| leg.certainty == Certainty::Estimated) {

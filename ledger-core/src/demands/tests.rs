@@ -384,7 +384,7 @@ fn what_the_exchange_states_proves_what_was_held() {
         ["0 estimated", "50 estimated", "80 estimated", "80 estimated"],
         ["0 known", "50 known", "80 known", "80 known"],
     );
-    // What is stated when, the seconds of which all fills are on record, and what is known then.
+    // The statements, the stretches in seconds of which all fills are on record, and what is known of each instant.
     let table: &[Stated<'_>] = &[
         (&[], all, no),
         // One word proves what was before it, and what follows.

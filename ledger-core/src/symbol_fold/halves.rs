@@ -34,7 +34,7 @@ impl SymbolFold {
         if positions.0.is_none() || positions.0 != positions.1 {
             return Ok(false);
         }
-        // What is refused is told when it is applied.
+        // A half that the fold refuses is reported when it is applied.
         let (Ok(as_placed), Ok(turned)) = (self.tried(earlier, later), self.tried(later, earlier)) else {
             return Ok(false);
         };

@@ -21,8 +21,8 @@
 //! - **Entries of the ledger** name a contract and a time, and no position. Each waits in a window of a minute around
 //!   the moment that it counts at, and goes to the round trip that it fits; round trips that end meanwhile are handed out
 //!   when the window closes. What nothing places stands on the contract's own line.
-//! - Of a **trade with oneself** no order is told: its halves are taken in the one in which the exchange's realized profits
-//!   agree ([`SymbolFold::order_halves`]).
+//! - The exchange does not say which half of a **trade with oneself** came first. The fold takes the order in which the
+//!   exchange's realized profits agree ([`SymbolFold::order_halves`]).
 //! - Fills are ordered by the venue's sequence or by time, never by both: a symbol where only some fills have a
 //!   sequence has no order, and is refused.
 //!

@@ -1,4 +1,4 @@
-//! Of which venue a row is, and whether its quantities are coins.
+//! Which venue a row comes from, and whether its quantities are coins.
 //!
 //! A bot keeps an exchange's own answer in `raw_json`. One of another venue's, or of the same exchange's spot market, is about
 //! another contract, and may count in contracts of a size that the venue chooses: taken for coins, every check would pass.
