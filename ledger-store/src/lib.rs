@@ -28,6 +28,7 @@ pub use filter::{
 };
 pub use look::{
     Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, OpenLook, Seen, SeenMark,
+    SeenWallet,
 };
 pub use look_hold::LookHold;
 pub use outcome::{CommitReport, ImpliedCancel, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};

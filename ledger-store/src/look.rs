@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{AccountId, LookStream, Price, Symbol, TimestampMs};
+use ledger_core::{AccountId, Asset, Decimal, LookStream, Price, Symbol, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 /// How a look ended.
@@ -60,6 +60,15 @@ pub struct SeenMark {
     pub next_funding_ts: Option<TimestampMs>,
 }
 
+/// A wallet as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenWallet {
+    /// When, by the exchange's clock.
+    pub ts: TimestampMs,
+    /// The wallet balance: without unrealized profit.
+    pub wallet: Decimal,
+}
+
 /// What an answer said that is in no fact.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,6 +82,10 @@ pub struct Seen {
     /// Of [`LookStream::Account`]: the contracts in which a later, narrowed look saw something that it did not follow.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub left_aside: BTreeSet<Symbol>,
+    /// Of [`LookStream::Balances`]: the wallets that were stated as they are on record already. A balance that did not move
+    /// is not written again, and yet the exchange said it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub wallets: BTreeMap<Asset, SeenWallet>,
 }
 
 /// A look that was answered.

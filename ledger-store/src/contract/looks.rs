@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ledger_core::testing::{asset, dec};
 use ledger_core::{LookStream, Side};
 
 use super::Open;
@@ -9,7 +10,9 @@ use super::dump::dump;
 use super::fixtures::{at, batch, fill, fills, main_account, new_account, prepare, symbol};
 use crate::error::StoreError;
 use crate::filter::RunFilter;
-use crate::look::{LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, Seen, SeenMark};
+use crate::look::{
+    LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, Seen, SeenMark, SeenWallet,
+};
 use crate::page::PageRequest;
 
 /// A look of ten seconds, by a local clock that is 5 ms ahead, with one result for both streams.
@@ -44,8 +47,13 @@ pub async fn a_look_replaces_the_one_before(open: Open<'_>) {
     assert!(store.looks(&main_account()).await.unwrap().is_empty());
 
     let mark = SeenMark { ts: at(3), mark_price: "60000.5".parse().unwrap(), next_funding_ts: Some(at(7_200_000)) };
-    let detail =
-        Seen { except: [symbol("SOLUSDT")].into(), marks: [(symbol("BTCUSDT"), mark)].into(), ..Seen::default() };
+    let wallet = SeenWallet { ts: at(4), wallet: dec("-0.5") };
+    let detail = Seen {
+        except: [symbol("SOLUSDT")].into(),
+        marks: [(symbol("BTCUSDT"), mark)].into(),
+        wallets: [(asset("USDT"), wallet)].into(),
+        ..Seen::default()
+    };
     let first = LookResult::Seen { seen_at: at(2), seen: detail.clone() };
     store.record_look(look(0, &first)).await.unwrap();
     let looks = store.looks(&main_account()).await.unwrap();

@@ -1,8 +1,10 @@
 //! The wallets' side: looks, the ledger's entries, and how far it was read.
 
+use std::collections::BTreeMap;
+
 use exchange_client::VenueFacts;
 use ledger_core::footing::{FootingBuilder, LedgerClass, LedgerReach};
-use ledger_core::{AccountId, BalanceSnapshot, IncomeType, LedgerPlace, ReportBuilder, TimestampMs};
+use ledger_core::{AccountId, Asset, BalanceSnapshot, IncomeType, LedgerPlace, LookStream, ReportBuilder, TimestampMs};
 use ledger_store::{DiscrepancyFilter, IncomeFilter, PageRequest, Scope, Store};
 
 use super::{PAGE_ROWS, Reading, ReportRequest};
@@ -11,7 +13,7 @@ use crate::error::{Doing, ReconcileError};
 use crate::streams::{INCOME, reached};
 use crate::verify::unread_stretches;
 
-/// All looks at the wallets, oldest first. One contract has no wallet.
+/// All looks at the wallets, of each asset oldest first. One contract has no wallet.
 pub(super) async fn looks(store: &dyn Store, request: &ReportRequest) -> Result<Vec<BalanceSnapshot>, ReconcileError> {
     let mut looks = Vec::new();
     if request.symbol.is_some() {
@@ -22,9 +24,27 @@ pub(super) async fn looks(store: &dyn Store, request: &ReportRequest) -> Result<
     loop {
         let read = store.balance_snapshots(&scope, &page).await.doing("reading the balances")?;
         looks.extend(read.items.into_iter().map(|look| look.fact));
-        let Some(next) = read.next else { return Ok(looks) };
+        let Some(next) = read.next else { break };
         page = page.after(next);
     }
+    let seen_again = seen_again(store, &request.account, &looks).await?;
+    looks.extend(seen_again);
+    Ok(looks)
+}
+
+/// The wallets that the last look found as they are on record: it wrote nothing, and stated them all the same.
+async fn seen_again(
+    store: &dyn Store,
+    account: &AccountId,
+    on_record: &[BalanceSnapshot],
+) -> Result<Vec<BalanceSnapshot>, ReconcileError> {
+    let latest: BTreeMap<&Asset, TimestampMs> = on_record.iter().map(|look| (&look.asset, look.at)).collect();
+    let looks = store.looks(account).await.doing("reading the looks")?;
+    let balances = looks.into_iter().filter(|look| look.stream == LookStream::Balances);
+    let wallets = balances.filter_map(|look| look.success).flat_map(|success| success.seen.wallets);
+    let again = wallets.filter(|(asset, seen)| latest.get(asset).is_some_and(|latest| *latest < seen.ts));
+    let again = again.map(|(asset, seen)| BalanceSnapshot { asset, at: seen.ts, wallet: seen.wallet });
+    Ok(again.collect())
 }
 
 /// How far the ledger was read, and which stretches of it were not.

@@ -15,9 +15,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use exchange_client::{Answer, ErrorClass};
-use ledger_core::{AccountId, LookStream, Symbol, TimestampMs};
-use ledger_store::{LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, StoreError};
+use exchange_client::ErrorClass;
+use ledger_core::{AccountId, BalanceSnapshot, LookStream, Symbol, TimestampMs};
+use ledger_store::{
+    LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, SeenWallet, StoreError,
+};
 
 use super::Reconciler;
 use super::report::failed;
@@ -140,7 +142,7 @@ fn seen_look(
         (LookStream::Account, whole(observation)),
         (LookStream::Positions, positions(observation)),
         (LookStream::Orders, orders(observation)),
-        (LookStream::Balances, answered(&observation.balances)),
+        (LookStream::Balances, balances(observation)),
         (LookStream::Prices, prices(observation)),
         (LookStream::Ledger, ledger(observation)),
     ];
@@ -184,12 +186,15 @@ fn not_answered<T>(asked: &Asked<T>) -> LookResult {
     LookResult::Failed(failure)
 }
 
-/// An answer without anything beside its time.
-fn answered<T>(asked: &Asked<Answer<T>>) -> LookResult {
-    match asked {
-        Asked::Answered(answer) => LookResult::Seen { seen_at: answer.asked_at, seen: Seen::default() },
-        _ => not_answered(asked),
-    }
+/// The wallets; those that stand on record as they were stated are named.
+fn balances(observation: &Observation) -> LookResult {
+    let Asked::Answered(answer) = &observation.balances else { return not_answered(&observation.balances) };
+    let stated = answer.rows.iter().map(|row| &row.entity);
+    let known =
+        stated.filter(|stated| observation.book.balance(&stated.asset).is_some_and(|it| it.wallet == stated.wallet));
+    let seen = |stated: &BalanceSnapshot| SeenWallet { ts: stated.at, wallet: stated.wallet };
+    let wallets = known.map(|stated| (stated.asset.clone(), seen(stated))).collect();
+    LookResult::Seen { seen_at: answer.asked_at, seen: Seen { wallets, ..Seen::default() } }
 }
 
 /// The look as a whole: it failed where the exchange could not be reached, or refused, anything that was asked.

@@ -100,6 +100,11 @@ impl BookView {
         self.positions.iter().find(|held| held.symbol == *symbol && held.position.position_side == side)
     }
 
+    /// The latest balance on record of an asset that the exchange states.
+    pub(crate) fn balance(&self, asset: &Asset) -> Option<&BalanceSnapshot> {
+        self.latest_balances.iter().map(|known| &known.fact).find(|known| known.asset == *asset)
+    }
+
     /// Whether a question about a symbol was left without an answer.
     pub(crate) fn has_unanswered(&self, symbol: &Symbol) -> bool {
         let kind = DiscrepancyKind::QueryFailed.as_str();

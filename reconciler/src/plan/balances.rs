@@ -28,8 +28,7 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
     let is_readable = observation.book.damaged.values().all(|row| row.table != "income");
     for row in &answer.rows {
         let BalanceSnapshot { asset, at, wallet } = &row.entity;
-        let mut known = observation.book.latest_balances.iter().map(|known| &known.fact);
-        let known = known.find(|known| known.asset == *asset);
+        let known = observation.book.balance(asset);
         // Only what says something new is kept: a balance that did not move is on record.
         if known.is_some_and(|known| known.wallet == *wallet) {
             continue;

@@ -263,13 +263,20 @@ fn assert_footed(footing: &AssetFooting, books: &AccountSnapshot, trips: &[Trip]
     }
 }
 
+/// Beyond the first ones, accounts of which a period once did not tie.
+const FOUND: [u64; 1] = [
+    // The period ends a moment behind the last balance of a wallet that did not move again.
+    45,
+];
+
 /// The accounts that are tried: a few by default, more where somebody has the time, one to find out more about it.
 #[expect(clippy::disallowed_methods, reason = "a long campaign asks for more than the suite has time for")]
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|count| count.parse().ok());
-    match number("FILLBOOK_FOOTING_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("FILLBOOK_FOOTING_SEEDS").unwrap_or(20),
+    match (number("FILLBOOK_FOOTING_SEED"), number("FILLBOOK_FOOTING_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(count)) => (0..count).collect(),
+        (None, None) => (0..20).chain(FOUND).collect(),
     }
 }
 
@@ -314,7 +321,7 @@ async fn random_accounts_tie_for_every_period() {
             }
         }
     }
-    if seeds().count() == 1 {
+    if seeds().len() == 1 {
         return;
     }
     // What was tried had everything in it.
