@@ -185,6 +185,7 @@ fn quiet() -> Observation {
         positions: Asked::Answered(answer(vec![])),
         open_orders: Asked::Answered(answer(vec![])),
         balances: Asked::Answered(answer(vec![])),
+        balances_again: Asked::NotAsked,
         mark_prices: Asked::Answered(answer(vec![])),
         orders: Asked::Answered(walk(vec![])),
         force_orders: Asked::Answered(walk(vec![])),

@@ -345,6 +345,7 @@ fn what_does_not_foot_is_not_known() {
         reasons: Vec::new(),
         looked_at: None,
         contradicted: Vec::new(),
+        outvoted: Vec::new(),
         equity: None,
     };
     let second_day = Unexplained {

@@ -172,6 +172,7 @@ impl HistoryLook<'_> {
             positions: Asked::NotAsked,
             open_orders: Asked::NotAsked,
             balances: Asked::NotAsked,
+            balances_again: Asked::NotAsked,
             mark_prices: Asked::NotAsked,
             orders,
             force_orders: Asked::NotAsked,

@@ -130,6 +130,7 @@ pub(crate) async fn observe(
         positions: positions.into(),
         open_orders: open_orders.into(),
         balances: balances.into(),
+        balances_again: Asked::NotAsked,
         mark_prices: mark_prices.into(),
         orders: orders.into(),
         force_orders: force_orders.into(),
@@ -143,6 +144,9 @@ pub(crate) async fn observe(
         read_before: read_before.clone(),
     };
     reader.learn_balances(&mut seen).await?;
+    if seen.states_new_wallet() {
+        seen.balances_again = identity::balances_of(exchange, &seen.identity).await.into();
+    }
     reader.learn_orders(&mut seen, None).await?;
     reader.learn_unlisted_orders(&mut seen).await?;
     seen.book.unfilled = reader.match_income(&mut seen).await?;

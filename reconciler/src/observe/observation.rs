@@ -73,6 +73,8 @@ pub(crate) struct Observation {
     pub open_orders: Asked<Answer<Order>>,
     /// Wallet balances.
     pub balances: Asked<Answer<BalanceSnapshot>>,
+    /// The same once more, where the book has no balance of an asset to hold the first answer against.
+    pub balances_again: Asked<Answer<BalanceSnapshot>>,
     /// Mark prices.
     pub mark_prices: Asked<Answer<MarkPrice>>,
     /// Regular orders of all symbols since the last cursor.
@@ -147,6 +149,18 @@ impl Observation {
             Some(close) => close.fills.is_answered(),
             None => self.income.is_answered() && self.orders.is_answered(),
         }
+    }
+
+    /// Whether a wallet is stated of which the book has no balance yet.
+    pub(crate) fn states_new_wallet(&self) -> bool {
+        let mut stated = self.balances.iter().flat_map(|answer| &answer.rows).map(|row| &row.entity);
+        stated.any(|stated| self.book.balance(&stated.asset).is_none())
+    }
+
+    /// Whether the second answer about balances says the same of a wallet as the first.
+    pub(crate) fn is_said_again(&self, stated: &BalanceSnapshot) -> bool {
+        let mut again = self.balances_again.iter().flat_map(|answer| &answer.rows).map(|row| &row.entity);
+        again.any(|again| again.asset == stated.asset && again.wallet == stated.wallet)
     }
 
     /// Whether a symbol may be looked at and changed.

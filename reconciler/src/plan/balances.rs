@@ -5,6 +5,7 @@
 //! Invariants, each with a test of the same name:
 //! 1. `a_balance_that_the_ledger_explains_is_recorded_at_once`.
 //! 2. `a_balance_that_nothing_explains_waits_for_a_second_look`.
+//! 3. `the_first_balance_of_an_asset_takes_two_answers`.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,6 @@ use crate::wording::instant;
 pub(super) fn plan_balances(observation: &Observation) -> Plan {
     let mut plan = Plan::default();
     let Asked::Answered(answer) = &observation.balances else { return plan };
-    let looks = observation.looks(observed_at(observation));
     // Where a row of the ledger cannot be read, nothing tells what it would explain.
     let is_readable = observation.book.damaged.values().all(|row| row.table != "income");
     for row in &answer.rows {
@@ -31,6 +31,15 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
         let known = observation.book.balance(asset);
         // Only what says something new is kept: a balance that did not move is on record.
         if known.is_some_and(|known| known.wallet == *wallet) {
+            continue;
+        }
+        // Nothing on record tells whether the first balance of an asset is so, and every later one is held against it.
+        if known.is_none() && !observation.is_said_again(&row.entity) {
+            let evidence = format!(
+                "{asset}: the wallet is stated as {wallet} at {}, and a second answer does not say the same",
+                instant(*at)
+            );
+            plan_doubted(observation, row, Claim::Differs(*wallet), evidence, &mut plan);
             continue;
         }
         // What cannot be added up is told by the check of the wallets.
@@ -51,17 +60,28 @@ pub(super) fn plan_balances(observation: &Observation) -> Plan {
             known.wallet,
             instant(known.at)
         );
-        let subject = Subject::Balance(asset.clone());
-        let finding = Finding::new(DiscrepancyKind::UnexplainedBalance, None, subject, Outlook::Stays, evidence);
-        let mut finding = finding.doubted(Claim::Differs(amount), &looks);
-        if !finding.is_doubtful {
-            // Its doubt stays on record until the balance is: whoever is stopped in between goes on from there.
-            finding.outlook = Outlook::Verify;
-            plan.account_statements.push(row.statement());
-        }
-        plan.account_findings.push(finding);
+        plan_doubted(observation, row, Claim::Differs(amount), evidence, &mut plan);
     }
     plan
+}
+
+/// A balance that waits for a second look to say the same, and is recorded then.
+fn plan_doubted(
+    observation: &Observation,
+    row: &Stated<BalanceSnapshot>,
+    claim: Claim,
+    evidence: String,
+    plan: &mut Plan,
+) {
+    let subject = Subject::Balance(row.entity.asset.clone());
+    let finding = Finding::new(DiscrepancyKind::UnexplainedBalance, None, subject, Outlook::Stays, evidence);
+    let mut finding = finding.doubted(claim, &observation.looks(observed_at(observation)));
+    if !finding.is_doubtful {
+        // Its doubt stays on record until the balance is: whoever is stopped in between goes on from there.
+        finding.outlook = Outlook::Verify;
+        plan.account_statements.push(row.statement());
+    }
+    plan.account_findings.push(finding);
 }
 
 struct Unexplained {

@@ -54,12 +54,34 @@ fn a_balance_that_the_ledger_explains_is_recorded_at_once() {
         assert_eq!(!recorded(&decided).is_empty(), is_recorded, "{wallet} {booked:?} {answered:?}");
         assert_eq!(doubted(&decided), (!is_recorded).then_some(Outlook::Waits));
     }
-    // The first that is stated of an asset has nothing to be held against; one that has not moved is no news.
-    let mut seen = stated_as("15", vec![], vec![]);
-    seen.book.latest_balances.clear();
-    assert_eq!((recorded(&plan(&seen)), doubted(&plan(&seen))), (vec!["15".to_owned()], None));
+    // One that has not moved is no news.
     let unmoved = plan(&stated_as("10", vec![], vec![]));
     assert!(recorded(&unmoved).is_empty() && doubted(&unmoved).is_none());
+}
+
+/// Whatever comes later is held against it.
+#[test]
+fn the_first_balance_of_an_asset_takes_two_answers() {
+    let first = |wallet: &str, again: Option<&str>| {
+        let mut seen = stated_as(wallet, vec![], vec![]);
+        seen.book.latest_balances.clear();
+        if let Some(again) = again {
+            seen.balances_again = Asked::Answered(answer(vec![balance(1, again)]));
+        }
+        seen
+    };
+    for (again, is_recorded) in [(Some("15"), true), (Some("14"), false), (None, false)] {
+        let decided = plan(&first("15", again));
+        assert_eq!(!recorded(&decided).is_empty(), is_recorded, "{again:?}");
+        assert_eq!(doubted(&decided), (!is_recorded).then_some(Outlook::Waits));
+    }
+    // A second look counts as much, and so does a second answer of it that says something new.
+    for (wallet, again, is_recorded) in [("15", None, true), ("14", Some("14"), true), ("14", None, false)] {
+        let mut seen = first(wallet, again);
+        remembering(&mut seen, &plan(&first("15", Some("14"))));
+        seen.asked_at = at(VENUE.settle_lag_ms);
+        assert_eq!(!recorded(&plan(&seen)).is_empty(), is_recorded, "{wallet} {again:?}");
+    }
 }
 
 #[test]

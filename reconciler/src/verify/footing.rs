@@ -17,8 +17,8 @@ use crate::memory::{GapMemory, WalletMemory, recall_all};
 use crate::streams::{INCOME, reached};
 use crate::wording::instant;
 
-/// How many of the latest changes of each wallet are compared.
-const SPANS_MAX: usize = 3;
+/// How many of the latest changes of each wallet are read at a look. All but the first are compared.
+const SPANS_MAX: usize = 4;
 
 pub(super) async fn check_footing(
     extent: Extent<'_>,
@@ -63,10 +63,29 @@ pub(super) async fn check_footing(
             footing.comparison.leave_out_as(spans, reason, || Some(example()));
             continue;
         }
-        for pair in known.windows(2) {
-            let [before, after] = pair else { continue };
+        let mut looks = known.iter();
+        let Some(first) = looks.next() else { continue };
+        let is_cut = matches!(extent, Extent::Look(_)) && known.len() > SPANS_MAX;
+        let mut before = first;
+        let mut looks = looks.peekable();
+        while let Some(after) = looks.next() {
             let rows = ledger_between(book, account, &asset, before.at, after.at).await?;
             let span = FootedSpan { asset: asset.clone(), since: before.at, until: after.at };
+            if let Some(next) = looks.peek()
+                && footing.is_outvoted(book, account, (before, after, next), &rows).await?
+            {
+                let reason = "the looks before and after contradict what the exchange said of the wallet";
+                footing.leave_out(reason, || format!("{asset} at {}", instant(after.at)));
+                // What the mistake left unexplained on either side is explained by it.
+                let other = FootedSpan { asset: asset.clone(), since: after.at, until: next.at };
+                verification.footed.extend([span, other]);
+                continue;
+            }
+            // Beyond the first of them nothing shows whether it is a mistake; when it was the second, that was judged.
+            if is_cut && std::ptr::eq(before, first) {
+                before = after;
+                continue;
+            }
             // One wallet that cannot be added up keeps no other from being checked.
             let foots = after.wallet.checked_sub(before.wallet).and_then(|moved| footing.compare(&span, moved, &rows));
             let foots = foots.unwrap_or_else(|error| {
@@ -76,6 +95,7 @@ pub(super) async fn check_footing(
             if foots {
                 verification.footed.push(span);
             }
+            before = after;
         }
     }
     for UnfootedSpan { span, moved } in unfooted_on_record(extent) {
@@ -105,6 +125,33 @@ struct Footing<'a> {
 }
 
 impl Footing<'_> {
+    /// Whether a wallet was stated in a way that nothing agrees with: neither the look before it nor the one after it, by the
+    /// ledger between them, while these agree with each other. It is the rule of the report's footing
+    /// (`a_look_that_all_others_contradict_is_outvoted`), for one such statement at a time. `rows` are those before it.
+    async fn is_outvoted(
+        &self,
+        book: &Book,
+        account: &AccountId,
+        (before, stated, after): (&BalanceSnapshot, &BalanceSnapshot, &BalanceSnapshot),
+        rows: &[Income],
+    ) -> Result<bool, ReconcileError> {
+        if self.agree(before, stated, rows) {
+            return Ok(false);
+        }
+        let rows = ledger_between(book, account, &stated.asset, before.at, after.at).await?;
+        let is_later = |row: &&Income| row.time.at >= stated.at;
+        let later: Vec<_> = rows.iter().filter(is_later).cloned().collect();
+        Ok(!self.agree(stated, after, &later) && self.agree(before, after, &rows))
+    }
+
+    /// Whether the ledger explains how a wallet moved from one statement to another.
+    fn agree(&self, one: &BalanceSnapshot, other: &BalanceSnapshot, rows: &[Income]) -> bool {
+        let is_documented = |row: &Income| self.venue.wallet_effect(&row.key.income_type) != WalletEffect::Undocumented;
+        let moved = other.wallet.checked_sub(one.wallet);
+        let foots = moved.and_then(|moved| foots_between(rows, one.at, other.at, moved));
+        rows.iter().all(is_documented) && foots.unwrap_or(false)
+    }
+
     /// A wallet's change cannot be compared.
     fn leave_out(&mut self, reason: &str, example: impl FnOnce() -> String) {
         self.comparison.leave_out_as(1, reason, || Some(example()));

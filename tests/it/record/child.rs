@@ -28,9 +28,13 @@ impl Child {
 
     /// Writes lines; whoever reads them may be gone.
     pub(super) fn write(&mut self, lines: &str) -> std::io::Result<()> {
+        self.write_as_it_is(&format!("{lines}\n"))
+    }
+
+    /// Writes text that may end within a line.
+    pub(super) fn write_as_it_is(&mut self, text: &str) -> std::io::Result<()> {
         let input = self.input.as_mut().unwrap();
-        input.write_all(lines.as_bytes())?;
-        input.write_all(b"\n")?;
+        input.write_all(text.as_bytes())?;
         input.flush()
     }
 

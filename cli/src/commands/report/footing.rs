@@ -74,6 +74,14 @@ pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
             }
         }
     };
+    if !footing.outvoted.is_empty() {
+        let at: Vec<_> = footing.outvoted.iter().map(|at| show_time(*at, zone)).collect();
+        line = format!(
+            "{} Left out: what the exchange said of the wallet at {}, which the looks before and after contradict.",
+            line.trim_end(),
+            at.join(", ")
+        );
+    }
     if let Some(part) = &footing.looked_at {
         line = format!("{line} Of that, {}: {}", between(part.period, zone), self::line(part, zone));
     }
@@ -287,6 +295,7 @@ pub(super) fn object(footing: &AssetFooting) -> Value {
         "unexplained_parts": footing.parts.iter().map(part).collect::<Vec<_>>(),
         "after": wallet(footing.after),
         "equity": footing.equity.as_ref().map(equity),
+        "outvoted": footing.outvoted.iter().map(|at| at.as_ms()).collect::<Vec<_>>(),
         "looked_at": footing.looked_at.as_ref().map(|part| object(part)),
     })
 }

@@ -148,15 +148,15 @@ impl FootingBuilder {
     }
 
     /// From when (included) until when (not included) ledger entries are wanted: the period, and what lies between its
-    /// edges and the looks around it. All looks have to be there.
+    /// edges and the looks around it, two on either side: one alone may be outvoted. All looks have to be there.
     pub fn entries_wanted(&mut self) -> Stretch {
         let tracks = || self.assets.values().map(|sums| &sums.track);
         let since = self.scope.period.since.map(|since| {
-            let looks = tracks().filter_map(|track| track.look_up_to(since));
+            let looks = tracks().filter_map(|track| track.judged_since(since));
             looks.chain([since.saturating_add_ms(-EDGE_MS)]).min().unwrap_or(since)
         });
         let until = self.scope.period.until.map(|until| {
-            let looks = tracks().filter_map(|track| track.look_from(until));
+            let looks = tracks().filter_map(|track| track.judged_until(until));
             let looks = looks.map(|look| look.saturating_add_ms(MOMENT_MS + 1));
             looks.chain([until.saturating_add_ms(EDGE_MS)]).max().unwrap_or(until)
         });

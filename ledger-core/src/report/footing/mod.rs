@@ -33,6 +33,7 @@
 //! 9. `an_edge_within_an_unexplained_stretch_is_not_tied`: nobody knows what was in the wallet then.
 //! 10. `a_wallet_that_moved_without_an_entry_differs`, in that stretch only.
 //! 11. `fills_and_as_many_entries_that_differ_need_no_wallet`: their amounts are not known.
+//! 12. `a_look_that_all_others_contradict_is_outvoted`, and told; two that agree are not.
 
 mod builder;
 mod contracts;
@@ -216,6 +217,9 @@ pub struct AssetFooting {
     /// When fills and as many entries of a contract say different amounts. No look at the wallet is needed to know that one
     /// of them is wrong.
     pub contradicted: Vec<Stretch>,
+    /// When the wallet was stated in a way that the looks before and after it contradict, which agree with each other and with
+    /// the ledger. These statements are left out.
+    pub outvoted: Vec<TimestampMs>,
     /// What came of it.
     pub outcome: FootingOutcome,
     /// Why it cannot be tied; empty for the other outcomes.

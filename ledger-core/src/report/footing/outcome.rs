@@ -51,7 +51,8 @@ impl Asked<'_> {
         contract_parts: Vec<Unexplained>,
     ) -> Result<Option<(AssetFooting, Option<Stretch>)>, MathError> {
         let AssetSums { track, before, inside, last_event_at, is_active, mut terms } = sums;
-        let (agreements, adds_unknown, is_proven) = agreements(&track)?;
+        let Reading { agreements, mut outvoted, adds_unknown, is_proven } = read(&track)?;
+        outvoted.retain(|at| self.period.contains(*at));
         for unknown in terms.unknown.values_mut() {
             unknown.is_added = is_proven.then_some(adds_unknown);
         }
@@ -97,6 +98,7 @@ impl Asked<'_> {
             reasons,
             looked_at: None,
             contradicted: Vec::new(),
+            outvoted,
             equity: None,
         };
         Ok(Some((footing, narrower)))
@@ -243,14 +245,30 @@ fn earlier(known: Option<TimestampMs>, other: TimestampMs) -> TimestampMs {
     known.map_or(other, |known| known.min(other))
 }
 
-/// How the looks agree, whether that has entries of unknown types added to the wallet, and whether the looks prove it.
-fn agreements(track: &WalletTrack) -> Result<(Vec<Agreement>, bool, bool), MathError> {
-    let with = track.agreements(true)?;
+/// What the looks at a wallet say about its entries.
+struct Reading {
+    agreements: Vec<Agreement>,
+    /// When there were looks that all others contradict.
+    outvoted: Vec<TimestampMs>,
+    /// Whether entries of unknown types are added to the wallet.
+    adds_unknown: bool,
+    /// Whether the looks prove that.
+    is_proven: bool,
+}
+
+fn read(track: &WalletTrack) -> Result<Reading, MathError> {
+    let (with, outvoted) = track.agreements(true)?;
     if !track.has_unknown() {
-        return Ok((with, true, false));
+        return Ok(Reading { agreements: with, outvoted, adds_unknown: true, is_proven: false });
     }
-    let without = track.agreements(false)?;
-    let adds = with.len() <= without.len();
-    let is_proven = with.len() != without.len() && with.len().min(without.len()) == 1;
-    Ok(if adds { (with, true, is_proven) } else { (without, false, is_proven) })
+    let (without, outvoted_without) = track.agreements(false)?;
+    // The fewer looks contradict, the better the reading.
+    let cost = |agreements: &[Agreement], outvoted: &[TimestampMs]| (agreements.len() + outvoted.len(), outvoted.len());
+    let (cost_with, cost_without) = (cost(&with, &outvoted), cost(&without, &outvoted_without));
+    let is_proven = cost_with != cost_without && cost_with.min(cost_without) == (1, 0);
+    Ok(if cost_with <= cost_without {
+        Reading { agreements: with, outvoted, adds_unknown: true, is_proven }
+    } else {
+        Reading { agreements: without, outvoted: outvoted_without, adds_unknown: false, is_proven }
+    })
 }

@@ -270,9 +270,55 @@ fn a_look_in_the_middle_of_things_agrees() {
         let footing = world.foot(Some(11), Some(DAY_MS + 1));
         assert_eq!((footing.outcome, footing.moved), (FootingOutcome::Ties, dec("6")), "{wallet}");
     }
-    let mut world = World { looks: vec![(10, "1000"), (1_000_000, "1006"), (DAY_MS, "1006")], ..World::default() };
+    let looks = vec![(10, "1000"), (999_000, "1006"), (1_000_000, "1006"), (DAY_MS, "1006")];
+    let mut world = World { looks, ..World::default() };
     world.row("TRANSFER", "", "6", 1_002_001, LedgerClass::Transfer);
     assert_eq!(world.foot(None, Some(1_000_001)).unexplained, dec("6"));
+}
+
+/// A stale balance, or another account's, was recorded once. The looks around it and the ledger agree without it.
+#[test]
+fn a_look_that_all_others_contradict_is_outvoted() {
+    let false_at = 55_000_000;
+    for wallet in ["1000", "0", "1002.3394"] {
+        let mut world = two_closes();
+        world.looks.insert(1, (false_at, wallet));
+        let edges =
+            [None, Some(10), Some(20_000_000), Some(false_at), Some(false_at + 1), Some(DAY_MS), Some(2 * DAY_MS)];
+        for (since, until) in edges.iter().flat_map(|since| edges.iter().map(move |until| (*since, *until))) {
+            if since.zip(until).is_some_and(|(since, until)| since >= until)
+                || until == Some(10)
+                || since == Some(2 * DAY_MS)
+            {
+                continue;
+            }
+            let mut truth = two_closes().foot(since, until);
+            let footing = world.foot(since, until);
+            truth.outvoted.clone_from(&footing.outvoted);
+            assert_eq!(footing, truth, "{wallet} {since:?} {until:?}");
+            let is_in = since.is_none_or(|since| since <= false_at) && until.is_none_or(|until| false_at < until);
+            assert_eq!(
+                footing.outvoted,
+                if is_in { vec![at(false_at)] } else { vec![] },
+                "{wallet} {since:?} {until:?}"
+            );
+        }
+    }
+    // Two that say the same may be right, and entries be missing on either side.
+    let mut world = two_closes();
+    world.looks.splice(1..1, [(false_at, "1000"), (false_at + 1_000_000, "1000")]);
+    let footing = world.foot(None, None);
+    assert_eq!((footing.parts.len(), footing.outvoted), (2, vec![]));
+    // Of the last look nothing tells yet whether it or the ones before are right.
+    let mut world = two_closes();
+    world.looks.push((3 * DAY_MS, "1000"));
+    world.reach.reached = Some(at(4 * DAY_MS));
+    assert_eq!(world.foot(None, None).outcome, FootingOutcome::Differs);
+    // Two different ones in a row are two mistakes.
+    let mut world = two_closes();
+    world.looks.splice(1..1, [(false_at, "1000"), (false_at + 1_000_000, "7")]);
+    let footing = world.foot(None, None);
+    assert_eq!((footing.outcome, footing.outvoted.len()), (FootingOutcome::Ties, 2));
 }
 
 /// A month of nothing but funding on an open position, funding of no position, a wallet below zero, a row of 0, and rows

@@ -125,6 +125,20 @@ impl WalletTrack {
         self.looks.iter().find(|look| look.at >= at).map(|look| look.at)
     }
 
+    /// Where to begin so that the last look at or before an instant can be held against the one before it.
+    pub(super) fn judged_since(&self, at: TimestampMs) -> Option<TimestampMs> {
+        let mut before = self.looks.iter().rev().filter(|look| look.at <= at).map(|look| look.at);
+        let nearest = before.next()?;
+        Some(before.next().unwrap_or(nearest))
+    }
+
+    /// Where to end so that the first look at or after an instant can be held against the one after it.
+    pub(super) fn judged_until(&self, at: TimestampMs) -> Option<TimestampMs> {
+        let mut after = self.looks.iter().filter(|look| look.at >= at).map(|look| look.at);
+        let nearest = after.next()?;
+        Some(after.next().unwrap_or(nearest))
+    }
+
     /// Whether the exchange stated `amount` within a moment of an instant.
     pub(super) fn is_stated(&self, at: TimestampMs, amount: Decimal) -> bool {
         let is_near = |look: &&Look| (look.at.as_ms() - at.as_ms()).abs() <= MOMENT_MS;
@@ -180,30 +194,52 @@ impl WalletTrack {
         }
     }
 
-    /// The runs of looks that agree, oldest first.
-    pub(super) fn agreements(&self, adds_unknown: bool) -> Result<Vec<Agreement>, MathError> {
-        let mut agreements = Vec::new();
-        let mut current: Option<(Vec<Decimal>, TimestampMs, TimestampMs)> = None;
-        let end = |(openings, first, last): (Vec<Decimal>, TimestampMs, TimestampMs)| {
-            openings.first().map(|opening| Agreement { opening: *opening, first, last })
-        };
+    /// The runs of looks that agree, oldest first, and when there were looks that are outvoted.
+    ///
+    /// A look is outvoted where nothing agrees with it alone while the looks before and after it agree with each other: of
+    /// these it says that the wallet moved by something that no entry says, and moved back. One stale or mistaken answer does
+    /// that, and it must not stand against all others for ever. Two looks that agree outvote nobody and are not outvoted.
+    pub(super) fn agreements(&self, adds_unknown: bool) -> Result<(Vec<Agreement>, Vec<TimestampMs>), MathError> {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut outvoted = Vec::new();
         for look in &self.looks {
-            let openings = look.openings(adds_unknown)?;
-            current = Some(match current.take() {
-                None => (openings, look.at, look.at),
-                Some((shared, first, last)) => {
-                    let both: Vec<_> = shared.iter().filter(|opening| openings.contains(opening)).copied().collect();
-                    if both.is_empty() {
-                        agreements.extend(end((shared, first, last)));
-                        (openings, look.at, look.at)
-                    } else {
-                        (both, first, look.at)
-                    }
+            let mut run = Run { openings: look.openings(adds_unknown)?, looks: 1, first: look.at, last: look.at };
+            let lone = runs.iter().rev().take_while(|run| run.looks == 1).count();
+            // The run before the lone ones may itself be of one look.
+            let nearest_first = (0..=lone).filter_map(|back| runs.len().checked_sub(back + 1));
+            for at in nearest_first {
+                if let Some(joined) = runs.get(at).and_then(|earlier| earlier.with(&run)) {
+                    outvoted.extend(runs.drain(at..).skip(1).map(|run| run.first));
+                    run = joined;
+                    break;
                 }
-            });
+            }
+            runs.push(run);
         }
-        agreements.extend(current.and_then(end));
-        Ok(agreements)
+        let agreement = |run: Run| {
+            let Run { openings, first, last, .. } = run;
+            openings.into_iter().next().map(|opening| Agreement { opening, first, last })
+        };
+        outvoted.sort();
+        Ok((runs.into_iter().filter_map(agreement).collect(), outvoted))
+    }
+}
+
+/// Looks that agree.
+struct Run {
+    /// What was in the wallet before the first entry, by each possibility that all of them allow.
+    openings: Vec<Decimal>,
+    looks: usize,
+    first: TimestampMs,
+    last: TimestampMs,
+}
+
+impl Run {
+    /// Both as one; `None` where they do not agree.
+    fn with(&self, later: &Self) -> Option<Self> {
+        let both: Vec<_> = self.openings.iter().filter(|opening| later.openings.contains(opening)).copied().collect();
+        let looks = self.looks + later.looks;
+        (!both.is_empty()).then_some(Self { openings: both, looks, first: self.first, last: later.last })
     }
 }
 
@@ -225,5 +261,5 @@ pub fn foots_between(
         track.add_entry(row.time, row.amount, false)?;
     }
     track.finish();
-    Ok(track.agreements(true)?.len() == 1)
+    Ok(track.agreements(true)?.0.len() == 1)
 }

@@ -1,5 +1,6 @@
 //! A list of fills that is another account's names no account, but orders that this account does not have.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use ledger_core::{PositionSide, Side};
 use ledger_store::DiscrepancyStatus;
 use reconciler::DiscrepancyKind;
 
-use super::{OTHERS_KEY, Truths, false_facts, standing, trade, world};
+use super::{OTHERS_KEY, Truths, false_facts, misstated, standing, trade, world};
 use crate::support::{Fixture, START_MS};
 
 /// Answers every question for fills with another account's.
@@ -45,7 +46,7 @@ async fn fills_of_another_account_wait_and_go() {
     note(&fixture, &mut truths);
     let lying = book.adapter_over(AnothersFills(Arc::clone(&fixture.transport)));
     let report = book.reconciler_over(Arc::new(lying)).sync().await.unwrap();
-    assert_eq!(false_facts(&book, &truths).await, Vec::<String>::new());
+    assert_eq!((false_facts(&book).await, misstated(&book, &truths).await), (vec![], BTreeSet::new()));
     let waiting = report.findings.iter().filter(|found| {
         found.finding.kind == DiscrepancyKind::MissingFills
             && found.finding.evidence.contains("neither it nor its ledger")

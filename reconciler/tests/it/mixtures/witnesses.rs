@@ -12,6 +12,7 @@ use ledger_store::{
 use reconciler::DiscrepancyKind;
 use serde_json::Value;
 
+use super::Misstated;
 use crate::support::Fixture;
 
 const POSITIONS: &str = "/fapi/v3/positionRisk";
@@ -40,6 +41,11 @@ impl Answered {
 
     fn rows(&self) -> Option<&Vec<Value>> {
         self.body.as_ref()?.as_array()
+    }
+
+    /// Whether it names an account as the one that it is of.
+    pub(super) fn names(&self, alias: &str) -> bool {
+        self.rows().is_some_and(|rows| rows.iter().any(|row| row["accountAlias"] == alias))
     }
 
     /// Whether it is about a contract, or about all of them.
@@ -90,6 +96,46 @@ impl Witness {
 
     fn answers<'a>(&'a self, path: &'static str, symbol: &'a str) -> impl Iterator<Item = &'a Answered> {
         self.answers.iter().filter(move |it| it.path == path && it.body.is_some() && it.is_about(symbol))
+    }
+
+    /// How many of this look's answers agree about a number that is false: those that state it, and those that do not list
+    /// what would contradict it.
+    pub(super) fn agree_falsely(&self, told: &Misstated) -> usize {
+        let (name, side) = &told.about;
+        let is_told = |value: &Value| value.as_str().and_then(|it| it.parse::<Decimal>().ok()) == Some(told.told);
+        let stating = match side {
+            Some(side) => {
+                let says = |rows: &Vec<Value>| {
+                    let mut of = rows.iter().filter(|row| row["symbol"] == name.as_str());
+                    let row = of.find(|row| side_of(row) == side.to_string());
+                    row.map_or(told.told.is_zero(), |row| is_told(&row["positionAmt"]))
+                };
+                self.answers(POSITIONS, name).filter_map(Answered::rows).filter(|rows| says(rows)).count()
+            }
+            None => {
+                let says = |row: &Value| row["asset"] == name.as_str() && is_told(&row["balance"]);
+                let lists = self.answers(BALANCES, "").filter_map(Answered::rows);
+                lists.filter(|rows| rows.iter().any(says)).count()
+            }
+        };
+        stating + self.silent_lists(name, side.is_some())
+    }
+
+    /// How many lists leave out something of their time that the book lacks: a trade of a contract, or what is booked in an
+    /// asset.
+    fn silent_lists(&self, name: &str, is_contract: bool) -> usize {
+        let lacking_rows =
+            self.lacking_rows.iter().filter(|row| if is_contract { row.symbol == name } else { row.asset == name });
+        let lacking_rows: Vec<_> = lacking_rows.map(|row| row.time_ms).collect();
+        let lacking_trades = self.lacking_trades.iter().filter(|trade| is_contract && trade.symbol == name);
+        let lacking_trades: Vec<_> = lacking_trades.map(|trade| trade.time_ms).collect();
+        let edge = |it: &Answered, name| it.parameter(name).and_then(|at| at.parse::<i64>().ok());
+        let is_silent = |it: &&Answered, lacking: &[i64]| {
+            let (since, until) = (edge(it, "startTime").unwrap_or(0), edge(it, "endTime").unwrap_or(i64::MAX));
+            lacking.iter().any(|at| (since..=until).contains(at))
+        };
+        self.answers(TRADES, name).filter(|it| is_contract && is_silent(it, &lacking_trades)).count()
+            + self.answers(LEDGER, "").filter(|it| is_silent(it, &lacking_rows)).count()
     }
 
     fn lacks_trades(&self, symbol: &str) -> bool {
