@@ -163,23 +163,9 @@ fn is_doubtful(observation: &Observation, planned: &Plan, (symbol, side): (&Symb
     if found.any(|finding| finding.doubts_position(symbol, side)) {
         return true;
     }
-    // With what is about to be recorded the book may hold something else than the exchange says: an answer of a moment ago, or a
-    // beginning that the book does not have. The checks tell it, and the next look tells which is right.
-    let new_fills: Vec<_> = planned
-        .statements_of(symbol)
-        .iter()
-        .filter_map(|statement| match &statement.fact {
-            AnyFact::Fill(fill) if fill.position_side.is_none_or(|on| on == side) => Some(fill),
-            _ => None,
-        })
-        .collect();
-    let held = observation.book.qty(symbol, side);
-    let will_hold = new_fills.iter().try_fold(held, |sum, fill| sum.checked_add(fill.signed_qty()));
-    let has_new_fills = !new_fills.is_empty();
-    if has_new_fills && will_hold.ok() != observation.exchange_qty(symbol, side) {
-        return true;
-    }
     // An average entry that differs is told by the checks. What is about to be recorded may explain it.
+    let has_new_fills =
+        planned.statements_of(symbol).iter().any(|statement| matches!(statement.fact, AnyFact::Fill(_)));
     let price = observation.exchange_position(symbol, side).flatten().and_then(|stated| stated.entry_price);
     let differs = price.and_then(|price| {
         EntryDifference::between(observation.venue, price, observation.book.position(symbol, side))?.known()

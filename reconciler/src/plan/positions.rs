@@ -198,11 +198,21 @@ impl ComparedPosition<'_> {
     fn mismatch(&self, walk: Option<&FillWalk>, now: TimestampMs) -> Result<Option<Finding>, MathError> {
         let Self { observation, symbol, side, stated_qty } = self;
         let booked = self.booked()?;
-        if *stated_qty == booked {
+        // What new fills explain rests on these; what is left rests on one number, and on no fill being missing.
+        let left = walk.map(|walk| self.left(walk)).transpose()?.flatten();
+        let has_new = walk.is_some_and(|walk| self.lacking(walk).next().is_some());
+        let is_left_behind = has_new && left.is_some_and(|left| !left.is_zero());
+        if *stated_qty == booked && !is_left_behind {
             return Ok(None);
         }
         let what = if *side == PositionSide::Net { symbol.to_string() } else { format!("{symbol} {side}") };
-        let (kind, mut evidence) = if stated_qty.is_zero() {
+        let (kind, mut evidence) = if *stated_qty == booked {
+            // An answer of before these fills agrees with a book that does not have them either.
+            let evidence = format!(
+                "{what}: the exchange holds {stated_qty} as the book does, but not with the fills that it lacks"
+            );
+            (DiscrepancyKind::PositionMismatch, evidence)
+        } else if stated_qty.is_zero() {
             let evidence = format!("{what}: flat at the exchange, the book still holds {booked}");
             (DiscrepancyKind::UnrecordedClose, evidence)
         } else if self.book_has_nothing() {
@@ -219,9 +229,6 @@ impl ComparedPosition<'_> {
         let outlook = if is_fresh { Outlook::VerifyLagging } else { Outlook::Verify };
         let subject = Subject::Position((*symbol).clone(), *side);
         let finding = Finding::new(kind, Some(symbol), subject, outlook, evidence);
-        // What new fills explain rests on these; what is left rests on one number, and on no fill being missing.
-        let left = walk.map(|walk| self.left(walk)).transpose()?.flatten();
-        let has_new = walk.is_some_and(|walk| self.lacking(walk).next().is_some());
         let left = match left {
             Some(left) if left.is_zero() && has_new => return Ok(Some(finding)),
             Some(left) if !left.is_zero() => left,
