@@ -223,3 +223,26 @@ fn what_the_exchange_refutes_is_withdrawn() {
     assert_eq!(decided(Some("0"), -1_500_000, vec![span(0)]), (true, one));
     assert_eq!(decided(Some("0"), -1_500_000, vec![span(-1_200_000)]), (false, Decimal::ZERO));
 }
+
+/// A position that agrees with the book is no news where the same look brings fills that neither counts: it is an answer of
+/// before them.
+#[test]
+fn a_position_is_recorded_where_it_counts_the_fills_of_its_look() {
+    for (says, is_recorded) in [("1", false), ("2", true), ("3", false)] {
+        let mut seen = quiet();
+        let bought = |id: i64| Fill { time: EventTime::ms(at(-500_000 + id)), ..fill(id, "77", "1") };
+        let mut close = close_look(vec![bought(1), bought(2)], vec![bought(1)], says);
+        let walk = close.fills.answer_mut().unwrap();
+        (walk.reaches_oldest, walk.continuity) = (true, Continuity::First);
+        seen.symbols.insert(btc(), close);
+        let mut position = restraint::long();
+        (position.position.position_side, position.position.qty) = (PositionSide::Net, "1".parse().unwrap());
+        seen.book.positions = vec![position];
+        let decided = plan(&seen);
+        let mut stated = decided.account_statements.iter();
+        let is_stated = stated.any(|statement| matches!(statement.fact, AnyFact::Position(_)));
+        assert_eq!(is_stated, is_recorded, "{says}");
+        let mut found = decided.findings().filter(|finding| finding.kind == DiscrepancyKind::PositionMismatch);
+        assert_eq!(found.any(|finding| finding.is_doubtful), !is_recorded, "{says}");
+    }
+}
