@@ -16,9 +16,9 @@ mod venue;
 
 pub use api::{
     AccountIdentity, Amendment, Answer, CancelOutcome, Entity, ExchangeReader, ExchangeTrader, IntentError,
-    InvalidOrder, MarginMode, MarkPrice, NewOrder, OrderKind, OrderRef, OrderSize, Page, SideCancel, Stated,
-    TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery, WorkingType,
-    speaks_of,
+    InvalidOrder, MarginMode, MarkPrice, NewOrder, OrderFilters, OrderKind, OrderRef, OrderSize, Page, QtyFilter,
+    SideCancel, Stated, TimeInForce, TimeWindow, TradeQuery, Trigger, UnreadableRow, Usage, WindowError, WindowQuery,
+    WorkingType, speaks_of,
 };
 pub use api::{
     AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
@@ -32,7 +32,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use credentials::{
     API_KEY_VARIABLE, API_SECRET_VARIABLE, ApiKey, ApiSecret, CredentialError, CredentialFileError, Credentials,
 };
-pub use error::{Endpoint, ErrorClass, ExchangeError, FieldProblem, SendOutcome};
+pub use error::{Endpoint, ErrorClass, ExchangeError, FieldProblem, OrderRefusal, SendOutcome};
 pub use foreign::{ForeignError, ForeignText, SecretKind, Secrets, without_keys};
 pub use transport::{
     BoxError, HttpTransport, HttpTransportConfig, Method, Request, Response, StreamAddress, StreamConnection,

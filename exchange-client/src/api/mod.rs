@@ -4,6 +4,7 @@
 //! call of a paged method is one request, so that callers can store page by page and spread their requests.
 
 mod new_order;
+mod order_filters;
 mod order_kind;
 mod page;
 mod reader;
@@ -19,6 +20,7 @@ use ledger_core::{
 };
 
 pub use self::new_order::{Amendment, IntentError, InvalidOrder, NewOrder};
+pub use self::order_filters::{OrderFilters, QtyFilter};
 pub use self::order_kind::{OrderKind, OrderSize, TimeInForce, Trigger, WorkingType};
 pub use self::page::{Page, TimeWindow, TradeQuery, WindowError, WindowQuery};
 pub use self::reader::ExchangeReader;

@@ -6,7 +6,7 @@ use ledger_core::{
     PriceSnapshot, Symbol, TimestampMs,
 };
 
-use super::{AccountIdentity, Answer, MarkPrice, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
+use super::{AccountIdentity, Answer, MarkPrice, OrderFilters, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
 use crate::error::ExchangeError;
 use crate::venue::VenueFacts;
 
@@ -48,6 +48,12 @@ pub trait ExchangeReader: Send + Sync {
     /// # Errors
     /// [`ExchangeError`].
     async fn fetch_instruments(&self) -> Result<Answer<Instrument>, ExchangeError>;
+
+    /// What orders of each contract must fulfil.
+    ///
+    /// # Errors
+    /// [`ExchangeError`].
+    async fn fetch_order_filters(&self) -> Result<Answer<OrderFilters>, ExchangeError>;
 
     /// Mark prices of one contract or all.
     ///

@@ -134,7 +134,7 @@ payload!(
 );
 payload!(
     /// A filter of a contract.
-    FilterRow { filter_type, tick_size, step_size }
+    FilterRow { filter_type, tick_size, step_size, min_qty, max_qty, notional }
 );
 
 payload!(
@@ -279,6 +279,8 @@ pub(super) struct ExchangeInfo {
 pub(super) struct ContractRow {
     /// Its name.
     pub(super) symbol: Field,
+    /// Whether it can be traded.
+    pub(super) status: Field,
     /// What profit is paid in.
     pub(super) margin_asset: Field,
     /// What a forced close costs, as a fraction of its notional.

@@ -18,7 +18,7 @@ use ledger_core::{
 
 use super::dto::{self, Field, Scalar};
 use super::facts::VENUE;
-use crate::api::MarkPrice;
+use crate::api::{MarkPrice, OrderFilters, QtyFilter};
 use crate::error::FieldProblem;
 use crate::foreign::SecretKind;
 use crate::income_id::{IncomeDigest, is_no_id};
@@ -387,6 +387,39 @@ pub(super) fn instrument(row: &dto::ContractRow) -> Parsed<Instrument> {
     Ok(instrument)
 }
 
+/// The status of a contract that can be traded.
+const TRADING: &str = "TRADING";
+
+pub(super) fn order_filters(row: &dto::ContractRow) -> Parsed<OrderFilters> {
+    let mut filters = OrderFilters {
+        symbol: get("symbol", &row.symbol)?,
+        is_trading: text("status", &row.status)?.is_none_or(|status| status == TRADING),
+        tick_size: None,
+        limit_qty: QtyFilter::default(),
+        market_qty: QtyFilter::default(),
+        notional_min: None,
+    };
+    let qty = |filter: &dto::FilterRow| {
+        Ok(QtyFilter {
+            step: step("stepSize", &filter.step_size)?,
+            min: step("minQty", &filter.min_qty)?,
+            max: step("maxQty", &filter.max_qty)?,
+        })
+    };
+    for filter in &row.filters {
+        match text("filterType", &filter.filter_type)? {
+            Some("PRICE_FILTER") => filters.tick_size = step("tickSize", &filter.tick_size)?,
+            Some("LOT_SIZE") => filters.limit_qty = qty(filter)?,
+            Some("MARKET_LOT_SIZE") => filters.market_qty = qty(filter)?,
+            Some("MIN_NOTIONAL") => filters.notional_min = step("notional", &filter.notional)?,
+            _ => {}
+        }
+    }
+    filters.market_qty = filters.market_qty.and(&filters.limit_qty);
+    Ok(filters)
+}
+
+/// A rule of 0 is none.
 fn step(name: &'static str, field: &Field) -> Parsed<Option<Decimal>> {
     Ok(get_optional::<Decimal>(name, field)?.filter(|step| step.is_positive()))
 }

@@ -24,8 +24,8 @@ use super::rows::{
 use super::sign::Query;
 use super::{BinanceUsdm, dto, parse};
 use crate::api::{
-    AccountIdentity, Answer, ExchangeReader, MarkPrice, OrderRef, Page, Stated, TimeWindow, TradeQuery, Usage,
-    WindowQuery,
+    AccountIdentity, Answer, ExchangeReader, MarkPrice, OrderFilters, OrderRef, Page, Stated, TimeWindow, TradeQuery,
+    Usage, WindowQuery,
 };
 use crate::error::{Endpoint, ErrorClass, ExchangeError, FieldProblem};
 use crate::transport::Method;
@@ -75,6 +75,14 @@ impl ExchangeReader for BinanceUsdm {
         let listed = self.rest.read_public::<dto::ExchangeInfo>(&endpoint, Query::new()).await?;
         let Readable { rows, unreadable } = readable(&endpoint, &listed.answer.symbols, parse::instrument);
         let rows = each_once(&endpoint, rows, ("symbol", |row: &Instrument| row.symbol.clone()))?;
+        Ok(Answer { rows, asked_at: listed.sent_at, unreadable })
+    }
+
+    async fn fetch_order_filters(&self) -> Result<Answer<OrderFilters>, ExchangeError> {
+        let endpoint = Endpoint::new(Method::Get, EXCHANGE_INFO, None);
+        let listed = self.rest.read_public::<dto::ExchangeInfo>(&endpoint, Query::new()).await?;
+        let Readable { rows, unreadable } = readable(&endpoint, &listed.answer.symbols, parse::order_filters);
+        let rows = each_once(&endpoint, rows, ("symbol", |row: &OrderFilters| row.symbol.clone()))?;
         Ok(Answer { rows, asked_at: listed.sent_at, unreadable })
     }
 

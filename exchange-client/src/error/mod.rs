@@ -300,7 +300,31 @@ impl ErrorClass {
     }
 }
 
+/// Why an exchange refused an order, as far as its sender can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OrderRefusal {
+    /// An order that may only close found nothing left to close: the position is flat, or other orders claim it.
+    NothingToClose,
+    /// The order names a position of the other position mode.
+    PositionMode,
+    /// The quantity is off the contract's steps, outside of its range, or worth too little.
+    Quantity,
+    /// An open order has the same client order id: an earlier sending arrived.
+    DuplicateId,
+}
+
 impl ExchangeError {
+    /// Why an order was refused, where its sender can do something about it.
+    pub fn order_refusal(&self) -> Option<OrderRefusal> {
+        Some(match self.code()? {
+            -2022 | -4118 => OrderRefusal::NothingToClose,
+            -4061 => OrderRefusal::PositionMode,
+            -1111 | -4003 | -4004 | -4005 | -4023 | -4164 => OrderRefusal::Quantity,
+            -4116 => OrderRefusal::DuplicateId,
+            _ => return None,
+        })
+    }
+
     /// What was asked, where anything was.
     pub fn endpoint(&self) -> Option<&Endpoint> {
         match self {

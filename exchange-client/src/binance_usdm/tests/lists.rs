@@ -3,6 +3,7 @@
 use ledger_core::{Instrument, Origin, TimestampMs};
 
 use super::*;
+use crate::QtyFilter;
 
 fn at(ms: i64) -> TimestampMs {
     TimestampMs::new(NOW_MS + ms).unwrap()
@@ -282,6 +283,30 @@ async fn one_contract_that_cannot_be_read_does_not_stop_the_others() {
     // A contract with a delivery date is not funded.
     let funded: Vec<_> = answer.rows.iter().map(|row| row.entity.next_funding.map(TimestampMs::as_ms)).collect();
     assert_eq!(funded, [Some(1_780_012_800_000), None]);
+}
+
+#[tokio::test]
+async fn what_orders_must_fulfil_is_read_from_the_filters() {
+    let filters = r#"[{"filterType":"PRICE_FILTER","tickSize":"0.10","minPrice":"1","maxPrice":"9"},
+        {"filterType":"LOT_SIZE","stepSize":"0.001","minQty":"0.001","maxQty":"1000"},
+        {"filterType":"MARKET_LOT_SIZE","stepSize":"0.010","minQty":"0","maxQty":"120"},
+        {"filterType":"MIN_NOTIONAL","notional":"100"},{"filterType":"MAX_NUM_ORDERS","limit":200}]"#;
+    let info = format!(
+        r#"{{"symbols":[{{"symbol":"BTCUSDT","status":"TRADING","filters":{filters}}},
+            {{"symbol":"ETHUSDT","status":"SETTLING","filters":[]}},
+            {{"symbol":"SOLUSDT","status":"TRADING","filters":[{{"filterType":"MIN_NOTIONAL","notional":"much"}}]}}]}}"#
+    );
+    let (exchange, ..) = adapter(Script::timed().then(200, &info));
+    let answer = exchange.fetch_order_filters().await.unwrap();
+    let dec = |text: &str| Some(text.parse::<Decimal>().unwrap());
+    let [btc, eth] = answer.rows.as_slice() else { panic!("{answer:?}") };
+    assert_eq!(btc.entity.tick_size, dec("0.1"));
+    assert_eq!(btc.entity.limit_qty, QtyFilter { step: dec("0.001"), min: dec("0.001"), max: dec("1000") });
+    // A smallest quantity of 0 is none, so that of limit orders holds for market orders, too.
+    assert_eq!(btc.entity.market_qty, QtyFilter { step: dec("0.01"), min: dec("0.001"), max: dec("120") });
+    assert_eq!((btc.entity.notional_min, btc.entity.is_trading), (dec("100"), true));
+    assert_eq!((eth.entity.limit_qty, eth.entity.is_trading), (QtyFilter::default(), false));
+    assert!(answer.unreadable[0].error.to_string().contains("`notional`"), "{answer:?}");
 }
 
 /// What an answer says of BTCUSDT and ETHUSDT: how many rows, and whether it speaks of them.
