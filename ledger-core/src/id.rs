@@ -197,6 +197,18 @@ impl FillId {
     }
 }
 
+impl Label {
+    /// The type of an order that is executed at once, at what the market offers.
+    pub fn market() -> Self {
+        Self(SmolStr::new_static("MARKET"))
+    }
+
+    /// The type of an order that is executed at its price or a better one.
+    pub fn limit() -> Self {
+        Self(SmolStr::new_static("LIMIT"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ mod confirming;
 mod cycle;
 mod discrepancy;
 mod error;
+mod execute;
 mod finding;
 mod flow;
 mod freshness;
@@ -38,6 +39,11 @@ pub use cycle::{
 };
 pub use discrepancy::{DiscrepancyKind, Subject, settled_by};
 pub use error::ReconcileError;
+pub use execute::{
+    AttemptVerdict, CancelReport, CancelRequest, CancelVerdict, CancelledOrder, Cause, CloseAttempt, CloseEnd,
+    CloseReport, CloseRequest, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, EntryRequest, ExecuteError, Executor,
+    ExecutorSettings, NotNeeded, SentOrder, Unsendable,
+};
 pub use finding::{Finding, Outlook};
 pub use freshness::{LookState, PositionFreshness, look_state};
 pub use import::{

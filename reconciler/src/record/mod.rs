@@ -12,7 +12,7 @@ mod fields;
 mod follow;
 mod gate;
 mod intents;
-mod order_id;
+pub(crate) mod order_id;
 mod recorder;
 mod refusal;
 #[cfg(test)]

@@ -19,24 +19,24 @@ const ENGINE_DIGEST_LEN: usize = 8;
 
 /// What an order is for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Purpose<'a> {
+pub(crate) struct Purpose<'a> {
     /// Whose order.
-    pub(super) account: &'a AccountId,
+    pub(crate) account: &'a AccountId,
     /// The signal or plan that it belongs to, in the bot's words.
-    pub(super) trade: &'a str,
+    pub(crate) trade: &'a str,
     /// The strategy, where anybody says.
-    pub(super) engine: Option<&'a EngineLabel>,
+    pub(crate) engine: Option<&'a EngineLabel>,
     /// What it does to the position.
-    pub(super) role: IntentRole,
+    pub(crate) role: IntentRole,
     /// Which addition to the position; 0 when it is none.
-    pub(super) step: u32,
+    pub(crate) step: u32,
     /// Which try, from 1.
-    pub(super) attempt: u32,
+    pub(crate) attempt: u32,
 }
 
 /// The id of an order, by the first of the bot's schemes that tells strategy and role and has room for it, else by
 /// fillbook's own. `None` where no scheme can hold it, which fillbook's own always can.
-pub(super) fn derive(schemes: &[ClientIdScheme], purpose: &Purpose<'_>) -> Option<ClientOrderId> {
+pub(crate) fn derive(schemes: &[ClientIdScheme], purpose: &Purpose<'_>) -> Option<ClientOrderId> {
     let Purpose { account, trade, role, step, attempt, .. } = *purpose;
     let role_name = role.as_str();
     let base = digest(&[account.as_str(), trade, role_name, &step.to_string()], DIGEST_LEN);

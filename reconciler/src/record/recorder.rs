@@ -80,6 +80,18 @@ impl Recorder {
         self
     }
 
+    pub(crate) fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    pub(crate) fn scheme(&self) -> &ClientIdScheme {
+        &self.scheme
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
     /// Records statements as they are.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 mod cases;
 mod cycle;
 mod effort;
+mod execute;
 mod footing;
 mod gates;
 mod history;

@@ -1,0 +1,185 @@
+//! The book as an executor uses it: what was sent before, whether an entry may be made, and writing down what happens. No
+//! other file of this module knows how a book is asked.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use exchange_client::{SendOutcome, Stated};
+use ledger_core::{
+    AnyFact, ClientOrderId, ExitReason, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, Outcome,
+    PositionSide, Price, Quantity, Source, Statement, Symbol, TimestampMs,
+};
+use ledger_store::{OrderFilter, PageRequest, Scope, Store, StoreError};
+
+use super::request::Aim;
+use crate::error::{Doing, ReconcileError};
+use crate::record::order_id::{Purpose, derive};
+use crate::record::{Gate, Recorder, gate};
+
+/// The terms of an order, beside what it is for.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    pub(super) position_side: PositionSide,
+    pub(super) qty: Quantity,
+    pub(super) price: Option<Price>,
+    pub(super) reduce_only: bool,
+}
+
+/// The book of one account.
+#[derive(Clone)]
+pub(super) struct Desk {
+    recorder: Recorder,
+    store: Arc<dyn Store>,
+    spool: Option<PathBuf>,
+}
+
+impl Desk {
+    pub(super) fn new(recorder: Recorder, store: Arc<dyn Store>) -> Self {
+        Self { recorder, store, spool: None }
+    }
+
+    pub(super) fn set_spool(&mut self, spool: PathBuf) {
+        self.spool = Some(spool);
+    }
+
+    pub(super) fn now(&self) -> TimestampMs {
+        self.recorder.clock().now()
+    }
+
+    /// The id of an attempt. `within` tells attempts apart that could not be looked up.
+    pub(super) fn id_of(&self, aim: &Aim<'_>, attempt: u32, within: Option<TimestampMs>) -> Option<ClientOrderId> {
+        let named = within.map(|at| format!("{} {}", aim.cause.as_str(), at.as_ms()));
+        let purpose = Purpose {
+            account: self.recorder.account(),
+            trade: named.as_deref().unwrap_or(aim.cause.as_str()),
+            engine: aim.engine,
+            role: aim.role,
+            step: aim.step,
+            attempt,
+        };
+        derive(std::slice::from_ref(self.recorder.scheme()), &purpose)
+    }
+
+    /// The intent of an attempt, pending.
+    pub(super) fn intent_of(&self, aim: &Aim<'_>, id: ClientOrderId, attempt: u32, terms: &Terms) -> OrderIntent {
+        OrderIntent {
+            client_order_id: id,
+            symbol: aim.symbol.clone(),
+            class: OrderClass::Regular,
+            side: aim.side,
+            position_side: Some(terms.position_side),
+            role: aim.role,
+            dca_step: if aim.role == IntentRole::Dca { aim.step } else { 0 },
+            attempt,
+            order_type: if terms.price.is_some() { Label::limit() } else { Label::market() },
+            qty: Some(terms.qty),
+            price: terms.price,
+            trigger_price: None,
+            reduce_only: terms.reduce_only,
+            signal_id: aim.cause.signal_id(),
+            engine: aim.engine.cloned(),
+            created_local: self.now(),
+            outcome: IntentOutcome::Pending,
+        }
+    }
+
+    /// An intent on record.
+    pub(super) async fn intent(&self, id: &ClientOrderId) -> Result<Option<OrderIntent>, ReconcileError> {
+        let known = self.store.intent(self.recorder.account(), id).await.doing("looking for an intent")?;
+        Ok(known.map(|known| known.fact))
+    }
+
+    /// The regular order on record that was sent with this id.
+    pub(super) async fn order_sent_as(
+        &self,
+        symbol: &Symbol,
+        id: &ClientOrderId,
+    ) -> Result<Option<Order>, ReconcileError> {
+        let scope = Scope::symbol(self.recorder.account().clone(), symbol.clone());
+        let class = Some(OrderClass::Regular);
+        let filter = OrderFilter { client_order_id: Some(id.clone()), class, ..scope.into() };
+        let page = self.store.orders(&filter, &PageRequest::newest(1)).await.doing("looking for an order")?;
+        Ok(page.items.into_iter().next().map(|order| order.order.fact))
+    }
+
+    /// Whether an entry may be made.
+    pub(super) async fn gate(&self, symbol: &Symbol, position_side: PositionSide) -> Gate {
+        let narrowed = Some(position_side).filter(|side| *side != PositionSide::Net);
+        gate(self.store.as_ref(), self.recorder.account(), symbol, narrowed, self.spool.as_deref()).await
+    }
+
+    /// Writes an order down before it is sent. Whether it is this call that did: whoever finds it written may not send it.
+    pub(super) async fn announce(&self, intent: &OrderIntent) -> Result<bool, ReconcileError> {
+        Ok(self.recorder.intent(intent.clone()).await? == Outcome::Recorded)
+    }
+
+    /// Writes down what became of an order that was sent.
+    pub(super) async fn answered(
+        &self,
+        intent: &OrderIntent,
+        outcome: &SendOutcome<Stated<Order>>,
+    ) -> Result<(), ReconcileError> {
+        self.recorder.order_answer(intent, outcome).await.map(drop)
+    }
+
+    /// Writes down that an order turned up of which nobody knew what had become.
+    pub(super) async fn found(&self, intent: &OrderIntent, order: &Stated<Order>) -> Result<(), ReconcileError> {
+        self.answered(intent, &SendOutcome::Done(order.clone())).await
+    }
+
+    /// Writes down what followed an order, in one transaction, with all that is derived of it.
+    pub(super) async fn followed(
+        &self,
+        order: &Order,
+        mut statements: Vec<Statement>,
+        reason: Option<ExitReason>,
+    ) -> Result<(), ReconcileError> {
+        statements.extend(reason.map(|reason| {
+            let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+            labelled.exit_reason = Some(reason);
+            Statement { fact: AnyFact::Order(labelled), source: Source::Bot, payload: None }
+        }));
+        if statements.is_empty() {
+            return Ok(());
+        }
+        self.recorder.record(statements).await.map(drop)
+    }
+
+    /// Writes down an order that was cancelled, or its state where it was over already.
+    pub(super) async fn cancelled(
+        &self,
+        order: &Stated<Order>,
+        is_cancelled: bool,
+        reason: Option<Label>,
+    ) -> Result<(), ReconcileError> {
+        if is_cancelled {
+            return self.recorder.cancel(order, reason).await.map(drop);
+        }
+        self.recorder.record(vec![order.statement()]).await.map(drop)
+    }
+
+    /// Whether an order was sent by this account's bots: its id is of their wording, or on record as one that was to be sent.
+    pub(super) async fn is_own(&self, order: &Order, patience: Duration) -> bool {
+        let Some(id) = &order.client_order_id else { return false };
+        let schemes = crate::record::client_id::ClientIdScheme::own();
+        if schemes.iter().chain([self.recorder.scheme()]).any(|scheme| scheme.read(id).is_some()) {
+            return true;
+        }
+        matches!(tokio::time::timeout(patience, self.intent(id)).await, Ok(Ok(Some(_))))
+    }
+
+    /// What the book derives to be held, where it can be read and is sure.
+    pub(super) async fn held(&self, symbol: &Symbol, is_long: bool) -> Result<Option<Quantity>, ReconcileError> {
+        let positions = self.store.positions(self.recorder.account()).await.doing("reading the positions")?;
+        let of_symbol = positions.into_iter().filter(|position| position.symbol == *symbol);
+        let held = of_symbol.map(|position| position.position.qty).filter(|qty| qty.is_positive() == is_long);
+        Ok(held.filter_map(|qty| Quantity::new(qty.abs()).ok()).next())
+    }
+}
+
+/// A book that did not answer in time.
+pub(super) fn too_slow(waited: Duration) -> ReconcileError {
+    let waited_ms = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
+    ReconcileError::Store { doing: "recording while a close waited for it", source: StoreError::Busy { waited_ms } }
+}

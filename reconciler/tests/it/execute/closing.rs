@@ -1,0 +1,144 @@
+//! Exits: until flat, wherever the process dies, and never farther.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ledger_core::{ExitReason, PositionSide};
+use ledger_store::{PageRequest, Scope, TripFilter, TripRepository as _};
+use reconciler::{AttemptVerdict, CloseRequest, EntryOutcome};
+
+use super::{Cut, close, entry, exchange, life, symbol};
+use crate::support::Fixture;
+
+const LONG: Duration = Duration::from_mins(5);
+
+/// A position, and in hedge mode one of the other side that is none of our business.
+fn held(hedge: bool) -> Fixture {
+    life(LONG, async || {
+        let fixture = Fixture::in_process(exchange(11, hedge)).await;
+        let executor = fixture.executor();
+        let entered = executor.short_market(&entry("s-1", "0.05")).await.unwrap();
+        assert!(matches!(entered, EntryOutcome::Sent(_)), "{entered:?}");
+        if hedge {
+            let other = executor.long_market(&entry("s-2", "0.02")).await.unwrap();
+            assert!(matches!(other, EntryOutcome::Sent(_)), "{other:?}");
+        }
+        fixture
+    })
+    .unwrap()
+}
+
+fn others(fixture: &Fixture) -> Vec<(PositionSide, ledger_core::Decimal)> {
+    fixture.held().into_iter().filter(|(side, _)| *side == PositionSide::Long).collect()
+}
+
+#[test]
+fn a_close_is_made_wherever_its_process_dies() {
+    for hedge in [false, true] {
+        let fixture = held(hedge);
+        let line = fixture.line(0, Cut::Before, false);
+        let report = life(LONG, async || fixture.executor_over(&line).close_short_market(&close("s-1")).await).unwrap();
+        assert!(report.is_flat() && report.not_recorded.is_empty(), "{report:?}");
+        let requests = line.count.load(Ordering::SeqCst);
+        for (at, cut) in (1..=requests).flat_map(|at| [Cut::Before, Cut::After].map(|cut| (at, cut))) {
+            let fixture = held(hedge);
+            let before = others(&fixture);
+            let line = fixture.line(at, cut, false);
+            // It is killed before it would send another attempt.
+            let dies_after = Duration::from_millis(1_500);
+            let died = life(dies_after, async || fixture.executor_over(&line).close_short_market(&close("s-1")).await);
+            assert!(died.is_none_or(|report| report.is_flat()), "{at} {cut:?}");
+            let report = life(LONG, async || fixture.executor().close_short_market(&close("s-1")).await).unwrap();
+            assert!(report.is_flat() && report.not_recorded.is_empty(), "{at} {cut:?}: {report:?}");
+            assert_eq!(fixture.held(), before, "{at} {cut:?}");
+            life(LONG, async || {
+                fixture.decided().await;
+                fixture.assert_equal().await;
+            })
+            .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_late_attempt_never_turns_a_position_over() {
+    for hedge in [false, true] {
+        let fixture = held(hedge);
+        let before = others(&fixture);
+        let line = fixture.line(1, Cut::Before, true);
+        let report = life(LONG, async || fixture.executor_over(&line).close_short_market(&close("s-1")).await).unwrap();
+        assert!(report.is_flat(), "{report:?}");
+        assert!(matches!(report.attempts[0].verdict, AttemptVerdict::Undecided), "{report:?}");
+        // Until it is decided what became of the first one, nothing new is opened.
+        let entered = life(LONG, async || fixture.executor().short_market(&entry("s-3", "0.05")).await).unwrap();
+        assert!(matches!(entered, Ok(EntryOutcome::Blocked(_))), "{entered:?}");
+        // The first attempt arrives now.
+        let late = line.kept.lock().unwrap().take().unwrap();
+        let answer = life(LONG, async || fixture.transport.send(late).await.unwrap()).unwrap();
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(fixture.held(), before);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_updates_position_profit_and_trip() {
+    for hedge in [false, true] {
+        let fixture = Fixture::in_process(exchange(5, hedge)).await;
+        let executor = fixture.executor();
+        let entered = executor.long_market(&entry("s-1", "0.05")).await.unwrap();
+        assert!(matches!(entered, EntryOutcome::Sent(_)), "{entered:?}");
+        fixture.simulator.step(Duration::from_mins(1));
+        let request = CloseRequest { reason: Some(ExitReason::StopLoss), ..close("s-1") };
+        let report = executor.close_long_market(&request).await;
+        assert!(report.is_flat() && report.not_recorded.is_empty(), "{report:?}");
+        assert!(fixture.held().is_empty() && fixture.booked().await.is_empty());
+        let scope = Scope::symbol(fixture.account.clone(), symbol());
+        let filter = TripFilter { scope, engine: None, position_side: None };
+        let trips = fixture.store.trips(&filter, &PageRequest::newest(9)).await.unwrap().items;
+        let [trip] = &trips[..] else { panic!("{trips:?}") };
+        assert_eq!((trip.exit_reason, trip.engine.as_ref().unwrap().as_str()), (ExitReason::StopLoss, "swing"));
+        let realized: ledger_core::Decimal = fixture
+            .truth()
+            .trades
+            .iter()
+            .try_fold(ledger_core::Decimal::ZERO, |sum, trade| sum.checked_add(trade.realized))
+            .unwrap();
+        assert_eq!(trip.gross.told(), Some(realized));
+        fixture.assert_equal().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_without_a_book_is_made_and_found_later() {
+    let fixture = Fixture::in_process(exchange(5, false)).await;
+    let entered = fixture.executor().long_market(&entry("s-1", "0.05")).await.unwrap();
+    assert!(matches!(entered, EntryOutcome::Sent(_)), "{entered:?}");
+    // A book that has no such account takes nothing.
+    let lame = fixture.with_empty_book().await;
+    let nobody = ledger_core::AccountId::new("nobody").unwrap();
+    let clock = std::sync::Arc::clone(&lame.clock) as std::sync::Arc<dyn exchange_client::Clock>;
+    let recorder = reconciler::Recorder::new(reconciler::Book::of(&lame.store), nobody, clock);
+    let (store, exchange) = (std::sync::Arc::clone(&lame.store), std::sync::Arc::clone(&lame.exchange));
+    let executor = reconciler::Executor::new(recorder, store, exchange.clone(), exchange);
+    let report = executor.close_long_market(&close("s-1")).await;
+    assert!(report.is_flat() && !report.not_recorded.is_empty(), "{report:?}");
+    assert!(fixture.held().is_empty());
+    // The account's own book learns of it by a look.
+    assert!(!fixture.booked().await.is_empty());
+    fixture.decided().await;
+    fixture.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_larger_than_one_order_is_closed_by_several() {
+    let fixture = Fixture::in_process(exchange(5, false)).await;
+    // A thin market: an order executes a part, and the rest of it expires.
+    let entered = fixture.executor().long_market(&entry("s-1", "0.05")).await.unwrap();
+    let EntryOutcome::Sent(sent) = entered else { panic!("{entered:?}") };
+    let held = sent.order.executed.unwrap().qty;
+    fixture.simulator.set_depth(&symbol(), Some("0.011".parse().unwrap())).unwrap();
+    let report = fixture.executor().close_long_market(&close("s-1")).await;
+    assert!(report.is_flat() && report.attempts.len() > 1, "{held}: {report:?}");
+    assert!(fixture.held().is_empty() && fixture.booked().await.is_empty());
+    fixture.assert_equal().await;
+}
