@@ -58,8 +58,8 @@ pub use outside::OutsideReport;
 pub use policy::Policy;
 pub use position_mode::contradiction as position_mode_contradiction;
 pub use record::{
-    Answer, BotFiles, ClientIdLabel, ClientIdScheme, EventRecorder, Gate, GateReason, GateReasonKind, LineOutcome,
-    Recorder, Refusal, SchemeError, gate, spool_of,
+    Answer, BotFiles, ClientIdLabel, ClientIdScheme, ClosedTrade, EventRecorder, Gate, GateReason, GateReasonKind,
+    LineOutcome, Recorder, Refusal, SchemeError, TradeEnd, gate, spool_of,
 };
 pub use repair::RepairKind;
 pub use settled_by::SettledBy;

@@ -12,6 +12,7 @@ mod damaged_sync;
 mod deleted;
 mod demands;
 mod demo;
+mod executor;
 mod failing_disk;
 mod foreign_text;
 mod import;

@@ -1,12 +1,12 @@
 //! Cancelling: listed first, then one by one, and each confirmed.
 
 use exchange_client::{ErrorClass, ExchangeError, OrderRef, SendOutcome, Stated};
-use ledger_core::{Label, Order, OrderClass, OrderKey, OrderStatus, PositionSide, Side, Symbol};
+use ledger_core::{Direction, Label, Order, OrderClass, OrderKey, OrderStatus, PositionSide, Side, Symbol};
 use tokio::time::{sleep, timeout};
 
 use super::Executor;
 use super::outcome::{CancelReport, CancelVerdict, CancelledOrder, CloseReport, ExecuteError};
-use super::request::{CancelRequest, Direction};
+use super::request::{CancelRequest, closing_side};
 
 /// How often a cancellation is sent of which nobody knows what became. Cancelling twice harms nobody.
 const SENDINGS_MAX: u32 = 3;
@@ -100,7 +100,7 @@ impl Executor {
     ) -> Vec<OrderKey> {
         let Ok(listed) = self.venue.open_orders(symbol, self.settings.verdict_wait).await else { return Vec::new() };
         let mut others = Vec::new();
-        for order in listed.into_iter().filter(|order| claims(&order.entity, direction.closing(), position_side)) {
+        for order in listed.into_iter().filter(|order| claims(&order.entity, closing_side(direction), position_side)) {
             if self.desk.is_own(&order.entity, self.settings.book_wait).await {
                 let cancelled = self.cancel_one(order, None).await;
                 report.not_recorded.extend(cancelled.not_recorded);

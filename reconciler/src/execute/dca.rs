@@ -1,12 +1,12 @@
 //! Additions to a position that the price has moved against: under their condition, and each step at most once.
 
-use ledger_core::{Decimal, IntentRole, MathError, Order, Price};
+use ledger_core::{Decimal, Direction, IntentRole, MathError, Order, Price};
 
 use super::Executor;
 use super::attempts::Standing;
 use super::entries::Opens;
 use super::outcome::{DcaOutcome, EntryOutcome, ExecuteError, NotNeeded};
-use super::request::{Aim, DcaBasis, DcaRequest, Direction, EntryRequest};
+use super::request::{Aim, DcaBasis, DcaRequest, EntryRequest, opening_side};
 
 /// How old a mark price may be that an addition is decided by, in ms.
 const MARK_AGE_MAX_MS: i64 = 3_000;
@@ -68,7 +68,7 @@ impl Executor {
             engine: request.engine.as_ref(),
             role,
             step,
-            side: direction.opening(),
+            side: opening_side(direction),
         };
         let mut before = None;
         if request.basis == DcaBasis::LastEntry

@@ -114,13 +114,22 @@ impl Desk {
         Ok(self.recorder.intent(intent.clone()).await? == Outcome::Recorded)
     }
 
+    /// What became of an order that was sent, as it is written down.
+    pub(super) fn answer(&self, intent: &OrderIntent, outcome: &SendOutcome<Stated<Order>>) -> Vec<Statement> {
+        Recorder::answer_of(intent, outcome)
+    }
+
+    pub(super) async fn record(&self, statements: Vec<Statement>) -> Result<(), ReconcileError> {
+        self.recorder.record(statements).await.map(drop)
+    }
+
     /// Writes down what became of an order that was sent.
     pub(super) async fn answered(
         &self,
         intent: &OrderIntent,
         outcome: &SendOutcome<Stated<Order>>,
     ) -> Result<(), ReconcileError> {
-        self.recorder.order_answer(intent, outcome).await.map(drop)
+        self.record(self.answer(intent, outcome)).await
     }
 
     /// Writes down that an order turned up of which nobody knew what had become.
@@ -181,5 +190,5 @@ impl Desk {
 /// A book that did not answer in time.
 pub(super) fn too_slow(waited: Duration) -> ReconcileError {
     let waited_ms = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
-    ReconcileError::Store { doing: "recording while a close waited for it", source: StoreError::Busy { waited_ms } }
+    ReconcileError::Store { doing: "recording in time", source: StoreError::Busy { waited_ms } }
 }

@@ -1,14 +1,14 @@
 //! Entries and additions: at most once.
 
 use exchange_client::{ExchangeError, NewOrder, OrderRefusal, SendOutcome, Stated};
-use ledger_core::{ClientOrderId, IntentRole, Order, OrderIntent, PositionSide, Price, Statement, Symbol};
-use tokio::time::{Instant, sleep};
+use ledger_core::{ClientOrderId, Direction, IntentRole, Order, OrderIntent, PositionSide, Price, Statement, Symbol};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
 use super::attempts::Standing;
-use super::desk::Terms;
+use super::desk::{Terms, too_slow};
 use super::outcome::{EntryOutcome, ExecuteError, SentOrder};
-use super::request::{Aim, Direction, EntryRequest};
+use super::request::{Aim, EntryRequest, opening_side, position_side};
 use super::rounding::{Opening, opening};
 
 /// What an entry or addition is, beside the request.
@@ -28,7 +28,7 @@ impl Executor {
             engine: request.engine.as_ref(),
             role: opens.role,
             step: opens.step,
-            side: opens.direction.opening(),
+            side: opening_side(opens.direction),
         };
         let (attempt, id) = match self.standing(&aim).await? {
             Standing::Free { attempt, id } => (attempt, id),
@@ -41,7 +41,7 @@ impl Executor {
             Ok(sendable) => sendable,
             Err(unsendable) => return Ok(EntryOutcome::Unsendable(unsendable)),
         };
-        let position_side = opens.direction.position_side(mode);
+        let position_side = position_side(opens.direction, mode);
         let terms = Terms { position_side, qty: sendable.qty, price: sendable.price, reduce_only: false };
         let intent = self.desk.intent_of(&aim, id.clone(), attempt, &terms);
         let Ok(order) = NewOrder::from_intent(&intent) else { return Err(ExecuteError::NoClientOrderId) };
@@ -72,7 +72,11 @@ impl Executor {
         if !gate.is_allowed() {
             return Ok(Some(EntryOutcome::Blocked(gate)));
         }
-        let is_new = self.desk.announce(intent).await?;
+        // Too late, it would be sent at another price. Should it be written all the same, nothing was sent under it, which a
+        // sync finds out.
+        let patience = self.settings.question_wait;
+        let written = timeout(patience, self.desk.announce(intent)).await;
+        let is_new = written.unwrap_or_else(|_| Err(too_slow(patience)))?;
         // Whoever wrote it down first, in this process or another, is the one who sends it.
         let client_order_id = intent.client_order_id.clone();
         Ok((!is_new).then_some(EntryOutcome::Undecided { client_order_id }))

@@ -6,20 +6,22 @@
 //! over. An attempt of which nobody knows what became is asked for, and holds the next one up for as long as a verdict is
 //! waited for and no longer. The book holds up nothing: what cannot be written in time is told and left to the next sync.
 
-use exchange_client::{ExchangeError, NewOrder, OrderRefusal, SendOutcome, Stated};
-use ledger_core::{
-    ClientOrderId, Decimal, IntentOutcome, IntentRole, Order, OrderIntent, PositionMode, PositionSide, Quantity,
-};
 use std::time::Duration;
 
-use tokio::task::JoinError;
+use exchange_client::{ExchangeError, NewOrder, OrderRefusal, SendOutcome, Stated};
+use ledger_core::{
+    ClientOrderId, Decimal, Direction, IntentOutcome, IntentRole, Order, OrderIntent, PositionMode, PositionSide,
+    Quantity,
+};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
 use super::desk::{Terms, too_slow};
 use super::entries::as_known;
 use super::outcome::{AttemptVerdict, CloseAttempt, CloseEnd, CloseReport};
-use super::request::{Aim, CloseRequest, Direction};
+use super::request::{Aim, CloseRequest, closing_side, position_side};
 use super::rounding::closing;
 use super::venue::Held;
 use crate::error::ReconcileError;
@@ -43,6 +45,10 @@ struct Close<'a> {
     left: Option<Decimal>,
     /// The orders that executed something.
     executed: Vec<Order>,
+    /// Answers that are being recorded while the close goes on.
+    recordings: Vec<JoinHandle<Result<(), ReconcileError>>>,
+    /// The book did not take a record in time. It is not waited for again.
+    book_hangs: bool,
 }
 
 impl Executor {
@@ -53,22 +59,43 @@ impl Executor {
             claimed_by: Vec::new(),
             not_recorded: Vec::new(),
         };
-        let mut closing =
-            Close { executor: self, request, direction, report, number: 1, left: None, executed: Vec::new() };
+        let mut closing = Close {
+            executor: self,
+            request,
+            direction,
+            report,
+            number: 1,
+            left: None,
+            executed: Vec::new(),
+            recordings: Vec::new(),
+            book_hangs: false,
+        };
         closing.decide_earlier().await;
         closing.report.end = closing.run().await;
         closing.finish().await;
         closing.report
     }
 
-    /// A write to the book, for as long as a close waits for one.
-    async fn in_time<T>(&self, written: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
+    /// What the book answers, for as long as a close waits for that.
+    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
         let patience = self.settings.book_wait;
-        timeout(patience, written).await.unwrap_or_else(|_| Err(too_slow(patience)))
+        timeout(patience, asked).await.unwrap_or_else(|_| Err(too_slow(patience)))
     }
 }
 
 impl Close<'_> {
+    /// What the book answers; at once that it does not, where it has not answered in time before.
+    async fn book<T>(&mut self, asked: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
+        if self.book_hangs {
+            return Err(too_slow(Duration::ZERO));
+        }
+        let patience = self.executor.settings.book_wait;
+        timeout(patience, asked).await.unwrap_or_else(|_| {
+            self.book_hangs = true;
+            Err(too_slow(patience))
+        })
+    }
+
     fn aim(&self) -> Aim<'_> {
         Aim {
             symbol: &self.request.symbol,
@@ -76,7 +103,7 @@ impl Close<'_> {
             engine: self.request.engine.as_ref(),
             role: IntentRole::Exit,
             step: 0,
-            side: self.direction.closing(),
+            side: closing_side(self.direction),
         }
     }
 
@@ -88,7 +115,7 @@ impl Close<'_> {
         let began = Instant::now();
         while self.number <= NUMBERS_MAX {
             let Some(id) = executor.desk.id_of(&self.aim(), self.number, None) else { return };
-            let Ok(Some(intent)) = executor.in_time(executor.desk.intent(&id)).await else { return };
+            let Ok(Some(intent)) = self.book(executor.desk.intent(&id)).await else { return };
             self.number += 1;
             if !matches!(intent.outcome, IntentOutcome::Pending | IntentOutcome::Unknown) {
                 continue;
@@ -140,9 +167,10 @@ impl Close<'_> {
 
     /// What is held. That nothing is, two looks have to agree on, and more where the book says otherwise, unless the attempts
     /// explain it; a position that is larger than what they left is read again before it is believed, for answers lag.
-    async fn look(&self) -> Option<Held> {
+    async fn look(&mut self) -> Option<Held> {
         let executor = self.executor;
-        let read = || executor.venue.held(&self.request.symbol, self.direction, executor.settings.verdict_wait);
+        let (symbol, direction) = (&self.request.symbol, self.direction);
+        let read = || executor.venue.held(symbol, direction, executor.settings.verdict_wait);
         let mut held = read().await?;
         if held.qty.is_zero() {
             if self.left.is_some_and(Decimal::is_zero) {
@@ -150,7 +178,7 @@ impl Close<'_> {
             }
             // The exchange's answers lag behind an entry as well, and the book may know of one.
             let is_long = self.direction == Direction::Long;
-            let booked = executor.in_time(executor.desk.held(&self.request.symbol, is_long)).await;
+            let booked = self.book(executor.desk.held(symbol, is_long)).await;
             let looks = if matches!(booked, Ok(Some(_))) { DOUBTED_LOOKS } else { 1 };
             for _ in 0..looks {
                 sleep(executor.settings.ask_every).await;
@@ -173,17 +201,17 @@ impl Close<'_> {
 
     /// What is held where the exchange does not answer that: what the attempts left, what the caller believes, what the book
     /// derives.
-    async fn believed(&self) -> Option<Held> {
+    async fn believed(&mut self) -> Option<Held> {
         let executor = self.executor;
         let is_long = self.direction == Direction::Long;
         let known = self.left.and_then(|left| Quantity::new(left).ok()).or(self.request.believed_qty);
         let qty = match known {
             Some(qty) => qty,
-            None => executor.in_time(executor.desk.held(&self.request.symbol, is_long)).await.ok().flatten()?,
+            None => self.book(executor.desk.held(&self.request.symbol, is_long)).await.ok().flatten()?,
         };
         // Wrong, the order is refused because of its mode, and the next one is of the other.
         let mode = executor.venue.mode_at_hand().unwrap_or(PositionMode::OneWay);
-        Some(Held { qty: qty.get(), position_side: self.direction.position_side(mode), entry_price: None })
+        Some(Held { qty: qty.get(), position_side: position_side(self.direction, mode), entry_price: None })
     }
 
     /// Sends one attempt. Whether it closed something; an error ends the close.
@@ -228,7 +256,7 @@ impl Close<'_> {
             let number = self.number;
             let id = executor.desk.id_of(&self.aim(), number, None)?;
             self.number += 1;
-            match executor.in_time(executor.desk.intent(&id)).await {
+            match self.book(executor.desk.intent(&id)).await {
                 Ok(Some(_)) => continue,
                 Ok(None) => {}
                 Err(error) => {
@@ -237,7 +265,7 @@ impl Close<'_> {
                 }
             }
             let intent = executor.desk.intent_of(&self.aim(), id, number, &terms);
-            match executor.in_time(executor.desk.announce(&intent)).await {
+            match self.book(executor.desk.announce(&intent)).await {
                 Ok(true) => return Some(intent),
                 // Somebody else took the number meanwhile.
                 Ok(false) => {}
@@ -252,33 +280,25 @@ impl Close<'_> {
         Some(executor.desk.intent_of(&self.aim(), id, self.number, &terms))
     }
 
-    /// Sends an attempt and waits for its verdict. Sending goes on when the waiting ends, and its answer is recorded.
+    /// Sends an attempt and waits for its verdict. When the waiting ends, sending goes on; its answer is recorded while the
+    /// close goes on.
     async fn verdict(&mut self, intent: &OrderIntent) -> AttemptVerdict {
         let since = Instant::now();
         let Ok(order) = NewOrder::from_intent(intent) else { return AttemptVerdict::Undecided };
         let (executor, sent) = (self.executor.clone(), intent.clone());
-        let mut sending = tokio::spawn(async move {
+        let (tell, told) = oneshot::channel();
+        self.recordings.push(tokio::spawn(async move {
             let outcome = as_known(executor.venue.trader.create_order(order).await);
-            let recorded = executor.in_time(executor.desk.answered(&sent, &outcome)).await;
-            (outcome, recorded)
-        });
-        let answer = timeout(self.executor.settings.verdict_wait, &mut sending).await;
-        let outcome = match answer {
-            Ok(Ok((outcome, recorded))) => {
-                self.report.not_recorded.extend(recorded.err());
-                Some(outcome)
-            }
-            Ok(Err(error)) => {
-                broken_off(&error);
-                None
-            }
-            Err(_) => None,
-        };
-        match outcome {
-            Some(SendOutcome::Done(order)) if order.entity.status.is_terminal() => {
+            let statements = executor.desk.answer(&sent, &outcome);
+            // Nobody listens any more where the answer came too late.
+            let _late = tell.send(outcome);
+            executor.in_time(executor.desk.record(statements)).await
+        }));
+        match timeout(self.executor.settings.verdict_wait, told).await {
+            Ok(Ok(SendOutcome::Done(order))) if order.entity.status.is_terminal() => {
                 AttemptVerdict::Ended(Box::new(order.entity))
             }
-            Some(SendOutcome::Rejected(error)) => AttemptVerdict::Refused(error),
+            Ok(Ok(SendOutcome::Rejected(error))) => AttemptVerdict::Refused(error),
             _ => self.asked(intent, since).await,
         }
     }
@@ -305,7 +325,8 @@ impl Close<'_> {
     }
 
     async fn answered(&mut self, intent: &OrderIntent, outcome: SendOutcome<Stated<Order>>) {
-        let written = self.executor.in_time(self.executor.desk.answered(intent, &outcome)).await;
+        let executor = self.executor;
+        let written = self.book(executor.desk.answered(intent, &outcome)).await;
         self.report.not_recorded.extend(written.err());
     }
 
@@ -339,6 +360,15 @@ impl Close<'_> {
 
     /// Records what followed the close: trades, the price, and why. The position is closed by then, so it may take a moment.
     async fn finish(&mut self) {
+        let settings = self.executor.settings;
+        for recording in std::mem::take(&mut self.recordings) {
+            // One that takes longer is still being sent: its attempt is undecided, and is recorded once it is answered.
+            match timeout(settings.book_wait + settings.ask_every, recording).await {
+                Ok(Ok(recorded)) => self.report.not_recorded.extend(recorded.err()),
+                Ok(Err(error)) => tracing::error!(%error, "recording the answer to an exit broke off"),
+                Err(_) => {}
+            }
+        }
         // What nobody knew while it hurried may be known now.
         let undecided: Vec<ClientOrderId> = self
             .report
@@ -351,7 +381,7 @@ impl Close<'_> {
             let executor = self.executor;
             let asked = executor.venue.order_sent_as(&self.request.symbol, &id, executor.settings.verdict_wait).await;
             let Ok(Some(order)) = asked else { continue };
-            let known = executor.in_time(executor.desk.intent(&id)).await;
+            let known = self.book(executor.desk.intent(&id)).await;
             if let Ok(Some(intent)) = known {
                 self.answered(&intent, SendOutcome::Done(order.clone())).await;
             }
@@ -363,16 +393,12 @@ impl Close<'_> {
             }
         }
         for order in std::mem::take(&mut self.executed) {
-            let statements = self.executor.what_follows(&order).await;
-            let desk = &self.executor.desk;
-            let written = self.executor.in_time(desk.followed(&order, statements, self.request.reason)).await;
+            let (executor, reason) = (self.executor, self.request.reason);
+            let statements = executor.what_follows(&order).await;
+            let written = self.book(executor.desk.followed(&order, statements, reason)).await;
             self.report.not_recorded.extend(written.err());
         }
     }
-}
-
-fn broken_off(error: &JoinError) {
-    tracing::error!(%error, "sending an exit broke off; what became of it is asked for");
 }
 
 /// Whether no order of this contract will ever be taken.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::{ExchangeReader, ExchangeTrader};
-use ledger_core::{IntentRole, OrderClass, Price, Side};
+use ledger_core::{Direction, IntentRole, OrderClass, Price, Side};
 use ledger_store::Store;
 use tokio::sync::Mutex;
 
@@ -38,7 +38,6 @@ pub use self::outcome::{
     AttemptVerdict, CancelReport, CancelVerdict, CancelledOrder, CloseAttempt, CloseEnd, CloseReport, DcaOutcome,
     EntryOutcome, ExecuteError, NotNeeded, SentOrder,
 };
-use self::request::Direction;
 pub use self::request::{CancelRequest, Cause, CloseRequest, DcaBasis, DcaRequest, EntryRequest};
 pub use self::rounding::Unsendable;
 use self::venue::Venue;
@@ -50,7 +49,8 @@ pub struct ExecutorSettings {
     /// How long the next attempt to close waits for what became of the one before, and how long a close waits for the
     /// exchange to say what is held.
     pub verdict_wait: Duration,
-    /// How long a question may take that comes before an entry or a cancellation.
+    /// How long a question may take that comes before an entry or a cancellation, and how long an entry waits to be written
+    /// down.
     pub question_wait: Duration,
     /// How long a close waits for the book to take a record.
     pub book_wait: Duration,

@@ -1,7 +1,8 @@
 //! What an executor is asked for.
 
 use ledger_core::{
-    Decimal, EngineLabel, ExitReason, IntentRole, Label, PositionMode, PositionSide, Quantity, Side, SignalId, Symbol,
+    Decimal, Direction, EngineLabel, ExitReason, IntentRole, Label, PositionMode, PositionSide, Quantity, Side,
+    SignalId, Symbol,
 };
 
 /// What orders belong to. Their client order ids derive from it, so it has to be the same after a restart, and another one
@@ -98,37 +99,28 @@ pub struct DcaRequest {
     pub steps_max: u32,
 }
 
-/// A direction that is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Long,
-    Short,
+/// The side of an order that opens a direction.
+pub(super) fn opening_side(direction: Direction) -> Side {
+    match direction {
+        Direction::Long => Side::Buy,
+        Direction::Short => Side::Sell,
+    }
 }
 
-impl Direction {
-    /// The side of an order that opens it.
-    pub(super) fn opening(self) -> Side {
-        match self {
-            Self::Long => Side::Buy,
-            Self::Short => Side::Sell,
-        }
+/// The side of an order that closes a direction.
+pub(super) fn closing_side(direction: Direction) -> Side {
+    match direction {
+        Direction::Long => Side::Sell,
+        Direction::Short => Side::Buy,
     }
+}
 
-    /// The side of an order that closes it.
-    pub(super) fn closing(self) -> Side {
-        match self {
-            Self::Long => Side::Sell,
-            Self::Short => Side::Buy,
-        }
-    }
-
-    /// The position that orders of it name.
-    pub(super) fn position_side(self, mode: PositionMode) -> PositionSide {
-        match (mode, self) {
-            (PositionMode::OneWay, _) => PositionSide::Net,
-            (PositionMode::Hedge, Self::Long) => PositionSide::Long,
-            (PositionMode::Hedge, Self::Short) => PositionSide::Short,
-        }
+/// The position that orders of a direction name.
+pub(super) fn position_side(direction: Direction, mode: PositionMode) -> PositionSide {
+    match (mode, direction) {
+        (PositionMode::OneWay, _) => PositionSide::Net,
+        (PositionMode::Hedge, Direction::Long) => PositionSide::Long,
+        (PositionMode::Hedge, Direction::Short) => PositionSide::Short,
     }
 }
 

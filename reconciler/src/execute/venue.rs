@@ -8,12 +8,13 @@ use exchange_client::{
     Clock, ExchangeError, ExchangeReader, ExchangeTrader, MarkPrice, OrderFilters, OrderRef, Stated, TradeQuery,
 };
 use ledger_core::{
-    ClientOrderId, Decimal, Fill, Order, OrderClass, OrderId, PositionMode, PositionSide, Price, Symbol, TimestampMs,
+    ClientOrderId, Decimal, Direction, Fill, Order, OrderClass, OrderId, PositionMode, PositionSide, Price, Symbol,
+    TimestampMs,
 };
 use tokio::time::timeout;
 
 use super::outcome::ExecuteError;
-use super::request::Direction;
+use super::request::position_side;
 
 /// How old the list of filters may be. Exchanges change them seldom, and refuse what does not fit.
 const FILTERS_AGE_MAX_MS: i64 = 60 * 60_000;
@@ -120,7 +121,7 @@ impl Venue {
         let rows = answer.rows.iter().map(|row| &row.entity).filter(|row| row.symbol == *symbol);
         let mut flat = Held {
             qty: Decimal::ZERO,
-            position_side: direction.position_side(self.mode_at_hand().unwrap_or(PositionMode::OneWay)),
+            position_side: position_side(direction, self.mode_at_hand().unwrap_or(PositionMode::OneWay)),
             entry_price: None,
         };
         for row in rows {

@@ -3,10 +3,11 @@
 use exchange_client::binance_usdm::VENUE;
 use exchange_client::files::CcxtReader;
 use ledger_core::{
-    ClientOrderId, EngineLabel, EventTime, ExitReason, IntentRole, Label, OrderClass, OrderId, PositionSide, Price,
-    Quantity, Side, SignalId, SignalKind, Symbol,
+    ClientOrderId, Direction, EngineLabel, EventTime, ExitReason, IntentRole, Label, OrderClass, OrderId, PositionSide,
+    Price, Quantity, Side, SignalId, SignalKind, Symbol,
 };
 
+use super::closing::ClosedTrade;
 use super::fields::{Fields, Way, missing};
 use super::refusal::Refusal;
 
@@ -32,7 +33,7 @@ pub(super) enum Event<'a> {
         order: Cancelled<'a>,
         reason: Option<Label>,
     },
-    Closed(ClosedEvent),
+    Closed(ClosedTrade),
     Entry {
         entry: &'a str,
     },
@@ -101,17 +102,6 @@ pub(super) struct SentEvent<'a> {
 pub(super) enum Cancelled<'a> {
     Object(&'a str),
     Named { symbol: Symbol, order_id: OrderId },
-}
-
-#[derive(Debug)]
-pub(super) struct ClosedEvent {
-    pub(super) symbol: Symbol,
-    /// Whether the position was a long one.
-    pub(super) is_long: Option<bool>,
-    pub(super) reason: Option<ExitReason>,
-    pub(super) engine: Option<EngineLabel>,
-    pub(super) order_id: Option<OrderId>,
-    pub(super) time: Option<EventTime>,
 }
 
 #[derive(Debug)]
@@ -373,10 +363,10 @@ impl<'a> Parse<'_, 'a> {
         Ok(way.map(|way| way.order_side(false) == Side::Buy))
     }
 
-    fn closed(&self) -> Result<ClosedEvent, Refusal> {
-        Ok(ClosedEvent {
+    fn closed(&self) -> Result<ClosedTrade, Refusal> {
+        Ok(ClosedTrade {
             symbol: self.symbol()?,
-            is_long: self.is_long()?,
+            direction: self.is_long()?.map(|long| if long { Direction::Long } else { Direction::Short }),
             reason: self.fields.name("reason", REASONS)?,
             engine: self.fields.id("engine")?,
             order_id: self.fields.id("order_id")?,

@@ -40,7 +40,7 @@ pub struct EventRecorder {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) reader: CcxtReader,
     pub(super) schemes: Vec<ClientIdScheme>,
-    skew_ms: Option<i64>,
+    pub(super) skew_ms: Option<i64>,
     spool: Option<PathBuf>,
 }
 
@@ -314,28 +314,39 @@ impl EventRecorder {
         self.own(vec![AnyFact::Order(labelled)], line).await
     }
 
-    /// The book's order of this id; of the two classes, and of those that share a client order id, the regular one.
+    /// As [`order_named`], of this account.
     pub(super) async fn order_named(
         &self,
         symbol: &Symbol,
         order_id: Option<&OrderId>,
         client_order_id: Option<&ClientOrderId>,
     ) -> Result<Option<BookOrder>, ReconcileError> {
-        if let Some(order_id) = order_id {
-            for class in [OrderClass::Regular, OrderClass::Conditional] {
-                let key = OrderKey { symbol: symbol.clone(), class, order_id: order_id.clone() };
-                let found = self.store.order(&self.account, &key).await.doing("looking for an order")?;
-                if found.is_some() {
-                    return Ok(found);
-                }
+        order_named(self.store.as_ref(), &self.account, symbol, order_id, client_order_id).await
+    }
+}
+
+/// The book's order of this id; of the two classes, and of those that share a client order id, the regular one.
+pub(super) async fn order_named(
+    store: &dyn Store,
+    account: &AccountId,
+    symbol: &Symbol,
+    order_id: Option<&OrderId>,
+    client_order_id: Option<&ClientOrderId>,
+) -> Result<Option<BookOrder>, ReconcileError> {
+    if let Some(order_id) = order_id {
+        for class in [OrderClass::Regular, OrderClass::Conditional] {
+            let key = OrderKey { symbol: symbol.clone(), class, order_id: order_id.clone() };
+            let found = store.order(account, &key).await.doing("looking for an order")?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
-        let Some(id) = client_order_id else { return Ok(None) };
-        let scope = Scope::symbol(self.account.clone(), symbol.clone());
-        let filter = OrderFilter { client_order_id: Some(id.clone()), ..scope.into() };
-        let page = self.store.orders(&filter, &PageRequest::newest(10)).await.doing("looking for an order")?;
-        Ok(page.items.into_iter().min_by_key(|order| order.order.fact.key.class != OrderClass::Regular))
     }
+    let Some(id) = client_order_id else { return Ok(None) };
+    let scope = Scope::symbol(account.clone(), symbol.clone());
+    let filter = OrderFilter { client_order_id: Some(id.clone()), ..scope.into() };
+    let page = store.orders(&filter, &PageRequest::newest(10)).await.doing("looking for an order")?;
+    Ok(page.items.into_iter().min_by_key(|order| order.order.fact.key.class != OrderClass::Regular))
 }
 
 /// The id of a signal that has none: a digest of what it says.

@@ -20,6 +20,7 @@ mod tests;
 
 pub use self::answer::{Answer, LineOutcome};
 pub use self::client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
+pub use self::closing::{ClosedTrade, TradeEnd};
 pub use self::event_recorder::EventRecorder;
 pub use self::follow::BotFiles;
 pub use self::gate::{Gate, GateReason, GateReasonKind, gate, spool_of};

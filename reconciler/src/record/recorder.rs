@@ -195,11 +195,16 @@ impl Recorder {
         intent: &OrderIntent,
         outcome: &SendOutcome<Stated<Order>>,
     ) -> Result<CommitReport, ReconcileError> {
+        self.record(Self::answer_of(intent, outcome)).await
+    }
+
+    /// What became of an order that was sent, as statements.
+    pub(crate) fn answer_of(intent: &OrderIntent, outcome: &SendOutcome<Stated<Order>>) -> Vec<Statement> {
         let resolved = |outcome| {
             let fact = AnyFact::Intent(OrderIntent { outcome, ..intent.clone() });
             vec![Statement { fact, source: Source::Bot, payload: None }]
         };
-        let statements = match outcome {
+        match outcome {
             SendOutcome::Done(order) => {
                 let mut statements = vec![order.statement()];
                 statements.extend(accepted(intent, &order.entity));
@@ -207,8 +212,7 @@ impl Recorder {
             }
             SendOutcome::Rejected(_) => resolved(IntentOutcome::Rejected),
             SendOutcome::Unknown(_) => resolved(IntentOutcome::Unknown),
-        };
-        self.record(statements).await
+        }
     }
 
     /// Fills as the exchange stated them.

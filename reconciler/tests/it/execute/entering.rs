@@ -74,3 +74,21 @@ async fn what_was_executed_is_on_record_at_once() {
         fixture.assert_equal().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn executors_that_enter_at_once_enter_once() {
+    for seed in 0..4 {
+        let fixture = Fixture::in_process(exchange(seed, seed % 2 == 1)).await;
+        let executors = [fixture.executor(), fixture.executor(), fixture.executor()];
+        let request = entry("s-1", "0.05");
+        let (one, two, three) = tokio::join!(
+            executors[0].long_market(&request),
+            executors[1].long_market(&request),
+            executors[2].long_market(&request),
+        );
+        let outcomes = [one.unwrap(), two.unwrap(), three.unwrap()];
+        let sent = outcomes.iter().filter(|outcome| matches!(outcome, EntryOutcome::Sent(_))).count();
+        assert_eq!((sent, fixture.orders_of("e").len()), (1, 1), "{outcomes:?}");
+        fixture.assert_equal().await;
+    }
+}
