@@ -33,6 +33,15 @@ pub enum ReconcileError {
         /// Who it said that it answers for, one after the other.
         said: String,
     },
+    /// The exchange names another time with every answer, and none is the local clock's.
+    #[error(
+        "the exchange names a different time with every answer ({said}), and the local clock says none of them; nothing was \
+             written. Ask again later, or set the clock"
+    )]
+    ClockContradiction {
+        /// What time it said that it is, one answer after the other.
+        said: String,
+    },
     /// The exchange did not say who and how the account is.
     #[error("the exchange could not be asked about the account")]
     Exchange(#[source] ExchangeError),

@@ -60,7 +60,9 @@ fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
         | ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),
         ReconcileError::Store { source, .. } => look_failure_of_store(source),
-        ReconcileError::Cursor { .. } | ReconcileError::Math(_) => LookFailureKind::Other,
+        ReconcileError::Cursor { .. } | ReconcileError::Math(_) | ReconcileError::ClockContradiction { .. } => {
+            LookFailureKind::Other
+        }
     };
     Some(LookFailure { kind, reason: reason_of(error) })
 }

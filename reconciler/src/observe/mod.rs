@@ -18,6 +18,7 @@ mod identity;
 mod look_again;
 mod observation;
 pub(crate) mod suspects;
+mod time;
 pub(crate) mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,7 @@ use self::identity::identify;
 pub(crate) use self::look_again::LookAgain;
 pub(crate) use self::observation::{ClockReading, Observation, SymbolObservation};
 use self::suspects::{Suspect, quiet_symbols, suspects};
+use self::time::told_time;
 pub(crate) use self::walk::{Continuity, FillWalk};
 use self::walk::{Walk, span, walk_force_orders, walk_income, walk_orders};
 use crate::asked::Asked;
@@ -223,17 +225,8 @@ pub(crate) async fn greet(
     let account = book.accounts.account(account_id).await.doing("reading the account")?;
     let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
     let identity = identify(exchange, &account).await?;
-    let before = clock.now();
-    let now = exchange.server_time().await.map_err(ReconcileError::Exchange)?;
-    let clock = clock_reading(before, clock.now(), now);
+    let (now, clock) = told_time(exchange, clock).await?;
     Ok(Greeting { account, identity, now, clock })
-}
-
-/// The exchange named its time at some moment between `before` and `after`, by the local clock.
-fn clock_reading(before: TimestampMs, after: TimestampMs, server: TimestampMs) -> ClockReading {
-    let took_ms = after.as_ms().saturating_sub(before.as_ms()).max(0);
-    let middle = before.as_ms().saturating_add(took_ms / 2);
-    ClockReading { skew_ms: middle.saturating_sub(server.as_ms()), uncertainty_ms: took_ms / 2 + 1 }
 }
 
 /// Where the previous look at a symbol ended.

@@ -23,6 +23,7 @@ use ledger_store::{
     PageRequest, RunRepository, Scope, SnapshotRepository,
 };
 use reconciler::{CycleReport, DiscrepancyKind, ReconcileError};
+use serde_json::Value;
 
 use self::witnesses::{Answered, Witness, unwitnessed};
 use crate::lies::Lie;
@@ -37,7 +38,7 @@ const OTHER: &str = "other";
 const OTHERS_KEY: &str = "key-of-another-account";
 
 /// The whole range of falsehoods. Each is as likely as the others.
-const FALSEHOODS: [Falsehood; 13] = [
+const FALSEHOODS: [Falsehood; 14] = [
     Falsehood::Of(Lie::Empty),
     Falsehood::Of(Lie::FirstMissing),
     Falsehood::Of(Lie::MiddleMissing),
@@ -46,6 +47,7 @@ const FALSEHOODS: [Falsehood; 13] = [
     Falsehood::Of(Lie::Doubled),
     Falsehood::Earlier,
     Falsehood::AnothersAnswer,
+    Falsehood::AnotherTime,
     Falsehood::Of(Lie::Lost),
     Falsehood::Throttled(429, "15"),
     Falsehood::Throttled(418, "120"),
@@ -60,6 +62,8 @@ enum Falsehood {
     Earlier,
     /// What another account would have been answered.
     AnothersAnswer,
+    /// To what time it is: half a year more or less. To anything else the truth.
+    AnotherTime,
     /// A status, and when to come back.
     Throttled(u16, &'static str),
 }
@@ -191,6 +195,14 @@ impl Mixture {
                 };
                 *key = OTHERS_KEY.into();
                 self.inner.send(another).await.ok()
+            }
+            Falsehood::AnotherTime => {
+                let mut told: Value = serde_json::from_slice(&truth.body).ok()?;
+                let now = told.get("serverTime").and_then(Value::as_i64).filter(|_| request.path == "/fapi/v1/time");
+                let Some(now) = now else { return Some(truth.clone()) };
+                let sign = if self.state.lock().unwrap().chance.below(2) == 0 { 1 } else { -1 };
+                told["serverTime"] = (now + sign * 180 * 86_400_000).into();
+                Some(Response { body: told.to_string().into(), ..truth.clone() })
             }
             Falsehood::Throttled(status, seconds) => {
                 let headers = vec![("retry-after".to_owned(), seconds.to_owned())];
@@ -364,7 +376,7 @@ fn misjudged(ended: &Result<CycleReport, ReconcileError>, answers: &[Answered]) 
             classes.filter(|class| !may_fail(*class)).map(|class| format!("{class:?}")).next()
         }
         Err(ReconcileError::Exchange(error)) if may_fail(error.class()) => None,
-        Err(ReconcileError::Contradiction { .. }) => None,
+        Err(ReconcileError::Contradiction { .. } | ReconcileError::ClockContradiction { .. }) => None,
         // Two answers named the other account, and none this one.
         Err(ReconcileError::WrongAccount { .. })
             if answers.iter().filter(|answer| answer.names(OTHER)).count() > 1
