@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use exchange_client::{API_KEY_VARIABLE, API_SECRET_VARIABLE, Clock, Credentials, SecretKind, Secrets, SystemClock};
 use ledger_core::printable;
-use ledger_store::{OpenOptions, SqliteStore, Store, StoreError};
-use reconciler::Book;
+use ledger_store::{Book, OpenOptions, SqliteStore, Store, StoreError};
 
 pub(crate) use self::exchange::Exchanges;
 pub(crate) use self::interruption::Interruption;
@@ -172,13 +171,13 @@ pub(crate) fn with_venues(options: OpenOptions) -> OpenOptions {
 }
 
 /// Opens the book for writing.
-pub(crate) fn open(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+pub(crate) fn open(settings: &Settings) -> Result<Book, CommandError> {
     Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::default()))?))
 }
 
 /// Opens the book for reading, as it is now: nothing that is written meanwhile is in what the command reads.
-pub(crate) async fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
-    Ok(open_book(settings, Access::Read).await?.store)
+pub(crate) async fn open_for_reading(settings: &Settings) -> Result<Book, CommandError> {
+    Ok(open_book(settings, Access::Read).await?)
 }
 
 /// How long a bot's event waits for another process that keeps the book locked. A bot that wants to close a position must not
@@ -186,22 +185,14 @@ pub(crate) async fn open_for_reading(settings: &Settings) -> Result<Arc<dyn Stor
 const RECORD_BUSY_MS: u32 = 2_000;
 
 /// Opens the book for the events of a bot.
-pub(crate) fn open_for_recording(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+pub(crate) fn open_for_recording(settings: &Settings) -> Result<Book, CommandError> {
     let options = OpenOptions { busy_timeout_ms: RECORD_BUSY_MS, ..OpenOptions::default() };
     Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(options))?))
 }
 
 /// Creates the book where there is none, and opens it for writing.
-pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Store>, CommandError> {
+pub(crate) fn create(settings: &Settings) -> Result<Book, CommandError> {
     Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::creating()))?))
-}
-
-/// A book that is open, as commands and as the reconciler see it.
-pub(crate) struct OpenBook {
-    /// For commands.
-    pub(crate) store: Arc<dyn Store>,
-    /// For the reconciler.
-    pub(crate) book: Book,
 }
 
 /// How a book is opened.
@@ -216,21 +207,20 @@ pub(crate) enum Access {
 }
 
 /// Opens the book for reconciling.
-pub(crate) async fn open_book(settings: &Settings, access: Access) -> Result<OpenBook, StoreError> {
+pub(crate) async fn open_book(settings: &Settings, access: Access) -> Result<Book, StoreError> {
     let options = match access {
         Access::Read => OpenOptions::reading(),
         Access::Write => OpenOptions::default(),
         Access::Create => OpenOptions::creating(),
     };
     let store = SqliteStore::open(&settings.db, &with_venues(options))?;
-    let store = Arc::new(if access == Access::Read { store.at_this_moment().await? } else { store });
-    Ok(OpenBook { book: Book::of(&store), store })
+    Ok(Arc::new(if access == Access::Read { store.at_this_moment().await? } else { store }))
 }
 
 /// A copy of the book that goes when this is dropped.
 pub(crate) struct ScratchCopy {
     /// The copy.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Book,
     _folder: tempfile::TempDir,
 }
 

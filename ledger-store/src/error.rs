@@ -165,7 +165,7 @@ pub enum StoreError {
         /// The book.
         path: PathBuf,
     },
-    /// A [snapshot](crate::BookSnapshots) has ended: nothing was asked of it for too long, or a read failed.
+    /// A [snapshot](crate::Maintenance) has ended: nothing was asked of it for too long, or a read failed.
     #[error(
         "the state of the book that this command began to read is given up, because nothing was read for too long or a read failed"
     )]

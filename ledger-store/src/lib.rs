@@ -10,11 +10,12 @@ mod error_class;
 mod filter;
 mod look;
 mod look_hold;
+#[cfg(feature = "mock")]
+mod mock;
 mod outcome;
 mod page;
 mod proof;
 mod record;
-mod repository;
 mod sqlite;
 mod store;
 mod work_hold;
@@ -31,6 +32,8 @@ pub use look::{
     SeenWallet,
 };
 pub use look_hold::LookHold;
+#[cfg(feature = "mock")]
+pub use mock::MockStore;
 pub use outcome::{CommitReport, ImpliedCancel, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally};
@@ -39,8 +42,7 @@ pub use record::{
     ExchangeIdentity, FactSource, NewAccount, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus, Repair, Run,
     RunKind, RunStatus, StoreInfo, SymbolBook,
 };
-pub use repository::*;
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};
-pub use store::{BookSnapshots, MaintenanceRepository, Store, rebuild, refold_pending};
-#[cfg(feature = "mock")]
-pub use store::{MockBookSnapshots, MockMaintenanceRepository};
+pub use store::{
+    Book, DerivedReader, FactReader, Journal, Maintenance, Store, StoreResult, Writer, rebuild, refold_pending,
+};

@@ -15,7 +15,7 @@ use ledger_core::{AccountId, TimestampMs};
 use crate::beside;
 use crate::error::StoreError;
 use crate::look::OpenLook;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// How often the file is opened again because whoever had it removed it in between.
 const ATTEMPTS_MAX: usize = 16;

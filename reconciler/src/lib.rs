@@ -4,7 +4,6 @@
 mod account_report;
 mod apply;
 mod asked;
-mod book;
 mod confirming;
 mod cycle;
 mod discrepancy;
@@ -33,7 +32,6 @@ mod verify;
 mod wording;
 
 pub use account_report::{AccountReport, ReportRequest, account_report};
-pub use book::Book;
 pub use cycle::{
     CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, record_failed_look,
 };

@@ -7,9 +7,8 @@
 
 use exchange_client::VenueFacts;
 use ledger_core::{AccountId, TimestampMs};
-use ledger_store::{BrokenProof, Discrepancy, DiscrepancyStatus, ProofCheck, ProofDepth, Stretch};
+use ledger_store::{BrokenProof, Discrepancy, DiscrepancyStatus, Journal, ProofCheck, ProofDepth, Stretch};
 
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
@@ -35,13 +34,13 @@ pub(crate) struct Proven {
 
 impl Proven {
     /// Every row.
-    pub(crate) async fn of_book(book: &Book, account: &AccountId) -> Result<Self, ReconcileError> {
+    pub(crate) async fn of_book(book: &dyn Journal, account: &AccountId) -> Result<Self, ReconcileError> {
         Self::read(book, account, ProofDepth::Identities).await
     }
 
     /// As much as a look has time for. Where something is told as lost, every row: whether it came back is to be seen.
     pub(crate) async fn of_look(
-        book: &Book,
+        book: &dyn Journal,
         account: &AccountId,
         on_record: &[Discrepancy],
     ) -> Result<Self, ReconcileError> {
@@ -56,8 +55,8 @@ impl Proven {
         Self::of_book(book, account).await
     }
 
-    async fn read(book: &Book, account: &AccountId, depth: ProofDepth) -> Result<Self, ReconcileError> {
-        let check = book.sync.check_proofs(account, depth).await.doing("reading what was confirmed")?;
+    async fn read(book: &dyn Journal, account: &AccountId, depth: ProofDepth) -> Result<Self, ReconcileError> {
+        let check = book.check_proofs(account, depth).await.doing("reading what was confirmed")?;
         Ok(Self::new(check))
     }
 

@@ -27,13 +27,7 @@ use ledger_core::{
     Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome, PositionMode, PositionModeSnapshot,
     PositionSide, PositionSnapshot, Side, SignalId, Source, Sourced, Symbol, TimestampMs,
 };
-use ledger_store::LookHold;
-use ledger_store::{
-    Account, BookOrder, CommitReport, MockAccountRepository, MockDemandRepository, MockFillRepository,
-    MockIncomeRepository, MockInstrumentRepository, MockIntentRepository, MockLedgerWriter, MockLookRepository,
-    MockOrderRepository, MockPositionRepository, MockRunRepository, MockSignalRepository, MockSnapshotRepository,
-    MockSyncRepository, MockTripRepository, PendingRefold, RefoldReport, RunId,
-};
+use ledger_store::{Account, Book, BookOrder, CommitReport, LookHold, MockStore, PendingRefold, RefoldReport, RunId};
 use mockall::Sequence;
 
 use crate::apply::apply;
@@ -45,7 +39,7 @@ use crate::observe::{ClockReading, Continuity, FillWalk, Observation, SymbolObse
 use crate::plan::Plan;
 use crate::verify::verify;
 use crate::{
-    Book, CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Policy, ReconcileError, Recorder, Verdict,
+    CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Policy, ReconcileError, Recorder, Verdict,
 };
 
 pub(crate) use self::deciding::{btc, known};
@@ -70,7 +64,7 @@ async fn observe(
 ) -> Result<Observation, ReconcileError> {
     let clock = ManualClock::new(at(0));
     let before = ReadBefore::default();
-    crate::observe::observe(exchange, book, &clock, &account_id(), options, &Policy::default(), &before).await
+    crate::observe::observe(exchange, &**book, &clock, &account_id(), options, &Policy::default(), &before).await
 }
 
 pub(crate) fn account_id() -> AccountId {
@@ -261,108 +255,52 @@ fn half_known() -> Observation {
     seen
 }
 
-struct Mocks {
-    writer: MockLedgerWriter,
-    accounts: MockAccountRepository,
-    instruments: MockInstrumentRepository,
-    orders: MockOrderRepository,
-    intents: MockIntentRepository,
-    fills: MockFillRepository,
-    income: MockIncomeRepository,
-    demands: MockDemandRepository,
-    signals: MockSignalRepository,
-    trips: MockTripRepository,
-    positions: MockPositionRepository,
-    snapshots: MockSnapshotRepository,
-    runs: MockRunRepository,
-    sync: MockSyncRepository,
-    looks: MockLookRepository,
+/// A book of an account that answers as `mock` expects, and where that expects nothing, as if nothing were on record.
+/// Writing to it fails the test, unless `mock` expects it.
+fn beside_nothing(mut mock: MockStore) -> Book {
+    fn page<T>() -> ledger_store::Page<T> {
+        ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }
+    }
+    mock.expect_account().returning(|_| Ok(Some(account())));
+    mock.expect_instruments().returning(|_| Ok(vec![]));
+    mock.expect_symbols().returning(|_| Ok(vec![]));
+    mock.expect_orders().returning(|_, _| Ok(page()));
+    mock.expect_order().returning(|_, _| Ok(None));
+    mock.expect_intents().returning(|_, _| Ok(page()));
+    mock.expect_fill().returning(|_, _| Ok(None));
+    mock.expect_fill_count().returning(|_| Ok(0));
+    mock.expect_fills_without_rows().returning(|_, _| Ok(page()));
+    mock.expect_rows_of_trade().returning(|_, _, _| Ok(vec![]));
+    mock.expect_rates_without_rows().returning(|_| Ok(vec![]));
+    mock.expect_fills().returning(|_, _| Ok(page()));
+    mock.expect_fills_in_fold_order().returning(|_, _, _| Ok(page()));
+    mock.expect_income().returning(|_, _| Ok(page()));
+    mock.expect_signals().returning(|_, _| Ok(page()));
+    mock.expect_open_trips().returning(|_| Ok(vec![]));
+    mock.expect_trips().returning(|_, _| Ok(page()));
+    mock.expect_positions().returning(|_| Ok(vec![]));
+    mock.expect_symbol_books().returning(|_| Ok(vec![]));
+    mock.expect_pnl_mismatches().returning(|_, _| Ok(page()));
+    mock.expect_latest_positions().returning(|_| Ok(vec![]));
+    mock.expect_position_snapshots().returning(|_, _| Ok(page()));
+    mock.expect_balance_snapshots().returning(|_, _| Ok(page()));
+    mock.expect_anchors().returning(|_, _| Ok(page()));
+    mock.expect_funding_rates().returning(|_, _| Ok(page()));
+    mock.expect_discrepancies().returning(|_, _| Ok(page()));
+    mock.expect_runs().returning(|_, _| Ok(page()));
+    mock.expect_quarantined().returning(|_| Ok(vec![]));
+    mock.expect_coverage().returning(|_| Ok(vec![]));
+    mock.expect_reopened().returning(|_| Ok(vec![]));
+    mock.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
+    mock.expect_cursors().returning(|_| Ok(vec![]));
+    mock.expect_hold_look().returning(|_, _| Ok(LookHold::unseen()));
+    mock.expect_record_look().returning(|_| Ok(()));
+    Arc::new(mock)
 }
 
-impl Mocks {
-    /// A book of which nothing is expected.
-    fn none() -> Self {
-        Self {
-            writer: MockLedgerWriter::new(),
-            accounts: MockAccountRepository::new(),
-            instruments: MockInstrumentRepository::new(),
-            orders: MockOrderRepository::new(),
-            intents: MockIntentRepository::new(),
-            fills: MockFillRepository::new(),
-            income: MockIncomeRepository::new(),
-            demands: MockDemandRepository::new(),
-            signals: MockSignalRepository::new(),
-            trips: MockTripRepository::new(),
-            positions: MockPositionRepository::new(),
-            snapshots: MockSnapshotRepository::new(),
-            runs: MockRunRepository::new(),
-            sync: MockSyncRepository::new(),
-            looks: MockLookRepository::new(),
-        }
-    }
-
-    /// A book that has an account and nothing else. Writing to it fails the test.
-    fn empty() -> Self {
-        fn page<T>() -> ledger_store::Page<T> {
-            ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }
-        }
-        let mut mocks = Self::none();
-        mocks.accounts.expect_account().returning(|_| Ok(Some(account())));
-        mocks.instruments.expect_instruments().returning(|_| Ok(vec![]));
-        mocks.instruments.expect_symbols().returning(|_| Ok(vec![]));
-        mocks.orders.expect_orders().returning(|_, _| Ok(page()));
-        mocks.orders.expect_order().returning(|_, _| Ok(None));
-        mocks.intents.expect_intents().returning(|_, _| Ok(page()));
-        mocks.fills.expect_fill().returning(|_, _| Ok(None));
-        mocks.fills.expect_fill_count().returning(|_| Ok(0));
-        mocks.demands.expect_fills_without_rows().returning(|_, _| Ok(page()));
-        mocks.demands.expect_rows_of_trade().returning(|_, _, _| Ok(vec![]));
-        mocks.demands.expect_rates_without_rows().returning(|_| Ok(vec![]));
-        mocks.fills.expect_fills().returning(|_, _| Ok(page()));
-        mocks.fills.expect_fills_in_fold_order().returning(|_, _, _| Ok(page()));
-        mocks.income.expect_income().returning(|_, _| Ok(page()));
-        mocks.signals.expect_signals().returning(|_, _| Ok(page()));
-        mocks.trips.expect_open_trips().returning(|_| Ok(vec![]));
-        mocks.trips.expect_trips().returning(|_, _| Ok(page()));
-        mocks.positions.expect_positions().returning(|_| Ok(vec![]));
-        mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-        mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(page()));
-        mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
-        mocks.snapshots.expect_position_snapshots().returning(|_, _| Ok(page()));
-        mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(page()));
-        mocks.snapshots.expect_anchors().returning(|_, _| Ok(page()));
-        mocks.snapshots.expect_funding_rates().returning(|_, _| Ok(page()));
-        mocks.runs.expect_discrepancies().returning(|_, _| Ok(page()));
-        mocks.runs.expect_runs().returning(|_, _| Ok(page()));
-        mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
-        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
-        mocks.sync.expect_cursors().returning(|_| Ok(vec![]));
-        mocks.looks.expect_hold_look().returning(|_, _| Ok(LookHold::unseen()));
-        mocks.looks.expect_record_look().returning(|_| Ok(()));
-        mocks
-    }
-
-    fn book(self) -> Book {
-        Book {
-            writer: Arc::new(self.writer),
-            accounts: Arc::new(self.accounts),
-            instruments: Arc::new(self.instruments),
-            orders: Arc::new(self.orders),
-            intents: Arc::new(self.intents),
-            fills: Arc::new(self.fills),
-            income: Arc::new(self.income),
-            demands: Arc::new(self.demands),
-            signals: Arc::new(self.signals),
-            trips: Arc::new(self.trips),
-            positions: Arc::new(self.positions),
-            snapshots: Arc::new(self.snapshots),
-            runs: Arc::new(self.runs),
-            sync: Arc::new(self.sync),
-            looks: Arc::new(self.looks),
-        }
-    }
+/// A book that has an account and nothing else. Writing to it fails the test.
+fn empty_book() -> Book {
+    beside_nothing(MockStore::new())
 }
 
 /// An exchange whose account-wide answers are empty, save for the positions.

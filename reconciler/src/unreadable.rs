@@ -7,61 +7,97 @@
 //! 1. `an_unreadable_row_stops_its_contract_alone`.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
 
-use async_trait::async_trait;
-use ledger_core::{AccountId, Fill, FillKey, Income, IncomeKey, OrderKey, Sourced, Symbol};
+use ledger_core::{AccountId, Fill, FillKey, Income, OrderKey, Sourced, Symbol};
 use ledger_store::{
-    BookOrder, FillFilter, FillRepository, IncomeFilter, IncomeRepository, OrderFilter, OrderRepository, Page,
-    PageRequest, StoreError, StoreResult, UnreadableRow,
+    BookOrder, FillFilter, IncomeFilter, OrderFilter, Page, PageRequest, Store, StoreError, StoreResult, UnreadableRow,
 };
 
-use crate::book::Book;
+/// A book as looks and checks read it. What it is asked of fills, orders and ledger rows is asked here; all else of the
+/// book itself.
+#[derive(Debug)]
+pub(crate) struct ReadableBook<'a> {
+    book: &'a dyn Store,
+    /// The contracts of which a row could not be read, each with the first such row; `None` where that is an error.
+    noted: Option<Mutex<BTreeMap<Symbol, UnreadableRow>>>,
+}
 
-/// The contracts of which a row could not be read, each with the first such row.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct UnreadableRows(Arc<Mutex<BTreeMap<Symbol, UnreadableRow>>>);
+impl<'a> Deref for ReadableBook<'a> {
+    type Target = dyn Store + 'a;
 
-impl UnreadableRows {
-    /// The same book, read past what cannot be read; what that was is noted here.
-    pub(crate) fn beside(book: &Book) -> (Book, Self) {
-        let rows = Self::default();
-        let fills = SkipUnreadable { inner: Arc::clone(&book.fills), noted: rows.clone() };
-        let orders = SkipUnreadable { inner: Arc::clone(&book.orders), noted: rows.clone() };
-        let income = SkipUnreadable { inner: Arc::clone(&book.income), noted: rows.clone() };
-        let book = Book { fills: Arc::new(fills), orders: Arc::new(orders), income: Arc::new(income), ..book.clone() };
-        (book, rows)
+    fn deref(&self) -> &Self::Target {
+        self.book
+    }
+}
+
+impl<'a> ReadableBook<'a> {
+    /// Read past what cannot be read; what that was is noted.
+    pub(crate) fn past_unreadable(book: &'a dyn Store) -> Self {
+        Self { book, noted: Some(Mutex::default()) }
+    }
+
+    /// Every row of it: one that cannot be read is an error.
+    pub(crate) fn whole(book: &'a dyn Store) -> Self {
+        Self { book, noted: None }
     }
 
     /// What was noted.
     pub(crate) fn noted(&self) -> BTreeMap<Symbol, UnreadableRow> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let noted = self.noted.as_ref().map(|noted| noted.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        noted.unwrap_or_default()
     }
 
-    /// Notes a row, if it says which contract it is about; else everything may rest on it.
-    fn note(&self, account: &AccountId, row: UnreadableRow) -> StoreResult<()> {
-        let Some(symbol) = symbol_of(account, &row) else { return Err(StoreError::CorruptRow { row }) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(symbol).or_insert(row);
-        Ok(())
+    pub(crate) async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>> {
+        self.one(account, self.book.fill(account, key).await)
+    }
+
+    pub(crate) async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
+        self.page(&filter.scope.account, self.book.fills(filter, &self.request(page)).await?)
+    }
+
+    pub(crate) async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>> {
+        self.one(account, self.book.order(account, key).await)
+    }
+
+    pub(crate) async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>> {
+        self.page(&filter.scope.account, self.book.orders(filter, &self.request(page)).await?)
+    }
+
+    pub(crate) async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
+        self.page(&filter.scope.account, self.book.income(filter, &self.request(page)).await?)
+    }
+
+    fn request(&self, page: &PageRequest) -> PageRequest {
+        let page = page.clone();
+        if self.noted.is_some() { page.past_unreadable() } else { page }
     }
 
     fn page<T>(&self, account: &AccountId, mut page: Page<T>) -> StoreResult<Page<T>> {
-        for row in std::mem::take(&mut page.unreadable) {
-            self.note(account, row)?;
+        if self.noted.is_some() {
+            for row in std::mem::take(&mut page.unreadable) {
+                self.note(account, row)?;
+            }
         }
         Ok(page)
     }
 
+    /// What was read; nothing, where the row cannot be.
     fn one<T>(&self, account: &AccountId, read: StoreResult<Option<T>>) -> StoreResult<Option<T>> {
-        self.list(account, read, || None)
-    }
-
-    /// What was read; where a row cannot be, nothing.
-    fn list<T>(&self, account: &AccountId, read: StoreResult<T>, nothing: impl FnOnce() -> T) -> StoreResult<T> {
         match read {
-            Err(StoreError::CorruptRow { row }) => self.note(account, row).map(|()| nothing()),
+            Err(StoreError::CorruptRow { row }) => self.note(account, row).map(|()| None),
             read => read,
         }
+    }
+
+    /// Notes a row, if it says which contract it is about; else everything may rest on it.
+    fn note(&self, account: &AccountId, row: UnreadableRow) -> StoreResult<()> {
+        let (Some(noted), Some(symbol)) = (&self.noted, symbol_of(account, &row)) else {
+            return Err(StoreError::CorruptRow { row });
+        };
+        noted.lock().unwrap_or_else(PoisonError::into_inner).entry(symbol).or_insert(row);
+        Ok(())
     }
 }
 
@@ -76,69 +112,4 @@ fn symbol_of(account: &AccountId, row: &UnreadableRow) -> Option<Symbol> {
         return None;
     };
     Symbol::new(symbol).ok()
-}
-
-struct SkipUnreadable<R: ?Sized> {
-    inner: Arc<R>,
-    noted: UnreadableRows,
-}
-
-#[async_trait]
-impl FillRepository for SkipUnreadable<dyn FillRepository> {
-    async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>> {
-        self.noted.one(account, self.inner.fill(account, key).await)
-    }
-
-    async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
-        let page = self.inner.fills(filter, &page.clone().past_unreadable()).await?;
-        self.noted.page(&filter.scope.account, page)
-    }
-
-    async fn fills_in_fold_order(
-        &self,
-        account: &AccountId,
-        symbol: &Symbol,
-        page: &PageRequest,
-    ) -> StoreResult<Page<Sourced<Fill>>> {
-        let page = self.inner.fills_in_fold_order(account, symbol, page).await;
-        self.noted.list(account, page, || Page { items: Vec::new(), unreadable: Vec::new(), next: None })
-    }
-
-    async fn as_folded(
-        &self,
-        account: &AccountId,
-        symbol: &Symbol,
-        fills: Vec<Sourced<Fill>>,
-    ) -> StoreResult<Vec<Sourced<Fill>>> {
-        let folded = self.inner.as_folded(account, symbol, fills).await;
-        self.noted.list(account, folded, Vec::new)
-    }
-
-    async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64> {
-        self.inner.fill_count(filter).await
-    }
-}
-
-#[async_trait]
-impl OrderRepository for SkipUnreadable<dyn OrderRepository> {
-    async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>> {
-        self.noted.one(account, self.inner.order(account, key).await)
-    }
-
-    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>> {
-        let page = self.inner.orders(filter, &page.clone().past_unreadable()).await?;
-        self.noted.page(&filter.scope.account, page)
-    }
-}
-
-#[async_trait]
-impl IncomeRepository for SkipUnreadable<dyn IncomeRepository> {
-    async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>> {
-        self.noted.one(account, self.inner.income_row(account, key).await)
-    }
-
-    async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
-        let page = self.inner.income(filter, &page.clone().past_unreadable()).await?;
-        self.noted.page(&filter.scope.account, page)
-    }
 }

@@ -8,8 +8,8 @@ use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{Simulator, SimulatorConfig, TradeTruth};
 use exchange_client::{Clock, ExchangeTrader, ManualClock, NewOrder, OrderKind, OrderSize};
 use ledger_core::{AccountId, Anchor, ClientOrderId, Decimal, PositionSide, Side, Symbol, TimestampMs};
-use ledger_store::{OpenOptions, PageRequest, PositionRepository, Scope, SnapshotRepository, SqliteStore};
-use reconciler::{Book, Reconciler, ReconcilerConfig};
+use ledger_store::{DerivedReader, FactReader, OpenOptions, PageRequest, Scope, SqliteStore};
+use reconciler::{Reconciler, ReconcilerConfig};
 
 use crate::support::{Sandbox, simulated};
 
@@ -95,7 +95,7 @@ impl World {
             self.simulator.step(Duration::from_secs(20));
             let reconciler = Reconciler {
                 exchange: Arc::clone(&self.exchange) as _,
-                book: Book::of(&store),
+                book: store.clone(),
                 clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
                 config: ReconcilerConfig::new(account.clone()),
             };

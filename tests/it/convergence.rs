@@ -18,10 +18,10 @@ use ledger_core::{
 };
 use ledger_store::contract::dump;
 use ledger_store::{
-    AccountRepository, Batch, FillFilter, FillRepository, IntentFilter, IntentRepository, LedgerWriter, NewAccount,
-    OpenOptions, OrderFilter, OrderRepository, PageRequest, Scope, SignalFilter, SignalRepository, SqliteStore,
+    Batch, FactReader, FillFilter, IntentFilter, NewAccount, OpenOptions, OrderFilter, PageRequest, Scope,
+    SignalFilter, SqliteStore, Writer,
 };
-use reconciler::{Book, CycleReport, Reconciler, ReconcilerConfig, Recorder};
+use reconciler::{CycleReport, Reconciler, ReconcilerConfig, Recorder};
 
 use crate::support::simulated;
 
@@ -118,7 +118,7 @@ impl World {
     }
 
     async fn trade(&self, notes: &Arc<SqliteStore>, number: usize, name: &str, side: Side, qty: &str, loss: Loss) {
-        let recorder = Recorder::new(Book::of(notes), account(), Arc::clone(&self.clock) as Arc<dyn Clock>);
+        let recorder = Recorder::new(notes.clone(), account(), Arc::clone(&self.clock) as Arc<dyn Clock>);
         let symbol = Symbol::new(name).unwrap();
         let signal_id = SignalId::new(format!("s-{number}")).unwrap();
         let signal = Signal {
@@ -194,7 +194,7 @@ impl World {
     async fn sync(&self, book: &Arc<SqliteStore>) -> CycleReport {
         let reconciler = Reconciler {
             exchange: Arc::clone(&self.exchange) as Arc<dyn ExchangeReader>,
-            book: Book::of(book),
+            book: book.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(account()),
         };

@@ -7,10 +7,8 @@ use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{Simulator, SimulatorConfig};
 use exchange_client::{Clock, ExchangeTrader, ManualClock, NewOrder, OrderKind, OrderSize};
 use ledger_core::{AccountId, ClientOrderId, Decimal, PositionSide, Side, Symbol};
-use ledger_store::{
-    DiscrepancyStatus, FillFilter, FillRepository, OpenOptions, PositionRepository, Scope, SqliteStore,
-};
-use reconciler::{Book, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig};
+use ledger_store::{DerivedReader, DiscrepancyStatus, FactReader, FillFilter, OpenOptions, Scope, SqliteStore};
+use reconciler::{CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig};
 
 use crate::support::{Sandbox, simulated};
 
@@ -61,7 +59,7 @@ impl World {
         self.simulator.step(Duration::from_secs(20));
         let reconciler = Reconciler {
             exchange: Arc::clone(&self.exchange) as _,
-            book: Book::of(&self.store()),
+            book: self.store(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(AccountId::new("main").unwrap()),
         };

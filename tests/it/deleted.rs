@@ -10,7 +10,7 @@ use exchange_client::{Clock, ManualClock, NewOrder, OrderKind, SystemClock};
 use ledger_core::{AccountId, ClientOrderId, PositionSide, Side, Symbol, TimestampMs};
 use ledger_store::contract::dump;
 use ledger_store::{DiscrepancyStatus, OpenOptions, SqliteStore};
-use reconciler::{Book, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, RepairKind};
+use reconciler::{CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, RepairKind};
 
 use crate::support::{Exchange, Sandbox, simulated};
 
@@ -176,7 +176,7 @@ impl World {
     fn reconciler(&self) -> Reconciler {
         Reconciler {
             exchange: Arc::clone(&self.exchange) as _,
-            book: Book::of(&store(&self.sandbox)),
+            book: store(&self.sandbox),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(AccountId::new("main").unwrap()),
         }

@@ -11,7 +11,7 @@ use exchange_client::{Clock, ManualClock};
 use ledger_core::{AccountId, Decimal, PositionSide, Quantity, Side, Symbol};
 use ledger_store::{OpenOptions, SqliteStore};
 use reconciler::{
-    Book, Check, CheckName, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, Verdict, WholeBook, verify_book,
+    Check, CheckName, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, Verdict, WholeBook, verify_book,
 };
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ impl World {
     fn reconciler_of(&self, sandbox: &Sandbox) -> Reconciler {
         Reconciler {
             exchange: Arc::clone(&self.exchange) as _,
-            book: Book::of(&store_at(&sandbox.path().join("fillbook.db"))),
+            book: store_at(&sandbox.path().join("fillbook.db")),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(main_account()),
         }
@@ -126,14 +126,9 @@ impl World {
 async fn demands(path: &std::path::Path) -> BTreeMap<CheckName, Check> {
     // Nothing of what is derived is of interest here, so the book may be its own copy.
     let store = store_at(path);
-    let (account, book) = (main_account(), Book::of(&store));
-    let whole = WholeBook {
-        account: &account,
-        venue: &exchange_client::binance_usdm::VENUE,
-        store: &*store,
-        book: &book,
-        scratch: &*store,
-    };
+    let account = main_account();
+    let whole =
+        WholeBook { account: &account, venue: &exchange_client::binance_usdm::VENUE, store: &*store, scratch: &*store };
     let checks = verify_book(&whole, &mut |_| {}).await.unwrap();
     checks.into_iter().map(|check| (check.name, check)).collect()
 }

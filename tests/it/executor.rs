@@ -9,8 +9,8 @@ use exchange_client::binance_usdm::{BinanceUsdm, VENUE};
 use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, SimulatorTransport};
 use exchange_client::{Clock, SystemClock};
 use ledger_core::{AccountId, SignalId, Symbol};
-use ledger_store::{AccountRepository as _, NewAccount, OpenOptions, SqliteStore, Store};
-use reconciler::{Book, Cause, CloseRequest, EntryOutcome, EntryRequest, Executor, Recorder};
+use ledger_store::{NewAccount, OpenOptions, SqliteStore, Store, Writer as _};
+use reconciler::{Cause, CloseRequest, EntryOutcome, EntryRequest, Executor, Recorder};
 
 #[tokio::test]
 async fn a_locked_book_holds_up_no_close() {
@@ -29,7 +29,7 @@ async fn a_locked_book_holds_up_no_close() {
     let account = AccountId::new("main").unwrap();
     let created_local = clock.now();
     store.create_account(NewAccount { id: account.clone(), venue: VENUE.name.into(), created_local }).await.unwrap();
-    let recorder = Recorder::new(Book::of(&store), account.clone(), Arc::clone(&clock));
+    let recorder = Recorder::new(store.clone(), account.clone(), Arc::clone(&clock));
     let recorder = recorder.learning_contracts(exchange.clone());
     let executor = Executor::new(recorder, Arc::clone(&store) as Arc<dyn Store>, exchange.clone(), exchange.clone());
 

@@ -314,7 +314,7 @@ fn identical_rows_on_both_sides_of_a_cut_are_two() {
 /// remembers closes when a file fills it. What has no order or is of one side only proves nothing.
 #[tokio::test]
 async fn an_export_says_what_it_is_complete_for() {
-    use ledger_store::{OpenOptions, SqliteStore, SyncRepository as _};
+    use ledger_store::{Journal as _, OpenOptions, SqliteStore};
     let sandbox = Sandbox::with_book(&["--position-mode", "one-way"]);
     sandbox.run(&["import", &one_way("transactions.csv"), &one_way("ccxt-trades.json")]).exits(0);
     let coverage = async || {

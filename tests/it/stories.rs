@@ -17,10 +17,10 @@ use ledger_core::{
     Price, Side, SignalId, SignalKind, Source, Statement, Symbol, TimestampMs,
 };
 use ledger_store::{
-    AccountRepository, Batch, CancelRepository, LedgerWriter, NewAccount, OpenOptions, OrderFilter, OrderRepository,
-    PageRequest, Scope, SignalFilter, SignalRepository, SqliteStore, TripFilter, TripRepository,
+    Batch, DerivedReader, FactReader, NewAccount, OpenOptions, OrderFilter, PageRequest, Scope, SignalFilter,
+    SqliteStore, TripFilter, Writer,
 };
-use reconciler::{Book, Reconciler, ReconcilerConfig};
+use reconciler::{Reconciler, ReconcilerConfig};
 
 use crate::convergence::exports;
 use crate::support::simulated;
@@ -183,7 +183,7 @@ impl World {
     async fn sync(&self, book: &Arc<SqliteStore>) {
         let reconciler = Reconciler {
             exchange: Arc::clone(&self.exchange) as Arc<dyn ExchangeReader>,
-            book: Book::of(book),
+            book: book.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(account()),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Fill, Source, Sourced, Symbol};
-use ledger_store::{FillFilter, FillRepository, Page, StoreError, UnreadableRow};
+use ledger_store::{FactReader, FillFilter, Page, StoreError, UnreadableRow};
 
 use super::unseen::Asked;
 use super::{at, conflicts, maybe, print_list, scope, source, text};
@@ -64,7 +64,7 @@ fn decided(fill: &Sourced<Fill>) -> Cell {
 /// The same fills in the same order, as they are folded. Where that cannot be told, because something that belongs to them
 /// cannot be read, as they are stated.
 async fn as_counted(
-    store: &(impl FillRepository + ?Sized),
+    store: &(impl FactReader + ?Sized),
     account: &AccountId,
     fills: Vec<Sourced<Fill>>,
     unreadable: &mut Vec<UnreadableRow>,

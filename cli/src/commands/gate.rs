@@ -39,8 +39,8 @@ pub async fn run(args: &GateArgs, context: &mut Context) -> Result<ExitCode, Com
     let account = context.settings.account.clone();
     let spool = spool_of(&context.settings.db);
     let (gate, error) = match crate::wiring::open_book(&context.settings, crate::wiring::Access::Read).await {
-        Ok(open) => match super::check_account(open.store.as_ref(), &account).await {
-            Ok(()) => (gate(open.store.as_ref(), &account, &symbol, side, Some(&spool)).await, None),
+        Ok(open) => match super::check_account(open.as_ref(), &account).await {
+            Ok(()) => (gate(open.as_ref(), &account, &symbol, side, Some(&spool)).await, None),
             Err(error) => (Gate::unknown_account(&account), Some(error)),
         },
         Err(error) => (Gate::unreadable(&error), Some(error.into())),

@@ -25,10 +25,8 @@ pub mod trips;
 mod unseen;
 pub mod verify;
 
-use std::sync::Arc;
-
 use ledger_core::{AccountId, EventTime, Sourced, Symbol};
-use ledger_store::{FillFilter, Page, PageRequest, Scope, Store, StoreError};
+use ledger_store::{Book, FillFilter, Page, PageRequest, Scope, Store, StoreError};
 use reconciler::{LookState, ReconcileError, look_state};
 
 use self::unseen::Asked;
@@ -111,7 +109,7 @@ async fn print_list<T>(
 
 /// Opens the book for reading, and makes sure that the account is in it: nothing about an account that does not exist is
 /// not an empty answer.
-async fn open_account(context: &Context) -> Result<Arc<dyn Store>, CommandError> {
+async fn open_account(context: &Context) -> Result<Book, CommandError> {
     let store = crate::wiring::open_for_reading(&context.settings).await?;
     check_account(store.as_ref(), &context.settings.account).await?;
     Ok(store)

@@ -3,13 +3,14 @@
 //! Named checks, each of which passes, fails, or cannot be made, with the reason. None of them writes.
 
 use ledger_core::AccountId;
+use ledger_store::Store;
 use reconciler::{Check, CheckCounts, Severity, Verdict, WholeBook, verify_book};
 
 use super::text;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
 use crate::output::{Cell, Column, Format, Listing, NOT_IN_TABLES, Output};
-use crate::wiring::{Access, OpenBook};
+use crate::wiring::Access;
 
 /// A check of an account.
 pub(super) struct Made {
@@ -96,23 +97,23 @@ fn differences(verdict: &Verdict) -> Cell {
 pub async fn run(context: &mut Context) -> Result<ExitCode, CommandError> {
     let account = context.settings.account.clone();
     let open = crate::wiring::open_book(&context.settings, Access::Read).await?;
-    super::check_account(open.store.as_ref(), &account).await?;
+    super::check_account(open.as_ref(), &account).await?;
     // Derived rows are proven by deriving them again, in a copy that may be changed. The copy is of the same moment as the
     // rows it is compared with, because others may write to the book meanwhile.
-    let scratch = crate::wiring::scratch_copy(open.store.as_ref(), &context.settings).await?;
-    let checks = all(&open, scratch.store.as_ref(), &account, &mut context.output).await?;
+    let scratch = crate::wiring::scratch_copy(open.as_ref(), &context.settings).await?;
+    let checks = all(open.as_ref(), scratch.store.as_ref(), &account, &mut context.output).await?;
     report(&checks, &account, context)
 }
 
 /// Makes every check. `scratch` is a copy of the book that may be changed.
 pub(super) async fn all(
-    open: &OpenBook,
-    scratch: &dyn ledger_store::Store,
+    store: &dyn Store,
+    scratch: &dyn Store,
     account: &AccountId,
     output: &mut Output,
 ) -> Result<Vec<Check>, CommandError> {
     let venue = &exchange_client::binance_usdm::VENUE;
-    let whole = WholeBook { account, venue, store: open.store.as_ref(), book: &open.book, scratch };
+    let whole = WholeBook { account, venue, store, scratch };
     let mut progress = |name: reconciler::CheckName| output.progress(&format!("checking: {}", name.title()));
     Ok(verify_book(&whole, &mut progress).await?)
 }

@@ -12,8 +12,7 @@ use exchange_client::{
     Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, Transport,
 };
 use ledger_core::{AccountId, TimestampMs};
-use ledger_store::{OpenOptions, SqliteStore, Store};
-use reconciler::Book;
+use ledger_store::{Book, OpenOptions, SqliteStore};
 
 use super::failed;
 use crate::error::{CommandError, ExitCode};
@@ -40,9 +39,7 @@ pub(crate) struct DemoWorld {
     pub(crate) base_url: String,
     /// One in one-way mode, one in hedge mode.
     pub(crate) accounts: [DemoAccount; 2],
-    /// The book, for commands.
-    pub(crate) store: Arc<dyn Store>,
-    /// The book, for the reconciler.
+    /// The book.
     pub(crate) book: Book,
     /// Its file.
     pub(crate) db: PathBuf,
@@ -216,7 +213,6 @@ pub(crate) async fn demo_world(
         Ok::<_, CommandError>(DemoAccount { id, alias: of.alias.clone(), reader: adapter.clone(), trader: adapter })
     };
     let accounts = [account("main", &one_way)?, account("hedge", &hedge)?];
-    let store = Arc::new(SqliteStore::open(&db, &super::with_venues(OpenOptions::creating()))?);
-    let book = Book::of(&store);
-    Ok(DemoWorld { simulator, clock, base_url, accounts, store, book, db, server })
+    let book = Arc::new(SqliteStore::open(&db, &super::with_venues(OpenOptions::creating()))?);
+    Ok(DemoWorld { simulator, clock, base_url, accounts, book, db, server })
 }

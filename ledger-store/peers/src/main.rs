@@ -11,9 +11,7 @@ use ledger_core::{
     AccountId, AnyFact, Asset, Decimal, EventTime, Fee, Fill, FillId, FillKey, Instrument, OrderId, PositionSide, Side,
     Source, Statement, Symbol, TimestampMs,
 };
-use ledger_store::{
-    AccountRepository, Batch, LedgerWriter, NewAccount, OpenOptions, PositionRepository, Refold, SqliteStore, rebuild,
-};
+use ledger_store::{Batch, DerivedReader, NewAccount, OpenOptions, Refold, SqliteStore, Writer, rebuild};
 use sha2::{Digest, Sha256};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -30,8 +30,8 @@ use ledger_core::Statement;
 use self::cells::{Cells, RawRow};
 pub use self::venue::BotVenue;
 use crate::error::{BackendError, StoreError};
-use crate::repository::StoreResult;
 use crate::sqlite::{BookConnection, failed, open_foreign};
+use crate::store::StoreResult;
 
 /// A table of a bot's database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -15,7 +15,7 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, SignalOutlook, TripFilter,
 };
 use crate::page::{Direction, Page, PageRequest};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Reads a list in pages of `limit`, forwards and backwards, and compares it with itself in one page.
 async fn check<T: Debug, F>(what: &str, list: F)

@@ -13,7 +13,7 @@ use super::schema::accounts;
 use super::{mark, placement, position_mode, refold};
 use crate::error::StoreError;
 use crate::record::{Account, ExchangeIdentity, NewAccount};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = accounts, treat_none_as_default_value = false)]

@@ -14,7 +14,7 @@ use super::income::is_counted;
 use super::order_info::{self, Infos, OrderSources};
 use super::placement;
 use super::schema::{fills, income};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// What the fills of a symbol may have to be completed from.
 pub(super) struct Completion<'a> {

@@ -10,7 +10,7 @@ use super::codec::RowReader;
 use super::effects::Mark;
 use super::failure::failed;
 use super::schema::fold_checkpoints;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = fold_checkpoints)]

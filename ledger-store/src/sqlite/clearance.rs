@@ -11,7 +11,7 @@ use super::effects::Effects;
 use super::failure::failed;
 use super::order_info::{self, OrderSources};
 use super::schema::{fills, income};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// More fills of other contracts within one minute are not looked at.
 const FILLS_MAX: i64 = 10_000;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use ledger_core::{EventTime, Field, Provenance, Source, Sourced, TimePrecision, TimestampMs};
 
 use crate::error::{StoreError, UnreadableRow};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 pub(super) fn precision_text(precision: TimePrecision) -> &'static str {
     match precision {

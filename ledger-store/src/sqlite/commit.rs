@@ -20,7 +20,7 @@ use crate::batch::Refold;
 use crate::error::{StoreError, UnreadableRow};
 use crate::outcome::{CommitReport, ImpliedCancel};
 use crate::record::DiscrepancyKey;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 pub(super) fn require_account(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<()> {
     let found: i64 = accounts::table

@@ -19,7 +19,7 @@ use super::{account, fact_source, facts, mark, private_file};
 use crate::beside;
 use crate::error::{BackendError, StoreError};
 use crate::error_class::StoreErrorClass;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::connection::{Reading, Target};
 use super::engine::BookConnection;
 use crate::error::BackendError;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// What is being done, for the error.
 const COPYING: &str = "copy the book";

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use ledger_core::demands::HeldAround;
-use ledger_core::{AccountId, Fill, FillId, FundingRate, Income, PositionSide, Sourced, Symbol, TimestampMs};
+use ledger_core::{AccountId, FillId, FundingRate, Income, PositionSide, Sourced, Symbol, TimestampMs};
 
 use super::codec::RowReader;
 use super::fact_table::FactTable;
@@ -15,11 +13,7 @@ use super::failure::failed;
 use super::funding_rate::FundingRateRow;
 use super::income::{IncomeRow, is_counted};
 use super::schema::{funding_rates, income, round_trips};
-use super::store::SqliteStore;
-use super::{held, list};
-use crate::filter::Scope;
-use crate::page::{Page, PageRequest};
-use crate::repository::{DemandRepository, StoreResult};
+use crate::store::StoreResult;
 
 /// A position that changes this close to an instant may have been funded or not.
 const AROUND_MS: i64 = ledger_core::demands::AROUND_MS;
@@ -31,51 +25,7 @@ const HAS_NO_ROW: &str = "funding_rates.rate <> '0' AND NOT EXISTS (
             AND i.income_type NOT IN ('COMMISSION', 'REALIZED_PNL') AND i.income_type = 'FUNDING_FEE'
     )";
 
-#[async_trait]
-impl DemandRepository for SqliteStore {
-    async fn fills_without_rows(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
-        let (scope, page) = (scope.clone(), page.clone());
-        self.read(move |conn| list::fills_without_rows(conn, &scope, &page)).await
-    }
-
-    async fn rows_of_trade(
-        &self,
-        account: &AccountId,
-        symbol: &Symbol,
-        fill_id: &FillId,
-    ) -> StoreResult<Vec<Sourced<Income>>> {
-        let (account, symbol, fill_id) = (account.clone(), symbol.clone(), fill_id.clone());
-        self.read(move |conn| rows_of_trade(conn, &account, &symbol, &fill_id)).await
-    }
-
-    async fn rows_without_trade(
-        &self,
-        account: &AccountId,
-        symbol: &Symbol,
-        since: TimestampMs,
-        until: TimestampMs,
-    ) -> StoreResult<Vec<Sourced<Income>>> {
-        let (account, symbol) = (account.clone(), symbol.clone());
-        self.read(move |conn| rows_without_trade(conn, &account, &symbol, since, until)).await
-    }
-
-    async fn rates_without_rows(&self, account: &AccountId) -> StoreResult<Vec<Sourced<FundingRate>>> {
-        let account = account.clone();
-        self.read(move |conn| rates_without_rows(conn, &account)).await
-    }
-
-    async fn held_around(
-        &self,
-        account: &AccountId,
-        symbol: &Symbol,
-        instants: Vec<TimestampMs>,
-    ) -> StoreResult<Vec<HeldAround>> {
-        let (account, symbol, settings) = (account.clone(), symbol.clone(), self.settings());
-        self.read(move |conn| held::around(conn, &account, &symbol, instants, &settings)).await
-    }
-}
-
-fn rows_of_trade(
+pub(super) fn rows_of_trade(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
@@ -93,7 +43,7 @@ fn rows_of_trade(
     rows.iter().map(Income::decode).collect()
 }
 
-fn rows_without_trade(
+pub(super) fn rows_without_trade(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
@@ -115,7 +65,10 @@ fn rows_without_trade(
     rows.iter().map(Income::decode).collect()
 }
 
-fn rates_without_rows(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<Sourced<FundingRate>>> {
+pub(super) fn rates_without_rows(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+) -> StoreResult<Vec<Sourced<FundingRate>>> {
     let found: Vec<(String, i64)> = funding_rates::table
         .filter(funding_rates::account_id.eq(account.as_str()))
         .filter(sql::<Bool>(HAS_NO_ROW))

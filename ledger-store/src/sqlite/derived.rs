@@ -7,7 +7,7 @@ use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::refold::Stop;
 use super::schema::{fold_checkpoints, ledger_fees, pnl_mismatches, positions, round_trips, symbol_books};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = pnl_mismatches, treat_none_as_default_value = false)]

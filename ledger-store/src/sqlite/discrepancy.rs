@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::filter::DiscrepancyFilter;
 use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{Acknowledgement, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy, NewRepair};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = discrepancies)]

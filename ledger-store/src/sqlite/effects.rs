@@ -9,7 +9,7 @@ use ledger_core::{
 use super::opener::Restated;
 use super::unpriced_fee::ForeignFees;
 use crate::error::StoreError;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// From where a symbol has to be folded again.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -23,7 +23,7 @@ use libsqlite3_sys as ffi;
 
 use crate::beside::FileState;
 use crate::error::StoreError;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// A connection to a book, with SQLite's handle of it.
 pub(crate) struct BookConnection {

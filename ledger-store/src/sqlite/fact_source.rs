@@ -11,7 +11,7 @@ use super::failure::failed;
 use super::schema::fact_sources;
 use crate::batch::RunId;
 use crate::record::FactSource;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
 #[diesel(table_name = fact_sources, treat_none_as_default_value = false)]

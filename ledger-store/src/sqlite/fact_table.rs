@@ -4,7 +4,7 @@ use diesel::sqlite::SqliteConnection;
 use ledger_core::{AccountId, Fact, FactKind, Field, Sourced};
 
 use super::effects::Effects;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 pub(super) type QueryResult<T> = Result<T, diesel::result::Error>;
 

@@ -9,7 +9,7 @@ use ledger_core::{
 use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use crate::error::{StoreError, UnreadableRow};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// How many are named: where more are damaged, more of them say no more.
 const NAMED_MAX: usize = 100;

@@ -14,7 +14,7 @@ use libsqlite3_sys as ffi;
 
 use super::engine::{BookConnection, FailureCodes};
 use crate::error::{BackendError, StoreError};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// SQLite's fixed messages, with the class of result codes that each stands for.
 const MESSAGES: [(&str, i32); 13] = [

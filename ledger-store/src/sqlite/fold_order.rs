@@ -24,7 +24,7 @@ use super::failure::failed;
 use super::fill::FillRow;
 use super::schema::fills;
 use crate::error::{StoreError, UnreadableRow};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Few enough that a page stays in the processor's cache between being read and being folded.
 const PAGE_ROWS: i64 = 1_024;

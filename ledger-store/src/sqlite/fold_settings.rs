@@ -5,7 +5,7 @@ use ledger_core::{AccountId, LedgerPlace, LedgerRules};
 
 use super::failure::failed;
 use super::schema::accounts;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// What decides how facts are folded, beside the facts themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]

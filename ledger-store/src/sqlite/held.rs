@@ -13,7 +13,7 @@ use super::replay::{Placed, Replay, Visitor};
 use super::schema::position_snapshots;
 use super::snapshot::PositionSnapshotRow;
 use super::{checkpoint, mark};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 struct Watcher {
     tracker: HeldTracker,
@@ -68,7 +68,7 @@ impl Visitor for Watcher {
     }
 }
 
-/// See [`DemandRepository::held_around`](crate::DemandRepository::held_around).
+/// See [`DerivedReader::held_around`](crate::DerivedReader::held_around).
 pub(super) fn around(
     conn: &mut SqliteConnection,
     account: &AccountId,

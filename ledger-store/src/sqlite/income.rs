@@ -13,7 +13,7 @@ use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
 use super::fold_settings::is_folded;
 use super::schema::income;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Leaves out the rows that are told a second time. A source that knows no ids has an id made of what the row says, with its
 /// number among identical rows of its second; where another source has as many such rows with the exchange's ids, these are

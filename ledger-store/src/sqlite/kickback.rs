@@ -12,7 +12,7 @@ use super::fact_table::{FactTable, ROWS_MAX};
 use super::failure::failed;
 use super::income::{IncomeRow, is_counted};
 use super::schema::{fills, income};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 fn types(rules: &LedgerRules) -> Vec<&'static str> {
     rules.entries().filter(|(_, place)| *place == LedgerPlace::Kickback).map(|(name, _)| name).collect()

@@ -12,7 +12,7 @@ use super::effects::Effects;
 use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::schema::{fills, ledger_fees};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = ledger_fees, treat_none_as_default_value = false)]

@@ -10,7 +10,7 @@ use super::failure::failed;
 use super::schema::looks;
 use crate::error::{BackendError, StoreError};
 use crate::look::{Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, Seen};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = looks, treat_none_as_default_value = false)]

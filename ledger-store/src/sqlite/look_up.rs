@@ -20,7 +20,7 @@ use super::snapshot::PositionSnapshotRow;
 use crate::batch::FundingReach;
 use crate::page::{Cursor, Direction, Page, PageRequest};
 use crate::record::{BookOrder, BookPosition, PnlMismatch, SymbolBook};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// A fact by its key.
 pub(super) fn fact<F: FactTable>(

@@ -11,7 +11,7 @@ use super::effects::Mark;
 use super::failure::failed;
 use super::schema::{quarantine, refold_marks, symbol_books};
 use crate::outcome::PendingRefold;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = refold_marks, treat_none_as_default_value = false)]

@@ -32,6 +32,7 @@ mod fold_order;
 mod fold_settings;
 mod funding_rate;
 mod held;
+mod impls;
 mod income;
 mod instrument;
 mod intent;
@@ -57,7 +58,6 @@ mod quarantine;
 mod refold;
 mod repair;
 mod replay;
-mod repositories;
 mod round_trip;
 #[cfg(any(test, feature = "contract"))]
 mod rows;
@@ -82,7 +82,7 @@ pub(crate) use failure::failed;
 pub use store::{OpenOptions, SqliteStore, WriterMode};
 
 /// The key of a fact as text, by which its payloads are found: see
-/// [`SourceRepository`](crate::SourceRepository).
+/// [`FactReader::fact_sources`](crate::FactReader::fact_sources).
 pub fn fact_key(fact: &AnyFact) -> String {
     encoded::fact_key_of(fact)
 }

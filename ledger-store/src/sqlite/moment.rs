@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::engine::BookConnection;
 use crate::error::StoreError;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// What is done on the connection of a moment; `None` when it was given up.
 type Question = Box<dyn FnOnce(Option<&mut BookConnection>) + Send>;

@@ -12,7 +12,7 @@ use super::refold::{Stop, instrument};
 use super::replay::{Placed, Replay, Visitor};
 use super::{checkpoint, kickback, mark};
 use crate::page::{Cursor, Page};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Collects what follows from the fills behind the first `skipped`.
 struct Collector {
@@ -55,7 +55,7 @@ impl Visitor for Collector {
     }
 }
 
-/// See [`TripRepository::movements`](crate::TripRepository::movements).
+/// See [`DerivedReader::movements`](crate::DerivedReader::movements).
 pub(super) fn page(
     conn: &mut SqliteConnection,
     account: &AccountId,

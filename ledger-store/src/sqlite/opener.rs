@@ -12,7 +12,7 @@ use diesel::sql_types::{BigInt, Text};
 use ledger_core::{AccountId, Symbol};
 
 use super::failure::failed;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// The opening fill `f` of the round trip `t`, where it is one: what follows `FROM` or a join.
 macro_rules! unsignalled_opener {

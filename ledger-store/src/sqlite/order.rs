@@ -13,7 +13,7 @@ use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
 use super::schema::orders;
 use crate::record::BookOrder;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = orders, treat_none_as_default_value = false, treat_none_as_null = true)]

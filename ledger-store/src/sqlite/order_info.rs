@@ -16,7 +16,7 @@ use super::codec::RowReader;
 use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::schema::{engine_signals, order_intents, orders};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// What is known of an order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::order_info;
 use super::schema::{fills, orders};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = orders)]

@@ -19,7 +19,7 @@ use super::failure::failed;
 use super::schema::one_way_spans as table;
 use super::{account, position_mode};
 use crate::record::{DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// The kind of discrepancy between the user's word and the exchange's facts.
 const POSITION_MODE: &str = "position_mode";

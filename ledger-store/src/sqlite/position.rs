@@ -20,7 +20,7 @@ use super::refold::Stop;
 use super::schema::{discrepancies, position_snapshots, positions, price_snapshots, symbol_books};
 use super::snapshot::{PositionSnapshotRow, PriceSnapshotRow};
 use crate::record::{BookPosition, DiscrepancyStatus, ReconcileStatus};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = positions, treat_none_as_default_value = false)]

@@ -10,7 +10,7 @@ use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, table_statements};
 use super::failure::failed;
 use super::schema::position_modes;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = position_modes, treat_none_as_default_value = false, treat_none_as_null = true)]

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::path::Path;
 
 use crate::error::StoreError;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Makes an empty file that its owner alone can read and write, whatever the process's mask says. SQLite gives the files
 /// beside a book the mode of the book.

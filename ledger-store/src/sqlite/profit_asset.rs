@@ -10,7 +10,7 @@ use super::codec::RowReader;
 use super::effects::Effects;
 use super::failure::failed;
 use super::schema::{income, instruments, symbol_books};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// The asset that the exchange's ledger states for the profits of a contract; `None` where it states none, or several.
 pub(super) fn of(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symbol) -> StoreResult<Option<Asset>> {

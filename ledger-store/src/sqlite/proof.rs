@@ -16,7 +16,7 @@ use super::sync::without;
 use crate::batch::Stretch;
 use crate::error::StoreError;
 use crate::proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally, missing};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 const DAY_MS: i64 = 86_400_000;
 

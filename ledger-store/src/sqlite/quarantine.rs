@@ -7,7 +7,7 @@ use super::codec::RowReader;
 use super::failure::failed;
 use super::schema::quarantine;
 use crate::outcome::Quarantine;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 pub(super) fn set(
     conn: &mut SqliteConnection,

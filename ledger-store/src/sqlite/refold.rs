@@ -23,7 +23,7 @@ use super::schema::{income, instruments};
 use super::{checkpoint, mark, opener, order_sums, position, profit_asset, quarantine, round_trip};
 use crate::error::StoreError;
 use crate::outcome::RefoldReport;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Why a fold stopped: the store failed, or the symbol's own facts cannot be folded.
 pub(super) enum Stop {

@@ -12,7 +12,7 @@ use crate::batch::RunId;
 use crate::filter::RepairFilter;
 use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{NewRepair, Repair};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = repairs)]

@@ -15,7 +15,7 @@ use super::fold_order::{are_halves, fold_page, keep_trades_whole};
 use super::kickback;
 use super::refold::Stop;
 use super::timeline::{TimedEvent, Timeline};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// What a fill itself states of its fee, which may be nothing; absent where the ledger states no other one.
 pub(super) type StatedFee<'a> = Option<Option<&'a Fee>>;

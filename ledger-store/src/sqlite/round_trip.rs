@@ -16,7 +16,7 @@ use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::refold::Stop;
 use super::schema::round_trips;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = round_trips, treat_none_as_default_value = false)]

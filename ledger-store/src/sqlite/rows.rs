@@ -5,7 +5,7 @@ use diesel::sql_types::Text;
 
 use super::failure::failed;
 use super::store::SqliteStore;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(QueryableByName)]
 struct Line {

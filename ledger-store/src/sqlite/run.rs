@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::filter::RunFilter;
 use crate::page::{Cursor, Page, PageRequest};
 use crate::record::{Run, RunKind, RunStatus};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = runs)]

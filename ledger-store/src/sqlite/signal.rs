@@ -9,7 +9,7 @@ use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, table_statements};
 use super::schema::engine_signals;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = engine_signals, treat_none_as_default_value = false, treat_none_as_null = true)]

@@ -12,7 +12,7 @@ use super::codec::{RowReader, provenance_columns};
 use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
 use super::schema::{balance_snapshots, position_snapshots, price_snapshots};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = position_snapshots, treat_none_as_default_value = false, treat_none_as_null = true)]

@@ -14,7 +14,7 @@ use super::fold_settings::FoldSettings;
 use super::moment::{self, Moment};
 use super::writer::{self, Writer};
 use crate::error::{BackendError, StoreError};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 use crate::work_hold::{self, WorkHold};
 
 /// Where the writer runs.
@@ -38,7 +38,7 @@ pub struct OpenOptions {
     pub writer: WriterMode,
     /// How long to wait for another process that keeps the book locked.
     pub busy_timeout_ms: u32,
-    /// A [snapshot](crate::BookSnapshots) of which nothing was asked for this long is given up: it keeps the write-ahead log
+    /// A [snapshot](crate::Maintenance) of which nothing was asked for this long is given up: it keeps the write-ahead log
     /// from being taken into the file.
     pub snapshot_idle_max_ms: u64,
     /// A checkpoint is kept after this many fills of a symbol, so that a late fact need not fold all of them again.
@@ -215,7 +215,7 @@ impl SqliteStore {
         self.was_at_work.unwrap_or_else(|| self.path.as_deref().is_some_and(work_hold::is_held))
     }
 
-    /// The book as it is now: see [`BookSnapshots`](crate::BookSnapshots). A snapshot's snapshot is the same moment.
+    /// The book as it is now: see [`Maintenance`](crate::Maintenance). A snapshot's snapshot is the same moment.
     ///
     /// # Errors
     /// [`StoreError`] when the book cannot be read.

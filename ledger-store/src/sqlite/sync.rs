@@ -10,7 +10,7 @@ use super::failure::failed;
 use super::proof;
 use super::schema::{coverage, sync_cursors};
 use crate::batch::{CoverageGrade, CoverageSpan, Stretch, SyncCursor};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 fn symbol_column(symbol: Option<&Symbol>) -> &str {
     symbol.map_or("", Symbol::as_str)

@@ -24,7 +24,7 @@ use super::order::{OrderRow, OrderSumsRow, decode_book_order, event_time};
 use super::order_sums::residual_price;
 use super::schema::{anchors, funding_rates, income, orders};
 use super::{clearance, order_info, placement};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 const PAGE_ROWS: i64 = 512;
 

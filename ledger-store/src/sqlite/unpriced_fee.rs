@@ -14,7 +14,7 @@ use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::schema::unpriced_fees;
 use crate::batch::UnpricedFee;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 const MINUTE_MS: i64 = 60_000;
 

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::engine::BookConnection;
 use crate::error::StoreError;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// The most commands of one transaction, so that the first of them does not wait for too many others.
 const GROUP_MAX: usize = 64;

@@ -1,10 +1,9 @@
 //! Findings and repairs as the journal keeps them, and the transactions that they go into.
 
 use ledger_core::{AccountId, Statement, TimestampMs};
-use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, NewRepair, RunId};
+use ledger_store::{Batch, DiscrepancyStatus, NewDiscrepancy, NewRepair, RunId, Writer};
 
 use super::ApplyReport;
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
 use crate::plan::SymbolPlan;
@@ -59,7 +58,7 @@ pub(crate) fn is_empty(batch: &Batch) -> bool {
 
 /// Writes batches of one run.
 pub(super) struct Journal<'a> {
-    pub(super) book: &'a Book,
+    pub(super) book: &'a dyn Writer,
     pub(super) account: &'a AccountId,
     pub(super) run: RunId,
     pub(super) at_local: TimestampMs,
@@ -88,7 +87,7 @@ impl Journal<'_> {
         if is_empty(&batch) {
             return Ok(());
         }
-        let report = self.book.writer.commit(batch).await.doing("recording what the exchange says")?;
+        let report = self.book.commit(batch).await.doing("recording what the exchange says")?;
         applied.counts.add(report.counts());
         applied.unreadable.extend(report.unreadable);
         applied.discrepancy_ids.extend(report.discrepancy_ids);

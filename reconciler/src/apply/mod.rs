@@ -10,11 +10,10 @@
 mod journal;
 
 use ledger_core::{AccountId, AnyFact, Source, Statement, TimestampMs};
-use ledger_store::{Batch, OutcomeCounts, RunId, StoreError, UnreadableRow};
+use ledger_store::{Batch, OutcomeCounts, RunId, StoreError, UnreadableRow, Writer};
 
 use self::journal::{Journal, is_settled, seen};
 pub(crate) use self::journal::{is_empty, journaled, seen_as};
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
 use crate::plan::Plan;
@@ -38,7 +37,7 @@ pub(crate) struct ApplyReport {
 /// [`ReconcileError::Store`]; the symbols before the failure are recorded, the account-wide cursors have not moved.
 pub(crate) async fn apply(
     plan: &Plan,
-    book: &Book,
+    book: &dyn Writer,
     account: &AccountId,
     run: RunId,
     at_local: TimestampMs,
@@ -74,9 +73,9 @@ pub(crate) async fn apply(
     journal.commit(last, &mut applied).await?;
     // The position mode decides which position a fill changed, so setting it can leave derived rows out of date. What
     // is verified next has to rest on all that is recorded.
-    for pending in book.writer.pending_refolds().await.doing("reading which symbols are out of date")? {
+    for pending in book.pending_refolds().await.doing("reading which symbols are out of date")? {
         if pending.account == *account {
-            book.writer.refold(account, &pending.symbol).await.doing("bringing a symbol up to date")?;
+            book.refold(account, &pending.symbol).await.doing("bringing a symbol up to date")?;
         }
     }
     Ok(applied)

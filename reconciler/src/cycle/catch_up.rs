@@ -88,7 +88,7 @@ impl Reconciler {
         }
         let look = HistoryLook {
             exchange: &*self.exchange,
-            book: &self.book,
+            book: &*self.book,
             clock: &*self.clock,
             account: &self.config.account,
             labels: &options.labels,
@@ -113,7 +113,7 @@ impl Reconciler {
     ) -> Result<(), ReconcileError> {
         let plan = plan_history(piece, &self.config.policy)?;
         let opened = self.run(run).await?;
-        let applied = apply(&plan, &self.book, &self.config.account, opened, self.clock.now()).await?;
+        let applied = apply(&plan, &*self.book, &self.config.account, opened, self.clock.now()).await?;
         let findings = self.settle_history(piece, &plan, &applied, opened, &mut caught_up.ledger_agreed).await?;
         let window = piece.window;
         tracing::info!(
@@ -154,7 +154,7 @@ impl Reconciler {
                 (Outlook::Settles, _) => DiscrepancyStatus::Resolved,
                 (Outlook::Stays, _) => acknowledged(observation, finding, DiscrepancyStatus::Unresolved),
                 (Outlook::Verify | Outlook::VerifyLagging, Subject::Order(key)) => {
-                    let order = self.book.orders.order(account, key).await.doing("reading an order")?;
+                    let order = self.book.order(account, key).await.doing("reading an order")?;
                     let is_whole = order.is_none_or(|order| order.residual_qty.is_none());
                     if is_whole {
                         batch.settled.push(finding.key());
@@ -166,7 +166,7 @@ impl Reconciler {
             findings.push((finding.clone(), status));
         }
         ids.resize(findings.len(), None);
-        let verification = check_ledger(observation, &self.book, account).await?;
+        let verification = check_ledger(observation, &*self.book, account).await?;
         *agreed += verification.agreed(CheckName::IncomeHasFills);
         // A contract that did not answer in its turn is left to the look at the present.
         let is_left = |finding: &Finding| finding.symbol.as_ref().is_some_and(|it| observation.book.has_unanswered(it));
@@ -178,7 +178,7 @@ impl Reconciler {
         }));
         if !is_empty(&batch) {
             batch.run_id = Some(run);
-            let journaled = self.book.writer.commit(batch).await.doing("closing discrepancies")?;
+            let journaled = self.book.commit(batch).await.doing("closing discrepancies")?;
             ids.extend(journaled.discrepancy_ids.into_iter().map(Some));
         }
         let ids = ids.into_iter().chain(std::iter::repeat(None));

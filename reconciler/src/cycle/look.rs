@@ -18,13 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use exchange_client::ErrorClass;
 use ledger_core::{AccountId, BalanceSnapshot, LookStream, Symbol, TimestampMs};
 use ledger_store::{
-    LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, SeenWallet, StoreError,
+    LookFailure, LookFailureKind, LookHold, LookResult, NewLook, Seen, SeenMark, SeenWallet, Store, StoreError,
 };
 
 use super::Reconciler;
 use super::report::failed;
 use crate::asked::Asked;
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::Observation;
 
@@ -73,19 +72,19 @@ fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
 /// # Errors
 /// [`StoreError`] when the book cannot be read or written.
 pub async fn record_failed_look(
-    book: &Book,
+    book: &dyn Store,
     account: &AccountId,
     (began_local, ended_local): (TimestampMs, TimestampMs),
     failure: &LookFailure,
 ) -> Result<(), StoreError> {
-    let known = book.accounts.account(account).await?;
+    let known = book.account(account).await?;
     if known.is_none_or(|known| known.identity.is_none()) {
         return Ok(());
     }
     let streams = LookStream::ALL.iter().map(|stream| (*stream, LookResult::Failed(failure.clone()))).collect();
     let account = account.clone();
     let look = NewLook { account, began_local, ended_local, began_at: None, ended_at: None, streams };
-    book.looks.record_look(look).await
+    book.record_look(look).await
 }
 
 impl Reconciler {
@@ -100,7 +99,7 @@ impl Reconciler {
             return LookHold::unseen();
         }
         let account = &self.config.account;
-        self.book.looks.hold_look(account, began_local).await.unwrap_or_else(|error| {
+        self.book.hold_look(account, began_local).await.unwrap_or_else(|error| {
             tracing::warn!(%account, %error, "account {account}: others cannot see that it is looked at");
             LookHold::unseen()
         })
@@ -116,17 +115,17 @@ impl Reconciler {
         match result {
             Ok(observation) if !self.is_whole_look() => {
                 let look = narrowed_look(&self.config.account, (began_local, ended_local), observation);
-                self.book.looks.record_look(look).await.doing("writing down the look")
+                self.book.record_look(look).await.doing("writing down the look")
             }
             Err(_) if !self.is_whole_look() => Ok(()),
             Ok(observation) => {
                 let look = seen_look(&self.config.account, (began_local, ended_local), observation);
-                self.book.looks.record_look(look).await.doing("writing down the look")
+                self.book.record_look(look).await.doing("writing down the look")
             }
             Err(error) => {
                 let Some(failure) = failure_of(error) else { return Ok(()) };
                 let span = (began_local, ended_local);
-                let noted = record_failed_look(&self.book, &self.config.account, span, &failure).await;
+                let noted = record_failed_look(&*self.book, &self.config.account, span, &failure).await;
                 noted.doing("writing down the look")
             }
         }

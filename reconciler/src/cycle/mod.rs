@@ -21,7 +21,8 @@ use std::sync::Arc;
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, RunFilter, RunId, RunKind, RunStatus,
+    Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, RunFilter, RunId, RunKind,
+    RunStatus,
 };
 use serde_json::{Value, json};
 
@@ -32,7 +33,6 @@ pub use self::report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 use self::report::{audited, failed};
 use self::settle::settle;
 use crate::apply::{ApplyReport, apply, is_empty};
-use crate::book::Book;
 use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
@@ -91,21 +91,21 @@ impl Reconciler {
         let before = self.exchange.usage();
         let read_before = self.read_before(self.lost().await?).await?;
         let (mut observation, mut plan, _) = self.look(&read_before).await?;
-        let mut verification = verify(&observation, &self.book, &self.config.account).await?;
+        let mut verification = verify(&observation, &*self.book, &self.config.account).await?;
         if let Some(doubtful) = Doubtful::of(&plan, &verification) {
             let on_record = doubtful.put_on_record(&mut observation, self.clock.now());
             self.exchange.outwait_lag().await;
             let config = &self.config;
             let again = LookAgain {
                 exchange: &*self.exchange,
-                book: &self.book,
+                book: &*self.book,
                 account: &config.account,
                 options: &config.observe,
                 policy: &config.policy,
             };
             Box::pin(again.take(&mut observation, &doubtful.symbols)).await?;
             plan = self::plan(&observation, &config.policy, observed_at(&observation))?;
-            verification = verify(&observation, &self.book, &config.account).await?;
+            verification = verify(&observation, &*self.book, &config.account).await?;
             observation.book.discrepancies = on_record;
         }
         let after = self.exchange.usage();
@@ -141,7 +141,7 @@ impl Reconciler {
                 Ok(synced) => (RunStatus::Done, synced.detail_json(spent)),
                 Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() }).to_string()),
             };
-            let ended = self.book.runs.end_run(run, status, self.clock.now(), Some(detail)).await;
+            let ended = self.book.end_run(run, status, self.clock.now(), Some(detail)).await;
             if result.is_ok() {
                 ended.doing("closing the run")?;
             }
@@ -191,7 +191,7 @@ impl Reconciler {
             base_url: observation.identity.base_url.clone(),
             alias: Some(observation.identity.account_alias.clone()),
         };
-        self.book.accounts.bind_identity(&self.config.account, identity).await.doing("binding the account")
+        self.book.bind_identity(&self.config.account, identity).await.doing("binding the account")
     }
 
     /// The part that audit and sync share.
@@ -200,7 +200,7 @@ impl Reconciler {
         let config = &self.config;
         let (exchange, clock) = (&*self.exchange, &*self.clock);
         let (account, options) = (&config.account, &config.observe);
-        let observation = observe(exchange, &self.book, clock, account, options, &config.policy, read_before);
+        let observation = observe(exchange, &*self.book, clock, account, options, &config.policy, read_before);
         // A look is a long walk: it lives on the heap, not in the future of whoever waits for it.
         let observation = Box::pin(observation).await?;
         let plan = plan(&observation, &config.policy, observed_at(&observation))?;
@@ -219,7 +219,7 @@ impl Reconciler {
             return Ok(run);
         }
         let started = self.clock.now();
-        let opened = self.book.runs.begin_run(&self.config.account, RunKind::Sync, started).await;
+        let opened = self.book.begin_run(&self.config.account, RunKind::Sync, started).await;
         let opened = opened.doing("opening a run")?;
         *run = Some(opened);
         Ok(opened)
@@ -227,12 +227,11 @@ impl Reconciler {
 
     /// Whoever ends a run closes those before it that were left open by somebody who died. So does a cycle without one.
     async fn close_abandoned(&self, began: TimestampMs) -> Result<(), ReconcileError> {
-        let runs = &self.book.runs;
         let status = Some(RunStatus::Running);
         let filter = RunFilter { kind: Some(RunKind::Sync), status, ..RunFilter::from(self.config.account.clone()) };
-        let open = runs.runs(&filter, &PageRequest::newest(10)).await.doing("reading the runs")?;
+        let open = self.book.runs(&filter, &PageRequest::newest(10)).await.doing("reading the runs")?;
         for run in open.items.into_iter().filter(|run| run.started_local <= began) {
-            let ended = runs.end_run(run.id, RunStatus::Interrupted, self.clock.now(), None).await;
+            let ended = self.book.end_run(run.id, RunStatus::Interrupted, self.clock.now(), None).await;
             ended.doing("closing a run that was left open")?;
         }
         Ok(())
@@ -248,10 +247,10 @@ impl Reconciler {
         let mut applied = ApplyReport::default();
         if !plan.is_empty() {
             let opened = self.run(run).await?;
-            applied = apply(plan, &self.book, account, opened, self.clock.now()).await?;
+            applied = apply(plan, &*self.book, account, opened, self.clock.now()).await?;
         }
         let outside = Box::pin(self.learn_from_outside(observation, plan, run)).await?;
-        let verification = verify(observation, &self.book, account).await?;
+        let verification = verify(observation, &*self.book, account).await?;
         let mut settlement = settle(observation, plan, &verification, account, self.clock.now());
         let known = &observation.book;
         let restored = std::mem::take(&mut settlement.repairs);
@@ -261,7 +260,7 @@ impl Reconciler {
         if !is_empty(&settlement.batch) {
             settlement.batch.run_id = Some(self.run(run).await?);
             let keys: Vec<_> = settlement.batch.discrepancies.iter().map(|seen| seen.key.clone()).collect();
-            let journaled = self.book.writer.commit(settlement.batch).await.doing("closing discrepancies")?;
+            let journaled = self.book.commit(settlement.batch).await.doing("closing discrepancies")?;
             ids.extend(keys.into_iter().zip(journaled.discrepancy_ids));
             restored_ids = journaled.repair_ids;
         }
@@ -287,7 +286,7 @@ impl Reconciler {
         let mut left = Vec::new();
         let mut request = PageRequest::first(500);
         loop {
-            let page = self.book.runs.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
+            let page = self.book.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
             left.extend(page.items);
             match page.next {
                 Some(cursor) => request = request.after(cursor),
@@ -304,7 +303,7 @@ impl Reconciler {
         outcome: CycleOutcome,
     ) -> Result<CycleReport, ReconcileError> {
         let account = &self.config.account;
-        let quarantined = self.book.runs.quarantined(account).await.doing("reading the quarantined symbols")?;
+        let quarantined = self.book.quarantined(account).await.doing("reading the quarantined symbols")?;
         let CycleOutcome { run, findings, repairs, left, verification, outside } = outcome;
         Ok(CycleReport {
             account: account.clone(),

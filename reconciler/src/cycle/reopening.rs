@@ -20,9 +20,9 @@ use crate::streams::FILLS;
 impl Reconciler {
     /// What is on record as read, before this cycle reads anything.
     pub(crate) async fn read_before(&self, lost: Vec<BrokenProof>) -> Result<ReadBefore, ReconcileError> {
-        let (account, sync) = (&self.config.account, &self.book.sync);
-        let coverage = sync.coverage(account).await.doing("reading the coverage")?;
-        let reopened = sync.reopened(account).await.doing("reading what is to be read again")?;
+        let (account, book) = (&self.config.account, &self.book);
+        let coverage = book.coverage(account).await.doing("reading the coverage")?;
+        let reopened = book.reopened(account).await.doing("reading what is to be read again")?;
         Ok(ReadBefore::new(coverage, reopened, lost))
     }
 
@@ -46,7 +46,7 @@ impl Reconciler {
         let mut kept = fills;
         if !lost.is_empty() || !grown.is_empty() {
             // Nothing is written before it is known who answers.
-            let now = greet(&*self.exchange, &self.book, &*self.clock, &self.config.account).await?.now;
+            let now = greet(&*self.exchange, &*self.book, &*self.clock, &self.config.account).await?.now;
             let venue = self.exchange.venue();
             let mut batch = Batch::new(self.config.account.clone(), self.clock.now(), Vec::new());
             for broken in &lost {
@@ -64,11 +64,12 @@ impl Reconciler {
             if !is_empty(&batch) {
                 batch.run_id = Some(self.run(run).await?);
                 let is_lost = !batch.discrepancies.is_empty();
-                self.book.writer.commit(batch).await.doing("opening again what was confirmed")?;
+                self.book.commit(batch).await.doing("opening again what was confirmed")?;
                 if is_lost {
                     // What was derived with the lost rows is derived without them: what is missing has to show.
-                    let (writer, account) = (&*self.book.writer, &self.config.account);
-                    rebuild(writer, account, &mut |_, _| {}).await.doing("deriving again what lost rows led to")?;
+                    rebuild(&*self.book, &self.config.account, &mut |_, _| {})
+                        .await
+                        .doing("deriving again what lost rows led to")?;
                 }
             }
         }
@@ -78,7 +79,7 @@ impl Reconciler {
     }
 
     async fn proven(&self, on_record: &[Discrepancy]) -> Result<Proven, ReconcileError> {
-        Proven::of_look(&self.book, &self.config.account, on_record).await
+        Proven::of_look(&*self.book, &self.config.account, on_record).await
     }
 
     /// The discrepancies on record that are not gone.
@@ -87,7 +88,7 @@ impl Reconciler {
         let mut standing = Vec::new();
         let mut request = PageRequest::first(500);
         loop {
-            let page = self.book.runs.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
+            let page = self.book.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
             standing.extend(page.items);
             match page.next {
                 Some(cursor) => request = request.after(cursor),

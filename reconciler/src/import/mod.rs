@@ -30,7 +30,8 @@ use exchange_client::Clock;
 use exchange_client::files::{BookVenue, Options};
 use ledger_core::{AccountId, Statement, TimestampMs};
 use ledger_store::{
-    Batch, CommitReport, ExchangeIdentity, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store, StoreError,
+    Batch, Book, CommitReport, ExchangeIdentity, FillFilter, Refold, RunId, RunKind, RunStatus, Scope, Store,
+    StoreError,
 };
 use serde_json::json;
 
@@ -50,7 +51,7 @@ pub type ImportEvents<'a> = &'a mut (dyn FnMut(ImportEvent<'_>) + Send);
 #[derive(Clone)]
 pub struct Import {
     /// The book.
-    pub store: Arc<dyn Store>,
+    pub store: Book,
     /// The local clock, for the journal.
     pub clock: Arc<dyn Clock>,
     /// The account in the book that the files belong to.

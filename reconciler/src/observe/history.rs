@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use exchange_client::{Clock, ExchangeReader, TimeWindow};
 use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, TimestampMs};
+use ledger_store::Store;
 
 use super::book::{BookReader, earlier};
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
@@ -23,13 +24,12 @@ use super::suspects::Suspect;
 use super::walk::{Continuity, FillWalk, oldest, span, walk_income, walk_orders};
 use super::{Greeting, greet};
 use crate::asked::Asked;
-use crate::book::Book;
 use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
 use crate::streams::{INCOME, ORDERS, reached};
-use crate::unreadable::UnreadableRows;
+use crate::unreadable::ReadableBook;
 
 /// A piece of history.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl HistoryProgress {
 /// Reads history.
 pub(crate) struct HistoryLook<'a> {
     pub(crate) exchange: &'a dyn ExchangeReader,
-    pub(crate) book: &'a Book,
+    pub(crate) book: &'a dyn Store,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) account: &'a AccountId,
     pub(crate) labels: &'a LabelSources,
@@ -74,7 +74,7 @@ pub(crate) struct HistoryLook<'a> {
 impl HistoryLook<'_> {
     /// Whether there may be history to catch up with. Asks the book alone.
     pub(crate) async fn may_lag(&self, read_before: &ReadBefore) -> Result<bool, ReconcileError> {
-        let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
+        let cursors = self.book.cursors(self.account).await.doing("reading the cursors")?;
         let edge = self.clock.now().saturating_add_ms(-self.policy.history_after_ms);
         let venue = self.exchange.venue();
         for (stream, kept) in [(ORDERS, &venue.orders), (INCOME, &venue.income)] {
@@ -99,10 +99,10 @@ impl HistoryLook<'_> {
     /// As [`observe`](super::observe).
     pub(crate) async fn next(&self, progress: &mut HistoryProgress) -> Result<Option<HistoryPiece>, ReconcileError> {
         // What cannot be read of the book is told by the look at the present.
-        let (book, unreadable) = UnreadableRows::beside(self.book);
+        let book = ReadableBook::past_unreadable(self.book);
         let greeting = greet(self.exchange, self.book, self.clock, self.account).await?;
         let now = greeting.now;
-        let cursors = self.book.sync.cursors(self.account).await.doing("reading the cursors")?;
+        let cursors = self.book.cursors(self.account).await.doing("reading the cursors")?;
         let edge = *progress.edge.get_or_insert(now.saturating_add_ms(-self.policy.history_after_ms));
         let venue = self.exchange.venue();
         let part = |stream: &'static str, retention_ms: i64| {
@@ -218,7 +218,7 @@ impl HistoryLook<'_> {
                 return Ok(None);
             }
         }
-        if !unreadable.noted().is_empty() {
+        if !book.noted().is_empty() {
             return Ok(None);
         }
         progress.read_to = Some(until);

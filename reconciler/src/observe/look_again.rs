@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use exchange_client::ExchangeReader;
 use ledger_core::{AccountId, Symbol};
+use ledger_store::Store;
 
 use super::ObserveOptions;
 use super::book::BookReader;
@@ -15,14 +16,14 @@ use super::identity::balances_of;
 use super::observation::Observation;
 use super::suspects::suspects;
 use crate::asked::Asked;
-use crate::book::Book;
 use crate::error::ReconcileError;
 use crate::policy::Policy;
+use crate::unreadable::ReadableBook;
 
 /// Who is asked, and what for.
 pub(crate) struct LookAgain<'a> {
     pub(crate) exchange: &'a dyn ExchangeReader,
-    pub(crate) book: &'a Book,
+    pub(crate) book: &'a dyn Store,
     pub(crate) account: &'a AccountId,
     pub(crate) options: &'a ObserveOptions,
     pub(crate) policy: &'a Policy,
@@ -37,7 +38,8 @@ impl LookAgain<'_> {
         let Self { exchange, book, account, options, policy } = *self;
         let Ok(now) = exchange.server_time().await else { return Ok(()) };
         seen.asked_at = now;
-        let reader = BookReader { book, account, policy, now };
+        let book = ReadableBook::whole(book);
+        let reader = BookReader { book: &book, account, policy, now };
         if seen.balances.is_answered()
             && let Ok(balances) = balances_of(exchange, &seen.identity).await
         {

@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Clock, ExchangeReader, OrderRef};
 use ledger_core::{AccountId, Income, OrderClass, Symbol, TimestampMs};
-use ledger_store::{Account, SyncCursor};
+use ledger_store::{Account, FactReader, Store, SyncCursor};
 
 use self::book::BookReader;
 use self::close_look::CloseLook;
@@ -40,14 +40,13 @@ use self::time::told_time;
 pub(crate) use self::walk::{Continuity, FillWalk};
 use self::walk::{Walk, span, walk_force_orders, walk_income, walk_orders};
 use crate::asked::Asked;
-use crate::book::Book;
 use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::policy::Policy;
 use crate::proofs::oldest_told;
 use crate::streams::{CONDITIONAL_ORDERS, FILLS, FORCE_ORDERS, INCOME, ORDERS, reached};
-use crate::unreadable::UnreadableRows;
+use crate::unreadable::ReadableBook;
 
 /// What to look at.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,17 +73,15 @@ impl ObserveOptions {
 /// is, or the book cannot be read. Whatever else the exchange does not answer is part of the observation.
 pub(crate) async fn observe(
     exchange: &dyn ExchangeReader,
-    book: &Book,
+    book: &dyn Store,
     clock: &dyn Clock,
     account_id: &AccountId,
     options: &ObserveOptions,
     policy: &Policy,
     read_before: &ReadBefore,
 ) -> Result<Observation, ReconcileError> {
-    let (book, unreadable) = UnreadableRows::beside(book);
-    let book = &book;
     let Greeting { account, identity, now, clock: reading } = greet(exchange, book, clock, account_id).await?;
-    let cursors = book.sync.cursors(account_id).await.doing("reading the cursors")?;
+    let cursors = book.cursors(account_id).await.doing("reading the cursors")?;
 
     let venue = exchange.venue();
     let window = |stream: &'static str, retention_ms: i64| {
@@ -113,7 +110,8 @@ pub(crate) async fn observe(
     let balances = identity::balances_of(exchange, &identity).await;
     let mark_prices = exchange.fetch_mark_prices(None).await;
 
-    let reader = BookReader { book, account: account_id, policy, now };
+    let readable = ReadableBook::past_unreadable(book);
+    let reader = BookReader { book: &readable, account: account_id, policy, now };
     let view = reader.read(account, cursors, &options.labels).await?;
     let asked_again = match income.answer_mut() {
         Some(walk) => {
@@ -186,7 +184,7 @@ pub(crate) async fn observe(
         seen.instruments = exchange.fetch_instruments().await.into();
     }
     reader.learn_damaged(&seen).await?;
-    seen.book.damaged = unreadable.noted();
+    seen.book.damaged = readable.noted();
     let damaged = &seen.book.damaged;
     seen.symbols.retain(|symbol, _| !damaged.contains_key(symbol));
     // What cannot be merged is no news; it is read again until the row is mended.
@@ -218,11 +216,11 @@ pub(crate) struct Greeting {
 /// As [`observe`].
 pub(crate) async fn greet(
     exchange: &dyn ExchangeReader,
-    book: &Book,
+    book: &dyn FactReader,
     clock: &dyn Clock,
     account_id: &AccountId,
 ) -> Result<Greeting, ReconcileError> {
-    let account = book.accounts.account(account_id).await.doing("reading the account")?;
+    let account = book.account(account_id).await.doing("reading the account")?;
     let account = account.ok_or_else(|| ReconcileError::UnknownAccount { account: account_id.clone() })?;
     let identity = identify(exchange, &account).await?;
     let (now, clock) = told_time(exchange, clock).await?;

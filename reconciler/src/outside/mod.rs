@@ -147,12 +147,12 @@ impl Reconciler {
     ) -> Result<Vec<RatesSeen>, ReconcileError> {
         let (account, options, policy) = (&self.config.account, &self.config.observe, &self.config.policy);
         let damaged = &observation.book.damaged;
-        let reaches = self.book.sync.funding_reach(account).await;
+        let reaches = self.book.funding_reach(account).await;
         let Some(mut reaches) = asking.readable("funding rates", reaches)? else { return Ok(Vec::new()) };
         reaches.retain(|reach| options.wants(&reach.symbol) && !damaged.contains_key(&reach.symbol));
         // What was recorded just now may have opened or closed something.
         let changed = if plan.records_facts() {
-            asking.readable("funding rates", self.book.positions.positions(account).await)?
+            asking.readable("funding rates", self.book.positions(account).await)?
         } else {
             None
         };
@@ -180,7 +180,7 @@ impl Reconciler {
         let mut rates = Vec::new();
         let mut request = PageRequest::first(1_000);
         loop {
-            let page = self.book.snapshots.funding_rates(&scope, &request).await?;
+            let page = self.book.funding_rates(&scope, &request).await?;
             rates.extend(page.items);
             match page.next {
                 Some(cursor) => request = request.after(cursor),
@@ -197,7 +197,7 @@ impl Reconciler {
         asking: &mut Asking,
     ) -> Result<PricesSeen, ReconcileError> {
         let (account, options, policy) = (&self.config.account, &self.config.observe, &self.config.policy);
-        let waiting = self.book.sync.unpriced_fees(account, policy.unpriced_fees_max).await;
+        let waiting = self.book.unpriced_fees(account, policy.unpriced_fees_max).await;
         let Some(mut waiting) = asking.readable("prices of fees", waiting)? else { return Ok(PricesSeen::default()) };
         waiting.retain(|fee| options.wants(&fee.symbol) && !observation.book.damaged.contains_key(&fee.symbol));
         let mut settle_assets: BTreeMap<Symbol, Asset> = observation.book.settle_assets.clone();
@@ -207,7 +207,7 @@ impl Reconciler {
         }));
         let fees = FeePrices {
             reader: &*self.exchange,
-            book: &self.book,
+            book: &*self.book,
             account,
             observation,
             settle_assets: &settle_assets,
@@ -256,7 +256,7 @@ impl Reconciler {
     }
 
     async fn commit_outside(&self, batch: Batch) -> Result<CommitReport, ReconcileError> {
-        self.book.writer.commit(batch).await.doing("recording funding rates and prices")
+        self.book.commit(batch).await.doing("recording funding rates and prices")
     }
 }
 

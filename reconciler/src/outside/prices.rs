@@ -9,10 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ExchangeReader, MarkPrice, Stated, TimeWindow, WindowQuery};
 use ledger_core::{AccountId, AnyFact, Asset, PriceKind, Statement, Symbol, TimestampMs};
-use ledger_store::{PageRequest, Scope, StoreResult, UnpricedFee};
+use ledger_store::{FactReader, PageRequest, Scope, StoreResult, UnpricedFee};
 
 use super::{Asking, Budget, Trouble};
-use crate::book::Book;
 use crate::error::ReconcileError;
 use crate::observe::Observation;
 use crate::policy::Policy;
@@ -45,7 +44,7 @@ type Minutes = BTreeMap<TimestampMs, Vec<UnpricedFee>>;
 /// Fees in other assets, and who can tell what these were worth.
 pub(super) struct FeePrices<'a> {
     pub(super) reader: &'a dyn ExchangeReader,
-    pub(super) book: &'a Book,
+    pub(super) book: &'a dyn FactReader,
     pub(super) account: &'a AccountId,
     pub(super) observation: &'a Observation,
     /// What each contract of the book is settled in.
@@ -137,7 +136,7 @@ impl FeePrices<'_> {
         };
         let mut request = PageRequest::newest(100);
         loop {
-            let page = self.book.snapshots.price_snapshots(&scope, &request).await?;
+            let page = self.book.price_snapshots(&scope, &request).await?;
             if page.items.iter().any(|known| known.fact.kind == PriceKind::Mark) {
                 return Ok(true);
             }
@@ -214,7 +213,7 @@ impl FeePrices<'_> {
         let mut minutes = BTreeSet::new();
         let mut request = PageRequest::first(1_000);
         loop {
-            let page = self.book.snapshots.price_snapshots(&scope, &request).await?;
+            let page = self.book.price_snapshots(&scope, &request).await?;
             minutes.extend(page.items.iter().map(|known| minute_of(known.fact.at)));
             match page.next {
                 Some(cursor) => request = request.after(cursor),

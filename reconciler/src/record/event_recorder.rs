@@ -16,7 +16,7 @@ use ledger_core::{
     OrderId, OrderIntent, OrderKey, OrderStatus, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
     TimestampMs,
 };
-use ledger_store::{BookOrder, CommitReport, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{Book, BookOrder, CommitReport, OrderFilter, PageRequest, Scope, Store, StoreError};
 use serde_json::Value;
 
 use super::answer::{Answer, Effect, LineOutcome, Trouble};
@@ -35,7 +35,7 @@ const SIGNAL_DIGEST_LEN: usize = 24;
 /// Records a bot's events line by line, in one transaction each.
 #[derive(Clone)]
 pub struct EventRecorder {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Book,
     pub(super) account: AccountId,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) reader: CcxtReader,
@@ -55,11 +55,7 @@ impl EventRecorder {
     ///
     /// # Errors
     /// [`ReconcileError::UnknownAccount`] where the book has none of this name; [`ReconcileError::Store`].
-    pub async fn open(
-        store: Arc<dyn Store>,
-        account: AccountId,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, ReconcileError> {
+    pub async fn open(store: Book, account: AccountId, clock: Arc<dyn Clock>) -> Result<Self, ReconcileError> {
         let known = store.account(&account).await.doing("looking for the account")?;
         let Some(known) = known else { return Err(ReconcileError::UnknownAccount { account }) };
         let reader = CcxtReader::new(BookVenue::named(&known.venue));

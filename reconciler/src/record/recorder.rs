@@ -15,9 +15,8 @@ use ledger_core::{
     AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, ExitReason, Fill, Instrument, IntentOutcome, IntentRole,
     Label, Order, OrderIntent, OrderKey, Outcome, Signal, Source, Statement, Symbol,
 };
-use ledger_store::{Batch, CommitReport, RunId, StoreError};
+use ledger_store::{Batch, Book, CommitReport, RunId, StoreError};
 
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::record::bot_record::accepted;
 use crate::record::client_id::ClientIdScheme;
@@ -108,7 +107,7 @@ impl Recorder {
     async fn commit(&self, statements: Vec<Statement>) -> Result<CommitReport, ReconcileError> {
         let mut batch = Batch::new(self.account.clone(), self.clock.now(), statements);
         batch.run_id = self.run;
-        self.book.writer.commit(batch).await.doing("recording")
+        self.book.commit(batch).await.doing("recording")
     }
 
     /// The contracts of orders and fills that the book lacks. When the exchange does not answer, they are left to the
@@ -125,7 +124,7 @@ impl Recorder {
         missing.retain(|symbol| !contracts.known.lock().unwrap_or_else(PoisonError::into_inner).contains(symbol));
         let asked = missing.clone();
         for symbol in &asked {
-            let known = self.book.instruments.instrument(&self.account, symbol).await.doing("reading a contract")?;
+            let known = self.book.instrument(&self.account, symbol).await.doing("reading a contract")?;
             if known.is_some() {
                 missing.remove(symbol);
             }

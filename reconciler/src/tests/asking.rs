@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_failed_query_is_kept_as_an_error() {
     let exchange = exchange_with(|| Err(lost()));
-    let book = Mocks::empty().book();
+    let book = empty_book();
     let seen = observe(&exchange, &book, &ObserveOptions::default()).await.unwrap();
     assert!(seen.positions.error().is_some());
     assert!(
@@ -22,7 +22,7 @@ async fn a_failed_query_is_kept_as_an_error() {
 async fn only_suspect_symbols_are_looked_at_closely() {
     // Nothing differs: no question about any symbol (the mock would fail the test).
     let exchange = exchange_with(|| Ok(answer(vec![])));
-    let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &empty_book(), &ObserveOptions::default()).await.unwrap();
     assert!(seen.symbols.is_empty() && matches!(seen.instruments, Asked::NotAsked));
     // The exchange holds something that the book does not: fills, positions, fills again, of this symbol only.
     let mut exchange = exchange_with(|| Ok(answer(vec![held("0.05")])));
@@ -34,7 +34,7 @@ async fn only_suspect_symbols_are_looked_at_closely() {
     });
     exchange.expect_fetch_order().times(1).returning(|_, _| Ok(Some(stated(order("77", OrderStatus::Filled, "0.05")))));
     exchange.expect_fetch_instruments().times(1).returning(|| Ok(answer(vec![])));
-    let seen = observe(&exchange, &Mocks::empty().book(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &empty_book(), &ObserveOptions::default()).await.unwrap();
     assert_eq!(seen.symbols.keys().collect::<Vec<_>>(), [&symbol("BTCUSDT")]);
     let asked = asked.lock().unwrap();
     assert!(asked.iter().all(|(asked, _)| *asked == symbol("BTCUSDT")));
@@ -46,13 +46,13 @@ async fn a_check_without_an_answer_is_not_checkable() {
     let mut seen = quiet();
     seen.positions = Asked::Failed(lost());
     seen.income = Asked::Failed(lost());
-    let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
+    let verification = verify(&seen, &*empty_book(), &account_id()).await.unwrap();
     for name in [CheckName::Quantity, CheckName::AverageEntry, CheckName::IncomeHasFills] {
         let check = verification.checks.iter().find(|check| check.name == name).unwrap();
         assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
     }
     let seen = Observation { positions: Asked::Answered(answer(vec![held("0.05")])), ..quiet() };
-    let verification = verify(&seen, &Mocks::empty().book(), &account_id()).await.unwrap();
+    let verification = verify(&seen, &*empty_book(), &account_id()).await.unwrap();
     assert!(!verification.is_clean());
     assert!(verification.mismatched_positions.contains_key(&(symbol("BTCUSDT"), PositionSide::Net)));
 }
@@ -71,7 +71,7 @@ async fn positions_are_asked_again_when_a_fill_came_in_meanwhile() {
     exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
     let exchange = answering(exchange, || Ok(answer(vec![])));
     let options = ObserveOptions { symbols: [symbol("BTCUSDT")].into(), ..ObserveOptions::default() };
-    let seen = observe(&exchange, &Mocks::empty().book(), &options).await.unwrap();
+    let seen = observe(&exchange, &empty_book(), &options).await.unwrap();
     let close = &seen.symbols[&symbol("BTCUSDT")];
     assert_eq!(close.fills.answer().unwrap().rows.len(), 2);
     assert_eq!(close.positions.answer().unwrap().rows[0].entity.qty, "0.05".parse().unwrap());

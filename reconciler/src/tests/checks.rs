@@ -47,7 +47,7 @@ pub(super) fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
             Sourced::new(fill, Source::Rest)
         })
         .collect();
-    let mut mocks = Mocks::empty();
+    let mut mock = MockStore::new();
     let symbol_book = SymbolBook {
         symbol: symbol("BTCUSDT"),
         settle_asset: usdt(),
@@ -62,23 +62,13 @@ pub(super) fn book_of(sides: &[(Side, &str, Option<&str>)]) -> Book {
         unallocated_realized: vec![],
         is_conserved: true,
     };
-    mocks.positions = MockPositionRepository::new();
-    mocks.positions.expect_positions().returning(|_| Ok(vec![]));
-    mocks.positions.expect_symbol_books().returning(move |_| Ok(vec![symbol_book.clone()]));
-    let no_mismatch = || ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None };
-    mocks.positions.expect_pnl_mismatches().returning(move |_, _| Ok(no_mismatch()));
+    mock.expect_symbol_books().returning(move |_| Ok(vec![symbol_book.clone()]));
     let by_key = fills.clone();
-    mocks.fills = MockFillRepository::new();
-    mocks.fills.expect_fill_count().returning(|_| Ok(0));
-    mocks
-        .fills
-        .expect_fill()
+    mock.expect_fill()
         .returning(move |_, key| Ok(by_key.iter().find(|fill: &&Sourced<Fill>| fill.fact.key == *key).cloned()));
-    mocks
-        .fills
-        .expect_fills_in_fold_order()
+    mock.expect_fills_in_fold_order()
         .returning(move |_, _, _| Ok(ledger_store::Page { items: fills.clone(), unreadable: Vec::new(), next: None }));
-    mocks.book()
+    beside_nothing(mock)
 }
 
 #[tokio::test]
@@ -111,7 +101,7 @@ async fn the_ledger_and_the_fills_agree_to_the_last_digit() {
     ] {
         let rows = amounts.iter().enumerate().map(|(index, amount)| income(kind, index + 1, amount)).collect();
         let seen = Observation { income: Asked::Answered(walk(rows)), ..quiet() };
-        let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
+        let verification = verify(&seen, &*book_of(sides), &account_id()).await.unwrap();
         match verdict(&verification, CheckName::IncomeHasFills) {
             Verdict::Pass { compared: 1 } => assert!(agrees, "{sides:?} against {amounts:?}"),
             Verdict::Fail { compared: 1, count: 1, .. } => assert!(!agrees, "{sides:?} against {amounts:?}"),
@@ -131,14 +121,14 @@ async fn half_of_a_trade_with_oneself_is_told_once() {
         Observation { income: Asked::Answered(walk(rows)), ..quiet() }
     };
     for row in ["-0.1", "-0.2"] {
-        let verification = verify(&seen(&[row]), &book_of(&both), &account_id()).await.unwrap();
+        let verification = verify(&seen(&[row]), &*book_of(&both), &account_id()).await.unwrap();
         let reason = "1 row: the row of the trade's other half is missing".to_owned();
         assert_eq!(*verdict(&verification, CheckName::IncomeHasFills), Verdict::NotCheckable { reason }, "{row}");
         assert_eq!(verification.findings, []);
     }
     // One row more than there are fills is doubted, one of another amount is not.
     for (amounts, is_doubtful) in [(&["-0.1", "-0.2"][..], true), (&["-0.2"], false)] {
-        let verification = verify(&seen(amounts), &book_of(&both[..1]), &account_id()).await.unwrap();
+        let verification = verify(&seen(amounts), &*book_of(&both[..1]), &account_id()).await.unwrap();
         let found: Vec<_> = verification.findings.iter().map(|finding| (finding.kind, finding.is_doubtful)).collect();
         assert_eq!(found, [(DiscrepancyKind::IncomeMismatch, is_doubtful)], "{amounts:?}");
     }
@@ -148,7 +138,7 @@ async fn half_of_a_trade_with_oneself_is_told_once() {
 #[tokio::test]
 async fn a_row_counts_once_and_a_difference_is_compared_until_it_is_gone() {
     let compared = async |seen: &Observation, fee: &str| {
-        let verification = verify(seen, &book_of(&[(Side::Buy, fee, None)]), &account_id()).await.unwrap();
+        let verification = verify(seen, &*book_of(&[(Side::Buy, fee, None)]), &account_id()).await.unwrap();
         (verdict(&verification, CheckName::IncomeHasFills).clone(), verification.findings)
     };
     let row = income(IncomeType::COMMISSION, 1, "-0.1");
@@ -170,18 +160,14 @@ async fn a_row_counts_once_and_a_difference_is_compared_until_it_is_gone() {
 /// Where the exchange did not state one contract's position, the check says so beside the others' agreement.
 #[tokio::test]
 async fn a_position_that_was_not_told_is_not_taken_for_agreed() {
-    let mut mocks = Mocks::empty();
-    mocks.positions = MockPositionRepository::new();
-    mocks.positions.expect_positions().returning(|_| Ok(vec![long()]));
-    mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    let no_mismatch = || ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None };
-    mocks.positions.expect_pnl_mismatches().returning(move |_, _| Ok(no_mismatch()));
-    let book = mocks.book();
+    let mut mock = MockStore::new();
+    mock.expect_positions().returning(|_| Ok(vec![long()]));
+    let book = beside_nothing(mock);
     let mut seen = quiet();
     let agreed = PositionSnapshot { position_side: PositionSide::Long, ..held("1") };
     seen.positions = Asked::Answered(answer(vec![agreed]));
     let checked = async |seen: &Observation| {
-        let verification = verify(seen, &book, &account_id()).await.unwrap();
+        let verification = verify(seen, &*book, &account_id()).await.unwrap();
         verification.checks.into_iter().find(|check| check.name == CheckName::Quantity).unwrap()
     };
     let quantity = async |seen: &Observation| checked(seen).await.verdict;
@@ -215,7 +201,7 @@ async fn a_fill_that_says_nothing_is_not_compared() {
         (&[(Side::Buy, "0.1", None), (Side::Sell, "", None)], IncomeType::COMMISSION),
     ] {
         let seen = Observation { income: Asked::Answered(walk(vec![income(kind, 1, "-0.1")])), ..quiet() };
-        let verification = verify(&seen, &book_of(sides), &account_id()).await.unwrap();
+        let verification = verify(&seen, &*book_of(sides), &account_id()).await.unwrap();
         let found = verdict(&verification, CheckName::IncomeHasFills);
         let reason = "1 row: the fills do not state the amount".to_owned();
         assert_eq!(*found, Verdict::NotCheckable { reason }, "{sides:?}");
@@ -225,7 +211,7 @@ async fn a_fill_that_says_nothing_is_not_compared() {
 
 #[tokio::test]
 async fn a_look_makes_the_checks_that_are_part_of_it() {
-    let verification = verify(&quiet(), &book_of(&[]), &account_id()).await.unwrap();
+    let verification = verify(&quiet(), &*book_of(&[]), &account_id()).await.unwrap();
     let made: Vec<_> = verification.checks.iter().map(|check| check.name).collect();
     let expected: Vec<_> = CheckName::ALL.iter().copied().filter(|name| name.is_part_of_a_look()).collect();
     assert_eq!(made, expected);
@@ -237,7 +223,7 @@ async fn what_somebody_accepted_fails_no_check() {
     let book = book_of(&[(Side::Buy, "0.1", None)]);
     let mut seen =
         Observation { income: Asked::Answered(walk(vec![income(IncomeType::COMMISSION, 1, "-0.2")])), ..quiet() };
-    let before = verify(&seen, &book, &account_id()).await.unwrap();
+    let before = verify(&seen, &*book, &account_id()).await.unwrap();
     assert_eq!(before.counts().failed, 1);
     let finding = &before.findings[0];
     seen.book.discrepancies = vec![ledger_store::Discrepancy {
@@ -254,11 +240,11 @@ async fn what_somebody_accepted_fails_no_check() {
         resolved_local: None,
         run_id: None,
     }];
-    let after = verify(&seen, &book, &account_id()).await.unwrap();
+    let after = verify(&seen, &*book, &account_id()).await.unwrap();
     assert_eq!(*verdict(&after, CheckName::IncomeHasFills), Verdict::Pass { compared: 1 });
     assert_eq!(after.findings, before.findings);
     seen.book.discrepancies[0].entry.evidence_json = "{}".to_owned();
-    let other = verify(&seen, &book, &account_id()).await.unwrap();
+    let other = verify(&seen, &*book, &account_id()).await.unwrap();
     assert_eq!(other.counts().failed, 1);
 }
 
@@ -272,14 +258,14 @@ async fn a_check_that_compared_nothing_is_not_checkable() {
     seen.book.orders.insert(known.order.fact.key.clone(), known);
     let transfer = Income { fill_id: None, ..income("TRANSFER", 1, "100") };
     seen.income = Asked::Answered(walk(vec![transfer]));
-    let verification = verify(&seen, &book_of(&[(Side::Buy, "0.1", None)]), &account_id()).await.unwrap();
+    let verification = verify(&seen, &*book_of(&[(Side::Buy, "0.1", None)]), &account_id()).await.unwrap();
     assert_eq!(verification.checks.len(), 8);
     for check in &verification.checks {
         assert!(matches!(check.verdict, Verdict::NotCheckable { .. }), "{check:?}");
     }
     // Fills that say what they realized were compared when they were folded.
     let book = book_of(&[(Side::Buy, "0.1", Some("0")), (Side::Sell, "0.1", Some("0"))]);
-    let verification = verify(&quiet(), &book, &account_id()).await.unwrap();
+    let verification = verify(&quiet(), &*book, &account_id()).await.unwrap();
     assert_eq!(*verdict(&verification, CheckName::RealizedPnl), Verdict::Pass { compared: 2 });
 }
 
@@ -289,17 +275,12 @@ async fn only_orders_that_say_what_was_executed_are_counted() {
     let told = order("77", OrderStatus::Filled, "0.05");
     let untold = Order { executed: None, ..order("78", OrderStatus::Unknown, "0") };
     seen.orders = Asked::Answered(walk(vec![told.clone(), untold.clone()]));
-    let mut mocks = Mocks::empty();
-    mocks.orders = MockOrderRepository::new();
-    mocks
-        .orders
-        .expect_orders()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
-    mocks.orders.expect_order().returning(move |_, key| {
+    let mut mock = MockStore::new();
+    mock.expect_order().returning(move |_, key| {
         let found = [booked(told.clone(), "0.05"), BookOrder { filled_qty: None, ..booked(untold.clone(), "0") }];
         Ok(found.into_iter().find(|known| known.order.fact.key == *key))
     });
-    let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
+    let verification = verify(&seen, &*beside_nothing(mock), &account_id()).await.unwrap();
     assert_eq!(*verdict(&verification, CheckName::ExecutedQuantity), Verdict::Pass { compared: 1 });
 }
 
@@ -310,21 +291,15 @@ async fn footing(wallets: [&str; 2], rows: Vec<Income>) -> Verdict {
 
 /// The same, with something else seen.
 async fn footing_of(seen: &Observation, wallets: [&str; 2], rows: Vec<Income>) -> Verdict {
-    let mut mocks = Mocks::empty();
-    mocks.snapshots = MockSnapshotRepository::new();
-    mocks
-        .snapshots
-        .expect_funding_rates()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
+    let mut mock = MockStore::new();
     let stated = [(-60_000, wallets[0]), (-100, wallets[1])].map(|(ms, wallet)| {
         let balance = ledger_core::BalanceSnapshot { asset: usdt(), at: at(ms - 60_000), wallet: dec(wallet) };
         Sourced::new(balance, Source::Rest)
     });
-    mocks.snapshots.expect_balance_snapshots().returning(move |_, _| {
+    mock.expect_balance_snapshots().returning(move |_, _| {
         Ok(ledger_store::Page { items: stated.iter().rev().cloned().collect(), unreadable: Vec::new(), next: None })
     });
-    mocks.income = MockIncomeRepository::new();
-    mocks.income.expect_income().returning(move |filter, _| {
+    mock.expect_income().returning(move |filter, _| {
         let (since, until) = (filter.scope.since.unwrap(), filter.scope.until.unwrap());
         let rows = rows.iter().filter(|row| row.time.at >= since && row.time.at < until);
         Ok(ledger_store::Page {
@@ -333,7 +308,7 @@ async fn footing_of(seen: &Observation, wallets: [&str; 2], rows: Vec<Income>) -
             next: None,
         })
     });
-    let verification = verify(seen, &mocks.book(), &account_id()).await.unwrap();
+    let verification = verify(seen, &*beside_nothing(mock), &account_id()).await.unwrap();
     verdict(&verification, CheckName::Footing).clone()
 }
 

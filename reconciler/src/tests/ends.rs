@@ -22,7 +22,7 @@ struct Scene {
 
 impl From<Observation> for Scene {
     fn from(seen: Observation) -> Self {
-        Self { seen, book: Mocks::empty().book() }
+        Self { seen, book: empty_book() }
     }
 }
 
@@ -65,12 +65,9 @@ fn holding_at(entry: &str) -> Book {
     let mut held = long();
     held.position.position_side = PositionSide::Net;
     held.position.entry_price_avg = Some(entry.parse().unwrap());
-    let mut mocks = Mocks::empty();
-    mocks.positions = MockPositionRepository::new();
-    mocks.positions.expect_positions().returning(move |_| Ok(vec![held.clone()]));
-    mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(nothing()));
-    mocks.book()
+    let mut mock = MockStore::new();
+    mock.expect_positions().returning(move |_| Ok(vec![held.clone()]));
+    beside_nothing(mock)
 }
 
 fn nothing<T>() -> ledger_store::Page<T> {
@@ -79,11 +76,8 @@ fn nothing<T>() -> ledger_store::Page<T> {
 
 /// A book in which a fill realized another profit than the exchange reports; or none such.
 fn realizing(differs: bool) -> Book {
-    let mut mocks = Mocks::empty();
-    mocks.positions = MockPositionRepository::new();
-    mocks.positions.expect_positions().returning(|_| Ok(vec![]));
-    mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    mocks.positions.expect_pnl_mismatches().returning(move |_, _| {
+    let mut mock = MockStore::new();
+    mock.expect_pnl_mismatches().returning(move |_, _| {
         let mismatch = PnlMismatch {
             key: fill(5, "77", "1").key,
             at: at(-500_000),
@@ -92,28 +86,22 @@ fn realizing(differs: bool) -> Book {
         };
         Ok(ledger_store::Page { items: if differs { vec![mismatch] } else { vec![] }, ..nothing() })
     });
-    mocks.book()
+    beside_nothing(mock)
 }
 
 /// A book whose wallet moved by 5 between two statements, with ledger rows of this.
 fn moved_by_five(rows: &'static str) -> Book {
-    let mut mocks = Mocks::empty();
-    mocks.snapshots = MockSnapshotRepository::new();
-    mocks
-        .snapshots
-        .expect_funding_rates()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
-    mocks.snapshots.expect_balance_snapshots().returning(|_, _| {
+    let mut mock = MockStore::new();
+    mock.expect_balance_snapshots().returning(|_, _| {
         let of = |ms, wallet: &str| Sourced::new(balance(ms, wallet), Source::Rest);
         Ok(ledger_store::Page { items: vec![of(-800_000, "15"), of(-900_000, "10")], ..nothing() })
     });
-    mocks.income = MockIncomeRepository::new();
-    mocks.income.expect_income().returning(move |_, _| {
+    mock.expect_income().returning(move |_, _| {
         let mut row = income("TRANSFER", 1, rows);
         row.time = EventTime::ms(at(-850_000));
         Ok(ledger_store::Page { items: vec![Sourced::new(row, Source::Rest)], ..nothing() })
     });
-    mocks.book()
+    beside_nothing(mock)
 }
 
 fn balance(ms: i64, wallet: &str) -> BalanceSnapshot {
@@ -371,7 +359,7 @@ struct Looked {
 
 async fn look(scene: &Scene) -> Looked {
     let plan = plan(&scene.seen);
-    let verification = verify(&scene.seen, &scene.book, &account_id()).await.unwrap();
+    let verification = verify(&scene.seen, &*scene.book, &account_id()).await.unwrap();
     let settlement = settle(&scene.seen, &plan, &verification, &account_id(), at(0));
     let recorded = settlement.findings.iter().filter(|(_, status)| *status == DiscrepancyStatus::Resolved);
     let recorded = recorded.map(|(finding, _)| finding.key()).collect::<Vec<_>>();

@@ -27,15 +27,9 @@ fn cheap() -> BookPosition {
 }
 
 async fn findings(seen: &Observation) -> Vec<Finding> {
-    let mut mocks = Mocks::empty();
-    mocks.positions = MockPositionRepository::new();
-    mocks.positions.expect_positions().returning(|_| Ok(vec![cheap()]));
-    mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    mocks
-        .positions
-        .expect_pnl_mismatches()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
-    verify(seen, &mocks.book(), &account_id()).await.unwrap().findings
+    let mut mock = MockStore::new();
+    mock.expect_positions().returning(|_| Ok(vec![cheap()]));
+    verify(seen, &*beside_nothing(mock), &account_id()).await.unwrap().findings
 }
 
 fn searched_again(finding: &Finding) -> Option<bool> {

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 /// The words, values and readers that all stages share.
 const SHARED: &[&str] = &[
     "asked",
-    "book",
     "confirming",
     "discrepancy",
     "error",

@@ -1,5 +1,7 @@
 //! How far back the looking reaches, into the exchange's history and the book's.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ledger_core::{Asset, BalanceSnapshot};
 use ledger_store::{CoverageSpan, SyncCursor};
 
@@ -10,14 +12,10 @@ use crate::wording::instant;
 const DAY_MS: i64 = 86_400_000;
 
 async fn look_with_cursors(cursors: Vec<SyncCursor>) -> Result<Observation, crate::ReconcileError> {
-    let mut mocks = Mocks::empty();
-    mocks.sync = MockSyncRepository::new();
-    mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-    mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-    mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
-    mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
+    let mut mock = MockStore::new();
+    mock.expect_cursors().returning(move |_| Ok(cursors.clone()));
     let exchange = exchange_with(|| Ok(answer(vec![])));
-    observe(&exchange, &mocks.book(), &ObserveOptions::default()).await
+    observe(&exchange, &beside_nothing(mock), &ObserveOptions::default()).await
 }
 
 fn cursor(stream: &str, position: &str) -> SyncCursor {
@@ -82,18 +80,11 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
         let wallet = wallet.parse().unwrap();
         BalanceSnapshot { asset: Asset::new(asset).unwrap(), at: at(ms), wallet }
     };
-    let mut mocks = Mocks::empty();
-    mocks.snapshots = MockSnapshotRepository::new();
-    mocks
-        .snapshots
-        .expect_funding_rates()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
-    mocks
-        .snapshots
-        .expect_anchors()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
-    mocks.snapshots.expect_latest_positions().returning(|_| Ok(vec![]));
-    mocks.snapshots.expect_balance_snapshots().times(2).returning(move |_, request| {
+    let mut mock = MockStore::new();
+    let pages = Arc::new(AtomicUsize::new(0));
+    let read = Arc::clone(&pages);
+    mock.expect_balance_snapshots().returning(move |_, request| {
+        read.fetch_add(1, Ordering::SeqCst);
         let is_first = *request == ledger_store::PageRequest::newest(1_000);
         let rows: Vec<_> = if is_first {
             (1..=1_000).map(|back| balance("USDT", -back, &back.to_string())).collect()
@@ -109,9 +100,10 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
         .times(1)
         .returning(move |_| Ok(answer(vec![balance("USDT", 0, "1"), balance("BNB", 0, "3")])));
     let exchange = answering(exchange, || Ok(answer(vec![])));
-    let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &beside_nothing(mock), &ObserveOptions::default()).await.unwrap();
     let known: Vec<_> = seen.book.latest_balances.iter().map(|known| known.fact.clone()).collect();
     assert_eq!(known, [balance("USDT", -1, "1"), balance("BNB", -9_000, "3")]);
+    assert_eq!(pages.load(Ordering::SeqCst), 2);
     // Both are what the exchange says: nothing is news.
     assert!(!plan(&seen).records_facts());
 }
@@ -120,10 +112,9 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
 /// nothing happens is asked in a cycle.
 async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
     let names: Vec<Symbol> = (0..symbols).map(|index| symbol(&format!("C{index}USDT"))).collect();
-    let mut mocks = Mocks::empty();
-    mocks.instruments = MockInstrumentRepository::new();
+    let mut mock = MockStore::new();
     let listed = names.clone();
-    mocks.instruments.expect_symbols().returning(move |_| Ok(listed.clone()));
+    mock.expect_symbols().returning(move |_| Ok(listed.clone()));
     let contracts: Vec<_> = names
         .iter()
         .map(|name| {
@@ -133,7 +124,7 @@ async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
             Sourced::new(contract, Source::Rest)
         })
         .collect();
-    mocks.instruments.expect_instruments().returning(move |_| Ok(contracts.clone()));
+    mock.expect_instruments().returning(move |_| Ok(contracts.clone()));
     let wide = ["orders", "income", "force_orders"].map(|stream| cursor(stream, &at(-3_600_000).to_string()));
     let hour_ms = 3_600_000;
     let of_symbols = names.iter().enumerate().map(|(index, name)| SyncCursor {
@@ -141,11 +132,7 @@ async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
         ..cursor("fills", &at(-hour_ms - i64::try_from(index).unwrap()).to_string())
     });
     let cursors: Vec<SyncCursor> = wide.into_iter().chain(of_symbols).collect();
-    mocks.sync = MockSyncRepository::new();
-    mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-    mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-    mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
-    mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
+    mock.expect_cursors().returning(move |_| Ok(cursors.clone()));
     let asked = Arc::new(Mutex::new(Vec::new()));
     let mut exchange = exchange_with(|| Ok(answer(vec![])));
     let log = Arc::clone(&asked);
@@ -153,7 +140,7 @@ async fn questions_of_a_quiet_cycle(symbols: usize) -> usize {
         log.lock().unwrap().push(symbol);
         Ok(page(vec![]))
     });
-    let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+    let seen = observe(&exchange, &beside_nothing(mock), &ObserveOptions::default()).await.unwrap();
     // Those that were not looked at the longest.
     let expected: BTreeSet<Symbol> = names.iter().rev().take(2).cloned().collect();
     assert_eq!(seen.symbols.keys().cloned().collect::<BTreeSet<_>>(), expected);
@@ -172,15 +159,9 @@ async fn a_quiet_cycle_costs_the_same_for_any_number_of_symbols() {
 #[tokio::test]
 async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
     let windows = |reached: Option<i64>| async move {
-        let mut mocks = Mocks::empty();
-        mocks.instruments = MockInstrumentRepository::new();
-        mocks.instruments.expect_instruments().returning(|_| Ok(vec![]));
-        mocks.instruments.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
-        mocks.sync = MockSyncRepository::new();
-        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
-        mocks.sync.expect_cursors().returning(move |_| {
+        let mut mock = MockStore::new();
+        mock.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
+        mock.expect_cursors().returning(move |_| {
             let cursor = reached.map(|reached| SyncCursor {
                 symbol: Some(symbol("BTCUSDT")),
                 ..cursor("conditional_orders", &at(reached).to_string())
@@ -190,7 +171,7 @@ async fn conditional_orders_are_walked_from_where_the_last_walk_ended() {
         let mut exchange = exchange_with(|| Ok(answer(vec![])));
         exchange.expect_fetch_my_trades().returning(|_, _| Ok(page(vec![])));
         exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
-        let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+        let seen = observe(&exchange, &beside_nothing(mock), &ObserveOptions::default()).await.unwrap();
         let close = &seen.symbols[&symbol("BTCUSDT")];
         let walk = close.conditional_orders.answer().unwrap();
         (walk.window.since(), walk.continuity)
@@ -214,9 +195,8 @@ async fn a_contract_without_its_terms_is_asked_for() {
         (true, true, Source::ExchangeArchive, true),
         (false, true, Source::Rest, false),
     ] {
-        let mut mocks = Mocks::empty();
-        mocks.instruments = MockInstrumentRepository::new();
-        mocks.instruments.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
+        let mut mock = MockStore::new();
+        mock.expect_symbols().returning(|_| Ok(vec![symbol("BTCUSDT")]));
         let mut contract = ledger_core::Instrument::linear(symbol("BTCUSDT"), Asset::new("USDT").unwrap()).unwrap();
         let mut on_record = contract.clone();
         (contract.tick_size, contract.step_size) = ("0.1".parse().ok(), "0.001".parse().ok());
@@ -225,7 +205,7 @@ async fn a_contract_without_its_terms_is_asked_for() {
             (on_record.tick_size, on_record.step_size) = (contract.tick_size, contract.step_size);
         }
         on_record.liquidation_fee = contract.liquidation_fee.filter(|_| fee);
-        mocks.instruments.expect_instruments().returning(move |_| Ok(vec![Sourced::new(on_record.clone(), source)]));
+        mock.expect_instruments().returning(move |_| Ok(vec![Sourced::new(on_record.clone(), source)]));
         let mut exchange = exchange_with(|| Ok(answer(vec![])));
         exchange.expect_fetch_my_trades().returning(|_, _| Ok(page(vec![])));
         let listed = contract.clone();
@@ -233,7 +213,7 @@ async fn a_contract_without_its_terms_is_asked_for() {
             .expect_fetch_instruments()
             .times(usize::from(!is_stated))
             .returning(move || Ok(answer(vec![listed.clone()])));
-        let seen = observe(&exchange, &mocks.book(), &ObserveOptions::default()).await.unwrap();
+        let seen = observe(&exchange, &beside_nothing(mock), &ObserveOptions::default()).await.unwrap();
         assert!(seen.symbols.contains_key(&symbol("BTCUSDT")) && seen.book.unfolded.is_empty());
         let stated = plan(&seen).instruments;
         assert_eq!(

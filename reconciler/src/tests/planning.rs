@@ -111,15 +111,11 @@ async fn a_later_beginning_does_not_move_the_cursors() {
         position: at(-50_000_000).as_ms().to_string(),
     };
     for (since, moved) in [(None, 3), (Some(at(-60_000_000)), 2), (Some(at(-1_000)), 0)] {
-        let mut mocks = Mocks::empty();
-        mocks.sync = MockSyncRepository::new();
-        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
-        mocks.sync.expect_cursors().returning(move |_| Ok(vec![cursor("orders"), cursor("income")]));
+        let mut mock = MockStore::new();
+        mock.expect_cursors().returning(move |_| Ok(vec![cursor("orders"), cursor("income")]));
         let exchange = exchange_with(|| Ok(answer(vec![])));
         let options = ObserveOptions { since, ..ObserveOptions::default() };
-        let seen = observe(&exchange, &mocks.book(), &options).await.unwrap();
+        let seen = observe(&exchange, &beside_nothing(mock), &options).await.unwrap();
         let plan = plan(&seen);
         assert_eq!(plan.account_cursors.len(), moved, "{since:?}");
         let window = seen.orders.answer().unwrap().window;

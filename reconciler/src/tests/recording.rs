@@ -11,9 +11,9 @@ fn stage(
     sent: usize,
 ) -> (Recorder, MockExchangeTrader, Arc<Mutex<Vec<String>>>) {
     let log = Arc::new(Mutex::new(Vec::new()));
-    let mut mocks = Mocks::none();
+    let mut mock = MockStore::new();
     let written = Arc::clone(&log);
-    mocks.writer.expect_commit().returning(move |batch| {
+    mock.expect_commit().returning(move |batch| {
         let mut log = written.lock().unwrap();
         for statement in &batch.statements {
             log.push(match &statement.fact {
@@ -32,7 +32,7 @@ fn stage(
         outcome()
     });
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
-    (Recorder::new(mocks.book(), account_id(), clock), trader, log)
+    (Recorder::new(Arc::new(mock), account_id(), clock), trader, log)
 }
 
 #[tokio::test]
@@ -73,11 +73,11 @@ async fn a_cancel_without_a_time_is_the_orders_state_only() {
 
 #[tokio::test]
 async fn a_contract_is_learned_when_it_is_first_needed() {
-    let mut mocks = Mocks::none();
-    mocks.instruments.expect_instrument().times(1).returning(|_, _| Ok(None));
+    let mut mock = MockStore::new();
+    mock.expect_instrument().times(1).returning(|_, _| Ok(None));
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&kinds);
-    mocks.writer.expect_commit().returning(move |batch| {
+    mock.expect_commit().returning(move |batch| {
         log.lock().unwrap().push(batch.statements.iter().map(|fact| fact.fact.kind().to_string()).collect::<Vec<_>>());
         let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
         Ok(CommitReport { outcomes, ..CommitReport::default() })
@@ -89,7 +89,7 @@ async fn a_contract_is_learned_when_it_is_first_needed() {
     let listed = move || Answer { rows: vec![contract("BTCUSDT"), contract("ETHUSDT")], ..answer(vec![]) };
     exchange.expect_fetch_instruments().times(1).returning(move || Ok(listed()));
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
-    let recorder = Recorder::new(mocks.book(), account_id(), clock).learning_contracts(Arc::new(exchange));
+    let recorder = Recorder::new(Arc::new(mock), account_id(), clock).learning_contracts(Arc::new(exchange));
     for id in [1, 2] {
         let report = recorder.fills(&[stated(fill(id, "77", "0.01"))]).await.unwrap();
         assert_eq!(report.outcomes, [Outcome::Recorded], "only what was asked for is answered");
@@ -99,14 +99,14 @@ async fn a_contract_is_learned_when_it_is_first_needed() {
 
 /// A book in which this many commits go through; those after them fail.
 fn failing_after(commits: usize) -> Book {
-    let mut mocks = Mocks::none();
+    let mut mock = MockStore::new();
     let mut left = commits;
-    mocks.writer.expect_commit().returning(move |batch| {
+    mock.expect_commit().returning(move |batch| {
         left = left.checked_sub(1).ok_or(StoreError::UnknownAccount { account: account_id() })?;
         let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
         Ok(CommitReport { outcomes, ..CommitReport::default() })
     });
-    mocks.book()
+    Arc::new(mock)
 }
 
 #[tokio::test]
@@ -123,28 +123,28 @@ async fn an_order_that_could_not_be_written_down_is_not_sent() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_merged_into_is_an_error() {
-    let mut mocks = Mocks::none();
-    mocks.writer.expect_commit().returning(|_| {
+    let mut mock = MockStore::new();
+    mock.expect_commit().returning(|_| {
         let row = UnreadableRow { table: "intents", key: "main/bot-1".into(), column: "qty", reason: "x".into() };
         Ok(CommitReport { unreadable: vec![row], ..CommitReport::default() })
     });
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
     let (_, trader, _) = stage(|| SendOutcome::Unknown(lost()), 0);
-    let recorder = Recorder::new(mocks.book(), account_id(), clock);
+    let recorder = Recorder::new(Arc::new(mock), account_id(), clock);
     assert!(recorder.send(&trader, &intent()).await.is_err(), "the intent is not on record, so it is not sent");
 }
 
 #[tokio::test]
 async fn a_cancel_that_went_through_is_recorded_under_its_run() {
-    let mut mocks = Mocks::none();
-    mocks.writer.expect_commit().times(1).returning(|batch| {
+    let mut mock = MockStore::new();
+    mock.expect_commit().times(1).returning(|batch| {
         assert_eq!(batch.run_id, Some(RunId(7)));
         let kinds: Vec<_> = batch.statements.iter().map(|statement| statement.fact.kind().to_string()).collect();
         assert_eq!(kinds, ["order", "cancel"]);
         Ok(CommitReport::default())
     });
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
-    let recorder = Recorder::new(mocks.book(), account_id(), clock).under_run(RunId(7));
+    let recorder = Recorder::new(Arc::new(mock), account_id(), clock).under_run(RunId(7));
     let cancelled = order("77", OrderStatus::Canceled, "0");
     let mut trader = MockExchangeTrader::new();
     let mut answers = vec![SendOutcome::Unknown(lost()), SendOutcome::Done(Some(stated(cancelled.clone())))];
@@ -157,49 +157,49 @@ async fn a_cancel_that_went_through_is_recorded_under_its_run() {
 
 #[tokio::test]
 async fn a_signal_that_is_skipped_says_why() {
-    let mut mocks = Mocks::none();
-    mocks.writer.expect_commit().times(1).returning(|batch| {
+    let mut mock = MockStore::new();
+    mock.expect_commit().times(1).returning(|batch| {
         let [statement] = batch.statements.as_slice() else { panic!("{:?}", batch.statements) };
         let AnyFact::Signal(signal) = &statement.fact else { panic!("{statement:?}") };
         assert_eq!((signal.skip_reason().unwrap().as_str(), statement.source), ("spread", Source::Bot));
         Ok(CommitReport::default())
     });
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
-    let recorder = Recorder::new(mocks.book(), account_id(), clock);
+    let recorder = Recorder::new(Arc::new(mock), account_id(), clock);
     recorder.skip(deciding::signal("s-1", 0), ledger_core::Label::new("spread").unwrap()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_reason_that_is_learned_later_is_the_orders() {
-    let mut mocks = Mocks::none();
-    mocks.writer.expect_commit().times(1).returning(|batch| {
+    let mut mock = MockStore::new();
+    mock.expect_commit().times(1).returning(|batch| {
         let [statement] = batch.statements.as_slice() else { panic!("{:?}", batch.statements) };
         let AnyFact::Order(order) = &statement.fact else { panic!("{statement:?}") };
         assert_eq!((order.exit_reason, statement.source), (Some(ExitReason::ManualClose), Source::Bot));
         Ok(CommitReport::default())
     });
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
-    let recorder = Recorder::new(mocks.book(), account_id(), clock);
+    let recorder = Recorder::new(Arc::new(mock), account_id(), clock);
     recorder.close_reason(&order("77", OrderStatus::Filled, "0.05"), ExitReason::ManualClose).await.unwrap();
 }
 
 /// What happened is recorded without its contract, and that is asked for again with the next.
 #[tokio::test]
 async fn an_exchange_that_does_not_list_its_contracts_delays_nothing() {
-    let mut mocks = Mocks::none();
+    let mut mock = MockStore::new();
     let is_known = |_: &AccountId, name: &Symbol| *name == symbol("ETHUSDT");
-    mocks.instruments.expect_instrument().returning(move |account, name| {
+    mock.expect_instrument().returning(move |account, name| {
         let contract = ledger_core::Instrument::linear(name.clone(), checks::usdt()).unwrap();
         Ok(is_known(account, name).then(|| Sourced::new(contract, Source::Rest)))
     });
-    mocks.writer.expect_commit().times(3).returning(|batch| {
+    mock.expect_commit().times(3).returning(|batch| {
         let outcomes = batch.statements.iter().map(|_| Outcome::Recorded).collect();
         Ok(CommitReport { outcomes, ..CommitReport::default() })
     });
     let mut exchange = MockExchangeReader::new();
     exchange.expect_fetch_instruments().times(2).returning(|| Err(lost()));
     let clock = Arc::new(ManualClock::new(at(0))) as Arc<dyn Clock>;
-    let recorder = Recorder::new(mocks.book(), account_id(), clock).learning_contracts(Arc::new(exchange));
+    let recorder = Recorder::new(Arc::new(mock), account_id(), clock).learning_contracts(Arc::new(exchange));
     let mut of_known = fill(3, "78", "0.01");
     of_known.key.symbol = symbol("ETHUSDT");
     for fill in [fill(1, "77", "0.01"), fill(2, "77", "0.01"), of_known] {
@@ -210,16 +210,16 @@ async fn an_exchange_that_does_not_list_its_contracts_delays_nothing() {
 
 #[tokio::test]
 async fn nothing_is_left_out_of_date() {
-    let mut mocks = Mocks::none();
+    let mut mock = MockStore::new();
     let mut order = Sequence::new();
-    mocks.writer.expect_commit().times(1).in_sequence(&mut order).returning(|_| Ok(CommitReport::default()));
+    mock.expect_commit().times(1).in_sequence(&mut order).returning(|_| Ok(CommitReport::default()));
     let pending =
         |account: &str, name: &str| PendingRefold { account: AccountId::new(account).unwrap(), symbol: symbol(name) };
-    mocks.writer.expect_pending_refolds().times(1).in_sequence(&mut order).returning(move || {
+    mock.expect_pending_refolds().times(1).in_sequence(&mut order).returning(move || {
         Ok(vec![pending("main", "BTCUSDT"), pending("other", "BTCUSDT"), pending("main", "ETHUSDT")])
     });
     for name in ["BTCUSDT", "ETHUSDT"] {
-        let refold = mocks.writer.expect_refold().times(1).in_sequence(&mut order);
+        let refold = mock.expect_refold().times(1).in_sequence(&mut order);
         refold.withf(move |account, refolded| *account == account_id() && *refolded == symbol(name)).returning(
             |_, symbol| {
                 let symbol = symbol.clone();
@@ -229,5 +229,5 @@ async fn nothing_is_left_out_of_date() {
     }
     let mode = PositionModeSnapshot { at: at(0), mode: PositionMode::Hedge };
     let plan = Plan { position_mode: Some(mode), ..Plan::default() };
-    apply(&plan, &mocks.book(), &account_id(), RunId(1), at(0)).await.unwrap();
+    apply(&plan, &mock, &account_id(), RunId(1), at(0)).await.unwrap();
 }

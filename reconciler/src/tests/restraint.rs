@@ -217,17 +217,11 @@ fn nothing_is_stated_about_a_symbol_that_the_book_cannot_add_up() {
 
 #[tokio::test]
 async fn a_position_that_differs_after_the_repairs_alone_waits_for_the_next_look() {
-    let mut mocks = Mocks::empty();
-    mocks.positions = MockPositionRepository::new();
-    mocks.positions.expect_positions().returning(|_| Ok(vec![long()]));
-    mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-    mocks
-        .positions
-        .expect_pnl_mismatches()
-        .returning(|_, _| Ok(ledger_store::Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
+    let mut mock = MockStore::new();
+    mock.expect_positions().returning(|_| Ok(vec![long()]));
     // Neither side knew of it when it was looked at; the exchange is flat.
     let mut seen = quiet();
-    let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
+    let verification = verify(&seen, &*beside_nothing(mock), &account_id()).await.unwrap();
     assert_eq!(verification.mismatched_positions.keys().collect::<Vec<_>>(), [&(btc(), PositionSide::Long)]);
     let settled = |seen: &Observation| settle(seen, &Plan::default(), &verification, &account_id(), at(0));
     let [(finding, status)] = settled(&seen).findings.try_into().unwrap();
@@ -336,9 +330,8 @@ async fn a_wallet_that_did_not_foot_is_footed_again_by_itself() {
     // Two stretches of the same wallet of long ago; the row that the first lacked has come.
     let mut seen = quiet();
     seen.book.discrepancies = vec![unfooted(-90_000_000), unfooted(-80_000_000)];
-    let mut mocks = Mocks::empty();
-    mocks.income = MockIncomeRepository::new();
-    mocks.income.expect_income().returning(|filter, _| {
+    let mut mock = MockStore::new();
+    mock.expect_income().returning(|filter, _| {
         let mut row = checks::income("TRANSFER", 1, "5");
         row.time = EventTime::ms(at(-89_970_000));
         let is_inside = filter.scope.since.is_none_or(|since| since <= row.time.at)
@@ -346,7 +339,7 @@ async fn a_wallet_that_did_not_foot_is_footed_again_by_itself() {
         let items = is_inside.then(|| Sourced::new(row, Source::Rest)).into_iter().collect();
         Ok(ledger_store::Page { items, unreadable: Vec::new(), next: None })
     });
-    let verification = verify(&seen, &mocks.book(), &account_id()).await.unwrap();
+    let verification = verify(&seen, &*beside_nothing(mock), &account_id()).await.unwrap();
     let settled = settle(&seen, &plan(&seen), &verification, &account_id(), at(0)).batch.settled;
     assert_eq!(settled, [unfooted(-90_000_000).entry.key]);
 }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use ledger_core::AccountId;
-use ledger_store::{Discrepancy, DiscrepancyStatus, Stretch};
+use ledger_store::{Discrepancy, DiscrepancyStatus, Journal, Stretch};
 
 use super::{CheckName, Comparison, Verification};
-use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::Observation;
@@ -17,7 +16,7 @@ use crate::wording::count;
 /// Compares every row's identity with what was confirmed.
 pub(super) async fn check_confirmed(
     on_record: &[Discrepancy],
-    book: &Book,
+    book: &dyn Journal,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -43,7 +42,7 @@ pub(super) async fn check_confirmed(
 /// Notes what is lost still, once all that the exchange said is recorded. Where nothing is told as lost, nothing is read.
 pub(super) async fn check_lost(
     observation: &Observation,
-    book: &Book,
+    book: &dyn Journal,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -55,7 +54,7 @@ pub(super) async fn check_lost(
         return Ok(());
     }
     let lost = Proven::of_book(book, account).await?.lost;
-    let reopened = book.sync.reopened(account).await.doing("reading what is to be read again")?;
+    let reopened = book.reopened(account).await.doing("reading what is to be read again")?;
     let waits = |stretch: &Stretch| {
         let again = read_again(stretch, observation.venue, observation.asked_at);
         // Fills are asked for where the other lists name them.

@@ -14,20 +14,20 @@ use ledger_store::{DiscrepancyKey, FillFilter, PageRequest, Scope, StoreError};
 use super::told::ToldRows;
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
 use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
 use crate::memory::{DemandMemory, recall_all};
 use crate::policy::DEMAND_FILLS_MAX;
 use crate::streams::INCOME;
+use crate::unreadable::ReadableBook;
 use crate::wording::instant;
 
 const NAME: CheckName = CheckName::FillsHaveIncome;
 
 pub(super) async fn check_demands(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -45,7 +45,7 @@ pub(super) async fn check_demands(
 
 async fn demanded(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -55,7 +55,7 @@ async fn demanded(
         verification.not_checkable(NAME, "the exchange did not answer with its ledger");
         return Ok(());
     }
-    let coverage = book.sync.coverage(account).await.doing("reading the coverage")?;
+    let coverage = book.coverage(account).await.doing("reading the coverage")?;
     let mut demands = Demands {
         extent,
         book,
@@ -91,7 +91,7 @@ async fn demanded(
 
 struct Demands<'a> {
     extent: Extent<'a>,
-    book: &'a Book,
+    book: &'a ReadableBook<'a>,
     account: &'a AccountId,
     /// When the ledger was read.
     covered: CoveredTime,
@@ -114,7 +114,7 @@ impl Demands<'_> {
     /// A look at a large book looks at what was read by it, and at what was not read before its cycle.
     async fn looked_at(&self) -> Result<Vec<(TimestampMs, TimestampMs)>, ReconcileError> {
         let all = FillFilter::from(Scope::account(self.account.clone()));
-        let is_small = self.book.fills.fill_count(&all).await.doing("counting fills")? <= DEMAND_FILLS_MAX;
+        let is_small = self.book.fill_count(&all).await.doing("counting fills")? <= DEMAND_FILLS_MAX;
         let Extent::Look(observation) = self.extent else { return Ok(self.covered.stretches().to_vec()) };
         if is_small {
             return Ok(self.covered.stretches().to_vec());
@@ -156,7 +156,7 @@ impl Demands<'_> {
                 request = request.past_unreadable();
             }
             loop {
-                let page = self.book.demands.fills_without_rows(&scope, &request).await;
+                let page = self.book.fills_without_rows(&scope, &request).await;
                 let page = page.doing("looking for fills without ledger rows")?;
                 for fill in page.items.iter().map(|fill| &fill.fact) {
                     self.candidate(fill).await?;
@@ -203,7 +203,7 @@ impl Demands<'_> {
             self.comparison.leave_out(halves.len(), UNCOMPUTED);
             return Ok(());
         };
-        let rows = self.told.with_booked(self.book, self.account, symbol, fill_id).await?;
+        let rows = self.told.with_booked(&**self.book, self.account, symbol, fill_id).await?;
         match demanded_rows(halves, &profit_asset).and_then(|demanded| lacking_rows(demanded, &rows)) {
             Ok(lacking) => {
                 if !lacking.is_empty() {
@@ -221,8 +221,7 @@ impl Demands<'_> {
         let mut halves = Vec::new();
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
-            halves
-                .extend(self.book.fills.fill(self.account, &key).await.doing("reading a fill")?.map(|fill| fill.fact));
+            halves.extend(self.book.fill(self.account, &key).await.doing("reading a fill")?.map(|fill| fill.fact));
         }
         Ok(halves)
     }
@@ -232,7 +231,7 @@ impl Demands<'_> {
         if let Some(known) = self.profit_assets.get(symbol) {
             return Ok(Some(known.clone()));
         }
-        let instrument = self.book.instruments.instrument(self.account, symbol).await.doing("reading a contract")?;
+        let instrument = self.book.instrument(self.account, symbol).await.doing("reading a contract")?;
         let asset = instrument.map(|instrument| instrument.fact.settle_asset);
         if let Some(asset) = &asset {
             self.profit_assets.insert(symbol.clone(), asset.clone());
@@ -253,7 +252,7 @@ impl Demands<'_> {
         };
         let since = stretch(first).map_or(first, |(since, _)| since.min(first));
         let until = stretch(last).map_or(last, |(_, until)| until).max(last.saturating_add_ms(ROW_LAG_MS + 1));
-        let unnamed = self.book.demands.rows_without_trade(self.account, symbol, since, until).await;
+        let unnamed = self.book.rows_without_trade(self.account, symbol, since, until).await;
         let unnamed: Vec<Income> = unnamed.doing("reading the income")?.into_iter().map(|row| row.fact).collect();
         let number = lacking.len();
         let Ok(told) = without_unnamed(lacking, &unnamed) else {
@@ -328,7 +327,7 @@ impl Demands<'_> {
         };
         let mut number = 0;
         for scope in scopes {
-            let count = self.book.fills.fill_count(&FillFilter::from(scope)).await.doing("counting fills")?;
+            let count = self.book.fill_count(&FillFilter::from(scope)).await.doing("counting fills")?;
             number += usize::try_from(count).unwrap_or(usize::MAX);
         }
         Ok(number)

@@ -6,13 +6,13 @@ use ledger_core::{AccountId, OrderClass, OrderKey};
 use ledger_store::{BookOrder, OrderFilter, PageRequest, Scope};
 
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, Verification};
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
+use crate::unreadable::ReadableBook;
 use crate::wording::{describe_order, residual_text};
 
 pub(super) async fn check_executed(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -22,7 +22,7 @@ pub(super) async fn check_executed(
         let stated = observation.stated_orders().map(|row| &row.entity.key);
         let keys: BTreeSet<&OrderKey> = observation.book.orders.keys().chain(stated).collect();
         for key in keys.into_iter().filter(|key| extent.covers(&key.symbol)) {
-            let known = book.orders.order(account, key).await.doing("reading an order")?;
+            let known = book.order(account, key).await.doing("reading an order")?;
             // Those that lack fills come below, however old they are.
             if let Some(order) = known.filter(|order| order.residual_qty.is_none()) {
                 compare(&order, &mut comparison);
@@ -33,7 +33,7 @@ pub(super) async fn check_executed(
     let filter = OrderFilter { residual_only, ..OrderFilter::from(Scope::account(account.clone())) };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.orders.orders(&filter, &request).await.doing("reading the orders")?;
+        let page = book.orders(&filter, &request).await.doing("reading the orders")?;
         for order in &page.items {
             let key = &order.order.fact.key;
             if extent.covers(&key.symbol) {

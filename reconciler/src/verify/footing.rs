@@ -9,12 +9,12 @@ use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Sc
 
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, FootedSpan, Verification};
 use crate::asked::Asked;
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
 use crate::memory::{GapMemory, WalletMemory, recall_all};
 use crate::streams::{INCOME, reached};
+use crate::unreadable::ReadableBook;
 use crate::wording::instant;
 
 /// How many of the latest changes of each wallet are read at a look. All but the first are compared.
@@ -22,7 +22,7 @@ const SPANS_MAX: usize = 4;
 
 pub(super) async fn check_footing(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -39,7 +39,7 @@ pub(super) async fn check_footing(
             (latest_wallets(book, account).await?, Some(settled))
         }
         Extent::Book { .. } => {
-            let cursors = book.sync.cursors(account).await.doing("reading the cursors")?;
+            let cursors = book.cursors(account).await.doing("reading the cursors")?;
             (all_wallets(book, account).await?, reached(&cursors, INCOME, None)?)
         }
     };
@@ -130,7 +130,7 @@ impl Footing<'_> {
     /// (`a_look_that_all_others_contradict_is_outvoted`), for one such statement at a time. `rows` are those before it.
     async fn is_outvoted(
         &self,
-        book: &Book,
+        book: &ReadableBook<'_>,
         account: &AccountId,
         (before, stated, after): (&BalanceSnapshot, &BalanceSnapshot, &BalanceSnapshot),
         rows: &[Income],
@@ -199,12 +199,12 @@ impl Footing<'_> {
 
 /// The latest statements of each wallet, oldest first.
 async fn latest_wallets(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
 ) -> Result<BTreeMap<Asset, Vec<BalanceSnapshot>>, ReconcileError> {
     let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
     let scope = Scope::account(account.clone());
-    let page = book.snapshots.balance_snapshots(&scope, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+    let page = book.balance_snapshots(&scope, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
     for balance in page.doing("reading the balances")?.items {
         let known = wallets.entry(balance.fact.asset.clone()).or_default();
         if known.len() <= SPANS_MAX {
@@ -219,14 +219,14 @@ async fn latest_wallets(
 
 /// All statements of each wallet, oldest first.
 async fn all_wallets(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
 ) -> Result<BTreeMap<Asset, Vec<BalanceSnapshot>>, ReconcileError> {
     let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
     let scope = Scope::account(account.clone());
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.snapshots.balance_snapshots(&scope, &request).await.doing("reading the balances")?;
+        let page = book.balance_snapshots(&scope, &request).await.doing("reading the balances")?;
         for balance in page.items {
             wallets.entry(balance.fact.asset.clone()).or_default().push(balance.fact);
         }
@@ -239,7 +239,7 @@ async fn all_wallets(
 
 /// Whether the ledger says anything of an asset between the first and the last statement of its wallet.
 async fn has_rows(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     asset: &Asset,
     known: &[BalanceSnapshot],
@@ -250,7 +250,7 @@ async fn has_rows(
     let filter = IncomeFilter { scope, income_type: None };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.income.income(&filter, &request).await.doing("reading the income")?;
+        let page = book.income(&filter, &request).await.doing("reading the income")?;
         if page.items.iter().any(|row| row.fact.key.asset == *asset) {
             return Ok(true);
         }
@@ -288,7 +288,7 @@ fn unfooted_on_record(extent: Extent<'_>) -> Vec<UnfootedSpan> {
 }
 
 pub(super) async fn ledger_between(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     asset: &Asset,
     since: TimestampMs,
@@ -304,7 +304,7 @@ pub(super) async fn ledger_between(
     let mut rows = Vec::new();
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.income.income(&filter, &request).await.doing("reading the income")?;
+        let page = book.income(&filter, &request).await.doing("reading the income")?;
         rows.extend(page.items.into_iter().map(|row| row.fact).filter(|row| row.key.asset == *asset));
         match page.next {
             Some(cursor) => request = request.after(cursor),

@@ -11,13 +11,13 @@ use ledger_store::{CoverageSpan, DiscrepancyKey, IncomeFilter, PageRequest, Scop
 
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
 use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
 use crate::memory::{FundingMemory, recall_all};
 use crate::observe::Observation;
 use crate::streams::FILLS;
+use crate::unreadable::ReadableBook;
 use crate::wording::instant;
 
 const NAME: CheckName = CheckName::Funding;
@@ -27,7 +27,7 @@ const LATE_MS: i64 = 2 * 3_600_000;
 
 pub(super) async fn check_funding(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -45,7 +45,7 @@ pub(super) async fn check_funding(
 
 async fn funding(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -55,7 +55,7 @@ async fn funding(
         verification.not_checkable(NAME, "the exchange did not answer with its ledger");
         return Ok(());
     }
-    let coverage = book.sync.coverage(account).await.doing("reading the coverage")?;
+    let coverage = book.coverage(account).await.doing("reading the coverage")?;
     let mut comparing = Comparing {
         extent,
         book,
@@ -100,7 +100,7 @@ type Rows = BTreeMap<Symbol, BTreeMap<TimestampMs, Vec<Income>>>;
 
 struct Comparing<'a> {
     extent: Extent<'a>,
-    book: &'a Book,
+    book: &'a ReadableBook<'a>,
     account: &'a AccountId,
     coverage: Vec<CoverageSpan>,
     /// When the ledger was read.
@@ -145,7 +145,7 @@ impl Comparing<'_> {
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: funding };
         let mut request = PageRequest::first(BOOK_PAGE_ROWS);
         loop {
-            let page = self.book.income.income(&filter, &request).await.doing("reading the income")?;
+            let page = self.book.income(&filter, &request).await.doing("reading the income")?;
             page.items.into_iter().for_each(|row| add(&mut rows, row.fact));
             match page.next {
                 Some(cursor) => request = request.after(cursor),
@@ -168,7 +168,7 @@ impl Comparing<'_> {
     /// The instants that this look has something to say of.
     async fn of_look(&mut self, observation: &Observation) -> Result<Instants, ReconcileError> {
         let mut wanted: BTreeMap<Symbol, BTreeSet<TimestampMs>> = BTreeMap::new();
-        let unpaid = self.book.demands.rates_without_rows(self.account).await.doing("looking for unpaid funding")?;
+        let unpaid = self.book.rates_without_rows(self.account).await.doing("looking for unpaid funding")?;
         let mut rates: BTreeMap<(Symbol, TimestampMs), FundingRate> = BTreeMap::new();
         for rate in unpaid.into_iter().map(|rate| rate.fact) {
             wanted.entry(rate.symbol.clone()).or_default().insert(rate.at);
@@ -221,7 +221,7 @@ impl Comparing<'_> {
         let scope =
             Scope { since: Some(since), until: Some(until), ..Scope::symbol(self.account.clone(), symbol.clone()) };
         let filter = IncomeFilter { scope, income_type: IncomeType::FUNDING_FEE.parse().ok() };
-        let page = self.book.income.income(&filter, &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = self.book.income(&filter, &PageRequest::first(BOOK_PAGE_ROWS)).await;
         Ok(page.doing("reading the income")?.items.into_iter().map(|row| row.fact).collect())
     }
 
@@ -229,7 +229,7 @@ impl Comparing<'_> {
         let mut rates = Vec::new();
         let mut request = PageRequest::first(BOOK_PAGE_ROWS);
         loop {
-            let page = self.book.snapshots.funding_rates(&scope, &request).await.doing("reading the funding rates")?;
+            let page = self.book.funding_rates(&scope, &request).await.doing("reading the funding rates")?;
             rates.extend(page.items.into_iter().map(|rate| rate.fact));
             match page.next {
                 Some(cursor) => request = request.after(cursor),
@@ -244,16 +244,16 @@ impl Comparing<'_> {
         let Some(close) = observation.symbols.get(symbol) else { return Ok(false) };
         let listed = close.fills.iter().flat_map(|walk| walk.rows.keys());
         let Some(new) = listed.filter(|key| !close.book_fills.contains_key(key)).min() else { return Ok(false) };
-        Ok(self.book.fills.fill(self.account, new).await.doing("reading a fill")?.is_none())
+        Ok(self.book.fill(self.account, new).await.doing("reading a fill")?.is_none())
     }
 
     async fn compare(&mut self, symbol: &Symbol, instants: Vec<Instant>) -> Result<(), ReconcileError> {
-        let instrument = self.book.instruments.instrument(self.account, symbol).await.doing("reading a contract")?;
+        let instrument = self.book.instrument(self.account, symbol).await.doing("reading a contract")?;
         let times = instants.iter().map(|instant| instant.rate.at).collect();
         let spans = self.coverage.iter().filter(|span| span.stream == FILLS);
         let of_symbol = spans.filter(|span| span.symbol.as_ref().is_none_or(|of| of == symbol));
         let fills = CoveredTime::new(of_symbol.map(|span| (span.since, span.until)));
-        let held = self.book.demands.held_around(self.account, symbol, times).await.doing("computing what was held")?;
+        let held = self.book.held_around(self.account, symbol, times).await.doing("computing what was held")?;
         let proven = held.into_iter().map(|around| (around.at, around.proven_over(&fills)));
         let held: BTreeMap<TimestampMs, HeldAround> = proven.collect();
         for instant in instants {

@@ -15,17 +15,17 @@ use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
 
 use super::footing::ledger_between;
 use super::{BOOK_PAGE_ROWS, Verification};
-use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::{Doing, ReconcileError};
 use crate::memory::{GapMemory, recall_all};
 use crate::observe::Observation;
 use crate::streams::INCOME;
+use crate::unreadable::ReadableBook;
 
 /// Finds the gaps on record that the book proves to be filled.
 pub(super) async fn check_gaps(
     observation: &Observation,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -56,7 +56,7 @@ pub(super) async fn check_gaps(
 /// Whether every wallet that was stated before and after changed by what its rows add up to.
 async fn ledger_is_whole(
     observation: &Observation,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     since: TimestampMs,
     until: TimestampMs,
@@ -81,7 +81,7 @@ type Around = (Option<BalanceSnapshot>, Option<BalanceSnapshot>);
 
 /// The last statement of each wallet before a stretch of time, and the first after it.
 async fn wallets_around(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     since: TimestampMs,
     until: TimestampMs,
@@ -89,7 +89,7 @@ async fn wallets_around(
     let mut around: BTreeMap<Asset, Around> = BTreeMap::new();
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.snapshots.balance_snapshots(&Scope::account(account.clone()), &request).await;
+        let page = book.balance_snapshots(&Scope::account(account.clone()), &request).await;
         let page = page.doing("reading the balances")?;
         for balance in page.items.into_iter().map(|balance| balance.fact) {
             let (before, after) = around.entry(balance.asset.clone()).or_default();
@@ -109,7 +109,7 @@ async fn wallets_around(
 
 /// Whether every trade that the ledger of that time names has its fill.
 async fn fills_are_whole(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     since: TimestampMs,
     until: TimestampMs,
@@ -118,7 +118,7 @@ async fn fills_are_whole(
     let filter = IncomeFilter { scope, income_type: None };
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.income.income(&filter, &request).await.doing("reading the income")?;
+        let page = book.income(&filter, &request).await.doing("reading the income")?;
         for row in page.items.into_iter().map(|row| row.fact) {
             let is_trade = |name: &str| row.key.income_type.is(name);
             if !is_trade(IncomeType::COMMISSION) && !is_trade(IncomeType::REALIZED_PNL) {
@@ -129,7 +129,7 @@ async fn fills_are_whole(
             let mut is_there = false;
             for side in [Side::Buy, Side::Sell] {
                 let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
-                is_there |= book.fills.fill(account, &key).await.doing("reading a fill")?.is_some();
+                is_there |= book.fill(account, &key).await.doing("reading a fill")?.is_some();
             }
             if !is_there {
                 return Ok(false);

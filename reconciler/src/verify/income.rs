@@ -9,12 +9,12 @@ use super::told::ToldRows;
 use super::unnamed::Unnamed;
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, Verification};
 use crate::asked::Asked;
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
 use crate::memory::doubt::{Claim, Looks};
 use crate::memory::{LedgerRowMemory, recall_all};
+use crate::unreadable::ReadableBook;
 
 /// The digits after the point that ledger amounts have.
 pub(super) const LEDGER_SCALE: u8 = 8;
@@ -25,7 +25,7 @@ pub(super) const LEDGER_SCALE: u8 = 8;
 /// of a trade, type and asset against all of its fills.
 pub(super) async fn check_income(
     extent: Extent<'_>,
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
@@ -116,7 +116,7 @@ async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<Unn
     let (mut sums, mut unnamed) = (Sums::default(), Unnamed::default());
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = comparing.book.income.income(&filter, &request).await.doing("reading the income")?;
+        let page = comparing.book.income(&filter, &request).await.doing("reading the income")?;
         let read_to = page.items.last().map(|row| row.fact.time.at);
         for row in &page.items {
             match sums.add(&row.fact, extent) {
@@ -152,7 +152,7 @@ fn on_record(extent: Extent<'_>) -> Vec<(Row, Decimal)> {
 }
 
 struct Comparing<'a> {
-    book: &'a Book,
+    book: &'a ReadableBook<'a>,
     account: &'a AccountId,
     comparison: Comparison<'a>,
     looks: Option<Looks<'a>>,
@@ -170,7 +170,7 @@ impl Comparing<'_> {
         let (mut halves, mut booked) = (Vec::new(), Decimal::ZERO);
         for side in [Side::Buy, Side::Sell] {
             let key = FillKey { symbol: symbol.clone(), fill_id: fill_id.clone(), side };
-            let Some(fill) = self.book.fills.fill(self.account, &key).await.doing("reading a fill")? else { continue };
+            let Some(fill) = self.book.fill(self.account, &key).await.doing("reading a fill")? else { continue };
             let amount = if income_type.is(IncomeType::COMMISSION) {
                 // A fee in another asset says that none was paid in this one.
                 fill.fact.fee.map(|fee| if fee.asset == *asset { -fee.amount } else { Decimal::ZERO })
@@ -209,7 +209,7 @@ impl Comparing<'_> {
     /// What all rows of a trade that are known add up to, and how many there are.
     async fn known(&self, row: &Row, stated: Decimal) -> Result<(Decimal, usize), ReconcileError> {
         let Row { symbol, fill_id, income_type, asset } = row;
-        let rows = self.told.with_booked(self.book, self.account, symbol, fill_id).await?;
+        let rows = self.told.with_booked(&**self.book, self.account, symbol, fill_id).await?;
         let rows = rows.iter().filter(|known| known.key.income_type == *income_type && known.key.asset == *asset);
         let amounts: Vec<Decimal> = rows.map(|known| known.amount).collect();
         let sum = amounts.iter().try_fold(Decimal::ZERO, |sum, amount| sum.checked_add(*amount));

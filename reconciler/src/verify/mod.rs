@@ -26,7 +26,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::VenueFacts;
 use ledger_core::{AccountId, Asset, Decimal, OrderKey, PositionSide, Symbol, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyKey, UnreadableRow};
+use ledger_store::{Discrepancy, DiscrepancyKey, Store, UnreadableRow};
 
 pub use self::book::{WholeBook, verify_book};
 pub use self::check::{Check, CheckCounts, CheckName, LeftOut, Severity, Verdict};
@@ -41,13 +41,12 @@ use self::gaps::check_gaps;
 use self::income::check_income;
 use self::positions::check_positions;
 use self::realized::check_realized;
-use crate::book::Book;
 use crate::discrepancy::DiscrepancyKind;
 use crate::error::ReconcileError;
 use crate::finding::Finding;
 use crate::memory::doubt::Looks;
 use crate::observe::{Observation, observed_at};
-use crate::unreadable::UnreadableRows;
+use crate::unreadable::ReadableBook;
 
 /// A stretch of time in which a wallet changed by what its ledger rows add up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,11 +157,11 @@ impl Verification {
 /// Compares the ledger rows of an observation with the book's fills, and nothing else.
 pub(crate) async fn check_ledger(
     observation: &Observation,
-    book: &Book,
+    book: &dyn Store,
     account: &AccountId,
 ) -> Result<Verification, ReconcileError> {
     let mut verification = Verification::default();
-    check_income(Extent::Look(observation), book, account, &mut verification).await?;
+    check_income(Extent::Look(observation), &ReadableBook::whole(book), account, &mut verification).await?;
     Ok(verification)
 }
 
@@ -172,23 +171,22 @@ pub(crate) async fn check_ledger(
 /// [`ReconcileError`] when the book cannot be read.
 pub(crate) async fn verify(
     observation: &Observation,
-    book: &Book,
+    book: &dyn Store,
     account: &AccountId,
 ) -> Result<Verification, ReconcileError> {
-    let (book, unreadable) = UnreadableRows::beside(book);
-    let book = &book;
+    let readable = &ReadableBook::past_unreadable(book);
     let mut verification = Verification::default();
     let extent = Extent::Look(observation);
     check_positions(observation, book, account, &mut verification).await?;
-    check_executed(extent, book, account, &mut verification).await?;
+    check_executed(extent, readable, account, &mut verification).await?;
     check_realized(extent, book, account, &mut verification).await?;
-    check_income(extent, book, account, &mut verification).await?;
-    check_demands(extent, book, account, &mut verification).await?;
-    check_funding(extent, book, account, &mut verification).await?;
-    check_footing(extent, book, account, &mut verification).await?;
-    check_gaps(observation, book, account, &mut verification).await?;
+    check_income(extent, readable, account, &mut verification).await?;
+    check_demands(extent, readable, account, &mut verification).await?;
+    check_funding(extent, readable, account, &mut verification).await?;
+    check_footing(extent, readable, account, &mut verification).await?;
+    check_gaps(observation, readable, account, &mut verification).await?;
     check_lost(observation, book, account, &mut verification).await?;
-    verification.leave_out(unreadable.noted().into_iter().chain(observation.book.damaged.clone()).collect());
+    verification.leave_out(readable.noted().into_iter().chain(observation.book.damaged.clone()).collect());
     Ok(verification)
 }
 

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use exchange_client::VenueFacts;
 use ledger_core::{AccountId, Decimal, PositionSide, PositionSnapshot, Symbol};
-use ledger_store::BookPosition;
+use ledger_store::{BookPosition, DerivedReader};
 
 use super::{CheckName, Comparison, Verification};
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
@@ -19,13 +18,13 @@ const UNANSWERED: &str = "the exchange did not answer what it holds";
 
 pub(super) async fn check_positions(
     observation: &Observation,
-    book: &Book,
+    book: &dyn DerivedReader,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
     let on_record = &observation.book.discrepancies;
     let (mut quantity, mut entry) = (Comparison::of("position", on_record), Comparison::of("position", on_record));
-    let held = book.positions.positions(account).await.doing("reading the positions")?;
+    let held = book.positions(account).await.doing("reading the positions")?;
     // What was repaired may have opened a position that neither side knew of when it was looked at.
     let now = held.iter().map(|held| (held.symbol.clone(), held.position.position_side));
     let keys: BTreeSet<_> = observation.position_keys().into_iter().chain(now).collect();

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Decimal, Symbol, TimestampMs};
-use ledger_store::{PageRequest, PnlMismatch, Scope, TripFilter};
+use ledger_store::{DerivedReader, PageRequest, PnlMismatch, Scope, TripFilter};
 
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
-use crate::book::Book;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::error::{Doing, ReconcileError};
 use crate::finding::{Finding, Outlook};
@@ -16,13 +15,13 @@ use crate::observe::{Observation, observed_at};
 
 pub(super) async fn check_realized(
     extent: Extent<'_>,
-    book: &Book,
+    book: &dyn DerivedReader,
     account: &AccountId,
     verification: &mut Verification,
 ) -> Result<(), ReconcileError> {
     let mut comparison = Comparison::of("fill", extent.on_record());
     let number = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-    for symbol_book in book.positions.symbol_books(account).await.doing("reading the symbols")? {
+    for symbol_book in book.symbol_books(account).await.doing("reading the symbols")? {
         if extent.covers(&symbol_book.symbol) {
             let (unreported, unknown) = (symbol_book.pnl_unreported_count, symbol_book.pnl_unknown_count);
             comparison.compared += number(symbol_book.fill_count.saturating_sub(unreported).saturating_sub(unknown));
@@ -38,7 +37,7 @@ pub(super) async fn check_realized(
     let mut of_symbol: BTreeMap<Symbol, Vec<PnlMismatch>> = BTreeMap::new();
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.positions.pnl_mismatches(account, &request).await.doing("reading the realized profits")?;
+        let page = book.pnl_mismatches(account, &request).await.doing("reading the realized profits")?;
         for mismatch in page.items {
             of_symbol.entry(mismatch.key.symbol.clone()).or_default().push(mismatch);
         }
@@ -91,7 +90,7 @@ fn has_all_fills(observation: &Observation, verification: &Verification, symbol:
 
 /// The first mismatch of every round trip; those of the open ones count as one.
 async fn first_of_each_trip(
-    book: &Book,
+    book: &dyn DerivedReader,
     account: &AccountId,
     symbol: &Symbol,
     mut mismatches: Vec<PnlMismatch>,
@@ -103,7 +102,7 @@ async fn first_of_each_trip(
     let mut ends: Vec<TimestampMs> = Vec::new();
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.trips.trips(&filter, &request).await.doing("reading the round trips")?;
+        let page = book.trips(&filter, &request).await.doing("reading the round trips")?;
         ends.extend(page.items.iter().filter_map(|trip| trip.closed_at));
         match page.next {
             Some(cursor) => request = request.after(cursor),

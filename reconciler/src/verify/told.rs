@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, FillId, Income, Symbol};
+use ledger_store::FactReader;
 
 use super::Extent;
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 
 /// The rows of the exchange's answer that name a trade; none where nobody was asked.
@@ -27,14 +27,14 @@ impl ToldRows {
     /// All rows of a trade that are known, each once: as the exchange says now, where it did.
     pub(super) async fn with_booked(
         &self,
-        book: &Book,
+        book: &dyn FactReader,
         account: &AccountId,
         symbol: &Symbol,
         fill_id: &FillId,
     ) -> Result<Vec<Income>, ReconcileError> {
         let mut rows: Vec<Income> = Vec::new();
         let told = self.0.get(&(symbol.clone(), fill_id.clone())).into_iter().flatten().cloned();
-        let booked = book.demands.rows_of_trade(account, symbol, fill_id).await.doing("reading the income")?;
+        let booked = book.rows_of_trade(account, symbol, fill_id).await.doing("reading the income")?;
         for row in told.chain(booked.into_iter().map(|row| row.fact)) {
             if rows.iter().all(|known| known.key != row.key) {
                 rows.push(row);

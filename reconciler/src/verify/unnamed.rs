@@ -14,9 +14,9 @@ use ledger_store::{FillFilter, PageRequest, Scope};
 
 use super::income::LEDGER_SCALE;
 use super::{BOOK_PAGE_ROWS, Comparison};
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::streams::FILLS;
+use crate::unreadable::ReadableBook;
 use crate::wording::instant;
 
 const SECOND_MS: i64 = 1_000;
@@ -72,7 +72,7 @@ impl Unnamed {
     /// Holds all rows against the book's fills.
     pub(super) async fn compare(
         self,
-        book: &Book,
+        book: &ReadableBook<'_>,
         account: &AccountId,
         comparison: &mut Comparison<'_>,
     ) -> Result<(), ReconcileError> {
@@ -83,7 +83,7 @@ impl Unnamed {
         }) else {
             return Ok(());
         };
-        let covered = book.sync.coverage(account).await.doing("reading what is covered")?;
+        let covered = book.coverage(account).await.doing("reading what is covered")?;
         for (group, rows) in rows {
             let fills = fills_of(book, account, &group, &rows, named.get(&group)).await?;
             let is_fee = group.income_type.is(IncomeType::COMMISSION);
@@ -200,7 +200,7 @@ fn sum(amounts: impl Iterator<Item = Decimal>) -> Result<Decimal, MathError> {
 
 /// The fills of the time of the rows, each with its second and what it states; without those that another row names.
 async fn fills_of(
-    book: &Book,
+    book: &ReadableBook<'_>,
     account: &AccountId,
     group: &Group,
     rows: &[(i64, Decimal)],
@@ -214,7 +214,7 @@ async fn fills_of(
     let mut fills = Vec::new();
     let mut request = PageRequest::first(BOOK_PAGE_ROWS);
     loop {
-        let page = book.fills.fills(&filter, &request).await.doing("reading the fills")?;
+        let page = book.fills(&filter, &request).await.doing("reading the fills")?;
         for fill in page.items.iter().map(|row| &row.fact) {
             if !named.is_some_and(|named| named.contains(&fill.key.fill_id)) {
                 fills.push((second(fill.time.at), group.stated(fill)));

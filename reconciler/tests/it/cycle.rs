@@ -16,8 +16,8 @@ use ledger_core::{
     SignalId, Source, Statement, Symbol,
 };
 use ledger_store::{
-    AccountRepository, DiscrepancyFilter, DiscrepancyStatus, IntentRepository, OrderFilter, OrderRepository,
-    PageRequest, PositionRepository, ReconcileStatus, RunRepository, Scope, SyncRepository,
+    DerivedReader, DiscrepancyFilter, DiscrepancyStatus, FactReader, Journal, OrderFilter, PageRequest,
+    ReconcileStatus, Scope,
 };
 use reconciler::{DiscrepancyKind, FindingReport, ReconcileError};
 

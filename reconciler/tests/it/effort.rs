@@ -8,7 +8,7 @@ use exchange_client::{ExchangeTrader, NewOrder};
 use ledger_core::{
     AnyFact, EventTime, Label, PositionSide, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
 };
-use ledger_store::{CoverageSpan, SyncRepository};
+use ledger_store::{CoverageSpan, Journal};
 
 use crate::gates::{End, Gate, GatedStore};
 use crate::support::Fixture;

@@ -395,7 +395,7 @@ async fn what_an_account_is_worth_is_what_the_exchange_says() {
 impl Fixture {
     /// When a wallet was looked at for the first time.
     async fn first_look(&self) -> i64 {
-        use ledger_store::{PageRequest, Scope, SnapshotRepository};
+        use ledger_store::{FactReader, PageRequest, Scope};
         let scope = Scope::account(self.account.clone());
         let page = self.store.balance_snapshots(&scope, &PageRequest::first(1)).await.unwrap();
         page.items[0].fact.at.as_ms()

@@ -1,26 +1,26 @@
 //! Exchange and book, each call of which can be the last that goes through.
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use exchange_client::{Request, Response, Transport, TransportError};
+use ledger_core::demands::HeldAround;
 use ledger_core::{
-    AccountId, Anchor, BalanceSnapshot, ClientOrderId, Fill, FillKey, FundingRate, Income, IncomeKey, Instrument,
-    Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, RoundTrip,
-    Signal, SignalId, Sourced, Symbol, TimestampMs,
+    AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
+    IncomeKey, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot,
+    PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
-    Account, AccountRepository, Acknowledgement, Batch, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor,
-    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FillFilter, FillRepository, FundingReach, IncomeFilter,
-    IncomeRepository, InstrumentRepository, IntentFilter, IntentRepository, LedgerWriter, Look, LookHold,
-    LookRepository, NewAccount, NewLook, OpenLook, OrderFilter, OrderRepository, Page, PageRequest, PendingRefold,
-    PnlMismatch, PositionRepository, ProofCheck, ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run,
-    RunFilter, RunId, RunKind, RunRepository, RunStatus, Scope, SignalFilter, SignalRepository, SnapshotRepository,
-    SqliteStore, StoreError, StoreResult, Stretch, SymbolBook, SyncCursor, SyncRepository, TripFilter, TripRepository,
-    UnpricedFee,
+    Account, Acknowledgement, Batch, Book, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor, DerivedReader,
+    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FactReader, FactSource, FillFilter, FundingReach, IncomeFilter,
+    IntentFilter, Journal, Look, LookHold, Maintenance, NewAccount, NewLook, OpenLook, OrderFilter, Page, PageRequest,
+    PendingRefold, PnlMismatch, ProofCheck, ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter,
+    RunId, RunKind, RunStatus, Scope, SignalFilter, SqliteStore, StoreError, StoreInfo, StoreResult, Stretch,
+    SymbolBook, SyncCursor, TripFilter, UnpricedFee, Writer,
 };
-use reconciler::Book;
 use tokio::sync::Notify;
 
 /// How a cycle ends before its time.
@@ -106,8 +106,14 @@ pub(crate) struct GatedStore {
     gate: Arc<Gate>,
 }
 
+impl fmt::Debug for GatedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}
+
 /// The methods that write.
-const WRITES: [&str; 9] = [
+const WRITES: [&str; 10] = [
     "commit",
     "refold",
     "drop_derived",
@@ -117,28 +123,14 @@ const WRITES: [&str; 9] = [
     "begin_run",
     "end_run",
     "acknowledge_discrepancy",
+    "record_look",
 ];
+/// Neither is a word to the book: they show and tell that somebody looks.
+const SIGNS: [&str; 2] = ["hold_look", "open_look"];
 
 impl GatedStore {
     pub(crate) fn book(store: &Arc<SqliteStore>, gate: &Arc<Gate>) -> Book {
-        let gated = Arc::new(Self { store: Arc::clone(store), gate: Arc::clone(gate) });
-        Book {
-            writer: gated.clone(),
-            accounts: gated.clone(),
-            instruments: gated.clone(),
-            orders: gated.clone(),
-            intents: gated.clone(),
-            signals: gated.clone(),
-            fills: gated.clone(),
-            income: gated.clone(),
-            demands: Arc::clone(store) as Arc<dyn ledger_store::DemandRepository>,
-            positions: gated.clone(),
-            trips: gated.clone(),
-            snapshots: gated.clone(),
-            runs: gated.clone(),
-            sync: gated.clone(),
-            looks: gated,
-        }
+        Arc::new(Self { store: Arc::clone(store), gate: Arc::clone(gate) })
     }
 
     async fn pass(&self) -> StoreResult<()> {
@@ -147,11 +139,13 @@ impl GatedStore {
 }
 
 macro_rules! gated {
-    ($($repository:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+ })+) => {$(
+    ($($part:ident { $(fn $name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)+ })+) => {$(
         #[async_trait]
-        impl $repository for GatedStore {
+        impl $part for GatedStore {
             $(async fn $name(&self, $($arg: $type),*) -> StoreResult<$answer> {
-                self.pass().await?;
+                if !SIGNS.contains(&stringify!($name)) {
+                    self.pass().await?;
+                }
                 let answer = self.store.$name($($arg),*).await?;
                 if WRITES.contains(&stringify!($name)) {
                     self.pass().await?;
@@ -163,104 +157,83 @@ macro_rules! gated {
 }
 
 gated! {
-    LedgerWriter {
+    Writer {
         fn commit(batch: Batch) -> CommitReport;
+        fn create_account(account: NewAccount) -> ();
+        fn bind_identity(id: &AccountId, identity: ExchangeIdentity) -> ();
+        fn set_position_mode(id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> ();
         fn pending_refolds() -> Vec<PendingRefold>;
         fn refold(account: &AccountId, symbol: &Symbol) -> RefoldReport;
         fn drop_derived(account: &AccountId) -> Vec<PendingRefold>;
     }
-    AccountRepository {
-        fn create_account(account: NewAccount) -> ();
+    FactReader {
         fn account(id: &AccountId) -> Option<Account>;
         fn accounts() -> Vec<Account>;
-        fn bind_identity(id: &AccountId, identity: ExchangeIdentity) -> ();
-        fn set_position_mode(id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> ();
         fn position_modes(id: &AccountId) -> Vec<Sourced<PositionModeSnapshot>>;
-    }
-    InstrumentRepository {
         fn instrument(account: &AccountId, symbol: &Symbol) -> Option<Sourced<Instrument>>;
         fn instruments(account: &AccountId) -> Vec<Sourced<Instrument>>;
         fn symbols(account: &AccountId) -> Vec<Symbol>;
-    }
-    SignalRepository {
         fn signal(account: &AccountId, id: &SignalId) -> Option<Sourced<Signal>>;
         fn signals(filter: &SignalFilter, page: &PageRequest) -> Page<Sourced<Signal>>;
-    }
-    OrderRepository {
-        fn order(account: &AccountId, key: &OrderKey) -> Option<BookOrder>;
-        fn orders(filter: &OrderFilter, page: &PageRequest) -> Page<BookOrder>;
-    }
-    IntentRepository {
         fn intent(account: &AccountId, id: &ClientOrderId) -> Option<Sourced<OrderIntent>>;
         fn intents(filter: &IntentFilter, page: &PageRequest) -> Page<Sourced<OrderIntent>>;
-    }
-    FillRepository {
+        fn order(account: &AccountId, key: &OrderKey) -> Option<BookOrder>;
+        fn orders(filter: &OrderFilter, page: &PageRequest) -> Page<BookOrder>;
         fn fill(account: &AccountId, key: &FillKey) -> Option<Sourced<Fill>>;
         fn fills(filter: &FillFilter, page: &PageRequest) -> Page<Sourced<Fill>>;
         fn fills_in_fold_order(account: &AccountId, symbol: &Symbol, page: &PageRequest) -> Page<Sourced<Fill>>;
         fn as_folded(account: &AccountId, symbol: &Symbol, fills: Vec<Sourced<Fill>>) -> Vec<Sourced<Fill>>;
         fn fill_count(filter: &FillFilter) -> u64;
-    }
-    IncomeRepository {
+        fn cancel(account: &AccountId, key: &OrderKey) -> Option<Sourced<Cancel>>;
+        fn cancels(scope: &Scope, page: &PageRequest) -> Page<Sourced<Cancel>>;
         fn income_row(account: &AccountId, key: &IncomeKey) -> Option<Sourced<Income>>;
         fn income(filter: &IncomeFilter, page: &PageRequest) -> Page<Sourced<Income>>;
-    }
-    PositionRepository {
-        fn positions(account: &AccountId) -> Vec<BookPosition>;
-        fn symbol_books(account: &AccountId) -> Vec<SymbolBook>;
-        fn pnl_mismatches(account: &AccountId, page: &PageRequest) -> Page<PnlMismatch>;
-    }
-    TripRepository {
-        fn trips(filter: &TripFilter, page: &PageRequest) -> Page<RoundTrip>;
-        fn open_trips(account: &AccountId) -> Vec<RoundTrip>;
-        fn movements(account: &AccountId, symbol: &Symbol, since: Option<TimestampMs>, after: Option<Cursor>) -> Page<Movement>;
-    }
-    SnapshotRepository {
+        fn fills_without_rows(scope: &Scope, page: &PageRequest) -> Page<Sourced<Fill>>;
+        fn rows_of_trade(account: &AccountId, symbol: &Symbol, fill_id: &FillId) -> Vec<Sourced<Income>>;
+        fn rows_without_trade(account: &AccountId, symbol: &Symbol, since: TimestampMs, until: TimestampMs) -> Vec<Sourced<Income>>;
+        fn funding_reach(account: &AccountId) -> Vec<FundingReach>;
+        fn unpriced_fees(account: &AccountId, limit: u32) -> Vec<UnpricedFee>;
         fn latest_positions(account: &AccountId) -> Vec<Sourced<PositionSnapshot>>;
         fn position_snapshots(scope: &Scope, page: &PageRequest) -> Page<Sourced<PositionSnapshot>>;
         fn balance_snapshots(scope: &Scope, page: &PageRequest) -> Page<Sourced<BalanceSnapshot>>;
         fn price_snapshots(scope: &Scope, page: &PageRequest) -> Page<Sourced<PriceSnapshot>>;
         fn funding_rates(scope: &Scope, page: &PageRequest) -> Page<Sourced<FundingRate>>;
         fn anchors(scope: &Scope, page: &PageRequest) -> Page<Sourced<Anchor>>;
+        fn fact_sources(account: &AccountId, kind: FactKind, fact_key: &str) -> Vec<FactSource>;
+        fn restated_count(account: &AccountId) -> u64;
     }
-    RunRepository {
+    DerivedReader {
+        fn positions(account: &AccountId) -> Vec<BookPosition>;
+        fn symbol_books(account: &AccountId) -> Vec<SymbolBook>;
+        fn pnl_mismatches(account: &AccountId, page: &PageRequest) -> Page<PnlMismatch>;
+        fn trips(filter: &TripFilter, page: &PageRequest) -> Page<RoundTrip>;
+        fn open_trips(account: &AccountId) -> Vec<RoundTrip>;
+        fn movements(account: &AccountId, symbol: &Symbol, since: Option<TimestampMs>, after: Option<Cursor>) -> Page<Movement>;
+        fn held_around(account: &AccountId, symbol: &Symbol, instants: Vec<TimestampMs>) -> Vec<HeldAround>;
+        fn rates_without_rows(account: &AccountId) -> Vec<Sourced<FundingRate>>;
+        fn quarantined(account: &AccountId) -> Vec<Quarantine>;
+    }
+    Journal {
         fn begin_run(account: &AccountId, kind: RunKind, started_local: TimestampMs) -> RunId;
         fn end_run(run: RunId, status: RunStatus, ended_local: TimestampMs, detail_json: Option<String>) -> ();
         fn runs(filter: &RunFilter, page: &PageRequest) -> Page<Run>;
         fn repairs(filter: &RepairFilter, page: &PageRequest) -> Page<Repair>;
         fn discrepancies(filter: &DiscrepancyFilter, page: &PageRequest) -> Page<Discrepancy>;
         fn acknowledge_discrepancy(acknowledgement: Acknowledgement) -> i64;
-        fn quarantined(account: &AccountId) -> Vec<Quarantine>;
-    }
-    SyncRepository {
         fn cursors(account: &AccountId) -> Vec<SyncCursor>;
         fn coverage(account: &AccountId) -> Vec<CoverageSpan>;
         fn reopened(account: &AccountId) -> Vec<Stretch>;
         fn check_proofs(account: &AccountId, depth: ProofDepth) -> ProofCheck;
-        fn funding_reach(account: &AccountId) -> Vec<FundingReach>;
-        fn unpriced_fees(account: &AccountId, limit: u32) -> Vec<UnpricedFee>;
+        fn looks(account: &AccountId) -> Vec<Look>;
+        fn record_look(look: NewLook) -> ();
+        fn hold_look(account: &AccountId, began_local: TimestampMs) -> LookHold;
+        fn open_look(account: &AccountId) -> Option<OpenLook>;
     }
-}
-
-#[async_trait]
-impl LookRepository for GatedStore {
-    async fn looks(&self, account: &AccountId) -> StoreResult<Vec<Look>> {
-        self.pass().await?;
-        self.store.looks(account).await
-    }
-
-    async fn record_look(&self, look: NewLook) -> StoreResult<()> {
-        self.pass().await?;
-        self.store.record_look(look).await?;
-        self.pass().await
-    }
-
-    // Neither is a word to the book: they show and tell that somebody looks.
-    async fn hold_look(&self, account: &AccountId, began_local: TimestampMs) -> StoreResult<LookHold> {
-        self.store.hold_look(account, began_local).await
-    }
-
-    async fn open_look(&self, account: &AccountId) -> StoreResult<Option<OpenLook>> {
-        self.store.open_look(account).await
+    Maintenance {
+        fn info() -> StoreInfo;
+        fn integrity_check() -> Vec<String>;
+        fn is_refold_under_way() -> bool;
+        fn backup(path: &Path) -> ();
+        fn snapshot() -> Book;
     }
 }

@@ -1,7 +1,7 @@
 //! A first look at an account with months behind it: read and recorded piece by piece.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +11,7 @@ use ledger_core::{
     Symbol, TimePrecision, TimestampMs,
 };
 use ledger_store::{
-    Batch, CommitReport, FillFilter, FillRepository, LedgerWriter, OrderFilter, OrderRepository, PageRequest,
-    PendingRefold, RefoldReport, RunRepository, RunStatus, Scope, SqliteStore, StoreResult, SyncRepository,
+    FactReader, FillFilter, Journal, OrderFilter, PageRequest, RunStatus, Scope, SqliteStore, SyncCursor,
 };
 use reconciler::{CycleReport, DiscrepancyKind, Policy, Reconciler};
 
@@ -155,54 +154,39 @@ async fn a_first_sync_goes_on_where_it_was_stopped() {
     }
 }
 
-/// Counts the rows that came in since a piece was recorded.
+/// Counts the rows that came in since a piece was recorded, which moves the ledger's cursor.
 #[derive(Debug, Default)]
 struct Meter {
+    ends_at: Mutex<Option<SyncCursor>>,
     held: AtomicUsize,
     most: AtomicUsize,
     total: AtomicUsize,
 }
 
-struct MeteredTransport(Arc<dyn Transport>, Arc<Meter>);
+struct MeteredTransport {
+    transport: Arc<dyn Transport>,
+    store: Arc<SqliteStore>,
+    account: AccountId,
+    meter: Arc<Meter>,
+}
 
 #[async_trait]
 impl Transport for MeteredTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let Self { transport, store, account, meter } = self;
+        let recorded = store.cursors(account).await.unwrap().into_iter().find(|cursor| cursor.stream == "income");
+        if std::mem::replace(&mut *meter.ends_at.lock().unwrap(), recorded.clone()) != recorded {
+            meter.held.store(0, Ordering::SeqCst);
+        }
         let lists = ["allOrders", "userTrades", "income"];
         let is_list = lists.iter().any(|list| request.path.ends_with(list));
-        let response = self.0.send(request).await?;
+        let response = transport.send(request).await?;
         if is_list && let Ok(serde_json::Value::Array(rows)) = serde_json::from_slice(&response.body) {
-            self.1.total.fetch_add(rows.len(), Ordering::SeqCst);
-            let held = self.1.held.fetch_add(rows.len(), Ordering::SeqCst) + rows.len();
-            self.1.most.fetch_max(held, Ordering::SeqCst);
+            meter.total.fetch_add(rows.len(), Ordering::SeqCst);
+            let held = meter.held.fetch_add(rows.len(), Ordering::SeqCst) + rows.len();
+            meter.most.fetch_max(held, Ordering::SeqCst);
         }
         Ok(response)
-    }
-}
-
-struct MeteredWriter(Arc<SqliteStore>, Arc<Meter>);
-
-#[async_trait]
-impl LedgerWriter for MeteredWriter {
-    async fn commit(&self, batch: Batch) -> StoreResult<CommitReport> {
-        let ends_piece = batch.cursors.iter().any(|cursor| cursor.stream == "income");
-        let report = self.0.commit(batch).await?;
-        if ends_piece {
-            self.1.held.store(0, Ordering::SeqCst);
-        }
-        Ok(report)
-    }
-
-    async fn pending_refolds(&self) -> StoreResult<Vec<PendingRefold>> {
-        self.0.pending_refolds().await
-    }
-
-    async fn refold(&self, account: &AccountId, symbol: &Symbol) -> StoreResult<RefoldReport> {
-        self.0.refold(account, symbol).await
-    }
-
-    async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>> {
-        self.0.drop_derived(account).await
     }
 }
 
@@ -213,9 +197,12 @@ async fn a_first_sync_holds_one_piece_of_history_at_a_time() {
         let fresh = fixture.with_empty_book().await;
         let meter = Arc::new(Meter::default());
         let mut reconciler = in_pieces(fresh.reconciler(), rows);
-        let transport = MeteredTransport(Arc::clone(&fresh.transport), Arc::clone(&meter));
-        reconciler.exchange = Arc::new(fresh.adapter_over(transport));
-        reconciler.book.writer = Arc::new(MeteredWriter(Arc::clone(&fresh.store), Arc::clone(&meter)));
+        reconciler.exchange = Arc::new(fresh.adapter_over(MeteredTransport {
+            transport: Arc::clone(&fresh.transport),
+            store: Arc::clone(&fresh.store),
+            account: fresh.account.clone(),
+            meter: Arc::clone(&meter),
+        }));
         settled(&fresh, &reconciler).await;
         (meter.most.load(Ordering::SeqCst), meter.total.load(Ordering::SeqCst))
     };

@@ -7,8 +7,8 @@ use exchange_client::ManualClock;
 use exchange_client::files::Options;
 use ledger_core::{AccountId, FactKind, TimestampMs};
 use ledger_store::{
-    AccountRepository, FillRepository, NewAccount, OpenOptions, PageRequest, PositionRepository, RunFilter,
-    RunRepository, RunStatus, Scope, SqliteStore, StoreError,
+    DerivedReader, FactReader, Journal, NewAccount, OpenOptions, PageRequest, RunFilter, RunStatus, Scope, SqliteStore,
+    StoreError, Writer,
 };
 use reconciler::{Import, ImportEvent, ImportReport, RowRemark};
 

@@ -8,8 +8,8 @@ use exchange_client::ManualClock;
 use exchange_client::files::Options;
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{
-    AccountRepository, DiscrepancyFilter, IncomeFilter, IncomeRepository, NewAccount, OpenOptions, PageRequest,
-    RunRepository, Scope, SqliteStore,
+    DiscrepancyFilter, FactReader, IncomeFilter, Journal, NewAccount, OpenOptions, PageRequest, Scope, SqliteStore,
+    Writer,
 };
 use reconciler::{DiscrepancyKind, Import};
 

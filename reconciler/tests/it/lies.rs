@@ -175,7 +175,7 @@ async fn wrong(fixture: &Fixture, report: &CycleReport) -> Vec<String> {
 
 impl Fixture {
     async fn ledger_count(&self) -> usize {
-        use ledger_store::{IncomeFilter, IncomeRepository, PageRequest, Scope};
+        use ledger_store::{FactReader, IncomeFilter, PageRequest, Scope};
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: None };
         self.store.income(&filter, &PageRequest::first(1_000)).await.unwrap().items.len()
     }

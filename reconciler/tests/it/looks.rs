@@ -11,9 +11,7 @@ use ledger_core::{
     AnyFact, EventTime, FreshnessLimits, GroupBy, LookStream, PositionSide, Side, Source, Staleness, Statement, Symbol,
     TimestampMs,
 };
-use ledger_store::{
-    Batch, LedgerWriter, LookFailureKind, LookOutcome, LookRepository, OpenLook, PositionRepository, ReconcileStatus,
-};
+use ledger_store::{Batch, DerivedReader, Journal, LookFailureKind, LookOutcome, OpenLook, ReconcileStatus, Writer};
 use reconciler::{LookState, ReportRequest, account_report, look_state};
 
 use crate::support::Fixture;

@@ -11,10 +11,7 @@ use ledger_core::{
     AnyFact, Decimal, EventTime, Fill, FillId, FillKey, FundingRate, PositionSide, PriceKind, PriceSnapshot, Side,
     Source, Statement, Symbol, TimestampMs,
 };
-use ledger_store::{
-    Batch, FillFilter, FillRepository, LedgerWriter, PageRequest, RunFilter, RunRepository, Scope, SnapshotRepository,
-    SyncRepository,
-};
+use ledger_store::{Batch, FactReader, FillFilter, Journal, PageRequest, RunFilter, Scope, Writer};
 use reconciler::CycleReport;
 
 use crate::support::Fixture;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_core::Side;
-use ledger_store::{DiscrepancyStatus, PageRequest, Scope, SnapshotRepository};
+use ledger_store::{DiscrepancyStatus, FactReader, PageRequest, Scope};
 use reconciler::{CycleReport, DiscrepancyKind, Reconciler};
 use serde_json::Value;
 

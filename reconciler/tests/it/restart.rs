@@ -7,9 +7,8 @@ use std::time::Duration;
 use exchange_client::simulator::SimulatorConfig;
 use ledger_core::{PositionSide, Side, Symbol};
 use ledger_store::{
-    FillFilter, FillRepository, IncomeFilter, IncomeRepository, IntentFilter, IntentRepository, MaintenanceRepository,
-    OpenOptions, OrderFilter, OrderRepository, PageRequest, PositionRepository, RunRepository, Scope, SignalFilter,
-    SignalRepository, SnapshotRepository, SqliteStore, TripFilter, TripRepository,
+    DerivedReader, FactReader, FillFilter, IncomeFilter, IntentFilter, Journal, Maintenance, OpenOptions, OrderFilter,
+    PageRequest, Scope, SignalFilter, SqliteStore, TripFilter,
 };
 
 use crate::gates::{End, Gate, GatedStore, GatedTransport};

@@ -11,8 +11,8 @@ use ledger_core::{
     AccountId, ClientOrderId, EngineLabel, EventTime, IntentOutcome, IntentRole, Label, OrderClass, OrderIntent,
     PositionSide, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
 };
-use ledger_store::{AccountRepository, NewAccount, OpenOptions, SqliteStore};
-use reconciler::{Book, CheckName, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, Recorder, Verdict};
+use ledger_store::{NewAccount, OpenOptions, SqliteStore, Writer};
+use reconciler::{CheckName, CycleReport, DiscrepancyKind, Reconciler, ReconcilerConfig, Recorder, Verdict};
 
 pub(crate) const START_MS: i64 = 1_780_000_000_000;
 
@@ -136,7 +136,7 @@ impl Fixture {
     }
 
     pub(crate) fn recorder(&self) -> Recorder {
-        Recorder::new(Book::of(&self.store), self.account.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>)
+        Recorder::new(self.store.clone(), self.account.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>)
     }
 
     pub(crate) fn reconciler(&self) -> Reconciler {
@@ -146,7 +146,7 @@ impl Fixture {
     pub(crate) fn reconciler_over(&self, exchange: Arc<dyn ExchangeReader>) -> Reconciler {
         Reconciler {
             exchange,
-            book: Book::of(&self.store),
+            book: self.store.clone(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(self.account.clone()),
         }

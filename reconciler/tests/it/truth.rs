@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use exchange_client::simulator::{AccountSnapshot, TradeTruth};
 use ledger_core::{Decimal, Fill, OrderClass, PositionSide, RoundTrip, Side, Symbol};
 use ledger_store::{
-    FillFilter, FillRepository, IncomeFilter, IncomeRepository, OrderFilter, OrderRepository, PageRequest,
-    PositionRepository, ReconcileStatus, Scope, TripFilter, TripRepository,
+    DerivedReader, FactReader, FillFilter, IncomeFilter, OrderFilter, PageRequest, ReconcileStatus, Scope, TripFilter,
 };
 
 use crate::support::Fixture;

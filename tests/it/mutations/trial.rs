@@ -12,8 +12,8 @@ use exchange_client::ManualClock;
 use exchange_client::binance_usdm::VENUE;
 use exchange_client::files::Options;
 use ledger_core::{AccountId, FactKind, PositionMode, TimestampMs};
-use ledger_store::{AccountRepository, MaintenanceRepository, NewAccount, OpenOptions, SqliteStore};
-use reconciler::{Book, CheckName, Import, ImportReport, WholeBook, verify_book};
+use ledger_store::{Maintenance, NewAccount, OpenOptions, SqliteStore, Writer};
+use reconciler::{CheckName, Import, ImportReport, WholeBook, verify_book};
 
 /// What is in the book before: a trade of the account that the fixtures are of.
 const BEFORE: &str =
@@ -125,9 +125,8 @@ async fn check(store: &Arc<SqliteStore>) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
     store.backup(&copy).await.map_err(|error| error.to_string())?;
-    let (scratch, parts, account) = (open(&copy), Book::of(store), account());
-    let whole =
-        WholeBook { account: &account, venue: &VENUE, store: store.as_ref(), book: &parts, scratch: scratch.as_ref() };
+    let (scratch, account) = (open(&copy), account());
+    let whole = WholeBook { account: &account, venue: &VENUE, store: store.as_ref(), scratch: scratch.as_ref() };
     let checks = verify_book(&whole, &mut |_| {}).await.map_err(|error| format!("verify: {error}"))?;
     let must = [CheckName::Schema, CheckName::Recomputation, CheckName::Conservation];
     match checks.iter().find(|check| must.contains(&check.name) && check.failed()) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledger_core::{AccountId, Side, Symbol};
-use ledger_store::{FillFilter, FillRepository, OpenOptions, PageRequest, Scope, SnapshotRepository, SqliteStore};
+use ledger_store::{FactReader, FillFilter, OpenOptions, PageRequest, Scope, SqliteStore};
 
 use crate::support::{Exchange, Sandbox};
 

@@ -63,7 +63,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     let narrator = Narrator { prose: context.output.format == Format::Table };
     for account in &world.accounts {
         let (id, venue) = (account.id.clone(), "binance_usdm".to_owned());
-        world.store.create_account(NewAccount { id, venue, created_local: world.clock.now() }).await?;
+        world.book.create_account(NewAccount { id, venue, created_local: world.clock.now() }).await?;
         // A service compares once when it starts: it binds the book to the exchange account and finds nothing yet.
         reconciler(world, account).sync().await?;
     }
@@ -157,7 +157,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
                 context.output.line("")?;
             }
             context.output.line(&format!("Account {}:", account.id))?;
-            let built = super::report::build(world.store.as_ref(), &report_args, context).await?;
+            let built = super::report::build(world.book.as_ref(), &report_args, context).await?;
             super::report::tell_groups(&built.report, &built.rest, report_args.by, &mut context.output)?;
             super::report::tell_footing(&built.report, &mut context.output)?;
         }
@@ -274,9 +274,9 @@ async fn prove(world: &DemoWorld, narrator: &Narrator, context: &mut Context) ->
     let mut code = ExitCode::Fine;
     for (at, account) in world.accounts.iter().enumerate() {
         context.settings.account = account.id.clone();
-        let scratch = crate::wiring::scratch_copy(world.store.as_ref(), &context.settings).await?;
-        let open = crate::wiring::OpenBook { store: world.store.clone(), book: world.book.clone() };
-        let checks = super::verify::all(&open, scratch.store.as_ref(), &account.id, &mut context.output).await?;
+        let scratch = crate::wiring::scratch_copy(world.book.as_ref(), &context.settings).await?;
+        let checks =
+            super::verify::all(world.book.as_ref(), scratch.store.as_ref(), &account.id, &mut context.output).await?;
         code = code.worst(super::verify::worst(&checks));
         if narrator.prose && (at == 0 || code != ExitCode::Fine) {
             super::verify::report(&checks, &account.id, context)?;
@@ -319,7 +319,7 @@ fn cost(reports: &[CycleReport]) -> (u64, u64) {
 async fn fills_in_book(world: &DemoWorld) -> Result<u64, CommandError> {
     let mut number = 0;
     for account in &world.accounts {
-        number += world.store.fill_count(&FillFilter::from(Scope::account(account.id.clone()))).await?;
+        number += world.book.fill_count(&FillFilter::from(Scope::account(account.id.clone()))).await?;
     }
     Ok(number)
 }

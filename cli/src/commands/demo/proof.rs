@@ -27,7 +27,7 @@ async fn fills(world: &DemoWorld, account: &AccountId, truth: &AccountSnapshot) 
     let filter = FillFilter::from(Scope::account(account.clone()));
     let mut request = PageRequest::first(PAGE);
     loop {
-        let page = world.store.fills(&filter, &request).await?;
+        let page = world.book.fills(&filter, &request).await?;
         for fill in page.items {
             let fill = fill.fact;
             let (fee, fee_asset) = fill.fee.map(|fee| (fee.amount, fee.asset.to_string())).unwrap_or_default();
@@ -82,7 +82,7 @@ async fn positions(
     let mut differences = Vec::new();
     let mut realized: BTreeMap<String, Decimal> = BTreeMap::new();
     let mut open: BTreeMap<(String, PositionSide), (Decimal, Decimal)> = BTreeMap::new();
-    for position in world.store.positions(account).await? {
+    for position in world.book.positions(account).await? {
         let sum = realized.entry(position.settle_asset.to_string()).or_default();
         *sum = sum.checked_add(position.position.realized.amount()?)?;
         if !position.position.qty.is_zero() {
@@ -115,7 +115,7 @@ async fn income(world: &DemoWorld, account: &AccountId, truth: &AccountSnapshot)
     let filter = IncomeFilter { scope: Scope::account(account.clone()), income_type: None };
     let mut request = PageRequest::first(PAGE);
     loop {
-        let page = world.store.income(&filter, &request).await?;
+        let page = world.book.income(&filter, &request).await?;
         for row in page.items {
             add(&mut book, row.fact.key.income_type.as_str(), row.fact.key.asset.as_str(), row.fact.amount)?;
         }

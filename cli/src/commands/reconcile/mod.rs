@@ -15,8 +15,8 @@ use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Account, ExchangeIdentity, LookFailure, LookFailureKind, NewAccount, PageRequest, RunFilter, RunKind, RunStatus,
-    StoreError,
+    Account, Book, ExchangeIdentity, LookFailure, LookFailureKind, NewAccount, PageRequest, RunFilter, RunKind,
+    RunStatus, Store, StoreError,
 };
 use reconciler::{CycleReport, Reconciler, ReconcilerConfig, agreed_identity, record_failed_look};
 use serde_json::json;
@@ -28,7 +28,7 @@ use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
 use crate::times::show_time;
-use crate::wiring::{Access, Exchanges, Interruption, OpenBook, open_book};
+use crate::wiring::{Access, Exchanges, Interruption, open_book};
 
 /// Whether the book may be changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ async fn one(
         },
     };
     let account = match &known {
-        Some(open) => known_account(mode, target, open).await?,
+        Some(open) => known_account(mode, target, &**open).await?,
         None => None,
     };
     let venue = account.as_ref().map_or(target.venue.as_str(), |account| account.venue.as_str());
@@ -160,7 +160,7 @@ async fn one(
             // The exchange was never asked. `status` has to show why, so the failed look is recorded.
             if let (Some(open), Mode::Sync, true) = (&known, mode, args.symbol.is_empty()) {
                 let span = (began, context.clock.now());
-                record_failed_look(&open.book, &target.id, span, &error.as_look_failure()).await?;
+                record_failed_look(&**open, &target.id, span, &error.as_look_failure()).await?;
             }
             return Err(error);
         }
@@ -184,18 +184,18 @@ async fn one(
         None => open_book(&settings, Access::Create).await?,
     };
     if account.is_none() {
-        create(target, &open, context).await?;
+        create(target, &*open, context).await?;
     }
     if let (Some(identity), Mode::Sync) = (identity, mode) {
         // At once: should this run be interrupted, the next one asks the same exchange with this account's key.
-        open.store.bind_identity(&target.id, identity).await?;
+        open.bind_identity(&target.id, identity).await?;
     }
     let mut config = ReconcilerConfig::new(target.id.clone());
     config.observe.labels = labels;
     config.policy.schemes.extend(settings.client_ids.iter().cloned());
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = since;
-    let reconciler = Reconciler { exchange, book: open.book, clock: context.clock.clone(), config };
+    let reconciler = Reconciler { exchange, book: open, clock: context.clock.clone(), config };
     let greeted = asked.usage();
     let mut report: CycleReport = match mode {
         Mode::Sync => beside(Question::History, reconciler.sync(), about, context).await?,
@@ -222,14 +222,14 @@ fn since(args: &ReconcileArgs, context: &Context) -> Result<Option<TimestampMs>,
 /// Who answers, by two answers, for an account that is not bound yet. Two accounts of a book are never the same one there.
 async fn identity(
     target: &AccountSettings,
-    known: Option<&OpenBook>,
+    known: Option<&Book>,
     exchange: &dyn ExchangeReader,
 ) -> Result<ExchangeIdentity, CommandError> {
     let answers = agreed_identity(exchange).await?;
     let offered = answers.to_string();
     let identity = ExchangeIdentity { base_url: answers.base_url, alias: Some(answers.account_alias) };
     let accounts = match known {
-        Some(open) => open.store.accounts().await?,
+        Some(open) => open.accounts().await?,
         None => Vec::new(),
     };
     match accounts.into_iter().find(|other| other.id != target.id && other.identity.as_ref() == Some(&identity)) {
@@ -246,11 +246,11 @@ async fn identity(
 async fn check_symbols(
     args: &ReconcileArgs,
     target: &AccountSettings,
-    known: Option<&OpenBook>,
+    known: Option<&Book>,
     exchange: &dyn ExchangeReader,
 ) -> Result<(), CommandError> {
     let mut names: BTreeSet<Symbol> = match known {
-        Some(open) => open.store.symbols(&target.id).await?.into_iter().collect(),
+        Some(open) => open.symbols(&target.id).await?.into_iter().collect(),
         None => BTreeSet::new(),
     };
     if args.symbol.iter().all(|symbol| names.contains(symbol)) {
@@ -281,41 +281,45 @@ async fn close_interrupted(
     if args.symbol.is_empty() {
         let reason = "somebody stopped it".to_owned();
         let failure = LookFailure { kind: LookFailureKind::Interrupted, reason };
-        record_failed_look(&open.book, &target.id, (started, context.clock.now()), &failure).await?;
+        record_failed_look(&*open, &target.id, (started, context.clock.now()), &failure).await?;
         // It is on record now, and needs no sign beside the book.
-        open.store.hold_look(&target.id, started).await?.finish();
+        open.hold_look(&target.id, started).await?.finish();
     }
     let since = Some(started);
     let filter = RunFilter { kind: Some(RunKind::Sync), since, ..target.id.clone().into() };
-    let Some(run) = open.store.runs(&filter, &PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };
+    let Some(run) = open.runs(&filter, &PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };
     if run.status == RunStatus::Running {
         let detail = json!({ "interrupted": true }).to_string();
-        open.store.end_run(run.id, RunStatus::Interrupted, context.clock.now(), Some(detail)).await?;
+        open.end_run(run.id, RunStatus::Interrupted, context.clock.now(), Some(detail)).await?;
     }
     Ok(true)
 }
 
 /// The account as the book has it. One that the book lacks is made by a first sync if the book has none at all or the
 /// configuration names it: a mistyped name must not become an account.
-async fn known_account(mode: Mode, target: &AccountSettings, open: &OpenBook) -> Result<Option<Account>, CommandError> {
-    if let Some(account) = open.store.account(&target.id).await? {
+async fn known_account(
+    mode: Mode,
+    target: &AccountSettings,
+    open: &dyn Store,
+) -> Result<Option<Account>, CommandError> {
+    if let Some(account) = open.account(&target.id).await? {
         return Ok(Some(account));
     }
-    let may_be_made = target.is_configured || open.store.accounts().await?.is_empty();
+    let may_be_made = target.is_configured || open.accounts().await?.is_empty();
     if mode == Mode::Sync && may_be_made {
         return Ok(None);
     }
-    super::check_account(open.store.as_ref(), &target.id).await.map_err(|error| {
+    super::check_account(open, &target.id).await.map_err(|error| {
         let hint = format!("`fillbook sync --account {}` makes it from the exchange's history", target.id);
         if may_be_made { error.hint(hint) } else { error }
     })?;
     Ok(None)
 }
 
-async fn create(target: &AccountSettings, open: &OpenBook, context: &mut Context) -> Result<(), CommandError> {
+async fn create(target: &AccountSettings, open: &dyn Store, context: &mut Context) -> Result<(), CommandError> {
     let (id, venue) = (target.id.clone(), VENUE.name.to_owned());
     let account = NewAccount { id, venue, created_local: context.clock.now() };
-    open.store.create_account(account).await?;
+    open.create_account(account).await?;
     let db = crate::output::shown_path(&context.settings.db);
     let made =
         format!("Account {} is new in {db}; its history is read as far back as the exchange answers.", target.id);

@@ -12,7 +12,7 @@ use super::super::schema::fills;
 use super::{cursor, position};
 use crate::filter::Scope;
 use crate::page::{Direction, Page, PageRequest};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// No row of the ledger that names the trade is what the fill's fee or profit demands, the fill states neither, or the trade
 /// has another half, so that both have to be added up.

@@ -15,7 +15,7 @@ use super::{cursor, position};
 use crate::error::StoreError;
 use crate::filter::FillFilter;
 use crate::page::{Cursor, Direction, Page, PageRequest};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Neither the order of a fill nor the position mode tells which position it changed.
 const NOTHING_PLACES: &str = "NOT EXISTS (

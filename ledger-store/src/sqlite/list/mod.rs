@@ -18,7 +18,7 @@ use super::schema::{cancels, engine_signals, income, order_intents, round_trips}
 use super::signal::SignalRow;
 use crate::filter::{IncomeFilter, IntentFilter, Scope, SignalFilter, SignalOutlook, TripFilter};
 use crate::page::{Cursor, Direction, Page, PageRequest};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Where a page begins: time and key of the last row before it.
 fn position(page: &PageRequest) -> StoreResult<Option<(i64, String)>> {

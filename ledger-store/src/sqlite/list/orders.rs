@@ -11,7 +11,7 @@ use super::super::schema::orders;
 use crate::filter::OrderFilter;
 use crate::page::{Cursor, Direction, Page, PageRequest};
 use crate::record::BookOrder;
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 /// Orders without a creation time have no place in the index by time, and come before all others.
 const NO_TIME: &str = "none";

@@ -14,7 +14,7 @@ use super::super::snapshot::{BalanceSnapshotRow, PositionSnapshotRow, PriceSnaps
 use super::{cursor, position};
 use crate::filter::Scope;
 use crate::page::{Direction, Page, PageRequest};
-use crate::repository::StoreResult;
+use crate::store::StoreResult;
 
 pub(in crate::sqlite) fn position_snapshots(
     conn: &mut SqliteConnection,

@@ -40,7 +40,7 @@ impl BookReader<'_> {
     /// What the exchange said of a symbol's positions, as far as it is on record: the first of it, oldest first.
     async fn said_of(&self, symbol: &Symbol, since: TimestampMs) -> Result<Vec<PositionSnapshot>, ReconcileError> {
         let scope = Scope { since: Some(since), ..Scope::symbol(self.account.clone(), symbol.clone()) };
-        let page = self.book.snapshots.position_snapshots(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = self.book.position_snapshots(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the position snapshots")?;
         Ok(page.items.into_iter().map(|said| said.fact).collect())
     }
@@ -48,7 +48,7 @@ impl BookReader<'_> {
     /// The fills of a position before it is stated, in fold order; `None` where they are many.
     async fn fills_before(&self, anchor: &Anchor) -> Result<Option<Vec<Sourced<Fill>>>, ReconcileError> {
         let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
-        let page = self.book.fills.fills(&FillFilter::from(scope), &PageRequest::first(BEFORE_ANCHOR_MAX)).await;
+        let page = self.book.fills(&FillFilter::from(scope), &PageRequest::first(BEFORE_ANCHOR_MAX)).await;
         let page = page.doing("reading the fills")?;
         let of_side =
             |fill: &Sourced<Fill>| fill.fact.position_side.unwrap_or(PositionSide::Net) == anchor.position_side;
@@ -64,7 +64,7 @@ impl BookReader<'_> {
         for anchor in stated {
             let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
             let before = FillFilter { may_be_of: Some(anchor.position_side), ..FillFilter::from(scope) };
-            let count = self.book.fills.fill_count(&before).await.doing("counting the fills")?;
+            let count = self.book.fill_count(&before).await.doing("counting the fills")?;
             let known_count = anchor.known_before.map_or(0, |known| known.fill_count);
             if count == known_count || count > u64::from(BEFORE_ANCHOR_MAX) {
                 continue;
@@ -85,7 +85,7 @@ impl BookReader<'_> {
     ) -> Result<BTreeMap<PositionSide, KnownBefore>, ReconcileError> {
         let scope = Scope { until: Some(before), ..Scope::symbol(self.account.clone(), symbol.clone()) };
         let filter = FillFilter::from(scope);
-        let page = self.book.fills.fills(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let page = self.book.fills(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the fills")?;
         let fills = || page.items.iter().map(|fill| &fill.fact);
         let mut known = BTreeMap::new();
@@ -96,7 +96,7 @@ impl BookReader<'_> {
             let fill_count = match page.next {
                 Some(_) => {
                     let ours = FillFilter { may_be_of: Some(side), ..filter.clone() };
-                    self.book.fills.fill_count(&ours).await.doing("counting the fills")?
+                    self.book.fill_count(&ours).await.doing("counting the fills")?
                 }
                 None => u64::try_from(ours().count()).unwrap_or(u64::MAX),
             };

@@ -20,7 +20,7 @@ impl BookReader<'_> {
         let filter = FillFilter::from(self.stretch(Some(symbol), window.since(), window.until()));
         let mut request = PageRequest::first(BOOK_PAGE_ROWS);
         loop {
-            let page = self.book.fills.fills(&filter, &request).await.doing("reading the fills")?;
+            let page = self.book.fills(&filter, &request).await.doing("reading the fills")?;
             let coarse = page.items.iter().map(|fill| &fill.fact).find(|fill| is_coarse(fill));
             match (coarse, page.next) {
                 (Some(fill), _) => return Ok(Some(fill.time.at)),
@@ -39,7 +39,7 @@ impl BookReader<'_> {
         let mut request = PageRequest::first(BOOK_PAGE_ROWS);
         let mut first = BTreeMap::new();
         loop {
-            let page = self.book.fills.fills(&filter, &request).await.doing("reading the fills")?;
+            let page = self.book.fills(&filter, &request).await.doing("reading the fills")?;
             for fill in page.items.iter().map(|fill| &fill.fact).filter(|fill| is_coarse(fill)) {
                 earlier(&mut first, &fill.key.symbol, fill.time.at);
             }

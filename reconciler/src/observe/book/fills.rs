@@ -12,7 +12,7 @@ impl BookReader<'_> {
     pub(super) async fn fills(&self, scope: Scope) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
         let filter = FillFilter::from(scope);
         let fills = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.fills.fills(&filter, page).await.doing("reading the fills")
+            self.book.fills(&filter, page).await.doing("reading the fills")
         });
         Ok(fills.into_iter().map(|fill| (fill.fact.key.clone(), fill)).collect())
     }
@@ -31,7 +31,7 @@ impl BookReader<'_> {
     /// Whether the book has any fill of a symbol.
     pub(in crate::observe) async fn has_fills(&self, symbol: &Symbol) -> Result<bool, ReconcileError> {
         let filter = FillFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
-        let first = self.book.fills.fills(&filter, &PageRequest::first(1)).await.doing("reading the fills")?;
+        let first = self.book.fills(&filter, &PageRequest::first(1)).await.doing("reading the fills")?;
         Ok(!first.items.is_empty())
     }
 
@@ -42,7 +42,7 @@ impl BookReader<'_> {
         after: TimestampMs,
     ) -> Result<Option<Vec<Fill>>, ReconcileError> {
         let stretch = self.stretch(Some(symbol), after.saturating_add_ms(1), TimestampMs::MAX);
-        let page = self.book.fills.fills(&FillFilter::from(stretch), &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = self.book.fills(&FillFilter::from(stretch), &PageRequest::first(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the fills")?;
         let fills = page.items.into_iter().map(|fill| fill.fact).collect();
         Ok(page.next.is_none().then_some(fills))
@@ -50,6 +50,6 @@ impl BookReader<'_> {
 
     /// A fill of the book.
     pub(in crate::observe) async fn fill(&self, key: &FillKey) -> Result<Option<Sourced<Fill>>, ReconcileError> {
-        self.book.fills.fill(self.account, key).await.doing("reading a fill")
+        self.book.fill(self.account, key).await.doing("reading a fill")
     }
 }

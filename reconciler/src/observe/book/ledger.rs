@@ -20,7 +20,7 @@ impl BookReader<'_> {
             seen.balances.iter().flat_map(|answer| &answer.rows).map(|row| row.entity.asset.clone()).collect();
         let mut request = PageRequest::newest(BOOK_PAGE_ROWS);
         while !assets.is_empty() {
-            let page = self.book.snapshots.balance_snapshots(&self.scope(), &request).await;
+            let page = self.book.balance_snapshots(&self.scope(), &request).await;
             let page = page.doing("reading the balances")?;
             let latest = page.items.into_iter().filter(|balance| assets.remove(&balance.fact.asset));
             seen.book.latest_balances.extend(latest);
@@ -42,7 +42,7 @@ impl BookReader<'_> {
         let Some(since) = moved.values().min() else { return Ok(()) };
         let filter = IncomeFilter { scope: Scope { since: Some(*since), ..self.scope() }, income_type: None };
         let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.income.income(&filter, page).await.doing("reading the income")
+            self.book.income(&filter, page).await.doing("reading the income")
         });
         for row in rows.into_iter().map(|row| row.fact) {
             if moved.get(&row.key.asset).is_some_and(|since| row.time.at >= *since) {
@@ -75,7 +75,7 @@ impl BookReader<'_> {
         for scope in &stretches {
             let filter = IncomeFilter { scope: scope.clone(), income_type: None };
             rows.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.income.income(&filter, page).await.doing("reading the income")
+                self.book.income(&filter, page).await.doing("reading the income")
             }));
         }
         // A row that the exchange tells in more detail than an export did is news: its trade, its millisecond.

@@ -9,11 +9,11 @@ use ledger_store::{
 };
 
 use super::book_view::BookView;
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
 use crate::label::LabelSources;
 use crate::memory::{CloseMemory, LabelMemory, recall_all};
 use crate::policy::Policy;
+use crate::unreadable::ReadableBook;
 
 pub(super) const BOOK_PAGE_ROWS: u32 = 1_000;
 
@@ -55,7 +55,7 @@ pub(super) use self::coarse::earlier;
 
 /// Reads one account's book.
 pub(super) struct BookReader<'a> {
-    pub(super) book: &'a Book,
+    pub(super) book: &'a ReadableBook<'a>,
     pub(super) account: &'a AccountId,
     pub(super) policy: &'a Policy,
     /// The exchange's time.
@@ -79,7 +79,7 @@ impl BookReader<'_> {
 
     /// Every symbol that the book's facts name.
     pub(super) async fn symbols(&self) -> Result<Vec<Symbol>, ReconcileError> {
-        self.book.instruments.symbols(self.account).await.doing("reading the symbols")
+        self.book.symbols(self.account).await.doing("reading the symbols")
     }
 
     /// What does not depend on the exchange's answers.
@@ -90,7 +90,7 @@ impl BookReader<'_> {
         labels: &LabelSources,
     ) -> Result<BookView, ReconcileError> {
         let (book, id) = (self.book, self.account);
-        let instruments = book.instruments.instruments(id).await.doing("reading the contracts")?;
+        let instruments = book.instruments(id).await.doing("reading the contracts")?;
         let steps = instruments.iter().map(|instrument| &instrument.fact);
         let steps = steps.filter_map(|fact| Some((fact.symbol.clone(), fact.step_size?))).collect();
         let settled = instruments.iter().map(|it| (it.fact.symbol.clone(), it.fact.settle_asset.clone()));
@@ -100,14 +100,14 @@ impl BookReader<'_> {
             self.symbols().await?.into_iter().filter(|symbol| !on_record.contains(symbol)).collect();
         let stated = instruments.into_iter().filter(is_stated);
         let instruments = stated.map(|instrument| instrument.fact.symbol).collect();
-        let quarantined = book.runs.quarantined(id).await.doing("reading the quarantined symbols")?;
+        let quarantined = book.quarantined(id).await.doing("reading the quarantined symbols")?;
         // Those without a contract are repaired by what their fills add up to.
         let quarantined = quarantined.into_iter().map(|quarantine| quarantine.symbol);
         let quarantined = quarantined.filter(|symbol| !unfolded.contains(symbol)).collect();
-        let coverage: Vec<CoverageSpan> = book.sync.coverage(id).await.doing("reading the coverage")?;
+        let coverage: Vec<CoverageSpan> = book.coverage(id).await.doing("reading the coverage")?;
         let mut view = BookView {
             account,
-            positions: book.positions.positions(id).await.doing("reading the positions")?,
+            positions: book.positions(id).await.doing("reading the positions")?,
             openers: BTreeMap::new(),
             orders: BTreeMap::new(),
             looked_up: (BTreeSet::new(), BTreeSet::new()),
@@ -122,7 +122,7 @@ impl BookReader<'_> {
             unlisted_force_orders: Vec::new(),
             unlisted_conditional_orders: BTreeMap::new(),
             unfilled: BTreeSet::new(),
-            latest_positions: book.snapshots.latest_positions(id).await.doing("reading the position snapshots")?,
+            latest_positions: book.latest_positions(id).await.doing("reading the position snapshots")?,
             latest_balances: Vec::new(),
             ledger_since: BTreeMap::new(),
             instruments,
@@ -131,7 +131,7 @@ impl BookReader<'_> {
             unfolded,
             quarantined,
             anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                book.snapshots.anchors(&self.scope(), page).await.doing("reading the anchors")
+                book.anchors(&self.scope(), page).await.doing("reading the anchors")
             }),
             before_anchors: BTreeMap::new(),
             cursors,
@@ -143,7 +143,7 @@ impl BookReader<'_> {
         // Those that somebody accepted go, too, once they are gone.
         let standing = DiscrepancyFilter::standing(id.clone());
         view.discrepancies = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            book.runs.discrepancies(&standing, page).await.doing("reading the discrepancies")
+            book.discrepancies(&standing, page).await.doing("reading the discrepancies")
         });
         // What is said of them on record is said of their present state.
         let unlabelled =
@@ -167,12 +167,12 @@ impl BookReader<'_> {
 
     async fn has_bot(&self) -> Result<bool, ReconcileError> {
         let all = IntentFilter::from(self.scope());
-        let intents = self.book.intents.intents(&all, &PageRequest::first(1)).await.doing("reading the intents")?;
+        let intents = self.book.intents(&all, &PageRequest::first(1)).await.doing("reading the intents")?;
         if !intents.items.is_empty() {
             return Ok(true);
         }
         let filter = SignalFilter::from(self.scope());
-        let signals = self.book.signals.signals(&filter, &PageRequest::first(50)).await.doing("reading the signals")?;
+        let signals = self.book.signals(&filter, &PageRequest::first(50)).await.doing("reading the signals")?;
         Ok(signals.items.iter().any(|signal| !signal.fact.restored))
     }
 }

@@ -25,10 +25,10 @@ impl BookReader<'_> {
                 self.learn_order(&key, view).await?;
             }
         }
-        for trip in self.book.trips.open_trips(self.account).await.doing("reading the open round trips")? {
+        for trip in self.book.open_trips(self.account).await.doing("reading the open round trips")? {
             let Opening::Fill { side, fill_id } = trip.opening else { continue };
             let key = FillKey { symbol: trip.symbol.clone(), fill_id, side };
-            let fill = self.book.fills.fill(self.account, &key).await.doing("reading a fill")?;
+            let fill = self.book.fill(self.account, &key).await.doing("reading a fill")?;
             if let Some(order_id) = fill.and_then(|fill| fill.fact.order_id) {
                 let class = OrderClass::Regular;
                 let order = OrderKey { symbol: trip.symbol.clone(), class, order_id };
@@ -45,7 +45,7 @@ impl BookReader<'_> {
     pub(in crate::observe) async fn learn_openers(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(self.scope()) };
         let openers = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.fills.fills(&filter, page).await.doing("reading the fills")
+            self.book.fills(&filter, page).await.doing("reading the fills")
         });
         let mut agreeing = BTreeMap::new();
         for fill in openers.into_iter().map(|fill| fill.fact) {
@@ -71,12 +71,12 @@ impl BookReader<'_> {
         let symbol = Some(&opener.key.symbol);
         let scope = Scope { symbol: symbol.cloned(), until: Some(opener.time.at.saturating_add_ms(1)), ..self.scope() };
         let of_order = FillFilter { order_id: Some(order_id.clone()), ..FillFilter::from(scope) };
-        let page = self.book.fills.fills(&of_order, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let page = self.book.fills(&of_order, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let fills = page.doing("reading the fills")?.items;
         let first = fills.iter().map(|fill| fill.fact.time.at).min().unwrap_or(opener.time.at);
         let scope = self.stretch(symbol, first, opener.time.at);
         let filter = TripFilter { scope, engine: None, position_side: opener.position_side };
-        let page = self.book.trips.trips(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let page = self.book.trips(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let ended = page.doing("reading the round trips")?.items;
         // Both halves of a trade with oneself share an id, and only one of them is on this side.
         let direction = if opener.key.side == Side::Buy { Direction::Short } else { Direction::Long };

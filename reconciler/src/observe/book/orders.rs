@@ -17,7 +17,7 @@ use crate::streams::{CONDITIONAL_ORDERS, FORCE_ORDERS, ORDERS};
 impl BookReader<'_> {
     pub(super) async fn read_orders(&self, filter: &OrderFilter, view: &mut BookView) -> Result<(), ReconcileError> {
         let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.orders.orders(filter, page).await.doing("reading the orders")
+            self.book.orders(filter, page).await.doing("reading the orders")
         });
         view.orders.extend(orders.into_iter().map(|order| (order.order.fact.key.clone(), order)));
         Ok(())
@@ -25,7 +25,7 @@ impl BookReader<'_> {
 
     pub(super) async fn read_intents(&self, filter: &IntentFilter, view: &mut BookView) -> Result<(), ReconcileError> {
         let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.intents.intents(filter, page).await.doing("reading the intents")
+            self.book.intents(filter, page).await.doing("reading the intents")
         });
         view.intents.extend(intents.into_iter().map(|intent| (intent.fact.client_order_id.clone(), intent)));
         Ok(())
@@ -35,7 +35,7 @@ impl BookReader<'_> {
     pub(super) async fn read_contradicted(&self, view: &mut BookView) -> Result<(), ReconcileError> {
         let filter = IntentFilter { contradicted_only: true, ..IntentFilter::from(self.scope()) };
         let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.intents.intents(&filter, page).await.doing("reading the intents")
+            self.book.intents(&filter, page).await.doing("reading the intents")
         });
         for intent in intents {
             let client_order_id = Some(intent.fact.client_order_id.clone());
@@ -53,7 +53,7 @@ impl BookReader<'_> {
     ) -> Result<(), ReconcileError> {
         if !view.orders.contains_key(key)
             && view.looked_up.0.insert(key.clone())
-            && let Some(order) = self.book.orders.order(self.account, key).await.doing("reading an order")?
+            && let Some(order) = self.book.order(self.account, key).await.doing("reading an order")?
         {
             view.orders.insert(key.clone(), order);
         }
@@ -63,7 +63,7 @@ impl BookReader<'_> {
     pub(super) async fn learn_intent(&self, id: &ClientOrderId, view: &mut BookView) -> Result<(), ReconcileError> {
         if !view.intents.contains_key(id)
             && view.looked_up.1.insert(id.clone())
-            && let Some(intent) = self.book.intents.intent(self.account, id).await.doing("reading an intent")?
+            && let Some(intent) = self.book.intent(self.account, id).await.doing("reading an intent")?
         {
             view.intents.insert(id.clone(), intent);
         }
@@ -109,7 +109,7 @@ impl BookReader<'_> {
         for (since, until) in seen.read_before.parts(list, walk.window) {
             let filter = OrderFilter::from(self.stretch(list.1, since, until));
             let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.orders.orders(&filter, page).await.doing("reading the orders")
+                self.book.orders(&filter, page).await.doing("reading the orders")
             });
             for order in orders {
                 let Sourced { fact, provenance, .. } = order.order;

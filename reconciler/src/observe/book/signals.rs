@@ -22,7 +22,7 @@ impl BookReader<'_> {
         // All of them: one that was not read would look as if it had its order by now. One that the bot skipped says itself
         // why no order follows; a restored one is no decision of the bot's.
         let mut signals: Vec<Sourced<Signal>> = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.signals.signals(&filter, page).await.doing("reading the signals")
+            self.book.signals(&filter, page).await.doing("reading the signals")
         });
         let concluded = self.read_concluded().await?;
         for signal in &concluded {
@@ -69,7 +69,7 @@ impl BookReader<'_> {
         let mut signals = Vec::new();
         for filter in [named, young] {
             signals.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.signals.signals(&filter, page).await.doing("reading the signals")
+                self.book.signals(&filter, page).await.doing("reading the signals")
             }));
         }
         signals.retain(is_concluded);
@@ -80,7 +80,7 @@ impl BookReader<'_> {
     pub(in crate::observe) async fn learn_restored(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         let named = seen.book.orders.values().filter_map(|known| known.order.fact.signal_id.clone());
         for id in named.filter(is_restored_id).collect::<BTreeSet<_>>() {
-            if let Some(signal) = self.book.signals.signal(self.account, &id).await.doing("reading a signal")? {
+            if let Some(signal) = self.book.signal(self.account, &id).await.doing("reading a signal")? {
                 seen.book.restored_signals.insert(id, signal);
             }
         }

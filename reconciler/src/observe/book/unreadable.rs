@@ -19,13 +19,13 @@ impl BookReader<'_> {
             let scope = Scope::symbol(self.account.clone(), symbol.clone());
             let income = IncomeFilter { scope, income_type: None };
             drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.fills.fills(&fills, page).await.doing("reading the fills")
+                self.book.fills(&fills, page).await.doing("reading the fills")
             }));
             drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.orders.orders(&orders, page).await.doing("reading the orders")
+                self.book.orders(&orders, page).await.doing("reading the orders")
             }));
             drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.income.income(&income, page).await.doing("reading the income")
+                self.book.income(&income, page).await.doing("reading the income")
             }));
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use ledger_core::Source;
-use ledger_store::{OrderFilter, PageRequest, Scope, SignalFilter};
+use ledger_store::{Book, OrderFilter, PageRequest, Scope, SignalFilter};
 use serde_json::json;
 
 use super::*;
@@ -14,7 +14,7 @@ use crate::record::BotFiles;
 
 struct Bot {
     recorder: EventRecorder,
-    store: Arc<dyn Store>,
+    store: Book,
     files: BotFiles,
     log: PathBuf,
     state: PathBuf,
@@ -154,7 +154,7 @@ async fn the_state_labels_what_opened_the_position() {
     let bought = json!({ "event": "trade", "trade": trade("BTCUSDT", 1, 7, "BUY", "100", START_MS) });
     ask(&mut bot.recorder, &bought).await;
     bot.look().await;
-    let engine = async |store: &Arc<dyn Store>| {
+    let engine = async |store: &Book| {
         let orders =
             store.orders(&OrderFilter::from(Scope::account(account())), &PageRequest::first(10)).await.unwrap();
         let order = &orders.items[0].order;

@@ -1,7 +1,7 @@
 //! What holds an entry back.
 
 use ledger_core::PositionSide;
-use ledger_store::{Batch, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
+use ledger_store::{Batch, Book, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
 use serde_json::json;
 
 use super::*;
@@ -12,7 +12,7 @@ fn symbol(name: &str) -> ledger_core::Symbol {
     ledger_core::Symbol::new(name).unwrap()
 }
 
-async fn see(store: &Arc<dyn Store>, kind: &str, of: &str, status: DiscrepancyStatus) {
+async fn see(store: &Book, kind: &str, of: &str, status: DiscrepancyStatus) {
     let key = DiscrepancyKey { kind: kind.to_owned(), fingerprint: format!("{kind} {of}") };
     let mut batch = Batch::new(account(), TimestampMs::new(START_MS).unwrap(), Vec::new());
     let symbol = Some(symbol(of));

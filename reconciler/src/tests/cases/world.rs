@@ -86,93 +86,65 @@ impl World {
 
     /// A book that was brought up to date a minute ago. It has no contracts, so what it holds is what its fills add up to.
     fn book(&self, written: &Arc<Mutex<Vec<Batch>>>) -> Book {
-        let mut mocks = Mocks::empty();
-        mocks.instruments = MockInstrumentRepository::new();
-        mocks.instruments.expect_instruments().returning(|_| Ok(vec![]));
+        let mut mock = MockStore::new();
         let named = self.booked.iter().map(|order| order.order.fact.key.symbol.clone());
         let named: BTreeSet<Symbol> = named.chain(self.fills.iter().map(|fill| fill.key.symbol.clone())).collect();
-        mocks.instruments.expect_symbols().returning(move |_| Ok(named.iter().cloned().collect()));
-        mocks.sync = MockSyncRepository::new();
-        mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-        mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-        mocks.sync.expect_check_proofs().returning(|_, _| Ok(ledger_store::ProofCheck::default()));
-        mocks.sync.expect_funding_reach().returning(|_| Ok(vec![]));
-        mocks.sync.expect_unpriced_fees().returning(|_, _| Ok(vec![]));
+        mock.expect_symbols().returning(move |_| Ok(named.iter().cloned().collect()));
+        mock.expect_funding_reach().returning(|_| Ok(vec![]));
+        mock.expect_unpriced_fees().returning(|_, _| Ok(vec![]));
         let cursor =
             |stream: &str| SyncCursor { stream: stream.into(), symbol: None, position: at(-60_000).to_string() };
         let cursors = [&["orders", "force_orders", "income"].map(cursor)[..], &self.cursors].concat();
-        mocks.sync.expect_cursors().returning(move |_| Ok(cursors.clone()));
+        mock.expect_cursors().returning(move |_| Ok(cursors.clone()));
         let said: Vec<_> = self.said.iter().map(|said| Sourced::new(said.clone(), Source::Rest)).collect();
-        mocks.snapshots = MockSnapshotRepository::new();
-        mocks.snapshots.expect_latest_positions().returning(move |_| Ok(said.clone()));
-        mocks.snapshots.expect_position_snapshots().returning(|_, _| Ok(all(vec![])));
-        mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(all(vec![])));
-        mocks.snapshots.expect_anchors().returning(|_, _| Ok(all(vec![])));
-        mocks.snapshots.expect_funding_rates().returning(|_, _| Ok(all(vec![])));
+        mock.expect_latest_positions().returning(move |_| Ok(said.clone()));
         let positions = self.positions();
-        mocks.positions = MockPositionRepository::new();
-        mocks.positions.expect_positions().returning(move |_| Ok(positions.clone()));
-        mocks.positions.expect_symbol_books().returning(|_| Ok(vec![]));
-        mocks.positions.expect_pnl_mismatches().returning(|_, _| Ok(all(vec![])));
+        mock.expect_positions().returning(move |_| Ok(positions.clone()));
         let trips: Vec<_> = self.fills.iter().filter(|fill| fill.sequence == Some(1)).map(opened_by).collect();
-        mocks.trips = MockTripRepository::new();
-        mocks.trips.expect_open_trips().returning(move |_| Ok(trips.clone()));
-        mocks.trips.expect_trips().returning(|_, _| Ok(all(vec![])));
+        mock.expect_open_trips().returning(move |_| Ok(trips.clone()));
         let (booked, by_key) = (self.booked.clone(), self.booked.clone());
-        mocks.orders = MockOrderRepository::new();
-        mocks.orders.expect_orders().returning(move |filter, _| {
+        mock.expect_orders().returning(move |filter, _| {
             let is_meant = |known: &&BookOrder| is_meant(known, filter);
             Ok(all(booked.iter().filter(is_meant).cloned().collect()))
         });
-        mocks
-            .orders
-            .expect_order()
+        mock.expect_order()
             .returning(move |_, key| Ok(by_key.iter().find(|known| known.order.fact.key == *key).cloned()));
         let (fills, by_key) = (self.fills.clone(), self.fills.clone());
         let in_order = self.fills.clone();
         let booked_fill = |fill: &Fill| Sourced::new(fill.clone(), Source::Rest);
-        mocks.fills = MockFillRepository::new();
-        mocks.fills.expect_fill_count().returning(|_| Ok(0));
-        mocks.fills.expect_fills().returning(move |filter, _| {
+        mock.expect_fills().returning(move |filter, _| {
             let of_symbol = |fill: &&Fill| filter.scope.symbol.as_ref().is_none_or(|symbol| fill.key.symbol == *symbol);
             Ok(all(fills.iter().filter(of_symbol).map(booked_fill).collect()))
         });
-        mocks.fills.expect_fills_in_fold_order().returning(move |_, symbol, _| {
+        mock.expect_fills_in_fold_order().returning(move |_, symbol, _| {
             let of_symbol = in_order.iter().filter(|fill| fill.key.symbol == *symbol);
             Ok(all(of_symbol.map(booked_fill).collect()))
         });
-        mocks
-            .fills
-            .expect_fill()
-            .returning(move |_, key| Ok(by_key.iter().find(|fill| fill.key == *key).map(booked_fill)));
-        mocks.fills.expect_as_folded().returning(|_, _, fills| Ok(fills));
+        mock.expect_fill().returning(move |_, key| Ok(by_key.iter().find(|fill| fill.key == *key).map(booked_fill)));
+        mock.expect_as_folded().returning(|_, _, fills| Ok(fills));
         let signals = self.signals.clone();
-        mocks.signals = MockSignalRepository::new();
-        mocks.signals.expect_signal().returning(|_, _| Ok(None));
-        mocks.signals.expect_signals().returning(move |filter: &SignalFilter, _| {
+        mock.expect_signal().returning(|_, _| Ok(None));
+        mock.expect_signals().returning(move |filter: &SignalFilter, _| {
             let is_meant = filter.named_by_order != Some(true) && filter.outlook != Some(SignalOutlook::Concluded);
             let items = signals.iter().filter(|_| is_meant).map(|signal| Sourced::new(signal.clone(), Source::Bot));
             Ok(all(items.collect()))
         });
-        mocks.intents.expect_intent().returning(|_, _| Ok(None));
+        mock.expect_intent().returning(|_, _| Ok(None));
         let standing = self.standing.clone();
-        mocks.runs = MockRunRepository::new();
-        mocks.runs.expect_discrepancies().returning(move |_, _| Ok(all(standing.clone())));
-        mocks.runs.expect_quarantined().returning(|_| Ok(vec![]));
-        mocks.runs.expect_runs().returning(|_, _| Ok(all(vec![])));
+        mock.expect_discrepancies().returning(move |_, _| Ok(all(standing.clone())));
         // One run, closed by its number.
-        mocks.runs.expect_begin_run().times(..=1).returning(|_, _, _| Ok(RunId(7)));
-        mocks.runs.expect_end_run().times(..=1).withf(|run, _, _, _| *run == RunId(7)).returning(|_, _, _, _| Ok(()));
-        mocks.accounts.expect_bind_identity().times(1).returning(|_, _| Ok(()));
-        mocks.writer.expect_pending_refolds().returning(|| Ok(vec![]));
+        mock.expect_begin_run().times(..=1).returning(|_, _, _| Ok(RunId(7)));
+        mock.expect_end_run().times(..=1).withf(|run, _, _, _| *run == RunId(7)).returning(|_, _, _, _| Ok(()));
+        mock.expect_bind_identity().times(1).returning(|_, _| Ok(()));
+        mock.expect_pending_refolds().returning(|| Ok(vec![]));
         let log = Arc::clone(written);
-        mocks.writer.expect_commit().returning(move |batch| {
+        mock.expect_commit().returning(move |batch| {
             let count = |number: usize| (0..i64::try_from(number).unwrap()).collect();
             let (discrepancy_ids, repair_ids) = (count(batch.discrepancies.len()), count(batch.repairs.len()));
             log.lock().unwrap().push(batch);
             Ok(CommitReport { discrepancy_ids, repair_ids, ..CommitReport::default() })
         });
-        mocks.book()
+        beside_nothing(mock)
     }
 
     /// What the book's fills add up to.

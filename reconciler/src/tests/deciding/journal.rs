@@ -123,9 +123,9 @@ fn somebody_who_accepted_it_is_not_asked_again() {
 
 #[tokio::test]
 async fn a_symbol_is_one_transaction() {
-    let mut mocks = Mocks::none();
-    mocks.writer.expect_pending_refolds().returning(|| Ok(vec![]));
-    mocks.writer.expect_commit().times(1).returning(|batch| {
+    let mut mock = MockStore::new();
+    mock.expect_pending_refolds().returning(|| Ok(vec![]));
+    mock.expect_commit().times(1).returning(|batch| {
         let sizes = (batch.statements.len(), batch.discrepancies.len(), batch.settled.len(), batch.repairs.len());
         assert_eq!(sizes, (1, 2, 1, 1));
         assert_eq!((batch.cursors.len(), batch.coverage.len(), batch.run_id), (1, 1, Some(RunId(7))));
@@ -163,7 +163,7 @@ async fn a_symbol_is_one_transaction() {
         }],
     };
     let plan = Plan { symbols: [(btc(), symbol_plan)].into(), ..Plan::default() };
-    let applied = apply(&plan, &mocks.book(), &account_id(), RunId(7), at(0)).await.unwrap();
+    let applied = apply(&plan, &mock, &account_id(), RunId(7), at(0)).await.unwrap();
     assert_eq!((applied.discrepancy_ids, applied.repair_ids), (vec![1, 2], vec![3]));
 }
 
@@ -196,11 +196,11 @@ fn plan_of_two() -> Plan {
 
 /// How often [`plan_of_two`] is written to, and what of the account moved, if the commit of that number goes wrong.
 async fn written_until(failing: usize, row: Option<ledger_store::UnreadableRow>) -> (bool, Vec<[usize; 4]>) {
-    let mut mocks = Mocks::none();
-    mocks.writer.expect_pending_refolds().returning(|| Ok(vec![]));
+    let mut mock = MockStore::new();
+    mock.expect_pending_refolds().returning(|| Ok(vec![]));
     let written = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&written);
-    mocks.writer.expect_commit().returning(move |batch| {
+    mock.expect_commit().returning(move |batch| {
         let mut log = log.lock().unwrap();
         log.push([batch.statements.len(), batch.cursors.len(), batch.coverage.len(), batch.settled.len()]);
         match row.clone() {
@@ -209,7 +209,7 @@ async fn written_until(failing: usize, row: Option<ledger_store::UnreadableRow>)
             _ => Ok(CommitReport::default()),
         }
     });
-    let result = apply(&plan_of_two(), &mocks.book(), &account_id(), RunId(7), at(0)).await;
+    let result = apply(&plan_of_two(), &mock, &account_id(), RunId(7), at(0)).await;
     let written = written.lock().unwrap().clone();
     (result.is_ok(), written)
 }

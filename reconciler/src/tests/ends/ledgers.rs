@@ -18,19 +18,14 @@ fn confirmed(found: u64) -> Vec<BrokenProof> {
 pub(super) fn lost(found_after: u64) -> Scene {
     let mut seen = quiet();
     seen.read_before.lost = confirmed(1);
-    let mut mocks = Mocks::empty();
-    mocks.sync = MockSyncRepository::new();
-    mocks.sync.expect_coverage().returning(|_| Ok(vec![]));
-    mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-    mocks
-        .sync
-        .expect_check_proofs()
+    let mut mock = MockStore::new();
+    mock.expect_check_proofs()
         .returning(move |_, _| Ok(ProofCheck { checked: 1, rows: 3, broken: confirmed(found_after) }));
-    Scene { seen, book: mocks.book() }
+    Scene { seen, book: beside_nothing(mock) }
 }
 
 /// What of the account was read: all of the last million seconds.
-fn read(mocks: &mut Mocks) {
+fn read(mock: &mut MockStore) {
     let span = |stream: &str| CoverageSpan {
         stream: stream.into(),
         symbol: None,
@@ -39,39 +34,30 @@ fn read(mocks: &mut Mocks) {
         until: at(0),
     };
     let coverage = vec![span("income"), span("fills")];
-    mocks.sync = MockSyncRepository::new();
-    mocks.sync.expect_coverage().returning(move |_| Ok(coverage.clone()));
-    mocks.sync.expect_reopened().returning(|_| Ok(vec![]));
-    mocks.sync.expect_check_proofs().returning(|_, _| Ok(ProofCheck::default()));
+    mock.expect_coverage().returning(move |_| Ok(coverage.clone()));
     let contract = Instrument::linear(btc(), usdt()).unwrap();
-    mocks.instruments = MockInstrumentRepository::new();
-    mocks.instruments.expect_instrument().returning(move |_, _| Ok(Some(Sourced::new(contract.clone(), Source::Rest))));
+    mock.expect_instrument().returning(move |_, _| Ok(Some(Sourced::new(contract.clone(), Source::Rest))));
 }
 
 /// A trade that paid a fee, in a book that has its ledger row, or has not.
 pub(super) fn fee(row: Option<&'static str>) -> Scene {
     let mut paid = fill(5, "77", "0.05");
     paid.fee = Some(ledger_core::Fee { amount: "0.1".parse().unwrap(), asset: usdt() });
-    let mut mocks = Mocks::empty();
-    read(&mut mocks);
+    let mut mock = MockStore::new();
+    read(&mut mock);
     let trade = Sourced::new(paid, Source::Rest);
     let by_key = trade.clone();
-    mocks.fills = MockFillRepository::new();
-    mocks.fills.expect_fill_count().returning(|_| Ok(1));
-    mocks.fills.expect_fill().returning(move |_, key| Ok(Some(by_key.clone()).filter(|fill| fill.fact.key == *key)));
-    mocks.demands = MockDemandRepository::new();
+    mock.expect_fill_count().returning(|_| Ok(1));
+    mock.expect_fill().returning(move |_, key| Ok(Some(by_key.clone()).filter(|fill| fill.fact.key == *key)));
     // The database names it for as long as no row is there; what was missing before is looked at by name.
     let named = if row.is_none() { vec![trade] } else { vec![] };
-    mocks
-        .demands
-        .expect_fills_without_rows()
+    mock.expect_fills_without_rows()
         .returning(move |_, _| Ok(ledger_store::Page { items: named.clone(), ..nothing() }));
-    mocks.demands.expect_rates_without_rows().returning(|_| Ok(vec![]));
-    mocks.demands.expect_rows_without_trade().returning(|_, _, _, _| Ok(vec![]));
+    mock.expect_rows_without_trade().returning(|_, _, _, _| Ok(vec![]));
     let rows: Vec<_> =
         row.map(|amount| Sourced::new(income("COMMISSION", 1, amount), Source::Rest)).into_iter().collect();
-    mocks.demands.expect_rows_of_trade().returning(move |_, _, _| Ok(rows.clone()));
-    Scene { seen: quiet(), book: mocks.book() }
+    mock.expect_rows_of_trade().returning(move |_, _, _| Ok(rows.clone()));
+    Scene { seen: quiet(), book: beside_nothing(mock) }
 }
 
 /// One was held at a funding instant: a ten-thousandth of 60,000 is 6. The ledger says this.
@@ -81,13 +67,11 @@ pub(super) fn funding(stated: Option<&'static str>) -> Scene {
     let rate = Sourced::new(rate, Source::Rest);
     let row = stated.map(|amount| Income { fill_id: None, ..income(IncomeType::FUNDING_FEE, 1, amount) });
     let rows: Vec<_> = row.map(|row| Sourced::new(row, Source::Rest)).into_iter().collect();
-    let mut mocks = Mocks::empty();
-    read(&mut mocks);
-    mocks.demands = MockDemandRepository::new();
-    mocks.demands.expect_fills_without_rows().returning(|_, _| Ok(nothing()));
+    let mut mock = MockStore::new();
+    read(&mut mock);
     let unpaid = rate.clone();
-    mocks.demands.expect_rates_without_rows().returning(move |_| Ok(vec![unpaid.clone()]));
-    mocks.demands.expect_held_around().returning(|_, _, instants| {
+    mock.expect_rates_without_rows().returning(move |_| Ok(vec![unpaid.clone()]));
+    mock.expect_held_around().returning(|_, _, instants| {
         let held = |at| HeldAround {
             at,
             legs: vec![HeldLeg {
@@ -100,13 +84,8 @@ pub(super) fn funding(stated: Option<&'static str>) -> Scene {
         };
         Ok(instants.into_iter().map(held).collect())
     });
-    mocks.income = MockIncomeRepository::new();
-    mocks.income.expect_income().returning(move |_, _| Ok(ledger_store::Page { items: rows.clone(), ..nothing() }));
-    mocks.snapshots = MockSnapshotRepository::new();
-    mocks.snapshots.expect_balance_snapshots().returning(|_, _| Ok(nothing()));
-    mocks
-        .snapshots
-        .expect_funding_rates()
+    mock.expect_income().returning(move |_, _| Ok(ledger_store::Page { items: rows.clone(), ..nothing() }));
+    mock.expect_funding_rates()
         .returning(move |_, _| Ok(ledger_store::Page { items: vec![rate.clone()], ..nothing() }));
-    Scene { seen: quiet(), book: mocks.book() }
+    Scene { seen: quiet(), book: beside_nothing(mock) }
 }

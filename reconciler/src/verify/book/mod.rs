@@ -13,8 +13,8 @@ use super::{
     BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_confirmed,
     check_demands, check_executed, check_footing, check_funding, check_income, check_realized,
 };
-use crate::book::Book;
 use crate::error::{Doing, ReconcileError};
+use crate::unreadable::ReadableBook;
 
 /// A book to check as a whole.
 pub struct WholeBook<'a> {
@@ -24,8 +24,6 @@ pub struct WholeBook<'a> {
     pub venue: &'static VenueFacts,
     /// The book.
     pub store: &'a dyn Store,
-    /// The same one.
-    pub book: &'a Book,
     /// A copy of it that may be changed: what is derived is proven by deriving it again.
     pub scratch: &'a dyn Store,
 }
@@ -77,7 +75,8 @@ async fn check(
     extent: Extent<'_>,
     verification: &mut Verification,
 ) -> Result<Option<Check>, ReconcileError> {
-    let WholeBook { account, store, book, .. } = *whole;
+    let WholeBook { account, store, .. } = *whole;
+    let readable = &ReadableBook::whole(store);
     let Extent::Book { on_record, uncomputed, .. } = extent else { return Ok(None) };
     Ok(Some(match name {
         CheckName::Schema => stated::schema(store).await?,
@@ -87,34 +86,34 @@ async fn check(
         CheckName::SourcesAgree => stated::sources_agree(store, account, on_record).await?,
         CheckName::PositionMode => stated::position_mode(store, account, on_record).await?,
         CheckName::ConfirmedRows => {
-            check_confirmed(on_record, book, account, verification).await?;
+            check_confirmed(on_record, store, account, verification).await?;
             return Ok(None);
         }
         CheckName::ForeignFacts => stated::foreign(store, account).await?,
         CheckName::Quantity => quantity(store, account, on_record, uncomputed).await?,
         CheckName::AverageEntry => average_entry(whole, on_record).await?,
         CheckName::ExecutedQuantity => {
-            check_executed(extent, book, account, verification).await?;
+            check_executed(extent, readable, account, verification).await?;
             return Ok(None);
         }
         CheckName::RealizedPnl => {
-            check_realized(extent, book, account, verification).await?;
+            check_realized(extent, store, account, verification).await?;
             return Ok(None);
         }
         CheckName::IncomeHasFills => {
-            check_income(extent, book, account, verification).await?;
+            check_income(extent, readable, account, verification).await?;
             return Ok(None);
         }
         CheckName::FillsHaveIncome => {
-            check_demands(extent, book, account, verification).await?;
+            check_demands(extent, readable, account, verification).await?;
             return Ok(None);
         }
         CheckName::Funding => {
-            check_funding(extent, book, account, verification).await?;
+            check_funding(extent, readable, account, verification).await?;
             return Ok(None);
         }
         CheckName::Footing => {
-            check_footing(extent, book, account, verification).await?;
+            check_footing(extent, readable, account, verification).await?;
             return Ok(None);
         }
     }))

@@ -2,7 +2,7 @@
 
 use exchange_client::{Clock, OrderRef, Trigger};
 use ledger_core::{AnyFact, EventTime, Fill, FillId, FillKey, OrderClass, OrderStatus, Source, Statement};
-use ledger_store::{DiscrepancyStatus, PositionRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus};
 use reconciler::DiscrepancyKind;
 
 use super::*;

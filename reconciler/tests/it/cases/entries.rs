@@ -2,7 +2,7 @@
 
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::{AnyFact, Decimal, Fill, FillId, FillKey, PositionSide, Side, Source, Statement};
-use ledger_store::{Batch, LedgerWriter, PositionRepository, SyncCursor};
+use ledger_store::{Batch, DerivedReader, SyncCursor, Writer};
 use reconciler::DiscrepancyKind;
 
 use super::*;

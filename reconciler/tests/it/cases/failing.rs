@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledger_core::{PositionSide, Side};
-use ledger_store::{DiscrepancyFilter, DiscrepancyStatus, PageRequest, RunRepository};
+use ledger_store::{DiscrepancyFilter, DiscrepancyStatus, Journal, PageRequest};
 use reconciler::{DiscrepancyKind, Reconciler};
 
 use super::*;

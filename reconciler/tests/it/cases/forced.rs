@@ -1,7 +1,7 @@
 //! What the exchange itself closed.
 
 use ledger_core::{ExitReason, PositionSide, Side};
-use ledger_store::{DiscrepancyStatus, PageRequest, PositionRepository, Scope, TripFilter, TripRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus, PageRequest, Scope, TripFilter};
 use reconciler::DiscrepancyKind;
 
 use super::*;

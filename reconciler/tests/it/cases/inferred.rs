@@ -7,7 +7,7 @@ use exchange_client::{Clock, Request, Response, Transport, TransportError};
 use ledger_core::{
     AnyFact, ExitReason, IntentOutcome, OrderClass, OrderKey, PositionSide, Side, SignalKind, Source, Statement,
 };
-use ledger_store::{DiscrepancyStatus, IntentRepository, PageRequest, RepairFilter, RunRepository, TripRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus, FactReader, Journal, PageRequest, RepairFilter};
 use reconciler::{DiscrepancyKind, LabelSources, parse_entry_events, parse_state};
 
 use super::*;

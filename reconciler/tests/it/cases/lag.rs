@@ -2,7 +2,7 @@
 
 use exchange_client::simulator::SimulatorConfig;
 use ledger_core::{ExitReason, PositionSide, Side, SignalKind};
-use ledger_store::{DiscrepancyStatus, PageRequest, Scope, SnapshotRepository};
+use ledger_store::{DiscrepancyStatus, FactReader, PageRequest, Scope};
 use reconciler::{CycleReport, DiscrepancyKind};
 
 use super::*;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use exchange_client::ExchangeReader;
 use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_core::{PositionMode, PositionSide, Side};
-use ledger_store::{DiscrepancyStatus, PageRequest, PositionRepository, Scope, SnapshotRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus, FactReader, PageRequest, Scope};
 use reconciler::DiscrepancyKind;
 
 use super::*;

@@ -27,8 +27,8 @@ use ledger_core::{
     Symbol,
 };
 use ledger_store::{
-    DiscrepancyFilter, DiscrepancyStatus, OrderFilter, OrderRepository, PageRequest, RunRepository, Scope,
-    SignalFilter, SignalRepository, TripFilter, TripRepository,
+    DerivedReader, DiscrepancyFilter, DiscrepancyStatus, FactReader, Journal, OrderFilter, PageRequest, Scope,
+    SignalFilter, TripFilter,
 };
 use reconciler::{CheckName, CycleReport, DiscrepancyKind, FindingReport, Verdict};
 

@@ -4,7 +4,7 @@ use exchange_client::{ExchangeTrader, NewOrder, OrderKind, OrderSize, Trigger};
 use ledger_core::{
     ClientOrderId, ExitReason, IntentRole, Label, OrderClass, PositionMode, PositionSide, Side, SignalKind,
 };
-use ledger_store::{DiscrepancyStatus, TripRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus};
 use reconciler::{ClientIdScheme, DiscrepancyKind};
 
 use super::*;

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use exchange_client::simulator::SimulatorTransport;
 use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_store::{
-    DiscrepancyFilter, DiscrepancyStatus, OutcomeCounts, PageRequest, Repair, RepairFilter, Run, RunFilter,
-    RunRepository, RunStatus,
+    DiscrepancyFilter, DiscrepancyStatus, Journal, OutcomeCounts, PageRequest, Repair, RepairFilter, Run, RunFilter,
+    RunStatus,
 };
 use reconciler::{CycleReport, DiscrepancyKind, Reconciler};
 

@@ -2,7 +2,7 @@
 
 use exchange_client::Clock;
 use ledger_core::Side;
-use ledger_store::{DiscrepancyStatus, TripRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus};
 use reconciler::{DiscrepancyKind, LabelSources, parse_entry_events, parse_state};
 
 use super::*;

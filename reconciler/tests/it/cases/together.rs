@@ -2,7 +2,7 @@
 
 use exchange_client::{ExchangeTrader, NewOrder};
 use ledger_core::{ClientOrderId, ExitReason, IntentRole, PositionMode, PositionSide, Side, SignalKind};
-use ledger_store::{DiscrepancyStatus, PageRequest, Scope, TripFilter, TripRepository};
+use ledger_store::{DerivedReader, DiscrepancyStatus, PageRequest, Scope, TripFilter};
 use reconciler::{ClientIdScheme, DiscrepancyKind};
 
 use super::*;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ledger_core::{ExitReason, PositionSide};
-use ledger_store::{PageRequest, Scope, TripFilter, TripRepository as _};
+use ledger_store::{DerivedReader as _, PageRequest, Scope, TripFilter};
 use reconciler::{AttemptVerdict, CloseRequest, EntryOutcome};
 
 use super::{Cut, close, entry, exchange, life, symbol};
@@ -117,7 +117,7 @@ async fn a_close_without_a_book_is_made_and_found_later() {
     let lame = fixture.with_empty_book().await;
     let nobody = ledger_core::AccountId::new("nobody").unwrap();
     let clock = std::sync::Arc::clone(&lame.clock) as std::sync::Arc<dyn exchange_client::Clock>;
-    let recorder = reconciler::Recorder::new(reconciler::Book::of(&lame.store), nobody, clock);
+    let recorder = reconciler::Recorder::new(lame.store.clone(), nobody, clock);
     let (store, exchange) = (std::sync::Arc::clone(&lame.store), std::sync::Arc::clone(&lame.exchange));
     let executor = reconciler::Executor::new(recorder, store, exchange.clone(), exchange);
     let report = executor.close_long_market(&close("s-1")).await;

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use exchange_client::simulator::{AccountSnapshot, OrderTruth, SimulatorConfig};
 use exchange_client::{Method, Request, Response, Transport, TransportError};
 use ledger_core::{Decimal, EngineLabel, PositionSide, SignalId, Symbol};
-use ledger_store::{PositionRepository as _, Store};
+use ledger_store::{DerivedReader as _, Store};
 use reconciler::{Cause, CloseRequest, EntryRequest, Executor};
 
 use crate::support::Fixture;

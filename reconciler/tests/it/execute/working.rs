@@ -2,7 +2,7 @@
 
 use exchange_client::{ExchangeTrader as _, NewOrder, OrderKind, OrderSize, Trigger};
 use ledger_core::{ClientOrderId, Label, OrderStatus, PositionSide, Side};
-use ledger_store::{CancelRepository as _, PageRequest, Scope};
+use ledger_store::{FactReader as _, PageRequest, Scope};
 use reconciler::{CancelRequest, CancelVerdict, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, NotNeeded, Unsendable};
 
 use super::{Fixture, cause, entry, exchange, symbol};

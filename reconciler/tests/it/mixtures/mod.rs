@@ -19,8 +19,8 @@ use exchange_client::simulator::{
 use exchange_client::{ErrorClass, ExchangeReader, Request, Response, Transport, TransportError};
 use ledger_core::{Decimal, PositionSide, Side, Symbol, TimestampMs};
 use ledger_store::{
-    Discrepancy, DiscrepancyFilter, DiscrepancyStatus, IncomeFilter, IncomeRepository, OrderFilter, OrderRepository,
-    PageRequest, RunRepository, Scope, SnapshotRepository,
+    Discrepancy, DiscrepancyFilter, DiscrepancyStatus, FactReader, IncomeFilter, Journal, OrderFilter, PageRequest,
+    Scope,
 };
 use reconciler::{CycleReport, DiscrepancyKind, ReconcileError};
 use serde_json::Value;

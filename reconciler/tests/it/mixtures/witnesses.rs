@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use exchange_client::simulator::{AccountSnapshot, IncomeTruth, TradeTruth};
 use exchange_client::{Request, Response};
 use ledger_core::{Decimal, PositionSide};
-use ledger_store::{
-    Discrepancy, DiscrepancyStatus, IncomeFilter, IncomeRepository, PageRequest, PositionRepository, Scope,
-};
+use ledger_store::{DerivedReader, Discrepancy, DiscrepancyStatus, FactReader, IncomeFilter, PageRequest, Scope};
 use reconciler::DiscrepancyKind;
 use serde_json::Value;
 
