@@ -14,6 +14,7 @@ mod look_hold;
 mod mock;
 mod outcome;
 mod page;
+mod pages;
 mod proof;
 mod record;
 mod sqlite;
@@ -36,6 +37,7 @@ pub use look_hold::LookHold;
 pub use mock::MockStore;
 pub use outcome::{CommitReport, ImpliedCancel, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
+pub use pages::Pages;
 pub use proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally};
 pub use record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, DiscrepancyKey, DiscrepancyStatus,

@@ -51,25 +51,25 @@ mockall::mock! {
         async fn instruments(&self, account: &AccountId) -> StoreResult<Vec<Sourced<Instrument>>>;
         async fn symbols(&self, account: &AccountId) -> StoreResult<Vec<Symbol>>;
         async fn signal(&self, account: &AccountId, id: &SignalId) -> StoreResult<Option<Sourced<Signal>>>;
-        async fn signals(&self, filter: &SignalFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Signal>>>;
+        async fn signals(&self, filter: &SignalFilter, page: PageRequest) -> StoreResult<Page<Sourced<Signal>>>;
         async fn intent(&self, account: &AccountId, id: &ClientOrderId) -> StoreResult<Option<Sourced<OrderIntent>>>;
-        async fn intents(&self, filter: &IntentFilter, page: &PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>>;
+        async fn intents(&self, filter: &IntentFilter, page: PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>>;
         async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>>;
-        async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>>;
+        async fn orders(&self, filter: &OrderFilter, page: PageRequest) -> StoreResult<Page<BookOrder>>;
         async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>>;
-        async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+        async fn fills(&self, filter: &FillFilter, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
         async fn fills_in_fold_order(
-            &self, account: &AccountId, symbol: &Symbol, page: &PageRequest,
+            &self, account: &AccountId, symbol: &Symbol, page: PageRequest,
         ) -> StoreResult<Page<Sourced<Fill>>>;
         async fn as_folded(
             &self, account: &AccountId, symbol: &Symbol, fills: Vec<Sourced<Fill>>,
         ) -> StoreResult<Vec<Sourced<Fill>>>;
         async fn fill_count(&self, filter: &FillFilter) -> StoreResult<u64>;
         async fn cancel(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<Sourced<Cancel>>>;
-        async fn cancels(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Cancel>>>;
+        async fn cancels(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Cancel>>>;
         async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>>;
-        async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>>;
-        async fn fills_without_rows(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+        async fn income(&self, filter: &IncomeFilter, page: PageRequest) -> StoreResult<Page<Sourced<Income>>>;
+        async fn fills_without_rows(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
         async fn rows_of_trade(
             &self, account: &AccountId, symbol: &Symbol, fill_id: &FillId,
         ) -> StoreResult<Vec<Sourced<Income>>>;
@@ -80,14 +80,14 @@ mockall::mock! {
         async fn unpriced_fees(&self, account: &AccountId, limit: u32) -> StoreResult<Vec<UnpricedFee>>;
         async fn latest_positions(&self, account: &AccountId) -> StoreResult<Vec<Sourced<PositionSnapshot>>>;
         async fn position_snapshots(
-            &self, scope: &Scope, page: &PageRequest,
+            &self, scope: &Scope, page: PageRequest,
         ) -> StoreResult<Page<Sourced<PositionSnapshot>>>;
         async fn balance_snapshots(
-            &self, scope: &Scope, page: &PageRequest,
+            &self, scope: &Scope, page: PageRequest,
         ) -> StoreResult<Page<Sourced<BalanceSnapshot>>>;
-        async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>>;
-        async fn funding_rates(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<FundingRate>>>;
-        async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>>;
+        async fn price_snapshots(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>>;
+        async fn funding_rates(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<FundingRate>>>;
+        async fn anchors(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Anchor>>>;
         async fn fact_sources(
             &self, account: &AccountId, kind: FactKind, fact_key: &str,
         ) -> StoreResult<Vec<FactSource>>;
@@ -98,8 +98,8 @@ mockall::mock! {
     impl DerivedReader for Store {
         async fn positions(&self, account: &AccountId) -> StoreResult<Vec<BookPosition>>;
         async fn symbol_books(&self, account: &AccountId) -> StoreResult<Vec<SymbolBook>>;
-        async fn pnl_mismatches(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<PnlMismatch>>;
-        async fn trips(&self, filter: &TripFilter, page: &PageRequest) -> StoreResult<Page<RoundTrip>>;
+        async fn pnl_mismatches(&self, account: &AccountId, page: PageRequest) -> StoreResult<Page<PnlMismatch>>;
+        async fn trips(&self, filter: &TripFilter, page: PageRequest) -> StoreResult<Page<RoundTrip>>;
         async fn open_trips(&self, account: &AccountId) -> StoreResult<Vec<RoundTrip>>;
         async fn movements(
             &self, account: &AccountId, symbol: &Symbol, since: Option<TimestampMs>, after: Option<Cursor>,
@@ -117,9 +117,9 @@ mockall::mock! {
         async fn end_run(
             &self, run: RunId, status: RunStatus, ended_local: TimestampMs, detail_json: Option<String>,
         ) -> StoreResult<()>;
-        async fn runs(&self, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>>;
-        async fn repairs(&self, filter: &RepairFilter, page: &PageRequest) -> StoreResult<Page<Repair>>;
-        async fn discrepancies(&self, filter: &DiscrepancyFilter, page: &PageRequest) -> StoreResult<Page<Discrepancy>>;
+        async fn runs(&self, filter: &RunFilter, page: PageRequest) -> StoreResult<Page<Run>>;
+        async fn repairs(&self, filter: &RepairFilter, page: PageRequest) -> StoreResult<Page<Repair>>;
+        async fn discrepancies(&self, filter: &DiscrepancyFilter, page: PageRequest) -> StoreResult<Page<Discrepancy>>;
         async fn acknowledge_discrepancy(&self, acknowledgement: Acknowledgement) -> StoreResult<i64>;
         async fn cursors(&self, account: &AccountId) -> StoreResult<Vec<SyncCursor>>;
         async fn coverage(&self, account: &AccountId) -> StoreResult<Vec<CoverageSpan>>;

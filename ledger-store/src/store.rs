@@ -108,25 +108,25 @@ pub trait FactReader: Send + Sync {
     async fn signal(&self, account: &AccountId, id: &SignalId) -> StoreResult<Option<Sourced<Signal>>>;
 
     /// Signals by time.
-    async fn signals(&self, filter: &SignalFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Signal>>>;
+    async fn signals(&self, filter: &SignalFilter, page: PageRequest) -> StoreResult<Page<Sourced<Signal>>>;
 
     /// An intent.
     async fn intent(&self, account: &AccountId, id: &ClientOrderId) -> StoreResult<Option<Sourced<OrderIntent>>>;
 
     /// Intents by the time they were written.
-    async fn intents(&self, filter: &IntentFilter, page: &PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>>;
+    async fn intents(&self, filter: &IntentFilter, page: PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>>;
 
     /// An order.
     async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>>;
 
     /// Orders by creation time.
-    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>>;
+    async fn orders(&self, filter: &OrderFilter, page: PageRequest) -> StoreResult<Page<BookOrder>>;
 
     /// A fill.
     async fn fill(&self, account: &AccountId, key: &FillKey) -> StoreResult<Option<Sourced<Fill>>>;
 
     /// Fills by time.
-    async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+    async fn fills(&self, filter: &FillFilter, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
 
     /// Fills of one symbol as they are folded, in that order, from the first on; those that are kept out of the fold are
     /// left out. A position side that the order or the position mode tells and a fee that the exchange's ledger tells
@@ -136,7 +136,7 @@ pub trait FactReader: Send + Sync {
         &self,
         account: &AccountId,
         symbol: &Symbol,
-        page: &PageRequest,
+        page: PageRequest,
     ) -> StoreResult<Page<Sourced<Fill>>>;
 
     /// Fills of one symbol as they are folded: see [`fills_in_fold_order`](Self::fills_in_fold_order). Those that are
@@ -155,17 +155,17 @@ pub trait FactReader: Send + Sync {
     async fn cancel(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<Sourced<Cancel>>>;
 
     /// Cancels by time.
-    async fn cancels(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Cancel>>>;
+    async fn cancels(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Cancel>>>;
 
     /// An income row.
     async fn income_row(&self, account: &AccountId, key: &IncomeKey) -> StoreResult<Option<Sourced<Income>>>;
 
     /// Income by time.
-    async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>>;
+    async fn income(&self, filter: &IncomeFilter, page: PageRequest) -> StoreResult<Page<Sourced<Income>>>;
 
     /// Fills by time that state a fee or a profit of which the ledger has no row that names the trade, those that state
     /// neither, and those that share their trade with another half. Costs a seek for each fee and profit of the scope.
-    async fn fills_without_rows(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
+    async fn fills_without_rows(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
 
     /// The ledger's rows that name a trade, in the order of their keys.
     async fn rows_of_trade(
@@ -199,21 +199,20 @@ pub trait FactReader: Send + Sync {
     async fn position_snapshots(
         &self,
         scope: &Scope,
-        page: &PageRequest,
+        page: PageRequest,
     ) -> StoreResult<Page<Sourced<PositionSnapshot>>>;
 
     /// Balance snapshots by time; the scope's symbol is not used.
-    async fn balance_snapshots(&self, scope: &Scope, page: &PageRequest)
-    -> StoreResult<Page<Sourced<BalanceSnapshot>>>;
+    async fn balance_snapshots(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<BalanceSnapshot>>>;
 
     /// Prices by time, of both kinds.
-    async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>>;
+    async fn price_snapshots(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>>;
 
     /// Funding rates by time.
-    async fn funding_rates(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<FundingRate>>>;
+    async fn funding_rates(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<FundingRate>>>;
 
     /// Anchors by time.
-    async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>>;
+    async fn anchors(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Anchor>>>;
 
     /// Every payload that states a fact, by the time it was recorded. `fact_key` is what
     /// [`fact_key`](crate::fact_key) gives.
@@ -233,10 +232,10 @@ pub trait DerivedReader: Send + Sync {
     async fn symbol_books(&self, account: &AccountId) -> StoreResult<Vec<SymbolBook>>;
 
     /// Fills whose exchange-reported realized profit is not the fold's, by symbol and fold order.
-    async fn pnl_mismatches(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<PnlMismatch>>;
+    async fn pnl_mismatches(&self, account: &AccountId, page: PageRequest) -> StoreResult<Page<PnlMismatch>>;
 
     /// Round trips that have ended, by closing time.
-    async fn trips(&self, filter: &TripFilter, page: &PageRequest) -> StoreResult<Page<RoundTrip>>;
+    async fn trips(&self, filter: &TripFilter, page: PageRequest) -> StoreResult<Page<RoundTrip>>;
 
     /// Round trips that have not ended, by symbol and position side.
     async fn open_trips(&self, account: &AccountId) -> StoreResult<Vec<RoundTrip>>;
@@ -287,13 +286,13 @@ pub trait Journal: Send + Sync {
     ) -> StoreResult<()>;
 
     /// Runs by number.
-    async fn runs(&self, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>>;
+    async fn runs(&self, filter: &RunFilter, page: PageRequest) -> StoreResult<Page<Run>>;
 
     /// Repairs by number.
-    async fn repairs(&self, filter: &RepairFilter, page: &PageRequest) -> StoreResult<Page<Repair>>;
+    async fn repairs(&self, filter: &RepairFilter, page: PageRequest) -> StoreResult<Page<Repair>>;
 
     /// Discrepancies by number.
-    async fn discrepancies(&self, filter: &DiscrepancyFilter, page: &PageRequest) -> StoreResult<Page<Discrepancy>>;
+    async fn discrepancies(&self, filter: &DiscrepancyFilter, page: PageRequest) -> StoreResult<Page<Discrepancy>>;
 
     /// Takes somebody's word that a discrepancy may stay, journals it as a repair of the kind `acknowledge`, and
     /// answers the repair's number.

@@ -14,8 +14,8 @@ use ledger_core::{
     Sighting, Symbol, TimestampMs, next_full_hour,
 };
 use ledger_store::{
-    BookPosition, FillFilter, IncomeFilter, Look, LookSuccess, OpenLook, OrderFilter, Page, PageRequest, Scope, Store,
-    StoreError, StoreResult,
+    BookPosition, FillFilter, IncomeFilter, Look, LookSuccess, OpenLook, OrderFilter, Page, PageRequest, Pages, Scope,
+    Store, StoreResult,
 };
 
 use crate::error::{Doing, ReconcileError};
@@ -135,7 +135,7 @@ impl Reading<'_> {
         };
         let held: BTreeSet<&Symbol> = positions.iter().filter(is_held).map(|held| &held.symbol).collect();
         let orders = OrderFilter { open_only: true, ..Scope::account(self.account.clone()).into() };
-        let orders = self.store.orders(&orders, &PageRequest::first(1)).await.doing("reading the orders")?;
+        let orders = self.store.orders(&orders, PageRequest::first(1)).await.doing("reading the orders")?;
         let read_at = success(looks, LookStream::Ledger).map(|seen| seen.seen_at);
         let marks = success(looks, LookStream::Prices).map(|seen| &seen.seen.marks);
         let next_funding = read_at.and_then(|read_at| {
@@ -154,7 +154,7 @@ impl Reading<'_> {
 
     async fn newest_income(&self) -> StoreResult<Option<TimestampMs>> {
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: None };
-        let newest = self.store.income(&filter, &PageRequest::newest(1)).await?;
+        let newest = self.store.income(&filter, PageRequest::newest(1)).await?;
         Ok(newest.items.first().map(|row| row.fact.time.latest()))
     }
 
@@ -222,13 +222,13 @@ impl Reading<'_> {
         let scope = self.scope_from(None, seen_at);
         let fills = FillFilter::from(scope.clone());
         let fill = first_of(
-            async |page| self.store.fills(&fills, page).await,
+            |page| self.store.fills(&fills, page),
             |fill| is_newer(&fill.fact.key.symbol, fill.fact.time).then(|| fill.fact.time.latest()),
         );
         first = earlier(first, fill.await.doing("reading the fills")?);
         let rows = IncomeFilter { scope, income_type: None };
         let row = first_of(
-            async |page| self.store.income(&rows, page).await,
+            |page| self.store.income(&rows, page),
             |row| {
                 let symbol = row.fact.key.symbol.as_ref()?;
                 is_newer(symbol, row.fact.time).then(|| row.fact.time.latest())
@@ -246,10 +246,10 @@ impl Reading<'_> {
         let newer = |time: EventTime| Some(time.latest()).filter(|at| *at > seen_at);
         let scope = self.scope_from(symbol, seen_at);
         let fills = FillFilter::from(scope.clone());
-        let fill = first_of(async |page| self.store.fills(&fills, page).await, |fill| newer(fill.fact.time));
+        let fill = first_of(|page| self.store.fills(&fills, page), |fill| newer(fill.fact.time));
         let fill = fill.await.doing("reading the fills")?;
         let rows = IncomeFilter { scope, income_type: None };
-        let row = first_of(async |page| self.store.income(&rows, page).await, |row| newer(row.fact.time));
+        let row = first_of(|page| self.store.income(&rows, page), |row| newer(row.fact.time));
         Ok(earlier(fill, row.await.doing("reading the ledger")?))
     }
 
@@ -265,19 +265,15 @@ fn earlier(one: Option<TimestampMs>, other: Option<TimestampMs>) -> Option<Times
 }
 
 /// What the first item of a list that has it gives.
-async fn first_of<T>(
-    list: impl AsyncFn(&PageRequest) -> Result<Page<T>, StoreError>,
+async fn first_of<T, R: Future<Output = StoreResult<Page<T>>>>(
+    list: impl FnMut(PageRequest) -> R,
     of: impl Fn(&T) -> Option<TimestampMs>,
 ) -> StoreResult<Option<TimestampMs>> {
-    let mut request = PageRequest::first(PAGE_ROWS);
-    loop {
-        let page = list(&request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE_ROWS), list);
+    while let Some(page) = pages.next().await? {
         if let Some(found) = page.items.iter().find_map(&of) {
             return Ok(Some(found));
         }
-        match page.next {
-            Some(next) => request = request.after(next),
-            None => return Ok(None),
-        }
     }
+    Ok(None)
 }

@@ -12,6 +12,6 @@ use crate::wording::evidence_line;
 pub async fn contradiction(store: &dyn Store, account: &AccountId) -> Result<Option<String>, StoreError> {
     let kind = Some("position_mode".to_owned());
     let filter = DiscrepancyFilter { kind, ..DiscrepancyFilter::open(account.clone()) };
-    let found = store.discrepancies(&filter, &PageRequest::first(1)).await?.items.pop();
+    let found = store.discrepancies(&filter, PageRequest::first(1)).await?.items.pop();
     Ok(found.map(|found| evidence_line(&found.entry)))
 }

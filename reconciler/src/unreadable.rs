@@ -53,24 +53,23 @@ impl<'a> ReadableBook<'a> {
         self.one(account, self.book.fill(account, key).await)
     }
 
-    pub(crate) async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
-        self.page(&filter.scope.account, self.book.fills(filter, &self.request(page)).await?)
+    pub(crate) async fn fills(&self, filter: &FillFilter, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
+        self.page(&filter.scope.account, self.book.fills(filter, self.request(page)).await?)
     }
 
     pub(crate) async fn order(&self, account: &AccountId, key: &OrderKey) -> StoreResult<Option<BookOrder>> {
         self.one(account, self.book.order(account, key).await)
     }
 
-    pub(crate) async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>> {
-        self.page(&filter.scope.account, self.book.orders(filter, &self.request(page)).await?)
+    pub(crate) async fn orders(&self, filter: &OrderFilter, page: PageRequest) -> StoreResult<Page<BookOrder>> {
+        self.page(&filter.scope.account, self.book.orders(filter, self.request(page)).await?)
     }
 
-    pub(crate) async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
-        self.page(&filter.scope.account, self.book.income(filter, &self.request(page)).await?)
+    pub(crate) async fn income(&self, filter: &IncomeFilter, page: PageRequest) -> StoreResult<Page<Sourced<Income>>> {
+        self.page(&filter.scope.account, self.book.income(filter, self.request(page)).await?)
     }
 
-    fn request(&self, page: &PageRequest) -> PageRequest {
-        let page = page.clone();
+    fn request(&self, page: PageRequest) -> PageRequest {
         if self.noted.is_some() { page.past_unreadable() } else { page }
     }
 

@@ -103,7 +103,7 @@ impl World {
         }
         let held = store.positions(&account).await.unwrap().remove(0).position;
         assert_eq!(held.qty, dec("5"), "whatever is stated, it leads to what is held");
-        let anchors = store.anchors(&Scope::account(account), &PageRequest::first(100)).await.unwrap().items;
+        let anchors = store.anchors(&Scope::account(account), PageRequest::first(100)).await.unwrap().items;
         let live = anchors.into_iter().map(|known| known.fact).filter(|anchor| anchor.withdrawn.is_none());
         live.map(|Anchor { at, qty, .. }| (at, qty)).collect()
     }

@@ -248,11 +248,11 @@ async fn statements_of(store: &SqliteStore) -> Vec<Statement> {
             payload: None,
         })
     }
-    let (scope, page) = (Scope::account(account()), PageRequest::first(500));
-    let signals = store.signals(&SignalFilter::from(scope.clone()), &page).await.unwrap().items;
-    let intents = store.intents(&IntentFilter::from(scope.clone()), &page).await.unwrap().items;
-    let orders = store.orders(&OrderFilter::from(scope.clone()), &page).await.unwrap().items;
-    let fills = store.fills(&FillFilter::from(scope), &page).await.unwrap().items;
+    let (scope, page) = (Scope::account(account()), || PageRequest::first(500));
+    let signals = store.signals(&SignalFilter::from(scope.clone()), page()).await.unwrap().items;
+    let intents = store.intents(&IntentFilter::from(scope.clone()), page()).await.unwrap().items;
+    let orders = store.orders(&OrderFilter::from(scope.clone()), page()).await.unwrap().items;
+    let fills = store.fills(&FillFilter::from(scope), page()).await.unwrap().items;
     let orders = orders.into_iter().map(|order| order.order).collect();
     again(signals, AnyFact::Signal)
         .chain(again(intents, AnyFact::Intent))

@@ -224,18 +224,18 @@ struct Story {
 }
 
 async fn story(store: &SqliteStore) -> Story {
-    let (scope, page) = (Scope::account(account()), PageRequest::first(500));
-    let orders = store.orders(&OrderFilter::from(scope.clone()), &page).await.unwrap().items;
+    let (scope, page) = (Scope::account(account()), || PageRequest::first(500));
+    let orders = store.orders(&OrderFilter::from(scope.clone()), page()).await.unwrap().items;
     let origins = orders.into_iter().filter_map(|row| Some((row.order.fact.key.clone(), row.order.fact.origin?)));
     let trips = store
-        .trips(&TripFilter { scope: scope.clone(), engine: None, position_side: None }, &page)
+        .trips(&TripFilter { scope: scope.clone(), engine: None, position_side: None }, page())
         .await
         .unwrap()
         .items;
     let mut exits: Vec<_> =
         trips.iter().map(|trip| (format!("{} {}", trip.symbol, trip.number), trip.exit_reason)).collect();
     exits.sort();
-    let cancels = store.cancels(&scope, &page).await.unwrap().items;
+    let cancels = store.cancels(&scope, page()).await.unwrap().items;
     // The export knows seconds.
     let cancelled = cancels
         .iter()
@@ -246,7 +246,7 @@ async fn story(store: &SqliteStore) -> Story {
 /// The signals that looks restored, by their id, which names the order.
 async fn restored(store: &SqliteStore) -> BTreeMap<SignalId, SignalKind> {
     let filter = SignalFilter::from(Scope::account(account()));
-    let signals = store.signals(&filter, &PageRequest::first(500)).await.unwrap().items;
+    let signals = store.signals(&filter, PageRequest::first(500)).await.unwrap().items;
     signals.into_iter().map(|signal| (signal.fact.signal_id, signal.fact.kind)).collect()
 }
 

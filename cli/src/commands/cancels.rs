@@ -32,6 +32,5 @@ pub async fn run(args: &ListArgs, context: &mut Context) -> Result<ExitCode, Com
     let store = super::open_account(context).await?;
     let scope = scope(&args.scope, context)?;
     let asked = Asked { symbol: args.scope.symbol.as_ref(), ..Asked::default() };
-    print_list(context, store.as_ref(), asked, &LISTING, args.limit, async |page| store.cancels(&scope, page).await)
-        .await
+    print_list(context, store.as_ref(), asked, &LISTING, args.limit, |page| store.cancels(&scope, page)).await
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, PageRequest, RunKind, RunStatus};
+use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, PageRequest, Pages, RunKind, RunStatus};
 use reconciler::{SettledBy, evidence_line, settled_by};
 use serde_json::json;
 
@@ -129,14 +129,8 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
     let asked = Asked { symbol: args.symbol.as_ref(), discrepancy_kind: args.kind.as_deref(), ..Asked::default() };
     if context.output.format == Format::Table && context.output.detail == Detail::Together && args.limit.is_none() {
         // All of them: what is told together takes a line, however many they are.
-        let mut entries = Vec::new();
-        let mut request = PageRequest::first(PAGE);
-        loop {
-            let page = dated(store.discrepancies(&filter, &request).await?, now);
-            entries.extend(page.items);
-            let Some(next) = page.next else { break };
-            request = request.after(next);
-        }
+        let pages = Pages::of(PageRequest::first(PAGE), |page| store.discrepancies(&filter, page));
+        let entries: Vec<_> = pages.all().await?.into_iter().map(|found| Entry::new(found, now)).collect();
         if !entries.is_empty() {
             let mut ends = Ends::default();
             for known in &entries {
@@ -148,7 +142,7 @@ pub async fn run(args: &DiscrepancyArgs, context: &mut Context) -> Result<ExitCo
         }
     }
     let ends = RefCell::new(Ends::default());
-    let fetch = async |page: &_| {
+    let fetch = async |page| {
         let page = store.discrepancies(&filter, page).await?;
         for known in &page.items {
             ends.borrow_mut().note(known);

@@ -36,8 +36,5 @@ pub async fn run(args: &IncomeArgs, context: &mut Context) -> Result<ExitCode, C
     let filter = IncomeFilter { scope: scope(&args.list.scope, context)?, income_type: args.income_type.clone() };
     let asked =
         Asked { symbol: args.list.scope.symbol.as_ref(), income_type: args.income_type.as_ref(), ..Asked::default() };
-    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
-        store.income(&filter, page).await
-    })
-    .await
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, |page| store.income(&filter, page)).await
 }

@@ -26,7 +26,7 @@ mod unseen;
 pub mod verify;
 
 use ledger_core::{AccountId, EventTime, Sourced, Symbol};
-use ledger_store::{Book, FillFilter, Page, PageRequest, Scope, Store, StoreError};
+use ledger_store::{Book, FillFilter, Page, PageRequest, Pages, Scope, Store, StoreError, StoreResult};
 use reconciler::{LookState, ReconcileError, look_state};
 
 use self::unseen::Asked;
@@ -53,42 +53,37 @@ fn scope(args: &ScopeArgs, context: &Context) -> Result<Scope, CommandError> {
 }
 
 /// Prints a list page by page: all of it from the oldest on, or the latest `limit` items.
-async fn print_list<T>(
+async fn print_list<T, R: Future<Output = StoreResult<Page<T>>>>(
     context: &mut Context,
     store: &dyn Store,
     asked: Asked<'_>,
     listing: &Listing<T>,
     limit: Option<u64>,
-    fetch: impl AsyncFn(&PageRequest) -> Result<Page<T>, StoreError>,
+    fetch: impl FnMut(PageRequest) -> R,
 ) -> Result<ExitCode, CommandError> {
     let default = if context.output.format == Format::Table { TABLE_LIMIT } else { 0 };
     let limit = limit.unwrap_or(default);
     let mut shown = 0_u64;
     let mut unreadable = Vec::new();
     if limit == 0 {
-        let mut request = PageRequest::first(PAGE).past_unreadable();
-        loop {
-            let page = fetch(&request).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE).past_unreadable(), fetch);
+        while let Some(page) = pages.next().await? {
             unreadable.extend(page.unreadable);
             shown += page.items.len() as u64;
             context.output.list(listing, &page.items)?;
-            let Some(next) = page.next else { break };
-            request = request.after(next);
         }
     } else {
         let mut items: Vec<T> = Vec::new();
-        let mut request = PageRequest::newest(u32::try_from(limit).map_or(PAGE, |limit| limit.min(PAGE)));
-        request = request.past_unreadable();
-        let more = loop {
-            let page = fetch(&request).await?;
+        let newest = PageRequest::newest(u32::try_from(limit).map_or(PAGE, |limit| limit.min(PAGE)));
+        let mut pages = Pages::of(newest.past_unreadable(), fetch);
+        let mut more = false;
+        while (items.len() as u64) < limit
+            && let Some(page) = pages.next().await?
+        {
+            more = page.next.is_some();
             unreadable.extend(page.unreadable);
             items.extend(page.items);
-            match page.next {
-                Some(_) if items.len() as u64 >= limit => break true,
-                Some(next) => request = request.after(next),
-                None => break false,
-            }
-        };
+        }
         items.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         items.reverse();
         shown = items.len() as u64;

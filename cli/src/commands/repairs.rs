@@ -65,6 +65,6 @@ pub async fn run(args: &RepairArgs, context: &mut Context) -> Result<ExitCode, C
     };
     let now = context.clock.now();
     let asked = Asked { symbol: args.symbol.as_ref(), repair_kind: args.kind.as_deref(), ..Asked::default() };
-    let fetch = async |page: &_| Ok(dated(store.repairs(&filter, page).await?, now));
+    let fetch = async |page| Ok(dated(store.repairs(&filter, page).await?, now));
     print_list(context, store.as_ref(), asked, &LISTING, args.limit, fetch).await
 }

@@ -51,6 +51,6 @@ pub async fn run(args: &RunArgs, context: &mut Context) -> Result<ExitCode, Comm
     let account = context.settings.account.clone();
     let filter = RunFilter { kind: args.kind, status: args.status, since, ..account.into() };
     let now = context.clock.now();
-    let fetch = async |page: &_| Ok(dated(store.runs(&filter, page).await?, now));
+    let fetch = async |page| Ok(dated(store.runs(&filter, page).await?, now));
     print_list(context, store.as_ref(), Asked::default(), &LISTING, args.limit, fetch).await
 }

@@ -37,8 +37,5 @@ pub async fn run(args: &SignalArgs, context: &mut Context) -> Result<ExitCode, C
     let store = super::open_account(context).await?;
     let filter = SignalFilter { engine: args.engine.clone(), ..scope(&args.list.scope, context)?.into() };
     let asked = Asked { symbol: args.list.scope.symbol.as_ref(), engine: args.engine.as_ref(), ..Asked::default() };
-    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| {
-        store.signals(&filter, page).await
-    })
-    .await
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, |page| store.signals(&filter, page)).await
 }

@@ -211,7 +211,7 @@ async fn summarize(
         attention.push(NOT_BALANCED.to_owned());
     }
     let missing = OrderFilter { residual_only: true, ..Scope::account(account.clone()).into() };
-    let missing = store.orders(&missing, &PageRequest::first(super::PAGE)).await?;
+    let missing = store.orders(&missing, PageRequest::first(super::PAGE)).await?;
     if !missing.items.is_empty() {
         let more = if missing.next.is_some() { "more than " } else { "" };
         let orders = count(missing.items.len() as u64, "order");
@@ -251,8 +251,8 @@ async fn summarize(
     }
     Ok(Summary {
         fill_count: store.fill_count(&all).await?,
-        first_fill: edge(store.fills(&all, &PageRequest::first(1)).await?),
-        last_fill: edge(store.fills(&all, &PageRequest::newest(1)).await?),
+        first_fill: edge(store.fills(&all, PageRequest::first(1)).await?),
+        last_fill: edge(store.fills(&all, PageRequest::newest(1)).await?),
         symbol_count: books.len(),
         open_count: positions.iter().filter(|position| !position.position.qty.is_zero()).count(),
         quarantined_count: store.quarantined(account).await?.len(),

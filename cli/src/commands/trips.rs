@@ -88,6 +88,5 @@ pub async fn run(args: &TripArgs, context: &mut Context) -> Result<ExitCode, Com
         return Ok(ExitCode::Fine);
     }
     let filter = TripFilter { scope, engine: args.engine.clone(), position_side: None };
-    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, async |page| store.trips(&filter, page).await)
-        .await
+    print_list(context, store.as_ref(), asked, &LISTING, args.list.limit, |page| store.trips(&filter, page)).await
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use ledger_core::{AccountId, EngineLabel, IncomeType, Symbol};
-use ledger_store::{IncomeFilter, OrderFilter, PageRequest, RepairFilter, Scope, SignalFilter, Store, TripFilter};
+use ledger_store::{
+    IncomeFilter, OrderFilter, PageRequest, Pages, RepairFilter, Scope, SignalFilter, Store, TripFilter,
+};
 use reconciler::DiscrepancyKind;
 
 use super::PAGE;
@@ -95,53 +97,41 @@ fn likeness(one: &str, other: &str) -> usize {
 async fn engines(store: &dyn Store, account: &AccountId) -> Result<BTreeSet<String>, CommandError> {
     let mut names = BTreeSet::new();
     let signals = SignalFilter::from(Scope::account(account.clone()));
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = store.signals(&signals, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| store.signals(&signals, page));
+    while let Some(page) = pages.next().await? {
         names.extend(page.items.iter().filter_map(|signal| signal.fact.engine.as_ref()).map(ToString::to_string));
-        let Some(next) = page.next else { break };
-        request = request.after(next);
     }
     let orders = OrderFilter::from(Scope::account(account.clone()));
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = store.orders(&orders, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| store.orders(&orders, page));
+    while let Some(page) = pages.next().await? {
         names.extend(page.items.iter().filter_map(|order| order.order.fact.engine.as_ref()).map(ToString::to_string));
-        let Some(next) = page.next else { break };
-        request = request.after(next);
     }
     let trips = TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None };
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = store.trips(&trips, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| store.trips(&trips, page));
+    while let Some(page) = pages.next().await? {
         names.extend(page.items.iter().filter_map(|trip| trip.engine.as_ref()).map(ToString::to_string));
-        let Some(next) = page.next else { return Ok(names) };
-        request = request.after(next);
     }
+    Ok(names)
 }
 
 async fn repair_kinds(store: &dyn Store, account: &AccountId) -> Result<BTreeSet<String>, CommandError> {
     let mut names = BTreeSet::new();
     let filter = RepairFilter::from(account.clone());
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = store.repairs(&filter, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| store.repairs(&filter, page));
+    while let Some(page) = pages.next().await? {
         names.extend(page.items.into_iter().map(|repair| repair.kind));
-        let Some(next) = page.next else { return Ok(names) };
-        request = request.after(next);
     }
+    Ok(names)
 }
 
 async fn income_types(store: &dyn Store, account: &AccountId) -> Result<BTreeSet<String>, CommandError> {
     let mut names = BTreeSet::new();
     let filter = IncomeFilter { scope: Scope::account(account.clone()), income_type: None };
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = store.income(&filter, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| store.income(&filter, page));
+    while let Some(page) = pages.next().await? {
         names.extend(page.items.iter().map(|row| row.fact.key.income_type.to_string()));
-        let Some(next) = page.next else { return Ok(names) };
-        request = request.after(next);
     }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::Open;
 use super::fixtures::{at, by, commit, fill, main_account, of_order, order, prepare, rest, symbol};
 use crate::filter::{FillFilter, IntentFilter, Scope, SignalFilter, SignalOutlook};
 use crate::page::PageRequest;
+use crate::pages::Pages;
 
 /// Signals taken for never sent and intents on record as rejected can be listed, and those among them whose order the
 /// book has.
@@ -58,7 +59,7 @@ pub async fn what_is_concluded_and_contradicted_is_listed(open: Open<'_>) {
     commit(store, statements).await;
     let all = SignalFilter::from(Scope::account(main_account()));
     let signals = async |filter: SignalFilter| {
-        let page = store.signals(&filter, &PageRequest::first(100)).await.unwrap();
+        let page = store.signals(&filter, PageRequest::first(100)).await.unwrap();
         page.items.into_iter().map(|signal| signal.fact.signal_id.to_string()).collect::<Vec<_>>()
     };
     let concluded = SignalFilter { outlook: Some(SignalOutlook::Concluded), ..all.clone() };
@@ -70,7 +71,7 @@ pub async fn what_is_concluded_and_contradicted_is_listed(open: Open<'_>) {
     assert_eq!(signals(awaited.clone()).await, ["back", "plain"]);
     assert_eq!(signals(SignalFilter { named_by_order: Some(false), ..awaited }).await, ["back"]);
     let filter = IntentFilter { contradicted_only: true, ..IntentFilter::from(Scope::account(main_account())) };
-    let page = store.intents(&filter, &PageRequest::first(100)).await.unwrap();
+    let page = store.intents(&filter, PageRequest::first(100)).await.unwrap();
     let contradicted: Vec<_> = page.items.iter().map(|intent| intent.fact.client_order_id.as_str()).collect();
     assert_eq!(contradicted, ["there"]);
 }
@@ -154,13 +155,11 @@ pub async fn openers_without_a_signal_are_listed(open: Open<'_>) {
     let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(Scope::account(main_account())) };
     let listed = async || {
         let mut ids = Vec::new();
-        let mut request = PageRequest::first(1);
-        loop {
-            let page = store.fills(&filter, &request).await.unwrap();
+        let mut pages = Pages::of(PageRequest::first(1), |page| store.fills(&filter, page));
+        while let Some(page) = pages.next().await.unwrap() {
             ids.extend(page.items.into_iter().map(|fill| fill.fact.key.fill_id.to_string()));
-            let Some(next) = page.next else { return ids };
-            request = request.after(next);
         }
+        ids
     };
     assert_eq!(listed().await, ["1", "5"]);
     commit(store, vec![rest(exported)]).await;

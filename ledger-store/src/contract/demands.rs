@@ -7,6 +7,7 @@ use super::Open;
 use super::fixtures::{at, commit, dec, fill, fills, flat, funding, main_account, prepare, rest, symbol, usdt};
 use crate::filter::Scope;
 use crate::page::PageRequest;
+use crate::pages::Pages;
 use crate::store::Store;
 
 /// A row about trade `id` of `name`, which names it.
@@ -18,13 +19,8 @@ fn row_of(kind: &str, name: &str, id: i64, amount: &str) -> Income {
 
 /// The trades that fills without rows are of, page by page.
 async fn without_rows(store: &dyn Store, scope: &Scope) -> Vec<String> {
-    let (mut found, mut request) = (Vec::new(), PageRequest::first(2));
-    loop {
-        let page = store.fills_without_rows(scope, &request).await.unwrap();
-        found.extend(page.items.iter().map(|fill| format!("{} {}", fill.fact.key.fill_id, fill.fact.key.side)));
-        let Some(next) = page.next else { return found };
-        request = request.after(next);
-    }
+    let fills = Pages::of(PageRequest::first(2), |page| store.fills_without_rows(scope, page)).all().await.unwrap();
+    fills.iter().map(|fill| format!("{} {}", fill.fact.key.fill_id, fill.fact.key.side)).collect()
 }
 
 /// A fee and a profit each ask for their row, by trade and, of a fee, by asset; halves of one trade are always told.

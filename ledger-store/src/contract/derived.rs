@@ -70,12 +70,12 @@ pub async fn a_reported_profit_that_does_not_fit_is_listed(open: Open<'_>) {
     let mut statements: Vec<_> = (1..10).map(|id| fill("ETHUSDT", id, Side::Buy, "1", "100")).collect();
     statements.push(realizing(fill("ETHUSDT", 10, Side::Sell, "9", "110"), "95.5"));
     commit(store, fills(statements)).await;
-    let page = store.pnl_mismatches(&main_account(), &PageRequest::first(9)).await.unwrap();
+    let page = store.pnl_mismatches(&main_account(), PageRequest::first(9)).await.unwrap();
     let found: Vec<_> = page.items.iter().map(|it| (it.key.fill_id.as_str(), it.reported)).collect();
     assert_eq!(found, [("10", Some(dec("95.5")))]);
     assert_eq!(store.symbol_books(&main_account()).await.unwrap().first().unwrap().pnl_mismatch_count, 1);
     commit(store, fills([fill("ETHUSDT", 11, Side::Buy, "1", "100")])).await;
-    let page = store.pnl_mismatches(&main_account(), &PageRequest::first(9)).await.unwrap();
+    let page = store.pnl_mismatches(&main_account(), PageRequest::first(9)).await.unwrap();
     assert_eq!(page.items.len(), 1);
 }
 
@@ -93,7 +93,7 @@ pub async fn fills_without_position_side_are_kept_out_and_counted(open: Open<'_>
     for (side, count) in [(PositionSide::Net, 2), (PositionSide::Long, 1)] {
         let filter = FillFilter { may_be_of: Some(side), ..Scope::account(main_account()).into() };
         assert_eq!(store.fill_count(&filter).await.unwrap(), count, "{side}");
-        assert_eq!(store.fills(&filter, &PageRequest::first(9)).await.unwrap().items.len() as u64, count);
+        assert_eq!(store.fills(&filter, PageRequest::first(9)).await.unwrap().items.len() as u64, count);
     }
     assert_eq!(store.symbol_books(&main_account()).await.unwrap().first().unwrap().unplaced_count, 1);
     let placed = Fill { position_side: Some(PositionSide::Net), ..unplaced };
@@ -370,7 +370,7 @@ pub async fn funding_and_anchors_take_their_place(open: Open<'_>) {
     let gross: Vec<_> = trips.iter().map(|trip| trip.gross.amount().unwrap()).collect();
     assert_eq!(gross, [dec("-10"), dec("-10")]);
     assert_eq!(position_of(store, "ETHUSDT").await.0, dec("0"));
-    let page = store.fills_in_fold_order(&main_account(), &symbol("ETHUSDT"), &PageRequest::first(2)).await.unwrap();
+    let page = store.fills_in_fold_order(&main_account(), &symbol("ETHUSDT"), PageRequest::first(2)).await.unwrap();
     assert_eq!(page.items.len(), 2);
 }
 
@@ -403,7 +403,7 @@ pub async fn a_withdrawn_anchor_does_not_count(open: Open<'_>) {
         // Short 1, then 3 and 1 bought; without the withdrawal it were 5 and 1.
         assert_eq!(position_of(store, "ETHUSDT").await.0, dec("3"), "{order:?}");
         let scope = Scope::account(main_account());
-        let kept = store.anchors(&scope, &PageRequest::first(9)).await.unwrap().items;
+        let kept = store.anchors(&scope, PageRequest::first(9)).await.unwrap().items;
         assert_eq!(kept.iter().map(|it| it.fact.withdrawn.is_some()).collect::<Vec<_>>(), [false, true], "{order:?}");
         assert!(kept.iter().all(|it| it.conflicts.is_empty()), "{kept:?}");
     }

@@ -11,24 +11,13 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, Scope, SignalFilter, TripFilter,
 };
 use crate::page::{Page, PageRequest};
+use crate::pages::Pages;
 use crate::record::{BookPosition, ReconcileStatus};
-use crate::store::Store;
+use crate::store::{Store, StoreResult};
 
-/// Reads all pages of a list.
-macro_rules! all {
-    ($list:expr) => {{
-        let mut items = Vec::new();
-        let mut page = PageRequest::first(97);
-        loop {
-            let list = $list;
-            let Page { items: more, next, .. } = list(page.clone()).await.unwrap();
-            items.extend(more);
-            match next {
-                Some(cursor) => page = page.after(cursor),
-                None => break items,
-            }
-        }
-    }};
+/// Every item of a list, read in pages.
+async fn all<T, R: Future<Output = StoreResult<Page<T>>>>(read: impl FnMut(PageRequest) -> R) -> Vec<T> {
+    Pages::of(PageRequest::first(97), read).all().await.unwrap()
 }
 
 /// Every fact as merged and everything derived from them, one line each: what any two ways to the same facts must
@@ -41,42 +30,42 @@ pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
         add("instrument", format!("{:?} {:?}", item.fact, item.conflicts));
     }
     let filter = SignalFilter::from(scope.clone());
-    for item in all!(async |page| store.signals(&filter, &page).await) {
+    for item in all(|page| store.signals(&filter, page)).await {
         add("signal", format!("{:?} {:?}", item.fact, item.conflicts));
     }
     let filter = IntentFilter::from(scope.clone());
-    for item in all!(async |page| store.intents(&filter, &page).await) {
+    for item in all(|page| store.intents(&filter, page)).await {
         add("intent", format!("{:?} {:?}", item.fact, item.conflicts));
     }
     let filter = OrderFilter::from(scope.clone());
-    for item in all!(async |page| store.orders(&filter, &page).await) {
+    for item in all(|page| store.orders(&filter, page)).await {
         let sums = (item.filled_qty, item.filled_quote, item.residual_qty);
         add("order", format!("{:?} {:?} {sums:?}", item.order.fact, item.order.conflicts));
     }
     let filter = FillFilter::from(scope.clone());
-    for item in all!(async |page| store.fills(&filter, &page).await) {
+    for item in all(|page| store.fills(&filter, page)).await {
         add("fill", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    for item in all!(async |page| store.cancels(&scope, &page).await) {
+    for item in all(|page| store.cancels(&scope, page)).await {
         add("cancel", format!("{:?} {:?}", item.fact, item.conflicts));
     }
     let filter = IncomeFilter { scope: scope.clone(), income_type: None };
-    for item in all!(async |page| store.income(&filter, &page).await) {
+    for item in all(|page| store.income(&filter, page)).await {
         add("income", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    for item in all!(async |page| store.position_snapshots(&scope, &page).await) {
+    for item in all(|page| store.position_snapshots(&scope, page)).await {
         add("position snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    for item in all!(async |page| store.balance_snapshots(&scope, &page).await) {
+    for item in all(|page| store.balance_snapshots(&scope, page)).await {
         add("balance snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    for item in all!(async |page| store.price_snapshots(&scope, &page).await) {
+    for item in all(|page| store.price_snapshots(&scope, page)).await {
         add("price snapshot", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    for item in all!(async |page| store.funding_rates(&scope, &page).await) {
+    for item in all(|page| store.funding_rates(&scope, page)).await {
         add("funding rate", format!("{:?} {:?}", item.fact, item.conflicts));
     }
-    for item in all!(async |page| store.anchors(&scope, &page).await) {
+    for item in all(|page| store.anchors(&scope, page)).await {
         add("anchor", format!("{:?} {:?}", item.fact, item.conflicts));
     }
     for item in store.position_modes(account).await.unwrap() {
@@ -97,27 +86,27 @@ pub(super) async fn dump_derived(store: &dyn Store, account: &AccountId) -> Vec<
         add("book", format!("{item:?}"));
     }
     let filter = TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None };
-    for item in all!(async |page| store.trips(&filter, &page).await) {
+    for item in all(|page| store.trips(&filter, page)).await {
         add("trip", format!("{item:?}"));
     }
     for item in store.open_trips(account).await.unwrap() {
         add("open trip", format!("{item:?}"));
     }
-    for item in all!(async |page| store.pnl_mismatches(account, &page).await) {
+    for item in all(|page| store.pnl_mismatches(account, page)).await {
         add("mismatch", format!("{item:?}"));
     }
     for item in store.quarantined(account).await.unwrap() {
         add("quarantine", format!("{item:?}"));
     }
     for symbol in store.symbols(account).await.unwrap() {
-        for item in all!(async |page| store.fills_in_fold_order(account, &symbol, &page).await) {
+        for item in all(|page| store.fills_in_fold_order(account, &symbol, page)).await {
             add("folded fill", format!("{:?} {:?}", item.fact, item.provenance.exceptions.get("fee")));
         }
     }
     // Those that the book opens by itself.
     for kind in ["conflicting_fact", "position_mode"] {
         let filter = DiscrepancyFilter { kind: Some(kind.to_owned()), ..DiscrepancyFilter::standing(account.clone()) };
-        let mut found = all!(async |page| store.discrepancies(&filter, &page).await);
+        let mut found = all(|page| store.discrepancies(&filter, page)).await;
         found.sort_by(|a, b| a.entry.key.cmp(&b.entry.key));
         for item in found {
             add("discrepancy", format!("{:?} {:?}", item.entry.key, item.entry.status));
@@ -139,11 +128,10 @@ enum Event {
 pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> Vec<String> {
     let scope = Scope::symbol(account.clone(), symbol.clone());
     let filter = FillFilter::from(scope.clone());
-    let mut fills: Vec<Fill> =
-        all!(async |page| store.fills(&filter, &page).await).into_iter().map(|fill| fill.fact).collect();
+    let mut fills: Vec<Fill> = all(|page| store.fills(&filter, page)).await.into_iter().map(|fill| fill.fact).collect();
     fills.sort_by_key(Fill::fold_key);
     let filter = OrderFilter::from(scope.clone());
-    let orders = all!(async |page| store.orders(&filter, &page).await);
+    let orders = all(|page| store.orders(&filter, page)).await;
     let (mut contexts, mut sides) = (BTreeMap::new(), BTreeMap::new());
     let mut events: Vec<((TimestampMs, u8, String), Event)> = Vec::new();
     for sourced in orders.iter().map(|order| &order.order).filter(|order| order.fact.key.class == OrderClass::Regular) {
@@ -183,11 +171,11 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         events.push(((at.at, 3, order.key.order_id.to_string()), Event::Residual(residual, context)));
     }
     let early = |at: TimestampMs| TimestampMs::new(at.as_ms() - 60_000).unwrap();
-    let rates = all!(async |page| store.funding_rates(&scope, &page).await).into_iter().map(|rate| rate.fact);
+    let rates = all(|page| store.funding_rates(&scope, page)).await.into_iter().map(|rate| rate.fact);
     let rates: BTreeMap<TimestampMs, FundingRate> = rates.map(|rate| (rate.at, rate)).collect();
     let mut instants = BTreeMap::<TimestampMs, Vec<Income>>::new();
     let filter = IncomeFilter { scope: scope.clone(), income_type: None };
-    for income in all!(async |page| store.income(&filter, &page).await).into_iter().map(|income| income.fact) {
+    for income in all(|page| store.income(&filter, page)).await.into_iter().map(|income| income.fact) {
         if income.key.income_type.is("FUNDING_FEE") {
             // In these histories a row of which the rate is on record is posted at the instant itself.
             let instant =
@@ -201,7 +189,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         rows.sort_by(|a, b| a.key.tran_id.cmp(&b.key.tran_id));
         events.push(((early(at), 1, String::new()), Event::Funding(rows, rates.get(&at).cloned())));
     }
-    let anchors = all!(async |page| store.anchors(&scope, &page).await).into_iter().map(|anchor| anchor.fact);
+    let anchors = all(|page| store.anchors(&scope, page)).await.into_iter().map(|anchor| anchor.fact);
     for anchor in anchors.filter(|anchor| anchor.withdrawn.is_none()) {
         events.push(((anchor.at, 0, anchor.position_side.to_string()), Event::Anchor(anchor)));
     }
@@ -261,7 +249,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
 pub(super) async fn stored(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> Vec<String> {
     let filter =
         TripFilter { scope: Scope::symbol(account.clone(), symbol.clone()), engine: None, position_side: None };
-    let mut trips = all!(async |page| store.trips(&filter, &page).await);
+    let mut trips = all(|page| store.trips(&filter, page)).await;
     trips.extend(store.open_trips(account).await.unwrap().into_iter().filter(|trip| trip.symbol == *symbol));
     trips.sort_by_key(|trip| trip.number);
     let mut lines: Vec<String> = trips.iter().map(|trip| format!("trip {trip:?}")).collect();

@@ -132,23 +132,23 @@ async fn read_back(store: &dyn Store, like: &AnyFact) -> Option<AnyFact> {
         AnyFact::Cancel(it) => store.cancel(&account, &it.key).await.unwrap().map(|it| AnyFact::Cancel(it.fact)),
         AnyFact::Income(it) => store.income_row(&account, &it.key).await.unwrap().map(|it| AnyFact::Income(it.fact)),
         AnyFact::Position(_) => {
-            let page = store.position_snapshots(&scope, &first).await.unwrap();
+            let page = store.position_snapshots(&scope, first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::Position(it.fact))
         }
         AnyFact::Balance(_) => {
-            let page = store.balance_snapshots(&scope, &first).await.unwrap();
+            let page = store.balance_snapshots(&scope, first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::Balance(it.fact))
         }
         AnyFact::Price(_) => {
-            let page = store.price_snapshots(&scope, &first).await.unwrap();
+            let page = store.price_snapshots(&scope, first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::Price(it.fact))
         }
         AnyFact::FundingRate(_) => {
-            let page = store.funding_rates(&scope, &first).await.unwrap();
+            let page = store.funding_rates(&scope, first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::FundingRate(it.fact))
         }
         AnyFact::Anchor(_) => {
-            let page = store.anchors(&scope, &first).await.unwrap();
+            let page = store.anchors(&scope, first).await.unwrap();
             page.items.into_iter().next().map(|it| AnyFact::Anchor(it.fact))
         }
         AnyFact::PositionMode(_) => {
@@ -233,7 +233,7 @@ pub async fn a_conflict_is_recorded_once_with_both_values(open: Open<'_>) {
     let merged = store.fill(&main_account(), &right.key).await.unwrap().unwrap();
     assert_eq!(merged.fact.price, right.price);
     assert!(merged.conflicts.contains("price"));
-    let page = store.discrepancies(&DiscrepancyFilter::open(main_account()), &PageRequest::first(10)).await.unwrap();
+    let page = store.discrepancies(&DiscrepancyFilter::open(main_account()), PageRequest::first(10)).await.unwrap();
     let found: Vec<_> = page.items.iter().map(|item| &item.entry).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     let found = found.first().unwrap();
@@ -259,7 +259,7 @@ pub async fn a_conflict_that_is_settled_is_closed(open: Open<'_>) {
         by(source, AnyFact::Order(order))
     };
     let on_record = async || {
-        let page = store.discrepancies(&DiscrepancyFilter::all(main_account()), &PageRequest::first(9)).await.unwrap();
+        let page = store.discrepancies(&DiscrepancyFilter::all(main_account()), PageRequest::first(9)).await.unwrap();
         page.items.into_iter().map(|it| (it.id, it.entry.status)).collect::<Vec<_>>()
     };
     commit(store, vec![stated(Source::Rest, "3", 5)]).await;
@@ -332,7 +332,7 @@ pub async fn the_last_word_on_an_order_is_kept(open: Open<'_>) {
         assert_eq!(kept.order.fact.executed.map(|executed| executed.qty), Some(dec("3")), "{order:?}");
         assert_eq!(kept.residual_qty, Some(dec("3")), "{order:?}");
         let open_ones = DiscrepancyFilter::open(main_account());
-        let found = store.discrepancies(&open_ones, &PageRequest::first(9)).await.unwrap().items;
+        let found = store.discrepancies(&open_ones, PageRequest::first(9)).await.unwrap().items;
         let [only] = found.as_slice() else { unreachable!("{order:?}: {found:?}") };
         assert!(only.entry.key.fingerprint.contains("executed_qty"), "{only:?}");
         assert!(only.entry.evidence_json.contains("\"4\"") && only.entry.evidence_json.contains("\"3\""), "{only:?}");
@@ -418,7 +418,7 @@ pub async fn accounts_do_not_mix(open: Open<'_>) {
     let theirs = store.positions(&other).await.unwrap();
     assert_eq!(theirs.iter().map(|position| position.position.qty).collect::<Vec<_>>(), [dec("-6")]);
     let signals = SignalFilter::from(Scope::account(other.clone()));
-    assert!(store.signals(&signals, &PageRequest::first(1)).await.unwrap().items.is_empty());
+    assert!(store.signals(&signals, PageRequest::first(1)).await.unwrap().items.is_empty());
     let intents = IntentFilter { unresolved_only: true, ..IntentFilter::from(Scope::account(other)) };
-    assert!(store.intents(&intents, &PageRequest::first(1)).await.unwrap().items.is_empty());
+    assert!(store.intents(&intents, PageRequest::first(1)).await.unwrap().items.is_empty());
 }

@@ -151,5 +151,5 @@ pub async fn position_of(store: &dyn Store, name: &str) -> (Decimal, Certainty) 
 /// The ended round trips of the main account.
 pub async fn trips_of(store: &dyn Store) -> Vec<ledger_core::RoundTrip> {
     let filter = TripFilter { scope: Scope::account(main_account()), engine: None, position_side: None };
-    store.trips(&filter, &PageRequest::first(10_000)).await.unwrap().items
+    store.trips(&filter, PageRequest::first(10_000)).await.unwrap().items
 }

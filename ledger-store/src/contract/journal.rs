@@ -10,6 +10,7 @@ use crate::error::StoreError;
 use crate::filter::{DiscrepancyFilter, RepairFilter, RunFilter, Scope};
 use crate::outcome::CommitReport;
 use crate::page::PageRequest;
+use crate::pages::Pages;
 use crate::record::{
     Acknowledgement, Discrepancy, DiscrepancyKey, DiscrepancyStatus, ExchangeIdentity, NewDiscrepancy, NewRepair,
     RunKind, RunStatus,
@@ -84,7 +85,7 @@ pub async fn a_run_that_a_later_one_outlives_was_interrupted(open: Open<'_>) {
     let (elsewhere, cut_off) = (begin(&other).await, begin(&main_account()).await);
     let (later, latest) = (begin(&main_account()).await, begin(&main_account()).await);
     let statuses = async |account: AccountId| {
-        let runs = store.runs(&account.into(), &PageRequest::first(9)).await.unwrap().items;
+        let runs = store.runs(&account.into(), PageRequest::first(9)).await.unwrap().items;
         runs.into_iter().map(|run| (run.id, run.status)).collect::<Vec<_>>()
     };
     store.end_run(later, RunStatus::Done, at(2), None).await.unwrap();
@@ -114,7 +115,7 @@ pub async fn runs_and_repairs_are_journaled(open: Open<'_>) {
         store.end_run(crate::batch::RunId(999), RunStatus::Done, at(3), None).await.unwrap_err(),
         StoreError::UnknownRun { run: 999 }
     ));
-    let runs = store.runs(&main_account().into(), &PageRequest::newest(10)).await.unwrap().items;
+    let runs = store.runs(&main_account().into(), PageRequest::newest(10)).await.unwrap().items;
     assert_eq!(
         runs.iter().map(|run| (run.id, run.status)).collect::<Vec<_>>(),
         [(second, RunStatus::Running), (first, RunStatus::Done)]
@@ -123,7 +124,7 @@ pub async fn runs_and_repairs_are_journaled(open: Open<'_>) {
     let mut entry = batch(Vec::new());
     (entry.run_id, entry.repairs) = (Some(first), vec![repair.clone()]);
     let ids = store.commit(entry).await.unwrap().repair_ids;
-    let all = store.repairs(&main_account().into(), &PageRequest::first(10)).await.unwrap().items;
+    let all = store.repairs(&main_account().into(), PageRequest::first(10)).await.unwrap().items;
     let [only] = all.as_slice() else { unreachable!("{all:?}") };
     assert_eq!((ids.as_slice(), only.run_id, only.at_local), ([only.id].as_slice(), first, at(86_400_000)));
     assert_eq!(
@@ -179,7 +180,7 @@ async fn sight(
 }
 
 async fn all_discrepancies(store: &dyn Store, filter: DiscrepancyFilter) -> Vec<Discrepancy> {
-    store.discrepancies(&filter, &PageRequest::first(99)).await.unwrap().items
+    store.discrepancies(&filter, PageRequest::first(99)).await.unwrap().items
 }
 
 /// The same discrepancy seen again is the same entry, with the latest evidence; gone and seen again it is open again.
@@ -245,14 +246,14 @@ pub async fn a_repair_is_written_with_its_facts_or_not_at_all(open: Open<'_>) {
     assert!(store.coverage(&main_account()).await.unwrap().is_empty());
     assert!(store.positions(&main_account()).await.unwrap().is_empty());
     assert_eq!(all_discrepancies(store, DiscrepancyFilter::all(main_account())).await.len(), 1);
-    assert!(store.repairs(&main_account().into(), &PageRequest::first(9)).await.unwrap().items.is_empty());
+    assert!(store.repairs(&main_account().into(), PageRequest::first(9)).await.unwrap().items.is_empty());
 
     batch.repairs.pop();
     let report = store.commit(batch).await.unwrap();
     assert_eq!(store.fill_count(&Scope::account(main_account()).into()).await.unwrap(), 1);
     assert_eq!(position_of(store, "ETHUSDT").await.0, dec("3"));
     assert_eq!(store.cursors(&main_account()).await.unwrap().len(), 1);
-    let repairs = store.repairs(&main_account().into(), &PageRequest::first(9)).await.unwrap().items;
+    let repairs = store.repairs(&main_account().into(), PageRequest::first(9)).await.unwrap().items;
     assert_eq!(repairs.iter().map(|repair| repair.id).collect::<Vec<_>>(), report.repair_ids);
     let on_record = all_discrepancies(store, DiscrepancyFilter::all(main_account())).await;
     let number = |key: &DiscrepancyKey| on_record.iter().find(|it| it.entry.key == *key).map(|it| it.id);
@@ -291,7 +292,7 @@ pub async fn an_acknowledged_discrepancy_stays_so_while_it_is_the_same(open: Ope
     assert_eq!(status().await, DiscrepancyStatus::Acknowledged);
     assert!(all_discrepancies(store, DiscrepancyFilter::open(main_account())).await.is_empty());
     assert_eq!(all_discrepancies(store, DiscrepancyFilter::standing(main_account())).await.len(), 1);
-    let journal = store.repairs(&main_account().into(), &PageRequest::first(9)).await.unwrap().items;
+    let journal = store.repairs(&main_account().into(), PageRequest::first(9)).await.unwrap().items;
     let [only] = journal.as_slice() else { unreachable!("{journal:?}") };
     assert_eq!((only.id, only.discrepancy_id, only.run_id), (repair, Some(discrepancy_id), run));
     assert!(only.evidence_json.contains("kim") && only.cause == "placed by hand", "{only:?}");
@@ -336,7 +337,7 @@ pub async fn the_journal_can_be_narrowed(open: Open<'_>) {
         store.commit(batch).await.unwrap();
     }
     let run_ids = async |filter: RunFilter| -> Vec<usize> {
-        let page = store.runs(&filter, &PageRequest::first(9)).await.unwrap();
+        let page = store.runs(&filter, PageRequest::first(9)).await.unwrap();
         page.items.iter().map(|run| runs.iter().position(|id| *id == run.id).unwrap()).collect()
     };
     let any = RunFilter::from(main_account());
@@ -346,15 +347,8 @@ pub async fn the_journal_can_be_narrowed(open: Open<'_>) {
     assert_eq!(run_ids(RunFilter { since: Some(at(10)), ..any }).await, [1, 2, 3]);
 
     let repairs_of = async |filter: RepairFilter| -> Vec<usize> {
-        let (mut page, mut found) = (PageRequest::first(1), Vec::new());
-        loop {
-            let list = store.repairs(&filter, &page).await.unwrap();
-            found.extend(list.items.iter().map(|it| runs.iter().position(|id| *id == it.run_id).unwrap()));
-            match list.next {
-                Some(cursor) => page = page.after(cursor),
-                None => break found,
-            }
-        }
+        let repairs = Pages::of(PageRequest::first(1), |page| store.repairs(&filter, page)).all().await.unwrap();
+        repairs.iter().map(|it| runs.iter().position(|id| *id == it.run_id).unwrap()).collect()
     };
     let any = RepairFilter::from(main_account());
     assert_eq!(repairs_of(any.clone()).await, [0, 1, 2, 3]);

@@ -138,7 +138,7 @@ pub async fn looks_are_neither_facts_nor_runs(open: Open<'_>) {
     store.record_look(look).await.unwrap();
     assert_eq!(store.looks(&main_account()).await.unwrap().len(), LookStream::ALL.len());
     assert_eq!(dump(store, &main_account()).await, before);
-    let runs = store.runs(&RunFilter::from(main_account()), &PageRequest::first(10)).await.unwrap();
+    let runs = store.runs(&RunFilter::from(main_account()), PageRequest::first(10)).await.unwrap();
     assert!(runs.items.is_empty());
     store.drop_derived(&main_account()).await.unwrap();
     assert_eq!(store.looks(&main_account()).await.unwrap().len(), LookStream::ALL.len(), "a rebuild keeps them");

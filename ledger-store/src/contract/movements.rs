@@ -10,19 +10,19 @@ use super::Open;
 use super::fixtures::{
     at, commit, dec, fill, fills, flat, funding, main_account, prepare, rest, symbol, trips_of, usdt,
 };
+use crate::page::PageRequest;
+use crate::pages::Pages;
 use crate::store::Store;
 
 /// The amounts of a contract from an instant on, by pages.
 async fn pages(store: &dyn Store, since: Option<TimestampMs>) -> Vec<Vec<Movement>> {
-    let (mut pages, mut after) = (Vec::new(), None);
-    loop {
-        let page = store.movements(&main_account(), &symbol("ETHUSDT"), since, after).await.unwrap();
+    let (account, symbol) = (main_account(), symbol("ETHUSDT"));
+    let mut list = Pages::of(PageRequest::first(1), |page| store.movements(&account, &symbol, since, page.after));
+    let mut pages = Vec::new();
+    while let Some(page) = list.next().await.unwrap() {
         pages.push(page.items);
-        after = page.next;
-        if after.is_none() {
-            return pages;
-        }
     }
+    pages
 }
 
 /// Buying and selling again, `count` times from trade `first` on, with a fee and some profit.

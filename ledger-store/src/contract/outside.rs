@@ -35,7 +35,7 @@ pub async fn funding_rates_are_kept_by_instant(open: Open<'_>) {
     assert_eq!(otherwise.outcomes, [Outcome::Conflicts { fields: ["rate"].into() }]);
     let until = Some(at(16 * HOUR_S * 1_000));
     let scope = Scope { since: Some(at(1)), until, ..Scope::symbol(main_account(), symbol("ETHUSDT")) };
-    let read = store.funding_rates(&scope, &PageRequest::first(9)).await.unwrap().items;
+    let read = store.funding_rates(&scope, PageRequest::first(9)).await.unwrap().items;
     let read: Vec<_> = read.into_iter().map(|rate| rate.fact).collect();
     assert_eq!(read, [rate("-0.0012", Some("2000.5"), 8 * HOUR_S)]);
 }
@@ -78,7 +78,7 @@ pub async fn a_price_of_another_kind_is_no_mark_price(open: Open<'_>) {
     assert_eq!((found.mark, found.unreal_pnl), (Some(same_moment.clone()), Some(dec("8"))));
     let scope = Scope::symbol(main_account(), symbol("ETHUSDT"));
     let page =
-        store.price_snapshots(&Scope { since: Some(at(100_000)), ..scope }, &PageRequest::first(9)).await.unwrap();
+        store.price_snapshots(&Scope { since: Some(at(100_000)), ..scope }, PageRequest::first(9)).await.unwrap();
     let read: Vec<_> = page.items.into_iter().map(|price| price.fact).collect();
     assert_eq!(read, [close, same_moment]);
 }

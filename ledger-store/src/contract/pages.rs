@@ -15,13 +15,11 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, OrderFilter, Scope, SignalFilter, SignalOutlook, TripFilter,
 };
 use crate::page::{Direction, Page, PageRequest};
+use crate::pages::Pages;
 use crate::store::StoreResult;
 
 /// Reads a list in pages of `limit`, forwards and backwards, and compares it with itself in one page.
-async fn check<T: Debug, F>(what: &str, list: F)
-where
-    F: AsyncFn(PageRequest) -> StoreResult<Page<T>>,
-{
+async fn check<T: Debug, R: Future<Output = StoreResult<Page<T>>>>(what: &str, list: impl Fn(PageRequest) -> R) {
     let whole: Vec<String> =
         list(PageRequest::first(100_000)).await.unwrap().items.iter().map(|item| format!("{item:?}")).collect();
     assert!(!whole.is_empty(), "{what}: the history says nothing about it");
@@ -83,15 +81,15 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
     commit(store, statements).await;
     let scope = Scope::account(main_account());
     let signals = SignalFilter::from(scope.clone());
-    check("signals", async |page| store.signals(&signals, &page).await).await;
+    check("signals", |page| store.signals(&signals, page)).await;
     let orders = OrderFilter::from(scope.clone());
-    check("orders", async |page| store.orders(&orders, &page).await).await;
+    check("orders", |page| store.orders(&orders, page)).await;
     // Signals that await an order, counted from the lists themselves.
     let named: std::collections::BTreeSet<_> = {
-        let orders = store.orders(&orders, &PageRequest::first(100_000)).await.unwrap().items;
+        let orders = store.orders(&orders, PageRequest::first(100_000)).await.unwrap().items;
         orders.into_iter().filter_map(|order| order.order.fact.signal_id).collect()
     };
-    let all = store.signals(&signals, &PageRequest::first(100_000)).await.unwrap().items;
+    let all = store.signals(&signals, PageRequest::first(100_000)).await.unwrap().items;
     let awaits = |signal: &&Sourced<Signal>| {
         let fact = &signal.fact;
         !named.contains(&fact.signal_id) && fact.skipped.is_none() && !fact.restored
@@ -100,43 +98,38 @@ pub async fn every_list_gives_every_item_once(open: Open<'_>) {
     assert!(!alone.is_empty() && alone.len() < all.len(), "{} of {}", alone.len(), all.len());
     let awaiting =
         SignalFilter { named_by_order: Some(false), outlook: Some(SignalOutlook::Awaited), ..signals.clone() };
-    assert_eq!(store.signals(&awaiting, &PageRequest::first(100_000)).await.unwrap().items, alone);
-    check("signals that await an order", async |page| store.signals(&awaiting, &page).await).await;
+    assert_eq!(store.signals(&awaiting, PageRequest::first(100_000)).await.unwrap().items, alone);
+    check("signals that await an order", |page| store.signals(&awaiting, page)).await;
     let all_fills = FillFilter::from(scope.clone());
-    check("fills", async |page| store.fills(&all_fills, &page).await).await;
-    check("cancels", async |page| store.cancels(&scope, &page).await).await;
+    check("fills", |page| store.fills(&all_fills, page)).await;
+    check("cancels", |page| store.cancels(&scope, page)).await;
     let income = IncomeFilter { scope: scope.clone(), income_type: None };
-    check("income", async |page| store.income(&income, &page).await).await;
-    check("position snapshots", async |page| store.position_snapshots(&scope, &page).await).await;
+    check("income", |page| store.income(&income, page)).await;
+    check("position snapshots", |page| store.position_snapshots(&scope, page)).await;
     // The latest of each position, among all of them.
     let mut latest = std::collections::BTreeMap::new();
-    for snapshot in store.position_snapshots(&scope, &PageRequest::first(100_000)).await.unwrap().items {
+    for snapshot in store.position_snapshots(&scope, PageRequest::first(100_000)).await.unwrap().items {
         latest.insert((snapshot.fact.symbol.clone(), snapshot.fact.position_side.to_string()), snapshot);
     }
     let latest: Vec<_> = latest.into_values().collect();
     assert!(latest.len() > 2, "{latest:?}");
     assert_eq!(store.latest_positions(&main_account()).await.unwrap(), latest);
-    check("balance snapshots", async |page| store.balance_snapshots(&scope, &page).await).await;
-    check("price snapshots", async |page| store.price_snapshots(&scope, &page).await).await;
-    check("funding rates", async |page| store.funding_rates(&scope, &page).await).await;
+    check("balance snapshots", |page| store.balance_snapshots(&scope, page)).await;
+    check("price snapshots", |page| store.price_snapshots(&scope, page)).await;
+    check("funding rates", |page| store.funding_rates(&scope, page)).await;
     let trips = TripFilter { scope: scope.clone(), engine: None, position_side: None };
-    check("trips", async |page| store.trips(&trips, &page).await).await;
-    check("discrepancies", async |page| store.discrepancies(&DiscrepancyFilter::all(main_account()), &page).await)
-        .await;
+    check("trips", |page| store.trips(&trips, page)).await;
+    let discrepancies = DiscrepancyFilter::all(main_account());
+    check("discrepancies", |page| store.discrepancies(&discrepancies, page)).await;
     for name in ["ETHUSDT", "BTCUSDT"] {
-        let forwards = async |page: PageRequest| store.fills_in_fold_order(&main_account(), &symbol(name), &page).await;
+        let (account, symbol) = (main_account(), symbol(name));
+        let forwards = |page| store.fills_in_fold_order(&account, &symbol, page);
         let whole = forwards(PageRequest::first(1_000)).await.unwrap();
         assert!(whole.next.is_none());
         let keys: Vec<_> = whole.items.iter().map(|fill| fill.fact.fold_key()).collect();
         assert!(keys.is_sorted() && !keys.is_empty());
-        let (mut request, mut paged) = (PageRequest::first(3), Vec::new());
-        loop {
-            let page = forwards(request.clone()).await.unwrap();
-            paged.extend(page.items.iter().map(|fill| fill.fact.fold_key()));
-            let Some(next) = page.next else { break };
-            request = request.after(next);
-        }
-        assert_eq!(paged, keys);
+        let paged = Pages::of(PageRequest::first(3), forwards).all().await.unwrap();
+        assert_eq!(paged.iter().map(|fill| fill.fact.fold_key()).collect::<Vec<_>>(), keys);
     }
 }
 
@@ -157,9 +150,9 @@ pub async fn lists_can_be_narrowed(open: Open<'_>) {
         fill("BTCUSDT", 3, Side::Buy, "1", "100"),
     ]));
     commit(store, statements).await;
-    let (account, page) = (main_account(), PageRequest::first(10));
+    let (account, page) = (main_account(), || PageRequest::first(10));
     let ids = async |filter: OrderFilter| {
-        let page = store.orders(&filter, &page).await.unwrap();
+        let page = store.orders(&filter, page()).await.unwrap();
         page.items.iter().map(|order| order.order.fact.key.order_id.to_string()).collect::<Vec<_>>()
     };
     let everything = || OrderFilter::from(Scope::account(account.clone()));
@@ -181,7 +174,7 @@ pub async fn lists_can_be_narrowed(open: Open<'_>) {
     // From the second fill on, and before the third.
     let between = Scope { since: Some(at(2_000)), until: Some(at(3_000)), ..Scope::account(account.clone()) };
     assert_eq!(count(between.clone().into()).await, 1);
-    let listed = store.fills(&between.into(), &page).await.unwrap();
+    let listed = store.fills(&between.into(), page()).await.unwrap();
     assert_eq!(listed.items.len(), 1);
     assert_eq!(store.symbols(&account).await.unwrap(), [symbol("BTCUSDT"), symbol("ETHUSDT")]);
 }
@@ -193,9 +186,9 @@ pub async fn a_cursor_of_another_list_is_refused(open: Open<'_>) {
     prepare(store, &["ETHUSDT"]).await;
     commit(store, fills((1..4).map(|id| fill("ETHUSDT", id, Side::Buy, "1", "100")))).await;
     let filter = FillFilter::from(Scope::account(main_account()));
-    let next = store.fills(&filter, &PageRequest::first(1)).await.unwrap().next.unwrap();
+    let next = store.fills(&filter, PageRequest::first(1)).await.unwrap().next.unwrap();
     let request = PageRequest::first(1).after(next);
-    let error = store.runs(&main_account().into(), &request).await.unwrap_err();
+    let error = store.runs(&main_account().into(), request).await.unwrap_err();
     assert!(matches!(error, StoreError::BadCursor { .. }), "{error:?}");
     assert!("12".parse::<crate::page::Cursor>().is_err());
 }

@@ -121,7 +121,7 @@ pub async fn an_order_that_ended_cancelled_is_a_cancel(open: Open<'_>) {
     for (statements, expected) in cases {
         let all: Vec<Statement> = statements.iter().map(|statement| (*statement).clone()).collect();
         let found = in_every_order(open, &all, async |store| {
-            let page = store.cancels(&Scope::account(main_account()), &PageRequest::first(10)).await.unwrap();
+            let page = store.cancels(&Scope::account(main_account()), PageRequest::first(10)).await.unwrap();
             page.items
         })
         .await;

@@ -189,7 +189,7 @@ pub async fn a_word_that_facts_contradict_is_a_discrepancy(open: Open<'_>) {
     commit(store, fills([bare(10, Side::Buy, "1")])).await;
     let told = async || {
         let filter = DiscrepancyFilter::open(main_account());
-        let found = store.discrepancies(&filter, &PageRequest::first(9)).await.unwrap().items;
+        let found = store.discrepancies(&filter, PageRequest::first(9)).await.unwrap().items;
         found.into_iter().map(|it| (it.entry.key.kind, it.entry.evidence_json)).collect::<Vec<_>>()
     };
     store.set_position_mode(&main_account(), PositionMode::OneWay, at(1)).await.unwrap();
@@ -217,7 +217,7 @@ fn charged(tran_id: &str, trade: i64, amount: &str) -> Statement {
 
 /// `id side fee`, as folded, with `!` where the ledger decided, and the fees of the whole book.
 async fn fees(store: &dyn Store) -> (Vec<String>, String) {
-    let page = store.fills_in_fold_order(&main_account(), &symbol("ETHUSDT"), &PageRequest::first(9)).await.unwrap();
+    let page = store.fills_in_fold_order(&main_account(), &symbol("ETHUSDT"), PageRequest::first(9)).await.unwrap();
     let shown = page.items.iter().map(|it| {
         let fee = it.fact.fee.as_ref().map_or("-".to_owned(), |fee| fee.amount.to_string());
         let by_ledger = if it.provenance.of("fee") == Source::Repair { "!" } else { "" };

@@ -36,7 +36,7 @@ fn traded() -> Vec<Statement> {
 /// The amounts of the ledger, and the funding of the only round trip.
 async fn counted(store: &dyn Store) -> (Vec<String>, String) {
     let filter = IncomeFilter { scope: Scope::account(main_account()), income_type: None };
-    let rows = store.income(&filter, &PageRequest::first(20)).await.unwrap().items;
+    let rows = store.income(&filter, PageRequest::first(20)).await.unwrap().items;
     let mut amounts: Vec<String> = rows.iter().map(|row| row.fact.amount.to_string()).collect();
     amounts.sort();
     let trips = trips_of(store).await;

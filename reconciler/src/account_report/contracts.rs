@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ledger_core::footing::FootingBuilder;
 use ledger_core::{Asset, AssetPrices, Certainty, Decimal, ReportBuilder, RoundTrip, Symbol, TimestampMs, TripKey};
-use ledger_store::{PageRequest, Scope, StoreError, TripFilter};
+use ledger_store::{PageRequest, Pages, Scope, StoreError, TripFilter};
 
 use super::{PAGE_ROWS, Reading, TripParts};
 use crate::error::{Doing, ReconcileError};
@@ -57,9 +57,9 @@ impl Reading<'_> {
         let mut pairs = BTreeSet::new();
         let scope = Scope { symbol: Some(symbol.clone()), ..self.request.scope() };
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
-        loop {
-            let read = self.store.trips(&filter, &page).await.doing("reading the round trips")?;
+        let mut pages =
+            Pages::of(PageRequest::first(PAGE_ROWS).past_unreadable(), |page| self.store.trips(&filter, page));
+        while let Some(read) = pages.next().await.doing("reading the round trips")? {
             for trip in &read.items {
                 footing.add_closed_trip(trip)?;
                 let others = trip.net()?.into_iter().filter(|total| total.asset != trip.settle_asset);
@@ -72,8 +72,6 @@ impl Reading<'_> {
                     pairs.extend(others);
                 }
             }
-            let Some(next) = read.next else { break };
-            page = page.after(next);
         }
         for (asset, settle_asset) in pairs {
             self.read_prices(&asset, &settle_asset, &mut parts.prices).await?;
@@ -101,13 +99,11 @@ impl Reading<'_> {
     /// Reads all prices of a contract.
     async fn read_prices_of(&self, pair: Symbol, prices: &mut AssetPrices) -> Result<(), ReconcileError> {
         let scope = Scope::symbol(self.request.account.clone(), pair);
-        let mut page = PageRequest::first(PAGE_ROWS);
-        loop {
-            let read = self.store.price_snapshots(&scope, &page).await.doing("reading the prices")?;
+        let mut pages = Pages::of(PageRequest::first(PAGE_ROWS), |page| self.store.price_snapshots(&scope, page));
+        while let Some(read) = pages.next().await.doing("reading the prices")? {
             read.items.iter().for_each(|price| prices.add(&price.fact));
-            let Some(next) = read.next else { return Ok(()) };
-            page = page.after(next);
         }
+        Ok(())
     }
 
     /// Adds the contract's single amounts.
@@ -123,11 +119,14 @@ impl Reading<'_> {
         let since = footing.movements_since();
         let since = mixed.since.map_or(since, |mixed| mixed.zip(since).map(|(mixed, since)| mixed.min(since)));
         let until = footing.movements_until();
-        let mut after = None;
-        loop {
-            let read = self.store.movements(&self.request.account, symbol, since, after).await;
-            let read = match read {
-                Ok(read) => read,
+        let (store, account) = (self.store, &self.request.account);
+        let mut pages =
+            Pages::of(PageRequest::first(PAGE_ROWS), |page| store.movements(account, symbol, since, page.after));
+        let mut is_over = false;
+        while !is_over {
+            let read = match pages.next().await {
+                Ok(Some(read)) => read,
+                Ok(None) => break,
                 Err(StoreError::CorruptRow { row }) => {
                     if builder.is_some() && !self.left_out.contains(&row) {
                         self.left_out.push(row);
@@ -138,7 +137,7 @@ impl Reading<'_> {
                 Err(error) => return Err(error).doing("computing the single amounts"),
             };
             // They come in the order of the fold, which is nearly that of time: fills of files may be out of it.
-            let mut is_over = !read.items.is_empty();
+            is_over = !read.items.is_empty();
             for movement in &read.items {
                 footing.add_movement(symbol, movement)?;
                 is_over &= until.is_some_and(|until| movement.at >= until);
@@ -152,8 +151,7 @@ impl Reading<'_> {
                     other.add(movement, settle_asset, &parts.prices)?;
                 }
             }
-            let Some(next) = read.next.filter(|_| !is_over) else { return Ok(()) };
-            after = Some(next);
         }
+        Ok(())
     }
 }

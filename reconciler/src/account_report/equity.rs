@@ -11,7 +11,7 @@ use ledger_core::{
     Asset, Certainty, Decimal, Instrument, LookStream, MathError, Position, PositionSide, Price, PriceKind, Symbol,
     TimestampMs,
 };
-use ledger_store::{BookPosition, FillFilter, PageRequest, Scope, TripFilter};
+use ledger_store::{BookPosition, FillFilter, PageRequest, Pages, Scope, TripFilter};
 
 use super::{PAGE_ROWS, Reading};
 use crate::error::{Doing, ReconcileError};
@@ -81,14 +81,12 @@ impl Reading<'_> {
         let mut open = Open::new();
         let positions = self.positions().await?;
         let mut begun_open = BTreeSet::new();
-        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
         let scope = Scope::account(self.request.account.clone());
-        loop {
-            let read = self.store.anchors(&scope, &page).await.doing("reading the stated positions")?;
+        let mut pages =
+            Pages::of(PageRequest::first(PAGE_ROWS).past_unreadable(), |page| self.store.anchors(&scope, page));
+        while let Some(read) = pages.next().await.doing("reading the stated positions")? {
             let stated = read.items.into_iter().map(|anchor| anchor.fact);
             begun_open.extend(stated.filter(|it| it.withdrawn.is_none() && !it.qty.is_zero()).map(|it| it.symbol));
-            let Some(next) = read.next else { break };
-            page = page.after(next);
         }
         for held in positions.iter().filter(|held| begun_open.contains(&held.symbol)) {
             open.entry(held.settle_asset.clone()).or_default().leave_out(held.symbol.clone());
@@ -130,14 +128,13 @@ impl Reading<'_> {
         );
         let scope = Scope { since: Some(at), ..Scope::account(self.request.account.clone()) };
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
-        loop {
-            let read = self.store.trips(&filter, &page).await.doing("reading the round trips")?;
+        let mut pages =
+            Pages::of(PageRequest::first(PAGE_ROWS).past_unreadable(), |page| self.store.trips(&filter, page));
+        while let Some(read) = pages.next().await.doing("reading the round trips")? {
             let trips = read.items.into_iter().filter(|trip| is_opened(trip.opened_at));
             crossing.extend(trips.map(|trip| (trip.symbol, trip.position_side)));
-            let Some(next) = read.next else { return Ok(crossing) };
-            page = page.after(next);
         }
+        Ok(crossing)
     }
 
     async fn has_fills(
@@ -178,7 +175,7 @@ impl Reading<'_> {
         let account = &self.request.account;
         let scope = Scope { since: Some(since), until: Some(until), ..Scope::symbol(account.clone(), symbol.clone()) };
         let page = PageRequest::first(PAGE_ROWS).past_unreadable();
-        let read = self.store.price_snapshots(&scope, &page).await.doing("reading the mark prices")?;
+        let read = self.store.price_snapshots(&scope, page).await.doing("reading the mark prices")?;
         let marks = read.items.into_iter().map(|price| price.fact).filter(|price| price.kind == PriceKind::Mark);
         let mut marks: Vec<_> = marks.map(|price| (price.price, price.at)).collect();
         let looks = self.store.looks(account).await.doing("reading the looks")?;
@@ -192,17 +189,17 @@ impl Reading<'_> {
     /// What the exchange stated last before an instant, where no fill came between.
     async fn stated(&self, held: &BookPosition, at: TimestampMs) -> Result<Option<(Decimal, Price)>, ReconcileError> {
         let scope = Scope { until: Some(at), ..Scope::symbol(self.request.account.clone(), held.symbol.clone()) };
-        let mut page = PageRequest::newest(PAGE_ROWS).past_unreadable();
-        loop {
-            let read = self.store.position_snapshots(&scope, &page).await.doing("reading the stated positions")?;
+        let mut pages = Pages::of(PageRequest::newest(PAGE_ROWS).past_unreadable(), |page| {
+            self.store.position_snapshots(&scope, page)
+        });
+        while let Some(read) = pages.next().await.doing("reading the stated positions")? {
             let mut own = read.items.into_iter().map(|it| it.fact);
             if let Some(last) = own.find(|it| it.position_side == held.position.position_side) {
                 let is_overtaken = self.has_fills(&held.symbol, Some(last.at), Some(at)).await?;
                 return Ok(last.entry_price.filter(|_| !is_overtaken).map(|entry| (last.qty, entry)));
             }
-            let Some(next) = read.next else { return Ok(None) };
-            page = page.after(next);
         }
+        Ok(None)
     }
 }
 

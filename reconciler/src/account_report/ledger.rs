@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use exchange_client::VenueFacts;
 use ledger_core::footing::{FootingBuilder, LedgerClass, LedgerReach};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, IncomeType, LedgerPlace, LookStream, ReportBuilder, TimestampMs};
-use ledger_store::{DiscrepancyFilter, IncomeFilter, PageRequest, Scope, Store};
+use ledger_store::{DiscrepancyFilter, IncomeFilter, PageRequest, Pages, Scope, Store};
 
 use super::{PAGE_ROWS, Reading, ReportRequest};
 use crate::discrepancy::DiscrepancyKind;
@@ -20,12 +20,10 @@ pub(super) async fn looks(store: &dyn Store, request: &ReportRequest) -> Result<
         return Ok(looks);
     }
     let scope = Scope::account(request.account.clone());
-    let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
-    loop {
-        let read = store.balance_snapshots(&scope, &page).await.doing("reading the balances")?;
+    let mut pages =
+        Pages::of(PageRequest::first(PAGE_ROWS).past_unreadable(), |page| store.balance_snapshots(&scope, page));
+    while let Some(read) = pages.next().await.doing("reading the balances")? {
         looks.extend(read.items.into_iter().map(|look| look.fact));
-        let Some(next) = read.next else { break };
-        page = page.after(next);
     }
     let seen_again = seen_again(store, &request.account, &looks).await?;
     looks.extend(seen_again);
@@ -56,12 +54,9 @@ pub(super) async fn reach(store: &dyn Store, account: &AccountId) -> Result<Ledg
         ..DiscrepancyFilter::standing(account.clone())
     };
     let mut unread = Vec::new();
-    let mut page = PageRequest::first(PAGE_ROWS);
-    loop {
-        let read = store.discrepancies(&filter, &page).await.doing("reading the gaps")?;
+    let mut pages = Pages::of(PageRequest::first(PAGE_ROWS), |page| store.discrepancies(&filter, page));
+    while let Some(read) = pages.next().await.doing("reading the gaps")? {
         unread.extend(unread_stretches(&read.items));
-        let Some(next) = read.next else { break };
-        page = page.after(next);
     }
     let mut covered: Vec<_> = store.coverage(account).await.doing("reading the coverage")?;
     covered.retain(|span| span.stream == INCOME && span.symbol.is_none());
@@ -79,7 +74,7 @@ pub(super) async fn reach(store: &dyn Store, account: &AccountId) -> Result<Ledg
 /// Whether the book has a ledger at all.
 pub(super) async fn is_on_record(store: &dyn Store, account: &AccountId) -> Result<bool, ReconcileError> {
     let filter = IncomeFilter { scope: Scope::account(account.clone()), income_type: None };
-    let read = store.income(&filter, &PageRequest::first(1).past_unreadable()).await;
+    let read = store.income(&filter, PageRequest::first(1).past_unreadable()).await;
     let read = read.doing("reading the ledger")?;
     Ok(!read.items.is_empty() || !read.unreadable.is_empty())
 }
@@ -111,9 +106,9 @@ impl Reading<'_> {
         let wanted = footing.entries_wanted();
         let scope = Scope { since: wanted.since, until: wanted.until, ..self.request.scope() };
         let filter = IncomeFilter { scope, income_type: None };
-        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
-        loop {
-            let read = self.store.income(&filter, &page).await.doing("reading the ledger")?;
+        let mut pages =
+            Pages::of(PageRequest::first(PAGE_ROWS).past_unreadable(), |page| self.store.income(&filter, page));
+        while let Some(read) = pages.next().await.doing("reading the ledger")? {
             for row in read.items.iter().map(|row| &row.fact) {
                 footing.add_entry(row, class_of(self.venue, &row.key.income_type))?;
                 if let Some(builder) = builder.as_deref_mut().filter(|_| period.contains(row.time.at)) {
@@ -127,8 +122,7 @@ impl Reading<'_> {
                     self.left_out.push(row);
                 }
             }
-            let Some(next) = read.next else { return Ok(()) };
-            page = page.after(next);
         }
+        Ok(())
     }
 }

@@ -16,7 +16,7 @@ use ledger_core::{
     AccountId, Asset, AssetPrices, AssetTotal, BalanceSnapshot, GroupBy, OtherAssets, Report, ReportBuilder, SpanOf,
     Symbol, TimestampMs, TripKey,
 };
-use ledger_store::{FillFilter, PageRequest, Scope, Store, TripFilter, UnreadableRow};
+use ledger_store::{FillFilter, PageRequest, Pages, Scope, Store, TripFilter, UnreadableRow};
 
 use crate::error::{Doing, ReconcileError};
 
@@ -173,10 +173,10 @@ impl Reading<'_> {
     /// Adds the round trips that closed in the period, in closing order.
     async fn read_trips(&mut self, parts: &TripParts, builder: &mut ReportBuilder) -> Result<(), ReconcileError> {
         let filter = TripFilter { scope: self.request.scope(), engine: None, position_side: None };
-        let mut page = PageRequest::first(PAGE_ROWS).past_unreadable();
         let none = OtherAssets::default();
-        loop {
-            let read = self.store.trips(&filter, &page).await.doing("reading the round trips")?;
+        let mut pages =
+            Pages::of(PageRequest::first(PAGE_ROWS).past_unreadable(), |page| self.store.trips(&filter, page));
+        while let Some(read) = pages.next().await.doing("reading the round trips")? {
             for trip in &read.items {
                 let key = trip.key();
                 let other = parts.other.get(&key).unwrap_or(&none);
@@ -187,8 +187,7 @@ impl Reading<'_> {
                 builder.leave_out_trip();
                 self.left_out.push(row);
             }
-            let Some(next) = read.next else { return Ok(()) };
-            page = page.after(next);
         }
+        Ok(())
     }
 }

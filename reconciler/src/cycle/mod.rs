@@ -21,8 +21,8 @@ use std::sync::Arc;
 use exchange_client::{Clock, ExchangeReader};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, RunFilter, RunId, RunKind,
-    RunStatus,
+    Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, Pages, RunFilter, RunId,
+    RunKind, RunStatus,
 };
 use serde_json::{Value, json};
 
@@ -229,7 +229,7 @@ impl Reconciler {
     async fn close_abandoned(&self, began: TimestampMs) -> Result<(), ReconcileError> {
         let status = Some(RunStatus::Running);
         let filter = RunFilter { kind: Some(RunKind::Sync), status, ..RunFilter::from(self.config.account.clone()) };
-        let open = self.book.runs(&filter, &PageRequest::newest(10)).await.doing("reading the runs")?;
+        let open = self.book.runs(&filter, PageRequest::newest(10)).await.doing("reading the runs")?;
         for run in open.items.into_iter().filter(|run| run.started_local <= began) {
             let ended = self.book.end_run(run.id, RunStatus::Interrupted, self.clock.now(), None).await;
             ended.doing("closing a run that was left open")?;
@@ -283,16 +283,10 @@ impl Reconciler {
     /// What is on record and still asks for something.
     async fn left(&self) -> Result<Vec<Discrepancy>, ReconcileError> {
         let filter = DiscrepancyFilter::open(self.config.account.clone());
-        let mut left = Vec::new();
-        let mut request = PageRequest::first(500);
-        loop {
-            let page = self.book.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
-            left.extend(page.items);
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(left),
-            }
-        }
+        Pages::of(PageRequest::first(500), |page| self.book.discrepancies(&filter, page))
+            .all()
+            .await
+            .doing("reading the discrepancies")
     }
 
     async fn report(

@@ -6,7 +6,7 @@
 //! 2. `what_the_exchange_has_forgotten_stays_lost_until_somebody_accepts_it`, and is not read again each time.
 
 use ledger_store::{
-    Batch, BrokenProof, Discrepancy, DiscrepancyFilter, DiscrepancyStatus, PageRequest, RunId, rebuild,
+    Batch, BrokenProof, Discrepancy, DiscrepancyFilter, DiscrepancyStatus, PageRequest, Pages, RunId, rebuild,
 };
 
 use super::Reconciler;
@@ -85,15 +85,9 @@ impl Reconciler {
     /// The discrepancies on record that are not gone.
     async fn standing(&self) -> Result<Vec<Discrepancy>, ReconcileError> {
         let filter = DiscrepancyFilter::standing(self.config.account.clone());
-        let mut standing = Vec::new();
-        let mut request = PageRequest::first(500);
-        loop {
-            let page = self.book.discrepancies(&filter, &request).await.doing("reading the discrepancies")?;
-            standing.extend(page.items);
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(standing),
-            }
-        }
+        Pages::of(PageRequest::first(500), |page| self.book.discrepancies(&filter, page))
+            .all()
+            .await
+            .doing("reading the discrepancies")
     }
 }

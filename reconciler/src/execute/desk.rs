@@ -99,7 +99,7 @@ impl Desk {
         let scope = Scope::symbol(self.recorder.account().clone(), symbol.clone());
         let class = Some(OrderClass::Regular);
         let filter = OrderFilter { client_order_id: Some(id.clone()), class, ..scope.into() };
-        let page = self.store.orders(&filter, &PageRequest::newest(1)).await.doing("looking for an order")?;
+        let page = self.store.orders(&filter, PageRequest::newest(1)).await.doing("looking for an order")?;
         Ok(page.items.into_iter().next().map(|order| order.order.fact))
     }
 

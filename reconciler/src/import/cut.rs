@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use exchange_client::files::{LedgerCut, LedgerRead};
 use ledger_core::{Asset, IncomeType, Symbol, TimestampMs};
 use ledger_store::{
-    DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, IncomeFilter, NewDiscrepancy, PageRequest, RunFilter,
+    DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, IncomeFilter, NewDiscrepancy, PageRequest, Pages, RunFilter,
     RunKind, Scope, StoreError,
 };
 use serde::{Deserialize, Serialize};
@@ -122,12 +122,9 @@ impl Recording<'_> {
         let mut prefixes: BTreeSet<String> =
             files.iter().flat_map(|file| &file.cuts).map(|cut| cut.id_prefix.clone()).collect();
         let mut standing = BTreeSet::new();
-        let mut page = PageRequest::first(PAGE);
-        loop {
-            let found = self.store.discrepancies(&filter, &page).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE), |page| self.store.discrepancies(&filter, page));
+        while let Some(found) = pages.next().await? {
             standing.extend(found.items.into_iter().map(|known| known.entry.key.fingerprint));
-            let Some(next) = found.next else { break };
-            page = page.after(next);
         }
         prefixes.extend(standing.iter().cloned());
         if prefixes.is_empty() {
@@ -155,9 +152,8 @@ impl Recording<'_> {
             exchange: Option<String>,
         }
         let filter = RunFilter { kind: Some(RunKind::Import), ..RunFilter::from(self.account.clone()) };
-        let mut page = PageRequest::first(PAGE);
-        loop {
-            let runs = self.store.runs(&filter, &page).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE), |page| self.store.runs(&filter, page));
+        while let Some(runs) = pages.next().await? {
             for detail in runs.items.iter().filter_map(|run| run.detail_json.as_deref()) {
                 let lines = serde_json::from_str::<Vec<Line>>(detail)
                     .or_else(|_| serde_json::from_str::<Line>(detail).map(|line| vec![line]));
@@ -165,9 +161,8 @@ impl Recording<'_> {
                     return Ok(Some(exchange));
                 }
             }
-            let Some(next) = runs.next else { return Ok(None) };
-            page = page.after(next);
         }
+        Ok(None)
     }
 
     /// What earlier imports noted of their files.
@@ -184,9 +179,8 @@ impl Recording<'_> {
         }
         let filter = RunFilter { kind: Some(RunKind::Import), ..RunFilter::from(self.account.clone()) };
         let mut files = Vec::new();
-        let mut page = PageRequest::first(PAGE);
-        loop {
-            let runs = self.store.runs(&filter, &page).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE), |page| self.store.runs(&filter, page));
+        while let Some(runs) = pages.next().await? {
             for detail in runs.items.iter().filter_map(|run| run.detail_json.as_deref()) {
                 if let Ok(lines) = serde_json::from_str::<Vec<Line>>(detail) {
                     files.extend(lines.into_iter().filter_map(|line| line.ledger));
@@ -194,9 +188,8 @@ impl Recording<'_> {
                     files.extend(serde_json::from_str::<Unfinished>(detail).unwrap_or_default().ledgers);
                 }
             }
-            let Some(next) = runs.next else { return Ok(files) };
-            page = page.after(next);
         }
+        Ok(files)
     }
 
     /// The discrepancy, if it is open whether rows at a seam are the same.
@@ -241,13 +234,11 @@ impl Recording<'_> {
         let scope = Scope { since: Some(since), until: Some(until), ..Scope::account(self.account.clone()) };
         let filter = IncomeFilter { scope, income_type: Some(cut.of.income_type.clone()) };
         let mut counted = 0;
-        let mut page = PageRequest::first(PAGE);
-        loop {
-            let found = self.store.income(&filter, &page).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE), |page| self.store.income(&filter, page));
+        while let Some(found) = pages.next().await? {
             let is_alike = |id: &str| id.strip_prefix(&cut.id_prefix).is_some_and(|rest| rest.starts_with(':'));
             counted += found.items.iter().map(|row| u64::from(is_alike(row.fact.key.tran_id.as_str()))).sum::<u64>();
-            let Some(next) = found.next else { return Ok(counted) };
-            page = page.after(next);
         }
+        Ok(counted)
     }
 }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use ledger_core::{AnyFact, EventTime, IncomeKey, IncomeType, Source, Statement, Symbol, TimestampMs};
 use ledger_store::{
-    CoverageGrade, DiscrepancyKey, DiscrepancyStatus, IncomeFilter, NewDiscrepancy, PageRequest, Scope, StoreError,
+    CoverageGrade, DiscrepancyKey, DiscrepancyStatus, IncomeFilter, NewDiscrepancy, PageRequest, Pages, Scope,
+    StoreError,
 };
 use serde_json::json;
 
@@ -98,13 +99,11 @@ impl Recording<'_> {
         let (since, until) = (Some(time.at), Some(time.latest().saturating_add_ms(1)));
         let scope = Scope { since, until, symbol: key.symbol.clone(), account: self.account.clone() };
         let filter = IncomeFilter { scope, income_type: Some::<IncomeType>(key.income_type.clone()) };
-        let mut page = PageRequest::first(PAGE);
         let mut seen = BTreeSet::new();
-        loop {
-            let found = self.store.income(&filter, &page).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE), |page| self.store.income(&filter, page));
+        while let Some(found) = pages.next().await? {
             seen.extend(found.items.into_iter().map(|row| row.fact.key));
-            let Some(next) = found.next else { return Ok(seen.contains(key)) };
-            page = page.after(next);
         }
+        Ok(seen.contains(key))
     }
 }

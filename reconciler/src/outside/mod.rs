@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use exchange_client::{ErrorClass, ExchangeError, TimeWindow};
 use ledger_core::{AnyFact, Asset, FundingRate, Outcome, Sourced, Statement, Symbol};
 use ledger_store::{
-    Batch, CommitReport, CoverageSpan, PageRequest, RunId, Scope, StoreError, StoreResult, UnpricedFee,
+    Batch, CommitReport, CoverageSpan, PageRequest, Pages, RunId, Scope, StoreError, StoreResult, UnpricedFee,
 };
 
 use self::prices::{FeePrices, PricesSeen};
@@ -177,16 +177,7 @@ impl Reconciler {
         let until = Some(window.until().saturating_add_ms(1));
         let scope =
             Scope { since: Some(window.since()), until, ..Scope::symbol(self.config.account.clone(), symbol.clone()) };
-        let mut rates = Vec::new();
-        let mut request = PageRequest::first(1_000);
-        loop {
-            let page = self.book.funding_rates(&scope, &request).await?;
-            rates.extend(page.items);
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(rates),
-            }
-        }
+        Pages::of(PageRequest::first(1_000), |page| self.book.funding_rates(&scope, page)).all().await
     }
 
     async fn prices(

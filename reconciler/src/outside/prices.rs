@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{ExchangeReader, MarkPrice, Stated, TimeWindow, WindowQuery};
 use ledger_core::{AccountId, AnyFact, Asset, PriceKind, Statement, Symbol, TimestampMs};
-use ledger_store::{FactReader, PageRequest, Scope, StoreResult, UnpricedFee};
+use ledger_store::{FactReader, PageRequest, Pages, Scope, StoreResult, UnpricedFee};
 
 use super::{Asking, Budget, Trouble};
 use crate::error::ReconcileError;
@@ -134,17 +134,13 @@ impl FeePrices<'_> {
             since: Some(price.at.saturating_add_ms(-stride_ms)),
             ..Scope::symbol(self.account.clone(), price.symbol.clone())
         };
-        let mut request = PageRequest::newest(100);
-        loop {
-            let page = self.book.price_snapshots(&scope, &request).await?;
+        let mut pages = Pages::of(PageRequest::newest(100), |page| self.book.price_snapshots(&scope, page));
+        while let Some(page) = pages.next().await? {
             if page.items.iter().any(|known| known.fact.kind == PriceKind::Mark) {
                 return Ok(true);
             }
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(false),
-            }
         }
+        Ok(false)
     }
 
     /// Asks for the minutes of one contract that have no price, the latest first. Whether to go on with the next contract.
@@ -211,15 +207,11 @@ impl FeePrices<'_> {
             ..Scope::symbol(self.account.clone(), contract.clone())
         };
         let mut minutes = BTreeSet::new();
-        let mut request = PageRequest::first(1_000);
-        loop {
-            let page = self.book.price_snapshots(&scope, &request).await?;
+        let mut pages = Pages::of(PageRequest::first(1_000), |page| self.book.price_snapshots(&scope, page));
+        while let Some(page) = pages.next().await? {
             minutes.extend(page.items.iter().map(|known| minute_of(known.fact.at)));
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(minutes),
-            }
         }
+        Ok(minutes)
     }
 }
 

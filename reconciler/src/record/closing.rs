@@ -182,8 +182,7 @@ impl Closing<'_> {
         }
         let scope = Scope::symbol(self.account.clone(), trade.symbol.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let trips =
-            self.store.trips(&filter, &PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
+        let trips = self.store.trips(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
         let closed = trips.items.into_iter().find(is_of_side);
         let is_superseded = match closed.as_ref().and_then(|trip| trip.closed_at) {
             Some(at) => self.has_entered_since(trade, at).await?,
@@ -197,7 +196,7 @@ impl Closing<'_> {
     async fn has_entered_since(&self, trade: &ClosedTrade, at: TimestampMs) -> Result<bool, ReconcileError> {
         let mut scope = Scope::symbol(self.account.clone(), trade.symbol.clone());
         scope.since = Some(at);
-        let page = self.store.intents(&IntentFilter::from(scope), &PageRequest::newest(LOOKED_AT)).await;
+        let page = self.store.intents(&IntentFilter::from(scope), PageRequest::newest(LOOKED_AT)).await;
         for intent in page.doing("reading the intents")?.items.into_iter().map(|intent| intent.fact) {
             let enters = matches!(intent.role, IntentRole::Entry | IntentRole::Dca);
             let is_of_side = trade.direction.is_none_or(|held| (intent.side == Side::Buy) == (held == Direction::Long));
@@ -246,7 +245,7 @@ impl Closing<'_> {
         let Some(opened) = trip.and_then(|trip| trip.opened_at) else { return Ok(None) };
         let scope = Scope::symbol(self.account.clone(), trade.symbol.clone());
         let filter = OrderFilter { class: Some(OrderClass::Regular), ..scope.into() };
-        let orders = self.store.orders(&filter, &PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
+        let orders = self.store.orders(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
         for order in orders.items.into_iter().map(|order| order.order.fact) {
             let is_later = order.created.or(order.updated).is_none_or(|time| time.latest() >= opened);
             let has_executed = order.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
@@ -282,7 +281,7 @@ impl Closing<'_> {
         let by_hand = trade.reason == Some(ExitReason::ManualClose);
         let kind = if by_hand { SignalKind::ManualClose } else { SignalKind::AutoExit };
         let filter = SignalFilter::from(Scope::symbol(self.account.clone(), trade.symbol.clone()));
-        let known = self.store.signals(&filter, &PageRequest::newest(LOOKED_AT)).await.doing("reading the signals")?;
+        let known = self.store.signals(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the signals")?;
         let decided = known.items.into_iter().map(|signal| signal.fact).find(|signal| {
             let age_ms = time.at.as_ms().saturating_sub(signal.time.at.as_ms());
             signal.kind != SignalKind::Entry

@@ -83,7 +83,7 @@ impl EventRecorder {
         let mut scope = Scope::symbol(self.account.clone(), event.symbol.clone());
         scope.since = Some(event.time.at.saturating_add_ms(-SAME_DECISION_MS));
         scope.until = Some(event.time.at.saturating_add_ms(SAME_DECISION_MS));
-        let page = self.store.signals(&SignalFilter::from(scope), &PageRequest::newest(LOOKED_AT)).await;
+        let page = self.store.signals(&SignalFilter::from(scope), PageRequest::newest(LOOKED_AT)).await;
         let signals = page.doing("reading the signals")?.items.into_iter().map(|signal| signal.fact);
         let mut same = signals.filter(|signal| {
             signal.kind == SignalKind::Entry

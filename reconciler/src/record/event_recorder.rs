@@ -341,7 +341,7 @@ pub(super) async fn order_named(
     let Some(id) = client_order_id else { return Ok(None) };
     let scope = Scope::symbol(account.clone(), symbol.clone());
     let filter = OrderFilter { client_order_id: Some(id.clone()), ..scope.into() };
-    let page = store.orders(&filter, &PageRequest::newest(10)).await.doing("looking for an order")?;
+    let page = store.orders(&filter, PageRequest::newest(10)).await.doing("looking for an order")?;
     Ok(page.items.into_iter().min_by_key(|order| order.order.fact.key.class != OrderClass::Regular))
 }
 

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::{AccountId, PositionSide, Symbol};
-use ledger_store::{DiscrepancyFilter, IntentFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{DiscrepancyFilter, IntentFilter, PageRequest, Pages, Scope, Store, StoreError};
 use serde_json::{Map, Value, json};
 
 use super::answer::class_of;
@@ -147,34 +147,26 @@ async fn reasons(
         (Some(PositionSide::Short), Some(other)) => other != PositionSide::Long,
         _ => true,
     };
-    let mut page = PageRequest::newest(NAMED_MAX);
-    loop {
-        let found = store.intents(&unresolved, &page).await?;
+    let mut pages = Pages::of(PageRequest::newest(NAMED_MAX), |page| store.intents(&unresolved, page));
+    while reasons.is_empty()
+        && let Some(found) = pages.next().await?
+    {
         let intents = found.items.into_iter().map(|intent| intent.fact);
         for intent in intents.filter(|intent| is_of_key(intent.position_side)) {
             let (id, side, outcome) = (&intent.client_order_id, intent.side, intent.outcome);
             let text = format!("{} order {id} ({side} {symbol}): its outcome is {outcome}", intent.role);
             reasons.push(GateReason { kind: GateReasonKind::UndecidedIntent, text });
         }
-        match found.next {
-            Some(next) if reasons.is_empty() => page = page.after(next),
-            _ => break,
-        }
     }
     let open = DiscrepancyFilter { symbol: Some(symbol.clone()), ..DiscrepancyFilter::open(account.clone()) };
-    let mut page = PageRequest::newest(NAMED_MAX);
-    loop {
-        let found = store.discrepancies(&open, &page).await?;
+    let mut pages = Pages::of(PageRequest::newest(NAMED_MAX), |page| store.discrepancies(&open, page));
+    while let Some(found) = pages.next().await? {
         for discrepancy in found.items {
             let entry = discrepancy.entry;
             if holds_back(&entry.key.kind) {
                 let text = format!("discrepancy {}, {} ({})", discrepancy.id, entry.key.kind, entry.status);
                 reasons.push(GateReason { kind: GateReasonKind::OpenDiscrepancy, text });
             }
-        }
-        match found.next {
-            Some(next) => page = page.after(next),
-            None => break,
         }
     }
     let quarantined = store.quarantined(account).await?.into_iter().find(|entry| entry.symbol == *symbol);

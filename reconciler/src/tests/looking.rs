@@ -85,14 +85,16 @@ async fn a_balance_that_rests_for_long_is_found_behind_those_that_move() {
     let read = Arc::clone(&pages);
     mock.expect_balance_snapshots().returning(move |_, request| {
         read.fetch_add(1, Ordering::SeqCst);
-        let is_first = *request == ledger_store::PageRequest::newest(1_000);
+        let is_first = request == ledger_store::PageRequest::newest(1_000);
+        // A list leads on from page to page, and would go on after these.
+        let next = if is_first { r#"["2"]"# } else { r#"["1"]"# };
         let rows: Vec<_> = if is_first {
             (1..=1_000).map(|back| balance("USDT", -back, &back.to_string())).collect()
         } else {
             vec![balance("BNB", -9_000, "3"), balance("USDT", -9_001, "7"), balance("BNB", -9_002, "2")]
         };
         let items = rows.into_iter().map(|balance| Sourced::new(balance, Source::Rest)).collect();
-        Ok(ledger_store::Page { items, unreadable: Vec::new(), next: Some(r#"["1"]"#.parse().unwrap()) })
+        Ok(ledger_store::Page { items, unreadable: Vec::new(), next: Some(next.parse().unwrap()) })
     });
     let mut exchange = MockExchangeReader::new();
     exchange

@@ -9,7 +9,7 @@ use ledger_core::demands::{
     CoveredTime, DemandedRow, ROW_LAG_MS, Unread, demanded_rows, lacking_rows, without_unnamed,
 };
 use ledger_core::{AccountId, Asset, Fill, FillId, FillKey, Income, Side, Symbol, TimestampMs};
-use ledger_store::{DiscrepancyKey, FillFilter, PageRequest, Scope, StoreError};
+use ledger_store::{DiscrepancyKey, FillFilter, PageRequest, Pages, Scope, StoreError};
 
 use super::told::ToldRows;
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
@@ -151,19 +151,12 @@ impl Demands<'_> {
         for (since, until) in self.stretches.clone() {
             let scope =
                 Scope { since: Some(since), until: Some(before_lag(until)), ..Scope::account(self.account.clone()) };
-            let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-            if matches!(self.extent, Extent::Look(_)) {
-                request = request.past_unreadable();
-            }
-            loop {
-                let page = self.book.fills_without_rows(&scope, &request).await;
-                let page = page.doing("looking for fills without ledger rows")?;
+            let first = PageRequest::first(BOOK_PAGE_ROWS);
+            let first = if matches!(self.extent, Extent::Look(_)) { first.past_unreadable() } else { first };
+            let mut pages = Pages::of(first, |page| self.book.fills_without_rows(&scope, page));
+            while let Some(page) = pages.next().await.doing("looking for fills without ledger rows")? {
                 for fill in page.items.iter().map(|fill| &fill.fact) {
                     self.candidate(fill).await?;
-                }
-                match page.next {
-                    Some(cursor) => request = request.after(cursor),
-                    None => break,
                 }
             }
         }

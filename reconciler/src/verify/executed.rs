@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ledger_core::{AccountId, OrderClass, OrderKey};
-use ledger_store::{BookOrder, OrderFilter, PageRequest, Scope};
+use ledger_store::{BookOrder, OrderFilter, PageRequest, Pages, Scope};
 
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, Verification};
 use crate::error::{Doing, ReconcileError};
@@ -31,9 +31,8 @@ pub(super) async fn check_executed(
     }
     let residual_only = matches!(extent, Extent::Look(_));
     let filter = OrderFilter { residual_only, ..OrderFilter::from(Scope::account(account.clone())) };
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.orders(&filter, &request).await.doing("reading the orders")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.orders(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the orders")? {
         for order in &page.items {
             let key = &order.order.fact.key;
             if extent.covers(&key.symbol) {
@@ -42,10 +41,6 @@ pub(super) async fn check_executed(
                 }
                 compare(order, &mut comparison);
             }
-        }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => break,
         }
     }
     comparison.finish(CheckName::ExecutedQuantity, "no order is on record", verification);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use exchange_client::{VenueFacts, WalletEffect};
 use ledger_core::footing::{MOMENT_MS, foots_between};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, Decimal, Income, MathError, TimestampMs};
-use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
+use ledger_store::{Discrepancy, DiscrepancyStatus, IncomeFilter, PageRequest, Pages, Scope};
 
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, FootedSpan, Verification};
 use crate::asked::Asked;
@@ -204,7 +204,7 @@ async fn latest_wallets(
 ) -> Result<BTreeMap<Asset, Vec<BalanceSnapshot>>, ReconcileError> {
     let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
     let scope = Scope::account(account.clone());
-    let page = book.balance_snapshots(&scope, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+    let page = book.balance_snapshots(&scope, PageRequest::newest(BOOK_PAGE_ROWS)).await;
     for balance in page.doing("reading the balances")?.items {
         let known = wallets.entry(balance.fact.asset.clone()).or_default();
         if known.len() <= SPANS_MAX {
@@ -224,17 +224,13 @@ async fn all_wallets(
 ) -> Result<BTreeMap<Asset, Vec<BalanceSnapshot>>, ReconcileError> {
     let mut wallets: BTreeMap<Asset, Vec<BalanceSnapshot>> = BTreeMap::new();
     let scope = Scope::account(account.clone());
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.balance_snapshots(&scope, &request).await.doing("reading the balances")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.balance_snapshots(&scope, page));
+    while let Some(page) = pages.next().await.doing("reading the balances")? {
         for balance in page.items {
             wallets.entry(balance.fact.asset.clone()).or_default().push(balance.fact);
         }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(wallets),
-        }
     }
+    Ok(wallets)
 }
 
 /// Whether the ledger says anything of an asset between the first and the last statement of its wallet.
@@ -248,17 +244,13 @@ async fn has_rows(
     let scope =
         Scope { since: Some(first.at), until: Some(last.at.saturating_add_ms(1)), ..Scope::account(account.clone()) };
     let filter = IncomeFilter { scope, income_type: None };
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.income(&filter, &request).await.doing("reading the income")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.income(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the income")? {
         if page.items.iter().any(|row| row.fact.key.asset == *asset) {
             return Ok(true);
         }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(false),
-        }
     }
+    Ok(false)
 }
 
 /// The stretches of the ledger that the exchange no longer answered for when they were asked for, unless somebody has said
@@ -302,15 +294,11 @@ pub(super) async fn ledger_between(
     };
     let filter = IncomeFilter { scope, income_type: None };
     let mut rows = Vec::new();
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.income(&filter, &request).await.doing("reading the income")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.income(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the income")? {
         rows.extend(page.items.into_iter().map(|row| row.fact).filter(|row| row.key.asset == *asset));
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(rows),
-        }
     }
+    Ok(rows)
 }
 
 fn sum<'a>(rows: impl Iterator<Item = &'a Income>) -> Result<Decimal, MathError> {

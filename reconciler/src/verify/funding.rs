@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::demands::{AROUND_MS, CoveredTime, FundingCase, FundingDoubt, FundingVerdict, HeldAround, HeldLeg};
 use ledger_core::{AccountId, Fact, FundingRate, Income, IncomeType, Instrument, PositionSide, Symbol, TimestampMs};
-use ledger_store::{CoverageSpan, DiscrepancyKey, IncomeFilter, PageRequest, Scope, StoreError};
+use ledger_store::{CoverageSpan, DiscrepancyKey, IncomeFilter, PageRequest, Pages, Scope, StoreError};
 
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
 use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
@@ -143,14 +143,9 @@ impl Comparing<'_> {
         let mut rows = Rows::new();
         let funding = IncomeType::FUNDING_FEE.parse().ok();
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: funding };
-        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-        loop {
-            let page = self.book.income(&filter, &request).await.doing("reading the income")?;
+        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.income(&filter, page));
+        while let Some(page) = pages.next().await.doing("reading the income")? {
             page.items.into_iter().for_each(|row| add(&mut rows, row.fact));
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => break,
-            }
         }
         let mut instants = Instants::new();
         for rate in self.rates(Scope::account(self.account.clone())).await? {
@@ -221,21 +216,17 @@ impl Comparing<'_> {
         let scope =
             Scope { since: Some(since), until: Some(until), ..Scope::symbol(self.account.clone(), symbol.clone()) };
         let filter = IncomeFilter { scope, income_type: IncomeType::FUNDING_FEE.parse().ok() };
-        let page = self.book.income(&filter, &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = self.book.income(&filter, PageRequest::first(BOOK_PAGE_ROWS)).await;
         Ok(page.doing("reading the income")?.items.into_iter().map(|row| row.fact).collect())
     }
 
     async fn rates(&self, scope: Scope) -> Result<Vec<FundingRate>, ReconcileError> {
         let mut rates = Vec::new();
-        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-        loop {
-            let page = self.book.funding_rates(&scope, &request).await.doing("reading the funding rates")?;
+        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.funding_rates(&scope, page));
+        while let Some(page) = pages.next().await.doing("reading the funding rates")? {
             rates.extend(page.items.into_iter().map(|rate| rate.fact));
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(rates),
-            }
         }
+        Ok(rates)
     }
 
     /// Whether the exchange has listed fills of a contract that the book lacks, as in an audit, which records nothing.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use ledger_core::footing::{MOMENT_MS, foots_between};
 use ledger_core::{AccountId, Asset, BalanceSnapshot, FillKey, IncomeType, Side, TimestampMs};
-use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Scope};
+use ledger_store::{DiscrepancyStatus, IncomeFilter, PageRequest, Pages, Scope};
 
 use super::footing::ledger_between;
 use super::{BOOK_PAGE_ROWS, Verification};
@@ -87,10 +87,9 @@ async fn wallets_around(
     until: TimestampMs,
 ) -> Result<BTreeMap<Asset, Around>, ReconcileError> {
     let mut around: BTreeMap<Asset, Around> = BTreeMap::new();
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.balance_snapshots(&Scope::account(account.clone()), &request).await;
-        let page = page.doing("reading the balances")?;
+    let scope = Scope::account(account.clone());
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.balance_snapshots(&scope, page));
+    while let Some(page) = pages.next().await.doing("reading the balances")? {
         for balance in page.items.into_iter().map(|balance| balance.fact) {
             let (before, after) = around.entry(balance.asset.clone()).or_default();
             if balance.at <= since.saturating_add_ms(MOMENT_MS) {
@@ -98,10 +97,6 @@ async fn wallets_around(
             } else if balance.at >= until && after.is_none() {
                 *after = Some(balance);
             }
-        }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => break,
         }
     }
     Ok(around)
@@ -116,9 +111,8 @@ async fn fills_are_whole(
 ) -> Result<bool, ReconcileError> {
     let scope = Scope { since: Some(since), until: Some(until), ..Scope::account(account.clone()) };
     let filter = IncomeFilter { scope, income_type: None };
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.income(&filter, &request).await.doing("reading the income")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.income(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the income")? {
         for row in page.items.into_iter().map(|row| row.fact) {
             let is_trade = |name: &str| row.key.income_type.is(name);
             if !is_trade(IncomeType::COMMISSION) && !is_trade(IncomeType::REALIZED_PNL) {
@@ -135,9 +129,6 @@ async fn fills_are_whole(
                 return Ok(false);
             }
         }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(true),
-        }
     }
+    Ok(true)
 }

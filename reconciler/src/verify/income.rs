@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{AccountId, Asset, Decimal, FillId, FillKey, Income, IncomeType, Side, Symbol, TimestampMs};
-use ledger_store::{IncomeFilter, PageRequest, Scope};
+use ledger_store::{IncomeFilter, PageRequest, Pages, Scope};
 
 use super::told::ToldRows;
 use super::unnamed::Unnamed;
@@ -114,9 +114,8 @@ impl Sums {
 async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<Unnamed, ReconcileError> {
     let filter = IncomeFilter { scope: Scope::account(comparing.account.clone()), income_type: None };
     let (mut sums, mut unnamed) = (Sums::default(), Unnamed::default());
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = comparing.book.income(&filter, &request).await.doing("reading the income")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| comparing.book.income(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the income")? {
         let read_to = page.items.last().map(|row| row.fact.time.at);
         for row in &page.items {
             match sums.add(&row.fact, extent) {
@@ -133,11 +132,8 @@ async fn all_of(comparing: &mut Comparing<'_>, extent: Extent<'_>) -> Result<Unn
         for (row, (_, stated)) in complete {
             comparing.compare(&row, stated).await?;
         }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(unnamed),
-        }
     }
+    Ok(unnamed)
 }
 
 /// The rows that differed at an earlier look.

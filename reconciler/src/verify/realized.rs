@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Decimal, Symbol, TimestampMs};
-use ledger_store::{DerivedReader, PageRequest, PnlMismatch, Scope, TripFilter};
+use ledger_store::{DerivedReader, PageRequest, Pages, PnlMismatch, Scope, TripFilter};
 
 use super::{BOOK_PAGE_ROWS, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -35,15 +35,10 @@ pub(super) async fn check_realized(
     }
     let folded = comparison.compared;
     let mut of_symbol: BTreeMap<Symbol, Vec<PnlMismatch>> = BTreeMap::new();
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.pnl_mismatches(account, &request).await.doing("reading the realized profits")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.pnl_mismatches(account, page));
+    while let Some(page) = pages.next().await.doing("reading the realized profits")? {
         for mismatch in page.items {
             of_symbol.entry(mismatch.key.symbol.clone()).or_default().push(mismatch);
-        }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => break,
         }
     }
     for (symbol, mismatches) in of_symbol.into_iter().filter(|(symbol, _)| extent.covers(symbol)) {
@@ -100,14 +95,9 @@ async fn first_of_each_trip(
     let scope = Scope { since: Some(since), ..Scope::symbol(account.clone(), symbol.clone()) };
     let filter = TripFilter { scope, engine: None, position_side: None };
     let mut ends: Vec<TimestampMs> = Vec::new();
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.trips(&filter, &request).await.doing("reading the round trips")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.trips(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the round trips")? {
         ends.extend(page.items.iter().filter_map(|trip| trip.closed_at));
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => break,
-        }
     }
     ends.sort_unstable();
     let mut last_trip = None;

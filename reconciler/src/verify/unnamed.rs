@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{AccountId, Asset, Decimal, Fill, FillId, Income, IncomeType, MathError, Symbol, TimestampMs};
-use ledger_store::{FillFilter, PageRequest, Scope};
+use ledger_store::{FillFilter, PageRequest, Pages, Scope};
 
 use super::income::LEDGER_SCALE;
 use super::{BOOK_PAGE_ROWS, Comparison};
@@ -212,19 +212,15 @@ async fn fills_of(
     let scope = Scope { since: since.ok(), until: until.ok(), ..Scope::symbol(account.clone(), group.symbol.clone()) };
     let filter = FillFilter::from(scope);
     let mut fills = Vec::new();
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = book.fills(&filter, &request).await.doing("reading the fills")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.fills(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the fills")? {
         for fill in page.items.iter().map(|row| &row.fact) {
             if !named.is_some_and(|named| named.contains(&fill.key.fill_id)) {
                 fills.push((second(fill.time.at), group.stated(fill)));
             }
         }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(fills),
-        }
     }
+    Ok(fills)
 }
 
 /// Rows and fills, cut wherever a second passed in which there was neither.

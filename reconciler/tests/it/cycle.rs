@@ -42,12 +42,12 @@ async fn case_b_lost_fills_are_found_shown_and_restored() {
     assert_all_pass(&sync);
     fixture.assert_book_equals_exchange().await;
     // Each repair is in the journal, with its finding and evidence.
-    let repairs = fixture.store.repairs(&fixture.account.clone().into(), &PageRequest::first(100)).await.unwrap().items;
+    let repairs = fixture.store.repairs(&fixture.account.clone().into(), PageRequest::first(100)).await.unwrap().items;
     assert_eq!(repairs.len(), sync.repairs.len());
     assert!(repairs.iter().all(|repair| repair.discrepancy_id.is_some() && repair.evidence_json.contains("order")));
     // The bot's labels survived the restoring.
     let filter = OrderFilter::from(Scope::account(fixture.account.clone()));
-    let orders = fixture.store.orders(&filter, &PageRequest::first(100)).await.unwrap().items;
+    let orders = fixture.store.orders(&filter, PageRequest::first(100)).await.unwrap().items;
     assert_eq!(orders.len(), 8);
     assert!(orders.iter().all(|order| order.order.fact.engine.is_some() && order.order.fact.signal_id.is_some()));
 }
@@ -186,7 +186,7 @@ async fn an_unknown_outcome_is_resolved_by_asking() {
     assert!(found.finding.evidence.contains("bot-9") && found.status == DiscrepancyStatus::Resolved, "{found:?}");
     assert_eq!(recorded().await, IntentOutcome::Accepted);
     let filter = OrderFilter { signal_id, ..OrderFilter::from(Scope::account(fixture.account.clone())) };
-    let orders = fixture.store.orders(&filter, &PageRequest::first(10)).await.unwrap().items;
+    let orders = fixture.store.orders(&filter, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(orders.len(), 1);
     assert_eq!(orders[0].order.fact.engine.as_ref().unwrap().as_str(), "swing");
     fixture.assert_book_equals_exchange().await;
@@ -287,7 +287,7 @@ async fn a_book_left_alone_for_too_long_says_what_it_can_no_longer_read() {
     assert!(fixture.reconciler().sync().await.unwrap().findings.is_empty());
     let left = fixture
         .store
-        .discrepancies(&DiscrepancyFilter::open(fixture.account.clone()), &PageRequest::first(100))
+        .discrepancies(&DiscrepancyFilter::open(fixture.account.clone()), PageRequest::first(100))
         .await
         .unwrap()
         .items;
@@ -330,7 +330,7 @@ async fn one_bad_symbol_never_stops_the_others() {
     fixture.assert_book_equals_exchange().await;
     let left = fixture
         .store
-        .discrepancies(&DiscrepancyFilter::open(fixture.account.clone()), &PageRequest::first(100))
+        .discrepancies(&DiscrepancyFilter::open(fixture.account.clone()), PageRequest::first(100))
         .await
         .unwrap()
         .items;

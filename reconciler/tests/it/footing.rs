@@ -397,7 +397,7 @@ impl Fixture {
     async fn first_look(&self) -> i64 {
         use ledger_store::{FactReader, PageRequest, Scope};
         let scope = Scope::account(self.account.clone());
-        let page = self.store.balance_snapshots(&scope, &PageRequest::first(1)).await.unwrap();
+        let page = self.store.balance_snapshots(&scope, PageRequest::first(1)).await.unwrap();
         page.items[0].fact.at.as_ms()
     }
 }

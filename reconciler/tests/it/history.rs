@@ -149,7 +149,7 @@ async fn a_first_sync_goes_on_where_it_was_stopped() {
         assert!(asked <= most, "{what}: {asked} after it, {again_max} may be asked again");
         assert_same(&logical(&stopped).await, &expected, &what);
         stopped.assert_book_equals_exchange().await;
-        let runs = stopped.store.runs(&stopped.account.clone().into(), &PageRequest::newest(1)).await.unwrap();
+        let runs = stopped.store.runs(&stopped.account.clone().into(), PageRequest::newest(1)).await.unwrap();
         assert_eq!(runs.items[0].status, RunStatus::Done, "{what}");
     }
 }
@@ -275,7 +275,7 @@ async fn catching_up_ends_though_time_goes_on() {
 
 async fn fills_of(fixture: &Fixture) -> Vec<Fill> {
     let filter = FillFilter::from(Scope::account(fixture.account.clone()));
-    let page = fixture.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
+    let page = fixture.store.fills(&filter, PageRequest::first(1_000)).await.unwrap();
     assert!(page.next.is_none());
     page.items.into_iter().map(|fill| fill.fact).collect()
 }
@@ -297,7 +297,7 @@ async fn what_an_export_told_of_the_history_is_made_exact() {
     settled(&whole, &whole.reconciler()).await;
     let exact = fills_of(&whole).await;
     let orders = OrderFilter::from(Scope::account(whole.account.clone()));
-    let orders = whole.store.orders(&orders, &PageRequest::first(1_000)).await.unwrap().items;
+    let orders = whole.store.orders(&orders, PageRequest::first(1_000)).await.unwrap().items;
     // The export ends a month before now.
     let end = fixture.clock_at(-30 * 86_400_000);
     let of_export = |fill: &&Fill| fill.time.at < end;

@@ -68,7 +68,7 @@ impl Book {
 
     async fn run_statuses(&self) -> Vec<RunStatus> {
         let filter = RunFilter::from(self.import.account.clone());
-        let runs = self.store.runs(&filter, &PageRequest::first(10)).await.unwrap().items;
+        let runs = self.store.runs(&filter, PageRequest::first(10)).await.unwrap().items;
         runs.iter().map(|run| run.status).collect()
     }
 }

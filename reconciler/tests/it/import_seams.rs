@@ -111,10 +111,10 @@ async fn imported(exports: &Exports, files: &[Slice]) -> Vec<(u32, usize, bool)>
     }
     let scope = Scope::account(account.clone());
     let filter = IncomeFilter { scope, income_type: Some("REFERRAL_KICKBACK".parse().unwrap()) };
-    let rows = store.income(&filter, &PageRequest::first(100)).await.unwrap().items;
+    let rows = store.income(&filter, PageRequest::first(100)).await.unwrap().items;
     let kind = Some(DiscrepancyKind::LedgerCut.as_str().to_owned());
     let open = DiscrepancyFilter { kind, ..DiscrepancyFilter::standing(account) };
-    let open = store.discrepancies(&open, &PageRequest::first(100)).await.unwrap().items;
+    let open = store.discrepancies(&open, PageRequest::first(100)).await.unwrap().items;
     let told: BTreeSet<i64> = open.iter().map(|known| since_of(&known.entry.evidence_json).unwrap()).collect();
     let start_ms = 1_772_323_200_000;
     let counted = |second: u32| {

@@ -177,7 +177,7 @@ impl Fixture {
     async fn ledger_count(&self) -> usize {
         use ledger_store::{FactReader, IncomeFilter, PageRequest, Scope};
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: None };
-        self.store.income(&filter, &PageRequest::first(1_000)).await.unwrap().items.len()
+        self.store.income(&filter, PageRequest::first(1_000)).await.unwrap().items.len()
     }
 }
 

@@ -36,7 +36,7 @@ fn symbol(name: &str) -> Symbol {
 impl Fixture {
     async fn rates(&self, name: &str) -> Vec<FundingRate> {
         let scope = Scope::symbol(self.account.clone(), symbol(name));
-        let page = self.store.funding_rates(&scope, &PageRequest::first(9_999)).await.unwrap();
+        let page = self.store.funding_rates(&scope, PageRequest::first(9_999)).await.unwrap();
         page.items.into_iter().map(|rate| rate.fact).collect()
     }
 
@@ -50,13 +50,13 @@ impl Fixture {
 
     async fn prices(&self, name: &str) -> Vec<PriceSnapshot> {
         let scope = Scope::symbol(self.account.clone(), symbol(name));
-        let page = self.store.price_snapshots(&scope, &PageRequest::first(9_999)).await.unwrap();
+        let page = self.store.price_snapshots(&scope, PageRequest::first(9_999)).await.unwrap();
         page.items.into_iter().map(|price| price.fact).collect()
     }
 
     async fn fills(&self) -> Vec<Fill> {
         let filter = FillFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.fills(&filter, &PageRequest::first(9_999)).await.unwrap();
+        let page = self.store.fills(&filter, PageRequest::first(9_999)).await.unwrap();
         page.items.into_iter().map(|fill| fill.fact).collect()
     }
 
@@ -429,7 +429,7 @@ async fn fees_in_bnb_make_no_quiet_cycle_dearer() {
         assert_eq!(report.run, None);
         spent.push((report.requests, report.weight));
         let filter = RunFilter::from(fixture.account.clone());
-        assert_eq!(fixture.store.runs(&filter, &PageRequest::first(9)).await.unwrap().items.len(), 2);
+        assert_eq!(fixture.store.runs(&filter, PageRequest::first(9)).await.unwrap().items.len(), 2);
     }
     assert_eq!(spent.first(), spent.last());
 }

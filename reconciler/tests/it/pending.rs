@@ -112,10 +112,10 @@ async fn an_audit_looks_twice_at_what_it_doubts() {
 async fn a_sync_records_no_number_that_one_answer_alone_states() {
     let fixture = held_and_synced().await;
     let scope = Scope::account(fixture.account.clone());
-    let all = PageRequest::first(1_000);
+    let all = || PageRequest::first(1_000);
     let words = async || {
-        let positions = fixture.store.position_snapshots(&scope, &all).await.unwrap().items;
-        let balances = fixture.store.balance_snapshots(&scope, &all).await.unwrap().items;
+        let positions = fixture.store.position_snapshots(&scope, all()).await.unwrap().items;
+        let balances = fixture.store.balance_snapshots(&scope, all()).await.unwrap().items;
         let entries = positions.iter().filter_map(|held| Some(held.fact.entry_price?.to_string()));
         let qtys = positions.iter().map(|held| held.fact.qty.to_string());
         let wallets = balances.iter().map(|held| held.fact.wallet.to_string());

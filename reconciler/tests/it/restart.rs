@@ -115,16 +115,16 @@ impl Scene {
 /// Everything that the book says, without numbers and times of the journal.
 pub(crate) async fn logical(fixture: &Fixture) -> String {
     let scope = Scope::account(fixture.account.clone());
-    let all = PageRequest::first(1_000);
-    let fills = fixture.store.fills(&FillFilter::from(scope.clone()), &all).await.unwrap().items;
-    let orders = fixture.store.orders(&OrderFilter::from(scope.clone()), &all).await.unwrap().items;
-    let signals = fixture.store.signals(&SignalFilter::from(scope.clone()), &all).await.unwrap().items;
-    let intents = fixture.store.intents(&IntentFilter::from(scope.clone()), &all).await.unwrap().items;
+    let all = || PageRequest::first(1_000);
+    let fills = fixture.store.fills(&FillFilter::from(scope.clone()), all()).await.unwrap().items;
+    let orders = fixture.store.orders(&OrderFilter::from(scope.clone()), all()).await.unwrap().items;
+    let signals = fixture.store.signals(&SignalFilter::from(scope.clone()), all()).await.unwrap().items;
+    let intents = fixture.store.intents(&IntentFilter::from(scope.clone()), all()).await.unwrap().items;
     let income = IncomeFilter { scope: scope.clone(), income_type: None };
-    let income = fixture.store.income(&income, &PageRequest::first(5_000)).await.unwrap().items;
-    let anchors = fixture.store.anchors(&scope, &all).await.unwrap().items;
+    let income = fixture.store.income(&income, PageRequest::first(5_000)).await.unwrap().items;
+    let anchors = fixture.store.anchors(&scope, all()).await.unwrap().items;
     let trips = TripFilter { scope, engine: None, position_side: None };
-    let trips = fixture.store.trips(&trips, &all).await.unwrap().items;
+    let trips = fixture.store.trips(&trips, all()).await.unwrap().items;
     let open = fixture.store.open_trips(&fixture.account).await.unwrap();
     let held = fixture.store.positions(&fixture.account).await.unwrap();
     let held: Vec<_> = held.into_iter().map(|held| (held.symbol, held.position, held.reconcile_status)).collect();
@@ -142,7 +142,7 @@ pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
 
 /// What the journal says was repaired.
 pub(crate) async fn repairs(fixture: &Fixture) -> Vec<String> {
-    let repairs = fixture.store.repairs(&fixture.account.clone().into(), &PageRequest::first(100)).await.unwrap().items;
+    let repairs = fixture.store.repairs(&fixture.account.clone().into(), PageRequest::first(100)).await.unwrap().items;
     let mut repairs: Vec<_> = repairs.into_iter().map(|repair| format!("{} {}", repair.kind, repair.cause)).collect();
     repairs.sort();
     repairs

@@ -49,7 +49,7 @@ impl std::ops::Deref for Truth<'_> {
 impl Fixture {
     pub(crate) async fn book_fills(&self) -> Vec<Fill> {
         let filter = FillFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.fills(&filter, &PageRequest::first(1_000)).await.unwrap();
+        let page = self.store.fills(&filter, PageRequest::first(1_000)).await.unwrap();
         page.items.into_iter().map(|fill| fill.fact).collect()
     }
 
@@ -110,7 +110,7 @@ impl Fixture {
     /// Every order that executed is there, and every order that is there is as the exchange knows it.
     async fn assert_orders(&self, truth: &Truth<'_>) {
         let filter = OrderFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.orders(&filter, &PageRequest::first(1_000)).await.unwrap();
+        let page = self.store.orders(&filter, PageRequest::first(1_000)).await.unwrap();
         let mut regular: BTreeMap<(String, String), _> = BTreeMap::new();
         for order in page.items.into_iter().map(|order| order.order.fact) {
             if order.key.class == OrderClass::Regular && truth.has(&order.key.symbol) {
@@ -131,7 +131,7 @@ impl Fixture {
 
     async fn assert_ledger(&self, truth: &Truth<'_>) {
         let filter = IncomeFilter { scope: Scope::account(self.account.clone()), income_type: None };
-        let page = self.store.income(&filter, &PageRequest::first(5_000)).await.unwrap();
+        let page = self.store.income(&filter, PageRequest::first(5_000)).await.unwrap();
         let mut booked: Vec<_> = page
             .items
             .into_iter()
@@ -190,7 +190,7 @@ impl Fixture {
     async fn assert_trips(&self, truth: &Truth<'_>) {
         let scope = Scope::account(self.account.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let mut trips = self.store.trips(&filter, &PageRequest::first(1_000)).await.unwrap().items;
+        let mut trips = self.store.trips(&filter, PageRequest::first(1_000)).await.unwrap().items;
         trips.retain(|trip| truth.has(&trip.symbol));
         let closed = trips.len();
         trips.extend(self.store.open_trips(&self.account).await.unwrap());

@@ -28,8 +28,8 @@ async fn fees_in_bnb_can_be_valued_after_a_sync() {
     let store = Arc::new(SqliteStore::open(path, &OpenOptions::inline()).unwrap());
     let account = AccountId::new("main").unwrap();
     let bnb = Scope::symbol(account.clone(), Symbol::new("BNBUSDT").unwrap());
-    let prices = store.price_snapshots(&bnb, &PageRequest::first(99)).await.unwrap().items;
-    let fills = store.fills(&FillFilter::from(Scope::account(account)), &PageRequest::first(99)).await.unwrap().items;
+    let prices = store.price_snapshots(&bnb, PageRequest::first(99)).await.unwrap().items;
+    let fills = store.fills(&FillFilter::from(Scope::account(account)), PageRequest::first(99)).await.unwrap().items;
     assert!(fills.len() >= 2);
     for fill in fills {
         assert_eq!(fill.fact.fee.as_ref().unwrap().asset.as_str(), "BNB");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use exchange_client::simulator::AccountSnapshot;
 use ledger_core::{AccountId, Decimal, IncomeType, MathError, PositionSide, Side};
-use ledger_store::{FillFilter, IncomeFilter, PageRequest, Scope};
+use ledger_store::{FillFilter, IncomeFilter, PageRequest, Pages, Scope};
 
 use crate::commands::PAGE;
 use crate::error::CommandError;
@@ -25,9 +25,8 @@ pub(super) async fn compare(world: &DemoWorld, account: &DemoAccount) -> Result<
 async fn fills(world: &DemoWorld, account: &AccountId, truth: &AccountSnapshot) -> Result<Vec<String>, CommandError> {
     let mut book = BTreeMap::new();
     let filter = FillFilter::from(Scope::account(account.clone()));
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = world.book.fills(&filter, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| world.book.fills(&filter, page));
+    while let Some(page) = pages.next().await? {
         for fill in page.items {
             let fill = fill.fact;
             let (fee, fee_asset) = fill.fee.map(|fee| (fee.amount, fee.asset.to_string())).unwrap_or_default();
@@ -45,8 +44,6 @@ async fn fills(world: &DemoWorld, account: &AccountId, truth: &AccountSnapshot) 
             );
             book.insert(key, said);
         }
-        let Some(next) = page.next else { break };
-        request = request.after(next);
     }
     let mut differences = Vec::new();
     for trade in &truth.trades {
@@ -113,14 +110,11 @@ async fn positions(
 async fn income(world: &DemoWorld, account: &AccountId, truth: &AccountSnapshot) -> Result<Vec<String>, CommandError> {
     let mut book: BTreeMap<(String, String), Decimal> = BTreeMap::new();
     let filter = IncomeFilter { scope: Scope::account(account.clone()), income_type: None };
-    let mut request = PageRequest::first(PAGE);
-    loop {
-        let page = world.book.income(&filter, &request).await?;
+    let mut pages = Pages::of(PageRequest::first(PAGE), |page| world.book.income(&filter, page));
+    while let Some(page) = pages.next().await? {
         for row in page.items {
             add(&mut book, row.fact.key.income_type.as_str(), row.fact.key.asset.as_str(), row.fact.amount)?;
         }
-        let Some(next) = page.next else { break };
-        request = request.after(next);
     }
     let mut expected = BTreeMap::new();
     for row in &truth.income {

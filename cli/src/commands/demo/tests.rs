@@ -57,7 +57,7 @@ async fn a_seed_tells_one_story_on_any_day() {
         let mut fills = Vec::new();
         for account in ["main", "hedge"] {
             let filter = FillFilter::from(Scope::account(AccountId::new(account).unwrap()));
-            fills.push(store.fills(&filter, &ledger_store::PageRequest::first(1_000)).await.unwrap().items);
+            fills.push(store.fills(&filter, ledger_store::PageRequest::first(1_000)).await.unwrap().items);
         }
         assert!(!fills[0].is_empty() && !fills[1].is_empty());
         stories.push((story.replace(&format!("{nth}.db"), "demo.db"), fills));

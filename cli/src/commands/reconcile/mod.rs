@@ -287,7 +287,7 @@ async fn close_interrupted(
     }
     let since = Some(started);
     let filter = RunFilter { kind: Some(RunKind::Sync), since, ..target.id.clone().into() };
-    let Some(run) = open.runs(&filter, &PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };
+    let Some(run) = open.runs(&filter, PageRequest::newest(1)).await?.items.pop() else { return Ok(false) };
     if run.status == RunStatus::Running {
         let detail = json!({ "interrupted": true }).to_string();
         open.end_run(run.id, RunStatus::Interrupted, context.clock.now(), Some(detail)).await?;

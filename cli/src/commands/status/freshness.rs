@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use exchange_client::binance_usdm::VENUE;
 use exchange_client::files::Zone;
 use ledger_core::{AccountId, Symbol, TimestampMs};
-use ledger_store::{CoverageGrade, DiscrepancyFilter, DiscrepancyStatus, PageRequest, Run, RunFilter, RunKind, Store};
+use ledger_store::{
+    CoverageGrade, DiscrepancyFilter, DiscrepancyStatus, PageRequest, Pages, Run, RunFilter, RunKind, Store,
+};
 use serde_json::{Value, json};
 
 use super::super::PAGE;
@@ -74,7 +76,7 @@ pub(super) struct Freshness {
 impl Freshness {
     pub(super) async fn of(store: &dyn Store, account: &AccountId, now: TimestampMs) -> Result<Self, CommandError> {
         let filter = RunFilter { kind: Some(RunKind::Sync), ..account.clone().into() };
-        let last_sync = store.runs(&filter, &PageRequest::newest(1)).await?.items.pop();
+        let last_sync = store.runs(&filter, PageRequest::newest(1)).await?.items.pop();
         // The latest end of each stream and contract; the earliest of them says how far the stream reaches as a whole.
         let mut ends: BTreeMap<(String, Option<Symbol>), (TimestampMs, CoverageGrade)> = BTreeMap::new();
         for covered in store.coverage(account).await? {
@@ -165,9 +167,8 @@ impl OpenDiscrepancies {
     pub(super) async fn of(store: &dyn Store, account: &AccountId, now: TimestampMs) -> Result<Self, CommandError> {
         let mut open = Self::default();
         let filter = DiscrepancyFilter::open(account.clone());
-        let mut request = PageRequest::first(PAGE);
-        loop {
-            let page = store.discrepancies(&filter, &request).await?;
+        let mut pages = Pages::of(PageRequest::first(PAGE), |page| store.discrepancies(&filter, page));
+        while let Some(page) = pages.next().await? {
             for found in page.items {
                 open.symbols.extend(found.entry.symbol.clone());
                 *open.kinds.entry(found.entry.key.kind).or_default() += 1;
@@ -175,9 +176,8 @@ impl OpenDiscrepancies {
                 open.confirmed += usize::from(found.entry.status == DiscrepancyStatus::Unresolved);
                 open.oldest_ms = open.oldest_ms.max(now.as_ms().saturating_sub(found.first_seen_local.as_ms()));
             }
-            let Some(next) = page.next else { return Ok(open) };
-            request = request.after(next);
         }
+        Ok(open)
     }
 
     pub(super) fn text(&self) -> String {

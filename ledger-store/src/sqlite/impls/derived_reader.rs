@@ -24,13 +24,13 @@ impl DerivedReader for SqliteStore {
         self.read(move |conn| look_up::symbol_books(conn, &account)).await
     }
 
-    async fn pnl_mismatches(&self, account: &AccountId, page: &PageRequest) -> StoreResult<Page<PnlMismatch>> {
-        let (account, page) = (account.clone(), page.clone());
+    async fn pnl_mismatches(&self, account: &AccountId, page: PageRequest) -> StoreResult<Page<PnlMismatch>> {
+        let account = account.clone();
         self.read(move |conn| look_up::pnl_mismatches(conn, &account, &page)).await
     }
 
-    async fn trips(&self, filter: &TripFilter, page: &PageRequest) -> StoreResult<Page<RoundTrip>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn trips(&self, filter: &TripFilter, page: PageRequest) -> StoreResult<Page<RoundTrip>> {
+        let filter = filter.clone();
         self.read(move |conn| list::trips(conn, &filter, &page)).await
     }
 

@@ -51,8 +51,8 @@ impl FactReader for SqliteStore {
         self.read(move |conn| look_up::fact::<Signal>(conn, &account, &id)).await
     }
 
-    async fn signals(&self, filter: &SignalFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Signal>>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn signals(&self, filter: &SignalFilter, page: PageRequest) -> StoreResult<Page<Sourced<Signal>>> {
+        let filter = filter.clone();
         self.read(move |conn| list::signals(conn, &filter, &page)).await
     }
 
@@ -61,8 +61,8 @@ impl FactReader for SqliteStore {
         self.read(move |conn| look_up::fact::<OrderIntent>(conn, &account, &id)).await
     }
 
-    async fn intents(&self, filter: &IntentFilter, page: &PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn intents(&self, filter: &IntentFilter, page: PageRequest) -> StoreResult<Page<Sourced<OrderIntent>>> {
+        let filter = filter.clone();
         self.read(move |conn| list::intents(conn, &filter, &page)).await
     }
 
@@ -71,8 +71,8 @@ impl FactReader for SqliteStore {
         self.read(move |conn| look_up::order(conn, &account, &key)).await
     }
 
-    async fn orders(&self, filter: &OrderFilter, page: &PageRequest) -> StoreResult<Page<BookOrder>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn orders(&self, filter: &OrderFilter, page: PageRequest) -> StoreResult<Page<BookOrder>> {
+        let filter = filter.clone();
         self.read(move |conn| list::orders(conn, &filter, &page)).await
     }
 
@@ -81,8 +81,8 @@ impl FactReader for SqliteStore {
         self.read(move |conn| look_up::fact::<Fill>(conn, &account, &key)).await
     }
 
-    async fn fills(&self, filter: &FillFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn fills(&self, filter: &FillFilter, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
+        let filter = filter.clone();
         self.read(move |conn| list::fills(conn, &filter, &page)).await
     }
 
@@ -90,9 +90,9 @@ impl FactReader for SqliteStore {
         &self,
         account: &AccountId,
         symbol: &Symbol,
-        page: &PageRequest,
+        page: PageRequest,
     ) -> StoreResult<Page<Sourced<Fill>>> {
-        let (account, symbol, page) = (account.clone(), symbol.clone(), page.clone());
+        let (account, symbol) = (account.clone(), symbol.clone());
         self.read(move |conn| list::fills_in_fold_order(conn, &account, &symbol, &page)).await
     }
 
@@ -116,8 +116,8 @@ impl FactReader for SqliteStore {
         self.read(move |conn| look_up::fact::<Cancel>(conn, &account, &key)).await
     }
 
-    async fn cancels(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Cancel>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+    async fn cancels(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Cancel>>> {
+        let scope = scope.clone();
         self.read(move |conn| list::cancels(conn, &scope, &page)).await
     }
 
@@ -126,13 +126,13 @@ impl FactReader for SqliteStore {
         self.read(move |conn| look_up::fact::<Income>(conn, &account, &key)).await
     }
 
-    async fn income(&self, filter: &IncomeFilter, page: &PageRequest) -> StoreResult<Page<Sourced<Income>>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn income(&self, filter: &IncomeFilter, page: PageRequest) -> StoreResult<Page<Sourced<Income>>> {
+        let filter = filter.clone();
         self.read(move |conn| list::income(conn, &filter, &page)).await
     }
 
-    async fn fills_without_rows(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+    async fn fills_without_rows(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
+        let scope = scope.clone();
         self.read(move |conn| list::fills_without_rows(conn, &scope, &page)).await
     }
 
@@ -175,33 +175,29 @@ impl FactReader for SqliteStore {
     async fn position_snapshots(
         &self,
         scope: &Scope,
-        page: &PageRequest,
+        page: PageRequest,
     ) -> StoreResult<Page<Sourced<PositionSnapshot>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+        let scope = scope.clone();
         self.read(move |conn| list::position_snapshots(conn, &scope, &page)).await
     }
 
-    async fn balance_snapshots(
-        &self,
-        scope: &Scope,
-        page: &PageRequest,
-    ) -> StoreResult<Page<Sourced<BalanceSnapshot>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+    async fn balance_snapshots(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<BalanceSnapshot>>> {
+        let scope = scope.clone();
         self.read(move |conn| list::balance_snapshots(conn, &scope, &page)).await
     }
 
-    async fn price_snapshots(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+    async fn price_snapshots(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<PriceSnapshot>>> {
+        let scope = scope.clone();
         self.read(move |conn| list::price_snapshots(conn, &scope, &page)).await
     }
 
-    async fn funding_rates(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<FundingRate>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+    async fn funding_rates(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<FundingRate>>> {
+        let scope = scope.clone();
         self.read(move |conn| list::funding_rates(conn, &scope, &page)).await
     }
 
-    async fn anchors(&self, scope: &Scope, page: &PageRequest) -> StoreResult<Page<Sourced<Anchor>>> {
-        let (scope, page) = (scope.clone(), page.clone());
+    async fn anchors(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Anchor>>> {
+        let scope = scope.clone();
         self.read(move |conn| list::anchors(conn, &scope, &page)).await
     }
 

@@ -31,18 +31,18 @@ impl Journal for SqliteStore {
         self.write(move |conn| run::end(conn, run, status, ended_local, detail_json.as_deref())).await
     }
 
-    async fn runs(&self, filter: &RunFilter, page: &PageRequest) -> StoreResult<Page<Run>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn runs(&self, filter: &RunFilter, page: PageRequest) -> StoreResult<Page<Run>> {
+        let filter = filter.clone();
         self.read(move |conn| run::list(conn, &filter, &page)).await
     }
 
-    async fn repairs(&self, filter: &RepairFilter, page: &PageRequest) -> StoreResult<Page<Repair>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn repairs(&self, filter: &RepairFilter, page: PageRequest) -> StoreResult<Page<Repair>> {
+        let filter = filter.clone();
         self.read(move |conn| repair::list(conn, &filter, &page)).await
     }
 
-    async fn discrepancies(&self, filter: &DiscrepancyFilter, page: &PageRequest) -> StoreResult<Page<Discrepancy>> {
-        let (filter, page) = (filter.clone(), page.clone());
+    async fn discrepancies(&self, filter: &DiscrepancyFilter, page: PageRequest) -> StoreResult<Page<Discrepancy>> {
+        let filter = filter.clone();
         self.read(move |conn| discrepancy::list(conn, &filter, &page)).await
     }
 

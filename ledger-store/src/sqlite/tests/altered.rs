@@ -7,6 +7,7 @@ use crate::contract::{
     History, batch, by, commit, dump, fill, fills, funding, main_account, new_account, of_order, one_of_each, order,
     position_of, prepare, rest,
 };
+use crate::pages::Pages;
 use crate::*;
 
 #[tokio::test]
@@ -16,7 +17,7 @@ async fn a_damaged_row_is_named_and_quarantines_its_symbol_only() {
     prepare(&store, &["ETHUSDT", "BTCUSDT"]).await;
     commit(&store, fills([fill("ETHUSDT", 1, Side::Buy, "1", "100"), fill("BTCUSDT", 2, Side::Buy, "1", "100")])).await;
     execute(&folder.book(), "UPDATE fills SET price = '12x' WHERE symbol = 'ETHUSDT';");
-    let error = store.fills(&Scope::account(main_account()).into(), &PageRequest::first(9)).await.unwrap_err();
+    let error = store.fills(&Scope::account(main_account()).into(), PageRequest::first(9)).await.unwrap_err();
     let message = error.to_string();
     assert!(message.contains("table fills") && message.contains("column price"), "{message}");
     rebuild(&store, &main_account(), &mut |_, _| {}).await.unwrap();
@@ -178,14 +179,12 @@ async fn damaged_rows_are_told_one_by_one() {
 
     let filter: FillFilter = Scope::account(main_account()).into();
     for request in [PageRequest::first(3), PageRequest::newest(3)] {
-        store.fills(&filter, &PageRequest { limit: 9, ..request.clone() }).await.unwrap_err();
-        let (mut request, mut sound, mut damaged) = (request.past_unreadable(), Vec::new(), Vec::new());
-        loop {
-            let page = store.fills(&filter, &request).await.unwrap();
+        store.fills(&filter, PageRequest { limit: 9, ..request.clone() }).await.unwrap_err();
+        let (mut sound, mut damaged) = (Vec::new(), Vec::new());
+        let mut pages = Pages::of(request.past_unreadable(), |page| store.fills(&filter, page));
+        while let Some(page) = pages.next().await.unwrap() {
             sound.extend(page.items.iter().map(|fill| fill.fact.key.fill_id.to_string()));
             damaged.extend(page.unreadable.into_iter().map(|row| (row.key, row.column)));
-            let Some(next) = page.next else { break };
-            request = request.after(next);
         }
         sound.sort();
         damaged.sort();

@@ -40,7 +40,7 @@ impl BookReader<'_> {
     /// What the exchange said of a symbol's positions, as far as it is on record: the first of it, oldest first.
     async fn said_of(&self, symbol: &Symbol, since: TimestampMs) -> Result<Vec<PositionSnapshot>, ReconcileError> {
         let scope = Scope { since: Some(since), ..Scope::symbol(self.account.clone(), symbol.clone()) };
-        let page = self.book.position_snapshots(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = self.book.position_snapshots(&scope, PageRequest::first(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the position snapshots")?;
         Ok(page.items.into_iter().map(|said| said.fact).collect())
     }
@@ -48,7 +48,7 @@ impl BookReader<'_> {
     /// The fills of a position before it is stated, in fold order; `None` where they are many.
     async fn fills_before(&self, anchor: &Anchor) -> Result<Option<Vec<Sourced<Fill>>>, ReconcileError> {
         let scope = Scope { until: Some(anchor.at), ..Scope::symbol(self.account.clone(), anchor.symbol.clone()) };
-        let page = self.book.fills(&FillFilter::from(scope), &PageRequest::first(BEFORE_ANCHOR_MAX)).await;
+        let page = self.book.fills(&FillFilter::from(scope), PageRequest::first(BEFORE_ANCHOR_MAX)).await;
         let page = page.doing("reading the fills")?;
         let of_side =
             |fill: &Sourced<Fill>| fill.fact.position_side.unwrap_or(PositionSide::Net) == anchor.position_side;
@@ -85,7 +85,7 @@ impl BookReader<'_> {
     ) -> Result<BTreeMap<PositionSide, KnownBefore>, ReconcileError> {
         let scope = Scope { until: Some(before), ..Scope::symbol(self.account.clone(), symbol.clone()) };
         let filter = FillFilter::from(scope);
-        let page = self.book.fills(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let page = self.book.fills(&filter, PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the fills")?;
         let fills = || page.items.iter().map(|fill| &fill.fact);
         let mut known = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use exchange_client::TimeWindow;
 use ledger_core::{Fill, Symbol, TimePrecision, TimestampMs};
-use ledger_store::{FillFilter, PageRequest};
+use ledger_store::{FillFilter, PageRequest, Pages};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
@@ -18,16 +18,13 @@ impl BookReader<'_> {
         window: TimeWindow,
     ) -> Result<Option<TimestampMs>, ReconcileError> {
         let filter = FillFilter::from(self.stretch(Some(symbol), window.since(), window.until()));
-        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-        loop {
-            let page = self.book.fills(&filter, &request).await.doing("reading the fills")?;
-            let coarse = page.items.iter().map(|fill| &fill.fact).find(|fill| is_coarse(fill));
-            match (coarse, page.next) {
-                (Some(fill), _) => return Ok(Some(fill.time.at)),
-                (None, Some(cursor)) => request = request.after(cursor),
-                (None, None) => return Ok(None),
+        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&filter, page));
+        while let Some(page) = pages.next().await.doing("reading the fills")? {
+            if let Some(fill) = page.items.iter().map(|fill| &fill.fact).find(|fill| is_coarse(fill)) {
+                return Ok(Some(fill.time.at));
             }
         }
+        Ok(None)
     }
 
     /// When the first such fill of each symbol was executed, of those that have one.
@@ -36,18 +33,14 @@ impl BookReader<'_> {
         window: TimeWindow,
     ) -> Result<BTreeMap<Symbol, TimestampMs>, ReconcileError> {
         let filter = FillFilter::from(self.stretch(None, window.since(), window.until()));
-        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
         let mut first = BTreeMap::new();
-        loop {
-            let page = self.book.fills(&filter, &request).await.doing("reading the fills")?;
+        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&filter, page));
+        while let Some(page) = pages.next().await.doing("reading the fills")? {
             for fill in page.items.iter().map(|fill| &fill.fact).filter(|fill| is_coarse(fill)) {
                 earlier(&mut first, &fill.key.symbol, fill.time.at);
             }
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(first),
-            }
         }
+        Ok(first)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{Fill, FillKey, Sourced, Symbol, TimestampMs};
-use ledger_store::{FillFilter, Page, PageRequest, Scope};
+use ledger_store::{FillFilter, PageRequest, Pages, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
@@ -11,9 +11,10 @@ use crate::error::{Doing, ReconcileError};
 impl BookReader<'_> {
     pub(super) async fn fills(&self, scope: Scope) -> Result<BTreeMap<FillKey, Sourced<Fill>>, ReconcileError> {
         let filter = FillFilter::from(scope);
-        let fills = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.fills(&filter, page).await.doing("reading the fills")
-        });
+        let fills = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&filter, page))
+            .all()
+            .await
+            .doing("reading the fills")?;
         Ok(fills.into_iter().map(|fill| (fill.fact.key.clone(), fill)).collect())
     }
 
@@ -31,7 +32,7 @@ impl BookReader<'_> {
     /// Whether the book has any fill of a symbol.
     pub(in crate::observe) async fn has_fills(&self, symbol: &Symbol) -> Result<bool, ReconcileError> {
         let filter = FillFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
-        let first = self.book.fills(&filter, &PageRequest::first(1)).await.doing("reading the fills")?;
+        let first = self.book.fills(&filter, PageRequest::first(1)).await.doing("reading the fills")?;
         Ok(!first.items.is_empty())
     }
 
@@ -42,7 +43,7 @@ impl BookReader<'_> {
         after: TimestampMs,
     ) -> Result<Option<Vec<Fill>>, ReconcileError> {
         let stretch = self.stretch(Some(symbol), after.saturating_add_ms(1), TimestampMs::MAX);
-        let page = self.book.fills(&FillFilter::from(stretch), &PageRequest::first(BOOK_PAGE_ROWS)).await;
+        let page = self.book.fills(&FillFilter::from(stretch), PageRequest::first(BOOK_PAGE_ROWS)).await;
         let page = page.doing("reading the fills")?;
         let fills = page.items.into_iter().map(|fill| fill.fact).collect();
         Ok(page.next.is_none().then_some(fills))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{Asset, FillId, Income, IncomeKey, Source, Sourced, Symbol, TimestampMs, merge};
-use ledger_store::{IncomeFilter, Page, PageRequest, Scope};
+use ledger_store::{IncomeFilter, PageRequest, Pages, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::asked::Asked;
@@ -18,16 +18,14 @@ impl BookReader<'_> {
     pub(in crate::observe) async fn learn_balances(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         let mut assets: BTreeSet<Asset> =
             seen.balances.iter().flat_map(|answer| &answer.rows).map(|row| row.entity.asset.clone()).collect();
-        let mut request = PageRequest::newest(BOOK_PAGE_ROWS);
-        while !assets.is_empty() {
-            let page = self.book.balance_snapshots(&self.scope(), &request).await;
-            let page = page.doing("reading the balances")?;
+        let scope = self.scope();
+        let newest = PageRequest::newest(BOOK_PAGE_ROWS);
+        let mut pages = Pages::of(newest, |page| self.book.balance_snapshots(&scope, page));
+        while !assets.is_empty()
+            && let Some(page) = pages.next().await.doing("reading the balances")?
+        {
             let latest = page.items.into_iter().filter(|balance| assets.remove(&balance.fact.asset));
             seen.book.latest_balances.extend(latest);
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => break,
-            }
         }
         self.learn_ledger_since(seen).await
     }
@@ -41,9 +39,10 @@ impl BookReader<'_> {
         let moved: BTreeMap<Asset, _> = moved.map(|known| (known.asset.clone(), known.at)).collect();
         let Some(since) = moved.values().min() else { return Ok(()) };
         let filter = IncomeFilter { scope: Scope { since: Some(*since), ..self.scope() }, income_type: None };
-        let rows = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.income(&filter, page).await.doing("reading the income")
-        });
+        let rows = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.income(&filter, page))
+            .all()
+            .await
+            .doing("reading the income")?;
         for row in rows.into_iter().map(|row| row.fact) {
             if moved.get(&row.key.asset).is_some_and(|since| row.time.at >= *since) {
                 seen.book.ledger_since.entry(row.key.asset.clone()).or_default().push(row);
@@ -74,9 +73,12 @@ impl BookReader<'_> {
         let mut rows = Vec::new();
         for scope in &stretches {
             let filter = IncomeFilter { scope: scope.clone(), income_type: None };
-            rows.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.income(&filter, page).await.doing("reading the income")
-            }));
+            rows.extend(
+                Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.income(&filter, page))
+                    .all()
+                    .await
+                    .doing("reading the income")?,
+            );
         }
         // A row that the exchange tells in more detail than an export did is news: its trade, its millisecond.
         let told: BTreeMap<&IncomeKey, &Income> = walk.rows.iter().map(|row| (&row.entity.key, &row.entity)).collect();

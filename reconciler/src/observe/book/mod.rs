@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{AccountId, Instrument, Source, Sourced, Symbol, TimestampMs};
 use ledger_store::{
-    Account, CoverageSpan, DiscrepancyFilter, IntentFilter, OrderFilter, Page, PageRequest, Scope, SignalFilter,
+    Account, CoverageSpan, DiscrepancyFilter, IntentFilter, OrderFilter, PageRequest, Pages, Scope, SignalFilter,
     SyncCursor,
 };
 
@@ -23,23 +23,6 @@ fn is_stated(contract: &Sourced<Instrument>) -> bool {
     let Sourced { fact, provenance, .. } = contract;
     let has_steps = fact.tick_size.is_some() && fact.step_size.is_some();
     has_steps && (fact.liquidation_fee.is_some() || provenance.of("terms") == Source::Rest)
-}
-
-/// Reads all pages of a list.
-macro_rules! all_pages {
-    ($request:expr, |$page:ident| $read:expr) => {{
-        let mut request: PageRequest = $request;
-        let mut items = Vec::new();
-        loop {
-            let $page = &request;
-            let page: Page<_> = $read?;
-            items.extend(page.items);
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => break items,
-            }
-        }
-    }};
 }
 
 mod beginning;
@@ -105,6 +88,8 @@ impl BookReader<'_> {
         let quarantined = quarantined.into_iter().map(|quarantine| quarantine.symbol);
         let quarantined = quarantined.filter(|symbol| !unfolded.contains(symbol)).collect();
         let coverage: Vec<CoverageSpan> = book.coverage(id).await.doing("reading the coverage")?;
+        let scope = self.scope();
+        let anchors = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.anchors(&scope, page));
         let mut view = BookView {
             account,
             positions: book.positions(id).await.doing("reading the positions")?,
@@ -130,9 +115,7 @@ impl BookReader<'_> {
             settle_assets,
             unfolded,
             quarantined,
-            anchors: all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                book.anchors(&self.scope(), page).await.doing("reading the anchors")
-            }),
+            anchors: anchors.all().await.doing("reading the anchors")?,
             before_anchors: BTreeMap::new(),
             cursors,
             coverage,
@@ -142,9 +125,10 @@ impl BookReader<'_> {
         self.read_before_anchors(&mut view).await?;
         // Those that somebody accepted go, too, once they are gone.
         let standing = DiscrepancyFilter::standing(id.clone());
-        view.discrepancies = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            book.discrepancies(&standing, page).await.doing("reading the discrepancies")
-        });
+        view.discrepancies = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| book.discrepancies(&standing, page))
+            .all()
+            .await
+            .doing("reading the discrepancies")?;
         // What is said of them on record is said of their present state.
         let unlabelled =
             recall_all(&view.discrepancies).filter_map(|(known, label): (_, LabelMemory)| label.order(known));
@@ -167,12 +151,12 @@ impl BookReader<'_> {
 
     async fn has_bot(&self) -> Result<bool, ReconcileError> {
         let all = IntentFilter::from(self.scope());
-        let intents = self.book.intents(&all, &PageRequest::first(1)).await.doing("reading the intents")?;
+        let intents = self.book.intents(&all, PageRequest::first(1)).await.doing("reading the intents")?;
         if !intents.items.is_empty() {
             return Ok(true);
         }
         let filter = SignalFilter::from(self.scope());
-        let signals = self.book.signals(&filter, &PageRequest::first(50)).await.doing("reading the signals")?;
+        let signals = self.book.signals(&filter, PageRequest::first(50)).await.doing("reading the signals")?;
         Ok(signals.items.iter().any(|signal| !signal.fact.restored))
     }
 }

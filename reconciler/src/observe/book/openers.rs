@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{Direction, Fill, FillId, FillKey, Opening, OrderClass, OrderId, OrderKey, PositionSide, Side};
-use ledger_store::{FillFilter, OrderFilter, Page, PageRequest, Scope, TripFilter};
+use ledger_store::{FillFilter, OrderFilter, PageRequest, Pages, Scope, TripFilter};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
@@ -44,9 +44,10 @@ impl BookReader<'_> {
     /// opened what.
     pub(in crate::observe) async fn learn_openers(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(self.scope()) };
-        let openers = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.fills(&filter, page).await.doing("reading the fills")
-        });
+        let openers = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&filter, page))
+            .all()
+            .await
+            .doing("reading the fills")?;
         let mut agreeing = BTreeMap::new();
         for fill in openers.into_iter().map(|fill| fill.fact) {
             let (symbol, side) = (&fill.key.symbol, fill.position_side.unwrap_or(PositionSide::Net));
@@ -71,12 +72,12 @@ impl BookReader<'_> {
         let symbol = Some(&opener.key.symbol);
         let scope = Scope { symbol: symbol.cloned(), until: Some(opener.time.at.saturating_add_ms(1)), ..self.scope() };
         let of_order = FillFilter { order_id: Some(order_id.clone()), ..FillFilter::from(scope) };
-        let page = self.book.fills(&of_order, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let page = self.book.fills(&of_order, PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let fills = page.doing("reading the fills")?.items;
         let first = fills.iter().map(|fill| fill.fact.time.at).min().unwrap_or(opener.time.at);
         let scope = self.stretch(symbol, first, opener.time.at);
         let filter = TripFilter { scope, engine: None, position_side: opener.position_side };
-        let page = self.book.trips(&filter, &PageRequest::newest(BOOK_PAGE_ROWS)).await;
+        let page = self.book.trips(&filter, PageRequest::newest(BOOK_PAGE_ROWS)).await;
         let ended = page.doing("reading the round trips")?.items;
         // Both halves of a trade with oneself share an id, and only one of them is on this side.
         let direction = if opener.key.side == Side::Buy { Direction::Short } else { Direction::Long };

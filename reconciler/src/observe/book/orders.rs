@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{ClientOrderId, Order, OrderClass, OrderKey, Origin, Source, Sourced, Symbol, TimestampMs};
-use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope};
+use ledger_store::{IntentFilter, OrderFilter, PageRequest, Pages, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::asked::Asked;
@@ -16,17 +16,19 @@ use crate::streams::{CONDITIONAL_ORDERS, FORCE_ORDERS, ORDERS};
 
 impl BookReader<'_> {
     pub(super) async fn read_orders(&self, filter: &OrderFilter, view: &mut BookView) -> Result<(), ReconcileError> {
-        let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.orders(filter, page).await.doing("reading the orders")
-        });
+        let orders = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.orders(filter, page))
+            .all()
+            .await
+            .doing("reading the orders")?;
         view.orders.extend(orders.into_iter().map(|order| (order.order.fact.key.clone(), order)));
         Ok(())
     }
 
     pub(super) async fn read_intents(&self, filter: &IntentFilter, view: &mut BookView) -> Result<(), ReconcileError> {
-        let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.intents(filter, page).await.doing("reading the intents")
-        });
+        let intents = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.intents(filter, page))
+            .all()
+            .await
+            .doing("reading the intents")?;
         view.intents.extend(intents.into_iter().map(|intent| (intent.fact.client_order_id.clone(), intent)));
         Ok(())
     }
@@ -34,9 +36,10 @@ impl BookReader<'_> {
     /// What was taken for never sent, and its order is in the book by now: a late answer or an import brought it.
     pub(super) async fn read_contradicted(&self, view: &mut BookView) -> Result<(), ReconcileError> {
         let filter = IntentFilter { contradicted_only: true, ..IntentFilter::from(self.scope()) };
-        let intents = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.intents(&filter, page).await.doing("reading the intents")
-        });
+        let intents = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.intents(&filter, page))
+            .all()
+            .await
+            .doing("reading the intents")?;
         for intent in intents {
             let client_order_id = Some(intent.fact.client_order_id.clone());
             let scope = Scope::symbol(self.account.clone(), intent.fact.symbol.clone());
@@ -108,9 +111,10 @@ impl BookReader<'_> {
         let mut unlisted = Vec::new();
         for (since, until) in seen.read_before.parts(list, walk.window) {
             let filter = OrderFilter::from(self.stretch(list.1, since, until));
-            let orders = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.orders(&filter, page).await.doing("reading the orders")
-            });
+            let orders = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.orders(&filter, page))
+                .all()
+                .await
+                .doing("reading the orders")?;
             for order in orders {
                 let Sourced { fact, provenance, .. } = order.order;
                 let executed = fact.executed.as_ref().is_some_and(|executed| !executed.qty.is_zero());

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ledger_core::{Signal, Sourced, Symbol, TimestampMs};
-use ledger_store::{IntentFilter, OrderFilter, Page, PageRequest, Scope, SignalFilter, SignalOutlook};
+use ledger_store::{IntentFilter, OrderFilter, PageRequest, Pages, Scope, SignalFilter, SignalOutlook};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
@@ -21,9 +21,11 @@ impl BookReader<'_> {
         };
         // All of them: one that was not read would look as if it had its order by now. One that the bot skipped says itself
         // why no order follows; a restored one is no decision of the bot's.
-        let mut signals: Vec<Sourced<Signal>> = all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-            self.book.signals(&filter, page).await.doing("reading the signals")
-        });
+        let mut signals: Vec<Sourced<Signal>> =
+            Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.signals(&filter, page))
+                .all()
+                .await
+                .doing("reading the signals")?;
         let concluded = self.read_concluded().await?;
         for signal in &concluded {
             let signal_id = Some(signal.fact.signal_id.clone());
@@ -68,9 +70,12 @@ impl BookReader<'_> {
         let young = SignalFilter { scope, named_by_order: Some(false), ..concluded };
         let mut signals = Vec::new();
         for filter in [named, young] {
-            signals.extend(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.signals(&filter, page).await.doing("reading the signals")
-            }));
+            signals.extend(
+                Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.signals(&filter, page))
+                    .all()
+                    .await
+                    .doing("reading the signals")?,
+            );
         }
         signals.retain(is_concluded);
         Ok(signals)

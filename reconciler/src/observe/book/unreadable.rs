@@ -1,6 +1,6 @@
 //! Rows that could not be read when they were looked at last.
 
-use ledger_store::{FillFilter, IncomeFilter, OrderFilter, Page, PageRequest, Scope};
+use ledger_store::{FillFilter, IncomeFilter, OrderFilter, PageRequest, Pages, Scope};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::discrepancy::DiscrepancyKind;
@@ -18,15 +18,18 @@ impl BookReader<'_> {
             let orders = OrderFilter::from(Scope::symbol(self.account.clone(), symbol.clone()));
             let scope = Scope::symbol(self.account.clone(), symbol.clone());
             let income = IncomeFilter { scope, income_type: None };
-            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.fills(&fills, page).await.doing("reading the fills")
-            }));
-            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.orders(&orders, page).await.doing("reading the orders")
-            }));
-            drop(all_pages!(PageRequest::first(BOOK_PAGE_ROWS), |page| {
-                self.book.income(&income, page).await.doing("reading the income")
-            }));
+            Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&fills, page))
+                .all()
+                .await
+                .doing("reading the fills")?;
+            Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.orders(&orders, page))
+                .all()
+                .await
+                .doing("reading the orders")?;
+            Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.income(&income, page))
+                .all()
+                .await
+                .doing("reading the income")?;
         }
         Ok(())
     }

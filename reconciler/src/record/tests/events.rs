@@ -132,7 +132,7 @@ async fn an_answer_counts_at_once_and_never_twice() {
             ask(&mut recorder, &trades[1]).await;
         }
         assert_eq!(held().await.0, "2");
-        let orders = store.orders(&Scope::account(account()).into(), &PageRequest::first(10)).await.unwrap().items;
+        let orders = store.orders(&Scope::account(account()).into(), PageRequest::first(10)).await.unwrap().items;
         assert_eq!((orders.len(), orders[0].residual_qty), (1, None));
     }
 }
@@ -153,7 +153,7 @@ async fn a_close_is_whole_when_it_is_answered() {
             .await;
     }
     let filter: TripFilter = TripFilter { scope: Scope::account(account()), engine: None, position_side: None };
-    let trips = async || store.trips(&filter, &PageRequest::first(10)).await.unwrap().items;
+    let trips = async || store.trips(&filter, PageRequest::first(10)).await.unwrap().items;
     assert!(trips().await.is_empty());
     for nth in [3, 4] {
         assert!(trips().await.is_empty());
@@ -185,7 +185,7 @@ async fn a_close_without_its_fills_says_what_is_missing() {
     let answer = ask(&mut recorder, &closed).await;
     assert_eq!((&answer["trip"], &answer["outcome"]), (&serde_json::Value::Null, &json!("recorded")), "{answer}");
     assert!(answer["missing"].as_str().unwrap().starts_with("fills"), "{answer}");
-    let signals = store.signals(&SignalFilter::from(Scope::account(account())), &PageRequest::first(10)).await.unwrap();
+    let signals = store.signals(&SignalFilter::from(Scope::account(account())), PageRequest::first(10)).await.unwrap();
     let signal = &signals.items[0].fact;
     assert_eq!((signal.kind, signal.side.as_str()), (SignalKind::ManualClose, "SELL"));
     assert_eq!(ask(&mut recorder, &closed).await["outcome"], "already_recorded");
@@ -203,7 +203,7 @@ async fn a_close_without_its_fills_says_what_is_missing() {
     ask(&mut recorder, &json!({ "event": "trade", "trade": trade("BTCUSDT", 2, 8, "SELL", "100", START_MS + 200) }))
         .await;
     let filter = TripFilter { scope: Scope::account(account()), engine: None, position_side: None };
-    let trips = store.trips(&filter, &PageRequest::first(10)).await.unwrap().items;
+    let trips = store.trips(&filter, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(trips[0].exit_reason, ExitReason::ManualClose);
     // A later position of which the fills are missing is not this trip.
     let mut entry = intent("t-2", "entry");
@@ -214,7 +214,7 @@ async fn a_close_without_its_fills_says_what_is_missing() {
     let answer =
         ask(&mut recorder, &json!({ "event": "closed", "symbol": "BTCUSDT", "side": "long", "reason": "tp" })).await;
     assert_eq!(answer["trip"], serde_json::Value::Null, "{answer}");
-    let trips = store.trips(&filter, &PageRequest::first(10)).await.unwrap().items;
+    let trips = store.trips(&filter, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(trips[0].exit_reason, ExitReason::ManualClose);
 }
 
@@ -227,7 +227,7 @@ async fn a_cancel_keeps_its_reason_whatever_tells_its_time() {
     assert_eq!(ask(&mut recorder, &unknown).await["error"]["field"], "order_id");
     let cancel = json!({ "event": "cancel", "symbol": "BTCUSDT", "order_id": "7", "reason": "too far" });
     ask(&mut recorder, &cancel).await;
-    let orders = store.orders(&OrderFilter::from(Scope::account(account())), &PageRequest::first(10)).await.unwrap();
+    let orders = store.orders(&OrderFilter::from(Scope::account(account())), PageRequest::first(10)).await.unwrap();
     let known = &orders.items[0].order.fact;
     assert_eq!(known.status, OrderStatus::Canceled);
     let known = store.cancel(&account(), &known.key).await.unwrap().unwrap();
@@ -245,8 +245,7 @@ async fn a_cancel_keeps_its_reason_whatever_tells_its_time() {
 async fn an_entry_of_the_log_is_the_decision_that_the_bot_did_not_tell_otherwise() {
     let (mut recorder, store, _) = recorder().await;
     let signals = async || {
-        let page =
-            store.signals(&SignalFilter::from(Scope::account(account())), &PageRequest::first(10)).await.unwrap();
+        let page = store.signals(&SignalFilter::from(Scope::account(account())), PageRequest::first(10)).await.unwrap();
         page.items.into_iter().map(|signal| signal.fact).collect::<Vec<_>>()
     };
     let entry = |symbol: &str, seconds: i64| {
@@ -262,7 +261,7 @@ async fn an_entry_of_the_log_is_the_decision_that_the_bot_did_not_tell_otherwise
     // The same decision: only the order's label is news.
     assert_eq!(ask(&mut recorder, &entry("BTC/USDT:USDT", 3)).await["outcome"], "enriched");
     assert_eq!(signals().await.len(), 1);
-    let orders = store.orders(&OrderFilter::from(Scope::account(account())), &PageRequest::first(10)).await.unwrap();
+    let orders = store.orders(&OrderFilter::from(Scope::account(account())), PageRequest::first(10)).await.unwrap();
     let known = &orders.items[0].order;
     assert_eq!(
         (known.fact.engine.as_ref().unwrap().as_str(), known.provenance.of("engine")),

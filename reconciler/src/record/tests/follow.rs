@@ -41,7 +41,7 @@ impl Bot {
 
     async fn engines(&self) -> Vec<String> {
         let filter = SignalFilter::from(Scope::account(account()));
-        let signals = self.store.signals(&filter, &PageRequest::first(100)).await.unwrap().items;
+        let signals = self.store.signals(&filter, PageRequest::first(100)).await.unwrap().items;
         signals.into_iter().map(|signal| signal.fact.engine.unwrap().to_string()).collect()
     }
 }
@@ -155,8 +155,7 @@ async fn the_state_labels_what_opened_the_position() {
     ask(&mut bot.recorder, &bought).await;
     bot.look().await;
     let engine = async |store: &Book| {
-        let orders =
-            store.orders(&OrderFilter::from(Scope::account(account())), &PageRequest::first(10)).await.unwrap();
+        let orders = store.orders(&OrderFilter::from(Scope::account(account())), PageRequest::first(10)).await.unwrap();
         let order = &orders.items[0].order;
         (order.fact.engine.as_ref().unwrap().to_string(), order.provenance.of("engine"))
     };

@@ -132,7 +132,7 @@ async fn any_interleaving_is_what_the_bots_said() {
             }
         }
         let filter = SignalFilter::from(Scope::account(account()));
-        let known = store.signals(&filter, &PageRequest::first(100)).await.unwrap().items;
+        let known = store.signals(&filter, PageRequest::first(100)).await.unwrap().items;
         let known: BTreeSet<String> = known.into_iter().map(|signal| signal.fact.signal_id.to_string()).collect();
         assert_eq!(known, signals, "seed {seed}");
         let fills = store.fill_count(&FillFilter::from(Scope::account(account()))).await.unwrap();

@@ -1,7 +1,7 @@
 //! Checks of what is derived: that it is up to date, that it follows from the facts, and that the money is conserved.
 
 use ledger_core::{AccountId, ContractKind, Decimal, Symbol};
-use ledger_store::{BookPosition, FillFilter, OrderFilter, PageRequest, Scope, Store, TripFilter, rebuild};
+use ledger_store::{BookPosition, FillFilter, OrderFilter, PageRequest, Pages, Scope, Store, TripFilter, rebuild};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, UNCOMPUTED, Uncomputed};
 use crate::error::{Doing, ReconcileError};
@@ -75,34 +75,24 @@ pub(super) async fn recomputation(
         faults.push("sums of symbols differ");
     }
     let trips = TripFilter { scope: Scope::account(account.clone()), engine: None, position_side: None };
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let (page, copy) = (
-            store.trips(&trips, &request).await.doing("reading the round trips")?,
-            scratch.trips(&trips, &request).await.doing("reading the round trips")?,
-        );
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| store.trips(&trips, page));
+    let mut copies = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| scratch.trips(&trips, page));
+    while let Some(page) = pages.next().await.doing("reading the round trips")? {
         trip_count += page.items.len();
-        if page != copy {
+        if copies.next().await.doing("reading the round trips")?.as_ref() != Some(&page) {
             faults.push("round trips differ");
             break;
         }
-        let Some(next) = page.next else { break };
-        request = request.after(next);
     }
     let orders = OrderFilter::from(Scope::account(account.clone()));
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let (page, copy) = (
-            store.orders(&orders, &request).await.doing("reading the orders")?,
-            scratch.orders(&orders, &request).await.doing("reading the orders")?,
-        );
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| store.orders(&orders, page));
+    let mut copies = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| scratch.orders(&orders, page));
+    while let Some(page) = pages.next().await.doing("reading the orders")? {
         order_count += page.items.iter().filter(|order| order.filled_qty.is_some()).count();
-        if page != copy {
+        if copies.next().await.doing("reading the orders")?.as_ref() != Some(&page) {
             faults.push("what fills add up to by order differs");
             break;
         }
-        let Some(next) = page.next else { break };
-        request = request.after(next);
     }
     if !faults.is_empty() {
         return Ok(Check::fail(NAME, format!("{}; `fillbook rebuild` mends it", faults.join("; "))));
@@ -184,14 +174,14 @@ async fn cash_flow(
         position.realized.unknown_count == 0 && (position.open_cost.is_some() || position.qty.is_zero())
     };
     let residuals = OrderFilter { residual_only: true, ..scope.clone().into() };
-    let anchors = store.anchors(&scope, &PageRequest::first(BOOK_PAGE_ROWS)).await.doing("reading the anchors")?;
+    let anchors = store.anchors(&scope, PageRequest::first(BOOK_PAGE_ROWS)).await.doing("reading the anchors")?;
     let Some(instrument) = store.instrument(account, symbol).await.doing("reading a contract")? else {
         return Ok(Err("the contract's terms are not on record"));
     };
     if !held.iter().all(is_known) {
         return Ok(Err("a profit or an entry is unknown"));
     }
-    if !store.orders(&residuals, &PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty() {
+    if !store.orders(&residuals, PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty() {
         return Ok(Err("fills of an order are missing"));
     }
     if anchors.next.is_some() || anchors.items.iter().any(|anchor| !anchor.fact.qty.is_zero()) {
@@ -203,21 +193,18 @@ async fn cash_flow(
     let (mut cash, mut number) = (Decimal::ZERO, 0);
     let mut unheld = held.iter().try_fold(Decimal::ZERO, |sum, position| sum.checked_add(position.position.qty))?;
     let is_estimated = held.iter().any(|position| position.position.realized.has_estimates);
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = store.fills_in_fold_order(account, symbol, &request).await.doing("reading the fills")?;
+    let first = PageRequest::first(BOOK_PAGE_ROWS);
+    let mut pages = Pages::of(first, |page| store.fills_in_fold_order(account, symbol, page));
+    while let Some(page) = pages.next().await.doing("reading the fills")? {
         for fill in page.items.iter().filter(|fill| fill.fact.position_side.is_some()) {
             let size = fill.fact.signed_qty().checked_mul(instrument.fact.multiplier.get())?;
             cash = cash.checked_sub(size.checked_mul(fill.fact.price.get())?)?;
             unheld = unheld.checked_sub(fill.fact.signed_qty())?;
             number += 1;
         }
-        let Some(next) = page.next else {
-            if is_estimated && !unheld.is_zero() {
-                return Ok(Err("a settlement without a fill ended a position"));
-            }
-            return Ok(Ok((cash, number)));
-        };
-        request = request.after(next);
     }
+    if is_estimated && !unheld.is_zero() {
+        return Ok(Err("a settlement without a fill ended a position"));
+    }
+    Ok(Ok((cash, number)))
 }

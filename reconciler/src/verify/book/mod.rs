@@ -7,7 +7,7 @@ mod stated;
 
 use exchange_client::VenueFacts;
 use ledger_core::AccountId;
-use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError};
+use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, Pages, ReconcileStatus, Scope, Store, StoreError};
 
 use super::{
     BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_confirmed,
@@ -132,16 +132,10 @@ async fn uncomputed(store: &dyn Store, account: &AccountId) -> Result<Vec<Uncomp
 
 async fn on_record(store: &dyn Store, account: &AccountId) -> Result<Vec<Discrepancy>, ReconcileError> {
     let standing = DiscrepancyFilter::standing(account.clone());
-    let mut on_record = Vec::new();
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = store.discrepancies(&standing, &request).await.doing("reading the discrepancies")?;
-        on_record.extend(page.items);
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => return Ok(on_record),
-        }
-    }
+    Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| store.discrepancies(&standing, page))
+        .all()
+        .await
+        .doing("reading the discrepancies")
 }
 
 /// Why a position is not compared that the exchange has not spoken of.

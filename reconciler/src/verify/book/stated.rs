@@ -1,7 +1,7 @@
 //! What the file is, and whether those who stated its facts agree.
 
 use ledger_core::{AccountId, Decimal, Order, Origin, PositionMode, PositionSide};
-use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Scope, Store};
+use ledger_store::{Discrepancy, DiscrepancyStatus, FillFilter, OrderFilter, PageRequest, Pages, Scope, Store};
 
 use super::super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison};
 use crate::discrepancy::DiscrepancyKind;
@@ -57,9 +57,8 @@ impl Named {
     async fn of(store: &dyn Store, account: &AccountId) -> Result<Self, ReconcileError> {
         let mut named = Self::default();
         let filter = FillFilter::from(Scope::account(account.clone()));
-        let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-        loop {
-            let page = store.fills(&filter, &request).await.doing("reading the fills")?;
+        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| store.fills(&filter, page));
+        while let Some(page) = pages.next().await.doing("reading the fills")? {
             for fill in &page.items {
                 *match fill.fact.position_side {
                     Some(PositionSide::Net) => &mut named.one_way,
@@ -67,11 +66,8 @@ impl Named {
                     None => &mut named.none,
                 } += 1;
             }
-            match page.next {
-                Some(cursor) => request = request.after(cursor),
-                None => return Ok(named),
-            }
         }
+        Ok(named)
     }
 }
 
@@ -124,9 +120,8 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
     let mut comparison = Comparison::of("executed order", &[]);
     let mut senders = Senders::default();
     let filter = OrderFilter::from(Scope::account(account.clone()));
-    let mut request = PageRequest::first(BOOK_PAGE_ROWS);
-    loop {
-        let page = store.orders(&filter, &request).await.doing("reading the orders")?;
+    let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| store.orders(&filter, page));
+    while let Some(page) = pages.next().await.doing("reading the orders")? {
         for order in page.items {
             if order.filled_qty.is_none_or(Decimal::is_zero) {
                 continue;
@@ -145,10 +140,6 @@ pub(super) async fn foreign(store: &dyn Store, account: &AccountId) -> Result<Ch
                 }
             };
             *known += 1;
-        }
-        match page.next {
-            Some(cursor) => request = request.after(cursor),
-            None => break,
         }
     }
     let Senders { bot, person, exchange } = senders;

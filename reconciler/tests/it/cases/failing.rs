@@ -25,7 +25,7 @@ impl Fixture {
     async fn failed_query(&self) -> ledger_store::Discrepancy {
         let kind = Some(DiscrepancyKind::QueryFailed.as_str().to_owned());
         let filter = DiscrepancyFilter { kind, ..DiscrepancyFilter::open(self.account.clone()) };
-        let mut known = self.store.discrepancies(&filter, &PageRequest::first(10)).await.unwrap().items;
+        let mut known = self.store.discrepancies(&filter, PageRequest::first(10)).await.unwrap().items;
         assert_eq!(known.len(), 1, "{known:#?}");
         known.remove(0)
     }

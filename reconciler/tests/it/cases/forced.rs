@@ -58,7 +58,7 @@ async fn a_settled_contract_is_closed_in_the_book_and_stops_no_other() {
     assert_all_pass(&report);
     let scope = Scope::symbol(fixture.account.clone(), symbol("SOLUSDT"));
     let filter = TripFilter { scope, engine: None, position_side: None };
-    let trip = fixture.store.trips(&filter, &PageRequest::newest(1)).await.unwrap().items.remove(0);
+    let trip = fixture.store.trips(&filter, PageRequest::newest(1)).await.unwrap().items.remove(0);
     assert_eq!((trip.exit_reason, trip.engine), (ExitReason::Settlement, Some(engine("swing"))));
     let restored: Vec<_> = fixture.signals().await.into_iter().filter(|signal| signal.restored).collect();
     assert_eq!(restored.len(), 1, "for the close by hand alone: {restored:#?}");

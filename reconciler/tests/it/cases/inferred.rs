@@ -94,7 +94,7 @@ async fn a_better_label_replaces_a_worse_one() {
     assert_eq!(status(&report, DiscrepancyKind::MissingLabel), DiscrepancyStatus::Resolved);
     assert_eq!(known().await, told(Source::BotLog, "atlas"));
     let filter = RepairFilter::from(fixture.account.clone());
-    let repairs = fixture.store.repairs(&filter, &PageRequest::newest(1)).await.unwrap().items.remove(0);
+    let repairs = fixture.store.repairs(&filter, PageRequest::newest(1)).await.unwrap().items.remove(0);
     assert!(repairs.before_json.as_ref().unwrap().contains("zebra"), "{repairs:?}");
     assert!(repairs.after_json.as_ref().unwrap().contains("bot_log"), "{repairs:?}");
     // The other way round nothing happens, and nothing is in dispute.

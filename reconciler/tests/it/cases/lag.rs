@@ -25,7 +25,7 @@ impl Fixture {
             report.findings.iter().filter(|found| found.status == DiscrepancyStatus::Unresolved).collect();
         assert!(concluded.is_empty(), "{concluded:#?}");
         assert!(!report.leaves_discrepancies(), "{:#?}", report.left);
-        let anchors = self.store.anchors(&Scope::account(self.account.clone()), &PageRequest::first(10)).await.unwrap();
+        let anchors = self.store.anchors(&Scope::account(self.account.clone()), PageRequest::first(10)).await.unwrap();
         assert!(anchors.items.is_empty());
         assert!(self.signals().await.iter().all(|signal| !signal.restored));
     }

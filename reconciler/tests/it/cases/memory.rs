@@ -29,7 +29,7 @@ async fn what_is_older_than_the_exchanges_memory_is_stated_after_a_second_look()
         first.findings
     );
     let scope = Scope::account(fixture.account.clone());
-    assert!(fixture.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items.is_empty());
+    assert!(fixture.store.anchors(&scope, PageRequest::first(10)).await.unwrap().items.is_empty());
     let second = fixture.sync().await;
     assert_eq!(
         status(&second, DiscrepancyKind::PositionMismatch),
@@ -37,7 +37,7 @@ async fn what_is_older_than_the_exchanges_memory_is_stated_after_a_second_look()
         "{:#?}",
         second.findings
     );
-    let anchors = fixture.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+    let anchors = fixture.store.anchors(&scope, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(anchors.len(), 1);
     assert_eq!(anchors[0].fact.qty, "3".parse().unwrap());
     // The entry is the one that the old fill made, as the exchange's realized profit tells.
@@ -68,8 +68,7 @@ async fn what_is_stated_goes_when_older_fills_turn_up() {
     fixture.sync().await;
     fixture.sync().await;
     let scope = Scope::account(fixture.account.clone());
-    let stated =
-        || async { fixture.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items.remove(0).fact };
+    let stated = || async { fixture.store.anchors(&scope, PageRequest::first(10)).await.unwrap().items.remove(0).fact };
     assert!(stated().await.withdrawn.is_none());
     // Somebody imports what the exchange has forgotten.
     fixture.recorder().fills(&old).await.unwrap();
@@ -102,7 +101,7 @@ async fn what_is_stated_moves_back_in_front_of_older_fills() {
     fixture.sync().await;
     let scope = Scope::account(fixture.account.clone());
     let live = || async {
-        let known = fixture.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+        let known = fixture.store.anchors(&scope, PageRequest::first(10)).await.unwrap().items;
         known.into_iter().map(|known| known.fact).filter(|anchor| anchor.withdrawn.is_none()).collect::<Vec<_>>()
     };
     assert_eq!(live().await[0].qty, "4".parse().unwrap());
@@ -159,7 +158,7 @@ async fn what_happened_in_an_expired_gap_is_stated_where_the_gap_ends() {
         "{:#?}",
         second.findings
     );
-    let anchors = fixture.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+    let anchors = fixture.store.anchors(&scope, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(anchors.len(), 1);
     assert_eq!(anchors[0].fact.qty, "3".parse().unwrap());
     let held = fixture.store.positions(&fixture.account).await.unwrap().remove(0).position;
@@ -246,7 +245,7 @@ async fn a_list_without_positions_closes_nothing_however_often_it_comes() {
         }
         let held = fixture.store.positions(&fixture.account).await.unwrap().remove(0).position;
         assert_eq!(held.qty, "-1".parse().unwrap());
-        let anchors = fixture.store.anchors(&Scope::account(fixture.account.clone()), &PageRequest::first(10)).await;
+        let anchors = fixture.store.anchors(&Scope::account(fixture.account.clone()), PageRequest::first(10)).await;
         assert_eq!(anchors.unwrap().items, []);
         // And the truth is the truth again.
         let report = fixture.sync().await;
@@ -277,7 +276,7 @@ async fn what_is_stated_of_a_leg_moves_on_whatever_was_known_of_the_other() {
     fixture.sync().await;
     let scope = Scope::account(fixture.account.clone());
     let live = || async {
-        let known = fixture.store.anchors(&scope, &PageRequest::first(10)).await.unwrap().items;
+        let known = fixture.store.anchors(&scope, PageRequest::first(10)).await.unwrap().items;
         let live = known.into_iter().map(|known| known.fact).filter(|anchor| anchor.withdrawn.is_none());
         live.map(|anchor| (anchor.at, anchor.qty.to_string())).collect::<Vec<_>>()
     };

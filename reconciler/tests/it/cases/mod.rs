@@ -98,24 +98,24 @@ impl Fixture {
 
     async fn signals(&self) -> Vec<Signal> {
         let filter = SignalFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.signals(&filter, &PageRequest::first(100)).await.unwrap();
+        let page = self.store.signals(&filter, PageRequest::first(100)).await.unwrap();
         page.items.into_iter().map(|signal| signal.fact).collect()
     }
 
     async fn orders(&self) -> Vec<Order> {
         let filter = OrderFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.orders(&filter, &PageRequest::first(100)).await.unwrap();
+        let page = self.store.orders(&filter, PageRequest::first(100)).await.unwrap();
         page.items.into_iter().map(|order| order.order.fact).collect()
     }
 
     async fn last_trip(&self) -> RoundTrip {
         let scope = Scope::account(self.account.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
-        self.store.trips(&filter, &PageRequest::newest(1)).await.unwrap().items.remove(0)
+        self.store.trips(&filter, PageRequest::newest(1)).await.unwrap().items.remove(0)
     }
 
     async fn open_discrepancies(&self) -> usize {
         let filter = DiscrepancyFilter::open(self.account.clone());
-        self.store.discrepancies(&filter, &PageRequest::first(100)).await.unwrap().items.len()
+        self.store.discrepancies(&filter, PageRequest::first(100)).await.unwrap().items.len()
     }
 }

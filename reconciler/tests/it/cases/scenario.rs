@@ -143,7 +143,7 @@ async fn everything(fixture: &Fixture) -> String {
 /// What is on record and not gone.
 async fn open(fixture: &Fixture) -> Vec<String> {
     let filter = DiscrepancyFilter::open(fixture.account.clone());
-    let items = fixture.store.discrepancies(&filter, &PageRequest::first(100)).await.unwrap().items;
+    let items = fixture.store.discrepancies(&filter, PageRequest::first(100)).await.unwrap().items;
     items
         .into_iter()
         .map(|known| format!("{} {} {}", known.entry.key.kind, known.entry.key.fingerprint, known.entry.status))
@@ -152,7 +152,7 @@ async fn open(fixture: &Fixture) -> Vec<String> {
 
 async fn repairs(fixture: &Fixture) -> Vec<Repair> {
     let filter = RepairFilter::from(fixture.account.clone());
-    fixture.store.repairs(&filter, &PageRequest::first(1_000)).await.unwrap().items
+    fixture.store.repairs(&filter, PageRequest::first(1_000)).await.unwrap().items
 }
 
 async fn assert_outcome(case: Case, fixture: &Fixture, outcome: &Outcome) {
@@ -161,7 +161,7 @@ async fn assert_outcome(case: Case, fixture: &Fixture, outcome: &Outcome) {
         assert!(repaired.contains(*kind), "{case:?}: no {kind} in {repaired:?}");
     }
     let filter = DiscrepancyFilter::open(fixture.account.clone());
-    let left = fixture.store.discrepancies(&filter, &PageRequest::first(100)).await.unwrap().items;
+    let left = fixture.store.discrepancies(&filter, PageRequest::first(100)).await.unwrap().items;
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     for known in &left {
         assert_eq!(known.entry.status, DiscrepancyStatus::Unresolved, "{case:?}: {known:#?}");
@@ -180,7 +180,7 @@ async fn assert_outcome(case: Case, fixture: &Fixture, outcome: &Outcome) {
 
 async fn runs(fixture: &Fixture) -> Vec<Run> {
     let filter = RunFilter::from(fixture.account.clone());
-    fixture.store.runs(&filter, &PageRequest::first(100)).await.unwrap().items
+    fixture.store.runs(&filter, PageRequest::first(100)).await.unwrap().items
 }
 
 /// Looks until what was read once is confirmed: that is written down, and changes no fact.

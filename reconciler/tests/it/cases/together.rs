@@ -152,7 +152,7 @@ async fn the_order_of_the_cases_makes_no_difference() {
         assert_eq!(restored, [("ETHUSDC", SignalKind::ManualClose), ("SOLUSDT", SignalKind::Entry)], "{losses:?}");
         let scope = Scope::account(fixture.account.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let trips = fixture.store.trips(&filter, &PageRequest::first(10)).await.unwrap().items;
+        let trips = fixture.store.trips(&filter, PageRequest::first(10)).await.unwrap().items;
         let mut exits: Vec<_> = trips.iter().map(|trip| (trip.symbol.as_str(), trip.exit_reason)).collect();
         exits.sort_unstable_by_key(|(symbol, _)| *symbol);
         assert_eq!(

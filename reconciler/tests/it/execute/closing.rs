@@ -94,7 +94,7 @@ async fn a_close_updates_position_profit_and_trip() {
         assert!(fixture.held().is_empty() && fixture.booked().await.is_empty());
         let scope = Scope::symbol(fixture.account.clone(), symbol());
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let trips = fixture.store.trips(&filter, &PageRequest::newest(9)).await.unwrap().items;
+        let trips = fixture.store.trips(&filter, PageRequest::newest(9)).await.unwrap().items;
         let [trip] = &trips[..] else { panic!("{trips:?}") };
         assert_eq!((trip.exit_reason, trip.engine.as_ref().unwrap().as_str()), (ExitReason::StopLoss, "swing"));
         let realized: ledger_core::Decimal = fixture

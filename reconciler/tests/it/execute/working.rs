@@ -51,7 +51,7 @@ async fn every_listed_order_is_cancelled_and_confirmed() {
     assert!(report.orders.iter().all(|order| order.order.status == OrderStatus::Canceled));
     // Each is on record, with its reason.
     let scope = Scope::account(fixture.account.clone());
-    let cancels = fixture.store.cancels(&scope, &PageRequest::newest(9)).await.unwrap().items;
+    let cancels = fixture.store.cancels(&scope, PageRequest::newest(9)).await.unwrap().items;
     assert_eq!(cancels.len(), 5);
     assert!(
         cancels.iter().all(|cancel| cancel.fact.reason.as_ref().is_some_and(|why| why.as_str() == "flat at night"))

@@ -279,8 +279,8 @@ async fn false_facts(book: &Fixture) -> Vec<String> {
         }
     }
     let scope = Scope::account(book.account.clone());
-    let all = PageRequest::first(1_000);
-    let orders = book.store.orders(&OrderFilter::from(scope.clone()), &all).await.unwrap().items;
+    let all = || PageRequest::first(1_000);
+    let orders = book.store.orders(&OrderFilter::from(scope.clone()), all()).await.unwrap().items;
     let ids: BTreeSet<_> = now.orders.iter().map(|it| (it.symbol.clone(), it.id.to_string())).collect();
     for order in orders.into_iter().map(|order| order.order.fact.key) {
         if !ids.contains(&(order.symbol.to_string(), order.order_id.to_string())) {
@@ -288,7 +288,7 @@ async fn false_facts(book: &Fixture) -> Vec<String> {
         }
     }
     let filter = IncomeFilter { scope: scope.clone(), income_type: None };
-    let rows = book.store.income(&filter, &all).await.unwrap().items;
+    let rows = book.store.income(&filter, all()).await.unwrap().items;
     let mut known: Vec<_> = now.income.iter().map(|it| (it.time_ms, it.asset.clone(), it.amount)).collect();
     for row in rows.into_iter().map(|row| row.fact) {
         let fact = (row.time.at.as_ms(), row.key.asset.to_string(), row.amount);
@@ -312,8 +312,8 @@ struct Misstated {
 async fn misstated(book: &Fixture, truths: &Truths) -> BTreeSet<Misstated> {
     let mut misstated = BTreeSet::new();
     let scope = Scope::account(book.account.clone());
-    let all = PageRequest::first(1_000);
-    for balance in book.store.balance_snapshots(&scope, &all).await.unwrap().items {
+    let all = || PageRequest::first(1_000);
+    for balance in book.store.balance_snapshots(&scope, all()).await.unwrap().items {
         let balance = balance.fact;
         let truth = truths.range(..=balance.at.as_ms()).next_back().map(|(_, truth)| truth);
         let wallet = truth.and_then(|truth| truth.wallets.get(balance.asset.as_str()).copied()).unwrap_or_default();
@@ -322,7 +322,7 @@ async fn misstated(book: &Fixture, truths: &Truths) -> BTreeSet<Misstated> {
             misstated.insert(Misstated { about, told: balance.wallet, at: balance.at });
         }
     }
-    for held in book.store.position_snapshots(&scope, &all).await.unwrap().items.into_iter().map(|held| held.fact) {
+    for held in book.store.position_snapshots(&scope, all()).await.unwrap().items.into_iter().map(|held| held.fact) {
         let truth = truths.range(..=held.at.as_ms()).next_back().map(|(_, truth)| truth).unwrap();
         let mut open = truth.positions.iter();
         let open = open.find(|it| it.symbol == held.symbol.as_str() && it.position_side == held.position_side);
@@ -336,7 +336,7 @@ async fn misstated(book: &Fixture, truths: &Truths) -> BTreeSet<Misstated> {
 
 async fn standing(book: &Fixture) -> Vec<Discrepancy> {
     let filter = DiscrepancyFilter::open(book.account.clone());
-    book.store.discrepancies(&filter, &PageRequest::first(1_000)).await.unwrap().items
+    book.store.discrepancies(&filter, PageRequest::first(1_000)).await.unwrap().items
 }
 
 const POSITIONS: [DiscrepancyKind; 3] =

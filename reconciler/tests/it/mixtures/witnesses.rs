@@ -80,7 +80,7 @@ impl Witness {
         let is_lacking = |trade: &&TradeTruth| !known.contains(&(trade.symbol.as_str(), Some(trade.id)));
         let lacking_trades = truth.trades.iter().filter(is_lacking).cloned().collect();
         let filter = IncomeFilter { scope: Scope::account(book.account.clone()), income_type: None };
-        let mut booked: Vec<_> = book.store.income(&filter, &PageRequest::first(1_000)).await.unwrap().items;
+        let mut booked: Vec<_> = book.store.income(&filter, PageRequest::first(1_000)).await.unwrap().items;
         let mut lacking_rows = truth.income.clone();
         lacking_rows.retain(|row| {
             let is_it = |known: &_| is_row(known, row);
