@@ -115,29 +115,17 @@ kinds! {
 }
 
 impl DiscrepancyKind {
-    /// Whether checks find it, rather than planning.
-    pub fn is_found_by_checks(self) -> bool {
-        matches!(
-            self,
-            Self::AverageEntryMismatch
-                | Self::RealizedPnlMismatch
-                | Self::IncomeMismatch
-                | Self::MissingIncome
-                | Self::MissingFunding
-                | Self::FundingMismatch
-                | Self::FootingMismatch
-        )
-    }
-
     /// The kind of this name, if it is one that is looked for here.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|kind| kind.as_str() == name)
     }
 }
 
-/// What settles a discrepancy of the journal. What the book itself notices takes somebody's word.
-pub fn settled_by(kind: &str) -> SettledBy {
-    DiscrepancyKind::from_name(kind).map_or(SettledBy::Acknowledged, DiscrepancyKind::settled_by)
+impl SettledBy {
+    /// What settles a discrepancy of a kind of the journal. What the book itself notices takes somebody's word.
+    pub fn of_kind(kind: &str) -> Self {
+        DiscrepancyKind::from_name(kind).map_or(Self::Acknowledged, DiscrepancyKind::settled_by)
+    }
 }
 
 impl fmt::Display for DiscrepancyKind {

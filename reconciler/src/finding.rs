@@ -11,7 +11,7 @@ use crate::settled_by::SettledBy;
 
 /// What becomes of a discrepancy once the plan is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outlook {
+pub(crate) enum Outlook {
     /// Recording what the exchange states settles it: the book then says the same.
     Settles,
     /// The checks after applying tell.
@@ -44,14 +44,14 @@ pub struct Finding {
     /// Whether a second look has yet to claim the same.
     pub(crate) is_doubtful: bool,
     /// What becomes of it.
-    pub outlook: Outlook,
+    pub(crate) outlook: Outlook,
     /// What settles it: seen, it goes by itself.
     pub settled_by: SettledBy,
 }
 
 impl Finding {
     /// A finding without further details.
-    pub fn new(
+    pub(crate) fn new(
         kind: DiscrepancyKind,
         symbol: Option<&Symbol>,
         subject: Subject,
@@ -74,7 +74,7 @@ impl Finding {
 
     /// Adds a detail.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }
@@ -87,7 +87,7 @@ impl Finding {
     }
 
     /// What makes it this discrepancy and no other, within account and kind.
-    pub fn fingerprint(&self) -> String {
+    pub(crate) fn fingerprint(&self) -> String {
         self.subject.to_string()
     }
 

@@ -31,37 +31,43 @@ mod unreadable;
 mod verify;
 mod wording;
 
-pub use account_report::{AccountReport, ReportRequest, account_report};
+// A cycle, what it is told, and what it tells.
 pub use cycle::{
     CaughtUp, CycleReport, FailedQuery, FindingReport, Reconciler, ReconcilerConfig, RepairReport, record_failed_look,
 };
-pub use discrepancy::{DiscrepancyKind, Subject, settled_by};
+pub use discrepancy::{DiscrepancyKind, Subject};
 pub use error::ReconcileError;
-pub use execute::{
-    AttemptVerdict, CancelReport, CancelRequest, CancelVerdict, CancelledOrder, Cause, CloseAttempt, CloseEnd,
-    CloseReport, CloseRequest, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, EntryRequest, ExecuteError, Executor,
-    ExecutorSettings, NotNeeded, SentOrder, Unsendable,
-};
-pub use finding::{Finding, Outlook};
-pub use freshness::{LookState, PositionFreshness, look_state};
-pub use import::{
-    Import, ImportCounts, ImportEvent, ImportEvents, ImportLine, ImportReport, ImportedFile, NotComputed, Origin,
-    RowRemark,
-};
+pub use finding::Finding;
 pub use label::{
     BadEntry, EntryEvent, EntryEvents, LabelSources, StateLabel, StateLabels, parse_entry_events, parse_state,
 };
 pub use observe::{ObserveOptions, agreed_identity};
 pub use outside::OutsideReport;
 pub use policy::Policy;
-pub use position_mode::contradiction as position_mode_contradiction;
+pub use repair::RepairKind;
+pub use settled_by::SettledBy;
+pub use verify::{Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification};
+pub use wording::evidence_line;
+
+// What trades for a bot, what a bot leaves in the book, and what it is answered.
+pub use execute::{
+    AttemptVerdict, CancelReport, CancelRequest, CancelVerdict, CancelledOrder, Cause, CloseAttempt, CloseEnd,
+    CloseReport, CloseRequest, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, EntryRequest, ExecuteError, Executor,
+    ExecutorSettings, NotNeeded, SentOrder, Unsendable,
+};
 pub use record::{
     Answer, BotFiles, ClientIdLabel, ClientIdScheme, ClosedTrade, EventRecorder, Gate, GateReason, GateReasonKind,
     LineOutcome, Recorder, Refusal, SchemeError, TradeEnd, gate, spool_of,
 };
-pub use repair::RepairKind;
-pub use settled_by::SettledBy;
-pub use verify::{
-    Check, CheckCounts, CheckName, FootedSpan, LeftOut, Severity, Verdict, Verification, WholeBook, verify_book,
+
+// Files that users bring.
+pub use import::{
+    Import, ImportCounts, ImportEvent, ImportEvents, ImportLine, ImportReport, ImportedFile, NotComputed, Origin,
+    RowRemark,
 };
-pub use wording::evidence_line;
+
+// What a book says: a report, how current it is, whether it balances.
+pub use account_report::{AccountReport, ReportRequest, account_report};
+pub use freshness::{LookState, PositionFreshness, look_state};
+pub use position_mode::contradiction as position_mode_contradiction;
+pub use verify::{WholeBook, verify_book};

@@ -33,14 +33,13 @@ use mockall::Sequence;
 use crate::apply::apply;
 use crate::asked::Asked;
 use crate::confirming::ReadBefore;
+use crate::finding::Outlook;
 use crate::observe::book_view::{Beginning, BookView};
 use crate::observe::walk::Walk;
 use crate::observe::{ClockReading, Continuity, FillWalk, Observation, SymbolObservation};
 use crate::plan::Plan;
 use crate::verify::verify;
-use crate::{
-    CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Outlook, Policy, ReconcileError, Recorder, Verdict,
-};
+use crate::{CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Policy, ReconcileError, Recorder, Verdict};
 
 pub(crate) use self::deciding::{btc, known};
 pub(crate) use self::restraint::long;

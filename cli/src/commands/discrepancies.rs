@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use ledger_store::{Acknowledgement, Discrepancy, DiscrepancyFilter, PageRequest, Pages, RunKind, RunStatus};
-use reconciler::{SettledBy, evidence_line, settled_by};
+use reconciler::{SettledBy, evidence_line};
 use serde_json::json;
 
 use super::journal::{Entry, dated, number};
@@ -82,7 +82,7 @@ const GROUPS: Listing<Group<Entry<Discrepancy>>> = Listing {
 
 /// What settles a discrepancy.
 fn end(known: &Discrepancy) -> SettledBy {
-    settled_by(&known.entry.key.kind)
+    SettledBy::of_kind(&known.entry.key.kind)
 }
 
 fn oldest(group: &Group<Entry<Discrepancy>>) -> Cell {

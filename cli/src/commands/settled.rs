@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use ledger_store::{Discrepancy, DiscrepancyStatus};
-use reconciler::{FindingReport, SettledBy, settled_by};
+use reconciler::{FindingReport, SettledBy};
 
 use crate::output::Output;
 
@@ -17,7 +17,7 @@ impl Ends {
     pub(super) fn note(&mut self, known: &Discrepancy) {
         if known.entry.status != DiscrepancyStatus::Resolved {
             let kind = &known.entry.key.kind;
-            self.0.insert(kind.clone(), settled_by(kind));
+            self.0.insert(kind.clone(), SettledBy::of_kind(kind));
         }
     }
 

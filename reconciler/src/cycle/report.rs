@@ -42,6 +42,13 @@ pub struct RepairReport {
     pub cause: String,
 }
 
+impl FindingReport {
+    /// Whether a sync repairs it: what the exchange states settles it, or the checks after the repairs tell.
+    pub fn is_repaired_by_sync(&self) -> bool {
+        matches!(self.finding.outlook, Outlook::Settles | Outlook::Verify)
+    }
+}
+
 impl RepairReport {
     pub(crate) fn new(repair: &PlannedRepair, id: Option<i64>) -> Self {
         Self { id, symbol: repair.symbol.clone(), kind: repair.kind, cause: repair.cause.clone() }

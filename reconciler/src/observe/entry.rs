@@ -130,8 +130,8 @@ mod tests {
     use exchange_client::binance_usdm::VENUE;
 
     use super::*;
+    use crate::finding::{Finding, Outlook};
     use crate::tests::{at, btc, known, long};
-    use crate::{Finding, Outlook};
 
     fn price(text: &str) -> Price {
         text.parse().unwrap()

@@ -61,7 +61,7 @@ pub struct ObserveOptions {
 
 impl ObserveOptions {
     /// Whether a symbol is wanted.
-    pub fn wants(&self, symbol: &Symbol) -> bool {
+    pub(crate) fn wants(&self, symbol: &Symbol) -> bool {
         self.symbols.is_empty() || self.symbols.contains(symbol)
     }
 }

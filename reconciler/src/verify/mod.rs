@@ -67,20 +67,20 @@ pub struct Verification {
     /// Positions whose quantity still differs, each with what both sides say, and what the exchange holds beyond the book.
     pub mismatched_positions: BTreeMap<(Symbol, PositionSide), (String, Decimal)>,
     /// Orders that still lack fills, each with the quantity that these would have.
-    pub unfilled_orders: BTreeMap<OrderKey, Decimal>,
+    pub(crate) unfilled_orders: BTreeMap<OrderKey, Decimal>,
     /// The stretches in which wallets changed by what their ledger rows add up to.
     pub footed: Vec<FootedSpan>,
     /// The gaps in history on record that the book proves to be filled by now.
-    pub filled_gaps: Vec<DiscrepancyKey>,
+    pub(crate) filled_gaps: Vec<DiscrepancyKey>,
     /// The contracts of which a row of the book cannot be read: nothing is said about them.
-    pub damaged: BTreeSet<Symbol>,
+    pub(crate) damaged: BTreeSet<Symbol>,
     /// The stretches in which rows that were confirmed are missing, each with whether it is still to be read again; `None` where
     /// nothing said so.
     pub(crate) lost_rows: Option<BTreeMap<DiscrepancyKey, bool>>,
     /// What was missing, or of another amount, and is not any more.
-    pub met: BTreeSet<DiscrepancyKey>,
+    pub(crate) met: BTreeSet<DiscrepancyKey>,
     /// What only checking finds: average entries, realized profits, ledger rows, wallets; the first of each check.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Verification {

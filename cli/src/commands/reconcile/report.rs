@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{Discrepancy, DiscrepancyStatus};
-use reconciler::{Check, CheckCounts, CycleReport, FindingReport, Outlook, RepairReport, Verdict};
+use reconciler::{Check, CheckCounts, CycleReport, FindingReport, RepairReport, Verdict};
 use serde_json::json;
 
 use super::super::discrepancies;
@@ -314,9 +314,7 @@ fn left(mode: Mode, report: &CycleReport) -> String {
         (_, 0) if pending == 0 => nothing_left(mode, report.repair_count()),
         (_, 0) => format!("{pending} that may settle by themselves: the next sync looks again"),
         (Mode::Audit, _) => {
-            let repairable =
-                |found: &&FindingReport| matches!(found.finding.outlook, Outlook::Settles | Outlook::Verify);
-            let repairable = report.unresolved().filter(repairable).count();
+            let repairable = report.unresolved().filter(|found| found.is_repaired_by_sync()).count();
             let stays = unresolved.saturating_sub(repairable);
             let repaired = (repairable > 0).then(|| format!("{repairable}: `fillbook sync` repairs"));
             let stays = (stays > 0).then(|| format!("{stays} that a sync does not repair by itself"));
