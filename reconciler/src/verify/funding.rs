@@ -9,6 +9,7 @@ use ledger_core::demands::{AROUND_MS, CoveredTime, FundingCase, FundingDoubt, Fu
 use ledger_core::{AccountId, Fact, FundingRate, Income, IncomeType, Instrument, PositionSide, Symbol, TimestampMs};
 use ledger_store::{CoverageSpan, DiscrepancyKey, IncomeFilter, PageRequest, Pages, Scope, StoreError};
 
+use super::quiet::{QuietTime, quiet_time};
 use super::waiting::{SETTLED_BY, ledger_time, outlook, waited};
 use super::{BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Verification};
 use crate::discrepancy::{DiscrepancyKind, Subject};
@@ -56,8 +57,10 @@ async fn funding(
         return Ok(());
     }
     let coverage = book.coverage(account).await.doing("reading the coverage")?;
+    let quiet = quiet_time(extent, book, account, &coverage).await?;
     let mut comparing = Comparing {
         extent,
+        quiet,
         book,
         account,
         ledger: ledger_time(&coverage),
@@ -103,6 +106,8 @@ struct Comparing<'a> {
     book: &'a ReadableBook<'a>,
     account: &'a AccountId,
     coverage: Vec<CoverageSpan>,
+    /// What the last look read beyond that.
+    quiet: Option<QuietTime>,
     /// When the ledger was read.
     ledger: CoveredTime,
     comparison: Comparison<'a>,
@@ -243,7 +248,8 @@ impl Comparing<'_> {
         let times = instants.iter().map(|instant| instant.rate.at).collect();
         let spans = self.coverage.iter().filter(|span| span.stream == FILLS);
         let of_symbol = spans.filter(|span| span.symbol.as_ref().is_none_or(|of| of == symbol));
-        let fills = CoveredTime::new(of_symbol.map(|span| (span.since, span.until)));
+        let quiet = self.quiet.as_ref().and_then(|quiet| quiet.of(symbol));
+        let fills = CoveredTime::new(of_symbol.map(|span| (span.since, span.until)).chain(quiet));
         let held = self.book.held_around(self.account, symbol, times).await.doing("computing what was held")?;
         let proven = held.into_iter().map(|around| (around.at, around.proven_over(&fills)));
         let held: BTreeMap<TimestampMs, HeldAround> = proven.collect();

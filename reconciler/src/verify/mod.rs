@@ -17,6 +17,7 @@ mod funding;
 mod gaps;
 mod income;
 mod positions;
+mod quiet;
 mod realized;
 mod told;
 mod unnamed;
