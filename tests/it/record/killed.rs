@@ -103,7 +103,7 @@ async fn what_was_answered_survives_and_nothing_is_doubled() {
             // a piece of the next. It may die before all of this is written.
             let given = (answered + read + usize::try_from(random.below(4)).unwrap()).min(lines.len());
             let piece = lines.get(given).filter(|_| random.below(2) == 0).map(|next| &next[..next.len() / 2]);
-            let text: String = lines[answered..given].iter().map(|line| format!("{line}\n")).collect();
+            let text: String = lines[answered..given].iter().flat_map(|line| [line.as_str(), "\n"]).collect();
             let _may_be_gone = child.write_as_it_is(&format!("{text}{}", piece.unwrap_or_default()));
             let mut outcomes: Vec<_> = (0..read).map_while(|_| child.answer()).collect();
             (0..turns).for_each(|_| std::thread::yield_now());
