@@ -9,7 +9,7 @@ use exchange_client::binance_usdm::{BinanceUsdm, VENUE};
 use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, SimulatorTransport};
 use exchange_client::{Clock, SystemClock};
 use ledger_core::{AccountId, SignalId, Symbol};
-use ledger_store::{NewAccount, OpenOptions, SqliteStore, Store, Writer as _};
+use ledger_store::{NewAccount, OpenOptions, SqliteStore, Writer as _};
 use reconciler::{Cause, CloseRequest, EntryOutcome, EntryRequest, Executor, Recorder};
 
 #[tokio::test]
@@ -29,9 +29,9 @@ async fn a_locked_book_holds_up_no_close() {
     let account = AccountId::new("main").unwrap();
     let created_local = clock.now();
     store.create_account(NewAccount { id: account.clone(), venue: VENUE.name.into(), created_local }).await.unwrap();
-    let recorder = Recorder::new(store.clone(), account.clone(), Arc::clone(&clock));
+    let recorder = Recorder::new(store, account, Arc::clone(&clock));
     let recorder = recorder.learning_contracts(exchange.clone());
-    let executor = Executor::new(recorder, Arc::clone(&store) as Arc<dyn Store>, exchange.clone(), exchange.clone());
+    let executor = Executor::new(recorder, exchange.clone(), exchange);
 
     let (symbol, cause) = (Symbol::new("BTCUSDT").unwrap(), Cause::Signal(SignalId::new("s-1").unwrap()));
     let qty = "0.05".parse().unwrap();

@@ -2,20 +2,20 @@
 //! other file of this module knows how a book is asked.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::{SendOutcome, Stated};
 use ledger_core::{
-    AnyFact, ClientOrderId, ExitReason, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, Outcome,
-    PositionSide, Price, Quantity, Source, Statement, Symbol, TimestampMs,
+    AnyFact, ClientOrderId, Direction, ExitReason, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent,
+    Outcome, PositionSide, Price, Quantity, RoundTrip, Source, Statement, Symbol, TimestampMs,
 };
 use ledger_store::{OrderFilter, PageRequest, Scope, Store, StoreError};
 
 use super::request::Aim;
 use crate::error::{Doing, ReconcileError};
+use crate::record::closing::Closing;
 use crate::record::order_id::{Purpose, derive};
-use crate::record::{Gate, Recorder, gate};
+use crate::record::{ClosedTrade, Gate, Recorder, TradeEnd, gate};
 
 /// The terms of an order, beside what it is for.
 #[derive(Debug, Clone)]
@@ -30,13 +30,16 @@ pub(super) struct Terms {
 #[derive(Clone)]
 pub(super) struct Desk {
     recorder: Recorder,
-    store: Arc<dyn Store>,
     spool: Option<PathBuf>,
 }
 
 impl Desk {
-    pub(super) fn new(recorder: Recorder, store: Arc<dyn Store>) -> Self {
-        Self { recorder, store, spool: None }
+    pub(super) fn new(recorder: Recorder) -> Self {
+        Self { recorder, spool: None }
+    }
+
+    fn book(&self) -> &dyn Store {
+        self.recorder.book()
     }
 
     pub(super) fn set_spool(&mut self, spool: PathBuf) {
@@ -86,7 +89,7 @@ impl Desk {
 
     /// An intent on record.
     pub(super) async fn intent(&self, id: &ClientOrderId) -> Result<Option<OrderIntent>, ReconcileError> {
-        let known = self.store.intent(self.recorder.account(), id).await.doing("looking for an intent")?;
+        let known = self.book().intent(self.recorder.account(), id).await.doing("looking for an intent")?;
         Ok(known.map(|known| known.fact))
     }
 
@@ -99,14 +102,14 @@ impl Desk {
         let scope = Scope::symbol(self.recorder.account().clone(), symbol.clone());
         let class = Some(OrderClass::Regular);
         let filter = OrderFilter { client_order_id: Some(id.clone()), class, ..scope.into() };
-        let page = self.store.orders(&filter, PageRequest::newest(1)).await.doing("looking for an order")?;
+        let page = self.book().orders(&filter, PageRequest::newest(1)).await.doing("looking for an order")?;
         Ok(page.items.into_iter().next().map(|order| order.order.fact))
     }
 
     /// Whether an entry may be made.
     pub(super) async fn gate(&self, symbol: &Symbol, position_side: PositionSide) -> Gate {
         let narrowed = Some(position_side).filter(|side| *side != PositionSide::Net);
-        gate(self.store.as_ref(), self.recorder.account(), symbol, narrowed, self.spool.as_deref()).await
+        gate(self.book(), self.recorder.account(), symbol, narrowed, self.spool.as_deref()).await
     }
 
     /// Writes an order down before it is sent. Whether it is this call that did: whoever finds it written may not send it.
@@ -115,7 +118,7 @@ impl Desk {
     }
 
     /// What became of an order that was sent, as it is written down.
-    pub(super) fn answer(&self, intent: &OrderIntent, outcome: &SendOutcome<Stated<Order>>) -> Vec<Statement> {
+    pub(super) fn answer(intent: &OrderIntent, outcome: &SendOutcome<Stated<Order>>) -> Vec<Statement> {
         Recorder::answer_of(intent, outcome)
     }
 
@@ -129,7 +132,7 @@ impl Desk {
         intent: &OrderIntent,
         outcome: &SendOutcome<Stated<Order>>,
     ) -> Result<(), ReconcileError> {
-        self.record(self.answer(intent, outcome)).await
+        self.record(Self::answer(intent, outcome)).await
     }
 
     /// Writes down that an order turned up of which nobody knew what had become.
@@ -178,12 +181,33 @@ impl Desk {
         matches!(tokio::time::timeout(patience, self.intent(id)).await, Ok(Ok(Some(_))))
     }
 
+    /// The round trip that a close ended, as far as the book has its fills.
+    pub(super) async fn trip_of(
+        &self,
+        symbol: &Symbol,
+        direction: Direction,
+    ) -> Result<Option<Box<RoundTrip>>, ReconcileError> {
+        let trade = ClosedTrade {
+            symbol: symbol.clone(),
+            direction: Some(direction),
+            reason: None,
+            engine: None,
+            order_id: None,
+            time: None,
+        };
+        let closing = Closing { store: self.book(), account: self.recorder.account() };
+        Ok(match closing.end(&trade).await? {
+            TradeEnd::Trip(trip) => Some(trip),
+            TradeEnd::StillOpen | TradeEnd::NotOnRecord => None,
+        })
+    }
+
     /// What the book derives to be held, where it can be read and is sure.
     pub(super) async fn held(&self, symbol: &Symbol, is_long: bool) -> Result<Option<Quantity>, ReconcileError> {
-        let positions = self.store.positions(self.recorder.account()).await.doing("reading the positions")?;
+        let positions = self.book().positions(self.recorder.account()).await.doing("reading the positions")?;
         let of_symbol = positions.into_iter().filter(|position| position.symbol == *symbol);
-        let held = of_symbol.map(|position| position.position.qty).filter(|qty| qty.is_positive() == is_long);
-        Ok(held.filter_map(|qty| Quantity::new(qty.abs()).ok()).next())
+        let mut held = of_symbol.map(|position| position.position.qty).filter(|qty| qty.is_positive() == is_long);
+        Ok(held.find_map(|qty| Quantity::new(qty.abs()).ok()))
     }
 }
 

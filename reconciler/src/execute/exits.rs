@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
-use super::desk::{Terms, too_slow};
+use super::desk::{Desk, Terms, too_slow};
 use super::entries::as_known;
 use super::outcome::{AttemptVerdict, CloseAttempt, CloseEnd, CloseReport};
 use super::request::{Aim, CloseRequest, closing_side, position_side};
@@ -56,6 +56,7 @@ impl Executor {
         let report = CloseReport {
             end: CloseEnd::PositionUnknown,
             attempts: Vec::new(),
+            trip: None,
             claimed_by: Vec::new(),
             not_recorded: Vec::new(),
         };
@@ -289,7 +290,7 @@ impl Close<'_> {
         let (tell, told) = oneshot::channel();
         self.recordings.push(tokio::spawn(async move {
             let outcome = as_known(executor.venue.trader.create_order(order).await);
-            let statements = executor.desk.answer(&sent, &outcome);
+            let statements = Desk::answer(&sent, &outcome);
             // Nobody listens any more where the answer came too late.
             let _late = tell.send(outcome);
             executor.in_time(executor.desk.record(statements)).await
@@ -392,11 +393,16 @@ impl Close<'_> {
                 attempt.verdict = AttemptVerdict::Ended(Box::new(order.entity));
             }
         }
+        let has_closed = !self.report.attempts.is_empty() || !self.executed.is_empty();
         for order in std::mem::take(&mut self.executed) {
             let (executor, reason) = (self.executor, self.request.reason);
             let statements = executor.what_follows(&order).await;
             let written = self.book(executor.desk.followed(&order, statements, reason)).await;
             self.report.not_recorded.extend(written.err());
+        }
+        if self.report.is_flat() && has_closed {
+            let (executor, symbol, direction) = (self.executor, &self.request.symbol, self.direction);
+            self.report.trip = self.book(executor.desk.trip_of(symbol, direction)).await.ok().flatten();
         }
     }
 }

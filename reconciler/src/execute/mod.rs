@@ -29,7 +29,6 @@ use std::time::Duration;
 
 use exchange_client::{ExchangeReader, ExchangeTrader};
 use ledger_core::{Direction, IntentRole, OrderClass, Price, Side};
-use ledger_store::Store;
 use tokio::sync::Mutex;
 
 use self::desk::Desk;
@@ -98,20 +97,10 @@ impl fmt::Debug for Executor {
 }
 
 impl Executor {
-    /// An executor that records with `recorder`, into the book `store`, and trades for the same account by `trader`.
-    pub fn new(
-        recorder: Recorder,
-        store: Arc<dyn Store>,
-        trader: Arc<dyn ExchangeTrader>,
-        reader: Arc<dyn ExchangeReader>,
-    ) -> Self {
+    /// An executor that records with `recorder`, and trades for the same account by `trader`.
+    pub fn new(recorder: Recorder, trader: Arc<dyn ExchangeTrader>, reader: Arc<dyn ExchangeReader>) -> Self {
         let venue = Venue::new(trader, reader, Arc::clone(recorder.clock()));
-        Self {
-            desk: Desk::new(recorder, store),
-            venue,
-            settings: ExecutorSettings::default(),
-            entering: Arc::default(),
-        }
+        Self { desk: Desk::new(recorder), venue, settings: ExecutorSettings::default(), entering: Arc::default() }
     }
 
     /// The same, with other patience.

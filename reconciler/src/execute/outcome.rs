@@ -1,7 +1,7 @@
 //! What became of what an executor was asked for. Errors are for what was not sent; everything else is a value.
 
 use exchange_client::ExchangeError;
-use ledger_core::{ClientOrderId, Decimal, MathError, Order, OrderKey, Price, Quantity, Symbol};
+use ledger_core::{ClientOrderId, Decimal, MathError, Order, OrderKey, Price, Quantity, RoundTrip, Symbol};
 use thiserror::Error;
 
 use super::rounding::Unsendable;
@@ -216,6 +216,8 @@ pub struct CloseReport {
     pub end: CloseEnd,
     /// The attempts, in order.
     pub attempts: Vec<CloseAttempt>,
+    /// The round trip that ended, as far as its fills are on record by now.
+    pub trip: Option<Box<RoundTrip>>,
     /// Working orders of somebody else's that claim the position and were left alone.
     pub claimed_by: Vec<OrderKey>,
     /// What of it is not on record. It was done all the same; the next sync finds it.

@@ -63,8 +63,6 @@ pub(super) enum Unclear {
     Direction {
         knows_order: bool,
     },
-    /// The reason is no label.
-    Reason(String),
     /// No id can be made for the decision.
     SignalId(Refusal),
     Failed(ReconcileError),
@@ -88,7 +86,6 @@ impl From<Unclear> for Trouble {
                 let problem = "the book has nothing of this position, and nothing tells its direction";
                 Refusal::field("side", problem, advice).into()
             }
-            Unclear::Reason(problem) => Refusal::field("reason", problem, "leave it out").into(),
             Unclear::SignalId(refusal) => refusal.into(),
             Unclear::Failed(error) => error.into(),
         }
@@ -132,9 +129,9 @@ impl EventRecorder {
 }
 
 /// A book that is asked about a trade that was closed.
-pub(super) struct Closing<'a> {
-    pub(super) store: &'a dyn Store,
-    pub(super) account: &'a AccountId,
+pub(crate) struct Closing<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) account: &'a AccountId,
 }
 
 impl Closing<'_> {
@@ -164,7 +161,7 @@ impl Closing<'_> {
     }
 
     /// What the book has of the trade now.
-    pub(super) async fn end(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
+    pub(crate) async fn end(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
         let held = self.held(trade).await?;
         Ok(match (held.closed, held.open) {
             (Some(trip), _) => TradeEnd::Trip(Box::new(trip)),
@@ -292,8 +289,7 @@ impl Closing<'_> {
         if let Some(decided) = decided {
             return Ok(Word::Decided(decided.signal_id));
         }
-        let reason = trade.reason.map(|reason| Label::new(reason.as_str())).transpose();
-        let reason = reason.map_err(|error| Unclear::Reason(error.to_string()))?;
+        let reason = trade.reason.and_then(|reason| Label::new(reason.as_str()).ok());
         let engine = trade.engine.clone();
         let id = signal_id(time, &trade.symbol, side, kind, engine.as_ref()).map_err(Unclear::SignalId)?;
         Ok(Word::Decision(Box::new(Signal {

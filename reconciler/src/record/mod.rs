@@ -4,7 +4,7 @@
 mod answer;
 pub(crate) mod bot_record;
 pub(crate) mod client_id;
-mod closing;
+pub(crate) mod closing;
 mod entries;
 mod event;
 mod event_recorder;

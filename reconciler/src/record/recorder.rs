@@ -15,11 +15,12 @@ use ledger_core::{
     AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, ExitReason, Fill, Instrument, IntentOutcome, IntentRole,
     Label, Order, OrderIntent, OrderKey, Outcome, Signal, Source, Statement, Symbol,
 };
-use ledger_store::{Batch, Book, CommitReport, RunId, StoreError};
+use ledger_store::{Batch, Book, CommitReport, RunId, Store, StoreError};
 
 use crate::error::{Doing, ReconcileError};
 use crate::record::bot_record::accepted;
 use crate::record::client_id::ClientIdScheme;
+use crate::record::closing::{ClosedTrade, Closing, TradeEnd, Unclear, Word};
 
 /// Records what a bot does. Cheap to clone; every call is one transaction, and survives a crash once it returns.
 #[derive(Clone)]
@@ -81,6 +82,10 @@ impl Recorder {
 
     pub(crate) fn account(&self) -> &AccountId {
         &self.account
+    }
+
+    pub(crate) fn book(&self) -> &dyn Store {
+        self.book.as_ref()
     }
 
     pub(crate) fn scheme(&self) -> &ClientIdScheme {
@@ -244,6 +249,27 @@ impl Recorder {
         let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
         labelled.exit_reason = Some(reason);
         self.own(AnyFact::Order(labelled)).await
+    }
+
+    /// A trade is closed: why and by which strategy is noted on the order that closed it, in one transaction with the position,
+    /// the profit and the round trip that follow from it. Where no such order is on record, the word is kept as the decision to
+    /// close, and a sync finds the order; where nothing tells which direction was closed, nothing is recorded. Answers the
+    /// round trip as far as the book has its fills.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Store`].
+    pub async fn trade_closed(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
+        let closing = Closing { store: self.book.as_ref(), account: &self.account };
+        let fact = match closing.word(trade, self.clock.now(), None).await {
+            Ok(Word::OnOrder { label, .. }) => label.map(|label| AnyFact::Order(*label)),
+            Ok(Word::Decision(signal)) => Some(AnyFact::Signal(*signal)),
+            Ok(Word::Decided(_)) | Err(Unclear::Direction { .. } | Unclear::SignalId(_)) => None,
+            Err(Unclear::Failed(error)) => return Err(error),
+        };
+        if let Some(fact) = fact {
+            self.own(fact).await?;
+        }
+        closing.end(trade).await
     }
 
     /// Writes an order down, sends it once, and records what became of it. An unknown outcome is not an error: the next

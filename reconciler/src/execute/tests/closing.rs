@@ -218,3 +218,82 @@ async fn our_own_orders_that_claim_the_position_make_way_and_no_others() {
     let claimed: Vec<_> = report.claimed_by.iter().map(|key| key.order_id.as_str()).collect();
     assert_eq!(claimed, ["2"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_is_answered_late_is_not_closed_twice() {
+    let mut stage = Stage::new().await;
+    holding(&mut stage, &["0.05", "0.05", "0.05", "0"]);
+    stage.answering(|_, order| SendOutcome::Done(taken(order, "77", OrderStatus::Filled, "0.05")));
+    let (executor, _, sent) = stage.executor();
+    let report = executor.close_long_market(&close_of("s-1")).await;
+    assert!(report.is_flat() && sent.lock().unwrap().len() == 1, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_nothing_is_held_is_doubted_where_the_book_says_otherwise() {
+    for knows in [false, true] {
+        let mut stage = Stage::new().await;
+        holding(&mut stage, &["0", "0", "0", "0.05", "0"]);
+        stage.answering(|_, order| SendOutcome::Done(taken(order, "77", OrderStatus::Filled, "0.05")));
+        let (executor, _, sent) = stage.executor();
+        if knows {
+            let key = ledger_core::FillKey {
+                symbol: btc(),
+                fill_id: ledger_core::FillId::new("1").unwrap(),
+                side: Side::Buy,
+            };
+            let fill =
+                ledger_core::Fill::new(key, EventTime::ms(at(-9)), "60000".parse().unwrap(), "0.05".parse().unwrap());
+            let contract = ledger_core::Instrument::linear(btc(), ledger_core::Asset::new("USDT").unwrap()).unwrap();
+            let statements =
+                vec![stated(contract).statement(), stated(fill.in_position(PositionSide::Net)).statement()];
+            executor.desk.record(statements).await.unwrap();
+        }
+        let report = executor.close_long_market(&close_of("s-1")).await;
+        assert!(report.is_flat(), "{report:?}");
+        assert_eq!(sent.lock().unwrap().len(), usize::from(knows), "{report:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_of_a_process_that_is_gone_is_asked_for_first() {
+    // It turns up after a second, or never; or it is so old that asking once is enough.
+    for (turns_up, age_ms, waits_ms) in [(true, 0, 750..1_250), (false, 0, 2_000..2_500), (false, 60_000, 0..500)] {
+        let mut stage = Stage::new().await;
+        holding(&mut stage, &["0"]);
+        let mut asked = 0;
+        let order = NewOrder {
+            client_order_id: ClientOrderId::new("x").unwrap(),
+            symbol: btc(),
+            side: Side::Sell,
+            position_side: PositionSide::Net,
+            kind: exchange_client::OrderKind::Market,
+            size: "0.05".parse::<ledger_core::Quantity>().unwrap().into(),
+            reduce_only: true,
+        };
+        stage.reader.expect_fetch_order().returning(move |_, reference| {
+            asked += 1;
+            let exchange_client::OrderRef::Client(_, id) = reference else { panic!("by our id") };
+            let sent = NewOrder { client_order_id: id, ..order.clone() };
+            Ok((turns_up && asked > 3).then(|| taken(&sent, "77", OrderStatus::Filled, "0.05")))
+        });
+        let clock = Arc::clone(&stage.clock);
+        let (executor, store, sent) = stage.executor();
+        let (symbol, cause) = (btc(), signal("s-1"));
+        let (role, side) = (IntentRole::Exit, Side::Sell);
+        let aim = request::Aim { symbol: &symbol, cause: &cause, engine: None, role, step: 0, side };
+        let qty = "0.05".parse().unwrap();
+        let terms = desk::Terms { position_side: PositionSide::Net, qty, price: None, reduce_only: true };
+        let id = executor.desk.id_of(&aim, 1, None).unwrap();
+        assert!(executor.desk.announce(&executor.desk.intent_of(&aim, id.clone(), 1, &terms)).await.unwrap());
+        clock.advance(Duration::from_millis(age_ms));
+        let began = tokio::time::Instant::now();
+        let report = executor.close_long_market(&close_of("s-1")).await;
+        let took_ms = began.elapsed().as_millis();
+        assert!(report.is_flat() && report.attempts.is_empty() && sent.lock().unwrap().is_empty(), "{report:?}");
+        // Besides, that nothing is held was looked at twice.
+        assert!((waits_ms.start..waits_ms.end + 250).contains(&took_ms), "{turns_up} {age_ms}: {took_ms}");
+        let expected = if turns_up { IntentOutcome::Accepted } else { IntentOutcome::Pending };
+        assert_eq!(outcome_of(&store, &id).await, expected);
+    }
+}

@@ -123,3 +123,21 @@ async fn two_at_once_are_one() {
     let exchange_client::OrderKind::Limit { price, .. } = sent.lock().unwrap()[0].kind.clone() else { panic!() };
     assert_eq!(price.to_string(), "70000.1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_an_entry_written_down_may_not_send_it() {
+    let (executor, ..) = Stage::new().await.executor();
+    let (symbol, cause) = (btc(), signal("s-1"));
+    let (role, side) = (IntentRole::Entry, Side::Buy);
+    let aim = request::Aim { symbol: &symbol, cause: &cause, engine: None, role, step: 0, side };
+    let qty = "0.05".parse().unwrap();
+    let terms = desk::Terms { position_side: PositionSide::Net, qty, price: None, reduce_only: false };
+    let id = executor.desk.id_of(&aim, 1, None).unwrap();
+    let intent = executor.desk.intent_of(&aim, id, 1, &terms);
+    assert!(executor.desk.announce(&intent).await.unwrap());
+    // The same, and as another process would have written it a moment later.
+    let later = ledger_core::OrderIntent { created_local: at(40), ..intent.clone() };
+    for again in [intent, later] {
+        assert!(!executor.desk.announce(&again).await.unwrap());
+    }
+}

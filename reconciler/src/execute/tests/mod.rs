@@ -14,7 +14,7 @@ use ledger_core::{
     AccountId, ClientOrderId, EventTime, Execution, IntentOutcome, Label, Order, OrderClass, OrderId, OrderKey,
     OrderStatus, PositionMode, PositionSide, PositionSnapshot, Price, SignalId, Symbol, TimestampMs,
 };
-use ledger_store::{FactReader as _, NewAccount, OpenOptions, SqliteStore, Store, Writer as _};
+use ledger_store::{FactReader as _, NewAccount, OpenOptions, SqliteStore, Writer as _};
 
 use super::*;
 
@@ -133,8 +133,7 @@ impl Stage {
 
     fn executor_of(self, account: AccountId) -> (Executor, Arc<SqliteStore>, Arc<Mutex<Vec<NewOrder>>>) {
         let recorder = Recorder::new(self.store.clone(), account, self.clock as Arc<dyn Clock>);
-        let store = Arc::clone(&self.store) as Arc<dyn Store>;
-        (Executor::new(recorder, store, Arc::new(self.trader), Arc::new(self.reader)), self.store, self.sent)
+        (Executor::new(recorder, Arc::new(self.trader), Arc::new(self.reader)), self.store, self.sent)
     }
 
     fn executor(self) -> (Executor, Arc<SqliteStore>, Arc<Mutex<Vec<NewOrder>>>) {

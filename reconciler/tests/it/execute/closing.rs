@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ledger_core::{ExitReason, PositionSide};
-use ledger_store::{DerivedReader as _, PageRequest, Scope, TripFilter};
-use reconciler::{AttemptVerdict, CloseRequest, EntryOutcome};
+use ledger_core::{Direction, ExitReason, PositionSide, Side, SignalKind};
+use ledger_store::{DerivedReader as _, FactReader as _, PageRequest, Scope, TripFilter};
+use reconciler::{AttemptVerdict, CloseRequest, ClosedTrade, EntryOutcome, TradeEnd};
 
 use super::{Cut, close, entry, exchange, life, symbol};
 use crate::support::Fixture;
@@ -104,6 +104,18 @@ async fn a_close_updates_position_profit_and_trip() {
             .try_fold(ledger_core::Decimal::ZERO, |sum, trade| sum.checked_add(trade.realized))
             .unwrap();
         assert_eq!(trip.gross.told(), Some(realized));
+        // The close answers it, and so does the bot's word that the trade is over, which adds nothing.
+        assert_eq!(report.trip.as_deref(), Some(trip));
+        let word = ClosedTrade {
+            symbol: symbol(),
+            direction: None,
+            reason: Some(ExitReason::StopLoss),
+            engine: None,
+            order_id: None,
+            time: None,
+        };
+        let end = fixture.recorder().trade_closed(&word).await.unwrap();
+        assert_eq!(end, TradeEnd::Trip(Box::new(trip.clone())));
         fixture.assert_equal().await;
     }
 }
@@ -118,8 +130,7 @@ async fn a_close_without_a_book_is_made_and_found_later() {
     let nobody = ledger_core::AccountId::new("nobody").unwrap();
     let clock = std::sync::Arc::clone(&lame.clock) as std::sync::Arc<dyn exchange_client::Clock>;
     let recorder = reconciler::Recorder::new(lame.store.clone(), nobody, clock);
-    let (store, exchange) = (std::sync::Arc::clone(&lame.store), std::sync::Arc::clone(&lame.exchange));
-    let executor = reconciler::Executor::new(recorder, store, exchange.clone(), exchange);
+    let executor = reconciler::Executor::new(recorder, lame.exchange.clone(), lame.exchange.clone());
     let report = executor.close_long_market(&close("s-1")).await;
     assert!(report.is_flat() && !report.not_recorded.is_empty(), "{report:?}");
     assert!(fixture.held().is_empty());
@@ -140,5 +151,39 @@ async fn a_position_larger_than_one_order_is_closed_by_several() {
     let report = fixture.executor().close_long_market(&close("s-1")).await;
     assert!(report.is_flat() && report.attempts.len() > 1, "{held}: {report:?}");
     assert!(fixture.held().is_empty() && fixture.booked().await.is_empty());
+    fixture.assert_equal().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_trade_is_labelled_on_its_order_or_kept_as_a_decision() {
+    let fixture = Fixture::in_process(exchange(5, false)).await;
+    let recorder = fixture.recorder().learning_contracts(fixture.exchange.clone());
+    let word = |reason| ClosedTrade {
+        symbol: symbol(),
+        direction: Some(Direction::Long),
+        reason: Some(reason),
+        engine: None,
+        order_id: None,
+        time: None,
+    };
+    // Nothing is on record, and nothing tells a direction.
+    let unclear = ClosedTrade { direction: None, ..word(ExitReason::TakeProfit) };
+    assert_eq!(recorder.trade_closed(&unclear).await.unwrap(), TradeEnd::NotOnRecord);
+    let scope = || Scope::symbol(fixture.account.clone(), symbol());
+    let signals = async || fixture.store.signals(&scope().into(), PageRequest::newest(9)).await.unwrap().items;
+    assert!(signals().await.is_empty());
+    // A position that was closed by hand, of which the book has the opening alone.
+    let entered = fixture.executor().long_market(&entry("s-1", "0.05")).await.unwrap();
+    assert!(matches!(entered, EntryOutcome::Sent(_)), "{entered:?}");
+    fixture.simulator.step(Duration::from_secs(1));
+    fixture.simulator.close_from_app("sim-main", &symbol(), PositionSide::Net).unwrap();
+    for _ in 0..2 {
+        assert_eq!(recorder.trade_closed(&word(ExitReason::ManualClose)).await.unwrap(), TradeEnd::StillOpen);
+    }
+    let [decided] = &signals().await[..] else { panic!("one decision") };
+    assert_eq!((decided.fact.kind, decided.fact.side), (SignalKind::ManualClose, Side::Sell));
+    fixture.decided().await;
+    let end = recorder.trade_closed(&word(ExitReason::ManualClose)).await.unwrap();
+    assert!(matches!(&end, TradeEnd::Trip(trip) if trip.exit_reason == ExitReason::ManualClose), "{end:?}");
     fixture.assert_equal().await;
 }

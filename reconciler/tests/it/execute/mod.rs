@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use exchange_client::simulator::{AccountSnapshot, OrderTruth, SimulatorConfig};
 use exchange_client::{Method, Request, Response, Transport, TransportError};
 use ledger_core::{Decimal, EngineLabel, PositionSide, SignalId, Symbol};
-use ledger_store::{DerivedReader as _, Store};
+use ledger_store::DerivedReader as _;
 use reconciler::{Cause, CloseRequest, EntryRequest, Executor};
 
 use crate::support::Fixture;
@@ -98,7 +98,7 @@ impl Fixture {
     pub(super) fn executor_over(&self, line: &Arc<Line>) -> Executor {
         let exchange = Arc::new(self.adapter_over(Shared(Arc::clone(line))));
         let recorder = self.recorder().learning_contracts(exchange.clone());
-        Executor::new(recorder, Arc::clone(&self.store) as Arc<dyn Store>, exchange.clone(), exchange)
+        Executor::new(recorder, exchange.clone(), exchange)
     }
 
     pub(super) fn executor(&self) -> Executor {
