@@ -70,6 +70,21 @@ class WithTheCommand(unittest.TestCase):
         self.assertEqual([cancel["reason"] for cancel in self.listed("cancels")], ["too far"])
         self.assertEqual({row["symbol"] for row in self.listed("signals")}, {"BTCUSDT", "ETHUSDT"})
 
+    def test_killed_while_it_makes_the_book_a_bot_makes_it_at_its_next_start(self):
+        binary = self.db.with_name("fillbook")
+        # The first time it leaves what `init` has left at half of its way: a file that is no book yet.
+        once = f'mkdir "{binary}.once" 2>/dev/null && case "$*" in *" init "*) : >"$2"; kill -KILL $$;; esac'
+        binary.write_text(f'#!/bin/sh\n{once}\nexec "{BINARY}" "$@"\n')
+        binary.chmod(0o700)
+        with self.assertRaisesRegex(fillbook.BookUnavailable, "init"), fillbook.Book(self.db, binary=str(binary)) as book:
+            book.check()
+        with fillbook.Book(self.db, binary=str(binary), patience=60) as book:
+            book.check()
+            book.signal(BTC, "buy", "swing")
+        self.assertEqual([row["engine"] for row in self.listed("signals")], ["swing"])
+        kept = {path.name for path in self.db.parent.iterdir()}
+        self.assertEqual({name for name in kept if not name.startswith("fillbook")} - {"book.db", "book.db.spool.lock"}, set())
+
     def test_killed_at_random_moments_every_order_is_in_the_book_once(self):
         seed = int(os.environ.get("FILLBOOK_PYTHON_SEED", "7"))
         chance = random.Random(seed)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,21 +25,29 @@ class Command:
         self._account = account
         self._binary = binary
 
-    def words(self, *more: str) -> list[str]:
+    def words(self, *more: str, db: Path | None = None) -> list[str]:
         """A command line. Raises BookUnavailable when there is no command."""
-        return [self._binary or find_binary(), "--db", str(self._db), "--account", self._account, *more]
+        return [self._binary or find_binary(), "--db", str(db or self._db), "--account", self._account, *more]
 
     def make_book(self, venue: str) -> None:
         """Makes the book where there is none. Raises BookUnavailable."""
-        if not self._db.exists():
-            self._run(["--quiet", "init", "--venue", venue], _MAKING_S)
+        if self._db.exists():
+            return
+        # Beside its place: of one that is killed while it makes a book, half a book would stay, which nobody completes.
+        try:
+            with tempfile.TemporaryDirectory(prefix=f".{self._db.name}-", dir=self._db.parent) as folder:
+                made = Path(folder) / self._db.name
+                self._run(["--quiet", "init", "--venue", venue], _MAKING_S, db=made)
+                _put_in_place(made, self._db)
+        except OSError as error:
+            raise BookUnavailable(f"{self._db} cannot be made: {error}") from error
 
     def list(self, command: str, more: Sequence[str], patience: float) -> list[dict[str, Any]]:
         """What a command lists. Raises BookUnavailable when it lists nothing because of an error."""
         return [json.loads(line) for line in self._run(["--json", "--quiet", command, *more], patience).splitlines()]
 
-    def _run(self, more: Sequence[str], patience: float) -> str:
-        words = self.words(*more)
+    def _run(self, more: Sequence[str], patience: float, db: Path | None = None) -> str:
+        words = self.words(*more, db=db)
         try:
             done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=patience, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -46,3 +56,15 @@ class Command:
             told = done.stderr.decode("utf-8", "replace").strip()
             raise BookUnavailable(f"`fillbook {' '.join(more)}` ended with {done.returncode}: {told}")
         return done.stdout.decode("utf-8", "replace")
+
+
+def _put_in_place(made: Path, place: Path) -> None:
+    """Moves a new book to its place, unless another process has put one there. Raises OSError."""
+    try:
+        os.link(made, place)
+    except FileExistsError:
+        return
+    except OSError:
+        # A file system without hard links.
+        if not place.exists():
+            os.rename(made, place)
