@@ -238,6 +238,38 @@ class WhenTheBookIsGone(Recorded):
             proxy.create_order(BTC, "market", "sell", 1)
         self.assertEqual(caught.exception.reasons[-1].kind, "position_unknown")
 
+    def test_what_is_said_of_an_intent_that_a_slow_book_records_late(self):
+        proxy = self.trade(patience=0.5)
+        self.eventually(lambda: self.the_book.gate(BTC).allowed, "it runs")
+        self.orders(hang_s=600)
+        # It went, whatever became of it.
+        self.exchange.fails = [fake_ccxt.RequestTimeout("binanceusdm")]
+        with self.assertRaises(fake_ccxt.RequestTimeout):
+            proxy.create_order(BTC, "market", "sell", 1, None, dict(CLOSE))
+        self.orders()
+        self.eventually(lambda: self.the_book.spool.is_empty() and self.told("sent"), "it is recorded")
+        # With all that was said of it since.
+        self.the_book.close()
+        (intent,) = self.told("intent")
+        self.assertIsInstance(intent["time"], int)
+        said = self.told("sent") + [line for line in self.spooled() if line["event"] == "sent"]
+        self.assertEqual([(line["client_order_id"], line["result"]) for line in said], [(intent["client_order_id"], "unknown")])
+
+    def test_an_entry_that_was_refused_for_a_slow_book_is_said_to_be_unsent(self):
+        proxy = self.trade(patience=0.5)
+        self.eventually(lambda: self.the_book.gate(BTC).allowed, "it runs")
+        # The gate answers, and the intent is late.
+        answered = self.the_book.gate(BTC)
+        self.the_book.gate = lambda *args: answered
+        self.orders(hang_s=600)
+        with self.assertRaises(fillbook.EntryRefused):
+            proxy.create_order(BTC, "market", "buy", 1, None, {"positionSide": "LONG"})
+        self.assertEqual(self.placed(), [])
+        self.orders()
+        self.eventually(lambda: self.told("sent"), "it is taken back")
+        (intent,), (said,) = self.told("intent"), self.told("sent")
+        self.assertEqual((said["client_order_id"], said["result"]), (intent["client_order_id"], "rejected"))
+
     def test_a_batch_with_an_exit_goes_without_its_entries(self):
         proxy = self.trade()
         self.orders(fail="locked")

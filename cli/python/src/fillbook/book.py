@@ -281,11 +281,15 @@ class Book:
         self._keep([line])
         return {"outcome": SPOOLED}
 
-    def record_now(self, event: str, **fields: Any) -> Answer:
-        """The same, but raises BookUnavailable where the line is not in the book itself."""
+    def record_now(self, event: str, *, late: Callable[[Answer], None] | None = None, **fields: Any) -> Answer:
+        """The same, but raises BookUnavailable where the line is not in the book itself.
+
+        :param late: told of the answer to a line that was recorded after it had been given up here; an intent is taken back
+            where this is absent
+        """
         if not self.spool.is_empty() or self._memory:
             raise BookUnavailable(f"lines wait in {self.spool.path}")
-        return self._answered(lines.line(event, fields), lambda answer: self._withdraw(answer, fields))
+        return self._answered(lines.line(event, fields), late or (lambda answer: self._withdraw(answer, fields)))
 
     def note(self, event: str, **fields: Any) -> None:
         """Hands over one event without waiting, not for a disk either: what was read, and can be read again."""

@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ _NO_BOOK = ("unreplayed_spool", "book_unavailable", "book_not_readable", "unknow
 """Reasons for which nothing can be recorded."""
 UNDECIDED = "undecided_intent"
 """The gate's word for an order whose outcome is not known."""
+_TOO_LATE = "not sent: the book answered too late"
+"""What is said of an intent that a slow book records after the order was refused."""
 _CONFIRMED_MAX = 20
 """So many orders are looked at again after a cancel of all."""
 
@@ -37,8 +40,11 @@ class _Sending:
         self.client_order_id = client_order_id
         self.is_closing = is_closing
         self.role = role
+        # Said with the intent: a line may reach the book twice, by the spool and by a recorder that was given up, and is one fact.
+        self.created_ms = time.time_ns() // 1_000_000
         self.is_recorded = False
-        self.is_withdrawn = False
+        self.withdrawn: str | None = None
+        """Why it is not sent."""
 
 
 class Recorder:
@@ -160,12 +166,15 @@ class Recorder:
             except BookUnavailable as error:
                 reasons = [Reason("book_unavailable", str(error))]
             except BaseException:
-                self._withdraw(sending)
+                self._withdraw(sending, "not sent: the call was given up")
                 raise
         if reasons and not is_closing:
             if call.closes is not None or not (yield from self._closes_at_exchange(call, reasons)):
+                self._withdraw(sending, _TOO_LATE)
                 raise EntryRefused(call.symbol, call.side, reasons)
-            sending = self._sending(call, True, False)
+            opening, sending = sending, self._sending(call, True, False)
+            if sending.client_order_id != opening.client_order_id:
+                self._withdraw(opening, _TOO_LATE)
         if reasons:
             yield InBook(lambda: self._keep_intent(sending))
         return sending
@@ -252,24 +261,29 @@ class Recorder:
             for known in (self._in_flight, *self._asking):
                 known.add(sending.client_order_id)
         try:
-            self._book.record_now("intent", **_intent(sending))
+            # One that is given up for being late may still go: a close does. So what becomes of it is not said here.
+            self._book.record_now("intent", late=lambda answer: self._intended(sending), **_intent(sending))
         except BookError:
             with self._lock:
                 self._in_flight.discard(sending.client_order_id)
             raise
+        self._intended(sending)
+
+    def _intended(self, sending: _Sending) -> None:
+        """An intent is in the book, sooner or later."""
         with self._lock:
             sending.is_recorded = True
-            is_withdrawn = sending.is_withdrawn
-        if is_withdrawn:
-            self._note_end(sending, REJECTED, "not sent: the call was given up")
+            withdrawn = sending.withdrawn
+        if withdrawn:
+            self._note_end(sending, REJECTED, withdrawn)
 
-    def _withdraw(self, sending: _Sending) -> None:
-        """The bot gave up while the intent was being recorded, perhaps by another thread that goes on."""
+    def _withdraw(self, sending: _Sending, why: str) -> None:
+        """An order is not sent. Its intent may be in the book, or another thread may still be recording it."""
         with self._lock:
-            sending.is_withdrawn = True
+            sending.withdrawn = why
             is_recorded = sending.is_recorded
         if is_recorded:
-            self._note_end(sending, REJECTED, "not sent: the call was given up")
+            self._note_end(sending, REJECTED, why)
 
     def _keep_intent(self, sending: _Sending) -> None:
         try:
@@ -399,6 +413,7 @@ def _intent(sending: _Sending) -> dict[str, Any]:
         "engine": call.own.get("engine"),
         "client_order_id": sending.client_order_id,
         "trade": call.own.get("trade"),
+        "time": sending.created_ms,
     }
 
 
