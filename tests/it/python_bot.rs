@@ -2,9 +2,12 @@
 //! package, then with its two hooks as well. It trades the same each time, and the book holds what the exchange knows.
 //!
 //! The bot is in `tests/bot`. No sync is run: all that is in the book passed through the bot.
+//!
+//! A careful bot is killed as well, at each point between deciding and hearing (`tests/bot/killed.py`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use exchange_client::simulator::{AccountSnapshot, BooksSnapshot, OrderTruth};
@@ -16,6 +19,7 @@ use crate::support::Sandbox;
 
 const DAY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot/day.py");
 const TOLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot/told.py");
+const KILLED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot/killed.py");
 const PACKAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/python/src");
 
 /// A day takes some five seconds where nothing else runs.
@@ -70,6 +74,35 @@ fn what_an_async_bot_is_told_is_in_its_book() {
     let account = known.account(BOT).unwrap();
     assert_eq!(account.orders.len(), 4, "{:?}", account.orders);
     compare(&sandbox, account);
+}
+
+/// How many stories of a killed bot are told. `.ci/long` asks for more.
+#[expect(clippy::disallowed_methods, reason = "how much a run of the tests must cover is said by whoever starts it")]
+fn killed_seeds() -> u32 {
+    std::env::var("FILLBOOK_KILLED_BOT_SEEDS").map_or(4, |seeds| seeds.parse().unwrap())
+}
+
+#[test]
+fn a_bot_that_is_killed_doubles_no_entry_misses_no_exit_and_loses_no_line() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let python = match runtime.block_on(Environment::prepare()) {
+        Ok(environment) => environment,
+        Err(reason) => return out_of_reach("whether a Python bot survives being killed", &reason),
+    };
+    let (sandbox, seeds) = (Sandbox::empty(), killed_seeds());
+    let mut command = with_book(python.command(), &sandbox);
+    command.arg(KILLED).arg(format!("1-{seeds}")).env("PYTHONDONTWRITEBYTECODE", "1").stdin(Stdio::null());
+    let output = runtime
+        .block_on(async { tokio::time::timeout(PATIENCE * seeds.div_ceil(10), command.output()).await })
+        .unwrap_or_else(|_| panic!("{seeds} stories were not over in time"))
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let count = |what: &str| told["done"][what].as_u64().unwrap_or(0);
+    // Where nobody is killed, nothing is proven.
+    assert_eq!(count("seeds"), u64::from(seeds), "{told}");
+    assert!(count("killed") >= u64::from(seeds) / 2 && count("orders") >= u64::from(seeds), "{told}");
 }
 
 /// A day of the bot on an exchange of its own.
