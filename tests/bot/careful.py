@@ -112,13 +112,13 @@ class Bot:
             except (ccxt.InvalidOrder, ccxt.InsufficientFunds, ccxt.BadRequest) as error:
                 self.log(f"{number}: {error}")
                 self.points.passed("heard")
-                self.journal.say("given_up", number, error=type(error).__name__)
+                self.journal.say("given_up", number, client=params.get("newClientOrderId"))
             except ccxt.BaseError as error:
                 self.log(f"{number}: {type(error).__name__}: {error}")
                 if '"code":-4' in str(error).replace(" ", "") or '"code":-2' in str(error).replace(" ", ""):
                     # By the code alone: ccxt has no class for some of them.
                     self.points.passed("heard")
-                    self.journal.say("given_up", number, error=type(error).__name__)
+                    self.journal.say("given_up", number, client=params.get("newClientOrderId"))
                 is_uncertain = True
             else:
                 self.points.passed("heard")
@@ -157,6 +157,8 @@ class Bot:
             if undecided:
                 for reason in undecided:
                     client = _UNDECIDED.search(reason.text)[1]
+                    if client in self._heard():
+                        raise AssertionError(f"the book has lost what was heard of {client}")
                     order = self._ask(symbol, client)
                     if order:
                         self.book.sent(client, symbol, "accepted", order=order)
@@ -171,6 +173,14 @@ class Bot:
                 self.log(f"waiting for the book: {reasons}")
                 waited_for = reasons
             time.sleep(0.05)
+
+    def _heard(self):
+        """The orders of which the bot knows what became. What it heard was in the book, or in its spool, before it heard it."""
+        return {
+            line["client"]
+            for line in self.journal.said
+            if line["what"] in ("entered", "exited", "given_up") and line["client"]
+        }
 
     def _ask(self, symbol, client):
         """What the exchange has under a client order id. That it has nothing counts when no request can be on its way."""
