@@ -275,6 +275,10 @@ impl Mutator {
     fn in_pages(&mut self, bytes: &mut [u8]) {
         const PAGE: usize = 4_096;
         let pages = bytes.len() / PAGE;
+        // An earlier damage has cut it within its first page.
+        if pages == 0 {
+            return;
+        }
         let (one, two) = (self.below(pages) * PAGE, self.below(pages) * PAGE);
         let header = if one == 0 { 100 } else { one };
         let page_number = u32::try_from(1 + self.below(pages + 1)).unwrap().to_be_bytes();

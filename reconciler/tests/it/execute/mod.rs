@@ -149,14 +149,14 @@ pub(super) fn cause(name: &str) -> Cause {
     Cause::Signal(SignalId::new(name).unwrap())
 }
 
-fn engine() -> Option<EngineLabel> {
-    Some(EngineLabel::new("swing").unwrap())
+fn engine() -> EngineLabel {
+    EngineLabel::new("swing").unwrap()
 }
 
 pub(super) fn entry(name: &str, qty: &str) -> EntryRequest {
-    EntryRequest { symbol: symbol(), cause: cause(name), engine: engine(), qty: qty.parse().unwrap() }
+    EntryRequest { symbol: symbol(), cause: cause(name), engine: Some(engine()), qty: qty.parse().unwrap() }
 }
 
 pub(super) fn close(name: &str) -> CloseRequest {
-    CloseRequest { symbol: symbol(), cause: cause(name), engine: engine(), reason: None, believed_qty: None }
+    CloseRequest { symbol: symbol(), cause: cause(name), engine: Some(engine()), reason: None, believed_qty: None }
 }

@@ -10,7 +10,8 @@ use ledger_core::{PositionSide, Side};
 use ledger_store::DiscrepancyStatus;
 use reconciler::DiscrepancyKind;
 
-use super::{OTHERS_KEY, Truths, false_facts, misstated, standing, trade, world};
+use super::facts::{Truths, false_facts, misstated};
+use super::{OTHERS_KEY, standing, trade, world};
 use crate::support::{Fixture, START_MS};
 
 /// Answers every question for fills with another account's.

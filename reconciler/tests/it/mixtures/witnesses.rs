@@ -10,7 +10,7 @@ use ledger_store::{DerivedReader, Discrepancy, DiscrepancyStatus, FactReader, In
 use reconciler::DiscrepancyKind;
 use serde_json::Value;
 
-use super::Misstated;
+use super::facts::Misstated;
 use crate::support::Fixture;
 
 const POSITIONS: &str = "/fapi/v3/positionRisk";
@@ -101,20 +101,17 @@ impl Witness {
     pub(super) fn agree_falsely(&self, told: &Misstated) -> usize {
         let (name, side) = &told.about;
         let is_told = |value: &Value| value.as_str().and_then(|it| it.parse::<Decimal>().ok()) == Some(told.told);
-        let stating = match side {
-            Some(side) => {
-                let says = |rows: &Vec<Value>| {
-                    let mut of = rows.iter().filter(|row| row["symbol"] == name.as_str());
-                    let row = of.find(|row| side_of(row) == side.to_string());
-                    row.map_or(told.told.is_zero(), |row| is_told(&row["positionAmt"]))
-                };
-                self.answers(POSITIONS, name).filter_map(Answered::rows).filter(|rows| says(rows)).count()
-            }
-            None => {
-                let says = |row: &Value| row["asset"] == name.as_str() && is_told(&row["balance"]);
-                let lists = self.answers(BALANCES, "").filter_map(Answered::rows);
-                lists.filter(|rows| rows.iter().any(says)).count()
-            }
+        let stating = if let Some(side) = side {
+            let says = |rows: &Vec<Value>| {
+                let mut of = rows.iter().filter(|row| row["symbol"] == name.as_str());
+                let row = of.find(|row| side_of(row) == side.to_string());
+                row.map_or(told.told.is_zero(), |row| is_told(&row["positionAmt"]))
+            };
+            self.answers(POSITIONS, name).filter_map(Answered::rows).filter(|rows| says(rows)).count()
+        } else {
+            let says = |row: &Value| row["asset"] == name.as_str() && is_told(&row["balance"]);
+            let lists = self.answers(BALANCES, "").filter_map(Answered::rows);
+            lists.filter(|rows| rows.iter().any(says)).count()
         };
         stating + self.silent_lists(name, side.is_some())
     }
