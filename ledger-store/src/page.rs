@@ -142,7 +142,7 @@ impl PageRequest {
     pub(crate) fn followed_by(self, next: Cursor) -> Result<Self, StoreError> {
         match &self.after {
             Some(after) if after.leads_back_to(&next, self.direction) => {
-                // In SQLite's words, so that it is told as every other damage of the book.
+                // The error carries SQLite's words: every damage of the book is reported the same way.
                 let source = BackendError::new(format!(
                     "database disk image is malformed: a list leads from {after} back to {next}"
                 ));

@@ -30,7 +30,7 @@ where
     F: FnMut(PageRequest) -> R,
     R: Future<Output = StoreResult<Page<T>>>,
 {
-    /// The list of which `read` answers the page that it is asked for, from `first` on.
+    /// A list that begins with the page `first`. `read` answers one page.
     pub fn of(first: PageRequest, read: F) -> Self {
         Self { next: Some(first), read }
     }

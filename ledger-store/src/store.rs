@@ -163,8 +163,8 @@ pub trait FactReader: Send + Sync {
     /// Income by time.
     async fn income(&self, filter: &IncomeFilter, page: PageRequest) -> StoreResult<Page<Sourced<Income>>>;
 
-    /// Fills by time that state a fee or a profit of which the ledger has no row that names the trade, those that state
-    /// neither, and those that share their trade with another half. Costs a seek for each fee and profit of the scope.
+    /// Three kinds of fills, by time: a fee or a profit without a ledger row that names the trade; neither fee nor profit
+    /// stated; the trade shared with another half. Costs a seek for each fee and profit of the scope.
     async fn fills_without_rows(&self, scope: &Scope, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>>;
 
     /// The ledger's rows that name a trade, in the order of their keys.
@@ -188,7 +188,7 @@ pub trait FactReader: Send + Sync {
     /// few seeks a contract, however long its history is.
     async fn funding_reach(&self, account: &AccountId) -> StoreResult<Vec<FundingReach>>;
 
-    /// The latest `limit` minutes with fees in another asset of which it is not settled what that was worth, latest first.
+    /// The latest `limit` minutes that have a fee in another asset without a settled price, latest first.
     /// [`Batch::priced`](crate::Batch::priced) settles them.
     async fn unpriced_fees(&self, account: &AccountId, limit: u32) -> StoreResult<Vec<UnpricedFee>>;
 
@@ -252,7 +252,7 @@ pub trait DerivedReader: Send + Sync {
     ) -> StoreResult<Page<Movement>>;
 
     /// What was held of a contract around these instants, by folding again from the last checkpoint before the first of them;
-    /// in order of time. Of a quarantined symbol nothing is told.
+    /// in order of time. A quarantined symbol has none.
     async fn held_around(
         &self,
         account: &AccountId,

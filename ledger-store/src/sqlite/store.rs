@@ -38,8 +38,8 @@ pub struct OpenOptions {
     pub writer: WriterMode,
     /// How long to wait for another process that keeps the book locked.
     pub busy_timeout_ms: u32,
-    /// A [snapshot](crate::Maintenance) of which nothing was asked for this long is given up: it keeps the write-ahead log
-    /// from being taken into the file.
+    /// A [snapshot](crate::Maintenance) that was not read for this long is given up, because it blocks the checkpoint of the
+    /// write-ahead log.
     pub snapshot_idle_max_ms: u64,
     /// A checkpoint is kept after this many fills of a symbol, so that a late fact need not fold all of them again.
     pub checkpoint_every: u32,

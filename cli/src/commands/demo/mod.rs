@@ -244,7 +244,7 @@ struct Synced {
     left: Vec<String>,
 }
 
-/// Brings the book in line, look by look. The last one finds nothing new, and proves by that what the ones before it read.
+/// Brings the book in line, look by look. The last look finds nothing new. That proves what the earlier looks read.
 async fn sync(world: &DemoWorld, entry_events: &[LabelSources]) -> Result<Synced, CommandError> {
     let Synced { mut reports, mut waited, mut left } = Synced::default();
     for (account, labels) in world.accounts.iter().zip(entry_events) {
