@@ -298,8 +298,28 @@ pub struct SignalWords {
     pub engine: Option<EngineLabel>,
     /// What was decided.
     pub kind: SignalKind,
+    /// Why, where the decision to close names one of the reasons for which positions end ([`SignalWords::reason_of`]).
+    pub reason: Option<ExitReason>,
     /// Whether fillbook restored it: then its kind was concluded from the order, and tells nothing of it.
     pub restored: bool,
+}
+
+impl SignalWords {
+    /// The reason for which a position ends that a signal's own reason names. Any other text tells people why, and programs
+    /// nothing.
+    pub fn reason_of(reason: &str) -> Option<ExitReason> {
+        reason.parse().ok().filter(|reason| *reason != ExitReason::Unknown)
+    }
+
+    /// Why the position ends that the signal closes; `None` of an entry.
+    pub fn exit_reason(&self) -> Option<ExitReason> {
+        match self.kind {
+            SignalKind::Entry => None,
+            // A hand closed it, whatever made the hand do so.
+            SignalKind::ManualClose => Some(ExitReason::ManualClose),
+            SignalKind::AutoExit => Some(self.reason.unwrap_or(ExitReason::AutoExit)),
+        }
+    }
 }
 
 impl OrderWords {
@@ -357,11 +377,7 @@ impl OrderWords {
             Some(IntentRole::StopLoss) => Some(ExitReason::StopLoss),
             Some(IntentRole::Entry | IntentRole::Dca | IntentRole::Exit) | None => None,
         };
-        let by_signal = match signal.filter(|signal| !signal.restored).map(|signal| signal.kind) {
-            Some(SignalKind::AutoExit) => Some(ExitReason::AutoExit),
-            Some(SignalKind::ManualClose) => Some(ExitReason::ManualClose),
-            Some(SignalKind::Entry) | None => None,
-        };
+        let by_signal = signal.filter(|signal| !signal.restored).and_then(SignalWords::exit_reason);
         // Sent by the bot as an exit, and nobody says why.
         let by_exit = role.filter(|role| *role == IntentRole::Exit).map(|_| ExitReason::AutoExit);
         let engine = self.engine.or_else(|| intent?.engine.clone()).or_else(|| signal?.engine.clone());

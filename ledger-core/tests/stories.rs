@@ -116,7 +116,7 @@ fn what_fillbook_inferred_gives_way_to_all_evidence() {
     };
     assert_eq!((inferred(""), inferred("bot-1")), (ExitReason::ManualClose, ExitReason::Unknown));
     // The kind of a signal that was restored was concluded from its order.
-    let signal = |restored| SignalWords { engine: None, kind: SignalKind::AutoExit, restored };
+    let signal = |restored| SignalWords { engine: None, kind: SignalKind::AutoExit, reason: None, restored };
     let exit = |restored| OrderWords::default().context(None, Some(&signal(restored))).exit_reason();
     assert_eq!((exit(false), exit(true)), (ExitReason::AutoExit, ExitReason::Unknown));
 }
@@ -162,7 +162,7 @@ fn a_conditional_order_tells_of_the_regular_order_that_it_became() {
 #[test]
 fn the_senders_word_is_his_own_then_his_intent_then_his_signal() {
     let intent = |role| IntentWords { engine: None, role };
-    let signal = SignalWords { engine: None, kind: SignalKind::ManualClose, restored: false };
+    let signal = SignalWords { engine: None, kind: SignalKind::ManualClose, reason: None, restored: false };
     let said = |own: Option<ExitReason>, role: Option<IntentRole>, with_signal: bool| {
         let words = OrderWords::default().with_exit_reason(own, false);
         let intent = role.map(intent);
@@ -174,6 +174,17 @@ fn the_senders_word_is_his_own_then_his_intent_then_his_signal() {
     assert_eq!(said(None, Some(IntentRole::Exit), true), Some(ExitReason::ManualClose));
     assert_eq!(said(None, Some(IntentRole::Exit), false), Some(ExitReason::AutoExit));
     assert_eq!(said(None, Some(IntentRole::Entry), false), None);
+    // Why a decision was made counts where it is one of the reasons for which positions end.
+    for (kind, reason, expected) in [
+        (SignalKind::AutoExit, "take_profit", Some(ExitReason::TakeProfit)),
+        (SignalKind::AutoExit, "rsi above 70", Some(ExitReason::AutoExit)),
+        (SignalKind::AutoExit, "unknown", Some(ExitReason::AutoExit)),
+        (SignalKind::ManualClose, "stop_loss", Some(ExitReason::ManualClose)),
+        (SignalKind::Entry, "take_profit", None),
+    ] {
+        let signal = SignalWords { engine: None, kind, reason: SignalWords::reason_of(reason), restored: false };
+        assert_eq!(OrderWords::default().context(None, Some(&signal)).said, expected, "{kind} {reason}");
+    }
 }
 
 #[test]

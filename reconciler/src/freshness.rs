@@ -6,19 +6,22 @@
 //! 1. `an_answer_counts_as_of_the_last_look_that_confirmed_it`.
 //! 2. `a_newer_fill_of_the_contract_makes_its_position_stale`, and no other contract's.
 //! 3. `the_latest_mark_counts_wherever_it_was_seen`.
+//!
+//! What the gate asks of the last look ([`look_doubts`]) has its tests there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{
     AccountId, EventTime, Exposure, Freshness, FreshnessLimits, LookStream, PositionSide, PriceKind, PriceSnapshot,
-    Sighting, Symbol, TimestampMs, next_full_hour,
+    Sighting, Staleness, Symbol, TimestampMs, next_full_hour,
 };
 use ledger_store::{
-    BookPosition, FillFilter, IncomeFilter, Look, LookSuccess, OpenLook, OrderFilter, Page, PageRequest, Pages, Scope,
-    Store, StoreResult,
+    Account, BookPosition, FillFilter, IncomeFilter, Look, LookOutcome, LookSuccess, OpenLook, OrderFilter, Page,
+    PageRequest, Pages, Scope, Store, StoreResult,
 };
 
 use crate::error::{Doing, ReconcileError};
+use crate::wording::lasting;
 
 /// How many rows are read at once.
 const PAGE_ROWS: u32 = 200;
@@ -94,7 +97,7 @@ pub async fn look_state(
     let skew_ms = looks.get(&LookStream::Account).and_then(Look::skew_ms).unwrap_or(0);
     let book = Reading { store, account, limits, now: now_local.saturating_add_ms(-skew_ms) };
     let positions = store.positions(account).await.doing("reading the positions")?;
-    let exposure = book.exposure(&looks, &positions).await?;
+    let exposure = book.exposure(&looks, &positions).await.doing("reading what is held")?;
     let mut state = LookState {
         is_bound: known.identity.is_some(),
         open: store.open_look(account).await.doing("reading whether somebody looks")?,
@@ -116,6 +119,74 @@ pub async fn look_state(
     Ok(state)
 }
 
+/// What speaks against the exchange's last word on what a contract holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LookDoubt {
+    /// The last look failed, or was stopped; in words, why.
+    Failed(String),
+    /// The process of the last look died.
+    Abandoned,
+    /// The exchange was not asked for positions or working orders recently enough; in words, since when.
+    Due(String),
+    /// The last look did not see the contract; in words, why.
+    NotSeen(&'static str),
+}
+
+/// What speaks against the exchange's last word on the positions and working orders of a contract. Nothing does of an account
+/// that was never bound: nobody can ask for it. That a recorded fill is newer than the answer is no doubt: what moved the
+/// account is on record.
+pub(crate) async fn look_doubts(
+    store: &dyn Store,
+    account: &Account,
+    symbol: &Symbol,
+    limits: FreshnessLimits,
+    now_local: TimestampMs,
+) -> StoreResult<Vec<LookDoubt>> {
+    if account.identity.is_none() {
+        return Ok(Vec::new());
+    }
+    let looks = store.looks(&account.id).await?;
+    let looks: BTreeMap<LookStream, Look> = looks.into_iter().map(|look| (look.stream, look)).collect();
+    let open = store.open_look(&account.id).await?;
+    let is_running = open.is_some_and(|open| open.is_running);
+    let mut doubts = Vec::new();
+    let last = looks.get(&LookStream::Account);
+    // One that was stopped is being made good by one that runs.
+    let failed = last.filter(|last| match last.outcome {
+        LookOutcome::Succeeded => false,
+        LookOutcome::Failed => true,
+        LookOutcome::Interrupted => !is_running,
+    });
+    if let Some(failed) = failed {
+        let why = failed.failure.as_ref().map(|(_, failure)| format!("{}: {}", failure.kind, failure.reason));
+        doubts.push(LookDoubt::Failed(why.unwrap_or_else(|| failed.outcome.to_string())));
+    }
+    if open.is_some() && !is_running {
+        doubts.push(LookDoubt::Abandoned);
+    }
+    let now = now_local.saturating_add_ms(-last.and_then(Look::skew_ms).unwrap_or(0));
+    let book = Reading { store, account: &account.id, limits, now };
+    let exposure = book.exposure(&looks, &store.positions(&account.id).await?).await?;
+    for stream in [LookStream::Positions, LookStream::Orders] {
+        let seen_at = success(&looks, stream).map(|seen| seen.seen_at);
+        let judged = limits.judge(stream, Sighting { seen_at, overtaken_at: None }, exposure, now);
+        if judged.is_due {
+            doubts.push(LookDoubt::Due(match (judged.stale, judged.age_ms) {
+                (Some(Staleness::Ahead), _) => format!("{stream}: its answer is dated ahead of this machine's clock"),
+                (_, Some(age_ms)) => format!("{stream}: last asked for {} ago", lasting(age_ms)),
+                (_, None) => format!("{stream}: never asked for"),
+            }));
+        }
+    }
+    if success(&looks, LookStream::Positions).is_some_and(|seen| seen.seen.except.contains(symbol)) {
+        doubts.push(LookDoubt::NotSeen("the last look could not read what it was told of the contract"));
+    }
+    if success(&looks, LookStream::Account).is_some_and(|seen| seen.seen.left_aside.contains(symbol)) {
+        doubts.push(LookDoubt::NotSeen("a look at other contracts saw that this one differs, and did not follow it"));
+    }
+    Ok(doubts)
+}
+
 /// A book that is being read.
 struct Reading<'a> {
     store: &'a dyn Store,
@@ -125,17 +196,13 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    async fn exposure(
-        &self,
-        looks: &BTreeMap<LookStream, Look>,
-        positions: &[BookPosition],
-    ) -> Result<Exposure, ReconcileError> {
+    async fn exposure(&self, looks: &BTreeMap<LookStream, Look>, positions: &[BookPosition]) -> StoreResult<Exposure> {
         let is_held = |held: &&BookPosition| {
             !held.position.qty.is_zero() || held.exchange.as_ref().is_some_and(|stated| !stated.qty.is_zero())
         };
         let held: BTreeSet<&Symbol> = positions.iter().filter(is_held).map(|held| &held.symbol).collect();
         let orders = OrderFilter { open_only: true, ..Scope::account(self.account.clone()).into() };
-        let orders = self.store.orders(&orders, PageRequest::first(1)).await.doing("reading the orders")?;
+        let orders = self.store.orders(&orders, PageRequest::first(1)).await?;
         let read_at = success(looks, LookStream::Ledger).map(|seen| seen.seen_at);
         let marks = success(looks, LookStream::Prices).map(|seen| &seen.seen.marks);
         let next_funding = read_at.and_then(|read_at| {

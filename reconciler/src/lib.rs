@@ -57,7 +57,7 @@ pub use execute::{
 };
 pub use record::{
     Answer, BotFiles, ClientIdLabel, ClientIdScheme, ClosedTrade, EventRecorder, Gate, GateReason, GateReasonKind,
-    LineOutcome, Recorder, Refusal, SchemeError, TradeEnd, gate, spool_of,
+    GateTerms, LineOutcome, Recorder, Refusal, SchemeError, TradeEnd, gate, spool_of,
 };
 
 // Files that users bring.

@@ -193,6 +193,7 @@ fn quiet() -> Observation {
             looked_up: (BTreeSet::new(), BTreeSet::new()),
             intents: BTreeMap::new(),
             signals: vec![],
+            words: Vec::new(),
             restored_signals: BTreeMap::new(),
             unsignalled_openers: vec![],
             has_bot: false,

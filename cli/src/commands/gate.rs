@@ -2,7 +2,7 @@
 
 use exchange_client::files::{BookVenue, CcxtReader};
 use ledger_core::PositionSide;
-use reconciler::{Gate, GateReason, gate, spool_of};
+use reconciler::{Gate, GateReason, GateTerms, gate, spool_of};
 use serde_json::Value;
 
 use crate::Context;
@@ -38,9 +38,10 @@ pub async fn run(args: &GateArgs, context: &mut Context) -> Result<ExitCode, Com
     });
     let account = context.settings.account.clone();
     let spool = spool_of(&context.settings.db);
+    let terms = GateTerms { spool: Some(&spool), freshness: context.settings.freshness, now: context.clock.now() };
     let (gate, error) = match crate::wiring::open_book(&context.settings, crate::wiring::Access::Read).await {
         Ok(open) => match super::check_account(open.as_ref(), &account).await {
-            Ok(()) => (gate(open.as_ref(), &account, &symbol, side, Some(&spool)).await, None),
+            Ok(()) => (gate(open.as_ref(), &account, &symbol, side, terms).await, None),
             Err(error) => (Gate::unknown_account(&account), Some(error)),
         },
         Err(error) => (Gate::unreadable(&error), Some(error.into())),

@@ -40,6 +40,7 @@ pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, C
     let mut recorder = EventRecorder::open(store, account.clone(), context.clock.clone())
         .await?
         .wording_ids(schemes(args, context))
+        .with_freshness(context.settings.freshness)
         .with_spool(spool_of(&context.settings.db));
     if let Some(skew_ms) = args.clock_skew_ms {
         recorder = recorder.with_clock_skew(skew_ms);

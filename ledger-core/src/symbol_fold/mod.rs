@@ -92,7 +92,7 @@ use crate::time::TimestampMs;
 /// The version of the fold's rules, and of the state that it stores. Raise it with every change that makes any history
 /// fold to something else, or that makes a stored state mean something else: whoever keeps states or results of a fold
 /// keeps this number with them, and folds again from the start where it differs.
-pub const FOLD_VERSION: u32 = 13;
+pub const FOLD_VERSION: u32 = 14;
 
 /// Decimals of average prices in derived records.
 pub(crate) const AVERAGE_SCALE: u8 = 12;

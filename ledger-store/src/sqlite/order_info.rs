@@ -273,17 +273,24 @@ impl Lookup<'_> {
         if !self.sources.signals || ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let rows: Vec<(String, Option<String>, String, bool)> = engine_signals::table
+        let rows: Vec<(String, Option<String>, String, Option<String>, bool)> = engine_signals::table
             .filter(engine_signals::account_id.eq(self.account.as_str()))
             .filter(engine_signals::signal_id.eq_any(ids))
-            .select((engine_signals::signal_id, engine_signals::engine, engine_signals::kind, engine_signals::restored))
+            .select((
+                engine_signals::signal_id,
+                engine_signals::engine,
+                engine_signals::kind,
+                engine_signals::reason,
+                engine_signals::restored,
+            ))
             .load(conn)
             .map_err(failed("read signals"))?;
         rows.into_iter()
-            .map(|(id, engine, kind, restored)| {
+            .map(|(id, engine, kind, reason, restored)| {
                 let reader = RowReader { table: "engine_signals", key: || format!("{}/{id}", self.account) };
                 let (engine, kind) = (reader.optional("engine", engine.as_deref())?, reader.text("kind", &kind)?);
-                Ok((id.clone(), SignalWords { engine, kind, restored }))
+                let reason = reason.as_deref().and_then(SignalWords::reason_of);
+                Ok((id.clone(), SignalWords { engine, kind, reason, restored }))
             })
             .collect()
     }

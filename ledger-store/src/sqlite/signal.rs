@@ -3,7 +3,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
-use ledger_core::{AccountId, FactKind, Field, Signal, SignalId, Sourced};
+use ledger_core::{AccountId, FactKind, Field, Signal, SignalId, SignalWords, Sourced};
 
 use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
@@ -101,7 +101,10 @@ impl FactTable for Signal {
     }
 
     fn note_effects(before: Option<&Self>, after: &Self, effects: &mut Effects) {
-        let told = |signal: &Self| (signal.engine.clone(), signal.kind);
+        let told = |signal: &Self| {
+            let reason = signal.reason.as_ref().and_then(|reason| SignalWords::reason_of(reason.as_str()));
+            (signal.engine.clone(), signal.kind, reason)
+        };
         if before.map(told) != Some(told(after)) {
             effects.signals.insert(after.signal_id.clone());
         }

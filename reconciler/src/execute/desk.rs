@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use exchange_client::{SendOutcome, Stated};
 use ledger_core::{
-    AnyFact, ClientOrderId, Direction, ExitReason, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent,
-    Outcome, PositionSide, Price, Quantity, RoundTrip, Source, Statement, Symbol, TimestampMs,
+    AnyFact, ClientOrderId, Direction, ExitReason, FreshnessLimits, IntentOutcome, IntentRole, Label, Order,
+    OrderClass, OrderIntent, Outcome, PositionSide, Price, Quantity, RoundTrip, Source, Statement, Symbol, TimestampMs,
 };
 use ledger_store::{OrderFilter, PageRequest, Scope, Store, StoreError};
 
@@ -15,7 +15,7 @@ use super::request::Aim;
 use crate::error::{Doing, ReconcileError};
 use crate::record::closing::Closing;
 use crate::record::order_id::{Purpose, derive};
-use crate::record::{ClosedTrade, Gate, Recorder, TradeEnd, gate};
+use crate::record::{ClosedTrade, Gate, GateTerms, Recorder, TradeEnd, gate};
 
 /// The terms of an order, beside what it is for.
 #[derive(Debug, Clone)]
@@ -31,11 +31,12 @@ pub(super) struct Terms {
 pub(super) struct Desk {
     recorder: Recorder,
     spool: Option<PathBuf>,
+    freshness: FreshnessLimits,
 }
 
 impl Desk {
     pub(super) fn new(recorder: Recorder) -> Self {
-        Self { recorder, spool: None }
+        Self { recorder, spool: None, freshness: FreshnessLimits::default() }
     }
 
     fn book(&self) -> &dyn Store {
@@ -44,6 +45,10 @@ impl Desk {
 
     pub(super) fn set_spool(&mut self, spool: PathBuf) {
         self.spool = Some(spool);
+    }
+
+    pub(super) fn set_freshness(&mut self, limits: FreshnessLimits) {
+        self.freshness = limits;
     }
 
     pub(super) fn now(&self) -> TimestampMs {
@@ -109,7 +114,8 @@ impl Desk {
     /// Whether an entry may be made.
     pub(super) async fn gate(&self, symbol: &Symbol, position_side: PositionSide) -> Gate {
         let narrowed = Some(position_side).filter(|side| *side != PositionSide::Net);
-        gate(self.book(), self.recorder.account(), symbol, narrowed, self.spool.as_deref()).await
+        let terms = GateTerms { spool: self.spool.as_deref(), freshness: self.freshness, now: self.now() };
+        gate(self.book(), self.recorder.account(), symbol, narrowed, terms).await
     }
 
     /// Writes an order down before it is sent. Whether it is this call that did: whoever finds it written may not send it.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::{ExchangeReader, ExchangeTrader};
-use ledger_core::{Direction, IntentRole, OrderClass, Price, Side};
+use ledger_core::{Direction, FreshnessLimits, IntentRole, OrderClass, Price, Side};
 use tokio::sync::Mutex;
 
 use self::desk::Desk;
@@ -114,6 +114,14 @@ impl Executor {
     #[must_use]
     pub fn with_spool(mut self, spool: PathBuf) -> Self {
         self.desk.set_spool(spool);
+        self
+    }
+
+    /// The same, with how recently the exchange has to have been looked at for an entry, where the account is one that is
+    /// looked at.
+    #[must_use]
+    pub fn with_freshness(mut self, limits: FreshnessLimits) -> Self {
+        self.desk.set_freshness(limits);
         self
     }
 

@@ -9,6 +9,7 @@ use ledger_core::{
 use ledger_store::{Account, BookOrder, BookPosition, CoverageSpan, Discrepancy, SyncCursor, UnreadableRow};
 
 use crate::discrepancy::DiscrepancyKind;
+use crate::record::words::PlacedWord;
 
 /// What the book has of a symbol's beginning: of the time before everything that the exchange remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,6 +40,8 @@ pub(crate) struct BookView {
     pub intents: BTreeMap<ClientOrderId, Sourced<OrderIntent>>,
     /// Signals without an order.
     pub signals: Vec<Sourced<Signal>>,
+    /// What the bot said of closed trades before their orders were on record, which can be put on these now.
+    pub words: Vec<PlacedWord>,
     /// The signals that were restored for orders in view.
     pub restored_signals: BTreeMap<SignalId, Sourced<Signal>>,
     /// The fills that opened a round trip, as the exchange itself stated them, whose order is not known to have followed a

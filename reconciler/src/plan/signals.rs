@@ -8,8 +8,10 @@
 //! 5. `an_order_is_not_linked_before_its_window_is_over`.
 //! 6. `never_sent_gives_way_to_an_order_that_turns_up`.
 
+use std::collections::BTreeSet;
+
 use ledger_core::{
-    AnyFact, IntentOutcome, Label, Order, OrderIntent, OrderKey, Signal, Source, Statement, TimestampMs,
+    AnyFact, ExitReason, IntentOutcome, Label, Order, OrderIntent, OrderKey, Signal, Source, Statement, TimestampMs,
 };
 use serde_json::json;
 
@@ -23,6 +25,7 @@ use crate::memory::{SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::record::bot_record::is_concluded;
+use crate::record::words::PlacedWord;
 use crate::repair::RepairKind;
 use crate::wording::describe_order;
 
@@ -33,7 +36,13 @@ pub(super) fn plan_signals(
     now: TimestampMs,
 ) -> Plan {
     let mut plan = Plan::default();
-    for known in observation.book.signals.iter().filter(|known| observation.is_in_scope(&known.fact.symbol)) {
+    let words = observation.book.words.iter().filter(|word| observation.is_in_scope(&word.signal.symbol));
+    for word in words.clone() {
+        place(&mut plan, word);
+    }
+    let placed: BTreeSet<_> = words.map(|word| &word.signal.signal_id).collect();
+    let waiting = observation.book.signals.iter().filter(|known| !placed.contains(&known.fact.signal_id));
+    for known in waiting.filter(|known| observation.is_in_scope(&known.fact.symbol)) {
         if is_concluded(known) {
             plan_concluded(observation, policy, candidates, &known.fact, now, &mut plan);
         } else {
@@ -41,6 +50,21 @@ pub(super) fn plan_signals(
         }
     }
     plan
+}
+
+/// Puts what the bot said of a closed trade on the order that closed it.
+fn place(plan: &mut Plan, word: &PlacedWord) {
+    let PlacedWord { signal, order, statements } = word;
+    let symbol_plan = plan.symbol(&signal.symbol);
+    let state = |(fact, source)| Statement { fact, source, payload: None };
+    symbol_plan.statements.extend(statements.iter().cloned().map(state));
+    let evidence = format!("{}: {} closed the trade that it is about", describe(signal), describe_order(order));
+    let finding = finding(signal, Outlook::Settles, evidence).with("confidence", "known");
+    let before = json!({ "order_id": null, "exit_reason": order.exit_reason.map(ExitReason::as_str) });
+    let after = json!({
+        "order_id": order.key.order_id.as_str(), "exit_reason": signal.reason.as_ref().map(Label::as_str),
+    });
+    symbol_plan.repair(finding, RepairKind::LinkSignal, Some(before), Some(after));
 }
 
 /// An order that names the signal, that it names, or that was sent for it takes the conclusion back at once; one that only

@@ -1,23 +1,23 @@
 //! The bot's word that a trade is closed: why, on the order that closed it, and what the book makes of the round trip.
+//!
+//! Where the order is not on record yet, the word waits for it: see [`words`](super::words).
 
 use std::sync::Arc;
 
 use ledger_core::{
-    AccountId, AnyFact, Direction, EngineLabel, EventTime, ExitReason, FillKey, IntentOutcome, IntentRole, Label,
-    Order, OrderClass, OrderId, OrderKey, RoundTrip, Side, Signal, SignalId, SignalKind, Symbol, TimestampMs,
+    AccountId, AnyFact, Direction, EngineLabel, EventTime, ExitReason, IntentOutcome, IntentRole, OrderId, RoundTrip,
+    Side, SignalId, Source, Statement, Symbol, TimestampMs,
 };
-use ledger_store::{IntentFilter, OrderFilter, PageRequest, Scope, SignalFilter, Store, TripFilter};
+use ledger_store::{IntentFilter, PageRequest, Scope, Store, TripFilter};
 use serde_json::Value;
 
 use super::answer::{Effect, Trouble, trip_json};
-use super::event_recorder::{EventRecorder, order_named, signal_id};
+use super::event_recorder::{EventRecorder, order_named};
 use super::refusal::Refusal;
 use crate::error::{Doing, ReconcileError};
 
 /// How many of the latest orders, signals and trips of a contract are looked at.
-const LOOKED_AT: u32 = 50;
-/// A signal to close that is no older than this is the one that this close follows.
-const SIGNAL_AGE_MAX_MS: i64 = 10 * 60_000;
+pub(super) const LOOKED_AT: u32 = 50;
 
 /// A trade that its bot says is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +48,19 @@ pub enum TradeEnd {
 }
 
 /// What of the bot's word on a closed trade is to be recorded.
-pub(super) enum Word {
-    /// Its reason and strategy, on the order that closed the position.
-    OnOrder { order: Box<Order>, label: Option<Box<Order>> },
-    /// No order is known that closed the position, so the word is kept as the decision to close it. A sync finds the order.
-    Decision(Box<Signal>),
-    /// That decision is on record.
-    Decided(SignalId),
+pub(super) struct Word {
+    /// What it states; nothing where the book has it already.
+    pub(super) statements: Vec<(AnyFact, Source)>,
+    /// Where it stands.
+    pub(super) place: Place,
+}
+
+/// Where the bot's word on a closed trade stands.
+pub(super) enum Place {
+    /// On the order that closed the position.
+    Order(OrderId),
+    /// In the decision to close it, until its order is on record.
+    Decision(SignalId),
 }
 
 /// Why the bot's word cannot be recorded.
@@ -93,28 +99,37 @@ impl From<Unclear> for Trouble {
 }
 
 /// What the book has of the position that the bot says is closed.
-struct Held {
+pub(super) struct Held {
     /// The latest round trip that ended; absent where one is open, or later entries show that it is another one.
-    closed: Option<RoundTrip>,
-    open: Option<RoundTrip>,
+    pub(super) closed: Option<RoundTrip>,
+    pub(super) open: Option<RoundTrip>,
+}
+
+/// Facts as they are recorded. The bot's own are its line's; what is concluded from them has no payload.
+pub(super) fn stated(facts: Vec<(AnyFact, Source)>, line: Option<&Arc<str>>) -> Vec<Statement> {
+    let state = |(fact, source)| {
+        let payload = line.filter(|_| source == Source::Bot).map(Arc::clone);
+        Statement { fact, source, payload }
+    };
+    facts.into_iter().map(state).collect()
 }
 
 impl EventRecorder {
+    pub(super) fn closing(&self) -> Closing<'_> {
+        Closing { store: self.store.as_ref(), account: &self.account }
+    }
+
     pub(super) async fn closed(&self, trade: ClosedTrade, line: &Arc<str>) -> Result<Effect, Trouble> {
-        let closing = Closing { store: self.store.as_ref(), account: &self.account };
-        let effect = match closing.word(&trade, self.now(), self.skew_ms).await? {
-            Word::OnOrder { order, label } => {
-                let effect = match label {
-                    Some(label) => self.own(vec![AnyFact::Order(*label)], line).await?,
-                    None => Effect::answered(),
-                };
-                effect.with("order_id", order.key.order_id.as_str())
-            }
-            Word::Decided(id) => Effect::already().with("signal_id", id.as_str()),
-            Word::Decision(signal) => {
-                let id = signal.signal_id.clone();
-                self.own(vec![AnyFact::Signal(*signal)], line).await?.with("signal_id", id.as_str())
-            }
+        let closing = self.closing();
+        let word = closing.word(&trade, self.now(), self.skew_ms).await?;
+        let effect = match word.place {
+            _ if !word.statements.is_empty() => Effect::of(&self.commit(stated(word.statements, Some(line))).await?),
+            Place::Order(_) => Effect::answered(),
+            Place::Decision(_) => Effect::already(),
+        };
+        let effect = match &word.place {
+            Place::Order(id) => effect.with("order_id", id.as_str()),
+            Place::Decision(id) => effect.with("signal_id", id.as_str()),
         };
         Ok(match closing.end(&trade).await? {
             TradeEnd::Trip(trip) => effect.with("trip", trip_json(&trip)),
@@ -135,31 +150,6 @@ pub(crate) struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// What of the bot's word is to be recorded. `now` and `skew_ms` are of the bot's clock.
-    pub(super) async fn word(
-        &self,
-        trade: &ClosedTrade,
-        now: TimestampMs,
-        skew_ms: Option<i64>,
-    ) -> Result<Word, Unclear> {
-        let held = self.held(trade).await?;
-        let known = held.open.as_ref().or(held.closed.as_ref()).map(|trip| trip.direction);
-        let direction = trade.direction.or(known);
-        let closing_side = direction.map(|held| if held == Direction::Long { Side::Sell } else { Side::Buy });
-        let Some(order) = self.closing_order(trade, &held, closing_side).await? else {
-            let side = closing_side.ok_or(Unclear::Direction { knows_order: false })?;
-            return self.decision(trade, side, now, skew_ms).await;
-        };
-        let label = (trade.reason.is_some() || trade.engine.is_some()).then(|| {
-            let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
-            labelled.exit_reason = trade.reason;
-            // A close that another strategy decided belongs to the trip all the same.
-            labelled.engine = trade.engine.clone().filter(|_| order.engine.is_none());
-            Box::new(labelled)
-        });
-        Ok(Word::OnOrder { order: Box::new(order), label })
-    }
-
     /// What the book has of the trade now.
     pub(crate) async fn end(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
         let held = self.held(trade).await?;
@@ -170,7 +160,7 @@ impl Closing<'_> {
         })
     }
 
-    async fn held(&self, trade: &ClosedTrade) -> Result<Held, ReconcileError> {
+    pub(super) async fn held(&self, trade: &ClosedTrade) -> Result<Held, ReconcileError> {
         let is_of_side = |trip: &RoundTrip| trade.direction.is_none_or(|held| trip.direction == held);
         let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
         let open = open.into_iter().find(|trip| trip.symbol == trade.symbol && is_of_side(trip));
@@ -209,101 +199,5 @@ impl Closing<'_> {
             }
         }
         Ok(false)
-    }
-
-    /// The order that closed the position: the one that the bot names, else that of the fill that closed the round trip, else
-    /// the latest that was sent to close it.
-    async fn closing_order(
-        &self,
-        trade: &ClosedTrade,
-        held: &Held,
-        side: Option<Side>,
-    ) -> Result<Option<Order>, Unclear> {
-        if let Some(order_id) = &trade.order_id {
-            let known = order_named(self.store, self.account, &trade.symbol, Some(order_id), None).await?;
-            if let Some(known) = known {
-                return Ok(Some(known.order.fact));
-            }
-            let side = side.ok_or(Unclear::Direction { knows_order: true })?;
-            let (symbol, class) = (trade.symbol.clone(), OrderClass::Regular);
-            let key = OrderKey { symbol, class, order_id: order_id.clone() };
-            return Ok(Some(Order::known_from_fill(key, side, None)));
-        }
-        let Some(side) = side else { return Ok(None) };
-        if let Some(fill_id) = held.closed.as_ref().and_then(|trip| trip.closed_by.clone()) {
-            let key = FillKey { symbol: trade.symbol.clone(), fill_id, side };
-            let fill = self.store.fill(self.account, &key).await.doing("looking for a fill")?;
-            if let Some(order_id) = fill.and_then(|fill| fill.fact.order_id) {
-                let known = order_named(self.store, self.account, &trade.symbol, Some(&order_id), None).await?;
-                return Ok(known.map(|known| known.order.fact));
-            }
-        }
-        let trip = held.open.as_ref().or(held.closed.as_ref());
-        let Some(opened) = trip.and_then(|trip| trip.opened_at) else { return Ok(None) };
-        let scope = Scope::symbol(self.account.clone(), trade.symbol.clone());
-        let filter = OrderFilter { class: Some(OrderClass::Regular), ..scope.into() };
-        let orders = self.store.orders(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
-        for order in orders.items.into_iter().map(|order| order.order.fact) {
-            let is_later = order.created.or(order.updated).is_none_or(|time| time.latest() >= opened);
-            let has_executed = order.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
-            if order.side == side
-                && is_later
-                && (has_executed || !order.status.is_terminal())
-                && self.closes(&order).await?
-            {
-                return Ok(Some(order));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether an order was sent to close something.
-    async fn closes(&self, order: &Order) -> Result<bool, ReconcileError> {
-        let Some(id) = order.client_order_id.as_ref().filter(|_| !order.can_only_close()) else { return Ok(true) };
-        let intent = self.store.intent(self.account, id).await.doing("looking for an intent")?;
-        Ok(intent.is_some_and(|intent| {
-            matches!(intent.fact.role, IntentRole::Exit | IntentRole::TakeProfit | IntentRole::StopLoss)
-        }))
-    }
-
-    /// The decision to close, as the bot's word on a close whose order nobody knows.
-    async fn decision(
-        &self,
-        trade: &ClosedTrade,
-        side: Side,
-        now: TimestampMs,
-        skew_ms: Option<i64>,
-    ) -> Result<Word, Unclear> {
-        let time = trade.time.unwrap_or_else(|| EventTime::ms(now));
-        let by_hand = trade.reason == Some(ExitReason::ManualClose);
-        let kind = if by_hand { SignalKind::ManualClose } else { SignalKind::AutoExit };
-        let filter = SignalFilter::from(Scope::symbol(self.account.clone(), trade.symbol.clone()));
-        let known = self.store.signals(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the signals")?;
-        let decided = known.items.into_iter().map(|signal| signal.fact).find(|signal| {
-            let age_ms = time.at.as_ms().saturating_sub(signal.time.at.as_ms());
-            signal.kind != SignalKind::Entry
-                && signal.side == side
-                && signal.skip_reason().is_none()
-                && (0..=SIGNAL_AGE_MAX_MS).contains(&age_ms)
-        });
-        if let Some(decided) = decided {
-            return Ok(Word::Decided(decided.signal_id));
-        }
-        let reason = trade.reason.and_then(|reason| Label::new(reason.as_str()).ok());
-        let engine = trade.engine.clone();
-        let id = signal_id(time, &trade.symbol, side, kind, engine.as_ref()).map_err(Unclear::SignalId)?;
-        Ok(Word::Decision(Box::new(Signal {
-            signal_id: id,
-            time,
-            skew_ms,
-            symbol: trade.symbol.clone(),
-            side,
-            kind,
-            engine,
-            reason,
-            skipped: None,
-            meta_json: None,
-            restored: false,
-        })))
     }
 }

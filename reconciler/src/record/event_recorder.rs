@@ -6,15 +6,16 @@
 //! 3. `a_bad_line_is_refused_with_its_field`, and nothing of it is on record.
 //! 4. `an_answer_counts_at_once_and_never_twice`: what an order's answer says about execution, beside its trades.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use exchange_client::Clock;
 use exchange_client::files::{BookVenue, CcxtObject, CcxtReader};
 use ledger_core::{
-    AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, EventTime, IntentOutcome, Label, Order, OrderClass,
-    OrderId, OrderIntent, OrderKey, OrderStatus, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
-    TimestampMs,
+    AccountId, AnyFact, Cancel, ClientOrderId, EngineLabel, EventTime, FreshnessLimits, IntentOutcome, Label, Order,
+    OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Side, Signal, SignalId, SignalKind, Source, Statement,
+    Symbol, TimestampMs,
 };
 use ledger_store::{Book, BookOrder, CommitReport, OrderFilter, PageRequest, Scope, Store, StoreError};
 use serde_json::Value;
@@ -22,9 +23,10 @@ use serde_json::Value;
 use super::answer::{Answer, Effect, LineOutcome, Trouble};
 use super::bot_record::accepted;
 use super::client_id::ClientIdScheme;
+use super::closing::stated;
 use super::event::{Cancelled, Event, LabelEvent, Sent, SentEvent, SignalEvent};
 use super::fields::Fields;
-use super::gate::gate;
+use super::gate::{GateTerms, gate};
 use super::order_id::digest;
 use super::refusal::Refusal;
 use crate::error::{Doing, ReconcileError};
@@ -42,6 +44,7 @@ pub struct EventRecorder {
     pub(super) schemes: Vec<ClientIdScheme>,
     pub(super) skew_ms: Option<i64>,
     spool: Option<PathBuf>,
+    freshness: FreshnessLimits,
 }
 
 impl std::fmt::Debug for EventRecorder {
@@ -59,7 +62,8 @@ impl EventRecorder {
         let known = store.account(&account).await.doing("looking for the account")?;
         let Some(known) = known else { return Err(ReconcileError::UnknownAccount { account }) };
         let reader = CcxtReader::new(BookVenue::named(&known.venue));
-        Ok(Self { store, account, clock, reader, schemes: Vec::new(), skew_ms: None, spool: None })
+        let freshness = FreshnessLimits::default();
+        Ok(Self { store, account, clock, reader, schemes: Vec::new(), skew_ms: None, spool: None, freshness })
     }
 
     /// The same, which words client order ids by the first of the bot's schemes that tells strategy and role.
@@ -80,6 +84,13 @@ impl EventRecorder {
     #[must_use]
     pub fn with_spool(mut self, spool: PathBuf) -> Self {
         self.spool = Some(spool);
+        self
+    }
+
+    /// The same, with how recently the exchange has to have been looked at for an entry.
+    #[must_use]
+    pub fn with_freshness(mut self, limits: FreshnessLimits) -> Self {
+        self.freshness = limits;
         self
     }
 
@@ -119,7 +130,9 @@ impl EventRecorder {
             Event::Entry { entry } => self.entry_event(entry, &line).await,
             Event::Label(label) => self.label(label, &line).await,
             Event::Gate { symbol, position_side } => {
-                let gate = gate(self.store.as_ref(), &self.account, &symbol, position_side, self.spool.as_deref());
+                let terms =
+                    GateTerms { spool: self.spool.as_deref(), freshness: self.freshness, now: self.clock.now() };
+                let gate = gate(self.store.as_ref(), &self.account, &symbol, position_side, terms);
                 Ok(Effect { outcome: LineOutcome::Answered, details: gate.await.to_json() })
             }
         }
@@ -247,7 +260,15 @@ impl EventRecorder {
     async fn object(&self, object: CcxtObject, more: Vec<Statement>) -> Result<Effect, Trouble> {
         let CcxtObject { mut statements, rejected, note } = object;
         statements.extend(more);
+        let symbols = symbols_of(&statements);
         let effect = Effect::of(&self.commit(statements).await?);
+        for symbol in &symbols {
+            let placed = self.closing().placed(Some(symbol)).await?;
+            let placed: Vec<_> = placed.into_iter().flat_map(|word| word.statements).collect();
+            if !placed.is_empty() {
+                self.commit(stated(placed, None)).await?;
+            }
+        }
         let rejected = rejected.iter().map(|error| {
             let refusal = Refusal::object("order", error);
             format!("{}: {}", refusal.field.unwrap_or_default(), refusal.problem)
@@ -319,6 +340,16 @@ impl EventRecorder {
     ) -> Result<Option<BookOrder>, ReconcileError> {
         order_named(self.store.as_ref(), &self.account, symbol, order_id, client_order_id).await
     }
+}
+
+/// The contracts whose orders and fills are stated: for a word that waits, one of them may be the order.
+pub(super) fn symbols_of(statements: &[Statement]) -> BTreeSet<Symbol> {
+    let symbols = statements.iter().filter_map(|statement| match &statement.fact {
+        AnyFact::Order(order) => Some(&order.key.symbol),
+        AnyFact::Fill(fill) => Some(&fill.key.symbol),
+        _ => None,
+    });
+    symbols.cloned().collect()
 }
 
 /// The book's order of this id; of the two classes, and of those that share a client order id, the regular one.

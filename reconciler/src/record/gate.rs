@@ -3,15 +3,18 @@
 //! Invariants, with their tests in `tests/gate.rs`:
 //! 1. `every_open_matter_of_the_contract_holds_an_entry_back`, and none of another contract.
 //! 2. `a_book_that_cannot_be_read_allows_nothing`.
+//! 3. `a_look_that_failed_or_is_too_old_holds_back`, but where the exchange cannot be asked.
+//! 4. `a_conflict_holds_back_where_it_is_about_what_is_held`.
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::{AccountId, PositionSide, Symbol};
-use ledger_store::{DiscrepancyFilter, IntentFilter, PageRequest, Pages, Scope, Store, StoreError};
+use ledger_core::{AccountId, FactKind, FreshnessLimits, PositionSide, Symbol, TimestampMs};
+use ledger_store::{DiscrepancyFilter, DiscrepancyKey, IntentFilter, PageRequest, Pages, Scope, Store, StoreError};
 use serde_json::{Map, Value, json};
 
 use super::answer::class_of;
 use crate::discrepancy::DiscrepancyKind;
+use crate::freshness::{LookDoubt, look_doubts};
 
 /// Why no entry may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,11 +31,18 @@ pub enum GateReasonKind {
     OpenDiscrepancy,
     /// Nothing is derived of the contract, or not from all of its facts.
     NotComputed,
+    /// The last look at the exchange failed.
+    FailedLook,
+    /// The last look at the exchange was interrupted: its process died.
+    InterruptedLook,
+    /// The exchange was not asked recently enough what is held and ordered.
+    StaleLook,
 }
 
 ledger_core::names!(GateReasonKind, "reason of the gate", {
     BookNotReadable = "book_not_readable", UnknownAccount = "unknown_account", UnreplayedSpool = "unreplayed_spool",
-    UndecidedIntent = "undecided_intent", OpenDiscrepancy = "open_discrepancy", NotComputed = "not_computed",
+    UndecidedIntent = "undecided_intent", OpenDiscrepancy = "open_discrepancy", NotComputed = "not_computed", FailedLook = "failed_look",
+    InterruptedLook = "interrupted_look", StaleLook = "stale_look",
 });
 
 /// One thing that holds an entry back.
@@ -92,18 +102,29 @@ impl Gate {
 /// How many of the discrepancies and intents of a contract are named.
 const NAMED_MAX: u32 = 100;
 
-/// Whether a new entry of `symbol` may be made, by what is on record. `position_side` narrows that to one side of a hedge.
-/// `spool` is the file in which lines wait that could not be recorded. That the book cannot be read is an answer, too.
+/// By what a gate judges, beside the book.
+#[derive(Debug, Clone, Copy)]
+pub struct GateTerms<'a> {
+    /// The file in which lines wait that could not be recorded.
+    pub spool: Option<&'a Path>,
+    /// How recently the exchange has to have been looked at.
+    pub freshness: FreshnessLimits,
+    /// Now, by the local clock.
+    pub now: TimestampMs,
+}
+
+/// Whether a new entry of `symbol` may be made, by what is on record and how recently the exchange was asked.
+/// `position_side` narrows that to one side of a hedge. That the book cannot be read is an answer, too.
 pub async fn gate(
     store: &dyn Store,
     account: &AccountId,
     symbol: &Symbol,
     position_side: Option<PositionSide>,
-    spool: Option<&Path>,
+    terms: GateTerms<'_>,
 ) -> Gate {
-    match reasons(store, account, symbol, position_side).await {
+    match reasons(store, account, symbol, position_side, terms).await {
         Ok(mut reasons) => {
-            reasons.extend(spool.and_then(waiting));
+            reasons.extend(terms.spool.and_then(waiting));
             reasons.sort_by_key(|reason| reason.kind);
             Gate { reasons }
         }
@@ -134,10 +155,11 @@ async fn reasons(
     account: &AccountId,
     symbol: &Symbol,
     position_side: Option<PositionSide>,
+    terms: GateTerms<'_>,
 ) -> Result<Vec<GateReason>, StoreError> {
-    if store.account(account).await?.is_none() {
+    let Some(known) = store.account(account).await? else {
         return Err(StoreError::UnknownAccount { account: account.clone() });
-    }
+    };
     let mut reasons = Vec::new();
     let scope = Scope::symbol(account.clone(), symbol.clone());
     let unresolved = IntentFilter { unresolved_only: true, ..scope.into() };
@@ -163,7 +185,7 @@ async fn reasons(
     while let Some(found) = pages.next().await? {
         for discrepancy in found.items {
             let entry = discrepancy.entry;
-            if holds_back(&entry.key.kind) {
+            if holds_back(&entry.key) {
                 let text = format!("discrepancy {}, {} ({})", discrepancy.id, entry.key.kind, entry.status);
                 reasons.push(GateReason { kind: GateReasonKind::OpenDiscrepancy, text });
             }
@@ -177,15 +199,33 @@ async fn reasons(
         (None, None) => None,
     };
     reasons.extend(why.map(|text| GateReason { kind: GateReasonKind::NotComputed, text }));
+    let doubts = look_doubts(store, &known, symbol, terms.freshness, terms.now).await?;
+    reasons.extend(doubts.into_iter().map(of_look));
     Ok(reasons)
+}
+
+fn of_look(doubt: LookDoubt) -> GateReason {
+    let (kind, text) = match doubt {
+        LookDoubt::Failed(why) => (GateReasonKind::FailedLook, format!("the last look at the exchange: {why}")),
+        LookDoubt::Abandoned => {
+            let text = "the last look at the exchange was interrupted: its process died".to_owned();
+            (GateReasonKind::InterruptedLook, text)
+        }
+        LookDoubt::Due(what) => (GateReasonKind::StaleLook, format!("{what}; `fillbook sync` asks again")),
+        LookDoubt::NotSeen(why) => (GateReasonKind::StaleLook, why.to_owned()),
+    };
+    GateReason { kind, text: ledger_core::printable(&text).into_owned() }
 }
 
 /// Whether a discrepancy of this kind says that orders, fills or the position of its contract may be others than the book's.
 /// Labels, notices of what the exchange or a person did, and amounts of the ledger change nothing about what is held. A kind
 /// that is not known here may say anything.
-fn holds_back(kind: &str) -> bool {
+fn holds_back(key: &DiscrepancyKey) -> bool {
     use DiscrepancyKind as Kind;
-    let known = Kind::ALL.iter().find(|known| known.as_str() == kind);
+    if key.kind == CONFLICTING_FACT {
+        return is_about_what_is_held(&key.fingerprint);
+    }
+    let known = Kind::ALL.iter().find(|known| known.as_str() == key.kind);
     !matches!(
         known,
         Some(
@@ -207,4 +247,24 @@ fn holds_back(kind: &str) -> bool {
                 | Kind::FootingMismatch
         )
     )
+}
+
+/// The kind under which the book records that sources disagree about a field of a fact.
+const CONFLICTING_FACT: &str = "conflicting_fact";
+
+/// Whether sources disagree about something that says what is held or ordered. Prices, rates, amounts of the ledger and of
+/// fees, wallets, and who decided what say nothing of it. `fingerprint` is `kind|field|fact`; what cannot be read in it may be
+/// anything.
+fn is_about_what_is_held(fingerprint: &str) -> bool {
+    let mut parts = fingerprint.split('|');
+    let (Some(Ok(kind)), Some(field)) = (parts.next().map(str::parse::<FactKind>), parts.next()) else { return true };
+    match kind {
+        FactKind::Price | FactKind::FundingRate | FactKind::Income | FactKind::Balance | FactKind::Signal => false,
+        FactKind::Cancel => !matches!(field, "ts" | "reason"),
+        FactKind::Fill => !matches!(field, "fee" | "maker" | "exchange_realized_pnl"),
+        FactKind::Order => !matches!(field, "engine" | "signal_id" | "exit_reason"),
+        FactKind::Intent => !matches!(field, "engine" | "signal_id"),
+        FactKind::Position => field != "entry_price",
+        FactKind::Instrument | FactKind::Anchor | FactKind::PositionMode => true,
+    }
 }

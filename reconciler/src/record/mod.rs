@@ -17,12 +17,13 @@ mod recorder;
 mod refusal;
 #[cfg(test)]
 mod tests;
+pub(crate) mod words;
 
 pub use self::answer::{Answer, LineOutcome};
 pub use self::client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
 pub use self::closing::{ClosedTrade, TradeEnd};
 pub use self::event_recorder::EventRecorder;
 pub use self::follow::BotFiles;
-pub use self::gate::{Gate, GateReason, GateReasonKind, gate, spool_of};
+pub use self::gate::{Gate, GateReason, GateReasonKind, GateTerms, gate, spool_of};
 pub use self::recorder::Recorder;
 pub use self::refusal::Refusal;

@@ -20,7 +20,8 @@ use ledger_store::{Batch, Book, CommitReport, RunId, Store, StoreError};
 use crate::error::{Doing, ReconcileError};
 use crate::record::bot_record::accepted;
 use crate::record::client_id::ClientIdScheme;
-use crate::record::closing::{ClosedTrade, Closing, TradeEnd, Unclear, Word};
+use crate::record::closing::{ClosedTrade, Closing, TradeEnd, Unclear, stated};
+use crate::record::event_recorder::symbols_of;
 
 /// Records what a bot does. Cheap to clone; every call is one transaction, and survives a crash once it returns.
 #[derive(Clone)]
@@ -104,9 +105,30 @@ impl Recorder {
         let contracts = self.missing_contracts(&statements).await?;
         let learned = contracts.len();
         statements.splice(0..0, contracts);
+        let symbols = symbols_of(&statements);
         let mut report = self.commit(statements).await?;
         report.outcomes.drain(..learned.min(report.outcomes.len()));
+        self.place_words(&symbols).await;
         Ok(report)
+    }
+
+    /// Puts what the bot said of closed trades on their orders, now that these may be on record. What is to be recorded is by
+    /// now; a word that cannot be placed waits for the next record of its contract.
+    async fn place_words(&self, symbols: &BTreeSet<Symbol>) {
+        let closing = Closing { store: self.book.as_ref(), account: &self.account };
+        for symbol in symbols {
+            let placed = match closing.placed(Some(symbol)).await {
+                Ok(placed) if placed.is_empty() => continue,
+                Ok(placed) => {
+                    let statements = placed.into_iter().flat_map(|word| word.statements).collect();
+                    self.commit(stated(statements, None)).await.map(drop)
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = placed {
+                tracing::warn!(%error, %symbol, "what was said of a closed trade could not be put on its order yet");
+            }
+        }
     }
 
     async fn commit(&self, statements: Vec<Statement>) -> Result<CommitReport, ReconcileError> {
@@ -260,14 +282,16 @@ impl Recorder {
     /// [`ReconcileError::Store`].
     pub async fn trade_closed(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
         let closing = Closing { store: self.book.as_ref(), account: &self.account };
-        let fact = match closing.word(trade, self.clock.now(), None).await {
-            Ok(Word::OnOrder { label, .. }) => label.map(|label| AnyFact::Order(*label)),
-            Ok(Word::Decision(signal)) => Some(AnyFact::Signal(*signal)),
-            Ok(Word::Decided(_)) | Err(Unclear::Direction { .. } | Unclear::SignalId(_)) => None,
+        let statements = match closing.word(trade, self.clock.now(), None).await {
+            Ok(word) => word.statements,
+            Err(Unclear::Direction { .. } | Unclear::SignalId(_)) => Vec::new(),
             Err(Unclear::Failed(error)) => return Err(error),
         };
-        if let Some(fact) = fact {
-            self.own(fact).await?;
+        if !statements.is_empty() {
+            let report = self.record(stated(statements, None)).await?;
+            if let Some(row) = report.unreadable.into_iter().next() {
+                return Err(StoreError::CorruptRow { row }).doing("recording");
+            }
         }
         closing.end(trade).await
     }

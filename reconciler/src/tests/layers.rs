@@ -13,6 +13,7 @@ const SHARED: &[&str] = &[
     "error",
     "finding",
     "flow",
+    "freshness",
     "label",
     "memory",
     "policy",
@@ -29,7 +30,7 @@ const SHARED: &[&str] = &[
 const STAGES: &[&str] = &["observe", "plan", "apply", "verify"];
 
 /// What uses the stages, or has nothing to do with them.
-const USES: &[&str] = &["account_report", "cycle", "execute", "freshness", "import", "outside", "position_mode"];
+const USES: &[&str] = &["account_report", "cycle", "execute", "import", "outside", "position_mode"];
 
 /// How far up a module stands: it names what stands as high as itself or lower.
 fn height(module: &str) -> Option<usize> {

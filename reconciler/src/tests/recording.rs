@@ -1,9 +1,16 @@
 //! What is written down, in which order.
 
 use ledger_core::ExitReason;
-use ledger_store::{StoreError, UnreadableRow};
+use ledger_store::{Page, StoreError, UnreadableRow};
 
 use super::*;
+
+/// A book in which no word on a closed trade waits for its order.
+fn without_words() -> MockStore {
+    let mut mock = MockStore::new();
+    mock.expect_signals().returning(|_, _| Ok(Page { items: Vec::new(), unreadable: Vec::new(), next: None }));
+    mock
+}
 
 /// A recorder that notes what it writes, and a trader that notes when it sends and answers with `outcome`.
 fn stage(
@@ -11,7 +18,7 @@ fn stage(
     sent: usize,
 ) -> (Recorder, MockExchangeTrader, Arc<Mutex<Vec<String>>>) {
     let log = Arc::new(Mutex::new(Vec::new()));
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     let written = Arc::clone(&log);
     mock.expect_commit().returning(move |batch| {
         let mut log = written.lock().unwrap();
@@ -73,7 +80,7 @@ async fn a_cancel_without_a_time_is_the_orders_state_only() {
 
 #[tokio::test]
 async fn a_contract_is_learned_when_it_is_first_needed() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     mock.expect_instrument().times(1).returning(|_, _| Ok(None));
     let kinds = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&kinds);
@@ -99,7 +106,7 @@ async fn a_contract_is_learned_when_it_is_first_needed() {
 
 /// A book in which this many commits go through; those after them fail.
 fn failing_after(commits: usize) -> Book {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     let mut left = commits;
     mock.expect_commit().returning(move |batch| {
         left = left.checked_sub(1).ok_or(StoreError::UnknownAccount { account: account_id() })?;
@@ -123,7 +130,7 @@ async fn an_order_that_could_not_be_written_down_is_not_sent() {
 
 #[tokio::test]
 async fn a_row_that_cannot_be_merged_into_is_an_error() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     mock.expect_commit().returning(|_| {
         let row = UnreadableRow { table: "intents", key: "main/bot-1".into(), column: "qty", reason: "x".into() };
         Ok(CommitReport { unreadable: vec![row], ..CommitReport::default() })
@@ -136,7 +143,7 @@ async fn a_row_that_cannot_be_merged_into_is_an_error() {
 
 #[tokio::test]
 async fn a_cancel_that_went_through_is_recorded_under_its_run() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     mock.expect_commit().times(1).returning(|batch| {
         assert_eq!(batch.run_id, Some(RunId(7)));
         let kinds: Vec<_> = batch.statements.iter().map(|statement| statement.fact.kind().to_string()).collect();
@@ -157,7 +164,7 @@ async fn a_cancel_that_went_through_is_recorded_under_its_run() {
 
 #[tokio::test]
 async fn a_signal_that_is_skipped_says_why() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     mock.expect_commit().times(1).returning(|batch| {
         let [statement] = batch.statements.as_slice() else { panic!("{:?}", batch.statements) };
         let AnyFact::Signal(signal) = &statement.fact else { panic!("{statement:?}") };
@@ -171,7 +178,7 @@ async fn a_signal_that_is_skipped_says_why() {
 
 #[tokio::test]
 async fn a_reason_that_is_learned_later_is_the_orders() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     mock.expect_commit().times(1).returning(|batch| {
         let [statement] = batch.statements.as_slice() else { panic!("{:?}", batch.statements) };
         let AnyFact::Order(order) = &statement.fact else { panic!("{statement:?}") };
@@ -186,7 +193,7 @@ async fn a_reason_that_is_learned_later_is_the_orders() {
 /// What happened is recorded without its contract, and that is asked for again with the next.
 #[tokio::test]
 async fn an_exchange_that_does_not_list_its_contracts_delays_nothing() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     let is_known = |_: &AccountId, name: &Symbol| *name == symbol("ETHUSDT");
     mock.expect_instrument().returning(move |account, name| {
         let contract = ledger_core::Instrument::linear(name.clone(), checks::usdt()).unwrap();
@@ -210,7 +217,7 @@ async fn an_exchange_that_does_not_list_its_contracts_delays_nothing() {
 
 #[tokio::test]
 async fn nothing_is_left_out_of_date() {
-    let mut mock = MockStore::new();
+    let mut mock = without_words();
     let mut order = Sequence::new();
     mock.expect_commit().times(1).in_sequence(&mut order).returning(|_| Ok(CommitReport::default()));
     let pending =

@@ -98,6 +98,7 @@ impl BookReader<'_> {
             looked_up: (BTreeSet::new(), BTreeSet::new()),
             intents: BTreeMap::new(),
             signals: Vec::new(),
+            words: Vec::new(),
             restored_signals: BTreeMap::new(),
             unsignalled_openers: Vec::new(),
             has_bot: self.has_bot().await?,

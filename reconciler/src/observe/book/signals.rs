@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use ledger_core::{Signal, Sourced, Symbol, TimestampMs};
-use ledger_store::{IntentFilter, OrderFilter, PageRequest, Pages, Scope, SignalFilter, SignalOutlook};
+use ledger_store::{IntentFilter, OrderFilter, PageRequest, Pages, Scope, SignalFilter, SignalOutlook, StoreError};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
 use crate::observe::book_view::BookView;
 use crate::observe::observation::Observation;
 use crate::record::bot_record::{is_concluded, is_restored_id};
+use crate::record::closing::Closing;
+use crate::record::words::is_word;
 
 impl BookReader<'_> {
     /// The signals that no order names, with the orders and intents of their moments.
@@ -55,6 +57,14 @@ impl BookReader<'_> {
             let (since, until) = self.policy.signal_window_around(at);
             let stretch = self.stretch(Some(&signal.fact.symbol), since, until);
             self.read_intents(&IntentFilter::from(stretch), view).await?;
+        }
+        // Those of a contract with a row that cannot be read wait on.
+        let closing = Closing { store: &**self.book, account: self.account };
+        if signals.iter().any(|signal| is_word(&signal.fact)) {
+            match closing.placed(None).await {
+                Err(ReconcileError::Store { source: StoreError::CorruptRow { .. }, .. }) => {}
+                placed => view.words = placed?,
+            }
         }
         view.signals = signals;
         Ok(())

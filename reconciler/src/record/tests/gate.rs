@@ -1,15 +1,29 @@
 //! What holds an entry back.
 
-use ledger_core::PositionSide;
-use ledger_store::{Batch, Book, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
+use std::collections::BTreeMap;
+
+use ledger_core::{FreshnessLimits, LookStream, PositionSide};
+use ledger_store::{
+    Batch, Book, DiscrepancyKey, DiscrepancyStatus, ExchangeIdentity, LookFailure, LookFailureKind, LookResult,
+    NewDiscrepancy, NewLook, Seen,
+};
 use serde_json::json;
 
 use super::*;
 use crate::discrepancy::DiscrepancyKind;
-use crate::record::{Gate, GateReasonKind, gate};
+use crate::record::{Gate, GateReasonKind, GateTerms, gate};
 
 fn symbol(name: &str) -> ledger_core::Symbol {
     ledger_core::Symbol::new(name).unwrap()
+}
+
+/// So many milliseconds after the start, with the usual limits.
+fn terms(ms: i64, spool: Option<&std::path::Path>) -> GateTerms<'_> {
+    GateTerms { spool, freshness: FreshnessLimits::default(), now: at(ms) }
+}
+
+fn at(ms: i64) -> TimestampMs {
+    TimestampMs::new(START_MS + ms).unwrap()
 }
 
 async fn see(store: &Book, kind: &str, of: &str, status: DiscrepancyStatus) {
@@ -23,7 +37,8 @@ async fn see(store: &Book, kind: &str, of: &str, status: DiscrepancyStatus) {
 #[tokio::test]
 async fn every_open_matter_of_the_contract_holds_an_entry_back() {
     let (_, store, _) = recorder().await;
-    let allowed = async |of: &str| gate(store.as_ref(), &account(), &symbol(of), None, None).await.is_allowed();
+    let allowed =
+        async |of: &str| gate(store.as_ref(), &account(), &symbol(of), None, terms(0, None)).await.is_allowed();
     see(&store, "position_mismatch", "ETHUSDT", DiscrepancyStatus::Unresolved).await;
     see(&store, "missing_fills", "XRPUSDT", DiscrepancyStatus::Pending).await;
     // What a newer version found may be anything.
@@ -61,7 +76,7 @@ async fn an_undecided_exit_holds_entries_of_its_side_back() {
     let mut exit = intent("t-1", "exit");
     exit["position_side"] = "long".into();
     let id = ask(&mut recorder, &exit).await["client_order_id"].clone();
-    let asked = async |side| gate(store.as_ref(), &account(), &symbol("BTCUSDT"), side, None).await;
+    let asked = async |side| gate(store.as_ref(), &account(), &symbol("BTCUSDT"), side, terms(0, None)).await;
     assert_eq!(asked(None).await.reasons[0].kind, GateReasonKind::UndecidedIntent);
     assert!(!asked(Some(PositionSide::Long)).await.is_allowed() && asked(Some(PositionSide::Short)).await.is_allowed());
     ask(&mut recorder, &sent(&id, "unknown")).await;
@@ -78,7 +93,7 @@ async fn what_cannot_be_computed_holds_back() {
     of_coin["info"]["commissionAsset"] = "BTC".into();
     let answer = ask(&mut recorder, &json!({ "event": "trade", "trade": of_coin })).await;
     assert_eq!(answer["outcome"], "recorded", "{answer}");
-    let held = gate(store.as_ref(), &account(), &symbol("BTCUSD_PERP"), None, None).await;
+    let held = gate(store.as_ref(), &account(), &symbol("BTCUSD_PERP"), None, terms(0, None)).await;
     assert_eq!(held.reasons[0].kind, GateReasonKind::NotComputed, "{held:?}");
 }
 
@@ -86,16 +101,118 @@ async fn what_cannot_be_computed_holds_back() {
 async fn a_book_that_cannot_be_read_allows_nothing() {
     let (_, store, _) = recorder().await;
     let other = AccountId::new("other").unwrap();
-    let held = gate(store.as_ref(), &other, &symbol("BTCUSDT"), None, None).await;
+    let held = gate(store.as_ref(), &other, &symbol("BTCUSDT"), None, terms(0, None)).await;
     assert_eq!(held, Gate::unknown_account(&other));
     assert!(held.is_unreadable() && !held.is_allowed());
     // A spool that is a folder cannot be looked into, and one that is empty holds nothing.
     let folder = tempfile::tempdir().unwrap();
     let spool = folder.path().join("book.db.spool");
-    let asked = async || gate(store.as_ref(), &account(), &symbol("BTCUSDT"), None, Some(&spool)).await.is_allowed();
+    let asked =
+        async || gate(store.as_ref(), &account(), &symbol("BTCUSDT"), None, terms(0, Some(&spool))).await.is_allowed();
     assert!(asked().await);
     std::fs::write(&spool, "").unwrap();
     assert!(asked().await);
     std::fs::write(&spool, "{}\n").unwrap();
     assert!(!asked().await);
+}
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// A look that began and ended `ms` after the start.
+async fn look(store: &Book, ms: i64, streams: BTreeMap<LookStream, LookResult>) {
+    let (account, began) = (account(), at(ms));
+    let look = NewLook {
+        account,
+        began_local: began,
+        ended_local: began,
+        began_at: Some(began),
+        ended_at: Some(began),
+        streams,
+    };
+    store.record_look(look).await.unwrap();
+}
+
+fn seen(ms: i64, seen: &Seen) -> BTreeMap<LookStream, LookResult> {
+    let result = || LookResult::Seen { seen_at: at(ms), seen: seen.clone() };
+    [LookStream::Account, LookStream::Positions, LookStream::Orders].map(|stream| (stream, result())).into()
+}
+
+#[tokio::test]
+async fn a_look_that_failed_or_is_too_old_holds_back() {
+    let (mut recorder, store, clock) = recorder().await;
+    let kinds = async |ms: i64| {
+        let held = gate(store.as_ref(), &account(), &symbol("BTCUSDT"), None, terms(ms, None)).await;
+        held.reasons.into_iter().map(|reason| reason.kind).collect::<Vec<_>>()
+    };
+    use GateReasonKind::{FailedLook, StaleLook};
+    // Nobody can ask the exchange for this account: what its bot records is all that there is.
+    assert_eq!(kinds(1_000 * HOUR_MS).await, []);
+    let identity = ExchangeIdentity { base_url: "https://fapi.binance.com".to_owned(), alias: None };
+    store.bind_identity(&account(), identity).await.unwrap();
+    assert_eq!(kinds(0).await, [StaleLook, StaleLook], "never");
+    look(&store, 0, seen(0, &Seen::default())).await;
+    assert_eq!(kinds(24 * HOUR_MS).await, [], "flat");
+    assert_eq!(kinds(24 * HOUR_MS + 1).await, [StaleLook, StaleLook]);
+    assert_eq!(kinds(-2 * MINUTE_MS).await, [StaleLook, StaleLook], "from the future");
+    // Something is held: a quarter of an hour. A fill that was recorded since is no reason by itself.
+    ask(&mut recorder, &json!({ "event": "trade", "trade": trade("BTCUSDT", 1, 7, "BUY", "100", START_MS + 1) })).await;
+    assert_eq!(kinds(15 * MINUTE_MS).await, []);
+    assert_eq!(kinds(15 * MINUTE_MS + 1).await, [StaleLook, StaleLook]);
+    // The same as an answer to the bot, by the recorder's clock.
+    clock.advance(std::time::Duration::from_mins(16));
+    let question = json!({ "event": "gate", "symbol": "BTCUSDT" });
+    let answer = ask(&mut recorder, &question).await;
+    assert_eq!((&answer["allowed"], &answer["reasons"][0]["kind"]), (&json!(false), &json!("stale_look")), "{answer}");
+    let patient = FreshnessLimits { open_ms: HOUR_MS, ..FreshnessLimits::default() };
+    let mut recorder = recorder.with_freshness(patient);
+    assert_eq!(ask(&mut recorder, &question).await["allowed"], true);
+    // A look that failed, however young the answers before it are, until one succeeds.
+    let failure = LookFailure { kind: LookFailureKind::Unreachable, reason: "no route".to_owned() };
+    look(&store, MINUTE_MS, BTreeMap::from([(LookStream::Account, LookResult::Failed(failure))])).await;
+    assert_eq!(kinds(2 * MINUTE_MS).await, [FailedLook]);
+    look(&store, 2 * MINUTE_MS, seen(2 * MINUTE_MS, &Seen::default())).await;
+    assert_eq!(kinds(3 * MINUTE_MS).await, []);
+    // One that could not read this contract says nothing of it, and one at others saw that it differs.
+    for of in ["BTCUSDT", "ETHUSDT"] {
+        let expected = if of == "BTCUSDT" { vec![StaleLook] } else { Vec::new() };
+        let except = Seen { except: [symbol(of)].into(), ..Seen::default() };
+        look(&store, 3 * MINUTE_MS, seen(3 * MINUTE_MS, &except)).await;
+        assert_eq!(kinds(3 * MINUTE_MS).await, expected, "{of} was not read");
+        look(&store, 3 * MINUTE_MS, seen(3 * MINUTE_MS, &Seen::default())).await;
+        let narrowed = LookResult::Narrowed { left_aside: [symbol(of)].into(), cleared: None };
+        look(&store, 4 * MINUTE_MS, BTreeMap::from([(LookStream::Account, narrowed)])).await;
+        assert_eq!(kinds(4 * MINUTE_MS).await, expected, "{of} was left aside");
+    }
+}
+
+#[tokio::test]
+async fn a_conflict_holds_back_where_it_is_about_what_is_held() {
+    for (fingerprint, holds) in [
+        ("price|price|BTCUSDT/mark/1", false),
+        ("fill|fee|BTCUSDT/1/BUY", false),
+        ("fill|qty|BTCUSDT/1/BUY", true),
+        ("fill|price|BTCUSDT/1/BUY", true),
+        ("order|engine|BTCUSDT/REGULAR/1", false),
+        ("order|status|BTCUSDT/REGULAR/1", true),
+        ("intent|outcome|bot-1", true),
+        ("position|qty|BTCUSDT/NET/1", true),
+        ("balance|wallet|USDT/1", false),
+        ("something|new|1", true),
+        ("nothing", true),
+    ] {
+        let (_, store, _) = recorder().await;
+        let key = DiscrepancyKey { kind: "conflicting_fact".to_owned(), fingerprint: fingerprint.to_owned() };
+        let mut batch = Batch::new(account(), at(0), Vec::new());
+        let (symbol, status) = (Some(symbol("BTCUSDT")), DiscrepancyStatus::Unresolved);
+        batch.discrepancies.push(NewDiscrepancy {
+            key,
+            symbol: symbol.clone(),
+            status,
+            evidence_json: "{}".to_owned(),
+        });
+        store.commit(batch).await.unwrap();
+        let held = gate(store.as_ref(), &account(), &symbol.unwrap(), None, terms(0, None)).await;
+        assert_eq!(!held.is_allowed(), holds, "{fingerprint}: {held:?}");
+    }
 }

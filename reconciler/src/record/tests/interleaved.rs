@@ -127,7 +127,9 @@ async fn any_interleaving_is_what_the_bots_said() {
                 let is_open =
                     |(order, is_announced): &(Said, bool)| *is_announced && order.symbol == symbol && order.outcome < 2;
                 let name = ledger_core::Symbol::new(symbol).unwrap();
-                let allowed = gate(store.as_ref(), &account(), &name, None, None).await;
+                let (freshness, now) = (ledger_core::FreshnessLimits::default(), recorder.now());
+                let terms = crate::record::GateTerms { spool: None, freshness, now };
+                let allowed = gate(store.as_ref(), &account(), &name, None, terms).await;
                 assert_eq!(allowed.is_allowed(), !said.iter().any(is_open), "seed {seed}: {symbol}: {allowed:?}");
             }
         }

@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use ledger_core::{Direction, ExitReason, PositionSide, Side, SignalKind};
-use ledger_store::{DerivedReader as _, FactReader as _, PageRequest, Scope, TripFilter};
+use exchange_client::{Clock as _, ExchangeTrader as _, NewOrder, SendOutcome};
+use ledger_core::{
+    Direction, ExitReason, IntentOutcome, IntentRole, Label, OrderClass, OrderIntent, PositionSide, Side, SignalKind,
+};
+use ledger_store::{DerivedReader as _, FactReader as _, PageRequest, Scope, SignalFilter, SignalOutlook, TripFilter};
 use reconciler::{AttemptVerdict, CloseRequest, ClosedTrade, EntryOutcome, TradeEnd};
 
 use super::{Cut, close, entry, exchange, life, symbol};
@@ -186,4 +189,63 @@ async fn a_closed_trade_is_labelled_on_its_order_or_kept_as_a_decision() {
     let end = recorder.trade_closed(&word(ExitReason::ManualClose)).await.unwrap();
     assert!(matches!(&end, TradeEnd::Trip(trip) if trip.exit_reason == ExitReason::ManualClose), "{end:?}");
     fixture.assert_equal().await;
+}
+
+/// The bot says why it closed, hears nothing of its exit, and a look finds the order.
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_a_close_that_only_a_look_finds_is_kept() {
+    // An exit that names no signal, and one that names the signal of its entry.
+    for named in [None, Some("s-1")] {
+        let fixture = Fixture::in_process(exchange(5, false)).await;
+        let entered = fixture.executor().long_market(&entry("s-1", "0.05")).await.unwrap();
+        assert!(matches!(entered, EntryOutcome::Sent(_)), "{entered:?}");
+        fixture.simulator.step(Duration::from_mins(1));
+        let recorder = fixture.recorder();
+        let exit = OrderIntent {
+            client_order_id: "bye".parse().unwrap(),
+            symbol: symbol(),
+            class: OrderClass::Regular,
+            side: Side::Sell,
+            position_side: Some(PositionSide::Net),
+            role: IntentRole::Exit,
+            dca_step: 0,
+            attempt: 1,
+            order_type: Label::market(),
+            qty: Some("0.05".parse().unwrap()),
+            price: None,
+            trigger_price: None,
+            reduce_only: false,
+            signal_id: named.map(|name| name.parse().unwrap()),
+            engine: None,
+            created_local: fixture.clock.now(),
+            outcome: IntentOutcome::Pending,
+        };
+        recorder.intent(exit.clone()).await.unwrap();
+        let sent = fixture.exchange.create_order(NewOrder::from_intent(&exit).unwrap()).await;
+        assert!(matches!(sent, SendOutcome::Done(_)), "{sent:?}");
+        let word = ClosedTrade {
+            symbol: symbol(),
+            direction: Some(Direction::Long),
+            reason: Some(ExitReason::TakeProfit),
+            engine: None,
+            order_id: None,
+            time: None,
+        };
+        assert_eq!(recorder.trade_closed(&word).await.unwrap(), TradeEnd::StillOpen);
+        fixture.decided().await;
+        let scope = Scope::symbol(fixture.account.clone(), symbol());
+        let filter = TripFilter { scope: scope.clone(), engine: None, position_side: None };
+        let trips = fixture.store.trips(&filter, PageRequest::newest(9)).await.unwrap().items;
+        let reasons: Vec<_> = trips.iter().map(|trip| trip.exit_reason).collect();
+        assert_eq!(reasons, [ExitReason::TakeProfit], "{named:?}");
+        // Nothing of it waits, and nothing was said twice.
+        fixture.assert_equal().await;
+        let awaited = SignalFilter {
+            named_by_order: Some(false),
+            outlook: Some(SignalOutlook::Awaited),
+            ..SignalFilter::from(scope)
+        };
+        let signals = fixture.store.signals(&awaited, PageRequest::newest(9)).await.unwrap().items;
+        assert!(signals.is_empty(), "{named:?}: {signals:?}");
+    }
 }

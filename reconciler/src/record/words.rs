@@ -1,0 +1,326 @@
+//! Where the bot's word on a closed trade stands, whatever comes first: the word, the intent, the order or its trades.
+//!
+//! The word belongs to the order that closed the position. While the book does not have that order, the word is kept as a
+//! decision to close (a signal). Whatever brings an order or a trade of the contract to the book, a line or a look at the
+//! exchange, puts it where it belongs.
+//!
+//! Invariants, with their tests in `tests/words.rs`:
+//! 1. `a_closed_trade_keeps_its_reason_in_every_order_of_arrival`.
+//! 2. `a_word_is_not_put_on_the_order_of_another_trade`.
+//! 3. `an_order_that_only_waits_is_not_the_one_that_closed`.
+
+use ledger_core::{
+    AnyFact, Direction, EventTime, ExitReason, FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId,
+    OrderIntent, OrderKey, RoundTrip, Side, Signal, SignalId, SignalKind, SignalWords, Source, Symbol, TimestampMs,
+};
+use ledger_store::{IntentFilter, OrderFilter, PageRequest, Scope, SignalFilter, SignalOutlook, TripFilter};
+
+use super::closing::{ClosedTrade, Closing, Held, LOOKED_AT, Place, Unclear, Word};
+use super::event_recorder::order_named;
+use super::order_id::digest;
+use super::refusal::Refusal;
+use crate::error::{Doing, ReconcileError};
+
+/// A decision to close that is no older than this is the one that this close follows; and a trade that ended this long before
+/// or after the bot's word on it is the one that is meant.
+const NEAR_MS: i64 = 10 * 60_000;
+/// How far the bot's clock may be behind the exchange's, so that its word seems to come before the trade was opened.
+const CLOCK_SLACK_MS: i64 = 2_000;
+/// How the ids of words begin that wait for their order. Below every letter and digit, so that the bot's own decision stands
+/// where an order has both.
+const PREFIX: &str = ".closed:";
+/// Letters of such an id.
+const DIGEST_LEN: usize = 24;
+/// Why no order is to follow a word: its order has another decision, and what the word says is on the order.
+const SAID_ON_ORDER: &str = "said_on_its_order";
+
+/// The side of the order that closes a position of this direction.
+fn closing_side(direction: Direction) -> Side {
+    if direction == Direction::Long { Side::Sell } else { Side::Buy }
+}
+
+/// What a decision to close says of why.
+fn told(signal: &Signal) -> Option<ExitReason> {
+    let reason = signal.reason.as_ref().and_then(|reason| SignalWords::reason_of(reason.as_str()));
+    SignalWords { engine: None, kind: signal.kind, reason, restored: false }.exit_reason()
+}
+
+/// Whether a signal is the bot's word on a closed trade.
+pub(crate) fn is_word(signal: &Signal) -> bool {
+    signal.signal_id.as_str().starts_with(PREFIX)
+}
+
+/// Whether a word says the same as another one.
+fn says(signal: &Signal, trade: &ClosedTrade) -> bool {
+    told(signal).filter(|_| signal.reason.is_some()) == trade.reason && signal.engine == trade.engine
+}
+
+/// Whether a decision was made shortly before.
+fn precedes(signal: &Signal, time: EventTime) -> bool {
+    (0..=NEAR_MS).contains(&time.at.as_ms().saturating_sub(signal.time.at.as_ms()))
+}
+
+/// A word that waited, with the order that it belongs on.
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedWord {
+    /// The word.
+    pub(crate) signal: Signal,
+    /// The order that closed the position.
+    pub(crate) order: Order,
+    /// What puts it there.
+    pub(crate) statements: Vec<(AnyFact, Source)>,
+}
+
+impl Closing<'_> {
+    /// What of the bot's word is to be recorded. `now` and `skew_ms` are of the bot's clock.
+    pub(super) async fn word(
+        &self,
+        trade: &ClosedTrade,
+        now: TimestampMs,
+        skew_ms: Option<i64>,
+    ) -> Result<Word, Unclear> {
+        let held = self.held(trade).await?;
+        let known = held.open.as_ref().or(held.closed.as_ref()).map(|trip| trip.direction);
+        let side = trade.direction.or(known).map(closing_side);
+        let Some(order) = self.closing_order(trade, &held, side).await? else {
+            let side = side.ok_or(Unclear::Direction { knows_order: false })?;
+            return self.decision(trade, side, now, skew_ms).await;
+        };
+        let says_nothing = trade.reason.is_none() && trade.engine.is_none();
+        let mut labelled = Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+        labelled.exit_reason = trade.reason;
+        // A close that another strategy decided belongs to the trip all the same.
+        labelled.engine = trade.engine.clone().filter(|_| order.engine.is_none());
+        let label = (!says_nothing).then_some((AnyFact::Order(labelled), Source::Bot));
+        Ok(Word { statements: label.into_iter().collect(), place: Place::Order(order.key.order_id) })
+    }
+
+    /// The order that closed the position: the one that the bot names, else that of the fill that closed the round trip, else
+    /// the latest that was sent to close it and did, or is the bot's exit. One that only waits, as a stop-loss order does, may
+    /// never have been reached.
+    async fn closing_order(
+        &self,
+        trade: &ClosedTrade,
+        held: &Held,
+        side: Option<Side>,
+    ) -> Result<Option<Order>, Unclear> {
+        if let Some(order_id) = &trade.order_id {
+            let known = order_named(self.store, self.account, &trade.symbol, Some(order_id), None).await?;
+            if let Some(known) = known {
+                return Ok(Some(known.order.fact));
+            }
+            let side = side.ok_or(Unclear::Direction { knows_order: true })?;
+            let (symbol, class) = (trade.symbol.clone(), OrderClass::Regular);
+            let key = OrderKey { symbol, class, order_id: order_id.clone() };
+            return Ok(Some(Order::known_from_fill(key, side, None)));
+        }
+        let Some(side) = side else { return Ok(None) };
+        Ok(self.order_behind(&trade.symbol, held, side).await?)
+    }
+
+    /// The same, of a close whose order the bot does not name.
+    async fn order_behind(&self, symbol: &Symbol, held: &Held, side: Side) -> Result<Option<Order>, ReconcileError> {
+        if let Some(fill_id) = held.closed.as_ref().and_then(|trip| trip.closed_by.clone()) {
+            let key = FillKey { symbol: symbol.clone(), fill_id, side };
+            let fill = self.store.fill(self.account, &key).await.doing("looking for a fill")?;
+            if let Some(order_id) = fill.and_then(|fill| fill.fact.order_id) {
+                return Ok(Some(self.order_of(symbol, &order_id, side).await?));
+            }
+        }
+        let trip = held.open.as_ref().or(held.closed.as_ref());
+        let Some(opened) = trip.and_then(|trip| trip.opened_at) else { return Ok(None) };
+        let under_way = self.exit_under_way(symbol, side, opened).await?.map(|intent| intent.created_local);
+        let scope = Scope::symbol(self.account.clone(), symbol.clone());
+        let filter = OrderFilter { class: Some(OrderClass::Regular), ..scope.into() };
+        let orders = self.store.orders(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
+        for order in orders.items.into_iter().map(|order| order.order.fact) {
+            let is_later = order.created.or(order.updated).is_none_or(|time| time.latest() >= opened);
+            if order.side != side || !is_later || !self.has_closed(&order).await? {
+                continue;
+            }
+            // An exit whose order nobody knows yet was sent after it, and is the latest.
+            let known_since = order.known_since().map(EventTime::latest);
+            let is_overtaken = matches!((under_way, known_since), (Some(sent), Some(known)) if sent > known);
+            return Ok(Some(order).filter(|_| !is_overtaken));
+        }
+        Ok(None)
+    }
+
+    /// The order of a fill. Where only its fills tell of it, it is what they tell.
+    async fn order_of(&self, symbol: &Symbol, order_id: &OrderId, side: Side) -> Result<Order, ReconcileError> {
+        let known = order_named(self.store, self.account, symbol, Some(order_id), None).await?;
+        let key = OrderKey { symbol: symbol.clone(), class: OrderClass::Regular, order_id: order_id.clone() };
+        Ok(known.map_or_else(|| Order::known_from_fill(key, side, None), |known| known.order.fact))
+    }
+
+    /// Whether an order was sent to close something, and has executed for it or is the bot's exit, still at work.
+    async fn has_closed(&self, order: &Order) -> Result<bool, ReconcileError> {
+        let has_executed = order.executed.as_ref().is_some_and(|executed| executed.qty.is_positive());
+        let role = match &order.client_order_id {
+            None => None,
+            Some(id) => {
+                let intent = self.store.intent(self.account, id).await.doing("looking for an intent")?;
+                intent.map(|intent| intent.fact.role)
+            }
+        };
+        let closes = order.client_order_id.is_none()
+            || order.can_only_close()
+            || matches!(role, Some(IntentRole::Exit | IntentRole::TakeProfit | IntentRole::StopLoss));
+        let is_exit = role == Some(IntentRole::Exit) && !order.status.is_terminal();
+        Ok(closes && (has_executed || is_exit))
+    }
+
+    /// The latest exit since `since` whose order is not on record.
+    async fn exit_under_way(
+        &self,
+        symbol: &Symbol,
+        side: Side,
+        since: TimestampMs,
+    ) -> Result<Option<OrderIntent>, ReconcileError> {
+        let mut scope = Scope::symbol(self.account.clone(), symbol.clone());
+        scope.since = Some(since.saturating_add_ms(-CLOCK_SLACK_MS));
+        let page = self.store.intents(&IntentFilter::from(scope), PageRequest::newest(LOOKED_AT)).await;
+        for intent in page.doing("reading the intents")?.items.into_iter().map(|intent| intent.fact) {
+            let exits = intent.role == IntentRole::Exit && intent.side == side;
+            if exits
+                && intent.outcome != IntentOutcome::Rejected
+                && order_named(self.store, self.account, symbol, None, Some(&intent.client_order_id)).await?.is_none()
+            {
+                return Ok(Some(intent));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The decision to close, as the bot's word on a close whose order nobody knows.
+    async fn decision(
+        &self,
+        trade: &ClosedTrade,
+        side: Side,
+        now: TimestampMs,
+        skew_ms: Option<i64>,
+    ) -> Result<Word, Unclear> {
+        let time = trade.time.unwrap_or_else(|| EventTime::ms(now));
+        let decided = self.decisions(&trade.symbol).await?;
+        let mut decided = decided.iter().filter(|signal| signal.side == side && precedes(signal, time));
+        let says_nothing = trade.reason.is_none() && trade.engine.is_none();
+        // A word that says nothing more than the bot's own decision is that; another one is that only if it was said before.
+        let same = decided.find(|signal| says_nothing || (is_word(signal) && says(signal, trade)));
+        if let Some(same) = same {
+            return Ok(Word { statements: Vec::new(), place: Place::Decision(same.signal_id.clone()) });
+        }
+        let by_hand = trade.reason == Some(ExitReason::ManualClose);
+        let id = word_id(time, trade, side).map_err(Unclear::SignalId)?;
+        let signal = Signal {
+            signal_id: id.clone(),
+            time,
+            skew_ms,
+            symbol: trade.symbol.clone(),
+            side,
+            kind: if by_hand { SignalKind::ManualClose } else { SignalKind::AutoExit },
+            engine: trade.engine.clone(),
+            reason: trade.reason.and_then(|reason| Label::new(reason.as_str()).ok()),
+            skipped: None,
+            meta_json: None,
+            restored: false,
+        };
+        Ok(Word { statements: vec![(AnyFact::Signal(signal), Source::Bot)], place: Place::Decision(id) })
+    }
+
+    /// The decisions to close that no order on record names, the latest first.
+    async fn decisions(&self, symbol: &Symbol) -> Result<Vec<Signal>, ReconcileError> {
+        self.decisions_of(Scope::symbol(self.account.clone(), symbol.clone())).await
+    }
+
+    async fn decisions_of(&self, scope: Scope) -> Result<Vec<Signal>, ReconcileError> {
+        let outlook = Some(SignalOutlook::Awaited);
+        let filter = SignalFilter { named_by_order: Some(false), outlook, ..SignalFilter::from(scope) };
+        let known = self.store.signals(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the signals")?;
+        let known = known.items.into_iter().map(|signal| signal.fact);
+        Ok(known.filter(|signal| signal.kind != SignalKind::Entry).collect())
+    }
+
+    /// The words that wait for an order of this contract, or of any, and can be put on it now.
+    pub(crate) async fn placed(&self, symbol: Option<&Symbol>) -> Result<Vec<PlacedWord>, ReconcileError> {
+        let mut scope = Scope::account(self.account.clone());
+        scope.symbol = symbol.cloned();
+        let decisions = self.decisions_of(scope).await?;
+        let mut placed = Vec::new();
+        for word in decisions.iter().filter(|signal| is_word(signal)) {
+            let held = self.meant(word).await?;
+            let Some(order) = self.order_behind(&word.symbol, &held, word.side).await? else { continue };
+            let intent = match &order.client_order_id {
+                Some(id) => self.store.intent(self.account, id).await.doing("looking for an intent")?,
+                None => None,
+            };
+            let named = order.signal_id.is_some() || intent.is_some_and(|intent| intent.fact.signal_id.is_some());
+            // The bot's own decision is the one that its order followed.
+            let own = decisions.iter().find(|own| {
+                !is_word(own) && own.symbol == word.symbol && own.side == word.side && precedes(own, word.time)
+            });
+            let follows = if named { None } else { Some(own.unwrap_or(word).signal_id.clone()) };
+            placed.push(PlacedWord { statements: on_order(word, &order, follows), signal: word.clone(), order });
+        }
+        Ok(placed)
+    }
+
+    /// The round trip that a word which waits is about, by its time: the one that was open then, or ended shortly before or
+    /// after.
+    async fn meant(&self, word: &Signal) -> Result<Held, ReconcileError> {
+        let direction = if word.side == Side::Sell { Direction::Long } else { Direction::Short };
+        let said_at = word.time.latest().saturating_add_ms(-word.skew_ms.unwrap_or(0));
+        let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
+        let scope = Scope::symbol(self.account.clone(), word.symbol.clone());
+        let filter = TripFilter { scope, engine: None, position_side: None };
+        let ended = self.store.trips(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
+        let is_meant = |trip: &RoundTrip| {
+            let near = |at: TimestampMs| at.as_ms().abs_diff(said_at.as_ms()) <= NEAR_MS.unsigned_abs();
+            trip.symbol == word.symbol
+                && trip.direction == direction
+                && trip.opened_at.is_none_or(|at| at <= said_at.saturating_add_ms(CLOCK_SLACK_MS))
+                && trip.closed_at.is_none_or(near)
+        };
+        let mut trips: Vec<RoundTrip> = open.into_iter().chain(ended.items).filter(is_meant).collect();
+        trips.sort_by_key(|trip| trip.opened_at);
+        // One that was opened within the slack behind the word is meant only where there is no other.
+        let is_before = |trip: &RoundTrip| trip.opened_at.is_none_or(|at| at <= said_at);
+        let at = trips.iter().rposition(is_before).or(if trips.is_empty() { None } else { Some(0) });
+        let trip = at.map(|at| trips.swap_remove(at));
+        Ok(match trip {
+            Some(trip) if trip.closed_at.is_some() => Held { closed: Some(trip), open: None },
+            open => Held { closed: None, open },
+        })
+    }
+}
+
+/// A word that waited, put on its order: its reason and strategy on it, unless somebody has said a reason since. `follows` is
+/// the decision that the order is found to have followed.
+fn on_order(word: &Signal, order: &Order, follows: Option<SignalId>) -> Vec<(AnyFact, Source)> {
+    let mut statements = Vec::new();
+    let blank = || Order::known_from_fill(order.key.clone(), order.side, order.position_side);
+    let mut labelled = blank();
+    labelled.exit_reason = told(word).filter(|_| word.reason.is_some() && order.exit_reason.is_none());
+    labelled.engine = word.engine.clone().filter(|_| order.engine.is_none());
+    if labelled.exit_reason.is_some() || labelled.engine.is_some() {
+        statements.push((AnyFact::Order(labelled), Source::Bot));
+    }
+    if follows.as_ref() != Some(&word.signal_id) {
+        let skipped = Label::new(SAID_ON_ORDER).ok();
+        statements.push((AnyFact::Signal(Signal { skipped, ..word.clone() }), Source::Bot));
+    }
+    if let Some(follows) = follows {
+        // Inferred, so that it gives way to the bot's own.
+        statements.push((AnyFact::Order(Order { signal_id: Some(follows), ..blank() }), Source::Repair));
+    }
+    statements
+}
+
+/// The same word always has the same id.
+fn word_id(time: EventTime, trade: &ClosedTrade, side: Side) -> Result<SignalId, Refusal> {
+    let at = time.at.as_ms().to_string();
+    let reason = trade.reason.map_or("", ExitReason::as_str);
+    let engine = trade.engine.as_ref().map_or("", |engine| engine.as_str());
+    let text = digest(&[&at, trade.symbol.as_str(), side.as_str(), reason, engine], DIGEST_LEN);
+    SignalId::new(format!("{PREFIX}{text}"))
+        .map_err(|error| Refusal::field("signal_id", error.to_string(), "give order_id"))
+}
