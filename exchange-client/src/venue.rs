@@ -107,6 +107,8 @@ pub struct VenueFacts {
     pub force_orders_certain_ms: i64,
     /// The ledger.
     pub income: PagedFacts,
+    /// The ledger, where one type of entries is asked for.
+    pub income_by_type: PagedFacts,
     /// Funding rates.
     pub funding_rates: PagedFacts,
     /// How many requests for funding rates an address may send in five minutes.

@@ -223,7 +223,7 @@ async fn an_answer_is_complete_or_an_error_whatever_goes_wrong() {
         }
         let window = stage.lately();
         let fills = stage.exchange.fetch_my_trades(btc(), TradeQuery::Window(window.window)).await.unwrap().rows;
-        let income = stage.exchange.fetch_income(window).await.unwrap().rows;
+        let income = stage.exchange.fetch_income(None, window).await.unwrap().rows;
         let orders = stage.exchange.fetch_orders(OrderClass::Regular, None, window).await.unwrap().rows;
         // Positions, balances and open orders may lie behind when everything goes wrong; history must not.
         let faults = FaultProfile { late: 0, ..FaultProfile::hostile() };
@@ -232,7 +232,7 @@ async fn an_answer_is_complete_or_an_error_whatever_goes_wrong() {
             stage.simulator.step(Duration::from_mins(3));
             let told = stage.exchange.fetch_my_trades(btc(), TradeQuery::Window(window.window)).await;
             let others = (
-                stage.exchange.fetch_income(window).await,
+                stage.exchange.fetch_income(None, window).await,
                 stage.exchange.fetch_orders(OrderClass::Regular, None, window).await,
             );
             for told in [
@@ -287,7 +287,7 @@ async fn every_request_costs_what_the_table_says() {
         5: exchange.fetch_orders(regular, None, stage.lately()),
         5: exchange.fetch_orders(conditional, Some(btc()), stage.lately()),
         5: exchange.fetch_my_trades(btc(), TradeQuery::Window(stage.lately().window)),
-        30: exchange.fetch_income(stage.lately()),
+        30: exchange.fetch_income(None, stage.lately()),
         20: exchange.fetch_force_orders(Some(btc()), stage.lately()),
         50: exchange.fetch_force_orders(None, stage.lately()),
         0: exchange.create_order(order("a", Side::Buy, OrderKind::Market)),

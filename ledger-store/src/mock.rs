@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use ledger_core::demands::HeldAround;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
-    IncomeKey, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot,
-    PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
+    IncomeKey, IncomeType, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot,
+    PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, Stretch, SyncCursor, UnpricedFee};
@@ -92,6 +92,7 @@ mockall::mock! {
             &self, account: &AccountId, kind: FactKind, fact_key: &str,
         ) -> StoreResult<Vec<FactSource>>;
         async fn restated_count(&self, account: &AccountId) -> StoreResult<u64>;
+        async fn income_types(&self, account: &AccountId) -> StoreResult<Vec<IncomeType>>;
     }
 
     #[async_trait]

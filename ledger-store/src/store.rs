@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use ledger_core::demands::HeldAround;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
-    IncomeKey, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot,
-    PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
+    IncomeKey, IncomeType, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot,
+    PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{Batch, CoverageSpan, FundingReach, RunId, Stretch, SyncCursor, UnpricedFee};
@@ -162,6 +162,9 @@ pub trait FactReader: Send + Sync {
 
     /// Income by time.
     async fn income(&self, filter: &IncomeFilter, page: PageRequest) -> StoreResult<Page<Sourced<Income>>>;
+
+    /// Every type of the ledger's rows that the account has, by name. Costs a seek a type.
+    async fn income_types(&self, account: &AccountId) -> StoreResult<Vec<IncomeType>>;
 
     /// Three kinds of fills, by time: a fee or a profit without a ledger row that names the trade; neither fee nor profit
     /// stated; the trade shared with another half. Costs a seek for each fee and profit of the scope.

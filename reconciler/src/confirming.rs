@@ -50,6 +50,13 @@ impl ReadBefore {
         self.coverage.iter().filter(is_of).map(|span| (span.since, span.until)).collect()
     }
 
+    /// From when to when a list was asked for, whatever lies between.
+    pub(crate) fn asked(&self, list: List<'_>) -> Option<(TimestampMs, TimestampMs)> {
+        let spans = self.spans(list, CoverageGrade::Asked);
+        let end = spans.iter().map(|(_, until)| *until).max();
+        spans.first().map(|(since, _)| *since).zip(end)
+    }
+
     /// The stretches of a list that are to be read again from the beginning.
     pub(crate) fn reopened(&self, (stream, symbol): List<'_>) -> impl Iterator<Item = &Stretch> {
         self.reopened.iter().filter(move |stretch| stretch.stream == stream && stretch.symbol.as_ref() == symbol)

@@ -102,6 +102,8 @@ kinds! {
     IncomeMismatch = "income_mismatch", LedgerAgrees,
     /// A fill demands a row of the exchange's ledger, and there is none.
     MissingIncome = "missing_income", LedgerHasRow,
+    /// The exchange listed ledger rows among those of all types, and does not list them when it is asked for their type.
+    UnequalLedger = "unequal_ledger", ListsAgree,
     /// A position was held at a funding instant, and the ledger has no row of it.
     MissingFunding = "missing_funding", LedgerHasRow,
     /// A position was paid another amount of funding than by rate and mark price.
@@ -155,6 +157,8 @@ pub enum Subject {
     History(String, TimestampMs),
     /// What the ledger says of a trade, in rows of one type.
     Ledger(Symbol, FillId, IncomeType, Asset),
+    /// The ledger's rows of one type.
+    LedgerType(IncomeType),
     /// What was paid for a contract at a funding instant.
     Funding(Symbol, TimestampMs),
     /// A wallet.
@@ -177,6 +181,7 @@ impl fmt::Display for Subject {
             Self::Query(query) => f.write_str(query),
             Self::History(stream, since) => write!(f, "{stream}/{since}"),
             Self::Ledger(symbol, fill_id, income_type, asset) => write!(f, "{symbol}/{fill_id}/{income_type}/{asset}"),
+            Self::LedgerType(income_type) => write!(f, "{income_type}"),
             Self::Funding(symbol, at) => write!(f, "{symbol}/funding/{at}"),
             Self::Balance(asset) => write!(f, "{asset}"),
             Self::Wallet(asset, since, until) => write!(f, "{asset}/{since}/{until}"),

@@ -61,7 +61,7 @@ pub enum ReconcileError {
     )]
     Cursor {
         /// Of which stream.
-        stream: &'static str,
+        stream: String,
         /// What the book has.
         position: String,
     },

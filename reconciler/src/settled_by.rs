@@ -71,6 +71,8 @@ ends! {
     LedgerAgrees = "ledger_agrees", "fill and ledger row agree";
     /// A row of the ledger that was missing is there.
     LedgerHasRow = "ledger_has_row", "the exchange lists the ledger row, or a file brings it";
+    /// Two lists of the exchange have the same rows.
+    ListsAgree = "lists_agree", "the exchange lists the rows under their type, too, or does not answer for that time any more";
     /// What was paid is what rate and mark price make.
     FundingAgrees = "funding_agrees", "the amount is what rate and mark price make of the position";
     /// Rows that were lost are there again.

@@ -1,7 +1,7 @@
 //! The streams that are read from where they were read to the last time: their names in the book, and how far each was
 //! read.
 
-use ledger_core::{Symbol, TimestampMs};
+use ledger_core::{IncomeType, Symbol, TimestampMs};
 use ledger_store::{CoverageSpan, SyncCursor};
 
 use crate::error::ReconcileError;
@@ -19,17 +19,22 @@ pub(crate) const FILLS: &str = "fills";
 /// The stream of funding rates, per symbol.
 pub(crate) const FUNDING_RATES: &str = "funding_rates";
 
+/// The cursor of ledger rows of one type that were asked for by its name.
+pub(crate) fn income_by_type(income_type: &IncomeType) -> String {
+    format!("{INCOME} {income_type}")
+}
+
 /// Where the previous walk of a stream ended.
 pub(crate) fn reached(
     cursors: &[SyncCursor],
-    stream: &'static str,
+    stream: &str,
     symbol: Option<&Symbol>,
 ) -> Result<Option<TimestampMs>, ReconcileError> {
     let Some(cursor) = cursors.iter().find(|cursor| cursor.stream == stream && cursor.symbol.as_ref() == symbol) else {
         return Ok(None);
     };
     let at = cursor.position.parse().ok().and_then(|ms| TimestampMs::new(ms).ok());
-    at.map(Some).ok_or_else(|| ReconcileError::Cursor { stream, position: cursor.position.clone() })
+    at.map(Some).ok_or_else(|| ReconcileError::Cursor { stream: stream.to_owned(), position: cursor.position.clone() })
 }
 
 /// Where what is on record as complete ends, if it begins at `since` at the latest.

@@ -23,9 +23,10 @@ use exchange_client::{
     MockExchangeTrader, Page, SendOutcome, Stated, TimeWindow, TransportError, Usage,
 };
 use ledger_core::{
-    AccountId, AnyFact, ClientOrderId, Decimal, EventTime, Execution, Fill, FillId, FillKey, IntentOutcome, IntentRole,
-    Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome, PositionMode, PositionModeSnapshot,
-    PositionSide, PositionSnapshot, Side, SignalId, Source, Sourced, Symbol, TimestampMs,
+    AccountId, AnyFact, ClientOrderId, Decimal, EventTime, Execution, Fill, FillId, FillKey, Income, IncomeKey,
+    IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Outcome,
+    PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Side, SignalId, Source, Sourced, Symbol,
+    TimestampMs,
 };
 use ledger_store::{Account, Book, BookOrder, CommitReport, LookHold, MockStore, PendingRefold, RefoldReport, RunId};
 use mockall::Sequence;
@@ -36,7 +37,7 @@ use crate::confirming::ReadBefore;
 use crate::finding::Outlook;
 use crate::observe::book_view::{Beginning, BookView};
 use crate::observe::walk::Walk;
-use crate::observe::{ClockReading, Continuity, FillWalk, Observation, SymbolObservation};
+use crate::observe::{ByType, ClockReading, Continuity, FillWalk, Observation, SymbolObservation};
 use crate::plan::Plan;
 use crate::verify::verify;
 use crate::{CheckName, DiscrepancyKind, LabelSources, ObserveOptions, Policy, ReconcileError, Recorder, Verdict};
@@ -74,12 +75,24 @@ fn symbol(name: &str) -> Symbol {
     Symbol::new(name).unwrap()
 }
 
-fn lost() -> ExchangeError {
+/// A transfer of 5 USDT.
+pub(crate) fn transfer(tran_id: usize, ms: i64) -> Income {
+    let row = checks::income("TRANSFER", tran_id, "5");
+    Income { key: IncomeKey { symbol: None, ..row.key }, time: EventTime::ms(at(ms)), fill_id: None, ..row }
+}
+
+pub(crate) fn lost() -> ExchangeError {
     let endpoint = Endpoint::new(Method::Get, "/fapi/v3/positionRisk", None);
     ExchangeError::AnswerLost { endpoint, source: TransportError::Lost("connection reset".into()) }
 }
 
-fn stated<T>(entity: T) -> Stated<T> {
+/// The exchange does not take a parameter.
+pub(crate) fn refused() -> ExchangeError {
+    let endpoint = Endpoint::new(Method::Get, "/fapi/v1/income", None);
+    ExchangeError::Refused { endpoint, status: 400, code: -1130, message: "Data sent is not valid.".into() }
+}
+
+pub(crate) fn stated<T>(entity: T) -> Stated<T> {
     Stated { entity, payload: "{}".into() }
 }
 
@@ -87,7 +100,7 @@ pub(crate) fn answer<T>(entities: Vec<T>) -> Answer<T> {
     Answer { rows: entities.into_iter().map(stated).collect(), asked_at: at(0), unreadable: Vec::new() }
 }
 
-fn page<T, Q>(entities: Vec<T>) -> Page<T, Q> {
+pub(crate) fn page<T, Q>(entities: Vec<T>) -> Page<T, Q> {
     let rows = entities.into_iter().map(stated).collect();
     Page { rows, asked_at: at(0), unreadable: Vec::new(), next: None }
 }
@@ -167,7 +180,7 @@ fn identity() -> AccountIdentity {
 }
 
 /// Nothing anywhere.
-fn quiet() -> Observation {
+pub(crate) fn quiet() -> Observation {
     Observation {
         venue: &VENUE,
         scope: BTreeSet::new(),
@@ -184,6 +197,7 @@ fn quiet() -> Observation {
         force_orders: Asked::Answered(walk(vec![])),
         income: Asked::Answered(walk(vec![])),
         asked_again: Vec::new(),
+        by_type: ByType::default(),
         instruments: Asked::NotAsked,
         book: BookView {
             account: account(),
@@ -264,6 +278,7 @@ fn beside_nothing(mut mock: MockStore) -> Book {
     mock.expect_account().returning(|_| Ok(Some(account())));
     mock.expect_instruments().returning(|_| Ok(vec![]));
     mock.expect_symbols().returning(|_| Ok(vec![]));
+    mock.expect_income_types().returning(|_| Ok(vec![]));
     mock.expect_orders().returning(|_, _| Ok(page()));
     mock.expect_order().returning(|_, _| Ok(None));
     mock.expect_intents().returning(|_, _| Ok(page()));
@@ -323,7 +338,7 @@ fn answering(
     exchange.expect_fetch_open_orders().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange.expect_fetch_orders().returning(|_, _, _| Ok(page(vec![])));
     exchange.expect_fetch_force_orders().returning(|_, _| Ok(page(vec![])));
-    exchange.expect_fetch_income().returning(|_| Ok(page(vec![])));
+    exchange.expect_fetch_income().returning(|_, _| Ok(page(vec![])));
     exchange.expect_fetch_mark_prices().times(..=1).returning(|_| Ok(answer(vec![])));
     exchange
 }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use ledger_core::{
-    BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot,
-    PriceSnapshot, Symbol, TimestampMs,
+    BalanceSnapshot, Fill, FundingRate, Income, IncomeType, Instrument, Order, OrderClass, PositionMode,
+    PositionSnapshot, PriceSnapshot, Symbol, TimestampMs,
 };
 
 use super::{AccountIdentity, Answer, MarkPrice, OrderFilters, OrderRef, Page, Stated, TradeQuery, Usage, WindowQuery};
@@ -108,11 +108,15 @@ pub trait ExchangeReader: Send + Sync {
     async fn fetch_my_trades(&self, symbol: Symbol, query: TradeQuery)
     -> Result<Page<Fill, TradeQuery>, ExchangeError>;
 
-    /// Ledger entries of a window, all contracts: one page.
+    /// Ledger entries of a window, all contracts, of one type or of all: one page.
     ///
     /// # Errors
     /// [`ExchangeError`].
-    async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError>;
+    async fn fetch_income(
+        &self,
+        income_type: Option<IncomeType>,
+        query: WindowQuery,
+    ) -> Result<Page<Income, WindowQuery>, ExchangeError>;
 
     /// Orders by which the exchange itself closed positions in a window, of one contract or all: one page. Their
     /// exit reason is [`Liquidation`](ledger_core::ExitReason::Liquidation) or [`Adl`](ledger_core::ExitReason::Adl).

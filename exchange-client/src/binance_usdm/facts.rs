@@ -95,6 +95,8 @@ pub static VENUE: VenueFacts = VenueFacts {
     force_orders: paged(100, ALMOST_7_DAYS_MS, 90 * DAY_MS, false),
     force_orders_certain_ms: ALMOST_7_DAYS_MS,
     income: paged(1_000, 7 * DAY_MS, THREE_MONTHS_MS, false),
+    // No limit of the window is documented. The list of all types is crowded, so there little is gained by more than a week.
+    income_by_type: paged(1_000, THREE_MONTHS_MS, THREE_MONTHS_MS, false),
     // No limit of the window is documented: 1000 rates every 8 hours are most of a year.
     funding_rates: paged(1_000, 300 * DAY_MS, 3_650 * DAY_MS, false),
     // Shared with fundingInfo, and counted apart from the weight of all other requests.

@@ -11,9 +11,9 @@ use std::str::FromStr;
 
 use ledger_core::{
     Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, FundingRate,
-    Income, IncomeKey, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, Origin, PositionMode,
-    PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot, Quantity, Side, Symbol, TimestampMs, TranId,
-    printable,
+    Income, IncomeKey, IncomeType, Instrument, Label, Order, OrderClass, OrderId, OrderKey, OrderTerms, Origin,
+    PositionMode, PositionSide, PositionSnapshot, Price, PriceKind, PriceSnapshot, Quantity, Side, Symbol, TimestampMs,
+    TranId, printable,
 };
 
 use super::dto::{self, Field, Scalar};
@@ -265,7 +265,7 @@ pub(super) fn conditional_order(row: &dto::AlgoOrderRow) -> Parsed<Order> {
 
 /// A ledger entry; one without a transaction id gets one of its digest and the `ordinal` of that among identical rows.
 pub(super) fn income(row: &dto::IncomeRow, ordinal: impl FnOnce(IncomeDigest) -> u32) -> Parsed<Income> {
-    let income_type = get("incomeType", &row.income_type)?;
+    let income_type = income_type(row)?;
     let symbol: Option<Symbol> = get_optional("symbol", &row.symbol)?;
     let asset = get("asset", &row.asset)?;
     let amount = get("income", &row.income)?;
@@ -295,6 +295,10 @@ fn transaction_id(field: &Field) -> Parsed<Option<TranId>> {
         return Err((NAME, FieldProblem::NotAnId));
     }
     read(NAME, text).map(Some)
+}
+
+pub(super) fn income_type(row: &dto::IncomeRow) -> Parsed<IncomeType> {
+    get("incomeType", &row.income_type)
 }
 
 pub(super) fn income_time(row: &dto::IncomeRow) -> Parsed<TimestampMs> {

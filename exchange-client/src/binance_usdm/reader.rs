@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ledger_core::{
-    BalanceSnapshot, Fill, FundingRate, Income, Instrument, Order, OrderClass, PositionMode, PositionSnapshot,
-    PriceSnapshot, Symbol, TimestampMs,
+    BalanceSnapshot, Fill, FundingRate, Income, IncomeType, Instrument, Order, OrderClass, PositionMode,
+    PositionSnapshot, PriceSnapshot, Symbol, TimestampMs,
 };
 use serde_json::value::RawValue;
 
@@ -199,15 +199,20 @@ impl ExchangeReader for BinanceUsdm {
         Ok(Page { rows, asked_at, unreadable: Vec::new(), next })
     }
 
-    async fn fetch_income(&self, query: WindowQuery) -> Result<Page<Income, WindowQuery>, ExchangeError> {
+    async fn fetch_income(
+        &self,
+        income_type: Option<IncomeType>,
+        query: WindowQuery,
+    ) -> Result<Page<Income, WindowQuery>, ExchangeError> {
         let endpoint = Endpoint::new(Method::Get, INCOME, None);
+        let limits = if income_type.is_some() { VENUE.income_by_type } else { VENUE.income };
         let now = self.rest.server_now().await?;
-        paging::within_retention(query.window, now, VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))?;
+        paging::within_retention(query.window, now, limits).map_err(|stuck| incomplete(&endpoint, stuck))?;
         // Rows without a transaction id are numbered within a second, so no page may begin or end in the middle of one.
-        let query = paging::in_whole_seconds(query, VENUE.income);
-        let step = paging::window_step(&query, VENUE.income);
-        let Timed { answer: raw, sent_at: asked_at } = self.income_page(&endpoint, step).await?;
-        match paging::next_window(&query, raw.len(), VENUE.income).map_err(|stuck| incomplete(&endpoint, stuck))? {
+        let query = paging::in_whole_seconds(query, limits);
+        let step = paging::window_step(&query, limits);
+        let Timed { answer: raw, sent_at: asked_at } = self.income_page(&endpoint, income_type.as_ref(), step).await?;
+        match paging::next_window(&query, raw.len(), limits).map_err(|stuck| incomplete(&endpoint, stuck))? {
             WindowAnswer::Complete(next) => {
                 Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, unreadable: Vec::new(), next })
             }
@@ -217,7 +222,7 @@ impl ExchangeReader for BinanceUsdm {
             }
             // A second holds more than a page.
             WindowAnswer::Overflowed(narrower) => {
-                let raw = self.crowded_income(&endpoint, step, narrower.step_ms).await?;
+                let raw = self.crowded_income(&endpoint, income_type.as_ref(), step, narrower.step_ms).await?;
                 let rest = query.window.after(step);
                 let next = rest.map(|window| WindowQuery { window, step_ms: paging::SECOND_MS });
                 Ok(Page { rows: income_rows(&endpoint, &raw)?, asked_at, unreadable: Vec::new(), next })
@@ -357,26 +362,35 @@ impl BinanceUsdm {
     async fn income_page(
         &self,
         endpoint: &Endpoint,
+        income_type: Option<&IncomeType>,
         step: TimeWindow,
     ) -> Result<Timed<Vec<Box<RawValue>>>, ExchangeError> {
-        let parameters = with_window(Query::new(), step).with("limit", VENUE.income.page_rows_max.to_string());
+        let parameters = Query::new().with_some("incomeType", income_type.map(IncomeType::as_str));
+        let parameters = with_window(parameters, step).with("limit", VENUE.income.page_rows_max.to_string());
         let page = self.rows(endpoint, parameters).await?;
         let times = all_stated(endpoint, &page.answer, parse::income_time)?;
         refuse_outside(endpoint, &times, step, ("time", |at: &TimestampMs, step| step.contains(*at)))?;
-        Ok(page)
+        let Some(asked) = income_type else { return Ok(page) };
+        let types = all_stated(endpoint, &page.answer, parse::income_type)?;
+        match types.iter().position(|row| row.entity != *asked) {
+            None => Ok(page),
+            Some(index) => Err(malformed(endpoint, index, ("incomeType", FieldProblem::NotAskedFor))),
+        }
     }
 
     /// All rows of a window that holds more than a page, however short it is.
     async fn crowded_income(
         &self,
         endpoint: &Endpoint,
+        income_type: Option<&IncomeType>,
         window: TimeWindow,
         step_ms: i64,
     ) -> Result<Vec<Box<RawValue>>, ExchangeError> {
         let mut rows = Vec::new();
         let mut next = Some(WindowQuery { window, step_ms });
         while let Some(query) = next {
-            let page = self.income_page(endpoint, paging::window_step(&query, VENUE.income)).await?.answer;
+            let step = paging::window_step(&query, VENUE.income);
+            let page = self.income_page(endpoint, income_type, step).await?.answer;
             let followed = paging::next_window(&query, page.len(), VENUE.income);
             next = match followed.map_err(|stuck| incomplete(endpoint, stuck))? {
                 WindowAnswer::Complete(next) => {

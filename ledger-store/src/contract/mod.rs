@@ -145,6 +145,7 @@ macro_rules! contract_tests {
             a_rebuild_gives_the_same_derived_rows,
             every_list_gives_every_item_once,
             lists_can_be_narrowed,
+            the_types_of_ledger_rows_are_named_once,
             a_cursor_of_another_list_is_refused,
             an_account_is_bound_to_one_identity,
             facts_of_another_owner_are_refused,

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use ledger_core::{AnyFact, ClientOrderId, EngineLabel, OrderStatus, Side, Signal, Sourced};
+use ledger_core::testing::income;
+use ledger_core::{AccountId, AnyFact, ClientOrderId, EngineLabel, IncomeType, OrderStatus, Side, Signal, Sourced};
 
 use super::Open;
 use super::fixtures::{
@@ -177,6 +178,21 @@ pub async fn lists_can_be_narrowed(open: Open<'_>) {
     let listed = store.fills(&between.into(), page()).await.unwrap();
     assert_eq!(listed.items.len(), 1);
     assert_eq!(store.symbols(&account).await.unwrap(), [symbol("BTCUSDT"), symbol("ETHUSDT")]);
+}
+
+/// Each type of ledger rows once, of one account alone.
+pub async fn the_types_of_ledger_rows_are_named_once(open: Open<'_>) {
+    let book = open();
+    let store = &*book.store;
+    let row = |of: &str, id: &str| rest(AnyFact::Income(income(of, id, "BTCUSDT", "1", 60_000)));
+    let rows = vec![row("TRANSFER", "1"), row("API_REBATE", "2"), row("TRANSFER", "3"), row("API_REBATE", "4")];
+    let account = main_account();
+    prepare(store, &["BTCUSDT"]).await;
+    assert!(store.income_types(&account).await.unwrap().is_empty());
+    commit(store, rows).await;
+    let types = store.income_types(&account).await.unwrap();
+    assert_eq!(types.iter().map(IncomeType::as_str).collect::<Vec<_>>(), ["API_REBATE", "TRANSFER"]);
+    assert!(store.income_types(&AccountId::new("other").unwrap()).await.unwrap().is_empty());
 }
 
 /// A cursor that does not fit is an error, not an empty or wrong page.

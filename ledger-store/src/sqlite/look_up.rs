@@ -3,7 +3,9 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Nullable, Text};
-use ledger_core::{AccountId, Fact, FillKey, Instrument, OrderKey, PositionSnapshot, RoundTrip, Sourced, Symbol};
+use ledger_core::{
+    AccountId, Fact, FillKey, IncomeType, Instrument, OrderKey, PositionSnapshot, RoundTrip, Sourced, Symbol,
+};
 
 use super::codec::RowReader;
 use super::derived::MismatchRow;
@@ -97,6 +99,28 @@ pub(super) fn symbols(conn: &mut SqliteConnection, account: &AccountId) -> Store
     .map_err(failed("read symbols"))?;
     let reader = RowReader { table: "fills", key: || account.to_string() };
     names.iter().map(|name| reader.text("symbol", &name.symbol)).collect()
+}
+
+/// Every type of the ledger's rows. The key begins with account and type, so one seek a type: its rows may be millions.
+pub(super) fn income_types(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Vec<IncomeType>> {
+    #[derive(QueryableByName)]
+    struct Name {
+        #[diesel(sql_type = Text)]
+        income_type: String,
+    }
+    let names: Vec<Name> = diesel::sql_query(
+        "WITH RECURSIVE each (income_type) AS (
+             SELECT min(income_type) FROM income WHERE account_id = ?1
+             UNION ALL
+             SELECT (SELECT min(income_type) FROM income WHERE account_id = ?1 AND income_type > each.income_type)
+             FROM each WHERE each.income_type IS NOT NULL
+         ) SELECT income_type FROM each WHERE income_type IS NOT NULL",
+    )
+    .bind::<Text, _>(account.as_str())
+    .load(conn)
+    .map_err(failed("read the types of ledger rows"))?;
+    let reader = RowReader { table: "income", key: || account.to_string() };
+    names.iter().map(|name| reader.text("income_type", &name.income_type)).collect()
 }
 
 /// From when to when the facts of each contract ask for its funding rates.

@@ -62,7 +62,7 @@ pub(super) async fn ask_again(
         let (mut next, mut rows) = (Some(WindowQuery::new(window)), Vec::new());
         for _ in 0..PAGES_MAX {
             let Some(query) = next.take() else { break };
-            let Ok(page) = exchange.fetch_income(query).await else { return asked };
+            let Ok(page) = exchange.fetch_income(None, query).await else { return asked };
             rows.extend(page.rows);
             next = page.next;
         }

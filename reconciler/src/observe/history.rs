@@ -17,6 +17,7 @@ use ledger_core::{AccountId, Decimal, OrderClass, PositionSide, Symbol, Timestam
 use ledger_store::Store;
 
 use super::book::{BookReader, earlier};
+use super::by_type::ByType;
 use super::close_look::{CloseLook, FIRST_MARGIN_MS, Fills, without_residuals};
 use super::identity::mode_of;
 use super::observation::{Observation, SymbolObservation};
@@ -178,6 +179,7 @@ impl HistoryLook<'_> {
             force_orders: Asked::NotAsked,
             income,
             asked_again: Vec::new(),
+            by_type: ByType::default(),
             instruments: Asked::NotAsked,
             book: view,
             left_aside: std::collections::BTreeSet::new(),

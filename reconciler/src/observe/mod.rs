@@ -11,6 +11,7 @@
 mod asking_again;
 mod book;
 pub(crate) mod book_view;
+mod by_type;
 mod close_look;
 pub(crate) mod entry;
 mod history;
@@ -28,6 +29,8 @@ use ledger_core::{AccountId, Income, OrderClass, Symbol, TimestampMs};
 use ledger_store::{Account, FactReader, Store, SyncCursor};
 
 use self::book::BookReader;
+pub(crate) use self::by_type::{ByType, TypeAnswer};
+use self::by_type::{Due, ask_by_type};
 use self::close_look::CloseLook;
 pub(crate) use self::close_look::without_residuals;
 pub(crate) use self::history::{HistoryLook, HistoryPiece, HistoryProgress};
@@ -120,6 +123,15 @@ pub(crate) async fn observe(
         }
         None => Vec::new(),
     };
+    let by_type = if income.is_answered() && options.symbols.is_empty() {
+        let oldest = walk::oldest(now, venue.income.retention_ms);
+        let due =
+            Due { venue, policy, read_before, cursors: &view.cursors, discrepancies: &view.discrepancies, oldest };
+        let on_record = book.income_types(account_id).await.doing("reading the types of ledger rows")?;
+        ask_by_type(exchange, due.types(on_record)?, policy).await
+    } else {
+        ByType::default()
+    };
     let mut seen = Observation {
         venue,
         scope: options.symbols.clone(),
@@ -136,6 +148,7 @@ pub(crate) async fn observe(
         force_orders: force_orders.into(),
         income,
         asked_again,
+        by_type,
         instruments: Asked::NotAsked,
         book: view,
         left_aside: BTreeSet::new(),
@@ -149,6 +162,7 @@ pub(crate) async fn observe(
     }
     reader.learn_orders(&mut seen, None).await?;
     reader.learn_unlisted_orders(&mut seen).await?;
+    reader.match_by_type(&mut seen).await?;
     seen.book.unfilled = reader.match_income(&mut seen).await?;
 
     let mut suspects = suspects(&seen, policy, &seen.book.unfilled);

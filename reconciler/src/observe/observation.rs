@@ -11,6 +11,7 @@ use ledger_core::{
 };
 
 use super::book_view::{Beginning, BookView};
+use super::by_type::ByType;
 use super::walk::{FillWalk, Walk};
 use crate::asked::Asked;
 use crate::confirming::ReadBefore;
@@ -85,6 +86,8 @@ pub(crate) struct Observation {
     pub income: Asked<Walk<Income>>,
     /// Where else the ledger was asked for what is missing: its rows are among those of `income`.
     pub asked_again: Vec<TimeWindow>,
+    /// The ledger once more, one type after the other: the rows that the book lacks are among those of `income`.
+    pub by_type: ByType,
     /// Contracts; asked only when the book lacks one that its facts or suspects name.
     pub instruments: Asked<Answer<Instrument>>,
     /// The book.
@@ -257,7 +260,7 @@ impl Observation {
     /// The questions that failed, with why.
     pub(crate) fn failed_queries(&self) -> Vec<(Option<Symbol>, String, &ExchangeError)> {
         let mut failed: Vec<(Option<Symbol>, String, &ExchangeError)> = Vec::new();
-        let wide: [(&str, Option<&ExchangeError>); 9] = [
+        let wide: [(&str, Option<&ExchangeError>); 10] = [
             ("position mode", self.position_mode.error()),
             ("positions", self.positions.error()),
             ("open orders", self.open_orders.error()),
@@ -266,6 +269,7 @@ impl Observation {
             ("orders", self.orders.error()),
             ("force orders", self.force_orders.error()),
             ("income", self.income.error()),
+            ("income by type", self.by_type.error.as_ref()),
             ("instruments", self.instruments.error()),
         ];
         failed.extend(wide.into_iter().filter_map(|(what, error)| error.map(|error| (None, what.to_owned(), error))));

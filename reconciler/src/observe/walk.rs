@@ -224,7 +224,7 @@ pub(super) async fn walk_income(exchange: &dyn ExchangeReader, mut span: Span) -
         if span.ends_before(&query, rows.len()) {
             break;
         }
-        let Page { rows: page, next: following, .. } = exchange.fetch_income(query).await?;
+        let Page { rows: page, next: following, .. } = exchange.fetch_income(None, query).await?;
         rows.extend(page);
         next = following;
     }

@@ -12,6 +12,7 @@
 mod account;
 mod anchor;
 mod balances;
+mod by_type;
 mod candidates;
 mod exits;
 mod fills;
@@ -37,6 +38,7 @@ use ledger_store::{CoverageSpan, DiscrepancyKey, DiscrepancyStatus, Stretch, Syn
 use serde_json::Value;
 
 use self::account::{plan_account, plan_clock, plan_position_mode};
+use self::by_type::plan_by_type;
 use self::candidates::Candidates;
 use self::exits::plan_unexplained;
 use self::fills::plan_fills;
@@ -252,6 +254,7 @@ pub(crate) fn plan(observation: &Observation, policy: &Policy, now: TimestampMs)
     plan.symbols.retain(|symbol, _| !observation.book.damaged.contains_key(symbol));
     // What is planned for a position's symbol decides whether the exchange's word on it is recorded.
     plan.add(plan_account(observation, policy, &plan));
+    plan.add(plan_by_type(observation));
     // Whether anything is written at all decides whether cursors move.
     plan.add(plan_streams(observation, policy, now, &plan)?);
     silence_damaged(observation, &mut plan);

@@ -190,6 +190,7 @@ fn of_kind(kind: DiscrepancyKind) -> Story {
     match kind {
         Kind::LostRows => story(ledgers::lost(1), ledgers::lost(3)),
         Kind::MissingIncome => story(ledgers::fee(None), ledgers::fee(Some("-0.1"))),
+        Kind::UnequalLedger => story(ledgers::by_type(true), ledgers::by_type(false)),
         Kind::MissingFunding => story(ledgers::funding(None), ledgers::funding(Some("-6"))),
         Kind::FundingMismatch => story(ledgers::funding(Some("-5")), ledgers::funding(Some("-6"))),
         Kind::MissingFills => {

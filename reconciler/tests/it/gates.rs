@@ -10,8 +10,8 @@ use exchange_client::{Request, Response, Transport, TransportError};
 use ledger_core::demands::HeldAround;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
-    IncomeKey, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot, PositionSnapshot,
-    PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
+    IncomeKey, IncomeType, Instrument, Movement, OrderIntent, OrderKey, PositionMode, PositionModeSnapshot,
+    PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
     Account, Acknowledgement, Batch, Book, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor, DerivedReader,
@@ -201,6 +201,7 @@ gated! {
         fn anchors(scope: &Scope, page: PageRequest) -> Page<Sourced<Anchor>>;
         fn fact_sources(account: &AccountId, kind: FactKind, fact_key: &str) -> Vec<FactSource>;
         fn restated_count(account: &AccountId) -> u64;
+        fn income_types(account: &AccountId) -> Vec<IncomeType>;
     }
     DerivedReader {
         fn positions(account: &AccountId) -> Vec<BookPosition>;

@@ -27,6 +27,10 @@ pub(crate) enum Lie {
     Doubled,
     /// The ledger row of this transaction is missing, whatever is asked.
     Without(i64),
+    /// The same, where rows of all types are asked for.
+    OnlyByType(i64),
+    /// The same, where rows of one type are asked for.
+    NotByType(i64),
     /// The body ends in the middle.
     Torn,
     /// The first answer of this endpoint, for ever.
@@ -93,7 +97,9 @@ impl Lie {
             Self::LastMissing => changed(&|rows| drop(rows.pop())),
             Self::Cut => changed(&|rows| rows.truncate(rows.len() / 2)),
             Self::Doubled => changed(&|rows| *rows = rows.iter().flat_map(|row| [row.clone(), row.clone()]).collect()),
-            Self::Without(id) => changed(&|rows| rows.retain(|row| row["tranId"].as_i64() != Some(id))),
+            Self::Without(id) | Self::OnlyByType(id) | Self::NotByType(id) => {
+                changed(&|rows| rows.retain(|row| row["tranId"].as_i64() != Some(id)))
+            }
             Self::Torn => Some(with_body(answer.body[..answer.body.len() / 2].to_vec())),
             Self::Stale => Some(first.clone()),
             Self::Status(status) => Some(error(status, "{}")),
@@ -128,11 +134,20 @@ struct Through(Arc<Liar>);
 impl Transport for Through {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let path = request.path.clone();
+        let names_a_type = request.query.contains("incomeType=");
         let answer = self.0.inner.send(request).await?;
         let first = self.0.first.lock().unwrap().entry(path.clone()).or_insert_with(|| answer.clone()).clone();
         let Some((_, lie)) = self.0.lie.lock().unwrap().filter(|(endpoint, _)| *endpoint == path) else {
             return Ok(answer);
         };
+        let is_spared = match lie {
+            Lie::OnlyByType(_) => names_a_type,
+            Lie::NotByType(_) => !names_a_type,
+            _ => false,
+        };
+        if is_spared {
+            return Ok(answer);
+        }
         *self.0.told.lock().unwrap() += 1;
         match lie.told(&answer, &first) {
             Some(falsified) => Ok(falsified),
@@ -297,4 +312,55 @@ async fn a_row_that_stays_missing_is_a_discrepancy_until_it_comes() {
 
 fn is_demand(kind: DiscrepancyKind) -> bool {
     matches!(kind, DiscrepancyKind::MissingIncome | DiscrepancyKind::MissingFunding)
+}
+
+/// Nothing demands a transfer. What all looks lack among the rows of all types is found under its own name.
+#[tokio::test(start_paused = true)]
+async fn a_transfer_that_every_look_lacks_is_found_by_its_type() {
+    let fixture = Fixture::in_process(for_months(7)).await;
+    fixture.session(|_, _| false).await;
+    fixture.simulator.step(Duration::from_hours(9 * 24));
+    fixture.session(|_, _| false).await;
+    let alias = "sim-main";
+    fixture.simulator.deposit(alias, "USDT", "12.5".parse().unwrap()).unwrap();
+    fixture.simulator.step(Duration::from_mins(6));
+    let of = |kind: &str| {
+        let books = fixture.simulator.books();
+        books.accounts[0].income.iter().rev().find(|row| row.income_type == kind).unwrap().tran_id
+    };
+    let id = of("TRANSFER");
+    let liar = Liar::before(Arc::clone(&fixture.transport));
+    liar.set(Some(("/fapi/v1/income", Lie::OnlyByType(id))));
+    let mut rows = Vec::new();
+    let mut found = Vec::new();
+    for _ in 0..4 {
+        let report = fixture.sync_beside(&liar).await.unwrap();
+        found.push(report.findings.iter().any(|found| found.finding.kind == DiscrepancyKind::UnequalLedger));
+        rows.push(fixture.ledger_count().await);
+        fixture.simulator.step(Duration::from_mins(6));
+    }
+    let all = fixture.simulator.books().accounts[0].income.len();
+    // The second look asks for what the first one read.
+    assert_eq!(rows, [all - 1, all, all, all]);
+    // A row that one cut has and the other has not is recorded; nobody has to look into that.
+    assert_eq!(found, [false; 4]);
+    // The other way around: a row that all types have and its own has not.
+    let book = fixture.with_empty_book().await;
+    liar.set(None);
+    drop(book.sync_beside(&liar).await);
+    liar.set(Some(("/fapi/v1/income", Lie::NotByType(id))));
+    let mut told = Vec::new();
+    for look in 0..4 {
+        if look == 3 {
+            liar.set(None);
+        }
+        fixture.simulator.step(Duration::from_mins(6));
+        let report = book.sync_beside(&liar).await.unwrap();
+        let unequal = report.findings.iter().find(|found| found.finding.kind == DiscrepancyKind::UnequalLedger);
+        told.push(unequal.map(|found| found.status));
+        assert_eq!(book.ledger_count().await, all);
+        assert_eq!(report.leaves_discrepancies(), matches!(look, 1 | 2), "{:#?}", report.left);
+    }
+    let (pending, open) = (Some(DiscrepancyStatus::Pending), Some(DiscrepancyStatus::Unresolved));
+    assert_eq!(told, [pending, open, open, None]);
 }

@@ -81,7 +81,7 @@ proptest! {
                 exchange.fetch_order(btc(), reference.clone()),
                 exchange.fetch_order(btc(), conditional),
                 exchange.fetch_open_orders(None),
-                exchange.fetch_income(window()),
+                exchange.fetch_income(None, window()),
                 exchange.fetch_positions(None),
                 exchange.fetch_balances(&whoever()),
                 exchange.fetch_instruments(),

@@ -19,7 +19,7 @@ async fn ledger_rows_without_an_id_are_told_apart() {
     let answer = format!("[{}]", page.join(","));
     let ids = |answer: String| async move {
         let (exchange, ..) = adapter(Script::timed().then(200, &answer));
-        let rows = exchange.fetch_income(window()).await.unwrap().rows;
+        let rows = exchange.fetch_income(None, window()).await.unwrap().rows;
         assert!(rows.iter().all(|row| row.entity.key.symbol.is_none() && row.entity.fill_id.is_none()));
         rows.into_iter().map(|row| row.entity.key.tran_id.to_string()).collect::<Vec<_>>()
     };
@@ -49,7 +49,7 @@ async fn a_crowded_ledger_is_bisected_and_the_cut_rows_come_again() {
     let mut next = Some(window());
     let mut seen = 0;
     while let Some(query) = next {
-        let page = exchange.fetch_income(query).await.unwrap();
+        let page = exchange.fetch_income(None, query).await.unwrap();
         seen += page.rows.len();
         next = page.next;
     }
@@ -97,7 +97,7 @@ async fn the_same_ledger_rows_have_the_same_keys_in_every_form() {
     assert_eq!((csv.len(), csv.iter().collect::<std::collections::BTreeSet<_>>().len()), (4, 4));
     assert_eq!(archive, csv);
     let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", rest.join(","))));
-    let rows = exchange.fetch_income(window()).await.unwrap().rows;
+    let rows = exchange.fetch_income(None, window()).await.unwrap().rows;
     assert_eq!(rows.into_iter().map(|row| row.entity.key).collect::<Vec<_>>(), csv);
 }
 
@@ -141,7 +141,7 @@ async fn a_ledger_row_without_an_id_has_one_id_wherever_pages_begin() {
             let mut next = Some(WindowQuery::new(TimeWindow::new(at(since), at(0)).unwrap()));
             let mut seen = std::collections::BTreeMap::new();
             while let Some(query) = next {
-                let page = exchange.fetch_income(query).await.unwrap();
+                let page = exchange.fetch_income(None, query).await.unwrap();
                 for row in page.rows {
                     assert!(seen.insert(row.entity.key, row.entity.time.at.as_ms()).is_none());
                 }
@@ -174,7 +174,7 @@ async fn every_kind_of_ledger_row_is_kept_known_or_not() {
         ));
     }
     let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", rows.join(","))));
-    let page = exchange.fetch_income(window()).await.unwrap();
+    let page = exchange.fetch_income(None, window()).await.unwrap();
     assert_eq!(page.rows.len(), rows.len());
     for (row, payload) in page.rows.iter().zip(&rows) {
         assert_eq!(&*row.payload, payload);
@@ -201,7 +201,7 @@ async fn a_millisecond_that_holds_more_than_a_page_is_an_error() {
         let (mut next, mut seen) = (Some(window()), 0);
         let result = loop {
             let Some(query) = next else { break Ok(seen) };
-            match exchange.fetch_income(query).await {
+            match exchange.fetch_income(None, query).await {
                 Ok(page) => (next, seen) = (page.next, seen + page.rows.len()),
                 Err(error) => break Err(error),
             }
@@ -214,4 +214,24 @@ async fn a_millisecond_that_holds_more_than_a_page_is_an_error() {
             }
         }
     }
+}
+
+/// A list of one type with a row of another is another list's answer.
+#[tokio::test]
+async fn one_type_of_ledger_rows_is_asked_for_by_its_name() {
+    let row = |of: &str| {
+        format!(
+            r#"[{{"symbol":"","incomeType":"{of}","income":"1","asset":"USDT","info":"","time":{},"tranId":7,"tradeId":""}}]"#,
+            NOW_MS - 5_000
+        )
+    };
+    let script = Script::timed().then(200, &row("TRANSFER")).then(200, &row("API_REBATE"));
+    let (exchange, script, _) = adapter(script);
+    let asked = || Some("TRANSFER".parse().unwrap());
+    let page = exchange.fetch_income(asked(), window()).await.unwrap();
+    assert_eq!(page.rows.len(), 1);
+    assert!(script.asked().last().unwrap().contains("incomeType=TRANSFER&"), "{:?}", script.asked());
+    let error = exchange.fetch_income(asked(), window()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Malformed, "{error}");
+    assert!(error.to_string().contains("incomeType"), "{error}");
 }

@@ -177,10 +177,10 @@ async fn reads_wait_for_their_share_and_commands_do_not() {
     let (exchange, script, _) = adapter(script.then(200, "[]").then(200, PLACED));
     let begun = tokio::time::Instant::now();
     for _ in 0..32 {
-        exchange.fetch_income(window()).await.unwrap();
+        exchange.fetch_income(None, window()).await.unwrap();
     }
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    exchange.fetch_income(window()).await.unwrap();
+    exchange.fetch_income(None, window()).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(20));
     assert_eq!(script.asked().len(), 34);
     let usage = exchange.usage();
@@ -220,7 +220,7 @@ async fn accounts_of_one_address_share_budget_and_bans_but_not_their_orders() {
     for number in 0..33 {
         let exchange = if number % 2 == 0 { &first } else { &second };
         assert_eq!(begun.elapsed(), Duration::ZERO, "{number}");
-        exchange.fetch_income(window()).await.unwrap();
+        exchange.fetch_income(None, window()).await.unwrap();
     }
     assert_eq!(begun.elapsed(), Duration::from_secs(20));
     assert_eq!((first.usage().weight, second.usage().weight), (17 * 30 + 1, 16 * 30));
@@ -245,9 +245,9 @@ async fn the_stricter_budget_of_two_accounts_holds_for_both() {
     // A tenth of 2400 are 8 ledger pages of weight 30.
     let begun = tokio::time::Instant::now();
     for _ in 0..8 {
-        first.fetch_income(window()).await.unwrap();
+        first.fetch_income(None, window()).await.unwrap();
     }
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    first.fetch_income(window()).await.unwrap();
+    first.fetch_income(None, window()).await.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(20));
 }

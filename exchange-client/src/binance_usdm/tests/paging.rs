@@ -93,7 +93,7 @@ async fn what_is_too_early_is_an_error_and_not_an_empty_answer() {
     let early = days(-100, 0);
     for error in [
         exchange.fetch_my_trades(btc(), TradeQuery::Window(early)).await.unwrap_err(),
-        exchange.fetch_income(WindowQuery::new(early)).await.unwrap_err(),
+        exchange.fetch_income(None, WindowQuery::new(early)).await.unwrap_err(),
         exchange.fetch_orders(OrderClass::Regular, None, WindowQuery::new(early)).await.unwrap_err(),
         exchange.fetch_orders(OrderClass::Conditional, Some(btc()), WindowQuery::new(early)).await.unwrap_err(),
         exchange.fetch_force_orders(None, WindowQuery::new(early)).await.unwrap_err(),

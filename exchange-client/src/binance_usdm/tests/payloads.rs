@@ -113,7 +113,7 @@ async fn fees_are_positive_when_paid() {
     let row = r#"[{"symbol":"BTCUSDT","incomeType":"COMMISSION","income":"-0.05140040","asset":"BNB","info":"COMMISSION",
         "time":1779999999000,"tranId":9689322392,"tradeId":"8389765568816714211"}]"#;
     let (exchange, ..) = adapter(Script::timed().then(200, row));
-    let income = exchange.fetch_income(window()).await.unwrap().rows.remove(0).entity;
+    let income = exchange.fetch_income(None, window()).await.unwrap().rows.remove(0).entity;
     assert_eq!(income.amount.to_string(), "-0.0514004");
     assert_eq!(income.fill_id.unwrap().as_str(), "8389765568816714211");
 }
@@ -207,9 +207,15 @@ async fn rows_that_contradict_each_other_are_an_error() {
     check!("symbol", same(MARK), differ(MARK, "\"1\"", "\"2\""), |e| e.fetch_mark_prices(None), rows);
     let (one, two) = (same(RATE), differ(RATE, "\"1\"", "\"2\""));
     check!("fundingTime", one, two, |e| e.fetch_funding_rates(Some(btc()), window()), rows);
-    check!("tranId", same(PAID), differ(PAID, "\"1\"", "\"-3\""), |e| e.fetch_income(window()), rows);
+    check!("tranId", same(PAID), differ(PAID, "\"1\"", "\"-3\""), |e| e.fetch_income(None, window()), rows);
     // Another time is another story of the same transaction, too.
-    check!("tranId", same(PAID), differ(PAID, "1779999999000", "1779999998000"), |e| e.fetch_income(window()), rows);
+    check!(
+        "tranId",
+        same(PAID),
+        differ(PAID, "1779999999000", "1779999998000"),
+        |e| e.fetch_income(None, window()),
+        rows
+    );
     let (one, two) = (contracts(same(CONTRACT)), contracts(differ(CONTRACT, "\"1\"", "\"2\"")));
     check!("symbol", one, two, |e| e.fetch_instruments(), rows);
 }
@@ -234,7 +240,7 @@ async fn rows_outside_the_window_are_an_error() {
         }
         let trade = TRADE.replace("1780000000000", &time);
         check!("time", trade, |e| e.fetch_my_trades(btc(), TradeQuery::Window(window.window)));
-        check!("time", PAID.replace("1779999999000", &time), |e| e.fetch_income(window));
+        check!("time", PAID.replace("1779999999000", &time), |e| e.fetch_income(None, window));
         check!("fundingTime", RATE.replace("1779999999000", &time), |e| e.fetch_funding_rates(Some(btc()), window));
         // By when it was created or changed.
         let order = ORDER_ROW.replace("1779999999000", &time).replace("1780000000000", &time);
@@ -276,18 +282,18 @@ async fn ids_are_whole_numbers_in_digits() {
             let (exchange, ..) = adapter(Script::timed().then(200, &with(&conditional, "\"9007199254740993\"")));
             refused_for(exchange.fetch_order(btc(), by_algo_id()).await, "actualOrderId", &not_an_id);
             let (exchange, ..) = adapter(Script::timed().then(200, &format!("[{}]", with(PAID, "\"\""))));
-            refused_for(exchange.fetch_income(window()).await, "tradeId", &not_an_id);
+            refused_for(exchange.fetch_income(None, window()).await, "tradeId", &not_an_id);
         }
     }
     for bad in ["9.007e15", "\"9.007e15\"", "7.0", "\"1e3\"", "92233720368547758080"] {
         let (exchange, ..) =
             adapter(Script::timed().then(200, &format!("[{}]", PAID.replace(":7,", &format!(":{bad},")))));
-        refused_for(exchange.fetch_income(window()).await, "tranId", &not_an_id);
+        refused_for(exchange.fetch_income(None, window()).await, "tranId", &not_an_id);
     }
     for (good, id) in [("-7", "-7"), ("\"8389765568816714211\"", "8389765568816714211"), ("\"5e3a-b\"", "5e3a-b")] {
         let (exchange, ..) =
             adapter(Script::timed().then(200, &format!("[{}]", PAID.replace(":7,", &format!(":{good},")))));
-        assert_eq!(exchange.fetch_income(window()).await.unwrap().rows[0].entity.key.tran_id.as_str(), id);
+        assert_eq!(exchange.fetch_income(None, window()).await.unwrap().rows[0].entity.key.tran_id.as_str(), id);
     }
 }
 

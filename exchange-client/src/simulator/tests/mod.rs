@@ -122,7 +122,7 @@ async fn all_income(exchange: &BinanceUsdm) -> Vec<crate::Stated<ledger_core::In
     let mut rows = Vec::new();
     let mut next = Some(history());
     while let Some(query) = next {
-        let page = exchange.fetch_income(query).await.unwrap();
+        let page = exchange.fetch_income(None, query).await.unwrap();
         rows.extend(page.rows);
         next = page.next;
     }

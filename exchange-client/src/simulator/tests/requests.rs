@@ -214,17 +214,17 @@ async fn weights_are_counted_and_their_limit_is_obeyed() {
     let (simulator, clock) = simulator(SimulatorConfig { weight_1m_max: Some(100), ..SimulatorConfig::new(1) });
     let exchange = in_process(&simulator, &clock);
     for _ in 0..3 {
-        exchange.fetch_income(history()).await.unwrap();
+        exchange.fetch_income(None, history()).await.unwrap();
     }
     let used = exchange.usage();
     assert_eq!((used.requests, used.weight, used.weight_1m), (4, 91, Some(91)));
-    let error = exchange.fetch_income(history()).await.unwrap_err();
+    let error = exchange.fetch_income(None, history()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Throttled);
     // While the exchange asks to wait, nothing is sent.
     assert!(exchange.server_time().await.is_err());
     assert_eq!(exchange.usage().requests, 5);
     simulator.step(Duration::from_secs(61));
-    assert!(exchange.fetch_income(history()).await.is_ok());
+    assert!(exchange.fetch_income(None, history()).await.is_ok());
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub(super) async fn everything(exchange: &BinanceUsdm) -> Everything {
         conditional,
         forced: pages!(history(), |query| exchange.fetch_force_orders(None, query)),
         fills,
-        income: pages!(history(), |query| exchange.fetch_income(query)),
+        income: pages!(history(), |query| exchange.fetch_income(None, query)),
         funding,
     }
 }

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use ledger_core::{
     AccountId, Anchor, BalanceSnapshot, Cancel, ClientOrderId, FactKind, Fill, FillId, FillKey, FundingRate, Income,
-    IncomeKey, Instrument, OrderIntent, OrderKey, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal,
-    SignalId, Sourced, Symbol, TimestampMs,
+    IncomeKey, IncomeType, Instrument, OrderIntent, OrderKey, PositionModeSnapshot, PositionSnapshot, PriceSnapshot,
+    Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 
 use crate::batch::{FundingReach, UnpricedFee};
@@ -204,6 +204,11 @@ impl FactReader for SqliteStore {
     async fn fact_sources(&self, account: &AccountId, kind: FactKind, fact_key: &str) -> StoreResult<Vec<FactSource>> {
         let (account, fact_key) = (account.clone(), fact_key.to_owned());
         self.read(move |conn| fact_source::list(conn, &account, kind, &fact_key)).await
+    }
+
+    async fn income_types(&self, account: &AccountId) -> StoreResult<Vec<IncomeType>> {
+        let account = account.clone();
+        self.read(move |conn| look_up::income_types(conn, &account)).await
     }
 
     async fn restated_count(&self, account: &AccountId) -> StoreResult<u64> {

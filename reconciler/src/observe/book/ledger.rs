@@ -51,6 +51,36 @@ impl BookReader<'_> {
         Ok(())
     }
 
+    /// Compares what the ledger answered type by type with the book. Rows that it lacks are news like those of all types.
+    pub(in crate::observe) async fn match_by_type(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
+        let Asked::Answered(walk) = &mut seen.income else { return Ok(()) };
+        let mut listed: BTreeSet<IncomeKey> = walk.rows.iter().map(|row| row.entity.key.clone()).collect();
+        for answer in &mut seen.by_type.answers {
+            let window = answer.window;
+            let scope =
+                self.stretch(None, window.since().saturating_add_ms(-1_000), window.until().saturating_add_ms(1_000));
+            let filter = IncomeFilter { scope, income_type: Some(answer.income_type.clone()) };
+            let rows = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.income(&filter, page))
+                .all()
+                .await
+                .doing("reading the income")?;
+            let told: BTreeMap<&IncomeKey, &Income> =
+                answer.rows.iter().map(|row| (&row.entity.key, &row.entity)).collect();
+            let is_unlisted = |row: &&Sourced<Income>| {
+                row.provenance.source == Source::Rest
+                    && window.contains(row.fact.time.at)
+                    && !told.contains_key(&row.fact.key)
+            };
+            answer.unlisted = rows.iter().filter(is_unlisted).map(|row| row.fact.clone()).collect();
+            let known: BTreeSet<IncomeKey> =
+                rows.into_iter().filter(|row| says_no_more(&told, row)).map(|row| row.fact.key).collect();
+            answer.rows.retain(|row| !known.contains(&row.entity.key));
+            let unheard = answer.rows.iter().filter(|row| listed.insert(row.entity.key.clone()));
+            walk.rows.extend(unheard.cloned());
+        }
+        Ok(())
+    }
+
     /// Notes which ledger rows the book has; answers the trades that they speak of and the book lacks.
     pub(in crate::observe) async fn match_income(
         &self,
@@ -62,6 +92,8 @@ impl BookReader<'_> {
         let times = times.chain(read_before.iter().flat_map(|(since, until)| [*since, *until]));
         let mut windows: Vec<(TimestampMs, TimestampMs)> = times.clone().min().zip(times.max()).into_iter().collect();
         windows.extend(seen.asked_again.iter().map(|window| (window.since(), window.until())));
+        let by_type = seen.by_type.answers.iter().flat_map(|answer| &answer.rows).map(|row| row.entity.time.at);
+        windows.extend(by_type.clone().min().zip(by_type.max()));
         if windows.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -80,12 +112,7 @@ impl BookReader<'_> {
                     .doing("reading the income")?,
             );
         }
-        // A row that the exchange tells in more detail than an export did is news: its trade, its millisecond.
         let told: BTreeMap<&IncomeKey, &Income> = walk.rows.iter().map(|row| (&row.entity.key, &row.entity)).collect();
-        let says_no_more = |row: &Sourced<Income>| {
-            let told = told.get(&row.fact.key).copied().cloned();
-            told.is_none_or(|told| merge(row, &Sourced::new(told, Source::Rest)).0 == *row)
-        };
         let is_unlisted = |row: &&Sourced<Income>| {
             let at = row.fact.time.at;
             row.provenance.source == Source::Rest
@@ -93,7 +120,8 @@ impl BookReader<'_> {
                 && read_before.iter().any(|(since, until)| (*since..=*until).contains(&at))
         };
         seen.book.unlisted_income = rows.iter().filter(is_unlisted).map(|row| row.fact.time.at).collect();
-        seen.book.known_income = rows.into_iter().filter(says_no_more).map(|row| row.fact.key).collect();
+        seen.book.known_income =
+            rows.into_iter().filter(|row| says_no_more(&told, row)).map(|row| row.fact.key).collect();
         let named: BTreeSet<(Symbol, FillId)> = walk
             .rows
             .iter()
@@ -110,4 +138,11 @@ impl BookReader<'_> {
         }
         Ok(unfilled)
     }
+}
+
+/// Whether the exchange tells no more of a row than the book has. What an export did not tell is news: its trade, its
+/// millisecond.
+fn says_no_more(told: &BTreeMap<&IncomeKey, &Income>, row: &Sourced<Income>) -> bool {
+    let told = told.get(&row.fact.key).copied().cloned();
+    told.is_none_or(|told| merge(row, &Sourced::new(told, Source::Rest)).0 == *row)
 }

@@ -77,7 +77,7 @@ impl World {
             Ok(page(of_symbol.filter(is_meant).cloned().collect()))
         });
         exchange.expect_fetch_force_orders().returning(|_, _| Ok(page(vec![])));
-        exchange.expect_fetch_income().returning(|_| Ok(page(vec![])));
+        exchange.expect_fetch_income().returning(|_, _| Ok(page(vec![])));
         exchange.expect_fetch_balances().returning(|_| Ok(answer(vec![])));
         exchange.expect_fetch_mark_prices().returning(|_| Ok(answer(vec![])));
         exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));

@@ -5,6 +5,7 @@ use ledger_core::{Certainty, FundingRate, Income, IncomeType, Instrument, Price}
 use ledger_store::{BrokenProof, Proof, ProofCheck, Stretch, Tally};
 
 use super::*;
+use crate::observe::TypeAnswer;
 
 /// What was confirmed of the ledger: three rows, of which the book has this many.
 fn confirmed(found: u64) -> Vec<BrokenProof> {
@@ -88,4 +89,13 @@ pub(super) fn funding(stated: Option<&'static str>) -> Scene {
     mock.expect_funding_rates()
         .returning(move |_, _| Ok(ledger_store::Page { items: vec![rate.clone()], ..nothing() }));
     Scene { seen: quiet(), book: beside_nothing(mock) }
+}
+
+/// A transfer that the book has of the ledger of all types, where its own type lists it, or does not.
+pub(super) fn by_type(is_unlisted: bool) -> Observation {
+    let mut seen = quiet();
+    let unlisted = if is_unlisted { vec![transfer(1, -500_000)] } else { vec![] };
+    let window = TimeWindow::up_to(at(-1_000), at(-1_000_000));
+    seen.by_type.answers.push(TypeAnswer { income_type: "TRANSFER".parse().unwrap(), window, rows: vec![], unlisted });
+    seen
 }
