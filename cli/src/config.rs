@@ -21,6 +21,10 @@
 //! [accounts.hedge]
 //! base_url = "https://demo-fapi.binance.com"
 //! credentials_file = "hedge.key"
+//! client_ids = ["h{engine:3}{role:1}{*}"]
+//!
+//! [accounts.hedge.engines]
+//! grd = "grid"
 //! ```
 //!
 //! Keys and secrets themselves have no place in it: an account names where its credentials are.
@@ -100,6 +104,27 @@ struct AccountEntry {
     api_secret_env: Option<String>,
     credentials_file: Option<PathBuf>,
     systemd_credential: Option<String>,
+    /// In place of the file's own.
+    client_ids: Option<Vec<String>>,
+    /// In place of the file's own.
+    engines: Option<BTreeMap<String, EngineLabel>>,
+}
+
+/// How the bots of an account word their client order ids.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct IdWording {
+    /// Their patterns, which know the table.
+    pub schemes: Vec<ClientIdScheme>,
+    /// What stands in the ids for strategies, by what stands there.
+    pub engines: BTreeMap<String, EngineLabel>,
+}
+
+impl IdWording {
+    fn new(patterns: &[String], engines: BTreeMap<String, EngineLabel>) -> Result<Self, SchemeError> {
+        let schemes = patterns.iter().map(|pattern| pattern.parse::<ClientIdScheme>());
+        let schemes = schemes.map(|scheme| Ok(scheme?.with_engines(engines.clone()))).collect::<Result<_, _>>()?;
+        Ok(Self { schemes, engines })
+    }
 }
 
 /// Where an account's credentials are.
@@ -135,13 +160,24 @@ pub struct AccountSettings {
     pub base_url: Option<String>,
     /// Where its credentials are.
     pub credentials: CredentialSource,
+    /// How its bots word their client order ids.
+    pub ids: IdWording,
     /// Whether the configuration file names it.
     pub is_configured: bool,
 }
 
 impl AccountEntry {
-    fn settings(self, id: &AccountId, folder: &Path) -> Result<AccountSettings, AccountProblem> {
-        let Self { venue, base_url, api_key_env, api_secret_env, credentials_file, systemd_credential } = self;
+    /// `patterns` and `engines` are the file's own, for an account that has none.
+    fn settings(
+        self,
+        id: &AccountId,
+        folder: &Path,
+        patterns: &[String],
+        engines: &BTreeMap<String, EngineLabel>,
+    ) -> Result<AccountSettings, AccountProblem> {
+        let Self { venue, base_url, api_key_env, api_secret_env, credentials_file, systemd_credential, .. } = self;
+        let patterns = self.client_ids.as_deref().unwrap_or(patterns);
+        let ids = IdWording::new(patterns, self.engines.unwrap_or_else(|| engines.clone()))?;
         let environment = match (api_key_env, api_secret_env) {
             (Some(key), Some(secret)) => Some(CredentialSource::Environment { key, secret }),
             (None, None) => None,
@@ -157,7 +193,7 @@ impl AccountEntry {
             None => Venue::BinanceUsdm,
             Some(name) => Venue::named(&name).ok_or(AccountProblem::Venue { name })?,
         };
-        Ok(AccountSettings { id: id.clone(), venue, base_url, credentials, is_configured: true })
+        Ok(AccountSettings { id: id.clone(), venue, base_url, credentials, ids, is_configured: true })
     }
 }
 
@@ -169,6 +205,8 @@ enum AccountProblem {
         "it names several sources of credentials: keep one of api_key_env with api_secret_env, credentials_file, systemd_credential"
     )]
     SeveralSources,
+    #[error("a pattern of client_ids cannot be used")]
+    ClientIds(#[from] SchemeError),
     #[error("its venue `{name}` is not known; known are binance_usdm and other")]
     Venue { name: String },
 }
@@ -191,10 +229,8 @@ pub struct Settings {
     pub weight_percent: Option<u16>,
     /// How recently the exchange has to have been looked at.
     pub freshness: FreshnessLimits,
-    /// How the bots word their client order ids.
-    pub client_ids: Vec<ClientIdScheme>,
-    /// What stands in client order ids for strategies, by what stands there.
-    pub engines: BTreeMap<String, EngineLabel>,
+    /// How the bots word their client order ids, of accounts that the file does not name.
+    pub ids: IdWording,
     /// The reader's time zone, where given.
     pub zone: Option<Zone>,
     /// The time zone given on the command line itself: only that may date files, because a setting made long ago was
@@ -291,14 +327,11 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
     }
     let freshness = file.freshness.limits();
     let freshness = freshness.map_err(|setting| fail(ConfigError::Freshness { path: path.clone(), setting }))?;
-    let engines = file.engines;
-    let schemes =
-        file.client_ids.iter().map(|pattern| pattern.parse::<ClientIdScheme>()).collect::<Result<Vec<_>, _>>();
-    let client_ids = schemes.map_err(|source| fail(ConfigError::ClientIds { path: path.clone(), source }))?;
-    let client_ids = client_ids.into_iter().map(|scheme| scheme.with_engines(engines.clone())).collect();
+    let ids = IdWording::new(&file.client_ids, file.engines.clone());
+    let ids = ids.map_err(|source| fail(ConfigError::ClientIds { path: path.clone(), source }))?;
     let mut accounts = Vec::new();
     for (id, entry) in file.accounts {
-        let settings = entry.settings(&id, folder);
+        let settings = entry.settings(&id, folder, &file.client_ids, &file.engines);
         accounts
             .push(settings.map_err(|source| fail(ConfigError::Account { path: path.clone(), account: id, source }))?);
     }
@@ -322,8 +355,7 @@ pub fn settings(args: &GlobalArgs, db_is_flag: bool, zone_variable: Option<&str>
         accounts,
         weight_percent,
         freshness,
-        client_ids,
-        engines,
+        ids,
         zone,
         zone_flag: args.tz.clone(),
     })
@@ -342,8 +374,14 @@ impl Settings {
             venue: Venue::BinanceUsdm,
             base_url: None,
             credentials: CredentialSource::default(),
+            ids: self.ids.clone(),
             is_configured: false,
         })]
+    }
+
+    /// How the bots of the account word their client order ids.
+    pub fn ids(&self) -> &IdWording {
+        self.accounts.iter().find(|entry| entry.id == self.account).map_or(&self.ids, |entry| &entry.ids)
     }
 
     /// The same settings for another account.

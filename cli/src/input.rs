@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 /// The longest line that is taken.
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// How many lines are read ahead.
-const AHEAD_MAX: usize = 64;
+const AHEAD_MAX: usize = 256;
 
 /// A stream that lines are read from.
 pub struct Input(Option<Box<dyn Read + Send>>);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use exchange_client::{API_KEY_VARIABLE, API_SECRET_VARIABLE, Clock, Credentials, SecretKind, Secrets, SystemClock};
 use ledger_core::printable;
-use ledger_store::{Book, OpenOptions, SqliteStore, Store, StoreError};
+use ledger_store::{Book, FirstAccount, OpenOptions, SqliteStore, Store, StoreError};
 
 pub(crate) use self::exchange::Exchanges;
 pub(crate) use self::interruption::Interruption;
@@ -190,9 +190,11 @@ pub(crate) fn open_for_recording(settings: &Settings) -> Result<Book, CommandErr
     Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(options))?))
 }
 
-/// Creates the book where there is none, and opens it for writing.
-pub(crate) fn create(settings: &Settings) -> Result<Book, CommandError> {
-    Ok(Arc::new(SqliteStore::open(&settings.db, &with_venues(OpenOptions::creating()))?))
+/// Creates the book with this account where there is none, and opens it for writing. Answers whether it was created.
+pub(crate) fn create(settings: &Settings, first: FirstAccount) -> Result<(Book, bool), StoreError> {
+    let store = SqliteStore::open(&settings.db, &with_venues(OpenOptions::creating_with(first)))?;
+    let was_made = store.was_made();
+    Ok((Arc::new(store), was_made))
 }
 
 /// How a book is opened.
@@ -202,8 +204,6 @@ pub(crate) enum Access {
     Read,
     /// For writing.
     Write,
-    /// For writing, and made if it is not there.
-    Create,
 }
 
 /// Opens the book for reconciling.
@@ -211,7 +211,6 @@ pub(crate) async fn open_book(settings: &Settings, access: Access) -> Result<Boo
     let options = match access {
         Access::Read => OpenOptions::reading(),
         Access::Write => OpenOptions::default(),
-        Access::Create => OpenOptions::creating(),
     };
     let store = SqliteStore::open(&settings.db, &with_venues(options))?;
     Ok(Arc::new(if access == Access::Read { store.at_this_moment().await? } else { store }))

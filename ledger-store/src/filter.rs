@@ -40,6 +40,8 @@ pub struct SignalFilter {
     pub scope: Scope,
     /// Of this strategy only.
     pub engine: Option<EngineLabel>,
+    /// Only those whose ids begin like this: found by their ids, however many others there are.
+    pub id_prefix: Option<&'static str>,
     /// Only those that an order names, or only those that none does.
     pub named_by_order: Option<bool>,
     /// Only those of which this is known.
@@ -59,7 +61,7 @@ pub enum SignalOutlook {
 
 impl From<Scope> for SignalFilter {
     fn from(scope: Scope) -> Self {
-        Self { scope, engine: None, named_by_order: None, outlook: None }
+        Self { scope, engine: None, id_prefix: None, named_by_order: None, outlook: None }
     }
 }
 

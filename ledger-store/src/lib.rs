@@ -41,10 +41,11 @@ pub use pages::Pages;
 pub use proof::{BrokenProof, Proof, ProofCheck, ProofDepth, Tally};
 pub use record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, DiscrepancyKey, DiscrepancyStatus,
-    ExchangeIdentity, FactSource, NewAccount, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus, Repair, Run,
-    RunKind, RunStatus, StoreInfo, SymbolBook,
+    ExchangeIdentity, FactSource, FirstAccount, NewAccount, NewDiscrepancy, NewRepair, PnlMismatch, ReconcileStatus,
+    Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};
 pub use store::{
-    Book, DerivedReader, FactReader, Journal, Maintenance, Store, StoreResult, Writer, rebuild, refold_pending,
+    Book, DerivedReader, FactReader, Journal, Maintenance, Store, StoreResult, Transaction, Writer, rebuild,
+    refold_pending,
 };

@@ -24,7 +24,7 @@ use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
-use crate::store::{Book, DerivedReader, FactReader, Journal, Maintenance, StoreResult, Writer};
+use crate::store::{Book, DerivedReader, FactReader, Journal, Maintenance, StoreResult, Transaction, Writer};
 
 mockall::mock! {
     /// A mock of every trait of a book, and so of [`Store`](crate::Store).
@@ -34,6 +34,7 @@ mockall::mock! {
     #[async_trait]
     impl Writer for Store {
         async fn commit(&self, batch: Batch) -> StoreResult<CommitReport>;
+        async fn begin(&self) -> StoreResult<Box<dyn Transaction>>;
         async fn create_account(&self, account: NewAccount) -> StoreResult<()>;
         async fn bind_identity(&self, id: &AccountId, identity: ExchangeIdentity) -> StoreResult<()>;
         async fn set_position_mode(&self, id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> StoreResult<()>;

@@ -27,6 +27,15 @@ pub struct NewAccount {
     pub created_local: TimestampMs,
 }
 
+/// The first account of a book that is made: it is in the book from the first moment on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstAccount {
+    /// The account.
+    pub account: NewAccount,
+    /// The user's word on its position mode.
+    pub position_mode: Option<PositionMode>,
+}
+
 /// An account of the book.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {

@@ -57,6 +57,13 @@ pub trait Writer: Send + Sync {
     /// [`StoreError::UnprovableStream`]; and whatever the file fails with.
     async fn commit(&self, batch: Batch) -> StoreResult<CommitReport>;
 
+    /// Begins a transaction, as soon as nobody else writes: what is read in it is still so when what is written in it is
+    /// committed. All other writes wait meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when another process keeps the book locked for too long.
+    async fn begin(&self) -> StoreResult<Box<dyn Transaction>>;
+
     /// Adds an account. The same account again changes nothing; another venue is an error.
     async fn create_account(&self, account: NewAccount) -> StoreResult<()>;
 
@@ -81,6 +88,29 @@ pub trait Writer: Send + Sync {
     /// [`refold`](Self::refold), which then recomputes what the fills of each order add up to, too;
     /// [`rebuild`](crate::rebuild) does both.
     async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>>;
+}
+
+/// A transaction on a book, made of parts of which each can be taken back. Dropping it takes all of it back.
+///
+/// It is meant to be short: its questions and commands are run where they are asked.
+#[async_trait]
+pub trait Transaction: Send + Sync {
+    /// The book in this transaction: it answers what was written in it so far, and what is written to it is durable once the
+    /// transaction is committed. Nothing can be asked of it after that.
+    fn book(&self) -> Book;
+
+    /// Begins a part. What was written before it is none of it.
+    async fn begin_part(&self) -> StoreResult<()>;
+
+    /// Ends the part that was begun, and takes it back unless it is to be kept.
+    async fn end_part(&self, keep: bool) -> StoreResult<()>;
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// Whatever the file fails with, also where that was in an earlier command and all was rolled back by it; then nothing of
+    /// the transaction is in the book.
+    async fn commit(self: Box<Self>) -> StoreResult<()>;
 }
 
 /// Reads facts: what was stated, by whom, and what one fact demands of others.

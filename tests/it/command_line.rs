@@ -282,3 +282,28 @@ fn quiet_says_nothing_on_standard_error() {
         assert!(run.stderr.is_empty(), "{command:?}: {}", run.stderr);
     }
 }
+
+/// Killed at any moment, `init` leaves a whole book or none, and the next one makes it.
+#[test]
+fn an_init_that_is_killed_leaves_no_book_without_an_account() {
+    let (mut none, mut whole) = (0, 0);
+    for turns in (0..60).map(|nth| nth * nth * 40) {
+        let sandbox = Sandbox::empty();
+        let mut init = sandbox.prepared(&["init", "--position-mode", "one-way"], &[]);
+        let mut init = init.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        (0..turns).for_each(|_| std::thread::yield_now());
+        init.kill().unwrap();
+        init.wait().unwrap();
+        let status = sandbox.run(&["status", "--json"]);
+        if status.code == 0 {
+            assert_eq!(status.json()[0]["position_mode"], "one_way", "{}", status.transcript());
+            whole += 1;
+        } else {
+            assert!(status.stderr.contains("fillbook init"), "{}", status.transcript());
+            none += 1;
+        }
+        sandbox.run(&["init", "--position-mode", "one-way"]).exits(0);
+        sandbox.run(&["status"]).exits(0);
+    }
+    assert!(none > 0, "{none} without a book, {whole} with one");
+}

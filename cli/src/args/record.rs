@@ -15,7 +15,8 @@ use reconciler::ClientIdScheme;
 )]
 pub struct RecordArgs {
     /// How the bot words its client order ids, as in `bot_{engine}_{role}_{*}`; can be given several times. Without
-    /// separators the placeholders have widths: `b{engine:3}{role:1}{*}`
+    /// separators the placeholders have widths: `b{engine:3}{role:1}{*}`. Instead of `client_ids` of the account in
+    /// fillbook.toml, or else of the file
     #[arg(long, value_name = "PATTERN")]
     pub client_ids: Vec<ClientIdScheme>,
     /// The bot's log of entries (one JSON object a line), followed as the bot appends to it

@@ -1,7 +1,7 @@
 //! `fillbook init`
 
 use ledger_core::PositionMode;
-use ledger_store::{Account, NewAccount};
+use ledger_store::{Account, FirstAccount, NewAccount};
 use serde_json::json;
 
 use crate::Context;
@@ -15,18 +15,20 @@ use crate::output::Format;
 /// When the book cannot be created, or has an account of that name at another venue.
 pub async fn run(args: &InitArgs, context: &mut Context) -> Result<ExitCode, CommandError> {
     let settings = &context.settings;
-    let store = crate::wiring::create(settings)?;
-    let known = store.account(&settings.account).await?;
-    store
-        .create_account(NewAccount {
-            id: settings.account.clone(),
-            venue: args.venue.as_str().to_owned(),
-            created_local: context.clock.now(),
-        })
-        .await?;
-    if let Some(mode) = args.position_mode {
-        store.set_position_mode(&settings.account, mode, context.clock.now()).await?;
-        ledger_store::refold_pending(store.as_ref(), &mut |_, _| {}).await?;
+    let account = NewAccount {
+        id: settings.account.clone(),
+        venue: args.venue.as_str().to_owned(),
+        created_local: context.clock.now(),
+    };
+    let first = FirstAccount { account: account.clone(), position_mode: args.position_mode };
+    let (store, was_made) = crate::wiring::create(settings, first)?;
+    let known = if was_made { None } else { store.account(&settings.account).await? };
+    if !was_made {
+        store.create_account(account).await?;
+        if let Some(mode) = args.position_mode {
+            store.set_position_mode(&settings.account, mode, context.clock.now()).await?;
+            ledger_store::refold_pending(store.as_ref(), &mut |_, _| {}).await?;
+        }
     }
     let contradiction = reconciler::position_mode_contradiction(store.as_ref(), &settings.account).await?;
     let mode = args.position_mode.or(known.as_ref().and_then(Account::mode));

@@ -1,5 +1,6 @@
 //! `fillbook record`: a bot's events, as lines of JSON, until its input ends.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use reconciler::{Answer, BotFiles, ClientIdScheme, EventRecorder, spool_of};
@@ -55,18 +56,17 @@ pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, C
     files.look(&recorder, context).await;
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut number = 0;
-    let mut code = ExitCode::Fine;
+    let mut reading = Reading { number: 0, code: ExitCode::Fine, waiting: VecDeque::new(), failure: None };
     // Waited for in one piece: a signal that comes while a line is recorded must not be lost.
     let interrupted = interruption.wait();
     tokio::pin!(interrupted);
     loop {
         let line = tokio::select! {
             biased;
-            () = &mut interrupted, if code == ExitCode::Fine => {
+            () = &mut interrupted, if reading.code == ExitCode::Fine => {
                 // Lines that were read are still answered. The writer keeps those that were not.
                 lines.close();
-                code = ExitCode::Interrupted;
+                reading.code = ExitCode::Interrupted;
                 continue;
             }
             _ = tick.tick(), if !files.files.is_empty() => {
@@ -77,36 +77,81 @@ pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, C
         };
         let Some(line) = line else {
             files.look(&recorder, context).await;
-            return Ok(code);
+            return Ok(reading.code);
         };
-        number += 1;
-        let answer = match line {
+        // What waits already is recorded together: one flush to disk for all of it.
+        let mut next = Some(line);
+        while let Some(line) = next {
+            let refused = reading.take(line, context);
+            if let Some(refused) = refused {
+                // Answers keep the order of the lines.
+                reading.answer(&mut recorder, context).await?;
+                context.output.json(&refused.to_json())?;
+            }
+            next = if reading.waiting.len() < TOGETHER_MAX { lines.try_recv().ok() } else { None };
+        }
+        reading.answer(&mut recorder, context).await?;
+        context.output.flush()?;
+        if let Some(error) = reading.failure {
+            return Err(CommandError::new(ExitCode::Error, InputFailed(error)));
+        }
+    }
+}
+
+/// How many lines are taken together at most.
+const TOGETHER_MAX: usize = 256;
+
+/// What was read and waits for its answer.
+struct Reading {
+    /// How many lines were read.
+    number: u64,
+    code: ExitCode,
+    waiting: VecDeque<(u64, String)>,
+    failure: Option<std::io::Error>,
+}
+
+impl Reading {
+    /// Takes a line; one that cannot be recorded is answered at once, behind those that wait.
+    fn take(&mut self, line: InputLine, context: &Context) -> Option<Answer> {
+        self.number += 1;
+        match line {
             InputLine::Text(text) => {
                 let text = context.output.secrets().redacted(&text).into_owned();
-                recorder.line(number, &text).await
+                self.waiting.push_back((self.number, text));
+                None
             }
             InputLine::TooLong => Some(Answer::refused(
-                number,
+                self.number,
                 &format!("the line has more than {LINE_BYTES_MAX} bytes"),
                 "leave out what is not needed, such as the `trades` of an order, and give these as events of their own",
             )),
-            InputLine::NotText => Some(Answer::refused(number, "the line is no UTF-8", "write lines in UTF-8")),
-            InputLine::Failed(error) => return Err(CommandError::new(ExitCode::Error, InputFailed(error))),
-        };
-        if let Some(answer) = answer {
-            context.output.json(&answer.to_json())?;
+            InputLine::NotText => Some(Answer::refused(self.number, "the line is no UTF-8", "write lines in UTF-8")),
+            InputLine::Failed(error) => {
+                self.failure = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Records and answers what waits.
+    async fn answer(&mut self, recorder: &mut EventRecorder, context: &mut Context) -> Result<(), CommandError> {
+        while !self.waiting.is_empty() {
+            for answer in recorder.lines(&mut self.waiting).await {
+                context.output.json(&answer.to_json())?;
+            }
             context.output.flush()?;
         }
+        Ok(())
     }
 }
 
 /// How the bot words its ids: as the command line says, else the configuration.
 fn schemes(args: &RecordArgs, context: &Context) -> Vec<ClientIdScheme> {
-    let settings = &context.settings;
+    let ids = context.settings.ids();
     if args.client_ids.is_empty() {
-        return settings.client_ids.clone();
+        return ids.schemes.clone();
     }
-    args.client_ids.iter().map(|scheme| scheme.clone().with_engines(settings.engines.clone())).collect()
+    args.client_ids.iter().map(|scheme| scheme.clone().with_engines(ids.engines.clone())).collect()
 }
 
 /// The bot's own files, and whether they could be recorded.

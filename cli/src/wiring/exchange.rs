@@ -149,6 +149,7 @@ mod tests {
                 venue: crate::args::Venue::BinanceUsdm,
                 base_url: None,
                 credentials: CredentialSource::File(path),
+                ids: crate::config::IdWording::default(),
                 is_configured: true,
             };
             let exchange = exchanges.of(&account, &url, None, system_clock()).unwrap();

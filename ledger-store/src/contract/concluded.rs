@@ -67,6 +67,8 @@ pub async fn what_is_concluded_and_contradicted_is_listed(open: Open<'_>) {
     assert_eq!(signals(SignalFilter { named_by_order: Some(true), ..concluded.clone() }).await, ["named"]);
     assert_eq!(signals(SignalFilter { named_by_order: Some(false), ..concluded }).await, ["alone"]);
     assert_eq!(signals(SignalFilter { named_by_order: Some(true), ..all.clone() }).await, ["by-bot", "named", "plain"]);
+    assert_eq!(signals(SignalFilter { id_prefix: Some("b"), ..all.clone() }).await, ["back", "by-bot"]);
+    assert!(signals(SignalFilter { id_prefix: Some("back!"), ..all.clone() }).await.is_empty());
     let awaited = SignalFilter { outlook: Some(SignalOutlook::Awaited), ..all };
     assert_eq!(signals(awaited.clone()).await, ["back", "plain"]);
     assert_eq!(signals(SignalFilter { named_by_order: Some(false), ..awaited }).await, ["back"]);

@@ -35,6 +35,7 @@ mod snapshots;
 mod stories;
 mod told_elsewhere;
 mod told_without_id;
+mod transactions;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub use snapshots::*;
 pub use stories::*;
 pub use told_elsewhere::*;
 pub use told_without_id::*;
+pub use transactions::*;
 
 /// An empty book, with whatever must live as long as it.
 pub struct Book {
@@ -168,6 +170,7 @@ macro_rules! contract_tests {
             fees_in_other_assets_wait_for_a_price,
             what_a_contract_needs_of_funding_rates_is_told,
             a_snapshot_is_one_moment,
+            a_transaction_is_all_or_nothing,
         );
     };
     (@each $open:expr; $($case:ident),+ $(,)?) => {

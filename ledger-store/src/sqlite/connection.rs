@@ -14,11 +14,13 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use super::engine::BookConnection;
 use super::failure::{failed, not_opened};
+use super::fold_settings::FoldSettings;
 use super::store::OpenOptions;
 use super::{account, fact_source, facts, mark, private_file};
 use crate::beside;
 use crate::error::{BackendError, StoreError};
 use crate::error_class::StoreErrorClass;
+use crate::record::FirstAccount;
 use crate::store::StoreResult;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -252,6 +254,15 @@ impl Target {
 
     /// A connection that writes, to a book with the current schema.
     pub(super) fn open_writer(&self, create: bool) -> StoreResult<BookConnection> {
+        self.open_writer_with(create, None).map(|(conn, _)| conn)
+    }
+
+    /// The same, and whether this made the book; one that is made has `first` as its account.
+    pub(super) fn open_writer_with(
+        &self,
+        create: bool,
+        first: Option<(&FirstAccount, &FoldSettings)>,
+    ) -> StoreResult<(BookConnection, bool)> {
         self.check_path(create, true)?;
         if let (Some(path), true) = (&self.path, create) {
             match private_file::create_new(path) {
@@ -261,11 +272,16 @@ impl Target {
             }
         }
         let mut conn = self.connect("rw")?;
-        self.prepare_writer(&mut conn, create).map_err(|error| conn.explain(error))?;
-        Ok(conn)
+        let was_made = self.prepare_writer(&mut conn, create, first).map_err(|error| conn.explain(error))?;
+        Ok((conn, was_made))
     }
 
-    fn prepare_writer(&self, conn: &mut BookConnection, create: bool) -> StoreResult<()> {
+    fn prepare_writer(
+        &self,
+        conn: &mut BookConnection,
+        create: bool,
+        first: Option<(&FirstAccount, &FoldSettings)>,
+    ) -> StoreResult<bool> {
         let version = self.identify(conn)?;
         check_linked_version(conn)?;
         if version.is_none() && !create {
@@ -278,9 +294,7 @@ impl Target {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -65536; \
              PRAGMA journal_size_limit = 67108864;",
         )?;
-        if version != Some(SCHEMA_VERSION) {
-            self.migrate(conn)?;
-        }
+        let was_made = version != Some(SCHEMA_VERSION) && self.migrate(conn, first)?;
         mark::outdated(conn).map_err(failed("compare the version of the rules"))?;
         if let Some(book) = &self.path {
             // SQLite gives them the book's mode, and the superuser's to the book's owner; a group it leaves as it is.
@@ -291,7 +305,7 @@ impl Target {
         if let Some(pages) = self.pages_max {
             conn.batch_execute(&format!("PRAGMA max_page_count = {pages}")).map_err(failed("open"))?;
         }
-        Ok(())
+        Ok(was_made)
     }
 
     /// A connection that cannot write.
@@ -332,10 +346,10 @@ impl Target {
     }
 
     /// Brings the schema up to date. The exclusive transaction makes a second process wait here and then find nothing
-    /// left to do.
-    fn migrate(&self, conn: &mut BookConnection) -> StoreResult<()> {
-        let outcome = conn.exclusive_transaction(|conn| -> Result<(), OpeningFailure> {
-            self.identify_in_transaction(conn)?;
+    /// left to do. Answers whether there was no book before.
+    fn migrate(&self, conn: &mut BookConnection, first: Option<(&FirstAccount, &FoldSettings)>) -> StoreResult<bool> {
+        let outcome = conn.exclusive_transaction(|conn| -> Result<bool, OpeningFailure> {
+            let is_new = self.identify_in_transaction(conn)?.is_none();
             conn.run_pending_migrations(MIGRATIONS).map_err(|error| StoreError::Backend {
                 operation: "migrate",
                 source: BackendError::new(error.to_string()),
@@ -343,7 +357,14 @@ impl Target {
             conn.batch_execute(&format!(
                 "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
             ))?;
-            Ok(())
+            if let (Some((first, rules)), true) = (first, is_new) {
+                let account = &first.account;
+                account::create(conn, account)?;
+                if let Some(mode) = first.position_mode {
+                    account::set_position_mode(conn, &account.id, mode, account.created_local, rules)?;
+                }
+            }
+            Ok(is_new)
         });
         outcome.map_err(|failure| conn.explain(failure.0))
     }

@@ -68,6 +68,7 @@ mod snapshot;
 mod store;
 mod sync;
 mod timeline;
+mod transaction;
 mod unpriced_fee;
 mod writer;
 

@@ -12,8 +12,10 @@ use super::copy;
 use super::engine::BookConnection;
 use super::fold_settings::FoldSettings;
 use super::moment::{self, Moment};
-use super::writer::{self, Writer};
+use super::transaction::{Lent, OpenTransaction};
+use super::writer::{self, Task, Writer};
 use crate::error::{BackendError, StoreError};
+use crate::record::FirstAccount;
 use crate::store::StoreResult;
 use crate::work_hold::{self, WorkHold};
 
@@ -32,6 +34,9 @@ pub enum WriterMode {
 pub struct OpenOptions {
     /// Create the file where there is none.
     pub create: bool,
+    /// The first account of a book that is created, made in the same transaction: a process that is killed leaves a whole book
+    /// or none. Of no effect on a book that is there.
+    pub first: Option<FirstAccount>,
     /// Open for reading only: nothing about the file changes, and no file beside it is left behind.
     pub read_only: bool,
     /// Where the writer runs.
@@ -54,6 +59,7 @@ impl Default for OpenOptions {
     fn default() -> Self {
         Self {
             create: false,
+            first: None,
             read_only: false,
             writer: WriterMode::Threaded,
             busy_timeout_ms: 30_000,
@@ -69,6 +75,11 @@ impl OpenOptions {
     /// Creates the file where there is none.
     pub fn creating() -> Self {
         Self { create: true, ..Self::default() }
+    }
+
+    /// Creates the file where there is none, with this account in it.
+    pub fn creating_with(first: FirstAccount) -> Self {
+        Self { first: Some(first), ..Self::creating() }
     }
 
     /// The same, with the table of a venue.
@@ -98,13 +109,15 @@ impl OpenOptions {
 
 enum Access {
     /// One connection for everything.
-    Inline(Mutex<BookConnection>),
+    Inline(Arc<tokio::sync::Mutex<BookConnection>>),
     /// Query-only connections, and the writer unless the book is open for reading only.
     Pooled { readers: Readers, writer: Option<Writer> },
     /// The book at one moment, held by a thread of its own.
     Moment(Moment),
     /// The same, on the caller's thread.
     InlineMoment(Mutex<BookConnection>),
+    /// The book in a transaction.
+    Lent(Arc<Lent>),
 }
 
 struct Readers {
@@ -147,6 +160,7 @@ pub struct SqliteStore {
     work: Arc<Mutex<Option<WorkHold>>>,
     /// Of a snapshot: whether somebody was at work at its moment.
     was_at_work: Option<bool>,
+    was_made: bool,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -156,6 +170,7 @@ impl std::fmt::Debug for SqliteStore {
             Access::Pooled { writer: Some(_), .. } => "threaded",
             Access::Pooled { writer: None, .. } => "read-only",
             Access::Moment(_) | Access::InlineMoment(_) => "snapshot",
+            Access::Lent(_) => "transaction",
         };
         f.debug_struct("SqliteStore").field("access", &access).finish_non_exhaustive()
     }
@@ -171,15 +186,22 @@ impl SqliteStore {
         let target = Target::of(Some(&path), options);
         let target = if options.read_only { target.for_reading() } else { target };
         let idle = if options.read_only { vec![target.open_reader()?] } else { Vec::new() };
-        let writer = if options.read_only { None } else { Some(target.open_writer(options.create)?) };
+        let first = options.first.as_ref().map(|first| (first, options.settings()));
+        let (writer, was_made) = if options.read_only {
+            (None, false)
+        } else {
+            let opened =
+                target.open_writer_with(options.create, first.as_ref().map(|(first, rules)| (*first, &**rules)))?;
+            (Some(opened.0), opened.1)
+        };
         let access = match (writer, options.writer) {
-            (Some(conn), WriterMode::Inline) => Access::Inline(Mutex::new(conn)),
+            (Some(conn), WriterMode::Inline) => Access::Inline(Arc::new(tokio::sync::Mutex::new(conn))),
             (writer, _) => Access::Pooled {
                 readers: Readers { target, idle: Mutex::new(idle) },
                 writer: writer.map(Writer::start).transpose()?,
             },
         };
-        Ok(Self::over(access, Some(path), options))
+        Ok(Self { was_made, ..Self::over(access, Some(path), options) })
     }
 
     /// A book in memory, written on the caller's thread; gone when it is dropped.
@@ -187,7 +209,8 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] when memory runs out.
     pub fn in_memory(options: &OpenOptions) -> StoreResult<Self> {
-        let access = Access::Inline(Mutex::new(Target::of(None, options).open_writer(true)?));
+        let conn = Target::of(None, options).open_writer(true)?;
+        let access = Access::Inline(Arc::new(tokio::sync::Mutex::new(conn)));
         Ok(Self::over(access, None, options))
     }
 
@@ -199,7 +222,13 @@ impl SqliteStore {
             options: options.clone(),
             work: Arc::default(),
             was_at_work: None,
+            was_made: false,
         }
+    }
+
+    /// Whether opening it made the book: there was none.
+    pub fn was_made(&self) -> bool {
+        self.was_made
     }
 
     /// Shows others that what is out of date from now on will be recomputed.
@@ -223,11 +252,13 @@ impl SqliteStore {
         let before = self.is_at_work();
         let access = match &*self.access {
             Access::Moment(_) | Access::InlineMoment(_) => return Ok(self.clone()),
+            // Nobody else sees it, and it goes on.
+            Access::Lent(_) => return Err(StoreError::OpenedReadOnly),
             Access::Inline(conn) => {
                 let target = Target::of(self.path.as_deref(), &self.options);
                 let mut moment = match &self.path {
                     Some(_) => target.open_reader()?,
-                    None => copy::in_memory(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), &target)?,
+                    None => copy::in_memory(&mut *conn.lock().await, &target)?,
                 };
                 moment::fix(&mut moment)?;
                 Access::InlineMoment(Mutex::new(moment))
@@ -279,7 +310,8 @@ impl SqliteStore {
             conn.check_unchanged().and(answer)
         };
         match &*self.access {
-            Access::Inline(conn) => work(&mut conn.lock().unwrap_or_else(PoisonError::into_inner)),
+            Access::Inline(conn) => work(&mut *conn.lock().await),
+            Access::Lent(lent) => lent.ask(work),
             Access::InlineMoment(conn) => moment::ask(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), work),
             Access::Pooled { .. } => {
                 let access = Arc::clone(&self.access);
@@ -299,17 +331,37 @@ impl SqliteStore {
         T: Send + 'static,
         F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
     {
+        if let Access::Lent(lent) = &*self.access {
+            return lent.write(work);
+        }
         let (command, answer) = writer::command(work);
         match &*self.access {
-            Access::Inline(conn) => {
-                writer::execute(&mut conn.lock().unwrap_or_else(PoisonError::into_inner), vec![command]);
-            }
-            Access::Pooled { writer: Some(writer), .. } => writer.send(command).await?,
+            Access::Inline(conn) => writer::execute(&mut *conn.lock().await, vec![command]),
+            Access::Pooled { writer: Some(writer), .. } => writer.send(Task::Run(command)).await?,
+            Access::Lent(_) => return Err(StoreError::Closed),
             Access::Pooled { writer: None, .. } | Access::Moment(_) | Access::InlineMoment(_) => {
                 return Err(StoreError::OpenedReadOnly);
             }
         }
         answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Begins a transaction on the connection that writes.
+    pub(super) async fn begin_transaction(&self) -> StoreResult<OpenTransaction> {
+        let lent = match &*self.access {
+            Access::Inline(conn) => Lent::inline(Arc::clone(conn).lock_owned().await)?,
+            Access::Pooled { writer: Some(writer), .. } => {
+                let (reply, answer) = tokio::sync::oneshot::channel();
+                writer.send(Task::Lend(reply)).await?;
+                Lent::of_writer(answer.await.map_err(|_| StoreError::Closed)??)
+            }
+            Access::Pooled { writer: None, .. } | Access::Moment(_) | Access::InlineMoment(_) | Access::Lent(_) => {
+                return Err(StoreError::OpenedReadOnly);
+            }
+        };
+        let lent = Arc::new(lent);
+        let book = Self { access: Arc::new(Access::Lent(Arc::clone(&lent))), ..self.clone() };
+        Ok(OpenTransaction { lent, book: Arc::new(book) })
     }
 
     /// Writes the book, as one state of it, into a new file.

@@ -5,6 +5,7 @@ use diesel::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::engine::BookConnection;
+use super::transaction::{self, Loan};
 use crate::error::StoreError;
 use crate::store::StoreResult;
 
@@ -93,24 +94,49 @@ fn transact(conn: &mut BookConnection, commands: &mut [Box<dyn Command>]) -> Res
     outcome
 }
 
+/// What the writer's thread is asked for.
+pub(super) enum Task {
+    /// To run a command.
+    Run(Box<dyn Command>),
+    /// To lend its connection, in a transaction.
+    Lend(oneshot::Sender<StoreResult<Loan>>),
+}
+
 /// The writer's thread.
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Box<dyn Command>>>,
+    queue: Option<mpsc::Sender<Task>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(mut conn: BookConnection) -> StoreResult<Self> {
-        let (queue, mut waiting) = mpsc::channel::<Box<dyn Command>>(QUEUE_MAX);
+        let (queue, mut waiting) = mpsc::channel::<Task>(QUEUE_MAX);
         let thread = std::thread::Builder::new()
             .name("fillbook-writer".to_owned())
             .spawn(move || {
-                while let Some(first) = waiting.blocking_recv() {
+                let mut next = None;
+                while let Some(task) = next.take().or_else(|| waiting.blocking_recv()) {
+                    let first = match task {
+                        Task::Run(command) => command,
+                        Task::Lend(reply) => match transaction::lend(conn, reply) {
+                            Some(back) => {
+                                conn = back;
+                                continue;
+                            }
+                            // Whoever had it panicked: nothing can be written any more.
+                            None => return,
+                        },
+                    };
                     let mut group = vec![first];
-                    while group.len() < GROUP_MAX
-                        && let Ok(next) = waiting.try_recv()
-                    {
-                        group.push(next);
+                    while group.len() < GROUP_MAX {
+                        match waiting.try_recv() {
+                            Ok(Task::Run(command)) => group.push(command),
+                            Ok(lend) => {
+                                next = Some(lend);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
                     }
                     execute(&mut conn, group);
                 }
@@ -119,9 +145,9 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    pub(super) async fn send(&self, command: Box<dyn Command>) -> StoreResult<()> {
+    pub(super) async fn send(&self, task: Task) -> StoreResult<()> {
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(command).await.map_err(|_| StoreError::Closed)
+        queue.send(task).await.map_err(|_| StoreError::Closed)
     }
 }
 

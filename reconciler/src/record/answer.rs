@@ -65,7 +65,7 @@ impl Answer {
 }
 
 /// What a line comes to, before it is an answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Effect {
     pub(super) outcome: LineOutcome,
     pub(super) details: Map<String, Value>,

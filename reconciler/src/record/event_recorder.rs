@@ -4,11 +4,14 @@
 //! 1. `a_line_again_changes_nothing`: whoever did not get the answer gives the line again.
 //! 2. `an_undecided_order_blocks_the_next_try_of_an_entry`, and of no exit.
 //! 3. `a_bad_line_is_refused_with_its_field`, and nothing of it is on record.
-//! 4. `an_answer_counts_at_once_and_never_twice`: what an order's answer says about execution, beside its trades.
+//! 4. `lines_that_share_a_transaction_are_what_they_are_alone`: a bad one costs itself, and what cannot be committed together
+//!    is committed one by one.
+//! 5. `an_answer_counts_at_once_and_never_twice`: what an order's answer says about execution, beside its trades.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use exchange_client::Clock;
 use exchange_client::files::{BookVenue, CcxtObject, CcxtReader};
@@ -17,8 +20,9 @@ use ledger_core::{
     OrderClass, OrderId, OrderIntent, OrderKey, OrderStatus, Side, Signal, SignalId, SignalKind, Source, Statement,
     Symbol, TimestampMs,
 };
-use ledger_store::{Book, BookOrder, CommitReport, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{Book, BookOrder, CommitReport, OrderFilter, PageRequest, Scope, Store, StoreError, Transaction};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::answer::{Answer, Effect, LineOutcome, Trouble};
 use super::bot_record::accepted;
@@ -34,9 +38,26 @@ use crate::error::{Doing, ReconcileError};
 /// Letters of a signal's id that the bot did not give.
 const SIGNAL_DIGEST_LEN: usize = 24;
 
-/// Records a bot's events line by line, in one transaction each.
+/// The most lines of one transaction, so that the first of them does not wait for too many others.
+const LINES_MAX: usize = 256;
+/// How long a transaction goes on taking lines: others that write wait for it, and so does the answer to its first line.
+const TRANSACTION_MAX: Duration = Duration::from_millis(100);
+
+/// The transaction of some lines.
+enum Open {
+    /// No line has needed one yet.
+    Not,
+    Begun(Box<dyn Transaction>),
+    /// There can be none; what each line is answered.
+    Failed(Effect),
+}
+
+/// Records a bot's events line by line. Lines that wait together share a transaction, and its one flush to disk.
 #[derive(Clone)]
 pub struct EventRecorder {
+    /// The book outside of any transaction.
+    home: Book,
+    /// The book in the transaction of the lines that are being recorded.
     pub(super) store: Book,
     pub(super) account: AccountId,
     pub(super) clock: Arc<dyn Clock>,
@@ -63,7 +84,8 @@ impl EventRecorder {
         let Some(known) = known else { return Err(ReconcileError::UnknownAccount { account }) };
         let reader = CcxtReader::new(BookVenue::named(&known.venue));
         let freshness = FreshnessLimits::default();
-        Ok(Self { store, account, clock, reader, schemes: Vec::new(), skew_ms: None, spool: None, freshness })
+        let (home, schemes) = (Arc::clone(&store), Vec::new());
+        Ok(Self { home, store, account, clock, reader, schemes, skew_ms: None, spool: None, freshness })
     }
 
     /// The same, which words client order ids by the first of the bot's schemes that tells strategy and role.
@@ -96,27 +118,125 @@ impl EventRecorder {
 
     /// Records a line and answers it; `None` for an empty one. `number` counts lines from 1.
     pub async fn line(&mut self, number: u64, text: &str) -> Option<Answer> {
-        if text.trim().is_empty() {
-            return None;
-        }
-        let mut reference = Value::Null;
-        let effect = match self.effect(text, &mut reference).await {
-            Ok(effect) => effect,
-            Err(trouble) => trouble.effect(),
-        };
-        Some(Answer { line: number, reference, outcome: effect.outcome, details: effect.details })
+        let mut waiting = VecDeque::from([(number, text.to_owned())]);
+        self.lines(&mut waiting).await.pop()
     }
 
-    async fn effect(&mut self, text: &str, reference: &mut Value) -> Result<Effect, Trouble> {
+    /// Records the first of the lines that wait, as many as one transaction takes, and answers them in their order. They are
+    /// taken from the queue; an empty line has no answer. Each comes with its number, from 1.
+    pub async fn lines(&mut self, waiting: &mut VecDeque<(u64, String)>) -> Vec<Answer> {
+        let mut taken = Vec::new();
+        if let Some(answers) = self.transact(waiting, &mut taken, LINES_MAX).await {
+            return answers;
+        }
+        // The transaction is lost, through one line or the machine: each gets one of its own.
+        let mut answers = Vec::new();
+        for line in taken {
+            let mut alone = VecDeque::from([line]);
+            answers.extend(self.transact(&mut alone, &mut Vec::new(), 0).await.into_iter().flatten());
+        }
+        answers
+    }
+
+    /// Takes up to `lines_max` lines from the queue, and one at least, and records them in one transaction. `None` where that
+    /// cannot be committed and was of more than one line; `taken` is told which.
+    async fn transact(
+        &mut self,
+        waiting: &mut VecDeque<(u64, String)>,
+        taken: &mut Vec<(u64, String)>,
+        lines_max: usize,
+    ) -> Option<Vec<Answer>> {
+        let home = Arc::clone(&self.home);
+        self.store = Arc::clone(&home);
+        let mut open: Open = Open::Not;
+        let mut begun = Instant::now();
+        let mut answers = Vec::new();
+        while let Some((number, text)) = waiting.pop_front() {
+            if !text.trim().is_empty() {
+                let mut reference = Value::Null;
+                let is_first = matches!(open, Open::Not);
+                let effect = match self.effect(&text, &mut reference, &home, &mut open).await {
+                    Ok(effect) => effect,
+                    Err(trouble) => trouble.effect(),
+                };
+                if is_first {
+                    begun = Instant::now();
+                }
+                answers.push(Answer { line: number, reference, outcome: effect.outcome, details: effect.details });
+            }
+            taken.push((number, text));
+            if taken.len() >= lines_max || begun.elapsed() >= TRANSACTION_MAX {
+                break;
+            }
+        }
+        self.store = home;
+        let Open::Begun(transaction) = open else { return Some(answers) };
+        match transaction.commit().await {
+            Ok(()) => Some(answers),
+            Err(_) if taken.len() > 1 => None,
+            Err(error) => {
+                let failed = Trouble::from(ReconcileError::Store { doing: "recording", source: error }).effect();
+                for answer in answers.iter_mut().filter(|answer| answer.outcome != LineOutcome::Refused) {
+                    // What had failed before says why the transaction was lost.
+                    if answer.outcome != LineOutcome::Failed {
+                        (answer.outcome, answer.details) = (failed.outcome, failed.details.clone());
+                    }
+                }
+                Some(answers)
+            }
+        }
+    }
+
+    async fn effect(
+        &mut self,
+        text: &str,
+        reference: &mut Value,
+        home: &Book,
+        open: &mut Open,
+    ) -> Result<Effect, Trouble> {
         let fields = Fields::parse(text.trim())?;
         *reference = fields.reference()?;
-        let event = Event::parse(&fields, &self.reader)?;
+        let reader = self.reader.clone();
+        let event = Event::parse(&fields, &reader)?;
         let line: Arc<str> = Arc::from(text.trim());
+        if let Event::Gate { symbol, position_side } = &event {
+            // A question needs no lock; it is answered from the transaction that is open.
+            let terms = GateTerms { spool: self.spool.as_deref(), freshness: self.freshness, now: self.clock.now() };
+            let gate = gate(self.store.as_ref(), &self.account, symbol, *position_side, terms).await;
+            return Ok(Effect { outcome: LineOutcome::Answered, details: gate.to_json() });
+        }
+        if let Open::Not = open {
+            *open = match home.begin().await {
+                Ok(transaction) => {
+                    self.store = transaction.book();
+                    Open::Begun(transaction)
+                }
+                Err(error) => {
+                    let trouble = Trouble::from(ReconcileError::Store { doing: "recording", source: error });
+                    Open::Failed(trouble.effect())
+                }
+            };
+        }
+        let transaction = match open {
+            Open::Begun(transaction) => transaction,
+            // The others of its moment do not wait for it each.
+            Open::Failed(effect) => return Ok(effect.clone()),
+            Open::Not => return Ok(Effect::answered()),
+        };
+        transaction.begin_part().await.doing("recording")?;
+        let recorded = self.record(event, &line).await;
+        let ended = transaction.end_part(recorded.is_ok()).await.doing("recording");
+        let effect = recorded?;
+        ended?;
+        Ok(effect)
+    }
+
+    async fn record(&mut self, event: Event<'_>, line: &Arc<str>) -> Result<Effect, Trouble> {
         match event {
-            Event::Signal(signal) => self.signal(signal, &line).await,
-            Event::Skip { signal_id, why } => self.skip(&signal_id, why, &line).await,
-            Event::Intent(intent) => self.intent(intent, &line).await,
-            Event::Sent(sent) => self.sent(sent, &line).await,
+            Event::Signal(signal) => self.signal(signal, line).await,
+            Event::Skip { signal_id, why } => self.skip(&signal_id, why, line).await,
+            Event::Intent(intent) => self.intent(intent, line).await,
+            Event::Sent(sent) => self.sent(sent, line).await,
             Event::Order { order, client_order_id } => {
                 let object = self.read_order(order)?;
                 self.order(object, client_order_id, Vec::new()).await
@@ -125,16 +245,11 @@ impl EventRecorder {
                 let object = self.reader.trade(trade).map_err(|error| Refusal::object("trade", &error))?;
                 self.object(object, Vec::new()).await
             }
-            Event::Cancel { order, reason } => self.cancel(order, reason, &line).await,
-            Event::Closed(closed) => self.closed(closed, &line).await,
-            Event::Entry { entry } => self.entry_event(entry, &line).await,
-            Event::Label(label) => self.label(label, &line).await,
-            Event::Gate { symbol, position_side } => {
-                let terms =
-                    GateTerms { spool: self.spool.as_deref(), freshness: self.freshness, now: self.clock.now() };
-                let gate = gate(self.store.as_ref(), &self.account, &symbol, position_side, terms);
-                Ok(Effect { outcome: LineOutcome::Answered, details: gate.await.to_json() })
-            }
+            Event::Cancel { order, reason } => self.cancel(order, reason, line).await,
+            Event::Closed(closed) => self.closed(closed, line).await,
+            Event::Entry { entry } => self.entry_event(entry, line).await,
+            Event::Label(label) => self.label(label, line).await,
+            Event::Gate { .. } => Ok(Effect::answered()),
         }
     }
 

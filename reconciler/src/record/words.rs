@@ -55,11 +55,6 @@ fn says(signal: &Signal, trade: &ClosedTrade) -> bool {
     told(signal).filter(|_| signal.reason.is_some()) == trade.reason && signal.engine == trade.engine
 }
 
-/// Whether a decision was made shortly before.
-fn precedes(signal: &Signal, time: EventTime) -> bool {
-    (0..=NEAR_MS).contains(&time.at.as_ms().saturating_sub(signal.time.at.as_ms()))
-}
-
 /// A word that waited, with the order that it belongs on.
 #[derive(Debug, Clone)]
 pub(crate) struct PlacedWord {
@@ -201,11 +196,10 @@ impl Closing<'_> {
         skew_ms: Option<i64>,
     ) -> Result<Word, Unclear> {
         let time = trade.time.unwrap_or_else(|| EventTime::ms(now));
-        let decided = self.decisions(&trade.symbol).await?;
-        let mut decided = decided.iter().filter(|signal| signal.side == side && precedes(signal, time));
+        let decided = self.decided(&trade.symbol, side, time).await?;
         let says_nothing = trade.reason.is_none() && trade.engine.is_none();
         // A word that says nothing more than the bot's own decision is that; another one is that only if it was said before.
-        let same = decided.find(|signal| says_nothing || (is_word(signal) && says(signal, trade)));
+        let same = decided.iter().find(|signal| says_nothing || (is_word(signal) && says(signal, trade)));
         if let Some(same) = same {
             return Ok(Word { statements: Vec::new(), place: Place::Decision(same.signal_id.clone()) });
         }
@@ -227,14 +221,26 @@ impl Closing<'_> {
         Ok(Word { statements: vec![(AnyFact::Signal(signal), Source::Bot)], place: Place::Decision(id) })
     }
 
-    /// The decisions to close that no order on record names, the latest first.
-    async fn decisions(&self, symbol: &Symbol) -> Result<Vec<Signal>, ReconcileError> {
-        self.decisions_of(Scope::symbol(self.account.clone(), symbol.clone())).await
+    /// The words that no order on record names, of a contract or of all, the latest first.
+    async fn words(&self, symbol: Option<&Symbol>) -> Result<Vec<Signal>, ReconcileError> {
+        let mut scope = Scope::account(self.account.clone());
+        scope.symbol = symbol.cloned();
+        self.decisions(SignalFilter { id_prefix: Some(PREFIX), ..SignalFilter::from(scope) }).await
     }
 
-    async fn decisions_of(&self, scope: Scope) -> Result<Vec<Signal>, ReconcileError> {
+    /// The decisions to close a contract with an order of this side, made shortly before `time`, that no order on record
+    /// names, the latest first. Words are among them.
+    async fn decided(&self, symbol: &Symbol, side: Side, time: EventTime) -> Result<Vec<Signal>, ReconcileError> {
+        let mut scope = Scope::symbol(self.account.clone(), symbol.clone());
+        scope.since = Some(time.at.saturating_add_ms(-NEAR_MS));
+        scope.until = Some(time.at.saturating_add_ms(1));
+        let decided = self.decisions(scope.into()).await?;
+        Ok(decided.into_iter().filter(|signal| signal.side == side).collect())
+    }
+
+    async fn decisions(&self, filter: SignalFilter) -> Result<Vec<Signal>, ReconcileError> {
         let outlook = Some(SignalOutlook::Awaited);
-        let filter = SignalFilter { named_by_order: Some(false), outlook, ..SignalFilter::from(scope) };
+        let filter = SignalFilter { named_by_order: Some(false), outlook, ..filter };
         let known = self.store.signals(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the signals")?;
         let known = known.items.into_iter().map(|signal| signal.fact);
         Ok(known.filter(|signal| signal.kind != SignalKind::Entry).collect())
@@ -242,12 +248,9 @@ impl Closing<'_> {
 
     /// The words that wait for an order of this contract, or of any, and can be put on it now.
     pub(crate) async fn placed(&self, symbol: Option<&Symbol>) -> Result<Vec<PlacedWord>, ReconcileError> {
-        let mut scope = Scope::account(self.account.clone());
-        scope.symbol = symbol.cloned();
-        let decisions = self.decisions_of(scope).await?;
         let mut placed = Vec::new();
-        for word in decisions.iter().filter(|signal| is_word(signal)) {
-            let held = self.meant(word).await?;
+        for word in self.words(symbol).await? {
+            let held = self.meant(&word).await?;
             let Some(order) = self.order_behind(&word.symbol, &held, word.side).await? else { continue };
             let intent = match &order.client_order_id {
                 Some(id) => self.store.intent(self.account, id).await.doing("looking for an intent")?,
@@ -255,11 +258,9 @@ impl Closing<'_> {
             };
             let named = order.signal_id.is_some() || intent.is_some_and(|intent| intent.fact.signal_id.is_some());
             // The bot's own decision is the one that its order followed.
-            let own = decisions.iter().find(|own| {
-                !is_word(own) && own.symbol == word.symbol && own.side == word.side && precedes(own, word.time)
-            });
-            let follows = if named { None } else { Some(own.unwrap_or(word).signal_id.clone()) };
-            placed.push(PlacedWord { statements: on_order(word, &order, follows), signal: word.clone(), order });
+            let own = self.decided(&word.symbol, word.side, word.time).await?.into_iter().find(|own| !is_word(own));
+            let follows = if named { None } else { Some(own.as_ref().unwrap_or(&word).signal_id.clone()) };
+            placed.push(PlacedWord { statements: on_order(&word, &order, follows), signal: word, order });
         }
         Ok(placed)
     }

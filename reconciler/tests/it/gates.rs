@@ -19,7 +19,7 @@ use ledger_store::{
     IntentFilter, Journal, Look, LookHold, Maintenance, NewAccount, NewLook, OpenLook, OrderFilter, Page, PageRequest,
     PendingRefold, PnlMismatch, ProofCheck, ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter,
     RunId, RunKind, RunStatus, Scope, SignalFilter, SqliteStore, StoreError, StoreInfo, StoreResult, Stretch,
-    SymbolBook, SyncCursor, TripFilter, UnpricedFee, Writer,
+    SymbolBook, SyncCursor, Transaction, TripFilter, UnpricedFee, Writer,
 };
 use tokio::sync::Notify;
 
@@ -159,6 +159,7 @@ macro_rules! gated {
 gated! {
     Writer {
         fn commit(batch: Batch) -> CommitReport;
+        fn begin() -> Box<dyn Transaction>;
         fn create_account(account: NewAccount) -> ();
         fn bind_identity(id: &AccountId, identity: ExchangeIdentity) -> ();
         fn set_position_mode(id: &AccountId, mode: PositionMode, at_local: TimestampMs) -> ();

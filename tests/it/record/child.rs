@@ -17,12 +17,18 @@ impl Child {
     /// Begins to record, and has read the greeting.
     #[track_caller]
     pub(super) fn start(sandbox: &Sandbox, args: &[&str]) -> Self {
-        let mut command = sandbox.prepared(&[&["record"], args].concat(), &[]);
+        Self::start_as(sandbox, "main", args)
+    }
+
+    /// The same, for an account.
+    #[track_caller]
+    pub(super) fn start_as(sandbox: &Sandbox, account: &str, args: &[&str]) -> Self {
+        let mut command = sandbox.prepared(&[&["record", "--account", account], args].concat(), &[]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (input, output) = (process.stdin.take(), BufReader::new(process.stdout.take().unwrap()));
         let mut child = Self { process, input, output };
         let greeting = child.answer().unwrap();
-        assert_eq!((&greeting["protocol"], &greeting["account"]), (&1.into(), &"main".into()), "{greeting}");
+        assert_eq!((&greeting["protocol"], &greeting["account"]), (&1.into(), &account.into()), "{greeting}");
         child
     }
 

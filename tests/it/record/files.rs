@@ -66,3 +66,50 @@ fn a_pattern_of_the_configuration_is_written_and_read() {
         assert!(refused.stderr.contains("fillbook.toml"), "{}", refused.transcript());
     }
 }
+
+#[test]
+fn an_account_has_its_own_wording_of_ids_or_the_files() {
+    let sandbox = Sandbox::with_book(&[]);
+    for account in ["hedge", "spare"] {
+        sandbox.run(&["init", "--account", account]).exits(0);
+    }
+    let all = "client_ids = [\"bot_{engine}_{role}_{*}\"]\n[engines]\nswg = \"swing\"\n[accounts.main]\n[accounts.spare]\n\
+               client_ids = []\n[accounts.hedge]\nclient_ids = [\"h{engine:3}{role:1}{*}\"]\n[accounts.hedge.engines]\n\
+               grd = \"swing\"\n";
+    sandbox.write("fillbook.toml", all);
+    let intent = json!({ "event": "intent", "symbol": "BTCUSDT", "side": "buy", "role": "entry", "type": "market",
+        "amount": "0.01", "engine": "swing", "trade": "t-1" });
+    // `nobody` of the file is one that only the command line names: it has the file's own.
+    for (account, begins) in [("main", "bot_swg_e_"), ("hedge", "hgrde"), ("spare", "fb:swing:e:")] {
+        let mut child = Child::start_as(&sandbox, account, &[]);
+        let id = child.ask(&intent)["client_order_id"].as_str().unwrap().to_owned();
+        assert!(id.starts_with(begins), "{account}: {id}");
+        assert_eq!(child.finish().0, Some(0));
+    }
+    // The table of the account stands for the strategies of a pattern on the command line, too.
+    let mut child = Child::start_as(&sandbox, "hedge", &["--client-ids", "x{engine:3}{role:1}{*}"]);
+    let mut other = intent.clone();
+    other["trade"] = "t-2".into();
+    let id = child.ask(&other)["client_order_id"].as_str().unwrap().to_owned();
+    assert!(id.starts_with("xgrde"), "{id}");
+    assert_eq!(child.finish().0, Some(0));
+    sandbox.write("fillbook.toml", "[accounts.hedge]\nclient_ids = [\"{engine}\"]\n");
+    let refused = sandbox.run(&["status"]).exits(1);
+    assert!(refused.stderr.contains("hedge") && refused.stderr.contains("client_ids"), "{}", refused.transcript());
+}
+
+/// What a look at the exchange makes of the ids of each account.
+#[test]
+fn a_sync_reads_ids_as_the_account_words_them() {
+    let sandbox = Sandbox::empty();
+    let exchange = Exchange::start(23);
+    exchange.trade("hgrde17", "BTCUSDT", Side::Buy, "0.02");
+    sandbox.write(
+        "fillbook.toml",
+        "client_ids = [\"b{engine:3}{role:1}{*}\"]\n[accounts.main]\nclient_ids = [\"h{engine:3}{role:1}{*}\"]\n\
+         [accounts.main.engines]\ngrd = \"grid\"\n",
+    );
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    let orders = sandbox.run(&["orders", "--json"]).exits(0).json();
+    assert_eq!(orders[0]["engine"], "grid", "{orders:?}");
+}

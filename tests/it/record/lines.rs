@@ -83,6 +83,32 @@ fn a_locked_book_keeps_nothing_of_a_line_and_takes_it_later() {
     assert_eq!(child.finish().0, Some(0));
 }
 
+/// Lines that wait together are answered in their order, and a bad one among them costs itself alone.
+#[test]
+fn lines_that_wait_are_recorded_together_and_answered_in_order() {
+    let sandbox = Sandbox::with_book(&[]);
+    let mut child = Child::start(&sandbox, &[]);
+    let mut text = String::new();
+    for nth in 0..600 {
+        let mut line = signal(&format!("s-{nth}")).to_string();
+        match nth % 100 {
+            37 => line = "not json".to_owned(),
+            38 => line = "x".repeat((1 << 20) + 1),
+            _ => {}
+        }
+        text += &line;
+        text += "\n";
+    }
+    child.write(text.trim_end()).unwrap();
+    let (code, answers, stderr) = child.finish();
+    assert_eq!((code, answers.len()), (Some(0), 600), "{stderr}");
+    for (nth, answer) in answers.iter().enumerate() {
+        let expected = if matches!(nth % 100, 37 | 38) { "refused" } else { "recorded" };
+        assert_eq!((&answer["line"], &answer["outcome"]), (&json!(nth + 1), &json!(expected)), "{answer}");
+    }
+    assert_eq!(sandbox.run(&["signals", "--json", "-n", "1000"]).exits(0).json().len(), 588);
+}
+
 #[test]
 fn a_signal_ends_it_after_what_it_has_read() {
     let sandbox = Sandbox::with_book(&[]);

@@ -80,8 +80,7 @@ impl Told {
             accounts: Vec::new(),
             weight_percent: None,
             freshness: ledger_core::FreshnessLimits::default(),
-            client_ids: Vec::new(),
-            engines: std::collections::BTreeMap::new(),
+            ids: crate::config::IdWording::default(),
             zone: None,
             zone_flag: None,
         };

@@ -15,8 +15,8 @@ use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Account, Book, ExchangeIdentity, LookFailure, LookFailureKind, NewAccount, PageRequest, RunFilter, RunKind,
-    RunStatus, Store, StoreError,
+    Account, Book, ExchangeIdentity, FirstAccount, LookFailure, LookFailureKind, NewAccount, PageRequest, RunFilter,
+    RunKind, RunStatus, Store, StoreError,
 };
 use reconciler::{CycleReport, Reconciler, ReconcilerConfig, agreed_identity, record_failed_look};
 use serde_json::json;
@@ -179,12 +179,18 @@ async fn one(
     };
     let checking = check_symbols(args, target, known.as_ref(), exchange.as_ref());
     beside(Question::Contracts, checking, about, context).await?;
+    let new = NewAccount { id: target.id.clone(), venue: VENUE.name.to_owned(), created_local: context.clock.now() };
     let open = match known {
         Some(open) => open,
-        None => open_book(&settings, Access::Create).await?,
+        None => {
+            let first = FirstAccount { account: new.clone(), position_mode: None };
+            crate::wiring::create(&settings, first)?.0
+        }
     };
     if account.is_none() {
-        create(target, &*open, context).await?;
+        // Another process may have made the book meanwhile.
+        open.create_account(new).await?;
+        tell_new(target, context);
     }
     if let (Some(identity), Mode::Sync) = (identity, mode) {
         // At once: should this run be interrupted, the next one asks the same exchange with this account's key.
@@ -192,7 +198,7 @@ async fn one(
     }
     let mut config = ReconcilerConfig::new(target.id.clone());
     config.observe.labels = labels;
-    config.policy.schemes.extend(settings.client_ids.iter().cloned());
+    config.policy.schemes.extend(settings.ids().schemes.iter().cloned());
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = since;
     let reconciler = Reconciler { exchange, book: open, clock: context.clock.clone(), config };
@@ -316,15 +322,11 @@ async fn known_account(
     Ok(None)
 }
 
-async fn create(target: &AccountSettings, open: &dyn Store, context: &mut Context) -> Result<(), CommandError> {
-    let (id, venue) = (target.id.clone(), VENUE.name.to_owned());
-    let account = NewAccount { id, venue, created_local: context.clock.now() };
-    open.create_account(account).await?;
+fn tell_new(target: &AccountSettings, context: &mut Context) {
     let db = crate::output::shown_path(&context.settings.db);
     let made =
         format!("Account {} is new in {db}; its history is read as far back as the exchange answers.", target.id);
     context.output.remark(&made);
-    Ok(())
 }
 
 fn missing(error: StoreError, target: &AccountSettings) -> CommandError {

@@ -10,7 +10,7 @@ use crate::sqlite::effects::Mark;
 use crate::sqlite::encoded::EncodedBatch;
 use crate::sqlite::store::SqliteStore;
 use crate::sqlite::{account, commit, derived, look_up, mark, placement, quarantine, refold};
-use crate::store::{StoreResult, Writer};
+use crate::store::{StoreResult, Transaction, Writer};
 
 #[async_trait]
 impl Writer for SqliteStore {
@@ -21,6 +21,10 @@ impl Writer for SqliteStore {
         let settings = self.settings();
         let batch = EncodedBatch::new(batch);
         self.write(move |conn| commit::apply(conn, &batch, &settings)).await
+    }
+
+    async fn begin(&self) -> StoreResult<Box<dyn Transaction>> {
+        Ok(Box::new(self.begin_transaction().await?))
     }
 
     async fn create_account(&self, account: NewAccount) -> StoreResult<()> {

@@ -120,6 +120,11 @@ pub(super) fn signals(
     if let Some(engine) = &filter.engine {
         query = query.filter(engine_signals::engine.eq(engine.as_str()));
     }
+    if let Some(prefix) = filter.id_prefix {
+        // Behind every id that begins like this.
+        let end = format!("{prefix}{}", char::MAX);
+        query = query.filter(engine_signals::signal_id.ge(prefix)).filter(engine_signals::signal_id.lt(end));
+    }
     // What was inferred to be behind an order gives way to what its sender says: it counts as long as the order names it.
     query = query.filter(sql::<Bool>(
         "(engine_signals.restored = 0 OR EXISTS (SELECT 1 FROM orders \

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ledger_core::{AnyFact, Side};
+use ledger_core::{AnyFact, PositionMode, Side};
 
 use super::{Folder, execute, raw, refusal};
 use crate::contract::{batch, commit, fill, fills, linear, main_account, position_of, prepare, rest};
@@ -29,6 +29,27 @@ fn a_missing_file_is_told_from_an_empty_book() {
     drop(SqliteStore::open(folder.book(), &OpenOptions::reading()).unwrap());
     let nowhere = folder.directory.path().join("no/such/folder/book.db");
     assert!(matches!(refusal(&nowhere, &OpenOptions::creating()), StoreError::Io { .. }));
+}
+
+/// A book is there with its account, or it is not there.
+#[tokio::test]
+async fn a_book_that_is_made_has_its_first_account() {
+    let folder = Folder::new();
+    let first = |venue: &str, mode| {
+        let account = NewAccount { id: main_account(), venue: venue.to_owned(), created_local: crate::contract::at(0) };
+        OpenOptions::creating_with(FirstAccount { account, position_mode: mode })
+    };
+    // As a process leaves it that was killed before it had made the book.
+    std::fs::write(folder.book(), "").unwrap();
+    let store = SqliteStore::open(folder.book(), &first("binance_usdm", Some(PositionMode::OneWay))).unwrap();
+    assert!(store.was_made());
+    let account = store.account(&main_account()).await.unwrap().unwrap();
+    assert_eq!((account.venue.as_str(), account.position_mode), ("binance_usdm", Some(PositionMode::OneWay)));
+    drop(store);
+    // It is no matter to a book that is there.
+    let store = SqliteStore::open(folder.book(), &first("other", None)).unwrap();
+    assert!(!store.was_made());
+    assert_eq!(store.account(&main_account()).await.unwrap().unwrap(), account);
 }
 
 #[test]

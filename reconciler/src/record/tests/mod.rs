@@ -4,6 +4,7 @@ mod events;
 mod follow;
 mod gate;
 mod interleaved;
+mod together;
 mod words;
 
 use std::sync::Arc;
