@@ -32,6 +32,7 @@ mod round_trip;
 mod signal;
 mod snapshot;
 mod source;
+mod stated_fees;
 mod symbol_fold;
 #[cfg(feature = "testing")]
 #[expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a value that is none is a mistake in a test")]
@@ -78,6 +79,7 @@ pub use snapshot::{
     Anchor, BalanceSnapshot, KnownBefore, PositionModeSnapshot, PositionSnapshot, PriceKind, PriceSnapshot,
 };
 pub use source::{IncomeType, PositionMode, PositionSide, Side, Source};
+pub use stated_fees::StatedFees;
 pub use symbol_fold::{
     ClosedTrip, ClosedTrips, DerivedPosition, FOLD_VERSION, FoldError, FoldEvent, Half, HeldNow, HeldProof,
     PositionMoney, Residual, Step, SymbolFold, window_from,

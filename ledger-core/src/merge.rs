@@ -20,7 +20,7 @@ use crate::source::Source;
 use crate::time::EventTime;
 
 /// The decimals in which exchanges state amounts of money.
-const AMOUNT_SCALE: u8 = 8;
+pub(crate) const AMOUNT_SCALE: u8 = 8;
 
 /// The name of a mergeable field, as its column is called.
 pub type Field = &'static str;
@@ -236,6 +236,23 @@ impl Joiner<'_> {
         T: Ord + Clone,
         V: Ord,
     {
+        self.group_by(field, left, right, version, |a, b| a == b)
+    }
+
+    /// As [`group`](Self::group), where `agree` says which different contents of one version are no conflict. It has to be an
+    /// equivalence.
+    pub fn group_by<T, V>(
+        &mut self,
+        field: Field,
+        left: &T,
+        right: &T,
+        version: fn(&T) -> V,
+        agree: impl Fn(&T, &T) -> bool,
+    ) -> T
+    where
+        T: Ord + Clone,
+        V: Ord,
+    {
         let (left_source, right_source) = (self.left.0.of(field), self.right.0.of(field));
         let right_wins = match version(right).cmp(&version(left)) {
             Ordering::Equal if left == right => {
@@ -243,7 +260,9 @@ impl Joiner<'_> {
                 return left.clone();
             }
             Ordering::Equal => {
-                self.conflicts.insert(field);
+                if !agree(left, right) {
+                    self.conflicts.insert(field);
+                }
                 (right_source, right) > (left_source, left)
             }
             order => {

@@ -10,6 +10,7 @@ use crate::names::stored_names;
 use crate::order_status::{OrderStatus, join_status};
 use crate::order_story::{Condition, Origin};
 use crate::source::{PositionSide, Side, Source};
+use crate::stated_fees::StatedFees;
 use crate::time::{EventTime, TimestampMs};
 
 /// The two id spaces of orders.
@@ -126,6 +127,8 @@ pub struct Order {
     pub terms: OrderTerms,
     /// How far it has been executed; absent when no order answer has said.
     pub executed: Option<Execution>,
+    /// What an answer says that this cost, where one does; what its fills say of it counts more.
+    pub fees: Option<StatedFees>,
     /// Whether it can only make a position smaller.
     pub reduce_only: Option<bool>,
     /// Whether it closes the whole position.
@@ -196,6 +199,7 @@ impl Order {
             status: OrderStatus::Unknown,
             terms: OrderTerms::default(),
             executed: None,
+            fees: None,
             reduce_only: None,
             close_position: None,
             created: None,
@@ -277,6 +281,14 @@ impl Fact for Order {
             status: join_status(&self.status, &other.status, j),
             terms: j.group("terms", &self.terms, &other.terms, OrderTerms::version),
             executed: join_executed(self.executed.as_ref(), other.executed.as_ref(), j),
+            // Those of the larger quantity stand; only about the same quantity can two of them differ.
+            fees: j.group_by(
+                "fees",
+                &self.fees,
+                &other.fees,
+                |fees| fees.as_ref().map(StatedFees::qty),
+                |one, other| one.as_ref().zip(other.as_ref()).is_some_and(|(one, other)| one.agrees_with(other)),
+            ),
             reduce_only: j.optional("reduce_only", self.reduce_only.as_ref(), other.reduce_only.as_ref()),
             close_position: j.optional("close_position", self.close_position.as_ref(), other.close_position.as_ref()),
             created: j.time("ts", self.created.as_ref(), other.created.as_ref()),

@@ -1,7 +1,7 @@
 //! What the book keeps besides facts: accounts, runs, repairs, discrepancies, and payloads.
 
 use ledger_core::{
-    AccountId, Asset, AssetTotal, Decimal, DerivedPosition, FactKind, FillKey, Order, PositionMode,
+    AccountId, Asset, AssetTotal, Decimal, DerivedPosition, FactKind, Fee, FillKey, Order, PositionMode,
     PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Source, Sourced, Symbol, TimestampMs,
 };
 
@@ -74,6 +74,9 @@ pub struct BookOrder {
     pub filled_quote: Option<Decimal>,
     /// How much more was executed than its fills add up to; `None` when nothing is missing.
     pub residual_qty: Option<Decimal>,
+    /// What that cost, by what an answer states of the order and the fees of its fills: an estimate, one amount for each
+    /// asset. `None` where nothing is missing, and where nothing tells.
+    pub residual_fees: Option<Vec<Fee>>,
 }
 
 /// How a derived position compares with the exchange's latest word on it.

@@ -150,6 +150,7 @@ fn booked(order: Order, filled: &str) -> BookOrder {
         filled_qty: Some(filled),
         filled_quote: None,
         residual_qty: (!residual.is_zero()).then_some(residual),
+        residual_fees: None,
     }
 }
 

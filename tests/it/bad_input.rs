@@ -284,7 +284,7 @@ fn a_ccxt_object_that_contradicts_itself_is_rejected() {
         (3, "rejected: amount is `0.2`: `info.qty` says 0.3"),
         (4, "rejected: fees cannot be used: the fees are in more than one asset"),
         (6, "rejected: side is `buy`: `info.side` says SELL"),
-        (7, "noted: its fee is kept with the order"),
+        (7, "noted: its fee counts as an estimate"),
     ] {
         assert!(run.stderr.contains(&format!("bot.ndjson:{line}: {told}")), "{line}: {}", run.transcript());
     }

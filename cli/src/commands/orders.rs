@@ -1,6 +1,6 @@
 //! `fillbook orders`
 
-use ledger_core::{Freshness, FreshnessLimits, LookStream, Sighting, Staleness};
+use ledger_core::{Freshness, FreshnessLimits, LookStream, Order, Sighting, Staleness};
 use ledger_store::{BookOrder, OrderFilter, Page};
 use reconciler::LookState;
 
@@ -11,7 +11,7 @@ use super::{conflicts, maybe, print_list, scope, source, text};
 use crate::Context;
 use crate::args::OrderArgs;
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Column, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
+use crate::output::{Cell, Column, Listing, NOT_IN_TABLES, ONLY_IN_TABLES};
 
 /// An order, and when the exchange last said that it is working.
 struct Shown {
@@ -88,6 +88,7 @@ const LISTING: Listing<Shown> = Listing {
             rank: 3,
             value: |o| o.order.fact.executed.as_ref().and_then(|e| e.avg_price).map(ledger_core::Price::get).into(),
         },
+        Column { key: "stated_fees", title: "Fees stated", rank: 8, value: |o| stated_fees(&o.order.fact) },
         Column { key: "filled_qty", title: "Filled", rank: 2, value: |o| o.filled_qty.into() },
         Column { key: "missing_qty", title: "Missing", rank: 1, value: |o| o.residual_qty.into() },
         Column { key: "reduce_only", title: "Reduce", rank: 9, value: |o| o.order.fact.reduce_only.into() },
@@ -136,6 +137,12 @@ pub async fn run(args: &OrderArgs, context: &mut Context) -> Result<ExitCode, Co
         Ok(Page { items: items.into_iter().map(&shown).collect(), next, unreadable })
     })
     .await
+}
+
+/// What an answer states of the order's fees. What its fills say of them counts.
+fn stated_fees(order: &Order) -> Cell {
+    let Some(fees) = &order.fees else { return Cell::Empty };
+    Cell::PerAsset(fees.paid().iter().map(|fee| (fee.asset.clone(), fee.amount)).collect())
 }
 
 /// When the exchange last said that an order is working: by the last look, or by a later word on the order itself.

@@ -12,8 +12,9 @@
 //! such a book, and those of another one are refused.
 //!
 //! An order's `trades` are its fills and are read as such, each from its own `info`; one that cannot be read is rejected by
-//! itself, and those without an id cannot be told apart, so they stay in the payload and are reported. So do an order's own
-//! `fee` and `fees` where its trades are not there to carry them: a fee belongs to a fill, and none is made up for it.
+//! itself, and those without an id cannot be told apart, so they stay in the payload and are reported. An order's own
+//! `fee` and `fees` are kept as what the answer states of what it executed: a fee belongs to a fill, so they are an estimate
+//! while trades are missing, and no fill is made up for them.
 
 mod answer;
 mod embedded;

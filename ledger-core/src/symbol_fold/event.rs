@@ -1,7 +1,7 @@
 //! What a fold takes in, and what each event did.
 
 use crate::amount::{Price, Quantity, Value};
-use crate::fill::Fill;
+use crate::fill::{Fee, Fill};
 use crate::funding::funding_instant;
 use crate::funding_rate::FundingRate;
 use crate::id::OrderId;
@@ -29,6 +29,9 @@ pub struct Residual {
     /// Its average price, from the order's average price and the fills that are there; absent when that is not
     /// stated.
     pub price: Option<Price>,
+    /// What it cost, an estimate for each asset, from what the order's answer states and the fills that are there; empty
+    /// where that is not known.
+    pub fees: Vec<Fee>,
     /// When the order last changed.
     pub at: TimestampMs,
 }

@@ -13,8 +13,9 @@
 //!   not fit: then the excess closed something never seen, too.
 //! - A close whose profit does not fit what the exchange reports makes its round trip unknown while the beginning is
 //!   not proven, and estimated after that: fills are missing in between.
-//! - An order that has executed more than its fills tell has a **residual**, which counts as an estimated fill with an
-//!   unknown fee until the fills arrive; without a stated price, its money is unknown. What follows it is estimated
+//! - An order that has executed more than its fills tell has a **residual**, which counts as an estimated fill until the
+//!   fills arrive; its fee is an estimate, too, where the order's answer states one, and else unknown. Without a stated
+//!   price, its money is unknown. What follows it is estimated
 //!   until it is proven again.
 //! - A fill that **nothing places** (which of a hedge's positions it changed is not told) is passed over, and what
 //!   follows it is estimated until it is proven again.
@@ -142,7 +143,8 @@ struct Trade<'a> {
     qty: &'a Quantity,
     price: Option<&'a Price>,
     at: TimestampMs,
-    fee: Option<&'a Fee>,
+    /// Empty: not known.
+    fees: &'a [Fee],
     reported: Option<&'a Decimal>,
     origin: TradeOrigin<'a>,
     certainty: Certainty,
@@ -305,7 +307,7 @@ impl SymbolFold {
                     qty: &residual.qty,
                     price: residual.price.as_ref(),
                     at,
-                    fee: None,
+                    fees: &residual.fees,
                     reported: None,
                     origin: TradeOrigin::Residual(&residual.order_id),
                     certainty: Certainty::Estimated,
@@ -498,7 +500,7 @@ impl SymbolFold {
             qty: &fill.qty,
             price: Some(&fill.price),
             at: fill.time.at,
-            fee: fill.fee.as_ref(),
+            fees: fill.fee.as_slice(),
             reported: fill.exchange_realized_pnl.as_ref(),
             origin: TradeOrigin::Fill(&fill.key.fill_id),
             certainty: Certainty::Known,

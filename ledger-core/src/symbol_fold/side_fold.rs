@@ -3,10 +3,10 @@
 use crate::amount::{MathError, Value};
 use crate::certainty::Certainty;
 use crate::contract::Contract;
-use crate::fill::Fill;
+use crate::fill::{Fee, Fill};
 use crate::id::Asset;
 use crate::position::{Applied, Change, Part, Position};
-use crate::round_trip::{AssetTallies, Direction, Tally};
+use crate::round_trip::{AssetTallies, Direction, Tally, fee_parts};
 use crate::time::TimestampMs;
 
 use super::Trade;
@@ -36,8 +36,48 @@ pub(super) struct SideFold {
     pub(super) cash_flow: Value,
 }
 
-/// A trade's fee: asset, amount, certainty.
-pub(super) type FeeParts<'a> = (&'a Asset, Value, Certainty);
+/// What a trade cost.
+pub(super) struct Charges<'a> {
+    /// The fee, nearly always the only one: asset, amount, certainty.
+    first: (&'a Asset, Value, Certainty),
+    /// Those in other assets, as sure as the first: a residual can have several.
+    others: &'a [Fee],
+}
+
+impl<'a> Charges<'a> {
+    #[inline]
+    pub(super) fn of(trade: &Trade<'a>, settle_asset: &'a Asset) -> Result<Self, MathError> {
+        let first = fee_parts(trade.fees.first(), settle_asset, trade.certainty)?;
+        Ok(Self { first, others: trade.fees.get(1..).unwrap_or_default() })
+    }
+
+    /// Adds all of it to the fees of a round trip.
+    #[inline]
+    fn add_to(&self, fees: &mut AssetTallies) -> Result<(), MathError> {
+        let (asset, amount, certainty) = self.first;
+        fees.add(asset, amount, certainty)?;
+        if self.others.is_empty() { Ok(()) } else { self.add_others(fees, Ok) }
+    }
+
+    /// Adds the part of what a flip closed, or of what it opened.
+    #[cold]
+    fn add_part(&self, fees: &mut AssetTallies, applied: &Applied, of_opening: bool) -> Result<(), MathError> {
+        let part = |amount| applied.split(amount).map(|(closing, opening)| if of_opening { opening } else { closing });
+        let (asset, amount, certainty) = self.first;
+        fees.add(asset, part(amount)?, certainty)?;
+        self.add_others(fees, part)
+    }
+
+    fn add_others(
+        &self,
+        fees: &mut AssetTallies,
+        part: impl Fn(Value) -> Result<Value, MathError>,
+    ) -> Result<(), MathError> {
+        let (_, _, certainty) = self.first;
+        let mut others = self.others.iter();
+        others.try_for_each(|fee| fees.add(&fee.asset, part(Value::from_decimal(fee.amount)?)?, certainty))
+    }
+}
 
 impl SideFold {
     /// A fill changes the position.
@@ -66,7 +106,7 @@ impl SideFold {
         &mut self,
         trade: &Trade<'_>,
         contract: &Contract,
-        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        charges: &Charges<'_>,
     ) -> Result<Option<Box<OpenTrip>>, MathError> {
         let direction = Direction::closed_by(trade.side);
         let mut ended = self.trip.take_if(|trip| !trip.unseen || trip.direction != direction);
@@ -86,7 +126,7 @@ impl SideFold {
         trip.realized.add(Value::ZERO, Certainty::Unknown)?;
         trip.exit(trade, contract)?;
         trip.close(trade);
-        trip.fees.add(fee_asset, fee, fee_certainty)?;
+        charges.add_to(&mut trip.fees)?;
         Ok(ended)
     }
 
@@ -106,7 +146,7 @@ impl SideFold {
         &mut self,
         trade: &Trade<'_>,
         contract: &Contract,
-        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        charges: &Charges<'_>,
     ) -> Result<Option<Box<OpenTrip>>, MathError> {
         self.position = Position::FLAT;
         self.beginning = Beginning::Lost;
@@ -115,7 +155,7 @@ impl SideFold {
             trip.taint();
             trip.exit(trade, contract)?;
             trip.close(trade);
-            trip.fees.add(fee_asset, fee, fee_certainty)?;
+            charges.add_to(&mut trip.fees)?;
         }
         Ok(ended)
     }
@@ -127,7 +167,7 @@ impl SideFold {
         &mut self,
         trade: &Trade<'_>,
         part: &Part,
-        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        charges: &Charges<'_>,
         shelf: &mut Shelf,
         mismatch: bool,
     ) -> Result<Option<Box<OpenTrip>>, MathError> {
@@ -143,7 +183,7 @@ impl SideFold {
         }
         if let Some(trip) = self.trip.as_deref_mut() {
             trip.enter(trade, part.units, part.cost, &self.position)?;
-            trip.fees.add(fee_asset, fee, fee_certainty)?;
+            charges.add_to(&mut trip.fees)?;
         }
         Ok(ended)
     }
@@ -154,19 +194,22 @@ impl SideFold {
         &mut self,
         trade: &Trade<'_>,
         applied: &Applied,
-        (fee_asset, fee, fee_certainty): FeeParts<'_>,
+        charges: &Charges<'_>,
         shelf: &mut Shelf,
         done: &mut Done,
     ) -> Result<Option<Box<OpenTrip>>, MathError> {
         let is_flip = applied.change == Change::Flip;
-        let (closing_fee, opening_fee) = if is_flip { applied.split(fee)? } else { (fee, Value::ZERO) };
         let Some(trip) = self.trip.as_deref_mut() else { return Ok(None) };
         done.certainty = trip.realize(trade, applied, done.pnl_mismatch, self.beginning.certainty())?;
         if done.certainty != Certainty::Unknown {
             done.realized = Some(applied.realized);
         }
         trip.exit_part(trade, applied)?;
-        trip.fees.add(fee_asset, closing_fee, fee_certainty)?;
+        if is_flip {
+            charges.add_part(&mut trip.fees, applied, false)?;
+        } else {
+            charges.add_to(&mut trip.fees)?;
+        }
         if applied.change == Change::Reduce {
             return Ok(None);
         }
@@ -176,7 +219,7 @@ impl SideFold {
             self.open(trade, done.pnl_mismatch, shelf);
             if let Some(trip) = self.trip.as_deref_mut() {
                 trip.enter(trade, applied.opened_units(), applied.opened_cost, &self.position)?;
-                trip.fees.add(fee_asset, opening_fee, fee_certainty)?;
+                charges.add_part(&mut trip.fees, applied, true)?;
             }
         }
         Ok(ended)

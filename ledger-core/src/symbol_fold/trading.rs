@@ -3,14 +3,14 @@
 use crate::amount::MathError;
 use crate::certainty::Certainty;
 use crate::position::{Applied, Change, Position};
-use crate::round_trip::{Direction, fee_parts};
+use crate::round_trip::Direction;
 use crate::snapshot::Anchor;
 use crate::source::{PositionSide, Side};
 
 use super::beginning::Beginning;
 use super::closed_trip::{Ended, WhereEnded};
 use super::open_trip::{Begun, OpenTrip, placeholder_price};
-use super::side_fold::SideFold;
+use super::side_fold::{Charges, SideFold};
 use super::tolerance::Tolerance;
 use super::{AVERAGE_SCALE, SymbolFold, Trade};
 
@@ -22,7 +22,7 @@ impl SymbolFold {
         side.fill_count += u64::from(trade.fill_id().is_some());
         side.unreported_count += u64::from(trade.fill_id().is_some() && trade.reported.is_none());
         side.touch(trade.at);
-        let fee = fee_parts(trade.fee, &self.settle_asset, trade.certainty)?;
+        let charges = Charges::of(trade, &self.settle_asset)?;
         let only_closes = only_closes(position_side, trade.side);
         let realizes = trade.reported.is_some_and(|reported| !reported.is_zero());
         let price = match trade.price {
@@ -35,11 +35,11 @@ impl SymbolFold {
             if only_closes || (realizes && position_side == PositionSide::Net) {
                 // No opening realizes anything, so what the book takes for one is the close of something it never saw.
                 side.note_unknown(trade);
-                side.close_unseen(trade, contract, fee)?
+                side.close_unseen(trade, contract, &charges)?
             } else {
                 side.position.enlarge(&part)?;
                 done.pnl_mismatch = realizes;
-                side.increase(trade, &part, fee, &mut self.shelf, realizes)?
+                side.increase(trade, &part, &charges, &mut self.shelf, realizes)?
             }
         } else {
             let is_unknown = side.trip.as_ref().is_some_and(|trip| trip.basis == Certainty::Unknown);
@@ -50,7 +50,7 @@ impl SymbolFold {
             let mismatch = !tolerance.agrees(trade, &applied)?;
             if applied.change == Change::Flip && (only_closes || side.is_no_flip(mismatch, realizes)) {
                 side.note_unknown(trade);
-                side.close_more_than_held(trade, contract, fee)?
+                side.close_more_than_held(trade, contract, &charges)?
             } else {
                 if trade.certainty != Certainty::Known {
                     side.beginning.doubt();
@@ -64,7 +64,7 @@ impl SymbolFold {
                     side.beginning.agree(agreement, self.step_size);
                 }
                 done.pnl_mismatch = mismatch;
-                let ended = side.diminish(trade, &applied, fee, &mut self.shelf, done)?;
+                let ended = side.diminish(trade, &applied, &charges, &mut self.shelf, done)?;
                 if is_unknown {
                     // What was computed from an unknown entry differs from nothing.
                     done.pnl_mismatch = false;

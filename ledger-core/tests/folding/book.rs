@@ -1,7 +1,8 @@
 //! Books written as text: one event a line, and what the fold makes of them.
 //!
 //! `[NET|LONG|SHORT] BUY|SELL qty @ price [fee amount asset] [pnl amount] [engine name] [waiting-for condition]`,
-//! `[sent-by origin] [back amount asset]` behind it, `residual [side] BUY|SELL qty [@ price]`, `anchor [side] qty [@ entry]`,
+//! `[sent-by origin] [back amount asset]` behind it, `residual [side] BUY|SELL qty [@ price] [fee amount asset [amount
+//! asset]...]`, `anchor [side] qty [@ entry]`,
 //! `funding [in seconds] [rate r] [mark m] amount asset [amount asset]...`, `clearance [in seconds] [others] amount asset`,
 //! `settlement [in seconds] amount asset [amount asset]...`, `unplaced`
 //!
@@ -58,6 +59,14 @@ impl<'a> Words<'a> {
         }
         self.next();
         Some(self.parse())
+    }
+
+    /// Those at the end of a line, in any number of assets.
+    fn fees(&mut self) -> Vec<Fee> {
+        let Some(place) = self.0.iter().position(|word| *word == "fee") else { return Vec::new() };
+        let pairs = self.0.split_off(place);
+        let fee = |pair: &[&str]| Fee { amount: dec(pair[0]), asset: Asset::new(pair[1]).unwrap() };
+        pairs[1..].chunks(2).map(fee).collect()
     }
 
     fn position_side(&mut self) -> PositionSide {
@@ -195,6 +204,7 @@ impl Book {
                     side: words.parse(),
                     qty: words.parse(),
                     price: words.after("@"),
+                    fees: words.fees(),
                     at: self.now(),
                 };
                 self.apply(&FoldEvent::Residual { residual: &residual, order: None })

@@ -20,6 +20,23 @@ fn a_residual_counts_until_its_fills_arrive() {
         "NET #1 long in 4 @ 99 out 4 @ 101 max 4 gross 8 known | fees USDT 0 known | funding - | - | unknown | known | 1..3
          NET 0 @ - known realized 8 known",
     );
+    // What an answer states of its fee is an estimate, in each asset, a rebate as well; a flip divides it.
+    check(
+        "anchor 0
+         BUY 2 @ 100 fee 0.1 USDT
+         residual BUY 2 @ 98 fee 0.05 USDT 0.001 BNB
+         SELL 4 @ 101 fee 0 USDT",
+        "NET #1 long in 4 @ 99 out 4 @ 101 max 4 gross 8 estimated | fees BNB 0.001 estimated, USDT 0.15 estimated | funding - | - | unknown | estimated | 1..2
+         NET 0 @ - estimated realized 8 estimated",
+    );
+    check(
+        "anchor 0
+         BUY 1 @ 100 fee 0.1 USDT
+         residual SELL 4 @ 101 fee -0.04 USDT 0.004 BNB",
+        "NET #1 long in 1 @ 100 out 1 @ 101 max 1 gross 1 estimated | fees BNB 0.001 estimated, USDT 0.09 estimated | funding - | - | unknown | estimated | 1..-
+         NET #2 short in 3 @ 101 out 0 @ - max 3 gross 0 known | fees BNB 0.003 estimated, USDT -0.03 estimated | funding - | - | unknown | estimated | -..-
+         NET -3 @ 101 estimated realized 1 estimated",
+    );
     // Without a price no money is made up, on the way in ...
     check(
         "anchor 0

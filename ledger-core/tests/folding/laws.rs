@@ -21,9 +21,16 @@ fn events() -> impl Strategy<Value = Vec<String>> {
             let fee = fee.unwrap_or_default();
             format!("{side}{way} {qty} @ {price}{fee}{}{}", pnl.unwrap_or_default(), back.unwrap_or_default())
         });
-    let residual = (sides.clone(), way, 1_i64..9, prop::option::of(95_i64..105)).prop_map(|(side, way, qty, price)| {
-        format!("residual {side}{way} {qty}{}", price.map(|price| format!(" @ {price}")).unwrap_or_default())
-    });
+    let fees = prop::collection::vec((-50_i64..500, prop::sample::select(vec!["USDT", "BNB"])), 0..3);
+    let residual = (sides.clone(), way, 1_i64..9, prop::option::of(95_i64..105), fees).prop_map(
+        |(side, way, qty, price, fees)| {
+            let head = if fees.is_empty() { "" } else { " fee" };
+            let price = price.map(|price| format!(" @ {price}")).unwrap_or_default();
+            fees.into_iter().fold(format!("residual {side}{way} {qty}{price}{head}"), |text, (fee, asset)| {
+                format!("{text} {} {asset}", Decimal::new(fee.into(), 3).unwrap())
+            })
+        },
+    );
     let anchor = (sides, 0_i64..9, prop::option::of(95_i64..105)).prop_map(|(side, qty, price)| {
         let qty = if side == "SHORT " { -qty } else { qty };
         format!("anchor {side}{qty}{}", price.map(|price| format!(" @ {price}")).unwrap_or_default())

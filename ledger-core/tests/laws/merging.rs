@@ -99,6 +99,23 @@ proptest! {
         prop_assert_eq!(one.conflicts.contains("executed_qty"), contested);
     }
 
+    /// What an order cost stands as it was stated of the largest quantity; only there can two statements contradict each
+    /// other, and the better source is believed.
+    #[test]
+    fn the_fees_stated_of_the_most_stand(orders in prop::collection::vec(stated_orders(), 2..6), seed in any::<u64>()) {
+        let one = in_any_order(&orders, seed)?;
+        let stated = || orders.iter().filter_map(|order| Some((order.fact.fees.clone()?, order.provenance.source)));
+        let most = stated().map(|(fees, _)| fees.qty()).max();
+        let of_most = || stated().filter(|(fees, _)| Some(fees.qty()) == most);
+        let best = of_most().max_by_key(|(fees, source)| (*source, fees.clone())).map(|(fees, _)| fees);
+        prop_assert_eq!(one.fact.fees, best);
+        let rounded = |fees: &ledger_core::StatedFees| -> Vec<_> {
+            fees.paid().iter().map(|fee| (fee.asset.clone(), fee.amount.round(8))).collect()
+        };
+        let told = of_most().map(|(fees, _)| rounded(&fees)).collect::<BTreeSet<_>>();
+        prop_assert_eq!(one.conflicts.contains("fees"), told.len() > 1);
+    }
+
     /// An end of an order that fillbook inferred gives way to any that is stated, is no side of a dispute, and still
     /// ends an order of which nobody else has said that it ended.
     #[test]

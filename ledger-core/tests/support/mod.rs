@@ -4,7 +4,7 @@ use ledger_core::{
     Asset, Cancel, ClientOrderId, Condition, ContractKind, Decimal, EngineLabel, EventTime, Execution, Fee, Fill,
     FillId, FillKey, Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId,
     OrderIntent, OrderKey, OrderStatus, OrderTerms, Origin, PositionSide, Price, Quantity, Side, Signal, SignalId,
-    SignalKind, Symbol, TimestampMs, TranId,
+    SignalKind, StatedFees, Symbol, TimestampMs, TranId,
 };
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -135,12 +135,18 @@ pub fn orders() -> impl Strategy<Value = Order> {
         prop::option::of(price()),
     )
         .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms { as_of, qty, price, trigger_price });
+    let amounts = ["-0.01", "0", "0.01", "0.010000001", "0.02"];
+    let fee = (prop::sample::select(amounts.to_vec()), prop::sample::select(vec!["USDT", "BNB"]))
+        .prop_map(|(amount, asset)| Fee { amount: dec(amount), asset: Asset::new(asset).unwrap() });
+    // Stated of what executed, and of other quantities: what comes together in one answer is settled part by part.
+    let fees = (0_i128..3, prop::collection::vec(fee, 0..3))
+        .prop_map(|(qty, fees)| StatedFees::new(Decimal::new(qty, 1).unwrap(), fees).unwrap());
     let executed = prop::option::of((0_i128..3, prop::option::of(price())))
         .prop_map(|executed| executed.map(|(qty, avg_price)| Execution::new(Decimal::new(qty, 1).unwrap(), avg_price)));
     (
         prop::sample::select(statuses.to_vec()).prop_map(|status| status.parse::<OrderStatus>().unwrap()),
         terms,
-        executed,
+        (executed, fees),
         prop::option::of(event_time()),
         prop::option::of(event_time()),
         maybe(vec![EngineLabel::new("a").unwrap(), EngineLabel::new("b").unwrap()]),
@@ -150,13 +156,25 @@ pub fn orders() -> impl Strategy<Value = Order> {
         prop::option::of(prop::sample::select(Condition::ALL)),
     )
         .prop_map(
-            |(status, terms, executed, created, updated, engine, reduce_only, client_order_id, origin, condition)| {
+            |(
+                status,
+                terms,
+                (executed, fees),
+                created,
+                updated,
+                engine,
+                reduce_only,
+                client_order_id,
+                origin,
+                condition,
+            )| {
                 Order {
                     origin,
                     condition,
                     status,
                     terms,
                     executed,
+                    fees,
                     created,
                     updated,
                     engine,

@@ -3,7 +3,7 @@
 use ledger_core::{
     AnyFact, Asset, Cancel, ClientOrderId, Decimal, DerivedFigure, EventTime, Execution, Fee, Fill, FillId, FillKey,
     Label, Order, OrderClass, OrderId, OrderKey, OrderStatus, PositionSide, Price, Quantity, Side, Signal, SignalId,
-    SignalKind, Source, Statement, Symbol,
+    SignalKind, Source, StatedFees, Statement, Symbol,
 };
 
 use super::cells::{Cells, parse, parse_optional};
@@ -288,10 +288,23 @@ fn executed_order(cells: &Cells) -> Read<Order> {
         }
         None => None,
     };
+    order.fees = fees_of_order(cells, order.executed.as_ref(), fees(cells)?.counts)?;
     order.updated = Some(event_time(cells)?);
     order.client_order_id = client_order_id(cells)?;
     order.order_type = order_type(cells)?;
     Ok(order)
+}
+
+/// What an order's answer says that its execution cost: what the library states, else `column`, what the bot made of it. A
+/// column of 0 is what bots write where an answer states nothing.
+fn fees_of_order(cells: &Cells, executed: Option<&Execution>, column: Option<Fee>) -> Read<Option<StatedFees>> {
+    let Some(executed) = executed else { return Ok(None) };
+    let library = match cells.unified_fee() {
+        Some((cost, currency)) => Some(Fee { amount: parse("fee", &cost)?, asset: parse("fee currency", &currency)? }),
+        None => None,
+    };
+    let fee = library.or_else(|| column.filter(|fee| !fee.amount.is_zero()));
+    StatedFees::new(executed.qty, fee).map_err(|error| format!("fee: {error}"))
 }
 
 /// The id that the order was sent with: the exchange's word, else the bot's.
@@ -312,6 +325,7 @@ fn order(cells: &Cells) -> Read<Order> {
     let mut order = bare_order(cells)?;
     let created = event_time(cells)?;
     (order.status, order.executed) = standing(cells)?;
+    order.fees = fees_of_order(cells, order.executed.as_ref(), None)?;
     order.order_type = order_type(cells)?;
     order.time_in_force = parse_optional("timeInForce", cells.exchange("timeInForce").as_deref())?;
     order.client_order_id = client_order_id(cells)?;

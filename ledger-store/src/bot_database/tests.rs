@@ -101,6 +101,38 @@ fn an_order_answer_makes_no_fill() {
     }
 }
 
+/// What an answer cost stays with its order, as the library states it or the bot wrote it down; a column of 0 says nothing.
+#[test]
+fn an_order_answer_keeps_its_fee() {
+    let raw =
+        |fee: &str| format!(r#"'{{"id":"5","status":"closed","filled":0.3,"average":2000.5,"side":"buy"{fee}}}'"#);
+    let library = r#","fee":{"cost":0.25,"currency":"BNB"}"#;
+    for (column, fee, expected) in [
+        ("0.3, 'USDT'", "", Some("0.3 USDT")),
+        ("0.3, 'USDT'", library, Some("0.25 BNB")),
+        ("0.0, 'USDT'", "", None),
+        ("0.0, 'USDT'", r#","fee":{"cost":null,"currency":null}"#, None),
+        ("NULL, NULL", library, Some("0.25 BNB")),
+        ("NULL, NULL", "", None),
+    ] {
+        let raw = raw(fee);
+        let (_folder, mut bot) = bot(&format!(
+            "INSERT INTO fills VALUES ('x', 1767225600123, '5', 'ETHUSDT', 'BUY', 1, 1, {column}, {raw});
+             INSERT INTO orders VALUES ('5', 1767225600123, 'ETHUSDT', 'BUY', 'market', NULL, NULL, 0.3, NULL, NULL, {raw});"
+        ));
+        for table in [BotTable::Fills, BotTable::Orders] {
+            let rows = bot.rows(table, None, 10).unwrap();
+            let AnyFact::Order(order) = only(&rows) else { panic!("{rows:?}") };
+            let fees: Vec<_> = order.fees.iter().flat_map(ledger_core::StatedFees::paid).collect();
+            let told = fees.first().map(|fee| format!("{} {}", fee.amount, fee.asset));
+            // A table of orders has no column for it.
+            let expected = expected.filter(|_| table == BotTable::Fills || !fee.is_empty());
+            assert_eq!(told.as_deref(), expected, "{table} {column} {fee}");
+            assert!(order.fees.as_ref().is_none_or(|fees| fees.qty() == dec("0.3")));
+        }
+    }
+}
+
 #[test]
 fn an_order_answer_without_payload_executed_nothing_unless_filled() {
     let executed = |statements: &str| {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ledger_core::{
-    AccountId, Certainty, Decimal, Fill, FoldEvent, FundingRate, Income, OrderClass, OrderContext, Quantity, Residual,
-    RoundTrip, Symbol, SymbolFold, TimestampMs, funding_instant,
+    AccountId, Certainty, Decimal, Fee, Fill, FoldEvent, FundingRate, Income, Order, OrderClass, OrderContext,
+    Quantity, Residual, RoundTrip, Symbol, SymbolFold, TimestampMs, funding_instant,
 };
 
 use crate::filter::{
@@ -39,7 +39,7 @@ pub async fn dump(store: &dyn Store, account: &AccountId) -> Vec<String> {
     }
     let filter = OrderFilter::from(scope.clone());
     for item in all(|page| store.orders(&filter, page)).await {
-        let sums = (item.filled_qty, item.filled_quote, item.residual_qty);
+        let sums = (item.filled_qty, item.filled_quote, item.residual_qty, item.residual_fees);
         add("order", format!("{:?} {:?} {sums:?}", item.order.fact, item.order.conflicts));
     }
     let filter = FillFilter::from(scope.clone());
@@ -122,6 +122,18 @@ enum Event {
     Anchor(ledger_core::Anchor),
 }
 
+/// What an order's answer states of its fees beyond what its fills paid, by asset, if all of that is told.
+fn fees_beyond(order: &Order, executed: Decimal, paid: &BTreeMap<String, Decimal>) -> Option<Vec<Fee>> {
+    let stated = order.fees.as_ref().filter(|stated| stated.qty() == executed)?;
+    let of = |asset: &str| paid.get(asset).copied().unwrap_or_default();
+    let rest = stated
+        .paid()
+        .iter()
+        .map(|fee| Fee { amount: fee.amount.checked_sub(of(fee.asset.as_str())).unwrap(), asset: fee.asset.clone() });
+    let is_stated = |asset: &str| stated.paid().iter().any(|fee| fee.asset.as_str() == asset);
+    paid.iter().all(|(asset, amount)| amount.is_zero() || is_stated(asset)).then(|| rest.collect())
+}
+
 /// The round trips and positions of a symbol, computed from the store's facts in memory: everything is read, sorted
 /// and folded at once, without checkpoints, marks, pages or stored sums. It knows nothing of what is told elsewhere than
 /// in fills and regular orders: see [`History::told_elsewhere`](super::History::told_elsewhere).
@@ -148,7 +160,13 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
         sides.extend(order.position_side.map(|side| (order.key.order_id.clone(), side)));
         let own = fills.iter().filter(|fill| fill.order_id.as_ref() == Some(&order.key.order_id));
         let (mut qty, mut quote) = (Decimal::ZERO, Decimal::ZERO);
+        let mut paid: Option<BTreeMap<String, Decimal>> = Some(BTreeMap::new());
         for fill in own {
+            paid = paid.zip(fill.fee.as_ref()).map(|(mut paid, fee)| {
+                let sum = paid.entry(fee.asset.to_string()).or_default();
+                *sum = sum.checked_add(fee.amount).unwrap();
+                paid
+            });
             qty = qty.checked_add(fill.qty.get()).unwrap();
             quote = quote.checked_add(fill.qty.get().checked_mul(fill.price.get()).unwrap()).unwrap();
         }
@@ -166,6 +184,7 @@ pub async fn oracle(store: &dyn Store, account: &AccountId, symbol: &Symbol) -> 
             position_side: Some(position_side),
             qty: rest,
             price,
+            fees: paid.and_then(|paid| fees_beyond(order, executed.qty, &paid)).unwrap_or_default(),
             at: at.at,
         };
         events.push(((at.at, 3, order.key.order_id.to_string()), Event::Residual(residual, context)));

@@ -6,10 +6,10 @@ use ledger_core::{
     Anchor, AnyFact, Asset, BalanceSnapshot, Cancel, ClientOrderId, Condition, EngineLabel, EventTime, ExitReason,
     Fill, FillId, FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent, OrderKey, Origin,
     PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Side, Signal, SignalId, SignalKind, Source,
-    Statement,
+    StatedFees, Statement,
 };
 
-use ledger_core::testing::{funding_rate, kline_close};
+use ledger_core::testing::{self, funding_rate, kline_close};
 
 use super::fixtures::{at, by, dec, funding, linear, mark_price, of_order, order, rest, said, symbol, usdt};
 
@@ -236,6 +236,12 @@ impl History {
         let executed = if self.chance(3) { self.below(9) } else { 0 }.to_string();
         let mut stated = order(name, &group, fill.key.side, &executed, "100.25", id / 3);
         stated.position_side = fill.position_side;
+        if self.chance(2) {
+            let fees = (0..=self.below(2)).map(|_| {
+                testing::fee(&format!("0.{:02}", self.below(99)), if self.chance(3) { "BNB" } else { "USDT" })
+            });
+            stated.fees = StatedFees::new(dec(&executed), fees.collect::<Vec<_>>()).unwrap();
+        }
         if self.chance(2) {
             stated.engine = Some(EngineLabel::new(format!("engine{}", self.below(3))).unwrap());
         }

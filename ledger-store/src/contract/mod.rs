@@ -28,6 +28,7 @@ mod journal;
 mod ledger_places;
 mod looks;
 mod movements;
+mod order_fees;
 mod outside;
 mod pages;
 mod proofs;
@@ -54,6 +55,7 @@ pub use journal::*;
 pub use ledger_places::*;
 pub use looks::*;
 pub use movements::*;
+pub use order_fees::*;
 pub use outside::*;
 pub use pages::*;
 pub use proofs::*;
@@ -112,6 +114,8 @@ macro_rules! contract_tests {
             fills_with_and_without_a_sequence_are_not_folded,
             a_position_mode_places_what_orders_executed,
             what_an_order_executed_beyond_its_fills_is_estimated,
+            a_stated_fee_is_an_estimate_until_the_fills_are_there,
+            a_stated_fee_counts_beside_what_the_ledger_decides,
             what_an_order_tells_reaches_its_round_trips,
             a_row_without_an_id_is_the_one_with_it,
             a_fill_takes_its_position_from_its_order,

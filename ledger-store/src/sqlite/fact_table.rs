@@ -9,7 +9,7 @@ use crate::store::StoreResult;
 pub(super) type QueryResult<T> = Result<T, diesel::result::Error>;
 
 /// The most rows of one statement. Measured: at 1000 rows preparing the statement no longer shows; SQLite allows
-/// 32766 variables, and the widest row has 29.
+/// 32766 variables, and the widest row has 32.
 pub(super) const ROWS_MAX: usize = 1_000;
 
 /// A kind of fact with its table.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 use ledger_core::{
     AccountId, EventTime, Execution, FactKind, Field, Order, OrderClass, OrderKey, OrderTerms, Source, Sourced,
-    TimestampMs,
+    StatedFees, TimestampMs,
 };
 
 use super::codec::{RowReader, precision_text, provenance_columns};
@@ -35,6 +35,7 @@ pub(super) struct OrderRow {
     pub(super) trigger_price: Option<String>,
     pub(super) executed_qty: Option<String>,
     pub(super) avg_price: Option<String>,
+    pub(super) fees_json: Option<String>,
     pub(super) reduce_only: Option<bool>,
     pub(super) close_position: Option<bool>,
     pub(super) ts: Option<i64>,
@@ -59,6 +60,7 @@ pub(super) struct OrderSumsRow {
     filled_qty: Option<String>,
     filled_quote: Option<String>,
     residual_qty: Option<String>,
+    residual_fees_json: Option<String>,
 }
 
 fn owned(text: &impl AsRef<str>) -> String {
@@ -80,7 +82,30 @@ pub(super) fn decode_book_order((row, sums): &(OrderRow, OrderSumsRow)) -> Store
         filled_qty: reader.optional("filled_qty", sums.filled_qty.as_deref())?,
         filled_quote: reader.optional("filled_quote", sums.filled_quote.as_deref())?,
         residual_qty: reader.optional("residual_qty", sums.residual_qty.as_deref())?,
+        residual_fees: sums
+            .residual_fees_json
+            .as_deref()
+            .map(|fees| reader.json("residual_fees_json", fees))
+            .transpose()?,
     })
+}
+
+/// Fees as they stand in a column.
+pub(super) fn fees_text(fees: &impl serde::Serialize) -> String {
+    // Numbers and assets are texts, so that nothing can fail.
+    serde_json::to_string(fees).unwrap_or_default()
+}
+
+/// What an answer states of an order's fees.
+pub(super) fn stated_fees<K: Fn() -> String>(
+    reader: &RowReader<K>,
+    fees: Option<&str>,
+) -> StoreResult<Option<StatedFees>> {
+    let Some(fees) = fees else { return Ok(None) };
+    let read: StatedFees = reader.json("fees_json", fees)?;
+    // Checked and put in order as when they were stated.
+    let stated = StatedFees::new(read.qty(), read.paid().iter().cloned());
+    stated.map_err(|error| reader.corrupt("fees_json", error))
 }
 
 /// Stands in `field_sources` where the executed part is final: see [`Execution::is_final`].
@@ -98,6 +123,7 @@ impl FactTable for Order {
         "terms",
         "executed_qty",
         "avg_price",
+        "fees",
         "reduce_only",
         "close_position",
         "ts",
@@ -144,6 +170,7 @@ impl FactTable for Order {
             trigger_price: order.terms.trigger_price.map(|price| price.to_string()),
             executed_qty: executed.map(|executed| executed.qty.to_string()),
             avg_price: executed.and_then(|executed| executed.avg_price).map(|price| price.to_string()),
+            fees_json: order.fees.as_ref().map(fees_text),
             reduce_only: order.reduce_only,
             close_position: order.close_position,
             ts: order.created.map(|time| time.at.as_ms()),
@@ -200,6 +227,7 @@ impl FactTable for Order {
                 trigger_price: reader.optional("trigger_price", row.trigger_price.as_deref())?,
             },
             executed,
+            fees: stated_fees(&reader, row.fees_json.as_deref())?,
             reduce_only: row.reduce_only,
             close_position: row.close_position,
             created: time("ts", row.ts, &row.ts_precision)?,
@@ -265,6 +293,14 @@ impl FactTable for Order {
                 }
             }
             return;
+        }
+        // While fills are missing, what is stated stands for theirs and is worth as much.
+        let is_priced =
+            before.is_some_and(|before| before.fees == after.fees && event_time(before) == event_time(after));
+        if let (Some(fees), Some(at), false) = (&after.fees, event_time(after), is_priced) {
+            for fee in fees.paid().iter().filter(|fee| !fee.amount.is_zero()) {
+                effects.foreign_fees.note(symbol, &fee.asset, at);
+            }
         }
         let touched = effects.order(symbol, &after.key.order_id);
         touched.restated = true;

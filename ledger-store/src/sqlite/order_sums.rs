@@ -6,12 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
-use ledger_core::{AccountId, ContractKind, Decimal, FoldKey, MathError, Order, OrderClass, OrderId, Symbol};
+use ledger_core::{
+    AccountId, ContractKind, Decimal, Fee, FillId, FoldKey, MathError, Order, OrderClass, OrderId, Symbol, ledger_fee,
+};
 
+use super::as_folded::{commissions, self_trades};
 use super::codec::RowReader;
 use super::effects::{Effects, Mark, TouchedOrder};
 use super::fact_table::ROWS_MAX;
 use super::failure::failed;
+use super::order::{fees_text, stated_fees};
 use super::order_info;
 use super::schema::{fills, orders};
 use crate::store::StoreResult;
@@ -26,6 +30,14 @@ struct SumsRow {
     filled_qty: Option<String>,
     filled_quote: Option<String>,
     residual_qty: Option<String>,
+    fees_json: Option<String>,
+    residual_fees_json: Option<String>,
+}
+
+impl SumsRow {
+    fn reader(&self, account: &AccountId, symbol: &Symbol) -> RowReader<impl Fn() -> String> {
+        RowReader { table: "orders", key: move || format!("{account}/{symbol}/{}", self.order_id) }
+    }
 }
 
 #[derive(Debug, Queryable, Selectable)]
@@ -38,6 +50,8 @@ struct PartRow {
     ts: i64,
     qty: String,
     price: String,
+    fee: Option<String>,
+    fee_asset: Option<String>,
 }
 
 /// What an order's fills add up to.
@@ -46,11 +60,13 @@ struct Sums {
     qty: Result<Decimal, MathError>,
     quote: Result<Decimal, MathError>,
     first: Option<FoldKey>,
+    /// What each of them states of its fee, for an order of which an answer states fees.
+    fees: Vec<(FillId, Option<Fee>)>,
 }
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { qty: Ok(Decimal::ZERO), quote: Ok(Decimal::ZERO), first: None }
+        Self { qty: Ok(Decimal::ZERO), quote: Ok(Decimal::ZERO), first: None, fees: Vec::new() }
     }
 }
 
@@ -59,6 +75,7 @@ pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: 
     for (symbol, order_id) in order_info::linked_orders(conn, account, &clients, &signals)? {
         effects.order(&symbol, &order_id).context_changed = true;
     }
+    touch_charged(conn, account, effects)?;
     for (symbol, touched) in std::mem::take(&mut effects.orders) {
         let touched: Vec<_> = touched.into_iter().collect();
         for chunk in touched.chunks(ROWS_MAX) {
@@ -90,7 +107,7 @@ fn update_chunk(
     let known: BTreeSet<&str> = known.iter().map(|row| row.order_id.as_str()).collect();
     let mentioned: Vec<&str> =
         touched.iter().filter(|(id, order)| order.context_changed && !known.contains(*id)).map(|(id, _)| *id).collect();
-    for sums in add_fills(conn, account, symbol, &mentioned)?.into_values() {
+    for sums in add_fills(conn, account, symbol, &mentioned, &BTreeSet::new())?.into_values() {
         sums.first.into_iter().for_each(|first| mark.fill(first));
     }
     // An empty mark would recompute what the exchange says for nothing.
@@ -113,10 +130,11 @@ fn update_known(
         return Ok(mark);
     }
     let ids: Vec<&str> = known.iter().map(|row| row.order_id.as_str()).collect();
-    let sums = add_fills(conn, account, symbol, &ids)?;
+    let priced = known.iter().filter(|row| row.fees_json.is_some()).map(|row| row.order_id.as_str()).collect();
+    let mut sums = add_fills(conn, account, symbol, &ids, &priced)?;
     let untouched = TouchedOrder::default();
     for row in known {
-        let sums = sums.get(&row.order_id).cloned().unwrap_or_default();
+        let sums = sums.remove(&row.order_id).unwrap_or_default();
         let touched = touched.get(row.order_id.as_str()).copied().unwrap_or(&untouched);
         update_order(conn, account, symbol, row, &sums, touched, &mut mark)?;
     }
@@ -151,13 +169,15 @@ pub(super) fn recompute(conn: &mut SqliteConnection, account: &AccountId, symbol
                 orders::filled_qty
                     .is_not_null()
                     .or(orders::filled_quote.is_not_null())
-                    .or(orders::residual_qty.is_not_null()),
+                    .or(orders::residual_qty.is_not_null())
+                    .or(orders::residual_fees_json.is_not_null()),
             ),
     )
     .set((
         orders::filled_qty.eq(None::<String>),
         orders::filled_quote.eq(None::<String>),
         orders::residual_qty.eq(None::<String>),
+        orders::residual_fees_json.eq(None::<String>),
     ))
     .execute(conn)
     .map_err(failed("update orders"))?;
@@ -169,6 +189,7 @@ fn add_fills(
     account: &AccountId,
     symbol: &Symbol,
     order_ids: &[&str],
+    priced: &BTreeSet<&str>,
 ) -> StoreResult<BTreeMap<String, Sums>> {
     if order_ids.is_empty() {
         return Ok(BTreeMap::new());
@@ -192,7 +213,17 @@ fn add_fills(
             fill_id: reader.text("fill_id", &part.fill_id)?,
             side: reader.text("side", &part.side)?,
         };
+        let with_fee = priced.contains(order_id.as_str());
         let sums = by_order.entry(order_id).or_default();
+        if with_fee {
+            let fee = match (&part.fee, &part.fee_asset) {
+                (Some(amount), Some(asset)) => {
+                    Some(Fee { amount: reader.text("fee", amount)?, asset: reader.text("fee_asset", asset)? })
+                }
+                _ => None,
+            };
+            sums.fees.push((key.fill_id.clone(), fee));
+        }
         sums.qty = sums.qty.and_then(|sum| sum.checked_add(qty));
         sums.quote = sums.quote.and_then(|sum| sum.checked_add(qty.checked_mul(price)?));
         sums.first = sums.first.take().into_iter().chain([key]).min();
@@ -209,7 +240,7 @@ fn update_order(
     touched: &TouchedOrder,
     mark: &mut Mark,
 ) -> StoreResult<()> {
-    let reader = RowReader { table: "orders", key: || format!("{account}/{symbol}/{}", row.order_id) };
+    let reader = row.reader(account, symbol);
     let executed: Option<Decimal> = reader.optional("executed_qty", row.executed_qty.as_deref())?;
     // A sum that does not fit leaves the columns empty; the fold meets the same numbers and says so.
     let residual = match (executed, sums.qty) {
@@ -219,10 +250,19 @@ fn update_order(
     let (filled_qty, filled_quote) =
         (sums.qty.ok().map(|sum| sum.to_string()), sums.quote.ok().map(|sum| sum.to_string()));
     let residual_qty = residual.map(|residual| residual.to_string());
+    let stated = stated_fees(&reader, row.fees_json.as_deref())?;
+    let residual_fees = match (stated, executed) {
+        (Some(stated), Some(executed)) if residual.is_some() => {
+            let charged = charged(conn, account, symbol, &sums.fees)?;
+            stated.beyond(executed, charged.iter().map(Option::as_ref)).map(|fees| fees_text(&fees))
+        }
+        _ => None,
+    };
+    let residual_changed = residual_qty != row.residual_qty || residual_fees != row.residual_fees_json;
     let residual_matters = row.residual_qty.is_some() || residual_qty.is_some();
     let sums_changed = filled_qty != row.filled_qty || filled_quote != row.filled_quote;
     let is_told_anew = touched.restated || touched.context_changed;
-    if residual_matters && (is_told_anew || sums_changed || residual_qty != row.residual_qty) {
+    if residual_matters && (is_told_anew || sums_changed || residual_changed) {
         let at = row.updated_ts.or(row.ts).map(|ms| reader.instant("updated_ts", ms)).transpose()?;
         for at in at.into_iter().chain(touched.event_before) {
             mark.instant(at);
@@ -233,7 +273,7 @@ fn update_order(
     {
         mark.fill(first);
     }
-    if sums_changed || residual_qty != row.residual_qty {
+    if sums_changed || residual_changed {
         diesel::update(orders::table.find((
             account.as_str(),
             symbol.as_str(),
@@ -244,9 +284,47 @@ fn update_order(
             orders::filled_qty.eq(filled_qty),
             orders::filled_quote.eq(filled_quote),
             orders::residual_qty.eq(residual_qty),
+            orders::residual_fees_json.eq(residual_fees),
         ))
         .execute(conn)
         .map_err(failed("update an order"))?;
+    }
+    Ok(())
+}
+
+/// The fees of an order's fills as the fold takes them: those that the ledger decides, else as stated.
+fn charged(
+    conn: &mut SqliteConnection,
+    account: &AccountId,
+    symbol: &Symbol,
+    stated: &[(FillId, Option<Fee>)],
+) -> StoreResult<Vec<Option<Fee>>> {
+    let ids = || stated.iter().map(|(fill_id, _)| fill_id);
+    let entries = commissions(conn, account, symbol, ids())?;
+    let both_sides = if entries.is_empty() { BTreeSet::new() } else { self_trades(conn, account, symbol, ids())? };
+    let charged = |(fill_id, fee): &(FillId, Option<Fee>)| {
+        let of_trade = entries.get(fill_id).map(Vec::as_slice).unwrap_or_default();
+        ledger_fee(fee.as_ref(), of_trade, both_sides.contains(fill_id)).or_else(|| fee.clone())
+    };
+    Ok(stated.iter().map(charged).collect())
+}
+
+/// New entries of the ledger can decide the fee of a fill, and so what is left of its order's.
+fn touch_charged(conn: &mut SqliteConnection, account: &AccountId, effects: &mut Effects) -> StoreResult<()> {
+    for symbol in effects.commissions.keys().cloned().collect::<Vec<_>>() {
+        let ids: Vec<String> = orders::table
+            .filter(orders::account_id.eq(account.as_str()))
+            .filter(orders::symbol.eq(symbol.as_str()))
+            .filter(orders::residual_qty.is_not_null())
+            .filter(orders::fees_json.is_not_null())
+            .select(orders::order_id)
+            .load(conn)
+            .map_err(failed("read orders"))?;
+        let reader = RowReader { table: "orders", key: || format!("{account}/{symbol}") };
+        for id in ids {
+            let id = reader.text("order_id", &id)?;
+            effects.order(&symbol, &id);
+        }
     }
     Ok(())
 }

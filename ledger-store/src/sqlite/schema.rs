@@ -307,6 +307,8 @@ diesel::table! {
         filled_qty -> Nullable<Text>,
         filled_quote -> Nullable<Text>,
         residual_qty -> Nullable<Text>,
+        fees_json -> Nullable<Text>,
+        residual_fees_json -> Nullable<Text>,
     }
 }
 

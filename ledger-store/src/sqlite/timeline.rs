@@ -199,6 +199,7 @@ impl<'a> Timeline<'a> {
                     position_side: Some(position_side),
                     qty,
                     price,
+                    fees: book.residual_fees.unwrap_or_default(),
                     at,
                 };
                 self.residuals.push_back((at, residual, info.context));

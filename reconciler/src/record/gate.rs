@@ -262,7 +262,7 @@ fn is_about_what_is_held(fingerprint: &str) -> bool {
         FactKind::Price | FactKind::FundingRate | FactKind::Income | FactKind::Balance | FactKind::Signal => false,
         FactKind::Cancel => !matches!(field, "ts" | "reason"),
         FactKind::Fill => !matches!(field, "fee" | "maker" | "exchange_realized_pnl"),
-        FactKind::Order => !matches!(field, "engine" | "signal_id" | "exit_reason"),
+        FactKind::Order => !matches!(field, "fees" | "engine" | "signal_id" | "exit_reason"),
         FactKind::Intent => !matches!(field, "engine" | "signal_id"),
         FactKind::Position => field != "entry_price",
         FactKind::Instrument | FactKind::Anchor | FactKind::PositionMode => true,

@@ -2,6 +2,7 @@
 
 mod child;
 mod examples;
+mod fees;
 mod files;
 mod killed;
 mod lines;

@@ -132,6 +132,8 @@ fn order_update(head: &dto::MessageHead, row: &dto::OrderEventRow, payload: Arc<
             trigger_price: optional_price("o.sp", &row.trigger_price)?,
         },
         executed: Some(Execution::new(executed_qty, optional_price("o.ap", &row.avg_price)?)),
+        // What the event says of a fee is of its fill.
+        fees: None,
         reduce_only: boolean("o.R", &row.reduce_only)?,
         close_position: boolean("o.cp", &row.close_position)?,
         // The event says when it happened, not when the order was made.
@@ -211,6 +213,7 @@ fn algo_update(head: &dto::MessageHead, row: &dto::AlgoEventRow, payload: Arc<st
             trigger_price: optional_price("o.tp", &row.trigger_price)?,
         },
         executed: None,
+        fees: None,
         reduce_only: boolean("o.R", &row.reduce_only)?,
         close_position: boolean("o.cp", &row.close_position)?,
         created: None,

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use ledger_core::{Fill, Order, OrderClass, Statement};
+use ledger_core::{Fill, Order, OrderClass, StatedFees, Statement};
 use serde_json::value::RawValue;
 
-use super::fees::states_fees;
 use super::trade::parse_trade;
 use super::{Unified, unify};
 use crate::files::context::Context;
@@ -62,12 +61,16 @@ pub(super) fn embedded(order: &Unified<'_>, fact: &Order, context: &mut Context)
     }
     if nameless {
         context.note = Some("trades within it have no id, so they are kept with the order and no fill is made of them");
-    } else if is_empty && states_fees(order)? {
+    } else if is_empty && fact.fees.as_ref().is_some_and(states_payment) {
         context.note = Some(
-            "its fee is kept with the order and counted nowhere, because fees belong to fills; import its trades as well",
+            "its fee counts as an estimate until its trades are on record, because fees belong to fills; import them as well",
         );
     }
     Ok(statements)
+}
+
+fn states_payment(fees: &StatedFees) -> bool {
+    fees.paid().iter().any(|fee| !fee.amount.is_zero())
 }
 
 /// One of them; `None` without an id.

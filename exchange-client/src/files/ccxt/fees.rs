@@ -1,6 +1,6 @@
 //! Fees, which an object can state in three places.
 
-use ledger_core::{Asset, Decimal, Fee};
+use ledger_core::{Asset, Decimal, Execution, Fee, StatedFees};
 use serde_json::value::RawValue;
 
 use super::market::Market;
@@ -66,11 +66,14 @@ enum Listed {
     SeveralAssets,
 }
 
-fn summed_fees(text: &str) -> Result<Listed, RowError> {
+fn listed_fees(text: &str) -> Result<Vec<Fee>, RowError> {
     let all: Vec<&RawValue> = serde_json::from_str(text).map_err(row_error)?;
+    all.into_iter().filter_map(|raw| unified_fee(raw.get()).transpose()).collect()
+}
+
+fn summed_fees(text: &str) -> Result<Listed, RowError> {
     let mut total: Option<Fee> = None;
-    for raw in all {
-        let Some(fee) = unified_fee(raw.get())? else { continue };
+    for fee in listed_fees(text)? {
         total = Some(match total {
             None => fee,
             Some(sum) if sum.asset == fee.asset => {
@@ -91,13 +94,13 @@ fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
     Ok(Some(Fee { amount: cost.decimal()?, asset: currency.id()? }))
 }
 
-/// Whether an order says that something was paid.
-pub(super) fn states_fees(order: &Unified<'_>) -> Result<bool, RowError> {
-    let listed = order.outer.nested("fees").map_or(Ok(Listed::None), summed_fees)?;
-    let single = order.outer.nested("fee").map_or(Ok(None), unified_fee)?;
-    Ok(match listed {
-        Listed::SeveralAssets => true,
-        Listed::Of(fee) => !fee.amount.is_zero(),
-        Listed::None => single.is_some_and(|fee| !fee.amount.is_zero()),
-    })
+/// What an order says that what it executed cost. No exchange's answer that is known here says so: it is the library's word,
+/// in `fees`, of which `fee` is the only or the first one.
+pub(super) fn order_fees(order: &Unified<'_>, executed: Option<&Execution>) -> Result<Option<StatedFees>, RowError> {
+    let mut fees = order.outer.nested("fees").map_or(Ok(Vec::new()), listed_fees)?;
+    if fees.is_empty() {
+        fees.extend(order.outer.nested("fee").map_or(Ok(None), unified_fee)?);
+    }
+    let Some(executed) = executed else { return Ok(None) };
+    StatedFees::new(executed.qty, fees).map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))
 }

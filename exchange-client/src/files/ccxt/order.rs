@@ -8,6 +8,7 @@ use ledger_core::{
 };
 
 use super::embedded::embedded;
+use super::fees::order_fees;
 use super::unit::{Traded, size};
 use super::{Market, Unified, exact_id, other_time, same_number, same_text};
 use crate::binance_usdm::VENUE;
@@ -46,6 +47,7 @@ pub(super) fn parse_order(
     let (created, updated) = order_times(order)?;
     let amounts = Amounts::of(order, class, &market, context)?;
     let is_partly_filled = executed_any(amounts.executed.as_ref());
+    let fees = order_fees(order, amounts.executed.as_ref())?;
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = VENUE.order_rules.tell(Order {
         client_order_id: order
@@ -64,6 +66,7 @@ pub(super) fn parse_order(
             trigger_price: price_of(order.pick(&["triggerPrice", "stopPrice"], &["triggerPrice", "stopPrice"]))?,
         },
         executed: amounts.executed,
+        fees,
         reduce_only: order.pick(&["reduceOnly"], &["reduceOnly"]).map(Cell::boolean).transpose()?,
         close_position: order.in_info(&["closePosition"]).map(Cell::boolean).transpose()?,
         created,

@@ -35,12 +35,20 @@ line!(
     }
 );
 
+/// A fee that an order's answer states.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct FeeLine {
+    pub(super) amount: String,
+    pub(super) asset: String,
+}
+
 line!(
     /// An order's state.
     OrderLine { symbol: String, order_class: String, order_id: String, side: String, status: String }
     {
         client_order_id: String, position_side: String, order_type: String, time_in_force: String, qty: String,
         price: String, trigger_price: String, terms_ts: i64, executed_qty: String, avg_price: String,
+        fees_qty: String, fees: Vec<FeeLine>,
         reduce_only: bool, close_position: bool, ts: i64, ts_precision: String, updated_ts: i64,
         updated_ts_precision: String, triggered_order_id: String, origin: String, condition: String,
         engine: String, signal_id: String, exit_reason: String,

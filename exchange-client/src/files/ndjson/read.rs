@@ -5,13 +5,13 @@ use std::str::FromStr;
 use ledger_core::{
     Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, FactKind, Fee, Fill, FillKey, FundingRate, IdError,
     Income, IncomeKey, Instrument, KnownBefore, Order, OrderIntent, OrderKey, OrderTerms, PositionModeSnapshot,
-    PositionSnapshot, PriceSnapshot, Signal, TimePrecision, TimestampMs, UnknownName,
+    PositionSnapshot, PriceSnapshot, Signal, StatedFees, TimePrecision, TimestampMs, UnknownName,
 };
 use serde::de::DeserializeOwned;
 
 use super::line::{
-    AnchorLine, BalanceLine, CancelLine, FillLine, FundingRateLine, IncomeLine, InstrumentLine, IntentLine, OrderLine,
-    PositionLine, PositionModeLine, PriceLine, SignalLine,
+    AnchorLine, BalanceLine, CancelLine, FeeLine, FillLine, FundingRateLine, IncomeLine, InstrumentLine, IntentLine,
+    OrderLine, PositionLine, PositionModeLine, PriceLine, SignalLine,
 };
 use super::{Cell, RowError, RowProblem, row_error};
 use crate::binance_usdm::VENUE;
@@ -130,6 +130,15 @@ fn order_key(symbol: &str, class: &str, order_id: &str) -> Result<OrderKey, RowE
     })
 }
 
+fn stated_fees(qty: &str, fees: &[FeeLine]) -> Result<Option<StatedFees>, RowError> {
+    let fee = |fee: &FeeLine| -> Result<Fee, RowError> {
+        Ok(Fee { amount: cell("fees.amount", &fee.amount).decimal()?, asset: id("fees.asset", &fee.asset)? })
+    };
+    let fees = fees.iter().map(fee).collect::<Result<Vec<_>, _>>()?;
+    let stated = StatedFees::new(cell("fees_qty", qty).not_negative()?, fees);
+    stated.map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))
+}
+
 fn order(line: &OrderLine) -> Result<Order, RowError> {
     let executed = match (&line.executed_qty, &line.avg_price) {
         (None, None) => None,
@@ -137,6 +146,10 @@ fn order(line: &OrderLine) -> Result<Order, RowError> {
             cell("executed_qty", needed("executed_qty", qty.as_ref())?).not_negative()?,
             read("avg_price", avg_price.as_ref(), Cell::price)?,
         )),
+    };
+    let fees = match (&line.fees_qty, &line.fees) {
+        (None, None) => None,
+        (qty, fees) => stated_fees(needed("fees_qty", qty.as_ref())?, needed("fees", fees.as_ref())?)?,
     };
     let created = line.ts.map(|ms| time("ts", ms, line.ts_precision.as_ref())).transpose()?;
     let updated = line.updated_ts.map(|ms| time("updated_ts", ms, line.updated_ts_precision.as_ref())).transpose()?;
@@ -155,6 +168,7 @@ fn order(line: &OrderLine) -> Result<Order, RowError> {
             trigger_price: read("trigger_price", line.trigger_price.as_ref(), Cell::price)?,
         },
         executed,
+        fees,
         reduce_only: line.reduce_only,
         close_position: line.close_position,
         created,

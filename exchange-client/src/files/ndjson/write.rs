@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use ledger_core::{
-    Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, Fill, FundingRate, Income, Instrument, Order,
+    Anchor, AnyFact, BalanceSnapshot, Cancel, EventTime, Execution, Fee, Fill, FundingRate, Income, Instrument, Order,
     OrderIntent, PositionModeSnapshot, PositionSnapshot, PriceSnapshot, Signal, Statement, TimePrecision,
 };
 use serde::Serialize;
 
 use super::line::{
-    AnchorLine, BalanceLine, CancelLine, FillLine, FundingRateLine, IncomeLine, InstrumentLine, IntentLine, OrderLine,
-    PositionLine, PositionModeLine, PriceLine, SignalLine,
+    AnchorLine, BalanceLine, CancelLine, FeeLine, FillLine, FundingRateLine, IncomeLine, InstrumentLine, IntentLine,
+    OrderLine, PositionLine, PositionModeLine, PriceLine, SignalLine,
 };
 
 /// What stands in every line.
@@ -76,6 +76,10 @@ fn fill(Head { schema, source }: Head, fact: &Fill) -> FillLine {
     }
 }
 
+fn fee(fee: &Fee) -> FeeLine {
+    FeeLine { amount: text(&fee.amount), asset: text(&fee.asset) }
+}
+
 fn order(Head { schema, source }: Head, fact: &Order) -> OrderLine {
     let executed = fact.executed.as_ref();
     OrderLine {
@@ -96,6 +100,8 @@ fn order(Head { schema, source }: Head, fact: &Order) -> OrderLine {
         terms_ts: fact.terms.as_of.map(ledger_core::TimestampMs::as_ms),
         executed_qty: executed.map(|Execution { qty, .. }| text(qty)),
         avg_price: executed.and_then(|Execution { avg_price, .. }| avg_price.map(|price| text(&price.get()))),
+        fees_qty: fact.fees.as_ref().map(|fees| text(&fees.qty())),
+        fees: fact.fees.as_ref().map(|fees| fees.paid().iter().map(fee).collect()),
         reduce_only: fact.reduce_only,
         close_position: fact.close_position,
         ts: fact.created.map(|time| time.at.as_ms()),

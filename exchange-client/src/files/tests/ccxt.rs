@@ -118,27 +118,44 @@ fn the_trades_of_a_ccxt_order_are_its_fills() {
 #[test]
 fn what_a_ccxt_order_says_of_fees_makes_no_fill() {
     let nameless = r#"{"symbol":"BTC/USDT:USDT","side":"sell","price":1,"amount":0.3,"timestamp":1772344801137}"#;
-    for (trades, more, told) in [
-        ("", r#","fee":{"cost":0.5,"currency":"USDT"}"#, Some("its fee is kept with the order")),
-        ("", r#","fees":[{"cost":0.5,"currency":"USDT"}]"#, Some("its fee is kept with the order")),
+    let estimate = Some("its fee counts as an estimate");
+    for (trades, more, stated, told) in [
+        ("", r#","fee":{"cost":0.5,"currency":"USDT"}"#, "0.5 USDT", estimate),
+        ("", r#","fees":[{"cost":0.5,"currency":"USDT"},{"cost":1e-7,"currency":"USDT"}]"#, "0.5000001 USDT", estimate),
+        // The list says more than the first of it.
         (
             "",
-            r#","fees":[{"cost":1,"currency":"BNB"},{"cost":1,"currency":"USDT"}]"#,
-            Some("its fee is kept with the order"),
+            r#","fee":{"cost":1,"currency":"USDT"},"fees":[{"cost":1,"currency":"USDT"},{"cost":-0.25,"currency":"BNB"}]"#,
+            "-0.25 BNB, 1 USDT",
+            estimate,
         ),
-        ("", r#","fee":{"cost":null,"currency":null},"fees":[]"#, None),
-        ("", r#","fee":{"cost":0,"currency":"USDT"}"#, None),
-        (nameless, "", Some("trades within it have no id")),
+        ("", r#","fee":{"cost":null,"currency":null},"fees":[]"#, "", None),
+        ("", r#","fee":{"cost":null,"currency":"USDT"},"fees":[{"cost":null,"currency":"USDT"}]"#, "", None),
+        ("", r#","fee":null"#, "", None),
+        ("", r#","fee":{"cost":0,"currency":"USDT"}"#, "0 USDT", None),
+        (nameless, r#","fee":{"cost":0.5,"currency":"USDT"}"#, "0.5 USDT", Some("trades within it have no id")),
     ] {
         let text = order_with(trades, more);
         let found = read_text("x.json", text.clone()).clean();
-        assert_eq!((fills(&found).len(), orders(&found).len()), (0, 1), "{trades}{more}");
+        let (fills, orders) = (fills(&found), orders(&found));
+        let ([], [order]) = (fills.as_slice(), orders.as_slice()) else { panic!("{trades}{more}: {found:?}") };
+        let fees: Vec<_> = order.fees.iter().flat_map(ledger_core::StatedFees::paid).collect();
+        let shown: Vec<_> = fees.iter().map(|fee| format!("{} {}", fee.amount, fee.asset)).collect();
+        assert_eq!(shown.join(", "), stated, "{trades}{more}");
+        assert!(order.fees.as_ref().is_none_or(|fees| fees.qty().to_string() == "0.3"), "{order:?}");
         match (told, notes(&text).as_slice()) {
             (None, []) => {}
             (Some(told), [note]) => assert!(note.starts_with(told), "{note}"),
             (told, notes) => panic!("{trades}{more}: {told:?} against {notes:?}"),
         }
     }
+    // Of an order that executed nothing, a fee says nothing.
+    let waiting = order_with("", r#","fee":{"cost":0.5,"currency":"USDT"}"#)
+        .replace(r#""executedQty":"0.3","avgPrice":"60000.1""#, r#""executedQty":"0","avgPrice":"0""#)
+        .replace(r#""filled":0.3,"remaining":0"#, r#""filled":0,"remaining":0.3"#)
+        .replace("FILLED", "NEW")
+        .replace("closed", "open");
+    assert_eq!(orders(&read_text("x.json", waiting).clean())[0].fees, None);
 }
 
 /// An order whose trades are not its own is no order to believe, and neither are they.

@@ -4,7 +4,7 @@ use ledger_core::{
     Anchor, BalanceSnapshot, Cancel, Condition, Decimal, EventTime, Execution, ExitReason, Fee, Fill, FillKey,
     FundingRate, Income, IncomeKey, Instrument, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderIntent,
     OrderKey, OrderTerms, Origin, PositionMode, PositionModeSnapshot, PositionSide, PositionSnapshot, Price, PriceKind,
-    PriceSnapshot, Quantity, Side, Signal, SignalKind, Source, TimestampMs,
+    PriceSnapshot, Quantity, Side, Signal, SignalKind, Source, StatedFees, TimestampMs,
 };
 use proptest::prelude::*;
 
@@ -106,11 +106,14 @@ fn order() -> impl Strategy<Value = AnyFact> {
     let terms = (maybe(instant()), maybe(qty()), maybe(price()), maybe(price()))
         .prop_map(|(as_of, qty, price, trigger_price)| OrderTerms { as_of, qty, price, trigger_price });
     let executed = (positive(), maybe(price())).prop_map(|(qty, avg_price)| Execution::new(qty, avg_price));
+    let fee = (decimal(), named()).prop_map(|(amount, asset)| Fee { amount, asset });
+    let fees = (positive(), prop::collection::vec(fee, 0..3))
+        .prop_map(|(qty, fees)| StatedFees::new(qty, fees).unwrap_or_default());
     (
         order_key(),
         (maybe(id()), one_of(Side::ALL), maybe(one_of(PositionSide::ALL)), maybe(id()), maybe(id())),
         "[A-Z_]{1,20}",
-        (terms, maybe(executed)),
+        (terms, maybe(executed), fees),
         any::<(Option<bool>, Option<bool>)>(),
         // None changes before it is made.
         (maybe(time()), maybe(time())).prop_map(|(one, other)| match (one, other) {
@@ -120,7 +123,7 @@ fn order() -> impl Strategy<Value = AnyFact> {
         (maybe(id()), maybe(id()), maybe(id()), maybe(one_of(ExitReason::ALL))),
         (maybe(one_of(Origin::ALL)), maybe(one_of(Condition::ALL))),
     )
-        .prop_map(|(key, who, status, (terms, executed), flags, (created, updated), links, story)| {
+        .prop_map(|(key, who, status, (terms, executed, fees), flags, (created, updated), links, story)| {
             let (client_order_id, side, position_side, order_type, time_in_force) = who;
             let (triggered_order_id, engine, signal_id, exit_reason) = links;
             // No order executes more than it asks for.
@@ -139,6 +142,7 @@ fn order() -> impl Strategy<Value = AnyFact> {
                 status: status.parse().unwrap(),
                 terms,
                 executed,
+                fees,
                 reduce_only: flags.0,
                 close_position: flags.1,
                 created,

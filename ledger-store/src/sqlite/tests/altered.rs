@@ -46,6 +46,8 @@ async fn a_rebuild_trusts_nothing_derived() {
     for corruption in [
         "UPDATE orders SET residual_qty = '7'",
         "UPDATE orders SET residual_qty = NULL",
+        "UPDATE orders SET residual_fees_json = NULL",
+        "UPDATE orders SET residual_fees_json = '[{\"amount\":\"9\",\"asset\":\"USDT\"}]' WHERE rowid % 3 = 0",
         "UPDATE orders SET filled_qty = NULL, filled_quote = '1', residual_qty = '3' WHERE order_class <> 'REGULAR'",
         "UPDATE orders SET filled_qty = '123', filled_quote = NULL, residual_qty = filled_qty WHERE rowid % 2 = 0",
     ] {

@@ -5,7 +5,7 @@ use std::path::Path;
 use ledger_core::{AnyFact, PositionMode, Side};
 
 use super::{Folder, execute, raw, refusal};
-use crate::contract::{batch, commit, fill, fills, linear, main_account, position_of, prepare, rest};
+use crate::contract::{batch, commit, dec, fill, fills, linear, main_account, order, position_of, prepare, rest};
 use crate::*;
 
 #[test]
@@ -152,8 +152,37 @@ async fn a_backup_is_a_book() {
         assert_eq!(position_of(&copy, "ETHUSDT").await.0, "1".parse().unwrap());
         assert_eq!(copy.instruments(&main_account()).await.unwrap().len(), 1);
         let info = copy.info().await.unwrap();
-        assert!(info.schema_version == 8 && info.size_bytes > 4_096 && info.sqlite_version.starts_with("3."));
+        assert!(info.schema_version == 9 && info.size_bytes > 4_096 && info.sqlite_version.starts_with("3."));
     }
+}
+
+/// A book of an earlier version is brought to this one, and takes what that had no place for.
+#[tokio::test]
+async fn a_book_of_schema_8_is_migrated() {
+    let folder = Folder::new();
+    let mut stated = order("ETHUSDT", "7", Side::Buy, "3", "100", 5);
+    let store = SqliteStore::open(folder.book(), &OpenOptions::creating()).unwrap();
+    prepare(&store, &["ETHUSDT"]).await;
+    commit(&store, vec![rest(AnyFact::Order(stated.clone()))]).await;
+    drop(store);
+    execute(
+        &folder.book(),
+        "ALTER TABLE orders DROP COLUMN residual_fees_json; ALTER TABLE orders DROP COLUMN fees_json;
+         DELETE FROM __diesel_schema_migrations WHERE version = '20261130000009'; PRAGMA user_version = 8;",
+    );
+    let reads = refusal(&folder.book(), &OpenOptions::reading());
+    assert!(matches!(reads, StoreError::OlderSchema { found: 8, supported: 9, .. }), "{reads:?}");
+    let store = SqliteStore::open(folder.book(), &OpenOptions::default()).unwrap();
+    assert_eq!(store.info().await.unwrap().schema_version, 9);
+    let known = async || store.order(&main_account(), &stated.key).await.unwrap().unwrap();
+    let as_stated = stated.clone().stated_by(ledger_core::Source::Rest);
+    assert_eq!((known().await.order.fact, known().await.residual_fees), (as_stated, None));
+    let fees = vec![ledger_core::testing::fee("0.3", "USDT")];
+    let with_fees = ledger_core::StatedFees::new(dec("3"), fees.clone()).unwrap();
+    stated.fees = with_fees;
+    commit(&store, vec![rest(AnyFact::Order(stated.clone()))]).await;
+    let now = store.order(&main_account(), &stated.key).await.unwrap().unwrap();
+    assert_eq!((now.order.fact.fees, now.residual_fees), (stated.fees, Some(fees)));
 }
 
 /// People query the file by hand: the seed's tables and the raw payloads are there by name.
