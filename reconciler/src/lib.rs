@@ -51,9 +51,9 @@ pub use wording::evidence_line;
 
 // What trades for a bot, what a bot leaves in the book, and what it is answered.
 pub use execute::{
-    AttemptVerdict, CancelReport, CancelRequest, CancelVerdict, CancelledOrder, Cause, CloseAttempt, CloseEnd,
-    CloseReport, CloseRequest, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, EntryRequest, ExecuteError, Executor,
-    ExecutorSettings, NotNeeded, SentOrder, Unsendable,
+    AttemptVerdict, BalanceRemark, CancelReport, CancelRequest, CancelVerdict, CancelledOrder, Cause, CloseAttempt,
+    CloseEnd, CloseReport, CloseRequest, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, EntryRequest, ExecuteError,
+    Executor, ExecutorSettings, NotNeeded, SentOrder, Unsendable,
 };
 pub use record::{
     Answer, BotFiles, ClientIdLabel, ClientIdScheme, ClosedTrade, EventRecorder, Gate, GateReason, GateReasonKind,

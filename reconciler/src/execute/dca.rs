@@ -40,9 +40,9 @@ impl Executor {
         if mark.age_ms > MARK_AGE_MAX_MS {
             return not_needed(NotNeeded::StalePrice { age_ms: mark.age_ms });
         }
-        let mark = mark.stated.entity.price.price;
-        if !is_far_enough(mark, basis, request.distance_percent, direction)? {
-            return not_needed(NotNeeded::NotFarEnough { mark, basis });
+        let price = mark.stated.entity.price.price;
+        if !is_far_enough(price, basis, request.distance_percent, direction)? {
+            return not_needed(NotNeeded::NotFarEnough { mark: price, basis });
         }
         let entry = EntryRequest {
             symbol: request.symbol.clone(),
@@ -51,7 +51,12 @@ impl Executor {
             qty: request.qty,
         };
         let opens = Opens { direction, role: IntentRole::Dca, step, limit: None };
-        let outcome = self.enter(&entry, opens).await?;
+        let mut outcome = self.enter(&entry, opens).await?;
+        // The price that decided stands beside the one of the moment after.
+        if let EntryOutcome::Sent(sent) = &mut outcome {
+            let trouble = self.desk.record(vec![mark.stated.statement()]).await.err();
+            sent.not_recorded = sent.not_recorded.take().or(trouble);
+        }
         Ok(DcaOutcome::Due { step, outcome })
     }
 

@@ -1,21 +1,28 @@
 //! The book as an executor uses it: what was sent before, whether an entry may be made, and writing down what happens. No
 //! other file of this module knows how a book is asked.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use exchange_client::{SendOutcome, Stated};
+use exchange_client::{AccountIdentity, SendOutcome, Stated, VenueFacts, WalletEffect};
 use ledger_core::{
-    AnyFact, ClientOrderId, Direction, ExitReason, FreshnessLimits, IntentOutcome, IntentRole, Label, Order,
-    OrderClass, OrderIntent, Outcome, PositionSide, Price, Quantity, RoundTrip, Source, Statement, Symbol, TimestampMs,
+    AnyFact, BalanceSnapshot, ClientOrderId, Direction, ExitReason, FreshnessLimits, IntentOutcome, IntentRole, Label,
+    LedgerPlace, LookStream, Order, OrderClass, OrderIntent, Outcome, PositionSide, Price, Quantity, RoundTrip, Source,
+    Statement, Symbol, TimestampMs,
 };
-use ledger_store::{OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{IncomeFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
 
+use super::outcome::BalanceRemark;
 use super::request::Aim;
+use super::wallet::{Moved, WalletBasis};
 use crate::error::{Doing, ReconcileError};
 use crate::record::closing::Closing;
 use crate::record::order_id::{Purpose, derive};
 use crate::record::{ClosedTrade, Gate, GateTerms, Recorder, TradeEnd, gate};
+
+/// How many of each kind of rows are looked through for what moved the wallets.
+const MOVED_ROWS_MAX: u32 = 1_000;
 
 /// The terms of an order, beside what it is for.
 #[derive(Debug, Clone)]
@@ -206,6 +213,79 @@ impl Desk {
             TradeEnd::Trip(trip) => Some(trip),
             TradeEnd::StillOpen | TradeEnd::NotOnRecord => None,
         })
+    }
+
+    /// What is on record of the account's wallets, and by what they moved since: by fills, and by entries of the ledger that
+    /// are no fill's.
+    pub(super) async fn wallet_basis(
+        &self,
+        venue: &VenueFacts,
+    ) -> Result<Result<WalletBasis, BalanceRemark>, ReconcileError> {
+        let (book, account) = (self.book(), self.recorder.account());
+        let known = book.account(account).await.doing("looking for the account")?;
+        let identity = known.and_then(|known| {
+            let bound = known.identity?;
+            Some(AccountIdentity { venue: known.venue, base_url: bound.base_url, account_alias: bound.alias? })
+        });
+        let scope = Scope::account(account.clone());
+        let newest = PageRequest::newest(MOVED_ROWS_MAX);
+        let mut wallets = BTreeMap::new();
+        for balance in book.balance_snapshots(&scope, newest).await.doing("reading the balances")?.items {
+            wallets.entry(balance.fact.asset.clone()).or_insert(balance.fact);
+        }
+        // What the last look found as it is on record was stated then. Of a wallet that it doubted, or did not find at all, the
+        // last word on record is none to start from.
+        let looks = book.looks(account).await.doing("reading the looks")?;
+        let mut looks = looks.into_iter().filter(|look| look.stream == LookStream::Balances);
+        if let Some(look) = looks.find_map(|look| look.success) {
+            for (asset, seen) in look.seen.wallets {
+                if let Some(known) = wallets.get_mut(&asset).filter(|known| known.at < seen.ts) {
+                    *known = BalanceSnapshot { asset, at: seen.ts, wallet: seen.wallet };
+                }
+            }
+            wallets.retain(|_, known| known.at >= look.seen_at);
+        } else {
+            wallets.clear();
+        }
+        let (Some(identity), Some(since)) = (identity, wallets.values().map(|wallet| wallet.at).min()) else {
+            return Ok(Err(BalanceRemark::NoneOnRecord));
+        };
+        let missing = OrderFilter { residual_only: true, ..scope.clone().into() };
+        if !book.orders(&missing, PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty() {
+            return Ok(Err(BalanceRemark::FillsMissing));
+        }
+        let scope = Scope { since: Some(since), ..scope };
+        let page = PageRequest::first(MOVED_ROWS_MAX);
+        let fills = book.fills(&scope.clone().into(), page.clone()).await.doing("reading the fills")?;
+        let ledger = IncomeFilter { scope, income_type: None };
+        let ledger = book.income(&ledger, page).await.doing("reading the income")?;
+        if fills.next.is_some() || ledger.next.is_some() {
+            return Ok(Err(BalanceRemark::TooMuchSince));
+        }
+        let contracts = book.instruments(account).await.doing("reading the contracts")?;
+        let settles_in: BTreeMap<_, _> =
+            contracts.into_iter().map(|contract| (contract.fact.symbol, contract.fact.settle_asset)).collect();
+        let mut moved = Vec::new();
+        for fill in fills.items.into_iter().map(|fill| fill.fact) {
+            let asset = settles_in.get(&fill.key.symbol).cloned();
+            let (Some(asset), Some(fee), Some(amount)) = (asset, fill.fee, fill.exchange_realized_pnl) else {
+                return Ok(Err(BalanceRemark::FillsMissing));
+            };
+            moved.push(Moved { asset, time: fill.time, amount });
+            moved.push(Moved { asset: fee.asset, time: fill.time, amount: -fee.amount });
+        }
+        for row in ledger.items.into_iter().map(|row| row.fact) {
+            let kind = &row.key.income_type;
+            if venue.ledger_rules.place(kind) == LedgerPlace::Fill {
+                continue;
+            }
+            if venue.wallet_effect(kind) == WalletEffect::Undocumented {
+                return Ok(Err(BalanceRemark::TooMuchSince));
+            }
+            moved.push(Moved { asset: row.key.asset, time: row.time, amount: row.amount });
+        }
+        moved.sort_by_key(|it| it.time.at);
+        Ok(Ok(WalletBasis { identity, known: wallets, moved }))
     }
 
     /// What the book derives to be held, where it can be read and is sure.

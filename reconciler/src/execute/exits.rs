@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::Executor;
 use super::desk::{Desk, Terms, too_slow};
 use super::entries::as_known;
-use super::outcome::{AttemptVerdict, CloseAttempt, CloseEnd, CloseReport};
+use super::outcome::{AttemptVerdict, BalanceRemark, CloseAttempt, CloseEnd, CloseReport};
 use super::request::{Aim, CloseRequest, closing_side, position_side};
 use super::rounding::closing;
 use super::venue::Held;
@@ -58,6 +58,8 @@ impl Executor {
             attempts: Vec::new(),
             trip: None,
             claimed_by: Vec::new(),
+            balances: Vec::new(),
+            balance_remark: None,
             not_recorded: Vec::new(),
         };
         let mut closing = Close {
@@ -403,6 +405,37 @@ impl Close<'_> {
         if self.report.is_flat() && has_closed {
             let (executor, symbol, direction) = (self.executor, &self.request.symbol, self.direction);
             self.report.trip = self.book(executor.desk.trip_of(symbol, direction)).await.ok().flatten();
+            self.note_wallet().await;
+        }
+    }
+
+    /// Records what the wallet holds now, where the book leads to it. The last thing that a close does.
+    async fn note_wallet(&mut self) {
+        let executor = self.executor;
+        let is_undecided = |attempt: &CloseAttempt| matches!(attempt.verdict, AttemptVerdict::Undecided);
+        if self.report.attempts.iter().any(is_undecided) {
+            self.report.balance_remark = Some(BalanceRemark::FillsMissing);
+            return;
+        }
+        let basis = match self.book(executor.desk.wallet_basis(executor.venue.reader.venue())).await {
+            Ok(Ok(basis)) => basis,
+            Ok(Err(remark)) => {
+                self.report.balance_remark = Some(remark);
+                return;
+            }
+            Err(error) => {
+                self.report.not_recorded.push(error);
+                return;
+            }
+        };
+        let (explained, remark) = executor.explained_wallets(&basis).await;
+        self.report.balance_remark = remark;
+        if explained.is_empty() {
+            return;
+        }
+        match self.book(executor.desk.record(explained.iter().map(Stated::statement).collect())).await {
+            Ok(()) => self.report.balances = explained.into_iter().map(|row| row.entity).collect(),
+            Err(error) => self.report.not_recorded.push(error),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! 5. `a_book_that_cannot_be_written_stops_no_close`, and the report says what is not on record.
 //! 6. `every_listed_order_is_cancelled_and_confirmed`, of the class that was asked for alone.
 //! 7. `an_addition_is_made_once_a_step`, under its condition.
+//! 8. `a_wallet_is_recorded_after_a_close_where_the_book_leads_to_it`, and nothing that the exchange says of it stops or delays
+//!    a close.
 
 mod attempts;
 mod cancelling;
@@ -21,6 +23,7 @@ mod rounding;
 #[cfg(test)]
 mod tests;
 mod venue;
+mod wallet;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -34,8 +37,8 @@ use tokio::sync::Mutex;
 use self::desk::Desk;
 use self::entries::Opens;
 pub use self::outcome::{
-    AttemptVerdict, CancelReport, CancelVerdict, CancelledOrder, CloseAttempt, CloseEnd, CloseReport, DcaOutcome,
-    EntryOutcome, ExecuteError, NotNeeded, SentOrder,
+    AttemptVerdict, BalanceRemark, CancelReport, CancelVerdict, CancelledOrder, CloseAttempt, CloseEnd, CloseReport,
+    DcaOutcome, EntryOutcome, ExecuteError, NotNeeded, SentOrder,
 };
 pub use self::request::{CancelRequest, Cause, CloseRequest, DcaBasis, DcaRequest, EntryRequest};
 pub use self::rounding::Unsendable;

@@ -1,7 +1,9 @@
 //! What became of what an executor was asked for. Errors are for what was not sent; everything else is a value.
 
 use exchange_client::ExchangeError;
-use ledger_core::{ClientOrderId, Decimal, MathError, Order, OrderKey, Price, Quantity, RoundTrip, Symbol};
+use ledger_core::{
+    BalanceSnapshot, ClientOrderId, Decimal, MathError, Order, OrderKey, Price, Quantity, RoundTrip, Symbol,
+};
 use thiserror::Error;
 
 use super::rounding::Unsendable;
@@ -208,6 +210,23 @@ pub enum CloseEnd {
     PositionUnknown,
 }
 
+/// Why the wallet that the exchange states after a close is not on record. It is left to the next look.
+#[derive(Debug)]
+pub enum BalanceRemark {
+    /// No balance is on record yet. The first one takes two answers, which a look asks for.
+    NoneOnRecord,
+    /// Fills are on their way, or do not say what they moved.
+    FillsMissing,
+    /// More has happened since the last balance than is looked through, or something of which it is not documented what it does
+    /// to a wallet.
+    TooMuchSince,
+    /// The exchange did not answer.
+    NotAnswered(ExecuteError),
+    /// The last balance on record and the fills since do not lead to this one: the answer is an old one, or something moved
+    /// that is not on record, as funding.
+    Unexplained(BalanceSnapshot),
+}
+
 /// What became of a close.
 #[derive(Debug)]
 #[must_use]
@@ -220,6 +239,10 @@ pub struct CloseReport {
     pub trip: Option<Box<RoundTrip>>,
     /// Working orders of somebody else's that claim the position and were left alone.
     pub claimed_by: Vec<OrderKey>,
+    /// What the exchange states of the wallet now that the position is flat, as far as it moved and that is on record.
+    pub balances: Vec<BalanceSnapshot>,
+    /// Why a statement of the wallet is not on record, if one is not.
+    pub balance_remark: Option<BalanceRemark>,
     /// What of it is not on record. It was done all the same; the next sync finds it.
     pub not_recorded: Vec<ReconcileError>,
 }

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use exchange_client::{
-    Clock, ExchangeError, ExchangeReader, ExchangeTrader, MarkPrice, OrderFilters, OrderRef, Stated, TradeQuery,
+    AccountIdentity, Answer, Clock, ExchangeError, ExchangeReader, ExchangeTrader, MarkPrice, OrderFilters, OrderRef,
+    Stated, TradeQuery,
 };
 use ledger_core::{
-    ClientOrderId, Decimal, Direction, Fill, Order, OrderClass, OrderId, PositionMode, PositionSide, Price, Symbol,
-    TimestampMs,
+    BalanceSnapshot, ClientOrderId, Decimal, Direction, Fill, Order, OrderClass, OrderId, PositionMode, PositionSide,
+    Price, Symbol, TimestampMs,
 };
 use tokio::time::timeout;
 
@@ -163,6 +164,15 @@ impl Venue {
             },
             |page| page.rows,
         )
+    }
+
+    /// What the account's wallets hold.
+    pub(super) async fn balances(
+        &self,
+        account: &AccountIdentity,
+        patience: Duration,
+    ) -> Result<Answer<BalanceSnapshot>, ExecuteError> {
+        in_time(patience, self.reader.fetch_balances(account)).await
     }
 
     /// The mark price of a contract.

@@ -49,7 +49,7 @@ use std::collections::BTreeMap;
 pub use self::builder::{FootingBuilder, FootingScope, LedgerReach};
 pub use self::equity::{Equity, Unrealized};
 pub use self::terms::{FootingTerms, UnknownType};
-pub use self::wallet::{MOMENT_MS, foots_between};
+pub use self::wallet::{MOMENT_MS, amounts_foot_between, foots_between};
 use crate::amount::Decimal;
 use crate::id::{Asset, Symbol};
 use crate::source::IncomeType;

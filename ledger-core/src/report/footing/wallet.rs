@@ -254,11 +254,24 @@ pub fn foots_between(
     until: TimestampMs,
     moved: Decimal,
 ) -> Result<bool, MathError> {
+    amounts_foot_between(rows.iter().map(|row| (row.time, row.amount)), since, until, moved)
+}
+
+/// As [`foots_between`], for amounts that come from elsewhere than the ledger.
+///
+/// # Errors
+/// [`MathError`] when a sum does not fit.
+pub fn amounts_foot_between(
+    amounts: impl IntoIterator<Item = (EventTime, Decimal)>,
+    since: TimestampMs,
+    until: TimestampMs,
+    moved: Decimal,
+) -> Result<bool, MathError> {
     let mut track = WalletTrack::default();
     track.add_look(since, Decimal::ZERO);
     track.add_look(until, moved);
-    for row in rows {
-        track.add_entry(row.time, row.amount, false)?;
+    for (time, amount) in amounts {
+        track.add_entry(time, amount, false)?;
     }
     track.finish();
     Ok(track.agreements(true)?.0.len() == 1)

@@ -6,6 +6,7 @@ mod entering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use exchange_client::binance_usdm::VENUE;
 use exchange_client::{
     Answer, Clock, Endpoint, ExchangeError, ManualClock, Method, MockExchangeReader, MockExchangeTrader, NewOrder,
     OrderFilters, QtyFilter, SendOutcome, Stated, TransportError,
@@ -99,6 +100,7 @@ impl Stage {
         let created_local = at(0);
         store.create_account(NewAccount { id: account(), venue: "binance_usdm".into(), created_local }).await.unwrap();
         let mut reader = MockExchangeReader::new();
+        reader.expect_venue().return_const(&VENUE);
         reader.expect_fetch_position_mode().returning(|| Ok(PositionMode::OneWay));
         let step = Some("0.001".parse().unwrap());
         let qty = QtyFilter { step, min: step, max: Some("100".parse().unwrap()) };

@@ -4,6 +4,7 @@
 mod closing;
 mod entering;
 mod hostile;
+mod wallet;
 mod working;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
