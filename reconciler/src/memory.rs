@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use self::doubt::Looks;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 
 pub(crate) mod doubt;
 
 /// Raised whenever a field changes its meaning or its name.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The name of the member of a discrepancy's evidence that the memory stands in.
 const MEMBER: &str = "memory";
@@ -128,16 +129,38 @@ memories! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AbsenceMemory {
-    /// In how many looks.
-    pub(crate) misses: u32,
+    /// In which looks.
+    pub(crate) misses: Misses,
+}
+
+/// In how many looks something was missing. Two that are closer together than answers lag behind each other are one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Misses {
+    /// How many.
+    pub(crate) count: u32,
+    /// The last one that counted, by the exchange's clock.
+    pub(crate) last: Option<TimestampMs>,
+}
+
+impl Misses {
+    /// With a look in which it was missing, too.
+    #[must_use]
+    pub(crate) fn and(self, looks: &Looks<'_>) -> Self {
+        let since_ms = self.last.map(|last| looks.now.as_ms().saturating_sub(last.as_ms()));
+        if since_ms.is_some_and(|since_ms| since_ms < looks.lag_ms) {
+            return self;
+        }
+        Self { count: self.count.saturating_add(1), last: Some(looks.now) }
+    }
 }
 
 /// Which orders may have followed a signal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SignalMemory {
-    /// In how many looks nothing decided it.
-    pub(crate) misses: u32,
+    /// In which looks nothing decided it.
+    pub(crate) misses: Misses,
     /// The orders that may be meant; empty where none is.
     pub(crate) candidates: Vec<OrderKey>,
     /// Since when the same ones may be meant, by the exchange's clock; told of a single one.
@@ -316,17 +339,18 @@ pub(crate) struct WalletMemory {
 }
 
 impl AbsenceMemory {
-    /// In how many earlier looks the exchange knew nothing of the subject.
-    pub(crate) fn misses_of(on_record: &[Discrepancy], kind: DiscrepancyKind, subject: &Subject) -> u32 {
-        recall(on_record, kind, subject).map_or(0, |known: Self| known.misses)
+    /// In which earlier looks the exchange knew nothing of the subject.
+    pub(crate) fn misses_of(on_record: &[Discrepancy], kind: DiscrepancyKind, subject: &Subject) -> Misses {
+        recall(on_record, kind, subject).map_or_else(Misses::default, |known: Self| known.misses)
     }
 }
 
 impl SignalMemory {
-    /// In how many earlier looks nothing decided which order followed a signal.
-    pub(crate) fn misses_of(on_record: &[Discrepancy], signal: &Signal) -> u32 {
+    /// In which earlier looks nothing decided which order followed a signal.
+    pub(crate) fn misses_of(on_record: &[Discrepancy], signal: &Signal) -> Misses {
         let subject = Subject::Signal(signal.signal_id.clone());
-        recall_each(on_record, &subject).map(|known: Self| known.misses).max().unwrap_or(0)
+        let known = recall_each(on_record, &subject).map(|known: Self| known.misses);
+        known.max_by_key(|misses| misses.count).unwrap_or_default()
     }
 }
 

@@ -56,6 +56,11 @@ fn plan(seen: &Observation) -> Plan {
     crate::plan::plan(seen, &Policy::default(), at(0)).unwrap()
 }
 
+/// The same in a look of another time.
+fn plan_at(seen: &Observation, ms: i64) -> Plan {
+    crate::plan::plan(seen, &Policy::default(), at(ms)).unwrap()
+}
+
 /// With the default policy and an exact clock.
 async fn observe(
     exchange: &MockExchangeReader,

@@ -34,11 +34,12 @@ fn all() -> Vec<Memory> {
     let inferred = InferredLabel { engine: EngineLabel::new("dca").unwrap(), told_by: Source::BotLog, since };
     let search = Some(SearchMemory { difference, since, again: true });
     let wait = Wait { since, looks: 2 };
+    let misses = Misses { count: 2, last: Some(since) };
     let question = OrderQuestionMemory { class, order_id: order_id.clone() };
     let (income_type, fill_id) = ("COMMISSION".parse().unwrap(), FillId::new("5").unwrap());
     vec![
-        AbsenceMemory { misses: 2 }.into(),
-        SignalMemory { misses: 1, candidates: vec![order], since: Some(since) }.into(),
+        AbsenceMemory { misses }.into(),
+        SignalMemory { misses, candidates: vec![order], since: Some(since) }.into(),
         PositionMemory { search, held_before: Some(HeldBefore { qty: difference, since }) }.into(),
         EntryMemory { difference: None, since, again: false }.into(),
         LabelMemory { class, order_id: order_id.clone(), inferred: Some(inferred) }.into(),
@@ -85,7 +86,7 @@ fn a_memory_that_cannot_be_read_is_an_error() {
     more[MEMBER]["said"]["sure"] = json!(true);
     for (evidence, is_error) in [
         (good, None),
-        (newer, Some("it was written in version 2, and this is version 1")),
+        (newer, Some("it was written in version 3, and this is version 2")),
         (renamed, Some("it cannot be read: unknown field `from`, expected one of `stream`, `since`, `until`")),
         (more, Some("it cannot be read: unknown field `sure`, expected one of `stream`, `since`, `until`")),
         (json!({ "evidence": "none" }), Some("it is missing")),
@@ -100,4 +101,14 @@ fn a_memory_that_cannot_be_read_is_an_error() {
     let mut foreign = on_record(kind, &json!({}));
     foreign.entry.key.kind = "conflicting_fact".to_owned();
     assert_eq!(read(&foreign), Ok(None));
+}
+
+#[test]
+fn looks_that_are_closer_than_answers_lag_are_one() {
+    let look = |ms| Looks { on_record: &[], now: at(ms), lag_ms: 10_000, has_asked: true };
+    let counts = [0, 9_999, 10_000, 12_000, 19_999, 20_000].into_iter().scan(Misses::default(), |misses, ms| {
+        *misses = misses.and(&look(ms));
+        Some(misses.count)
+    });
+    assert_eq!(counts.collect::<Vec<_>>(), [1, 1, 2, 2, 2, 3]);
 }

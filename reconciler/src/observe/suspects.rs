@@ -155,7 +155,7 @@ fn suspect_sent(seen: &Observation, policy: &Policy, suspects: &mut Suspects) {
         }
         let misses = SignalMemory::misses_of(&seen.book.discrepancies, signal);
         let age_ms = seen.asked_at.as_ms().saturating_sub(signal.time.at.as_ms());
-        if misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms {
+        if misses.count < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms {
             suspects.entry(signal.symbol.clone()).or_default().is_dirty = true;
         }
     }
@@ -178,7 +178,7 @@ fn is_to_be_asked_for(seen: &Observation, policy: &Policy, intent: &OrderIntent)
     let misses = AbsenceMemory::misses_of(&seen.book.discrepancies, DiscrepancyKind::UnresolvedIntent, &subject);
     let age_ms = seen.asked_at.as_ms().saturating_sub(intent.created_local.as_ms());
     // The exchange forgets orders that ended without a fill: beyond that, asking again tells nothing new.
-    misses < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms
+    misses.count < policy.absence_misses_min || age_ms <= policy.absence_age_max_ms
 }
 
 /// Whose turn it is among the symbols to which nothing points: those that were not looked at the longest.

@@ -18,8 +18,8 @@ use super::{Plan, SymbolPlan};
 use crate::asked::Asked;
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
-use crate::memory::AbsenceMemory;
 use crate::memory::doubt::Claim;
+use crate::memory::{AbsenceMemory, Misses};
 use crate::observe::{Observation, SymbolObservation};
 use crate::policy::Policy;
 use crate::record::bot_record::accepted;
@@ -104,7 +104,7 @@ fn plan_intent(
     let was_asked = close.is_some_and(|close| is_missed(close, intent));
     let earlier =
         AbsenceMemory::misses_of(&observation.book.discrepancies, DiscrepancyKind::UnresolvedIntent, &subject);
-    let misses = earlier.saturating_add(u32::from(was_asked));
+    let misses = if was_asked { earlier.and(&observation.looks(now)) } else { earlier };
     let sent_at = intent.created_local.saturating_add_ms(-observation.clock.skew_ms);
     let absence = Absence::of(observation, policy, sent_at, misses, now);
     // What carries another client order id is not this one.
@@ -112,8 +112,9 @@ fn plan_intent(
     let could_be = could_be_it(observation, policy, symbol, intent.side, sent_at, is_nameless);
     if was_asked && absence == Absence::Proven && could_be.is_none() {
         let evidence = format!(
-            "{sent}: it never arrived; its receive window is over, {misses} looks in both order classes found nothing, and \
-             no trade could be its"
+            "{sent}: it never arrived; its receive window is over, {} looks in both order classes found nothing, and \
+             no trade could be its",
+            misses.count
         );
         let symbol_plan = plan.symbol(symbol);
         let never = OrderIntent { outcome: IntentOutcome::Rejected, ..intent.clone() };
@@ -175,14 +176,14 @@ impl Absence {
         observation: &Observation,
         policy: &Policy,
         sent_at: TimestampMs,
-        misses: u32,
+        misses: Misses,
         now: TimestampMs,
     ) -> Self {
         let age_ms = now.as_ms().saturating_sub(sent_at.as_ms());
         let certain_after_ms = observation.venue.receive_window_ms.saturating_add(policy.absence_grace_ms);
         if age_ms > policy.absence_age_max_ms {
             Self::TooOld
-        } else if age_ms > certain_after_ms && misses >= policy.absence_misses_min {
+        } else if age_ms > certain_after_ms && misses.count >= policy.absence_misses_min {
             Self::Proven
         } else {
             Self::Possible

@@ -21,7 +21,7 @@ use super::intents::{Absence, could_be_it, order_of};
 use crate::discrepancy::{DiscrepancyKind, Subject};
 use crate::finding::{Finding, Outlook};
 use crate::memory::doubt::Claim;
-use crate::memory::{SignalMemory, recall};
+use crate::memory::{Misses, SignalMemory, recall};
 use crate::observe::Observation;
 use crate::policy::Policy;
 use crate::record::bot_record::is_concluded;
@@ -123,7 +123,7 @@ fn plan_signal(
     let intents = observation.book.intents.values().map(|intent| &intent.fact);
     let mut intents = intents.filter(|intent| intent.signal_id.as_ref() == Some(&signal.signal_id)).peekable();
     if intents.peek().is_some() {
-        plan_sent(observation, policy, signal, &intents.collect::<Vec<_>>(), plan);
+        plan_sent(observation, policy, (signal, &intents.collect::<Vec<_>>()), now, plan);
     } else if let Some(order) = noted(observation, signal) {
         link(plan, signal, order, "the signal itself names it", "known", Source::Bot);
     } else {
@@ -132,7 +132,13 @@ fn plan_signal(
 }
 
 /// What the bot wrote down before sending tells the order; until it is found, that is the discrepancy.
-fn plan_sent(observation: &Observation, policy: &Policy, signal: &Signal, intents: &[&OrderIntent], plan: &mut Plan) {
+fn plan_sent(
+    observation: &Observation,
+    policy: &Policy,
+    (signal, intents): (&Signal, &[&OrderIntent]),
+    now: TimestampMs,
+    plan: &mut Plan,
+) {
     if intents.iter().all(|intent| intent.outcome == IntentOutcome::Rejected) {
         let ids: Vec<&str> = intents.iter().map(|intent| intent.client_order_id.as_str()).collect();
         let evidence = format!(
@@ -170,7 +176,7 @@ fn plan_sent(observation: &Observation, policy: &Policy, signal: &Signal, intent
                 describe(signal),
                 intent.client_order_id
             );
-            let misses = misses(observation, policy, signal);
+            let misses = misses(observation, policy, signal, now);
             plan.symbol(&signal.symbol).find(finding(signal, Outlook::Waits, evidence).remembering(missed(misses)));
         }
     }
@@ -234,7 +240,7 @@ fn infer_order<'a>(
             describe(signal),
             describe_order(order)
         );
-        let memory = SignalMemory { misses: 0, candidates: names, since: Some(since) };
+        let memory = SignalMemory { misses: Misses::default(), candidates: names, since: Some(since) };
         let finding = finding(signal, Outlook::Waits, evidence).remembering(memory);
         plan.symbol(&signal.symbol).find(finding);
         return None;
@@ -247,7 +253,7 @@ fn infer_order<'a>(
             format!("{}: any of these may be its order: {}", describe(signal), listed.join(", "))
         };
         let kind = DiscrepancyKind::AmbiguousSignal;
-        let memory = SignalMemory { misses: misses(observation, policy, signal), candidates: names, since: None };
+        let memory = SignalMemory { misses: misses(observation, policy, signal, now), candidates: names, since: None };
         let finding = Finding::new(kind, Some(&signal.symbol), subject, Outlook::Stays, evidence).remembering(memory);
         // That no order names it rests on what was listed.
         plan.symbol(&signal.symbol).find(finding.doubted(Claim::Holds, &observation.looks(now)));
@@ -257,14 +263,15 @@ fn infer_order<'a>(
 
 /// Nothing fits: the bot may not have sent anything.
 fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now: TimestampMs, plan: &mut Plan) {
-    let misses = misses(observation, policy, signal);
+    let misses = misses(observation, policy, signal, now);
     let at = signal.time.at.saturating_add_ms(-signal.skew_ms.unwrap_or(0));
     let absence = Absence::of(observation, policy, at, misses, now);
     let could_be = could_be_it(observation, policy, &signal.symbol, signal.side, at, |_| true);
     if was_looked(observation, signal) && absence == Absence::Proven && could_be.is_none() {
         let evidence = format!(
-            "{}: no order and no trade of nobody's followed, in {misses} looks; it was never sent",
-            describe(signal)
+            "{}: no order and no trade of nobody's followed, in {} looks; it was never sent",
+            describe(signal),
+            misses.count
         );
         // Nothing that the bot wrote down says so.
         let finding =
@@ -302,14 +309,15 @@ fn was_looked(observation: &Observation, signal: &Signal) -> bool {
         && observation.reads_orders_of(&signal.symbol)
 }
 
-/// In how many looks, with this one, nothing decided it. Counted as far as it matters, so that the evidence of what
-/// stays undecided stays the same.
-fn misses(observation: &Observation, policy: &Policy, signal: &Signal) -> u32 {
+/// In which looks, with this one, nothing decided it. Counted as far as it matters, so that the evidence of what stays
+/// undecided stays the same.
+fn misses(observation: &Observation, policy: &Policy, signal: &Signal, now: TimestampMs) -> Misses {
     let earlier = SignalMemory::misses_of(&observation.book.discrepancies, signal);
-    earlier.saturating_add(u32::from(was_looked(observation, signal))).min(policy.absence_misses_min)
+    let counts = was_looked(observation, signal) && earlier.count < policy.absence_misses_min;
+    if counts { earlier.and(&observation.looks(now)) } else { earlier }
 }
 
-fn missed(misses: u32) -> SignalMemory {
+fn missed(misses: Misses) -> SignalMemory {
     SignalMemory { misses, ..SignalMemory::default() }
 }
 

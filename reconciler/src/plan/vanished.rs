@@ -58,24 +58,31 @@ pub(super) fn plan_vanished(observation: &Observation, policy: &Policy, now: Tim
             None
         };
         if let Some(end) = end {
-            plan_end(observation, policy, order, end, plan.symbol(&key.symbol));
+            plan_end(observation, policy, (order, end), now, plan.symbol(&key.symbol));
         }
     }
     plan
 }
 
-fn plan_end(observation: &Observation, policy: &Policy, order: &Order, end: OrderEnd, symbol_plan: &mut SymbolPlan) {
+fn plan_end(
+    observation: &Observation,
+    policy: &Policy,
+    (order, end): (&Order, OrderEnd),
+    now: TimestampMs,
+    symbol_plan: &mut SymbolPlan,
+) {
     let key = &order.key;
     let subject = Subject::Order(key.clone());
     let on_record = &observation.book.discrepancies;
-    let misses = AbsenceMemory::misses_of(on_record, DiscrepancyKind::OrderVanished, &subject).saturating_add(1);
-    let is_over = end.is_certain && misses >= policy.absence_misses_min;
+    let earlier = AbsenceMemory::misses_of(on_record, DiscrepancyKind::OrderVanished, &subject);
+    let misses = earlier.and(&observation.looks(now));
+    let is_over = end.is_certain && misses.count >= policy.absence_misses_min;
     let evidence = format!(
         "{} is {} in the book; {} ({}){}",
         describe_order(order),
         order.status,
         end.said,
-        count(usize::try_from(misses).unwrap_or(usize::MAX), "look"),
+        count(usize::try_from(misses.count).unwrap_or(usize::MAX), "look"),
         if is_over { end.follows } else { "" }
     );
     let outlook = if is_over { Outlook::Settles } else { Outlook::Waits };

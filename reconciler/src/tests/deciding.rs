@@ -9,7 +9,7 @@ mod searching;
 mod sending;
 mod stating;
 
-use crate::memory::{AbsenceMemory, Memory};
+use crate::memory::{AbsenceMemory, Memory, Misses};
 use exchange_client::{OrderRef, UnreadableRow};
 use ledger_core::{Anchor, EngineLabel, ExitReason, KnownBefore, Signal, SignalId, SignalKind, TimePrecision};
 use ledger_store::{CoverageGrade, CoverageSpan, Discrepancy, DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
@@ -205,6 +205,8 @@ fn absence_is_proven_or_it_is_unknown() {
     // Sent how long ago, known in which classes, missed how often before: settled?
     for (age_ms, regular, conditional, earlier, proven) in [
         (100_000, true, true, 1, true),
+        // The last look is too close to be another one.
+        (100_000, true, true, -1_i32, false),
         (100_000, true, true, 0, false),
         (100_000, true, false, 5, false),
         (100_000, false, true, 5, false),
@@ -218,8 +220,9 @@ fn absence_is_proven_or_it_is_unknown() {
         let mut seen = quiet();
         let subject = Subject::Intent(sent.client_order_id.clone());
         let kind = DiscrepancyKind::UnresolvedIntent;
+        let (earlier, last_ms) = if earlier < 0 { (1, 9_999) } else { (earlier.unsigned_abs(), 10_000) };
         let missed = Finding::new(kind, Some(&btc()), subject, Outlook::Waits, String::new())
-            .remembering(AbsenceMemory { misses: earlier });
+            .remembering(AbsenceMemory { misses: Misses { count: earlier, last: Some(at(-last_ms)) } });
         seen.book.discrepancies = vec![known(&missed)];
         let mut close = close_look(vec![], vec![], "0");
         close.orders = asked(&sent, regular, conditional);

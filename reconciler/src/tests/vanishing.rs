@@ -29,8 +29,8 @@ fn a_conditional_order_that_triggered_did_not_end_without_a_fill() {
         close.orders = vec![(reference, Asked::Answered(None))];
         seen.symbols.insert(btc(), close);
         let mut ended = false;
-        for _ in 0..3 {
-            let decided = plan(&seen);
+        for look in -2..=0 {
+            let decided = plan_at(&seen, look * 60_000);
             ended |= decided.repairs().any(|repair| repair.kind.as_str() == "end_vanished_order");
             remembering(&mut seen, &decided);
         }
@@ -65,9 +65,9 @@ fn answer_of_flat() -> Answer<PositionSnapshot> {
 }
 
 /// In which look it is concluded to be finished, of three.
-fn finished(mut seen: Observation) -> Option<usize> {
-    for look in 1..=3 {
-        let decided = plan(&seen);
+fn finished(mut seen: Observation) -> Option<i32> {
+    for look in 1..=3_i32 {
+        let decided = plan_at(&seen, i64::from(look - 2) * 60_000);
         let ended = decided.symbols.values().flat_map(|symbol| &symbol.statements).any(|statement| {
             matches!(&statement.fact, AnyFact::Order(order) if order.status == OrderStatus::Finished)
                 && statement.source == Source::Repair
@@ -140,8 +140,8 @@ fn an_order_has_ended_without_a_fill_once_such_orders_are_forgotten() {
         close.orders = vec![(reference, Asked::Answered(None))];
         seen.symbols.insert(btc(), close);
         let mut ended = false;
-        for _ in 0..3 {
-            let decided = plan(&seen);
+        for look in -2..=0 {
+            let decided = plan_at(&seen, look * 60_000);
             ended |= decided.repairs().any(|repair| repair.kind.as_str() == "end_vanished_order");
             remembering(&mut seen, &decided);
         }

@@ -42,8 +42,8 @@ fn never_sent_is_not_said_while_any_order_or_trade_since_could_be_it() {
             seen.book.orders.insert(order.key.clone(), BookOrder { residual_qty: None, ..booked(order.clone(), "0") });
         }
         seen.symbols.insert(btc(), close_look(fills.clone(), fills, "0.05"));
-        for _ in 0..2 {
-            let decided = plan(&seen);
+        for look in [-20_000, -10_000] {
+            let decided = plan_at(&seen, look);
             remembering(&mut seen, &decided);
         }
         assert_eq!(skipped(&plan(&seen)) == ["never_sent"], is_said, "{order:?}");
