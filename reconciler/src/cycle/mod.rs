@@ -90,7 +90,9 @@ impl Reconciler {
     pub async fn audit(&self) -> Result<CycleReport, ReconcileError> {
         let before = self.exchange.usage();
         let read_before = self.read_before(self.lost().await?).await?;
-        let (mut observation, mut plan, _) = self.look(&read_before).await?;
+        // Nobody would know that the ledger was asked type by type, and the next look would ask again.
+        let policy = Policy { by_type_requests_max: 0, ..self.config.policy.clone() };
+        let (mut observation, mut plan, _) = self.look(&read_before, &policy).await?;
         let mut verification = verify(&observation, &*self.book, &self.config.account).await?;
         if let Some(doubtful) = Doubtful::of(&plan, &verification) {
             let on_record = doubtful.put_on_record(&mut observation, self.clock.now());
@@ -176,7 +178,7 @@ impl Reconciler {
     async fn sync_under(&self, run: &mut Option<RunId>) -> Result<Synced, ReconcileError> {
         let read_before = Box::pin(self.reopen_broken(run)).await?;
         let caught_up = self.catch_up(run, &read_before).await?;
-        let (observation, plan, _) = self.look(&read_before).await?;
+        let (observation, plan, _) = self.look(&read_before, &self.config.policy).await?;
         self.bind(&observation).await?;
         let (applied, outcome) = self.repair(&observation, &plan, run).await?;
         Ok(Synced { caught_up, observation, plan, applied, outcome })
@@ -195,15 +197,19 @@ impl Reconciler {
     }
 
     /// The part that audit and sync share.
-    async fn look(&self, read_before: &ReadBefore) -> Result<(Observation, Plan, RequestCost), ReconcileError> {
+    async fn look(
+        &self,
+        read_before: &ReadBefore,
+        policy: &Policy,
+    ) -> Result<(Observation, Plan, RequestCost), ReconcileError> {
         let before = self.exchange.usage();
         let config = &self.config;
         let (exchange, clock) = (&*self.exchange, &*self.clock);
         let (account, options) = (&config.account, &config.observe);
-        let observation = observe(exchange, &*self.book, clock, account, options, &config.policy, read_before);
+        let observation = observe(exchange, &*self.book, clock, account, options, policy, read_before);
         // A look is a long walk: it lives on the heap, not in the future of whoever waits for it.
         let observation = Box::pin(observation).await?;
-        let plan = plan(&observation, &config.policy, observed_at(&observation))?;
+        let plan = plan(&observation, policy, observed_at(&observation))?;
         let after = self.exchange.usage();
         let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
         tracing::info!(
