@@ -273,7 +273,7 @@ impl Lookup<'_> {
         if !self.sources.signals || ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let rows: Vec<(String, Option<String>, String, Option<String>, bool)> = engine_signals::table
+        let rows: Vec<SignalColumns> = engine_signals::table
             .filter(engine_signals::account_id.eq(self.account.as_str()))
             .filter(engine_signals::signal_id.eq_any(ids))
             .select((
@@ -295,6 +295,9 @@ impl Lookup<'_> {
             .collect()
     }
 }
+
+/// Id, strategy, kind, reason, whether it was restored.
+type SignalColumns = (String, Option<String>, String, Option<String>, bool);
 
 type OrderQuery<'a> = diesel::helper_types::IntoBoxed<
     'a,

@@ -2,7 +2,6 @@
 //!
 //! The connection goes back when the transaction is committed or dropped, and whatever was not committed is rolled back then.
 
-use std::ops::DerefMut as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -77,7 +76,7 @@ impl Held {
     fn conn(&mut self) -> &mut BookConnection {
         match self {
             Self::OfWriter(loan) => &mut loan.conn,
-            Self::Inline(guard) => guard.deref_mut(),
+            Self::Inline(guard) => guard,
         }
     }
 }

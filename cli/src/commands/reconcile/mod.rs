@@ -180,12 +180,11 @@ async fn one(
     let checking = check_symbols(args, target, known.as_ref(), exchange.as_ref());
     beside(Question::Contracts, checking, about, context).await?;
     let new = NewAccount { id: target.id.clone(), venue: VENUE.name.to_owned(), created_local: context.clock.now() };
-    let open = match known {
-        Some(open) => open,
-        None => {
-            let first = FirstAccount { account: new.clone(), position_mode: None };
-            crate::wiring::create(&settings, first)?.0
-        }
+    let open = if let Some(open) = known {
+        open
+    } else {
+        let first = FirstAccount { account: new.clone(), position_mode: None };
+        crate::wiring::create(&settings, first)?.0
     };
     if account.is_none() {
         // Another process may have made the book meanwhile.

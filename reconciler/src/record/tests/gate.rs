@@ -140,12 +140,12 @@ fn seen(ms: i64, seen: &Seen) -> BTreeMap<LookStream, LookResult> {
 
 #[tokio::test]
 async fn a_look_that_failed_or_is_too_old_holds_back() {
+    use GateReasonKind::{FailedLook, StaleLook};
     let (mut recorder, store, clock) = recorder().await;
     let kinds = async |ms: i64| {
         let held = gate(store.as_ref(), &account(), &symbol("BTCUSDT"), None, terms(ms, None)).await;
         held.reasons.into_iter().map(|reason| reason.kind).collect::<Vec<_>>()
     };
-    use GateReasonKind::{FailedLook, StaleLook};
     // Nobody can ask the exchange for this account: what its bot records is all that there is.
     assert_eq!(kinds(1_000 * HOUR_MS).await, []);
     let identity = ExchangeIdentity { base_url: "https://fapi.binance.com".to_owned(), alias: None };
