@@ -86,7 +86,8 @@ mod tests {
     /// What moved, what the wallet is stated as a minute after the statement on record (1000), and whether that is explained.
     #[test]
     fn a_wallet_is_explained_by_what_moved_it_to_the_last_digit() {
-        let amounts: [(&[(i64, &str)], &str, Option<bool>); 9] = [
+        type Moves<'a> = &'a [(i64, &'a str)];
+        let amounts: [(Moves<'_>, &str, Option<bool>); 9] = [
             (&[(30_000, "2.5"), (30_000, "-0.05")], "1002.45", Some(true)),
             (&[(30_000, "2.5"), (30_000, "-0.05")], "1002.45000001", Some(false)),
             // An old answer: the close is not in it, or half of it.
