@@ -50,9 +50,9 @@ impl ReadBefore {
         self.coverage.iter().filter(is_of).map(|span| (span.since, span.until)).collect()
     }
 
-    /// From when to when a list was asked for, whatever lies between.
-    pub(crate) fn asked(&self, list: List<'_>) -> Option<(TimestampMs, TimestampMs)> {
-        let spans = self.spans(list, CoverageGrade::Asked);
+    /// From when to when a list is confirmed, whatever lies between.
+    pub(crate) fn confirmed_reach(&self, list: List<'_>) -> Option<(TimestampMs, TimestampMs)> {
+        let spans = self.spans(list, CoverageGrade::Confirmed);
         let end = spans.iter().map(|(_, until)| *until).max();
         spans.first().map(|(since, _)| *since).zip(end)
     }

@@ -39,11 +39,11 @@ pub struct Policy {
     pub price_stride_ms: i64,
     /// The funding rates of a contract that is held are asked for again after this long, or when a funding row names one.
     pub rate_stride_ms: i64,
-    /// Ledger rows that nothing demands are asked for once more, each type by its own name, when so much time has been read
+    /// Ledger rows that nothing demands are asked for once more, each type by its own name, when so much time was confirmed
     /// since.
     pub by_type_stride_ms: i64,
-    /// How many requests a cycle sends for that at most; the rest waits for the next one. There are some thirty types, and an
-    /// answer reaches as far as the venue lets it.
+    /// How many requests a cycle sends for that at most; the rest waits for the next one. There are some thirty types, and with
+    /// all of them at once a look would use up its share of the minute.
     pub by_type_requests_max: usize,
     /// How many requests for funding rates a cycle sends at most; the rest waits for the next one.
     pub rate_requests_max: usize,
@@ -84,7 +84,7 @@ impl Default for Policy {
             price_stride_ms: 60 * MINUTE_MS,
             rate_stride_ms: 60 * MINUTE_MS,
             by_type_stride_ms: DAY_MS,
-            by_type_requests_max: 40,
+            by_type_requests_max: 15,
             rate_requests_max: 40,
             price_requests_max: 20,
             unpriced_fees_max: 5_000,

@@ -2,7 +2,7 @@
 //! answers that are cut the same way may lack the same row, and no trade and no position tells of it.
 //!
 //! Invariants, each with a test of the same name:
-//! 1. `types_that_nothing_demands_are_asked_for_once_a_day_of_what_was_read`, and a type that is new from the beginning on.
+//! 1. `types_that_nothing_demands_are_asked_for_once_a_day_of_what_is_confirmed`, and a type that is new from the beginning on.
 //! 2. `a_type_that_the_exchange_does_not_know_by_name_has_no_rows`, and keeps no other one waiting.
 //! 3. `what_is_not_answered_ends_the_questions`, and what was answered before counts.
 //! 4. `the_questions_of_one_look_are_few`, and the next look goes on.
@@ -61,15 +61,15 @@ pub(super) struct Due<'a> {
 }
 
 impl Due<'_> {
-    /// The types to ask for, of those of the venue's table and of those on record, and of which time: what was read before
-    /// this cycle.
+    /// The types to ask for, of those of the venue's table and of those on record, and of which time: what two looks have
+    /// read among all types.
     pub(super) fn types(&self, on_record: Vec<IncomeType>) -> Result<Vec<(IncomeType, WindowQuery)>, ReconcileError> {
         let rules = &self.venue.ledger_rules;
         let named = rules.entries().filter_map(|(name, _)| name.parse().ok());
         // Trades and held positions demand the others.
         let is_demanded = |of: &IncomeType| matches!(rules.place(of), LedgerPlace::Fill | LedgerPlace::Funding);
         let types: BTreeSet<IncomeType> = named.chain(on_record).filter(|of| !is_demanded(of)).collect();
-        let Some((first, end)) = self.read_before.asked((INCOME, None)) else { return Ok(Vec::new()) };
+        let Some((first, end)) = self.read_before.confirmed_reach((INCOME, None)) else { return Ok(Vec::new()) };
         let mut due = Vec::new();
         for income_type in types {
             let asked = reached(self.cursors, &income_by_type(&income_type), None)?;
@@ -163,7 +163,8 @@ mod tests {
             until: at(until),
         };
         let (asked, confirmed) = (CoverageGrade::Asked, CoverageGrade::Confirmed);
-        let coverage = vec![span(asked, 0, DAY_MS), span(confirmed, 0, 10), span(asked, DAY_MS + 9, 3 * DAY_MS)];
+        let coverage =
+            vec![span(confirmed, 0, DAY_MS), span(confirmed, DAY_MS + 9, 3 * DAY_MS), span(asked, 0, 4 * DAY_MS)];
         let read_before = ReadBefore::new(coverage, Vec::new(), Vec::new());
         let policy = Policy::default();
         let read_before = &read_before;
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn types_that_nothing_demands_are_asked_for_once_a_day_of_what_was_read() {
+    fn types_that_nothing_demands_are_asked_for_once_a_day_of_what_is_confirmed() {
         let all = due(&[], &["BRAND_NEW", "COMMISSION", "FUNDING_FEE"], at(-9));
         let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
         for asked in ["TRANSFER", "API_REBATE", "REFERRAL_KICKBACK", "INSURANCE_CLEAR", "BRAND_NEW"] {

@@ -46,8 +46,6 @@ async fn two_months(seed: u64) -> Fixture {
 /// Pieces of so many rows.
 fn in_pieces(mut reconciler: Reconciler, history_rows_max: usize) -> Reconciler {
     reconciler.config.policy.history_rows_max = history_rows_max;
-    // What is asked for once more, type by type, is no part of catching up.
-    reconciler.config.policy.by_type_requests_max = 0;
     reconciler
 }
 

@@ -144,12 +144,16 @@ impl Fixture {
     }
 
     pub(crate) fn reconciler_over(&self, exchange: Arc<dyn ExchangeReader>) -> Reconciler {
-        Reconciler {
-            exchange,
-            book: self.store.clone(),
-            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
-            config: ReconcilerConfig::new(self.account.clone()),
-        }
+        // What is asked for type by type, a few types a look, comes and goes between looks that are compared.
+        self.reconciler_by_type(exchange, 0)
+    }
+
+    /// One that asks for ledger rows type by type, in so many requests a look.
+    pub(crate) fn reconciler_by_type(&self, exchange: Arc<dyn ExchangeReader>, requests_max: usize) -> Reconciler {
+        let mut config = ReconcilerConfig::new(self.account.clone());
+        config.policy.by_type_requests_max = requests_max;
+        let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+        Reconciler { exchange, book: self.store.clone(), clock, config }
     }
 
     /// A bot's order, recorded from signal to fills; `lose` says which of its fills are lost, by ordinal.

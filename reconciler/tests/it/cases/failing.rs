@@ -38,9 +38,7 @@ async fn a_contract_that_never_answers_stops_nothing_and_heals() {
     fixture.sync().await;
     fixture.assert_book_equals_exchange().await;
     let failing = OneBadSymbol(Arc::clone(&fixture.transport), ETH);
-    let mut failing: Reconciler = fixture.reconciler_over(Arc::new(fixture.adapter_over(failing)));
-    // What is asked for once a day says nothing of what a look costs.
-    failing.config.policy.by_type_requests_max = 0;
+    let failing: Reconciler = fixture.reconciler_over(Arc::new(fixture.adapter_over(failing)));
     let began_at = fixture.clock.now();
     let mut costs = Vec::new();
     for turn in 1..=10 {

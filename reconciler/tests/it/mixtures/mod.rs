@@ -291,7 +291,7 @@ fn hasty(standing: &[Discrepancy], doubted: &BTreeSet<(String, String)>) -> Vec<
 /// A sync through the liar.
 async fn look(book: &Fixture, mixture: &Arc<Mixture>) -> Result<CycleReport, ReconcileError> {
     let exchange: Arc<dyn ExchangeReader> = Arc::new(book.adapter_over(Through(Arc::clone(mixture))));
-    book.reconciler_over(exchange).sync().await
+    book.reconciler_by_type(exchange, 15).sync().await
 }
 
 /// What is wrong with how a look ended.
