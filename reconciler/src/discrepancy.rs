@@ -102,7 +102,7 @@ kinds! {
     IncomeMismatch = "income_mismatch", LedgerAgrees,
     /// A fill demands a row of the exchange's ledger, and there is none.
     MissingIncome = "missing_income", LedgerHasRow,
-    /// The exchange listed ledger rows among those of all types, and does not list them when it is asked for their type.
+    /// Ledger rows are on record as the exchange's, and it does not list them when it is asked for their type.
     UnequalLedger = "unequal_ledger", ListsAgree,
     /// A position was held at a funding instant, and the ledger has no row of it.
     MissingFunding = "missing_funding", LedgerHasRow,

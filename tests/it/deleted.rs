@@ -162,7 +162,11 @@ fn what_came_in_addition_is_read_again_and_confirmed_anew() {
     assert!(!confirmed().contains("more rows came in"), "{}", confirmed());
     let rows = sandbox.run(&["income", "--json"]).exits(0);
     assert!(rows.stdout.contains("\"added\""), "{}", rows.stdout);
-    assert!(sandbox.run(&["discrepancies", "--json"]).exits(0).stdout.is_empty());
+    // That the exchange does not list it under its type is told.
+    let told = sandbox.run(&["discrepancies", "--json"]).exits(0).json();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["kind"], &told[0]["about"]), (&"unequal_ledger".into(), &"TRANSFER".into()), "{told:?}");
+    assert!(told[0]["evidence"].as_str().unwrap().contains("(id added)"), "{told:?}");
 }
 
 struct World {

@@ -187,7 +187,7 @@ impl World {
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             config: ReconcilerConfig::new(account()),
         };
-        for _ in 0..4 {
+        for _ in 0..6 {
             if reconciler.sync().await.unwrap().run.is_none() {
                 return;
             }

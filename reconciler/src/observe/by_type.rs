@@ -38,7 +38,7 @@ pub(crate) struct TypeAnswer {
     pub window: TimeWindow,
     /// The rows; those that the book lacks, once it was compared with them.
     pub rows: Vec<Stated<Income>>,
-    /// The rows of the book that the exchange stated among those of all types, and not among these, by time.
+    /// The rows that the book has by the exchange's word and that are not among these, by time.
     pub unlisted: Vec<Income>,
 }
 

@@ -31,12 +31,12 @@ pub(super) fn plan_by_type(observation: &Observation) -> Plan {
     plan
 }
 
-/// The rows that are listed among those of all types alone.
+/// The rows that are on record as the exchange's, and not listed under their type.
 fn unlisted(answer: &TypeAnswer) -> Option<Finding> {
     let TypeAnswer { income_type, unlisted, .. } = answer;
     let first = unlisted.first()?;
     let evidence = format!(
-        "the exchange listed {} of type {income_type} among those of all types, the first of {} at {} (id {}), and lists none of \
+        "the book has {} of type {income_type} by the exchange's word, the first of {} at {} (id {}), and the exchange lists none of \
          that when it is asked for {income_type} alone; it stays on record, and is asked for again",
         count(unlisted.len(), "ledger row"),
         format_args!("{} {}", first.amount, first.key.asset),

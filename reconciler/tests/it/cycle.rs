@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use exchange_client::binance_usdm::BinanceUsdm;
 use exchange_client::simulator::{MarketSpec, Simulator, SimulatorConfig, SimulatorTransport};
 use exchange_client::{
-    Clock, Credentials, ExchangeTrader, NewOrder, OrderKind, Request, Response, SendOutcome, Transport, TransportError,
+    Clock, Credentials, ExchangeReader, ExchangeTrader, NewOrder, OrderKind, Request, Response, SendOutcome, Transport,
+    TransportError,
 };
 use ledger_core::{
     AnyFact, ClientOrderId, EngineLabel, EventTime, Fill, IntentOutcome, Label, PositionMode, PositionSide, Side,
@@ -84,6 +85,16 @@ async fn a_warm_second_run_writes_nothing() {
     }
     assert_eq!(fixture.rows().await, before, "the book has changed");
     fixture.assert_book_equals_exchange().await;
+    // Type by type the ledger is asked in steps, and then not before a day has passed.
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        fixture.simulator.step(Duration::from_secs(20));
+        let exchange = Arc::clone(&fixture.exchange) as Arc<dyn ExchangeReader>;
+        let look = fixture.reconciler_by_type(exchange, 15).sync().await.unwrap();
+        assert!(look.findings.is_empty() && look.counts.recorded == 0, "{look:#?}");
+        runs.push((look.run.is_some(), look.requests > 12));
+    }
+    assert_eq!(runs, [(true, true), (true, true), (false, false), (false, false)]);
 }
 
 #[tokio::test]
