@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use ledger_core::{
-    AccountId, AnyFact, Direction, EngineLabel, EventTime, ExitReason, IntentOutcome, IntentRole, OrderId, RoundTrip,
-    Side, SignalId, Source, Statement, Symbol, TimestampMs,
+    AccountId, AnyFact, Direction, EngineLabel, EventTime, ExitReason, IntentOutcome, IntentRole, OrderId,
+    PositionSide, RoundTrip, Side, SignalId, Source, Statement, Symbol, TimestampMs,
 };
 use ledger_store::{IntentFilter, PageRequest, Scope, Store, TripFilter};
 use serde_json::Value;
@@ -18,6 +18,12 @@ use crate::error::{Doing, ReconcileError};
 
 /// How many of the latest orders, signals and trips of a contract are looked at.
 pub(super) const LOOKED_AT: u32 = 50;
+
+/// A decision to close that is no older than this is the one that this close follows; and a trade that ended this long before
+/// or after the bot's word on it is the one that is meant.
+pub(super) const NEAR_MS: i64 = 10 * 60_000;
+/// How far the bot's clock may be behind the exchange's, so that its word seems to come before the trade was opened.
+pub(super) const CLOCK_SLACK_MS: i64 = 2_000;
 
 /// A trade that its bot says is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +111,15 @@ pub(super) struct Held {
     pub(super) open: Option<RoundTrip>,
 }
 
+/// Whether what is said to be of a position may be of the one of this direction. In one-way mode there is only one.
+pub(super) fn may_be_of(position_side: Option<PositionSide>, direction: Direction) -> bool {
+    match position_side {
+        None | Some(PositionSide::Net) => true,
+        Some(PositionSide::Long) => direction == Direction::Long,
+        Some(PositionSide::Short) => direction == Direction::Short,
+    }
+}
+
 /// Facts as they are recorded. The bot's own are its line's; what is concluded from them has no payload.
 pub(super) fn stated(facts: Vec<(AnyFact, Source)>, line: Option<&Arc<str>>) -> Vec<Statement> {
     let state = |(fact, source)| {
@@ -131,7 +146,7 @@ impl EventRecorder {
             Place::Order(id) => effect.with("order_id", id.as_str()),
             Place::Decision(id) => effect.with("signal_id", id.as_str()),
         };
-        Ok(match closing.end(&trade).await? {
+        Ok(match closing.end(&trade, self.skew_ms).await? {
             TradeEnd::Trip(trip) => effect.with("trip", trip_json(&trip)),
             TradeEnd::StillOpen => {
                 effect.with("trip", Value::Null).with("missing", "fills: the position is still open in the book")
@@ -150,9 +165,9 @@ pub(crate) struct Closing<'a> {
 }
 
 impl Closing<'_> {
-    /// What the book has of the trade now.
-    pub(crate) async fn end(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
-        let held = self.held(trade).await?;
+    /// What the book has of the trade now. `skew_ms` is that of the bot's clock.
+    pub(crate) async fn end(&self, trade: &ClosedTrade, skew_ms: Option<i64>) -> Result<TradeEnd, ReconcileError> {
+        let held = self.held(trade, skew_ms).await?;
         Ok(match (held.closed, held.open) {
             (Some(trip), _) => TradeEnd::Trip(Box::new(trip)),
             (None, Some(_)) => TradeEnd::StillOpen,
@@ -160,7 +175,20 @@ impl Closing<'_> {
         })
     }
 
-    pub(super) async fn held(&self, trade: &ClosedTrade) -> Result<Held, ReconcileError> {
+    /// The round trip that the bot says is closed: by the time that it gives, else the latest.
+    pub(super) async fn held(&self, trade: &ClosedTrade, skew_ms: Option<i64>) -> Result<Held, ReconcileError> {
+        if let Some(time) = trade.time {
+            let said_at = time.latest().saturating_add_ms(-skew_ms.unwrap_or(0));
+            let held = self.held_at(&trade.symbol, trade.direction, said_at).await?;
+            // An order that is named tells which trade is meant, whatever the time.
+            if held.closed.is_some() || held.open.is_some() || trade.order_id.is_none() {
+                return Ok(held);
+            }
+        }
+        self.held_last(trade).await
+    }
+
+    async fn held_last(&self, trade: &ClosedTrade) -> Result<Held, ReconcileError> {
         let is_of_side = |trip: &RoundTrip| trade.direction.is_none_or(|held| trip.direction == held);
         let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
         let open = open.into_iter().find(|trip| trip.symbol == trade.symbol && is_of_side(trip));
@@ -172,29 +200,70 @@ impl Closing<'_> {
         let trips = self.store.trips(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
         let closed = trips.items.into_iter().find(is_of_side);
         let is_superseded = match closed.as_ref().and_then(|trip| trip.closed_at) {
-            Some(at) => self.has_entered_since(trade, at).await?,
+            Some(at) => self.has_entered_since(&trade.symbol, trade.direction, at, None).await?,
             None => false,
         };
         Ok(Held { closed: closed.filter(|_| !is_superseded), open: None })
     }
 
-    /// Whether an order to enter came after a round trip had ended: then what is closed now is a later one, whose fills
-    /// are missing.
-    async fn has_entered_since(&self, trade: &ClosedTrade, at: TimestampMs) -> Result<bool, ReconcileError> {
-        let mut scope = Scope::symbol(self.account.clone(), trade.symbol.clone());
+    /// The round trip of a contract that was open at `said_at`, or ended shortly before or after.
+    pub(super) async fn held_at(
+        &self,
+        symbol: &Symbol,
+        direction: Option<Direction>,
+        said_at: TimestampMs,
+    ) -> Result<Held, ReconcileError> {
+        let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
+        let mut scope = Scope::symbol(self.account.clone(), symbol.clone());
+        scope.since = Some(said_at.saturating_add_ms(-NEAR_MS));
+        scope.until = Some(said_at.saturating_add_ms(NEAR_MS + 1));
+        let filter = TripFilter { scope, engine: None, position_side: None };
+        let ended = self.store.trips(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
+        let is_meant = |trip: &RoundTrip| {
+            trip.symbol == *symbol
+                && direction.is_none_or(|held| trip.direction == held)
+                && trip.opened_at.is_none_or(|at| at <= said_at.saturating_add_ms(CLOCK_SLACK_MS))
+        };
+        let mut trips: Vec<RoundTrip> = open.into_iter().chain(ended.items).filter(is_meant).collect();
+        trips.sort_by_key(|trip| trip.opened_at);
+        // One that was opened within the slack behind the word is meant only where there is no other.
+        let is_before = |trip: &RoundTrip| trip.opened_at.is_none_or(|at| at <= said_at);
+        let at = trips.iter().rposition(is_before).or(if trips.is_empty() { None } else { Some(0) });
+        let Some(trip) = at.map(|at| trips.swap_remove(at)) else { return Ok(Held { closed: None, open: None }) };
+        let Some(ended) = trip.closed_at else { return Ok(Held { closed: None, open: Some(trip) }) };
+        let is_superseded = self.has_entered_since(symbol, direction, ended, Some(said_at)).await?;
+        Ok(Held { closed: Some(trip).filter(|_| !is_superseded), open: None })
+    }
+
+    /// Whether an order to enter came after a round trip had ended, and before `until` where that is given: then what is
+    /// closed is a later one, whose fills are missing.
+    async fn has_entered_since(
+        &self,
+        symbol: &Symbol,
+        direction: Option<Direction>,
+        at: TimestampMs,
+        until: Option<TimestampMs>,
+    ) -> Result<bool, ReconcileError> {
+        if until.is_some_and(|until| until <= at) {
+            return Ok(false);
+        }
+        let mut scope = Scope::symbol(self.account.clone(), symbol.clone());
         scope.since = Some(at);
         let page = self.store.intents(&IntentFilter::from(scope), PageRequest::newest(LOOKED_AT)).await;
         for intent in page.doing("reading the intents")?.items.into_iter().map(|intent| intent.fact) {
             let enters = matches!(intent.role, IntentRole::Entry | IntentRole::Dca);
-            let is_of_side = trade.direction.is_none_or(|held| (intent.side == Side::Buy) == (held == Direction::Long));
+            let is_of_side = direction.is_none_or(|held| {
+                (intent.side == Side::Buy) == (held == Direction::Long) && may_be_of(intent.position_side, held)
+            });
             if !enters || !is_of_side || intent.outcome == IntentOutcome::Rejected {
                 continue;
             }
             // The exchange's time counts: an intent that waited in a spool is written down late.
             let order =
                 order_named(self.store, self.account, &intent.symbol, None, Some(&intent.client_order_id)).await?;
-            let created = order.and_then(|order| order.order.fact.known_since());
-            if created.is_none_or(|created| created.at > at) {
+            let created = order.and_then(|order| order.order.fact.known_since()).map(|created| created.at);
+            let is_early = until.is_none_or(|until| created.unwrap_or(intent.created_local) <= until);
+            if is_early && created.is_none_or(|created| created > at) {
                 return Ok(true);
             }
         }

@@ -293,7 +293,7 @@ impl Recorder {
                 return Err(StoreError::CorruptRow { row }).doing("recording");
             }
         }
-        closing.end(trade).await
+        closing.end(trade, None).await
     }
 
     /// Writes an order down, sends it once, and records what became of it. An unknown outcome is not an error: the next

@@ -8,24 +8,22 @@
 //! 1. `a_closed_trade_keeps_its_reason_in_every_order_of_arrival`.
 //! 2. `a_word_is_not_put_on_the_order_of_another_trade`.
 //! 3. `an_order_that_only_waits_is_not_the_one_that_closed`.
+//! 4. `a_word_is_about_the_trade_of_its_time`, also when it is said again.
+//! 5. `a_partial_exit_is_not_the_one_that_closed`.
+//! 6. `an_order_of_the_other_leg_is_not_the_one_that_closed`.
 
 use ledger_core::{
     AnyFact, Direction, EventTime, ExitReason, FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId,
-    OrderIntent, OrderKey, RoundTrip, Side, Signal, SignalId, SignalKind, SignalWords, Source, Symbol, TimestampMs,
+    OrderIntent, OrderKey, Side, Signal, SignalId, SignalKind, SignalWords, Source, Symbol, TimestampMs,
 };
-use ledger_store::{IntentFilter, OrderFilter, PageRequest, Scope, SignalFilter, SignalOutlook, TripFilter};
+use ledger_store::{BookOrder, IntentFilter, OrderFilter, PageRequest, Scope, SignalFilter, SignalOutlook};
 
-use super::closing::{ClosedTrade, Closing, Held, LOOKED_AT, Place, Unclear, Word};
+use super::closing::{CLOCK_SLACK_MS, ClosedTrade, Closing, Held, LOOKED_AT, NEAR_MS, Place, Unclear, Word, may_be_of};
 use super::event_recorder::order_named;
 use super::order_id::digest;
 use super::refusal::Refusal;
 use crate::error::{Doing, ReconcileError};
 
-/// A decision to close that is no older than this is the one that this close follows; and a trade that ended this long before
-/// or after the bot's word on it is the one that is meant.
-const NEAR_MS: i64 = 10 * 60_000;
-/// How far the bot's clock may be behind the exchange's, so that its word seems to come before the trade was opened.
-const CLOCK_SLACK_MS: i64 = 2_000;
 /// How the ids of words begin that wait for their order. Below every letter and digit, so that the bot's own decision stands
 /// where an order has both.
 const PREFIX: &str = ".closed:";
@@ -37,6 +35,18 @@ const SAID_ON_ORDER: &str = "said_on_its_order";
 /// The side of the order that closes a position of this direction.
 fn closing_side(direction: Direction) -> Side {
     if direction == Direction::Long { Side::Sell } else { Side::Buy }
+}
+
+/// The direction of the position that an order of this side closes.
+fn closed_by(side: Side) -> Direction {
+    if side == Side::Sell { Direction::Long } else { Direction::Short }
+}
+
+/// Whether an order has done all that it will do, and all of it is on record.
+fn is_spent(known: &BookOrder) -> bool {
+    let (order, filled) = (&known.order.fact, known.filled_qty);
+    let is_filled = || matches!((order.terms.qty, filled), (Some(asked), Some(filled)) if filled >= asked.get());
+    known.residual_qty.is_none() && filled.is_some() && (order.status.is_terminal() || is_filled())
 }
 
 /// What a decision to close says of why.
@@ -74,7 +84,10 @@ impl Closing<'_> {
         now: TimestampMs,
         skew_ms: Option<i64>,
     ) -> Result<Word, Unclear> {
-        let held = self.held(trade).await?;
+        if let Some(id) = self.said_before(trade).await? {
+            return Ok(Word { statements: Vec::new(), place: Place::Decision(id) });
+        }
+        let held = self.held(trade, skew_ms).await?;
         let known = held.open.as_ref().or(held.closed.as_ref()).map(|trip| trip.direction);
         let side = trade.direction.or(known).map(closing_side);
         let Some(order) = self.closing_order(trade, &held, side).await? else {
@@ -88,6 +101,21 @@ impl Closing<'_> {
         labelled.engine = trade.engine.clone().filter(|_| order.engine.is_none());
         let label = (!says_nothing).then_some((AnyFact::Order(labelled), Source::Bot));
         Ok(Word { statements: label.into_iter().collect(), place: Place::Order(order.key.order_id) })
+    }
+
+    /// This very word, where it is on record already: then it is on its order, or waits for it.
+    async fn said_before(&self, trade: &ClosedTrade) -> Result<Option<SignalId>, Unclear> {
+        let Some(time) = trade.time.filter(|_| trade.order_id.is_none()) else { return Ok(None) };
+        for direction in [Direction::Long, Direction::Short] {
+            if trade.direction.is_none_or(|said| said == direction) {
+                let id = word_id(time, trade, closing_side(direction)).map_err(Unclear::SignalId)?;
+                let known = self.store.signal(self.account, &id).await.doing("looking for a signal")?;
+                if known.is_some() {
+                    return Ok(Some(id));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// The order that closed the position: the one that the bot names, else that of the fill that closed the round trip, else
@@ -128,9 +156,13 @@ impl Closing<'_> {
         let scope = Scope::symbol(self.account.clone(), symbol.clone());
         let filter = OrderFilter { class: Some(OrderClass::Regular), ..scope.into() };
         let orders = self.store.orders(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
-        for order in orders.items.into_iter().map(|order| order.order.fact) {
+        for known in orders.items {
+            // What left the position open closed a part of it; the order that closed the rest is still to come.
+            let is_partial = held.open.is_some() && is_spent(&known);
+            let order = known.order.fact;
             let is_later = order.created.or(order.updated).is_none_or(|time| time.latest() >= opened);
-            if order.side != side || !is_later || !self.has_closed(&order).await? {
+            let is_of_leg = order.side == side && may_be_of(order.position_side, closed_by(side));
+            if !is_of_leg || is_partial || !is_later || !self.has_closed(&order).await? {
                 continue;
             }
             // An exit whose order nobody knows yet was sent after it, and is the latest.
@@ -176,7 +208,9 @@ impl Closing<'_> {
         scope.since = Some(since.saturating_add_ms(-CLOCK_SLACK_MS));
         let page = self.store.intents(&IntentFilter::from(scope), PageRequest::newest(LOOKED_AT)).await;
         for intent in page.doing("reading the intents")?.items.into_iter().map(|intent| intent.fact) {
-            let exits = intent.role == IntentRole::Exit && intent.side == side;
+            let exits = intent.role == IntentRole::Exit
+                && intent.side == side
+                && may_be_of(intent.position_side, closed_by(side));
             if exits
                 && intent.outcome != IntentOutcome::Rejected
                 && order_named(self.store, self.account, symbol, None, Some(&intent.client_order_id)).await?.is_none()
@@ -265,32 +299,10 @@ impl Closing<'_> {
         Ok(placed)
     }
 
-    /// The round trip that a word which waits is about, by its time: the one that was open then, or ended shortly before or
-    /// after.
+    /// The round trip that a word which waits is about, by its time.
     async fn meant(&self, word: &Signal) -> Result<Held, ReconcileError> {
-        let direction = if word.side == Side::Sell { Direction::Long } else { Direction::Short };
         let said_at = word.time.latest().saturating_add_ms(-word.skew_ms.unwrap_or(0));
-        let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
-        let scope = Scope::symbol(self.account.clone(), word.symbol.clone());
-        let filter = TripFilter { scope, engine: None, position_side: None };
-        let ended = self.store.trips(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
-        let is_meant = |trip: &RoundTrip| {
-            let near = |at: TimestampMs| at.as_ms().abs_diff(said_at.as_ms()) <= NEAR_MS.unsigned_abs();
-            trip.symbol == word.symbol
-                && trip.direction == direction
-                && trip.opened_at.is_none_or(|at| at <= said_at.saturating_add_ms(CLOCK_SLACK_MS))
-                && trip.closed_at.is_none_or(near)
-        };
-        let mut trips: Vec<RoundTrip> = open.into_iter().chain(ended.items).filter(is_meant).collect();
-        trips.sort_by_key(|trip| trip.opened_at);
-        // One that was opened within the slack behind the word is meant only where there is no other.
-        let is_before = |trip: &RoundTrip| trip.opened_at.is_none_or(|at| at <= said_at);
-        let at = trips.iter().rposition(is_before).or(if trips.is_empty() { None } else { Some(0) });
-        let trip = at.map(|at| trips.swap_remove(at));
-        Ok(match trip {
-            Some(trip) if trip.closed_at.is_some() => Held { closed: Some(trip), open: None },
-            open => Held { closed: None, open },
-        })
+        self.held_at(&word.symbol, Some(closed_by(word.side)), said_at).await
     }
 }
 

@@ -10,7 +10,7 @@ mod words;
 use std::sync::Arc;
 
 use exchange_client::ManualClock;
-use ledger_core::{AccountId, TimestampMs};
+use ledger_core::{AccountId, PositionMode, TimestampMs};
 use ledger_store::{Book, NewAccount, OpenOptions, SqliteStore, Writer as _};
 use serde_json::{Value, json};
 
@@ -24,11 +24,15 @@ fn account() -> AccountId {
 
 /// A recorder on an empty book, with the book and the clock.
 async fn recorder() -> (EventRecorder, Book, Arc<ManualClock>) {
+    recorder_in(PositionMode::OneWay).await
+}
+
+async fn recorder_in(mode: PositionMode) -> (EventRecorder, Book, Arc<ManualClock>) {
     let store = SqliteStore::in_memory(&OpenOptions::inline()).unwrap();
     let clock = Arc::new(ManualClock::new(TimestampMs::new(START_MS).unwrap()));
     let created_local = TimestampMs::new(START_MS).unwrap();
     store.create_account(NewAccount { id: account(), venue: "binance_usdm".into(), created_local }).await.unwrap();
-    store.set_position_mode(&account(), ledger_core::PositionMode::OneWay, created_local).await.unwrap();
+    store.set_position_mode(&account(), mode, created_local).await.unwrap();
     let store: Book = Arc::new(store);
     let recorder = EventRecorder::open(Arc::clone(&store), account(), clock.clone()).await.unwrap();
     (recorder, store, clock)

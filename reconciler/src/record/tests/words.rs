@@ -1,6 +1,6 @@
 //! The bot's word on a closed trade, before and after what else is told of it.
 
-use ledger_core::ExitReason;
+use ledger_core::{ExitReason, PositionMode};
 use ledger_store::{PageRequest, Scope, SignalFilter, SignalOutlook, TripFilter};
 use serde_json::json;
 
@@ -137,7 +137,7 @@ async fn a_closed_trade_keeps_its_reason_in_every_order_of_arrival() {
 #[tokio::test]
 async fn a_word_is_not_put_on_the_order_of_another_trade() {
     let hour = 3_600_000;
-    // The order that the word is about never turns up, and a later trade ends by itself.
+    // The order that the word is about never turns up: one trade ended long before, and a later one ends by itself.
     let (mut recorder, store, _) = recorder().await;
     let lines = [
         bought(7, START_MS),
@@ -149,8 +149,8 @@ async fn a_word_is_not_put_on_the_order_of_another_trade() {
     for line in &lines {
         ask(&mut recorder, line).await;
     }
-    // The first trade's order is the one that is on record: the word came for it, late as it was.
-    assert_eq!(reasons(&store).await, [ExitReason::StopLoss, ExitReason::Unknown]);
+    assert_eq!(reasons(&store).await, [ExitReason::Unknown, ExitReason::Unknown]);
+    assert_eq!(waiting(&store).await, 1);
     // Of a trade that the book has nothing of, between two that it has.
     let (mut recorder, store, _) = super::recorder().await;
     ask(&mut recorder, &closed("sl", START_MS - hour)).await;
@@ -186,4 +186,129 @@ async fn an_order_that_only_waits_is_not_the_one_that_closed() {
     cancelled["info"]["updateTime"] = (START_MS + 31_000).into();
     ask(&mut recorder, &json!({ "event": "cancel", "order": cancelled })).await;
     assert_eq!((reasons(&store).await, waiting(&store).await), (vec![ExitReason::ManualClose], 0));
+}
+
+/// A trade of a coin from `at` on, for a minute: its entry and its exit.
+fn round_trip(id: u64, at: i64) -> [Value; 2] {
+    [bought(id, at), sold(id + 1, at + 60_000)]
+}
+
+#[tokio::test]
+async fn a_word_is_about_the_trade_of_its_time() {
+    let word = |reason: &str, gap: i64| closed(reason, START_MS + gap + 60_300);
+    for gap in [90_000, 3_600_000, 24 * 3_600_000] {
+        // The same line again, its answer lost, with another trade complete meanwhile.
+        for word_first in [true, false] {
+            let (mut recorder, store, _) = recorder().await;
+            let mut lines = round_trip(20, START_MS).to_vec();
+            lines.insert(if word_first { 0 } else { 2 }, word("tp", 0));
+            for line in lines.iter().chain(&round_trip(30, START_MS + gap)) {
+                ask(&mut recorder, line).await;
+            }
+            let again = ask(&mut recorder, &word("tp", 0)).await;
+            assert_eq!(again["outcome"], "already_recorded", "{gap}, {word_first}: {again}");
+            assert_eq!(again["trip"]["exit_reason"], "take_profit", "{gap}, {word_first}: {again}");
+            assert_eq!(reasons(&store).await, [ExitReason::TakeProfit, ExitReason::Unknown], "{gap}, {word_first}");
+            assert_eq!(waiting(&store).await, 0, "{gap}, {word_first}");
+        }
+        // Both trades on record, or the later one under way, then both words.
+        for (words, before) in
+            [([("tp", 0), ("sl", gap)], 4), ([("sl", gap), ("tp", 0)], 4), ([("tp", 0), ("sl", gap)], 3)]
+        {
+            let (mut recorder, store, _) = recorder().await;
+            let trades = [round_trip(20, START_MS), round_trip(30, START_MS + gap)].concat();
+            let words = words.map(|(reason, at)| word(reason, at));
+            for line in trades[..before].iter().chain(&words).chain(&trades[before..]) {
+                let answer = ask(&mut recorder, line).await;
+                assert!(["recorded", "enriched"].contains(&answer["outcome"].as_str().unwrap()), "{gap}: {answer}");
+            }
+            assert_eq!(reasons(&store).await, [ExitReason::TakeProfit, ExitReason::StopLoss], "{gap}, {before}");
+            assert_eq!(waiting(&store).await, 0, "{gap}, {before}");
+        }
+    }
+    // A later trade was begun before the word came, and nothing else of it is on record: it is the one that is meant.
+    let (mut recorder, store, _) = recorder().await;
+    let entry = json!({ "event": "intent", "symbol": "BTCUSDT", "side": "long", "role": "entry", "type": "market",
+        "amount": "1", "client_order_id": "second", "time": START_MS + 90_000 });
+    for line in round_trip(20, START_MS).iter().chain([&entry, &word("sl", 60_000), &sold(31, START_MS + 119_000)]) {
+        ask(&mut recorder, line).await;
+    }
+    assert_eq!(reasons(&store).await, [ExitReason::Unknown]);
+    ask(&mut recorder, &bought(30, START_MS + 90_100)).await;
+    assert_eq!(reasons(&store).await, [ExitReason::Unknown, ExitReason::StopLoss]);
+}
+
+#[tokio::test]
+async fn a_partial_exit_is_not_the_one_that_closed() {
+    let half = |order: u64, ms: i64| {
+        let mut line = sold(order, ms);
+        (line["trade"]["amount"], line["trade"]["info"]["qty"]) = ("0.5".into(), "0.5".into());
+        line
+    };
+    let exit_order = |id: u64, client_id: Option<&str>, status: &str, executed: &str, ms: i64| {
+        let mut order = order_at(id, client_id.unwrap_or_default(), "SELL", status, ms);
+        (order["info"]["origQty"], order["info"]["executedQty"]) = ("0.5".into(), executed.into());
+        (order["info"]["avgPrice"], order["info"]["reduceOnly"]) = ("110".into(), true.into());
+        if client_id.is_none() {
+            order["info"].as_object_mut().unwrap().remove("clientOrderId");
+        }
+        json!({ "event": "order", "order": order })
+    };
+    let partial_exit = json!({ "event": "intent", "symbol": "BTCUSDT", "side": "long", "role": "exit", "type": "market",
+        "amount": "0.5", "client_order_id": "part", "time": START_MS + 1_000 });
+    let filled = |id, ms| exit_order(id, None, "FILLED", "0.5", ms);
+    // One that nobody announced, and one that the bot did, of which no answer says that it ended.
+    let unannounced = vec![filled(8, START_MS + 1_000), half(8, START_MS + 1_000)];
+    let announced =
+        vec![partial_exit, exit_order(8, Some("part"), "NEW", "0", START_MS + 1_000), half(8, START_MS + 1_000)];
+    for partial in [unannounced, announced] {
+        let (mut recorder, store, _) = recorder().await;
+        for line in [&bought(7, START_MS)].into_iter().chain(&partial) {
+            ask(&mut recorder, line).await;
+        }
+        let answer = ask(&mut recorder, &closed("sl", START_MS + 3_100)).await;
+        assert_eq!((&answer["order_id"], &answer["outcome"]), (&Value::Null, &json!("recorded")), "{answer}");
+        assert_eq!(waiting(&store).await, 1);
+        for line in [filled(9, START_MS + 3_000), half(9, START_MS + 3_000)] {
+            ask(&mut recorder, &line).await;
+        }
+        assert_eq!((reasons(&store).await, waiting(&store).await), (vec![ExitReason::StopLoss], 0), "{partial:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_of_the_other_leg_is_not_the_one_that_closed() {
+    let on = |leg: &str, mut line: Value| {
+        for object in ["order", "trade"] {
+            if line.get(object).is_some() {
+                line[object]["info"]["positionSide"] = leg.into();
+            }
+        }
+        line
+    };
+    let shorted = || {
+        let mut order = order("BTCUSDT", 8, "", "SELL", "FILLED", "1", "110");
+        (order["info"]["origQty"], order["info"]["time"]) = ("1".into(), (START_MS + 59_000).into());
+        order["info"]["updateTime"] = (START_MS + 59_000).into();
+        order["info"].as_object_mut().unwrap().remove("clientOrderId");
+        on("SHORT", json!({ "event": "order", "order": order }))
+    };
+    for word_first in [true, false] {
+        let (mut recorder, store, _) = recorder_in(PositionMode::Hedge).await;
+        let mut lines = vec![on("LONG", bought(7, START_MS)), shorted()];
+        lines.insert(if word_first { 1 } else { 2 }, closed("tp", START_MS + 60_300));
+        for line in &lines {
+            let answer = ask(&mut recorder, line).await;
+            assert!(line["event"] != "closed" || answer["order_id"].is_null(), "{answer}");
+        }
+        assert_eq!(waiting(&store).await, 1, "{word_first}");
+        let covered = json!({ "event": "trade",
+            "trade": trade("BTCUSDT", 5, 10, "BUY", "100", START_MS + 120_000) });
+        let shorted = on("SHORT", sold(8, START_MS + 59_000));
+        for line in [on("LONG", sold(9, START_MS + 60_000)), shorted, on("SHORT", covered)] {
+            ask(&mut recorder, &line).await;
+        }
+        assert_eq!(reasons(&store).await, [ExitReason::TakeProfit, ExitReason::Unknown], "{word_first}");
+        assert_eq!(waiting(&store).await, 0, "{word_first}");
+    }
 }
