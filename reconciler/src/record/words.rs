@@ -156,10 +156,9 @@ impl Closing<'_> {
         let scope = Scope::symbol(self.account.clone(), symbol.clone());
         let filter = OrderFilter { class: Some(OrderClass::Regular), ..scope.into() };
         let orders = self.store.orders(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
-        for known in orders.items {
+        for (is_spent, order) in orders.items.into_iter().map(|known| (is_spent(&known), known.order.fact)) {
             // What left the position open closed a part of it; the order that closed the rest is still to come.
-            let is_partial = held.open.is_some() && is_spent(&known);
-            let order = known.order.fact;
+            let is_partial = held.open.is_some() && is_spent;
             let is_later = order.created.or(order.updated).is_none_or(|time| time.latest() >= opened);
             let is_of_leg = order.side == side && may_be_of(order.position_side, closed_by(side));
             if !is_of_leg || is_partial || !is_later || !self.has_closed(&order).await? {
@@ -302,7 +301,7 @@ impl Closing<'_> {
     /// The round trip that a word which waits is about, by its time.
     async fn meant(&self, word: &Signal) -> Result<Held, ReconcileError> {
         let said_at = word.time.latest().saturating_add_ms(-word.skew_ms.unwrap_or(0));
-        self.held_at(&word.symbol, Some(closed_by(word.side)), said_at).await
+        Box::pin(self.held_at(&word.symbol, Some(closed_by(word.side)), said_at)).await
     }
 }
 
