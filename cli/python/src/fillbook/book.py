@@ -421,13 +421,15 @@ class Book:
 
     def _replay_once(self) -> None:
         self._spool_memory()
+        # Whether the book takes lines again is asked with the first alone: the next must not be taken where that was not.
+        size = 1
         while not self.spool.is_empty() and not self._closed.is_set():
             batch = self.spool.waiting()
             waiting = batch.lines
             if not waiting and not batch.unreadable:
                 # Lines of another account, whose bot records them.
                 return
-            futures = [self._child.submit(line) for line in waiting[:256]]
+            futures = [self._child.submit(line) for line in waiting[:size]]
             done, refused, stopped = 0, [], None
             for line, future in zip(waiting, futures):
                 try:
@@ -443,6 +445,7 @@ class Book:
                 self.spool.settle(batch, done, refused)
             if stopped:
                 raise stopped
+            size = 256
 
 
 _ALIVE: weakref.WeakSet[Book] = weakref.WeakSet()
