@@ -240,6 +240,11 @@ fn is_gone(observation: &Observation, verification: &Verification, known: &Discr
             let fill: Option<FillMemory> = recall_known(known);
             walk.is_some_and(|walk| fill.is_some_and(|fill| walk.window.since() <= fill.at))
         }
+        // A few types have their turn in a look.
+        DiscrepancyKind::UnequalLedger => observation.by_type.answers.iter().any(|answer| {
+            let subject = Subject::LedgerType(answer.income_type.clone());
+            !answer.is_refused && answer.unlisted.is_empty() && subject.to_string() == *fingerprint
+        }),
         // The checks know what they looked for.
         DiscrepancyKind::MissingIncome | DiscrepancyKind::MissingFunding | DiscrepancyKind::FundingMismatch => {
             verification.met.contains(&known.entry.key)

@@ -40,6 +40,9 @@ pub(crate) struct TypeAnswer {
     pub rows: Vec<Stated<Income>>,
     /// The rows that the book has by the exchange's word and that are not among these, by time.
     pub unlisted: Vec<Income>,
+    /// Whether the exchange refused to answer: not every type that was ever seen can be asked for, and this one is on the
+    /// list of all types alone.
+    pub is_refused: bool,
 }
 
 impl TypeAnswer {
@@ -84,8 +87,8 @@ impl Due<'_> {
                 due.push((income_type, WindowQuery { step_ms, ..query }));
             }
         }
-        // What lies furthest back has its turn first: the exchange forgets it first.
-        due.sort_by_key(|(_, query)| query.window.since());
+        // What was doubted has its turn first, and then what lies furthest back, which the exchange forgets first.
+        due.sort_by_key(|(income_type, query)| (!self.lacks_rows(income_type), query.window.since()));
         Ok(due)
     }
 
@@ -107,31 +110,36 @@ pub(super) async fn ask_by_type(
     let mut by_type = ByType::default();
     let mut requests_left = policy.by_type_requests_max;
     for (income_type, query) in due {
-        let window = query.window;
-        let (mut rows, mut next, mut until) = (Vec::new(), Some(query), window.until());
+        let (window, step_ms) = (query.window, query.step_ms);
+        let (mut rows, mut next, mut until) = (Vec::new(), Some(query), Some(window.until()));
+        let mut is_refused = false;
         while let Some(query) = next.take() {
             let begin = query.window.since();
             if requests_left == 0 || (rows.len() >= policy.history_rows_max && begin > window.since()) {
-                until = begin.saturating_add_ms(-1);
+                until = Some(begin.saturating_add_ms(-1));
                 break;
             }
             requests_left -= 1;
             match exchange.fetch_income(Some(income_type.clone()), query).await {
                 Ok(page) => {
                     rows.extend(page.rows);
-                    next = page.next;
+                    // Steps grow by themselves where little comes; here they stay as short as they were asked for.
+                    next = page.next.map(|next| WindowQuery { step_ms: next.step_ms.min(step_ms), ..next });
                 }
-                // Not every type that was ever seen can be asked for. It is on the list of all types alone.
-                Err(error) if error.class() == ErrorClass::Refused => {}
+                Err(error) if error.class() == ErrorClass::Refused => {
+                    // Where some of it was answered, nothing is known of the type.
+                    is_refused = true;
+                    until = until.filter(|_| begin == window.since());
+                }
                 Err(error) => {
                     by_type.error = Some(error);
                     return by_type;
                 }
             }
         }
-        if until >= window.since() {
+        if let Some(until) = until.filter(|until| *until >= window.since()) {
             let window = TimeWindow::up_to(until, window.since());
-            by_type.answers.push(TypeAnswer { income_type, window, rows, unlisted: Vec::new() });
+            by_type.answers.push(TypeAnswer { income_type, window, rows, unlisted: Vec::new(), is_refused });
         }
     }
     by_type
@@ -139,6 +147,8 @@ pub(super) async fn ask_by_type(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use exchange_client::binance_usdm::VENUE;
     use exchange_client::{MockExchangeReader, Page};
     use ledger_store::{CoverageGrade, CoverageSpan};
@@ -205,8 +215,8 @@ mod tests {
         assert_eq!(due(&[], &[], at(3 * DAY_MS)), []);
     }
 
-    #[test]
-    fn rows_that_were_not_listed_are_asked_for_in_short_windows() {
+    #[tokio::test]
+    async fn rows_that_were_not_listed_are_asked_for_in_short_windows() {
         let subject = Subject::LedgerType("TRANSFER".parse().unwrap());
         let finding = Finding::new(DiscrepancyKind::UnequalLedger, None, subject, Outlook::Stays, String::new());
         let short: Vec<_> = queries(&[], &[known(&finding)], &[], at(0))
@@ -215,6 +225,21 @@ mod tests {
             .map(|(income_type, _)| income_type.to_string())
             .collect();
         assert_eq!(short, ["TRANSFER"]);
+        // They come first, and stay short.
+        let queries = queries(&[], &[known(&finding)], &[], at(0));
+        assert!(queries[0].0.is("TRANSFER") && !queries[1].0.is("TRANSFER"));
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let mut exchange = MockExchangeReader::new();
+        let asked = Arc::clone(&steps);
+        exchange.expect_fetch_income().returning(move |_, query| {
+            asked.lock().unwrap().push(query.step_ms);
+            let next = query.window.after(query.window.head(query.step_ms));
+            Ok(Page { next: next.map(WindowQuery::new), ..page(vec![]) })
+        });
+        let window = TimeWindow::up_to(at(999), at(0));
+        let doubted = vec![("TRANSFER".parse().unwrap(), WindowQuery { window, step_ms: 250 })];
+        ask_by_type(&exchange, doubted, &Policy::default()).await;
+        assert_eq!(*steps.lock().unwrap(), [250; 4]);
     }
 
     async fn ask(exchange: &MockExchangeReader) -> ByType {
@@ -235,8 +260,20 @@ mod tests {
         });
         let by_type = ask(&exchange).await;
         assert!(by_type.error.is_none());
-        let told = by_type.answers.iter().map(|answer| (answer.income_type.as_str(), answer.rows.len()));
-        assert_eq!(told.collect::<Vec<_>>(), [("API_REBATE", 0), ("TRANSFER", 1)]);
+        let told =
+            by_type.answers.iter().map(|answer| (answer.income_type.as_str(), answer.rows.len(), answer.is_refused));
+        assert_eq!(told.collect::<Vec<_>>(), [("API_REBATE", 0, true), ("TRANSFER", 1, false)]);
+        // One that is refused in the middle is not known at all.
+        let mut exchange = MockExchangeReader::new();
+        exchange.expect_fetch_income().returning(|_, query| {
+            let step = query.window.head(100);
+            if step.since() > at(-1_000) {
+                return Err(refused());
+            }
+            Ok(Page { next: query.window.after(step).map(WindowQuery::new), ..page(vec![]) })
+        });
+        let by_type = ask(&exchange).await;
+        assert!(by_type.error.is_none() && by_type.answers.is_empty(), "{by_type:?}");
     }
 
     #[tokio::test]

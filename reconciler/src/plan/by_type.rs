@@ -60,7 +60,7 @@ mod tests {
         let mut seen = quiet();
         let income_type = "TRANSFER".parse().unwrap();
         let window = TimeWindow::up_to(at(-1), at(-1_000));
-        seen.by_type.answers.push(TypeAnswer { income_type, window, rows, unlisted });
+        seen.by_type.answers.push(TypeAnswer { income_type, window, rows, unlisted, is_refused: false });
         seen
     }
 

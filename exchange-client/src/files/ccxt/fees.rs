@@ -96,11 +96,14 @@ fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
 
 /// What an order says that what it executed cost. No exchange's answer that is known here says so: it is the library's word,
 /// in `fees`, of which `fee` is the only or the first one.
-pub(super) fn order_fees(order: &Unified<'_>, executed: Option<&Execution>) -> Result<Option<StatedFees>, RowError> {
-    let mut fees = order.outer.nested("fees").map_or(Ok(Vec::new()), listed_fees)?;
-    if fees.is_empty() {
-        fees.extend(order.outer.nested("fee").map_or(Ok(None), unified_fee)?);
-    }
-    let Some(executed) = executed else { return Ok(None) };
-    StatedFees::new(executed.qty, fees).map_err(|_| RowError::cell("fees", "", RowProblem::FeeAssets))
+///
+/// It is an estimate until the fills are there, so one that cannot be read (a double with too many digits, no number, no asset)
+/// is none: what was executed must not be refused for its sake.
+pub(super) fn order_fees(order: &Unified<'_>, executed: Option<&Execution>) -> Option<StatedFees> {
+    let listed = order.outer.nested("fees").map_or(Ok(Vec::new()), listed_fees).ok()?;
+    let fees = match &listed[..] {
+        [] => order.outer.nested("fee").and_then(|fee| unified_fee(fee).ok()?).into_iter().collect(),
+        _ => listed,
+    };
+    StatedFees::new(executed?.qty, fees).ok()?
 }

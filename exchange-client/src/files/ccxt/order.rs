@@ -47,7 +47,7 @@ pub(super) fn parse_order(
     let (created, updated) = order_times(order)?;
     let amounts = Amounts::of(order, class, &market, context)?;
     let is_partly_filled = executed_any(amounts.executed.as_ref());
-    let fees = order_fees(order, amounts.executed.as_ref())?;
+    let fees = order_fees(order, amounts.executed.as_ref());
     let price_of = |cell: Option<Cell<'_>>| cell.map_or(Ok(None), Cell::price_unless_zero);
     let fact = VENUE.order_rules.tell(Order {
         client_order_id: order

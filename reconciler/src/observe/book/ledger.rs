@@ -55,7 +55,7 @@ impl BookReader<'_> {
     pub(in crate::observe) async fn match_by_type(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         let Asked::Answered(walk) = &mut seen.income else { return Ok(()) };
         let mut listed: BTreeSet<IncomeKey> = walk.rows.iter().map(|row| row.entity.key.clone()).collect();
-        for answer in &mut seen.by_type.answers {
+        for answer in seen.by_type.answers.iter_mut().filter(|answer| !answer.is_refused) {
             let window = answer.window;
             let scope =
                 self.stretch(None, window.since().saturating_add_ms(-1_000), window.until().saturating_add_ms(1_000));

@@ -96,6 +96,12 @@ pub(super) fn by_type(is_unlisted: bool) -> Observation {
     let mut seen = quiet();
     let unlisted = if is_unlisted { vec![transfer(1, -500_000)] } else { vec![] };
     let window = TimeWindow::up_to(at(-1_000), at(-1_000_000));
-    seen.by_type.answers.push(TypeAnswer { income_type: "TRANSFER".parse().unwrap(), window, rows: vec![], unlisted });
+    seen.by_type.answers.push(TypeAnswer {
+        income_type: "TRANSFER".parse().unwrap(),
+        window,
+        rows: vec![],
+        unlisted,
+        is_refused: false,
+    });
     seen
 }
