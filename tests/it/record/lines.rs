@@ -151,6 +151,13 @@ fn the_gate_tells_by_its_exit_code() {
     let held = gate(&["BTC/USDT:USDT", "--json"]).exits(3).json();
     assert_eq!((&held[0]["allowed"], &held[0]["reasons"][0]["kind"]), (&json!(false), &json!("undecided_intent")));
     assert!(held[0]["reasons"][0]["text"].as_str().unwrap().contains(&id), "{held:?}");
+    // A misspelt contract is none, and allows nothing.
+    for misspelt in ["btcusdt", "btc/usdt:usdt", "BTC-USDT"] {
+        let refused = gate(&[misspelt]).exits(2);
+        assert!(refused.stdout.is_empty() && refused.stderr.contains("BTC/USDT:USDT"), "{}", refused.transcript());
+        let line = child.ask(&json!({ "event": "gate", "symbol": misspelt }));
+        assert_eq!((&line["outcome"], &line["error"]["field"]), (&json!("refused"), &json!("symbol")), "{line}");
+    }
     // Another contract, and the other side of a hedge.
     gate(&["ETHUSDT"]).exits(0);
     gate(&["BTCUSDT", "--side", "short"]).exits(0);

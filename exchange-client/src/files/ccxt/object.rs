@@ -8,7 +8,7 @@ use super::order::parse_order;
 use super::trade::parse_trade;
 use super::{ContractSizes, Market, Unified, unify};
 use crate::files::context::Context;
-use crate::files::error::RowError;
+use crate::files::error::{RowError, RowProblem};
 use crate::files::json::Object;
 use crate::files::{BookVenue, Options};
 
@@ -76,7 +76,8 @@ impl CcxtReader {
         self.read(text, |trade, payload, context| parse_trade(trade, None, payload, context))
     }
 
-    /// The contract that a unified symbol, or the venue's own, names.
+    /// The contract that a unified symbol, or the venue's own, names. Binance writes its own in capitals: `btcusdt` would be
+    /// another contract, of which nothing is on record.
     ///
     /// # Errors
     /// [`RowError`] where it names none.
@@ -85,14 +86,18 @@ impl CcxtReader {
         let object = format!(r#"{{"symbol":{quoted}}}"#);
         let object = Object::parse(&object, "")?;
         // A bot names what it trades: a pair without a settle asset is the future, as in early versions of the library.
-        Market::of_future(&Unified {
+        let market = Market::of_future(&Unified {
             outer: &object,
             info: None,
             foreign_symbol: None,
             counts_coins: false,
             exchange: None,
-        })
-        .map(|market| market.symbol)
+        })?;
+        let is_misspelt = market.symbol.as_str().contains(|letter: char| letter.is_ascii_lowercase() || letter == '-');
+        if self.venue == BookVenue::BinanceUsdm && is_misspelt {
+            return Err(RowError::cell("symbol", text, RowProblem::NotFutures));
+        }
+        Ok(market.symbol)
     }
 
     /// Each object is read by itself: what an earlier one stated may not have been recorded.
