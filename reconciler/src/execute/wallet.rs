@@ -2,8 +2,8 @@
 //!
 //! A wallet is stated as a single number that no other says again, and an answer may be an old one: what a trade moved is told
 //! a moment after the trade. A look asks the ledger about it; a close does not wait for that. So a statement is recorded here
-//! only where the last one on record and the fills since lead to it, to the last digit. Then nothing that is held against it
-//! later can differ because of it. Every other one is left to the next look.
+//! only where the last one on record and the fills since lead to it, to the last digit; every other one is left to the next
+//! look. Another trade of the account in the same moment can still make it one that later looks have to outvote.
 
 use std::collections::BTreeMap;
 
