@@ -90,7 +90,7 @@ pub trait Writer: Send + Sync {
     async fn drop_derived(&self, account: &AccountId) -> StoreResult<Vec<PendingRefold>>;
 }
 
-/// A transaction on a book, made of parts of which each can be taken back. Dropping it takes all of it back.
+/// A transaction on a book. A part of it can be rolled back alone; dropping it rolls all of it back.
 ///
 /// It is meant to be short: its questions and commands are run where they are asked.
 #[async_trait]

@@ -122,7 +122,7 @@ enum Event {
     Anchor(ledger_core::Anchor),
 }
 
-/// What an order's answer states of its fees beyond what its fills paid, by asset, if all of that is told.
+/// The stated fees of an order minus the fees of its fills, by asset. `None` where a part of that is not known.
 fn fees_beyond(order: &Order, executed: Decimal, paid: &BTreeMap<String, Decimal>) -> Option<Vec<Fee>> {
     let stated = order.fees.as_ref().filter(|stated| stated.qty() == executed)?;
     let of = |asset: &str| paid.get(asset).copied().unwrap_or_default();

@@ -22,7 +22,7 @@ pub async fn a_transaction_is_all_or_nothing(open: Open<'_>) {
     assert_eq!((count(&*inside).await, position_of(&*inside, "ETHUSDT").await.0), (1, "1".parse().unwrap()));
     drop(transaction);
     assert_eq!(dump(store, &main_account()).await, before, "dropped");
-    // Nothing can be asked of it any more, whoever holds its book.
+    // A book of a transaction that has ended answers nothing.
     assert!(inside.fill_count(&Scope::account(main_account()).into()).await.is_err());
 
     let transaction = store.begin().await.unwrap();

@@ -60,7 +60,7 @@ struct Sums {
     qty: Result<Decimal, MathError>,
     quote: Result<Decimal, MathError>,
     first: Option<FoldKey>,
-    /// What each of them states of its fee, for an order of which an answer states fees.
+    /// The fee of each fill. Kept only where the order states fees, too.
     fees: Vec<(FillId, Option<Fee>)>,
 }
 

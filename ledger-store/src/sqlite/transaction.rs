@@ -1,4 +1,4 @@
-//! A transaction that is open for several questions and commands: the writer's connection, lent to whoever began it.
+//! A transaction of several reads and writes. Whoever begins it borrows the writer's connection.
 //!
 //! The connection goes back when the transaction is committed or dropped, and whatever was not committed is rolled back then.
 

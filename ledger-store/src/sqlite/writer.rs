@@ -123,7 +123,7 @@ impl Writer {
                                 conn = back;
                                 continue;
                             }
-                            // Whoever had it panicked: nothing can be written any more.
+                            // The borrower panicked and the connection is lost, so this writer ends.
                             None => return,
                         },
                     };

@@ -94,8 +94,8 @@ fn unified_fee(text: &str) -> Result<Option<Fee>, RowError> {
     Ok(Some(Fee { amount: cost.decimal()?, asset: currency.id()? }))
 }
 
-/// What an order says that what it executed cost. No exchange's answer that is known here says so: it is the library's word,
-/// in `fees`, of which `fee` is the only or the first one.
+/// The fees that an order states for what it executed. The library states them, no exchange known here does: in `fees`, or in
+/// `fee` where there is one only.
 ///
 /// It is an estimate until the fills are there, so one that cannot be read (a double with too many digits, no number, no asset)
 /// is none: what was executed must not be refused for its sake.

@@ -76,8 +76,8 @@ impl CcxtReader {
         self.read(text, |trade, payload, context| parse_trade(trade, None, payload, context))
     }
 
-    /// The contract that a unified symbol, or the venue's own, names. Binance writes its own in capitals: `btcusdt` would be
-    /// another contract, of which nothing is on record.
+    /// The contract that a unified symbol, or the venue's own, names. Binance's names are in capitals. `btcusdt` is refused: a book
+    /// has no record of such a contract, and would find nothing wrong with it.
     ///
     /// # Errors
     /// [`RowError`] where it names none.
