@@ -116,6 +116,7 @@ macro_rules! contract_tests {
             what_an_order_executed_beyond_its_fills_is_estimated,
             a_stated_fee_is_an_estimate_until_the_fills_are_there,
             a_stated_fee_counts_beside_what_the_ledger_decides,
+            a_conflict_about_a_stated_fee_ends_with_its_fills,
             what_an_order_tells_reaches_its_round_trips,
             a_row_without_an_id_is_the_one_with_it,
             a_fill_takes_its_position_from_its_order,

@@ -9,6 +9,9 @@ use super::Open;
 use super::dump::dump;
 use super::fixtures::{by, commit, fill, fills, flat, main_account, of_order, order, prepare, rest};
 use super::history::History;
+use crate::filter::DiscrepancyFilter;
+use crate::page::PageRequest;
+use crate::record::DiscrepancyStatus;
 use crate::store::Store;
 
 const SEEDS: std::ops::Range<u64> = 0..40;
@@ -169,4 +172,69 @@ pub async fn a_stated_fee_counts_beside_what_the_ledger_decides(open: Open<'_>) 
     prepare(store, &["ETHUSDT"]).await;
     commit(store, all.get(..2).unwrap().to_vec()).await;
     assert_eq!(paid(store).await, None);
+}
+
+/// Two answers that state different fees of one quantity are in conflict as long as that stands for fills: those alone count when
+/// they are there, and what is stated of less than executed says nothing. Whichever comes first, and however often.
+pub async fn a_conflict_about_a_stated_fee_ends_with_its_fills(open: Open<'_>) {
+    let answer = |source, executed: &str, of: &str, amount: &str| {
+        let mut answer = order("ETHUSDT", "7", Side::Buy, executed, "100", 5);
+        answer.fees = stated(dec(of), (!amount.is_empty()).then(|| fee(amount, "USDT")));
+        by(source, AnyFact::Order(answer))
+    };
+    let part = |trade: i64, qty: &str| {
+        rest(AnyFact::Fill(of_order(fill("ETHUSDT", trade, Side::Buy, qty, "100").with_fee(fee("0.1", "USDT")), "7")))
+    };
+    let [one, other] =
+        [(Source::Ccxt, "0.3"), (Source::BotDatabase, "0.4")].map(|(source, fee)| answer(source, "3", "3", fee));
+    let [first, second] = [part(1, "1"), part(2, "2")];
+    // More was executed than both were about, and nothing states what that cost.
+    let more = answer(Source::Ccxt, "4", "4", "");
+    let facts = [one, other, first, second, more];
+    let mut dumps = BTreeMap::new();
+    let mut opened = 0;
+    // Without the last fact in every order, and with it in some.
+    for (count, step) in [(facts.len() - 1, 1), (facts.len(), 7)] {
+        for turn in (0..factorial(count)).step_by(step) {
+            let arrival = permutation(count, turn);
+            let book = open();
+            let store = &*book.store;
+            prepare(store, &["ETHUSDT"]).await;
+            let is_open = async || {
+                let all = DiscrepancyFilter::all(main_account());
+                let page = store.discrepancies(&all, PageRequest::first(9)).await.unwrap();
+                let fees = page.items.iter().filter(|found| found.entry.key.fingerprint.contains("|fees|"));
+                fees.clone().any(|found| found.entry.status != DiscrepancyStatus::Resolved)
+            };
+            for arrived in 1..=arrival.len() {
+                let arrived = arrival.get(..arrived).unwrap();
+                // The last one is told twice.
+                for _ in 0..2 {
+                    commit(store, vec![facts[*arrived.last().unwrap()].clone()]).await;
+                    let has = |number: usize| arrived.contains(&number);
+                    let expected = has(0) && has(1) && !(has(2) && has(3)) && !has(4);
+                    assert_eq!(is_open().await, expected, "{arrived:?}");
+                    opened += usize::from(expected);
+                }
+            }
+            let dump = dump(store, &main_account()).await;
+            assert_eq!(dumps.entry(count).or_insert_with(|| dump.clone()), &dump, "{arrival:?}");
+        }
+    }
+    assert!(opened > 20, "{opened}");
+}
+
+fn factorial(count: usize) -> usize {
+    (1..=count).product()
+}
+
+/// The `turn`th order of so many.
+fn permutation(count: usize, mut turn: usize) -> Vec<usize> {
+    let mut rest: Vec<usize> = (0..count).collect();
+    let mut order = Vec::with_capacity(count);
+    while !rest.is_empty() {
+        order.push(rest.remove(turn % rest.len()));
+        turn /= rest.len() + 1;
+    }
+    order
 }

@@ -68,9 +68,9 @@ pub(super) fn apply(
     fact_source::insert(conn, &batch.payloads).map_err(failed("record payloads"))?;
     let mut report = journal(conn, batch, &conflicts, &settled, &mut effects)?;
     (report.outcomes, report.cancels, report.unreadable) = (outcomes, cancels, unreadable);
-    order_sums::update(conn, &batch.account, &mut effects)?;
-    ledger_fee::mark(conn, &batch.account, &mut effects)?;
     let seen = Sighting { account: &batch.account, run_id: batch.run_id, at: batch.recorded_at };
+    order_sums::update(conn, seen, &mut effects)?;
+    ledger_fee::mark(conn, &batch.account, &mut effects)?;
     placement::update(conn, seen, &mut effects)?;
     clearance::mark(conn, &batch.account, &mut effects)?;
     profit_asset::mark(conn, &batch.account, &mut effects)?;
@@ -185,6 +185,9 @@ impl Recorder<'_> {
                 }
                 let mut found = Vec::new();
                 let merged = group.merge_into(before, &mut self.outcomes, &mut found);
+                if !found.is_empty() {
+                    F::note_conflict(&merged.fact, &mut self.effects);
+                }
                 // What later statements of the batch settled was never open.
                 self.conflicts.extend(found.into_iter().filter(|conflict| merged.conflicts.contains(conflict.field)));
                 if let Some(before) = before {

@@ -139,6 +139,23 @@ struct ConflictEvidence {
     statements: Vec<serde_json::Value>,
 }
 
+/// Opens a discrepancy again that was taken for gone; what it was about stands in its evidence.
+pub(super) fn reopen(conn: &mut SqliteConnection, seen: Sighting<'_>, key: &DiscrepancyKey) -> StoreResult<()> {
+    let Some(row) = find(conn, seen.account, key)? else { return Ok(()) };
+    if row.status == DiscrepancyStatus::Resolved.as_str() {
+        diesel::update(discrepancies::table.find(row.id))
+            .set((
+                discrepancies::status.eq(DiscrepancyStatus::Unresolved.as_str()),
+                discrepancies::last_seen_local_ms.eq(seen.at.as_ms()),
+                discrepancies::resolved_local_ms.eq(None::<i64>),
+                discrepancies::run_id.eq(seen.run_id.map(|run| run.0)),
+            ))
+            .execute(conn)
+            .map_err(failed("open a discrepancy again"))?;
+    }
+    Ok(())
+}
+
 /// Closes a discrepancy that is gone, and answers its number; `None` when it was never on record.
 pub(super) fn settle(
     conn: &mut SqliteConnection,

@@ -58,6 +58,9 @@ pub(super) trait FactTable: Fact + serde::Serialize + Send + Sync + 'static {
 
     /// Notes what is out of date because other sources stand behind a fact now than before.
     fn note_sources(_before: &Sourced<Self>, _after: &Sourced<Self>, _effects: &mut Effects) {}
+
+    /// Notes what has to be looked at again when sources disagree about a fact, be it for the second time.
+    fn note_conflict(_fact: &Self, _effects: &mut Effects) {}
 }
 
 /// The parts of [`FactTable`] that differ by nothing but the table.

@@ -308,6 +308,13 @@ impl FactTable for Order {
         touched.event_before = touched.event_before.into_iter().chain(before.and_then(event_time)).min();
     }
 
+    /// A conflict about what it cost is one only as long as fills are missing.
+    fn note_conflict(fact: &Self, effects: &mut Effects) {
+        if fact.key.class == OrderClass::Regular {
+            effects.order(&fact.key.symbol, &fact.key.order_id);
+        }
+    }
+
     /// Why an order was sent counts for more once its sender says it than when fillbook inferred it.
     fn note_sources(before: &Sourced<Self>, after: &Sourced<Self>, effects: &mut Effects) {
         let is_inferred = |order: &Sourced<Self>| {

@@ -2,22 +2,28 @@
 //!
 //! Recomputed for the orders that a batch touches, and for them only; and for all orders of a symbol that is folded
 //! from its beginning, so that a rebuild starts from facts alone.
+//!
+//! What an order's answers state of its fees counts while fills are missing, and so does a conflict about it: it is open as long as
+//! that, whichever comes first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
 use ledger_core::{
-    AccountId, ContractKind, Decimal, Fee, FillId, FoldKey, MathError, Order, OrderClass, OrderId, Symbol, ledger_fee,
+    AccountId, ContractKind, Decimal, FactKind, Fee, FillId, FoldKey, MathError, Order, OrderClass, OrderId,
+    StatedFees, Symbol, ledger_fee,
 };
 
 use super::as_folded::{commissions, self_trades};
 use super::codec::RowReader;
+use super::discrepancy::{self, CONFLICTING_FACT, Sighting};
 use super::effects::{Effects, Mark, TouchedOrder};
 use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::order::{fees_text, stated_fees};
 use super::order_info;
 use super::schema::{fills, orders};
+use crate::record::DiscrepancyKey;
 use crate::store::StoreResult;
 
 #[derive(Debug, Queryable, Selectable)]
@@ -32,6 +38,7 @@ struct SumsRow {
     residual_qty: Option<String>,
     fees_json: Option<String>,
     residual_fees_json: Option<String>,
+    conflicts: Option<String>,
 }
 
 impl SumsRow {
@@ -70,7 +77,8 @@ impl Default for Sums {
     }
 }
 
-pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: &mut Effects) -> StoreResult<()> {
+pub(super) fn update(conn: &mut SqliteConnection, seen: Sighting<'_>, effects: &mut Effects) -> StoreResult<()> {
+    let account = seen.account;
     let (clients, signals) = (std::mem::take(&mut effects.clients), std::mem::take(&mut effects.signals));
     for (symbol, order_id) in order_info::linked_orders(conn, account, &clients, &signals)? {
         effects.order(&symbol, &order_id).context_changed = true;
@@ -79,7 +87,7 @@ pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: 
     for (symbol, touched) in std::mem::take(&mut effects.orders) {
         let touched: Vec<_> = touched.into_iter().collect();
         for chunk in touched.chunks(ROWS_MAX) {
-            let updated = update_chunk(conn, account, &symbol, chunk, effects);
+            let updated = update_chunk(conn, seen, &symbol, chunk, effects);
             effects.despite_damage(&symbol, updated)?;
         }
     }
@@ -88,11 +96,12 @@ pub(super) fn update(conn: &mut SqliteConnection, account: &AccountId, effects: 
 
 fn update_chunk(
     conn: &mut SqliteConnection,
-    account: &AccountId,
+    seen: Sighting<'_>,
     symbol: &Symbol,
     touched: &[(OrderId, TouchedOrder)],
     effects: &mut Effects,
 ) -> StoreResult<()> {
+    let account = seen.account;
     let known: Vec<SumsRow> = orders::table
         .filter(orders::account_id.eq(account.as_str()))
         .filter(orders::symbol.eq(symbol.as_str()))
@@ -102,7 +111,17 @@ fn update_chunk(
         .load(conn)
         .map_err(failed("read orders"))?;
     let touched: BTreeMap<&str, &TouchedOrder> = touched.iter().map(|(id, order)| (id.as_str(), order)).collect();
-    let mut mark = update_known(conn, account, symbol, &known, &touched)?;
+    let (mut mark, contested) = update_known(conn, account, symbol, &known, &touched)?;
+    for (order_id, counts) in contested {
+        let fingerprint = format!("{}|fees|{symbol}|{}|{order_id}", FactKind::Order, OrderClass::Regular);
+        let key = DiscrepancyKey { kind: CONFLICTING_FACT.to_owned(), fingerprint };
+        if counts {
+            discrepancy::reopen(conn, seen, &key)?;
+        } else {
+            // Which fee is believed changes nothing about what the exchange says of a position.
+            discrepancy::settle(conn, seen, &key, &mut Effects::default())?;
+        }
+    }
     // An order that the book knows only from its fills can have become known through others, too.
     let known: BTreeSet<&str> = known.iter().map(|row| row.order_id.as_str()).collect();
     let mentioned: Vec<&str> =
@@ -117,17 +136,20 @@ fn update_chunk(
     Ok(())
 }
 
+/// The orders whose answers state different fees, and whether these count for anything.
+type Contested<'a> = Vec<(&'a str, bool)>;
+
 /// Recomputes the columns of orders that are there. Answers from where what changed has to be folded again.
-fn update_known(
+fn update_known<'a>(
     conn: &mut SqliteConnection,
     account: &AccountId,
     symbol: &Symbol,
-    known: &[SumsRow],
+    known: &'a [SumsRow],
     touched: &BTreeMap<&str, &TouchedOrder>,
-) -> StoreResult<Mark> {
-    let mut mark = Mark::default();
+) -> StoreResult<(Mark, Contested<'a>)> {
+    let (mut mark, mut contested) = (Mark::default(), Contested::new());
     if known.is_empty() {
-        return Ok(mark);
+        return Ok((mark, contested));
     }
     let ids: Vec<&str> = known.iter().map(|row| row.order_id.as_str()).collect();
     let priced = known.iter().filter(|row| row.fees_json.is_some()).map(|row| row.order_id.as_str()).collect();
@@ -136,9 +158,12 @@ fn update_known(
     for row in known {
         let sums = sums.remove(&row.order_id).unwrap_or_default();
         let touched = touched.get(row.order_id.as_str()).copied().unwrap_or(&untouched);
-        update_order(conn, account, symbol, row, &sums, touched, &mut mark)?;
+        let counts = update_order(conn, account, symbol, row, &sums, touched, &mut mark)?;
+        if is_fee_contested(row, account, symbol)? {
+            contested.push((&row.order_id, counts));
+        }
     }
-    Ok(mark)
+    Ok((mark, contested))
 }
 
 /// Recomputes the columns of every order of a symbol, whatever they say, page by page.
@@ -231,6 +256,13 @@ fn add_fills(
     Ok(by_order)
 }
 
+fn is_fee_contested(row: &SumsRow, account: &AccountId, symbol: &Symbol) -> StoreResult<bool> {
+    let Some(fields) = &row.conflicts else { return Ok(false) };
+    let fields: Vec<String> = row.reader(account, symbol).json("conflicts", fields)?;
+    Ok(fields.iter().any(|field| field == "fees"))
+}
+
+/// Answers whether what is stated of the order's fees says anything: of what executed, and beyond the fills on record.
 fn update_order(
     conn: &mut SqliteConnection,
     account: &AccountId,
@@ -239,7 +271,7 @@ fn update_order(
     sums: &Sums,
     touched: &TouchedOrder,
     mark: &mut Mark,
-) -> StoreResult<()> {
+) -> StoreResult<bool> {
     let reader = row.reader(account, symbol);
     let executed: Option<Decimal> = reader.optional("executed_qty", row.executed_qty.as_deref())?;
     // A sum that does not fit leaves the columns empty; the fold meets the same numbers and says so.
@@ -251,6 +283,7 @@ fn update_order(
         (sums.qty.ok().map(|sum| sum.to_string()), sums.quote.ok().map(|sum| sum.to_string()));
     let residual_qty = residual.map(|residual| residual.to_string());
     let stated = stated_fees(&reader, row.fees_json.as_deref())?;
+    let counts = residual.is_some() && stated.as_ref().map(StatedFees::qty) == executed;
     let residual_fees = match (stated, executed) {
         (Some(stated), Some(executed)) if residual.is_some() => {
             let charged = charged(conn, account, symbol, &sums.fees)?;
@@ -289,7 +322,7 @@ fn update_order(
         .execute(conn)
         .map_err(failed("update an order"))?;
     }
-    Ok(())
+    Ok(counts)
 }
 
 /// The fees of an order's fills as the fold takes them: those that the ledger decides, else as stated.
