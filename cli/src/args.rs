@@ -12,8 +12,8 @@ use exchange_client::simulator::FaultProfile;
 use ledger_core::{AccountId, PositionMode, Symbol};
 
 pub use self::lists::{
-    DiscrepancyArgs, IncomeArgs, ListArgs, OrderArgs, PositionArgs, RepairArgs, ReportArgs, RunArgs, ScopeArgs,
-    SignalArgs, TripArgs,
+    DiscrepancyArgs, IncomeArgs, IntentArgs, ListArgs, OrderArgs, PositionArgs, RepairArgs, ReportArgs, RunArgs,
+    ScopeArgs, SignalArgs, TripArgs,
 };
 pub use self::record::{GateArgs, PositionWay, RecordArgs};
 use crate::times::{TimeArgument, parse_time};
@@ -91,14 +91,16 @@ pub enum Command {
         after_help = "For a cron job. Exit codes: 0 looked at recently, and nothing is wrong; 1 the last sync was \
         interrupted or failed; 3 confirmed discrepancies, or a symbol that cannot be computed; 4 the exchange refused the \
         last sync's credentials; 5 the last sync did not reach the exchange; 6 the book is damaged or does not balance; 7 \
-        to be looked at again (`fillbook sync`): not looked at recently enough, something waits for a second look, or a look \
-        narrowed with --symbol saw that other contracts differ. When several apply, the first of 6, 4, 5, 3, 1, 7 counts. A book \
+        to be looked at again (`fillbook sync`): not looked at recently enough, something waits for a second look, nobody heard \
+        what became of an order, trades that the bot did not tell were not asked for, or a look narrowed with --symbol saw that other contracts differ. When several apply, the first of 6, 4, 5, 3, 1, 7 counts. A book \
         that was never bound to an exchange account is not expected to be looked at. The [freshness] section of \
         fillbook.toml says what recently enough is."
     )]
     Status,
     /// What the strategies decided
     Signals(SignalArgs),
+    /// Orders as they were meant, written down before they were sent, and what became of them
+    Intents(IntentArgs),
     /// Orders, with what their fills add up to
     Orders(OrderArgs),
     /// Executions: the primary fact

@@ -226,6 +226,7 @@ async fn dispatch(command: Command, context: &mut Context) -> Result<ExitCode, C
         Command::Gate(args) => commands::gate::run(&args, context).await,
         Command::Status => commands::status::run(context).await,
         Command::Signals(args) => commands::signals::run(&args, context).await,
+        Command::Intents(args) => commands::intents::run(&args, context).await,
         Command::Orders(args) => commands::orders::run(&args, context).await,
         Command::Fills(args) => commands::fills::run(&args, context).await,
         Command::Cancels(args) => commands::cancels::run(&args, context).await,

@@ -57,7 +57,7 @@ pub use execute::{
 };
 pub use record::{
     Answer, BotFiles, ClientIdLabel, ClientIdScheme, ClosedTrade, EventRecorder, Gate, GateReason, GateReasonKind,
-    GateTerms, LineOutcome, Recorder, Refusal, SchemeError, TradeEnd, gate, spool_of,
+    GateTerms, LineOutcome, Recorder, Refusal, SchemeError, TradeEnd, gate, settles_intent, spool_of,
 };
 
 // Files that users bring.
@@ -70,4 +70,4 @@ pub use import::{
 pub use account_report::{AccountReport, ReportRequest, account_report};
 pub use freshness::{LookState, PositionFreshness, look_state};
 pub use position_mode::contradiction as position_mode_contradiction;
-pub use verify::{WholeBook, verify_book};
+pub use verify::{WholeBook, awaits_trades, brings_trades, verify_book};

@@ -7,7 +7,6 @@ ids of its own and asks the exchange for these; the other one knows of its order
 
 import json
 import os
-import re
 import time
 
 import ccxt
@@ -16,7 +15,6 @@ import fillbook
 
 RECEIVE_WINDOW_MS = 1000
 """A request that is older is refused by the exchange. What is not there after that does not come any more."""
-_UNDECIDED = re.compile(r"order (\S+) \(")
 
 
 class Journal:
@@ -156,7 +154,7 @@ class Bot:
             undecided = [reason for reason in reasons if reason.kind == "undecided_intent"]
             if undecided:
                 for reason in undecided:
-                    client = _UNDECIDED.search(reason.text)[1]
+                    client = reason.client_order_id
                     if client in self._heard():
                         raise AssertionError(f"the book has lost what was heard of {client}")
                     order = self._ask(symbol, client)

@@ -30,7 +30,7 @@ def undecided(db):
     ends = {line["client_order_id"]: line["result"] for line in told if line["event"] == "sent"}
     ids = [line["client_order_id"] for line in told if line["event"] == "intent"]
     open_ids = [each for each in ids if ends.get(each, "pending") in ("pending", "unknown")]
-    return [{"kind": "undecided_intent", "text": f"entry order {each}: its outcome is open"} for each in open_ids]
+    return [{"kind": "undecided_intent", "text": f"entry order {each}: its outcome is open", "client_order_id": each} for each in open_ids]
 
 
 def answer(db, account, event, behave):

@@ -59,6 +59,8 @@ class WhatABotSays(WithBook):
         self.orders(positions=[{"symbol": "BTCUSDT", "qty": "0.1"}], gate=[{"kind": "k", "text": "t"}])
         self.assertEqual(book.positions()[0]["qty"], "0.1")
         self.assertEqual(book.gate("BTCUSDT"), fillbook.Gate(False, (fillbook.Reason("k", "t"),)))
+        self.orders(gate=[{"kind": "k", "text": "t", "advice": "a", "client_order_id": "c", "intent_local": 5, "discrepancy": 7}])
+        self.assertEqual(book.gate("BTCUSDT").reasons, (fillbook.Reason("k", "t", "a", "c", 5, 7),))
         self.orders()
         self.assertTrue(book.gate("BTCUSDT").allowed)
 

@@ -7,6 +7,7 @@ import json
 import unittest
 
 from fillbook import lines
+from fillbook.command import _in_words
 from fillbook.methods import Kind, kind_of
 from fillbook.order_call import client_order_id
 from fillbook.outcome import REJECTED, UNKNOWN, outcome
@@ -17,6 +18,17 @@ try:
     import ccxt.pro
 except ImportError:
     ccxt = None
+
+
+class Complaints(unittest.TestCase):
+    def test_errors_are_told_in_words(self):
+        error = {"schema": "fillbook.error/1", "message": "there is no book at b.db", "because": ["no such file"], "hints": ["fillbook init"]}
+        for complaint, told in [
+            (json.dumps(error), "there is no book at b.db: no such file"),
+            ("warning: old\n" + json.dumps({**error, "because": None}) + "\n", "warning: old there is no book at b.db"),
+            ("7\n[]\n", "7 []"),
+        ]:
+            self.assertEqual(_in_words(complaint), told)
 
 
 class Lines(unittest.TestCase):

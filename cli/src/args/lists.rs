@@ -42,6 +42,21 @@ pub struct SignalArgs {
     pub engine: Option<EngineLabel>,
 }
 
+/// Arguments of `intents`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Outcomes: pending (written down, perhaps not sent), unknown (sent, and no answer told), accepted (the exchange has \
+    it), rejected (refused, or proven never to have arrived). `fillbook sync` settles the first two."
+)]
+pub struct IntentArgs {
+    /// What it is about; times are those of the bot's clock.
+    #[command(flatten)]
+    pub list: ListArgs,
+    /// Only those of which nobody heard what became
+    #[arg(long)]
+    pub undecided: bool,
+}
+
 /// Arguments of `orders`.
 #[derive(Debug, Clone, Args)]
 pub struct OrderArgs {

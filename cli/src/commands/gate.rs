@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::Context;
 use crate::args::{GateArgs, PositionWay};
 use crate::error::{CommandError, ExitCode};
-use crate::output::{Column, Format, Listing};
+use crate::output::{Column, Format, Listing, NOT_IN_TABLES};
 
 const LISTING: Listing<GateReason> = Listing {
     schema: "fillbook.list.gate_reason/1",
@@ -16,6 +16,21 @@ const LISTING: Listing<GateReason> = Listing {
     columns: &[
         Column { key: "kind", title: "Reason", rank: 0, value: |reason| super::text(reason.kind) },
         Column { key: "text", title: "What", rank: 0, value: |reason| super::text(&reason.text) },
+        Column { key: "advice", title: "What to do", rank: 0, value: |reason| super::text(&reason.advice) },
+        // Both stand in the text; programs read them here.
+        Column {
+            key: "client_order_id",
+            title: "Client id",
+            rank: NOT_IN_TABLES,
+            value: |reason| super::maybe(reason.client_order_id.as_ref()),
+        },
+        Column { key: "intent_local", title: "Written", rank: 2, value: |reason| reason.intent_local.into() },
+        Column {
+            key: "discrepancy",
+            title: "Discrepancy",
+            rank: NOT_IN_TABLES,
+            value: |reason| reason.discrepancy.and_then(|number| u64::try_from(number).ok()).into(),
+        },
     ],
 };
 

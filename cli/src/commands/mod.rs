@@ -8,6 +8,7 @@ pub mod gate;
 pub mod import;
 pub mod income;
 pub mod init;
+pub mod intents;
 mod journal;
 pub mod orders;
 pub mod positions;

@@ -2,16 +2,18 @@
 
 mod freshness;
 mod looks;
+mod missing_fills;
+mod undecided;
 
 use ledger_core::{PositionMode, TimestampMs};
-use ledger_store::{
-    Account, BookPosition, FillFilter, OrderFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError,
-};
+use ledger_store::{Account, BookPosition, FillFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError};
 use reconciler::look_state;
 use serde_json::json;
 
 use self::freshness::{Freshness, OpenDiscrepancies, Reach};
 use self::looks::Looks;
+use self::missing_fills::MissingFills;
+use self::undecided::Undecided;
 use super::rebuild::count;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
@@ -84,14 +86,23 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     let discrepancies = OpenDiscrepancies::of(store, &settings.account, context.clock.now()).await?;
     let now = context.clock.now();
     let looks = Looks { state: look_state(store, &settings.account, settings.freshness, now).await?, now };
+    let missing = MissingFills::of(store, (&account.id, &account.venue), &looks.state).await?;
     let mut summary = summarize(store, &discrepancies, context).await?;
-    let found = looks.attention().into_iter().chain(discrepancies.attention());
+    summary.attention.extend(missing.attention());
+    let undecided = Undecided::of(store, (&account.id, &account.venue), now).await?;
+    let undecided_told = undecided.attention(&context.output.zone);
+    let found = looks.attention().into_iter().chain(discrepancies.attention()).chain(undecided_told);
     summary.attention.splice(0..0, found.collect::<Vec<_>>());
     // Of an account that nobody ever asked the exchange about, its memory is no matter.
     if account.identity.is_some() {
         summary.attention.extend(freshness.attention());
     }
-    let code = exit_code(&looks, &discrepancies, &summary);
+    let is_unsettled = discrepancies.pending > 0 || undecided.is_open() || missing.is_due(context.settings.freshness);
+    let mut code = exit_code(&looks, is_unsettled, &discrepancies, &summary);
+    // What a look has found of these stands among the discrepancies; what it has not is as bad as `verify` says.
+    if missing.is_untold(&discrepancies.symbols) {
+        code = code.worst(ExitCode::Discrepancies);
+    }
     let output = &mut context.output;
     let mode = account.mode().map_or("position mode not known", PositionMode::as_str);
     let mut bound = match (&account.identity, &account.user_id) {
@@ -128,6 +139,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
             "complete": freshness.reaches.iter().map(Reach::json).collect::<Vec<_>>(),
             "looks": looks.json(),
             "discrepancies": discrepancies.json(),
+            "undecided_intents": undecided.json(),
             "attention": summary.attention,
             "exit_code": code.as_u8(),
         }))?;
@@ -169,7 +181,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
 }
 
 /// What a cron job has to know: the worst of what stands on record and of the last look.
-fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary) -> ExitCode {
+fn exit_code(looks: &Looks, is_unsettled: bool, discrepancies: &OpenDiscrepancies, summary: &Summary) -> ExitCode {
     let mut code = looks.exit_code();
     if discrepancies.confirmed > 0
         || summary.quarantined_count > 0
@@ -178,8 +190,9 @@ fn exit_code(looks: &Looks, discrepancies: &OpenDiscrepancies, summary: &Summary
     {
         code = code.worst(ExitCode::Discrepancies);
     }
-    // What the last look doubted is not fine before another look has said so. A book without an exchange has none to come.
-    if looks.state.is_bound && discrepancies.pending > 0 {
+    // What the last look doubted, or nobody heard of, is not fine before another look has said so. A book without an exchange
+    // has none to come.
+    if looks.state.is_bound && is_unsettled {
         code = code.worst(ExitCode::Stale);
     }
     if !summary.is_conserved {
@@ -209,14 +222,6 @@ async fn summarize(
     let is_conserved = books.iter().all(|book| book.is_conserved);
     if !is_conserved {
         attention.push(NOT_BALANCED.to_owned());
-    }
-    let missing = OrderFilter { residual_only: true, ..Scope::account(account.clone()).into() };
-    let missing = store.orders(&missing, PageRequest::first(super::PAGE)).await?;
-    if !missing.items.is_empty() {
-        let more = if missing.next.is_some() { "more than " } else { "" };
-        let orders = count(missing.items.len() as u64, "order");
-        attention
-            .push(format!("{more}{orders} executed more than their fills tell: `fillbook orders --missing-fills`"));
     }
     for book in &books {
         for (what, totals) in [

@@ -5,16 +5,24 @@
 //! 2. `a_book_that_cannot_be_read_allows_nothing`.
 //! 3. `a_look_that_failed_or_is_too_old_holds_back`, but where the exchange cannot be asked.
 //! 4. `a_conflict_holds_back_where_it_is_about_what_is_held`.
+//! 5. `every_reason_says_what_to_do_next`.
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::{AccountId, FactKind, FreshnessLimits, PositionSide, Symbol, TimestampMs};
-use ledger_store::{DiscrepancyFilter, DiscrepancyKey, IntentFilter, PageRequest, Pages, Scope, Store, StoreError};
+use exchange_client::binance_usdm::VENUE;
+use ledger_core::{
+    AccountId, ClientOrderId, FactKind, FreshnessLimits, OrderIntent, PositionSide, Symbol, TimestampMs,
+};
+use ledger_store::{
+    Discrepancy, DiscrepancyFilter, DiscrepancyKey, DiscrepancyStatus, IntentFilter, PageRequest, Pages, Scope, Store,
+    StoreError,
+};
 use serde_json::{Map, Value, json};
 
 use super::answer::class_of;
 use crate::discrepancy::DiscrepancyKind;
 use crate::freshness::{LookDoubt, look_doubts};
+use crate::settled_by::SettledBy;
 
 /// Why no entry may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +60,61 @@ pub struct GateReason {
     pub kind: GateReasonKind,
     /// In words.
     pub text: String,
+    /// What to do next, as a command where there is one.
+    pub advice: String,
+    /// The order that nobody heard of, if it is about one.
+    pub client_order_id: Option<ClientOrderId>,
+    /// When that order was written down, by the bot's clock.
+    pub intent_local: Option<TimestampMs>,
+    /// The number of the discrepancy, if it is about one.
+    pub discrepancy: Option<i64>,
+}
+
+impl GateReason {
+    fn new(kind: GateReasonKind, text: impl Into<String>, advice: impl Into<String>) -> Self {
+        let (text, advice) = (text.into(), advice.into());
+        Self { kind, text, advice, client_order_id: None, intent_local: None, discrepancy: None }
+    }
+
+    /// That nobody heard what became of an order.
+    fn undecided(intent: &OrderIntent, venue: &str) -> Self {
+        let OrderIntent { client_order_id: id, side, symbol, outcome, role, .. } = intent;
+        let text = format!("{role} order {id} ({side} {symbol}): its outcome is {outcome}");
+        Self {
+            client_order_id: Some(id.clone()),
+            intent_local: Some(intent.created_local),
+            ..Self::new(GateReasonKind::UndecidedIntent, text, settles_intent(venue))
+        }
+    }
+
+    /// That book and exchange differ, or may.
+    fn open(discrepancy: &Discrepancy) -> Self {
+        let (id, entry) = (discrepancy.id, &discrepancy.entry);
+        let text = format!("discrepancy {id}, {} ({})", entry.key.kind, entry.status);
+        let command = match entry.status {
+            DiscrepancyStatus::Pending => "`fillbook sync` looks again",
+            _ => "`fillbook discrepancies` tells what differs",
+        };
+        let advice = format!("{command}; it is settled by this: {}", SettledBy::of_kind(&entry.key.kind));
+        Self { discrepancy: Some(id), ..Self::new(GateReasonKind::OpenDiscrepancy, text, advice) }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "kind": self.kind.as_str(), "text": self.text, "advice": self.advice,
+            "client_order_id": self.client_order_id.as_ref().map(ClientOrderId::as_str),
+            "intent_local": self.intent_local.map(TimestampMs::as_ms), "discrepancy": self.discrepancy,
+        })
+    }
+}
+
+/// What settles an order that nobody heard of: the exchange knows, and of a venue that fillbook cannot ask the bot has to.
+pub fn settles_intent(venue: &str) -> &'static str {
+    if venue == VENUE.name {
+        "`fillbook sync` settles it"
+    } else {
+        "ask the exchange for it, and tell `fillbook record` in a line `sent`"
+    }
 }
 
 /// Whether a new entry of a contract may be made, and if not why.
@@ -69,8 +132,7 @@ impl Gate {
 
     /// As answers show it.
     pub fn to_json(&self) -> Map<String, Value> {
-        let reasons = self.reasons.iter();
-        let reasons = reasons.map(|reason| json!({ "kind": reason.kind.as_str(), "text": reason.text }));
+        let reasons = self.reasons.iter().map(GateReason::to_json);
         let mut object = Map::new();
         object.insert("allowed".to_owned(), self.is_allowed().into());
         object.insert("reasons".to_owned(), reasons.collect());
@@ -95,7 +157,11 @@ impl Gate {
             _ => GateReasonKind::BookNotReadable,
         };
         let text = format!("the book cannot be asked ({}): {error}", class_of(error));
-        Self { reasons: vec![GateReason { kind, text }] }
+        let advice = match kind {
+            GateReasonKind::UnknownAccount => "`--account` with one that the book has: `fillbook status` tells which",
+            _ => "`fillbook status` tells why, and what to do",
+        };
+        Self { reasons: vec![GateReason::new(kind, text, advice)] }
     }
 }
 
@@ -147,7 +213,8 @@ fn waiting(spool: &Path) -> Option<GateReason> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
         Err(error) => format!("{} cannot be looked at: {error}", spool.display()),
     };
-    Some(GateReason { kind: GateReasonKind::UnreplayedSpool, text: ledger_core::printable(&text).into_owned() })
+    let advice = "start what wrote them again, for it gives them to `fillbook record` (a Python bot's Book does)";
+    Some(GateReason::new(GateReasonKind::UnreplayedSpool, ledger_core::printable(&text), advice))
 }
 
 async fn reasons(
@@ -175,30 +242,32 @@ async fn reasons(
     {
         let intents = found.items.into_iter().map(|intent| intent.fact);
         for intent in intents.filter(|intent| is_of_key(intent.position_side)) {
-            let (id, side, outcome) = (&intent.client_order_id, intent.side, intent.outcome);
-            let text = format!("{} order {id} ({side} {symbol}): its outcome is {outcome}", intent.role);
-            reasons.push(GateReason { kind: GateReasonKind::UndecidedIntent, text });
+            reasons.push(GateReason::undecided(&intent, &known.venue));
         }
     }
     let open = DiscrepancyFilter { symbol: Some(symbol.clone()), ..DiscrepancyFilter::open(account.clone()) };
     let mut pages = Pages::of(PageRequest::newest(NAMED_MAX), |page| store.discrepancies(&open, page));
     while let Some(found) = pages.next().await? {
         for discrepancy in found.items {
-            let entry = discrepancy.entry;
-            if holds_back(&entry.key) {
-                let text = format!("discrepancy {}, {} ({})", discrepancy.id, entry.key.kind, entry.status);
-                reasons.push(GateReason { kind: GateReasonKind::OpenDiscrepancy, text });
+            if holds_back(&discrepancy.entry.key) {
+                reasons.push(GateReason::open(&discrepancy));
             }
         }
     }
     let quarantined = store.quarantined(account).await?.into_iter().find(|entry| entry.symbol == *symbol);
     let pending = store.pending_refolds().await?.into_iter().find(|it| it.account == *account && it.symbol == *symbol);
     let why = match (quarantined, pending) {
-        (Some(entry), _) => Some(format!("its position cannot be computed: {}", entry.reason)),
-        (None, Some(_)) => Some("its position is not computed from all facts yet".to_owned()),
+        (Some(entry), _) => {
+            let text = format!("its position cannot be computed: {}", entry.reason);
+            Some((text, "`fillbook status` tells what is missing"))
+        }
+        (None, Some(_)) => {
+            let text = "its position is not computed from all facts yet".to_owned();
+            Some((text, "ask again when the command that records is done; `fillbook rebuild` if there is none"))
+        }
         (None, None) => None,
     };
-    reasons.extend(why.map(|text| GateReason { kind: GateReasonKind::NotComputed, text }));
+    reasons.extend(why.map(|(text, advice)| GateReason::new(GateReasonKind::NotComputed, text, advice)));
     let doubts = look_doubts(store, &known, symbol, terms.freshness, terms.now).await?;
     reasons.extend(doubts.into_iter().map(of_look));
     Ok(reasons)
@@ -211,10 +280,15 @@ fn of_look(doubt: LookDoubt) -> GateReason {
             let text = "the last look at the exchange was interrupted: its process died".to_owned();
             (GateReasonKind::InterruptedLook, text)
         }
-        LookDoubt::Due(what) => (GateReasonKind::StaleLook, format!("{what}; `fillbook sync` asks again")),
+        LookDoubt::Due(what) => (GateReasonKind::StaleLook, what),
         LookDoubt::NotSeen(why) => (GateReasonKind::StaleLook, why.to_owned()),
     };
-    GateReason { kind, text: ledger_core::printable(&text).into_owned() }
+    let advice = match kind {
+        GateReasonKind::FailedLook => "`fillbook sync` once that is mended",
+        GateReasonKind::InterruptedLook => "`fillbook sync` goes on",
+        _ => "`fillbook sync` asks again",
+    };
+    GateReason::new(kind, ledger_core::printable(&text), advice)
 }
 
 /// Whether a discrepancy of this kind says that orders, fills or the position of its contract may be others than the book's.

@@ -24,6 +24,6 @@ pub use self::client_id::{ClientIdLabel, ClientIdScheme, SchemeError};
 pub use self::closing::{ClosedTrade, TradeEnd};
 pub use self::event_recorder::EventRecorder;
 pub use self::follow::BotFiles;
-pub use self::gate::{Gate, GateReason, GateReasonKind, GateTerms, gate, spool_of};
+pub use self::gate::{Gate, GateReason, GateReasonKind, GateTerms, gate, settles_intent, spool_of};
 pub use self::recorder::Recorder;
 pub use self::refusal::Refusal;

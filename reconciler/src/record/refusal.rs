@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use exchange_client::files::RowError;
+use exchange_client::files::{RowError, RowProblem};
 use ledger_core::printable;
 use serde_json::{Value, json};
 
@@ -41,11 +41,15 @@ impl Refusal {
         let place = error.column.as_ref().map_or_else(|| field.to_owned(), |column| format!("{field}.{column}"));
         let causes = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
         let problem: Vec<_> = std::iter::once(error.to_string()).chain(causes).collect();
-        Self {
-            field: Some(place),
-            problem: printable(&problem.join(": ")).into_owned(),
-            advice: "hand over the object as the library returned it, with its `info`".to_owned(),
-        }
+        // Nothing stands in front of a line, so the object itself has to say it.
+        let advice = match error.problem {
+            RowProblem::UnitUnknown { .. } => {
+                "put `contractSize` into the object, as the library's market has it (1 where the venue counts coins), or hand it \
+                 over with the exchange's own answer in `info`"
+            }
+            _ => "hand over the object as the library returned it, with its `info`",
+        };
+        Self { field: Some(place), problem: printable(&problem.join(": ")).into_owned(), advice: advice.to_owned() }
     }
 
     /// The same as the answer to a line has it.

@@ -35,6 +35,7 @@ use self::comparison::Comparison;
 use self::confirmed::{check_confirmed, check_lost};
 use self::demands::check_demands;
 use self::executed::check_executed;
+pub use self::executed::{awaits_trades, brings_trades};
 use self::footing::check_footing;
 pub(crate) use self::footing::unread_stretches;
 use self::funding::check_funding;

@@ -242,8 +242,7 @@ class Book:
             answer = self._answered(lines.line("gate", {"symbol": symbol, "side": side}))
         except BookUnavailable as error:
             return Gate(False, (Reason("book_unavailable", str(error)),))
-        reasons = tuple(Reason(str(each.get("kind")), str(each.get("text"))) for each in answer.get("reasons") or ())
-        return Gate(bool(answer.get("allowed")), reasons)
+        return Gate(bool(answer.get("allowed")), tuple(_reason(each) for each in answer.get("reasons") or ()))
 
     def check(self) -> None:
         """Raises BookUnavailable when the book does not work."""
@@ -482,6 +481,11 @@ def _late(future: Future[Answer], then: Callable[[Answer], None]) -> None:
     except (BookError, CancelledError):
         return
     then(answer)
+
+
+def _reason(told: Mapping[str, Any]) -> Reason:
+    more = {name: told.get(name) for name in ("advice", "client_order_id", "intent_local", "discrepancy")}
+    return Reason(str(told.get("kind")), str(told.get("text")), **more)
 
 
 def _of_symbol(symbol: str | None) -> list[str]:

@@ -53,9 +53,21 @@ class Command:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise BookUnavailable(f"the fillbook command does not work: {error}") from error
         if done.returncode != 0 and not done.stdout:
-            told = done.stderr.decode("utf-8", "replace").strip()
+            told = _in_words(done.stderr.decode("utf-8", "replace"))
             raise BookUnavailable(f"`fillbook {' '.join(more)}` ended with {done.returncode}: {told}")
         return done.stdout.decode("utf-8", "replace")
+
+
+def _in_words(complaint: str) -> str:
+    """What the command complains of, for people: with --json, errors are objects."""
+    told = []
+    for line in complaint.splitlines():
+        try:
+            error = json.loads(line)
+            told.append(": ".join([error["message"], *(error.get("because") or ())]))
+        except (ValueError, KeyError, TypeError):
+            told.append(line.strip())
+    return " ".join(told)
 
 
 def _put_in_place(made: Path, place: Path) -> None:

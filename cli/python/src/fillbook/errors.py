@@ -38,6 +38,14 @@ class Reason:
     """A word for programs, such as `unreplayed_spool`, `book_unavailable`, or a kind of `fillbook gate`."""
     text: str
     """The same for people."""
+    advice: str | None = None
+    """What to do next."""
+    client_order_id: str | None = None
+    """Of `undecided_intent`: the order that nobody heard of."""
+    intent_local: int | None = None
+    """Of `undecided_intent`: when that order was written down, in milliseconds since 1970 by the bot's clock."""
+    discrepancy: int | None = None
+    """Of `open_discrepancy`: its number."""
 
 
 class EntryRefused(BookError):

@@ -214,7 +214,7 @@ class Recorder:
             for reason in gate.reasons
             if (self._gate == "all" or reason.kind in always)
             # Orders of this process on their way are no retries of each other.
-            and not (reason.kind == UNDECIDED and any(client_id in reason.text for client_id in in_flight))
+            and not (reason.kind == UNDECIDED and reason.client_order_id in in_flight)
         ]
 
     def _ask_undecided(self, call: OrderCall, reasons: list[Reason]) -> Flow:

@@ -77,12 +77,61 @@ async fn an_undecided_exit_holds_entries_of_its_side_back() {
     exit["position_side"] = "long".into();
     let id = ask(&mut recorder, &exit).await["client_order_id"].clone();
     let asked = async |side| gate(store.as_ref(), &account(), &symbol("BTCUSDT"), side, terms(0, None)).await;
-    assert_eq!(asked(None).await.reasons[0].kind, GateReasonKind::UndecidedIntent);
+    let held = asked(None).await;
+    let reason = &held.reasons[0];
+    assert_eq!(reason.kind, GateReasonKind::UndecidedIntent);
+    // Which order, and when, needs no reading of sentences.
+    assert_eq!(reason.client_order_id.as_ref().map(ToString::to_string).as_deref(), id.as_str());
+    assert_eq!((reason.intent_local, reason.discrepancy), (Some(at(0)), None));
+    let told = &held.to_json()["reasons"][0];
+    assert_eq!((&told["client_order_id"], &told["intent_local"]), (&id, &json!(START_MS)), "{told}");
     assert!(!asked(Some(PositionSide::Long)).await.is_allowed() && asked(Some(PositionSide::Short)).await.is_allowed());
     ask(&mut recorder, &sent(&id, "unknown")).await;
     assert!(!asked(None).await.is_allowed());
     ask(&mut recorder, &sent(&id, "accepted")).await;
     assert!(asked(None).await.is_allowed());
+}
+
+/// Each reason has a command of its own, or what else to do, in every form of the answer.
+#[tokio::test]
+async fn every_reason_says_what_to_do_next() {
+    let (mut recorder, store, _) = recorder().await;
+    ask(&mut recorder, &intent("t-1", "exit")).await;
+    for (kind, status) in [
+        ("position_mismatch", DiscrepancyStatus::Unresolved),
+        ("missing_fills", DiscrepancyStatus::Pending),
+        ("something_new", DiscrepancyStatus::Unresolved),
+    ] {
+        see(&store, kind, "BTCUSDT", status).await;
+    }
+    let identity = ExchangeIdentity { base_url: "https://fapi.binance.com".to_owned(), alias: None };
+    store.bind_identity(&account(), identity).await.unwrap();
+    let failure = LookFailure { kind: LookFailureKind::Unreachable, reason: "no route".to_owned() };
+    look(&store, 0, BTreeMap::from([(LookStream::Account, LookResult::Failed(failure))])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("book.db.spool");
+    std::fs::write(&spool, "{}\n").unwrap();
+    let mut held = gate(store.as_ref(), &account(), &symbol("BTCUSDT"), None, terms(0, Some(&spool))).await;
+    held.reasons.extend(Gate::unknown_account(&account()).reasons);
+    let told: Vec<_> = held.reasons.iter().map(|reason| (reason.kind.as_str(), reason.advice.as_str())).collect();
+    for (kind, advice) in [
+        ("unreplayed_spool", "fillbook record"),
+        ("undecided_intent", "`fillbook sync` settles it"),
+        (
+            "open_discrepancy",
+            "`fillbook discrepancies` tells what differs; it is settled by this: book and exchange hold the same",
+        ),
+        ("open_discrepancy", "`fillbook sync` looks again; it is settled by this: the order's fills add up"),
+        ("failed_look", "`fillbook sync` once that is mended"),
+        ("stale_look", "`fillbook sync` asks again"),
+        ("unknown_account", "`--account`"),
+    ] {
+        assert!(told.iter().any(|told| told.0 == kind && told.1.contains(advice)), "{kind} {advice}: {told:?}");
+    }
+    for (reason, told) in held.reasons.iter().zip(held.to_json()["reasons"].as_array().unwrap()) {
+        assert!(!reason.advice.is_empty() && told["advice"] == reason.advice.as_str(), "{told}");
+        assert_eq!(told["discrepancy"].is_i64(), reason.kind == GateReasonKind::OpenDiscrepancy, "{told}");
+    }
 }
 
 #[tokio::test]
