@@ -7,7 +7,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::{Decimal, Fill, FillKey, MathError, Order, OrderClass, OrderKey, PositionSide, Symbol, TimestampMs};
+use ledger_core::{
+    Decimal, Fill, FillKey, MathError, Order, OrderClass, OrderKey, PositionSide, Source, Symbol, TimestampMs,
+};
 use ledger_store::DiscrepancyKey;
 
 use super::anchor::AnchorBasis;
@@ -313,6 +315,9 @@ impl Records<'_> {
             if has_signal(self.context.observation, order) || self.context.candidates.is_wanted(&order.key) {
                 continue;
             }
+            if is_told_by_bot(self.context.observation, &order.key) {
+                continue;
+            }
             done.insert(order.key.clone());
             if exit.is_inferred {
                 symbol_plan.find(unexplained(order, &exit, self.now));
@@ -324,6 +329,12 @@ impl Records<'_> {
         }
         done
     }
+}
+
+/// Whether the bot said why an order closed its position: then its close surprised nobody, although its fills are new to the book.
+fn is_told_by_bot(observation: &Observation, key: &OrderKey) -> bool {
+    let booked = observation.book.orders.get(key).map(|known| &known.order);
+    booked.is_some_and(|order| order.fact.exit_reason.is_some() && order.provenance.of("exit_reason") == Source::Bot)
 }
 
 /// The finding that the book lacks an order's fills.
