@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use exchange_client::{Clock, ExchangeReader};
+use exchange_client::{Clock, ExchangeReader, Usage};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
     Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, Pages, RunFilter, RunId,
@@ -51,12 +51,15 @@ pub struct ReconcilerConfig {
     pub observe: ObserveOptions,
     /// How to look and decide.
     pub policy: Policy,
+    /// The requests, and their weight, that were spent before the cycle to know whom and what to ask about: they are counted with
+    /// its own, in what it answers and in the journal.
+    pub spent_before: (u64, u64),
 }
 
 impl ReconcilerConfig {
     /// Everything of `account`.
     pub fn new(account: AccountId) -> Self {
-        Self { account, observe: ObserveOptions::default(), policy: Policy::default() }
+        Self { account, observe: ObserveOptions::default(), policy: Policy::default(), spent_before: (0, 0) }
     }
 }
 
@@ -111,7 +114,7 @@ impl Reconciler {
             observation.book.discrepancies = on_record;
         }
         let after = self.exchange.usage();
-        let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
+        let spent = self.spent(before, after);
         let findings = audited(&observation, &plan, &verification);
         let repairs = plan.repairs().map(|repair| RepairReport::new(repair, None)).collect();
         let left = observation.book.discrepancies.clone();
@@ -137,7 +140,7 @@ impl Reconciler {
         // A cycle is a long walk: it lives on the heap, not in the future of whoever waits for it.
         let result = Box::pin(self.sync_under(&mut run)).await;
         let after = self.exchange.usage();
-        let spent = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
+        let spent = self.spent(before, after);
         if let Some(run) = run {
             let (status, detail) = match &result {
                 Ok(synced) => (RunStatus::Done, synced.detail_json(spent)),
@@ -182,6 +185,13 @@ impl Reconciler {
         self.bind(&observation).await?;
         let (applied, outcome) = self.repair(&observation, &plan, run).await?;
         Ok(Synced { caught_up, observation, plan, applied, outcome })
+    }
+
+    /// What a cycle cost, with what was spent to begin it.
+    fn spent(&self, before: Usage, after: Usage) -> RequestCost {
+        let (requests, weight) = self.config.spent_before;
+        let cycle = (after.requests.saturating_sub(before.requests), after.weight.saturating_sub(before.weight));
+        (requests.saturating_add(cycle.0), weight.saturating_add(cycle.1))
     }
 
     /// From the first word that is written on, the account is the exchange's that said it.

@@ -200,15 +200,15 @@ async fn one(
     config.policy.schemes.extend(settings.ids().schemes.iter().cloned());
     config.observe.symbols = args.symbol.iter().cloned().collect::<BTreeSet<_>>();
     config.observe.since = since;
-    let reconciler = Reconciler { exchange, book: open, clock: context.clock.clone(), config };
+    // What it took to know whom and what to ask about is part of what this costs.
     let greeted = asked.usage();
-    let mut report: CycleReport = match mode {
+    config.spent_before =
+        (greeted.requests.saturating_sub(before.requests), greeted.weight.saturating_sub(before.weight));
+    let reconciler = Reconciler { exchange, book: open, clock: context.clock.clone(), config };
+    let report: CycleReport = match mode {
         Mode::Sync => beside(Question::History, reconciler.sync(), about, context).await?,
         Mode::Audit => beside(Question::History, reconciler.audit(), about, context).await?,
     };
-    // What it took to know whom and what to ask about is part of what this cost.
-    report.requests += greeted.requests.saturating_sub(before.requests);
-    report.weight += greeted.weight.saturating_sub(before.weight);
     report::print(mode, &target.id, &base_url, &report, context)
 }
 
