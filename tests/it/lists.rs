@@ -156,6 +156,26 @@ fn fills_are_listed_as_they_are_counted() {
     assert!(open.to_string().contains(r#""-0.1""#), "-0.2 + 0.1 in fees of what is open: {open}");
 }
 
+/// A flat position stands among the open ones only where nothing proves that it is flat, and the list says so.
+#[test]
+fn a_flat_position_is_listed_where_nothing_proves_it() {
+    let sandbox = book_with_trades();
+    let symbols = |args: &[&str]| {
+        let rows = sandbox.run(&[&["positions", "--json"], args].concat()).exits(0).json();
+        rows.iter().map(|row| row["symbol"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(symbols(&["--all"]), ["BTCUSDT", "ETHUSDT", "SOLUSDC"]);
+    assert_eq!(symbols(&[]), ["ETHUSDT", "SOLUSDC"]);
+    let told = sandbox.run(&["positions"]).exits(0).stdout;
+    assert!(told.contains("Flat by what is on record, which nothing proves so far: SOLUSDC."), "{told}");
+    // The exchange has said the same.
+    let flat = r#"{"schema":"fillbook.position/1","source":"rest","symbol":"SOLUSDC","position_side":"NET","ts":1772500000000,"qty":"0"}"#;
+    sandbox.write("flat.ndjson", flat);
+    sandbox.run(&["import", "flat.ndjson"]).exits(0);
+    assert_eq!(symbols(&[]), ["ETHUSDT"]);
+    assert!(!sandbox.run(&["positions"]).exits(0).stdout.contains("nothing proves"));
+}
+
 /// Without a name that the book has, its accounts are all told; a name that was given must be one of them.
 #[test]
 fn status_tells_all_accounts_where_none_was_meant() {

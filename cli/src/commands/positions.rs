@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ledger_core::{Certainty, Decimal, Freshness, PriceSnapshot, Staleness};
-use ledger_store::{BookPosition, Store, StoreError};
+use ledger_store::{BookPosition, ReconcileStatus, Store, StoreError};
 
 use super::unseen::{self, Asked};
 use super::{maybe, text};
@@ -190,6 +190,22 @@ fn staleness(shown: &[Shown]) -> Option<String> {
     (!parts.is_empty()).then(|| format!("Stale: {}. `fillbook sync` looks again.", parts.join("; ")))
 }
 
+/// Whether a position may be open although it is flat by what is on record: nothing proves that, and the exchange has not said
+/// the same. A profit that is an estimate opens nothing.
+fn may_be_open(position: &BookPosition) -> bool {
+    position.position.qty.is_zero()
+        && position.position.certainty != Certainty::Known
+        && position.reconcile_status != Some(ReconcileStatus::Matched)
+}
+
+/// Which of them stand in the list of open positions although they are flat, in words.
+fn unproven(shown: &[Shown]) -> Option<String> {
+    let flat = shown.iter().filter(|position| may_be_open(&position.held));
+    let names: Vec<_> = flat.map(|position| position.symbol.as_str()).collect();
+    (!names.is_empty())
+        .then(|| format!("Flat by what is on record, which nothing proves so far: {}.", names.join(", ")))
+}
+
 /// The positions with how current what the exchange said of them is.
 async fn shown(store: &dyn Store, positions: Vec<BookPosition>, context: &Context) -> Result<Vec<Shown>, CommandError> {
     let settings = &context.settings;
@@ -242,16 +258,16 @@ pub async fn run(args: &PositionArgs, context: &mut Context) -> Result<ExitCode,
     }
     let flat_count = positions.len();
     if !args.all {
-        positions
-            .retain(|position| !position.position.qty.is_zero() || position.position.certainty != Certainty::Known);
+        positions.retain(|position| !position.position.qty.is_zero() || may_be_open(position));
     }
     let flat_count = flat_count - positions.len();
     let positions = shown(store.as_ref(), positions, context).await?;
     context.output.list(&LISTING, &positions)?;
-    if context.output.format == Format::Table
-        && let Some(stale) = staleness(&positions)
-    {
-        context.output.paragraph(&stale)?;
+    if context.output.format == Format::Table {
+        let unproven = unproven(&positions).filter(|_| !args.all);
+        for remark in staleness(&positions).into_iter().chain(unproven) {
+            context.output.paragraph(&remark)?;
+        }
     }
     let flat = match flat_count {
         0 => String::new(),

@@ -83,7 +83,7 @@ fn a_look_that_finds_nothing_keeps_the_book_fresh() {
 #[test]
 fn what_rests_on_an_old_look_says_so() {
     let (_exchange, sandbox) = synced(402);
-    let table = |sandbox: &Sandbox| sandbox.command(&["positions"], &[("COLUMNS", "300")]).exits(0).stdout;
+    let table = |sandbox: &Sandbox| sandbox.command(&["positions", "--all"], &[("COLUMNS", "300")]).exits(0).stdout;
     let fresh = table(&sandbox);
     assert!(fresh.contains("MATCHED") && !fresh.contains("stale") && !fresh.contains("Stale"), "{fresh}");
     assert!(fresh.contains("Marked") && fresh.contains("Seen") && fresh.contains(" ago"), "{fresh}");
