@@ -9,8 +9,8 @@ use reconciler::ClientIdScheme;
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "One JSON object a line comes in, and one goes out for it, in the same order, once what it says is durable. \
-    `fillbook record --schema` prints the schema with an example of every event.\n\nIt ends with 0 at the end of its input, and \
-    with 130 when it is stopped (SIGINT, SIGTERM, SIGHUP): what it has read by then is answered. Without a book or an account it \
+    `fillbook record --schema` prints the schema with an example of every event.\n\nIt ends with 0 at the end of its input, also where \
+    lines were refused (their answers say so), and with 130 when it is stopped (SIGINT, SIGTERM, SIGHUP): what it has read by then is answered. Without a book or an account it \
     ends before it reads a line (1, 6 where the book is damaged)."
 )]
 pub struct RecordArgs {

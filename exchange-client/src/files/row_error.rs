@@ -193,8 +193,8 @@ pub enum RowProblem {
     /// A quantity whose unit nothing proves.
     #[error(
         "nothing proves whether it counts coins or contracts of some size: neither the exchange's own answer is there nor a \
-         cost that is price x amount x size. With this line in front of it the file can be read, SIZE being how much of the \
-         coin one contract is (1 where the venue counts coins): {line}"
+         cost that is price x amount x size. With a `contractSize` of SIZE in it, or this line in front of its file, it can be \
+         read, SIZE being how much of the coin one contract is (1 where the venue counts coins): {line}"
     )]
     UnitUnknown {
         /// A line that would prove it.

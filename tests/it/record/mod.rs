@@ -6,5 +6,6 @@ mod fees;
 mod files;
 mod killed;
 mod lines;
+mod unheard;
 
 use child::Child;

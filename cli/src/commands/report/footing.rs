@@ -91,7 +91,7 @@ pub(super) fn line(footing: &AssetFooting, zone: &Zone) -> String {
     line.trim_end().to_owned()
 }
 
-/// What the account is worth with its open positions, and by how much that changed.
+/// What the account is worth with its open positions, and what it was worth before. The difference is no profit: transfers are in it.
 fn worth(equity: &Equity, zone: &Zone) -> String {
     let edge = |unrealized: &Unrealized| {
         let marks = unrealized.marked_at.map(|at| format!(" at marks of {}", show_time(at, zone)));
@@ -106,10 +106,9 @@ fn worth(equity: &Equity, zone: &Zone) -> String {
         (Some(amount), Some(open)) => format!("Equity {}, with {open}", shown(amount)),
         _ => format!("Equity at the end is not known: {}", unknown(&equity.after)),
     };
-    match (equity.change(), equity.amount_before()) {
-        (Some(change), _) => format!("{after}; it changed by {}.", shown(change)),
-        (None, Some(before)) => format!("{after}; before the period it was {}.", shown(before)),
-        (None, None) => format!("{after}. Before the period it is not known: {}.", unknown(&equity.before)),
+    match equity.amount_before() {
+        Some(before) => format!("{after}; before the period it was {}.", shown(before)),
+        None => format!("{after}. Before the period it is not known: {}.", unknown(&equity.before)),
     }
 }
 

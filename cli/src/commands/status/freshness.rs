@@ -50,10 +50,10 @@ impl Reach {
             (number, None) => format!("{} of {}", self.stream, count(number as u64, "symbol")),
         };
         let forgotten = match self.forgotten_at {
-            Some(at) => format!("; what came next is kept there until {}", show_day(at, zone)),
+            Some(at) => format!("; the exchange keeps what came after until {}", show_day(at, zone)),
             None => String::new(),
         };
-        let inferred = if self.is_inferred { ", partly by inference" } else { "" };
+        let inferred = if self.is_inferred { " (part of it follows from other lists)" } else { "" };
         format!("{what} to {}, {} ago{inferred}{forgotten}", show_time(self.until, zone), span(self.age_ms))
     }
 
