@@ -13,6 +13,7 @@ mod look;
 mod reopening;
 mod report;
 pub(crate) mod settle;
+mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,6 +33,7 @@ pub use self::look::record_failed_look;
 pub use self::report::{CycleReport, FailedQuery, FindingReport, RepairReport};
 use self::report::{audited, failed};
 use self::settle::settle;
+use self::words::Placed;
 use crate::apply::{ApplyReport, apply, is_empty};
 use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
@@ -260,14 +262,16 @@ impl Reconciler {
         run: &mut Option<RunId>,
     ) -> Result<(ApplyReport, CycleOutcome), ReconcileError> {
         let account = &self.config.account;
-        let mut applied = ApplyReport::default();
+        let (mut applied, mut placed) = (ApplyReport::default(), Placed::default());
         if !plan.is_empty() {
             let opened = self.run(run).await?;
             applied = apply(plan, &*self.book, account, opened, self.clock.now()).await?;
+            placed = Box::pin(self.place_words(observation, run, &mut applied)).await?;
         }
         let outside = Box::pin(self.learn_from_outside(observation, plan, run)).await?;
         let verification = verify(observation, &*self.book, account).await?;
         let mut settlement = settle(observation, plan, &verification, account, self.clock.now());
+        placed.settle(&mut settlement);
         let known = &observation.book;
         let restored = std::mem::take(&mut settlement.repairs);
         let mut restored_ids = Vec::new();
@@ -286,12 +290,12 @@ impl Reconciler {
             let id = ids.get(&key).copied().or(known.map(|known| known.id));
             FindingReport { id, status, first_seen_local: known.map(|known| known.first_seen_local), finding }
         });
-        let findings = findings.collect();
+        let findings = findings.chain(placed.findings(observation)).collect();
         let restored_ids = restored_ids.into_iter().map(Some).chain(std::iter::repeat(None));
         let restored = restored.iter().zip(restored_ids).map(|(repair, id)| RepairReport::new(repair, id));
         let ids = applied.repair_ids.iter().copied().map(Some).chain(std::iter::repeat(None));
-        let repairs =
-            plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).chain(restored).collect();
+        let repairs = plan.repairs().zip(ids).map(|(repair, id)| RepairReport::new(repair, id)).chain(restored);
+        let repairs = repairs.chain(placed.repairs()).collect();
         let left = self.left().await?;
         Ok((applied, CycleOutcome { run: *run, findings, repairs, left, verification, outside }))
     }

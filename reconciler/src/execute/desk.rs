@@ -211,7 +211,7 @@ impl Desk {
         let closing = Closing { store: self.book(), account: self.recorder.account() };
         Ok(match closing.end(&trade, None).await? {
             TradeEnd::Trip(trip) => Some(trip),
-            TradeEnd::StillOpen | TradeEnd::NotOnRecord => None,
+            TradeEnd::StillOpen | TradeEnd::NotOnRecord | TradeEnd::Unclear(_) => None,
         })
     }
 

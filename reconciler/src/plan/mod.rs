@@ -52,6 +52,7 @@ use self::orders::plan_orders;
 use self::orphans::plan_orphans;
 use self::positions::{RecordContext, plan_positions};
 use self::signals::plan_signals;
+pub(crate) use self::signals::plan_words;
 use self::streams::plan_streams;
 use self::vanished::plan_vanished;
 use crate::discrepancy::{DiscrepancyKind, Subject};

@@ -52,6 +52,15 @@ pub(super) fn plan_signals(
     plan
 }
 
+/// What recording made placeable: the bot's words on closed trades, put on their orders.
+pub(crate) fn plan_words(words: &[PlacedWord]) -> Plan {
+    let mut plan = Plan::default();
+    for word in words {
+        place(&mut plan, word);
+    }
+    plan
+}
+
 /// Puts what the bot said of a closed trade on the order that closed it.
 fn place(plan: &mut Plan, word: &PlacedWord) {
     let PlacedWord { signal, order, statements } = word;

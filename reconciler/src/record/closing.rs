@@ -51,6 +51,8 @@ pub enum TradeEnd {
     StillOpen,
     /// The book has nothing of this position: its fills are missing.
     NotOnRecord,
+    /// The book cannot tell which trade is meant, or has only others: what it would take to tell.
+    Unclear(&'static str),
 }
 
 /// What of the bot's word on a closed trade is to be recorded.
@@ -105,10 +107,19 @@ impl From<Unclear> for Trouble {
 }
 
 /// What the book has of the position that the bot says is closed.
+#[derive(Debug, Default)]
 pub(super) struct Held {
     /// The latest round trip that ended; absent where one is open, or later entries show that it is another one.
     pub(super) closed: Option<RoundTrip>,
     pub(super) open: Option<RoundTrip>,
+    /// Why it can be none of those on record: what it would take to tell.
+    pub(super) unclear: Option<&'static str>,
+}
+
+impl Held {
+    pub(super) fn unclear(why: &'static str) -> Self {
+        Self { unclear: Some(why), ..Self::default() }
+    }
 }
 
 /// Whether what is said to be of a position may be of the one of this direction. In one-way mode there is only one.
@@ -154,6 +165,7 @@ impl EventRecorder {
             TradeEnd::NotOnRecord => {
                 effect.with("trip", Value::Null).with("missing", "fills: the book has none of this position")
             }
+            TradeEnd::Unclear(why) => effect.with("trip", Value::Null).with("missing", why),
         })
     }
 }
@@ -168,10 +180,11 @@ impl Closing<'_> {
     /// What the book has of the trade now. `skew_ms` is that of the bot's clock.
     pub(crate) async fn end(&self, trade: &ClosedTrade, skew_ms: Option<i64>) -> Result<TradeEnd, ReconcileError> {
         let held = self.held(trade, skew_ms).await?;
-        Ok(match (held.closed, held.open) {
-            (Some(trip), _) => TradeEnd::Trip(Box::new(trip)),
-            (None, Some(_)) => TradeEnd::StillOpen,
-            (None, None) => TradeEnd::NotOnRecord,
+        Ok(match (held.closed, held.open, held.unclear) {
+            (Some(trip), ..) => TradeEnd::Trip(Box::new(trip)),
+            (None, Some(_), _) => TradeEnd::StillOpen,
+            (None, None, Some(why)) => TradeEnd::Unclear(why),
+            (None, None, None) => TradeEnd::NotOnRecord,
         })
     }
 
@@ -179,7 +192,10 @@ impl Closing<'_> {
     pub(super) async fn held(&self, trade: &ClosedTrade, skew_ms: Option<i64>) -> Result<Held, ReconcileError> {
         if let Some(time) = trade.time {
             let said_at = time.latest().saturating_add_ms(-skew_ms.unwrap_or(0));
-            let held = self.held_at(&trade.symbol, trade.direction, said_at).await?;
+            if let Some(closed) = self.closed_by(trade, said_at).await? {
+                return Ok(Held { closed: Some(closed), ..Held::default() });
+            }
+            let held = self.held_at(&trade.symbol, trade.direction, said_at, time).await?;
             // An order that is named tells which trade is meant, whatever the time.
             if held.closed.is_some() || held.open.is_some() || trade.order_id.is_none() {
                 return Ok(held);
@@ -193,7 +209,7 @@ impl Closing<'_> {
         let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
         let open = open.into_iter().find(|trip| trip.symbol == trade.symbol && is_of_side(trip));
         if open.is_some() {
-            return Ok(Held { closed: None, open });
+            return Ok(Held { open, ..Held::default() });
         }
         let scope = Scope::symbol(self.account.clone(), trade.symbol.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
@@ -203,41 +219,12 @@ impl Closing<'_> {
             Some(at) => self.has_entered_since(&trade.symbol, trade.direction, at, None).await?,
             None => false,
         };
-        Ok(Held { closed: closed.filter(|_| !is_superseded), open: None })
-    }
-
-    /// The round trip of a contract that was open at `said_at`, or ended shortly before or after.
-    pub(super) async fn held_at(
-        &self,
-        symbol: &Symbol,
-        direction: Option<Direction>,
-        said_at: TimestampMs,
-    ) -> Result<Held, ReconcileError> {
-        let open = self.store.open_trips(self.account).await.doing("reading the round trips")?;
-        let mut scope = Scope::symbol(self.account.clone(), symbol.clone());
-        scope.since = Some(said_at.saturating_add_ms(-NEAR_MS));
-        scope.until = Some(said_at.saturating_add_ms(NEAR_MS + 1));
-        let filter = TripFilter { scope, engine: None, position_side: None };
-        let ended = self.store.trips(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the round trips")?;
-        let is_meant = |trip: &RoundTrip| {
-            trip.symbol == *symbol
-                && direction.is_none_or(|held| trip.direction == held)
-                && trip.opened_at.is_none_or(|at| at <= said_at.saturating_add_ms(CLOCK_SLACK_MS))
-        };
-        let mut trips: Vec<RoundTrip> = open.into_iter().chain(ended.items).filter(is_meant).collect();
-        trips.sort_by_key(|trip| trip.opened_at);
-        // One that was opened within the slack behind the word is meant only where there is no other.
-        let is_before = |trip: &RoundTrip| trip.opened_at.is_none_or(|at| at <= said_at);
-        let at = trips.iter().rposition(is_before).or(if trips.is_empty() { None } else { Some(0) });
-        let Some(trip) = at.map(|at| trips.swap_remove(at)) else { return Ok(Held { closed: None, open: None }) };
-        let Some(ended) = trip.closed_at else { return Ok(Held { closed: None, open: Some(trip) }) };
-        let is_superseded = self.has_entered_since(symbol, direction, ended, Some(said_at)).await?;
-        Ok(Held { closed: Some(trip).filter(|_| !is_superseded), open: None })
+        Ok(Held { closed: closed.filter(|_| !is_superseded), ..Held::default() })
     }
 
     /// Whether an order to enter came after a round trip had ended, and before `until` where that is given: then what is
     /// closed is a later one, whose fills are missing.
-    async fn has_entered_since(
+    pub(super) async fn has_entered_since(
         &self,
         symbol: &Symbol,
         direction: Option<Direction>,

@@ -8,7 +8,7 @@
 //!    is committed one by one.
 //! 5. `an_answer_counts_at_once_and_never_twice`: what an order's answer says about execution, beside its trades.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,7 @@ use super::fields::Fields;
 use super::gate::{GateTerms, gate};
 use super::order_id::digest;
 use super::refusal::Refusal;
+use super::words::Changed;
 use crate::error::{Doing, ReconcileError};
 
 /// Letters of a signal's id that the bot did not give.
@@ -407,10 +408,10 @@ impl EventRecorder {
     async fn object(&self, object: CcxtObject, more: Vec<Statement>) -> Result<Effect, Trouble> {
         let CcxtObject { mut statements, rejected, note } = object;
         statements.extend(more);
-        let symbols = symbols_of(&statements);
+        let changed = Changed::of(&statements, self.exchange_now());
         let effect = Effect::of(&self.commit(statements).await?);
-        for symbol in &symbols {
-            let placed = self.closing().placed(Some(symbol)).await?;
+        for (symbol, changed) in &changed {
+            let placed = self.closing().placed_after(symbol, *changed).await?;
             let placed: Vec<_> = placed.into_iter().flat_map(|word| word.statements).collect();
             if !placed.is_empty() {
                 self.commit(stated(placed, None)).await?;
@@ -487,16 +488,6 @@ impl EventRecorder {
     ) -> Result<Option<BookOrder>, ReconcileError> {
         order_named(self.store.as_ref(), &self.account, symbol, order_id, client_order_id).await
     }
-}
-
-/// The contracts whose orders and fills are stated: for a word that waits, one of them may be the order.
-pub(super) fn symbols_of(statements: &[Statement]) -> BTreeSet<Symbol> {
-    let symbols = statements.iter().filter_map(|statement| match &statement.fact {
-        AnyFact::Order(order) => Some(&order.key.symbol),
-        AnyFact::Fill(fill) => Some(&fill.key.symbol),
-        _ => None,
-    });
-    symbols.cloned().collect()
 }
 
 /// The book's order of this id; of the two classes, and of those that share a client order id, the regular one.

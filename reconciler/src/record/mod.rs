@@ -12,6 +12,7 @@ mod fields;
 mod follow;
 mod gate;
 mod intents;
+mod meant;
 pub(crate) mod order_id;
 mod recorder;
 mod refusal;

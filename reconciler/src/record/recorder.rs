@@ -6,7 +6,7 @@
 //! 3. `a_cancel_without_a_time_is_the_orders_state_only`.
 //! 4. `a_contract_is_learned_when_it_is_first_needed`, and asked for once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ use crate::error::{Doing, ReconcileError};
 use crate::record::bot_record::accepted;
 use crate::record::client_id::ClientIdScheme;
 use crate::record::closing::{ClosedTrade, Closing, TradeEnd, Unclear, stated};
-use crate::record::event_recorder::symbols_of;
+use crate::record::words::Changed;
 
 /// Records what a bot does. Cheap to clone; every call is one transaction, and survives a crash once it returns.
 #[derive(Clone)]
@@ -105,19 +105,19 @@ impl Recorder {
         let contracts = self.missing_contracts(&statements).await?;
         let learned = contracts.len();
         statements.splice(0..0, contracts);
-        let symbols = symbols_of(&statements);
+        let changed = Changed::of(&statements, self.clock.now());
         let mut report = self.commit(statements).await?;
         report.outcomes.drain(..learned.min(report.outcomes.len()));
-        self.place_words(&symbols).await;
+        self.place_words(changed).await;
         Ok(report)
     }
 
     /// Puts what the bot said of closed trades on their orders, now that these may be on record. What is to be recorded is by
     /// now; a word that cannot be placed waits for the next record of its contract.
-    async fn place_words(&self, symbols: &BTreeSet<Symbol>) {
+    async fn place_words(&self, changed: BTreeMap<Symbol, Changed>) {
         let closing = Closing { store: self.book.as_ref(), account: &self.account };
-        for symbol in symbols {
-            let placed = match closing.placed(Some(symbol)).await {
+        for (symbol, changed) in changed {
+            let placed = match closing.placed_after(&symbol, changed).await {
                 Ok(placed) if placed.is_empty() => continue,
                 Ok(placed) => {
                     let statements = placed.into_iter().flat_map(|word| word.statements).collect();

@@ -2,7 +2,7 @@
 //!
 //! The word belongs to the order that closed the position. While the book does not have that order, the word is kept as a
 //! decision to close (a signal). Whatever brings an order or a trade of the contract to the book, a line or a look at the
-//! exchange, puts it where it belongs.
+//! exchange, puts it where it belongs. Which trade it is about: see [`meant`](super::meant).
 //!
 //! Invariants, with their tests in `tests/words.rs`:
 //! 1. `a_closed_trade_keeps_its_reason_in_every_order_of_arrival`.
@@ -12,14 +12,19 @@
 //! 5. `a_partial_exit_is_not_the_one_that_closed`.
 //! 6. `an_order_of_the_other_leg_is_not_the_one_that_closed`.
 
+use std::collections::BTreeMap;
+
 use ledger_core::{
-    AnyFact, Direction, EventTime, ExitReason, FillKey, IntentOutcome, IntentRole, Label, Order, OrderClass, OrderId,
-    OrderIntent, OrderKey, Side, Signal, SignalId, SignalKind, SignalWords, Source, Symbol, TimestampMs,
+    AnyFact, Decimal, Direction, EventTime, ExitReason, IntentOutcome, IntentRole, Label, Order, OrderClass,
+    OrderIntent, OrderKey, Side, Signal, SignalId, SignalKind, SignalWords, Source, Statement, Symbol, TimestampMs,
 };
-use ledger_store::{BookOrder, IntentFilter, OrderFilter, PageRequest, Scope, SignalFilter, SignalOutlook};
+use ledger_store::{
+    BookOrder, IntentFilter, OrderFilter, PageRequest, Pages, Scope, SignalFilter, SignalOutlook, TripFilter,
+};
 
 use super::closing::{CLOCK_SLACK_MS, ClosedTrade, Closing, Held, LOOKED_AT, NEAR_MS, Place, Unclear, Word, may_be_of};
 use super::event_recorder::order_named;
+use super::meant::{AHEAD_MS, Said};
 use super::order_id::digest;
 use super::refusal::Refusal;
 use crate::error::{Doing, ReconcileError};
@@ -27,13 +32,17 @@ use crate::error::{Doing, ReconcileError};
 /// How the ids of words begin that wait for their order. Below every letter and digit, so that the bot's own decision stands
 /// where an order has both.
 const PREFIX: &str = ".closed:";
+/// How far from an order or trade a word may be that it concerns: bots' clocks differ.
+const AROUND_MS: i64 = NEAR_MS + 60_000;
+/// How many words are read at once.
+const PAGE_ROWS: u32 = 500;
 /// Letters of such an id.
 const DIGEST_LEN: usize = 24;
 /// Why no order is to follow a word: its order has another decision, and what the word says is on the order.
 const SAID_ON_ORDER: &str = "said_on_its_order";
 
 /// The side of the order that closes a position of this direction.
-fn closing_side(direction: Direction) -> Side {
+pub(super) fn closing_side(direction: Direction) -> Side {
     if direction == Direction::Long { Side::Sell } else { Side::Buy }
 }
 
@@ -42,11 +51,11 @@ fn closed_by(side: Side) -> Direction {
     if side == Side::Sell { Direction::Long } else { Direction::Short }
 }
 
-/// Whether an order has done all that it will do, and all of it is on record.
-fn is_spent(known: &BookOrder) -> bool {
-    let (order, filled) = (&known.order.fact, known.filled_qty);
-    let is_filled = || matches!((order.terms.qty, filled), (Some(asked), Some(filled)) if filled >= asked.get());
-    known.residual_qty.is_none() && filled.is_some() && (order.status.is_terminal() || is_filled())
+/// What an order may still execute, as far as it says how much it was to.
+fn left_of(known: &BookOrder) -> Option<Decimal> {
+    let executed = known.order.fact.executed.as_ref().map(|executed| executed.qty);
+    let done = executed.max(known.filled_qty).unwrap_or(Decimal::ZERO);
+    known.order.fact.terms.qty.and_then(|asked| asked.get().checked_sub(done).ok())
 }
 
 /// What a decision to close says of why.
@@ -57,7 +66,22 @@ fn told(signal: &Signal) -> Option<ExitReason> {
 
 /// Whether a signal is the bot's word on a closed trade.
 pub(crate) fn is_word(signal: &Signal) -> bool {
-    signal.signal_id.as_str().starts_with(PREFIX)
+    is_word_id(&signal.signal_id)
+}
+
+pub(super) fn is_word_id(id: &SignalId) -> bool {
+    id.as_str().starts_with(PREFIX)
+}
+
+/// When a word was said, by the exchange's clock as well as the bot's tells it.
+fn said_at(time: EventTime, skew_ms: Option<i64>) -> TimestampMs {
+    time.latest().saturating_add_ms(-skew_ms.unwrap_or(0))
+}
+
+/// Whether a word on the same trade is the same once more.
+fn is_again(word: &Signal, first: &Signal) -> bool {
+    let apart = word.time.at.as_ms().abs_diff(first.time.at.as_ms());
+    apart <= AHEAD_MS.unsigned_abs() && told(word) == told(first)
 }
 
 /// Whether a word says the same as another one.
@@ -90,7 +114,8 @@ impl Closing<'_> {
         let held = self.held(trade, skew_ms).await?;
         let known = held.open.as_ref().or(held.closed.as_ref()).map(|trip| trip.direction);
         let side = trade.direction.or(known).map(closing_side);
-        let Some(order) = self.closing_order(trade, &held, side).await? else {
+        let said_at = trade.time.map(|time| said_at(time, skew_ms));
+        let Some(order) = self.closing_order(trade, &held, side, said_at).await? else {
             let side = side.ok_or(Unclear::Direction { knows_order: false })?;
             return self.decision(trade, side, now, skew_ms).await;
         };
@@ -118,14 +143,14 @@ impl Closing<'_> {
         Ok(None)
     }
 
-    /// The order that closed the position: the one that the bot names, else that of the fill that closed the round trip, else
-    /// the latest that was sent to close it and did, or is the bot's exit. One that only waits, as a stop-loss order does, may
-    /// never have been reached.
+    /// The order that closed the position: the one that the bot names, else the one that closed the round trip, else the only
+    /// one at work that closes it.
     async fn closing_order(
         &self,
         trade: &ClosedTrade,
         held: &Held,
         side: Option<Side>,
+        said_at: Option<TimestampMs>,
     ) -> Result<Option<Order>, Unclear> {
         if let Some(order_id) = &trade.order_id {
             let known = order_named(self.store, self.account, &trade.symbol, Some(order_id), None).await?;
@@ -138,45 +163,55 @@ impl Closing<'_> {
             return Ok(Some(Order::known_from_fill(key, side, None)));
         }
         let Some(side) = side else { return Ok(None) };
-        Ok(self.order_behind(&trade.symbol, held, side).await?)
+        Ok(self.order_behind(&trade.symbol, held, side, said_at).await?)
     }
 
-    /// The same, of a close whose order the bot does not name.
-    async fn order_behind(&self, symbol: &Symbol, held: &Held, side: Side) -> Result<Option<Order>, ReconcileError> {
-        if let Some(fill_id) = held.closed.as_ref().and_then(|trip| trip.closed_by.clone()) {
-            let key = FillKey { symbol: symbol.clone(), fill_id, side };
-            let fill = self.store.fill(self.account, &key).await.doing("looking for a fill")?;
-            if let Some(order_id) = fill.and_then(|fill| fill.fact.order_id) {
-                return Ok(Some(self.order_of(symbol, &order_id, side).await?));
-            }
+    /// The same, of a close whose order the bot does not name. One that only waits, as a stop-loss order does, may never have
+    /// been reached.
+    async fn order_behind(
+        &self,
+        symbol: &Symbol,
+        held: &Held,
+        side: Side,
+        said_at: Option<TimestampMs>,
+    ) -> Result<Option<Order>, ReconcileError> {
+        if let Some(closed) = &held.closed {
+            return self.closer(closed).await;
         }
-        let trip = held.open.as_ref().or(held.closed.as_ref());
-        let Some(opened) = trip.and_then(|trip| trip.opened_at) else { return Ok(None) };
+        let Some(trip) = &held.open else { return Ok(None) };
+        let Some(opened) = trip.opened_at else { return Ok(None) };
+        // What was added since is another trade's, and the order that closed this one is missing.
+        if let Some(said_at) = said_at
+            && self.has_added(symbol, trip.direction, said_at, None).await?
+        {
+            return Ok(None);
+        }
+        let held_qty = trip.entry_qty.checked_sub(trip.exit_qty).ok();
         let under_way = self.exit_under_way(symbol, side, opened).await?.map(|intent| intent.created_local);
         let scope = Scope::symbol(self.account.clone(), symbol.clone());
-        let filter = OrderFilter { class: Some(OrderClass::Regular), ..scope.into() };
+        let filter = OrderFilter { class: Some(OrderClass::Regular), open_only: true, ..scope.into() };
         let orders = self.store.orders(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the orders")?;
-        for (is_spent, order) in orders.items.into_iter().map(|known| (is_spent(&known), known.order.fact)) {
+        let mut closing = Vec::new();
+        for known in orders.items {
             // What left the position open closed a part of it; the order that closed the rest is still to come.
-            let is_partial = held.open.is_some() && is_spent;
+            let is_partial = matches!((left_of(&known), held_qty), (Some(left), Some(held)) if left < held);
+            let order = known.order.fact;
             let is_later = order.created.or(order.updated).is_none_or(|time| time.latest() >= opened);
-            let is_of_leg = order.side == side && may_be_of(order.position_side, closed_by(side));
+            let is_of_leg = order.side == side && may_be_of(order.position_side, trip.direction);
             if !is_of_leg || is_partial || !is_later || !self.has_closed(&order).await? {
                 continue;
             }
-            // An exit whose order nobody knows yet was sent after it, and is the latest.
-            let known_since = order.known_since().map(EventTime::latest);
-            let is_overtaken = matches!((under_way, known_since), (Some(sent), Some(known)) if sent > known);
-            return Ok(Some(order).filter(|_| !is_overtaken));
+            let in_time = match said_at {
+                Some(said_at) => self.was_sent_by(&order, said_at.saturating_add_ms(AHEAD_MS)).await?,
+                None => true,
+            };
+            closing.extend(Some(order).filter(|_| in_time));
         }
-        Ok(None)
-    }
-
-    /// The order of a fill. Where only its fills tell of it, it is what they tell.
-    async fn order_of(&self, symbol: &Symbol, order_id: &OrderId, side: Side) -> Result<Order, ReconcileError> {
-        let known = order_named(self.store, self.account, symbol, Some(order_id), None).await?;
-        let key = OrderKey { symbol: symbol.clone(), class: OrderClass::Regular, order_id: order_id.clone() };
-        Ok(known.map_or_else(|| Order::known_from_fill(key, side, None), |known| known.order.fact))
+        let [order] = closing.as_slice() else { return Ok(None) };
+        // An exit whose order nobody knows yet was sent after it, and is the latest.
+        let known_since = order.known_since().map(EventTime::latest);
+        let is_overtaken = matches!((under_way, known_since), (Some(sent), Some(known)) if sent > known);
+        Ok(Some(order.clone()).filter(|_| !is_overtaken))
     }
 
     /// Whether an order was sent to close something, and has executed for it or is the bot's exit, still at work.
@@ -231,10 +266,16 @@ impl Closing<'_> {
         let time = trade.time.unwrap_or_else(|| EventTime::ms(now));
         let decided = self.decided(&trade.symbol, side, time).await?;
         let says_nothing = trade.reason.is_none() && trade.engine.is_none();
-        // A word that says nothing more than the bot's own decision is that; another one is that only if it was said before.
-        let same = decided.iter().find(|signal| says_nothing || (is_word(signal) && says(signal, trade)));
-        if let Some(same) = same {
-            return Ok(Word { statements: Vec::new(), place: Place::Decision(same.signal_id.clone()) });
+        for signal in &decided {
+            // A word that says nothing more than the bot's own decision is that; another one is that only if it was said before.
+            let same = if is_word(signal) {
+                (says_nothing || says(signal, trade)) && self.is_said_again(signal, trade).await?
+            } else {
+                says_nothing
+            };
+            if same {
+                return Ok(Word { statements: Vec::new(), place: Place::Decision(signal.signal_id.clone()) });
+            }
         }
         let by_hand = trade.reason == Some(ExitReason::ManualClose);
         let id = word_id(time, trade, side).map_err(Unclear::SignalId)?;
@@ -254,11 +295,22 @@ impl Closing<'_> {
         Ok(Word { statements: vec![(AnyFact::Signal(signal), Source::Bot)], place: Place::Decision(id) })
     }
 
-    /// The words that no order on record names, of a contract or of all, the latest first.
-    async fn words(&self, symbol: Option<&Symbol>) -> Result<Vec<Signal>, ReconcileError> {
-        let mut scope = Scope::account(self.account.clone());
-        scope.symbol = symbol.cloned();
-        self.decisions(SignalFilter { id_prefix: Some(PREFIX), ..SignalFilter::from(scope) }).await
+    /// Whether a word that seems to be said again can be about the same trade only. Of two with times of their own the times
+    /// tell; the very same one was found by its id.
+    async fn is_said_again(&self, word: &Signal, trade: &ClosedTrade) -> Result<bool, ReconcileError> {
+        if let Some(time) = trade.time {
+            return Ok(time.at.as_ms().abs_diff(word.time.at.as_ms()) <= AHEAD_MS.unsigned_abs());
+        }
+        let (symbol, direction, since) = (&word.symbol, closed_by(word.side), word.time.at);
+        Ok(!self.has_added(symbol, direction, since, None).await?
+            && !self.has_entered_since(symbol, Some(direction), since, None).await?)
+    }
+
+    /// The words of this scope that no order on record names, however many.
+    async fn words(&self, scope: Scope) -> Result<Vec<Signal>, ReconcileError> {
+        let filter = waiting(SignalFilter { id_prefix: Some(PREFIX), ..scope.into() });
+        let words = Pages::of(PageRequest::first(PAGE_ROWS), |page| self.store.signals(&filter, page)).all().await;
+        Ok(words.doing("reading the signals")?.into_iter().map(|word| word.fact).collect())
     }
 
     /// The decisions to close a contract with an order of this side, made shortly before `time`, that no order on record
@@ -272,36 +324,113 @@ impl Closing<'_> {
     }
 
     async fn decisions(&self, filter: SignalFilter) -> Result<Vec<Signal>, ReconcileError> {
-        let outlook = Some(SignalOutlook::Awaited);
-        let filter = SignalFilter { named_by_order: Some(false), outlook, ..filter };
+        let filter = waiting(filter);
         let known = self.store.signals(&filter, PageRequest::newest(LOOKED_AT)).await.doing("reading the signals")?;
         let known = known.items.into_iter().map(|signal| signal.fact);
         Ok(known.filter(|signal| signal.kind != SignalKind::Entry).collect())
     }
 
-    /// The words that wait for an order of this contract, or of any, and can be put on it now.
-    pub(crate) async fn placed(&self, symbol: Option<&Symbol>) -> Result<Vec<PlacedWord>, ReconcileError> {
-        let mut placed = Vec::new();
-        for word in self.words(symbol).await? {
-            let held = self.meant(&word).await?;
-            let Some(order) = self.order_behind(&word.symbol, &held, word.side).await? else { continue };
+    /// The words that wait for an order and can be put on it now.
+    pub(crate) async fn placed(&self) -> Result<Vec<PlacedWord>, ReconcileError> {
+        let words = self.words(Scope::account(self.account.clone())).await?;
+        self.place(words).await
+    }
+
+    /// The same, of a contract of which orders or trades of these times were just recorded. Only words near what follows from
+    /// them are looked at: those around these times, and behind a late one up to the last trade that ended.
+    pub(crate) async fn placed_after(
+        &self,
+        symbol: &Symbol,
+        changed: Changed,
+    ) -> Result<Vec<PlacedWord>, ReconcileError> {
+        let mut scope = Scope::symbol(self.account.clone(), symbol.clone());
+        scope.since = Some(changed.first.saturating_add_ms(-AROUND_MS));
+        let filter = waiting(SignalFilter { id_prefix: Some(PREFIX), ..scope.clone().into() });
+        let any = self.store.signals(&filter, PageRequest::first(1)).await.doing("reading the signals")?;
+        if any.items.is_empty() {
+            return Ok(Vec::new());
+        }
+        let trips = TripFilter {
+            scope: Scope::symbol(self.account.clone(), symbol.clone()),
+            engine: None,
+            position_side: None,
+        };
+        let ended = self.store.trips(&trips, PageRequest::newest(1)).await.doing("reading the round trips")?;
+        let ended = ended.items.first().and_then(|trip| trip.closed_at).unwrap_or(changed.last);
+        scope.until = Some(changed.last.max(ended).saturating_add_ms(AROUND_MS));
+        let words = self.words(scope).await?;
+        self.place(words).await
+    }
+
+    async fn place(&self, words: Vec<Signal>) -> Result<Vec<PlacedWord>, ReconcileError> {
+        let mut found = Vec::new();
+        for word in words {
+            let said_at = said_at(word.time, word.skew_ms);
+            let direction = Some(closed_by(word.side));
+            let held = Box::pin(self.held_at(&word.symbol, direction, said_at, word.time)).await?;
+            let Some(order) = self.order_behind(&word.symbol, &held, word.side, Some(said_at)).await? else { continue };
+            // A trade that has its word takes another one only if that says the same.
+            let has_other = self.said_of(&order, word.time).await? == Said::Other;
+            if has_other && order.exit_reason != told(&word) {
+                continue;
+            }
+            let ended = held.closed.and_then(|trip| trip.closed_at).unwrap_or(said_at);
+            found.push((ended.as_ms().abs_diff(said_at.as_ms()), word, order));
+        }
+        // Of several words that fit one trade, the nearest to its end is about it.
+        found.sort_by_key(|(apart, word, _)| (*apart, word.time.at));
+        let mut placed: Vec<PlacedWord> = Vec::new();
+        for (_, word, order) in found {
+            let first = placed.iter().find(|first| first.order.key == order.key);
+            if first.is_some_and(|first| !is_again(&word, &first.signal)) {
+                continue;
+            }
             let intent = match &order.client_order_id {
                 Some(id) => self.store.intent(self.account, id).await.doing("looking for an intent")?,
                 None => None,
             };
-            let named = order.signal_id.is_some() || intent.is_some_and(|intent| intent.fact.signal_id.is_some());
+            let is_named = order.signal_id.is_some() || intent.is_some_and(|intent| intent.fact.signal_id.is_some());
             // The bot's own decision is the one that its order followed.
             let own = self.decided(&word.symbol, word.side, word.time).await?.into_iter().find(|own| !is_word(own));
-            let follows = if named { None } else { Some(own.as_ref().unwrap_or(&word).signal_id.clone()) };
+            let follows =
+                if is_named || first.is_some() { None } else { Some(own.as_ref().unwrap_or(&word).signal_id.clone()) };
             placed.push(PlacedWord { statements: on_order(&word, &order, follows), signal: word, order });
         }
         Ok(placed)
     }
+}
 
-    /// The round trip that a word which waits is about, by its time.
-    async fn meant(&self, word: &Signal) -> Result<Held, ReconcileError> {
-        let said_at = word.time.latest().saturating_add_ms(-word.skew_ms.unwrap_or(0));
-        Box::pin(self.held_at(&word.symbol, Some(closed_by(word.side)), said_at)).await
+/// Those of the filter that await an order, and that no order on record names.
+fn waiting(filter: SignalFilter) -> SignalFilter {
+    SignalFilter { named_by_order: Some(false), outlook: Some(SignalOutlook::Awaited), ..filter }
+}
+
+/// From when to when orders and trades of a contract are dated that were just recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Changed {
+    first: TimestampMs,
+    last: TimestampMs,
+}
+
+impl Changed {
+    /// The contracts whose orders and fills are stated: for a word that waits, one of them may be the order. Where none has a time, it is
+    /// `now`: what a trade says of its order has none.
+    pub(crate) fn of(statements: &[Statement], now: TimestampMs) -> BTreeMap<Symbol, Self> {
+        let mut changed: BTreeMap<Symbol, Option<Self>> = BTreeMap::new();
+        for statement in statements {
+            let (symbol, at) = match &statement.fact {
+                AnyFact::Order(order) => (&order.key.symbol, order.updated.or(order.created)),
+                AnyFact::Fill(fill) => (&fill.key.symbol, Some(fill.time)),
+                _ => continue,
+            };
+            let known = changed.entry(symbol.clone()).or_default();
+            if let Some(at) = at.map(|time| time.at) {
+                let before = known.unwrap_or(Self { first: at, last: at });
+                *known = Some(Self { first: before.first.min(at), last: before.last.max(at) });
+            }
+        }
+        let undated = Self { first: now, last: now };
+        changed.into_iter().map(|(symbol, times)| (symbol, times.unwrap_or(undated))).collect()
     }
 }
 

@@ -6,7 +6,7 @@
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
-use ledger_core::{Cancel, Income, OrderIntent, RoundTrip, Signal, Sourced};
+use ledger_core::{Cancel, Income, OrderIntent, RoundTrip, Sourced};
 
 use super::cancel::CancelRow;
 use super::fact_table::FactTable;
@@ -14,9 +14,8 @@ use super::failure::failed;
 use super::income::{IncomeRow, is_counted};
 use super::intent::IntentRow;
 use super::round_trip::{self, TripRow};
-use super::schema::{cancels, engine_signals, income, order_intents, round_trips};
-use super::signal::SignalRow;
-use crate::filter::{IncomeFilter, IntentFilter, Scope, SignalFilter, SignalOutlook, TripFilter};
+use super::schema::{cancels, income, order_intents, round_trips};
+use crate::filter::{IncomeFilter, IntentFilter, Scope, TripFilter};
 use crate::page::{Cursor, Direction, Page, PageRequest};
 use crate::store::StoreResult;
 
@@ -104,52 +103,14 @@ fn cursor(ms: i64, key: String) -> Cursor {
 mod demands;
 mod fills;
 mod orders;
+mod signals;
 mod snapshots;
 
 pub(super) use demands::fills_without_rows;
 pub(super) use fills::{fill_count, fills, fills_in_fold_order};
 pub(super) use orders::orders;
+pub(super) use signals::signals;
 pub(super) use snapshots::{anchors, balance_snapshots, funding_rates, position_snapshots, price_snapshots};
-
-pub(super) fn signals(
-    conn: &mut SqliteConnection,
-    filter: &SignalFilter,
-    page: &PageRequest,
-) -> StoreResult<Page<Sourced<Signal>>> {
-    let mut query = scoped!(engine_signals, SignalRow, engine_signals::ts, filter.scope);
-    if let Some(engine) = &filter.engine {
-        query = query.filter(engine_signals::engine.eq(engine.as_str()));
-    }
-    if let Some(prefix) = filter.id_prefix {
-        // Behind every id that begins like this.
-        let end = format!("{prefix}{}", char::MAX);
-        query = query.filter(engine_signals::signal_id.ge(prefix)).filter(engine_signals::signal_id.lt(end));
-    }
-    // What was inferred to be behind an order gives way to what its sender says: it counts as long as the order names it.
-    query = query.filter(sql::<Bool>(
-        "(engine_signals.restored = 0 OR EXISTS (SELECT 1 FROM orders \
-         WHERE orders.account_id = engine_signals.account_id AND orders.signal_id = engine_signals.signal_id))",
-    ));
-    match filter.outlook {
-        // Each in the words of the index on them.
-        Some(SignalOutlook::Awaited) => {
-            query = query.filter(sql::<Bool>("restored = 0 AND (skipped IS NULL OR skipped = 'sent_after_all')"));
-        }
-        Some(SignalOutlook::Concluded) => {
-            query = query.filter(sql::<Bool>("skipped IN ('never_sent', 'rejected')"));
-        }
-        None => {}
-    }
-    if let Some(named) = filter.named_by_order {
-        let is_named = sql::<Bool>(
-            "EXISTS (SELECT 1 FROM orders WHERE orders.account_id = engine_signals.account_id \
-             AND orders.signal_id = engine_signals.signal_id)",
-        );
-        query = if named { query.filter(is_named) } else { query.filter(diesel::dsl::not(is_named)) };
-    }
-    let rows: Vec<SignalRow> = page_rows!(conn, query, page, engine_signals::ts, "engine_signals.signal_id");
-    page.finish(rows, |row| cursor(row.ts, row.signal_id.clone()), |row| Signal::decode(&row))
-}
 
 pub(super) fn intents(
     conn: &mut SqliteConnection,

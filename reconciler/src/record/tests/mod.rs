@@ -4,6 +4,7 @@ mod events;
 mod follow;
 mod gate;
 mod interleaved;
+mod meant;
 mod together;
 mod words;
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::record::words::is_word;
 
 /// Every order of some lines.
-fn orders_of<T: Clone>(lines: &[T]) -> Vec<Vec<T>> {
+pub(super) fn orders_of<T: Clone>(lines: &[T]) -> Vec<Vec<T>> {
     if lines.is_empty() {
         return vec![Vec::new()];
     }
@@ -21,7 +21,7 @@ fn orders_of<T: Clone>(lines: &[T]) -> Vec<Vec<T>> {
     all
 }
 
-fn order_at(id: u64, client_id: &str, side: &str, status: &str, ms: i64) -> Value {
+pub(super) fn order_at(id: u64, client_id: &str, side: &str, status: &str, ms: i64) -> Value {
     let mut order = order("BTCUSDT", id, client_id, side, status, "0", "0");
     (order["info"]["origQty"], order["info"]["time"]) = ("1".into(), ms.into());
     order["info"]["updateTime"] = ms.into();
@@ -33,30 +33,30 @@ fn exit(signal: Option<&str>) -> Value {
         "client_order_id": "bye", "signal_id": signal, "time": START_MS + 60_000 })
 }
 
-fn sold(order: u64, ms: i64) -> Value {
+pub(super) fn sold(order: u64, ms: i64) -> Value {
     json!({ "event": "trade", "trade": trade("BTCUSDT", ms.unsigned_abs(), order, "SELL", "110", ms) })
 }
 
-fn bought(order: u64, ms: i64) -> Value {
+pub(super) fn bought(order: u64, ms: i64) -> Value {
     json!({ "event": "trade", "trade": trade("BTCUSDT", ms.unsigned_abs(), order, "BUY", "100", ms) })
 }
 
-fn closed(reason: &str, ms: i64) -> Value {
+pub(super) fn closed(reason: &str, ms: i64) -> Value {
     json!({ "event": "closed", "symbol": "BTCUSDT", "side": "long", "reason": reason, "time": ms })
 }
 
 /// Why each round trip was closed, the first one first.
-async fn reasons(store: &Book) -> Vec<ExitReason> {
+pub(super) async fn reasons(store: &Book) -> Vec<ExitReason> {
     let filter = TripFilter { scope: Scope::account(account()), engine: None, position_side: None };
-    let trips = store.trips(&filter, PageRequest::first(10)).await.unwrap().items;
+    let trips = store.trips(&filter, PageRequest::first(500)).await.unwrap().items;
     trips.into_iter().map(|trip| trip.exit_reason).collect()
 }
 
 /// How many of the bot's words on closed trades wait for their order.
-async fn waiting(store: &Book) -> usize {
+pub(super) async fn waiting(store: &Book) -> usize {
     let outlook = Some(SignalOutlook::Awaited);
     let filter = SignalFilter { named_by_order: Some(false), outlook, ..Scope::account(account()).into() };
-    let signals = store.signals(&filter, PageRequest::first(10)).await.unwrap().items;
+    let signals = store.signals(&filter, PageRequest::first(500)).await.unwrap().items;
     signals.into_iter().filter(|signal| is_word(&signal.fact)).count()
 }
 

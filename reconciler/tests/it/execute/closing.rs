@@ -8,7 +8,7 @@ use ledger_core::{
     Direction, ExitReason, IntentOutcome, IntentRole, Label, OrderClass, OrderIntent, PositionSide, Side, SignalKind,
 };
 use ledger_store::{DerivedReader as _, FactReader as _, PageRequest, Scope, SignalFilter, SignalOutlook, TripFilter};
-use reconciler::{AttemptVerdict, CloseRequest, ClosedTrade, EntryOutcome, TradeEnd};
+use reconciler::{AttemptVerdict, CloseRequest, ClosedTrade, EntryOutcome, RepairKind, TradeEnd};
 
 use super::{Cut, close, entry, exchange, life, symbol};
 use crate::support::Fixture;
@@ -232,12 +232,22 @@ async fn the_reason_of_a_close_that_only_a_look_finds_is_kept() {
             time: None,
         };
         assert_eq!(recorder.trade_closed(&word).await.unwrap(), TradeEnd::StillOpen);
-        fixture.decided().await;
         let scope = Scope::symbol(fixture.account.clone(), symbol());
         let filter = TripFilter { scope: scope.clone(), engine: None, position_side: None };
-        let trips = fixture.store.trips(&filter, PageRequest::newest(9)).await.unwrap().items;
-        let reasons: Vec<_> = trips.iter().map(|trip| trip.exit_reason).collect();
-        assert_eq!(reasons, [ExitReason::TakeProfit], "{named:?}");
+        let reasons = async || {
+            let trips = fixture.store.trips(&filter, PageRequest::newest(9)).await.unwrap().items;
+            trips.iter().map(|trip| trip.exit_reason).collect::<Vec<_>>()
+        };
+        // The look that brings the exit says why, and leaves no question about it.
+        fixture.simulator.step(Duration::from_secs(70));
+        let report = fixture.reconciler().sync().await.unwrap();
+        assert_eq!(reasons().await, [ExitReason::TakeProfit], "{named:?}");
+        let linked = report.repairs.iter().filter(|repair| repair.kind == RepairKind::LinkSignal);
+        assert_eq!(linked.count(), 1, "{:?}", report.repairs);
+        let waits = |left: &ledger_store::Discrepancy| left.entry.key.fingerprint.contains(".closed:");
+        assert!(!report.left.iter().any(waits), "{:?}", report.left);
+        fixture.decided().await;
+        assert_eq!(reasons().await, [ExitReason::TakeProfit], "{named:?}");
         // Nothing of it waits, and nothing was said twice.
         fixture.assert_equal().await;
         let awaited = SignalFilter {

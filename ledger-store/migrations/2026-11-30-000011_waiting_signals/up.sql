@@ -1,0 +1,3 @@
+-- The signals of a contract that wait for their order, by time. The condition is that of the query, word for word.
+CREATE INDEX engine_signals_symbol_awaited ON engine_signals (account_id, symbol, ts, signal_id)
+    WHERE restored = 0 AND (skipped IS NULL OR skipped = 'sent_after_all');
