@@ -70,6 +70,41 @@ class WithTheCommand(unittest.TestCase):
         self.assertEqual([cancel["reason"] for cancel in self.listed("cancels")], ["too far"])
         self.assertEqual({row["symbol"] for row in self.listed("signals")}, {"BTCUSDT", "ETHUSDT"})
 
+    def test_positions_are_read_behind_every_line_before(self):
+        now = time.time_ns() // 1_000_000
+
+        def trade(number, side):
+            info = {
+                "id": number, "orderId": number, "symbol": "BTCUSDT", "side": side.upper(), "positionSide": "BOTH",
+                "price": "100", "qty": "1", "commission": "0", "commissionAsset": "USDT", "maker": False,
+                "time": now + number,
+            }  # fmt: skip
+            return {"symbol": BTC, "id": str(number), "side": side, "price": 100, "amount": 1, "info": info}
+
+        with fillbook.Book(self.db, patience=60) as book:
+            book.check()
+            for number in range(1, 301):
+                book.note("trade", trade=trade(number, "buy" if number % 2 else "sell"))
+                if number % 100 in (49, 50, 99, 0):
+                    held = book.positions(patience=120)
+                    self.assertIsNone(held.behind)
+                    self.assertEqual([row["qty"] for row in held if row["qty"] != "0"], ["1"] if number % 2 else [], number)
+            trips = book.trips()
+            self.assertEqual((len(trips), trips.behind), (150, None))
+            # A recorder that does not answer is not waited for beyond the patience, and the answer says so.
+            (pid,) = book._child.pids()
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                book.note("trade", trade=trade(301, "buy"))
+                since = time.monotonic()
+                held = book.positions(patience=2)
+                self.assertLess(time.monotonic() - since, 4)
+                self.assertIn("has not answered", held.behind)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            self.assertIsNone(book.flush(60))
+            self.assertEqual([row["qty"] for row in book.positions() if row["qty"] != "0"], ["1"])
+
     def test_killed_while_it_makes_the_book_a_bot_makes_it_at_its_next_start(self):
         binary = self.db.with_name("fillbook")
         # The first time it leaves what `init` has left at half of its way: a file that is no book yet.

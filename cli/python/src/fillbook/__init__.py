@@ -7,7 +7,7 @@ For a bot on ccxt, sync or async, one line:
 README.md beside this package's source tells the rest.
 """
 
-from .book import SPOOLED, Book, Gate
+from .book import SPOOLED, Book, Gate, Rows
 from .errors import BookError, BookUnavailable, EntryRefused, Reason, Refused
 from .recorded import recorded
 
@@ -20,5 +20,6 @@ __all__ = [
     "Gate",
     "Reason",
     "Refused",
+    "Rows",
     "recorded",
 ]

@@ -36,6 +36,17 @@ _KEPT_TRIES_S = (0.25, 5.0)
 _READING_S = 20.0
 
 
+class Rows(list[dict[str, Any]]):
+    """What the book lists."""
+
+    behind: str | None
+    """Why lines that were handed over before may not be in it; None when all are."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]] = (), behind: str | None = None) -> None:
+        super().__init__(rows)
+        self.behind = behind
+
+
 @dataclasses.dataclass(frozen=True)
 class Gate:
     """Whether a new entry may be made."""
@@ -248,20 +259,48 @@ class Book:
         """Raises BookUnavailable when the book does not work."""
         self._answered(lines.line("gate", {"symbol": "BTCUSDT"}))
 
-    def positions(
-        self, *, symbol: str | None = None, all: bool = False, patience: float = _READING_S
-    ) -> list[dict[str, Any]]:
+    def positions(self, *, symbol: str | None = None, all: bool = False, patience: float = _READING_S) -> Rows:
         """Positions, recomputed from the fills: objects of the schema `fillbook.list.position/1`, decimals as text.
 
+        Every line that was handed over before is in them, notes included; where that could not be waited for, the answer
+        says so: see `Rows.behind`.
+
         :param all: closed ones, too
-        :param patience: seconds that it may take
+        :param patience: seconds that it may take; for at most half of them it waits for lines
         """
         more = ["--all"] if all else []
-        return self._command.list("positions", [*more, *_of_symbol(symbol)], patience)
+        return self._list("positions", [*more, *_of_symbol(symbol)], patience)
 
-    def trips(self, *, symbol: str | None = None) -> list[dict[str, Any]]:
-        """Round trips: objects of the schema `fillbook.list.trip/1`, decimals as text."""
-        return self._command.list("trips", _of_symbol(symbol), _READING_S)
+    def trips(self, *, symbol: str | None = None) -> Rows:
+        """Round trips: objects of the schema `fillbook.list.trip/1`, decimals as text. As `positions`, behind all lines."""
+        return self._list("trips", _of_symbol(symbol), _READING_S)
+
+    def flush(self, patience: float = 10.0) -> str | None:
+        """Waits until every line that was handed over before is in the book, at most `patience` seconds. None when all are,
+        else why not."""
+        until = time.monotonic() + patience
+        trouble = self._fork_trouble() or ("the book is closed" if self._closed.is_set() else None)
+        if trouble:
+            return trouble
+        # What was noted and cannot be recorded goes to memory, and from there to the spool and the recorder.
+        while True:
+            try:
+                asked = self._child.submit(lines.line("gate", {"symbol": "BTCUSDT"}))
+                _checked(asked.result(max(0.0, until - time.monotonic())))
+            except (FutureTimeout, TimeoutError):
+                asked.cancel()
+                return f"fillbook record has not answered for {self._child.oldest_s():.1f} s"
+            except (BookError, CancelledError) as error:
+                trouble = str(error)
+            else:
+                trouble = None
+            # Answers come in the order of their lines, so whatever could not be recorded is kept by now.
+            if not trouble and not self._memory and self._has_none_spooled():
+                return None
+            if self._closed.is_set() or time.monotonic() >= until:
+                return trouble or f"lines wait in {self.spool.path}"
+            self._wake.set()
+            time.sleep(0.02)
 
     # For `recorded`, and for whoever writes lines of their own.
 
@@ -324,6 +363,22 @@ class Book:
         self.close()
 
     # How it does it.
+
+    def _has_none_spooled(self) -> bool:
+        try:
+            batch = self.spool.waiting() if not self.spool.is_empty() else None
+        except OSError:
+            return False
+        # Lines of another account may stay there until its bot records them.
+        return batch is None or not (batch.lines or batch.unreadable)
+
+    def _list(self, command: str, more: Sequence[str], patience: float) -> Rows:
+        until = time.monotonic() + patience
+        # Of a recorder that is silent no line is waited for again.
+        behind = self.flush(0.0 if self._is_silent() else patience / 2)
+        if behind:
+            log.warning("%s may lack what was handed over before: %s", command, behind)
+        return Rows(self._command.list(command, more, max(patience / 2, until - time.monotonic())), behind)
 
     def _record_command(self) -> list[str]:
         self._command.make_book(self._venue)

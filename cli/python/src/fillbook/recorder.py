@@ -193,7 +193,11 @@ class Recorder:
 
     def _held(self, call: OrderCall) -> tuple[bool, bool]:
         try:
-            return sides_held(self._book.positions(symbol=call.symbol, patience=self._book.patience), call)
+            held = self._book.positions(symbol=call.symbol, patience=self._book.patience)
+            if held.behind:
+                # One that was closed meanwhile may still be in it.
+                raise BookUnavailable(held.behind)
+            return sides_held(held, call)
         except BookError as error:
             log.info("the book's position in %s is not known: %s", call.symbol, error)
             return False, False
