@@ -37,8 +37,12 @@ impl WalletBasis {
     /// the first balance of an asset takes two answers.
     fn explains(&self, stated: &BalanceSnapshot) -> Option<bool> {
         let known = self.known.get(&stated.asset)?;
-        if known.wallet == stated.wallet || stated.at <= known.at {
+        if known.wallet == stated.wallet || stated.at < known.at {
             return None;
+        }
+        if stated.at == known.at {
+            // Two numbers of one moment: one of them is of the middle of what moved in it.
+            return Some(false);
         }
         let moved = stated.wallet.checked_sub(known.wallet).ok()?;
         let since = self.moved.iter().filter(|it| it.asset == stated.asset && it.time.at >= known.at);
@@ -122,6 +126,9 @@ mod tests {
             // Of another asset nothing is on record, and nothing older than what is on record is news.
             assert_eq!(basis.explains(&stated("BNB", wallet, 60_000)), None);
             assert_eq!(basis.explains(&stated("USDT", "7", -1)), None);
+            // Another number of the very moment on record is news that nothing leads to.
+            assert_eq!(basis.explains(&stated("USDT", "7", 0)), Some(false));
+            assert_eq!(basis.explains(&stated("USDT", "1000", 0)), None);
         }
     }
 }

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 
 use super::answer::{Answer, Effect, LineOutcome, Trouble};
 use super::bot_record::accepted;
+use super::breaks::Breaks;
 use super::client_id::ClientIdScheme;
 use super::closing::stated;
 use super::event::{Cancelled, Event, LabelEvent, Sent, SentEvent, SignalEvent};
@@ -43,13 +44,6 @@ const SIGNAL_DIGEST_LEN: usize = 24;
 const LINES_MAX: usize = 256;
 /// How long a transaction goes on taking lines: others that write wait for it, and so does the answer to its first line.
 const TRANSACTION_MAX: Duration = Duration::from_millis(100);
-
-/// After how long without a break others may write.
-const BUSY_MAX: Duration = Duration::from_millis(700);
-/// For how long they may: longer than SQLite waits between two tries.
-const WAY: Duration = Duration::from_millis(110);
-/// Less than this between two batches is no break.
-const BREAK_MIN: Duration = Duration::from_millis(15);
 
 /// The transaction of some lines.
 enum Open {
@@ -74,8 +68,7 @@ pub struct EventRecorder {
     pub(super) skew_ms: Option<i64>,
     spool: Option<PathBuf>,
     freshness: FreshnessLimits,
-    /// Since when it writes without a break, and when it wrote last.
-    busy: Option<(Instant, Instant)>,
+    breaks: Breaks,
 }
 
 impl std::fmt::Debug for EventRecorder {
@@ -95,7 +88,8 @@ impl EventRecorder {
         let reader = CcxtReader::new(BookVenue::named(&known.venue));
         let freshness = FreshnessLimits::default();
         let (home, schemes) = (Arc::clone(&store), Vec::new());
-        Ok(Self { home, store, account, clock, reader, schemes, skew_ms: None, spool: None, freshness, busy: None })
+        let breaks = Breaks::default();
+        Ok(Self { home, store, account, clock, reader, schemes, skew_ms: None, spool: None, freshness, breaks })
     }
 
     /// The same, which words client order ids by the first of the bot's schemes that tells strategy and role.
@@ -135,26 +129,13 @@ impl EventRecorder {
     /// Records the first of the lines that wait, as many as one transaction takes, and answers them in their order. They are
     /// taken from the queue; an empty line has no answer. Each comes with its number, from 1.
     pub async fn lines(&mut self, waiting: &mut VecDeque<(u64, String)>) -> Vec<Answer> {
-        let since = self.make_way().await;
-        let answers = self.batch(waiting).await;
-        self.busy = Some((since, Instant::now()));
-        answers
-    }
-
-    /// Lets others write where many lines wait: who finds the book locked tries again every 100 ms at the latest, and would never
-    /// find it free. Answers since when there was no break.
-    async fn make_way(&self) -> Instant {
-        let now = Instant::now();
-        match self.busy {
-            Some((since, last)) if now.duration_since(last) < BREAK_MIN => {
-                if now.duration_since(since) < BUSY_MAX {
-                    return since;
-                }
-                tokio::time::sleep(WAY).await;
-                Instant::now()
-            }
-            _ => now,
+        let pause = self.breaks.before_batch(Instant::now());
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
         }
+        let answers = self.batch(waiting).await;
+        self.breaks.after_batch(Instant::now());
+        answers
     }
 
     async fn batch(&mut self, waiting: &mut VecDeque<(u64, String)>) -> Vec<Answer> {

@@ -3,6 +3,7 @@
 
 mod answer;
 pub(crate) mod bot_record;
+mod breaks;
 pub(crate) mod client_id;
 pub(crate) mod closing;
 mod entries;
