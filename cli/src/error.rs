@@ -318,6 +318,7 @@ fn store_hint(error: &StoreError) -> Option<&'static str> {
             Some("put the book, or its folder, back to its place, or name it with --db, and repeat the command")
         }
         StoreErrorClass::Changed => Some("repeat the command"),
+        StoreErrorClass::TakenOver => Some("one process watches an account; `fillbook status` says which"),
         StoreErrorClass::Damaged => Some("restore the book from a backup, or import the facts into a new one"),
         StoreErrorClass::NotABook
         | StoreErrorClass::OtherVersion

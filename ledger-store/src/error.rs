@@ -215,6 +215,14 @@ pub enum StoreError {
         /// What the exchange says.
         offered: String,
     },
+    /// Another process watches the account now, or the lease was given back. Nothing was written.
+    #[error("account `{account}` is no longer watched by this process{}", holder.as_ref().map_or_else(String::new, |holder| format!(", but by {holder}")))]
+    LeaseLost {
+        /// The account.
+        account: AccountId,
+        /// Who watches it now; `None` where nobody does.
+        holder: Option<String>,
+    },
     /// The run is not in the journal.
     #[error("the book has no run {run}")]
     UnknownRun {

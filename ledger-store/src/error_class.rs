@@ -37,6 +37,8 @@ pub enum StoreErrorClass {
     Damaged,
     /// It is of another account at the exchange.
     WrongAccount,
+    /// Another process has taken over what this one was doing.
+    TakenOver,
     /// What was asked for does not fit the book.
     Request,
     /// None of the others.
@@ -47,7 +49,7 @@ ledger_core::names!(StoreErrorClass, "class of error", {
     NoBook = "no_book", NotABook = "not_a_book", OtherVersion = "other_version", Busy = "busy", DiskFull = "disk_full",
     FileTooLarge = "file_too_large", Device = "device", Denied = "denied", ReadOnly = "read_only", NoLocks = "no_locks",
     Resources = "resources", Moved = "moved", Changed = "changed", Damaged = "corrupt", WrongAccount = "wrong_account",
-    Request = "request", Other = "error",
+    TakenOver = "taken_over",     Request = "request", Other = "error",
 });
 
 impl StoreError {
@@ -70,6 +72,7 @@ impl StoreError {
             Self::ChangedWhileRead { .. } | Self::MomentGivenUp => StoreErrorClass::Changed,
             Self::Damaged { .. } | Self::CorruptRow { .. } => StoreErrorClass::Damaged,
             Self::WrongAccount { .. } => StoreErrorClass::WrongAccount,
+            Self::LeaseLost { .. } => StoreErrorClass::TakenOver,
             Self::Storage { source, .. } | Self::Io { source, .. } => class_of(source),
             Self::UnknownAccount { .. }
             | Self::AccountExists { .. }

@@ -8,6 +8,8 @@ pub mod contract;
 mod error;
 mod error_class;
 mod filter;
+mod lease;
+mod lease_lock;
 mod look;
 mod look_hold;
 #[cfg(feature = "mock")]
@@ -28,6 +30,7 @@ pub use filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, SignalOutlook, TripFilter,
 };
+pub use lease::{HeldLease, Lease, LeaseAnswer, LeaseRecord, LeaseRequest};
 pub use look::{
     Look, LookFailure, LookFailureKind, LookOutcome, LookResult, LookSuccess, NewLook, OpenLook, Seen, SeenMark,
     SeenWallet,
@@ -46,6 +49,6 @@ pub use record::{
 };
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};
 pub use store::{
-    Book, DerivedReader, FactReader, Journal, Maintenance, Store, StoreResult, Transaction, Writer, rebuild,
+    Book, DerivedReader, FactReader, Journal, Leases, Maintenance, Store, StoreResult, Transaction, Writer, rebuild,
     refold_pending,
 };

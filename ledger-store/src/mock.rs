@@ -15,6 +15,7 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
 };
+use crate::lease::{HeldLease, Lease, LeaseAnswer, LeaseRecord, LeaseRequest};
 use crate::look::{Look, NewLook, OpenLook};
 use crate::look_hold::LookHold;
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
@@ -24,7 +25,7 @@ use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
-use crate::store::{Book, DerivedReader, FactReader, Journal, Maintenance, StoreResult, Transaction, Writer};
+use crate::store::{Book, DerivedReader, FactReader, Journal, Leases, Maintenance, StoreResult, Transaction, Writer};
 
 mockall::mock! {
     /// A mock of every trait of a book, and so of [`Store`](crate::Store).
@@ -131,6 +132,26 @@ mockall::mock! {
         async fn record_look(&self, look: NewLook) -> StoreResult<()>;
         async fn hold_look(&self, account: &AccountId, began_local: TimestampMs) -> StoreResult<LookHold>;
         async fn open_look(&self, account: &AccountId) -> StoreResult<Option<OpenLook>>;
+    }
+
+    #[async_trait]
+    impl Leases for Store {
+        async fn take_lease(&self, request: LeaseRequest) -> StoreResult<LeaseAnswer>;
+        async fn renew_lease(
+            &self,
+            held: &mut HeldLease,
+            now_local: TimestampMs,
+            until_local: TimestampMs,
+            state_json: Option<String>,
+        ) -> StoreResult<()>;
+        async fn end_lease(
+            &self,
+            held: HeldLease,
+            now_local: TimestampMs,
+            state_json: Option<String>,
+        ) -> StoreResult<()>;
+        async fn lease(&self, account: &AccountId) -> StoreResult<Option<LeaseRecord>>;
+        fn under_lease(&self, lease: &Lease) -> Book;
     }
 
     #[async_trait]

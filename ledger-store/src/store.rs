@@ -22,6 +22,7 @@ use crate::filter::{
     DiscrepancyFilter, FillFilter, IncomeFilter, IntentFilter, OrderFilter, RepairFilter, RunFilter, Scope,
     SignalFilter, TripFilter,
 };
+use crate::lease::{HeldLease, Lease, LeaseAnswer, LeaseRecord, LeaseRequest};
 use crate::look::{Look, NewLook, OpenLook};
 use crate::look_hold::LookHold;
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
@@ -39,9 +40,9 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub type Book = Arc<dyn Store>;
 
 /// Everything that a book can be asked.
-pub trait Store: Writer + FactReader + DerivedReader + Journal + Maintenance + Debug {}
+pub trait Store: Writer + FactReader + DerivedReader + Journal + Leases + Maintenance + Debug {}
 
-impl<T: Writer + FactReader + DerivedReader + Journal + Maintenance + Debug> Store for T {}
+impl<T: Writer + FactReader + DerivedReader + Journal + Leases + Maintenance + Debug> Store for T {}
 
 /// Writes: accounts, facts with what the journal says of them, and what is derived from facts.
 #[async_trait]
@@ -362,6 +363,44 @@ pub trait Journal: Send + Sync {
 
     /// The look that has not come to its end: one that goes on, or one whose process died.
     async fn open_look(&self, account: &AccountId) -> StoreResult<Option<OpenLook>>;
+}
+
+/// Who watches an account. A lease is one process's until it gives it back, dies, or gives no sign of life for too long; its
+/// number fences what it writes.
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Gives the lease on an account to whoever asks, unless another process holds it: one that lives, as far as that can be
+    /// seen, and has renewed it in time. Every lease has a greater number than the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownAccount`]; nothing is changed.
+    async fn take_lease(&self, request: LeaseRequest) -> StoreResult<LeaseAnswer>;
+
+    /// Lets a lease count until `until_local`, with what its holder says of itself. One that ran out is renewed as long as
+    /// nobody else has taken it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; nothing is changed.
+    async fn renew_lease(
+        &self,
+        held: &mut HeldLease,
+        now_local: TimestampMs,
+        until_local: TimestampMs,
+        state_json: Option<String>,
+    ) -> StoreResult<()>;
+
+    /// Gives a lease back.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; nothing is changed.
+    async fn end_lease(&self, held: HeldLease, now_local: TimestampMs, state_json: Option<String>) -> StoreResult<()>;
+
+    /// The last lease on an account, held or not.
+    async fn lease(&self, account: &AccountId) -> StoreResult<Option<LeaseRecord>>;
+
+    /// The book under a lease: as long as that is the account's last one it is this book, and after that every write is
+    /// refused with [`StoreError::LeaseLost`], within the transaction that it would have been. Reading goes on.
+    fn under_lease(&self, lease: &Lease) -> Book;
 }
 
 /// The book as a whole: its file, and one moment of it.

@@ -25,6 +25,7 @@ mod facts;
 mod fixtures;
 mod history;
 mod journal;
+mod leases;
 mod ledger_places;
 mod looks;
 mod movements;
@@ -52,6 +53,7 @@ pub use facts::*;
 pub use fixtures::*;
 pub use history::History;
 pub use journal::*;
+pub use leases::*;
 pub use ledger_places::*;
 pub use looks::*;
 pub use movements::*;
@@ -176,6 +178,8 @@ macro_rules! contract_tests {
             what_a_contract_needs_of_funding_rates_is_told,
             a_snapshot_is_one_moment,
             a_transaction_is_all_or_nothing,
+            an_account_is_watched_by_one,
+            whoever_lost_a_lease_writes_nothing,
         );
     };
     (@each $open:expr; $($case:ident),+ $(,)?) => {

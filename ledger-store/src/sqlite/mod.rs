@@ -37,6 +37,7 @@ mod income;
 mod instrument;
 mod intent;
 mod kickback;
+mod lease;
 mod ledger_fee;
 mod list;
 mod look;

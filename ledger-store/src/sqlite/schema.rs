@@ -220,6 +220,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (account_id) {
+        account_id -> Text,
+        number -> BigInt,
+        holder -> Text,
+        taken_local_ms -> BigInt,
+        renewed_local_ms -> BigInt,
+        until_local_ms -> BigInt,
+        ended_local_ms -> Nullable<BigInt>,
+        state_json -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     looks (account_id, stream) {
         account_id -> Text,
         stream -> Text,

@@ -11,10 +11,12 @@ use super::connection::Target;
 use super::copy;
 use super::engine::BookConnection;
 use super::fold_settings::FoldSettings;
+use super::lease;
 use super::moment::{self, Moment};
 use super::transaction::{Lent, OpenTransaction};
 use super::writer::{self, Task, Writer};
 use crate::error::{BackendError, StoreError};
+use crate::lease::Lease;
 use crate::record::FirstAccount;
 use crate::store::StoreResult;
 use crate::work_hold::{self, WorkHold};
@@ -161,6 +163,8 @@ pub struct SqliteStore {
     /// Of a snapshot: whether somebody was at work at its moment.
     was_at_work: Option<bool>,
     was_made: bool,
+    /// The lease under which it is written: see [`Journal::under_lease`](crate::Journal::under_lease).
+    fence: Option<Lease>,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -223,6 +227,7 @@ impl SqliteStore {
             work: Arc::default(),
             was_at_work: None,
             was_made: false,
+            fence: None,
         }
     }
 
@@ -282,6 +287,11 @@ impl SqliteStore {
         Ok(Self { access: Arc::new(access), was_at_work, work: Arc::default(), ..self.clone() })
     }
 
+    /// The same book, whose writes ask first whether the lease still holds.
+    pub(super) fn fenced(&self, lease: &Lease) -> Self {
+        Self { fence: Some(lease.clone()), ..self.clone() }
+    }
+
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
@@ -325,12 +335,19 @@ impl SqliteStore {
         }
     }
 
-    /// Runs a command; its answer comes after its commit.
-    pub(super) async fn write<T, F>(&self, work: F) -> StoreResult<T>
+    /// Runs a command; its answer comes after its commit. Whether the lease still holds is asked in its transaction.
+    pub(super) async fn write<T, F>(&self, mut work: F) -> StoreResult<T>
     where
         T: Send + 'static,
         F: FnMut(&mut SqliteConnection) -> StoreResult<T> + Send + 'static,
     {
+        let fence = self.fence.clone();
+        let work = move |conn: &mut SqliteConnection| {
+            if let Some(lease) = &fence {
+                lease::check(conn, lease)?;
+            }
+            work(conn)
+        };
         if let Access::Lent(lent) = &*self.access {
             return lent.write(work);
         }

@@ -15,11 +15,12 @@ use ledger_core::{
 };
 use ledger_store::{
     Account, Acknowledgement, Batch, Book, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor, DerivedReader,
-    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FactReader, FactSource, FillFilter, FundingReach, IncomeFilter,
-    IntentFilter, Journal, Look, LookHold, Maintenance, NewAccount, NewLook, OpenLook, OrderFilter, Page, PageRequest,
-    PendingRefold, PnlMismatch, ProofCheck, ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter,
-    RunId, RunKind, RunStatus, Scope, SignalFilter, SqliteStore, StoreError, StoreInfo, StoreResult, Stretch,
-    SymbolBook, SyncCursor, Transaction, TripFilter, UnpricedFee, Writer,
+    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FactReader, FactSource, FillFilter, FundingReach, HeldLease,
+    IncomeFilter, IntentFilter, Journal, Lease, LeaseAnswer, LeaseRecord, LeaseRequest, Leases, Look, LookHold,
+    Maintenance, NewAccount, NewLook, OpenLook, OrderFilter, Page, PageRequest, PendingRefold, PnlMismatch, ProofCheck,
+    ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter, RunId, RunKind, RunStatus, Scope,
+    SignalFilter, SqliteStore, StoreError, StoreInfo, StoreResult, Stretch, SymbolBook, SyncCursor, Transaction,
+    TripFilter, UnpricedFee, Writer,
 };
 use tokio::sync::Notify;
 
@@ -237,5 +238,35 @@ gated! {
         fn is_refold_under_way() -> bool;
         fn backup(path: &Path) -> ();
         fn snapshot() -> Book;
+    }
+}
+
+/// Who watches is no part of a cycle, so it passes by the gate.
+#[async_trait]
+impl Leases for GatedStore {
+    async fn take_lease(&self, request: LeaseRequest) -> StoreResult<LeaseAnswer> {
+        self.store.take_lease(request).await
+    }
+
+    async fn renew_lease(
+        &self,
+        held: &mut HeldLease,
+        now_local: TimestampMs,
+        until_local: TimestampMs,
+        state_json: Option<String>,
+    ) -> StoreResult<()> {
+        self.store.renew_lease(held, now_local, until_local, state_json).await
+    }
+
+    async fn end_lease(&self, held: HeldLease, now_local: TimestampMs, state_json: Option<String>) -> StoreResult<()> {
+        self.store.end_lease(held, now_local, state_json).await
+    }
+
+    async fn lease(&self, account: &AccountId) -> StoreResult<Option<LeaseRecord>> {
+        self.store.lease(account).await
+    }
+
+    fn under_lease(&self, lease: &Lease) -> Book {
+        self.store.under_lease(lease)
     }
 }

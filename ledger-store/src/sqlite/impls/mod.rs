@@ -3,5 +3,6 @@
 mod derived_reader;
 mod fact_reader;
 mod journal;
+mod leases;
 mod maintenance;
 mod writer;

@@ -1,0 +1,78 @@
+//! A file beside the book, by whose lock others see that the process that watches an account lives.
+//!
+//! The lease itself stands in the book, with the time until which it counts. The lock adds what no row can say: that its holder
+//! died, at once and however it died. A holder that lives and does not move (a stopped process, a machine that slept) keeps the
+//! lock; there the time decides.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ledger_core::AccountId;
+
+use crate::beside;
+use crate::error::StoreError;
+use crate::store::StoreResult;
+
+/// What the file says.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nobody has the lock: now we do.
+    Taken(File),
+    /// A process that lives has it.
+    Held,
+    /// There is no file, or no locks: nothing is known.
+    Untold,
+}
+
+fn path_of(book: &Path, account: &AccountId) -> PathBuf {
+    beside::path(book, &format!("-watch-{account}"))
+}
+
+/// Takes the lock, if nobody has it.
+pub(crate) fn take(book: Option<&Path>, account: &AccountId) -> StoreResult<Found> {
+    let Some(book) = book else { return Ok(Found::Untold) };
+    let path = path_of(book, account);
+    let found = beside::open(book, &path).and_then(|file| {
+        let Some(file) = file else { return Ok(Found::Held) };
+        match file.try_lock() {
+            Ok(()) => Ok(Found::Taken(file)),
+            Err(TryLockError::WouldBlock) => Ok(Found::Held),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Found::Untold),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    });
+    found.map_err(|source| StoreError::Io { path, source })
+}
+
+/// Whether a process that lives has the lock; `None` where that cannot be told. Changes nothing.
+pub(crate) fn is_held(book: Option<&Path>, account: &AccountId) -> Option<bool> {
+    let file = File::open(path_of(book?, account)).ok()?;
+    match file.try_lock_shared() {
+        Ok(()) => Some(false),
+        Err(TryLockError::WouldBlock) => Some(true),
+        Err(TryLockError::Error(_)) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_one_holders_until_it_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = folder.path().join("book.db");
+        let (main, other) = (AccountId::new("main").unwrap(), AccountId::new("other").unwrap());
+        assert_eq!(is_held(Some(&book), &main), None, "there is no file");
+        let Found::Taken(held) = take(Some(&book), &main).unwrap() else { panic!("nobody has it") };
+        assert!(matches!(take(Some(&book), &main).unwrap(), Found::Held));
+        assert_eq!(is_held(Some(&book), &main), Some(true));
+        assert_eq!(is_held(Some(&book), &main), Some(true), "asking takes nothing away");
+        assert!(matches!(take(Some(&book), &other).unwrap(), Found::Taken(_)), "another account is another lock");
+        drop(held);
+        assert_eq!(is_held(Some(&book), &main), Some(false));
+        assert!(matches!(take(Some(&book), &main).unwrap(), Found::Taken(_)));
+        assert!(matches!(take(None, &main).unwrap(), Found::Untold));
+    }
+}
