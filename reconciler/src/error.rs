@@ -42,6 +42,9 @@ pub enum ReconcileError {
         /// What time it said that it is, one answer after the other.
         said: String,
     },
+    /// Somebody stopped it before its end. What was recorded stays; the next cycle goes on.
+    #[error("the comparison was stopped before its end; what was recorded stays")]
+    Stopped,
     /// The exchange did not say who and how the account is.
     #[error("the exchange could not be asked about the account")]
     Exchange(#[source] ExchangeError),

@@ -23,6 +23,7 @@ mod position_mode;
 mod proofs;
 mod record;
 mod repair;
+pub mod service;
 mod settled_by;
 mod streams;
 #[cfg(test)]

@@ -57,6 +57,7 @@ fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
         | ReconcileError::Contradiction { .. }
         | ReconcileError::UnknownAccount { .. }
         | ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
+        ReconcileError::Stopped => LookFailureKind::Interrupted,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),
         ReconcileError::Store { source, .. } => look_failure_of_store(source),
         ReconcileError::Cursor { .. } | ReconcileError::Math(_) | ReconcileError::ClockContradiction { .. } => {

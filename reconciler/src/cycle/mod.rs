@@ -19,10 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use exchange_client::{Clock, ExchangeReader, Usage};
+use exchange_client::{AccountIdentity, Clock, ExchangeReader, Usage};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, Pages, RunFilter, RunId,
+    Account, Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, Pages, RunFilter, RunId,
     RunKind, RunStatus,
 };
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ use crate::apply::{ApplyReport, apply, is_empty};
 use crate::confirming::ReadBefore;
 use crate::error::{Doing, ReconcileError};
 use crate::finding::Finding;
-use crate::observe::{LookAgain, Observation, ObserveOptions, observe, observed_at};
+use crate::observe::{LookAgain, Observation, ObserveOptions, greet, observe, observed_at};
 use crate::outside::OutsideReport;
 use crate::plan::{Plan, plan};
 use crate::policy::Policy;
@@ -136,16 +136,30 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError`] when book and exchange could not be compared at all, or the book failed.
     pub async fn sync(&self) -> Result<CycleReport, ReconcileError> {
+        self.sync_until(std::future::pending()).await
+    }
+
+    /// The same, unless `stopped` comes first: then what was recorded stays, the run is closed as interrupted, and so is the
+    /// look.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync), and [`ReconcileError::Stopped`].
+    pub async fn sync_until(&self, stopped: impl Future<Output = ()> + Send) -> Result<CycleReport, ReconcileError> {
         let (before, began) = (self.exchange.usage(), self.clock.now());
         let look = self.show_look(began).await;
         let mut run = None;
         // A cycle is a long walk: it lives on the heap, not in the future of whoever waits for it.
-        let result = Box::pin(self.sync_under(&mut run)).await;
+        let result = tokio::select! {
+            biased;
+            () = stopped => Err(ReconcileError::Stopped),
+            result = Box::pin(self.sync_under(&mut run)) => result,
+        };
         let after = self.exchange.usage();
         let spent = self.spent(before, after);
         if let Some(run) = run {
             let (status, detail) = match &result {
                 Ok(synced) => (RunStatus::Done, synced.detail_json(spent)),
+                Err(ReconcileError::Stopped) => (RunStatus::Interrupted, json!({}).to_string()),
                 Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() }).to_string()),
             };
             let ended = self.book.end_run(run, status, self.clock.now(), Some(detail)).await;
@@ -180,6 +194,13 @@ impl Reconciler {
         Ok(report)
     }
 
+    /// Learns whose the answers are and what time it is, and binds an account that was never bound.
+    pub(crate) async fn introduce(&self) -> Result<(AccountIdentity, TimestampMs), ReconcileError> {
+        let greeting = greet(&*self.exchange, &*self.book, &*self.clock, &self.config.account).await?;
+        self.bind_to(&greeting.account, &greeting.identity).await?;
+        Ok((greeting.identity, greeting.now))
+    }
+
     async fn sync_under(&self, run: &mut Option<RunId>) -> Result<Synced, ReconcileError> {
         let read_before = Box::pin(self.reopen_broken(run)).await?;
         let caught_up = self.catch_up(run, &read_before).await?;
@@ -198,13 +219,15 @@ impl Reconciler {
 
     /// From the first word that is written on, the account is the exchange's that said it.
     pub(crate) async fn bind(&self, observation: &Observation) -> Result<(), ReconcileError> {
-        if observation.book.account.identity.is_some() {
+        self.bind_to(&observation.book.account, &observation.identity).await
+    }
+
+    async fn bind_to(&self, account: &Account, identity: &AccountIdentity) -> Result<(), ReconcileError> {
+        if account.identity.is_some() {
             return Ok(());
         }
-        let identity = ExchangeIdentity {
-            base_url: observation.identity.base_url.clone(),
-            alias: Some(observation.identity.account_alias.clone()),
-        };
+        let (base_url, alias) = (identity.base_url.clone(), Some(identity.account_alias.clone()));
+        let identity = ExchangeIdentity { base_url, alias };
         self.book.bind_identity(&self.config.account, identity).await.doing("binding the account")
     }
 

@@ -217,8 +217,8 @@ pub(crate) fn observed_at(observation: &Observation) -> TimestampMs {
 
 /// Who answers, and when.
 pub(crate) struct Greeting {
-    account: Account,
-    identity: AccountIdentity,
+    pub(crate) account: Account,
+    pub(crate) identity: AccountIdentity,
     /// The exchange's time.
     pub(crate) now: TimestampMs,
     clock: ClockReading,

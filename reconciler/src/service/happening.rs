@@ -1,0 +1,158 @@
+//! What happens while an account is watched, a line each.
+
+use std::collections::BTreeSet;
+
+use exchange_client::{Interruption, StreamEvent};
+use ledger_core::{AccountId, TimestampMs};
+use ledger_store::{DiscrepancyKey, DiscrepancyStatus};
+
+use crate::cycle::CycleReport;
+use crate::wording::{count, instant, lasting};
+
+/// What kind of thing happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HappeningKind {
+    /// Another process watches the account; this one waits for it.
+    Waits,
+    /// The account is watched from now on: the lease is held, the exchange has told the time and whose the answers are.
+    Watching,
+    /// The account is watched no longer.
+    Ended,
+    /// The stream stands.
+    StreamOpened,
+    /// The stream is interrupted.
+    StreamInterrupted,
+    /// The stream stands again; what it missed is being read.
+    StreamResumed,
+    /// The exchange answers what the stream did not tell.
+    StreamDoubted,
+    /// The stream said something that cannot be read, or is not known.
+    StreamMessage,
+    /// The exchange did not answer.
+    Unreachable,
+    /// The exchange answers again.
+    Reachable,
+    /// The book cannot be written.
+    BookFailed,
+    /// The book is written again.
+    BookWritten,
+    /// What was missing was restored.
+    Restored,
+    /// Book and exchange differ, and that is confirmed.
+    Differs,
+    /// The book was compared with the exchange for the first time.
+    Compared,
+    /// The exchange closed or reduced a position by itself.
+    ForcedClose,
+    /// Positions are about to be liquidated.
+    MarginCall,
+}
+
+ledger_core::names!(HappeningKind, "happening", {
+    Waits = "waits", Watching = "watching", Ended = "ended", StreamOpened = "stream_opened",
+    StreamInterrupted = "stream_interrupted", StreamResumed = "stream_resumed", StreamDoubted = "stream_doubted",
+    StreamMessage = "stream_message", Unreachable = "unreachable", Reachable = "reachable", BookFailed = "book_failed",
+    BookWritten = "book_written", Restored = "restored", Differs = "differs", Compared = "compared",
+    ForcedClose = "forced_close", MarginCall = "margin_call",
+});
+
+/// Something that happened, for whoever watches the watching.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// Whose account.
+    pub account: AccountId,
+    /// When, by the local clock.
+    pub at_local: TimestampMs,
+    /// What kind of thing.
+    pub kind: HappeningKind,
+    /// In words, on one line.
+    pub text: String,
+}
+
+/// The same before anybody knows when and whose.
+pub(super) type Told = (HappeningKind, String);
+
+/// What an event of the stream is worth telling; orders and fills as they always are, are not. `is_down` is whether the
+/// interruption was told already.
+pub(super) fn of_event(event: &StreamEvent, is_down: bool) -> Option<Told> {
+    match event {
+        StreamEvent::Opened { at } => Some((HappeningKind::StreamOpened, format!("the stream stands since {}", instant(*at)))),
+        StreamEvent::Interrupted { .. } if is_down => None,
+        StreamEvent::Interrupted { since, cause } => {
+            // A connection that is renewed in time is nothing that happened, unless it does not come back.
+            (!matches!(cause, Interruption::Renewed)).then(|| {
+                let causes = std::iter::successors(Some(cause as &dyn std::error::Error), |cause| cause.source());
+                let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+                let text = format!("the stream is interrupted, and told nothing for certain since {}: {why}", instant(*since));
+                (HappeningKind::StreamInterrupted, text)
+            })
+        }
+        StreamEvent::Resumed(gap) => {
+            let lasted = lasting(gap.until.as_ms().saturating_sub(gap.since.as_ms()));
+            let text = format!("the stream stands again; the {lasted} from {} on are being read", instant(gap.since));
+            Some((HappeningKind::StreamResumed, text))
+        }
+        StreamEvent::Order(update) if update.execution.as_ref().is_some_and(|it| it.as_str() == "CALCULATED") => {
+            let (order, qty) = (&update.order, update.fill.as_ref().map_or_else(String::new, |fill| format!(" {}", fill.qty)));
+            let why = order.exit_reason.as_ref().map_or_else(|| order.status.to_string(), ToString::to_string);
+            let text = format!("the exchange itself executed {}{qty} {} ({why})", order.side, order.key.symbol);
+            Some((HappeningKind::ForcedClose, text))
+        }
+        StreamEvent::MarginCall(call) => {
+            let positions: Vec<_> = call.positions.iter().map(|it| format!("{} {}", it.qty, it.symbol)).collect();
+            Some((HappeningKind::MarginCall, format!("the exchange warns of a liquidation: {}", positions.join(", "))))
+        }
+        StreamEvent::TriggerRejected(rejection) => {
+            let text = format!(
+                "conditional order {} of {} was triggered and refused: {}",
+                rejection.order_id, rejection.symbol, rejection.reason
+            );
+            Some((HappeningKind::ForcedClose, text))
+        }
+        StreamEvent::Unreadable { error, .. } => {
+            Some((HappeningKind::StreamMessage, format!("{error}; what it told is being read")))
+        }
+        _ => None,
+    }
+}
+
+/// How many repairs or discrepancies are told by name.
+const NAMED_MAX: usize = 5;
+
+/// What a cycle did and found; `known` are the discrepancies that were told before. A first one tells that it came to its end.
+pub(super) fn of_cycle(report: &CycleReport, is_first: bool, known: &mut BTreeSet<DiscrepancyKey>) -> Vec<Told> {
+    let mut told = Vec::new();
+    if is_first {
+        let text = format!("compared with the exchange: {} new", count(report.counts.recorded, "record"));
+        told.push((HappeningKind::Compared, text));
+    }
+    let repairs = report.repair_count();
+    // The first look at an account reads what it never had: history, no damage.
+    if repairs > 0 && !(is_first && report.history.pieces > 0) {
+        let causes = report.repairs.iter().map(|repair| repair.cause.clone()).collect();
+        let text = format!("{}: {}", count(repairs, "repair"), named(causes, repairs, "fillbook repairs"));
+        told.push((HappeningKind::Restored, text));
+    }
+    let unresolved = || report.findings.iter().filter(|found| found.status == DiscrepancyStatus::Unresolved);
+    let new: Vec<_> = unresolved().filter(|found| !known.contains(&found.finding.key())).collect();
+    if !new.is_empty() {
+        let words = new.iter().map(|found| {
+            let symbol = found.finding.symbol.as_ref().map_or_else(String::new, |symbol| format!(" {symbol}"));
+            format!("{}{symbol}: {}", found.finding.kind, found.finding.evidence)
+        });
+        told.push((HappeningKind::Differs, named(words.collect(), new.len(), "fillbook discrepancies")));
+    }
+    // What is gone and comes back is told again.
+    *known = unresolved().map(|found| found.finding.key()).collect();
+    known.extend(report.left.iter().map(|left| left.entry.key.clone()));
+    told
+}
+
+/// The first of `words`, and how many more there are.
+fn named(mut words: Vec<String>, all: usize, command: &str) -> String {
+    words.truncate(NAMED_MAX);
+    if all > words.len() {
+        words.push(format!("and {} more (`{command}`)", all - words.len()));
+    }
+    words.join("; ")
+}

@@ -1,0 +1,400 @@
+//! Whether a stream tells what happens. Connected, subscribed and answering pings prove nothing: only what it told proves
+//! anything, once an answer to a question says the same.
+//!
+//! Kept is the last word on every position and wallet, whoever said it. A look holds its answers against that. What the stream
+//! told and the answer agree on is confirmed; what the answer says and the stream did not is doubted, at a second look, for the
+//! first may have overtaken the stream.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `silence_proves_nothing`: a stream that told nothing is unproven, however long it stands.
+//! 2. `what_was_told_is_confirmed_by_an_answer`.
+//! 3. `a_movement_that_was_not_told_is_doubted`, and what was told and the answer does not have yet is not.
+//! 4. `an_interruption_ends_what_is_confirmed`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use exchange_client::StreamEvent;
+use ledger_core::{Asset, BalanceSnapshot, Decimal, PositionSide, PositionSnapshot, Symbol, TimestampMs};
+use serde::{Deserialize, Serialize};
+
+/// What a stream's word is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamState {
+    /// It has not stood yet.
+    Connecting,
+    /// It stands, and nothing that it told is confirmed.
+    Unproven,
+    /// It stands, and what it told is what the exchange answers.
+    Confirmed,
+    /// It stands, and the exchange answers something that it did not tell.
+    Doubted,
+    /// It is interrupted.
+    Down,
+}
+
+impl StreamState {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Unproven => "connected, nothing confirmed yet",
+            Self::Confirmed => "confirmed",
+            Self::Doubted => "doubted",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for StreamState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What has a quantity that both a stream and an answer state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Held {
+    /// A position's signed quantity.
+    Position(Symbol, PositionSide),
+    /// A wallet.
+    Wallet(Asset),
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Position(symbol, PositionSide::Net) => write!(f, "the position in {symbol}"),
+            Self::Position(symbol, side) => write!(f, "the {side} position in {symbol}"),
+            Self::Wallet(asset) => write!(f, "the {asset} wallet"),
+        }
+    }
+}
+
+/// The last word on a quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Word {
+    at: TimestampMs,
+    qty: Decimal,
+}
+
+/// A quantity that an answer states and the stream did not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Untold {
+    pub(crate) what: Held,
+    /// The last word before.
+    pub(crate) before: Decimal,
+    /// What the exchange answers.
+    pub(crate) now: Decimal,
+}
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} went from {} to {}", self.what, self.before, self.now)
+    }
+}
+
+/// What became of a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing that the stream did not tell.
+    Agrees,
+    /// Something differs for the first time: the answer may have overtaken the stream.
+    Unsure(Vec<Untold>),
+    /// It differs still: the stream does not tell everything.
+    Untold(Vec<Untold>),
+}
+
+/// What a stream's word is worth, and what that rests on.
+#[derive(Debug)]
+pub(crate) struct Health {
+    state: StreamState,
+    /// Since when it is what it is, by the exchange's clock.
+    since: TimestampMs,
+    words: BTreeMap<Held, Word>,
+    /// The latest event that says anything about the account.
+    last_event: Option<TimestampMs>,
+    /// The latest event that an answer confirmed.
+    confirmed_event: Option<TimestampMs>,
+    /// The latest answer that agreed with everything told.
+    agreed_at: Option<TimestampMs>,
+    /// What differed at the last look.
+    unsure: Vec<Untold>,
+}
+
+impl Health {
+    pub(crate) fn new(now: TimestampMs) -> Self {
+        Self {
+            state: StreamState::Connecting,
+            since: now,
+            words: BTreeMap::new(),
+            last_event: None,
+            confirmed_event: None,
+            agreed_at: None,
+            unsure: Vec::new(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> StreamState {
+        self.state
+    }
+
+    pub(crate) fn since(&self) -> TimestampMs {
+        self.since
+    }
+
+    pub(crate) fn last_event(&self) -> Option<TimestampMs> {
+        self.last_event
+    }
+
+    pub(crate) fn confirmed_event(&self) -> Option<TimestampMs> {
+        self.confirmed_event
+    }
+
+    /// Up to when nothing can have happened that is not told, as far as positions and wallets show: `None` unless the stream is
+    /// confirmed.
+    pub(crate) fn confirmed_until(&self) -> Option<TimestampMs> {
+        self.agreed_at.filter(|_| self.state == StreamState::Confirmed)
+    }
+
+    fn turn(&mut self, state: StreamState, at: TimestampMs) {
+        if self.state != state {
+            (self.state, self.since) = (state, at);
+        }
+    }
+
+    /// Takes what a stream says.
+    pub(crate) fn hear(&mut self, event: &StreamEvent) {
+        match event {
+            StreamEvent::Opened { at } => self.turn(StreamState::Unproven, *at),
+            StreamEvent::Interrupted { since, .. } => self.turn(StreamState::Down, *since),
+            StreamEvent::Resumed(gap) => {
+                self.turn(StreamState::Unproven, gap.until);
+                self.unsure.clear();
+            }
+            StreamEvent::Order(update) => self.told_at(update.told_at),
+            StreamEvent::Trade(notice) => self.told_at(notice.told_at),
+            StreamEvent::Account(update) => {
+                self.told_at(update.told_at);
+                for balance in &update.balances {
+                    self.say(Held::Wallet(balance.asset.clone()), update.told_at, balance.wallet);
+                }
+                for position in &update.positions {
+                    let held = Held::Position(position.symbol.clone(), position.position_side);
+                    self.say(held, update.told_at, position.qty);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn told_at(&mut self, at: TimestampMs) {
+        self.last_event = self.last_event.max(Some(at));
+    }
+
+    fn say(&mut self, held: Held, at: TimestampMs, qty: Decimal) {
+        let word = Word { at, qty };
+        let known = self.words.entry(held).or_insert(word);
+        // Of one millisecond the one that came last counts: within a kind a stream keeps the order.
+        if known.at <= at {
+            *known = word;
+        }
+    }
+
+    /// Holds the exchange's answer against the last words. A word that is younger than the answer stands.
+    pub(crate) fn hold_against(
+        &mut self,
+        asked_at: TimestampMs,
+        positions: &[PositionSnapshot],
+        balances: &[BalanceSnapshot],
+    ) -> Verdict {
+        let positions = positions.iter().map(|it| (Held::Position(it.symbol.clone(), it.position_side), it.qty));
+        let balances = balances.iter().map(|it| (Held::Wallet(it.asset.clone()), it.wallet));
+        let mut answer: BTreeMap<Held, Decimal> = positions.chain(balances).collect();
+        // A list of positions may leave out the flat ones.
+        let flat = self.words.keys().filter(|held| matches!(held, Held::Position(..)) && !answer.contains_key(held));
+        let flat: Vec<_> = flat.cloned().map(|held| (held, Decimal::ZERO)).collect();
+        answer.extend(flat);
+        let mut untold = Vec::new();
+        for (what, now) in &answer {
+            match self.words.get(what) {
+                Some(word) if word.qty == *now || word.at >= asked_at => {}
+                // A position or wallet that was never named holds nothing that was missed, if this is the first look.
+                None if self.agreed_at.is_none() => {}
+                known => {
+                    let before = known.map_or(Decimal::ZERO, |word| word.qty);
+                    if before != *now {
+                        untold.push(Untold { what: what.clone(), before, now: *now });
+                    }
+                }
+            }
+        }
+        let is_down = matches!(self.state, StreamState::Connecting | StreamState::Down);
+        let before = std::mem::take(&mut self.unsure);
+        // What moved since the look before has not had its time yet.
+        let (repeated, fresh): (Vec<_>, Vec<_>) =
+            untold.into_iter().partition(|it| is_down || before.iter().any(|before| before.what == it.what));
+        answer.retain(|what, _| fresh.iter().all(|it| it.what != *what));
+        self.learn(asked_at, answer);
+        self.unsure.clone_from(&fresh);
+        if !repeated.is_empty() && !is_down {
+            self.turn(StreamState::Doubted, asked_at);
+            return Verdict::Untold(repeated);
+        }
+        if !fresh.is_empty() {
+            return Verdict::Unsure(fresh);
+        }
+        self.agree(asked_at, is_down);
+        Verdict::Agrees
+    }
+
+    fn learn(&mut self, asked_at: TimestampMs, answer: BTreeMap<Held, Decimal>) {
+        for (held, qty) in answer {
+            let word = Word { at: asked_at, qty };
+            let known = self.words.entry(held).or_insert(word);
+            if known.at < asked_at {
+                *known = word;
+            }
+        }
+    }
+
+    fn agree(&mut self, asked_at: TimestampMs, is_down: bool) {
+        self.agreed_at = Some(asked_at);
+        if is_down {
+            return;
+        }
+        let is_news = self.last_event.filter(|at| *at <= asked_at && *at >= self.since);
+        if is_news > self.confirmed_event {
+            self.confirmed_event = is_news;
+            self.turn(StreamState::Confirmed, asked_at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use exchange_client::{AccountUpdate, Gap, Interruption};
+    use ledger_core::testing::{asset, at, dec, symbol};
+
+    use super::*;
+
+    fn position(qty: &str) -> PositionSnapshot {
+        PositionSnapshot {
+            symbol: symbol("BTCUSDT"),
+            position_side: PositionSide::Net,
+            at: at(0),
+            qty: dec(qty),
+            entry_price: None,
+        }
+    }
+
+    fn wallet(amount: &str) -> BalanceSnapshot {
+        BalanceSnapshot { asset: asset("USDT"), at: at(0), wallet: dec(amount) }
+    }
+
+    fn told(ms: i64, qty: &str, amount: &str) -> StreamEvent {
+        StreamEvent::Account(AccountUpdate {
+            told_at: at(ms),
+            reason: "ORDER".parse().unwrap(),
+            balances: vec![wallet(amount)],
+            balance_changes: Vec::new(),
+            positions: vec![position(qty)],
+            payload: Arc::from("{}"),
+        })
+    }
+
+    fn open() -> Health {
+        let mut health = Health::new(at(0));
+        health.hear(&StreamEvent::Opened { at: at(1) });
+        assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+        health
+    }
+
+    #[test]
+    fn silence_proves_nothing() {
+        let mut health = open();
+        for look in 1..100 {
+            assert_eq!(health.hold_against(at(look * 60_000), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+        }
+        assert_eq!((health.state(), health.confirmed_until(), health.confirmed_event()), (StreamState::Unproven, None, None));
+    }
+
+    #[test]
+    fn what_was_told_is_confirmed_by_an_answer() {
+        let mut health = open();
+        health.hear(&told(50_000, "2", "99.5"));
+        assert_eq!((health.state(), health.last_event()), (StreamState::Unproven, Some(at(50_000))));
+        // A first answer from before it is no contradiction, and no confirmation.
+        assert_eq!(health.hold_against(at(49_000), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+        assert_eq!(health.state(), StreamState::Unproven);
+        assert_eq!(health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")]), Verdict::Agrees);
+        assert_eq!((health.state(), health.since()), (StreamState::Confirmed, at(60_000)));
+        assert_eq!((health.confirmed_event(), health.confirmed_until()), (Some(at(50_000)), Some(at(60_000))));
+        // Nothing moved since: still confirmed, up to then. A flat position may be left out of an answer.
+        assert_eq!(health.hold_against(at(120_000), &[position("2")], &[wallet("99.5")]), Verdict::Agrees);
+        assert_eq!(health.confirmed_until(), Some(at(120_000)));
+        health.hear(&told(130_000, "0", "101"));
+        assert_eq!(health.hold_against(at(180_000), &[], &[wallet("101")]), Verdict::Agrees);
+        assert_eq!(health.confirmed_event(), Some(at(130_000)));
+    }
+
+    #[test]
+    fn a_movement_that_was_not_told_is_doubted() {
+        let mut health = open();
+        let untold = |what: Held, before: &str, now: &str| Untold { what, before: dec(before), now: dec(now) };
+        let of_position = untold(Held::Position(symbol("BTCUSDT"), PositionSide::Net), "1", "2");
+        let of_wallet = untold(Held::Wallet(asset("USDT")), "100", "99.5");
+        let moved = ([position("2")], [wallet("99.5")]);
+        let both = vec![of_position.clone(), of_wallet];
+        assert_eq!(health.hold_against(at(60_000), &moved.0, &moved.1), Verdict::Unsure(both.clone()));
+        assert_eq!(health.state(), StreamState::Unproven, "it may be on its way");
+        assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1), Verdict::Untold(both));
+        assert_eq!((health.state(), health.since(), health.confirmed_until()), (StreamState::Doubted, at(63_000), None));
+        assert_eq!(of_position.to_string(), "the position in BTCUSDT went from 1 to 2");
+        // It is told once.
+        assert_eq!(health.hold_against(at(120_000), &moved.0, &moved.1), Verdict::Agrees);
+        assert_eq!(health.state(), StreamState::Doubted, "silence cures nothing");
+        health.hear(&told(130_000, "3", "99"));
+        assert_eq!(health.hold_against(at(180_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
+        assert_eq!(health.state(), StreamState::Confirmed);
+
+        // Told between the two looks: the answer was faster.
+        let mut health = open();
+        assert!(matches!(health.hold_against(at(60_000), &moved.0, &moved.1), Verdict::Unsure(_)));
+        health.hear(&told(59_900, "2", "99.5"));
+        assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1), Verdict::Agrees);
+        assert_eq!(health.state(), StreamState::Confirmed);
+
+        // Another contract moved only between the looks.
+        let mut health = open();
+        assert!(matches!(health.hold_against(at(60_000), &moved.0, &[wallet("100")]), Verdict::Unsure(_)));
+        health.hear(&told(59_900, "2", "100"));
+        let late = PositionSnapshot { symbol: symbol("ETHUSDT"), ..position("5") };
+        let verdict = health.hold_against(at(63_000), &[position("2"), late.clone()], &[wallet("100")]);
+        assert!(matches!(verdict, Verdict::Unsure(_)), "it gets its own time");
+        let verdict = health.hold_against(at(66_000), &[position("2"), late], &[wallet("100")]);
+        assert!(matches!(verdict, Verdict::Untold(_)));
+    }
+
+    #[test]
+    fn an_interruption_ends_what_is_confirmed() {
+        let mut health = open();
+        health.hear(&told(50_000, "2", "99.5"));
+        health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")]);
+        assert_eq!(health.state(), StreamState::Confirmed);
+        health.hear(&StreamEvent::Interrupted { since: at(70_000), cause: Interruption::KeyExpired });
+        assert_eq!((health.state(), health.since(), health.confirmed_until()), (StreamState::Down, at(70_000), None));
+        // What moves meanwhile is no fault of the stream's.
+        assert_eq!(health.hold_against(at(80_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
+        health.hear(&StreamEvent::Resumed(Gap { since: at(60_000), until: at(90_000) }));
+        assert_eq!((health.state(), health.since()), (StreamState::Unproven, at(90_000)));
+        assert_eq!(health.hold_against(at(100_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
+        assert_eq!(health.state(), StreamState::Unproven, "what was confirmed before the interruption proves nothing now");
+        health.hear(&told(110_000, "4", "98"));
+        health.hold_against(at(120_000), &[position("4")], &[wallet("98")]);
+        assert_eq!(health.state(), StreamState::Confirmed);
+    }
+}

@@ -1,0 +1,263 @@
+//! How often a watched account is looked at, and what is due next. Pure: the caller tells the time.
+//!
+//! Invariants, each with a test of the same name:
+//! 1. `what_is_due_first_comes_first`, and a wake beats every interval.
+//! 2. `failures_grow_apart_and_never_end`, and a wake does not hurry what the exchange forbids.
+//! 3. `intervals_stretch_so_that_all_accounts_fit`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often a watched account is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Positions and balances: what every fill, fee, payment and transfer moves.
+    pub light: Duration,
+    /// The lists of working orders, with the above.
+    pub orders: Duration,
+    /// Everything, as a sync does.
+    pub cycle: Duration,
+    /// Everything, read again as far back as a sync without a stream does: lists of orders have been seen to lag by hours.
+    pub deep: Duration,
+    /// Marks of open positions and of the assets in the ledger are recorded this often where nothing else is.
+    pub marks: Duration,
+    /// How long after a doubt the account is looked at once more before anything follows from it.
+    pub recheck: Duration,
+    /// The first delay behind a failure; each further one doubles it.
+    pub retry_first: Duration,
+    /// The longest delay behind a failure.
+    pub retry_max: Duration,
+    /// By how much the intervals are longer than those of a single account at its address.
+    pub stretch: u32,
+}
+
+impl Default for Pace {
+    /// A light look a minute weighs 10 of 2,400 at Binance, lists of orders every 5 minutes 80, a full cycle every half an
+    /// hour some 220: 34 a minute.
+    fn default() -> Self {
+        Self {
+            light: Duration::from_mins(1),
+            orders: Duration::from_mins(5),
+            cycle: Duration::from_mins(30),
+            deep: Duration::from_hours(6),
+            marks: Duration::from_mins(15),
+            recheck: Duration::from_secs(3),
+            retry_first: Duration::from_secs(2),
+            retry_max: Duration::from_mins(2),
+            stretch: 1,
+        }
+    }
+}
+
+/// What the intervals of one account weigh in a minute.
+const WEIGHT_1M: u32 = 34;
+
+impl Pace {
+    /// The pace of each of `accounts` that share an address, where looking may cost `weight_1m` a minute in all: a fifth of
+    /// that is for looks that nothing asked for.
+    #[must_use]
+    pub fn shared(self, accounts: usize, weight_1m: u32) -> Self {
+        let accounts = u32::try_from(accounts).unwrap_or(u32::MAX).max(1);
+        let fits = (weight_1m / 5).max(WEIGHT_1M);
+        let stretch = accounts.saturating_mul(WEIGHT_1M).div_ceil(fits).max(1);
+        Self {
+            light: self.light.saturating_mul(stretch),
+            orders: self.orders.saturating_mul(stretch),
+            cycle: self.cycle.saturating_mul(stretch),
+            deep: self.deep.saturating_mul(stretch),
+            stretch: self.stretch.saturating_mul(stretch),
+            ..self
+        }
+    }
+}
+
+/// What is done at the exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Job {
+    /// Positions and balances.
+    Light,
+    /// The same, and the working orders.
+    Orders,
+    /// Everything.
+    Cycle,
+    /// Everything, far back.
+    DeepCycle,
+}
+
+/// When what is due.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    pace: Pace,
+    light: Instant,
+    orders: Instant,
+    cycle: Instant,
+    deep: Instant,
+    /// A cycle was asked for.
+    wake: Option<Instant>,
+    /// Nothing is asked before.
+    not_before: Option<Instant>,
+    failures: u32,
+}
+
+impl Schedule {
+    /// Everything is due at once, with the full cycle first.
+    pub(crate) fn new(pace: Pace, now: Instant) -> Self {
+        let (light, orders, cycle) = (now + pace.light, now + pace.orders, now + pace.cycle);
+        Self { pace, light, orders, cycle, deep: now, wake: None, not_before: None, failures: 0 }
+    }
+
+    /// What comes next, and when.
+    pub(crate) fn next(&self) -> (Instant, Job) {
+        let due = [
+            (self.deep, Job::DeepCycle),
+            (self.wake.map_or(self.cycle, |wake| wake.min(self.cycle)), Job::Cycle),
+            (self.orders, Job::Orders),
+            (self.light, Job::Light),
+        ];
+        // Of what is due at one time the one that sees most.
+        let (at, job) = due.into_iter().min_by_key(|(at, _)| *at).unwrap_or((self.light, Job::Light));
+        let at = self.not_before.map_or(at, |not_before| at.max(not_before));
+        let most = due.into_iter().filter(|(due, _)| *due <= at).map(|(_, job)| job).max();
+        (at, most.unwrap_or(job))
+    }
+
+    /// A cycle is wanted at `at`, or earlier if one is wanted then already.
+    pub(crate) fn wake(&mut self, at: Instant) {
+        self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// A light look is wanted at `at`.
+    pub(crate) fn look_again(&mut self, at: Instant) {
+        self.light = self.light.min(at);
+    }
+
+    /// A job has begun: what asks for it from now on is another matter.
+    pub(crate) fn began(&mut self, job: Job) {
+        if job >= Job::Cycle {
+            self.wake = None;
+        }
+    }
+
+    /// A job came to its end, and its answers with it.
+    pub(crate) fn done(&mut self, job: Job, now: Instant) {
+        (self.failures, self.not_before) = (0, None);
+        self.light = now + self.pace.light;
+        if job >= Job::Orders {
+            self.orders = now + self.pace.orders;
+        }
+        if job >= Job::Cycle {
+            self.cycle = now + self.pace.cycle;
+        }
+        if job == Job::DeepCycle {
+            self.deep = now + self.pace.deep;
+        }
+    }
+
+    /// A job was not answered. `spread` is a number of chance, which keeps the attempts of many apart; `at_least` is how long
+    /// the exchange forbids asking.
+    pub(crate) fn failed(&mut self, job: Job, now: Instant, spread: u32, at_least: Duration) -> Duration {
+        self.failures = self.failures.saturating_add(1);
+        let delay = self.pace.retry_first.saturating_mul(1 << (self.failures - 1).min(16)).min(self.pace.retry_max);
+        // Between three quarters and all of it.
+        let delay = (delay - delay * (spread % 256) / 1024).max(at_least);
+        self.not_before = Some(now + delay);
+        match job {
+            Job::Light => self.light = now,
+            Job::Orders => self.orders = now,
+            Job::Cycle => self.wake(now),
+            Job::DeepCycle => self.deep = now,
+        }
+        delay
+    }
+
+    /// How often in a row nothing was answered.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn schedule() -> (Schedule, Instant) {
+        let now = Instant::now();
+        (Schedule::new(Pace::default(), now), now)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_first_comes_first() {
+        let (mut schedule, start) = schedule();
+        assert_eq!(schedule.next(), (start, Job::DeepCycle));
+        schedule.began(Job::DeepCycle);
+        schedule.done(Job::DeepCycle, start);
+        // A minute apart; every fifth with the lists of orders, every thirtieth with everything.
+        let mut seen = Vec::new();
+        for _ in 0..30 {
+            let (at, job) = schedule.next();
+            seen.push(((at - start).as_secs() / 60, job));
+            schedule.began(job);
+            schedule.done(job, at);
+        }
+        let expected: Vec<_> = (1..=30)
+            .map(|minute| match minute {
+                30 => (minute, Job::Cycle),
+                minute if minute % 5 == 0 => (minute, Job::Orders),
+                minute => (minute, Job::Light),
+            })
+            .collect();
+        assert_eq!(seen, expected);
+        let now = start + 30 * 60 * SECOND;
+        schedule.wake(now + SECOND);
+        schedule.wake(now + 2 * SECOND);
+        assert_eq!(schedule.next(), (now + SECOND, Job::Cycle));
+        // What wakes while the cycle goes on wants another one.
+        schedule.began(Job::Cycle);
+        schedule.wake(now + 3 * SECOND);
+        schedule.done(Job::Cycle, now + 4 * SECOND);
+        assert_eq!(schedule.next().1, Job::Cycle);
+        schedule.began(Job::Cycle);
+        schedule.done(Job::Cycle, now + 5 * SECOND);
+        schedule.look_again(now + 6 * SECOND);
+        assert_eq!(schedule.next(), (now + 6 * SECOND, Job::Light));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_grow_apart_and_never_end() {
+        let (mut schedule, start) = schedule();
+        let mut last = Duration::ZERO;
+        for attempt in 0..40 {
+            let delay = schedule.failed(Job::DeepCycle, start, 0, Duration::ZERO);
+            assert!(delay >= last && delay <= Pace::default().retry_max, "{attempt}: {delay:?}");
+            last = delay;
+        }
+        assert_eq!(last, Pace::default().retry_max);
+        assert_eq!(schedule.next(), (start + last, Job::DeepCycle));
+        // Chance makes it shorter, by a quarter at most.
+        let spread = schedule.failed(Job::DeepCycle, start, 255, Duration::ZERO);
+        assert!(spread < last && spread >= last * 3 / 4, "{spread:?}");
+        let banned = schedule.failed(Job::DeepCycle, start, 7, 600 * SECOND);
+        assert_eq!(banned, 600 * SECOND);
+        schedule.wake(start);
+        assert_eq!(schedule.next(), (start + 600 * SECOND, Job::DeepCycle));
+        schedule.done(Job::DeepCycle, start + 600 * SECOND);
+        assert_eq!(schedule.failures(), 0);
+        assert_eq!(schedule.next(), (start, Job::Cycle), "the wake is still wanted, and nothing forbids it any more");
+    }
+
+    #[test]
+    fn intervals_stretch_so_that_all_accounts_fit() {
+        let alone = Pace::default();
+        assert_eq!(alone.shared(1, 960), alone);
+        // 192 a minute for looks: five accounts weigh 170, ten weigh 340.
+        assert_eq!(alone.shared(5, 960).stretch, 1);
+        let ten = alone.shared(10, 960);
+        assert_eq!((ten.stretch, ten.light, ten.recheck), (2, alone.light * 2, alone.recheck));
+        // However little there is, each is looked at.
+        assert_eq!(alone.shared(3, 0).stretch, 3);
+        assert_eq!(alone.shared(0, 960), alone);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a watcher says of itself, in the book, for whoever asks how it is.
+
+use ledger_core::TimestampMs;
+use serde::{Deserialize, Serialize};
+
+use super::health::StreamState;
+
+/// The version of [`WatchState`] that is written.
+const VERSION: u32 = 1;
+
+/// What a watcher says of itself. Times of what happened at the exchange are by its clock, all others by the local one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchState {
+    version: u32,
+    /// The stream.
+    pub stream: StreamSummary,
+    /// How long it took from the arrival of an event until it was durable: of half of the last thousand at most so long, in microseconds.
+    pub delay_us_median: Option<u64>,
+    /// The same of 99 of 100.
+    pub delay_us_p99: Option<u64>,
+    /// How many events were recorded.
+    pub events: u64,
+    /// How many events wait because the book cannot be written.
+    pub waiting: usize,
+    /// When positions and balances were last answered.
+    pub looked_local: Option<TimestampMs>,
+    /// The last full cycle that came to its end.
+    pub cycle: Option<CycleSummary>,
+    /// Why nothing is answered, and how often in a row.
+    pub failure: Option<FailureSummary>,
+    /// The seconds between light looks, lists of orders, and full cycles.
+    pub every_s: [u64; 3],
+    /// By how much that is longer because several accounts share an address.
+    pub stretch: u32,
+    /// The weight of the requests of the last minute: ours.
+    pub weight_1m_own: u64,
+    /// The weight of the running minute at this address, everybody's, as the exchange said last.
+    pub weight_1m: Option<u32>,
+}
+
+/// What a stream's word is worth.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSummary {
+    /// What it is worth.
+    pub state: StreamState,
+    /// Since when, by the exchange's clock.
+    pub since: TimestampMs,
+    /// The latest event, by the exchange's clock.
+    pub last_event: Option<TimestampMs>,
+    /// The latest event that an answer of the exchange confirmed, by the exchange's clock.
+    pub confirmed_event: Option<TimestampMs>,
+    /// How often it was interrupted.
+    pub interruptions: u64,
+}
+
+/// A full cycle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CycleSummary {
+    /// When it ended.
+    pub ended_local: TimestampMs,
+    /// How many there were.
+    pub number: u64,
+    /// What it repaired.
+    pub repairs: usize,
+    /// What is left on record.
+    pub left: usize,
+}
+
+/// Why nothing is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureSummary {
+    /// Since when.
+    pub since_local: TimestampMs,
+    /// How often.
+    pub attempts: u32,
+    /// Why.
+    pub reason: String,
+}
+
+impl WatchState {
+    pub(super) fn new(stream: StreamSummary) -> Self {
+        Self {
+            version: VERSION,
+            stream,
+            delay_us_median: None,
+            delay_us_p99: None,
+            events: 0,
+            waiting: 0,
+            looked_local: None,
+            cycle: None,
+            failure: None,
+            every_s: [0; 3],
+            stretch: 1,
+            weight_1m_own: 0,
+            weight_1m: None,
+        }
+    }
+
+    /// As the book keeps it.
+    pub(super) fn to_json(&self) -> Option<String> {
+        serde_json::to_string(self).ok()
+    }
+
+    /// Reads what a watcher wrote; `None` for that of another version.
+    pub fn parse(json: &str) -> Option<Self> {
+        serde_json::from_str::<Self>(json).ok().filter(|state| state.version == VERSION)
+    }
+}
