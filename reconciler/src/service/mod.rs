@@ -125,6 +125,13 @@ impl Watcher {
         Self { exchange, streams, book, clock, config, waker: Arc::new(Notify::new()) }
     }
 
+    /// The same watcher, which waits where another process watches the account.
+    #[must_use]
+    pub fn waiting(mut self) -> Self {
+        self.config.waits = true;
+        self
+    }
+
     /// Which account.
     pub fn account(&self) -> &AccountId {
         &self.config.reconcile.account

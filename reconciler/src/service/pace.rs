@@ -33,13 +33,13 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// A light look a minute weighs 10 of 2,400 at Binance, lists of orders every 5 minutes 80, a full cycle every half an
-    /// hour some 220: 34 a minute.
+    /// A light look a minute weighs 10 of 2,400 at Binance, lists of orders every 5 minutes some 80, a full cycle every 10
+    /// minutes, which reads the ledger as well, some 220: 48 a minute.
     fn default() -> Self {
         Self {
             light: Duration::from_mins(1),
             orders: Duration::from_mins(5),
-            cycle: Duration::from_mins(30),
+            cycle: Duration::from_mins(10),
             deep: Duration::from_hours(6),
             marks: Duration::from_mins(15),
             recheck: Duration::from_secs(3),
@@ -51,7 +51,7 @@ impl Default for Pace {
 }
 
 /// What the intervals of one account weigh in a minute.
-const WEIGHT_1M: u32 = 34;
+const WEIGHT_1M: u32 = 48;
 
 impl Pace {
     /// The pace of each of `accounts` that share an address, where looking may cost `weight_1m` a minute in all: a fifth of
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(schedule.next(), (start, Job::DeepCycle));
         schedule.began(Job::DeepCycle);
         schedule.done(Job::DeepCycle, start);
-        // A minute apart; every fifth with the lists of orders, every thirtieth with everything.
+        // A minute apart; every fifth with the lists of orders, every tenth with everything.
         let mut seen = Vec::new();
         for _ in 0..30 {
             let (at, job) = schedule.next();
@@ -204,7 +204,7 @@ mod tests {
         }
         let expected: Vec<_> = (1..=30)
             .map(|minute| match minute {
-                30 => (minute, Job::Cycle),
+                minute if minute % 10 == 0 => (minute, Job::Cycle),
                 minute if minute % 5 == 0 => (minute, Job::Orders),
                 minute => (minute, Job::Light),
             })
@@ -252,10 +252,10 @@ mod tests {
     fn intervals_stretch_so_that_all_accounts_fit() {
         let alone = Pace::default();
         assert_eq!(alone.shared(1, 960), alone);
-        // 192 a minute for looks: five accounts weigh 170, ten weigh 340.
-        assert_eq!(alone.shared(5, 960).stretch, 1);
+        // 192 a minute for looks: four accounts weigh that, ten weigh 480.
+        assert_eq!(alone.shared(4, 960).stretch, 1);
         let ten = alone.shared(10, 960);
-        assert_eq!((ten.stretch, ten.light, ten.recheck), (2, alone.light * 2, alone.recheck));
+        assert_eq!((ten.stretch, ten.light, ten.recheck), (3, alone.light * 3, alone.recheck));
         // However little there is, each is looked at.
         assert_eq!(alone.shared(3, 0).stretch, 3);
         assert_eq!(alone.shared(0, 960), alone);

@@ -19,3 +19,4 @@ mod pending;
 mod restart;
 mod support;
 mod truth;
+mod watching;

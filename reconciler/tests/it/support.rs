@@ -125,6 +125,11 @@ impl Fixture {
         self.with_book(tempfile::tempdir().unwrap(), store)
     }
 
+    /// How many requests were sent.
+    pub(crate) fn exchange_requests(&self) -> u64 {
+        self.exchange.usage().requests
+    }
+
     /// Some time from now.
     pub(crate) fn clock_at(&self, offset_ms: i64) -> TimestampMs {
         self.clock.now().saturating_add_ms(offset_ms)

@@ -1,0 +1,200 @@
+//! Watching: what a process that lives beside a bot makes of stream and exchange.
+
+mod world;
+
+use std::time::Duration;
+
+use exchange_client::simulator::StreamFaults;
+use ledger_core::Side;
+use reconciler::service::{HappeningKind, StopSwitch, StreamState, WatchError};
+
+use self::world::World;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Nothing happened but what is named here.
+#[track_caller]
+fn assert_told(world: &World, kinds: &[HappeningKind]) {
+    let told = world.all();
+    let named = kinds.iter().map(|kind| world.count(*kind)).sum::<usize>();
+    assert_eq!(told.len(), named, "{told:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_stream_tells_is_on_record_at_once() {
+    let mut world = World::new(11).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(MINUTE).await;
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.fixture.assert_book_equals_exchange().await;
+    world.forget();
+
+    let requests = world.fixture.exchange_requests();
+    world.trade("BTCUSDT", Side::Sell, "0.08").await;
+    world.trade("ETHUSDT", Side::Buy, "0.5").await;
+    world.pass(Duration::from_millis(200)).await;
+    let fills = world.fixture.book_fills().await.len();
+    assert_eq!(fills, world.fixture.simulator.books().accounts[0].trades.len());
+    // Two orders and the contract of one of them were asked for, and nothing else.
+    assert!(world.fixture.exchange_requests() - requests <= 3);
+
+    // What was told is confirmed by the next light look; nothing was worth a word.
+    world.pass(2 * MINUTE).await;
+    assert_eq!(world.state().await.stream.state, StreamState::Confirmed);
+    assert_told(&world, &[]);
+
+    // An event that never comes: the order's fills are missing and nobody asks.
+    world.stream_faults(StreamFaults { dropped: 1_000, ..StreamFaults::default() });
+    world.trade("BTCUSDT", Side::Buy, "0.01").await;
+    world.pass(SECOND).await;
+    world.stream_faults(StreamFaults::default());
+    assert!(world.fixture.book_fills().await.len() < world.fixture.simulator.books().accounts[0].trades.len());
+    world.until(HappeningKind::Restored, MINUTE + 20 * SECOND).await;
+    world.pass(30 * SECOND).await;
+    world.fixture.assert_book_equals_exchange().await;
+    watch.end(&world).await.unwrap();
+    assert_eq!(world.open_runs().await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_beside_a_moving_position_is_told_within_one_light_look() {
+    let mut world = World::new(12).await;
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(2 * MINUTE).await;
+    assert_eq!(world.state().await.stream.state, StreamState::Confirmed);
+    world.forget();
+
+    // It stands, it is pinged, and it tells nothing any more.
+    world.stream_faults(StreamFaults { silenced: 1_000, ..StreamFaults::default() });
+    world.trade("BTCUSDT", Side::Buy, "0.01").await;
+    world.stream_faults(StreamFaults::default());
+    let text = world.until(HappeningKind::StreamDoubted, MINUTE + 5 * SECOND).await;
+    assert!(text.contains("the position in BTCUSDT went from 0.05 to 0.06"), "{text}");
+    world.until(HappeningKind::Restored, 20 * SECOND).await;
+    world.fixture.assert_book_equals_exchange().await;
+    // The new connection tells.
+    world.pass(10 * SECOND).await;
+    world.forget();
+    world.trade("BTCUSDT", Side::Sell, "0.06").await;
+    world.pass(SECOND).await;
+    world.fixture.assert_positions_equal().await;
+    world.pass(2 * MINUTE).await;
+    assert_eq!(world.state().await.stream.state, StreamState::Confirmed);
+    assert_told(&world, &[]);
+    watch.end(&world).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_is_read_by_looking() {
+    let mut world = World::new(13).await;
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(2 * MINUTE).await;
+    world.forget();
+    world.stream_faults(StreamFaults { broken: 1_000, ..StreamFaults::default() });
+    world.trade("BTCUSDT", Side::Buy, "0.01").await;
+    world.pass(Duration::from_millis(100)).await;
+    world.trade("ETHUSDT", Side::Sell, "0.3").await;
+    world.stream_faults(StreamFaults::default());
+    world.until(HappeningKind::StreamResumed, 30 * SECOND).await;
+    world.until(HappeningKind::Restored, 10 * SECOND).await;
+    world.pass(5 * SECOND).await;
+    world.fixture.assert_book_equals_exchange().await;
+    use HappeningKind::{Restored, StreamInterrupted, StreamResumed};
+    assert_told(&world, &[StreamInterrupted, StreamResumed, Restored]);
+    assert_eq!(world.count(StreamInterrupted), 1, "{:?}", world.all());
+    watch.end(&world).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_is_stopped_leaves_no_open_run() {
+    let mut world = World::new(14).await;
+    for round in 0..12 {
+        world.trade("BTCUSDT", Side::Buy, "0.05").await;
+        world.pass(20 * SECOND).await;
+        let watch = world.start(world.watcher("test"));
+        // In the middle of the first cycle, a little later each time.
+        for _ in 0..round * 8 {
+            tokio::task::yield_now().await;
+        }
+        watch.end(&world).await.unwrap();
+        assert_eq!(world.open_runs().await, 0, "stopped after {round}");
+
+        let watch = world.start(world.watcher("test"));
+        for _ in 0..round * 8 {
+            tokio::task::yield_now().await;
+        }
+        watch.task.abort();
+        world.pass(SECOND).await;
+        assert_eq!(world.open_runs().await, 0, "dropped after {round}");
+        // Who dropped it gave no lease back.
+        world.pass(MINUTE).await;
+    }
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.pass(SECOND).await;
+    world.fixture.assert_book_equals_exchange().await;
+    watch.end(&world).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_watches_an_account() {
+    let world = World::new(15).await;
+    let first = world.start(world.watcher("first"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    let refused = world.start(world.watcher("second")).task;
+    world.pass(SECOND).await;
+    let error = refused.await.unwrap().unwrap_err();
+    assert!(matches!(&error, WatchError::Held { holder, .. } if holder == "first"), "{error:?}");
+
+    // Whoever dies is followed at once, long before its lease is over.
+    first.task.abort();
+    world.forget();
+    let second = world.start(world.watcher("second"));
+    world.until(HappeningKind::Watching, SECOND).await;
+    second.end(&world).await.unwrap();
+    assert_eq!(world.state().await.stream.state, StreamState::Unproven);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_did_not_move_for_long_is_followed_and_writes_nothing() {
+    let mut world = World::new(16).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    let (asleep, (_switch, stop)) = (world.watcher("asleep"), StopSwitch::new());
+    let mut asleep = Box::pin(asleep.run(stop, world.teller()));
+    tokio::select! {
+        ended = &mut asleep => unreachable!("{ended:?}"),
+        _ = world.until(HappeningKind::Compared, MINUTE) => {}
+    }
+    world.forget();
+
+    // It lives, its stream is read, and it does nothing: the machine may have slept.
+    let second = world.start(world.watcher("second").waiting());
+    world.until(HappeningKind::Waits, SECOND).await;
+    assert_eq!(world.last(HappeningKind::Waits).unwrap(), "asleep watches this account; waiting until it ends");
+    world.pass(15 * SECOND).await;
+    assert_eq!(world.count(HappeningKind::Watching), 0, "its lease is not over");
+    world.until(HappeningKind::Watching, 20 * SECOND).await;
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.trade("BTCUSDT", Side::Sell, "0.08").await;
+    world.pass(11 * MINUTE).await;
+    world.fixture.assert_book_equals_exchange().await;
+
+    // It wakes up with events in its hands and looks to make.
+    let rows = world.fixture.rows().await;
+    let ended = tokio::select! {
+        ended = &mut asleep => ended,
+        () = world.pass(SECOND) => unreachable!("it goes on"),
+    };
+    let error = ended.unwrap_err();
+    let text = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let text = text.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    assert!(text.contains("no longer watched by this process, but by second"), "{text}");
+    assert_eq!(world.fixture.rows().await, rows);
+    second.end(&world).await.unwrap();
+}
