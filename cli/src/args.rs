@@ -82,6 +82,8 @@ pub enum Command {
     Sync(ReconcileArgs),
     /// Compare the book with the exchange, and change nothing
     Audit(ReconcileArgs),
+    /// Keep the book in line with the exchange day and night: what its stream tells, and what looks find
+    Watch(WatchArgs),
     /// Record a bot's events as they happen: lines of JSON on standard input
     Record(RecordArgs),
     /// Whether a new entry may be made, by what is on record
@@ -247,6 +249,38 @@ pub struct ReconcileArgs {
     #[arg(long, value_name = "FILE")]
     pub entry_events: Option<PathBuf>,
     /// The bot's state (JSON, with `meta.reason` by symbol): tells which strategy a position came from
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "One line on standard error for everything that happens; silent when nothing does. With --json each is an object \
+    on standard output. `fillbook status` tells how the watching stands. Without --account, all accounts of fillbook.toml. One \
+    process watches an account; sync, import and record beside it are fine.\n\nUnder systemd: Type=notify, and WatchdogSec=60 if you \
+    like. A signal to terminate ends it within seconds, with nothing half written.\n\nExit codes: 0 ended by a signal; 1 another \
+    process watches the account, or an error; 4 credentials, permission or another account; 6 the book is damaged. An exchange \
+    that does not answer ends nothing: it is told, and asked again."
+)]
+pub struct WatchArgs {
+    /// Where the exchange answers [default: where it did before, else the venue's own address]
+    #[arg(long, env = "FILLBOOK_BASE_URL", value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Where the exchange tells what happens, as in wss://fstream.binance.com [default: by the address where it answers]
+    #[arg(long, value_name = "URL")]
+    pub stream_url: Option<String>,
+    /// The share of the exchange's request weight that may be used, in percent: a bot on the same address needs the rest
+    /// [default: 40]
+    #[arg(long, env = "FILLBOOK_WEIGHT_PERCENT", value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub weight_percent: Option<u16>,
+    /// Wait while another process watches the account, and take over when it ends
+    #[arg(long)]
+    pub wait: bool,
+    /// The bot's log of entries (one JSON object a line), followed as the bot appends to it
+    #[arg(long, value_name = "FILE")]
+    pub entry_events: Option<PathBuf>,
+    /// The bot's state (JSON, with `meta.reason` by symbol), read whenever it changes
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
 }

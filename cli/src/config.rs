@@ -20,6 +20,7 @@
 //!
 //! [accounts.hedge]
 //! base_url = "https://demo-fapi.binance.com"
+//! stream_url = "wss://demo-fstream.binance.com"
 //! credentials_file = "hedge.key"
 //! client_ids = ["h{engine:3}{role:1}{*}"]
 //!
@@ -100,6 +101,7 @@ impl FreshnessEntry {
 struct AccountEntry {
     venue: Option<String>,
     base_url: Option<String>,
+    stream_url: Option<String>,
     api_key_env: Option<String>,
     api_secret_env: Option<String>,
     credentials_file: Option<PathBuf>,
@@ -158,6 +160,8 @@ pub struct AccountSettings {
     pub venue: Venue,
     /// Where its exchange answers; by default where it did before, else the venue's own address.
     pub base_url: Option<String>,
+    /// Where it tells what happens, if not where the venue does for that address.
+    pub stream_url: Option<String>,
     /// Where its credentials are.
     pub credentials: CredentialSource,
     /// How its bots word their client order ids.
@@ -175,7 +179,9 @@ impl AccountEntry {
         patterns: &[String],
         engines: &BTreeMap<String, EngineLabel>,
     ) -> Result<AccountSettings, AccountProblem> {
-        let Self { venue, base_url, api_key_env, api_secret_env, credentials_file, systemd_credential, .. } = self;
+        let Self {
+            venue, base_url, stream_url, api_key_env, api_secret_env, credentials_file, systemd_credential, ..
+        } = self;
         let patterns = self.client_ids.as_deref().unwrap_or(patterns);
         let ids = IdWording::new(patterns, self.engines.unwrap_or_else(|| engines.clone()))?;
         let environment = match (api_key_env, api_secret_env) {
@@ -193,7 +199,7 @@ impl AccountEntry {
             None => Venue::BinanceUsdm,
             Some(name) => Venue::named(&name).ok_or(AccountProblem::Venue { name })?,
         };
-        Ok(AccountSettings { id: id.clone(), venue, base_url, credentials, ids, is_configured: true })
+        Ok(AccountSettings { id: id.clone(), venue, base_url, stream_url, credentials, ids, is_configured: true })
     }
 }
 
@@ -373,6 +379,7 @@ impl Settings {
             id: self.account.clone(),
             venue: Venue::BinanceUsdm,
             base_url: None,
+            stream_url: None,
             credentials: CredentialSource::default(),
             ids: self.ids.clone(),
             is_configured: false,

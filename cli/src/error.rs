@@ -7,6 +7,7 @@ use exchange_client::{ErrorClass, ExchangeError};
 use ledger_core::printable;
 use ledger_store::{LookFailure, LookFailureKind, StoreError, StoreErrorClass, UnreadableRow};
 use reconciler::ReconcileError;
+use reconciler::service::WatchError;
 use serde_json::{Map, Value, json};
 
 /// Exit codes. When several apply, the worst wins: 6 > 4 > 5 > 3 > 1 > 7.
@@ -260,6 +261,9 @@ impl From<ReconcileError> for CommandError {
             ReconcileError::WrongAccount { .. } | ReconcileError::Contradiction { .. } => {
                 (ExitCode::Authentication, None)
             }
+            ReconcileError::BoundElsewhere { .. } => {
+                (ExitCode::Authentication, Some("use the credentials of another account, or name that account"))
+            }
             ReconcileError::Store { source, .. } => (store_exit_code(source), store_hint(source)),
             _ => (ExitCode::Error, None),
         };
@@ -267,6 +271,17 @@ impl From<ReconcileError> for CommandError {
         match hint {
             Some(hint) => error.hint(hint),
             None => error,
+        }
+    }
+}
+
+impl From<WatchError> for CommandError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Reconcile { source, .. } => source.into(),
+            held @ WatchError::Held { .. } => Self::new(ExitCode::Error, held)
+                .hint("end that one first, or `--wait` until it ends")
+                .hint("`fillbook status` tells how it stands"),
         }
     }
 }

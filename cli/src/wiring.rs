@@ -3,6 +3,7 @@
 mod exchange;
 mod interruption;
 mod simulated;
+mod supervisor;
 
 use std::io;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use ledger_store::{Book, FirstAccount, OpenOptions, SqliteStore, Store, StoreErr
 pub(crate) use self::exchange::Exchanges;
 pub(crate) use self::interruption::Interruption;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
+pub(crate) use self::supervisor::Supervisor;
 use crate::config::{CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
 use crate::input::Input;
@@ -233,4 +235,16 @@ pub(crate) async fn scratch_copy(store: &dyn Store, settings: &Settings) -> Resu
 
 fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> CommandError {
     CommandError::new(ExitCode::Error, error)
+}
+
+/// Who this process is, for people who read it elsewhere: the machine and the process.
+pub(crate) fn holder() -> String {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let machine = machine.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("this machine");
+    format!("process {} on {machine}", std::process::id())
+}
+
+/// A number that differs between processes.
+pub(crate) fn seed() -> u32 {
+    std::process::id()
 }

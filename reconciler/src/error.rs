@@ -27,6 +27,19 @@ pub enum ReconcileError {
         /// What the exchange says.
         offered: String,
     },
+    /// Another account of the book is that account at the exchange.
+    #[error(
+        "account `{account}` cannot be bound to {offered}: account `{other}` of this book is bound to it already, and every \
+         report of both together would count it twice"
+    )]
+    BoundElsewhere {
+        /// The account.
+        account: AccountId,
+        /// Whose it is.
+        other: AccountId,
+        /// Who answers.
+        offered: String,
+    },
     /// The exchange names another account with every answer.
     #[error("the exchange answers as one account and then as another ({said}); nothing was written. Ask again later")]
     Contradiction {

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bot_files;
 pub mod cancels;
 pub mod demo;
 pub mod discrepancies;
@@ -25,6 +26,7 @@ pub mod status;
 pub mod trips;
 mod unseen;
 pub mod verify;
+pub mod watch;
 
 use ledger_core::{AccountId, EventTime, Sourced, Symbol};
 use ledger_store::{Book, FillFilter, Page, PageRequest, Pages, Scope, Store, StoreError, StoreResult};

@@ -1,11 +1,11 @@
 //! `fillbook record`: a bot's events, as lines of JSON, until its input ends.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
-use reconciler::{Answer, BotFiles, ClientIdScheme, EventRecorder, spool_of};
+use reconciler::{Answer, ClientIdScheme, EventRecorder, spool_of};
 use serde_json::json;
 
+use super::bot_files::{Files, LOOK_EVERY};
 use crate::Context;
 use crate::args::RecordArgs;
 use crate::error::{CommandError, ExitCode};
@@ -14,9 +14,6 @@ use crate::wiring::{Interruption, open_for_recording};
 
 /// The version of the protocol that the schema describes.
 const PROTOCOL: u32 = 1;
-
-/// How often the bot's own files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The events and answers, with an example of each event.
 const SCHEMA: &str = include_str!("../../docs/record.schema.json");
@@ -52,7 +49,7 @@ pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, C
     context.output.flush()?;
     let mut lines = context.input.lines()?;
     let zone = context.output.zone.time_zone().clone();
-    let mut files = Files::new(BotFiles::new(args.entry_events.clone(), args.state.clone(), zone));
+    let mut files = Files::new(args.entry_events.clone(), args.state.clone(), zone);
     files.look(&recorder, context).await;
     let mut tick = tokio::time::interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -69,7 +66,7 @@ pub async fn run(args: &RecordArgs, context: &mut Context) -> Result<ExitCode, C
                 reading.code = ExitCode::Interrupted;
                 continue;
             }
-            _ = tick.tick(), if !files.files.is_empty() => {
+            _ = tick.tick(), if !files.is_empty() => {
                 files.look(&recorder, context).await;
                 continue;
             }
@@ -152,35 +149,4 @@ fn schemes(args: &RecordArgs, context: &Context) -> Vec<ClientIdScheme> {
         return ids.schemes.clone();
     }
     args.client_ids.iter().map(|scheme| scheme.clone().with_engines(ids.engines.clone())).collect()
-}
-
-/// The bot's own files, and whether they could be recorded.
-struct Files {
-    files: BotFiles,
-    has_failed: bool,
-}
-
-impl Files {
-    fn new(files: BotFiles) -> Self {
-        Self { files, has_failed: false }
-    }
-
-    /// Records what is new in the files. If the book cannot be written, that is said once, and the next look reads the same
-    /// lines again.
-    async fn look(&mut self, recorder: &EventRecorder, context: &mut Context) {
-        match self.files.look(recorder).await {
-            Ok(remarks) => {
-                self.has_failed = false;
-                for remark in remarks {
-                    context.output.complain(&format!("warning: {remark}"));
-                }
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut self.has_failed, true) {
-                    let error = CommandError::from(error);
-                    context.output.complain(&format!("warning: the bot's files are read again later: {error}"));
-                }
-            }
-        }
-    }
 }

@@ -4,6 +4,7 @@ mod freshness;
 mod looks;
 mod missing_fills;
 mod undecided;
+mod watching;
 
 use ledger_core::{PositionMode, TimestampMs};
 use ledger_store::{Account, BookPosition, FillFilter, PageRequest, ReconcileStatus, Scope, Store, StoreError};
@@ -14,6 +15,7 @@ use self::freshness::{Freshness, OpenDiscrepancies, Reach};
 use self::looks::Looks;
 use self::missing_fills::MissingFills;
 use self::undecided::Undecided;
+use self::watching::Watching;
 use super::rebuild::count;
 use crate::Context;
 use crate::error::{CommandError, ExitCode};
@@ -86,12 +88,14 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     let discrepancies = OpenDiscrepancies::of(store, &settings.account, context.clock.now()).await?;
     let now = context.clock.now();
     let looks = Looks { state: look_state(store, &settings.account, settings.freshness, now).await?, now };
+    let watching = Watching::of(store, &settings.account, now).await?;
     let missing = MissingFills::of(store, (&account.id, &account.venue), &looks.state).await?;
     let mut summary = summarize(store, &discrepancies, context).await?;
     summary.attention.extend(missing.attention());
     let undecided = Undecided::of(store, (&account.id, &account.venue), now).await?;
     let undecided_told = undecided.attention(&context.output.zone);
-    let found = looks.attention().into_iter().chain(discrepancies.attention()).chain(undecided_told);
+    let found = watching.attention().into_iter().chain(looks.attention()).chain(discrepancies.attention());
+    let found = found.chain(undecided_told);
     summary.attention.splice(0..0, found.collect::<Vec<_>>());
     // Of an account that nobody ever asked the exchange about, its memory is no matter.
     if account.identity.is_some() {
@@ -138,6 +142,7 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
             })),
             "complete": freshness.reaches.iter().map(Reach::json).collect::<Vec<_>>(),
             "looks": looks.json(),
+            "watch": watching.json(),
             "discrepancies": discrepancies.json(),
             "undecided_intents": undecided.json(),
             "attention": summary.attention,
@@ -165,6 +170,9 @@ async fn one(store: &dyn Store, accounts: &[Account], context: &mut Context) -> 
     line(output, "Derived", &format!("{open}, {} closed", count(summary.closed_trip_count, "round trip")))?;
     for (at, text) in looks.lines(&output.zone.clone()).iter().enumerate() {
         line(output, if at == 0 { "Looked at" } else { "" }, text)?;
+    }
+    for (at, text) in watching.lines(&output.zone.clone()).iter().enumerate() {
+        line(output, if at == 0 { "Watched" } else { "" }, text)?;
     }
     line(output, "Last sync", &freshness.last_sync_text())?;
     for reach in &freshness.reaches {

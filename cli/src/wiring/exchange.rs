@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings, UserStreamSettings};
 use exchange_client::{
     Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, HttpTransport, HttpTransportConfig,
-    Secrets,
+    Secrets, UserStreams, WebSocketTransport, WebSocketTransportConfig,
 };
 use ledger_core::AccountId;
 
@@ -86,7 +86,7 @@ impl Exchanges {
         Self { secrets, known: Vec::new() }
     }
 
-    /// The exchange of an account, as its credentials see it. The first account at an address sets the budget.
+    /// The exchange of an account that is only asked.
     pub(crate) fn of(
         &mut self,
         account: &AccountSettings,
@@ -94,6 +94,33 @@ impl Exchanges {
         weight_percent: Option<u16>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<dyn ExchangeReader>, CommandError> {
+        Ok(self.adapter(account, base_url, weight_percent, clock)?)
+    }
+
+    /// The exchange of an account, and what it tells without being asked.
+    pub(crate) fn with_streams(
+        &mut self,
+        account: &AccountSettings,
+        base_url: &str,
+        stream_url: Option<String>,
+        weight_percent: Option<u16>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<(Arc<dyn ExchangeReader>, Arc<dyn UserStreams>), CommandError> {
+        let adapter = self.adapter(account, base_url, weight_percent, clock)?;
+        let transport = WebSocketTransport::new(WebSocketTransportConfig::default()).map_err(failed)?;
+        let settings = UserStreamSettings { base_url: stream_url, ..UserStreamSettings::default() };
+        let streams = adapter.user_streams(Arc::new(transport), settings)?;
+        Ok((adapter, Arc::new(streams)))
+    }
+
+    /// The exchange of an account, as its credentials see it. The first account at an address sets the budget.
+    fn adapter(
+        &mut self,
+        account: &AccountSettings,
+        base_url: &str,
+        weight_percent: Option<u16>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<BinanceUsdm>, CommandError> {
         let credentials = credentials(account)?.known_to(&self.secrets);
         let mut settings = RequestSettings { seed: u64::from(std::process::id()), ..RequestSettings::default() };
         if let Some(percent) = weight_percent {
@@ -148,6 +175,7 @@ mod tests {
                 id: AccountId::new(name).unwrap(),
                 venue: crate::args::Venue::BinanceUsdm,
                 base_url: None,
+                stream_url: None,
                 credentials: CredentialSource::File(path),
                 ids: crate::config::IdWording::default(),
                 is_configured: true,

@@ -56,6 +56,7 @@ fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
         ReconcileError::WrongAccount { .. }
         | ReconcileError::Contradiction { .. }
         | ReconcileError::UnknownAccount { .. }
+        | ReconcileError::BoundElsewhere { .. }
         | ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
         ReconcileError::Stopped => LookFailureKind::Interrupted,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),

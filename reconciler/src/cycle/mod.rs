@@ -22,8 +22,8 @@ use std::sync::Arc;
 use exchange_client::{AccountIdentity, Clock, ExchangeReader, Usage};
 use ledger_core::{AccountId, Symbol, TimestampMs};
 use ledger_store::{
-    Account, Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, Pages, RunFilter, RunId,
-    RunKind, RunStatus,
+    Account, Book, Discrepancy, DiscrepancyFilter, DiscrepancyKey, ExchangeIdentity, PageRequest, Pages, RunFilter,
+    RunId, RunKind, RunStatus,
 };
 use serde_json::{Value, json};
 
@@ -197,8 +197,30 @@ impl Reconciler {
     /// Learns whose the answers are and what time it is, and binds an account that was never bound.
     pub(crate) async fn introduce(&self) -> Result<(AccountIdentity, TimestampMs), ReconcileError> {
         let greeting = greet(&*self.exchange, &*self.book, &*self.clock, &self.config.account).await?;
+        if greeting.account.identity.is_none() {
+            self.refuse_anothers(&greeting.identity).await?;
+        }
         self.bind_to(&greeting.account, &greeting.identity).await?;
         Ok((greeting.identity, greeting.now))
+    }
+
+    /// Two accounts of a book are never one and the same at the exchange.
+    async fn refuse_anothers(&self, identity: &AccountIdentity) -> Result<(), ReconcileError> {
+        let account = &self.config.account;
+        let accounts = self.book.accounts().await.doing("reading the accounts")?;
+        let is_it = |other: &Account| {
+            other.identity.as_ref().is_some_and(|known| {
+                known.base_url == identity.base_url && known.alias.as_ref() == Some(&identity.account_alias)
+            })
+        };
+        match accounts.into_iter().find(|other| other.id != *account && is_it(other)) {
+            None => Ok(()),
+            Some(other) => Err(ReconcileError::BoundElsewhere {
+                account: account.clone(),
+                other: other.id,
+                offered: identity.to_string(),
+            }),
+        }
     }
 
     async fn sync_under(&self, run: &mut Option<RunId>) -> Result<Synced, ReconcileError> {

@@ -76,14 +76,17 @@ pub(super) type Told = (HappeningKind, String);
 /// interruption was told already.
 pub(super) fn of_event(event: &StreamEvent, is_down: bool) -> Option<Told> {
     match event {
-        StreamEvent::Opened { at } => Some((HappeningKind::StreamOpened, format!("the stream stands since {}", instant(*at)))),
+        StreamEvent::Opened { at } => {
+            Some((HappeningKind::StreamOpened, format!("the stream stands since {}", instant(*at))))
+        }
         StreamEvent::Interrupted { .. } if is_down => None,
         StreamEvent::Interrupted { since, cause } => {
             // A connection that is renewed in time is nothing that happened, unless it does not come back.
             (!matches!(cause, Interruption::Renewed)).then(|| {
                 let causes = std::iter::successors(Some(cause as &dyn std::error::Error), |cause| cause.source());
                 let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-                let text = format!("the stream is interrupted, and told nothing for certain since {}: {why}", instant(*since));
+                let text =
+                    format!("the stream is interrupted, and told nothing for certain since {}: {why}", instant(*since));
                 (HappeningKind::StreamInterrupted, text)
             })
         }
@@ -93,7 +96,8 @@ pub(super) fn of_event(event: &StreamEvent, is_down: bool) -> Option<Told> {
             Some((HappeningKind::StreamResumed, text))
         }
         StreamEvent::Order(update) if update.execution.as_ref().is_some_and(|it| it.as_str() == "CALCULATED") => {
-            let (order, qty) = (&update.order, update.fill.as_ref().map_or_else(String::new, |fill| format!(" {}", fill.qty)));
+            let (order, qty) =
+                (&update.order, update.fill.as_ref().map_or_else(String::new, |fill| format!(" {}", fill.qty)));
             let why = order.exit_reason.as_ref().map_or_else(|| order.status.to_string(), ToString::to_string);
             let text = format!("the exchange itself executed {}{qty} {} ({why})", order.side, order.key.symbol);
             Some((HappeningKind::ForcedClose, text))

@@ -319,7 +319,10 @@ mod tests {
         for look in 1..100 {
             assert_eq!(health.hold_against(at(look * 60_000), &[position("1")], &[wallet("100")]), Verdict::Agrees);
         }
-        assert_eq!((health.state(), health.confirmed_until(), health.confirmed_event()), (StreamState::Unproven, None, None));
+        assert_eq!(
+            (health.state(), health.confirmed_until(), health.confirmed_event()),
+            (StreamState::Unproven, None, None)
+        );
     }
 
     #[test]
@@ -352,7 +355,10 @@ mod tests {
         assert_eq!(health.hold_against(at(60_000), &moved.0, &moved.1), Verdict::Unsure(both.clone()));
         assert_eq!(health.state(), StreamState::Unproven, "it may be on its way");
         assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1), Verdict::Untold(both));
-        assert_eq!((health.state(), health.since(), health.confirmed_until()), (StreamState::Doubted, at(63_000), None));
+        assert_eq!(
+            (health.state(), health.since(), health.confirmed_until()),
+            (StreamState::Doubted, at(63_000), None)
+        );
         assert_eq!(of_position.to_string(), "the position in BTCUSDT went from 1 to 2");
         // It is told once.
         assert_eq!(health.hold_against(at(120_000), &moved.0, &moved.1), Verdict::Agrees);
@@ -392,7 +398,11 @@ mod tests {
         health.hear(&StreamEvent::Resumed(Gap { since: at(60_000), until: at(90_000) }));
         assert_eq!((health.state(), health.since()), (StreamState::Unproven, at(90_000)));
         assert_eq!(health.hold_against(at(100_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
-        assert_eq!(health.state(), StreamState::Unproven, "what was confirmed before the interruption proves nothing now");
+        assert_eq!(
+            health.state(),
+            StreamState::Unproven,
+            "what was confirmed before the interruption proves nothing now"
+        );
         health.hear(&told(110_000, "4", "98"));
         health.hold_against(at(120_000), &[position("4")], &[wallet("98")]);
         assert_eq!(health.state(), StreamState::Confirmed);

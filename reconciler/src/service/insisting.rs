@@ -28,7 +28,9 @@ impl Insisting {
     /// Whether anything of `reasons` may ask at `now`. What is not among them any more is forgotten, of those that begin with
     /// `kind`.
     pub(super) fn asks(&mut self, kind: &str, reasons: &BTreeSet<String>, now: Instant) -> bool {
-        self.0.retain(|known, _| !known.starts_with(kind) || known.strip_prefix(kind).is_some_and(|it| reasons.contains(it)));
+        self.0.retain(|known, _| {
+            !known.starts_with(kind) || known.strip_prefix(kind).is_some_and(|it| reasons.contains(it))
+        });
         let mut asks = false;
         for reason in reasons {
             let known = self.0.entry(format!("{kind}{reason}"));
@@ -52,9 +54,8 @@ mod tests {
         let mut insisting = Insisting::default();
         let start = Instant::now();
         let one: BTreeSet<String> = ["a".to_owned()].into();
-        let asked: Vec<u64> = (0..4_000_u64)
-            .filter(|second| insisting.asks("x ", &one, start + Duration::from_secs(*second)))
-            .collect();
+        let asked: Vec<u64> =
+            (0..4_000_u64).filter(|second| insisting.asks("x ", &one, start + Duration::from_secs(*second))).collect();
         assert_eq!(asked, [0, 10, 30, 70, 150, 310, 630, 1270, 2550]);
         let later = start + Duration::from_secs(4_000);
         let both: BTreeSet<String> = ["a".to_owned(), "b".to_owned()].into();

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Answer, ExchangeError, ExchangeReader, Stated};
-use ledger_core::{AccountId, BalanceSnapshot, Decimal, Order, OrderKey, PositionSide, PositionSnapshot, Symbol, TimestampMs};
+use ledger_core::{
+    AccountId, BalanceSnapshot, Decimal, Order, OrderKey, PositionSide, PositionSnapshot, Symbol, TimestampMs,
+};
 use ledger_store::{OrderFilter, PageRequest, Pages, Scope, Store};
 
 use crate::error::{Doing, ReconcileError};
@@ -56,11 +58,14 @@ pub(super) async fn look(
         let known = Pages::of(PageRequest::first(500), |page| book.orders(&filter, page)).all().await;
         let known = known.doing("reading the working orders")?;
         let known: BTreeSet<OrderKey> = known.into_iter().map(|order| order.order.fact.key).collect();
-        let working: BTreeSet<OrderKey> = orders.rows.iter().map(|row: &Stated<Order>| row.entity.key.clone()).collect();
+        let working: BTreeSet<OrderKey> =
+            orders.rows.iter().map(|row: &Stated<Order>| row.entity.key.clone()).collect();
         let readable = |key: &&OrderKey| !answer.unreadable.contains(&key.symbol);
         let of = |key: &OrderKey| format!("{} order {} of {}", key.class, key.order_id, key.symbol);
-        let only_there = working.difference(&known).filter(readable).map(|key| format!("{} works at the exchange only", of(key)));
-        let only_here = known.difference(&working).filter(readable).map(|key| format!("{} works in the book only", of(key)));
+        let only_there =
+            working.difference(&known).filter(readable).map(|key| format!("{} works at the exchange only", of(key)));
+        let only_here =
+            known.difference(&working).filter(readable).map(|key| format!("{} works in the book only", of(key)));
         let differs: Vec<String> = only_there.chain(only_here).collect();
         answer.differs.extend(differs);
     }

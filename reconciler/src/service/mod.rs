@@ -24,6 +24,7 @@ mod watcher;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use exchange_client::{Clock, ExchangeReader, UserStreams};
@@ -105,6 +106,14 @@ pub struct Watcher {
     clock: Arc<dyn Clock>,
     config: WatchConfig,
     waker: Arc<Notify>,
+    life: Arc<Life>,
+}
+
+/// What others see of a watcher.
+#[derive(Debug, Default)]
+struct Life {
+    beats: AtomicU64,
+    has_ended: AtomicBool,
 }
 
 impl fmt::Debug for Watcher {
@@ -122,7 +131,7 @@ impl Watcher {
         clock: Arc<dyn Clock>,
         config: WatchConfig,
     ) -> Self {
-        Self { exchange, streams, book, clock, config, waker: Arc::new(Notify::new()) }
+        Self { exchange, streams, book, clock, config, waker: Arc::new(Notify::new()), life: Arc::default() }
     }
 
     /// The same watcher, which waits where another process watches the account.
@@ -137,6 +146,16 @@ impl Watcher {
         &self.config.reconcile.account
     }
 
+    /// How often it gave a sign of life: grows three times as fast as its lease lasts, while it works. For a watchdog.
+    pub fn beats(&self) -> u64 {
+        self.life.beats.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has ended, so that no sign of life is to come.
+    pub fn has_ended(&self) -> bool {
+        self.life.has_ended.load(Ordering::Relaxed)
+    }
+
     /// Asks for a full cycle, from another task.
     pub fn wake(&self) {
         self.waker.notify_one();
@@ -149,7 +168,9 @@ impl Watcher {
     /// [`WatchError`]: another process watches the account, or has taken it over; the exchange answers as another account or
     /// refuses the credentials; the book is damaged. What passes by itself is no error: it is told, and tried again.
     pub async fn run(&self, stop: Stop, teller: Teller) -> Result<(), WatchError> {
-        watcher::run(self, stop, teller).await
+        let ended = watcher::run(self, stop, teller).await;
+        self.life.has_ended.store(true, Ordering::Relaxed);
+        ended
     }
 }
 
@@ -198,7 +219,10 @@ impl<T> Drop for Aborting<T> {
 /// Whether waiting does not help.
 fn is_final(error: &ReconcileError) -> bool {
     match error {
-        ReconcileError::WrongAccount { .. } | ReconcileError::UnknownAccount { .. } | ReconcileError::Cursor { .. } => true,
+        ReconcileError::WrongAccount { .. }
+        | ReconcileError::BoundElsewhere { .. }
+        | ReconcileError::UnknownAccount { .. }
+        | ReconcileError::Cursor { .. } => true,
         ReconcileError::Store { source, .. } => is_final_of_store(source),
         _ => false,
     }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, StreamEvent};
 use ledger_core::{AccountId, IntentOutcome, LookStream, Statement, TimestampMs};
 use ledger_store::{
-    Book, HeldLease, IntentFilter, LeaseAnswer, LeaseRequest, LookResult, NewAccount, NewLook, OrderFilter, PageRequest,
-    Scope, Seen, StoreError,
+    Book, HeldLease, IntentFilter, LeaseAnswer, LeaseRequest, LookResult, NewAccount, NewLook, OrderFilter,
+    PageRequest, Scope, Seen, StoreError,
 };
 use tokio::time::Instant;
 
@@ -242,7 +243,9 @@ impl<'a> Watching<'a> {
                     self.voice.tell((HappeningKind::Watching, text));
                     return Ok(true);
                 }
-                Err(error) if is_final(&error) || class_of(&error) == Some(ErrorClass::Authentication) => return Err(error),
+                Err(error) if is_final(&error) || class_of(&error) == Some(ErrorClass::Authentication) => {
+                    return Err(error);
+                }
                 Err(error) => error,
             };
             let delay = self.failed(Job::DeepCycle, &error);
@@ -481,7 +484,8 @@ impl<'a> Watching<'a> {
         let unresolved = IntentFilter { unresolved_only: true, ..scope().into() };
         let settled = self.watcher.clock.now().saturating_add_ms(-INTENT_PATIENCE_MS);
         let intents = self.book.intents(&unresolved, page()).await?.items.into_iter().map(|intent| intent.fact);
-        let intents = intents.filter(|intent| intent.outcome == IntentOutcome::Unknown || intent.created_local <= settled);
+        let intents =
+            intents.filter(|intent| intent.outcome == IntentOutcome::Unknown || intent.created_local <= settled);
         let intents = intents.map(|intent| intent.client_order_id.to_string()).collect();
         let lacking = OrderFilter { residual_only: true, ..scope().into() };
         let residuals = self.book.orders(&lacking, page()).await?.items.into_iter();
@@ -565,7 +569,8 @@ impl<'a> Watching<'a> {
         });
         let mut delays: Vec<u64> = self.delays.iter().copied().collect();
         delays.sort_unstable();
-        let of = |percent: usize| delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1))).copied();
+        let of =
+            |percent: usize| delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1))).copied();
         (state.delay_us_median, state.delay_us_p99) = (of(50), of(99));
         state.events = self.events;
         state.waiting = self.unrecorded.arrived.len();
@@ -587,6 +592,7 @@ impl<'a> Watching<'a> {
 
     /// Gives a sign of life.
     async fn renew(&mut self) -> Result<(), ReconcileError> {
+        self.watcher.life.beats.fetch_add(1, Ordering::Relaxed);
         let state = self.state().to_json();
         let now = self.watcher.clock.now();
         let Some(held) = &mut self.held else { return Ok(()) };

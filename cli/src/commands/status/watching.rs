@@ -1,0 +1,128 @@
+//! Who watches the account, and how that stands.
+
+use exchange_client::files::Zone;
+use ledger_core::{AccountId, TimestampMs};
+use ledger_store::{LeaseRecord, Store};
+use reconciler::service::{StreamState, WatchState};
+use serde_json::{Value, json};
+
+use super::super::rebuild::count;
+use super::freshness::span;
+use crate::error::CommandError;
+use crate::times::show_time;
+
+/// The watching of an account, at a time.
+pub(super) struct Watching {
+    /// The last lease; `None` where the account was never watched.
+    lease: Option<LeaseRecord>,
+    state: Option<WatchState>,
+    /// Now, by the local clock.
+    now: TimestampMs,
+}
+
+impl Watching {
+    pub(super) async fn of(store: &dyn Store, account: &AccountId, now: TimestampMs) -> Result<Self, CommandError> {
+        let lease = store.lease(account).await?;
+        let state = lease.as_ref().and_then(|lease| WatchState::parse(lease.state_json.as_deref()?));
+        Ok(Self { lease, state, now })
+    }
+
+    fn is_on(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.is_in_force(self.now))
+    }
+
+    fn ago(&self, at: TimestampMs) -> String {
+        span(self.now.as_ms().saturating_sub(at.as_ms()).max(0))
+    }
+
+    /// How it stands, a line a subject; nothing of an account that was never watched.
+    pub(super) fn lines(&self, zone: &Zone) -> Vec<String> {
+        let Some(lease) = &self.lease else { return Vec::new() };
+        if !self.is_on() {
+            return vec![match lease.ended_local {
+                Some(ended) => format!("not any more: {} ended at {}", lease.holder, show_time(ended, zone)),
+                None => format!(
+                    "not any more: {} died; its last sign of life was {} ago",
+                    lease.holder,
+                    self.ago(lease.renewed_local)
+                ),
+            }];
+        }
+        let mut lines = vec![format!("since {} by {}", show_time(lease.taken_local, zone), lease.holder)];
+        let Some(state) = &self.state else { return lines };
+        let stream = &state.stream;
+        let mut text = format!("stream {} since {}", stream.state, show_time(stream.since, zone));
+        if let Some(at) = stream.confirmed_event {
+            text = format!("{text}; last confirmed event {}", show_time(at, zone));
+        }
+        if stream.interruptions > 0 {
+            text = format!("{text}; {}", count(stream.interruptions, "interruption"));
+        }
+        lines.push(text);
+        let looked =
+            state.looked_local.map_or_else(|| "no look yet".to_owned(), |at| format!("last look {} ago", self.ago(at)));
+        let cycle = state.cycle.as_ref().map_or_else(
+            || "the first comparison goes on".to_owned(),
+            |cycle| {
+                let repairs = count(cycle.repairs as u64, "repair");
+                format!("last comparison {} ago: {repairs}, {} left", self.ago(cycle.ended_local), cycle.left)
+            },
+        );
+        lines.push(format!("{looked}; {cycle}"));
+        let [light, orders, full] =
+            state.every_s.map(|seconds| span(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)));
+        let mut text = format!(
+            "looks every {light}, orders every {orders}, everything every {full}; weight {} in the last minute",
+            state.weight_1m_own
+        );
+        if state.stretch > 1 {
+            text = format!("{text}; {} times as far apart as for one account", state.stretch);
+        }
+        lines.push(text);
+        lines
+    }
+
+    /// What needs attention.
+    pub(super) fn attention(&self) -> Vec<String> {
+        let mut attention = Vec::new();
+        let Some(lease) = &self.lease else { return attention };
+        if !self.is_on() {
+            if lease.ended_local.is_none() {
+                attention.push(format!("{} watched this account and died: `fillbook watch` goes on", lease.holder));
+            }
+            return attention;
+        }
+        let Some(state) = &self.state else { return attention };
+        match state.stream.state {
+            StreamState::Down => {
+                attention.push("the stream is interrupted: looks have to do until it stands again".to_owned())
+            }
+            StreamState::Doubted => attention.push("the stream does not tell everything: looks have to do".to_owned()),
+            StreamState::Connecting | StreamState::Unproven | StreamState::Confirmed => {}
+        }
+        if let Some(failure) = &state.failure {
+            let since = self.ago(failure.since_local);
+            attention.push(format!(
+                "the exchange does not answer since {since} ({} attempts): {}",
+                failure.attempts, failure.reason
+            ));
+        }
+        if state.waiting > 0 {
+            attention.push(format!(
+                "the book cannot be written; {} of the stream wait",
+                count(state.waiting as u64, "event")
+            ));
+        }
+        attention
+    }
+
+    /// The same for programs; `null` for an account that was never watched.
+    pub(super) fn json(&self) -> Value {
+        let Some(lease) = &self.lease else { return Value::Null };
+        json!({
+            "is_watched": self.is_on(), "holder": lease.holder, "since_local": lease.taken_local.as_ms(),
+            "last_sign_local": lease.renewed_local.as_ms(), "ended_local": lease.ended_local.map(TimestampMs::as_ms),
+            "state": self.state,
+        })
+    }
+}

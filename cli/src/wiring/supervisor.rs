@@ -1,0 +1,43 @@
+//! What is told to the system's service manager, where one has started this process and wants to know (`Type=notify`).
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// Tells the service manager.
+#[derive(Debug, Default)]
+pub(crate) struct Supervisor;
+
+impl Supervisor {
+    /// The service does what it is for from now on.
+    pub(crate) fn ready(&self) {
+        tell(&[NotifyState::Ready]);
+    }
+
+    /// How it is, on a line.
+    pub(crate) fn status(&self, text: &str) {
+        tell(&[NotifyState::Status(text)]);
+    }
+
+    /// It is ending.
+    pub(crate) fn stopping(&self) {
+        tell(&[NotifyState::Stopping]);
+    }
+
+    /// It still moves.
+    pub(crate) fn alive(&self) {
+        tell(&[NotifyState::Watchdog]);
+    }
+
+    /// Within how long it has to say so; `None` where nobody waits for it.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        sd_notify::watchdog_enabled()
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    // Nobody may listen, or not any more.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager was not told");
+    }
+}
