@@ -21,6 +21,7 @@ use ledger_store::{
 };
 
 use crate::error::{Doing, ReconcileError};
+use crate::service::WatchState;
 use crate::wording::lasting;
 
 /// How many rows are read at once.
@@ -91,6 +92,7 @@ pub async fn look_state(
 ) -> Result<LookState, ReconcileError> {
     let known = store.account(account).await.doing("reading the account")?;
     let known = known.ok_or_else(|| ReconcileError::UnknownAccount { account: account.clone() })?;
+    let limits = limits_while_watched(store, account, limits, now_local).await.doing("reading who watches")?;
     let looks = store.looks(account).await.doing("reading the looks")?;
     let looks: BTreeMap<LookStream, Look> = looks.into_iter().map(|look| (look.stream, look)).collect();
     // The exchange's clock is the measure of what came from it.
@@ -117,6 +119,18 @@ pub async fn look_state(
         state.streams.insert(stream, freshness);
     }
     Ok(state)
+}
+
+/// The limits, or wider ones where a watcher is told by a confirmed stream what would overtake an answer.
+async fn limits_while_watched(
+    store: &dyn Store,
+    account: &AccountId,
+    limits: FreshnessLimits,
+    now_local: TimestampMs,
+) -> StoreResult<FreshnessLimits> {
+    let lease = store.lease(account).await?.filter(|lease| lease.is_in_force(now_local));
+    let state = lease.and_then(|lease| WatchState::parse(&lease.state_json?));
+    Ok(state.map_or(limits, |state| state.limits(limits)))
 }
 
 /// What speaks against the exchange's last word on what a contract holds.

@@ -17,6 +17,8 @@ pub(super) struct LightAnswer {
     pub(super) asked_at: TimestampMs,
     pub(super) positions: Vec<PositionSnapshot>,
     pub(super) balances: Vec<BalanceSnapshot>,
+    /// Those of them that are on record as they are.
+    pub(super) wallets: Vec<BalanceSnapshot>,
     /// The contracts of which something could not be read.
     pub(super) unreadable: BTreeSet<Symbol>,
     /// Whether the working orders were asked for, too.
@@ -24,6 +26,9 @@ pub(super) struct LightAnswer {
     /// In words, where the book differs.
     pub(super) differs: BTreeSet<String>,
 }
+
+/// How many of the latest balances are looked at: an account has a handful of assets.
+const BALANCES_MAX: u32 = 100;
 
 fn entities<T: Clone>(answer: &Answer<T>) -> Vec<T> {
     answer.rows.iter().map(|row: &Stated<T>| row.entity.clone()).collect()
@@ -46,10 +51,22 @@ pub(super) async fn look(
         asked_at: positions.asked_at.min(balances.asked_at),
         positions: entities(&positions),
         balances: entities(&balances),
+        wallets: Vec::new(),
         unreadable: unread.filter_map(|row| row.symbol.clone()).collect(),
         has_orders: with_orders,
         differs: BTreeSet::new(),
     };
+    let recorded = book.balance_snapshots(&Scope::account(account.clone()), PageRequest::newest(BALANCES_MAX)).await;
+    let mut latest = BTreeMap::new();
+    for balance in recorded.doing("reading the balances")?.items {
+        let known = latest.entry(balance.fact.asset.clone()).or_insert_with(|| balance.fact.clone());
+        if known.at < balance.fact.at {
+            *known = balance.fact;
+        }
+    }
+    let is_known =
+        |stated: &&BalanceSnapshot| latest.get(&stated.asset).is_some_and(|known| known.wallet == stated.wallet);
+    answer.wallets = answer.balances.iter().filter(is_known).cloned().collect();
     let held = book.positions(account).await.doing("reading the positions")?;
     let held = held.iter().map(|it| ((it.symbol.clone(), it.position.position_side), it.position.qty));
     answer.differs.extend(unlike(&answer, held.collect()));

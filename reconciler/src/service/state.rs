@@ -1,6 +1,6 @@
 //! What a watcher says of itself, in the book, for whoever asks how it is.
 
-use ledger_core::TimestampMs;
+use ledger_core::{FreshnessLimits, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use super::health::StreamState;
@@ -99,6 +99,18 @@ impl WatchState {
     /// As the book keeps it.
     pub(super) fn to_json(&self) -> Option<String> {
         serde_json::to_string(self).ok()
+    }
+
+    /// How recently the exchange has to have been asked for what a fill or ledger row has overtaken: while a confirmed stream
+    /// tells what happens, as often as everything is read anyway, and a minute.
+    #[must_use]
+    pub fn limits(&self, limits: FreshnessLimits) -> FreshnessLimits {
+        if self.stream.state != StreamState::Confirmed {
+            return limits;
+        }
+        let every_s = self.every_s.into_iter().max().unwrap_or(0);
+        let every_ms = i64::try_from(every_s).unwrap_or(i64::MAX).saturating_mul(1_000).saturating_add(60_000);
+        FreshnessLimits { overtaken_ms: limits.overtaken_ms.max(every_ms), ..limits }
     }
 
     /// Reads what a watcher wrote; `None` for that of another version.

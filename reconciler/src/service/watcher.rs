@@ -9,7 +9,7 @@ use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, StreamEvent};
 use ledger_core::{AccountId, IntentOutcome, LookStream, Statement, TimestampMs};
 use ledger_store::{
     Book, HeldLease, IntentFilter, LeaseAnswer, LeaseRequest, LookResult, NewAccount, NewLook, OrderFilter,
-    PageRequest, Scope, Seen, StoreError,
+    PageRequest, Scope, Seen, SeenWallet, StoreError,
 };
 use tokio::time::Instant;
 
@@ -150,6 +150,8 @@ struct Watching<'a> {
     /// Where the book differed at the last light look.
     unsettled: BTreeSet<String>,
     chance: u32,
+    /// What it says of itself has changed since it last did.
+    is_news: bool,
 }
 
 impl<'a> Watching<'a> {
@@ -181,6 +183,7 @@ impl<'a> Watching<'a> {
             weights: VecDeque::new(),
             unsettled: BTreeSet::new(),
             chance: watcher.config.seed,
+            is_news: false,
         }
     }
 
@@ -199,6 +202,9 @@ impl<'a> Watching<'a> {
         let mut heard = Vec::new();
         let (mut renew_at, mut book_at) = (Instant::now(), Instant::now() + BOOK_EVERY);
         loop {
+            if std::mem::take(&mut self.is_news) {
+                renew_at = Instant::now();
+            }
             let (due_at, due) = self.schedule.next();
             let retry_at = self.unrecorded.retry_at;
             let Some(listening) = &mut self.listening else { return Ok(()) };
@@ -283,11 +289,13 @@ impl<'a> Watching<'a> {
                     continue;
                 }
             };
-            let is_down = self.health.state() == StreamState::Down;
+            let before = self.health.state();
+            let is_down = before == StreamState::Down;
             if let Some(told) = of_event(&event, is_down) {
                 self.voice.tell(told);
             }
             self.health.hear(&event);
+            self.is_news |= self.health.state() != before;
             match &*event {
                 StreamEvent::Interrupted { .. } if !is_down => self.interruptions += 1,
                 // What was missed is read at once.
@@ -370,6 +378,8 @@ impl<'a> Watching<'a> {
     }
 
     async fn ended(&mut self, (job, end): (Job, JobEnd)) -> Result<(), ReconcileError> {
+        // A light look that is like the one before is no news.
+        self.is_news |= job >= Job::Cycle || self.failure.is_some();
         match end {
             JobEnd::Light(Ok(answer)) => self.looked(job, answer).await,
             JobEnd::Light(Err(error)) => self.not_answered(job, error),
@@ -383,6 +393,7 @@ impl<'a> Watching<'a> {
                     let (repairs, left) = (report.repair_count(), report.left.len());
                     self.cycle = Some(CycleSummary { ended_local: self.watcher.clock.now(), number, repairs, left });
                     self.read_until = Some(report.asked_at);
+                    self.looked_local = Some(self.watcher.clock.now());
                     self.own_look = self.last_look().await?;
                     if report.failed.is_empty() {
                         self.answered();
@@ -406,7 +417,10 @@ impl<'a> Watching<'a> {
         self.schedule.done(job, now);
         self.answered();
         self.looked_local = Some(self.watcher.clock.now());
-        match self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances) {
+        let before = self.health.state();
+        let verdict = self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances);
+        self.is_news |= self.health.state() != before;
+        match verdict {
             Verdict::Agrees => {}
             Verdict::Unsure(_) => self.schedule.look_again(now + self.watcher.config.pace.recheck),
             Verdict::Untold(untold) => {
@@ -444,7 +458,11 @@ impl<'a> Watching<'a> {
             seen_at: answer.asked_at,
             seen: Seen { except: answer.unreadable.clone(), ..Seen::default() },
         };
-        let mut streams = vec![(LookStream::Positions, seen())];
+        let wallets = answer.wallets.iter();
+        let wallets = wallets.map(|stated| (stated.asset.clone(), SeenWallet { ts: stated.at, wallet: stated.wallet }));
+        let balances = Seen { wallets: wallets.collect(), ..Seen::default() };
+        let balances = LookResult::Seen { seen_at: answer.asked_at, seen: balances };
+        let mut streams = vec![(LookStream::Positions, seen()), (LookStream::Balances, balances)];
         if answer.has_orders {
             streams.push((LookStream::Orders, seen()));
         }
