@@ -21,11 +21,13 @@ pub use api::{
     WorkingType, speaks_of,
 };
 pub use api::{
-    AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
-    StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
+    AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, MarkEvent, MarkStream, MarkStreams,
+    OrderUpdate, StreamEvent, StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
 };
 #[cfg(any(test, feature = "mock"))]
-pub use api::{MockExchangeReader, MockExchangeTrader, MockUserStream, MockUserStreams};
+pub use api::{
+    MockExchangeReader, MockExchangeTrader, MockMarkStream, MockMarkStreams, MockUserStream, MockUserStreams,
+};
 #[cfg(any(test, feature = "mock"))]
 pub use clock::MockClock;
 pub use clock::{Clock, ManualClock, SystemClock};

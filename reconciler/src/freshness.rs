@@ -21,7 +21,7 @@ use ledger_store::{
 };
 
 use crate::error::{Doing, ReconcileError};
-use crate::service::WatchState;
+use crate::watch_state::WatchState;
 use crate::wording::lasting;
 
 /// How many rows are read at once.

@@ -30,6 +30,7 @@ mod streams;
 mod tests;
 mod unreadable;
 mod verify;
+mod watch_state;
 mod wording;
 
 // A cycle, what it is told, and what it tells.

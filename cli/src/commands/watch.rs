@@ -182,7 +182,8 @@ async fn watchers(
             config.seed = crate::wiring::seed().wrapping_add(number);
             let ids = context.settings.for_account(&target.id).ids().schemes.clone();
             config.reconcile.policy.schemes.extend(ids);
-            Watcher::new(exchange, streams, Arc::clone(&book), context.clock.clone(), config)
+            let (book, clock) = (Arc::clone(&book), context.clock.clone());
+            Watcher::new(exchange, streams.of_account, book, clock, config).hearing_marks(streams.of_marks)
         })
         .collect())
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings, UserStreamSettings};
 use exchange_client::{
     Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, HttpTransport, HttpTransportConfig,
-    Secrets, UserStreams, WebSocketTransport, WebSocketTransportConfig,
+    MarkStreams, Secrets, UserStreams, WebSocketTransport, WebSocketTransportConfig,
 };
 use ledger_core::AccountId;
 
@@ -80,6 +80,14 @@ pub(crate) struct Exchanges {
     known: Vec<(String, Arc<BinanceUsdm>)>,
 }
 
+/// What an exchange tells without being asked.
+pub(crate) struct Streams {
+    /// What happens in the account.
+    pub(crate) of_account: Arc<dyn UserStreams>,
+    /// How prices move.
+    pub(crate) of_marks: Arc<dyn MarkStreams>,
+}
+
 impl Exchanges {
     /// None yet. What their accounts must not have repeated is learned by `secrets`.
     pub(crate) fn new(secrets: Secrets) -> Self {
@@ -105,12 +113,12 @@ impl Exchanges {
         stream_url: Option<String>,
         weight_percent: Option<u16>,
         clock: Arc<dyn Clock>,
-    ) -> Result<(Arc<dyn ExchangeReader>, Arc<dyn UserStreams>), CommandError> {
+    ) -> Result<(Arc<dyn ExchangeReader>, Streams), CommandError> {
         let adapter = self.adapter(account, base_url, weight_percent, clock)?;
         let transport = WebSocketTransport::new(WebSocketTransportConfig::default()).map_err(failed)?;
         let settings = UserStreamSettings { base_url: stream_url, ..UserStreamSettings::default() };
-        let streams = adapter.user_streams(Arc::new(transport), settings)?;
-        Ok((adapter, Arc::new(streams)))
+        let streams = Arc::new(adapter.user_streams(Arc::new(transport), settings)?);
+        Ok((adapter, Streams { of_account: streams.clone(), of_marks: streams }))
     }
 
     /// The exchange of an account, as its credentials see it. The first account at an address sets the budget.

@@ -27,11 +27,11 @@ pub use self::reader::ExchangeReader;
 #[cfg(any(test, feature = "mock"))]
 pub use self::reader::MockExchangeReader;
 pub use self::stream::{
-    AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
-    StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
+    AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, MarkEvent, MarkStream, MarkStreams,
+    OrderUpdate, StreamEvent, StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
 };
 #[cfg(any(test, feature = "mock"))]
-pub use self::stream::{MockUserStream, MockUserStreams};
+pub use self::stream::{MockMarkStream, MockMarkStreams, MockUserStream, MockUserStreams};
 #[cfg(any(test, feature = "mock"))]
 pub use self::trader::MockExchangeTrader;
 pub use self::trader::{CancelOutcome, ExchangeTrader, MarginMode, SideCancel};

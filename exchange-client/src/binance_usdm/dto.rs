@@ -166,6 +166,10 @@ payload!(
     }
 );
 payload!(
+    /// The event `markPriceUpdate`.
+    MarkEventRow { symbol = "s", mark_price = "p", told_at = "E", next_funding = "T" }
+);
+payload!(
     /// An element of `B` of the event `ACCOUNT_UPDATE`.
     AccountBalanceRow { asset = "a", wallet = "wb", change = "bc" }
 );

@@ -34,7 +34,7 @@ pub use self::facts::VENUE;
 pub use self::parse::fee_from_commission;
 use self::rest::RestClient;
 pub use self::rest::{RequestBudget, RequestSettings, RetryPolicy};
-pub use self::stream::{BinanceUserStreams, UserStreamSettings};
+pub use self::stream::{AddressShape, BinanceUserStreams, UserStreamSettings};
 pub(crate) use self::symbol::WALLET_ASSETS;
 pub use self::symbol::instrument_from_symbol;
 use crate::clock::Clock;

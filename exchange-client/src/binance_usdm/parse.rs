@@ -105,7 +105,7 @@ pub(super) fn instant(name: &'static str, field: &Field) -> Parsed<TimestampMs> 
 }
 
 /// Absent and 0 both mean "never".
-fn optional_instant(name: &'static str, field: &Field) -> Parsed<Option<TimestampMs>> {
+pub(super) fn optional_instant(name: &'static str, field: &Field) -> Parsed<Option<TimestampMs>> {
     match text(name, field)? {
         None | Some("0") => Ok(None),
         Some(_) => instant(name, field).map(Some),

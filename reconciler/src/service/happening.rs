@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use exchange_client::{Interruption, StreamEvent};
+use exchange_client::StreamEvent;
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{DiscrepancyKey, DiscrepancyStatus};
 
@@ -81,14 +81,11 @@ pub(super) fn of_event(event: &StreamEvent, is_down: bool) -> Option<Told> {
         }
         StreamEvent::Interrupted { .. } if is_down => None,
         StreamEvent::Interrupted { since, cause } => {
-            // A connection that is renewed in time is nothing that happened, unless it does not come back.
-            (!matches!(cause, Interruption::Renewed)).then(|| {
-                let causes = std::iter::successors(Some(cause as &dyn std::error::Error), |cause| cause.source());
-                let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-                let text =
-                    format!("the stream is interrupted, and told nothing for certain since {}: {why}", instant(*since));
-                (HappeningKind::StreamInterrupted, text)
-            })
+            let causes = std::iter::successors(Some(cause as &dyn std::error::Error), |cause| cause.source());
+            let why = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+            let text =
+                format!("the stream is interrupted, and told nothing for certain since {}: {why}", instant(*since));
+            Some((HappeningKind::StreamInterrupted, text))
         }
         StreamEvent::Resumed(gap) => {
             let lasted = lasting(gap.until.as_ms().saturating_sub(gap.since.as_ms()));

@@ -16,42 +16,8 @@ use std::fmt;
 
 use exchange_client::StreamEvent;
 use ledger_core::{Asset, BalanceSnapshot, Decimal, PositionSide, PositionSnapshot, Symbol, TimestampMs};
-use serde::{Deserialize, Serialize};
 
-/// What a stream's word is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StreamState {
-    /// It has not stood yet.
-    Connecting,
-    /// It stands, and nothing that it told is confirmed.
-    Unproven,
-    /// It stands, and what it told is what the exchange answers.
-    Confirmed,
-    /// It stands, and the exchange answers something that it did not tell.
-    Doubted,
-    /// It is interrupted.
-    Down,
-}
-
-impl StreamState {
-    /// In words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::Unproven => "connected, nothing confirmed yet",
-            Self::Confirmed => "confirmed",
-            Self::Doubted => "doubted",
-            Self::Down => "down",
-        }
-    }
-}
-
-impl fmt::Display for StreamState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+use crate::watch_state::StreamState;
 
 /// What has a quantity that both a stream and an answer state.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

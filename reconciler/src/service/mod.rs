@@ -17,8 +17,8 @@ mod insisting;
 mod job;
 mod light;
 mod listening;
+mod marks;
 mod pace;
-mod state;
 mod stop;
 mod watcher;
 
@@ -27,19 +27,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use exchange_client::{Clock, ExchangeReader, UserStreams};
+use exchange_client::{Clock, ExchangeReader, MarkStreams, UserStreams};
 use ledger_core::AccountId;
 use ledger_store::{Book, StoreError};
 use thiserror::Error;
 use tokio::sync::Notify;
 
 pub use self::happening::{Happening, HappeningKind};
-pub use self::health::StreamState;
 pub use self::pace::Pace;
-pub use self::state::{CycleSummary, FailureSummary, StreamSummary, WatchState};
 pub use self::stop::{Stop, StopSwitch};
 use crate::cycle::ReconcilerConfig;
 use crate::error::ReconcileError;
+pub use crate::watch_state::{CycleSummary, FailureSummary, StreamState, StreamSummary, WatchState};
 
 /// Is told what happens.
 pub type Teller = Arc<dyn Fn(&Happening) + Send + Sync>;
@@ -102,6 +101,7 @@ impl WatchConfig {
 pub struct Watcher {
     exchange: Arc<dyn ExchangeReader>,
     streams: Arc<dyn UserStreams>,
+    marks: Option<Arc<dyn MarkStreams>>,
     book: Book,
     clock: Arc<dyn Clock>,
     config: WatchConfig,
@@ -131,7 +131,24 @@ impl Watcher {
         clock: Arc<dyn Clock>,
         config: WatchConfig,
     ) -> Self {
-        Self { exchange, streams, book, clock, config, waker: Arc::new(Notify::new()), life: Arc::default() }
+        Self {
+            exchange,
+            streams,
+            marks: None,
+            book,
+            clock,
+            config,
+            waker: Arc::new(Notify::new()),
+            life: Arc::default(),
+        }
+    }
+
+    /// The same watcher, which hears mark prices as well, and records them beside fills and fundings and now and then. Without
+    /// them each cycle's own answer is what is known of prices.
+    #[must_use]
+    pub fn hearing_marks(mut self, marks: Arc<dyn MarkStreams>) -> Self {
+        self.marks = Some(marks);
+        self
     }
 
     /// The same watcher, which waits where another process watches the account.

@@ -1,12 +1,12 @@
 //! The loop that watches one account.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, StreamEvent};
-use ledger_core::{AccountId, IntentOutcome, LookStream, Statement, TimestampMs};
+use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, MarkPrice, Stated, StreamEvent};
+use ledger_core::{AccountId, Asset, IntentOutcome, LookStream, Statement, Symbol, TimestampMs};
 use ledger_store::{
     Book, HeldLease, IntentFilter, LeaseAnswer, LeaseRequest, LookResult, NewAccount, NewLook, OrderFilter,
     PageRequest, Scope, Seen, SeenWallet, StoreError,
@@ -14,19 +14,20 @@ use ledger_store::{
 use tokio::time::Instant;
 
 use super::happening::{Happening, HappeningKind, Told, of_cycle, of_event};
-use super::health::{Health, StreamState, Verdict};
+use super::health::{Health, Verdict};
 use super::insisting::Insisting;
 use super::job::{JobEnd, Running};
 use super::light::LightAnswer;
 use super::listening::{Heard, Listening};
+use super::marks::{Hearing, Marks};
 use super::pace::{Job, Schedule};
-use super::state::{CycleSummary, FailureSummary, StreamSummary, WatchState};
 use super::stop::Stop;
 use super::{Teller, WatchError, Watcher, is_final, is_final_of_store};
 use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
 use crate::policy::Policy;
 use crate::record::Recorder;
+use crate::watch_state::{CycleSummary, FailureSummary, StreamState, StreamSummary, WatchState};
 
 /// How many events are recorded in one transaction.
 const GROUP_MAX: usize = 256;
@@ -36,6 +37,8 @@ const BOOK_EVERY: Duration = Duration::from_secs(5);
 const INTENT_PATIENCE_MS: i64 = 3_000;
 /// How many rows of the book are named as reasons for a cycle.
 const REASONS_MAX: u32 = 20;
+/// How many of the latest balances tell which assets the account has.
+const BALANCES_MAX: u32 = 100;
 /// How many delays are kept.
 const DELAYS_MAX: usize = 1_000;
 /// How long a stop waits for a job to close what it opened.
@@ -130,6 +133,11 @@ struct Watching<'a> {
     recorder: Recorder,
     identity: Option<AccountIdentity>,
     listening: Option<Listening>,
+    hearing: Option<Hearing>,
+    marks: Marks,
+    /// What the account holds or held and what its ledger names, as contracts whose marks are worth keeping.
+    priced: BTreeSet<Symbol>,
+    settled_in: BTreeMap<Symbol, Asset>,
     schedule: Schedule,
     health: Health,
     insisting: Insisting,
@@ -166,6 +174,10 @@ impl<'a> Watching<'a> {
             recorder: recorder.learning_contracts(Arc::clone(&watcher.exchange)),
             identity: None,
             listening: None,
+            hearing: watcher.marks.clone().map(Hearing::begin),
+            marks: Marks::default(),
+            priced: BTreeSet::new(),
+            settled_in: BTreeMap::new(),
             schedule: Schedule::new(watcher.config.pace, Instant::now()),
             health: Health::new(watcher.clock.now()),
             insisting: Insisting::default(),
@@ -220,6 +232,7 @@ impl<'a> Watching<'a> {
                     self.record().await?;
                 }
                 () = sleep_until(retry_at), if retry_at.is_some() => self.record().await?,
+                rows = next_marks(&mut self.hearing), if self.hearing.is_some() => self.marks.hear(rows),
                 ended = end_of(&mut self.running), if self.running.is_some() => self.ended(ended).await?,
                 () = self.watcher.waker.notified() => self.schedule.wake(Instant::now()),
                 () = tokio::time::sleep_until(book_at) => {
@@ -302,13 +315,68 @@ impl<'a> Watching<'a> {
                 StreamEvent::Resumed(_) | StreamEvent::Unreadable { .. } => self.schedule.wake(Instant::now()),
                 _ => {}
             }
-            let statements = event.statements();
+            let mut statements = event.statements();
+            if let Some((symbols, at)) = self.worth_a_mark(&event) {
+                statements.extend(self.marks.beside(&symbols, at));
+            }
             if !statements.is_empty() {
                 self.events += 1;
                 self.unrecorded.arrived.push(arrived);
                 self.unrecorded.statements.extend(statements);
             }
         }
+    }
+
+    /// The contracts whose marks belong beside an event: that of a fill with the one that prices its fee, and all that is held
+    /// where funding was paid.
+    fn worth_a_mark(&self, event: &StreamEvent) -> Option<(BTreeSet<Symbol>, TimestampMs)> {
+        match event {
+            StreamEvent::Order(update) => {
+                let fill = update.fill.as_ref()?;
+                let fee = fill.fee.as_ref().map(|fee| &fee.asset);
+                let symbol = &fill.key.symbol;
+                let by_fee = fee.into_iter().flat_map(|asset| self.priced_in(asset, symbol));
+                Some((std::iter::once(symbol.clone()).chain(by_fee).collect(), fill.time.at))
+            }
+            StreamEvent::Account(update) if update.reason.as_str() == "FUNDING_FEE" => {
+                Some((self.priced.clone(), update.told_at))
+            }
+            _ => None,
+        }
+    }
+
+    /// The contract that prices `asset` in what a contract is settled in, if that is another asset.
+    fn priced_in(&self, asset: &Asset, contract: &Symbol) -> Option<Symbol> {
+        let settled_in = self.settled_in.get(contract)?;
+        (asset != settled_in).then(|| Symbol::new(format!("{asset}{settled_in}")).ok()).flatten()
+    }
+
+    /// Records the marks of which nothing was recorded for long.
+    fn sample_marks(&mut self) {
+        let now = self.watcher.clock.now();
+        let stride_ms = i64::try_from(self.watcher.config.pace.marks.as_millis()).unwrap_or(i64::MAX);
+        let due = self.marks.due(self.priced.clone(), now, stride_ms);
+        self.unrecorded.statements.extend(self.marks.beside(&due, now));
+    }
+
+    /// Learns which marks are worth keeping: of what is held, and of the assets that the ledger names.
+    async fn learn_priced(&mut self) -> Result<(), ReconcileError> {
+        let account = self.watcher.account();
+        let positions = self.survived(self.book.positions(account).await)?.unwrap_or_default();
+        let held = positions.iter().filter(|it| !it.position.qty.is_zero()).map(|it| it.symbol.clone());
+        let mut priced: BTreeSet<Symbol> = held.collect();
+        let balances =
+            self.book.balance_snapshots(&Scope::account(account.clone()), PageRequest::newest(BALANCES_MAX)).await;
+        let assets = self.survived(balances)?.map(|page| page.items).unwrap_or_default();
+        let assets: BTreeSet<Asset> = assets.into_iter().map(|balance| balance.fact.asset).collect();
+        let contracts = self.survived(self.book.instruments(account).await)?.unwrap_or_default();
+        let contracts = contracts.into_iter().map(|contract| (contract.fact.symbol, contract.fact.settle_asset));
+        self.settled_in = contracts.collect();
+        let quotes: BTreeSet<&Asset> = self.settled_in.values().collect();
+        let pairs = assets.iter().flat_map(|asset| quotes.iter().map(move |quote| format!("{asset}{quote}")));
+        priced.extend(pairs.filter_map(|pair| Symbol::new(&pair).ok()));
+        self.priced = priced;
+        Ok(())
     }
 
     /// Records what was heard, in one transaction. What cannot be recorded now is kept, and nothing more is taken from the
@@ -488,6 +556,9 @@ impl<'a> Watching<'a> {
         if asks.into_iter().any(|(kind, reasons)| self.insisting.asks(kind, &reasons, now)) {
             self.schedule.wake(now);
         }
+        self.learn_priced().await?;
+        self.sample_marks();
+        self.record().await?;
         let last = self.last_look().await?;
         if self.own_look.is_some() && last != self.own_look && self.running.is_none() {
             self.own_look = last;
@@ -639,6 +710,13 @@ impl<'a> Watching<'a> {
             }
         }
         self.voice.tell((HappeningKind::Ended, "watched no longer".to_owned()));
+    }
+}
+
+async fn next_marks(hearing: &mut Option<Hearing>) -> Vec<Stated<MarkPrice>> {
+    match hearing {
+        Some(hearing) => hearing.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -130,6 +130,15 @@ impl Fixture {
         self.exchange.usage().requests
     }
 
+    /// The mark prices on record, with what they are of and when.
+    pub(crate) async fn marks_on_record(&self) -> Vec<(Symbol, TimestampMs)> {
+        let scope = ledger_store::Scope::account(self.account.clone());
+        let page = ledger_store::PageRequest::first(1_000);
+        let prices = ledger_store::FactReader::price_snapshots(&*self.store, &scope, page).await.unwrap().items;
+        let marks = prices.into_iter().filter(|price| price.fact.kind == ledger_core::PriceKind::Mark);
+        marks.map(|mark| (mark.fact.symbol, mark.fact.at)).collect()
+    }
+
     /// Some time from now.
     pub(crate) fn clock_at(&self, offset_ms: i64) -> TimestampMs {
         self.clock.now().saturating_add_ms(offset_ms)

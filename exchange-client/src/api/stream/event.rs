@@ -109,9 +109,6 @@ pub enum Interruption {
     /// The key that names the stream was not known any more.
     #[error("the exchange has forgotten the key of the stream")]
     KeyExpired,
-    /// The exchange ends connections after a day, so this one was ended in time.
-    #[error("the connection of the stream was as old as the exchange lets it become")]
-    Renewed,
     /// The exchange gives no key.
     #[error("the exchange gives no access to the stream")]
     NoAccess(#[source] ExchangeError),

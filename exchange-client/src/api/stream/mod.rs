@@ -9,6 +9,7 @@
 //! 1. `an_order_event_states_its_order_and_its_fill_with_the_words_of_both`.
 
 mod event;
+mod marks;
 
 use async_trait::async_trait;
 
@@ -16,6 +17,9 @@ pub use self::event::{
     AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
     StreamEventError, TradeNotice, TriggerRejection,
 };
+pub use self::marks::{MarkEvent, MarkStream, MarkStreams};
+#[cfg(any(test, feature = "mock"))]
+pub use self::marks::{MockMarkStream, MockMarkStreams};
 use crate::error::ExchangeError;
 
 /// Opens streams of what happens in an account.

@@ -10,10 +10,12 @@
 //! 1. `a_lost_connection_is_a_gap_from_before_the_last_sign_of_life`, and `whoever_reads_late_is_told_of_a_longer_gap`.
 //! 2. `attempts_grow_apart_and_never_end`.
 //! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`, and `a_key_that_was_not_used_for_long_is_asked_for_anew`.
-//! 4. `silence_and_age_end_a_connection`.
+//! 4. `silence_ends_a_connection`.
 //! 5. `a_message_that_cannot_be_read_does_not_end_the_stream`.
 //! 6. `dropping_a_wait_loses_nothing`, and `whoever_has_little_patience_is_connected_all_the_same`.
-//! 7. `a_gap_is_told_rightly_by_a_clock_that_jumps`: the exchange's clock is measured again with every connection.
+//! 7. `a_connection_is_renewed_without_a_gap`: before it is as old as the exchange lets it become, another one is made beside it,
+//!    and both are read for a while.
+//! 8. `a_gap_is_told_rightly_by_a_clock_that_jumps`: the exchange's clock is measured again with every connection.
 
 use std::fmt;
 use std::pin::Pin;
@@ -25,21 +27,22 @@ use ledger_core::TimestampMs;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-use super::UserStreamSettings;
 use super::event::{Heard, heard};
+use super::{KeyedAddress, UserStreamSettings};
 use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream};
 use crate::binance_usdm::facts::{LISTEN_KEY, VENUE};
 use crate::binance_usdm::parse;
 use crate::binance_usdm::rest::RestClient;
 use crate::binance_usdm::rows::malformed;
-use crate::binance_usdm::sign::Query;
 use crate::clock::duration_ms;
 use crate::error::{Endpoint, ExchangeError};
-use crate::transport::{GuardedStreams, Method, StreamAddress, StreamConnection, StreamError, StreamFrame};
+use crate::transport::{GuardedStreams, Method, StreamConnection, StreamError, StreamFrame};
 
 const KEY_IS_GONE: i64 = -1125;
 /// A key that was not renewed for this long is about to expire, whatever keeps us from renewing it.
 const KEY_LIFE: Duration = Duration::from_mins(55);
+/// How long a connection is read on beside the one that takes its place: what happened before the new one stood may come late.
+const OVERLAP: Duration = Duration::from_secs(10);
 /// How long after a renewal that failed the next one is tried.
 const KEY_RETRY: Duration = Duration::from_mins(1);
 
@@ -90,13 +93,19 @@ type Connecting = Pin<Box<dyn Future<Output = Attempt> + Send>>;
 pub(super) struct BinanceUserStream {
     rest: Arc<RestClient>,
     transport: Arc<GuardedStreams>,
-    base_url: String,
+    address: KeyedAddress,
     settings: UserStreamSettings,
     /// A key that was asked for and not used yet.
     fresh_key: Option<Key>,
     /// A connection that is being made: whoever stops waiting for it does not stop it.
     connecting: Option<Connecting>,
     live: Option<Live>,
+    /// One that is being made beside a connection that has become old.
+    successor: Option<Connecting>,
+    /// When the last attempt to make one failed.
+    successor_failed: Option<Moment>,
+    /// One that was replaced, and since when.
+    old: Option<(Box<dyn StreamConnection>, Moment)>,
     /// Whether it ever stood.
     was_open: bool,
     /// Since when nothing is told, by the exchange's clock, and the last sign of life by ours.
@@ -111,7 +120,7 @@ impl fmt::Debug for BinanceUserStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_live = self.live.is_some();
         f.debug_struct("BinanceUserStream")
-            .field("base_url", &self.base_url)
+            .field("base_url", &self.address.base_url)
             .field("is_live", &is_live)
             .finish_non_exhaustive()
     }
@@ -122,7 +131,7 @@ impl BinanceUserStream {
     pub(super) async fn open(
         rest: Arc<RestClient>,
         transport: Arc<GuardedStreams>,
-        base_url: String,
+        address: KeyedAddress,
         settings: UserStreamSettings,
     ) -> Result<Self, ExchangeError> {
         // Gaps are told by the exchange's clock.
@@ -130,15 +139,19 @@ impl BinanceUserStream {
         let fresh_key = Some(new_key(&rest).await?);
         let silent_since = Some((since, Moment::now(&rest)));
         let (live, connecting, wait) = (None, None, None);
+        let (successor, successor_failed, old) = (None, None, None);
         let (was_open, failures) = (false, 0);
         Ok(Self {
             rest,
             transport,
-            base_url,
+            address,
             settings,
             fresh_key,
             connecting,
             live,
+            successor,
+            successor_failed,
+            old,
             was_open,
             silent_since,
             failures,
@@ -156,7 +169,7 @@ impl BinanceUserStream {
         let connecting = self.connecting.get_or_insert_with(|| {
             let (rest, transport) = (Arc::clone(&self.rest), Arc::clone(&self.transport));
             let key = self.fresh_key.take().filter(is_usable);
-            Box::pin(attempt(rest, transport, self.base_url.clone(), key))
+            Box::pin(attempt(rest, transport, self.address.clone(), key))
         });
         let attempted = connecting.await;
         self.connecting = None;
@@ -181,13 +194,14 @@ impl BinanceUserStream {
 
     /// Ends the connection, if there is one; `wait` is how long to wait at least before the next.
     fn interrupted(&mut self, cause: Interruption, wait: Duration) -> StreamEvent {
+        (self.successor, self.successor_failed, self.old) = (None, None, None);
         let lost = self.live.take().map_or_else(
             || (self.rest.server_estimate(), Moment::now(&self.rest)),
             // What happened just before the last sign of life may have been on its way still.
             |live| (live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms), live.heard),
         );
         let (since, _) = *self.silent_since.get_or_insert(lost);
-        let wait = if matches!(cause, Interruption::Renewed | Interruption::KeyExpired) {
+        let wait = if matches!(cause, Interruption::KeyExpired) {
             wait
         } else {
             self.failures = self.failures.saturating_add(1);
@@ -242,20 +256,104 @@ impl BinanceUserStream {
         }
     }
 
+    /// The next that comes, if it does before `left` is over. What is there already came at any time since everything was read:
+    /// whoever reads late must not take it for a sign of life of now.
+    async fn came(&mut self, left: Duration) -> Came {
+        let Self { live: Some(live), old, successor, rest, .. } = self else { return Came::Nothing };
+        tokio::select! {
+            biased;
+            attempted = made(successor) => return Came::Successor(attempted),
+            frame = next_of(old) => return Came::OfOld(frame),
+            frame = live.connection.next() => return Came::Frame(frame, live.idle_at),
+            () = std::future::ready(()) => {}
+        }
+        live.idle_at = rest.server_estimate();
+        tokio::select! {
+            biased;
+            attempted = made(successor) => Came::Successor(attempted),
+            frame = next_of(old) => Came::OfOld(frame),
+            frame = live.connection.next() => Came::Frame(frame, rest.server_estimate()),
+            () = tokio::time::sleep(left) => Came::Nothing,
+        }
+    }
+
+    /// Goes on with the connection that was made beside the one there is, which is read for a while longer.
+    fn succeed(&mut self, attempted: Attempt) {
+        self.successor = None;
+        match (attempted, self.live.take()) {
+            (Ok((connection, key)), live) => {
+                let (now, at) = (Moment::now(&self.rest), self.rest.server_estimate());
+                self.successor_failed = None;
+                self.old = live.map(|live| (live.connection, now));
+                self.live = Some(Live { connection, key, opened: now, heard: now, heard_at: at, idle_at: at });
+            }
+            (Err((cause, _)), live) => {
+                tracing::debug!(%cause, "a connection that is old could not be renewed yet");
+                self.live = live;
+                self.successor_failed = Some(Moment::now(&self.rest));
+            }
+        }
+    }
+
+    /// What the connection that was replaced still says. Its end is nothing that happened.
+    fn told_by_old(&mut self, frame: Result<StreamFrame, StreamError>) -> Option<StreamEvent> {
+        match frame {
+            Ok(StreamFrame::Text(text)) => match heard(&text) {
+                Heard::Event(event) => Some(*event),
+                Heard::KeyExpired => Some(self.interrupted(Interruption::KeyExpired, Duration::ZERO)),
+            },
+            Ok(_) => None,
+            Err(_) => {
+                self.old = None;
+                None
+            }
+        }
+    }
+
     /// What has to be done next, and in how long.
     fn due(&self, live: &Live) -> (Duration, Due) {
         let left = |since: Moment, after: Duration| after.saturating_sub(since.age(&self.rest));
         let renewal = left(live.key.renewed, self.settings.keep_alive_every);
         let is_retry = live.key.tried.tokios > live.key.renewed.tokios;
         let retry = if is_retry { left(live.key.tried, KEY_RETRY) } else { Duration::ZERO };
+        let age = left(live.opened, self.settings.connection_age_max);
+        let age_retry = self.successor_failed.map_or(Duration::ZERO, |failed| left(failed, KEY_RETRY));
+        let age = if self.successor.is_some() { Duration::MAX } else { age.max(age_retry) };
+        let old = self.old.as_ref().map_or(Duration::MAX, |(_, since)| left(*since, OVERLAP));
         [
             (left(live.heard, self.settings.silence_max), Due::Silence),
-            (left(live.opened, self.settings.connection_age_max), Due::Age),
+            (age, Due::Age),
             (renewal.max(retry), Due::Renewal),
+            (old, Due::Goodbye),
         ]
         .into_iter()
         .min_by_key(|(left, _)| *left)
         .unwrap_or((Duration::ZERO, Due::Silence))
+    }
+}
+
+/// What comes of waiting.
+enum Came {
+    /// A frame, and when it arrived at the earliest.
+    Frame(Result<StreamFrame, StreamError>, TimestampMs),
+    /// A frame of the connection that was replaced.
+    OfOld(Result<StreamFrame, StreamError>),
+    /// An attempt to make another connection has ended.
+    Successor(Attempt),
+    Nothing,
+}
+
+async fn made(successor: &mut Option<Connecting>) -> Attempt {
+    match successor {
+        Some(connecting) => connecting.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_of(old: &mut Option<(Box<dyn StreamConnection>, Moment)>) -> Result<StreamFrame, StreamError> {
+    match old {
+        Some((connection, _)) => connection.next().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -264,8 +362,10 @@ impl BinanceUserStream {
 enum Due {
     /// Giving up on a connection that says nothing.
     Silence,
-    /// Ending a connection before the exchange does.
+    /// Making another connection before the exchange ends this one.
     Age,
+    /// Ending the one that was replaced.
+    Goodbye,
     /// Renewing the key.
     Renewal,
 }
@@ -280,7 +380,12 @@ async fn new_key(rest: &RestClient) -> Result<Key, ExchangeError> {
 }
 
 /// Connects once: with `key`, or with the one that the account has now.
-async fn attempt(rest: Arc<RestClient>, transport: Arc<GuardedStreams>, base_url: String, key: Option<Key>) -> Attempt {
+async fn attempt(
+    rest: Arc<RestClient>,
+    transport: Arc<GuardedStreams>,
+    address: KeyedAddress,
+    key: Option<Key>,
+) -> Attempt {
     let key = match key {
         Some(key) => key,
         None => new_key(&rest).await.map_err(|error| {
@@ -293,8 +398,7 @@ async fn attempt(rest: Arc<RestClient>, transport: Arc<GuardedStreams>, base_url
     if let Err(error) = rest.measure_clock().await {
         tracing::debug!(%error, "the exchange's clock could not be measured for a stream");
     }
-    let query = Query::new().with("listenKey", key.text.as_str()).into_text();
-    let address = StreamAddress { base_url, path: "/private/ws".to_owned(), query };
+    let address = address.with_key(&key.text);
     let connected = transport.connect(address).await;
     connected.map(|connection| (connection, key)).map_err(|error| (Interruption::Connection(error), Duration::ZERO))
 }
@@ -311,7 +415,17 @@ impl UserStream for BinanceUserStream {
                         let after = live.heard.age(&self.rest);
                         Some(self.interrupted(Interruption::Silent { after }, Duration::ZERO))
                     }
-                    Due::Age => Some(self.interrupted(Interruption::Renewed, Duration::ZERO)),
+                    Due::Age => {
+                        let (rest, transport) = (Arc::clone(&self.rest), Arc::clone(&self.transport));
+                        self.successor = Some(Box::pin(attempt(rest, transport, self.address.clone(), None)));
+                        None
+                    }
+                    Due::Goodbye => {
+                        if let Some((mut old, _)) = self.old.take() {
+                            old.close().await;
+                        }
+                        None
+                    }
                     Due::Renewal => self.keep_alive().await,
                 };
                 match event {
@@ -319,32 +433,27 @@ impl UserStream for BinanceUserStream {
                     None => continue,
                 }
             }
-            let Some(live) = &mut self.live else { continue };
-            // What is there already came at any time since everything was read: whoever reads late must not take it for a
-            // sign of life of now.
-            let waiting = tokio::select! {
-                biased;
-                frame = live.connection.next() => Some(frame),
-                () = std::future::ready(()) => None,
+            let came = self.came(left).await;
+            let told = match came {
+                Came::Frame(frame, arrived_at) => self.told(frame, arrived_at),
+                Came::OfOld(frame) => self.told_by_old(frame),
+                Came::Successor(attempted) => {
+                    self.succeed(attempted);
+                    None
+                }
+                Came::Nothing => None,
             };
-            let (frame, arrived_at) = if let Some(frame) = waiting {
-                (frame, live.idle_at)
-            } else {
-                live.idle_at = self.rest.server_estimate();
-                let frame = tokio::select! {
-                    biased;
-                    frame = live.connection.next() => frame,
-                    () = tokio::time::sleep(left) => continue,
-                };
-                (frame, self.rest.server_estimate())
-            };
-            if let Some(event) = self.told(frame, arrived_at) {
+            if let Some(event) = told {
                 return event;
             }
         }
     }
 
     async fn close(&mut self) {
+        (self.successor, self.successor_failed) = (None, None);
+        if let Some((mut old, _)) = self.old.take() {
+            old.close().await;
+        }
         if let Some(mut live) = self.live.take() {
             self.silent_since.get_or_insert((live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms), live.heard));
             live.connection.close().await;

@@ -7,6 +7,7 @@
 
 mod connection;
 mod event;
+mod market;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,15 +16,48 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use self::connection::BinanceUserStream;
+use self::market::BinanceMarkStream;
 use super::BinanceUsdm;
 use super::facts::VENUE;
 use super::rest::{RestClient, RetryPolicy, checked_stream_url};
-use crate::api::{UserStream, UserStreams};
+use super::sign::Query;
+use crate::api::{MarkStream, MarkStreams, UserStream, UserStreams};
 use crate::error::ExchangeError;
-use crate::transport::{GuardedStreams, StreamTransport};
+use crate::transport::{GuardedStreams, StreamAddress, StreamTransport};
 
-/// Where Binance's own streams are. Addresses without `/private` or the like connect as well, and stay silent.
-const STREAM_BASE_URL: &str = "wss://fstream.binance.com";
+/// Where Binance tells, by where it answers, and how addresses are written there. The real exchange has a category in front:
+/// without `/private` a connection comes about as well, and stays silent. Demo and test network know the old form only.
+const STREAM_ADDRESSES: [(&str, &str, AddressShape); 3] = [
+    (VENUE.base_url, "wss://fstream.binance.com", AddressShape::ByCategory),
+    ("https://demo-fapi.binance.com", "wss://demo-fstream.binance.com", AddressShape::Plain),
+    ("https://testnet.binancefuture.com", "wss://fstream.binancefuture.com", AddressShape::Plain),
+];
+
+/// How the address of a stream is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressShape {
+    /// `/private/ws?listenKey=KEY`: the form of Binance's own streams.
+    ByCategory,
+    /// `/ws/KEY`: the form of before, which the real exchange accepts and is silent on.
+    Plain,
+}
+
+/// Where a user stream is, but for its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyedAddress {
+    pub(super) base_url: String,
+    pub(super) shape: AddressShape,
+}
+
+impl KeyedAddress {
+    fn with_key(self, key: &str) -> StreamAddress {
+        let (path, query) = match self.shape {
+            AddressShape::ByCategory => ("/private/ws".to_owned(), Query::new().with("listenKey", key).into_text()),
+            AddressShape::Plain => (format!("/ws/{key}"), String::new()),
+        };
+        StreamAddress { base_url: self.base_url, path, query }
+    }
+}
 
 /// What can be set about a user stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +65,8 @@ pub struct UserStreamSettings {
     /// Scheme, host and port: `wss://host`, or `ws://` within the machine. `None`: Binance's own, or for an exchange
     /// within the machine the address of its REST interface.
     pub base_url: Option<String>,
+    /// How addresses are written there. `None`: as Binance does at that address, and by category at any other.
+    pub shape: Option<AddressShape>,
     /// How often the key is kept from expiring.
     pub keep_alive_every: Duration,
     /// After how long without an event or a ping the connection counts as lost.
@@ -47,6 +83,7 @@ impl Default for UserStreamSettings {
     fn default() -> Self {
         Self {
             base_url: None,
+            shape: None,
             keep_alive_every: Duration::from_mins(30),
             silence_max: Duration::from_mins(5),
             connection_age_max: Duration::from_mins(23 * 60 + 30),
@@ -63,13 +100,13 @@ impl Default for UserStreamSettings {
 pub struct BinanceUserStreams {
     rest: Arc<RestClient>,
     transport: Arc<GuardedStreams>,
-    pub(super) base_url: String,
+    pub(super) address: KeyedAddress,
     settings: UserStreamSettings,
 }
 
 impl fmt::Debug for BinanceUserStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BinanceUserStreams").field("base_url", &self.base_url).finish_non_exhaustive()
+        f.debug_struct("BinanceUserStreams").field("base_url", &self.address.base_url).finish_non_exhaustive()
     }
 }
 
@@ -85,17 +122,21 @@ impl BinanceUsdm {
         transport: Arc<dyn StreamTransport>,
         settings: UserStreamSettings,
     ) -> Result<BinanceUserStreams, ExchangeError> {
-        let base_url = match (&settings.base_url, self.rest.base_url()) {
-            (Some(given), _) => given.clone(),
-            (None, url) if url == VENUE.base_url => STREAM_BASE_URL.to_owned(),
-            (None, url) => match url.strip_prefix("http://") {
-                Some(host) => format!("ws://{host}"),
-                None => return Err(ExchangeError::Unsupported { what: "a user stream whose address is not set" }),
-            },
+        let of_rest = STREAM_ADDRESSES.iter().find(|(answers, ..)| *answers == self.rest.base_url());
+        let base_url = match (&settings.base_url, of_rest, self.rest.base_url().strip_prefix("http://")) {
+            (Some(given), ..) => given.clone(),
+            (None, Some((_, tells, _)), _) => (*tells).to_owned(),
+            (None, None, Some(host)) => format!("ws://{host}"),
+            (None, None, None) => {
+                return Err(ExchangeError::Unsupported { what: "a user stream whose address is not set" });
+            }
         };
         let base_url = checked_stream_url(&base_url)?;
+        let known = STREAM_ADDRESSES.iter().find(|(_, tells, _)| *tells == base_url);
+        let usual = known.map_or(AddressShape::ByCategory, |(.., shape)| *shape);
+        let address = KeyedAddress { base_url, shape: settings.shape.unwrap_or(usual) };
         let transport = Arc::new(GuardedStreams::new(transport, self.rest.secrets().clone()));
-        Ok(BinanceUserStreams { rest: Arc::clone(&self.rest), transport, base_url, settings })
+        Ok(BinanceUserStreams { rest: Arc::clone(&self.rest), transport, address, settings })
     }
 }
 
@@ -103,7 +144,15 @@ impl BinanceUsdm {
 impl UserStreams for BinanceUserStreams {
     async fn open_user_stream(&self) -> Result<Box<dyn UserStream>, ExchangeError> {
         let (rest, transport) = (Arc::clone(&self.rest), Arc::clone(&self.transport));
-        let stream = BinanceUserStream::open(rest, transport, self.base_url.clone(), self.settings.clone()).await?;
+        let stream = BinanceUserStream::open(rest, transport, self.address.clone(), self.settings.clone()).await?;
         Ok(Box::new(stream))
+    }
+}
+
+impl MarkStreams for BinanceUserStreams {
+    fn mark_stream(&self) -> Box<dyn MarkStream> {
+        let (rest, transport) = (Arc::clone(&self.rest), Arc::clone(&self.transport));
+        let KeyedAddress { base_url, shape } = self.address.clone();
+        Box::new(BinanceMarkStream::new(rest, transport, base_url, shape, self.settings.clone()))
     }
 }

@@ -198,3 +198,29 @@ async fn whoever_did_not_move_for_long_is_followed_and_writes_nothing() {
     assert_eq!(world.fixture.rows().await, rows);
     second.end(&world).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn marks_are_recorded_beside_fills_and_now_and_then() {
+    let mut world = World::new(17).await;
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.pass(3 * SECOND).await;
+    let before = world.fixture.marks_on_record().await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(SECOND).await;
+    let beside = world.fixture.marks_on_record().await;
+    let new: Vec<_> = beside.iter().filter(|mark| !before.contains(mark)).collect();
+    assert_eq!(new.iter().map(|(symbol, _)| symbol.as_str()).collect::<Vec<_>>(), ["BTCUSDT"]);
+    let fill = world.fixture.book_fills().await.pop().unwrap();
+    let apart_ms = (fill.time.at.as_ms() - new[0].1.as_ms()).abs();
+    assert!(apart_ms <= 3_000, "{apart_ms}");
+    // Of what is held, at least every quarter of an hour.
+    world.pass(31 * MINUTE).await;
+    let later = world.fixture.marks_on_record().await;
+    let mut times: Vec<_> =
+        later.iter().filter(|(name, _)| name.as_str() == "BTCUSDT").map(|(_, at)| at.as_ms()).collect();
+    times.sort_unstable();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 16 * 60_000), "{times:?}");
+    assert!(times.len() >= before.len() + 3, "{times:?}");
+    watch.end(&world).await.unwrap();
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use exchange_client::binance_usdm::UserStreamSettings;
 use exchange_client::simulator::{FaultProfile, SimulatorConfig, SimulatorTransport, StreamFaults};
-use exchange_client::{Clock, ExchangeTrader, UserStreams};
+use exchange_client::{Clock, ExchangeTrader};
 use ledger_core::{Side, Symbol};
 use ledger_store::{Book, Journal, Leases, PageRequest, RunFilter, RunStatus};
 use reconciler::service::{Happening, HappeningKind, StopSwitch, Teller, WatchConfig, WatchError, WatchState, Watcher};
@@ -41,11 +41,11 @@ impl World {
         let fixture = &self.fixture;
         let transport = Arc::new(SimulatorTransport::new(Arc::clone(&fixture.simulator)));
         let streams = fixture.exchange.user_streams(transport, UserStreamSettings::default()).unwrap();
-        let streams: Arc<dyn UserStreams> = Arc::new(streams);
+        let streams = Arc::new(streams);
         let mut config = WatchConfig::new(fixture.account.clone(), name);
         config.reconcile.policy.by_type_requests_max = 0;
         let clock = Arc::clone(&fixture.clock) as Arc<dyn Clock>;
-        Watcher::new(fixture.exchange.clone(), streams, book, clock, config)
+        Watcher::new(fixture.exchange.clone(), streams.clone(), book, clock, config).hearing_marks(streams)
     }
 
     pub(crate) fn teller(&self) -> Teller {

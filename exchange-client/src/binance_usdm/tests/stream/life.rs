@@ -142,20 +142,53 @@ impl ConcatFrames for [Frames; 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_and_age_end_a_connection() {
+async fn silence_ends_a_connection() {
     // A connection that says nothing more, not even a ping.
     let house = house(Wire::default().then(vec![ping(180), ping(180)]).then(vec![text(SOMETHING)]));
     let events = house.told(4).await;
     assert_eq!(short(&events), ["opened", "the stream was silent for 300 s", "resumed", "SOMETHING"]);
     let StreamEvent::Resumed(gap) = events[2] else { panic!() };
     assert_eq!(gap.since, at(350));
-    // One that goes on pinging for days is ended before the exchange does it, without waiting.
-    let pings = (0..500).map(|_| ping(180)).collect();
-    let house = super::house(Wire::default().then(pings).then(vec![text(SOMETHING)]));
-    let events = house.told(3).await;
-    assert_eq!(short(&events)[1], "the connection of the stream was as old as the exchange lets it become");
-    let asked = house.wire.asked.lock().unwrap();
-    assert_eq!((asked[1].1 - asked[0].1).as_secs(), 23 * 3_600 + 1_800);
+}
+
+/// How old a connection gets, in seconds.
+const AGE_S: u64 = 23 * 3_600 + 1_800;
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_renewed_without_a_gap() {
+    // It goes on pinging until it is old; what it still says once another one stands is told, and its end is not.
+    let old = (0..AGE_S / 180).map(|_| ping(180)).chain([after(2, text(SOMETHING).1), after(63, Err(hung_up()))]);
+    let new = vec![after(1, text(SOMETHING).1), after(100, text(SOMETHING).1)];
+    let house = house(Wire::default().then(old.collect()).then_fails(hung_up()).then(new));
+    let mut told = Vec::new();
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..4 {
+        let event = stream.next().await;
+        told.push((begun.elapsed().as_secs(), short(std::slice::from_ref(&event)).remove(0)));
+    }
+    // The first attempt failed, and the second was a minute later: the old connection lived on meanwhile.
+    let something = [2, 61, 161].map(|after| (AGE_S + after, "SOMETHING"));
+    let expected: Vec<_> = std::iter::once((0, "opened")).chain(something).collect();
+    assert_eq!(told, expected.into_iter().map(|(at, what)| (at, what.to_owned())).collect::<Vec<_>>());
+    let asked: Vec<_> = house.wire.asked.lock().unwrap().iter().map(|(_, at)| (*at - begun).as_secs()).collect();
+    assert_eq!(asked, [0, AGE_S, AGE_S + 60]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_old_connection_is_read_beside_the_new_one_for_a_while() {
+    let pings = || (0..AGE_S / 180).map(|_| ping(180));
+    let old = pings().chain((0..20).map(|_| after(1, text(SOMETHING).1)));
+    let house = house(Wire::default().then(old.collect()).then(vec![after(60, text(SOMETHING).1)]));
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    let begun = Instant::now();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|at| *at < AGE_S + 60) {
+        stream.next().await;
+        told.push(begun.elapsed().as_secs());
+    }
+    let beside = told.iter().filter(|at| (AGE_S..AGE_S + 30).contains(at)).count();
+    assert!((8..=11).contains(&beside), "ten seconds long: {told:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 mod events;
 mod life;
+mod marks;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -191,17 +192,22 @@ fn a_key_travels_only_where_the_stream_is() {
         let base_url = given.map(ToOwned::to_owned);
         exchange.user_streams(Arc::new(Wire::default()), UserStreamSettings { base_url, ..Default::default() })
     };
-    for (rest, given, used) in [
-        ("https://fapi.binance.com", None, "wss://fstream.binance.com"),
-        ("http://127.0.0.1:9555", None, "ws://127.0.0.1:9555"),
-        ("https://demo-fapi.binance.com", Some("wss://demo.example/"), "wss://demo.example"),
-        ("https://fapi.binance.com", Some("ws://[::1]:1"), "ws://[::1]:1"),
+    use crate::binance_usdm::AddressShape::{ByCategory, Plain};
+    for (rest, given, used, shape) in [
+        ("https://fapi.binance.com", None, "wss://fstream.binance.com", ByCategory),
+        ("http://127.0.0.1:9555", None, "ws://127.0.0.1:9555", ByCategory),
+        ("https://demo-fapi.binance.com", None, "wss://demo-fstream.binance.com", Plain),
+        ("https://testnet.binancefuture.com", None, "wss://fstream.binancefuture.com", Plain),
+        ("https://proxy.example", Some("wss://demo-fstream.binance.com"), "wss://demo-fstream.binance.com", Plain),
+        ("https://demo-fapi.binance.com", Some("wss://demo.example/"), "wss://demo.example", ByCategory),
+        ("https://fapi.binance.com", Some("ws://[::1]:1"), "ws://[::1]:1", ByCategory),
     ] {
-        assert_eq!(streams(rest, given).unwrap().base_url, used);
+        let address = streams(rest, given).unwrap().address;
+        assert_eq!((address.base_url.as_str(), address.shape), (used, shape));
     }
     for (rest, given) in [
         // Of another exchange nobody knows where its stream is.
-        ("https://demo-fapi.binance.com", None),
+        ("https://proxy.example", None),
         ("https://fapi.binance.com", Some("ws://fstream.binance.com")),
         ("https://fapi.binance.com", Some("https://fstream.binance.com")),
         ("https://fapi.binance.com", Some("wss://fstream.binance.com/ws")),

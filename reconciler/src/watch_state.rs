@@ -1,12 +1,47 @@
 //! What a watcher says of itself, in the book, for whoever asks how it is.
 
+use std::fmt;
+
 use ledger_core::{FreshnessLimits, TimestampMs};
 use serde::{Deserialize, Serialize};
 
-use super::health::StreamState;
-
 /// The version of [`WatchState`] that is written.
 const VERSION: u32 = 1;
+
+/// What a stream's word is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamState {
+    /// It has not stood yet.
+    Connecting,
+    /// It stands, and nothing that it told is confirmed.
+    Unproven,
+    /// It stands, and what it told is what the exchange answers.
+    Confirmed,
+    /// It stands, and the exchange answers something that it did not tell.
+    Doubted,
+    /// It is interrupted.
+    Down,
+}
+
+impl StreamState {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Unproven => "connected, nothing confirmed yet",
+            Self::Confirmed => "confirmed",
+            Self::Doubted => "doubted",
+            Self::Down => "down",
+        }
+    }
+}
+
+impl fmt::Display for StreamState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// What a watcher says of itself. Times of what happened at the exchange are by its clock, all others by the local one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +113,7 @@ pub struct FailureSummary {
 }
 
 impl WatchState {
-    pub(super) fn new(stream: StreamSummary) -> Self {
+    pub(crate) fn new(stream: StreamSummary) -> Self {
         Self {
             version: VERSION,
             stream,
@@ -97,7 +132,7 @@ impl WatchState {
     }
 
     /// As the book keeps it.
-    pub(super) fn to_json(&self) -> Option<String> {
+    pub(crate) fn to_json(&self) -> Option<String> {
         serde_json::to_string(self).ok()
     }
 
