@@ -267,7 +267,7 @@ pub struct WatchArgs {
     /// Where the exchange answers [default: where it did before, else the venue's own address]
     #[arg(long, env = "FILLBOOK_BASE_URL", value_name = "URL")]
     pub base_url: Option<String>,
-    /// Where the exchange tells what happens, as in wss://fstream.binance.com [default: by the address where it answers]
+    /// Where the exchange tells what happens, as in `wss://fstream.binance.com` [default: by the address where it answers]
     #[arg(long, value_name = "URL")]
     pub stream_url: Option<String>,
     /// The share of the exchange's request weight that may be used, in percent: a bot on the same address needs the rest

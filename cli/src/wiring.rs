@@ -3,7 +3,7 @@
 mod exchange;
 mod interruption;
 mod simulated;
-mod supervisor;
+pub(crate) mod supervisor;
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,6 @@ use ledger_store::{Book, FirstAccount, OpenOptions, SqliteStore, Store, StoreErr
 pub(crate) use self::exchange::Exchanges;
 pub(crate) use self::interruption::Interruption;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
-pub(crate) use self::supervisor::Supervisor;
 use crate::config::{CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
 use crate::input::Input;

@@ -36,3 +36,4 @@ mod support;
 mod sync;
 mod verify;
 mod verify_compared;
+mod watch;

@@ -20,7 +20,7 @@ use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
 use crate::times::show_time;
-use crate::wiring::{Access, Exchanges, Interruption, Supervisor, open_book, open_for_recording};
+use crate::wiring::{Access, Exchanges, Interruption, open_book, open_for_recording, supervisor};
 
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -46,7 +46,6 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
     let targets = context.settings.targets();
     refuse(args, targets.len(), context)?;
     let mut interruption = Interruption::listen()?;
-    let supervisor = Supervisor;
     let watchers = watchers(args, &targets, context).await?;
     let mut files = bot_files(args, &targets, context).await?;
     let (switch, stop) = StopSwitch::new();
@@ -56,9 +55,9 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
         let _ = tell.send(happening.clone());
     });
     let mut pulse = Pulse::new(watchers.clone());
-    let patience = supervisor.patience().map_or(Duration::from_secs(3_600), |patience| patience / 3);
+    let patience = supervisor::patience().map_or(Duration::from_hours(1), |patience| patience / 3);
     let mut waiting = watchers.len();
-    supervisor.status("catching up");
+    supervisor::status("catching up");
     let running = Service::new(watchers).run(stop, teller);
     tokio::pin!(running);
     let mut feed = tokio::time::interval(patience);
@@ -68,7 +67,7 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
         tokio::select! {
             biased;
             () = interruption.wait() => {
-                supervisor.stopping();
+                supervisor::stopping();
                 switch.stop();
                 break tokio::time::timeout(END_PATIENCE, &mut running).await.unwrap_or_default();
             }
@@ -77,14 +76,14 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
                 if happening.kind == HappeningKind::Watching {
                     waiting = waiting.saturating_sub(1);
                     if waiting == 0 {
-                        supervisor.ready();
+                        supervisor::ready();
                     }
                 }
-                supervisor.status(&happening.text);
+                supervisor::status(&happening.text);
             }
             _ = feed.tick() => {
                 if pulse.has_moved() {
-                    supervisor.alive();
+                    supervisor::alive();
                 }
             }
             _ = look.tick(), if files.is_some() => {

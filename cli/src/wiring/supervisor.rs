@@ -4,35 +4,29 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Tells the service manager.
-#[derive(Debug, Default)]
-pub(crate) struct Supervisor;
+/// The service does what it is for from now on.
+pub(crate) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
 
-impl Supervisor {
-    /// The service does what it is for from now on.
-    pub(crate) fn ready(&self) {
-        tell(&[NotifyState::Ready]);
-    }
+/// How it is, on a line.
+pub(crate) fn status(text: &str) {
+    tell(&[NotifyState::Status(text)]);
+}
 
-    /// How it is, on a line.
-    pub(crate) fn status(&self, text: &str) {
-        tell(&[NotifyState::Status(text)]);
-    }
+/// It is ending.
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
 
-    /// It is ending.
-    pub(crate) fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
-    }
+/// It still moves.
+pub(crate) fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
 
-    /// It still moves.
-    pub(crate) fn alive(&self) {
-        tell(&[NotifyState::Watchdog]);
-    }
-
-    /// Within how long it has to say so; `None` where nobody waits for it.
-    pub(crate) fn patience(&self) -> Option<Duration> {
-        sd_notify::watchdog_enabled()
-    }
+/// Within how long it has to say so; `None` where nobody waits for it.
+pub(crate) fn patience() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
 }
 
 fn tell(state: &[NotifyState<'_>]) {

@@ -45,7 +45,7 @@ impl Running {
                 answer = light::look(&*exchange, &*book, &account, &identity, job == Job::Orders) => JobEnd::Light(answer),
             }
         });
-        Self { job, goes_on: goes_on, task }
+        Self { job, goes_on, task }
     }
 
     /// A full cycle.
@@ -57,7 +57,7 @@ impl Running {
             };
             JobEnd::Cycle(Box::new(reconciler.sync_until(stopped).await))
         });
-        Self { job, goes_on: goes_on, task }
+        Self { job, goes_on, task }
     }
 
     /// Waits for its end. Dropping the future loses nothing.

@@ -69,7 +69,7 @@ pub(super) async fn look(
     answer.wallets = answer.balances.iter().filter(is_known).cloned().collect();
     let held = book.positions(account).await.doing("reading the positions")?;
     let held = held.iter().map(|it| ((it.symbol.clone(), it.position.position_side), it.position.qty));
-    answer.differs.extend(unlike(&answer, held.collect()));
+    answer.differs.extend(unlike(&answer, &held.collect()));
     if let Some(orders) = &orders {
         let filter = OrderFilter { open_only: true, ..Scope::account(account.clone()).into() };
         let known = Pages::of(PageRequest::first(500), |page| book.orders(&filter, page)).all().await;
@@ -90,13 +90,13 @@ pub(super) async fn look(
 }
 
 /// The positions of which book and exchange say something else.
-fn unlike(answer: &LightAnswer, held: BTreeMap<(Symbol, PositionSide), Decimal>) -> Vec<String> {
+fn unlike(answer: &LightAnswer, held: &BTreeMap<(Symbol, PositionSide), Decimal>) -> Vec<String> {
     let there = answer.positions.iter().map(|it| ((it.symbol.clone(), it.position_side), it.qty));
     let there: BTreeMap<_, _> = there.collect();
     let keys: BTreeSet<_> = held.keys().chain(there.keys()).cloned().collect();
     let differing = keys.into_iter().filter(|(symbol, _)| !answer.unreadable.contains(symbol)).filter_map(|key| {
         let qty = |of: &BTreeMap<_, Decimal>| of.get(&key).copied().unwrap_or(Decimal::ZERO);
-        let (here, there) = (qty(&held), qty(&there));
+        let (here, there) = (qty(held), qty(&there));
         let (symbol, side) = &key;
         (here != there).then(|| format!("{symbol} {side}: the book holds {here}, the exchange {there}"))
     });

@@ -29,15 +29,20 @@ impl Hearing {
         let task = tokio::spawn(async move {
             let mut stream = streams.mark_stream();
             loop {
-                match stream.next().await {
-                    MarkEvent::Marks(rows) => {
-                        if tell.send(rows).await.is_err() {
-                            return;
-                        }
+                let rows = match stream.next().await {
+                    MarkEvent::Marks(rows) => rows,
+                    MarkEvent::Interrupted(cause) => {
+                        tracing::info!(%cause, "the stream of mark prices is interrupted");
+                        continue;
                     }
-                    MarkEvent::Interrupted(cause) => tracing::info!(%cause, "the stream of mark prices is interrupted"),
-                    MarkEvent::Unreadable(error) => tracing::warn!(%error, "mark prices could not be read"),
-                    _ => {}
+                    MarkEvent::Unreadable(error) => {
+                        tracing::warn!(%error, "mark prices could not be read");
+                        continue;
+                    }
+                    _ => continue,
+                };
+                if tell.send(rows).await.is_err() {
+                    return;
                 }
             }
         });

@@ -160,7 +160,7 @@ impl Schedule {
         self.failures = self.failures.saturating_add(1);
         let delay = self.pace.retry_first.saturating_mul(1 << (self.failures - 1).min(16)).min(self.pace.retry_max);
         // Between three quarters and all of it.
-        let delay = (delay - delay * (spread % 256) / 1024).max(at_least);
+        let delay = delay.saturating_sub(delay * (spread % 256) / 1024).max(at_least);
         self.not_before = Some(now + delay);
         match job {
             Job::Light => self.light = now,

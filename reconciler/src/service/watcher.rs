@@ -296,7 +296,7 @@ impl<'a> Watching<'a> {
                 Heard::Event(event, arrived) => (event, arrived),
                 Heard::NoAccess(error) => {
                     let text = format!("the exchange gives no access to a stream, so looks have to do: {error}");
-                    if self.insisting.asks("no access ", &["".to_owned()].into(), Instant::now()) {
+                    if self.insisting.asks("no access ", &[String::new()].into(), Instant::now()) {
                         self.voice.tell((HappeningKind::StreamInterrupted, text));
                     }
                     continue;
@@ -335,7 +335,7 @@ impl<'a> Watching<'a> {
                 let fill = update.fill.as_ref()?;
                 let fee = fill.fee.as_ref().map(|fee| &fee.asset);
                 let symbol = &fill.key.symbol;
-                let by_fee = fee.into_iter().flat_map(|asset| self.priced_in(asset, symbol));
+                let by_fee = fee.into_iter().filter_map(|asset| self.priced_in(asset, symbol));
                 Some((std::iter::once(symbol.clone()).chain(by_fee).collect(), fill.time.at))
             }
             StreamEvent::Account(update) if update.reason.as_str() == "FUNDING_FEE" => {

@@ -95,7 +95,7 @@ impl Watching {
         let Some(state) = &self.state else { return attention };
         match state.stream.state {
             StreamState::Down => {
-                attention.push("the stream is interrupted: looks have to do until it stands again".to_owned())
+                attention.push("the stream is interrupted: looks have to do until it stands again".to_owned());
             }
             StreamState::Doubted => attention.push("the stream does not tell everything: looks have to do".to_owned()),
             StreamState::Connecting | StreamState::Unproven | StreamState::Confirmed => {}

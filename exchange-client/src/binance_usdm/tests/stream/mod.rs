@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream, UserStreams};
+use crate::binance_usdm::AddressShape::{ByCategory, Plain};
 use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
 
 const KEY: &str = "pqia91ma19a5s61c";
@@ -192,7 +193,6 @@ fn a_key_travels_only_where_the_stream_is() {
         let base_url = given.map(ToOwned::to_owned);
         exchange.user_streams(Arc::new(Wire::default()), UserStreamSettings { base_url, ..Default::default() })
     };
-    use crate::binance_usdm::AddressShape::{ByCategory, Plain};
     for (rest, given, used, shape) in [
         ("https://fapi.binance.com", None, "wss://fstream.binance.com", ByCategory),
         ("http://127.0.0.1:9555", None, "ws://127.0.0.1:9555", ByCategory),

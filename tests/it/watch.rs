@@ -1,0 +1,245 @@
+//! `fillbook watch`: the real process beside somebody who trades.
+#![expect(clippy::disallowed_methods, reason = "real processes are waited for, by the machine's own clock")]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ledger_core::Side;
+use serde_json::Value;
+
+use crate::support::{Exchange, Run, Sandbox, Signal, send};
+
+/// However slow the machine: what does not happen in that will not.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How often it is killed. `.ci/long` asks for more.
+fn kills() -> u64 {
+    std::env::var("FILLBOOK_WATCH_KILLS").map_or(10, |kills| kills.parse().unwrap())
+}
+
+/// A watcher whose happenings are read.
+struct Watch {
+    process: Child,
+    said: std::sync::mpsc::Receiver<Value>,
+}
+
+impl Watch {
+    fn start(sandbox: &Sandbox, exchange: &Exchange, environment: &[(&str, &str)]) -> Self {
+        let all = [&exchange.environment()[..], environment].concat();
+        let mut command = sandbox.prepared(&["watch", "--json"], &all);
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (say, said) = std::sync::mpsc::channel();
+        let out = BufReader::new(process.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in out.lines().map_while(Result::ok) {
+                // One that was killed may leave half a line.
+                let Ok(value) = serde_json::from_str(&line) else { return };
+                if say.send(value).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { process, said }
+    }
+
+    /// Waits until it says so, and answers in which words.
+    fn until(&self, kind: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let left = PATIENCE.checked_sub(begun.elapsed()).unwrap_or_else(|| panic!("it never says `{kind}`"));
+            let Ok(happening) = self.said.recv_timeout(left) else { continue };
+            assert_eq!(happening["schema"], "fillbook.watch/1", "{happening}");
+            if happening["kind"] == kind {
+                return happening["text"].as_str().unwrap().to_owned();
+            }
+        }
+    }
+
+    /// Ends it as a service manager does, and answers how long that took.
+    fn end(mut self) -> Duration {
+        let begun = Instant::now();
+        send(Signal::TERM, &self.process);
+        let status = self.process.wait().unwrap();
+        assert_eq!(status.code(), Some(0));
+        begun.elapsed()
+    }
+}
+
+fn number(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What the exchange's own books have, and what the book has: trades, ledger rows, open positions.
+fn both(sandbox: &Sandbox, exchange: &Exchange) -> [BTreeMap<String, String>; 2] {
+    let account = exchange.simulator.books().accounts.remove(0);
+    let mut there = BTreeMap::new();
+    for trade in &account.trades {
+        there.insert(format!("fill {} {}", trade.symbol, trade.id), format!("{} x {}", trade.price, trade.qty));
+    }
+    for row in &account.income {
+        let key = format!("income {} {} {}", row.income_type, row.tran_id, row.symbol);
+        there.insert(key, format!("{} {}", row.amount, row.asset));
+    }
+    for held in &account.positions {
+        there.insert(format!("position {}", held.symbol), held.qty.to_string());
+    }
+    let rows = |args: &[&str]| sandbox.run(args).exits(0).json();
+    let mut here = BTreeMap::new();
+    for fill in rows(&["fills", "--json"]) {
+        let key = format!("fill {} {}", fill["symbol"].as_str().unwrap(), fill["fill_id"].as_str().unwrap());
+        here.insert(key, format!("{} x {}", number(&fill["price"]), number(&fill["qty"])));
+    }
+    for row in rows(&["income", "--json"]) {
+        let text = |name: &str| row[name].as_str().unwrap_or_default();
+        let key = format!("income {} {} {}", text("income_type"), text("tran_id"), text("symbol"));
+        here.insert(key, format!("{} {}", number(&row["amount"]), text("asset")));
+    }
+    for held in rows(&["positions", "--json"]) {
+        here.insert(format!("position {}", held["symbol"].as_str().unwrap()), number(&held["qty"]));
+    }
+    [there, here]
+}
+
+#[track_caller]
+fn assert_equal_at_last(sandbox: &Sandbox, exchange: &Exchange) {
+    let begun = Instant::now();
+    loop {
+        let [there, here] = both(sandbox, exchange);
+        if there == here {
+            return;
+        }
+        if begun.elapsed() > PATIENCE {
+            assert_eq!(there, here);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Knuth's generator: a seed always tells the same story.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+#[test]
+fn a_watcher_that_is_killed_again_and_again_loses_nothing() {
+    let (sandbox, exchange) = (Sandbox::empty(), Arc::new(Exchange::start(61)));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let trading = std::thread::spawn({
+        let (exchange, is_over) = (Arc::clone(&exchange), Arc::clone(&is_over));
+        move || {
+            let mut random = Random(7);
+            let mut nth = 0;
+            while !is_over.load(Ordering::Relaxed) {
+                nth += 1;
+                let symbol = ["BTCUSDT", "ETHUSDT", "SOLUSDT"][usize::try_from(random.below(3)).unwrap()];
+                let side = if random.below(2) == 0 { Side::Buy } else { Side::Sell };
+                exchange.trade(
+                    &format!("bot-{nth}"),
+                    symbol,
+                    side,
+                    ["1", "2", "3"][usize::try_from(random.below(3)).unwrap()],
+                );
+                std::thread::sleep(Duration::from_millis(20 + random.below(60)));
+            }
+        }
+    });
+    let mut random = Random(3);
+    for _ in 0..kills() {
+        let mut watch = Watch::start(&sandbox, &exchange, &[]);
+        std::thread::sleep(Duration::from_millis(random.below(900)));
+        watch.process.kill().unwrap();
+        watch.process.wait().unwrap();
+    }
+    let watch = Watch::start(&sandbox, &exchange, &[]);
+    watch.until("compared");
+    std::thread::sleep(Duration::from_millis(500));
+    is_over.store(true, Ordering::Relaxed);
+    trading.join().unwrap();
+    // What the stream told is there; the ledger's rows of it are read by the next cycle, which somebody's sync is.
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+    assert_equal_at_last(&sandbox, &exchange);
+    watch.end();
+    let verified = sandbox.run(&["verify"]).exits(0);
+    assert!(verified.stdout.contains("The book balances"), "{}", verified.transcript());
+    let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+    assert!(runs.iter().all(|run| run["status"] != "running"), "{runs:?}");
+}
+
+#[test]
+fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(62));
+    let watch = Watch::start(&sandbox, &exchange, &[]);
+    watch.until("compared");
+    exchange.trade("bot-1", "BTCUSDT", Side::Buy, "0.05");
+    let begun = Instant::now();
+    while sandbox.run(&["fills", "--json"]).exits(0).stdout.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "the stream tells nothing");
+    }
+    let status = || sandbox.run(&["status", "--json"]).json().remove(0)["watch"].clone();
+    let watched = status();
+    assert_eq!(
+        (&watched["is_watched"], &watched["state"]["stream"]["state"]),
+        (&true.into(), &"unproven".into()),
+        "{watched}"
+    );
+    let shown = sandbox.run(&["status"]).stdout;
+    assert!(shown.contains("Watched    since ") && shown.contains("looks every 1 min"), "{shown}");
+
+    let second: Run = sandbox.command(&["watch"], &exchange.environment()).exits(1);
+    assert!(second.stderr.contains("is watched by process"), "{}", second.transcript());
+    sandbox.command(&["sync"], &exchange.environment()).exits(0);
+
+    assert!(watch.end() < Duration::from_secs(5));
+    let ended = status();
+    assert_eq!(ended["is_watched"], false);
+    assert!(!ended["ended_local"].is_null(), "{ended}");
+
+    // One that was killed is followed at once, and status says that it died.
+    let mut killed = Watch::start(&sandbox, &exchange, &[]);
+    killed.until("watching");
+    killed.process.kill().unwrap();
+    killed.process.wait().unwrap();
+    let dead = sandbox.run(&["status"]).stdout;
+    assert!(dead.contains("watched this account and died: `fillbook watch` goes on"), "{dead}");
+    let next = Watch::start(&sandbox, &exchange, &[]);
+    next.until("watching");
+    next.end();
+    assert_equal_at_last(&sandbox, &exchange);
+}
+
+#[test]
+fn a_service_manager_is_told_when_it_is_ready_that_it_lives_and_that_it_ends() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(63));
+    let path = sandbox.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "3000000")];
+    let watch = Watch::start(&sandbox, &exchange, &environment);
+    let mut said: Vec<String> = Vec::new();
+    let mut until = |wanted: &str| {
+        let begun = Instant::now();
+        while !said.iter().any(|line| line == wanted) {
+            assert!(begun.elapsed() < PATIENCE, "{wanted} is not said: {said:?}");
+            let mut bytes = [0; 4_096];
+            let length = socket.recv(&mut bytes).unwrap();
+            said.extend(String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned));
+        }
+    };
+    until("READY=1");
+    until("WATCHDOG=1");
+    watch.end();
+    until("STOPPING=1");
+    let ready = said.iter().position(|line| line == "READY=1").unwrap();
+    assert_eq!(said[0], "STATUS=catching up", "{said:?}");
+    assert!(said[ready..].iter().any(|line| line.starts_with("STATUS=")), "{said:?}");
+}
