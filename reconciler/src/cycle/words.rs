@@ -33,7 +33,7 @@ impl Reconciler {
             return Ok(Placed::default());
         }
         let closing = Closing { store: &*self.book, account: &self.config.account };
-        let mut words = match closing.placed().await {
+        let mut words = match Box::pin(closing.placed()).await {
             // Those of a contract with a row that cannot be read wait on.
             Err(ReconcileError::Store { source: StoreError::CorruptRow { .. }, .. }) => Vec::new(),
             placed => placed?,

@@ -209,7 +209,7 @@ impl Desk {
             time: None,
         };
         let closing = Closing { store: self.book(), account: self.recorder.account() };
-        Ok(match closing.end(&trade, None).await? {
+        Ok(match Box::pin(closing.end(&trade, None)).await? {
             TradeEnd::Trip(trip) => Some(trip),
             TradeEnd::StillOpen | TradeEnd::NotOnRecord | TradeEnd::Unclear(_) => None,
         })

@@ -147,7 +147,7 @@ impl EventRecorder {
 
     pub(super) async fn closed(&self, trade: ClosedTrade, line: &Arc<str>) -> Result<Effect, Trouble> {
         let closing = self.closing();
-        let word = closing.word(&trade, self.now(), self.skew_ms).await?;
+        let word = Box::pin(closing.word(&trade, self.now(), self.skew_ms)).await?;
         let effect = match word.place {
             _ if !word.statements.is_empty() => Effect::of(&self.commit(stated(word.statements, Some(line))).await?),
             Place::Order(_) => Effect::answered(),
@@ -157,7 +157,7 @@ impl EventRecorder {
             Place::Order(id) => effect.with("order_id", id.as_str()),
             Place::Decision(id) => effect.with("signal_id", id.as_str()),
         };
-        Ok(match closing.end(&trade, self.skew_ms).await? {
+        Ok(match Box::pin(closing.end(&trade, self.skew_ms)).await? {
             TradeEnd::Trip(trip) => effect.with("trip", trip_json(&trip)),
             TradeEnd::StillOpen => {
                 effect.with("trip", Value::Null).with("missing", "fills: the position is still open in the book")

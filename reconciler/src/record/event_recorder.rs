@@ -392,7 +392,7 @@ impl EventRecorder {
         let changed = Changed::of(&statements, self.exchange_now());
         let effect = Effect::of(&self.commit(statements).await?);
         for (symbol, changed) in &changed {
-            let placed = self.closing().placed_after(symbol, *changed).await?;
+            let placed = Box::pin(self.closing().placed_after(symbol, *changed)).await?;
             let placed: Vec<_> = placed.into_iter().flat_map(|word| word.statements).collect();
             if !placed.is_empty() {
                 self.commit(stated(placed, None)).await?;

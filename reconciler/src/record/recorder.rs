@@ -108,7 +108,8 @@ impl Recorder {
         let changed = Changed::of(&statements, self.clock.now());
         let mut report = self.commit(statements).await?;
         report.outcomes.drain(..learned.min(report.outcomes.len()));
-        self.place_words(changed).await;
+        // Rarely a long way: it lives on the heap, not in the future of whoever records.
+        Box::pin(self.place_words(changed)).await;
         Ok(report)
     }
 
@@ -282,7 +283,7 @@ impl Recorder {
     /// [`ReconcileError::Store`].
     pub async fn trade_closed(&self, trade: &ClosedTrade) -> Result<TradeEnd, ReconcileError> {
         let closing = Closing { store: self.book.as_ref(), account: &self.account };
-        let statements = match closing.word(trade, self.clock.now(), None).await {
+        let statements = match Box::pin(closing.word(trade, self.clock.now(), None)).await {
             Ok(word) => word.statements,
             Err(Unclear::Direction { .. } | Unclear::SignalId(_)) => Vec::new(),
             Err(Unclear::Failed(error)) => return Err(error),
@@ -293,7 +294,7 @@ impl Recorder {
                 return Err(StoreError::CorruptRow { row }).doing("recording");
             }
         }
-        closing.end(trade, None).await
+        Box::pin(closing.end(trade, None)).await
     }
 
     /// Writes an order down, sends it once, and records what became of it. An unknown outcome is not an error: the next

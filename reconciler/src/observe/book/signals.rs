@@ -61,7 +61,7 @@ impl BookReader<'_> {
         // Those of a contract with a row that cannot be read wait on.
         let closing = Closing { store: &**self.book, account: self.account };
         if signals.iter().any(|signal| is_word(&signal.fact)) {
-            match closing.placed().await {
+            match Box::pin(closing.placed()).await {
                 Err(ReconcileError::Store { source: StoreError::CorruptRow { .. }, .. }) => {}
                 placed => view.words = placed?,
             }
