@@ -206,6 +206,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    leases (account_id) {
+        account_id -> Text,
+        number -> BigInt,
+        holder -> Text,
+        taken_local_ms -> BigInt,
+        renewed_local_ms -> BigInt,
+        until_local_ms -> BigInt,
+        ended_local_ms -> Nullable<BigInt>,
+        state_json -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     ledger_fees (account_id, symbol, fill_no) {
         account_id -> Text,
         symbol -> Text,
@@ -216,19 +229,6 @@ diesel::table! {
         stated_fee_asset -> Nullable<Text>,
         fee -> Text,
         fee_asset -> Text,
-    }
-}
-
-diesel::table! {
-    leases (account_id) {
-        account_id -> Text,
-        number -> BigInt,
-        holder -> Text,
-        taken_local_ms -> BigInt,
-        renewed_local_ms -> BigInt,
-        until_local_ms -> BigInt,
-        ended_local_ms -> Nullable<BigInt>,
-        state_json -> Nullable<Text>,
     }
 }
 

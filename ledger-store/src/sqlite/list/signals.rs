@@ -62,7 +62,10 @@ fn signal_query(filter: &SignalFilter) -> SignalQuery<'_> {
     match filter.outlook {
         // Each in the words of the index on them.
         Some(SignalOutlook::Awaited) => {
-            query = query.filter(sql::<Bool>("restored = 0 AND (skipped IS NULL OR skipped = 'sent_after_all')"));
+            query = query.filter(sql::<Bool>(match filter.scope.symbol {
+                Some(_) => "restored = 0 AND coalesce(skipped, 'sent_after_all') = 'sent_after_all'",
+                None => "restored = 0 AND (skipped IS NULL OR skipped = 'sent_after_all')",
+            }));
         }
         Some(SignalOutlook::Concluded) => {
             query = query.filter(sql::<Bool>("skipped IN ('never_sent', 'rejected')"));
