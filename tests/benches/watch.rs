@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use diesel::connection::SimpleConnection as _;
 use diesel::sql_types::Text;
 use diesel::{Connection as _, RunQueryDsl as _, SqliteConnection};
-use exchange_client::binance_usdm::{BinanceUsdm, UserStreamSettings};
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings, UserStreamSettings};
 use exchange_client::simulator::{Simulator, SimulatorClock, SimulatorConfig, SimulatorTransport, serve};
 use exchange_client::{
     Clock, ExchangeTrader, NewOrder, OrderKind, StreamEvent, SystemClock, UserStreams, WebSocketTransport,
@@ -234,7 +234,14 @@ async fn measure(seconds: u64, rate: u64) {
     tokio::spawn(write_plainly(streams, plain, Arc::clone(&shared)));
     tokio::time::sleep(Duration::from_secs(1)).await;
     let in_process = Arc::new(SimulatorTransport::new(Arc::clone(&simulator)));
-    let trader = BinanceUsdm::new(in_process, clock, "http://127.0.0.1:1", account.credentials().unwrap()).unwrap();
+    let trader = BinanceUsdm::with_settings(
+        in_process,
+        clock,
+        "http://127.0.0.1:1",
+        account.credentials().unwrap(),
+        RequestSettings::SIMULATED,
+    )
+    .unwrap();
     let trading = tokio::spawn(trade(trader, rate, Arc::clone(&shared)));
 
     let begun = Instant::now();

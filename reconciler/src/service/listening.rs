@@ -78,6 +78,7 @@ async fn listen(streams: Arc<dyn UserStreams>, tell: mpsc::Sender<Heard>, mut an
         };
         loop {
             let event = tokio::select! {
+                biased;
                 event = stream.next() => event,
                 changed = anew.changed() => {
                     if changed.is_err() {

@@ -17,6 +17,7 @@ mod mixtures;
 mod outside;
 mod pending;
 mod restart;
+mod simulation;
 mod support;
 mod truth;
 mod watching;
