@@ -168,7 +168,9 @@ async fn write_plainly(streams: impl UserStreams + 'static, path: String, shared
         });
         writer = Some(lent.await.unwrap());
         let mut delays = shared.delays.lock().unwrap();
-        arrived.into_iter().for_each(|at| delays.push(at.elapsed()));
+        for at in arrived {
+            delays.push(at.elapsed());
+        }
     }
 }
 
@@ -282,7 +284,7 @@ async fn measure(seconds: u64, rate: u64) {
         .current_dir(folder.path())
         .output()
         .unwrap();
-    let recorded = recorded.stdout.iter().filter(|byte| **byte == b'\n').count();
+    let recorded = String::from_utf8(recorded.stdout).unwrap().lines().count();
     watcher.kill().unwrap();
     watcher.wait().unwrap();
     let file = std::fs::metadata(folder.path().join("fillbook.db")).unwrap().len();
@@ -315,7 +317,7 @@ async fn trade(trader: BinanceUsdm, rate: u64, shared: Arc<Shared>) {
         let order = NewOrder {
             client_order_id: ClientOrderId::new(format!("bench-{nth}")).unwrap(),
             symbol: symbols[usize::try_from(nth % 3).unwrap()].clone(),
-            side: if nth / 3 % 2 == 0 { Side::Buy } else { Side::Sell },
+            side: if (nth / 3).is_multiple_of(2) { Side::Buy } else { Side::Sell },
             position_side: PositionSide::Net,
             kind: OrderKind::Market,
             size: "1".parse::<Quantity>().unwrap().into(),

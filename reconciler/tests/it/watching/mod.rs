@@ -105,9 +105,9 @@ async fn a_gap_is_read_by_looking() {
     world.until(HappeningKind::Restored, 10 * SECOND).await;
     world.pass(5 * SECOND).await;
     world.fixture.assert_book_equals_exchange().await;
-    use HappeningKind::{Restored, StreamInterrupted, StreamResumed};
-    assert_told(&world, &[StreamInterrupted, StreamResumed, Restored]);
-    assert_eq!(world.count(StreamInterrupted), 1, "{:?}", world.all());
+    let interrupted = HappeningKind::StreamInterrupted;
+    assert_told(&world, &[interrupted, HappeningKind::StreamResumed, HappeningKind::Restored]);
+    assert_eq!(world.count(interrupted), 1, "{:?}", world.all());
     watch.end(&world).await.unwrap();
 }
 
