@@ -30,7 +30,7 @@ async fn each_stays_with_its_own(lines: &[Value], expected: [(&str, ExitReason);
         }
         let (mut recorder, store, _) = recorder().await;
         ask(&mut recorder, &bought(1, START_MS)).await;
-        let told: Vec<_> = lines.iter().map(|line| line.to_string()).collect();
+        let told: Vec<_> = lines.iter().map(ToString::to_string).collect();
         for line in &lines {
             ask(&mut recorder, line).await;
             for (id, reason) in expected {
@@ -158,7 +158,7 @@ async fn words_are_placed_however_many_wait() {
     let (many, apart) = (120_u32, 5);
     ask(&mut recorder, &bought(1, START_MS)).await;
     let word = |nth: u32| {
-        let mut word = closed(if nth % 2 == 0 { "tp" } else { "sl" }, at(i64::from(nth) * apart + 1, 300));
+        let mut word = closed(if nth.is_multiple_of(2) { "tp" } else { "sl" }, at(i64::from(nth) * apart + 1, 300));
         word["ref"] = nth.into();
         word
     };

@@ -82,7 +82,7 @@ impl Bot {
                     let short = executor.close_short_market(&request).await;
                     (long.is_flat(), short.is_flat())
                 };
-                let flat = story.while_time_passes(closing).await;
+                let flat = Box::pin(story.while_time_passes(closing)).await;
                 format!("the executor closes {symbol}, entered for {signal}: {flat:?}")
             }
         }

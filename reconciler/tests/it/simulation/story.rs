@@ -111,7 +111,7 @@ impl Story {
         self.pass(Duration::from_secs(3), STEP).await;
         let deeds = 12 + self.random.below(12);
         for _ in 0..deeds {
-            self.deed().await;
+            Box::pin(self.deed()).await;
             let pause = Duration::from_millis(self.random.below(9_000));
             self.pass(pause, STEP).await;
         }
@@ -121,7 +121,7 @@ impl Story {
         match self.random.below(16) {
             0..=4 => {
                 let mut bot = std::mem::take(&mut self.bot);
-                let told = bot.trade(self).await;
+                let told = Box::pin(bot.trade(self)).await;
                 self.bot = bot;
                 self.note(&told);
             }
