@@ -9,7 +9,7 @@ use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, MarkPrice, Sta
 use ledger_core::{AccountId, Asset, IntentOutcome, LookStream, Statement, Symbol, TimestampMs};
 use ledger_store::{
     Book, HeldLease, IntentFilter, LeaseAnswer, LeaseRequest, LookResult, NewAccount, NewLook, OrderFilter,
-    PageRequest, Scope, Seen, SeenWallet, StoreError,
+    PageRequest, Scope, Seen, SeenMark, SeenWallet, StoreError,
 };
 use tokio::time::Instant;
 
@@ -353,6 +353,10 @@ impl<'a> Watching<'a> {
 
     /// Records the marks of which nothing was recorded for long.
     fn sample_marks(&mut self) {
+        // What cannot be recorded must not pile up.
+        if self.unrecorded.failure.is_some() {
+            return;
+        }
         let now = self.watcher.clock.now();
         let stride_ms = i64::try_from(self.watcher.config.pace.marks.as_millis()).unwrap_or(i64::MAX);
         let due = self.marks.due(self.priced.clone(), now, stride_ms);
@@ -521,7 +525,7 @@ impl<'a> Watching<'a> {
     }
 
     /// Writes down that the exchange was looked at, and that the book is what it said.
-    async fn note_look(&mut self, answer: &LightAnswer) -> Result<(), ReconcileError> {
+    async fn note_look(&self, answer: &LightAnswer) -> Result<(), ReconcileError> {
         let seen = || LookResult::Seen {
             seen_at: answer.asked_at,
             seen: Seen { except: answer.unreadable.clone(), ..Seen::default() },
@@ -534,6 +538,11 @@ impl<'a> Watching<'a> {
         if answer.has_orders {
             streams.push((LookStream::Orders, seen()));
         }
+        let marks = self.marks_of(&answer);
+        if !marks.is_empty() {
+            let seen = Seen { marks, ..Seen::default() };
+            streams.push((LookStream::Prices, LookResult::Seen { seen_at: answer.asked_at, seen }));
+        }
         let now = self.watcher.clock.now();
         let look = NewLook {
             account: self.watcher.account().clone(),
@@ -544,6 +553,17 @@ impl<'a> Watching<'a> {
             streams: streams.into_iter().collect(),
         };
         self.survive(self.book.record_look(look).await)
+    }
+
+    /// The marks of what is held, as the stream of marks told them last; none unless all of them are near the answer.
+    fn marks_of(&self, answer: &LightAnswer) -> BTreeMap<Symbol, SeenMark> {
+        let held = answer.positions.iter().filter(|it| !it.qty.is_zero()).map(|it| &it.symbol);
+        let marks = held.map(|symbol| {
+            let mark = &self.marks.near(symbol, answer.asked_at)?.entity;
+            let seen = SeenMark { ts: mark.price.at, mark_price: mark.price.price, next_funding_ts: mark.next_funding };
+            Some((symbol.clone(), seen))
+        });
+        marks.collect::<Option<_>>().unwrap_or_default()
     }
 
     /// What of the book wants a cycle: orders of which nobody knows what became of them, fills that are missing, somebody else's
