@@ -174,10 +174,10 @@ async fn write_plainly(streams: impl UserStreams + 'static, path: String, shared
     }
 }
 
-/// The resident memory of a process, in KiB.
+/// The memory of a process that no file backs, in KiB.
 fn memory_kib(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("RssAnon")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 

@@ -8,8 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use exchange_client::{MarkEvent, MarkPrice, MarkStreams, Stated};
-use ledger_core::{AnyFact, Source, Statement, Symbol, TimestampMs};
+use exchange_client::{MarkEvent, MarkPrice, MarkStreams, Stated, StreamEvent};
+use ledger_core::{AnyFact, Asset, PositionSnapshot, Source, Statement, Symbol, TimestampMs};
+use ledger_store::SeenMark;
 use tokio::sync::mpsc;
 
 /// How far a mark may be from what it is recorded beside, in ms: a stream tells one a second.
@@ -64,11 +65,15 @@ impl Drop for Hearing {
     }
 }
 
-/// The newest marks, and when the last of each was recorded.
+/// The newest marks, when the last of each was recorded, and which are worth it.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     newest: BTreeMap<Symbol, Stated<MarkPrice>>,
     recorded: BTreeMap<Symbol, TimestampMs>,
+    /// What the account holds and what its ledger names, as contracts whose marks are worth keeping.
+    pub(super) priced: BTreeSet<Symbol>,
+    /// What each contract of the book is settled in.
+    pub(super) settled_in: BTreeMap<Symbol, Asset>,
 }
 
 impl Marks {
@@ -83,14 +88,63 @@ impl Marks {
     }
 
     /// The newest mark of a contract, if it is near `at`.
-    pub(super) fn near(&self, symbol: &Symbol, at: TimestampMs) -> Option<&Stated<MarkPrice>> {
+    fn near(&self, symbol: &Symbol, at: TimestampMs) -> Option<&Stated<MarkPrice>> {
         let newest = self.newest.get(symbol)?;
         let apart_ms = newest.entity.price.at.as_ms().saturating_sub(at.as_ms());
         (apart_ms.abs() <= NEAR_MS).then_some(newest)
     }
 
+    /// The contracts whose marks belong beside an event, and when: that of a fill with the one that prices its fee, and all that
+    /// is held where funding was paid.
+    fn worth(&self, event: &StreamEvent) -> Option<(BTreeSet<Symbol>, TimestampMs)> {
+        match event {
+            StreamEvent::Order(update) => {
+                let fill = update.fill.as_ref()?;
+                let fee = fill.fee.as_ref().map(|fee| &fee.asset);
+                let symbol = &fill.key.symbol;
+                let by_fee = fee.into_iter().filter_map(|asset| self.priced_in(asset, symbol));
+                Some((std::iter::once(symbol.clone()).chain(by_fee).collect(), fill.time.at))
+            }
+            StreamEvent::Account(update) if update.reason.as_str() == "FUNDING_FEE" => {
+                Some((self.priced.clone(), update.told_at))
+            }
+            _ => None,
+        }
+    }
+
+    /// The contract that prices `asset` in what a contract is settled in, if that is another asset.
+    fn priced_in(&self, asset: &Asset, contract: &Symbol) -> Option<Symbol> {
+        let settled_in = self.settled_in.get(contract)?;
+        (asset != settled_in).then(|| Symbol::new(format!("{asset}{settled_in}")).ok()).flatten()
+    }
+
+    /// The marks that are to be recorded beside an event.
+    pub(super) fn beside_event(&mut self, event: &StreamEvent) -> Vec<Statement> {
+        match self.worth(event) {
+            Some((symbols, at)) => self.beside(&symbols, at),
+            None => Vec::new(),
+        }
+    }
+
+    /// The marks of which nothing was recorded for `stride_ms`, of those that are worth keeping.
+    pub(super) fn sample(&mut self, now: TimestampMs, stride_ms: i64) -> Vec<Statement> {
+        let due = self.due(self.priced.clone(), now, stride_ms);
+        self.beside(&due, now)
+    }
+
+    /// The marks of what is held, as the stream told them last; none unless all of them are near `at`.
+    pub(super) fn of_held(&self, positions: &[PositionSnapshot], at: TimestampMs) -> BTreeMap<Symbol, SeenMark> {
+        let held = positions.iter().filter(|it| !it.qty.is_zero()).map(|it| &it.symbol);
+        let marks = held.map(|symbol| {
+            let mark = &self.near(symbol, at)?.entity;
+            let seen = SeenMark { ts: mark.price.at, mark_price: mark.price.price, next_funding_ts: mark.next_funding };
+            Some((symbol.clone(), seen))
+        });
+        marks.collect::<Option<_>>().unwrap_or_default()
+    }
+
     /// The marks of these contracts near `at`, to be recorded: those that are not on record yet.
-    pub(super) fn beside(&mut self, symbols: &BTreeSet<Symbol>, at: TimestampMs) -> Vec<Statement> {
+    fn beside(&mut self, symbols: &BTreeSet<Symbol>, at: TimestampMs) -> Vec<Statement> {
         let marks: Vec<_> = symbols.iter().filter_map(|symbol| self.near(symbol, at).cloned()).collect();
         let recorded = &mut self.recorded;
         let new = marks.into_iter().filter(|mark| {
@@ -106,7 +160,7 @@ impl Marks {
     }
 
     /// Those of these contracts of which nothing was recorded for `stride_ms`.
-    pub(super) fn due(&self, symbols: BTreeSet<Symbol>, at: TimestampMs, stride_ms: i64) -> BTreeSet<Symbol> {
+    fn due(&self, symbols: BTreeSet<Symbol>, at: TimestampMs, stride_ms: i64) -> BTreeSet<Symbol> {
         let is_due = |symbol: &Symbol| {
             self.recorded.get(symbol).is_none_or(|last| at.as_ms().saturating_sub(last.as_ms()) >= stride_ms)
         };

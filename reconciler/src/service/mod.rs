@@ -11,15 +11,18 @@
 //! 3. `a_watcher_that_is_stopped_leaves_no_open_run`, nor one whose future is dropped.
 //! 4. `one_watches_an_account`, and one that lost its lease writes nothing more.
 
+mod asking;
 mod happening;
 mod health;
 mod insisting;
 mod job;
+mod lease;
 mod light;
 mod listening;
 mod marks;
 mod pace;
 mod stop;
+mod voice;
 mod watcher;
 
 use std::fmt;

@@ -1,27 +1,27 @@
 //! The loop that watches one account.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, MarkPrice, Stated, StreamEvent};
-use ledger_core::{AccountId, Asset, IntentOutcome, LookStream, Statement, Symbol, TimestampMs};
-use ledger_store::{
-    Book, HeldLease, IntentFilter, LeaseAnswer, LeaseRequest, LookResult, NewAccount, NewLook, OrderFilter,
-    PageRequest, Scope, Seen, SeenMark, SeenWallet, StoreError,
-};
+use ledger_core::{LookStream, Statement, TimestampMs};
+use ledger_store::{Book, HeldLease, LookResult, NewAccount, NewLook, Seen, SeenWallet, StoreError, StoreResult};
 use tokio::time::Instant;
 
-use super::happening::{Happening, HappeningKind, Told, of_cycle, of_event};
+use super::asking::{Asking, BookAnswer, last_look};
+use super::happening::{HappeningKind, of_cycle, of_event};
 use super::health::{Health, Verdict};
 use super::insisting::Insisting;
 use super::job::{JobEnd, Running};
+use super::lease::{later, take_lease};
 use super::light::LightAnswer;
 use super::listening::{Heard, Listening};
 use super::marks::{Hearing, Marks};
 use super::pace::{Job, Schedule};
 use super::stop::Stop;
+use super::voice::Voice;
 use super::{Teller, WatchError, Watcher, is_final, is_final_of_store};
 use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
@@ -33,12 +33,6 @@ use crate::watch_state::{CycleSummary, FailureSummary, StreamState, StreamSummar
 const GROUP_MAX: usize = 256;
 /// How often the book is asked what in it wants a cycle.
 const BOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long an order that was announced may take until it is asked for.
-const INTENT_PATIENCE_MS: i64 = 3_000;
-/// How many rows of the book are named as reasons for a cycle.
-const REASONS_MAX: u32 = 20;
-/// How many of the latest balances tell which assets the account has.
-const BALANCES_MAX: u32 = 100;
 /// How many delays are kept.
 const DELAYS_MAX: usize = 1_000;
 /// How long a stop waits for a job to close what it opened.
@@ -59,59 +53,6 @@ pub(super) async fn run(watcher: &Watcher, mut stop: Stop, teller: Teller) -> Re
     let ended = watching.watch(&mut stop).await;
     watching.end().await;
     ended.map_err(failed)
-}
-
-/// Takes the account's lease; `None` where the word to end came first.
-async fn take_lease(watcher: &Watcher, stop: &mut Stop, voice: &Voice) -> Result<Option<HeldLease>, WatchError> {
-    let config = &watcher.config;
-    let account = watcher.account();
-    let mut has_told = false;
-    loop {
-        let now_local = watcher.clock.now();
-        let request = LeaseRequest {
-            account: account.clone(),
-            holder: config.holder.clone(),
-            now_local,
-            until_local: later(now_local, config.lease),
-        };
-        let answer = watcher.book.take_lease(request).await.doing("taking the account's lease");
-        let known = match answer.map_err(|source| WatchError::Reconcile { account: account.clone(), source })? {
-            LeaseAnswer::Granted(held) => return Ok(Some(held)),
-            LeaseAnswer::Held(known) => known,
-        };
-        if !config.waits {
-            return Err(WatchError::Held { account: account.clone(), holder: known.holder });
-        }
-        if !std::mem::replace(&mut has_told, true) {
-            let text = format!("{} watches this account; waiting until it ends", known.holder);
-            voice.tell((HappeningKind::Waits, text));
-        }
-        tokio::select! {
-            biased;
-            () = stop.wait() => return Ok(None),
-            () = tokio::time::sleep(config.lease / 10) => {}
-        }
-    }
-}
-
-fn later(at: TimestampMs, by: Duration) -> TimestampMs {
-    at.saturating_add_ms(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Tells what happens.
-struct Voice {
-    account: AccountId,
-    clock: Arc<dyn exchange_client::Clock>,
-    teller: Teller,
-}
-
-impl Voice {
-    fn tell(&self, (kind, text): Told) {
-        let text = ledger_core::printable(&text).into_owned();
-        tracing::info!(account = %self.account, kind = kind.as_str(), "{text}");
-        let happening = Happening { account: self.account.clone(), at_local: self.clock.now(), kind, text };
-        (self.teller)(&happening);
-    }
 }
 
 /// Statements that are not recorded yet, with when they arrived.
@@ -135,9 +76,7 @@ struct Watching<'a> {
     listening: Option<Listening>,
     hearing: Option<Hearing>,
     marks: Marks,
-    /// What the account holds or held and what its ledger names, as contracts whose marks are worth keeping.
-    priced: BTreeSet<Symbol>,
-    settled_in: BTreeMap<Symbol, Asset>,
+    asking: Option<Asking>,
     schedule: Schedule,
     health: Health,
     insisting: Insisting,
@@ -176,8 +115,7 @@ impl<'a> Watching<'a> {
             listening: None,
             hearing: watcher.marks.clone().map(Hearing::begin),
             marks: Marks::default(),
-            priced: BTreeSet::new(),
-            settled_in: BTreeMap::new(),
+            asking: None,
             schedule: Schedule::new(watcher.config.pace, Instant::now()),
             health: Health::new(watcher.clock.now()),
             insisting: Insisting::default(),
@@ -235,8 +173,10 @@ impl<'a> Watching<'a> {
                 rows = next_marks(&mut self.hearing), if self.hearing.is_some() => self.marks.hear(rows),
                 ended = end_of(&mut self.running), if self.running.is_some() => self.ended(ended).await?,
                 () = self.watcher.waker.notified() => self.schedule.wake(Instant::now()),
-                () = tokio::time::sleep_until(book_at) => {
-                    self.ask_book().await?;
+                answer = answer_of(&mut self.asking), if self.asking.is_some() => self.book_answered(answer).await?,
+                () = tokio::time::sleep_until(book_at), if self.asking.is_none() => {
+                    let (book, account) = (Arc::clone(&self.book), self.watcher.account().clone());
+                    self.asking = Some(Asking::begin(book, account, self.watcher.clock.now()));
                     book_at = Instant::now() + BOOK_EVERY;
                 }
                 () = tokio::time::sleep_until(due_at), if self.running.is_none() => self.start(due),
@@ -316,71 +256,13 @@ impl<'a> Watching<'a> {
                 _ => {}
             }
             let mut statements = event.statements();
-            if let Some((symbols, at)) = self.worth_a_mark(&event) {
-                statements.extend(self.marks.beside(&symbols, at));
-            }
+            statements.extend(self.marks.beside_event(&event));
             if !statements.is_empty() {
                 self.events += 1;
                 self.unrecorded.arrived.push(arrived);
                 self.unrecorded.statements.extend(statements);
             }
         }
-    }
-
-    /// The contracts whose marks belong beside an event: that of a fill with the one that prices its fee, and all that is held
-    /// where funding was paid.
-    fn worth_a_mark(&self, event: &StreamEvent) -> Option<(BTreeSet<Symbol>, TimestampMs)> {
-        match event {
-            StreamEvent::Order(update) => {
-                let fill = update.fill.as_ref()?;
-                let fee = fill.fee.as_ref().map(|fee| &fee.asset);
-                let symbol = &fill.key.symbol;
-                let by_fee = fee.into_iter().filter_map(|asset| self.priced_in(asset, symbol));
-                Some((std::iter::once(symbol.clone()).chain(by_fee).collect(), fill.time.at))
-            }
-            StreamEvent::Account(update) if update.reason.as_str() == "FUNDING_FEE" => {
-                Some((self.priced.clone(), update.told_at))
-            }
-            _ => None,
-        }
-    }
-
-    /// The contract that prices `asset` in what a contract is settled in, if that is another asset.
-    fn priced_in(&self, asset: &Asset, contract: &Symbol) -> Option<Symbol> {
-        let settled_in = self.settled_in.get(contract)?;
-        (asset != settled_in).then(|| Symbol::new(format!("{asset}{settled_in}")).ok()).flatten()
-    }
-
-    /// Records the marks of which nothing was recorded for long.
-    fn sample_marks(&mut self) {
-        // What cannot be recorded must not pile up.
-        if self.unrecorded.failure.is_some() {
-            return;
-        }
-        let now = self.watcher.clock.now();
-        let stride_ms = i64::try_from(self.watcher.config.pace.marks.as_millis()).unwrap_or(i64::MAX);
-        let due = self.marks.due(self.priced.clone(), now, stride_ms);
-        self.unrecorded.statements.extend(self.marks.beside(&due, now));
-    }
-
-    /// Learns which marks are worth keeping: of what is held, and of the assets that the ledger names.
-    async fn learn_priced(&mut self) -> Result<(), ReconcileError> {
-        let account = self.watcher.account();
-        let positions = self.survived(self.book.positions(account).await)?.unwrap_or_default();
-        let held = positions.iter().filter(|it| !it.position.qty.is_zero()).map(|it| it.symbol.clone());
-        let mut priced: BTreeSet<Symbol> = held.collect();
-        let balances =
-            self.book.balance_snapshots(&Scope::account(account.clone()), PageRequest::newest(BALANCES_MAX)).await;
-        let assets = self.survived(balances)?.map(|page| page.items).unwrap_or_default();
-        let assets: BTreeSet<Asset> = assets.into_iter().map(|balance| balance.fact.asset).collect();
-        let contracts = self.survived(self.book.instruments(account).await)?.unwrap_or_default();
-        let contracts = contracts.into_iter().map(|contract| (contract.fact.symbol, contract.fact.settle_asset));
-        self.settled_in = contracts.collect();
-        let quotes: BTreeSet<&Asset> = self.settled_in.values().collect();
-        let pairs = assets.iter().flat_map(|asset| quotes.iter().map(move |quote| format!("{asset}{quote}")));
-        priced.extend(pairs.filter_map(|pair| Symbol::new(&pair).ok()));
-        self.priced = priced;
-        Ok(())
     }
 
     /// Records what was heard, in one transaction. What cannot be recorded now is kept, and nothing more is taken from the
@@ -538,7 +420,7 @@ impl<'a> Watching<'a> {
         if answer.has_orders {
             streams.push((LookStream::Orders, seen()));
         }
-        let marks = self.marks_of(&answer);
+        let marks = self.marks.of_held(&answer.positions, answer.asked_at);
         if !marks.is_empty() {
             let seen = Seen { marks, ..Seen::default() };
             streams.push((LookStream::Prices, LookResult::Seen { seen_at: answer.asked_at, seen }));
@@ -555,61 +437,33 @@ impl<'a> Watching<'a> {
         self.survive(self.book.record_look(look).await)
     }
 
-    /// The marks of what is held, as the stream of marks told them last; none unless all of them are near the answer.
-    fn marks_of(&self, answer: &LightAnswer) -> BTreeMap<Symbol, SeenMark> {
-        let held = answer.positions.iter().filter(|it| !it.qty.is_zero()).map(|it| &it.symbol);
-        let marks = held.map(|symbol| {
-            let mark = &self.marks.near(symbol, answer.asked_at)?.entity;
-            let seen = SeenMark { ts: mark.price.at, mark_price: mark.price.price, next_funding_ts: mark.next_funding };
-            Some((symbol.clone(), seen))
-        });
-        marks.collect::<Option<_>>().unwrap_or_default()
-    }
-
-    /// What of the book wants a cycle: orders of which nobody knows what became of them, fills that are missing, somebody else's
-    /// look.
-    async fn ask_book(&mut self) -> Result<(), ReconcileError> {
-        let reasons = self.reasons().await;
-        let Some((intents, residuals)) = self.survived(reasons)? else { return Ok(()) };
+    /// Takes what the book says that wants a cycle, and which marks are worth keeping.
+    async fn book_answered(&mut self, answer: StoreResult<BookAnswer>) -> Result<(), ReconcileError> {
+        let Some(answer) = self.survived(answer)? else { return Ok(()) };
         let now = Instant::now();
-        let asks = [("intent ", intents), ("residual ", residuals)];
-        if asks.into_iter().any(|(kind, reasons)| self.insisting.asks(kind, &reasons, now)) {
+        for (kind, reasons) in [("intent ", &answer.intents), ("residual ", &answer.residuals)] {
+            if self.insisting.asks(kind, reasons, now) {
+                self.schedule.wake(now);
+            }
+        }
+        if self.own_look.is_some() && answer.last_look != self.own_look && self.running.is_none() {
+            self.own_look = answer.last_look;
             self.schedule.wake(now);
         }
-        self.learn_priced().await?;
-        self.sample_marks();
-        self.record().await?;
-        let last = self.last_look().await?;
-        if self.own_look.is_some() && last != self.own_look && self.running.is_none() {
-            self.own_look = last;
-            self.schedule.wake(now);
+        (self.marks.priced, self.marks.settled_in) = (answer.priced, answer.settled_in);
+        // What cannot be recorded must not pile up.
+        if self.unrecorded.failure.is_some() {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn reasons(&self) -> Result<(BTreeSet<String>, BTreeSet<String>), StoreError> {
-        let scope = || Scope::account(self.watcher.account().clone());
-        let page = || PageRequest::newest(REASONS_MAX);
-        let unresolved = IntentFilter { unresolved_only: true, ..scope().into() };
-        let settled = self.watcher.clock.now().saturating_add_ms(-INTENT_PATIENCE_MS);
-        let intents = self.book.intents(&unresolved, page()).await?.items.into_iter().map(|intent| intent.fact);
-        let intents =
-            intents.filter(|intent| intent.outcome == IntentOutcome::Unknown || intent.created_local <= settled);
-        let intents = intents.map(|intent| intent.client_order_id.to_string()).collect();
-        let lacking = OrderFilter { residual_only: true, ..scope().into() };
-        let residuals = self.book.orders(&lacking, page()).await?.items.into_iter();
-        let residuals = residuals.map(|order| {
-            let qty = order.residual_qty.map(|qty| qty.to_string());
-            format!("{} {}", order.order.fact.key.order_id, qty.unwrap_or_default())
-        });
-        Ok((intents, residuals.collect()))
+        let stride_ms = i64::try_from(self.watcher.config.pace.marks.as_millis()).unwrap_or(i64::MAX);
+        let sampled = self.marks.sample(self.watcher.clock.now(), stride_ms);
+        self.unrecorded.statements.extend(sampled);
+        self.record().await
     }
 
     /// When the last look ended that is on record.
     async fn last_look(&self) -> Result<Option<TimestampMs>, ReconcileError> {
-        let looks = self.book.looks(self.watcher.account()).await;
-        let looks = self.survived(looks)?.unwrap_or_default();
-        Ok(looks.iter().find(|look| look.stream == LookStream::Account).map(|look| look.ended_local))
+        Ok(self.survived(last_look(&*self.book, self.watcher.account()).await)?.flatten())
     }
 
     /// An answer of the book, unless it failed with something that passes: that is tried again with the next look.
@@ -731,6 +585,13 @@ impl<'a> Watching<'a> {
         }
         self.voice.tell((HappeningKind::Ended, "watched no longer".to_owned()));
     }
+}
+
+async fn answer_of(asking: &mut Option<Asking>) -> StoreResult<BookAnswer> {
+    let Some(asked) = asking else { return std::future::pending().await };
+    let answer = asked.answer().await;
+    *asking = None;
+    answer
 }
 
 async fn next_marks(hearing: &mut Option<Hearing>) -> Vec<Stated<MarkPrice>> {

@@ -1,0 +1,88 @@
+//! What the book is asked now and then, beside everything else: what in it wants a cycle, and which prices are worth keeping.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ledger_core::{AccountId, Asset, IntentOutcome, LookStream, Symbol, TimestampMs};
+use ledger_store::{Book, IntentFilter, OrderFilter, PageRequest, Scope, Store, StoreError, StoreResult};
+use tokio::task::JoinHandle;
+
+/// How long an order that was announced may take until it is asked for.
+const INTENT_PATIENCE_MS: i64 = 3_000;
+/// How many rows of the book are named as reasons for a cycle.
+const REASONS_MAX: u32 = 20;
+/// How many of the latest balances tell which assets the account has.
+const BALANCES_MAX: u32 = 100;
+
+/// What the book says.
+#[derive(Debug)]
+pub(super) struct BookAnswer {
+    /// The orders that were announced and of which nobody knows what became, by their client order ids.
+    pub(super) intents: BTreeSet<String>,
+    /// The orders that executed more than their fills tell, with how much.
+    pub(super) residuals: BTreeSet<String>,
+    /// When the last look ended, by the local clock.
+    pub(super) last_look: Option<TimestampMs>,
+    /// What is held, and what prices the assets that the account has.
+    pub(super) priced: BTreeSet<Symbol>,
+    /// What each contract is settled in.
+    pub(super) settled_in: BTreeMap<Symbol, Asset>,
+}
+
+/// A question to the book that is under way. Dropped, nobody waits for its answer.
+pub(super) struct Asking(JoinHandle<StoreResult<BookAnswer>>);
+
+impl Asking {
+    /// Asks.
+    pub(super) fn begin(book: Book, account: AccountId, now_local: TimestampMs) -> Self {
+        Self(tokio::spawn(async move { ask(&*book, &account, now_local).await }))
+    }
+
+    /// Waits for the answer. Dropping the future loses nothing.
+    pub(super) async fn answer(&mut self) -> StoreResult<BookAnswer> {
+        // A task that panicked has reported it; it is asked again.
+        (&mut self.0).await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn ask(book: &dyn Store, account: &AccountId, now_local: TimestampMs) -> StoreResult<BookAnswer> {
+    let scope = || Scope::account(account.clone());
+    let page = || PageRequest::newest(REASONS_MAX);
+    let unresolved = IntentFilter { unresolved_only: true, ..scope().into() };
+    let settled = now_local.saturating_add_ms(-INTENT_PATIENCE_MS);
+    let intents = book.intents(&unresolved, page()).await?.items.into_iter().map(|intent| intent.fact);
+    let intents = intents.filter(|it| it.outcome == IntentOutcome::Unknown || it.created_local <= settled);
+    let lacking = OrderFilter { residual_only: true, ..scope().into() };
+    let residuals = book.orders(&lacking, page()).await?.items.into_iter().map(|order| {
+        let qty = order.residual_qty.map(|qty| qty.to_string());
+        format!("{} {}", order.order.fact.key.order_id, qty.unwrap_or_default())
+    });
+    let positions = book.positions(account).await?;
+    let mut priced: BTreeSet<Symbol> =
+        positions.iter().filter(|it| !it.position.qty.is_zero()).map(|it| it.symbol.clone()).collect();
+    let contracts = book.instruments(account).await?.into_iter();
+    let settled_in: BTreeMap<_, _> = contracts.map(|it| (it.fact.symbol, it.fact.settle_asset)).collect();
+    let balances = book.balance_snapshots(&scope(), PageRequest::newest(BALANCES_MAX)).await?.items;
+    let assets: BTreeSet<Asset> = balances.into_iter().map(|balance| balance.fact.asset).collect();
+    let quotes: BTreeSet<&Asset> = settled_in.values().collect();
+    let pairs = assets.iter().flat_map(|asset| quotes.iter().map(move |quote| format!("{asset}{quote}")));
+    priced.extend(pairs.filter_map(|pair| Symbol::new(&pair).ok()));
+    Ok(BookAnswer {
+        intents: intents.map(|intent| intent.client_order_id.to_string()).collect(),
+        residuals: residuals.collect(),
+        last_look: last_look(book, account).await?,
+        priced,
+        settled_in,
+    })
+}
+
+/// When the last look at the account ended, by the local clock.
+pub(super) async fn last_look(book: &dyn Store, account: &AccountId) -> StoreResult<Option<TimestampMs>> {
+    let looks = book.looks(account).await?;
+    Ok(looks.iter().find(|look| look.stream == LookStream::Account).map(|look| look.ended_local))
+}
