@@ -296,6 +296,31 @@ impl Simulator {
         drop(self.up_to_date());
     }
 
+    /// Ends all streams at once, as the exchange does about once a day.
+    pub fn end_streams(&self) {
+        let mut state = self.up_to_date();
+        let now_ms = state.engine.now_ms;
+        state.streams.end_all(now_ms);
+        drop(state);
+        self.woken.send_replace(());
+    }
+
+    /// Takes an account's listen key away without a word: who listens with it stays connected, is pinged, and hears nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::Account`].
+    pub fn forget_listen_key(&self, alias: &str) -> Result<(), ControlError> {
+        let account = self.account(alias)?;
+        // It need not have one.
+        let _had_one = self.up_to_date().streams.end_key(account);
+        Ok(())
+    }
+
+    /// How many streams were ever opened.
+    pub fn streams_opened(&self) -> u64 {
+        self.up_to_date().streams.opened()
+    }
+
     fn account(&self, alias: &str) -> Result<usize, ControlError> {
         let found = self.config.accounts.iter().position(|account| account.alias == alias);
         found.ok_or_else(|| ControlError::Account(alias.to_owned()))

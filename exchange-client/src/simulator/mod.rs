@@ -175,6 +175,8 @@ pub struct SimulatorConfig {
     pub settle_lag_ms: i64,
     /// How long a new conditional order answers "does not exist" when asked for by itself, in ms.
     pub conditional_lag_ms: i64,
+    /// How long a new conditional order is missing from lists, in ms.
+    pub conditional_list_lag_ms: i64,
     /// What the insurance fund holds of every asset at first, as decimal text.
     pub insurance_fund: String,
     /// What a BNB costs where fees are paid in it and no contract is listed whose price it is, as decimal text.
@@ -198,6 +200,7 @@ impl SimulatorConfig {
             orders_1m_max: Some(1_200),
             settle_lag_ms: 0,
             conditional_lag_ms: 0,
+            conditional_list_lag_ms: 0,
             insurance_fund: "1000000".into(),
             bnb_price: "600".into(),
             faults: FaultProfile::none(),

@@ -134,7 +134,11 @@ impl Simulator {
             headers.push(("x-mbx-order-count-1m", counts.1.to_string()));
             allowed?;
         }
-        let lag = Lag { settle_ms: self.config.settle_lag_ms, conditional_ms: self.config.conditional_lag_ms };
+        let lag = Lag {
+            settle_ms: self.config.settle_lag_ms,
+            conditional_ms: self.config.conditional_lag_ms,
+            conditional_list_ms: self.config.conditional_list_lag_ms,
+        };
         let mut ask = Ask {
             engine: &mut state.engine,
             config: &self.config,

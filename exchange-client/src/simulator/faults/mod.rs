@@ -59,6 +59,9 @@ pub struct FaultProfile {
     pub late_ms_max: u32,
     /// How far the exchange's clock is ahead of everybody's, in ms.
     pub clock_skew_ms: i64,
+    /// Only requests to these endpoints (`POST /fapi/v1/order`; `stream` for opening one) meet what is said above by rate; none
+    /// named: all do.
+    pub only: &'static [&'static str],
     /// What goes wrong on streams. Whether one can be opened is a request like any other.
     pub stream: StreamFaults,
     /// Decides which request meets which fault.
@@ -159,6 +162,10 @@ impl FaultProfile {
 
     /// What becomes of the `count`th request to an endpoint.
     pub(super) fn draw(&self, endpoint: &str, count: u64) -> Fate {
+        if !self.only.is_empty() && !self.only.contains(&endpoint) {
+            let rows = Rows { duplicated: false, reordered: false, stale: false, dice: 0 };
+            return Fate { fault: None, rows, delay_ms: 0 };
+        }
         let mut dice = Random::new(self.seed, &format!("{endpoint} {count}"));
         let mut at = dice.between(0, 999);
         let carried_out = dice.happens(500);

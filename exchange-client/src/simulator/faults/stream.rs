@@ -27,6 +27,10 @@ pub struct StreamFaults {
     pub expiry_late: u16,
     /// How late at most, in ms.
     pub expiry_late_ms_max: u32,
+    /// Only events of these types meet all of this; none named: those of every type do.
+    pub only: &'static [&'static str],
+    /// How many connections may be made within a minute; one more is ended at once, with 1008. 0 for any number.
+    pub connects_1m_max: u16,
 }
 
 impl StreamFaults {
@@ -41,6 +45,8 @@ impl StreamFaults {
         silenced: 0,
         expiry_late: 100,
         expiry_late_ms_max: 10_000,
+        only: &[],
+        connects_1m_max: 0,
     };
 
     pub(super) const HOSTILE: Self = Self {
@@ -54,10 +60,15 @@ impl StreamFaults {
         silenced: 10,
         expiry_late: 500,
         expiry_late_ms_max: 600_000,
+        only: &[],
+        connects_1m_max: 0,
     };
 
     /// What becomes of the `count`th event of a type on a connection.
     pub(in crate::simulator) fn draw(&self, seed: u64, connection: &str, kind: &str, count: u64) -> StreamFate {
+        if !self.only.is_empty() && !self.only.contains(&kind) {
+            return StreamFate { lost: None, duplicated: false, reordered: false, delay_ms: 0 };
+        }
         let mut dice = Random::new(seed, &format!("{connection} {kind} {count}"));
         let mut at = dice.between(0, 999);
         let mut lost = None;

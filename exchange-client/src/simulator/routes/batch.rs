@@ -91,7 +91,7 @@ mod tests {
         let mut engine = Engine::new(&config, 1_780_000_000_000).unwrap();
         let mut ask = |action: fn(&mut Ask<'_>) -> Answered, pairs: &[(&str, &str)]| {
             let params = Params::of(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-            let lag = Lag { settle_ms: 0, conditional_ms: 0 };
+            let lag = Lag { settle_ms: 0, conditional_ms: 0, conditional_list_ms: 0 };
             let faults = FaultProfile::none();
             let streams = &mut Streams::default();
             action(&mut Ask { engine: &mut engine, config: &config, faults, params: &params, account: 0, lag, streams })

@@ -97,6 +97,11 @@ impl Ask<'_> {
         rows::conditional(conditional, key.and_then(|key| self.engine.order(self.account, &key)))
     }
 
+    /// Whether lists have it by now.
+    fn is_listed(&self, found: &Conditional) -> bool {
+        self.now_ms() - found.created_ms >= self.lag.conditional_list_ms
+    }
+
     fn conditionals(&self) -> impl Iterator<Item = &Conditional> {
         self.engine.accounts.get(self.account).into_iter().flat_map(|standing| standing.conditionals.values())
     }
@@ -148,6 +153,7 @@ pub(super) fn open(ask: &mut Ask<'_>) -> Answered {
     let (wanted, id) = (ask.optional_symbol()?, ask.params.integer("algoId")?);
     let waiting = ask.conditionals().filter(|found| {
         found.status == AlgoStatus::New
+            && ask.is_listed(found)
             && wanted.as_ref().is_none_or(|wanted| *wanted == found.ticket.symbol)
             && id.is_none_or(|id| id == found.id)
     });
@@ -158,7 +164,9 @@ pub(super) fn all(ask: &mut Ask<'_>) -> Answered {
     let symbol = ask.symbol()?;
     let limit = ask.params.limit(500, 1_000)?;
     let now_ms = ask.now_ms();
-    let kept = ask.conditionals().filter(|found| found.ticket.symbol == symbol && is_conditional_kept(found, now_ms));
+    let kept = ask
+        .conditionals()
+        .filter(|found| found.ticket.symbol == symbol && ask.is_listed(found) && is_conditional_kept(found, now_ms));
     if let Some(id) = ask.params.integer("algoId")? {
         return Ok(kept.filter(|found| found.id >= id).take(limit).map(|found| ask.conditional_row(found)).collect());
     }

@@ -45,6 +45,7 @@ pub(super) enum Access {
 pub(super) struct Lag {
     pub(super) settle_ms: i64,
     pub(super) conditional_ms: i64,
+    pub(super) conditional_list_ms: i64,
 }
 
 /// A question on its way to its answer.

@@ -143,6 +143,13 @@ impl Connection {
         self.life = Life::Ended;
     }
 
+    /// The exchange ends it, for a reason of its own.
+    pub(super) fn give_up(&mut self, now_ms: i64, code: u16, reason: &'static str) {
+        if self.life == Life::Open {
+            self.end(now_ms, StreamMessage::Closed { code, reason });
+        }
+    }
+
     /// Tells an event to who listens with a key or to a topic. Whether that is here.
     pub(super) fn tell(
         &mut self,

@@ -16,6 +16,7 @@ use crate::simulator::fixed::Random;
 const KEY_MS: i64 = 60 * 60_000;
 /// How many connections there may be at once.
 const CONNECTIONS_MAX: usize = 300;
+const MINUTE_MS: i64 = 60_000;
 
 #[derive(Debug, Clone)]
 struct ListenKey {
@@ -34,6 +35,8 @@ pub(in crate::simulator) struct Streams {
     listened: BTreeMap<usize, u64>,
     connections: BTreeMap<u64, Connection>,
     opened: u64,
+    /// When those of the last minute were made.
+    opened_ms: VecDeque<i64>,
 }
 
 impl Streams {
@@ -62,6 +65,18 @@ impl Streams {
         self.keys.remove(&account).map(drop)
     }
 
+    /// How many connections were ever made.
+    pub(in crate::simulator) fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Ends all connections at once.
+    pub(in crate::simulator) fn end_all(&mut self, now_ms: i64) {
+        for connection in self.connections.values_mut() {
+            connection.give_up(now_ms, 1001, "the server goes away");
+        }
+    }
+
     /// What is listened to of the market.
     pub(in crate::simulator) fn topics(&self) -> BTreeSet<Topic> {
         self.connections.values().flat_map(Connection::topics).cloned().collect()
@@ -72,8 +87,8 @@ impl Streams {
         self.connections.values().any(Connection::listens)
     }
 
-    /// Opens a connection; its number.
-    pub(super) fn open(&mut self, target: Target, now_ms: i64) -> Result<u64, StreamRefused> {
+    /// Opens a connection; its number. Beyond `connects_1m_max` in a minute it is over at once.
+    pub(super) fn open(&mut self, target: Target, now_ms: i64, connects_1m_max: u16) -> Result<u64, StreamRefused> {
         if self.connections.len() >= CONNECTIONS_MAX {
             return Err(StreamRefused { status: Some(503) });
         }
@@ -81,6 +96,11 @@ impl Streams {
         let mut connection = Connection::new(target.is_wrapped, target.category, now_ms);
         for subscription in target.subscriptions {
             connection.subscribe(subscription);
+        }
+        self.opened_ms.retain(|at_ms| now_ms - at_ms < MINUTE_MS);
+        self.opened_ms.push_back(now_ms);
+        if connects_1m_max > 0 && self.opened_ms.len() > usize::from(connects_1m_max) {
+            connection.give_up(now_ms, 1008, "too many connections");
         }
         self.connections.insert(self.opened, connection);
         self.name_listeners();

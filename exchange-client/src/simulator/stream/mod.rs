@@ -65,7 +65,8 @@ impl Simulator {
             return Err(StreamRefused { status: fault.answer().map(|(status, ..)| status) });
         }
         let now_ms = state.engine.now_ms;
-        let id = state.streams.open(target, now_ms)?;
+        let connects_1m_max = state.faults.stream.connects_1m_max;
+        let id = state.streams.open(target, now_ms, connects_1m_max)?;
         drop(state);
         Ok(SimulatorStream { simulator: Arc::clone(self), id, woken: self.woken.subscribe(), is_over: false })
     }

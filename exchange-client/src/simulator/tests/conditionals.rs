@@ -261,3 +261,17 @@ fn a_new_conditional_order_may_not_be_found_for_a_while() {
     simulator.step(Duration::from_secs(1));
     assert_eq!(desk.get("v1/algoOrder", &by_id)["algoStatus"], "NEW");
 }
+
+#[test]
+fn a_new_conditional_order_may_be_missing_from_lists() {
+    let config = SimulatorConfig { conditional_list_lag_ms: 60_000, ..SimulatorConfig::new(1) };
+    let (simulator, desk) = still_with(config);
+    let stop = desk.conditional("symbol=BTCUSDT&side=SELL&type=STOP_MARKET&quantity=0.01&triggerPrice=60000");
+    let listed = || {
+        ["v1/openAlgoOrders", "v1/allAlgoOrders"].map(|path| desk.get(path, "symbol=BTCUSDT").as_array().unwrap().len())
+    };
+    assert_eq!(listed(), [0, 0]);
+    assert_eq!(desk.get("v1/algoOrder", &format!("algoId={}", stop["algoId"]))["algoStatus"], "NEW");
+    simulator.step(Duration::from_mins(1));
+    assert_eq!(listed(), [1, 1]);
+}

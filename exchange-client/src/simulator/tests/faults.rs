@@ -182,3 +182,12 @@ async fn faults_over_the_wire_are_those_of_the_shortcut() {
     let wired = adapter(Arc::new(http), &clock, &base_url);
     outcomes_are_true(&wired, &simulator, FaultProfile { delayed: 0, ..FaultProfile::hostile().with_seed(9) }).await;
 }
+
+#[test]
+fn faults_can_be_those_of_some_endpoints_only() {
+    let only = always(|p| (p.unavailable, p.stale, p.only) = (1_000, 1_000, &["POST /fapi/v1/order"]));
+    let shown = replies(only);
+    assert!(
+        shown.chunks(3).all(|of| of[0].contains("status: 503") && of[1..].iter().all(|it| it.contains("status: 200")))
+    );
+}

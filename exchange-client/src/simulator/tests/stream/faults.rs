@@ -210,3 +210,57 @@ fn stream_faults_never_reach_the_books() {
     let hostile = FaultProfile { stream: FaultProfile::hostile().stream, ..FaultProfile::none() };
     assert_eq!(books(hostile), books(FaultProfile::none()));
 }
+
+#[test]
+fn faults_can_be_those_of_some_types_only() {
+    let lost = |only| {
+        let (faulty, whole) = with_and_without(StreamFaults { dropped: 1_000, only, ..StreamFaults::default() }, 2);
+        let count = |messages: &[StreamMessage], kind: &str| {
+            texts(messages).iter().filter(|text| text.contains(&format!("\"e\":\"{kind}\""))).count()
+        };
+        ["TRADE_LITE", "ORDER_TRADE_UPDATE", "ACCOUNT_UPDATE"].map(|kind| {
+            assert!(count(&whole, kind) > 0);
+            count(&whole, kind) - count(&faulty, kind) == count(&whole, kind)
+        })
+    };
+    assert_eq!(lost(&["TRADE_LITE", "ACCOUNT_UPDATE"]), [true, false, true]);
+    assert_eq!(lost(&[]), [true; 3]);
+}
+
+#[test]
+fn who_connects_too_often_is_turned_away_for_a_minute() {
+    let (simulator, desk) = still();
+    simulator.set_faults(faulty(StreamFaults { connects_1m_max: 2, ..StreamFaults::default() }, 1));
+    let (mut first, mut second, mut third) = (listen(&desk), listen(&desk), listen(&desk));
+    let turned_away = StreamMessage::Closed { code: 1008, reason: "too many connections" };
+    assert_eq!(arrived(&mut third), [turned_away]);
+    buy_by_hand(&desk);
+    assert!(!arrived(&mut first).is_empty() && !arrived(&mut second).is_empty() && arrived(&mut third).is_empty());
+    simulator.step(Duration::from_mins(1));
+    let mut fourth = listen(&desk);
+    buy_by_hand(&desk);
+    assert!(arrived(&mut fourth).iter().all(|message| matches!(message, StreamMessage::Text(_))));
+    assert_eq!(simulator.streams_opened(), 4);
+}
+
+#[test]
+fn all_streams_can_end_at_once_and_a_key_be_forgotten_without_a_word() {
+    let (simulator, desk) = still();
+    let (mut first, mut second) = (listen(&desk), listen(&desk));
+    buy_by_hand(&desk);
+    simulator.end_streams();
+    for stream in [&mut first, &mut second] {
+        let heard = arrived(stream);
+        assert!(matches!(heard.last(), Some(StreamMessage::Closed { code: 1001, .. })), "{heard:?}");
+        assert!(heard.len() > 1, "what was on its way still arrives");
+    }
+    let mut forgotten = listen(&desk);
+    simulator.forget_listen_key("sim-main").unwrap();
+    buy_by_hand(&desk);
+    simulator.step(Duration::from_mins(4));
+    assert_eq!(arrived(&mut forgotten), [StreamMessage::Ping]);
+    assert_eq!(keyed(&desk, "PUT").1["code"], -1125);
+    let mut another = listen(&desk);
+    buy_by_hand(&desk);
+    assert!(!arrived(&mut another).is_empty());
+}
