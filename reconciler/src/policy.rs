@@ -60,6 +60,8 @@ pub struct Policy {
     pub signal_window_after_ms: i64,
     /// An order that was sent cannot turn up any more this long after its receive window closed.
     pub absence_grace_ms: i64,
+    /// The same of a conditional order: the exchange has been seen to deny such orders for minutes after it took them.
+    pub absence_grace_conditional_ms: i64,
     /// In how many cycles the exchange has to know nothing of an order before its absence is proven.
     pub absence_misses_min: u32,
     /// An order that ended without a fill vanishes from the exchange: absence proves nothing beyond this age.
@@ -92,6 +94,7 @@ impl Default for Policy {
             signal_window_before_ms: 2_000,
             signal_window_after_ms: MINUTE_MS,
             absence_grace_ms: MINUTE_MS,
+            absence_grace_conditional_ms: 10 * MINUTE_MS,
             absence_misses_min: 2,
             absence_age_max_ms: 3 * DAY_MS,
             skew_ms_max: 1_000,

@@ -106,7 +106,7 @@ fn plan_intent(
         AbsenceMemory::misses_of(&observation.book.discrepancies, DiscrepancyKind::UnresolvedIntent, &subject);
     let misses = if was_asked { earlier.and(&observation.looks(now)) } else { earlier };
     let sent_at = intent.created_local.saturating_add_ms(-observation.clock.skew_ms);
-    let absence = Absence::of(observation, policy, sent_at, misses, now);
+    let absence = Absence::of(observation, policy, intent.class, sent_at, misses, now);
     // What carries another client order id is not this one.
     let is_nameless = |order: &Order| order.client_order_id.is_none();
     let could_be = could_be_it(observation, policy, symbol, intent.side, sent_at, is_nameless);
@@ -171,16 +171,21 @@ pub(super) enum Absence {
 }
 
 impl Absence {
-    /// Of something sent at `sent_at`, by the exchange's clock, and not found in `misses` cycles.
+    /// Of something of this class sent at `sent_at`, by the exchange's clock, and not found in `misses` cycles.
     pub(super) fn of(
         observation: &Observation,
         policy: &Policy,
+        class: OrderClass,
         sent_at: TimestampMs,
         misses: Misses,
         now: TimestampMs,
     ) -> Self {
         let age_ms = now.as_ms().saturating_sub(sent_at.as_ms());
-        let certain_after_ms = observation.venue.receive_window_ms.saturating_add(policy.absence_grace_ms);
+        let grace_ms = match class {
+            OrderClass::Regular => policy.absence_grace_ms,
+            OrderClass::Conditional => policy.absence_grace_conditional_ms,
+        };
+        let certain_after_ms = observation.venue.receive_window_ms.saturating_add(grace_ms);
         if age_ms > policy.absence_age_max_ms {
             Self::TooOld
         } else if age_ms > certain_after_ms && misses.count >= policy.absence_misses_min {

@@ -11,7 +11,8 @@
 use std::collections::BTreeSet;
 
 use ledger_core::{
-    AnyFact, ExitReason, IntentOutcome, Label, Order, OrderIntent, OrderKey, Signal, Source, Statement, TimestampMs,
+    AnyFact, ExitReason, IntentOutcome, Label, Order, OrderClass, OrderIntent, OrderKey, Signal, Source, Statement,
+    TimestampMs,
 };
 use serde_json::json;
 
@@ -274,7 +275,7 @@ fn infer_order<'a>(
 fn plan_absent(observation: &Observation, policy: &Policy, signal: &Signal, now: TimestampMs, plan: &mut Plan) {
     let misses = misses(observation, policy, signal, now);
     let at = signal.time.at.saturating_add_ms(-signal.skew_ms.unwrap_or(0));
-    let absence = Absence::of(observation, policy, at, misses, now);
+    let absence = Absence::of(observation, policy, OrderClass::Regular, at, misses, now);
     let could_be = could_be_it(observation, policy, &signal.symbol, signal.side, at, |_| true);
     if was_looked(observation, signal) && absence == Absence::Proven && could_be.is_none() {
         let evidence = format!(

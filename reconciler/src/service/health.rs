@@ -10,6 +10,7 @@
 //! 2. `what_was_told_is_confirmed_by_an_answer`.
 //! 3. `a_movement_that_was_not_told_is_doubted`, and what was told and the answer does not have yet is not.
 //! 4. `an_interruption_ends_what_is_confirmed`.
+//! 5. `what_moved_in_a_gap_is_not_doubted`: no word from before it is held against an answer from behind it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -87,6 +88,8 @@ pub(crate) struct Health {
     agreed_at: Option<TimestampMs>,
     /// What differed at the last look.
     unsure: Vec<Untold>,
+    /// The stream stands again, and no answer since says what it is to be measured by.
+    wants_look: bool,
 }
 
 impl Health {
@@ -99,7 +102,13 @@ impl Health {
             confirmed_event: None,
             agreed_at: None,
             unsure: Vec::new(),
+            wants_look: false,
         }
+    }
+
+    /// Whether a look is wanted now, so that what is told from now on, or is not, is measured by it.
+    pub(crate) fn wants_look(&self) -> bool {
+        self.wants_look
     }
 
     pub(crate) fn state(&self) -> StreamState {
@@ -138,6 +147,9 @@ impl Health {
             StreamEvent::Resumed(gap) => {
                 self.turn(StreamState::Unproven, gap.until);
                 self.unsure.clear();
+                // What moved in the gap was not to be told.
+                self.words.clear();
+                (self.agreed_at, self.wants_look) = (None, true);
             }
             StreamEvent::Order(update) => self.told_at(update.told_at),
             StreamEvent::Trade(notice) => self.told_at(notice.told_at),
@@ -197,6 +209,7 @@ impl Health {
             }
         }
         let is_down = matches!(self.state, StreamState::Connecting | StreamState::Down);
+        self.wants_look &= is_down;
         let before = std::mem::take(&mut self.unsure);
         // What moved since the look before has not had its time yet.
         let (repeated, fresh): (Vec<_>, Vec<_>) =
@@ -372,5 +385,27 @@ mod tests {
         health.hear(&told(110_000, "4", "98"));
         health.hold_against(at(120_000), &[position("4")], &[wallet("98")]);
         assert_eq!(health.state(), StreamState::Confirmed);
+    }
+
+    #[test]
+    fn what_moved_in_a_gap_is_not_doubted() {
+        let mut health = open();
+        health.hear(&told(50_000, "2", "99.5"));
+        health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")]);
+        assert!(!health.wants_look());
+        // No look falls into the gap.
+        health.hear(&StreamEvent::Interrupted { since: at(70_000), cause: Interruption::KeyExpired });
+        health.hear(&StreamEvent::Resumed(Gap { since: at(60_000), until: at(71_000) }));
+        assert!(health.wants_look());
+        for look in 0..3 {
+            let verdict = health.hold_against(at(72_000 + look * 3_000), &[position("3")], &[wallet("99")]);
+            assert_eq!(verdict, Verdict::Agrees);
+        }
+        assert_eq!((health.state(), health.wants_look()), (StreamState::Unproven, false));
+        // What moves behind it is.
+        for expected in [false, true] {
+            let verdict = health.hold_against(at(90_000), &[position("4")], &[wallet("98")]);
+            assert_eq!(matches!(verdict, Verdict::Untold(_)), expected, "{verdict:?}");
+        }
     }
 }

@@ -127,9 +127,10 @@ impl Schedule {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
-    /// A light look is wanted at `at`.
-    pub(crate) fn look_again(&mut self, at: Instant) {
-        self.light = self.light.min(at);
+    /// A light look like `job` is wanted at `at`: with the working orders where that one had them.
+    pub(crate) fn look_again(&mut self, job: Job, at: Instant) {
+        let due = if job == Job::Orders { &mut self.orders } else { &mut self.light };
+        *due = (*due).min(at);
     }
 
     /// A job has begun: what asks for it from now on is another matter.
@@ -221,8 +222,10 @@ mod tests {
         assert_eq!(schedule.next().1, Job::Cycle);
         schedule.began(Job::Cycle);
         schedule.done(Job::Cycle, now + 5 * SECOND);
-        schedule.look_again(now + 6 * SECOND);
+        schedule.look_again(Job::Light, now + 6 * SECOND);
         assert_eq!(schedule.next(), (now + 6 * SECOND, Job::Light));
+        schedule.look_again(Job::Orders, now + 6 * SECOND);
+        assert_eq!(schedule.next(), (now + 6 * SECOND, Job::Orders), "of both the one that sees more");
     }
 
     #[tokio::test(start_paused = true)]

@@ -352,6 +352,9 @@ impl<'a> Watching<'a> {
                     if report.failed.is_empty() {
                         self.answered();
                         self.schedule.done(job, Instant::now());
+                        if self.health.wants_look() {
+                            self.schedule.look_again(Job::Light, Instant::now());
+                        }
                     } else {
                         let unanswered: BTreeSet<_> = report.failed.iter().map(|query| query.what.as_str()).collect();
                         let what = unanswered.into_iter().collect::<Vec<_>>().join(", ");
@@ -376,7 +379,7 @@ impl<'a> Watching<'a> {
         self.is_news |= self.health.state() != before;
         match verdict {
             Verdict::Agrees => {}
-            Verdict::Unsure(_) => self.schedule.look_again(now + self.watcher.config.pace.recheck),
+            Verdict::Unsure(_) => self.schedule.look_again(Job::Light, now + self.watcher.config.pace.recheck),
             Verdict::Untold(untold) => {
                 let words: Vec<_> = untold.iter().map(ToString::to_string).collect();
                 let text = format!(
@@ -398,7 +401,7 @@ impl<'a> Watching<'a> {
         // A difference may be on its way; it counts when a look a moment later sees the same.
         let is_new = self.unsettled != answer.differs;
         if is_new {
-            self.schedule.look_again(now + self.watcher.config.pace.recheck);
+            self.schedule.look_again(job, now + self.watcher.config.pace.recheck);
         } else if self.insisting.asks(BOOK_DIFFERS, &answer.differs, now) {
             self.schedule.wake(now);
         }
