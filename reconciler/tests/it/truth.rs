@@ -49,7 +49,7 @@ impl std::ops::Deref for Truth<'_> {
 impl Fixture {
     pub(crate) async fn book_fills(&self) -> Vec<Fill> {
         let filter = FillFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.fills(&filter, PageRequest::first(1_000)).await.unwrap();
+        let page = self.store.fills(&filter, PageRequest::first(5_000)).await.unwrap();
         page.items.into_iter().map(|fill| fill.fact).collect()
     }
 
@@ -69,6 +69,7 @@ impl Fixture {
         let truth = &truth;
         self.assert_fills(truth).await;
         self.assert_orders(truth).await;
+        self.assert_conditionals(truth).await;
         self.assert_ledger(truth).await;
         self.assert_positions(truth).await;
         self.assert_trips(truth).await;
@@ -110,7 +111,7 @@ impl Fixture {
     /// Every order that executed is there, and every order that is there is as the exchange knows it.
     async fn assert_orders(&self, truth: &Truth<'_>) {
         let filter = OrderFilter::from(Scope::account(self.account.clone()));
-        let page = self.store.orders(&filter, PageRequest::first(1_000)).await.unwrap();
+        let page = self.store.orders(&filter, PageRequest::first(5_000)).await.unwrap();
         let mut regular: BTreeMap<(String, String), _> = BTreeMap::new();
         for order in page.items.into_iter().map(|order| order.order.fact) {
             if order.key.class == OrderClass::Regular && truth.has(&order.key.symbol) {
@@ -127,6 +128,33 @@ impl Fixture {
             assert_eq!(executed, known.executed, "{} {}", known.symbol, known.id);
         }
         assert!(regular.is_empty(), "orders that the exchange has never seen: {:?}", regular.keys());
+    }
+
+    /// The same of conditional orders: those that wait or became an order are there, with the order that each became.
+    async fn assert_conditionals(&self, truth: &Truth<'_>) {
+        let filter = OrderFilter::from(Scope::account(self.account.clone()));
+        let page = self.store.orders(&filter, PageRequest::first(5_000)).await.unwrap();
+        let orders = page.items.into_iter().map(|order| order.order.fact);
+        let orders = orders.filter(|order| order.key.class == OrderClass::Conditional && truth.has(&order.key.symbol));
+        let mut conditional: BTreeMap<String, _> =
+            orders.map(|order| (order.key.order_id.to_string(), order)).collect();
+        for known in truth.conditionals.iter().filter(|known| truth.unread != known.symbol) {
+            let Some(order) = conditional.remove(&known.id.to_string()) else {
+                let is_nothing = known.status != "NEW" && known.order_id.is_none();
+                assert!(is_nothing, "conditional order {} of {} is missing", known.id, known.symbol);
+                continue;
+            };
+            assert_eq!(order.status.as_str(), known.status, "{} {}", known.symbol, known.id);
+            let became = order.triggered_order_id.as_ref().map(ToString::to_string);
+            assert_eq!(became, known.order_id.map(|id| id.to_string()), "{} {}", known.symbol, known.id);
+            let id = order.client_order_id.as_ref().map(ToString::to_string);
+            assert_eq!(id.as_ref(), Some(&known.client_algo_id), "{} {}", known.symbol, known.id);
+        }
+        assert!(
+            conditional.is_empty(),
+            "conditional orders that the exchange has never seen: {:?}",
+            conditional.keys()
+        );
     }
 
     async fn assert_ledger(&self, truth: &Truth<'_>) {
@@ -190,7 +218,7 @@ impl Fixture {
     async fn assert_trips(&self, truth: &Truth<'_>) {
         let scope = Scope::account(self.account.clone());
         let filter = TripFilter { scope, engine: None, position_side: None };
-        let mut trips = self.store.trips(&filter, PageRequest::first(1_000)).await.unwrap().items;
+        let mut trips = self.store.trips(&filter, PageRequest::first(5_000)).await.unwrap().items;
         trips.retain(|trip| truth.has(&trip.symbol));
         let closed = trips.len();
         trips.extend(self.store.open_trips(&self.account).await.unwrap());

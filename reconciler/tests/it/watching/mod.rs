@@ -1,5 +1,6 @@
 //! Watching: what a process that lives beside a bot makes of stream and exchange.
 
+mod situations;
 mod world;
 
 use std::time::Duration;
