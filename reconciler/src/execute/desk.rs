@@ -11,7 +11,7 @@ use ledger_core::{
     LedgerPlace, LookStream, Order, OrderClass, OrderIntent, Outcome, PositionSide, Price, Quantity, RoundTrip, Source,
     Statement, Symbol, TimestampMs,
 };
-use ledger_store::{IncomeFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
+use ledger_store::{IncomeFilter, IntentFilter, OrderFilter, PageRequest, Scope, Store, StoreError};
 
 use super::outcome::BalanceRemark;
 use super::request::Aim;
@@ -252,6 +252,10 @@ impl Desk {
         };
         let missing = OrderFilter { residual_only: true, ..scope.clone().into() };
         if !book.orders(&missing, PageRequest::first(1)).await.doing("reading the orders")?.items.is_empty() {
+            return Ok(Err(BalanceRemark::FillsMissing));
+        }
+        let sent = IntentFilter { unresolved_only: true, ..scope.clone().into() };
+        if !book.intents(&sent, PageRequest::first(1)).await.doing("reading the intents")?.items.is_empty() {
             return Ok(Err(BalanceRemark::FillsMissing));
         }
         let scope = Scope { since: Some(since), ..scope };

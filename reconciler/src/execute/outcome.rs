@@ -215,13 +215,16 @@ pub enum CloseEnd {
 pub enum BalanceRemark {
     /// No balance is on record yet. The first one takes two answers, which a look asks for.
     NoneOnRecord,
-    /// Fills are on their way, or do not say what they moved.
+    /// Fills are on their way, or do not say what they moved; or it is not known what became of another order.
     FillsMissing,
     /// More has happened since the last balance than is looked through, or something of which it is not documented what it does
     /// to a wallet.
     TooMuchSince,
     /// The exchange did not answer.
     NotAnswered(ExecuteError),
+    /// The wallet moved in the very millisecond in which it was asked for, or later: what else moved it in that millisecond,
+    /// as a close of the other leg of a hedge, may be in this one or not.
+    InTheMoment(BalanceSnapshot),
     /// The last balance on record and the fills since do not lead to this one: the answer is an old one, or something moved
     /// that is not on record, as funding.
     Unexplained(BalanceSnapshot),

@@ -2,8 +2,10 @@
 //!
 //! A wallet is stated as a single number that no other says again, and an answer may be an old one: what a trade moved is told
 //! a moment after the trade. A look asks the ledger about it; a close does not wait for that. So a statement is recorded here
-//! only where the last one on record and the fills since lead to it, to the last digit; every other one is left to the next
-//! look. Another trade of the account in the same moment can still make it one that later looks have to outvote.
+//! only where the last one on record and the fills since lead to it, to the last digit, no order of this book is under way, and
+//! the last of those fills lies before the millisecond in which it was asked for: another one of that millisecond, as of the
+//! other leg of a hedge, could have come behind the statement. Every other one is left to the next look. An order of another
+//! book or an old answer can still make it one that later looks have to outvote.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,17 @@ pub(super) struct Moved {
     pub(super) amount: Decimal,
 }
 
+/// What a statement of a wallet is to what is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// The book leads to it, to the last digit, and all that it can have of trades is over.
+    Explained,
+    /// The wallet moved in the very millisecond, or after it: what else moves in that millisecond may be in it or not.
+    InTheMoment,
+    /// The book does not lead to it.
+    Unexplained,
+}
+
 /// What is on record of the account's wallets.
 #[derive(Debug, Clone)]
 pub(super) struct WalletBasis {
@@ -35,19 +48,21 @@ pub(super) struct WalletBasis {
 impl WalletBasis {
     /// Whether what is on record leads to a statement; `None` where that is no news, or nothing is on record to start from:
     /// the first balance of an asset takes two answers.
-    fn explains(&self, stated: &BalanceSnapshot) -> Option<bool> {
+    fn standing(&self, stated: &BalanceSnapshot) -> Option<Standing> {
         let known = self.known.get(&stated.asset)?;
         if known.wallet == stated.wallet || stated.at < known.at {
             return None;
         }
-        if stated.at == known.at {
-            // Two numbers of one moment: one of them is of the middle of what moved in it.
-            return Some(false);
+        let since = || self.moved.iter().filter(|it| it.asset == stated.asset && it.time.at >= known.at);
+        if stated.at == known.at || since().any(|it| it.time.latest() >= stated.at) {
+            // Two numbers of one moment, one of them of the middle of what moved in it; or another trade of that moment, as
+            // of the other leg, may still come, and what is stated now would be such a number.
+            return Some(Standing::InTheMoment);
         }
-        let moved = stated.wallet.checked_sub(known.wallet).ok()?;
-        let since = self.moved.iter().filter(|it| it.asset == stated.asset && it.time.at >= known.at);
-        let amounts = since.map(|it| (it.time, it.amount));
-        Some(amounts_foot_between(amounts, known.at, stated.at, moved).unwrap_or(false))
+        let Ok(moved) = stated.wallet.checked_sub(known.wallet) else { return Some(Standing::Unexplained) };
+        let amounts = since().map(|it| (it.time, it.amount));
+        let foots = amounts_foot_between(amounts, known.at, stated.at, moved).unwrap_or(false);
+        Some(if foots { Standing::Explained } else { Standing::Unexplained })
     }
 }
 
@@ -63,9 +78,10 @@ impl Executor {
         };
         let (mut explained, mut remark) = (Vec::new(), None);
         for row in answer.rows {
-            match basis.explains(&row.entity) {
-                Some(true) => explained.push(row),
-                Some(false) => remark = Some(BalanceRemark::Unexplained(row.entity)),
+            match basis.standing(&row.entity) {
+                Some(Standing::Explained) => explained.push(row),
+                Some(Standing::InTheMoment) => remark = Some(BalanceRemark::InTheMoment(row.entity)),
+                Some(Standing::Unexplained) => remark = Some(BalanceRemark::Unexplained(row.entity)),
                 None => {}
             }
         }
@@ -91,20 +107,25 @@ mod tests {
     #[test]
     fn a_wallet_is_explained_by_what_moved_it_to_the_last_digit() {
         type Moves<'a> = &'a [(i64, &'a str)];
-        let amounts: [(Moves<'_>, &str, Option<bool>); 9] = [
-            (&[(30_000, "2.5"), (30_000, "-0.05")], "1002.45", Some(true)),
-            (&[(30_000, "2.5"), (30_000, "-0.05")], "1002.45000001", Some(false)),
+        let amounts: [(Moves<'_>, &str, Option<Standing>); 13] = [
+            (&[(30_000, "2.5"), (30_000, "-0.05")], "1002.45", Some(Standing::Explained)),
+            (&[(30_000, "2.5"), (30_000, "-0.05")], "1002.45000001", Some(Standing::Unexplained)),
             // An old answer: the close is not in it, or half of it.
             (&[(30_000, "2.5"), (30_000, "-0.05")], "1000", None),
-            (&[(30_000, "2.5"), (59_000, "-0.05")], "1002.5", Some(false)),
+            (&[(30_000, "2.5"), (59_000, "-0.05")], "1002.5", Some(Standing::Unexplained)),
             // Something moved that is not on record.
-            (&[], "1002.45", Some(false)),
+            (&[], "1002.45", Some(Standing::Unexplained)),
             // The last statement was given at the moment of a trade, and may have had it or not.
-            (&[(500, "-0.05"), (30_000, "2.5")], "1002.45", Some(true)),
-            (&[(500, "-0.05"), (30_000, "2.5")], "1002.5", Some(true)),
-            (&[(5_000, "-0.05"), (30_000, "2.5")], "1002.5", Some(false)),
+            (&[(500, "-0.05"), (30_000, "2.5")], "1002.45", Some(Standing::Explained)),
+            (&[(500, "-0.05"), (30_000, "2.5")], "1002.5", Some(Standing::Explained)),
+            (&[(5_000, "-0.05"), (30_000, "2.5")], "1002.5", Some(Standing::Unexplained)),
+            // Another trade of the millisecond in which it was stated may be in it or not, and later ones may not.
+            (&[(59_999, "2.5")], "1002.5", Some(Standing::Explained)),
+            (&[(60_000, "2.5")], "1002.5", Some(Standing::InTheMoment)),
+            (&[(60_001, "2.5")], "1002.5", Some(Standing::InTheMoment)),
+            (&[(30_000, "2.5"), (60_000, "-0.05")], "1002.5", Some(Standing::InTheMoment)),
             // What moved before it was stated last is in it.
-            (&[(-30_000, "7"), (30_000, "2.5")], "1002.5", Some(true)),
+            (&[(-30_000, "7"), (30_000, "2.5")], "1002.5", Some(Standing::Explained)),
         ];
         for (moved, wallet, expected) in amounts {
             let moved = moved.iter().map(|(ms, amount)| Moved {
@@ -122,13 +143,13 @@ mod tests {
                 known: [(known.asset.clone(), known)].into(),
                 moved: moved.collect(),
             };
-            assert_eq!(basis.explains(&stated("USDT", wallet, 60_000)), expected, "{basis:?} {wallet}");
+            assert_eq!(basis.standing(&stated("USDT", wallet, 60_000)), expected, "{basis:?} {wallet}");
             // Of another asset nothing is on record, and nothing older than what is on record is news.
-            assert_eq!(basis.explains(&stated("BNB", wallet, 60_000)), None);
-            assert_eq!(basis.explains(&stated("USDT", "7", -1)), None);
-            // Another number of the very moment on record is news that nothing leads to.
-            assert_eq!(basis.explains(&stated("USDT", "7", 0)), Some(false));
-            assert_eq!(basis.explains(&stated("USDT", "1000", 0)), None);
+            assert_eq!(basis.standing(&stated("BNB", wallet, 60_000)), None);
+            assert_eq!(basis.standing(&stated("USDT", "7", -1)), None);
+            // Another number of the very moment on record is news: one of the two is of the middle of that moment.
+            assert_eq!(basis.standing(&stated("USDT", "7", 0)), Some(Standing::InTheMoment));
+            assert_eq!(basis.standing(&stated("USDT", "1000", 0)), None);
         }
     }
 }

@@ -2,24 +2,53 @@
 //! wallet says whether that is right.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use exchange_client::binance_usdm::VENUE;
-use exchange_client::simulator::FaultProfile;
-use ledger_core::{BalanceSnapshot, Decimal, PriceKind, Source};
+use exchange_client::simulator::{FaultProfile, Simulator};
+use exchange_client::{Request, Response, Transport, TransportError};
+use ledger_core::{BalanceSnapshot, Decimal, IntentOutcome, OrderIntent, PriceKind, Source};
 use ledger_store::{FactReader as _, Maintenance as _, OpenOptions, PageRequest, Scope, SqliteStore};
 use reconciler::{
     BalanceRemark, CheckName, CloseReport, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, Executor, Verdict,
     WholeBook, verify_book,
 };
 
-use super::{Cut, cause, close, entry, exchange, life, symbol};
+use super::{Cut, Line, cause, close, entry, exchange, life, symbol};
 use crate::support::Fixture;
 
 const LONG: Duration = Duration::from_mins(5);
 
+/// A way to the exchange that takes a millisecond.
+struct Ticking {
+    simulator: Arc<Simulator>,
+    inner: Arc<dyn Transport>,
+}
+
+#[async_trait]
+impl Transport for Ticking {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.simulator.step(Duration::from_millis(1));
+        self.inner.send(request).await
+    }
+}
+
 impl Fixture {
+    /// An executor whose requests take time, as they do: what it sends is over before it asks what came of it.
+    fn executor_in_time(&self) -> Executor {
+        self.executor_over(&self.line_in_time(0))
+    }
+
+    fn line_in_time(&self, at: usize) -> Arc<Line> {
+        let (simulator, inner) = (Arc::clone(&self.simulator), Arc::clone(&self.transport));
+        let inner = Arc::new(Ticking { simulator, inner });
+        let (count, kept) = (AtomicUsize::new(0), Mutex::default());
+        Arc::new(Line { inner, at, cut: Cut::Before, orders_only: false, count, kept })
+    }
+
     /// What is in the wallet, by the exchange's own books.
     fn wallet(&self) -> Decimal {
         self.truth().wallets["USDT"]
@@ -77,7 +106,7 @@ async fn trade(fixture: &Fixture, executor: &Executor, name: &str, out: &str) ->
 async fn a_wallet_is_recorded_after_a_close_where_the_book_leads_to_it() {
     for hedge in [false, true] {
         let fixture = Fixture::in_process(exchange(5, hedge)).await;
-        let executor = fixture.executor();
+        let executor = fixture.executor_in_time();
         // Nothing is on record to start from: the first balance takes two answers, which a look asks for.
         let report = trade(&fixture, &executor, "s-1", "60100").await;
         assert!(matches!(report.balance_remark, Some(BalanceRemark::NoneOnRecord)), "{report:?}");
@@ -124,14 +153,14 @@ fn an_exchange_that_does_not_tell_the_wallet_delays_no_close() {
             let fixture = Fixture::in_process(exchange(5, false)).await;
             fixture.decided().await;
             fixture.simulator.step(Duration::from_secs(5));
-            let entered = fixture.executor().long_market(&entry("s-1", "0.05")).await.unwrap();
+            let entered = fixture.executor_in_time().long_market(&entry("s-1", "0.05")).await.unwrap();
             assert!(matches!(entered, EntryOutcome::Sent(_)), "{entered:?}");
             fixture
         });
         fixture.unwrap()
     };
     let close_over = |fixture: &Fixture, at: usize| {
-        let line = fixture.line(at, Cut::Before, false);
+        let line = fixture.line_in_time(at);
         let closed = life(LONG, async || {
             let began = tokio::time::Instant::now();
             let report = fixture.executor_over(&line).close_long_market(&close("s-1")).await;
@@ -162,7 +191,7 @@ async fn what_is_recorded_of_a_wallet_was_in_it_on_the_worst_day() {
         let faults = FaultProfile { stale: 150, late: 60, late_ms_max: 20_000, ..FaultProfile::none() };
         fixture.simulator.set_faults(faults.with_seed(seed));
         for nth in 0..15 {
-            let (executor, name) = (fixture.executor(), format!("s-{nth}"));
+            let (executor, name) = (fixture.executor_in_time(), format!("s-{nth}"));
             fixture.set_price(["60000", "60030", "59990"][nth % 3]);
             let entered = executor.long_market(&entry(&name, "0.05")).await;
             fixture.set_price(["60070", "59950", "60010"][nth % 3]);
@@ -183,7 +212,7 @@ async fn what_is_recorded_of_a_wallet_was_in_it_on_the_worst_day() {
             }
         }
         fixture.simulator.set_faults(FaultProfile::none());
-        let _ = fixture.executor().close_long_market(&close("s-end")).await;
+        let _ = fixture.executor_in_time().close_long_market(&close("s-end")).await;
         fixture.decided().await;
         fixture.assert_equal().await;
         fixture.assert_balances().await;
@@ -191,6 +220,77 @@ async fn what_is_recorded_of_a_wallet_was_in_it_on_the_worst_day() {
     // What is tried here really happens: an answer that lies behind is the one on record.
     assert!(recorded > 20 && behind > 0, "{recorded} were recorded, {behind} lay behind, {left:?}");
     assert!(left.contains("FillsMissing"), "{left:?}");
+}
+
+/// A long and a short of one contract, of which both are closed in the same millisecond, and the wallet is asked for after each.
+#[tokio::test(start_paused = true)]
+async fn no_wallet_is_recorded_between_two_closes_of_one_millisecond() {
+    for long_first in [true, false] {
+        let fixture = Fixture::in_process(exchange(5, true)).await;
+        fixture.decided().await;
+        fixture.set_price("60000");
+        let executor = fixture.executor();
+        let opened = [
+            executor.long_market(&entry("s-1", "0.05")).await.unwrap(),
+            executor.short_market(&entry("s-2", "0.03")).await.unwrap(),
+        ];
+        assert!(opened.iter().all(|opened| matches!(opened, EntryOutcome::Sent(_))), "{opened:?}");
+        fixture.set_price("60100");
+        let before = fixture.stated().await.len();
+        let mut between = None;
+        for long in [long_first, !long_first] {
+            let report = if long {
+                executor.close_long_market(&close("s-1")).await
+            } else {
+                executor.close_short_market(&close("s-2")).await
+            };
+            assert!(report.is_flat() && report.not_recorded.is_empty() && report.balances.is_empty(), "{report:?}");
+            let Some(BalanceRemark::InTheMoment(stated)) = report.balance_remark else { panic!("{report:?}") };
+            assert!(stated.wallet == fixture.wallet() && between.replace(stated.wallet) != Some(stated.wallet));
+        }
+        let fills = fixture.store.fills(&Scope::account(fixture.account.clone()).into(), PageRequest::newest(2)).await;
+        let times: BTreeSet<_> = fills.unwrap().items.into_iter().map(|fill| fill.fact.time.at).collect();
+        assert_eq!(times, [fixture.clock_at(0)].into(), "both are of the very millisecond");
+        assert_eq!(fixture.stated().await.len(), before);
+        // The next look finds it, and the wallet foots.
+        fixture.simulator.step(Duration::from_secs(70));
+        fixture.assert_equal().await;
+        fixture.decided().await;
+        assert_eq!(fixture.stated().await.last().map(|known| known.wallet), Some(fixture.wallet()));
+        fixture.assert_balances().await;
+    }
+}
+
+/// An order of the other leg that was sent, and of which nobody knows yet what became of it, may be in the wallet already.
+#[tokio::test(start_paused = true)]
+async fn no_wallet_is_recorded_while_another_order_is_under_way() {
+    let fixture = Fixture::in_process(exchange(5, true)).await;
+    fixture.decided().await;
+    fixture.set_price("60000");
+    let sent = fixture.executor_in_time().short_market(&entry("s-2", "0.03")).await.unwrap();
+    assert!(matches!(sent, EntryOutcome::Sent(_)), "{sent:?}");
+    let close_while = async |outcome: IntentOutcome| {
+        let (name, executor) = (format!("s-{}", outcome.as_str()), fixture.executor_in_time());
+        let opened = executor.long_market(&entry(&name, "0.05")).await.unwrap();
+        assert!(matches!(opened, EntryOutcome::Sent(_)), "{opened:?}");
+        fixture.set_price("60100");
+        let known = fixture.store.intents(&Scope::account(fixture.account.clone()).into(), PageRequest::first(1)).await;
+        let known = known.unwrap().items.remove(0).fact;
+        let client_order_id = "other-leg".parse().unwrap();
+        let other = OrderIntent { client_order_id, outcome, ..known };
+        fixture.recorder().intent(other).await.unwrap();
+        let report = executor.close_long_market(&close(&name)).await;
+        assert!(report.is_flat() && report.not_recorded.is_empty(), "{report:?}");
+        report
+    };
+    for outcome in [IntentOutcome::Pending, IntentOutcome::Unknown] {
+        let report = close_while(outcome).await;
+        assert!(matches!(report.balance_remark, Some(BalanceRemark::FillsMissing)), "{report:?}");
+        assert!(report.balances.is_empty());
+    }
+    let report = close_while(IntentOutcome::Rejected).await;
+    assert!(report.balance_remark.is_none(), "{report:?}");
+    assert_eq!(report.balances.first().map(|known| known.wallet), Some(fixture.wallet()));
 }
 
 #[test]
