@@ -42,6 +42,7 @@ pub(super) enum Access {
 
 /// How long after the fact something can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "what is common to the names is their unit")]
 pub(super) struct Lag {
     pub(super) settle_ms: i64,
     pub(super) conditional_ms: i64,

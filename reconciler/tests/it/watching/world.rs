@@ -215,7 +215,8 @@ impl World {
             let fill =
                 (fill.key.symbol.to_string(), fill.sequence.unwrap(), fill.key.side == Side::Buy, fill.qty.get());
             let at = known.iter().position(|known| *known == fill);
-            known.swap_remove(at.unwrap_or_else(|| panic!("{fill:?} never happened, or is on record twice")));
+            assert!(at.is_some(), "{fill:?} never happened, or is on record twice");
+            known.swap_remove(at.unwrap());
         }
     }
 

@@ -2,6 +2,7 @@
 
 use exchange_client::simulator::{FaultProfile, StreamFaults};
 use ledger_core::Side;
+use reconciler::service::HappeningKind::{Reachable, Restored, StreamInterrupted, StreamResumed, Unreachable};
 use reconciler::service::{HappeningKind, StreamState};
 
 use super::super::world::World;
@@ -73,7 +74,6 @@ async fn a_listen_key_that_cannot_be_renewed_ends_by_our_own_clock() {
     world.faults(FaultProfile::none());
     world.until(HappeningKind::Restored, 3 * MINUTE).await;
     world.assert_equal_in_the_end().await;
-    use HappeningKind::{Reachable, Restored, StreamInterrupted, StreamResumed, Unreachable};
     assert_only(&world, &[Unreachable, StreamInterrupted, Reachable, StreamResumed, Restored]).await;
     watch.end(&world).await.unwrap();
 }

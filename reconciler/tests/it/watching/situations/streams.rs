@@ -5,6 +5,7 @@ use std::time::Duration;
 use exchange_client::binance_usdm::{AddressShape, UserStreamSettings};
 use exchange_client::simulator::{FaultProfile, StreamFaults};
 use ledger_core::Side;
+use reconciler::service::HappeningKind::{Reachable, Restored, StreamInterrupted, StreamResumed, Unreachable};
 use reconciler::service::{HappeningKind, StreamState};
 
 use super::super::world::World;
@@ -54,7 +55,6 @@ async fn all_connections_are_cut_at_once() {
     let (there, here) = world.fills().await;
     assert_eq!(here, there);
     world.assert_equal_in_the_end().await;
-    use HappeningKind::{Restored, StreamInterrupted, StreamResumed};
     assert_only(&world, &[StreamInterrupted, StreamResumed, Restored]).await;
     watch.end(&world).await.unwrap();
 }
@@ -135,7 +135,6 @@ async fn the_exchange_asks_to_be_left_alone() {
         assert!(requests <= requests_max, "{requests} requests in eleven minutes");
         world.faults(FaultProfile::none());
         world.until(HappeningKind::Reachable, 3 * MINUTE).await;
-        use HappeningKind::{Reachable, Unreachable};
         world.assert_equal_in_the_end().await;
         assert_only(&world, &[Unreachable, Reachable]).await;
         watch.end(&world).await.unwrap();
