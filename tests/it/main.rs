@@ -18,6 +18,7 @@ mod foreign_text;
 mod import;
 mod import_cut;
 mod import_interrupted;
+mod import_owner;
 mod import_refused;
 mod lists;
 mod mutations;

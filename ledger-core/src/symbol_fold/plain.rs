@@ -225,13 +225,14 @@ impl OpenTrip {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{FoldError, FoldEvent, RoundTrip};
+    use super::super::{FoldError, FoldEvent};
     use super::*;
     use crate::amount::{Price, Quantity};
     use crate::fill::{Fee, FillKey};
     use crate::id::{Asset, EngineLabel, FillId, Label, Symbol};
     use crate::instrument::Instrument;
     use crate::order_story::Condition;
+    use crate::round_trip::RoundTrip;
     use crate::snapshot::Anchor;
     use crate::source::Side;
     use crate::time::{EventTime, TimestampMs};

@@ -15,6 +15,7 @@ mod gate;
 mod intents;
 mod meant;
 pub(crate) mod order_id;
+mod orders;
 mod recorder;
 mod refusal;
 #[cfg(test)]
