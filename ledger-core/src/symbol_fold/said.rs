@@ -28,7 +28,7 @@ impl SymbolFold {
     }
 
     /// The round trips that have not ended, numbered after those that have. Those that have ended but not been handed out
-    /// are not among them: see [`FoldEvent::End`].
+    /// are not among them: see [`FoldEvent::End`](super::event::FoldEvent::End).
     ///
     /// # Errors
     /// [`FoldError::Math`] when a sum does not fit.
