@@ -184,11 +184,10 @@ fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
     }
     let status = || sandbox.run(&["status", "--json"]).json().remove(0)["watch"].clone();
     let watched = status();
-    assert_eq!(
-        (&watched["is_watched"], &watched["state"]["stream"]["state"]),
-        (&true.into(), &"unproven".into()),
-        "{watched}"
-    );
+    assert_eq!(watched["is_watched"], true, "{watched}");
+    // A look may have confirmed by now what the stream told.
+    let state = watched["state"]["stream"]["state"].as_str().unwrap();
+    assert!(["unproven", "confirmed"].contains(&state), "{watched}");
     let shown = sandbox.run(&["status"]).stdout;
     assert!(shown.contains("Watched    since ") && shown.contains("looks every 1 min"), "{shown}");
 
