@@ -66,7 +66,7 @@ impl MissingFills {
         self.awaiting > 0 && self.oldest_ms >= limits.overtaken_ms
     }
 
-    /// Whether fills are missing of a contract of which no discrepancy is open.
+    /// Whether a contract lacks fills and has no open discrepancy that says so.
     pub(super) fn is_untold(&self, told: &BTreeSet<Symbol>) -> bool {
         !self.symbols.is_subset(told)
     }

@@ -11,7 +11,7 @@ use crate::api::{MarkPrice, Stated};
 pub enum MarkEvent {
     /// Prices of contracts; those that did not move may be left out.
     Marks(Vec<Stated<MarkPrice>>),
-    /// Nothing is told for a while. What comes next is told after that.
+    /// The connection is lost or silent. Prices go on with the next connection; those in between are not told.
     Interrupted(Interruption),
     /// Something that cannot be read, and is passed over.
     Unreadable(StreamEventError),

@@ -156,7 +156,7 @@ const AGE_S: u64 = 23 * 3_600 + 1_800;
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_is_renewed_without_a_gap() {
-    // It goes on pinging until it is old; what it still says once another one stands is told, and its end is not.
+    // The old connection pings until its time is over. Its last events are told; that it ends is not.
     let old = (0..AGE_S / 180).map(|_| ping(180)).chain([after(2, text(SOMETHING).1), after(63, Err(hung_up()))]);
     let new = vec![after(1, text(SOMETHING).1), after(100, text(SOMETHING).1)];
     let house = house(Wire::default().then(old.collect()).then_fails(hung_up()).then(new));
