@@ -194,6 +194,8 @@ async fn measure(seconds: u64, rate: u64) {
     let account = config.accounts[0].clone();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let simulator = Arc::new(Simulator::new(config, SimulatorClock::Live(Arc::clone(&clock))).unwrap());
+    // Enough for the fees of any run.
+    simulator.deposit(&account.alias, "USDT", "1000000000".parse().unwrap()).unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base_url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(serve(Arc::clone(&simulator), listener, std::future::pending()));

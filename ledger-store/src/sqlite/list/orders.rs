@@ -79,7 +79,7 @@ type OrderQuery<'a> = diesel::helper_types::IntoBoxed<
     Sqlite,
 >;
 
-/// Rows of one part, in the order of the indexes `orders_ts_symbol` and `orders_open`, so that nothing is sorted.
+/// Rows of one part, in the order of the indexes `orders_ts_symbol`, `orders_open` and `orders_lacking`, so that nothing is sorted.
 fn order_query<'a>(
     filter: &'a OrderFilter,
     direction: Direction,
@@ -172,7 +172,7 @@ mod tests {
 
     /// Neither walks all orders of the account, nor sorts.
     #[test]
-    fn a_list_of_open_orders_follows_its_index() {
+    fn a_list_of_open_orders_or_of_those_that_lack_fills_follows_its_index() {
         let mut conn = Target {
             path: None,
             busy_timeout_ms: 0,
@@ -182,8 +182,13 @@ mod tests {
         .open_writer(true)
         .unwrap();
         let after = OrderPosition { ms: Some(5), symbol: "ETHUSDT".into(), class: "REGULAR".into(), id: "7".into() };
-        for open_only in [true, false] {
-            let filter = OrderFilter { open_only, ..OrderFilter::from(Scope::account(main_account())) };
+        let all = || OrderFilter::from(Scope::account(main_account()));
+        let filters = [
+            (OrderFilter { open_only: true, ..all() }, "INDEX orders_open ("),
+            (OrderFilter { residual_only: true, ..all() }, "INDEX orders_lacking ("),
+            (all(), "INDEX orders_ts_symbol ("),
+        ];
+        for (filter, index) in filters {
             for direction in [Direction::OldestFirst, Direction::NewestFirst] {
                 for (part, after) in
                     [(OrderPart::Untimed, None), (OrderPart::Timed, None), (OrderPart::Timed, Some(&after))]
@@ -192,7 +197,6 @@ mod tests {
                     let text = format!("EXPLAIN QUERY PLAN {}", diesel::debug_query::<Sqlite, _>(&query));
                     let plan: Vec<Step> = diesel::sql_query(text).load(&mut *conn).unwrap();
                     let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
-                    let index = if open_only { "INDEX orders_open (" } else { "INDEX orders_ts_symbol (" };
                     assert!(matches!(plan.as_slice(), [step] if step.contains(index)), "{plan:?}");
                 }
             }

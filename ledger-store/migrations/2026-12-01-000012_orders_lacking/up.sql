@@ -1,0 +1,3 @@
+-- The orders that executed more than their fills tell, in the order of lists, as orders_open: a watcher asks for the newest every
+-- few seconds.
+CREATE INDEX orders_lacking ON orders (account_id, ts, symbol, order_class, order_id) WHERE residual_qty IS NOT NULL;
