@@ -6,8 +6,9 @@ use ledger_core::{AccountId, FactKind};
 use sha2::{Digest, Sha256};
 
 use super::codec::RowReader;
-use super::fact_table::{QueryResult, ROWS_MAX};
+use super::fact_table::QueryResult;
 use super::failure::failed;
+use super::prepared::insert_in_runs;
 use super::schema::fact_sources;
 use crate::batch::RunId;
 use crate::record::FactSource;
@@ -28,14 +29,9 @@ pub(super) struct FactSourceRow {
 
 /// Keeps payloads that are new; the first time and run of the others stand.
 pub(super) fn insert(conn: &mut SqliteConnection, rows: &[FactSourceRow]) -> QueryResult<()> {
-    for chunk in rows.chunks(ROWS_MAX) {
-        // As for facts: full statements are prepared once.
-        if let Ok(full) = <&[FactSourceRow; ROWS_MAX]>::try_from(chunk) {
-            diesel::insert_into(fact_sources::table).values(full).on_conflict_do_nothing().execute(conn)?;
-            continue;
-        }
-        diesel::insert_into(fact_sources::table).values(chunk).on_conflict_do_nothing().execute(conn)?;
-    }
+    insert_in_runs!(rows, |run| {
+        diesel::insert_into(fact_sources::table).values(run).on_conflict_do_nothing().execute(conn)?
+    });
     Ok(())
 }
 

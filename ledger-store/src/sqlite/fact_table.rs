@@ -68,9 +68,11 @@ macro_rules! table_statements {
     ($table:ident, [$($key:ident),+]) => {
         fn row_id_max(conn: &mut diesel::sqlite::SqliteConnection) -> crate::sqlite::fact_table::QueryResult<i64> {
             use diesel::prelude::*;
+            use crate::sqlite::prepared::PrepareOnce as _;
             let largest: Option<i64> = crate::sqlite::schema::$table::table
                 .select(diesel::dsl::sql::<diesel::sql_types::Nullable<diesel::sql_types::BigInt>>("max(rowid)"))
-                .first(conn)?;
+                .prepared_once()
+                .get_result(conn)?;
             Ok(largest.unwrap_or(0))
         }
 
@@ -98,14 +100,12 @@ macro_rules! table_statements {
             rows: &[Self::Row],
         ) -> crate::sqlite::fact_table::QueryResult<usize> {
             use diesel::prelude::*;
-            // Statements of one size only are worth preparing once: those of a full array.
-            if let Ok(full) = <&[Self::Row; crate::sqlite::fact_table::ROWS_MAX]>::try_from(rows) {
-                return diesel::insert_into(crate::sqlite::schema::$table::table)
-                    .values(full)
+            Ok(crate::sqlite::prepared::insert_in_runs!(rows, |run| {
+                diesel::insert_into(crate::sqlite::schema::$table::table)
+                    .values(run)
                     .on_conflict_do_nothing()
-                    .execute(conn);
-            }
-            diesel::insert_into(crate::sqlite::schema::$table::table).values(rows).on_conflict_do_nothing().execute(conn)
+                    .execute(conn)?
+            }))
         }
 
         fn update(

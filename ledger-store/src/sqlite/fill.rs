@@ -8,6 +8,7 @@ use ledger_core::{AccountId, FactKind, Fee, Field, Fill, FillKey, FoldKey, Side,
 use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
+use super::prepared::{PrepareOnce as _, padded};
 use super::schema::fills;
 use crate::store::StoreResult;
 
@@ -114,9 +115,10 @@ impl FactTable for Fill {
                 fills::table
                     .filter(fills::account_id.eq(account.as_str()))
                     .filter(fills::symbol.eq(symbol.as_str()))
-                    .filter(fills::fill_id.eq_any(keys.iter().map(|key| key.fill_id.as_str())))
+                    .filter(fills::fill_id.eq_any(padded(keys.iter().map(|key| key.fill_id.as_str()))))
                     .filter(sql::<Bool>("fills.rowid <= ").bind::<BigInt, _>(row_id_max))
                     .select(FillRow::as_select())
+                    .prepared_once()
                     .load(conn)?,
             );
         }

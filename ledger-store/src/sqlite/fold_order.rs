@@ -22,6 +22,7 @@ use ledger_core::{
 use super::fact_table::FactTable;
 use super::failure::failed;
 use super::fill::FillRow;
+use super::prepared::PrepareOnce as _;
 use super::schema::fills;
 use crate::error::{StoreError, UnreadableRow};
 use crate::store::StoreResult;
@@ -224,7 +225,8 @@ macro_rules! rows_in_fold_order {
                 };
             }
             // Decoded one by one: a page of rows is as large as the page of what they become.
-            let read = query.load_iter::<$row, DefaultLoadingMode>($conn).map_err(failed("read fills"))?;
+            let read =
+                query.prepared_once().load_iter::<$row, DefaultLoadingMode>($conn).map_err(failed("read fills"))?;
             for row in read {
                 rows.push($decode(row.map_err(|error| unreadable($account, $symbol, error))?)?);
             }

@@ -52,6 +52,7 @@ mod order_sums;
 mod placement;
 mod position;
 mod position_mode;
+mod prepared;
 mod private_file;
 mod profit_asset;
 mod proof;

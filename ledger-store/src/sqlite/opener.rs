@@ -8,10 +8,10 @@
 use std::collections::BTreeMap;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use ledger_core::{AccountId, Symbol};
 
 use super::failure::failed;
+use super::prepared::Literal;
 use crate::store::StoreResult;
 
 /// The opening fill `f` of the round trip `t`, where it is one: what follows `FROM` or a join.
@@ -43,11 +43,21 @@ pub(super) const UNSIGNALLED_OPENERS: &str = concat!(
     " AND t.awaits_signal = 1 AND t.account_id = "
 );
 
-const UPDATE: &str = concat!(
-    "UPDATE round_trips AS t SET awaits_signal = 1 - awaits_signal WHERE awaits_signal <> EXISTS (SELECT 1 FROM ",
-    unsignalled_opener!(),
-    ") AND t.account_id = "
-);
+/// Brings the column up to date for those of the round trips that `$which` says.
+macro_rules! update {
+    ($which:literal) => {
+        concat!(
+            "UPDATE round_trips AS t SET awaits_signal = 1 - awaits_signal WHERE awaits_signal <> EXISTS (SELECT 1 FROM ",
+            unsignalled_opener!(),
+            ") AND t.account_id = ? AND t.symbol = ? AND ",
+            $which
+        )
+    };
+}
+
+const UPDATE_BEHIND: &str = update!("t.trip_no > ?");
+
+const UPDATE_OPENED: &str = update!("t.opened_ts BETWEEN ? AND ?");
 
 /// The first and the last time, in milliseconds, of fills of which it changed who stated them, and nothing else.
 pub(super) type Restated = BTreeMap<Symbol, (i64, i64)>;
@@ -59,11 +69,10 @@ pub(super) fn update_after(
     symbol: &Symbol,
     trips: i64,
 ) -> StoreResult<()> {
-    let statement = diesel::sql_query(UPDATE).sql("? AND t.symbol = ? AND t.trip_no > ?");
-    statement
-        .bind::<Text, _>(account.as_str())
-        .bind::<Text, _>(symbol.as_str())
-        .bind::<BigInt, _>(trips)
+    Literal::new(UPDATE_BEHIND)
+        .text(account.as_str())
+        .text(symbol.as_str())
+        .number(trips)
         .execute(conn)
         .map_err(failed("find round trips without a signal"))?;
     Ok(())
@@ -76,12 +85,11 @@ pub(super) fn update_restated(
     restated: &Restated,
 ) -> StoreResult<()> {
     for (symbol, (first, last)) in restated {
-        let statement = diesel::sql_query(UPDATE).sql("? AND t.symbol = ? AND t.opened_ts BETWEEN ? AND ?");
-        statement
-            .bind::<Text, _>(account.as_str())
-            .bind::<Text, _>(symbol.as_str())
-            .bind::<BigInt, _>(first)
-            .bind::<BigInt, _>(last)
+        Literal::new(UPDATE_OPENED)
+            .text(account.as_str())
+            .text(symbol.as_str())
+            .number(*first)
+            .number(*last)
             .execute(conn)
             .map_err(failed("find round trips without a signal"))?;
     }
@@ -90,6 +98,8 @@ pub(super) fn update_restated(
 
 #[cfg(test)]
 mod tests {
+    use diesel::sql_types::Text;
+
     use super::*;
     use crate::sqlite::connection::{Reading, Target};
 
@@ -104,7 +114,7 @@ mod tests {
     fn an_opening_fill_is_found_by_its_key() {
         let target = Target { path: None, busy_timeout_ms: 0, pages_max: None, reading: Reading::Beside };
         let mut conn = target.open_writer(true).unwrap();
-        let text = format!("EXPLAIN QUERY PLAN {UPDATE} 'main' AND t.symbol = 'BTCUSDT' AND t.trip_no > 0");
+        let text = format!("EXPLAIN QUERY PLAN {UPDATE_BEHIND}");
         let plan: Vec<Step> = diesel::sql_query(text).load(&mut *conn).unwrap();
         let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
         let by_key = |step: &&str| step.starts_with("SEARCH f USING") && step.contains("fill_id=?");

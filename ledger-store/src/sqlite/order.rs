@@ -11,6 +11,7 @@ use ledger_core::{
 use super::codec::{RowReader, precision_text, provenance_columns};
 use super::effects::Effects;
 use super::fact_table::{FactTable, QueryResult, grouped, table_statements};
+use super::prepared::{PrepareOnce as _, padded};
 use super::schema::orders;
 use crate::record::BookOrder;
 use crate::store::StoreResult;
@@ -265,9 +266,10 @@ impl FactTable for Order {
                     .filter(orders::account_id.eq(account.as_str()))
                     .filter(orders::symbol.eq(symbol.as_str()))
                     .filter(orders::order_class.eq(class.as_str()))
-                    .filter(orders::order_id.eq_any(keys.iter().map(|key| key.order_id.as_str())))
+                    .filter(orders::order_id.eq_any(padded(keys.iter().map(|key| key.order_id.as_str()))))
                     .filter(sql::<Bool>("orders.rowid <= ").bind::<BigInt, _>(row_id_max))
                     .select(OrderRow::as_select())
+                    .prepared_once()
                     .load(conn)?,
             );
         }

@@ -15,6 +15,7 @@ use ledger_core::{
 use super::codec::RowReader;
 use super::fact_table::ROWS_MAX;
 use super::failure::failed;
+use super::prepared::{PrepareOnce as _, padded};
 use super::schema::{engine_signals, order_intents, orders};
 use crate::store::StoreResult;
 
@@ -163,7 +164,8 @@ impl Lookup<'_> {
         let own: BTreeMap<String, InfoRow> = if self.sources.regular {
             let rows: Vec<InfoRow> = self
                 .orders(OrderClass::Regular)
-                .filter(orders::order_id.eq_any(ids))
+                .filter(orders::order_id.eq_any(padded(ids.iter().copied())))
+                .prepared_once()
                 .load(conn)
                 .map_err(failed("read orders"))?;
             rows.into_iter().map(|row| (row.order_id.clone(), row)).collect()
@@ -212,8 +214,9 @@ impl Lookup<'_> {
         }
         let pointing: Vec<InfoRow> = self
             .orders(OrderClass::Conditional)
-            .filter(orders::triggered_order_id.eq_any(ids))
+            .filter(orders::triggered_order_id.eq_any(padded(ids.iter().copied())))
             .order(orders::order_id)
+            .prepared_once()
             .load(conn)
             .map_err(failed("read orders"))?;
         for row in pointing {
@@ -224,8 +227,9 @@ impl Lookup<'_> {
         let clients: BTreeSet<&str> = own.values().filter_map(|row| row.client_order_id.as_deref()).collect();
         let alike: Vec<InfoRow> = self
             .orders(OrderClass::Conditional)
-            .filter(orders::client_order_id.eq_any(clients))
+            .filter(orders::client_order_id.eq_any(padded(clients)))
             .order(orders::order_id)
+            .prepared_once()
             .load(conn)
             .map_err(failed("read orders"))?;
         for (id, own) in own.iter().filter(|(id, _)| !found.contains_key(*id)).collect::<Vec<_>>() {
@@ -251,13 +255,14 @@ impl Lookup<'_> {
         let rows: Vec<(String, Option<String>, Option<String>, String)> = order_intents::table
             .filter(order_intents::account_id.eq(self.account.as_str()))
             .filter(order_intents::symbol.eq(self.symbol.as_str()))
-            .filter(order_intents::client_order_id.eq_any(clients))
+            .filter(order_intents::client_order_id.eq_any(padded(clients.iter().copied())))
             .select((
                 order_intents::client_order_id,
                 order_intents::engine,
                 order_intents::signal_id,
                 order_intents::role,
             ))
+            .prepared_once()
             .load(conn)
             .map_err(failed("read intents"))?;
         rows.into_iter()
@@ -275,7 +280,7 @@ impl Lookup<'_> {
         }
         let rows: Vec<SignalColumns> = engine_signals::table
             .filter(engine_signals::account_id.eq(self.account.as_str()))
-            .filter(engine_signals::signal_id.eq_any(ids))
+            .filter(engine_signals::signal_id.eq_any(padded(ids.iter().copied())))
             .select((
                 engine_signals::signal_id,
                 engine_signals::engine,
@@ -283,6 +288,7 @@ impl Lookup<'_> {
                 engine_signals::reason,
                 engine_signals::restored,
             ))
+            .prepared_once()
             .load(conn)
             .map_err(failed("read signals"))?;
         rows.into_iter()

@@ -22,6 +22,7 @@ use super::fact_table::ROWS_MAX;
 use super::failure::failed;
 use super::order::{fees_text, stated_fees};
 use super::order_info;
+use super::prepared::{Literal, PrepareOnce as _, padded};
 use super::schema::{fills, orders};
 use crate::record::DiscrepancyKey;
 use crate::store::StoreResult;
@@ -106,8 +107,9 @@ fn update_chunk(
         .filter(orders::account_id.eq(account.as_str()))
         .filter(orders::symbol.eq(symbol.as_str()))
         .filter(orders::order_class.eq(OrderClass::Regular.as_str()))
-        .filter(orders::order_id.eq_any(touched.iter().map(|(order_id, _)| order_id.as_str())))
+        .filter(orders::order_id.eq_any(padded(touched.iter().map(|(order_id, _)| order_id.as_str()))))
         .select(SumsRow::as_select())
+        .prepared_once()
         .load(conn)
         .map_err(failed("read orders"))?;
     let touched: BTreeMap<&str, &TouchedOrder> = touched.iter().map(|(id, order)| (id.as_str(), order)).collect();
@@ -220,10 +222,11 @@ fn add_fills(
         return Ok(BTreeMap::new());
     }
     let parts: Vec<PartRow> = fills::table
-        .filter(fills::order_id.eq_any(order_ids))
+        .filter(fills::order_id.eq_any(padded(order_ids.iter().copied())))
         .filter(fills::symbol.eq(symbol.as_str()))
         .filter(fills::account_id.eq(account.as_str()))
         .select(PartRow::as_select())
+        .prepared_once()
         .load(conn)
         .map_err(failed("read fills"))?;
     let mut by_order = BTreeMap::<String, Sums>::new();
@@ -261,6 +264,9 @@ fn is_fee_contested(row: &SumsRow, account: &AccountId, symbol: &Symbol) -> Stor
     let fields: Vec<String> = row.reader(account, symbol).json("conflicts", fields)?;
     Ok(fields.iter().any(|field| field == "fees"))
 }
+
+const UPDATE_SUMS: &str = "UPDATE orders SET filled_qty = ?, filled_quote = ?, residual_qty = ?, residual_fees_json = ? \
+    WHERE account_id = ? AND symbol = ? AND order_class = 'REGULAR' AND order_id = ?";
 
 /// Answers whether what is stated of the order's fees says anything: of what executed, and beyond the fills on record.
 fn update_order(
@@ -307,20 +313,16 @@ fn update_order(
         mark.fill(first);
     }
     if sums_changed || residual_changed {
-        diesel::update(orders::table.find((
-            account.as_str(),
-            symbol.as_str(),
-            OrderClass::Regular.as_str(),
-            row.order_id.as_str(),
-        )))
-        .set((
-            orders::filled_qty.eq(filled_qty),
-            orders::filled_quote.eq(filled_quote),
-            orders::residual_qty.eq(residual_qty),
-            orders::residual_fees_json.eq(residual_fees),
-        ))
-        .execute(conn)
-        .map_err(failed("update an order"))?;
+        Literal::new(UPDATE_SUMS)
+            .text(filled_qty.as_deref())
+            .text(filled_quote.as_deref())
+            .text(residual_qty.as_deref())
+            .text(residual_fees.as_deref())
+            .text(account.as_str())
+            .text(symbol.as_str())
+            .text(row.order_id.as_str())
+            .execute(conn)
+            .map_err(failed("update an order"))?;
     }
     Ok(counts)
 }

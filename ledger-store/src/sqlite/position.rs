@@ -16,6 +16,7 @@ use super::derived::{amount_column, not_serialized, number};
 use super::discrepancy::CONFLICTING_FACT;
 use super::fact_table::FactTable;
 use super::failure::failed;
+use super::prepared::{PrepareOnce as _, insert_in_runs};
 use super::refold::Stop;
 use super::schema::{discrepancies, position_snapshots, positions, price_snapshots, symbol_books};
 use super::snapshot::{PositionSnapshotRow, PriceSnapshotRow};
@@ -140,6 +141,7 @@ pub(super) fn write_symbol(
                 .eq_any([DiscrepancyStatus::Unresolved.as_str(), DiscrepancyStatus::Acknowledged.as_str()]),
         )
         .count()
+        .prepared_once()
         .get_result(conn)
         .map_err(failed("read discrepancies"))?;
     let mut book = state.positions()?;
@@ -192,7 +194,9 @@ pub(super) fn write_symbol(
             detail_json: serde_json::to_string(&position).map_err(not_serialized("positions"))?,
         });
     }
-    diesel::insert_into(positions::table).values(&rows).execute(conn).map_err(failed("write positions"))?;
+    insert_in_runs!(rows.as_slice(), |run| {
+        diesel::insert_into(positions::table).values(run).execute(conn).map_err(failed("write positions"))?
+    });
     let text = |totals: Vec<AssetTotal>| serde_json::to_string(&totals).map_err(not_serialized("symbol_books"));
     diesel::insert_into(symbol_books::table)
         .values((

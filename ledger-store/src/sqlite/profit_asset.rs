@@ -9,6 +9,7 @@ use ledger_core::{AccountId, Asset, Symbol};
 use super::codec::RowReader;
 use super::effects::Effects;
 use super::failure::failed;
+use super::prepared::PrepareOnce as _;
 use super::schema::{income, instruments, symbol_books};
 use crate::store::StoreResult;
 
@@ -22,8 +23,10 @@ pub(super) fn of(conn: &mut SqliteConnection, account: &AccountId, symbol: &Symb
     };
     let read = failed("read income");
     // Two questions, each of which is one look into the index.
-    let first: Option<String> = profits().select(diesel::dsl::min(income::asset)).get_result(conn).map_err(&read)?;
-    let last: Option<String> = profits().select(diesel::dsl::max(income::asset)).get_result(conn).map_err(&read)?;
+    let first: Option<String> =
+        profits().select(diesel::dsl::min(income::asset)).prepared_once().get_result(conn).map_err(&read)?;
+    let last: Option<String> =
+        profits().select(diesel::dsl::max(income::asset)).prepared_once().get_result(conn).map_err(&read)?;
     if first != last {
         return Ok(None);
     }

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::RowReader;
 use super::derived::{amount_column, not_serialized, number};
-use super::fact_table::ROWS_MAX;
 use super::failure::failed;
+use super::prepared::insert_in_runs;
 use super::refold::Stop;
 use super::schema::round_trips;
 use crate::store::StoreResult;
@@ -152,14 +152,9 @@ pub(super) fn write(conn: &mut SqliteConnection, account: &AccountId, trips: &[R
             Ok(trip_row(account.as_str(), trip, detail_json))
         })
         .collect::<Result<Vec<_>, Stop>>()?;
-    for chunk in rows.chunks(ROWS_MAX) {
-        // As for facts: full statements are prepared once.
-        if let Ok(full) = <&[TripRow; ROWS_MAX]>::try_from(chunk) {
-            diesel::insert_into(round_trips::table).values(full).execute(conn).map_err(failed("write round trips"))?;
-            continue;
-        }
-        diesel::insert_into(round_trips::table).values(chunk).execute(conn).map_err(failed("write round trips"))?;
-    }
+    insert_in_runs!(rows.as_slice(), |run| {
+        diesel::insert_into(round_trips::table).values(run).execute(conn).map_err(failed("write round trips"))?
+    });
     Ok(())
 }
 

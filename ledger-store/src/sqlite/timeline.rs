@@ -22,6 +22,7 @@ use super::funding_rate::FundingRateRow;
 use super::income::{IncomeRow, is_counted};
 use super::order::{OrderRow, OrderSumsRow, decode_book_order, event_time};
 use super::order_sums::residual_price;
+use super::prepared::PrepareOnce as _;
 use super::schema::{anchors, funding_rates, income, orders};
 use super::{clearance, order_info, placement};
 use crate::store::StoreResult;
@@ -261,6 +262,7 @@ impl<'a> Timeline<'a> {
                 .order((income::ts, income::tran_id, income::income_type, income::asset))
                 .limit(PAGE_ROWS)
                 .select(IncomeRow::as_select())
+                .prepared_once()
                 .load(conn)
                 .map_err(failed("read income"))?;
             self.ledger.done = rows.is_empty();
