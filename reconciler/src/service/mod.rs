@@ -21,7 +21,9 @@ mod light;
 mod listening;
 mod marks;
 mod pace;
+mod recording;
 mod stop;
+mod trouble;
 mod voice;
 mod watcher;
 
@@ -263,4 +265,10 @@ fn is_final_of_store(error: &StoreError) -> bool {
             | Class::WrongAccount
             | Class::TakenOver
     )
+}
+
+/// An error with its causes, on one line.
+fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

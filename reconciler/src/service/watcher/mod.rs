@@ -1,40 +1,41 @@
 //! The loop that watches one account.
 
+mod answers;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, MarkPrice, Stated, StreamEvent};
-use ledger_core::{LookStream, Statement, TimestampMs};
-use ledger_store::{Book, HeldLease, LookResult, NewAccount, NewLook, Seen, SeenWallet, StoreError, StoreResult};
+use ledger_core::TimestampMs;
+use ledger_store::{Book, HeldLease, NewAccount, StoreResult};
 use tokio::time::Instant;
 
-use super::asking::{Asking, BookAnswer, last_look};
-use super::happening::{HappeningKind, of_cycle, of_event};
-use super::health::{Health, Verdict};
-use super::insisting::Insisting;
-use super::job::{JobEnd, Running};
-use super::lease::{later, take_lease};
-use super::light::LightAnswer;
-use super::listening::{Heard, Listening};
-use super::marks::{Hearing, Marks};
-use super::pace::{Job, Schedule};
-use super::stop::Stop;
-use super::voice::Voice;
-use super::{Teller, WatchError, Watcher, is_final, is_final_of_store};
 use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
 use crate::policy::Policy;
 use crate::record::Recorder;
-use crate::watch_state::{CycleSummary, FailureSummary, StreamState, StreamSummary, WatchState};
+use crate::service::asking::{Asking, BookAnswer};
+use crate::service::happening::{HappeningKind, Told, of_event};
+use crate::service::health::Health;
+use crate::service::insisting::Insisting;
+use crate::service::job::{JobEnd, Running};
+use crate::service::lease::{later, take_lease};
+use crate::service::listening::{Heard, Listening};
+use crate::service::marks::{Hearing, Marks};
+use crate::service::pace::{Job, Schedule};
+use crate::service::recording::Recording;
+use crate::service::stop::Stop;
+use crate::service::trouble::Trouble;
+use crate::service::voice::Voice;
+use crate::service::{Teller, WatchError, Watcher, is_final};
+use crate::watch_state::{CycleSummary, StreamState, StreamSummary, WatchState};
 
 /// How many events are recorded in one transaction.
 const GROUP_MAX: usize = 256;
 /// How often the book is asked what in it wants a cycle.
 const BOOK_EVERY: Duration = Duration::from_secs(5);
-/// How many delays are kept.
-const DELAYS_MAX: usize = 1_000;
 /// How long a stop waits for a job to close what it opened.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -55,23 +56,12 @@ pub(super) async fn run(watcher: &Watcher, mut stop: Stop, teller: Teller) -> Re
     ended.map_err(failed)
 }
 
-/// Statements that are not recorded yet, with when they arrived.
-#[derive(Default)]
-struct Unrecorded {
-    statements: Vec<Statement>,
-    arrived: Vec<Instant>,
-    /// Why they are not; `None` where nothing failed.
-    failure: Option<String>,
-    retry_at: Option<Instant>,
-    attempts: u32,
-}
-
 struct Watching<'a> {
     watcher: &'a Watcher,
     voice: Voice,
     held: Option<HeldLease>,
     book: Book,
-    recorder: Recorder,
+    recording: Recording,
     identity: Option<AccountIdentity>,
     listening: Option<Listening>,
     hearing: Option<Hearing>,
@@ -81,13 +71,10 @@ struct Watching<'a> {
     health: Health,
     insisting: Insisting,
     running: Option<Running>,
-    unrecorded: Unrecorded,
-    delays: VecDeque<u64>,
-    events: u64,
     interruptions: u64,
     looked_local: Option<TimestampMs>,
     cycle: Option<CycleSummary>,
-    failure: Option<FailureSummary>,
+    trouble: Trouble,
     /// By when a cycle that came to its end had read everything, by the exchange's clock.
     read_until: Option<TimestampMs>,
     known: BTreeSet<ledger_store::DiscrepancyKey>,
@@ -105,12 +92,13 @@ impl<'a> Watching<'a> {
     fn new(watcher: &'a Watcher, held: HeldLease, voice: Voice) -> Self {
         let book = watcher.book.under_lease(&held.lease);
         let recorder = Recorder::new(Arc::clone(&book), watcher.account().clone(), Arc::clone(&watcher.clock));
+        let recorder = recorder.learning_contracts(Arc::clone(&watcher.exchange));
         Self {
             watcher,
             voice,
             held: Some(held),
             book,
-            recorder: recorder.learning_contracts(Arc::clone(&watcher.exchange)),
+            recording: Recording::new(recorder),
             identity: None,
             listening: None,
             hearing: watcher.marks.clone().map(Hearing::begin),
@@ -120,13 +108,10 @@ impl<'a> Watching<'a> {
             health: Health::new(watcher.clock.now()),
             insisting: Insisting::default(),
             running: None,
-            unrecorded: Unrecorded::default(),
-            delays: VecDeque::new(),
-            events: 0,
             interruptions: 0,
             looked_local: None,
             cycle: None,
-            failure: None,
+            trouble: Trouble::default(),
             read_until: None,
             known: BTreeSet::new(),
             own_look: None,
@@ -156,7 +141,7 @@ impl<'a> Watching<'a> {
                 renew_at = Instant::now();
             }
             let (due_at, due) = self.schedule.next();
-            let retry_at = self.unrecorded.retry_at;
+            let retry_at = self.recording.retry_at();
             let Some(listening) = &mut self.listening else { return Ok(()) };
             tokio::select! {
                 biased;
@@ -165,7 +150,7 @@ impl<'a> Watching<'a> {
                     self.renew().await?;
                     renew_at = Instant::now() + self.watcher.config.lease / 3;
                 }
-                _ = listening.take(&mut heard, GROUP_MAX), if self.unrecorded.failure.is_none() => {
+                _ = listening.take(&mut heard, GROUP_MAX), if !self.recording.has_failed() => {
                     self.hear(&mut heard);
                     self.record().await?;
                 }
@@ -257,52 +242,23 @@ impl<'a> Watching<'a> {
             }
             let mut statements = event.statements();
             statements.extend(self.marks.beside_event(&event));
-            if !statements.is_empty() {
-                self.events += 1;
-                self.unrecorded.arrived.push(arrived);
-                self.unrecorded.statements.extend(statements);
-            }
+            self.recording.add_event(statements, arrived);
         }
     }
 
-    /// Records what was heard, in one transaction. What cannot be recorded now is kept, and nothing more is taken from the
-    /// stream until it is.
+    /// Writes down what was heard.
     async fn record(&mut self) -> Result<(), ReconcileError> {
-        if self.unrecorded.statements.is_empty() {
-            return Ok(());
+        let written = self.recording.write().await?;
+        self.tell(written.told);
+        if written.wants_cycle {
+            self.schedule.wake(Instant::now());
         }
-        match self.recorder.record(self.unrecorded.statements.clone()).await {
-            Ok(report) => {
-                let now = Instant::now();
-                for arrived in self.unrecorded.arrived.drain(..) {
-                    if self.delays.len() == DELAYS_MAX {
-                        self.delays.pop_front();
-                    }
-                    self.delays.push_back(u64::try_from((now - arrived).as_micros()).unwrap_or(u64::MAX));
-                }
-                if self.unrecorded.failure.is_some() {
-                    self.voice.tell((HappeningKind::BookWritten, "the book is written again".to_owned()));
-                }
-                self.unrecorded = Unrecorded::default();
-                let counts = report.counts();
-                if counts.conflicts > 0 || counts.unreadable > 0 {
-                    self.schedule.wake(now);
-                }
-                Ok(())
-            }
-            Err(error) if is_final(&error) => Err(error),
-            Err(error) => {
-                self.unrecorded.attempts += 1;
-                let delay = Duration::from_millis(250).saturating_mul(1 << self.unrecorded.attempts.min(6));
-                self.unrecorded.retry_at = Some(Instant::now() + delay);
-                let waiting = self.unrecorded.arrived.len();
-                let text = reason_of(&error);
-                if self.unrecorded.failure.replace(text.clone()).is_none() {
-                    let text = format!("the book cannot be written, and {waiting} events of the stream wait: {text}");
-                    self.voice.tell((HappeningKind::BookFailed, text));
-                }
-                Ok(())
-            }
+        Ok(())
+    }
+
+    fn tell(&self, told: Option<Told>) {
+        if let Some(told) = told {
+            self.voice.tell(told);
         }
     }
 
@@ -331,198 +287,6 @@ impl<'a> Watching<'a> {
         policy
     }
 
-    async fn ended(&mut self, (job, end): (Job, JobEnd)) -> Result<(), ReconcileError> {
-        // A light look that is like the one before is no news.
-        self.is_news |= job >= Job::Cycle || self.failure.is_some();
-        match end {
-            JobEnd::Light(Ok(answer)) => self.looked(job, answer).await,
-            JobEnd::Light(Err(error)) => self.not_answered(job, error),
-            JobEnd::Cycle(result) => match *result {
-                Ok(report) => {
-                    let is_first = self.cycle.is_none();
-                    for told in of_cycle(&report, is_first, &mut self.known) {
-                        self.voice.tell(told);
-                    }
-                    let number = self.cycle.as_ref().map_or(1, |cycle| cycle.number + 1);
-                    let (repairs, left) = (report.repair_count(), report.left.len());
-                    self.cycle = Some(CycleSummary { ended_local: self.watcher.clock.now(), number, repairs, left });
-                    self.read_until = Some(report.asked_at);
-                    self.looked_local = Some(self.watcher.clock.now());
-                    self.own_look = self.last_look().await?;
-                    if report.failed.is_empty() {
-                        self.answered();
-                        self.schedule.done(job, Instant::now());
-                        if self.health.wants_look() {
-                            self.schedule.look_again(Job::Light, Instant::now());
-                        }
-                    } else {
-                        let unanswered: BTreeSet<_> = report.failed.iter().map(|query| query.what.as_str()).collect();
-                        let what = unanswered.into_iter().collect::<Vec<_>>().join(", ");
-                        self.schedule.done(job, Instant::now());
-                        self.not_reached(job, format!("the exchange did not answer: {what}"), Duration::ZERO);
-                    }
-                    Ok(())
-                }
-                Err(error) => self.not_answered(job, error),
-            },
-        }
-    }
-
-    /// Holds a light look against the stream and against the book.
-    async fn looked(&mut self, job: Job, answer: LightAnswer) -> Result<(), ReconcileError> {
-        let now = Instant::now();
-        self.schedule.done(job, now);
-        self.answered();
-        self.looked_local = Some(self.watcher.clock.now());
-        let before = self.health.state();
-        let verdict = self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances);
-        self.is_news |= self.health.state() != before;
-        match verdict {
-            Verdict::Agrees => {}
-            Verdict::Unsure(_) => self.schedule.look_again(Job::Light, now + self.watcher.config.pace.recheck),
-            Verdict::Untold(untold) => {
-                let words: Vec<_> = untold.iter().map(ToString::to_string).collect();
-                let text = format!(
-                    "the stream stands and tells not everything: {}; it is connected anew, and what it missed is being read",
-                    words.join(", ")
-                );
-                self.voice.tell((HappeningKind::StreamDoubted, text));
-                if let Some(listening) = &self.listening {
-                    listening.connect_anew();
-                }
-                self.schedule.wake(now);
-            }
-        }
-        if answer.differs.is_empty() {
-            self.insisting.asks(BOOK_DIFFERS, &BTreeSet::new(), now);
-            self.unsettled.clear();
-            return self.note_look(&answer).await;
-        }
-        // A difference may be on its way; it counts when a look a moment later sees the same.
-        let is_new = self.unsettled != answer.differs;
-        if is_new {
-            self.schedule.look_again(job, now + self.watcher.config.pace.recheck);
-        } else if self.insisting.asks(BOOK_DIFFERS, &answer.differs, now) {
-            self.schedule.wake(now);
-        }
-        self.unsettled = answer.differs;
-        Ok(())
-    }
-
-    /// Writes down that the exchange was looked at, and that the book is what it said.
-    async fn note_look(&self, answer: &LightAnswer) -> Result<(), ReconcileError> {
-        let seen = || LookResult::Seen {
-            seen_at: answer.asked_at,
-            seen: Seen { except: answer.unreadable.clone(), ..Seen::default() },
-        };
-        let wallets = answer.wallets.iter();
-        let wallets = wallets.map(|stated| (stated.asset.clone(), SeenWallet { ts: stated.at, wallet: stated.wallet }));
-        let balances = Seen { wallets: wallets.collect(), ..Seen::default() };
-        let balances = LookResult::Seen { seen_at: answer.asked_at, seen: balances };
-        let mut streams = vec![(LookStream::Positions, seen()), (LookStream::Balances, balances)];
-        if answer.has_orders {
-            streams.push((LookStream::Orders, seen()));
-        }
-        let marks = self.marks.of_held(&answer.positions, answer.asked_at);
-        if !marks.is_empty() {
-            let seen = Seen { marks, ..Seen::default() };
-            streams.push((LookStream::Prices, LookResult::Seen { seen_at: answer.asked_at, seen }));
-        }
-        let now = self.watcher.clock.now();
-        let look = NewLook {
-            account: self.watcher.account().clone(),
-            began_local: now,
-            ended_local: now,
-            began_at: None,
-            ended_at: None,
-            streams: streams.into_iter().collect(),
-        };
-        self.survive(self.book.record_look(look).await)
-    }
-
-    /// Takes what the book says that wants a cycle, and which marks are worth keeping.
-    async fn book_answered(&mut self, answer: StoreResult<BookAnswer>) -> Result<(), ReconcileError> {
-        let Some(answer) = self.survived(answer)? else { return Ok(()) };
-        let now = Instant::now();
-        for (kind, reasons) in [("intent ", &answer.intents), ("residual ", &answer.residuals)] {
-            if self.insisting.asks(kind, reasons, now) {
-                self.schedule.wake(now);
-            }
-        }
-        if self.own_look.is_some() && answer.last_look != self.own_look && self.running.is_none() {
-            self.own_look = answer.last_look;
-            self.schedule.wake(now);
-        }
-        (self.marks.priced, self.marks.settled_in) = (answer.priced, answer.settled_in);
-        // What cannot be recorded must not pile up.
-        if self.unrecorded.failure.is_some() {
-            return Ok(());
-        }
-        let stride_ms = i64::try_from(self.watcher.config.pace.marks.as_millis()).unwrap_or(i64::MAX);
-        let sampled = self.marks.sample(self.watcher.clock.now(), stride_ms);
-        self.unrecorded.statements.extend(sampled);
-        self.record().await
-    }
-
-    /// When the last look ended that is on record.
-    async fn last_look(&self) -> Result<Option<TimestampMs>, ReconcileError> {
-        Ok(self.survived(last_look(&*self.book, self.watcher.account()).await)?.flatten())
-    }
-
-    /// An answer of the book, unless it failed with something that passes: that is tried again with the next look.
-    fn survived<T>(&self, answer: Result<T, StoreError>) -> Result<Option<T>, ReconcileError> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(source) if is_final_of_store(&source) => Err(ReconcileError::Store { doing: "watching", source }),
-            Err(error) => {
-                tracing::warn!(account = %self.watcher.account(), %error, "the book did not answer");
-                Ok(None)
-            }
-        }
-    }
-
-    fn survive(&self, answer: Result<(), StoreError>) -> Result<(), ReconcileError> {
-        self.survived(answer).map(drop)
-    }
-
-    fn not_answered(&mut self, job: Job, error: ReconcileError) -> Result<(), ReconcileError> {
-        if is_final(&error) {
-            return Err(error);
-        }
-        self.failed(job, &error);
-        Ok(())
-    }
-
-    fn failed(&mut self, job: Job, error: &ReconcileError) -> Duration {
-        let forbidden = match error {
-            ReconcileError::Exchange(error) => error.retry_at(),
-            _ => None,
-        };
-        let forbidden_ms = forbidden.map_or(0, |until| until.as_ms().saturating_sub(self.watcher.clock.now().as_ms()));
-        let at_least = Duration::from_millis(u64::try_from(forbidden_ms).unwrap_or(0));
-        self.not_reached(job, reason_of(error), at_least)
-    }
-
-    fn not_reached(&mut self, job: Job, reason: String, at_least: Duration) -> Duration {
-        let spread = self.chance();
-        let delay = self.schedule.failed(job, Instant::now(), spread, at_least);
-        let attempts = self.schedule.failures();
-        let since_local = self.failure.as_ref().map_or_else(|| self.watcher.clock.now(), |failure| failure.since_local);
-        if self.failure.is_none() {
-            self.voice.tell((HappeningKind::Unreachable, format!("{reason}; it is tried again until it is answered")));
-        }
-        self.failure = Some(FailureSummary { since_local, attempts, reason });
-        delay
-    }
-
-    fn answered(&mut self) {
-        if let Some(failure) = self.failure.take() {
-            let lasted = self.watcher.clock.now().as_ms().saturating_sub(failure.since_local.as_ms());
-            let text = format!("the exchange answers again, after {}", crate::wording::lasting(lasted));
-            self.voice.tell((HappeningKind::Reachable, text));
-        }
-    }
-
     /// What it says of itself.
     fn state(&mut self) -> WatchState {
         let health = &self.health;
@@ -533,16 +297,12 @@ impl<'a> Watching<'a> {
             confirmed_event: health.confirmed_event(),
             interruptions: self.interruptions,
         });
-        let mut delays: Vec<u64> = self.delays.iter().copied().collect();
-        delays.sort_unstable();
-        let of =
-            |percent: usize| delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1))).copied();
-        (state.delay_us_median, state.delay_us_p99) = (of(50), of(99));
-        state.events = self.events;
-        state.waiting = self.unrecorded.arrived.len();
+        [state.delay_us_median, state.delay_us_p99] = self.recording.delay_us([50, 99]);
+        state.events = self.recording.events();
+        state.waiting = self.recording.waiting();
         state.looked_local = self.looked_local;
         state.cycle.clone_from(&self.cycle);
-        state.failure.clone_from(&self.failure);
+        state.failure = self.trouble.summary().cloned();
         let pace = self.watcher.config.pace;
         state.every_s = [pace.light, pace.orders, pace.cycle].map(|every| every.as_secs());
         state.stretch = pace.stretch;
@@ -604,9 +364,6 @@ async fn next_marks(hearing: &mut Option<Hearing>) -> Vec<Stated<MarkPrice>> {
     }
 }
 
-/// The kind of reasons that light looks have for a cycle.
-const BOOK_DIFFERS: &str = "book ";
-
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -626,10 +383,4 @@ fn class_of(error: &ReconcileError) -> Option<ErrorClass> {
         ReconcileError::Exchange(error) => Some(ExchangeError::class(error)),
         _ => None,
     }
-}
-
-/// An error with its causes, on one line.
-fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -1,0 +1,209 @@
+//! What follows from what the exchange and the book answer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ledger_core::{LookStream, TimestampMs};
+use ledger_store::{LookResult, NewLook, Seen, SeenWallet, StoreError, StoreResult};
+use tokio::time::Instant;
+
+use super::Watching;
+use crate::error::ReconcileError;
+use crate::service::asking::{BookAnswer, last_look};
+use crate::service::happening::{HappeningKind, of_cycle};
+use crate::service::health::Verdict;
+use crate::service::job::JobEnd;
+use crate::service::light::LightAnswer;
+use crate::service::pace::Job;
+use crate::service::{is_final, is_final_of_store, reason_of};
+use crate::watch_state::CycleSummary;
+
+/// The kind of reasons that light looks have for a cycle.
+const BOOK_DIFFERS: &str = "book ";
+
+impl Watching<'_> {
+    pub(super) async fn ended(&mut self, (job, end): (Job, JobEnd)) -> Result<(), ReconcileError> {
+        // A light look that is like the one before is no news.
+        self.is_news |= job >= Job::Cycle || self.trouble.summary().is_some();
+        match end {
+            JobEnd::Light(Ok(answer)) => self.looked(job, answer).await,
+            JobEnd::Light(Err(error)) => self.not_answered(job, error),
+            JobEnd::Cycle(result) => match *result {
+                Ok(report) => {
+                    let is_first = self.cycle.is_none();
+                    for told in of_cycle(&report, is_first, &mut self.known) {
+                        self.voice.tell(told);
+                    }
+                    let number = self.cycle.as_ref().map_or(1, |cycle| cycle.number + 1);
+                    let (repairs, left) = (report.repair_count(), report.left.len());
+                    self.cycle = Some(CycleSummary { ended_local: self.watcher.clock.now(), number, repairs, left });
+                    self.read_until = Some(report.asked_at);
+                    self.looked_local = Some(self.watcher.clock.now());
+                    self.own_look = self.last_look().await?;
+                    if report.failed.is_empty() {
+                        self.answered();
+                        self.schedule.done(job, Instant::now());
+                        if self.health.wants_look() {
+                            self.schedule.look_again(Job::Light, Instant::now());
+                        }
+                    } else {
+                        let unanswered: BTreeSet<_> = report.failed.iter().map(|query| query.what.as_str()).collect();
+                        let what = unanswered.into_iter().collect::<Vec<_>>().join(", ");
+                        self.schedule.done(job, Instant::now());
+                        self.not_reached(job, format!("the exchange did not answer: {what}"), Duration::ZERO);
+                    }
+                    Ok(())
+                }
+                Err(error) => self.not_answered(job, error),
+            },
+        }
+    }
+
+    /// Holds a light look against the stream and against the book.
+    async fn looked(&mut self, job: Job, answer: LightAnswer) -> Result<(), ReconcileError> {
+        let now = Instant::now();
+        self.schedule.done(job, now);
+        self.answered();
+        self.looked_local = Some(self.watcher.clock.now());
+        let before = self.health.state();
+        let verdict = self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances);
+        self.is_news |= self.health.state() != before;
+        match verdict {
+            Verdict::Agrees => {}
+            Verdict::Unsure(_) => self.schedule.look_again(Job::Light, now + self.watcher.config.pace.recheck),
+            Verdict::Untold(untold) => {
+                let words: Vec<_> = untold.iter().map(ToString::to_string).collect();
+                let text = format!(
+                    "the stream stands and tells not everything: {}; it is connected anew, and what it missed is being read",
+                    words.join(", ")
+                );
+                self.voice.tell((HappeningKind::StreamDoubted, text));
+                if let Some(listening) = &self.listening {
+                    listening.connect_anew();
+                }
+                self.schedule.wake(now);
+            }
+        }
+        if answer.differs.is_empty() {
+            self.insisting.asks(BOOK_DIFFERS, &BTreeSet::new(), now);
+            self.unsettled.clear();
+            return self.note_look(&answer).await;
+        }
+        // A difference may be on its way; it counts when a look a moment later sees the same.
+        let is_new = self.unsettled != answer.differs;
+        if is_new {
+            self.schedule.look_again(job, now + self.watcher.config.pace.recheck);
+        } else if self.insisting.asks(BOOK_DIFFERS, &answer.differs, now) {
+            self.schedule.wake(now);
+        }
+        self.unsettled = answer.differs;
+        Ok(())
+    }
+
+    /// Writes down that the exchange was looked at, and that the book is what it said.
+    async fn note_look(&self, answer: &LightAnswer) -> Result<(), ReconcileError> {
+        let seen = || LookResult::Seen {
+            seen_at: answer.asked_at,
+            seen: Seen { except: answer.unreadable.clone(), ..Seen::default() },
+        };
+        let wallets = answer.wallets.iter();
+        let wallets = wallets.map(|stated| (stated.asset.clone(), SeenWallet { ts: stated.at, wallet: stated.wallet }));
+        let balances = Seen { wallets: wallets.collect(), ..Seen::default() };
+        let balances = LookResult::Seen { seen_at: answer.asked_at, seen: balances };
+        let mut streams = vec![(LookStream::Positions, seen()), (LookStream::Balances, balances)];
+        if answer.has_orders {
+            streams.push((LookStream::Orders, seen()));
+        }
+        let marks = self.marks.of_held(&answer.positions, answer.asked_at);
+        if !marks.is_empty() {
+            let seen = Seen { marks, ..Seen::default() };
+            streams.push((LookStream::Prices, LookResult::Seen { seen_at: answer.asked_at, seen }));
+        }
+        let now = self.watcher.clock.now();
+        let look = NewLook {
+            account: self.watcher.account().clone(),
+            began_local: now,
+            ended_local: now,
+            began_at: None,
+            ended_at: None,
+            streams: streams.into_iter().collect(),
+        };
+        self.survive(self.book.record_look(look).await)
+    }
+
+    /// Takes what the book says that wants a cycle, and which marks are worth keeping.
+    pub(super) async fn book_answered(&mut self, answer: StoreResult<BookAnswer>) -> Result<(), ReconcileError> {
+        let Some(answer) = self.survived(answer)? else { return Ok(()) };
+        let now = Instant::now();
+        for (kind, reasons) in [("intent ", &answer.intents), ("residual ", &answer.residuals)] {
+            if self.insisting.asks(kind, reasons, now) {
+                self.schedule.wake(now);
+            }
+        }
+        if self.own_look.is_some() && answer.last_look != self.own_look && self.running.is_none() {
+            self.own_look = answer.last_look;
+            self.schedule.wake(now);
+        }
+        (self.marks.priced, self.marks.settled_in) = (answer.priced, answer.settled_in);
+        // What cannot be recorded must not pile up.
+        if self.recording.has_failed() {
+            return Ok(());
+        }
+        let stride_ms = i64::try_from(self.watcher.config.pace.marks.as_millis()).unwrap_or(i64::MAX);
+        let sampled = self.marks.sample(self.watcher.clock.now(), stride_ms);
+        self.recording.add(sampled);
+        self.record().await
+    }
+
+    /// When the last look ended that is on record.
+    async fn last_look(&self) -> Result<Option<TimestampMs>, ReconcileError> {
+        Ok(self.survived(last_look(&*self.book, self.watcher.account()).await)?.flatten())
+    }
+
+    /// An answer of the book, unless it failed with something that passes: that is tried again with the next look.
+    fn survived<T>(&self, answer: Result<T, StoreError>) -> Result<Option<T>, ReconcileError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(source) if is_final_of_store(&source) => Err(ReconcileError::Store { doing: "watching", source }),
+            Err(error) => {
+                tracing::warn!(account = %self.watcher.account(), %error, "the book did not answer");
+                Ok(None)
+            }
+        }
+    }
+
+    pub(super) fn survive(&self, answer: Result<(), StoreError>) -> Result<(), ReconcileError> {
+        self.survived(answer).map(drop)
+    }
+
+    fn not_answered(&mut self, job: Job, error: ReconcileError) -> Result<(), ReconcileError> {
+        if is_final(&error) {
+            return Err(error);
+        }
+        self.failed(job, &error);
+        Ok(())
+    }
+
+    pub(super) fn failed(&mut self, job: Job, error: &ReconcileError) -> Duration {
+        let forbidden = match error {
+            ReconcileError::Exchange(error) => error.retry_at(),
+            _ => None,
+        };
+        let forbidden_ms = forbidden.map_or(0, |until| until.as_ms().saturating_sub(self.watcher.clock.now().as_ms()));
+        let at_least = Duration::from_millis(u64::try_from(forbidden_ms).unwrap_or(0));
+        self.not_reached(job, reason_of(error), at_least)
+    }
+
+    fn not_reached(&mut self, job: Job, reason: String, at_least: Duration) -> Duration {
+        let spread = self.chance();
+        let delay = self.schedule.failed(job, Instant::now(), spread, at_least);
+        let told = self.trouble.goes_on(self.watcher.clock.now(), self.schedule.failures(), reason);
+        self.tell(told);
+        delay
+    }
+
+    pub(super) fn answered(&mut self) {
+        let told = self.trouble.is_over(self.watcher.clock.now());
+        self.tell(told);
+    }
+}
