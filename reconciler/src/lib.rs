@@ -14,6 +14,7 @@ mod flow;
 mod freshness;
 mod import;
 mod label;
+pub mod manage;
 mod memory;
 mod observe;
 mod outside;

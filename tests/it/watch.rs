@@ -50,13 +50,16 @@ impl Watch {
     /// Waits until it says so, and answers in which words.
     fn until(&self, kind: &str) -> String {
         let begun = Instant::now();
+        let mut others = Vec::new();
         loop {
-            let left = PATIENCE.checked_sub(begun.elapsed()).unwrap_or_else(|| panic!("it never says `{kind}`"));
+            let left = PATIENCE.checked_sub(begun.elapsed());
+            let left = left.unwrap_or_else(|| panic!("it never says `{kind}`, but {others:#?}"));
             let Ok(happening) = self.said.recv_timeout(left) else { continue };
             assert_eq!(happening["schema"], "fillbook.watch/1", "{happening}");
             if happening["kind"] == kind {
                 return happening["text"].as_str().unwrap().to_owned();
             }
+            others.push(happening);
         }
     }
 

@@ -19,7 +19,7 @@ mod entries;
 mod exits;
 mod outcome;
 mod request;
-mod rounding;
+pub(crate) mod rounding;
 #[cfg(test)]
 mod tests;
 mod venue;

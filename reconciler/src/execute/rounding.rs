@@ -67,7 +67,7 @@ pub(super) struct Closing {
 }
 
 /// The largest multiple of `step` that is not above `value`, which is not below 0; without a step the value itself.
-pub(super) fn down(value: Decimal, step: Option<Decimal>) -> Result<Decimal, MathError> {
+pub(crate) fn down(value: Decimal, step: Option<Decimal>) -> Result<Decimal, MathError> {
     let Some(step) = step.filter(|step| step.is_positive()) else { return Ok(value) };
     let scale = value.scale().max(step.scale());
     let (value, step) = (value.mantissa_at(scale)?, step.mantissa_at(scale)?);
@@ -75,7 +75,7 @@ pub(super) fn down(value: Decimal, step: Option<Decimal>) -> Result<Decimal, Mat
 }
 
 /// The smallest multiple of `step` that is not below `value`.
-pub(super) fn up(value: Decimal, step: Option<Decimal>) -> Result<Decimal, MathError> {
+pub(crate) fn up(value: Decimal, step: Option<Decimal>) -> Result<Decimal, MathError> {
     let floor = down(value, step)?;
     match step {
         Some(step) if floor != value => floor.checked_add(step),
