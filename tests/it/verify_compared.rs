@@ -171,15 +171,17 @@ fn what_was_executed_is_compared_where_the_order_says_it() {
 fn positions_are_compared_where_the_exchange_has_spoken_last() {
     let (sol, eth) = (fill("SOLUSDT", 1, "BUY", "150", "0", "0"), fill("ETHUSDT", 1, "BUY", "3000", "0", "0"));
     let unstated = "the exchange's word is not on record";
+    // Closed and opened anew, as large and at another price, after the exchange spoke of the first one.
+    let [out, again] = [fill("SOLUSDT", 3, "SELL", "152", "6", "0"), fill("SOLUSDT", 4, "BUY", "155", "0", "0")];
+    let anew = [sol.clone(), held("SOLUSDT", 2, "3", "150"), out, again];
+    let overtaken = "not_checkable 0/0/1: 1 position: fills came after the exchange's last word";
     check(
         "quantity",
         &[
             (&[], "not_checkable 0/0/0: no position is on record"),
             (std::slice::from_ref(&sol), &format!("not_checkable 0/0/1: 1 position: {unstated}")),
-            (
-                &[sol.clone(), held("SOLUSDT", 0, "1", "150")],
-                "not_checkable 0/0/1: 1 position: fills came after the exchange's last word",
-            ),
+            (&[sol.clone(), held("SOLUSDT", 0, "1", "150")], overtaken),
+            (&anew, overtaken),
             (
                 &[sol.clone(), held("SOLUSDT", 9, "3", "150"), eth.clone()],
                 &format!("pass 1/0/1: 1 position compared; 1 not: {unstated}"),
@@ -198,6 +200,7 @@ fn positions_are_compared_where_the_exchange_has_spoken_last() {
             (&[], "not_checkable 0/0/0: no position is held"),
             (std::slice::from_ref(&sol), &format!("not_checkable 0/0/1: 1 position: {unstated}")),
             (&[sol.clone(), held("SOLUSDT", 9, "4", "150")], "not_checkable 0/0/1: 1 position: the quantities differ"),
+            (&anew, overtaken),
             (
                 &[sol.clone(), held("SOLUSDT", 9, "3", "")],
                 "not_checkable 0/0/1: 1 position: the exchange did not state an entry",

@@ -6,8 +6,10 @@ mod derived;
 mod stated;
 
 use exchange_client::VenueFacts;
-use ledger_core::AccountId;
-use ledger_store::{Discrepancy, DiscrepancyFilter, PageRequest, Pages, ReconcileStatus, Scope, Store, StoreError};
+use ledger_core::{AccountId, PositionSnapshot};
+use ledger_store::{
+    BookPosition, Discrepancy, DiscrepancyFilter, PageRequest, Pages, ReconcileStatus, Scope, Store, StoreError,
+};
 
 use super::{
     BOOK_PAGE_ROWS, Check, CheckName, Comparison, Extent, UNCOMPUTED, Uncomputed, Verification, check_confirmed,
@@ -143,6 +145,12 @@ const UNSTATED: &str = "the exchange's word is not on record";
 /// Why a position is not compared that has changed since the exchange spoke of it.
 const LATER: &str = "fills came after the exchange's last word";
 
+/// Whether fills came in since the exchange spoke of a position. That both quantities are equal again by now was stated by
+/// nobody, and the average entry may be that of another position.
+fn is_overtaken(held: &BookPosition, stated: &PositionSnapshot) -> bool {
+    held.position.updated_at.is_some_and(|at| at > stated.at)
+}
+
 /// Every position against the exchange's latest word on it. Where fills came in since, nothing is compared.
 async fn quantity(
     store: &dyn Store,
@@ -160,10 +168,7 @@ async fn quantity(
         match (&held.exchange, held.reconcile_status) {
             (None, _) | (_, None) => comparison.leave_out(1, UNSTATED),
             (_, Some(ReconcileStatus::Pending)) => comparison.leave_out(1, LATER),
-            // That both quantities are equal again by now was stated by nobody.
-            (Some(stated), Some(ReconcileStatus::Matched))
-                if held.position.updated_at.is_some_and(|at| at > stated.at) =>
-            {
+            (Some(stated), Some(ReconcileStatus::Matched)) if is_overtaken(&held, stated) => {
                 comparison.leave_out(1, LATER);
             }
             (Some(stated), Some(status)) => comparison.compare(status == ReconcileStatus::Matched, || {
@@ -188,6 +193,10 @@ async fn average_entry(whole: &WholeBook<'_>, on_record: &[Discrepancy]) -> Resu
                 continue;
             }
             (_, Some(ReconcileStatus::Pending)) => {
+                comparison.leave_out(1, LATER);
+                continue;
+            }
+            (Some(stated), Some(ReconcileStatus::Matched)) if is_overtaken(&held, stated) => {
                 comparison.leave_out(1, LATER);
                 continue;
             }
