@@ -86,3 +86,9 @@ pub(super) async fn last_look(book: &dyn Store, account: &AccountId) -> StoreRes
     let looks = book.looks(account).await?;
     Ok(looks.iter().find(|look| look.stream == LookStream::Account).map(|look| look.ended_local))
 }
+
+/// Whether a look at the account ever came to its end.
+pub(super) async fn was_looked_at(book: &dyn Store, account: &AccountId) -> StoreResult<bool> {
+    let looks = book.looks(account).await?;
+    Ok(looks.iter().any(|look| look.stream == LookStream::Account && look.success.is_some()))
+}

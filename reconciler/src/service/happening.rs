@@ -7,6 +7,7 @@ use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{DiscrepancyKey, DiscrepancyStatus};
 
 use crate::cycle::CycleReport;
+use crate::repair::RepairKind;
 use crate::wording::{count, instant, lasting};
 
 /// What kind of thing happened.
@@ -120,18 +121,31 @@ pub(super) fn of_event(event: &StreamEvent, is_down: bool) -> Option<Told> {
 /// How many repairs or discrepancies are told by name.
 const NAMED_MAX: usize = 5;
 
+/// Which of its cycles a watcher has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NthCycle {
+    /// Its first one, and nobody ever compared the account before.
+    FirstOfAccount,
+    /// Its first one.
+    FirstOfWatcher,
+    /// A later one.
+    Later,
+}
+
 /// What a cycle did and found; `known` are the discrepancies that were told before. A first one tells that it came to its end.
-pub(super) fn of_cycle(report: &CycleReport, is_first: bool, known: &mut BTreeSet<DiscrepancyKey>) -> Vec<Told> {
+pub(super) fn of_cycle(report: &CycleReport, nth: NthCycle, known: &mut BTreeSet<DiscrepancyKey>) -> Vec<Told> {
     let mut told = Vec::new();
-    if is_first {
+    if nth != NthCycle::Later {
         let text = format!("compared with the exchange: {} new", count(report.counts.recorded, "record"));
         told.push((HappeningKind::Compared, text));
     }
-    let repairs = report.repair_count();
-    // The first look at an account reads what it never had: history, no damage.
-    if repairs > 0 && !(is_first && report.history.pieces > 0) {
-        let causes = report.repairs.iter().map(|repair| repair.cause.clone()).collect();
-        let text = format!("{}: {}", count(repairs, "repair"), named(causes, repairs, "fillbook repairs"));
+    // The signals of a bot that records none are restored with everything that it trades: nothing was missing.
+    let repairs = || report.repairs.iter().filter(|repair| repair.kind != RepairKind::RestoreSignal);
+    let all = repairs().count() + report.history.untold_repairs;
+    // The first look at an account reads what the book never had: history, no damage.
+    if all > 0 && nth != NthCycle::FirstOfAccount {
+        let causes = repairs().map(|repair| repair.cause.clone()).collect();
+        let text = format!("{}: {}", count(all, "repair"), named(causes, all, "fillbook repairs"));
         told.push((HappeningKind::Restored, text));
     }
     let unresolved = || report.findings.iter().filter(|found| found.status == DiscrepancyStatus::Unresolved);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Watching;
 use crate::error::ReconcileError;
 use crate::service::asking::{BookAnswer, last_look};
-use crate::service::happening::{HappeningKind, of_cycle};
+use crate::service::happening::{HappeningKind, NthCycle, of_cycle};
 use crate::service::health::Verdict;
 use crate::service::job::JobEnd;
 use crate::service::light::LightAnswer;
@@ -30,8 +30,12 @@ impl Watching<'_> {
             JobEnd::Light(Err(error)) => self.not_answered(job, error),
             JobEnd::Cycle(result) => match *result {
                 Ok(report) => {
-                    let is_first = self.cycle.is_none();
-                    for told in of_cycle(&report, is_first, &mut self.known) {
+                    let nth = match (&self.cycle, self.was_compared) {
+                        (Some(_), _) => NthCycle::Later,
+                        (None, true) => NthCycle::FirstOfWatcher,
+                        (None, false) => NthCycle::FirstOfAccount,
+                    };
+                    for told in of_cycle(&report, nth, &mut self.known) {
                         self.voice.tell(told);
                     }
                     let number = self.cycle.as_ref().map_or(1, |cycle| cycle.number + 1);
@@ -161,7 +165,7 @@ impl Watching<'_> {
     }
 
     /// An answer of the book, unless it failed with something that passes: that is tried again with the next look.
-    fn survived<T>(&self, answer: Result<T, StoreError>) -> Result<Option<T>, ReconcileError> {
+    pub(super) fn survived<T>(&self, answer: Result<T, StoreError>) -> Result<Option<T>, ReconcileError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(source) if is_final_of_store(&source) => Err(ReconcileError::Store { doing: "watching", source }),

@@ -16,7 +16,7 @@ use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
 use crate::policy::Policy;
 use crate::record::Recorder;
-use crate::service::asking::{Asking, BookAnswer};
+use crate::service::asking::{Asking, BookAnswer, was_looked_at};
 use crate::service::happening::{HappeningKind, Told, of_event};
 use crate::service::health::Health;
 use crate::service::insisting::Insisting;
@@ -74,6 +74,8 @@ struct Watching<'a> {
     interruptions: u64,
     looked_local: Option<TimestampMs>,
     cycle: Option<CycleSummary>,
+    /// Whether anybody had compared the account before.
+    was_compared: bool,
     trouble: Trouble,
     /// By when a cycle that came to its end had read everything, by the exchange's clock.
     read_until: Option<TimestampMs>,
@@ -111,6 +113,7 @@ impl<'a> Watching<'a> {
             interruptions: 0,
             looked_local: None,
             cycle: None,
+            was_compared: false,
             trouble: Trouble::default(),
             read_until: None,
             known: BTreeSet::new(),
@@ -180,6 +183,8 @@ impl<'a> Watching<'a> {
             };
             let error = match introduced {
                 Ok((identity, now)) => {
+                    let looked_at = was_looked_at(&*self.book, self.watcher.account()).await;
+                    self.was_compared = self.survived(looked_at)?.unwrap_or(true);
                     self.health = Health::new(now);
                     self.answered();
                     let text = format!("watching {identity}");

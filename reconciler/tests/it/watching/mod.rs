@@ -45,6 +45,11 @@ async fn what_the_stream_tells_is_on_record_at_once() {
     world.pass(2 * MINUTE).await;
     assert_eq!(world.state().await.stream.state, StreamState::Confirmed);
     assert_told(&world, &[]);
+    // The next cycle restores the signals of a bot that records none, as of everything that it trades.
+    let signals = world.signals().await;
+    world.pass(10 * MINUTE).await;
+    assert!(world.signals().await > signals);
+    assert_told(&world, &[]);
 
     // An event that never comes: the order's fills are missing and nobody asks.
     world.stream_faults(StreamFaults { dropped: 1_000, ..StreamFaults::default() });

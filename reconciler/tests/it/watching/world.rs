@@ -7,7 +7,7 @@ use exchange_client::binance_usdm::{BinanceUserStreams, UserStreamSettings};
 use exchange_client::simulator::{AppOrder, FaultProfile, SimulatorConfig, SimulatorTransport, StreamFaults};
 use exchange_client::{Clock, ExchangeTrader};
 use ledger_core::{PositionSide, Side, Symbol, TimestampMs};
-use ledger_store::{Book, Journal, Leases, PageRequest, RepairFilter, RunFilter, RunStatus};
+use ledger_store::{Book, FactReader as _, Journal, Leases, PageRequest, RepairFilter, RunFilter, RunStatus, Scope};
 use reconciler::service::{
     Happening, HappeningKind, StopSwitch, StreamState, Teller, WatchConfig, WatchError, WatchState, Watcher,
 };
@@ -188,6 +188,12 @@ impl World {
     /// How many fills the exchange has, and how many are on record.
     pub(crate) async fn fills(&self) -> (usize, usize) {
         (self.fixture.simulator.books().accounts[0].trades.len(), self.fixture.book_fills().await.len())
+    }
+
+    /// How many signals are on record.
+    pub(crate) async fn signals(&self) -> usize {
+        let scope = Scope::account(self.fixture.account.clone());
+        self.fixture.store.signals(&scope.into(), PageRequest::first(1_000)).await.unwrap().items.len()
     }
 
     /// What was repaired since the world last [forgot](Self::forget). A bot that leaves nothing in the book has its signals

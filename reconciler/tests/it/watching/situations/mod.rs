@@ -20,6 +20,7 @@ async fn assert_only(world: &World, kinds: &[HappeningKind]) {
     let repairs = world.repairs().await;
     let is_repaired = kinds.contains(&HappeningKind::Restored);
     assert_eq!(!repairs.is_empty(), is_repaired, "{repairs:?}, {:#?}", world.all());
+    assert_eq!(world.count(HappeningKind::Restored) > 0, is_repaired, "{repairs:?}, {:#?}", world.all());
     let mut told = world.all_kinds();
     told.retain(|kind| *kind != HappeningKind::Restored);
     told.sort_unstable();

@@ -72,3 +72,30 @@ async fn a_warm_restart_books_no_fill_that_never_happened() {
         watch.end(&world).await.unwrap();
     }
 }
+
+/// What a first look reads of an account is history. What happened after it, while nobody watched, was missing, and the next
+/// watcher says so, however soon it comes.
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_nobody_watched_is_told_but_not_what_was_before_the_first_look() {
+    let mut world = World::new(82).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(MINUTE).await;
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.trade("BTCUSDT", Side::Buy, "0.02").await;
+    world.pass(SECOND).await;
+    assert_eq!(world.count(HappeningKind::Restored), 0, "{:#?}", world.all());
+    watch.task.abort();
+    world.pass(SECOND).await;
+    world.trade("BTCUSDT", Side::Sell, "0.01").await;
+    world.pass(SECOND).await;
+    world.forget();
+
+    let watch = world.start(world.watcher("test"));
+    let told = world.until(HappeningKind::Restored, MINUTE).await;
+    let order = world.fixture.simulator.books().accounts[0].trades.last().unwrap().order_id;
+    assert!(told.contains(&format!("order {order} (SELL 0.01 BTCUSDT")), "{told}");
+    assert!(!told.contains("signal"), "{told}");
+    world.fixture.assert_book_equals_exchange().await;
+    watch.end(&world).await.unwrap();
+}
