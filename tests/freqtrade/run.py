@@ -1,8 +1,9 @@
 """freqtrade trades on the simulator for a while, through fillbook; then its own database is held against the book.
 
-    run.py SECONDS [plain]      `plain`: it trades beside the book, which learns of it by `fillbook sync` alone
+    run.py SECONDS [plain|watched]
 
-The command is `FILLBOOK_BINARY`. A session that fails leaves its folder.
+`plain`: it trades beside the book, which learns of it by `fillbook sync` alone. `watched`: it does, while `fillbook watch`
+records. The command is `FILLBOOK_BINARY`. A session that fails leaves its folder.
 """
 
 import json
@@ -19,8 +20,11 @@ import ccxt
 from comparing import compare
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BINARY = os.environ["FILLBOOK_BINARY"]
-KEY, SECRET = "fillbook-simulator-test-key", "fillbook-simulator-test-secret"
+sys.path[1:1] = [os.path.join(HERE, "..", "ccxt_bot"), os.path.join(HERE, "..", "stranger")]
+
+import beside  # noqa: E402
+from beside import BINARY, CREDENTIALS, KEY, SECRET  # noqa: E402
+
 STARTS_S = 120
 ENDS_S = 120
 
@@ -65,43 +69,40 @@ def config(base_url, folder):
 
 
 def session(seconds, how, folder):
-    words = [BINARY, "simulator", "--listen", "127.0.0.1:0", "--seed", "7"]
-    simulator = subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        base_url = simulator.stdout.readline().strip().partition("=")[2]
+    with beside.simulator("--seed", "7") as base_url:
         path = os.path.join(folder, "config.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(config(base_url, folder), file)
         book = os.path.join(folder, "fillbook.db")
-        trade(
-            seconds,
-            folder,
-            [
-                "-" if how == "plain" else book,
-                "trade",
-                "--config",
-                path,
-                "--strategy",
-                "Often",
-                "--strategy-path",
-                HERE,
-                "--userdir",
-                folder,
-            ],
-        )
-        environment = {**os.environ, "FILLBOOK_API_KEY": KEY, "FILLBOOK_API_SECRET": SECRET}
+        arguments = [book if how == "recorded" else "-", "trade", "--config", path, "--strategy", "Often"]
+        arguments += ["--strategy-path", HERE, "--userdir", folder]
+        if how == "watched":
+            return watched(seconds, folder, arguments, book, base_url)
+        trade(seconds, folder, arguments)
         # The exchange lists what it executed half a second later.
         time.sleep(1)
         for _ in range(2):
-            done = subprocess.run([BINARY, "--db", book, "sync", "--base-url", base_url], env=environment, check=False)
+            done = subprocess.run([BINARY, "--db", book, "sync", "--base-url", base_url], env=CREDENTIALS, check=False)
             if done.returncode:
                 raise SystemExit(f"sync ended with {done.returncode}")
-        return compare(BINARY, book, os.path.join(folder, "freqtrade.sqlite"), how != "plain")
+        return compare(BINARY, book, os.path.join(folder, "freqtrade.sqlite"), how == "recorded")
+
+
+def watched(seconds, folder, arguments, path, base_url):
+    """What `watch` recorded is all of it, before a sync looks."""
+    watch = beside.Watch(path, base_url)
+    try:
+        watch.until("compared with the exchange")
+        trade(seconds, folder, arguments)
+        time.sleep(1)
+        problems = watch.end()
     finally:
-        simulator.kill()
-        simulator.wait()
+        watch.process.kill()
+    book = beside.Book(path)
+    problems += watch.noise()
+    problems += beside.compare(beside.Exchange(base_url), book)
+    problems += compare(BINARY, path, os.path.join(folder, "freqtrade.sqlite"), False)
+    return problems + beside.settle(book, base_url)
 
 
 def trade(seconds, folder, arguments):
