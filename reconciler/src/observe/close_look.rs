@@ -179,6 +179,7 @@ impl CloseLook<'_> {
     /// be they new or recorded by a look that did not learn their orders.
     pub(super) async fn ask_for_orders_of_fills(&self, seen: &mut Observation) -> Result<(), ReconcileError> {
         self.reader.learn_orders(seen, Some(self.symbol)).await?;
+        self.reader.learn_anew(seen, self.symbol).await?;
         let Some(close) = seen.symbols.get(self.symbol) else { return Ok(()) };
         let Asked::Answered(walk) = &close.fills else { return Ok(()) };
         let mut unmentioned = BTreeSet::new();

@@ -42,6 +42,13 @@ impl SymbolObservation {
         let (_, asked) = self.orders.iter().find(|(order, _)| order == reference)?;
         asked.answer().map(Option::as_ref)
     }
+
+    /// What the exchange said about orders in the closer look.
+    pub(crate) fn stated_orders(&self) -> impl Iterator<Item = &Stated<Order>> {
+        let conditional = self.conditional_orders.iter().flat_map(|walk| &walk.rows);
+        let named = self.orders.iter().filter_map(|(_, asked)| asked.answer()?.as_ref());
+        conditional.chain(named)
+    }
 }
 
 /// How far the local clock is off.
@@ -294,11 +301,7 @@ impl Observation {
     pub(crate) fn stated_orders(&self) -> impl Iterator<Item = &Stated<Order>> {
         let wide = [&self.orders, &self.force_orders].into_iter().flatten().flat_map(|walk| &walk.rows);
         let open = self.open_orders.iter().flat_map(|answer| &answer.rows);
-        let close = self.symbols.values().flat_map(|close| {
-            let conditional = close.conditional_orders.iter().flat_map(|walk| &walk.rows);
-            let named = close.orders.iter().filter_map(|(_, asked)| asked.answer()?.as_ref());
-            conditional.chain(named)
-        });
+        let close = self.symbols.values().flat_map(SymbolObservation::stated_orders);
         wide.chain(open).chain(close)
     }
 }

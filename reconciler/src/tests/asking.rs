@@ -76,3 +76,38 @@ async fn positions_are_asked_again_when_a_fill_came_in_meanwhile() {
     assert_eq!(close.fills.answer().unwrap().rows.len(), 2);
     assert_eq!(close.positions.answer().unwrap().rows[0].entity.qty, "0.05".parse().unwrap());
 }
+
+/// A recorder beside the look hears of a cancel while the look asks for the order by name, or lists the conditional ones: what
+/// the answer says is no news by then.
+#[tokio::test]
+async fn what_the_book_heard_while_an_order_was_asked_for_is_no_repair() {
+    let waiting = |class: OrderClass| {
+        let mut order = order("77", OrderStatus::New, "0");
+        order.key.class = class;
+        order
+    };
+    let canceled = move |class: OrderClass| Order { status: OrderStatus::Canceled, ..waiting(class) };
+    for class in [OrderClass::Regular, OrderClass::Conditional] {
+        for is_heard in [false, true] {
+            let mut mock = MockStore::new();
+            mock.expect_orders().returning(move |filter, _| {
+                let items = if filter.open_only { vec![booked(waiting(class), "0")] } else { Vec::new() };
+                Ok(ledger_store::Page { items, unreadable: Vec::new(), next: None })
+            });
+            mock.expect_order().returning(move |_, key| {
+                let known = if is_heard { canceled(class) } else { waiting(class) };
+                Ok((*key == known.key).then(|| booked(known, "0")))
+            });
+            let mut exchange = MockExchangeReader::new();
+            exchange.expect_fetch_balances().returning(|_| Ok(answer(vec![])));
+            exchange.expect_fetch_my_trades().returning(|_, _| Ok(page(vec![])));
+            exchange.expect_fetch_order().times(1).returning(move |_, _| Ok(Some(stated(canceled(class)))));
+            exchange.expect_fetch_instruments().returning(|| Ok(answer(vec![])));
+            let exchange = answering(exchange, || Ok(answer(vec![])));
+            let seen = observe(&exchange, &beside_nothing(mock), &ObserveOptions::default()).await.unwrap();
+            let kinds: Vec<_> = plan(&seen).repairs().map(|repair| repair.kind).collect();
+            let expected = if is_heard { vec![] } else { vec![crate::repair::RepairKind::UpdateOrder] };
+            assert_eq!(kinds, expected, "{class} {is_heard}");
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::asked::Asked;
 use crate::confirming::List;
 use crate::error::{Doing, ReconcileError};
 use crate::observe::book_view::BookView;
-use crate::observe::observation::Observation;
+use crate::observe::observation::{Observation, SymbolObservation};
 use crate::observe::walk::Walk;
 use crate::streams::{CONDITIONAL_ORDERS, FORCE_ORDERS, ORDERS};
 
@@ -59,6 +59,28 @@ impl BookReader<'_> {
             && let Some(order) = self.book.order(self.account, key).await.doing("reading an order")?
         {
             view.orders.insert(key.clone(), order);
+        }
+        Ok(())
+    }
+
+    /// Reads again what the book has of those orders of a contract of which the closer look was told something else. Whoever
+    /// records beside the look may have heard of it before that answer came, and then nothing is missing.
+    pub(in crate::observe) async fn learn_anew(
+        &self,
+        seen: &mut Observation,
+        symbol: &Symbol,
+    ) -> Result<(), ReconcileError> {
+        let stated = seen.symbols.get(symbol).into_iter().flat_map(SymbolObservation::stated_orders);
+        let executed = |order: &Order| order.executed.as_ref().map(|executed| executed.qty);
+        let stated = stated.map(|row| &row.entity).filter(|stated| {
+            let known = seen.book.orders.get(&stated.key).map(|known| &known.order.fact);
+            known.is_some_and(|known| known.status != stated.status || executed(known) != executed(stated))
+        });
+        let overtaken: Vec<OrderKey> = stated.map(|stated| stated.key.clone()).collect();
+        for key in overtaken {
+            if let Some(order) = self.book.order(self.account, &key).await.doing("reading an order")? {
+                seen.book.orders.insert(key, order);
+            }
         }
         Ok(())
     }
