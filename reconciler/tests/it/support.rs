@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings, VENUE};
 use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorConfig, SimulatorTransport, serve};
 use exchange_client::{Clock, ExchangeReader, HttpTransport, HttpTransportConfig, ManualClock, TradeQuery, Transport};
 use ledger_core::{
@@ -63,16 +63,7 @@ impl Fixture {
     ) -> Self {
         let exchange = Arc::new(adapter(Arc::clone(&transport), &clock, &base_url));
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(
-            SqliteStore::open(
-                folder.path().join("book.db"),
-                &OpenOptions::inline().with_rules(
-                    exchange_client::binance_usdm::VENUE.name,
-                    exchange_client::binance_usdm::VENUE.ledger_rules,
-                ),
-            )
-            .unwrap(),
-        );
+        let store = Arc::new(SqliteStore::open(folder.path().join("book.db"), &options()).unwrap());
         let account = AccountId::new("main").unwrap();
         let entry = NewAccount { id: account.clone(), venue: "binance_usdm".into(), created_local: clock.now() };
         store.create_account(entry).await.unwrap();
@@ -97,14 +88,7 @@ impl Fixture {
     /// The same exchange, and a book that has seen nothing.
     pub(crate) async fn with_empty_book(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(
-            folder.path().join("book.db"),
-            &OpenOptions::inline().with_rules(
-                exchange_client::binance_usdm::VENUE.name,
-                exchange_client::binance_usdm::VENUE.ledger_rules,
-            ),
-        )
-        .unwrap();
+        let store = SqliteStore::open(folder.path().join("book.db"), &options()).unwrap();
         let entry =
             NewAccount { id: self.account.clone(), venue: "binance_usdm".into(), created_local: self.clock.now() };
         store.create_account(entry).await.unwrap();
@@ -113,12 +97,7 @@ impl Fixture {
 
     /// The same exchange, and a book that has seen nothing and is not kept.
     pub(crate) async fn with_book_in_memory(&self) -> Self {
-        let store =
-            SqliteStore::in_memory(&OpenOptions::inline().with_rules(
-                exchange_client::binance_usdm::VENUE.name,
-                exchange_client::binance_usdm::VENUE.ledger_rules,
-            ))
-            .unwrap();
+        let store = SqliteStore::in_memory(&options()).unwrap();
         let entry =
             NewAccount { id: self.account.clone(), venue: "binance_usdm".into(), created_local: self.clock.now() };
         store.create_account(entry).await.unwrap();
@@ -265,16 +244,14 @@ impl Fixture {
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
-        let store = SqliteStore::open(
-            folder.path().join("book.db"),
-            &OpenOptions::inline().with_rules(
-                exchange_client::binance_usdm::VENUE.name,
-                exchange_client::binance_usdm::VENUE.ledger_rules,
-            ),
-        )
-        .unwrap();
+        let store = SqliteStore::open(folder.path().join("book.db"), &options()).unwrap();
         self.with_book(folder, store)
     }
+}
+
+/// How books are opened: for writing on the caller's thread, with the venue's table.
+pub(crate) fn options() -> OpenOptions {
+    OpenOptions::inline().with_rules(VENUE.name, VENUE.ledger_rules)
 }
 
 /// Names and contents.
