@@ -129,6 +129,9 @@ pub struct FillFilter {
     pub may_be_of: Option<PositionSide>,
     /// Only those that are kept out of positions because their position side is not known.
     pub unplaced_only: bool,
+    /// Only those of which the exchange's own list can tell more than was stated: their time is known to the second, or their
+    /// position or their fee is not.
+    pub coarse_only: bool,
     /// Only those that opened a round trip, that the exchange's REST interface has stated, and whose order is not known to
     /// have followed a signal: neither it, nor the conditional order that became it, nor the intent of either names one.
     pub unsignalled_openers_only: bool,
@@ -136,7 +139,14 @@ pub struct FillFilter {
 
 impl From<Scope> for FillFilter {
     fn from(scope: Scope) -> Self {
-        Self { scope, order_id: None, may_be_of: None, unplaced_only: false, unsignalled_openers_only: false }
+        Self {
+            scope,
+            order_id: None,
+            may_be_of: None,
+            unplaced_only: false,
+            coarse_only: false,
+            unsignalled_openers_only: false,
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use ledger_core::testing::income;
-use ledger_core::{AccountId, AnyFact, ClientOrderId, EngineLabel, IncomeType, OrderStatus, Side, Signal, Sourced};
+use ledger_core::testing::{fee, income};
+use ledger_core::{
+    AccountId, AnyFact, ClientOrderId, EngineLabel, EventTime, Fill, IncomeType, OrderStatus, Side, Signal, Sourced,
+};
 
 use super::Open;
 use super::fixtures::{
@@ -177,6 +179,19 @@ pub async fn lists_can_be_narrowed(open: Open<'_>) {
     assert_eq!(count(between.clone().into()).await, 1);
     let listed = store.fills(&between.into(), page()).await.unwrap();
     assert_eq!(listed.items.len(), 1);
+    // Of whatever fill something is left to be told.
+    let whole = |id| Fill { fee: Some(fee("0.1", "USDT")), ..fill("ETHUSDT", id, Side::Buy, "1", "100") };
+    let coarse = [
+        Fill { time: EventTime::seconds(at(5_000)), ..whole(5) },
+        Fill { position_side: None, ..whole(6) },
+        Fill { fee: None, ..whole(7) },
+    ];
+    commit(store, fills(coarse.into_iter().chain([whole(8)]))).await;
+    let since = Scope { since: Some(at(5_000)), ..Scope::account(account.clone()) };
+    let coarse = FillFilter { coarse_only: true, ..since.into() };
+    assert_eq!(count(coarse.clone()).await, 3);
+    let listed = store.fills(&coarse, page()).await.unwrap().items;
+    assert_eq!(listed.iter().map(|fill| fill.fact.key.fill_id.as_str()).collect::<Vec<_>>(), ["5", "6", "7"]);
     assert_eq!(store.symbols(&account).await.unwrap(), [symbol("BTCUSDT"), symbol("ETHUSDT")]);
 }
 

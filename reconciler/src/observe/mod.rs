@@ -166,6 +166,9 @@ pub(crate) async fn observe(
     seen.book.unfilled = reader.match_income(&mut seen).await?;
 
     let mut suspects = suspects(&seen, policy, &seen.book.unfilled);
+    for symbol in reader.told_in_short(&seen).await? {
+        suspects.entry(symbol).or_default().is_dirty = true;
+    }
     for (symbol, until) in read_before.reopened_contracts(CONDITIONAL_ORDERS) {
         if until > oldest_told(CONDITIONAL_ORDERS, venue, now) {
             suspects.entry(symbol.clone()).or_default().is_dirty = true;

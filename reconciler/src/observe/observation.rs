@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, TimeWindow, VenueFacts};
 use ledger_core::{
-    BalanceSnapshot, Decimal, Fill, FillKey, Income, Instrument, Order, PositionMode, PositionSide, PositionSnapshot,
-    Sourced, Symbol, TimestampMs,
+    BalanceSnapshot, Decimal, Fill, FillKey, Income, Instrument, Order, OrderClass, PositionMode, PositionSide,
+    PositionSnapshot, Sourced, Symbol, TimestampMs,
 };
 
 use super::book_view::{Beginning, BookView};
@@ -262,6 +262,31 @@ impl Observation {
             self.book.unfilled.contains(&(symbol.clone(), fill_id.clone()))
                 && !listed.any(|key| key.fill_id == *fill_id)
         })
+    }
+
+    /// When orders were at work of which the exchange says that more was executed than the fills of book and look add up to:
+    /// from creation to last change. Somewhere in there the exchange has a fill that nobody has seen.
+    pub(crate) fn unfilled_orders(&self) -> Vec<(TimestampMs, TimestampMs)> {
+        let orders = self.stated_orders().map(|row| &row.entity);
+        let lacking = orders.filter(|order| order.key.class == OrderClass::Regular && self.lacks_fills(order));
+        let times = lacking.filter_map(|order| {
+            let updated = order.updated.or(order.created)?.at;
+            Some((order.created.map_or(updated, |created| created.at.min(updated)), updated))
+        });
+        times.collect()
+    }
+
+    fn lacks_fills(&self, order: &Order) -> bool {
+        let Some(executed) = order.executed.as_ref().map(|executed| executed.qty) else { return false };
+        let booked = self.book.orders.get(&order.key).and_then(|booked| booked.filled_qty).unwrap_or_default();
+        let close = self.symbols.get(&order.key.symbol);
+        let listed = close.into_iter().flat_map(|close| {
+            let rows = close.fills.iter().flat_map(|walk| walk.rows.values()).map(|row| &row.entity);
+            rows.filter(|fill| !close.book_fills.contains_key(&fill.key))
+        });
+        let mut new = listed.filter(|fill| fill.order_id.as_ref() == Some(&order.key.order_id));
+        let known = new.try_fold(booked, |sum, fill| sum.checked_add(fill.qty.get()));
+        known.is_ok_and(|known| executed > known)
     }
 
     /// The questions that failed, with why.

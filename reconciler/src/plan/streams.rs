@@ -4,6 +4,7 @@
 //! 1. `a_later_beginning_does_not_move_the_cursors`.
 //! 2. `a_gap_in_history_closes_when_it_is_covered`.
 //! 3. `what_the_list_of_forced_orders_may_have_forgotten_is_not_covered`.
+//! 4. `where_an_order_names_an_unseen_fill_nothing_is_confirmed`.
 
 use exchange_client::TimeWindow;
 use ledger_core::{Order, Symbol, TimestampMs};
@@ -104,7 +105,13 @@ fn confirmed(observation: &Observation) -> Vec<CoverageSpan> {
     let read_before = &observation.read_before;
     let mut confirmed = Vec::new();
     if let Some(walk) = observation.income.answer() {
-        let ledger = read_before.confirmed((INCOME, None), walk.window, &observation.differing_income());
+        // Where an order names a fill that nobody has seen, the answers lacked its rows alike.
+        let mut differing = observation.differing_income();
+        for (since, until) in observation.unfilled_orders() {
+            let (since, until) = (since.max(walk.window.since()), until.min(walk.window.until()));
+            differing.extend([since, until].into_iter().filter(|_| since <= until));
+        }
+        let ledger = read_before.confirmed((INCOME, None), walk.window, &differing);
         if let Some(known_until) = fills_known_until(observation, walk.window.until().saturating_add_ms(1)) {
             let named = ledger.iter().filter(|span| span.since < known_until).cloned();
             let fills = |span: CoverageSpan| CoverageSpan {
@@ -186,8 +193,10 @@ fn fills_known_until(observation: &Observation, settled: TimestampMs) -> Option<
             .any(|symbol| !observation.symbols.contains_key(symbol) && observation.book.has_unanswered(symbol));
     let orders_are_read = observation.orders.answer().is_some_and(|walk| walk.unreadable.is_empty());
     let is_whole = observation.scope.is_empty() && orders_are_read && all_answered;
-    // A trade that the ledger names and that is neither in the book nor planned: nothing is claimed beyond it.
-    let settled = observation.unfilled().map(|row| row.time.at).min().map_or(settled, |at| at.min(settled));
+    // A trade that the ledger or an order names and that is neither in the book nor planned: nothing is claimed beyond it.
+    let named = observation.unfilled().map(|row| row.time.at);
+    let named = named.chain(observation.unfilled_orders().into_iter().map(|(since, _)| since));
+    let settled = named.min().map_or(settled, |at| at.min(settled));
     is_whole.then_some(settled)
 }
 

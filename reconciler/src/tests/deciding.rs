@@ -1,6 +1,7 @@
 //! What is concluded from what was seen, one case at a time.
 
 mod closing;
+mod confirming;
 mod journal;
 mod labelling;
 mod moving;

@@ -29,6 +29,9 @@ const NOTHING_PLACES: &str = "NOT EXISTS (
             AND o.order_class = 'CONDITIONAL' AND o.triggered_order_id = fills.order_id AND o.position_side IS NOT NULL
     )";
 
+/// Whoever stated a fill did not state all that the exchange's own list has.
+const COARSE: &str = "(fills.fee IS NULL OR fills.position_side IS NULL OR fills.ts_precision = 's')";
+
 /// The time, so written that SQLite does not read all fills in its order to leave out nearly all of them.
 fn unindexed_ts() -> diesel::expression::SqlLiteral<BigInt> {
     sql::<BigInt>("+fills.ts")
@@ -50,6 +53,9 @@ macro_rules! fill_conditions {
         }
         if $filter.unplaced_only {
             query = query.filter(fills::position_side.is_null()).filter(sql::<Bool>(NOTHING_PLACES));
+        }
+        if $filter.coarse_only {
+            query = query.filter(sql::<Bool>(COARSE));
         }
         if $filter.unsignalled_openers_only {
             let openers = sql::<Bool>("fills.rowid IN (").sql(UNSIGNALLED_OPENERS);

@@ -1,14 +1,17 @@
 //! The book's fills of which the exchange can tell more: those that some file told to the second, or without their position or
-//! fee. Nothing is missing there, but whether it was imported before or after the exchange was asked must make no difference.
+//! fee, and those of which a stream gave no more than short word. Nothing is missing there, but whether it was recorded before
+//! or after the exchange was asked must make no difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::TimeWindow;
-use ledger_core::{Fill, Symbol, TimePrecision, TimestampMs};
-use ledger_store::{FillFilter, PageRequest, Pages};
+use ledger_core::{Fill, Sourced, Symbol, TimestampMs};
+use ledger_store::{FillFilter, Page, PageRequest, Pages, Scope, StoreResult};
 
 use super::{BOOK_PAGE_ROWS, BookReader};
 use crate::error::{Doing, ReconcileError};
+use crate::observe::observation::Observation;
+use crate::streams::{FILLS, reached};
 
 impl BookReader<'_> {
     /// When the first such fill of a symbol was executed.
@@ -17,14 +20,9 @@ impl BookReader<'_> {
         symbol: &Symbol,
         window: TimeWindow,
     ) -> Result<Option<TimestampMs>, ReconcileError> {
-        let filter = FillFilter::from(self.stretch(Some(symbol), window.since(), window.until()));
-        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&filter, page));
-        while let Some(page) = pages.next().await.doing("reading the fills")? {
-            if let Some(fill) = page.items.iter().map(|fill| &fill.fact).find(|fill| is_coarse(fill)) {
-                return Ok(Some(fill.time.at));
-            }
-        }
-        Ok(None)
+        let stretch = self.stretch(Some(symbol), window.since(), window.until());
+        let page = self.coarse(stretch, PageRequest::first(1)).await.doing("reading the fills")?;
+        Ok(page.items.first().map(|fill| fill.fact.time.at))
     }
 
     /// When the first such fill of each symbol was executed, of those that have one.
@@ -32,23 +30,42 @@ impl BookReader<'_> {
         &self,
         window: TimeWindow,
     ) -> Result<BTreeMap<Symbol, TimestampMs>, ReconcileError> {
-        let filter = FillFilter::from(self.stretch(None, window.since(), window.until()));
         let mut first = BTreeMap::new();
-        let mut pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.book.fills(&filter, page));
-        while let Some(page) = pages.next().await.doing("reading the fills")? {
-            for fill in page.items.iter().map(|fill| &fill.fact).filter(|fill| is_coarse(fill)) {
-                earlier(&mut first, &fill.key.symbol, fill.time.at);
-            }
+        for fill in self.coarse_fills(self.stretch(None, window.since(), window.until())).await? {
+            earlier(&mut first, &fill.key.symbol, fill.time.at);
         }
         Ok(first)
+    }
+
+    /// The contracts with such a fill in the time of which the ledger was read, executed since their own list of fills was read
+    /// last: that list tells the rest.
+    pub(in crate::observe) async fn told_in_short(
+        &self,
+        seen: &Observation,
+    ) -> Result<BTreeSet<Symbol>, ReconcileError> {
+        let Some(walk) = seen.income.answer() else { return Ok(BTreeSet::new()) };
+        let mut symbols = BTreeSet::new();
+        for fill in self.coarse_fills(self.stretch(None, walk.window.since(), TimestampMs::MAX)).await? {
+            let read = reached(&seen.book.cursors, FILLS, Some(&fill.key.symbol))?;
+            if read.is_none_or(|read| read <= fill.time.at) {
+                symbols.insert(fill.key.symbol);
+            }
+        }
+        Ok(symbols)
+    }
+
+    async fn coarse_fills(&self, scope: Scope) -> Result<Vec<Fill>, ReconcileError> {
+        let pages = Pages::of(PageRequest::first(BOOK_PAGE_ROWS), |page| self.coarse(scope.clone(), page));
+        let fills = pages.all().await.doing("reading the fills")?;
+        Ok(fills.into_iter().map(|fill| fill.fact).collect())
+    }
+
+    async fn coarse(&self, scope: Scope, page: PageRequest) -> StoreResult<Page<Sourced<Fill>>> {
+        self.book.fills(&FillFilter { coarse_only: true, ..scope.into() }, page).await
     }
 }
 
 /// Keeps the earliest instant of each symbol.
 pub(in crate::observe) fn earlier(first: &mut BTreeMap<Symbol, TimestampMs>, symbol: &Symbol, at: TimestampMs) {
     first.entry(symbol.clone()).and_modify(|first| *first = at.min(*first)).or_insert(at);
-}
-
-fn is_coarse(fill: &Fill) -> bool {
-    fill.time.precision == TimePrecision::Second || fill.position_side.is_none() || fill.fee.is_none()
 }

@@ -33,6 +33,29 @@ async fn one_fill_is_dropped_on_a_healthy_stream() {
     watch.end(&world).await.unwrap();
 }
 
+/// The exchange's own trades cost nothing, and their events say no fee: all is there, so nothing points to it, and the next cycle
+/// asks for the rest all the same.
+#[tokio::test(start_paused = true)]
+async fn a_forced_close_is_told_without_its_fee() {
+    let mut world = World::new(59).await;
+    let watch = world.watched().await;
+    // The contract's own list has just been read, so that its turn is half an hour away.
+    world.pass(11 * MINUTE).await;
+    world.forget();
+    let qty = "0.02".parse().unwrap();
+    world.fixture.simulator.force_adl("sim-main", &btc(), PositionSide::Net, qty).unwrap();
+    world.pass(SECOND).await;
+    let (there, here) = world.fills().await;
+    assert_eq!(here, there);
+    let lacking = async || world.fixture.book_fills().await.iter().filter(|fill| fill.fee.is_none()).count();
+    assert_eq!(lacking().await, 1);
+    world.pass(11 * MINUTE).await;
+    assert_eq!(lacking().await, 0);
+    world.assert_equal_in_the_end().await;
+    assert_only(&world, &[HappeningKind::ForcedClose]).await;
+    watch.end(&world).await.unwrap();
+}
+
 /// The order says that more of it executed than there are fills: nobody waits for the next look.
 #[tokio::test(start_paused = true)]
 async fn one_of_several_fills_of_an_order_is_dropped() {
