@@ -19,7 +19,11 @@ fn the_demo_ends_in_balance() {
         let db = summary["db"].as_str().unwrap();
         let list = |args: &[&str]| sandbox.run(&[&["--db", db, "--json"], args].concat()).exits(0).json();
         let fills = list(&["fills"]).len() + list(&["fills", "--account", "hedge"]).len();
-        assert_eq!(fills as u64, has);
+        let watched = |key: &str| summary["watched"][key].as_u64().unwrap();
+        assert_eq!(fills as u64, has + watched("fills"));
+        assert!(watched("brought") > 0 && watched("dropped") > 0, "{summary}");
+        assert_eq!(watched("fills"), watched("brought") + watched("dropped"), "{summary}");
+        assert_eq!(watched("restored"), watched("dropped"), "{summary}");
         // Both modes were traded, and every kind of close is there.
         let mut sides: Vec<String> = Vec::new();
         for account in ["main", "hedge"] {
@@ -45,9 +49,15 @@ fn the_demo_is_readable() {
     let folder = sandbox.path().to_str().unwrap().to_owned();
     for width in [80_usize, 120] {
         let run = sandbox.command(&["demo"], &[("TMPDIR", &folder), ("COLUMNS", &width.to_string())]).exits(0);
-        for heading in
-            ["1. A bot trades", "2. What went wrong", "3. The audit", "4. The sync", "5. The report", "6. The proof"]
-        {
+        for heading in [
+            "1. A bot trades",
+            "2. What went wrong",
+            "3. The audit",
+            "4. The sync",
+            "5. Watching",
+            "6. The report",
+            "7. The proof",
+        ] {
             assert!(run.stdout.contains(heading), "{}", run.stdout);
         }
         assert!(run.stdout.contains("The book balances"), "{}", run.stdout);

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings};
+use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings, UserStreamSettings};
 use exchange_client::simulator::{Simulator, SimulatorAccount, SimulatorClock, SimulatorConfig, serve};
 use exchange_client::{
-    Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, Transport,
+    Clock, ExchangeReader, ExchangeTrader, HttpTransport, HttpTransportConfig, ManualClock, StreamTransport, Transport,
+    UserStreams, WebSocketTransport, WebSocketTransportConfig,
 };
 use ledger_core::{AccountId, TimestampMs};
 use ledger_store::{Book, OpenOptions, SqliteStore};
@@ -27,6 +28,8 @@ pub(crate) struct DemoAccount {
     pub(crate) reader: Arc<dyn ExchangeReader>,
     /// The adapter that trades for it.
     pub(crate) trader: Arc<dyn ExchangeTrader>,
+    /// What the exchange tells of it without being asked.
+    pub(crate) streams: Arc<dyn UserStreams>,
 }
 
 /// The demo's world: a simulated exchange with an account in each position mode, and a book.
@@ -186,7 +189,12 @@ pub(crate) async fn demo_world(
     let config = SimulatorConfig { accounts, weight_1m_max: None, orders_10s_max: None, ..SimulatorConfig::new(seed) };
     let clock = Arc::new(ManualClock::new(begins));
     let simulator = Arc::new(Simulator::new(config, clock.clone()).map_err(failed)?);
-    let (transport, base_url, server): (Arc<dyn Transport>, String, Option<DemoServer>) = match connection {
+    let (transport, listening, base_url, server): (
+        Arc<dyn Transport>,
+        Arc<dyn StreamTransport>,
+        String,
+        Option<DemoServer>,
+    ) = match connection {
         DemoConnection::Http => {
             let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
             let base_url = format!("http://{}", listener.local_addr().map_err(failed)?);
@@ -195,12 +203,13 @@ pub(crate) async fn demo_world(
                 let _ = stopped.await;
             }));
             let transport = HttpTransport::new(HttpTransportConfig::default()).map_err(failed)?;
-            (Arc::new(transport), base_url, Some(DemoServer { stop, task }))
+            let listening = WebSocketTransport::new(WebSocketTransportConfig::default()).map_err(failed)?;
+            (Arc::new(transport), Arc::new(listening), base_url, Some(DemoServer { stop, task }))
         }
         #[cfg(test)]
         DemoConnection::InProcess => {
             let transport = exchange_client::simulator::SimulatorTransport::new(simulator.clone());
-            (Arc::new(transport), "http://127.0.0.1:9".to_owned(), None)
+            (Arc::new(transport.clone()), Arc::new(transport), "http://127.0.0.1:9".to_owned(), None)
         }
     };
     let account = |id: &str, of: &SimulatorAccount| {
@@ -208,9 +217,10 @@ pub(crate) async fn demo_world(
         let settings = RequestSettings::SIMULATED;
         let adapter = BinanceUsdm::with_settings(transport.clone(), clock.clone(), &base_url, credentials, settings)
             .map_err(failed)?;
-        let adapter = Arc::new(adapter);
-        let id = AccountId::new(id).map_err(failed)?;
-        Ok::<_, CommandError>(DemoAccount { id, alias: of.alias.clone(), reader: adapter.clone(), trader: adapter })
+        let streams = adapter.user_streams(listening.clone(), UserStreamSettings::default()).map_err(failed)?;
+        let (streams, adapter) = (Arc::new(streams), Arc::new(adapter));
+        let (id, alias) = (AccountId::new(id).map_err(failed)?, of.alias.clone());
+        Ok::<_, CommandError>(DemoAccount { id, alias, reader: adapter.clone(), trader: adapter, streams })
     };
     let accounts = [account("main", &one_way)?, account("hedge", &hedge)?];
     let book = Arc::new(SqliteStore::open(&db, &super::with_venues(OpenOptions::creating()))?);

@@ -110,8 +110,15 @@ pub struct Watcher {
     book: Book,
     clock: Arc<dyn Clock>,
     config: WatchConfig,
-    waker: Arc<Notify>,
+    wakers: Arc<Wakers>,
     life: Arc<Life>,
+}
+
+/// What others ask a watcher for.
+#[derive(Debug, Default)]
+struct Wakers {
+    cycle: Notify,
+    look: Notify,
 }
 
 /// What others see of a watcher.
@@ -136,16 +143,7 @@ impl Watcher {
         clock: Arc<dyn Clock>,
         config: WatchConfig,
     ) -> Self {
-        Self {
-            exchange,
-            streams,
-            marks: None,
-            book,
-            clock,
-            config,
-            waker: Arc::new(Notify::new()),
-            life: Arc::default(),
-        }
+        Self { exchange, streams, marks: None, book, clock, config, wakers: Arc::default(), life: Arc::default() }
     }
 
     /// The same watcher, which hears mark prices as well, and records them beside fills and fundings and now and then. Without
@@ -180,7 +178,13 @@ impl Watcher {
 
     /// Asks for a full cycle, from another task.
     pub fn wake(&self) {
-        self.waker.notify_one();
+        self.wakers.cycle.notify_one();
+    }
+
+    /// Asks for a light look, from another task. Where it finds that the book differs, another one follows
+    /// [`recheck`](Pace::recheck) later, and a full cycle if that says the same.
+    pub fn look(&self) {
+        self.wakers.look.notify_one();
     }
 
     /// Watches until `stop`, or until it makes no sense any more. Dropping the future ends it as well; what goes on at the

@@ -22,6 +22,8 @@ pub struct Pace {
     pub deep: Duration,
     /// Marks of open positions and of the assets in the ledger are recorded this often where nothing else is.
     pub marks: Duration,
+    /// The book is asked this often what in it wants a cycle.
+    pub book: Duration,
     /// How long after a doubt the account is looked at once more before anything follows from it.
     pub recheck: Duration,
     /// The first delay behind a failure; each further one doubles it.
@@ -42,6 +44,7 @@ impl Default for Pace {
             cycle: Duration::from_mins(10),
             deep: Duration::from_hours(6),
             marks: Duration::from_mins(15),
+            book: Duration::from_secs(5),
             recheck: Duration::from_secs(3),
             retry_first: Duration::from_secs(2),
             retry_max: Duration::from_mins(2),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use exchange_client::{NewOrder, OrderRef, SendOutcome, Stated, TradeQuery};
 use ledger_core::{
-    ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, Order, OrderClass,
-    OrderIntent, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Symbol,
+    AnyFact, ClientOrderId, Decimal, EngineLabel, EventTime, Fill, IntentOutcome, IntentRole, Label, Order, OrderClass,
+    OrderIntent, PositionSide, Price, Quantity, Side, Signal, SignalId, SignalKind, Source, Statement, Symbol,
 };
 use reconciler::{ClientIdScheme, Recorder};
 
@@ -49,13 +49,19 @@ pub(super) struct Resting {
     loss: Loss,
 }
 
+/// An order that was sent, of whose answer nothing is on record yet.
+pub(super) struct Sent {
+    intent: OrderIntent,
+    outcome: SendOutcome<Stated<Order>>,
+}
+
 /// The bot of one account.
 pub(super) struct Bot<'a> {
     pub(super) world: &'a DemoWorld,
     pub(super) account: &'a DemoAccount,
     pub(super) random: Random,
     recorder: Recorder,
-    is_hedged: bool,
+    pub(super) is_hedged: bool,
     /// The digits after the point that prices have.
     price_scales: BTreeMap<Symbol, u8>,
     count: u64,
@@ -128,6 +134,47 @@ impl<'a> Bot<'a> {
         holding.signal = self.decide(&holding, side, SignalKind::AutoExit, "exit_rule", loss).await?;
         let qty = holding.qty;
         self.market(&holding, IntentRole::Exit, qty, loss).await
+    }
+
+    /// Sends an order at the market and records the decision and the intention, but nothing of what comes of it.
+    pub(super) async fn send_at_market(
+        &mut self,
+        holding: &mut Holding,
+        role: IntentRole,
+    ) -> Result<Sent, CommandError> {
+        let (side, loss) = (opening(holding), Loss::None);
+        match role {
+            IntentRole::Entry => {
+                holding.signal = self.decide(holding, side, SignalKind::Entry, "entry_ready", loss).await?;
+            }
+            IntentRole::Exit => {
+                holding.signal = self.decide(holding, side.opposite(), SignalKind::AutoExit, "exit_rule", loss).await?;
+            }
+            _ => {}
+        }
+        let qty = holding.qty;
+        let intent = self.intent(&Wish { holding, role, qty, price: None, trigger: None })?;
+        self.recorder.intent(intent.clone()).await?;
+        let order = NewOrder::from_intent(&intent).map_err(broken)?;
+        Ok(Sent { outcome: self.account.trader.create_order(order).await, intent })
+    }
+
+    /// Records which order was taken, and for what; its state and its fills are left to whoever hears of them.
+    pub(super) async fn note(&self, sent: Sent) -> Result<(), CommandError> {
+        let Sent { intent, outcome } = sent;
+        match outcome {
+            SendOutcome::Done(Stated { entity: Order { key, side, position_side, .. }, .. }) => {
+                let mut order = Order::known_from_fill(key, side, position_side);
+                order.client_order_id = Some(intent.client_order_id.clone());
+                (order.engine, order.signal_id) = (intent.engine.clone(), intent.signal_id.clone());
+                let taken = OrderIntent { outcome: IntentOutcome::Accepted, ..intent };
+                let facts = [AnyFact::Intent(taken), AnyFact::Order(order)];
+                let own = facts.map(|fact| Statement { fact, source: Source::Bot, payload: None });
+                self.recorder.record(own.into()).await?;
+                Ok(())
+            }
+            SendOutcome::Rejected(error) | SendOutcome::Unknown(error) => Err(error.into()),
+        }
     }
 
     /// Leaves an order at the exchange that closes the position at a profit or loss of `percent_e2` hundredths of a percent.

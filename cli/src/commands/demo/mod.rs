@@ -2,8 +2,8 @@
 //!
 //! A simulated exchange runs in this process and is spoken to over HTTP, as the real one would be. A bot trades there for
 //! two accounts, one in each position mode, and records as it goes, but some records are lost on purpose. Then the book is
-//! compared with the exchange, what is missing is fetched, and the result is proven, against the exchange's answers and
-//! against the simulator's own books, which share no code with fillbook's.
+//! compared with the exchange, what is missing is fetched, it is watched for some minutes more, and the result is proven,
+//! against the exchange's answers and against the simulator's own books, which share no code with fillbook's.
 
 mod bot;
 mod narrator;
@@ -12,6 +12,7 @@ mod random;
 mod script;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use self::bot::Bot;
 use self::narrator::Narrator;
 use self::random::Random;
 use self::script::Lost;
+use self::watching::Watched;
 use super::rebuild::count;
 use crate::Context;
 use crate::args::{DemoArgs, ReportArgs, ScopeArgs};
@@ -70,7 +72,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     world.simulator.step(Duration::from_mins(1));
     narrator.say(context, &format!("The demo of fillbook, seed {seed}. Nothing leaves this machine."))?;
     narrator.heading(context, "1. A bot trades")?;
-    let Traded { lost, entry_events } = trade(seed, world).await?;
+    let Traded { lost, entry_events, mut bots } = trade(seed, world).await?;
     let books = world.simulator.books();
     let (mut fills, mut orders) = (0, 0);
     for account in &world.accounts {
@@ -148,7 +150,11 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
         narrator.say(context, &format!("- {line}"))?;
     }
 
-    narrator.heading(context, "5. The report, from the fills")?;
+    narrator.heading(context, "5. Watching, while the bot trades on")?;
+    let watched = Box::pin(watching::watch(world, &mut bots)).await?;
+    tell_watched(&watched, &narrator, context)?;
+
+    narrator.heading(context, "6. The report, from the fills")?;
     let report_args = ReportArgs { by: GroupBy::Engine, scope: ScopeArgs { symbol: None, since: None, until: None } };
     if narrator.prose {
         for (at, account) in world.accounts.iter().enumerate() {
@@ -163,7 +169,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
         }
     }
 
-    narrator.heading(context, "6. The proof")?;
+    narrator.heading(context, "7. The proof")?;
     let mut exit_code = prove(world, &narrator, context).await?;
     let mut differences = Vec::new();
     for account in &world.accounts {
@@ -180,7 +186,7 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
         context.output.complain(&format!("The book differs from the exchange's own: {difference}"));
         exit_code = exit_code.worst(ExitCode::Corrupt);
     }
-    if !left.is_empty() {
+    if !left.is_empty() || watched.missing() > 0 {
         exit_code = exit_code.worst(ExitCode::Discrepancies);
     }
     let db = world.db.display().to_string();
@@ -193,6 +199,10 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
     } else {
         context.output.json(&json!({
             "schema": "fillbook.demo/1", "seed": seed, "db": db, "exchange_fills": fills, "book_fills_before": in_book,
+            "watched": {
+                "fills": watched.fills, "brought": watched.brought, "dropped": watched.dropped(),
+                "restored": watched.restored, "dropped_of": watched.dropped_of,
+            },
             "lost": lost.iter().map(|lost| json!({ "case": lost.case, "what": lost.what })).collect::<Vec<_>>(),
             "findings": findings, "repairs": repairs, "left": left, "differences": differences,
             "requests": requests, "weight": weight, "balances": exit_code == ExitCode::Fine,
@@ -202,35 +212,59 @@ async fn tell(seed: u64, world: &DemoWorld, context: &mut Context) -> Result<End
 }
 
 /// What the bot leaves behind.
-struct Traded {
+struct Traded<'a> {
     /// What was lost of its records.
     lost: Vec<Lost>,
     /// Its own log of entries, by account, which outlives its database.
     entry_events: [LabelSources; 2],
+    /// The bot itself, by account: it can trade on.
+    bots: [Bot<'a>; 2],
 }
 
 /// Trades for both accounts.
-async fn trade(seed: u64, world: &DemoWorld) -> Result<Traded, CommandError> {
+async fn trade(seed: u64, world: &DemoWorld) -> Result<Traded<'_>, CommandError> {
     // Prices move when the script says so: a take-profit order must not be reached by chance.
     for market in &world.simulator.config().markets {
         let symbol = ledger_core::Symbol::new(&market.symbol).map_err(bot::broken)?;
         world.simulator.hold_price(&symbol, true).map_err(bot::broken)?;
     }
     let [main, hedge] = &world.accounts;
-    let mut bot = Bot::new(world, main, false, Random::new(seed, 1)).await?;
-    let mut lost = script::one_way(&mut bot).await?;
-    let of_main = logged(&bot);
-    let mut bot = Bot::new(world, hedge, true, Random::new(seed, 2)).await?;
-    lost.extend(script::hedge(&mut bot).await?);
+    let mut of_main = Bot::new(world, main, false, Random::new(seed, 1)).await?;
+    let mut lost = script::one_way(&mut of_main).await?;
+    let mut of_hedge = Bot::new(world, hedge, true, Random::new(seed, 2)).await?;
+    lost.extend(script::hedge(&mut of_hedge).await?);
     lost.sort_by_key(|lost| lost.case);
     // What the exchange has just executed it answers a moment later.
     world.simulator.step(Duration::from_mins(2));
-    Ok(Traded { lost, entry_events: [of_main, logged(&bot)] })
+    Ok(Traded { lost, entry_events: [logged(&of_main), logged(&of_hedge)], bots: [of_main, of_hedge] })
 }
 
 fn logged(bot: &Bot<'_>) -> LabelSources {
     let read = parse_entry_events(&bot.entry_events, &jiff::tz::TimeZone::UTC);
     LabelSources { events: read.events, states: Vec::new() }
+}
+
+/// What the stream brought and dropped, and what a look made of that.
+fn tell_watched(watched: &Watched, narrator: &Narrator, context: &mut Context) -> Result<(), CommandError> {
+    let end = match watched.missing() {
+        0 => "them".to_owned(),
+        missing => format!("{}; {} missing", watched.restored, count(missing, "fill")),
+    };
+    narrator.say(
+        context,
+        &format!(
+            "As `fillbook watch` does, a watcher hears each account's stream, and the bot leaves its fills to it. The stream brought \
+             {} of {}, each on record before the bot's next order. It dropped {} on purpose and went on looking healthy; a look at \
+             the positions a minute later found and restored {end}:",
+            watched.brought,
+            count(watched.fills, "fill"),
+            watched.dropped(),
+        ),
+    )?;
+    if let Some((account, said)) = watched.said.first() {
+        narrator.say(context, &format!("{account}: {}", narrator::shortened(said)))?;
+    }
+    Ok(())
 }
 
 /// What came of bringing the book in line.

@@ -6,7 +6,7 @@ use crate::Context;
 use crate::error::CommandError;
 
 /// The beginning of a long piece of evidence, up to a word's end; `repairs` has all of it.
-fn shortened(evidence: &str) -> String {
+pub(super) fn shortened(evidence: &str) -> String {
     const CHARS_MAX: usize = 110;
     let mut shown = String::new();
     for word in evidence.split(' ') {

@@ -32,7 +32,7 @@ fn direction(is_long: bool) -> PositionSide {
 }
 
 /// The contracts in an order that the seed decides.
-fn shuffled(bot: &mut Bot<'_>) -> [(&'static str, &'static str); 5] {
+pub(super) fn shuffled(bot: &mut Bot<'_>) -> [(&'static str, &'static str); 5] {
     let mut contracts = CONTRACTS;
     for last in (1..contracts.len()).rev() {
         let other = usize::try_from(bot.random.below(last as u64 + 1)).unwrap_or(0);
@@ -41,7 +41,7 @@ fn shuffled(bot: &mut Bot<'_>) -> [(&'static str, &'static str); 5] {
     contracts
 }
 
-fn wanted(bot: &mut Bot<'_>, engine: &str, (symbol, qty): (&str, &str)) -> Result<Holding, CommandError> {
+pub(super) fn wanted(bot: &mut Bot<'_>, engine: &str, (symbol, qty): (&str, &str)) -> Result<Holding, CommandError> {
     let is_long = bot.random.coin();
     Bot::wants(engine, symbol, direction(is_long), qty)
 }

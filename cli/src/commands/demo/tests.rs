@@ -32,6 +32,11 @@ async fn every_seed_ends_in_balance() {
         assert!(cases.len() >= 5, "{cases:?}");
         let number = |key: &str| told[key].as_u64().unwrap();
         assert!(number("book_fills_before") < number("exchange_fills") && number("repairs") > 10, "{told}");
+        let watched = |key: &str| told["watched"][key].as_u64().unwrap();
+        assert!(watched("brought") > watched("dropped") && watched("dropped") > 1, "{told}");
+        assert_eq!(watched("fills"), watched("brought") + watched("dropped"), "{told}");
+        assert_eq!(watched("restored"), watched("dropped"), "{told}");
+        assert_eq!(told["watched"]["dropped_of"].as_array().unwrap().len(), 2, "of each account: {told}");
         stories.insert(told["lost"].to_string());
     }
     assert!(stories.len() > 15, "the seed must vary the story");

@@ -34,8 +34,6 @@ use crate::watch_state::{CycleSummary, StreamState, StreamSummary, WatchState};
 
 /// How many events are recorded in one transaction.
 const GROUP_MAX: usize = 256;
-/// How often the book is asked what in it wants a cycle.
-const BOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a stop waits for a job to close what it opened.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -138,7 +136,8 @@ impl<'a> Watching<'a> {
             return Ok(());
         }
         let mut heard = Vec::new();
-        let (mut renew_at, mut book_at) = (Instant::now(), Instant::now() + BOOK_EVERY);
+        let book_every = self.watcher.config.pace.book;
+        let (mut renew_at, mut book_at) = (Instant::now(), Instant::now() + book_every);
         loop {
             if std::mem::take(&mut self.is_news) {
                 renew_at = Instant::now();
@@ -160,12 +159,13 @@ impl<'a> Watching<'a> {
                 () = sleep_until(retry_at), if retry_at.is_some() => self.record().await?,
                 rows = next_marks(&mut self.hearing), if self.hearing.is_some() => self.marks.hear(rows),
                 ended = end_of(&mut self.running), if self.running.is_some() => self.ended(ended).await?,
-                () = self.watcher.waker.notified() => self.schedule.wake(Instant::now()),
+                () = self.watcher.wakers.cycle.notified() => self.schedule.wake(Instant::now()),
+                () = self.watcher.wakers.look.notified() => self.schedule.look_again(Job::Light, Instant::now()),
                 answer = answer_of(&mut self.asking), if self.asking.is_some() => self.book_answered(answer).await?,
                 () = tokio::time::sleep_until(book_at), if self.asking.is_none() => {
                     let (book, account) = (Arc::clone(&self.book), self.watcher.account().clone());
                     self.asking = Some(Asking::begin(book, account, self.watcher.clock.now()));
-                    book_at = Instant::now() + BOOK_EVERY;
+                    book_at = Instant::now() + book_every;
                 }
                 () = tokio::time::sleep_until(due_at), if self.running.is_none() => self.start(due),
             }

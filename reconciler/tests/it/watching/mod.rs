@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use exchange_client::simulator::StreamFaults;
 use ledger_core::Side;
-use reconciler::service::{HappeningKind, StopSwitch, StreamState, WatchError};
+use reconciler::service::{HappeningKind, Pace, StopSwitch, StreamState, WatchError};
 
 use self::world::World;
 
@@ -114,6 +114,34 @@ async fn a_gap_is_read_by_looking() {
     let interrupted = HappeningKind::StreamInterrupted;
     assert_told(&world, &[interrupted, HappeningKind::StreamResumed, HappeningKind::Restored]);
     assert_eq!(world.count(interrupted), 1, "{:?}", world.all());
+    watch.end(&world).await.unwrap();
+}
+
+/// Where nothing is due for an hour, a look that is asked for finds what the stream dropped, and has it restored.
+#[tokio::test(start_paused = true)]
+async fn a_look_can_be_asked_for() {
+    let mut world = World::new(18).await;
+    let never = Duration::from_hours(1);
+    let pace = Pace { light: never, orders: never, cycle: never, deep: never, book: never, ..Pace::default() };
+    let watcher = world.watcher_pacing("test", pace);
+    let watch = world.start(watcher.clone());
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(SECOND).await;
+    world.forget();
+    let only = &["ORDER_TRADE_UPDATE", "TRADE_LITE"];
+    world.stream_faults(StreamFaults { dropped: 1_000, only, ..StreamFaults::default() });
+    world.trade("BTCUSDT", Side::Buy, "0.01").await;
+    world.pass(SECOND).await;
+    world.stream_faults(StreamFaults::default());
+    world.pass(20 * MINUTE).await;
+    let (there, here) = world.fills().await;
+    assert!(here < there && world.all().is_empty(), "nothing was due: {:#?}", world.all());
+
+    watcher.look();
+    world.until(HappeningKind::Restored, 10 * SECOND).await;
+    world.fixture.assert_book_equals_exchange().await;
+    assert_told(&world, &[HappeningKind::Restored]);
     watch.end(&world).await.unwrap();
 }
 

@@ -9,7 +9,7 @@ use exchange_client::{Clock, ExchangeTrader};
 use ledger_core::{PositionSide, Side, Symbol, TimestampMs};
 use ledger_store::{Book, FactReader as _, Journal, Leases, PageRequest, RepairFilter, RunFilter, RunStatus, Scope};
 use reconciler::service::{
-    Happening, HappeningKind, StopSwitch, StreamState, Teller, WatchConfig, WatchError, WatchState, Watcher,
+    Happening, HappeningKind, Pace, StopSwitch, StreamState, Teller, WatchConfig, WatchError, WatchState, Watcher,
 };
 
 use crate::support::Fixture;
@@ -62,15 +62,29 @@ impl World {
         watcher.hearing_marks(streams)
     }
 
+    /// One that looks this often, and hears no marks.
+    pub(crate) fn watcher_pacing(&self, name: &str, pace: Pace) -> Watcher {
+        let (mut config, streams) = self.config_and_streams(name, UserStreamSettings::default());
+        config.pace = pace;
+        let fixture = &self.fixture;
+        let clock = Arc::clone(&fixture.clock) as Arc<dyn Clock>;
+        Watcher::new(fixture.exchange.clone(), streams, fixture.store.clone(), clock, config)
+    }
+
     fn watcher_by(&self, name: &str, book: Book, settings: UserStreamSettings) -> (Watcher, Arc<BinanceUserStreams>) {
+        let (config, streams) = self.config_and_streams(name, settings);
+        let clock = Arc::clone(&self.fixture.clock) as Arc<dyn Clock>;
+        (Watcher::new(self.fixture.exchange.clone(), streams.clone(), book, clock, config), streams)
+    }
+
+    fn config_and_streams(&self, name: &str, settings: UserStreamSettings) -> (WatchConfig, Arc<BinanceUserStreams>) {
         let fixture = &self.fixture;
         let transport = Arc::new(SimulatorTransport::new(Arc::clone(&fixture.simulator)));
         let streams = fixture.exchange.user_streams(transport, settings).unwrap();
         let streams = Arc::new(streams);
         let mut config = WatchConfig::new(fixture.account.clone(), name);
         config.reconcile.policy.by_type_requests_max = 0;
-        let clock = Arc::clone(&fixture.clock) as Arc<dyn Clock>;
-        (Watcher::new(fixture.exchange.clone(), streams.clone(), book, clock, config), streams)
+        (config, streams)
     }
 
     pub(crate) fn teller(&self) -> Teller {
