@@ -3,11 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::{AccountId, Asset, IntentOutcome, LookStream, Symbol, TimestampMs};
-use ledger_store::{Book, IntentFilter, OrderFilter, PageRequest, Scope, Store, StoreError, StoreResult};
+use ledger_store::{Book, FillFilter, IntentFilter, OrderFilter, PageRequest, Scope, Store, StoreError, StoreResult};
 use tokio::task::JoinHandle;
 
 /// How long an order that was announced may take until it is asked for.
 const INTENT_PATIENCE_MS: i64 = 3_000;
+/// How long after its short word (`TRADE_LITE`) the whole of a fill may come.
+const FEE_PATIENCE_MS: i64 = 5_000;
+/// How old a fill may be to be asked for because it lacks its fee: those before it had their cycle.
+const FEE_AGE_MAX_MS: i64 = 10 * 60_000;
+/// How many of the latest fills are looked at for that.
+const FILLS_MAX: u32 = 200;
 /// How many rows of the book are named as reasons for a cycle.
 const REASONS_MAX: u32 = 20;
 /// How many of the latest balances tell which assets the account has.
@@ -20,6 +26,8 @@ pub(super) struct BookAnswer {
     pub(super) intents: BTreeSet<String>,
     /// The orders that executed more than their fills tell, with how much.
     pub(super) residuals: BTreeSet<String>,
+    /// The fills of which only a part was told, without the fee.
+    pub(super) feeless: BTreeSet<String>,
     /// When the last look ended, by the local clock.
     pub(super) last_look: Option<TimestampMs>,
     /// What is held, and what prices the assets that the account has.
@@ -75,10 +83,22 @@ async fn ask(book: &dyn Store, account: &AccountId, now_local: TimestampMs) -> S
     Ok(BookAnswer {
         intents: intents.map(|intent| intent.client_order_id.to_string()).collect(),
         residuals: residuals.collect(),
+        feeless: feeless(book, account, now_local).await?,
         last_look: last_look(book, account).await?,
         priced,
         settled_in,
     })
+}
+
+/// The fills of the last minutes that lack their fee and have been there for a moment. Their times are the exchange's: where the
+/// local clock is wrong, they are asked for a little early or late.
+async fn feeless(book: &dyn Store, account: &AccountId, now_local: TimestampMs) -> StoreResult<BTreeSet<String>> {
+    let since = Some(now_local.saturating_add_ms(-FEE_AGE_MAX_MS));
+    let latest = FillFilter::from(Scope { since, ..Scope::account(account.clone()) });
+    let whole_by = now_local.saturating_add_ms(-FEE_PATIENCE_MS);
+    let fills = book.fills(&latest, PageRequest::newest(FILLS_MAX)).await?.items.into_iter().map(|fill| fill.fact);
+    let lacking = fills.filter(|fill| fill.fee.is_none() && fill.time.at <= whole_by);
+    Ok(lacking.map(|fill| format!("{} {} {}", fill.key.symbol, fill.key.side, fill.key.fill_id)).collect())
 }
 
 /// When the last look at the account ended, by the local clock.

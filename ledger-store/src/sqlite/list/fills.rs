@@ -143,11 +143,32 @@ mod tests {
         detail: String,
     }
 
+    fn book() -> impl std::ops::DerefMut<Target = SqliteConnection> {
+        let target = Target { path: None, busy_timeout_ms: 0, pages_max: None, reading: Reading::Beside };
+        target.open_writer(true).unwrap()
+    }
+
+    /// Whoever watches asks for these every few seconds: in a book of years that must not cost more than in one of a day.
+    #[test]
+    fn the_latest_fills_are_found_by_their_time() {
+        let since = Some(ledger_core::TimestampMs::new(1_772_427_660_000).unwrap());
+        let filter = FillFilter::from(Scope { since, ..Scope::account(main_account()) });
+        let query = fill_conditions!(scoped!(fills, FillRow, fills::ts, filter.scope), filter);
+        let query = query.order((fills::ts.desc(), sql::<Text>("fills.fill_id"))).limit(200);
+        let text = format!("EXPLAIN QUERY PLAN {}", diesel::debug_query::<Sqlite, _>(&query));
+        let text = text.split(" -- binds").next().unwrap().replacen('?', "'main'", 8);
+        let plan: Vec<Step> = diesel::sql_query(text).load(&mut *book()).unwrap();
+        let plan: Vec<_> = plan.iter().map(|step| step.detail.as_str()).collect();
+        // What is sorted behind it are the fills of one millisecond.
+        let by_time = "SEARCH fills USING INDEX fills_ts_symbol (account_id=? AND ts>?)";
+        let rest: Vec<_> = plan.iter().filter(|step| **step != by_time).collect();
+        assert!(plan.contains(&by_time) && rest.iter().all(|step| step.contains("LAST TERM OF ORDER BY")), "{plan:#?}");
+    }
+
     /// Every look at the exchange asks for these: that must not cost a walk through all fills, or all orders.
     #[test]
     fn openers_are_found_by_their_round_trips() {
-        let target = Target { path: None, busy_timeout_ms: 0, pages_max: None, reading: Reading::Beside };
-        let mut conn = target.open_writer(true).unwrap();
+        let mut conn = book();
         let filter = FillFilter { unsignalled_openers_only: true, ..FillFilter::from(Scope::account(main_account())) };
         let query = fill_conditions!(scoped!(fills, FillRow, unindexed_ts(), filter.scope, without index), filter);
         let query = query.order((unindexed_ts().asc(), sql::<Text>("fills.fill_id"))).limit(10);

@@ -139,7 +139,8 @@ impl Watching<'_> {
     pub(super) async fn book_answered(&mut self, answer: StoreResult<BookAnswer>) -> Result<(), ReconcileError> {
         let Some(answer) = self.survived(answer)? else { return Ok(()) };
         let now = Instant::now();
-        for (kind, reasons) in [("intent ", &answer.intents), ("residual ", &answer.residuals)] {
+        let reasons = [("intent ", &answer.intents), ("residual ", &answer.residuals), ("feeless ", &answer.feeless)];
+        for (kind, reasons) in reasons {
             if self.insisting.asks(kind, reasons, now) {
                 self.schedule.wake(now);
             }

@@ -124,8 +124,8 @@ async fn a_fill_is_told_without_its_fee_first() {
         let (there, here) = world.fills().await;
         assert_eq!(here, there, "it is on record by its short word");
         assert!(world.fixture.book_fills().await.iter().any(|fill| fill.fee.is_none()), "{is_late}");
-        // Positions and wallets are as they should be, so that nothing asks before the next cycle.
-        world.pass(if is_late { 21 * SECOND } else { 11 * MINUTE }).await;
+        // Positions and wallets are as they should be: what the fill lacks asks for it, and nothing waits for the next cycle.
+        world.pass(if is_late { 21 * SECOND } else { 15 * SECOND }).await;
         world.assert_nothing_invented().await;
         assert!(
             world.fixture.book_fills().await.iter().all(|fill| fill.fee.is_some()),
