@@ -216,6 +216,26 @@ fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
     assert_equal_at_last(&sandbox, &exchange);
 }
 
+/// On the old form of its addresses the real exchange connects, answers and stays silent. Nobody is let wait for that.
+#[test]
+fn an_address_on_which_the_exchange_stays_silent_is_refused_at_once() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(64));
+    let right = "host and port, here `wss://fstream.binance.com`";
+    let refused = |args: &[&str], named: &str| {
+        let run = sandbox.command(args, &exchange.environment()).exits(1);
+        assert!(run.stderr.contains(right) && run.stderr.contains(named), "{}", run.transcript());
+        assert!(!run.stderr.contains("c0ffee"), "a key is shown: {}", run.transcript());
+        assert!(!sandbox.path().join("fillbook.db").exists(), "nothing was begun");
+    };
+    for given in ["wss://fstream.binance.com/ws", "wss://fstream.binance.com/ws/c0ffee"] {
+        refused(&["watch", "--stream-url", given], "--stream-url");
+    }
+    let config = "[accounts.main]\napi_key_env = \"FILLBOOK_API_KEY\"\napi_secret_env = \"FILLBOOK_API_SECRET\"\n\
+                  stream_url = \"wss://fstream.binance.com/ws\"\n";
+    std::fs::write(sandbox.path().join("fillbook.toml"), config).unwrap();
+    refused(&["watch"], "[accounts.main] in fillbook.toml");
+}
+
 #[test]
 fn a_service_manager_is_told_when_it_is_ready_that_it_lives_and_that_it_ends() {
     let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(63));

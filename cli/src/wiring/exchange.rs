@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use exchange_client::binance_usdm::{BinanceUsdm, RequestSettings, UserStreamSettings};
 use exchange_client::{
-    Clock, CredentialError, CredentialFileError, Credentials, ExchangeReader, HttpTransport, HttpTransportConfig,
-    MarkStreams, Secrets, UserStreams, WebSocketTransport, WebSocketTransportConfig,
+    Clock, CredentialError, CredentialFileError, Credentials, ExchangeError, ExchangeReader, HttpTransport,
+    HttpTransportConfig, MarkStreams, Secrets, UserStreams, WebSocketTransport, WebSocketTransportConfig,
 };
 use ledger_core::AccountId;
 
@@ -117,7 +117,8 @@ impl Exchanges {
         let adapter = self.adapter(account, base_url, weight_percent, clock)?;
         let transport = WebSocketTransport::new(WebSocketTransportConfig::default()).map_err(failed)?;
         let settings = UserStreamSettings { base_url: stream_url, ..UserStreamSettings::default() };
-        let streams = Arc::new(adapter.user_streams(Arc::new(transport), settings)?);
+        let streams = adapter.user_streams(Arc::new(transport), settings);
+        let streams = Arc::new(streams.map_err(|error| stream_refusal(&account.id, error))?);
         Ok((adapter, Streams { of_account: streams.clone(), of_marks: streams }))
     }
 
@@ -145,6 +146,19 @@ impl Exchanges {
         self.known.push((address.to_owned(), exchange.clone()));
         Ok(exchange)
     }
+}
+
+/// An address of streams that is refused, with where it was given.
+fn stream_refusal(account: &AccountId, error: ExchangeError) -> CommandError {
+    let is_path = matches!(error, ExchangeError::StreamPath { .. });
+    let error = CommandError::from(error);
+    if !is_path {
+        return error;
+    }
+    error.hint(format!(
+        "give that address to --stream-url, or as `stream_url` under [accounts.{account}] in fillbook.toml; without either it \
+         follows from the address where the exchange answers"
+    ))
 }
 
 #[cfg(test)]

@@ -252,6 +252,16 @@ pub enum ExchangeError {
         /// Scheme and host of what was given: the rest may hold a password.
         base_url: ForeignText,
     },
+    /// The address of a stream says more than where it is. What stands behind the host is put there by who connects: with another
+    /// path the exchange accepts the connection, answers its pings, and never tells anything.
+    #[error(
+        "the address of a stream ends with host and port, here `{base_url}`: category, form and key are put behind it, and on another path \
+         the exchange connects and stays silent"
+    )]
+    StreamPath {
+        /// The address that is right: scheme, host and port of what was given.
+        base_url: ForeignText,
+    },
 }
 
 /// What kind of trouble an [`ExchangeError`] is, for exit codes and decisions.
@@ -344,7 +354,9 @@ impl ExchangeError {
             | Self::Malformed { endpoint, .. }
             | Self::Incomplete { endpoint, .. }
             | Self::AnotherAccount { endpoint, .. } => Some(endpoint),
-            Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } => None,
+            Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } | Self::StreamPath { .. } => {
+                None
+            }
         }
     }
 
@@ -377,7 +389,9 @@ impl ExchangeError {
             Self::Unreadable { .. } | Self::Malformed { .. } => ErrorClass::Malformed,
             Self::AnotherAccount { .. } => ErrorClass::AnotherAccount,
             Self::Incomplete { .. } => ErrorClass::Incomplete,
-            Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } => ErrorClass::Unsupported,
+            Self::Unsupported { .. } | Self::InvalidOrder { .. } | Self::BaseUrl { .. } | Self::StreamPath { .. } => {
+                ErrorClass::Unsupported
+            }
         }
     }
 
@@ -415,7 +429,8 @@ impl ExchangeError {
             | Self::Forbidden { .. }
             | Self::Unsupported { .. }
             | Self::InvalidOrder { .. }
-            | Self::BaseUrl { .. } => false,
+            | Self::BaseUrl { .. }
+            | Self::StreamPath { .. } => false,
         }
     }
 }

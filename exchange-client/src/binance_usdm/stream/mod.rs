@@ -1,10 +1,8 @@
 //! The user stream of Binance USD-M.
 //!
-//! `event` makes events of messages; `connection` keeps the connection and its key alive.
-//!
-//! Invariants, each with a test of the same name (in [`super::tests::stream`]):
-//! 1. `a_key_travels_only_where_the_stream_is`: encrypted or within the machine, and is never shown.
+//! `address` says where it is; `event` makes events of messages; `connection` keeps the connection and its key alive.
 
+mod address;
 mod connection;
 mod event;
 mod market;
@@ -15,49 +13,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use self::address::AddressShape;
+pub(in crate::binance_usdm) use self::address::KeyedAddress;
 use self::connection::BinanceUserStream;
 use self::market::BinanceMarkStream;
 use super::BinanceUsdm;
-use super::facts::VENUE;
-use super::rest::{RestClient, RetryPolicy, checked_stream_url};
-use super::sign::Query;
+use super::rest::{RestClient, RetryPolicy};
 use crate::api::{MarkStream, MarkStreams, UserStream, UserStreams};
 use crate::error::ExchangeError;
-use crate::transport::{GuardedStreams, StreamAddress, StreamTransport};
-
-/// Where Binance tells, by where it answers, and how addresses are written there. The real exchange has a category in front:
-/// without `/private` a connection comes about as well, and stays silent. Demo and test network know the old form only.
-const STREAM_ADDRESSES: [(&str, &str, AddressShape); 3] = [
-    (VENUE.base_url, "wss://fstream.binance.com", AddressShape::ByCategory),
-    ("https://demo-fapi.binance.com", "wss://demo-fstream.binance.com", AddressShape::Plain),
-    ("https://testnet.binancefuture.com", "wss://fstream.binancefuture.com", AddressShape::Plain),
-];
-
-/// How the address of a stream is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddressShape {
-    /// `/private/ws?listenKey=KEY`: the form of Binance's own streams.
-    ByCategory,
-    /// `/ws/KEY`: the form of before, which the real exchange accepts and is silent on.
-    Plain,
-}
-
-/// Where a user stream is, but for its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyedAddress {
-    pub(super) base_url: String,
-    pub(super) shape: AddressShape,
-}
-
-impl KeyedAddress {
-    fn with_key(self, key: &str) -> StreamAddress {
-        let (path, query) = match self.shape {
-            AddressShape::ByCategory => ("/private/ws".to_owned(), Query::new().with("listenKey", key).into_text()),
-            AddressShape::Plain => (format!("/ws/{key}"), String::new()),
-        };
-        StreamAddress { base_url: self.base_url, path, query }
-    }
-}
+use crate::transport::{GuardedStreams, StreamTransport};
 
 /// What can be set about a user stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +29,7 @@ pub struct UserStreamSettings {
     /// Scheme, host and port: `wss://host`, or `ws://` within the machine. `None`: Binance's own, or for an exchange
     /// within the machine the address of its REST interface.
     pub base_url: Option<String>,
-    /// How addresses are written there. `None`: as Binance does at that address, and by category at any other.
+    /// How addresses are written there. `None`: as Binance does on that host, and by category on any other.
     pub shape: Option<AddressShape>,
     /// How often the key is kept from expiring.
     pub keep_alive_every: Duration,
@@ -116,25 +80,14 @@ impl BinanceUsdm {
     /// # Errors
     /// [`ExchangeError::BaseUrl`] when the stream's key would travel unencrypted to another machine;
     /// [`ExchangeError::Unsupported`] when no address is set for an exchange that is neither Binance's own nor within the
-    /// machine.
+    /// machine; [`ExchangeError::StreamPath`] when the address says more than scheme, host and port, or has the form on which
+    /// Binance's own streams are silent.
     pub fn user_streams(
         &self,
         transport: Arc<dyn StreamTransport>,
         settings: UserStreamSettings,
     ) -> Result<BinanceUserStreams, ExchangeError> {
-        let of_rest = STREAM_ADDRESSES.iter().find(|(answers, ..)| *answers == self.rest.base_url());
-        let base_url = match (&settings.base_url, of_rest, self.rest.base_url().strip_prefix("http://")) {
-            (Some(given), ..) => given.clone(),
-            (None, Some((_, tells, _)), _) => (*tells).to_owned(),
-            (None, None, Some(host)) => format!("ws://{host}"),
-            (None, None, None) => {
-                return Err(ExchangeError::Unsupported { what: "a user stream whose address is not set" });
-            }
-        };
-        let base_url = checked_stream_url(&base_url)?;
-        let known = STREAM_ADDRESSES.iter().find(|(_, tells, _)| *tells == base_url);
-        let usual = known.map_or(AddressShape::ByCategory, |(.., shape)| *shape);
-        let address = KeyedAddress { base_url, shape: settings.shape.unwrap_or(usual) };
+        let address = KeyedAddress::of(self.rest.base_url(), &settings)?;
         let transport = Arc::new(GuardedStreams::new(transport, self.rest.secrets().clone()));
         Ok(BinanceUserStreams { rest: Arc::clone(&self.rest), transport, address, settings })
     }

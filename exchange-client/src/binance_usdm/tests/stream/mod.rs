@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream, UserStreams};
 use crate::binance_usdm::AddressShape::{ByCategory, Plain};
+use crate::binance_usdm::stream::KeyedAddress;
 use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
 
 const KEY: &str = "pqia91ma19a5s61c";
@@ -215,5 +216,49 @@ fn a_key_travels_only_where_the_stream_is() {
     ] {
         let error = streams(rest, given).unwrap_err();
         assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
+
+/// The real exchange accepts the old form of an address, answers pings on it and tells nothing for ever. Demo and test network
+/// have that form; the host decides, whatever port is named.
+#[test]
+fn an_address_that_would_stay_silent_is_refused() {
+    let address_of = |given: &str, shape| {
+        let settings = UserStreamSettings { base_url: Some(given.to_owned()), shape, ..Default::default() };
+        KeyedAddress::of(VENUE.base_url, &settings)
+    };
+    for (given, right) in [
+        ("wss://fstream.binance.com/ws", "`wss://fstream.binance.com`"),
+        ("wss://fstream.binance.com/ws/hunter2", "`wss://fstream.binance.com`"),
+        ("WSS://FSTREAM.binance.com/stream?streams=hunter2", "`wss://fstream.binance.com`"),
+        ("wss://fstream.binance.com?listenKey=hunter2", "`wss://fstream.binance.com`"),
+        ("wss://fstream.binance.com:443/private", "`wss://fstream.binance.com:443`"),
+        ("wss://demo-fstream.binance.com/private/ws", "`wss://demo-fstream.binance.com`"),
+        ("ws://127.0.0.1:9/ws", "`ws://127.0.0.1:9`"),
+    ] {
+        let error = address_of(given, None).unwrap_err();
+        assert!(matches!(error, ExchangeError::StreamPath { .. }), "{given}: {error}");
+        let error = error.to_string();
+        assert!(error.contains(right) && !error.contains("hunter2"), "{given}: {error}");
+    }
+    // What is wrong with these is not what stands behind the host.
+    for given in ["ws://fstream.binance.com/ws", "wss://me:hunter2@fstream.binance.com/ws", "fstream.binance.com/ws"] {
+        let error = address_of(given, None).unwrap_err();
+        assert!(matches!(error, ExchangeError::BaseUrl { .. }), "{given}: {error}");
+    }
+    let error = address_of("wss://fstream.binance.com", Some(Plain)).unwrap_err();
+    assert!(matches!(error, ExchangeError::StreamPath { .. }), "{error}");
+    for (given, asked, shape) in [
+        ("wss://fstream.binance.com", None, ByCategory),
+        ("wss://fstream.binance.com:443", None, ByCategory),
+        ("wss://fstream.binance.com", Some(ByCategory), ByCategory),
+        ("wss://demo-fstream.binance.com", None, Plain),
+        ("wss://demo-fstream.binance.com:443", None, Plain),
+        ("wss://fstream.binancefuture.com:9443", None, Plain),
+        ("ws://127.0.0.1:9", None, ByCategory),
+        ("ws://[::1]:9", Some(Plain), Plain),
+        ("wss://proxy.example", Some(Plain), Plain),
+    ] {
+        assert_eq!(address_of(given, asked).unwrap().shape, shape, "{given}");
     }
 }
