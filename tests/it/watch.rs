@@ -2,11 +2,12 @@
 #![expect(clippy::disallowed_methods, reason = "real processes are waited for, by the machine's own clock")]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use ledger_core::Side;
@@ -48,18 +49,31 @@ impl Watch {
     }
 
     /// Waits until it says so, and answers in which words.
-    fn until(&self, kind: &str) -> String {
+    fn until(&mut self, kind: &str) -> String {
+        self.until_within(kind, PATIENCE)
+    }
+
+    fn until_within(&mut self, kind: &str, patience: Duration) -> String {
         let begun = Instant::now();
         let mut others = Vec::new();
         loop {
-            let left = PATIENCE.checked_sub(begun.elapsed());
-            let left = left.unwrap_or_else(|| panic!("it never says `{kind}`, but {others:#?}"));
-            let Ok(happening) = self.said.recv_timeout(left) else { continue };
-            assert_eq!(happening["schema"], "fillbook.watch/1", "{happening}");
-            if happening["kind"] == kind {
-                return happening["text"].as_str().unwrap().to_owned();
+            let left = patience.checked_sub(begun.elapsed());
+            let left = left.unwrap_or_else(|| panic!("it does not say `{kind}`, but {others:#?}"));
+            match self.said.recv_timeout(left) {
+                Ok(happening) => {
+                    assert_eq!(happening["schema"], "fillbook.watch/1", "{happening}");
+                    if happening["kind"] == kind {
+                        return happening["text"].as_str().unwrap().to_owned();
+                    }
+                    others.push(happening);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    let mut why = String::new();
+                    self.process.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+                    panic!("it ended before it said `{kind}`: {why}{others:#?}");
+                }
             }
-            others.push(happening);
         }
     }
 
@@ -160,8 +174,9 @@ fn a_watcher_that_is_killed_again_and_again_loses_nothing() {
         watch.process.kill().unwrap();
         watch.process.wait().unwrap();
     }
-    let watch = Watch::start(&sandbox, &exchange, &[]);
-    watch.until("compared");
+    let mut watch = Watch::start(&sandbox, &exchange, &[]);
+    // What hundreds of killed ones asked counts against the weight that it may use, for minutes.
+    watch.until_within("compared", 5 * PATIENCE);
     std::thread::sleep(Duration::from_millis(500));
     is_over.store(true, Ordering::Relaxed);
     trading.join().unwrap();
@@ -178,7 +193,7 @@ fn a_watcher_that_is_killed_again_and_again_loses_nothing() {
 #[test]
 fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
     let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(62));
-    let watch = Watch::start(&sandbox, &exchange, &[]);
+    let mut watch = Watch::start(&sandbox, &exchange, &[]);
     watch.until("compared");
     exchange.trade("bot-1", "BTCUSDT", Side::Buy, "0.05");
     let begun = Instant::now();
@@ -210,7 +225,7 @@ fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
     killed.process.wait().unwrap();
     let dead = sandbox.run(&["status"]).stdout;
     assert!(dead.contains("watched this account and died: `fillbook watch` goes on"), "{dead}");
-    let next = Watch::start(&sandbox, &exchange, &[]);
+    let mut next = Watch::start(&sandbox, &exchange, &[]);
     next.until("watching");
     next.end();
     assert_equal_at_last(&sandbox, &exchange);
