@@ -31,7 +31,8 @@ const SHARED: &[&str] = &[
 const STAGES: &[&str] = &["observe", "plan", "apply", "verify"];
 
 /// What uses the stages, or has nothing to do with them.
-const USES: &[&str] = &["account_report", "cycle", "execute", "import", "outside", "position_mode", "service"];
+const USES: &[&str] =
+    &["account_report", "cycle", "execute", "import", "manage", "outside", "position_mode", "service"];
 
 /// How far up a module stands: it names what stands as high as itself or lower.
 fn height(module: &str) -> Option<usize> {
