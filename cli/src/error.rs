@@ -279,6 +279,7 @@ impl From<WatchError> for CommandError {
     fn from(error: WatchError) -> Self {
         match error {
             WatchError::Reconcile { source, .. } => source.into(),
+            broken @ WatchError::Broken { .. } => Self::new(ExitCode::Error, broken).hint("`fillbook watch` goes on"),
             held @ WatchError::Held { .. } => Self::new(ExitCode::Error, held)
                 .hint("end that one first, or `--wait` until it ends")
                 .hint("`fillbook status` tells how it stands"),

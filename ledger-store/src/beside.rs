@@ -89,6 +89,17 @@ pub(crate) fn is_still_there(path: &Path, _file: &File) -> io::Result<bool> {
     Ok(path.exists())
 }
 
+/// What names a file while it is open, whatever its path is by then.
+#[cfg(unix)]
+pub(crate) fn number_of(file: &std::fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(file)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn number_of(_file: &std::fs::Metadata) -> u64 {
+    1
+}
+
 /// What a file looked like, to see whether somebody wrote to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileState {

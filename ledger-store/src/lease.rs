@@ -33,12 +33,14 @@ pub struct HeldLease {
     pub lease: Lease,
     /// `None` where there is no file, the file system knows no locks, or a holder that does not move has it.
     pub(crate) lock: Option<File>,
+    /// What the book's path named when the lease was taken, where there is a file.
+    pub(crate) book_file: Option<u64>,
 }
 
 impl HeldLease {
     /// One that no file tells of: for a book without a file.
     pub fn unseen(lease: Lease) -> Self {
-        Self { lease, lock: None }
+        Self { lease, lock: None, book_file: None }
     }
 }
 

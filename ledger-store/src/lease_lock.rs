@@ -45,9 +45,16 @@ pub(crate) fn take(book: Option<&Path>, account: &AccountId) -> StoreResult<Foun
     found.map_err(|source| StoreError::Io { path, source })
 }
 
-/// Whether a process that lives has the lock; `None` where that cannot be told. Changes nothing.
-pub(crate) fn is_held(book: Option<&Path>, account: &AccountId) -> Option<bool> {
+/// What names the file of a lock, as a row can keep it.
+pub(crate) fn number_of(lock: &File) -> Option<i64> {
+    i64::try_from(beside::number_of(&lock.metadata().ok()?)).ok()
+}
+
+/// Whether a process that lives has the lock of the file with this number; `None` where that cannot be told: another file may lie
+/// at its place by now. Changes nothing.
+pub(crate) fn is_held(book: Option<&Path>, account: &AccountId, lock_file: Option<i64>) -> Option<bool> {
     let file = File::open(path_of(book?, account)).ok()?;
+    number_of(&file).filter(|number| lock_file == Some(*number))?;
     match file.try_lock_shared() {
         Ok(()) => Some(false),
         Err(TryLockError::WouldBlock) => Some(true),
@@ -64,15 +71,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let book = folder.path().join("book.db");
         let (main, other) = (AccountId::new("main").unwrap(), AccountId::new("other").unwrap());
-        assert_eq!(is_held(Some(&book), &main), None, "there is no file");
+        let is_held = |number| is_held(Some(&book), &main, number);
+        assert_eq!(is_held(Some(1)), None, "there is no file");
         let Found::Taken(held) = take(Some(&book), &main).unwrap() else { panic!("nobody has it") };
+        let number = number_of(&held);
         assert!(matches!(take(Some(&book), &main).unwrap(), Found::Held));
-        assert_eq!(is_held(Some(&book), &main), Some(true));
-        assert_eq!(is_held(Some(&book), &main), Some(true), "asking takes nothing away");
+        assert_eq!(is_held(number), Some(true));
+        assert_eq!(is_held(number), Some(true), "asking takes nothing away");
+        assert_eq!(is_held(None), None, "whoever has no lock is not seen");
         assert!(matches!(take(Some(&book), &other).unwrap(), Found::Taken(_)), "another account is another lock");
-        drop(held);
-        assert_eq!(is_held(Some(&book), &main), Some(false));
-        assert!(matches!(take(Some(&book), &main).unwrap(), Found::Taken(_)));
+        // Another file in its place says nothing of the holder of this one.
+        std::fs::remove_file(path_of(&book, &main)).unwrap();
+        let Found::Taken(another) = take(Some(&book), &main).unwrap() else { panic!("nobody has the new one") };
+        assert_eq!((is_held(number), is_held(number_of(&another))), (None, Some(true)));
+        drop((held, another));
+        let Found::Taken(again) = take(Some(&book), &main).unwrap() else { panic!("nobody has it any more") };
+        let number = number_of(&again);
+        drop(again);
+        assert_eq!(is_held(number), Some(false));
         assert!(matches!(take(None, &main).unwrap(), Found::Untold));
     }
 }

@@ -1,5 +1,6 @@
 //! `fillbook watch`: the book is kept in line with its exchanges until a signal ends it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,7 +57,9 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
     });
     let mut pulse = Pulse::new(watchers.clone());
     let patience = supervisor::patience().map_or(Duration::from_hours(1), |patience| patience / 3);
-    let mut waiting = watchers.len();
+    // Accounts of which nobody knows yet whether they can be watched, and whether any of them can.
+    let (mut waiting, mut has_begun): (BTreeSet<AccountId>, bool) =
+        (watchers.iter().map(|watcher| watcher.account().clone()).collect(), false);
     supervisor::status("catching up");
     let running = Service::new(watchers).run(stop, teller);
     tokio::pin!(running);
@@ -73,11 +76,11 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
             }
             Some(happening) = told.recv() => {
                 show(&happening, context)?;
-                if happening.kind == HappeningKind::Watching {
-                    waiting = waiting.saturating_sub(1);
-                    if waiting == 0 {
-                        supervisor::ready();
-                    }
+                has_begun |= happening.kind == HappeningKind::Watching;
+                let is_settled = matches!(happening.kind, HappeningKind::Watching | HappeningKind::Ended);
+                // One that cannot be watched keeps the others from nothing.
+                if is_settled && waiting.remove(&happening.account) && waiting.is_empty() && has_begun {
+                    supervisor::ready();
                 }
                 supervisor::status(&happening.text);
             }

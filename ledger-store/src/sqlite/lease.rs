@@ -21,13 +21,14 @@ struct LeaseRow {
     until_local_ms: i64,
     ended_local_ms: Option<i64>,
     state_json: Option<String>,
+    lock_file: Option<i64>,
 }
 
-/// What others are told of the row, but for whether its holder lives.
-fn decode(row: LeaseRow) -> StoreResult<LeaseRecord> {
+/// What others are told of the row, but for whether its holder lives, and the number of its lock.
+fn decode(row: LeaseRow) -> StoreResult<(LeaseRecord, Option<i64>)> {
     let key = row.account_id;
     let reader = RowReader { table: "leases", key: || key.clone() };
-    Ok(LeaseRecord {
+    let record = LeaseRecord {
         lease: Lease { account: reader.text("account_id", &key)?, number: row.number },
         holder: row.holder,
         taken_local: reader.instant("taken_local_ms", row.taken_local_ms)?,
@@ -36,27 +37,31 @@ fn decode(row: LeaseRow) -> StoreResult<LeaseRecord> {
         ended_local: row.ended_local_ms.map(|ms| reader.instant("ended_local_ms", ms)).transpose()?,
         state_json: row.state_json,
         is_alive: None,
-    })
+    };
+    Ok((record, row.lock_file))
 }
 
-/// The last lease on an account.
-pub(super) fn get(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Option<LeaseRecord>> {
+/// The last lease on an account, with the number of the file whose lock its holder has.
+pub(super) fn get(conn: &mut SqliteConnection, account: &AccountId) -> StoreResult<Option<(LeaseRecord, Option<i64>)>> {
     let row = leases::table.find(account.as_str()).select(LeaseRow::as_select()).first(conn).optional();
     row.map_err(failed("read a lease"))?.map(decode).transpose()
 }
 
-/// Gives the lease, unless another one is in force; `is_holder_dead` is whether the process of the last one is known to be
-/// gone.
+/// Gives the lease, unless another one is in force. `lock_file` is the number of the file whose lock who asks has: if that was the
+/// last holder's, the last holder is dead.
 pub(super) fn take(
     conn: &mut SqliteConnection,
     request: &LeaseRequest,
-    is_holder_dead: bool,
+    lock_file: Option<i64>,
 ) -> StoreResult<Result<Lease, LeaseRecord>> {
     super::commit::require_account(conn, &request.account)?;
     let known = get(conn, &request.account)?;
-    let number = known.as_ref().map_or(0, |known| known.lease.number).saturating_add(1);
-    if let Some(known) = known.filter(|known| !is_holder_dead && known.is_in_force(request.now_local)) {
-        return Ok(Err(known));
+    let number = known.as_ref().map_or(0, |(known, _)| known.lease.number).saturating_add(1);
+    if let Some((known, its_lock)) = known {
+        let is_dead = lock_file.is_some() && its_lock == lock_file;
+        if !is_dead && known.is_in_force(request.now_local) {
+            return Ok(Err(known));
+        }
     }
     let row = LeaseRow {
         account_id: request.account.as_str().to_owned(),
@@ -67,9 +72,20 @@ pub(super) fn take(
         until_local_ms: request.until_local.as_ms(),
         ended_local_ms: None,
         state_json: None,
+        lock_file,
     };
     diesel::replace_into(leases::table).values(&row).execute(conn).map_err(failed("take a lease"))?;
     Ok(Ok(Lease { account: request.account.clone(), number }))
+}
+
+/// Notes that the holder has got the lock of this file.
+pub(super) fn note_lock(conn: &mut SqliteConnection, lease: &Lease, lock_file: Option<i64>) -> StoreResult<()> {
+    check(conn, lease)?;
+    diesel::update(leases::table.find(lease.account.as_str()))
+        .set(leases::lock_file.eq(lock_file))
+        .execute(conn)
+        .map_err(failed("renew a lease"))?;
+    Ok(())
 }
 
 /// Lets the lease count until `until`, with what its holder says of itself.

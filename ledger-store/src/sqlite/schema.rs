@@ -215,6 +215,7 @@ diesel::table! {
         until_local_ms -> BigInt,
         ended_local_ms -> Nullable<BigInt>,
         state_json -> Nullable<Text>,
+        lock_file -> Nullable<BigInt>,
     }
 }
 

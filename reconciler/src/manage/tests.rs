@@ -173,7 +173,7 @@ fn a_trailing_stop_is_armed_follows_and_turns() {
     assert_eq!(case(Direction::Long, "204", Some("202")), [armed(5, "204")]);
     // A half percent below 204 is 202.98.
     assert_eq!(case(Direction::Long, "202.99", Some("204")), []);
-    assert_eq!(case(Direction::Long, "202.98", Some("204")), [close.clone()]);
+    assert_eq!(case(Direction::Long, "202.98", Some("204")), std::slice::from_ref(&close));
     assert_eq!(case(Direction::Short, "198.1", None), []);
     assert_eq!(case(Direction::Short, "198", None), [armed(NOW, "198")]);
     assert_eq!(case(Direction::Short, "196", Some("198")), [armed(5, "196")]);
@@ -217,7 +217,7 @@ fn what_is_unknown_or_old_opens_nothing_and_forbids_no_stop() {
     };
     let case = |mark| Case::new(Direction::Long, draft.clone()).at(mark);
     let add = Action::Add { step: 1, qty: dec("0.5") };
-    assert_eq!(case("197").decide().actions, [add.clone()]);
+    assert_eq!(case("197").decide().actions, std::slice::from_ref(&add));
     assert_eq!(case("197.1").decide().actions, []);
 
     // A price of more than three seconds ago decides nothing, and is asked for.
@@ -425,6 +425,7 @@ fn rules_are_checked_as_a_whole() {
 
 /// Any mixture of rules, numbers and gaps.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 struct Any {
     is_rested: [bool; 3],
     percents: [i64; 5],

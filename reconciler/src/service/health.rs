@@ -12,7 +12,7 @@
 //! 4. `an_interruption_ends_what_is_confirmed`.
 //! 5. `what_moved_in_a_gap_is_not_doubted`: no word from before it is held against an answer from behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use exchange_client::StreamEvent;
@@ -67,6 +67,8 @@ impl fmt::Display for Untold {
 pub(crate) enum Verdict {
     /// Nothing that the stream did not tell.
     Agrees,
+    /// Something moved while there was no stream that could have told it.
+    Missed,
     /// Something differs for the first time: the answer may have overtaken the stream.
     Unsure(Vec<Untold>),
     /// It differs still: the stream does not tell everything.
@@ -82,12 +84,14 @@ pub(crate) struct Health {
     words: BTreeMap<Held, Word>,
     /// The latest event that says anything about the account.
     last_event: Option<TimestampMs>,
+    /// The latest event that says what is held: these are what answers confirm.
+    last_word: Option<TimestampMs>,
     /// The latest event that an answer confirmed.
     confirmed_event: Option<TimestampMs>,
     /// The latest answer that agreed with everything told.
     agreed_at: Option<TimestampMs>,
-    /// What differed at the last look.
-    unsure: Vec<Untold>,
+    /// What differed at the last look, and when the stream had spoken of it last.
+    unsure: Vec<(Untold, Option<TimestampMs>)>,
     /// The stream stands again, and no answer since says what it is to be measured by.
     wants_look: bool,
 }
@@ -99,6 +103,7 @@ impl Health {
             since: now,
             words: BTreeMap::new(),
             last_event: None,
+            last_word: None,
             confirmed_event: None,
             agreed_at: None,
             unsure: Vec::new(),
@@ -142,15 +147,10 @@ impl Health {
     /// Takes what a stream says.
     pub(crate) fn hear(&mut self, event: &StreamEvent) {
         match event {
-            StreamEvent::Opened { at } => self.turn(StreamState::Unproven, *at),
+            // One that was refused at first begins behind a gap, too.
+            StreamEvent::Opened { at } => self.stand(*at),
             StreamEvent::Interrupted { since, .. } => self.turn(StreamState::Down, *since),
-            StreamEvent::Resumed(gap) => {
-                self.turn(StreamState::Unproven, gap.until);
-                self.unsure.clear();
-                // What moved in the gap was not to be told.
-                self.words.clear();
-                (self.agreed_at, self.wants_look) = (None, true);
-            }
+            StreamEvent::Resumed(gap) => self.stand(gap.until),
             StreamEvent::Order(update) => self.told_at(update.told_at),
             StreamEvent::Trade(notice) => self.told_at(notice.told_at),
             StreamEvent::Account(update) => {
@@ -167,11 +167,25 @@ impl Health {
         }
     }
 
+    /// Nothing is heard from `at` on.
+    pub(crate) fn interrupted(&mut self, at: TimestampMs) {
+        self.turn(StreamState::Down, at);
+    }
+
+    /// It stands, and what moved before was not to be told.
+    fn stand(&mut self, at: TimestampMs) {
+        self.turn(StreamState::Unproven, at);
+        self.unsure.clear();
+        self.words.clear();
+        self.wants_look = self.agreed_at.take().is_some() || self.wants_look;
+    }
+
     fn told_at(&mut self, at: TimestampMs) {
         self.last_event = self.last_event.max(Some(at));
     }
 
     fn say(&mut self, held: Held, at: TimestampMs, qty: Decimal) {
+        self.last_word = self.last_word.max(Some(at));
         let word = Word { at, qty };
         let known = self.words.entry(held).or_insert(word);
         // Of one millisecond the one that came last counts: within a kind a stream keeps the order.
@@ -211,20 +225,37 @@ impl Health {
         let is_down = matches!(self.state, StreamState::Connecting | StreamState::Down);
         self.wants_look &= is_down;
         let before = std::mem::take(&mut self.unsure);
-        // What moved since the look before has not had its time yet.
-        let (repeated, fresh): (Vec<_>, Vec<_>) =
-            untold.into_iter().partition(|it| is_down || before.iter().any(|before| before.what == it.what));
-        answer.retain(|what, _| fresh.iter().all(|it| it.what != *what));
+        if is_down {
+            // Nobody told, because nobody could.
+            self.learn(asked_at, answer);
+            self.agreed_at = Some(asked_at);
+            return if untold.is_empty() { Verdict::Agrees } else { Verdict::Missed };
+        }
+        let spoken = |what: &Held| self.words.get(what).map(|word| word.at);
+        let (mut repeated, mut fresh) = (Vec::new(), Vec::new());
+        let mut talking = BTreeSet::new();
+        for it in untold {
+            match before.iter().find(|(before, _)| before.what == it.what) {
+                // What moved since the look before has not had its time yet.
+                None => fresh.push((it.clone(), spoken(&it.what))),
+                // It speaks of it, and is late: the answers overtake it. The next look in its turn says whether it ever arrived.
+                Some((_, then)) if spoken(&it.what) > *then => drop(talking.insert(it.what)),
+                Some(_) => repeated.push(it),
+            }
+        }
+        answer.retain(|what, _| fresh.iter().all(|(it, _)| it.what != *what) && !talking.contains(what));
         self.learn(asked_at, answer);
         self.unsure.clone_from(&fresh);
-        if !repeated.is_empty() && !is_down {
+        if !repeated.is_empty() {
             self.turn(StreamState::Doubted, asked_at);
             return Verdict::Untold(repeated);
         }
         if !fresh.is_empty() {
-            return Verdict::Unsure(fresh);
+            return Verdict::Unsure(fresh.into_iter().map(|(it, _)| it).collect());
         }
-        self.agree(asked_at, is_down);
+        if talking.is_empty() {
+            self.agree(asked_at);
+        }
         Verdict::Agrees
     }
 
@@ -238,12 +269,9 @@ impl Health {
         }
     }
 
-    fn agree(&mut self, asked_at: TimestampMs, is_down: bool) {
+    fn agree(&mut self, asked_at: TimestampMs) {
         self.agreed_at = Some(asked_at);
-        if is_down {
-            return;
-        }
-        let is_news = self.last_event.filter(|at| *at <= asked_at && *at >= self.since);
+        let is_news = self.last_word.filter(|at| *at <= asked_at && *at >= self.since);
         if is_news > self.confirmed_event {
             self.confirmed_event = is_news;
             self.turn(StreamState::Confirmed, asked_at);
@@ -290,6 +318,38 @@ mod tests {
         health.hear(&StreamEvent::Opened { at: at(1) });
         assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")]), Verdict::Agrees);
         health
+    }
+
+    /// The stream is behind the answers all the time, and tells everything.
+    #[test]
+    fn a_stream_that_is_late_is_not_accused() {
+        let mut health = open();
+        for look in 1..=20 {
+            let ms = look * 3_000;
+            // Told a second late: what is held by now was not told yet.
+            health.hear(&told(ms - 1_000, "1", &(100 - look).to_string()));
+            let verdict = health.hold_against(at(ms), &[position("1")], &[wallet(&(99 - look).to_string())]);
+            assert!(!matches!(verdict, Verdict::Untold(_)), "{look}: {verdict:?}");
+        }
+        // It stops speaking: the second look that sees so tells.
+        assert!(matches!(health.hold_against(at(90_000), &[position("1")], &[wallet("5")]), Verdict::Unsure(_)));
+        assert!(matches!(health.hold_against(at(93_000), &[position("1")], &[wallet("5")]), Verdict::Untold(_)));
+    }
+
+    /// The first connection was refused, and the account moved meanwhile.
+    #[test]
+    fn what_moved_before_a_stream_stood_at_last_is_not_held_against_it() {
+        let mut health = Health::new(at(0));
+        health.hear(&StreamEvent::Interrupted {
+            since: at(1),
+            cause: Interruption::Silent { after: std::time::Duration::from_secs(1) },
+        });
+        assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(60_000), &[position("1")], &[wallet("99")]), Verdict::Missed);
+        health.hear(&StreamEvent::Opened { at: at(70_000) });
+        assert!(health.wants_look());
+        assert_eq!(health.hold_against(at(80_000), &[position("1")], &[wallet("98")]), Verdict::Agrees);
+        assert_eq!(health.state(), StreamState::Unproven);
     }
 
     #[test]
@@ -373,7 +433,7 @@ mod tests {
         health.hear(&StreamEvent::Interrupted { since: at(70_000), cause: Interruption::KeyExpired });
         assert_eq!((health.state(), health.since(), health.confirmed_until()), (StreamState::Down, at(70_000), None));
         // What moves meanwhile is no fault of the stream's.
-        assert_eq!(health.hold_against(at(80_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(80_000), &[position("3")], &[wallet("99")]), Verdict::Missed);
         health.hear(&StreamEvent::Resumed(Gap { since: at(60_000), until: at(90_000) }));
         assert_eq!((health.state(), health.since()), (StreamState::Unproven, at(90_000)));
         assert_eq!(health.hold_against(at(100_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);

@@ -23,8 +23,17 @@ pub(super) struct LightAnswer {
     pub(super) unreadable: BTreeSet<Symbol>,
     /// Whether the working orders were asked for, too.
     pub(super) has_orders: bool,
-    /// In words, where the book differs.
-    pub(super) differs: BTreeSet<String>,
+    /// Where the book differs.
+    pub(super) differs: BTreeSet<Difference>,
+}
+
+/// Something of which book and exchange say another thing. That the same amount is missing twice is the same difference, whatever
+/// is traded meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Difference {
+    pub(super) symbol: Symbol,
+    /// What differs, and by how much.
+    pub(super) what: String,
 }
 
 /// How many of the latest balances are looked at: an account has a handful of assets.
@@ -78,19 +87,20 @@ pub(super) async fn look(
         let working: BTreeSet<OrderKey> =
             orders.rows.iter().map(|row: &Stated<Order>| row.entity.key.clone()).collect();
         let readable = |key: &&OrderKey| !answer.unreadable.contains(&key.symbol);
-        let of = |key: &OrderKey| format!("{} order {} of {}", key.class, key.order_id, key.symbol);
-        let only_there =
-            working.difference(&known).filter(readable).map(|key| format!("{} works at the exchange only", of(key)));
-        let only_here =
-            known.difference(&working).filter(readable).map(|key| format!("{} works in the book only", of(key)));
-        let differs: Vec<String> = only_there.chain(only_here).collect();
+        let of = |key: &OrderKey, place: &str| Difference {
+            symbol: key.symbol.clone(),
+            what: format!("{} order {} works in the {place} only", key.class, key.order_id),
+        };
+        let only_there = working.difference(&known).filter(readable).map(|key| of(key, "exchange"));
+        let only_here = known.difference(&working).filter(readable).map(|key| of(key, "book"));
+        let differs: Vec<Difference> = only_there.chain(only_here).collect();
         answer.differs.extend(differs);
     }
     Ok(answer)
 }
 
 /// The positions of which book and exchange say something else.
-fn unlike(answer: &LightAnswer, held: &BTreeMap<(Symbol, PositionSide), Decimal>) -> Vec<String> {
+fn unlike(answer: &LightAnswer, held: &BTreeMap<(Symbol, PositionSide), Decimal>) -> Vec<Difference> {
     let there = answer.positions.iter().map(|it| ((it.symbol.clone(), it.position_side), it.qty));
     let there: BTreeMap<_, _> = there.collect();
     let keys: BTreeSet<_> = held.keys().chain(there.keys()).cloned().collect();
@@ -98,7 +108,9 @@ fn unlike(answer: &LightAnswer, held: &BTreeMap<(Symbol, PositionSide), Decimal>
         let qty = |of: &BTreeMap<_, Decimal>| of.get(&key).copied().unwrap_or(Decimal::ZERO);
         let (here, there) = (qty(held), qty(&there));
         let (symbol, side) = &key;
-        (here != there).then(|| format!("{symbol} {side}: the book holds {here}, the exchange {there}"))
+        let by = there.checked_sub(here).map_or_else(|_| "much".to_owned(), |by| by.to_string());
+        let what = format!("the exchange holds {by} more of {side}");
+        (here != there).then(|| Difference { symbol: symbol.clone(), what })
     });
     differing.collect()
 }

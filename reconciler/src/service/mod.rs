@@ -12,6 +12,7 @@
 //! 4. `one_watches_an_account`, and one that lost its lease writes nothing more.
 
 mod asking;
+mod contracts;
 mod happening;
 mod health;
 mod insisting;
@@ -58,6 +59,12 @@ pub enum WatchError {
         account: AccountId,
         /// Who watches it.
         holder: String,
+    },
+    /// The watching broke off.
+    #[error("the watching of account `{account}` broke off by a fault of its own; what it printed says which")]
+    Broken {
+        /// The account.
+        account: AccountId,
     },
     /// Book and exchange cannot be compared, and waiting does not help.
     #[error("account `{account}` cannot be watched")]
@@ -126,6 +133,7 @@ struct Wakers {
 struct Life {
     beats: AtomicU64,
     has_ended: AtomicBool,
+    is_watching: AtomicBool,
 }
 
 impl fmt::Debug for Watcher {
@@ -194,8 +202,15 @@ impl Watcher {
     /// [`WatchError`]: another process watches the account, or has taken it over; the exchange answers as another account or
     /// refuses the credentials; the book is damaged. What passes by itself is no error: it is told, and tried again.
     pub async fn run(&self, stop: Stop, teller: Teller) -> Result<(), WatchError> {
-        let ended = watcher::run(self, stop, teller).await;
+        let ended = watcher::run(self, stop, Arc::clone(&teller)).await;
         self.life.has_ended.store(true, Ordering::Relaxed);
+        let words = if self.life.is_watching.load(Ordering::Relaxed) { "watched no longer" } else { "not watched" };
+        let text = match &ended {
+            Ok(()) => words.to_owned(),
+            Err(error) => format!("{words}: {}", reason_of(error)),
+        };
+        let voice = voice::Voice { account: self.account().clone(), clock: Arc::clone(&self.clock), teller };
+        voice.tell((HappeningKind::Ended, text));
         ended
     }
 }
@@ -219,14 +234,18 @@ impl Service {
             .into_iter()
             .map(|watcher| {
                 let (stop, teller) = (stop.clone(), Arc::clone(&teller));
-                let account = watcher.account().clone();
-                (account, Aborting(tokio::spawn(async move { watcher.run(stop, teller).await })))
+                let (account, life) = (watcher.account().clone(), Arc::clone(&watcher.life));
+                (account, life, Aborting(tokio::spawn(async move { watcher.run(stop, teller).await })))
             })
             .collect();
         let mut ended = Vec::with_capacity(tasks.len());
-        for (account, mut task) in tasks {
-            // A task that panicked has reported it; to the others it has ended.
-            let result = (&mut task.0).await.unwrap_or(Ok(()));
+        for (account, life, mut task) in tasks {
+            let result = if let Ok(result) = (&mut task.0).await {
+                result
+            } else {
+                life.has_ended.store(true, Ordering::Relaxed);
+                Err(WatchError::Broken { account: account.clone() })
+            };
             ended.push((account, result));
         }
         ended

@@ -101,13 +101,15 @@ pub(crate) struct Schedule {
     /// Nothing is asked before.
     not_before: Option<Instant>,
     failures: u32,
+    /// How many cycles in a row were not answered in all parts.
+    partial: u32,
 }
 
 impl Schedule {
     /// Everything is due at once, with the full cycle first.
     pub(crate) fn new(pace: Pace, now: Instant) -> Self {
         let (light, orders, cycle) = (now + pace.light, now + pace.orders, now + pace.cycle);
-        Self { pace, light, orders, cycle, deep: now, wake: None, not_before: None, failures: 0 }
+        Self { pace, light, orders, cycle, deep: now, wake: None, not_before: None, failures: 0, partial: 0 }
     }
 
     /// What comes next, and when.
@@ -152,19 +154,36 @@ impl Schedule {
         }
         if job >= Job::Cycle {
             self.cycle = now + self.pace.cycle;
+            self.partial = 0;
         }
         if job == Job::DeepCycle {
             self.deep = now + self.pace.deep;
         }
     }
 
+    /// A cycle came to its end, and a part of its questions was not answered: that part is asked for again by a cycle that reads no
+    /// further back than it has to, later each time. Answers how often in a row, and when.
+    pub(crate) fn done_in_part(&mut self, job: Job, now: Instant, spread: u32) -> (u32, Duration) {
+        let partial = self.partial.saturating_add(1);
+        self.done(job, now);
+        let delay = self.backoff(partial, spread);
+        self.wake(now + delay);
+        self.partial = partial;
+        (partial, delay)
+    }
+
+    /// Between three quarters and all of the delay behind so many failures.
+    fn backoff(&self, failures: u32, spread: u32) -> Duration {
+        let delay =
+            self.pace.retry_first.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.pace.retry_max);
+        delay.saturating_sub(delay * (spread % 256) / 1024)
+    }
+
     /// A job was not answered. `spread` is a number of chance, which keeps the attempts of many apart; `at_least` is how long
     /// the exchange forbids asking.
     pub(crate) fn failed(&mut self, job: Job, now: Instant, spread: u32, at_least: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        let delay = self.pace.retry_first.saturating_mul(1 << (self.failures - 1).min(16)).min(self.pace.retry_max);
-        // Between three quarters and all of it.
-        let delay = delay.saturating_sub(delay * (spread % 256) / 1024).max(at_least);
+        let delay = self.backoff(self.failures, spread).max(at_least);
         self.not_before = Some(now + delay);
         match job {
             Job::Light => self.light = now,
@@ -252,6 +271,26 @@ mod tests {
         schedule.done(Job::DeepCycle, start + 600 * SECOND);
         assert_eq!(schedule.failures(), 0);
         assert_eq!(schedule.next(), (start, Job::Cycle), "the wake is still wanted, and nothing forbids it any more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_never_answered_is_asked_for_ever_more_rarely() {
+        let (mut schedule, start) = schedule();
+        let mut now = start;
+        let mut last = Duration::ZERO;
+        for attempt in 1..20 {
+            let (number, delay) = schedule.done_in_part(Job::DeepCycle, now, 0);
+            assert!(number == attempt && delay >= last && delay <= Pace::default().retry_max);
+            let (at, job) = schedule.next();
+            assert_eq!((at, job), if delay < Pace::default().light { (now + delay, Job::Cycle) } else { (at, job) });
+            schedule.began(Job::Cycle);
+            // Light looks are answered all the time.
+            schedule.done(Job::Light, now);
+            (now, last) = (now + delay, delay);
+        }
+        assert_eq!(last, Pace::default().retry_max);
+        schedule.done(Job::Cycle, now);
+        assert_eq!(schedule.done_in_part(Job::Cycle, now, 0).0, 1);
     }
 
     #[test]

@@ -68,6 +68,11 @@ impl Recording {
         self.waiting.extend(statements);
     }
 
+    /// Who records.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
     /// Whether the book does not take what it is given: then nothing more is taken from the stream.
     pub(super) fn has_failed(&self) -> bool {
         self.failure.is_some()

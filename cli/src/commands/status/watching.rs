@@ -39,13 +39,14 @@ impl Watching {
     pub(super) fn lines(&self, zone: &Zone) -> Vec<String> {
         let Some(lease) = &self.lease else { return Vec::new() };
         if !self.is_on() {
-            return vec![match lease.ended_local {
-                Some(ended) => format!("not any more: {} ended at {}", lease.holder, show_time(ended, zone)),
-                None => format!(
-                    "not any more: {} died; its last sign of life was {} ago",
-                    lease.holder,
-                    self.ago(lease.renewed_local)
-                ),
+            if let Some(ended) = lease.ended_local {
+                return vec![format!("not any more: {} ended at {}", lease.holder, show_time(ended, zone))];
+            }
+            let ago = self.ago(lease.renewed_local);
+            return vec![match lease.is_alive {
+                Some(false) => format!("not any more: {} died; its last sign of life was {ago} ago", lease.holder),
+                Some(true) => format!("{} lives, and has written no sign of life for {ago}", lease.holder),
+                None => format!("nobody is seen to: the last sign of life of {} was {ago} ago", lease.holder),
             }];
         }
         let mut lines = vec![format!("since {} by {}", show_time(lease.taken_local, zone), lease.holder)];
@@ -87,8 +88,21 @@ impl Watching {
         let mut attention = Vec::new();
         let Some(lease) = &self.lease else { return attention };
         if !self.is_on() {
-            if lease.ended_local.is_none() {
-                attention.push(format!("{} watched this account and died: `fillbook watch` goes on", lease.holder));
+            let ago = self.ago(lease.renewed_local);
+            match (lease.ended_local, lease.is_alive) {
+                (Some(_), _) => {}
+                (None, Some(true)) => attention.push(format!(
+                    "{} watches this account and has written nothing for {ago}: it does not move, or the book takes nothing; what it \
+                     prints says which",
+                    lease.holder
+                )),
+                (None, Some(false)) => {
+                    attention.push(format!("{} watched this account and died: `fillbook watch` goes on", lease.holder));
+                }
+                (None, None) => attention.push(format!(
+                    "{} watched this account and gave no sign of life for {ago}: `fillbook watch` goes on",
+                    lease.holder
+                )),
             }
             return attention;
         }

@@ -3,6 +3,7 @@
 mod altered;
 mod checkpoints;
 mod contract_suite;
+mod leases;
 mod opening;
 mod proofs;
 mod schema_matches;

@@ -18,6 +18,8 @@ use crate::service::pace::Job;
 use crate::service::{is_final, is_final_of_store, reason_of};
 use crate::watch_state::CycleSummary;
 
+/// How often in a row a look is taken again because it met something new.
+const RECHECKS_MAX: u32 = 2;
 /// The kind of reasons that light looks have for a cycle.
 const BOOK_DIFFERS: &str = "book ";
 
@@ -41,11 +43,13 @@ impl Watching<'_> {
                     let number = self.cycle.as_ref().map_or(1, |cycle| cycle.number + 1);
                     let (repairs, left) = (report.repair_count(), report.left.len());
                     self.cycle = Some(CycleSummary { ended_local: self.watcher.clock.now(), number, repairs, left });
-                    self.read_until = Some(report.asked_at);
+                    if report.failed.is_empty() {
+                        self.read_until = Some(report.asked_at);
+                    }
                     self.looked_local = Some(self.watcher.clock.now());
                     self.own_look = self.last_look().await?;
                     if report.failed.is_empty() {
-                        self.answered();
+                        self.answered(true);
                         self.schedule.done(job, Instant::now());
                         if self.health.wants_look() {
                             self.schedule.look_again(Job::Light, Instant::now());
@@ -53,8 +57,11 @@ impl Watching<'_> {
                     } else {
                         let unanswered: BTreeSet<_> = report.failed.iter().map(|query| query.what.as_str()).collect();
                         let what = unanswered.into_iter().collect::<Vec<_>>().join(", ");
-                        self.schedule.done(job, Instant::now());
-                        self.not_reached(job, format!("the exchange did not answer: {what}"), Duration::ZERO);
+                        let spread = self.chance();
+                        let (attempts, _) = self.schedule.done_in_part(job, Instant::now(), spread);
+                        let (now, reason) = (self.watcher.clock.now(), format!("the exchange did not answer: {what}"));
+                        let told = self.trouble.goes_on_in_part(now, attempts, reason);
+                        self.tell(told);
                     }
                     Ok(())
                 }
@@ -64,16 +71,22 @@ impl Watching<'_> {
     }
 
     /// Holds a light look against the stream and against the book.
-    async fn looked(&mut self, job: Job, answer: LightAnswer) -> Result<(), ReconcileError> {
+    async fn looked(&mut self, job: Job, mut answer: LightAnswer) -> Result<(), ReconcileError> {
         let now = Instant::now();
         self.schedule.done(job, now);
-        self.answered();
+        self.answered(false);
         self.looked_local = Some(self.watcher.clock.now());
         let before = self.health.state();
-        let verdict = self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances);
+        // Where the book does not take what the stream tells, nothing is taken from it: it is not to be held against it.
+        let verdict = if self.recording.has_failed() {
+            Verdict::Agrees
+        } else {
+            self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances)
+        };
         self.is_news |= self.health.state() != before;
         match verdict {
             Verdict::Agrees => {}
+            Verdict::Missed => self.schedule.wake(now),
             Verdict::Unsure(_) => self.schedule.look_again(Job::Light, now + self.watcher.config.pace.recheck),
             Verdict::Untold(untold) => {
                 let words: Vec<_> = untold.iter().map(ToString::to_string).collect();
@@ -88,20 +101,24 @@ impl Watching<'_> {
                 self.schedule.wake(now);
             }
         }
-        if answer.differs.is_empty() {
-            self.insisting.asks(BOOK_DIFFERS, &BTreeSet::new(), now);
-            self.unsettled.clear();
-            return self.note_look(&answer).await;
-        }
         // A difference may be on its way; it counts when a look a moment later sees the same.
-        let is_new = self.unsettled != answer.differs;
-        if is_new {
-            self.schedule.look_again(job, now + self.watcher.config.pace.recheck);
-        } else if self.insisting.asks(BOOK_DIFFERS, &answer.differs, now) {
+        let stays = answer.differs.intersection(&self.unsettled);
+        let stays = stays.map(|it| format!("{} {}", it.symbol, it.what)).collect();
+        if self.insisting.asks(BOOK_DIFFERS, &stays, now) {
             self.schedule.wake(now);
         }
-        self.unsettled = answer.differs;
-        Ok(())
+        let is_new = answer.differs.iter().any(|it| !self.unsettled.contains(it));
+        self.rechecks = if is_new { self.rechecks + 1 } else { 0 };
+        // Where so much goes on that each look meets something on its way, the next look in its turn says what stays.
+        if is_new && self.rechecks <= RECHECKS_MAX {
+            self.schedule.look_again(job, now + self.watcher.config.pace.recheck);
+        } else {
+            self.rechecks = 0;
+        }
+        // What differs is neither confirmed nor in the way of what does not.
+        answer.unreadable.extend(answer.differs.iter().map(|it| it.symbol.clone()));
+        self.unsettled = std::mem::take(&mut answer.differs);
+        self.note_look(&answer).await
     }
 
     /// Writes down that the exchange was looked at, and that the book is what it said.
@@ -207,8 +224,8 @@ impl Watching<'_> {
         delay
     }
 
-    pub(super) fn answered(&mut self) {
-        let told = self.trouble.is_over(self.watcher.clock.now());
+    pub(super) fn answered(&mut self, is_cycle: bool) {
+        let told = self.trouble.is_over(self.watcher.clock.now(), is_cycle);
         self.tell(told);
     }
 }

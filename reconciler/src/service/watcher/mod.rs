@@ -17,11 +17,13 @@ use crate::error::{Doing, ReconcileError};
 use crate::policy::Policy;
 use crate::record::Recorder;
 use crate::service::asking::{Asking, BookAnswer, was_looked_at};
+use crate::service::contracts::Contracts;
 use crate::service::happening::{HappeningKind, Told, of_event};
 use crate::service::health::Health;
 use crate::service::insisting::Insisting;
 use crate::service::job::{JobEnd, Running};
 use crate::service::lease::{later, take_lease};
+use crate::service::light::Difference;
 use crate::service::listening::{Heard, Listening};
 use crate::service::marks::{Hearing, Marks};
 use crate::service::pace::{Job, Schedule};
@@ -60,6 +62,7 @@ struct Watching<'a> {
     held: Option<HeldLease>,
     book: Book,
     recording: Recording,
+    contracts: Contracts,
     identity: Option<AccountIdentity>,
     listening: Option<Listening>,
     hearing: Option<Hearing>,
@@ -82,7 +85,9 @@ struct Watching<'a> {
     own_look: Option<TimestampMs>,
     weights: VecDeque<(Instant, u64)>,
     /// Where the book differed at the last light look.
-    unsettled: BTreeSet<String>,
+    unsettled: BTreeSet<Difference>,
+    /// How often in a row a light look met something new.
+    rechecks: u32,
     chance: u32,
     /// What it says of itself has changed since it last did.
     is_news: bool,
@@ -92,13 +97,13 @@ impl<'a> Watching<'a> {
     fn new(watcher: &'a Watcher, held: HeldLease, voice: Voice) -> Self {
         let book = watcher.book.under_lease(&held.lease);
         let recorder = Recorder::new(Arc::clone(&book), watcher.account().clone(), Arc::clone(&watcher.clock));
-        let recorder = recorder.learning_contracts(Arc::clone(&watcher.exchange));
         Self {
             watcher,
             voice,
             held: Some(held),
             book,
             recording: Recording::new(recorder),
+            contracts: Contracts::default(),
             identity: None,
             listening: None,
             hearing: watcher.marks.clone().map(Hearing::begin),
@@ -118,6 +123,7 @@ impl<'a> Watching<'a> {
             own_look: None,
             weights: VecDeque::new(),
             unsettled: BTreeSet::new(),
+            rechecks: 0,
             chance: watcher.config.seed,
             is_news: false,
         }
@@ -130,6 +136,7 @@ impl<'a> Watching<'a> {
     }
 
     async fn watch(&mut self, stop: &mut Stop) -> Result<(), ReconcileError> {
+        self.weights.push_back((Instant::now(), self.watcher.exchange.usage().weight));
         // First the stream, so that nothing happens between a look and it.
         self.listening = Some(Listening::begin(Arc::clone(&self.watcher.streams)));
         if !self.introduce(stop).await? {
@@ -152,10 +159,14 @@ impl<'a> Watching<'a> {
                     self.renew().await?;
                     renew_at = Instant::now() + self.watcher.config.lease / 3;
                 }
-                _ = listening.take(&mut heard, GROUP_MAX), if !self.recording.has_failed() => {
+                taken = listening.take(&mut heard, GROUP_MAX), if !self.recording.has_failed() => {
+                    if taken == 0 {
+                        self.listen_anew();
+                    }
                     self.hear(&mut heard);
                     self.record().await?;
                 }
+                answered = self.contracts.answered(), if self.contracts.is_asking() => self.contracts_answered(answered)?,
                 () = sleep_until(retry_at), if retry_at.is_some() => self.record().await?,
                 rows = next_marks(&mut self.hearing), if self.hearing.is_some() => self.marks.hear(rows),
                 ended = end_of(&mut self.running), if self.running.is_some() => self.ended(ended).await?,
@@ -176,19 +187,25 @@ impl<'a> Watching<'a> {
     async fn introduce(&mut self, stop: &mut Stop) -> Result<bool, ReconcileError> {
         let reconciler = self.reconciler(self.watcher.config.reconcile.policy.clone());
         loop {
-            let introduced = tokio::select! {
-                biased;
-                () = stop.wait() => return Ok(false),
-                introduced = reconciler.introduce() => introduced,
+            let mut introducing = std::pin::pin!(reconciler.introduce());
+            let introduced = loop {
+                tokio::select! {
+                    biased;
+                    () = stop.wait() => return Ok(false),
+                    introduced = &mut introducing => break introduced,
+                    // Whoever waits long gives signs of life.
+                    () = tokio::time::sleep(self.watcher.config.lease / 3) => self.renew().await?,
+                }
             };
             let error = match introduced {
                 Ok((identity, now)) => {
                     let looked_at = was_looked_at(&*self.book, self.watcher.account()).await;
                     self.was_compared = self.survived(looked_at)?.unwrap_or(true);
                     self.health = Health::new(now);
-                    self.answered();
+                    self.answered(true);
                     let text = format!("watching {identity}");
                     self.identity = Some(identity);
+                    self.watcher.life.is_watching.store(true, Ordering::Relaxed);
                     self.voice.tell((HappeningKind::Watching, text));
                     return Ok(true);
                 }
@@ -197,14 +214,16 @@ impl<'a> Watching<'a> {
                 }
                 Err(error) => error,
             };
-            let delay = self.failed(Job::DeepCycle, &error);
-            tokio::select! {
-                biased;
-                () = stop.wait() => return Ok(false),
-                () = tokio::time::sleep(delay) => {}
+            let again_at = Instant::now() + self.failed(Job::DeepCycle, &error);
+            while Instant::now() < again_at {
+                self.renew().await?;
+                let sign_at = Instant::now() + self.watcher.config.lease / 3;
+                tokio::select! {
+                    biased;
+                    () = stop.wait() => return Ok(false),
+                    () = tokio::time::sleep_until(again_at.min(sign_at)) => {}
+                }
             }
-            // Whoever waits long gives signs of life.
-            self.renew().await?;
         }
     }
 
@@ -217,6 +236,33 @@ impl<'a> Watching<'a> {
             clock: Arc::clone(&self.watcher.clock),
             config,
         }
+    }
+
+    /// Whoever listened is gone, by a fault of its own: somebody else listens, and what was missed meanwhile is read.
+    fn listen_anew(&mut self) {
+        let text = "whoever heard the stream broke off; it is begun anew, and what it missed is read".to_owned();
+        self.voice.tell((HappeningKind::StreamInterrupted, text));
+        self.listening = Some(Listening::begin(Arc::clone(&self.watcher.streams)));
+        self.health.interrupted(self.watcher.clock.now());
+        self.interruptions += 1;
+        self.is_news = true;
+    }
+
+    fn contracts_answered(&mut self, answered: Result<(), ReconcileError>) -> Result<(), ReconcileError> {
+        match answered {
+            Ok(()) => self.contracts.ask(
+                self.recording.recorder(),
+                &self.book,
+                self.watcher.account(),
+                &self.watcher.exchange,
+            ),
+            Err(error) if is_final(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(account = %self.watcher.account(), %error, "contracts could not be read; a cycle asks again");
+                self.schedule.wake(Instant::now());
+            }
+        }
+        Ok(())
     }
 
     /// Notes what was heard, and puts aside what is to be recorded.
@@ -243,10 +289,12 @@ impl<'a> Watching<'a> {
                 StreamEvent::Interrupted { .. } if !is_down => self.interruptions += 1,
                 // What was missed is read at once.
                 StreamEvent::Resumed(_) | StreamEvent::Unreadable { .. } => self.schedule.wake(Instant::now()),
+                StreamEvent::Opened { .. } if is_down || self.cycle.is_some() => self.schedule.wake(Instant::now()),
                 _ => {}
             }
             let mut statements = event.statements();
             statements.extend(self.marks.beside_event(&event));
+            self.contracts.note(&statements);
             self.recording.add_event(statements, arrived);
         }
     }
@@ -255,6 +303,7 @@ impl<'a> Watching<'a> {
     async fn record(&mut self) -> Result<(), ReconcileError> {
         let written = self.recording.write().await?;
         self.tell(written.told);
+        self.contracts.ask(self.recording.recorder(), &self.book, self.watcher.account(), &self.watcher.exchange);
         if written.wants_cycle {
             self.schedule.wake(Instant::now());
         }
@@ -270,8 +319,6 @@ impl<'a> Watching<'a> {
     fn start(&mut self, job: Job) {
         let Some(identity) = self.identity.clone() else { return };
         self.schedule.began(job);
-        let usage = self.watcher.exchange.usage().weight;
-        self.weights.push_back((Instant::now(), usage));
         self.running = Some(match job {
             Job::Light | Job::Orders => {
                 let (exchange, book) = (Arc::clone(&self.watcher.exchange), Arc::clone(&self.book));
@@ -312,6 +359,7 @@ impl<'a> Watching<'a> {
         state.every_s = [pace.light, pace.orders, pace.cycle].map(|every| every.as_secs());
         state.stretch = pace.stretch;
         let usage = self.watcher.exchange.usage();
+        self.weights.push_back((Instant::now(), usage.weight));
         let minute_ago = Instant::now().checked_sub(Duration::from_mins(1));
         while self.weights.len() > 1 && self.weights.get(1).is_some_and(|(at, _)| Some(*at) <= minute_ago) {
             self.weights.pop_front();
@@ -351,7 +399,6 @@ impl<'a> Watching<'a> {
                 tracing::warn!(account = %self.watcher.account(), %error, "the lease could not be given back");
             }
         }
-        self.voice.tell((HappeningKind::Ended, "watched no longer".to_owned()));
     }
 }
 
