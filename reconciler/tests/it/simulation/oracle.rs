@@ -55,7 +55,9 @@ fn missing_trades<'a>(truth: &'a AccountSnapshot, fills: &[Fill]) -> Vec<&'a Tra
     let mut known: BTreeMap<_, _> = known.collect();
     for fill in fills {
         let key = (fill.key.symbol.as_str(), fill.sequence.unwrap(), fill.key.side == Side::Buy);
-        let Some(trade) = known.remove(&key) else { panic!("{fill:?} never happened, or is on record twice") };
+        let trade = known.remove(&key);
+        assert!(trade.is_some(), "{fill:?} never happened, or is on record twice");
+        let trade = trade.unwrap();
         assert_eq!((fill.qty.get(), fill.price.get()), (trade.qty, trade.price), "{fill:?}");
         assert_eq!(fill.time.at.as_ms(), trade.time_ms, "{fill:?}");
         assert!(fill.position_side.is_none_or(|side| side == trade.position_side), "{fill:?}");

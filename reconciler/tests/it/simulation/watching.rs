@@ -19,14 +19,12 @@ pub(super) async fn live(desk: Desk, transport: SimulatorTransport, name: String
     let watcher = Watcher::new(desk.exchange.clone(), streams.clone(), desk.store.clone(), desk.clock(), config);
     let log = desk.log.clone();
     let teller: Teller = Arc::new(move |told| log.note(told.at_local, &format!("{}: {}", told.kind, told.text)));
-    match watcher.hearing_marks(streams).run(stop, teller).await {
-        Ok(()) => desk.note("the watcher ends"),
-        // Somebody else keeps the book locked.
-        Err(WatchError::Reconcile { source: ReconcileError::Store { source, .. }, .. })
-            if source.class() == StoreErrorClass::Busy =>
-        {
-            desk.note("the watcher ends: the book is locked");
-        }
-        Err(error) => panic!("{error:?}"),
-    }
+    let Err(error) = watcher.hearing_marks(streams).run(stop, teller).await else {
+        return desk.note("the watcher ends");
+    };
+    // Somebody else keeps the book locked. Nothing else ends it.
+    let is_locked = matches!(&error, WatchError::Reconcile { source: ReconcileError::Store { source, .. }, .. }
+        if source.class() == StoreErrorClass::Busy);
+    assert!(is_locked, "{error:?}");
+    desk.note("the watcher ends: the book is locked");
 }

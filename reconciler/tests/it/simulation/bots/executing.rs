@@ -104,14 +104,15 @@ impl Bot {
         }
     }
 
-    fn engine() -> Option<EngineLabel> {
-        Some(EngineLabel::new("swing").unwrap())
+    fn engine() -> EngineLabel {
+        EngineLabel::new("swing").unwrap()
     }
 
     async fn enter(&self, trade: &Trade) {
         let Trade { number, symbol, direction, qty, .. } = trade;
         let cause = Cause::Signal(SignalId::new(format!("s-{number}")).unwrap());
-        let request = EntryRequest { symbol: symbol.clone(), cause, engine: Self::engine(), qty: qty.parse().unwrap() };
+        let request =
+            EntryRequest { symbol: symbol.clone(), cause, engine: Some(Self::engine()), qty: qty.parse().unwrap() };
         for _ in 0..TRIES_MAX {
             let outcome = match direction {
                 Direction::Long => self.executor.long_market(&request).await,
@@ -145,7 +146,7 @@ impl Bot {
         let request = CloseRequest {
             symbol: symbol.clone(),
             cause: Cause::Signal(SignalId::new(format!("s-{number}")).unwrap()),
-            engine: Self::engine(),
+            engine: Some(Self::engine()),
             reason: Some(ExitReason::TakeProfit),
             believed_qty: None,
         };

@@ -19,7 +19,7 @@ use super::story::Log;
 /// What somebody wants of a bot.
 #[derive(Debug, Clone)]
 pub(super) enum Wish {
-    /// A trade is opened: at the market, or, by who knows how, by a limit that rests for a while.
+    /// A trade is opened: at the market, or by a limit that rests for a while.
     Enter { symbol: Symbol, direction: Direction, qty: &'static str, price: Option<String> },
     /// The oldest trade is closed.
     Close,

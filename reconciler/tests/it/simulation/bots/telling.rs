@@ -428,7 +428,11 @@ impl Bot {
     }
 
     fn keep(&self, spooled: &VecDeque<String>) {
-        let text: String = spooled.iter().map(|line| format!("{line}\n")).collect();
+        let mut text = String::new();
+        for line in spooled {
+            text.push_str(line);
+            text.push('\n');
+        }
         std::fs::write(&self.desk.spool, text).unwrap();
     }
 }

@@ -1,7 +1,7 @@
 //! The lines in which a bot tells `fillbook record` what it does, and the objects of its library in them.
 
 use exchange_client::Stated;
-use ledger_core::{ClientOrderId, Direction, Fill, Order, PositionSide, Symbol, TimestampMs};
+use ledger_core::{ClientOrderId, Direction, Fill, Order, OrderId, PositionSide, Symbol, TimestampMs};
 use serde_json::{Value, json};
 
 /// The strategy of this bot.
@@ -86,7 +86,7 @@ pub(super) fn order_is(order: &Stated<Order>) -> String {
 
 pub(super) fn trade(fill: &Stated<Fill>) -> String {
     let Fill { key, order_id, .. } = &fill.entity;
-    let order_id = order_id.as_ref().map(|id| id.as_str());
+    let order_id = order_id.as_ref().map(OrderId::as_str);
     let info: Value = serde_json::from_str(&fill.payload).unwrap();
     let object = json!({ "id": key.fill_id.as_str(), "order": order_id, "symbol": unified(&key.symbol), "info": info });
     json!({ "event": "trade", "trade": object }).to_string()
