@@ -14,6 +14,9 @@ use crate::beside;
 use crate::error::StoreError;
 use crate::store::StoreResult;
 
+/// How often a lock is tried for that somebody may have who only asks whether its holder lives.
+const MOMENTS: u32 = 200;
+
 /// What the file says.
 #[derive(Debug)]
 pub(crate) enum Found {
@@ -35,7 +38,16 @@ pub(crate) fn take(book: Option<&Path>, account: &AccountId) -> StoreResult<Foun
     let path = path_of(book, account);
     let found = beside::open(book, &path).and_then(|file| {
         let Some(file) = file else { return Ok(Found::Held) };
-        match file.try_lock() {
+        // Whoever only asks has it for a moment.
+        let mut locked = file.try_lock();
+        for _ in 0..MOMENTS {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::yield_now();
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => Ok(Found::Taken(file)),
             Err(TryLockError::WouldBlock) => Ok(Found::Held),
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Found::Untold),

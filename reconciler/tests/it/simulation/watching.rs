@@ -19,7 +19,8 @@ pub(super) async fn live(desk: Desk, transport: SimulatorTransport, name: String
     let watcher = Watcher::new(desk.exchange.clone(), streams.clone(), desk.store.clone(), desk.clock(), config);
     let log = desk.log.clone();
     let teller: Teller = Arc::new(move |told| log.note(told.at_local, &format!("{}: {}", told.kind, told.text)));
-    let Err(error) = watcher.hearing_marks(streams).run(stop, teller).await else {
+    // On another machine nothing tells that the one before is dead, but the time.
+    let Err(error) = watcher.hearing_marks(streams).waiting().run(stop, teller).await else {
         return desk.note("the watcher ends");
     };
     // Somebody else keeps the book locked. Nothing else ends it.
