@@ -57,7 +57,7 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
     });
     let mut pulse = Pulse::new(watchers.clone());
     let patience = supervisor::patience().map_or(Duration::from_hours(1), |patience| patience / 3);
-    // Accounts of which nobody knows yet whether they can be watched, and whether any of them can.
+    // The accounts that are neither watched nor refused yet, and whether any account is watched.
     let (mut waiting, mut has_begun): (BTreeSet<AccountId>, bool) =
         (watchers.iter().map(|watcher| watcher.account().clone()).collect(), false);
     supervisor::status("catching up");

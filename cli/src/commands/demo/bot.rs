@@ -159,7 +159,7 @@ impl<'a> Bot<'a> {
         Ok(Sent { outcome: self.account.trader.create_order(order).await, intent })
     }
 
-    /// Records which order was taken, and for what; its state and its fills are left to whoever hears of them.
+    /// Records the order that the exchange took, and its purpose. The stream tells its state and its fills.
     pub(super) async fn note(&self, sent: Sent) -> Result<(), CommandError> {
         let Sent { intent, outcome } = sent;
         match outcome {

@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How long the bot waits between two orders.
 const PAUSE: Duration = Duration::from_secs(15);
-/// What tells of orders and fills. The rest, what an account holds, goes on being told: the stream looks healthy.
+/// The events that are dropped: those of orders and fills. The stream goes on telling what an account holds, so it looks healthy.
 const OF_FILLS: &[&str] = &["ORDER_TRADE_UPDATE", "TRADE_LITE"];
 
 /// What came of watching.
@@ -39,7 +39,7 @@ pub(super) struct Watched {
     pub(super) brought: u64,
     /// How many of the others a look found and restored.
     pub(super) restored: u64,
-    /// Whose fills were dropped, by account: of which contract, and of which position where there may be two.
+    /// The position whose fills the stream dropped, for each account: its contract, and its side in hedge mode.
     pub(super) dropped_of: Vec<String>,
     /// What the watchers said of what they restored, by account.
     pub(super) said: Vec<(String, String)>,
@@ -101,7 +101,7 @@ pub(super) async fn watch(world: &DemoWorld, bots: &mut [Bot<'_>]) -> Result<Wat
     Ok(result)
 }
 
-/// A position from its entry to its exit and another one that stays open, all of which the stream tells but an addition.
+/// Trades one position from entry to exit, and opens another one. The stream tells everything but one addition.
 /// Answers of what.
 async fn trade(bot: &mut Bot<'_>, watch: &mut Watch<'_>) -> Result<String, CommandError> {
     let flat: Vec<_> = script::shuffled(bot).into_iter().filter(|(symbol, _)| !watch.holds(symbol)).collect();
@@ -119,7 +119,7 @@ async fn trade(bot: &mut Bot<'_>, watch: &mut Watch<'_>) -> Result<String, Comma
     watch.drop_fills(true);
     order(bot, watch, &mut open, IntentRole::Dca).await?;
     watch.drop_fills(false);
-    // Once this is told, so is everything before it that was not dropped.
+    // A stream tells things in order: once this is told, all that it did not drop is told.
     let mut last = script::wanted(bot, trending, *third)?;
     order(bot, watch, &mut last, IntentRole::Entry).await?;
     let side = open.direction.as_str().to_lowercase();
@@ -130,7 +130,7 @@ fn twice(qty: Quantity) -> Result<Quantity, CommandError> {
     Quantity::new(qty.get().checked_add(qty.get())?).map_err(broken)
 }
 
-/// Sends an order, waits until what the stream tells of it is on record, and lets time pass.
+/// Sends an order, and lets time pass once the stream's word on it is on record.
 async fn order(
     bot: &mut Bot<'_>,
     watch: &mut Watch<'_>,
@@ -245,7 +245,7 @@ impl<'a> Watch<'a> {
         self.until_told(&[HappeningKind::Restored], "a repair").await
     }
 
-    /// Waits until all of `kinds` were told, and answers what was said of the last of them.
+    /// Waits until all of `kinds` were told. Answers the text of the last one.
     async fn until_told(&self, kinds: &[HappeningKind], what: &'static str) -> Result<String, CommandError> {
         let text_of = |kind: &HappeningKind| {
             let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
