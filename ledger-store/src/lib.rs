@@ -14,6 +14,7 @@ mod look;
 mod look_hold;
 #[cfg(feature = "mock")]
 mod mock;
+mod outbox;
 mod outcome;
 mod page;
 mod pages;
@@ -38,6 +39,7 @@ pub use look::{
 pub use look_hold::LookHold;
 #[cfg(feature = "mock")]
 pub use mock::MockStore;
+pub use outbox::{Attempt, ChannelSummary, Message, MessageState, NewMessage, RecordedFills};
 pub use outcome::{CommitReport, ImpliedCancel, OutcomeCounts, PendingRefold, Quarantine, RefoldReport};
 pub use page::{Cursor, Direction, Page, PageRequest};
 pub use pages::Pages;
@@ -49,6 +51,6 @@ pub use record::{
 };
 pub use sqlite::{OpenOptions, SqliteStore, WriterMode, fact_key};
 pub use store::{
-    Book, DerivedReader, FactReader, Journal, Leases, Maintenance, Store, StoreResult, Transaction, Writer, rebuild,
-    refold_pending,
+    Book, DerivedReader, FactReader, Journal, Leases, Maintenance, Outbox, Store, StoreResult, Transaction, Writer,
+    rebuild, refold_pending,
 };

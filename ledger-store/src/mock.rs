@@ -18,6 +18,7 @@ use crate::filter::{
 use crate::lease::{HeldLease, Lease, LeaseAnswer, LeaseRecord, LeaseRequest};
 use crate::look::{Look, NewLook, OpenLook};
 use crate::look_hold::LookHold;
+use crate::outbox::{Attempt, ChannelSummary, Message, NewMessage, RecordedFills};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::proof::{ProofCheck, ProofDepth};
@@ -25,7 +26,9 @@ use crate::record::{
     Account, Acknowledgement, BookOrder, BookPosition, Discrepancy, ExchangeIdentity, FactSource, NewAccount,
     PnlMismatch, Repair, Run, RunKind, RunStatus, StoreInfo, SymbolBook,
 };
-use crate::store::{Book, DerivedReader, FactReader, Journal, Leases, Maintenance, StoreResult, Transaction, Writer};
+use crate::store::{
+    Book, DerivedReader, FactReader, Journal, Leases, Maintenance, Outbox, StoreResult, Transaction, Writer,
+};
 
 mockall::mock! {
     /// A mock of every trait of a book, and so of [`Store`](crate::Store).
@@ -152,6 +155,30 @@ mockall::mock! {
         ) -> StoreResult<()>;
         async fn lease(&self, account: &AccountId) -> StoreResult<Option<LeaseRecord>>;
         fn under_lease(&self, lease: &Lease) -> Book;
+    }
+
+    #[async_trait]
+    impl Outbox for Store {
+        async fn recorded_fills(&self, account: &AccountId, place: i64, limit: u32) -> StoreResult<RecordedFills>;
+        async fn fills_end(&self) -> StoreResult<i64>;
+        async fn telling(&self, account: &AccountId) -> StoreResult<Option<String>>;
+        async fn put_messages(
+            &self,
+            account: &AccountId,
+            messages: Vec<NewMessage>,
+            now_local: TimestampMs,
+            keep_since_local: TimestampMs,
+            state_json: String,
+        ) -> StoreResult<usize>;
+        async fn due_messages(
+            &self, account: &AccountId, channel: &str, now_local: TimestampMs, limit: u32,
+        ) -> StoreResult<Vec<Message>>;
+        async fn note_attempt(&self, ids: Vec<i64>, attempt: Attempt) -> StoreResult<()>;
+        async fn give_up_others(
+            &self, account: &AccountId, channels: Vec<String>, now_local: TimestampMs,
+        ) -> StoreResult<usize>;
+        async fn messages(&self, account: &AccountId, page: PageRequest) -> StoreResult<Page<Message>>;
+        async fn outbox_summary(&self, account: &AccountId) -> StoreResult<Vec<ChannelSummary>>;
     }
 
     #[async_trait]

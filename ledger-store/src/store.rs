@@ -25,6 +25,7 @@ use crate::filter::{
 use crate::lease::{HeldLease, Lease, LeaseAnswer, LeaseRecord, LeaseRequest};
 use crate::look::{Look, NewLook, OpenLook};
 use crate::look_hold::LookHold;
+use crate::outbox::{Attempt, ChannelSummary, Message, NewMessage, RecordedFills};
 use crate::outcome::{CommitReport, PendingRefold, Quarantine, RefoldReport};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::proof::{ProofCheck, ProofDepth};
@@ -40,9 +41,9 @@ pub type StoreResult<T> = Result<T, StoreError>;
 pub type Book = Arc<dyn Store>;
 
 /// Everything that a book can be asked.
-pub trait Store: Writer + FactReader + DerivedReader + Journal + Leases + Maintenance + Debug {}
+pub trait Store: Writer + FactReader + DerivedReader + Journal + Leases + Outbox + Maintenance + Debug {}
 
-impl<T: Writer + FactReader + DerivedReader + Journal + Leases + Maintenance + Debug> Store for T {}
+impl<T: Writer + FactReader + DerivedReader + Journal + Leases + Outbox + Maintenance + Debug> Store for T {}
 
 /// Writes: accounts, facts with what the journal says of them, and what is derived from facts.
 #[async_trait]
@@ -401,6 +402,61 @@ pub trait Leases: Send + Sync {
     /// The book under a lease: as long as that is the account's last one it is this book, and after that every write is
     /// refused with [`StoreError::LeaseLost`], within the transaction that it would have been. Reading goes on.
     fn under_lease(&self, lease: &Lease) -> Book;
+}
+
+/// What is to be told to people, and how far that has come. A message is made in the transaction that notes that it was, so a
+/// process that dies in between makes it later, and never twice; it is sent outside of any transaction.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// The fills of an account that the book learned of behind `place` (0: all), in the order in which it did. A fill that was
+    /// stated again keeps its place.
+    async fn recorded_fills(&self, account: &AccountId, place: i64, limit: u32) -> StoreResult<RecordedFills>;
+
+    /// The place behind all fills that are on record.
+    async fn fills_end(&self) -> StoreResult<i64>;
+
+    /// How far the telling has come, in its own terms; `None` before it first began.
+    async fn telling(&self, account: &AccountId) -> StoreResult<Option<String>>;
+
+    /// Adds messages, and notes how far the telling has come: both or neither. Those whose key the channel has already are left
+    /// out, and those that ended before `keep_since_local` go. Answers how many are new.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownAccount`]; nothing is changed.
+    async fn put_messages(
+        &self,
+        account: &AccountId,
+        messages: Vec<NewMessage>,
+        now_local: TimestampMs,
+        keep_since_local: TimestampMs,
+        state_json: String,
+    ) -> StoreResult<usize>;
+
+    /// The messages of a channel that may be sent at `now_local`, urgent ones first, then as they were made.
+    async fn due_messages(
+        &self,
+        account: &AccountId,
+        channel: &str,
+        now_local: TimestampMs,
+        limit: u32,
+    ) -> StoreResult<Vec<Message>>;
+
+    /// Notes how an attempt at waiting messages ended. Those that do not wait any more stay as they are.
+    async fn note_attempt(&self, ids: Vec<i64>, attempt: Attempt) -> StoreResult<()>;
+
+    /// Gives up what waits for channels other than these, which are not there any more. Answers how many.
+    async fn give_up_others(
+        &self,
+        account: &AccountId,
+        channels: Vec<String>,
+        now_local: TimestampMs,
+    ) -> StoreResult<usize>;
+
+    /// Messages by number.
+    async fn messages(&self, account: &AccountId, page: PageRequest) -> StoreResult<Page<Message>>;
+
+    /// How the messages of each channel stand, by channel.
+    async fn outbox_summary(&self, account: &AccountId) -> StoreResult<Vec<ChannelSummary>>;
 }
 
 /// The book as a whole: its file, and one moment of it.

@@ -30,6 +30,7 @@ mod ledger_places;
 mod looks;
 mod movements;
 mod order_fees;
+mod outbox;
 mod outside;
 mod pages;
 mod proofs;
@@ -58,6 +59,7 @@ pub use ledger_places::*;
 pub use looks::*;
 pub use movements::*;
 pub use order_fees::*;
+pub use outbox::*;
 pub use outside::*;
 pub use pages::*;
 pub use proofs::*;
@@ -180,6 +182,9 @@ macro_rules! contract_tests {
             a_transaction_is_all_or_nothing,
             an_account_is_watched_by_one,
             whoever_lost_a_lease_writes_nothing,
+            a_message_is_made_once_with_how_far_the_telling_came,
+            a_message_waits_until_it_is_sent_or_given_up,
+            fills_are_told_as_the_book_learned_of_them,
         );
     };
     (@each $open:expr; $($case:ident),+ $(,)?) => {

@@ -26,7 +26,7 @@ use crate::store::StoreResult;
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
 /// The number of migrations: the schema version that this version of fillbook writes and reads.
-pub(super) const SCHEMA_VERSION: i64 = 12;
+pub(super) const SCHEMA_VERSION: i64 = 13;
 
 /// "fbok": marks a SQLite file as a book.
 const APPLICATION_ID: i64 = 0x6662_6f6b;

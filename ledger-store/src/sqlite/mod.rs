@@ -49,6 +49,7 @@ mod opener;
 mod order;
 mod order_info;
 mod order_sums;
+mod outbox;
 mod placement;
 mod position;
 mod position_mode;

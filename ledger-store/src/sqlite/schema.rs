@@ -252,6 +252,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    messages (id) {
+        id -> BigInt,
+        account_id -> Text,
+        channel -> Text,
+        key -> Text,
+        kind -> Text,
+        is_urgent -> Bool,
+        text -> Text,
+        body_json -> Text,
+        made_local_ms -> BigInt,
+        attempts -> BigInt,
+        next_try_local_ms -> Nullable<BigInt>,
+        sent_local_ms -> Nullable<BigInt>,
+        gave_up_local_ms -> Nullable<BigInt>,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     one_way_spans (account_id, since_ts) {
         account_id -> Text,
         since_ts -> BigInt,
@@ -509,6 +528,13 @@ diesel::table! {
         symbol -> Text,
         position -> Text,
         updated_local_ms -> BigInt,
+    }
+}
+
+diesel::table! {
+    telling (account_id) {
+        account_id -> Text,
+        state_json -> Text,
     }
 }
 

@@ -14,13 +14,13 @@ use ledger_core::{
     PositionSnapshot, PriceSnapshot, RoundTrip, Signal, SignalId, Sourced, Symbol, TimestampMs,
 };
 use ledger_store::{
-    Account, Acknowledgement, Batch, Book, BookOrder, BookPosition, CommitReport, CoverageSpan, Cursor, DerivedReader,
-    Discrepancy, DiscrepancyFilter, ExchangeIdentity, FactReader, FactSource, FillFilter, FundingReach, HeldLease,
-    IncomeFilter, IntentFilter, Journal, Lease, LeaseAnswer, LeaseRecord, LeaseRequest, Leases, Look, LookHold,
-    Maintenance, NewAccount, NewLook, OpenLook, OrderFilter, Page, PageRequest, PendingRefold, PnlMismatch, ProofCheck,
-    ProofDepth, Quarantine, RefoldReport, Repair, RepairFilter, Run, RunFilter, RunId, RunKind, RunStatus, Scope,
-    SignalFilter, SqliteStore, StoreError, StoreInfo, StoreResult, Stretch, SymbolBook, SyncCursor, Transaction,
-    TripFilter, UnpricedFee, Writer,
+    Account, Acknowledgement, Attempt, Batch, Book, BookOrder, BookPosition, ChannelSummary, CommitReport,
+    CoverageSpan, Cursor, DerivedReader, Discrepancy, DiscrepancyFilter, ExchangeIdentity, FactReader, FactSource,
+    FillFilter, FundingReach, HeldLease, IncomeFilter, IntentFilter, Journal, Lease, LeaseAnswer, LeaseRecord,
+    LeaseRequest, Leases, Look, LookHold, Maintenance, Message, NewAccount, NewLook, NewMessage, OpenLook, OrderFilter,
+    Outbox, Page, PageRequest, PendingRefold, PnlMismatch, ProofCheck, ProofDepth, Quarantine, RecordedFills,
+    RefoldReport, Repair, RepairFilter, Run, RunFilter, RunId, RunKind, RunStatus, Scope, SignalFilter, SqliteStore,
+    StoreError, StoreInfo, StoreResult, Stretch, SymbolBook, SyncCursor, Transaction, TripFilter, UnpricedFee, Writer,
 };
 use tokio::sync::Notify;
 
@@ -114,7 +114,7 @@ impl fmt::Debug for GatedStore {
 }
 
 /// The methods that write.
-const WRITES: [&str; 10] = [
+const WRITES: [&str; 13] = [
     "commit",
     "refold",
     "drop_derived",
@@ -125,6 +125,9 @@ const WRITES: [&str; 10] = [
     "end_run",
     "acknowledge_discrepancy",
     "record_look",
+    "put_messages",
+    "note_attempt",
+    "give_up_others",
 ];
 /// Neither is a word to the book: they show and tell that somebody looks.
 const SIGNS: [&str; 2] = ["hold_look", "open_look"];
@@ -231,6 +234,17 @@ gated! {
         fn record_look(look: NewLook) -> ();
         fn hold_look(account: &AccountId, began_local: TimestampMs) -> LookHold;
         fn open_look(account: &AccountId) -> Option<OpenLook>;
+    }
+    Outbox {
+        fn recorded_fills(account: &AccountId, place: i64, limit: u32) -> RecordedFills;
+        fn fills_end() -> i64;
+        fn telling(account: &AccountId) -> Option<String>;
+        fn put_messages(account: &AccountId, messages: Vec<NewMessage>, now_local: TimestampMs, keep_since_local: TimestampMs, state_json: String) -> usize;
+        fn due_messages(account: &AccountId, channel: &str, now_local: TimestampMs, limit: u32) -> Vec<Message>;
+        fn note_attempt(ids: Vec<i64>, attempt: Attempt) -> ();
+        fn give_up_others(account: &AccountId, channels: Vec<String>, now_local: TimestampMs) -> usize;
+        fn messages(account: &AccountId, page: PageRequest) -> Page<Message>;
+        fn outbox_summary(account: &AccountId) -> Vec<ChannelSummary>;
     }
     Maintenance {
         fn info() -> StoreInfo;

@@ -5,4 +5,5 @@ mod fact_reader;
 mod journal;
 mod leases;
 mod maintenance;
+mod outbox;
 mod writer;

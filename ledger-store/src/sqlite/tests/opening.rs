@@ -152,7 +152,7 @@ async fn a_backup_is_a_book() {
         assert_eq!(position_of(&copy, "ETHUSDT").await.0, "1".parse().unwrap());
         assert_eq!(copy.instruments(&main_account()).await.unwrap().len(), 1);
         let info = copy.info().await.unwrap();
-        assert!(info.schema_version == 12 && info.size_bytes > 4_096 && info.sqlite_version.starts_with("3."));
+        assert!(info.schema_version == 13 && info.size_bytes > 4_096 && info.sqlite_version.starts_with("3."));
     }
 }
 
@@ -185,13 +185,14 @@ async fn a_book_of_schema_8_is_migrated() {
     execute(
         &folder.book(),
         "DROP INDEX engine_signals_symbol_awaited; DROP INDEX orders_lacking; DROP TABLE leases;
+         DROP TABLE messages; DROP TABLE telling;
          ALTER TABLE orders DROP COLUMN residual_fees_json; ALTER TABLE orders DROP COLUMN fees_json;
          DELETE FROM __diesel_schema_migrations WHERE version >= '20261130000009'; PRAGMA user_version = 8;",
     );
     let reads = refusal(&folder.book(), &OpenOptions::reading());
-    assert!(matches!(reads, StoreError::OlderSchema { found: 8, supported: 12, .. }), "{reads:?}");
+    assert!(matches!(reads, StoreError::OlderSchema { found: 8, supported: 13, .. }), "{reads:?}");
     let store = SqliteStore::open(folder.book(), &OpenOptions::default()).unwrap();
-    assert_eq!(store.info().await.unwrap().schema_version, 12);
+    assert_eq!(store.info().await.unwrap().schema_version, 13);
     let known = async || store.order(&main_account(), &stated.key).await.unwrap().unwrap();
     let as_stated = stated.clone().stated_by(ledger_core::Source::Rest);
     assert_eq!((known().await.order.fact, known().await.residual_fees), (as_stated, None));
