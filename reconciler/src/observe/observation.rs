@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use exchange_client::{AccountIdentity, Answer, ExchangeError, MarkPrice, OrderRef, Stated, TimeWindow, VenueFacts};
+use ledger_core::demands::{demanded_rows, lacking_rows};
 use ledger_core::{
     BalanceSnapshot, Decimal, Fill, FillKey, Income, Instrument, Order, OrderClass, PositionMode, PositionSide,
     PositionSnapshot, Sourced, Symbol, TimestampMs,
 };
+use ledger_store::{Discrepancy, DiscrepancyStatus};
 
 use super::book_view::{Beginning, BookView};
 use super::by_type::ByType;
@@ -17,6 +19,7 @@ use crate::asked::Asked;
 use crate::confirming::ReadBefore;
 use crate::label::LabelSources;
 use crate::memory::doubt::Looks;
+use crate::memory::{DemandMemory, FundingMemory, recall_all};
 
 /// What was seen of a symbol that was looked at closely.
 #[derive(Debug)]
@@ -122,6 +125,35 @@ impl Observation {
         let rows = self.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
         let new = rows.filter(|row| !self.book.known_income.contains(&row.key)).map(|row| row.time.at);
         new.chain(self.book.unlisted_income.iter().copied()).collect()
+    }
+
+    /// When rows of the ledger are due that no answer has had: an earlier look misses them and waits for them, or this one
+    /// found their fill.
+    pub(crate) fn demanded_income(&self) -> Vec<TimestampMs> {
+        let on_record = &self.book.discrepancies;
+        let is_awaited = |known: &Discrepancy| known.entry.status == DiscrepancyStatus::Pending;
+        let demands = recall_all::<DemandMemory>(on_record).map(|(known, memory)| (known, memory.at));
+        let funding = recall_all::<FundingMemory>(on_record).map(|(known, memory)| (known, memory.at));
+        let awaited = demands.chain(funding).filter(|(known, _)| is_awaited(known)).map(|(_, at)| at);
+        let fills = self.symbols.values().flat_map(|close| {
+            let rows = close.fills.iter().flat_map(|walk| walk.rows.values()).map(|row| &row.entity);
+            rows.filter(|fill| !close.book_fills.contains_key(&fill.key))
+        });
+        let lacking = fills.filter(|fill| self.lacks_income(fill)).map(|fill| fill.time.at);
+        awaited.chain(lacking).collect()
+    }
+
+    /// Whether the ledger's answer lacks a row of this fill.
+    fn lacks_income(&self, fill: &Fill) -> bool {
+        let rows = self.income.iter().flat_map(|walk| &walk.rows).map(|row| &row.entity);
+        let is_of = |row: &&Income| {
+            row.key.symbol.as_ref() == Some(&fill.key.symbol) && row.fill_id.as_ref() == Some(&fill.key.fill_id)
+        };
+        let rows: Vec<_> = rows.filter(is_of).cloned().collect();
+        // Profit in another asset than the fee's is profit all the same.
+        let Some(fee) = &fill.fee else { return false };
+        let lacking = demanded_rows(std::slice::from_ref(fill), &fee.asset);
+        lacking.and_then(|demanded| lacking_rows(demanded, &rows)).map_or(true, |lacking| !lacking.is_empty())
     }
 
     /// When the answer about all orders and the book differ, by when each order was created.

@@ -5,6 +5,7 @@
 //! 2. `a_gap_in_history_closes_when_it_is_covered`.
 //! 3. `what_the_list_of_forced_orders_may_have_forgotten_is_not_covered`.
 //! 4. `where_an_order_names_an_unseen_fill_nothing_is_confirmed`.
+//! 5. `where_a_fill_lacks_its_rows_nothing_of_the_ledger_is_confirmed`, until they are told as missing.
 
 use exchange_client::TimeWindow;
 use ledger_core::{Order, Symbol, TimestampMs};
@@ -107,6 +108,7 @@ fn confirmed(observation: &Observation) -> Vec<CoverageSpan> {
     if let Some(walk) = observation.income.answer() {
         // Where an order names a fill that nobody has seen, the answers lacked its rows alike.
         let mut differing = observation.differing_income();
+        differing.extend(observation.demanded_income());
         for (since, until) in observation.unfilled_orders() {
             let (since, until) = (since.max(walk.window.since()), until.min(walk.window.until()));
             differing.extend([since, until].into_iter().filter(|_| since <= until));

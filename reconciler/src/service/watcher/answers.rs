@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ledger_core::{LookStream, TimestampMs};
-use ledger_store::{LookResult, NewLook, Seen, SeenWallet, StoreError, StoreResult};
+use ledger_store::{DiscrepancyStatus, LookResult, NewLook, Seen, SeenWallet, StoreError, StoreResult};
 use tokio::time::Instant;
 
 use super::Watching;
+use crate::cycle::CycleReport;
 use crate::error::ReconcileError;
 use crate::service::asking::{BookAnswer, last_look};
 use crate::service::happening::{HappeningKind, NthCycle, of_cycle};
@@ -22,6 +23,8 @@ use crate::watch_state::CycleSummary;
 const RECHECKS_MAX: u32 = 2;
 /// The kind of reasons that light looks have for a cycle.
 const BOOK_DIFFERS: &str = "book ";
+/// The kind of the reason that a cycle has for the next one.
+const PENDING: &str = "pending ";
 
 impl Watching<'_> {
     pub(super) async fn ended(&mut self, (job, end): (Job, JobEnd)) -> Result<(), ReconcileError> {
@@ -43,6 +46,7 @@ impl Watching<'_> {
                     let number = self.cycle.as_ref().map_or(1, |cycle| cycle.number + 1);
                     let (repairs, left) = (report.repair_count(), report.left.len());
                     self.cycle = Some(CycleSummary { ended_local: self.watcher.clock.now(), number, repairs, left });
+                    self.look_again_at_pending(&report);
                     if report.failed.is_empty() {
                         self.read_until = Some(report.asked_at);
                     }
@@ -67,6 +71,17 @@ impl Watching<'_> {
                 }
                 Err(error) => self.not_answered(job, error),
             },
+        }
+    }
+
+    /// What one look claims waits for a second one, which is taken as soon as it can tell: not after each of many cycles in a
+    /// row, for where so much goes on there is always something on its way.
+    fn look_again_at_pending(&mut self, report: &CycleReport) {
+        let is_pending = report.left.iter().any(|known| known.entry.status == DiscrepancyStatus::Pending);
+        let reasons = is_pending.then(String::new).into_iter().collect();
+        if self.insisting.asks(PENDING, &reasons, Instant::now()) {
+            let lag_ms = u64::try_from(self.watcher.exchange.venue().settle_lag_ms).unwrap_or(0);
+            self.schedule.wake(Instant::now() + Duration::from_millis(lag_ms));
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use exchange_client::{AccountIdentity, ErrorClass, ExchangeError, MarkPrice, Stated, StreamEvent};
+use exchange_client::{AccountIdentity, ErrorClass, MarkPrice, Stated, StreamEvent};
 use ledger_core::TimestampMs;
 use ledger_store::{Book, HeldLease, NewAccount, StoreResult};
 use tokio::time::Instant;
@@ -209,9 +209,7 @@ impl<'a> Watching<'a> {
                     self.voice.tell((HappeningKind::Watching, text));
                     return Ok(true);
                 }
-                Err(error) if is_final(&error) || class_of(&error) == Some(ErrorClass::Authentication) => {
-                    return Err(error);
-                }
+                Err(error) if is_final(&error) || is_refused(&error) => return Err(error),
                 Err(error) => error,
             };
             let again_at = Instant::now() + self.failed(Job::DeepCycle, &error);
@@ -430,9 +428,8 @@ async fn end_of(running: &mut Option<Running>) -> (Job, JobEnd) {
     (kind, end)
 }
 
-fn class_of(error: &ReconcileError) -> Option<ErrorClass> {
-    match error {
-        ReconcileError::Exchange(error) => Some(ExchangeError::class(error)),
-        _ => None,
-    }
+/// Whether the exchange refuses whoever asks, and no waiting helps. An address that is not served for a while is waited out.
+fn is_refused(error: &ReconcileError) -> bool {
+    let ReconcileError::Exchange(error) = error else { return false };
+    error.class() == ErrorClass::Authentication && error.retry_at().is_none()
 }

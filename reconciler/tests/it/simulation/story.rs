@@ -52,7 +52,7 @@ impl Log {
         self.0.lock().unwrap().len()
     }
 
-    fn has_since(&self, line: usize, word: &str) -> bool {
+    pub(super) fn has_since(&self, line: usize, word: &str) -> bool {
         self.0.lock().unwrap()[line..].iter().any(|line| line.contains(word))
     }
 }

@@ -13,7 +13,7 @@ impl Story {
     /// Something goes wrong with requests or streams from now on.
     pub(super) fn weather(&mut self) {
         let seed = self.random.below(1_000_000);
-        let (name, faults) = match self.random.below(6) {
+        let (name, mut faults) = match self.random.below(6) {
             0 => ("hostile", FaultProfile::hostile()),
             1 => ("flaky", FaultProfile::flaky()),
             2 => ("a stream that drops", of_stream(StreamFaults { dropped: 300, ..StreamFaults::default() })),
@@ -30,6 +30,11 @@ impl Story {
                 }),
             ),
         };
+        // A clock that is set back stands still meanwhile. What the wallet was before anything was ever read cannot be told
+        // apart from what it was in that time.
+        if !self.log.has_since(0, "compared: ") {
+            faults.clock_skew_ms = 0;
+        }
         self.fixture.simulator.set_faults(faults.with_seed(seed));
         self.note(&format!("from now on: {name}"));
     }

@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use exchange_client::simulator::StreamFaults;
+use exchange_client::simulator::{FaultProfile, StreamFaults};
 use ledger_core::Side;
 use reconciler::service::{HappeningKind, Pace, StopSwitch, StreamState, WatchError};
 
@@ -256,5 +256,43 @@ async fn marks_are_recorded_beside_fills_and_now_and_then() {
     times.sort_unstable();
     assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 16 * 60_000), "{times:?}");
     assert!(times.len() >= before.len() + 3, "{times:?}");
+    watch.end(&world).await.unwrap();
+}
+
+/// What one look doubts, a second one settles. Where nothing else is due for an hour, that one comes by itself.
+#[tokio::test(start_paused = true)]
+async fn what_one_look_doubts_a_second_one_settles_at_once() {
+    let mut world = World::new(19).await;
+    let never = Duration::from_hours(1);
+    let pace = Pace { light: never, orders: never, cycle: never, deep: never, book: never, ..Pace::default() };
+    let watcher = world.watcher_pacing("test", pace);
+    let watch = world.start(watcher.clone());
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.pass(2 * MINUTE).await;
+    // The exchange answers positions as they were when it was last asked, and the stream tells nothing.
+    let stream = StreamFaults { dropped: 1_000, ..StreamFaults::default() };
+    world.faults(FaultProfile { stale: 1_000, stream, ..FaultProfile::none() });
+    for _ in 0..2 {
+        world.trade("BTCUSDT", Side::Buy, "0.01").await;
+        watcher.wake();
+        world.pass(5 * SECOND).await;
+    }
+    assert_eq!(world.open_discrepancies().await, ["position_mismatch"]);
+    world.faults(FaultProfile::none());
+    world.pass(MINUTE).await;
+    assert_eq!(world.open_discrepancies().await, [""; 0]);
+    watch.end(&world).await.unwrap();
+}
+
+/// A firewall that turns an address away for some minutes is no bad key.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_is_not_served_for_a_while_is_waited_out_from_the_start() {
+    let world = World::new(20).await;
+    world.faults(FaultProfile { forbidden: 1_000, ..FaultProfile::none() });
+    let watch = world.start(world.watcher("test"));
+    world.until(HappeningKind::Unreachable, MINUTE).await;
+    world.faults(FaultProfile::none());
+    world.until(HappeningKind::Compared, 10 * MINUTE).await;
     watch.end(&world).await.unwrap();
 }

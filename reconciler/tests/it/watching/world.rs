@@ -7,7 +7,9 @@ use exchange_client::binance_usdm::{BinanceUserStreams, UserStreamSettings};
 use exchange_client::simulator::{AppOrder, FaultProfile, SimulatorConfig, SimulatorTransport, StreamFaults};
 use exchange_client::{Clock, ExchangeTrader};
 use ledger_core::{PositionSide, Side, Symbol, TimestampMs};
-use ledger_store::{Book, FactReader as _, Journal, Leases, PageRequest, RepairFilter, RunFilter, RunStatus, Scope};
+use ledger_store::{
+    Book, DiscrepancyFilter, FactReader as _, Journal, Leases, PageRequest, RepairFilter, RunFilter, RunStatus, Scope,
+};
 use reconciler::service::{
     Happening, HappeningKind, Pace, StopSwitch, StreamState, Teller, WatchConfig, WatchError, WatchState, Watcher,
 };
@@ -258,6 +260,13 @@ impl World {
     pub(crate) async fn state(&self) -> WatchState {
         let lease = self.fixture.store.lease(&self.fixture.account).await.unwrap().unwrap();
         WatchState::parse(&lease.state_json.unwrap()).unwrap()
+    }
+
+    /// The kinds of what is open.
+    pub(crate) async fn open_discrepancies(&self) -> Vec<String> {
+        let filter = DiscrepancyFilter::open(self.fixture.account.clone());
+        let open = self.fixture.store.discrepancies(&filter, PageRequest::first(100)).await.unwrap();
+        open.items.into_iter().map(|known| known.entry.key.kind).collect()
     }
 
     pub(crate) async fn open_runs(&self) -> usize {
