@@ -207,6 +207,11 @@ impl Label {
     pub fn limit() -> Self {
         Self(SmolStr::new_static("LIMIT"))
     }
+
+    /// The order type that waits for a price against the position, and is executed at the market then.
+    pub fn stop_market() -> Self {
+        Self(SmolStr::new_static("STOP_MARKET"))
+    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub use wording::evidence_line;
 pub use execute::{
     AttemptVerdict, BalanceRemark, CancelReport, CancelRequest, CancelVerdict, CancelledOrder, Cause, CloseAttempt,
     CloseEnd, CloseReport, CloseRequest, DcaBasis, DcaOutcome, DcaRequest, EntryOutcome, EntryRequest, ExecuteError,
-    Executor, ExecutorSettings, NotNeeded, SentOrder, Unsendable,
+    Executor, ExecutorSettings, NotNeeded, SentOrder, StopEnd, StopReport, StopRequest, Unsendable,
 };
 pub use record::{
     Answer, BotFiles, ClientIdLabel, ClientIdScheme, ClosedTrade, EventRecorder, Gate, GateReason, GateReasonKind,

@@ -321,6 +321,10 @@ pub enum OrderRefusal {
     Quantity,
     /// An open order has the same client order id: an earlier sending arrived.
     DuplicateId,
+    /// The price that a conditional order waits for is reached already.
+    AtTrigger,
+    /// Another order waits that closes the same position as a whole.
+    WholePositionTaken,
 }
 
 impl ExchangeError {
@@ -331,6 +335,8 @@ impl ExchangeError {
             -4061 => OrderRefusal::PositionMode,
             -1111 | -4003 | -4004 | -4005 | -4023 | -4164 => OrderRefusal::Quantity,
             -4116 => OrderRefusal::DuplicateId,
+            -2021 => OrderRefusal::AtTrigger,
+            -4130 => OrderRefusal::WholePositionTaken,
             _ => return None,
         })
     }

@@ -34,7 +34,7 @@ impl Executor {
         Ok(CancelReport { orders })
     }
 
-    async fn cancel_one(&self, listed: Stated<Order>, reason: Option<Label>) -> CancelledOrder {
+    pub(super) async fn cancel_one(&self, listed: Stated<Order>, reason: Option<Label>) -> CancelledOrder {
         let key = listed.entity.key.clone();
         let reference = OrderRef::Id(key.class, key.order_id.clone());
         let mut verdict = CancelVerdict::Unknown(None);

@@ -28,8 +28,11 @@ const MOVED_ROWS_MAX: u32 = 1_000;
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     pub(super) position_side: PositionSide,
-    pub(super) qty: Quantity,
+    /// How much; `None` for whatever the position is.
+    pub(super) qty: Option<Quantity>,
     pub(super) price: Option<Price>,
+    /// What a stop waits for; `None` for an order that waits for nothing.
+    pub(super) trigger: Option<Price>,
     pub(super) reduce_only: bool,
 }
 
@@ -81,16 +84,20 @@ impl Desk {
         OrderIntent {
             client_order_id: id,
             symbol: aim.symbol.clone(),
-            class: OrderClass::Regular,
+            class: if terms.trigger.is_some() { OrderClass::Conditional } else { OrderClass::Regular },
             side: aim.side,
             position_side: Some(terms.position_side),
             role: aim.role,
             dca_step: if aim.role == IntentRole::Dca { aim.step } else { 0 },
             attempt,
-            order_type: if terms.price.is_some() { Label::limit() } else { Label::market() },
-            qty: Some(terms.qty),
+            order_type: match terms {
+                Terms { trigger: Some(_), .. } => Label::stop_market(),
+                Terms { price: Some(_), .. } => Label::limit(),
+                Terms { .. } => Label::market(),
+            },
+            qty: terms.qty,
             price: terms.price,
-            trigger_price: None,
+            trigger_price: terms.trigger,
             reduce_only: terms.reduce_only,
             signal_id: aim.cause.signal_id(),
             engine: aim.engine.cloned(),

@@ -1,7 +1,7 @@
 //! Entries and additions: at most once.
 
 use exchange_client::{ExchangeError, NewOrder, OrderRefusal, SendOutcome, Stated};
-use ledger_core::{ClientOrderId, Direction, IntentRole, Order, OrderIntent, PositionSide, Price, Statement, Symbol};
+use ledger_core::{Direction, IntentRole, Order, OrderIntent, PositionSide, Price, Statement};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
@@ -42,7 +42,8 @@ impl Executor {
             Err(unsendable) => return Ok(EntryOutcome::Unsendable(unsendable)),
         };
         let position_side = position_side(opens.direction, mode);
-        let terms = Terms { position_side, qty: sendable.qty, price: sendable.price, reduce_only: false };
+        let terms =
+            Terms { position_side, qty: Some(sendable.qty), price: sendable.price, trigger: None, reduce_only: false };
         let intent = self.desk.intent_of(&aim, id.clone(), attempt, &terms);
         let Ok(order) = NewOrder::from_intent(&intent) else { return Err(ExecuteError::NoClientOrderId) };
         if let Some(held_up) = self.write_down(&intent, position_side).await? {
@@ -93,7 +94,7 @@ impl Executor {
         let outcome = match as_known(outcome) {
             SendOutcome::Unknown(error) => {
                 let deadline = Instant::now() + self.settings.verdict_wait;
-                match self.ask_for(&intent.symbol, &intent.client_order_id, deadline).await {
+                match self.ask_for(intent, deadline).await {
                     Some(order) => SendOutcome::Done(order),
                     None => SendOutcome::Unknown(error),
                 }
@@ -131,18 +132,13 @@ impl Executor {
     }
 
     /// Asks for an order by its client order id until the exchange knows it, or the deadline is over.
-    pub(super) async fn ask_for(
-        &self,
-        symbol: &Symbol,
-        id: &ClientOrderId,
-        deadline: Instant,
-    ) -> Option<Stated<Order>> {
+    pub(super) async fn ask_for(&self, intent: &OrderIntent, deadline: Instant) -> Option<Stated<Order>> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            if let Ok(Some(order)) = self.venue.order_sent_as(symbol, id, left).await {
+            if let Ok(Some(order)) = self.venue.order_of(intent, left).await {
                 return Some(order);
             }
             sleep(self.settings.ask_every.min(left)).await;

@@ -13,21 +13,18 @@ use ledger_core::{
     ClientOrderId, Decimal, Direction, IntentOutcome, IntentRole, Order, OrderIntent, PositionMode, PositionSide,
     Quantity,
 };
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
-use super::desk::{Desk, Terms, too_slow};
-use super::entries::as_known;
+use super::announcing::{Announcer, NUMBERS_MAX};
+use super::desk::Terms;
 use super::outcome::{AttemptVerdict, BalanceRemark, CloseAttempt, CloseEnd, CloseReport};
 use super::request::{Aim, CloseRequest, closing_side, position_side};
 use super::rounding::closing;
 use super::venue::Held;
 use crate::error::ReconcileError;
 
-/// How many numbers of attempts are looked through for a free one.
-const NUMBERS_MAX: u32 = 1_000;
 /// How often a position is read again that is larger than what the attempts left of it.
 const LAG_READS_MAX: u32 = 3;
 /// How many further looks have to agree that nothing is held where the book derives that something is.
@@ -39,16 +36,13 @@ struct Close<'a> {
     request: &'a CloseRequest,
     direction: Direction,
     report: CloseReport,
-    /// The number that the next attempt may have at the earliest.
-    number: u32,
+    announcer: Announcer<'a>,
     /// What must be left by what is known of the attempts; `None` where that is nothing.
     left: Option<Decimal>,
     /// The orders that executed something.
     executed: Vec<Order>,
     /// Answers that are being recorded while the close goes on.
     recordings: Vec<JoinHandle<Result<(), ReconcileError>>>,
-    /// The book did not take a record in time. It is not waited for again.
-    book_hangs: bool,
 }
 
 impl Executor {
@@ -67,59 +61,32 @@ impl Executor {
             request,
             direction,
             report,
-            number: 1,
+            announcer: Announcer::new(self),
             left: None,
             executed: Vec::new(),
             recordings: Vec::new(),
-            book_hangs: false,
         };
         closing.decide_earlier().await;
         closing.report.end = closing.run().await;
         closing.finish().await;
+        closing.report.not_recorded.extend(closing.announcer.not_recorded);
         closing.report
-    }
-
-    /// What the book answers, for as long as a close waits for that.
-    async fn in_time<T>(&self, asked: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
-        let patience = self.settings.book_wait;
-        timeout(patience, asked).await.unwrap_or_else(|_| Err(too_slow(patience)))
     }
 }
 
 impl Close<'_> {
-    /// What the book answers; at once that it does not, where it has not answered in time before.
-    async fn book<T>(&mut self, asked: impl Future<Output = Result<T, ReconcileError>>) -> Result<T, ReconcileError> {
-        if self.book_hangs {
-            return Err(too_slow(Duration::ZERO));
-        }
-        let patience = self.executor.settings.book_wait;
-        timeout(patience, asked).await.unwrap_or_else(|_| {
-            self.book_hangs = true;
-            Err(too_slow(patience))
-        })
-    }
-
-    fn aim(&self) -> Aim<'_> {
-        Aim {
-            symbol: &self.request.symbol,
-            cause: &self.request.cause,
-            engine: self.request.engine.as_ref(),
-            role: IntentRole::Exit,
-            step: 0,
-            side: closing_side(self.direction),
-        }
-    }
-
     /// Attempts of an earlier call, perhaps of a process that is gone, are asked for before the next one: all of them together
     /// for as long as a verdict is waited for, and each no longer than that after it was written down.
     async fn decide_earlier(&mut self) {
         let executor = self.executor;
         let patience = executor.settings.verdict_wait;
         let began = Instant::now();
-        while self.number <= NUMBERS_MAX {
-            let Some(id) = executor.desk.id_of(&self.aim(), self.number, None) else { return };
-            let Ok(Some(intent)) = self.book(executor.desk.intent(&id)).await else { return };
-            self.number += 1;
+        while self.announcer.number <= NUMBERS_MAX {
+            let Some(id) = executor.desk.id_of(&aim(self.request, self.direction), self.announcer.number, None) else {
+                return;
+            };
+            let Ok(Some(intent)) = self.announcer.book(executor.desk.intent(&id)).await else { return };
+            self.announcer.number += 1;
             if !matches!(intent.outcome, IntentOutcome::Pending | IntentOutcome::Unknown) {
                 continue;
             }
@@ -129,10 +96,10 @@ impl Close<'_> {
             let deadline = Instant::now() + left.min(patience.saturating_sub(age));
             let found = match executor.venue.order_sent_as(&intent.symbol, &id, left).await {
                 Ok(Some(order)) => Some(order),
-                _ => executor.ask_for(&intent.symbol, &id, deadline).await,
+                _ => executor.ask_for(&intent, deadline).await,
             };
             if let Some(order) = found {
-                self.answered(&intent, SendOutcome::Done(order.clone())).await;
+                self.announcer.answered(&intent, SendOutcome::Done(order.clone())).await;
                 self.note(order.entity);
             }
         }
@@ -181,7 +148,7 @@ impl Close<'_> {
             }
             // The exchange's answers lag behind an entry as well, and the book may know of one.
             let is_long = self.direction == Direction::Long;
-            let booked = self.book(executor.desk.held(symbol, is_long)).await;
+            let booked = self.announcer.book(executor.desk.held(symbol, is_long)).await;
             let looks = if matches!(booked, Ok(Some(_))) { DOUBTED_LOOKS } else { 1 };
             for _ in 0..looks {
                 sleep(executor.settings.ask_every).await;
@@ -210,7 +177,7 @@ impl Close<'_> {
         let known = self.left.and_then(|left| Quantity::new(left).ok()).or(self.request.believed_qty);
         let qty = match known {
             Some(qty) => qty,
-            None => self.book(executor.desk.held(&self.request.symbol, is_long)).await.ok().flatten()?,
+            None => self.announcer.book(executor.desk.held(&self.request.symbol, is_long)).await.ok().flatten()?,
         };
         // Wrong, the order is refused because of its mode, and the next one is of the other.
         let mode = executor.venue.mode_at_hand().unwrap_or(PositionMode::OneWay);
@@ -250,37 +217,11 @@ impl Close<'_> {
         end.map_or(Ok(progress), Err)
     }
 
-    /// Writes the next attempt down under the first free number; under an id of this moment where the book cannot tell which
-    /// numbers are free.
     async fn announced(&mut self, position_side: PositionSide, qty: Quantity) -> Option<OrderIntent> {
-        let executor = self.executor;
-        let terms = Terms { position_side, qty, price: None, reduce_only: position_side == PositionSide::Net };
-        while self.number <= NUMBERS_MAX {
-            let number = self.number;
-            let id = executor.desk.id_of(&self.aim(), number, None)?;
-            self.number += 1;
-            match self.book(executor.desk.intent(&id)).await {
-                Ok(Some(_)) => continue,
-                Ok(None) => {}
-                Err(error) => {
-                    self.report.not_recorded.push(error);
-                    break;
-                }
-            }
-            let intent = executor.desk.intent_of(&self.aim(), id, number, &terms);
-            match self.book(executor.desk.announce(&intent)).await {
-                Ok(true) => return Some(intent),
-                // Somebody else took the number meanwhile.
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::error!(%error, symbol = %intent.symbol, "an exit is sent although the book does not take it");
-                    self.report.not_recorded.push(error);
-                    return Some(intent);
-                }
-            }
-        }
-        let id = executor.desk.id_of(&self.aim(), self.number, Some(executor.desk.now()))?;
-        Some(executor.desk.intent_of(&self.aim(), id, self.number, &terms))
+        let reduce_only = position_side == PositionSide::Net;
+        let terms = Terms { position_side, qty: Some(qty), price: None, trigger: None, reduce_only };
+        let aim = aim(self.request, self.direction);
+        self.announcer.next(&aim, &terms).await
     }
 
     /// Sends an attempt and waits for its verdict. When the waiting ends, sending goes on; its answer is recorded while the
@@ -288,15 +229,8 @@ impl Close<'_> {
     async fn verdict(&mut self, intent: &OrderIntent) -> AttemptVerdict {
         let since = Instant::now();
         let Ok(order) = NewOrder::from_intent(intent) else { return AttemptVerdict::Undecided };
-        let (executor, sent) = (self.executor.clone(), intent.clone());
-        let (tell, told) = oneshot::channel();
-        self.recordings.push(tokio::spawn(async move {
-            let outcome = as_known(executor.venue.trader.create_order(order).await);
-            let statements = Desk::answer(&sent, &outcome);
-            // Nobody listens any more where the answer came too late.
-            let _late = tell.send(outcome);
-            executor.in_time(executor.desk.record(statements)).await
-        }));
+        let (told, recording) = self.executor.send_beside(intent, order);
+        self.recordings.push(recording);
         match timeout(self.executor.settings.verdict_wait, told).await {
             Ok(Ok(SendOutcome::Done(order))) if order.entity.status.is_terminal() => {
                 AttemptVerdict::Ended(Box::new(order.entity))
@@ -311,7 +245,7 @@ impl Close<'_> {
         let executor = self.executor;
         let deadline = since + executor.settings.verdict_wait;
         let mut last = None;
-        while let Some(order) = executor.ask_for(&intent.symbol, &intent.client_order_id, deadline).await {
+        while let Some(order) = executor.ask_for(intent, deadline).await {
             let has_ended = order.entity.status.is_terminal();
             last = Some(order);
             if has_ended {
@@ -320,17 +254,11 @@ impl Close<'_> {
             sleep(executor.settings.ask_every).await;
         }
         let Some(order) = last else { return AttemptVerdict::Undecided };
-        self.answered(intent, SendOutcome::Done(order.clone())).await;
+        self.announcer.answered(intent, SendOutcome::Done(order.clone())).await;
         if order.entity.status.is_terminal() {
             return AttemptVerdict::Ended(Box::new(order.entity));
         }
         AttemptVerdict::Undecided
-    }
-
-    async fn answered(&mut self, intent: &OrderIntent, outcome: SendOutcome<Stated<Order>>) {
-        let executor = self.executor;
-        let written = self.book(executor.desk.answered(intent, &outcome)).await;
-        self.report.not_recorded.extend(written.err());
     }
 
     fn note(&mut self, order: Order) {
@@ -363,14 +291,8 @@ impl Close<'_> {
 
     /// Records what followed the close: trades, the price, and why. The position is closed by then, so it may take a moment.
     async fn finish(&mut self) {
-        let settings = self.executor.settings;
         for recording in std::mem::take(&mut self.recordings) {
-            // One that takes longer is still being sent: its attempt is undecided, and is recorded once it is answered.
-            match timeout(settings.book_wait + settings.ask_every, recording).await {
-                Ok(Ok(recorded)) => self.report.not_recorded.extend(recorded.err()),
-                Ok(Err(error)) => tracing::error!(%error, "recording the answer to an exit broke off"),
-                Err(_) => {}
-            }
+            self.report.not_recorded.extend(self.executor.recorded_beside(recording).await);
         }
         // What nobody knew while it hurried may be known now.
         let undecided: Vec<ClientOrderId> = self
@@ -384,9 +306,9 @@ impl Close<'_> {
             let executor = self.executor;
             let asked = executor.venue.order_sent_as(&self.request.symbol, &id, executor.settings.verdict_wait).await;
             let Ok(Some(order)) = asked else { continue };
-            let known = self.book(executor.desk.intent(&id)).await;
+            let known = self.announcer.book(executor.desk.intent(&id)).await;
             if let Ok(Some(intent)) = known {
-                self.answered(&intent, SendOutcome::Done(order.clone())).await;
+                self.announcer.answered(&intent, SendOutcome::Done(order.clone())).await;
             }
             self.note(order.entity.clone());
             let is_over = order.entity.status.is_terminal();
@@ -399,12 +321,12 @@ impl Close<'_> {
         for order in std::mem::take(&mut self.executed) {
             let (executor, reason) = (self.executor, self.request.reason);
             let statements = executor.what_follows(&order).await;
-            let written = self.book(executor.desk.followed(&order, statements, reason)).await;
-            self.report.not_recorded.extend(written.err());
+            let written = self.announcer.book(executor.desk.followed(&order, statements, reason)).await;
+            self.announcer.not_recorded.extend(written.err());
         }
         if self.report.is_flat() && has_closed {
             let (executor, symbol, direction) = (self.executor, &self.request.symbol, self.direction);
-            self.report.trip = self.book(executor.desk.trip_of(symbol, direction)).await.ok().flatten();
+            self.report.trip = self.announcer.book(executor.desk.trip_of(symbol, direction)).await.ok().flatten();
             self.note_wallet().await;
         }
     }
@@ -417,14 +339,14 @@ impl Close<'_> {
             self.report.balance_remark = Some(BalanceRemark::FillsMissing);
             return;
         }
-        let basis = match self.book(executor.desk.wallet_basis(executor.venue.reader.venue())).await {
+        let basis = match self.announcer.book(executor.desk.wallet_basis(executor.venue.reader.venue())).await {
             Ok(Ok(basis)) => basis,
             Ok(Err(remark)) => {
                 self.report.balance_remark = Some(remark);
                 return;
             }
             Err(error) => {
-                self.report.not_recorded.push(error);
+                self.announcer.not_recorded.push(error);
                 return;
             }
         };
@@ -433,10 +355,22 @@ impl Close<'_> {
         if explained.is_empty() {
             return;
         }
-        match self.book(executor.desk.record(explained.iter().map(Stated::statement).collect())).await {
+        match self.announcer.book(executor.desk.record(explained.iter().map(Stated::statement).collect())).await {
             Ok(()) => self.report.balances = explained.into_iter().map(|row| row.entity).collect(),
-            Err(error) => self.report.not_recorded.push(error),
+            Err(error) => self.announcer.not_recorded.push(error),
         }
+    }
+}
+
+/// What the attempts are for.
+fn aim(request: &CloseRequest, direction: Direction) -> Aim<'_> {
+    Aim {
+        symbol: &request.symbol,
+        cause: &request.cause,
+        engine: request.engine.as_ref(),
+        role: IntentRole::Exit,
+        step: 0,
+        side: closing_side(direction),
     }
 }
 

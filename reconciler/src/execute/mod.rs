@@ -8,9 +8,12 @@
 //! 5. `a_book_that_cannot_be_written_stops_no_close`, and the report says what is not on record.
 //! 6. `every_listed_order_is_cancelled_and_confirmed`, of the class that was asked for alone.
 //! 7. `an_addition_is_made_once_a_step`, under its condition.
-//! 8. `a_wallet_is_recorded_after_a_close_where_the_book_leads_to_it`, and nothing that the exchange says of it stops or delays
+//! 8. `a_stop_rests_at_every_moment`, whenever the process dies; what rests as wanted is not placed again, and nobody else's is
+//!    touched.
+//! 9. `a_wallet_is_recorded_after_a_close_where_the_book_leads_to_it`, and nothing that the exchange says of it stops or delays
 //!    a close.
 
+mod announcing;
 mod attempts;
 mod cancelling;
 mod dca;
@@ -18,6 +21,7 @@ mod desk;
 mod entries;
 mod exits;
 mod outcome;
+mod protecting;
 mod request;
 pub(crate) mod rounding;
 #[cfg(test)]
@@ -38,9 +42,9 @@ use self::desk::Desk;
 use self::entries::Opens;
 pub use self::outcome::{
     AttemptVerdict, BalanceRemark, CancelReport, CancelVerdict, CancelledOrder, CloseAttempt, CloseEnd, CloseReport,
-    DcaOutcome, EntryOutcome, ExecuteError, NotNeeded, SentOrder,
+    DcaOutcome, EntryOutcome, ExecuteError, NotNeeded, SentOrder, StopEnd, StopReport,
 };
-pub use self::request::{CancelRequest, Cause, CloseRequest, DcaBasis, DcaRequest, EntryRequest};
+pub use self::request::{CancelRequest, Cause, CloseRequest, DcaBasis, DcaRequest, EntryRequest, StopRequest};
 pub use self::rounding::Unsendable;
 use self::venue::Venue;
 use crate::record::Recorder;
@@ -179,6 +183,17 @@ impl Executor {
     /// Closes the short position at the market, as [`close_long_market`](Self::close_long_market) does the long one.
     pub async fn close_short_market(&self, request: &CloseRequest) -> CloseReport {
         self.close(request, Direction::Short).await
+    }
+
+    /// Sees that a stop rests at the exchange for the long position, and that it is the only one of ours: what rests as wanted
+    /// stays, and a new one is placed before an earlier one is cancelled. Needs no book.
+    pub async fn protect_long(&self, request: &StopRequest) -> StopReport {
+        self.protect(request, Direction::Long).await
+    }
+
+    /// The same for the short position.
+    pub async fn protect_short(&self, request: &StopRequest) -> StopReport {
+        self.protect(request, Direction::Short).await
     }
 
     /// Cancels the working regular orders of a contract, whoever placed them. Conditional ones stay.

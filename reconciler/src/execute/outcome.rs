@@ -257,6 +257,68 @@ impl CloseReport {
     }
 }
 
+/// How it stands with a stop that was to rest. `before` is one of ours that rests at another price, or for another quantity.
+#[derive(Debug)]
+pub enum StopEnd {
+    /// It rests at the exchange.
+    Resting {
+        /// The order.
+        order: Box<Order>,
+    },
+    /// Nothing is held: there is nothing to protect.
+    Flat,
+    /// The price is there already. Close now: nothing that waits for it would be taken.
+    AtTrigger {
+        /// What rests instead.
+        before: Option<Box<Order>>,
+    },
+    /// The exchange refused it.
+    Refused {
+        /// Why.
+        error: ExchangeError,
+        /// What rests instead.
+        before: Option<Box<Order>>,
+    },
+    /// It was sent, and nobody knows yet what became of it. Asking again places another one unless it turns up: both can only
+    /// close.
+    Undecided {
+        /// The id to ask for.
+        client_order_id: ClientOrderId,
+        /// What rests besides.
+        before: Option<Box<Order>>,
+    },
+    /// The cause and the engine make no client order id. Nothing was sent.
+    Nameless {
+        /// What rests instead.
+        before: Option<Box<Order>>,
+    },
+}
+
+/// What became of a stop that was to rest.
+#[derive(Debug)]
+#[must_use]
+pub struct StopReport {
+    /// How it stands.
+    pub end: StopEnd,
+    /// The stops of ours that it replaces, each with what became of its cancellation.
+    pub replaced: Vec<CancelledOrder>,
+    /// What of it is not on record. It was done all the same; the next sync finds it.
+    pub not_recorded: Vec<ReconcileError>,
+}
+
+impl StopReport {
+    /// Whether no stop of ours is known to rest although something is held.
+    pub fn is_naked(&self) -> bool {
+        match &self.end {
+            StopEnd::Resting { .. } | StopEnd::Flat => false,
+            StopEnd::AtTrigger { before }
+            | StopEnd::Refused { before, .. }
+            | StopEnd::Undecided { before, .. }
+            | StopEnd::Nameless { before } => before.is_none(),
+        }
+    }
+}
+
 /// What became of an order that was to be cancelled.
 #[derive(Debug)]
 pub enum CancelVerdict {

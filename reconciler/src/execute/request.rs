@@ -1,7 +1,8 @@
 //! What an executor is asked for.
 
+use exchange_client::WorkingType;
 use ledger_core::{
-    Decimal, Direction, EngineLabel, ExitReason, IntentRole, Label, PositionMode, PositionSide, Quantity, Side,
+    Decimal, Direction, EngineLabel, ExitReason, IntentRole, Label, PositionMode, PositionSide, Price, Quantity, Side,
     SignalId, Symbol,
 };
 
@@ -58,6 +59,25 @@ pub struct CloseRequest {
     /// What the caller believes to be held. It is used only where the exchange does not answer what is, and nothing can be
     /// turned over by it: the exchange cuts or refuses a close that is larger than the position.
     pub believed_qty: Option<Quantity>,
+}
+
+/// A stop that is to rest at the exchange for as long as the position is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopRequest {
+    /// The contract.
+    pub symbol: Symbol,
+    /// What the position belongs to: the same as its entry's.
+    pub cause: Cause,
+    /// The strategy that decided.
+    pub engine: Option<EngineLabel>,
+    /// The price against the position at which it is closed at the market; rounded to what the exchange takes, so that it is
+    /// closed earlier rather than later.
+    pub price: Price,
+    /// By which price.
+    pub working_type: WorkingType,
+    /// Only this much of the position, where a part of it is known to be somebody else's; `None` for all of it, whatever it is
+    /// by then.
+    pub qty: Option<Quantity>,
 }
 
 /// Orders of a contract that are to be cancelled.

@@ -135,6 +135,16 @@ pub(super) fn closing(filter: Option<&QtyFilter>, held: Decimal) -> Option<Closi
     }
 }
 
+/// The price of a stop that trades on `side`, on the grid of the exchange: never further against the position than asked for.
+/// What cannot be calculated with is left to the exchange.
+pub(super) fn triggering(asked: Price, side: Side, tick: Option<Decimal>) -> Price {
+    let rounded = match side {
+        Side::Sell => up(asked.get(), tick),
+        Side::Buy => down(asked.get(), tick),
+    };
+    rounded.ok().and_then(|rounded| Price::new(rounded).ok()).unwrap_or(asked)
+}
+
 #[cfg(test)]
 mod tests {
     use ledger_core::Symbol;

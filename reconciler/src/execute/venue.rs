@@ -9,8 +9,8 @@ use exchange_client::{
     Stated, TradeQuery,
 };
 use ledger_core::{
-    BalanceSnapshot, ClientOrderId, Decimal, Direction, Fill, Order, OrderClass, OrderId, PositionMode, PositionSide,
-    Price, Symbol, TimestampMs,
+    BalanceSnapshot, ClientOrderId, Decimal, Direction, Fill, Order, OrderClass, OrderId, OrderIntent, PositionMode,
+    PositionSide, Price, Symbol, TimestampMs,
 };
 use tokio::time::timeout;
 
@@ -143,7 +143,17 @@ impl Venue {
         Some(flat)
     }
 
-    /// An order by the id that it was sent with. `Ok(None)` is no proof that there is none.
+    /// What was sent as this intent, of its class. `Ok(None)` is no proof that there is nothing.
+    pub(super) async fn order_of(
+        &self,
+        intent: &OrderIntent,
+        patience: Duration,
+    ) -> Result<Option<Stated<Order>>, ExecuteError> {
+        let reference = OrderRef::Client(intent.class, intent.client_order_id.clone());
+        in_time(patience, self.reader.fetch_order(intent.symbol.clone(), reference)).await
+    }
+
+    /// A regular order by the id that it was sent with. `Ok(None)` is no proof that there is none.
     pub(super) async fn order_sent_as(
         &self,
         symbol: &Symbol,

@@ -283,7 +283,13 @@ async fn an_attempt_of_a_process_that_is_gone_is_asked_for_first() {
         let (role, side) = (IntentRole::Exit, Side::Sell);
         let aim = request::Aim { symbol: &symbol, cause: &cause, engine: None, role, step: 0, side };
         let qty = "0.05".parse().unwrap();
-        let terms = desk::Terms { position_side: PositionSide::Net, qty, price: None, reduce_only: true };
+        let terms = desk::Terms {
+            position_side: PositionSide::Net,
+            qty: Some(qty),
+            price: None,
+            trigger: None,
+            reduce_only: true,
+        };
         let id = executor.desk.id_of(&aim, 1, None).unwrap();
         assert!(executor.desk.announce(&executor.desk.intent_of(&aim, id.clone(), 1, &terms)).await.unwrap());
         clock.advance(Duration::from_millis(age_ms));

@@ -131,7 +131,13 @@ async fn whoever_finds_an_entry_written_down_may_not_send_it() {
     let (role, side) = (IntentRole::Entry, Side::Buy);
     let aim = request::Aim { symbol: &symbol, cause: &cause, engine: None, role, step: 0, side };
     let qty = "0.05".parse().unwrap();
-    let terms = desk::Terms { position_side: PositionSide::Net, qty, price: None, reduce_only: false };
+    let terms = desk::Terms {
+        position_side: PositionSide::Net,
+        qty: Some(qty),
+        price: None,
+        trigger: None,
+        reduce_only: false,
+    };
     let id = executor.desk.id_of(&aim, 1, None).unwrap();
     let intent = executor.desk.intent_of(&aim, id, 1, &terms);
     assert!(executor.desk.announce(&intent).await.unwrap());

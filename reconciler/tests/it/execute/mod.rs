@@ -4,6 +4,7 @@
 mod closing;
 mod entering;
 mod hostile;
+mod protecting;
 mod wallet;
 mod working;
 
