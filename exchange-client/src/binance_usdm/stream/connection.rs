@@ -9,7 +9,8 @@
 //! Invariants, each with a test of the same name (in [`super::super::tests::stream`]):
 //! 1. `a_lost_connection_is_a_gap_from_before_the_last_sign_of_life`, and `whoever_reads_late_is_told_of_a_longer_gap`.
 //! 2. `attempts_grow_apart_and_never_end`.
-//! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`, and `a_key_that_was_not_used_for_long_is_asked_for_anew`.
+//! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`, `a_key_that_was_not_used_for_long_is_asked_for_anew`, and
+//!    `a_key_that_ends_with_each_connection_is_asked_for_ever_more_rarely`.
 //! 4. `silence_ends_a_connection`.
 //! 5. `a_message_that_cannot_be_read_does_not_end_the_stream`.
 //! 6. `dropping_a_wait_loses_nothing`, and `whoever_has_little_patience_is_connected_all_the_same`.
@@ -112,6 +113,8 @@ pub(super) struct BinanceUserStream {
     silent_since: Option<(TimestampMs, Moment)>,
     /// How often a connection failed since the last sign of life.
     failures: u32,
+    /// How many connections in a row ended with their key before they were as old as the longest delay.
+    expiries: u32,
     /// How long to wait, and since when, before the next attempt.
     wait: Option<(Moment, Duration)>,
 }
@@ -140,7 +143,7 @@ impl BinanceUserStream {
         let silent_since = Some((since, Moment::now(&rest)));
         let (live, connecting, wait) = (None, None, None);
         let (successor, successor_failed, old) = (None, None, None);
-        let (was_open, failures) = (false, 0);
+        let (was_open, failures, expiries) = (false, 0, 0);
         Ok(Self {
             rest,
             transport,
@@ -155,6 +158,7 @@ impl BinanceUserStream {
             was_open,
             silent_since,
             failures,
+            expiries,
             wait,
         })
     }
@@ -195,19 +199,28 @@ impl BinanceUserStream {
     /// Ends the connection, if there is one; `wait` is how long to wait at least before the next.
     fn interrupted(&mut self, cause: Interruption, wait: Duration) -> StreamEvent {
         (self.successor, self.successor_failed, self.old) = (None, None, None);
+        let age = self.live.as_ref().map_or(Duration::ZERO, |live| live.opened.age(&self.rest));
         let lost = self.live.take().map_or_else(
             || (self.rest.server_estimate(), Moment::now(&self.rest)),
             // What happened just before the last sign of life may have been on its way still.
             |live| (live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms), live.heard),
         );
         let (since, _) = *self.silent_since.get_or_insert(lost);
-        let wait = if matches!(cause, Interruption::KeyExpired) {
-            wait
-        } else {
+        // A key that ends in its time is replaced at once; one that ends with each connection is a failure like others.
+        let failures = if !matches!(cause, Interruption::KeyExpired) {
             self.failures = self.failures.saturating_add(1);
+            self.failures
+        } else if age >= self.settings.reconnect.delay_max {
+            self.expiries = 0;
+            0
+        } else {
+            self.expiries = self.expiries.saturating_add(1);
+            self.expiries
+        };
+        let wait = match failures {
+            0 => wait,
             // The first delay is before the second attempt.
-            let attempt = self.failures.saturating_add(1);
-            wait.max(self.rest.spread_delay(&self.settings.reconnect, attempt))
+            failures => wait.max(self.rest.spread_delay(&self.settings.reconnect, failures.saturating_add(1))),
         };
         self.wait = Some((Moment::now(&self.rest), wait));
         StreamEvent::Interrupted { since, cause }

@@ -131,6 +131,25 @@ async fn a_key_is_kept_alive_and_a_forgotten_one_replaced() {
     assert_eq!((renewals[0] / 60, renewals[renewals.len() - 1] / 60), (30, 55));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_that_ends_with_each_connection_is_asked_for_ever_more_rarely() {
+    let expired = || text(&format!(r#"{{"e":"listenKeyExpired","E":1,"listenKey":"{KEY}"}}"#));
+    // The first lives for an hour, and its key is replaced at once. The others end as soon as they have given a sign of life.
+    let first = (0..20).map(|_| ping(180)).chain([expired()]).collect();
+    let wire = (0..12).fold(Wire::default().then(first), |wire, _| wire.then(vec![text(SOMETHING), expired()]));
+    let house = house(wire);
+    house.told(2 + 12 * 3).await;
+    let asked: Vec<Instant> = house.wire.asked.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    let delays: Vec<u64> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_millis().try_into().unwrap()).collect();
+    assert_eq!(delays[0], 3_600_000);
+    for (delay, longest) in
+        delays[1..].iter().zip([1_000, 2_000, 4_000, 8_000, 16_000, 32_000].into_iter().chain([60_000; 9]))
+    {
+        assert!(*delay <= longest && *delay >= longest / 2, "{delays:?}");
+    }
+    assert!(delays[8..].iter().any(|delay| *delay != delays[8]), "they differ: {delays:?}");
+}
+
 trait ConcatFrames {
     fn concat_frames(self) -> Frames;
 }
