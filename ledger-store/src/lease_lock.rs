@@ -3,6 +3,10 @@
 //! The lease itself stands in the book, with the time until which it counts. The lock adds what no row can say: that its holder
 //! died, at once and however it died. A holder that lives and does not move (a stopped process, a machine that slept) keeps the
 //! lock; there the time decides.
+//!
+//! Whoever gives its lease back takes the file away while it still has the lock, and only if the path names that very file. So
+//! whoever gets the lock of a file looks whether the path names it still: if not, nobody would see that lock, and it is taken of the
+//! file that lies there now.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -14,6 +18,8 @@ use crate::beside;
 use crate::error::StoreError;
 use crate::store::StoreResult;
 
+/// How often the file is opened again because whoever had it took it away in between.
+const ATTEMPTS_MAX: usize = 16;
 /// How often a lock is tried for that somebody may have who only asks whether its holder lives.
 const MOMENTS: u32 = 200;
 
@@ -36,25 +42,47 @@ fn path_of(book: &Path, account: &AccountId) -> PathBuf {
 pub(crate) fn take(book: Option<&Path>, account: &AccountId) -> StoreResult<Found> {
     let Some(book) = book else { return Ok(Found::Untold) };
     let path = path_of(book, account);
-    let found = beside::open(book, &path).and_then(|file| {
-        let Some(file) = file else { return Ok(Found::Held) };
-        // Whoever only asks has it for a moment.
-        let mut locked = file.try_lock();
-        for _ in 0..MOMENTS {
-            if !matches!(locked, Err(TryLockError::WouldBlock)) {
-                break;
-            }
-            std::thread::yield_now();
-            locked = file.try_lock();
+    for _ in 0..ATTEMPTS_MAX {
+        let found = take_at(book, &path).map_err(|source| StoreError::Io { path: path.clone(), source })?;
+        if let Some(found) = found {
+            return Ok(found);
         }
-        match locked {
-            Ok(()) => Ok(Found::Taken(file)),
-            Err(TryLockError::WouldBlock) => Ok(Found::Held),
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Found::Untold),
-            Err(TryLockError::Error(error)) => Err(error),
+    }
+    Ok(Found::Held)
+}
+
+/// The same once: `None` where the file was taken away before its lock was got.
+fn take_at(book: &Path, path: &Path) -> io::Result<Option<Found>> {
+    let Some(file) = beside::open(book, path)? else { return Ok(Some(Found::Held)) };
+    // Whoever only asks has it for a moment.
+    let mut locked = file.try_lock();
+    for _ in 0..MOMENTS {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
         }
-    });
-    found.map_err(|source| StoreError::Io { path, source })
+        std::thread::yield_now();
+        locked = file.try_lock();
+    }
+    match locked {
+        Ok(()) => Ok(beside::is_still_there(path, &file)?.then_some(Found::Taken(file))),
+        Err(TryLockError::WouldBlock) => Ok(Some(Found::Held)),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(Found::Untold)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Gives the lock back, and leaves nothing of it beside the book.
+pub(crate) fn give_back(book: Option<&Path>, account: &AccountId, lock: File) {
+    let Some(book) = book else { return };
+    let path = path_of(book, account);
+    // Another file at its place is another's.
+    if beside::is_still_there(&path, &lock).unwrap_or(false)
+        && let Err(error) = std::fs::remove_file(&path)
+    {
+        // It says nothing without a lock on it.
+        tracing::debug!(path = %path.display(), %error, "the file of a lease could not be taken away");
+    }
+    drop(lock);
 }
 
 /// What names the file of a lock, as a row can keep it.
@@ -102,5 +130,59 @@ mod tests {
         drop(again);
         assert_eq!(is_held(number), Some(false));
         assert!(matches!(take(None, &main).unwrap(), Found::Untold));
+    }
+
+    #[test]
+    fn whoever_gives_the_lock_back_takes_its_own_file_away_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = folder.path().join("book.db");
+        let main = AccountId::new("main").unwrap();
+        let path = path_of(&book, &main);
+        let taken = || match take(Some(&book), &main).unwrap() {
+            Found::Taken(lock) => lock,
+            found => panic!("{found:?}"),
+        };
+        give_back(Some(&book), &main, taken());
+        assert!(!path.exists());
+        // Another one has the lock of another file by now.
+        let first = taken();
+        std::fs::remove_file(&path).unwrap();
+        let second = taken();
+        let number = number_of(&second);
+        give_back(Some(&book), &main, first);
+        assert_eq!(is_held(Some(&book), &main, number), Some(true));
+        // Whoever opened the file before it was taken away has a lock that nobody sees, and takes it of another file.
+        let opened = File::open(&path).unwrap();
+        give_back(Some(&book), &main, second);
+        opened.try_lock().unwrap();
+        assert!(!beside::is_still_there(&path, &opened).unwrap());
+        assert!(matches!(take(Some(&book), &main).unwrap(), Found::Taken(_)));
+    }
+
+    /// Many take it and give it back at once: never do two have it at a time, and in the end nothing lies there.
+    #[test]
+    fn two_never_have_the_lock_while_files_come_and_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = folder.path().join("book.db");
+        let holders = std::sync::atomic::AtomicUsize::new(0);
+        let taken = std::sync::atomic::AtomicUsize::new(0);
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let main = AccountId::new("main").unwrap();
+                    for _ in 0..400 {
+                        let Found::Taken(lock) = take(Some(&book), &main).unwrap() else { continue };
+                        assert_eq!(holders.fetch_add(1, order), 0, "two have it");
+                        taken.fetch_add(1, order);
+                        std::thread::yield_now();
+                        holders.fetch_sub(1, order);
+                        give_back(Some(&book), &main, lock);
+                    }
+                });
+            }
+        });
+        assert!(taken.load(order) > 0);
+        assert!(!path_of(&book, &AccountId::new("main").unwrap()).exists());
     }
 }

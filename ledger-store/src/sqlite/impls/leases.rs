@@ -52,8 +52,13 @@ impl Leases for SqliteStore {
     }
 
     async fn end_lease(&self, held: HeldLease, now_local: TimestampMs, state_json: Option<String>) -> StoreResult<()> {
-        let lease = held.lease.clone();
-        self.write(move |conn| lease::end(conn, &lease, now_local, state_json.as_deref())).await
+        let HeldLease { lease, lock, .. } = held;
+        let account = lease.account.clone();
+        self.write(move |conn| lease::end(conn, &lease, now_local, state_json.as_deref())).await?;
+        if let Some(lock) = lock {
+            lease_lock::give_back(self.path(), &account, lock);
+        }
+        Ok(())
     }
 
     async fn lease(&self, account: &AccountId) -> StoreResult<Option<LeaseRecord>> {

@@ -62,6 +62,26 @@ async fn a_lock_that_was_removed_makes_no_holder_dead() {
 }
 
 #[tokio::test]
+async fn a_lease_that_is_given_back_leaves_nothing_beside_the_book() {
+    let folder = Folder::new();
+    let store = book(&folder).await;
+    let file = folder.book().with_file_name("book.db-watch-main");
+    let first = granted(&store, "first", 0).await;
+    assert!(file.exists());
+    store.end_lease(first, at(1_000), None).await.unwrap();
+    assert!(!file.exists());
+    // One that did not move and was followed takes nothing away from whoever followed it.
+    let stopped = granted(&store, "stopped", 2_000).await;
+    let mut next = granted(&store, "next", 40_000).await;
+    let error = store.end_lease(stopped, at(41_000), None).await.unwrap_err();
+    assert!(matches!(error, StoreError::LeaseLost { .. }), "{error:?}");
+    store.renew_lease(&mut next, at(42_000), at(72_000), None).await.unwrap();
+    assert_eq!(is_alive(&store).await, Some(true));
+    store.end_lease(next, at(43_000), None).await.unwrap();
+    assert!(!file.exists());
+}
+
+#[tokio::test]
 async fn whoever_watches_notices_that_the_book_is_another_file() {
     let folder = Folder::new();
     let store = book(&folder).await;
