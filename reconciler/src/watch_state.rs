@@ -61,6 +61,9 @@ pub struct WatchState {
     pub looked_local: Option<TimestampMs>,
     /// The last full cycle that came to its end.
     pub cycle: Option<CycleSummary>,
+    /// Whether it ended in the middle of a full cycle, on purpose.
+    #[serde(default)]
+    pub is_cut_short: bool,
     /// Why nothing is answered, and how often in a row.
     pub failure: Option<FailureSummary>,
     /// The seconds between light looks, lists of orders, and full cycles.
@@ -80,6 +83,9 @@ pub struct StreamSummary {
     pub state: StreamState,
     /// Since when, by the exchange's clock.
     pub since: TimestampMs,
+    /// Why it does not stand, where it never did and that lasts.
+    #[serde(default)]
+    pub trouble: Option<String>,
     /// The latest event, by the exchange's clock.
     pub last_event: Option<TimestampMs>,
     /// The latest event that an answer of the exchange confirmed, by the exchange's clock.
@@ -123,6 +129,7 @@ impl WatchState {
             waiting: 0,
             looked_local: None,
             cycle: None,
+            is_cut_short: false,
             failure: None,
             every_s: [0; 3],
             stretch: 1,

@@ -50,15 +50,16 @@ fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Why a look came to nothing. `None` where that must leave no trace: another account answered, or there is none.
+/// Why a look came to nothing. `None` where that must leave no trace: another account answered, or there is none; or it was stopped
+/// on purpose, which takes nothing back of the last one.
 fn failure_of(error: &ReconcileError) -> Option<LookFailure> {
     let kind = match error {
         ReconcileError::WrongAccount { .. }
         | ReconcileError::Contradiction { .. }
         | ReconcileError::UnknownAccount { .. }
         | ReconcileError::BoundElsewhere { .. }
+        | ReconcileError::Stopped
         | ReconcileError::Store { source: StoreError::WrongAccount { .. }, .. } => return None,
-        ReconcileError::Stopped => LookFailureKind::Interrupted,
         ReconcileError::Exchange(source) => look_failure_kind(source.class()),
         ReconcileError::Store { source, .. } => look_failure_of_store(source),
         ReconcileError::Cursor { .. } | ReconcileError::Math(_) | ReconcileError::ClockContradiction { .. } => {

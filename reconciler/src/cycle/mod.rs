@@ -139,8 +139,8 @@ impl Reconciler {
         self.sync_until(std::future::pending()).await
     }
 
-    /// The same, unless `stopped` comes first: then what was recorded stays, the run is closed as interrupted, and so is the
-    /// look.
+    /// The same, unless `stopped` comes first: then what was recorded stays, and the run is closed as one that was stopped. That is
+    /// no failed look: what the last one saw stands, and is as old as it is.
     ///
     /// # Errors
     /// As [`sync`](Self::sync), and [`ReconcileError::Stopped`].
@@ -159,7 +159,7 @@ impl Reconciler {
         if let Some(run) = run {
             let (status, detail) = match &result {
                 Ok(synced) => (RunStatus::Done, synced.detail_json(spent)),
-                Err(ReconcileError::Stopped) => (RunStatus::Interrupted, json!({}).to_string()),
+                Err(ReconcileError::Stopped) => (RunStatus::Interrupted, json!({ "stopped": true }).to_string()),
                 Err(error) => (RunStatus::Failed, json!({ "error": error.to_string() }).to_string()),
             };
             let ended = self.book.end_run(run, status, self.clock.now(), Some(detail)).await;

@@ -37,24 +37,58 @@ pub(super) struct BookAnswer {
 }
 
 /// A question to the book that is under way. Dropped, nobody waits for its answer.
-pub(super) struct Asking(JoinHandle<StoreResult<BookAnswer>>);
+pub(super) struct Asking {
+    task: JoinHandle<StoreResult<BookAnswer>>,
+    cycles: u64,
+}
 
 impl Asking {
-    /// Asks.
-    pub(super) fn begin(book: Book, account: AccountId, now_local: TimestampMs) -> Self {
-        Self(tokio::spawn(async move { ask(&*book, &account, now_local).await }))
+    /// Asks, after so many cycles.
+    pub(super) fn begin(book: Book, account: AccountId, now_local: TimestampMs, cycles: u64) -> Self {
+        Self { task: tokio::spawn(async move { ask(&*book, &account, now_local).await }), cycles }
     }
 
-    /// Waits for the answer. Dropping the future loses nothing.
-    pub(super) async fn answer(&mut self) -> StoreResult<BookAnswer> {
+    /// Waits for the answer: how many cycles had ended when it was asked for, and what it is. Dropping the future loses nothing.
+    pub(super) async fn answer(&mut self) -> (u64, StoreResult<BookAnswer>) {
         // A task that panicked has reported it; it is asked again.
-        (&mut self.0).await.unwrap_or(Err(StoreError::Closed))
+        (self.cycles, (&mut self.task).await.unwrap_or(Err(StoreError::Closed)))
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+    }
+}
+
+/// The last look at the account that this watcher knows of. Another one on record is somebody else's, and what that one recorded
+/// wants a cycle.
+#[derive(Debug, Default)]
+pub(super) struct KnownLook {
+    ended_local: Option<TimestampMs>,
+    cycles: u64,
+}
+
+impl KnownLook {
+    /// How many cycles of this watcher have ended.
+    pub(super) fn cycles(&self) -> u64 {
+        self.cycles
+    }
+
+    /// A cycle has ended, and this is the last look on record since; `None` where that could not be read.
+    pub(super) fn cycle_ended(&mut self, ended_local: Option<TimestampMs>) {
+        self.ended_local = ended_local;
+        self.cycles += 1;
+    }
+
+    /// Whether an answer of the book names somebody else's look. One that was asked for before the last cycle's end may have seen
+    /// the book before that cycle's own look was in it: it says nothing.
+    pub(super) fn is_anothers(&mut self, asked_after: u64, last_look: Option<TimestampMs>) -> bool {
+        if asked_after != self.cycles || self.ended_local.is_none() || last_look == self.ended_local {
+            return false;
+        }
+        self.ended_local = last_look;
+        true
     }
 }
 
@@ -111,4 +145,28 @@ pub(super) async fn last_look(book: &dyn Store, account: &AccountId) -> StoreRes
 pub(super) async fn was_looked_at(book: &dyn Store, account: &AccountId) -> StoreResult<bool> {
     let looks = book.looks(account).await?;
     Ok(looks.iter().any(|look| look.stream == LookStream::Account && look.success.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::testing::at;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_from_before_a_cycles_end_names_nobody_elses_look() {
+        let mut known = KnownLook::default();
+        assert!(!known.is_anothers(0, Some(at(1))), "this watcher has not looked yet");
+        known.cycle_ended(Some(at(100)));
+        let asked_after = known.cycles();
+        known.cycle_ended(Some(at(200)));
+        assert!(!known.is_anothers(asked_after, Some(at(100))), "its own look before");
+        assert!(!known.is_anothers(known.cycles(), Some(at(200))), "its own last look");
+        assert!(known.is_anothers(known.cycles(), Some(at(300))));
+        assert!(!known.is_anothers(known.cycles(), Some(at(300))), "it is known by now");
+        // A clock that was set back does not hide a look.
+        assert!(known.is_anothers(known.cycles(), Some(at(250))));
+        known.cycle_ended(None);
+        assert!(!known.is_anothers(known.cycles(), Some(at(400))));
+    }
 }

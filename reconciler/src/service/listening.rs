@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use exchange_client::{ExchangeError, StreamEvent, UserStreams};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 /// How many events wait to be recorded before the stream is not asked for more.
@@ -26,6 +26,7 @@ pub(super) enum Heard {
 pub(super) struct Listening {
     heard: mpsc::Receiver<Heard>,
     anew: watch::Sender<u64>,
+    hurry: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -34,7 +35,9 @@ impl Listening {
     pub(super) fn begin(streams: Arc<dyn UserStreams>) -> Self {
         let (tell, heard) = mpsc::channel(QUEUE_MAX);
         let (anew, asked) = watch::channel(0);
-        Self { heard, anew, task: tokio::spawn(listen(streams, tell, asked)) }
+        let hurry = Arc::new(Notify::new());
+        let task = tokio::spawn(listen(streams, tell, asked, Arc::clone(&hurry)));
+        Self { heard, anew, hurry, task }
     }
 
     /// Waits for events, and takes what waits already, up to `max` of them. None ever come again where this answers 0.
@@ -45,6 +48,11 @@ impl Listening {
     /// Ends the connection and makes another one, with another key if the exchange has one.
     pub(super) fn connect_anew(&self) {
         self.anew.send_modify(|count| *count += 1);
+    }
+
+    /// The exchange answers again: whoever waits because it gave no access asks again now.
+    pub(super) fn hurry(&self) {
+        self.hurry.notify_waiters();
     }
 
     /// Says goodbye, and answers what had come.
@@ -62,7 +70,12 @@ impl Drop for Listening {
     }
 }
 
-async fn listen(streams: Arc<dyn UserStreams>, tell: mpsc::Sender<Heard>, mut anew: watch::Receiver<u64>) {
+async fn listen(
+    streams: Arc<dyn UserStreams>,
+    tell: mpsc::Sender<Heard>,
+    mut anew: watch::Receiver<u64>,
+    hurry: Arc<Notify>,
+) {
     let mut wait = NO_ACCESS_FIRST;
     loop {
         let mut stream = match streams.open_user_stream().await {
@@ -71,8 +84,10 @@ async fn listen(streams: Arc<dyn UserStreams>, tell: mpsc::Sender<Heard>, mut an
                 if tell.send(Heard::NoAccess(error)).await.is_err() {
                     return;
                 }
-                tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(NO_ACCESS_MAX);
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => wait = (wait * 2).min(NO_ACCESS_MAX),
+                    () = hurry.notified() => wait = NO_ACCESS_FIRST,
+                }
                 continue;
             }
         };

@@ -1,9 +1,10 @@
-//! Mark prices: the newest in memory, and in the book where somebody will ask what something was worth: beside a fill or a payment
-//! of funding, and now and then.
+//! Mark prices: the newest in memory, and in the book where somebody will ask what something was worth: beside a fill, a payment
+//! of funding or another movement of a wallet, and now and then. A cycle that records a balance records present prices itself.
 //!
 //! Invariants, each with a test of the same name:
 //! 1. `a_mark_is_recorded_beside_what_happened_and_else_now_and_then`.
 //! 2. `an_old_mark_is_no_mark`.
+//! 3. `a_wallet_that_moves_without_a_fill_has_the_marks_of_all_that_is_priced`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -95,7 +96,7 @@ impl Marks {
     }
 
     /// The contracts whose marks belong beside an event, and when: that of a fill with the one that prices its fee, and all that
-    /// is held where funding was paid.
+    /// is priced where a wallet moved without a fill.
     fn worth(&self, event: &StreamEvent) -> Option<(BTreeSet<Symbol>, TimestampMs)> {
         match event {
             StreamEvent::Order(update) => {
@@ -105,7 +106,8 @@ impl Marks {
                 let by_fee = fee.into_iter().filter_map(|asset| self.priced_in(asset, symbol));
                 Some((std::iter::once(symbol.clone()).chain(by_fee).collect(), fill.time.at))
             }
-            StreamEvent::Account(update) if update.reason.as_str() == "FUNDING_FEE" => {
+            // What fills move has their marks. All else, such as funding and transfers, is a balance that the next cycle records.
+            StreamEvent::Account(update) if update.reason.as_str() != "ORDER" && !update.balances.is_empty() => {
                 Some((self.priced.clone(), update.told_at))
             }
             _ => None,
@@ -170,8 +172,9 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
-    use ledger_core::testing::{at, price, symbol};
-    use ledger_core::{PriceKind, PriceSnapshot};
+    use exchange_client::AccountUpdate;
+    use ledger_core::testing::{asset, at, dec, price, symbol};
+    use ledger_core::{BalanceSnapshot, Label, PriceKind, PriceSnapshot};
 
     use super::*;
 
@@ -198,6 +201,28 @@ mod tests {
         assert_eq!(due(900_000), BTreeSet::new());
         assert_eq!(due(902_000), [symbol("ETHUSDT")].into());
         assert_eq!(due(904_000), both);
+    }
+
+    #[test]
+    fn a_wallet_that_moves_without_a_fill_has_the_marks_of_all_that_is_priced() {
+        for (reason, expected) in [("DEPOSIT", 2), ("FUNDING_FEE", 2), ("ORDER", 0)] {
+            let mut marks = Marks::default();
+            marks.hear(vec![mark("BTCUSDT", 1_000), mark("BNBUSDT", 1_000), mark("SOLUSDT", 1_000)]);
+            marks.priced = [symbol("BTCUSDT"), symbol("BNBUSDT")].into();
+            let wallet = BalanceSnapshot { asset: asset("BNB"), at: at(1_500), wallet: dec("3") };
+            let update = |balances| {
+                StreamEvent::Account(AccountUpdate {
+                    told_at: at(1_500),
+                    reason: Label::new(reason).unwrap(),
+                    balances,
+                    balance_changes: Vec::new(),
+                    positions: Vec::new(),
+                    payload: "{}".into(),
+                })
+            };
+            assert_eq!(marks.beside_event(&update(Vec::new())).len(), 0, "{reason}: nothing moved");
+            assert_eq!(marks.beside_event(&update(vec![wallet])).len(), expected, "{reason}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! 3. `a_watcher_that_is_stopped_leaves_no_open_run`, nor one whose future is dropped.
 //! 4. `one_watches_an_account`, and one that lost its lease writes nothing more.
 
+mod access;
 mod asking;
 mod contracts;
 mod happening;

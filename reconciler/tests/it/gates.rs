@@ -62,6 +62,11 @@ impl Gate {
         self.hit.load(Ordering::SeqCst)
     }
 
+    /// Lets nothing through from now on.
+    pub(crate) fn shut(&self) {
+        self.calls_left.store(0, Ordering::SeqCst);
+    }
+
     /// How many more calls go through.
     pub(crate) fn calls_left(&self) -> usize {
         self.calls_left.load(Ordering::SeqCst)
@@ -103,7 +108,7 @@ impl Transport for GatedTransport {
 
 /// A book behind a gate. Every call counts, and every one that writes counts twice: before and after it has written.
 pub(crate) struct GatedStore {
-    store: Arc<SqliteStore>,
+    store: Book,
     gate: Arc<Gate>,
 }
 
@@ -134,7 +139,7 @@ const SIGNS: [&str; 2] = ["hold_look", "open_look"];
 
 impl GatedStore {
     pub(crate) fn book(store: &Arc<SqliteStore>, gate: &Arc<Gate>) -> Book {
-        Arc::new(Self { store: Arc::clone(store), gate: Arc::clone(gate) })
+        Arc::new(Self { store: Arc::clone(store) as Book, gate: Arc::clone(gate) })
     }
 
     async fn pass(&self) -> StoreResult<()> {
@@ -255,7 +260,7 @@ gated! {
     }
 }
 
-/// Who watches is no part of a cycle, so it passes by the gate.
+/// Who watches is no part of a cycle, so it passes by the gate; what is written under a lease does not.
 #[async_trait]
 impl Leases for GatedStore {
     async fn take_lease(&self, request: LeaseRequest) -> StoreResult<LeaseAnswer> {
@@ -281,6 +286,6 @@ impl Leases for GatedStore {
     }
 
     fn under_lease(&self, lease: &Lease) -> Book {
-        self.store.under_lease(lease)
+        Arc::new(Self { store: self.store.under_lease(lease), gate: Arc::clone(&self.gate) })
     }
 }

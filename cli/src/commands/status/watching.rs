@@ -40,7 +40,10 @@ impl Watching {
         let Some(lease) = &self.lease else { return Vec::new() };
         if !self.is_on() {
             if let Some(ended) = lease.ended_local {
-                return vec![format!("not any more: {} ended at {}", lease.holder, show_time(ended, zone))];
+                let is_cut_short = self.state.as_ref().is_some_and(|state| state.is_cut_short);
+                let how =
+                    if is_cut_short { ", in the middle of a comparison, which the next one makes good" } else { "" };
+                return vec![format!("not any more: {} ended at {}{how}", lease.holder, show_time(ended, zone))];
             }
             let ago = self.ago(lease.renewed_local);
             return vec![match lease.is_alive {
@@ -114,6 +117,9 @@ impl Watching {
             StreamState::Doubted => attention.push("the stream does not tell everything: looks have to do".to_owned()),
             StreamState::Connecting | StreamState::Unproven | StreamState::Confirmed => {}
         }
+        if let Some(trouble) = &state.stream.trouble {
+            attention.push(format!("there is no stream, so looks have to do: {trouble}"));
+        }
         if let Some(failure) = &state.failure {
             let since = self.ago(failure.since_local);
             attention.push(format!(
@@ -138,5 +144,67 @@ impl Watching {
             "last_sign_local": lease.renewed_local.as_ms(), "ended_local": lease.ended_local.map(TimestampMs::as_ms),
             "state": self.state,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_store::Lease;
+
+    use super::*;
+
+    fn at(ms: i64) -> TimestampMs {
+        TimestampMs::new(1_780_000_000_000 + ms).unwrap()
+    }
+
+    /// A watcher that says this of itself, of its stream in `stream`; it has ended, or not.
+    fn watching(own: &Value, stream: &Value, has_ended: bool) -> Watching {
+        let mut state = json!({
+            "version": 1, "events": 0, "waiting": 0, "every_s": [60, 300, 600], "stretch": 1, "weight_1m_own": 0,
+            "stream": {"state": "connecting", "since": at(0), "interruptions": 0},
+        });
+        let put = |into: &mut Value, from: &Value| {
+            for (name, value) in from.as_object().unwrap() {
+                into[name.as_str()] = value.clone();
+            }
+        };
+        put(&mut state, own);
+        put(&mut state["stream"], stream);
+        let lease = LeaseRecord {
+            lease: Lease { account: AccountId::new("main").unwrap(), number: 1 },
+            holder: "somebody".to_owned(),
+            taken_local: at(0),
+            renewed_local: at(1_000),
+            until_local: at(31_000),
+            ended_local: has_ended.then(|| at(2_000)),
+            state_json: Some(state.to_string()),
+            is_alive: Some(true),
+        };
+        let state = WatchState::parse(lease.state_json.as_deref().unwrap());
+        assert!(state.is_some());
+        Watching { lease: Some(lease), state, now: at(3_000) }
+    }
+
+    #[test]
+    fn a_stream_that_does_not_come_about_needs_attention() {
+        assert!(watching(&json!({}), &json!({}), false).attention().is_empty(), "it may come yet");
+        let attention = watching(&json!({}), &json!({"trouble": "no access"}), false).attention();
+        assert_eq!(attention, ["there is no stream, so looks have to do: no access"]);
+    }
+
+    #[test]
+    fn one_that_was_stopped_in_the_middle_of_a_comparison_says_so_and_needs_no_attention() {
+        for is_cut_short in [false, true] {
+            let watching = watching(&json!({"is_cut_short": is_cut_short}), &json!({}), true);
+            let lines = watching.lines(&Zone::utc());
+            let [line] = &lines[..] else { panic!("{lines:?}") };
+            assert!(line.starts_with("not any more: somebody ended at "), "{line}");
+            assert_eq!(
+                line.ends_with("in the middle of a comparison, which the next one makes good"),
+                is_cut_short,
+                "{line}"
+            );
+            assert!(watching.attention().is_empty());
+        }
     }
 }

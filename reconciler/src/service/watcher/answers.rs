@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ledger_core::{LookStream, TimestampMs};
+use ledger_core::LookStream;
 use ledger_store::{DiscrepancyStatus, LookResult, NewLook, Seen, SeenWallet, StoreError, StoreResult};
 use tokio::time::Instant;
 
@@ -51,7 +51,7 @@ impl Watching<'_> {
                         self.read_until = Some(report.asked_at);
                     }
                     self.looked_local = Some(self.watcher.clock.now());
-                    self.own_look = self.last_look().await?;
+                    self.note_own_look().await?;
                     if report.failed.is_empty() {
                         self.answered(true);
                         self.schedule.done(job, Instant::now());
@@ -69,7 +69,11 @@ impl Watching<'_> {
                     }
                     Ok(())
                 }
-                Err(error) => self.not_answered(job, error),
+                Err(error) => {
+                    self.not_answered(job, error)?;
+                    // That it failed is on record as a look, too.
+                    self.note_own_look().await
+                }
             },
         }
     }
@@ -168,7 +172,10 @@ impl Watching<'_> {
     }
 
     /// Takes what the book says that wants a cycle, and which marks are worth keeping.
-    pub(super) async fn book_answered(&mut self, answer: StoreResult<BookAnswer>) -> Result<(), ReconcileError> {
+    pub(super) async fn book_answered(
+        &mut self,
+        (asked_after, answer): (u64, StoreResult<BookAnswer>),
+    ) -> Result<(), ReconcileError> {
         let Some(answer) = self.survived(answer)? else { return Ok(()) };
         let now = Instant::now();
         let reasons = [("intent ", &answer.intents), ("residual ", &answer.residuals), ("feeless ", &answer.feeless)];
@@ -177,8 +184,7 @@ impl Watching<'_> {
                 self.schedule.wake(now);
             }
         }
-        if self.own_look.is_some() && answer.last_look != self.own_look && self.running.is_none() {
-            self.own_look = answer.last_look;
+        if self.running.is_none() && self.known_look.is_anothers(asked_after, answer.last_look) {
             self.schedule.wake(now);
         }
         (self.marks.priced, self.marks.settled_in) = (answer.priced, answer.settled_in);
@@ -192,9 +198,11 @@ impl Watching<'_> {
         self.record().await
     }
 
-    /// When the last look ended that is on record.
-    async fn last_look(&self) -> Result<Option<TimestampMs>, ReconcileError> {
-        Ok(self.survived(last_look(&*self.book, self.watcher.account()).await)?.flatten())
+    /// Takes the last look on record for its own: a cycle of this watcher has just ended.
+    async fn note_own_look(&mut self) -> Result<(), ReconcileError> {
+        let last = self.survived(last_look(&*self.book, self.watcher.account()).await)?.flatten();
+        self.known_look.cycle_ended(last);
+        Ok(())
     }
 
     /// An answer of the book, unless it failed with something that passes: that is tried again with the next look.
@@ -241,6 +249,9 @@ impl Watching<'_> {
 
     pub(super) fn answered(&mut self, is_cycle: bool) {
         let told = self.trouble.is_over(self.watcher.clock.now(), is_cycle);
+        if let (Some(_), Some(listening)) = (&told, &self.listening) {
+            listening.hurry();
+        }
         self.tell(told);
     }
 }

@@ -16,7 +16,8 @@ use crate::cycle::Reconciler;
 use crate::error::{Doing, ReconcileError};
 use crate::policy::Policy;
 use crate::record::Recorder;
-use crate::service::asking::{Asking, BookAnswer, was_looked_at};
+use crate::service::access::Access;
+use crate::service::asking::{Asking, BookAnswer, KnownLook, was_looked_at};
 use crate::service::contracts::Contracts;
 use crate::service::happening::{HappeningKind, Told, of_event};
 use crate::service::health::Health;
@@ -65,6 +66,8 @@ struct Watching<'a> {
     contracts: Contracts,
     identity: Option<AccountIdentity>,
     listening: Option<Listening>,
+    /// The wait for a stream that has not stood yet.
+    access: Access,
     hearing: Option<Hearing>,
     marks: Marks,
     asking: Option<Asking>,
@@ -81,8 +84,7 @@ struct Watching<'a> {
     /// By when a cycle that came to its end had read everything, by the exchange's clock.
     read_until: Option<TimestampMs>,
     known: BTreeSet<ledger_store::DiscrepancyKey>,
-    /// When the last look of this watcher ended, by the local clock: another time on record is somebody else's.
-    own_look: Option<TimestampMs>,
+    known_look: KnownLook,
     weights: VecDeque<(Instant, u64)>,
     /// Where the book differed at the last light look.
     unsettled: BTreeSet<Difference>,
@@ -106,6 +108,7 @@ impl<'a> Watching<'a> {
             contracts: Contracts::default(),
             identity: None,
             listening: None,
+            access: Access::new(Instant::now()),
             hearing: watcher.marks.clone().map(Hearing::begin),
             marks: Marks::default(),
             asking: None,
@@ -120,7 +123,7 @@ impl<'a> Watching<'a> {
             trouble: Trouble::default(),
             read_until: None,
             known: BTreeSet::new(),
-            own_look: None,
+            known_look: KnownLook::default(),
             weights: VecDeque::new(),
             unsettled: BTreeSet::new(),
             rechecks: 0,
@@ -175,7 +178,7 @@ impl<'a> Watching<'a> {
                 answer = answer_of(&mut self.asking), if self.asking.is_some() => self.book_answered(answer).await?,
                 () = tokio::time::sleep_until(book_at), if self.asking.is_none() => {
                     let (book, account) = (Arc::clone(&self.book), self.watcher.account().clone());
-                    self.asking = Some(Asking::begin(book, account, self.watcher.clock.now()));
+                    self.asking = Some(Asking::begin(book, account, self.watcher.clock.now(), self.known_look.cycles()));
                     book_at = Instant::now() + book_every;
                 }
                 () = tokio::time::sleep_until(due_at), if self.running.is_none() => self.start(due),
@@ -202,6 +205,7 @@ impl<'a> Watching<'a> {
                     let looked_at = was_looked_at(&*self.book, self.watcher.account()).await;
                     self.was_compared = self.survived(looked_at)?.unwrap_or(true);
                     self.health = Health::new(now);
+                    self.access = Access::new(Instant::now());
                     self.answered(true);
                     let text = format!("watching {identity}");
                     self.identity = Some(identity);
@@ -241,6 +245,7 @@ impl<'a> Watching<'a> {
         let text = "whoever heard the stream broke off; it is begun anew, and what it missed is read".to_owned();
         self.voice.tell((HappeningKind::StreamInterrupted, text));
         self.listening = Some(Listening::begin(Arc::clone(&self.watcher.streams)));
+        self.access = Access::new(Instant::now());
         self.health.interrupted(self.watcher.clock.now());
         self.interruptions += 1;
         self.is_news = true;
@@ -269,10 +274,9 @@ impl<'a> Watching<'a> {
             let (event, arrived) = match heard {
                 Heard::Event(event, arrived) => (event, arrived),
                 Heard::NoAccess(error) => {
-                    let text = format!("the exchange gives no access to a stream, so looks have to do: {error}");
-                    if self.insisting.asks("no access ", &[String::new()].into(), Instant::now()) {
-                        self.voice.tell((HappeningKind::StreamInterrupted, text));
-                    }
+                    let told = self.access.refused(&error);
+                    self.is_news |= told.is_some();
+                    self.tell(told);
                     continue;
                 }
             };
@@ -343,6 +347,7 @@ impl<'a> Watching<'a> {
         let mut state = WatchState::new(StreamSummary {
             state: health.state(),
             since: health.since(),
+            trouble: if health.state() == StreamState::Connecting { self.access.trouble() } else { None },
             last_event: health.last_event(),
             confirmed_event: health.confirmed_event(),
             interruptions: self.interruptions,
@@ -369,6 +374,10 @@ impl<'a> Watching<'a> {
 
     /// Gives a sign of life.
     async fn renew(&mut self) -> Result<(), ReconcileError> {
+        if self.identity.is_some() && self.health.state() == StreamState::Connecting {
+            let told = self.access.lasts(Instant::now());
+            self.tell(told);
+        }
         self.watcher.life.beats.fetch_add(1, Ordering::Relaxed);
         let state = self.state().to_json();
         let now = self.watcher.clock.now();
@@ -379,6 +388,7 @@ impl<'a> Watching<'a> {
 
     /// Records what was heard, ends what goes on, and gives the lease back. Whatever fails is left to the next watcher.
     async fn end(mut self) {
+        let is_cut_short = self.running.as_ref().is_some_and(|running| running.job >= Job::Cycle);
         if let Some(running) = self.running.take() {
             let _ = tokio::time::timeout(STOP_PATIENCE, running.stop()).await;
         }
@@ -390,7 +400,9 @@ impl<'a> Watching<'a> {
                 let _ = self.record().await;
             }
         }
-        let state = self.state().to_json();
+        let mut state = self.state();
+        state.is_cut_short = is_cut_short;
+        let state = state.to_json();
         if let Some(held) = self.held.take() {
             let now = self.watcher.clock.now();
             if let Err(error) = self.watcher.book.end_lease(held, now, state).await {
@@ -400,7 +412,7 @@ impl<'a> Watching<'a> {
     }
 }
 
-async fn answer_of(asking: &mut Option<Asking>) -> StoreResult<BookAnswer> {
+async fn answer_of(asking: &mut Option<Asking>) -> (u64, StoreResult<BookAnswer>) {
     let Some(asked) = asking else { return std::future::pending().await };
     let answer = asked.answer().await;
     *asking = None;

@@ -1,12 +1,16 @@
 //! Watching: what a process that lives beside a bot makes of stream and exchange.
 
+mod door;
+mod lasting;
 mod situations;
 mod world;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use exchange_client::simulator::{FaultProfile, StreamFaults};
-use ledger_core::Side;
+use exchange_client::simulator::{FaultProfile, MarketSpec, SimulatorConfig, StreamFaults};
+use ledger_core::{Side, TimestampMs};
+use ledger_store::{FactReader as _, Journal as _, LookOutcome, PageRequest, RunStatus, Scope};
 use reconciler::service::{HappeningKind, Pace, StopSwitch, StreamState, WatchError};
 
 use self::world::World;
@@ -176,6 +180,55 @@ async fn a_watcher_that_is_stopped_leaves_no_open_run() {
     watch.end(&world).await.unwrap();
 }
 
+/// What the watcher last said of itself tells that it was in the middle of a comparison, or not.
+#[tokio::test(start_paused = true)]
+async fn a_watcher_says_whether_it_was_stopped_in_the_middle_of_a_comparison() {
+    let mut world = World::new(19).await;
+    let door = door::Door::before(&world.fixture);
+    for is_cut_short in [false, true] {
+        let watcher = world.watcher_through("test", &door);
+        let watch = world.watched_by(watcher.clone()).await;
+        if is_cut_short {
+            door.shut("/income", door::Fate::Hangs);
+            watcher.wake();
+            world.pass(SECOND).await;
+        }
+        watch.end(&world).await.unwrap();
+        assert_eq!(world.state().await.is_cut_short, is_cut_short);
+        assert_eq!(world.open_runs().await, 0);
+        door.open();
+    }
+    // That is no failed look, and takes nothing back of what an earlier one saw.
+    let looks = world.fixture.store.looks(&world.fixture.account).await.unwrap();
+    assert!(looks.iter().all(|look| look.outcome == LookOutcome::Succeeded), "{looks:?}");
+}
+
+/// It has recorded pieces of history, and the present does not come any more.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_that_was_stopped_on_purpose_is_closed_as_that() {
+    let mut world = World::with(crate::support::for_months(20)).await;
+    world.trade("BTCUSDT", Side::Buy, "0.05").await;
+    world.fixture.simulator.step(Duration::from_hours(24 * 10));
+    let door = door::Door::before(&world.fixture);
+    door.shut("/openOrders", door::Fate::Hangs);
+    let watch = world.start(world.watcher_through("test", &door));
+    world.pass(5 * SECOND).await;
+    assert_eq!(world.open_runs().await, 1, "nothing of it is recorded yet");
+    watch.end(&world).await.unwrap();
+    assert_eq!(world.open_runs().await, 0);
+    assert_eq!(world.ended_runs(RunStatus::Interrupted).await, [r#"{"stopped":true}"#]);
+    assert!(world.state().await.is_cut_short);
+    assert!(
+        world.fixture.store.looks(&world.fixture.account).await.unwrap().is_empty(),
+        "nothing was looked at to its end"
+    );
+    door.open();
+    let watch = world.start(world.watcher_through("next", &door));
+    world.until(HappeningKind::Compared, MINUTE).await;
+    world.fixture.assert_book_equals_exchange().await;
+    watch.end(&world).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_watches_an_account() {
     let world = World::new(15).await;
@@ -231,6 +284,34 @@ async fn whoever_did_not_move_for_long_is_followed_and_writes_nothing() {
     assert!(text.contains("no longer watched by this process, but by second"), "{text}");
     assert_eq!(world.fixture.rows().await, rows);
     second.end(&world).await.unwrap();
+}
+
+/// A deposit is no fill. What it is worth is asked later: of all that is priced, of what is held and of the account's assets.
+#[tokio::test(start_paused = true)]
+async fn marks_are_recorded_beside_a_wallet_that_moves_and_a_balance_that_is_recorded() {
+    let mut config = SimulatorConfig::new(20);
+    config.markets.push(MarketSpec::new("BNBUSDT", "BNB", "USDT", ["612.3", "0.01", "0.01"], 80));
+    config.accounts[0].deposits.push(("BNB".into(), "40".into()));
+    let mut world = World::with(config).await;
+    let watch = world.watched_by(world.watcher("test")).await;
+    // Until the book has been asked what is worth it.
+    world.pass(10 * SECOND).await;
+    let near = async |world: &World, at: TimestampMs| {
+        let marks = world.fixture.marks_on_record().await.into_iter();
+        let near = marks.filter(|(_, mark)| (mark.as_ms() - at.as_ms()).abs() <= 5_000);
+        near.map(|(symbol, _)| symbol.to_string()).collect::<BTreeSet<_>>()
+    };
+    let all = ["BNBUSDT".to_owned(), "BTCUSDT".to_owned()].into();
+    world.fixture.simulator.deposit("sim-main", "BNB", "3".parse().unwrap()).unwrap();
+    world.pass(2 * SECOND).await;
+    assert_eq!(near(&world, world.fixture.clock_at(0)).await, all);
+    // The cycle that reads the ledger records the balance.
+    world.pass(11 * MINUTE).await;
+    let scope = Scope::account(world.fixture.account.clone());
+    let balances = world.fixture.store.balance_snapshots(&scope, PageRequest::first(1_000)).await.unwrap().items;
+    let balance = balances.iter().find(|it| it.fact.asset.as_str() == "BNB" && it.fact.wallet == "43".parse().unwrap());
+    assert_eq!(near(&world, balance.unwrap().fact.at).await, all);
+    watch.end(&world).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]

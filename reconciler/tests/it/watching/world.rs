@@ -8,12 +8,14 @@ use exchange_client::simulator::{AppOrder, FaultProfile, SimulatorConfig, Simula
 use exchange_client::{Clock, ExchangeTrader};
 use ledger_core::{PositionSide, Side, Symbol, TimestampMs};
 use ledger_store::{
-    Book, DiscrepancyFilter, FactReader as _, Journal, Leases, PageRequest, RepairFilter, RunFilter, RunStatus, Scope,
+    Book, DiscrepancyFilter, FactReader as _, Journal, LeaseRecord, Leases, PageRequest, RepairFilter, RunFilter,
+    RunStatus, Scope,
 };
 use reconciler::service::{
     Happening, HappeningKind, Pace, StopSwitch, StreamState, Teller, WatchConfig, WatchError, WatchState, Watcher,
 };
 
+use super::door::Door;
 use crate::support::Fixture;
 
 /// How far the clock moves at once.
@@ -73,6 +75,16 @@ impl World {
         Watcher::new(fixture.exchange.clone(), streams, fixture.store.clone(), clock, config)
     }
 
+    /// One whose every request passes this door. It hears no marks.
+    pub(crate) fn watcher_through(&self, name: &str, door: &Door) -> Watcher {
+        let fixture = &self.fixture;
+        let exchange = Arc::new(fixture.adapter_over(door.clone()));
+        let transport = Arc::new(SimulatorTransport::new(Arc::clone(&fixture.simulator)));
+        let streams = Arc::new(exchange.user_streams(transport, UserStreamSettings::default()).unwrap());
+        let clock = Arc::clone(&fixture.clock) as Arc<dyn Clock>;
+        Watcher::new(exchange, streams, fixture.store.clone(), clock, self.config(name))
+    }
+
     fn watcher_by(&self, name: &str, book: Book, settings: UserStreamSettings) -> (Watcher, Arc<BinanceUserStreams>) {
         let (config, streams) = self.config_and_streams(name, settings);
         let clock = Arc::clone(&self.fixture.clock) as Arc<dyn Clock>;
@@ -83,10 +95,13 @@ impl World {
         let fixture = &self.fixture;
         let transport = Arc::new(SimulatorTransport::new(Arc::clone(&fixture.simulator)));
         let streams = fixture.exchange.user_streams(transport, settings).unwrap();
-        let streams = Arc::new(streams);
-        let mut config = WatchConfig::new(fixture.account.clone(), name);
+        (self.config(name), Arc::new(streams))
+    }
+
+    fn config(&self, name: &str) -> WatchConfig {
+        let mut config = WatchConfig::new(self.fixture.account.clone(), name);
         config.reconcile.policy.by_type_requests_max = 0;
-        (config, streams)
+        config
     }
 
     pub(crate) fn teller(&self) -> Teller {
@@ -256,9 +271,14 @@ impl World {
         }
     }
 
+    /// Who watches.
+    pub(crate) async fn lease(&self) -> LeaseRecord {
+        self.fixture.store.lease(&self.fixture.account).await.unwrap().unwrap()
+    }
+
     /// What the watcher last said of itself.
     pub(crate) async fn state(&self) -> WatchState {
-        let lease = self.fixture.store.lease(&self.fixture.account).await.unwrap().unwrap();
+        let lease = self.lease().await;
         WatchState::parse(&lease.state_json.unwrap()).unwrap()
     }
 
@@ -267,6 +287,13 @@ impl World {
         let filter = DiscrepancyFilter::open(self.fixture.account.clone());
         let open = self.fixture.store.discrepancies(&filter, PageRequest::first(100)).await.unwrap();
         open.items.into_iter().map(|known| known.entry.key.kind).collect()
+    }
+
+    /// What is on record of the syncs that ended so.
+    pub(crate) async fn ended_runs(&self, status: RunStatus) -> Vec<String> {
+        let filter = RunFilter { status: Some(status), ..RunFilter::from(self.fixture.account.clone()) };
+        let runs = self.fixture.store.runs(&filter, PageRequest::first(100)).await.unwrap().items;
+        runs.into_iter().map(|run| run.detail_json.unwrap_or_default()).collect()
     }
 
     pub(crate) async fn open_runs(&self) -> usize {
