@@ -12,7 +12,7 @@ use exchange_client::{API_KEY_VARIABLE, API_SECRET_VARIABLE, Clock, Credentials,
 use ledger_core::printable;
 use ledger_store::{Book, FirstAccount, OpenOptions, SqliteStore, Store, StoreError};
 
-pub(crate) use self::exchange::Exchanges;
+pub(crate) use self::exchange::{Exchanges, Streams};
 pub(crate) use self::interruption::Interruption;
 pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_world, simulated_exchange};
 use crate::config::{CredentialSource, Settings};

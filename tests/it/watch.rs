@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,8 +32,16 @@ struct Watch {
 
 impl Watch {
     fn start(sandbox: &Sandbox, exchange: &Exchange, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(sandbox, exchange, &[], environment)
+    }
+
+    fn start_with(sandbox: &Sandbox, exchange: &Exchange, options: &[&str], environment: &[(&str, &str)]) -> Self {
         let all = [&exchange.environment()[..], environment].concat();
-        let mut command = sandbox.prepared(&["watch", "--json"], &all);
+        Self::start_as(sandbox, &[&["watch", "--json"], options].concat(), &all)
+    }
+
+    fn start_as(sandbox: &Sandbox, args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut command = sandbox.prepared(args, environment);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (say, said) = std::sync::mpsc::channel();
         let out = BufReader::new(process.stdout.take().unwrap());
@@ -73,6 +82,19 @@ impl Watch {
                     self.process.stderr.take().unwrap().read_to_string(&mut why).unwrap();
                     panic!("it ended before it said `{kind}`: {why}{others:#?}");
                 }
+            }
+        }
+    }
+
+    /// Waits until it says something of the kind, whatever that is.
+    fn until_any(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let left = PATIENCE.checked_sub(begun.elapsed()).unwrap_or_else(|| panic!("it is not said"));
+            match self.said.recv_timeout(left) {
+                Ok(said) if is_wanted(&said) => return said,
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("it ended before"),
             }
         }
     }
@@ -206,14 +228,17 @@ fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
     // A look may have confirmed by now what the stream told.
     let state = watched["state"]["stream"]["state"].as_str().unwrap();
     assert!(["unproven", "confirmed"].contains(&state), "{watched}");
+    let lock = sandbox.path().join("fillbook.db-watch-main");
+    assert!(lock.exists());
     let shown = sandbox.run(&["status"]).stdout;
     assert!(shown.contains("Watched    since ") && shown.contains("looks every 1 min"), "{shown}");
 
     let second: Run = sandbox.command(&["watch"], &exchange.environment()).exits(1);
-    assert!(second.stderr.contains("is watched by process"), "{}", second.transcript());
+    assert_eq!(second.stderr.matches("is watched by process").count(), 1, "told once: {}", second.transcript());
     sandbox.command(&["sync"], &exchange.environment()).exits(0);
 
     assert!(watch.end() < Duration::from_secs(5));
+    assert!(!lock.exists(), "whoever ends leaves nothing beside the book");
     let ended = status();
     assert_eq!(ended["is_watched"], false);
     assert!(!ended["ended_local"].is_null(), "{ended}");
@@ -251,29 +276,116 @@ fn an_address_on_which_the_exchange_stays_silent_is_refused_at_once() {
     refused(&["watch"], "[accounts.main] in fillbook.toml");
 }
 
+/// What a service manager is told.
+struct Manager {
+    path: PathBuf,
+    socket: UnixDatagram,
+    said: Vec<String>,
+}
+
+impl Manager {
+    fn in_folder(sandbox: &Sandbox) -> Self {
+        let path = sandbox.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { path, socket, said: Vec::new() }
+    }
+
+    fn until(&mut self, wanted: &str) {
+        self.until_times(wanted, 1);
+    }
+
+    /// Waits until it was said so often since the start.
+    fn until_times(&mut self, wanted: &str, times: usize) {
+        let begun = Instant::now();
+        while self.said.iter().filter(|line| *line == wanted).count() < times {
+            assert!(begun.elapsed() < PATIENCE, "{wanted} is not said: {:?}", self.said);
+            let mut bytes = [0; 4_096];
+            let length = self.socket.recv(&mut bytes).unwrap();
+            self.said.extend(String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned));
+        }
+    }
+}
+
 #[test]
 fn a_service_manager_is_told_when_it_is_ready_that_it_lives_and_that_it_ends() {
     let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(63));
-    let path = sandbox.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut manager = Manager::in_folder(&sandbox);
+    let path = manager.path.clone();
     let environment = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "3000000")];
     let watch = Watch::start(&sandbox, &exchange, &environment);
-    let mut said: Vec<String> = Vec::new();
-    let mut until = |wanted: &str| {
-        let begun = Instant::now();
-        while !said.iter().any(|line| line == wanted) {
-            assert!(begun.elapsed() < PATIENCE, "{wanted} is not said: {said:?}");
-            let mut bytes = [0; 4_096];
-            let length = socket.recv(&mut bytes).unwrap();
-            said.extend(String::from_utf8_lossy(&bytes[..length]).lines().map(str::to_owned));
-        }
-    };
-    until("READY=1");
-    until("WATCHDOG=1");
+    manager.until("READY=1");
+    manager.until("WATCHDOG=1");
     watch.end();
-    until("STOPPING=1");
+    manager.until("STOPPING=1");
+    let said = &manager.said;
     let ready = said.iter().position(|line| line == "READY=1").unwrap();
     assert_eq!(said[0], "STATUS=catching up", "{said:?}");
     assert!(said[ready..].iter().any(|line| line.starts_with("STATUS=")), "{said:?}");
+}
+
+/// One that waits for the other's end is not ready, and the service manager gives it time as long as it moves.
+#[test]
+fn a_service_manager_gives_time_to_one_that_waits() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(65));
+    let mut first = Watch::start(&sandbox, &exchange, &[]);
+    first.until("watching");
+    let mut manager = Manager::in_folder(&sandbox);
+    let path = manager.path.clone();
+    let waiting = Watch::start_with(&sandbox, &exchange, &["--wait"], &[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    manager.until_times("EXTEND_TIMEOUT_USEC=60000000", 2);
+    let said = &manager.said;
+    assert!(!said.iter().any(|line| line == "READY=1"), "{said:?}");
+    let extended = said.iter().rposition(|line| line.starts_with("EXTEND_")).unwrap();
+    assert!(said[extended + 1].contains("waiting until it ends"), "with how it stands: {said:?}");
+    first.end();
+    manager.until("READY=1");
+    let extended = manager.said.iter().filter(|line| line.starts_with("EXTEND_")).count();
+    std::thread::sleep(Duration::from_secs(11));
+    waiting.end();
+    manager.until("STOPPING=1");
+    let now = manager.said.iter().filter(|line| line.starts_with("EXTEND_")).count();
+    assert_eq!(now, extended, "one that is ready needs no more time");
+}
+
+/// Two accounts, the first of which has a key that the exchange refuses or none at all. The other one is watched and the service is
+/// ready, with a book and without, and why the first is not is told at once, and once.
+#[test]
+fn one_account_that_cannot_be_watched_keeps_no_other_waiting() {
+    for (has_book, has_key) in [(true, true), (false, true), (false, false)] {
+        let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(66));
+        let [_, (_, key), (_, secret)] = exchange.environment();
+        let account = |name: &str| {
+            let base_url = &exchange.base_url;
+            format!(
+                "[accounts.{name}]\nbase_url = \"{base_url}\"\napi_key_env = \"KEY_{name}\"\napi_secret_env = \"SECRET_{name}\"\n"
+            )
+        };
+        sandbox.write("fillbook.toml", account("bad") + &account("good"));
+        let mut manager = Manager::in_folder(&sandbox);
+        let path = manager.path.clone();
+        let mut environment =
+            vec![("KEY_good", key), ("SECRET_good", secret), ("NOTIFY_SOCKET", path.to_str().unwrap())];
+        if has_key {
+            environment.extend([("KEY_bad", key), ("SECRET_bad", "another")]);
+        }
+        if has_book {
+            sandbox.command(&["sync", "--account", "good"], &environment).exits(0);
+        }
+        let mut watch = Watch::start_as(&sandbox, &["watch", "--json"], &environment);
+        let refused = |happening: &Value| happening["account"] == "bad";
+        let told = watch.until_any(refused);
+        assert!(told["text"].as_str().is_none_or(|text| text.starts_with("not watched: ")), "{told}");
+        manager.until("READY=1");
+        exchange.trade("bot-1", "BTCUSDT", Side::Buy, "0.05");
+        let begun = Instant::now();
+        while sandbox.run(&["--account", "good", "fills", "--json"]).exits(0).stdout.is_empty() {
+            assert!(begun.elapsed() < PATIENCE, "the stream tells nothing");
+        }
+        send(Signal::TERM, &watch.process);
+        assert_eq!(watch.process.wait().unwrap().code(), Some(4));
+        let mut why = String::new();
+        watch.process.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+        assert_eq!(why.matches("account bad").count(), 1, "{why}");
+    }
 }

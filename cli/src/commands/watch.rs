@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use exchange_client::ExchangeReader;
 use exchange_client::binance_usdm::VENUE;
 use ledger_core::AccountId;
 use ledger_store::{Book, FirstAccount, NewAccount, StoreError};
@@ -13,6 +14,7 @@ use reconciler::service::{
 use reconciler::{EventRecorder, agreed_identity};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::bot_files::{Files, LOOK_EVERY};
 use crate::Context;
@@ -21,7 +23,7 @@ use crate::config::AccountSettings;
 use crate::error::{CommandError, ExitCode};
 use crate::output::Format;
 use crate::times::show_time;
-use crate::wiring::{Access, Exchanges, Interruption, open_book, open_for_recording, supervisor};
+use crate::wiring::{Access, Exchanges, Interruption, Streams, open_book, open_for_recording, supervisor};
 
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -36,6 +38,13 @@ enum Refusal {
 /// How long the end may take, with nothing half written: what does not come to its end in that is left to the next start.
 const END_PATIENCE: Duration = Duration::from_secs(4);
 
+/// How often a service manager that waits for the start is told that it goes on, and how much longer it may take then.
+const START_EVERY: Duration = Duration::from_secs(10);
+const START_PATIENCE: Duration = Duration::from_mins(1);
+
+/// How far apart two signs of life of a watcher that moves are at most: a third of what its lease lasts, and a little.
+const SIGN_MAX: Duration = Duration::from_secs(15);
+
 /// The share of the weight that the looks of all accounts together may use, where nothing else is set, in percent.
 const WEIGHT_PERCENT: u16 = 40;
 
@@ -47,7 +56,7 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
     let targets = context.settings.targets();
     refuse(args, targets.len(), context)?;
     let mut interruption = Interruption::listen()?;
-    let watchers = watchers(args, &targets, context).await?;
+    let (watchers, refused) = watchers(args, &targets, context).await?;
     let mut files = bot_files(args, &targets, context).await?;
     let (switch, stop) = StopSwitch::new();
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -55,15 +64,23 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
         // Nobody listens any more once the command has ended.
         let _ = tell.send(happening.clone());
     });
-    let mut pulse = Pulse::new(watchers.clone());
+    let (lives, mut pulse) = (watchers.clone(), Pulse::new(watchers.len(), Instant::now()));
+    let mut has_moved = move || {
+        let signs: Vec<_> = lives.iter().map(|watcher| (watcher.beats(), watcher.has_ended())).collect();
+        pulse.has_moved(Instant::now(), &signs)
+    };
     let patience = supervisor::patience().map_or(Duration::from_hours(1), |patience| patience / 3);
     // The accounts that are neither watched nor refused yet, and whether any account is watched.
     let (mut waiting, mut has_begun): (BTreeSet<AccountId>, bool) =
         (watchers.iter().map(|watcher| watcher.account().clone()).collect(), false);
-    supervisor::status("catching up");
+    let (mut status, mut is_ready) = ("catching up".to_owned(), false);
+    supervisor::status(&status);
+    // Why the only account is watched no longer is told where the command ends.
+    let mut last_word = None;
     let running = Service::new(watchers).run(stop, teller);
     tokio::pin!(running);
     let mut feed = tokio::time::interval(patience);
+    let mut start = tokio::time::interval(START_EVERY);
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let ended = loop {
@@ -75,18 +92,26 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
                 break tokio::time::timeout(END_PATIENCE, &mut running).await.unwrap_or_default();
             }
             Some(happening) = told.recv() => {
-                show(&happening, context)?;
                 has_begun |= happening.kind == HappeningKind::Watching;
                 let is_settled = matches!(happening.kind, HappeningKind::Watching | HappeningKind::Ended);
                 // One that cannot be watched keeps the others from nothing.
                 if is_settled && waiting.remove(&happening.account) && waiting.is_empty() && has_begun {
+                    is_ready = true;
                     supervisor::ready();
                 }
-                supervisor::status(&happening.text);
+                status.clone_from(&happening.text);
+                supervisor::status(&status);
+                pass_on(happening, targets.len(), &mut last_word, context)?;
             }
             _ = feed.tick() => {
-                if pulse.has_moved() {
+                if has_moved() {
                     supervisor::alive();
+                }
+            }
+            // Who waits for another one to end, or for an exchange that does not answer, starts still.
+            _ = start.tick(), if !is_ready => {
+                if has_moved() {
+                    supervisor::starting(START_PATIENCE, &status);
                 }
             }
             _ = look.tick(), if files.is_some() => {
@@ -98,9 +123,23 @@ pub async fn run(args: &WatchArgs, context: &mut Context) -> Result<ExitCode, Co
         }
     };
     while let Ok(happening) = told.try_recv() {
-        show(&happening, context)?;
+        pass_on(happening, targets.len(), &mut last_word, context)?;
     }
-    judge(ended, targets.len(), context)
+    judge(ended, &refused, (targets.len(), last_word), context)
+}
+
+/// Says what happened, but for the end of the only account.
+fn pass_on(
+    happening: Happening,
+    count: usize,
+    last_word: &mut Option<Happening>,
+    context: &mut Context,
+) -> Result<(), CommandError> {
+    if count == 1 && happening.kind == HappeningKind::Ended {
+        *last_word = Some(happening);
+        return Ok(());
+    }
+    show(&happening, context)
 }
 
 fn refuse(args: &WatchArgs, count: usize, context: &Context) -> Result<(), CommandError> {
@@ -122,72 +161,121 @@ fn refuse(args: &WatchArgs, count: usize, context: &Context) -> Result<(), Comma
     }
 }
 
-/// The accounts, each with its exchange; the book is made where there is none.
+/// An account whose exchange can be asked.
+struct Prepared<'a> {
+    target: &'a AccountSettings,
+    base_url: String,
+    exchange: Arc<dyn ExchangeReader>,
+    streams: Streams,
+}
+
+/// The accounts that a command cannot watch, and why.
+type Refused = Vec<(AccountId, CommandError)>;
+
+/// The accounts, each with its exchange; the book is made where there is none. Of several accounts those that cannot be watched keep
+/// the others from nothing: they are told, and answered beside them.
 async fn watchers(
     args: &WatchArgs,
     targets: &[AccountSettings],
     context: &mut Context,
-) -> Result<Vec<Watcher>, CommandError> {
+) -> Result<(Vec<Watcher>, Refused), CommandError> {
     let mut exchanges = Exchanges::new(context.output.secrets().clone());
-    let mut book: Option<Book> = match open_book(&context.settings, Access::Write).await {
+    let book: Option<Book> = match open_book(&context.settings, Access::Write).await {
         Ok(open) => Some(open),
         Err(StoreError::Missing { .. }) => None,
         Err(error) => return Err(error.into()),
     };
     let weight_percent = args.weight_percent.or(context.settings.weight_percent);
-    let mut prepared = Vec::with_capacity(targets.len());
+    let (mut prepared, mut refused) = (Vec::with_capacity(targets.len()), Refused::new());
     for target in targets {
-        let known = match &book {
-            Some(open) => open.account(&target.id).await?,
-            None => None,
-        };
-        let venue = known.as_ref().map_or(target.venue.as_str(), |account| account.venue.as_str());
-        if venue != VENUE.name {
-            let refusal = Refusal::NoAdapter { account: target.id.clone(), venue: venue.to_owned() };
-            return Err(CommandError::new(ExitCode::Error, refusal).hint("`fillbook import FILE...` reads its exports"));
-        }
-        if let (None, Some(open), false) = (&known, &book, target.is_configured) {
-            // A mistyped name must not become an account.
-            if !open.accounts().await?.is_empty() {
-                super::check_account(open.as_ref(), &target.id).await?;
+        match prepare(args, target, book.as_ref(), &mut exchanges, context).await {
+            Ok(account) => prepared.push(account),
+            Err(error) if targets.len() == 1 => return Err(error),
+            Err(error) => {
+                complain(&target.id, &error, context)?;
+                refused.push((target.id.clone(), error));
             }
         }
-        let bound = known.as_ref().and_then(|account| account.identity.as_ref()).map(|known| known.base_url.clone());
-        let base_url = args.base_url.clone().or_else(|| target.base_url.clone()).or(bound);
-        let base_url = base_url.unwrap_or_else(|| VENUE.base_url.to_owned());
-        let stream_url = args.stream_url.clone().or_else(|| target.stream_url.clone());
-        let clock = context.clock.clone();
-        let (exchange, streams) = exchanges.with_streams(target, &base_url, stream_url, weight_percent, clock)?;
-        if book.is_none() {
-            // A book is made only for an exchange that answers: a mistyped key leaves no file behind.
-            agreed_identity(exchange.as_ref()).await?;
-            let account =
-                NewAccount { id: target.id.clone(), venue: VENUE.name.to_owned(), created_local: context.clock.now() };
-            let first = FirstAccount { account, position_mode: None };
-            book = Some(crate::wiring::create(&context.settings, first)?.0);
-        }
-        prepared.push((target, base_url, exchange, streams));
     }
-    let Some(book) = book else { return Ok(Vec::new()) };
+    if let Some((_, error)) = refused.pop_if(|_| prepared.is_empty()) {
+        return Err(error);
+    }
+    let book = match book {
+        Some(open) => Some(open),
+        None => make_book(&prepared, context).await?,
+    };
+    let Some(book) = book else { return Ok((Vec::new(), refused)) };
     let share = u32::from(weight_percent.unwrap_or(WEIGHT_PERCENT));
     let weight_1m = VENUE.weight_1m_max.saturating_mul(share) / 100;
-    let addresses: Vec<String> = prepared.iter().map(|(_, base_url, ..)| base_url.clone()).collect();
+    let addresses: Vec<String> = prepared.iter().map(|account| account.base_url.clone()).collect();
     let holder = crate::wiring::holder();
-    Ok(prepared
-        .into_iter()
-        .zip(0_u32..)
-        .map(|((target, base_url, exchange, streams), number)| {
-            let mut config = WatchConfig::new(target.id.clone(), holder.clone());
-            let beside = addresses.iter().filter(|other| **other == base_url).count();
-            config.pace = Pace::default().shared(beside, weight_1m);
-            config.waits = args.wait;
-            config.seed = crate::wiring::seed().wrapping_add(number);
-            let ids = context.settings.for_account(&target.id).ids().schemes.clone();
-            config.reconcile.policy.schemes.extend(ids);
-            let (book, clock) = (Arc::clone(&book), context.clock.clone());
-            Watcher::new(exchange, streams.of_account, book, clock, config).hearing_marks(streams.of_marks)
-        })
-        .collect())
+    let watchers = prepared.into_iter().zip(0_u32..).map(|(account, number)| {
+        let Prepared { target, base_url, exchange, streams } = account;
+        let mut config = WatchConfig::new(target.id.clone(), holder.clone());
+        let beside = addresses.iter().filter(|other| **other == base_url).count();
+        config.pace = Pace::default().shared(beside, weight_1m);
+        config.waits = args.wait;
+        config.seed = crate::wiring::seed().wrapping_add(number);
+        let ids = context.settings.for_account(&target.id).ids().schemes.clone();
+        config.reconcile.policy.schemes.extend(ids);
+        let (book, clock) = (Arc::clone(&book), context.clock.clone());
+        Watcher::new(exchange, streams.of_account, book, clock, config).hearing_marks(streams.of_marks)
+    });
+    Ok((watchers.collect(), refused))
+}
+
+/// One of the accounts with its exchange, of which nothing was asked yet.
+async fn prepare<'a>(
+    args: &WatchArgs,
+    target: &'a AccountSettings,
+    book: Option<&Book>,
+    exchanges: &mut Exchanges,
+    context: &Context,
+) -> Result<Prepared<'a>, CommandError> {
+    let known = match book {
+        Some(open) => open.account(&target.id).await?,
+        None => None,
+    };
+    let venue = known.as_ref().map_or(target.venue.as_str(), |account| account.venue.as_str());
+    if venue != VENUE.name {
+        let refusal = Refusal::NoAdapter { account: target.id.clone(), venue: venue.to_owned() };
+        return Err(CommandError::new(ExitCode::Error, refusal).hint("`fillbook import FILE...` reads its exports"));
+    }
+    if let (None, Some(open), false) = (&known, book, target.is_configured) {
+        // A mistyped name must not become an account.
+        if !open.accounts().await?.is_empty() {
+            super::check_account(open.as_ref(), &target.id).await?;
+        }
+    }
+    let bound = known.as_ref().and_then(|account| account.identity.as_ref()).map(|known| known.base_url.clone());
+    let base_url = args.base_url.clone().or_else(|| target.base_url.clone()).or(bound);
+    let base_url = base_url.unwrap_or_else(|| VENUE.base_url.to_owned());
+    let stream_url = args.stream_url.clone().or_else(|| target.stream_url.clone());
+    let weight_percent = args.weight_percent.or(context.settings.weight_percent);
+    let clock = context.clock.clone();
+    let (exchange, streams) = exchanges.with_streams(target, &base_url, stream_url, weight_percent, clock)?;
+    Ok(Prepared { target, base_url, exchange, streams })
+}
+
+/// A book for the first account whose exchange answers: a mistyped key leaves no file behind. Those that do not answer are watched
+/// like those of a book that is there: each says why it is not.
+///
+/// # Errors
+/// Why the first account did not answer, where none did.
+async fn make_book(prepared: &[Prepared<'_>], context: &Context) -> Result<Option<Book>, CommandError> {
+    let mut why = None;
+    for account in prepared {
+        match agreed_identity(account.exchange.as_ref()).await {
+            Ok(_) => {
+                let id = account.target.id.clone();
+                let new = NewAccount { id, venue: VENUE.name.to_owned(), created_local: context.clock.now() };
+                let first = FirstAccount { account: new, position_mode: None };
+                return Ok(Some(crate::wiring::create(&context.settings, first)?.0));
+            }
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    why.map_or(Ok(None), |error| Err(error.into()))
 }
 
 /// The bot's own files, and who records what is in them.
@@ -224,49 +312,91 @@ fn show(happening: &Happening, context: &mut Context) -> Result<(), CommandError
     Ok(())
 }
 
-/// What the ends of all accounts come to.
+/// What the ends of all accounts come to. Why one of several ended was told when it did.
 fn judge(
     ended: Vec<(AccountId, Result<(), WatchError>)>,
-    count: usize,
+    refused: &Refused,
+    (count, last_word): (usize, Option<Happening>),
     context: &mut Context,
 ) -> Result<ExitCode, CommandError> {
-    let mut code = ExitCode::Fine;
+    let mut code = refused.iter().fold(ExitCode::Fine, |code, (_, error)| code.worst(error.exit_code));
+    let is_json = context.output.format == Format::Json;
+    let has_failed = ended.iter().any(|(_, result)| result.is_err());
+    if let Some(last_word) = last_word.filter(|_| is_json || !has_failed) {
+        show(&last_word, context)?;
+    }
     for (account, result) in ended {
         let Err(error) = result else { continue };
+        let is_told = !matches!(error, WatchError::Broken { .. });
         let error = CommandError::from(error);
         if count == 1 {
             return Err(error);
         }
         code = code.worst(error.exit_code);
-        if context.output.format == Format::Json {
-            let mut object = error.as_json();
-            object.insert("schema".to_owned(), "fillbook.watch.error/1".into());
-            object.insert("account".to_owned(), account.as_str().into());
-            context.output.json(&Value::from(object))?;
+        if is_json || !is_told {
+            complain(&account, &error, context)?;
         }
-        context.output.complain(&format!("account {account}: {error}"));
     }
     Ok(code)
 }
 
+/// Says that one of several accounts is not watched.
+fn complain(account: &AccountId, error: &CommandError, context: &mut Context) -> Result<(), CommandError> {
+    if context.output.format == Format::Json {
+        let mut object = error.as_json();
+        object.insert("schema".to_owned(), "fillbook.watch.error/1".into());
+        object.insert("account".to_owned(), account.as_str().into());
+        context.output.json(&Value::from(object))?;
+        context.output.flush()?;
+    }
+    context.output.complain(&format!("account {account}: {error}"));
+    Ok(())
+}
+
 /// Whether every account moves.
 struct Pulse {
-    watchers: Vec<Watcher>,
-    beats: Vec<u64>,
+    /// How many signs of life each has given, and when that was seen to grow.
+    seen: Vec<(u64, Instant)>,
 }
 
 impl Pulse {
-    fn new(watchers: Vec<Watcher>) -> Self {
-        let beats = vec![0; watchers.len()];
-        Self { watchers, beats }
+    fn new(count: usize, now: Instant) -> Self {
+        Self { seen: vec![(0, now); count] }
     }
 
-    /// Whether each of them did something since this was asked last; one that has ended is not waited for.
-    fn has_moved(&mut self) -> bool {
-        let beats: Vec<u64> = self.watchers.iter().map(Watcher::beats).collect();
-        let mut pairs = beats.iter().zip(&self.beats).zip(&self.watchers);
-        let has_moved = pairs.all(|((now, before), watcher)| now > before || watcher.has_ended());
-        self.beats = beats;
-        has_moved
+    /// Whether each of them has moved lately, by its number of signs so far; one that has ended is not waited for.
+    fn has_moved(&mut self, now: Instant, signs: &[(u64, bool)]) -> bool {
+        for ((signs, at), (count, _)) in self.seen.iter_mut().zip(signs) {
+            if count > signs {
+                (*signs, *at) = (*count, now);
+            }
+        }
+        let mut pairs = self.seen.iter().zip(signs);
+        pairs.all(|((_, at), (_, has_ended))| *has_ended || now.duration_since(*at) <= SIGN_MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_fed_only_while_every_account_moves() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pulse = Pulse::new(2, start);
+        assert!(pulse.has_moved(at(1), &[(0, false), (0, false)]), "they begin");
+        // However short the watchdog's patience is, signs every ten seconds are enough.
+        for second in 1..60 {
+            let signs = second / 10;
+            assert!(pulse.has_moved(at(second), &[(signs, false), (signs, false)]), "{second}");
+        }
+        // One is stuck.
+        assert!(pulse.has_moved(at(60), &[(6, false), (5, false)]));
+        assert!(!pulse.has_moved(at(70), &[(7, false), (5, false)]));
+        assert!(!pulse.has_moved(at(80), &[(8, false), (5, false)]));
+        assert!(pulse.has_moved(at(81), &[(8, false), (6, false)]), "it moves again");
+        // One that has ended keeps nobody.
+        assert!(pulse.has_moved(at(100), &[(10, false), (6, true)]));
     }
 }

@@ -14,6 +14,12 @@ pub(crate) fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
+/// It starts still, and how that stands; it may take so much longer from now on.
+pub(crate) fn starting(patience: Duration, text: &str) {
+    let usec = u32::try_from(patience.as_micros()).unwrap_or(u32::MAX);
+    tell(&[NotifyState::ExtendTimeoutUsec(usec), NotifyState::Status(text)]);
+}
+
 /// It is ending.
 pub(crate) fn stopping() {
     tell(&[NotifyState::Stopping]);
