@@ -30,10 +30,12 @@ impl Access {
         Self { since: now, reason: None, is_told: false }
     }
 
-    /// The exchange gave no access. A refusal stays until somebody does something; what else keeps a stream away may pass.
+    /// The exchange gave no access. A refusal stays until somebody does something; what else keeps a stream away may pass, and so
+    /// may what says when.
     pub(super) fn refused(&mut self, error: &ExchangeError) -> Option<Told> {
         self.reason = Some(format!("the exchange gives no access to a stream: {error}"));
-        if matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Throttled) { None } else { self.tell() }
+        let may_pass = matches!(error.class(), ErrorClass::Unavailable | ErrorClass::Throttled);
+        if may_pass || error.retry_at().is_some() { None } else { self.tell() }
     }
 
     /// It is waited for still.
