@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use exchange_client::StreamEvent;
 use ledger_core::{AccountId, TimestampMs};
-use ledger_store::{DiscrepancyKey, DiscrepancyStatus};
+use ledger_store::{DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
 
 use crate::cycle::CycleReport;
+use crate::discrepancy::DiscrepancyKind;
 use crate::repair::RepairKind;
 use crate::wording::{count, instant, lasting};
 
@@ -148,7 +149,12 @@ pub(super) fn of_cycle(report: &CycleReport, nth: NthCycle, known: &mut BTreeSet
         let text = format!("{}: {}", count(all, "repair"), named(causes, all, "fillbook repairs"));
         told.push((HappeningKind::Restored, text));
     }
-    let unresolved = || report.findings.iter().filter(|found| found.status == DiscrepancyStatus::Unresolved);
+    // What was not answered is told as trouble.
+    let is_told = |kind: &str| kind == DiscrepancyKind::QueryFailed.as_str() && !report.failed.is_empty();
+    let unresolved = || {
+        let found = report.findings.iter().filter(|found| found.status == DiscrepancyStatus::Unresolved);
+        found.filter(|found| !is_told(found.finding.kind.as_str()))
+    };
     let new: Vec<_> = unresolved().filter(|found| !known.contains(&found.finding.key())).collect();
     if !new.is_empty() {
         let words = new.iter().map(|found| {
@@ -157,10 +163,32 @@ pub(super) fn of_cycle(report: &CycleReport, nth: NthCycle, known: &mut BTreeSet
         });
         told.push((HappeningKind::Differs, named(words.collect(), new.len(), "fillbook discrepancies")));
     }
-    // What is gone and comes back is told again.
-    *known = unresolved().map(|found| found.finding.key()).collect();
-    known.extend(report.left.iter().map(|left| left.entry.key.clone()));
+    let found: BTreeSet<_> = unresolved().map(|found| found.finding.key()).collect();
+    let confirmed = || {
+        let left = report.left.iter().filter(|left| left.entry.status == DiscrepancyStatus::Unresolved);
+        left.filter(|left| !is_told(&left.entry.key.kind))
+    };
+    // What somebody else's look has confirmed. Behind a watcher's first cycle it stood before, as `status` tells.
+    let others: Vec<_> = confirmed()
+        .filter(|left| nth == NthCycle::Later && !found.contains(&left.entry.key) && !known.contains(&left.entry.key))
+        .collect();
+    if !others.is_empty() {
+        let words = others.iter().map(|left| wording(&left.entry));
+        told.push((HappeningKind::Differs, named(words.collect(), others.len(), "fillbook discrepancies")));
+    }
+    // What is gone and comes back is told again, and what is only doubted was not told.
+    known.clear();
+    known.extend(found);
+    known.extend(confirmed().map(|left| left.entry.key.clone()));
     told
+}
+
+/// A discrepancy on record in a few words.
+fn wording(entry: &NewDiscrepancy) -> String {
+    let symbol = entry.symbol.as_ref().map_or_else(String::new, |symbol| format!(" {symbol}"));
+    let evidence: Option<serde_json::Value> = serde_json::from_str(&entry.evidence_json).ok();
+    let evidence = evidence.as_ref().and_then(|evidence| evidence.get("evidence")?.as_str());
+    format!("{}{symbol}: {}", entry.key.kind, evidence.unwrap_or(&entry.key.fingerprint))
 }
 
 /// The first of `words`, and how many more there are.

@@ -11,6 +11,7 @@
 //! 3. `a_movement_that_was_not_told_is_doubted`, and what was told and the answer does not have yet is not.
 //! 4. `an_interruption_ends_what_is_confirmed`.
 //! 5. `what_moved_in_a_gap_is_not_doubted`: no word from before it is held against an answer from behind it.
+//! 6. `what_could_not_be_read_is_not_flat`, and what was doubted stays so until something is confirmed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,6 +63,25 @@ impl fmt::Display for Untold {
     }
 }
 
+/// What of an answer about positions could not be read: nothing is said about that.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Unread {
+    /// The contracts.
+    pub(crate) symbols: BTreeSet<Symbol>,
+    /// Whether there was a row that does not even name its contract: it may be any.
+    pub(crate) is_any: bool,
+}
+
+impl Unread {
+    fn is_none(&self) -> bool {
+        self.symbols.is_empty() && !self.is_any
+    }
+
+    fn is_of(&self, symbol: &Symbol) -> bool {
+        self.is_any || self.symbols.contains(symbol)
+    }
+}
+
 /// What became of a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -92,6 +112,8 @@ pub(crate) struct Health {
     agreed_at: Option<TimestampMs>,
     /// What differed at the last look, and when the stream had spoken of it last.
     unsure: Vec<(Untold, Option<TimestampMs>)>,
+    /// It was found not to tell everything, and nothing that it told was confirmed since.
+    was_doubted: bool,
     /// The stream stands again, and no answer since says what it is to be measured by.
     wants_look: bool,
 }
@@ -107,6 +129,7 @@ impl Health {
             confirmed_event: None,
             agreed_at: None,
             unsure: Vec::new(),
+            was_doubted: false,
             wants_look: false,
         }
     }
@@ -174,7 +197,8 @@ impl Health {
 
     /// It stands, and what moved before was not to be told.
     fn stand(&mut self, at: TimestampMs) {
-        self.turn(StreamState::Unproven, at);
+        // Connected anew it is the same stream, until it has told something that is so.
+        self.turn(if self.was_doubted { StreamState::Doubted } else { StreamState::Unproven }, at);
         self.unsure.clear();
         self.words.clear();
         self.wants_look = self.agreed_at.take().is_some() || self.wants_look;
@@ -200,12 +224,19 @@ impl Health {
         asked_at: TimestampMs,
         positions: &[PositionSnapshot],
         balances: &[BalanceSnapshot],
+        unread: &Unread,
     ) -> Verdict {
+        let is_read = |held: &Held| match held {
+            Held::Position(symbol, _) => !unread.is_of(symbol),
+            Held::Wallet(_) => true,
+        };
         let positions = positions.iter().map(|it| (Held::Position(it.symbol.clone(), it.position_side), it.qty));
+        let positions = positions.filter(|(held, _)| is_read(held));
         let balances = balances.iter().map(|it| (Held::Wallet(it.asset.clone()), it.wallet));
         let mut answer: BTreeMap<Held, Decimal> = positions.chain(balances).collect();
         // A list of positions may leave out the flat ones.
-        let flat = self.words.keys().filter(|held| matches!(held, Held::Position(..)) && !answer.contains_key(held));
+        let is_flat = |held: &&Held| matches!(held, Held::Position(..)) && is_read(held) && !answer.contains_key(held);
+        let flat = self.words.keys().filter(is_flat);
         let flat: Vec<_> = flat.cloned().map(|held| (held, Decimal::ZERO)).collect();
         answer.extend(flat);
         let mut untold = Vec::new();
@@ -248,12 +279,13 @@ impl Health {
         self.unsure.clone_from(&fresh);
         if !repeated.is_empty() {
             self.turn(StreamState::Doubted, asked_at);
+            self.was_doubted = true;
             return Verdict::Untold(repeated);
         }
         if !fresh.is_empty() {
             return Verdict::Unsure(fresh.into_iter().map(|(it, _)| it).collect());
         }
-        if talking.is_empty() {
+        if talking.is_empty() && unread.is_none() {
             self.agree(asked_at);
         }
         Verdict::Agrees
@@ -274,6 +306,7 @@ impl Health {
         let is_news = self.last_word.filter(|at| *at <= asked_at && *at >= self.since);
         if is_news > self.confirmed_event {
             self.confirmed_event = is_news;
+            self.was_doubted = false;
             self.turn(StreamState::Confirmed, asked_at);
         }
     }
@@ -287,6 +320,8 @@ mod tests {
     use ledger_core::testing::{asset, at, dec, symbol};
 
     use super::*;
+
+    const ALL: Unread = Unread { symbols: BTreeSet::new(), is_any: false };
 
     fn position(qty: &str) -> PositionSnapshot {
         PositionSnapshot {
@@ -316,7 +351,7 @@ mod tests {
     fn open() -> Health {
         let mut health = Health::new(at(0));
         health.hear(&StreamEvent::Opened { at: at(1) });
-        assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")], &ALL), Verdict::Agrees);
         health
     }
 
@@ -328,12 +363,12 @@ mod tests {
             let ms = look * 3_000;
             // Told a second late: what is held by now was not told yet.
             health.hear(&told(ms - 1_000, "1", &(100 - look).to_string()));
-            let verdict = health.hold_against(at(ms), &[position("1")], &[wallet(&(99 - look).to_string())]);
+            let verdict = health.hold_against(at(ms), &[position("1")], &[wallet(&(99 - look).to_string())], &ALL);
             assert!(!matches!(verdict, Verdict::Untold(_)), "{look}: {verdict:?}");
         }
         // It stops speaking: the second look that sees so tells.
-        assert!(matches!(health.hold_against(at(90_000), &[position("1")], &[wallet("5")]), Verdict::Unsure(_)));
-        assert!(matches!(health.hold_against(at(93_000), &[position("1")], &[wallet("5")]), Verdict::Untold(_)));
+        assert!(matches!(health.hold_against(at(90_000), &[position("1")], &[wallet("5")], &ALL), Verdict::Unsure(_)));
+        assert!(matches!(health.hold_against(at(93_000), &[position("1")], &[wallet("5")], &ALL), Verdict::Untold(_)));
     }
 
     /// The first connection was refused, and the account moved meanwhile.
@@ -344,11 +379,11 @@ mod tests {
             since: at(1),
             cause: Interruption::Silent { after: std::time::Duration::from_secs(1) },
         });
-        assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")]), Verdict::Agrees);
-        assert_eq!(health.hold_against(at(60_000), &[position("1")], &[wallet("99")]), Verdict::Missed);
+        assert_eq!(health.hold_against(at(10), &[position("1")], &[wallet("100")], &ALL), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(60_000), &[position("1")], &[wallet("99")], &ALL), Verdict::Missed);
         health.hear(&StreamEvent::Opened { at: at(70_000) });
         assert!(health.wants_look());
-        assert_eq!(health.hold_against(at(80_000), &[position("1")], &[wallet("98")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(80_000), &[position("1")], &[wallet("98")], &ALL), Verdict::Agrees);
         assert_eq!(health.state(), StreamState::Unproven);
     }
 
@@ -356,7 +391,10 @@ mod tests {
     fn silence_proves_nothing() {
         let mut health = open();
         for look in 1..100 {
-            assert_eq!(health.hold_against(at(look * 60_000), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+            assert_eq!(
+                health.hold_against(at(look * 60_000), &[position("1")], &[wallet("100")], &ALL),
+                Verdict::Agrees
+            );
         }
         assert_eq!(
             (health.state(), health.confirmed_until(), health.confirmed_event()),
@@ -370,16 +408,16 @@ mod tests {
         health.hear(&told(50_000, "2", "99.5"));
         assert_eq!((health.state(), health.last_event()), (StreamState::Unproven, Some(at(50_000))));
         // A first answer from before it is no contradiction, and no confirmation.
-        assert_eq!(health.hold_against(at(49_000), &[position("1")], &[wallet("100")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(49_000), &[position("1")], &[wallet("100")], &ALL), Verdict::Agrees);
         assert_eq!(health.state(), StreamState::Unproven);
-        assert_eq!(health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")], &ALL), Verdict::Agrees);
         assert_eq!((health.state(), health.since()), (StreamState::Confirmed, at(60_000)));
         assert_eq!((health.confirmed_event(), health.confirmed_until()), (Some(at(50_000)), Some(at(60_000))));
         // Nothing moved since: still confirmed, up to then. A flat position may be left out of an answer.
-        assert_eq!(health.hold_against(at(120_000), &[position("2")], &[wallet("99.5")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(120_000), &[position("2")], &[wallet("99.5")], &ALL), Verdict::Agrees);
         assert_eq!(health.confirmed_until(), Some(at(120_000)));
         health.hear(&told(130_000, "0", "101"));
-        assert_eq!(health.hold_against(at(180_000), &[], &[wallet("101")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(180_000), &[], &[wallet("101")], &ALL), Verdict::Agrees);
         assert_eq!(health.confirmed_event(), Some(at(130_000)));
     }
 
@@ -391,36 +429,36 @@ mod tests {
         let of_wallet = untold(Held::Wallet(asset("USDT")), "100", "99.5");
         let moved = ([position("2")], [wallet("99.5")]);
         let both = vec![of_position.clone(), of_wallet];
-        assert_eq!(health.hold_against(at(60_000), &moved.0, &moved.1), Verdict::Unsure(both.clone()));
+        assert_eq!(health.hold_against(at(60_000), &moved.0, &moved.1, &ALL), Verdict::Unsure(both.clone()));
         assert_eq!(health.state(), StreamState::Unproven, "it may be on its way");
-        assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1), Verdict::Untold(both));
+        assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1, &ALL), Verdict::Untold(both));
         assert_eq!(
             (health.state(), health.since(), health.confirmed_until()),
             (StreamState::Doubted, at(63_000), None)
         );
         assert_eq!(of_position.to_string(), "the position in BTCUSDT went from 1 to 2");
         // It is told once.
-        assert_eq!(health.hold_against(at(120_000), &moved.0, &moved.1), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(120_000), &moved.0, &moved.1, &ALL), Verdict::Agrees);
         assert_eq!(health.state(), StreamState::Doubted, "silence cures nothing");
         health.hear(&told(130_000, "3", "99"));
-        assert_eq!(health.hold_against(at(180_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(180_000), &[position("3")], &[wallet("99")], &ALL), Verdict::Agrees);
         assert_eq!(health.state(), StreamState::Confirmed);
 
         // Told between the two looks: the answer was faster.
         let mut health = open();
-        assert!(matches!(health.hold_against(at(60_000), &moved.0, &moved.1), Verdict::Unsure(_)));
+        assert!(matches!(health.hold_against(at(60_000), &moved.0, &moved.1, &ALL), Verdict::Unsure(_)));
         health.hear(&told(59_900, "2", "99.5"));
-        assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(63_000), &moved.0, &moved.1, &ALL), Verdict::Agrees);
         assert_eq!(health.state(), StreamState::Confirmed);
 
         // Another contract moved only between the looks.
         let mut health = open();
-        assert!(matches!(health.hold_against(at(60_000), &moved.0, &[wallet("100")]), Verdict::Unsure(_)));
+        assert!(matches!(health.hold_against(at(60_000), &moved.0, &[wallet("100")], &ALL), Verdict::Unsure(_)));
         health.hear(&told(59_900, "2", "100"));
         let late = PositionSnapshot { symbol: symbol("ETHUSDT"), ..position("5") };
-        let verdict = health.hold_against(at(63_000), &[position("2"), late.clone()], &[wallet("100")]);
+        let verdict = health.hold_against(at(63_000), &[position("2"), late.clone()], &[wallet("100")], &ALL);
         assert!(matches!(verdict, Verdict::Unsure(_)), "it gets its own time");
-        let verdict = health.hold_against(at(66_000), &[position("2"), late], &[wallet("100")]);
+        let verdict = health.hold_against(at(66_000), &[position("2"), late], &[wallet("100")], &ALL);
         assert!(matches!(verdict, Verdict::Untold(_)));
     }
 
@@ -428,22 +466,22 @@ mod tests {
     fn an_interruption_ends_what_is_confirmed() {
         let mut health = open();
         health.hear(&told(50_000, "2", "99.5"));
-        health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")]);
+        health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")], &ALL);
         assert_eq!(health.state(), StreamState::Confirmed);
         health.hear(&StreamEvent::Interrupted { since: at(70_000), cause: Interruption::KeyExpired });
         assert_eq!((health.state(), health.since(), health.confirmed_until()), (StreamState::Down, at(70_000), None));
         // What moves meanwhile is no fault of the stream's.
-        assert_eq!(health.hold_against(at(80_000), &[position("3")], &[wallet("99")]), Verdict::Missed);
+        assert_eq!(health.hold_against(at(80_000), &[position("3")], &[wallet("99")], &ALL), Verdict::Missed);
         health.hear(&StreamEvent::Resumed(Gap { since: at(60_000), until: at(90_000) }));
         assert_eq!((health.state(), health.since()), (StreamState::Unproven, at(90_000)));
-        assert_eq!(health.hold_against(at(100_000), &[position("3")], &[wallet("99")]), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(100_000), &[position("3")], &[wallet("99")], &ALL), Verdict::Agrees);
         assert_eq!(
             health.state(),
             StreamState::Unproven,
             "what was confirmed before the interruption proves nothing now"
         );
         health.hear(&told(110_000, "4", "98"));
-        health.hold_against(at(120_000), &[position("4")], &[wallet("98")]);
+        health.hold_against(at(120_000), &[position("4")], &[wallet("98")], &ALL);
         assert_eq!(health.state(), StreamState::Confirmed);
     }
 
@@ -451,21 +489,66 @@ mod tests {
     fn what_moved_in_a_gap_is_not_doubted() {
         let mut health = open();
         health.hear(&told(50_000, "2", "99.5"));
-        health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")]);
+        health.hold_against(at(60_000), &[position("2")], &[wallet("99.5")], &ALL);
         assert!(!health.wants_look());
         // No look falls into the gap.
         health.hear(&StreamEvent::Interrupted { since: at(70_000), cause: Interruption::KeyExpired });
         health.hear(&StreamEvent::Resumed(Gap { since: at(60_000), until: at(71_000) }));
         assert!(health.wants_look());
         for look in 0..3 {
-            let verdict = health.hold_against(at(72_000 + look * 3_000), &[position("3")], &[wallet("99")]);
+            let verdict = health.hold_against(at(72_000 + look * 3_000), &[position("3")], &[wallet("99")], &ALL);
             assert_eq!(verdict, Verdict::Agrees);
         }
         assert_eq!((health.state(), health.wants_look()), (StreamState::Unproven, false));
         // What moves behind it is.
         for expected in [false, true] {
-            let verdict = health.hold_against(at(90_000), &[position("4")], &[wallet("98")]);
+            let verdict = health.hold_against(at(90_000), &[position("4")], &[wallet("98")], &ALL);
             assert_eq!(matches!(verdict, Verdict::Untold(_)), expected, "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_flat() {
+        let told_one = || {
+            let mut health = open();
+            health.hear(&told(50_000, "2", "99.5"));
+            health
+        };
+        let btc = Unread { symbols: [symbol("BTCUSDT")].into(), is_any: false };
+        let any = Unread { symbols: BTreeSet::new(), is_any: true };
+        for unread in [&btc, &any] {
+            let mut health = told_one();
+            assert_eq!(health.hold_against(at(60_000), &[], &[wallet("99.5")], unread), Verdict::Agrees);
+            // Nothing is confirmed by an answer that says nothing of it.
+            assert_eq!((health.state(), health.confirmed_until()), (StreamState::Unproven, None));
+            // The next one that can be read is held against what was told.
+            assert_eq!(health.hold_against(at(90_000), &[position("2")], &[wallet("99.5")], &ALL), Verdict::Agrees);
+            assert_eq!(health.state(), StreamState::Confirmed);
+        }
+        let mut health = told_one();
+        let verdict = health.hold_against(at(60_000), &[], &[wallet("99.5")], &ALL);
+        assert!(matches!(verdict, Verdict::Unsure(_)), "{verdict:?}");
+        // Of one contract that cannot be read nothing is learnt; what its row says may be as wrong.
+        let mut health = told_one();
+        assert_eq!(health.hold_against(at(60_000), &[position("7")], &[wallet("99.5")], &btc), Verdict::Agrees);
+        assert_eq!(health.hold_against(at(90_000), &[position("2")], &[wallet("99.5")], &ALL), Verdict::Agrees);
+    }
+
+    #[test]
+    fn what_was_doubted_stays_so_until_something_is_confirmed() {
+        let mut health = open();
+        for ms in [60_000, 63_000] {
+            health.hold_against(at(ms), &[position("2")], &[wallet("99")], &ALL);
+        }
+        assert_eq!(health.state(), StreamState::Doubted);
+        // Connected anew it has told nothing yet.
+        health.interrupted(at(64_000));
+        health.hear(&StreamEvent::Opened { at: at(65_000) });
+        assert_eq!(health.state(), StreamState::Doubted);
+        health.hold_against(at(70_000), &[position("2")], &[wallet("99")], &ALL);
+        assert_eq!(health.state(), StreamState::Doubted);
+        health.hear(&told(80_000, "3", "98"));
+        health.hold_against(at(90_000), &[position("3")], &[wallet("98")], &ALL);
+        assert_eq!(health.state(), StreamState::Confirmed);
     }
 }

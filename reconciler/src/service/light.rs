@@ -9,6 +9,7 @@ use ledger_core::{
 };
 use ledger_store::{OrderFilter, PageRequest, Pages, Scope, Store};
 
+use super::health::Unread;
 use crate::error::{Doing, ReconcileError};
 
 /// What was answered, and where the book says something else.
@@ -21,6 +22,8 @@ pub(super) struct LightAnswer {
     pub(super) wallets: Vec<BalanceSnapshot>,
     /// The contracts of which something could not be read.
     pub(super) unreadable: BTreeSet<Symbol>,
+    /// What of the positions could not be read.
+    pub(super) unread: Unread,
     /// Whether the working orders were asked for, too.
     pub(super) has_orders: bool,
     /// Where the book differs.
@@ -62,6 +65,10 @@ pub(super) async fn look(
         balances: entities(&balances),
         wallets: Vec::new(),
         unreadable: unread.filter_map(|row| row.symbol.clone()).collect(),
+        unread: Unread {
+            symbols: positions.unreadable.iter().filter_map(|row| row.symbol.clone()).collect(),
+            is_any: positions.unreadable.iter().any(|row| row.symbol.is_none()),
+        },
         has_orders: with_orders,
         differs: BTreeSet::new(),
     };

@@ -1,7 +1,7 @@
 //! How often a watched account is looked at, and what is due next. Pure: the caller tells the time.
 //!
 //! Invariants, each with a test of the same name:
-//! 1. `what_is_due_first_comes_first`, and a wake beats every interval.
+//! 1. `what_is_due_first_comes_first`, a wake beats every interval, and `cycles_in_a_row_keep_no_light_look_waiting`.
 //! 2. `failures_grow_apart_and_never_end`, and a wake does not hurry what the exchange forbids.
 //! 3. `intervals_stretch_so_that_all_accounts_fit`.
 
@@ -68,7 +68,6 @@ impl Pace {
             light: self.light.saturating_mul(stretch),
             orders: self.orders.saturating_mul(stretch),
             cycle: self.cycle.saturating_mul(stretch),
-            deep: self.deep.saturating_mul(stretch),
             stretch: self.stretch.saturating_mul(stretch),
             ..self
         }
@@ -148,7 +147,10 @@ impl Schedule {
     /// A job came to its end, and its answers with it.
     pub(crate) fn done(&mut self, job: Job, now: Instant) {
         (self.failures, self.not_before) = (0, None);
-        self.light = now + self.pace.light;
+        // A cycle does not hold its answers against the stream: however many there are, light looks have their turn.
+        if job < Job::Cycle {
+            self.light = now + self.pace.light;
+        }
         if job >= Job::Orders {
             self.orders = now + self.pace.orders;
         }
@@ -168,6 +170,10 @@ impl Schedule {
         self.done(job, now);
         let delay = self.backoff(partial, spread);
         self.wake(now + delay);
+        // What reads far back is due in the turn of the next cycle, as long as a part of it is missing.
+        if job == Job::DeepCycle {
+            self.deep = now + self.pace.cycle;
+        }
         self.partial = partial;
         (partial, delay)
     }
@@ -217,21 +223,20 @@ mod tests {
         assert_eq!(schedule.next(), (start, Job::DeepCycle));
         schedule.began(Job::DeepCycle);
         schedule.done(Job::DeepCycle, start);
-        // A minute apart; every fifth with the lists of orders, every tenth with everything.
+        // A minute apart; every fifth with the lists of orders, every tenth with everything, which a light look follows.
         let mut seen = Vec::new();
-        for _ in 0..30 {
+        let expected = (1..=30).flat_map(|minute| match minute {
+            minute if minute % 10 == 0 => vec![(minute, Job::Cycle), (minute, Job::Light)],
+            minute if minute % 5 == 0 => vec![(minute, Job::Orders)],
+            minute => vec![(minute, Job::Light)],
+        });
+        let expected: Vec<_> = expected.collect();
+        for _ in &expected {
             let (at, job) = schedule.next();
             seen.push(((at - start).as_secs() / 60, job));
             schedule.began(job);
             schedule.done(job, at);
         }
-        let expected: Vec<_> = (1..=30)
-            .map(|minute| match minute {
-                minute if minute % 10 == 0 => (minute, Job::Cycle),
-                minute if minute % 5 == 0 => (minute, Job::Orders),
-                minute => (minute, Job::Light),
-            })
-            .collect();
         assert_eq!(seen, expected);
         let now = start + 30 * 60 * SECOND;
         schedule.wake(now + SECOND);
@@ -248,6 +253,24 @@ mod tests {
         assert_eq!(schedule.next(), (now + 6 * SECOND, Job::Light));
         schedule.look_again(Job::Orders, now + 6 * SECOND);
         assert_eq!(schedule.next(), (now + 6 * SECOND, Job::Orders), "of both the one that sees more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cycles_in_a_row_keep_no_light_look_waiting() {
+        let (mut schedule, start) = schedule();
+        let mut looks = Vec::new();
+        // Somebody wakes one every half a minute.
+        for half in 0..20_u32 {
+            let now = start + half * 30 * SECOND;
+            schedule.wake(now);
+            while schedule.next().0 <= now {
+                let (_, job) = schedule.next();
+                schedule.began(job);
+                schedule.done(job, now);
+                looks.extend((job == Job::Light).then_some(half / 2));
+            }
+        }
+        assert_eq!(looks, (1..10).collect::<Vec<_>>());
     }
 
     #[tokio::test(start_paused = true)]

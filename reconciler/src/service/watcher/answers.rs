@@ -55,7 +55,7 @@ impl Watching<'_> {
                     if report.failed.is_empty() {
                         self.answered(true);
                         self.schedule.done(job, Instant::now());
-                        if self.health.wants_look() {
+                        if self.health.wants_look() || nth != NthCycle::Later {
                             self.schedule.look_again(Job::Light, Instant::now());
                         }
                     } else {
@@ -81,8 +81,8 @@ impl Watching<'_> {
     /// What one look claims waits for a second one, which is taken as soon as it can tell: not after each of many cycles in a
     /// row, for where so much goes on there is always something on its way.
     fn look_again_at_pending(&mut self, report: &CycleReport) {
-        let is_pending = report.left.iter().any(|known| known.entry.status == DiscrepancyStatus::Pending);
-        let reasons = is_pending.then(String::new).into_iter().collect();
+        self.pends = report.left.iter().any(|known| known.entry.status == DiscrepancyStatus::Pending);
+        let reasons = self.pends.then(String::new).into_iter().collect();
         if self.insisting.asks(PENDING, &reasons, Instant::now()) {
             let lag_ms = u64::try_from(self.watcher.exchange.venue().settle_lag_ms).unwrap_or(0);
             self.schedule.wake(Instant::now() + Duration::from_millis(lag_ms));
@@ -100,7 +100,7 @@ impl Watching<'_> {
         let verdict = if self.recording.has_failed() {
             Verdict::Agrees
         } else {
-            self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances)
+            self.health.hold_against(answer.asked_at, &answer.positions, &answer.balances, &answer.unread)
         };
         self.is_news |= self.health.state() != before;
         match verdict {

@@ -88,6 +88,8 @@ struct Watching<'a> {
     weights: VecDeque<(Instant, u64)>,
     /// Where the book differed at the last light look.
     unsettled: BTreeSet<Difference>,
+    /// Whether something was doubted by the last cycle, and waits for another one to say the same.
+    pends: bool,
     /// How often in a row a light look met something new.
     rechecks: u32,
     chance: u32,
@@ -126,6 +128,7 @@ impl<'a> Watching<'a> {
             known_look: KnownLook::default(),
             weights: VecDeque::new(),
             unsettled: BTreeSet::new(),
+            pends: false,
             rechecks: 0,
             chance: watcher.config.seed,
             is_news: false,
@@ -330,11 +333,13 @@ impl<'a> Watching<'a> {
         });
     }
 
-    /// How far back a cycle reads: while the stream is confirmed, no further than from the last confirmation on.
+    /// How far back a cycle reads: while the stream is confirmed, no further than from the last confirmation on. What an earlier
+    /// one doubts may lie further back, and is read again.
     fn policy_of(&self, job: Job) -> Policy {
         let mut policy = self.watcher.config.reconcile.policy.clone();
         let lag_ms = self.watcher.exchange.venue().settle_lag_ms;
-        if let (Job::Cycle, Some(confirmed), Some(read)) = (job, self.health.confirmed_until(), self.read_until) {
+        let confirmed = self.health.confirmed_until().filter(|_| !self.pends);
+        if let (Job::Cycle, Some(confirmed), Some(read)) = (job, confirmed, self.read_until) {
             let since_ms = read.as_ms().saturating_sub(confirmed.as_ms()).max(0);
             policy.overlap_ms = since_ms.saturating_add(lag_ms).min(policy.overlap_ms);
         }

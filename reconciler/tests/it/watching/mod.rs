@@ -377,3 +377,37 @@ async fn an_address_that_is_not_served_for_a_while_is_waited_out_from_the_start(
     world.until(HappeningKind::Compared, 10 * MINUTE).await;
     watch.end(&world).await.unwrap();
 }
+
+/// A stop that waits for a position which is gone would open the reverse one. It is doubted by one look, told once by the next,
+/// and not again.
+#[tokio::test(start_paused = true)]
+async fn a_confirmed_difference_is_told_once() {
+    let mut world = World::new(21).await;
+    let watch = world.watched().await;
+    world.forget();
+    world.stop("SOLUSDT", Side::Sell, "1", "50").await;
+    let told = world.until(HappeningKind::Differs, 30 * MINUTE).await;
+    assert!(told.contains("orphan_order SOLUSDT"), "{told}");
+    world.pass(40 * MINUTE).await;
+    assert_eq!(world.count(HappeningKind::Differs), 1, "{:#?}", world.all());
+    watch.end(&world).await.unwrap();
+}
+
+/// Somebody who syncs all the time, as a timer of the system does, keeps no look from seeing that the stream tells nothing.
+#[tokio::test(start_paused = true)]
+async fn syncs_beside_a_watcher_keep_no_silent_stream_hidden() {
+    let mut world = World::new(22).await;
+    let watch = world.watched().await;
+    world.stream_faults(StreamFaults { dropped: 1_000, ..StreamFaults::default() });
+    world.pass(2 * MINUTE).await;
+    world.forget();
+    for round in 0..6 {
+        if round == 2 {
+            world.trade("ETHUSDT", Side::Buy, "1").await;
+        }
+        world.during(world.fixture.reconciler().sync()).await.unwrap();
+        world.pass(25 * SECOND).await;
+    }
+    assert_eq!(world.count(HappeningKind::StreamDoubted), 1, "{:#?}", world.all());
+    watch.end(&world).await.unwrap();
+}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use exchange_client::binance_usdm::{BinanceUserStreams, UserStreamSettings};
 use exchange_client::simulator::{AppOrder, FaultProfile, SimulatorConfig, SimulatorTransport, StreamFaults};
-use exchange_client::{Clock, ExchangeTrader};
-use ledger_core::{PositionSide, Side, Symbol, TimestampMs};
+use exchange_client::{Clock, ExchangeTrader, NewOrder, OrderKind, OrderSize, Trigger};
+use ledger_core::{PositionSide, Price, Side, Symbol, TimestampMs};
 use ledger_store::{
     Book, DiscrepancyFilter, FactReader as _, Journal, LeaseRecord, Leases, PageRequest, RepairFilter, RunFilter,
     RunStatus, Scope,
@@ -170,7 +170,21 @@ impl World {
         self.orders += 1;
         let mut intent = self.fixture.intent(self.orders, &Symbol::new(name).unwrap(), side, qty, None, None);
         intent.position_side = Some(position_side);
-        let order = exchange_client::NewOrder::from_intent(&intent).unwrap();
+        let order = NewOrder::from_intent(&intent).unwrap();
+        self.fixture.exchange.create_order(order).await.done().unwrap();
+    }
+
+    /// A stop that can only close, placed by somebody else.
+    pub(crate) async fn stop(&self, name: &str, side: Side, qty: &str, trigger: &str) {
+        let order = NewOrder {
+            client_order_id: "web_stop".parse().unwrap(),
+            symbol: Symbol::new(name).unwrap(),
+            side,
+            position_side: PositionSide::Net,
+            kind: OrderKind::StopMarket { trigger: Trigger::from(trigger.parse::<Price>().unwrap()) },
+            size: OrderSize::Qty(qty.parse().unwrap()),
+            reduce_only: true,
+        };
         self.fixture.exchange.create_order(order).await.done().unwrap();
     }
 
