@@ -80,7 +80,7 @@ fn where_a_fill_lacks_its_rows_nothing_of_the_ledger_is_confirmed() {
             let usdt = asset("USDT");
             let subject = Subject::Ledger(btc(), FillId::new("1").unwrap(), "COMMISSION".parse().unwrap(), usdt);
             let finding =
-                Finding::new(DiscrepancyKind::MissingIncome, Some(&btc()), subject, Outlook::Waits, "".into());
+                Finding::new(DiscrepancyKind::MissingIncome, Some(&btc()), subject, Outlook::Waits, String::new());
             let wait = Wait { since: at(-500_000), looks: 1 };
             let memory = DemandMemory { fill_id: FillId::new("1").unwrap(), at: at(-500_000), wait };
             let mut on_record = known(&finding.remembering(memory));
