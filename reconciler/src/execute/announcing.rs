@@ -91,13 +91,15 @@ impl<'a> Announcer<'a> {
     }
 }
 
+/// An order that is being sent: what is answered, and the recording of that.
+pub(super) struct SentBeside {
+    pub(super) told: oneshot::Receiver<SendOutcome<Stated<Order>>>,
+    pub(super) recording: JoinHandle<Result<(), ReconcileError>>,
+}
+
 impl Executor {
     /// Sends an order. It goes on being sent when nobody waits for it any more, and its answer is recorded beside.
-    pub(super) fn send_beside(
-        &self,
-        intent: &OrderIntent,
-        order: NewOrder,
-    ) -> (oneshot::Receiver<SendOutcome<Stated<Order>>>, JoinHandle<Result<(), ReconcileError>>) {
+    pub(super) fn send_beside(&self, intent: &OrderIntent, order: NewOrder) -> SentBeside {
         let (executor, sent) = (self.clone(), intent.clone());
         let (tell, told) = oneshot::channel();
         let recording = tokio::spawn(async move {
@@ -109,7 +111,7 @@ impl Executor {
             let written = timeout(patience, executor.desk.record(statements)).await;
             written.unwrap_or_else(|_| Err(too_slow(patience)))
         });
-        (told, recording)
+        SentBeside { told, recording }
     }
 
     /// What of an answer that was recorded beside could not be.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
-use super::announcing::{Announcer, NUMBERS_MAX};
+use super::announcing::{Announcer, NUMBERS_MAX, SentBeside};
 use super::desk::Terms;
 use super::outcome::{AttemptVerdict, BalanceRemark, CloseAttempt, CloseEnd, CloseReport};
 use super::request::{Aim, CloseRequest, closing_side, position_side};
@@ -229,7 +229,7 @@ impl Close<'_> {
     async fn verdict(&mut self, intent: &OrderIntent) -> AttemptVerdict {
         let since = Instant::now();
         let Ok(order) = NewOrder::from_intent(intent) else { return AttemptVerdict::Undecided };
-        let (told, recording) = self.executor.send_beside(intent, order);
+        let SentBeside { told, recording } = self.executor.send_beside(intent, order);
         self.recordings.push(recording);
         match timeout(self.executor.settings.verdict_wait, told).await {
             Ok(Ok(SendOutcome::Done(order))) if order.entity.status.is_terminal() => {

@@ -13,7 +13,7 @@ use ledger_core::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Executor;
-use super::announcing::Announcer;
+use super::announcing::{Announcer, SentBeside};
 use super::desk::Terms;
 use super::outcome::{CancelledOrder, StopEnd, StopReport};
 use super::request::{Aim, StopRequest, closing_side, position_side};
@@ -31,7 +31,7 @@ struct Protection<'a> {
 
 /// What became of one stop that was sent.
 enum Placed {
-    Resting(Stated<Order>),
+    Resting(Box<Stated<Order>>),
     Refused(ExchangeError),
     Undecided(ClientOrderId),
     /// No client order id can be made.
@@ -71,7 +71,7 @@ impl Protection<'_> {
             return self.stays(resting, at).await;
         }
         match self.place(position, price, part).await {
-            Placed::Resting(order) => self.replaces(order, resting).await,
+            Placed::Resting(order) => self.replaces(*order, resting).await,
             Placed::Refused(error) if error.order_refusal() == Some(OrderRefusal::WholePositionTaken) => {
                 let bridge = held.and_then(|held| Quantity::new(held.qty).ok());
                 self.bridge(position, price, bridge, resting, error).await
@@ -149,7 +149,7 @@ impl Protection<'_> {
         let bridge = match resting.iter().find(|order| is_at(order, price) && covers(&order.entity)) {
             Some(bridge) => bridge.clone(),
             None => match self.place(position, price, Some(qty)).await {
-                Placed::Resting(bridge) => bridge,
+                Placed::Resting(bridge) => *bridge,
                 other => return not_placed(other, resting),
             },
         };
@@ -160,7 +160,7 @@ impl Protection<'_> {
             return StopEnd::Resting { order: Box::new(bridge.entity) };
         }
         match self.place(position, price, None).await {
-            Placed::Resting(order) => self.replaces(order, vec![bridge]).await,
+            Placed::Resting(order) => self.replaces(*order, vec![bridge]).await,
             _ => StopEnd::Resting { order: Box::new(bridge.entity) },
         }
     }
@@ -194,15 +194,15 @@ impl Protection<'_> {
         let kind = OrderKind::StopMarket { trigger: Trigger { price, working_type: self.request.working_type } };
         let Ok(order) = NewOrder::from_intent_as(&intent, kind) else { return Placed::Nameless };
         let deadline = Instant::now() + executor.settings.verdict_wait;
-        let (told, recording) = executor.send_beside(&intent, order);
+        let SentBeside { told, recording } = executor.send_beside(&intent, order);
         let answer = timeout(executor.settings.verdict_wait, told).await;
         let placed = match answer {
-            Ok(Ok(SendOutcome::Done(order))) => Placed::Resting(order),
+            Ok(Ok(SendOutcome::Done(order))) => Placed::Resting(Box::new(order)),
             Ok(Ok(SendOutcome::Rejected(error))) => Placed::Refused(error),
             _ => match executor.ask_for(&intent, deadline).await {
                 Some(order) => {
                     self.announcer.answered(&intent, SendOutcome::Done(order.clone())).await;
-                    Placed::Resting(order)
+                    Placed::Resting(Box::new(order))
                 }
                 None => Placed::Undecided(intent.client_order_id),
             },

@@ -23,9 +23,11 @@ fn stop(name: &str, price: &str) -> StopRequest {
 
 #[track_caller]
 fn rests(report: &StopReport) -> &ledger_core::Order {
-    let StopEnd::Resting { order } = &report.end else { panic!("{report:?}") };
     assert!(report.not_recorded.is_empty() && !report.is_naked(), "{report:?}");
-    order
+    match &report.end {
+        StopEnd::Resting { order } => order,
+        other => unreachable!("{other:?}"),
+    }
 }
 
 impl Fixture {
@@ -141,19 +143,19 @@ fn a_stop_rests_at_every_moment() {
             });
             drop(runtime);
             let line = fixture.line(at, cut, false);
-            let moved = life(Duration::from_secs(60), async || {
+            let moved = life(Duration::from_mins(1), async || {
                 fixture.executor_over(&line).protect_long(&stop("s-1", "51000")).await
             });
             was_cut |= line.count.load(std::sync::atomic::Ordering::SeqCst) >= at;
             let what = format!("request {at}, {cut:?}: {moved:?}");
             assert!(!fixture.stops().is_empty(), "naked: {what}");
-            life(Duration::from_secs(60), async || {
+            life(Duration::from_mins(1), async || {
                 rests(&fixture.executor().protect_long(&stop("s-1", "51000")).await);
             })
             .unwrap();
             assert_eq!(fixture.stops_at(), [(decimal("51000"), Decimal::ZERO)], "{what}");
             // A close leaves nothing of ours behind that could open anything.
-            life(Duration::from_secs(120), async || {
+            life(Duration::from_mins(2), async || {
                 let request = CloseRequest {
                     symbol: symbol(),
                     cause: cause("s-1"),
