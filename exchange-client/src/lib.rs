@@ -22,7 +22,7 @@ pub use api::{
 };
 pub use api::{
     AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, MarkEvent, MarkStream, MarkStreams,
-    OrderUpdate, StreamEvent, StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
+    OrderUpdate, StreamEvent, StreamEventError, TradeNotice, TriggerRefusal, TriggerRejection, UserStream, UserStreams,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use api::{

@@ -28,7 +28,7 @@ pub use self::reader::ExchangeReader;
 pub use self::reader::MockExchangeReader;
 pub use self::stream::{
     AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, MarkEvent, MarkStream, MarkStreams,
-    OrderUpdate, StreamEvent, StreamEventError, TradeNotice, TriggerRejection, UserStream, UserStreams,
+    OrderUpdate, StreamEvent, StreamEventError, TradeNotice, TriggerRefusal, TriggerRejection, UserStream, UserStreams,
 };
 #[cfg(any(test, feature = "mock"))]
 pub use self::stream::{MockMarkStream, MockMarkStreams, MockUserStream, MockUserStreams};

@@ -155,7 +155,7 @@ payload!(
     AlgoEventRow {
         symbol = "s", client_algo_id = "caid", algo_id = "aid", kind = "o", side = "S", position_side = "ps",
         time_in_force = "f", qty = "q", status = "X", order_id = "ai", trigger_price = "tp", price = "p",
-        reduce_only = "R", close_position = "cp",
+        reduce_only = "R", close_position = "cp", refusal = "rm",
     }
 );
 payload!(

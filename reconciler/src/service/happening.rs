@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use exchange_client::StreamEvent;
-use ledger_core::{AccountId, TimestampMs};
+use exchange_client::{OrderUpdate, StreamEvent};
+use ledger_core::{AccountId, Condition, OrderId, Origin, Symbol, TimestampMs};
 use ledger_store::{DiscrepancyKey, DiscrepancyStatus, NewDiscrepancy};
 
 use crate::cycle::CycleReport;
@@ -48,6 +48,8 @@ pub enum HappeningKind {
     ForcedClose,
     /// Positions are about to be liquidated.
     MarginCall,
+    /// A conditional order was triggered, and the exchange refused it: what it was to protect may be without protection.
+    StopRefused,
 }
 
 ledger_core::names!(HappeningKind, "happening", {
@@ -56,6 +58,7 @@ ledger_core::names!(HappeningKind, "happening", {
     StreamMessage = "stream_message", Unreachable = "unreachable", Reachable = "reachable", BookFailed = "book_failed",
     BookWritten = "book_written", Restored = "restored", Differs = "differs", Compared = "compared",
     ForcedClose = "forced_close", MarginCall = "margin_call",
+    StopRefused = "stop_refused",
 });
 
 /// Something that happened, for whoever watches the watching.
@@ -94,29 +97,50 @@ pub(super) fn of_event(event: &StreamEvent, is_down: bool) -> Option<Told> {
             let text = format!("the stream stands again; the {lasted} from {} on are being read", instant(gap.since));
             Some((HappeningKind::StreamResumed, text))
         }
-        StreamEvent::Order(update) if update.execution.as_ref().is_some_and(|it| it.as_str() == "CALCULATED") => {
+        StreamEvent::Order(update) if is_forced(update) => {
             let (order, qty) =
                 (&update.order, update.fill.as_ref().map_or_else(String::new, |fill| format!(" {}", fill.qty)));
-            let why = order.exit_reason.as_ref().map_or_else(|| order.status.to_string(), ToString::to_string);
+            let by_origin = order.origin.and_then(Origin::exit_reason);
+            let why = by_origin.map_or_else(|| order.status.to_string(), |reason| reason.as_str().to_owned());
             let text = format!("the exchange itself executed {}{qty} {} ({why})", order.side, order.key.symbol);
             Some((HappeningKind::ForcedClose, text))
+        }
+        StreamEvent::Order(update) if update.refusal.is_some() => {
+            let order = &update.order;
+            let reason = update.refusal.as_ref().and_then(|refusal| refusal.reason.as_deref());
+            let text = refused(order.condition, &order.key.symbol, &order.key.order_id, reason);
+            Some((HappeningKind::StopRefused, text))
         }
         StreamEvent::MarginCall(call) => {
             let positions: Vec<_> = call.positions.iter().map(|it| format!("{} {}", it.qty, it.symbol)).collect();
             Some((HappeningKind::MarginCall, format!("the exchange warns of a liquidation: {}", positions.join(", "))))
         }
         StreamEvent::TriggerRejected(rejection) => {
-            let text = format!(
-                "conditional order {} of {} was triggered and refused: {}",
-                rejection.order_id, rejection.symbol, rejection.reason
-            );
-            Some((HappeningKind::ForcedClose, text))
+            let reason = Some(rejection.reason.as_str()).filter(|reason| !reason.is_empty());
+            Some((HappeningKind::StopRefused, refused(None, &rejection.symbol, &rejection.order_id, reason)))
         }
         StreamEvent::Unreadable { error, .. } => {
             Some((HappeningKind::StreamMessage, format!("{error}; what it told is being read")))
         }
         _ => None,
     }
+}
+
+/// Whether the exchange executed something by itself. The kind of the execution does not tell: an order of the exchange's own has
+/// been seen to trade like any other, so who sent it decides.
+fn is_forced(update: &OrderUpdate) -> bool {
+    update.fill.is_some() && update.order.origin.is_some_and(Origin::is_forced)
+}
+
+/// A conditional order that the exchange refused when it triggered, and what that means.
+fn refused(condition: Option<Condition>, symbol: &Symbol, id: &OrderId, reason: Option<&str>) -> String {
+    let (what, so) = match condition {
+        Some(Condition::Stop) => ("stop", "the position may be unprotected"),
+        Some(Condition::TakeProfit) => ("take profit", "the position may be open still"),
+        None => ("conditional order", "what it was to protect may be unprotected"),
+    };
+    let reason = reason.unwrap_or("the exchange gives no reason");
+    format!("the {what} {id} of {symbol} was refused when it triggered: {reason}; {so}")
 }
 
 /// How many repairs or discrepancies are told by name.
@@ -198,4 +222,73 @@ fn named(mut words: Vec<String>, all: usize, command: &str) -> String {
         words.push(format!("and {} more (`{command}`)", all - words.len()));
     }
     words.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ledger_core::{
+        EventTime, Fill, FillId, FillKey, Label, Order, OrderClass, OrderKey, OrderStatus, OrderTerms, Side,
+    };
+
+    use super::*;
+
+    /// A fill of an order that was sent by this one, in an event that calls it so.
+    fn filled(execution: &str, origin: Option<Origin>) -> StreamEvent {
+        let at = TimestampMs::new(1_780_000_000_000).unwrap();
+        let (symbol, order_id) = (Symbol::new("BTCUSDT").unwrap(), OrderId::new("7").unwrap());
+        let fill = Fill {
+            key: FillKey { symbol: symbol.clone(), fill_id: FillId::new("1").unwrap(), side: Side::Sell },
+            order_id: Some(order_id.clone()),
+            time: EventTime::ms(at),
+            price: "60000".parse().unwrap(),
+            qty: "0.1".parse().unwrap(),
+            position_side: None,
+            fee: None,
+            maker: None,
+            exchange_realized_pnl: None,
+            sequence: Some(1),
+        };
+        let order = Order {
+            key: OrderKey { symbol, class: OrderClass::Regular, order_id },
+            client_order_id: None,
+            side: Side::Sell,
+            position_side: None,
+            order_type: None,
+            time_in_force: None,
+            status: OrderStatus::Filled,
+            terms: OrderTerms { as_of: None, qty: None, price: None, trigger_price: None },
+            executed: None,
+            fees: None,
+            reduce_only: None,
+            close_position: None,
+            created: None,
+            updated: None,
+            triggered_order_id: None,
+            origin,
+            condition: None,
+            engine: None,
+            signal_id: None,
+            exit_reason: None,
+        };
+        let execution = Some(Label::new(execution).unwrap());
+        let (fill, payload) = (Some(fill), Arc::from("{}"));
+        StreamEvent::Order(Box::new(OrderUpdate { told_at: at, execution, order, refusal: None, fill, payload }))
+    }
+
+    /// The exchange's own orders have been seen to trade under the kind of any other, so who sent them decides.
+    #[test]
+    fn who_sent_an_order_decides_whether_a_close_was_forced() {
+        for execution in ["TRADE", "CALCULATED"] {
+            for (origin, why) in [(Origin::Liquidation, "liquidation"), (Origin::Adl, "adl")] {
+                let (kind, text) = of_event(&filled(execution, Some(origin)), false).unwrap();
+                assert_eq!(kind, HappeningKind::ForcedClose);
+                assert_eq!(text, format!("the exchange itself executed SELL 0.1 BTCUSDT ({why})"));
+            }
+            for origin in [None, Some(Origin::Program), Some(Origin::Person)] {
+                assert_eq!(of_event(&filled(execution, origin), false), None);
+            }
+        }
+    }
 }

@@ -25,6 +25,7 @@ mod marks;
 mod pace;
 mod recording;
 mod stop;
+mod told_once;
 mod trouble;
 mod voice;
 mod watcher;

@@ -44,7 +44,8 @@ pub enum StreamEvent {
     Config(ConfigChange),
     /// Positions are about to be liquidated.
     MarginCall(MarginCall),
-    /// A conditional order was triggered, and the regular order that it became was refused.
+    /// A conditional order was triggered, and the regular order that it became was refused. Since December 2025 the exchange tells
+    /// that as an [`Order`](Self::Order) event with a [`TriggerRefusal`].
     TriggerRejected(TriggerRejection),
     /// An event of a kind that this version does not know.
     Unknown {
@@ -124,10 +125,20 @@ pub struct OrderUpdate {
     pub execution: Option<Label>,
     /// The order's state afterwards. Of those that the exchange sent by itself the exit reason says why.
     pub order: Order,
+    /// Why the exchange refused what a conditional order became when it was triggered, if this is
+    /// that.
+    pub refusal: Option<TriggerRefusal>,
     /// The fill, if this was one.
     pub fill: Option<Fill>,
     /// The message, verbatim.
     pub payload: Arc<str>,
+}
+
+/// A conditional order was triggered, and the exchange refused what it became: nothing works and nothing was executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerRefusal {
+    /// The exchange's words, without control characters and not endless, if it says any.
+    pub reason: Option<String>,
 }
 
 /// A fill without its fee, its position and what it realized.

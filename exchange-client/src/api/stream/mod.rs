@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 pub use self::event::{
     AccountUpdate, ConfigChange, Gap, Interruption, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent,
-    StreamEventError, TradeNotice, TriggerRejection,
+    StreamEventError, TradeNotice, TriggerRefusal, TriggerRejection,
 };
 pub use self::marks::{MarkEvent, MarkStream, MarkStreams};
 #[cfg(any(test, feature = "mock"))]

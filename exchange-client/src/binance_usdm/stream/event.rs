@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ledger_core::{
     Asset, BalanceSnapshot, ClientOrderId, Decimal, EventTime, Execution, Fee, Fill, FillId, FillKey, Label, Order,
-    OrderClass, OrderId, OrderKey, OrderTerms, Origin, PositionSnapshot, TimestampMs,
+    OrderClass, OrderId, OrderKey, OrderStatus, OrderTerms, Origin, PositionSnapshot, TimestampMs,
 };
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ use super::super::parse::{
 };
 use crate::api::{
     AccountUpdate, ConfigChange, MarginCall, MarginCallPosition, OrderUpdate, StreamEvent, StreamEventError,
-    TradeNotice, TriggerRejection,
+    TradeNotice, TriggerRefusal, TriggerRejection,
 };
 use crate::error::FieldProblem;
 use crate::foreign::{ForeignError, ForeignText};
@@ -152,7 +152,7 @@ fn order_update(head: &dto::MessageHead, row: &dto::OrderEventRow, payload: Arc<
     let by_execution = (execution.as_str() == "CALCULATED").then_some(Origin::Forced);
     let order = order.sent_by(by_type).sent_by(by_execution);
     let fill = order_fill(row, &order, &execution)?;
-    Ok(OrderUpdate { told_at: told_at(head)?, execution: Some(execution), order, fill, payload })
+    Ok(OrderUpdate { told_at: told_at(head)?, execution: Some(execution), order, refusal: None, fill, payload })
 }
 
 /// The fill of an event that tells one. Other events repeat the trade id 0, or one of before, without a quantity.
@@ -225,7 +225,10 @@ fn algo_update(head: &dto::MessageHead, row: &dto::AlgoEventRow, payload: Arc<st
         signal_id: None,
         exit_reason: None,
     });
-    Ok(OrderUpdate { told_at: told_at(head)?, execution: None, order, fill: None, payload })
+    // A reason that cannot be read is no reason to lose the order's state.
+    let reason = text("o.rm", &row.refusal).ok().flatten().map(printed);
+    let refusal = (order.status == OrderStatus::Rejected).then_some(TriggerRefusal { reason });
+    Ok(OrderUpdate { told_at: told_at(head)?, execution: None, order, refusal, fill: None, payload })
 }
 
 fn trade_notice(head: &dto::MessageHead, row: &dto::TradeEventRow, payload: Arc<str>) -> Parsed<TradeNotice> {
@@ -319,12 +322,17 @@ fn trigger_rejection(
     row: &dto::TriggerRejectRow,
     payload: Arc<str>,
 ) -> Parsed<TriggerRejection> {
-    let reason = text("or.r", &row.reason)?.unwrap_or_default();
+    let reason = text("or.r", &row.reason)?.map(printed).unwrap_or_default();
     Ok(TriggerRejection {
         told_at: told_at(head)?,
         symbol: get("or.s", &row.symbol)?,
         order_id: counted_id("or.i", &row.order_id)?,
-        reason: reason.chars().filter(|character| !character.is_control()).take(300).collect(),
+        reason,
         payload,
     })
+}
+
+/// The exchange's words, for a line.
+fn printed(words: &str) -> String {
+    words.chars().filter(|character| !character.is_control()).take(300).collect()
 }

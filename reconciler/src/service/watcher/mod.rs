@@ -30,6 +30,7 @@ use crate::service::marks::{Hearing, Marks};
 use crate::service::pace::{Job, Schedule};
 use crate::service::recording::Recording;
 use crate::service::stop::Stop;
+use crate::service::told_once::ToldOnce;
 use crate::service::trouble::Trouble;
 use crate::service::voice::Voice;
 use crate::service::{Teller, WatchError, Watcher, is_final};
@@ -73,6 +74,8 @@ struct Watching<'a> {
     asking: Option<Asking>,
     schedule: Schedule,
     health: Health,
+    /// What was told of by events that may come twice.
+    told_once: ToldOnce,
     insisting: Insisting,
     running: Option<Running>,
     interruptions: u64,
@@ -116,6 +119,7 @@ impl<'a> Watching<'a> {
             asking: None,
             schedule: Schedule::new(watcher.config.pace, Instant::now()),
             health: Health::new(watcher.clock.now()),
+            told_once: ToldOnce::default(),
             insisting: Insisting::default(),
             running: None,
             interruptions: 0,
@@ -285,7 +289,7 @@ impl<'a> Watching<'a> {
             };
             let before = self.health.state();
             let is_down = before == StreamState::Down;
-            if let Some(told) = of_event(&event, is_down) {
+            if let Some(told) = of_event(&event, is_down).filter(|_| self.told_once.is_new(&event)) {
                 self.voice.tell(told);
             }
             self.health.hear(&event);

@@ -145,6 +145,25 @@ async fn no_fill_is_made_of_what_is_none() {
     }
 }
 
+/// What the exchange has sent since December 2025 instead of an event of its own.
+#[tokio::test(start_paused = true)]
+async fn a_conditional_order_that_was_refused_says_why() {
+    let refused = ALGO.replace("TRIGGERED", "REJECTED");
+    for (field, reason) in [
+        (r#""rm":"Reduce Only\u001b[2J reject","#, Some("Reduce Only[2J reject")),
+        (r#""rm":"","#, None),
+        (r#""rm":{},"#, None),
+        ("", None),
+    ] {
+        let message = refused.replace(r#""caid""#, &format!(r#"{field}"caid""#));
+        let StreamEvent::Order(update) = told_by(&message).await else { panic!("{message}") };
+        assert_eq!(update.order.status, OrderStatus::Rejected);
+        assert_eq!(update.refusal.unwrap().reason.as_deref(), reason, "{message}");
+    }
+    let StreamEvent::Order(triggered) = told_by(ALGO).await else { panic!() };
+    assert_eq!(triggered.refusal, None);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_order_event_states_its_order_and_its_fill_with_the_words_of_both() {
     let statements = told_by(FILL).await.statements();

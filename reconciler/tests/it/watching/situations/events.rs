@@ -56,6 +56,34 @@ async fn a_forced_close_is_told_without_its_fee() {
     watch.end(&world).await.unwrap();
 }
 
+/// Each event comes twice, as it does while a connection is renewed: what the exchange did is told once, and what it refused to do,
+/// with its reason.
+#[tokio::test(start_paused = true)]
+async fn what_the_exchange_did_and_what_it_refused_is_told_once() {
+    let mut world = World::new(58).await;
+    let watch = world.watched().await;
+    world.stream_faults(StreamFaults { duplicated: 1_000, ..StreamFaults::default() });
+    let simulator = std::sync::Arc::clone(&world.fixture.simulator);
+    simulator.hold_price(&btc(), true).unwrap();
+    simulator.set_price(&btc(), "60000".parse().unwrap()).unwrap();
+    let mut stop = world.fixture.intent(900, &btc(), Side::Sell, "900", None, None);
+    (stop.class, stop.role) = (OrderClass::Conditional, IntentRole::StopLoss);
+    (stop.order_type, stop.trigger_price) = (Label::new("STOP_MARKET").unwrap(), Some("59000".parse().unwrap()));
+    let sent = world.fixture.recorder().send(&*world.fixture.exchange, &stop).await.unwrap().unwrap();
+    assert!(sent.done().is_some());
+    simulator.set_price(&btc(), "58990".parse().unwrap()).unwrap();
+    let text = world.until(HappeningKind::StopRefused, SECOND).await;
+    assert!(text.contains("of BTCUSDT was refused when it triggered: The order could not be placed"), "{text}");
+    assert!(text.starts_with("the stop ") && text.ends_with("the position may be unprotected"), "{text}");
+    simulator.force_adl("sim-main", &btc(), PositionSide::Net, "0.02".parse().unwrap()).unwrap();
+    world.pass(SECOND).await;
+    simulator.force_adl("sim-main", &btc(), PositionSide::Net, "0.01".parse().unwrap()).unwrap();
+    world.pass(SECOND).await;
+    assert!(world.last(HappeningKind::ForcedClose).unwrap().contains("0.01 BTCUSDT (adl)"), "{:#?}", world.all());
+    assert_eq!((world.count(HappeningKind::StopRefused), world.count(HappeningKind::ForcedClose)), (1, 2));
+    watch.end(&world).await.unwrap();
+}
+
 /// The order says that more of it executed than there are fills: nobody waits for the next look.
 #[tokio::test(start_paused = true)]
 async fn one_of_several_fills_of_an_order_is_dropped() {
