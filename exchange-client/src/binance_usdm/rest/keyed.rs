@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Purpose, RestClient, RetryPolicy};
+use super::{Purpose, RestClient, RetryPolicy, weight_of};
 use crate::binance_usdm::dto;
+#[cfg(test)]
+use crate::binance_usdm::facts::VENUE;
 use crate::binance_usdm::sign::Query;
 use crate::clock::Clock;
 use crate::error::{Endpoint, ExchangeError};
@@ -12,12 +14,14 @@ use crate::error::{Endpoint, ExchangeError};
 const LISTEN_KEY_FIELD: &str = "listenKey";
 
 impl RestClient {
-    /// Asks within the budget of reads, once: whoever keeps a stream alive asks again by itself.
+    /// Asks once: whoever keeps a stream alive asks again by itself. It counts, and does not wait for a budget that looks have used
+    /// up: without a stream there are more looks. While the exchange asks to keep quiet it is not asked.
     pub(in crate::binance_usdm) async fn send_keyed(
         &self,
         endpoint: &Endpoint,
     ) -> Result<dto::ListenKeyRow, ExchangeError> {
-        self.wait_for_budget(endpoint).await?;
+        self.check_open(endpoint, Purpose::Read)?;
+        self.gate.count(weight_of(endpoint), self.server_estimate());
         let headers = vec![("x-mbx-apikey", self.credentials.exposed_key().to_owned())];
         let query = Query::new().into_text();
         let token = Some(LISTEN_KEY_FIELD);
@@ -28,6 +32,12 @@ impl RestClient {
             row.listen_key = Some(dto::Scalar::Text(token.to_string()));
         }
         Ok(row)
+    }
+
+    /// Takes all the weight that a minute has.
+    #[cfg(test)]
+    pub(in crate::binance_usdm) fn use_up(&self) {
+        self.gate.count(VENUE.weight_1m_max, self.server_estimate());
     }
 
     /// Our clock.

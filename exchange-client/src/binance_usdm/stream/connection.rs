@@ -8,9 +8,11 @@
 //!
 //! Invariants, each with a test of the same name (in [`super::super::tests::stream`]):
 //! 1. `a_lost_connection_is_a_gap_from_before_the_last_sign_of_life`, and `whoever_reads_late_is_told_of_a_longer_gap`.
-//! 2. `attempts_grow_apart_and_never_end`.
+//! 2. `attempts_grow_apart_and_never_end`, and `whoever_is_turned_away_after_a_ping_asks_ever_more_rarely`: what counts is how long a
+//!    connection stood, not that it said something.
 //! 3. `a_key_is_kept_alive_and_a_forgotten_one_replaced`, `a_key_that_was_not_used_for_long_is_asked_for_anew`, and
-//!    `a_key_that_ends_with_each_connection_is_asked_for_ever_more_rarely`.
+//!    `a_key_that_ends_with_each_connection_is_asked_for_ever_more_rarely`. `a_renewal_that_hangs_keeps_no_event_waiting`, and
+//!    `a_key_does_not_wait_for_the_budget_of_looks`.
 //! 4. `silence_ends_a_connection`.
 //! 5. `a_message_that_cannot_be_read_does_not_end_the_stream`.
 //! 6. `dropping_a_wait_loses_nothing`, and `whoever_has_little_patience_is_connected_all_the_same`.
@@ -31,6 +33,7 @@ use zeroize::Zeroizing;
 use super::event::{Heard, heard};
 use super::{KeyedAddress, UserStreamSettings};
 use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream};
+use crate::binance_usdm::dto;
 use crate::binance_usdm::facts::{LISTEN_KEY, VENUE};
 use crate::binance_usdm::parse;
 use crate::binance_usdm::rest::RestClient;
@@ -89,6 +92,9 @@ struct Live {
 /// What becomes of an attempt to connect: a connection with its key, or why there is none and how long to wait.
 type Attempt = Result<(Box<dyn StreamConnection>, Key), (Interruption, Duration)>;
 type Connecting = Pin<Box<dyn Future<Output = Attempt> + Send>>;
+/// What becomes of a renewal of the key: the exchange's answer.
+type Renewed = Result<dto::ListenKeyRow, ExchangeError>;
+type Renewing = Pin<Box<dyn Future<Output = Renewed> + Send>>;
 
 /// A user stream of Binance USD-M.
 pub(super) struct BinanceUserStream {
@@ -101,6 +107,8 @@ pub(super) struct BinanceUserStream {
     /// A connection that is being made: whoever stops waiting for it does not stop it.
     connecting: Option<Connecting>,
     live: Option<Live>,
+    /// A renewal of the key that is on its way: the connection is read meanwhile.
+    renewing: Option<Renewing>,
     /// One that is being made beside a connection that has become old.
     successor: Option<Connecting>,
     /// When the last attempt to make one failed.
@@ -111,10 +119,8 @@ pub(super) struct BinanceUserStream {
     was_open: bool,
     /// Since when nothing is told, by the exchange's clock, and the last sign of life by ours.
     silent_since: Option<(TimestampMs, Moment)>,
-    /// How often a connection failed since the last sign of life.
+    /// How many connections in a row did not come about, or ended before they were as old as the longest delay.
     failures: u32,
-    /// How many connections in a row ended with their key before they were as old as the longest delay.
-    expiries: u32,
     /// How long to wait, and since when, before the next attempt.
     wait: Option<(Moment, Duration)>,
 }
@@ -141,9 +147,9 @@ impl BinanceUserStream {
         let since = rest.server_now().await?;
         let fresh_key = Some(new_key(&rest).await?);
         let silent_since = Some((since, Moment::now(&rest)));
-        let (live, connecting, wait) = (None, None, None);
+        let (live, connecting, renewing, wait) = (None, None, None, None);
         let (successor, successor_failed, old) = (None, None, None);
-        let (was_open, failures, expiries) = (false, 0, 0);
+        let (was_open, failures) = (false, 0);
         Ok(Self {
             rest,
             transport,
@@ -152,13 +158,13 @@ impl BinanceUserStream {
             fresh_key,
             connecting,
             live,
+            renewing,
             successor,
             successor_failed,
             old,
             was_open,
             silent_since,
             failures,
-            expiries,
             wait,
         })
     }
@@ -199,6 +205,7 @@ impl BinanceUserStream {
     /// Ends the connection, if there is one; `wait` is how long to wait at least before the next.
     fn interrupted(&mut self, cause: Interruption, wait: Duration) -> StreamEvent {
         (self.successor, self.successor_failed, self.old) = (None, None, None);
+        self.renewing = None;
         let age = self.live.as_ref().map_or(Duration::ZERO, |live| live.opened.age(&self.rest));
         let lost = self.live.take().map_or_else(
             || (self.rest.server_estimate(), Moment::now(&self.rest)),
@@ -206,18 +213,16 @@ impl BinanceUserStream {
             |live| (live.heard_at.saturating_add_ms(-VENUE.settle_lag_ms), live.heard),
         );
         let (since, _) = *self.silent_since.get_or_insert(lost);
+        // An exchange that pings and then turns away has said something, and is not to be asked again at once for that.
+        let has_stood = age >= self.settings.reconnect.delay_max;
+        if has_stood {
+            self.failures = 0;
+        }
         // A key that ends in its time is replaced at once; one that ends with each connection is a failure like others.
-        let failures = if !matches!(cause, Interruption::KeyExpired) {
+        if !(has_stood && matches!(cause, Interruption::KeyExpired)) {
             self.failures = self.failures.saturating_add(1);
-            self.failures
-        } else if age >= self.settings.reconnect.delay_max {
-            self.expiries = 0;
-            0
-        } else {
-            self.expiries = self.expiries.saturating_add(1);
-            self.expiries
-        };
-        let wait = match failures {
+        }
+        let wait = match self.failures {
             0 => wait,
             // The first delay is before the second attempt.
             failures => wait.max(self.rest.spread_delay(&self.settings.reconnect, failures.saturating_add(1))),
@@ -226,12 +231,27 @@ impl BinanceUserStream {
         StreamEvent::Interrupted { since, cause }
     }
 
-    /// Renews the key.
-    async fn keep_alive(&mut self) -> Option<StreamEvent> {
+    /// Begins to renew the key; a renewal that nobody has answered by now has failed.
+    fn renew(&mut self) -> Option<StreamEvent> {
+        let unanswered = self.renewing.take();
         let live = self.live.as_mut()?;
+        if unanswered.is_some() && live.key.renewed.age(&self.rest) >= KEY_LIFE {
+            return Some(self.interrupted(Interruption::KeyExpired, Duration::ZERO));
+        }
         live.key.tried = Moment::now(&self.rest);
-        let endpoint = Endpoint::new(Method::Put, LISTEN_KEY, None);
-        let is_forgotten = match self.rest.send_keyed(&endpoint).await {
+        let rest = Arc::clone(&self.rest);
+        self.renewing = Some(Box::pin(async move {
+            let endpoint = Endpoint::new(Method::Put, LISTEN_KEY, None);
+            rest.send_keyed(&endpoint).await
+        }));
+        None
+    }
+
+    /// Takes what the exchange answers to a renewal.
+    fn renewed(&mut self, renewed: Renewed) -> Option<StreamEvent> {
+        self.renewing = None;
+        let live = self.live.as_mut()?;
+        let is_forgotten = match renewed {
             // It may name the key; another one than ours names another stream.
             Ok(row) => {
                 live.key.renewed = Moment::now(&self.rest);
@@ -252,7 +272,6 @@ impl BinanceUserStream {
             Ok(frame) => frame,
             Err(error) => return Some(self.interrupted(Interruption::Connection(error), Duration::ZERO)),
         };
-        self.failures = 0;
         let now = Moment::now(&self.rest);
         let live = self.live.as_mut()?;
         (live.heard, live.heard_at) = (now, live.heard_at.max(arrived_at));
@@ -272,10 +291,11 @@ impl BinanceUserStream {
     /// The next that comes, if it does before `left` is over. What is there already came at any time since everything was read:
     /// whoever reads late must not take it for a sign of life of now.
     async fn came(&mut self, left: Duration) -> Came {
-        let Self { live: Some(live), old, successor, rest, .. } = self else { return Came::Nothing };
+        let Self { live: Some(live), old, successor, renewing, rest, .. } = self else { return Came::Nothing };
         tokio::select! {
             biased;
             attempted = made(successor) => return Came::Successor(attempted),
+            renewed = made(renewing) => return Came::Renewed(renewed),
             frame = next_of(old) => return Came::OfOld(frame),
             frame = live.connection.next() => return Came::Frame(frame, live.idle_at),
             () = std::future::ready(()) => {}
@@ -284,6 +304,7 @@ impl BinanceUserStream {
         tokio::select! {
             biased;
             attempted = made(successor) => Came::Successor(attempted),
+            renewed = made(renewing) => Came::Renewed(renewed),
             frame = next_of(old) => Came::OfOld(frame),
             frame = live.connection.next() => Came::Frame(frame, rest.server_estimate()),
             () = tokio::time::sleep(left) => Came::Nothing,
@@ -328,7 +349,8 @@ impl BinanceUserStream {
         let left = |since: Moment, after: Duration| after.saturating_sub(since.age(&self.rest));
         let renewal = left(live.key.renewed, self.settings.keep_alive_every);
         let is_retry = live.key.tried.tokios > live.key.renewed.tokios;
-        let retry = if is_retry { left(live.key.tried, KEY_RETRY) } else { Duration::ZERO };
+        let is_tried = is_retry || self.renewing.is_some();
+        let retry = if is_tried { left(live.key.tried, KEY_RETRY) } else { Duration::ZERO };
         let age = left(live.opened, self.settings.connection_age_max);
         let age_retry = self.successor_failed.map_or(Duration::ZERO, |failed| left(failed, KEY_RETRY));
         let age = if self.successor.is_some() { Duration::MAX } else { age.max(age_retry) };
@@ -353,12 +375,14 @@ enum Came {
     OfOld(Result<StreamFrame, StreamError>),
     /// An attempt to make another connection has ended.
     Successor(Attempt),
+    /// The exchange has answered the renewal of the key.
+    Renewed(Renewed),
     Nothing,
 }
 
-async fn made(successor: &mut Option<Connecting>) -> Attempt {
-    match successor {
-        Some(connecting) => connecting.await,
+async fn made<T>(pending: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+    match pending {
+        Some(pending) => pending.await,
         None => std::future::pending().await,
     }
 }
@@ -439,7 +463,7 @@ impl UserStream for BinanceUserStream {
                         }
                         None
                     }
-                    Due::Renewal => self.keep_alive().await,
+                    Due::Renewal => self.renew(),
                 };
                 match event {
                     Some(event) => return event,
@@ -454,6 +478,7 @@ impl UserStream for BinanceUserStream {
                     self.succeed(attempted);
                     None
                 }
+                Came::Renewed(renewed) => self.renewed(renewed),
                 Came::Nothing => None,
             };
             if let Some(event) = told {
@@ -463,7 +488,7 @@ impl UserStream for BinanceUserStream {
     }
 
     async fn close(&mut self) {
-        (self.successor, self.successor_failed) = (None, None);
+        (self.successor, self.successor_failed, self.renewing) = (None, None, None);
         if let Some((mut old, _)) = self.old.take() {
             old.close().await;
         }

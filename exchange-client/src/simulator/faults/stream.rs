@@ -29,7 +29,7 @@ pub struct StreamFaults {
     pub expiry_late_ms_max: u32,
     /// Only events of these types meet all of this; none named: those of every type do.
     pub only: &'static [&'static str],
-    /// How many connections may be made within a minute; one more is ended at once, with 1008. 0 for any number.
+    /// How many connections may be made within a minute; one more is pinged and ended at once, with 1008. 0 for any number.
     pub connects_1m_max: u16,
 }
 

@@ -150,6 +150,12 @@ impl Connection {
         }
     }
 
+    /// The same right after it was made. It is pinged before, as any other: having heard something proves nothing.
+    pub(super) fn turn_away(&mut self, now_ms: i64, code: u16, reason: &'static str) {
+        self.push(now_ms, "", StreamMessage::Ping, false);
+        self.give_up(now_ms, code, reason);
+    }
+
     /// Tells an event to who listens with a key or to a topic. Whether that is here.
     pub(super) fn tell(
         &mut self,

@@ -87,7 +87,7 @@ impl Streams {
         self.connections.values().any(Connection::listens)
     }
 
-    /// Opens a connection; its number. Beyond `connects_1m_max` in a minute it is over at once.
+    /// Opens a connection; its number. Beyond `connects_1m_max` in a minute it is over at once, with a ping before.
     pub(super) fn open(&mut self, target: Target, now_ms: i64, connects_1m_max: u16) -> Result<u64, StreamRefused> {
         if self.connections.len() >= CONNECTIONS_MAX {
             return Err(StreamRefused { status: Some(503) });
@@ -100,7 +100,7 @@ impl Streams {
         self.opened_ms.retain(|at_ms| now_ms - at_ms < MINUTE_MS);
         self.opened_ms.push_back(now_ms);
         if connects_1m_max > 0 && self.opened_ms.len() > usize::from(connects_1m_max) {
-            connection.give_up(now_ms, 1008, "too many connections");
+            connection.turn_away(now_ms, 1008, "too many connections");
         }
         self.connections.insert(self.opened, connection);
         self.name_listeners();

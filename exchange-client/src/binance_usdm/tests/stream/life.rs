@@ -95,6 +95,51 @@ async fn attempts_grow_apart_and_never_end() {
     assert!(asked[3].1 - asked[2].1 >= Duration::from_secs(2), "{asked:?}");
 }
 
+/// It answers, pings and hangs up with 1008: it is asked ever more rarely, and quickly again once a connection has stood for long.
+#[tokio::test(start_paused = true)]
+async fn whoever_is_turned_away_after_a_ping_asks_ever_more_rarely() {
+    let turned_away = || Err(StreamError::Closed { code: Some(1008), reason: "too many".into() });
+    let wire = (0..12).fold(Wire::default(), |wire, _| wire.then(vec![ping(0), after(0, turned_away())]));
+    let house = house(wire.then(vec![ping(60), after(0, turned_away())]).then(vec![]));
+    house.told(2 * 13 + 1).await;
+    let asked: Vec<Instant> = house.wire.asked.lock().unwrap().iter().map(|(_, at)| *at).collect();
+    let delays: Vec<u64> = asked.windows(2).map(|pair| (pair[1] - pair[0]).as_millis().try_into().unwrap()).collect();
+    for (delay, longest) in
+        delays[..12].iter().zip([1_000, 2_000, 4_000, 8_000, 16_000, 32_000].into_iter().chain([60_000; 6]))
+    {
+        assert!(*delay <= longest && *delay >= longest / 2, "{delays:?}");
+    }
+    assert!(delays[12] <= 61_000, "{delays:?}");
+}
+
+/// The exchange does not answer the renewal: events are told meanwhile, it is tried again, and the key is gone when it must be.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_keeps_no_event_waiting() {
+    let pings = (0..11).map(|_| ping(180)).chain([after(1, text(SOMETHING).1)]);
+    let more = (0..8).map(|_| ping(180));
+    let house = house(Wire::default().then(pings.chain(more).collect()).then(vec![text(SOMETHING)]));
+    house.keys.hang.store(true, Ordering::Relaxed);
+    let mut stream = house.streams.open_user_stream().await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(short(&told(stream.as_mut(), 2).await), ["opened", "SOMETHING"]);
+    assert_eq!(begun.elapsed().as_secs(), 33 * 60 + 1, "it waited for the renewal");
+    assert_eq!(house.keys.of(Method::Put), [30, 31, 32, 33].map(|minutes| minutes * 60));
+    let gone = told(stream.as_mut(), 3).await;
+    assert_eq!(short(&gone), ["the exchange has forgotten the key of the stream", "resumed", "SOMETHING"]);
+    assert_eq!(begun.elapsed().as_secs() / 60, 55);
+}
+
+/// Looks have used up the minute's weight: the key is asked for all the same, and counts.
+#[tokio::test(start_paused = true)]
+async fn a_key_does_not_wait_for_the_budget_of_looks() {
+    let house = house(Wire::default().then(vec![text(SOMETHING)]));
+    house.rest.server_now().await.unwrap();
+    house.rest.use_up();
+    let begun = Instant::now();
+    assert_eq!(short(&house.told(2).await), ["opened", "SOMETHING"]);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_key_is_kept_alive_and_a_forgotten_one_replaced() {
     let pings = |minutes: u64| (0..minutes / 3).map(|_| ping(180)).collect::<Vec<_>>();

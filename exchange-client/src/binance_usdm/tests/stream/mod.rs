@@ -4,13 +4,14 @@ mod events;
 mod life;
 mod marks;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use tokio::time::Instant;
 
 use super::*;
 use crate::api::{Gap, Interruption, StreamEvent, StreamEventError, UserStream, UserStreams};
 use crate::binance_usdm::AddressShape::{ByCategory, Plain};
+use crate::binance_usdm::rest::RestClient;
 use crate::binance_usdm::stream::KeyedAddress;
 use crate::transport::{Method, StreamAddress, StreamConnection, StreamError, StreamFrame, StreamTransport};
 
@@ -104,6 +105,8 @@ impl Clock for Ticking {
 struct Keys {
     asked: Mutex<Vec<(Method, Duration, String)>>,
     begun: Instant,
+    /// Whether renewals are never answered.
+    hang: AtomicBool,
     /// What renewals are answered with.
     renewals: Mutex<VecDeque<(u16, &'static str)>>,
     /// What the first questions for a key are answered with.
@@ -129,6 +132,9 @@ impl Transport for Keys {
                 // The key goes along, nothing is signed.
                 assert_eq!((request.query.as_str(), &request.headers[0].1[..]), ("", "the-key"));
                 self.asked.lock().unwrap().push((method, self.begun.elapsed(), request.path));
+                if method == Method::Put && self.hang.load(Ordering::Relaxed) {
+                    return std::future::pending().await;
+                }
                 let script = if method == Method::Post { &self.refusals } else { &self.renewals };
                 let fine = format!(r#"{{"listenKey":"{KEY}"}}"#);
                 script.lock().unwrap().pop_front().map_or((200, fine), |(status, body)| (status, body.to_owned()))
@@ -141,6 +147,7 @@ impl Transport for Keys {
 
 struct House {
     clock: Arc<Ticking>,
+    rest: Arc<RestClient>,
     streams: BinanceUserStreams,
     wire: Arc<Wire>,
     keys: Arc<Keys>,
@@ -153,7 +160,7 @@ fn house(wire: Wire) -> House {
 fn house_with(wire: Wire, settings: UserStreamSettings) -> House {
     let begun = Instant::now();
     let (asked, renewals, refusals) = (Mutex::default(), Mutex::default(), Mutex::default());
-    let keys = Arc::new(Keys { asked, begun, renewals, refusals });
+    let keys = Arc::new(Keys { asked, begun, hang: AtomicBool::new(false), renewals, refusals });
     let wire = Arc::new(wire);
     let credentials = Credentials::new("the-key", "the-secret").unwrap();
     let transport = Arc::clone(&keys) as Arc<dyn Transport>;
@@ -161,7 +168,7 @@ fn house_with(wire: Wire, settings: UserStreamSettings) -> House {
     let shared_clock = Arc::clone(&clock) as Arc<dyn Clock>;
     let exchange = BinanceUsdm::new(transport, shared_clock, VENUE.base_url, credentials).unwrap();
     let streams = exchange.user_streams(Arc::clone(&wire) as Arc<dyn StreamTransport>, settings).unwrap();
-    House { clock, streams, wire, keys }
+    House { clock, rest: Arc::clone(&exchange.rest), streams, wire, keys }
 }
 
 impl House {
