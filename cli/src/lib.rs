@@ -25,7 +25,7 @@ use crate::commands::reconcile::Mode;
 use crate::config::Settings;
 use crate::error::{CommandError, ExitCode};
 use crate::input::Input;
-use crate::output::{Detail, Format, Output, Screen};
+use crate::output::{Detail, Format, Missing, Output, Queue, Screen};
 
 /// What a command works with.
 #[derive(Debug)]
@@ -136,7 +136,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
             return error.exit_code;
         }
     };
-    wiring::init_tracing(cli.global.verbose, &secrets);
+    // A recorder waits for nobody who reads what it says.
+    let mut queues = Queues::default();
+    if matches!(cli.command, Command::Watch(_)) {
+        let format = format(&cli.global);
+        match queues.put_before(stdout, stderr, format) {
+            Ok((out, err)) => (stdout, stderr) = (out, err),
+            // Without a thread there is no watching either.
+            Err(_) => return ExitCode::Error,
+        }
+    }
+    wiring::init_tracing(cli.global.verbose, &secrets, queues.err());
     let zone = settings.zone.clone().unwrap_or_else(Zone::utc);
     let mut output = Output::new(format(&cli.global), zone, stdout, stderr);
     output.quiet = cli.global.quiet;
@@ -174,6 +184,32 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: Surroundings)
             context.output.complain(&told);
             error.exit_code
         }
+    }
+}
+
+/// What waits to be read, of a command that waits for no reader. When it goes, it waits a moment for one who reads.
+#[derive(Default)]
+struct Queues(Option<[Queue; 2]>);
+
+impl Queues {
+    fn put_before(&mut self, stdout: Screen, stderr: Screen, format: Format) -> std::io::Result<(Screen, Screen)> {
+        let words: Missing = |count| format!("{count} lines are left out: nobody read in time");
+        let object: Missing =
+            |count| serde_json::json!({ "schema": "fillbook.watch.missing/1", "lines": count }).to_string();
+        let (stdout, out) = stdout.behind_queue(if format == Format::Json { object } else { words })?;
+        let (stderr, err) = stderr.behind_queue(words)?;
+        self.0 = Some([out, err]);
+        Ok((stdout, stderr))
+    }
+
+    fn err(&self) -> Option<Queue> {
+        self.0.as_ref().map(|[_, err]| err.beside())
+    }
+}
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        self.0.iter().flatten().for_each(Queue::settle);
     }
 }
 

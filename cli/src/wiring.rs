@@ -6,7 +6,7 @@ mod simulated;
 pub(crate) mod supervisor;
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use exchange_client::{API_KEY_VARIABLE, API_SECRET_VARIABLE, Clock, Credentials, SecretKind, Secrets, SystemClock};
 use ledger_core::printable;
@@ -18,7 +18,7 @@ pub(crate) use self::simulated::{DemoAccount, DemoConnection, DemoWorld, demo_wo
 use crate::config::{CredentialSource, Settings};
 use crate::error::{CommandError, ExitCode};
 use crate::input::Input;
-use crate::output::Screen;
+use crate::output::{Queue, Screen};
 
 /// The real clock.
 pub(crate) fn system_clock() -> Arc<dyn Clock> {
@@ -59,8 +59,9 @@ pub(crate) fn runtime() -> io::Result<tokio::runtime::Runtime> {
 }
 
 /// Sends what the parts log to standard error: errors, or more with `-v`. What a command has to say it says itself. Without
-/// colours: a log holds words of others, and on its way to the screen no control character is let through.
-pub(crate) fn init_tracing(verbose: u8, secrets: &Secrets) {
+/// colours: a log holds words of others, and on its way to the screen no control character is let through. Where a queue waits
+/// before standard error, these wait there, too.
+pub(crate) fn init_tracing(verbose: u8, secrets: &Secrets, queue: Option<Queue>) {
     let level = match verbose {
         0 => tracing::Level::ERROR,
         1 => tracing::Level::INFO,
@@ -68,7 +69,17 @@ pub(crate) fn init_tracing(verbose: u8, secrets: &Secrets) {
         _ => tracing::Level::TRACE,
     };
     let secrets = secrets.clone();
-    let log = move || Log(standard_error(&secrets));
+    let queue = queue.map(Mutex::new);
+    let log = move || {
+        Log(match &queue {
+            // Nothing panics while it holds the lock.
+            Some(queue) => {
+                let beside = queue.lock().unwrap_or_else(PoisonError::into_inner).beside();
+                Screen::new(Box::new(beside), secrets.clone())
+            }
+            None => standard_error(&secrets),
+        })
+    };
     let subscriber = tracing_subscriber::fmt().with_max_level(level).with_writer(log).with_target(false);
     let subscriber = subscriber.with_ansi(false).finish();
     // A program that embeds the command line may have set its own.
@@ -185,6 +196,10 @@ pub(crate) async fn open_for_reading(settings: &Settings) -> Result<Book, Comman
 /// wait for a bookkeeper.
 const RECORD_BUSY_MS: u32 = 2_000;
 
+/// How long a watcher waits for another process that keeps the book locked. It tries again anyway, and until it has an answer it
+/// can neither tell that nor end.
+const WATCH_BUSY_MS: u32 = 2_000;
+
 /// Opens the book for the events of a bot.
 pub(crate) fn open_for_recording(settings: &Settings) -> Result<Book, CommandError> {
     let options = OpenOptions { busy_timeout_ms: RECORD_BUSY_MS, ..OpenOptions::default() };
@@ -205,6 +220,8 @@ pub(crate) enum Access {
     Read,
     /// For writing.
     Write,
+    /// For writing again and again, by somebody who goes on when it fails.
+    Watch,
 }
 
 /// Opens the book for reconciling.
@@ -212,6 +229,7 @@ pub(crate) async fn open_book(settings: &Settings, access: Access) -> Result<Boo
     let options = match access {
         Access::Read => OpenOptions::reading(),
         Access::Write => OpenOptions::default(),
+        Access::Watch => OpenOptions { busy_timeout_ms: WATCH_BUSY_MS, ..OpenOptions::default() },
     };
     let store = SqliteStore::open(&settings.db, &with_venues(options))?;
     Ok(Arc::new(if access == Access::Read { store.at_this_moment().await? } else { store }))

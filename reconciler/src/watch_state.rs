@@ -66,6 +66,9 @@ pub struct WatchState {
     pub is_cut_short: bool,
     /// Why nothing is answered, and how often in a row.
     pub failure: Option<FailureSummary>,
+    /// Why the book is not written, or not by everything that has something to write.
+    #[serde(default)]
+    pub book: Option<BookSummary>,
     /// The seconds between light looks, lists of orders, and full cycles.
     pub every_s: [u64; 3],
     /// By how much that is longer because several accounts share an address.
@@ -118,6 +121,15 @@ pub struct FailureSummary {
     pub reason: String,
 }
 
+/// Why the book is not written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BookSummary {
+    /// Since when.
+    pub since_local: TimestampMs,
+    /// Why, as it was told.
+    pub reason: String,
+}
+
 impl WatchState {
     pub(crate) fn new(stream: StreamSummary) -> Self {
         Self {
@@ -131,6 +143,7 @@ impl WatchState {
             cycle: None,
             is_cut_short: false,
             failure: None,
+            book: None,
             every_s: [0; 3],
             stretch: 1,
             weight_1m_own: 0,

@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
 use ledger_core::Side;
 use serde_json::Value;
 
@@ -254,6 +256,81 @@ fn one_process_watches_and_says_how_it_stands_until_a_signal_ends_it() {
     next.until("watching");
     next.end();
     assert_equal_at_last(&sandbox, &exchange);
+}
+
+fn until_filled(sandbox: &Sandbox, count: usize) {
+    let begun = Instant::now();
+    while sandbox.run(&["fills", "--json"]).exits(0).stdout.lines().count() < count {
+        assert!(begun.elapsed() < PATIENCE, "nothing is recorded");
+    }
+}
+
+fn has_ended(sandbox: &Sandbox) -> bool {
+    !sandbox.run(&["status", "--json"]).json().remove(0)["watch"]["ended_local"].is_null()
+}
+
+/// Somebody reads the first line and leaves: the recording goes on, and the lease is given back in the end.
+#[test]
+fn a_reader_who_leaves_ends_nothing() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(67));
+    let mut command = sandbox.prepared(&["watch", "--json"], &exchange.environment());
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut first = String::new();
+    // The reader goes with the end of this statement.
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.contains("fillbook.watch/1"), "{first}");
+    exchange.trade("bot-1", "BTCUSDT", Side::Buy, "0.05");
+    until_filled(&sandbox, 1);
+    exchange.trade("bot-2", "BTCUSDT", Side::Sell, "0.05");
+    until_filled(&sandbox, 2);
+    send(Signal::TERM, &process);
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(has_ended(&sandbox));
+}
+
+/// Nobody reads what it says, and there is no room for more of it: that is no reason to record nothing, or not to end.
+#[test]
+fn a_reader_who_does_not_read_stops_nothing() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(68));
+    let (unread, mut full) = std::io::pipe().unwrap();
+    // As much as a pipe holds.
+    std::io::Write::write_all(&mut full, &[b' '; 65_536]).unwrap();
+    let mut command = sandbox.prepared(&["watch"], &exchange.environment());
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::from(full)).spawn().unwrap();
+    let begun = Instant::now();
+    while !sandbox.path().join("fillbook.db").exists() {
+        assert!(begun.elapsed() < PATIENCE, "it makes no book");
+    }
+    exchange.trade("bot-1", "BTCUSDT", Side::Buy, "0.05");
+    until_filled(&sandbox, 1);
+    let begun = Instant::now();
+    send(Signal::TERM, &process);
+    assert_eq!(process.wait().unwrap().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(has_ended(&sandbox));
+    drop(unread);
+}
+
+/// Another process keeps the book locked, and events wait to be recorded: it says so within seconds, and ends when it is to.
+#[test]
+fn a_locked_book_is_told_and_keeps_nobody_from_ending() {
+    let (sandbox, exchange) = (Sandbox::empty(), Exchange::start(69));
+    let mut watch = Watch::start(&sandbox, &exchange, &[]);
+    watch.until("compared");
+    let path = sandbox.path().join("fillbook.db");
+    let mut locking = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    locking.batch_execute("BEGIN IMMEDIATE").unwrap();
+    let begun = Instant::now();
+    exchange.trade("bot-1", "BTCUSDT", Side::Buy, "0.05");
+    let text = watch.until("book_failed");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(text.contains("the book cannot be written"), "{text}");
+    assert!(watch.end() < Duration::from_secs(5));
+    locking.batch_execute("ROLLBACK").unwrap();
+    let mut next = Watch::start(&sandbox, &exchange, &[]);
+    next.until("compared");
+    assert_equal_at_last(&sandbox, &exchange);
+    next.end();
 }
 
 /// On the old form of its addresses the real exchange connects, answers and stays silent. Nobody is let wait for that.

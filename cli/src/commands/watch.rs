@@ -36,7 +36,7 @@ enum Refusal {
 }
 
 /// How long the end may take, with nothing half written: what does not come to its end in that is left to the next start.
-const END_PATIENCE: Duration = Duration::from_secs(4);
+const END_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How often a service manager that waits for the start is told that it goes on, and how much longer it may take then.
 const START_EVERY: Duration = Duration::from_secs(10);
@@ -180,7 +180,7 @@ async fn watchers(
     context: &mut Context,
 ) -> Result<(Vec<Watcher>, Refused), CommandError> {
     let mut exchanges = Exchanges::new(context.output.secrets().clone());
-    let book: Option<Book> = match open_book(&context.settings, Access::Write).await {
+    let book: Option<Book> = match open_book(&context.settings, Access::Watch).await {
         Ok(open) => Some(open),
         Err(StoreError::Missing { .. }) => None,
         Err(error) => return Err(error.into()),
@@ -270,7 +270,9 @@ async fn make_book(prepared: &[Prepared<'_>], context: &Context) -> Result<Optio
                 let id = account.target.id.clone();
                 let new = NewAccount { id, venue: VENUE.name.to_owned(), created_local: context.clock.now() };
                 let first = FirstAccount { account: new, position_mode: None };
-                return Ok(Some(crate::wiring::create(&context.settings, first)?.0));
+                // The handle that made it waits longer than a watcher may.
+                drop(crate::wiring::create(&context.settings, first)?);
+                return Ok(Some(open_book(&context.settings, Access::Watch).await?));
             }
             Err(error) => why = why.or(Some(error)),
         }

@@ -7,6 +7,7 @@
 mod cell;
 pub(crate) mod groups;
 mod json;
+mod queue;
 mod screen;
 mod table;
 
@@ -18,6 +19,7 @@ use ledger_core::printable;
 
 pub(crate) use cell::show_span;
 pub use cell::{Cell, certain};
+pub(crate) use queue::{Missing, Queue};
 pub use screen::Screen;
 
 /// The key of a column that only people get: an age, which is another one at every look.

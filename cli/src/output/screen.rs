@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
+use super::{Missing, Queue};
 use exchange_client::Secrets;
 use ledger_core::{disturbs_display, printable, printable_lines};
 use serde_json::Value;
@@ -35,6 +36,16 @@ impl Screen {
     /// A screen on `stream` that repeats none of `secrets`.
     pub fn new(stream: Box<dyn Write + Send>, secrets: Secrets) -> Self {
         Self { stream, secrets }
+    }
+
+    /// The same for a program that must not wait for who reads it, and a handle to what waits for him. `missing` writes the line
+    /// that says how many had no room.
+    ///
+    /// # Errors
+    /// When the machine gives no thread.
+    pub(crate) fn behind_queue(self, missing: Missing) -> io::Result<(Self, Queue)> {
+        let queue = Queue::before(self.stream, missing)?;
+        Ok((Self { stream: Box::new(queue.beside()), secrets: self.secrets }, queue))
     }
 
     /// What is never repeated here.

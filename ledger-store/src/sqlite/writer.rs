@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::engine::BookConnection;
 use super::transaction::{self, Loan};
 use crate::error::StoreError;
+use crate::error_class::StoreErrorClass;
 use crate::store::StoreResult;
 
 /// The most commands of one transaction, so that the first of them does not wait for too many others.
@@ -67,6 +68,11 @@ pub(super) fn execute(conn: &mut BookConnection, mut commands: Vec<Box<dyn Comma
         Ok(()) => commands.into_iter().for_each(|command| command.finish(None)),
         Err(failure) if commands.len() == 1 => {
             commands.into_iter().take(1).zip([failure]).for_each(|(command, failure)| command.finish(Some(failure)));
+        }
+        // Somebody else keeps the book locked: waiting once for all is enough, or the last of them would wait for all others.
+        Err(failure) if failure.class() == StoreErrorClass::Busy => {
+            let waited_ms = conn.busy_timeout_ms();
+            commands.into_iter().for_each(|command| command.finish(Some(StoreError::Busy { waited_ms })));
         }
         // The transaction is lost, through one command or the machine: each gets one of its own.
         Err(_) => commands.into_iter().for_each(|command| execute(conn, vec![command])),

@@ -13,7 +13,9 @@
 
 mod access;
 mod asking;
+mod book_trouble;
 mod contracts;
+mod flapping;
 mod happening;
 mod health;
 mod insisting;
@@ -46,7 +48,7 @@ pub use self::pace::Pace;
 pub use self::stop::{Stop, StopSwitch};
 use crate::cycle::ReconcilerConfig;
 use crate::error::ReconcileError;
-pub use crate::watch_state::{CycleSummary, FailureSummary, StreamState, StreamSummary, WatchState};
+pub use crate::watch_state::{BookSummary, CycleSummary, FailureSummary, StreamState, StreamSummary, WatchState};
 
 /// Is told what happens.
 pub type Teller = Arc<dyn Fn(&Happening) + Send + Sync>;

@@ -127,7 +127,9 @@ impl Watching {
                 failure.attempts, failure.reason
             ));
         }
-        if state.waiting > 0 {
+        if let Some(book) = &state.book {
+            attention.push(format!("{} (for {})", book.reason, self.ago(book.since_local)));
+        } else if state.waiting > 0 {
             attention.push(format!(
                 "the book cannot be written; {} of the stream wait",
                 count(state.waiting as u64, "event")
@@ -190,6 +192,14 @@ mod tests {
         assert!(watching(&json!({}), &json!({}), false).attention().is_empty(), "it may come yet");
         let attention = watching(&json!({}), &json!({"trouble": "no access"}), false).attention();
         assert_eq!(attention, ["there is no stream, so looks have to do: no access"]);
+    }
+
+    #[test]
+    fn a_book_that_fails_is_not_told_as_the_exchanges_fault() {
+        let book =
+            json!({"book": {"since_local": at(1_000), "reason": "the book cannot be written: full"}, "waiting": 3});
+        let attention = watching(&book, &json!({}), false).attention();
+        assert_eq!(attention, ["the book cannot be written: full (for 2 s)"]);
     }
 
     #[test]

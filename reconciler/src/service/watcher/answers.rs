@@ -11,6 +11,7 @@ use super::Watching;
 use crate::cycle::CycleReport;
 use crate::error::ReconcileError;
 use crate::service::asking::{BookAnswer, last_look};
+use crate::service::book_trouble::{Part, in_words, is_locked};
 use crate::service::happening::{HappeningKind, NthCycle, of_cycle};
 use crate::service::health::Verdict;
 use crate::service::job::JobEnd;
@@ -141,7 +142,7 @@ impl Watching<'_> {
     }
 
     /// Writes down that the exchange was looked at, and that the book is what it said.
-    async fn note_look(&self, answer: &LightAnswer) -> Result<(), ReconcileError> {
+    async fn note_look(&mut self, answer: &LightAnswer) -> Result<(), ReconcileError> {
         let seen = || LookResult::Seen {
             seen_at: answer.asked_at,
             seen: Seen { except: answer.unreadable.clone(), ..Seen::default() },
@@ -168,7 +169,8 @@ impl Watching<'_> {
             ended_at: None,
             streams: streams.into_iter().collect(),
         };
-        self.survive(self.book.record_look(look).await)
+        let recorded = self.book.record_look(look).await;
+        self.survive(recorded)
     }
 
     /// Takes what the book says that wants a cycle, and which marks are worth keeping.
@@ -200,24 +202,41 @@ impl Watching<'_> {
 
     /// Takes the last look on record for its own: a cycle of this watcher has just ended.
     async fn note_own_look(&mut self) -> Result<(), ReconcileError> {
-        let last = self.survived(last_look(&*self.book, self.watcher.account()).await)?.flatten();
+        let last = last_look(&*self.book, self.watcher.account()).await;
+        let last = self.survived(last)?.flatten();
         self.known_look.cycle_ended(last);
         Ok(())
     }
 
     /// An answer of the book, unless it failed with something that passes: that is tried again with the next look.
-    pub(super) fn survived<T>(&self, answer: Result<T, StoreError>) -> Result<Option<T>, ReconcileError> {
+    pub(super) fn survived<T>(&mut self, answer: Result<T, StoreError>) -> Result<Option<T>, ReconcileError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(source) if is_final_of_store(&source) => Err(ReconcileError::Store { doing: "watching", source }),
             Err(error) => {
                 tracing::warn!(account = %self.watcher.account(), %error, "the book did not answer");
+                if is_locked(&error) {
+                    self.book_failed(Part::Signs, &reason_of(&error));
+                }
                 Ok(None)
             }
         }
     }
 
-    pub(super) fn survive(&self, answer: Result<(), StoreError>) -> Result<(), ReconcileError> {
+    /// A sign of life is not in the book, with something that passes: the next one is tried.
+    pub(super) fn not_signed(&mut self, error: StoreError) -> Result<(), ReconcileError> {
+        let reason = reason_of(&error);
+        self.survive(Err(error))?;
+        self.book_failed(Part::Signs, &reason);
+        Ok(())
+    }
+
+    fn book_failed(&mut self, part: Part, reason: &str) {
+        let told = self.book_trouble.fails(part, self.watcher.clock.now(), in_words(reason));
+        self.tell(told);
+    }
+
+    pub(super) fn survive(&mut self, answer: Result<(), StoreError>) -> Result<(), ReconcileError> {
         self.survived(answer).map(drop)
     }
 
@@ -230,6 +249,17 @@ impl Watching<'_> {
     }
 
     pub(super) fn failed(&mut self, job: Job, error: &ReconcileError) -> Duration {
+        // What the book fails on is not the exchange's fault, and is not told as that.
+        if let ReconcileError::Store { source, .. } = error {
+            let part = match job {
+                _ if is_locked(source) => Part::Signs,
+                Job::Light | Job::Orders => Part::Looks,
+                Job::Cycle | Job::DeepCycle => Part::Cycles,
+            };
+            self.book_failed(part, &reason_of(error));
+            let spread = self.chance();
+            return self.schedule.failed(job, Instant::now(), spread, Duration::ZERO);
+        }
         let forbidden = match error {
             ReconcileError::Exchange(error) => error.retry_at(),
             _ => None,
@@ -248,6 +278,9 @@ impl Watching<'_> {
     }
 
     pub(super) fn answered(&mut self, is_cycle: bool) {
+        let part = if is_cycle { Part::Cycles } else { Part::Looks };
+        let told = self.book_trouble.works(part, self.watcher.clock.now());
+        self.tell(told);
         let told = self.trouble.is_over(self.watcher.clock.now(), is_cycle);
         if let (Some(_), Some(listening)) = (&told, &self.listening) {
             listening.hurry();

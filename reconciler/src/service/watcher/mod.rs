@@ -18,7 +18,9 @@ use crate::policy::Policy;
 use crate::record::Recorder;
 use crate::service::access::Access;
 use crate::service::asking::{Asking, BookAnswer, KnownLook, was_looked_at};
+use crate::service::book_trouble::{BookTrouble, Part};
 use crate::service::contracts::Contracts;
+use crate::service::flapping::Flapping;
 use crate::service::happening::{HappeningKind, Told, of_event};
 use crate::service::health::Health;
 use crate::service::insisting::Insisting;
@@ -84,6 +86,8 @@ struct Watching<'a> {
     /// Whether anybody had compared the account before.
     was_compared: bool,
     trouble: Trouble,
+    book_trouble: BookTrouble,
+    flapping: Flapping,
     /// By when a cycle that came to its end had read everything, by the exchange's clock.
     read_until: Option<TimestampMs>,
     known: BTreeSet<ledger_store::DiscrepancyKey>,
@@ -127,6 +131,8 @@ impl<'a> Watching<'a> {
             cycle: None,
             was_compared: false,
             trouble: Trouble::default(),
+            book_trouble: BookTrouble::default(),
+            flapping: Flapping::default(),
             read_until: None,
             known: BTreeSet::new(),
             known_look: KnownLook::default(),
@@ -289,7 +295,8 @@ impl<'a> Watching<'a> {
             };
             let before = self.health.state();
             let is_down = before == StreamState::Down;
-            if let Some(told) = of_event(&event, is_down).filter(|_| self.told_once.is_new(&event)) {
+            let told = of_event(&event, is_down).filter(|_| self.told_once.is_new(&event));
+            if let Some(told) = told.filter(|_| self.flapping.lets(&event, Instant::now())) {
                 self.voice.tell(told);
             }
             self.health.hear(&event);
@@ -311,7 +318,13 @@ impl<'a> Watching<'a> {
     /// Writes down what was heard.
     async fn record(&mut self) -> Result<(), ReconcileError> {
         let written = self.recording.write().await?;
-        self.tell(written.told);
+        let now = self.watcher.clock.now();
+        let told = match written.told {
+            Some((HappeningKind::BookFailed, text)) => self.book_trouble.fails(Part::Events, now, text),
+            Some((HappeningKind::BookWritten, _)) => self.book_trouble.works(Part::Events, now),
+            other => other,
+        };
+        self.tell(told);
         self.contracts.ask(self.recording.recorder(), &self.book, self.watcher.account(), &self.watcher.exchange);
         if written.wants_cycle {
             self.schedule.wake(Instant::now());
@@ -367,6 +380,7 @@ impl<'a> Watching<'a> {
         state.looked_local = self.looked_local;
         state.cycle.clone_from(&self.cycle);
         state.failure = self.trouble.summary().cloned();
+        state.book = self.book_trouble.summary().cloned();
         let pace = self.watcher.config.pace;
         state.every_s = [pace.light, pace.orders, pace.cycle].map(|every| every.as_secs());
         state.stretch = pace.stretch;
@@ -387,12 +401,23 @@ impl<'a> Watching<'a> {
             let told = self.access.lasts(Instant::now());
             self.tell(told);
         }
+        let told = self.flapping.lasts(Instant::now());
+        self.tell(told);
         self.watcher.life.beats.fetch_add(1, Ordering::Relaxed);
         let state = self.state().to_json();
         let now = self.watcher.clock.now();
         let Some(held) = &mut self.held else { return Ok(()) };
         let renewed = self.watcher.book.renew_lease(held, now, later(now, self.watcher.config.lease), state).await;
-        self.survive(renewed)
+        match renewed {
+            Ok(()) => {
+                let told = self.book_trouble.works(Part::Signs, now);
+                // The next sign says so.
+                self.is_news |= told.is_some();
+                self.tell(told);
+                Ok(())
+            }
+            Err(error) => self.not_signed(error),
+        }
     }
 
     /// Records what was heard, ends what goes on, and gives the lease back. Whatever fails is left to the next watcher.

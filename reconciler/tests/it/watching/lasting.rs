@@ -112,6 +112,38 @@ async fn whoever_waits_for_the_lease_outlasts_a_locked_book() {
     second.end(&world).await.unwrap();
 }
 
+/// The book is locked while the exchange answers: that is told as what it is, once, the watcher lives, and what the stream told
+/// meanwhile is there when the lock is gone.
+#[tokio::test(start_paused = true)]
+async fn a_locked_book_is_not_told_as_the_exchanges_fault() {
+    let mut world = World::new(98).await;
+    let path = world.fixture.folder.path().join("book.db");
+    let handle = || Arc::new(SqliteStore::open(&path, &OpenOptions { busy_timeout_ms: 1, ..options() }).unwrap());
+    let watcher = world.watcher_over("test", handle() as Book);
+    let watch = world.watched_by(watcher.clone()).await;
+    let locking = handle().begin().await.unwrap();
+    let text = world.until(HappeningKind::BookFailed, 12 * SECOND).await;
+    assert!(text.starts_with("the book cannot be written, which is tried again: "), "{text}");
+    watcher.wake();
+    let beats = watcher.beats();
+    for side in [Side::Buy, Side::Sell] {
+        world.trade("BTCUSDT", side, "0.01").await;
+        world.pass(MINUTE).await;
+    }
+    assert!(watcher.beats() >= beats + 8, "it lives");
+    drop(locking);
+    world.until(HappeningKind::BookWritten, 2 * MINUTE).await;
+    world.pass(MINUTE).await;
+    let kinds = [HappeningKind::BookFailed, HappeningKind::BookWritten].map(|kind| world.count(kind));
+    assert_eq!(kinds, [1, 1], "{:#?}", world.all());
+    let kinds = [HappeningKind::Unreachable, HappeningKind::Reachable].map(|kind| world.count(kind));
+    assert_eq!(kinds, [0, 0], "{:#?}", world.all());
+    let state = world.state().await;
+    assert_eq!((state.book, state.failure), (None, None));
+    world.assert_equal_in_the_end().await;
+    watch.end(&world).await.unwrap();
+}
+
 /// A stream that is refused at first: what happened before it stood is a gap, which is read as soon as it stands, and not only when
 /// a look is due.
 #[tokio::test(start_paused = true)]
